@@ -1,0 +1,1 @@
+"""What talks: HAProxy, hosts, services, installers, health checks, inventories."""

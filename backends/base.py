@@ -1,0 +1,133 @@
+"""The boundaries: what the orchestrator needs from the world. Adapters are small, one file each."""
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from backends.model import (
+    Command,
+    CommandResult,
+    Exchange,
+    HealthResult,
+    ServiceState,
+    Snapshot,
+)
+
+Recorder = Callable[[Exchange], None]
+"""Receives each command with its raw reply, as soon as the reply is there (or known to be lost)."""
+
+
+class Clock(Protocol):
+    """Time, so that tests never wait for real."""
+
+    def time(self) -> float:
+        """Seconds since 1970, for people."""
+
+    def monotonic(self) -> float:
+        """Seconds that never jump, for deadlines."""
+
+    async def sleep(self, seconds: float) -> None: ...
+
+
+class LoadBalancer(Protocol):
+    """One HAProxy process. All methods raise Unreachable, Refused, Unmeasured; `write` UnknownOutcome too."""
+
+    @property
+    def name(self) -> str: ...
+
+    async def snapshot(self, backends: Sequence[str] = ()) -> Snapshot:
+        """Read info, level and the servers of these backends (all of them when empty)."""
+
+    async def write(self, command: str) -> None:
+        """Send one line built by `backends.haproxy.commands`; any text in reply is a refusal."""
+
+    async def facts(self) -> "LoadBalancerFacts":
+        """Read what only matters before a rollout starts, from the configuration file if it can be read."""
+
+
+class LoadBalancerFacts(Protocol):
+    """Of the configuration file; None means that it could not be seen, and why is in `unseen`."""
+
+    @property
+    def state_file(self) -> bool | None: ...
+
+    @property
+    def shutdown_on_marked_down(self) -> frozenset[str] | None:
+        """Backends in which `on-marked-down shutdown-sessions` cuts requests in flight."""
+
+    @property
+    def unseen(self) -> str: ...
+
+
+class Host(Protocol):
+    """A place where commands run: over SSH or here, perhaps inside a container."""
+
+    @property
+    def name(self) -> str: ...
+
+    def render(self, command: Command) -> str:
+        """The line as it would be run, with sudo and prefix, quoted."""
+
+    async def connect(self) -> None:
+        """Open what `run` will use, so that a problem shows early. Raises Unreachable, HostKeyError."""
+
+    async def run(
+        self, command: Command, *, timeout: float = 30.0, track: bool = False
+    ) -> CommandResult:
+        """Run to the end and return the result, whatever the exit status.
+
+        Args:
+            command: what to run.
+            timeout: seconds; when they are over the command may still be running on the host.
+            track: remember the command's process id, so that a lost one can be waited for.
+
+        Raises:
+            Unreachable: it was never started.
+            UnknownOutcome: started, but the connection or the time ran out before it ended.
+        """
+
+    async def close(self) -> None: ...
+
+
+class ServiceManager(Protocol):
+    """Starts and stops one service on one host. Both only ASK; the state must be read back."""
+
+    def stop_command(self) -> Command: ...
+
+    def start_command(self) -> Command: ...
+
+    async def state(self) -> ServiceState: ...
+
+    async def stop(self) -> None: ...
+
+    async def start(self) -> None: ...
+
+
+class PortProbe(Protocol):
+    """Whether the application's port is open, seen from where the configuration says."""
+
+    async def is_open(self) -> bool:
+        """Raises Unreachable or Unmeasured when neither open nor closed was seen (a time-out is neither)."""
+
+
+class Installer(Protocol):
+    """Reads and changes the version on disk of one node."""
+
+    def install_commands(self, version: str) -> tuple[Command, ...]:
+        """What `install` would run, for plans; without side effects."""
+
+    def prefetch_commands(self, version: str) -> tuple[Command, ...]:
+        """What `prefetch` would run; empty when there is nothing to prefetch."""
+
+    async def installed(self) -> str | None:
+        """The version on disk, None when nothing is installed. Raises Unmeasured when it cannot be told."""
+
+    async def install(self, version: str) -> None: ...
+
+    async def prefetch(self, version: str) -> None: ...
+
+
+class HealthCheck(Protocol):
+    """The application's own health, one look at a time."""
+
+    async def look(self) -> HealthResult:
+        """Never raises for an unhealthy application: that is a result."""

@@ -1,0 +1,81 @@
+"""Every error that the core raises on purpose.
+
+RolldeckError
+├── ConfigError          a file, a key in it, what was found and what was expected
+└── BackendError         something outside did not do as asked; `target` says which
+    ├── Unreachable      could not be asked: refused, timed out, no such socket
+    │   └── HostKeyError     the host's SSH key is unknown or has changed
+    ├── UnknownOutcome   was asked, and the answer was lost: it may or may not have happened
+    ├── Refused          was asked, and answered no (HAProxy's text, a non-zero exit status)
+    │   └── PermissionDenied the level of the socket or the rights of the user are too low
+    └── Unmeasured       answered, but the answer cannot be understood
+
+The difference between them decides what happens next: `Refused` changed nothing, `UnknownOutcome` must be
+looked at again before anything else is sent, and none of them ever counts as a pass.
+"""
+
+
+class RolldeckError(Exception):
+    """Base of all; its text is fit for an operator to read."""
+
+
+class ConfigError(RolldeckError):
+    """The configuration cannot be used.
+
+    Attributes:
+        file: the file it stands in, or where it came from.
+        key: the path of the key, such as ``apps.shop.rollout.serial``; empty when it is the whole file.
+        problem: what was found and what was expected.
+    """
+
+    def __init__(self, file: str, key: str, problem: str) -> None:
+        self.file = file
+        self.key = key
+        self.problem = problem
+        super().__init__(": ".join(part for part in (file, key, problem) if part))
+
+
+class BackendError(RolldeckError):
+    """Something outside did not do as asked.
+
+    Attributes:
+        target: the load balancer or host concerned, by its name in the configuration.
+        problem: what happened, with the other side's own words where there are any.
+    """
+
+    def __init__(self, target: str, problem: str) -> None:
+        self.target = target
+        self.problem = problem
+        super().__init__(f"{target}: {problem}")
+
+
+class Unreachable(BackendError):
+    """Could not be asked at all; nothing was changed by this attempt."""
+
+
+class HostKeyError(Unreachable):
+    """The host's SSH key is unknown or differs from the known one; the text says how to fix it."""
+
+
+class UnknownOutcome(BackendError):
+    """The answer was lost on the way: look at what is true before anything else is sent.
+
+    Attributes:
+        pid: process id of the command on the far side when it is known, which may still be running.
+    """
+
+    def __init__(self, target: str, problem: str, *, pid: int | None = None) -> None:
+        self.pid = pid
+        super().__init__(target, problem)
+
+
+class Refused(BackendError):
+    """Was asked and answered no."""
+
+
+class PermissionDenied(Refused):
+    """The socket's level or the user's rights do not allow it."""
+
+
+class Unmeasured(BackendError):
+    """Answered, but not with something that can be understood; never a pass."""

@@ -1,0 +1,227 @@
+"""Values that cross rooms: what load balancers, hosts and services say. Frozen, with derivations only."""
+
+import enum
+from dataclasses import dataclass
+
+
+class Admin(enum.IntFlag):
+    """HAProxy's `srv_admin_state`, a decimal bit field (management guide, "show servers state")."""
+
+    NONE = 0
+    FORCED_MAINT = 1
+    INHERITED_MAINT = 2
+    CONFIG_MAINT = 4  # "disabled" in the configuration; alone it is NOT maintenance
+    FORCED_DRAIN = 8
+    INHERITED_DRAIN = 16
+    RESOLUTION_MAINT = 32
+    FQDN_CHANGED = 64
+
+
+class AdminState(enum.StrEnum):
+    """The administrative axis: what somebody decided, as opposed to how the server is."""
+
+    READY = "ready"
+    DRAIN = "drain"
+    MAINT = "maint"
+
+
+class Operational(enum.IntEnum):
+    """HAProxy's `srv_op_state`: how the server is, as opposed to what somebody decided."""
+
+    STOPPED = 0
+    STARTING = 1
+    RUNNING = 2
+    STOPPING = 3
+
+
+class Level(enum.IntEnum):
+    """What a connection to the Runtime API may do. Only `ADMIN` can change a server's state."""
+
+    USER = 0
+    OPERATOR = 1
+    ADMIN = 2
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class ServerRef:
+    """One server line of one backend on one load balancer."""
+
+    instance: str  # the load balancer's name in our configuration
+    backend: str
+    server: str
+
+    def __str__(self) -> str:
+        return f"{self.backend}/{self.server} on {self.instance}"
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """One server as one HAProxy sees it now. Counters restart at 0 when HAProxy reloads."""
+
+    ref: ServerRef
+    address: str  # empty when the socket's level hides it
+    port: int  # 0 when hidden or not set
+    admin: Admin
+    operational: Operational
+    status: str  # the CSV's words: "UP", "UP 1/3", "DRAIN", "MAINT (via be/srv)", "no check" ...
+    weight: int  # set by the configuration or by `set server ... weight`
+    initial_weight: int  # of the configuration
+    effective_weight: int  # what counts now: the slow-start ramp is in it
+    checked: bool  # HAProxy runs health checks on it
+    check_status: str  # "L7OK", "L4CON" ...; empty when there are no checks
+    check_health: int
+    check_rise: int
+    check_fall: int
+    last_check: str  # the last check's own words
+    agent: bool  # an agent check is configured and enabled
+    tracks: str  # "backend/server" whose health it follows; empty when none
+    backup: bool
+    cookie: str
+    sessions: int  # streams in flight; idle keep-alive connections do not count
+    queue: int
+    throttle: int | None  # slow start in per cent while it lasts, else None
+    last_change: int  # seconds since the operational state last changed
+    requests: int  # sum of all HTTP responses, hrsp_1xx ... hrsp_5xx
+    errors_5xx: int
+    total_sessions: int
+    response_time: int | None  # average of the last 1024 requests, milliseconds
+
+    @property
+    def admin_state(self) -> AdminState:
+        """The administrative state; `maint` outranks `drain` as in HAProxy."""
+        if self.admin & (Admin.FORCED_MAINT | Admin.INHERITED_MAINT | Admin.RESOLUTION_MAINT):
+            return AdminState.MAINT
+        if self.admin & (Admin.FORCED_DRAIN | Admin.INHERITED_DRAIN):
+            return AdminState.DRAIN
+        return AdminState.READY
+
+    @property
+    def full_health(self) -> int:
+        """The value of `check_health` that means "nothing left to prove"."""
+        return self.check_rise + self.check_fall - 1
+
+    @property
+    def proven(self) -> bool:
+        """HAProxy's own checks found it in full health. False for a server without checks."""
+        return (
+            self.checked
+            and self.operational is Operational.RUNNING
+            and self.check_health == self.full_health
+            and self.status in ("UP", "DRAIN", "NOLB")
+        )
+
+    @property
+    def in_rotation(self) -> bool:
+        """It takes its full share of new traffic: ready, in full health, with a weight, not ramping up."""
+        healthy = self.proven if self.checked else self.operational is Operational.RUNNING
+        return (
+            self.admin_state is AdminState.READY
+            and healthy
+            and self.status in ("UP", "no check")
+            and self.effective_weight > 0
+            and self.throttle is None
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """One HAProxy backend; `algorithm` and `cookie` are empty when the socket's level hides them."""
+
+    name: str
+    mode: str  # "http" or "tcp"
+    algorithm: str
+    cookie: str
+
+
+@dataclass(frozen=True, slots=True)
+class Info:
+    """Of `show info`: who answers, and since when."""
+
+    instance: str
+    version: str
+    pid: int  # a changed pid is a reload: states set at run time may be lost
+    uptime: int  # seconds
+    stopping: bool  # an old worker finishing its connections
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Everything one load balancer said at one moment."""
+
+    info: Info
+    level: Level
+    backends: tuple[Backend, ...]
+    servers: tuple[Server, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A command for a host, as an argument list; quoting is done once, by the host that runs it."""
+
+    argv: tuple[str, ...]
+
+    @classmethod
+    def shell(cls, script: str) -> "Command":
+        """A POSIX shell script; values in it must have been quoted by whoever built it."""
+        return cls(("sh", "-c", script))
+
+
+@dataclass(frozen=True, slots=True)
+class CommandResult:
+    """How a command ended. Output beyond the host's limit is cut, with `truncated` set."""
+
+    target: str
+    command: str  # exactly what ran, quoted, ready to be repeated by hand
+    exit_status: int
+    stdout: str
+    stderr: str
+    seconds: float
+    truncated: bool = False
+
+    @property
+    def ok(self) -> bool:
+        return self.exit_status == 0
+
+    @property
+    def said(self) -> str:
+        """The last words: standard error if there are any, else standard output, one line."""
+        text = (self.stderr.strip() or self.stdout.strip()).splitlines()
+        return text[-1].strip() if text else "(no output)"
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """One command and its raw reply: the transcript's unit."""
+
+    target: str
+    command: str
+    reply: str
+    ok: bool
+    seconds: float
+
+
+class Activity(enum.StrEnum):
+    """What a service manager says of a service."""
+
+    RUNNING = "running"
+    STOPPED = "stopped"
+    CHANGING = "changing"  # an action is pending or under way
+    FAILED = "failed"  # it has given up
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceState:
+    """A service as its manager sees it; only together with port and process is it the truth."""
+
+    activity: Activity
+    pid: int | None  # of the main process while it is known
+    detail: str  # the manager's own words
+
+
+@dataclass(frozen=True, slots=True)
+class HealthResult:
+    """One look at an application's own health. `ok` is False for everything that could not be measured."""
+
+    ok: bool
+    detail: str  # "200 OK", "connection refused", "status is DOWN, expected UP" ...
+    version: str | None = None  # the version that runs, when the check reads one

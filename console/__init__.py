@@ -1,0 +1,1 @@
+"""What starts: the command line, the configuration, the session, the demo."""

@@ -1,0 +1,1 @@
+"""What decides: plan, guard, steps, rollout, control, events. No front end, no network."""

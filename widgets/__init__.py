@@ -1,0 +1,1 @@
+"""What is seen: Textual widgets. Data in, messages out."""
