@@ -1,0 +1,111 @@
+"""Commands, addresses and paths by the operator, with names in braces that are filled in.
+
+`{app} {node} {address} {port} {version} {service}` are replaced, and whatever else the caller has
+a value for. Other braces are left alone, so that awk programs, `${HOME}`, `${node}` and Go
+templates (`{{.State}}`) pass unharmed.
+
+In a command each value is quoted for the shell (`fill`). Quoting cannot help where the operator has
+put quotes around a name (`'{node}'`): quotes inside quotes end them. So every value that goes into
+a command also has to be inert, which is checked when it enters: versions by `check_version`, names
+and addresses by `check_value`. Inert values need no quotes and get none, which makes `{version}`,
+`"{version}"` and `'{version}'` mean the same.
+"""
+
+import re
+import shlex
+from collections.abc import Callable, Mapping
+from urllib.parse import quote
+
+from backends.errors import ConfigError
+
+NAMES = frozenset({"app", "node", "address", "port", "version", "service"})
+"""Names that always mean a value: without one they are an error, not text to be left alone."""
+
+_PLACEHOLDER = re.compile(r"(?<![${])\{([a-z_]+)\}(?!\})")
+_VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+:~-]{0,127}")
+_VALUE = re.compile(r"[A-Za-z0-9_.:%@][A-Za-z0-9_.:%@+=,~-]{0,254}")
+_INERT = re.compile(r"[A-Za-z0-9_.:%@+=,/-][A-Za-z0-9_.:%@+=,/~-]*")
+_TILDE_EXPANDS = re.compile(r"[:=]~")  # in an assignment: V=1:~root
+
+
+def fill(template: str, values: Mapping[str, str]) -> str:
+    """Fill a shell command; each value becomes one word of it.
+
+    Raises:
+        ConfigError: the template names something that has no value here.
+    """
+    return _replace(template, values, lambda value, _: _shell_word(value))
+
+
+def fill_plain(template: str, values: Mapping[str, str]) -> str:
+    """Fill text that no shell reads: a path or a single argument.
+
+    Raises:
+        ConfigError: the template names something that has no value here.
+    """
+    return _replace(template, values, lambda value, _: value)
+
+
+def fill_url(template: str, values: Mapping[str, str]) -> str:
+    """Fill a URL; values are percent-encoded, an IPv6 address gets brackets where a host stands.
+
+    Raises:
+        ConfigError: the template names something that has no value here.
+    """
+    return _replace(template, values, _url_part)
+
+
+def check_version(version: str) -> str:
+    """Return the version if it is fit for commands, paths, tags and package names.
+
+    Raises:
+        ConfigError: it has other characters, could be taken for an option, or is too long.
+    """
+    if _VERSION.fullmatch(version) and not _TILDE_EXPANDS.search(version):
+        return version
+    raise ConfigError(
+        "",
+        "version",
+        f"{version[:128]!r} is not a version: expected at most 128 of A-Z a-z 0-9 . _ + : ~ -, "
+        "beginning with a letter or digit",
+    )
+
+
+def check_value(what: str, value: str) -> str:
+    """Return a name or address if it is inert in commands; `what` names it in the error.
+
+    Raises:
+        ConfigError: it is empty, too long, could be an option, or a shell might read it.
+    """
+    if _VALUE.fullmatch(value) and not _TILDE_EXPANDS.search(value):
+        return value
+    raise ConfigError(
+        "",
+        what,
+        f"{value[:128]!r} cannot be used: expected letters, digits and . _ : % @ + = , ~ -",
+    )
+
+
+def _replace(template: str, values: Mapping[str, str], render: Callable[[str, str], str]) -> str:
+    """`render` gets each value and the text before it."""
+
+    def substitute(match: re.Match[str]) -> str:
+        name = match[1]
+        if name in values:
+            return render(values[name], template[: match.start()])
+        if name in NAMES:
+            raise ConfigError("", "", f"{{{name}}} has no value in {template!r}")
+        return match[0]
+
+    return _PLACEHOLDER.sub(substitute, template)
+
+
+def _shell_word(value: str) -> str:
+    inert = _INERT.fullmatch(value) and not _TILDE_EXPANDS.search(value)
+    return value if inert else shlex.quote(value)
+
+
+def _url_part(value: str, before: str) -> str:
+    if ":" in value and before.endswith(("//", "@")):
+        return f"[{value.replace('%', '%25')}]"  # RFC 3986 and, for the zone, RFC 6874
+    return quote(value, safe="") if not before.endswith("[") else value.replace("%", "%25")
