@@ -1,0 +1,19 @@
+"""An application: its nodes, the load balancers in front of them, and how a rollout is to go."""
+
+from dataclasses import dataclass
+
+from orchestrator.fleet import Fleet
+from orchestrator.mapping import Match
+from orchestrator.node import Node
+from orchestrator.policy import Policy
+
+
+@dataclass(frozen=True, slots=True)
+class Application:
+    """Everything that a rollout or a manual change works on."""
+
+    name: str
+    nodes: tuple[Node, ...]
+    fleet: Fleet
+    policy: Policy
+    match: Match = "name"

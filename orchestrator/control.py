@@ -1,0 +1,169 @@
+"""What people can do to a running rollout: pause, resume, answer, abort. Any front end can use it."""
+
+import asyncio
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from backends.base import Clock
+from orchestrator.errors import Aborted
+from orchestrator.events import AbortRequested, Answered, Asked, Bus, Paused, Resumed
+
+GO, RETRY, SKIP, ABORT = "go", "retry", "skip", "abort"
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """Something that waits for a decision."""
+
+    id: str
+    subject: str
+    text: str
+    choices: tuple[str, ...]
+
+
+class Control:
+    """The state of a rollout's reins.
+
+    `interactive` says whether somebody is there to answer: only then does a failure wait for a decision.
+    Abort is accepted at any time, also while paused or while a question is open.
+    """
+
+    def __init__(self, clock: Clock, bus: Bus, *, interactive: bool = False) -> None:
+        self.interactive = interactive
+        self._clock = clock
+        self._bus = bus
+        self._changed = asyncio.Event()
+        self._ids = itertools.count(1)
+        self._paused_since: float | None = None
+        self._paused_before = 0.0
+        self._questions: dict[str, Question] = {}
+        self._answers: dict[str, tuple[str, str]] = {}
+        self._abort: tuple[str, str] | None = None
+        self._cancel: Callable[[], object] | None = None
+        self._halted = ""
+
+    # -- for front ends -----------------------------------------------------------------------
+
+    @property
+    def paused(self) -> bool:
+        return self._paused_since is not None
+
+    @property
+    def aborting(self) -> bool:
+        return self._abort is not None
+
+    @property
+    def halted(self) -> str:
+        """Why no further node is taken out of rotation; empty while that is allowed."""
+        return self._halted
+
+    @property
+    def undecided(self) -> bool:
+        """A failed node waits for somebody's decision."""
+        return any(RETRY in each.choices for each in self._questions.values())
+
+    @property
+    def questions(self) -> tuple[Question, ...]:
+        """Open questions, oldest first."""
+        return tuple(self._questions.values())
+
+    def pause(self, who: str, why: str = "") -> None:
+        """Start nothing new and stop all deadlines; a running command goes on."""
+        if self._paused_since is None and not self.aborting:
+            self._paused_since = self._clock.monotonic()
+            self._bus.emit(Paused(who=who, why=why))
+            self._wake()
+
+    def resume(self, who: str) -> None:
+        if self._paused_since is not None:
+            seconds = self._clock.monotonic() - self._paused_since
+            self._paused_before += seconds
+            self._paused_since = None
+            self._bus.emit(Resumed(who=who, seconds=round(seconds, 3)))
+            self._wake()
+
+    def answer(self, question: str, choice: str, who: str) -> None:
+        """Decide.
+
+        Raises:
+            ValueError: no such open question, or not one of its choices.
+        """
+        open_question = self._questions.get(question)
+        if open_question is None:
+            raise ValueError(f"no open question {question!r}")
+        if choice not in open_question.choices:
+            raise ValueError(f"{choice!r} is not one of {', '.join(open_question.choices)}")
+        del self._questions[question]
+        self._answers[question] = (choice, who)
+        self._bus.emit(Answered(question=question, subject=open_question.subject, choice=choice, who=who))
+        self._wake()
+
+    def abort(self, who: str, why: str = "", *, at_once: bool = False) -> None:
+        """End the rollout: after the running steps, or at once (the second request always is)."""
+        at_once = at_once or self.aborting
+        self._abort = self._abort or (who, why)
+        self.resume(who)
+        self._bus.emit(AbortRequested(who=who, why=why, at_once=at_once))
+        self._questions.clear()
+        self._wake()
+        if at_once and self._cancel is not None:
+            self._cancel()
+
+    # -- for the rollout ----------------------------------------------------------------------
+
+    def on_abort_at_once(self, cancel: Callable[[], object]) -> None:
+        """Register what ends the work when there is no time to finish the running steps."""
+        self._cancel = cancel
+
+    def worked(self) -> float:
+        """Monotonic seconds without those spent paused: what deadlines are measured with."""
+        now = self._clock.monotonic() if self._paused_since is None else self._paused_since
+        return now - self._paused_before
+
+    def halt(self, why: str) -> None:
+        """Take no further node out; those that are out go on to their end."""
+        self._halted = self._halted or why
+        self._wake()
+
+    def raise_if_no_drain(self) -> None:
+        """Before a node is touched. Raises Aborted when the rollout ends or has failed elsewhere."""
+        self.raise_if_aborting()
+        if self._halted:
+            raise Aborted(self._halted)
+
+    def raise_if_aborting(self) -> None:
+        if self._abort is not None:
+            who, why = self._abort
+            raise Aborted(f"aborted by {who}" + (f": {why}" if why else ""))
+
+    async def checkpoint(self) -> None:
+        """Between two steps: wait while paused. Raises Aborted."""
+        await self.wait_until(lambda: not self.paused)
+
+    async def wait_until(self, condition: Callable[[], bool]) -> None:
+        """Wait for a change that makes `condition` true; abort ends any wait. Raises Aborted."""
+        while True:
+            self.raise_if_aborting()
+            if condition():
+                return
+            await self._changed.wait()
+
+    async def ask(self, subject: str, text: str, choices: tuple[str, ...]) -> tuple[str, str]:
+        """Wait for a decision; returns the choice and who made it. Raises Aborted."""
+        question = Question(f"q{next(self._ids)}", subject, text, choices)
+        self._questions[question.id] = question
+        self._bus.emit(Asked(question=question.id, subject=subject, text=text, choices=list(choices)))
+        try:
+            await self.wait_until(lambda: question.id in self._answers)
+        finally:
+            self._questions.pop(question.id, None)
+        choice, who = self._answers.pop(question.id)
+        if choice == ABORT:
+            self.abort(who, f"at {subject}")
+            self.raise_if_aborting()
+        return choice, who
+
+    def _wake(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()

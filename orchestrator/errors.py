@@ -1,0 +1,54 @@
+"""Why the orchestrator did not go on. All of these are texts for an operator, none is a bug.
+
+RolldeckError (backends.errors)
+├── GuardRefused       a drain would leave too little in rotation
+├── PreflightFailed    nothing was touched, because of the findings it carries
+├── StepFailed         one step of one node failed, and why
+│   └── DeadlinePassed     what was waited for did not come in time
+├── Skipped            somebody chose to leave this node out
+└── Aborted            somebody chose to end the rollout
+"""
+
+from typing import TYPE_CHECKING
+
+from backends.errors import RolldeckError
+
+if TYPE_CHECKING:
+    from orchestrator.guard import Capacity
+    from orchestrator.plan import Finding
+
+
+class GuardRefused(RolldeckError):
+    """Taking this node out now would break the capacity floor.
+
+    Attributes:
+        broken: each backend on each load balancer that would be left with too little.
+    """
+
+    def __init__(self, broken: "tuple[Capacity, ...]") -> None:
+        self.broken = broken
+        super().__init__("; ".join(str(capacity) for capacity in broken))
+
+
+class PreflightFailed(RolldeckError):
+    """Nothing was touched; `findings` say why."""
+
+    def __init__(self, findings: "tuple[Finding, ...]") -> None:
+        self.findings = findings
+        super().__init__("; ".join(f"{finding.subject}: {finding.text}" for finding in findings))
+
+
+class StepFailed(RolldeckError):
+    """A step of a node could not be completed; the node stays as it is now."""
+
+
+class DeadlinePassed(StepFailed):
+    """Waited the configured time; the text says for what and what was seen last."""
+
+
+class Skipped(RolldeckError):
+    """Somebody chose to leave this node as it is and go on without it."""
+
+
+class Aborted(RolldeckError):
+    """Somebody chose to end the rollout."""

@@ -1,0 +1,242 @@
+"""What happens, as values: the console, the command line and the journal read nothing else.
+
+On `--json` each event is one line: its fields, `event` with the name, `schema`, `seq` and `at`. Fields are only
+ever added within a schema version; a changed meaning raises `SCHEMA`.
+"""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
+from typing import Literal
+
+import msgspec
+
+from backends.base import Clock
+from backends.model import Exchange
+
+SCHEMA = 1
+
+Step = Literal["drain", "stop", "install", "start", "verify"]
+STEPS: tuple[Step, ...] = ("drain", "stop", "install", "start", "verify")
+
+Result = Literal["healthy", "degraded", "aborted"]
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="event"):
+    """Base of all events."""
+
+
+class RolloutStarted(Event, frozen=True, kw_only=True, tag="rollout_started"):
+    application: str
+    version: str
+    nodes: list[str]
+    batches: list[list[str]]
+    operator: str
+
+
+class Prefetched(Event, frozen=True, kw_only=True, tag="prefetched"):
+    """The package is on every node, before the first one was touched."""
+
+    seconds: float
+
+
+class BatchStarted(Event, frozen=True, kw_only=True, tag="batch_started"):
+    number: int  # from 1
+    nodes: list[str]
+
+
+class StepStarted(Event, frozen=True, kw_only=True, tag="step_started"):
+    node: str
+    step: Step
+
+
+class Waiting(Event, frozen=True, kw_only=True, tag="waiting"):
+    """Why a step is not done yet; sent when the reason changes and at least every second."""
+
+    node: str
+    step: Step
+    reason: str
+    left: float  # seconds to the deadline
+
+
+class Noted(Event, frozen=True, kw_only=True, tag="noted"):
+    """Something an operator should know that stops nothing."""
+
+    node: str
+    text: str
+
+
+class StepDone(Event, frozen=True, kw_only=True, tag="step_done"):
+    node: str
+    step: Step
+    changed: bool  # False: it was already so
+    detail: str
+    seconds: float  # without time spent paused
+
+
+class NodeUpgraded(Event, frozen=True, kw_only=True, tag="node_upgraded"):
+    node: str
+    seconds: float
+
+
+class NodeSkipped(Event, frozen=True, kw_only=True, tag="node_skipped"):
+    node: str
+    who: str
+
+
+class NodeFailed(Event, frozen=True, kw_only=True, tag="node_failed"):
+    node: str
+    step: Step
+    error: str
+
+
+class Asked(Event, frozen=True, kw_only=True, tag="asked"):
+    """Somebody must decide; `Control.answer` takes one of the choices."""
+
+    question: str  # its id
+    subject: str  # the node or batch concerned
+    text: str
+    choices: list[str]
+
+
+class Answered(Event, frozen=True, kw_only=True, tag="answered"):
+    question: str
+    subject: str
+    choice: str
+    who: str
+
+
+class Paused(Event, frozen=True, kw_only=True, tag="paused"):
+    who: str
+    why: str
+
+
+class Resumed(Event, frozen=True, kw_only=True, tag="resumed"):
+    who: str
+    seconds: float  # how long it was paused
+
+
+class AbortRequested(Event, frozen=True, kw_only=True, tag="abort_requested"):
+    who: str
+    why: str
+    at_once: bool  # False: after the running steps
+
+
+class Sent(Event, frozen=True, kw_only=True, tag="sent"):
+    """A command that was sent and its raw reply. `node` and `step` are empty outside a node's turn."""
+
+    node: str
+    step: str
+    target: str
+    command: str
+    reply: str
+    ok: bool
+    seconds: float
+
+
+class OutOfRotation(msgspec.Struct, frozen=True, kw_only=True):
+    """A node that does not take traffic, where, and what puts it back."""
+
+    node: str
+    where: list[str]  # "shop/web1 on lb1: maint"
+    on_purpose: bool  # it was so before the rollout, and was left so
+    commands: list[str]
+
+
+class RolloutEnded(Event, frozen=True, kw_only=True, tag="rollout_ended"):
+    result: Result
+    reason: str
+    upgraded: list[str]
+    failed: list[str]
+    skipped: list[str]
+    interrupted: list[str]  # touched, and neither done nor failed: an abort came in between
+    untouched: list[str]
+    out_of_rotation: list[OutOfRotation]
+    unseen: list[str]  # load balancers that could not be read at the end, with the reason
+    seconds: float
+
+
+AnyEvent = (
+    RolloutStarted
+    | Prefetched
+    | BatchStarted
+    | StepStarted
+    | Waiting
+    | Noted
+    | StepDone
+    | NodeUpgraded
+    | NodeSkipped
+    | NodeFailed
+    | Asked
+    | Answered
+    | Paused
+    | Resumed
+    | AbortRequested
+    | Sent
+    | RolloutEnded
+)
+
+
+class Record(msgspec.Struct, frozen=True):
+    """An event with its place in the sequence: what readers are given."""
+
+    seq: int
+    at: float  # seconds since 1970
+    event: AnyEvent
+
+
+def to_json(record: Record) -> bytes:
+    """One flat JSON object, without a newline."""
+    head = {"schema": SCHEMA, "seq": record.seq, "at": round(record.at, 3)}
+    return msgspec.json.encode(head | msgspec.to_builtins(record.event))
+
+
+Reader = Callable[[Record], None]
+
+
+class Bus:
+    """Hands every event to every reader, in order, before `emit` returns.
+
+    A reader that raises stops whoever emitted: a journal that cannot be written must stop the rollout.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._readers: list[Reader] = []
+        self._seq = 0
+        self._turn: ContextVar[tuple[str, str]] = ContextVar("turn", default=("", ""))
+
+    def subscribe(self, reader: Reader) -> Callable[[], None]:
+        """Add a reader; the returned function removes it again."""
+        self._readers.append(reader)
+        return lambda: self._readers.remove(reader)
+
+    def emit(self, event: AnyEvent) -> None:
+        self._seq += 1
+        record = Record(self._seq, self._clock.time(), event)
+        for reader in tuple(self._readers):
+            reader(record)
+
+    @contextlib.contextmanager
+    def turn(self, node: str, step: str) -> Iterator[None]:
+        """Commands recorded within belong to this node and step, also in tasks started within."""
+        token = self._turn.set((node, step))
+        try:
+            yield
+        finally:
+            self._turn.reset(token)
+
+    def record(self, exchange: Exchange) -> None:
+        """The `Recorder` that backends are given."""
+        node, step = self._turn.get()
+        self.emit(
+            Sent(
+                node=node,
+                step=step,
+                target=exchange.target,
+                command=exchange.command,
+                reply=exchange.reply,
+                ok=exchange.ok,
+                seconds=round(exchange.seconds, 4),
+            )
+        )

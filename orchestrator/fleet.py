@@ -1,0 +1,95 @@
+"""All load balancers as one: written to everywhere, read back from each."""
+
+import asyncio
+from collections.abc import Callable, Collection, Coroutine, Iterable, Sequence
+from typing import Any, TypeVar
+
+from backends.base import LoadBalancer
+from backends.errors import BackendError, Refused, UnknownOutcome, Unmeasured
+from backends.model import Server, ServerRef, Snapshot
+
+T = TypeVar("T")
+Build = Callable[[ServerRef], str]
+
+
+class Fleet:
+    """The load balancers in front of one application.
+
+    A load balancer that cannot be asked fails the whole call: what was not measured never passes.
+    """
+
+    def __init__(self, balancers: Sequence[LoadBalancer], backends: Sequence[str]) -> None:
+        self.balancers = {each.name: each for each in balancers}
+        self.backends = tuple(backends)
+        self.lock = asyncio.Lock()  # a guard and the drain that it allows are one action
+
+    async def look(self) -> dict[str, Snapshot]:
+        """Read every load balancer, side by side. Raises the first BackendError."""
+        snapshots = await _all(each.snapshot(self.backends) for each in self.balancers.values())
+        return dict(zip(self.balancers, snapshots, strict=True))
+
+    async def servers(self, refs: Collection[ServerRef]) -> dict[ServerRef, Server]:
+        """These servers as they are now.
+
+        Raises:
+            Unmeasured: a load balancer no longer knows one of them.
+        """
+        names = {ref.instance for ref in refs}
+        snapshots = await _all(self.balancers[name].snapshot(self.backends) for name in sorted(names))
+        seen = {each.ref: each for snapshot in snapshots for each in snapshot.servers}
+        for ref in refs:
+            if ref not in seen:
+                raise Unmeasured(ref.instance, f"no longer knows {ref.backend}/{ref.server}")
+        return {ref: seen[ref] for ref in refs}
+
+    async def ensure(
+        self, refs: Sequence[ServerRef], build: Build, reached: Callable[[Server], bool]
+    ) -> bool:
+        """Bring these servers where `reached` says yes; look first, write what is missing, look again.
+
+        Returns:
+            Whether anything had to be written.
+
+        Raises:
+            Refused: a write was refused, or what was written does not read back.
+        """
+        before = await self.servers(refs)
+        missing = [ref for ref in refs if not reached(before[ref])]
+        if not missing:
+            return False
+        await self._write(missing, build)
+        after = await self.servers(missing)
+        for ref in missing:
+            if not reached(after[ref]):
+                raise Refused(
+                    ref.instance,
+                    f"{build(ref)!r} was accepted, but {ref.backend}/{ref.server}"
+                    f" reads {after[ref].admin_state} ({after[ref].status})",
+                )
+        return True
+
+    async def _write(self, refs: Iterable[ServerRef], build: Build) -> None:
+        by_instance: dict[str, list[ServerRef]] = {}
+        for ref in refs:
+            by_instance.setdefault(ref.instance, []).append(ref)
+
+        async def write(name: str, own: list[ServerRef]) -> None:
+            for ref in own:
+                try:
+                    await self.balancers[name].write(build(ref))
+                except UnknownOutcome:
+                    continue  # the look that follows tells what is true
+
+        await _all(write(name, own) for name, own in by_instance.items())
+
+
+async def _all(coroutines: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
+    """Run side by side and let ALL of them end: one dead instance must not keep the others from a write."""
+    results = await asyncio.gather(*coroutines, return_exceptions=True)
+    failures = [each for each in results if isinstance(each, BaseException)]
+    for failure in failures:
+        if not isinstance(failure, BackendError):
+            raise failure
+    if failures:
+        raise failures[0]
+    return [each for each in results if not isinstance(each, BaseException)]

@@ -1,0 +1,83 @@
+"""The capacity guard: no drain when too little would stay in rotation. Pure; it refuses, it does not warn."""
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+
+from backends.model import Server, ServerRef, Snapshot
+from orchestrator.errors import GuardRefused
+from orchestrator.policy import Policy, resolve
+
+
+@dataclass(frozen=True, slots=True)
+class Capacity:
+    """What a drain would leave of one backend on one load balancer."""
+
+    instance: str
+    backend: str
+    before: int  # servers in rotation now
+    after: int  # servers in rotation once the drain is done
+    floor: int
+
+    @property
+    def allowed(self) -> bool:
+        """A node that is already out costs nothing, so it may always be worked on."""
+        return self.after >= self.floor or self.after == self.before
+
+    def __str__(self) -> str:
+        return (
+            f"{self.backend} on {self.instance}: in rotation {self.before} → {self.after}, floor {self.floor}"
+        )
+
+
+def floor_of(total: int, policy: Policy) -> int:
+    """How many of `total` servers must stay in rotation: the stricter of the two settings."""
+    floor = resolve(policy.min_available, total, up=True)
+    if policy.max_unavailable is not None:
+        floor = max(floor, total - resolve(policy.max_unavailable, total))
+    return floor
+
+
+def capacity(
+    snapshots: Mapping[str, Snapshot], leaving: Collection[ServerRef], policy: Policy
+) -> tuple[Capacity, ...]:
+    """What stays in rotation when `leaving` go, for each backend that they stand in.
+
+    Backup servers neither count nor cost: they only serve when nothing else does.
+    """
+    leaving = frozenset(leaving)
+    touched = sorted({(ref.instance, ref.backend) for ref in leaving})
+    return tuple(
+        _capacity_of(_peers(snapshots[instance].servers, backend), leaving, policy)
+        for instance, backend in touched
+        if _peers(snapshots[instance].servers, backend)
+    )
+
+
+def check(
+    snapshots: Mapping[str, Snapshot], leaving: Collection[ServerRef], policy: Policy
+) -> tuple[Capacity, ...]:
+    """`capacity`, refused when any of it falls under its floor.
+
+    Raises:
+        GuardRefused: with every backend that would be left with too little.
+    """
+    capacities = capacity(snapshots, leaving, policy)
+    broken = tuple(each for each in capacities if not each.allowed)
+    if broken:
+        raise GuardRefused(broken)
+    return capacities
+
+
+def _peers(servers: Iterable[Server], backend: str) -> tuple[Server, ...]:
+    return tuple(each for each in servers if each.ref.backend == backend and not each.backup)
+
+
+def _capacity_of(peers: tuple[Server, ...], leaving: frozenset[ServerRef], policy: Policy) -> Capacity:
+    serving = [server.ref for server in peers if server.in_rotation]
+    return Capacity(
+        instance=peers[0].ref.instance,
+        backend=peers[0].ref.backend,
+        before=len(serving),
+        after=sum(ref not in leaving for ref in serving),
+        floor=floor_of(len(peers), policy),
+    )

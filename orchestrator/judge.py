@@ -1,0 +1,87 @@
+"""What preflight thinks of the load balancers: errors that forbid a rollout, warnings that explain it."""
+
+from collections.abc import Iterable, Sequence
+
+from backends.errors import BackendError
+from backends.model import AdminState, Level, Server, Snapshot
+from orchestrator.fleet import Fleet
+from orchestrator.node import Original
+from orchestrator.plan import Finding, Severity
+from orchestrator.policy import Policy
+
+STATIC_ALGORITHMS = ("static-rr", "source", "uri", "url_param", "hdr", "rdp-cookie")
+
+
+def judge_balancer(snapshot: Snapshot, policy: Policy) -> Iterable[Finding]:
+    """Level, liveness, persistence and algorithm of one load balancer."""
+    name = snapshot.info.instance
+    if snapshot.level is not Level.ADMIN:
+        text = f"the socket has level {snapshot.level.name.lower()}; changing states needs admin"
+        yield Finding(Severity.ERROR, name, text)
+    if snapshot.info.stopping:
+        yield Finding(Severity.ERROR, name, "is stopping: an old worker answers")
+    for backend in snapshot.backends:
+        where = f"{backend.name} on {name}"
+        if backend.cookie:
+            yield Finding(
+                Severity.WARNING,
+                where,
+                f'cookie persistence ("{backend.cookie}"): its clients reach a draining node until'
+                f" drain_timeout ({policy.drain_timeout:g} s), then maintenance moves them",
+            )
+        if backend.algorithm.split("(")[0] in STATIC_ALGORITHMS:
+            yield Finding(
+                Severity.WARNING,
+                where,
+                f"static algorithm ({backend.algorithm}): every drain moves clients between nodes,"
+                " and weights can only be 0 % or 100 %",
+            )
+
+
+def judge_servers(servers: Sequence[Server]) -> Iterable[Finding]:
+    """What is special about the server lines of one node."""
+    for server in servers:
+        where = str(server.ref)
+        original = Original.of(server)
+        if original.admin is not AdminState.READY:
+            text = f"is in {original.admin} now, and is left so (--ready NODE puts it in rotation)"
+            yield Finding(Severity.INFO, where, text)
+        elif server.admin_state is not AdminState.READY:
+            text = f"is out by HAProxy's own decision: {server.status}"
+            yield Finding(Severity.WARNING, where, text)
+        elif server.weight == 0:
+            yield Finding(Severity.INFO, where, "has weight 0 now, and keeps it")
+        elif not server.in_rotation:
+            text = f"is not in rotation with full health: {server.status} {server.check_status}"
+            yield Finding(Severity.WARNING, where, text.rstrip())
+        if not server.checked and not server.tracks:
+            text = "has no health checks: only its own health says when it may go back"
+            yield Finding(Severity.WARNING, where, text)
+        if server.agent:
+            text = "has an agent check: switched off while its node is worked on"
+            yield Finding(Severity.INFO, where, text)
+
+
+async def judge_configuration(fleet: Fleet) -> list[Finding]:
+    """What only HAProxy's configuration file tells."""
+    findings = []
+    for name, balancer in fleet.balancers.items():
+        try:
+            facts = await balancer.facts()
+        except BackendError as error:
+            text = f"its configuration could not be looked at: {error.problem}"
+            findings.append(Finding(Severity.WARNING, name, text))
+            continue
+        if facts.state_file is False:
+            text = "no state file: a reload of HAProxy puts every node back to ready, weight included"
+            findings.append(Finding(Severity.WARNING, name, text))
+        for backend in sorted(set(fleet.backends) & (facts.shutdown_on_marked_down or frozenset())):
+            text = (
+                "on-marked-down shutdown-sessions: maintenance cuts what is still running"
+                " when the drain deadline passes"
+            )
+            findings.append(Finding(Severity.WARNING, f"{backend} on {name}", text))
+        if facts.unseen:
+            text = f"state file and on-marked-down not known: {facts.unseen}"
+            findings.append(Finding(Severity.INFO, name, text))
+    return findings

@@ -1,0 +1,42 @@
+"""A node: one machine (or container) of the application, with everything needed to work on it."""
+
+from dataclasses import dataclass
+
+from backends.base import HealthCheck, Host, Installer, PortProbe, ServiceManager
+from backends.model import Admin, AdminState, Server
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """The parts are adapters that are bound to this node already."""
+
+    name: str
+    addresses: frozenset[str]  # every address it is known by; compared with HAProxy's
+    port: int  # of the application
+    servers: tuple[str, ...]  # names in HAProxy: "web1", or "backend/web1" for one backend only
+    host: Host
+    service: ServiceManager
+    port_probe: PortProbe
+    installer: Installer
+    health: HealthCheck
+    health_successes: int = 3  # in a row
+    health_interval: float = 0.5  # seconds between two looks
+
+
+@dataclass(frozen=True, slots=True)
+class Original:
+    """What a human had decided about one server before we touched it; it is given back exactly."""
+
+    admin: AdminState  # as forced by somebody; inherited and resolved states are HAProxy's own
+    weight: int
+    agent: bool
+
+    @classmethod
+    def of(cls, server: Server) -> "Original":
+        if server.admin & Admin.FORCED_MAINT:
+            admin = AdminState.MAINT
+        elif server.admin & Admin.FORCED_DRAIN:
+            admin = AdminState.DRAIN
+        else:
+            admin = AdminState.READY
+        return cls(admin, server.weight, server.agent)

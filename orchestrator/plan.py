@@ -1,0 +1,129 @@
+"""The plan of a rollout: a value computed from what is there, to be looked at before anything is touched."""
+
+import enum
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from backends.model import ServerRef
+from orchestrator.events import STEPS, Step
+from orchestrator.guard import Capacity
+from orchestrator.node import Original
+from orchestrator.policy import Amount, Policy, resolve
+
+
+class Severity(enum.StrEnum):
+    ERROR = "error"  # nothing will be touched
+    WARNING = "warning"
+    INFO = "info"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something that preflight saw."""
+
+    severity: Severity
+    subject: str  # the node, server, backend or load balancer
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedCommand:
+    """One command as it would be sent."""
+
+    step: Step
+    target: str
+    command: str
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedNode:
+    """A node as it was found, and what is to be done with it."""
+
+    name: str
+    refs: tuple[ServerRef, ...]
+    originals: dict[ServerRef, Original]
+    installed: str | None  # version on disk; None: nothing there, or not known
+    running: str | None  # version that answers; None when it could not be told
+    steps: tuple[Step, ...]  # empty: nothing to do
+    why: str  # of the steps, in words
+    to_ready: bool = False  # put in rotation at the end although a human has it out now
+    commands: tuple[PlannedCommand, ...] = ()
+
+    @property
+    def current(self) -> str:
+        """The version to show: what runs, else what is installed."""
+        return self.running or self.installed or "?"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Who, in which batches, to which version."""
+
+    application: str
+    version: str
+    policy: Policy
+    nodes: tuple[PlannedNode, ...]  # all that were looked at, in order
+    batches: tuple[tuple[str, ...], ...]  # names of those with something to do
+    capacities: tuple[tuple[Capacity, ...], ...]  # for each batch, what stays in rotation
+    prefetch: tuple[PlannedCommand, ...] = ()
+    findings: tuple[Finding, ...] = field(default=())
+
+    @property
+    def errors(self) -> tuple[Finding, ...]:
+        return tuple(each for each in self.findings if each.severity is Severity.ERROR)
+
+    def node(self, name: str) -> PlannedNode:
+        return next(each for each in self.nodes if each.name == name)
+
+
+def batches(names: Sequence[str], serial: Amount | Sequence[Amount]) -> tuple[tuple[str, ...], ...]:
+    """Cut into batches like Ansible's `serial`: each size in turn, the last one again and again.
+
+    Percentages are of all names, rounded down, and at least one.
+    """
+    sizes = [serial] if isinstance(serial, int | str) else list(serial)
+    result: list[tuple[str, ...]] = []
+    start = 0
+    while start < len(names):
+        size = sizes[min(len(result), len(sizes) - 1)]
+        count = max(1, resolve(size, len(names)))
+        result.append(tuple(names[start : start + count]))
+        start += count
+    return tuple(result)
+
+
+def in_order(names: Sequence[str], order: str) -> list[str]:
+    """The names in the order of the policy: inventory, reverse or sorted."""
+    if order == "reverse":
+        return list(reversed(names))
+    return sorted(names) if order == "sorted" else list(names)
+
+
+def steps_for(
+    wanted: str,
+    installed: str | None,
+    running: str | None,
+    *,
+    in_rotation: bool,
+    stays_out: bool,
+) -> tuple[tuple[Step, ...], str]:
+    """What a node needs, and why in words.
+
+    Args:
+        wanted: the version it is to have.
+        installed: the version on disk, None when there is none or it is not known.
+        running: the version that answers, None when it is not known.
+        in_rotation: it is in rotation with its full health everywhere it belongs.
+        stays_out: a human took it out everywhere; it goes back to that.
+    """
+    if installed != wanted:
+        return STEPS, f"{installed or 'nothing'} → {wanted}"
+    if running is None:
+        return STEPS, f"{wanted} is installed, but which version runs is not known: restart"
+    if running != wanted:
+        return STEPS, f"{wanted} is installed, but {running} runs: restart"
+    if in_rotation:
+        return (), f"has {wanted} and is in rotation"
+    if stays_out:
+        return (), f"has {wanted}; out of rotation on purpose, and stays so"
+    return ("verify",), f"has {wanted}, but is not in rotation everywhere"

@@ -1,0 +1,165 @@
+"""Preflight: everything that can be known before anything is touched, and the plan that follows from it."""
+
+import asyncio
+import fnmatch
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+
+from backends.base import LoadBalancer
+from backends.errors import BackendError
+from backends.model import AdminState, Server, ServerRef, Snapshot
+from orchestrator import guard
+from orchestrator.application import Application
+from orchestrator.dry_run import commands_for, prefetch_for
+from orchestrator.judge import judge_balancer, judge_configuration, judge_servers
+from orchestrator.mapping import map_nodes
+from orchestrator.node import Node, Original
+from orchestrator.observe import Observation, observe
+from orchestrator.plan import (
+    Finding,
+    Plan,
+    PlannedNode,
+    Severity,
+    batches,
+    in_order,
+    steps_for,
+)
+
+
+async def preflight(
+    application: Application,
+    version: str,
+    *,
+    limit: Sequence[str] = (),
+    to_ready: Collection[str] = (),
+) -> Plan:
+    """Look at everything and compute the plan. Touches nothing.
+
+    Args:
+        application: what to upgrade.
+        version: to which version.
+        limit: node names or patterns such as "web[12]"; all nodes when empty.
+        to_ready: nodes to put in rotation at the end although a human has them out now.
+
+    Returns:
+        The plan; when `plan.errors` is not empty it must not be run.
+    """
+    nodes, findings = _select(application.nodes, limit, to_ready)
+    snapshots, unreadable = await _snapshots(application)
+    findings += unreadable
+    mapped, mapping_findings = map_nodes(nodes, snapshots, application.match)
+    findings += mapping_findings
+    servers = {each.ref: each for snapshot in snapshots.values() for each in snapshot.servers}
+    for snapshot in snapshots.values():
+        findings += judge_balancer(snapshot, application.policy)
+    findings += await judge_configuration(application.fleet)
+
+    planned: list[PlannedNode] = []
+    for seen in await observe(nodes):
+        own = [servers[ref] for ref in mapped[seen.node.name]]
+        findings += seen.findings
+        findings += judge_servers(own)
+        planned.append(_plan_node(application, seen, own, version, to_ready=seen.node.name in to_ready))
+
+    policy = application.policy
+    todo = in_order([each.name for each in planned if each.steps], policy.order)
+    cut = batches(todo, policy.serial)
+    capacities = []
+    for batch in cut:
+        leaving = {ref for each in planned if each.name in batch for ref in _leaving(each)}
+        after = guard.capacity(snapshots, leaving, policy)
+        findings += (
+            Finding(
+                Severity.ERROR,
+                ", ".join(batch),
+                f"would leave too little: {each} (see serial, min_available, max_unavailable)",
+            )
+            for each in after
+            if not each.allowed
+        )
+        capacities.append(after)
+    return Plan(
+        application=application.name,
+        version=version,
+        policy=policy,
+        nodes=tuple(planned),
+        batches=cut,
+        capacities=tuple(capacities),
+        prefetch=prefetch_for([each for each in nodes if each.name in todo], version),
+        findings=tuple(findings),
+    )
+
+
+def _select(
+    nodes: Sequence[Node], limit: Sequence[str], to_ready: Collection[str]
+) -> tuple[list[Node], list[Finding]]:
+    findings = []
+    known = [each.name for each in nodes]
+    if not known:
+        findings.append(Finding(Severity.ERROR, "inventory", "has no nodes"))
+    for pattern in limit:
+        if not fnmatch.filter(known, pattern):
+            text = f"--limit {pattern} matches none of {', '.join(known)}"
+            findings.append(Finding(Severity.ERROR, "inventory", text))
+    chosen = [
+        each
+        for each in nodes
+        if not limit or any(fnmatch.fnmatchcase(each.name, pattern) for pattern in limit)
+    ]
+    for name in sorted(set(to_ready) - {each.name for each in chosen}):
+        text = f"--ready {name} is not among the chosen nodes"
+        findings.append(Finding(Severity.ERROR, "inventory", text))
+    return chosen, findings
+
+
+async def _snapshots(application: Application) -> tuple[dict[str, Snapshot], list[Finding]]:
+    async def read(balancer: LoadBalancer) -> Snapshot | Finding:
+        try:
+            return await balancer.snapshot(application.fleet.backends)
+        except BackendError as error:
+            return Finding(Severity.ERROR, balancer.name, f"cannot be read: {error.problem}")
+
+    balancers = application.fleet.balancers
+    seen = await asyncio.gather(*(read(each) for each in balancers.values()))
+    results = dict(zip(balancers, seen, strict=True))
+    return (
+        {name: each for name, each in results.items() if isinstance(each, Snapshot)},
+        [each for each in results.values() if isinstance(each, Finding)],
+    )
+
+
+def _plan_node(
+    application: Application,
+    seen: Observation,
+    servers: Sequence[Server],
+    version: str,
+    *,
+    to_ready: bool,
+) -> PlannedNode:
+    originals = {each.ref: Original.of(each) for each in servers}
+    if to_ready:
+        originals = {ref: replace(each, admin=AdminState.READY) for ref, each in originals.items()}
+    belonging = [each for each in servers if originals[each.ref].admin is AdminState.READY]
+    steps, why = steps_for(
+        version,
+        seen.installed,
+        seen.running,
+        in_rotation=bool(belonging) and all(each.in_rotation for each in belonging),
+        stays_out=not belonging,
+    )
+    node = PlannedNode(
+        name=seen.node.name,
+        refs=tuple(originals),
+        originals=originals,
+        installed=seen.installed,
+        running=seen.running,
+        steps=steps,
+        why=why,
+        to_ready=to_ready,
+    )
+    return replace(node, commands=commands_for(application, seen.node, node, version))
+
+
+def _leaving(node: PlannedNode) -> tuple[ServerRef, ...]:
+    """The servers that this node's turn takes out of rotation."""
+    return node.refs if "drain" in node.steps else ()

@@ -1,0 +1,183 @@
+"""A rollout: the plan, batch by batch, until everything is done or something is wrong."""
+
+import asyncio
+
+from backends.base import Clock, Installer
+from backends.errors import RolldeckError
+from orchestrator.application import Application
+from orchestrator.control import ABORT, GO, SKIP, Control
+from orchestrator.errors import Aborted, PreflightFailed, StepFailed
+from orchestrator.events import (
+    BatchStarted,
+    Bus,
+    NodeSkipped,
+    Prefetched,
+    Result,
+    RolloutEnded,
+    RolloutStarted,
+)
+from orchestrator.outcome import look_at_end
+from orchestrator.plan import Plan
+from orchestrator.turn import Tally, Turn
+from orchestrator.work import Work
+
+
+class Rollout:
+    """Runs a plan once.
+
+    Attributes:
+        defect: what went wrong in our own code, if anything did; the rollout has then stopped.
+    """
+
+    def __init__(
+        self,
+        application: Application,
+        plan: Plan,
+        control: Control,
+        clock: Clock,
+        bus: Bus,
+        operator: str,
+    ) -> None:
+        self._application = application
+        self._plan = plan
+        self._control = control
+        self._clock = clock
+        self._bus = bus
+        self._operator = operator
+        self._tally = Tally()
+        self.defect: BaseException | None = None
+
+    async def run(self) -> RolloutEnded:
+        """Carry out the plan, and say how it ended and what is out of rotation, whatever happened.
+
+        Raises:
+            PreflightFailed: the plan has errors; nothing was touched.
+        """
+        if self._plan.errors:
+            raise PreflightFailed(self._plan.errors)
+        start = self._clock.monotonic()
+        self._bus.emit(
+            RolloutStarted(
+                application=self._plan.application,
+                version=self._plan.version,
+                nodes=[each.name for each in self._plan.nodes],
+                batches=[list(each) for each in self._plan.batches],
+                operator=self._operator,
+            )
+        )
+        work = asyncio.ensure_future(self._batches())
+        self._control.on_abort_at_once(work.cancel)
+        try:
+            await asyncio.wait({work})
+        finally:
+            work.cancel()  # nothing may go on unseen when we are cancelled ourselves
+        result, reason = self._judge(work)
+        ended = await self._end(result, reason, start)
+        self._bus.emit(ended)
+        return ended
+
+    async def _batches(self) -> None:
+        if self._plan.batches:
+            await self._prefetch()
+        for number, names in enumerate(self._plan.batches, 1):
+            await self._control.checkpoint()
+            if self._control.halted:
+                return
+            if self._plan.policy.confirm == "batch" and not await self._confirmed(number):
+                continue
+            self._bus.emit(BatchStarted(number=number, nodes=list(names)))
+            async with asyncio.TaskGroup() as group:
+                for name in names:
+                    group.create_task(self._turn(name, names).run(), name=f"node {name}")
+
+    def _turn(self, name: str, peers: tuple[str, ...]) -> Turn:
+        planned = self._plan.node(name)
+        work = Work(
+            node=next(each for each in self._application.nodes if each.name == name),
+            refs=planned.refs,
+            originals=planned.originals,
+            wanted=self._plan.version,
+            fleet=self._application.fleet,
+            policy=self._plan.policy,
+            clock=self._clock,
+            control=self._control,
+            bus=self._bus,
+        )
+        return Turn(planned, peers, self._plan, work, self._control, self._bus, self._tally)
+
+    async def _prefetch(self) -> None:
+        """Bring the package to every node before the first one is out of rotation."""
+        start = self._clock.monotonic()
+        version = self._plan.version
+        todo = {name for batch in self._plan.batches for name in batch}
+        nodes = [
+            each
+            for each in self._application.nodes
+            if each.name in todo and each.installer.prefetch_commands(version)
+        ]
+
+        async def fetch(name: str, installer: Installer) -> None:
+            with self._bus.turn(name, "prefetch"):
+                await installer.prefetch(version)
+
+        results = await asyncio.gather(
+            *(fetch(each.name, each.installer) for each in nodes), return_exceptions=True
+        )
+        for result in results:
+            if isinstance(result, RolldeckError):
+                raise StepFailed(f"prefetch failed, no node was touched: {result}") from result
+            if isinstance(result, BaseException):
+                raise result
+        if nodes:
+            self._bus.emit(Prefetched(seconds=round(self._clock.monotonic() - start, 3)))
+
+    async def _confirmed(self, number: int) -> bool:
+        names = self._plan.batches[number - 1]
+        after = "; ".join(str(each) for each in self._plan.capacities[number - 1])
+        choice, who = await self._control.ask(
+            f"batch {number}", f"take out {', '.join(names)}? {after}", (GO, SKIP, ABORT)
+        )
+        if choice == SKIP:
+            self._tally.skipped.extend(names)
+            for name in names:
+                self._bus.emit(NodeSkipped(node=name, who=who))
+        return choice == GO
+
+    def _judge(self, work: "asyncio.Future[None]") -> tuple[Result, str]:
+        """The result in one word and why."""
+        if self._control.aborting or work.cancelled():
+            try:
+                self._control.raise_if_aborting()
+            except Aborted as aborted:
+                return "aborted", str(aborted)
+            return "aborted", "cancelled"
+        failure = work.exception()
+        if isinstance(failure, RolldeckError):
+            return "degraded", str(failure)
+        if failure is not None:
+            self.defect = failure
+            return "degraded", f"stopped by a defect in Rolldeck: {failure!r}"
+        if self._tally.failed:
+            return "degraded", f"failed: {', '.join(self._tally.failed)}"
+        if self._tally.skipped:
+            return "degraded", f"skipped: {', '.join(self._tally.skipped)}"
+        return "healthy", ""
+
+    async def _end(self, result: Result, reason: str, start: float) -> RolloutEnded:
+        out, unseen = await look_at_end(self._application, self._plan, self._tally.originals)
+        if result == "healthy" and (unseen or any(not each.on_purpose for each in out)):
+            result, reason = "degraded", "not everything is back in rotation"
+        done = {*self._tally.upgraded, *self._tally.failed, *self._tally.skipped}
+        names = [name for batch in self._plan.batches for name in batch]
+        return RolloutEnded(
+            result=result,
+            reason=reason,
+            upgraded=list(self._tally.upgraded),
+            failed=list(self._tally.failed),
+            skipped=list(self._tally.skipped),
+            interrupted=[n for n in names if n in self._tally.touched and n not in done],
+            untouched=[n for n in names if n not in self._tally.touched and n not in done],
+            out_of_rotation=out,
+            unseen=unseen,
+            seconds=round(self._clock.monotonic() - start, 3),
+        )

@@ -1,0 +1,94 @@
+"""Take a node out of rotation and let its sessions end."""
+
+from backends.haproxy import commands
+from backends.model import AdminState, Server
+from orchestrator import guard
+from orchestrator.errors import DeadlinePassed, GuardRefused, StepFailed
+from orchestrator.work import Work
+
+
+def in_maintenance(server: Server) -> bool:
+    return server.admin_state is AdminState.MAINT
+
+
+def out(server: Server) -> bool:
+    """No new balanced traffic goes there."""
+    return server.admin_state is not AdminState.READY
+
+
+async def drain(work: Work) -> str | None:
+    """Guard, drain, wait for sessions and queue to be empty everywhere or the deadline, then maintenance.
+
+    Returns:
+        What was done, in words; None when the node was in maintenance already.
+
+    Raises:
+        StepFailed: the capacity did not come back in time, or sessions remain and the policy says fail.
+    """
+    servers = await work.servers()
+    if all(in_maintenance(each) for each in servers.values()):
+        return None
+    await _leave(work)
+    forced = await _wait_for_sessions(work)
+    await work.fleet.ensure(work.refs, commands.maint, in_maintenance)
+    left = await _settle(work)
+    if left:
+        return f"forced to maintenance, {left} sessions left"
+    return "forced to maintenance at the deadline" if forced else "no sessions left"
+
+
+async def _leave(work: Work) -> None:
+    """Drain as soon as the guard allows; the lock makes the look and the drain one action."""
+
+    async def attempt() -> str | None:
+        async with work.fleet.lock:
+            work.control.raise_if_no_drain()
+            try:
+                guard.check(await work.fleet.look(), work.refs, work.policy)
+            except GuardRefused as refusal:
+                return str(refusal)
+            # An agent that answers "ready" would put the server back behind our back.
+            agents = [ref for ref in work.refs if work.originals[ref].agent]
+            await work.fleet.ensure(agents, commands.agent_off, lambda server: not server.agent)
+            await work.fleet.ensure(work.refs, commands.drain, out)
+            return None
+
+    await work.until(attempt, timeout=work.policy.capacity_timeout, what="capacity to take it out", free=True)
+
+
+async def _busy(work: Work) -> str | None:
+    servers = (await work.servers()).values()
+    busy = [
+        f"{each.sessions + each.queue} on {each.ref.instance}"
+        + (f" ({each.ref.backend})" if len(work.fleet.backends) > 1 else "")
+        for each in servers
+        if each.sessions + each.queue
+    ]
+    return f"sessions: {', '.join(busy)}" if busy else None
+
+
+async def _wait_for_sessions(work: Work) -> bool:
+    """Returns whether the deadline ended the wait (clients with a cookie may never leave)."""
+    try:
+        await work.until(lambda: _busy(work), timeout=work.policy.drain_timeout, what="sessions to end")
+    except DeadlinePassed as passed:
+        work.note(f"{passed}; going on to maintenance, which also moves clients with a cookie")
+        return True
+    return False
+
+
+async def _settle(work: Work) -> int:
+    """In maintenance nothing new arrives: wait a little for what is left; returns how much remains."""
+    try:
+        await work.until(lambda: _busy(work), timeout=work.policy.settle_timeout, what="last sessions to end")
+    except DeadlinePassed as passed:
+        if work.policy.sessions_left == "fail":
+            raise StepFailed(f'{passed}; sessions_left is "fail"') from None
+        if work.policy.sessions_left == "shutdown":
+            for ref in work.refs:
+                await work.fleet.balancers[ref.instance].write(commands.shutdown_sessions(ref))
+            work.note(f"{passed}; shut down, as sessions_left says")
+        else:
+            work.note(f"{passed}; the stop will cut them")
+        return sum(each.sessions + each.queue for each in (await work.servers()).values())
+    return 0

@@ -1,0 +1,40 @@
+"""Make sure that the wanted version is on disk."""
+
+from backends.errors import Refused
+from orchestrator.errors import StepFailed
+from orchestrator.work import Work
+
+
+async def install(work: Work) -> str | None:
+    """Look at the version; install when it is another one; look again: only that counts.
+
+    Returns:
+        What was done; None when the version was there already.
+
+    Raises:
+        StepFailed: the installer failed, or another version is there after it.
+    """
+    installer, wanted = work.node.installer, work.wanted
+    found = await installer.installed()
+    if found == wanted:
+        return None
+    try:
+        lost = await work.ask(
+            lambda: installer.install(wanted), timeout=work.policy.install_timeout, what="install"
+        )
+    except Refused as refused:
+        raise StepFailed(f"install failed: {refused}") from refused
+    if lost:
+        await work.until(
+            lambda: _gone(work, lost), timeout=work.policy.install_timeout, what="installer to end"
+        )
+    now = await installer.installed()
+    if now != wanted:
+        raise StepFailed(f"after the install the version is {now or 'none'}, expected {wanted}")
+    return f"{found or 'nothing'} → {wanted}"
+
+
+async def _gone(work: Work, pid: int) -> str | None:
+    if await work.node.host.alive(pid):
+        return f"the installer still runs there as process {pid}"
+    return None

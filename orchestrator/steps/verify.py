@@ -1,0 +1,145 @@
+"""Prove that a node works, put it back as it was, and watch it."""
+
+from backends.haproxy import commands
+from backends.model import AdminState, Server, ServerRef
+from orchestrator.errors import StepFailed
+from orchestrator.node import Original
+from orchestrator.streak import Streak
+from orchestrator.work import Work
+
+RESTORE = {
+    AdminState.MAINT: commands.maint,
+    AdminState.DRAIN: commands.drain,
+    AdminState.READY: commands.ready,
+}
+
+
+async def verify(work: Work) -> str | None:
+    """Own health and HAProxy's proof, then the original state, full health everywhere, and the bake.
+
+    Returns:
+        What was done; it always looks, so never None.
+
+    Raises:
+        StepFailed: unhealthy, a wrong version runs, not in rotation in time, or errors while it bakes.
+    """
+    streak = Streak(work)
+    await _prove(work, streak)
+    back = work.belonging(AdminState.READY)
+    errors_before = {ref: each.errors_5xx for ref, each in (await work.servers()).items()}
+    await restore(work)
+    await work.until(
+        lambda: _not_in_rotation(work, back),
+        timeout=work.policy.verify_timeout,
+        what="in rotation with full health",
+    )
+    if not back:
+        return "healthy; left out of rotation as it was before"
+    if work.policy.bake:
+        await _bake(work, back, streak, errors_before)
+    return "in rotation"
+
+
+async def _prove(work: Work, streak: Streak) -> None:
+    """Own health in a row and, from its first good look on, HAProxy's own checks; both must hold.
+
+    Leaving maintenance with `ready` alone would send live traffic on the word of a STALE check result. In
+    DRAIN, after `health down`, HAProxy checks from nothing and sends no balanced traffic meanwhile.
+    """
+    gated: list[ServerRef] | None = None
+
+    async def probe() -> str | None:
+        nonlocal gated
+        unhealthy = await streak.look()
+        if streak.good and gated is None:
+            gated = await _enter_gate(work)
+        return await _unproven(work, gated or []) or unhealthy
+
+    await work.until(probe, timeout=work.policy.verify_timeout, what="healthy")
+
+
+async def _enter_gate(work: Work) -> list[ServerRef]:
+    """Put those that will leave maintenance under HAProxy's checks; returns those to be proven."""
+    if work.policy.gate == "none":
+        return []
+    servers = await work.servers()
+    able = [
+        ref
+        for ref in work.belonging(AdminState.READY) + work.belonging(AdminState.DRAIN)
+        # `health down` never recovers without checks, and is refused on a server that tracks another.
+        if servers[ref].checked and not servers[ref].tracks
+        # One that takes traffic now (a retry, or it was never drained) has no stale result to fear.
+        if servers[ref].admin_state is not AdminState.READY
+    ]
+    for ref in able:
+        await work.fleet.balancers[ref.instance].write(commands.prove(ref))
+    return able
+
+
+async def _unproven(work: Work, gated: list[ServerRef]) -> str | None:
+    servers = await work.fleet.servers(gated)
+    for ref, server in servers.items():
+        if server.admin_state is not AdminState.DRAIN:
+            raise StepFailed(f"{ref} was set to {server.admin_state} by somebody else")
+        if not server.proven:
+            return (
+                f"HAProxy's checks on {ref.instance}: {server.status}, health"
+                f" {server.check_health}/{server.full_health} {server.check_status}"
+            )
+    return None
+
+
+async def restore(work: Work) -> None:
+    """Give every server back its weight, its administrative state and its agent check, exactly."""
+    fleet, originals = work.fleet, work.originals
+    await fleet.ensure(
+        work.refs,
+        lambda ref: commands.weight(ref, str(originals[ref].weight)),
+        lambda server: server.weight == originals[server.ref].weight,
+    )
+    await fleet.ensure(
+        work.refs,
+        lambda ref: RESTORE[originals[ref].admin](ref),
+        lambda server: Original.of(server).admin is originals[server.ref].admin,
+    )
+    agents = [ref for ref in work.refs if originals[ref].agent]
+    await fleet.ensure(agents, commands.agent_on, lambda server: server.agent)
+
+
+async def _not_in_rotation(work: Work, refs: list[ServerRef]) -> str | None:
+    for server in (await work.fleet.servers(refs)).values():
+        if not server.in_rotation and not _weightless(work, server):
+            ramp = f", slow start at {server.throttle} %" if server.throttle is not None else ""
+            return f"{server.status} on {server.ref.instance}{ramp}"
+    return None
+
+
+def _weightless(work: Work, server: Server) -> bool:
+    """Somebody had given it the weight 0: with that it is as much back as it ever was."""
+    return work.originals[server.ref].weight == 0 and server.admin_state is AdminState.READY
+
+
+async def _bake(work: Work, refs: list[ServerRef], streak: Streak, before: dict[ServerRef, int]) -> None:
+    """Watch it under live traffic for a while.
+
+    Raises:
+        StepFailed: it left the rotation, its own health went, or it gave too many responses 5xx.
+    """
+    end = work.control.worked() + work.policy.bake
+
+    async def probe() -> str | None:
+        await streak.look()
+        if streak.bad >= streak.needed:
+            raise StepFailed("its own health was lost while it baked")
+        if gone := await _not_in_rotation(work, refs):
+            raise StepFailed(f"did not stay in rotation: {gone}")
+        new = 0
+        for ref, server in (await work.fleet.servers(refs)).items():
+            # A reload of HAProxy restarts the counters.
+            before[ref] = min(before[ref], server.errors_5xx)
+            new += server.errors_5xx - before[ref]
+        if new > work.policy.max_5xx:
+            raise StepFailed(f"{new} responses 5xx since it is back, allowed {work.policy.max_5xx}")
+        return "baking" if work.control.worked() < end else None
+
+    await work.until(probe, timeout=work.policy.bake + work.policy.verify_timeout, what="end of bake")

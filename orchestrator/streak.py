@@ -1,0 +1,54 @@
+"""Own health, several looks in a row."""
+
+from orchestrator.errors import StepFailed
+from orchestrator.work import Work
+
+
+class Streak:
+    """Counts looks at a node's own health, at most one each `health_interval`.
+
+    One good look proves little: a service that dies at once and is restarted looks well for half a second.
+    """
+
+    def __init__(self, work: Work) -> None:
+        self._work = work
+        self._next = work.control.worked()
+        self._wrong_version = 0
+        self._reason = "not looked yet"
+        self.good = 0  # good looks in a row, so far
+        self.bad = 0
+
+    @property
+    def needed(self) -> int:
+        return self._work.node.health_successes
+
+    async def look(self) -> str | None:
+        """Look, if it is time to. None when enough looks in a row were good, else why not.
+
+        Raises:
+            StepFailed: healthy several times in a row, but it is another version that runs.
+        """
+        now = self._work.control.worked()
+        if now >= self._next:
+            await self._look()
+            self._next = self._work.control.worked() + self._work.node.health_interval
+        if self.good >= self.needed:
+            return None
+        return f"own health: {self._reason} ({self.good}/{self.needed})"
+
+    async def _look(self) -> None:
+        result = await self._work.node.health.look()
+        wanted = self._work.wanted
+        other = result.ok and result.version is not None and result.version != wanted
+        if other:
+            self._reason = f"{result.version} runs, expected {wanted}"
+            self._wrong_version += 1
+            if self._wrong_version >= self.needed:
+                raise StepFailed(f"healthy, but {self._reason}")
+        else:
+            self._reason = result.detail
+            self._wrong_version = 0
+        if result.ok and not other:
+            self.good, self.bad = self.good + 1, 0
+        else:
+            self.good, self.bad = 0, self.bad + 1

@@ -1,0 +1,173 @@
+"""One node's turn: its steps in order, with the questions, the failures and what follows from them."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field, replace
+
+from backends.errors import BackendError, RolldeckError
+from backends.model import AdminState, ServerRef
+from orchestrator.control import ABORT, GO, RETRY, SKIP, Control
+from orchestrator.errors import Aborted, Skipped, StepFailed
+from orchestrator.events import (
+    Bus,
+    NodeFailed,
+    NodeSkipped,
+    NodeUpgraded,
+    Step,
+    StepDone,
+    StepStarted,
+)
+from orchestrator.node import Original
+from orchestrator.plan import Plan, PlannedNode
+from orchestrator.steps.drain import drain
+from orchestrator.steps.install import install
+from orchestrator.steps.keep_out import keep_out
+from orchestrator.steps.start import start
+from orchestrator.steps.stop import stop
+from orchestrator.steps.verify import verify
+from orchestrator.work import Work
+
+ACTIONS: dict[Step, Callable[[Work], Awaitable[str | None]]] = {
+    "drain": drain,
+    "stop": stop,
+    "install": install,
+    "start": start,
+    "verify": verify,
+}
+
+
+@dataclass(slots=True)
+class Tally:
+    """What has become of the nodes so far."""
+
+    upgraded: list[str] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)
+    touched: set[str] = field(default_factory=set)
+    originals: dict[str, dict[ServerRef, Original]] = field(default_factory=dict)
+
+
+class Turn:
+    """Takes one node through its steps. Nothing that happens to it ends the turn of another."""
+
+    def __init__(
+        self,
+        planned: PlannedNode,
+        peers: tuple[str, ...],
+        plan: Plan,
+        work: Work,
+        control: Control,
+        bus: Bus,
+        tally: Tally,
+    ) -> None:
+        self._planned = planned
+        self._name = planned.name
+        self._peers = peers  # the nodes of its batch, itself included
+        self._plan = plan
+        self._work = work
+        self._control = control
+        self._bus = bus
+        self._tally = tally
+
+    async def run(self) -> None:
+        """Until the node is upgraded, skipped, failed for good, or the rollout is aborted."""
+        while True:
+            try:
+                await self._steps()
+            except Skipped as skipped:
+                self._tally.skipped.append(self._name)
+                self._bus.emit(NodeSkipped(node=self._name, who=str(skipped)))
+            except Aborted:
+                pass
+            except (StepFailed, BackendError) as error:
+                if await self._failed(error):
+                    continue
+            return
+
+    async def _steps(self) -> None:
+        start = self._control.worked()
+        await self._begin()
+        for step in self._planned.steps:
+            await self._control.checkpoint()
+            if self._plan.policy.confirm == "step":
+                await self._confirm(f"{step}?")
+            self._work.step = step
+            with self._bus.turn(self._name, step):
+                await self._run(step)
+        self._tally.upgraded.append(self._name)
+        seconds = round(self._control.worked() - start, 3)
+        self._bus.emit(NodeUpgraded(node=self._name, seconds=seconds))
+
+    async def _run(self, step: Step) -> None:
+        start = self._control.worked()
+        self._bus.emit(StepStarted(node=self._name, step=step))
+        self._tally.touched.add(self._name)
+        detail = await ACTIONS[step](self._work)
+        self._bus.emit(
+            StepDone(
+                node=self._name,
+                step=step,
+                changed=detail is not None,
+                detail=detail or "nothing to do",
+                seconds=round(self._control.worked() - start, 3),
+            )
+        )
+
+    async def _begin(self) -> None:
+        """Before a node is touched: nothing undecided elsewhere, and confirmed where that is asked."""
+        if self._name in self._tally.touched:
+            return  # a retry: its turn has begun, and its originals are those from before
+        control = self._control
+        await control.wait_until(lambda: not control.paused and not control.undecided)
+        control.raise_if_no_drain()
+        if self._plan.policy.confirm == "node":
+            await self._confirm(f"take it out of rotation? {self._planned.why}")
+            control.raise_if_no_drain()
+        self._work.originals = await self._look_at_originals()
+        self._tally.originals[self._name] = self._work.originals
+
+    async def _look_at_originals(self) -> dict[ServerRef, Original]:
+        """As they are right now: somebody may have changed one since the plan was made."""
+        servers = await self._work.servers()
+        found = {ref: Original.of(each) for ref, each in servers.items()}
+        for ref, planned in self._planned.originals.items():
+            # Put in rotation on request (--ready), although a human had it out.
+            if planned.admin is AdminState.READY and self._planned.to_ready:
+                found[ref] = replace(found[ref], admin=AdminState.READY)
+        return found
+
+    async def _confirm(self, text: str) -> None:
+        choice, who = await self._control.ask(self._name, text, (GO, SKIP, ABORT))
+        if choice == SKIP:
+            raise Skipped(who)
+
+    async def _failed(self, error: RolldeckError) -> bool:
+        """Keep the node out, stop new drains, and let somebody decide. Returns whether to try again."""
+        self._tally.failed.append(self._name)
+        failed = sum(name in self._tally.failed for name in self._peers)
+        share = 100 * failed / len(self._peers)
+        too_many = share > self._plan.policy.max_fail_percentage
+        if too_many and not self._control.interactive:
+            self._control.halt(f"{self._name} failed")
+        step = self._work.step
+        self._bus.emit(NodeFailed(node=self._name, step=step, error=str(error)))
+        if self._name in self._tally.touched and step != "drain":
+            await self._keep_out()
+        if not self._control.interactive:
+            return False
+        return await self._decided(f"{step} failed: {error}")
+
+    async def _keep_out(self) -> None:
+        try:
+            with self._bus.turn(self._name, self._work.step):
+                await keep_out(self._work)
+        except BackendError as error:
+            self._work.note(f"could not be brought to maintenance everywhere: {error}")
+
+    async def _decided(self, text: str) -> bool:
+        try:
+            choice, _ = await self._control.ask(self._name, text, (RETRY, SKIP, ABORT))
+        except Aborted:
+            return False
+        if choice == RETRY:
+            self._tally.failed.remove(self._name)
+        return choice == RETRY

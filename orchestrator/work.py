@@ -1,0 +1,114 @@
+"""One node's turn: what every step is given, and the one way in which all of them wait."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+from backends.base import Clock
+from backends.errors import BackendError, Refused, UnknownOutcome, Unreachable
+from backends.model import AdminState, Server, ServerRef
+from orchestrator.control import Control
+from orchestrator.errors import DeadlinePassed
+from orchestrator.events import Bus, Noted, Step, Waiting
+from orchestrator.fleet import Fleet
+from orchestrator.node import Node, Original
+from orchestrator.policy import Policy
+
+Probe = Callable[[], Awaitable[str | None]]
+"""Looks once; None when what is waited for is there, else the reason why not, in words."""
+
+QUICKEST_LOOK = 0.02  # seconds
+SLOWEST_LOOK = 1.0
+SHARE_OF_WAIT = 0.05  # look again after 5 % of the time waited so far: what it adds stays in proportion
+
+
+@dataclass(slots=True)
+class Work:
+    """Everything a step may use. `originals` is filled when the node's turn begins."""
+
+    node: Node
+    refs: tuple[ServerRef, ...]
+    originals: dict[ServerRef, Original]
+    wanted: str
+    fleet: Fleet
+    policy: Policy
+    clock: Clock
+    control: Control
+    bus: Bus
+    step: Step = "drain"
+    pids: set[int] = field(default_factory=set)  # of the service, as far as seen before the stop
+
+    def note(self, text: str) -> None:
+        self.bus.emit(Noted(node=self.node.name, text=text))
+
+    def belonging(self, state: AdminState) -> list[ServerRef]:
+        """The servers whose original state is this one."""
+        return [ref for ref in self.refs if self.originals[ref].admin is state]
+
+    async def servers(self) -> dict[ServerRef, Server]:
+        return await self.fleet.servers(self.refs)
+
+    async def until(self, probe: Probe, *, timeout: float, what: str, free: bool = False) -> None:
+        """Look again and again until the probe is content.
+
+        What cannot be asked or understood is a reason to look again until the deadline, never a pass.
+        The deadline stands still while the rollout is paused.
+
+        Args:
+            probe: one look.
+            timeout: seconds, on the clock that stops during a pause.
+            what: what is waited for, in words, for the error.
+            free: nothing has been touched yet, so an abort may end the wait.
+
+        Raises:
+            DeadlinePassed: with the last reason.
+            Refused: somebody said no; waiting would not change that.
+        """
+        start = self.control.worked()
+        told, told_at = "", start
+        while True:
+            if free:
+                self.control.raise_if_no_drain()
+            try:
+                reason = await probe()
+            except Refused:
+                raise
+            except BackendError as error:
+                reason = str(error)
+            if reason is None:
+                return
+            now = self.control.worked()
+            left = start + timeout - now
+            if left <= 0:
+                raise DeadlinePassed(f"{what}: not within {timeout:g} s; last seen: {reason}")
+            if reason != told or now - told_at >= 1.0:
+                told, told_at = reason, now
+                self.bus.emit(
+                    Waiting(node=self.node.name, step=self.step, reason=reason, left=round(left, 1))
+                )
+            pause = max(QUICKEST_LOOK, min(SLOWEST_LOOK, (now - start) * SHARE_OF_WAIT))
+            await self.clock.sleep(min(pause, max(left, 0.001)))
+
+    async def ask(self, action: Callable[[], Awaitable[None]], *, timeout: float, what: str) -> int:
+        """Ask for something that is looked at afterwards.
+
+        An action that never started is asked for again until the deadline. One whose answer was lost is
+        not: it may be under way.
+
+        Returns:
+            The process id of a command whose answer was lost and which may still run; else 0.
+        """
+        lost = 0
+
+        async def attempt() -> str | None:
+            nonlocal lost
+            try:
+                await action()
+            except Unreachable as error:
+                return str(error)
+            except UnknownOutcome as error:
+                self.note(f"{what}: {error}; looking at what is true before anything else")
+                lost = error.pid or 0
+            return None
+
+        await self.until(attempt, timeout=timeout, what=what)
+        return lost
