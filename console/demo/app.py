@@ -1,0 +1,141 @@
+"""The demo's application: a small HTTP/1.1 server that behaves as its release says.
+
+Started as ``python -S -E releases/1.5.0/app.py NODE PORT``; the ``release.json`` beside it says
+which version it is and what is wrong with it (`console.demo.node.Release` explains the fields).
+Standard library only and few imports, so that it starts in a fraction of what the demo measures.
+
+SIGTERM is answered as a good service does: close the port, finish the requests in flight, then end.
+The port is therefore closed BEFORE the process is gone, which is the trap for tools that look at
+the port alone.
+"""
+
+import json
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from typing import Any, BinaryIO
+
+QUICK = 0.002  # seconds that `/` takes
+
+
+class App:
+    """One process of the application."""
+
+    def __init__(self, node: str, port: int, release: dict[str, Any]) -> None:
+        self._node = node
+        self._port = port
+        self._release = release
+        self._version = release["reports_version"] or release["version"]
+        self._stopping = False
+        self._in_flight = 0
+        self._changed = threading.Condition()
+        self._listener = socket.socket()
+
+    def run(self) -> None:
+        """Serve until SIGTERM. The port stays closed during the start delay."""
+        if self._release["ignore_sigterm"]:
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        time.sleep(self._release["start_delay"])
+        self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._listener.bind(("127.0.0.1", self._port))
+        self._listener.listen(128)
+        if not self._release["ignore_sigterm"]:
+            signal.signal(signal.SIGTERM, self._stop)
+        if self._release["exit_after"] is not None:
+            threading.Timer(self._release["exit_after"], os._exit, (1,)).start()
+        self._accept()
+        with self._changed:
+            self._changed.wait_for(lambda: self._in_flight == 0)
+
+    def _stop(self, *_: object) -> None:
+        self._stopping = True
+        self._listener.close()  # accept() then fails; what it had accepted is still served
+
+    def _accept(self) -> None:
+        while not self._stopping:
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:
+                continue
+            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+
+    def _serve(self, connection: socket.socket) -> None:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        try:
+            with connection, connection.makefile("rb") as reader:
+                while line := reader.readline():
+                    with self._changed:
+                        self._in_flight += 1
+                    try:
+                        keep = self._answer(connection, line, reader)
+                    finally:
+                        with self._changed:
+                            self._in_flight -= 1
+                            self._changed.notify()
+                    if not keep:
+                        return
+        except OSError:
+            return  # the client has gone
+
+    def _answer(self, connection: socket.socket, line: bytes, reader: BinaryIO) -> bool:
+        """Answer one request; False when the connection is to be closed after it."""
+        _, target, protocol = line.decode("latin-1").split()
+        headers = b"".join(iter(reader.readline, b"\r\n")).lower()
+        path, _, query = target.partition("?")
+        seconds = float(query.partition("seconds=")[2] or 2)
+        close = protocol == "HTTP/1.0" or b"connection: close" in headers
+        if path == "/download":
+            self._download(connection, seconds)
+            return False
+        status, body = self._look_up(path, seconds)
+        close = close or self._stopping
+        connection.sendall(_response(status, body, close))
+        return not close
+
+    def _look_up(self, path: str, seconds: float) -> tuple[str, dict[str, str]]:
+        if path == "/":
+            time.sleep(QUICK)
+        elif path == "/slow":
+            time.sleep(seconds)
+        elif path == "/version":
+            return "200 OK", {"version": self._version}
+        elif path == "/health":
+            if self._release["healthy"]:
+                return "200 OK", {"status": "UP"}
+            return "503 Service Unavailable", {"status": "DOWN"}
+        else:
+            return "404 Not Found", {"error": "no such page"}
+        return "200 OK", {"node": self._node, "version": self._version}
+
+    def _download(self, connection: socket.socket, seconds: float) -> None:
+        """Send ten chunks spread over the time asked for."""
+        connection.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n")
+        for _ in range(10):
+            connection.sendall(b"1000\r\n" + b"x" * 0x1000 + b"\r\n")
+            time.sleep(seconds / 10)
+        connection.sendall(b"0\r\n\r\n")
+
+
+def _response(status: str, body: dict[str, str], close: bool) -> bytes:
+    content = json.dumps(body).encode()
+    head = (
+        f"HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {len(content)}\r\n"
+        f"Connection: {'close' if close else 'keep-alive'}\r\n\r\n"
+    )
+    return head.encode() + content
+
+
+def main() -> None:
+    node, port = sys.argv[1:3]
+    beside = os.path.join(os.path.dirname(os.path.abspath(__file__)), "release.json")
+    with open(beside, encoding="utf-8") as file:
+        release = json.load(file)
+    App(node, int(port), release).run()
+    os._exit(0)  # idle keep-alive connections have threads of their own: do not wait for them
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,90 @@
+"""The files that tell Rolldeck and OpenSSH about a stack."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from console.demo.haproxy import BACKEND
+from console.demo.node import Node
+from console.demo.sshd import SSHHost
+
+_CONFIG = """\
+# Written by Rolldeck's demo. Try it from another terminal while the demo runs:
+#   rolldeck --config {path} status
+[ssh]
+config = {ssh_config}
+known_hosts = {known_hosts}
+identity = {identity}
+
+{haproxies}
+
+[apps.{app}]
+backends = ["{backend}"]
+
+[apps.{app}.access]
+via = "ssh"
+
+[apps.{app}.nodes]
+{nodes}
+
+[apps.{app}.service]
+kind = "command"
+start = "./appctl start"
+stop = "./appctl stop"
+status = "./appctl status"
+pid_file = "app.pid"
+
+[apps.{app}.install]
+kind = "symlink"
+releases = "releases"
+link = "current"
+
+[apps.{app}.health]
+kind = "http"
+url = "http://{{address}}:{{port}}/health"
+json = {{ status = "UP" }}
+version_url = "http://{{address}}:{{port}}/version"
+version_json = "version"
+
+[apps.{app}.rollout]
+serial = 1
+"""
+
+
+def rolldeck_config(directory: Path, sockets: Mapping[str, str], nodes: Sequence[Node]) -> str:
+    """Rolldeck's config.toml; `sockets` are the addresses of the Runtime APIs by instance."""
+    return _CONFIG.format(
+        path=directory / "config.toml",
+        ssh_config=json.dumps(str(directory / "ssh_config")),
+        known_hosts=json.dumps(str(directory / "known_hosts")),
+        identity=json.dumps(str(directory / "client_key")),
+        haproxies="\n".join(
+            f"[haproxy.{name}]\nsocket = {json.dumps(socket)}" for name, socket in sockets.items()
+        ),
+        app=BACKEND,
+        backend=BACKEND,
+        nodes="\n".join(
+            f'{n.name} = {{ address = "{n.address}", port = {n.port}, ssh = "{n.name}" }}' for n in nodes
+        ),
+    )
+
+
+def known_hosts(hosts: Sequence[SSHHost]) -> str:
+    """The hosts' public keys, one line each."""
+    return "".join(f"{host.known_host}\n" for host in hosts)
+
+
+def ssh_config(directory: Path, hosts: Sequence[SSHHost]) -> str:
+    """OpenSSH's client configuration with an alias for every host; ~/.ssh is not used."""
+    common = f"""\
+Host *
+    HostName 127.0.0.1
+    User demo
+    IdentityFile "{directory}/client_key"
+    IdentitiesOnly yes
+    IdentityAgent none
+    UserKnownHostsFile "{directory}/known_hosts"
+    GlobalKnownHostsFile none
+    StrictHostKeyChecking yes
+"""
+    return "".join(f"Host {host.name}\n    Port {host.port}\n" for host in hosts) + common

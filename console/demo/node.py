@@ -1,0 +1,135 @@
+"""One node: a directory with releases, a link to the current one, and a script to start and stop.
+
+```
+web1/
+  releases/1.4.2/{app.py, release.json}
+  releases/1.5.0/{app.py, release.json}
+  current -> releases/1.4.2
+  appctl  app.pid  app.log
+```
+"""
+
+import asyncio
+import os
+import shlex
+import shutil
+import signal
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from console.demo import app
+from console.demo.watchdog import MARK
+
+# Like monit, start and stop only ASK. A pid counts as running only while its working directory is
+# the node's: false for a zombie, and for a stranger that was given a dead process's number.
+_APPCTL = """\
+#!/bin/sh
+# ./appctl start|stop|status. Start and stop only ask; status exits 0 (running) or 3 (stopped).
+cd "$(dirname "$0")" && here=$(pwd -P) || exit 1
+pid=$(cat app.pid 2>/dev/null)
+running() { [ -n "$pid" ] && [ "$(readlink "/proc/$pid/cwd")" = "$here" ]; }
+case "$1" in
+start)
+    running && exit 0
+    app=$(readlink -f current)/app.py
+    setsid "$PYTHON" -S -E "$app" "$NODE" "$PORT" </dev/null >>app.log 2>&1 &
+    echo $! >app.pid ;;
+stop)
+    running || exit 0
+    kill -TERM "$pid" ;;
+status)
+    running && echo "running, pid $pid" && exit 0
+    echo stopped
+    exit 3 ;;
+*)
+    echo "usage: appctl start|stop|status" >&2
+    exit 64 ;;
+esac
+"""
+
+
+class Release(msgspec.Struct, frozen=True, kw_only=True):
+    """A version and what is wrong with it, as in its ``release.json``. Times are seconds."""
+
+    version: str
+    start_delay: float = 0.3  # the port is closed that long
+    healthy: bool = True  # False: /health answers 503 for ever
+    exit_after: float | None = None  # dies with status 1 that long after its port opened
+    ignore_sigterm: bool = False
+    reports_version: str | None = None  # what /version says instead of the truth
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A node's directory and addresses."""
+
+    name: str
+    address: str
+    port: int  # of the application
+    ssh_port: int
+    directory: Path
+    environment: Mapping[str, str]  # of what is run here
+
+    def lay_out(self) -> None:
+        """Create the directory with its script."""
+        (self.directory / "releases").mkdir(parents=True)
+        settings = {
+            MARK: self.environment[MARK],  # also when the script is not run by the stack
+            "PYTHON": sys.executable,
+            "NODE": self.name,
+            "PORT": str(self.port),
+        }
+        exports = "".join(f"export {key}={shlex.quote(value)}\n" for key, value in settings.items())
+        script = self.directory / "appctl"
+        first, rest = _APPCTL.split("\n", 1)
+        script.write_text(f"{first}\n{exports}{rest}")
+        script.chmod(0o755)
+
+    def add_release(self, release: Release) -> None:
+        """Put a release beside the others; a release of the same version is replaced."""
+        directory = self.directory / "releases" / release.version
+        directory.mkdir(exist_ok=True)
+        shutil.copy(app.__file__, directory / "app.py")
+        (directory / "release.json").write_bytes(msgspec.json.encode(release))
+
+    def activate(self, version: str) -> None:
+        """Point `current` to a version, in one step as `ln -sfn` with `mv -T` does."""
+        new = self.directory / "current.new"
+        new.unlink(missing_ok=True)
+        new.symlink_to(Path("releases") / version)
+        new.replace(self.directory / "current")
+
+    @property
+    def installed(self) -> str:
+        """The version on disk."""
+        return (self.directory / "current").readlink().name
+
+    @property
+    def pid(self) -> int | None:
+        """The application's process while it runs; None for zombies and reused numbers."""
+        try:
+            pid = int((self.directory / "app.pid").read_text())
+            return pid if Path(f"/proc/{pid}/cwd").readlink() == self.directory else None
+        except (OSError, ValueError):
+            return None
+
+    async def appctl(self, action: str) -> int:
+        """Run ``./appctl ACTION`` without SSH and return its exit status."""
+        process = await asyncio.create_subprocess_exec(
+            "./appctl",
+            action,
+            cwd=self.directory,
+            env=self.environment,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.DEVNULL,
+        )
+        return await process.wait()
+
+    def kill(self) -> None:
+        """SIGKILL for the application."""
+        if (pid := self.pid) is not None:
+            os.kill(pid, signal.SIGKILL)

@@ -1,0 +1,138 @@
+"""A host that can be reached by SSH: asyncssh's server, embedded, on a loopback port.
+
+It does what the demo needs of sshd and nothing else: key authentication only, commands run by ``sh
+-c`` in the host's directory, forwarding to unix sockets of the stack. No password, no PTY, no login
+shell, no other forwarding. As with sshd, a command goes on when its connection is lost.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import asyncssh
+
+_BLOCK = 65536
+
+
+@dataclass(slots=True)
+class SSHHost:
+    """One host: its alias in ssh_config, where its commands run, and its server while up."""
+
+    name: str
+    port: int
+    directory: Path  # working directory and HOME of its commands
+    sockets: Path  # unix sockets below this directory may be connected to
+    authorized_keys: Path
+    environment: Mapping[str, str]  # of its commands, besides HOME
+    known_host: str = ""  # its line of known_hosts
+    _key: "asyncssh.SSHKey | None" = None
+    _acceptor: "asyncssh.SSHAcceptor | None" = None
+    _connections: "set[asyncssh.SSHServerConnection]" = field(default_factory=set)
+
+    async def start(self) -> None:
+        """Listen; the host key stays the same however often it is started. Raises OSError."""
+        import asyncssh
+
+        if self._key is None:
+            self._key = asyncssh.generate_private_key("ssh-ed25519")
+            public = self._key.export_public_key().decode().strip()
+            self.known_host = f"[127.0.0.1]:{self.port} {public}"
+        self._acceptor = await asyncssh.listen(
+            "127.0.0.1",
+            self.port,
+            server_factory=self._session_factory(),
+            server_host_keys=[self._key],
+            authorized_client_keys=str(self.authorized_keys),
+            process_factory=self._run,
+            encoding=None,
+            allow_pty=False,
+            agent_forwarding=False,
+            reuse_address=True,
+        )
+
+    def _session_factory(self) -> "type[asyncssh.SSHServer]":
+        import asyncssh
+
+        host = self
+
+        class Session(asyncssh.SSHServer):
+            """Everything not overridden is refused: that is asyncssh's default."""
+
+            def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
+                self._connection = conn
+                host._connections.add(conn)
+
+            def connection_lost(self, exc: Exception | None) -> None:
+                host._connections.discard(self._connection)
+
+            def unix_connection_requested(self, dest_path: str) -> bool:
+                return Path(dest_path).resolve().is_relative_to(host.sockets)
+
+        return Session
+
+    async def _run(self, process: "asyncssh.SSHServerProcess[bytes]") -> None:
+        if process.command is None:
+            process.stderr.write(b"This host runs commands only.\n")
+            process.exit(1)
+            return
+        child = await asyncio.create_subprocess_exec(
+            "sh",
+            "-c",
+            process.command,
+            cwd=self.directory,
+            env={**self.environment, "HOME": str(self.directory)},
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            start_new_session=True,  # the terminal's Ctrl-C is not for the node's commands
+        )
+        feeding = asyncio.create_task(_feed(process, child))
+        await asyncio.gather(
+            _copy(child.stdout, process.stdout), _copy(child.stderr, process.stderr), child.wait()
+        )
+        feeding.cancel()
+        status = await child.wait()
+        process.exit(status if status >= 0 else 128 - status)
+
+    def drop(self) -> None:
+        """Cut every connection without a word, as a network does. Commands go on."""
+        for connection in tuple(self._connections):
+            connection.abort()
+
+    async def stop(self) -> None:
+        """Close the port and cut every connection."""
+        if self._acceptor is not None:
+            self._acceptor.close()
+            self._acceptor = None
+        connections = tuple(self._connections)
+        self.drop()
+        await asyncio.gather(*(connection.wait_closed() for connection in connections))
+
+
+async def _feed(process: "asyncssh.SSHServerProcess[bytes]", child: asyncio.subprocess.Process) -> None:
+    """Pass standard input on until it ends, the connection is lost or nobody reads it."""
+    import asyncssh
+
+    if child.stdin is None:
+        return
+    try:
+        while data := await process.stdin.read(_BLOCK):
+            child.stdin.write(data)
+            await child.stdin.drain()
+    except (OSError, asyncssh.Error, asyncssh.SignalReceived, asyncssh.BreakReceived):
+        pass
+    finally:
+        child.stdin.close()
+
+
+async def _copy(source: asyncio.StreamReader | None, target: "asyncssh.SSHWriter[bytes]") -> None:
+    """Pass output on; without a connection it is thrown away, and the command goes on."""
+    while source is not None and (data := await source.read(_BLOCK)):
+        try:
+            target.write(data)
+            await target.drain()
+        except OSError:
+            continue

@@ -1,0 +1,244 @@
+"""The demo's world: real HAProxies in front of real nodes, all on loopback and in one directory.
+
+```
+load ──> lb1, lb2 (HAProxy) ──> web1 ... web4 (one app.py each; commands go by SSH)
+```
+Nothing outside the directory is touched. Whatever happens to the process that made it, everything
+is ended: by `Stack.__aexit__` after an end, an exception, a cancellation or Ctrl-C, and by
+`console.demo.watchdog` else.
+"""
+
+import asyncio
+import json
+import os
+import random
+import socket
+import subprocess
+import sys
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, Self
+
+from console.demo import watchdog
+from console.demo.configuration import known_hosts, rolldeck_config, ssh_config
+from console.demo.connection import Closed, Connection, Malformed
+from console.demo.haproxy import Checks, HAProxy
+from console.demo.load import Address
+from console.demo.node import Node, Release
+from console.demo.sshd import SSHHost
+
+Transport = Literal["unix", "tcp", "ssh"]
+"""How Rolldeck reaches the Runtime API: unix socket, TCP port, or the socket through SSH."""
+
+_PORTS = range(10_000, 32_000)  # below Linux's ephemeral range: no outgoing connection takes one meanwhile
+
+
+class Stack:
+    """An asynchronous context manager: inside it, everything runs and every server is UP.
+
+    Attributes:
+        directory: where everything is.
+        nodes: by name, ``web1`` and so on.
+        instances: the HAProxies by name, ``lb1`` and so on.
+        ssh_hosts: SSH servers by alias: one for each node, and one for each HAProxy's machine.
+        config_path: Rolldeck's configuration for this world.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        nodes: int = 4,
+        instances: int = 2,
+        haproxy: str = "haproxy",
+        transport: Transport = "unix",
+        start_delay: float = 0.3,
+        versions: Sequence[str] = ("1.4.2", "1.5.0"),
+        checks: Checks | None = None,
+        backend_lines: Sequence[str] = (),
+    ) -> None:
+        """Plan the world; nothing is written or started before `async with`.
+
+        Args:
+            directory: an empty or missing directory; short, for the sockets in it.
+            nodes: how many.
+            instances: how many HAProxies.
+            haproxy: the executable.
+            transport: how the configuration tells Rolldeck to reach the Runtime API.
+            start_delay: seconds each release takes to open its port.
+            versions: the releases on every node; the first one runs.
+            checks: HAProxy's health checks of the servers; `Checks()` when None.
+            backend_lines: further lines for the backend in haproxy.cfg.
+        """
+        self.directory = directory.resolve()
+        self.config_path = self.directory / "config.toml"
+        self.nodes: dict[str, Node] = {}
+        self.instances: dict[str, HAProxy] = {}
+        self.ssh_hosts: dict[str, SSHHost] = {}
+        self._counts = nodes, instances
+        self._haproxy = haproxy
+        self._transport: Transport = transport
+        self._start_delay = start_delay
+        self._versions = tuple(versions)
+        self._checks = checks or Checks()
+        self._backend_lines = tuple(backend_lines)
+        self._reserved: list[socket.socket] = []
+        self._exit = AsyncExitStack()
+        self._environment = {
+            "PATH": os.environ.get("PATH", os.defpath),
+            "LANG": "C.UTF-8",
+            watchdog.MARK: str(self.directory),
+        }
+
+    @property
+    def frontends(self) -> list[Address]:
+        """Host and port of each HAProxy's frontend."""
+        return [("127.0.0.1", instance.port) for instance in self.instances.values()]
+
+    @property
+    def stats_urls(self) -> list[str]:
+        """HAProxy's own statistics pages, for a browser."""
+        return [f"http://127.0.0.1:{lb.stats_port}/stats" for lb in self.instances.values()]
+
+    async def __aenter__(self) -> Self:
+        try:
+            await self._build()
+        except BaseException:
+            await self._exit.aclose()
+            raise
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._exit.aclose()
+
+    async def _build(self) -> None:
+        self.directory.mkdir(parents=True, exist_ok=True)
+        self._exit.callback(self._release_ports)
+        self._plan()
+        self._start_watchdog()
+        self._exit.callback(watchdog.sweep, str(self.directory))
+        self._write_client_key()
+        for host in self.ssh_hosts.values():
+            await host.start()
+            self._exit.push_async_callback(host.stop)
+        for instance in self.instances.values():
+            self._exit.push_async_callback(instance.kill)
+            servers = {node.name: node.port for node in self.nodes.values()}
+            instance.configure(servers, self._checks, self._backend_lines)
+        self._write_configuration()
+        await asyncio.gather(*(node.appctl("start") for node in self.nodes.values()))
+        await asyncio.gather(*(instance.start() for instance in self.instances.values()))
+        await self.wait_until_up()
+
+    def _plan(self) -> None:
+        nodes, instances = self._counts
+        for number in range(1, nodes + 1):
+            name = f"web{number}"
+            place = self.directory / name
+            ssh_port = self._add_ssh_host(name, place)
+            node = Node(name, "127.0.0.1", self._port(), ssh_port, place, self._environment)
+            node.lay_out()
+            for version in self._versions:
+                node.add_release(Release(version=version, start_delay=self._start_delay))
+            node.activate(self._versions[0])
+            self.nodes[name] = node
+        for number in range(1, instances + 1):
+            name = f"lb{number}"
+            self._add_ssh_host(name, self.directory)
+            ports = self._port(), self._port(), self._port()
+            self.instances[name] = HAProxy(name, self.directory, *ports, self._environment, self._haproxy)
+
+    def _add_ssh_host(self, name: str, place: Path) -> int:
+        port = self._port()
+        keys = self.directory / "client_key.pub"
+        self.ssh_hosts[name] = SSHHost(name, port, place, self.directory, keys, self._environment)
+        return port
+
+    def _port(self) -> int:
+        """Reserve a port: bound and never listening, so that it reads as closed, our own processes
+        (which set SO_REUSEADDR) can listen on it, and nobody else is given it while an application
+        is stopped."""
+        for port in random.sample(_PORTS, 200):
+            with socket.socket() as probe:  # without SO_REUSEADDR: fails when anybody has it
+                try:
+                    probe.bind(("127.0.0.1", port))
+                except OSError:
+                    continue
+            reserved = socket.socket()
+            reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            reserved.bind(("127.0.0.1", port))
+            self._reserved.append(reserved)
+            return port
+        raise OSError("no free loopback port found")
+
+    def _release_ports(self) -> None:
+        for reserved in self._reserved:
+            reserved.close()
+
+    def _start_watchdog(self) -> None:
+        arguments = [sys.executable, "-S", "-E", watchdog.__file__, str(self.directory)]
+        process = subprocess.Popen(
+            arguments, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True
+        )
+        self._exit.callback(process.wait, 10)
+        if process.stdin is not None:
+            self._exit.callback(process.stdin.close)
+
+    def _write_client_key(self) -> None:
+        import asyncssh
+
+        key = asyncssh.generate_private_key("ssh-ed25519", comment="rolldeck demo")
+        private = self.directory / "client_key"
+        private.touch(mode=0o600)
+        private.write_bytes(key.export_private_key())
+        key.write_public_key(f"{private}.pub")
+
+    def _write_configuration(self) -> None:
+        hosts = list(self.ssh_hosts.values())
+        (self.directory / "known_hosts").write_text(known_hosts(hosts))
+        (self.directory / "ssh_config").write_text(ssh_config(self.directory, hosts))
+        sockets = {
+            name: {
+                "unix": f"unix://{instance.socket}",
+                "tcp": f"tcp://127.0.0.1:{instance.admin_port}",
+                "ssh": f"ssh://{name}{instance.socket}",
+            }[self._transport]
+            for name, instance in self.instances.items()
+        }
+        text = rolldeck_config(self.directory, sockets, list(self.nodes.values()))
+        self.config_path.write_text(text)
+
+    async def wait_until_up(self, timeout: float = 15.0) -> None:
+        """Wait up to `timeout` seconds until all is UP on every HAProxy. Raises TimeoutError."""
+        async with asyncio.timeout(timeout):
+            for instance in self.instances.values():
+                while set((await instance.statuses()).values()) != {"UP"}:  # noqa: ASYNC110
+                    await asyncio.sleep(0.02)
+
+    async def running_version(self, node: str) -> str | None:
+        """What the application itself answers now; None when it does not."""
+        try:
+            async with asyncio.timeout(2):
+                connection = await Connection.open("127.0.0.1", self.nodes[node].port)
+                response = await connection.get("/version", keep_alive=False)
+        except (OSError, Closed, Malformed):
+            return None
+        version: str = json.loads(response.body)["version"]
+        return version
+
+    def add_release(self, version: str, **fields: Any) -> None:
+        """Put a further release on every node.
+
+        Args:
+            version: its version.
+            **fields: of `Release`, such as ``healthy=False``; the stack's `start_delay` if not given.
+        """
+        for node in self.nodes.values():
+            node.add_release(Release(version=version, **{"start_delay": self._start_delay, **fields}))
