@@ -1,5 +1,6 @@
 """The boundaries: what the orchestrator needs from the world. Adapters are small, one file each."""
 
+import asyncio
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
@@ -71,7 +72,12 @@ class Host(Protocol):
         """Open what `run` will use, so that a problem shows early. Raises Unreachable, HostKeyError."""
 
     async def run(
-        self, command: Command, *, timeout: float = 30.0, track: bool = False
+        self,
+        command: Command,
+        *,
+        timeout: float = 30.0,
+        track: bool = False,
+        record: bool = True,
     ) -> CommandResult:
         """Run to the end and return the result, whatever the exit status.
 
@@ -79,10 +85,40 @@ class Host(Protocol):
             command: what to run.
             timeout: seconds; when they are over the command may still be running on the host.
             track: remember the command's process id, so that a lost one can be waited for.
+            record: tell the recorder; polls that look many times a minute do not.
 
         Raises:
             Unreachable: it was never started.
             UnknownOutcome: started, but the connection or the time ran out before it ended.
+        """
+
+    async def alive(self, pid: int) -> bool:
+        """Whether this process is there, seen from where commands run. Never recorded.
+
+        Raises:
+            Unreachable, UnknownOutcome: nobody could be asked.
+            Unmeasured: the answer was neither yes nor no.
+        """
+
+    async def read_file(self, path: str) -> str:
+        """A text file as commands see it. Never recorded.
+
+        Raises:
+            Unreachable, UnknownOutcome: nobody could be asked.
+            Refused, PermissionDenied: it is not there or must not be read.
+            Unmeasured: it is longer than the host's output limit.
+        """
+
+    async def open_unix(
+        self, path: str, *, timeout: float = 10.0
+    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """Connect to a unix socket there, as the login user: sudo and prefix do not apply.
+
+        A connection lost later shows as an OSError from the streams.
+
+        Raises:
+            Unreachable: no such socket, nobody listens, or no answer within `timeout` seconds.
+            PermissionDenied: the login user may not write to it.
         """
 
     async def close(self) -> None: ...

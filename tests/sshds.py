@@ -164,6 +164,7 @@ def _write_files(sshd: Sshd) -> None:
         "KbdInteractiveAuthentication no",
         "PermitRootLogin yes",
         "MaxStartups 200",
+        f"SetEnv HOME={folder}",  # whoever runs the tests may have start-up files that take a while
     )
     (folder / "sshd_config").write_text("\n".join(server) + "\n")
     client = (

@@ -1,0 +1,1 @@
+"""Where commands run: over SSH or on this machine."""

@@ -1,0 +1,92 @@
+"""What a running command says and how it ends, whatever carries it."""
+
+import asyncio
+import re
+
+_PID_LINE = re.compile(rb"^rolldeck-pid=(\d+)\n", re.MULTILINE)
+_PID_WITHIN = 64 * 1024  # bytes; start-up files of a shell may print something before it
+_LINGER = 1.0  # seconds without output after the exit, before the output counts as complete
+
+TRACKER = ("sh", "-c", 'echo "rolldeck-pid=$$"; exec "$@"', "sh")
+"""Goes before a command whose process id must be known: a shell that tells its own, then is it."""
+
+
+class Capture:
+    """Takes output as it comes, keeps the first `limit` bytes of each stream, never holds it up.
+
+    Attributes:
+        exit_status: 0-255; death by signal n is 128 + n, as in a shell. None until it is known.
+        pid: of the command on its host, when it was started with `TRACKER` and has said so.
+        truncated: something was left out.
+        lost_because: why `exit_status` will never be known; empty otherwise.
+    """
+
+    def __init__(self, limit: int, *, ends: int = 1, track: bool = False) -> None:
+        self.exit_status: int | None = None
+        self.pid: int | None = None
+        self.truncated = False
+        self.lost_because = ""
+        self._limit = limit
+        self._ends = ends
+        self._tracking = track
+        self._received = 0
+        self._streams = (bytearray(), bytearray())
+        self._over = asyncio.Event()
+        self._closed = asyncio.Event()
+
+    @property
+    def stdout(self) -> str:
+        return self._streams[0].decode(errors="replace")
+
+    @property
+    def stderr(self) -> str:
+        return self._streams[1].decode(errors="replace")
+
+    def feed(self, data: bytes, *, stderr: bool = False) -> None:
+        """Take some output."""
+        self._received += len(data)
+        stream = self._streams[stderr]
+        room = max(self._limit - len(stream), 0)
+        stream += data[:room]
+        self.truncated |= len(data) > room
+        if self._tracking and not stderr:
+            self._look_for_pid(stream)
+
+    def exited(self, status: int) -> None:
+        """It has ended; output may still be on its way."""
+        self.exit_status = status
+        self._over.set()
+
+    def lost(self, reason: str) -> None:
+        """Nothing more will be heard of it."""
+        self.lost_because = reason
+        self._over.set()
+        self._closed.set()
+
+    def end_closed(self) -> None:
+        """One of the ends that output comes through is closed."""
+        self._ends -= 1
+        if self._ends == 0:
+            self._closed.set()
+
+    async def finished(self) -> None:
+        """Wait until it has ended, and its output too.
+
+        A command may leave a daemon behind that keeps its output open for ever: once the exit
+        status is known, silence is the end.
+        """
+        await self._over.wait()
+        while not self._closed.is_set():
+            before = self._received
+            try:
+                async with asyncio.timeout(_LINGER):
+                    await self._closed.wait()
+            except TimeoutError:
+                if self._received == before:
+                    return
+
+    def _look_for_pid(self, stream: bytearray) -> None:
+        if found := _PID_LINE.search(stream):
+            self.pid = int(found[1])
+            del stream[found.start() : found.end()]
+        self._tracking = self.pid is None and len(stream) < _PID_WITHIN

@@ -1,0 +1,158 @@
+"""What all hosts have in common: how a command is put together, recorded and judged."""
+
+import asyncio
+import shlex
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+from backends.base import Recorder
+from backends.errors import (
+    BackendError,
+    PermissionDenied,
+    Refused,
+    UnknownOutcome,
+    Unmeasured,
+)
+from backends.hosts.capture import TRACKER, Capture
+from backends.model import Command, CommandResult, Exchange
+
+MAX_OUTPUT = 1024 * 1024
+"""Bytes kept of each of standard output and standard error."""
+
+# Said in words, because exit status 1 is also what sudo or docker give when they fail themselves.
+# A zombie is gone: it holds no file and no port. Where /proc hides other people's processes,
+# signal 0 tells "not there" from "not yours".
+_ALIVE = r"""
+if test -d "/proc/$1"; then
+  if grep -q '^State:[[:space:]]*Z' "/proc/$1/status" 2>/dev/null
+  then echo gone
+  else echo alive
+  fi
+elif said=$(LC_ALL=C kill -0 "$1" 2>&1); then echo alive
+else case $said in *[Nn]o\ such\ process*) echo gone ;; *) echo "$said" ;; esac
+fi"""
+
+
+class CommandHost(ABC):
+    """A `backends.base.Host` but for the way in which a command is carried to it."""
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        sudo: bool = False,
+        prefix: str = "",
+        recorder: Recorder | None = None,
+        max_output: int = MAX_OUTPUT,
+    ) -> None:
+        """
+        Args:
+            name: the node's name in the configuration; errors and the transcript use it.
+            sudo: run everything by `sudo -n`, which fails rather than ask for a password.
+            prefix: put before each command and after sudo, such as "docker exec -i app1".
+            recorder: receives each command with its raw reply.
+            max_output: bytes kept of each output stream.
+
+        Raises:
+            ValueError: the prefix has an open quote.
+        """
+        self._name = name
+        self._before = (*(("sudo", "-n", "--") if sudo else ()), *shlex.split(prefix))
+        self._recorder = recorder
+        self._max_output = max_output
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    def render(self, command: Command) -> str:
+        """The line as it would be run, with sudo and prefix, quoted."""
+        return shlex.join(self._argv(command))
+
+    async def run(
+        self,
+        command: Command,
+        *,
+        timeout: float = 30.0,
+        track: bool = False,
+        record: bool = True,
+    ) -> CommandResult:
+        """See `backends.base.Host.run`. Death by signal n is exit status 128 + n.
+
+        When the time is over or the caller is cancelled, the command is left running on its host,
+        without anybody who reads its output.
+        """
+        line = self.render(command)
+        if "\0" in line:
+            raise Refused(self._name, "an argument contains a NUL byte; nothing was sent")
+        capture = self._capture(track)
+        begun = time.monotonic()
+        try:
+            await self._execute(self._argv(command, track), capture, timeout)
+        except BackendError as error:
+            self._record(record, line, error.problem, False, begun)
+            raise
+        except asyncio.CancelledError:
+            self._record(record, line, "(no longer waited for; it may go on)", False, begun)
+            raise
+        result = self._result(line, capture, begun)
+        self._record(record, line, result.stdout + result.stderr, result.ok, begun)
+        return result
+
+    async def alive(self, pid: int) -> bool:
+        """See `backends.base.Host.alive`."""
+        result = await self.run(Command(("sh", "-c", _ALIVE, "sh", str(pid))), timeout=10, record=False)
+        word = result.stdout.strip()
+        if word not in ("alive", "gone"):
+            raise Unmeasured(self._name, f"whether process {pid} lives: {result.said}")
+        return word == "alive"
+
+    async def read_file(self, path: str) -> str:
+        """See `backends.base.Host.read_file`."""
+        result = await self.run(Command(("cat", "--", path)), record=False)
+        if not result.ok:
+            denied = "ermission denied" in result.said
+            raise (PermissionDenied if denied else Refused)(self._name, result.said)
+        if result.truncated:
+            raise Unmeasured(self._name, f"{path} is longer than {self._max_output} bytes")
+        return result.stdout
+
+    @abstractmethod
+    async def _execute(self, argv: Sequence[str], capture: Capture, timeout: float) -> None:
+        """Run it and fill `capture` to the end, or raise as `backends.base.Host.run` does."""
+
+    def _capture(self, track: bool) -> Capture:
+        return Capture(self._max_output, track=track)
+
+    def _argv(self, command: Command, track: bool = False) -> tuple[str, ...]:
+        # The tracker goes innermost: its process id must mean something where `alive` looks,
+        # which inside a container is not the process id that the outside sees.
+        return (*self._before, *(TRACKER if track else ()), *command.argv)
+
+    async def _await_end(self, capture: Capture, timeout: float) -> None:
+        try:
+            async with asyncio.timeout(timeout):
+                await capture.finished()
+        except TimeoutError:
+            capture.lost_because = f"no end within {timeout:g} s"
+        if capture.exit_status is None:
+            problem = f"{capture.lost_because}; it may still be running"
+            raise UnknownOutcome(self._name, problem, pid=capture.pid)
+
+    def _result(self, line: str, capture: Capture, begun: float) -> CommandResult:
+        assert capture.exit_status is not None  # noqa: S101 - _execute raises otherwise
+        return CommandResult(
+            target=self._name,
+            command=line,
+            exit_status=capture.exit_status,
+            stdout=capture.stdout,
+            stderr=capture.stderr,
+            seconds=time.monotonic() - begun,
+            truncated=capture.truncated,
+        )
+
+    def _record(self, wanted: bool, line: str, reply: str, ok: bool, begun: float) -> None:
+        if wanted and self._recorder:
+            seconds = time.monotonic() - begun
+            self._recorder(Exchange(self._name, line, reply, ok, seconds))

@@ -1,0 +1,108 @@
+"""This machine as a host: the same contract as over SSH, without SSH."""
+
+import asyncio
+import contextlib
+import errno
+import subprocess
+import threading
+from collections.abc import Sequence
+from typing import IO
+
+from backends.errors import PermissionDenied, Unreachable
+from backends.hosts.capture import Capture
+from backends.hosts.command_host import CommandHost
+
+_NOT_STARTED = {errno.ENOENT: 127, errno.EACCES: 126, errno.ENOEXEC: 126, errno.ENOTDIR: 127}
+"""The exit status a shell gives for a command that cannot be started, as it would be over SSH."""
+
+
+class LocalHost(CommandHost):
+    """Runs commands here, each in a session of its own so that Ctrl-C does not reach it.
+
+    Not with asyncio's own subprocesses: their transports kill the child when they are closed, and
+    a command whose time is over must go on, exactly as it would on a remote host.
+    """
+
+    async def connect(self) -> None:
+        """Nothing to open."""
+
+    async def close(self) -> None:
+        """Nothing to close: what still runs was left running on purpose."""
+
+    async def open_unix(
+        self, path: str, *, timeout: float = 10.0
+    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """See `backends.base.Host.open_unix`."""
+        try:
+            async with asyncio.timeout(timeout):
+                return await asyncio.open_unix_connection(path)
+        except PermissionError as error:
+            raise PermissionDenied(self._name, f"{path}: permission denied") from error
+        except TimeoutError as error:
+            raise Unreachable(self._name, f"{path}: no answer within {timeout:g} s") from error
+        except OSError as error:
+            raise Unreachable(self._name, f"{path}: {error.strerror or error}") from error
+
+    def _capture(self, track: bool) -> Capture:
+        return Capture(self._max_output, ends=2, track=track)
+
+    async def _execute(self, argv: Sequence[str], capture: Capture, timeout: float) -> None:
+        try:
+            process = _spawn(argv)
+        except OSError as error:
+            if error.errno not in _NOT_STARTED:
+                raise Unreachable(self._name, f"cannot start it: {error.strerror}") from error
+            capture.feed(f"{argv[0]}: {error.strerror}\n".encode(), stderr=True)
+            capture.exited(_NOT_STARTED[error.errno])
+            return
+        if not self._before:
+            capture.pid = process.pid
+        _reap(process, capture)
+        async with contextlib.AsyncExitStack() as pipes:
+            for pipe, stderr in ((process.stdout, False), (process.stderr, True)):
+                assert pipe is not None  # noqa: S101 - for mypy: PIPE was asked for
+                pipes.callback(pipe.close)
+                await _read(pipe, _Output(capture, stderr=stderr), pipes)
+            await self._await_end(capture, timeout)
+
+
+class _Output(asyncio.Protocol):
+    """One of the two streams."""
+
+    def __init__(self, capture: Capture, *, stderr: bool) -> None:
+        self._capture = capture
+        self._stderr = stderr
+
+    def data_received(self, data: bytes) -> None:
+        self._capture.feed(data, stderr=self._stderr)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._capture.end_closed()
+
+
+def _spawn(argv: Sequence[str]) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        argv,
+        bufsize=0,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+
+
+async def _read(pipe: IO[bytes], output: asyncio.Protocol, pipes: contextlib.AsyncExitStack) -> None:
+    transport, _ = await asyncio.get_running_loop().connect_read_pipe(lambda: output, pipe)
+    pipes.callback(transport.close)
+
+
+def _reap(process: subprocess.Popen[bytes], capture: Capture) -> None:
+    """Wait for its end in a thread that may outlive the caller, as the process may."""
+    loop = asyncio.get_running_loop()
+
+    def wait() -> None:
+        status = process.wait()
+        with contextlib.suppress(RuntimeError):  # the event loop is closed: nobody asks any more
+            loop.call_soon_threadsafe(capture.exited, status if status >= 0 else 128 - status)
+
+    threading.Thread(target=wait, name=f"wait for {process.pid}", daemon=True).start()

@@ -1,0 +1,197 @@
+"""A host reached over SSH: one connection, opened on first need, kept, and opened again when lost.
+
+asyncssh costs a third of a second to import, so everything that needs it is imported late.
+"""
+
+import asyncio
+import shlex
+from collections.abc import Sequence
+from contextlib import nullcontext
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from backends.base import Recorder
+from backends.errors import BackendError, PermissionDenied, Refused, UnknownOutcome, Unreachable
+from backends.hosts.capture import Capture
+from backends.hosts.command_host import MAX_OUTPUT, CommandHost
+
+if TYPE_CHECKING:
+    from backends.hosts.channels import CommandSession
+    from backends.hosts.dial import Link
+
+
+class SshSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """How nodes are reached. What is empty comes from the ssh configuration. Times in seconds."""
+
+    config: str = "~/.ssh/config"
+    user: str = ""
+    port: int = 0
+    identity: str = ""  # a private key file; an encrypted one must be in the agent
+    known_hosts: str = ""  # instead of those of the ssh configuration and the system
+    connect_timeout: float = 10.0
+    login_timeout: float = 10.0
+    keepalive_interval: float = 2.0
+    keepalive_count: int = 2  # unanswered ones until the connection counts as lost
+    max_output: int = MAX_OUTPUT  # bytes kept of each output stream of a command
+    concurrency: int = 8  # commands at once on one connection; sshd's MaxSessions is 10
+    connects_at_once: int = 20  # for whoever makes the semaphore that hosts share
+
+
+class SshHost(CommandHost):
+    """Runs commands over one SSH connection; the user's login shell there must be a POSIX one."""
+
+    def __init__(
+        self,
+        name: str,
+        address: str,
+        settings: SshSettings,
+        *,
+        sudo: bool = False,
+        prefix: str = "",
+        recorder: Recorder | None = None,
+        connecting: asyncio.Semaphore | None = None,
+    ) -> None:
+        """
+        Args:
+            name: the node's name in the configuration.
+            address: host name, address, or a `Host` of the ssh configuration.
+            settings: how to get there.
+            sudo: see `CommandHost`.
+            prefix: see `CommandHost`.
+            recorder: see `CommandHost`.
+            connecting: shared by many hosts, bounds how many of them log in at the same time.
+        """
+        super().__init__(name, sudo=sudo, prefix=prefix, recorder=recorder, max_output=settings.max_output)
+        self._address = address
+        self._settings = settings
+        self._connecting = connecting or nullcontext()
+        self._slots = asyncio.Semaphore(settings.concurrency)
+        self._lock = asyncio.Lock()
+        self._link: Link | None = None
+        self._attempts = 0
+        self._failure: BackendError | None = None
+
+    async def connect(self) -> None:
+        """Open the connection if it is not open. Raises Unreachable, HostKeyError."""
+        await self._open_link()
+
+    async def close(self) -> None:
+        """Close the connection; commands still running there go on."""
+        async with self._lock:
+            link, self._link = self._link, None
+        if link:
+            await link.close()
+
+    async def open_unix(
+        self, path: str, *, timeout: float = 10.0
+    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """See `backends.base.Host.open_unix`. As the login user: sudo and prefix do not apply."""
+        import asyncssh
+
+        from backends.hosts.channels import StreamSession
+
+        link = await self._open_link()
+        session = StreamSession()
+        try:
+            async with asyncio.timeout(timeout):
+                await link.connection.create_unix_connection(lambda: session, path)
+        except TimeoutError as error:
+            raise Unreachable(self._name, f"{path}: no answer within {timeout:g} s") from error
+        except (asyncssh.Error, OSError) as error:
+            raise await self._why_no_socket(path, str(error)) from error
+        return session.streams()
+
+    async def _execute(self, argv: Sequence[str], capture: Capture, timeout: float) -> None:
+        try:
+            async with asyncio.timeout(timeout):
+                await self._slots.acquire()
+        except TimeoutError as error:
+            busy = f"all {self._settings.concurrency} sessions are busy; nothing was sent"
+            raise Unreachable(self._name, busy) from error
+        try:
+            await self._start_and_await(shlex.join(argv), capture, timeout)
+        finally:
+            self._slots.release()
+
+    async def _start_and_await(self, line: str, capture: Capture, timeout: float) -> None:
+        from backends.hosts.channels import CommandSession
+
+        link = await self._open_link()
+        session = CommandSession(capture)
+        try:
+            try:
+                await self._start(link, session, line, timeout)
+            except _NotStarted as error:
+                if not link.closed:
+                    raise Unreachable(self._name, f"nothing was sent: {error}") from error
+                # The connection was lost some time ago and nobody had noticed.
+                await self._start(await self._open_link(), session, line, timeout)
+            await self._await_end(capture, timeout)
+        except _NotStarted as error:
+            raise Unreachable(self._name, f"nothing was sent: {error}") from error
+        finally:
+            if session.channel:
+                session.channel.abort()
+
+    async def _start(self, link: "Link", session: "CommandSession", line: str, timeout: float) -> None:
+        import asyncssh
+
+        try:
+            async with asyncio.timeout(timeout):
+                channel, _ = await link.connection.create_session(
+                    lambda: session, line, encoding=None, request_pty=False, x11_forwarding=False
+                )
+                channel.write_eof()
+        except (asyncssh.Error, OSError) as error:  # TimeoutError is one
+            reason = str(error) or f"no answer within {timeout:g} s"
+            refused = isinstance(error, asyncssh.ChannelOpenError) and not link.closed
+            if session.channel is None or refused:
+                raise _NotStarted(reason) from error
+            problem = f"the connection was lost while it was started ({reason}); it may be running"
+            raise UnknownOutcome(self._name, problem) from error
+
+    async def _open_link(self) -> "Link":
+        """The open connection; whoever comes while it is being opened shares the outcome."""
+        from backends.hosts.dial import dial
+
+        if self._link and not self._link.closed:
+            return self._link
+        attempts = self._attempts
+        async with self._lock:
+            if self._link and not self._link.closed:
+                return self._link
+            if self._failure and attempts != self._attempts:
+                raise self._failure
+            self._failure = None
+            try:
+                async with self._connecting:
+                    self._link = await dial(self._name, self._address, self._settings)
+            except BackendError as error:
+                self._failure = error
+                raise
+            finally:
+                self._attempts += 1
+            return self._link
+
+    async def _why_no_socket(self, path: str, said: str) -> BackendError:
+        """Find out what sshd does not tell: it only says that it could not."""
+        quoted = shlex.quote(path)
+        script = f"test -e {quoted} || echo missing; test -w {quoted} || echo denied"
+        capture = Capture(1024)
+        try:
+            await self._start_and_await(f"sh -c {shlex.quote(script)}", capture, 10)
+        except (Unreachable, UnknownOutcome):
+            return Unreachable(self._name, f"{path}: {said}")
+        match capture.stdout.split():
+            case []:
+                return Unreachable(self._name, f"{path}: nobody listens there ({said})")
+            case ["denied"]:
+                return PermissionDenied(self._name, f"{path}: permission denied ({said})")
+            case ["missing", *_]:
+                return Unreachable(self._name, f"{path}: no such socket ({said})")
+        return Refused(self._name, f"{path}: {said}")
+
+
+class _NotStarted(Exception):
+    """The command was certainly not started."""
