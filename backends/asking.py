@@ -1,0 +1,65 @@
+"""Two ways to run a command on a host: `ask` changes something, `look` only reads."""
+
+import re
+
+from backends.base import Host
+from backends.errors import PermissionDenied, Refused, UnknownOutcome, Unmeasured
+from backends.model import Command, CommandResult
+
+MAX_WORDS = 400  # characters of an error text; the transcript has all of it
+
+_DENIED = re.compile(
+    r"permission denied|access denied|authentication required|must be (run as )?root"
+    r"|not in the sudoers|a password is required",
+    re.IGNORECASE,
+)
+
+
+def words(result: CommandResult) -> str:
+    """What the other side said, on one line: the reason is often not in the last line alone."""
+    text = result.stderr.strip() or result.stdout.strip()
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    said = "; ".join(lines) or "(no output)"
+    return said if len(said) <= MAX_WORDS else f"...{said[-MAX_WORDS:]}"
+
+
+def refusal(target: str, what: str, result: CommandResult) -> Refused:
+    """The error for a command that ended with a status other than 0."""
+    said = words(result)
+    kind = PermissionDenied if _DENIED.search(said) else Refused
+    return kind(target, f"{what}: exit status {result.exit_status}: {said}")
+
+
+async def ask(
+    host: Host, command: Command, what: str, *, timeout: float, track: bool = False
+) -> CommandResult:
+    """Run a command that changes something.
+
+    Args:
+        host: where.
+        command: what to run.
+        what: what it is for, in words, such as ``stop shop``; errors begin with it.
+        timeout: seconds for the command to end.
+        track: see `Host.run`.
+
+    Raises:
+        Refused: it ended with a status other than 0; its words are in the text.
+        Unreachable, UnknownOutcome: as they come from the host.
+    """
+    result = await host.run(command, timeout=timeout, track=track)
+    if not result.ok:
+        raise refusal(host.name, what, result)
+    return result
+
+
+async def look(host: Host, command: Command, *, timeout: float) -> CommandResult:
+    """Run a command that only reads, whatever its exit status, and keep it out of the transcript.
+
+    Raises:
+        Unreachable: as it comes from the host.
+        Unmeasured: the answer was lost. Nothing can have changed, so it is no `UnknownOutcome`.
+    """
+    try:
+        return await host.run(command, timeout=timeout, record=False)
+    except UnknownOutcome as error:
+        raise Unmeasured(error.target, error.problem) from error

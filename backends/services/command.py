@@ -1,0 +1,96 @@
+"""Services with commands of their own: three templates, with LSB exit statuses for the state."""
+
+from collections.abc import Mapping
+
+import msgspec
+
+from backends.asking import ask, look, words
+from backends.base import Host
+from backends.errors import Unmeasured
+from backends.model import Activity, Command, CommandResult, ServiceState
+from backends.template import fill, fill_plain
+
+# LSB: 0 running, 1 dead with a pid file left, 3 not running. 2 is also a shell's syntax error.
+_ACTIVITIES = {0: Activity.RUNNING, 1: Activity.STOPPED, 3: Activity.STOPPED}
+
+
+class CommandSettings(
+    msgspec.Struct,
+    kw_only=True,
+    frozen=True,
+    forbid_unknown_fields=True,
+    tag_field="kind",
+    tag="command",
+):
+    """Of the configuration. All are templates with `{node}`, `{port}` and the like.
+
+    Attributes:
+        start: shell command that starts the service and returns. What it leaves running should not
+            hold its output (``>/dev/null 2>&1 &``): an open one is waited for a little.
+        stop: shell command that asks it to stop; it may return before it has.
+        status: shell command; exit status 0 means running, 1 and 3 stopped, any other nothing.
+        pid_file: path of a file with the main process's id; empty when there is none.
+        timeout: seconds for one command to end.
+    """
+
+    start: str
+    stop: str
+    status: str
+    pid_file: str = ""
+    timeout: float = 60.0
+
+
+class CommandService:
+    """A service that an operator's own commands control."""
+
+    def __init__(self, host: Host, settings: CommandSettings, values: Mapping[str, str]) -> None:
+        self._host = host
+        self._settings = settings
+        self._values = values
+
+    def stop_command(self) -> Command:
+        return Command.shell(fill(self._settings.stop, self._values))
+
+    def start_command(self) -> Command:
+        return Command.shell(fill(self._settings.start, self._values))
+
+    def state_command(self) -> Command:
+        return Command.shell(fill(self._settings.status, self._values))
+
+    def pid_command(self) -> Command:
+        return Command(("cat", "--", fill_plain(self._settings.pid_file, self._values)))
+
+    async def stop(self) -> None:
+        await self._ask(self.stop_command(), "the stop command")
+
+    async def start(self) -> None:
+        await self._ask(self.start_command(), "the start command")
+
+    async def state(self) -> ServiceState:
+        """Read back; the process id only while it runs, as pid files are left behind.
+
+        Raises:
+            Unmeasured: the status command ended with a status other than 0, 1 and 3.
+        """
+        result = await self._look(self.state_command())
+        activity = _ACTIVITIES.get(result.exit_status)
+        detail = f"status command: exit status {result.exit_status}: {words(result)}"
+        if activity is None:
+            raise Unmeasured(self._host.name, detail)
+        pid = None
+        if activity is Activity.RUNNING and self._settings.pid_file:
+            pid = parse_pid((await self._look(self.pid_command())).stdout)
+            detail = f"{detail}, pid {pid}" if pid else f"{detail}, no pid in the pid file"
+        return ServiceState(activity, pid, detail)
+
+    async def _ask(self, command: Command, what: str) -> None:
+        await ask(self._host, command, what, timeout=self._settings.timeout, track=True)
+
+    async def _look(self, command: Command) -> CommandResult:
+        return await look(self._host, command, timeout=self._settings.timeout)
+
+
+def parse_pid(text: str) -> int | None:
+    """Read a pid file: the first line; None when there is no process id in it."""
+    first = text.strip().split("\n", 1)[0].strip()
+    return int(first) if first.isdecimal() and first.isascii() and int(first) > 0 else None

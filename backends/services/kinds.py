@@ -1,0 +1,24 @@
+"""All service managers, chosen by `kind` in the configuration."""
+
+from collections.abc import Mapping
+
+from backends.base import Host, ServiceManager
+from backends.services.command import CommandService, CommandSettings
+from backends.services.container import ContainerService, ContainerSettings
+from backends.services.monit import MonitService, MonitSettings
+from backends.services.systemd import SystemdService, SystemdSettings
+
+ServiceSettings = MonitSettings | SystemdSettings | ContainerSettings | CommandSettings
+
+
+def make_service(settings: ServiceSettings, host: Host, values: Mapping[str, str]) -> ServiceManager:
+    """The service of one node; `values` are what templates may name."""
+    match settings:
+        case MonitSettings():
+            return MonitService(host, settings, values)
+        case SystemdSettings():
+            return SystemdService(host, settings, values)
+        case ContainerSettings():
+            return ContainerService(host, settings, values)
+        case CommandSettings():
+            return CommandService(host, settings, values)

@@ -1,0 +1,139 @@
+"""Services of Monit: its command line, which only asks, and `monit status`, read back.
+
+What it says is true of Monit alone. "Not monitored" also follows a stop that failed, with the
+process running on, and "OK" comes long before the port is open. The process id is the last one
+Monit saw: during "start pending" it is still the old one, and after a stop there is none.
+"""
+
+import asyncio
+import re
+import shlex
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+import msgspec
+
+from backends.asking import look, refusal, words
+from backends.base import Host
+from backends.errors import Refused, UnknownOutcome, Unmeasured
+from backends.model import Command, CommandResult, ServiceState
+from backends.services.monit_status import MonitStatus, parse_status, state_of
+from backends.services.names import service_name
+
+_NO_DAEMON = re.compile(r"daemon is not running", re.IGNORECASE)
+_NO_SERVICE = re.compile(r"there is no service|service '.*' not found", re.IGNORECASE)
+_BUSY = re.compile(r"other action already in progress", re.IGNORECASE)
+_LOST = re.compile(r"error receiving data|cannot read|timed? ?out", re.IGNORECASE)
+
+Action = Literal["stop", "start"]
+
+
+class MonitSettings(
+    msgspec.Struct,
+    kw_only=True,
+    frozen=True,
+    forbid_unknown_fields=True,
+    tag_field="kind",
+    tag="monit",
+):
+    """Of the configuration.
+
+    Attributes:
+        name: the service as Monit's control file calls it; `{node}` and the like are filled in.
+        command: how Monit is called, with options, such as ``monit -c /etc/monit/monitrc``.
+        retries: how often to ask again while Monit is busy with another action for the service.
+        retry_delay: seconds between them.
+        timeout: seconds for one call; a hung Monit takes five to say so.
+    """
+
+    name: str
+    command: str = "monit"
+    retries: Annotated[int, msgspec.Meta(ge=0)] = 3
+    retry_delay: float = 2.0
+    timeout: float = 30.0
+
+
+class MonitService:
+    """One service of one Monit."""
+
+    def __init__(self, host: Host, settings: MonitSettings, values: Mapping[str, str]) -> None:
+        self._host = host
+        self._settings = settings
+        self._name = service_name(settings.name, values)
+
+    def stop_command(self) -> Command:
+        return self._monit("stop")
+
+    def start_command(self) -> Command:
+        return self._monit("start")
+
+    def state_command(self) -> Command:
+        return self._monit("status")
+
+    async def stop(self) -> None:
+        await self._ask("stop", self.stop_command())
+
+    async def start(self) -> None:
+        await self._ask("start", self.start_command())
+
+    async def state(self) -> ServiceState:
+        """Read back.
+
+        Raises:
+            Refused: Monit has no such service.
+            Unmeasured: its daemon does not run or does not answer, or says what is not known here.
+        """
+        return state_of(self._host.name, await self._status())
+
+    async def _ask(self, action: Action, command: Command) -> None:
+        """Look first: with no daemon `monit stop` would run the script itself and exit with 0."""
+        busy = ""
+        for attempt in range(self._settings.retries + 1):
+            if attempt:
+                await asyncio.sleep(self._settings.retry_delay)
+            pending = await self._pending(action)
+            if pending == action:
+                return
+            if pending:
+                busy = f"{pending} pending"
+                continue
+            result = await self._host.run(command, timeout=self._settings.timeout)
+            if result.ok:
+                return
+            if not _BUSY.search(words(result)):
+                raise self._failure(action, result)
+            busy = words(result)
+        tries = self._settings.retries + 1
+        raise Refused(
+            self._host.name, f"monit {action} {self._name}: still busy after {tries} tries: {busy}"
+        )
+
+    async def _pending(self, action: Action) -> str:
+        try:
+            return (await self._status()).pending
+        except Unmeasured as error:
+            problem = f"monit was not asked to {action} {self._name}: {error.problem}"
+            raise Refused(error.target, problem) from error
+
+    def _failure(self, action: Action, result: CommandResult) -> Exception:
+        if _LOST.search(words(result)):
+            # A request that reached a hung Monit is carried out when it goes on.
+            problem = f"monit {action} {self._name}: {words(result)}"
+            return UnknownOutcome(self._host.name, problem)
+        return refusal(self._host.name, f"monit {action} {self._name}", result)
+
+    async def _status(self) -> MonitStatus:
+        result = await look(self._host, self.state_command(), timeout=self._settings.timeout)
+        said = words(result)
+        if _NO_DAEMON.search(said):
+            raise Unmeasured(self._host.name, f"the monit daemon is not running ({said})")
+        if _NO_SERVICE.search(said):
+            raise Refused(self._host.name, f"monit has no service {self._name} ({said})")
+        status = parse_status(result.stdout, self._name) if result.ok else None
+        if status is None:
+            raise Unmeasured(self._host.name, f"monit status {self._name}: {said}")
+        return status
+
+    def _monit(self, verb: str) -> Command:
+        # No -B: old versions do not know it, and without a terminal there is no colour anyway.
+        return Command((*shlex.split(self._settings.command), verb, self._name))

@@ -1,0 +1,82 @@
+"""The text of `monit status` of Monit 5.x: pure functions, tested on captured output."""
+
+import re
+from dataclasses import dataclass
+
+from backends.errors import Unmeasured
+from backends.model import Activity, ServiceState
+
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+_HEADER = re.compile(r"[A-Z][A-Za-z ]* '(?P<name>.+)'")
+_FIELD = re.compile(r"\s+(?P<key>\S.*?)\s{2,}(?P<value>\S.*)")
+_PENDING = re.compile(r"(?P<status>.*) - (?P<action>\w+) pending")
+
+
+@dataclass(frozen=True, slots=True)
+class MonitStatus:
+    """One service of `monit status`. All texts are Monit's own."""
+
+    status: str  # "OK", "Not monitored", "Execution failed | Does not exist" ...
+    pending: str  # the action that has been asked for and is not done: "stop", "start"; or empty
+    mode: str  # "active", "passive", "manual": whether Monit starts it by itself
+    pid: int | None
+
+    @property
+    def text(self) -> str:
+        return f"{self.status} - {self.pending} pending" if self.pending else self.status
+
+
+def parse_status(text: str, name: str) -> MonitStatus | None:
+    """Find one service in the output; None when it is not there. Monit ignores case in names."""
+    fields: dict[str, str] = {}
+    inside = False
+    for line in _COLOUR.sub("", text).splitlines():
+        if header := _HEADER.fullmatch(line.strip()):
+            inside = header["name"].casefold() == name.casefold()
+        elif inside and (field := _FIELD.fullmatch(line.rstrip())):
+            fields.setdefault(field["key"], field["value"])
+    return _status(fields) if "status" in fields else None
+
+
+def _status(fields: dict[str, str]) -> MonitStatus:
+    status, pending = fields["status"], ""
+    if match := _PENDING.fullmatch(status):
+        status, pending = match["status"], match["action"]
+    pid = fields.get("pid", "")
+    return MonitStatus(
+        status=status,
+        pending=pending,
+        mode=fields.get("monitoring mode", ""),
+        pid=int(pid) if pid.isdecimal() and int(pid) > 0 else None,
+    )
+
+
+def state_of(target: str, status: MonitStatus) -> ServiceState:
+    """Judge it.
+
+    Nothing is `FAILED`: Monit tries again each cycle, "Execution failed" included, until it is
+    "Not monitored". A process that runs is `RUNNING`, also when one of Monit's tests fails on it.
+
+    Raises:
+        Unmeasured: a status that is not known here.
+    """
+    activity = _activity(status)
+    if activity is None:
+        raise Unmeasured(target, f"monit says {status.text!r}")
+    return ServiceState(activity=activity, pid=status.pid, detail=status.text)
+
+
+def _activity(status: MonitStatus) -> Activity | None:
+    said = {part.strip().lower() for part in status.status.split("|")}
+    absent = bool(said & {"does not exist", "data access error"})
+    if status.pending or said & {"initializing", "waiting"}:
+        return Activity.CHANGING
+    if "not monitored" in said:
+        return Activity.STOPPED
+    if absent and status.mode == "passive":
+        return Activity.STOPPED  # it only watches, and will not start it
+    if absent or "execution failed" in said:
+        return Activity.CHANGING
+    if status.pid is not None or said & {"ok", "running"}:
+        return Activity.RUNNING
+    return None

@@ -1,0 +1,135 @@
+"""Services of systemd: `systemctl`, asked not to wait, and read back by `systemctl show`."""
+
+from collections.abc import Mapping
+
+import msgspec
+
+from backends.asking import ask, look, words
+from backends.base import Host
+from backends.errors import Refused, Unmeasured
+from backends.model import Activity, Command, ServiceState
+from backends.services.names import service_name
+
+PROPERTIES = (
+    "LoadState",
+    "ActiveState",
+    "SubState",
+    "MainPID",
+    "ControlPID",
+    "Result",
+    "Job",
+    "NeedDaemonReload",
+)
+
+_ACTIVITIES = {
+    "active": Activity.RUNNING,
+    "reloading": Activity.CHANGING,
+    "refreshing": Activity.CHANGING,
+    "activating": Activity.CHANGING,  # "auto-restart", between two attempts, is here too
+    "deactivating": Activity.CHANGING,
+    "inactive": Activity.STOPPED,
+    "failed": Activity.FAILED,
+}
+
+
+class SystemdSettings(
+    msgspec.Struct,
+    kw_only=True,
+    frozen=True,
+    forbid_unknown_fields=True,
+    tag_field="kind",
+    tag="systemd",
+):
+    """Of the configuration.
+
+    Attributes:
+        name: the unit, such as ``shop.service``; `{node}` and the like are filled in.
+        user: it belongs to the login user's own systemd (``systemctl --user``).
+        timeout: seconds for one call of ``systemctl``, which never waits for the service.
+    """
+
+    name: str
+    user: bool = False
+    timeout: float = 30.0
+
+
+class SystemdService:
+    """One unit. `failed` also follows a stop whose exit status systemd was not told to expect."""
+
+    def __init__(self, host: Host, settings: SystemdSettings, values: Mapping[str, str]) -> None:
+        self._host = host
+        self._settings = settings
+        self._name = service_name(settings.name, values)
+
+    def stop_command(self) -> Command:
+        # Without --no-block a connection that is lost would leave the outcome of the call unknown.
+        return self._systemctl("--no-block", "stop", "--", self._name)
+
+    def start_command(self) -> Command:
+        return self._systemctl("--no-block", "start", "--", self._name)
+
+    def state_command(self) -> Command:
+        return self._systemctl("show", f"--property={','.join(PROPERTIES)}", "--", self._name)
+
+    async def stop(self) -> None:
+        await self._ask(self.stop_command(), "stop")
+
+    async def start(self) -> None:
+        await self._ask(self.start_command(), "start")
+
+    async def state(self) -> ServiceState:
+        """Read back.
+
+        Raises:
+            Refused: there is no such unit.
+            Unmeasured: systemd did not answer, or with a state that is not known here.
+        """
+        result = await look(self._host, self.state_command(), timeout=self._settings.timeout)
+        shown = parse_show(result.stdout)
+        if not result.ok or "ActiveState" not in shown:
+            raise Unmeasured(self._host.name, f"systemctl show {self._name}: {words(result)}")
+        if shown.get("LoadState") == "not-found" and shown["ActiveState"] == "inactive":
+            raise Refused(self._host.name, f"systemd has no unit {self._name}")
+        if shown["ActiveState"] not in _ACTIVITIES:
+            raise Unmeasured(self._host.name, f"{self._name} is {shown['ActiveState']!r}")
+        return state_of(shown)
+
+    async def _ask(self, command: Command, action: str) -> None:
+        what = f"{action} {self._name}"
+        await ask(self._host, command, what, timeout=self._settings.timeout)
+
+    def _systemctl(self, *arguments: str) -> Command:
+        scope = ("--user",) if self._settings.user else ()
+        return Command(("systemctl", *scope, *arguments))
+
+
+def parse_show(text: str) -> dict[str, str]:
+    """Read ``systemctl show``: a key and a value on each line."""
+    pairs = (line.partition("=") for line in text.splitlines())
+    return {key.strip(): value.strip() for key, equals, value in pairs if equals}
+
+
+def state_of(shown: Mapping[str, str]) -> ServiceState:
+    """Judge the properties of a unit whose `ActiveState` is known."""
+    activity = _ACTIVITIES[shown["ActiveState"]]
+    if shown.get("Job", "0") not in ("", "0"):
+        activity = Activity.CHANGING  # asked for and still in the queue
+    pid = shown.get("MainPID", "")
+    return ServiceState(
+        activity=activity,
+        pid=int(pid) if pid.isdecimal() and int(pid) > 0 else None,
+        detail=_detail(shown),
+    )
+
+
+def _detail(shown: Mapping[str, str]) -> str:
+    parts = [f"{shown['ActiveState']} ({shown.get('SubState', '')})"]
+    if shown.get("Result", "success") not in ("", "success"):
+        parts.append(f"result {shown['Result']}")
+    if shown.get("Job", "0") not in ("", "0"):
+        parts.append("a job is queued")
+    if shown.get("LoadState", "loaded") != "loaded":
+        parts.append(f"unit file {shown['LoadState']}")
+    if shown.get("NeedDaemonReload") == "yes":
+        parts.append("unit file changed on disk: needs systemctl daemon-reload")
+    return ", ".join(parts)

@@ -1,0 +1,171 @@
+"""A real Monit in the foreground, looking after one small real application, for one test.
+
+    with running_monit(tmp_path) as monit:
+        MonitService(host, MonitSettings(name="shop", command=monit.command), {})
+
+The application listens on `port`. Its `mode` is read at each of its starts: "normal", "stubborn"
+(ignores SIGTERM) or "dies" (half a second after it has begun to listen).
+"""
+
+import contextlib
+import os
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+CYCLE = 1  # seconds between two looks of Monit at the application
+STOP_TIMEOUT = 2  # seconds until Monit gives up on a stop
+
+# The lease ends every copy that is left when the test is over, whoever started it.
+APPLICATION = """
+import os, signal, socket, sys, time
+folder, port = sys.argv[1], int(sys.argv[2])
+mode = open(folder + "/mode").read()
+if mode == "stubborn":
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+listener = socket.socket()
+listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+listener.bind(("127.0.0.1", port))
+listener.listen()
+listener.settimeout(0.1)
+with open(folder + "/app.pid", "w") as file:
+    file.write(str(os.getpid()))
+end = time.monotonic() + 0.5 if mode == "dies" else float("inf")
+while os.path.exists(folder + "/lease") and time.monotonic() < end:
+    try:
+        listener.accept()[0].close()
+    except TimeoutError:
+        pass
+"""
+
+CONTROL = """\
+set daemon {cycle}
+set log {folder}/monit.log
+set pidfile {folder}/monit.pid
+set idfile {folder}/monit.id
+set statefile {folder}/monit.state
+set httpd unixsocket {folder}/m.sock allow localhost
+check process shop with pidfile {folder}/app.pid
+  start program = "{folder}/start" with timeout 5 seconds
+  stop program = "{folder}/stop" with timeout {stop_timeout} seconds
+"""
+
+
+@dataclass(slots=True)
+class Monit:
+    """A Monit that runs, or has been stopped by the test."""
+
+    folder: Path
+    port: int
+    _process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def command(self) -> str:
+        """What `MonitSettings.command` needs."""
+        return f"monit -c {shlex.quote(str(self.folder / 'monitrc'))}"
+
+    @property
+    def log(self) -> str:
+        file = self.folder / "monit.log"
+        return file.read_text() if file.exists() else ""
+
+    def mode(self, mode: str) -> None:
+        """How the application behaves from its next start on."""
+        (self.folder / "mode").write_text(mode)
+
+    def application_pid(self) -> int:
+        return int((self.folder / "app.pid").read_text())
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal to Monit itself: SIGSTOP makes it hang."""
+        assert self._process is not None
+        self._process.send_signal(number)
+
+    def start(self) -> None:
+        self._process = subprocess.Popen(
+            [*shlex.split(self.command), "-I"],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        self._await_answer()
+
+    def stop(self) -> None:
+        """End Monit and leave the application as it is."""
+        if self._process is None:
+            return
+        self._process.send_signal(signal.SIGCONT)
+        self._process.terminate()
+        try:
+            self._process.wait(5)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._process = None
+
+    def _await_answer(self) -> None:
+        deadline = time.monotonic() + 10
+        while subprocess.run(
+            [*shlex.split(self.command), "status"], capture_output=True
+        ).returncode:
+            assert time.monotonic() < deadline, f"monit does not answer: {self.log}"
+            time.sleep(0.02)
+
+
+@contextlib.contextmanager
+def running_monit(folder: Path) -> Iterator[Monit]:
+    """Run Monit, and with it the application, until the block ends."""
+    monit = Monit(folder, _free_port())
+    monit.mode("normal")
+    _write(folder, monit.port)
+    try:
+        monit.start()
+        yield monit
+    finally:
+        monit.stop()
+        (folder / "lease").unlink()
+        _await_end(folder / "app.pid")
+
+
+def _write(folder: Path, port: int) -> None:
+    (folder / "lease").touch()
+    (folder / "app.py").write_text(APPLICATION)
+    place = shlex.quote(str(folder))
+    python = f"{shlex.quote(sys.executable)} -S -E {place}/app.py {place} {port}"
+    _script(folder / "start", f"{python} </dev/null >/dev/null 2>&1 &")
+    _script(folder / "stop", f'kill "$(cat {place}/app.pid)"')
+    control = folder / "monitrc"
+    control.touch(mode=0o600)  # Monit refuses one that others can read
+    control.write_text(CONTROL.format(folder=folder, cycle=CYCLE, stop_timeout=STOP_TIMEOUT))
+
+
+def _script(file: Path, line: str) -> None:
+    file.write_text(f"#!/bin/sh\n{line}\n")
+    file.chmod(0o700)
+
+
+def _await_end(pid_file: Path) -> None:
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError, ValueError):
+        pid = int(pid_file.read_text())
+        deadline = time.monotonic() + 5
+        while time.monotonic() < deadline and not _is_zombie(pid):
+            os.kill(pid, 0)
+            time.sleep(0.02)
+
+
+def _is_zombie(pid: int) -> bool:
+    with contextlib.suppress(FileNotFoundError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    return True
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
