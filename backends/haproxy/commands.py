@@ -1,0 +1,108 @@
+"""Builders of Runtime API commands: pure, one line each, nothing HAProxy could misread.
+
+See "set server", "disable agent", "show stat", "show servers state" in HAProxy's management guide.
+"""
+
+import re
+from collections.abc import Sequence
+
+from backends.errors import RolldeckError
+from backends.model import ServerRef
+
+SEPARATOR = "; "
+
+_SAFE = re.compile(r"[A-Za-z0-9_.:-]+")
+_WEIGHT = re.compile(r"([0-9]{1,3})(%?)")
+_MOST_NAMED = 20  # backends on one line; HAProxy's input buffer holds 16 kB
+
+
+class UnsafeCommand(RolldeckError, ValueError):
+    """A name or value that will not be sent, because HAProxy could take it for something else."""
+
+
+def drain(ref: ServerRef) -> str:
+    """No new balanced traffic; clients with a persistence cookie still come. Checks go on."""
+    return f"set server {_path(ref)} state drain"
+
+
+def maint(ref: ServerRef) -> str:
+    """No traffic at all and no health checks; requests in flight are not cut."""
+    return f"set server {_path(ref)} state maint"
+
+
+def ready(ref: ServerRef) -> str:
+    """Back to what the checks say. Out of maintenance that is "UP" at once: see `prove`."""
+    return f"set server {_path(ref)} state ready"
+
+
+def prove(ref: ServerRef) -> str:
+    """The safe way out of maintenance: checks run, and only they can bring the server up again.
+
+    Never for a server without checks, which would stay down; a tracking server refuses it.
+    """
+    return SEPARATOR.join((drain(ref), f"set server {_path(ref)} health down"))
+
+
+def weight(ref: ServerRef, value: str) -> str:
+    """Set the weight.
+
+    Args:
+        ref: the server.
+        value: absolute, ``"0"`` to ``"256"``, or of the initial weight, ``"0%"`` to ``"100%"``.
+    """
+    match = _WEIGHT.fullmatch(value)
+    if match is None or int(match[1]) > (100 if match[2] else 256):
+        raise UnsafeCommand(f"weight {value!r} is neither 0 to 256 nor 0% to 100%")
+    return f"set server {_path(ref)} weight {value}"
+
+
+def agent_off(ref: ServerRef) -> str:
+    """Stop the agent check, which could put the server back in rotation during maintenance."""
+    return f"disable agent {_path(ref)}"
+
+
+def agent_on(ref: ServerRef) -> str:
+    """Start the agent check again; has no effect on a server without one."""
+    return f"enable agent {_path(ref)}"
+
+
+def shutdown_sessions(ref: ServerRef) -> str:
+    """Cut every session in flight: an explicit choice of the operator, never a default."""
+    return f"shutdown sessions server {_path(ref)}"
+
+
+def snapshot(backends: Sequence[str] = ()) -> tuple[str, ...]:
+    """Reads for one snapshot: info, level, then servers state and stat for each group.
+
+    Args:
+        backends: their names; all backends when empty.
+    """
+    named = 0 < len(backends) <= _MOST_NAMED and not any(map(_looks_like_an_id, backends))
+    groups = [(name, name) for name in map(_safe, backends)] if named else [("", "-1")]
+    reads = ["show info", "show cli level"]
+    for state, stat in groups:
+        reads.append(f"show servers state {state}".rstrip())
+        reads.append(f"show stat {stat} 6 -1")  # 6: backends (2) and servers (4)
+    return tuple(reads)
+
+
+def config_files() -> str:
+    """Which configuration files HAProxy was started with; needs level operator."""
+    return "show env HAPROXY_CFGFILES"
+
+
+def _looks_like_an_id(name: str) -> bool:
+    """`show stat` reads its argument with atoi first: "3scale" would be proxy number 3."""
+    return name[:1] in "+-0123456789"
+
+
+def _path(ref: ServerRef) -> str:
+    return f"{_safe(ref.backend)}/{_safe(ref.server)}"
+
+
+def _safe(name: str) -> str:
+    if not _SAFE.fullmatch(name):
+        raise UnsafeCommand(
+            f"the name {name!r} will not be sent to HAProxy: only A-Z a-z 0-9 _ . : - are safe"
+        )
+    return name
