@@ -1,0 +1,114 @@
+"""Where a HAProxy is found: the settings of one instance and the address of its socket."""
+
+from dataclasses import dataclass
+from urllib.parse import SplitResult, urlsplit
+
+import msgspec
+
+FORMS = (
+    '"unix:///run/haproxy/admin.sock", "tcp://10.0.0.1:9999" or "ssh://user@host:22/run/haproxy/admin.sock"'
+)
+MOST_CONNECTIONS = 10  # HAProxy's default of `stats maxconn`
+
+
+@dataclass(frozen=True, slots=True)
+class UnixAddress:
+    """A socket file on this machine."""
+
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class TcpAddress:
+    """A stats socket on TCP; it has no authentication of its own."""
+
+    host: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class SshAddress:
+    """A socket file on another machine, opened through SSH."""
+
+    user: str  # empty: as the SSH configuration says
+    host: str
+    port: int  # 0: as the SSH configuration says
+    path: str
+
+
+Address = UnixAddress | TcpAddress | SshAddress
+
+
+def parse_address(text: str) -> Address:
+    """Parse one of the three forms. Raises ValueError that says what was expected."""
+    url = urlsplit(text)
+    try:
+        port = url.port
+    except ValueError:
+        raise ValueError(f"{text!r}: the port is not a number from 1 to 65535") from None
+    if url.query or url.fragment or url.password is not None:
+        raise ValueError(f"{text!r}: expected {FORMS}, with nothing more in it")
+    match url.scheme:
+        case "unix" if not url.netloc and url.path.startswith("/"):
+            return UnixAddress(url.path)
+        case "tcp" if url.hostname and port and url.path in ("", "/") and not url.username:
+            return TcpAddress(url.hostname, port)
+        case "ssh" if url.hostname and len(url.path) > 1:
+            return SshAddress(url.username or "", _host(url), port or 0, url.path)
+    raise ValueError(f"{text!r}: expected {FORMS}")
+
+
+def _host(url: SplitResult) -> str:
+    """The host as it was written: `hostname` lowers the case of an alias of ssh_config."""
+    host = url.netloc.rpartition("@")[2]
+    if host.startswith("["):
+        return host[1:].partition("]")[0]
+    return host.partition(":")[0]
+
+
+class HaproxySettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """One HAProxy instance: either a socket or, to read only, its statistics page.
+
+    Attributes:
+        socket: the Runtime API, in one of the forms of `FORMS`.
+        master: the socket is a master CLI (``haproxy -S``); commands go to the current worker.
+        stats_url: address of the HTTP statistics page, such as ``http://10.0.0.1:8404/stats``.
+        username: for the statistics page.
+        password_env: name of the environment variable with its password.
+        password_file: file with its password, readable by its owner only.
+        password_command: command that prints its password.
+        config_file: HAProxy's configuration file, when HAProxy itself does not tell; on the machine
+            of the socket for ``unix`` and ``ssh``, on this one for ``tcp``.
+        timeout: seconds to connect, and again to send and to answer.
+        concurrency: connections at once.
+    """
+
+    socket: str = ""
+    master: bool = False
+    stats_url: str = ""
+    username: str = ""
+    password_env: str = ""
+    password_file: str = ""
+    password_command: str = ""
+    config_file: str = ""
+    timeout: float = 5.0
+    concurrency: int = 4
+
+    def __post_init__(self) -> None:
+        """Raise ValueError, which msgspec reports with the path of the key."""
+        if bool(self.socket) == bool(self.stats_url):
+            raise ValueError("expected exactly one of `socket` and `stats_url`")
+        if self.socket:
+            parse_address(self.socket)
+        elif urlsplit(self.stats_url).scheme not in ("http", "https"):
+            raise ValueError(f"stats_url {self.stats_url!r}: expected http:// or https://")
+        if self.stats_url and self.master:
+            raise ValueError("`master` belongs to a `socket`")
+        if not 0 < self.timeout <= 600:
+            raise ValueError(f"timeout {self.timeout}: expected more than 0, at most 600 seconds")
+        if not 1 <= self.concurrency <= MOST_CONNECTIONS:
+            raise ValueError(f"concurrency {self.concurrency}: expected 1 to {MOST_CONNECTIONS}")
+
+    def address(self) -> Address:
+        """The parsed `socket`; ValueError when there is none."""
+        return parse_address(self.socket)

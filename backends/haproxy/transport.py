@@ -1,0 +1,180 @@
+"""One connection for each line: open, send, read to the end. No state survives a line.
+
+A connection that is kept would stay with the old worker when HAProxy reloads, and show frozen
+statistics.
+"""
+
+import asyncio
+import os
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from backends.base import Recorder
+from backends.errors import BackendError, UnknownOutcome, Unmeasured, Unreachable
+from backends.haproxy.address import Address, SshAddress, TcpAddress, UnixAddress
+from backends.model import Exchange
+
+MOST_BYTES = 64 * 1024 * 1024  # of one reply; 10,000 servers are 3.6 MB
+CHUNK = 256 * 1024
+CLOSE_SECONDS = 1.0
+
+
+class ByteReader(Protocol):
+    """What is used of asyncio's StreamReader and of asyncssh's SSHReader."""
+
+    async def read(self, n: int = -1, /) -> bytes: ...
+
+
+class ByteWriter(Protocol):
+    """What is used of asyncio's StreamWriter and of asyncssh's SSHWriter."""
+
+    def write(self, data: bytes, /) -> None: ...
+    def write_eof(self) -> None: ...
+    async def drain(self) -> None: ...
+    def close(self) -> None: ...
+    async def wait_closed(self) -> None: ...
+
+
+Opener = Callable[[str], Awaitable[tuple[ByteReader, ByteWriter]]]
+"""Opens a unix socket, by its path, on another machine."""
+
+
+@dataclass(slots=True)
+class Transport:
+    """Sends lines to one HAProxy.
+
+    Attributes:
+        name: the instance's name, for errors and records.
+        address: its socket.
+        timeout: seconds for each phase: connect, send, answer.
+        concurrency: connections at once; HAProxy takes 10.
+        open_unix: opens the socket of an `SshAddress`.
+        recorder: receives every write, and reads too when `record_reads`.
+        record_reads: polls would fill a transcript with megabytes, so they are left out by default.
+    """
+
+    name: str
+    address: Address
+    timeout: float = 5.0
+    concurrency: int = 4
+    open_unix: Opener | None = None
+    recorder: Recorder | None = None
+    record_reads: bool = False
+    _slots: asyncio.Semaphore = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self._slots = asyncio.Semaphore(self.concurrency)
+
+    async def read(self, line: str) -> str:
+        """Send a line that changes nothing and return the whole reply.
+
+        Raises:
+            Unreachable: no connection, or no complete answer in time.
+            Unmeasured: more than `MOST_BYTES`.
+        """
+        return await self._exchange(line, self.record_reads, lost=Unreachable)
+
+    async def write(self, line: str) -> str:
+        """Send a line that may change something and return the whole reply.
+
+        Raises:
+            Unreachable: it was never sent.
+            UnknownOutcome: it was sent, but the answer was lost.
+        """
+        try:
+            return await self._exchange(line, True, lost=UnknownOutcome)
+        except Unmeasured as error:
+            raise UnknownOutcome(self.name, error.problem) from None
+
+    async def _exchange(self, line: str, record: bool, lost: type[Unreachable] | type[UnknownOutcome]) -> str:
+        async with self._slots:
+            started = time.monotonic()
+            received = bytearray()
+            whole = False
+            try:
+                await self._converse(line, received, lost)
+                whole = True
+            finally:
+                if record and self.recorder is not None:
+                    seconds = time.monotonic() - started
+                    reply = received.decode(errors="replace")
+                    self.recorder(Exchange(self.name, line, reply, whole, seconds))
+        return received.decode(errors="replace")
+
+    async def _converse(
+        self, line: str, received: bytearray, lost: type[Unreachable] | type[UnknownOutcome]
+    ) -> None:
+        reader, writer = await self._connect()
+        # asyncssh's errors have a tree of their own, and importing it costs half a second: hence
+        # the wide `except`. From the first byte on, the line may have been carried out.
+        try:
+            async with asyncio.timeout(self.timeout):
+                writer.write(line.encode() + b"\n")
+                writer.write_eof()  # a master socket says nothing before it sees the end
+                await writer.drain()
+            async with asyncio.timeout(self.timeout):
+                await self._receive(reader, received)
+        except TimeoutError:
+            problem = f"no complete answer within {self.timeout:g} s"
+            raise lost(self.name, problem) from None
+        except BackendError:
+            raise
+        except Exception as error:
+            raise lost(self.name, f"connection lost: {_words(error)}") from error
+        finally:
+            await _close(writer)
+
+    async def _receive(self, reader: ByteReader, received: bytearray) -> None:
+        while chunk := await reader.read(CHUNK):
+            received += chunk
+            if len(received) > MOST_BYTES:
+                raise Unmeasured(self.name, f"the reply is longer than {MOST_BYTES} bytes")
+
+    async def _connect(self) -> tuple[ByteReader, ByteWriter]:
+        try:
+            async with asyncio.timeout(self.timeout):
+                return await self._open()
+        except TimeoutError:
+            problem = f"{self._where()}: no connection within {self.timeout:g} s"
+            raise Unreachable(self.name, problem) from None
+        except BackendError:
+            raise
+        except Exception as error:
+            raise Unreachable(self.name, f"{self._where()}: {_words(error)}") from error
+
+    async def _open(self) -> tuple[ByteReader, ByteWriter]:
+        match self.address:
+            case UnixAddress(path):
+                return await asyncio.open_unix_connection(path)
+            case TcpAddress(host, port):
+                return await asyncio.open_connection(host, port)
+            case SshAddress(path=path) if self.open_unix is not None:
+                return await self.open_unix(path)
+        raise Unreachable(self.name, "a socket over SSH needs an SSH host to open it")
+
+    def _where(self) -> str:
+        match self.address:
+            case UnixAddress(path):
+                return path
+            case TcpAddress(host, port):
+                return f"{host}:{port}"
+            case SshAddress(host=host, path=path):
+                return f"{path} on {host}"
+
+
+async def _close(writer: ByteWriter) -> None:
+    # The answer is complete or lost by now: how the connection ends cannot change that.
+    with suppress(Exception):
+        writer.close()
+        async with asyncio.timeout(CLOSE_SECONDS):
+            await writer.wait_closed()
+
+
+def _words(error: Exception) -> str:
+    """The plain reason: "No such file or directory", without number and file name."""
+    if isinstance(error, OSError) and error.errno and error.errno > 0:
+        return os.strerror(error.errno)
+    return str(error) or type(error).__name__
