@@ -1,0 +1,102 @@
+"""A reader of HAProxy's configuration language, for the few lines that preflight asks about.
+
+Conditions (``.if``) are not evaluated: every branch counts as there.
+"""
+
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+
+_PROXIES = ("backend", "listen")
+_SECTIONS = (
+    *("global", "defaults", "frontend", "backend", "listen", "userlist", "peers", "resolvers"),
+    *("cache", "program", "ring", "http-errors", "fcgi-app", "mailers", "log-forward", "crt-store"),
+    *("traces", "log-profile", "acme"),
+)
+_SERVER_LINES = ("server", "server-template", "default-server")
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigFile:
+    """What was found."""
+
+    state_file: bool
+    shutdown_on_marked_down: frozenset[str]
+
+
+@dataclass(slots=True)
+class _Section:
+    kind: str
+    name: str
+    cuts: bool = False  # on-marked-down shutdown-sessions
+    load: str = "none"  # load-server-state-from-file
+    servers: int = 0
+
+
+@dataclass(slots=True)
+class _Reading:
+    current: _Section = field(default_factory=lambda: _Section("", ""))
+    last_defaults: _Section = field(default_factory=lambda: _Section("defaults", ""))
+    named_defaults: dict[str, _Section] = field(default_factory=dict)
+    proxies: list[_Section] = field(default_factory=list)
+    global_file: bool = False
+
+
+def parse_config(text: str) -> ConfigFile:
+    """Parse one configuration, or several joined in the order in which HAProxy reads them."""
+    reading = _Reading()
+    for words in _lines(text):
+        if words[0] in _SECTIONS:
+            _open_section(reading, words)
+        else:
+            _read_line(reading, words)
+    with_servers = [proxy for proxy in reading.proxies if proxy.servers]
+    return ConfigFile(
+        state_file=bool(with_servers) and all(_loads(proxy, reading.global_file) for proxy in with_servers),
+        shutdown_on_marked_down=frozenset(proxy.name for proxy in with_servers if proxy.cuts),
+    )
+
+
+def _lines(text: str) -> Iterator[list[str]]:
+    for line in text.split("\n"):
+        lexer = shlex.shlex(line, posix=True, punctuation_chars=False)
+        lexer.whitespace_split = True
+        try:
+            words = list(lexer)
+        except ValueError:  # an open quote, which HAProxy may read otherwise than a shell
+            words = line.split()
+        if words:
+            yield words
+
+
+def _open_section(reading: _Reading, words: list[str]) -> None:
+    kind, name = words[0], words[1] if len(words) > 1 else ""
+    parent = reading.last_defaults
+    if "from" in words[2:-1]:
+        parent = reading.named_defaults.get(words[words.index("from", 2) + 1], parent)
+    elif kind == "defaults":
+        parent = _Section("defaults", "")  # a new one starts empty
+    reading.current = replace(parent, kind=kind, name=name, servers=0)
+    if kind == "defaults":
+        reading.last_defaults = reading.current
+        reading.named_defaults[name] = reading.current
+    elif kind in _PROXIES:
+        reading.proxies.append(reading.current)
+
+
+def _read_line(reading: _Reading, words: list[str]) -> None:
+    section = reading.current
+    match words:
+        case ["server-state-file", _, *_] if section.kind == "global":
+            reading.global_file = True
+        case ["load-server-state-from-file", source, *_]:
+            section.load = source
+        case [keyword, *_] if keyword in _SERVER_LINES:
+            section.servers += keyword != "default-server"
+            section.cuts |= ("on-marked-down", "shutdown-sessions") in pairwise(words)
+
+
+def _loads(proxy: _Section, global_file: bool) -> bool:
+    # "local" without a name reads a file that is called like the backend
+    return proxy.load == "local" or (proxy.load == "global" and global_file)

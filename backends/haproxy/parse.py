@@ -1,0 +1,139 @@
+"""Parsers of replies: pure, and never silently partial. What cannot be understood is `Unmeasured`.
+
+Formats: HAProxy's management guide, "show info", "show stat" and "show servers state".
+"""
+
+import csv
+import io
+from collections.abc import Mapping
+from operator import itemgetter
+
+from backends.errors import PermissionDenied, Refused, Unmeasured
+from backends.model import Info, Level
+
+Row = Mapping[str, str]
+
+STAT_NEEDED = ("pxname", "svname", "type", "iid", "sid", "status", "weight", "scur", "qcur")
+STAT_FIELDS = (
+    *STAT_NEEDED,
+    *("act", "bck", "cookie", "mode", "algo", "addr", "uweight", "stot", "rtime"),
+    *("check_status", "check_desc", "last_chk", "check_rise", "check_fall", "check_health"),
+    *("agent_status", "chkfail", "tracked", "throttle", "lastchg"),
+    *("hrsp_1xx", "hrsp_2xx", "hrsp_3xx", "hrsp_4xx", "hrsp_5xx"),
+)
+STATE_FIELDS = (
+    *("be_id", "be_name", "srv_id", "srv_name", "srv_addr", "srv_port", "srv_op_state"),
+    *("srv_admin_state", "srv_uweight", "srv_iweight", "srv_check_state", "srv_agent_state"),
+)
+
+BACKEND_ROW, SERVER_ROW = "1", "2"  # the column `type`; names do not tell, a server may be "BACKEND"
+
+_REFUSALS = ("No such ", "Can't find ", "Require ")
+
+
+def split_replies(instance: str, text: str, count: int) -> list[str]:
+    """Split the reply to a line of `count` reads; each one ends with an empty line.
+
+    Raises:
+        Refused, PermissionDenied: with HAProxy's words, when that is what one of them says.
+        Unmeasured: there are more or fewer, or the last one was cut off.
+    """
+    replies = text.split("\n\n")
+    for reply in replies:
+        words = reply.strip()
+        if "\n" not in words and words.startswith("Permission denied"):
+            raise PermissionDenied(instance, words)
+        if "\n" not in words and words.startswith(_REFUSALS):
+            raise Refused(instance, words)
+    if replies.pop().strip("\n") or len(replies) != count:
+        raise _unclear(instance, f"{count} complete replies", text)
+    return replies
+
+
+def parse_info(instance: str, text: str) -> Info:
+    """Parse `show info`: lines of ``Name: value``."""
+    fields = dict(line.split(": ", 1) for line in text.split("\n") if ": " in line)
+    try:
+        return Info(
+            instance=instance,
+            version=fields["Version"],
+            pid=number(instance, "Pid", fields["Pid"]),
+            uptime=number(instance, "Uptime_sec", fields["Uptime_sec"]),
+            stopping=number(instance, "Stopping", fields["Stopping"]) != 0,
+        )
+    except KeyError as error:
+        raise _unclear(instance, f"`show info` with {error.args[0]}", text) from None
+
+
+def parse_level(instance: str, text: str) -> Level:
+    """Parse `show cli level`, which every level may ask and which changes nothing."""
+    try:
+        return Level[text.strip().upper()]
+    except KeyError:
+        raise _unclear(instance, "admin, operator or user", text) from None
+
+
+def parse_stat(instance: str, text: str) -> list[dict[str, str]]:
+    """Parse the CSV of `show stat` by its header.
+
+    Returns:
+        One mapping for each row with all of `STAT_FIELDS`; those this HAProxy has not are empty.
+    """
+    if not text.startswith("# "):
+        raise _unclear(instance, "the CSV of `show stat`", text)
+    header, *rows = _csv_rows(instance, text[2:])
+    missing = [name for name in STAT_NEEDED if name not in header]
+    if missing:
+        raise _unclear(instance, f"columns {', '.join(missing)}", text)
+    width = len(header)
+    present = [name for name in STAT_FIELDS if name in header]
+    pick = itemgetter(*(header.index(name) for name in present))
+    absent = {name: "" for name in STAT_FIELDS if name not in header}
+    result = []
+    for row in rows:
+        if len(row) != width:
+            raise _unclear(instance, f"{width} columns in each row", ",".join(row))
+        result.append(dict(zip(present, pick(row), strict=True), **absent))
+    return result
+
+
+def parse_servers_state(instance: str, text: str) -> list[dict[str, str]]:
+    """Parse `show servers state`: a format number, a header, rows divided by blanks."""
+    lines = text.rstrip("\n").split("\n")
+    if lines[:1] != ["1"] or len(lines) < 2 or not lines[1].startswith("# "):
+        raise _unclear(instance, "format 1 of `show servers state`", text)
+    header = lines[1][2:].split()
+    missing = [name for name in STATE_FIELDS if name not in header]
+    if missing:
+        raise _unclear(instance, f"columns {', '.join(missing)}", text)
+    result = []
+    for line in lines[2:]:
+        row = line.split(" ")
+        if len(row) != len(header):
+            raise _unclear(instance, f"{len(header)} columns in each row", line)
+        result.append(dict(zip(header, row, strict=True)))
+    return result
+
+
+def number(instance: str, name: str, text: str) -> int:
+    """A decimal number; an empty field counts as 0."""
+    if not text:
+        return 0
+    try:
+        return int(text)
+    except ValueError:
+        raise _unclear(instance, f"a number as {name}", text) from None
+
+
+def _csv_rows(instance: str, text: str) -> list[list[str]]:
+    if '"' not in text:  # nearly always, and twice as fast
+        return [line.split(",") for line in text.split("\n") if line]
+    try:
+        return [row for row in csv.reader(io.StringIO(text), strict=True) if row]
+    except csv.Error as error:
+        raise _unclear(instance, f"CSV ({error})", text) from None
+
+
+def _unclear(instance: str, expected: str, text: str) -> Unmeasured:
+    found = text[:120] + ("..." if len(text) > 120 else "")
+    return Unmeasured(instance, f"expected {expected}, got {found!r}")

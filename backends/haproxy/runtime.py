@@ -1,0 +1,160 @@
+"""The Runtime API of one HAProxy: reads, writes and the judgement of each reply."""
+
+from collections.abc import Awaitable, Callable, Sequence
+
+from backends.base import Recorder
+from backends.errors import PermissionDenied, Refused, UnknownOutcome
+from backends.haproxy import commands, parse
+from backends.haproxy.address import HaproxySettings, SshAddress
+from backends.haproxy.facts import HaproxyFacts, read_facts, read_local
+from backends.haproxy.replies import WriteReplies
+from backends.haproxy.servers import join
+from backends.haproxy.transport import Opener, Transport
+from backends.model import Snapshot
+
+ReadFile = Callable[[str], Awaitable[str]]
+"""Reads a text file, by its path, on the machine of the socket; raises OSError or BackendError."""
+
+_SEVERITY = "set severity-output number"
+_WORKER = "@1 "  # on a master socket; what has no prefix there goes to the master itself
+
+
+class Runtime:
+    """One HAProxy through its Runtime API; implements `backends.base.LoadBalancer`.
+
+    Args:
+        name: the instance's name in the configuration.
+        settings: with a `socket`.
+        open_unix: opens the socket on its machine, for ``ssh://``.
+        read_file: reads HAProxy's configuration file there; by default files of this machine are
+            read, unless the socket is on another one.
+        recorder: receives every write with its reply, and reads too when `record_reads`.
+        record_reads: False by default, since polls are large and many.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        settings: HaproxySettings,
+        *,
+        open_unix: Opener | None = None,
+        read_file: ReadFile | None = None,
+        recorder: Recorder | None = None,
+        record_reads: bool = False,
+    ) -> None:
+        self._name = name
+        self._settings = settings
+        address = settings.address()
+        self._read_file = read_file
+        if read_file is None and not isinstance(address, SshAddress):
+            self._read_file = read_local
+        self._transport = Transport(
+            name,
+            address,
+            timeout=settings.timeout,
+            concurrency=settings.concurrency,
+            open_unix=open_unix,
+            recorder=recorder,
+            record_reads=record_reads,
+        )
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    async def snapshot(self, backends: Sequence[str] = ()) -> Snapshot:
+        """Read info, level and the servers of these backends (all when empty), on one connection.
+
+        Raises:
+            Unreachable: no connection, or no complete answer in time.
+            Refused: there is no such backend.
+            Unmeasured: the reply was cut off or cannot be understood.
+        """
+        try:
+            snapshot = await self._snapshot(backends)
+            if not _missing(snapshot, backends):
+                return snapshot
+        except PermissionDenied:
+            raise
+        except Refused as refused:
+            if not backends:
+                raise
+            words = refused.problem
+        else:
+            words = "No such backend."
+        # HAProxy does not say which one it missed, and `show stat NAME` shows the frontend when
+        # one has the same name: look at all of them.
+        snapshot = _only(await self._snapshot(()), backends)
+        if missing := _missing(snapshot, backends):
+            raise Refused(self._name, f"{words} ({', '.join(missing)})")
+        return snapshot
+
+    async def _snapshot(self, backends: Sequence[str]) -> Snapshot:
+        replies = await self._ask(commands.snapshot(backends))
+        info, level, *tables = replies
+        state = [row for text in tables[0::2] for row in parse.parse_servers_state(self._name, text)]
+        stat = [row for text in tables[1::2] for row in parse.parse_stat(self._name, text)]
+        found, servers = join(self._name, stat, state)
+        snapshot = Snapshot(
+            parse.parse_info(self._name, info), parse.parse_level(self._name, level), found, servers
+        )
+        return _only(snapshot, backends) if backends else snapshot
+
+    async def write(self, command: str) -> None:
+        """Send one line built by `backends.haproxy.commands`, and judge each reply on it.
+
+        HAProxy carries out the rest of a line when one command of it is refused; the error says so.
+
+        Raises:
+            Unreachable: it was never sent.
+            Refused, PermissionDenied: with HAProxy's words.
+            UnknownOutcome: it was sent, but the answer was lost or cut off.
+        """
+        sent = command.split(commands.SEPARATOR)
+        # A master socket takes `set severity-output` for itself and does not pass the numbers on.
+        line = self._line(sent if self._settings.master else (_SEVERITY, *sent))
+        replies = WriteReplies.parse(await self._transport.write(line))
+        answers = replies.answers if self._settings.master else replies.answers[1:]
+        if not replies.complete or len(answers) < len(sent):
+            said = f": {replies.words}" if replies.words else ""
+            raise UnknownOutcome(self._name, f"the answer to `{command}` was cut off{said}")
+        if not replies.words:
+            return
+        refused = Refused if "Permission denied" not in replies.words else PermissionDenied
+        raise refused(self._name, _refusal(sent, answers, replies.words))
+
+    async def facts(self) -> HaproxyFacts:
+        """Read HAProxy's configuration file, if it can be found and read. Never raises for that."""
+        return await read_facts(self._settings.config_file, self._ask_config_files, self._read_file)
+
+    async def _ask_config_files(self) -> str:
+        return (await self._ask((commands.config_files(),)))[0]
+
+    async def _ask(self, reads: Sequence[str]) -> list[str]:
+        text = await self._transport.read(self._line(reads))
+        return parse.split_replies(self._name, text, len(reads))
+
+    def _line(self, parts: Sequence[str]) -> str:
+        prefix = _WORKER if self._settings.master else ""
+        return commands.SEPARATOR.join(prefix + part for part in parts)
+
+
+def _refusal(sent: Sequence[str], answers: Sequence[str], words: str) -> str:
+    if len(answers) != len(sent):
+        return f"`{commands.SEPARATOR.join(sent)}`: {words}"
+    text = "; ".join(f"`{line}`: {words}" for line, words in zip(sent, answers, strict=True) if words)
+    return text + (" (the rest of the line was carried out)" if "" in answers else "")
+
+
+def _missing(snapshot: Snapshot, wanted: Sequence[str]) -> list[str]:
+    found = {backend.name for backend in snapshot.backends}
+    return [name for name in wanted if name not in found]
+
+
+def _only(snapshot: Snapshot, wanted: Sequence[str]) -> Snapshot:
+    return Snapshot(
+        snapshot.info,
+        snapshot.level,
+        tuple(backend for backend in snapshot.backends if backend.name in wanted),
+        tuple(server for server in snapshot.servers if server.ref.backend in wanted),
+    )

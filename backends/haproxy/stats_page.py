@@ -1,0 +1,145 @@
+"""HAProxy's HTTP statistics page as a source to read from, for those who have no socket.
+
+Its CSV has neither admin bits nor addresses, version nor process id: what it cannot tell is derived
+from the status words or left empty. A drained server that is down shows "DOWN" and reads as ready.
+"""
+
+import ssl
+from collections.abc import Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Never
+
+from backends.errors import PermissionDenied, Refused, Unmeasured, Unreachable
+from backends.haproxy.address import HaproxySettings
+from backends.haproxy.facts import HaproxyFacts
+from backends.haproxy.parse import BACKEND_ROW, SERVER_ROW, Row, parse_stat
+from backends.haproxy.servers import backend, server
+from backends.haproxy.transport import MOST_BYTES
+from backends.model import Admin, Info, Level, Operational, Snapshot
+from backends.secret import Secret
+
+if TYPE_CHECKING:
+    import httpx
+
+_READ_ONLY = "read-only: HTTP statistics page"
+_STOPPED = ("DOWN", "MAINT")
+
+
+class StatsPage:
+    """One HAProxy through its statistics page; implements `backends.base.LoadBalancer`, read-only.
+
+    Args:
+        name: the instance's name in the configuration.
+        settings: with a `stats_url`.
+        password: for `settings.username`, from `backends.secret.load_secret`.
+    """
+
+    def __init__(self, name: str, settings: HaproxySettings, password: Secret | None = None) -> None:
+        self._name = name
+        self._settings = settings
+        self._password = password
+        self._url = settings.stats_url.removesuffix(";csv") + ";csv"
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    async def snapshot(self, backends: Sequence[str] = ()) -> Snapshot:
+        """Read the page once; it always has all backends.
+
+        Raises:
+            Unreachable: no connection, or no complete answer in time.
+            PermissionDenied: user name and password are refused.
+            Refused: there is no such backend.
+            Unmeasured: the answer is not the CSV of a statistics page, or was cut off.
+        """
+        text = await self._fetch()
+        if not text.endswith("\n"):
+            raise Unmeasured(self._name, f"{self._url}: the page was cut off")
+        rows = [row for row in parse_stat(self._name, text) if not backends or row["pxname"] in backends]
+        found = tuple(backend(row) for row in rows if row["type"] == BACKEND_ROW)
+        missing = [name for name in backends if name not in {each.name for each in found}]
+        if missing:
+            raise Refused(self._name, f"not on the statistics page: {', '.join(missing)}")
+        servers = tuple(
+            server(self._name, row, _derived_state(row)) for row in rows if row["type"] == SERVER_ROW
+        )
+        return Snapshot(Info(self._name, "", 0, 0, False), Level.USER, found, servers)
+
+    async def write(self, command: str) -> Never:
+        """Refuse: nothing can be changed from here."""
+        raise PermissionDenied(self._name, f"{_READ_ONLY} (`{command}` was not sent)")
+
+    async def facts(self) -> HaproxyFacts:
+        """Nothing can be seen from here."""
+        return HaproxyFacts(unseen=_READ_ONLY)
+
+    async def _fetch(self) -> str:
+        import httpx
+
+        try:
+            async with self._client() as client, client.stream("GET", self._url) as response:
+                self._judge(response)
+                received = bytearray()
+                async for chunk in response.aiter_bytes():
+                    received += chunk
+                    if len(received) > MOST_BYTES:
+                        raise Unmeasured(self._name, f"the page is longer than {MOST_BYTES} bytes")
+        except httpx.TimeoutException:
+            problem = f"{self._url}: no complete answer within {self._settings.timeout:g} s"
+            raise Unreachable(self._name, problem) from None
+        except httpx.RemoteProtocolError as error:
+            raise Unmeasured(self._name, f"{self._url}: {error}") from error
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise Unreachable(self._name, f"{self._url}: {error}") from error
+        return received.decode(errors="replace")
+
+    def _client(self) -> "httpx.AsyncClient":
+        import httpx
+
+        username, password = self._settings.username, self._password
+        auth = httpx.BasicAuth(username, password.reveal() if password else "") if username else None
+        return httpx.AsyncClient(auth=auth, timeout=self._settings.timeout, verify=self._tls)
+
+    @cached_property
+    def _tls(self) -> ssl.SSLContext:
+        return ssl.create_default_context()  # once: loading all authorities takes 20 ms
+
+    def _judge(self, response: "httpx.Response") -> None:
+        status = response.status_code
+        if status in (401, 403):
+            asked = "user name or password refused" if self._settings.username else "asks for a login"
+            raise PermissionDenied(self._name, f"{self._url}: {asked} (HTTP {status})")
+        if status != 200:
+            raise Unmeasured(self._name, f"{self._url}: HTTP {status} instead of the page")
+
+
+def _derived_state(row: Row) -> dict[str, str]:
+    """The columns of `show servers state`, as far as the page tells."""
+    status = row["status"]
+    operational = Operational.STOPPED if status.startswith(_STOPPED) else Operational.RUNNING
+    # These columns are empty, and not 0, when there is no check.
+    checked, agent = row["chkfail"] != "", row["agent_status"] != ""
+    weight = row["uweight"] or row["weight"]  # 2.2 has only the effective one
+    return {
+        "srv_addr": "-",
+        "srv_port": "0",
+        "srv_op_state": str(int(operational)),
+        "srv_admin_state": str(int(_admin(status))),
+        "srv_uweight": weight,
+        "srv_iweight": weight,
+        "srv_check_state": "6" if checked else "0",
+        "srv_agent_state": "6" if agent else "0",
+    }
+
+
+def _admin(status: str) -> Admin:
+    if status.startswith("MAINT (via"):
+        return Admin.INHERITED_MAINT
+    if status.startswith("MAINT (resolution"):
+        return Admin.RESOLUTION_MAINT
+    if status.startswith("MAINT"):
+        return Admin.FORCED_MAINT
+    if status.startswith("DRAIN") and "agent" not in status:
+        return Admin.FORCED_DRAIN
+    return Admin.NONE
