@@ -1,0 +1,73 @@
+"""A host that only remembers what it was asked to run, and answers as told."""
+
+import asyncio
+import shlex
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from backends.model import Command, CommandResult
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """How one command ends."""
+
+    stdout: str = ""
+    stderr: str = ""
+    exit_status: int = 0
+    truncated: bool = False
+
+
+@dataclass(slots=True)
+class ScriptedHost:
+    """Implements Host; `answer` decides for each command, or raises what a real host would."""
+
+    answer: Callable[[Command], Answer] = lambda _: Answer()
+    name: str = "web1"
+    ran: list[Command] = field(default_factory=list)
+    timeouts: list[float] = field(default_factory=list)
+    tracked: list[Command] = field(default_factory=list)
+    recorded: list[Command] = field(default_factory=list)
+
+    def render(self, command: Command) -> str:
+        return shlex.join(command.argv)
+
+    async def connect(self) -> None: ...
+
+    async def run(
+        self,
+        command: Command,
+        *,
+        timeout: float = 30.0,
+        track: bool = False,
+        record: bool = True,
+    ) -> CommandResult:
+        self.ran.append(command)
+        self.timeouts.append(timeout)
+        if track:
+            self.tracked.append(command)
+        if record:
+            self.recorded.append(command)
+        answer = self.answer(command)
+        return CommandResult(
+            target=self.name,
+            command=self.render(command),
+            exit_status=answer.exit_status,
+            stdout=answer.stdout,
+            stderr=answer.stderr,
+            seconds=0.0,
+            truncated=answer.truncated,
+        )
+
+    async def alive(self, pid: int) -> bool:
+        return False
+
+    async def read_file(self, path: str) -> str:
+        raise NotImplementedError
+
+    async def open_unix(
+        self, path: str, *, timeout: float = 10.0
+    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        raise NotImplementedError
+
+    async def close(self) -> None: ...
