@@ -1,0 +1,1 @@
+"""Ways to bring a version onto a node's disk."""

@@ -1,0 +1,136 @@
+"""Upgrading a container: it is created anew from the image of the wanted version."""
+
+import re
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from backends.asking import look, words
+from backends.errors import ConfigError, Refused, Unmeasured
+from backends.installers.recipe import Recipe, RecipeInstaller
+from backends.model import Command
+from backends.services.names import service_name
+from backends.template import fill, fill_plain
+
+_ABSENT = re.compile(r"no such (container|object)", re.IGNORECASE)
+_IMAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/:-]*")
+
+
+class ContainerInstall(Recipe, kw_only=True, frozen=True, tag="container"):
+    """A container of Docker or Podman.
+
+    Attributes:
+        name: the container; a template, for containers that are called after their node.
+        image: the image without its tag, such as ``registry.example.com:5000/shop``.
+        create: template of the shell command that creates the container, such as ``podman create
+            --name {name} --network host {image}:{version}``; with `{name}` and `{image}`.
+        engine: the program that runs it.
+        engine_options: options before the command, such as ``--cgroup-manager=cgroupfs``.
+        pull: fetch the image while the node is still serving.
+    """
+
+    name: str
+    image: str
+    create: str
+    engine: Literal["docker", "podman"] = "docker"
+    engine_options: str = ""
+    pull: bool = True
+
+    def install_commands(self, values: Mapping[str, str]) -> tuple[Command, ...]:
+        """For a container that exists; `ContainerInstaller` looks which of them are needed."""
+        return (self.rename(values), self.create_command(values), self.remove_previous(values))
+
+    def prefetch_commands(self, values: Mapping[str, str]) -> tuple[Command, ...]:
+        image = f"{self._image(values)}:{values['version']}"
+        return (self.call("pull", image),) if self.pull else ()
+
+    def names(self, values: Mapping[str, str]) -> tuple[str, str]:
+        """What the container is called, and what the one before it while the new one is made."""
+        name = service_name(self.name, values)
+        return name, f"{name}-previous"
+
+    def call(self, *arguments: str) -> Command:
+        return Command((self.engine, *shlex.split(self.engine_options), *arguments))
+
+    def rename(self, values: Mapping[str, str]) -> Command:
+        return self.call("rename", *self.names(values))
+
+    def rename_back(self, values: Mapping[str, str]) -> Command:
+        return self.call("rename", *reversed(self.names(values)))
+
+    def create_command(self, values: Mapping[str, str]) -> Command:
+        extra = {"name": self.names(values)[0], "image": self._image(values)}
+        return Command.shell(fill(self.create, {**values, **extra}))
+
+    def remove_previous(self, values: Mapping[str, str]) -> Command:
+        # Without force: a previous container that runs is not ours to kill.
+        return self.call("rm", self.names(values)[1])
+
+    def remove_new(self, values: Mapping[str, str]) -> Command:
+        return self.call("rm", "-f", self.names(values)[0])
+
+    def _image(self, values: Mapping[str, str]) -> str:
+        image = fill_plain(self.image, values)
+        if not _IMAGE.fullmatch(image):
+            raise ConfigError("", "install.image", f"{image!r} is not the name of an image")
+        return image
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerInstaller(RecipeInstaller):
+    """An Installer that can be run again after any interruption: it looks what is there first."""
+
+    recipe: ContainerInstall
+
+    async def install(self, version: str) -> None:
+        """Set the old container aside, create the new one, remove the old one.
+
+        Raises:
+            Refused: an engine's command failed; the old container has its name back.
+            UnknownOutcome: an answer was lost; nothing more was tried.
+            Unreachable, Unmeasured: the engine could not be asked.
+        """
+        values = self._with(version)
+        await self._set_aside(values)
+        try:
+            await self._create(version, values)
+        except Refused as refused:
+            await self._put_back(refused, values)
+            raise
+        if await self._exists(self.recipe.names(values)[1]):
+            await self._ask(self.recipe.remove_previous(values), "remove the previous container")
+
+    async def _set_aside(self, values: Mapping[str, str]) -> None:
+        """A previous one without a new one is what an interruption leaves: it already is aside."""
+        name, previous = self.recipe.names(values)
+        if not await self._exists(name):
+            return
+        if await self._exists(previous):
+            await self._ask(self.recipe.remove_previous(values), f"remove {previous}")
+        await self._ask(self.recipe.rename(values), f"rename {name}")
+
+    async def _create(self, version: str, values: Mapping[str, str]) -> None:
+        await self._ask(self.recipe.create_command(values), f"install {version}")
+        name = self.recipe.names(values)[0]
+        if not await self._exists(name):
+            problem = f"install {version}: `create` made no container called {name}"
+            raise Refused(self.host.name, problem)
+
+    async def _put_back(self, refused: Refused, values: Mapping[str, str]) -> None:
+        name, previous = self.recipe.names(values)
+        try:
+            if await self._exists(name):  # `run` instead of `create` can fail at starting it
+                await self._ask(self.recipe.remove_new(values), f"remove {name}")
+            if await self._exists(previous):
+                await self._ask(self.recipe.rename_back(values), f"rename {previous} back")
+        except Refused as second:
+            problem = f"{refused.problem}; and {previous} is still set aside: {second.problem}"
+            raise Refused(self.host.name, problem) from refused
+
+    async def _exists(self, name: str) -> bool:
+        command = self.recipe.call("inspect", "--type", "container", "--format", "{{.Id}}", name)
+        result = await look(self.host, command, timeout=self.recipe.timeout)
+        if not result.ok and not _ABSENT.search(words(result)):
+            raise Unmeasured(self.host.name, f"inspect {name}: {words(result)}")
+        return result.ok

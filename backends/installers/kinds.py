@@ -1,0 +1,61 @@
+"""All ways to install, chosen by `kind` in the configuration."""
+
+from collections.abc import Mapping
+
+from backends.base import Host, Installer
+from backends.installers.ansible import AnsibleInstall
+from backends.installers.command import CommandInstall, NoInstall
+from backends.installers.container import ContainerInstall, ContainerInstaller
+from backends.installers.packages import AptInstall, DnfInstall
+from backends.installers.recipe import RecipeInstaller
+from backends.installers.symlink import SymlinkInstall
+from backends.versions import (
+    ContainerVersion,
+    DpkgVersion,
+    RpmVersion,
+    SymlinkVersion,
+    VersionProbe,
+    VersionSettings,
+)
+
+InstallSettings = (
+    CommandInstall | AptInstall | DnfInstall | SymlinkInstall | ContainerInstall | AnsibleInstall | NoInstall
+)
+
+
+def default_version(settings: InstallSettings) -> VersionSettings | None:
+    """How the installed version is read when the configuration does not say; None: it has to."""
+    match settings:
+        case AptInstall(package=package):
+            return DpkgVersion(package=package)
+        case DnfInstall(package=package, release=release):
+            return RpmVersion(package=package, release=release)
+        case SymlinkInstall(link=link):
+            return SymlinkVersion(path=link)
+        case ContainerInstall(name=name, engine=engine, engine_options=options):
+            return ContainerVersion(name=name, engine=engine, engine_options=options)
+    return None
+
+
+def make_installer(
+    settings: InstallSettings,
+    version: VersionSettings,
+    *,
+    host: Host,
+    console: Host,
+    values: Mapping[str, str],
+) -> Installer:
+    """The installer of one node.
+
+    Args:
+        settings: how to install.
+        version: how the installed version is read; see `default_version`.
+        host: the node.
+        console: the machine that this runs on, where Ansible is.
+        values: what templates may name: app, node, address, port and service, all inert.
+    """
+    probe = VersionProbe(host, version, values)
+    if isinstance(settings, ContainerInstall):
+        return ContainerInstaller(host=host, recipe=settings, probe=probe, values=values)
+    where = console if isinstance(settings, AnsibleInstall) else host
+    return RecipeInstaller(host=where, recipe=settings, probe=probe, values=values)

@@ -1,0 +1,81 @@
+"""What ways to install have in common: commands that follow from settings, run in their order."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import msgspec
+
+from backends.asking import ask
+from backends.base import Host
+from backends.model import Command
+from backends.template import check_version
+from backends.versions import VersionProbe
+
+
+class Recipe(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True, tag_field="kind"):
+    """Settings of one way to install, which also know the commands.
+
+    `values` always has the wanted version. An empty tuple means that there is nothing to do.
+
+    Attributes:
+        timeout: seconds for each command; when they are over it may still be running on the node.
+    """
+
+    timeout: float = 600.0
+
+    def install_commands(self, values: Mapping[str, str]) -> tuple[Command, ...]:
+        raise NotImplementedError
+
+    def prefetch_commands(self, values: Mapping[str, str]) -> tuple[Command, ...]:
+        """What can be done while the node is still serving."""
+        return ()
+
+
+@dataclass(frozen=True, slots=True)
+class RecipeInstaller:
+    """An Installer that runs the commands of a recipe.
+
+    Attributes:
+        host: where the commands run.
+        probe: reads the installed version, perhaps on another host.
+        values: what templates may name, but for the version.
+    """
+
+    host: Host
+    recipe: Recipe
+    probe: VersionProbe
+    values: Mapping[str, str]
+
+    def install_commands(self, version: str) -> tuple[Command, ...]:
+        """What `install` would run. Raises ConfigError for a version that cannot be installed."""
+        return self.recipe.install_commands(self._with(version))
+
+    def prefetch_commands(self, version: str) -> tuple[Command, ...]:
+        """What `prefetch` would run. Raises ConfigError for a version that cannot be installed."""
+        return self.recipe.prefetch_commands(self._with(version))
+
+    async def installed(self) -> str | None:
+        """The version on disk, None when nothing is installed. Raises Unmeasured, Unreachable."""
+        return await self.probe.installed()
+
+    async def install(self, version: str) -> None:
+        """Run the commands to the end. That they succeed proves nothing: look again.
+
+        Raises:
+            Refused: one of them failed; those after it have not been run.
+            UnknownOutcome: the connection or the time ran out; the command may still be running.
+            Unreachable: it was not started.
+        """
+        for command in self.install_commands(version):
+            await self._ask(command, f"install {version}")
+
+    async def prefetch(self, version: str) -> None:
+        """Bring close what `install` will need; raises as it does."""
+        for command in self.prefetch_commands(version):
+            await self._ask(command, f"prefetch {version}")
+
+    def _with(self, version: str) -> Mapping[str, str]:
+        return {**self.values, "version": check_version(version)}
+
+    async def _ask(self, command: Command, what: str) -> None:
+        await ask(self.host, command, what, timeout=self.recipe.timeout, track=True)
