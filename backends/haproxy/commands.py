@@ -77,7 +77,7 @@ def snapshot(backends: Sequence[str] = ()) -> tuple[str, ...]:
     Args:
         backends: their names; all backends when empty.
     """
-    named = 0 < len(backends) <= _MOST_NAMED and not any(map(_looks_like_an_id, backends))
+    named = 0 < len(backends) <= _MOST_NAMED
     groups = [(name, name) for name in map(_safe, backends)] if named else [("", "-1")]
     reads = ["show info", "show cli level"]
     for state, stat in groups:
@@ -89,11 +89,6 @@ def snapshot(backends: Sequence[str] = ()) -> tuple[str, ...]:
 def config_files() -> str:
     """Which configuration files HAProxy was started with; needs level operator."""
     return "show env HAPROXY_CFGFILES"
-
-
-def _looks_like_an_id(name: str) -> bool:
-    """`show stat` reads its argument with atoi first: "3scale" would be proxy number 3."""
-    return name[:1] in "+-0123456789"
 
 
 def _path(ref: ServerRef) -> str:

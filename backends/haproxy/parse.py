@@ -28,7 +28,7 @@ STATE_FIELDS = (
 
 BACKEND_ROW, SERVER_ROW = "1", "2"  # the column `type`; names do not tell, a server may be "BACKEND"
 
-_REFUSALS = ("No such ", "Can't find ", "Require ")
+_REFUSALS = ("No such backend.", "No such proxy.", "Can't find backend.")
 
 
 def split_replies(instance: str, text: str, count: int) -> list[str]:
@@ -41,9 +41,9 @@ def split_replies(instance: str, text: str, count: int) -> list[str]:
     replies = text.split("\n\n")
     for reply in replies:
         words = reply.strip()
-        if "\n" not in words and words.startswith("Permission denied"):
+        if words == "Permission denied":
             raise PermissionDenied(instance, words)
-        if "\n" not in words and words.startswith(_REFUSALS):
+        if words in _REFUSALS:
             raise Refused(instance, words)
     if replies.pop().strip("\n") or len(replies) != count:
         raise _unclear(instance, f"{count} complete replies", text)

@@ -71,6 +71,7 @@ def server(instance: str, row: Row, state: Row) -> Server:
         check_fall=count("check_fall"),
         last_check=row["last_chk"] or row["check_desc"],
         agent=agent_state & _CHECK_RUNS == _CHECK_RUNS,
+        agent_configured=bool(agent_state & 2),
         tracks=row["tracked"],
         backup=count("bck") != 0,
         cookie=row["cookie"],
