@@ -66,18 +66,14 @@ class Sshd:
 
     def stop(self) -> None:
         """Freeze it with its sessions: connections are accepted by the kernel, then silence."""
-        for pid in [self.pid, *self.sessions()]:
-            os.kill(pid, signal.SIGSTOP)
+        self._signal(signal.SIGSTOP, self.pid, *self.sessions())
 
     def cont(self) -> None:
-        for pid in [self.pid, *self.sessions()]:
-            os.kill(pid, signal.SIGCONT)
+        self._signal(signal.SIGCONT, self.pid, *self.sessions())
 
     def kill_sessions(self) -> None:
         """Cut all connections; the commands that run in them go on."""
-        for pid in self.sessions():
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+        self._signal(signal.SIGKILL, *self.sessions())
 
     def change_host_key(self) -> None:
         """Come back with another host key, as a reinstalled machine does."""
@@ -107,6 +103,12 @@ class Sshd:
         self._process.terminate()
         self._process.wait(10)
         self._process = None
+
+    @staticmethod
+    def _signal(number: int, *pids: int) -> None:
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
 
 
 @contextlib.contextmanager

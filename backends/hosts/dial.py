@@ -4,6 +4,7 @@ Imports asyncssh, so it is itself imported late.
 """
 
 import asyncio
+import os
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import asyncssh
 
 from backends.errors import HostKeyError, Unreachable
+from backends.hosts.hop import Hop
 from backends.hosts.known_hosts import (
     SYSTEM_FILES,
     USER_FILES,
@@ -24,6 +26,7 @@ from backends.hosts.known_hosts import (
 if TYPE_CHECKING:
     from backends.hosts.ssh import SshSettings
 
+_ALL_HOST_KEYS = "+ssh-ed25519,ecdsa-sha2-nistp*,rsa-sha2-512,rsa-sha2-256"
 _GOODBYE = 2.0  # seconds to close in good order
 
 
@@ -49,24 +52,6 @@ class Link:
                 connection.abort()
 
 
-@dataclass(frozen=True, slots=True)
-class _Hop:
-    """One host on the way, as somebody wrote it; what is empty comes from the ssh configuration."""
-
-    host: str
-    user: str = ""
-    port: int = 0
-
-    @classmethod
-    def parse(cls, text: str) -> "_Hop":
-        """Read the form that ProxyJump uses: [ssh://][user@]host[:port], IPv6 in brackets."""
-        user, _, rest = text.strip().removeprefix("ssh://").rpartition("@")
-        host, colon, port = rest.rpartition(":")
-        if not colon or not port.isdigit() or (":" in host and not host.endswith("]")):
-            host, port = rest, "0"
-        return cls(host.strip("[]"), user, int(port))
-
-
 async def dial(target: str, address: str, settings: "SshSettings") -> Link:
     """Connect and log in.
 
@@ -79,7 +64,7 @@ async def dial(target: str, address: str, settings: "SshSettings") -> Link:
         HostKeyError: the key is unknown, has changed or is revoked.
         Unreachable: anything else; the text says in which phase and why.
     """
-    hop = _Hop(address, settings.user, settings.port)
+    hop = Hop(address, settings.user, settings.port)
     return await _Dialer(target, settings).open(hop, settings.identity)
 
 
@@ -87,9 +72,9 @@ class _Dialer:
     def __init__(self, target: str, settings: "SshSettings") -> None:
         self._target = target
         self._settings = settings
-        self._on_the_way: list[_Hop] = []  # ProxyJump of a jump may lead round in a circle
+        self._on_the_way: list[Hop] = []  # ProxyJump of a jump may lead round in a circle
 
-    async def open(self, hop: _Hop, identity: str = "", via: Link | None = None) -> Link:
+    async def open(self, hop: Hop, identity: str = "", via: Link | None = None) -> Link:
         """Open one hop, and those that the configuration puts before it."""
         try:
             arguments = self._arguments(hop, identity)
@@ -107,19 +92,19 @@ class _Dialer:
             raise
         return Link(connection, (*via.jumps, via.connection) if via else ())
 
-    async def _jump(self, hop: _Hop, jumps: object) -> Link | None:
+    async def _jump(self, hop: Hop, jumps: object) -> Link | None:
         via: Link | None = None
         if hop in self._on_the_way:
             raise Unreachable(self._target, f"ProxyJump leads back to {hop.host}")
         self._on_the_way.append(hop)
         for text in str(jumps or "").split(","):
-            jump = _Hop.parse(text)
+            jump = Hop.parse(text)
             # `Host *` with a ProxyJump catches the jump host as well; ssh skips that, and so do we.
             if jump.host and jump.host != hop.host:
                 via = await self.open(jump, via=via)
         return via
 
-    def _arguments(self, hop: _Hop, identity: str) -> dict[str, Any]:
+    def _arguments(self, hop: Hop, identity: str) -> dict[str, Any]:
         settings = self._settings
         config = Path(settings.config).expanduser()
         # A configuration file that was asked for by name must be there; the usual one need not.
@@ -135,6 +120,9 @@ class _Dialer:
             "kbdint_auth": False,
             "ignore_encrypted": True,  # the agent may hold the key; if not, we say so
             "x509_trusted_certs": None,
+            # Asked for only the types it is known by, a host whose key changed has "no matching
+            # algorithm"; asked for all, after those, it shows the key that it has now.
+            "server_host_key_algs": _ALL_HOST_KEYS,
         }
         if hop.user:
             arguments["username"] = hop.user
@@ -151,7 +139,7 @@ class _Login(asyncssh.SSHClient):
     def __init__(
         self,
         target: str,
-        hop: _Hop,
+        hop: Hop,
         settings: "SshSettings",
         options: asyncssh.SSHClientConnectionOptions,
     ) -> None:
@@ -176,19 +164,13 @@ class _Login(asyncssh.SSHClient):
                 return connection
         except asyncssh.HostKeyNotVerifiable as error:
             raise HostKeyError(self._target, self._about_key(str(error))) from error
-        except asyncssh.KeyExchangeFailed as error:
-            await self._look_at_key(arguments, via)
-            if self._offered:
-                raise HostKeyError(self._target, self._about_key("")) from error
-            raise Unreachable(self._target, f"{self._where}: {error.reason}") from error
         except asyncssh.PermissionDenied as error:
             raise Unreachable(self._target, self._about_login()) from error
         except TimeoutError as error:
             raise Unreachable(self._target, self._about_silence()) from error
         except (OSError, ValueError, asyncssh.Error) as error:
-            reason = getattr(error, "reason", "") or getattr(error, "strerror", "") or error
             during = " during login" if self._connected else ""
-            raise Unreachable(self._target, f"{self._where}: {reason}{during}") from error
+            raise Unreachable(self._target, f"{self._where}: {_reason(error)}{during}") from error
 
     # asyncssh calls these
 
@@ -217,8 +199,8 @@ class _Login(asyncssh.SSHClient):
 
     def _about_login(self) -> str:
         options = self._options
-        files = self._settings.identity or options.config.get("IdentityFile") or ()
-        files = [files] if isinstance(files, str) else list(files)  # type: ignore[call-overload]
+        configured: Any = options.config.get("IdentityFile", ())
+        files = [self._settings.identity] if self._settings.identity else list(configured)
         tried = f"{len(options.client_keys or ())} from files"
         tried += ", and the agent's" if options.agent_path else ", no agent"
         hint = ""
@@ -241,16 +223,12 @@ class _Login(asyncssh.SSHClient):
         argv += ["-p", str(hop.port)] if hop.port else []
         return shlex.join([*argv, hop.host, "true"])
 
-    async def _look_at_key(self, arguments: dict[str, Any], via: Link | None) -> None:
-        """Only keys of the known types were asked for; see which one the server has instead."""
-        given = {name: arguments[name] for name in ("host", "port", "config") if name in arguments}
-        try:
-            async with asyncio.timeout(self._settings.login_timeout):
-                key = await asyncssh.get_server_host_key(**given, tunnel=via.connection if via else ())
-        except (OSError, ValueError, asyncssh.Error):
-            return
-        if key:
-            self._offered = OfferedKey(self._options.host, "", self._options.port, key)
+
+def _reason(error: Exception) -> str:
+    # asyncio's own words for a refused connection are "Connect call failed".
+    if isinstance(error, OSError) and error.errno and error.errno > 0:
+        return os.strerror(error.errno)
+    return str(error)
 
 
 def _known_hosts_files(

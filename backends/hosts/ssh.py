@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from backends.hosts.channels import CommandSession
     from backends.hosts.dial import Link
 
+_PAUSES = (0.02, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
+"""Seconds between requests for a session, until we give up."""
+
 
 class SshSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """How nodes are reached. What is empty comes from the ssh configuration. Times in seconds."""
@@ -117,24 +120,30 @@ class SshHost(CommandHost):
     async def _start_and_await(self, line: str, capture: Capture, timeout: float) -> None:
         from backends.hosts.channels import CommandSession
 
-        link = await self._open_link()
         session = CommandSession(capture)
         try:
-            try:
-                await self._start(link, session, line, timeout)
-            except _NotStarted as error:
-                if not link.closed:
-                    raise Unreachable(self._name, f"nothing was sent: {error}") from error
-                # The connection was lost some time ago and nobody had noticed.
-                await self._start(await self._open_link(), session, line, timeout)
+            await self._start(session, line, timeout)
             await self._await_end(capture, timeout)
-        except _NotStarted as error:
-            raise Unreachable(self._name, f"nothing was sent: {error}") from error
         finally:
             if session.channel:
                 session.channel.abort()
 
-    async def _start(self, link: "Link", session: "CommandSession", line: str, timeout: float) -> None:
+    async def _start(self, session: "CommandSession", line: str, timeout: float) -> None:
+        """Start it, again if it certainly was not started: nothing can then happen twice.
+
+        sshd refuses a session while those that have just ended still count against MaxSessions,
+        and a connection may have been lost some time ago without anybody noticing.
+        """
+        for pause in (*_PAUSES, None):
+            link = await self._open_link()
+            try:
+                return await self._request(link, session, line, timeout)
+            except _NotStarted as error:
+                if pause is None:
+                    raise Unreachable(self._name, f"nothing was sent: {error}") from error
+            await asyncio.sleep(pause)
+
+    async def _request(self, link: "Link", session: "CommandSession", line: str, timeout: float) -> None:
         import asyncssh
 
         try:
@@ -143,13 +152,15 @@ class SshHost(CommandHost):
                     lambda: session, line, encoding=None, request_pty=False, x11_forwarding=False
                 )
                 channel.write_eof()
-        except (asyncssh.Error, OSError) as error:  # TimeoutError is one
-            reason = str(error) or f"no answer within {timeout:g} s"
-            refused = isinstance(error, asyncssh.ChannelOpenError) and not link.closed
-            if session.channel is None or refused:
-                raise _NotStarted(reason) from error
-            problem = f"the connection was lost while it was started ({reason}); it may be running"
-            raise UnknownOutcome(self._name, problem) from error
+        except (asyncssh.Error, OSError) as error:  # TimeoutError is an OSError
+            late = isinstance(error, TimeoutError)
+            reason = f"no answer within {timeout:g} s" if late else str(error)
+            if session.channel and (late or link.closed):
+                problem = f"lost while it was being started ({reason}); it may be running"
+                raise UnknownOutcome(self._name, problem) from error
+            if session.channel or late:
+                raise Unreachable(self._name, f"it was not started: {reason}") from error
+            raise _NotStarted(reason) from error
 
     async def _open_link(self) -> "Link":
         """The open connection; whoever comes while it is being opened shares the outcome."""
@@ -185,7 +196,8 @@ class SshHost(CommandHost):
             return Unreachable(self._name, f"{path}: {said}")
         match capture.stdout.split():
             case []:
-                return Unreachable(self._name, f"{path}: nobody listens there ({said})")
+                problem = "nobody listens there, or sshd forbids it (AllowStreamLocalForwarding)"
+                return Unreachable(self._name, f"{path}: {problem}")
             case ["denied"]:
                 return PermissionDenied(self._name, f"{path}: permission denied ({said})")
             case ["missing", *_]:
