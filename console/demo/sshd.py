@@ -6,6 +6,7 @@ shell, no other forwarding. As with sshd, a command goes on when its connection 
 """
 
 import asyncio
+import signal
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -95,7 +96,10 @@ class SSHHost:
         )
         feeding.cancel()
         status = await child.wait()
-        process.exit(status if status >= 0 else 128 - status)
+        if status >= 0:
+            process.exit(status)
+        else:  # as sshd does: a signal is no exit status
+            process.exit_with_signal(signal.Signals(-status).name.removeprefix("SIG"))
 
     def drop(self) -> None:
         """Cut every connection without a word, as a network does. Commands go on."""

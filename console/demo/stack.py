@@ -162,9 +162,11 @@ class Stack:
         return port
 
     def _port(self) -> int:
-        """Reserve a port: bound and never listening, so that it reads as closed, our own processes
-        (which set SO_REUSEADDR) can listen on it, and nobody else is given it while an application
-        is stopped."""
+        """Reserve a port until the stack ends. Raises OSError.
+
+        It is bound and never listens: it reads as closed, our own processes (which set SO_REUSEADDR) can
+        listen on it, and nobody else is given it while an application is stopped.
+        """
         for port in random.sample(_PORTS, 200):
             with socket.socket() as probe:  # without SO_REUSEADDR: fails when anybody has it
                 try:

@@ -155,6 +155,7 @@ async def test_ssh_runs_commands_in_the_nodes_directory(small: Stack) -> None:
         assert result.stdout == f"{node.directory}\n{node.directory}\ntyped\n"
         assert (result.stderr, result.exit_status) == ("oops\n", 7)
         assert (await connection.run("./appctl status")).stdout == f"running, pid {node.pid}\n"
+        assert (await connection.run("kill -KILL $$")).exit_signal == ("KILL", False, "", "en-US")
         assert len(str((await connection.run("head -c 3000000 /dev/zero")).stdout)) == 3_000_000
         with pytest.raises(asyncssh.ChannelOpenError):
             await connection.open_unix_connection("/run/anything.sock")
@@ -212,6 +213,15 @@ async def test_stop_closes_the_port_finishes_the_request_and_then_ends(small: St
     assert (await request).status == 200
     await until(lambda: node.pid is None)
     assert await node.appctl("status") == 3
+
+
+async def test_a_download_takes_its_time_and_arrives_whole(small: Stack) -> None:
+    reader, writer = await asyncio.open_connection(*small.frontends[0])
+    writer.write(b"GET /download?seconds=0.1 HTTP/1.1\r\nHost: demo\r\nConnection: close\r\n\r\n")
+    reply = await reader.read()
+    writer.close()
+    assert reply.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert (reply.count(b"x" * 0x1000), reply[-5:]) == (10, b"0\r\n\r\n")
 
 
 async def test_another_release_runs_after_a_change_of_the_link(small: Stack) -> None:
