@@ -74,6 +74,7 @@ class Server:
     check_fall: int
     last_check: str  # the last check's own words
     agent: bool  # an agent check is configured and enabled
+    agent_configured: bool  # there is one, perhaps switched off now
     tracks: str  # "backend/server" whose health it follows; empty when none
     backup: bool
     cookie: str

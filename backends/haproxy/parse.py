@@ -79,7 +79,7 @@ def parse_stat(instance: str, text: str) -> list[dict[str, str]]:
     Returns:
         One mapping for each row with all of `STAT_FIELDS`; those this HAProxy has not are empty.
     """
-    if not text.startswith("# "):
+    if not text.startswith("# pxname,"):
         raise _unclear(instance, "the CSV of `show stat`", text)
     header, *rows = _csv_rows(instance, text[2:])
     missing = [name for name in STAT_NEEDED if name not in header]

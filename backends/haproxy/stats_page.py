@@ -53,7 +53,7 @@ class StatsPage:
             Refused: there is no such backend.
             Unmeasured: the answer is not the CSV of a statistics page, or was cut off.
         """
-        text = await self._fetch()
+        text = await self.fetch()
         if not text.endswith("\n"):
             raise Unmeasured(self._name, f"{self._url}: the page was cut off")
         rows = [row for row in parse_stat(self._name, text) if not backends or row["pxname"] in backends]
@@ -74,7 +74,8 @@ class StatsPage:
         """Nothing can be seen from here."""
         return HaproxyFacts(unseen=_READ_ONLY)
 
-    async def _fetch(self) -> str:
+    async def fetch(self) -> str:
+        """Read the page as it is: the CSV of `show stat` for level user."""
         import httpx
 
         try:
