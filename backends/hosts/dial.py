@@ -6,27 +6,19 @@ Imports asyncssh, so it is itself imported late.
 import asyncio
 import os
 import shlex
-from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import asyncssh
 
 from backends.errors import HostKeyError, Unreachable
 from backends.hosts.hop import Hop
-from backends.hosts.known_hosts import (
-    SYSTEM_FILES,
-    USER_FILES,
-    OfferedKey,
-    explain,
-    read_known_hosts,
-)
+from backends.hosts.known_hosts import OfferedKey, explain, read_known_hosts
+from backends.hosts.route import Route, is_encrypted, resolve
 
 if TYPE_CHECKING:
     from backends.hosts.ssh import SshSettings
 
-_ALL_HOST_KEYS = "+ssh-ed25519,ecdsa-sha2-nistp*,rsa-sha2-512,rsa-sha2-256"
 _GOODBYE = 2.0  # seconds to close in good order
 
 
@@ -72,100 +64,66 @@ class _Dialer:
     def __init__(self, target: str, settings: "SshSettings") -> None:
         self._target = target
         self._settings = settings
-        self._on_the_way: list[Hop] = []  # ProxyJump of a jump may lead round in a circle
+        self._on_the_way: set[Hop] = set()  # ProxyJump of a jump may lead round in a circle
 
     async def open(self, hop: Hop, identity: str = "", via: Link | None = None) -> Link:
         """Open one hop, and those that the configuration puts before it."""
         try:
-            arguments = self._arguments(hop, identity)
-            options = await asyncio.to_thread(lambda: asyncssh.SSHClientConnectionOptions(**arguments))
-        except (OSError, ValueError, asyncssh.Error) as error:
-            problem = f"the ssh configuration of {hop.host} cannot be used: {error}"
-            raise Unreachable(self._target, problem) from error
-        if via is None:
-            via = await self._jump(hop, options.tunnel)
-        try:
-            connection = await _Login(self._target, hop, self._settings, options).run(arguments, via)
+            route = await self._resolve(hop, identity)
+            if via is None:
+                via = await self._jump(hop, route)
+            connection = await _Login(self._target, hop, route, self._settings).run(via)
         except BaseException:
             if via:
                 await via.close()
             raise
         return Link(connection, (*via.jumps, via.connection) if via else ())
 
-    async def _jump(self, hop: Hop, jumps: object) -> Link | None:
-        via: Link | None = None
+    async def _resolve(self, hop: Hop, identity: str) -> Route:
+        try:
+            return await asyncio.to_thread(resolve, hop, self._settings, identity)
+        except (OSError, ValueError, asyncssh.Error) as error:
+            problem = f"the ssh configuration of {hop.host} cannot be used: {error}"
+            raise Unreachable(self._target, problem) from error
+
+    async def _jump(self, hop: Hop, route: Route) -> Link | None:
         if hop in self._on_the_way:
             raise Unreachable(self._target, f"ProxyJump leads back to {hop.host}")
-        self._on_the_way.append(hop)
-        for text in str(jumps or "").split(","):
-            jump = Hop.parse(text)
-            # `Host *` with a ProxyJump catches the jump host as well; ssh skips that, and so do we.
-            if jump.host and jump.host != hop.host:
-                via = await self.open(jump, via=via)
+        self._on_the_way.add(hop)
+        via: Link | None = None
+        for jump in route.jumps:
+            via = await self.open(jump, via=via)
         return via
-
-    def _arguments(self, hop: Hop, identity: str) -> dict[str, Any]:
-        settings = self._settings
-        config = Path(settings.config).expanduser()
-        # A configuration file that was asked for by name must be there; the usual one need not.
-        missing = settings.config.startswith("~") and not config.exists()
-        arguments: dict[str, Any] = {
-            "host": hop.host,
-            "config": [] if missing or not settings.config else [str(config)],
-            "connect_timeout": None,  # `_Login` keeps the time
-            "login_timeout": 0,
-            "keepalive_interval": settings.keepalive_interval,
-            "keepalive_count_max": settings.keepalive_count,
-            "password_auth": False,
-            "kbdint_auth": False,
-            "ignore_encrypted": True,  # the agent may hold the key; if not, we say so
-            "x509_trusted_certs": None,
-            # Asked for only the types it is known by, a host whose key changed has "no matching
-            # algorithm"; asked for all, after those, it shows the key that it has now.
-            "server_host_key_algs": _ALL_HOST_KEYS,
-        }
-        if hop.user:
-            arguments["username"] = hop.user
-        if hop.port:
-            arguments["port"] = hop.port
-        if identity:
-            arguments["client_keys"] = [str(Path(identity).expanduser())]
-        return arguments
 
 
 class _Login(asyncssh.SSHClient):
     """One hop: TCP (or the tunnel), host key, key exchange, login, each phase within its time."""
 
-    def __init__(
-        self,
-        target: str,
-        hop: Hop,
-        settings: "SshSettings",
-        options: asyncssh.SSHClientConnectionOptions,
-    ) -> None:
+    def __init__(self, target: str, hop: Hop, route: Route, settings: "SshSettings") -> None:
         self._target = target
         self._hop = hop
+        self._route = route
         self._settings = settings
-        self._options = options
-        self._known_hosts = _known_hosts_files(settings, options)
         self._offered: OfferedKey | None = None
         self._connected = False
         self._limit = asyncio.timeout(settings.connect_timeout)
 
-    async def run(self, arguments: dict[str, Any], via: Link | None) -> asyncssh.SSHClientConnection:
+    async def run(self, via: Link | None) -> asyncssh.SSHClientConnection:
         try:
+            known_hosts = await asyncio.to_thread(read_known_hosts, self._route.known_hosts)
             async with self._limit:
                 connection: asyncssh.SSHClientConnection = await asyncssh.connect(
-                    **arguments,
+                    **self._route.arguments,
                     tunnel=via.connection if via else None,
-                    known_hosts=await asyncio.to_thread(read_known_hosts, self._known_hosts),
+                    known_hosts=known_hosts,
                     client_factory=lambda: self,
                 )
                 return connection
         except asyncssh.HostKeyNotVerifiable as error:
             raise HostKeyError(self._target, self._about_key(str(error))) from error
         except asyncssh.PermissionDenied as error:
-            raise Unreachable(self._target, self._about_login()) from error
+            problem = await asyncio.to_thread(self._about_login)
+            raise Unreachable(self._target, problem) from error
         except TimeoutError as error:
             raise Unreachable(self._target, self._about_silence()) from error
         except (OSError, ValueError, asyncssh.Error) as error:
@@ -190,23 +148,20 @@ class _Login(asyncssh.SSHClient):
 
     @property
     def _where(self) -> str:
-        return f"{self._options.host} port {self._options.port}"
+        return f"{self._route.host} port {self._route.port}"
 
     def _about_key(self, otherwise: str) -> str:
         if self._offered is None:
             return f"{self._where}: {otherwise}"
-        return explain(self._offered, self._known_hosts, self._add_command())
+        return explain(self._offered, self._route.known_hosts, self._add_command())
 
     def _about_login(self) -> str:
-        options = self._options
-        configured: Any = options.config.get("IdentityFile", ())
-        files = [self._settings.identity] if self._settings.identity else list(configured)
-        tried = f"{len(options.client_keys or ())} from files"
-        tried += ", and the agent's" if options.agent_path else ", no agent"
-        hint = ""
-        if files and not options.client_keys:
-            hint = f"; {files[0]} is encrypted: ssh-add it to the agent first"
-        return f"{self._where}: no key was accepted for user {options.username} ({tried}){hint}"
+        files = ", ".join(self._route.identities) or "the usual files"
+        agent = "the agent" if self._route.has_agent else "no agent"
+        tried = f"tried {files} and {agent}"
+        locked = [file for file in self._route.identities if is_encrypted(file)]
+        hint = f"; {locked[0]} is encrypted: ssh-add it to the agent first" if locked else ""
+        return f"{self._where}: no key was accepted for user {self._route.user} ({tried}){hint}"
 
     def _about_silence(self) -> str:
         if self._connected:
@@ -225,18 +180,8 @@ class _Login(asyncssh.SSHClient):
 
 
 def _reason(error: Exception) -> str:
-    # asyncio's own words for a refused connection are "Connect call failed".
-    if isinstance(error, OSError) and error.errno and error.errno > 0:
-        return os.strerror(error.errno)
+    if isinstance(error, OSError) and error.errno:
+        # asyncio's own words for a refused connection are "Connect call failed"; those of the
+        # resolver have negative numbers.
+        return os.strerror(error.errno) if error.errno > 0 else str(error.strerror)
     return str(error)
-
-
-def _known_hosts_files(
-    settings: "SshSettings", options: asyncssh.SSHClientConnectionOptions
-) -> Sequence[str]:
-    if settings.known_hosts:
-        return (settings.known_hosts,)
-    # "none" in the configuration reads as [], which asyncssh takes for "trust everybody".
-    user: Any = options.config.get("UserKnownHostsFile", USER_FILES)
-    system: Any = options.config.get("GlobalKnownHostsFile", SYSTEM_FILES)
-    return (*user, *system)

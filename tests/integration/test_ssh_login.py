@@ -194,7 +194,20 @@ async def test_a_configuration_that_trusts_everybody_is_not_followed(sshd: Sshd,
 async def test_no_key_is_accepted(sshd: Sshd) -> None:
     (sshd.folder / "authorized_keys").write_text("")
     text = await refused(SshHost("web1", sshd.alias, settings(sshd)))
-    assert f"no key was accepted for user {sshd.user} (1 from files" in text
+    assert f"no key was accepted for user {sshd.user} (tried {sshd.client_key} and " in text
+
+
+async def test_key_files_of_the_configuration_that_are_not_there_are_passed_over(
+    sshd: Sshd, tmp_path: Path
+) -> None:
+    first = sshd.ssh_config.read_text().replace("  User ", f"  IdentityFile {tmp_path}/none\n  User ")
+    sshd.ssh_config.write_text(first)
+    assert await enter(SshHost("web1", sshd.alias, settings(sshd))) == "in\n"
+
+
+async def test_a_key_file_of_the_settings_must_be_there(sshd: Sshd, tmp_path: Path) -> None:
+    host = SshHost("web1", sshd.alias, settings(sshd, identity=f"{tmp_path}/none"))
+    assert f"{tmp_path}/none" in await refused(host)
 
 
 async def test_an_encrypted_key_asks_for_the_agent(sshd: Sshd, monkeypatch: pytest.MonkeyPatch) -> None:
