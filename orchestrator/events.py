@@ -1,7 +1,7 @@
 """What happens, as values: the console, the command line and the journal read nothing else.
 
-On `--json` each event is one line: its fields, `event` with the name, `schema`, `seq` and `at`. Fields are only
-ever added within a schema version; a changed meaning raises `SCHEMA`.
+On `--json` each event is one line: its fields, `event` with the name, `schema`, `seq` and `at`. Within a
+schema version fields are only ever added; a changed meaning raises `SCHEMA`.
 """
 
 import contextlib

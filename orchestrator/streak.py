@@ -39,7 +39,7 @@ class Streak:
     async def _look(self) -> None:
         result = await self._work.node.health.look()
         wanted = self._work.wanted
-        other = result.ok and result.version is not None and result.version != wanted
+        other = result.ok and wanted is not None and result.version not in (None, wanted)
         if other:
             self._reason = f"{result.version} runs, expected {wanted}"
             self._wrong_version += 1

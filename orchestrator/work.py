@@ -28,7 +28,7 @@ class Work:
     node: Node
     refs: tuple[ServerRef, ...]
     originals: dict[ServerRef, Original]
-    wanted: str
+    wanted: str | None  # the version; None when any will do
     fleet: Fleet
     policy: Policy
     clock: Clock

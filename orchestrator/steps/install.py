@@ -15,6 +15,8 @@ async def install(work: Work) -> str | None:
         StepFailed: the installer failed, or another version is there after it.
     """
     installer, wanted = work.node.installer, work.wanted
+    if wanted is None:
+        return None
     found = await installer.installed()
     if found == wanted:
         return None

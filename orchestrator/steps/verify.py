@@ -24,15 +24,10 @@ async def verify(work: Work) -> str | None:
         StepFailed: unhealthy, a wrong version runs, not in rotation in time, or errors while it bakes.
     """
     streak = Streak(work)
-    await _prove(work, streak)
-    back = work.belonging(AdminState.READY)
+    await prove(work, streak)
     errors_before = {ref: each.errors_5xx for ref, each in (await work.servers()).items()}
-    await restore(work)
-    await work.until(
-        lambda: _not_in_rotation(work, back),
-        timeout=work.policy.verify_timeout,
-        what="in rotation with full health",
-    )
+    await put_back(work)
+    back = work.belonging(AdminState.READY)
     if not back:
         return "healthy; left out of rotation as it was before"
     if work.policy.bake:
@@ -40,7 +35,7 @@ async def verify(work: Work) -> str | None:
     return "in rotation"
 
 
-async def _prove(work: Work, streak: Streak) -> None:
+async def prove(work: Work, streak: Streak) -> None:
     """Own health in a row and, from its first good look on, HAProxy's own checks; both must hold.
 
     Leaving maintenance with `ready` alone would send live traffic on the word of a STALE check result. In
@@ -89,8 +84,8 @@ async def _unproven(work: Work, gated: list[ServerRef]) -> str | None:
     return None
 
 
-async def restore(work: Work) -> None:
-    """Give every server back its weight, its administrative state and its agent check, exactly."""
+async def put_back(work: Work) -> None:
+    """Give every server its original weight, state and agent check, and wait for its full health."""
     fleet, originals = work.fleet, work.originals
     await fleet.ensure(
         work.refs,
@@ -104,6 +99,12 @@ async def restore(work: Work) -> None:
     )
     agents = [ref for ref in work.refs if originals[ref].agent]
     await fleet.ensure(agents, commands.agent_on, lambda server: server.agent)
+    back = work.belonging(AdminState.READY)
+    await work.until(
+        lambda: _not_in_rotation(work, back),
+        timeout=work.policy.verify_timeout,
+        what="in rotation with full health",
+    )
 
 
 async def _not_in_rotation(work: Work, refs: list[ServerRef]) -> str | None:

@@ -1,0 +1,71 @@
+"""The command line. Each command is imported only when it runs: `--help` and completion stay quick."""
+
+import importlib
+import sys
+from collections.abc import Mapping
+
+import click
+
+from console.exits import Exit
+
+COMMANDS: Mapping[str, tuple[str, str]] = {
+    # name: (module in console.commands, one line for --help)
+    "status": ("status", "Show every server on every load balancer."),
+    "check": ("planning", "Preflight alone: what stands in the way of an upgrade."),
+    "plan": ("planning", "Dry run: batches, what stays in rotation, every command."),
+    "upgrade": ("upgrade", "Upgrade an application, node by node, without losing a request."),
+    "drain": ("manual", "Take nodes out of rotation and let their sessions end."),
+    "maint": ("manual", "Put nodes into maintenance."),
+    "ready": ("manual", "Put nodes back in rotation, proven by health checks first."),
+    "weight": ("manual", "Set the weight of nodes."),
+    "init": ("init", "Write a first configuration by looking at a HAProxy."),
+    "demo": ("demo", "A real upgrade on real local parts, under load."),
+}
+
+
+class LazyGroup(click.Group):
+    """Knows the commands by name; imports the module of one when it is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"console.commands.{COMMANDS[cmd_name][0]}")
+        command: click.Command = getattr(module, cmd_name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+
+EPILOG = """\b
+Exit codes: 0 healthy · 1 stopped by a failure, or something is out of rotation or cannot be read
+2 wrong command line or configuration · 3 refused by preflight or the capacity floor, nothing touched
+4 aborted · 70 a defect in Rolldeck. Everything but 0 names what is out of rotation."""
+
+
+@click.group(
+    cls=LazyGroup,
+    epilog=EPILOG,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.option("--config", "config_file", metavar="FILE", help="Default: ./config.toml, then the XDG folder.")
+@click.version_option(package_name="rolldeck", prog_name="rolldeck")
+@click.pass_context
+def cli(ctx: click.Context, config_file: str | None) -> None:
+    """Zero-downtime rolling upgrades behind HAProxy."""
+    ctx.obj = config_file
+
+
+def main() -> None:
+    """The script `rolldeck`: owns the exit code, and turns every known error into one clear line."""
+    from console.failures import explain
+
+    try:
+        code = cli.main(standalone_mode=False, prog_name="rolldeck")
+    except BaseException as error:
+        code = explain(error)
+    sys.exit(code if isinstance(code, int) else Exit.HEALTHY)

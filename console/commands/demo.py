@@ -1,0 +1,65 @@
+"""`rolldeck demo`: a real upgrade of real local nodes behind real HAProxies, under load."""
+
+import asyncio
+import shutil
+import tempfile
+from pathlib import Path
+
+import click
+
+from backends.errors import ConfigError
+from console.commands.upgrade import carry_out, stop_on_signals
+from console.config import load
+from console.demo.load import Load, Report
+from console.demo.stack import Stack, Transport
+from console.exits import Exit
+from console.output.text import clean, paint, result, say
+from console.session import open_session
+
+FROM, TO = "1.4.2", "1.5.0"
+SHOWN_FAILURES = 5
+
+
+@click.command()
+@click.option("--rate", default=100, show_default=True, metavar="N", help="Requests per second.")
+@click.option("--transport", type=click.Choice(["unix", "tcp", "ssh"]), default="unix", help="To HAProxy.")
+@click.option("--json", "as_json", is_flag=True, help="Every event as one line of JSON.")
+def demo(rate: int, transport: Transport, as_json: bool) -> int:
+    """Two HAProxies, four nodes with SSH, load, and an upgrade from 1.4.2 to 1.5.0 through all of it.
+
+    Everything is real, runs on loopback in a temporary folder, and is gone at the end. Exits 0 only when
+    every node was upgraded and no request failed.
+    """
+    if shutil.which("haproxy") is None:
+        raise ConfigError("", "", "the demo needs haproxy; `make demo` installs it")
+    return asyncio.run(_demo(rate, transport, as_json))
+
+
+async def _demo(rate: int, transport: Transport, as_json: bool) -> int:
+    with tempfile.TemporaryDirectory(prefix="rolldeck-") as folder:
+        say(f"starting 2 HAProxies and 4 nodes on loopback, in {folder} ...")
+        async with Stack(Path(folder), transport=transport) as stack:
+            say("look at them from another terminal:")
+            say(f"  rolldeck --config {stack.config_path} status")
+            app = next(iter((config := load(stack.config_path)).apps))
+            async with open_session(config, app) as session, stop_on_signals(session):
+                load_ = Load(rate, stack.frontends)
+                load_.start()
+                try:
+                    plan = await session.plan(TO)
+                    code = await carry_out(session, plan, yes=True, terminal=False, as_json=as_json)
+                finally:
+                    report = await load_.stop()
+        upgraded = sum(each.running == FROM for each in plan.nodes) if code is Exit.HEALTHY else None
+        _tell(report, upgraded)
+        return Exit.DEGRADED if code == Exit.HEALTHY and report.total_failed else code
+
+
+def _tell(report: Report, upgraded: int | None) -> None:
+    if upgraded is not None:
+        result(f"nodes upgraded   {upgraded}   ({FROM} → {TO})")
+    result(f"requests served  {report.total_served}   (in {report.seconds:.1f} s)")
+    failed = str(report.total_failed)
+    result(f"requests failed  {paint(failed, 'bad' if report.total_failed else 'ok')}")
+    for each in report.failures[:SHOWN_FAILURES]:
+        say(f"  {each.at:.2f} s after {each.after:.2f} s on {each.frontend}: {clean(each.problem)}")

@@ -1,0 +1,138 @@
+"""`rolldeck check` and `rolldeck plan`: everything that can be known before anything is touched."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+import msgspec
+
+from backends.template import check_version
+from console.config import find, load
+from console.exits import Exit
+from console.output import plan_text
+from console.output.text import result
+from console.session import open_session
+from orchestrator.events import SCHEMA
+from orchestrator.plan import Plan
+from orchestrator.policy import Amount
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+NO_VERSION = "unspecified"
+
+
+def sizes(_: click.Context, __: click.Parameter, value: str | None) -> Amount | list[Amount] | None:
+    """`--serial`: "2", "30%", or a list such as "1,25%,100%"."""
+    if value is None:
+        return None
+    parts: list[Amount] = [int(each) if each.strip().isdigit() else each.strip() for each in value.split(",")]
+    return parts[0] if len(parts) == 1 else parts
+
+
+def scope(command: F) -> F:
+    """The options that say how much of an application is meant."""
+    for option in (
+        click.option(
+            "--ready", multiple=True, metavar="NODE", help="Put it in rotation although it is out now."
+        ),
+        click.option(
+            "--limit", multiple=True, metavar="PATTERN", help="Only these nodes, such as web1 or 'web[12]'."
+        ),
+        click.option("--serial", callback=sizes, metavar="SIZES", help="Batches: 2, 30% or 1,25%,100%."),
+    ):
+        command = option(command)
+    return command
+
+
+@click.command()
+@click.argument("app")
+@click.argument("version", required=False)
+@scope
+@click.pass_obj
+def check(
+    config_file: str | None,
+    app: str,
+    version: str | None,
+    serial: Amount | list[Amount] | None,
+    limit: tuple[str, ...],
+    ready: tuple[str, ...],
+) -> int:
+    """Preflight alone: look at everything, touch nothing; exits 0 when an upgrade could start."""
+    plan = asyncio.run(make_plan(config_file, app, version or NO_VERSION, serial, limit, ready))
+    for line in plan_text.findings(plan.findings):
+        result(line)
+    if plan.errors:
+        result(f"{app} cannot be upgraded as it is: {len(plan.errors)} errors")
+        return Exit.REFUSED
+    result(f"{app} can be upgraded: {len(plan.nodes)} nodes, {len(plan.batches)} batches")
+    return Exit.HEALTHY
+
+
+@click.command()
+@click.argument("app")
+@click.argument("version")
+@scope
+@click.option("--json", "as_json", is_flag=True, help="The whole plan as one JSON object.")
+@click.pass_obj
+def plan(
+    config_file: str | None,
+    app: str,
+    version: str,
+    serial: Amount | list[Amount] | None,
+    limit: tuple[str, ...],
+    ready: tuple[str, ...],
+    as_json: bool,
+) -> int:
+    """Dry run: batches, what stays in rotation at each moment, and every command that would be sent."""
+    made = asyncio.run(make_plan(config_file, app, version, serial, limit, ready))
+    if as_json:
+        result(msgspec.json.encode(as_fields(made)).decode())
+    else:
+        for line in (*plan_text.summary(made), "", *plan_text.commands(made)):
+            result(line)
+        for line in plan_text.findings(made.findings):
+            result(line)
+    return Exit.REFUSED if made.errors else Exit.HEALTHY
+
+
+async def make_plan(
+    config_file: str | None,
+    app: str,
+    version: str,
+    serial: Amount | list[Amount] | None,
+    limit: tuple[str, ...],
+    ready: tuple[str, ...],
+) -> Plan:
+    """Load, open, look and plan. Raises ConfigError."""
+    check_version(version)
+    config = load(find(config_file))
+    changes: dict[str, object] = {} if serial is None else {"serial": serial}
+    async with open_session(config, app, changes) as session:
+        return await session.plan(version, limit=limit, to_ready=ready)
+
+
+def as_fields(made: Plan) -> dict[str, object]:
+    """A plan for `--json`."""
+    return {
+        "schema": SCHEMA,
+        "kind": "plan",
+        "application": made.application,
+        "version": made.version,
+        "batches": made.batches,
+        "nodes": [
+            {
+                "node": each.name,
+                "installed": each.installed,
+                "running": each.running,
+                "steps": each.steps,
+                "why": each.why,
+                "servers": [msgspec.to_builtins(ref) for ref in each.refs],
+                "commands": [msgspec.to_builtins(command) for command in each.commands],
+            }
+            for each in made.nodes
+        ],
+        "capacities": [[msgspec.to_builtins(each) for each in batch] for batch in made.capacities],
+        "prefetch": [msgspec.to_builtins(each) for each in made.prefetch],
+        "findings": [msgspec.to_builtins(each) for each in made.findings],
+    }

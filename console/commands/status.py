@@ -1,0 +1,179 @@
+"""`rolldeck status`: every server on every load balancer, and what is not in rotation."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+
+import click
+import msgspec
+
+from backends.errors import BackendError
+from backends.model import AdminState, Server, Snapshot
+from console.config import Config, find, load
+from console.exits import Exit
+from console.output.text import clean, paint, result, say, table
+from console.wiring import Wiring
+from orchestrator.events import SCHEMA
+
+
+@click.command()
+@click.argument("app", required=False)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object for each server and load balancer.")
+@click.pass_obj
+def status(config_file: str | None, app: str | None, as_json: bool) -> int:
+    """Show every server on every load balancer; exits 0 when all are in rotation."""
+    config = load(find(config_file))
+    names = [app] if app else list(config.apps)
+    return asyncio.run(_status(config, names, as_json))
+
+
+async def _status(config: Config, names: Sequence[str], as_json: bool) -> int:
+    wiring = Wiring(config, lambda _: None)
+    try:
+        worst = Exit.HEALTHY
+        for name in names:
+            seen = await _look(wiring, config, name)
+            healthy = _as_json(name, seen) if as_json else _as_text(name, seen)
+            worst = worst if healthy else Exit.DEGRADED
+        return worst
+    finally:
+        await wiring.close()
+
+
+Seen = Mapping[str, Snapshot | BackendError]
+
+
+async def _look(wiring: Wiring, config: Config, app: str) -> Seen:
+    """Each load balancer for itself: one that is dead hides nothing of the others."""
+    balancers = wiring.balancers(app)
+    backends = config.app(app).backends
+    results = await asyncio.gather(*(each.snapshot(backends) for each in balancers), return_exceptions=True)
+    seen: dict[str, Snapshot | BackendError] = {}
+    for balancer, outcome in zip(balancers, results, strict=True):
+        if isinstance(outcome, BaseException) and not isinstance(outcome, BackendError):
+            raise outcome
+        seen[balancer.name] = outcome
+    return seen
+
+
+def _as_text(app: str, seen: Seen) -> bool:
+    heads = []
+    for name, each in seen.items():
+        if isinstance(each, Snapshot):
+            heads.append(paint(f"{name} ●", "ok") + f" {clean(each.info.version)}")
+        else:
+            heads.append(paint(f"{name} ✗", "bad"))
+    result(f"{app}   " + "   ".join(heads))
+    servers = [server for each in seen.values() if isinstance(each, Snapshot) for server in each.servers]
+    groups: dict[tuple[str, str], list[Server]] = {}
+    for server in servers:
+        groups.setdefault((server.ref.backend, server.ref.server), []).append(server)
+    header = ("NODE", "BACKEND", "ADMIN", "HEALTH", "WEIGHT", "SESS", "Q", "LB")
+    rows = [_row(name, backend, own, seen) for (backend, name), own in groups.items()]
+    lines = table(header, rows, right=("WEIGHT", "SESS", "Q"))
+    result(lines[0])
+    for line, own in zip(lines[1:], groups.values(), strict=True):
+        result(paint(line, _kind(own)) if _kind(own) != "ok" else line)
+    healthy = True
+    for each in seen.values():
+        if isinstance(each, BackendError):
+            healthy = False
+            say(f"{paint('✗', 'bad')} {clean(str(each))}")
+    out = [f"{name} ({backend})" for (backend, name), own in groups.items() if _out(own)]
+    result(
+        f"{len(groups) - len(out)} of {len(groups)} in rotation"
+        + (f"; not: {', '.join(map(clean, out))}" if out else "")
+    )
+    return healthy and not out
+
+
+def _out(servers: Sequence[Server]) -> bool:
+    return not all(each.in_rotation for each in servers)
+
+
+def _kind(servers: Sequence[Server]) -> str:
+    if not _out(servers):
+        return "ok"
+    if any(each.admin_state is not AdminState.READY for each in servers):
+        return "out"
+    return "bad" if not any(each.in_rotation for each in servers) else "warn"
+
+
+def _row(name: str, backend: str, servers: Sequence[Server], seen: Seen) -> tuple[str, ...]:
+    admins = {each.admin_state for each in servers}
+    healths = {health(each) for each in servers}
+    marks = {each.ref.instance: "✓" if each.in_rotation else "✗" for each in servers}
+    line = "".join(marks.get(instance, "?") for instance in seen)
+    if len(admins) > 1 or len(healths) > 1:
+        line += " " + ", ".join(f"{each.ref.instance}: {each.admin_state} {health(each)}" for each in servers)
+    return (
+        name,
+        backend,
+        "/".join(sorted(admins)),
+        "/".join(sorted(healths)),
+        "/".join(sorted({str(each.weight) for each in servers})),
+        str(sum(each.sessions for each in servers)),
+        str(sum(each.queue for each in servers)),
+        line,
+    )
+
+
+def health(server: Server) -> str:
+    """The operational axis in words, never mixed with what somebody decided."""
+    if server.admin_state is AdminState.MAINT:
+        return "-"
+    if not server.checked and not server.tracks:
+        return "no check"
+    if server.in_rotation or server.proven:
+        return "▲ up"
+    if server.status.startswith(("UP", "DRAIN", "NOLB")):
+        return f"△ {server.status} {server.check_health}/{server.full_health}"
+    return f"▼ {server.check_status or server.status}"
+
+
+def _as_json(app: str, seen: Seen) -> bool:
+    healthy = True
+    for name, each in seen.items():
+        head = {"schema": SCHEMA, "application": app, "load_balancer": name}
+        if isinstance(each, BackendError):
+            healthy = False
+            _line(head | {"kind": "load_balancer", "reachable": False, "error": str(each)})
+            continue
+        info = each.info
+        _line(
+            head
+            | {
+                "kind": "load_balancer",
+                "reachable": True,
+                "version": info.version,
+                "pid": info.pid,
+                "uptime": info.uptime,
+                "level": each.level.name.lower(),
+            }
+        )
+        for server in each.servers:
+            healthy = healthy and server.in_rotation
+            _line(
+                head
+                | {
+                    "kind": "server",
+                    "backend": server.ref.backend,
+                    "server": server.ref.server,
+                    "address": server.address,
+                    "port": server.port,
+                    "admin": server.admin_state.value,
+                    "operational": server.operational.name.lower(),
+                    "status": server.status,
+                    "check": server.check_status,
+                    "in_rotation": server.in_rotation,
+                    "weight": server.weight,
+                    "effective_weight": server.effective_weight,
+                    "sessions": server.sessions,
+                    "queue": server.queue,
+                    "last_change": server.last_change,
+                }
+            )
+    return healthy
+
+
+def _line(fields: Mapping[str, object]) -> None:
+    result(msgspec.json.encode(fields).decode())

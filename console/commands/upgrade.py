@@ -1,0 +1,128 @@
+"""`rolldeck upgrade`: the rollout without a console, with the same reins."""
+
+import asyncio
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import click
+
+from backends.template import check_version
+from console.commands.planning import scope
+from console.config import find, load
+from console.exits import Exit
+from console.output import plan_text
+from console.output.ending import EXITS, ending
+from console.output.progress import Progress
+from console.output.text import result, say
+from console.prompts import Prompts
+from console.session import Session, open_session, operator
+from orchestrator.errors import PreflightFailed
+from orchestrator.events import Record, to_json
+from orchestrator.plan import Plan
+from orchestrator.policy import Amount
+from orchestrator.state import RolloutState
+
+
+@click.command()
+@click.argument("app")
+@click.argument("version")
+@scope
+@click.option("--confirm", type=click.Choice(["node", "batch", "step", "none"]), help="Ask before each.")
+@click.option("--yes", is_flag=True, help="Start without asking.")
+@click.option("--json", "as_json", is_flag=True, help="Every event as one line of JSON on standard output.")
+@click.pass_obj
+def upgrade(
+    config_file: str | None,
+    app: str,
+    version: str,
+    serial: Amount | list[Amount] | None,
+    limit: tuple[str, ...],
+    ready: tuple[str, ...],
+    confirm: str | None,
+    yes: bool,
+    as_json: bool,
+) -> int:
+    """Take APP to VERSION, batch by batch, and stop at the first thing that is wrong.
+
+    Ctrl-C stops after the running step, a second one at once. Either way what is out of rotation is
+    listed with the commands that put it back.
+    """
+    check_version(version)
+    terminal = sys.stdin.isatty()
+    if not terminal and not yes:
+        raise click.UsageError("there is no terminal to ask on: add --yes")
+    changes = {"serial": serial, "confirm": confirm}
+    config = load(find(config_file))
+    if not terminal and (confirm or config.app(app).rollout.confirm) != "none":
+        raise click.UsageError("there is no terminal to confirm on: use --confirm none")
+    given = {name: value for name, value in changes.items() if value is not None}
+
+    async def go() -> int:
+        async with open_session(config, app, given) as session, stop_on_signals(session):
+            plan = await session.plan(version, limit=limit, to_ready=ready)
+            return await carry_out(session, plan, yes=yes, terminal=terminal, as_json=as_json)
+
+    return asyncio.run(go())
+
+
+async def carry_out(session: Session, plan: Plan, *, yes: bool, terminal: bool, as_json: bool) -> int:
+    """Show the plan, ask, run it, and say how it ended; returns the exit code."""
+    for line in plan_text.findings(plan.findings):
+        say(line)
+    if plan.errors:
+        raise PreflightFailed(plan.errors)
+    for line in plan_text.summary(plan):
+        say(line)
+    prompts = Prompts(session.control)
+    if plan.batches and not yes and not await prompts.confirm("Go on?"):
+        say("nothing was touched")
+        return Exit.ABORTED
+    session.control.interactive = terminal and not yes
+    state = RolloutState()
+    progress = Progress(state)
+
+    def read(record: Record) -> None:
+        state.apply(record)
+        if as_json:
+            result(to_json(record).decode())
+        progress(record)
+
+    session.bus.subscribe(read)
+    if terminal:
+        session.bus.subscribe(prompts)
+    try:
+        ended = await session.run(plan)
+    finally:
+        prompts.close()
+    if not as_json:
+        for line in ending(ended):
+            result(line)
+    if session.defect is not None:
+        raise session.defect
+    return EXITS[ended.result]
+
+
+@asynccontextmanager
+async def stop_on_signals(session: Session) -> AsyncIterator[None]:
+    """The first SIGINT or SIGTERM ends the rollout after its running steps, the second at once."""
+    loop = asyncio.get_running_loop()
+    task = asyncio.current_task()
+
+    def stop(name: str) -> None:
+        if session.rolling:
+            session.control.abort(operator(), name)
+        elif task:
+            task.cancel()
+
+    names = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM"}
+    for number, name in names.items():
+        loop.add_signal_handler(number, stop, name)
+    try:
+        yield
+    except asyncio.CancelledError:
+        raise KeyboardInterrupt from None
+    finally:
+        for number in names:
+            loop.remove_signal_handler(number)

@@ -1,0 +1,175 @@
+"""The configuration: what may stand in `config.toml`. Unknown keys are refused; times are seconds."""
+
+import os
+import tomllib
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from backends.errors import ConfigError
+from backends.haproxy.address import HaproxySettings
+from backends.health.kinds import HealthSettings
+from backends.health.simple import TcpHealth
+from backends.hosts.ssh import SshSettings
+from backends.installers.command import NoInstall
+from backends.installers.kinds import InstallSettings
+from backends.services.kinds import ServiceSettings
+from backends.template import check_value
+from backends.versions import VersionSettings
+from console.decode import decode, decode_table
+from orchestrator.mapping import Match
+from orchestrator.policy import Policy
+
+FILE = "config.toml"
+
+
+class Access(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """How commands reach a node."""
+
+    via: Literal["ssh", "local"] = "ssh"
+    sudo: bool = False  # `sudo -n`: it fails rather than ask for a password
+    prefix: str = ""  # before each command, such as "docker exec -i app1"
+    port_via: Literal["node", "console"] = "node"  # from where the application's port is looked at
+
+
+class NodeSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """One node. What is left out comes from the application, or from HAProxy."""
+
+    address: str = ""  # as HAProxy has it; default: HAProxy's own
+    port: int = 0
+    ssh: str = ""  # host, or a Host of ~/.ssh/config; default: the address
+    servers: list[str] = []  # names in HAProxy, "web1" or "backend/web1"; default: the node's name
+    via: Literal["ssh", "local", ""] = ""
+    sudo: bool | None = None
+    prefix: str | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.port <= 65535:
+            raise ValueError(f"port: found {self.port}, expected 1 to 65535")
+
+
+class AppSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """One application. `nodes` empty: every server of its backends, as HAProxy has them."""
+
+    backends: list[str]
+    service: ServiceSettings
+    haproxy: list[str] = []  # names of [haproxy.NAME]; empty: all of them
+    match: Match = "name"
+    port: int = 0  # of nodes that have none of their own; 0: as HAProxy has it
+    access: Access = Access()
+    nodes: dict[str, NodeSettings] = {}
+    version: VersionSettings | None = None  # how the installed one is read; default: as `install` knows
+    install: InstallSettings = NoInstall()
+    health: HealthSettings = TcpHealth()
+    rollout: Policy = Policy()
+
+    def __post_init__(self) -> None:
+        if not self.backends:
+            raise ValueError("backends: found an empty list, expected at least one backend of HAProxy")
+        if not 0 <= self.port <= 65535:
+            raise ValueError(f"port: found {self.port}, expected 1 to 65535")
+
+
+class Config(msgspec.Struct, kw_only=True, frozen=True):
+    """A whole file, decoded."""
+
+    file: str
+    ssh: SshSettings
+    haproxy: dict[str, HaproxySettings]
+    apps: dict[str, AppSettings]
+
+    def app(self, name: str) -> AppSettings:
+        """One application by its name. Raises ConfigError naming those that exist."""
+        if name not in self.apps:
+            known = ", ".join(sorted(self.apps)) or "none"
+            raise ConfigError(self.file, "apps", f"no application {name!r}; there is: {known}")
+        return self.apps[name]
+
+    def haproxy_of(self, app: str) -> dict[str, HaproxySettings]:
+        """The load balancers of one application."""
+        names = self.app(app).haproxy or list(self.haproxy)
+        return {name: self.haproxy[name] for name in names}
+
+
+def find(explicit: str | None) -> Path:
+    """Where the configuration is: `--config`, ./config.toml, or the XDG configuration folder.
+
+    Raises:
+        ConfigError: there is none; the text names all places.
+    """
+    if explicit:
+        return Path(explicit)
+    base = os.environ.get("XDG_CONFIG_HOME") or "~/.config"
+    places = [Path(FILE), Path(base).expanduser() / "rolldeck" / FILE]
+    for place in places:
+        if place.is_file():
+            return place
+    looked = " and ".join(str(place) for place in places)
+    raise ConfigError("", "", f"no configuration: looked for {looked}; `rolldeck init` writes one")
+
+
+def load(path: Path) -> Config:
+    """Read and check a configuration file.
+
+    Raises:
+        ConfigError: with the file, the key, what was found and what was expected.
+    """
+    file = str(path)
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(file, "", f"cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ConfigError(file, "", "is not UTF-8 text") from None
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(file, "", f"is not TOML: {error}") from None
+    return parse(raw, file)
+
+
+def parse(raw: dict[str, Any], file: str) -> Config:
+    """Check a decoded TOML document; see `load`."""
+    for key in raw:
+        if key not in ("ssh", "haproxy", "apps"):
+            raise ConfigError(file, key, "unknown key; expected one of: ssh, haproxy, apps")
+    config = Config(
+        file=file,
+        ssh=decode(raw.get("ssh", {}), SshSettings, file, "ssh"),
+        haproxy=decode_table(raw.get("haproxy", {}), HaproxySettings, file, "haproxy"),
+        apps={},
+    )
+    if not config.haproxy:
+        raise ConfigError(file, "haproxy", "found none, expected at least one [haproxy.NAME] table")
+    apps = raw.get("apps", {})
+    if not isinstance(apps, dict) or not apps:
+        raise ConfigError(file, "apps", "found none, expected at least one [apps.NAME] table")
+    for name, table in apps.items():
+        config.apps[_name(name, file, "apps")] = _app(table, config, f"apps.{name}")
+    return config
+
+
+def _app(table: Any, config: Config, key: str) -> AppSettings:
+    # Nodes are decoded one by one, so that an error names the node.
+    rest = {k: v for k, v in table.items() if k != "nodes"} if isinstance(table, dict) else table
+    app = decode(rest, AppSettings, config.file, key)
+    nodes_key = f"{key}.nodes"
+    nodes = decode_table(
+        table.get("nodes", {}) if isinstance(table, dict) else {}, NodeSettings, config.file, nodes_key
+    )
+    for name, node in nodes.items():
+        _name(name, config.file, nodes_key)
+        for field in ("address", "ssh"):
+            if value := getattr(node, field):
+                _name(value, config.file, f"{nodes_key}.{name}.{field}")
+    for name in app.haproxy:
+        if name not in config.haproxy:
+            known = ", ".join(config.haproxy)
+            raise ConfigError(config.file, f"{key}.haproxy", f"found {name!r}, expected one of: {known}")
+    return msgspec.structs.replace(app, nodes=nodes)
+
+
+def _name(value: str, file: str, key: str) -> str:
+    try:
+        return check_value(key, value)
+    except ConfigError as error:
+        raise ConfigError(file, key, error.problem) from None

@@ -1,0 +1,60 @@
+"""From an exception to words and an exit code: no traceback reaches an operator."""
+
+import os
+import sys
+import tempfile
+import traceback
+
+import click
+
+from backends.errors import BackendError, ConfigError, RolldeckError
+from console.exits import Exit
+from console.output.text import clean, paint, say
+from orchestrator.errors import Aborted, GuardRefused, PreflightFailed
+
+
+def explain(error: BaseException) -> int:
+    """Say what went wrong on standard error; returns what to exit with."""
+    match error:
+        case SystemExit(code=code):
+            return code if isinstance(code, int) else Exit.DEFECT
+        case click.exceptions.Exit(exit_code=code):
+            return code
+        case click.ClickException():
+            error.show(sys.stderr)
+            return Exit.USAGE
+        case click.Abort() | KeyboardInterrupt():
+            _line("aborted")
+            return Exit.ABORTED
+        case Aborted():
+            _line(str(error))
+            return Exit.ABORTED
+        case PreflightFailed() | GuardRefused():
+            _line(f"refused, nothing was touched: {error}")
+            return Exit.REFUSED
+        case ConfigError():
+            _line(str(error))
+            return Exit.USAGE
+        case BackendError() | RolldeckError():
+            _line(str(error))
+            return Exit.DEGRADED
+        case BrokenPipeError():
+            # The reader of our output has gone (`| head`); keep the interpreter from flushing into it.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return Exit.HEALTHY
+    return _defect(error)
+
+
+def _line(text: str) -> None:
+    say(f"{paint('rolldeck:', 'bad')} {clean(text)}")
+
+
+def _defect(error: BaseException) -> Exit:
+    with tempfile.NamedTemporaryFile(
+        "w", prefix="rolldeck-defect-", suffix=".txt", delete=False, encoding="utf-8"
+    ) as report:
+        # Without locals: they could hold secrets.
+        report.write("".join(traceback.format_exception(error)))
+    _line(f"a defect in Rolldeck: {type(error).__name__}: {error}; details in {report.name}")
+    _line("what is in rotation is not known from here: look with `rolldeck status`")
+    return Exit.DEFECT

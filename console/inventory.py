@@ -1,0 +1,60 @@
+"""Which nodes an application has: from the configuration, completed by what HAProxy knows. Pure."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from backends.errors import ConfigError
+from backends.model import Server
+from console.config import AppSettings, NodeSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A node by name and place, before anything is opened."""
+
+    name: str
+    address: str
+    port: int
+    servers: tuple[str, ...]
+    settings: NodeSettings
+
+
+def members(app: AppSettings, servers: Iterable[Server], file: str, key: str) -> list[Member]:
+    """The nodes in the order of the configuration, or of HAProxy when that is the inventory.
+
+    Args:
+        app: the application.
+        servers: what was read from HAProxy; may be empty when the configuration says it all.
+        file: of the configuration, for errors.
+        key: of the application in it, for errors.
+
+    Raises:
+        ConfigError: an address or port that neither the configuration nor HAProxy tells.
+    """
+    servers = list(servers)
+    known = _by_name(servers)
+    nodes = app.nodes or {each.ref.server: NodeSettings() for each in servers}
+    result = []
+    for name, settings in nodes.items():
+        names = tuple(settings.servers) or (name,)
+        seen = next((known[each] for each in names if each in known), None)
+        address = settings.address or (seen.address if seen else "")
+        port = settings.port or app.port or (seen.port if seen else 0)
+        for field, value in (("address", address), ("port", port)):
+            if not value:
+                raise ConfigError(
+                    file,
+                    f"{key}.nodes.{name}.{field}",
+                    f"missing, and HAProxy does not tell it for {' or '.join(names)}",
+                )
+        result.append(Member(name, address, port, names, settings))
+    return result
+
+
+def _by_name(servers: Iterable[Server]) -> Mapping[str, Server]:
+    """Server lines by "web1" and by "backend/web1"; of several the first that was read."""
+    known: dict[str, Server] = {}
+    for each in servers:
+        known.setdefault(each.ref.server, each)
+        known.setdefault(f"{each.ref.backend}/{each.ref.server}", each)
+    return known

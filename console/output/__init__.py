@@ -1,0 +1,1 @@
+"""How things are written to a terminal, a pipe or a log."""

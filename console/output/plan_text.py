@@ -1,0 +1,57 @@
+"""A plan and its findings, as text."""
+
+from collections.abc import Iterator, Sequence
+
+from console.output.text import clean, paint, table
+from orchestrator.plan import Finding, Plan, Severity
+
+MARKS = {Severity.ERROR: ("✗", "bad"), Severity.WARNING: ("!", "warn"), Severity.INFO: ("·", "info")}
+
+
+def findings(found: Sequence[Finding]) -> Iterator[str]:
+    """Errors first; the same text about several subjects is said once."""
+    grouped: dict[tuple[Severity, str], list[str]] = {}
+    for each in sorted(found, key=lambda finding: list(Severity).index(finding.severity)):
+        subjects = grouped.setdefault((each.severity, each.text), [])
+        if each.subject not in subjects:
+            subjects.append(each.subject)
+    for (severity, text), subjects in grouped.items():
+        glyph, kind = MARKS[severity]
+        yield f"{paint(glyph, kind)} {clean(', '.join(subjects))}: {clean(text)}"
+
+
+def summary(plan: Plan) -> Iterator[str]:
+    """What would happen to whom, and what stays in rotation meanwhile."""
+    work = sum(len(each) for each in plan.batches)
+    batches = len(plan.batches)
+    yield (
+        f"{plan.application} → {plan.version} · {work} of {len(plan.nodes)} nodes"
+        f" in {batches} {'batch' if batches == 1 else 'batches'}"
+    )
+    rows = [(each.name, each.current, each.why) for each in plan.nodes]
+    yield from table(("NODE", "NOW", "WHAT"), rows)
+    if plan.batches:
+        yield ""
+        yield from table(("BATCH", "NODES", "STAYS IN ROTATION"), list(_batch_rows(plan)), right=("BATCH",))
+
+
+def _batch_rows(plan: Plan) -> Iterator[tuple[str, str, str]]:
+    for number, (names, capacities) in enumerate(zip(plan.batches, plan.capacities, strict=True), 1):
+        yield str(number), ", ".join(names), "; ".join(str(each) for each in capacities)
+
+
+def commands(plan: Plan) -> Iterator[str]:
+    """Every command that would be sent, in order, as it would be sent."""
+    if plan.prefetch:
+        yield "before the first node, on all side by side:"
+        yield from _listed([("prefetch", each.target, each.command) for each in plan.prefetch])
+    for names in plan.batches:
+        for name in names:
+            yield f"{name}:"
+            planned = plan.node(name).commands
+            yield from _listed([(each.step, each.target, each.command) for each in planned])
+
+
+def _listed(rows: Sequence[tuple[str, str, str]]) -> Iterator[str]:
+    for line in table(("STEP", "WHERE", "COMMAND"), rows)[1:]:
+        yield f"  {line}"

@@ -1,0 +1,104 @@
+"""A running rollout as text: one line for each node, and on a terminal a live line for what works now."""
+
+import os
+import sys
+import time
+
+import click
+
+from console.output.text import clean, paint, say, shorten
+from orchestrator import events
+from orchestrator.events import Record
+from orchestrator.state import Cell, NodeState, NodeStatus, RolloutState
+
+ERASE = "\r\x1b[2K"
+
+
+def seconds(value: float) -> str:
+    """A duration as people read it: 0.8 s, 12 s, 2:05."""
+    if value < 10:
+        return f"{value:.1f} s"
+    return f"{value:.0f} s" if value < 60 else f"{int(value) // 60}:{int(value) % 60:02d}"
+
+
+class Progress:
+    """A reader of the bus that writes to standard error."""
+
+    def __init__(self, state: RolloutState) -> None:
+        self._state = state
+        self._live = sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+        self._shown = False
+
+    def __call__(self, record: Record) -> None:
+        """After `state` has taken the record."""
+        if text := self._line(record):
+            self._erase()
+            say(text)
+        if self._live:
+            self._draw()
+
+    def _line(self, record: Record) -> str:
+        state = self._state
+        match record.event:
+            case events.BatchStarted(number=number, nodes=nodes) if len(state.batches) > 1:
+                return f"batch {number}/{len(state.batches)}: {', '.join(nodes)}"
+            case events.Prefetched(seconds=took):
+                return f"{paint('✓', 'ok')} prefetched on all nodes in {seconds(took)}"
+            case events.StepDone(node=name) if not self._live:
+                return self._node(state.nodes[name])
+            case events.NodeUpgraded(node=name):
+                left = state.left()
+                eta = f" · about {seconds(left)} left" if left else ""
+                return f"{self._node(state.nodes[name])} · {state.upgraded}/{state.total}{eta}"
+            case events.NodeFailed(node=name) | events.NodeSkipped(node=name):
+                return self._node(state.nodes[name])
+            case events.Noted(node=name, text=text):
+                return f"{paint('!', 'warn')} {name}: {clean(text)}"
+            case events.Paused(who=who) | events.Resumed(who=who):
+                return f"{state.phase} ({who})" if state.phase == "progressing" else state.phase
+            case events.AbortRequested(at_once=at_once):
+                when = "at once" if at_once else "after the running step; once more to stop at once"
+                return paint(f"aborting {when}", "warn")
+        return ""
+
+    def _node(self, node: NodeStatus) -> str:
+        cells = " ".join(_cell(step, cell, node) for step, cell in node.cells.items())
+        kind = {NodeState.UPGRADED: "ok", NodeState.FAILED: "bad"}.get(node.state, "info")
+        words = paint(node.state.value, kind)
+        if node.seconds:
+            words += f" in {seconds(node.seconds)}"
+        if node.reason and node.state in (NodeState.FAILED, NodeState.SKIPPED):
+            words += f": {clean(node.reason)}"
+        return f"{node.name:<10} {cells} {words}".rstrip()
+
+    def _draw(self) -> None:
+        busy = [
+            each for each in self._state.nodes.values() if each.step and each.state is not NodeState.FAILED
+        ]
+        if not busy or self._state.ended:
+            self._erase()
+            return
+        now = time.time()
+        parts = []
+        for node in busy:
+            why = clean(node.reason) if node.reason else ""
+            if node.deadline is not None:
+                why += f" ({seconds(max(0.0, node.deadline - now))} left)"
+            parts.append(f"{node.name} {node.state.value} {why}".rstrip())
+        columns = os.get_terminal_size(sys.stderr.fileno())
+        line = shorten(f"◐ {' | '.join(parts)}", columns.columns - 1)
+        click.echo(f"{ERASE}{line}", err=True, nl=False, color=True)
+        self._shown = True
+
+    def _erase(self) -> None:
+        if self._shown:
+            click.echo(ERASE, err=True, nl=False, color=True)
+            self._shown = False
+
+
+def _cell(step: str, cell: Cell, node: NodeStatus) -> str:
+    if cell.seconds is None:
+        glyph = paint("✗", "bad") if node.state is NodeState.FAILED else paint("◐", "working")
+        return f"{glyph} {step}"
+    glyph = paint("✓", "ok") if cell.changed else "·"
+    return f"{glyph} {step} {seconds(cell.seconds)}"

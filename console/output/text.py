@@ -1,0 +1,85 @@
+"""Text for a terminal: one place owns stdout and stderr, and nothing remote can control either."""
+
+import os
+import sys
+import unicodedata
+from collections.abc import Sequence
+
+import click
+
+GLYPHS = {"ok": "✓", "bad": "✗", "working": "◐", "warn": "!", "info": "·"}
+COLOURS = {"ok": "green", "bad": "red", "working": "yellow", "warn": "yellow", "out": "blue", "info": None}
+
+
+def clean(text: str) -> str:
+    """Make a string from outside harmless: nothing in it can move the cursor, colour or reorder.
+
+    Control characters, escape sequences, bidirectional overrides and lone surrogates are shown as
+    `\\x1b`-like escapes; tabs and newlines become spaces.
+    """
+    return "".join(_harmless(character) for character in text)
+
+
+def _harmless(character: str) -> str:
+    if character.isprintable():
+        return character
+    if character in "\t\n\r":
+        return " "
+    return character.encode("unicode_escape", "backslashreplace").decode("ascii")
+
+
+def width(text: str) -> int:
+    """Columns that a cleaned text takes on a terminal."""
+    return sum(
+        0 if unicodedata.combining(character) else 2 if unicodedata.east_asian_width(character) in "WF" else 1
+        for character in text
+    )
+
+
+def shorten(text: str, columns: int) -> str:
+    """Cut to so many columns; an ellipsis shows that something is missing."""
+    if width(text) <= columns:
+        return text
+    while text and width(text) > columns - 1:
+        text = text[:-1]
+    return text + "…"
+
+
+def pad(text: str, columns: int, *, right: bool = False) -> str:
+    space = " " * max(0, columns - width(text))
+    return space + text if right else text + space
+
+
+def paint(text: str, kind: str) -> str:
+    """Colour by meaning; the writer drops it again where there is no terminal or NO_COLOR is set."""
+    colour = COLOURS.get(kind)
+    return click.style(text, fg=colour) if colour else text
+
+
+def result(text: str = "") -> None:
+    """Write a line of result to standard output."""
+    click.echo(text, color=_colour(sys.stdout))
+
+
+def say(text: str = "") -> None:
+    """Write everything else, to standard error."""
+    click.echo(text, err=True, color=_colour(sys.stderr))
+
+
+def _colour(stream: object) -> bool:
+    return bool(getattr(stream, "isatty", lambda: False)()) and not os.environ.get("NO_COLOR")
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[str] = ()) -> list[str]:
+    """Aligned columns; cells are cleaned. Columns named in `right` are numbers."""
+    cells = [[clean(cell) for cell in row] for row in rows]
+    columns = [
+        max([width(title), *(width(row[index]) for row in cells)]) for index, title in enumerate(header)
+    ]
+    return [
+        "  ".join(
+            pad(cell, size, right=title in right)
+            for cell, size, title in zip(row, columns, header, strict=True)
+        ).rstrip()
+        for row in [list(header), *cells]
+    ]

@@ -1,0 +1,141 @@
+"""From settings to adapters. Nothing is opened here; what is slow to import is imported when it is needed."""
+
+import asyncio
+import ipaddress
+import socket
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+
+import msgspec
+
+from backends.base import Host, LoadBalancer, Recorder
+from backends.errors import ConfigError
+from backends.haproxy.address import HaproxySettings, SshAddress
+from backends.haproxy.runtime import Runtime
+from backends.health.kinds import HealthChecks
+from backends.hosts.local import LocalHost
+from backends.hosts.ssh import SshHost, SshSettings
+from backends.installers.kinds import default_version, make_installer
+from backends.ports import ConsolePort, NodePort
+from backends.services.kinds import make_service
+from console.config import AppSettings, Config
+from console.inventory import Member
+from orchestrator.node import Node
+
+
+class Wiring:
+    """Builds the adapters of one configuration; `close` closes all that they have opened."""
+
+    def __init__(self, config: Config, recorder: Recorder) -> None:
+        self._config = config
+        self._recorder = recorder
+        self._connecting = asyncio.Semaphore(config.ssh.connects_at_once)
+        self._open = AsyncExitStack()
+        self._console = LocalHost("here", recorder=recorder)
+
+    async def close(self) -> None:
+        await self._open.aclose()
+
+    def balancers(self, app: str) -> list[LoadBalancer]:
+        """The load balancers in front of an application."""
+        return [self._balancer(name, each) for name, each in self._config.haproxy_of(app).items()]
+
+    def _balancer(self, name: str, settings: HaproxySettings) -> LoadBalancer:
+        if settings.stats_url:
+            from backends.haproxy.stats_page import StatsPage
+
+            return StatsPage(name, settings)
+        address = settings.address()
+        if not isinstance(address, SshAddress):
+            return Runtime(name, settings, recorder=self._recorder)
+        ssh = self._config.ssh
+        host = self._ssh(
+            name,
+            address.host,
+            msgspec.structs.replace(ssh, user=address.user or ssh.user, port=address.port or ssh.port),
+        )
+        return Runtime(
+            name, settings, open_unix=host.open_unix, read_file=host.read_file, recorder=self._recorder
+        )
+
+    async def nodes(self, name: str, app: AppSettings, places: Sequence[Member]) -> list[Node]:
+        """The nodes of an application with their adapters.
+
+        Raises:
+            ConfigError: the settings do not fit together.
+        """
+        checks = HealthChecks(app.health, f"apps.{name}.health", self._console)
+        self._open.push_async_callback(checks.close)
+        return list(await asyncio.gather(*(self._node(name, app, each, checks) for each in places)))
+
+    async def _node(self, name: str, app: AppSettings, member: Member, checks: HealthChecks) -> Node:
+        own = member.settings
+        sudo = app.access.sudo if own.sudo is None else own.sudo
+        prefix = app.access.prefix if own.prefix is None else own.prefix
+        host: Host
+        if (own.via or app.access.via) == "local":
+            host = LocalHost(member.name, sudo=sudo, prefix=prefix, recorder=self._recorder)
+        else:
+            host = self._ssh(
+                member.name, own.ssh or member.address, self._config.ssh, sudo=sudo, prefix=prefix
+            )
+        values = {
+            "app": name,
+            "node": member.name,
+            "address": member.address,
+            "port": str(member.port),
+            "service": getattr(app.service, "name", name),
+        }
+        version = app.version or default_version(app.install)
+        if version is None:
+            raise ConfigError(
+                self._config.file,
+                f"apps.{name}.version",
+                "missing: it says how the installed version is read,"
+                f" which install kind {app.install.__struct_config__.tag!r} does not tell",
+            )
+        console_port = app.access.port_via == "console"
+        return Node(
+            name=member.name,
+            addresses=await _addresses(member.address),
+            port=member.port,
+            servers=member.servers,
+            host=host,
+            service=make_service(app.service, host, values),
+            port_probe=(
+                ConsolePort(member.address, member.port) if console_port else NodePort(host, member.port)
+            ),
+            installer=make_installer(app.install, version, host=host, console=self._console, values=values),
+            health=checks.of(host, values),
+            health_successes=app.health.successes,
+            health_interval=app.health.interval,
+        )
+
+    def _ssh(
+        self, name: str, address: str, settings: SshSettings, *, sudo: bool = False, prefix: str = ""
+    ) -> SshHost:
+        host = SshHost(
+            name,
+            address,
+            settings,
+            sudo=sudo,
+            prefix=prefix,
+            recorder=self._recorder,
+            connecting=self._connecting,
+        )
+        self._open.push_async_callback(host.close)
+        return host
+
+
+async def _addresses(address: str) -> frozenset[str]:
+    """The address and, for a host name, what it resolves to: HAProxy shows addresses, people write names."""
+    try:
+        ipaddress.ip_address(address)
+    except ValueError:
+        loop = asyncio.get_running_loop()
+        try:
+            found = await loop.getaddrinfo(address, None, type=socket.SOCK_STREAM)
+        except OSError:
+            return frozenset((address,))
+        return frozenset((address, *(str(each[4][0]) for each in found)))
+    return frozenset((address,))

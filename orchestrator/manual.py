@@ -1,0 +1,192 @@
+"""Changes by hand: drain, maintenance, ready, weight, with the guard and the read-back of a rollout."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from backends.base import Clock
+from backends.errors import BackendError, RolldeckError
+from backends.haproxy import commands
+from backends.model import AdminState, Server, ServerRef
+from orchestrator import guard
+from orchestrator.application import Application
+from orchestrator.control import Control
+from orchestrator.errors import GuardRefused, PreflightFailed
+from orchestrator.events import Bus
+from orchestrator.guard import Capacity
+from orchestrator.mapping import map_nodes
+from orchestrator.node import Node, Original
+from orchestrator.plan import Finding, Severity
+from orchestrator.steps.drain import in_maintenance, out
+from orchestrator.steps.keep_out import keep_out
+from orchestrator.steps.verify import prove, put_back
+from orchestrator.streak import Streak
+from orchestrator.work import Work
+
+Action = Literal["drain", "maint", "ready", "weight"]
+
+
+@dataclass(frozen=True, slots=True)
+class Impact:
+    """What a change would do, before anything is sent."""
+
+    nodes: tuple[str, ...]
+    servers: tuple[Server, ...]  # as they are now
+    capacities: tuple[Capacity, ...]  # what a drain, maintenance or weight 0 would leave
+
+    @property
+    def sessions(self) -> int:
+        """In flight on these servers now."""
+        return sum(each.sessions + each.queue for each in self.servers)
+
+    @property
+    def broken(self) -> tuple[Capacity, ...]:
+        """The floors it would break."""
+        return tuple(each for each in self.capacities if not each.allowed)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One change of one or several nodes, on every load balancer.
+
+    Attributes:
+        weight: for the action "weight": 0 to 256.
+        override: names of nodes for which the floor may be broken; each was typed by a human.
+    """
+
+    action: Action
+    nodes: tuple[Node, ...]
+    weight: int = 0
+    override: frozenset[str] = frozenset()
+
+    @property
+    def takes_out(self) -> bool:
+        return self.action in ("drain", "maint") or (self.action == "weight" and self.weight == 0)
+
+
+def choose(application: Application, names: Sequence[str]) -> tuple[Node, ...]:
+    """The nodes by name. Raises PreflightFailed for a name that does not exist."""
+    known = {each.name: each for each in application.nodes}
+    unknown = [
+        Finding(Severity.ERROR, name, f"no such node; there is: {', '.join(known)}")
+        for name in names
+        if name not in known
+    ]
+    if unknown:
+        raise PreflightFailed(tuple(unknown))
+    return tuple(known[name] for name in dict.fromkeys(names))
+
+
+async def impact(application: Application, change: Change) -> Impact:
+    """Look, touch nothing.
+
+    Raises:
+        PreflightFailed: a node cannot be found in HAProxy, or not without doubt.
+        BackendError: a load balancer cannot be read.
+    """
+    snapshots = await application.fleet.look()
+    mapped = await _mapped(application, change.nodes)
+    refs = {ref for each in mapped.values() for ref in each}
+    servers = tuple(each for snapshot in snapshots.values() for each in snapshot.servers if each.ref in refs)
+    capacities = guard.capacity(snapshots, refs, application.policy) if change.takes_out else ()
+    return Impact(tuple(each.name for each in change.nodes), servers, capacities)
+
+
+async def apply(
+    application: Application, change: Change, control: Control, clock: Clock, bus: Bus
+) -> tuple[Server, ...]:
+    """Make the change on every load balancer, and read it back from each.
+
+    `ready` leaves maintenance the safe way, like a rollout: own health and HAProxy's checks first. When
+    they do not come in time, the node is in maintenance afterwards.
+
+    Returns:
+        The servers as they read afterwards.
+
+    Raises:
+        GuardRefused: the floor would be broken, and no override names the node.
+        StepFailed: `ready`, and the node did not become healthy in time.
+        PreflightFailed, BackendError: see `impact`.
+    """
+    mapped = await _mapped(application, change.nodes)
+    refs = tuple(ref for each in mapped.values() for ref in each)
+    if change.action == "ready":
+        for node in change.nodes:
+            await _ready(application, node, mapped[node.name], control, clock, bus)
+    else:
+        async with application.fleet.lock:
+            if change.takes_out:
+                await _guard(application, change, refs)
+            await _write(application, change, refs)
+    after = await application.fleet.servers(refs)
+    return tuple(after[ref] for ref in refs)
+
+
+async def _mapped(application: Application, nodes: Sequence[Node]) -> dict[str, tuple[ServerRef, ...]]:
+    mapped, findings = map_nodes(nodes, await application.fleet.look(), application.match)
+    errors = tuple(each for each in findings if each.severity is Severity.ERROR)
+    if errors:
+        raise PreflightFailed(errors)
+    return mapped
+
+
+async def _guard(application: Application, change: Change, refs: Collection[ServerRef]) -> None:
+    try:
+        guard.check(await application.fleet.look(), refs, application.policy)
+    except GuardRefused:
+        if not {each.name for each in change.nodes} <= change.override:
+            raise
+
+
+async def _write(application: Application, change: Change, refs: Sequence[ServerRef]) -> None:
+    fleet = application.fleet
+    if change.action == "weight":
+        value = change.weight
+        await fleet.ensure(
+            refs, lambda ref: commands.weight(ref, str(value)), lambda server: server.weight == value
+        )
+        return
+    servers = await fleet.servers(refs)
+    # An agent check that answers "ready" would undo it.
+    agents = [ref for ref in refs if servers[ref].agent]
+    await fleet.ensure(agents, commands.agent_off, lambda server: not server.agent)
+    if change.action == "drain":
+        await fleet.ensure(refs, commands.drain, lambda server: out(server) and not in_maintenance(server))
+    else:
+        await fleet.ensure(refs, commands.maint, in_maintenance)
+
+
+async def _ready(
+    application: Application,
+    node: Node,
+    refs: tuple[ServerRef, ...],
+    control: Control,
+    clock: Clock,
+    bus: Bus,
+) -> None:
+    servers = await application.fleet.servers(refs)
+    work = Work(
+        node=node,
+        refs=refs,
+        originals={
+            ref: replace(Original.of(each), admin=AdminState.READY, agent=each.agent_configured)
+            for ref, each in servers.items()
+        },
+        wanted=None,
+        fleet=application.fleet,
+        policy=application.policy,
+        clock=clock,
+        control=control,
+        bus=bus,
+        step="verify",
+    )
+    with bus.turn(node.name, "verify"):
+        try:
+            await prove(work, Streak(work))
+            await put_back(work)
+        except RolldeckError as error:
+            try:
+                await keep_out(work)
+            except BackendError as second:
+                work.note(f"could not be brought back to maintenance everywhere: {second}")
+            raise error

@@ -1,0 +1,162 @@
+"""The state of a rollout as anyone sees it: a fold over its events, with no knowledge of its own."""
+
+import enum
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from orchestrator import events
+from orchestrator.events import STEPS, Record, Step
+
+
+class NodeState(enum.StrEnum):
+    """What a node is doing, in the field's words."""
+
+    PENDING = "pending"
+    DRAINING = "draining"
+    DRAINED = "drained"
+    STOPPING = "stopping"
+    INSTALLING = "installing"
+    STARTING = "starting"
+    VERIFYING = "verifying"
+    BAKING = "baking"
+    UPGRADED = "upgraded"
+    SKIPPED = "skipped"
+    EXCLUDED = "excluded"
+    FAILED = "failed"
+    UNKNOWN = "unknown"
+
+
+WORKING: dict[Step, NodeState] = {
+    "drain": NodeState.DRAINING,
+    "stop": NodeState.STOPPING,
+    "install": NodeState.INSTALLING,
+    "start": NodeState.STARTING,
+    "verify": NodeState.VERIFYING,
+}
+
+
+@dataclass(slots=True)
+class Cell:
+    """One step of one node."""
+
+    began: float  # seconds since 1970
+    seconds: float | None = None  # once it is done
+    changed: bool = True
+    detail: str = ""
+
+
+@dataclass(slots=True)
+class NodeStatus:
+    """One node, with a reason in words."""
+
+    name: str
+    state: NodeState = NodeState.PENDING
+    step: Step | None = None
+    reason: str = ""
+    deadline: float | None = None  # of what it waits for, seconds since 1970
+    cells: dict[Step, Cell] = field(default_factory=dict)
+    seconds: float = 0.0  # of its whole turn, once it is over
+
+
+@dataclass(slots=True)
+class RolloutState:
+    """Feed it every record, in order; read it at any moment."""
+
+    application: str = ""
+    version: str = ""
+    batches: list[list[str]] = field(default_factory=list)
+    batch: int = 0  # the current one, from 1
+    nodes: dict[str, NodeStatus] = field(default_factory=dict)
+    phase: str = "planned"
+    questions: dict[str, events.Asked] = field(default_factory=dict)
+    began: float = 0.0
+    ended: events.RolloutEnded | None = None
+
+    @classmethod
+    def of(cls, records: Iterable[Record]) -> "RolloutState":
+        state = cls()
+        for record in records:
+            state.apply(record)
+        return state
+
+    @property
+    def upgraded(self) -> int:
+        return sum(each.state is NodeState.UPGRADED for each in self.nodes.values())
+
+    @property
+    def total(self) -> int:
+        """Nodes with something to do."""
+        return sum(len(each) for each in self.batches)
+
+    def left(self) -> float | None:
+        """Estimated seconds of work to come, from the nodes done so far; None before the first one."""
+        done = [each.seconds for each in self.nodes.values() if each.state is NodeState.UPGRADED]
+        if not done:
+            return None
+        to_come = [
+            batch
+            for batch in self.batches
+            if any(self.nodes[name].state is NodeState.PENDING for name in batch)
+        ]
+        return sum(done) / len(done) * len(to_come)
+
+    def apply(self, record: Record) -> None:
+        match record.event:
+            case events.RolloutStarted() as event:
+                self._start(event, record.at)
+            case events.BatchStarted(number=number):
+                self.batch = number
+            case events.StepStarted(node=name, step=step):
+                node = self.nodes[name]
+                node.state, node.step = WORKING[step], step
+                node.reason, node.deadline = "", None
+                node.cells[step] = Cell(record.at)
+            case events.Waiting(node=name, reason=reason, left=left):
+                node = self.nodes[name]
+                node.reason, node.deadline = reason, record.at + left
+                if reason == "baking":
+                    node.state = NodeState.BAKING
+            case events.StepDone() as event:
+                self._step_done(event)
+            case events.NodeUpgraded(node=name, seconds=seconds):
+                node = self.nodes[name]
+                node.state, node.step, node.seconds = NodeState.UPGRADED, None, seconds
+                node.reason, node.deadline = "", None
+            case events.NodeSkipped(node=name, who=who):
+                node = self.nodes[name]
+                node.state, node.reason, node.deadline = NodeState.SKIPPED, f"by {who}", None
+            case events.NodeFailed(node=name, step=step, error=error):
+                node = self.nodes[name]
+                node.state, node.step, node.reason, node.deadline = NodeState.FAILED, step, error, None
+            case events.Asked() as event:
+                self.questions[event.question] = event
+            case events.Answered(question=question):
+                self.questions.pop(question, None)
+            case events.Paused(who=who, why=why):
+                self.phase = f"paused by {who}" + (f": {why}" if why else "")
+            case events.Resumed():
+                self.phase = "progressing"
+            case events.AbortRequested(who=who):
+                self.phase = f"aborting, asked by {who}"
+                self.questions.clear()
+            case events.RolloutEnded() as event:
+                self.phase, self.ended = event.result, event
+            case _:
+                pass
+
+    def _start(self, event: events.RolloutStarted, at: float) -> None:
+        self.application, self.version = event.application, event.version
+        self.batches, self.began, self.phase = event.batches, at, "progressing"
+        self.nodes = {name: NodeStatus(name) for name in event.nodes}
+        with_work = {name for batch in event.batches for name in batch}
+        for name, node in self.nodes.items():
+            if name not in with_work:
+                node.state, node.reason = NodeState.EXCLUDED, "nothing to do"
+
+    def _step_done(self, event: events.StepDone) -> None:
+        node = self.nodes[event.node]
+        cell = node.cells[event.step]
+        cell.seconds, cell.changed, cell.detail = event.seconds, event.changed, event.detail
+        node.reason, node.deadline = "", None
+        if event.step == STEPS[0]:
+            node.state = NodeState.DRAINED
