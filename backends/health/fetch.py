@@ -1,0 +1,208 @@
+"""Getting a page: from here by httpx, or on the node by its own curl."""
+
+import asyncio
+import base64
+import errno
+import os
+import re
+import ssl
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from backends.asking import look, words
+from backends.base import Host
+from backends.errors import BackendError, ConfigError, Unmeasured, Unreachable
+from backends.health.http import HttpHealth, Page
+from backends.model import Command, CommandResult
+from backends.secret import Secret, load_secret
+
+if TYPE_CHECKING:
+    import httpx
+
+MAX_BODY = 1024 * 1024
+"""Bytes of a page; a longer one is no health page."""
+
+AGENT = "rolldeck"
+MAX_REDIRECTS = 5
+
+_TOO_LONG = "the reply is longer than 1 MiB"
+_CURL_TIMED_OUT = 28
+_CURL_TOO_LONG = 63
+_TOKEN = re.compile(r"[\x21-\x7e]+")
+_CONNECTIONS = 100
+
+
+class WebClient:
+    """Gets the pages of one application's nodes.
+
+    Each look is a new connection: a kept one would prove that the old process is still there, not
+    that the new one can be reached. The environment's proxies do not count: HAProxy has none either.
+    """
+
+    def __init__(self, settings: HttpHealth, what: str) -> None:
+        """
+        Args:
+            settings: of the application.
+            what: their place in the configuration, such as ``apps.shop.health``.
+        """
+        self._settings = settings
+        self._what = what
+        self._opening = asyncio.Lock()
+        self._client: httpx.AsyncClient | None = None
+
+    async def fetch(self, url: str) -> Page:
+        """Get one page.
+
+        Raises:
+            Unreachable: no whole reply, in words.
+            Unmeasured: a reply that is too long.
+            ConfigError: the password or the certificates cannot be read.
+        """
+        import httpx
+
+        client = await self._opened()
+        try:
+            async with asyncio.timeout(self._settings.timeout), client.stream("GET", url) as reply:
+                return Page(reply.status_code, await _bounded(reply))
+        except (TimeoutError, httpx.TimeoutException):
+            problem = f"timed out after {self._settings.timeout:g} s"
+            raise Unreachable(url, problem) from None
+        except BackendError:
+            raise
+        except Exception as error:  # not all is wrapped, such as a redirect to port 99999
+            raise Unreachable(url, _in_words(error)) from error
+
+    async def close(self) -> None:
+        """Close what was opened, if anything was."""
+        if self._client is not None:
+            await self._client.aclose()
+            self._client = None
+
+    async def _opened(self) -> "httpx.AsyncClient":
+        async with self._opening:
+            if self._client is None:
+                self._client = await self._open()
+            return self._client
+
+    async def _open(self) -> "httpx.AsyncClient":
+        import httpx
+
+        settings = self._settings
+        secret = await load_secret(
+            settings.password_env,
+            settings.password_file,
+            settings.password_command,
+            f"{self._what}.password",
+        )
+        # "identity": a small compressed page could unpack to any size
+        headers = {"User-Agent": AGENT, "Accept-Encoding": "identity", **settings.headers}
+        if secret is not None:
+            headers["Authorization"] = self._authorization(secret)
+        return httpx.AsyncClient(
+            verify=await asyncio.to_thread(self._verify),
+            headers=headers,
+            trust_env=False,
+            follow_redirects=settings.follow_redirects,
+            max_redirects=MAX_REDIRECTS,
+            timeout=settings.timeout,  # of each part; `fetch` bounds the whole
+            limits=httpx.Limits(max_connections=_CONNECTIONS, max_keepalive_connections=0),
+        )
+
+    def _authorization(self, secret: Secret) -> str:
+        value = secret.reveal()
+        if self._settings.username:
+            pair = f"{self._settings.username}:{value}".encode()
+            return f"Basic {base64.b64encode(pair).decode()}"
+        if not _TOKEN.fullmatch(value):  # the library's own error would show it
+            raise ConfigError("", f"{self._what}.password", "is not fit for a bearer token")
+        return f"Bearer {value}"
+
+    def _verify(self) -> ssl.SSLContext | bool:
+        if not self._settings.verify_tls:
+            return False
+        try:
+            return ssl.create_default_context(cafile=self._settings.ca_file or None)
+        except OSError as error:  # an SSLError is one
+            problem = f"cannot use {self._settings.ca_file}: {error.strerror or error}"
+            raise ConfigError("", f"{self._what}.ca_file", problem) from error
+
+
+@dataclass(frozen=True, slots=True)
+class NodeFetch:
+    """Gets pages as the node sees them."""
+
+    host: Host
+    settings: HttpHealth
+
+    async def fetch(self, url: str) -> Page:
+        """Get one page; raises Unreachable, Unmeasured."""
+        margin = 5.0  # for the way to the node; curl itself keeps to the time of the settings
+        timeout = self.settings.timeout + margin
+        return page_of(await look(self.host, curl(self.settings, url), timeout=timeout), self.settings)
+
+
+def curl(settings: HttpHealth, url: str) -> Command:
+    """`-q` keeps the user's .curlrc out, `-g` leaves brackets and braces in the URL alone."""
+    headers = [f"{name}: {value}" for name, value in settings.headers.items()]
+    redirects = ("--location", "--max-redirs", str(MAX_REDIRECTS))
+    return Command(
+        (
+            *("curl", "-q", "-g", "-sS", "--noproxy", "*", "--proto", "=http,https"),
+            *("--max-time", f"{settings.timeout:g}", "--max-filesize", str(MAX_BODY)),
+            *("--user-agent", AGENT),
+            *(part for header in headers for part in ("--header", header)),
+            *(redirects if settings.follow_redirects else ()),
+            *(() if settings.verify_tls else ("--insecure",)),
+            *(("--cacert", settings.ca_file) if settings.ca_file else ()),
+            *("--write-out", r"\n%{http_code}", "--url", url),
+        )
+    )
+
+
+def page_of(result: CommandResult, settings: HttpHealth) -> Page:
+    """What curl brought. Raises Unreachable or Unmeasured when it did not."""
+    if result.exit_status == _CURL_TIMED_OUT:
+        raise Unreachable(result.target, f"timed out after {settings.timeout:g} s")
+    if result.exit_status == _CURL_TOO_LONG or result.truncated:
+        raise Unmeasured(result.target, _TOO_LONG)
+    if not result.ok:
+        raise Unreachable(result.target, re.sub(r"^curl: \(\d+\) ", "", words(result)))
+    body, _, status = result.stdout.rpartition("\n")
+    if not status.isdecimal():
+        raise Unmeasured(result.target, "curl did not say the status of the reply")
+    return Page(int(status), body)
+
+
+async def _bounded(reply: "httpx.Response") -> str:
+    body = bytearray()
+    async for chunk in reply.aiter_bytes():
+        body += chunk
+        if len(body) > MAX_BODY:
+            raise Unmeasured(str(reply.url), _TOO_LONG)
+    return body.decode("utf-8", "replace")
+
+
+def _in_words(error: Exception) -> str:
+    """The reason, which stands at the bottom of what httpx wraps around it."""
+    causes = list(_causes(error))
+    for cause in causes:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return f"certificate: {cause.verify_message}"
+    for cause in reversed(causes):
+        if isinstance(cause, OSError) and cause.errno and not isinstance(cause, ssl.SSLError):
+            known = cause.errno in errno.errorcode  # not so for the name resolution's own numbers
+            text = os.strerror(cause.errno) if known else str(cause.strerror)
+            return text[:1].lower() + text[1:]
+    plain = next(cause for cause in causes if not isinstance(cause, BaseExceptionGroup))
+    text = str(plain) or type(plain).__name__
+    return text[:1].lower() + text[1:].rstrip(".")
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        if isinstance(error, BaseExceptionGroup):  # one for each address of a name
+            error = error.exceptions[0]
+        else:
+            error = error.__cause__ or error.__context__

@@ -1,0 +1,242 @@
+"""Health over HTTP: the settings, and what is made of a reply. Getting the reply is `fetch`'s."""
+
+import http
+import re
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import msgspec
+
+from backends.errors import BackendError, Unmeasured
+from backends.health.look import HealthKind, healthy, unhealthy
+from backends.model import HealthResult
+from backends.template import fill_url
+from backends.versions import check_pattern
+
+_URL = re.compile(r"https?://[^\s/@\x00-\x1f]+(/[^\s\x00-\x1f]*)?")
+_HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_SECRET_HEADERS = frozenset({"authorization", "proxy-authorization", "cookie"})
+
+Scalar = str | int | float | bool
+
+
+class HttpHealth(HealthKind, kw_only=True, frozen=True, tag="http"):
+    """A page that has to be as expected, and perhaps one with the running version.
+
+    Attributes:
+        url: template, such as ``http://{address}:{port}/health``.
+        via: who asks: `console` from here, `node` with its own curl.
+        status: expected status, or several.
+        body: regular expression that has to be found in the body.
+        json: expected values by their dotted path, such as ``{"components.db.status" = "UP"}``.
+        version_url: template of the page with the running version; default: the same page.
+        version_json: dotted path of the version; without it the text of the page is the version.
+        version_pattern: regular expression with one group that finds the version in that text.
+        headers: sent along; not for secrets.
+        follow_redirects: up to five; without it a redirect is a status like any other.
+        verify_tls: False accepts any certificate.
+        ca_file: certificates to trust instead of the system's; on the machine that asks.
+        username: for basic authentication; without it a password is sent as a bearer token.
+        password_env, password_file, password_command: where the password is; at most one.
+    """
+
+    url: str
+    via: Literal["console", "node"] = "console"
+    status: int | tuple[int, ...] = 200
+    body: str = ""
+    json: dict[str, Any] = msgspec.field(default_factory=dict)
+    version_url: str = ""
+    version_json: str = ""
+    version_pattern: str = ""
+    headers: dict[str, str] = msgspec.field(default_factory=dict)
+    follow_redirects: bool = False
+    verify_tls: bool = True
+    ca_file: str = ""
+    username: str = ""
+    password_env: str = ""
+    password_file: str = ""
+    password_command: str = ""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for url in (self.url, *([self.version_url] if self.version_url else [])):
+            if not _URL.fullmatch(url):
+                raise ValueError(f"{url!r} is not a URL: expected http(s)://HOST/..., without user")
+        for name, value in self.headers.items():
+            _check_header(name, value)
+        list(self.expected())
+        check_pattern(self.version_pattern)
+        _check_regex(self.body)
+        if self.ca_file and not self.verify_tls:
+            raise ValueError("`ca_file` has no effect with `verify_tls = false`; keep one")
+        self._check_authentication()
+
+    def _check_authentication(self) -> None:
+        if self.username and not self.has_secret:
+            raise ValueError("`username` without password_env, password_file or password_command")
+        if self.has_secret and self.via == "node":
+            raise ValueError(
+                '`via = "node"` cannot be used with a password: it would be seen in the process'
+                ' list of the node; use `via = "console"` or a `kind = "command"` check'
+            )
+
+    @property
+    def has_secret(self) -> bool:
+        return bool(self.password_env or self.password_file or self.password_command)
+
+    @property
+    def statuses(self) -> tuple[int, ...]:
+        return (self.status,) if isinstance(self.status, int) else self.status
+
+    @property
+    def has_version(self) -> bool:
+        return bool(self.version_url or self.version_json or self.version_pattern)
+
+    def expected(self) -> Iterator[tuple[str, Scalar]]:
+        """Dotted paths with their values; tables in TOML are paths as well."""
+        yield from _flat(self.json, "")
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A reply, whatever its status."""
+
+    status: int
+    body: str
+
+
+Fetch = Callable[[str], Awaitable[Page]]
+"""Gets a URL. Raises BackendError with what went wrong in words."""
+
+
+@dataclass(frozen=True, slots=True)
+class HttpCheck:
+    """A HealthCheck by HTTP."""
+
+    settings: HttpHealth
+    values: Mapping[str, str]
+    fetch: Fetch
+
+    async def look(self) -> HealthResult:
+        try:
+            page = await self._page(self.settings.url)
+            problem = judge(self.settings, page)
+            if problem:
+                return unhealthy(problem)
+            return healthy(_status(page.status), await self._version(page))
+        except BackendError as error:
+            return unhealthy(error.problem)
+
+    async def _version(self, page: Page) -> str | None:
+        if not self.settings.has_version:
+            return None
+        if self.settings.version_url:
+            page = await self._page(self.settings.version_url)
+            if page.status != http.HTTPStatus.OK:
+                raise Unmeasured("", f"version: {_status(page.status)}, expected 200")
+        return version_of(self.settings, page)
+
+    async def _page(self, url: str) -> Page:
+        return await self.fetch(fill_url(url, self.values))
+
+
+def judge(settings: HttpHealth, page: Page) -> str:
+    """Why the page is not as expected, in words; empty when it is."""
+    if page.status not in settings.statuses:
+        expected = " or ".join(map(str, settings.statuses))
+        return f"HTTP {_status(page.status)}, expected {expected}"
+    if settings.body and not re.search(settings.body, page.body):
+        return f"the body does not match {settings.body!r}"
+    wanted = list(settings.expected())
+    if not wanted:
+        return ""
+    try:
+        document = _json(page)
+        wrong = (_difference(document, path, value) for path, value in wanted)
+        return next(filter(None, wrong), "")
+    except Unmeasured as error:
+        return error.problem
+
+
+def version_of(settings: HttpHealth, page: Page) -> str:
+    """The running version on its page. Raises Unmeasured: a version not seen is never a pass."""
+    text = page.body.strip()
+    if settings.version_json:
+        found = _find(_json(page), settings.version_json)
+        if not isinstance(found, str | int | float):
+            raise Unmeasured("", f"version: {settings.version_json} is {_as_json(found)}")
+        text = str(found)
+    if settings.version_pattern:
+        match = re.search(settings.version_pattern, text, re.MULTILINE)
+        text = (match[1] or "") if match else ""
+    if not text:
+        where = settings.version_pattern or settings.version_json or "an empty page"
+        raise Unmeasured("", f"version: nothing found by {where!r}")
+    return text
+
+
+def _difference(document: object, path: str, expected: Scalar) -> str:
+    found = _find(document, path)
+    same = found == expected and isinstance(found, bool) is isinstance(expected, bool)
+    if same:
+        return ""
+    # Quotes only where they tell the text "1" from the number.
+    show = str if isinstance(found, str) and isinstance(expected, str) else _as_json
+    return f"{path} is {show(found)}, expected {show(expected)}"
+
+
+def _find(document: object, path: str) -> object:
+    """The value at a dotted path; numbers count in lists. Raises Unmeasured when there is none."""
+    for part in path.split("."):
+        if isinstance(document, dict) and part in document:
+            document = document[part]
+        elif isinstance(document, list) and part.isdecimal() and int(part) < len(document):
+            document = document[int(part)]
+        else:
+            raise Unmeasured("", f"the reply has no {path}")
+    return document
+
+
+def _json(page: Page) -> object:
+    try:
+        return msgspec.json.decode(page.body)
+    except (msgspec.DecodeError, RecursionError):
+        start = page.body[:40]
+        raise Unmeasured("", f"the reply is not JSON: {start!r}") from None
+
+
+def _as_json(value: object) -> str:
+    return msgspec.json.encode(value).decode()
+
+
+def _status(status: int) -> str:
+    try:
+        return f"{status} {http.HTTPStatus(status).phrase}"
+    except ValueError:
+        return str(status)
+
+
+def _flat(table: Mapping[str, Any], before: str) -> Iterator[tuple[str, Scalar]]:
+    for key, value in table.items():
+        path = f"{before}{key}"
+        if isinstance(value, dict):
+            yield from _flat(value, f"{path}.")
+        elif isinstance(value, str | int | float):
+            yield path, value
+        else:
+            raise ValueError(f"json.{path}: expected a text, a number, true or false")
+
+
+def _check_header(name: str, value: str) -> None:
+    if not _HEADER.fullmatch(name) or not value.isprintable():
+        raise ValueError(f"headers: {name!r} is not a header with a printable value")
+    if name.lower() in _SECRET_HEADERS:
+        raise ValueError(f"headers: {name} is a secret; use password_env, _file or _command")
+
+
+def _check_regex(pattern: str) -> None:
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        raise ValueError(f"{pattern!r} is not a regular expression: {error}") from None

@@ -1,0 +1,50 @@
+"""All health checks, chosen by `kind` in the configuration."""
+
+from collections.abc import Mapping
+
+from backends.base import HealthCheck, Host
+from backends.health.fetch import NodeFetch, WebClient
+from backends.health.http import HttpCheck, HttpHealth
+from backends.health.simple import CommandCheck, CommandHealth, TcpCheck, TcpHealth
+
+HealthSettings = TcpHealth | HttpHealth | CommandHealth
+
+
+class HealthChecks:
+    """Makes the checks of one application's nodes, which share one HTTP client."""
+
+    def __init__(self, settings: HealthSettings, what: str, console: Host) -> None:
+        """
+        Args:
+            settings: of the application.
+            what: their place in the configuration, such as ``apps.shop.health``.
+            console: the machine that this runs on.
+        """
+        self._settings = settings
+        self._console = console
+        self._web = WebClient(settings, what) if isinstance(settings, HttpHealth) else None
+
+    def of(self, host: Host, values: Mapping[str, str]) -> HealthCheck:
+        """The check of one node.
+
+        Args:
+            host: the node.
+            values: what templates may name: app, node, address, port and service, all inert.
+
+        Raises:
+            ConfigError: there is no port to look at.
+        """
+        settings = self._settings
+        if isinstance(settings, TcpHealth):
+            return TcpCheck(settings.probe(host, values), settings.number(values))
+        if isinstance(settings, CommandHealth):
+            where = self._console if settings.via == "console" else host
+            return CommandCheck(where, settings, values)
+        if self._web is None or settings.via == "node":
+            return HttpCheck(settings, values, NodeFetch(host, settings).fetch)
+        return HttpCheck(settings, values, self._web.fetch)
+
+    async def close(self) -> None:
+        """Close the HTTP client, if one was opened."""
+        if self._web is not None:
+            await self._web.close()

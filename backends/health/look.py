@@ -1,0 +1,43 @@
+"""What all health checks have in common: how often to look, and words fit to be shown."""
+
+import unicodedata
+
+import msgspec
+
+from backends.model import HealthResult
+
+MAX_DETAIL = 200  # characters of an application's own words
+
+
+class HealthKind(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True, tag_field="kind"):
+    """Common settings.
+
+    Attributes:
+        timeout: seconds for one look, from the first packet to the last.
+        successes: looks that have to be good in a row.
+        interval: seconds from one look to the next.
+    """
+
+    timeout: float = 5.0
+    successes: int = 3
+    interval: float = 0.5
+
+    def __post_init__(self) -> None:
+        if self.timeout <= 0 or self.interval < 0 or self.successes < 1:
+            raise ValueError("expected timeout > 0, interval >= 0 and successes >= 1")
+
+
+def healthy(detail: str, version: str | None = None) -> HealthResult:
+    return HealthResult(True, printable(detail), None if version is None else printable(version))
+
+
+def unhealthy(detail: str) -> HealthResult:
+    return HealthResult(False, printable(detail))
+
+
+def printable(text: str) -> str:
+    """One line without control characters, which an application may send to fool a terminal."""
+    # Category C: control, format (writing direction), surrogates, private use, unassigned.
+    seen = (" " if unicodedata.category(each)[0] in "CZ" else each for each in text[: 4 * MAX_DETAIL])
+    line = " ".join("".join(seen).split())
+    return line if len(line) <= MAX_DETAIL else f"{line[: MAX_DETAIL - 3]}..."

@@ -1,0 +1,87 @@
+"""Health without HTTP: the port is open, or a command says so."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from backends.asking import look, words
+from backends.base import Host, PortProbe
+from backends.errors import BackendError, ConfigError
+from backends.health.look import HealthKind, healthy, unhealthy
+from backends.model import Command, HealthResult
+from backends.ports import ConsolePort, NodePort
+from backends.template import fill
+
+
+class TcpHealth(HealthKind, kw_only=True, frozen=True, tag="tcp"):
+    """The port is open: the weakest check, as many applications listen before they can serve.
+
+    Attributes:
+        port: another port than the node's own; 0 for that one.
+        via: who looks: `node` reads the kernel's table there, `console` connects from here.
+    """
+
+    port: int = 0
+    via: Literal["console", "node"] = "node"
+
+    def number(self, values: Mapping[str, str]) -> int:
+        """The port. Raises ConfigError when neither the check nor the node has one."""
+        port = self.port or int(values.get("port") or 0)
+        if not 0 < port < 65536:
+            raise ConfigError("", "health.port", f"found {port}, expected 1 to 65535")
+        return port
+
+    def probe(self, host: Host, values: Mapping[str, str]) -> PortProbe:
+        port = self.number(values)
+        if self.via == "console":
+            return ConsolePort(values["address"], port, self.timeout)
+        return NodePort(host, port, self.timeout)
+
+
+@dataclass(frozen=True, slots=True)
+class TcpCheck:
+    """A HealthCheck by a port."""
+
+    probe: PortProbe
+    port: int
+
+    async def look(self) -> HealthResult:
+        try:
+            opened = await self.probe.is_open()
+        except BackendError as error:
+            return unhealthy(error.problem)
+        return healthy(f"port {self.port} is open") if opened else unhealthy(f"port {self.port} is closed")
+
+
+class CommandHealth(HealthKind, kw_only=True, frozen=True, tag="command"):
+    """A shell command that exits with 0 when the application is healthy.
+
+    Attributes:
+        run: template of the command; the last thing it prints is shown.
+        via: where it runs.
+    """
+
+    run: str
+    via: Literal["console", "node"] = "node"
+
+    def command(self, values: Mapping[str, str]) -> Command:
+        return Command.shell(fill(self.run, values))
+
+
+@dataclass(frozen=True, slots=True)
+class CommandCheck:
+    """A HealthCheck by a command."""
+
+    host: Host
+    settings: CommandHealth
+    values: Mapping[str, str]
+
+    async def look(self) -> HealthResult:
+        command = self.settings.command(self.values)
+        try:
+            result = await look(self.host, command, timeout=self.settings.timeout)
+        except BackendError as error:
+            return unhealthy(error.problem)
+        if result.ok:
+            return healthy(result.said if result.stdout or result.stderr else "exit status 0")
+        return unhealthy(f"exit status {result.exit_status}: {words(result)}")
