@@ -14,6 +14,7 @@ from backends.asking import look, words
 from backends.base import Host
 from backends.errors import BackendError, ConfigError, Unmeasured, Unreachable
 from backends.health.http import HttpHealth, Page
+from backends.health.look import MARGIN
 from backends.model import Command, CommandResult
 from backends.secret import Secret, load_secret
 
@@ -137,9 +138,9 @@ class NodeFetch:
 
     async def fetch(self, url: str) -> Page:
         """Get one page; raises Unreachable, Unmeasured."""
-        margin = 5.0  # for the way to the node; curl itself keeps to the time of the settings
-        timeout = self.settings.timeout + margin
-        return page_of(await look(self.host, curl(self.settings, url), timeout=timeout), self.settings)
+        timeout = self.settings.timeout + MARGIN
+        result = await look(self.host, curl(self.settings, url), timeout=timeout)
+        return page_of(result, self.settings)
 
 
 def curl(settings: HttpHealth, url: str) -> Command:

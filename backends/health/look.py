@@ -7,6 +7,7 @@ import msgspec
 from backends.model import HealthResult
 
 MAX_DETAIL = 200  # characters of an application's own words
+MARGIN = 5.0  # seconds for the way to a node and back, beyond what the look there may take
 
 
 class HealthKind(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True, tag_field="kind"):

@@ -7,10 +7,12 @@ from typing import Literal
 from backends.asking import look, words
 from backends.base import Host, PortProbe
 from backends.errors import BackendError, ConfigError
-from backends.health.look import HealthKind, healthy, unhealthy
+from backends.health.look import MARGIN, HealthKind, healthy, unhealthy
 from backends.model import Command, HealthResult
 from backends.ports import ConsolePort, NodePort
 from backends.template import fill
+
+_TIMED_OUT = 124  # of timeout(1)
 
 
 class TcpHealth(HealthKind, kw_only=True, frozen=True, tag="tcp"):
@@ -57,7 +59,7 @@ class CommandHealth(HealthKind, kw_only=True, frozen=True, tag="command"):
     """A shell command that exits with 0 when the application is healthy.
 
     Attributes:
-        run: template of the command; the last thing it prints is shown.
+        run: template of the command; the last thing it prints is shown. timeout(1) ends it.
         via: where it runs.
     """
 
@@ -65,7 +67,9 @@ class CommandHealth(HealthKind, kw_only=True, frozen=True, tag="command"):
     via: Literal["console", "node"] = "node"
 
     def command(self, values: Mapping[str, str]) -> Command:
-        return Command.shell(fill(self.run, values))
+        # Ended on the node itself: a hung one that is only left alone comes again with each look.
+        limit = ("timeout", f"{self.timeout:g}")
+        return Command((*limit, *Command.shell(fill(self.run, values)).argv))
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +81,13 @@ class CommandCheck:
     values: Mapping[str, str]
 
     async def look(self) -> HealthResult:
-        command = self.settings.command(self.values)
+        command, timeout = self.settings.command(self.values), self.settings.timeout
         try:
-            result = await look(self.host, command, timeout=self.settings.timeout)
+            result = await look(self.host, command, timeout=timeout + MARGIN)
         except BackendError as error:
             return unhealthy(error.problem)
+        if result.exit_status == _TIMED_OUT:
+            return unhealthy(f"timed out after {timeout:g} s")
         if result.ok:
             return healthy(result.said if result.stdout or result.stderr else "exit status 0")
         return unhealthy(f"exit status {result.exit_status}: {words(result)}")

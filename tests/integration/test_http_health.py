@@ -20,7 +20,7 @@ from cryptography.x509.oid import NameOID
 from backends.errors import ConfigError
 from backends.health.http import HttpHealth
 from backends.health.kinds import HealthChecks
-from backends.health.simple import TcpHealth
+from backends.health.simple import CommandHealth, TcpHealth
 from backends.hosts.local import LocalHost
 from backends.model import Exchange, HealthResult
 from tests.pages import Handler, raw, reply, serving
@@ -167,6 +167,17 @@ async def test_health_by_the_port_alone(via: Literal["console", "node"], closed_
     closed = await checks.of(node, {**values, "port": str(closed_port)}).look()
     assert opened == HealthResult(True, f"port {port} is open")
     assert closed == HealthResult(False, f"port {closed_port} is closed")
+
+
+async def test_a_command_that_hangs_is_ended_on_the_node(tmp_path: Path) -> None:
+    pid_file = tmp_path / "pid"
+    settings = CommandHealth(run=f"sleep 60 & echo $! > {pid_file}; wait", timeout=0.3)
+    node = LocalHost("web1")
+    result = await HealthChecks(settings, "apps.shop.health", node).of(node, {}).look()
+    assert result == HealthResult(False, "timed out after 0.3 s")
+    async with asyncio.timeout(10):
+        while await node.alive(int(pid_file.read_text())):  # noqa: ASYNC110 - it was only signalled
+            await asyncio.sleep(0.05)
 
 
 async def test_a_node_without_curl(tmp_path: Path) -> None:

@@ -197,8 +197,8 @@ async def test_health_by_a_command(answer: Answer, result: HealthResult) -> None
     host = ScriptedHost(lambda _: answer)
     settings = CommandHealth(run="check {port}", timeout=9)
     assert await CommandCheck(host, settings, VALUES).look() == result
-    assert host.ran == [Command.shell("check 8080")]
-    assert (host.recorded, host.timeouts) == ([], [9])
+    assert host.ran == [Command(("timeout", "9", "sh", "-c", "check 8080"))]
+    assert (host.recorded, host.timeouts) == ([], [14])
 
 
 @pytest.mark.parametrize("error", [UnknownOutcome("web1", "lost"), Unreachable("web1", "lost")])
@@ -215,7 +215,7 @@ async def test_a_command_can_run_on_the_console() -> None:
     node, console = ScriptedHost(), ScriptedHost()
     settings = CommandHealth(run="check {node}", via="console")
     await HealthChecks(settings, "apps.shop.health", console).of(node, VALUES).look()
-    assert (node.ran, console.ran) == ([], [Command.shell("check web1")])
+    assert (node.ran, console.ran) == ([], [settings.command(VALUES)])
 
 
 def test_who_looks_at_a_port() -> None:
