@@ -60,9 +60,7 @@ class ContainerService:
         return self._engine("start", self._name)
 
     def state_command(self) -> Command:
-        return self._engine(
-            "inspect", "--type", "container", "--format", "{{json .State}}", self._name
-        )
+        return self._engine("inspect", "--type", "container", "--format", "{{json .State}}", self._name)
 
     async def stop(self) -> None:
         """Ask, and wait with the engine: it returns when the container has ended."""

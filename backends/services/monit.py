@@ -104,9 +104,7 @@ class MonitService:
                 raise self._failure(action, result)
             busy = words(result)
         tries = self._settings.retries + 1
-        raise Refused(
-            self._host.name, f"monit {action} {self._name}: still busy after {tries} tries: {busy}"
-        )
+        raise Refused(self._host.name, f"monit {action} {self._name}: still busy after {tries} tries: {busy}")
 
     async def _pending(self, action: Action) -> str:
         try:

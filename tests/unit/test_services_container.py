@@ -1,0 +1,151 @@
+"""Containers: commands by equality, and what the two engines print."""
+
+import msgspec
+import pytest
+
+from backends.errors import PermissionDenied, Refused, Unmeasured
+from backends.model import Activity, Command, ServiceState
+from backends.services.container import (
+    ContainerService,
+    ContainerSettings,
+    InspectedState,
+    state_of,
+)
+from tests.scripted_host import Answer, ScriptedHost
+
+DOCKER = (
+    '{"Status":"running","Running":true,"Paused":false,"Restarting":false,"OOMKilled":false,'
+    '"Dead":false,"Pid":4711,"ExitCode":0,"Error":"","StartedAt":"2026-11-23T08:31:24.9Z",'
+    '"FinishedAt":"0001-01-01T00:00:00Z"}\n'
+)
+PODMAN = (
+    '{"OciVersion":"1.0.2-dev","Status":"exited","Running":false,"Paused":false,'
+    '"Restarting":false,"OOMKilled":false,"Dead":false,"Pid":0,"ExitCode":7,"Error":"",'
+    '"Health":{"Status":"","FailingStreak":0,"Log":null},"RestoredAt":"0001-01-01T00:00:00Z"}\n'
+)
+
+
+def service(answer: Answer) -> tuple[ContainerService, ScriptedHost]:
+    host = ScriptedHost(lambda _: answer)
+    return ContainerService(host, ContainerSettings(name="shop", stop_timeout=90), {}), host
+
+
+def test_commands() -> None:
+    settings = ContainerSettings(
+        name="shop-{node}",
+        engine="podman",
+        engine_options="--root '/srv/my pods' --cgroup-manager=cgroupfs",
+        stop_timeout=20,
+    )
+    container = ContainerService(ScriptedHost(), settings, {"node": "web1"})
+    engine = ("podman", "--root", "/srv/my pods", "--cgroup-manager=cgroupfs")
+    assert container.stop_command() == Command((*engine, "stop", "-t", "20", "shop-web1"))
+    assert container.start_command() == Command((*engine, "start", "shop-web1"))
+    assert container.state_command() == Command(
+        (*engine, "inspect", "--type", "container", "--format", "{{json .State}}", "shop-web1")
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "state"),
+    [
+        (DOCKER, ServiceState(Activity.RUNNING, 4711, "running")),
+        (PODMAN, ServiceState(Activity.FAILED, None, "exited, exit status 7")),
+    ],
+)
+async def test_states_as_printed(text: str, state: ServiceState) -> None:
+    container, host = service(Answer(text))
+    assert await container.state() == state
+    assert host.recorded == []
+
+
+@pytest.mark.parametrize(
+    ("inspected", "activity", "detail"),
+    [
+        (InspectedState("created"), Activity.STOPPED, "created"),
+        (InspectedState("exited"), Activity.STOPPED, "exited, exit status 0"),
+        (InspectedState("exited", exit_code=143), Activity.STOPPED, "exited, exit status 143"),
+        (InspectedState("exited", exit_code=137), Activity.STOPPED, "exited, exit status 137"),
+        (
+            InspectedState("exited", exit_code=137, oom_killed=True),
+            Activity.FAILED,
+            "exited, exit status 137, killed for lack of memory",
+        ),
+        (
+            InspectedState("created", exit_code=127, error="no such\nfile"),
+            Activity.FAILED,
+            "created, no such file",
+        ),
+        (InspectedState("restarting", exit_code=1), Activity.CHANGING, "restarting, exit status 1"),
+        (InspectedState("removing"), Activity.CHANGING, "removing"),
+        (InspectedState("stopping"), Activity.CHANGING, "stopping"),
+        (InspectedState("paused"), Activity.FAILED, "paused"),
+        (InspectedState("dead"), Activity.FAILED, "dead"),
+    ],
+)
+def test_states(inspected: InspectedState, activity: Activity, detail: str) -> None:
+    assert state_of(inspected) == ServiceState(activity, None, detail)
+
+
+def test_the_process_id_is_told_while_the_engine_shows_one() -> None:
+    assert state_of(InspectedState("stopping", pid=12)).pid == 12
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "Error: No such container: shop",
+        "Error response from daemon: No such container: shop",
+        "Error: No such object: shop",
+        'Error: inspecting object: no such container "shop"',
+    ],
+)
+async def test_a_container_that_does_not_exist_is_stopped(said: str) -> None:
+    container, _ = service(Answer("\n", f"{said}\n", 1))
+    assert await container.state() == ServiceState(Activity.STOPPED, None, "no such container")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Answer("", "Cannot connect to the Docker daemon at unix:///var/run/docker.sock.", 1),
+        Answer("sh: docker: not found", "", 127),
+        Answer(""),
+        Answer("{}"),
+        Answer('{"Status":'),
+        Answer('{"Status":"unknown"}'),
+        Answer('{"Status":"running","Pid":"many"}'),
+    ],
+)
+async def test_states_that_cannot_be_told(answer: Answer) -> None:
+    container, _ = service(answer)
+    with pytest.raises(Unmeasured, match="inspect shop"):
+        await container.state()
+
+
+async def test_the_engine_gets_more_time_than_the_application() -> None:
+    container, host = service(Answer("shop\n"))
+    await container.stop()
+    assert host.timeouts[0] > 90
+    assert host.tracked == [container.stop_command()]
+
+
+async def test_refusals_carry_all_of_the_words() -> None:
+    said = "Error response from daemon: driver failed\nError: failed to start containers: shop\n"
+    container, _ = service(Answer("", said, 1))
+    with pytest.raises(Refused, match="driver failed; Error: failed to start containers"):
+        await container.start()
+
+
+async def test_no_right_to_use_the_engine() -> None:
+    said = "permission denied while trying to connect to the Docker daemon socket\n"
+    container, _ = service(Answer("", said, 1))
+    with pytest.raises(PermissionDenied):
+        await container.stop()
+
+
+def test_settings_refuse_an_unknown_engine_and_a_wait_for_ever() -> None:
+    with pytest.raises(msgspec.ValidationError, match="engine"):
+        msgspec.convert({"kind": "container", "name": "a", "engine": "x"}, ContainerSettings)
+    with pytest.raises(msgspec.ValidationError, match=">= 0"):
+        msgspec.convert({"kind": "container", "name": "a", "stop_timeout": -1}, ContainerSettings)

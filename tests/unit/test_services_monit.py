@@ -1,0 +1,239 @@
+"""Monit: commands by equality, its texts as captured, and replies that a real one gives rarely."""
+
+from collections.abc import Callable
+
+import msgspec
+import pytest
+
+from backends.errors import ConfigError, Refused, UnknownOutcome, Unmeasured
+from backends.model import Activity, Command, ServiceState
+from backends.services.monit import MonitService, MonitSettings
+from backends.services.monit_status import MonitStatus, parse_status, state_of
+from tests.scripted_host import Answer, ScriptedHost
+
+RUNNING = """\
+Monit 5.33.0 uptime: 0m
+
+Process 'shop'
+  status                       OK
+  monitoring status            Monitored
+  monitoring mode              active
+  on reboot                    start
+  pid                          7415
+  parent pid                   1
+  uid                          0
+  uptime                       0m
+  memory                       0.1% [20.3 MB]
+  data collected               Mon, 23 Nov 2026 08:29:21
+
+"""
+
+# 5.20, to a terminal: colours, "Running", wider columns, and another service before ours.
+OLD = """\
+Monit 5.20.0 uptime: 12d 3h 4m
+
+\x1b[1;36mProcess 'shopkeeper'\x1b[0m
+  status                            \x1b[0;92mRunning\x1b[0m
+  monitoring status                 Monitored
+  pid                               11
+
+\x1b[1;36mProcess 'Shop'\x1b[0m
+  status                            \x1b[0;92mRunning\x1b[0m
+  monitoring status                 Monitored
+  monitoring mode                   active
+  on reboot                         start
+  pid                               \x1b[0;39m4711\x1b[0m
+  port response time                0.001s to localhost:80 type TCP/IP protocol HTTP
+  data collected                    Mon, 23 Nov 2026 08:29:21
+
+\x1b[1;36mSystem 'web1'\x1b[0m
+  status                            \x1b[0;92mRunning\x1b[0m
+"""
+
+
+def status(said: str, *extra: str) -> str:
+    lines = [f"  status                       {said}", *(f"  {line}" for line in extra)]
+    return "\n".join(["Monit 5.33.0 uptime: 0m", "", "Process 'shop'", *lines, ""])
+
+
+def service(
+    answer: Callable[[Command], Answer], **settings: int | float
+) -> tuple[MonitService, ScriptedHost]:
+    host = ScriptedHost(answer)
+    chosen = msgspec.convert({"kind": "monit", "name": "shop", **settings}, MonitSettings)
+    return MonitService(host, chosen, {}), host
+
+
+def verbs(host: ScriptedHost) -> list[str]:
+    return [command.argv[1] for command in host.ran]
+
+
+class Script:
+    """Answers `monit status` with each text in turn, the last one for ever; the rest as told."""
+
+    def __init__(self, *texts: str, asked: Answer | None = None) -> None:
+        self.texts = list(texts)
+        self.asked = asked or Answer()
+
+    def __call__(self, command: Command) -> Answer:
+        if command.argv[1] != "status":
+            return self.asked
+        return Answer(self.texts.pop(0) if len(self.texts) > 1 else self.texts[0])
+
+
+def test_commands() -> None:
+    monit = MonitService(ScriptedHost(), MonitSettings(name="shop"), {})
+    assert monit.stop_command() == Command(("monit", "stop", "shop"))
+    assert monit.start_command() == Command(("monit", "start", "shop"))
+    assert monit.state_command() == Command(("monit", "status", "shop"))
+
+
+def test_the_command_has_options_and_the_name_has_the_node_in_it() -> None:
+    settings = MonitSettings(name="shop-{node}", command="monit -c '/etc/my monit/rc'")
+    monit = MonitService(ScriptedHost(), settings, {"node": "web1"})
+    assert monit.stop_command().argv == ("monit", "-c", "/etc/my monit/rc", "stop", "shop-web1")
+
+
+@pytest.mark.parametrize("name", ["", "-g", "a b", "a;b", "$(x)", "a\nb", "all the", "{node}"])
+def test_a_name_that_is_no_name_is_refused(name: str) -> None:
+    with pytest.raises(ConfigError, match="service"):
+        MonitService(ScriptedHost(), MonitSettings(name=name), {"node": "--help"})
+
+
+def test_parse_a_running_service() -> None:
+    assert parse_status(RUNNING, "shop") == MonitStatus("OK", "", "active", 7415)
+
+
+def test_parse_an_old_version_with_colours_and_other_services() -> None:
+    assert parse_status(OLD, "shop") == MonitStatus("Running", "", "active", 4711)
+
+
+@pytest.mark.parametrize("text", ["", "Monit 5.33.0 uptime: 0m\n\n", OLD.replace("'Shop'", "'x'")])
+def test_parse_finds_nothing(text: str) -> None:
+    assert parse_status(text, "shop") is None
+
+
+@pytest.mark.parametrize(
+    ("said", "activity"),
+    [
+        ("OK", Activity.RUNNING),
+        ("Running", Activity.RUNNING),
+        ("OK - stop pending", Activity.CHANGING),
+        ("Running - start pending", Activity.CHANGING),
+        ("Not monitored - start pending", Activity.CHANGING),
+        ("Not monitored - monitor pending", Activity.CHANGING),
+        ("Not monitored", Activity.STOPPED),
+        ("Initializing", Activity.CHANGING),
+        ("Waiting", Activity.CHANGING),
+        ("Does not exist", Activity.CHANGING),
+        ("Data access error", Activity.CHANGING),
+        ("Data access error | Does not exist", Activity.CHANGING),
+        ("Execution failed", Activity.CHANGING),
+        ("Execution failed | Does not exist", Activity.CHANGING),
+    ],
+)
+def test_activities(said: str, activity: Activity) -> None:
+    found = parse_status(status(said), "shop")
+    assert found is not None
+    assert state_of("web1", found) == ServiceState(activity, None, said)
+
+
+def test_a_process_that_runs_is_running_also_when_a_test_of_monit_fails_on_it() -> None:
+    found = parse_status(status("Connection failed | Resource limit matched", "pid  12"), "shop")
+    assert found is not None
+    detail = "Connection failed | Resource limit matched"
+    assert state_of("web1", found) == ServiceState(Activity.RUNNING, 12, detail)
+
+
+def test_the_process_id_is_told_while_a_stop_is_pending() -> None:
+    found = parse_status(status("OK - stop pending", "pid  12"), "shop")
+    assert found is not None
+    assert state_of("web1", found).pid == 12
+
+
+def test_what_monit_only_watches_is_stopped_when_it_does_not_exist() -> None:
+    found = parse_status(status("Does not exist", "monitoring mode    passive"), "shop")
+    assert found is not None
+    assert state_of("web1", found).activity is Activity.STOPPED
+
+
+def test_an_unknown_status_is_no_measurement() -> None:
+    found = parse_status(status("Enchanted"), "shop")
+    assert found is not None
+    with pytest.raises(Unmeasured, match="Enchanted"):
+        state_of("web1", found)
+
+
+async def test_looking_stays_out_of_the_transcript_and_asking_does_not() -> None:
+    monit, host = service(Script(RUNNING))
+    assert await monit.state() == ServiceState(Activity.RUNNING, 7415, "OK")
+    await monit.stop()
+    assert host.recorded == [monit.stop_command()]
+
+
+@pytest.mark.parametrize(
+    ("answer", "error", "words"),
+    [
+        (Answer("", "Service 'shop' not found\n", 1), Refused, "has no service shop"),
+        (Answer("", 'There is no service named "shop"\n', 1), Refused, "has no service shop"),
+        (Answer("", "Monit: the monit daemon is not running\n", 1), Unmeasured, "not running"),
+        (Answer("", "Error receiving data -- x\n", 1), Unmeasured, "Error receiving data"),
+        (Answer("Monit 5.33.0 uptime: 0m\n"), Unmeasured, "uptime"),
+        (Answer("", "sh: monit: not found", 127), Unmeasured, "not found"),
+        (Answer(RUNNING, "cut off", 1), Unmeasured, "cut off"),
+    ],
+)
+async def test_states_that_cannot_be_told(answer: Answer, error: type[Exception], words: str) -> None:
+    monit, _ = service(lambda _: answer)
+    with pytest.raises(error, match=words):
+        await monit.state()
+
+
+async def test_nothing_is_asked_when_the_daemon_does_not_run() -> None:
+    monit, host = service(lambda _: Answer("", "Monit: the monit daemon is not running\n", 1))
+    with pytest.raises(Refused, match=r"not asked to stop shop: the monit daemon is not running"):
+        await monit.stop()
+    assert verbs(host) == ["status"]
+
+
+async def test_an_action_that_is_pending_already_is_not_asked_for_again() -> None:
+    monit, host = service(Script(status("OK - stop pending")))
+    await monit.stop()
+    assert verbs(host) == ["status"]
+
+
+async def test_another_action_is_waited_for() -> None:
+    pending = status("OK - stop pending")
+    monit, host = service(Script(pending, pending, status("Not monitored")), retry_delay=0)
+    await monit.start()
+    assert verbs(host) == ["status", "status", "status", "start"]
+
+
+async def test_old_versions_say_busy_in_reply_and_are_asked_again() -> None:
+    busy = Answer("", "Action failed -- Other action already in progress -- please try again\n", 1)
+    monit, host = service(Script(RUNNING, asked=busy), retries=2, retry_delay=0)
+    with pytest.raises(Refused, match=r"still busy after 3 tries: .*already in progress"):
+        await monit.stop()
+    assert verbs(host) == ["status", "stop"] * 3
+
+
+async def test_any_other_refusal_is_not_tried_again() -> None:
+    denied = Answer("", "You do not have sufficient privileges\n", 1)
+    monit, host = service(Script(RUNNING, asked=denied))
+    with pytest.raises(Refused, match="monit stop shop: exit status 1: You do not have"):
+        await monit.stop()
+    assert verbs(host) == ["status", "stop"]
+
+
+async def test_a_request_to_a_hung_monit_may_still_be_carried_out() -> None:
+    hung = Answer("", "Error receiving data -- Resource temporarily unavailable\n", 1)
+    monit, _ = service(Script(RUNNING, asked=hung))
+    with pytest.raises(UnknownOutcome, match="Error receiving data"):
+        await monit.stop()
+
+
+def test_settings_refuse_what_they_do_not_know() -> None:
+    with pytest.raises(msgspec.ValidationError, match="unknown field"):
+        msgspec.convert({"kind": "monit", "name": "a", "nmae": "b"}, MonitSettings)
+    with pytest.raises(msgspec.ValidationError, match=">= 0"):
+        msgspec.convert({"kind": "monit", "name": "a", "retries": -1}, MonitSettings)

@@ -1,0 +1,159 @@
+"""systemd: no test machine has one, so what `systemctl show` prints is written down here."""
+
+import pytest
+
+from backends.errors import PermissionDenied, Refused, Unmeasured
+from backends.model import Activity, Command, ServiceState
+from backends.services.systemd import SystemdService, SystemdSettings, parse_show, state_of
+from tests.scripted_host import Answer, ScriptedHost
+
+PROPERTIES = "LoadState,ActiveState,SubState,MainPID,ControlPID,Result,Job,NeedDaemonReload"
+
+# v247 prints properties in its own order, and no Job when there is none.
+RUNNING = """\
+MainPID=812
+ControlPID=0
+Result=success
+LoadState=loaded
+ActiveState=active
+SubState=running
+NeedDaemonReload=no
+"""
+
+# v252: a Java process ends with 143 on SIGTERM, which is a failure unless the unit says otherwise.
+STOPPED_WITH_143 = """\
+MainPID=0
+ControlPID=0
+Result=exit-code
+LoadState=loaded
+ActiveState=failed
+SubState=failed
+NeedDaemonReload=no
+"""
+
+# v255: asked to start after that, and not begun yet.
+START_QUEUED = STOPPED_WITH_143 + "Job=4711\n"
+
+
+def shown(active: str, sub: str, **more: str) -> dict[str, str]:
+    usual = {"LoadState": "loaded", "MainPID": "0", "ControlPID": "0", "Result": "success"}
+    return {**usual, "ActiveState": active, "SubState": sub, **more}
+
+
+def service(answer: Answer, user: bool = False) -> tuple[SystemdService, ScriptedHost]:
+    host = ScriptedHost(lambda _: answer)
+    settings = SystemdSettings(name="shop@{node}.service", user=user)
+    return SystemdService(host, settings, {"node": "web1"}), host
+
+
+def test_commands() -> None:
+    systemd, _ = service(Answer())
+    unit = "shop@web1.service"
+    assert systemd.stop_command() == Command(("systemctl", "--no-block", "stop", "--", unit))
+    assert systemd.start_command() == Command(("systemctl", "--no-block", "start", "--", unit))
+    assert systemd.state_command() == Command(("systemctl", "show", f"--property={PROPERTIES}", "--", unit))
+
+
+def test_commands_for_the_users_own_systemd() -> None:
+    systemd, _ = service(Answer(), user=True)
+    assert systemd.stop_command().argv[:3] == ("systemctl", "--user", "--no-block")
+    assert systemd.state_command().argv[:3] == ("systemctl", "--user", "show")
+
+
+def test_parse_show_keeps_what_is_after_the_first_equals_sign() -> None:
+    assert parse_show("A=b=c\nnoise\nD=\n") == {"A": "b=c", "D": ""}
+
+
+@pytest.mark.parametrize(
+    ("text", "state"),
+    [
+        (RUNNING, ServiceState(Activity.RUNNING, 812, "active (running)")),
+        (
+            STOPPED_WITH_143,
+            ServiceState(Activity.FAILED, None, "failed (failed), result exit-code"),
+        ),
+        (
+            START_QUEUED,
+            ServiceState(Activity.CHANGING, None, "failed (failed), result exit-code, a job is queued"),
+        ),
+    ],
+)
+async def test_states_as_printed(text: str, state: ServiceState) -> None:
+    systemd, host = service(Answer(text))
+    assert await systemd.state() == state
+    assert host.recorded == []
+
+
+@pytest.mark.parametrize(
+    ("properties", "activity", "pid"),
+    [
+        (shown("inactive", "dead"), Activity.STOPPED, None),
+        (shown("active", "exited"), Activity.RUNNING, None),
+        (shown("reloading", "reload", MainPID="9"), Activity.CHANGING, 9),
+        (shown("activating", "start-pre", ControlPID="8"), Activity.CHANGING, None),
+        (shown("activating", "auto-restart", Result="exit-code"), Activity.CHANGING, None),
+        (shown("deactivating", "stop-sigterm", MainPID="9"), Activity.CHANGING, 9),
+        (shown("inactive", "dead", LoadState="masked"), Activity.STOPPED, None),
+        (shown("inactive", "dead", Job="7"), Activity.CHANGING, None),
+        (shown("active", "running", MainPID="9", Job=""), Activity.RUNNING, 9),
+        # The package is being replaced: the unit file is gone and the process is not.
+        (shown("active", "running", MainPID="9", LoadState="not-found"), Activity.RUNNING, 9),
+    ],
+)
+def test_states(properties: dict[str, str], activity: Activity, pid: int | None) -> None:
+    state = state_of(properties)
+    assert (state.activity, state.pid) == (activity, pid)
+    assert state.detail.startswith(f"{properties['ActiveState']} ({properties['SubState']})")
+
+
+def test_the_detail_says_that_a_reload_is_needed() -> None:
+    state = state_of(shown("active", "running", NeedDaemonReload="yes"))
+    assert "needs systemctl daemon-reload" in state.detail
+
+
+NOT_BOOTED = (
+    "System has not been booted with systemd as init system (PID 1). Can't operate.\n"
+    "Failed to connect to bus: Host is down\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("answer", "error", "words"),
+    [
+        (
+            Answer("LoadState=not-found\nActiveState=inactive\nSubState=dead\n"),
+            Refused,
+            "systemd has no unit shop@web1.service",
+        ),
+        (Answer("", NOT_BOOTED, 1), Unmeasured, "not been booted"),
+        (Answer("", "sh: systemctl: not found\n", 127), Unmeasured, "not found"),
+        (Answer(""), Unmeasured, "no output"),
+        (Answer("ActiveState=confused\n"), Unmeasured, "confused"),
+    ],
+)
+async def test_states_that_cannot_be_told(answer: Answer, error: type[Exception], words: str) -> None:
+    systemd, _ = service(answer)
+    with pytest.raises(error, match=words):
+        await systemd.state()
+
+
+@pytest.mark.parametrize(
+    ("said", "error"),
+    [
+        ("Failed to start shop@web1.service: Unit shop@web1.service not found.\n", Refused),
+        ("Failed to start shop@web1.service: Unit shop@web1.service is masked.\n", Refused),
+        ("Failed to start x: Interactive authentication required.\n", PermissionDenied),
+        ("Failed to start x: Access denied\nSee system logs for details.\n", PermissionDenied),
+    ],
+)
+async def test_refusals_carry_the_words(said: str, error: type[Exception]) -> None:
+    systemd, host = service(Answer("", said, 4))
+    with pytest.raises(error, match=r"start shop@web1\.service: exit status 4: Failed to start"):
+        await systemd.start()
+    assert host.recorded == [systemd.start_command()]
+
+
+async def test_stop_only_asks() -> None:
+    systemd, host = service(Answer())
+    await systemd.stop()
+    assert host.ran == [systemd.stop_command()]
