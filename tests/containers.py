@@ -12,6 +12,8 @@ import shlex
 import shutil
 import subprocess
 import tarfile
+import tempfile
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,16 +35,18 @@ class Podman:
     """An engine with its own storage in `folder`."""
 
     folder: Path
+    runroot: Path  # apart, for Podman takes none of more than 50 characters
 
     @property
     def options(self) -> str:
         """What `ContainerSettings.engine_options` needs."""
-        own = {"root": "storage", "runroot": "run", "tmpdir": "tmp"}
-        places = [f"--{option}={self.folder / name}" for option, name in own.items()]
+        places = [
+            f"--root={self.folder / 'storage'}",
+            f"--tmpdir={self.folder / 'tmp'}",
+            f"--runroot={self.runroot}",
+        ]
         # vfs: an overlay cannot be mounted on another; runc, cgroupfs: there may be no systemd.
-        return shlex.join(
-            [*places, "--storage-driver=vfs", "--runtime=runc", "--cgroup-manager=cgroupfs"]
-        )
+        return shlex.join([*places, "--storage-driver=vfs", "--runtime=runc", "--cgroup-manager=cgroupfs"])
 
     def call(self, *arguments: str) -> str:
         """Run podman itself; its standard output."""
@@ -93,12 +97,28 @@ class Podman:
 @contextlib.contextmanager
 def podman(folder: Path) -> Iterator[Podman]:
     """An engine with an image of tag 1; all its containers are gone when the block ends."""
-    engine = Podman(folder)
-    engine.build("1")
-    try:
-        yield engine
-    finally:
-        engine.remove_all()
+    with tempfile.TemporaryDirectory(prefix="pod-") as runroot:
+        engine = Podman(folder, Path(runroot))
+        engine.build("1")
+        try:
+            yield engine
+        finally:
+            engine.remove_all()
+            _await_cleanup(runroot)
+
+
+def _await_cleanup(runroot: str) -> None:
+    """Each container's monitor calls podman once more after its end, which makes the folders anew."""
+    deadline = time.monotonic() + 10
+    while any(runroot in line for line in _command_lines()):
+        assert time.monotonic() < deadline, "podman is still cleaning up"
+        time.sleep(0.02)
+
+
+def _command_lines() -> Iterator[str]:
+    for file in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            yield file.read_text(errors="replace")
 
 
 def _sh(script: str) -> tuple[str, ...]:

@@ -1,0 +1,147 @@
+"""A real Monit and a real application: what is asked, what is read back, and when it lies."""
+
+import os
+import shutil
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from backends.errors import Refused, Unmeasured
+from backends.hosts.local import LocalHost
+from backends.model import Activity, Exchange
+from backends.ports import NodePort
+from backends.services.monit import MonitService, MonitSettings
+from tests.monits import Monit, running_monit
+from tests.waiting import until
+
+pytestmark = pytest.mark.skipif(shutil.which("monit") is None, reason="monit is not installed")
+
+HOST = LocalHost("web1")
+
+
+@pytest.fixture
+def monit(tmp_path: Path) -> Iterator[Monit]:
+    with running_monit(tmp_path) as running:
+        yield running
+
+
+def service(monit: Monit, name: str = "shop", host: LocalHost = HOST) -> MonitService:
+    return MonitService(host, MonitSettings(name=name, command=monit.command, retry_delay=0.2), {})
+
+
+async def is_up(monit: Monit) -> bool:
+    state = await service(monit).state()
+    return state.activity is Activity.RUNNING and await NodePort(HOST, monit.port).is_open()
+
+
+async def is_down(monit: Monit) -> bool:
+    state = await service(monit).state()
+    return state.activity is Activity.STOPPED
+
+
+async def test_stop_and_start_are_read_back(monit: Monit) -> None:
+    await until(lambda: is_up(monit))
+    before = await service(monit).state()
+    assert before.pid == monit.application_pid()
+
+    transcript: list[Exchange] = []
+    await service(monit, host=LocalHost("web1", recorder=transcript.append)).stop()
+    asked = await service(monit).state()
+    assert asked.activity in (Activity.CHANGING, Activity.STOPPED)
+    await until(lambda: is_down(monit))
+    assert not await NodePort(HOST, monit.port).is_open()
+    assert not await HOST.alive(before.pid)
+    assert (await service(monit).state()).pid is None
+    assert [exchange.command for exchange in transcript] == [f"{monit.command} stop shop"]
+
+    await service(monit).start()
+    await until(lambda: is_up(monit))
+    after = await service(monit).state()
+    assert after.pid == monit.application_pid() != before.pid
+
+
+async def test_a_stop_that_fails_ends_as_not_monitored(monit: Monit) -> None:
+    await until(lambda: is_up(monit))
+    await service(monit).stop()
+    await until(lambda: is_down(monit))
+    monit.mode("stubborn")
+    await service(monit).start()
+    await until(lambda: is_up(monit))
+    pid = (await service(monit).state()).pid
+    assert pid is not None
+
+    await service(monit).stop()
+    assert (await service(monit).state()).detail.endswith("stop pending")
+    await until(lambda: is_down(monit))
+    assert "failed to stop" in monit.log
+    assert await NodePort(HOST, monit.port).is_open()  # what Monit says is not the truth
+    assert await HOST.alive(pid)
+
+
+async def test_another_action_is_waited_for(monit: Monit) -> None:
+    await until(lambda: is_up(monit))
+    await service(monit).stop()
+    await service(monit).start()  # at once: the stop is still pending
+    await until(lambda: is_up(monit))
+    assert monit.log.count("'shop' stop on user request") == 1
+    assert monit.log.index("stop on user request") < monit.log.index("start on user request")
+
+
+async def test_a_version_that_dies_at_once_alternates(monit: Monit) -> None:
+    await until(lambda: is_up(monit))
+    await service(monit).stop()
+    await until(lambda: is_down(monit))
+    monit.mode("dies")
+    await service(monit).start()
+    seen: list[Activity] = []
+
+    async def alternated() -> bool:
+        activity = (await service(monit).state()).activity
+        if not seen or seen[-1] is not activity:
+            seen.append(activity)
+        return seen.count(Activity.RUNNING) > 1
+
+    await until(alternated)
+    assert set(seen) == {Activity.RUNNING, Activity.CHANGING}
+
+
+async def test_monit_starts_again_what_ended_behind_its_back(monit: Monit) -> None:
+    await until(lambda: is_up(monit))
+    pid = monit.application_pid()
+    os.kill(pid, signal.SIGKILL)
+
+    async def back() -> bool:
+        state = await service(monit).state()
+        return state.activity is Activity.RUNNING and state.pid not in (None, pid)
+
+    await until(back)
+
+
+async def test_a_service_that_monit_does_not_have(monit: Monit) -> None:
+    stranger = service(monit, "stranger")
+    for question in (stranger.state, stranger.stop, stranger.start):
+        with pytest.raises(Refused, match="monit has no service stranger"):
+            await question()
+
+
+async def test_with_no_daemon_nothing_is_stopped(monit: Monit) -> None:
+    await until(lambda: is_up(monit))
+    pid = monit.application_pid()
+    monit.stop()
+    with pytest.raises(Unmeasured, match="the monit daemon is not running"):
+        await service(monit).state()
+    with pytest.raises(Refused, match="not asked to stop shop: the monit daemon is not running"):
+        await service(monit).stop()
+    assert await HOST.alive(pid)  # `monit stop` itself would have stopped it, and exited with 0
+
+
+async def test_a_monit_that_hangs_is_not_asked(monit: Monit) -> None:
+    await until(lambda: is_up(monit))
+    monit.signal(signal.SIGSTOP)
+    with pytest.raises(Refused, match=r"not asked to stop shop: .*Error receiving data"):
+        await service(monit).stop()
+    monit.signal(signal.SIGCONT)
+    assert await is_up(monit)
+    assert "stop on user request" not in monit.log
