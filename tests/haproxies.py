@@ -13,6 +13,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -86,9 +87,7 @@ def haproxy_binaries() -> list[object]:
     if not haproxy_paths():
         none = pytest.mark.skip(reason="no haproxy on this machine")
         return [pytest.param(Path("haproxy"), id="none", marks=[pytest.mark.matrix, none])]
-    return [
-        pytest.param(path, id=series(path), marks=pytest.mark.matrix) for path in haproxy_paths()
-    ]
+    return [pytest.param(path, id=series(path), marks=pytest.mark.matrix) for path in haproxy_paths()]
 
 
 async def _ask(path: Path, command: str) -> str:
@@ -173,6 +172,13 @@ class RunningHaproxy:
         with suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait(10)
+        # The worker is not our child: it is gone when its port is.
+        deadline = time.monotonic() + 10
+        while time.monotonic() < deadline:
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", self.port)):
+                    return
+            time.sleep(0.005)
 
 
 @asynccontextmanager

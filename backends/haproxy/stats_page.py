@@ -4,6 +4,7 @@ Its CSV has neither admin bits nor addresses, version nor process id: what it ca
 from the status words or left empty. A drained server that is down shows "DOWN" and reads as ready.
 """
 
+import asyncio
 import ssl
 from collections.abc import Sequence
 from functools import cached_property
@@ -78,15 +79,12 @@ class StatsPage:
         """Read the page as it is: the CSV of `show stat` for level user."""
         import httpx
 
+        received = bytearray()
         try:
-            async with self._client() as client, client.stream("GET", self._url) as response:
-                self._judge(response)
-                received = bytearray()
-                async for chunk in response.aiter_bytes():
-                    received += chunk
-                    if len(received) > MOST_BYTES:
-                        raise Unmeasured(self._name, f"the page is longer than {MOST_BYTES} bytes")
-        except httpx.TimeoutException:
+            # httpx's own time-out starts again with each byte that arrives
+            async with asyncio.timeout(2 * self._settings.timeout):
+                await self._receive(received)
+        except (httpx.TimeoutException, TimeoutError):
             problem = f"{self._url}: no complete answer within {self._settings.timeout:g} s"
             raise Unreachable(self._name, problem) from None
         except httpx.RemoteProtocolError as error:
@@ -94,6 +92,14 @@ class StatsPage:
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise Unreachable(self._name, f"{self._url}: {error}") from error
         return received.decode(errors="replace")
+
+    async def _receive(self, received: bytearray) -> None:
+        async with self._client() as client, client.stream("GET", self._url) as response:
+            self._judge(response)
+            async for chunk in response.aiter_bytes():
+                received += chunk
+                if len(received) > MOST_BYTES:
+                    raise Unmeasured(self._name, f"the page is longer than {MOST_BYTES} bytes")
 
     def _client(self) -> "httpx.AsyncClient":
         import httpx

@@ -1,0 +1,138 @@
+"""The HTTP statistics page, read-only, from captured pages and a server that misbehaves."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from backends.errors import BackendError, PermissionDenied, Refused, Unmeasured, Unreachable
+from backends.haproxy.address import HaproxySettings
+from backends.haproxy.stats_page import StatsPage
+from backends.model import Admin, AdminState, Info, Level, Operational
+from backends.secret import Secret
+from tests.haproxies import free_port
+
+CAPTURED = Path(__file__).parent / "captured"
+VERSIONS = sorted({path.name.split("-")[0] for path in CAPTURED.glob("*-page.txt")})
+
+
+@asynccontextmanager
+async def page(
+    body: bytes, head: bytes = b"HTTP/1.0 200 OK\r\n\r\n", *, hang: bool = False
+) -> AsyncIterator[tuple[str, list[bytes]]]:
+    """Serve one answer to everything; yields the address and the requests."""
+    requests: list[bytes] = []
+    released = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        requests.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(head + body)
+        if hang:
+            await released.wait()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        try:
+            yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/stats", requests
+        finally:
+            released.set()
+
+
+def stats_page(url: str, username: str = "") -> StatsPage:
+    settings = HaproxySettings(stats_url=url, username=username, timeout=0.3)
+    return StatsPage("lb1", settings, Secret("hunter2") if username else None)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+async def test_what_a_page_tells(version: str) -> None:
+    async with page((CAPTURED / f"{version}-page.txt").read_bytes()) as (url, requests):
+        snapshot = await stats_page(url).snapshot()
+    assert requests[0].startswith(b"GET /stats;csv HTTP/1.1\r\n")
+    assert snapshot.info == Info("lb1", "", 0, 0, False)
+    assert snapshot.level is Level.USER
+    assert [each.name for each in snapshot.backends] == ["shop", "tcp", "empty"]
+    found = {server.ref.server: server for server in snapshot.servers}
+    assert {name: found[name].admin for name in ("up", "drained", "maint")} == {
+        "up": Admin.NONE,
+        "drained": Admin.FORCED_DRAIN,
+        "maint": Admin.FORCED_MAINT,
+    }
+    assert found["follower"].admin is Admin.INHERITED_MAINT
+    assert found["unresolved"].admin is Admin.RESOLUTION_MAINT
+    assert found["dead.drained"].admin_state is AdminState.READY  # the page cannot tell
+    assert found["dead"].operational is Operational.STOPPED
+    assert found["drained"].proven
+    assert found["up"].in_rotation
+    assert not found["half"].in_rotation
+    assert [name for name, each in found.items() if not each.checked] == [
+        "unchecked",
+        "follower",
+        "agent-only",
+        "six",
+        "file",
+        "unhealthy",
+    ]
+    assert [name for name, each in found.items() if each.agent] == ["agent", "agent-only"]
+    assert found["up"].weight == 50
+
+
+async def test_some_backends_only() -> None:
+    async with page((CAPTURED / f"{VERSIONS[0]}-page.txt").read_bytes()) as (url, _):
+        snapshot = await stats_page(url).snapshot(["tcp"])
+        assert [server.ref.server for server in snapshot.servers] == ["t1"]
+        with pytest.raises(Refused, match="not on the statistics page: nope"):
+            await stats_page(url).snapshot(["tcp", "nope"])
+
+
+async def test_the_password_is_sent_and_never_shown() -> None:
+    async with page(b"", b"HTTP/1.0 401 Unauthorized\r\n\r\n") as (url, requests):
+        source = stats_page(url, "admin")
+        with pytest.raises(PermissionDenied, match=r"user name or password refused \(HTTP 401\)") as caught:
+            await source.snapshot()
+        assert b"Authorization: Basic YWRtaW46aHVudGVyMg==" in requests[0]
+        shown = [repr(caught.value), repr(source), repr(vars(source))]
+        assert "hunter2" not in "".join(shown)
+        with pytest.raises(PermissionDenied, match="asks for a login"):
+            await stats_page(url).snapshot()
+
+
+@pytest.mark.parametrize(
+    ("head", "body", "error", "words"),
+    [
+        (b"HTTP/1.0 200 OK\r\n\r\n", b"<html>hello</html>\n", Unmeasured, "the CSV of `show stat`"),
+        (b"HTTP/1.0 200 OK\r\n\r\n", b"", Unmeasured, "cut off"),
+        (b"HTTP/1.0 200 OK\r\n\r\n", b"# pxname,svname\n", Unmeasured, "columns type"),
+        (b"HTTP/1.0 200 OK\r\n\r\n", b"# pxname,svname\nshop,w", Unmeasured, "cut off"),
+        (b"HTTP/1.0 200 OK\r\nContent-Length: 90\r\n\r\n", b"# px\n", Unmeasured, "stats;csv"),
+        (b"HTTP/1.0 302 Found\r\nLocation: /x\r\n\r\n", b"", Unmeasured, "HTTP 302"),
+        (b"HTTP/1.0 503 Sorry\r\n\r\n", b"", Unmeasured, "HTTP 503"),
+        (b"HTTP/1.0 403 No\r\n\r\n", b"", PermissionDenied, "HTTP 403"),
+        (b"not http at all\r\n\r\n", b"", Unmeasured, "stats;csv"),
+    ],
+)
+async def test_what_is_no_page(head: bytes, body: bytes, error: type[BackendError], words: str) -> None:
+    async with page(body, head) as (url, _):
+        with pytest.raises(BackendError, match=words) as caught:
+            await stats_page(url).snapshot()
+    assert type(caught.value) is error
+
+
+async def test_a_page_that_does_not_come() -> None:
+    async with page(b"# pxname", hang=True) as (url, _):
+        with pytest.raises(Unreachable, match=r"no complete answer within 0\.3 s"):
+            await stats_page(url).snapshot()
+    with pytest.raises(Unreachable, match="stats;csv"):
+        await stats_page(f"http://127.0.0.1:{free_port()}/stats").snapshot()
+
+
+async def test_nothing_can_be_written_and_no_fact_seen() -> None:
+    source = stats_page("http://127.0.0.1:1/stats;csv")
+    with pytest.raises(PermissionDenied, match="read-only: HTTP statistics page"):
+        await source.write("set server shop/web1 state drain")
+    facts = await source.facts()
+    assert facts.unseen == "read-only: HTTP statistics page"
+    assert [getattr(facts, field.name) for field in fields(facts)][:2] == [None, None]
