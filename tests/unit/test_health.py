@@ -6,14 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backends.errors import ConfigError, UnknownOutcome, Unmeasured, Unreachable
+from backends.errors import Unmeasured
 from backends.health.fetch import curl
 from backends.health.http import HttpCheck, HttpHealth, Page, judge, version_of
 from backends.health.kinds import HealthChecks, HealthSettings
 from backends.health.look import MAX_DETAIL, printable
-from backends.health.simple import CommandCheck, CommandHealth, TcpCheck, TcpHealth
 from backends.model import Command, HealthResult
-from backends.ports import ConsolePort, NodePort
 from tests.scripted_host import Answer, ScriptedHost
 
 VALUES = {"app": "shop", "node": "web1", "address": "127.0.0.1", "port": "8080"}
@@ -183,55 +181,6 @@ async def test_what_curl_says(answer: Answer, result: HealthResult) -> None:
     assert seen == result
     assert host.recorded == []
     assert host.timeouts == [10.0]
-
-
-@pytest.mark.parametrize(
-    ("answer", "result"),
-    [
-        (Answer("all\nfine\n"), HealthResult(True, "fine")),
-        (Answer(), HealthResult(True, "exit status 0")),
-        (Answer("", "no database\n", 2), HealthResult(False, "exit status 2: no database")),
-    ],
-)
-async def test_health_by_a_command(answer: Answer, result: HealthResult) -> None:
-    host = ScriptedHost(lambda _: answer)
-    settings = CommandHealth(run="check {port}", timeout=9)
-    assert await CommandCheck(host, settings, VALUES).look() == result
-    assert host.ran == [Command(("timeout", "9", "sh", "-c", "check 8080"))]
-    assert (host.recorded, host.timeouts) == ([], [14])
-
-
-@pytest.mark.parametrize("error", [UnknownOutcome("web1", "lost"), Unreachable("web1", "lost")])
-@pytest.mark.parametrize("settings", [CommandHealth(run="x"), http(via="node"), TcpHealth()])
-async def test_a_node_that_cannot_be_asked_is_not_healthy(error: Exception, settings: HealthSettings) -> None:
-    def fail(_: Command) -> Answer:
-        raise error
-
-    check = HealthChecks(settings, "apps.shop.health", ScriptedHost()).of(ScriptedHost(fail), VALUES)
-    assert await check.look() == HealthResult(False, "lost")
-
-
-async def test_a_command_can_run_on_the_console() -> None:
-    node, console = ScriptedHost(), ScriptedHost()
-    settings = CommandHealth(run="check {node}", via="console")
-    await HealthChecks(settings, "apps.shop.health", console).of(node, VALUES).look()
-    assert (node.ran, console.ran) == ([], [settings.command(VALUES)])
-
-
-def test_who_looks_at_a_port() -> None:
-    host = ScriptedHost()
-    assert isinstance(TcpHealth().probe(host, VALUES), NodePort)
-    assert isinstance(TcpHealth(via="console").probe(host, VALUES), ConsolePort)
-    check = HealthChecks(TcpHealth(port=9000), "apps.shop.health", host).of(host, VALUES)
-    assert isinstance(check, TcpCheck)
-    assert check.port == 9000
-
-
-def test_a_port_is_needed() -> None:
-    with pytest.raises(ConfigError, match="expected 1 to 65535"):
-        HealthChecks(TcpHealth(), "apps.shop.health", ScriptedHost()).of(
-            ScriptedHost(), {**VALUES, "port": "0"}
-        )
 
 
 @pytest.mark.parametrize(
