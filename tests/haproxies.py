@@ -163,6 +163,9 @@ class RunningHaproxy:
     def freeze(self) -> None:
         """Stop the worker where it stands: it accepts connections and says nothing."""
         os.kill(self.worker, signal.SIGSTOP)
+        tasks = Path(f"/proc/{self.worker}/task")
+        while any("\nState:\tT" not in (task / "status").read_text() for task in tasks.iterdir()):
+            time.sleep(0.001)  # the signal is on its way to the other threads
 
     def thaw(self) -> None:
         os.kill(self.worker, signal.SIGCONT)

@@ -7,10 +7,12 @@ operator; `show servers state` has them apart, but neither health nor sessions. 
 from collections.abc import Iterable, Sequence
 
 from backends.errors import Unmeasured
-from backends.haproxy.parse import BACKEND_ROW, SERVER_ROW, Row, number
+from backends.haproxy.parse import BACKEND_ROW, SERVER_ROW, Row
 from backends.model import Admin, Backend, Operational, Server, ServerRef
 
-_CHECK_RUNS = 2 | 4  # CHK_ST_CONFIGURED and CHK_ST_ENABLED of srv_check_state and srv_agent_state
+_CONFIGURED, _ENABLED = 2, 4  # CHK_ST_* bits of srv_check_state and srv_agent_state
+_CHECK_RUNS = _CONFIGURED | _ENABLED
+_RESPONSES = ("hrsp_1xx", "hrsp_2xx", "hrsp_3xx", "hrsp_4xx", "hrsp_5xx")
 
 
 def join(
@@ -40,47 +42,51 @@ def backend(row: Row) -> Backend:
 
 
 def server(instance: str, row: Row, state: Row) -> Server:
-    """Build a server from its row of `show stat` and its row of `show servers state`."""
+    """Build a server from its row of `show stat` and its row of `show servers state`.
 
-    def count(name: str, of: Row = row) -> int:
-        return number(instance, name, of[name])
-
-    admin = count("srv_admin_state", state)
-    if admin < 0:
-        raise Unmeasured(instance, f"srv_admin_state {admin} is not a bit field")
+    Raises:
+        Unmeasured: a field is not the number it should be.
+    """
     try:
-        operational = Operational(count("srv_op_state", state))
+        return _server(instance, row, state)
     except ValueError as error:
-        raise Unmeasured(instance, f"srv_op_state: {error}") from None
-    check_state, agent_state = count("srv_check_state", state), count("srv_agent_state", state)
-    total = count("stot")
+        name = f"{row['pxname']}/{row['svname']}"
+        raise Unmeasured(instance, f"the row of {name}: {error}") from None
+
+
+def _server(instance: str, row: Row, state: Row) -> Server:
+    admin = int(state["srv_admin_state"])
+    if admin < 0:
+        raise ValueError(f"srv_admin_state {admin} is not a bit field")
+    agent_state = int(state["srv_agent_state"])
+    total = int(row["stot"] or 0)  # an empty field of the CSV is one that does not apply
     return Server(
         ref=ServerRef(instance, row["pxname"], row["svname"]),
         address="" if state["srv_addr"] == "-" else state["srv_addr"],
-        port=count("srv_port", state),
+        port=int(state["srv_port"]),
         admin=Admin(admin),
-        operational=operational,
+        operational=Operational(int(state["srv_op_state"])),
         status=row["status"],
-        weight=count("srv_uweight", state),
-        initial_weight=count("srv_iweight", state),
-        effective_weight=count("weight"),
-        checked=check_state & _CHECK_RUNS == _CHECK_RUNS,
+        weight=int(state["srv_uweight"]),
+        initial_weight=int(state["srv_iweight"]),
+        effective_weight=int(row["weight"]),
+        checked=int(state["srv_check_state"]) & _CHECK_RUNS == _CHECK_RUNS,
         check_status=row["check_status"].removeprefix("* "),  # the mark of a check under way
-        check_health=count("check_health"),
-        check_rise=count("check_rise"),
-        check_fall=count("check_fall"),
+        check_health=int(row["check_health"] or 0),
+        check_rise=int(row["check_rise"] or 0),
+        check_fall=int(row["check_fall"] or 0),
         last_check=row["last_chk"] or row["check_desc"],
         agent=agent_state & _CHECK_RUNS == _CHECK_RUNS,
-        agent_configured=bool(agent_state & 2),
+        agent_configured=bool(agent_state & _CONFIGURED),
         tracks=row["tracked"],
-        backup=count("bck") != 0,
+        backup=row["bck"] not in ("", "0"),
         cookie=row["cookie"],
-        sessions=count("scur"),
-        queue=count("qcur"),
-        throttle=count("throttle") if row["throttle"] else None,
-        last_change=count("lastchg"),
-        requests=sum(count(f"hrsp_{digit}xx") for digit in "12345"),
-        errors_5xx=count("hrsp_5xx"),
+        sessions=int(row["scur"]),
+        queue=int(row["qcur"]),
+        throttle=int(row["throttle"]) if row["throttle"] else None,
+        last_change=int(row["lastchg"] or 0),
+        requests=sum(int(row[name]) for name in _RESPONSES if row[name]),
+        errors_5xx=int(row["hrsp_5xx"] or 0),
         total_sessions=total,
-        response_time=count("rtime") if total and row["rtime"] else None,
+        response_time=int(row["rtime"]) if total and row["rtime"] else None,
     )

@@ -17,7 +17,7 @@ from backends.haproxy.parse import BACKEND_ROW, SERVER_ROW, Row, parse_stat
 from backends.haproxy.servers import backend, server
 from backends.haproxy.transport import MOST_BYTES
 from backends.model import Admin, Info, Level, Operational, Snapshot
-from backends.secret import Secret
+from backends.secret import load_secret
 
 if TYPE_CHECKING:
     import httpx
@@ -31,15 +31,14 @@ class StatsPage:
 
     Args:
         name: the instance's name in the configuration.
-        settings: with a `stats_url`.
-        password: for `settings.username`, from `backends.secret.load_secret`.
+        settings: with a `stats_url`; the password is read from its place at the first snapshot.
     """
 
-    def __init__(self, name: str, settings: HaproxySettings, password: Secret | None = None) -> None:
+    def __init__(self, name: str, settings: HaproxySettings) -> None:
         self._name = name
         self._settings = settings
-        self._password = password
         self._url = settings.stats_url.removesuffix(";csv") + ";csv"
+        self._auth: httpx.BasicAuth | None = None  # shows no password when it is printed
 
     @property
     def name(self) -> str:
@@ -53,6 +52,7 @@ class StatsPage:
             PermissionDenied: user name and password are refused.
             Refused: there is no such backend.
             Unmeasured: the answer is not the CSV of a statistics page, or was cut off.
+            ConfigError: the password cannot be read.
         """
         text = await self.fetch()
         if not text.endswith("\n"):
@@ -80,6 +80,7 @@ class StatsPage:
         import httpx
 
         received = bytearray()
+        await self._load_password()
         try:
             # httpx's own time-out starts again with each byte that arrives
             async with asyncio.timeout(2 * self._settings.timeout):
@@ -101,12 +102,23 @@ class StatsPage:
                 if len(received) > MOST_BYTES:
                     raise Unmeasured(self._name, f"the page is longer than {MOST_BYTES} bytes")
 
+    async def _load_password(self) -> None:
+        import httpx
+
+        given = self._settings
+        if self._auth is None and given.username:
+            secret = await load_secret(
+                given.password_env,
+                given.password_file,
+                given.password_command,
+                f"haproxy.{self._name}.password",
+            )
+            self._auth = httpx.BasicAuth(given.username, secret.reveal() if secret else "")
+
     def _client(self) -> "httpx.AsyncClient":
         import httpx
 
-        username, password = self._settings.username, self._password
-        auth = httpx.BasicAuth(username, password.reveal() if password else "") if username else None
-        return httpx.AsyncClient(auth=auth, timeout=self._settings.timeout, verify=self._tls)
+        return httpx.AsyncClient(auth=self._auth, timeout=self._settings.timeout, verify=self._tls)
 
     @cached_property
     def _tls(self) -> ssl.SSLContext:

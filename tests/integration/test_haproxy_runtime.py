@@ -13,7 +13,6 @@ from backends.haproxy.address import HaproxySettings
 from backends.haproxy.runtime import Runtime
 from backends.haproxy.stats_page import StatsPage
 from backends.model import Admin, AdminState, Exchange, Level, Server, ServerRef
-from backends.secret import Secret
 from tests.answering import Answering, answering
 from tests.haproxies import RunningHaproxy, free_port, haproxy_binaries, running_haproxy
 
@@ -330,15 +329,21 @@ async def test_a_haproxy_that_hangs_or_is_gone(haproxy: RunningHaproxy) -> None:
         await runtime(f"tcp://127.0.0.1:{haproxy.port}").snapshot()
 
 
-async def test_the_statistics_page_of_a_real_haproxy(haproxy: RunningHaproxy, front: int) -> None:
+async def test_the_statistics_page_of_a_real_haproxy(
+    haproxy: RunningHaproxy, front: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     lb = runtime(haproxy.socket)
     await until(lb, "web1", lambda s: s.in_rotation)
     await lb.write(commands.maint(ref("web2")))
-    settings = HaproxySettings(stats_url=f"http://127.0.0.1:{front}/stats", username="admin")
-    page = StatsPage("lb1", settings, Secret("hunter2"))
+    settings = HaproxySettings(
+        stats_url=f"http://127.0.0.1:{front}/stats", username="admin", password_env="ROLLDECK_TEST"
+    )
+    monkeypatch.setenv("ROLLDECK_TEST", "hunter2")
+    page = StatsPage("lb1", settings)
     said, known = await page.snapshot(["shop"]), await lb.snapshot(["shop"])
     assert [(s.ref, s.status, s.weight, s.checked) for s in said.servers] == [
         (s.ref, s.status, s.weight, s.checked) for s in known.servers
     ]
+    monkeypatch.setenv("ROLLDECK_TEST", "wrong")
     with pytest.raises(PermissionDenied, match="refused"):
-        await StatsPage("lb1", settings, Secret("wrong")).snapshot()
+        await StatsPage("lb1", settings).snapshot()

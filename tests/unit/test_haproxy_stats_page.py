@@ -8,11 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from backends.errors import BackendError, PermissionDenied, Refused, Unmeasured, Unreachable
+from backends.errors import BackendError, ConfigError, PermissionDenied, Refused, Unmeasured, Unreachable
 from backends.haproxy.address import HaproxySettings
 from backends.haproxy.stats_page import StatsPage
 from backends.model import Admin, AdminState, Info, Level, Operational
-from backends.secret import Secret
 from tests.haproxies import free_port
 
 CAPTURED = Path(__file__).parent / "captured"
@@ -42,9 +41,11 @@ async def page(
             released.set()
 
 
-def stats_page(url: str, username: str = "") -> StatsPage:
-    settings = HaproxySettings(stats_url=url, username=username, timeout=0.3)
-    return StatsPage("lb1", settings, Secret("hunter2") if username else None)
+def stats_page(url: str, username: str = "", password_env: str = "") -> StatsPage:
+    return StatsPage(
+        "lb1",
+        HaproxySettings(stats_url=url, username=username, password_env=password_env, timeout=0.3),
+    )
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -88,9 +89,10 @@ async def test_some_backends_only() -> None:
             await stats_page(url).snapshot(["tcp", "nope"])
 
 
-async def test_the_password_is_sent_and_never_shown() -> None:
+async def test_the_password_is_sent_and_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ROLLDECK_TEST_SECRET", "hunter2")
     async with page(b"", b"HTTP/1.0 401 Unauthorized\r\n\r\n") as (url, requests):
-        source = stats_page(url, "admin")
+        source = stats_page(url, "admin", "ROLLDECK_TEST_SECRET")
         with pytest.raises(PermissionDenied, match=r"user name or password refused \(HTTP 401\)") as caught:
             await source.snapshot()
         assert b"Authorization: Basic YWRtaW46aHVudGVyMg==" in requests[0]
@@ -127,6 +129,11 @@ async def test_a_page_that_does_not_come() -> None:
             await stats_page(url).snapshot()
     with pytest.raises(Unreachable, match="stats;csv"):
         await stats_page(f"http://127.0.0.1:{free_port()}/stats").snapshot()
+
+
+async def test_a_password_that_is_not_there_is_a_matter_of_configuration() -> None:
+    with pytest.raises(ConfigError, match=r"haproxy\.lb1\.password_env: environment variable"):
+        await stats_page("http://127.0.0.1:1/stats", "admin", "ROLLDECK_NO_SUCH").snapshot()
 
 
 async def test_nothing_can_be_written_and_no_fact_seen() -> None:
