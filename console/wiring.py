@@ -18,6 +18,7 @@ from backends.hosts.ssh import SshHost, SshSettings
 from backends.installers.kinds import default_version, make_installer
 from backends.ports import ConsolePort, NodePort
 from backends.services.kinds import make_service
+from backends.template import fill_plain
 from console.config import AppSettings, Config
 from console.inventory import Member
 from orchestrator.node import Node
@@ -38,9 +39,10 @@ class Wiring:
 
     def balancers(self, app: str) -> list[LoadBalancer]:
         """The load balancers in front of an application."""
-        return [self._balancer(name, each) for name, each in self._config.haproxy_of(app).items()]
+        return [self.balancer(name, each) for name, each in self._config.haproxy_of(app).items()]
 
-    def _balancer(self, name: str, settings: HaproxySettings) -> LoadBalancer:
+    def balancer(self, name: str, settings: HaproxySettings) -> LoadBalancer:
+        """One load balancer."""
         if settings.stats_url:
             from backends.haproxy.stats_page import StatsPage
 
@@ -84,8 +86,8 @@ class Wiring:
             "node": member.name,
             "address": member.address,
             "port": str(member.port),
-            "service": getattr(app.service, "name", name),
         }
+        values["service"] = fill_plain(getattr(app.service, "name", name), values)
         version = app.version or default_version(app.install)
         if version is None:
             raise ConfigError(

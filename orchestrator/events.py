@@ -140,7 +140,8 @@ class OutOfRotation(msgspec.Struct, frozen=True, kw_only=True):
     node: str
     where: list[str]  # "shop/web1 on lb1: maint"
     on_purpose: bool  # it was so before the rollout, and was left so
-    commands: list[str]
+    commands: list[str]  # the first one puts it back as it is now, proven; the others are HAProxy's own
+    go_back: str = ""  # brings a failed node back to the version that it had
 
 
 class RolloutEnded(Event, frozen=True, kw_only=True, tag="rollout_ended"):

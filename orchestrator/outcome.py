@@ -10,7 +10,7 @@ from backends.model import AdminState, Server, ServerRef, Snapshot
 from orchestrator.application import Application
 from orchestrator.events import OutOfRotation
 from orchestrator.node import Original
-from orchestrator.plan import Plan
+from orchestrator.plan import Plan, PlannedNode
 
 Originals = Mapping[ServerRef, Original]
 
@@ -34,7 +34,7 @@ async def look_at_end(
         missing = [each for each in own if not each.in_rotation]
         if missing:
             before = originals.get(node.name, node.originals)
-            out.append(describe(application.name, node.name, missing, before))
+            out.append(describe(plan, node, missing, before))
     return out, unseen
 
 
@@ -50,11 +50,17 @@ def describe(application: str, node: str, missing: Sequence[Server], originals: 
     wanted = [each for each in missing if originals[each.ref].admin is AdminState.READY]
     raw = [f"{each.ref.instance}: {line}" for each in wanted for line in _back(each, originals[each.ref])]
     weightless = all(originals[each.ref].weight == 0 for each in wanted)
+    go_back = ""
+    if raw and node.installed not in (None, plan.version):
+        go_back = (
+            f"rolldeck upgrade {plan.application} {node.installed} --limit {node.name} --ready {node.name}"
+        )
     return OutOfRotation(
-        node=node,
+        node=node.name,
         where=[f"{each.ref}: {each.admin_state} ({each.status})" for each in missing],
         on_purpose=weightless,
-        commands=[f"rolldeck ready {application} {node}", *raw] if raw else [],
+        commands=[f"rolldeck ready {plan.application} {node.name}", *raw] if raw else [],
+        go_back=go_back,
     )
 
 

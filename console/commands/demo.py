@@ -8,13 +8,16 @@ from pathlib import Path
 import click
 
 from backends.errors import ConfigError
-from console.commands.upgrade import carry_out, stop_on_signals
+from console.commands.upgrade import carry_out
 from console.config import load
 from console.demo.load import Load, Report
 from console.demo.stack import Stack, Transport
 from console.exits import Exit
+from console.output.ending import EXITS
 from console.output.text import clean, paint, result, say
 from console.session import open_session
+from console.signals import stop_on_signals
+from orchestrator.events import RolloutEnded
 
 FROM, TO = "1.4.2", "1.5.0"
 SHOWN_FAILURES = 5
@@ -47,17 +50,17 @@ async def _demo(rate: int, transport: Transport, as_json: bool) -> int:
                 load_.start()
                 try:
                     plan = await session.plan(TO)
-                    code = await carry_out(session, plan, yes=True, terminal=False, as_json=as_json)
+                    ended = await carry_out(session, plan, yes=True, terminal=False, as_json=as_json)
                 finally:
                     report = await load_.stop()
-        upgraded = sum(each.running == FROM for each in plan.nodes) if code is Exit.HEALTHY else None
-        _tell(report, upgraded)
-        return Exit.DEGRADED if code == Exit.HEALTHY and report.total_failed else code
+        if ended is None:
+            return Exit.ABORTED
+        _tell(report, ended)
+        return EXITS[ended.result] if not report.total_failed else Exit.DEGRADED
 
 
-def _tell(report: Report, upgraded: int | None) -> None:
-    if upgraded is not None:
-        result(f"nodes upgraded   {upgraded}   ({FROM} → {TO})")
+def _tell(report: Report, ended: RolloutEnded) -> None:
+    result(f"nodes upgraded   {len(ended.upgraded)}   ({FROM} → {TO})")
     result(f"requests served  {report.total_served}   (in {report.seconds:.1f} s)")
     failed = str(report.total_failed)
     result(f"requests failed  {paint(failed, 'bad' if report.total_failed else 'ok')}")

@@ -10,6 +10,7 @@ from backends.errors import BackendError
 from backends.model import AdminState, Server, Snapshot
 from console.config import Config, find, load
 from console.exits import Exit
+from console.output.health import health, server_fields
 from console.output.text import clean, paint, result, say, table
 from console.wiring import Wiring
 from orchestrator.events import SCHEMA
@@ -117,19 +118,6 @@ def _row(name: str, backend: str, servers: Sequence[Server], seen: Seen) -> tupl
     )
 
 
-def health(server: Server) -> str:
-    """The operational axis in words, never mixed with what somebody decided."""
-    if server.admin_state is AdminState.MAINT:
-        return "-"
-    if not server.checked and not server.tracks:
-        return "no check"
-    if server.in_rotation or server.proven:
-        return "▲ up"
-    if server.status.startswith(("UP", "DRAIN", "NOLB")):
-        return f"△ {server.status} {server.check_health}/{server.full_health}"
-    return f"▼ {server.check_status or server.status}"
-
-
 def _as_json(app: str, seen: Seen) -> bool:
     healthy = True
     for name, each in seen.items():
@@ -152,26 +140,7 @@ def _as_json(app: str, seen: Seen) -> bool:
         )
         for server in each.servers:
             healthy = healthy and server.in_rotation
-            _line(
-                head
-                | {
-                    "kind": "server",
-                    "backend": server.ref.backend,
-                    "server": server.ref.server,
-                    "address": server.address,
-                    "port": server.port,
-                    "admin": server.admin_state.value,
-                    "operational": server.operational.name.lower(),
-                    "status": server.status,
-                    "check": server.check_status,
-                    "in_rotation": server.in_rotation,
-                    "weight": server.weight,
-                    "effective_weight": server.effective_weight,
-                    "sessions": server.sessions,
-                    "queue": server.queue,
-                    "last_change": server.last_change,
-                }
-            )
+            _line(server_fields(app, server))
     return healthy
 
 

@@ -1,10 +1,7 @@
 """`rolldeck upgrade`: the rollout without a console, with the same reins."""
 
 import asyncio
-import signal
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 import click
 
@@ -17,9 +14,10 @@ from console.output.ending import EXITS, ending
 from console.output.progress import Progress
 from console.output.text import result, say
 from console.prompts import Prompts
-from console.session import Session, open_session, operator
+from console.session import Session, open_session
+from console.signals import stop_on_signals
 from orchestrator.errors import PreflightFailed
-from orchestrator.events import Record, to_json
+from orchestrator.events import Record, RolloutEnded, to_json
 from orchestrator.plan import Plan
 from orchestrator.policy import Amount
 from orchestrator.state import RolloutState
@@ -62,13 +60,16 @@ def upgrade(
     async def go() -> int:
         async with open_session(config, app, given) as session, stop_on_signals(session):
             plan = await session.plan(version, limit=limit, to_ready=ready)
-            return await carry_out(session, plan, yes=yes, terminal=terminal, as_json=as_json)
+            ended = await carry_out(session, plan, yes=yes, terminal=terminal, as_json=as_json)
+            return EXITS[ended.result] if ended else Exit.ABORTED
 
     return asyncio.run(go())
 
 
-async def carry_out(session: Session, plan: Plan, *, yes: bool, terminal: bool, as_json: bool) -> int:
-    """Show the plan, ask, run it, and say how it ended; returns the exit code."""
+async def carry_out(
+    session: Session, plan: Plan, *, yes: bool, terminal: bool, as_json: bool
+) -> RolloutEnded | None:
+    """Show the plan, ask, run it, and say how it ended; None when the answer was no."""
     for line in plan_text.findings(plan.findings):
         say(line)
     if plan.errors:
@@ -78,7 +79,7 @@ async def carry_out(session: Session, plan: Plan, *, yes: bool, terminal: bool, 
     prompts = Prompts(session.control)
     if plan.batches and not yes and not await prompts.confirm("Go on?"):
         say("nothing was touched")
-        return Exit.ABORTED
+        return None
     session.control.interactive = terminal and not yes
     state = RolloutState()
     progress = Progress(state)
@@ -101,28 +102,4 @@ async def carry_out(session: Session, plan: Plan, *, yes: bool, terminal: bool, 
             result(line)
     if session.defect is not None:
         raise session.defect
-    return EXITS[ended.result]
-
-
-@asynccontextmanager
-async def stop_on_signals(session: Session) -> AsyncIterator[None]:
-    """The first SIGINT or SIGTERM ends the rollout after its running steps, the second at once."""
-    loop = asyncio.get_running_loop()
-    task = asyncio.current_task()
-
-    def stop(name: str) -> None:
-        if session.rolling:
-            session.control.abort(operator(), name)
-        elif task:
-            task.cancel()
-
-    names = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM"}
-    for number, name in names.items():
-        loop.add_signal_handler(number, stop, name)
-    try:
-        yield
-    except asyncio.CancelledError:
-        raise KeyboardInterrupt from None
-    finally:
-        for number in names:
-            loop.remove_signal_handler(number)
+    return ended

@@ -45,9 +45,11 @@ url = "http://{{address}}:{{port}}/health"
 json = {{ status = "UP" }}
 version_url = "http://{{address}}:{{port}}/version"
 version_json = "version"
+interval = 0.2
 
 [apps.{app}.rollout]
 serial = 1
+bake = 1
 """
 
 

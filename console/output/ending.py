@@ -25,8 +25,11 @@ def ending(ended: RolloutEnded) -> Iterator[str]:
         for place in each.where:
             yield f"  {clean(place)}"
         if each.commands:
-            yield "  to put it back:"
-            for command in each.commands:
-                yield f"    {clean(command)}"
+            first, *raw = each.commands
+            yield f"  to put it back as it is now:  {clean(first)}"
+            if each.go_back:
+                yield f"  to bring back what it had:    {clean(each.go_back)}"
+            for command in raw:
+                yield f"  by hand, on {clean(command)}"
     for text in ended.unseen:
         yield f"{paint('not known', 'bad')}: {clean(text)}"

@@ -44,8 +44,9 @@ class Progress:
                 return f"batch {number}/{len(state.batches)}: {', '.join(nodes)}"
             case events.Prefetched(seconds=took):
                 return f"{paint('✓', 'ok')} prefetched on all nodes in {seconds(took)}"
-            case events.StepDone(node=name) if not self._live:
-                return self._node(state.nodes[name])
+            case events.StepDone(node=name, step=step, detail=detail) if not self._live:
+                cell = _cell(step, state.nodes[name].cells[step], state.nodes[name])
+                return f"{name:<10} {cell} · {clean(detail)}"
             case events.NodeUpgraded(node=name):
                 left = state.left()
                 eta = f" · about {seconds(left)} left" if left else ""

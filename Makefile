@@ -1,0 +1,56 @@
+# The two commands of the README are `make demo` and `make test`; each installs what it is missing.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+BIN := .venv/bin
+PYTHON ?= $(firstword $(foreach v,python3 python3.13 python3.12 python3.11,$(shell $(v) -c 'import sys; print("$(v)") if sys.version_info >= (3, 11) else None' 2>/dev/null)))
+AS_ROOT := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
+# Each package is asked for by a file that it brings, so that nothing is installed twice.
+DEMO_NEEDS := haproxy:/usr/sbin/haproxy
+TEST_NEEDS := $(DEMO_NEEDS) monit:/usr/bin/monit openssh-server:/usr/sbin/sshd openssh-client:/usr/bin/ssh-agent \
+	podman:/usr/bin/podman runc:/usr/sbin/runc busybox-static:/bin/busybox curl:/usr/bin/curl
+
+.PHONY: help demo test test-matrix lint bench clean
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: .venv/installed ## Upgrade real local nodes behind real HAProxies, under load
+	@$(call install_missing,$(DEMO_NEEDS))
+	@$(BIN)/rolldeck demo
+
+test: .venv/installed ## Run all tests
+	@$(call install_missing,$(TEST_NEEDS))
+	$(BIN)/pytest -q
+
+test-matrix: .venv/installed ## Run what depends on HAProxy against every version that is there
+	@$(call install_missing,$(TEST_NEEDS))
+	$(BIN)/pytest -q -m matrix
+
+lint: .venv/installed ## Style, types and the direction of imports
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: .venv/installed ## Measure what the tool adds
+	@$(call install_missing,$(TEST_NEEDS))
+	$(BIN)/python -m tests.bench
+
+clean: ## Remove what was made here
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist
+
+# The lock has hashes and no addresses; the build backend is in it, so that nothing unlocked is fetched.
+.venv/installed: requirements.lock pyproject.toml
+	@[ -n "$(PYTHON)" ] || { $(call apt,python3 python3-venv); }
+	@$(or $(PYTHON),python3) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "Rolldeck needs Python 3.11 or newer (Debian 12, Ubuntu 24.04)" >&2; exit 1; }
+	@$(or $(PYTHON),python3) -c 'import ensurepip, venv' 2>/dev/null || { $(call apt,python3-venv); }
+	$(or $(PYTHON),python3) -m venv --clear .venv
+	$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+apt = $(AS_ROOT) apt-get -q update && $(AS_ROOT) env DEBIAN_FRONTEND=noninteractive apt-get -q install -y --no-install-recommends $(1)
+define install_missing
+missing=; for need in $(1); do [ -e $${need#*:} ] || missing="$$missing $${need%%:*}"; done; \
+[ -z "$$missing" ] || { echo "installing:$$missing"; $(call apt,$$missing); }
+endef

@@ -1,0 +1,144 @@
+"""`rolldeck init`: a first configuration, written by looking at a HAProxy."""
+
+import asyncio
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import click
+import msgspec
+
+from backends.errors import ConfigError
+from backends.haproxy.address import HaproxySettings
+from backends.hosts.ssh import SshSettings
+from backends.model import Level, Server, Snapshot
+from console.config import FILE, Config
+from console.exits import Exit
+from console.output.text import clean, result, say
+from console.wiring import Wiring
+
+HEAD = """\
+# Rolldeck's configuration, written by `rolldeck init` from what HAProxy said.
+# Look through it, then: rolldeck check APP · rolldeck plan APP VERSION · rolldeck upgrade APP VERSION
+# All times are seconds. The README explains every key.
+
+[haproxy.lb1]
+socket = {socket}
+# One table for each HAProxy in active/active mode; all of them are written to and read back:
+# [haproxy.lb2]
+# socket = "ssh://lb2.example.com/run/haproxy/admin.sock"
+"""
+
+APP = """
+[apps.{key}]
+backends = [{backend}]{port}
+
+# Nodes are reached over SSH as ~/.ssh/config says. via = "local" runs commands here;
+# sudo = true uses `sudo -n`; prefix = "docker exec -i app1" goes into a container.
+[apps.{key}.access]
+via = "ssh"
+
+# Left out, the nodes are HAProxy's servers, by their names and addresses there.
+[apps.{key}.nodes]
+{nodes}
+
+# kind: monit | systemd | container | command
+[apps.{key}.service]
+kind = "monit"
+name = {name}
+
+# kind: apt | dnf | symlink | container | command | ansible | none
+[apps.{key}.install]
+kind = "apt"
+package = {name}
+
+# kind: http | tcp | command
+[apps.{key}.health]
+kind = "http"
+url = "http://{{address}}:{{port}}/health"
+# version_url = "http://{{address}}:{{port}}/version"   # proves that the new version is what runs
+# version_json = "version"
+
+[apps.{key}.rollout]
+serial = 1              # nodes at a time; also "25%" or [1, "25%", "100%"]
+min_available = "50%"   # in rotation at any moment, on every HAProxy
+drain_timeout = 300     # wait so long for sessions to end
+bake = 5                # watch a node so long before going on to the next
+"""
+
+
+@click.command()
+@click.argument("socket")
+@click.option(
+    "--backend", multiple=True, metavar="NAME", help="Only these; default: all with two servers or more."
+)
+@click.option("--output", default=FILE, show_default=True, metavar="FILE", help="`-` for standard output.")
+@click.option("--force", is_flag=True, help="Replace an existing file.")
+def init(socket: str, backend: tuple[str, ...], output: str, force: bool) -> int:
+    """Look at the HAProxy behind SOCKET and write a commented starting file.
+
+    SOCKET is unix:///run/haproxy/admin.sock, tcp://10.0.0.1:9999 or
+    ssh://user@host/run/haproxy/admin.sock.
+    """
+    try:
+        settings = msgspec.convert({"socket": socket}, HaproxySettings)
+    except msgspec.ValidationError as error:
+        raise click.BadParameter(str(error), param_hint="SOCKET") from None
+    path = Path(output)
+    if output != "-" and path.exists() and not force:
+        raise ConfigError(output, "", "exists already; --force replaces it, --output writes another")
+    text = asyncio.run(_write(socket, settings, backend))
+    if output == "-":
+        result(text.rstrip())
+        return Exit.HEALTHY
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(output, "", f"cannot be written: {error.strerror}") from None
+    say(f"wrote {path}; next: look through it, then `rolldeck check APP`")
+    return Exit.HEALTHY
+
+
+async def _write(socket: str, settings: HaproxySettings, backends: Sequence[str]) -> str:
+    config = Config(file="", ssh=SshSettings(), haproxy={"lb1": settings}, apps={})
+    wiring = Wiring(config, lambda _: None)
+    try:
+        snapshot = await wiring.balancer("lb1", settings).snapshot(backends)
+    finally:
+        await wiring.close()
+    if snapshot.level is not Level.ADMIN:
+        say(f"! the socket has level {snapshot.level.name.lower()}; changing states needs admin")
+    chosen = list(_chosen(snapshot, backends))
+    if not chosen:
+        found = ", ".join(clean(each.name) for each in snapshot.backends) or "none"
+        raise ConfigError("", "", f"no backend with two servers or more; there is: {found} (--backend NAME)")
+    return HEAD.format(socket=json.dumps(socket)) + "".join(_app(name, own) for name, own in chosen)
+
+
+def _chosen(snapshot: Snapshot, wanted: Sequence[str]) -> Iterator[tuple[str, list[Server]]]:
+    for backend in snapshot.backends:
+        servers = [each for each in snapshot.servers if each.ref.backend == backend.name]
+        if wanted or len(servers) > 1:
+            yield backend.name, servers
+
+
+def _app(backend: str, servers: Sequence[Server]) -> str:
+    ports = [each.port for each in servers]
+    port = max(set(ports), key=ports.count, default=0)
+    if ports.count(port) == 1:
+        port = 0  # each has its own
+    return APP.format(
+        key=json.dumps(backend) if "." in backend or ":" in backend else backend,
+        backend=json.dumps(backend),
+        name=json.dumps(backend),
+        port=f"\nport = {port}" if port else "",
+        nodes="\n".join(_node(each, port) for each in servers),
+    )
+
+
+def _node(server: Server, port: int) -> str:
+    name = server.ref.server
+    key = json.dumps(name) if "." in name or ":" in name else name
+    fields = [f"address = {json.dumps(server.address)}"] if server.address else []
+    fields += [f"port = {server.port}"] if server.port != port else []
+    return f"{key} = {{ {', '.join(fields)} }}   # now {server.admin_state}, {server.status}"

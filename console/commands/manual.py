@@ -1,0 +1,181 @@
+"""`rolldeck drain | maint | ready | weight`: changes by hand, with a rollout's guard and read-back."""
+
+import asyncio
+import functools
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeVar
+
+import click
+import msgspec
+
+from backends.model import Server
+from console.config import find, load
+from console.exits import Exit
+from console.output.health import health, server_fields
+from console.output.progress import seconds
+from console.output.text import clean, paint, result, say, table
+from console.prompts import Prompts
+from console.session import Session, open_session
+from console.signals import stop_on_signals
+from orchestrator import events, manual
+from orchestrator.errors import GuardRefused
+from orchestrator.events import Record
+from orchestrator.manual import Action, Change, Impact
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def nodes(command: F) -> F:
+    """The arguments and options that all of them share."""
+    options: tuple[Callable[[Any], Any], ...] = (
+        click.option("--json", "as_json", is_flag=True, help="One JSON object for each server afterwards."),
+        click.option("--yes", is_flag=True, help="Do it without asking."),
+        click.argument("node", nargs=-1, required=True),
+        click.argument("app"),
+        click.pass_obj,
+    )
+    return functools.reduce(lambda wrapped, option: option(wrapped), options, command)
+
+
+def override(command: F) -> F:
+    text = "Break the capacity floor for this node; its name has to be typed here."
+    return click.option("--override", multiple=True, metavar="NODE", help=text)(command)
+
+
+@click.command()
+@nodes
+@override
+def drain(
+    config_file: str | None,
+    app: str,
+    node: tuple[str, ...],
+    yes: bool,
+    as_json: bool,
+    override: tuple[str, ...],
+) -> int:
+    """Take nodes out of rotation on every load balancer; sessions in flight go on."""
+    return _change(config_file, app, "drain", node, yes, as_json, override)
+
+
+@click.command()
+@nodes
+@override
+def maint(
+    config_file: str | None,
+    app: str,
+    node: tuple[str, ...],
+    yes: bool,
+    as_json: bool,
+    override: tuple[str, ...],
+) -> int:
+    """Put nodes into maintenance on every load balancer, at once. To let sessions end, drain first."""
+    return _change(config_file, app, "maint", node, yes, as_json, override)
+
+
+@click.command()
+@nodes
+def ready(config_file: str | None, app: str, node: tuple[str, ...], yes: bool, as_json: bool) -> int:
+    """Put nodes back in rotation, once their own health and HAProxy's checks have proven them.
+
+    One that does not become healthy in time is in maintenance afterwards.
+    """
+    return _change(config_file, app, "ready", node, yes, as_json)
+
+
+@click.command()
+@nodes
+@override
+@click.option("--to", "weight", type=click.IntRange(0, 256), required=True, help="0 to 256.")
+def weight(
+    config_file: str | None,
+    app: str,
+    node: tuple[str, ...],
+    yes: bool,
+    as_json: bool,
+    override: tuple[str, ...],
+    weight: int,
+) -> int:
+    """Set the weight of nodes on every load balancer; 0 takes them out of rotation."""
+    return _change(config_file, app, "weight", node, yes, as_json, override, weight)
+
+
+def _change(
+    config_file: str | None,
+    app: str,
+    action: Action,
+    names: Sequence[str],
+    yes: bool,
+    as_json: bool,
+    override: Sequence[str] = (),
+    weight: int = 0,
+) -> int:
+    if not yes and not sys.stdin.isatty():
+        raise click.UsageError("there is no terminal to ask on: add --yes")
+
+    async def go() -> int:
+        async with open_session(load(find(config_file)), app) as session, stop_on_signals(session):
+            chosen = manual.choose(session.application, names)
+            change = Change(action, chosen, weight, frozenset(override))
+            impact = await manual.impact(session.application, change)
+            for line in _shown(change, impact):
+                say(line)
+            refused = bool(impact.broken) and not set(impact.nodes) <= change.override
+            if refused:
+                raise GuardRefused(impact.broken)
+            if not yes and not await _confirmed(session, change):
+                say("nothing was touched")
+                return Exit.ABORTED
+            session.bus.subscribe(_tell)
+            after = await manual.apply(
+                session.application, change, session.control, session.clock, session.bus
+            )
+            for line in _as_json(app, after) if as_json else _as_text(after):
+                result(line)
+            return Exit.HEALTHY
+
+    return asyncio.run(go())
+
+
+async def _confirmed(session: Session, change: Change) -> bool:
+    prompts = Prompts(session.control)
+    try:
+        return await prompts.confirm(f"{change.action} {', '.join(each.name for each in change.nodes)}?")
+    finally:
+        prompts.close()
+
+
+def _shown(change: Change, impact: Impact) -> Iterator[str]:
+    """What it would do, before anything is sent."""
+    value = f" {change.weight}" if change.action == "weight" else ""
+    yield f"{change.action}{value}: {', '.join(impact.nodes)} · {impact.sessions} sessions now"
+    for each in impact.capacities:
+        yield f"  {paint(clean(str(each)), 'info' if each.allowed else 'bad')}"
+
+
+def _tell(record: Record) -> None:
+    match record.event:
+        case events.Waiting(node=name, reason=reason, left=left):
+            say(f"{paint('◐', 'working')} {name}: {clean(reason)} ({seconds(left)} left)")
+        case events.Noted(node=name, text=text):
+            say(f"{paint('!', 'warn')} {name}: {clean(text)}")
+
+
+def _as_text(servers: Sequence[Server]) -> Iterator[str]:
+    rows = [
+        (
+            each.ref.server,
+            each.ref.backend,
+            each.ref.instance,
+            each.admin_state,
+            health(each),
+            str(each.weight),
+        )
+        for each in servers
+    ]
+    yield from table(("SERVER", "BACKEND", "ON", "ADMIN", "HEALTH", "WEIGHT"), rows, right=("WEIGHT",))
+
+
+def _as_json(app: str, servers: Sequence[Server]) -> Iterator[str]:
+    for each in servers:
+        yield msgspec.json.encode(server_fields(app, each)).decode()

@@ -1,0 +1,35 @@
+"""What Ctrl-C and SIGTERM do."""
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from console.session import Session, operator
+
+
+@asynccontextmanager
+async def stop_on_signals(session: Session) -> AsyncIterator[None]:
+    """The first SIGINT or SIGTERM ends a rollout after its running steps, the second at once.
+
+    Outside a rollout the first one already ends the task, as `KeyboardInterrupt`.
+    """
+    loop = asyncio.get_running_loop()
+    task = asyncio.current_task()
+
+    def stop(name: str) -> None:
+        if session.rolling:
+            session.control.abort(operator(), name)
+        elif task:
+            task.cancel()
+
+    names = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM"}
+    for number, name in names.items():
+        loop.add_signal_handler(number, stop, name)
+    try:
+        yield
+    except asyncio.CancelledError:
+        raise KeyboardInterrupt from None
+    finally:
+        for number in names:
+            loop.remove_signal_handler(number)
