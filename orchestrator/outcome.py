@@ -45,7 +45,7 @@ async def _read(balancer: LoadBalancer, application: Application) -> Snapshot | 
         return error
 
 
-def describe(application: str, node: str, missing: Sequence[Server], originals: Originals) -> OutOfRotation:
+def describe(plan: Plan, node: PlannedNode, missing: Sequence[Server], originals: Originals) -> OutOfRotation:
     """One node that is out: where, whether somebody wants it so, and the commands that end it."""
     wanted = [each for each in missing if originals[each.ref].admin is AdminState.READY]
     raw = [f"{each.ref.instance}: {line}" for each in wanted for line in _back(each, originals[each.ref])]
