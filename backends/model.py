@@ -103,10 +103,14 @@ class Server:
 
     @property
     def proven(self) -> bool:
-        """HAProxy's own checks found it in full health. False for a server without checks."""
+        """HAProxy's own checks found it in full health. False for a server without checks.
+
+        With `slowstart` it is STARTING then, also in DRAIN: waiting for RUNNING there would use the ramp
+        up before any traffic comes.
+        """
         return (
             self.checked
-            and self.operational is Operational.RUNNING
+            and self.operational in (Operational.STARTING, Operational.RUNNING)
             and self.check_health == self.full_health
             and self.status in ("UP", "DRAIN", "NOLB")
         )
