@@ -1,4 +1,7 @@
-"""What HAProxy answers to writes: an empty line for each success, any text for a refusal."""
+"""Where an answer ends, and what HAProxy answers to writes.
+
+Every reply ends with an empty line; the reply to a successful write is nothing but that line.
+"""
 
 import re
 from dataclasses import dataclass
@@ -38,3 +41,14 @@ class WriteReplies:
     def words(self) -> str:
         """All that HAProxy had to say, on one line."""
         return "; ".join(" ".join(answer.split()) for answer in self.answers if answer)
+
+
+def reads_end(received: bytes | bytearray, count: int) -> bool:
+    """Whether these bytes hold the replies to so many reads, the last one to its end."""
+    return received.endswith(b"\n\n") and received.count(b"\n\n") >= count
+
+
+def writes_end(received: bytes | bytearray, count: int) -> bool:
+    """Whether these bytes hold the replies to so many writes, the last one to its end."""
+    replies = WriteReplies.parse(received.decode(errors="replace"))
+    return replies.complete and len(replies.answers) >= count

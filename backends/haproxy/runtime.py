@@ -1,13 +1,14 @@
 """The Runtime API of one HAProxy: reads, writes and the judgement of each reply."""
 
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 
 from backends.base import Recorder
 from backends.errors import PermissionDenied, Refused, UnknownOutcome
 from backends.haproxy import commands, parse
 from backends.haproxy.address import HaproxySettings, SshAddress
 from backends.haproxy.facts import HaproxyFacts, read_facts, read_local
-from backends.haproxy.replies import WriteReplies
+from backends.haproxy.replies import WriteReplies, reads_end, writes_end
 from backends.haproxy.servers import join
 from backends.haproxy.transport import Opener, Transport
 from backends.model import Snapshot
@@ -112,8 +113,9 @@ class Runtime:
         """
         sent = command.split(commands.SEPARATOR)
         # A master socket takes `set severity-output` for itself and does not pass the numbers on.
-        line = self._line(sent if self._settings.master else (_SEVERITY, *sent))
-        replies = WriteReplies.parse(await self._transport.write(line))
+        parts = sent if self._settings.master else [_SEVERITY, *sent]
+        whole = partial(writes_end, count=len(parts))
+        replies = WriteReplies.parse(await self._transport.write(self._line(parts), whole))
         answers = replies.answers if self._settings.master else replies.answers[1:]
         if not replies.complete or len(answers) < len(sent):
             said = f": {replies.words}" if replies.words else ""
@@ -131,7 +133,8 @@ class Runtime:
         return (await self._ask((commands.config_files(),)))[0]
 
     async def _ask(self, reads: Sequence[str]) -> list[str]:
-        text = await self._transport.read(self._line(reads))
+        whole = partial(reads_end, count=len(reads))
+        text = await self._transport.read(self._line(reads), whole)
         return parse.split_replies(self._name, text, len(reads))
 
     def _line(self, parts: Sequence[str]) -> str:

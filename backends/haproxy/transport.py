@@ -1,4 +1,4 @@
-"""One connection for each line: open, send, read to the end. No state survives a line.
+"""One connection for each line: open, send, read all of the answer. No state survives a line.
 
 A connection that is kept would stay with the old worker when HAProxy reloads, and show frozen
 statistics.
@@ -38,6 +38,11 @@ class ByteWriter(Protocol):
     async def wait_closed(self) -> None: ...
 
 
+_Lost = type[Unreachable] | type[UnknownOutcome]
+
+Whole = Callable[[bytes | bytearray], bool]
+"""Whether these bytes are already the whole answer, so that the end need not be waited for."""
+
 Opener = Callable[[str], Awaitable[tuple[ByteReader, ByteWriter]]]
 """Opens a unix socket, by its path, on another machine."""
 
@@ -68,45 +73,52 @@ class Transport:
     def __post_init__(self) -> None:
         self._slots = asyncio.Semaphore(self.concurrency)
 
-    async def read(self, line: str) -> str:
+    async def read(self, line: str, whole: Whole | None = None) -> str:
         """Send a line that changes nothing and return the whole reply.
+
+        Args:
+            line: what to send.
+            whole: knows the end of the answer. Through SSH the end of the connection comes 40 ms
+                later, as the server's Nagle algorithm waits for our delayed acknowledgement.
 
         Raises:
             Unreachable: no connection, or no complete answer in time.
             Unmeasured: more than `MOST_BYTES`.
         """
-        return await self._exchange(line, self.record_reads, lost=Unreachable)
+        return await self._exchange(line, whole, self.record_reads, lost=Unreachable)
 
-    async def write(self, line: str) -> str:
+    async def write(self, line: str, whole: Whole | None = None) -> str:
         """Send a line that may change something and return the whole reply.
+
+        Args:
+            line: what to send.
+            whole: as for `read`.
 
         Raises:
             Unreachable: it was never sent.
             UnknownOutcome: it was sent, but the answer was lost.
         """
         try:
-            return await self._exchange(line, True, lost=UnknownOutcome)
+            return await self._exchange(line, whole, True, lost=UnknownOutcome)
         except Unmeasured as error:
             raise UnknownOutcome(self.name, error.problem) from None
 
-    async def _exchange(self, line: str, record: bool, lost: type[Unreachable] | type[UnknownOutcome]) -> str:
+    async def _exchange(self, line: str, whole: Whole | None, record: bool, lost: _Lost) -> str:
         async with self._slots:
             started = time.monotonic()
             received = bytearray()
-            whole = False
+            answered = False
             try:
-                await self._converse(line, received, lost)
-                whole = True
+                await self._converse(line, received, whole, lost)
+                answered = True
             finally:
                 if record and self.recorder is not None:
                     seconds = time.monotonic() - started
                     reply = received.decode(errors="replace")
-                    self.recorder(Exchange(self.name, line, reply, whole, seconds))
+                    self.recorder(Exchange(self.name, line, reply, answered, seconds))
         return received.decode(errors="replace")
 
-    async def _converse(
-        self, line: str, received: bytearray, lost: type[Unreachable] | type[UnknownOutcome]
-    ) -> None:
+    async def _converse(self, line: str, received: bytearray, whole: Whole | None, lost: _Lost) -> None:
         reader, writer = await self._connect()
         # asyncssh's errors have a tree of their own, and importing it costs half a second: hence
         # the wide `except`. From the first byte on, the line may have been carried out.
@@ -116,7 +128,7 @@ class Transport:
                 writer.write_eof()  # a master socket says nothing before it sees the end
                 await writer.drain()
             async with asyncio.timeout(self.timeout):
-                await self._receive(reader, received)
+                await self._receive(reader, received, whole)
         except TimeoutError:
             problem = f"no complete answer within {self.timeout:g} s"
             raise lost(self.name, problem) from None
@@ -127,11 +139,13 @@ class Transport:
         finally:
             await _close(writer)
 
-    async def _receive(self, reader: ByteReader, received: bytearray) -> None:
+    async def _receive(self, reader: ByteReader, received: bytearray, whole: Whole | None) -> None:
         while chunk := await reader.read(CHUNK):
             received += chunk
             if len(received) > MOST_BYTES:
                 raise Unmeasured(self.name, f"the reply is longer than {MOST_BYTES} bytes")
+            if whole is not None and whole(received):
+                return
 
     async def _connect(self) -> tuple[ByteReader, ByteWriter]:
         try:

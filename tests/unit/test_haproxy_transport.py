@@ -151,6 +151,17 @@ async def test_nothing_was_sent_when_there_is_no_connection(tmp_path: Path) -> N
         await closed.read("show info")
 
 
+async def test_a_whole_answer_is_enough_though_the_connection_stays_open(tmp_path: Path) -> None:
+    captured = (Path(__file__).parent / "captured" / "2.6-admin.txt").read_bytes()
+    replies = [Reply(captured, hang=True), Reply(b"\n\n", hang=True), Reply(b"\n[3]: No.\n\n", hang=True)]
+    async with scripted_haproxy(tmp_path, *replies) as scripted:
+        lb = runtime(scripted.socket)
+        assert (await lb.snapshot()).info.version.startswith("2.6")
+        await lb.write(DRAIN)
+        with pytest.raises(Refused, match=r"No\."):
+            await lb.write(DRAIN)
+
+
 async def test_reads_are_recorded_only_when_asked_for(tmp_path: Path) -> None:
     seen: list[Exchange] = []
     async with scripted_haproxy(tmp_path, Reply(b"x\n\n")) as scripted:
