@@ -69,6 +69,9 @@ def _back(server: Server, original: Original) -> list[str]:
     if server.weight != original.weight:
         lines.append(commands.weight(server.ref, str(original.weight)))
     if server.admin_state is not AdminState.READY:
+        if server.checked and not server.tracks:
+            # `ready` alone would trust a stale check result; by hand too, the checks come first.
+            lines.append(f"{commands.prove(server.ref)}   (then wait until it reads DRAIN)")
         lines.append(commands.ready(server.ref))
     if original.agent and not server.agent:
         lines.append(commands.agent_on(server.ref))
