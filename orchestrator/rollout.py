@@ -145,7 +145,9 @@ class Rollout:
 
     def _judge(self, work: "asyncio.Future[None]") -> tuple[Result, str]:
         """The result in one word and why."""
-        if self._control.aborting or work.cancelled():
+        names = {name for batch in self._plan.batches for name in batch}
+        all_done = names <= {*self._tally.upgraded}
+        if (self._control.aborting and not all_done) or work.cancelled():
             try:
                 self._control.raise_if_aborting()
             except Aborted as aborted:

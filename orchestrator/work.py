@@ -1,7 +1,8 @@
 """One node's turn: what every step is given, and the one way in which all of them wait."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from backends.base import Clock
 from backends.errors import BackendError, Refused, UnknownOutcome, Unreachable
@@ -9,10 +10,11 @@ from backends.model import AdminState, Server, ServerRef
 from orchestrator.control import Control
 from orchestrator.errors import DeadlinePassed
 from orchestrator.events import Bus, Noted, Step, Waiting
-from orchestrator.fleet import Fleet
+from orchestrator.fleet import Build, Fleet
 from orchestrator.node import Node, Original
 from orchestrator.policy import Policy
 
+T = TypeVar("T")
 Probe = Callable[[], Awaitable[str | None]]
 """Looks once; None when what is waited for is there, else the reason why not, in words."""
 
@@ -45,7 +47,25 @@ class Work:
         return [ref for ref in self.refs if self.originals[ref].admin is state]
 
     async def servers(self) -> dict[ServerRef, Server]:
+        """One look at this node's servers; see `Fleet.servers`."""
         return await self.fleet.servers(self.refs)
+
+    async def ensure(
+        self, refs: Sequence[ServerRef], build: Build, reached: Callable[[Server], bool]
+    ) -> bool:
+        """`Fleet.ensure`, patient with a load balancer that does not answer for a moment."""
+        return await self.patiently(lambda: self.fleet.ensure(refs, build, reached))
+
+    async def patiently(self, call: Callable[[], Awaitable[T]]) -> T:
+        """Repeat something that only ensures until it gets an answer, for `balancer_timeout` at most."""
+        results: list[T] = []
+
+        async def attempt() -> str | None:
+            results.append(await call())
+            return None
+
+        await self.until(attempt, timeout=self.policy.balancer_timeout, what="load balancers to answer")
+        return results[0]
 
     async def until(self, probe: Probe, *, timeout: float, what: str, free: bool = False) -> None:
         """Look again and again until the probe is content.

@@ -25,16 +25,24 @@ async def drain(work: Work) -> str | None:
     Raises:
         StepFailed: the capacity did not come back in time, or sessions remain and the policy says fail.
     """
-    servers = await work.servers()
+    servers = await work.patiently(work.servers)
     if all(in_maintenance(each) for each in servers.values()):
-        return None
+        await work.patiently(lambda: _silence_agents(work))
+        left = await _settle(work)  # maintenance does not end what was in flight when it began
+        return f"{left} sessions left" if left else None
     await _leave(work)
     forced = await _wait_for_sessions(work)
-    await work.fleet.ensure(work.refs, commands.maint, in_maintenance)
+    await work.ensure(work.refs, commands.maint, in_maintenance)
     left = await _settle(work)
     if left:
         return f"forced to maintenance, {left} sessions left"
     return "forced to maintenance at the deadline" if forced else "no sessions left"
+
+
+async def _silence_agents(work: Work) -> None:
+    """An agent check that answers "ready" would put the server back in rotation behind our back."""
+    agents = [ref for ref in work.refs if work.originals[ref].agent]
+    await work.fleet.ensure(agents, commands.agent_off, lambda server: not server.agent)
 
 
 async def _leave(work: Work) -> None:
@@ -47,9 +55,7 @@ async def _leave(work: Work) -> None:
                 guard.check(await work.fleet.look(), work.refs, work.policy)
             except GuardRefused as refusal:
                 return str(refusal)
-            # An agent that answers "ready" would put the server back behind our back.
-            agents = [ref for ref in work.refs if work.originals[ref].agent]
-            await work.fleet.ensure(agents, commands.agent_off, lambda server: not server.agent)
+            await _silence_agents(work)
             await work.fleet.ensure(work.refs, commands.drain, out)
             return None
 

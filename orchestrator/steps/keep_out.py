@@ -15,8 +15,8 @@ async def keep_out(work: Work) -> None:
     """
     async with work.fleet.lock:
         try:
-            guard.check(await work.fleet.look(), work.refs, work.policy)
+            guard.check(await work.patiently(work.fleet.look), work.refs, work.policy)
         except GuardRefused as refusal:
             work.note(f"left in rotation although it failed, because of the floor: {refusal}")
             return
-        await work.fleet.ensure(work.refs, commands.maint, in_maintenance)
+        await work.ensure(work.refs, commands.maint, in_maintenance)

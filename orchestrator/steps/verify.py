@@ -25,7 +25,8 @@ async def verify(work: Work) -> str | None:
     """
     streak = Streak(work)
     await prove(work, streak)
-    errors_before = {ref: each.errors_5xx for ref, each in (await work.servers()).items()}
+    before = await work.patiently(work.servers)
+    errors_before = {ref: each.errors_5xx for ref, each in before.items()}
     await put_back(work)
     back = work.belonging(AdminState.READY)
     if not back:
@@ -86,19 +87,19 @@ async def _unproven(work: Work, gated: list[ServerRef]) -> str | None:
 
 async def put_back(work: Work) -> None:
     """Give every server its original weight, state and agent check, and wait for its full health."""
-    fleet, originals = work.fleet, work.originals
-    await fleet.ensure(
+    originals = work.originals
+    await work.ensure(
         work.refs,
         lambda ref: commands.weight(ref, str(originals[ref].weight)),
         lambda server: server.weight == originals[server.ref].weight,
     )
-    await fleet.ensure(
+    await work.ensure(
         work.refs,
         lambda ref: RESTORE[originals[ref].admin](ref),
         lambda server: Original.of(server).admin is originals[server.ref].admin,
     )
     agents = [ref for ref in work.refs if originals[ref].agent]
-    await fleet.ensure(agents, commands.agent_on, lambda server: server.agent)
+    await work.ensure(agents, commands.agent_on, lambda server: server.agent)
     back = work.belonging(AdminState.READY)
     await work.until(
         lambda: _not_in_rotation(work, back),
