@@ -1,0 +1,131 @@
+"""A HAProxy that is not there: it takes the real command lines, and has the faults that a real one hides."""
+
+import asyncio
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from backends.errors import PermissionDenied, Refused, Unreachable
+from backends.model import Backend, Exchange, Info, Level, ServerRef, Snapshot
+from tests.unit.fake_node import FakeNode
+from tests.unit.fake_server import FakeServer
+from tests.unit.faults import Faults
+
+if TYPE_CHECKING:
+    from backends.base import Recorder
+
+_SERVER = re.compile(r"set server (?P<path>\S+) (?P<what>state|weight|health) (?P<value>\S+)")
+_OTHER = re.compile(r"(?P<what>enable agent|disable agent|shutdown sessions server) (?P<path>\S+)")
+
+
+@dataclass(frozen=True, slots=True)
+class FakeFacts:
+    """Implements `LoadBalancerFacts`."""
+
+    state_file: bool | None = True
+    shutdown_on_marked_down: frozenset[str] | None = frozenset()
+    unseen: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """What one command did to the number of servers in rotation of its backend."""
+
+    at: float
+    command: str
+    before: int
+    after: int
+
+
+class FakeBalancer:
+    """Implements `LoadBalancer`. `sent` is every line that arrived, with the virtual time."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.servers: dict[str, FakeServer] = {}  # by "backend/server"
+        self.level = Level.ADMIN
+        self.algorithm = "roundrobin"
+        self.cookie = ""
+        self.pid = 1
+        self.stopping = False
+        self.config = FakeFacts()
+        self.faults = Faults()
+        self.down = False  # refuses every connection
+        self.deaf = False  # accepts every write and does nothing
+        self.sent: list[tuple[float, str]] = []
+        self.recorder: Recorder = lambda exchange: None
+        self.moves: list[Move] = []
+
+    def add(self, backend: str, server: str, node: FakeNode) -> FakeServer:
+        made = FakeServer(ServerRef(self.name, backend, server), node)
+        self.servers[f"{backend}/{server}"] = made
+        return made
+
+    def begin(self) -> None:
+        """Start the checks, a little apart, as HAProxy spreads them."""
+        loop = asyncio.get_running_loop()
+        for number, server in enumerate(self.servers.values()):
+            loop.call_later(0.1 + 0.07 * number, server.begin)
+
+    def reload(self) -> None:
+        self.pid += 1
+        for server in self.servers.values():
+            server.reload()
+
+    async def snapshot(self, backends: Sequence[str] = ()) -> Snapshot:
+        return await self.faults.around("snapshot", lambda: self.seen(backends))
+
+    def seen(self, backends: Sequence[str] = ()) -> Snapshot:
+        if self.down:
+            raise Unreachable(self.name, "connection refused")
+        shown = [each for each in self.servers.values() if not backends or each.ref.backend in backends]
+        return Snapshot(
+            info=Info(self.name, "2.6", self.pid, int(asyncio.get_running_loop().time()), self.stopping),
+            level=self.level,
+            backends=tuple(
+                Backend(name, "http", self.algorithm, self.cookie)
+                for name in dict.fromkeys(each.ref.backend for each in shown)
+            ),
+            servers=tuple(each.seen() for each in shown),
+        )
+
+    async def write(self, command: str) -> None:
+        await self.faults.around("write", lambda: self._write(command))
+
+    def _write(self, command: str) -> None:
+        if self.down:
+            raise Unreachable(self.name, "connection refused")
+        if self.level < Level.ADMIN:
+            raise PermissionDenied(self.name, f"`{command}`: Permission denied")
+        now, before = asyncio.get_running_loop().time(), self.in_rotation()
+        self.sent.append((now, command))
+        for line in command.split("; "):
+            if not self.deaf:
+                self._carry_out(line)
+        self.moves.append(Move(now, command, before, self.in_rotation()))
+        self.recorder(Exchange(self.name, command, "\n", True, 0.001))
+
+    def _carry_out(self, line: str) -> None:
+        match = _SERVER.fullmatch(line) or _OTHER.fullmatch(line)
+        if match is None or match["path"] not in self.servers:
+            raise Refused(self.name, f"`{line}`: No such server.")
+        server, what = self.servers[match["path"]], match["what"]
+        if what == "state":
+            server.set_state(match["value"])
+        elif what == "weight":
+            server.weight = int(match["value"])
+        elif what == "health":
+            if server.tracks:
+                raise Refused(self.name, f"`{line}`: cannot change health on a tracking server.")
+            server.health_down()
+        elif what == "shutdown sessions server":
+            server.leaving, server.sticky = [], 0
+        else:
+            server.agent = what == "enable agent" and server.agent_configured
+
+    async def facts(self) -> FakeFacts:
+        return await self.faults.around("facts", lambda: self.config)
+
+    def in_rotation(self) -> int:
+        return sum(each.seen().in_rotation for each in self.servers.values())

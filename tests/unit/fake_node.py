@@ -1,0 +1,198 @@
+"""A node without a machine: a service with a manager, versions on disk and running, faults on demand.
+
+Real nodes are for the integration tests; this one is for the faults and the hours they will not give.
+"""
+
+import asyncio
+import itertools
+from collections.abc import Iterable
+
+from backends.errors import Refused, Unreachable
+from backends.model import Activity, Command, CommandResult, HealthResult, ServiceState
+from tests.unit.faults import Faults
+
+_PIDS = itertools.count(1000)
+
+
+class FakeNode:
+    """One machine with one application. Everything observable is an attribute, and times are seconds."""
+
+    def __init__(self, name: str, version: str = "1.0") -> None:
+        self.name = name
+        self.faults = Faults()
+        self.asked: list[str] = []  # everything that changes something, in order
+        self.installed: str | None = version
+        self.running: str | None = version
+        self.pid: int | None = next(_PIDS)
+        self.port_open = True
+        self.processes: set[int] = {self.pid}
+        self.activity = Activity.RUNNING
+        self.healthy = True
+        self.flaps: list[bool] = []  # answers of the next looks at its health, then `healthy`
+        # How it behaves
+        self.stop_delay = 0.3
+        self.linger = 0.2  # the process outlives its port
+        self.start_delay = 2.0
+        self.ignores_stop = False  # the manager says "stopped", and the process goes on
+        self.lies_about_start = False  # the manager says "running", and nothing is there
+        self.sick: frozenset[str] = frozenset()  # versions that start but are never healthy
+        self.installs: str | None = None  # what the installer really brings
+        self.runs: str | None = None  # what really starts, whatever is on disk
+        self.version_shown = True
+        self.has_prefetch = False
+
+    @property
+    def serving(self) -> bool:
+        """Would answer a request, and a health check of HAProxy, well."""
+        return self.port_open and self.healthy and self.running not in self.sick
+
+    # -- what happens -------------------------------------------------------------------------
+
+    def stop(self) -> None:
+        self.asked.append("stop")
+        if self.ignores_stop:
+            self.activity = Activity.STOPPED
+            return
+        self.activity = Activity.CHANGING
+        asyncio.get_running_loop().call_later(self.stop_delay, self._close)
+
+    def _close(self) -> None:
+        self.port_open, self.activity = False, Activity.STOPPED
+        asyncio.get_running_loop().call_later(self.linger, self._vanish, self.pid)
+        self.pid = None
+
+    def _vanish(self, pid: int | None) -> None:
+        if pid is not None:
+            self.processes.discard(pid)
+        if self.pid is None:
+            self.running = None
+
+    def start(self) -> None:
+        self.asked.append("start")
+        self.activity = Activity.RUNNING
+        if not self.lies_about_start:
+            self.pid = next(_PIDS)
+            self.processes.add(self.pid)
+            asyncio.get_running_loop().call_later(self.start_delay, self._open, self.pid)
+
+    def _open(self, pid: int) -> None:
+        if pid == self.pid:
+            self.port_open, self.running = True, self.runs or self.installed
+
+    def install(self, version: str) -> None:
+        self.asked.append(f"install {version}")
+        self.installed = self.installs or version
+
+    def prefetch(self, version: str) -> None:
+        self.asked.append(f"prefetch {version}")
+
+    def look(self) -> HealthResult:
+        healthy = self.flaps.pop(0) if self.flaps else self.healthy and self.running not in self.sick
+        if not self.port_open:
+            return HealthResult(False, "connection refused")
+        version = self.running if self.version_shown else None
+        return HealthResult(healthy, "200 OK" if healthy else "503", version if healthy else None)
+
+
+class FakeHost:
+    """Implements `Host` as far as the orchestrator uses it."""
+
+    def __init__(self, node: FakeNode) -> None:
+        self._node = node
+        self.name = node.name
+
+    def render(self, command: Command) -> str:
+        return " ".join(command.argv)
+
+    async def connect(self) -> None:
+        await self._node.faults.around("connect", lambda: None)
+
+    async def alive(self, pid: int) -> bool:
+        return await self._node.faults.around("alive", lambda: pid in self._node.processes)
+
+    async def run(
+        self, command: Command, *, timeout: float = 30.0, track: bool = False, record: bool = True
+    ) -> CommandResult:
+        raise Refused(self.name, "the orchestrator runs nothing by itself")
+
+    async def read_file(self, path: str) -> str:
+        raise Refused(self.name, "no such file")
+
+    async def open_unix(
+        self, path: str, *, timeout: float = 10.0
+    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        raise Unreachable(self.name, "no such socket")
+
+    async def close(self) -> None: ...
+
+
+class FakeService:
+    """Implements `ServiceManager`."""
+
+    def __init__(self, node: FakeNode) -> None:
+        self._node = node
+
+    def stop_command(self) -> Command:
+        return Command(("svc", "stop"))
+
+    def start_command(self) -> Command:
+        return Command(("svc", "start"))
+
+    async def state(self) -> ServiceState:
+        def look() -> ServiceState:
+            known = None if self._node.activity is Activity.STOPPED else self._node.pid
+            return ServiceState(self._node.activity, known, str(self._node.activity))
+
+        return await self._node.faults.around("state", look)
+
+    async def stop(self) -> None:
+        await self._node.faults.around("stop", self._node.stop)
+
+    async def start(self) -> None:
+        await self._node.faults.around("start", self._node.start)
+
+
+class FakePort:
+    """Implements `PortProbe`."""
+
+    def __init__(self, node: FakeNode) -> None:
+        self._node = node
+
+    async def is_open(self) -> bool:
+        return await self._node.faults.around("port", lambda: self._node.port_open)
+
+
+class FakeInstaller:
+    """Implements `Installer`."""
+
+    def __init__(self, node: FakeNode) -> None:
+        self._node = node
+
+    def install_commands(self, version: str) -> tuple[Command, ...]:
+        return (Command(("get", version)),)
+
+    def prefetch_commands(self, version: str) -> tuple[Command, ...]:
+        return (Command(("fetch", version)),) if self._node.has_prefetch else ()
+
+    async def installed(self) -> str | None:
+        return await self._node.faults.around("installed", lambda: self._node.installed)
+
+    async def install(self, version: str) -> None:
+        await self._node.faults.around("install", lambda: self._node.install(version))
+
+    async def prefetch(self, version: str) -> None:
+        await self._node.faults.around("prefetch", lambda: self._node.prefetch(version))
+
+
+class FakeHealth:
+    """Implements `HealthCheck`."""
+
+    def __init__(self, node: FakeNode) -> None:
+        self._node = node
+
+    async def look(self) -> HealthResult:
+        return await self._node.faults.around("health", self._node.look)
+
+
+def names(nodes: Iterable[FakeNode]) -> list[str]:
+    return [each.name for each in nodes]

@@ -1,0 +1,168 @@
+"""One server line of a HAProxy that is not there: its states, its checks and its counters.
+
+It follows what was measured on real ones: leaving maintenance sets the health to `rise`, so that the status
+is "UP" or "UP 1/3" at once; `health down` never recovers without checks; an agent acts even in MAINT.
+"""
+
+import asyncio
+
+from backends.model import Admin, Operational, Server, ServerRef
+from tests.unit.fake_node import FakeNode
+
+MAINT, DRAIN = Admin.FORCED_MAINT, Admin.FORCED_DRAIN
+
+
+class FakeServer:
+    """Attributes are how it is; times are seconds."""
+
+    def __init__(self, ref: ServerRef, node: FakeNode) -> None:
+        self.ref = ref
+        self.node = node
+        self.admin = Admin.NONE
+        self.weight = self.initial_weight = 1
+        self.inter, self.rise, self.fall = 1.0, 2, 3
+        self.checked = True
+        self.health = self.full
+        self.up = True
+        self.slow_start = 0.0
+        self.ramp_ends = 0.0
+        self.agent_configured = self.agent = False
+        self.agent_says = ""  # "ready": puts it in rotation, also out of maintenance
+        self.backup = False
+        self.tracks: FakeServer | None = None
+        self.cookie = ""
+        self.sticky = 0  # clients with a cookie: they stay until maintenance moves them
+        self.leaving: list[float] = []  # when each session in flight ends
+        self.queue = 0
+        self.errors_5xx = 0
+        self.gives_5xx = False  # one at each check interval while in rotation
+        self.proofs = 0  # how often its health was set down
+
+    @property
+    def full(self) -> int:
+        return self.rise + self.fall - 1
+
+    # -- what commands do ---------------------------------------------------------------------
+
+    def set_state(self, wanted: str) -> None:
+        was_maint = bool(self.admin & MAINT)
+        self.admin &= ~(MAINT | DRAIN)
+        self.admin |= {"maint": MAINT, "drain": DRAIN, "ready": Admin.NONE}[wanted]
+        if self.admin & MAINT:
+            if not was_maint and self.sticky:
+                self.leaving += [self._now() + 0.5] * self.sticky
+                self.sticky = 0
+            self.up, self.health = False, 0
+        elif was_maint:
+            self._come_up(self.rise)
+
+    def health_down(self) -> None:
+        self.proofs += 1
+        self.up, self.health = False, 0
+
+    def reload(self) -> None:
+        """A new process that knows nothing of what was set at run time."""
+        self.admin &= ~(MAINT | DRAIN)
+        self.weight = self.initial_weight
+        self.agent = self.agent_configured
+        self.errors_5xx = 0
+        self._come_up(self.rise)
+
+    # -- what time does -----------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """Check, now and at each interval, as long as the loop runs."""
+        loop = asyncio.get_running_loop()
+        if self.agent and self.agent_says == "ready" and self.admin & (MAINT | DRAIN):
+            self.set_state("ready")
+        if self.checked and not self.admin & MAINT:
+            self.check()
+        if self.gives_5xx and self.seen().in_rotation:
+            self.errors_5xx += 1
+        loop.call_later(self.inter, self.begin)
+
+    def check(self) -> None:
+        """One health check, with HAProxy's counting."""
+        if self.node.serving:
+            if self.health < self.full:
+                self.health += 1
+            if not self.up and self.health >= self.rise:
+                self._come_up(self.full)
+        elif self.up:
+            self.health -= 1
+            if self.health < self.rise:
+                self.up, self.health = False, 0
+        else:
+            self.health = 0
+
+    def _come_up(self, health: int) -> None:
+        self.up, self.health = True, health
+        if self.slow_start:
+            self.ramp_ends = self._now() + self.slow_start
+
+    @staticmethod
+    def _now() -> float:
+        return asyncio.get_running_loop().time()
+
+    # -- what it shows ------------------------------------------------------------------------
+
+    @property
+    def sessions(self) -> int:
+        return sum(end > self._now() for end in self.leaving) + self.sticky
+
+    def status(self, admin: Admin) -> str:
+        if admin & (MAINT | Admin.INHERITED_MAINT):
+            return "MAINT" if admin & MAINT or not self.tracks else f"MAINT (via {self.tracks.ref.server})"
+        if not self.checked and not self.tracks:
+            return "DRAIN" if admin & DRAIN else "no check"
+        source = self.tracks or self
+        word = "DRAIN" if admin & (DRAIN | Admin.INHERITED_DRAIN) and source.up else "UP"
+        if not source.up:
+            return f"DOWN {source.health}/{source.rise}" if source.health else "DOWN"
+        if source.health == source.full:
+            return word
+        return f"{word} {source.health - source.rise + 1}/{source.fall}"
+
+    def seen(self) -> Server:
+        """As HAProxy's replies, joined, would have it."""
+        admin, up = self.admin, self.up
+        if self.tracks:
+            if self.tracks.admin & MAINT:
+                admin |= Admin.INHERITED_MAINT
+            elif self.tracks.admin & DRAIN:
+                admin |= Admin.INHERITED_DRAIN
+            up = self.tracks.up
+        elif not self.checked:
+            up = not admin & MAINT
+        ramp = self.ramp_ends - self._now()
+        ramping = self.slow_start > 0 and ramp > 0 and not admin & (MAINT | DRAIN)
+        return Server(
+            ref=self.ref,
+            address=self.node.name,
+            port=80,
+            admin=admin,
+            operational=Operational.RUNNING if up else Operational.STOPPED,
+            status=self.status(admin),
+            weight=self.weight,
+            initial_weight=self.initial_weight,
+            effective_weight=0 if admin & (MAINT | DRAIN) else self.weight,
+            checked=self.checked,
+            check_status=("L7OK" if self.node.serving else "L4CON") if self.checked else "",
+            check_health=self.health if self.checked else 0,
+            check_rise=self.rise if self.checked else 0,
+            check_fall=self.fall if self.checked else 0,
+            last_check="",
+            agent=self.agent,
+            agent_configured=self.agent_configured,
+            tracks=f"{self.tracks.ref.backend}/{self.tracks.ref.server}" if self.tracks else "",
+            backup=self.backup,
+            cookie=self.cookie,
+            sessions=self.sessions,
+            queue=self.queue,
+            throttle=max(1, int(100 - 100 * ramp / self.slow_start)) if ramping else None,
+            last_change=0,
+            requests=0,
+            errors_5xx=self.errors_5xx,
+            total_sessions=0,
+            response_time=None,
+        )

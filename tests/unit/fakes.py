@@ -1,0 +1,157 @@
+"""A whole application of fakes: nodes, load balancers, virtual time, and the rollout through them."""
+
+import asyncio
+from collections.abc import Callable, Collection, Coroutine, Sequence
+from typing import Any, TypeVar
+
+import msgspec
+
+from backends.model import AdminState
+from orchestrator.application import Application
+from orchestrator.control import Control
+from orchestrator.events import AnyEvent, Bus, Record, RolloutEnded
+from orchestrator.fleet import Fleet
+from orchestrator.node import Node, Original
+from orchestrator.plan import Plan
+from orchestrator.policy import Policy
+from orchestrator.preflight import preflight
+from orchestrator.rollout import Rollout
+from orchestrator.work import Work
+from tests.unit.fake_balancer import FakeBalancer
+from tests.unit.fake_node import FakeHealth, FakeHost, FakeInstaller, FakeNode, FakePort, FakeService
+from tests.unit.fake_server import FakeServer
+from tests.unit.virtual_time import VirtualClock
+
+E = TypeVar("E", bound=AnyEvent)
+
+BACKEND = "shop"
+
+
+class World:
+    """`nodes` machines called web1, web2, ... behind `instances` load balancers called lb1, lb2, ...
+
+    Make it inside a running virtual loop: its checks begin at once.
+    """
+
+    def __init__(
+        self, nodes: int = 3, instances: int = 2, *, interactive: bool = False, **policy: object
+    ) -> None:
+        self.policy = msgspec.convert({"min_available": 1, **policy}, Policy)
+        self.nodes = {f"web{n}": FakeNode(f"web{n}") for n in range(1, nodes + 1)}
+        self.balancers = {f"lb{n}": FakeBalancer(f"lb{n}") for n in range(1, instances + 1)}
+        self.clock = VirtualClock()
+        self.bus = Bus(self.clock)
+        self.control = Control(self.clock, self.bus, interactive=interactive)
+        self.records: list[Record] = []
+        self.bus.subscribe(self.records.append)
+        for balancer in self.balancers.values():
+            balancer.recorder = self.bus.record
+            for name, node in self.nodes.items():
+                balancer.add(BACKEND, name, node)
+            balancer.begin()
+        self.fleet = Fleet(tuple(self.balancers.values()), (BACKEND,))
+        self.application = Application(
+            "shop", tuple(_node(each) for each in self.nodes.values()), self.fleet, self.policy
+        )
+        self.rollout: Rollout | None = None
+
+    # -- short ways to things -----------------------------------------------------------------
+
+    def server(self, name: str, instance: str = "lb1") -> FakeServer:
+        return self.balancers[instance].servers[f"{BACKEND}/{name}"]
+
+    def servers(self, name: str) -> list[FakeServer]:
+        """The node's lines on all instances."""
+        return [self.server(name, instance) for instance in self.balancers]
+
+    def admin(self, name: str) -> list[AdminState]:
+        return [each.seen().admin_state for each in self.servers(name)]
+
+    def sent(self, name: str = "") -> list[str]:
+        """What all load balancers were told (of one node), in order on each of them."""
+        lines = [line for each in self.balancers.values() for _, line in each.sent]
+        return [line for line in lines if f"{BACKEND}/{name}" in line]
+
+    def events(self, kind: type[E]) -> list[E]:
+        return [each.event for each in self.records if isinstance(each.event, kind)]
+
+    def touched(self) -> bool:
+        """Whether anything at all was asked of anybody."""
+        return bool(self.sent()) or any(each.asked for each in self.nodes.values())
+
+    def work(self, name: str = "web1", wanted: str | None = "2.0") -> Work:
+        """What a step of this node is given, with its servers as they are now."""
+        lines = self.servers(name)
+        return Work(
+            node=next(each for each in self.application.nodes if each.name == name),
+            refs=tuple(each.ref for each in lines),
+            originals={each.ref: Original.of(each.seen()) for each in lines},
+            wanted=wanted,
+            fleet=self.fleet,
+            policy=self.policy,
+            clock=self.clock,
+            control=self.control,
+            bus=self.bus,
+        )
+
+    def take_out(self, name: str, state: str = "maint") -> None:
+        """As somebody did, some time ago."""
+        for server in self.servers(name):
+            server.set_state(state)
+
+    # -- time ---------------------------------------------------------------------------------
+
+    def at(self, seconds: float, action: Callable[[], object]) -> None:
+        """Do something that many virtual seconds from now."""
+        asyncio.get_running_loop().call_later(seconds, action)
+
+    async def until(self, condition: Callable[[], object], step: float = 0.01) -> None:
+        """Let virtual time pass until something is so."""
+        while not condition():  # noqa: ASYNC110 - what is waited for belongs to the fakes, and costs no time
+            await asyncio.sleep(step)
+
+    # -- the whole thing ----------------------------------------------------------------------
+
+    async def plan(
+        self, version: str = "2.0", *, limit: Sequence[str] = (), to_ready: Collection[str] = ()
+    ) -> Plan:
+        return await preflight(self.application, version, limit=limit, to_ready=to_ready)
+
+    async def upgrade(self, version: str = "2.0", *, to_ready: Collection[str] = ()) -> RolloutEnded:
+        return await self.carry_out(await self.plan(version, to_ready=to_ready))
+
+    async def carry_out(self, plan: Plan) -> RolloutEnded:
+        self.rollout = Rollout(self.application, plan, self.control, self.clock, self.bus, "me@here")
+        return await self.rollout.run()
+
+    async def during(self, coroutine: Coroutine[Any, Any, object]) -> RolloutEnded:
+        """An upgrade, with something else that happens beside it."""
+        async with asyncio.TaskGroup() as group:
+            rollout = group.create_task(self.upgrade())
+            group.create_task(coroutine)
+        return rollout.result()
+
+    async def question(self, subject: str = "") -> str:
+        """Wait until somebody is asked; the question's id."""
+        found: list[str] = []
+
+        def look() -> bool:
+            found[:] = [each.id for each in self.control.questions if not subject or each.subject == subject]
+            return bool(found)
+
+        await self.until(look)
+        return found[0]
+
+
+def _node(fake: FakeNode) -> Node:
+    return Node(
+        name=fake.name,
+        addresses=frozenset({fake.name}),
+        port=80,
+        servers=(fake.name,),
+        host=FakeHost(fake),
+        service=FakeService(fake),
+        port_probe=FakePort(fake),
+        installer=FakeInstaller(fake),
+        health=FakeHealth(fake),
+    )

@@ -1,0 +1,99 @@
+"""The bus and the line of JSON of each event."""
+
+import json
+
+import msgspec
+import pytest
+
+from backends.model import Exchange
+from orchestrator.events import Bus, Noted, Record, RolloutEnded, Sent, StepDone, to_json
+from tests.unit.fakes import World
+from tests.unit.virtual_time import EPOCH, VirtualClock, run
+
+
+def note(text: str) -> Noted:
+    return Noted(node="web1", text=text)
+
+
+def test_every_reader_gets_every_event_in_order() -> None:
+    async def scenario() -> None:
+        bus = Bus(VirtualClock())
+        first: list[Record] = []
+        second: list[Record] = []
+        bus.subscribe(first.append)
+        leave = bus.subscribe(second.append)
+        bus.emit(note("a"))
+        leave()
+        bus.emit(note("b"))
+        assert first == [Record(1, EPOCH, note("a")), Record(2, EPOCH, note("b"))]
+        assert second == first[:1]
+
+    run(scenario())
+
+
+def test_a_reader_that_cannot_read_stops_whoever_emits() -> None:
+    async def scenario() -> None:
+        bus = Bus(VirtualClock())
+
+        def full(record: Record) -> None:
+            raise OSError("No space left on device")
+
+        bus.subscribe(full)
+        with pytest.raises(OSError, match="No space left"):
+            bus.emit(note("a"))
+
+    run(scenario())
+
+
+def test_a_command_belongs_to_the_turn_in_which_it_was_sent() -> None:
+    async def scenario() -> None:
+        bus = Bus(VirtualClock())
+        told: list[Record] = []
+        bus.subscribe(told.append)
+        sent = Exchange("lb1", "show info", "ok", True, 0.123456)
+        with bus.turn("web1", "drain"):
+            bus.record(sent)
+            with bus.turn("web1", "stop"):
+                bus.record(sent)
+        bus.record(sent)
+        events = [each.event for each in told if isinstance(each.event, Sent)]
+        assert [(each.node, each.step) for each in events] == [("web1", "drain"), ("web1", "stop"), ("", "")]
+        assert events[0].seconds == 0.1235
+
+    run(scenario())
+
+
+def test_a_line_is_flat_and_says_what_it_is() -> None:
+    event = StepDone(node="web1", step="stop", changed=True, detail="port closed", seconds=1.5)
+    assert json.loads(to_json(Record(7, 1.23456, event))) == {
+        "schema": 1,
+        "seq": 7,
+        "at": 1.235,
+        "event": "step_done",
+        "node": "web1",
+        "step": "stop",
+        "changed": True,
+        "detail": "port closed",
+        "seconds": 1.5,
+    }
+
+
+def test_whatever_happens_is_one_line_that_can_be_read_back() -> None:
+    """Control characters of the other side stay inside their string."""
+
+    async def scenario() -> list[Record]:
+        world = World(nodes=2, bake=1)
+        world.bus.emit(note("\x1b[31m\nroot # \u2028"))
+        await world.upgrade()
+        return world.records
+
+    records = run(scenario())
+    assert isinstance(records[-1].event, RolloutEnded)
+    assert [each.seq for each in records] == list(range(1, len(records) + 1))
+    for record in records:
+        line = to_json(record)
+        assert b"\n" not in line
+        assert b"\x1b" not in line
+        fields = msgspec.json.decode(line)
+        kept = {key: value for key, value in fields.items() if key not in ("schema", "seq", "at")}
+        assert msgspec.convert(kept, type(record.event)) == record.event

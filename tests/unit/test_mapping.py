@@ -1,0 +1,95 @@
+"""Which server lines a node is; every doubt is an error, because the wrong machine would be drained."""
+
+from dataclasses import replace
+
+import pytest
+
+from backends.model import Server, ServerRef, Snapshot
+from orchestrator.mapping import map_nodes
+from orchestrator.node import Node
+from orchestrator.plan import Finding, Severity
+from tests.unit.fakes import World
+from tests.unit.virtual_time import run
+
+
+async def _world() -> tuple[tuple[Node, ...], dict[str, Snapshot]]:
+    world = World(nodes=2, instances=2)
+    return world.application.nodes, await world.fleet.look()
+
+
+NODES, SEEN = run(_world())
+
+
+def errors(findings: tuple[Finding, ...]) -> list[str]:
+    return [f"{each.subject} {each.text}" for each in findings if each.severity is Severity.ERROR]
+
+
+def with_servers(instance: str, *servers: Server) -> dict[str, Snapshot]:
+    return {**SEEN, instance: replace(SEEN[instance], servers=servers)}
+
+
+def test_by_name_on_every_instance() -> None:
+    mapped, findings = map_nodes(NODES, SEEN, "name")
+    assert mapped == {
+        name: (ServerRef("lb1", "shop", name), ServerRef("lb2", "shop", name)) for name in ("web1", "web2")
+    }
+    assert findings == ()
+
+
+def test_by_address_and_port_whatever_the_names() -> None:
+    odd = [
+        replace(each, ref=replace(each.ref, server=f"s{number}"))
+        for number, each in enumerate(SEEN["lb2"].servers)
+    ]
+    mapped, findings = map_nodes(NODES, with_servers("lb2", *odd), "address")
+    assert mapped["web1"] == (ServerRef("lb1", "shop", "web1"), ServerRef("lb2", "shop", "s0"))
+    assert findings == ()
+
+
+def test_the_port_is_part_of_the_address() -> None:
+    other = [replace(each, port=81) for each in SEEN["lb2"].servers]
+    _, findings = map_nodes(NODES, with_servers("lb2", *other), "address")
+    assert errors(findings)[0] == (
+        "web1 is not registered on lb2: looked for web1:80, found web1:81, web2:81"
+    )
+
+
+def test_a_node_that_one_instance_does_not_know_is_an_error() -> None:
+    _, findings = map_nodes(NODES, with_servers("lb2", SEEN["lb2"].servers[1]), "name")
+    assert errors(findings) == ["web1 is not registered on lb2: looked for web1, found web2"]
+
+
+def test_a_name_for_one_backend_only() -> None:
+    second = [replace(each, ref=replace(each.ref, backend="api")) for each in SEEN["lb1"].servers]
+    seen = with_servers("lb1", *SEEN["lb1"].servers, *second)
+    nodes = [replace(NODES[0], servers=("api/web1",))]
+    mapped, _ = map_nodes(nodes, {"lb1": seen["lb1"]}, "name")
+    assert mapped == {"web1": (ServerRef("lb1", "api", "web1"),)}
+
+
+def test_twice_in_one_backend_is_an_error() -> None:
+    twin = replace(SEEN["lb1"].servers[0], ref=ServerRef("lb1", "shop", "twin"))
+    _, findings = map_nodes(NODES, with_servers("lb1", *SEEN["lb1"].servers, twin), "address")
+    assert errors(findings) == ["web1 stands in shop on lb1 more than once: web1, twin"]
+
+
+def test_a_server_of_two_nodes_is_an_error() -> None:
+    nodes = [NODES[0], replace(NODES[1], servers=("web1", "web2"))]
+    _, findings = map_nodes(nodes, SEEN, "name")
+    assert "shop/web1 on lb1 is more than one node at once: web1, web2" in errors(findings)
+
+
+@pytest.mark.parametrize(("address", "warned"), [("10.0.0.9", True), ("", False), ("web1", False)])
+def test_a_known_name_at_another_address_is_doubted(address: str, warned: bool) -> None:
+    first, second = SEEN["lb1"].servers
+    _, findings = map_nodes(NODES, with_servers("lb1", replace(first, address=address), second), "name")
+    assert [each.severity for each in findings] == [Severity.WARNING] * warned
+
+
+def test_different_backends_on_each_instance_are_pointed_out() -> None:
+    extra = replace(SEEN["lb2"].servers[0], ref=ServerRef("lb2", "api", "web1"))
+    mapped, findings = map_nodes(NODES, with_servers("lb2", *SEEN["lb2"].servers, extra), "name")
+    assert len(mapped["web1"]) == 3
+    assert [each.text for each in findings] == [
+        "stands in different backends on each (lb1: shop; lb2: api, shop)"
+    ]
