@@ -38,16 +38,26 @@ def floor_of(total: int, policy: Policy) -> int:
 
 
 def capacity(
-    snapshots: Mapping[str, Snapshot], leaving: Collection[ServerRef], policy: Policy
+    snapshots: Mapping[str, Snapshot],
+    leaving: Collection[ServerRef],
+    policy: Policy,
+    *,
+    back: Collection[ServerRef] = (),
 ) -> tuple[Capacity, ...]:
     """What stays in rotation when `leaving` go, for each backend that they stand in.
 
     Backup servers neither count nor cost: they only serve when nothing else does.
+
+    Args:
+        snapshots: what every load balancer says now.
+        leaving: the servers that go.
+        policy: has the floor.
+        back: servers to count as in rotation, because what comes first puts them back. For plans only.
     """
-    leaving = frozenset(leaving)
+    leaving, back = frozenset(leaving), frozenset(back)
     touched = sorted({(ref.instance, ref.backend) for ref in leaving})
     return tuple(
-        _capacity_of(_peers(snapshots[instance].servers, backend), leaving, policy)
+        _capacity_of(_peers(snapshots[instance].servers, backend), leaving, policy, back)
         for instance, backend in touched
         if _peers(snapshots[instance].servers, backend)
     )
@@ -72,8 +82,10 @@ def _peers(servers: Iterable[Server], backend: str) -> tuple[Server, ...]:
     return tuple(each for each in servers if each.ref.backend == backend and not each.backup)
 
 
-def _capacity_of(peers: tuple[Server, ...], leaving: frozenset[ServerRef], policy: Policy) -> Capacity:
-    serving = [server.ref for server in peers if server.in_rotation]
+def _capacity_of(
+    peers: tuple[Server, ...], leaving: frozenset[ServerRef], policy: Policy, back: frozenset[ServerRef]
+) -> Capacity:
+    serving = [server.ref for server in peers if server.in_rotation or server.ref in back]
     return Capacity(
         instance=peers[0].ref.instance,
         backend=peers[0].ref.backend,

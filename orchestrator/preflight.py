@@ -65,9 +65,13 @@ async def preflight(
     todo = in_order([each.name for each in planned if each.steps], policy.order)
     cut = batches(todo, policy.serial)
     capacities = []
+    back: set[ServerRef] = set()
     for batch in cut:
-        leaving = {ref for each in planned if each.name in batch for ref in _leaving(each)}
-        after = guard.capacity(snapshots, leaving, policy)
+        members = [each for each in planned if each.name in batch]
+        leaving = {ref for each in members for ref in _leaving(each)}
+        after = guard.capacity(snapshots, leaving, policy, back=back)
+        # A batch that does not come back stops the rollout before the next one begins.
+        back |= {ref for each in members for ref in _returning(each)}
         findings += (
             Finding(
                 Severity.ERROR,
@@ -163,3 +167,8 @@ def _plan_node(
 def _leaving(node: PlannedNode) -> tuple[ServerRef, ...]:
     """The servers that this node's turn takes out of rotation."""
     return node.refs if "drain" in node.steps else ()
+
+
+def _returning(node: PlannedNode) -> set[ServerRef]:
+    """The servers that are in rotation once this node's turn is done."""
+    return {ref for ref, each in node.originals.items() if each.admin is AdminState.READY and each.weight > 0}
