@@ -1,0 +1,250 @@
+"""Upgrades of the demo's world for tests: its configuration made quick, and `rolldeck` run as users run it.
+
+Nothing here reads HAProxy through the code that is tested: states come from a parser of its own.
+"""
+
+import asyncio
+import json
+import signal
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from console.demo.haproxy import Checks
+from console.demo.load import Report
+from console.demo.stack import Stack
+
+ROLLDECK = str(Path(sys.executable).with_name("rolldeck"))
+OLD, NEW = "1.4.2", "1.5.0"
+MAINT, DRAIN = 1, 8  # forced, in srv_admin_state
+
+
+@asynccontextmanager
+async def world(place: Path, **options: Any) -> AsyncIterator[Stack]:
+    """A stack that is quick to upgrade: checks every 100 ms, a start of 0.1 s, 0.2 s of bake."""
+    settings: dict[str, Any] = {"start_delay": 0.1, "checks": Checks(inter=0.1), **options}
+    async with Stack(place, **settings) as stack:
+        tune(stack, "apps.shop.health", successes=2, interval=0.05)
+        tune(
+            stack,
+            "apps.shop.rollout",
+            bake=0.2,
+            drain_timeout=10,
+            settle_timeout=2,
+            stop_timeout=10,
+            start_timeout=10,
+            verify_timeout=10,
+            capacity_timeout=2,
+        )
+        yield stack
+
+
+def tune(stack: Stack, table: str, **values: object) -> None:
+    """Set keys of one table of the stack's config.toml; strings, numbers and lists."""
+    head, _, rest = stack.config_path.read_text().partition(f"[{table}]\n")
+    own, separator, tail = rest.partition("\n[")
+    lines = [each for each in own.splitlines() if each.split(" = ")[0] not in values]
+    lines += [f"{key} = {json.dumps(value)}" for key, value in values.items()]
+    text = "\n".join(each for each in lines if each)
+    stack.config_path.write_text(f"{head}[{table}]\n{text}\n{separator}{tail}")
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """How one call of `rolldeck` ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def text(self) -> str:
+        return self.out + self.err
+
+    @property
+    def events(self) -> list[dict[str, Any]]:
+        """Of a run with `--json`: every line must decode."""
+        return [json.loads(line) for line in self.out.splitlines()]
+
+    @property
+    def ended(self) -> dict[str, Any]:
+        """The last event, which must be how the rollout ended."""
+        last = self.events[-1]
+        assert last["event"] == "rollout_ended", last
+        return last
+
+    @property
+    def sent(self) -> list[tuple[str, str]]:
+        """Load balancer or node, and each command that was sent to it."""
+        sent = [each for each in self.events if each["event"] == "sent"]
+        return [
+            (each["target"], each["command"].removeprefix("set severity-output number; ")) for each in sent
+        ]
+
+
+class Running:
+    """A `rolldeck` that has been started; what it writes is kept."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self.process = process
+        self._lines: list[str] = []
+        self._more = asyncio.Event()
+        self._reading = asyncio.create_task(self._read())
+        self._errors = asyncio.create_task(self._read_errors())
+
+    async def _read(self) -> None:
+        assert self.process.stdout is not None
+        async for line in self.process.stdout:
+            self._lines.append(line.decode())
+            self._more.set()
+
+    async def _read_errors(self) -> bytes:
+        assert self.process.stderr is not None
+        return await self.process.stderr.read()
+
+    async def event(self, kind: str, **fields: object) -> dict[str, Any]:
+        """Wait for the first event of this kind with these fields. Raises TimeoutError."""
+        seen = 0
+        async with asyncio.timeout(60):
+            while True:
+                while seen < len(self._lines):
+                    found: dict[str, Any] = json.loads(self._lines[seen])
+                    seen += 1
+                    if found["event"] == kind and fields.items() <= found.items():
+                        return found
+                assert not self._reading.done(), f"it ended without {kind} {fields}: {self._lines[-3:]}"
+                self._more.clear()
+                await self._more.wait()
+
+    def signal(self, number: signal.Signals) -> None:
+        self.process.send_signal(number)
+
+    async def end(self) -> Run:
+        code = await self.process.wait()
+        await self._reading
+        return Run(code, "".join(self._lines), (await self._errors).decode())
+
+
+@asynccontextmanager
+async def started(stack: Stack, *arguments: str) -> AsyncIterator[Running]:
+    """Start the real command with no terminal; a run that is still there at the end is killed."""
+    process = await asyncio.create_subprocess_exec(
+        *(ROLLDECK, "--config", str(stack.config_path), *arguments),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        limit=2**20,
+    )
+    running = Running(process)
+    try:
+        yield running
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await running.end()
+
+
+async def rolldeck(stack: Stack, *arguments: str) -> Run:
+    """Run the real command to its end."""
+    async with started(stack, *arguments) as running:
+        return await running.end()
+
+
+async def upgrade(stack: Stack, version: str = NEW, *arguments: str) -> Run:
+    """`rolldeck upgrade shop VERSION --yes --json`, with what else is given."""
+    return await rolldeck(stack, "upgrade", "shop", version, "--yes", "--json", *arguments)
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """One server line of `show servers state`, as far as it is somebody's decision."""
+
+    admin: int
+    weight: int
+
+
+async def states(stack: Stack, backend: str = "shop") -> dict[str, dict[str, State]]:
+    """By load balancer and server name."""
+    return {
+        name: {
+            row["srv_name"]: State(int(row["srv_admin_state"]), int(row["srv_uweight"]))
+            for row in await _rows(instance.ask, backend)
+        }
+        for name, instance in stack.instances.items()
+    }
+
+
+async def untouched(stack: Stack) -> dict[str, list[dict[str, str]]]:
+    """All of `show servers state` that does not move by itself: neither age nor progress of checks."""
+    moving = ("srv_time_since_last_change", "srv_check_state", "srv_check_health")
+    return {
+        name: [
+            {key: value for key, value in row.items() if key not in moving}
+            for row in await _rows(instance.ask, "")
+        ]
+        for name, instance in stack.instances.items()
+    }
+
+
+async def _rows(ask: Callable[[str], Awaitable[str]], backend: str) -> list[dict[str, str]]:
+    lines = (await ask(f"show servers state {backend}".rstrip())).strip().splitlines()
+    names = lines[1].removeprefix("# ").split()
+    return [dict(zip(names, line.split(), strict=False)) for line in lines[2:]]
+
+
+async def say(stack: Stack, command: str, *instances: str) -> None:
+    """Send what a human would send to these load balancers (all when none is named)."""
+    for name in instances or stack.instances:
+        reply = (await stack.instances[name].ask(command)).strip()
+        assert not reply, f"{name}: {command}: {reply}"
+
+
+async def edit_haproxy(stack: Stack, edit: Callable[[str], str]) -> None:
+    """Change the configuration of every load balancer and restart it; does not wait for checks."""
+    for instance in stack.instances.values():
+        instance.file.write_text(edit(instance.file.read_text()))
+        await instance.restart()
+
+
+async def statuses(stack: Stack, backend: str) -> dict[tuple[str, str], str]:
+    """HAProxy's words for each server, by load balancer and name."""
+    found = {}
+    for name, instance in stack.instances.items():
+        lines = (await instance.ask("show stat")).removeprefix("# ").splitlines()
+        header = lines[0].split(",")
+        for line in lines[1:]:
+            row = dict(zip(header, line.split(","), strict=False))
+            if row.get("pxname") == backend and row["svname"] not in ("FRONTEND", "BACKEND"):
+                found[name, row["svname"]] = row["status"]
+    return found
+
+
+async def until(condition: Callable[[], Awaitable[bool]], timeout: float = 20.0) -> None:
+    """Look every 20 ms. Raises TimeoutError."""
+    async with asyncio.timeout(timeout):
+        while not await condition():  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+
+
+async def until_up(stack: Stack, *backends: str) -> None:
+    """Wait until every server of these backends is in rotation on every load balancer."""
+
+    async def up() -> bool:
+        return all([set((await statuses(stack, each)).values()) <= {"UP", "no check"} for each in backends])
+
+    await until(up)
+
+
+async def versions(stack: Stack) -> Mapping[str, str | None]:
+    """What each node itself answers."""
+    return {name: await stack.running_version(name) for name in stack.nodes}
+
+
+def assert_nothing_failed(report: Report, *, at_least: int = 1) -> None:
+    """No request failed, and there were requests that could have."""
+    assert not report.failures, report.failures[:5]
+    assert report.total_failed == 0
+    assert report.total_served >= at_least

@@ -1,0 +1,151 @@
+"""A bad version or a bad node: the rollout stops there, fails no request, and says what to do."""
+
+import shutil
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from console.demo.load import Load
+from console.demo.node import Release
+from console.demo.stack import Stack
+from tests.integration.rollouts import (
+    MAINT,
+    NEW,
+    OLD,
+    assert_nothing_failed,
+    rolldeck,
+    states,
+    tune,
+    until,
+    until_up,
+    upgrade,
+    versions,
+    world,
+)
+
+RATE = 100
+
+
+@pytest.fixture
+async def stack(tmp_path: Path) -> AsyncIterator[Stack]:
+    async with world(tmp_path / "s") as made:
+        yield made
+
+
+async def assert_only_web1_is_out(stack: Stack) -> None:
+    for name, own in (await states(stack)).items():
+        assert {server: each.admin for server, each in own.items()} == {
+            "web1": MAINT,
+            "web2": 0,
+            "web3": 0,
+            "web4": 0,
+        }, name
+    running = await versions(stack)
+    assert [running[name] for name in ("web2", "web3", "web4")] == [OLD] * 3
+
+
+async def answers(stack: Stack, node: str) -> bool:
+    return await stack.running_version(node) is not None
+
+
+async def fails_at_web1(stack: Stack) -> dict[str, Any]:
+    """Upgrade under load; returns the event that says where and why it failed."""
+    async with Load(RATE, stack.frontends, slow_share=0.01) as load:
+        run = await upgrade(stack)
+        report = await load.stop()
+    assert run.code == 1, run.text
+    assert_nothing_failed(report, at_least=20)
+    assert (run.ended["result"], run.ended["failed"]) == ("degraded", ["web1"])
+    assert (run.ended["upgraded"], run.ended["untouched"]) == ([], ["web2", "web3", "web4"])
+    [out] = run.ended["out_of_rotation"]
+    assert (out["node"], out["on_purpose"]) == ("web1", False)
+    assert [each.partition(":")[0] for each in out["where"]] == ["shop/web1 on lb1", "shop/web1 on lb2"]
+    assert out["commands"] == [
+        "rolldeck ready shop web1",
+        "lb1: set server shop/web1 state ready",
+        "lb2: set server shop/web1 state ready",
+    ]
+    await assert_only_web1_is_out(stack)
+    failed: dict[str, Any] = next(each for each in run.events if each["event"] == "node_failed")
+    return failed
+
+
+@pytest.mark.parametrize(
+    ("fault", "step", "words"),
+    [
+        ({"healthy": False}, "verify", "503"),
+        ({"exit_after": 0.1}, "verify", "healthy: not within 1.5 s"),
+        ({"start_delay": 60.0}, "start", "is closed"),
+        ({"reports_version": "1.4.9"}, "verify", "1.4.9 runs, expected 1.5.0"),
+    ],
+    ids=["never healthy", "dies after start", "listens too late", "reports an old version"],
+)
+async def test_a_bad_version(stack: Stack, fault: dict[str, Any], step: str, words: str) -> None:
+    tune(stack, "apps.shop.rollout", start_timeout=1, verify_timeout=1.5)
+    stack.add_release(NEW, **fault)
+    failed = await fails_at_web1(stack)
+    assert failed["step"] == step
+    assert words in failed["error"]
+
+
+async def test_a_stop_that_is_ignored(stack: Stack) -> None:
+    """The old version goes on running: nothing may be installed under it."""
+    node = stack.nodes["web1"]
+    node.add_release(Release(version=OLD, start_delay=0.0, ignore_sigterm=True))
+    node.kill()
+    assert await node.appctl("start") == 0
+    await until(lambda: answers(stack, "web1"))
+    await until_up(stack, "shop")
+    pid = node.pid
+    tune(stack, "apps.shop.rollout", stop_timeout=1)
+    failed = await fails_at_web1(stack)
+    assert failed["step"] == "stop"
+    assert f"process {pid} is there" in failed["error"]
+    assert node.installed == OLD
+
+
+async def test_an_install_that_fails(stack: Stack) -> None:
+    shutil.rmtree(stack.nodes["web1"].directory / "releases" / NEW)
+    failed = await fails_at_web1(stack)
+    assert failed["step"] == "install"
+    assert "no such release" in failed["error"]
+
+
+async def test_an_install_that_changes_nothing(stack: Stack) -> None:
+    text = stack.config_path.read_text()
+    install = 'kind = "symlink"\nreleases = "releases"\nlink = "current"\n'
+    assert install in text
+    version = '[apps.shop.version]\nkind = "symlink"\npath = "current"\n'
+    stack.config_path.write_text(text.replace(install, f'kind = "command"\nrun = "true"\n\n{version}'))
+    failed = await fails_at_web1(stack)
+    assert failed["step"] == "install"
+    assert "after the install the version is 1.4.2, expected 1.5.0" in failed["error"]
+
+
+async def test_the_way_out_that_the_output_names(stack: Stack) -> None:
+    """Seen as an operator does: the text, `ready` that refuses safely, and going back."""
+    tune(stack, "apps.shop.rollout", verify_timeout=1)
+    stack.add_release(NEW, healthy=False)
+    async with Load(RATE, stack.frontends, slow_share=0.01) as load:
+        failed = await rolldeck(stack, "upgrade", "shop", NEW, "--yes")
+        assert failed.code == 1
+        assert "out of rotation: web1\n" in failed.out
+        assert "    rolldeck ready shop web1\n" in failed.out
+        assert "    lb2: set server shop/web1 state ready\n" in failed.out
+
+        ready = await rolldeck(stack, "ready", "shop", "web1", "--yes")
+        assert ready.code == 1, ready.text
+        assert "503" in ready.err
+        await assert_only_web1_is_out(stack)
+
+        again = await upgrade(stack, NEW)  # without --ready it is left as it is found: out
+        assert again.code == 1, again.text
+        assert (await states(stack))["lb1"]["web1"].admin == MAINT
+        assert_nothing_failed(await load.stop())
+
+    back = await upgrade(stack, OLD, "--ready", "web1")
+    assert back.code == 0, back.text
+    assert {each.admin for own in (await states(stack)).values() for each in own.values()} == {0}
+    assert await versions(stack) == dict.fromkeys(stack.nodes, OLD)

@@ -1,0 +1,98 @@
+"""The promise itself: a rolling upgrade under load fails no request, whatever the way to HAProxy."""
+
+from pathlib import Path
+from typing import Any, Literal
+
+import pytest
+
+from console.demo.load import Kind, Load
+from console.demo.stack import Stack
+from tests.haproxies import haproxy_binaries
+from tests.integration.rollouts import (
+    NEW,
+    assert_nothing_failed,
+    edit_haproxy,
+    states,
+    upgrade,
+    versions,
+    world,
+)
+
+RATE = 200  # requests per second; half keep their connection, 2 % of them last 2 s
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    return tmp_path / "s"  # short: unix sockets will be in it
+
+
+async def upgraded_under_load(stack: Stack, *arguments: str, rate: float = RATE) -> list[dict[str, Any]]:
+    """Upgrade everything, hold it to the promise, and return the events."""
+    async with Load(rate, stack.frontends) as load:
+        run = await upgrade(stack, NEW, *arguments)
+        report = await load.stop()
+    assert run.code == 0, run.text
+    assert_nothing_failed(report, at_least=round(rate))
+    assert set(report.served) == {Kind(keep, slow) for keep in (True, False) for slow in (True, False)}
+    assert run.ended["result"] == "healthy"
+    assert sorted(run.ended["upgraded"]) == list(stack.nodes)
+    assert run.ended["out_of_rotation"] == []
+    assert await versions(stack) == dict.fromkeys(stack.nodes, NEW)
+    assert {each.admin for own in (await states(stack)).values() for each in own.values()} == {0}
+    return run.events
+
+
+@pytest.mark.parametrize("transport", ["unix", "tcp", "ssh"])
+async def test_four_nodes_behind_two_haproxies(place: Path, transport: Literal["unix", "tcp", "ssh"]) -> None:
+    async with world(place, transport=transport) as stack:
+        events = await upgraded_under_load(stack)
+    order = [each["node"] for each in events if each["event"] == "node_upgraded"]
+    assert order == ["web1", "web2", "web3", "web4"]
+    done = [each["step"] for each in events if each["event"] == "step_done" and each["node"] == "web1"]
+    assert done == ["drain", "stop", "install", "start", "verify"]
+
+
+@pytest.mark.parametrize("binary", haproxy_binaries())
+async def test_every_version_of_haproxy(place: Path, binary: Path) -> None:
+    async with world(place, nodes=2, haproxy=str(binary)) as stack:
+        await upgraded_under_load(stack, rate=100)
+
+
+@pytest.mark.parametrize("serial", ["2", "50%"])
+async def test_a_batch_of_two_works_side_by_side(place: Path, serial: str) -> None:
+    async with world(place, instances=1) as stack:
+        events = await upgraded_under_load(stack, "--serial", serial, rate=100)
+    batches = [each["nodes"] for each in events if each["event"] == "batch_started"]
+    assert batches == [["web1", "web2"], ["web3", "web4"]]
+    moments = [
+        (each["event"], each["node"])
+        for each in events
+        if each["event"] == "node_upgraded" or (each["event"] == "step_started" and each["step"] == "drain")
+    ]
+    assert sorted(moments[:2]) == [("step_started", "web1"), ("step_started", "web2")]
+
+
+async def test_slow_start_is_waited_for(place: Path) -> None:
+    async with world(place, nodes=2, instances=1, backend_lines=["default-server slowstart 1s"]) as stack:
+        events = await upgraded_under_load(stack, rate=100)
+    reasons = [each["reason"] for each in events if each["event"] == "waiting"]
+    assert any("slow start at" in each for each in reasons), reasons
+
+
+async def test_servers_without_checks_go_by_their_own_health(place: Path) -> None:
+    async with world(place, nodes=2, instances=1) as stack:
+        await edit_haproxy(stack, lambda text: text.replace("default-server check", "default-server"))
+        events = await upgraded_under_load(stack, rate=100)
+    sent = [each["command"] for each in events if each["event"] == "sent"]
+    assert not any("health" in each for each in sent if each.startswith("set server")), "it never recovers"
+
+
+async def test_a_second_run_has_nothing_to_do(place: Path) -> None:
+    async with world(place, nodes=2, instances=1) as stack:
+        assert (await upgrade(stack)).code == 0
+        pids = {name: node.pid for name, node in stack.nodes.items()}
+        again = await upgrade(stack)
+        assert again.code == 0, again.text
+        assert again.ended["upgraded"] == []
+        assert not [command for _, command in again.sent if command.startswith("set ")]
+        assert {name: node.pid for name, node in stack.nodes.items()} == pids
