@@ -6,7 +6,7 @@ import sys
 from console.output.text import clean, paint, say
 from console.session import operator
 from orchestrator import events
-from orchestrator.control import Control
+from orchestrator.control import RETRY, Control
 from orchestrator.events import Record
 
 MEANING = {
@@ -50,7 +50,9 @@ class Prompts:
 
     def _show(self, asked: events.Asked) -> None:
         choices = ", ".join(f"{paint(each, 'warn')} ({MEANING.get(each, each)})" for each in asked.choices)
-        say(f"{paint('?', 'warn')} {asked.subject}: {clean(asked.text)}")
+        # Why it failed stands in the line above already.
+        text = "what now?" if RETRY in asked.choices else clean(asked.text)
+        say(f"{paint('?', 'warn')} {asked.subject}: {text}")
         say(f"  {choices}")
         self._listen()
 

@@ -1,8 +1,9 @@
 """What people can do to a running rollout: pause, resume, answer, abort. Any front end can use it."""
 
 import asyncio
+import contextlib
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from backends.base import Clock
@@ -42,6 +43,7 @@ class Control:
         self._abort: tuple[str, str] | None = None
         self._cancel: Callable[[], object] | None = None
         self._halted = ""
+        self._undecided: set[str] = set()
 
     # -- for front ends -----------------------------------------------------------------------
 
@@ -61,7 +63,7 @@ class Control:
     @property
     def undecided(self) -> bool:
         """A failed node waits for somebody's decision."""
-        return any(RETRY in each.choices for each in self._questions.values())
+        return bool(self._undecided)
 
     @property
     def questions(self) -> tuple[Question, ...]:
@@ -104,8 +106,8 @@ class Control:
         at_once = at_once or self.aborting
         self._abort = self._abort or (who, why)
         self.resume(who)
-        self._bus.emit(AbortRequested(who=who, why=why, at_once=at_once))
         self._questions.clear()
+        self._bus.emit(AbortRequested(who=who, why=why, at_once=at_once))
         self._wake()
         if at_once and self._cancel is not None:
             self._cancel()
@@ -125,6 +127,16 @@ class Control:
         """Take no further node out; those that are out go on to their end."""
         self._halted = self._halted or why
         self._wake()
+
+    @contextlib.contextmanager
+    def deciding(self, name: str) -> Iterator[None]:
+        """From the moment a node fails until somebody has decided: nothing else is taken out."""
+        self._undecided.add(name)
+        try:
+            yield
+        finally:
+            self._undecided.discard(name)
+            self._wake()
 
     def raise_if_no_drain(self) -> None:
         """Before a node is touched. Raises Aborted when the rollout ends or has failed elsewhere."""

@@ -13,8 +13,7 @@ KINDS = {"healthy": "ok", "degraded": "bad", "aborted": "warn"}
 
 def ending(ended: RolloutEnded) -> Iterator[str]:
     """Lines for standard output."""
-    why = f": {clean(ended.reason)}" if ended.reason else ""
-    yield f"{paint(ended.result, KINDS[ended.result])}{why} · {seconds(ended.seconds)}"
+    yield f"{paint(ended.result, KINDS[ended.result])}{_why(ended)} · {seconds(ended.seconds)}"
     for title in ("upgraded", "failed", "skipped", "interrupted", "untouched"):
         names: list[str] = getattr(ended, title)
         if names:
@@ -33,3 +32,9 @@ def ending(ended: RolloutEnded) -> Iterator[str]:
                 yield f"  by hand, on {clean(command)}"
     for text in ended.unseen:
         yield f"{paint('not known', 'bad')}: {clean(text)}"
+
+
+def _why(ended: RolloutEnded) -> str:
+    if ended.reason.startswith(ended.result):  # "aborted by ..." says it already
+        return clean(ended.reason.removeprefix(ended.result))
+    return f": {clean(ended.reason)}" if ended.reason else ""

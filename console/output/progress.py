@@ -41,18 +41,18 @@ class Progress:
         state = self._state
         match record.event:
             case events.BatchStarted(number=number, nodes=nodes) if len(state.batches) > 1:
-                return f"batch {number}/{len(state.batches)}: {', '.join(nodes)}"
+                left = state.left()
+                eta = f" · {state.upgraded}/{state.total} nodes, about {seconds(left)} left" if left else ""
+                return f"batch {number}/{len(state.batches)}: {', '.join(nodes)}{eta}"
             case events.Prefetched(seconds=took):
                 return f"{paint('✓', 'ok')} prefetched on all nodes in {seconds(took)}"
             case events.StepDone(node=name, step=step, detail=detail) if not self._live:
-                cell = _cell(step, state.nodes[name].cells[step], state.nodes[name])
-                return f"{name:<10} {cell} · {clean(detail)}"
-            case events.NodeUpgraded(node=name):
-                left = state.left()
-                eta = f" · about {seconds(left)} left" if left else ""
-                return f"{self._node(state.nodes[name])} · {state.upgraded}/{state.total}{eta}"
-            case events.NodeFailed(node=name) | events.NodeSkipped(node=name):
-                return self._node(state.nodes[name])
+                cell = state.nodes[name].cells[step]
+                return f"{name:<10} {_glyph(cell)} {step} {seconds(cell.seconds or 0)} · {clean(detail)}"
+            case (
+                events.NodeUpgraded(node=name) | events.NodeFailed(node=name) | events.NodeSkipped(node=name)
+            ):
+                return _over(state.nodes[name])
             case events.Noted(node=name, text=text):
                 return f"{paint('!', 'warn')} {name}: {clean(text)}"
             case events.Paused(who=who) | events.Resumed(who=who):
@@ -61,16 +61,6 @@ class Progress:
                 when = "at once" if at_once else "after the running step; once more to stop at once"
                 return paint(f"aborting {when}", "warn")
         return ""
-
-    def _node(self, node: NodeStatus) -> str:
-        cells = " ".join(_cell(step, cell, node) for step, cell in node.cells.items())
-        kind = {NodeState.UPGRADED: "ok", NodeState.FAILED: "bad"}.get(node.state, "info")
-        words = paint(node.state.value, kind)
-        if node.seconds:
-            words += f" in {seconds(node.seconds)}"
-        if node.reason and node.state in (NodeState.FAILED, NodeState.SKIPPED):
-            words += f": {clean(node.reason)}"
-        return f"{node.name:<10} {cells} {words}".rstrip()
 
     def _draw(self) -> None:
         busy = [
@@ -97,9 +87,24 @@ class Progress:
             self._shown = False
 
 
-def _cell(step: str, cell: Cell, node: NodeStatus) -> str:
-    if cell.seconds is None:
-        glyph = paint("✗", "bad") if node.state is NodeState.FAILED else paint("◐", "working")
-        return f"{glyph} {step}"
-    glyph = paint("✓", "ok") if cell.changed else "·"
-    return f"{glyph} {step} {seconds(cell.seconds)}"
+def _glyph(cell: Cell) -> str:
+    return paint("✓", "ok") if cell.changed else "·"
+
+
+def _over(node: NodeStatus) -> str:
+    """A node whose turn is over, in one line that fits 80 columns when all is well."""
+    glyph, kind = {NodeState.UPGRADED: ("✓", "ok"), NodeState.FAILED: ("✗", "bad")}.get(
+        node.state, ("·", "info")
+    )
+    words = f"{node.name:<10} {paint(glyph, kind)} {paint(node.state.value, kind)}"
+    steps = "  ".join(
+        f"{step} {'-' if cell.seconds is None else f'{cell.seconds:.1f}'}"
+        for step, cell in node.cells.items()
+    )
+    if node.state is NodeState.UPGRADED:
+        return f"{words} in {seconds(node.seconds)}: {steps}"
+    return (
+        f"{words} {node.step or ''}: {clean(node.reason)}"
+        if node.state is NodeState.FAILED
+        else f"{words} {clean(node.reason)}"
+    )
