@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from backends.base import Clock
-from backends.errors import BackendError, RolldeckError
+from backends.errors import RolldeckError
 from backends.haproxy import commands
 from backends.model import AdminState, Server, ServerRef
 from orchestrator import guard
@@ -187,6 +187,6 @@ async def _ready(
         except RolldeckError as error:
             try:
                 await keep_out(work)
-            except BackendError as second:
+            except RolldeckError as second:
                 work.note(f"could not be brought back to maintenance everywhere: {second}")
             raise error

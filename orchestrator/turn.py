@@ -87,9 +87,9 @@ class Turn:
         start = self._control.worked()
         await self._begin()
         for step in self._planned.steps:
-            await self._control.checkpoint()
             if self._plan.policy.confirm == "step":
                 await self._confirm(f"{step}?")
+            await self._control.checkpoint()  # last: a "go" while all is paused starts nothing yet
             self._work.step = step
             with self._bus.turn(self._name, step):
                 await self._run(step)
@@ -149,18 +149,19 @@ class Turn:
         if too_many and not self._control.interactive:
             self._control.halt(f"{self._name} failed")
         step = self._work.step
-        self._bus.emit(NodeFailed(node=self._name, step=step, error=str(error)))
-        if self._name in self._tally.touched and step != "drain":
-            await self._keep_out()
-        if not self._control.interactive:
-            return False
-        return await self._decided(f"{step} failed: {error}")
+        with self._control.deciding(self._name):
+            self._bus.emit(NodeFailed(node=self._name, step=step, error=str(error)))
+            if self._name in self._tally.touched and step != "drain":
+                await self._keep_out()
+            if not self._control.interactive:
+                return False
+            return await self._decided(f"{step} failed: {error}")
 
     async def _keep_out(self) -> None:
         try:
             with self._bus.turn(self._name, self._work.step):
                 await keep_out(self._work)
-        except BackendError as error:
+        except RolldeckError as error:
             self._work.note(f"could not be brought to maintenance everywhere: {error}")
 
     async def _decided(self, text: str) -> bool:

@@ -1,7 +1,9 @@
 """Take a node out of rotation and let its sessions end."""
 
+from collections.abc import Sequence
+
 from backends.haproxy import commands
-from backends.model import AdminState, Server
+from backends.model import AdminState, Server, ServerRef
 from orchestrator import guard
 from orchestrator.errors import DeadlinePassed, GuardRefused, StepFailed
 from orchestrator.work import Work
@@ -27,7 +29,7 @@ async def drain(work: Work) -> str | None:
     """
     servers = await work.patiently(work.servers)
     if all(in_maintenance(each) for each in servers.values()):
-        await work.patiently(lambda: _silence_agents(work))
+        await work.patiently(lambda: silence_agents(work, work.refs))
         left = await _settle(work)  # maintenance does not end what was in flight when it began
         return f"{left} sessions left" if left else None
     await _leave(work)
@@ -39,23 +41,27 @@ async def drain(work: Work) -> str | None:
     return "forced to maintenance at the deadline" if forced else "no sessions left"
 
 
-async def _silence_agents(work: Work) -> None:
+async def silence_agents(work: Work, refs: Sequence[ServerRef]) -> None:
     """An agent check that answers "ready" would put the server back in rotation behind our back."""
-    agents = [ref for ref in work.refs if work.originals[ref].agent]
+    agents = [ref for ref in refs if work.originals[ref].agent]
     await work.fleet.ensure(agents, commands.agent_off, lambda server: not server.agent)
 
 
 async def _leave(work: Work) -> None:
     """Drain as soon as the guard allows; the lock makes the look and the drain one action."""
 
+    control = work.control
+
     async def attempt() -> str | None:
+        # Capacity may come back while all is paused, or while a failed node waits for a decision.
+        await control.wait_until(lambda: not control.paused and not control.undecided)
         async with work.fleet.lock:
-            work.control.raise_if_no_drain()
             try:
                 guard.check(await work.fleet.look(), work.refs, work.policy)
             except GuardRefused as refusal:
                 return str(refusal)
-            await _silence_agents(work)
+            control.raise_if_no_drain()  # as late as can be: another node may have failed meanwhile
+            await silence_agents(work, work.refs)
             await work.fleet.ensure(work.refs, commands.drain, out)
             return None
 

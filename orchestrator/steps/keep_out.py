@@ -1,22 +1,40 @@
 """After a failure: out of rotation until someone decides."""
 
+import asyncio
+
 from backends.haproxy import commands
 from orchestrator import guard
 from orchestrator.errors import GuardRefused
-from orchestrator.steps.drain import in_maintenance
+from orchestrator.steps.drain import in_maintenance, silence_agents
 from orchestrator.work import Work
 
 
 async def keep_out(work: Work) -> None:
-    """Bring a failed node to maintenance everywhere, unless the floor needs even this one.
+    """Bring a failed node to maintenance everywhere, except where the floor needs even this one.
+
+    Each load balancer for itself: one that does not answer must not leave a bad node in rotation elsewhere.
 
     Raises:
-        BackendError: a load balancer could not be asked, or refused.
+        RolldeckError: a load balancer could not be asked, or refused; the others have been dealt with.
     """
+    instances = sorted({ref.instance for ref in work.refs})
     async with work.fleet.lock:
-        try:
-            guard.check(await work.patiently(work.fleet.look), work.refs, work.policy)
-        except GuardRefused as refusal:
-            work.note(f"left in rotation although it failed, because of the floor: {refusal}")
-            return
-        await work.ensure(work.refs, commands.maint, in_maintenance)
+        results = await asyncio.gather(
+            *(_keep_out_of(work, each) for each in instances), return_exceptions=True
+        )
+    for result in results:
+        if result is not None:
+            raise result
+
+
+async def _keep_out_of(work: Work, instance: str) -> None:
+    fleet = work.fleet
+    refs = [ref for ref in work.refs if ref.instance == instance]
+    seen = await work.patiently(lambda: fleet.balancers[instance].snapshot(fleet.backends))
+    try:
+        guard.check({instance: seen}, refs, work.policy)
+    except GuardRefused as refusal:
+        work.note(f"left in rotation although it failed, because of the floor: {refusal}")
+        return
+    await work.patiently(lambda: silence_agents(work, refs))
+    await work.ensure(refs, commands.maint, in_maintenance)

@@ -84,14 +84,17 @@ def test_a_question_waits_for_one_of_its_choices() -> None:
     run(scenario())
 
 
-def test_a_failure_that_nobody_has_decided_is_known() -> None:
+def test_a_failure_is_undecided_until_somebody_has_decided() -> None:
     async def scenario() -> None:
         control, _ = reins()
-        asked = asyncio.create_task(control.ask("web1", "stop failed", (RETRY, SKIP, ABORT)))
-        await asyncio.sleep(0)
-        assert control.undecided
-        control.answer(control.questions[0].id, RETRY, "ann")
-        assert await asked == (RETRY, "ann")
+        waiting = asyncio.create_task(control.wait_until(lambda: not control.undecided))
+        with control.deciding("web1"):
+            with control.deciding("web2"):
+                assert control.undecided
+            assert control.undecided
+            await asyncio.sleep(10)
+            assert not waiting.done()
+        await waiting
         assert not control.undecided
 
     run(scenario())
