@@ -11,6 +11,7 @@ from orchestrator.application import Application
 from orchestrator.events import OutOfRotation
 from orchestrator.node import Original
 from orchestrator.plan import Plan, PlannedNode
+from orchestrator.steps.verify import RESTORE
 
 Originals = Mapping[ServerRef, Original]
 
@@ -21,19 +22,25 @@ async def look_at_end(
     """Read every load balancer once more, each for itself, so that a dead one hides nothing else.
 
     Returns:
-        The nodes that are not in rotation, and the load balancers that could not be read with the reason.
+        The nodes that are not back as they were, and what could not be read, with the reason.
     """
     balancers = application.fleet.balancers
     results = await asyncio.gather(*(_read(each, application) for each in balancers.values()))
     snapshots = [each for each in results if isinstance(each, Snapshot)]
     unseen = [str(each) for each in results if isinstance(each, BackendError)]
     servers = {each.ref: each for snapshot in snapshots for each in snapshot.servers}
+    read = {each.info.instance for each in snapshots}
     out = []
     for node in plan.nodes:
+        unseen += [
+            f"{ref.instance}: no longer knows {ref.backend}/{ref.server}"
+            for ref in node.refs
+            if ref.instance in read and ref not in servers
+        ]
+        before = originals.get(node.name, node.originals)
         own = [servers[ref] for ref in node.refs if ref in servers]
-        missing = [each for each in own if not each.in_rotation]
+        missing = [each for each in own if not each.in_rotation or _silenced(each, before[each.ref])]
         if missing:
-            before = originals.get(node.name, node.originals)
             out.append(describe(plan, node, missing, before))
     return out, unseen
 
@@ -47,28 +54,46 @@ async def _read(balancer: LoadBalancer, application: Application) -> Snapshot | 
 
 def describe(plan: Plan, node: PlannedNode, missing: Sequence[Server], originals: Originals) -> OutOfRotation:
     """One node that is out: where, whether somebody wants it so, and the commands that end it."""
-    wanted = [each for each in missing if originals[each.ref].admin is AdminState.READY]
-    raw = [f"{each.ref.instance}: {line}" for each in wanted for line in _back(each, originals[each.ref])]
-    weightless = all(originals[each.ref].weight == 0 for each in wanted)
+    changed = [each for each in missing if not _as_found(each, originals[each.ref])]
+    raw = [f"{each.ref.instance}: {line}" for each in changed for line in _back(each, originals[each.ref])]
+    ready = raw and any(originals[each.ref].admin is AdminState.READY for each in changed)
     go_back = ""
-    if raw and node.installed not in (None, plan.version):
+    if ready and node.installed not in (None, plan.version):
         go_back = (
             f"rolldeck upgrade {plan.application} {node.installed} --limit {node.name} --ready {node.name}"
         )
     return OutOfRotation(
         node=node.name,
-        where=[f"{each.ref}: {each.admin_state} ({each.status})" for each in missing],
-        on_purpose=weightless,
-        commands=[f"rolldeck ready {plan.application} {node.name}", *raw] if raw else [],
+        where=[_where(each, originals[each.ref]) for each in missing],
+        on_purpose=not changed,
+        commands=[f"rolldeck ready {plan.application} {node.name}", *raw] if ready else raw,
         go_back=go_back,
     )
+
+
+def _as_found(server: Server, original: Original) -> bool:
+    """It is out because somebody had it out before, and in the very same way."""
+    deliberate = original.admin is not AdminState.READY or original.weight == 0
+    return deliberate and Original.of(server) == original
+
+
+def _silenced(server: Server, original: Original) -> bool:
+    return original.agent and not server.agent
+
+
+def _where(server: Server, original: Original) -> str:
+    agent = ", agent check off" if _silenced(server, original) else ""
+    return f"{server.ref}: {server.admin_state} ({server.status}){agent}"
 
 
 def _back(server: Server, original: Original) -> list[str]:
     lines = []
     if server.weight != original.weight:
         lines.append(commands.weight(server.ref, str(original.weight)))
-    if server.admin_state is not AdminState.READY:
+    if original.admin is not AdminState.READY:
+        if Original.of(server).admin is not original.admin:
+            lines.append(RESTORE[original.admin](server.ref))
+    elif server.admin_state is not AdminState.READY:
         if server.checked and not server.tracks:
             # `ready` alone would trust a stale check result; by hand too, the checks come first.
             lines.append(f"{commands.prove(server.ref)}   (then wait until it reads DRAIN)")
