@@ -69,15 +69,25 @@ class Rollout:
         self._control.on_abort_at_once(work.cancel)
         try:
             await asyncio.wait({work})
-        finally:
-            work.cancel()  # nothing may go on unseen when we are cancelled ourselves
+        except asyncio.CancelledError:
+            work.cancel()  # nothing may go on unseen, and what is out is named all the same
+            await asyncio.wait({work})
+            await self._finish(work, start)
+            raise
+        return await self._finish(work, start)
+
+    async def _finish(self, work: "asyncio.Future[None]", start: float) -> RolloutEnded:
         result, reason = self._judge(work)
         ended = await self._end(result, reason, start)
-        self._bus.emit(ended)
+        try:
+            self._bus.emit(ended)
+        except Exception as error:  # a journal on a full disk must not hide what is out of rotation
+            self.defect = self.defect or error
         return ended
 
     async def _batches(self) -> None:
         if self._plan.batches:
+            await self._control.checkpoint()
             await self._prefetch()
         for number, names in enumerate(self._plan.batches, 1):
             await self._control.checkpoint()
@@ -145,6 +155,9 @@ class Rollout:
 
     def _judge(self, work: "asyncio.Future[None]") -> tuple[Result, str]:
         """The result in one word and why."""
+        failure = None if work.cancelled() else work.exception()
+        if not isinstance(failure, RolldeckError):
+            self.defect = failure
         names = {name for batch in self._plan.batches for name in batch}
         all_done = names <= {*self._tally.upgraded}
         if (self._control.aborting and not all_done) or work.cancelled():
@@ -153,11 +166,9 @@ class Rollout:
             except Aborted as aborted:
                 return "aborted", str(aborted)
             return "aborted", "cancelled"
-        failure = work.exception()
         if isinstance(failure, RolldeckError):
             return "degraded", str(failure)
         if failure is not None:
-            self.defect = failure
             return "degraded", f"stopped by a defect in Rolldeck: {failure!r}"
         if self._tally.failed:
             return "degraded", f"failed: {', '.join(self._tally.failed)}"
