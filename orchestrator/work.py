@@ -83,7 +83,7 @@ class Work:
             DeadlinePassed: with the last reason.
             Refused: somebody said no; waiting would not change that.
         """
-        start = self.control.worked()
+        start, began = self.control.worked(), self.clock.monotonic()
         told, told_at = "", start
         while True:
             if free:
@@ -105,7 +105,8 @@ class Work:
                 self.bus.emit(
                     Waiting(node=self.node.name, step=self.step, reason=reason, left=round(left, 1))
                 )
-            pause = max(QUICKEST_LOOK, min(SLOWEST_LOOK, (now - start) * SHARE_OF_WAIT))
+            waited = self.clock.monotonic() - began  # paused or not: no hurry after an hour
+            pause = max(QUICKEST_LOOK, min(SLOWEST_LOOK, waited * SHARE_OF_WAIT))
             await self.clock.sleep(min(pause, max(left, 0.001)))
 
     async def ask(self, action: Callable[[], Awaitable[None]], *, timeout: float, what: str) -> int:
