@@ -9,7 +9,7 @@ import msgspec
 from backends.model import AdminState
 from orchestrator.application import Application
 from orchestrator.control import Control
-from orchestrator.events import AnyEvent, Bus, Record, RolloutEnded
+from orchestrator.events import AnyEvent, Bus, Record, RolloutEnded, StepStarted
 from orchestrator.fleet import Fleet
 from orchestrator.node import Node, Original
 from orchestrator.plan import Plan
@@ -141,6 +141,19 @@ class World:
 
         await self.until(look)
         return found[0]
+
+
+def steps(world: World, name: str) -> list[str]:
+    """The steps that this node has begun, in order."""
+    return [each.step for each in world.events(StepStarted) if each.node == name]
+
+
+async def answer(world: World, choice: str, subject: str = "", times: int = 1) -> None:
+    """Give this answer to that many questions, one after the other."""
+    for _ in range(times):
+        question = await world.question(subject)
+        world.control.answer(question, choice, "ann")
+        await asyncio.sleep(0.01)
 
 
 def _node(fake: FakeNode) -> Node:

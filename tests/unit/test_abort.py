@@ -1,0 +1,139 @@
+"""Confirming and aborting a rollout, in every state that it can be in."""
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+
+from orchestrator.events import Answered, Asked, NodeSkipped, StepDone
+from tests.unit.fakes import World, answer, steps
+from tests.unit.virtual_time import run
+
+
+@pytest.mark.parametrize(
+    ("confirm", "questions"),
+    [("node", ["web1", "web2"]), ("batch", ["batch 1", "batch 2"]), ("step", ["web1"] * 5 + ["web2"] * 5)],
+)
+def test_everything_that_is_to_be_confirmed_is_asked(confirm: str, questions: list[str]) -> None:
+    async def scenario() -> None:
+        world = World(nodes=2, confirm=confirm, interactive=True)
+        ended = await world.during(answer(world, "go", times=len(questions)))
+        assert ended.result == "healthy"
+        assert [each.subject for each in world.events(Asked)] == questions
+        assert [each.who for each in world.events(Answered)] == ["ann"] * len(questions)
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("confirm", ["node", "batch", "step"])
+def test_a_node_that_is_skipped_is_untouched(confirm: str) -> None:
+    async def scenario() -> None:
+        world = World(nodes=2, confirm=confirm, interactive=True)
+
+        async def decide() -> None:
+            await answer(world, "skip")
+            await answer(world, "go", times=5 if confirm == "step" else 1)
+
+        ended = await world.during(decide())
+        assert (ended.result, ended.skipped, ended.upgraded) == ("degraded", ["web1"], ["web2"])
+        assert world.events(NodeSkipped) == [NodeSkipped(node="web1", who="ann")]
+        assert world.sent("web1") == []
+        assert world.nodes["web1"].asked == []
+
+    run(scenario())
+
+
+def test_a_go_while_paused_starts_nothing_yet() -> None:
+    async def scenario() -> None:
+        world = World(nodes=1, min_available=0, confirm="step", interactive=True)
+
+        async def decide() -> None:
+            await answer(world, "go", times=1)
+            question = await world.question()
+            world.control.pause("ann")
+            world.control.answer(question, "go", "ann")
+            await asyncio.sleep(600)
+            assert steps(world, "web1") == ["drain"]
+            world.control.resume("ann")
+            await answer(world, "go", times=3)
+
+        assert (await world.during(decide())).result == "healthy"
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("confirm", ["node", "batch", "step"])
+def test_abort_is_accepted_while_a_question_is_open(confirm: str) -> None:
+    async def scenario() -> None:
+        world = World(nodes=2, confirm=confirm, interactive=True)
+
+        async def stop() -> None:
+            await world.question()
+            world.control.abort("ann", "no")
+
+        ended = await world.during(stop())
+        assert (ended.result, ended.reason) == ("aborted", "aborted by ann: no")
+        assert ended.untouched == ["web1", "web2"]
+        assert not world.touched()
+
+    run(scenario())
+
+
+STEP_MARKS: list[tuple[str, Callable[[World], object]]] = [
+    ("drain", lambda world: setattr(world.server("web1"), "sticky", 1)),
+    ("stop", lambda world: setattr(world.nodes["web1"], "linger", 20.0)),
+    ("start", lambda world: setattr(world.nodes["web1"], "start_delay", 20.0)),
+    ("verify", lambda world: setattr(world.server("web1"), "inter", 20.0)),
+]
+
+
+@pytest.mark.parametrize(("step", "slow"), STEP_MARKS, ids=[each for each, _ in STEP_MARKS])
+@pytest.mark.parametrize("paused", [False, True])
+def test_the_first_abort_ends_after_the_running_step(
+    step: str, slow: Callable[[World], object], paused: bool
+) -> None:
+    async def scenario() -> None:
+        world = World(drain_timeout=20)
+        slow(world)
+
+        async def stop() -> None:
+            await world.until(lambda: step in steps(world, "web1"))
+            await asyncio.sleep(3)
+            if paused:
+                world.control.pause("bob")
+            world.control.abort("ann")
+
+        ended = await world.during(stop())
+        assert steps(world, "web1")[-1] == step
+        assert [each.step for each in world.events(StepDone)][-1] == step
+        assert ended.result == "aborted"
+        assert ended.interrupted == ([] if step == "verify" else ["web1"])
+        assert ended.untouched == ["web2", "web3"]
+        assert [each.node for each in ended.out_of_rotation] == ([] if step == "verify" else ["web1"])
+        if step != "verify":
+            assert ended.out_of_rotation[0].commands[0] == "rolldeck ready shop web1"
+
+    run(scenario())
+
+
+@pytest.mark.parametrize(("step", "slow"), STEP_MARKS, ids=[each for each, _ in STEP_MARKS])
+def test_the_second_abort_is_at_once(step: str, slow: Callable[[World], object]) -> None:
+    async def scenario() -> None:
+        world = World(drain_timeout=20)
+        slow(world)
+
+        async def stop() -> None:
+            await world.until(lambda: step in steps(world, "web1"))
+            await asyncio.sleep(1)
+            world.control.abort("ann")
+            await asyncio.sleep(1)
+            world.control.abort("ann")
+
+        began = world.clock.monotonic()
+        ended = await world.during(stop())
+        assert world.clock.monotonic() - began < 12
+        assert (ended.result, ended.interrupted) == ("aborted", ["web1"])
+        assert [each.node for each in ended.out_of_rotation] == ["web1"]
+        assert not [each for each in world.events(StepDone) if each.step == step]
+
+    run(scenario())

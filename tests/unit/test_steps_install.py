@@ -1,0 +1,188 @@
+"""Install: look, install when it is missing, look again; and start: asked AND port open."""
+
+import pytest
+
+from backends.errors import Refused, UnknownOutcome, Unmeasured, Unreachable
+from backends.model import Activity
+from orchestrator.errors import DeadlinePassed, StepFailed
+from orchestrator.steps.install import install
+from orchestrator.steps.start import start
+from orchestrator.steps.stop import stop
+from tests.unit.fakes import World
+from tests.unit.virtual_time import run
+
+
+def test_what_is_there_is_not_installed_again() -> None:
+    async def scenario() -> None:
+        world = World()
+        world.nodes["web1"].installed = "2.0"
+        assert await install(world.work()) is None
+        assert await install(world.work(wanted=None)) is None
+        assert world.nodes["web1"].asked == []
+
+    run(scenario())
+
+
+@pytest.mark.parametrize(("before", "detail"), [("1.0", "1.0 → 2.0"), (None, "nothing → 2.0")])
+def test_installs_and_looks_again(before: str | None, detail: str) -> None:
+    async def scenario() -> None:
+        world = World()
+        world.nodes["web1"].installed = before
+        assert await install(world.work()) == detail
+        assert world.nodes["web1"].installed == "2.0"
+
+    run(scenario())
+
+
+def test_an_installer_that_succeeds_with_the_wrong_version_has_failed() -> None:
+    async def scenario() -> None:
+        world = World()
+        world.nodes["web1"].installs = "1.9"
+        with pytest.raises(StepFailed, match=r"after the install the version is 1\.9, expected 2\.0"):
+            await install(world.work())
+
+    run(scenario())
+
+
+def test_a_version_that_cannot_be_read_is_no_pass() -> None:
+    async def scenario() -> None:
+        world = World()
+        world.nodes["web1"].faults.add("installed", Unmeasured("web1", "garbage"))
+        with pytest.raises(Unmeasured):
+            await install(world.work())
+        assert world.nodes["web1"].asked == []
+
+    run(scenario())
+
+
+def test_an_installer_that_fails_is_quoted() -> None:
+    async def scenario() -> None:
+        world = World()
+        world.nodes["web1"].faults.add("install", Refused("web1", "No space left on device"))
+        with pytest.raises(StepFailed, match="install failed: web1: No space left on device"):
+            await install(world.work())
+
+    run(scenario())
+
+
+def test_an_installer_that_was_lost_is_waited_for_and_not_started_twice() -> None:
+    async def scenario() -> None:
+        world = World()
+        web1 = world.nodes["web1"]
+        web1.processes.add(77)
+        web1.faults.add("install", UnknownOutcome("web1", "connection lost", pid=77))
+
+        def ends() -> None:
+            web1.processes.discard(77)
+            web1.installed = "2.0"
+
+        world.at(90, ends)
+        assert await install(world.work()) == "1.0 → 2.0"
+        assert world.clock.monotonic() >= 90
+        assert web1.asked == []
+
+    run(scenario())
+
+
+def test_an_installer_that_never_ends_meets_its_deadline() -> None:
+    async def scenario() -> None:
+        world = World(install_timeout=50)
+        web1 = world.nodes["web1"]
+        web1.processes.add(77)
+        web1.faults.add("install", UnknownOutcome("web1", "timed out", pid=77))
+        with pytest.raises(DeadlinePassed, match="the installer still runs there as process 77"):
+            await install(world.work())
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("executed", [True, False])
+def test_a_lost_answer_without_a_process_is_judged_by_what_is_there(executed: bool) -> None:
+    async def scenario() -> None:
+        world = World()
+        lost = UnknownOutcome("web1", "connection lost")
+        world.nodes["web1"].faults.add("install", lost, executed=executed)
+        if executed:
+            assert await install(world.work()) == "1.0 → 2.0"
+        else:
+            with pytest.raises(StepFailed, match=r"the version is 1\.0"):
+                await install(world.work())
+
+    run(scenario())
+
+
+def test_start_waits_for_the_port() -> None:
+    async def scenario() -> None:
+        world = World()
+        world.nodes["web1"].start_delay = 120  # a Spring Boot start
+        await stop(world.work())
+        assert await start(world.work()) == "running, port 80 open"
+        assert world.nodes["web1"].port_open
+
+    run(scenario())
+
+
+def test_what_is_up_is_not_started_again() -> None:
+    async def scenario() -> None:
+        world = World()
+        assert await start(world.work()) is None
+        assert world.nodes["web1"].asked == []
+
+    run(scenario())
+
+
+def test_a_manager_that_says_running_while_nothing_is_there_is_not_believed() -> None:
+    async def scenario() -> None:
+        world = World(start_timeout=100)
+        await stop(world.work())
+        world.nodes["web1"].lies_about_start = True
+        with pytest.raises(DeadlinePassed, match="port 80 is closed"):
+            await start(world.work())
+
+    run(scenario())
+
+
+def test_a_manager_that_has_given_up_ends_the_wait() -> None:
+    async def scenario() -> None:
+        world = World(start_timeout=100)
+        await stop(world.work())
+        web1 = world.nodes["web1"]
+        web1.lies_about_start = True
+        began = world.clock.monotonic()
+        world.at(3, lambda: setattr(web1, "activity", Activity.FAILED))
+        with pytest.raises(StepFailed, match="the service failed to start: service is failed"):
+            await start(world.work())
+        assert world.clock.monotonic() - began < 5
+
+    run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("error", "executed", "asked"),
+    [
+        (UnknownOutcome("web1", "lost"), True, ["start"]),
+        (Unreachable("web1", "refused"), False, ["start"]),
+    ],
+)
+def test_start_is_asked_for_once(error: Exception, executed: bool, asked: list[str]) -> None:
+    async def scenario() -> None:
+        world = World()
+        await stop(world.work())
+        web1 = world.nodes["web1"]
+        web1.asked.clear()
+        web1.faults.add("start", error, executed=executed)
+        assert await start(world.work()) == "running, port 80 open"
+        assert web1.asked == asked
+
+    run(scenario())
+
+
+def test_a_start_that_is_refused_is_quoted() -> None:
+    async def scenario() -> None:
+        world = World()
+        await stop(world.work())
+        world.nodes["web1"].faults.add("start", Refused("web1", "unit is masked"))
+        with pytest.raises(StepFailed, match="start was refused: web1: unit is masked"):
+            await start(world.work())
+
+    run(scenario())

@@ -1,0 +1,132 @@
+"""Stop: asked, port closed AND process gone, whatever the manager says."""
+
+import pytest
+
+from backends.errors import PermissionDenied, Refused, UnknownOutcome, Unmeasured, Unreachable
+from backends.model import Activity
+from orchestrator.errors import DeadlinePassed, StepFailed
+from orchestrator.events import Noted, Waiting
+from orchestrator.steps.stop import stop
+from tests.unit.fakes import World
+from tests.unit.faults import Fault
+from tests.unit.virtual_time import run
+
+
+def test_stopped_is_port_closed_and_process_gone() -> None:
+    async def scenario() -> None:
+        world = World()
+        web1 = world.nodes["web1"]
+        web1.linger = 7.0  # the process finishes what is in flight
+        assert await stop(world.work()) == "port closed, process gone"
+        assert not web1.processes
+        assert world.clock.monotonic() > 7
+        assert [each.reason for each in world.events(Waiting)][-1].startswith("process ")
+
+    run(scenario())
+
+
+def test_stopped_already_asks_nothing() -> None:
+    async def scenario() -> None:
+        world = World()
+        await stop(world.work())
+        world.nodes["web1"].asked.clear()
+        assert await stop(world.work()) is None
+        assert world.nodes["web1"].asked == []
+
+    run(scenario())
+
+
+def test_a_manager_that_says_stopped_while_all_goes_on_is_not_believed() -> None:
+    async def scenario() -> None:
+        world = World(stop_timeout=40)
+        world.nodes["web1"].ignores_stop = True
+        with pytest.raises(
+            DeadlinePassed, match=r"service to stop: not within 40 s.*port 80 is open, process"
+        ):
+            await stop(world.work())
+
+    run(scenario())
+
+
+def test_a_port_that_closed_alone_is_not_enough() -> None:
+    async def scenario() -> None:
+        world = World(stop_timeout=40)
+        web1 = world.nodes["web1"]
+        web1.ignores_stop = True
+        world.at(1, lambda: setattr(web1, "port_open", False))
+        with pytest.raises(DeadlinePassed, match=r"last seen: process \d+ is there"):
+            await stop(world.work())
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("executed", [True, False])
+def test_a_lost_answer_is_never_blindly_repeated(executed: bool) -> None:
+    async def scenario() -> None:
+        world = World(stop_timeout=30)
+        world.nodes["web1"].faults.add("stop", UnknownOutcome("web1", "connection lost"), executed=executed)
+        if executed:
+            assert await stop(world.work()) == "port closed, process gone"
+            assert world.nodes["web1"].asked == ["stop"]
+        else:
+            with pytest.raises(DeadlinePassed):
+                await stop(world.work())
+            assert world.nodes["web1"].asked == []
+        assert "looking at what is true" in world.events(Noted)[0].text
+
+    run(scenario())
+
+
+def test_what_was_never_started_is_asked_again() -> None:
+    async def scenario() -> None:
+        world = World()
+        world.nodes["web1"].faults.add("stop", Unreachable("web1", "refused"), times=3)
+        assert await stop(world.work()) == "port closed, process gone"
+        assert world.nodes["web1"].asked == ["stop"]
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("error", [Refused("web1", "no such service"), PermissionDenied("web1", "sudo")])
+def test_a_refusal_is_final(error: Refused) -> None:
+    async def scenario() -> None:
+        world = World()
+        world.nodes["web1"].faults.add("stop", error)
+        with pytest.raises(StepFailed, match=f"stop was refused: web1: {error.problem}"):
+            await stop(world.work())
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("look", ["state", "port", "alive"])
+def test_a_look_that_measures_nothing_is_no_pass(look: str) -> None:
+    async def scenario() -> None:
+        world = World(stop_timeout=30)
+        work = world.work()
+        web1 = world.nodes["web1"]
+
+        def blind() -> None:
+            web1.faults.always[look] = Fault(Unmeasured("web1", "no answer"))
+
+        world.at(0.05, blind)
+        with pytest.raises(DeadlinePassed, match="last seen: web1: no answer"):
+            await stop(work)
+        assert not web1.processes  # it had stopped, but nobody could know
+
+    run(scenario())
+
+
+def test_a_restart_behind_our_back_is_seen() -> None:
+    """Monit starts a service again when its own script stopped it."""
+
+    async def scenario() -> None:
+        world = World(stop_timeout=30)
+        web1 = world.nodes["web1"]
+        web1.start_delay = 0.1
+        web1.linger = 1.0
+        world.at(0.5, web1.start)
+        with pytest.raises(DeadlinePassed, match="service is running, port 80 is open"):
+            await stop(world.work())
+        assert web1.activity is Activity.RUNNING
+
+    run(scenario())

@@ -1,0 +1,331 @@
+"""Verify: own health in a row, HAProxy's proof in DRAIN, the original state, full health, the bake."""
+
+import asyncio
+import re
+
+import pytest
+
+from backends.errors import Refused, UnknownOutcome, Unreachable
+from backends.model import AdminState
+from orchestrator.errors import DeadlinePassed, StepFailed
+from orchestrator.events import Waiting
+from orchestrator.steps.drain import drain
+from orchestrator.steps.verify import verify
+from orchestrator.work import Work
+from tests.unit.fake_node import FakeNode
+from tests.unit.fakes import World
+from tests.unit.faults import Fault
+from tests.unit.virtual_time import run
+
+PROVE = "set server shop/web1 state drain; set server shop/web1 health down"
+READY = "set server shop/web1 state ready"
+
+
+def now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+async def upgraded(world: World, version: str = "2.0") -> tuple[Work, FakeNode]:
+    """web1 in maintenance, the new version on disk and running; what is left is to verify."""
+    work = world.work()
+    await drain(work)
+    for balancer in world.balancers.values():
+        balancer.sent.clear()
+    node = world.nodes["web1"]
+    node.installed = node.running = version
+    work.step = "verify"
+    return work, node
+
+
+def lines(world: World, instance: str = "lb1") -> list[str]:
+    return [line for _, line in world.balancers[instance].sent]
+
+
+def test_proves_on_all_instances_and_only_then_is_it_ready() -> None:
+    async def scenario() -> None:
+        world = World(bake=5)
+        world.server("web1", "lb2").inter = 4.0  # lb2 takes longer to be convinced
+        work, _ = await upgraded(world)
+        assert await verify(work) == "in rotation"
+        assert lines(world) == lines(world, "lb2") == [PROVE, READY]
+        proven, ready = (at for at, _ in world.balancers["lb1"].sent)
+        assert ready - proven > 4
+        assert all(each.seen().in_rotation for each in world.servers("web1"))
+
+    run(scenario())
+
+
+def test_nothing_is_sent_before_the_first_good_look() -> None:
+    async def scenario() -> None:
+        world = World(verify_timeout=600)
+        work, node = await upgraded(world)
+        node.healthy = False
+        world.at(100, lambda: setattr(node, "healthy", True))
+        await verify(work)
+        assert world.balancers["lb1"].sent[0][0] >= 100
+
+    run(scenario())
+
+
+def test_health_that_flaps_begins_to_count_anew() -> None:
+    async def scenario() -> None:
+        world = World(bake=0)
+        work, node = await upgraded(world)
+        node.flaps = [True, True, False, True, True, False, True]
+        began = now()
+        await verify(work)
+        assert node.flaps == []
+        assert now() - began == pytest.approx(8 * 0.5, abs=0.6)  # nine looks, half a second apart
+        assert any("(2/3)" in each.reason for each in world.events(Waiting))
+
+    run(scenario())
+
+
+def test_unhealthy_to_the_end_is_a_failure_and_takes_no_traffic() -> None:
+    async def scenario() -> None:
+        world = World(verify_timeout=60)
+        work, node = await upgraded(world)
+        node.healthy = False
+        with pytest.raises(DeadlinePassed, match=re.escape("own health: 503 (0/3)")):
+            await verify(work)
+        assert lines(world) == []
+
+    run(scenario())
+
+
+def test_healthy_with_the_old_version_running_is_a_failure_at_once() -> None:
+    async def scenario() -> None:
+        world = World(verify_timeout=600)
+        work, _ = await upgraded(world, "1.0")
+        with pytest.raises(StepFailed, match=re.escape("healthy, but 1.0 runs, expected 2.0")):
+            await verify(work)
+        assert now() < 5
+        assert lines(world) == []
+
+    run(scenario())
+
+
+def test_haproxys_checks_that_never_pass_are_a_failure() -> None:
+    """The application says it is well, and one HAProxy cannot reach it."""
+
+    async def scenario() -> None:
+        world = World(verify_timeout=60)
+        work, _ = await upgraded(world)
+        world.server("web1", "lb2").node = blocked = FakeNode("blocked")
+        blocked.healthy = False
+        with pytest.raises(DeadlinePassed, match=r"HAProxy's checks on lb2: DOWN, health 0/4 L4CON"):
+            await verify(work)
+        assert READY not in lines(world)
+
+    run(scenario())
+
+
+def test_only_checked_servers_that_track_no_other_are_proven() -> None:
+    async def scenario() -> None:
+        world = World()
+        world.server("web1", "lb1").checked = False
+        second = world.balancers["lb2"].add("shop", "web1b", world.nodes["web1"])
+        world.server("web1", "lb2").tracks = second
+        second.begin()
+        work, _ = await upgraded(world)
+        assert await verify(work) == "in rotation"
+        assert lines(world) == lines(world, "lb2") == [READY]
+
+    run(scenario())
+
+
+def test_without_the_gate_own_health_is_enough_and_full_health_is_waited_for() -> None:
+    async def scenario() -> None:
+        world = World(gate="none", bake=0)
+        work, _ = await upgraded(world)
+        began = now()
+        assert await verify(work) == "in rotation"
+        assert lines(world) == [READY]
+        assert now() - began > 2  # "UP 1/3" is not UP
+
+    run(scenario())
+
+
+def test_slow_start_is_waited_for() -> None:
+    async def scenario() -> None:
+        world = World(bake=0)
+        for server in world.servers("web1"):
+            server.slow_start = 30
+        work, _ = await upgraded(world)
+        assert await verify(work) == "in rotation"
+        assert any("slow start at" in each.reason for each in world.events(Waiting))
+        assert all(each.seen().throttle is None for each in world.servers("web1"))
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("state", ["maint", "drain"])
+def test_what_was_out_is_proven_where_it_can_be_and_stays_out(state: str) -> None:
+    async def scenario() -> None:
+        world = World()
+        world.take_out("web1", state)
+        work, _ = await upgraded(world)
+        assert await verify(work) == "healthy; left out of rotation as it was before"
+        assert world.admin("web1") == [AdminState(state)] * 2
+        assert READY not in lines(world)
+        assert (PROVE in lines(world)) is (state == "drain")
+
+    run(scenario())
+
+
+def test_weight_and_agent_come_back_exactly() -> None:
+    async def scenario() -> None:
+        world = World()
+        for server in world.servers("web1"):
+            server.weight, server.agent_configured, server.agent = 50, True, True
+        work, _ = await upgraded(world)
+        world.balancers["lb1"].reload()  # and everything that was set at run time is lost
+        for server in world.servers("web1"):
+            server.set_state("maint")
+        await verify(work)
+        assert [(each.weight, each.agent) for each in world.servers("web1")] == [(50, True)] * 2
+        assert "set server shop/web1 weight 50" in lines(world)
+
+    run(scenario())
+
+
+def test_a_weight_of_zero_is_back_without_traffic() -> None:
+    async def scenario() -> None:
+        world = World()
+        for server in world.servers("web1"):
+            server.weight = 0
+        work, _ = await upgraded(world)
+        assert await verify(work) == "in rotation"
+        assert world.admin("web1") == [AdminState.READY] * 2
+        assert world.server("web1").weight == 0
+
+    run(scenario())
+
+
+def test_somebody_who_takes_it_over_while_it_is_proven_stops_the_step() -> None:
+    async def scenario() -> None:
+        world = World()
+        work, _ = await upgraded(world)
+        world.at(0.5, lambda: world.server("web1", "lb2").set_state("ready"))
+        with pytest.raises(StepFailed, match="shop/web1 on lb2 was set to ready by somebody else"):
+            await verify(work)
+        assert READY not in lines(world)
+
+    run(scenario())
+
+
+@pytest.mark.parametrize(("allowed", "fails"), [(0, True), (1, True), (60, False)])
+def test_new_responses_5xx_while_it_bakes_are_counted(allowed: int, fails: bool) -> None:
+    async def scenario() -> None:
+        world = World(bake=20, max_5xx=allowed)
+        for server in world.servers("web1"):
+            server.errors_5xx = 1000  # from before
+        work, _ = await upgraded(world)
+        for server in world.servers("web1"):
+            server.gives_5xx = True
+        if fails:
+            with pytest.raises(StepFailed, match=rf"responses 5xx since it is back, allowed {allowed}"):
+                await verify(work)
+        else:
+            assert await verify(work) == "in rotation"
+
+    run(scenario())
+
+
+def test_a_reload_while_it_bakes_makes_no_negative_count() -> None:
+    async def scenario() -> None:
+        world = World(bake=30)
+        for server in world.servers("web1"):
+            server.errors_5xx = 1000
+
+        async def spoil() -> None:
+            await world.until(lambda: any(each.reason == "baking" for each in world.events(Waiting)))
+            for server in world.servers("web1"):
+                server.errors_5xx = 0  # as after a reload with a state file
+            await asyncio.sleep(5)
+            world.server("web1").errors_5xx = 1
+
+        work, _ = await upgraded(world)
+        beside = asyncio.create_task(spoil())
+        with pytest.raises(StepFailed, match="1 responses 5xx"):
+            await verify(work)
+        await beside
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("what", ["own health", "rotation"])
+def test_what_is_lost_while_it_bakes_is_a_failure(what: str) -> None:
+    async def scenario() -> None:
+        world = World(bake=60)
+        work, node = await upgraded(world)
+
+        async def spoil() -> None:
+            await world.until(lambda: any(each.reason == "baking" for each in world.events(Waiting)))
+            if what == "rotation":
+                world.server("web1", "lb2").set_state("drain")
+            else:
+                node.flaps = [False] * 100  # its own health only; HAProxy sees nothing
+
+        beside = asyncio.create_task(spoil())
+        with pytest.raises(
+            StepFailed, match="own health was lost" if what == "own health" else "DRAIN on lb2"
+        ):
+            await verify(work)
+        await beside
+
+    run(scenario())
+
+
+def test_a_pause_stops_the_bake() -> None:
+    async def scenario() -> None:
+        world = World(bake=10)
+        work, _ = await upgraded(world)
+        world.at(6, lambda: world.control.pause("ann"))
+        world.at(500, lambda: world.control.resume("ann"))
+        await verify(work)
+        assert now() > 504
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("executed", [True, False])
+def test_a_lost_answer_to_the_proof_is_looked_at(executed: bool) -> None:
+    async def scenario() -> None:
+        world = World()
+        work, _ = await upgraded(world)
+        lost = UnknownOutcome("lb2", "cut off")
+        world.balancers["lb2"].faults.add("write", lost, executed=executed)
+        assert await verify(work) == "in rotation"
+        assert lines(world, "lb2") == [PROVE] * (2 if executed else 1) + [READY]
+
+    run(scenario())
+
+
+def test_a_refused_proof_is_final() -> None:
+    async def scenario() -> None:
+        world = World()
+        work, _ = await upgraded(world)
+        world.balancers["lb2"].faults.add("write", Refused("lb2", "No such server."))
+        with pytest.raises(Refused, match="No such server"):
+            await verify(work)
+
+    run(scenario())
+
+
+def test_an_instance_that_dies_while_it_bakes_never_passes() -> None:
+    async def scenario() -> None:
+        world = World(bake=5, verify_timeout=30)
+        work, _ = await upgraded(world)
+
+        async def spoil() -> None:
+            await world.until(lambda: any(each.reason == "baking" for each in world.events(Waiting)))
+            gone = Unreachable("lb2", "connection refused")
+            world.balancers["lb2"].faults.always["snapshot"] = Fault(gone)
+
+        beside = asyncio.create_task(spoil())
+        with pytest.raises(DeadlinePassed, match=r"end of bake: .*lb2: connection refused"):
+            await verify(work)
+        await beside
+
+    run(scenario())
