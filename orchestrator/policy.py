@@ -35,17 +35,25 @@ class Policy(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=Tr
         if not serial:
             raise ValueError("serial: found an empty list, expected at least one batch size")
         for size in serial:
-            if resolve(size, 100) < 1:
-                raise ValueError(f"serial: found {size!r}, expected at least 1 or 1%")
-        resolve(self.min_available, 100)
-        if self.max_unavailable is not None and resolve(self.max_unavailable, 100) < 1:
-            raise ValueError(f"max_unavailable: found {self.max_unavailable!r}, expected at least 1 or 1%")
+            _check("serial", size, least=1)
+        _check("min_available", self.min_available, least=0)
+        if self.max_unavailable is not None:
+            _check("max_unavailable", self.max_unavailable, least=1)
         if not 0 <= self.max_fail_percentage <= 100:
             raise ValueError(f"max_fail_percentage: found {self.max_fail_percentage}, expected 0 to 100")
         for name in self.__struct_fields__:
             value = getattr(self, name)
             if isinstance(value, float | int) and value < 0:
                 raise ValueError(f"{name}: found {value}, expected 0 or more")
+
+
+def _check(name: str, amount: Amount, *, least: int) -> None:
+    try:
+        number = resolve(amount, 100)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None
+    if number < least:
+        raise ValueError(f"{name}: found {amount!r}, expected at least 1 or 1%")
 
 
 def resolve(amount: Amount, total: int, *, up: bool = False) -> int:
