@@ -1,6 +1,7 @@
 """The configuration: what may stand in `config.toml`. Unknown keys are refused; times are seconds."""
 
 import os
+import shlex
 import tomllib
 from pathlib import Path
 from typing import Any, Literal
@@ -17,11 +18,20 @@ from backends.installers.kinds import InstallSettings
 from backends.services.kinds import ServiceSettings
 from backends.template import check_value
 from backends.versions import VersionSettings
-from console.decode import decode, decode_table
+from console.decode import decode, decode_table, shown, unknown
 from orchestrator.mapping import Match
 from orchestrator.policy import Policy
 
 FILE = "config.toml"
+LONGEST = 4 * 1024 * 1024  # bytes; some 20,000 nodes
+TABLES = ("ssh", "haproxy", "apps")
+
+
+def _check_prefix(prefix: str) -> None:
+    try:
+        shlex.split(prefix)
+    except ValueError as error:
+        raise ValueError(f"prefix: found {prefix!r}, expected words for a shell: {error}") from None
 
 
 class Access(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
@@ -31,6 +41,9 @@ class Access(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=Tr
     sudo: bool = False  # `sudo -n`: it fails rather than ask for a password
     prefix: str = ""  # before each command, such as "docker exec -i app1"
     port_via: Literal["node", "console"] = "node"  # from where the application's port is looked at
+
+    def __post_init__(self) -> None:
+        _check_prefix(self.prefix)
 
 
 class NodeSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
@@ -47,6 +60,7 @@ class NodeSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fie
     def __post_init__(self) -> None:
         if not 0 <= self.port <= 65535:
             raise ValueError(f"port: found {self.port}, expected 1 to 65535")
+        _check_prefix(self.prefix or "")
 
 
 class AppSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
@@ -100,10 +114,10 @@ def find(explicit: str | None) -> Path:
     """
     if explicit:
         return Path(explicit)
-    base = os.environ.get("XDG_CONFIG_HOME") or "~/.config"
-    places = [Path(FILE), Path(base).expanduser() / "rolldeck" / FILE]
+    base = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")
+    places = [Path(FILE), Path(base) / "rolldeck" / FILE]
     for place in places:
-        if place.is_file():
+        if os.path.isfile(place):  # Path.is_file raises in a folder that may not be read
             return place
     looked = " and ".join(str(place) for place in places)
     raise ConfigError("", "", f"no configuration: looked for {looked}; `rolldeck init` writes one")
@@ -117,21 +131,40 @@ def load(path: Path) -> Config:
     """
     file = str(path)
     try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+        return parse(_toml(_text(path, file), file), file)
+    except RecursionError:
+        raise ConfigError(
+            file, "", "is not a configuration: its tables or lists are nested too deep"
+        ) from None
+
+
+def _toml(text: str, file: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(file, "", f"is not TOML: {error}") from None
+    except ValueError:  # Python's limit for the digits of a number
+        raise ConfigError(file, "", "is not TOML: a number in it has too many digits") from None
+
+
+def _text(path: Path, file: str) -> str:
+    try:
+        with path.open("rb") as stream:
+            content = stream.read(LONGEST + 1)
+        if len(content) > LONGEST:
+            raise ConfigError(file, "", f"is not a configuration: it is longer than {LONGEST} bytes")
+        return content.decode()
     except OSError as error:
         raise ConfigError(file, "", f"cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
         raise ConfigError(file, "", "is not UTF-8 text") from None
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(file, "", f"is not TOML: {error}") from None
-    return parse(raw, file)
 
 
 def parse(raw: dict[str, Any], file: str) -> Config:
     """Check a decoded TOML document; see `load`."""
     for key in raw:
-        if key not in ("ssh", "haproxy", "apps"):
-            raise ConfigError(file, key, "unknown key; expected one of: ssh, haproxy, apps")
+        if key not in TABLES:
+            raise ConfigError(file, key, unknown(key, TABLES))
     config = Config(
         file=file,
         ssh=decode(raw.get("ssh", {}), SshSettings, file, "ssh"),
@@ -140,8 +173,12 @@ def parse(raw: dict[str, Any], file: str) -> Config:
     )
     if not config.haproxy:
         raise ConfigError(file, "haproxy", "found none, expected at least one [haproxy.NAME] table")
+    for name in config.haproxy:
+        _name(name, file, "haproxy")
     apps = raw.get("apps", {})
-    if not isinstance(apps, dict) or not apps:
+    if not isinstance(apps, dict):
+        raise ConfigError(file, "apps", f"found {shown(apps)}, expected a table of named tables")
+    if not apps:
         raise ConfigError(file, "apps", "found none, expected at least one [apps.NAME] table")
     for name, table in apps.items():
         config.apps[_name(name, file, "apps")] = _app(table, config, f"apps.{name}")
