@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from backends.errors import ConfigError
 from backends.model import Server
+from backends.template import check_value
 from console.config import AppSettings, NodeSettings
 
 
@@ -47,8 +48,18 @@ def members(app: AppSettings, servers: Iterable[Server], file: str, key: str) ->
                     f"{key}.nodes.{name}.{field}",
                     f"missing, and HAProxy does not tell it for {' or '.join(names)}",
                 )
+        for field, value in (("name", name), ("address", address)):
+            _check(value, file, f"{key}.nodes.{name}.{field}")
         result.append(Member(name, address, port, names, settings))
     return result
+
+
+def _check(value: str, file: str, key: str) -> None:
+    """What HAProxy said goes into commands, as what the configuration says does."""
+    try:
+        check_value(key, value)
+    except ConfigError as error:
+        raise ConfigError(file, key, error.problem) from None
 
 
 def _by_name(servers: Iterable[Server]) -> Mapping[str, Server]:
