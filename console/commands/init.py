@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from console.config import FILE, Config
 from console.exits import Exit
 from console.output.text import clean, result, say
 from console.wiring import Wiring
+
+_BARE = re.compile(r"[A-Za-z0-9_-]+")
 
 HEAD = """\
 # Rolldeck's configuration, written by `rolldeck init` from what HAProxy said.
@@ -112,7 +115,7 @@ async def _write(socket: str, settings: HaproxySettings, backends: Sequence[str]
     if not chosen:
         found = ", ".join(clean(each.name) for each in snapshot.backends) or "none"
         raise ConfigError("", "", f"no backend with two servers or more; there is: {found} (--backend NAME)")
-    return HEAD.format(socket=json.dumps(socket)) + "".join(_app(name, own) for name, own in chosen)
+    return HEAD.format(socket=_quoted(socket)) + "".join(_app(name, own) for name, own in chosen)
 
 
 def _chosen(snapshot: Snapshot, wanted: Sequence[str]) -> Iterator[tuple[str, list[Server]]]:
@@ -128,17 +131,25 @@ def _app(backend: str, servers: Sequence[Server]) -> str:
     if ports.count(port) == 1:
         port = 0  # each has its own
     return APP.format(
-        key=json.dumps(backend) if "." in backend or ":" in backend else backend,
-        backend=json.dumps(backend),
-        name=json.dumps(backend),
+        key=_key(backend),
+        backend=_quoted(backend),
+        name=_quoted(backend.lstrip("_.:-") or "app"),
         port=f"\nport = {port}" if port else "",
         nodes="\n".join(_node(each, port) for each in servers),
     )
 
 
 def _node(server: Server, port: int) -> str:
-    name = server.ref.server
-    key = json.dumps(name) if "." in name or ":" in name else name
-    fields = [f"address = {json.dumps(server.address)}"] if server.address else []
+    fields = [f"address = {_quoted(server.address)}"] if server.address else []
     fields += [f"port = {server.port}"] if server.port != port else []
-    return f"{key} = {{ {', '.join(fields)} }}   # now {server.admin_state}, {server.status}"
+    said = f"now {server.admin_state}, {clean(server.status)}"  # with a line break it would end the comment
+    return f"{_key(server.ref.server)} = {{ {', '.join(fields)} }}   # {said}"
+
+
+def _key(name: str) -> str:
+    return name if _BARE.fullmatch(name) else _quoted(name)
+
+
+def _quoted(text: str) -> str:
+    """A TOML string; JSON's are the same but for DEL and for pairs of surrogates."""
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
