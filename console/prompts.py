@@ -1,6 +1,7 @@
 """Questions on a terminal, answered by a line on standard input without stopping the event loop."""
 
 import asyncio
+import os
 import sys
 
 from console.output.text import clean, paint, say
@@ -23,15 +24,16 @@ class Prompts:
     def __init__(self, control: Control) -> None:
         self._control = control
         self._reading = False
+        self._typed = b""  # the beginning of a line
         self._confirming: asyncio.Future[bool] | None = None
 
     def __call__(self, record: Record) -> None:
         match record.event:
-            case events.Asked():
-                self._show(record.event)
-            case events.Answered() | events.AbortRequested():
-                if self._control.questions:
-                    self._show_next()
+            # One at a time: an answer goes to the oldest, so no other may be the last one shown.
+            case events.Asked() if len(self._control.questions) == 1:
+                self._show_first()
+            case events.Answered():
+                self._show_first()
 
     async def confirm(self, text: str) -> bool:
         """A yes or no; everything but a clear yes is no."""
@@ -48,17 +50,16 @@ class Prompts:
             asyncio.get_running_loop().remove_reader(sys.stdin.fileno())
             self._reading = False
 
-    def _show(self, asked: events.Asked) -> None:
-        choices = ", ".join(f"{paint(each, 'warn')} ({MEANING.get(each, each)})" for each in asked.choices)
+    def _show_first(self) -> None:
+        if not self._control.questions:
+            return
+        first = self._control.questions[0]
+        choices = ", ".join(f"{paint(each, 'warn')} ({MEANING.get(each, each)})" for each in first.choices)
         # Why it failed stands in the line above already.
-        text = "what now?" if RETRY in asked.choices else clean(asked.text)
-        say(f"{paint('?', 'warn')} {asked.subject}: {text}")
+        text = "what now?" if RETRY in first.choices else clean(first.text)
+        say(f"{paint('?', 'warn')} {clean(first.subject)}: {text}")
         say(f"  {choices}")
         self._listen()
-
-    def _show_next(self) -> None:
-        first = self._control.questions[0]
-        say(f"{paint('?', 'warn')} {first.subject}: {clean(first.text)}  {', '.join(first.choices)}")
 
     def _listen(self) -> None:
         if not self._reading:
@@ -66,12 +67,19 @@ class Prompts:
             self._reading = True
 
     def _read(self) -> None:
-        line = sys.stdin.readline()
-        if not line:  # the terminal has gone: nobody is there to decide
+        try:
+            typed = os.read(sys.stdin.fileno(), 4096)
+        except OSError:
+            typed = b""
+        if not typed:  # the terminal has gone: nobody is there to decide
             self.close()
             self._answer_all_with_abort()
             return
-        word = line.strip().lower()
+        *lines, self._typed = (self._typed + typed).split(b"\n")
+        for line in lines:
+            self._answer(line.decode(errors="replace").strip().lower())
+
+    def _answer(self, word: str) -> None:
         if self._confirming is not None and not self._confirming.done():
             self._confirming.set_result(word in ("y", "yes"))
             return
