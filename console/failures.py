@@ -50,11 +50,17 @@ def _line(text: str) -> None:
 
 
 def _defect(error: BaseException) -> Exit:
-    with tempfile.NamedTemporaryFile(
-        "w", prefix="rolldeck-defect-", suffix=".txt", delete=False, encoding="utf-8"
-    ) as report:
-        # Without locals: they could hold secrets.
-        report.write("".join(traceback.format_exception(error)))
-    _line(f"a defect in Rolldeck: {type(error).__name__}: {error}; details in {report.name}")
+    _line(f"a defect in Rolldeck: {type(error).__name__}: {error}; details {_report(error)}")
     _line("what is in rotation is not known from here: look with `rolldeck status`")
     return Exit.DEFECT
+
+
+def _report(error: BaseException) -> str:
+    """Where the traceback has been written, without locals: they could hold secrets."""
+    text = "".join(traceback.format_exception(error)).encode(errors="backslashreplace")
+    try:
+        with tempfile.NamedTemporaryFile(prefix="rolldeck-defect-", suffix=".txt", delete=False) as report:
+            report.write(text)
+    except OSError as second:
+        return f"could not be written: {second.strerror}"
+    return f"in {report.name}"

@@ -26,7 +26,10 @@ from orchestrator.rollout import Rollout
 
 def operator() -> str:
     """Who works here, for events and questions: `user@machine`."""
-    name = os.environ.get("SUDO_USER") or getpass.getuser()
+    try:
+        name = os.environ.get("SUDO_USER") or getpass.getuser()
+    except (KeyError, OSError):  # a user without a name, as containers have them
+        name = str(os.getuid())
     return f"{name}@{socket.gethostname()}"
 
 

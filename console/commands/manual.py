@@ -14,7 +14,7 @@ from console.config import find, load
 from console.exits import Exit
 from console.output.health import health, server_fields
 from console.output.progress import seconds
-from console.output.text import clean, paint, result, say, table
+from console.output.text import clean, on_terminal, paint, result, result_json, say, table
 from console.prompts import Prompts
 from console.session import Session, open_session
 from console.signals import stop_on_signals
@@ -110,7 +110,7 @@ def _change(
     override: Sequence[str] = (),
     weight: int = 0,
 ) -> int:
-    if not yes and not sys.stdin.isatty():
+    if not yes and not on_terminal(sys.stdin):
         raise click.UsageError("there is no terminal to ask on: add --yes")
 
     async def go() -> int:
@@ -130,8 +130,12 @@ def _change(
             after = await manual.apply(
                 session.application, change, session.control, session.clock, session.bus
             )
-            for line in _as_json(app, after) if as_json else _as_text(after):
-                result(line)
+            if as_json:
+                for each in after:
+                    result_json(msgspec.json.encode(server_fields(app, each)))
+            else:
+                for line in _as_text(after):
+                    result(line)
             return Exit.HEALTHY
 
     return asyncio.run(go())
@@ -174,8 +178,3 @@ def _as_text(servers: Sequence[Server]) -> Iterator[str]:
         for each in servers
     ]
     yield from table(("SERVER", "BACKEND", "ON", "ADMIN", "HEALTH", "WEIGHT"), rows, right=("WEIGHT",))
-
-
-def _as_json(app: str, servers: Sequence[Server]) -> Iterator[str]:
-    for each in servers:
-        yield msgspec.json.encode(server_fields(app, each)).decode()

@@ -11,11 +11,11 @@ from backends.template import check_version
 from console.config import find, load
 from console.exits import Exit
 from console.output import plan_text
-from console.output.text import result
+from console.output.text import result, result_json
 from console.session import open_session
 from orchestrator.events import SCHEMA
 from orchestrator.plan import Plan
-from orchestrator.policy import Amount
+from orchestrator.policy import Amount, Policy
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -26,7 +26,11 @@ def sizes(_: click.Context, __: click.Parameter, value: str | None) -> Amount | 
     """`--serial`: "2", "30%", or a list such as "1,25%,100%"."""
     if value is None:
         return None
-    parts: list[Amount] = [int(each) if each.strip().isdigit() else each.strip() for each in value.split(",")]
+    parts: list[Amount] = [each.strip() for each in value.split(",")]
+    try:
+        Policy(serial=parts)
+    except ValueError as error:
+        raise click.BadParameter(str(error).removeprefix("serial: ")) from None
     return parts[0] if len(parts) == 1 else parts
 
 
@@ -87,7 +91,7 @@ def plan(
     """Dry run: batches, what stays in rotation at each moment, and every command that would be sent."""
     made = asyncio.run(make_plan(config_file, app, version, serial, limit, ready))
     if as_json:
-        result(msgspec.json.encode(as_fields(made)).decode())
+        result_json(msgspec.json.encode(as_fields(made)))
     else:
         for line in (*plan_text.summary(made), "", *plan_text.commands(made)):
             result(line)

@@ -11,7 +11,7 @@ from backends.model import AdminState, Server, Snapshot
 from console.config import Config, find, load
 from console.exits import Exit
 from console.output.health import health, server_fields
-from console.output.text import clean, paint, result, say, table
+from console.output.text import clean, paint, result, result_json, say, table
 from console.wiring import Wiring
 from orchestrator.events import SCHEMA
 
@@ -145,4 +145,4 @@ def _as_json(app: str, seen: Seen) -> bool:
 
 
 def _line(fields: Mapping[str, object]) -> None:
-    result(msgspec.json.encode(fields).decode())
+    result_json(msgspec.json.encode(fields))

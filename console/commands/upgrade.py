@@ -12,7 +12,7 @@ from console.exits import Exit
 from console.output import plan_text
 from console.output.ending import EXITS, ending
 from console.output.progress import Progress
-from console.output.text import result, say
+from console.output.text import on_terminal, result, result_json, say
 from console.prompts import Prompts
 from console.session import Session, open_session
 from console.signals import stop_on_signals
@@ -48,7 +48,7 @@ def upgrade(
     listed with the commands that put it back.
     """
     check_version(version)
-    terminal = sys.stdin.isatty()
+    terminal = on_terminal(sys.stdin)
     if not terminal and not yes:
         raise click.UsageError("there is no terminal to ask on: add --yes")
     changes = {"serial": serial, "confirm": confirm}
@@ -87,7 +87,7 @@ async def carry_out(
     def read(record: Record) -> None:
         state.apply(record)
         if as_json:
-            result(to_json(record).decode())
+            result_json(to_json(record))
         progress(record)
 
     session.bus.subscribe(read)
@@ -97,9 +97,9 @@ async def carry_out(
         ended = await session.run(plan)
     finally:
         prompts.close()
-    if not as_json:
-        for line in ending(ended):
-            result(line)
+    for line in ending(ended):
+        # Beside JSON too: its reader may be gone, and what is out of rotation has to be said.
+        (say if as_json else result)(line)
     if session.defect is not None:
         raise session.defect
     return ended

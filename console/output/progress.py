@@ -6,7 +6,7 @@ import time
 
 import click
 
-from console.output.text import clean, paint, say, shorten
+from console.output.text import clean, on_terminal, paint, say, shorten
 from orchestrator import events
 from orchestrator.events import Record
 from orchestrator.state import Cell, NodeState, NodeStatus, RolloutState
@@ -26,7 +26,7 @@ class Progress:
 
     def __init__(self, state: RolloutState) -> None:
         self._state = state
-        self._live = sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+        self._live = on_terminal(sys.stderr) and os.environ.get("TERM") != "dumb"
         self._shown = False
 
     def __call__(self, record: Record) -> None:

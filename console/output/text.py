@@ -1,9 +1,11 @@
 """Text for a terminal: one place owns stdout and stderr, and nothing remote can control either."""
 
+import json
 import os
 import sys
 import unicodedata
 from collections.abc import Sequence
+from typing import TextIO
 
 import click
 
@@ -30,19 +32,25 @@ def _harmless(character: str) -> str:
 
 def width(text: str) -> int:
     """Columns that a cleaned text takes on a terminal."""
-    return sum(
-        0 if unicodedata.combining(character) else 2 if unicodedata.east_asian_width(character) in "WF" else 1
-        for character in text
-    )
+    return sum(map(_columns, text))
+
+
+def _columns(character: str) -> int:
+    if unicodedata.category(character) in ("Mn", "Me"):  # drawn over the character before it
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in "WF" else 1
 
 
 def shorten(text: str, columns: int) -> str:
     """Cut to so many columns; an ellipsis shows that something is missing."""
     if width(text) <= columns:
         return text
-    while text and width(text) > columns - 1:
-        text = text[:-1]
-    return text + "…"
+    left = columns - 1  # for the ellipsis
+    for index, character in enumerate(text):
+        left -= _columns(character)
+        if left < 0:
+            return text[:index] + "…" * (columns > 0)
+    return text
 
 
 def pad(text: str, columns: int, *, right: bool = False) -> str:
@@ -61,13 +69,29 @@ def result(text: str = "") -> None:
     click.echo(text, color=_colour(sys.stdout))
 
 
+def result_json(line: bytes) -> None:
+    """Write a line of JSON as a result; what a terminal could obey in it is escaped, which JSON allows."""
+    result("".join(map(_escaped, line.decode())))
+
+
+def _escaped(character: str) -> str:
+    if character.isprintable():
+        return character
+    return json.dumps(character)[1:-1] if character != "\x7f" else "\\u007f"
+
+
 def say(text: str = "") -> None:
     """Write everything else, to standard error."""
     click.echo(text, err=True, color=_colour(sys.stderr))
 
 
-def _colour(stream: object) -> bool:
-    return bool(getattr(stream, "isatty", lambda: False)()) and not os.environ.get("NO_COLOR")
+def on_terminal(stream: TextIO | None) -> bool:
+    """Whether somebody reads or types there; a stream that was closed at the start is None."""
+    return stream is not None and stream.isatty()
+
+
+def _colour(stream: TextIO | None) -> bool:
+    return on_terminal(stream) and not os.environ.get("NO_COLOR")
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[str] = ()) -> list[str]:
