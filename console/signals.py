@@ -31,5 +31,9 @@ async def stop_on_signals(session: Session) -> AsyncIterator[None]:
     except asyncio.CancelledError:
         raise KeyboardInterrupt from None
     finally:
+        if session.control.aborting:
+            # All is said and only closing is left, which does not take long: one Ctrl-C too many must not
+            # replace the exit code.
+            signal.pthread_sigmask(signal.SIG_BLOCK, names)
         for number in names:
             loop.remove_signal_handler(number)
