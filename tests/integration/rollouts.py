@@ -178,11 +178,11 @@ async def states(stack: Stack, backend: str = "shop") -> dict[str, dict[str, Sta
 
 
 async def untouched(stack: Stack) -> dict[str, list[dict[str, str]]]:
-    """All of `show servers state` that does not move by itself: neither age nor progress of checks."""
-    moving = ("srv_time_since_last_change", "srv_check_state", "srv_check_health")
+    """All of `show servers state` that does not move by itself: neither age nor what checks do."""
+    moving = ("srv_time_since_last_change", "srv_check_")
     return {
         name: [
-            {key: value for key, value in row.items() if key not in moving}
+            {key: value for key, value in row.items() if not key.startswith(moving)}
             for row in await _rows(instance.ask, "")
         ]
         for name, instance in stack.instances.items()

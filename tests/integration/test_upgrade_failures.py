@@ -62,11 +62,8 @@ async def fails_at_web1(stack: Stack) -> dict[str, Any]:
     [out] = run.ended["out_of_rotation"]
     assert (out["node"], out["on_purpose"]) == ("web1", False)
     assert [each.partition(":")[0] for each in out["where"]] == ["shop/web1 on lb1", "shop/web1 on lb2"]
-    assert out["commands"] == [
-        "rolldeck ready shop web1",
-        "lb1: set server shop/web1 state ready",
-        "lb2: set server shop/web1 state ready",
-    ]
+    assert out["commands"][0] == "rolldeck ready shop web1"
+    assert {f"{name}: set server shop/web1 state ready" for name in stack.instances} <= set(out["commands"])
     await assert_only_web1_is_out(stack)
     failed: dict[str, Any] = next(each for each in run.events if each["event"] == "node_failed")
     return failed
@@ -132,8 +129,8 @@ async def test_the_way_out_that_the_output_names(stack: Stack) -> None:
         failed = await rolldeck(stack, "upgrade", "shop", NEW, "--yes")
         assert failed.code == 1
         assert "out of rotation: web1\n" in failed.out
-        assert "    rolldeck ready shop web1\n" in failed.out
-        assert "    lb2: set server shop/web1 state ready\n" in failed.out
+        assert "rolldeck ready shop web1\n" in failed.out
+        assert "lb2: set server shop/web1 state ready\n" in failed.out
 
         ready = await rolldeck(stack, "ready", "shop", "web1", "--yes")
         assert ready.code == 1, ready.text
@@ -145,7 +142,9 @@ async def test_the_way_out_that_the_output_names(stack: Stack) -> None:
         assert (await states(stack))["lb1"]["web1"].admin == MAINT
         assert_nothing_failed(await load.stop())
 
-    back = await upgrade(stack, OLD, "--ready", "web1")
+    way_back = f"rolldeck upgrade shop {OLD} --limit web1 --ready web1"
+    assert way_back in failed.out
+    back = await rolldeck(stack, *way_back.split()[1:], "--yes")
     assert back.code == 0, back.text
     assert {each.admin for own in (await states(stack)).values() for each in own.values()} == {0}
     assert await versions(stack) == dict.fromkeys(stack.nodes, OLD)

@@ -1,0 +1,131 @@
+"""Ctrl-C and SIGTERM: once stops after the running step, twice at once; what is out is always said."""
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from console.demo.load import Load
+from console.demo.stack import Stack
+from tests.integration.rollouts import (
+    DRAIN,
+    MAINT,
+    NEW,
+    OLD,
+    Run,
+    assert_nothing_failed,
+    rolldeck,
+    started,
+    states,
+    tune,
+    upgrade,
+    versions,
+    world,
+)
+
+UPGRADE = ("upgrade", "shop", NEW, "--yes", "--json")
+STOPS = [signal.SIGINT, signal.SIGTERM]
+
+
+@pytest.fixture
+async def stack(tmp_path: Path) -> AsyncIterator[Stack]:
+    async with world(tmp_path / "s", nodes=3) as made:
+        yield made
+
+
+async def web1(stack: Stack) -> set[int]:
+    """The administrative states of web1 on all load balancers."""
+    return {own["web1"].admin for own in (await states(stack)).values()}
+
+
+async def interrupted(stack: Stack, kind: str, step: str, number: signal.Signals, times: int) -> Run:
+    """Send the signal at this event of a step of web1, so many times; returns the run."""
+    async with started(stack, *UPGRADE) as running:
+        await running.event(kind, node="web1", step=step)
+        for _ in range(times):
+            running.signal(number)
+            await asyncio.sleep(0.05)  # two at the same moment would arrive as one
+        run = await running.end()
+    assert run.code == 4, run.text
+    ended = run.ended
+    assert (ended["result"], ended["interrupted"], ended["failed"]) == ("aborted", ["web1"], [])
+    assert ended["untouched"] == ["web2", "web3"]
+    assert ended["upgraded"] == []
+    return run
+
+
+@pytest.mark.parametrize("number", STOPS)
+async def test_once_ends_after_the_running_step(stack: Stack, number: signal.Signals) -> None:
+    """During `start`: it starts to the end, stays in maintenance, and the named command puts it back."""
+    async with Load(100, stack.frontends, slow_share=0.01) as load:
+        run = await interrupted(stack, "step_started", "start", number, times=1)
+        report = await load.stop()
+    assert_nothing_failed(report, at_least=20)
+    done = [each["step"] for each in run.events if each["event"] == "step_done"]
+    assert done == ["drain", "stop", "install", "start"]
+    assert await web1(stack) == {MAINT}
+    assert await versions(stack) == {"web1": NEW, "web2": OLD, "web3": OLD}
+
+    [out] = run.ended["out_of_rotation"]
+    assert (out["node"], out["on_purpose"]) == ("web1", False)
+    command = out["commands"][0].split()
+    assert command[:2] == ["rolldeck", "ready"]
+    back = await rolldeck(stack, *command[1:], "--yes")
+    assert back.code == 0, back.text
+    assert await web1(stack) == {0}
+    assert (await upgrade(stack)).code == 0
+    assert await versions(stack) == dict.fromkeys(stack.nodes, NEW)
+
+
+@pytest.mark.parametrize("number", STOPS)
+async def test_twice_ends_at_once(stack: Stack, number: signal.Signals) -> None:
+    tune(stack, "apps.shop.rollout", start_timeout=60)
+    stack.add_release(NEW, start_delay=60.0)
+    run = await interrupted(stack, "step_started", "start", number, times=2)
+    requests = [each["at_once"] for each in run.events if each["event"] == "abort_requested"]
+    assert requests == [False, True]
+    assert await web1(stack) == {MAINT}
+    [out] = run.ended["out_of_rotation"]
+    assert out["node"] == "web1"
+    assert out["commands"][0] == "rolldeck ready shop web1"
+
+
+async def test_twice_while_sessions_end_leaves_it_draining(stack: Stack) -> None:
+    async with Load(20, stack.frontends, slow_share=1.0) as load:
+        await asyncio.sleep(0.3)
+        run = await interrupted(stack, "waiting", "drain", signal.SIGINT, times=2)
+        report = await load.stop()
+    assert_nothing_failed(report)
+    assert await web1(stack) == {DRAIN}
+    [out] = run.ended["out_of_rotation"]
+    assert out["node"] == "web1"
+    assert await versions(stack) == dict.fromkeys(stack.nodes, OLD)
+
+
+async def test_one_too_many_does_not_change_how_it_ended(stack: Stack) -> None:
+    """It ends before it has touched anything; further signals reach it while it closes down."""
+    async with started(stack, *UPGRADE) as running:
+        await running.event("step_started", node="web1", step="drain")
+        running.signal(signal.SIGINT)
+        await running.event("rollout_ended")
+        while running.process.returncode is None:
+            running.signal(signal.SIGINT)
+            await asyncio.sleep(0.01)
+        run = await running.end()
+    assert run.code == 4, run.text
+
+
+async def test_before_anything_is_touched(stack: Stack) -> None:
+    """While preflight hangs on a frozen load balancer: no rollout, exit code 4, nothing sent."""
+    stack.instances["lb2"].freeze()
+    try:
+        async with started(stack, *UPGRADE) as running:
+            await asyncio.sleep(1.0)  # nothing tells that preflight has begun
+            running.signal(signal.SIGINT)
+            run = await running.end()
+    finally:
+        stack.instances["lb2"].thaw()
+    assert run.code in (4, -signal.SIGINT), run.text
+    assert await web1(stack) == {0}
