@@ -1,0 +1,139 @@
+"""What is out of rotation is named with the commands that bring it back, and they do."""
+
+import asyncio
+
+import pytest
+
+from backends.model import AdminState
+from orchestrator.events import OutOfRotation
+from orchestrator.outcome import look_at_end
+from tests.unit.fakes import World
+from tests.unit.virtual_time import run
+
+
+async def look(world: World) -> tuple[list[OutOfRotation], list[str]]:
+    """As at the end of a rollout whose plan was made before anything below happened."""
+    return await look_at_end(world.application, await world.plan(), {})
+
+
+def test_nothing_is_out() -> None:
+    async def scenario() -> None:
+        assert await look(World()) == ([], [])
+
+    run(scenario())
+
+
+def test_the_commands_by_hand_bring_it_back_as_it_was() -> None:
+    async def scenario() -> None:
+        world = World(nodes=2)
+        for server in world.servers("web1"):
+            server.weight, server.agent_configured, server.agent = 50, True, True
+        plan = await world.plan()
+        for server in world.servers("web1"):
+            server.weight, server.agent = 1, False
+            server.set_state("maint")
+        (out,), unseen = await look_at_end(world.application, plan, {})
+        assert (out.node, out.on_purpose, unseen) == ("web1", False, [])
+        assert out.where == [
+            "shop/web1 on lb1: maint (MAINT), agent check off",
+            "shop/web1 on lb2: maint (MAINT), agent check off",
+        ]
+        assert out.commands[0] == "rolldeck ready shop web1"
+        for command in out.commands[1:]:
+            instance, _, line = command.partition(": ")
+            await world.balancers[instance].write(line.split("   (then wait")[0])
+            await asyncio.sleep(3)
+        assert await look_at_end(world.application, plan, {}) == ([], [])
+
+    run(scenario())
+
+
+def test_what_was_drained_and_is_in_maintenance_now_was_not_left_so() -> None:
+    async def scenario() -> None:
+        world = World(nodes=2, instances=1)
+        world.take_out("web1", "drain")
+        plan = await world.plan()
+        world.take_out("web1", "maint")
+        ((out,), _) = await look_at_end(world.application, plan, {})
+        assert not out.on_purpose
+        assert out.commands == ["lb1: set server shop/web1 state drain"]
+        assert out.go_back == ""  # that would put it in rotation
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("state", ["maint", "drain"])
+def test_what_a_human_had_taken_out_is_on_purpose(state: str) -> None:
+    async def scenario() -> None:
+        world = World(nodes=2)
+        world.take_out("web1", state)
+        ((out,), _) = await look(world)
+        assert (out.on_purpose, out.commands) == (True, [])
+
+    run(scenario())
+
+
+def test_a_weight_of_zero_is_on_purpose_only_while_nothing_else_keeps_it_out() -> None:
+    async def scenario() -> None:
+        world = World(nodes=2)
+        for server in world.servers("web1"):
+            server.weight = 0
+        plan = await world.plan()
+        ((before,), _) = await look_at_end(world.application, plan, {})
+        world.take_out("web1")
+        ((after,), _) = await look_at_end(world.application, plan, {})
+        assert (before.on_purpose, after.on_purpose) == (True, False)
+        assert "lb1: set server shop/web1 state ready" in after.commands
+
+    run(scenario())
+
+
+def test_in_rotation_with_a_silenced_agent_is_not_as_it_was() -> None:
+    async def scenario() -> None:
+        world = World(nodes=2)
+        world.server("web1").agent_configured = world.server("web1").agent = True
+        plan = await world.plan()
+        world.server("web1").agent = False
+        ((out,), _) = await look_at_end(world.application, plan, {})
+        assert out.commands[1:] == ["lb1: enable agent shop/web1"]
+        assert world.admin("web1") == [AdminState.READY] * 2
+
+    run(scenario())
+
+
+def test_a_dead_instance_hides_nothing_of_the_others() -> None:
+    async def scenario() -> None:
+        world = World(nodes=2)
+        plan = await world.plan()
+        world.take_out("web1")
+        world.balancers["lb1"].down = True
+        (out,), unseen = await look_at_end(world.application, plan, {})
+        assert out.where == ["shop/web1 on lb2: maint (MAINT)"]
+        assert unseen == ["lb1: connection refused"]
+
+    run(scenario())
+
+
+def test_a_server_that_an_instance_no_longer_knows_is_not_seen() -> None:
+    async def scenario() -> None:
+        world = World(nodes=2)
+        plan = await world.plan()
+        del world.balancers["lb2"].servers["shop/web1"]
+        assert await look_at_end(world.application, plan, {}) == ([], ["lb2: no longer knows shop/web1"])
+
+    run(scenario())
+
+
+def test_a_failed_node_names_the_way_to_its_old_version() -> None:
+    async def scenario() -> None:
+        world = World(nodes=2, verify_timeout=30)
+        world.nodes["web1"].sick = frozenset({"2.0"})
+        ended = await world.upgrade()
+        (out,) = ended.out_of_rotation
+        assert out.go_back == "rolldeck upgrade shop 1.0 --limit web1 --ready web1"
+        world.control = type(world.control)(world.clock, world.bus)
+        back = await world.upgrade("1.0", to_ready={"web1"})
+        assert back.result == "healthy"
+        assert world.admin("web1") == [AdminState.READY] * 2
+
+    run(scenario())

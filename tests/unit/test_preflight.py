@@ -1,0 +1,165 @@
+"""Preflight: everything that can be known before anything is touched, and nothing is touched."""
+
+from dataclasses import replace
+
+import pytest
+
+from backends.errors import BackendError, HostKeyError, Refused, Unmeasured, Unreachable
+from backends.model import Level
+from orchestrator.plan import Finding, Severity
+from tests.unit.fake_balancer import FakeFacts
+from tests.unit.fakes import World
+from tests.unit.faults import Fault
+from tests.unit.virtual_time import run
+
+
+def texts(findings: tuple[Finding, ...], severity: Severity) -> list[str]:
+    return [f"{each.subject}: {each.text}" for each in findings if each.severity is severity]
+
+
+def test_a_fleet_in_order_has_a_plan_without_findings() -> None:
+    async def scenario() -> None:
+        world = World(nodes=4, serial=[1, "50%"])
+        plan = await world.plan()
+        assert plan.findings == ()
+        assert plan.batches == (("web1",), ("web2", "web3"), ("web4",))
+        assert [str(each) for each in plan.capacities[1]] == [
+            "shop on lb1: in rotation 4 → 2, floor 1",
+            "shop on lb2: in rotation 4 → 2, floor 1",
+        ]
+        assert (plan.node("web1").current, plan.node("web1").why) == ("1.0", "1.0 → 2.0")
+        assert not world.touched()
+
+    run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("look", "error", "text"),
+    [
+        ("connect", HostKeyError("web2", "key has changed"), "cannot be reached: web2: key has changed"),
+        ("state", Refused("web2", "no service"), "service state cannot be read: web2: no service"),
+        ("port", Unmeasured("web2", "timed out"), "port 80 cannot be seen: web2: timed out"),
+        ("installed", Unmeasured("web2", "?"), "installed version cannot be read: web2: ?"),
+        ("health", Unreachable("web2", "refused"), "health cannot be checked: web2: refused"),
+    ],
+)
+def test_what_cannot_be_measured_is_an_error(look: str, error: BackendError, text: str) -> None:
+    async def scenario() -> None:
+        world = World()
+        world.nodes["web2"].faults.always[look] = Fault(error)
+        plan = await world.plan()
+        assert texts(plan.errors, Severity.ERROR) == [f"web2: {text}"]
+        assert not world.touched()
+
+    run(scenario())
+
+
+def test_an_instance_that_cannot_be_read_is_an_error() -> None:
+    async def scenario() -> None:
+        world = World()
+        world.balancers["lb2"].down = True
+        plan = await world.plan()
+        assert texts(plan.errors, Severity.ERROR) == ["lb2: cannot be read: connection refused"]
+
+    run(scenario())
+
+
+def test_a_level_that_is_too_low_and_an_old_worker_are_errors() -> None:
+    async def scenario() -> None:
+        world = World()
+        world.balancers["lb1"].level = Level.OPERATOR
+        world.balancers["lb2"].stopping = True
+        assert texts((await world.plan()).errors, Severity.ERROR) == [
+            "lb1: the socket has level operator; changing states needs admin",
+            "lb2: is stopping: an old worker answers",
+        ]
+
+    run(scenario())
+
+
+@pytest.mark.parametrize(("serial", "allowed"), [(1, True), (2, False), ("100%", False)])
+def test_a_batch_that_would_break_the_floor_is_an_error(serial: int | str, allowed: bool) -> None:
+    async def scenario() -> None:
+        world = World(nodes=3, serial=serial, max_unavailable=1)
+        assert (not (await world.plan()).errors) is allowed
+
+    run(scenario())
+
+
+def test_what_is_special_is_said() -> None:
+    async def scenario() -> None:
+        world = World(nodes=4)
+        lb1 = world.balancers["lb1"]
+        lb1.cookie, lb1.algorithm = "SRV", "source"
+        lb1.config = FakeFacts(False, frozenset({"shop"}), "")
+        world.take_out("web1")
+        world.server("web2").checked = False
+        world.server("web3").agent = world.server("web3").agent_configured = True
+        world.server("web4").weight = 0
+        plan = await world.plan()
+        said = "\n".join(texts(plan.findings, Severity.WARNING) + texts(plan.findings, Severity.INFO))
+        for expected in (
+            'shop on lb1: cookie persistence ("SRV")',
+            "shop on lb1: static algorithm (source)",
+            "lb1: no state file",
+            "shop on lb1: on-marked-down shutdown-sessions",
+            "shop/web1 on lb1: is in maint now, and is left so",
+            "shop/web2 on lb1: has no health checks",
+            "shop/web3 on lb1: has an agent check",
+            "shop/web4 on lb1: has weight 0 now, and keeps it",
+        ):
+            assert expected in said
+        assert plan.errors == ()
+
+    run(scenario())
+
+
+def test_a_node_that_is_ill_now_is_a_warning_only() -> None:
+    async def scenario() -> None:
+        world = World()
+        world.nodes["web2"].healthy = False
+        plan = await world.plan()
+        assert plan.errors == ()
+        assert "web2: is not healthy now: 503" in texts(plan.findings, Severity.WARNING)
+
+    run(scenario())
+
+
+def test_limit_takes_names_and_patterns_and_refuses_what_matches_nothing() -> None:
+    async def scenario() -> None:
+        world = World(nodes=4)
+        assert (await world.plan(limit=["web[13]", "web4"])).batches == (("web1",), ("web3",), ("web4",))
+        plan = await world.plan(limit=["db*"], to_ready={"web1"})
+        assert texts(plan.errors, Severity.ERROR) == [
+            "inventory: --limit db* matches none of web1, web2, web3, web4",
+            "inventory: --ready web1 is not among the chosen nodes",
+        ]
+
+    run(scenario())
+
+
+def test_an_empty_inventory_is_an_error_not_a_fleet_of_nobody() -> None:
+    async def scenario() -> None:
+        world = World()
+        world.application = replace(world.application, nodes=())
+        assert texts((await world.plan()).errors, Severity.ERROR) == ["inventory: has no nodes"]
+
+    run(scenario())
+
+
+def test_every_command_is_planned_as_it_is_then_sent() -> None:
+    async def scenario() -> None:
+        world = World(nodes=1, min_available=0)
+        world.server("web1").agent = world.server("web1").agent_configured = True
+        plan = await world.plan()
+        planned = {
+            name: [each.command for each in plan.node("web1").commands if each.target == name]
+            for name in world.balancers
+        }
+        await world.carry_out(plan)
+        for name, balancer in world.balancers.items():
+            assert [line for _, line in balancer.sent] == planned[name]
+        steps = [each.step for each in plan.node("web1").commands if each.target == "web1"]
+        assert steps == ["stop", "install", "start"]
+
+    run(scenario())

@@ -1,0 +1,182 @@
+"""The fold: what anyone sees, at any moment, is computed from the events alone."""
+
+import json
+
+import msgspec
+import pytest
+
+from backends.errors import Refused
+from orchestrator.events import (
+    AbortRequested,
+    Asked,
+    BatchStarted,
+    Event,
+    NodeFailed,
+    NodeSkipped,
+    NodeUpgraded,
+    Paused,
+    Record,
+    Resumed,
+    RolloutStarted,
+    StepDone,
+    StepStarted,
+    Waiting,
+    to_json,
+)
+from orchestrator.state import NodeState, RolloutState
+from tests.unit.fakes import World, answer
+from tests.unit.virtual_time import run
+
+STARTED = RolloutStarted(
+    application="shop",
+    version="2.0",
+    nodes=["web1", "web2", "web3"],
+    batches=[["web1"], ["web2"]],
+    operator="ann",
+)
+
+
+def folded(*events: Event) -> RolloutState:
+    return RolloutState.of(
+        Record(number, 1000.0 + number, event)  # type: ignore[arg-type]
+        for number, event in enumerate(events, 1)
+    )
+
+
+def test_before_the_first_event() -> None:
+    state = RolloutState()
+    assert (state.phase, state.total, state.upgraded, state.left()) == ("planned", 0, 0, None)
+
+
+def test_a_node_without_work_is_excluded() -> None:
+    state = folded(STARTED)
+    assert [each.state for each in state.nodes.values()] == [
+        NodeState.PENDING,
+        NodeState.PENDING,
+        NodeState.EXCLUDED,
+    ]
+    assert (state.phase, state.total) == ("progressing", 2)
+
+
+@pytest.mark.parametrize(
+    ("events", "expected"),
+    [
+        ([StepStarted(node="web1", step="drain")], NodeState.DRAINING),
+        (
+            [
+                StepStarted(node="web1", step="drain"),
+                StepDone(node="web1", step="drain", changed=True, detail="", seconds=1),
+            ],
+            NodeState.DRAINED,
+        ),
+        ([StepStarted(node="web1", step="install")], NodeState.INSTALLING),
+        (
+            [
+                StepStarted(node="web1", step="verify"),
+                Waiting(node="web1", step="verify", reason="baking", left=4),
+            ],
+            NodeState.BAKING,
+        ),
+        ([NodeSkipped(node="web1", who="ann")], NodeState.SKIPPED),
+        ([NodeFailed(node="web1", step="stop", error="no")], NodeState.FAILED),
+        ([NodeUpgraded(node="web1", seconds=9)], NodeState.UPGRADED),
+    ],
+)
+def test_what_a_node_is_doing(events: list[Event], expected: NodeState) -> None:
+    assert folded(STARTED, *events).nodes["web1"].state is expected
+
+
+def test_a_reason_has_a_deadline_until_the_step_is_done() -> None:
+    begun = [
+        StepStarted(node="web1", step="drain"),
+        Waiting(node="web1", step="drain", reason="sessions: 3 on lb1", left=42),
+    ]
+    waiting = folded(STARTED, *begun).nodes["web1"]
+    assert (waiting.reason, waiting.deadline) == ("sessions: 3 on lb1", 1003.0 + 42)
+    done = StepDone(node="web1", step="drain", changed=False, detail="was so", seconds=2.5)
+    over = folded(STARTED, *begun, done).nodes["web1"]
+    assert (over.reason, over.deadline) == ("", None)
+    assert (over.cells["drain"].seconds, over.cells["drain"].changed) == (2.5, False)
+
+
+def test_the_phase_says_who_and_why() -> None:
+    assert folded(STARTED, Paused(who="ann", why="lunch")).phase == "paused by ann: lunch"
+    assert folded(STARTED, Paused(who="ann", why=""), Resumed(who="ann", seconds=1)).phase == "progressing"
+    asked = Asked(question="q1", subject="web1", text="?", choices=["go"])
+    aborting = folded(STARTED, asked, AbortRequested(who="bob", why="", at_once=False))
+    assert (aborting.phase, aborting.questions) == ("aborting, asked by bob", {})
+
+
+def test_the_time_left_is_told_from_the_nodes_that_are_done() -> None:
+    state = folded(
+        STARTED,
+        BatchStarted(number=1, nodes=["web1"]),
+        NodeUpgraded(node="web1", seconds=30),
+    )
+    assert (state.batch, state.upgraded, state.left()) == (1, 1, 30)
+
+
+async def _healthy() -> list[Record]:
+    world = World(nodes=3, serial=2)
+    await world.upgrade()
+    return world.records
+
+
+async def _failing() -> list[Record]:
+    world = World(nodes=3)
+    world.nodes["web2"].sick = frozenset({"2.0"})
+    await world.upgrade()
+    return world.records
+
+
+async def _decided() -> list[Record]:
+    world = World(nodes=3, interactive=True, confirm="node")
+    world.nodes["web2"].faults.add("stop", Refused("web2", "no"), times=2)
+
+    async def decide() -> None:
+        await answer(world, "go", times=2)
+        await answer(world, "retry")
+        world.control.pause("ann", "?")
+        world.control.resume("ann")
+        await answer(world, "skip")
+        await world.question()
+        world.control.abort("ann", "enough")
+        world.control.abort("ann", "enough!")
+
+    await world.during(decide())
+    return world.records
+
+
+STREAMS = {"healthy": run(_healthy()), "failing": run(_failing()), "decided": run(_decided())}
+
+
+@pytest.mark.parametrize("name", STREAMS)
+def test_any_prefix_of_a_real_stream_can_be_shown(name: str) -> None:
+    records = STREAMS[name]
+    step_by_step = RolloutState()
+    for count, record in enumerate(records, 1):
+        step_by_step.apply(record)
+        assert RolloutState.of(records[:count]) == step_by_step
+        assert step_by_step.upgraded <= step_by_step.total
+        left = step_by_step.left()
+        assert left is None or left >= 0
+    ended = step_by_step.ended
+    assert ended is not None
+    assert step_by_step.phase == ended.result
+    shown = {each.name for each in step_by_step.nodes.values() if each.state is NodeState.UPGRADED}
+    assert shown == set(ended.upgraded)
+
+
+@pytest.mark.parametrize("name", STREAMS)
+def test_a_journal_that_is_read_back_gives_the_same_state(name: str) -> None:
+    read = []
+    for record in STREAMS[name]:
+        fields = json.loads(to_json(record))
+        seq, at = fields.pop("seq"), fields.pop("at")
+        del fields["schema"]
+        read.append(Record(seq, at, msgspec.convert(fields, type(record.event))))
+    from_journal, live = RolloutState.of(read), RolloutState.of(STREAMS[name])
+    assert {key: each.state for key, each in from_journal.nodes.items()} == {
+        key: each.state for key, each in live.nodes.items()
+    }
+    assert (from_journal.ended, from_journal.phase) == (live.ended, live.phase)
