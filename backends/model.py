@@ -116,6 +116,15 @@ class Server:
         )
 
     @property
+    def takes_traffic(self) -> bool:
+        """New traffic goes there now, whether or not it has proven its health."""
+        return (
+            self.admin_state is AdminState.READY
+            and self.operational in (Operational.STARTING, Operational.RUNNING)
+            and self.effective_weight > 0
+        )
+
+    @property
     def in_rotation(self) -> bool:
         """It takes its full share of new traffic: ready, in full health, with a weight, not ramping up."""
         healthy = self.proven if self.checked else self.operational is Operational.RUNNING

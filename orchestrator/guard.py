@@ -1,6 +1,6 @@
 """The capacity guard: no drain when too little would stay in rotation. Pure; it refuses, it does not warn."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from backends.model import Server, ServerRef, Snapshot
@@ -17,11 +17,16 @@ class Capacity:
     before: int  # servers in rotation now
     after: int  # servers in rotation once the drain is done
     floor: int
+    taken: int  # servers that take traffic now and would not any more, whatever they still have to prove
 
     @property
     def allowed(self) -> bool:
-        """A node that is already out costs nothing, so it may always be worked on."""
-        return self.after >= self.floor or self.after == self.before
+        """A node that takes no traffic costs nothing, so it may always be worked on.
+
+        "Not counted as in rotation" would not do: after a reload of HAProxy every server is "UP 1/3" and
+        none counts, but they carry all the traffic there is.
+        """
+        return self.after >= self.floor or not self.taken
 
     def __str__(self) -> str:
         return (
@@ -46,7 +51,8 @@ def capacity(
 ) -> tuple[Capacity, ...]:
     """What stays in rotation when `leaving` go, for each backend that they stand in.
 
-    Backup servers neither count nor cost: they only serve when nothing else does.
+    Backup servers do not count: they only serve when nothing else does. That is why they are not taken
+    out while too little else is there.
 
     Args:
         snapshots: what every load balancer says now.
@@ -57,9 +63,9 @@ def capacity(
     leaving, back = frozenset(leaving), frozenset(back)
     touched = sorted({(ref.instance, ref.backend) for ref in leaving})
     return tuple(
-        _capacity_of(_peers(snapshots[instance].servers, backend), leaving, policy, back)
+        _capacity_of(servers, leaving, policy, back)
         for instance, backend in touched
-        if _peers(snapshots[instance].servers, backend)
+        if (servers := [each for each in snapshots[instance].servers if each.ref.backend == backend])
     )
 
 
@@ -78,18 +84,16 @@ def check(
     return capacities
 
 
-def _peers(servers: Iterable[Server], backend: str) -> tuple[Server, ...]:
-    return tuple(each for each in servers if each.ref.backend == backend and not each.backup)
-
-
 def _capacity_of(
-    peers: tuple[Server, ...], leaving: frozenset[ServerRef], policy: Policy, back: frozenset[ServerRef]
+    servers: Sequence[Server], leaving: frozenset[ServerRef], policy: Policy, back: frozenset[ServerRef]
 ) -> Capacity:
-    serving = [server.ref for server in peers if server.in_rotation or server.ref in back]
+    peers = [each for each in servers if not each.backup] or servers
+    serving = [each.ref for each in peers if each.in_rotation or each.ref in back]
     return Capacity(
-        instance=peers[0].ref.instance,
-        backend=peers[0].ref.backend,
+        instance=servers[0].ref.instance,
+        backend=servers[0].ref.backend,
         before=len(serving),
         after=sum(ref not in leaving for ref in serving),
         floor=floor_of(len(peers), policy),
+        taken=sum(each.ref in leaving and (each.takes_traffic or each.ref in back) for each in servers),
     )

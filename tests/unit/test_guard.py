@@ -86,7 +86,7 @@ def test_nothing_in_rotation_leaves_below_the_floor_and_what_is_out_always_may(
     }
     refs = {ServerRef(name, "shop", f"web{number}") for name in snapshots for number in leaving}
     breaks = any(
-        any(states[each] for each in leaving if each < len(states))
+        any(each < len(states) + backup and [*states, *[True] * backup][each] for each in leaving)
         and sum(state for each, state in enumerate(states) if each not in leaving)
         < floor_of(len(states), rules)
         for states in fleet
