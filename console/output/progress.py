@@ -56,7 +56,8 @@ class Progress:
             case events.Noted(node=name, text=text):
                 return f"{paint('!', 'warn')} {name}: {clean(text)}"
             case events.Paused(who=who) | events.Resumed(who=who):
-                return f"{state.phase} ({who})" if state.phase == "progressing" else state.phase
+                phase = clean(state.phase)
+                return f"{phase} ({clean(who)})" if phase == "progressing" else phase
             case events.AbortRequested(at_once=at_once):
                 when = "at once" if at_once else "after the running step; once more to stop at once"
                 return paint(f"aborting {when}", "warn")
