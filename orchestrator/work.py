@@ -1,12 +1,14 @@
 """One node's turn: what every step is given, and the one way in which all of them wait."""
 
+import asyncio
+import math
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
 from backends.base import Clock
 from backends.errors import BackendError, Refused, UnknownOutcome, Unreachable
-from backends.model import AdminState, Server, ServerRef
+from backends.model import AdminState, Server, ServerRef, ServiceState
 from orchestrator.control import Control
 from orchestrator.errors import DeadlinePassed
 from orchestrator.events import Bus, Noted, Step, Waiting
@@ -67,7 +69,24 @@ class Work:
         await self.until(attempt, timeout=self.policy.balancer_timeout, what="load balancers to answer")
         return results[0]
 
-    async def until(self, probe: Probe, *, timeout: float, what: str, free: bool = False) -> None:
+    async def look(self) -> tuple[ServiceState, bool]:
+        """What the service manager says, and whether the port is open; seen side by side.
+
+        Raises:
+            BackendError: one of them could not be seen.
+        """
+        state, is_open = await asyncio.gather(
+            self.node.service.state(), self.node.port_probe.is_open(), return_exceptions=True
+        )
+        if isinstance(state, BaseException):
+            raise state
+        if isinstance(is_open, BaseException):
+            raise is_open
+        return state, is_open
+
+    async def until(
+        self, probe: Probe, *, timeout: float, what: str, free: bool = False, at: float = math.inf
+    ) -> None:
         """Look again and again until the probe is content.
 
         What cannot be asked or understood is a reason to look again until the deadline, never a pass.
@@ -78,6 +97,7 @@ class Work:
             timeout: seconds, on the clock that stops during a pause.
             what: what is waited for, in words, for the error.
             free: nothing has been touched yet, so an abort may end the wait.
+            at: look at this moment too, however slow the looks have become by then.
 
         Raises:
             DeadlinePassed: with the last reason.
@@ -107,7 +127,7 @@ class Work:
                 )
             waited = self.clock.monotonic() - began  # paused or not: no hurry after an hour
             pause = max(QUICKEST_LOOK, min(SLOWEST_LOOK, waited * SHARE_OF_WAIT))
-            await self.clock.sleep(min(pause, max(left, 0.001)))
+            await self.clock.sleep(min(pause, max(left, 0.001), at - now if at > now else pause))
 
     async def ask(self, action: Callable[[], Awaitable[None]], *, timeout: float, what: str) -> int:
         """Ask for something that is looked at afterwards.

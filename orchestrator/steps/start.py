@@ -1,7 +1,7 @@
 """Start the service: asked AND port open."""
 
 from backends.errors import Refused
-from backends.model import Activity
+from backends.model import Activity, ServiceState
 from orchestrator.errors import StepFailed
 from orchestrator.work import Work
 
@@ -15,7 +15,7 @@ async def start(work: Work) -> str | None:
     Raises:
         StepFailed: the start was refused, or the manager has given up on the service.
     """
-    if await _missing(work) is None:
+    if _missing(work, *await work.look()) is None:
         return None
     timeout = work.policy.start_timeout
     try:
@@ -24,8 +24,9 @@ async def start(work: Work) -> str | None:
         raise StepFailed(f"start was refused: {refused}") from refused
 
     async def up() -> str | None:
-        reason = await _missing(work)
-        if reason and (await work.node.service.state()).activity is Activity.FAILED:
+        state, is_open = await work.look()
+        reason = _missing(work, state, is_open)
+        if reason and state.activity is Activity.FAILED:
             raise StepFailed(f"the service failed to start: {reason}")
         return reason
 
@@ -33,11 +34,8 @@ async def start(work: Work) -> str | None:
     return f"running, port {work.node.port} open"
 
 
-async def _missing(work: Work) -> str | None:
+def _missing(work: Work, state: ServiceState, is_open: bool) -> str | None:
     """Why it is not up yet, or None."""
-    state = await work.node.service.state()
     if state.activity is not Activity.RUNNING:
         return f"service is {state.detail or state.activity}"
-    if not await work.node.port_probe.is_open():
-        return f"port {work.node.port} is closed"
-    return None
+    return None if is_open else f"port {work.node.port} is closed"

@@ -28,13 +28,13 @@ async def stop(work: Work) -> str | None:
 
 async def _running(work: Work) -> str | None:
     """Why it is not stopped yet, or None."""
-    state = await work.node.service.state()
+    state, is_open = await work.look()
     if state.pid is not None:
         work.pids.add(state.pid)
     reasons = []
     if state.activity in (Activity.RUNNING, Activity.CHANGING):
         reasons.append(f"service is {state.detail or state.activity}")
-    if await work.node.port_probe.is_open():
+    if is_open:
         reasons.append(f"port {work.node.port} is open")
     for pid in sorted(work.pids):
         if await work.node.host.alive(pid):
