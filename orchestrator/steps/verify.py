@@ -144,4 +144,4 @@ async def _bake(work: Work, refs: list[ServerRef], streak: Streak, before: dict[
             raise StepFailed(f"{new} responses 5xx since it is back, allowed {work.policy.max_5xx}")
         return "baking" if work.control.worked() < end else None
 
-    await work.until(probe, timeout=work.policy.bake + work.policy.verify_timeout, what="end of bake")
+    await work.until(probe, timeout=work.policy.bake + work.policy.verify_timeout, what="end of bake", at=end)
