@@ -47,7 +47,7 @@ def commands(plan: Plan) -> Iterator[str]:
         yield from _listed([("prefetch", each.target, each.command) for each in plan.prefetch])
     for names in plan.batches:
         for name in names:
-            yield f"{name}:"
+            yield f"{clean(name)}:"
             planned = plan.node(name).commands
             yield from _listed([(each.step, each.target, each.command) for each in planned])
 
