@@ -1,0 +1,91 @@
+"""Values for tests of what an operator sees: a configuration, a server line, texts that mean harm."""
+
+from pathlib import Path
+from typing import Any
+
+from hypothesis import strategies as st
+
+from backends.model import Admin, Operational, Server, ServerRef
+
+TOML = """\
+[haproxy.lb1]
+socket = "unix:///run/haproxy/admin.sock"
+
+[apps.shop]
+backends = ["shop"]
+
+[apps.shop.service]
+kind = "monit"
+name = "shop"
+"""
+
+HOSTILE = (
+    "\x1b[31mred\x1b[0m",
+    "\x1b]0;title\x07",
+    "\x9b2J",
+    "[red]markup[/red]",
+    "user\u202egnp.exe",
+    "wide 日本語",
+    "zero\u200bwidth e\u0301",
+    "two\nlines\r\tand a tab",
+    "\ud800 alone",
+    "long " * 2000,
+)
+
+anything = st.text(st.characters(codec=None, exclude_categories=()), max_size=60) | st.sampled_from(HOSTILE)
+
+
+def write(folder: Path, text: str = TOML) -> Path:
+    """A configuration file in this folder."""
+    path = folder / "config.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def raw(**app: Any) -> dict[str, Any]:
+    """A decoded document with one application; a value of None takes a key away."""
+    shop = {"backends": ["shop"], "service": {"kind": "monit", "name": "shop"}} | app
+    return {
+        "haproxy": {"lb1": {"socket": "unix:///run/haproxy/admin.sock"}},
+        "apps": {"shop": {key: value for key, value in shop.items() if value is not None}},
+    }
+
+
+def server(name: str = "web1", instance: str = "lb1", backend: str = "shop", **changes: Any) -> Server:
+    """A server in full health that takes traffic, but for the changes."""
+    fields: dict[str, Any] = {
+        "ref": ServerRef(instance, backend, name),
+        "address": "10.0.0.11",
+        "port": 8080,
+        "admin": Admin.NONE,
+        "operational": Operational.RUNNING,
+        "status": "UP",
+        "weight": 1,
+        "initial_weight": 1,
+        "effective_weight": 1,
+        "checked": True,
+        "check_status": "L7OK",
+        "check_health": 4,
+        "check_rise": 2,
+        "check_fall": 3,
+        "last_check": "",
+        "agent": False,
+        "agent_configured": False,
+        "tracks": "",
+        "backup": False,
+        "cookie": "",
+        "sessions": 0,
+        "queue": 0,
+        "throttle": None,
+        "last_change": 5,
+        "requests": 0,
+        "errors_5xx": 0,
+        "total_sessions": 0,
+        "response_time": None,
+    }
+    return Server(**(fields | changes))
+
+
+def harmless(text: str) -> bool:
+    """Nothing in it can move a cursor, colour, reorder or end the line."""
+    return all(character.isprintable() for character in text)

@@ -1,0 +1,76 @@
+"""How a rollout ended: every node that is out of rotation, and the way back."""
+
+import click
+import pytest
+
+from console.output.ending import EXITS, KINDS, ending
+from orchestrator.events import OutOfRotation, Result, RolloutEnded
+from tests.unit.console_values import HOSTILE, harmless
+
+WEB2 = OutOfRotation(
+    node="web2",
+    where=["shop/web2 on lb1: maint (MAINT)", "shop/web2 on lb2: maint (MAINT)"],
+    on_purpose=False,
+    commands=["rolldeck ready shop web2", "lb1: set server shop/web2 state ready"],
+    go_back="rolldeck upgrade shop 1.4.2 --limit web2 --ready web2",
+)
+
+
+def ended(result: Result = "healthy", reason: str = "", **changes: object) -> RolloutEnded:
+    fields: dict[str, object] = {
+        name: [] for name in ("failed", "skipped", "interrupted", "untouched", "out_of_rotation", "unseen")
+    }
+    fields |= {"upgraded": ["web1"], "seconds": 125.0} | changes
+    return RolloutEnded(result=result, reason=reason, **fields)  # type: ignore[arg-type]
+
+
+def lines(end: RolloutEnded) -> list[str]:
+    return [click.unstyle(line) for line in ending(end)]
+
+
+def test_all_is_well() -> None:
+    assert lines(ended()) == ["healthy · 2:05", "  upgraded    web1"]
+
+
+def test_what_is_out_comes_with_the_commands_that_put_it_back() -> None:
+    end = ended("degraded", "failed: web2", failed=["web2"], untouched=["web3"], out_of_rotation=[WEB2])
+    assert lines(end) == [
+        "degraded: failed: web2 · 2:05",
+        "  upgraded    web1",
+        "  failed      web2",
+        "  untouched   web3",
+        "out of rotation: web2",
+        "  shop/web2 on lb1: maint (MAINT)",
+        "  shop/web2 on lb2: maint (MAINT)",
+        "  to put it back as it is now:  rolldeck ready shop web2",
+        "  to bring back what it had:    rolldeck upgrade shop 1.4.2 --limit web2 --ready web2",
+        "  by hand, on lb1: set server shop/web2 state ready",
+    ]
+
+
+def test_what_was_out_before_is_named_too() -> None:
+    before = OutOfRotation(node="web4", where=["shop/web4 on lb1: drain"], on_purpose=True, commands=[])
+    assert lines(ended(out_of_rotation=[before]))[2:] == [
+        "out of rotation: web4 (as it was before)",
+        "  shop/web4 on lb1: drain",
+    ]
+
+
+def test_a_load_balancer_that_could_not_be_read_is_not_passed_over() -> None:
+    assert lines(ended("degraded", "x", unseen=["lb2: refused"]))[-1] == "not known: lb2: refused"
+
+
+def test_an_abort_is_said_once() -> None:
+    assert lines(ended("aborted", "aborted by ann: Ctrl-C"))[0] == "aborted by ann: Ctrl-C · 2:05"
+
+
+def test_every_result_has_a_colour_and_an_exit_code_of_its_own() -> None:
+    assert EXITS.keys() == KINDS.keys() == {"healthy", "degraded", "aborted"}
+    assert [int(EXITS[each]) for each in ("healthy", "degraded", "aborted")] == [0, 1, 4]
+
+
+@pytest.mark.parametrize("said", HOSTILE)
+def test_nothing_that_was_said_can_control_a_terminal(said: str) -> None:
+    out = OutOfRotation(node="web2", where=[said], on_purpose=False, commands=[said, said], go_back=said)
+    for line in lines(ended("degraded", said, out_of_rotation=[out], unseen=[said])):
+        assert harmless(line)

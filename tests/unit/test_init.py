@@ -1,0 +1,116 @@
+"""`rolldeck init`: what it writes loads, whatever HAProxy calls its parts."""
+
+import asyncio
+import tomllib
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from hypothesis import given, settings
+
+from backends.model import Backend, Info, Level, Snapshot
+from console.cli import cli
+from console.commands import init
+from console.config import load, parse
+from tests.haproxies import haproxy_binaries, running_haproxy
+from tests.unit.console_values import anything, server
+
+SECTIONS = """
+backend shop
+    server web1 127.0.0.1:8080
+    server web.2 127.0.0.1:8080 disabled
+    server a:3 127.0.0.1:8081
+backend _api.v1
+    server s1 127.0.0.1:1
+    server s2 127.0.0.1:2
+backend single
+    server only 127.0.0.1:3
+"""
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(cli, ["init", *map(str, arguments)], standalone_mode=False)
+
+
+@pytest.mark.parametrize("binary", haproxy_binaries())
+async def test_of_a_real_haproxy(binary: Path, tmp_path: Path) -> None:
+    written = tmp_path / "config.toml"
+    async with running_haproxy(tmp_path / "lb", binary, SECTIONS) as haproxy:
+        socket = f"unix://{haproxy.socket}"
+        done = await asyncio.to_thread(run, socket, "--output", written)
+        assert (done.exit_code, done.stdout) == (0, ""), done.output
+        assert f"wrote {written}" in done.stderr
+        again = await asyncio.to_thread(run, socket, "--output", written)
+        assert "exists already; --force replaces it" in str(again.exception)
+        one = await asyncio.to_thread(run, socket, "--output", "-", "--backend", "single")
+        none = await asyncio.to_thread(run, socket, "--output", "-", "--backend", "nosuch")
+        low = await asyncio.to_thread(run, f"unix://{haproxy.user_socket}", "--output", "-")
+    config = load(written)
+    assert list(config.apps) == ["shop", "_api.v1"]
+    shop = config.app("shop")
+    assert (shop.backends, shop.port, list(shop.nodes)) == (["shop"], 8080, ["web1", "web.2", "a:3"])
+    assert (shop.nodes["a:3"].address, shop.nodes["a:3"].port) == ("127.0.0.1", 8081)
+    assert '"web.2" = { address = "127.0.0.1" }   # now maint, MAINT' in written.read_text()
+    assert list(parse(tomllib.loads(one.stdout), "f").apps) == ["single"]
+    assert "(nosuch)" in str(none.exception)
+    assert "! the socket has level user" in low.stderr
+    assert parse(tomllib.loads(low.stdout), "f").app("shop").nodes["web1"].address == "127.0.0.1"
+
+
+@pytest.mark.parametrize(
+    ("socket", "words"),
+    [
+        ("x", "Invalid value for SOCKET: 'x': expected \"unix:///"),
+        ("unix:///nowhere/at/all.sock", "lb1: /nowhere/at/all.sock: No such file or directory"),
+        ("tcp://127.0.0.1:1", "lb1: "),
+    ],
+)
+def test_a_socket_that_cannot_be_read(socket: str, words: str, tmp_path: Path) -> None:
+    done = run(socket, "--output", tmp_path / "config.toml")
+    assert done.exception is not None
+    assert words in getattr(done.exception, "format_message", lambda: str(done.exception))()
+    assert list(tmp_path.iterdir()) == []
+
+
+def snapshot(*names: tuple[str, str, str, str]) -> Snapshot:
+    """Of (backend, server, address, status)."""
+    servers = [server(n, backend=b, address=a, status=s) for b, n, a, s in names]
+    backends = tuple(Backend(b, "http", "", "") for b in dict.fromkeys(b for b, *_ in names))
+    return Snapshot(Info("lb1", "2.6", 1, 1, False), Level.ADMIN, backends, tuple(servers))
+
+
+def text_of(snapshot: Snapshot) -> str:
+    head = init.HEAD.format(socket='"unix:///x"')
+    return head + "".join(init._app(name, own) for name, own in init._chosen(snapshot, ["any"]))
+
+
+@settings(deadline=None)
+@given(anything, anything, anything, anything)
+def test_nothing_that_haproxy_says_breaks_out(backend: str, name: str, address: str, status: str) -> None:
+    # Replies are decoded from UTF-8, so that no lone surrogate can be in them.
+    backend, name, address, status = (
+        each.encode(errors="replace").decode() for each in (backend, name, address, status)
+    )
+    document = tomllib.loads(text_of(snapshot((backend, name, address, status))))
+    assert list(document) == ["haproxy", "apps"]
+    assert list(document["haproxy"]) == ["lb1"]
+    [(app, table)] = document["apps"].items()
+    assert app == backend
+    assert set(table) <= {"backends", "port", "access", "nodes", "service", "install", "health", "rollout"}
+    assert table["nodes"] == {name: ({"address": address} if address else {}) | {"port": 8080}}
+
+
+def test_a_status_with_a_line_break_stays_a_comment() -> None:
+    text = text_of(snapshot(("shop", "web1", "10.0.0.1", "UP\n[haproxy.evil]\nsocket = 'tcp://6.6.6.6:1'")))
+    assert list(parse(tomllib.loads(text), "f").haproxy) == ["lb1"]
+
+
+def test_what_cannot_be_a_table_key_is_quoted() -> None:
+    assert [init._key(each) for each in ("web-1_a", "web.1", "a:1", "", 'a"b\\', "日本")] == [
+        "web-1_a",
+        '"web.1"',
+        '"a:1"',
+        '""',
+        '"a\\"b\\\\"',
+        '"日本"',
+    ]

@@ -1,0 +1,102 @@
+"""A plan as text: who, in which order, what stays, every command, and what preflight found."""
+
+from collections.abc import Iterable
+
+import click
+import msgspec
+import pytest
+
+from backends.model import ServerRef
+from console.commands.planning import as_fields
+from console.output import plan_text
+from orchestrator.guard import Capacity
+from orchestrator.plan import Finding, Plan, PlannedCommand, PlannedNode, Severity
+from orchestrator.policy import Policy
+from tests.unit.console_values import HOSTILE, harmless
+
+REF = ServerRef("lb1", "shop", "web1")
+CAPACITY = Capacity(instance="lb1", backend="shop", before=2, after=1, floor=1, taken=1)
+
+
+def node(name: str, **changes: object) -> PlannedNode:
+    fields: dict[str, object] = {
+        "refs": (REF,),
+        "originals": {},
+        "installed": "1.4.2",
+        "running": "1.4.2",
+        "steps": ("drain", "stop"),
+        "why": "1.4.2 → 1.5.0",
+        "commands": (PlannedCommand("drain", "lb1", "set server shop/web1 state drain"),),
+    }
+    return PlannedNode(name, **(fields | changes))  # type: ignore[arg-type]
+
+
+def plan(*nodes: PlannedNode, findings: Iterable[Finding] = ()) -> Plan:
+    batches = tuple((each.name,) for each in nodes if each.steps)
+    capacities = tuple((CAPACITY,) for _ in batches)
+    return Plan("shop", "1.5.0", Policy(), nodes, batches, capacities, findings=tuple(findings))
+
+
+def lines(*parts: Iterable[str]) -> list[str]:
+    return [click.unstyle(line) for part in parts for line in part]
+
+
+def test_summary() -> None:
+    done = node("web2", running="1.5.0", steps=(), why="has 1.5.0 and is in rotation")
+    assert lines(plan_text.summary(plan(node("web1"), done))) == [
+        "shop → 1.5.0 · 1 of 2 nodes in 1 batch",
+        "NODE  NOW    WHAT",
+        "web1  1.4.2  1.4.2 → 1.5.0",
+        "web2  1.5.0  has 1.5.0 and is in rotation",
+        "",
+        "BATCH  NODES  STAYS IN ROTATION",
+        "    1  web1   shop on lb1: in rotation 2 → 1, floor 1",
+    ]
+
+
+def test_with_nothing_to_do_there_are_no_batches() -> None:
+    done = node("web1", steps=(), why="has 1.5.0 and is in rotation")
+    assert lines(plan_text.summary(plan(done)))[-1].startswith("web1")
+
+
+def test_commands_in_the_order_of_the_batches() -> None:
+    made = plan(node("web1"), node("web2"))
+    assert lines(plan_text.commands(made)) == [
+        "web1:",
+        "  drain  lb1    set server shop/web1 state drain",
+        "web2:",
+        "  drain  lb1    set server shop/web1 state drain",
+    ]
+
+
+def test_errors_come_first_and_the_same_text_is_said_once() -> None:
+    found = [
+        Finding(Severity.INFO, "lb1", "has no state file"),
+        Finding(Severity.WARNING, "web1", "has no checks"),
+        Finding(Severity.ERROR, "web9", "is not registered"),
+        Finding(Severity.WARNING, "web2", "has no checks"),
+        Finding(Severity.WARNING, "web2", "has no checks"),
+    ]
+    assert lines(plan_text.findings(found)) == [
+        "✗ web9: is not registered",
+        "! web1, web2: has no checks",
+        "· lb1: has no state file",
+    ]
+
+
+@pytest.mark.parametrize("said", HOSTILE)
+def test_nothing_in_a_plan_can_control_a_terminal(said: str) -> None:
+    command = PlannedCommand("drain", said, said)
+    made = plan(
+        node(said, installed=said, running=said, why=said, commands=(command,)),
+        findings=[Finding(Severity.ERROR, said, said)],
+    )
+    for line in lines(plan_text.summary(made), plan_text.commands(made), plan_text.findings(made.findings)):
+        assert harmless(line)
+
+
+def test_json_has_everything_that_the_text_has() -> None:
+    fields = as_fields(plan(node("web1"), findings=[Finding(Severity.WARNING, "web1", "has no checks")]))
+    assert (fields["schema"], fields["kind"], fields["batches"]) == (1, "plan", (("web1",),))
+    assert fields["findings"] == [{"severity": "warning", "subject": "web1", "text": "has no checks"}]
+    assert fields["capacities"] == [[msgspec.to_builtins(CAPACITY)]]
