@@ -1,0 +1,153 @@
+"""The command line as a shell sees it: words and exit codes, on a real HAProxy."""
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from console.cli import COMMANDS, EPILOG, main
+from console.exits import Exit
+from tests.haproxies import haproxy_binaries
+from tests.unit.console_shell import Shell, running_shell
+from tests.unit.console_values import harmless
+
+
+@pytest.fixture(scope="module", params=haproxy_binaries()[-1:])
+def shell(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
+    with running_shell(tmp_path_factory.mktemp("cli"), request.param) as made:
+        yield made
+
+
+def test_help_lists_every_command_and_every_command_has_its_own(shell: Shell) -> None:
+    done = shell("--help")
+    assert (done.code, done.err) == (0, "")
+    for name, (_, text) in COMMANDS.items():
+        assert f"  {name} " in done.out
+        assert text in done.out
+    for name in COMMANDS:
+        own = shell(name, "--help")
+        assert (own.code, own.err) == (0, ""), name
+        assert f"Usage: rolldeck {name} " in own.out
+    assert shell("-h").out == done.out
+
+
+def test_help_names_every_exit_code() -> None:
+    for code in Exit:
+        assert f"{int(code)} " in EPILOG
+
+
+def test_version(shell: Shell) -> None:
+    done = shell("--version")
+    assert (done.code, done.err) == (0, "")
+    assert done.out.startswith("rolldeck, version ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        ((), 2, "Commands:"),
+        (("stauts",), 2, "No such command 'stauts'"),
+        (("status", "--jsn"), 2, "No such option"),
+        (("upgrade", "shop"), 2, "Missing argument 'VERSION'"),
+        (("upgrade", "shop", "1.0"), 2, "there is no terminal to ask on: add --yes"),
+        (("upgrade", "shop", "1.0", "--yes", "--confirm", "node"), 2, "no terminal to confirm on"),
+        (("drain", "shop", "web1"), 2, "there is no terminal to ask on: add --yes"),
+        (("weight", "shop", "web1", "--yes"), 2, "Missing option '--to'"),
+        (("weight", "shop", "web1", "--to", "257"), 2, "257 is not in the range"),
+        (("plan", "shop", "1.0", "--serial", "half"), 2, "found 'half', expected a number or a percentage"),
+        (("plan", "shop", "1.0", "--serial", "0"), 2, "found '0', expected at least 1"),
+        (("plan", "shop", "1.0", "--serial", "1,,2"), 2, "found '', expected a number"),
+        (("plan", "shop", "1.0", "--serial", "²"), 2, "found '²', expected a number"),
+        (("plan", "shop", "1 0"), 2, "'1 0' is not a version"),
+        (("plan", "shop", "-1.0"), 2, "No such option"),
+        (("status", "shp"), 2, "config.toml: apps: no application 'shp'; there is: gone, other, shop"),
+        (("--config", "none.toml", "status"), 2, "none.toml: cannot be read: No such file or directory"),
+        (("drain", "shop", "web9", "--yes"), 3, "nothing was touched: web9: no such node; there is: web1"),
+        (("check", "gone"), 3, ""),
+        (("init", "unix:///nowhere.sock", "--output", "-"), 1, "/nowhere.sock: No such file"),
+    ],
+)
+def test_what_is_wrong_is_said_on_standard_error(
+    shell: Shell, arguments: tuple[str, ...], code: int, words: str
+) -> None:
+    done = shell(*arguments)
+    assert (done.code, words in done.err) == (code, True), done
+    assert "\x1b" not in done.out + done.err
+    assert done.out == "" or code == Exit.REFUSED
+
+
+def test_status_of_what_is_well(shell: Shell) -> None:
+    done = shell("status", "shop")
+    assert (done.code, done.err) == (0, "")
+    lines = done.out.splitlines()
+    assert lines[0].startswith("shop   lb1 ● ")
+    assert [line.split()[0] for line in lines[1:4]] == ["NODE", "web1", "web2"]
+    assert lines[-1] == "2 of 2 in rotation"
+    assert "\x1b" not in done.out
+
+
+def test_a_dead_load_balancer_hides_nothing_and_is_no_pass(shell: Shell) -> None:
+    done = shell("status")
+    assert done.code == 1
+    assert "gone   dead ✗" in done.out
+    assert "2 of 2 in rotation" in done.out
+    assert done.err == "✗ dead: /nowhere.sock: No such file or directory\n"
+    lines = [json.loads(line) for line in shell("status", "--json").out.splitlines()]
+    assert {each["schema"] for each in lines} == {1}
+    assert [each["server"] for each in lines if each["kind"] == "server"] == ["web1", "web2", "one", "two"]
+    [dead] = [each for each in lines if each["kind"] == "load_balancer" and not each["reachable"]]
+    assert (dead["load_balancer"], "No such file" in dead["error"]) == ("dead", True)
+
+
+def test_a_plan_shows_commands_and_no_password(shell: Shell) -> None:
+    done = shell("plan", "shop", "1.1", "--serial", "50%", SHOP_PASSWORD="hunter2")
+    assert done.code == 0, done
+    assert "shop → 1.1 · 2 of 2 nodes in 2 batches" in done.out
+    assert "set server shop/web1 state drain" in done.out
+    as_json = shell("plan", "shop", "1.1", "--json", SHOP_PASSWORD="hunter2")
+    made = json.loads(as_json.out)
+    assert (made["kind"], made["batches"], as_json.code) == ("plan", [["web1"], ["web2"]], 0)
+    assert "hunter2" not in done.out + done.err + as_json.out + as_json.err
+
+
+def test_changes_by_hand_with_the_guard(shell: Shell) -> None:
+    done = shell("drain", "other", "one", "--yes")
+    assert done.code == 0, done
+    assert done.err.startswith("drain: one · 0 sessions now\n  other on lb1: in rotation 2 → 1, floor 1\n")
+    assert [line.split()[:4] for line in done.out.splitlines()][1] == ["one", "other", "lb1", "drain"]
+    assert shell("status", "other").code == 1
+    refused = shell("maint", "other", "two", "--yes")
+    assert (refused.code, refused.out) == (3, "")
+    assert "refused, nothing was touched: other on lb1: in rotation 1 → 0, floor 1" in refused.err
+    weighed = shell("weight", "other", "one", "--to", "7", "--yes", "--json")
+    assert (weighed.code, json.loads(weighed.out)["weight"]) == (0, 7)
+
+
+def test_completion_for_the_shell(shell: Shell) -> None:
+    script = shell(_ROLLDECK_COMPLETE="bash_source")
+    assert (script.code, "_rolldeck_completion" in script.out) == (0, True)
+    words = shell(_ROLLDECK_COMPLETE="bash_complete", COMP_WORDS="rolldeck ", COMP_CWORD="1").out
+    assert [line.split(",")[1] for line in words.splitlines()] == list(COMMANDS)
+    options = shell(_ROLLDECK_COMPLETE="bash_complete", COMP_WORDS="rolldeck plan --s", COMP_CWORD="2").out
+    assert options.splitlines() == ["plain,--serial"]
+
+
+def test_a_defect_of_ours_ends_with_70_and_a_report(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(_: Path) -> None:
+        raise LookupError("odd\x1b[31m")
+
+    monkeypatch.setattr("console.commands.status.load", fail)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr(sys, "argv", ["rolldeck", "--config", "x", "status"])
+    with pytest.raises(SystemExit) as caught:
+        main()
+    assert caught.value.code == 70
+    out, err = capsys.readouterr()
+    [report] = tmp_path.iterdir()
+    expected = f"rolldeck: a defect in Rolldeck: LookupError: odd\\x1b[31m; details in {report}"
+    assert (out, err.splitlines()[0]) == ("", expected)
+    assert all(harmless(line) for line in err.splitlines())

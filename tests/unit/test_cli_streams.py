@@ -1,0 +1,127 @@
+"""What goes to which stream: colour only where somebody looks, and nothing that controls a terminal."""
+
+import asyncio
+import os
+import pty
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.haproxies import haproxy_binaries
+from tests.scripted_haproxy import Reply, scripted_haproxy
+from tests.unit.console_shell import APP, CONFIG, ROLLDECK, Shell, running_shell, surroundings
+from tests.unit.console_values import harmless, write
+
+
+@pytest.fixture(scope="module", params=haproxy_binaries()[-1:])
+def shell(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
+    with running_shell(tmp_path_factory.mktemp("cli"), request.param) as made:
+        yield made
+
+
+def test_standard_input_that_is_closed_is_no_terminal(shell: Shell) -> None:
+    for arguments in ("upgrade shop 1.0", "drain shop web1"):
+        done = subprocess.run(
+            ["/bin/sh", "-c", f'exec "$@" {arguments} <&-', "sh", *ROLLDECK],
+            cwd=shell.folder,
+            env=surroundings(),
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert (done.returncode, done.stdout) == (2, "")
+        assert "there is no terminal to ask on" in done.stderr
+
+
+def on_a_terminal(shell: Shell, **environment: str) -> str:
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [*ROLLDECK, "status", "shop"],
+        cwd=shell.folder,
+        env=surroundings(**environment),
+        stdin=subprocess.DEVNULL,
+        stdout=theirs,
+        stderr=subprocess.DEVNULL,
+    )
+    os.close(theirs)
+    shown = b""
+    try:
+        while piece := os.read(ours, 65536):
+            shown += piece
+    except OSError:  # EIO: the other side has gone
+        pass
+    finally:
+        os.close(ours)
+        process.wait(60)
+    return shown.decode()
+
+
+def test_colour_on_a_terminal_unless_it_is_not_wanted(shell: Shell) -> None:
+    coloured, plain = on_a_terminal(shell, NO_COLOR=""), on_a_terminal(shell, NO_COLOR="1")
+    assert "\x1b[32mlb1 ●\x1b[0m" in coloured
+    assert "\x1b" not in plain
+    assert "lb1 ●" in plain
+
+
+@pytest.mark.parametrize("command", ["--help", "status", "status --json", "check gone"])
+def test_a_reader_that_has_gone_is_no_reason_for_noise(shell: Shell, command: str) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        done = subprocess.run(
+            [*ROLLDECK, *command.split()],
+            cwd=shell.folder,
+            env=surroundings(),
+            stdin=subprocess.DEVNULL,
+            stdout=writing,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    finally:
+        os.close(writing)
+    assert (done.returncode, done.stderr) == (1, "")  # whether all is well has not been said
+
+
+HOSTILE = "\x1b[31mUP\x9b2J\u202e[red]"
+STAT = (
+    "# pxname,svname,type,iid,sid,status,weight,scur,qcur,check_status,check_health,check_rise,check_fall,\n"
+)
+STATE = (
+    "1\n# be_id be_name srv_id srv_name srv_addr srv_port srv_op_state srv_admin_state"
+    " srv_uweight srv_iweight srv_check_state srv_agent_state\n"
+)
+
+
+async def test_a_hostile_haproxy_controls_no_terminal(tmp_path: Path) -> None:
+    name = f"web1{HOSTILE}"
+    reply = (
+        f"Version: {HOSTILE}\nPid: 1\nUptime_sec: 1\nStopping: 0\n\nadmin\n\n"
+        f"{STATE}2 shop 1 {name} {HOSTILE} 80 2 0 1 1 6 0\n\n"
+        f"{STAT}shop,BACKEND,1,2,0,UP,1,0,0,,,,,\nshop,{name},2,2,1,{HOSTILE},1,0,0,{HOSTILE},3,2,3,\n\n"
+    )
+    async with scripted_haproxy(tmp_path, Reply(reply.encode())) as haproxy:
+        path = write(
+            tmp_path,
+            CONFIG.format(socket=haproxy.socket) + APP.format(app="shop", backend="shop", haproxy="lb1"),
+        )
+        for arguments in (["status"], ["status", "--json"], ["plan", "shop", "1.0"], ["check", "shop"]):
+            process = await asyncio.create_subprocess_exec(
+                *ROLLDECK,
+                "--config",
+                str(path),
+                *arguments,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+                cwd=Path(__file__).parents[2],
+            )
+            out, err = await asyncio.wait_for(process.communicate(), 60)
+            lines = (out + err).decode().splitlines()
+            assert process.returncode in (1, 2)
+            assert lines
+            assert all(harmless(line) for line in lines)
