@@ -1,11 +1,18 @@
 """The capacity guard: no drain when too little would stay in rotation. Pure; it refuses, it does not warn."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 
 from backends.model import Server, ServerRef, Snapshot
 from orchestrator.errors import GuardRefused
 from orchestrator.policy import Policy, resolve
+
+Counts = Callable[[Server], bool]
+"""Whether a server counts for the floor."""
+
+IN_ROTATION: Counts = attrgetter("in_rotation")
+TAKES_TRAFFIC: Counts = attrgetter("takes_traffic")
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +24,7 @@ class Capacity:
     before: int  # servers in rotation now
     after: int  # servers in rotation once the drain is done
     floor: int
-    taken: int  # servers that take traffic now and would not any more, whatever they still have to prove
+    taken: int = 1  # servers that take traffic now and would not any more, whatever they have to prove
 
     @property
     def allowed(self) -> bool:
@@ -48,6 +55,7 @@ def capacity(
     policy: Policy,
     *,
     back: Collection[ServerRef] = (),
+    counts: Counts = IN_ROTATION,
 ) -> tuple[Capacity, ...]:
     """What stays in rotation when `leaving` go, for each backend that they stand in.
 
@@ -59,25 +67,30 @@ def capacity(
         leaving: the servers that go.
         policy: has the floor.
         back: servers to count as in rotation, because what comes first puts them back. For plans only.
+        counts: what a server must be to count.
     """
     leaving, back = frozenset(leaving), frozenset(back)
     touched = sorted({(ref.instance, ref.backend) for ref in leaving})
     return tuple(
-        _capacity_of(servers, leaving, policy, back)
+        _capacity_of(servers, leaving, policy, lambda server: counts(server) or server.ref in back)
         for instance, backend in touched
         if (servers := [each for each in snapshots[instance].servers if each.ref.backend == backend])
     )
 
 
 def check(
-    snapshots: Mapping[str, Snapshot], leaving: Collection[ServerRef], policy: Policy
+    snapshots: Mapping[str, Snapshot],
+    leaving: Collection[ServerRef],
+    policy: Policy,
+    *,
+    counts: Counts = IN_ROTATION,
 ) -> tuple[Capacity, ...]:
     """`capacity`, refused when any of it falls under its floor.
 
     Raises:
         GuardRefused: with every backend that would be left with too little.
     """
-    capacities = capacity(snapshots, leaving, policy)
+    capacities = capacity(snapshots, leaving, policy, counts=counts)
     broken = tuple(each for each in capacities if not each.allowed)
     if broken:
         raise GuardRefused(broken)
@@ -85,15 +98,15 @@ def check(
 
 
 def _capacity_of(
-    servers: Sequence[Server], leaving: frozenset[ServerRef], policy: Policy, back: frozenset[ServerRef]
+    servers: Sequence[Server], leaving: frozenset[ServerRef], policy: Policy, counts: Counts
 ) -> Capacity:
     peers = [each for each in servers if not each.backup] or servers
-    serving = [each.ref for each in peers if each.in_rotation or each.ref in back]
+    serving = [each.ref for each in peers if counts(each)]
     return Capacity(
         instance=servers[0].ref.instance,
         backend=servers[0].ref.backend,
         before=len(serving),
         after=sum(ref not in leaving for ref in serving),
         floor=floor_of(len(peers), policy),
-        taken=sum(each.ref in leaving and (each.takes_traffic or each.ref in back) for each in servers),
+        taken=sum(each.ref in leaving and (each.takes_traffic or counts(each)) for each in servers),
     )

@@ -1,13 +1,13 @@
 """Changes by hand: drain, maintenance, ready, weight, with the guard and the read-back of a rollout."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 from backends.base import Clock
 from backends.errors import RolldeckError
 from backends.haproxy import commands
-from backends.model import AdminState, Server, ServerRef
+from backends.model import Admin, Server, ServerRef
 from orchestrator import guard
 from orchestrator.application import Application
 from orchestrator.control import Control
@@ -17,7 +17,7 @@ from orchestrator.guard import Capacity
 from orchestrator.mapping import map_nodes
 from orchestrator.node import Node, Original
 from orchestrator.plan import Finding, Severity
-from orchestrator.steps.drain import in_maintenance, out
+from orchestrator.steps.drain import in_maintenance
 from orchestrator.steps.keep_out import keep_out
 from orchestrator.steps.verify import prove, put_back
 from orchestrator.streak import Streak
@@ -151,7 +151,7 @@ async def _write(application: Application, change: Change, refs: Sequence[Server
     agents = [ref for ref in refs if servers[ref].agent]
     await fleet.ensure(agents, commands.agent_off, lambda server: not server.agent)
     if change.action == "drain":
-        await fleet.ensure(refs, commands.drain, lambda server: out(server) and not in_maintenance(server))
+        await fleet.ensure(refs, commands.drain, lambda server: bool(server.admin & Admin.FORCED_DRAIN))
     else:
         await fleet.ensure(refs, commands.maint, in_maintenance)
 
@@ -168,10 +168,7 @@ async def _ready(
     work = Work(
         node=node,
         refs=refs,
-        originals={
-            ref: replace(Original.of(each), admin=AdminState.READY, agent=each.agent_configured)
-            for ref, each in servers.items()
-        },
+        originals={ref: Original.to_ready(each) for ref, each in servers.items()},
         wanted=None,
         fleet=application.fleet,
         policy=application.policy,

@@ -40,3 +40,11 @@ class Original:
         else:
             admin = AdminState.READY
         return cls(admin, server.weight, server.agent)
+
+    @classmethod
+    def to_ready(cls, server: Server) -> "Original":
+        """What to give back to a server that is to be in rotation whatever it is now.
+
+        Its agent check belongs to that: a rollout that failed has left it switched off.
+        """
+        return cls(AdminState.READY, server.weight, server.agent_configured)

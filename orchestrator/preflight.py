@@ -140,9 +140,8 @@ def _plan_node(
     *,
     to_ready: bool,
 ) -> PlannedNode:
-    originals = {each.ref: Original.of(each) for each in servers}
-    if to_ready:
-        originals = {ref: replace(each, admin=AdminState.READY) for ref, each in originals.items()}
+    original = Original.to_ready if to_ready else Original.of
+    originals = {each.ref: original(each) for each in servers}
     belonging = [each for each in servers if originals[each.ref].admin is AdminState.READY]
     steps, why = steps_for(
         version,

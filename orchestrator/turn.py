@@ -1,7 +1,7 @@
 """One node's turn: its steps in order, with the questions, the failures and what follows from them."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from backends.errors import BackendError, RolldeckError
 from backends.model import AdminState, ServerRef
@@ -18,7 +18,7 @@ from orchestrator.events import (
 )
 from orchestrator.node import Original
 from orchestrator.plan import Plan, PlannedNode
-from orchestrator.steps.drain import drain
+from orchestrator.steps.drain import drain, still_in_maintenance
 from orchestrator.steps.install import install
 from orchestrator.steps.keep_out import keep_out
 from orchestrator.steps.start import start
@@ -101,6 +101,8 @@ class Turn:
         start = self._control.worked()
         self._bus.emit(StepStarted(node=self._name, step=step))
         self._tally.touched.add(self._name)
+        if step != "drain" and "drain" in self._planned.steps:
+            await still_in_maintenance(self._work)
         detail = await ACTIONS[step](self._work)
         self._bus.emit(
             StepDone(
@@ -132,7 +134,7 @@ class Turn:
         for ref, planned in self._planned.originals.items():
             # Put in rotation on request (--ready), although a human had it out.
             if planned.admin is AdminState.READY and self._planned.to_ready:
-                found[ref] = replace(found[ref], admin=AdminState.READY)
+                found[ref] = Original.to_ready(servers[ref])
         return found
 
     async def _confirm(self, text: str) -> None:

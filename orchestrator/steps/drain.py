@@ -3,14 +3,15 @@
 from collections.abc import Sequence
 
 from backends.haproxy import commands
-from backends.model import AdminState, Server, ServerRef
+from backends.model import Admin, AdminState, Server, ServerRef
 from orchestrator import guard
 from orchestrator.errors import DeadlinePassed, GuardRefused, StepFailed
 from orchestrator.work import Work
 
 
 def in_maintenance(server: Server) -> bool:
-    return server.admin_state is AdminState.MAINT
+    """By our own word: maintenance that is inherited or comes from name resolution ends when it likes."""
+    return bool(server.admin & Admin.FORCED_MAINT)
 
 
 def out(server: Server) -> bool:
@@ -39,6 +40,20 @@ async def drain(work: Work) -> str | None:
     if left:
         return f"forced to maintenance, {left} sessions left"
     return "forced to maintenance at the deadline" if forced else "no sessions left"
+
+
+async def still_in_maintenance(work: Work) -> None:
+    """Look again before the service is touched.
+
+    Raises:
+        StepFailed: a reload of HAProxy, or somebody, has put the node back in the middle.
+    """
+    for ref, server in (await work.patiently(work.servers)).items():
+        if not in_maintenance(server):
+            raise StepFailed(
+                f"{ref} is not in maintenance any more but {server.admin_state} ({server.status}):"
+                " HAProxy was reloaded, or somebody changed it"
+            )
 
 
 async def silence_agents(work: Work, refs: Sequence[ServerRef]) -> None:

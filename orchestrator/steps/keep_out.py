@@ -30,11 +30,16 @@ async def keep_out(work: Work) -> None:
 async def _keep_out_of(work: Work, instance: str) -> None:
     fleet = work.fleet
     refs = [ref for ref in work.refs if ref.instance == instance]
-    seen = await work.patiently(lambda: fleet.balancers[instance].snapshot(fleet.backends))
+
+    async def attempt() -> None:
+        # The guard is asked again with each attempt: capacity may have been lost meanwhile.
+        seen = {instance: await fleet.balancers[instance].snapshot(fleet.backends)}
+        # Better others that have yet to prove themselves, as after a reload, than one that is known to fail.
+        guard.check(seen, refs, work.policy, counts=guard.TAKES_TRAFFIC)
+        await silence_agents(work, refs)
+        await fleet.ensure(refs, commands.maint, in_maintenance)
+
     try:
-        guard.check({instance: seen}, refs, work.policy)
+        await work.patiently(attempt)
     except GuardRefused as refusal:
         work.note(f"left in rotation although it failed, because of the floor: {refusal}")
-        return
-    await work.patiently(lambda: silence_agents(work, refs))
-    await work.ensure(refs, commands.maint, in_maintenance)

@@ -142,6 +142,7 @@ async def _bake(work: Work, refs: list[ServerRef], streak: Streak, before: dict[
             new += server.errors_5xx - before[ref]
         if new > work.policy.max_5xx:
             raise StepFailed(f"{new} responses 5xx since it is back, allowed {work.policy.max_5xx}")
-        return "baking" if work.control.worked() < end else None
+        # Not done on a bad look either: it gets the time to be good again, or to be lost.
+        return "baking" if work.control.worked() < end or streak.bad else None
 
     await work.until(probe, timeout=work.policy.bake + work.policy.verify_timeout, what="end of bake", at=end)

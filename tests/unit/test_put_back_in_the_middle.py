@@ -1,0 +1,111 @@
+"""A node that is put back while it is worked on is noticed, and what ends by itself never puts it back."""
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+
+from backends.model import AdminState
+from orchestrator.events import NodeFailed, NodeUpgraded, Record, StepDone, StepStarted, Waiting
+from tests.unit.fakes import World
+from tests.unit.virtual_time import run
+
+
+def when(
+    world: World, kind: type[StepStarted] | type[StepDone], step: str, action: Callable[[], None]
+) -> None:
+    """Do something at this very event of web1, once."""
+    done: list[bool] = []
+
+    def read(record: Record) -> None:
+        event = record.event
+        if isinstance(event, kind) and (event.node, event.step) == ("web1", step) and not done:
+            done.append(True)
+            action()
+
+    world.bus.subscribe(read)
+
+
+@pytest.mark.parametrize("step", ["stop", "install", "start"])
+def test_a_reload_in_any_step_never_passes_as_healthy(step: str) -> None:
+    async def scenario() -> World:
+        world = World(3, 2)
+        when(world, StepStarted, step, lambda: world.at(0.01, world.balancers["lb1"].reload))
+        ended = await world.upgrade()
+        assert (ended.result, ended.failed, ended.upgraded) == ("degraded", ["web1"], [])
+        assert world.admin("web1") == [AdminState.MAINT] * 2
+        return world
+
+    world = run(scenario())
+    [failed] = world.events(NodeFailed)
+    assert "HAProxy was reloaded, or somebody changed it" in failed.error
+
+
+def test_a_service_is_not_stopped_under_a_node_that_somebody_put_back() -> None:
+    async def scenario() -> World:
+        world = World(3, 2)
+
+        def put_back() -> None:
+            world.control.pause("me")
+            world.at(60, lambda: world.server("web1", "lb2").set_state("ready"))
+            world.at(90, lambda: world.control.resume("me"))
+
+        when(world, StepDone, "drain", put_back)
+        ended = await world.upgrade()
+        assert ended.failed == ["web1"]
+        assert world.admin("web1") == [AdminState.MAINT] * 2
+        return world
+
+    assert run(scenario()).nodes["web1"].asked == []
+
+
+def test_inherited_maintenance_is_not_relied_on() -> None:
+    async def scenario() -> None:
+        world = World(3, 1)
+        other = world.balancers["lb1"].add("other", "db", world.nodes["web3"])
+        other.set_state("maint")
+        world.server("web1").tracks = other
+        during: list[AdminState] = []
+
+        def ends() -> None:
+            other.set_state("ready")
+            during.extend(world.admin("web1"))
+
+        when(world, StepStarted, "stop", ends)
+        await world.upgrade()
+        assert during == [AdminState.MAINT]
+
+    run(scenario())
+
+
+def test_the_agent_that_a_failed_rollout_left_off_is_on_again_after_ready() -> None:
+    async def scenario() -> None:
+        world = World(3, 2)
+        for server in world.servers("web1"):
+            server.agent_configured = True
+        world.take_out("web1")
+        ended = await world.upgrade(to_ready=["web1"])
+        assert ended.result == "healthy"
+        assert [each.agent for each in world.servers("web1")] == [True, True]
+
+    run(scenario())
+
+
+def test_the_bake_does_not_end_on_a_bad_look() -> None:
+    async def scenario() -> None:
+        world = World(2, 1, bake=1.0)
+        node = world.nodes["web1"]
+        looks: list[bool] = []
+
+        async def sick() -> None:
+            await world.until(lambda: any(each.reason == "baking" for each in world.events(Waiting)) or looks)
+            await asyncio.sleep(0.45)
+            node.flaps = [False, False, True, True]
+            await world.until(lambda: world.events(NodeUpgraded))
+            looks.extend(node.flaps)
+
+        ended = await world.during(sick())
+        assert ended.result == "healthy"
+        assert len(looks) <= 1  # it went on until a good one
+
+    run(scenario())
