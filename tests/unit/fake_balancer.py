@@ -36,6 +36,7 @@ class Move:
     command: str
     before: int
     after: int
+    taking: int  # servers that take traffic afterwards, whatever they have yet to prove
 
 
 class FakeBalancer:
@@ -103,7 +104,8 @@ class FakeBalancer:
         for line in command.split("; "):
             if not self.deaf:
                 self._carry_out(line)
-        self.moves.append(Move(now, command, before, self.in_rotation()))
+        taking = sum(each.seen().takes_traffic for each in self.servers.values())
+        self.moves.append(Move(now, command, before, self.in_rotation(), taking))
         self.recorder(Exchange(self.name, command, "\n", True, 0.001))
 
     def _carry_out(self, line: str) -> None:

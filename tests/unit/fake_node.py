@@ -5,7 +5,7 @@ Real nodes are for the integration tests; this one is for the faults and the hou
 
 import asyncio
 import itertools
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from backends.errors import Refused, Unreachable
 from backends.model import Activity, Command, CommandResult, HealthResult, ServiceState
@@ -21,6 +21,7 @@ class FakeNode:
         self.name = name
         self.faults = Faults()
         self.asked: list[str] = []  # everything that changes something, in order
+        self.on_asked: Callable[[str], None] = lambda what: None
         self.installed: str | None = version
         self.running: str | None = version
         self.pid: int | None = next(_PIDS)
@@ -48,8 +49,12 @@ class FakeNode:
 
     # -- what happens -------------------------------------------------------------------------
 
+    def _ask(self, what: str) -> None:
+        self.asked.append(what)
+        self.on_asked(what)
+
     def stop(self) -> None:
-        self.asked.append("stop")
+        self._ask("stop")
         if self.ignores_stop:
             self.activity = Activity.STOPPED
             return
@@ -68,7 +73,7 @@ class FakeNode:
             self.running = None
 
     def start(self) -> None:
-        self.asked.append("start")
+        self._ask("start")
         self.activity = Activity.RUNNING
         if not self.lies_about_start:
             self.pid = next(_PIDS)
@@ -80,11 +85,11 @@ class FakeNode:
             self.port_open, self.running = True, self.runs or self.installed
 
     def install(self, version: str) -> None:
-        self.asked.append(f"install {version}")
+        self._ask(f"install {version}")
         self.installed = self.installs or version
 
     def prefetch(self, version: str) -> None:
-        self.asked.append(f"prefetch {version}")
+        self._ask(f"prefetch {version}")
 
     def look(self) -> HealthResult:
         healthy = self.flaps.pop(0) if self.flaps else self.healthy and self.running not in self.sick

@@ -173,6 +173,19 @@ def test_what_was_out_is_proven_where_it_can_be_and_stays_out(state: str) -> Non
     run(scenario())
 
 
+@pytest.mark.parametrize("state", ["maint", "drain"])
+def test_what_was_out_stays_out_without_the_gate_too(state: str) -> None:
+    async def scenario() -> None:
+        world = World(gate="none")
+        world.take_out("web1", state)
+        work, _ = await upgraded(world)
+        await verify(work)
+        assert world.admin("web1") == [AdminState(state)] * 2
+        assert READY not in lines(world)
+
+    run(scenario())
+
+
 def test_weight_and_agent_come_back_exactly() -> None:
     async def scenario() -> None:
         world = World()

@@ -1,0 +1,129 @@
+"""The promises that hold whatever the fleet, the faults and the people do."""
+
+from hypothesis import HealthCheck, given, settings
+
+from backends.model import AdminState
+from orchestrator.events import Answered, NodeFailed, Sent
+from orchestrator.guard import floor_of
+from orchestrator.node import Original
+from orchestrator.state import RolloutState
+from tests.unit.scenarios import Outcome, Scenario, play, scenarios
+from tests.unit.virtual_time import run
+
+
+@settings(
+    max_examples=150,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+@given(scenarios())
+def test_the_promises_hold_whatever_happens(scenario: Scenario) -> None:
+    async def check() -> None:
+        outcome = await play(scenario)
+        if outcome.ended is None:
+            assert not outcome.world.touched()
+            return
+        assert outcome.world.rollout is not None
+        assert outcome.world.rollout.defect is None
+        never_below_the_floor(outcome)
+        assert outcome.stopped_in_rotation == []
+        a_failure_stops_new_drains(outcome)
+        what_was_out_is_never_put_in_rotation(outcome)
+        everybody_is_named_once(outcome)
+        done_is_done_and_untouched_is_untouched(outcome)
+        what_is_not_as_it_was_is_named_with_commands(outcome)
+        healthy_means_everything(outcome)
+        RolloutState.of(outcome.world.records)
+
+    run(check())
+
+
+def never_below_the_floor(outcome: Outcome) -> None:
+    floor = floor_of(len(outcome.world.nodes), outcome.world.policy)
+    for balancer in outcome.world.balancers.values():
+        for move in balancer.moves:
+            # Only a node that has failed goes straight to maintenance: others need not be proven for that.
+            counted = move.taking if move.command.endswith("state maint") else move.after
+            assert counted >= min(floor, move.before), f"{move} on {balancer.name}, floor {floor}"
+
+
+def a_failure_stops_new_drains(outcome: Outcome) -> None:
+    """From a failure on (until it is decided, or for good) nobody else's first drain is sent."""
+    world = outcome.world
+    drained: set[str] = set()
+    blocking: dict[str, float] = {}  # failed node: since when
+    failed: set[str] = set()
+    for record in world.records:
+        match record.event:
+            case NodeFailed(node=name):
+                failed.add(name)
+                batch = next(each for each in outcome.plan.batches if name in each)
+                share = 100 * len(failed & set(batch)) / len(batch)
+                if world.control.interactive or share > world.policy.max_fail_percentage:
+                    blocking[name] = record.at
+            case Answered(subject=name):
+                blocking.pop(name, None)
+                failed.discard(name)
+            case Sent(node=name, step="drain", command=command) if command.endswith("state drain"):
+                if name not in drained:
+                    late = [each for each, since in blocking.items() if record.at > since]
+                    assert not late, f"{name} was drained although {late} had failed"
+                drained.add(name)
+            case _:
+                pass
+
+
+def what_was_out_is_never_put_in_rotation(outcome: Outcome) -> None:
+    for name in outcome.world.nodes:
+        for server, original in zip(outcome.world.servers(name), outcome.original(name), strict=True):
+            if original.admin is not AdminState.READY:
+                assert server.seen().admin_state is not AdminState.READY
+                sent = [line for _, line in outcome.world.balancers[server.ref.instance].sent]
+                assert f"set server shop/{name} state ready" not in sent
+
+
+def everybody_is_named_once(outcome: Outcome) -> None:
+    ended = outcome.ended
+    assert ended is not None
+    named = [*ended.upgraded, *ended.failed, *ended.skipped, *ended.interrupted, *ended.untouched]
+    assert sorted(named) == sorted(name for batch in outcome.plan.batches for name in batch)
+
+
+def done_is_done_and_untouched_is_untouched(outcome: Outcome) -> None:
+    ended, world = outcome.ended, outcome.world
+    assert ended is not None
+    for name in ended.upgraded:
+        node = world.nodes[name]
+        assert (node.installed, node.running) == ("2.0", "2.0")
+        assert outcome.now(name) == outcome.original(name)
+    for name in ended.untouched:
+        assert outcome.now(name) == outcome.original(name)
+        assert world.nodes[name].asked == []
+
+
+def what_is_not_as_it_was_is_named_with_commands(outcome: Outcome) -> None:
+    ended, world = outcome.ended, outcome.world
+    assert ended is not None
+    told = {each.node: each for each in ended.out_of_rotation}
+    blind = {each.partition(":")[0] for each in ended.unseen}
+    for name in world.nodes:
+        for server, original in zip(world.servers(name), outcome.original(name), strict=True):
+            if server.ref.instance in blind or Original.of(server.seen()) == original:
+                continue
+            assert name in told, f"{server.ref} is {server.status(server.admin)}, and nobody is told"
+            assert not told[name].on_purpose
+            assert any(each.startswith(server.ref.instance) for each in told[name].commands)
+
+
+def healthy_means_everything(outcome: Outcome) -> None:
+    ended, world = outcome.ended, outcome.world
+    assert ended is not None
+    if ended.result != "healthy":
+        return
+    assert sorted(ended.upgraded) == sorted(name for batch in outcome.plan.batches for name in batch)
+    for name in world.nodes:
+        for server, original in zip(world.servers(name), outcome.original(name), strict=True):
+            if original.admin is AdminState.READY and original.weight:
+                assert server.seen().in_rotation
