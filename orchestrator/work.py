@@ -17,6 +17,7 @@ from orchestrator.node import Node, Original
 from orchestrator.policy import Policy
 
 T = TypeVar("T")
+U = TypeVar("U")
 Probe = Callable[[], Awaitable[str | None]]
 """Looks once; None when what is waited for is there, else the reason why not, in words."""
 
@@ -75,14 +76,7 @@ class Work:
         Raises:
             BackendError: one of them could not be seen.
         """
-        state, is_open = await asyncio.gather(
-            self.node.service.state(), self.node.port_probe.is_open(), return_exceptions=True
-        )
-        if isinstance(state, BaseException):
-            raise state
-        if isinstance(is_open, BaseException):
-            raise is_open
-        return state, is_open
+        return await both(self.node.service.state(), self.node.port_probe.is_open())
 
     async def until(
         self, probe: Probe, *, timeout: float, what: str, free: bool = False, at: float = math.inf
@@ -127,7 +121,8 @@ class Work:
                 )
             waited = self.clock.monotonic() - began  # paused or not: no hurry after an hour
             pause = max(QUICKEST_LOOK, min(SLOWEST_LOOK, waited * SHARE_OF_WAIT))
-            await self.clock.sleep(min(pause, max(left, 0.001), at - now if at > now else pause))
+            soon = at > now and not self.control.paused  # while paused this moment does not come nearer
+            await self.clock.sleep(min(pause, max(left, 0.001), max(at - now, 0.001) if soon else pause))
 
     async def ask(self, action: Callable[[], Awaitable[None]], *, timeout: float, what: str) -> int:
         """Ask for something that is looked at afterwards.
@@ -153,3 +148,13 @@ class Work:
 
         await self.until(attempt, timeout=timeout, what=what)
         return lost
+
+
+async def both(first: Awaitable[T], second: Awaitable[U]) -> tuple[T, U]:
+    """Side by side, and both to their end; then the first error, if there was one."""
+    one, other = await asyncio.gather(first, second, return_exceptions=True)
+    if isinstance(one, BaseException):
+        raise one
+    if isinstance(other, BaseException):
+        raise other
+    return one, other

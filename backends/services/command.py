@@ -1,5 +1,6 @@
 """Services with commands of their own: three templates, with LSB exit statuses for the state."""
 
+import asyncio
 from collections.abc import Mapping
 
 import msgspec
@@ -72,16 +73,21 @@ class CommandService:
         Raises:
             Unmeasured: the status command ended with a status other than 0, 1 and 3.
         """
-        result = await self._look(self.state_command())
+        result, pid = await asyncio.gather(self._look(self.state_command()), self._pid())
         activity = _ACTIVITIES.get(result.exit_status)
         detail = f"status command: exit status {result.exit_status}: {words(result)}"
         if activity is None:
             raise Unmeasured(self._host.name, detail)
-        pid = None
-        if activity is Activity.RUNNING and self._settings.pid_file:
-            pid = parse_pid((await self._look(self.pid_command())).stdout)
+        if activity is not Activity.RUNNING:
+            return ServiceState(activity, None, detail)
+        if self._settings.pid_file:
             detail = f"{detail}, pid {pid}" if pid else f"{detail}, no pid in the pid file"
         return ServiceState(activity, pid, detail)
+
+    async def _pid(self) -> int | None:
+        if not self._settings.pid_file:
+            return None
+        return parse_pid((await self._look(self.pid_command())).stdout)
 
     async def _ask(self, command: Command, what: str) -> None:
         await ask(self._host, command, what, timeout=self._settings.timeout, track=True)

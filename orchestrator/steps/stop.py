@@ -3,7 +3,7 @@
 from backends.errors import Refused
 from backends.model import Activity
 from orchestrator.errors import StepFailed
-from orchestrator.work import Work
+from orchestrator.work import Work, both
 
 
 async def stop(work: Work) -> str | None:
@@ -28,17 +28,19 @@ async def stop(work: Work) -> str | None:
 
 async def _running(work: Work) -> str | None:
     """Why it is not stopped yet, or None."""
-    state, is_open = await work.look()
-    if state.pid is not None:
-        work.pids.add(state.pid)
+    known = sorted(work.pids)
+    (state, is_open), alive = await both(work.look(), _alive(work, known))
+    work.pids.difference_update(pid for pid in known if pid not in alive)
+    if state.pid is not None and state.pid not in known:
+        work.pids.add(state.pid)  # what is seen for the first time is there until the next look
     reasons = []
     if state.activity in (Activity.RUNNING, Activity.CHANGING):
         reasons.append(f"service is {state.detail or state.activity}")
     if is_open:
         reasons.append(f"port {work.node.port} is open")
-    for pid in sorted(work.pids):
-        if await work.node.host.alive(pid):
-            reasons.append(f"process {pid} is there")
-        else:
-            work.pids.discard(pid)
+    reasons += [f"process {pid} is there" for pid in sorted(work.pids)]
     return ", ".join(reasons) or None
+
+
+async def _alive(work: Work, pids: list[int]) -> set[int]:
+    return {pid for pid in pids if await work.node.host.alive(pid)}

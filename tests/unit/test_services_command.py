@@ -71,10 +71,10 @@ async def test_a_running_service_without_a_process_id() -> None:
     assert "no pid in the pid file" in state.detail
 
 
-async def test_a_pid_file_that_was_left_behind_is_not_read() -> None:
+async def test_a_pid_file_that_was_left_behind_is_not_believed() -> None:
     command, host = service(Answer("", "", 3), Answer("4711\n"))
     assert (await command.state()).pid is None
-    assert host.ran == [command.state_command()]
+    assert host.ran == [command.state_command(), command.pid_command()], "asked side by side"
 
 
 @pytest.mark.parametrize(
