@@ -1,0 +1,1 @@
+"""What the tool costs, measured on real parts: `make bench`, or `python -m tests.bench --help`."""
