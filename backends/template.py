@@ -86,6 +86,18 @@ def check_value(what: str, value: str) -> str:
     )
 
 
+def check_words(what: str, text: str) -> None:
+    """Refuse text that cannot be split into words as a shell would.
+
+    Raises:
+        ValueError: an open quote; msgspec reports it with the path of the key.
+    """
+    try:
+        shlex.split(text)
+    except ValueError:
+        raise ValueError(f"{what}: found {text!r}, expected words with closed quotes") from None
+
+
 def _replace(template: str, values: Mapping[str, str], render: Callable[[str, str], str]) -> str:
     """`render` gets each value and the text before it."""
 

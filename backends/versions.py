@@ -18,7 +18,7 @@ from backends.base import Host
 from backends.errors import ConfigError, Unmeasured
 from backends.model import Command, CommandResult
 from backends.services.names import service_name
-from backends.template import check_version, fill, fill_plain
+from backends.template import check_version, check_words, fill, fill_plain
 
 Package = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9+._:-]*\Z")]
 """A package's name: never an option, a path or a wildcard of the package manager."""
@@ -136,6 +136,9 @@ class ContainerVersion(_Kind, kw_only=True, frozen=True, tag="container"):
     name: str
     engine: Literal["docker", "podman"] = "docker"
     engine_options: str = ""
+
+    def __post_init__(self) -> None:
+        check_words("engine_options", self.engine_options)
 
     def command(self, values: Mapping[str, str]) -> Command:
         name = service_name(self.name, values)

@@ -1,7 +1,6 @@
 """The configuration: what may stand in `config.toml`. Unknown keys are refused; times are seconds."""
 
 import os
-import shlex
 import tomllib
 from pathlib import Path
 from typing import Any, Literal
@@ -16,7 +15,7 @@ from backends.hosts.ssh import SshSettings
 from backends.installers.command import NoInstall
 from backends.installers.kinds import InstallSettings
 from backends.services.kinds import ServiceSettings
-from backends.template import check_value
+from backends.template import check_value, check_words
 from backends.versions import VersionSettings
 from console.decode import decode, decode_table, shown, unknown
 from orchestrator.mapping import Match
@@ -25,13 +24,6 @@ from orchestrator.policy import Policy
 FILE = "config.toml"
 LONGEST = 4 * 1024 * 1024  # bytes; some 20,000 nodes
 TABLES = ("ssh", "haproxy", "apps")
-
-
-def _check_prefix(prefix: str) -> None:
-    try:
-        shlex.split(prefix)
-    except ValueError as error:
-        raise ValueError(f"prefix: found {prefix!r}, expected words for a shell: {error}") from None
 
 
 class Access(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
@@ -43,7 +35,7 @@ class Access(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=Tr
     port_via: Literal["node", "console"] = "node"  # from where the application's port is looked at
 
     def __post_init__(self) -> None:
-        _check_prefix(self.prefix)
+        check_words("prefix", self.prefix)
 
 
 class NodeSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
@@ -60,7 +52,7 @@ class NodeSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fie
     def __post_init__(self) -> None:
         if not 0 <= self.port <= 65535:
             raise ValueError(f"port: found {self.port}, expected 1 to 65535")
-        _check_prefix(self.prefix or "")
+        check_words("prefix", self.prefix or "")
 
 
 class AppSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):

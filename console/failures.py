@@ -1,6 +1,5 @@
 """From an exception to words and an exit code: no traceback reaches an operator."""
 
-import os
 import sys
 import tempfile
 import traceback
@@ -38,10 +37,6 @@ def explain(error: BaseException) -> int:
         case BackendError() | RolldeckError():
             _line(str(error))
             return Exit.DEGRADED
-        case BrokenPipeError():
-            # The reader of our output has gone (`| head`); keep the interpreter from flushing into it.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return Exit.HEALTHY
     return _defect(error)
 
 

@@ -33,6 +33,8 @@ def members(app: AppSettings, servers: Iterable[Server], file: str, key: str) ->
         ConfigError: an address or port that neither the configuration nor HAProxy tells.
     """
     servers = list(servers)
+    if not app.nodes:
+        _one_place_each(servers, file, f"{key}.nodes")
     known = _by_name(servers)
     nodes = app.nodes or {each.ref.server: NodeSettings() for each in servers}
     result = []
@@ -52,6 +54,22 @@ def members(app: AppSettings, servers: Iterable[Server], file: str, key: str) ->
             _check(value, file, f"{key}.nodes.{name}.{field}")
         result.append(Member(name, address, port, names, settings))
     return result
+
+
+def _one_place_each(servers: Iterable[Server], file: str, key: str) -> None:
+    """With HAProxy as the inventory a server's name is the node's: it must not mean two machines."""
+    places: dict[str, set[str]] = {}
+    for each in servers:
+        if each.address:
+            places.setdefault(each.ref.server, set()).add(f"{each.address}:{each.port}")
+    for name, found in places.items():
+        if len(found) > 1:
+            raise ConfigError(
+                file,
+                key,
+                f"missing, and server {name!r} in HAProxy is several places: {', '.join(sorted(found))};"
+                " name each node and its `servers`",
+            )
 
 
 def _check(value: str, file: str, key: str) -> None:

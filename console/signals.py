@@ -1,4 +1,4 @@
-"""What Ctrl-C and SIGTERM do."""
+"""What Ctrl-C, SIGTERM and a terminal that goes away do."""
 
 import asyncio
 import signal
@@ -10,7 +10,9 @@ from console.session import Session, operator
 
 @asynccontextmanager
 async def stop_on_signals(session: Session) -> AsyncIterator[None]:
-    """The first SIGINT or SIGTERM ends a rollout after its running steps, the second at once.
+    """The first SIGINT, SIGTERM or SIGHUP ends a rollout after its running steps, the second at once.
+
+    SIGHUP is a terminal that has gone: the rollout must not be cut off in the middle of a node.
 
     Outside a rollout the first one already ends the task, as `KeyboardInterrupt`.
     """
@@ -23,7 +25,7 @@ async def stop_on_signals(session: Session) -> AsyncIterator[None]:
         elif task:
             task.cancel()
 
-    names = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM"}
+    names = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM", signal.SIGHUP: "the terminal has gone"}
     for number, name in names.items():
         loop.add_signal_handler(number, stop, name)
     try:

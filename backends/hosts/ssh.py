@@ -7,7 +7,7 @@ import asyncio
 import shlex
 from collections.abc import Sequence
 from contextlib import nullcontext
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 
@@ -24,21 +24,25 @@ _PAUSES = (0.02, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
 """Seconds between requests for a session, until we give up."""
 
 
+Seconds = Annotated[float, msgspec.Meta(gt=0)]
+AtLeastOne = Annotated[int, msgspec.Meta(ge=1)]
+
+
 class SshSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """How nodes are reached. What is empty comes from the ssh configuration. Times in seconds."""
 
     config: str = "~/.ssh/config"
     user: str = ""
-    port: int = 0
+    port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 0
     identity: str = ""  # a private key file; an encrypted one must be in the agent
     known_hosts: str = ""  # instead of those of the ssh configuration and the system
-    connect_timeout: float = 10.0
-    login_timeout: float = 10.0
-    keepalive_interval: float = 2.0
-    keepalive_count: int = 2  # unanswered ones until the connection counts as lost
-    max_output: int = MAX_OUTPUT  # bytes kept of each output stream of a command
-    concurrency: int = 8  # commands at once on one connection; sshd's MaxSessions is 10
-    connects_at_once: int = 20  # for whoever makes the semaphore that hosts share
+    connect_timeout: Seconds = 10.0
+    login_timeout: Seconds = 10.0
+    keepalive_interval: Seconds = 2.0
+    keepalive_count: AtLeastOne = 2  # unanswered ones until the connection counts as lost
+    max_output: AtLeastOne = MAX_OUTPUT  # bytes kept of each output stream of a command
+    concurrency: AtLeastOne = 8  # commands at once on one connection; sshd's MaxSessions is 10
+    connects_at_once: AtLeastOne = 20  # for whoever makes the semaphore that hosts share
 
 
 class SshHost(CommandHost):

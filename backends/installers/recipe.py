@@ -8,7 +8,7 @@ import msgspec
 from backends.asking import ask
 from backends.base import Host
 from backends.model import Command
-from backends.template import check_version
+from backends.template import check_version, check_words
 from backends.versions import VersionProbe
 
 
@@ -22,6 +22,12 @@ class Recipe(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=Tr
     """
 
     timeout: float = 600.0
+
+    def __post_init__(self) -> None:
+        if self.timeout <= 0:
+            raise ValueError(f"timeout: found {self.timeout:g}, expected more than 0")
+        for field in ("options", "engine_options"):  # of the kinds that have one
+            check_words(field, getattr(self, field, ""))
 
     def install_commands(self, values: Mapping[str, str]) -> tuple[Command, ...]:
         raise NotImplementedError

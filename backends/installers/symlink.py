@@ -24,6 +24,7 @@ class SymlinkInstall(Recipe, kw_only=True, frozen=True, tag="symlink"):
     prefetch: str = ""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if posixpath.isabs(self.link) and not posixpath.isabs(self.releases):
             raise ValueError("`releases` has to be an absolute path when `link` is one")
 

@@ -12,6 +12,7 @@ from backends.base import Host
 from backends.errors import Unmeasured
 from backends.model import Activity, Command, ServiceState
 from backends.services.names import service_name
+from backends.template import check_words
 
 STOP_MARGIN = 30.0  # seconds the engine gets beyond the stop time-out, to kill and to clean up
 
@@ -43,6 +44,9 @@ class ContainerSettings(
     engine_options: str = ""
     stop_timeout: Annotated[int, msgspec.Meta(ge=0)] = 30  # a negative one would mean for ever
     timeout: float = 60.0
+
+    def __post_init__(self) -> None:
+        check_words("engine_options", self.engine_options)
 
 
 class ContainerService:

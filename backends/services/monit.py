@@ -19,6 +19,7 @@ from backends.errors import Refused, UnknownOutcome, Unmeasured
 from backends.model import Command, CommandResult, ServiceState
 from backends.services.monit_status import MonitStatus, parse_status, state_of
 from backends.services.names import service_name
+from backends.template import check_words
 
 _NO_DAEMON = re.compile(r"daemon is not running", re.IGNORECASE)
 _NO_SERVICE = re.compile(r"there is no service|service '.*' not found", re.IGNORECASE)
@@ -51,6 +52,9 @@ class MonitSettings(
     retries: Annotated[int, msgspec.Meta(ge=0)] = 3
     retry_delay: float = 2.0
     timeout: float = 30.0
+
+    def __post_init__(self) -> None:
+        check_words("command", self.command)
 
 
 class MonitService:

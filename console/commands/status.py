@@ -69,17 +69,19 @@ def _as_text(app: str, seen: Seen) -> bool:
     for server in servers:
         groups.setdefault((server.ref.backend, server.ref.server), []).append(server)
     header = ("NODE", "BACKEND", "ADMIN", "HEALTH", "WEIGHT", "SESS", "Q", "LB")
+    live = sum(isinstance(each, Snapshot) for each in seen.values())
     rows = [_row(name, backend, own, seen) for (backend, name), own in groups.items()]
     lines = table(header, rows, right=("WEIGHT", "SESS", "Q"))
     result(lines[0])
     for line, own in zip(lines[1:], groups.values(), strict=True):
-        result(paint(line, _kind(own)) if _kind(own) != "ok" else line)
+        kind = _kind(own, live)
+        result(paint(line, kind) if kind != "ok" else line)
     healthy = True
     for each in seen.values():
         if isinstance(each, BackendError):
             healthy = False
             say(f"{paint('✗', 'bad')} {clean(str(each))}")
-    out = [f"{name} ({backend})" for (backend, name), own in groups.items() if _out(own)]
+    out = [f"{name} ({backend})" for (backend, name), own in groups.items() if _out(own, live)]
     result(
         f"{len(groups) - len(out)} of {len(groups)} in rotation"
         + (f"; not: {', '.join(map(clean, out))}" if out else "")
@@ -87,12 +89,13 @@ def _as_text(app: str, seen: Seen) -> bool:
     return healthy and not out
 
 
-def _out(servers: Sequence[Server]) -> bool:
-    return not all(each.in_rotation for each in servers)
+def _out(servers: Sequence[Server], live: int) -> bool:
+    """Not in rotation on each of the `live` load balancers, or one of them does not know it."""
+    return len(servers) < live or not all(each.in_rotation for each in servers)
 
 
-def _kind(servers: Sequence[Server]) -> str:
-    if not _out(servers):
+def _kind(servers: Sequence[Server], live: int) -> str:
+    if not _out(servers, live):
         return "ok"
     if any(each.admin_state is not AdminState.READY for each in servers):
         return "out"

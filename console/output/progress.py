@@ -1,5 +1,6 @@
 """A running rollout as text: one line for each node, and on a terminal a live line for what works now."""
 
+import contextlib
 import os
 import sys
 import time
@@ -77,15 +78,23 @@ class Progress:
             if node.deadline is not None:
                 why += f" ({seconds(max(0.0, node.deadline - now))} left)"
             parts.append(f"{node.name} {node.state.value} {why}".rstrip())
-        columns = os.get_terminal_size(sys.stderr.fileno())
-        line = shorten(f"◐ {' | '.join(parts)}", columns.columns - 1)
-        click.echo(f"{ERASE}{line}", err=True, nl=False, color=True)
+        try:
+            columns = os.get_terminal_size(sys.stderr.fileno()).columns
+        except OSError:  # the terminal has gone; what is being done goes on
+            self._live = False
+            return
+        line = shorten(f"◐ {' | '.join(parts)}", columns - 1)
+        self._put(f"{ERASE}{line}")
         self._shown = True
 
     def _erase(self) -> None:
         if self._shown:
-            click.echo(ERASE, err=True, nl=False, color=True)
+            self._put(ERASE)
             self._shown = False
+
+    def _put(self, text: str) -> None:
+        with contextlib.suppress(OSError):
+            click.echo(text, err=True, nl=False, color=True)
 
 
 def _glyph(cell: Cell) -> str:

@@ -66,7 +66,7 @@ def paint(text: str, kind: str) -> str:
 
 def result(text: str = "") -> None:
     """Write a line of result to standard output."""
-    click.echo(text, color=_colour(sys.stdout))
+    _write(text, sys.stdout)
 
 
 def result_json(line: bytes) -> None:
@@ -82,7 +82,16 @@ def _escaped(character: str) -> str:
 
 def say(text: str = "") -> None:
     """Write everything else, to standard error."""
-    click.echo(text, err=True, color=_colour(sys.stderr))
+    _write(text, sys.stderr)
+
+
+def _write(text: str, stream: TextIO | None) -> None:
+    """A reader that has gone (`| head`, a closed terminal) ends the writing, never what is being done."""
+    try:
+        click.echo(text, file=stream, color=_colour(stream))
+    except OSError:
+        if stream is not None:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def on_terminal(stream: TextIO | None) -> bool:
