@@ -11,6 +11,7 @@ from backends.model import AdminState, Server, ServerRef, Snapshot
 from orchestrator import guard
 from orchestrator.application import Application
 from orchestrator.dry_run import commands_for, prefetch_for
+from orchestrator.elsewhere import judge_elsewhere
 from orchestrator.judge import judge_balancer, judge_configuration, judge_servers
 from orchestrator.mapping import map_nodes
 from orchestrator.node import Node, Original
@@ -47,12 +48,14 @@ async def preflight(
     nodes, findings = _select(application.nodes, limit, to_ready)
     snapshots, unreadable = await _snapshots(application)
     findings += unreadable
-    mapped, mapping_findings = map_nodes(nodes, snapshots, application.match)
+    mapped, mapping_findings = map_nodes(nodes, snapshots, application.match, among=application.nodes)
     findings += mapping_findings
     servers = {each.ref: each for snapshot in snapshots.values() for each in snapshot.servers}
     for snapshot in snapshots.values():
         findings += judge_balancer(snapshot, application.policy)
     findings += await judge_configuration(application.fleet)
+    for name in snapshots:
+        findings += await judge_elsewhere(application.fleet.balancers[name], mapped)
 
     planned: list[PlannedNode] = []
     for seen in await observe(nodes):
@@ -160,7 +163,7 @@ def _plan_node(
         why=why,
         to_ready=to_ready,
     )
-    return replace(node, commands=commands_for(application, seen.node, node, version))
+    return replace(node, commands=commands_for(application, seen.node, node, servers, version))
 
 
 def _leaving(node: PlannedNode) -> tuple[ServerRef, ...]:

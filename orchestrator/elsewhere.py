@@ -1,0 +1,41 @@
+"""The same machine behind other server lines: traffic that no drain of this application reaches."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from backends.base import LoadBalancer
+from backends.errors import BackendError
+from backends.model import AdminState, Server, ServerRef
+from orchestrator.plan import Finding, Severity
+
+
+async def judge_elsewhere(
+    balancer: LoadBalancer, mapped: Mapping[str, Sequence[ServerRef]]
+) -> Iterable[Finding]:
+    """Warn of server lines with a node's address and port that its turn would not take out.
+
+    Stopping the service would cut what comes through them, and nothing here would notice.
+
+    Args:
+        balancer: is asked for all of its backends.
+        mapped: the server lines of each node, on all load balancers.
+    """
+    try:
+        servers = (await balancer.snapshot()).servers
+    except BackendError as error:
+        text = f"whether its nodes also stand in other backends could not be seen: {error.problem}"
+        return [Finding(Severity.WARNING, balancer.name, text)]
+    return [finding for name, refs in mapped.items() for finding in _judge(name, refs, servers)]
+
+
+def _judge(name: str, refs: Sequence[ServerRef], servers: Sequence[Server]) -> Iterable[Finding]:
+    # An address is empty where the socket's level hides it.
+    places = {(each.address, each.port) for each in servers if each.ref in refs and each.address}
+    for each in servers:
+        same = (each.address, each.port) in places and each.ref not in refs
+        if same and each.admin_state is not AdminState.MAINT:
+            yield Finding(
+                Severity.WARNING,
+                name,
+                f"is also {each.ref} ({each.status}), which is not taken out with it: what comes that way"
+                " fails while it is worked on (see backends, servers)",
+            )
