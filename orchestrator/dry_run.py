@@ -3,19 +3,20 @@
 from collections.abc import Iterable, Sequence
 
 from backends.haproxy import commands
-from backends.model import AdminState
+from backends.model import AdminState, Server
 from orchestrator.application import Application
 from orchestrator.node import Node
 from orchestrator.plan import PlannedCommand, PlannedNode
-from orchestrator.steps.verify import RESTORE
+from orchestrator.steps.drain import in_maintenance, out
+from orchestrator.steps.verify import RESTORE, can_be_proven
 
 
 def commands_for(
-    application: Application, node: Node, planned: PlannedNode, version: str
+    application: Application, node: Node, planned: PlannedNode, servers: Sequence[Server], version: str
 ) -> tuple[PlannedCommand, ...]:
     """In the order in which they would be sent, with a node as it was found."""
     by_step = {
-        "drain": _drain(planned),
+        "drain": _drain(servers),
         "stop": [(node.host.name, node.host.render(node.service.stop_command()))],
         "install": [
             (node.host.name, node.host.render(each)) for each in node.installer.install_commands(version)
@@ -23,7 +24,7 @@ def commands_for(
         if planned.installed != version
         else [],
         "start": [(node.host.name, node.host.render(node.service.start_command()))],
-        "verify": _verify(application, planned),
+        "verify": _verify(application, planned, servers),
     }
     return tuple(
         PlannedCommand(step, target, command) for step in planned.steps for target, command in by_step[step]
@@ -39,19 +40,23 @@ def prefetch_for(nodes: Sequence[Node], version: str) -> tuple[PlannedCommand, .
     )
 
 
-def _drain(planned: PlannedNode) -> Iterable[tuple[str, str]]:
-    for ref, original in planned.originals.items():
-        if original.agent:
-            yield ref.instance, commands.agent_off(ref)
-    for build in (commands.drain, commands.maint):
-        for ref in planned.refs:
-            yield ref.instance, build(ref)
+def _drain(servers: Sequence[Server]) -> Iterable[tuple[str, str]]:
+    for server in servers:
+        if server.agent:
+            yield server.ref.instance, commands.agent_off(server.ref)
+    for build, reached in ((commands.drain, out), (commands.maint, in_maintenance)):
+        for server in servers:
+            if not reached(server):
+                yield server.ref.instance, build(server.ref)
 
 
-def _verify(application: Application, planned: PlannedNode) -> Iterable[tuple[str, str]]:
-    for ref, original in planned.originals.items():
-        if original.admin is not AdminState.MAINT and application.policy.gate == "checks":
-            yield ref.instance, commands.prove(ref)
+def _verify(
+    application: Application, planned: PlannedNode, servers: Sequence[Server]
+) -> Iterable[tuple[str, str]]:
+    for server in servers:
+        leaves = planned.originals[server.ref].admin is not AdminState.MAINT
+        if leaves and application.policy.gate == "checks" and can_be_proven(server):
+            yield server.ref.instance, commands.prove(server.ref)
     for ref, original in planned.originals.items():
         if original.admin is not AdminState.MAINT:
             yield ref.instance, RESTORE[original.admin](ref)

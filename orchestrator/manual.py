@@ -123,7 +123,9 @@ async def apply(
 
 
 async def _mapped(application: Application, nodes: Sequence[Node]) -> dict[str, tuple[ServerRef, ...]]:
-    mapped, findings = map_nodes(nodes, await application.fleet.look(), application.match)
+    mapped, findings = map_nodes(
+        nodes, await application.fleet.look(), application.match, among=application.nodes
+    )
     errors = tuple(each for each in findings if each.severity is Severity.ERROR)
     if errors:
         raise PreflightFailed(errors)

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
+from backends.haproxy import commands
 from backends.model import Server, ServerRef, Snapshot
 from orchestrator.node import Node
 from orchestrator.plan import Finding, Severity
@@ -12,25 +13,44 @@ Mapped = dict[str, tuple[ServerRef, ...]]
 
 
 def map_nodes(
-    nodes: Sequence[Node], snapshots: Mapping[str, Snapshot], match: Match
+    nodes: Sequence[Node],
+    snapshots: Mapping[str, Snapshot],
+    match: Match,
+    *,
+    among: Sequence[Node] = (),
 ) -> tuple[Mapped, tuple[Finding, ...]]:
     """Find every server line of every node on every load balancer.
 
     A node must stand on each load balancer at least once, at most once in each backend there, and no
     server line may belong to two nodes: everything else is an error, because the wrong machine would be
     drained.
+
+    Args:
+        nodes: those to map.
+        snapshots: what every load balancer says now.
+        match: by what.
+        among: all nodes of the application: a server line may not belong to one that was not chosen either.
     """
     mapped: Mapped = {}
     findings: list[Finding] = []
     for node in nodes:
-        refs: list[ServerRef] = []
         for instance, snapshot in snapshots.items():
             servers = [each for each in snapshot.servers if _is(node, each, match)]
-            refs += [each.ref for each in servers]
             findings += _judge(node, instance, servers, snapshot.servers, match)
-        mapped[node.name] = tuple(sorted(refs))
-        findings += _uneven(node, refs)
-    return mapped, (*findings, *_shared(mapped))
+        found = _refs(node, snapshots, match)
+        mapped[node.name] = tuple(sorted(ref for ref in found if commands.is_safe(ref)))
+        findings += _uneven(node, found)
+    others = {each.name: _refs(each, snapshots, match) for each in among if each.name not in mapped}
+    return mapped, (*findings, *_shared(mapped, others))
+
+
+def _refs(node: Node, snapshots: Mapping[str, Snapshot], match: Match) -> list[ServerRef]:
+    return [
+        server.ref
+        for snapshot in snapshots.values()
+        for server in snapshot.servers
+        if _is(node, server, match)
+    ]
 
 
 def _is(node: Node, server: Server, match: Match) -> bool:
@@ -50,6 +70,12 @@ def _judge(
         names = ", ".join(each.ref.server for each in servers if each.ref.backend == backend)
         yield Finding(Severity.ERROR, node.name, f"stands in {backend} on {instance} more than once: {names}")
     for server in servers:
+        if not commands.is_safe(server.ref):
+            yield Finding(
+                Severity.ERROR,
+                node.name,
+                f"{server.ref}: HAProxy could take this name for something else; nothing is sent to it",
+            )
         if node.addresses and server.address and server.address not in node.addresses:
             ours = ", ".join(sorted(node.addresses))
             yield Finding(
@@ -83,11 +109,11 @@ def _uneven(node: Node, refs: Sequence[ServerRef]) -> Iterable[Finding]:
         yield Finding(Severity.WARNING, node.name, f"stands in different backends on each ({listed})")
 
 
-def _shared(mapped: Mapped) -> Iterable[Finding]:
+def _shared(mapped: Mapped, others: Mapping[str, Sequence[ServerRef]]) -> Iterable[Finding]:
     owners: dict[ServerRef, list[str]] = {}
-    for name, refs in mapped.items():
+    for name, refs in (*mapped.items(), *others.items()):
         for ref in refs:
             owners.setdefault(ref, []).append(name)
     for ref, names in owners.items():
-        if len(names) > 1:
+        if len(names) > 1 and any(name in mapped for name in names):
             yield Finding(Severity.ERROR, str(ref), f"is more than one node at once: {', '.join(names)}")

@@ -11,15 +11,24 @@ from orchestrator.application import Application
 from orchestrator.events import OutOfRotation
 from orchestrator.node import Original
 from orchestrator.plan import Plan, PlannedNode
-from orchestrator.steps.verify import RESTORE
+from orchestrator.steps.verify import RESTORE, can_be_proven
 
 Originals = Mapping[ServerRef, Original]
 
 
 async def look_at_end(
-    application: Application, plan: Plan, originals: Mapping[str, Originals]
+    application: Application,
+    plan: Plan,
+    originals: Mapping[str, Originals],
+    unfinished: Collection[str] = (),
 ) -> tuple[list[OutOfRotation], list[str]]:
     """Read every load balancer once more, each for itself, so that a dead one hides nothing else.
+
+    Args:
+        application: has the load balancers.
+        plan: has the nodes.
+        originals: of the nodes whose turn has begun, as they were then.
+        unfinished: nodes that were touched and are not done: named even where nobody can be asked.
 
     Returns:
         The nodes that are not back as they were, and what could not be read, with the reason.
@@ -40,8 +49,9 @@ async def look_at_end(
         before = originals.get(node.name, node.originals)
         own = [servers[ref] for ref in node.refs if ref in servers]
         missing = [each for each in own if not each.in_rotation or _silenced(each, before[each.ref])]
-        if missing:
-            out.append(describe(plan, node, missing, before))
+        blind = [ref for ref in node.refs if ref.instance not in read and node.name in unfinished]
+        if missing or blind:
+            out.append(describe(plan, node, missing, before, blind))
     return out, unseen
 
 
@@ -52,7 +62,13 @@ async def _read(balancer: LoadBalancer, application: Application) -> Snapshot | 
         return error
 
 
-def describe(plan: Plan, node: PlannedNode, missing: Sequence[Server], originals: Originals) -> OutOfRotation:
+def describe(
+    plan: Plan,
+    node: PlannedNode,
+    missing: Sequence[Server],
+    originals: Originals,
+    blind: Sequence[ServerRef] = (),
+) -> OutOfRotation:
     """One node that is out: where, whether somebody wants it so, and the commands that end it."""
     changed = [each for each in missing if not _as_found(each, originals[each.ref])]
     raw = [f"{each.ref.instance}: {line}" for each in changed for line in _back(each, originals[each.ref])]
@@ -94,7 +110,7 @@ def _back(server: Server, original: Original) -> list[str]:
         if Original.of(server).admin is not original.admin:
             lines.append(RESTORE[original.admin](server.ref))
     elif server.admin_state is not AdminState.READY:
-        if server.checked and not server.tracks:
+        if can_be_proven(server):
             # `ready` alone would trust a stale check result; by hand too, the checks come first.
             lines.append(f"{commands.prove(server.ref)}   (then wait until it reads DRAIN)")
         lines.append(commands.ready(server.ref))

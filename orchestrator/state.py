@@ -141,12 +141,16 @@ class RolloutState:
                 self.questions.clear()
             case events.RolloutEnded() as event:
                 self.phase, self.ended = event.result, event
+                for name in event.interrupted:
+                    node = self.nodes[name]
+                    node.state, node.reason, node.deadline = NodeState.UNKNOWN, "interrupted", None
             case _:
                 pass
 
     def _start(self, event: events.RolloutStarted, at: float) -> None:
         self.application, self.version = event.application, event.version
         self.batches, self.began, self.phase = event.batches, at, "progressing"
+        self.batch, self.ended, self.questions = 0, None, {}
         self.nodes = {name: NodeStatus(name) for name in event.nodes}
         with_work = {name for batch in event.batches for name in batch}
         for name, node in self.nodes.items():

@@ -124,16 +124,19 @@ class Work:
             soon = at > now and not self.control.paused  # while paused this moment does not come nearer
             await self.clock.sleep(min(pause, max(left, 0.001), max(at - now, 0.001) if soon else pause))
 
-    async def ask(self, action: Callable[[], Awaitable[None]], *, timeout: float, what: str) -> int:
+    async def ask(
+        self, action: Callable[[], Awaitable[None]], *, timeout: float, what: str
+    ) -> UnknownOutcome | None:
         """Ask for something that is looked at afterwards.
 
         An action that never started is asked for again until the deadline. One whose answer was lost is
         not: it may be under way.
 
         Returns:
-            The process id of a command whose answer was lost and which may still run; else 0.
+            The lost answer, when there was one: with the process id of a command that may still run, if that
+            is known.
         """
-        lost = 0
+        lost: UnknownOutcome | None = None
 
         async def attempt() -> str | None:
             nonlocal lost
@@ -143,7 +146,7 @@ class Work:
                 return str(error)
             except UnknownOutcome as error:
                 self.note(f"{what}: {error}; looking at what is true before anything else")
-                lost = error.pid or 0
+                lost = error
             return None
 
         await self.until(attempt, timeout=timeout, what=what)

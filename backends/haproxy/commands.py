@@ -20,6 +20,11 @@ class UnsafeCommand(RolldeckError, ValueError):
     """A name or value that will not be sent, because HAProxy could take it for something else."""
 
 
+def is_safe(ref: ServerRef) -> bool:
+    """Whether commands can be built for this server at all; see `UnsafeCommand`."""
+    return all(_SAFE.fullmatch(name) for name in (ref.backend, ref.server))
+
+
 def drain(ref: ServerRef) -> str:
     """No new balanced traffic; clients with a persistence cookie still come. Checks go on."""
     return f"set server {_path(ref)} state drain"

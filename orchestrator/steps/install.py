@@ -1,6 +1,6 @@
 """Make sure that the wanted version is on disk."""
 
-from backends.errors import Refused
+from backends.errors import Refused, UnknownOutcome
 from orchestrator.errors import StepFailed
 from orchestrator.work import Work
 
@@ -26,14 +26,20 @@ async def install(work: Work) -> str | None:
         )
     except Refused as refused:
         raise StepFailed(f"install failed: {refused}") from refused
-    if lost:
-        await work.until(
-            lambda: _gone(work, lost), timeout=work.policy.install_timeout, what="installer to end"
-        )
+    if lost is not None:
+        await _await_end(work, lost)
     now = await installer.installed()
     if now != wanted:
         raise StepFailed(f"after the install the version is {now or 'none'}, expected {wanted}")
     return f"{found or 'nothing'} → {wanted}"
+
+
+async def _await_end(work: Work, lost: UnknownOutcome) -> None:
+    """An installer whose answer was lost may be half way: the right version on disk proves nothing yet."""
+    if lost.pid is None:
+        raise StepFailed(f"install: {lost.problem}; whether the installer still runs cannot be seen")
+    pid = lost.pid
+    await work.until(lambda: _gone(work, pid), timeout=work.policy.install_timeout, what="installer to end")
 
 
 async def _gone(work: Work, pid: int) -> str | None:

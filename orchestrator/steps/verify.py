@@ -54,6 +54,11 @@ async def prove(work: Work, streak: Streak) -> None:
     await work.until(probe, timeout=work.policy.verify_timeout, what="healthy")
 
 
+def can_be_proven(server: Server) -> bool:
+    """`health down` never recovers without checks, and is refused on a server that tracks another."""
+    return server.checked and not server.tracks
+
+
 async def _enter_gate(work: Work) -> list[ServerRef]:
     """Put those that will leave maintenance under HAProxy's checks; returns those to be proven."""
     if work.policy.gate == "none":
@@ -62,8 +67,7 @@ async def _enter_gate(work: Work) -> list[ServerRef]:
     able = [
         ref
         for ref in work.belonging(AdminState.READY) + work.belonging(AdminState.DRAIN)
-        # `health down` never recovers without checks, and is refused on a server that tracks another.
-        if servers[ref].checked and not servers[ref].tracks
+        if can_be_proven(servers[ref])
         # One that takes traffic now (a retry, or it was never drained) has no stale result to fear.
         if servers[ref].admin_state is not AdminState.READY
     ]
