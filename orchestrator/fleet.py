@@ -25,8 +25,15 @@ class Fleet:
 
     async def look(self) -> dict[str, Snapshot]:
         """Read every load balancer, side by side. Raises the first BackendError."""
-        snapshots = await _all(each.snapshot(self.backends) for each in self.balancers.values())
+        snapshots = await _all(self._read(name) for name in self.balancers)
         return dict(zip(self.balancers, snapshots, strict=True))
+
+    async def _read(self, name: str) -> Snapshot:
+        snapshot = await self.balancers[name].snapshot(self.backends)
+        if snapshot.info.stopping:
+            # In the middle of a reload; the new one knows nothing of what this one says.
+            raise Unmeasured(name, f"an old worker answers, which is stopping (pid {snapshot.info.pid})")
+        return snapshot
 
     async def servers(self, refs: Collection[ServerRef]) -> dict[ServerRef, Server]:
         """These servers as they are now.
@@ -35,7 +42,7 @@ class Fleet:
             Unmeasured: a load balancer no longer knows one of them.
         """
         names = {ref.instance for ref in refs}
-        snapshots = await _all(self.balancers[name].snapshot(self.backends) for name in sorted(names))
+        snapshots = await _all(self._read(name) for name in sorted(names))
         seen = {each.ref: each for snapshot in snapshots for each in snapshot.servers}
         for ref in refs:
             if ref not in seen:

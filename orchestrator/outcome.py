@@ -1,7 +1,7 @@
 """What is out of rotation, where, and how to put it back: said at every end."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from backends.base import LoadBalancer
 from backends.errors import BackendError
@@ -69,10 +69,15 @@ def describe(
     originals: Originals,
     blind: Sequence[ServerRef] = (),
 ) -> OutOfRotation:
-    """One node that is out: where, whether somebody wants it so, and the commands that end it."""
+    """One node that is out: where, whether somebody wants it so, and the commands that end it.
+
+    Its servers in `blind` could not be read.
+    """
     changed = [each for each in missing if not _as_found(each, originals[each.ref])]
     raw = [f"{each.ref.instance}: {line}" for each in changed for line in _back(each, originals[each.ref])]
-    ready = raw and any(originals[each.ref].admin is AdminState.READY for each in changed)
+    raw += [f"{ref.instance}: {line}" for ref in blind for line in _back_unseen(ref, originals[ref])]
+    wrong = [each.ref for each in changed] + list(blind)
+    ready = raw and any(originals[ref].admin is AdminState.READY for ref in wrong)
     go_back = ""
     if ready and node.installed not in (None, plan.version):
         go_back = (
@@ -80,8 +85,9 @@ def describe(
         )
     return OutOfRotation(
         node=node.name,
-        where=[_where(each, originals[each.ref]) for each in missing],
-        on_purpose=not changed,
+        where=[_where(each, originals[each.ref]) for each in missing]
+        + [f"{ref}: not known" for ref in blind],
+        on_purpose=not wrong,
         commands=[f"rolldeck ready {plan.application} {node.name}", *raw] if ready else raw,
         go_back=go_back,
     )
@@ -100,6 +106,12 @@ def _silenced(server: Server, original: Original) -> bool:
 def _where(server: Server, original: Original) -> str:
     agent = ", agent check off" if _silenced(server, original) else ""
     return f"{server.ref}: {server.admin_state} ({server.status}){agent}"
+
+
+def _back_unseen(ref: ServerRef, original: Original) -> list[str]:
+    hint = "   (once it is healthy)" if original.admin is AdminState.READY else ""
+    lines = [f"{RESTORE[original.admin](ref)}{hint}"]
+    return [*lines, commands.agent_on(ref)] if original.agent else lines
 
 
 def _back(server: Server, original: Original) -> list[str]:

@@ -177,7 +177,12 @@ class Rollout:
         return "healthy", ""
 
     async def _end(self, result: Result, reason: str, start: float) -> RolloutEnded:
-        out, unseen = await look_at_end(self._application, self._plan, self._tally.originals)
+        out, unseen = await look_at_end(
+            self._application,
+            self._plan,
+            self._tally.originals,
+            self._tally.touched.difference(self._tally.upgraded),
+        )
         if result == "healthy" and (unseen or any(not each.on_purpose for each in out)):
             result, reason = "degraded", "not everything is back in rotation"
         done = {*self._tally.upgraded, *self._tally.failed, *self._tally.skipped}
