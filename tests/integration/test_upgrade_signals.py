@@ -26,7 +26,7 @@ from tests.integration.rollouts import (
 )
 
 UPGRADE = ("upgrade", "shop", NEW, "--yes", "--json")
-STOPS = [signal.SIGINT, signal.SIGTERM]
+STOPS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
 
 
 @pytest.fixture

@@ -77,3 +77,10 @@ def test_what_haproxy_says_cannot_become_a_command(changes: dict[str, Any]) -> N
 
 def test_addresses_of_the_second_kind_are_fit() -> None:
     assert places(found(server(address="2001:db8::1"))) == [("web1", "2001:db8::1", 8080)]
+
+
+def test_one_name_for_two_machines_is_no_inventory() -> None:
+    seen = [server("s1", backend="web", address="10.0.0.1"), server("s1", backend="api", address="10.0.0.2")]
+    with pytest.raises(ConfigError, match=r"server 's1' in HAProxy is several places: 10\.0\.0\.1:8080, 10"):
+        found(*seen)
+    assert len(found(*seen, nodes={"one": {"servers": ["web/s1"]}})) == 1

@@ -93,3 +93,23 @@ def test_different_backends_on_each_instance_are_pointed_out() -> None:
     assert [each.text for each in findings] == [
         "stands in different backends on each (lb1: shop; lb2: api, shop)"
     ]
+
+
+def test_a_line_that_also_belongs_to_a_node_that_was_not_chosen_is_an_error() -> None:
+    other = replace(NODES[1], servers=("web1",))
+    assert errors(map_nodes(NODES[:1], SEEN, "name")[1]) == []
+    _, findings = map_nodes(NODES[:1], SEEN, "name", among=(NODES[0], other))
+    assert errors(findings) == [
+        "shop/web1 on lb1 is more than one node at once: web1, web2",
+        "shop/web1 on lb2 is more than one node at once: web1, web2",
+    ]
+
+
+def test_a_name_that_haproxy_could_misread_is_an_error_and_nothing_is_built_for_it() -> None:
+    name = "web1;shutdown"
+    odd = replace(SEEN["lb2"].servers[0], ref=ServerRef("lb2", "shop", name))
+    node = replace(NODES[0], servers=("web1", name))
+    mapped, findings = map_nodes([node], with_servers("lb2", odd), "name")
+    assert mapped["web1"] == (ServerRef("lb1", "shop", "web1"),)
+    assert len(errors(findings)) == 1
+    assert "could take this name for something else" in errors(findings)[0]
