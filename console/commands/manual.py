@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import click
 import msgspec
 
+from backends.errors import BackendError, RolldeckError
 from backends.model import Server
 from console.config import find, load
 from console.exits import Exit
@@ -127,9 +128,13 @@ def _change(
                 say("nothing was touched")
                 return Exit.ABORTED
             session.bus.subscribe(_tell)
-            after = await manual.apply(
-                session.application, change, session.control, session.clock, session.bus
-            )
+            try:
+                after = await manual.apply(
+                    session.application, change, session.control, session.clock, session.bus
+                )
+            except (RolldeckError, asyncio.CancelledError):
+                await _tell_where_it_stands(session, impact)
+                raise
             if as_json:
                 for each in after:
                     result_json(msgspec.json.encode(server_fields(app, each)))
@@ -147,6 +152,25 @@ async def _confirmed(session: Session, change: Change) -> bool:
         return await prompts.confirm(f"{change.action} {', '.join(each.name for each in change.nodes)}?")
     finally:
         prompts.close()
+
+
+async def _tell_where_it_stands(session: Session, impact: Impact) -> None:
+    """It ended half way: what each load balancer reads now, each for itself, and the way back."""
+    refs = {each.ref for each in impact.servers}
+    fleet = session.application.fleet
+    found: list[Server] = []
+    for name in sorted({ref.instance for ref in refs}):
+        try:
+            servers = (await fleet.balancers[name].snapshot(fleet.backends)).servers
+        except BackendError as error:
+            say(f"{paint('not known', 'bad')}: {clean(str(error))}")
+            continue
+        found += [each for each in servers if each.ref in refs]
+    for line in _as_text(found) if found else ():
+        say(line)
+    if len(found) < len(refs) or not all(each.in_rotation for each in found):
+        names = " ".join(impact.nodes)
+        say(f"to put it in rotation: rolldeck ready {session.application.name} {names}")
 
 
 def _shown(change: Change, impact: Impact) -> Iterator[str]:

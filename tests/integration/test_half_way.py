@@ -1,0 +1,69 @@
+"""What is left half way is said, and a reload of a real HAProxy in the middle of a turn is noticed."""
+
+import asyncio
+import signal
+from pathlib import Path
+
+from tests.integration.rollouts import (
+    MAINT,
+    OLD,
+    rolldeck,
+    started,
+    states,
+    statuses,
+    upgrade,
+    versions,
+    world,
+)
+
+
+async def test_ready_that_is_interrupted_says_where_it_stands(tmp_path: Path) -> None:
+    async with world(tmp_path, nodes=3) as stack:
+        assert (await rolldeck(stack, "maint", "shop", "web1", "--yes")).code == 0
+        await stack.nodes["web1"].appctl("stop")
+        async with started(stack, "ready", "shop", "web1", "--yes") as running:
+            await asyncio.sleep(1.0)
+            running.signal(signal.SIGINT)
+            run = await running.end()
+        assert run.code == 4
+        assert [each.split()[:4] for each in run.err.splitlines() if each.startswith("web1 ")] == [
+            ["web1", "shop", "lb1", "maint"],
+            ["web1", "shop", "lb2", "maint"],
+        ]
+        assert "to put it in rotation: rolldeck ready shop web1\n" in run.err
+
+
+async def test_a_reload_while_a_node_starts_stops_the_rollout(tmp_path: Path) -> None:
+    async with world(tmp_path, nodes=3, start_delay=1.5) as stack:
+        async with started(stack, "upgrade", "shop", "1.5.0", "--yes", "--json") as running:
+            await running.event("step_started", node="web1", step="start")
+            await stack.instances["lb1"].reload()
+            run = await running.end()
+        assert run.code == 1
+        assert run.ended["failed"] == ["web1"]
+        [failed] = [each for each in run.events if each["event"] == "node_failed"]
+        assert "HAProxy was reloaded, or somebody changed it" in failed["error"]
+        assert {lb: own["web1"].admin for lb, own in (await states(stack)).items()} == {
+            "lb1": MAINT,
+            "lb2": MAINT,
+        }
+        assert {name: await stack.running_version(name) for name in ("web2", "web3")} == {
+            "web2": OLD,
+            "web3": OLD,
+        }
+
+
+async def test_nothing_is_taken_out_while_every_server_has_yet_to_prove_itself(tmp_path: Path) -> None:
+    async with world(tmp_path, nodes=3) as stack:
+        for instance in stack.instances.values():
+            # Just after a reload: "UP 1/3" until the first check, which comes much later here.
+            text = instance.file.read_text().replace("inter 100ms", "inter 30s")
+            assert "inter 30s" in text
+            instance.file.write_text(text)
+            await instance.reload()
+        seen = await statuses(stack, "shop")
+        unproven = [name for name in stack.nodes if {seen[lb, name] for lb in stack.instances} != {"UP"}]
+        run = await upgrade(stack, "1.5.0", "--limit", unproven[-1])
+        assert run.code == 3, run.text
+        assert "would leave too little" in run.err
+        assert set((await versions(stack)).values()) == {OLD}
