@@ -1,6 +1,7 @@
 """The command line. Each command is imported only when it runs: `--help` and completion stay quick."""
 
 import importlib
+import io
 import sys
 from collections.abc import Mapping
 
@@ -64,6 +65,10 @@ def main() -> None:
     """The script `rolldeck`: owns the exit code, and turns every known error into one clear line."""
     from console.failures import explain
 
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # An arrow that the locale does not know is no reason to end a rollout half way.
+            stream.reconfigure(errors="backslashreplace")
     try:
         code = cli.main(standalone_mode=False, prog_name="rolldeck")
     except BaseException as error:

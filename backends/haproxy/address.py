@@ -102,6 +102,9 @@ class HaproxySettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_
             parse_address(self.socket)
         elif urlsplit(self.stats_url).scheme not in ("http", "https"):
             raise ValueError(f"stats_url {self.stats_url!r}: expected http:// or https://")
+        if "@" in urlsplit(self.stats_url).netloc:
+            # It would stand in every error text; what is there is not repeated here either.
+            raise ValueError("stats_url: no user or password in it, please; see username and password_env")
         if self.stats_url and self.master:
             raise ValueError("`master` belongs to a `socket`")
         if not 0 < self.timeout <= 600:
