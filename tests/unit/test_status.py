@@ -13,7 +13,7 @@ def seen(instance: str, *servers: Server) -> Snapshot:
 
 
 def test_a_server_that_one_load_balancer_lacks_is_not_in_rotation(capsys: pytest.CaptureFixture[str]) -> None:
-    both = {"lb1": seen("lb1", server("web1", "lb1")), "lb2": seen("lb2")}
+    both: status.Seen = {"lb1": seen("lb1", server("web1", "lb1")), "lb2": seen("lb2")}
     assert not status._as_text("shop", both)
     out = capsys.readouterr().out
     assert "✓?" in out
@@ -21,7 +21,7 @@ def test_a_server_that_one_load_balancer_lacks_is_not_in_rotation(capsys: pytest
 
 
 def test_a_load_balancer_that_cannot_be_read_is_not_healthy(capsys: pytest.CaptureFixture[str]) -> None:
-    mixed = {"lb1": seen("lb1", server("web1", "lb1")), "lb2": Unreachable("lb2", "refused")}
+    mixed: status.Seen = {"lb1": seen("lb1", server("web1", "lb1")), "lb2": Unreachable("lb2", "refused")}
     assert not status._as_text("shop", mixed)
     captured = capsys.readouterr()
     assert "1 of 1 in rotation" in captured.out
