@@ -12,11 +12,14 @@ from tests.integration.rollouts import (
     NEW,
     assert_nothing_failed,
     edit_haproxy,
+    rolldeck,
     states,
+    until,
     upgrade,
     versions,
     world,
 )
+from tests.waiting import until
 
 RATE = 200  # requests per second; half keep their connection, 2 % of them last 2 s
 
@@ -72,8 +75,17 @@ async def test_a_batch_of_two_works_side_by_side(place: Path, serial: str) -> No
     assert sorted(moments[:2]) == [("step_started", "web1"), ("step_started", "web2")]
 
 
+async def nothing_ramps(stack: Stack) -> bool:
+    return (await rolldeck(stack, "status")).code == 0
+
+
+async def all_in_rotation(stack: Stack) -> bool:
+    return (await rolldeck(stack, "status")).code == 0
+
+
 async def test_slow_start_is_waited_for(place: Path) -> None:
     async with world(place, nodes=2, instances=1, backend_lines=["default-server slowstart 1s"]) as stack:
+        await until(lambda: nothing_ramps(stack))  # the capacity that a plan counts on
         events = await upgraded_under_load(stack, rate=100)
     reasons = [each["reason"] for each in events if each["event"] == "waiting"]
     assert any("slow start at" in each for each in reasons), reasons
