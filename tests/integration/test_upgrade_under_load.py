@@ -12,9 +12,7 @@ from tests.integration.rollouts import (
     NEW,
     assert_nothing_failed,
     edit_haproxy,
-    rolldeck,
     states,
-    until,
     upgrade,
     versions,
     world,
@@ -76,10 +74,6 @@ async def test_a_batch_of_two_works_side_by_side(place: Path, serial: str) -> No
 
 
 async def nothing_ramps(stack: Stack) -> bool:
-    return (await rolldeck(stack, "status")).code == 0
-
-
-async def all_in_rotation(stack: Stack) -> bool:
     return (await rolldeck(stack, "status")).code == 0
 
 
