@@ -62,6 +62,7 @@ class AppSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fiel
     service: ServiceSettings
     haproxy: list[str] = []  # names of [haproxy.NAME]; empty: all of them
     match: Match = "name"
+    unmanaged_backends: list[str] = []  # where nodes stand too and are left in: requests that way will fail
     port: int = 0  # of nodes that have none of their own; 0: as HAProxy has it
     access: Access = Access()
     nodes: dict[str, NodeSettings] = {}

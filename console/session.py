@@ -44,7 +44,9 @@ class Session:
         self.defect: BaseException | None = None  # of our own code, in the last rollout
         self.rolling = False  # a rollout runs: signals and quitting must go through `control`
 
-    async def plan(self, version: str, *, limit: Sequence[str] = (), to_ready: Collection[str] = ()) -> Plan:
+    async def plan(
+        self, version: str | None, *, limit: Sequence[str] = (), to_ready: Collection[str] = ()
+    ) -> Plan:
         """Preflight and plan; touches nothing."""
         return await preflight(self.application, version, limit=limit, to_ready=to_ready)
 
@@ -87,7 +89,11 @@ async def open_session(
         fleet = Fleet(wiring.balancers(app), settings.backends)
         places = members(settings, await _known_servers(fleet), config.file, f"apps.{app}")
         nodes = await wiring.nodes(app, settings, places)
-        yield Session(Application(app, tuple(nodes), fleet, policy, settings.match), bus, clock)
+        yield Session(
+            Application(app, tuple(nodes), fleet, policy, settings.match, tuple(settings.unmanaged_backends)),
+            bus,
+            clock,
+        )
     finally:
         await wiring.close()
 

@@ -23,6 +23,8 @@ from console.config import AppSettings, Config
 from console.inventory import Member
 from orchestrator.node import Node
 
+RESOLVE_SECONDS = 5.0  # for the name of a node; without an answer only the name itself is compared
+
 
 class Wiring:
     """Builds the adapters of one configuration; `close` closes all that they have opened."""
@@ -57,7 +59,12 @@ class Wiring:
             msgspec.structs.replace(ssh, user=address.user or ssh.user, port=address.port or ssh.port),
         )
         return Runtime(
-            name, settings, open_unix=host.open_unix, read_file=host.read_file, recorder=self._recorder
+            name,
+            settings,
+            connect_timeout=settings.timeout + ssh.connect_timeout + ssh.login_timeout,  # of the way there
+            open_unix=host.open_unix,
+            read_file=host.read_file,
+            recorder=self._recorder,
         )
 
     async def nodes(self, name: str, app: AppSettings, places: Sequence[Member]) -> list[Node]:
@@ -111,6 +118,7 @@ class Wiring:
             health=checks.of(host, values),
             health_successes=app.health.successes,
             health_interval=app.health.interval,
+            version_part=app.health.version_part,
         )
 
     def _ssh(
@@ -136,8 +144,9 @@ async def _addresses(address: str) -> frozenset[str]:
     except ValueError:
         loop = asyncio.get_running_loop()
         try:
-            found = await loop.getaddrinfo(address, None, type=socket.SOCK_STREAM)
-        except OSError:
+            async with asyncio.timeout(RESOLVE_SECONDS):
+                found = await loop.getaddrinfo(address, None, type=socket.SOCK_STREAM)
+        except (OSError, TimeoutError):
             return frozenset((address,))
         return frozenset((address, *(str(each[4][0]) for each in found)))
     return frozenset((address,))

@@ -17,3 +17,4 @@ class Application:
     fleet: Fleet
     policy: Policy
     match: Match = "name"
+    unmanaged_backends: tuple[str, ...] = ()  # where nodes stand too, and are left in

@@ -25,10 +25,11 @@ class Fleet:
 
     async def look(self) -> dict[str, Snapshot]:
         """Read every load balancer, side by side. Raises the first BackendError."""
-        snapshots = await _all(self._read(name) for name in self.balancers)
+        snapshots = await _all(self.read(name) for name in self.balancers)
         return dict(zip(self.balancers, snapshots, strict=True))
 
-    async def _read(self, name: str) -> Snapshot:
+    async def read(self, name: str) -> Snapshot:
+        """Read one load balancer. Raises BackendError."""
         snapshot = await self.balancers[name].snapshot(self.backends)
         if snapshot.info.stopping:
             # In the middle of a reload; the new one knows nothing of what this one says.
@@ -42,7 +43,7 @@ class Fleet:
             Unmeasured: a load balancer no longer knows one of them.
         """
         names = {ref.instance for ref in refs}
-        snapshots = await _all(self._read(name) for name in sorted(names))
+        snapshots = await _all(self.read(name) for name in sorted(names))
         seen = {each.ref: each for snapshot in snapshots for each in snapshot.servers}
         for ref in refs:
             if ref not in seen:

@@ -1,5 +1,6 @@
 """A node: one machine (or container) of the application, with everything needed to work on it."""
 
+import re
 from dataclasses import dataclass
 
 from backends.base import HealthCheck, Host, Installer, PortProbe, ServiceManager
@@ -21,6 +22,12 @@ class Node:
     health: HealthCheck
     health_successes: int = 3  # in a row
     health_interval: float = 0.5  # seconds between two looks
+    version_part: str = ""  # regular expression with one group; see `called`
+
+    def called(self, version: str) -> str:
+        """What the application itself calls this version: of the package 1.5.0-1 it may say 1.5.0."""
+        match = re.search(self.version_part, version) if self.version_part else None
+        return match[1] if match else version
 
 
 @dataclass(frozen=True, slots=True)

@@ -104,6 +104,7 @@ def steps_for(
     installed: str | None,
     running: str | None,
     *,
+    called: str = "",
     in_rotation: bool,
     stays_out: bool,
 ) -> tuple[tuple[Step, ...], str]:
@@ -113,6 +114,7 @@ def steps_for(
         wanted: the version it is to have.
         installed: the version on disk, None when there is none or it is not known.
         running: the version that answers, None when it is not known.
+        called: what the application itself calls the wanted version, if that differs.
         in_rotation: it is in rotation with its full health everywhere it belongs.
         stays_out: a human took it out everywhere; it goes back to that.
     """
@@ -120,7 +122,7 @@ def steps_for(
         return STEPS, f"{installed or 'nothing'} → {wanted}"
     if running is None:
         return STEPS, f"{wanted} is installed, but which version runs is not known: restart"
-    if running != wanted:
+    if running != (called or wanted):
         return STEPS, f"{wanted} is installed, but {running} runs: restart"
     if in_rotation:
         return (), f"has {wanted} and is in rotation"

@@ -29,7 +29,7 @@ from orchestrator.plan import (
 
 async def preflight(
     application: Application,
-    version: str,
+    version: str | None,
     *,
     limit: Sequence[str] = (),
     to_ready: Collection[str] = (),
@@ -38,7 +38,7 @@ async def preflight(
 
     Args:
         application: what to upgrade.
-        version: to which version.
+        version: to which version; None to look only, as if every node had to be upgraded.
         limit: node names or patterns such as "web[12]"; all nodes when empty.
         to_ready: nodes to put in rotation at the end although a human has them out now.
 
@@ -55,7 +55,9 @@ async def preflight(
         findings += judge_balancer(snapshot, application.policy)
     findings += await judge_configuration(application.fleet)
     for name in snapshots:
-        findings += await judge_elsewhere(application.fleet.balancers[name], mapped)
+        findings += await judge_elsewhere(
+            application.fleet.balancers[name], mapped, application.unmanaged_backends
+        )
 
     planned: list[PlannedNode] = []
     for seen in await observe(nodes):
@@ -87,12 +89,12 @@ async def preflight(
         capacities.append(after)
     return Plan(
         application=application.name,
-        version=version,
+        version=version or "",
         policy=policy,
         nodes=tuple(planned),
         batches=cut,
         capacities=tuple(capacities),
-        prefetch=prefetch_for([each for each in nodes if each.name in todo], version),
+        prefetch=prefetch_for([each for each in nodes if each.name in todo], version) if version else (),
         findings=tuple(findings),
     )
 
@@ -139,7 +141,7 @@ def _plan_node(
     application: Application,
     seen: Observation,
     servers: Sequence[Server],
-    version: str,
+    version: str | None,
     *,
     to_ready: bool,
 ) -> PlannedNode:
@@ -147,9 +149,10 @@ def _plan_node(
     originals = {each.ref: original(each) for each in servers}
     belonging = [each for each in servers if originals[each.ref].admin is AdminState.READY]
     steps, why = steps_for(
-        version,
+        version or "",
         seen.installed,
         seen.running,
+        called=seen.node.called(version or ""),
         in_rotation=bool(belonging) and all(each.in_rotation for each in belonging),
         stays_out=not belonging,
     )
@@ -163,6 +166,8 @@ def _plan_node(
         why=why,
         to_ready=to_ready,
     )
+    if version is None:
+        return node
     return replace(node, commands=commands_for(application, seen.node, node, servers, version))
 
 

@@ -38,7 +38,7 @@ class Streak:
 
     async def _look(self) -> None:
         result = await self._work.node.health.look()
-        wanted = self._work.wanted
+        wanted = None if self._work.wanted is None else self._work.node.called(self._work.wanted)
         other = result.ok and wanted is not None and result.version not in (None, wanted)
         if other:
             self._reason = f"{result.version} runs, expected {wanted}"

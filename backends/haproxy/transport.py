@@ -54,7 +54,8 @@ class Transport:
     Attributes:
         name: the instance's name, for errors and records.
         address: its socket.
-        timeout: seconds for each phase: connect, send, answer.
+        timeout: seconds to send, and again to answer.
+        connect_timeout: seconds to connect; through SSH that includes the log-in. Default: `timeout`.
         concurrency: connections at once; HAProxy takes 10.
         open_unix: opens the socket of an `SshAddress`.
         recorder: receives every write, and reads too when `record_reads`.
@@ -64,6 +65,7 @@ class Transport:
     name: str
     address: Address
     timeout: float = 5.0
+    connect_timeout: float | None = None
     concurrency: int = 4
     open_unix: Opener | None = None
     recorder: Recorder | None = None
@@ -148,11 +150,12 @@ class Transport:
                 return
 
     async def _connect(self) -> tuple[ByteReader, ByteWriter]:
+        limit = self.connect_timeout or self.timeout
         try:
-            async with asyncio.timeout(self.timeout):
+            async with asyncio.timeout(limit):
                 return await self._open()
         except TimeoutError:
-            problem = f"{self._where()}: no connection within {self.timeout:g} s"
+            problem = f"{self._where()}: no connection within {limit:g} s"
             raise Unreachable(self.name, problem) from None
         except BackendError:
             raise

@@ -5,6 +5,7 @@ import unicodedata
 import msgspec
 
 from backends.model import HealthResult
+from backends.versions import check_pattern
 
 MAX_DETAIL = 200  # characters of an application's own words
 MARGIN = 5.0  # seconds for the way to a node and back, beyond what the look there may take
@@ -17,15 +18,19 @@ class HealthKind(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_field
         timeout: seconds for one look, from the first packet to the last.
         successes: looks that have to be good in a row.
         interval: seconds from one look to the next.
+        version_part: regular expression with one group that finds, in a version, what the application calls
+            it: of the package 1.5.0-1 it may say 1.5.0.
     """
 
     timeout: float = 5.0
     successes: int = 3
     interval: float = 0.5
+    version_part: str = ""
 
     def __post_init__(self) -> None:
         if self.timeout <= 0 or self.interval < 0 or self.successes < 1:
             raise ValueError("expected timeout > 0, interval >= 0 and successes >= 1")
+        check_pattern(self.version_part)
 
 
 def healthy(detail: str, version: str | None = None) -> HealthResult:

@@ -14,7 +14,7 @@ from console.demo.load import Load, Report
 from console.demo.stack import Stack, Transport
 from console.exits import Exit
 from console.output.ending import EXITS
-from console.output.text import clean, paint, result, say
+from console.output.text import clean, in_background, paint, result, say
 from console.session import open_session
 from console.signals import stop_on_signals
 from orchestrator.events import RolloutEnded
@@ -35,7 +35,8 @@ def demo(rate: int, transport: Transport, as_json: bool) -> int:
     """
     if shutil.which("haproxy") is None:
         raise ConfigError("", "", "the demo needs haproxy; `make demo` installs it")
-    return asyncio.run(_demo(rate, transport, as_json))
+    with in_background():
+        return asyncio.run(_demo(rate, transport, as_json))
 
 
 async def _demo(rate: int, transport: Transport, as_json: bool) -> int:

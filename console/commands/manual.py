@@ -15,7 +15,7 @@ from console.config import find, load
 from console.exits import Exit
 from console.output.health import health, server_fields
 from console.output.progress import seconds
-from console.output.text import clean, on_terminal, paint, result, result_json, say, table
+from console.output.text import clean, in_background, on_terminal, paint, result, result_json, say, table
 from console.prompts import Prompts
 from console.session import Session, open_session
 from console.signals import stop_on_signals
@@ -143,7 +143,8 @@ def _change(
                     result(line)
             return Exit.HEALTHY
 
-    return asyncio.run(go())
+    with in_background():
+        return asyncio.run(go())
 
 
 async def _confirmed(session: Session, change: Change) -> bool:

@@ -19,8 +19,6 @@ from orchestrator.policy import Amount, Policy
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-NO_VERSION = "unspecified"
-
 
 def sizes(_: click.Context, __: click.Parameter, value: str | None) -> Amount | list[Amount] | None:
     """`--serial`: "2", "30%", or a list such as "1,25%,100%"."""
@@ -63,7 +61,7 @@ def check(
     ready: tuple[str, ...],
 ) -> int:
     """Preflight alone: look at everything, touch nothing; exits 0 when an upgrade could start."""
-    plan = asyncio.run(make_plan(config_file, app, version or NO_VERSION, serial, limit, ready))
+    plan = asyncio.run(make_plan(config_file, app, version, serial, limit, ready))
     for line in plan_text.findings(plan.findings):
         result(line)
     if plan.errors:
@@ -103,13 +101,14 @@ def plan(
 async def make_plan(
     config_file: str | None,
     app: str,
-    version: str,
+    version: str | None,
     serial: Amount | list[Amount] | None,
     limit: tuple[str, ...],
     ready: tuple[str, ...],
 ) -> Plan:
     """Load, open, look and plan. Raises ConfigError."""
-    check_version(version)
+    if version is not None:
+        check_version(version)
     config = load(find(config_file))
     changes: dict[str, object] = {} if serial is None else {"serial": serial}
     async with open_session(config, app, changes) as session:

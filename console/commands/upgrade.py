@@ -12,7 +12,7 @@ from console.exits import Exit
 from console.output import plan_text
 from console.output.ending import EXITS, ending
 from console.output.progress import Progress
-from console.output.text import on_terminal, result, result_json, say
+from console.output.text import in_background, on_terminal, result, result_json, say
 from console.prompts import Prompts
 from console.session import Session, open_session
 from console.signals import stop_on_signals
@@ -63,7 +63,8 @@ def upgrade(
             ended = await carry_out(session, plan, yes=yes, terminal=terminal, as_json=as_json)
             return EXITS[ended.result] if ended else Exit.ABORTED
 
-    return asyncio.run(go())
+    with in_background():
+        return asyncio.run(go())
 
 
 async def carry_out(

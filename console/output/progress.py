@@ -1,13 +1,10 @@
 """A running rollout as text: one line for each node, and on a terminal a live line for what works now."""
 
-import contextlib
 import os
 import sys
 import time
 
-import click
-
-from console.output.text import clean, on_terminal, paint, say, shorten
+from console.output.text import clean, on_terminal, paint, say, shorten, show_live
 from orchestrator import events
 from orchestrator.events import Record
 from orchestrator.state import Cell, NodeState, NodeStatus, RolloutState
@@ -84,17 +81,13 @@ class Progress:
             self._live = False
             return
         line = shorten(f"◐ {' | '.join(parts)}", columns - 1)
-        self._put(f"{ERASE}{line}")
+        show_live(f"{ERASE}{line}")
         self._shown = True
 
     def _erase(self) -> None:
         if self._shown:
-            self._put(ERASE)
+            show_live(ERASE)
             self._shown = False
-
-    def _put(self, text: str) -> None:
-        with contextlib.suppress(OSError):
-            click.echo(text, err=True, nl=False, color=True)
 
 
 def _glyph(cell: Cell) -> str:

@@ -2,9 +2,12 @@
 
 import json
 import os
+import queue
 import sys
+import threading
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TextIO
 
 import click
@@ -85,13 +88,54 @@ def say(text: str = "") -> None:
     _write(text, sys.stderr)
 
 
-def _write(text: str, stream: TextIO | None) -> None:
-    """A reader that has gone (`| head`, a closed terminal) ends the writing, never what is being done."""
+def show_live(text: str) -> None:
+    """Write to the terminal without ending the line."""
+    _write(text, sys.stderr, end="", colour=True)
+
+
+_background: "queue.SimpleQueue[Callable[[], None] | None] | None" = None
+
+
+@contextmanager
+def in_background() -> Iterator[None]:
+    """Write from a thread of its own meanwhile, in order.
+
+    A terminal that is stopped (Ctrl-S), or a reader that does not read, blocks whoever writes: that must not
+    be the rollout, nor what listens for Ctrl-C. At the end it waits until all is written.
+    """
+    global _background
+    waiting: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+
+    def write() -> None:
+        while (job := waiting.get()) is not None:
+            job()
+
+    thread = threading.Thread(target=write, name="output", daemon=True)
+    thread.start()
+    _background = waiting
     try:
-        click.echo(text, file=stream, color=_colour(stream))
-    except OSError:
-        if stream is not None:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        yield
+    finally:
+        _background = None
+        waiting.put(None)
+        thread.join()
+
+
+def _write(text: str, stream: TextIO | None, *, end: str = "\n", colour: bool | None = None) -> None:
+    colour = _colour(stream) if colour is None else colour
+
+    def job() -> None:
+        # A reader that has gone (`| head`, a closed terminal) ends the writing, never what is being done.
+        try:
+            click.echo(text + end, file=stream, nl=False, color=colour)
+        except OSError:
+            if stream is not None:
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+    if _background is None:
+        job()
+    else:
+        _background.put(job)
 
 
 def on_terminal(stream: TextIO | None) -> bool:

@@ -33,7 +33,7 @@ async def _keep_out_of(work: Work, instance: str) -> None:
 
     async def attempt() -> None:
         # The guard is asked again with each attempt: capacity may have been lost meanwhile.
-        seen = {instance: await fleet.balancers[instance].snapshot(fleet.backends)}
+        seen = {instance: await fleet.read(instance)}
         # Better others that have yet to prove themselves, as after a reload, than one that is known to fail.
         guard.check(seen, refs, work.policy, counts=guard.TAKES_TRAFFIC)
         await silence_agents(work, refs)

@@ -149,4 +149,5 @@ async def _bake(work: Work, refs: list[ServerRef], streak: Streak, before: dict[
         # Not done on a bad look either: it gets the time to be good again, or to be lost.
         return "baking" if work.control.worked() < end or streak.bad else None
 
-    await work.until(probe, timeout=work.policy.bake + work.policy.verify_timeout, what="end of bake", at=end)
+    timeout = work.policy.bake + work.policy.balancer_timeout
+    await work.until(probe, timeout=timeout, what="end of bake", at=end)

@@ -17,10 +17,10 @@ ROLLDECK = (sys.executable, "-c", "from console.cli import main; main()")
 SECTIONS = """
 backend shop
     server web1 127.0.0.1:1
-    server web2 127.0.0.1:1
+    server web2 127.0.0.1:3
 backend other
-    server one 127.0.0.1:1
-    server two 127.0.0.1:1
+    server one 127.0.0.1:2
+    server two 127.0.0.1:2
 """
 CONFIG = """
 [haproxy.lb1]

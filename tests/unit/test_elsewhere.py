@@ -1,4 +1,6 @@
-"""Preflight warns of traffic that reaches a node past what is drained."""
+"""Preflight sees traffic that reaches a node past what is drained."""
+
+from dataclasses import replace
 
 from backends.errors import Unreachable
 from orchestrator.plan import Finding, Severity
@@ -6,19 +8,27 @@ from tests.unit.fakes import World
 from tests.unit.virtual_time import run
 
 
+async def found(world: World, severity: Severity) -> list[tuple[str, str]]:
+    findings: tuple[Finding, ...] = (await world.plan()).findings
+    return [(each.subject, each.text) for each in findings if each.severity is severity]
+
+
 async def warnings(world: World) -> list[tuple[str, str]]:
-    found: tuple[Finding, ...] = (await world.plan()).findings
-    return [(each.subject, each.text) for each in found if each.severity is Severity.WARNING]
+    return await found(world, Severity.WARNING)
 
 
-def test_a_node_in_a_backend_that_is_not_named_is_told() -> None:
+def test_a_node_in_a_backend_that_is_not_named_is_an_error_unless_that_is_accepted() -> None:
     async def scenario() -> None:
         world = World(2, 2)
-        assert await warnings(world) == []
+        assert await found(world, Severity.ERROR) == []
         world.balancers["lb2"].add("api", "web1-api", world.nodes["web1"])
-        [(node, text)] = await warnings(world)
+        [(node, text)] = await found(world, Severity.ERROR)
         assert node == "web1"
         assert text.startswith("is also api/web1-api on lb2 (UP), which is not taken out with it")
+        assert "unmanaged_backends" in text
+        world.application = replace(world.application, unmanaged_backends=("api",))
+        assert await found(world, Severity.ERROR) == []
+        assert [node for node, _ in await warnings(world)] == ["web1"]
 
     run(scenario())
 

@@ -2,6 +2,7 @@
 
 import os
 import pty
+import select
 import sys
 import termios
 from collections.abc import Iterator
@@ -119,8 +120,12 @@ def terminal(patch: pytest.MonkeyPatch) -> Iterator[int]:
 
 
 def read(terminal: int) -> str:
+    """All that was written; the kernel hands it over in pieces, a moment later."""
     sys.stderr.flush()
-    return os.read(terminal, 100_000).decode()
+    written = b""
+    while select.select([terminal], [], [], 0.2)[0]:
+        written += os.read(terminal, 100_000)
+    return written.decode()
 
 
 @pytest.mark.parametrize("said", ["waiting for 12 sessions", *HOSTILE])

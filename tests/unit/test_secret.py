@@ -54,9 +54,7 @@ async def test_two_places_are_refused_by_name() -> None:
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o644])
-async def test_a_file_that_others_can_read_is_refused_with_the_fix(
-    tmp_path: Path, mode: int
-) -> None:
+async def test_a_file_that_others_can_read_is_refused_with_the_fix(tmp_path: Path, mode: int) -> None:
     path = private_file(tmp_path, mode=mode)
     with pytest.raises(ConfigError, match="chmod 600") as caught:
         await load_secret("", str(path), "", "p")

@@ -86,9 +86,7 @@ def test_a_version_needs_no_quotes(version: str) -> None:
     assert fill("{version}", {"version": version}) == version
 
 
-@pytest.mark.parametrize(
-    "version", ["1.4.2", "2024-11-03", "1:2.3-1+deb12u1", "1.0~rc1", "v2", "a" * 128]
-)
+@pytest.mark.parametrize("version", ["1.4.2", "2024-11-03", "1:2.3-1+deb12u1", "1.0~rc1", "v2", "a" * 128])
 def test_versions_that_are_fine(version: str) -> None:
     assert check_version(version) == version
 

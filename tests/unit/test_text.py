@@ -1,7 +1,9 @@
 """Texts from outside on a terminal: harmless, aligned, and cut to size."""
 
 import json
+import os
 import sys
+import threading
 
 import pytest
 from hypothesis import given, settings
@@ -115,3 +117,27 @@ def test_a_line_of_json_is_harmless_and_says_the_same(said: str, capsys: pytest.
     line = capsys.readouterr().out.removesuffix("\n")
     assert harmless(line)
     assert json.loads(line) == {"said": said}
+
+
+def test_a_terminal_that_is_stopped_stops_nobody_who_writes_in_the_background(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    reading, writing = os.pipe()
+    os.set_blocking(writing, True)
+    line = "x" * 1000
+    with os.fdopen(writing, "w") as stream, monkeypatch.context() as patched:
+        patched.setattr(sys, "stdout", stream)
+        with text.in_background():
+            for _ in range(1000):  # far more than a pipe holds: the last ones would block
+                text.result(line)
+            seen: list[bytes] = []
+            reader = threading.Thread(target=lambda: seen.append(_read_all(reading)))
+            reader.start()
+        stream.close()
+        reader.join()
+    assert seen[0].decode().splitlines() == [line] * 1000
+
+
+def _read_all(reading: int) -> bytes:
+    with os.fdopen(reading, "rb") as stream:
+        return stream.read()

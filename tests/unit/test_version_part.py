@@ -1,0 +1,32 @@
+"""What the application calls a version may be a part of what the package is called."""
+
+from dataclasses import replace
+
+from tests.unit.fakes import World
+from tests.unit.virtual_time import run
+
+
+def test_the_part_is_compared_with_what_runs() -> None:
+    async def scenario() -> None:
+        world = World(nodes=2, instances=1)
+        for node in world.nodes.values():
+            node.runs = "2.0"  # whatever the package is called
+        nodes = tuple(replace(each, version_part="^([^-]+)") for each in world.application.nodes)
+        world.application = replace(world.application, nodes=nodes)
+        ended = await world.upgrade("2.0-1")
+        assert (ended.result, ended.reason) == ("healthy", "")
+        again = await world.plan("2.0-1")
+        assert again.batches == ()
+
+    run(scenario())
+
+
+def test_without_it_the_whole_version_has_to_run() -> None:
+    async def scenario() -> None:
+        world = World(nodes=2, instances=1)
+        for node in world.nodes.values():
+            node.runs = "2.0"
+        ended = await world.upgrade("2.0-1")
+        assert ended.failed == ["web1"]
+
+    run(scenario())
