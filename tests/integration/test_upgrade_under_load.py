@@ -12,6 +12,7 @@ from tests.integration.rollouts import (
     NEW,
     assert_nothing_failed,
     edit_haproxy,
+    rolldeck,
     states,
     upgrade,
     versions,
