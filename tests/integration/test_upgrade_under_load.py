@@ -14,10 +14,12 @@ from tests.integration.rollouts import (
     edit_haproxy,
     rolldeck,
     states,
+    until,
     upgrade,
     versions,
     world,
 )
+from tests.waiting import until
 
 RATE = 200  # requests per second; half keep their connection, 2 % of them last 2 s
 
