@@ -52,8 +52,9 @@ def judge_servers(servers: Sequence[Server]) -> Iterable[Finding]:
         elif server.weight == 0:
             yield Finding(Severity.INFO, where, "has weight 0 now, and keeps it")
         elif not server.in_rotation:
+            ramp = f", slow start at {server.throttle} %" if server.throttle is not None else ""
             text = f"is not in rotation with full health: {server.status} {server.check_status}"
-            yield Finding(Severity.WARNING, where, text.rstrip())
+            yield Finding(Severity.WARNING, where, text.rstrip() + ramp)
         if not server.checked and not server.tracks:
             text = "has no health checks: only its own health says when it may go back"
             yield Finding(Severity.WARNING, where, text)

@@ -124,7 +124,7 @@ def _back(server: Server, original: Original) -> list[str]:
     elif server.admin_state is not AdminState.READY:
         if can_be_proven(server):
             # `ready` alone would trust a stale check result; by hand too, the checks come first.
-            lines.append(f"{commands.prove(server.ref)}   (then wait until it reads DRAIN)")
+            lines.append(commands.prove(server.ref))
         lines.append(commands.ready(server.ref))
     if original.agent and not server.agent:
         lines.append(commands.agent_on(server.ref))

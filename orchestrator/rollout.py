@@ -112,6 +112,7 @@ class Rollout:
             clock=self._clock,
             control=self._control,
             bus=self._bus,
+            touch=lambda: self._tally.touched.add(name),
         )
         return Turn(planned, peers, self._plan, work, self._control, self._bus, self._tally)
 

@@ -100,7 +100,8 @@ class Turn:
     async def _run(self, step: Step) -> None:
         start = self._control.worked()
         self._bus.emit(StepStarted(node=self._name, step=step))
-        self._tally.touched.add(self._name)
+        if step != "drain":  # which says so itself: it may wait for capacity first
+            self._work.touch()
         if step != "drain" and "drain" in self._planned.steps:
             await still_in_maintenance(self._work)
         detail = await ACTIONS[step](self._work)

@@ -40,6 +40,7 @@ class Work:
     control: Control
     bus: Bus
     step: Step = "drain"
+    touch: Callable[[], None] = lambda: None  # says that from here on the node is not as it was
     pids: set[int] = field(default_factory=set)  # of the service, as far as seen before the stop
 
     def note(self, text: str) -> None:

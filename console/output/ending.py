@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from console.exits import Exit
 from console.output.progress import seconds
 from console.output.text import clean, paint
-from orchestrator.events import RolloutEnded
+from orchestrator.events import OutOfRotation, RolloutEnded
 
 EXITS = {"healthy": Exit.HEALTHY, "degraded": Exit.DEGRADED, "aborted": Exit.ABORTED}
 KINDS = {"healthy": "ok", "degraded": "bad", "aborted": "warn"}
@@ -23,15 +23,24 @@ def ending(ended: RolloutEnded) -> Iterator[str]:
         yield f"{paint('out of rotation', 'out')}: {each.node}{on_purpose}"
         for place in each.where:
             yield f"  {clean(place)}"
-        if each.commands:
-            first, *raw = each.commands
-            yield f"  to put it back as it is now:  {clean(first)}"
-            if each.go_back:
-                yield f"  to bring back what it had:    {clean(each.go_back)}"
-            for command in raw:
-                yield f"  by hand, on {clean(command)}"
+        yield from _ways_back(each)
     for text in ended.unseen:
         yield f"{paint('not known', 'bad')}: {clean(text)}"
+
+
+def _ways_back(out: OutOfRotation) -> Iterator[str]:
+    ours = [each for each in out.commands if each.startswith("rolldeck ")]
+    raw = [each for each in out.commands if each not in ours]
+    for command in ours:
+        yield f"  to put it back as it is now:  {clean(command)}"
+    if out.go_back:
+        yield f"  to bring back what it had:    {clean(out.go_back)}"
+    if raw:
+        proof = any("health down" in each for each in raw)
+        wait = "; before ready, wait until it reads DRAIN with full health" if proof else ""
+        yield f"  by hand, in this order{wait}:"
+    for command in raw:
+        yield f"    on {clean(command)}"
 
 
 def _why(ended: RolloutEnded) -> str:

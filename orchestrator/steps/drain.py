@@ -30,6 +30,7 @@ async def drain(work: Work) -> str | None:
     """
     servers = await work.patiently(work.servers)
     if all(in_maintenance(each) for each in servers.values()):
+        work.touch()
         await work.patiently(lambda: silence_agents(work, work.refs))
         left = await _settle(work)  # maintenance does not end what was in flight when it began
         return f"{left} sessions left" if left else None
@@ -76,6 +77,7 @@ async def _leave(work: Work) -> None:
             except GuardRefused as refusal:
                 return str(refusal)
             control.raise_if_no_drain()  # as late as can be: another node may have failed meanwhile
+            work.touch()
             await silence_agents(work, work.refs)
             await work.fleet.ensure(work.refs, commands.drain, out)
             return None

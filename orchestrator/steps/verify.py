@@ -49,7 +49,8 @@ async def prove(work: Work, streak: Streak) -> None:
         unhealthy = await streak.look()
         if streak.good and gated is None:
             gated = await _enter_gate(work)
-        return await _unproven(work, gated or []) or unhealthy
+        unproven = await _unproven(work, gated or [])
+        return "; ".join(each for each in (unhealthy, unproven) if each) or None
 
     await work.until(probe, timeout=work.policy.verify_timeout, what="healthy")
 

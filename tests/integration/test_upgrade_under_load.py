@@ -19,7 +19,6 @@ from tests.integration.rollouts import (
     versions,
     world,
 )
-from tests.waiting import until
 
 RATE = 200  # requests per second; half keep their connection, 2 % of them last 2 s
 
