@@ -44,7 +44,8 @@ def test_what_is_out_comes_with_the_commands_that_put_it_back() -> None:
         "  shop/web2 on lb2: maint (MAINT)",
         "  to put it back as it is now:  rolldeck ready shop web2",
         "  to bring back what it had:    rolldeck upgrade shop 1.4.2 --limit web2 --ready web2",
-        "  by hand, on lb1: set server shop/web2 state ready",
+        "  by hand, in this order:",
+        "    on lb1: set server shop/web2 state ready",
     ]
 
 
