@@ -21,6 +21,8 @@ from pathlib import Path
 
 import pytest
 
+from console.demo.haproxy import freeze
+
 START_SECONDS = 15.0
 
 GLOBAL = """\
@@ -162,10 +164,7 @@ class RunningHaproxy:
 
     def freeze(self) -> None:
         """Stop the worker where it stands: it accepts connections and says nothing."""
-        os.kill(self.worker, signal.SIGSTOP)
-        tasks = Path(f"/proc/{self.worker}/task")
-        while any("\nState:\tT" not in (task / "status").read_text() for task in tasks.iterdir()):
-            time.sleep(0.001)  # the signal is on its way to the other threads
+        freeze(self.worker)
 
     def thaw(self) -> None:
         os.kill(self.worker, signal.SIGCONT)

@@ -8,7 +8,9 @@ forgiveness.
 
 import asyncio
 import csv
+import os
 import signal
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -47,6 +49,14 @@ backend shop
     default-server check inter {inter}ms rise {rise} fall {fall}
 {lines}
 """
+
+
+def freeze(pid: int) -> None:
+    """Stop a process where it stands; returns when all of its threads have stopped."""
+    os.kill(pid, signal.SIGSTOP)
+    tasks = Path(f"/proc/{pid}/task")
+    while any("\nState:\tT" not in (task / "status").read_text() for task in tasks.iterdir()):
+        time.sleep(0.001)  # the signal is on its way to the other threads
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +207,7 @@ class HAProxy:
     def freeze(self) -> None:
         """SIGSTOP: it accepts connections (the kernel does) and says nothing."""
         if self.process is not None:
-            self.process.send_signal(signal.SIGSTOP)
+            freeze(self.process.pid)
 
     def thaw(self) -> None:
         """SIGCONT."""
