@@ -1,6 +1,7 @@
 """Values that cross rooms: what load balancers, hosts and services say. Frozen, with derivations only."""
 
 import enum
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 
@@ -165,7 +166,7 @@ class Snapshot:
     info: Info
     level: Level
     backends: tuple[Backend, ...]
-    servers: tuple[Server, ...]
+    servers: Sequence[Server]  # a tuple, or built one by one: there may be thousands
 
 
 @dataclass(frozen=True, slots=True)

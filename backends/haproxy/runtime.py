@@ -10,8 +10,9 @@ from backends.haproxy.address import HaproxySettings, SshAddress
 from backends.haproxy.facts import HaproxyFacts, read_facts, read_local
 from backends.haproxy.replies import WriteReplies, reads_end, writes_end
 from backends.haproxy.servers import join
+from backends.haproxy.table import fast_join
 from backends.haproxy.transport import Opener, Transport
-from backends.model import Snapshot
+from backends.model import Backend, Server, Snapshot
 
 ReadFile = Callable[[str], Awaitable[str]]
 """Reads a text file, by its path, on the machine of the socket; raises OSError or BackendError."""
@@ -95,13 +96,21 @@ class Runtime:
     async def _snapshot(self, backends: Sequence[str]) -> Snapshot:
         replies = await self._ask(commands.snapshot(backends))
         info, level, *tables = replies
-        state = [row for text in tables[0::2] for row in parse.parse_servers_state(self._name, text)]
-        stat = [row for text in tables[1::2] for row in parse.parse_stat(self._name, text)]
-        found, servers = join(self._name, stat, state)
+        found, servers = self._join(tables[0::2], tables[1::2])
         snapshot = Snapshot(
             parse.parse_info(self._name, info), parse.parse_level(self._name, level), found, servers
         )
         return _only(snapshot, backends) if backends else snapshot
+
+    def _join(
+        self, states: Sequence[str], stats: Sequence[str]
+    ) -> tuple[tuple[Backend, ...], Sequence[Server]]:
+        if (fast := fast_join(self._name, stats, states)) is not None:
+            return fast
+        # The slow way knows everything that may be said, and what to say about everything else.
+        state = [row for text in states for row in parse.parse_servers_state(self._name, text)]
+        stat = [row for text in stats for row in parse.parse_stat(self._name, text)]
+        return join(self._name, stat, state)
 
     async def write(self, command: str) -> None:
         """Send one line built by `backends.haproxy.commands`, and judge each reply on it.
@@ -157,6 +166,8 @@ def _missing(snapshot: Snapshot, wanted: Sequence[str]) -> list[str]:
 
 
 def _only(snapshot: Snapshot, wanted: Sequence[str]) -> Snapshot:
+    if all(backend.name in wanted for backend in snapshot.backends):
+        return snapshot  # nearly always, and without a look at every server
     return Snapshot(
         snapshot.info,
         snapshot.level,

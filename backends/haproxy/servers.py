@@ -12,7 +12,7 @@ from backends.model import Admin, Backend, Operational, Server, ServerRef
 
 _CONFIGURED, _ENABLED = 2, 4  # CHK_ST_* bits of srv_check_state and srv_agent_state
 _CHECK_RUNS = _CONFIGURED | _ENABLED
-_RESPONSES = ("hrsp_1xx", "hrsp_2xx", "hrsp_3xx", "hrsp_4xx", "hrsp_5xx")
+RESPONSES = ("hrsp_1xx", "hrsp_2xx", "hrsp_3xx", "hrsp_4xx", "hrsp_5xx")
 
 
 def join(
@@ -85,7 +85,7 @@ def _server(instance: str, row: Row, state: Row) -> Server:
         queue=int(row["qcur"]),
         throttle=int(row["throttle"]) if row["throttle"] else None,
         last_change=int(row["lastchg"] or 0),
-        requests=sum(int(row[name]) for name in _RESPONSES if row[name]),
+        requests=sum(int(row[name]) for name in RESPONSES if row[name]),
         errors_5xx=int(row["hrsp_5xx"] or 0),
         total_sessions=total,
         response_time=int(row["rtime"]) if total and row["rtime"] else None,

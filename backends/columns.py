@@ -1,0 +1,46 @@
+"""Servers column by column: what thousands of them cost when only a few are looked at closely."""
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from backends.model import Server
+
+Name = tuple[str, str]
+"""Backend and server name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """One list for each thing, all in the order of the servers. Never changed once made."""
+
+    names: list[Name]
+    alike: list[int]  # the first server whose states, health and weights are the same as this one's
+    sessions: list[int]
+    queue: list[int]
+    requests: list[int]
+    errors_5xx: list[int]
+    response: list[int | None]  # milliseconds
+
+
+class Columnar(Sequence[Server]):
+    """Servers that are built one by one when they are asked for."""
+
+    @abstractmethod
+    def columns(self) -> Columns:
+        """What is cheap to have of all of them."""
+
+
+def columns_of(servers: Sequence[Server]) -> Columns:
+    """The columns of any servers."""
+    if isinstance(servers, Columnar):
+        return servers.columns()
+    return Columns(
+        names=[(each.ref.backend, each.ref.server) for each in servers],
+        alike=list(range(len(servers))),
+        sessions=[each.sessions for each in servers],
+        queue=[each.queue for each in servers],
+        requests=[each.requests for each in servers],
+        errors_5xx=[each.errors_5xx for each in servers],
+        response=[each.response_time for each in servers],
+    )

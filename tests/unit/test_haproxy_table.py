@@ -1,0 +1,66 @@
+"""The fast way means what the slow way means, or says nothing at all."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from backends.columns import columns_of
+from backends.haproxy.table import fast_join
+from tests.unit.test_haproxy_parse import VERSIONS, read
+from tests.unit.test_haproxy_parse import tables as captured
+
+pytestmark = pytest.mark.parametrize("version", VERSIONS)
+
+
+def tables(version: str, kind: str = "admin") -> tuple[str, str]:
+    """Without the backend of its own that 2.2 shows, when it is asked for all of them, in one of two."""
+    state, stat = captured(version, kind)
+    return "\n".join(line for line in state.split("\n") if " MASTER " not in line), stat
+
+
+@pytest.mark.parametrize("kind", ["admin", "user"])
+def test_it_reads_the_same_from_what_haproxy_said(version: str, kind: str) -> None:
+    state, stat = tables(version, kind)
+    fast = fast_join("lb1", [stat], [state])
+    assert fast is not None
+    backends, servers = read(state, stat)
+    assert (fast[0], tuple(fast[1])) == (backends, servers)
+    assert fast[1][-1] == servers[-1]
+    assert fast[1][1:3] == servers[1:3]
+
+
+def test_the_columns_say_what_the_servers_say(version: str) -> None:
+    state, stat = tables(version)
+    fast = fast_join("lb1", [stat], [state])
+    assert fast is not None
+    quick, slow = columns_of(fast[1]), columns_of(read(state, stat)[1])
+    for name in ("names", "sessions", "queue", "requests", "errors_5xx", "response"):
+        assert getattr(quick, name) == getattr(slow, name)
+    for server, first in zip(fast[1], quick.alike, strict=True):
+        like = fast[1][first]
+        assert (server.admin_state, server.in_rotation, server.takes_traffic, server.status) == (
+            like.admin_state,
+            like.in_rotation,
+            like.takes_traffic,
+            like.status,
+        )
+
+
+@given(data=st.data())
+def test_no_damage_makes_it_say_anything_else(version: str, data: st.DataObject) -> None:
+    replies = list(tables(version))
+    which = data.draw(st.integers(0, 1))
+    text = replies[which]
+    start = data.draw(st.integers(0, len(text)))
+    end = data.draw(st.integers(start, min(start + 40, len(text))))
+    damage = data.draw(st.text(alphabet='-,\n" 0129x²٣', max_size=5))
+    replies[which] = text[:start] + damage + text[end:]
+    fast = fast_join("lb1", [replies[1]], [replies[0]])
+    if fast is not None:
+        assert (fast[0], tuple(fast[1])) == read(replies[0], replies[1])
+
+
+def test_the_same_backend_twice_is_left_to_the_slow_way(version: str) -> None:
+    state, stat = tables(version)
+    assert fast_join("lb1", [stat, stat], [state, state]) is None
+    assert fast_join("lb1", [], []) is None
