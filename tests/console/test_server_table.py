@@ -1,0 +1,259 @@
+"""The server table: the cursor stays on its server, and nothing from outside moves anything."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+from rich.cells import cell_len
+from textual.app import App, ComposeResult
+from textual.pilot import Pilot
+
+from widgets.model import Key, Row
+from widgets.server_table import ServerTable
+
+ROW = Row(
+    key=("shop", "web1"),
+    node="web1",
+    backend="shop",
+    admin="ready",
+    health="▲ up",
+    kind="ok",
+    version="1.5.0",
+    weight="100",
+    sessions=12,
+    queue=0,
+    rate=143.2,
+    errors=0.0,
+    response=8,
+    trend=(1.0, 2.0, 4.0, 8.0, 4.0, 2.0, 0.0, 8.0),
+    since=190,
+    marks="✓✓",
+    note="",
+    problem=False,
+)
+HOSTILE = (
+    "\x1b[31mred\x1b[0m\x1b[2J",
+    "[red]bold[/]",
+    "[/nothing]",
+    "日本語サーバー一覧",
+    "x" * 10_000,
+    "日" * 10_000,
+    "a\nb\r\tc\x07",
+    "\u202eevil\u202c",
+    "e\u0301" * 300,
+    "\ufe0f❤\ufe0f\u200d👩\u200d🚀",
+)
+
+
+class Listed:
+    """Rows that exist already; counts how many were asked for."""
+
+    def __init__(self, rows: Sequence[Row]) -> None:
+        self._rows = rows
+        self._index = {row.key: at for at, row in enumerate(rows)}
+        self.asked = 0
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, index: int) -> Row:
+        self.asked += 1
+        return self._rows[index]
+
+    def key(self, index: int) -> Key:
+        return self._rows[index].key
+
+    def index(self, key: Key) -> int | None:
+        return self._index.get(key)
+
+
+class TableApp(App[None]):
+    def __init__(self) -> None:
+        super().__init__()
+        self.told: list[tuple[str, Key]] = []
+
+    def compose(self) -> ComposeResult:
+        yield ServerTable()
+
+    def on_server_table_moved(self, event: ServerTable.Moved) -> None:
+        self.told.append(("moved", event.key))
+
+    def on_server_table_chosen(self, event: ServerTable.Chosen) -> None:
+        self.told.append(("chosen", event.key))
+
+
+def server(name: str) -> Row:
+    return replace(ROW, key=("shop", name), node=name)
+
+
+def servers(count: int) -> list[Row]:
+    return [server(f"web{number}") for number in range(1, count + 1)]
+
+
+async def shown(pilot: Pilot[None], rows: Sequence[Row], instances: int = 2) -> ServerTable:
+    table = pilot.app.query_one(ServerTable)
+    table.focus()
+    table.show(Listed(rows), instances)
+    await pilot.pause()
+    return table
+
+
+def lines(table: ServerTable) -> list[str]:
+    return [table.render_line(y).text for y in range(table.size.height)]
+
+
+async def test_it_looks_like_the_sketch_at_80_columns() -> None:
+    drain = replace(server("web3"), admin="drain", kind="moving", rate=0.0, errors=None, response=None)
+    split = replace(server("web5"), admin="maint/ready", health="‖ -", marks="✓✗", note="ready on lb2")
+    async with TableApp().run_test(size=(80, 24), notifications=True) as pilot:
+        table = await shown(pilot, [ROW, drain, split])
+        assert [line.rstrip() for line in lines(table)[:4]] == [
+            " NODE   BACKEND ADMIN HEALTH    VERSION SESS   Q REQ/S ERR%  RT TREND LB SINCE",
+            "▸web1   shop    ready ▲ up      1.5.0     12   0   143  0.0   8 █▅▃▁█ ✓✓ 3 min",
+            " web3   shop    drain ▲ up      1.5.0     12   0     0    –   – █▅▃▁█ ✓✓ 3 min",  # noqa: RUF001
+            " web5   shop    mixed ‖ -       1.5.0     12   0   143  0.0   8 ✓✗ ready on lb2",
+        ]
+
+
+async def test_the_cursor_stays_on_its_server_when_the_order_changes() -> None:
+    async with TableApp().run_test(size=(80, 24), notifications=True) as pilot:
+        table = await shown(pilot, servers(50))
+        await pilot.press("down", "down")
+        table.show(Listed(servers(50)[::-1]), 2)
+        await pilot.pause()
+        assert table.cursor_key == ("shop", "web3")
+        assert any(line.startswith("▸web3 ") for line in lines(table)), "it is followed out of sight"
+
+
+async def test_a_new_order_does_not_fetch_back_who_scrolled_away() -> None:
+    async with TableApp().run_test(size=(80, 24), notifications=True) as pilot:
+        table = await shown(pilot, servers(500))
+        table.scroll_to(y=200, animate=False)
+        table.show(Listed(servers(500)), 2)
+        await pilot.pause()
+        assert table.scroll_offset.y == 200
+
+
+async def test_the_nearest_row_takes_over_when_the_server_is_gone() -> None:
+    app = TableApp()
+    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+        table = await shown(pilot, servers(3))
+        await pilot.press("end")
+        table.show(Listed(servers(2)), 2)
+        await pilot.pause()
+        assert table.cursor_key == ("shop", "web2")
+        assert app.told[-1] == ("moved", ("shop", "web2"))
+
+
+async def test_a_filter_without_matches_says_so_and_gives_the_cursor_back() -> None:
+    async with TableApp().run_test(size=(80, 24), notifications=True) as pilot:
+        table = await shown(pilot, servers(3))
+        await pilot.press("down", "x")
+        table.empty_text = "no server matches /[foo]\x1b"
+        table.show(Listed([]), 2)
+        await pilot.pause()
+        assert table.cursor_key is None
+        assert table.cursor_row is None
+        assert "no server matches /[foo]\\x1b" in lines(table)[2]
+        await pilot.press("down", "x", "enter", "pagedown")
+        table.show(Listed(servers(3)), 2)
+        assert table.cursor_key == ("shop", "web2")
+        assert table.marked == {("shop", "web2")}
+
+
+async def test_marks_are_on_servers_and_are_counted_in_the_title() -> None:
+    async with TableApp().run_test(size=(80, 24), notifications=True) as pilot:
+        table = await shown(pilot, servers(3))
+        await pilot.press("x", "down", "x")
+        table.show(Listed(servers(3)[::-1]), 2)
+        assert table.marked == {("shop", "web1"), ("shop", "web2")}
+        assert [line[:5] for line in lines(table)[1:4]] == [" web3", "◆web2", "•web1"]
+        assert "•2" in lines(table)[0]
+        await pilot.press("x")
+        assert table.marked == {("shop", "web1")}
+        table.clear_marks()
+        assert table.marked == frozenset()
+
+
+async def test_keys_and_the_mouse_move_the_cursor() -> None:
+    app = TableApp()
+    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+        table = await shown(pilot, servers(100))
+        await pilot.press("up", "pagedown")
+        assert table.cursor_key == ("shop", "web24")
+        await pilot.press("end")
+        assert lines(table)[-1].startswith("▸web100")
+        await pilot.press("home")
+        assert lines(table)[1].startswith("▸web1 ")
+        await pilot.click(ServerTable, offset=(5, 0))
+        assert table.cursor_key == ("shop", "web1"), "titles are no row"
+        await pilot.double_click(ServerTable, offset=(5, 3))
+        await pilot.press("enter")
+        await pilot.pause()
+        assert app.told[-3:] == [(word, ("shop", "web3")) for word in ("moved", "chosen", "chosen")]
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+@pytest.mark.parametrize("width", [80, 120, 200])
+async def test_hostile_text_stays_in_its_cells(text: str, width: int) -> None:
+    hostile = replace(
+        ROW, key=(text, text), node=text, backend=text, health=text, version=text, weight=text, note=text
+    )
+    async with TableApp().run_test(size=(width, 24), notifications=True) as pilot:
+        table = await shown(pilot, [ROW, hostile, replace(ROW, key=("a", "b"), admin=text, marks=text)])
+        for y in range(4):
+            strip = table.render_line(y)
+            assert cell_len(strip.text) == strip.cell_length == width - 1
+            assert strip.text.isprintable()
+        shape = [(segment.cell_length, str(segment.style)) for segment in table.render_line(2)]
+        harmless = replace(hostile, node="n", backend="b", health="h", version="v", weight="w")
+        table.show(Listed([ROW, harmless]), 2)
+        assert shape == [(segment.cell_length, str(segment.style)) for segment in table.render_line(2)]
+
+
+async def test_numbers_of_any_size_keep_their_columns() -> None:
+    big = replace(
+        ROW, sessions=1_234_567, queue=98_765, rate=1_234_567.8, errors=1.0, response=123_456, since=10**7
+    )
+    small = replace(big, sessions=0, queue=0, rate=0.4, errors=0.001, response=0, since=-1)
+    for width in (80, 120, 200):
+        async with TableApp().run_test(size=(width, 24), notifications=True) as pilot:
+            table = await shown(pilot, [big, replace(small, key=("a", "b"))])
+            first, second = table.render_line(1), table.render_line(2)
+            assert "…" not in first.text
+            assert [each.cell_length for each in first] == [each.cell_length for each in second]
+
+
+async def test_resizing_keeps_the_cursor_in_sight_and_fills_the_width() -> None:
+    async with TableApp().run_test(size=(80, 24), notifications=True) as pilot:
+        table = await shown(pilot, servers(300))
+        await pilot.press("end")
+        for width, height in ((120, 40), (200, 50), (80, 24), (40, 5), (250, 60)):
+            await pilot.resize_terminal(width, height)
+            await pilot.pause()
+            assert {table.render_line(y).cell_length for y in range(height)} == {width - 1}
+            assert any(line[0] == "▸" for line in lines(table))
+
+
+async def test_ten_thousand_rows_are_not_read_through() -> None:
+    rows = Listed(servers(10_000))
+    async with TableApp().run_test(size=(200, 50), notifications=True) as pilot:
+        table = pilot.app.query_one(ServerTable)
+        table.focus()
+        table.show(rows, 2)
+        await pilot.press("end")
+        assert table.cursor_key == ("shop", "web10000")
+        assert rows.asked < 1_000
+
+
+async def test_the_cursor_reads_without_colours(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    async with TableApp().run_test(size=(80, 24), notifications=True) as pilot:
+        table = await shown(pilot, servers(2))
+        cursor, other = ([each.style for each in table.render_line(y)] for y in (1, 2))
+        assert all(style is not None and style.reverse for style in cursor)
+        assert not any(style is None or style.reverse for style in other)
+
+
+def test_each_key_can_be_remapped_and_explains_itself() -> None:
+    assert all(not isinstance(each, tuple) and each.id and each.tooltip for each in ServerTable.BINDINGS)
