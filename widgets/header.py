@@ -1,0 +1,180 @@
+"""The first line of the screen: which load balancers are live, how many servers are in rotation, the time."""
+
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
+
+from rich.cells import cell_len
+from rich.style import Style
+from rich.text import Text
+from textual.geometry import Size
+from textual.widget import Widget
+
+from widgets.model import Counts, InstanceLine, Picture
+from widgets.text import plain, visible
+
+Piece = tuple[str, str]
+"""Text, already visible, and the kind that gives it its colour."""
+
+KINDS = ("ok", "moving", "bad", "out", "quiet", "head", "plain")
+LONG_STALE = 10  # seconds after which old data is no hiccup any more
+
+
+class StatusHeader(Widget):
+    """One line; a second one only while something is wrong."""
+
+    COMPONENT_CLASSES: ClassVar[set[str]] = {f"status--{kind}" for kind in KINDS}
+    DEFAULT_CSS = """
+    StatusHeader { height: auto; padding: 0 1; background: $panel; }
+    StatusHeader > .status--ok { color: $success; }
+    StatusHeader > .status--moving { color: $warning; }
+    StatusHeader > .status--bad { color: $error; text-style: bold; }
+    StatusHeader > .status--out { color: $primary; }
+    StatusHeader > .status--quiet { color: $foreground 60%; }
+    StatusHeader > .status--head { text-style: bold; }
+    """
+
+    def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:
+        super().__init__(id=id, classes=classes)
+        self._shown: Picture | None = None
+        self._clock = ""
+        self._drawn = Text()
+
+    def show(self, picture: Picture, clock_text: str) -> None:
+        """Show this picture; `clock_text` is the time of day, such as "16:42:05"."""
+        grown = self._shown is None or bool(trouble(picture)) != bool(trouble(self._shown))
+        self._shown, self._clock = picture, visible(clock_text)
+        if grown or self._lines() != self._drawn:
+            self.refresh(layout=grown)
+
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
+        return 2 if self._shown is not None and trouble(self._shown) else 1
+
+    def render(self) -> Text:
+        self._drawn = self._lines()
+        return self._drawn
+
+    def _lines(self) -> Text:
+        width = self.size.width
+        if self._shown is None or width <= 0:
+            return Text()
+        paint = {kind: self.get_component_rich_style(f"status--{kind}") for kind in KINDS}
+        lines = [first_line(self._shown, self._clock, width)]
+        lines += [wrong] if (wrong := trouble(self._shown)) else []
+        return Text("\n", no_wrap=True, end="").join(painted(line, paint, width) for line in lines)
+
+
+def first_line(picture: Picture, clock_text: str, width: int) -> list[Piece]:
+    """Application and load balancers on the left, counts and clock on the right.
+
+    Where there is no room, first the versions go, then the load balancers that are live are only counted.
+    """
+    right = [*_counts(picture.counts), ("   " + clock_text, "plain")]
+    room = width - _columns(right) - 1
+    title: list[Piece] = [(cut(picture.application, max(8, width // 5)) + "  ", "head")]
+    for left in (
+        title + [piece for each in picture.instances for piece in _instance(each, versions=True)],
+        title + [piece for each in picture.instances for piece in _instance(each, versions=False)],
+        title + _only_trouble(picture.instances),
+    ):
+        if _columns(left) <= room:
+            break
+    return [*_cut_pieces(left, room), (" " * max(1, room - _columns(left) + 1), "plain"), *right]
+
+
+def trouble(picture: Picture) -> list[Piece]:
+    """What is wrong, in words; empty while nothing is."""
+    pieces: list[Piece] = []
+    for each in picture.instances:
+        if each.state == "live" and not each.note:
+            continue
+        note = visible(each.note) or ("no answer yet" if each.state == "connecting" else "no answer")
+        kind = "moving" if each.state == "live" else _look(each)[1]
+        pieces += [(f"{visible(each.name)}: {note}", kind), (" · ", "quiet")]
+    if picture.read_only:
+        pieces += [(f"read-only: {visible(picture.read_only)}", "moving"), (" · ", "quiet")]
+    return pieces[:-1]
+
+
+def duration(seconds: float) -> str:
+    """At most five columns: 0.8 s, 12 s, 2:05, 3h07."""
+    if seconds < 9.95:
+        return f"{max(0.0, seconds):.1f} s"
+    return f"{seconds:.0f} s" if seconds < 59.5 else clock(seconds)
+
+
+def clock(seconds: float) -> str:
+    """Minutes and seconds, for what runs: 0:18, 12:05, 3h07."""
+    whole = max(0, int(seconds))
+    if whole < 3600:
+        return f"{whole // 60}:{whole % 60:02d}"
+    return f"{whole // 3600}h{whole % 3600 // 60:02d}"
+
+
+def cut(text: str, columns: int) -> str:
+    """Visible text in at most so many columns; an ellipsis shows that something is missing."""
+    shown = plain(text)
+    shown.truncate(max(1, columns), overflow="ellipsis")
+    return shown.plain
+
+
+def painted(line: Sequence[Piece], paint: Mapping[str, Style], width: int) -> Text:
+    """One line of at most so many columns, each piece in the colour of its kind."""
+    text = Text(no_wrap=True, end="")
+    for part, kind in line:
+        text.append(part, paint[kind])
+    text.truncate(max(1, width), overflow="ellipsis")
+    return text
+
+
+def _columns(pieces: Sequence[Piece]) -> int:
+    return sum(cell_len(text) for text, _ in pieces)
+
+
+def _cut_pieces(pieces: Sequence[Piece], room: int) -> list[Piece]:
+    result: list[Piece] = []
+    for text, kind in pieces:
+        left = room - _columns(result)
+        if left <= 0:
+            break
+        result.append((cut(text, left), kind))
+    return result
+
+
+def _look(line: InstanceLine) -> Piece:
+    if line.state == "live":
+        return "●", "ok"
+    if line.state == "connecting":
+        return "◌", "moving"
+    return "✗", "bad" if line.age >= LONG_STALE else "moving"
+
+
+def _instance(line: InstanceLine, *, versions: bool) -> list[Piece]:
+    glyph, kind = _look(line)
+    words = line.version if versions else ""
+    if line.state == "connecting":
+        words = "connecting" if versions else ""
+    elif line.state == "stale":
+        words = f"stale {_age(line.age):>4}"
+    mark = f"{glyph} {visible(words)}".rstrip()
+    return [(f"{cut(line.name, 16)} ", "plain"), (mark, kind), ("  ", "plain")]
+
+
+def _age(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 60 else clock(seconds)
+
+
+def _only_trouble(lines: Sequence[InstanceLine]) -> list[Piece]:
+    live = sum(each.state == "live" for each in lines)
+    bad = [piece for each in lines if each.state != "live" for piece in _instance(each, versions=False)]
+    return [(f"● {live}/{len(lines)} live", "ok" if live == len(lines) else "moving"), ("  ", "plain"), *bad]
+
+
+def _counts(counts: Counts) -> list[Piece]:
+    digits = len(str(counts.up + counts.draining + counts.maint + counts.down))  # so that nothing jumps
+    named = (
+        ("up", counts.up, "ok"),
+        ("drain", counts.draining, "moving"),
+        ("maint", counts.maint, "out"),
+        ("down", counts.down, "bad"),
+    )
+    return [(f"  {word} {count:>{digits}}", kind if count else "quiet") for word, count, kind in named]
