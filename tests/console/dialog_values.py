@@ -1,0 +1,137 @@
+"""What the tests of the dialogs show and ask."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, Generic, TypeVar
+
+from textual.app import App
+from textual.geometry import Region
+from textual.pilot import Pilot
+from textual.screen import Screen
+from textual.widget import Widget
+
+from backends.model import ServerRef
+from orchestrator.events import STEPS, OutOfRotation, RolloutEnded
+from orchestrator.guard import Capacity
+from orchestrator.manual import Impact
+from orchestrator.plan import Finding, Plan, PlannedCommand, PlannedNode
+from orchestrator.policy import Policy
+from tests.unit.console_values import server
+
+Answer = TypeVar("Answer")
+
+HOSTILE = "we[b1]\x1b[31m[/b][@click=app.quit]\u202e界" + "[/]" * 3
+ALLOWED = Capacity("lb1", "shop", 4, 3, 2)
+BROKEN = Capacity("lb2", "shop", 2, 1, 2)
+
+
+def impact(*capacities: Capacity, nodes: tuple[str, ...] = ("web4",)) -> Impact:
+    servers = tuple(server(name, lb, sessions=13) for name in nodes for lb in ("lb1", "lb2"))
+    return Impact(nodes, servers, capacities)
+
+
+def plan(*findings: Finding, name: str = "web", count: int = 4) -> Plan:
+    nodes = tuple(_planned(f"{name}{number}") for number in range(1, count + 1))
+    names = [each.name for each in nodes]
+    cut = tuple(tuple(names[start : start + 2]) for start in range(0, count, 2))
+    capacities = tuple(tuple(Capacity(lb, "shop", count, count - 2, 2) for lb in ("lb1", "lb2")) for _ in cut)
+    prefetch = tuple(PlannedCommand("install", each, f"curl -fsSO https://x/{each}") for each in names)
+    return Plan("shop", "1.5.0", Policy(serial=2), nodes, cut, capacities, prefetch, findings)
+
+
+def _planned(name: str) -> PlannedNode:
+    commands = (
+        PlannedCommand("drain", "lb1", f"set server shop/{name} state drain"),
+        PlannedCommand("stop", name, "sudo monit stop shop"),
+        PlannedCommand("install", name, "sudo apt-get install -y shop=1.5.0 " + "--option " * 12),
+        PlannedCommand("verify", "lb1", f"set server shop/{name} state ready"),
+    )
+    refs = (ServerRef("lb1", "shop", name), ServerRef("lb2", "shop", name))
+    return PlannedNode(name, refs, {}, "1.4.2", "1.4.2", STEPS, "1.4.2 → 1.5.0", commands=commands)
+
+
+def ended(*out: OutOfRotation, **changes: Any) -> RolloutEnded:
+    fields: dict[str, Any] = {
+        "result": "degraded" if out else "healthy",
+        "reason": "web3 failed at start" if out else "",
+        "upgraded": ["web1", "web2"],
+        "failed": [each.node for each in out],
+        "skipped": [],
+        "interrupted": [],
+        "untouched": ["web4"],
+        "out_of_rotation": list(out),
+        "unseen": [],
+        "seconds": 125.4,
+    }
+    return RolloutEnded(**(fields | changes))
+
+
+def out_of_rotation(node: str = "web3") -> OutOfRotation:
+    return OutOfRotation(
+        node=node,
+        where=[f"shop/{node} on lb1: maint", f"shop/{node} on lb2: maint"],
+        on_purpose=False,
+        commands=[
+            f"rolldeck ready shop {node}",
+            f"lb1: set server shop/{node} health down",
+            f"lb1: set server shop/{node} state ready",
+        ],
+        go_back=f"rolldeck upgrade shop 1.4.2 --limit {node}",
+    )
+
+
+class Asking(App[None], Generic[Answer]):
+    """Shows one screen and keeps what it answered."""
+
+    def __init__(self, screen: Screen[Answer]) -> None:
+        super().__init__()
+        self.asked = screen
+        self.answers: list[Answer | None] = []
+
+    def on_mount(self) -> None:
+        self.push_screen(self.asked, self.answers.append)
+
+    def focused_text(self) -> str:
+        """The first line of what has the focus."""
+        assert self.focused is not None
+        return lines_of(self.focused)[0]
+
+
+@asynccontextmanager
+async def asking(
+    screen: Screen[Answer], size: tuple[int, int] = (80, 24)
+) -> AsyncIterator[tuple[Asking[Answer], Pilot[None]]]:
+    """The screen as an operator has it: keys go to what has the focus."""
+    app = Asking(screen)
+    async with app.run_test(size=size, notifications=True) as pilot:
+        await pilot.pause()
+        yield app, pilot
+
+
+async def type_in(pilot: Pilot[None], typed: str) -> None:
+    """One key for each character."""
+    names = {" ": "space", "%": "percent_sign", ",": "comma", ".": "full_stop", "-": "minus", "/": "slash"}
+    await pilot.press(*(names.get(each, each) for each in typed))
+    await pilot.pause()
+
+
+def lines_of(widget: Widget) -> list[str]:
+    """What one widget shows, without styles."""
+    strips = [widget.render_line(y) for y in range(widget.size.height)]
+    return [strip.text for strip in strips]
+
+
+def shown(app: App[None]) -> list[str]:
+    """What stands on the terminal, without styles."""
+    strips = app.screen._compositor.render_strips()
+    return [strip.text.rstrip() for strip in strips]
+
+
+def cut_off(app: App[None], size: tuple[int, int] = (80, 24)) -> list[Widget]:
+    """What can have the focus and is not all within the terminal."""
+    whole = Region(0, 0, *size)
+    return [
+        each
+        for each in app.screen.focus_chain
+        if not whole.contains_region(each.region) or not each.region.area
+    ]

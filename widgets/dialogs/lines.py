@@ -1,0 +1,90 @@
+"""Text in two parts: a head in a column of its own, and a body that wraps beside it."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from rich.cells import cell_len
+from textual.content import Content
+from textual.geometry import Size
+from textual.widget import Widget
+
+from widgets.text import visible
+
+QUIET = "$foreground 60%"
+"""Style of what is only there when one looks for it."""
+
+HEAD = 28  # cells that a column of names takes at most
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One entry; what does not fit in the width goes on below its body, never below its head."""
+
+    head: Content
+    body: Content
+
+
+def text(value: str, style: str = "") -> Content:
+    """Text from outside as content: no markup, nothing that a terminal would obey.
+
+    Args:
+        value: any text.
+        style: of Textual's CSS, such as "$error" or "bold".
+    """
+    return Content.styled(visible(value), style)
+
+
+def line(*parts: Content | str) -> Line:
+    """An entry without a head; strings are made harmless."""
+    return Line(
+        Content(""), Content("").join(each if isinstance(each, Content) else text(each) for each in parts)
+    )
+
+
+def cell(value: str, width: int, style: str = "", *, right: bool = False) -> Content:
+    """Text in a column of so many cells; what is too long ends with an ellipsis."""
+    cut = text(value).truncate(width, ellipsis=True).plain
+    space = " " * max(0, width - cell_len(cut))
+    return Content.styled(space + cut if right else cut + space, style)
+
+
+def column(values: Iterable[str], most: int = HEAD) -> int:
+    """Cells that a column of these needs, at most `most`."""
+    return min(most, max((cell_len(visible(each)) for each in values), default=0))
+
+
+class Lines(Widget):
+    """Shows entries one below the other, as high as they need to be."""
+
+    DEFAULT_CSS = """
+    Lines { width: 1fr; height: auto; }
+    """
+
+    def __init__(self, lines: Sequence[Line] = (), *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._lines: Sequence[Line] = lines
+        self._laid_out: tuple[int, list[Content]] = (0, [])
+
+    def show(self, lines: Sequence[Line]) -> None:
+        """Show other entries."""
+        self._lines = lines
+        self._laid_out = (0, [])
+        self.refresh(layout=True)
+
+    def render(self) -> Content:
+        return Content("\n").join(self._at(self.size.width))
+
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
+        return len(self._at(width))
+
+    def _at(self, width: int) -> list[Content]:
+        if self._laid_out[0] != width:
+            self._laid_out = (width, [row for each in self._lines for row in _wrapped(each, width)])
+        return self._laid_out[1]
+
+
+def _wrapped(entry: Line, width: int) -> list[Content]:
+    indent = entry.head.cell_length
+    rows = entry.body.wrap(max(8, width - indent)) or [Content("")]
+    space = Content(" " * indent)
+    return [(space if index else entry.head) + row for index, row in enumerate(rows)]

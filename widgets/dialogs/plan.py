@@ -1,0 +1,74 @@
+"""The plan: everything that can be known before anything is touched, and the one way to start."""
+
+from collections.abc import Iterable, Sequence
+from typing import ClassVar
+
+from textual import on
+from textual.binding import Binding, BindingType
+from textual.content import Content
+
+from orchestrator.plan import Plan
+from widgets.dialogs import plan_lines
+from widgets.dialogs.choice import Choice
+from widgets.dialogs.lines import QUIET, Line, Lines, line, text
+from widgets.dialogs.report import Report
+
+
+class PlanScreen(Report[bool]):
+    """Answers True only when somebody chose to start; errors, or nothing to do, leave no way to."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("c", "commands", "commands", id="plan.commands", tooltip="Show or hide every command")
+    ]
+
+    def __init__(self, plan: Plan) -> None:
+        super().__init__()
+        self._plan = plan
+        self._with_commands = False
+
+    def headline(self) -> Content:
+        plan = self._plan
+        work, count = sum(len(each) for each in plan.batches), len(plan.batches)
+        return text(
+            f"{plan.application} → {plan.version} · {work} of {len(plan.nodes)} nodes"
+            f" in {count} {'batch' if count == 1 else 'batches'}"
+        )
+
+    def lines(self) -> Sequence[Line]:
+        plan = self._plan
+        lines = [*plan_lines.findings(plan.findings), *plan_lines.capacity(plan), *plan_lines.nodes(plan)]
+        if self._with_commands:
+            return [*lines, *plan_lines.commands(plan)]
+        return [*lines, line(""), line(text(f"c shows all {len(self.commands())} commands", QUIET))]
+
+    def reason(self) -> Content:
+        errors = len(self._plan.errors)
+        if errors:
+            words = f"✗ cannot start: {errors} {'error' if errors == 1 else 'errors'}, see above"
+            return text(words, "bold $text-error")
+        if not self._plan.batches:
+            return text("· nothing to do")
+        return text("nothing has been touched yet")
+
+    def choices(self) -> Iterable[Choice]:
+        yield Choice("no", "Back")
+        start = Choice("yes", "Start", "warning")
+        start.disabled = bool(self._plan.errors) or not self._plan.batches
+        yield start
+
+    def commands(self) -> Sequence[str]:
+        planned = [
+            each for batch in self._plan.batches for name in batch for each in self._plan.node(name).commands
+        ]
+        return [f"{each.target}: {each.command}" for each in (*self._plan.prefetch, *planned)]
+
+    @on(Choice.Pressed)
+    def _pressed(self, event: Choice.Pressed) -> None:
+        self.dismiss(event.answer == "yes")
+
+    def action_leave(self) -> None:
+        self.dismiss(False)
+
+    def action_commands(self) -> None:
+        self._with_commands = not self._with_commands
+        self.query_one("#lines", Lines).show(self.lines())

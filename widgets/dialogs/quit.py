@@ -1,0 +1,69 @@
+"""Leaving while a rollout runs: it never dies with the window."""
+
+from collections.abc import Iterable, Sequence
+from typing import ClassVar
+
+from textual import on
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal
+from textual.widget import Widget
+
+from widgets.dialogs.base import Dialog
+from widgets.dialogs.choice import Choice
+from widgets.dialogs.lines import Line, Lines, line
+
+ANSWERS = (
+    ("stay", "Stay", "default", "Back to the console; nothing changes."),
+    ("keep", "Keep going", "primary", "Close the console; the rollout goes on without it."),
+    ("pause", "Pause", "warning", "Start nothing new, deadlines stand still; then close the console."),
+    (
+        "abort",
+        "Abort",
+        "error",
+        "End it after the running step; what is out of rotation stays so, and is listed.",
+    ),
+)
+
+
+class QuitDialog(Dialog[str]):
+    """Answers "stay" (also for escape), "keep", "pause" or "abort"."""
+
+    DEFAULT_CSS = """
+    QuitDialog .answer { height: auto; margin-top: 1; }
+    QuitDialog .answer Choice { margin: 0 2 0 0; }
+    QuitDialog #answers { display: none; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding(
+            "up", "app.focus_previous", "previous", id="quit.previous", tooltip="Previous answer", show=False
+        ),
+        Binding("down", "app.focus_next", "next", id="quit.next", tooltip="Next answer", show=False),
+    ]
+
+    def __init__(self, lines: Sequence[str] = ()) -> None:
+        """
+        Args:
+            lines: where the rollout stands, if there is more to say than that it runs.
+        """
+        super().__init__()
+        self.title = "A rollout is running: quit?"
+        self._text = lines
+
+    def lines(self) -> Sequence[Line]:
+        return [line(each) for each in self._text]
+
+    def fields(self) -> Iterable[Widget]:
+        width = max(len(label) for _, label, _, _ in ANSWERS)
+        for answer, label, variant, meaning in ANSWERS:
+            yield Horizontal(
+                Choice(answer, label, variant, width=width),
+                Lines([line(meaning)]),
+                classes="answer",
+            )
+
+    @on(Choice.Pressed)
+    def _pressed(self, event: Choice.Pressed) -> None:
+        self.dismiss(event.answer)
+
+    def action_cancel(self) -> None:
+        self.dismiss("stay")

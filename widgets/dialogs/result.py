@@ -1,0 +1,105 @@
+"""How a rollout ended: what is out of rotation comes first, with the commands that put it back."""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from textual import on
+from textual.content import Content
+
+from orchestrator.events import OutOfRotation, RolloutEnded
+from widgets.dialogs.choice import Choice
+from widgets.dialogs.lines import QUIET, Line, text
+from widgets.dialogs.report import Report, heading
+
+LOOKS = {
+    "healthy": ("✓ healthy", "$text-success"),
+    "degraded": ("✗ degraded", "$text-error"),
+    "aborted": ("! aborted", "$text-warning"),
+}
+
+
+def duration(seconds: float) -> str:
+    """As people read it: 0.8 s, 12 s, 2:05."""
+    if seconds < 59.5:
+        return f"{seconds:.1f} s" if seconds < 9.95 else f"{seconds:.0f} s"
+    return f"{round(seconds) // 60}:{round(seconds) % 60:02d}"
+
+
+class ResultScreen(Report[None]):
+    """Nothing to decide: it is read, copied and closed."""
+
+    def __init__(self, ended: RolloutEnded) -> None:
+        super().__init__()
+        self._ended = ended
+
+    def headline(self) -> Content:
+        ended = self._ended
+        words, style = LOOKS[ended.result]
+        why = ended.reason.removeprefix(ended.result).strip() if ended.reason else ""
+        return text(words, style) + text((f" · {why}" if why else "") + f" · {duration(ended.seconds)}")
+
+    def lines(self) -> Sequence[Line]:
+        return [*self._out(), *self._unseen(), *self._outcomes()]
+
+    def reason(self) -> Content:
+        out = len(self._ended.out_of_rotation)
+        if self._ended.unseen:
+            return text("✗ not everything could be read", "$text-error")
+        return text(f"{out} out of rotation" if out else "everything is in rotation")
+
+    def choices(self) -> Iterable[Choice]:
+        yield Choice("close", "Close")
+
+    def commands(self) -> Sequence[str]:
+        return [
+            command
+            for each in self._ended.out_of_rotation
+            for command in (*each.commands, *([each.go_back] if each.go_back else []))
+        ]
+
+    @on(Choice.Pressed)
+    def _pressed(self) -> None:
+        self.dismiss(None)
+
+    def _out(self) -> Iterator[Line]:
+        for each in self._ended.out_of_rotation:
+            title = f"‖ Out of rotation: {each.node}" + (" (as it was before)" if each.on_purpose else "")
+            yield heading(title, "$text-primary" if each.on_purpose else "$text-error")
+            for place in each.where:
+                yield Line(text("  "), text(place))
+            yield from _ways_back(each)
+
+    def _unseen(self) -> Iterator[Line]:
+        if self._ended.unseen:
+            yield heading("? Not known")
+        for each in self._ended.unseen:
+            yield Line(text("✗ ", "$text-error"), text(each))
+
+    def _outcomes(self) -> Iterator[Line]:
+        ended = self._ended
+        yield heading("Nodes")
+        for mark, style, title, names in (
+            ("✓", "$text-success", "upgraded", ended.upgraded),
+            ("✗", "$text-error", "failed", ended.failed),
+            ("!", "$text-warning", "interrupted", ended.interrupted),
+            ("·", QUIET, "skipped", ended.skipped),
+            ("·", QUIET, "untouched", ended.untouched),
+        ):
+            if names:
+                head = text(f"{mark} {title:<12}", style) + text(f"{len(names):>4}  ")
+                yield Line(head, text(", ".join(names)))
+
+
+def _ways_back(out: OutOfRotation) -> Iterator[Line]:
+    """The first way is proven before traffic comes; HAProxy's own commands are for working by hand."""
+    ours = [each for each in out.commands if each.startswith("rolldeck ")]
+    raw = [each for each in out.commands if each not in ours]
+    for command in ours:
+        yield Line(text("  to put it back as it is now: ", QUIET), text(command, "bold"))
+    if out.go_back:
+        yield Line(text("  to bring back what it had:   ", QUIET), text(out.go_back, "bold"))
+    if raw:
+        proof = any("health down" in each for each in raw)
+        wait = "; before ready, wait until it reads DRAIN with full health" if proof else ""
+        yield Line(text("  "), text(f"by hand, in this order{wait}:", QUIET))
+    for command in raw:
+        yield Line(text("    on "), text(command))

@@ -1,0 +1,165 @@
+"""What an upgrade is to be: version, batches, nodes, and who confirms what. Nothing starts here."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal, cast
+
+from textual import on
+from textual.containers import Horizontal, Vertical
+from textual.widget import Widget
+from textual.widgets import Input, Static
+
+from backends.errors import ConfigError
+from backends.template import check_version
+from orchestrator.policy import Amount, Policy
+from widgets.dialogs.base import Dialog
+from widgets.dialogs.choice import Choice, Options
+from widgets.dialogs.lines import text
+
+Confirmation = Literal["none", "node", "batch", "step"]
+
+CONFIRMATIONS = (
+    ("none", "automatic", "goes on by itself, stops at a failure"),
+    ("node", "each node", "asks before a node is taken out"),
+    ("batch", "each batch", "asks before a batch begins"),
+    ("step", "step by step", "asks before each of the five steps"),
+)
+SERIAL_HINT = "nodes at once: 2, 30% or 1,25%,100%"
+LIMIT_HINT = "empty for all, or names and patterns: web1 web[34]"
+EXAMPLES = {"version": "such as 1.5.0", "serial": "1", "limit": "all"}
+
+
+@dataclass(frozen=True, slots=True)
+class UpgradeAnswer:
+    """What to plan.
+
+    Attributes:
+        version: fit for commands.
+        serial: batch sizes, as in the policy.
+        confirm: what waits for a human.
+        limit: names and patterns of nodes; empty for all.
+    """
+
+    version: str
+    serial: Amount | list[Amount]
+    confirm: Confirmation
+    limit: tuple[str, ...] = ()
+
+    @property
+    def changes(self) -> dict[str, object]:
+        """Fields of the roll-out policy."""
+        return {"serial": self.serial, "confirm": self.confirm}
+
+
+def parse_serial(typed: str) -> Amount | list[Amount]:
+    """Batch sizes as in `--serial`. Raises ValueError, in words for an operator."""
+    parts: list[Amount] = [each.strip() for each in typed.split(",")]
+    try:
+        Policy(serial=parts)
+    except ValueError as error:
+        raise ValueError(str(error).removeprefix("serial: ")) from None
+    return parts[0] if len(parts) == 1 else parts
+
+
+def parse_version(typed: str) -> str:
+    """A version that is fit for commands. Raises ValueError, in words for an operator."""
+    if not typed.strip():
+        raise ValueError("type the version to upgrade to")
+    try:
+        return check_version(typed.strip())
+    except ConfigError:
+        raise ValueError("not a version: letters, digits and . _ + : ~ - only, at most 128") from None
+
+
+class UpgradeDialog(Dialog[UpgradeAnswer | None]):
+    """Answers None unless everything in it can be planned with."""
+
+    DEFAULT_CSS = """
+    UpgradeDialog .field { height: auto; margin-top: 1; }
+    UpgradeDialog .name { width: 10; color: $text-muted; }
+    UpgradeDialog .right { width: 1fr; height: auto; }
+    UpgradeDialog .hint { height: auto; min-height: 1; color: $text-muted; }
+    UpgradeDialog .hint.-wrong { color: $text-error; text-style: bold; }
+    UpgradeDialog #text { display: none; }
+    """
+
+    def __init__(self, application: str, running_now: str, policy: Policy) -> None:
+        """
+        Args:
+            application: its name.
+            running_now: versions that run now, such as "1.4.2 on 4 nodes"; empty when not known.
+            policy: what the configuration says; it fills the fields.
+        """
+        super().__init__()
+        self.title = f"Upgrade {application}"
+        self._now = f"now: {running_now}" if running_now else "now: not seen yet, the plan will show it"
+        self._policy = policy
+
+    def fields(self) -> Iterable[Widget]:
+        sizes = self._policy.serial
+        serial = ",".join(map(str, sizes)) if isinstance(sizes, list) else str(sizes)
+        yield _field("Version", "version", "", self._now)
+        yield _field("Batches", "serial", serial, SERIAL_HINT)
+        yield _field("Nodes", "limit", "", LIMIT_HINT)
+        options = Options(CONFIRMATIONS, self._policy.confirm, id="confirm")
+        yield Horizontal(Static("Confirm", classes="name"), options, classes="field")
+
+    def choices(self) -> Iterable[Choice]:
+        yield Choice("no", "Cancel")
+        yield Choice("yes", "Look at the plan", "primary")
+
+    def first(self) -> Widget:
+        """Nothing is touched before the plan has been seen, so the first field is safe."""
+        return self.query_one("#version")
+
+    @on(Input.Changed)
+    def _typed(self, event: Input.Changed) -> None:
+        """A complaint goes while it is put right; a new one comes with Enter."""
+        self._hint(str(event.input.id))
+
+    @on(Input.Submitted)
+    def _submitted(self) -> None:
+        self._go_on()
+
+    @on(Choice.Pressed)
+    def _pressed(self, event: Choice.Pressed) -> None:
+        if event.answer == "yes":
+            self._go_on()
+        else:
+            self.dismiss(None)
+
+    def _go_on(self) -> None:
+        """Dismiss with the answer, or show everything that is wrong and go to the first of it."""
+        wrong: list[str] = []
+        for name, parse in (("version", parse_version), ("serial", parse_serial)):
+            try:
+                parse(self._value(name))
+            except ValueError as error:
+                self._hint(name, str(error))
+                wrong.append(name)
+        if wrong:
+            self.query_one(f"#{wrong[0]}").focus()
+            return
+        self.dismiss(
+            UpgradeAnswer(
+                parse_version(self._value("version")),
+                parse_serial(self._value("serial")),
+                cast("Confirmation", self.query_one(Options).value),
+                tuple(self._value("limit").split()),
+            )
+        )
+
+    def _value(self, name: str) -> str:
+        return self.query_one(f"#{name}", Input).value
+
+    def _hint(self, name: str, error: str = "") -> None:
+        usual = {"version": self._now, "serial": SERIAL_HINT, "limit": LIMIT_HINT}[name]
+        hint = self.query_one(f"#{name}-hint", Static)
+        hint.update(text(f"✗ {error}" if error else usual))
+        hint.set_class(bool(error), "-wrong")
+
+
+def _field(label: str, name: str, value: str, hint: str) -> Widget:
+    entry = Input(value, id=name, placeholder=EXAMPLES[name], select_on_focus=False)
+    below = Static(text(hint), id=f"{name}-hint", classes="hint")
+    return Horizontal(Static(label, classes="name"), Vertical(entry, below, classes="right"), classes="field")
