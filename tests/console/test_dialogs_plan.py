@@ -1,0 +1,146 @@
+"""The plan before, and the result after: read, scrolled, copied."""
+
+import dataclasses
+
+import pytest
+
+from orchestrator.plan import Finding, Severity
+from tests.console.dialog_values import HOSTILE, asking, cut_off, ended, out_of_rotation, plan, shown
+from widgets.dialogs.lines import Lines
+from widgets.dialogs.plan import PlanScreen
+from widgets.dialogs.result import ResultScreen, duration
+
+ERROR = Finding(Severity.ERROR, "web2", "is in no backend")
+WARNING = Finding(Severity.WARNING, "web1", "has a slow start")
+INFO = Finding(Severity.INFO, "lb1", "has no state file")
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40)])
+async def test_the_plan_says_who_and_what_stays(size: tuple[int, int]) -> None:
+    async with asking(PlanScreen(plan()), size) as (app, _):
+        text = "\n".join(shown(app))
+        assert "shop → 1.5.0 · 4 of 4 nodes in 2 batches" in text
+        assert "1/2  web1, web2" in text
+        assert "✓ 4 → 2, floor 2  ██░░  shop on lb1, lb2" in text
+        assert "→ web3  1.4.2  1.4.2 → 1.5.0" in text
+        assert cut_off(app, size) == []
+
+
+async def test_back_has_the_focus() -> None:
+    for keys in (["enter"], ["escape"], ["right", "escape"]):
+        async with asking(PlanScreen(plan(WARNING))) as (app, pilot):
+            assert app.focused_text() == "[▸Back◂]"
+            await pilot.press(*keys)
+        assert app.answers == [False]
+
+
+async def test_start_is_one_key_away_and_confirmed_by_another() -> None:
+    async with asking(PlanScreen(plan(WARNING))) as (app, pilot):
+        await pilot.press("right", "enter")
+    assert app.answers == [True]
+
+
+async def test_errors_come_first_and_leave_no_way_to_start() -> None:
+    async with asking(PlanScreen(plan(INFO, WARNING, ERROR))) as (app, pilot):
+        rows = shown(app)
+        marks = [each.strip()[0] for each in rows[3:6]]
+        assert marks == ["✗", "!", "·"]
+        assert "cannot start: 1 error" in "\n".join(rows)
+        await pilot.press("right", "enter")
+    assert app.answers == [False]
+
+
+async def test_with_nothing_to_do_there_is_nothing_to_start() -> None:
+    empty = dataclasses.replace(plan(), batches=(), capacities=())
+    async with asking(PlanScreen(empty)) as (app, pilot):
+        assert "nothing to do" in "\n".join(shown(app))
+        await pilot.press("right", "enter")
+    assert app.answers == [False]
+
+
+async def test_every_command_on_request_and_none_is_cut() -> None:
+    async with asking(PlanScreen(plan())) as (app, pilot):
+        lines = app.screen.query_one(Lines)
+        assert "20 commands" in lines.render().plain
+        await pilot.press("c")
+        text = lines.render().plain
+        assert text.count("sudo monit stop shop") == 4
+        assert text.count("--option") == 48
+        assert "curl -fsSO https://x/web1" in text
+        await pilot.press("end")
+        assert "set server shop/web4 state ready" in "\n".join(shown(app))
+        await pilot.press("home", "c")
+        assert "sudo monit" not in lines.render().plain
+
+
+async def test_the_commands_are_copied() -> None:
+    async with asking(PlanScreen(plan(count=2))) as (app, pilot):
+        await pilot.press("y")
+        assert "lb1: set server shop/web1 state drain\n" in app.clipboard
+        assert app.clipboard.count("\n") == 10
+
+
+async def test_hostile_names_in_a_plan() -> None:
+    hostile = Finding(Severity.WARNING, HOSTILE, HOSTILE * 100)
+    async with asking(PlanScreen(plan(hostile, name=HOSTILE))) as (app, pilot):
+        await pilot.press("c", "pagedown", "y", "end")
+        for text in ("\n".join(shown(app)), app.clipboard):
+            assert "\x1b" not in text
+            assert "\u202e" not in text
+        assert cut_off(app) == []
+        await pilot.press("escape")
+    assert app.answers == [False]
+
+
+async def test_a_result_names_what_is_out_and_the_way_back() -> None:
+    async with asking(ResultScreen(ended(out_of_rotation()))) as (app, pilot):
+        text = "\n".join(shown(app))
+        for each in (
+            "✗ degraded · web3 failed at start · 2:05",
+            "Out of rotation: web3",
+            "shop/web3 on lb2: maint",
+            "rolldeck ready shop web3",
+            "rolldeck upgrade shop 1.4.2 --limit web3",
+            "on lb1: set server shop/web3 state ready",
+            "[▸Close◂]",
+        ):
+            assert each in text
+        await pilot.press("y")
+        assert app.clipboard.splitlines()[0] == "rolldeck ready shop web3"
+        assert len(app.clipboard.splitlines()) == 4
+        await pilot.press("enter")
+    assert app.answers == [None]
+
+
+async def test_a_healthy_result() -> None:
+    async with asking(ResultScreen(ended(untouched=[]))) as (app, pilot):
+        text = "\n".join(shown(app))
+        assert "✓ healthy · 2:05" in text
+        assert "everything is in rotation" in text
+        await pilot.press("y")
+        assert app.clipboard == ""
+        await pilot.press("escape")
+    assert app.answers == [None]
+
+
+async def test_what_could_not_be_read_is_never_called_in_rotation() -> None:
+    async with asking(ResultScreen(ended(unseen=["lb2: no answer"]))) as (app, _):
+        text = "\n".join(shown(app))
+        assert "lb2: no answer" in text
+        assert "everything is in rotation" not in text
+
+
+async def test_a_hostile_result() -> None:
+    result = ended(out_of_rotation(HOSTILE), reason=HOSTILE, unseen=[HOSTILE * 50])
+    async with asking(ResultScreen(result)) as (app, pilot):
+        await pilot.press("y", "down", "j", "up", "pagedown", "pageup")
+        for text in ("\n".join(shown(app)), app.clipboard):
+            assert "\x1b" not in text
+        assert cut_off(app) == []
+
+
+@pytest.mark.parametrize(
+    ("value", "words"), [(0.8, "0.8 s"), (9.96, "10 s"), (59.6, "1:00"), (125.4, "2:05")]
+)
+def test_durations(value: float, words: str) -> None:
+    assert duration(value) == words
