@@ -197,6 +197,8 @@ def _paused(state: RolloutState) -> bool:
 
 def _ending(state: RolloutState) -> Piece:
     if state.ended is None:
+        if state.phase != "progressing":  # then nobody knows
+            return "", "plain"
         left = state.left()
         return f" · left {'-' if left is None else clock(left):>5}", "plain"
     glyph, kind = ("✓", "ok") if state.ended.result == "healthy" else ("✗", "bad")

@@ -73,7 +73,7 @@ class Lines(ScrollView, can_focus=True):
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {f"lines--{kind}" for kind in (*MARKS, "head", "match", "here")}
     DEFAULT_CSS = """
-    Lines { height: 1fr; overflow-x: hidden; scrollbar-gutter: stable; }
+    Lines { height: 1fr; overflow-x: hidden; overflow-y: scroll; }
     Lines > .lines--command { text-style: bold; }
     Lines > .lines--failed, Lines > .lines--bad { color: $error; text-style: bold; }
     Lines > .lines--head, Lines > .lines--event { color: $foreground 60%; }
@@ -93,7 +93,7 @@ class Lines(ScrollView, can_focus=True):
         """After lines came, and `gone` lines above went: what is read stays where it is, or the end shows."""
         self.virtual_size = Size(0, len(self.lines))
         if self.following:
-            self.scroll_end(animate=False, immediate=True)
+            self.scroll_end(animate=False, immediate=True, force=True)
         elif gone:
             self.scroll_to(y=max(0, self.scroll_y - gone), animate=False, immediate=True)
         self.refresh()

@@ -1,0 +1,215 @@
+"""The rollout on the screen, from real event streams and from hostile ones."""
+
+import pytest
+from rich.cells import cell_len
+from textual.app import App, ComposeResult
+
+from orchestrator.events import (
+    STEPS,
+    AbortRequested,
+    Asked,
+    BatchStarted,
+    Event,
+    NodeFailed,
+    NodeUpgraded,
+    Paused,
+    Record,
+    RolloutEnded,
+    RolloutStarted,
+    Sent,
+    StepDone,
+    StepStarted,
+    Waiting,
+)
+from orchestrator.state import RolloutState
+from tests.unit.fakes import World
+from tests.unit.virtual_time import run
+from widgets import board as module
+from widgets.board import RolloutBoard, window
+
+START = 1000.0
+HOSTILE = "[red]x[/] \x1b[31m\x07\u202e" + "日" * 5_000
+
+
+class Shell(App[None]):
+    CSS = "RolloutBoard { max-height: 10; }"
+
+    def compose(self) -> ComposeResult:
+        yield RolloutBoard()
+
+
+def folded(*events: Event) -> RolloutState:
+    return RolloutState.of(Record(number, START, event) for number, event in enumerate(events, 1))  # type: ignore[arg-type]
+
+
+def started(nodes: int = 3) -> RolloutStarted:
+    names = [f"web{n}" for n in range(1, nodes + 1)]
+    batches = [[name] for name in names]
+    return RolloutStarted(application="shop", version="1.5.0", nodes=names, batches=batches, operator="ann")
+
+
+def upgraded(name: str, changed: bool = True) -> list[Event]:
+    events: list[Event] = []
+    for step in STEPS:
+        events.append(StepStarted(node=name, step=step))
+        events.append(StepDone(node=name, step=step, changed=changed, detail="", seconds=1.1))
+    return [*events, NodeUpgraded(node=name, seconds=95)]
+
+
+DRAINING = [
+    started(),
+    *upgraded("web1"),
+    BatchStarted(number=2, nodes=["web2"]),
+    StepStarted(node="web2", step="drain"),
+    Waiting(node="web2", step="drain", reason="sessions: 7 on lb1", left=60),
+]
+
+
+def lines(board: RolloutBoard) -> list[str]:
+    return [board.render_line(y).text for y in range(board.size.height)]
+
+
+async def shown(state: RolloutState, width: int = 80, after: float = 18, capacities: str = "") -> list[str]:
+    app = Shell()
+    async with app.run_test(size=(width, 24), notifications=True) as pilot:
+        board = app.query_one(RolloutBoard)
+        board.show(state, START + after, capacities)
+        await pilot.pause()
+        return lines(board)
+
+
+@pytest.mark.parametrize("width", [80, 120])
+async def test_it_reads_without_colour(width: int) -> None:
+    head, why, names, *rows = await shown(folded(*DRAINING), width, capacities="4 in rotation, floor 2")
+    assert head.startswith("shop → 1.5.0 · batch 2/3 · 1/3 nodes · ████")
+    assert head.rstrip().endswith("░  33 % · left  1:35")
+    assert why.strip() == "web2 drains: sessions: 7 on lb1 · at most 0:42 more · 4 in rotation, floor 2"
+    assert names.split() == ["NODE", *STEPS]
+    assert rows[0].split() == ["web1", *["✓", "1.1", "s"] * 5, "✓", "upgraded"]
+    assert rows[1].split()[:5] == ["web2", "◐", "0:18", "◐", "draining:"]
+    assert rows[2].split() == ["web3", "pending"]
+
+
+async def test_what_was_so_already_is_told_from_what_was_done() -> None:
+    rows = await shown(folded(started(), *upgraded("web1", changed=False)))
+    assert rows[3].split()[1::3][:5] == ["·"] * 5
+
+
+async def test_a_failed_step_names_its_reason_and_asks() -> None:
+    failed = NodeFailed(node="web2", step="drain", error="no answer")
+    asked = Asked(question="q1", subject="web2", text="drain failed: no answer", choices=["retry", "skip"])
+    _, why, _, _, row, _ = await shown(folded(*DRAINING, failed, asked), 120)
+    assert why.strip() == "? web2 (retry, skip): drain failed: no answer"
+    assert row.split() == ["web2", "✗", "✗", *"failed: no answer · waits for you".split()]
+
+
+async def test_paused_and_aborting_say_who_and_why() -> None:
+    head, why, *_ = await shown(folded(*DRAINING, Paused(who="ann", why="lunch")), 120)
+    assert "shop → 1.5.0 · ‖ paused by ann: lunch · batch 2/3" in head
+    assert "its deadline stands still" in why
+    assert "at most" not in why
+    head, *_ = await shown(folded(*DRAINING, AbortRequested(who="bob", why="", at_once=False)))
+    assert "! aborting, asked by bob" in head
+    assert "left" not in head
+
+
+async def _records(sick: set[str]) -> list[Record]:
+    world = World(nodes=3, serial=2)
+    for name in sick:
+        world.nodes[name].sick = frozenset({"2.0"})
+    await world.upgrade()
+    return world.records
+
+
+HEALTHY, DEGRADED = run(_records(set())), run(_records({"web2"}))
+
+
+def test_the_result_is_the_last_word() -> None:
+    assert module.header(RolloutState.of(HEALTHY), START, 80)[-1] == (" · ✓ healthy in 0:18", "ok")
+    bad = RolloutState.of(DEGRADED)
+    text, kind = module.header(bad, START, 80)[-1]
+    assert (text[:13], kind) == (" · ✗ degraded", "bad")
+    assert module.sentence(bad, START, "", 80)[0] == ("not in rotation: web2 · failed: web2", "bad")
+
+
+async def test_any_prefix_of_a_real_stream_can_be_shown() -> None:
+    records = [each for each in HEALTHY if not isinstance(each.event, Sent)]
+    app = Shell()
+    async with app.run_test(size=(80, 24)) as pilot:
+        board, state = app.query_one(RolloutBoard), RolloutState()
+        for record in records:
+            state.apply(record)
+            board.show(state, record.at)
+            await pilot.pause()
+            assert all(len(line) <= 78 for line in lines(board))
+    assert isinstance(records[-1].event, RolloutEnded)
+
+
+@pytest.mark.parametrize("width", [80, 120])
+async def test_nothing_from_outside_is_obeyed(width: int) -> None:
+    names = [HOSTILE, "b"]
+    begun = RolloutStarted(
+        application=HOSTILE, version=HOSTILE, nodes=names, batches=[names], operator=HOSTILE
+    )
+    state = folded(
+        begun,
+        StepStarted(node=HOSTILE, step="drain"),
+        Waiting(node=HOSTILE, step="drain", reason=HOSTILE, left=9),
+        NodeFailed(node="b", step="stop", error=HOSTILE),
+        Paused(who=HOSTILE, why=HOSTILE),
+    )
+    for line in await shown(state, width, capacities=HOSTILE):
+        assert line.isprintable()
+        assert "\x1b" not in line
+        assert cell_len(line) <= width - 2  # of padding
+    rows = await shown(state, width)
+    assert rows[4].split()[:2] == ["b", "✗"]
+    assert len(rows) == 5
+
+
+async def test_the_nodes_at_work_stay_in_sight_until_somebody_scrolls() -> None:
+    state = folded(started(20), StepStarted(node="web15", step="drain"))
+    app = Shell()
+    async with app.run_test(size=(80, 24)) as pilot:
+        board = app.query_one(RolloutBoard)
+        board.show(state, START)
+        await pilot.pause()
+        assert "web15" in lines(board)[-1]
+        assert lines(board)[2].rstrip().endswith("9-15 of 20")
+        board.focus()
+        await pilot.press("up", "up")
+        assert "web13" in lines(board)[-1]
+        board.show(state, START + 1)
+        assert "web13" in lines(board)[-1]
+        assert "7-13 of 20 · end: follow" in lines(board)[2]
+        await pilot.press("end")
+        assert "web15" in lines(board)[-1]
+
+
+async def test_running_times_go_on_by_themselves_and_stop_with_the_work(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    app, times = Shell(), [50.0]
+    monkeypatch.setattr(module, "monotonic", lambda: times[0])
+    async with app.run_test(size=(80, 24)) as pilot:
+        board = app.query_one(RolloutBoard)
+        board.show(folded(*DRAINING), START + 18)
+        await pilot.pause()
+        times[0] += 5
+        board._tick()
+        await pilot.pause()
+        assert "0:23" in lines(board)[4]
+        board.show(folded(started(), *upgraded("web1")), START + 18)
+        await pilot.pause()
+        before = lines(board)
+        times[0] += 5
+        board._tick()
+        assert lines(board) == before
+
+
+@pytest.mark.parametrize(
+    ("top", "wanted", "expected"),
+    [(0, [0], 0), (0, [9], 5), (5, [7], 5), (5, [2, 3], 2), (0, [2, 12], 2), (15, [], 10)],
+)
+def test_the_rows_move_as_little_as_possible(top: int, wanted: list[int], expected: int) -> None:
+    assert window(top, 5, 15, wanted) == expected

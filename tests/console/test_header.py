@@ -1,0 +1,119 @@
+"""The status line: what is live, how much is in rotation, and what is wrong in words."""
+
+from dataclasses import replace
+
+import pytest
+from textual.app import App, ComposeResult
+
+from widgets.header import StatusHeader, clock, cut, duration
+from widgets.model import Counts, InstanceLine, Key, Picture, Row
+
+LIVE = InstanceLine("lb1", "live", "2.6.12", 0.4, "")
+STALE = InstanceLine("lb2", "stale", "2.6.12", 12, "connection refused")
+NEW = InstanceLine("lb3", "connecting", "", 0, "")
+HOSTILE = "[red]x[/] \x1b[31m\x07\u202e" + "y" * 10_000
+
+
+class NoRows:
+    def __len__(self) -> int:
+        return 0
+
+    def __getitem__(self, index: int) -> Row:
+        raise IndexError(index)
+
+    def key(self, index: int) -> Key:
+        raise IndexError(index)
+
+    def index(self, key: Key) -> int | None:
+        return None
+
+
+CALM = Picture("shop", (LIVE, replace(LIVE, name="lb2")), Counts(4, 1, 1, 0), NoRows(), "")
+
+
+class Shell(App[None]):
+    def compose(self) -> ComposeResult:
+        yield StatusHeader()
+
+
+async def shown(picture: Picture, width: int = 80) -> list[str]:
+    app = Shell()
+    async with app.run_test(size=(width, 24), notifications=True) as pilot:
+        header = app.query_one(StatusHeader)
+        header.show(picture, "16:42:05")
+        await pilot.pause()
+        return [header.render_line(y).text for y in range(header.size.height)]
+
+
+@pytest.mark.parametrize("width", [80, 120])
+async def test_one_line_while_all_is_well(width: int) -> None:
+    (line,) = await shown(CALM, width)
+    assert line.startswith("shop  lb1 ● 2.6.12  lb2 ● 2.6.12 ")
+    assert line.endswith("up 4  drain 1  maint 1  down 0   16:42:05")
+    assert len(line) == width - 2  # of padding
+
+
+async def test_what_is_wrong_is_in_words_not_only_in_colour() -> None:
+    first, second = await shown(replace(CALM, instances=(LIVE, STALE, NEW)), 120)
+    assert "lb1 ● 2.6.12  lb2 ✗ stale 12 s  lb3 ◌ connecting" in first
+    assert second.strip() == "lb2: connection refused · lb3: no answer yet"
+
+
+async def test_a_reload_and_read_only_are_told() -> None:
+    reloaded = replace(LIVE, note="reloaded 12 s ago")
+    first, second = await shown(replace(CALM, instances=(reloaded,), read_only="the socket's level is user"))
+    assert "lb1 ● 2.6.12" in first
+    assert second.strip() == "lb1: reloaded 12 s ago · read-only: the socket's level is user"
+
+
+async def test_without_room_the_live_ones_are_counted_and_the_others_named() -> None:
+    many = tuple(replace(LIVE, name=f"balancer{n}") for n in range(8))
+    first, _ = await shown(replace(CALM, instances=(*many, STALE)))
+    assert "● 8/9 live  lb2 ✗ stale 12 s" in first
+    assert first.endswith("16:42:05")
+
+
+async def test_numbers_that_change_move_nothing() -> None:
+    (one,) = await shown(replace(CALM, counts=Counts(12, 0, 0, 0)))
+    (other,) = await shown(replace(CALM, counts=Counts(2, 10, 0, 0)))
+    assert one.index("drain") == other.index("drain")
+    assert one.index("maint") == other.index("maint")
+
+
+@pytest.mark.parametrize("width", [80, 120])
+async def test_nothing_from_outside_is_obeyed(width: int) -> None:
+    hostile = InstanceLine(HOSTILE, "stale", HOSTILE, 12, HOSTILE)
+    lines = await shown(Picture(HOSTILE, (hostile,) * 3, CALM.counts, NoRows(), HOSTILE), width)
+    assert len(lines) == 2
+    for line in lines:
+        assert line.isprintable()
+        assert len(line) == width - 2  # of padding
+    assert lines[0].startswith("[red]x[/] \\x1b")
+    assert "down 0   16:42:05" in lines[0]
+
+
+async def test_it_is_one_line_again_when_all_is_well_again() -> None:
+    app = Shell()
+    async with app.run_test(size=(80, 24)) as pilot:
+        header = app.query_one(StatusHeader)
+        for picture, height in ((CALM, 1), (replace(CALM, instances=(STALE,)), 2), (CALM, 1)):
+            header.show(picture, "16:42:05")
+            await pilot.pause()
+            assert header.size.height == height
+
+
+def test_durations_take_at_most_five_columns() -> None:
+    assert [duration(each) for each in (-1, 0.84, 9.96, 59.6, 125, 11_220)] == [
+        "0.0 s",
+        "0.8 s",
+        "10 s",
+        "0:59",
+        "2:05",
+        "3h07",
+    ]
+    assert clock(18.9) == "0:18"
+
+
+def test_a_cut_counts_columns_not_characters() -> None:
+    assert cut("日本語", 5) == "日本…"
+    assert cut("web1", 4) == "web1"
