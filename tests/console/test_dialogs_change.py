@@ -133,3 +133,13 @@ async def test_hostile_and_many_names_leave_the_answers_in_sight() -> None:
         assert "\u202e" not in text
         await pilot.press("enter")
     assert app.answers == [None]
+
+
+async def test_a_smaller_terminal_costs_text_never_the_answers() -> None:
+    async with asking(ChangeDialog("drain", impact(BROKEN, nodes=("web3", "web4")))) as (app, pilot):
+        await pilot.resize_terminal(80, 14)
+        await pilot.pause()
+        assert cut_off(app, (80, 14)) == []
+        await pilot.resize_terminal(120, 40)
+        await pilot.pause()
+        assert "shop/web4 on lb2" in "\n".join(shown(app))

@@ -28,6 +28,7 @@ class Choice(Widget, can_focus=True):
     Choice:focus { text-style: bold reverse; }
     Choice:hover { text-style: bold; }
     Choice:disabled { color: $foreground 50%; }
+    Choice:disabled:ansi { text-style: dim; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter,space", "press", "choose", id="choice.press", tooltip="Give this answer", show=False)
