@@ -45,6 +45,8 @@ class RolloutBoard(Widget, can_focus=True):
     RolloutBoard > .board--quiet { color: $foreground 60%; }
     RolloutBoard > .board--head { text-style: bold; }
     RolloutBoard:focus > .board--head { text-style: bold underline; }
+    RolloutBoard:nocolor > .board--ok, RolloutBoard:nocolor > .board--moving,
+    RolloutBoard:nocolor > .board--bad, RolloutBoard:nocolor > .board--out { color: $foreground; }
     """
     HELP = """
 # Rollout

@@ -31,6 +31,8 @@ class StatusHeader(Widget):
     StatusHeader > .status--out { color: $primary; }
     StatusHeader > .status--quiet { color: $foreground 60%; }
     StatusHeader > .status--head { text-style: bold; }
+    StatusHeader:nocolor > .status--ok, StatusHeader:nocolor > .status--moving,
+    StatusHeader:nocolor > .status--bad, StatusHeader:nocolor > .status--out { color: $foreground; }
     """
 
     def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:

@@ -79,6 +79,7 @@ class Lines(ScrollView, can_focus=True):
     Lines > .lines--head, Lines > .lines--event { color: $foreground 60%; }
     Lines > .lines--match { text-style: underline; }
     Lines > .lines--here { text-style: reverse; }
+    Lines:nocolor > .lines--failed, Lines:nocolor > .lines--bad { color: $foreground; }
     """
 
     following: reactive[bool] = reactive(True)

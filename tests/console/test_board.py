@@ -213,3 +213,13 @@ async def test_running_times_go_on_by_themselves_and_stop_with_the_work(
 )
 def test_the_rows_move_as_little_as_possible(top: int, wanted: list[int], expected: int) -> None:
     assert window(top, 5, 15, wanted) == expected
+
+
+async def test_what_is_broken_is_not_the_darkest_without_colour(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Red on black turned to grey is hardly seen."""
+    monkeypatch.setenv("NO_COLOR", "1")
+    app = Shell()
+    async with app.run_test(size=(80, 24)):
+        board = app.query_one(RolloutBoard)
+        styles = {board.get_component_rich_style(f"board--{kind}").color for kind in ("plain", "bad", "ok")}
+        assert len(styles) == 1
