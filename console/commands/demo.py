@@ -10,6 +10,7 @@ import click
 from backends.errors import ConfigError
 from console.commands.upgrade import carry_out
 from console.config import load
+from console.demo.haproxy import search_path
 from console.demo.load import Load, Report
 from console.demo.stack import Stack, Transport
 from console.exits import Exit
@@ -33,7 +34,7 @@ def demo(rate: int, transport: Transport, as_json: bool) -> int:
     Everything is real, runs on loopback in a temporary folder, and is gone at the end. Exits 0 only when
     every node was upgraded and no request failed.
     """
-    if shutil.which("haproxy") is None:
+    if shutil.which("haproxy", path=search_path()) is None:
         raise ConfigError("", "", "the demo needs haproxy; `make demo` installs it")
     with in_background():
         return asyncio.run(_demo(rate, transport, as_json))

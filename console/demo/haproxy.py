@@ -51,6 +51,11 @@ backend shop
 """
 
 
+def search_path() -> str:
+    """The PATH, and where Debian puts HAProxy: that is not in the PATH of a normal user."""
+    return f"{os.environ.get('PATH', os.defpath)}:/usr/local/sbin:/usr/sbin"
+
+
 def freeze(pid: int) -> None:
     """Stop a process where it stands; returns when all of its threads have stopped."""
     os.kill(pid, signal.SIGSTOP)

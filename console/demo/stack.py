@@ -10,7 +10,6 @@ is ended: by `Stack.__aexit__` after an end, an exception, a cancellation or Ctr
 
 import asyncio
 import json
-import os
 import random
 import socket
 import subprocess
@@ -24,7 +23,7 @@ from typing import Any, Literal, Self
 from console.demo import watchdog
 from console.demo.configuration import known_hosts, rolldeck_config, ssh_config
 from console.demo.connection import Closed, Connection, Malformed
-from console.demo.haproxy import Checks, HAProxy
+from console.demo.haproxy import Checks, HAProxy, search_path
 from console.demo.load import Address
 from console.demo.node import Node, Release
 from console.demo.sshd import SSHHost
@@ -87,7 +86,7 @@ class Stack:
         self._reserved: list[socket.socket] = []
         self._exit = AsyncExitStack()
         self._environment = {
-            "PATH": os.environ.get("PATH", os.defpath),
+            "PATH": search_path(),
             "LANG": "C.UTF-8",
             watchdog.MARK: str(self.directory),
         }

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import pytest
 
 from console.demo import watchdog
 from console.demo.connection import Connection
+from console.demo.haproxy import search_path
 from console.demo.load import Load
 from console.demo.node import Node
 from console.demo.stack import Stack
@@ -307,6 +309,13 @@ async def test_haproxy_can_be_killed_started_and_frozen(small: Stack) -> None:
     writer.close()
     await instance.restart()
     await small.wait_until_up()
+
+
+async def test_a_normal_user_has_no_sbin_in_the_path(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/usr/local/bin:/usr/bin:/bin")
+    assert shutil.which("haproxy", path=search_path())
+    async with Stack(place, nodes=1, start_delay=0.0) as stack:
+        assert await stack.running_version("web1") == "1.4.2"
 
 
 async def test_haproxy_that_cannot_start_says_why_and_leaves_nothing(place: Path) -> None:
