@@ -11,7 +11,7 @@ from backends.installers.container import ContainerInstall
 from backends.installers.kinds import default_version, make_installer
 from tests import containers
 
-pytestmark = pytest.mark.skipif(bool(containers.missing()), reason=containers.missing() or "-")
+pytestmark = pytest.mark.skipif(bool(containers.missing()), reason=containers.missing())
 
 
 @pytest.fixture(scope="module")

@@ -23,7 +23,7 @@ from tests.integration.rollouts import (
     world,
 )
 
-pytestmark = pytest.mark.skipif(bool(missing()), reason=f"CONTAINERS ARE NOT TESTED HERE: {missing()}")
+pytestmark = pytest.mark.skipif(bool(missing()), reason=missing())
 
 IMAGE = "localhost/rolldeck-shop"
 PAGES = {"index.html": "hello", "health": '{"status": "UP"}'}
