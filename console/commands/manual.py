@@ -13,7 +13,7 @@ from backends.errors import BackendError, RolldeckError
 from backends.model import Server
 from console.config import find, load
 from console.exits import Exit
-from console.output.health import health, server_fields
+from console.output.health import server_fields
 from console.output.progress import seconds
 from console.output.text import clean, in_background, on_terminal, paint, result, result_json, say, table
 from console.prompts import Prompts
@@ -23,6 +23,7 @@ from orchestrator import events, manual
 from orchestrator.errors import GuardRefused
 from orchestrator.events import Record
 from orchestrator.manual import Action, Change, Impact
+from orchestrator.words import health
 
 F = TypeVar("F", bound=Callable[..., Any])
 

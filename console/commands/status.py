@@ -10,10 +10,11 @@ from backends.errors import BackendError
 from backends.model import AdminState, Server, Snapshot
 from console.config import Config, find, load
 from console.exits import Exit
-from console.output.health import health, server_fields
+from console.output.health import server_fields
 from console.output.text import clean, paint, result, result_json, say, table
 from console.wiring import Wiring
 from orchestrator.events import SCHEMA
+from orchestrator.words import health
 
 
 @click.command()

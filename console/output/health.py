@@ -1,22 +1,7 @@
-"""A server in words and as JSON fields; the same everywhere."""
+"""A server as JSON fields; the same everywhere."""
 
-from backends.model import AdminState, Server
+from backends.model import Server
 from orchestrator.events import SCHEMA
-
-
-def health(server: Server) -> str:
-    """The operational axis in words, never mixed with what somebody decided."""
-    if server.admin_state is AdminState.MAINT:
-        return "-"  # nothing checks it
-    if not server.checked and not server.tracks:
-        return "no check"
-    if server.in_rotation or server.proven:
-        return "▲ up"
-    if server.throttle is not None:
-        return f"△ slow start {server.throttle} %"
-    if server.status.startswith(("UP", "DRAIN", "NOLB")):
-        return f"△ {server.check_health}/{server.full_health} {server.check_status}".rstrip()
-    return f"▼ {server.check_status or server.status}"
 
 
 def server_fields(app: str, server: Server) -> dict[str, object]:

@@ -6,7 +6,8 @@ import msgspec
 import pytest
 
 from backends.model import Admin, Operational
-from console.output.health import health, server_fields
+from console.output.health import server_fields
+from orchestrator.words import health
 from tests.unit.console_values import HOSTILE, server
 
 
