@@ -1,0 +1,222 @@
+"""The live state: each load balancer on its own, staleness, reloads, rates."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+
+import pytest
+
+from backends.columns import columns_of
+from backends.errors import Unreachable
+from backends.model import ServerRef
+from orchestrator.rates import Places, Rates
+from orchestrator.watch import InstanceView, Watch
+from tests.unit.console_values import server
+from tests.unit.fakes import World
+from tests.unit.virtual_time import run
+
+WEB1 = ServerRef("lb1", "shop", "web1")
+
+
+@asynccontextmanager
+async def watching(world: World) -> AsyncIterator[Watch]:
+    watch = Watch(world.fleet, world.clock)
+    task = asyncio.create_task(watch.run())
+    yield watch
+    assert not task.done(), "a watch never ends by itself"
+    task.cancel()
+    await asyncio.wait([task])
+
+
+def watched(test: Callable[[World, Watch], Awaitable[None]]) -> None:
+    async def go() -> None:
+        world = World()
+        async with watching(world) as watch:
+            await test(world, watch)
+
+    run(go())
+
+
+def lb(watch: Watch, name: str = "lb1") -> InstanceView:
+    return watch.view.instance(name)
+
+
+def test_it_connects_and_lives() -> None:
+    async def test(world: World, watch: Watch) -> None:
+        assert [each.state for each in watch.view.instances] == ["connecting", "connecting"]
+        await asyncio.sleep(0.5)
+        assert [each.state for each in watch.view.instances] == ["live", "live"]
+        assert (found := watch.view.server(WEB1)) is not None
+        assert found.ref == WEB1
+        before = lb(watch).read_at
+        await asyncio.sleep(1)
+        assert lb(watch).read_at == (before or 0) + 1
+
+    watched(test)
+
+
+@pytest.mark.parametrize("kind", ["down", "hang", "defect"])
+def test_one_that_fails_is_stale_within_two_polls_and_comes_back_by_itself(kind: str) -> None:
+    async def test(world: World, watch: Watch) -> None:
+        await asyncio.sleep(0.5)
+        faults = world.balancers["lb1"].faults
+        if kind == "down":
+            world.balancers["lb1"].down = True
+        elif kind == "hang":
+            faults.add("snapshot", Unreachable("lb1", "no complete answer within 5 s"), seconds=5)
+        else:
+            faults.add("snapshot", ZeroDivisionError("ours"), times=3)
+        await asyncio.sleep(2)
+        assert lb(watch).state == "stale"
+        assert lb(watch).failing
+        assert lb(watch).failing_since is not None
+        assert lb(watch, "lb2").state == "live"
+        assert world.clock.monotonic() - (lb(watch, "lb2").read_at or 0) < 1
+        assert watch.view.server(WEB1) is not None  # what is known stays, and is called stale
+        assert watch.view.rate(WEB1) is None
+        world.balancers["lb1"].down = False
+        await asyncio.sleep(5)
+        assert (lb(watch).state, lb(watch).failing, lb(watch).failing_since) == ("live", "", None)
+
+    watched(test)
+
+
+def test_a_slow_one_does_not_delay_the_others_and_is_never_asked_twice_at_once() -> None:
+    async def test(world: World, watch: Watch) -> None:
+        slow = world.balancers["lb1"]
+        asked = running = most = 0
+        read = slow.snapshot
+
+        async def snapshot(backends: object = ()) -> object:
+            nonlocal asked, running, most
+            asked, running = asked + 1, running + 1
+            most = max(most, running)
+            await asyncio.sleep(1.5)
+            running -= 1
+            return await read()
+
+        slow.snapshot = snapshot  # type: ignore[method-assign,assignment]
+        ages = []
+        for _ in range(20):
+            await asyncio.sleep(0.5)
+            ages.append(world.clock.monotonic() - (lb(watch, "lb2").read_at or 0))
+        assert max(ages) < 1.01
+        assert (most, asked) == (1, 7)
+        assert lb(watch).state == "live"  # late, but less than two polls
+
+    watched(test)
+
+
+def test_what_never_answered_is_connecting_with_the_reason() -> None:
+    async def go() -> None:
+        world = World()
+        world.balancers["lb1"].down = True
+        async with watching(world) as watch:
+            await asyncio.sleep(3.5)
+            assert (lb(watch).state, lb(watch).failing) == ("connecting", "connection refused")
+            assert lb(watch).failing_since == 0
+            world.balancers["lb1"].down = False
+            await asyncio.sleep(1)
+            assert lb(watch).state == "live"
+
+    run(go())
+
+
+def test_a_reload_is_noticed_and_rates_begin_again() -> None:
+    async def test(world: World, watch: Watch) -> None:
+        await asyncio.sleep(2.5)
+        assert lb(watch).reloaded_at is None
+        assert watch.view.rate(WEB1) == 0
+        world.balancers["lb1"].reload()
+        await asyncio.sleep(1)
+        assert lb(watch).reloaded_at == lb(watch).read_at
+        assert lb(watch, "lb2").reloaded_at is None
+        assert watch.view.rate(WEB1) is None
+        await asyncio.sleep(1)
+        assert watch.view.rate(WEB1) == 0
+
+    watched(test)
+
+
+def test_an_old_worker_that_still_answers_is_not_believed() -> None:
+    async def test(world: World, watch: Watch) -> None:
+        await asyncio.sleep(0.5)
+        world.balancers["lb1"].stopping = True
+        await asyncio.sleep(1)
+        assert lb(watch).state == "stale"
+        assert "old worker" in lb(watch).failing
+
+    watched(test)
+
+
+def test_readers_are_told_once_in_a_turn_until_they_leave() -> None:
+    async def test(world: World, watch: Watch) -> None:
+        told: list[object] = []
+        leave = watch.subscribe(lambda: told.append(watch.view))
+        await asyncio.sleep(0.5)
+        assert len(told) == 1  # both load balancers answered in the same turn
+        await asyncio.sleep(1)
+        assert len(told) == 2
+        assert told[0] is not told[1]
+        leave()
+        await asyncio.sleep(1)
+        assert len(told) == 2
+
+    watched(test)
+
+
+def rates(*polls: tuple[float, dict[str, tuple[int, int]]]) -> Rates:
+    """Of moments with requests and errors by server."""
+    result = Rates()
+    for at, counters in polls:
+        servers = [server(name, requests=n, errors_5xx=e) for name, (n, e) in counters.items()]
+        columns = columns_of(servers)
+        same = columns.names == result.places.names
+        result = result.with_sample(result.places if same else Places(columns.names), at, columns)
+    return result
+
+
+def test_rates_are_differences_over_the_time_between() -> None:
+    found = rates((0, {"web1": (100, 0)}), (2, {"web1": (140, 10)}))
+    assert (found.rate(0), found.counts(0), found.trend(0)) == (20, (40, 10), (20,))
+    assert rates((0, {"web1": (100, 0)})).rate(0) is None
+
+
+def test_a_counter_that_goes_back_is_unknown_for_one_poll() -> None:
+    polls = [(0, {"web1": (100, 9)}), (1, {"web1": (3, 0)}), (2, {"web1": (8, 0)})]
+    assert rates(*polls[:2]).rate(0) is None
+    assert rates(*polls[:2]).counts(0) == (0, 0)
+    assert rates(*polls).rate(0) == 5
+    assert rates(*polls).trend(0) == (5,)
+
+
+def test_the_trend_is_the_last_eight() -> None:
+    assert rates(*((n, {"web1": (n * n, 0)}) for n in range(12))).trend(0) == tuple(range(7, 23, 2))
+
+
+def test_servers_that_come_and_go_leave_the_others_their_trend() -> None:
+    found = rates(
+        (0, {"a": (0, 0), "b": (0, 0)}), (1, {"b": (5, 0), "a": (1, 0)}), (2, {"c": (9, 0), "b": (7, 0)})
+    )
+    assert (found.rate(0), found.trend(0)) == (None, ())
+    assert (found.rate(1), found.trend(1)) == (2, (5, 2))
+
+
+def test_a_newer_process_with_the_same_number_is_a_reload_too() -> None:
+    async def go() -> None:
+        world = World(instances=1)
+        balancer = world.balancers["lb1"]
+        async with watching(world) as watch:
+            await asyncio.sleep(5.5)
+            seen = balancer.seen
+
+            def young(backends: object = ()) -> object:
+                snapshot = seen()
+                return replace(snapshot, info=replace(snapshot.info, uptime=0))
+
+            balancer.seen = young  # type: ignore[method-assign,assignment]
+            await asyncio.sleep(1)
+            assert lb(watch).reloaded_at is not None
+
+    run(go())
