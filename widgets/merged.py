@@ -1,0 +1,150 @@
+"""All load balancers of a view, one place for each server: what costs time is done once for each view."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
+
+from orchestrator.rates import Places
+from orchestrator.watch import InstanceView, View
+from widgets.model import Key
+from widgets.standing import ABSENT, Look, Standing, drains, look, together
+
+_DIGITS = re.compile(r"([0-9]+)")
+_NOWHERE = -1
+
+
+@lru_cache(maxsize=32_768)
+def natural(text: str) -> tuple[tuple[int, int, str], ...]:
+    """A key that sorts web2 before web10, for any text."""
+    return tuple(
+        (1, len(part.lstrip("0")), part.lstrip("0")) if number % 2 else (0, 0, part)
+        for number, part in enumerate(_DIGITS.split(text.casefold()))
+    )
+
+
+class Layout:
+    """Which servers there are, in the natural order of their nodes, and where each load balancer has them."""
+
+    def __init__(self, places: tuple[Places, ...], names: Mapping[Key, str]) -> None:
+        every = dict.fromkeys(name for each in places for name in each.names)
+        nodes = {key: names.get(key, key[1]) for key in every}
+        self.keys = sorted(every, key=lambda key: (natural(nodes[key]), natural(key[0]), key))
+        self.nodes = [nodes[key] for key in self.keys]
+        self.where = [[each.index.get(key, _NOWHERE) for key in self.keys] for each in places]
+
+    @cached_property
+    def places(self) -> dict[Key, int]:
+        return {key: place for place, key in enumerate(self.keys)}
+
+    @cached_property
+    def texts(self) -> list[str]:
+        """What a filter looks in."""
+        return [
+            f"{node} {key[0]} {key[1]}".casefold() for node, key in zip(self.nodes, self.keys, strict=True)
+        ]
+
+
+@dataclass(eq=False)
+class Merged:
+    """A view, with one standing for each place of its layout."""
+
+    view: View
+    layout: Layout
+    standings: list[Standing]
+    live: list[tuple[InstanceView, list[int]]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        pairs = zip(self.view.instances, self.layout.where, strict=True)
+        self.live = [(each, where) for each, where in pairs if each.state == "live"]
+
+    def seen(self, place: int) -> list[tuple[InstanceView, int]]:
+        """Where it stands on those that are live; where none that has it is, on those that had it last."""
+        live = self._at(place, self.live)
+        return live or self._at(place, list(zip(self.view.instances, self.layout.where, strict=True)))
+
+    def last_look(self, place: int) -> Look:
+        """The last that was known of it."""
+        seen = self.seen(place)
+        return look(seen[0][0].servers[seen[0][1]]) if seen else ABSENT
+
+    def sessions(self, place: int) -> int:
+        return sum(each.columns.sessions[at] for each, at in self.seen(place))
+
+    def response(self, place: int) -> int | None:
+        times = (each.columns.response[at] for each, at in self.seen(place))
+        return max((each for each in times if each is not None), default=None)
+
+    def rate(self, place: int) -> float | None:
+        """Over all that are live. None when none of them can tell."""
+        rates = [each.rates.rate(at) for each, at in self._at(place, self.live)]
+        known = [each for each in rates if each is not None]
+        return sum(known) if known else None
+
+    def responses(self, place: int) -> tuple[int, int]:
+        """Over all that are live, between their last two looks: all, and 5xx."""
+        counts = [each.rates.counts(at) for each, at in self._at(place, self.live)]
+        return sum(done for done, _ in counts), sum(failed for _, failed in counts)
+
+    def trend(self, place: int) -> tuple[float, ...]:
+        """The sums, aligned at the latest; as long as the shortest of those that have any."""
+        trends = [each.rates.trend(at) for each, at in self._at(place, self.live)]
+        known = [each for each in trends if each]
+        shortest = min(map(len, known), default=0)
+        return tuple(map(sum, zip(*(each[-shortest:] for each in known), strict=True))) if known else ()
+
+    @staticmethod
+    def _at(place: int, among: list[tuple[InstanceView, list[int]]]) -> list[tuple[InstanceView, int]]:
+        return [(each, where[place]) for each, where in among if where[place] != _NOWHERE]
+
+
+class _Latest:
+    """The last results: a picture is asked for more often than anything changes."""
+
+    layout: Layout | None = None
+    places: tuple[Places, ...] = ()
+    names: dict[Key, str] | None = None
+    merged: Merged | None = None
+
+
+def merged(view: View, names: Mapping[Key, str]) -> Merged:
+    """Merge a view; the same view with the same names is merged once."""
+    places = tuple(each.places for each in view.instances)
+    if _Latest.layout is None or _Latest.places != places or names != _Latest.names:
+        _Latest.layout, _Latest.places, _Latest.names = Layout(places, names), places, dict(names)
+        _Latest.merged = None
+    if _Latest.merged is None or _Latest.merged.view is not view:
+        _Latest.merged = Merged(view, _Latest.layout, _standings(view, _Latest.layout))
+    return _Latest.merged
+
+
+def _standings(view: View, layout: Layout) -> list[Standing]:
+    looks = [_looks(each, where) for each, where in zip(view.instances, layout.where, strict=True)]
+    known: dict[tuple[Look | None, ...], Standing] = {}
+    instances = [each.name for each in view.instances]
+    result = []
+    for row in zip(*looks, strict=True):
+        standing = known.get(row)
+        if standing is None:
+            standing = known[row] = together(instances, row)
+        result.append(standing)
+    return result
+
+
+def _looks(instance: InstanceView, where: list[int]) -> list[Look | None]:
+    """One for each place; servers in the same state share one."""
+    if instance.state != "live":
+        return [None] * len(where)
+    columns = instance.columns
+    quiet, busy = {}, {}
+    for first in set(columns.alike):
+        server = instance.servers[first]
+        quiet[first] = look(server)
+        if drains(server):
+            busy[first] = look(server, busy=True)
+    found: list[Look | None] = [
+        busy[first] if sessions and first in busy else quiet[first]
+        for first, sessions in zip(columns.alike, columns.sessions, strict=True)
+    ]
+    found.append(ABSENT)  # at `_NOWHERE`, the end
+    return [found[place] for place in where]

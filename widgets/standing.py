@@ -1,0 +1,139 @@
+"""How a server stands on each load balancer, and on all of them together: in words, marks and one colour."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from backends.model import AdminState, Operational, Server
+from orchestrator.words import health
+from widgets.model import Kind
+
+Group = Literal["up", "draining", "maint", "down", "unseen"]
+
+RANKS: dict[Kind, int] = {"bad": 0, "moving": 1, "out": 2, "quiet": 3, "ok": 4}
+_UNSEEN_RANK = 3  # in rotation as far as can be seen: after all that is known to be out
+_GROUPS: tuple[Group, ...] = ("maint", "draining", "down", "up")  # the first one that fits
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Look:
+    """One server line on one load balancer, as far as it does not change with each request."""
+
+    kind: Kind
+    group: Group
+    admin: str
+    health: str
+    weight: str
+    in_rotation: bool
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Standing:
+    """A server over all load balancers; thousands of them share one."""
+
+    kind: Kind
+    rank: int  # of problems: the smaller the worse
+    group: Group
+    admin: str
+    health: str
+    weight: str
+    marks: str
+    note: str
+    problem: bool
+    words: str  # what a filter finds
+
+
+ABSENT = Look(
+    "moving", "down", "-", "-", "", False
+)  # a load balancer that lives and does not know the server
+
+
+def look(server: Server, *, busy: bool = False) -> Look:
+    """Judge one server.
+
+    Args:
+        server: as it was read.
+        busy: it still has sessions, so a drain is on its way.
+    """
+    weight = str(server.weight)
+    if server.effective_weight != server.weight and server.throttle is not None:
+        weight = f"{server.effective_weight}/{server.weight}"
+    kind, group = _judge(server, busy)
+    return Look(kind, group, server.admin_state.value, health(server), weight, server.in_rotation)
+
+
+def _judge(server: Server, busy: bool) -> tuple[Kind, Group]:
+    if server.in_rotation:
+        return "ok", "up"
+    if server.admin_state is AdminState.MAINT:
+        return ("bad" if "resolution" in server.status else "out"), "maint"
+    if server.admin_state is AdminState.DRAIN or server.weight == 0:
+        return ("moving" if busy else "out"), "draining"
+    if server.takes_traffic or server.operational is Operational.STOPPING or server.check_health > 0:
+        return "moving", "up" if server.takes_traffic else "down"
+    return "bad", "down"
+
+
+def drains(server: Server) -> bool:
+    """Whether sessions decide what it is called."""
+    return not server.in_rotation and server.admin_state is not AdminState.MAINT
+
+
+def together(names: Sequence[str], looks: Sequence[Look | None]) -> Standing:
+    """Merge what the load balancers say.
+
+    Args:
+        names: of the load balancers.
+        looks: one for each; None where the data are stale or not there yet.
+    """
+    known = [(name, each) for name, each in zip(names, looks, strict=True) if each is not None]
+    marks = "".join("?" if each is None else _mark(each) for each in looks)
+    if not known:
+        return Standing("moving", _UNSEEN_RANK, "unseen", "", "", "", marks, "", True, "stale")
+    worst = min((each for _, each in known), key=lambda each: RANKS[each.kind])
+    admin = "/".join(dict.fromkeys(each.admin for _, each in known if each is not ABSENT)) or "-"
+    note = _disagreement(known)
+    kind = "moving" if note and worst.kind != "bad" else worst.kind
+    rank, problem = RANKS[kind], kind != "ok"
+    if None in looks and kind == "ok":
+        kind, rank, problem = "moving", _UNSEEN_RANK, True  # not proven everywhere
+    seen = next((each for _, each in known if each is not ABSENT), worst)
+    shown = seen if worst is ABSENT else worst
+    groups = {each.group for _, each in known}
+    return Standing(
+        kind=kind,
+        rank=rank,
+        group=next((each for each in _GROUPS if each in groups), "down"),
+        admin=admin,
+        health=shown.health,
+        weight="/".join(dict.fromkeys(each.weight for _, each in known if each is not ABSENT)),
+        marks=marks,
+        note=note,
+        problem=problem,
+        words=" ".join((admin, shown.health, note)).casefold(),
+    )
+
+
+def _mark(each: Look) -> str:
+    if each is ABSENT:
+        return "?"
+    return "✓" if each.in_rotation else "✗"
+
+
+def _disagreement(known: Sequence[tuple[str, Look]]) -> str:
+    """What those say that differ from most (from the first one, when there are as many)."""
+    said = [(name, *_said(each, [other for _, other in known])) for name, each in known]
+    count = [sum(words == other for *_, other in said) for *_, words in said]
+    usual = said[count.index(max(count))][-1] if said else ""
+    return ", ".join(f"{words} on {name}" for name, _, words in said if words != usual)
+
+
+def _said(each: Look, all_of_them: Sequence[Look]) -> tuple[str, str]:
+    """The axis on which they differ, and the word on it: what somebody decided goes first."""
+    if each is ABSENT:
+        return "missing", "missing"
+    if len({other.admin for other in all_of_them if other is not ABSENT}) > 1:
+        return "admin", each.admin
+    if len({other.in_rotation for other in all_of_them if other is not ABSENT}) > 1:
+        return "health", each.health
+    return "same", ""
