@@ -49,7 +49,8 @@ clean: ## Remove what was made here
 	$(BIN)/pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
-apt = $(AS_ROOT) apt-get -q update && $(AS_ROOT) env DEBIAN_FRONTEND=noninteractive apt-get -q install -y --no-install-recommends $(1)
+apt = { [ -z "$(AS_ROOT)" ] || command -v sudo >/dev/null || { echo "there is no sudo; as root: apt-get install $(strip $(1))" >&2; false; }; } \
+	&& $(AS_ROOT) apt-get -q update && $(AS_ROOT) env DEBIAN_FRONTEND=noninteractive apt-get -q install -y --no-install-recommends $(1)
 define install_missing
 missing=; for need in $(1); do [ -e $${need#*:} ] || missing="$$missing $${need%%:*}"; done; \
 [ -z "$$missing" ] || { echo "installing:$$missing"; $(call apt,$$missing); }
