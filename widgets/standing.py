@@ -43,9 +43,7 @@ class Standing:
     words: str  # what a filter finds
 
 
-ABSENT = Look(
-    "moving", "down", "-", "-", "", False
-)  # a load balancer that lives and does not know the server
+ABSENT = Look("moving", "unseen", "-", "-", "", False)  # it is live, and does not know the server
 
 
 def look(server: Server, *, busy: bool = False) -> Look:
