@@ -50,15 +50,26 @@ Exit codes: 0 healthy · 1 stopped by a failure, or something is out of rotation
 
 @click.group(
     cls=LazyGroup,
+    invoke_without_command=True,
     epilog=EPILOG,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.option("--config", "config_file", metavar="FILE", help="Default: ./config.toml, then the XDG folder.")
+@click.option("--app", metavar="APP", help="Of the console: which application. Default: the first one.")
+@click.option("--read-only", is_flag=True, help="Of the console: look, change nothing.")
 @click.version_option(package_name="rolldeck", prog_name="rolldeck")
 @click.pass_context
-def cli(ctx: click.Context, config_file: str | None) -> None:
-    """Zero-downtime rolling upgrades behind HAProxy."""
+def cli(ctx: click.Context, config_file: str | None, app: str | None, read_only: bool) -> int | None:
+    """Zero-downtime rolling upgrades behind HAProxy. Without a command: the console."""
     ctx.obj = config_file
+    if ctx.invoked_subcommand is not None:
+        return None
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        click.echo(f"{ctx.get_help()}\n\nThe console needs a terminal; without one, use a command.", err=True)
+        return Exit.USAGE
+    from console.opening import open_console
+
+    return open_console(config_file, app, read_only)
 
 
 def main() -> None:

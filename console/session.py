@@ -4,24 +4,28 @@ import asyncio
 import getpass
 import os
 import socket
+from collections import Counter
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import msgspec
 
 from backends.clock import SystemClock
 from backends.errors import BackendError
-from backends.model import Server, Snapshot
+from backends.model import Snapshot
 from console.config import Config
 from console.inventory import members
 from console.wiring import Wiring
 from orchestrator.application import Application
 from orchestrator.control import Control
-from orchestrator.events import Bus, RolloutEnded
+from orchestrator.events import Bus, NodeUpgraded, Record, RolloutEnded
 from orchestrator.fleet import Fleet
+from orchestrator.mapping import map_nodes
 from orchestrator.plan import Plan
 from orchestrator.preflight import preflight
 from orchestrator.rollout import Rollout
+from orchestrator.state import RolloutState
 
 
 def operator() -> str:
@@ -36,19 +40,79 @@ def operator() -> str:
 class Session:
     """Front ends read `bus`, and act through `control` and the methods."""
 
-    def __init__(self, application: Application, bus: Bus, clock: SystemClock) -> None:
+    def __init__(
+        self,
+        application: Application,
+        bus: Bus,
+        clock: SystemClock,
+        names: Mapping[tuple[str, str], str] | None = None,
+        *,
+        looks_from_here: bool = False,
+    ) -> None:
+        """
+        Args:
+            application: what is worked on.
+            bus: carries everything that happens.
+            clock: the time.
+            names: the node behind each server line, by backend and server name.
+            looks_from_here: own health is asked from this machine, so looking costs no log-in.
+        """
         self.application = application
+        self.names = dict(names or {})
+        self.versions: dict[str, str] = {}  # what runs, by node, as far as it was seen
+        self._looks_from_here = looks_from_here
         self.bus = bus
         self.clock = clock
         self.control = Control(clock, bus)
         self.defect: BaseException | None = None  # of our own code, in the last rollout
         self.rolling = False  # a rollout runs: signals and quitting must go through `control`
+        self.state = RolloutState()  # of the last rollout
+        self._rollout: asyncio.Task[RolloutEnded] | None = None
+        bus.subscribe(self._follow)
+
+    def _follow(self, record: Record) -> None:
+        self.state.apply(record)
+        if isinstance(record.event, NodeUpgraded):
+            self.versions[record.event.node] = self.state.version
+
+    def running_now(self) -> str:
+        """The versions that run and on how many nodes, in words; empty when none was seen."""
+        counted = Counter(self.versions.values())
+        return ", ".join(f"{version} on {count}" for version, count in counted.most_common())
+
+    async def look_at_versions(self) -> None:
+        """See once which version runs on each node; where that needs a log-in, only preflight looks."""
+        if not self._looks_from_here:
+            return
+        nodes = self.application.nodes
+        for node, seen in zip(
+            nodes, await asyncio.gather(*(each.health.look() for each in nodes)), strict=True
+        ):
+            if seen.version is not None:
+                self.versions[node.name] = seen.version
 
     async def plan(
-        self, version: str | None, *, limit: Sequence[str] = (), to_ready: Collection[str] = ()
+        self,
+        version: str | None,
+        *,
+        limit: Sequence[str] = (),
+        to_ready: Collection[str] = (),
+        changes: Mapping[str, object] | None = None,
     ) -> Plan:
-        """Preflight and plan; touches nothing."""
-        return await preflight(self.application, version, limit=limit, to_ready=to_ready)
+        """Preflight and plan; touches nothing. `changes` override fields of the roll-out policy."""
+        policy = msgspec.structs.replace(self.application.policy, **(changes or {}))
+        application = replace(self.application, policy=policy)
+        return await preflight(application, version, limit=limit, to_ready=to_ready)
+
+    def start(self, plan: Plan) -> None:
+        """Begin to carry out a plan in a task of the session's own: it outlives the front end."""
+        self.control = Control(self.clock, self.bus, interactive=True)
+        self.rolling = True
+        self._rollout = asyncio.create_task(self.run(plan), name="rollout")
+
+    async def finished(self) -> RolloutEnded | None:
+        """Wait for the end of what `start` began; None when nothing was."""
+        return await self._rollout if self._rollout is not None else None
 
     async def run(self, plan: Plan) -> RolloutEnded:
         """Carry out a plan; always returns how it ended; `defect` then tells of defects of our own.
@@ -87,18 +151,23 @@ async def open_session(
     wiring = Wiring(config, bus.record)
     try:
         fleet = Fleet(wiring.balancers(app), settings.backends)
-        places = members(settings, await _known_servers(fleet), config.file, f"apps.{app}")
+        snapshots = await _snapshots(fleet)
+        servers = [server for each in snapshots.values() for server in each.servers]
+        places = members(settings, servers, config.file, f"apps.{app}")
         nodes = await wiring.nodes(app, settings, places)
+        mapped, _ = map_nodes(nodes, snapshots, settings.match)
         yield Session(
             Application(app, tuple(nodes), fleet, policy, settings.match, tuple(settings.unmanaged_backends)),
             bus,
             clock,
+            {(ref.backend, ref.server): name for name, refs in mapped.items() for ref in refs},
+            looks_from_here=settings.health.via == "console",
         )
     finally:
         await wiring.close()
 
 
-async def _known_servers(fleet: Fleet) -> list[Server]:
+async def _snapshots(fleet: Fleet) -> dict[str, Snapshot]:
     """What HAProxy says of the nodes' places; one that does not answer is preflight's to report."""
 
     async def read(name: str) -> Snapshot | None:
@@ -108,4 +177,4 @@ async def _known_servers(fleet: Fleet) -> list[Server]:
             return None
 
     snapshots = await asyncio.gather(*(read(name) for name in fleet.balancers))
-    return [server for each in snapshots if each for server in each.servers]
+    return {name: each for name, each in zip(fleet.balancers, snapshots, strict=True) if each is not None}

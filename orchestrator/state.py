@@ -101,6 +101,9 @@ class RolloutState:
         return sum(done) / len(done) * len(to_come)
 
     def apply(self, record: Record) -> None:
+        name = getattr(record.event, "node", None)
+        if name is not None and (self.ended is not None or name not in self.nodes):
+            return  # of a change by hand: no part of this rollout
         match record.event:
             case events.RolloutStarted() as event:
                 self._start(event, record.at)

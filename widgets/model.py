@@ -6,6 +6,8 @@ from typing import Literal, Protocol
 Kind = Literal["ok", "moving", "bad", "out", "quiet"]
 """What a colour means: healthy in rotation, on its way or stale, broken, taken out on purpose, the rest."""
 
+Sort = Literal["problems", "node", "sessions", "rate", "errors", "response"]
+
 Key = tuple[str, str]
 """Backend and server name: what a row is, whatever the order."""
 
@@ -83,7 +85,7 @@ class Picture:
 class Arrangement:
     """What the operator wants to see, and in which order."""
 
-    sort: Literal["problems", "node", "sessions", "rate", "errors", "response"] = "problems"
+    sort: Sort = "problems"
     reverse: bool = False
     filter: str = ""  # part of a node, backend or state
     problems_only: bool = False

@@ -1,0 +1,113 @@
+"""What the operator does, as conversations: look, show the impact, ask, do, show what was read back."""
+
+from collections.abc import Sequence
+from typing import cast
+
+from textual.screen import Screen
+
+from backends.errors import ConfigError, RolldeckError
+from backends.template import check_version
+from console.session import Session, operator
+from orchestrator import manual
+from orchestrator.manual import Action, Change
+from orchestrator.words import health
+from widgets.dialogs.change import ChangeDialog
+from widgets.dialogs.confirm import Confirm
+from widgets.dialogs.plan import PlanScreen
+from widgets.dialogs.quit import QuitDialog
+from widgets.dialogs.result import ResultScreen
+from widgets.dialogs.upgrade import UpgradeDialog
+from widgets.model import Key
+
+LEAVE, KEEP, PAUSE, ABORT = "leave", "keep", "pause", "abort"
+
+
+class Acting:
+    """Talks to the session for the main view; every error becomes a message."""
+
+    def __init__(self, screen: Screen[str], session: Session, read_only: str) -> None:
+        self._screen = screen
+        self._session = session
+        self.read_only = read_only
+
+    def may_change(self, action: str) -> bool:
+        """Whether anything may be changed now."""
+        return not self.read_only and not (action == "upgrade" and self._session.rolling)
+
+    async def change(self, action: str, keys: Sequence[Key]) -> bool:
+        """Drain, maint, ready or weight of the nodes behind these rows. Returns whether it was done."""
+        names = list(dict.fromkeys(self._session.names.get(key, key[1]) for key in keys))
+        if not names:
+            return False
+        application = self._session.application
+        try:
+            change = Change(cast("Action", action), manual.choose(application, names))
+            impact = await manual.impact(application, change)
+            answer = await self._screen.app.push_screen_wait(ChangeDialog(change.action, impact))
+            if answer is None:
+                return False
+            change = Change(change.action, change.nodes, answer.weight, answer.override)
+            after = await manual.apply(
+                application, change, self._session.control, self._session.clock, self._session.bus
+            )
+        except RolldeckError as error:
+            self._tell(str(error), "error")
+            return False
+        read = ", ".join(
+            f"{each.ref.server} on {each.ref.instance}: {each.admin_state} {health(each)}" for each in after
+        )
+        self._tell(f"read back: {read}")
+        return True
+
+    async def upgrade(self) -> None:
+        """Version, plan, start; the result comes when the rollout has ended."""
+        session = self._session
+        answer = await self._screen.app.push_screen_wait(
+            UpgradeDialog(session.application.name, session.running_now(), session.application.policy)
+        )
+        if answer is None:
+            return
+        try:
+            check_version(answer.version)
+            self._tell("looking at everything before anything is touched ...")
+            plan = await session.plan(
+                answer.version,
+                limit=answer.limit,
+                changes={"serial": answer.serial, "confirm": answer.confirm},
+            )
+        except (ConfigError, RolldeckError) as error:
+            self._tell(str(error), "error")
+            return
+        if not await self._screen.app.push_screen_wait(PlanScreen(plan)):
+            return
+        session.start(plan)
+        ended = await session.finished()
+        await session.look_at_versions()
+        if ended is not None:
+            await self._screen.app.push_screen_wait(ResultScreen(ended))
+
+    async def abort(self) -> None:
+        """Ask, then end the rollout; a second time at once."""
+        control = self._session.control
+        text = (
+            "at once: a running command goes on without us" if control.aborting else "after the running step"
+        )
+        answer = await self._screen.app.push_screen_wait(
+            Confirm(
+                "Abort the rollout?",
+                [f"It ends {text}.", "What is out of rotation then is listed."],
+                [("no", "Go on", "default"), ("yes", "Abort", "error")],
+            )
+        )
+        if answer == "yes":
+            control.abort(operator())
+
+    async def quit(self) -> str | None:
+        """What to do with a running rollout; None to stay."""
+        if not self._session.rolling:
+            return LEAVE
+        answer = await self._screen.app.push_screen_wait(QuitDialog())
+        return None if answer == "stay" else answer
+
+    def _tell(self, text: str, severity: str = "information") -> None:
+        self._screen.notify(text, severity=severity, markup=False, timeout=8)  # type: ignore[arg-type]
