@@ -345,6 +345,10 @@ Arrows, page up and down, home and end move the cursor; it stays on its server w
     def watch_empty_text(self) -> None:
         self._repaint()
 
+    def watch_scroll_y(self, old_value: float, new_value: float) -> None:
+        super().watch_scroll_y(old_value, new_value)
+        self._painted = []  # all lines are other rows now: nothing to compare with
+
     def notify_style_update(self) -> None:
         self._strips.clear()
         super().notify_style_update()

@@ -134,6 +134,17 @@ async def test_a_new_order_does_not_fetch_back_who_scrolled_away() -> None:
         assert table.scroll_offset.y == 200
 
 
+async def test_rows_that_come_to_where_they_were_before_scrolling_are_painted() -> None:
+    async with TableApp().run_test(size=(80, 24), notifications=True) as pilot:
+        table = await shown(pilot, servers(100))
+        table.scroll_to(y=5, animate=False)
+        await pilot.pause()
+        table.show(Listed([*servers(100)[95:], *servers(95)]), 2)
+        await pilot.pause()
+        painted = pilot.app.screen._compositor.render_strips()
+        assert [strip.text[:79] for strip in painted] == lines(table)
+
+
 async def test_the_nearest_row_takes_over_when_the_server_is_gone() -> None:
     app = TableApp()
     async with app.run_test(size=(80, 24), notifications=True) as pilot:
