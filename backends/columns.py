@@ -3,6 +3,7 @@
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 
 from backends.model import Server
 
@@ -35,12 +36,19 @@ def columns_of(servers: Sequence[Server]) -> Columns:
     """The columns of any servers."""
     if isinstance(servers, Columnar):
         return servers.columns()
+    first: dict[object, int] = {}
     return Columns(
         names=[(each.ref.backend, each.ref.server) for each in servers],
-        alike=list(range(len(servers))),
+        alike=[first.setdefault(_state(each), index) for index, each in enumerate(servers)],
         sessions=[each.sessions for each in servers],
         queue=[each.queue for each in servers],
         requests=[each.requests for each in servers],
         errors_5xx=[each.errors_5xx for each in servers],
         response=[each.response_time for each in servers],
     )
+
+
+_state = attrgetter(
+    *("admin", "operational", "status", "weight", "effective_weight", "throttle", "checked", "tracks"),
+    *("check_status", "check_health", "check_rise", "check_fall"),
+)
