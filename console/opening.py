@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import signal
+from collections.abc import Iterator
 
 from console.app import Console
 from console.config import find, load
@@ -32,8 +34,10 @@ async def show(session: Session, read_only: str = "") -> int:
     watch = Watch(session.application.fleet, session.clock)
     polling = asyncio.create_task(watch.run(), name="watch")
     versions = asyncio.create_task(session.look_at_versions(), name="versions")
+    console = Console(session, watch, read_only)
     try:
-        answer = await Console(session, watch, read_only).run_async()
+        with _closing(console, session):
+            answer = await console.run_async()
     finally:
         for task in (polling, versions):
             task.cancel()
@@ -42,19 +46,41 @@ async def show(session: Session, read_only: str = "") -> int:
     return await _after(session, answer)
 
 
+@contextlib.contextmanager
+def _closing(console: Console, session: Session) -> Iterator[None]:
+    """SIGTERM, and a terminal that has gone, end the console at once and a rollout after its running step."""
+    loop = asyncio.get_running_loop()
+
+    def close(why: str) -> None:
+        if session.rolling:
+            session.control.abort(operator(), why)
+        console.exit(KEEP)
+
+    names = {signal.SIGTERM: "SIGTERM", signal.SIGHUP: "the terminal has gone"}
+    for number, name in names.items():
+        loop.add_signal_handler(number, close, name)
+    try:
+        yield
+    finally:
+        for number in names:
+            loop.remove_signal_handler(number)
+
+
 async def _after(session: Session, answer: str | None) -> int:
-    if not session.rolling:
-        return Exit.HEALTHY
-    if answer == ABORT:
-        session.control.abort(operator(), "the console was closed")
-    elif answer == PAUSE:
-        session.control.pause(operator(), "the console was closed")
-        say("paused: Ctrl-C ends the rollout after its running step")
-    elif answer == KEEP:
-        say("the rollout goes on without the console; Ctrl-C ends it after the running step")
-    session.bus.subscribe(Progress(session.state))
-    async with stop_on_signals(session):
-        ended = await session.finished()
+    """Whatever was begun ends with words on what is out of rotation."""
+    if session.rolling:
+        if answer == ABORT:
+            session.control.abort(operator(), "the console was closed")
+        elif answer == PAUSE:
+            session.control.pause(operator(), "the console was closed")
+            say("paused; Ctrl-C ends the rollout after its running step")
+        elif not session.control.aborting:
+            say("the rollout goes on without the console; Ctrl-C ends it after the running step")
+        session.control.interactive = False  # nobody is there to decide any more
+        session.bus.subscribe(Progress(session.state))
+        async with stop_on_signals(session):
+            await session.finished()
+    ended = session.state.ended
     if ended is None:
         return Exit.HEALTHY
     for line in ending(ended):

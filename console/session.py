@@ -112,7 +112,8 @@ class Session:
 
     async def finished(self) -> RolloutEnded | None:
         """Wait for the end of what `start` began; None when nothing was."""
-        return await self._rollout if self._rollout is not None else None
+        # Who waits may be cancelled (a front end that goes); the rollout must not be.
+        return await asyncio.shield(self._rollout) if self._rollout is not None else None
 
     async def run(self, plan: Plan) -> RolloutEnded:
         """Carry out a plan; always returns how it ended; `defect` then tells of defects of our own.

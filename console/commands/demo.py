@@ -2,7 +2,9 @@
 
 import asyncio
 import shutil
+import sys
 import tempfile
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import click
@@ -15,10 +17,10 @@ from console.demo.load import Load, Report
 from console.demo.stack import Stack, Transport
 from console.exits import Exit
 from console.output.ending import EXITS
-from console.output.text import clean, in_background, paint, result, say
-from console.session import open_session
+from console.output.text import clean, in_background, on_terminal, paint, result, say
+from console.session import Session, open_session
 from console.signals import stop_on_signals
-from orchestrator.events import RolloutEnded
+from orchestrator.state import RolloutState
 
 FROM, TO = "1.4.2", "1.5.0"
 SHOWN_FAILURES = 5
@@ -27,20 +29,36 @@ SHOWN_FAILURES = 5
 @click.command()
 @click.option("--rate", default=100, show_default=True, metavar="N", help="Requests per second.")
 @click.option("--transport", type=click.Choice(["unix", "tcp", "ssh"]), default="unix", help="To HAProxy.")
-@click.option("--json", "as_json", is_flag=True, help="Every event as one line of JSON.")
-def demo(rate: int, transport: Transport, as_json: bool) -> int:
+@click.option("--headless", is_flag=True, help="Run the upgrade without the console, also on a terminal.")
+@click.option("--json", "as_json", is_flag=True, help="Headless; every event as one line of JSON.")
+def demo(rate: int, transport: Transport, headless: bool, as_json: bool) -> int:
     """Two HAProxies, four nodes with SSH, load, and an upgrade from 1.4.2 to 1.5.0 through all of it.
 
-    Everything is real, runs on loopback in a temporary folder, and is gone at the end. Exits 0 only when
-    every node was upgraded and no request failed.
+    On a terminal the console opens on it: `u`, 1.5.0, and the upgrade begins. Without one the upgrade runs by
+    itself. Everything is real, runs on loopback in a temporary folder, and is gone at the end. Exits 0 only
+    when the upgrade was healthy and no request failed.
     """
     if shutil.which("haproxy", path=search_path()) is None:
         raise ConfigError("", "", "the demo needs haproxy; `make demo` installs it")
+    if not (headless or as_json) and on_terminal(sys.stdin) and on_terminal(sys.stdout):
+        return asyncio.run(_demo(rate, transport, _with_console))
+
+    async def alone(session: Session) -> int:
+        plan = await session.plan(TO)
+        ended = await carry_out(session, plan, yes=True, terminal=False, as_json=as_json)
+        return EXITS[ended.result] if ended else Exit.ABORTED
+
     with in_background():
-        return asyncio.run(_demo(rate, transport, as_json))
+        return asyncio.run(_demo(rate, transport, alone))
 
 
-async def _demo(rate: int, transport: Transport, as_json: bool) -> int:
+async def _with_console(session: Session) -> int:
+    from console.opening import show  # Textual takes half a second to import
+
+    return await show(session)
+
+
+async def _demo(rate: int, transport: Transport, do: Callable[[Session], Awaitable[int]]) -> int:
     with tempfile.TemporaryDirectory(prefix="rolldeck-") as folder:
         say(f"starting 2 HAProxies and 4 nodes on loopback, in {folder} ...")
         async with Stack(Path(folder), transport=transport) as stack:
@@ -51,18 +69,15 @@ async def _demo(rate: int, transport: Transport, as_json: bool) -> int:
                 load_ = Load(rate, stack.frontends)
                 load_.start()
                 try:
-                    plan = await session.plan(TO)
-                    ended = await carry_out(session, plan, yes=True, terminal=False, as_json=as_json)
+                    code = await do(session)
                 finally:
                     report = await load_.stop()
-        if ended is None:
-            return Exit.ABORTED
-        _tell(report, ended)
-        return EXITS[ended.result] if not report.total_failed else Exit.DEGRADED
+        _tell(report, session.state)
+        return Exit.DEGRADED if code == Exit.HEALTHY and report.total_failed else code
 
 
-def _tell(report: Report, ended: RolloutEnded) -> None:
-    result(f"nodes upgraded   {len(ended.upgraded)}   ({FROM} → {TO})")
+def _tell(report: Report, state: RolloutState) -> None:
+    result(f"nodes upgraded   {state.upgraded}   ({FROM} → {state.version or TO})")
     result(f"requests served  {report.total_served}   (in {report.seconds:.1f} s)")
     failed = str(report.total_failed)
     result(f"requests failed  {paint(failed, 'bad' if report.total_failed else 'ok')}")

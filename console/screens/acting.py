@@ -69,7 +69,7 @@ class Acting:
             return
         try:
             check_version(answer.version)
-            self._tell("looking at everything before anything is touched ...")
+            self._tell("looking at everything before anything is touched ...", seconds=2)
             plan = await session.plan(
                 answer.version,
                 limit=answer.limit,
@@ -109,5 +109,5 @@ class Acting:
         answer = await self._screen.app.push_screen_wait(QuitDialog())
         return None if answer == "stay" else answer
 
-    def _tell(self, text: str, severity: str = "information") -> None:
-        self._screen.notify(text, severity=severity, markup=False, timeout=8)  # type: ignore[arg-type]
+    def _tell(self, text: str, severity: str = "information", seconds: float = 8) -> None:
+        self._screen.notify(text, severity=severity, markup=False, timeout=seconds)  # type: ignore[arg-type]
