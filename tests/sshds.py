@@ -64,6 +64,10 @@ class Sshd:
         """Process ids of sshd's own children, one or two per connection; not of the commands."""
         return [pid for pid in _descendants(self.pid) if _name(pid).startswith("sshd")]
 
+    def connections(self) -> int:
+        """How many there are: each is one child of sshd, whatever children that one has (OpenSSH 10: its own)."""
+        return sum(_name(pid).startswith("sshd") for pid in _children().get(self.pid, []))
+
     def stop(self) -> None:
         """Freeze it with its sessions: connections are accepted by the kernel, then silence."""
         self._signal(signal.SIGSTOP, self.pid, *self.sessions())
@@ -204,13 +208,19 @@ def _wait_for_greeting(process: subprocess.Popen[bytes], port: int, log: Path) -
     raise AssertionError(f"sshd did not start: {log.read_text(errors='replace')}")
 
 
-def _descendants(pid: int) -> list[int]:
+def _children() -> dict[int, list[int]]:
+    """Of every process that has some."""
     children: dict[int, list[int]] = {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             with contextlib.suppress(OSError, IndexError, ValueError):
                 stat = (entry / "stat").read_text().rpartition(")")[2].split()
                 children.setdefault(int(stat[1]), []).append(int(entry.name))
+    return children
+
+
+def _descendants(pid: int) -> list[int]:
+    children = _children()
     found: list[int] = []
     queue = [pid]
     while queue:

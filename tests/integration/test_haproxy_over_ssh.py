@@ -59,7 +59,7 @@ async def test_one_connection_serves_all_lines(host: SshHost, haproxy: RunningHa
     lb = runtime(host, haproxy.socket)
     for _ in range(20):
         await lb.snapshot(["shop"])
-    assert len(sshd.sessions()) == 1
+    assert sshd.connections() == 1
 
 
 async def test_what_is_not_there(host: SshHost, haproxy: RunningHaproxy) -> None:
