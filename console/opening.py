@@ -16,6 +16,8 @@ from console.session import Session, open_session, operator
 from console.signals import stop_on_signals
 from orchestrator.watch import Watch
 
+VERSION_SECONDS = 15.0  # between two looks at the versions that run
+
 
 def open_console(config_file: str | None, app: str | None, read_only: bool) -> int:
     """Open the console on one application; returns the exit code."""
@@ -33,7 +35,7 @@ async def show(session: Session, read_only: str = "") -> int:
     """Run the console over a session, and see a rollout to its end that outlives it."""
     watch = Watch(session.application.fleet, session.clock)
     polling = asyncio.create_task(watch.run(), name="watch")
-    versions = asyncio.create_task(session.look_at_versions(), name="versions")
+    versions = asyncio.create_task(_look_at_versions(session), name="versions")
     console = Console(session, watch, read_only)
     try:
         with _closing(console, session):
@@ -44,6 +46,12 @@ async def show(session: Session, read_only: str = "") -> int:
             with contextlib.suppress(asyncio.CancelledError):
                 await task
     return await _after(session, answer)
+
+
+async def _look_at_versions(session: Session) -> None:
+    while True:
+        await session.look_at_versions()
+        await session.clock.sleep(VERSION_SECONDS)
 
 
 @contextlib.contextmanager

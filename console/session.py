@@ -81,7 +81,7 @@ class Session:
         return ", ".join(f"{version} on {count}" for version, count in counted.most_common())
 
     async def look_at_versions(self) -> None:
-        """See once which version runs on each node; where that needs a log-in, only preflight looks."""
+        """See which version runs on each node; where that needs a log-in, only preflight looks."""
         if not self._looks_from_here:
             return
         nodes = self.application.nodes
@@ -90,6 +90,8 @@ class Session:
         ):
             if seen.version is not None:
                 self.versions[node.name] = seen.version
+            else:
+                self.versions.pop(node.name, None)  # better no version than an old one
 
     async def plan(
         self,

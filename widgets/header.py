@@ -1,21 +1,17 @@
 """The first line of the screen: which load balancers are live, how many servers are in rotation, the time."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import ClassVar
 
 from rich.cells import cell_len
-from rich.style import Style
 from rich.text import Text
 from textual.geometry import Size
 from textual.widget import Widget
 
 from widgets.model import Counts, InstanceLine, Picture
-from widgets.text import plain, visible
+from widgets.pieces import KINDS, Piece, clock, colours, cut, painted
+from widgets.text import visible
 
-Piece = tuple[str, str]
-"""Text, already visible, and the kind that gives it its colour."""
-
-KINDS = ("ok", "moving", "bad", "out", "quiet", "head", "plain")
 LONG_STALE = 10  # seconds after which old data is no hiccup any more
 
 
@@ -25,15 +21,7 @@ class StatusHeader(Widget):
     COMPONENT_CLASSES: ClassVar[set[str]] = {f"status--{kind}" for kind in KINDS}
     DEFAULT_CSS = """
     StatusHeader { height: auto; padding: 0 1; background: $panel; }
-    StatusHeader > .status--ok { color: $success; }
-    StatusHeader > .status--moving { color: $warning; }
-    StatusHeader > .status--bad { color: $error; text-style: bold; }
-    StatusHeader > .status--out { color: $primary; }
-    StatusHeader > .status--quiet { color: $foreground 60%; }
-    StatusHeader > .status--head { text-style: bold; }
-    StatusHeader:nocolor > .status--ok, StatusHeader:nocolor > .status--moving,
-    StatusHeader:nocolor > .status--bad, StatusHeader:nocolor > .status--out { color: $foreground; }
-    """
+    """ + colours("StatusHeader", "status")
 
     def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:
         super().__init__(id=id, classes=classes)
@@ -95,37 +83,6 @@ def trouble(picture: Picture) -> list[Piece]:
     if picture.read_only:
         pieces += [(f"read-only: {visible(picture.read_only)}", "moving"), (" · ", "quiet")]
     return pieces[:-1]
-
-
-def duration(seconds: float) -> str:
-    """At most five columns: 0.8 s, 12 s, 2:05, 3h07."""
-    if seconds < 9.95:
-        return f"{max(0.0, seconds):.1f} s"
-    return f"{seconds:.0f} s" if seconds < 59.5 else clock(seconds)
-
-
-def clock(seconds: float) -> str:
-    """Minutes and seconds, for what runs: 0:18, 12:05, 3h07."""
-    whole = max(0, int(seconds))
-    if whole < 3600:
-        return f"{whole // 60}:{whole % 60:02d}"
-    return f"{whole // 3600}h{whole % 3600 // 60:02d}"
-
-
-def cut(text: str, columns: int) -> str:
-    """Visible text in at most so many columns; an ellipsis shows that something is missing."""
-    shown = plain(text)
-    shown.truncate(max(1, columns), overflow="ellipsis")
-    return shown.plain
-
-
-def painted(line: Sequence[Piece], paint: Mapping[str, Style], width: int) -> Text:
-    """One line of at most so many columns, each piece in the colour of its kind."""
-    text = Text(no_wrap=True, end="")
-    for part, kind in line:
-        text.append(part, paint[kind])
-    text.truncate(max(1, width), overflow="ellipsis")
-    return text
 
 
 def _columns(pieces: Sequence[Piece]) -> int:

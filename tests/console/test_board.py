@@ -26,6 +26,7 @@ from tests.unit.fakes import World
 from tests.unit.virtual_time import run
 from widgets import board as module
 from widgets.board import RolloutBoard, window
+from widgets.board_lines import header, sentence
 
 START = 1000.0
 HOSTILE = "[red]x[/] \x1b[31m\x07\u202e" + "日" * 5_000
@@ -125,11 +126,11 @@ HEALTHY, DEGRADED = run(_records(set())), run(_records({"web2"}))
 
 
 def test_the_result_is_the_last_word() -> None:
-    assert module.header(RolloutState.of(HEALTHY), START, 80)[-1] == (" · ✓ healthy in 0:18", "ok")
+    assert header(RolloutState.of(HEALTHY), START, 80)[-1] == (" · ✓ healthy in 0:18", "ok")
     bad = RolloutState.of(DEGRADED)
-    text, kind = module.header(bad, START, 80)[-1]
+    text, kind = header(bad, START, 80)[-1]
     assert (text[:13], kind) == (" · ✗ degraded", "bad")
-    assert module.sentence(bad, START, "", 80)[0] == ("not in rotation: web2 · failed: web2", "bad")
+    assert sentence(bad, START, "", 80)[0] == ("not in rotation: web2 · failed: web2", "bad")
 
 
 async def test_any_prefix_of_a_real_stream_can_be_shown() -> None:

@@ -5,8 +5,9 @@ from dataclasses import replace
 import pytest
 from textual.app import App, ComposeResult
 
-from widgets.header import StatusHeader, clock, cut, duration
+from widgets.header import StatusHeader
 from widgets.model import Counts, InstanceLine, Key, Picture, Row
+from widgets.pieces import clock, cut, duration
 
 LIVE = InstanceLine("lb1", "live", "2.6.12", 0.4, "")
 STALE = InstanceLine("lb2", "stale", "2.6.12", 12, "connection refused")

@@ -9,7 +9,8 @@ from orchestrator.events import AnyEvent, Noted, Record, Sent, StepStarted, Wait
 from tests.unit.fakes import World
 from tests.unit.virtual_time import run
 from widgets import transcript as module
-from widgets.transcript import Lines, Transcript, said
+from widgets.transcript import Transcript
+from widgets.transcript_lines import SAID, Lines, said
 
 
 class Shell(App[None]):
@@ -182,5 +183,5 @@ async def test_memory_is_bounded_and_it_says_so(monkeypatch: pytest.MonkeyPatch)
 
 def test_every_event_has_its_words() -> None:
     kinds = set(AnyEvent.__args__)
-    assert kinds - set(module.SAID) == {Sent}
+    assert kinds - set(SAID) == {Sent}
     assert said(Noted(node="web1", text="{x}")) == "note: {x}"
