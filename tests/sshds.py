@@ -65,7 +65,7 @@ class Sshd:
         return [pid for pid in _descendants(self.pid) if _name(pid).startswith("sshd")]
 
     def connections(self) -> int:
-        """How many there are: each is one child of sshd, whatever children that one has (OpenSSH 10: its own)."""
+        """How many there are: each is one child of sshd, which may have a child of its own (OpenSSH 10)."""
         return sum(_name(pid).startswith("sshd") for pid in _children().get(self.pid, []))
 
     def stop(self) -> None:

@@ -23,7 +23,7 @@ _BARE = re.compile(r"[A-Za-z0-9_-]+")
 HEAD = """\
 # Rolldeck's configuration, written by `rolldeck init` from what HAProxy said.
 # Look through it, then: rolldeck check APP · rolldeck plan APP VERSION · rolldeck upgrade APP VERSION
-# All times are seconds. The README explains every key.
+# All times are seconds. The config.toml beside Rolldeck's README explains every key.
 
 [haproxy.lb1]
 socket = {socket}

@@ -2,17 +2,29 @@
 
 import re
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from backends.errors import ConfigError
+from backends.haproxy.address import HaproxySettings
+from backends.health.kinds import HealthSettings
+from backends.hosts.ssh import SshSettings
 from backends.installers.command import NoInstall
+from backends.installers.kinds import InstallSettings
+from backends.services.kinds import ServiceSettings
+from backends.versions import VersionSettings
 from console import config
-from console.config import AppSettings, find, load, parse
+from console.config import Access, AppSettings, NodeSettings, find, load, parse
 from orchestrator.policy import Policy
 from tests.unit.console_values import raw, write
 
 EXAMPLE = Path(__file__).parents[2] / "config.toml"
+KINDS = (ServiceSettings, InstallSettings, VersionSettings, HealthSettings)
+SETTINGS = (
+    *(SshSettings, HaproxySettings, AppSettings, Access, NodeSettings, Policy),
+    *(struct for kinds in KINDS for struct in get_args(kinds)),
+)
 
 
 def refused(path: Path) -> str:
@@ -108,7 +120,7 @@ def test_the_example_loads_and_is_complete() -> None:
     text = EXAMPLE.read_text()
     unmentioned = [
         field
-        for struct in (AppSettings, Policy)
+        for struct in SETTINGS
         for field in struct.__struct_fields__
         if not re.search(rf"\b{field}\b", text)
     ]
