@@ -11,7 +11,7 @@ from textual.geometry import Size
 from textual.widget import Widget
 
 from orchestrator.state import NodeState, RolloutState
-from widgets.board_lines import at_work, header, headings, place, row, sentence
+from widgets.board_lines import at_work, header, headings, in_sight, row, sentence
 from widgets.pieces import KINDS, colours, painted
 from widgets.text import visible
 
@@ -112,11 +112,11 @@ The rows follow the nodes at work until you scroll.
         rows = nodes[self._top_row : self._top_row + self._room]
         name = min(max(4, *(len(visible(each.name)) for each in nodes)), max(8, width // 6))
         gap = 2 if width < 100 else 4
-        sight = "" if len(rows) == len(nodes) else place(self._top_row, len(rows), len(nodes), self._held)
+        place = "" if len(rows) == len(nodes) else in_sight(self._top_row, len(rows), len(nodes), self._held)
         lines = [
             header(state, now, width),
             sentence(state, now, self._capacities, width),
-            headings(name, gap, sight),
+            headings(name, gap, place),
             *(row(each, state, now, name, gap) for each in rows),
         ]
         paint = {kind: self.get_component_rich_style(f"board--{kind}") for kind in KINDS}

@@ -1,0 +1,147 @@
+"""The lines of the rollout board: header, one sentence, headings, and a row for each node."""
+
+from rich.cells import cell_len
+from rich.text import Text
+
+from orchestrator.events import STEPS, RolloutEnded, Step
+from orchestrator.state import WORKING, NodeState, NodeStatus, RolloutState
+from widgets.pieces import Piece, clock, cut, duration
+from widgets.text import visible
+
+AT_WORK = {*WORKING.values(), NodeState.BAKING}
+VERBS = {"drain": "drains", "stop": "stops", "install": "installs", "start": "starts", "verify": "verifies"}
+STATES: dict[NodeState, Piece] = {
+    NodeState.PENDING: (" ", "quiet"),
+    NodeState.DRAINED: ("◐", "moving"),
+    NodeState.UPGRADED: ("✓", "ok"),
+    NodeState.SKIPPED: ("-", "quiet"),
+    NodeState.EXCLUDED: ("-", "quiet"),
+    NodeState.FAILED: ("✗", "bad"),
+    NodeState.UNKNOWN: ("?", "bad"),
+}
+CELL = 7  # a glyph, a space, a time
+
+
+def at_work(node: NodeStatus) -> bool:
+    """Whether a step of it runs now."""
+    cell = node.cells.get(node.step) if node.step else None
+    return node.state in AT_WORK and cell is not None and cell.seconds is None
+
+
+def header(state: RolloutState, now: float, width: int) -> list[Piece]:
+    """`shop → 1.5.0 · batch 2/3 · 3/12 nodes · ████░░░░ 33 % · left 3:10`; the bar takes the rest."""
+    share = state.upgraded / state.total if state.total else 1.0
+    batch = f" · batch {state.batch}/{len(state.batches)}" if len(state.batches) > 1 else ""
+    count = f"{batch} · {state.upgraded:>{len(str(state.total))}}/{state.total} nodes"
+    title = f"{cut(state.application, width // 4)} → {cut(state.version, width // 4)}"
+    percent = f"{share:>4.0%}".replace("%", " %")
+    end = _ending(state)
+    taken = cell_len(title) + len(count) + len(percent) + len(end[0]) + 4
+    phase = _phase(state, width - taken)
+    bar = min(24, width - taken - sum(cell_len(text) for text, _ in phase))
+    filled = int(bar * share) if bar >= 4 else 0
+    bars = [("█" * filled, "ok"), ("░" * (bar - filled) + " ", "quiet")] if bar >= 4 else []
+    return [(title, "head"), *phase, (f"{count} · ", "plain"), *bars, (percent, "plain"), end]
+
+
+def _phase(state: RolloutState, room: int) -> list[Piece]:
+    if state.ended or state.phase == "progressing":
+        return []
+    glyph = "‖" if _paused(state) else "!"
+    return [(" · ", "quiet"), (cut(f"{glyph} {state.phase}", max(10, room - 3)), "moving")]
+
+
+def _paused(state: RolloutState) -> bool:
+    return state.phase.startswith("paused")
+
+
+def _ending(state: RolloutState) -> Piece:
+    if state.ended is None:
+        if state.phase != "progressing":  # then nobody knows
+            return "", "plain"
+        left = state.left()
+        return f" · left {'-' if left is None else clock(left):>5}", "plain"
+    glyph, kind = ("✓", "ok") if state.ended.result == "healthy" else ("✗", "bad")
+    return f" · {glyph} {state.ended.result} in {clock(state.ended.seconds)}", kind
+
+
+def sentence(state: RolloutState, now: float, capacities: str, width: int) -> list[Piece]:
+    """Why it waits, or how it ended, in one line; `capacities` keeps its place at the end."""
+    tail = f" · {cut(capacities, width // 2)}" if capacities else ""
+    text, kind = _why(state, now)
+    return [(cut(text, width - cell_len(tail)), kind), (tail, "plain")]
+
+
+def _why(state: RolloutState, now: float) -> Piece:
+    if state.ended:
+        return _end(state, state.ended)
+    if state.questions:
+        first, *others = state.questions.values()
+        more = f" · {len(others)} more to decide" if others else ""
+        return f"? {first.subject} ({', '.join(first.choices)}): {first.text}{more}", "moving"
+    working = [each for each in state.nodes.values() if at_work(each)]
+    if not working:
+        paused = "nothing new is started, and deadlines stand still"
+        return (paused, "moving") if _paused(state) else ("between two steps", "quiet")
+    first_node = min(working, key=lambda each: each.deadline or float("inf"))
+    verb = "bakes" if first_node.state is NodeState.BAKING else VERBS[first_node.step or "drain"]
+    why = f": {first_node.reason}" if first_node.reason not in ("", "baking") else ""
+    left = "" if first_node.deadline is None else f" · at most {clock(first_node.deadline - now)} more"
+    left = " · its deadline stands still" if _paused(state) else left
+    more = f" · {len(working) - 1} more at work" if len(working) > 1 else ""
+    return f"{first_node.name} {verb}{why}{left}{more}", "plain"
+
+
+def _end(state: RolloutState, ended: RolloutEnded) -> Piece:
+    out = [each.node for each in ended.out_of_rotation if not each.on_purpose]
+    parts = [f"not in rotation: {', '.join(out)}"] if out else []
+    parts += [f"{len(ended.unseen)} load balancers could not be read"] if ended.unseen else []
+    parts += [ended.reason] if ended.reason else []
+    parts += [] if out or ended.unseen else ["what it upgraded is in rotation"]
+    return " · ".join(parts), "ok" if ended.result == "healthy" and not ended.unseen else "bad"
+
+
+def in_sight(top: int, shown: int, total: int, held: bool) -> str:
+    """Which rows are in sight, and how to get back to those at work."""
+    return f"{top + 1}-{top + shown} of {total}" + (" · end: follow" if held else "")
+
+
+def headings(name: int, gap: int, place: str) -> list[Piece]:
+    """The names of the columns; `place` stands at their end."""
+    steps = "".join(f"{step:<{CELL + gap}}" for step in STEPS)
+    return [(f"{'NODE':<{name}}{' ' * gap}{steps}", "head"), (place, "quiet")]
+
+
+def row(node: NodeStatus, state: RolloutState, now: float, name: int, gap: int) -> list[Piece]:
+    """A node with a cell for each step, then its state in words.
+
+    Args:
+        node: to show.
+        state: of the rollout, which knows whether somebody is asked about the node.
+        now: seconds since 1970, for what runs.
+        name: columns of its name.
+        gap: columns between two cells.
+    """
+    asked = any(each.subject == node.name for each in state.questions.values())
+    label = Text(cut(node.name, name))
+    label.pad_right(name - label.cell_len)
+    pieces: list[Piece] = [(label.plain + " " * gap, "plain")]
+    for step in STEPS:
+        text, kind = _cell(node, step, now)
+        pieces.append((f"{text:<{CELL + gap}}", kind))
+    glyph, kind = STATES.get(node.state, ("◐", "moving"))
+    words = f"{node.state.value}: {node.reason}" if node.reason else node.state.value
+    words += " · waits for you" if asked else ""
+    return [*pieces, (f"{glyph} {visible(words)}", "moving" if asked and kind == "quiet" else kind)]
+
+
+def _cell(node: NodeStatus, step: Step, now: float) -> Piece:
+    cell = node.cells.get(step)
+    if cell is None:
+        return ("✗", "bad") if node.state is NodeState.FAILED and node.step == step else ("", "plain")
+    if cell.seconds is not None:
+        glyph, kind = ("✓", "ok") if cell.changed else ("·", "quiet")
+        return f"{glyph} {duration(cell.seconds):>5}", kind
+    if node.step == step and at_work(node):
+        return f"◐ {clock(now - cell.began):>5}", "moving"
+    return ("?" if node.state is NodeState.UNKNOWN else "✗"), "bad"
