@@ -29,16 +29,29 @@ class Acting:
         self._screen = screen
         self._session = session
         self.read_only = read_only
+        self._changing: set[str] = set()  # nodes
+        self._upgrading = False
 
     def may_change(self, action: str) -> bool:
         """Whether anything may be changed now."""
-        return not self.read_only and not (action == "upgrade" and self._session.rolling)
+        busy = action == "upgrade" and (self._upgrading or self._session.rolling)
+        return not self.read_only and not busy
 
     async def change(self, action: str, keys: Sequence[Key]) -> bool:
         """Drain, maint, ready or weight of the nodes behind these rows. Returns whether it was done."""
         names = list(dict.fromkeys(self._session.names.get(key, key[1]) for key in keys))
-        if not names:
+        # A second change of the same node would meet the first one half way, as in the proof before `ready`.
+        if busy := self._changing.intersection(names):
+            self._tell(f"{', '.join(sorted(busy))}: another change is still at work", "warning")
+        if busy or not names:
             return False
+        self._changing.update(names)
+        try:
+            return await self._change(action, names)
+        finally:
+            self._changing.difference_update(names)
+
+    async def _change(self, action: str, names: Sequence[str]) -> bool:
         application = self._session.application
         try:
             change = Change(cast("Action", action), manual.choose(application, names))
@@ -61,6 +74,13 @@ class Acting:
 
     async def upgrade(self) -> None:
         """Version, plan, start; the result comes when the rollout has ended."""
+        self._upgrading = True
+        try:
+            await self._upgrade()
+        finally:
+            self._upgrading = False
+
+    async def _upgrade(self) -> None:
         session = self._session
         answer = await self._screen.app.push_screen_wait(
             UpgradeDialog(session.application.name, session.running_now(), session.application.policy)

@@ -170,13 +170,14 @@ in rotation.
             return tuple(sorted(table.marked))
         return (table.cursor_key,) if table.cursor_key is not None else ()
 
-    @work(group="act", exclusive=True)
+    # Never exclusive: that would cut off the change before it half way, and what waits for a result.
+    @work(group="change")
     async def action_change(self, action: str) -> None:
         # The keys are taken now: a re-sort while the dialog is open must not change whom it means.
         if await self._acting.change(action, self._chosen()):
             self.query_one(ServerTable).clear_marks()
 
-    @work(group="act", exclusive=True)
+    @work(group="upgrade")
     async def action_upgrade(self) -> None:
         await self._acting.upgrade()
 
