@@ -1,8 +1,10 @@
 """The plan before, and the result after: read, scrolled, copied."""
 
 import dataclasses
+from typing import Any
 
 import pytest
+from textual.screen import Screen
 
 from orchestrator.plan import Finding, Severity
 from tests.console.dialog_values import HOSTILE, asking, cut_off, ended, out_of_rotation, plan, shown
@@ -137,6 +139,20 @@ async def test_a_hostile_result() -> None:
         for text in ("\n".join(shown(app)), app.clipboard):
             assert "\x1b" not in text
         assert cut_off(app) == []
+
+
+async def test_without_colour_what_is_broken_is_as_clear_as_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    found = [Finding(severity, "web1", severity.value) for severity in Severity]
+    screens: list[Screen[Any]] = [
+        PlanScreen(plan(*found)),
+        ResultScreen(ended(out_of_rotation(), unseen=["lb2"])),
+    ]
+    for screen in screens:
+        async with asking(screen) as (app, _):
+            pieces = [piece for strip in app.screen._compositor.render_strips() for piece in strip]
+            marked = {piece.style.color for piece in pieces if piece.style and piece.text[:1] in "✗!✓‖"}
+            assert marked == {piece.style.color for piece in pieces if piece.style and "[▸" in piece.text}
 
 
 @pytest.mark.parametrize(

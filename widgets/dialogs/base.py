@@ -32,6 +32,7 @@ class Dialog(ModalScreen[Answer], Generic[Answer]):
         border: round $primary; border-title-color: $foreground; border-title-style: bold;
     }
     Dialog.-danger > #box { border: round $error; }
+    Dialog.-danger:nocolor > #box { border: round $foreground; }
     Dialog #text { height: auto; scrollbar-size-vertical: 1; }
     Dialog #answers { height: 1; margin-top: 1; align-horizontal: right; }
     Dialog Input {

@@ -37,6 +37,7 @@ class ChangeDialog(Dialog[ChangeAnswer | None]):
     ChangeDialog .label { height: auto; }
     ChangeDialog #weight-label { margin-top: 1; }
     ChangeDialog .hint { height: 1; color: $text-error; }
+    ChangeDialog:nocolor .hint { color: $foreground; }
     ChangeDialog #refusal { margin-top: 1; }
     """
 

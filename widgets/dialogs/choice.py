@@ -25,6 +25,7 @@ class Choice(Widget, can_focus=True):
     Choice.-warning { color: $text-warning; }
     Choice.-success { color: $text-success; }
     Choice.-primary { color: $text-primary; }
+    Choice:nocolor { color: $foreground; }
     Choice:focus { text-style: bold reverse; }
     Choice:hover { text-style: bold; }
     Choice:disabled { color: $foreground 50%; }

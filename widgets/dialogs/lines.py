@@ -1,10 +1,11 @@
 """Text in two parts: a head in a column of its own, and a body that wraps beside it."""
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from rich.cells import cell_len
-from textual.content import Content
+from textual.content import Content, Span
 from textual.geometry import Size
 from textual.widget import Widget
 
@@ -13,6 +14,7 @@ from widgets.text import visible
 QUIET = "$foreground 60%"
 """Style of what is only there when one looks for it."""
 
+COLOURS = re.compile(r"\$text-(success|warning|error|primary)")
 HEAD = 28  # cells that a column of names takes at most
 
 
@@ -32,6 +34,15 @@ def text(value: str, style: str = "") -> Content:
         style: of Textual's CSS, such as "$error" or "bold".
     """
     return Content.styled(visible(value), style)
+
+
+def uncoloured(content: Content) -> Content:
+    """For screens without colours: red would be as dim as what is quiet, and it matters most."""
+    spans = [
+        Span(start, end, COLOURS.sub("$foreground", style) if isinstance(style, str) else style)
+        for start, end, style in content.spans
+    ]
+    return Content(content.plain, spans)
 
 
 def line(*parts: Content | str) -> Line:
@@ -72,7 +83,8 @@ class Lines(Widget):
         self.refresh(layout=True)
 
     def render(self) -> Content:
-        return Content("\n").join(self._at(self.size.width))
+        content = Content("\n").join(self._at(self.size.width))
+        return uncoloured(content) if self.app.no_color else content
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
         return len(self._at(width))

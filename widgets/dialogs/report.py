@@ -11,7 +11,7 @@ from textual.screen import Screen
 from textual.widgets import Footer, Static
 
 from widgets.dialogs.choice import Choice
-from widgets.dialogs.lines import Line, Lines, text
+from widgets.dialogs.lines import Line, Lines, text, uncoloured
 
 Answer = TypeVar("Answer")
 
@@ -47,13 +47,16 @@ class Report(Screen[Answer], Generic[Answer]):
     ]
 
     def compose(self) -> ComposeResult:
-        yield Static(self.headline(), id="headline")
+        yield Static(self._shown(self.headline()), id="headline")
         with VerticalScroll(id="text", can_focus=False):
             yield Lines(self.lines(), id="lines")
         with Horizontal(id="answers"):
-            yield Static(self.reason(), id="reason")
+            yield Static(self._shown(self.reason()), id="reason")
             yield from self.choices()
         yield Footer(show_command_palette=False)
+
+    def _shown(self, content: Content) -> Content:
+        return uncoloured(content) if self.app.no_color else content
 
     def headline(self) -> Content:
         """What it is about, in one line."""

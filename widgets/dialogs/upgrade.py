@@ -80,6 +80,7 @@ class UpgradeDialog(Dialog[UpgradeAnswer | None]):
     UpgradeDialog .right { width: 1fr; height: auto; }
     UpgradeDialog .hint { height: auto; min-height: 1; color: $text-muted; }
     UpgradeDialog .hint.-wrong { color: $text-error; text-style: bold; }
+    UpgradeDialog:nocolor .hint.-wrong { color: $foreground; }
     UpgradeDialog #text { display: none; }
     """
 
