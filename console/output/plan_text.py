@@ -3,19 +3,14 @@
 from collections.abc import Iterator, Sequence
 
 from console.output.text import clean, paint, table
-from orchestrator.plan import Finding, Plan, Severity
+from orchestrator.plan import Finding, Plan, Severity, grouped
 
 MARKS = {Severity.ERROR: ("✗", "bad"), Severity.WARNING: ("!", "warn"), Severity.INFO: ("·", "info")}
 
 
 def findings(found: Sequence[Finding]) -> Iterator[str]:
     """Errors first; the same text about several subjects is said once."""
-    grouped: dict[tuple[Severity, str], list[str]] = {}
-    for each in sorted(found, key=lambda finding: list(Severity).index(finding.severity)):
-        subjects = grouped.setdefault((each.severity, each.text), [])
-        if each.subject not in subjects:
-            subjects.append(each.subject)
-    for (severity, text), subjects in grouped.items():
+    for (severity, text), subjects in grouped(found).items():
         glyph, kind = MARKS[severity]
         yield f"{paint(glyph, kind)} {clean(', '.join(subjects))}: {clean(text)}"
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from orchestrator.guard import Capacity
-from orchestrator.plan import Finding, Plan, PlannedCommand, Severity
+from orchestrator.plan import Finding, Plan, PlannedCommand, Severity, grouped
 from widgets.dialogs.lines import QUIET, Line, cell, column, line, text
 from widgets.dialogs.report import heading
 
@@ -17,14 +17,9 @@ BAR = 12  # cells at most
 
 def findings(found: Sequence[Finding]) -> Iterator[Line]:
     """Errors first; the same text about several subjects is said once."""
-    grouped: dict[tuple[Severity, str], list[str]] = {}
-    for each in sorted(found, key=lambda finding: list(Severity).index(finding.severity)):
-        subjects = grouped.setdefault((each.severity, each.text), [])
-        if each.subject not in subjects:
-            subjects.append(each.subject)
-    if grouped:
+    if found:
         yield heading("Preflight found")
-    for (severity, words), subjects in grouped.items():
+    for (severity, words), subjects in grouped(found).items():
         mark, style = MARKS[severity]
         yield Line(text(mark, style), text(", ".join(subjects), style) + text(f": {words}"))
 
