@@ -4,10 +4,9 @@ import dataclasses
 from typing import Any
 
 import pytest
-from textual.screen import Screen
 
 from orchestrator.plan import Finding, Severity
-from tests.console.dialog_values import HOSTILE, asking, cut_off, ended, out_of_rotation, plan, shown
+from tests.console.dialog_values import HOSTILE, Asking, asking, cut_off, ended, out_of_rotation, plan, shown
 from widgets.dialogs.lines import Lines
 from widgets.dialogs.plan import PlanScreen
 from widgets.dialogs.result import ResultScreen, duration
@@ -141,18 +140,20 @@ async def test_a_hostile_result() -> None:
         assert cut_off(app) == []
 
 
+def as_clear_as_the_rest(app: Asking[Any]) -> bool:
+    """Whether everything with a mark of what is wrong or right has the colour of the answer in focus."""
+    pieces = [piece for strip in app.screen._compositor.render_strips() for piece in strip if piece.style]
+    marked = {piece.style and piece.style.color for piece in pieces if piece.text[:1] in "✗!✓‖"}
+    return marked == {piece.style and piece.style.color for piece in pieces if "[▸" in piece.text}
+
+
 async def test_without_colour_what_is_broken_is_as_clear_as_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
     found = [Finding(severity, "web1", severity.value) for severity in Severity]
-    screens: list[Screen[Any]] = [
-        PlanScreen(plan(*found)),
-        ResultScreen(ended(out_of_rotation(), unseen=["lb2"])),
-    ]
-    for screen in screens:
-        async with asking(screen) as (app, _):
-            pieces = [piece for strip in app.screen._compositor.render_strips() for piece in strip]
-            marked = {piece.style.color for piece in pieces if piece.style and piece.text[:1] in "✗!✓‖"}
-            assert marked == {piece.style.color for piece in pieces if piece.style and "[▸" in piece.text}
+    async with asking(PlanScreen(plan(*found))) as (app, _):
+        assert as_clear_as_the_rest(app)
+    async with asking(ResultScreen(ended(out_of_rotation(), unseen=["lb2"]))) as (other, _):
+        assert as_clear_as_the_rest(other)
 
 
 @pytest.mark.parametrize(
