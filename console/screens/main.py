@@ -76,6 +76,7 @@ in rotation.
         self._arrangement = Arrangement()
         self._view: object = None
         self._second = -1
+        self._possible: object = None  # of the keys in the footer
 
     def compose(self) -> ComposeResult:
         yield StatusHeader()
@@ -114,7 +115,20 @@ in rotation.
         board.set_class(bool(self._session.state.nodes), "-shown")
         if self._session.state.nodes:
             board.show(self._session.state, self._session.clock.time())
-        self.refresh_bindings()
+        self._refresh_keys()
+
+    def _refresh_keys(self) -> None:
+        """Only when another key works now: it rebuilds the footer, too dear for ten times a second."""
+        control = self._session.control
+        possible = (
+            self._session.rolling,
+            self._acting.may_change("change"),
+            self._acting.may_change("upgrade"),
+            control.questions[:1],
+        )
+        if possible != self._possible:
+            self._possible = possible
+            self.refresh_bindings()
 
     # -- what is shown ------------------------------------------------------------------------
 
