@@ -1,0 +1,179 @@
+"""The real console on a real world, worked by keys alone: what the Pilot tests of the main view share."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from textual.pilot import Pilot
+from textual.screen import Screen
+
+from console.app import Console
+from console.config import load
+from console.demo.stack import Stack
+from console.screens.main import MainScreen
+from console.session import Session, open_session
+from orchestrator.events import Record, RolloutEnded, Sent
+from orchestrator.watch import Watch
+from tests.integration.rollouts import tune, world
+
+SIZE = (80, 24)
+POLL = 0.2  # seconds between two looks at a load balancer; the console's own default is a second
+
+
+@dataclass(slots=True)
+class Place:
+    """A world with a session on it, and what the session has done so far; it outlives the console."""
+
+    stack: Stack
+    session: Session
+    watch: Watch
+    records: list[Record]
+
+    @property
+    def changes(self) -> list[tuple[str, str]]:
+        """Load balancer and each command that was to change something there, oldest first."""
+        sent = [each.event for each in self.records if isinstance(each.event, Sent)]
+        commands = [(each.target, each.command.rpartition("; ")[2]) for each in sent]
+        return [(target, words) for target, words in commands if words.startswith(("set ", "disable "))]
+
+    @property
+    def ended(self) -> RolloutEnded | None:
+        """How the last rollout ended; None while there is none that has."""
+        return self.session.state.ended
+
+
+@asynccontextmanager
+async def place(
+    directory: Path, *, nodes: int = 2, versions: tuple[str, ...] = (), **policy: object
+) -> AsyncIterator[Place]:
+    """A quick world, a session and a watch on it, as `console.opening` wires them.
+
+    Args:
+        directory: for the world; empty or missing.
+        nodes: how many.
+        versions: releases that answer their health check with 503 for ever.
+        policy: fields of the roll-out policy.
+    """
+    async with world(directory / "s", nodes=nodes) as stack:
+        tune(stack, "apps.shop.rollout", **policy)
+        for version in versions:
+            stack.add_release(version, healthy=False)
+        async with open_session(load(stack.config_path), "shop") as session:
+            records: list[Record] = []
+            session.bus.subscribe(records.append)
+            watch = Watch(session.application.fleet, session.clock, interval=POLL)
+            polling = asyncio.create_task(watch.run())
+            await session.look_at_versions()
+            try:
+                yield Place(stack, session, watch, records)
+            finally:
+                await _end(session)
+                polling.cancel()
+                with suppress(asyncio.CancelledError):
+                    await polling
+
+
+async def _end(session: Session) -> None:
+    """A test that failed in the middle must not leave a rollout behind."""
+    if session.rolling:
+        session.control.abort("the test", at_once=True)
+        await session.finished()
+
+
+@dataclass(slots=True)
+class Desk:
+    """The console in front of a place, as somebody who presses keys and reads sees it."""
+
+    app: Console
+    pilot: Pilot[str]
+    place: Place
+
+    @property
+    def main(self) -> MainScreen:
+        """The main view, also when something lies over it."""
+        return next(each for each in self.app.screen_stack if isinstance(each, MainScreen))
+
+    @property
+    def text(self) -> str:
+        """What can be read on the screen in front."""
+        return read(self.app.screen)
+
+    @property
+    def behind(self) -> str:
+        """What can be read on the main view."""
+        return read(self.main)
+
+    @property
+    def said(self) -> str:
+        """What the notifications say that have not gone yet."""
+        return "\n".join(each.message for each in self.app._notifications)
+
+    async def press(self, *keys: str) -> None:
+        await self.pilot.press(*keys)
+
+    async def type(self, text: str) -> None:
+        await self.pilot.press(*(_KEYS.get(each, each) for each in text))
+
+    async def until(self, is_true: Callable[[], object], seconds: float = 20) -> None:
+        """Look again and again; fails with the screen when it is still not true after so many seconds."""
+        deadline = time.monotonic() + seconds
+        while not is_true():
+            assert time.monotonic() < deadline, f"never came; said: {self.said}\n{self.text}\n{self.behind}"
+            await self.pilot.pause(0.02)
+
+    async def sees(self, *words: str) -> None:
+        """Wait until the screen in front says all of this."""
+        await self.until(lambda: all(each in self.text for each in words))
+
+    async def asked(self, node: str, text: str) -> None:
+        """Wait until the rollout asks this about a node."""
+
+        def found() -> bool:
+            questions = self.place.session.control.questions
+            return any(each.subject == node and text in each.text for each in questions)
+
+        await self.until(found)
+
+    def possible(self, action: str, *arguments: object) -> bool | None:
+        """True: the key works; None: it is grey; False: it is not shown."""
+        return self.main.check_action(action, arguments)
+
+    async def start(self, version: str, confirm: int = 0) -> None:
+        """From the main view to a running rollout; `confirm` is a place in the dialog's list."""
+        await self.press("u")
+        await self.sees("Upgrade shop", "Version")
+        await self.type(version)
+        if confirm:
+            await self.press("tab", "tab", "tab", *["down"] * confirm, "tab", "tab")
+        await self.press("enter")
+        await self.sees(f"shop → {version}", "Start")
+        await self.press("right", "enter")
+        await self.until(lambda: self.place.session.state.version == version)
+
+    async def result(self, word: str) -> None:
+        """Wait for the result screen, read its headline, and close it."""
+        await self.sees(word, "Close")
+        await self.press("enter")
+        await self.until(lambda: self.app.screen is self.main)
+
+
+_KEYS = {".": "full_stop", "-": "minus", " ": "space"}
+
+
+def read(screen: Screen[Any]) -> str:
+    """The text of a screen, line by line."""
+    return "\n".join(strip.text for strip in screen._compositor.render_strips())
+
+
+@asynccontextmanager
+async def desk(place: Place, read_only: str = "") -> AsyncIterator[Desk]:
+    """Open the console there; it is ready when every server has been seen on every load balancer."""
+    app = Console(place.session, place.watch, read_only)
+    async with app.run_test(size=SIZE, notifications=True) as pilot:
+        made = Desk(app, pilot, place)
+        await made.until(lambda: f"up {len(place.stack.nodes)}" in " ".join(made.text.split()))
+        yield made
