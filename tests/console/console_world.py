@@ -59,7 +59,7 @@ async def place(
         policy: fields of the roll-out policy.
     """
     async with world(directory / "s", nodes=nodes) as stack:
-        tune(stack, "apps.shop.rollout", **policy)
+        tune(stack, "apps.shop.rollout", **{"bake": 0, **policy})
         for version in versions:
             stack.add_release(version, healthy=False)
         async with open_session(load(stack.config_path), "shop") as session:
@@ -123,7 +123,7 @@ class Desk:
         deadline = time.monotonic() + seconds
         while not is_true():
             assert time.monotonic() < deadline, f"never came; said: {self.said}\n{self.text}\n{self.behind}"
-            await self.pilot.pause(0.02)
+            await self.pilot.pause(0.05)
 
     async def sees(self, *words: str) -> None:
         """Wait until the screen in front says all of this."""
