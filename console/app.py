@@ -1,5 +1,6 @@
 """The console: a Textual App over a session. Wiring only; it can go while the session goes on."""
 
+import asyncio
 from collections import deque
 from typing import ClassVar
 
@@ -39,6 +40,11 @@ class Console(App[str]):
         self.records = deque[Record](maxlen=20_000)
         # Only collected here: a reader of the bus that raised would stop the rollout.
         self._unsubscribe = session.bus.subscribe(self.records.append)
+
+    def on_load(self) -> None:
+        # From Python 3.12 on Textual makes all tasks of the loop start eagerly. The loop is the session's
+        # too, and asyncssh's server, which the demo's nodes have, then never answers a log-in.
+        asyncio.get_running_loop().set_task_factory(None)
 
     def on_mount(self) -> None:
         self.push_screen(MainScreen(self.session, self._live, self.records, self.read_only_because))

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import signal
+import sys
 from collections.abc import Iterator
 
 from console.app import Console
@@ -10,7 +11,8 @@ from console.config import find, load
 from console.exits import Exit
 from console.output.ending import EXITS, ending
 from console.output.progress import Progress
-from console.output.text import result, say
+from console.output.text import on_terminal, result, say
+from console.prompts import Prompts
 from console.screens.acting import ABORT, KEEP, PAUSE
 from console.session import Session, open_session, operator
 from console.signals import stop_on_signals
@@ -84,13 +86,27 @@ async def _after(session: Session, answer: str | None) -> int:
             say("paused; Ctrl-C ends the rollout after its running step")
         elif not session.control.aborting:
             say("the rollout goes on without the console; Ctrl-C ends it after the running step")
-        session.control.interactive = False  # nobody is there to decide any more
         session.bus.subscribe(Progress(session.state))
-        async with stop_on_signals(session):
-            await session.finished()
+        await _to_its_end(session)
     ended = session.state.ended
     if ended is None:
         return Exit.HEALTHY
     for line in ending(ended):
         result(line)
     return EXITS[ended.result]
+
+
+async def _to_its_end(session: Session) -> None:
+    """Without the console questions are asked on the terminal; without that nobody is there to decide."""
+    prompts = Prompts(session.control)
+    session.control.interactive = on_terminal(sys.stdin)
+    if session.control.interactive:
+        session.bus.subscribe(prompts)
+        prompts.show()
+    elif session.control.questions:
+        session.control.abort(operator(), "nobody is there to answer")
+    try:
+        async with stop_on_signals(session):
+            await session.finished()
+    finally:
+        prompts.close()

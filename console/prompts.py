@@ -31,9 +31,9 @@ class Prompts:
         match record.event:
             # One at a time: an answer goes to the oldest, so no other may be the last one shown.
             case events.Asked() if len(self._control.questions) == 1:
-                self._show_first()
+                self.show()
             case events.Answered():
-                self._show_first()
+                self.show()
 
     async def confirm(self, text: str) -> bool:
         """A yes or no; everything but a clear yes is no."""
@@ -50,7 +50,8 @@ class Prompts:
             asyncio.get_running_loop().remove_reader(sys.stdin.fileno())
             self._reading = False
 
-    def _show_first(self) -> None:
+    def show(self) -> None:
+        """Ask the oldest open question, if there is one."""
         if not self._control.questions:
             return
         first = self._control.questions[0]

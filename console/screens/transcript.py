@@ -8,9 +8,9 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
 from textual.widgets import Footer
-from widgets.transcript import Transcript
 
 from orchestrator.events import Record
+from widgets.transcript import Transcript
 
 
 class TranscriptScreen(Screen[None]):
