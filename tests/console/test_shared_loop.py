@@ -1,0 +1,24 @@
+"""The console runs on the session's event loop, and leaves it as it was."""
+
+from pathlib import Path
+
+from textual.pilot import Pilot
+
+from console.app import Console
+from orchestrator.plan import Plan
+from tests.console.console_world import place
+
+
+async def test_nodes_can_be_entered_while_the_console_runs(tmp_path: Path) -> None:
+    """Started as in life: unlike `run_test`, `run_async` changes how the tasks of the loop begin."""
+    plans = list[Plan]()
+
+    async def look(pilot: Pilot[str]) -> None:
+        plans.append(await at.session.plan("1.5.0"))
+        pilot.app.exit()
+
+    async with place(tmp_path / "w") as at:
+        await Console(at.session, at.watch).run_async(headless=True, auto_pilot=look)
+    (plan,) = plans
+    assert plan.errors == ()
+    assert [each.installed for each in plan.nodes] == ["1.4.2", "1.4.2"], "read over SSH"
