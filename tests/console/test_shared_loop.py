@@ -13,7 +13,7 @@ async def test_nodes_can_be_entered_while_the_console_runs(tmp_path: Path) -> No
     """Started as in life: unlike `run_test`, `run_async` changes how the tasks of the loop begin."""
     plans = list[Plan]()
 
-    async def look(pilot: Pilot[str]) -> None:
+    async def look(pilot: Pilot[object]) -> None:
         plans.append(await at.session.plan("1.5.0"))
         pilot.app.exit()
 
