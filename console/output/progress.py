@@ -32,7 +32,9 @@ class Progress:
         if text := self._line(record):
             self._erase()
             say(text)
-        if self._live:
+        if isinstance(record.event, events.Asked):
+            self._erase()  # the question stands on a line of its own, and what is drawn would be typed over
+        elif self._live:
             self._draw()
 
     def _line(self, record: Record) -> str:

@@ -151,6 +151,14 @@ def test_the_live_line_goes_before_a_line_that_stays(monkeypatch: pytest.MonkeyP
     assert click.unstyle(written).endswith("\rweb1       ✗ failed drain: no answer\r\n")
 
 
+def test_a_question_finds_no_live_line_before_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    with terminal(monkeypatch) as screen:
+        question = events.Asked(question="1", subject="web1", text="stop?", choices=["go", "skip"])
+        show(begun(), done("no sessions left"), question)
+        assert read(screen).endswith(ERASE)
+
+
 def test_a_dumb_terminal_has_no_live_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "dumb")
     with terminal(monkeypatch) as screen:
