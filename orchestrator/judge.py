@@ -38,14 +38,14 @@ def judge_balancer(snapshot: Snapshot, policy: Policy) -> Iterable[Finding]:
             )
 
 
-def judge_servers(servers: Sequence[Server]) -> Iterable[Finding]:
-    """What is special about the server lines of one node."""
+def judge_servers(servers: Sequence[Server], to_ready: bool) -> Iterable[Finding]:
+    """What is special about the server lines of one node; `to_ready`: it is put in rotation in any case."""
     for server in servers:
         where = str(server.ref)
         original = Original.of(server)
         if original.admin is not AdminState.READY:
-            text = f"is in {original.admin} now, and is left so (--ready NODE puts it in rotation)"
-            yield Finding(Severity.INFO, where, text)
+            then = "put in rotation at the end" if to_ready else "left so (--ready NODE puts it in rotation)"
+            yield Finding(Severity.INFO, where, f"is in {original.admin} now, and is {then}")
         elif server.admin_state is not AdminState.READY:
             text = f"is out by HAProxy's own decision: {server.status}"
             yield Finding(Severity.WARNING, where, text)

@@ -63,8 +63,9 @@ async def preflight(
     for seen in await observe(nodes):
         own = [servers[ref] for ref in mapped[seen.node.name]]
         findings += seen.findings
-        findings += judge_servers(own)
-        planned.append(_plan_node(application, seen, own, version, to_ready=seen.node.name in to_ready))
+        ready = seen.node.name in to_ready
+        findings += judge_servers(own, ready)
+        planned.append(_plan_node(application, seen, own, version, to_ready=ready))
 
     policy = application.policy
     todo = in_order([each.name for each in planned if each.steps], policy.order)

@@ -114,6 +114,18 @@ def test_what_is_special_is_said() -> None:
     run(scenario())
 
 
+def test_a_node_that_is_put_in_rotation_is_not_said_to_be_left_out() -> None:
+    async def scenario() -> None:
+        world = World()
+        world.take_out("web1")
+        plan = await world.plan(to_ready={"web1"})
+        assert "shop/web1 on lb1: is in maint now, and is put in rotation at the end" in texts(
+            plan.findings, Severity.INFO
+        )
+
+    run(scenario())
+
+
 def test_a_node_that_is_ill_now_is_a_warning_only() -> None:
     async def scenario() -> None:
         world = World()
