@@ -3,7 +3,7 @@
 import asyncio
 import signal
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 from console.session import Session, operator
 
@@ -33,9 +33,21 @@ async def stop_on_signals(session: Session) -> AsyncIterator[None]:
     except asyncio.CancelledError:
         raise KeyboardInterrupt from None
     finally:
-        if session.control.aborting:
-            # All is said and only closing is left, which does not take long: one Ctrl-C too many must not
-            # replace the exit code.
-            signal.pthread_sigmask(signal.SIG_BLOCK, names)
         for number in names:
+            if session.control.aborting:
+                _ignore(loop, number)
+            else:
+                loop.remove_signal_handler(number)
+
+
+def _ignore(loop: asyncio.AbstractEventLoop, number: int) -> None:
+    """For good: all is said, only closing is left, and one Ctrl-C too many must not replace the exit code.
+
+    Blocking the signal in this thread would not do: another thread would take it, and hand it over.
+    """
+    ignored = False
+    while not ignored:
+        with suppress(KeyboardInterrupt):  # of one that comes in between
             loop.remove_signal_handler(number)
+            signal.signal(number, signal.SIG_IGN)
+            ignored = True
