@@ -37,7 +37,7 @@ class ServerTable(ScrollView, can_focus=True, inherit_bindings=False):
     HELP = """
 # Servers
 Arrows, page up and down, home and end move the cursor; it stays on its server whatever the order.
-`x` marks a server: what you do then is done to all that are marked. Enter shows one server closely.
+`x` marks a server: what you do then is done to all that are marked.
 """
     COMPONENT_CLASSES: ClassVar[set[str]] = {
         f"server-table--{name}"
