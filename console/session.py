@@ -134,21 +134,17 @@ class Session:
 
 
 @asynccontextmanager
-async def open_session(
-    config: Config, app: str, changes: Mapping[str, object] | None = None
-) -> AsyncIterator[Session]:
+async def open_session(config: Config, app: str) -> AsyncIterator[Session]:
     """Open what work on an application needs, and close it at the end.
 
     Args:
         config: the whole configuration.
         app: which application.
-        changes: fields of the roll-out policy to override, as the command line does.
 
     Raises:
         ConfigError: no such application, or settings that do not fit together.
     """
     settings = config.app(app)
-    policy = msgspec.structs.replace(settings.rollout, **(changes or {}))
     clock = SystemClock()
     bus = Bus(clock)
     wiring = Wiring(config, bus.record)
@@ -160,7 +156,14 @@ async def open_session(
         nodes = await wiring.nodes(app, settings, places)
         mapped, _ = map_nodes(nodes, snapshots, settings.match)
         yield Session(
-            Application(app, tuple(nodes), fleet, policy, settings.match, tuple(settings.unmanaged_backends)),
+            Application(
+                app,
+                tuple(nodes),
+                fleet,
+                settings.rollout,
+                settings.match,
+                tuple(settings.unmanaged_backends),
+            ),
             bus,
             clock,
             {(ref.backend, ref.server): name for name, refs in mapped.items() for ref in refs},

@@ -111,8 +111,8 @@ async def make_plan(
         check_version(version)
     config = load(find(config_file))
     changes: dict[str, object] = {} if serial is None else {"serial": serial}
-    async with open_session(config, app, changes) as session:
-        return await session.plan(version, limit=limit, to_ready=ready)
+    async with open_session(config, app) as session:
+        return await session.plan(version, limit=limit, to_ready=ready, changes=changes)
 
 
 def as_fields(made: Plan) -> dict[str, object]:

@@ -20,7 +20,6 @@ from orchestrator.errors import PreflightFailed
 from orchestrator.events import Record, RolloutEnded, to_json
 from orchestrator.plan import Plan
 from orchestrator.policy import Amount
-from orchestrator.state import RolloutState
 
 
 @click.command()
@@ -58,8 +57,8 @@ def upgrade(
     given = {name: value for name, value in changes.items() if value is not None}
 
     async def go() -> int:
-        async with open_session(config, app, given) as session, stop_on_signals(session):
-            plan = await session.plan(version, limit=limit, to_ready=ready)
+        async with open_session(config, app) as session, stop_on_signals(session):
+            plan = await session.plan(version, limit=limit, to_ready=ready, changes=given)
             ended = await carry_out(session, plan, yes=yes, terminal=terminal, as_json=as_json)
             return EXITS[ended.result] if ended else Exit.ABORTED
 
@@ -82,11 +81,9 @@ async def carry_out(
         say("nothing was touched")
         return None
     session.control.interactive = terminal and not yes
-    state = RolloutState()
-    progress = Progress(state)
+    progress = Progress(session.state)
 
     def read(record: Record) -> None:
-        state.apply(record)
         if as_json:
             result_json(to_json(record))
         progress(record)

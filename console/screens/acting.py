@@ -5,8 +5,7 @@ from typing import cast
 
 from textual.screen import Screen
 
-from backends.errors import ConfigError, RolldeckError
-from backends.template import check_version
+from backends.errors import RolldeckError
 from console.session import Session, operator
 from orchestrator import manual
 from orchestrator.manual import Action, Change
@@ -88,14 +87,9 @@ class Acting:
         if answer is None:
             return
         try:
-            check_version(answer.version)
             self._tell("looking at everything before anything is touched ...", seconds=2)
-            plan = await session.plan(
-                answer.version,
-                limit=answer.limit,
-                changes={"serial": answer.serial, "confirm": answer.confirm},
-            )
-        except (ConfigError, RolldeckError) as error:
+            plan = await session.plan(answer.version, limit=answer.limit, changes=answer.changes)
+        except RolldeckError as error:
             self._tell(str(error), "error")
             return
         if not await self._screen.app.push_screen_wait(PlanScreen(plan)):
