@@ -32,6 +32,7 @@ class RolloutStarted(Event, frozen=True, kw_only=True, tag="rollout_started"):
     nodes: list[str]
     batches: list[list[str]]
     operator: str
+    before: dict[str, str] = {}  # the version that each node had, as far as it was known
 
 
 class Prefetched(Event, frozen=True, kw_only=True, tag="prefetched"):
@@ -56,7 +57,7 @@ class Waiting(Event, frozen=True, kw_only=True, tag="waiting"):
     node: str
     step: Step
     reason: str
-    left: float  # seconds to the deadline
+    left: float  # seconds to the deadline, or to the end of a bake
 
 
 class Noted(Event, frozen=True, kw_only=True, tag="noted"):

@@ -60,6 +60,11 @@ class PlannedNode:
     commands: tuple[PlannedCommand, ...] = ()
 
     @property
+    def known(self) -> bool:
+        """Whether anything is known of the version that it has."""
+        return bool(self.running or self.installed)
+
+    @property
     def current(self) -> str:
         """The version to show: what runs, else what is installed."""
         return self.running or self.installed or "?"

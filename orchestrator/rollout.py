@@ -63,6 +63,7 @@ class Rollout:
                 nodes=[each.name for each in self._plan.nodes],
                 batches=[list(each) for each in self._plan.batches],
                 operator=self._operator,
+                before={each.name: each.current for each in self._plan.nodes if each.known},
             )
         )
         work = asyncio.ensure_future(self._batches())

@@ -35,6 +35,18 @@ WORKING: dict[Step, NodeState] = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Left:
+    """Estimated seconds to come, from the nodes that are done. Nobody's decisions are in it."""
+
+    working: float  # stop, install, start, verify
+    waiting: float  # for sessions to end, and while a node bakes
+
+    @property
+    def seconds(self) -> float:
+        return self.working + self.waiting
+
+
 @dataclass(slots=True)
 class Cell:
     """One step of one node."""
@@ -43,6 +55,8 @@ class Cell:
     seconds: float | None = None  # once it is done
     changed: bool = True
     detail: str = ""
+    baked: float | None = None  # since when it only bakes, seconds since 1970
+    waited: float = 0.0  # of `seconds`, without anything to do: for sessions, or while it baked
 
 
 @dataclass(slots=True)
@@ -56,6 +70,7 @@ class NodeStatus:
     deadline: float | None = None  # of what it waits for, seconds since 1970
     cells: dict[Step, Cell] = field(default_factory=dict)
     seconds: float = 0.0  # of its whole turn, once it is over
+    spent: Left | None = None  # of that, without what people took to decide
 
 
 @dataclass(slots=True)
@@ -64,6 +79,7 @@ class RolloutState:
 
     application: str = ""
     version: str = ""
+    before: dict[str, str] = field(default_factory=dict)  # versions by node, as far as they were known
     batches: list[list[str]] = field(default_factory=list)
     batch: int = 0  # the current one, from 1
     nodes: dict[str, NodeStatus] = field(default_factory=dict)
@@ -88,17 +104,34 @@ class RolloutState:
         """Nodes with something to do."""
         return sum(len(each) for each in self.batches)
 
-    def left(self) -> float | None:
-        """Estimated seconds of work to come, from the nodes done so far; None before the first one."""
-        done = [each.seconds for each in self.nodes.values() if each.state is NodeState.UPGRADED]
+    def left(self) -> Left | None:
+        """What is to come, from the nodes done so far; None before the first one.
+
+        A batch takes as long as one of its nodes; of one that has begun only what is not done yet counts.
+        """
+        done = [each.spent for each in self.nodes.values() if each.spent is not None]
         if not done:
             return None
-        to_come = [
-            batch
-            for batch in self.batches
-            if any(self.nodes[name].state is NodeState.PENDING for name in batch)
-        ]
-        return sum(done) / len(done) * len(to_come)
+        working = sum(each.working for each in done) / len(done)
+        waiting = sum(each.waiting for each in done) / len(done)
+        batches = sum(self._share(batch) for batch in self.batches)
+        return Left(working * batches, waiting * batches)
+
+    def _share(self, batch: list[str]) -> float:
+        """How much of a batch is to come, 0 to 1: that of its node that is least far."""
+        return max((self._to_come(self.nodes[name]) for name in batch), default=0.0)
+
+    @staticmethod
+    def _to_come(node: NodeStatus) -> float:
+        if node.state in (NodeState.UPGRADED, NodeState.SKIPPED, NodeState.FAILED, NodeState.UNKNOWN):
+            return 0.0
+        done = sum(cell.seconds is not None for cell in node.cells.values())
+        return 1 - done / len(STEPS)
+
+    def versions_before(self) -> str:
+        """The version that the nodes had: one, or "several"; empty when none was known."""
+        found = sorted({self.before[name] for batch in self.batches for name in batch if name in self.before})
+        return found[0] if len(found) == 1 else "several" if found else ""
 
     def apply(self, record: Record) -> None:
         name = getattr(record.event, "node", None)
@@ -119,11 +152,14 @@ class RolloutState:
                 node.reason, node.deadline = reason, record.at + left
                 if reason == "baking":
                     node.state = NodeState.BAKING
+                    if node.step and (cell := node.cells.get(node.step)) and cell.baked is None:
+                        cell.baked = record.at
             case events.StepDone() as event:
-                self._step_done(event)
+                self._step_done(event, record.at)
             case events.NodeUpgraded(node=name, seconds=seconds):
                 node = self.nodes[name]
                 node.state, node.step, node.seconds = NodeState.UPGRADED, None, seconds
+                node.spent = _spent(node)
                 node.reason, node.deadline = "", None
             case events.NodeSkipped(node=name, who=who):
                 node = self.nodes[name]
@@ -153,17 +189,25 @@ class RolloutState:
     def _start(self, event: events.RolloutStarted, at: float) -> None:
         self.application, self.version = event.application, event.version
         self.batches, self.began, self.phase = event.batches, at, "progressing"
-        self.batch, self.ended, self.questions = 0, None, {}
+        self.batch, self.ended, self.questions, self.before = 0, None, {}, dict(event.before)
         self.nodes = {name: NodeStatus(name) for name in event.nodes}
         with_work = {name for batch in event.batches for name in batch}
         for name, node in self.nodes.items():
             if name not in with_work:
                 node.state, node.reason = NodeState.EXCLUDED, "nothing to do"
 
-    def _step_done(self, event: events.StepDone) -> None:
+    def _step_done(self, event: events.StepDone, at: float) -> None:
         node = self.nodes[event.node]
         cell = node.cells[event.step]
+        cell.waited = min(event.seconds, at - cell.baked) if cell.baked is not None else 0.0
+        if event.step == "drain":
+            cell.waited = event.seconds
         cell.seconds, cell.changed, cell.detail = event.seconds, event.changed, event.detail
         node.reason, node.deadline = "", None
         if event.step == STEPS[0]:
             node.state = NodeState.DRAINED
+
+
+def _spent(node: NodeStatus) -> Left:
+    waiting = sum(cell.waited for cell in node.cells.values())
+    return Left(sum(cell.seconds or 0.0 for cell in node.cells.values()) - waiting, waiting)

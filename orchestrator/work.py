@@ -117,8 +117,9 @@ class Work:
                 raise DeadlinePassed(f"{what}: not within {timeout:g} s; last seen: {reason}")
             if reason != told or now - told_at >= 1.0:
                 told, told_at = reason, now
+                soonest = min(left, at - now) if at > now else left
                 self.bus.emit(
-                    Waiting(node=self.node.name, step=self.step, reason=reason, left=round(left, 1))
+                    Waiting(node=self.node.name, step=self.step, reason=reason, left=round(soonest, 1))
                 )
             waited = self.clock.monotonic() - began  # paused or not: no hurry after an hour
             pause = max(QUICKEST_LOOK, min(SLOWEST_LOOK, waited * SHARE_OF_WAIT))

@@ -1,6 +1,6 @@
 """The rollout on the screen: how far it is, why it is waiting, and each step of each node."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from time import monotonic
 from typing import ClassVar
 
@@ -41,22 +41,31 @@ The rows follow the nodes at work until you scroll.
         super().__init__(id=id, classes=classes)
         self._rollout = RolloutState()
         self._capacities = ""
+        self._actual: Mapping[str, str] = {}
         self._now = self._shown_at = 0.0
         self._top_row = 0
         self._held = False  # somebody has scrolled: the rows stay where they are
         self._drawn = Text()
 
-    def show(self, state: RolloutState, now: float, capacities: str = "") -> None:
+    def show(
+        self,
+        state: RolloutState,
+        now: float,
+        capacities: str = "",
+        actual: Mapping[str, str] | None = None,
+    ) -> None:
         """Show this state.
 
         Args:
             state: of the rollout; it is read again when running times are repainted.
             now: seconds since 1970, on the clock that gave the events their time.
             capacities: "4 in rotation, floor 2"; stays at the end of the sentence.
+            actual: how nodes are, where that differs from what is wanted.
         """
         grown = len(state.nodes) != len(self._rollout.nodes)
         self._held = self._held and state is self._rollout
         self._rollout, self._now, self._capacities = state, now, visible(capacities)
+        self._actual = actual or {}
         self._shown_at = monotonic()
         self._repaint(grown)
 
@@ -117,7 +126,7 @@ The rows follow the nodes at work until you scroll.
             header(state, now, width),
             sentence(state, now, self._capacities, width),
             headings(name, gap, place),
-            *(row(each, state, now, name, gap) for each in rows),
+            *(row(each, state, now, name, gap, self._actual.get(each.name, "")) for each in rows),
         ]
         paint = {kind: self.get_component_rich_style(f"board--{kind}") for kind in KINDS}
         return Text("\n", no_wrap=True, end="").join(painted(line, paint, width) for line in lines)

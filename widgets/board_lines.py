@@ -20,6 +20,7 @@ STATES: dict[NodeState, Piece] = {
     NodeState.UNKNOWN: ("?", "bad"),
 }
 CELL = 7  # a glyph, a space, a time
+SPLIT = 100  # columns from which on what is left is told in two parts
 
 
 def at_work(node: NodeStatus) -> bool:
@@ -29,13 +30,17 @@ def at_work(node: NodeStatus) -> bool:
 
 
 def header(state: RolloutState, now: float, width: int) -> list[Piece]:
-    """`shop → 1.5.0 · batch 2/3 · 3/12 nodes · ████░░░░ 33 % · left 3:10`; the bar takes the rest."""
+    """`shop 1.4.2 → 1.5.0 · batch 2/3 · 3/12 nodes · ████░░ 33 % · left 3:10`; the bar takes the rest."""
     share = state.upgraded / state.total if state.total else 1.0
-    batch = f" · batch {state.batch}/{len(state.batches)}" if len(state.batches) > 1 else ""
+    # With one node a batch both counts would say the same.
+    several = 1 < len(state.batches) < state.total
+    batch = f" · batch {state.batch}/{len(state.batches)}" if several else ""
     count = f"{batch} · {state.upgraded:>{len(str(state.total))}}/{state.total} nodes"
-    title = f"{cut(state.application, width // 4)} → {cut(state.version, width // 4)}"
+    before = state.versions_before()
+    title = f"{cut(state.application, width // 5)} {cut(before, width // 6)}".rstrip() if before else ""
+    title = f"{title or cut(state.application, width // 4)} → {cut(state.version, width // 5)}"
     percent = f"{share:>4.0%}".replace("%", " %")
-    end = _ending(state)
+    end = _ending(state, width)
     taken = cell_len(title) + len(count) + len(percent) + len(end[0]) + 4
     phase = _phase(state, width - taken)
     bar = min(24, width - taken - sum(cell_len(text) for text, _ in phase))
@@ -55,12 +60,18 @@ def _paused(state: RolloutState) -> bool:
     return state.phase.startswith("paused")
 
 
-def _ending(state: RolloutState) -> Piece:
+def _ending(state: RolloutState, width: int) -> Piece:
     if state.ended is None:
         if state.phase != "progressing":  # then nobody knows
             return "", "plain"
         left = state.left()
-        return f" · left {'-' if left is None else clock(left):>5}", "plain"
+        if left is None:
+            return f" · left {'-':>5}", "plain"
+        if width >= SPLIT:
+            parts = f" (working {clock(left.working)}, waiting {clock(left.waiting)})"
+        else:
+            parts = f" ({clock(left.waiting)} waiting)"
+        return f" · left {clock(left.seconds):>5}{parts}", "plain"
     glyph, kind = ("✓", "ok") if state.ended.result == "healthy" else ("✗", "bad")
     return f" · {glyph} {state.ended.result} in {clock(state.ended.seconds)}", kind
 
@@ -76,17 +87,18 @@ def _why(state: RolloutState, now: float) -> Piece:
     if state.ended:
         return _end(state, state.ended)
     if state.questions:
-        first, *others = state.questions.values()
-        more = f" · {len(others)} more to decide" if others else ""
-        return f"? {first.subject} ({', '.join(first.choices)}): {first.text}{more}", "moving"
+        asked = ", ".join(each.subject for each in state.questions.values())
+        return f"? waits for you: {asked}", "moving"
     working = [each for each in state.nodes.values() if at_work(each)]
     if not working:
-        paused = "nothing new is started, and deadlines stand still"
+        paused = "nothing new is started"
         return (paused, "moving") if _paused(state) else ("between two steps", "quiet")
     first_node = min(working, key=lambda each: each.deadline or float("inf"))
     verb = "bakes" if first_node.state is NodeState.BAKING else VERBS[first_node.step or "drain"]
-    why = f": {first_node.reason}" if first_node.reason not in ("", "baking") else ""
-    left = "" if first_node.deadline is None else f" · at most {clock(first_node.deadline - now)} more"
+    baking = first_node.state is NodeState.BAKING
+    why = f": {first_node.reason}" if first_node.reason and not baking else ""
+    most = "" if baking else "at most "
+    left = "" if first_node.deadline is None else f" · {most}{clock(first_node.deadline - now)} more"
     left = " · its deadline stands still" if _paused(state) else left
     more = f" · {len(working) - 1} more at work" if len(working) > 1 else ""
     return f"{first_node.name} {verb}{why}{left}{more}", "plain"
@@ -112,7 +124,9 @@ def headings(name: int, gap: int, place: str) -> list[Piece]:
     return [(f"{'NODE':<{name}}{' ' * gap}{steps}", "head"), (place, "quiet")]
 
 
-def row(node: NodeStatus, state: RolloutState, now: float, name: int, gap: int) -> list[Piece]:
+def row(
+    node: NodeStatus, state: RolloutState, now: float, name: int, gap: int, actual: str = ""
+) -> list[Piece]:
     """A node with a cell for each step, then its state in words.
 
     Args:
@@ -121,6 +135,7 @@ def row(node: NodeStatus, state: RolloutState, now: float, name: int, gap: int) 
         now: seconds since 1970, for what runs.
         name: columns of its name.
         gap: columns between two cells.
+        actual: how it is, where that differs from what is wanted; else empty.
     """
     asked = any(each.subject == node.name for each in state.questions.values())
     label = Text(cut(node.name, name))
@@ -130,7 +145,10 @@ def row(node: NodeStatus, state: RolloutState, now: float, name: int, gap: int) 
         text, kind = _cell(node, step, now)
         pieces.append((f"{text:<{CELL + gap}}", kind))
     glyph, kind = STATES.get(node.state, ("◐", "moving"))
-    words = f"{node.state.value}: {node.reason}" if node.reason else node.state.value
+    if actual:
+        return [*pieces, (f"{glyph} {node.state.value}", kind), (f" · but {visible(actual)}", "bad")]
+    silent = not node.reason or node.state is NodeState.BAKING
+    words = node.state.value if silent else f"{node.state.value}: {node.reason}"
     words += " · waits for you" if asked else ""
     return [*pieces, (f"{glyph} {visible(words)}", "moving" if asked and kind == "quiet" else kind)]
 

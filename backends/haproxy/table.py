@@ -16,7 +16,7 @@ Table = dict[str, list[str]]
 
 _ALIKE = (
     *("srv_admin_state", "srv_op_state", "srv_uweight", "srv_check_state", "status", "weight", "throttle"),
-    *("check_status", "check_health", "check_rise", "check_fall", "tracked"),
+    *("check_status", "check_health", "check_rise", "check_fall", "tracked", "bck"),
 )
 _NUMBERS = (
     *("srv_admin_state", "srv_agent_state", "srv_port", "srv_uweight", "srv_iweight", "srv_check_state"),

@@ -42,8 +42,10 @@ class Progress:
         match record.event:
             case events.BatchStarted(number=number, nodes=nodes) if len(state.batches) > 1:
                 left = state.left()
-                eta = f" · {state.upgraded}/{state.total} nodes, about {seconds(left)} left" if left else ""
-                return f"batch {number}/{len(state.batches)}: {', '.join(nodes)}{eta}"
+                batch = f"batch {number}/{len(state.batches)}: {', '.join(nodes)}"
+                if left is None:
+                    return batch
+                return f"{batch} · {state.upgraded}/{state.total} nodes, about {seconds(left.seconds)} left"
             case events.Prefetched(seconds=took):
                 return f"{paint('✓', 'ok')} prefetched on all nodes in {seconds(took)}"
             case events.StepDone(node=name, step=step, detail=detail) if not self._live:

@@ -46,7 +46,14 @@ def folded(*events: Event) -> RolloutState:
 def started(nodes: int = 3) -> RolloutStarted:
     names = [f"web{n}" for n in range(1, nodes + 1)]
     batches = [[name] for name in names]
-    return RolloutStarted(application="shop", version="1.5.0", nodes=names, batches=batches, operator="ann")
+    return RolloutStarted(
+        application="shop",
+        version="1.5.0",
+        nodes=names,
+        batches=batches,
+        operator="ann",
+        before=dict.fromkeys(names, "1.4.2"),
+    )
 
 
 def upgraded(name: str, changed: bool = True) -> list[Event]:
@@ -82,8 +89,9 @@ async def shown(state: RolloutState, width: int = 80, after: float = 18, capacit
 @pytest.mark.parametrize("width", [80, 120])
 async def test_it_reads_without_colour(width: int) -> None:
     head, why, names, *rows = await shown(folded(*DRAINING), width, capacities="4 in rotation, floor 2")
-    assert head.startswith("shop → 1.5.0 · batch 2/3 · 1/3 nodes · ████")
-    assert head.rstrip().endswith("░  33 % · left  1:35")
+    assert head.startswith("shop 1.4.2 → 1.5.0 · 1/3 nodes · ██")
+    left = "left  0:11 (0:02 waiting)" if width == 80 else "left  0:11 (working 0:08, waiting 0:02)"
+    assert head.rstrip().endswith(f"░  33 % · {left}")
     assert why.strip() == "web2 drains: sessions: 7 on lb1 · at most 0:42 more · 4 in rotation, floor 2"
     assert names.split() == ["NODE", *STEPS]
     assert rows[0].split() == ["web1", *["✓", "1.1", "s"] * 5, "✓", "upgraded"]
@@ -100,13 +108,13 @@ async def test_a_failed_step_names_its_reason_and_asks() -> None:
     failed = NodeFailed(node="web2", step="drain", error="no answer")
     asked = Asked(question="q1", subject="web2", text="drain failed: no answer", choices=["retry", "skip"])
     _, why, _, _, row, _ = await shown(folded(*DRAINING, failed, asked), 120)
-    assert why.strip() == "? web2 (retry, skip): drain failed: no answer"
+    assert why.strip() == "? waits for you: web2"
     assert row.split() == ["web2", "✗", "✗", *"failed: no answer · waits for you".split()]
 
 
 async def test_paused_and_aborting_say_who_and_why() -> None:
     head, why, *_ = await shown(folded(*DRAINING, Paused(who="ann", why="lunch")), 120)
-    assert "shop → 1.5.0 · ‖ paused by ann: lunch · batch 2/3" in head
+    assert "shop 1.4.2 → 1.5.0 · ‖ paused by ann: lunch · 1/3 nodes" in head
     assert "its deadline stands still" in why
     assert "at most" not in why
     head, *_ = await shown(folded(*DRAINING, AbortRequested(who="bob", why="", at_once=False)))

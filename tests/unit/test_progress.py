@@ -77,7 +77,7 @@ def test_a_line_for_all_that_matters(capsys: pytest.CaptureFixture[str]) -> None
         "web1       ✓ drain 1.2 s · 3 sessions ended",
         "! web1: the cookie keeps clients",
         "web1       ✓ upgraded in 9.5 s: drain 1.2",
-        "batch 2/2: web2 · 1/2 nodes, about 9.5 s left",
+        "batch 2/2: web2 · 1/2 nodes, about 1.2 s left",
         "web2       · drain 1.2 s · was out already",
         "paused by ann: lunch",
         "progressing (ann)",

@@ -7,6 +7,7 @@ import pytest
 
 from backends.errors import Refused
 from orchestrator.events import (
+    STEPS,
     AbortRequested,
     Asked,
     BatchStarted,
@@ -23,7 +24,7 @@ from orchestrator.events import (
     Waiting,
     to_json,
 )
-from orchestrator.state import NodeState, RolloutState
+from orchestrator.state import Left, NodeState, RolloutState
 from tests.unit.fakes import World, answer
 from tests.unit.virtual_time import run
 
@@ -45,7 +46,8 @@ def folded(*events: Event) -> RolloutState:
 
 def test_before_the_first_event() -> None:
     state = RolloutState()
-    assert (state.phase, state.total, state.upgraded, state.left()) == ("planned", 0, 0, None)
+    assert (state.phase, state.total, state.upgraded) == ("planned", 0, 0)
+    assert state.left() is None
 
 
 def test_a_node_without_work_is_excluded() -> None:
@@ -111,9 +113,38 @@ def test_the_time_left_is_told_from_the_nodes_that_are_done() -> None:
     state = folded(
         STARTED,
         BatchStarted(number=1, nodes=["web1"]),
-        NodeUpgraded(node="web1", seconds=30),
+        *turn("web1"),
+        BatchStarted(number=2, nodes=["web2"]),
     )
-    assert (state.batch, state.upgraded, state.left()) == (1, 1, 30)
+    assert (state.batch, state.upgraded) == (2, 1)
+    assert state.left() == Left(working=9.0, waiting=11.0)  # 60 s for a human's decision are not in it
+    begun = [
+        StepStarted(node="web2", step="drain"),
+        StepDone(node="web2", step="drain", changed=True, detail="", seconds=9),
+    ]
+    later = folded(STARTED, *turn("web1"), *begun).left()
+    assert later is not None
+    assert later.seconds == pytest.approx(20 * 4 / 5)
+
+
+def turn(node: str) -> list[Event]:
+    """A whole turn: 10 s of draining, 9 s of work, and 1 s of baking at the end of the last step."""
+    events: list[Event] = []
+    for step, seconds in zip(STEPS, (10, 1, 2, 3, 4), strict=True):
+        events.append(StepStarted(node=node, step=step))
+        if step == "verify":
+            events.append(Waiting(node=node, step=step, reason="baking", left=2))
+        events.append(StepDone(node=node, step=step, changed=True, detail="", seconds=seconds))
+    return [*events, NodeUpgraded(node=node, seconds=80)]
+
+
+def test_the_versions_before_are_one_or_several_or_unknown() -> None:
+    def before(**versions: str) -> str:
+        return folded(msgspec.structs.replace(STARTED, before=versions)).versions_before()
+
+    assert before() == ""
+    assert before(web1="1.4", web2="1.4", web3="0.9") == "1.4"  # web3 has nothing to do
+    assert before(web1="1.4", web2="1.3") == "several"
 
 
 async def _healthy() -> list[Record]:
@@ -159,7 +190,7 @@ def test_any_prefix_of_a_real_stream_can_be_shown(name: str) -> None:
         assert RolloutState.of(records[:count]) == step_by_step
         assert step_by_step.upgraded <= step_by_step.total
         left = step_by_step.left()
-        assert left is None or left >= 0
+        assert left is None or (left.working >= 0 and left.waiting >= 0)
     ended = step_by_step.ended
     assert ended is not None
     assert step_by_step.phase == ended.result
