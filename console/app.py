@@ -2,15 +2,39 @@
 
 import asyncio
 from collections import deque
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import ClassVar
 
-from textual.app import App
+from textual import events
+from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
+from textual.command import Provider
+from textual.screen import Screen
 
+from console.config import ConsoleSettings
+from console.keys import checked
+from console.palette import NodeCommands
 from console.screens.main import MainScreen
+from console.screens.transcript import TranscriptScreen
 from console.session import Session
+from console.themes import HIGH_CONTRAST, THEMES
 from orchestrator.events import Record
 from orchestrator.watch import Watch
+from widgets.board import RolloutBoard
+from widgets.dialogs.plan import PlanScreen
+from widgets.dialogs.report import Report
+from widgets.server_table import ServerTable
+from widgets.too_small import TooSmall, fits
+from widgets.transcript import Transcript
+
+GROUPS = (
+    (App, MainScreen, ServerTable),
+    (RolloutBoard,),
+    (TranscriptScreen, Transcript),
+    (PlanScreen, Report),
+)
+"""Whose keys work at the same time: they must differ, and can be changed in the configuration."""
 
 
 class Console(App[str]):
@@ -22,18 +46,38 @@ class Console(App[str]):
 
     TITLE = "Rolldeck"
     ENABLE_COMMAND_PALETTE = True
+    COMMANDS: ClassVar[set[type[Provider] | Callable[[], type[Provider]]]] = {
+        *App.COMMANDS,
+        NodeCommands,
+    }
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("question_mark", "show_help_panel", "help", id="help", tooltip="Keys of what has the focus")
     ]
 
-    def __init__(self, session: Session, watch: Watch, read_only: str = "") -> None:
+    def __init__(
+        self,
+        session: Session,
+        watch: Watch,
+        read_only: str = "",
+        settings: ConsoleSettings | None = None,
+        file: str = "",
+    ) -> None:
         """
         Args:
             session: what works; it must outlive the console.
             watch: the live state, which somebody else runs.
             read_only: why nothing may be changed; empty when it may.
+            settings: theme and keys.
+            file: of the configuration, for errors.
+
+        Raises:
+            ConfigError: a key in the settings that does not work.
         """
         super().__init__()
+        settings = settings or ConsoleSettings()
+        self.set_keymap(checked(settings.keys, GROUPS, file))
+        self.register_theme(HIGH_CONTRAST)
+        self.theme = THEMES[settings.theme]
         self.session = session
         self._live = watch
         self.read_only_because = read_only
@@ -51,3 +95,30 @@ class Console(App[str]):
 
     def on_unmount(self) -> None:
         self._unsubscribe()
+
+    def on_resize(self, event: events.Resize) -> None:
+        if not fits(event.size) and not isinstance(self.screen, TooSmall):
+            self.push_screen(TooSmall())
+
+    async def action_quit(self) -> None:
+        """ctrl+q and the palette: a rollout that runs is asked about here too."""
+        main = next((each for each in self.screen_stack if isinstance(each, MainScreen)), None)
+        if main is None:
+            self.exit("leave")
+        else:
+            main.action_quit_console()
+
+    def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
+        """Textual's own, and every key of the screen that does something now."""
+        yield from super().get_system_commands(screen)
+        seen = set()
+        for each in screen.active_bindings.values():
+            binding = each.binding
+            if each.node is screen and each.enabled and binding.id and binding.id not in seen:
+                seen.add(binding.id)
+                key = self.get_key_display(binding)
+                yield SystemCommand(
+                    f"{binding.description} ({key})",
+                    binding.tooltip,
+                    partial(screen.run_action, binding.action),
+                )

@@ -64,7 +64,8 @@ def cli(ctx: click.Context, config_file: str | None, app: str | None, read_only:
     ctx.obj = config_file
     if ctx.invoked_subcommand is not None:
         return None
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+    # Textual draws on standard error.
+    if not all(each.isatty() for each in (sys.stdin, sys.stdout, sys.stderr)):
         click.echo(f"{ctx.get_help()}\n\nThe console needs a terminal; without one, use a command.", err=True)
         return Exit.USAGE
     from console.opening import open_console

@@ -23,7 +23,19 @@ from orchestrator.policy import Policy
 
 FILE = "config.toml"
 LONGEST = 4 * 1024 * 1024  # bytes; some 20,000 nodes
-TABLES = ("ssh", "haproxy", "apps")
+TABLES = ("console", "ssh", "haproxy", "apps")
+
+
+class ConsoleSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """The console itself."""
+
+    theme: Literal["dark", "light", "ansi-dark", "ansi-light", "high-contrast"] = "dark"
+    interval: float = 1.0  # seconds between two looks at a load balancer
+    keys: dict[str, str] = {}  # other keys, by the id of what they do: see `console.keys`
+
+    def __post_init__(self) -> None:
+        if not 0.2 <= self.interval <= 60:
+            raise ValueError(f"interval: found {self.interval:g}, expected 0.2 to 60 seconds")
 
 
 class Access(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
@@ -82,6 +94,7 @@ class Config(msgspec.Struct, kw_only=True, frozen=True):
     """A whole file, decoded."""
 
     file: str
+    console: ConsoleSettings = ConsoleSettings()
     ssh: SshSettings
     haproxy: dict[str, HaproxySettings]
     apps: dict[str, AppSettings]
@@ -160,6 +173,7 @@ def parse(raw: dict[str, Any], file: str) -> Config:
             raise ConfigError(file, key, unknown(key, TABLES))
     config = Config(
         file=file,
+        console=decode(raw.get("console", {}), ConsoleSettings, file, "console"),
         ssh=decode(raw.get("ssh", {}), SshSettings, file, "ssh"),
         haproxy=decode_table(raw.get("haproxy", {}), HaproxySettings, file, "haproxy"),
         apps={},

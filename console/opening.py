@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 
 from console.app import Console
-from console.config import find, load
+from console.config import Config, find, load
 from console.exits import Exit
 from console.output.ending import EXITS, ending
 from console.output.progress import Progress
@@ -28,17 +28,21 @@ def open_console(config_file: str | None, app: str | None, read_only: bool) -> i
 
     async def go() -> int:
         async with open_session(config, name) as session:
-            return await show(session, "asked for with --read-only" if read_only else "")
+            return await show(session, config, "asked for with --read-only" if read_only else "")
 
     return asyncio.run(go())
 
 
-async def show(session: Session, read_only: str = "") -> int:
-    """Run the console over a session, and see a rollout to its end that outlives it."""
-    watch = Watch(session.application.fleet, session.clock)
+async def show(session: Session, config: Config, read_only: str = "") -> int:
+    """Run the console over a session, and see a rollout to its end that outlives it.
+
+    Raises:
+        ConfigError: a key in the configuration that does not work.
+    """
+    watch = Watch(session.application.fleet, session.clock, interval=config.console.interval)
+    console = Console(session, watch, read_only, config.console, config.file)
     polling = asyncio.create_task(watch.run(), name="watch")
     versions = asyncio.create_task(_look_at_versions(session), name="versions")
-    console = Console(session, watch, read_only)
     try:
         with _closing(console, session):
             answer = await console.run_async()

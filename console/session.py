@@ -67,6 +67,7 @@ class Session:
         self.defect: BaseException | None = None  # of our own code, in the last rollout
         self.rolling = False  # a rollout runs: signals and quitting must go through `control`
         self.state = RolloutState()  # of the last rollout
+        self.carried_out: Plan | None = None  # the last one that was begun
         self._rollout: asyncio.Task[RolloutEnded] | None = None
         bus.subscribe(self._follow)
 
@@ -124,7 +125,7 @@ class Session:
             PreflightFailed: the plan has errors.
         """
         rollout = Rollout(self.application, plan, self.control, self.clock, self.bus, operator())
-        self.rolling = True
+        self.rolling, self.carried_out = True, plan
         try:
             ended = await rollout.run()
         finally:

@@ -11,7 +11,7 @@ import click
 
 from backends.errors import ConfigError
 from console.commands.upgrade import carry_out
-from console.config import load
+from console.config import Config, load
 from console.demo.haproxy import search_path
 from console.demo.load import Load, Report
 from console.demo.stack import Stack, Transport
@@ -40,10 +40,11 @@ def demo(rate: int, transport: Transport, headless: bool, as_json: bool) -> int:
     """
     if shutil.which("haproxy", path=search_path()) is None:
         raise ConfigError("", "", "the demo needs haproxy; `make demo` installs it")
-    if not (headless or as_json) and on_terminal(sys.stdin) and on_terminal(sys.stdout):
+    terminal = all(map(on_terminal, (sys.stdin, sys.stdout, sys.stderr)))
+    if terminal and not (headless or as_json):
         return asyncio.run(_demo(rate, transport, _with_console))
 
-    async def alone(session: Session) -> int:
+    async def alone(session: Session, _: Config) -> int:
         plan = await session.plan(TO)
         ended = await carry_out(session, plan, yes=True, terminal=False, as_json=as_json)
         return EXITS[ended.result] if ended else Exit.ABORTED
@@ -52,24 +53,24 @@ def demo(rate: int, transport: Transport, headless: bool, as_json: bool) -> int:
         return asyncio.run(_demo(rate, transport, alone))
 
 
-async def _with_console(session: Session) -> int:
+async def _with_console(session: Session, config: Config) -> int:
     from console.opening import show  # Textual takes half a second to import
 
-    return await show(session)
+    return await show(session, config)
 
 
-async def _demo(rate: int, transport: Transport, do: Callable[[Session], Awaitable[int]]) -> int:
+async def _demo(rate: int, transport: Transport, do: Callable[[Session, Config], Awaitable[int]]) -> int:
     with tempfile.TemporaryDirectory(prefix="rolldeck-") as folder:
         say(f"starting 2 HAProxies and 4 nodes on loopback, in {folder} ...")
         async with Stack(Path(folder), transport=transport) as stack:
             say("look at them from another terminal:")
             say(f"  rolldeck --config {stack.config_path} status")
-            app = next(iter((config := load(stack.config_path)).apps))
-            async with open_session(config, app) as session, stop_on_signals(session):
+            config = load(stack.config_path)
+            async with open_session(config, next(iter(config.apps))) as session, stop_on_signals(session):
                 load_ = Load(rate, stack.frontends)
                 load_.start()
                 try:
-                    code = await do(session)
+                    code = await do(session, config)
                 finally:
                     report = await load_.stop()
         _tell(report, session.state)

@@ -6,9 +6,11 @@ from typing import cast
 from textual.screen import Screen
 
 from backends.errors import RolldeckError
+from backends.model import Level
 from console.session import Session, operator
 from orchestrator import manual
 from orchestrator.manual import Action, Change
+from orchestrator.watch import Watch
 from orchestrator.words import health
 from widgets.dialogs.change import ChangeDialog
 from widgets.dialogs.confirm import Confirm
@@ -24,17 +26,39 @@ LEAVE, KEEP, PAUSE, ABORT = "leave", "keep", "pause", "abort"
 class Acting:
     """Talks to the session for the main view; every error becomes a message."""
 
-    def __init__(self, screen: Screen[str], session: Session, read_only: str) -> None:
+    def __init__(self, screen: Screen[str], session: Session, watch: Watch, read_only: str) -> None:
         self._screen = screen
         self._session = session
-        self.read_only = read_only
+        self._watch = watch
+        self._read_only = read_only
         self._changing: set[str] = set()  # nodes
         self._upgrading = False
 
+    @property
+    def read_only(self) -> str:
+        """Why nothing can be changed; empty when it can. One load balancer that may not is enough."""
+        if self._read_only:
+            return self._read_only
+        low = {
+            each.name: each.level.name.lower()
+            for each in self._watch.view.instances
+            if each.level is not None and each.level is not Level.ADMIN
+        }
+        return ", ".join(f"{name} has level {level}, changes need admin" for name, level in low.items())
+
     def may_change(self, action: str) -> bool:
-        """Whether anything may be changed now."""
-        busy = action == "upgrade" and (self._upgrading or self._session.rolling)
-        return not self.read_only and not busy
+        """Whether this may be done now."""
+        return not self.why_not(action)
+
+    def why_not(self, action: str) -> str:
+        """Why this cannot be done now, in words; empty when it can."""
+        if self.read_only:
+            return f"read-only: {self.read_only}"
+        if action == "upgrade" and self._session.rolling:
+            return "a rollout is running: one at a time"
+        if action == "upgrade" and self._upgrading:
+            return "an upgrade is being prepared already"
+        return ""
 
     async def change(self, action: str, keys: Sequence[Key]) -> bool:
         """Drain, maint, ready or weight of the nodes behind these rows. Returns whether it was done."""

@@ -2,29 +2,39 @@
 
 import time
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import ClassVar, get_args
 
-from textual import on, work
+from textual import events, on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
-from textual.widgets import Footer, Input
+from textual.widgets import Input
 
+from console.screens import rollout_words
 from console.screens.acting import Acting
 from console.session import Session, operator
 from orchestrator.control import GO, RETRY, SKIP
 from orchestrator.events import Record
-from orchestrator.watch import Watch
+from orchestrator.watch import View, Watch
 from widgets.board import RolloutBoard
 from widgets.header import StatusHeader
+from widgets.key_bar import KeyBar
 from widgets.model import Arrangement, Key, Sort
+from widgets.question import QuestionPanel
+from widgets.question_lines import waits
 from widgets.rows import picture
 from widgets.server_table import ServerTable
 from widgets.text import visible
 
 SORTS: tuple[Sort, ...] = get_args(Sort)
 LOOK_SECONDS = 0.1  # how often we look whether there is something new to show
+IMPORTANCE = (
+    *("next", "retry", "skip", "abort", "pause", "help", "quit", "upgrade", "drain", "maint", "ready"),
+    *("filter", "transcript", "sort"),
+)
+"""Which keys stay in the last line where there is no room for all."""
 
 
 class MainScreen(Screen[str]):
@@ -39,7 +49,7 @@ in rotation.
     DEFAULT_CSS = """
     MainScreen { layout: vertical; }
     MainScreen > ServerTable { height: 1fr; }
-    MainScreen > RolloutBoard { height: auto; max-height: 60%; display: none; }
+    MainScreen > RolloutBoard { height: auto; max-height: 45%; display: none; }
     MainScreen > RolloutBoard.-shown { display: block; }
     MainScreen > #filter { display: none; height: 1; border: none; padding: 0 1; }
     MainScreen > #filter.-shown { display: block; }
@@ -72,9 +82,9 @@ in rotation.
         self._session = session
         self._watch = watch
         self._records = records
-        self._acting = Acting(self, session, read_only)
+        self._acting = Acting(self, session, watch, read_only)
         self._arrangement = Arrangement()
-        self._view: object = None
+        self._view: View | None = None
         self._second = -1
         self._possible: object = None  # of the keys in the footer
 
@@ -82,8 +92,9 @@ in rotation.
         yield StatusHeader()
         yield ServerTable()
         yield Input(placeholder="filter: part of a node, backend or state", id="filter", compact=True)
+        yield QuestionPanel()
         yield RolloutBoard()
-        yield Footer(show_command_palette=False)
+        yield KeyBar(IMPORTANCE)
 
     def on_mount(self) -> None:
         self.query_one(ServerTable).focus()
@@ -114,8 +125,25 @@ in rotation.
         board = self.query_one(RolloutBoard)
         board.set_class(bool(self._session.state.nodes), "-shown")
         if self._session.state.nodes:
-            board.show(self._session.state, self._session.clock.time())
+            self._paint_rollout(view)
         self._refresh_keys()
+
+    def _paint_rollout(self, view: View) -> None:
+        state, plan = self._session.state, self._session.carried_out
+        if plan is None or any(name not in state.nodes for batch in plan.batches for name in batch):
+            return  # it has just begun: its first event is on the way
+        backends, policy = self._session.application.fleet.backends, plan.policy
+        capacity = "" if state.ended else rollout_words.capacity_line(view, backends, policy)
+        actual = rollout_words.differences(view, plan, state)
+        self.query_one(RolloutBoard).show(state, self._session.clock.time(), capacity, actual)
+        asked = next(iter(state.questions.values()), None)
+        impact = rollout_words.impact(view, plan, policy, state, asked, self.size.width - 4) if asked else []
+        self.query_one(QuestionPanel).show(waits(state, impact, self._key_names()))
+
+    def _key_names(self) -> dict[str, str]:
+        """How the keys are called now, by the ids of their bindings."""
+        bindings = (each for _, each in self._bindings if each.id)
+        return {str(each.id): self.app.get_key_display(each) for each in bindings}
 
     def _refresh_keys(self) -> None:
         """Only when another key works now: it rebuilds the footer, too dear for ten times a second."""
@@ -125,9 +153,11 @@ in rotation.
             self._acting.may_change("change"),
             self._acting.may_change("upgrade"),
             control.questions[:1],
+            control.paused,
         )
         if possible != self._possible:
             self._possible = possible
+            self.query_one(KeyBar).relabel({"pause": "resume"} if control.paused else {})
             self.refresh_bindings()
 
     # -- what is shown ------------------------------------------------------------------------
@@ -172,11 +202,33 @@ in rotation.
             return True if self._acting.may_change(action) else None
         control = self._session.control
         if action in ("pause", "abort"):
-            return True if self._session.rolling else False
+            return self._session.rolling
         if action == "answer":
             choices = control.questions[0].choices if self._session.rolling and control.questions else ()
             return parameters[0] in choices
         return True
+
+    def on_key(self, event: events.Key) -> None:
+        """A key that is grey says why; it comes here because nothing else has taken it."""
+        pressed = self.active_bindings.get(event.key)
+        if pressed is not None and not pressed.enabled:
+            action = pressed.binding.action.partition("(")[0]
+            self.notify(self._acting.why_not(action), severity="warning", timeout=4, markup=False)
+
+    # -- for the command palette --------------------------------------------------------------
+
+    @property
+    def node_names(self) -> Sequence[str]:
+        """All nodes, in the order of the inventory."""
+        return [each.name for each in self._session.application.nodes]
+
+    def may(self, action: str) -> bool:
+        """Whether `act_on` would do this now."""
+        return action == "look" or self._acting.may_change(action)
+
+    def act_on(self, action: str, node: str) -> None:
+        """Begin the conversation about one node; "look" shows it closely."""
+        self._change_now(action, (("", node),))
 
     def _chosen(self) -> tuple[Key, ...]:
         table = self.query_one(ServerTable)
@@ -186,10 +238,13 @@ in rotation.
 
     # Never exclusive: that would cut off the change before it half way, and what waits for a result.
     @work(group="change")
-    async def action_change(self, action: str) -> None:
-        # The keys are taken now: a re-sort while the dialog is open must not change whom it means.
-        if await self._acting.change(action, self._chosen()):
+    async def _change_now(self, action: str, keys: tuple[Key, ...]) -> None:
+        if await self._acting.change(action, keys):
             self.query_one(ServerTable).clear_marks()
+
+    def action_change(self, action: str) -> None:
+        # The keys are taken now: a re-sort while the dialog is open must not change whom it means.
+        self._change_now(action, self._chosen())
 
     @work(group="upgrade")
     async def action_upgrade(self) -> None:

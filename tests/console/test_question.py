@@ -1,0 +1,124 @@
+"""What waits for the operator: the question, what a yes means, what each key does; nothing else moves."""
+
+import pytest
+from rich.cells import cell_len
+from textual.app import App, ComposeResult
+
+from orchestrator.events import AnyEvent, Asked, NodeFailed, Paused, Record, RolloutStarted, StepStarted
+from orchestrator.guard import Capacity
+from orchestrator.state import RolloutState
+from tests.unit.console_values import HOSTILE
+from widgets.question import MOST, QuestionPanel
+from widgets.question_lines import capacity_words, shortened, waits
+
+KEYS = {"next": "space", "retry": "r", "skip": "s", "abort": "a", "pause": "p"}
+STARTED = RolloutStarted(
+    application="shop", version="1.5.0", nodes=["web1", "web2"], batches=[["web1"], ["web2"]], operator="ann"
+)
+
+
+def state(*events: AnyEvent) -> RolloutState:
+    return RolloutState.of(Record(number, 1.0, each) for number, each in enumerate((STARTED, *events), 1))
+
+
+def asked(text: str, *choices: str, subject: str = "web1", number: int = 1) -> Asked:
+    return Asked(question=f"q{number}", subject=subject, text=text, choices=list(choices))
+
+
+def words(of: RolloutState, *impact: str) -> list[str]:
+    return ["".join(text for text, _ in line) for line in waits(of, impact, KEYS)]
+
+
+def test_nothing_while_nothing_waits() -> None:
+    assert words(state()) == []
+
+
+def test_a_node_to_be_confirmed() -> None:
+    of = state(asked("take it out of rotation? 1.4 → 1.5", "go", "skip", "abort"))
+    assert words(of, "in rotation 4 → 3") == [
+        "? web1: take it out of rotation? 1.4 → 1.5",
+        "in rotation 4 → 3",
+        "space goes on  s leaves it as it is, next one  a ends the rollout  p pauses",
+    ]
+
+
+def test_a_failed_node_says_what_each_choice_does() -> None:
+    of = state(
+        StepStarted(node="web1", step="verify"),
+        NodeFailed(node="web1", step="verify", error="sick"),
+        asked("verify failed: sick", "retry", "skip", "abort"),
+        asked("stop?", "go", "skip", "abort", subject="web2", number=2),
+    )
+    lines = words(of, "now: maint on lb1")
+    assert lines[0] == "✗ web1: verify failed: sick  (1 more to decide)"
+    assert lines[2] == "r tries it again  s leaves it out, next one  a ends the rollout  p pauses"
+    assert waits(of, [], KEYS)[0][0] == ("✗ ", "bad")
+
+
+def test_a_pause_says_how_to_go_on() -> None:
+    lines = words(state(Paused(who="ann", why="lunch")))
+    assert lines[0] == "‖ paused by ann: lunch"
+    assert lines[-1] == "p goes on  a ends the rollout"
+
+
+def test_other_keys_are_called_by_their_names() -> None:
+    of = state(asked("stop?", "go", "abort"))
+    last = waits(of, [], {**KEYS, "next": "f5"})[-1]
+    assert last[0] == ("f5", "head")
+
+
+def test_load_balancers_with_the_same_numbers_share_a_place() -> None:
+    found = [
+        Capacity("lb1", "shop", 4, 3, 2),
+        Capacity("lb2", "shop", 4, 3, 2),
+        Capacity("lb3", "shop", 3, 2, 2),
+    ]
+    assert capacity_words(found, ["lb4"]) == (
+        "shop: in rotation 4 → 3, floor 2 on lb1, lb2 · shop: in rotation 3 → 2, floor 2 on lb3"
+        " · lb4: not known"
+    )
+
+
+def test_what_is_left_out_of_the_commands_is_counted() -> None:
+    commands = [("web1", f"command {number}") for number in range(5)]
+    assert shortened(commands, 3, 80) == ["web1: command 0", "web1: command 1", "... and 3 more"]
+    assert shortened(commands[:3], 3, 80)[-1] == "web1: command 2"
+    assert all(cell_len(each) <= 10 for each in shortened([("web1", "long " * 99)], 3, 10))
+
+
+class Shell(App[None]):
+    def compose(self) -> ComposeResult:
+        yield QuestionPanel()
+
+
+async def test_it_takes_no_room_until_something_waits_and_gives_it_back() -> None:
+    app = Shell()
+    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+        panel = app.query_one(QuestionPanel)
+        assert not panel.display
+        panel.show([[("one", "head")], [("two", "plain")]])
+        await pilot.pause()
+        assert panel.display
+        assert panel.size.height == 2
+        assert "one" in panel.render_line(0).text
+        panel.show([[("bad", "bad")]] * 20)
+        await pilot.pause()
+        assert panel.size.height == MOST
+        assert panel.has_class("-bad")
+        panel.show([])
+        await pilot.pause()
+        assert not panel.display
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+async def test_nothing_from_outside_is_obeyed(text: str) -> None:
+    app = Shell()
+    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+        panel = app.query_one(QuestionPanel)
+        of = state(asked(text, "go", "skip", "abort"))
+        panel.show(waits(of, [text], KEYS))
+        await pilot.pause()
+        for y in range(panel.size.height):
+            line = panel.render_line(y).text
+            assert line.isprintable()
+            assert cell_len(line) <= 80

@@ -1,0 +1,135 @@
+"""The last line of the screen: which keys work now. What has no room goes, the least important first."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from rich.cells import cell_len
+from rich.text import Text
+from textual import events
+from textual.binding import Binding
+from textual.widget import Widget
+
+from widgets.text import visible
+
+if TYPE_CHECKING:
+    from textual.screen import Screen
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A key as it is shown."""
+
+    id: str
+    key: str  # as Textual calls it
+    shown: str
+    label: str
+    enabled: bool
+    tooltip: str
+
+    @property
+    def width(self) -> int:
+        return cell_len(self.shown) + 1 + cell_len(self.label)
+
+
+def _place(usual: Sequence[str | None], name: str) -> int:
+    return usual.index(name) if name in usual else len(usual)
+
+
+class KeyBar(Widget):
+    """Keys of the screen, greyed where they are not possible now; a click is the same as the key.
+
+    Args:
+        importance: ids of bindings; where there is no room for all, the last of these go first, and before
+            them those that are not named.
+    """
+
+    ALLOW_SELECT = False
+    COMPONENT_CLASSES: ClassVar[set[str]] = {"key-bar--key", "key-bar--label", "key-bar--off"}
+    DEFAULT_CSS = """
+    KeyBar { height: 1; padding: 0 1; background: $panel; dock: bottom; }
+    KeyBar > .key-bar--key { color: $accent; text-style: bold; }
+    KeyBar > .key-bar--label { color: $foreground; }
+    KeyBar > .key-bar--off { color: $foreground 40%; }
+    KeyBar:nocolor > .key-bar--key { color: $foreground; }
+    KeyBar:ansi > .key-bar--off { text-style: dim; }
+    """
+
+    def __init__(self, importance: Sequence[str] = ()) -> None:
+        super().__init__()
+        self._importance = tuple(importance)
+        self._keys: tuple[Key, ...] = ()
+        self._labels: Mapping[str, str] = {}
+
+    def on_mount(self) -> None:
+        self.screen.bindings_updated_signal.subscribe(self, self._changed)
+
+    @property
+    def keys(self) -> tuple[Key, ...]:
+        """All that could be shown, whether or not there is room."""
+        return self._keys
+
+    def relabel(self, labels: Mapping[str, str]) -> None:
+        """What keys do now that is not what their binding says, by its id."""
+        self._labels = labels
+        self._changed(self.screen)
+
+    def _changed(self, screen: "Screen[object]") -> None:
+        found: dict[str, Key] = {}
+        for each in screen.active_bindings.values():
+            binding = each.binding
+            if binding.show and binding.id and binding.id not in found:
+                found[binding.id] = Key(
+                    id=binding.id,
+                    key=binding.key,
+                    shown=visible(self.app.get_key_display(binding)),
+                    label=visible(self._labels.get(binding.id, binding.description)),
+                    enabled=each.enabled,
+                    tooltip=each.tooltip,
+                )
+        # A key that the configuration has changed comes last in Textual's own order.
+        usual = [each.id for each in screen.BINDINGS if isinstance(each, Binding)]
+        fresh = tuple(sorted(found.values(), key=lambda key: _place(usual, key.id)))
+        if fresh != self._keys:
+            self._keys = fresh
+            self.refresh()
+
+    def fitting(self, width: int) -> list[Key]:
+        """The keys that have room, in their usual order."""
+        gap = 2
+        rank = {name: place for place, name in enumerate(self._importance)}
+        kept, room = set(), width + gap
+        for each in sorted(self._keys, key=lambda key: rank.get(key.id, len(rank))):
+            if each.width + gap > room:
+                break
+            room -= each.width + gap
+            kept.add(each.id)
+        return [each for each in self._keys if each.id in kept]
+
+    def render(self) -> Text:
+        key = self.get_component_rich_style("key-bar--key")
+        label = self.get_component_rich_style("key-bar--label")
+        off = self.get_component_rich_style("key-bar--off")
+        text = Text(no_wrap=True, end="")
+        for number, each in enumerate(self.fitting(self.size.width)):
+            text.append("  " if number else "", label)
+            text.append(each.shown, key if each.enabled else off)
+            text.append(f" {each.label}", label if each.enabled else off)
+        return text
+
+    def _at(self, x: int) -> Key | None:
+        start = 0
+        for each in self.fitting(self.size.width):
+            if start <= x < start + each.width:
+                return each
+            start += each.width + 2
+        return None
+
+    def on_mouse_move(self, event: events.MouseMove) -> None:
+        under = self._at(event.x - self.gutter.left)
+        self.tooltip = under.tooltip or None if under else None
+
+    def on_click(self, event: events.Click) -> None:
+        event.stop()
+        if (under := self._at(event.x - self.gutter.left)) is not None:
+            self.app.simulate_key(under.key)

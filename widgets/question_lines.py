@@ -1,0 +1,99 @@
+"""What waits for the operator, in words: question, impact, and what each key would do. Pure."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from orchestrator.control import ABORT, GO, RETRY, SKIP
+from orchestrator.events import Asked
+from orchestrator.guard import Capacity
+from orchestrator.state import NodeState, RolloutState
+from widgets.pieces import Piece, cut
+
+ACTIONS = {GO: "next", RETRY: "retry", SKIP: "skip", ABORT: "abort"}
+"""The key's id of each choice."""
+
+Keys = Mapping[str, str]
+"""How a key is called, by the id of its binding."""
+
+
+def waits(state: RolloutState, impact: Sequence[str], keys: Keys) -> list[list[Piece]]:
+    """The lines to show; empty while nothing waits for anybody.
+
+    Args:
+        state: of the rollout.
+        impact: what a yes would mean: capacity, sessions, commands.
+        keys: "next", "retry", "skip", "abort", "pause".
+    """
+    if state.ended is not None:
+        return []
+    if state.questions:
+        first, *others = state.questions.values()
+        return [_title(state, first, len(others)), *_impact(impact), _choices(state, first, keys)]
+    if state.phase.startswith("paused"):
+        return [
+            [(f"‖ {state.phase}", "head")],
+            [("Nothing new is started, deadlines stand still; a command that runs goes on.", "plain")],
+            [(keys["pause"], "head"), (" goes on  ", "plain"), *_abort(keys)],
+        ]
+    return []
+
+
+def _title(state: RolloutState, asked: Asked, others: int) -> list[Piece]:
+    node = state.nodes.get(asked.subject)
+    failed = node is not None and node.state is NodeState.FAILED
+    more = [(f"  ({others} more to decide)", "quiet")] if others else []
+    mark = ("✗ ", "bad") if failed else ("? ", "moving")
+    return [mark, (f"{asked.subject}: ", "head"), (asked.text, "bad" if failed else "head"), *more]
+
+
+def _impact(impact: Sequence[str]) -> Iterable[list[Piece]]:
+    return ([(each, "plain")] for each in impact)
+
+
+def _choices(state: RolloutState, asked: Asked, keys: Keys) -> list[Piece]:
+    pieces: list[Piece] = []
+    for choice in asked.choices:
+        if choice == ABORT:
+            pieces += _abort(keys)
+        else:
+            pieces += [(keys[ACTIONS[choice]], "head"), (f" {_meaning(state, asked, choice)}  ", "plain")]
+    if not state.phase.startswith("paused"):
+        pieces += [("  ", "plain"), (keys["pause"], "head"), (" pauses", "plain")]
+    return pieces
+
+
+def _meaning(state: RolloutState, asked: Asked, choice: str) -> str:
+    if choice == GO:
+        return "goes on"
+    if choice == RETRY:
+        return "tries it again"
+    touched = asked.subject in state.nodes and state.nodes[asked.subject].cells
+    return f"leaves it {'out' if touched else 'as it is'}, next one"
+
+
+def _abort(keys: Keys) -> list[Piece]:
+    return [(keys["abort"], "head"), (" ends the rollout", "plain")]
+
+
+def capacity_words(capacities: Sequence[Capacity], unseen: Sequence[str]) -> str:
+    """What a yes would leave: `shop: in rotation 4 → 3, floor 2 on lb1, lb2`."""
+    groups: dict[tuple[str, int, int, int], list[str]] = {}
+    for each in capacities:
+        groups.setdefault((each.backend, each.before, each.after, each.floor), []).append(each.instance)
+    parts = [
+        f"{backend}: in rotation {before} → {after}, floor {floor} on {', '.join(names)}"
+        for (backend, before, after, floor), names in groups.items()
+    ]
+    parts += [f"{name}: not known"[:40] for name in unseen]
+    return " · ".join(parts)
+
+
+def shortened(commands: Sequence[tuple[str, str]], most: int, width: int) -> list[str]:
+    """Commands of a step, each on a line of its own; how many more there are is said.
+
+    Args:
+        commands: target and command.
+        most: lines.
+        width: columns of a line.
+    """
+    lines = [cut(f"{target}: {command}", width) for target, command in commands]
+    return lines if len(lines) <= most else [*lines[: most - 1], f"... and {len(lines) - most + 1} more"]

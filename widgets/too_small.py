@@ -1,0 +1,40 @@
+"""Says that the terminal is too small, instead of showing half of what matters."""
+
+from textual import events
+from textual.app import ComposeResult
+from textual.geometry import Size
+from textual.screen import ModalScreen
+from textual.widgets import Static
+
+SMALLEST = Size(80, 24)
+
+
+def fits(size: Size) -> bool:
+    """Whether everything can be shown."""
+    return size.width >= SMALLEST.width and size.height >= SMALLEST.height
+
+
+class TooSmall(ModalScreen[None]):
+    """Lies over everything until there is room again. What runs goes on."""
+
+    DEFAULT_CSS = """
+    TooSmall { align: center middle; background: $background; }
+    TooSmall Static { width: auto; max-width: 100%; height: auto; text-align: center; }
+    """
+
+    def compose(self) -> ComposeResult:
+        yield Static(self._words(self.app.size), markup=False)
+
+    def on_resize(self, event: events.Resize) -> None:
+        if fits(event.size):
+            self.dismiss(None)
+        else:
+            self.query_one(Static).update(self._words(event.size))
+
+    @staticmethod
+    def _words(size: Size) -> str:
+        return (
+            f"This terminal has {size.width} by {size.height};\n"
+            f"Rolldeck needs {SMALLEST.width} by {SMALLEST.height}.\n"
+            "A rollout that runs goes on meanwhile."
+        )
