@@ -2,9 +2,9 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from textual import events
 from textual.app import App, SystemCommand
@@ -61,6 +61,7 @@ class Console(App[str]):
         read_only: str = "",
         settings: ConsoleSettings | None = None,
         file: str = "",
+        applications: Sequence[str] = (),
     ) -> None:
         """
         Args:
@@ -69,12 +70,14 @@ class Console(App[str]):
             read_only: why nothing may be changed; empty when it may.
             settings: theme and keys.
             file: of the configuration, for errors.
+            applications: all that the configuration has.
 
         Raises:
             ConfigError: a key in the settings that does not work.
         """
         super().__init__()
         settings = settings or ConsoleSettings()
+        self._applications = applications
         self.set_keymap(checked(settings.keys, GROUPS, file))
         self.register_theme(HIGH_CONTRAST)
         self.theme = THEMES[settings.theme]
@@ -91,13 +94,15 @@ class Console(App[str]):
         asyncio.get_running_loop().set_task_factory(None)
 
     def on_mount(self) -> None:
-        self.push_screen(MainScreen(self.session, self._live, self.records, self.read_only_because))
+        self.push_screen(
+            MainScreen(self.session, self._live, self.records, self.read_only_because, self._applications)
+        )
 
     def on_unmount(self) -> None:
         self._unsubscribe()
 
     def on_resize(self, event: events.Resize) -> None:
-        if not fits(event.size) and not isinstance(self.screen, TooSmall):
+        if not fits(event.size) and not any(isinstance(each, TooSmall) for each in self.screen_stack):
             self.push_screen(TooSmall())
 
     async def action_quit(self) -> None:
@@ -108,7 +113,7 @@ class Console(App[str]):
         else:
             main.action_quit_console()
 
-    def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
+    def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
         """Textual's own, and every key of the screen that does something now."""
         yield from super().get_system_commands(screen)
         seen = set()

@@ -13,7 +13,7 @@ from console.output.ending import EXITS, ending
 from console.output.progress import Progress
 from console.output.text import on_terminal, result, say
 from console.prompts import Prompts
-from console.screens.acting import ABORT, KEEP, PAUSE
+from console.screens.acting import ABORT, KEEP, PAUSE, SWITCH
 from console.session import Session, open_session, operator
 from console.signals import stop_on_signals
 from orchestrator.watch import Watch
@@ -24,23 +24,28 @@ VERSION_SECONDS = 15.0  # between two looks at the versions that run
 def open_console(config_file: str | None, app: str | None, read_only: bool) -> int:
     """Open the console on one application; returns the exit code."""
     config = load(find(config_file))
-    name = app or next(iter(config.apps))
 
-    async def go() -> int:
+    async def go(name: str) -> int | str:
         async with open_session(config, name) as session:
             return await show(session, config, "asked for with --read-only" if read_only else "")
 
-    return asyncio.run(go())
+    following: int | str = app or next(iter(config.apps))
+    while isinstance(following, str):
+        following = asyncio.run(go(following))
+    return following
 
 
-async def show(session: Session, config: Config, read_only: str = "") -> int:
+async def show(session: Session, config: Config, read_only: str = "") -> int | str:
     """Run the console over a session, and see a rollout to its end that outlives it.
+
+    Returns:
+        The exit code, or the name of the application to go on with.
 
     Raises:
         ConfigError: a key in the configuration that does not work.
     """
     watch = Watch(session.application.fleet, session.clock, interval=config.console.interval)
-    console = Console(session, watch, read_only, config.console, config.file)
+    console = Console(session, watch, read_only, config.console, config.file, tuple(config.apps))
     polling = asyncio.create_task(watch.run(), name="watch")
     versions = asyncio.create_task(_look_at_versions(session), name="versions")
     try:
@@ -51,6 +56,8 @@ async def show(session: Session, config: Config, read_only: str = "") -> int:
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task
+    if answer is not None and answer.startswith(SWITCH):
+        return answer.removeprefix(SWITCH)
     return await _after(session, answer)
 
 

@@ -27,7 +27,8 @@ class TooSmall(ModalScreen[None]):
 
     def on_resize(self, event: events.Resize) -> None:
         if fits(event.size):
-            self.dismiss(None)
+            if self.is_current:  # a second event while it goes would close what lies below it
+                self.dismiss(None)
         else:
             self.query_one(Static).update(self._words(event.size))
 

@@ -56,7 +56,8 @@ def demo(rate: int, transport: Transport, headless: bool, as_json: bool) -> int:
 async def _with_console(session: Session, config: Config) -> int:
     from console.opening import show  # Textual takes half a second to import
 
-    return await show(session, config)
+    code = await show(session, config)
+    return code if isinstance(code, int) else Exit.HEALTHY  # the demo has one application
 
 
 async def _demo(rate: int, transport: Transport, do: Callable[[Session, Config], Awaitable[int]]) -> int:

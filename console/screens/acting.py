@@ -21,6 +21,7 @@ from widgets.dialogs.upgrade import UpgradeDialog
 from widgets.model import Key
 
 LEAVE, KEEP, PAUSE, ABORT = "leave", "keep", "pause", "abort"
+SWITCH = "application: "  # and its name: what the console ends with to go on with another one
 
 
 class Acting:
@@ -52,6 +53,9 @@ class Acting:
 
     def why_not(self, action: str) -> str:
         """Why this cannot be done now, in words; empty when it can."""
+        if action == "application":
+            rolling = self._session.rolling or self._changing
+            return f"{self._session.application.name} is being worked on" if rolling else ""
         if self.read_only:
             return f"read-only: {self.read_only}"
         if action == "upgrade" and self._session.rolling:

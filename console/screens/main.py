@@ -13,12 +13,13 @@ from textual.screen import Screen
 from textual.widgets import Input
 
 from console.screens import rollout_words
-from console.screens.acting import Acting
+from console.screens.acting import SWITCH, Acting
 from console.session import Session, operator
 from orchestrator.control import GO, RETRY, SKIP
 from orchestrator.events import Record
 from orchestrator.watch import View, Watch
 from widgets.board import RolloutBoard
+from widgets.dialogs.pick import PickDialog
 from widgets.header import StatusHeader
 from widgets.key_bar import KeyBar
 from widgets.model import Arrangement, Key, Sort
@@ -73,12 +74,29 @@ in rotation.
         Binding(
             "exclamation_mark", "problems", "problems", id="problems", tooltip="Only problems", show=False
         ),
+        Binding("g", "application", "application", id="application", tooltip="Go to another application"),
         Binding("t", "transcript", "log", id="transcript", tooltip="Every command and every raw reply"),
         Binding("q", "quit_console", "quit", id="quit", tooltip="Leave; a running rollout is asked about"),
     ]
 
-    def __init__(self, session: Session, watch: Watch, records: deque[Record], read_only: str) -> None:
+    def __init__(
+        self,
+        session: Session,
+        watch: Watch,
+        records: deque[Record],
+        read_only: str,
+        applications: Sequence[str] = (),
+    ) -> None:
+        """
+        Args:
+            session: what works.
+            watch: the live state.
+            records: what happened, for the transcript.
+            read_only: why nothing may be changed; empty when it may.
+            applications: all that the configuration has.
+        """
         super().__init__()
+        self._applications = applications
         self._session = session
         self._watch = watch
         self._records = records
@@ -201,6 +219,9 @@ in rotation.
         if action in ("change", "upgrade"):
             return True if self._acting.may_change(action) else None
         control = self._session.control
+        if action == "application":
+            several = len(self._applications) > 1
+            return (None if self._acting.why_not(action) else True) if several else False
         if action in ("pause", "abort"):
             return self._session.rolling
         if action == "answer":
@@ -265,6 +286,13 @@ in rotation.
     @work(group="abort", exclusive=True)
     async def action_abort(self) -> None:
         await self._acting.abort()
+
+    @work(group="application", exclusive=True)
+    async def action_application(self) -> None:
+        here = self._session.application.name
+        picked = await self.app.push_screen_wait(PickDialog("Application", self._applications, here))
+        if picked not in (None, here) and not self._acting.why_not("application"):
+            self.app.exit(SWITCH + picked)
 
     def action_transcript(self) -> None:
         from console.screens.transcript import TranscriptScreen

@@ -2,8 +2,14 @@
 
 import asyncio
 import time
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
+from textual.widgets import OptionList
+
+from backends.model import Level, Snapshot
+from console.app import Console
 from orchestrator.control import GO
 from tests.console.console_world import Desk, desk, place
 from tests.integration.rollouts import DRAIN, MAINT, NEW, OLD, say, states, versions
@@ -262,3 +268,100 @@ async def gone(at: Desk) -> None:
     while at.app.return_value is None:
         assert time.monotonic() < deadline, at.text
         await asyncio.sleep(0.02)
+
+
+async def test_a_grey_key_says_why(tmp_path: Path) -> None:
+    async with place(tmp_path) as here, desk(here) as at:
+        await at.start(NEW, NODE)
+        await at.asked("web1", "out of rotation?")
+        await at.press("u")
+        await at.until(lambda: "a rollout is running: one at a time" in at.said)
+        await at.press("s")
+        await at.asked("web2", "out of rotation?")
+        await at.press("s")
+        await at.result("skipped")
+
+
+async def test_a_socket_that_may_not_change_makes_it_read_only(tmp_path: Path) -> None:
+    async with place(tmp_path) as here:
+        lb2 = here.session.application.fleet.balancers["lb2"]
+        real = lb2.snapshot
+
+        async def low(backends: Sequence[str] = ()) -> Snapshot:
+            return replace(await real(backends), level=Level.OPERATOR)
+
+        lb2.snapshot = low  # type: ignore[method-assign]
+        async with desk(here) as at:
+            await at.sees("read-only: lb2 has level operator, changes need admin")
+            assert at.possible("upgrade") is None
+            await at.press("d")
+            await at.until(lambda: "read-only: lb2 has level operator" in at.said)
+            assert at.app.screen is at.main
+            assert here.changes == []
+
+
+async def test_the_palette_knows_every_action_and_every_node(tmp_path: Path) -> None:
+    async with place(tmp_path) as here, desk(here) as at:
+        await at.press("ctrl+p")
+        await at.until(lambda: at.app.screen is not at.main)
+        await at.type("drain web2")
+        await at.sees("web2 drain")
+        await at.until(lambda: at.app.screen.query_one(OptionList).option_count > 0)
+        await at.press("enter")
+        await at.until(lambda: "Drain web2?" in at.text)
+        await at.press("escape")
+        await at.until(lambda: at.app.screen is at.main)
+        titles = [each.title for each in at.app.get_system_commands(at.main)]
+        assert {"upgrade (u)", "filter (/)", "log (t)", "quit (q)", "Theme"} <= set(titles)
+        assert "pause (p)" not in titles  # nothing to pause
+
+
+async def test_ctrl_q_asks_about_a_running_rollout_too(tmp_path: Path) -> None:
+    async with place(tmp_path) as here, desk(here) as at:
+        await at.start(NEW, NODE)
+        await at.asked("web1", "out of rotation?")
+        await at.press("ctrl+q")
+        await at.sees("A rollout is running: quit?")
+        await at.press("escape")
+        await at.until(lambda: at.app.screen is at.main)
+        assert at.app.return_value is None
+        here.session.control.abort("the test")
+        await at.result("aborted")
+
+
+async def test_a_terminal_too_small_is_told_so_and_it_comes_back(tmp_path: Path) -> None:
+    async with place(tmp_path) as here, desk(here) as at:
+        await at.press("d")
+        await at.sees("Drain web1?")
+        await at.pilot.resize_terminal(70, 24)
+        await at.sees("This terminal has 70 by 24", "needs 80 by 24")
+        await at.pilot.resize_terminal(60, 20)
+        await at.sees("This terminal has 60 by 20")
+        await at.pilot.resize_terminal(120, 40)
+        await at.sees("Drain web1?")  # as it was left
+        await at.press("escape")
+        await at.until(lambda: at.app.screen is at.main)
+        await at.sees("web1", "web2")
+        assert here.changes == []
+
+
+async def test_another_application_is_opened_from_here(tmp_path: Path) -> None:
+    async with place(tmp_path) as here:
+        app = Console(here.session, here.watch, applications=("shop", "api [b]"))
+        async with app.run_test(size=(80, 24), notifications=True) as pilot:
+            at = Desk(app, pilot, here)
+            await at.sees("web1")
+            await at.press("g")
+            await at.sees("Application", "shop", "api [b]")
+            await at.press("enter")  # the one that is shown already
+            await at.until(lambda: at.app.screen is at.main)
+            await at.press("g")
+            await at.sees("Application")
+            await at.press("down", "enter")
+            await gone(at)
+        assert app.return_value == "application: api [b]"
+
+
+async def test_with_one_application_there_is_nothing_to_choose(tmp_path: Path) -> None:
+    async with place(tmp_path) as here, desk(here) as at:
+        assert at.possible("application") is False
