@@ -365,3 +365,26 @@ async def test_another_application_is_opened_from_here(tmp_path: Path) -> None:
 async def test_with_one_application_there_is_nothing_to_choose(tmp_path: Path) -> None:
     async with place(tmp_path) as here, desk(here) as at:
         assert at.possible("application") is False
+
+
+async def test_one_killed_load_balancer_is_called_stale_and_comes_back_by_itself(tmp_path: Path) -> None:
+    async with place(tmp_path) as here, desk(here) as at:
+        lb1 = here.stack.instances["lb1"]
+        await lb1.kill()
+        await at.sees("lb1: ", "Connection refused")
+        await at.press("down")
+        await at.until(lambda: at.main.query_one(ServerTable).cursor_key == ("shop", "web2"))
+        assert here.watch.view.instance("lb2").state == "live"
+        await lb1.start()
+        await at.until(lambda: here.watch.view.instance("lb1").state == "live")
+        await at.sees("lb1: reloaded")  # another process: what was set at run time is lost
+
+
+async def test_a_reload_is_announced_and_its_counters_begin_again(tmp_path: Path) -> None:
+    async with place(tmp_path) as here, desk(here) as at:
+        await at.until(lambda: here.watch.view.instance("lb1").rates.rate(0) is not None)
+        await here.stack.instances["lb1"].reload()
+        await at.sees("lb1: reloaded")
+        assert "lb2: reloaded" not in at.text
+        await at.until(lambda: here.watch.view.instance("lb1").rates.rate(0) is not None)
+        assert here.watch.view.instance("lb1").state == "live"
