@@ -9,12 +9,14 @@ from backends.model import (
     CommandResult,
     Exchange,
     HealthResult,
+    Intent,
     ServiceState,
     Snapshot,
 )
 
-Recorder = Callable[[Exchange], None]
-"""Receives each command with its raw reply, as soon as the reply is there (or known to be lost)."""
+Recorder = Callable[[Intent | Exchange], None]
+"""Receives each command before it is sent, and with its raw reply as soon as that is there (or known to be
+lost). When it raises before, nothing is sent."""
 
 
 class Clock(Protocol):

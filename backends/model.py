@@ -205,6 +205,14 @@ class CommandResult:
 
 
 @dataclass(frozen=True, slots=True)
+class Intent:
+    """A command that is about to be sent: said before anything leaves this machine."""
+
+    target: str
+    command: str
+
+
+@dataclass(frozen=True, slots=True)
 class Exchange:
     """One command and its raw reply: the transcript's unit."""
 

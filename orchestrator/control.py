@@ -44,6 +44,9 @@ class Control:
         self._cancel: Callable[[], object] | None = None
         self._halted = ""
         self._undecided: set[str] = set()
+        self.forbidden: Callable[[], str] = lambda: (
+            ""
+        )  # why no node may be taken out now, such as a lost lock
 
     # -- for front ends -----------------------------------------------------------------------
 
@@ -143,6 +146,9 @@ class Control:
         self.raise_if_aborting()
         if self._halted:
             raise Aborted(self._halted)
+        if why := self.forbidden():
+            self.halt(why)
+            raise Aborted(why)
 
     def raise_if_aborting(self) -> None:
         if self._abort is not None:

@@ -31,11 +31,12 @@ def commands_for(
     )
 
 
-def prefetch_for(nodes: Sequence[Node], version: str) -> tuple[PlannedCommand, ...]:
-    """What runs on all nodes side by side before the first one is touched."""
+def prefetch_for(versions: Iterable[tuple[Node, str | None]]) -> tuple[PlannedCommand, ...]:
+    """What runs on all nodes side by side before the first one is touched; None: only a look is planned."""
     return tuple(
         PlannedCommand("install", node.host.name, node.host.render(command))
-        for node in nodes
+        for node, version in versions
+        if version is not None
         for command in node.installer.prefetch_commands(version)
     )
 

@@ -5,10 +5,13 @@ RolldeckError (backends.errors)
 ├── PreflightFailed    nothing was touched, because of the findings it carries
 ├── StepFailed         one step of one node failed, and why
 │   └── DeadlinePassed     what was waited for did not come in time
+├── JournalError       the journal cannot be read or written: nothing is done without it
+├── Locked             somebody else works on this application
 ├── Skipped            somebody chose to leave this node out
 └── Aborted            somebody chose to end the rollout
 """
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from backends.errors import RolldeckError
@@ -44,6 +47,21 @@ class StepFailed(RolldeckError):
 
 class DeadlinePassed(StepFailed):
     """Waited the configured time; the text says for what and what was seen last."""
+
+
+class JournalError(RolldeckError):
+    """Without a journal nothing is done: what is not written down cannot be resumed."""
+
+    def __init__(self, path: Path, problem: str) -> None:
+        self.path = path
+        self.problem = problem
+        damaged = "malformed" in problem or "not a database" in problem or "***" in problem
+        hint = f"; it is damaged: mv {path} {path}.damaged, and a new one is begun" if damaged else ""
+        super().__init__(f"journal {path}: {problem}{hint}")
+
+
+class Locked(RolldeckError):
+    """Somebody else works on this application; the text says who, where, since when and at what."""
 
 
 class Skipped(RolldeckError):

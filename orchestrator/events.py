@@ -12,7 +12,7 @@ from typing import Literal
 import msgspec
 
 from backends.base import Clock
-from backends.model import Exchange
+from backends.model import Exchange, Intent
 
 SCHEMA = 1
 
@@ -44,6 +44,25 @@ class Prefetched(Event, frozen=True, kw_only=True, tag="prefetched"):
 class BatchStarted(Event, frozen=True, kw_only=True, tag="batch_started"):
     number: int  # from 1
     nodes: list[str]
+
+
+class OriginalState(msgspec.Struct, frozen=True, kw_only=True):
+    """What had been decided about one server before its node was touched."""
+
+    instance: str
+    backend: str
+    server: str
+    admin: str
+    weight: int
+    agent: bool
+
+
+class TurnBegan(Event, frozen=True, kw_only=True, tag="turn_began"):
+    """A node is about to be touched: what it has now, and what will be given back to it."""
+
+    node: str
+    version: str  # that it is to have
+    originals: list[OriginalState]
 
 
 class StepStarted(Event, frozen=True, kw_only=True, tag="step_started"):
@@ -123,6 +142,31 @@ class AbortRequested(Event, frozen=True, kw_only=True, tag="abort_requested"):
     at_once: bool  # False: after the running steps
 
 
+class ChangeBegan(Event, frozen=True, kw_only=True, tag="change_began"):
+    """A change by hand."""
+
+    action: str  # drain, maint, ready, weight
+    nodes: list[str]
+    weight: int  # of the action "weight"
+    override: list[str]  # nodes for which the floor may be broken: their names were typed
+    operator: str
+
+
+class ChangeEnded(Event, frozen=True, kw_only=True, tag="change_ended"):
+    nodes: list[str]
+    servers: list[str]  # as they read afterwards: "shop/web1 on lb1: maint"
+    error: str  # why it was not done; empty when it was
+
+
+class Sending(Event, frozen=True, kw_only=True, tag="sending"):
+    """A command that is about to be sent; `sent` follows when the reply is there, or known to be lost."""
+
+    node: str
+    step: str
+    target: str
+    command: str
+
+
 class Sent(Event, frozen=True, kw_only=True, tag="sent"):
     """A command that was sent and its raw reply. `node` and `step` are empty outside a node's turn."""
 
@@ -162,6 +206,7 @@ AnyEvent = (
     RolloutStarted
     | Prefetched
     | BatchStarted
+    | TurnBegan
     | StepStarted
     | Waiting
     | Noted
@@ -174,6 +219,9 @@ AnyEvent = (
     | Paused
     | Resumed
     | AbortRequested
+    | ChangeBegan
+    | ChangeEnded
+    | Sending
     | Sent
     | RolloutEnded
 )
@@ -199,7 +247,8 @@ Reader = Callable[[Record], None]
 class Bus:
     """Hands every event to every reader, in order, before `emit` returns.
 
-    A reader that raises stops whoever emitted: a journal that cannot be written must stop the rollout.
+    A reader that raises stops whoever emitted, after all others have been told: a journal that cannot be
+    written must stop the rollout, and everybody must see how that ended.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -216,8 +265,14 @@ class Bus:
     def emit(self, event: AnyEvent) -> None:
         self._seq += 1
         record = Record(self._seq, self._clock.time(), event)
+        failure: Exception | None = None
         for reader in tuple(self._readers):
-            reader(record)
+            try:
+                reader(record)
+            except Exception as error:
+                failure = failure or error
+        if failure is not None:
+            raise failure
 
     @contextlib.contextmanager
     def turn(self, node: str, step: str) -> Iterator[None]:
@@ -228,9 +283,13 @@ class Bus:
         finally:
             self._turn.reset(token)
 
-    def record(self, exchange: Exchange) -> None:
+    def record(self, said: Intent | Exchange) -> None:
         """The `Recorder` that backends are given."""
         node, step = self._turn.get()
+        if isinstance(said, Intent):
+            self.emit(Sending(node=node, step=step, target=said.target, command=said.command))
+            return
+        exchange = said
         self.emit(
             Sent(
                 node=node,

@@ -4,7 +4,8 @@ import re
 from dataclasses import dataclass
 
 from backends.base import HealthCheck, Host, Installer, PortProbe, ServiceManager
-from backends.model import Admin, AdminState, Server
+from backends.model import Admin, AdminState, Server, ServerRef
+from orchestrator.events import OriginalState
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,23 @@ class Original:
         else:
             admin = AdminState.READY
         return cls(admin, server.weight, server.agent)
+
+    def said(self, ref: ServerRef) -> OriginalState:
+        """For the journal."""
+        return OriginalState(
+            instance=ref.instance,
+            backend=ref.backend,
+            server=ref.server,
+            admin=self.admin.value,
+            weight=self.weight,
+            agent=self.agent,
+        )
+
+    @classmethod
+    def read(cls, said: OriginalState) -> tuple[ServerRef, "Original"]:
+        """From the journal. Raises ValueError for a state that there is not."""
+        ref = ServerRef(said.instance, said.backend, said.server)
+        return ref, cls(AdminState(said.admin), said.weight, said.agent)
 
     @classmethod
     def to_ready(cls, server: Server) -> "Original":

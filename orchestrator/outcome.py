@@ -79,7 +79,7 @@ def describe(
     wrong = [each.ref for each in changed] + list(blind)
     ready = raw and any(originals[ref].admin is AdminState.READY for ref in wrong)
     go_back = ""
-    if ready and node.installed not in (None, plan.version):
+    if ready and node.installed not in (None, plan.wanted(node.name)):
         go_back = (
             f"rolldeck upgrade {plan.application} {node.installed} --limit {node.name} --ready {node.name}"
         )

@@ -57,6 +57,8 @@ class PlannedNode:
     steps: tuple[Step, ...]  # empty: nothing to do
     why: str  # of the steps, in words
     to_ready: bool = False  # put in rotation at the end although a human has it out now
+    left_by: int = 0  # the rollout that did not finish with it: the originals are those from before it
+    wanted: str = ""  # the version it is to have, where that is not the plan's
     commands: tuple[PlannedCommand, ...] = ()
 
     @property
@@ -86,6 +88,10 @@ class Plan:
     @property
     def errors(self) -> tuple[Finding, ...]:
         return tuple(each for each in self.findings if each.severity is Severity.ERROR)
+
+    def wanted(self, name: str) -> str:
+        """The version that this node is to have."""
+        return self.node(name).wanted or self.version
 
     def node(self, name: str) -> PlannedNode:
         return next(each for each in self.nodes if each.name == name)

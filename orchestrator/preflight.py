@@ -2,8 +2,8 @@
 
 import asyncio
 import fnmatch
-from collections.abc import Collection, Sequence
-from dataclasses import replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from backends.base import LoadBalancer
 from backends.errors import BackendError
@@ -27,12 +27,23 @@ from orchestrator.plan import (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Left:
+    """A node that an earlier rollout has touched and not finished."""
+
+    entry: int  # of the journal
+    originals: Mapping[ServerRef, Original]  # as they were before it
+    words: str  # by whom it was left, when, and that it is put back now
+
+
 async def preflight(
     application: Application,
     version: str | None,
     *,
     limit: Sequence[str] = (),
     to_ready: Collection[str] = (),
+    left: Mapping[str, Left] | None = None,
+    wanted: Mapping[str, str] | None = None,
 ) -> Plan:
     """Look at everything and compute the plan. Touches nothing.
 
@@ -41,6 +52,8 @@ async def preflight(
         version: to which version; None to look only, as if every node had to be upgraded.
         limit: node names or patterns such as "web[12]"; all nodes when empty.
         to_ready: nodes to put in rotation at the end although a human has them out now.
+        left: nodes that an earlier rollout did not finish, with what they were before it.
+        wanted: versions of nodes that are to have another one than `version`.
 
     Returns:
         The plan; when `plan.errors` is not empty it must not be run.
@@ -63,9 +76,15 @@ async def preflight(
     for seen in await observe(nodes):
         own = [servers[ref] for ref in mapped[seen.node.name]]
         findings += seen.findings
-        ready = seen.node.name in to_ready
-        findings += judge_servers(own, ready)
-        planned.append(_plan_node(application, seen, own, version, to_ready=ready))
+        name = seen.node.name
+        ready, before = name in to_ready, (left or {}).get(name)
+        out = [each for each in own if not each.in_rotation]
+        if before is not None and out and not ready:
+            findings.append(Finding(Severity.WARNING, name, before.words))
+        else:
+            findings += judge_servers(own, ready)
+        own_version = (wanted or {}).get(name, version)
+        planned.append(_plan_node(application, seen, own, own_version, version, to_ready=ready, left=before))
 
     policy = application.policy
     todo = in_order([each.name for each in planned if each.steps], policy.order)
@@ -95,7 +114,9 @@ async def preflight(
         nodes=tuple(planned),
         batches=cut,
         capacities=tuple(capacities),
-        prefetch=prefetch_for([each for each in nodes if each.name in todo], version) if version else (),
+        prefetch=prefetch_for(
+            [(each, (wanted or {}).get(each.name, version)) for each in nodes if each.name in todo]
+        ),
         findings=tuple(findings),
     )
 
@@ -143,18 +164,22 @@ def _plan_node(
     seen: Observation,
     servers: Sequence[Server],
     version: str | None,
+    usual: str | None,
     *,
     to_ready: bool,
+    left: Left | None,
 ) -> PlannedNode:
     original = Original.to_ready if to_ready else Original.of
     originals = {each.ref: original(each) for each in servers}
+    if left is not None and not to_ready:
+        originals |= {ref: each for ref, each in left.originals.items() if ref in originals}
     belonging = [each for each in servers if originals[each.ref].admin is AdminState.READY]
     steps, why = steps_for(
         version or "",
         seen.installed,
         seen.running,
         called=seen.node.called(version or ""),
-        in_rotation=bool(belonging) and all(each.in_rotation for each in belonging),
+        in_rotation=bool(belonging) and all(_as_it_belongs(each, originals[each.ref]) for each in belonging),
         stays_out=not belonging,
     )
     node = PlannedNode(
@@ -166,10 +191,16 @@ def _plan_node(
         steps=steps,
         why=why,
         to_ready=to_ready,
+        left_by=left.entry if left is not None and not to_ready else 0,
+        wanted=version if version is not None and version != usual else "",
     )
     if version is None:
         return node
     return replace(node, commands=commands_for(application, seen.node, node, servers, version))
+
+
+def _as_it_belongs(server: Server, original: Original) -> bool:
+    return server.in_rotation and server.weight == original.weight and (server.agent or not original.agent)
 
 
 def _leaving(node: PlannedNode) -> tuple[ServerRef, ...]:

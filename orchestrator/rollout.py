@@ -107,7 +107,7 @@ class Rollout:
             node=next(each for each in self._application.nodes if each.name == name),
             refs=planned.refs,
             originals=planned.originals,
-            wanted=self._plan.version,
+            wanted=self._plan.wanted(name),
             fleet=self._application.fleet,
             policy=self._plan.policy,
             clock=self._clock,
@@ -120,17 +120,16 @@ class Rollout:
     async def _prefetch(self) -> None:
         """Bring the package to every node before the first one is out of rotation."""
         start = self._clock.monotonic()
-        version = self._plan.version
         todo = {name for batch in self._plan.batches for name in batch}
         nodes = [
             each
             for each in self._application.nodes
-            if each.name in todo and each.installer.prefetch_commands(version)
+            if each.name in todo and each.installer.prefetch_commands(self._plan.wanted(each.name))
         ]
 
         async def fetch(name: str, installer: Installer) -> None:
             with self._bus.turn(name, "prefetch"):
-                await installer.prefetch(version)
+                await installer.prefetch(self._plan.wanted(name))
 
         results = await asyncio.gather(
             *(fetch(each.name, each.installer) for each in nodes), return_exceptions=True
@@ -157,7 +156,7 @@ class Rollout:
 
     def _judge(self, work: "asyncio.Future[None]") -> tuple[Result, str]:
         """The result in one word and why."""
-        failure = None if work.cancelled() else work.exception()
+        failure = None if work.cancelled() else _plain(work.exception())
         if not isinstance(failure, RolldeckError):
             self.defect = failure
         names = {name for batch in self._plan.batches for name in batch}
@@ -174,6 +173,8 @@ class Rollout:
             return "degraded", f"stopped by a defect in Rolldeck: {failure!r}"
         if self._tally.failed:
             return "degraded", f"failed: {', '.join(self._tally.failed)}"
+        if self._control.halted:
+            return "degraded", self._control.halted
         if self._tally.skipped:
             return "degraded", f"skipped: {', '.join(self._tally.skipped)}"
         return "healthy", ""
@@ -201,3 +202,15 @@ class Rollout:
             unseen=unseen,
             seconds=round(self._clock.monotonic() - start, 3),
         )
+
+
+def _plain(failure: BaseException | None) -> BaseException | None:
+    """Of what a task group wraps, an error that can be said in words; else the failure as it is."""
+    found = [failure] if failure is not None else []
+    while any(isinstance(each, BaseExceptionGroup) for each in found):
+        found = [
+            inner
+            for each in found
+            for inner in (each.exceptions if isinstance(each, BaseExceptionGroup) else [each])
+        ]
+    return next((each for each in found if isinstance(each, RolldeckError)), failure)

@@ -15,6 +15,7 @@ from orchestrator.events import (
     Step,
     StepDone,
     StepStarted,
+    TurnBegan,
 )
 from orchestrator.node import Original
 from orchestrator.plan import Plan, PlannedNode
@@ -127,10 +128,19 @@ class Turn:
             control.raise_if_no_drain()
         self._work.originals = await self._look_at_originals()
         self._tally.originals[self._name] = self._work.originals
+        self._bus.emit(
+            TurnBegan(
+                node=self._name,
+                version=self._work.wanted or "",
+                originals=[each.said(ref) for ref, each in self._work.originals.items()],
+            )
+        )
 
     async def _look_at_originals(self) -> dict[ServerRef, Original]:
         """As they are right now: somebody may have changed one since the plan was made."""
         servers = await self._work.servers()
+        if self._planned.left_by:
+            return dict(self._planned.originals)  # what they are now is what that rollout has left
         found = {ref: Original.of(each) for ref, each in servers.items()}
         for ref, planned in self._planned.originals.items():
             # Put in rotation on request (--ready), although a human had it out.

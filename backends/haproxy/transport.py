@@ -15,7 +15,7 @@ from typing import Protocol
 from backends.base import Recorder
 from backends.errors import BackendError, UnknownOutcome, Unmeasured, Unreachable
 from backends.haproxy.address import Address, SshAddress, TcpAddress, UnixAddress
-from backends.model import Exchange
+from backends.model import Exchange, Intent
 
 MOST_BYTES = 64 * 1024 * 1024  # of one reply; 10,000 servers are 3.6 MB
 CHUNK = 256 * 1024
@@ -107,6 +107,8 @@ class Transport:
 
     async def _exchange(self, line: str, whole: Whole | None, record: bool, lost: _Lost) -> str:
         async with self._slots:
+            if record and self.recorder is not None:
+                self.recorder(Intent(self.name, line))
             started = time.monotonic()
             received = bytearray()
             answered = False

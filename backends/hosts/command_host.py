@@ -15,7 +15,7 @@ from backends.errors import (
     Unmeasured,
 )
 from backends.hosts.capture import TRACKER, Capture
-from backends.model import Command, CommandResult, Exchange
+from backends.model import Command, CommandResult, Exchange, Intent
 
 MAX_OUTPUT = 1024 * 1024
 """Bytes kept of each of standard output and standard error."""
@@ -86,6 +86,8 @@ class CommandHost(ABC):
         line = self.render(command)
         if "\0" in line:
             raise Refused(self._name, "an argument contains a NUL byte; nothing was sent")
+        if record and self._recorder:
+            self._recorder(Intent(self._name, line))
         capture = self._capture(track)
         begun = time.monotonic()
         try:

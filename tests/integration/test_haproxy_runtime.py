@@ -15,6 +15,7 @@ from backends.haproxy.stats_page import StatsPage
 from backends.model import Admin, AdminState, Exchange, Level, Server, ServerRef
 from tests.answering import Answering, answering
 from tests.haproxies import RunningHaproxy, free_port, haproxy_binaries, running_haproxy
+from tests.recording import exchanges
 
 pytestmark = pytest.mark.parametrize("binary", haproxy_binaries())
 
@@ -62,7 +63,7 @@ def runtime(
 ) -> Runtime:
     text = socket if isinstance(socket, str) else f"unix://{socket}"
     settings = HaproxySettings(socket=text, master=master, timeout=timeout)
-    return Runtime("lb1", settings, recorder=seen.append if seen is not None else None)
+    return Runtime("lb1", settings, recorder=exchanges(seen) if seen is not None else None)
 
 
 async def server(lb: LoadBalancer, name: str, backend: str = "shop") -> Server:

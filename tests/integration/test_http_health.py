@@ -16,6 +16,7 @@ from backends.hosts.local import LocalHost
 from backends.model import Exchange, HealthResult
 from tests.health_look import look
 from tests.pages import Handler, raw, reply, serving
+from tests.recording import exchanges
 
 UP = reply('{"status":"UP"}')
 CUT_OFF = raw(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nUP")
@@ -196,7 +197,7 @@ async def test_each_look_is_a_new_connection_and_no_proxy(monkeypatch: pytest.Mo
 
 async def test_looking_is_not_recorded() -> None:
     recorded: list[Exchange] = []
-    node = LocalHost("web1", recorder=recorded.append)
+    node = LocalHost("web1", recorder=exchanges(recorded))
     settings = HttpHealth(url="http://127.0.0.1:{port}/health", via="node")
     async with serving({"/health": UP}) as port:
         await HealthChecks(settings, "", node).of(node, {"port": str(port)}).look()

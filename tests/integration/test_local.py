@@ -11,6 +11,7 @@ from backends.errors import PermissionDenied, Refused, UnknownOutcome, Unreachab
 from backends.hosts.local import LocalHost
 from backends.model import Command, Exchange
 from tests.integration.test_ssh import HOSTILE, until
+from tests.recording import exchanges
 
 
 @pytest.fixture
@@ -99,7 +100,7 @@ async def test_behind_a_prefix_only_a_tracked_pid_is_told() -> None:
 
 async def test_cancelling_returns_at_once_and_leaves_the_command(tmp_path: Path) -> None:
     seen: list[Exchange] = []
-    host = LocalHost("here", recorder=seen.append)
+    host = LocalHost("here", recorder=exchanges(seen))
     script = Command.shell(f"echo $$ > {tmp_path}/pid; exec sleep 30")
     running = asyncio.create_task(host.run(script))
     pid = int(await until(tmp_path / "pid"))

@@ -14,6 +14,7 @@ from backends.model import Activity, Exchange
 from backends.ports import NodePort
 from backends.services.monit import MonitService, MonitSettings
 from tests.monits import Monit, running_monit
+from tests.recording import exchanges
 from tests.waiting import until
 
 pytestmark = pytest.mark.skipif(shutil.which("monit") is None, reason="monit is not installed")
@@ -47,7 +48,7 @@ async def test_stop_and_start_are_read_back(monit: Monit) -> None:
     assert before.pid == monit.application_pid()
 
     transcript: list[Exchange] = []
-    await service(monit, host=LocalHost("web1", recorder=transcript.append)).stop()
+    await service(monit, host=LocalHost("web1", recorder=exchanges(transcript))).stop()
     asked = await service(monit).state()
     assert asked.activity in (Activity.CHANGING, Activity.STOPPED)
     await until(lambda: is_down(monit))

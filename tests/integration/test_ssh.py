@@ -11,6 +11,7 @@ import pytest
 from backends.errors import Refused, UnknownOutcome, Unmeasured, Unreachable
 from backends.hosts.ssh import SshHost, SshSettings
 from backends.model import Command, Exchange
+from tests.recording import exchanges
 from tests.sshds import Sshd, running_sshd
 
 HOSTILE = (
@@ -275,7 +276,7 @@ async def test_a_file_that_is_too_long_is_not_half_read(sshd: Sshd, tmp_path: Pa
 
 async def test_the_recorder_gets_what_can_be_repeated_by_hand(sshd: Sshd) -> None:
     seen: list[Exchange] = []
-    host = SshHost("web1", sshd.alias, settings(sshd), recorder=seen.append)
+    host = SshHost("web1", sshd.alias, settings(sshd), recorder=exchanges(seen))
     try:
         await host.run(Command.shell("echo out; echo err >&2; exit 3"), track=True)
         await host.run(Command(("true",)), record=False)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from backends.errors import PermissionDenied, Refused, Unreachable
-from backends.model import Backend, Exchange, Info, Level, ServerRef, Snapshot
+from backends.model import Backend, Exchange, Info, Intent, Level, ServerRef, Snapshot
 from tests.unit.fake_node import FakeNode
 from tests.unit.fake_server import FakeServer
 from tests.unit.faults import Faults
@@ -99,6 +99,7 @@ class FakeBalancer:
             raise Unreachable(self.name, "connection refused")
         if self.level < Level.ADMIN:
             raise PermissionDenied(self.name, f"`{command}`: Permission denied")
+        self.recorder(Intent(self.name, command))
         now, before = asyncio.get_running_loop().time(), self.in_rotation()
         self.sent.append((now, command))
         for line in command.split("; "):

@@ -19,6 +19,7 @@ from backends.haproxy.runtime import Runtime
 from backends.haproxy.transport import ByteReader, ByteWriter, Transport
 from backends.model import Exchange
 from tests.haproxies import free_port
+from tests.recording import exchanges
 from tests.scripted_haproxy import Reply, scripted_haproxy, until
 
 DRAIN = "set server shop/web1 state drain"
@@ -28,7 +29,7 @@ SENT = "set severity-output number; "
 
 def runtime(socket: Path, seen: list[Exchange] | None = None, *, master: bool = False) -> Runtime:
     settings = HaproxySettings(socket=f"unix://{socket}", timeout=0.2, master=master)
-    return Runtime("lb1", settings, recorder=seen.append if seen is not None else None)
+    return Runtime("lb1", settings, recorder=exchanges(seen) if seen is not None else None)
 
 
 async def write(tmp_path: Path, reply: Reply, command: str = DRAIN) -> list[Exchange]:
@@ -166,16 +167,16 @@ async def test_reads_are_recorded_only_when_asked_for(tmp_path: Path) -> None:
     seen: list[Exchange] = []
     async with scripted_haproxy(tmp_path, Reply(b"x\n\n")) as scripted:
         address = UnixAddress(str(scripted.socket))
-        await Transport("lb1", address, recorder=seen.append).read("show info")
+        await Transport("lb1", address, recorder=exchanges(seen)).read("show info")
         assert seen == []
-        await Transport("lb1", address, recorder=seen.append, record_reads=True).read("show info")
+        await Transport("lb1", address, recorder=exchanges(seen), record_reads=True).read("show info")
     assert [(exchange.command, exchange.reply) for exchange in seen] == [("show info", "x\n\n")]
 
 
 async def test_a_cancelled_write_is_recorded_as_lost(tmp_path: Path) -> None:
     seen: list[Exchange] = []
     async with scripted_haproxy(tmp_path, Reply(hang=True)) as scripted:
-        lines = Transport("lb1", UnixAddress(str(scripted.socket)), recorder=seen.append)
+        lines = Transport("lb1", UnixAddress(str(scripted.socket)), recorder=exchanges(seen))
         task = asyncio.create_task(lines.write(DRAIN))
         await until(lambda: bool(scripted.lines))
         task.cancel()

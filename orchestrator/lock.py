@@ -1,0 +1,136 @@
+"""One rollout or change by hand for each application at a time; who has it stands in the lock.
+
+The interface fits a lock on this machine and one that several machines share.
+"""
+
+import fcntl
+import os
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Protocol
+from urllib.parse import quote
+
+import msgspec
+
+from orchestrator.errors import Locked
+
+
+class Holder(msgspec.Struct, frozen=True, kw_only=True):
+    """Who has a lock."""
+
+    operator: str  # user@machine
+    host: str
+    pid: int
+    since: float  # seconds since 1970
+    what: str  # "upgrade to 1.5.0"
+
+    def __str__(self) -> str:
+        since = datetime.fromtimestamp(self.since, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+        return f"{self.operator} (process {self.pid} on {self.host}) since {since}: {self.what}"
+
+
+class Lock(Protocol):
+    """Of one application."""
+
+    async def acquire(self, holder: Holder, *, break_it: bool = False) -> Holder | None:
+        """Take it.
+
+        Returns:
+            Who had it until now, if it was taken over from somebody: one that is gone, or whose lock was
+            broken.
+
+        Raises:
+            Locked: somebody has it.
+        """
+
+    def lost(self) -> str:
+        """Why it is not ours any more, in words; empty while it is. Asked before each drain."""
+
+    async def release(self) -> None:
+        """Give it back; without effect when it is not ours."""
+
+
+@dataclass(slots=True)
+class LocalLock:
+    """A file that the kernel locks: it is free as soon as its holder has gone, however that went.
+
+    Attributes:
+        path: of the file; its folder is made if it is missing.
+    """
+
+    path: Path
+    _file: int = -1
+
+    @classmethod
+    def of(cls, folder: Path, application: str) -> "LocalLock":
+        return cls(folder / f"{quote(application, safe='')}.lock")
+
+    async def acquire(self, holder: Holder, *, break_it: bool = False) -> Holder | None:
+        """See `Lock.acquire`. One on another machine, which shares the folder, is never known to be gone."""
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            while not self._take():
+                found = self._read()
+                if not break_it:
+                    raise Locked(f"{_words(found)}; --break-lock takes it away from them")
+                self.path.unlink(missing_ok=True)
+            before = self._read()
+            if before is not None and before.host != holder.host and not break_it:
+                os.close(self._file)
+                self._file = -1
+                raise Locked(
+                    f"{_words(before)}; whether that still runs cannot be seen from here:"
+                    " --break-lock takes it away"
+                )
+            os.ftruncate(self._file, 0)
+            os.pwrite(self._file, msgspec.json.encode(holder), 0)
+        except OSError as error:
+            raise Locked(f"{self.path}: {error.strerror}") from error
+        return before
+
+    def _take(self) -> bool:
+        """Whether the file is ours now, and is still the one with that name."""
+        file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(file)
+            return False
+        self._file = file
+        if self.lost():  # it was unlinked between opening and locking
+            os.close(file)
+            self._file = -1
+            return self._take()
+        return True
+
+    def _read(self) -> Holder | None:
+        try:
+            return msgspec.json.decode(self.path.read_bytes(), type=Holder)
+        except (OSError, msgspec.MsgspecError):
+            return None
+
+    def lost(self) -> str:
+        """See `Lock.lost`."""
+        if self._file < 0:
+            return "the lock was given back"
+        try:
+            ours, there = os.fstat(self._file), os.stat(self.path)
+        except OSError:
+            return f"the lock {self.path} was taken away"
+        if (ours.st_ino, ours.st_dev) != (there.st_ino, there.st_dev):
+            return f"the lock was broken by {_words(self._read())}"
+        return ""
+
+    async def release(self) -> None:
+        """See `Lock.release`."""
+        if self._file < 0:
+            return
+        if not self.lost():
+            os.ftruncate(self._file, 0)  # nobody has it: an empty file
+        os.close(self._file)
+        self._file = -1
+
+
+def _words(holder: Holder | None) -> str:
+    return f"{holder}" if holder is not None else "somebody who is not named"
