@@ -1,0 +1,111 @@
+"""What earlier rollouts have not finished: read from the journal, node by node, the newest word on each."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from backends.model import ServerRef
+from orchestrator import events
+from orchestrator.events import Record, Step
+from orchestrator.journal.store import Entry, Journal
+from orchestrator.node import Original
+from orchestrator.preflight import Left
+
+LOOKED_AT = 100  # entries, the newest: a node that was left out longer ago is somebody's decision by now
+
+_TOLD = ("turn_began", "step_started", "node_upgraded", "node_failed", "rollout_ended")
+
+
+@dataclass(frozen=True, slots=True)
+class Leftover:
+    """A node whose turn has begun and was not completed.
+
+    Attributes:
+        version: it was to have.
+        step: that was begun last; None when none was.
+        failed: why it failed; empty when it was interrupted.
+        originals: what had been decided about its servers before.
+    """
+
+    node: str
+    entry: Entry
+    version: str
+    step: Step | None
+    failed: str
+    originals: Mapping[ServerRef, Original]
+
+    @property
+    def words(self) -> str:
+        """`left by rollout 12 (ann@here, 2026-11-25 03:12): failed at verify: ...`."""
+        at = datetime.fromtimestamp(self.entry.began, UTC).astimezone().strftime("%Y-%m-%d %H:%M")
+        where = f" at {self.step}" if self.step else ""
+        what = f"failed{where}: {self.failed}" if self.failed else f"interrupted{where}"
+        return f"left by rollout {self.entry.id} ({self.entry.operator}, {at}): {what}"
+
+    def left(self) -> Left:
+        """For preflight."""
+        return Left(
+            self.entry.id, self.originals, f"{self.words}; it is finished now, and put back as before"
+        )
+
+
+def leftovers(journal: Journal, application: str) -> dict[str, Leftover]:
+    """By node. A node that was upgraded or changed by hand since is none.
+
+    Raises:
+        JournalError: it cannot be read.
+    """
+    found: dict[str, Leftover] = {}
+    decided: set[str] = set()
+    for entry in journal.entries(application, limit=LOOKED_AT):
+        if entry.kind == "change":
+            decided.update(entry.plan.get("nodes", []))
+            continue
+        for node, leftover in _of(entry, journal.records(entry.id, *_TOLD)):
+            if node not in decided:
+                decided.add(node)
+                if leftover is not None:
+                    found[node] = leftover
+    return found
+
+
+def _of(entry: Entry, records: Iterable[Record]) -> list[tuple[str, Leftover | None]]:
+    """Each node whose turn has begun, and what is left of it; None when it was completed."""
+    began: dict[str, events.TurnBegan] = {}
+    steps: dict[str, Step] = {}
+    failed: dict[str, str] = {}
+    done: set[str] = set()
+    for record in records:
+        match record.event:
+            case events.TurnBegan(node=node) as event:
+                # A retry begins no new turn, and what was before the first one counts.
+                began.setdefault(node, event)
+            case events.StepStarted(node=node, step=step):
+                steps[node] = step
+                failed.pop(node, None)
+            case events.NodeFailed(node=node, error=error):
+                failed[node] = error
+            case events.NodeUpgraded(node=node):
+                done.add(node)
+            case _:
+                pass
+    return [
+        (node, None if node in done else _leftover(entry, event, steps.get(node), failed.get(node, "")))
+        for node, event in began.items()
+    ]
+
+
+def _leftover(entry: Entry, began: events.TurnBegan, step: Step | None, failed: str) -> Leftover:
+    originals = dict(Original.read(each) for each in began.originals)
+    return Leftover(began.node, entry, began.version, step, failed, originals)
+
+
+def unfinished(journal: Journal, application: str) -> Entry | None:
+    """The newest rollout of an application, when it did not end healthy; else None.
+
+    Raises:
+        JournalError: it cannot be read.
+    """
+    rollouts = (each for each in journal.entries(application, limit=LOOKED_AT) if each.kind != "change")
+    newest = next(rollouts, None)
+    return newest if newest is not None and newest.result != "healthy" else None

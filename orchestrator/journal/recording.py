@@ -1,0 +1,59 @@
+"""One rollout or change while it happens: every event goes into its entry of the journal."""
+
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from backends.base import Clock
+from orchestrator.events import Bus, ChangeEnded, Record, RolloutEnded
+from orchestrator.journal.store import Journal, Kind
+
+
+@contextmanager
+def recording(
+    journal: Journal,
+    bus: Bus,
+    clock: Clock,
+    *,
+    kind: Kind,
+    application: str,
+    version: str,
+    operator: str,
+    plan: dict[str, Any],
+    follows: int | None = None,
+) -> Iterator[int]:
+    """Begin an entry, write every event into it, and end it with the last one. Yields its id.
+
+    Raises:
+        JournalError: the entry cannot be written; nothing has been done then. Later it comes from
+            whoever emits an event.
+    """
+    entry = journal.begin(
+        kind,
+        application=application,
+        version=version,
+        operator=operator,
+        host=socket.gethostname(),
+        pid=os.getpid(),
+        at=clock.time(),
+        plan=plan,
+        follows=follows,
+    )
+
+    def keep(record: Record) -> None:
+        journal.append(entry, record)
+        match record.event:
+            case RolloutEnded(result=result, reason=reason):
+                journal.end(entry, record.at, result, reason)
+            case ChangeEnded(error=error):
+                journal.end(entry, record.at, "degraded" if error else "healthy", error)
+            case _:
+                pass
+
+    unsubscribe = bus.subscribe(keep)
+    try:
+        yield entry
+    finally:
+        unsubscribe()
