@@ -1,4 +1,4 @@
-"""The first line of the screen: which load balancers are live, how many servers are in rotation, the time."""
+"""The first line of the screen: which load balancers are live, how many servers or nodes are up, the time."""
 
 from collections.abc import Sequence
 from typing import ClassVar
@@ -56,18 +56,24 @@ class StatusHeader(Widget):
 def first_line(picture: Picture, clock_text: str, width: int) -> list[Piece]:
     """Application and load balancers on the left, counts and clock on the right.
 
-    Where there is no room, first the versions go, then the load balancers that are live are only counted.
+    Where there is no room, first the versions get short and go, then the load balancers that are live are
+    only counted, and what the counts are of is not said.
     """
-    right = [*_counts(picture.counts), ("   " + clock_text, "plain")]
+    of: Piece = ("servers " if picture.counts.of == "server" else "  nodes ", "quiet")
+    right = [of, *_counts(picture.counts), ("   " + clock_text, "plain")]
     room = width - _columns(right) - 1
     title: list[Piece] = [(cut(picture.application, max(8, width // 5)) + "  ", "head")]
     for left in (
-        title + [piece for each in picture.instances for piece in _instance(each, versions=True)],
-        title + [piece for each in picture.instances for piece in _instance(each, versions=False)],
+        *(
+            title + [piece for each in picture.instances for piece in _instance(each, parts)]
+            for parts in (3, 2, 0)
+        ),
         title + _only_trouble(picture.instances),
     ):
         if _columns(left) <= room:
             break
+    else:  # a load balancer in trouble is worth more than the word
+        right, room = right[1:], room + _columns(right[:1])
     return [*_cut_pieces(left, room), (" " * max(1, room - _columns(left) + 1), "plain"), *right]
 
 
@@ -107,11 +113,12 @@ def _look(line: InstanceLine) -> Piece:
     return "✗", "bad" if line.age >= LONG_STALE else "moving"
 
 
-def _instance(line: InstanceLine, *, versions: bool) -> list[Piece]:
+def _instance(line: InstanceLine, parts: int) -> list[Piece]:
+    """One load balancer, with so many parts of its version."""
     glyph, kind = _look(line)
-    words = line.version if versions else ""
+    words = ".".join(line.version.split(".")[:parts])
     if line.state == "connecting":
-        words = "connecting" if versions else ""
+        words = "connecting" if parts else ""
     elif line.state == "stale":
         words = f"stale {_age(line.age):>4}"
     mark = f"{glyph} {visible(words)}".rstrip()
@@ -124,7 +131,7 @@ def _age(seconds: float) -> str:
 
 def _only_trouble(lines: Sequence[InstanceLine]) -> list[Piece]:
     live = sum(each.state == "live" for each in lines)
-    bad = [piece for each in lines if each.state != "live" for piece in _instance(each, versions=False)]
+    bad = [piece for each in lines if each.state != "live" for piece in _instance(each, 0)]
     return [(f"● {live}/{len(lines)} live", "ok" if live == len(lines) else "moving"), ("  ", "plain"), *bad]
 
 
@@ -136,4 +143,5 @@ def _counts(counts: Counts) -> list[Piece]:
         ("maint", counts.maint, "out"),
         ("down", counts.down, "bad"),
     )
-    return [(f"  {word} {count:>{digits}}", kind if count else "quiet") for word, count, kind in named]
+    pieces = [(f"{word} {count:>{digits}}", kind if count else "quiet") for word, count, kind in named]
+    return [part for piece in pieces for part in (piece, ("  ", "plain"))][:-1]

@@ -22,7 +22,8 @@ from widgets.board import RolloutBoard
 from widgets.dialogs.pick import PickDialog
 from widgets.header import StatusHeader
 from widgets.key_bar import KeyBar
-from widgets.model import Arrangement, Key, Sort
+from widgets.model import Arrangement, By, Key, Sort
+from widgets.nodes import carried
 from widgets.question import QuestionPanel
 from widgets.question_lines import waits
 from widgets.rows import picture
@@ -69,7 +70,11 @@ in rotation.
         Binding("e", "change('ready')", "ready", id="ready", tooltip="Back in rotation, proven first"),
         Binding("w", "change('weight')", "weight", id="weight", tooltip="Set the weight", show=False),
         Binding("slash", "filter", "filter", id="filter", tooltip="Show only rows with this text"),
-        Binding("o", "sort", "order", id="sort", tooltip="Next order: problems, node, sessions, rate, ..."),
+        Binding(
+            "o", "sort", "order", id="sort", tooltip="Next order: problems, node, sessions, ...", show=False
+        ),
+        Binding("O", "reverse", "reverse", id="reverse", tooltip="The same order reversed", show=False),
+        Binding("v", "view", "view", id="view", tooltip="Servers, or nodes over all of their backends"),
         Binding("b", "backend", "backend", id="backend", tooltip="Next backend", show=False),
         Binding(
             "exclamation_mark", "problems", "problems", id="problems", tooltip="Only problems", show=False
@@ -139,7 +144,7 @@ in rotation.
             self._acting.read_only,
         )
         self.query_one(StatusHeader).show(now, time.strftime("%H:%M:%S"))
-        self.query_one(ServerTable).show(now.rows, len(now.instances))
+        self.query_one(ServerTable).show(now.rows, len(now.instances), self._arrangement)
         board = self.query_one(RolloutBoard)
         board.set_class(bool(self._session.state.nodes), "-shown")
         if self._session.state.nodes:
@@ -196,8 +201,21 @@ in rotation.
 
     def action_sort(self) -> None:
         following = SORTS[(SORTS.index(self._arrangement.sort) + 1) % len(SORTS)]
-        self._arrange(replace(self._arrangement, sort=following))
+        self._arrange(self._arrangement.ordered(following))
         self.notify(f"order: {following}", timeout=2)
+
+    def action_reverse(self) -> None:
+        self._arrange(self._arrangement.ordered(self._arrangement.sort))
+
+    @on(ServerTable.Ordered)
+    def _ordered(self, event: ServerTable.Ordered) -> None:
+        self._arrange(self._arrangement.ordered(event.sort))
+
+    def action_view(self) -> None:
+        by: By = "server" if self._arrangement.by == "node" else "node"
+        table = self.query_one(ServerTable)
+        table.mark(carried(table.marked, self._watch.view, self._session.names, by))
+        self._arrange(replace(self._arrangement, by=by))
 
     def action_problems(self) -> None:
         self._arrange(replace(self._arrangement, problems_only=not self._arrangement.problems_only))

@@ -49,9 +49,16 @@ async def shown(picture: Picture, width: int = 80) -> list[str]:
 @pytest.mark.parametrize("width", [80, 120])
 async def test_one_line_while_all_is_well(width: int) -> None:
     (line,) = await shown(CALM, width)
-    assert line.startswith("shop  lb1 ● 2.6.12  lb2 ● 2.6.12 ")
-    assert line.endswith("up 4  drain 1  maint 1  down 0   16:42:05")
+    version = "2.6.12" if width == 120 else "2.6"
+    assert line.startswith(f"shop  lb1 ● {version}  lb2 ● {version}  ")
+    assert line.endswith(" servers up 4  drain 1  maint 1  down 0   16:42:05")
     assert len(line) == width - 2  # of padding
+
+
+async def test_the_counts_say_of_what_they_are_and_stay_where_they_are() -> None:
+    (servers,) = await shown(CALM)
+    (nodes,) = await shown(replace(CALM, counts=replace(CALM.counts, of="node")))
+    assert servers.replace("servers", "  nodes") == nodes
 
 
 async def test_what_is_wrong_is_in_words_not_only_in_colour() -> None:
