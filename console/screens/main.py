@@ -12,6 +12,7 @@ from textual.screen import Screen
 from textual.widgets import Footer, Input
 
 from console.screens.acting import Acting
+from console.screens.detail import DetailScreen
 from console.session import Session, operator
 from orchestrator.control import GO, RETRY, SKIP
 from orchestrator.events import Record
@@ -215,6 +216,11 @@ in rotation.
         from console.screens.transcript import TranscriptScreen
 
         self.app.push_screen(TranscriptScreen(self._records))
+
+    @on(ServerTable.Chosen)
+    def _look_closely(self, event: ServerTable.Chosen) -> None:
+        screen = DetailScreen(event.key, self._session, self._watch, self._records, self._acting)
+        self.app.push_screen(screen)
 
     @work(group="quit", exclusive=True)
     async def action_quit_console(self) -> None:
