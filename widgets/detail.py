@@ -83,7 +83,8 @@ class DetailView(ScrollView, can_focus=True, inherit_bindings=False):
         self._page = page(self._detail, self._width)
         self._settling = True
         self.virtual_size = Size(self._width, len(self._page.lines))
-        top = self.max_scroll_y if self._follows else self._page.starts.get(section, 0) + offset
+        top = self._page.starts.get(section, 0) + offset if self.scroll_offset.y else 0
+        top = self.max_scroll_y if self._follows else top
         if top != self.scroll_offset.y:
             self.scroll_to(y=top, animate=False, immediate=True, force=True)
         self._settling = False

@@ -5,11 +5,13 @@ from typing import TypeAlias
 
 from backends.model import AdminState, Server
 from orchestrator.watch import InstanceView
+from orchestrator.words import health
 from widgets.pieces import Piece
 from widgets.server_columns import NONE, number, percent, since
 from widgets.standing import look
 
 Cell: TypeAlias = list[Piece]
+_HEALTH_KINDS = {"▲": "ok", "△": "moving", "▼": "bad"}
 _NUMBER = 7  # cells of a number, so that units stand below each other
 
 
@@ -32,9 +34,10 @@ def _admin(server: Server, instance: InstanceView) -> Cell:
 
 
 def _health(server: Server, instance: InstanceView) -> Cell:
-    seen = look(server, busy=server.sessions > 0)
-    kind = "quiet" if server.admin_state is AdminState.MAINT else seen.kind
-    words = "not checked" if seen.health == "-" else seen.health
+    words = health(server)
+    # Of the word alone: a drained server that is up is as healthy as any other.
+    kind = _HEALTH_KINDS.get(words[:1], "quiet")
+    words = "not checked" if words == "-" else words
     return [(words, kind), (f"  since {since(server.last_change)}", "quiet")]
 
 

@@ -79,7 +79,8 @@ def sessions(detail: Detail, width: int) -> list[list[Piece]]:
             shown, total = len(seen.sessions.oldest), seen.sessions.total
             count = f"{total:,}" if shown == total else f"the {shown} oldest of {total:,}"
             late = detail.now - (seen.read_at or 0.0)
-            counts.append(f"{count} {where}" + (f", {late:.0f} s old" if late > LATE else ""))
+            old = late > LATE or instance.state != "live"
+            counts.append(f"{count} {where}" + (f", {late:.0f} s old" if old else ""))
             streams += seen.sessions.oldest
     title: list[Piece] = [(" " + fit("Sessions", LABEL), "head")]
     heads = _wrapped(title, " · ".join(counts)[: 2 * LONGEST] or NONE, "quiet", width)

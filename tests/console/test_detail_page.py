@@ -150,6 +150,14 @@ def test_checks_agents_and_tracking() -> None:
     assert "switched off" in "\n".join(lines(detail(instance("lb1", silent))))
 
 
+def test_health_has_a_colour_of_its_own() -> None:
+    drained = server("web1", admin=Admin.FORCED_DRAIN, status="DRAIN", sessions=1)
+    shown = detail(instance("lb1", drained))
+    assert kind_of(shown, "▲ up") == "ok"
+    assert kind_of(shown, "✗ out of rotation") == "moving"  # on its way: it still has a session
+    assert kind_of(detail(instance("lb1", replace(drained, sessions=0))), "✗ out of rotation") == "out"
+
+
 def journalled(text: str, kind: str = "command") -> Line:
     return Line(1, "16:42:05", "web1", "drain", "lb1", kind, text)
 

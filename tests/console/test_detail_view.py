@@ -6,7 +6,7 @@ import pytest
 from textual.app import App, ComposeResult
 
 from backends.model import ServerRef
-from tests.console.detail_values import WEB1, detail, read, stream
+from tests.console.detail_values import NOW, WEB1, detail, instance, read, stream
 from tests.unit.console_values import HOSTILE, harmless
 from widgets.detail import DetailTitle, DetailView
 from widgets.transcript_lines import Line
@@ -48,6 +48,19 @@ async def test_it_scrolls_and_what_is_read_stays_when_more_sessions_come() -> No
         assert "● live" in screen(app)[0]
         await pilot.press("down", "down", "up")
         assert "rotation" in screen(app)[0]
+
+
+async def test_at_the_top_what_is_new_above_is_seen() -> None:
+    app = Shell()
+    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+        view = app.query_one(DetailView)
+        many = tuple(map(said, range(60)))
+        view.show(detail(journal=many))
+        await pilot.pause()
+        dead = instance("lb2", state="stale", failing="connection refused", read_at=NOW - 3)
+        view.show(detail(instance("lb1"), dead, journal=many))
+        await pilot.pause()
+        assert screen(app)[0] == " lb2: connection refused; what stands here is 3 s old"
 
 
 async def test_at_the_end_it_follows_until_somebody_goes_up() -> None:
