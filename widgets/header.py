@@ -49,7 +49,7 @@ class StatusHeader(Widget):
             return Text()
         paint = {kind: self.get_component_rich_style(f"status--{kind}") for kind in KINDS}
         lines = [first_line(self._shown, self._clock, width)]
-        lines += [wrong] if (wrong := trouble(self._shown)) else []
+        lines += [wrong] if (wrong := trouble(self._shown, width)) else []
         return Text("\n", no_wrap=True, end="").join(painted(line, paint, width) for line in lines)
 
 
@@ -77,18 +77,26 @@ def first_line(picture: Picture, clock_text: str, width: int) -> list[Piece]:
     return [*_cut_pieces(left, room), (" " * max(1, room - _columns(left) + 1), "plain"), *right]
 
 
-def trouble(picture: Picture) -> list[Piece]:
-    """What is wrong, in words; empty while nothing is."""
+def trouble(picture: Picture, width: int = 10_000) -> list[Piece]:
+    """What is wrong, in words, in at most about so many columns; empty while nothing is."""
     pieces: list[Piece] = []
-    for each in picture.instances:
-        if each.state == "live" and not each.note:
-            continue
+    noted = [each for each in picture.instances if each.state != "live" or each.note]
+    share = width // max(1, len(noted) + bool(picture.read_only)) - 3
+    for each in noted:
         note = visible(each.note) or ("no answer yet" if each.state == "connecting" else "no answer")
         kind = "moving" if each.state == "live" else _look(each)[1]
-        pieces += [(f"{visible(each.name)}: {note}", kind), (" · ", "quiet")]
+        name = f"{cut(each.name, 16)}: "
+        pieces += [(name + _end_of(note, share - cell_len(name)), kind), (" · ", "quiet")]
     if picture.read_only:
         pieces += [(f"read-only: {visible(picture.read_only)}", "moving"), (" · ", "quiet")]
     return pieces[:-1]
+
+
+def _end_of(note: str, room: int) -> str:
+    """The reason stands at the end, behind a path that may be longer than the screen."""
+    while cell_len(note) > max(8, room):
+        note = "…" + note[2:]
+    return note
 
 
 def _columns(pieces: Sequence[Piece]) -> int:

@@ -3,9 +3,10 @@
 from dataclasses import replace
 
 import pytest
+from rich.cells import cell_len
 from textual.app import App, ComposeResult
 
-from widgets.header import StatusHeader
+from widgets.header import StatusHeader, trouble
 from widgets.model import Counts, InstanceLine, Key, Picture, Row
 from widgets.pieces import clock, cut, duration
 
@@ -125,3 +126,13 @@ def test_durations_take_at_most_five_columns() -> None:
 def test_a_cut_counts_columns_not_characters() -> None:
     assert cut("日本語", 5) == "日本…"
     assert cut("web1", 4) == "web1"
+
+
+def test_of_a_reason_that_is_too_long_the_end_stays() -> None:
+    line = InstanceLine(
+        "lb1", "stale", "2.6.12", 12, "/a/very/" + "long/" * 30 + "lb1.sock: Connection refused"
+    )
+    both = replace(CALM, instances=(line, replace(line, name="lb2")))
+    words = "".join(text for text, _ in trouble(both, 80))
+    assert cell_len(words) <= 80
+    assert words.count("lb1.sock: Connection refused") == 2
