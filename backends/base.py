@@ -11,6 +11,7 @@ from backends.model import (
     HealthResult,
     Intent,
     ServiceState,
+    Sessions,
     Snapshot,
 )
 
@@ -39,6 +40,9 @@ class LoadBalancer(Protocol):
 
     async def snapshot(self, backends: Sequence[str] = ()) -> Snapshot:
         """Read info, level and the servers of these backends (all of them when empty)."""
+
+    async def sessions(self, backend: str, server: str, limit: int) -> Sessions:
+        """Read what is in flight on one server: how many, and the `limit` oldest. PermissionDenied: level."""
 
     async def write(self, command: str) -> None:
         """Send one line built by `backends.haproxy.commands`; any text in reply is a refusal."""

@@ -73,9 +73,14 @@ class Server:
     check_health: int
     check_rise: int
     check_fall: int
+    check_code: str  # what it answered, such as "200"; empty when nothing was, or for a connection alone
+    check_duration: int | None  # of the last check, milliseconds; None before the first one
+    check_failures: int  # failed checks while it was up
     last_check: str  # the last check's own words
     agent: bool  # an agent check is configured and enabled
     agent_configured: bool  # there is one, perhaps switched off now
+    agent_status: str  # "L7OK", "L7STS" (it says down), "CHECKED" (it spoke of something else) ...
+    last_agent: str  # the agent's own words; empty in 2.2, and when it says nothing of health
     tracks: str  # "backend/server" whose health it follows; empty when none
     backup: bool
     cookie: str
@@ -136,6 +141,25 @@ class Server:
             and self.effective_weight > 0
             and self.throttle is None
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """One session in flight: a request, or a TCP connection, from a client to a server."""
+
+    ref: ServerRef
+    client: str  # address and port; "unix:2" for a unix socket, "unknown" for one of HAProxy's own
+    frontend: str
+    age: int | None  # seconds since it began; None when HAProxy does not say
+    silence_left: int | None  # seconds without a byte after which HAProxy ends it; None: no limit now
+
+
+@dataclass(frozen=True, slots=True)
+class Sessions:
+    """What is in flight on one server, as far as it is of use to see."""
+
+    total: int
+    oldest: tuple[Stream, ...]  # the oldest first; perhaps not all
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ replaced, so that captures say nothing about the machine they come from.
 """
 
 import asyncio
+import contextlib
 import re
 import tempfile
 from pathlib import Path
@@ -12,6 +13,7 @@ from pathlib import Path
 from backends.haproxy import commands
 from backends.haproxy.address import HaproxySettings
 from backends.haproxy.stats_page import StatsPage
+from backends.model import ServerRef
 from tests.answering import Answering, answering
 from tests.haproxies import RunningHaproxy, free_port, haproxy_paths, running_haproxy, series
 
@@ -55,6 +57,25 @@ backend tcp
     balance static-rr
     server t1 127.0.0.1:{app} check
 backend empty
+"""
+HELD = """
+frontend web
+    bind 127.0.0.1:{web}
+    bind unix@{folder}/web.sock
+    use_backend other if {{ path_beg /slow/other }}
+    default_backend shop
+frontend raw
+    mode tcp
+    bind 127.0.0.1:{raw}
+    bind ::1:{raw}
+    default_backend tcp
+backend shop
+    server web1 127.0.0.1:{app}
+backend other
+    server web1 127.0.0.1:{app}
+backend tcp
+    mode tcp
+    server t1 127.0.0.1:{app}
 """
 WRITES = (
     "set server shop/drained state drain",
@@ -103,10 +124,35 @@ async def _capture(binary: Path, answers: Answering) -> None:
         (FOLDER / f"{series(binary)}-{kind}.txt").write_text(text)
 
 
+async def _capture_sessions(binary: Path, answers: Answering) -> None:
+    web, raw = free_port(), free_port()
+    with tempfile.TemporaryDirectory() as folder:
+        sections = HELD.format(web=web, raw=raw, app=answers.app_port, folder=folder)
+        async with running_haproxy(Path(folder), binary, sections) as haproxy:
+            with contextlib.ExitStack() as ends:
+                for host, port, path in (
+                    ("127.0.0.1", web, "/slow"),
+                    ("127.0.0.1", web, "/slow/other"),
+                    ("127.0.0.1", raw, "/slow"),
+                    ("::1", raw, "/slow"),
+                    (f"{folder}/web.sock", 0, "/slow"),
+                ):
+                    opening = (
+                        asyncio.open_connection(host, port) if port else asyncio.open_unix_connection(host)
+                    )
+                    _, writer = await opening
+                    ends.callback(writer.close)
+                    writer.write(f"GET {path} HTTP/1.1\r\nHost: lb1\r\n\r\n".encode())
+                    await asyncio.sleep(1.1)  # so that each has an age of its own
+                text = await haproxy.ask(commands.sessions(ServerRef("lb1", "shop", "web1")))
+    (FOLDER / f"{series(binary)}-sessions.txt").write_text(text)
+
+
 async def main() -> None:
     async with answering() as answers:
         for binary in haproxy_paths():
             await _capture(binary, answers)
+            await _capture_sessions(binary, answers)
 
 
 if __name__ == "__main__":

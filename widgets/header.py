@@ -1,4 +1,4 @@
-"""The first line of the screen: which load balancers are live, how many servers are in rotation, the time."""
+"""The first line of the screen: which load balancers are live, how many servers or nodes are up, the time."""
 
 from collections.abc import Sequence
 from typing import ClassVar
@@ -49,40 +49,54 @@ class StatusHeader(Widget):
             return Text()
         paint = {kind: self.get_component_rich_style(f"status--{kind}") for kind in KINDS}
         lines = [first_line(self._shown, self._clock, width)]
-        lines += [wrong] if (wrong := trouble(self._shown)) else []
+        lines += [wrong] if (wrong := trouble(self._shown, width)) else []
         return Text("\n", no_wrap=True, end="").join(painted(line, paint, width) for line in lines)
 
 
 def first_line(picture: Picture, clock_text: str, width: int) -> list[Piece]:
     """Application and load balancers on the left, counts and clock on the right.
 
-    Where there is no room, first the versions go, then the load balancers that are live are only counted.
+    Where there is no room, first the versions get short and go, then the load balancers that are live are
+    only counted, and what the counts are of is not said.
     """
-    right = [*_counts(picture.counts), ("   " + clock_text, "plain")]
+    of: Piece = ("servers " if picture.counts.of == "server" else "  nodes ", "quiet")
+    right = [of, *_counts(picture.counts), ("   " + clock_text, "plain")]
     room = width - _columns(right) - 1
     title: list[Piece] = [(cut(picture.application, max(8, width // 5)) + "  ", "head")]
     for left in (
-        title + [piece for each in picture.instances for piece in _instance(each, versions=True)],
-        title + [piece for each in picture.instances for piece in _instance(each, versions=False)],
+        *(
+            title + [piece for each in picture.instances for piece in _instance(each, parts)]
+            for parts in (3, 2, 0)
+        ),
         title + _only_trouble(picture.instances),
     ):
         if _columns(left) <= room:
             break
+    else:  # a load balancer in trouble is worth more than the word
+        right, room = right[1:], room + _columns(right[:1])
     return [*_cut_pieces(left, room), (" " * max(1, room - _columns(left) + 1), "plain"), *right]
 
 
-def trouble(picture: Picture) -> list[Piece]:
-    """What is wrong, in words; empty while nothing is."""
+def trouble(picture: Picture, width: int = 10_000) -> list[Piece]:
+    """What is wrong, in words, in at most about so many columns; empty while nothing is."""
     pieces: list[Piece] = []
-    for each in picture.instances:
-        if each.state == "live" and not each.note:
-            continue
+    noted = [each for each in picture.instances if each.state != "live" or each.note]
+    share = width // max(1, len(noted) + bool(picture.read_only)) - 3
+    for each in noted:
         note = visible(each.note) or ("no answer yet" if each.state == "connecting" else "no answer")
         kind = "moving" if each.state == "live" else _look(each)[1]
-        pieces += [(f"{visible(each.name)}: {note}", kind), (" · ", "quiet")]
+        name = f"{cut(each.name, 16)}: "
+        pieces += [(name + _end_of(note, share - cell_len(name)), kind), (" · ", "quiet")]
     if picture.read_only:
         pieces += [(f"read-only: {visible(picture.read_only)}", "moving"), (" · ", "quiet")]
     return pieces[:-1]
+
+
+def _end_of(note: str, room: int) -> str:
+    """The reason stands at the end, behind a path that may be longer than the screen."""
+    while cell_len(note) > max(8, room):
+        note = "…" + note[2:]
+    return note
 
 
 def _columns(pieces: Sequence[Piece]) -> int:
@@ -107,11 +121,12 @@ def _look(line: InstanceLine) -> Piece:
     return "✗", "bad" if line.age >= LONG_STALE else "moving"
 
 
-def _instance(line: InstanceLine, *, versions: bool) -> list[Piece]:
+def _instance(line: InstanceLine, parts: int) -> list[Piece]:
+    """One load balancer, with so many parts of its version."""
     glyph, kind = _look(line)
-    words = line.version if versions else ""
+    words = ".".join(line.version.split(".")[:parts])
     if line.state == "connecting":
-        words = "connecting" if versions else ""
+        words = "connecting" if parts else ""
     elif line.state == "stale":
         words = f"stale {_age(line.age):>4}"
     mark = f"{glyph} {visible(words)}".rstrip()
@@ -124,7 +139,7 @@ def _age(seconds: float) -> str:
 
 def _only_trouble(lines: Sequence[InstanceLine]) -> list[Piece]:
     live = sum(each.state == "live" for each in lines)
-    bad = [piece for each in lines if each.state != "live" for piece in _instance(each, versions=False)]
+    bad = [piece for each in lines if each.state != "live" for piece in _instance(each, 0)]
     return [(f"● {live}/{len(lines)} live", "ok" if live == len(lines) else "moving"), ("  ", "plain"), *bad]
 
 
@@ -136,4 +151,5 @@ def _counts(counts: Counts) -> list[Piece]:
         ("maint", counts.maint, "out"),
         ("down", counts.down, "bad"),
     )
-    return [(f"  {word} {count:>{digits}}", kind if count else "quiet") for word, count, kind in named]
+    pieces = [(f"{word} {count:>{digits}}", kind if count else "quiet") for word, count, kind in named]
+    return [part for piece in pieces for part in (piece, ("  ", "plain"))][:-1]

@@ -2,16 +2,15 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 
 from orchestrator.rates import Places
 from orchestrator.watch import InstanceView, View
-from widgets.model import Key
+from widgets.model import Key, node_key, node_of
 from widgets.standing import ABSENT, Look, Standing, drains, look, together
+from widgets.sums import NOWHERE, Sums, Where
 
 _DIGITS = re.compile(r"([0-9]+)")
-_NOWHERE = -1
 
 
 @lru_cache(maxsize=32_768)
@@ -28,10 +27,26 @@ class Layout:
 
     def __init__(self, places: tuple[Places, ...], names: Mapping[Key, str]) -> None:
         every = dict.fromkeys(name for each in places for name in each.names)
-        nodes = {key: names.get(key, key[1]) for key in every}
+        nodes = {key: node_of(key, names) for key in every}
         self.keys = sorted(every, key=lambda key: (natural(nodes[key]), natural(key[0]), key))
         self.nodes = [nodes[key] for key in self.keys]
-        self.where = [[each.index.get(key, _NOWHERE) for key in self.keys] for each in places]
+        self.backends = [key[0] for key in self.keys]
+        self.where = [[each.index.get(key, NOWHERE) for key in self.keys] for each in places]
+
+    def stands_in(self, place: int, backend: str) -> bool:
+        return self.backends[place] == backend
+
+    def same(self, key: Key) -> tuple[int, ...]:
+        """The places of a server, or of all servers of a node."""
+        if (place := self.places.get(key)) is not None:
+            return (place,)
+        if key[0]:
+            return ()
+        return tuple(at for at, node in enumerate(self.nodes) if key == node_key(node))
+
+    def size(self, place: int) -> int:
+        """In how many backends it stands."""
+        return 1
 
     @cached_property
     def places(self) -> dict[Key, int]:
@@ -45,57 +60,21 @@ class Layout:
         ]
 
 
-@dataclass(eq=False)
-class Merged:
+class Merged(Sums):
     """A view, with one standing for each place of its layout."""
 
-    view: View
-    layout: Layout
-    standings: list[Standing]
-    live: list[tuple[InstanceView, list[int]]] = field(init=False)
-
-    def __post_init__(self) -> None:
-        pairs = zip(self.view.instances, self.layout.where, strict=True)
-        self.live = [(each, where) for each, where in pairs if each.state == "live"]
-
-    def seen(self, place: int) -> list[tuple[InstanceView, int]]:
-        """Where it stands on those that are live; where none that has it is, on those that had it last."""
-        live = self._at(place, self.live)
-        return live or self._at(place, list(zip(self.view.instances, self.layout.where, strict=True)))
+    def __init__(self, view: View, layout: Layout, standings: list[Standing]) -> None:
+        super().__init__(view, layout.where)
+        self.layout = layout
+        self.standings = standings
 
     def last_look(self, place: int) -> Look:
         """The last that was known of it."""
         seen = self.seen(place)
         return look(seen[0][0].servers[seen[0][1]]) if seen else ABSENT
 
-    def sessions(self, place: int) -> int:
-        return sum(each.columns.sessions[at] for each, at in self.seen(place))
-
-    def response(self, place: int) -> int | None:
-        times = (each.columns.response[at] for each, at in self.seen(place))
-        return max((each for each in times if each is not None), default=None)
-
-    def rate(self, place: int) -> float | None:
-        """Over all that are live. None when none of them can tell."""
-        rates = [each.rates.rate(at) for each, at in self._at(place, self.live)]
-        known = [each for each in rates if each is not None]
-        return sum(known) if known else None
-
-    def responses(self, place: int) -> tuple[int, int]:
-        """Over all that are live, between their last two looks: all, and 5xx."""
-        counts = [each.rates.counts(at) for each, at in self._at(place, self.live)]
-        return sum(done for done, _ in counts), sum(failed for _, failed in counts)
-
-    def trend(self, place: int) -> tuple[float, ...]:
-        """The sums, aligned at the latest; as long as the shortest of those that have any."""
-        trends = [each.rates.trend(at) for each, at in self._at(place, self.live)]
-        known = [each for each in trends if each]
-        shortest = min(map(len, known), default=0)
-        return tuple(map(sum, zip(*(each[-shortest:] for each in known), strict=True))) if known else ()
-
-    @staticmethod
-    def _at(place: int, among: list[tuple[InstanceView, list[int]]]) -> list[tuple[InstanceView, int]]:
-        return [(each, where[place]) for each, where in among if where[place] != _NOWHERE]
+    def _at(self, place: int, among: Where) -> list[tuple[InstanceView, int]]:
+        return [(each, where[place]) for each, where in among if where[place] != NOWHERE]
 
 
 class _Latest:
@@ -146,5 +125,5 @@ def _looks(instance: InstanceView, where: list[int]) -> list[Look | None]:
         busy[first] if sessions and first in busy else quiet[first]
         for first, sessions in zip(columns.alike, columns.sessions, strict=True)
     ]
-    found.append(ABSENT)  # at `_NOWHERE`, the end
+    found.append(ABSENT)  # at `NOWHERE`, the end
     return [found[place] for place in where]

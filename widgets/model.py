@@ -1,6 +1,7 @@
 """Values that the widgets show: immutable, in words and numbers, with nothing left to decide."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
 Kind = Literal["ok", "moving", "bad", "out", "quiet"]
@@ -8,18 +9,36 @@ Kind = Literal["ok", "moving", "bad", "out", "quiet"]
 
 Sort = Literal["problems", "node", "sessions", "rate", "errors", "response"]
 
+By = Literal["server", "node"]
+"""What a row is: a node in one backend, or a machine over all backends."""
+
 Key = tuple[str, str]
-"""Backend and server name: what a row is, whatever the order."""
+"""Backend and server name: what a row is, whatever the order. A node's row has no backend: see `node_key`."""
+
+
+def node_key(node: str) -> Key:
+    """The key of a node's row: no backend of HAProxy has an empty name."""
+    return "", node
+
+
+def node_of(key: Key, names: Mapping[Key, str]) -> str:
+    """The node behind a row of either view; a server that belongs to none is its own.
+
+    Args:
+        key: of the row.
+        names: the node of each server, by backend and server name.
+    """
+    return names.get(key, key[1])
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One node in one backend, over all load balancers."""
+    """One node in one backend, or in all of them, over all load balancers."""
 
     key: Key
     node: str
-    backend: str
-    admin: str  # "ready", "drain", "maint"; "maint/ready" where load balancers disagree
+    backend: str  # "api, shop" for a node that stands in several
+    admin: str  # "ready", "drain", "maint"; "maint/ready" where load balancers or backends disagree
     health: str  # glyph and word: "▲ up", "△ 1/3", "▼ L4CON", "-" in maintenance
     kind: Kind
     version: str  # empty when it is not known
@@ -34,6 +53,7 @@ class Row:
     marks: str  # one glyph for each load balancer, in their order: ✓ in rotation, ✗ not, ? not known
     note: str  # where they disagree, in words; else empty
     problem: bool  # it is not in rotation everywhere
+    backends: int = 1  # how many names stand in `backend`
 
 
 class Rows(Protocol):
@@ -46,7 +66,10 @@ class Rows(Protocol):
     def key(self, index: int) -> Key: ...
 
     def index(self, key: Key) -> int | None:
-        """Where a row stands now; None when it is not shown."""
+        """Where a row stands now; None when it is not shown.
+
+        A key of the other view finds the row of the same machine, so that the cursor stays on it.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +91,7 @@ class Counts:
     draining: int
     maint: int
     down: int
+    of: By = "server"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,3 +114,8 @@ class Arrangement:
     filter: str = ""  # part of a node, backend or state
     problems_only: bool = False
     backend: str = ""  # only this one
+    by: By = "server"
+
+    def ordered(self, sort: Sort) -> "Arrangement":
+        """In this order; reversed when it is in this order already."""
+        return replace(self, sort=sort, reverse=sort == self.sort and not self.reverse)

@@ -1,15 +1,16 @@
 """From the live view to the picture: merged, sorted, filtered; each row made when it is asked for."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping
-from operator import neg
+from collections.abc import Mapping
+from contextlib import suppress
 
 from orchestrator.watch import InstanceView, View
 from widgets.merged import Merged, merged
-from widgets.model import Arrangement, Counts, InstanceLine, Key, Picture, Row
+from widgets.model import Arrangement, By, Counts, InstanceLine, Key, Picture, Row
+from widgets.nodes import Nodes, nodes_of
+from widgets.order import order
 
 _RELOAD_SHOWN = 60.0  # seconds
-_NOTHING = -1.0  # sorts after every number
 
 
 def picture(
@@ -32,12 +33,13 @@ def picture(
         arrangement: what to show, in which order.
         read_only: why nothing can be changed; empty when it can.
     """
-    data = merged(view, names)
+    servers = merged(view, names)
+    data = nodes_of(servers) if arrangement.by == "node" else servers
     return Picture(
         application=application_name,
         instances=tuple(_line(each, now) for each in view.instances),
-        counts=_counts(data),
-        rows=MergedRows(data, _order(data, arrangement), versions, now),
+        counts=_counts(data, arrangement.by),
+        rows=MergedRows(data, order(data, arrangement), versions, now),
         read_only=read_only,
     )
 
@@ -45,9 +47,11 @@ def picture(
 class MergedRows:
     """Implements `widgets.model.Rows`."""
 
-    def __init__(self, data: Merged, order: list[int], versions: Mapping[str, str], now: float) -> None:
+    def __init__(
+        self, data: Merged | Nodes, places: list[int], versions: Mapping[str, str], now: float
+    ) -> None:
         self._data = data
-        self._order = order
+        self._order = places
         self._versions = versions
         self._now = now
 
@@ -58,15 +62,15 @@ class MergedRows:
         return self._data.layout.keys[self._order[index]]
 
     def index(self, key: Key) -> int | None:
-        place = self._data.layout.places.get(key)
-        try:
-            return None if place is None else self._order.index(place)
-        except ValueError:
-            return None
+        found = []
+        for place in self._data.layout.same(key):
+            with suppress(ValueError):
+                found.append(self._order.index(place))
+        return min(found, default=None)
 
     def __getitem__(self, index: int) -> Row:
         data, place = self._data, self._order[index]
-        key, node = data.layout.keys[place], data.layout.nodes[place]
+        layout, node = data.layout, data.layout.nodes[place]
         standing = data.standings[place]
         seen = data.seen(place)
         servers = [instance.servers[at] for instance, at in seen]
@@ -78,9 +82,9 @@ class MergedRows:
         done, failed = data.responses(place)
         times = [each.response_time for each in servers if each.response_time is not None]
         return Row(
-            key=key,
+            key=layout.keys[place],
             node=node,
-            backend=key[0],
+            backend=layout.backends[place],
             admin=admin,
             health=health,
             kind=standing.kind,
@@ -96,55 +100,15 @@ class MergedRows:
             marks=standing.marks,
             note=note,
             problem=standing.problem,
+            backends=layout.size(place),
         )
 
 
-def _order(data: Merged, wanted: Arrangement) -> list[int]:
-    """Places to show. They come naturally sorted by node, and every sort here is stable."""
-    keys, standings, needle = data.layout.keys, data.standings, wanted.filter.casefold().strip()
-    places = list(range(len(keys)))
-    if wanted.backend:
-        places = [each for each in places if keys[each][0] == wanted.backend]
-    if wanted.problems_only:
-        places = [each for each in places if standings[each].problem]
-    if needle:
-        texts = data.layout.texts
-        places = [each for each in places if needle in texts[each] or needle in standings[each].words]
-    if wanted.sort == "node":
-        return places[::-1] if wanted.reverse else places
-    values = _values(data, wanted.sort)
-    if not wanted.reverse:  # the most remarkable first
-        return sorted(places, key=values.__getitem__)
-    return sorted(places, key=[-each for each in values].__getitem__)
-
-
-def _values(data: Merged, sort: str) -> list[float]:
-    """What to sort by: the smaller the earlier."""
-    if sort == "problems":
-        return [each.rank for each in data.standings]
-    places = range(len(data.standings))
-    by: dict[str, Callable[[int], float]] = {
-        "sessions": data.sessions,
-        "rate": lambda place: _or_nothing(data.rate(place)),
-        "errors": lambda place: _share(*data.responses(place)),
-        "response": lambda place: _or_nothing(data.response(place)),
-    }
-    return list(map(neg, map(by[sort], places)))
-
-
-def _or_nothing(value: float | None) -> float:
-    return _NOTHING if value is None else value
-
-
-def _share(done: int, failed: int) -> float:
-    return failed / done if done else _NOTHING
-
-
-def _counts(data: Merged) -> Counts:
+def _counts(data: Merged | Nodes, of: By) -> Counts:
     groups: Counter[str] = Counter()
     for standing, count in Counter(data.standings).items():
         groups[standing.group] += count
-    return Counts(groups["up"], groups["draining"], groups["maint"], groups["down"])
+    return Counts(groups["up"], groups["draining"], groups["maint"], groups["down"], of)
 
 
 def _line(instance: InstanceView, now: float) -> InstanceLine:

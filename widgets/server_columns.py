@@ -6,11 +6,12 @@ from functools import lru_cache
 
 from rich.cells import cell_len, set_cell_size
 
-from widgets.model import Row
+from widgets.model import Arrangement, Row, Sort
 from widgets.text import visible
 
 NONE = "\N{EN DASH}"
 BARS = "▁▂▃▄▅▆▇█"
+_LESS_THAN_A_NOTE = 3  # columns at the end
 LONGEST = 512  # characters of one cell that are looked at: no screen shows more, and some send 10 kB
 Runs = list[tuple[str, str]]  # text and the name of its style
 
@@ -25,6 +26,7 @@ class Column:
     text: Callable[[Row, int], str]  # of a row, for so many cells
     style: str = "plain"  # "kind": that of the row
     right: bool = False
+    sort: Sort | None = None  # the order that a click on its title asks for
 
 
 def fit(text: str, width: int, right: bool = False) -> str:
@@ -90,18 +92,27 @@ def admin(row: Row, width: int) -> str:
     return "mixed" if len(row.admin) > width and "/" in row.admin else row.admin
 
 
+def backends(row: Row, width: int) -> str:
+    """The names of all its backends; how many where they do not fit, as a part of a list would mislead."""
+    if row.backends == 1:
+        return name(row.backend, width)
+    counted = f"{row.backends} backends"
+    texts = (row.backend[:LONGEST], counted, f"in {row.backends}")
+    return next((each for each in texts if cell_len(visible(each)) <= width), str(row.backends))
+
+
 COLUMNS = (
-    Column("NODE", 6, 14, lambda row, width: name(row.node, width), "name"),
-    Column("BACKEND", 7, 12, lambda row, width: name(row.backend, width), "quiet"),
+    Column("NODE", 6, 14, lambda row, width: name(row.node, width), "name", sort="node"),
+    Column("BACKEND", 7, 12, backends, "quiet"),
     Column("ADMIN", 5, 11, admin, "kind"),
-    Column("HEALTH", 9, 10, lambda row, width: row.health, "kind"),
+    Column("HEALTH", 9, 10, lambda row, width: row.health, "kind", sort="problems"),
     Column("VERSION", 7, 10, lambda row, width: row.version or NONE),
     Column("WGHT", 0, 4, lambda row, width: row.weight, "quiet", right=True),
-    Column("SESS", 4, 5, lambda row, width: number(row.sessions, width), right=True),
+    Column("SESS", 4, 5, lambda row, width: number(row.sessions, width), right=True, sort="sessions"),
     Column("Q", 3, 4, lambda row, width: number(row.queue, width), right=True),
-    Column("REQ/S", 5, 6, lambda row, width: number(row.rate, width), right=True),
-    Column("ERR%", 4, 4, lambda row, width: percent(row.errors), right=True),
-    Column("RT", 3, 5, lambda row, width: milliseconds(row.response, width), right=True),
+    Column("REQ/S", 5, 6, lambda row, width: number(row.rate, width), right=True, sort="rate"),
+    Column("ERR%", 4, 4, lambda row, width: percent(row.errors), right=True, sort="errors"),
+    Column("RT", 3, 5, lambda row, width: milliseconds(row.response, width), right=True, sort="response"),
     Column("TREND", 5, 8, lambda row, width: trend(row.trend, width), "trend"),
 )
 
@@ -128,26 +139,39 @@ def layout(width: int, instances: int) -> Layout:
         more = min(more, max(0, room)) if each.narrow else more * (room >= more)
         widths[each.title] = each.narrow + more - (each.narrow == 0 and more > 0)
         room -= more
-    longer = max(0, min(room // 3, 16))
-    widths["NODE"] += longer
+    for title in ("NODE", "BACKEND"):
+        longer = max(0, min(room // 3, 16))
+        widths[title] += longer
+        room -= longer
     columns = tuple((each, widths[each.title]) for each in COLUMNS if widths[each.title])
-    return Layout(columns, marks, end + max(0, room - longer))
+    return Layout(columns, marks, end + max(0, room))
 
 
 def line(row: Row, width: int, instances: int) -> Runs:
     """A row as texts with the names of their styles, without the glyph of cursor and mark before it."""
     place = layout(width, instances)
-    crowded = bool(row.note) and cell_len(visible(row.note[:LONGEST])) > place.end
-    # Why load balancers disagree is worth more than the trend.
-    shown = place.columns[:-1] if crowded else place.columns
+    more, room = _given_up(place, cell_len(visible(row.note[:LONGEST])))
     runs = [
-        (fit(each.text(row, wide), wide, each.right) + " ", _style(each.style, row)) for each, wide in shown
+        (fit(each.text(row, wide), wide, each.right) + " ", _style(each.style, row))
+        for each, wide in place.columns[: len(place.columns) - more]
     ]
-    if crowded:
-        room = place.columns[-1][1] + 1 + place.marks + 1 + place.end
-        return [*runs, (fit(f"{row.marks} {row.note[:LONGEST]}", room), row.kind)]
+    if more:
+        return [*runs, (fit(f"{row.marks} {row.note[:LONGEST]}", len(row.marks) + 1 + room), row.kind)]
     text, style = _end(row, place.end)
     return [*runs, (fit(row.marks, place.marks) + " ", row.kind), (fit(text, place.end), style)]
+
+
+def _given_up(place: Layout, needed: int) -> tuple[int, int]:
+    """How many of the last columns go, and the cells of the text then.
+
+    Where it differs is worth more than the trend, the response time and the errors; each goes when it must.
+    """
+    room = place.end
+    for more in range(_LESS_THAN_A_NOTE):
+        if needed <= room:
+            return more, room
+        room += place.columns[-1 - more][1] + 1
+    return _LESS_THAN_A_NOTE, room
 
 
 def _end(row: Row, width: int) -> tuple[str, str]:
@@ -164,9 +188,29 @@ def _style(style: str, row: Row) -> str:
     return row.kind if style == "kind" else style
 
 
-def heading(width: int, instances: int, marked: int) -> str:
-    """The line of titles; at its end how many rows are marked, as some may be out of sight."""
+def heading(width: int, instances: int, marked: int, arrangement: Arrangement) -> str:
+    """The line of titles, with an arrow at that of the order.
+
+    At its end stands how many rows are marked, as some may be out of sight.
+    """
     place = layout(width, instances)
     count = next((text for text in (f"• {marked} marked", f"•{marked}") if len(text) <= place.end), "•")
-    cells = [fit(each.title, wide, each.right) for each, wide in place.columns]
-    return " " + " ".join([*cells, fit("LB", place.marks), fit(count if marked else "SINCE", place.end)])
+    cells = [_title(each, wide, arrangement) for each, wide in place.columns]
+    return " " + "".join([*cells, fit("LB", place.marks), " ", fit(count if marked else "SINCE", place.end)])
+
+
+def _title(column: Column, width: int, arrangement: Arrangement) -> str:
+    """A title and the gap after it, which the arrow may take: nothing moves."""
+    if column.sort is None or column.sort != arrangement.sort:
+        return fit(column.title, width, column.right) + " "
+    return fit(column.title + ("▴" if arrangement.reverse else "▾"), width + 1, column.right)
+
+
+def order_at(x: int, width: int, instances: int) -> Sort | None:
+    """The order that a click on this cell of the titles asks for; None where there is none."""
+    begins = 1  # after the cursor's column
+    for column, wide in layout(width, instances).columns:
+        if begins <= x <= begins + wide:
+            return column.sort
+        begins += wide + 1
+    return None

@@ -1,4 +1,4 @@
-"""The live table of servers: virtual, only lines in sight are built; the cursor stays on its key."""
+"""The live table of servers or nodes: virtual, only lines in sight are built; the cursor stays on its key."""
 
 from typing import ClassVar
 
@@ -13,12 +13,12 @@ from textual.reactive import reactive
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from widgets.model import Key, Row, Rows
-from widgets.server_columns import Runs, fit, heading, line
+from widgets.model import Arrangement, Key, Row, Rows, Sort
+from widgets.server_columns import Runs, fit, heading, line, order_at
 
 
 class ServerTable(ScrollView, can_focus=True, inherit_bindings=False):
-    """Rows of servers under a fixed line of titles. Tells where the cursor is; changes nothing itself."""
+    """Rows under a fixed line of titles. Tells where the cursor is; changes nothing itself."""
 
     class Moved(Message):
         """The cursor is on another server."""
@@ -34,10 +34,21 @@ class ServerTable(ScrollView, can_focus=True, inherit_bindings=False):
             super().__init__()
             self.key = key
 
+    class Ordered(Message):
+        """A click on the title of a column that rows can be ordered by."""
+
+        def __init__(self, sort: Sort) -> None:
+            super().__init__()
+            self.sort = sort
+
     HELP = """
 # Servers
+Each row is a server or, after `v`, a node: ✓ then means in rotation in all of its backends there.
+
 Arrows, page up and down, home and end move the cursor; it stays on its server whatever the order.
 `x` marks a server: what you do then is done to all that are marked.
+
+A click on a title orders by it, another one reverses it (▾ ▴); HEALTH has the problems first.
 """
     COMPONENT_CLASSES: ClassVar[set[str]] = {
         f"server-table--{name}"
@@ -77,6 +88,7 @@ Arrows, page up and down, home and end move the cursor; it stays on its server w
         super().__init__(id=id, classes=classes)
         self._rows: Rows | None = None
         self._instances = 0
+        self._arrangement = Arrangement()
         self._at = 0
         self._key: Key | None = None
         self._marked: frozenset[Key] = frozenset()
@@ -100,26 +112,26 @@ Arrows, page up and down, home and end move the cursor; it stays on its server w
         """What is marked, in sight or filtered out."""
         return self._marked
 
-    def toggle_mark(self) -> None:
-        """Mark the server under the cursor, or take its mark away."""
-        if (key := self.cursor_key) is not None:
-            self._marked ^= {key}
-            self._repaint()
-
     def clear_marks(self) -> None:
         """Take all marks away."""
-        self._marked = frozenset()
+        self.mark(frozenset())
+
+    def mark(self, keys: frozenset[Key]) -> None:
+        """Mark these, and nothing else."""
+        self._marked = keys
         self._repaint()
 
-    def show(self, rows: Rows, instances: int) -> None:
+    def show(self, rows: Rows, instances: int, arrangement: Arrangement | None = None) -> None:
         """Show these rows. The cursor stays on its server, or where it was when that is gone.
 
         Args:
             rows: what to show, in order; read only where it is in sight.
             instances: how many load balancers there are, for the width of their marks.
+            arrangement: of the rows; the one before when None.
         """
         followed = 0 <= self._at - self.scroll_offset.y < self._page
         self._rows, self._instances = rows, instances
+        self._arrangement = arrangement or self._arrangement
         self.virtual_size = Size(self._width, len(rows) + 1)
         at = rows.index(self._key) if self._key is not None else 0
         self._put(self._at if at is None else at, follow=followed)
@@ -156,7 +168,8 @@ Arrows, page up and down, home and end move the cursor; it stays on its server w
         self._put(self._at + pages * self._page)
 
     def action_mark(self) -> None:
-        self.toggle_mark()
+        if (key := self.cursor_key) is not None:
+            self.mark(self._marked ^ {key})
 
     def action_choose(self) -> None:
         if (key := self.cursor_key) is not None:
@@ -164,7 +177,11 @@ Arrows, page up and down, home and end move the cursor; it stays on its server w
 
     def on_click(self, event: events.Click) -> None:
         offset = event.get_content_offset(self)
-        if offset is None or not 0 < offset.y <= self._count - self.scroll_offset.y:
+        if offset is None or offset.y > self._count - self.scroll_offset.y:
+            return
+        if offset.y == 0:
+            if sort := order_at(offset.x, self._width, self._instances):
+                self.post_message(self.Ordered(sort))
             return
         self._put(self.scroll_offset.y + offset.y - 1)
         if event.chain == 2:
@@ -203,7 +220,8 @@ Arrows, page up and down, home and end move the cursor; it stays on its server w
     def render_line(self, y: int) -> Strip:
         width = self._width
         if y == 0:
-            return self._strip([(heading(width, self._instances, len(self._marked)), "header")])
+            titles = heading(width, self._instances, len(self._marked), self._arrangement)
+            return self._strip([(titles, "header")])
         at = self.scroll_offset.y + y - 1
         if self._rows is not None and at < self._count:
             row = self._rows[at]

@@ -41,6 +41,7 @@ class Standing:
     note: str
     problem: bool
     words: str  # what a filter finds
+    looks: tuple["Look | None", ...]  # what it was made of
 
 
 ABSENT = Look("moving", "unseen", "-", "-", "", False)  # it is live, and does not know the server
@@ -85,48 +86,61 @@ def together(names: Sequence[str], looks: Sequence[Look | None]) -> Standing:
         looks: one for each; None where the data are stale or not there yet.
     """
     known = [(name, each) for name, each in zip(names, looks, strict=True) if each is not None]
-    marks = "".join("?" if each is None else _mark(each) for each in looks)
+    marks = "".join(map(mark, looks))
+    return summed(tuple(looks), marks, _disagreement(known))
+
+
+def summed(looks: tuple[Look | None, ...], marks: str, note: str) -> Standing:
+    """One standing of several looks; the worst decides.
+
+    Args:
+        looks: at all places; None where the data are stale or not there yet.
+        marks: one glyph for each load balancer.
+        note: where they disagree, in words.
+    """
+    known = [each for each in looks if each is not None]
     if not known:
-        return Standing("moving", _UNSEEN_RANK, "unseen", "", "", "", marks, "", True, "stale")
-    worst = min((each for _, each in known), key=lambda each: RANKS[each.kind])
-    admin = "/".join(dict.fromkeys(each.admin for _, each in known if each is not ABSENT)) or "-"
-    note = _disagreement(known)
+        return Standing("moving", _UNSEEN_RANK, "unseen", "", "", "", marks, "", True, "stale", looks)
+    worst = min(known, key=lambda each: RANKS[each.kind])
+    admin = "/".join(dict.fromkeys(each.admin for each in known if each is not ABSENT)) or "-"
     kind = "moving" if note and worst.kind != "bad" else worst.kind
     rank, problem = RANKS[kind], kind != "ok"
     if None in looks and kind == "ok":
         kind, rank, problem = "moving", _UNSEEN_RANK, True  # not proven everywhere
-    seen = next((each for _, each in known if each is not ABSENT), worst)
+    seen = next((each for each in known if each is not ABSENT), worst)
     shown = seen if worst is ABSENT else worst
-    groups = {each.group for _, each in known}
+    groups = {each.group for each in known}
     return Standing(
         kind=kind,
         rank=rank,
         group=next((each for each in _GROUPS if each in groups), "down"),
         admin=admin,
         health=shown.health,
-        weight="/".join(dict.fromkeys(each.weight for _, each in known if each is not ABSENT)),
+        weight="/".join(dict.fromkeys(each.weight for each in known if each is not ABSENT)),
         marks=marks,
         note=note,
         problem=problem,
         words=" ".join((admin, shown.health, note)).casefold(),
+        looks=looks,
     )
 
 
-def _mark(each: Look) -> str:
-    if each is ABSENT:
+def mark(each: Look | None) -> str:
+    """The glyph of one look."""
+    if each is None or each is ABSENT:
         return "?"
     return "✓" if each.in_rotation else "✗"
 
 
 def _disagreement(known: Sequence[tuple[str, Look]]) -> str:
     """What those say that differ from most (from the first one, when there are as many)."""
-    said = [(name, *_said(each, [other for _, other in known])) for name, each in known]
+    said = [(name, *word_of(each, [other for _, other in known])) for name, each in known]
     count = [sum(words == other for *_, other in said) for *_, words in said]
     usual = said[count.index(max(count))][-1] if said else ""
     return ", ".join(f"{words} on {name}" for name, _, words in said if words != usual)
 
 
-def _said(each: Look, all_of_them: Sequence[Look]) -> tuple[str, str]:
+def word_of(each: Look, all_of_them: Sequence[Look]) -> tuple[str, str]:
     """The axis on which they differ, and the word on it: what somebody decided goes first."""
     if each is ABSENT:
         return "missing", "missing"

@@ -11,10 +11,9 @@ from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.widgets import Input, Static
 
-from orchestrator import events
 from orchestrator.events import Record
 from widgets.text import visible
-from widgets.transcript_lines import Line, Lines, lines_of
+from widgets.transcript_lines import Line, Lines, Repeats, lines_of
 
 KEPT = 20_000  # lines
 
@@ -62,7 +61,7 @@ until you scroll up; `f` follows again.
         self._view, self._search, self._status = Lines(), Search(compact=True), Static(markup=False)
         self._only = ""
         self._count = self._gone = 0  # lines ever added; lines that went from the view since it was drawn
-        self._told: dict[tuple[str, str], str] = {}
+        self._repeats = Repeats()
         self._seen_nodes: dict[str, None] = {}  # in the order of their first line
         self._pending = False
 
@@ -79,15 +78,9 @@ until you scroll up; `f` follows again.
 
     def add(self, record: Record) -> None:
         """Take the next record; cheap, as drawing is done once for all that came together."""
-        event = record.event
-        if isinstance(event, events.Waiting):
-            key = (event.node, event.step)
-            if self._told.get(key) == event.reason:
-                return
-            self._told[key] = event.reason
-        elif isinstance(event, events.StepStarted):
-            self._told.pop((event.node, event.step), None)
-        if node := getattr(event, "node", ""):
+        if self._repeats.has(record.event):
+            return
+        if node := getattr(record.event, "node", ""):
             self._seen_nodes.setdefault(visible(node))
         for line in lines_of(record, self._count + 1):
             self._keep(line)

@@ -91,6 +91,11 @@ def snapshot(backends: Sequence[str] = ()) -> tuple[str, ...]:
     return tuple(reads)
 
 
+def sessions(ref: ServerRef) -> str:
+    """The sessions on one server; needs level operator. Only from 3.2 on the rest is left out."""
+    return f"show sess server {_path(ref)}"
+
+
 def config_files() -> str:
     """Which configuration files HAProxy was started with; needs level operator."""
     return "show env HAPROXY_CFGFILES"

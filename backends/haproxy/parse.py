@@ -18,7 +18,8 @@ STAT_FIELDS = (
     *STAT_NEEDED,
     *("act", "bck", "cookie", "mode", "algo", "addr", "uweight", "stot", "rtime"),
     *("check_status", "check_desc", "last_chk", "check_rise", "check_fall", "check_health"),
-    *("agent_status", "chkfail", "tracked", "throttle", "lastchg"),
+    *("check_code", "check_duration", "agent_status", "last_agt", "chkfail", "tracked"),
+    *("throttle", "lastchg"),
     *("hrsp_1xx", "hrsp_2xx", "hrsp_3xx", "hrsp_4xx", "hrsp_5xx"),
 )
 STATE_FIELDS = (

@@ -10,9 +10,10 @@ from backends.haproxy.address import HaproxySettings, SshAddress
 from backends.haproxy.facts import HaproxyFacts, read_facts, read_local
 from backends.haproxy.replies import WriteReplies, reads_end, writes_end
 from backends.haproxy.servers import join
+from backends.haproxy.sessions import parse_sessions, sessions_end
 from backends.haproxy.table import fast_join
 from backends.haproxy.transport import Opener, Transport
-from backends.model import Backend, Server, Snapshot
+from backends.model import Backend, Server, ServerRef, Sessions, Snapshot
 
 ReadFile = Callable[[str], Awaitable[str]]
 """Reads a text file, by its path, on the machine of the socket; raises OSError or BackendError."""
@@ -111,6 +112,19 @@ class Runtime:
         state = [row for text in states for row in parse.parse_servers_state(self._name, text)]
         stat = [row for text in stats for row in parse.parse_stat(self._name, text)]
         return join(self._name, stat, state)
+
+    async def sessions(self, backend: str, server: str, limit: int) -> Sessions:
+        """Read what is in flight on one server; before 3.2 HAProxy sends that of all servers.
+
+        Raises:
+            Unreachable: no connection, or no complete answer in time.
+            Refused, PermissionDenied: with HAProxy's words.
+            Unmeasured: the reply was cut off or cannot be understood.
+            UnsafeCommand: a name that will not be sent.
+        """
+        ref = ServerRef(self._name, backend, server)
+        text = await self._transport.read(self._line([commands.sessions(ref)]), sessions_end)
+        return parse_sessions(ref, text, limit)
 
     async def write(self, command: str) -> None:
         """Send one line built by `backends.haproxy.commands`, and judge each reply on it.

@@ -67,6 +67,10 @@ class StatsPage:
         )
         return Snapshot(Info(self._name, "", 0, 0, False), Level.USER, found, servers)
 
+    async def sessions(self, backend: str, server: str, limit: int) -> Never:
+        """Refuse: the page counts sessions, and does not list them."""
+        raise PermissionDenied(self._name, f"{_READ_ONLY}: it counts sessions, and does not list them")
+
     async def write(self, command: str) -> Never:
         """Refuse: nothing can be changed from here."""
         raise PermissionDenied(self._name, f"{_READ_ONLY} (`{command}` was not sent)")

@@ -22,7 +22,9 @@ _NUMBERS = (
     *("srv_admin_state", "srv_agent_state", "srv_port", "srv_uweight", "srv_iweight", "srv_check_state"),
     *("weight", "scur", "qcur"),
 )
-_PERHAPS = ("check_health", "check_rise", "check_fall", "throttle", "lastchg")  # empty: does not apply
+_PERHAPS = (  # empty: does not apply
+    *("check_health", "check_rise", "check_fall", "check_duration", "chkfail", "throttle", "lastchg"),
+)
 
 
 class Servers(Columnar):

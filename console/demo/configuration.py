@@ -19,7 +19,7 @@ identity = {identity}
 {haproxies}
 
 [apps.{app}]
-backends = ["{backend}"]
+backends = {backends}
 
 [apps.{app}.access]
 via = "ssh"
@@ -53,7 +53,9 @@ bake = 1
 """
 
 
-def rolldeck_config(directory: Path, sockets: Mapping[str, str], nodes: Sequence[Node]) -> str:
+def rolldeck_config(
+    directory: Path, sockets: Mapping[str, str], nodes: Sequence[Node], backends: Sequence[str] = (BACKEND,)
+) -> str:
     """Rolldeck's config.toml; `sockets` are the addresses of the Runtime APIs by instance."""
     return _CONFIG.format(
         path=directory / "config.toml",
@@ -64,7 +66,7 @@ def rolldeck_config(directory: Path, sockets: Mapping[str, str], nodes: Sequence
             f"[haproxy.{name}]\nsocket = {json.dumps(socket)}" for name, socket in sockets.items()
         ),
         app=BACKEND,
-        backend=BACKEND,
+        backends=json.dumps(list(backends)),
         nodes="\n".join(
             f'{n.name} = {{ address = "{n.address}", port = {n.port}, ssh = "{n.name}" }}' for n in nodes
         ),

@@ -43,11 +43,15 @@ frontend statistics
     stats uri /stats
     stats refresh 1s
 
-backend shop
+"""
+
+_BACKEND = """\
+backend {name}
     balance roundrobin
     option httpchk GET /health
     default-server check inter {inter}ms rise {rise} fall {fall}
 {lines}
+
 """
 
 
@@ -104,31 +108,41 @@ class HAProxy:
             raise RuntimeError(f"{self.name} was never started")
         return self.process.pid
 
-    def configure(self, servers: Mapping[str, int], checks: Checks, extra: Sequence[str]) -> None:
+    def configure(
+        self,
+        servers: Mapping[str, int],
+        checks: Checks,
+        extra: Sequence[str],
+        backends: Sequence[str] = (BACKEND,),
+    ) -> None:
         """Write the configuration file.
 
         Args:
             servers: loopback port by server name.
             checks: health checks of all servers.
-            extra: further lines of the backend, such as ``cookie SRV insert``.
+            extra: further lines of the first backend, such as ``cookie SRV insert``.
+            backends: their names; all servers stand in each.
 
         Raises:
             ValueError: the socket's path is longer than HAProxy can bind.
         """
         if len(str(self.socket).encode()) > _LONGEST_SOCKET:
             raise ValueError(f"{self.socket}: too long for a unix socket, use a shorter directory")
-        lines = [*extra, *(f"server {name} 127.0.0.1:{port}" for name, port in servers.items())]
-        text = _CONFIGURATION.format(
-            socket=self.socket,
-            port=self.port,
-            stats_port=self.stats_port,
-            admin_port=self.admin_port,
-            inter=round(checks.inter * 1000),
-            rise=checks.rise,
-            fall=checks.fall,
-            lines="\n".join(f"    {line}" for line in lines),
+        head = _CONFIGURATION.format(
+            socket=self.socket, port=self.port, stats_port=self.stats_port, admin_port=self.admin_port
         )
-        self.file.write_text(text)
+        lines = [f"server {name} 127.0.0.1:{port}" for name, port in servers.items()]
+        sections = [
+            _BACKEND.format(
+                name=backend,
+                inter=round(checks.inter * 1000),
+                rise=checks.rise,
+                fall=checks.fall,
+                lines="\n".join(f"    {line}" for line in ([*extra, *lines] if number == 0 else lines)),
+            )
+            for number, backend in enumerate(backends)
+        ]
+        self.file.write_text(head + "".join(sections))
 
     async def start(self, *options: str) -> None:
         """Start a worker and wait until it answers. Raises RuntimeError with its own words."""
@@ -173,9 +187,9 @@ class HAProxy:
             finally:
                 writer.close()
 
-    async def statuses(self) -> dict[str, str]:
+    async def statuses(self, backend: str = BACKEND) -> dict[str, str]:
         """Each server's status in HAProxy's words: ``UP``, ``DOWN 1/2`` ... Raises OSError."""
-        reply = await self.ask(f"show stat {BACKEND} 4 -1")
+        reply = await self.ask(f"show stat {backend} 4 -1")
         rows = csv.DictReader(reply.lstrip("# ").splitlines())
         return {row["svname"]: row["status"] for row in rows}
 

@@ -16,6 +16,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
+from itertools import product
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
@@ -23,7 +24,7 @@ from typing import Any, Literal, Self
 from console.demo import watchdog
 from console.demo.configuration import known_hosts, rolldeck_config, ssh_config
 from console.demo.connection import Closed, Connection, Malformed
-from console.demo.haproxy import Checks, HAProxy, search_path
+from console.demo.haproxy import BACKEND, Checks, HAProxy, search_path
 from console.demo.load import Address
 from console.demo.node import Node, Release
 from console.demo.sshd import SSHHost
@@ -41,6 +42,7 @@ class Stack:
         directory: where everything is.
         nodes: by name, ``web1`` and so on.
         instances: the HAProxies by name, ``lb1`` and so on.
+        backends: their names; all nodes stand in each.
         ssh_hosts: SSH servers by alias: one for each node, and one for each HAProxy's machine.
         config_path: Rolldeck's configuration for this world.
     """
@@ -57,6 +59,7 @@ class Stack:
         versions: Sequence[str] = ("1.4.2", "1.5.0"),
         checks: Checks | None = None,
         backend_lines: Sequence[str] = (),
+        further_backends: Sequence[str] = (),
     ) -> None:
         """Plan the world; nothing is written or started before `async with`.
 
@@ -70,6 +73,7 @@ class Stack:
             versions: the releases on every node; the first one runs.
             checks: HAProxy's health checks of the servers; `Checks()` when None.
             backend_lines: further lines for the backend in haproxy.cfg.
+            further_backends: names of more backends with the same servers.
         """
         self.directory = directory.resolve()
         self.config_path = self.directory / "config.toml"
@@ -83,6 +87,7 @@ class Stack:
         self._versions = tuple(versions)
         self._checks = checks or Checks()
         self._backend_lines = tuple(backend_lines)
+        self.backends = (BACKEND, *further_backends)
         self._reserved: list[socket.socket] = []
         self._exit = AsyncExitStack()
         self._environment = {
@@ -130,7 +135,7 @@ class Stack:
         for instance in self.instances.values():
             self._exit.push_async_callback(instance.kill)
             servers = {node.name: node.port for node in self.nodes.values()}
-            instance.configure(servers, self._checks, self._backend_lines)
+            instance.configure(servers, self._checks, self._backend_lines, self.backends)
         self._write_configuration()
         await asyncio.gather(*(node.appctl("start") for node in self.nodes.values()))
         await asyncio.gather(*(instance.start() for instance in self.instances.values()))
@@ -213,14 +218,14 @@ class Stack:
             }[self._transport]
             for name, instance in self.instances.items()
         }
-        text = rolldeck_config(self.directory, sockets, list(self.nodes.values()))
+        text = rolldeck_config(self.directory, sockets, list(self.nodes.values()), self.backends)
         self.config_path.write_text(text)
 
     async def wait_until_up(self, timeout: float = 15.0) -> None:
         """Wait up to `timeout` seconds until all is UP on every HAProxy. Raises TimeoutError."""
         async with asyncio.timeout(timeout):
-            for instance in self.instances.values():
-                while set((await instance.statuses()).values()) != {"UP"}:  # noqa: ASYNC110
+            for instance, backend in product(self.instances.values(), self.backends):
+                while set((await instance.statuses(backend)).values()) != {"UP"}:  # noqa: ASYNC110
                     await asyncio.sleep(0.02)
 
     async def running_version(self, node: str) -> str | None:

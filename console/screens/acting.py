@@ -18,7 +18,7 @@ from widgets.dialogs.plan import PlanScreen
 from widgets.dialogs.quit import QuitDialog
 from widgets.dialogs.result import ResultScreen
 from widgets.dialogs.upgrade import UpgradeDialog
-from widgets.model import Key
+from widgets.model import Key, node_of
 
 LEAVE, KEEP, PAUSE, ABORT = "leave", "keep", "pause", "abort"
 SWITCH = "application: "  # and its name: what the console ends with to go on with another one
@@ -66,7 +66,7 @@ class Acting:
 
     async def change(self, action: str, keys: Sequence[Key]) -> bool:
         """Drain, maint, ready or weight of the nodes behind these rows. Returns whether it was done."""
-        names = list(dict.fromkeys(self._session.names.get(key, key[1]) for key in keys))
+        names = list(dict.fromkeys(node_of(key, self._session.names) for key in keys))
         # A second change of the same node would meet the first one half way, as in the proof before `ready`.
         if busy := self._changing.intersection(names):
             self._tell(f"{', '.join(sorted(busy))}: another change is still at work", "warning")

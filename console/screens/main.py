@@ -3,17 +3,17 @@
 import time
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import replace
-from typing import ClassVar, get_args
+from typing import ClassVar
 
 from textual import events, on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.screen import Screen
 from textual.widgets import Input
 
-from console.screens import rollout_words
 from console.screens.acting import SWITCH, Acting
+from console.screens.arranging import Arranging
+from console.screens.detail import DetailScreen
+from console.screens.rollout_words import Told
 from console.session import Session, operator
 from orchestrator.control import GO, RETRY, SKIP
 from orchestrator.events import Record
@@ -22,14 +22,12 @@ from widgets.board import RolloutBoard
 from widgets.dialogs.pick import PickDialog
 from widgets.header import StatusHeader
 from widgets.key_bar import KeyBar
-from widgets.model import Arrangement, Key, Sort
+from widgets.model import Key
 from widgets.question import QuestionPanel
 from widgets.question_lines import waits
 from widgets.rows import picture
 from widgets.server_table import ServerTable
-from widgets.text import visible
 
-SORTS: tuple[Sort, ...] = get_args(Sort)
 LOOK_SECONDS = 0.1  # how often we look whether there is something new to show
 IMPORTANCE = (
     *("next", "retry", "skip", "abort", "pause", "help", "quit", "upgrade", "drain", "maint", "ready"),
@@ -38,7 +36,7 @@ IMPORTANCE = (
 """Which keys stay in the last line where there is no room for all."""
 
 
-class MainScreen(Screen[str]):
+class MainScreen(Arranging):
     """Reads the watch and the session's state, and turns keys into questions to `Acting`."""
 
     HELP = """
@@ -69,7 +67,11 @@ in rotation.
         Binding("e", "change('ready')", "ready", id="ready", tooltip="Back in rotation, proven first"),
         Binding("w", "change('weight')", "weight", id="weight", tooltip="Set the weight", show=False),
         Binding("slash", "filter", "filter", id="filter", tooltip="Show only rows with this text"),
-        Binding("o", "sort", "order", id="sort", tooltip="Next order: problems, node, sessions, rate, ..."),
+        Binding(
+            "o", "sort", "order", id="sort", tooltip="Next order: problems, node, sessions, ...", show=False
+        ),
+        Binding("O", "reverse", "reverse", id="reverse", tooltip="The same order reversed", show=False),
+        Binding("v", "view", "view", id="view", tooltip="Servers, or nodes over all of their backends"),
         Binding("b", "backend", "backend", id="backend", tooltip="Next backend", show=False),
         Binding(
             "exclamation_mark", "problems", "problems", id="problems", tooltip="Only problems", show=False
@@ -95,13 +97,10 @@ in rotation.
             read_only: why nothing may be changed; empty when it may.
             applications: all that the configuration has.
         """
-        super().__init__()
+        super().__init__(session, watch)
         self._applications = applications
-        self._session = session
-        self._watch = watch
         self._records = records
         self._acting = Acting(self, session, watch, read_only)
-        self._arrangement = Arrangement()
         self._view: View | None = None
         self._second = -1
         self._possible: object = None  # of the keys in the footer
@@ -139,7 +138,7 @@ in rotation.
             self._acting.read_only,
         )
         self.query_one(StatusHeader).show(now, time.strftime("%H:%M:%S"))
-        self.query_one(ServerTable).show(now.rows, len(now.instances))
+        self.query_one(ServerTable).show(now.rows, len(now.instances), self._arrangement)
         board = self.query_one(RolloutBoard)
         board.set_class(bool(self._session.state.nodes), "-shown")
         if self._session.state.nodes:
@@ -150,13 +149,10 @@ in rotation.
         state, plan = self._session.state, self._session.carried_out
         if plan is None or any(name not in state.nodes for batch in plan.batches for name in batch):
             return  # it has just begun: its first event is on the way
-        backends, policy = self._session.application.fleet.backends, plan.policy
-        capacity = "" if state.ended else rollout_words.capacity_line(view, backends, policy)
-        actual = rollout_words.differences(view, plan, state)
-        self.query_one(RolloutBoard).show(state, self._session.clock.time(), capacity, actual)
-        asked = next(iter(state.questions.values()), None)
-        impact = rollout_words.impact(view, plan, policy, state, asked, self.size.width - 4) if asked else []
-        self.query_one(QuestionPanel).show(waits(state, impact, self._key_names()))
+        told = Told(view, plan, state, self._session.application.fleet.backends, self.size.width - 4)
+        board, now = self.query_one(RolloutBoard), self._session.clock.time()
+        board.show(state, now, told.capacity_line(), told.differences())
+        self.query_one(QuestionPanel).show(waits(state, told.impact(), self._key_names()))
 
     def _key_names(self) -> dict[str, str]:
         """How the keys are called now, by the ids of their bindings."""
@@ -177,40 +173,6 @@ in rotation.
             self._possible = possible
             self.query_one(KeyBar).relabel({"pause": "resume"} if control.paused else {})
             self.refresh_bindings()
-
-    # -- what is shown ------------------------------------------------------------------------
-
-    def action_filter(self) -> None:
-        box = self.query_one("#filter", Input)
-        box.add_class("-shown")
-        box.focus()
-
-    @on(Input.Changed, "#filter")
-    def _filter_changed(self, event: Input.Changed) -> None:
-        self._arrange(replace(self._arrangement, filter=event.value))
-
-    @on(Input.Submitted, "#filter")
-    def _filter_done(self, event: Input.Submitted) -> None:
-        event.input.set_class(bool(event.value), "-shown")
-        self.query_one(ServerTable).focus()
-
-    def action_sort(self) -> None:
-        following = SORTS[(SORTS.index(self._arrangement.sort) + 1) % len(SORTS)]
-        self._arrange(replace(self._arrangement, sort=following))
-        self.notify(f"order: {following}", timeout=2)
-
-    def action_problems(self) -> None:
-        self._arrange(replace(self._arrangement, problems_only=not self._arrangement.problems_only))
-
-    def action_backend(self) -> None:
-        names = ["", *self._session.application.fleet.backends]
-        following = names[(names.index(self._arrangement.backend) + 1) % len(names)]
-        self._arrange(replace(self._arrangement, backend=following))
-        self.notify(f"backend: {visible(following) or 'all'}", timeout=2, markup=False)
-
-    def _arrange(self, arrangement: Arrangement) -> None:
-        self._arrangement = arrangement
-        self._paint()
 
     # -- doing --------------------------------------------------------------------------------
 
@@ -249,7 +211,10 @@ in rotation.
 
     def act_on(self, action: str, node: str) -> None:
         """Begin the conversation about one node; "look" shows it closely."""
-        self._change_now(action, (("", node),))
+        if action == "look":
+            self._look_closely(("", node))
+        else:
+            self._change_now(action, (("", node),))
 
     def _chosen(self) -> tuple[Key, ...]:
         table = self.query_one(ServerTable)
@@ -298,6 +263,13 @@ in rotation.
         from console.screens.transcript import TranscriptScreen
 
         self.app.push_screen(TranscriptScreen(self._records))
+
+    @on(ServerTable.Chosen)
+    def _row_chosen(self, event: ServerTable.Chosen) -> None:
+        self._look_closely(event.key)
+
+    def _look_closely(self, key: Key) -> None:
+        self.app.push_screen(DetailScreen(key, self._session, self._watch, self._records, self._acting))
 
     @work(group="quit", exclusive=True)
     async def action_quit_console(self) -> None:

@@ -1,12 +1,12 @@
 """What the main view says of a rollout beside its events: capacity, impact, what is not as planned."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from backends.model import AdminState, ServerRef
-from orchestrator.events import STEPS, Asked
+from orchestrator.events import STEPS
 from orchestrator.headroom import headroom, tightest
 from orchestrator.plan import Plan
-from orchestrator.policy import Policy
 from orchestrator.state import NodeState, NodeStatus, RolloutState
 from orchestrator.watch import View
 from orchestrator.words import health
@@ -17,47 +17,87 @@ MOST_COMMANDS = 3  # lines of a question
 OUT = (NodeState.STOPPING, NodeState.INSTALLING, NodeState.STARTING, NodeState.FAILED)
 
 
-def capacity_line(view: View, backends: Sequence[str], policy: Policy) -> str:
-    """`4 in rotation, floor 2, may lose 2`: where it is tightest. A load balancer not seen allows nothing."""
-    found, unseen = headroom(view, backends, policy)
-    if unseen:
-        return f"{', '.join(unseen)} not seen: none may go"
-    worst = tightest(found)
-    if worst is None:
-        return ""
-    where = f"{worst.backend}: " if len(backends) > 1 else ""
-    room = max(0, worst.before - worst.floor)
-    return f"{where}{worst.before} in rotation, floor {worst.floor}, may lose {room}"
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A rollout as it stands against what HAProxy says now.
 
+    Attributes:
+        backends: of the application.
+        width: columns that a line may have.
+    """
 
-def impact(
-    view: View, plan: Plan, policy: Policy, state: RolloutState, asked: Asked, width: int
-) -> list[str]:
-    """What a yes to this question would mean; for a failed node, where it is now."""
-    names = [each.name for each in plan.nodes]
-    subjects = [asked.subject] if asked.subject in names else _batch(plan, state)
-    refs = [ref for name in subjects for ref in plan.node(name).refs]
-    if len(subjects) == 1 and state.nodes[subjects[0]].state is NodeState.FAILED:
-        return [f"now: {_now(view, refs)}"]
-    step = next((each for each in STEPS if asked.text == f"{each}?"), None)
-    if step is not None and step != "drain":
-        planned = [
-            (each.target, each.command) for each in plan.node(subjects[0]).commands if each.step == step
+    view: View
+    plan: Plan
+    state: RolloutState
+    backends: Sequence[str]
+    width: int
+
+    def capacity_line(self) -> str:
+        """`4 in rotation, floor 2, may lose 2`: where it is tightest. One not seen allows nothing."""
+        if self.state.ended is not None:
+            return ""
+        found, unseen = headroom(self.view, self.backends, self.plan.policy)
+        if unseen:
+            return f"{', '.join(unseen)} not seen: none may go"
+        worst = tightest(found)
+        if worst is None:
+            return ""
+        where = f"{worst.backend}: " if len(self.backends) > 1 else ""
+        room = max(0, worst.before - worst.floor)
+        return f"{where}{worst.before} in rotation, floor {worst.floor}, may lose {room}"
+
+    def impact(self) -> list[str]:
+        """What a yes to the oldest question would mean; for a failed node, where it is now."""
+        asked = next(iter(self.state.questions.values()), None)
+        if asked is None:
+            return []
+        subjects = [asked.subject] if asked.subject in self.state.nodes else self._batch()
+        refs = [ref for name in subjects for ref in self.plan.node(name).refs]
+        if len(subjects) == 1 and self.state.nodes[subjects[0]].state is NodeState.FAILED:
+            return [f"now: {_now(self.view, refs)}"]
+        step = next((each for each in STEPS if asked.text == f"{each}?"), None)
+        if step is not None and step != "drain":
+            return self._commands(subjects[0], step)
+        backends = tuple(dict.fromkeys(ref.backend for ref in refs))
+        found, unseen = headroom(self.view, backends, self.plan.policy, refs)
+        servers = [server for ref in refs if (server := self.view.server(ref)) is not None]
+        sessions = sum(each.sessions + each.queue for each in servers)
+        steps = ", ".join(self.plan.node(subjects[0]).steps) if subjects else ""
+        return [
+            capacity_words(found, unseen),
+            f"{sessions} session{'' if sessions == 1 else 's'} now · then {steps}",
         ]
-        return shortened(planned, MOST_COMMANDS, width) or [f"{step}: nothing is sent, only looked at"]
-    backends = tuple(dict.fromkeys(ref.backend for ref in refs))
-    found, unseen = headroom(view, backends, policy, refs)
-    sessions = sum(each.sessions + each.queue for ref in refs if (each := view.server(ref)) is not None)
-    steps = ", ".join(plan.node(subjects[0]).steps)
-    return [
-        capacity_words(found, unseen),
-        f"{sessions} session{'' if sessions == 1 else 's'} now · then {steps}",
-    ]
 
+    def _batch(self) -> Sequence[str]:
+        """The batch that is asked about: the one after the last that began."""
+        batches = self.plan.batches
+        return batches[self.state.batch] if self.state.batch < len(batches) else ()
 
-def _batch(plan: Plan, state: RolloutState) -> Sequence[str]:
-    """The batch that is asked about: the one after the last that began."""
-    return plan.batches[state.batch] if state.batch < len(plan.batches) else ()
+    def _commands(self, node: str, step: str) -> list[str]:
+        planned = [(each.target, each.command) for each in self.plan.node(node).commands if each.step == step]
+        nothing = [f"{step}: nothing is sent, only looked at"]
+        return shortened(planned, MOST_COMMANDS, self.width) or nothing
+
+    def differences(self) -> Mapping[str, str]:
+        """Nodes that are not as the rollout wants them now, and how they are instead."""
+        found = {name: self._difference(node) for name, node in self.state.nodes.items()}
+        return {name: words for name, words in found.items() if words}
+
+    def _difference(self, node: NodeStatus) -> str:
+        """An upgraded node belongs in rotation (if it was there before), one worked on does not."""
+        planned = self.plan.node(node.name)
+        live = {each.name for each in self.view.instances if each.state == "live"}
+        wrong = []
+        for ref in planned.refs:
+            server, original = self.view.server(ref), planned.originals[ref]
+            if server is None or ref.instance not in live:
+                continue
+            belongs = original.admin is AdminState.READY and original.weight > 0
+            if node.state is NodeState.UPGRADED and belongs and not server.in_rotation:
+                wrong.append(f"{server.admin_state} {health(server)} on {ref.instance}")
+            if node.state in OUT and "drain" in node.cells and server.takes_traffic:
+                wrong.append(f"takes traffic on {ref.instance}")
+        return ", ".join(dict.fromkeys(wrong))
 
 
 def _now(view: View, refs: Sequence[ServerRef]) -> str:
@@ -70,29 +110,3 @@ def _now(view: View, refs: Sequence[ServerRef]) -> str:
             words = f"ready, {health(server)}"
         groups.setdefault(words, []).append(ref.instance)
     return " · ".join(f"{words} on {', '.join(dict.fromkeys(names))}" for words, names in groups.items())
-
-
-def differences(view: View, plan: Plan, state: RolloutState) -> Mapping[str, str]:
-    """Nodes that are not as the rollout wants them now, and how they are instead."""
-    found = {}
-    for name, node in state.nodes.items():
-        if words := _difference(view, plan, node):
-            found[name] = words
-    return found
-
-
-def _difference(view: View, plan: Plan, node: NodeStatus) -> str:
-    """An upgraded node belongs in rotation (if it was there before), one that is worked on does not."""
-    planned = plan.node(node.name)
-    live = {each.name for each in view.instances if each.state == "live"}
-    wrong = []
-    for ref in planned.refs:
-        server, original = view.server(ref), planned.originals[ref]
-        if server is None or ref.instance not in live:
-            continue
-        belongs = original.admin is AdminState.READY and original.weight > 0
-        if node.state is NodeState.UPGRADED and belongs and not server.in_rotation:
-            wrong.append(f"{server.admin_state} {health(server)} on {ref.instance}")
-        if node.state in OUT and "drain" in node.cells and server.takes_traffic:
-            wrong.append(f"takes traffic on {ref.instance}")
-    return ", ".join(dict.fromkeys(wrong))

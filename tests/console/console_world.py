@@ -48,7 +48,12 @@ class Place:
 
 @asynccontextmanager
 async def place(
-    directory: Path, *, nodes: int = 2, versions: tuple[str, ...] = (), **policy: object
+    directory: Path,
+    *,
+    nodes: int = 2,
+    versions: tuple[str, ...] = (),
+    further_backends: tuple[str, ...] = (),
+    **policy: object,
 ) -> AsyncIterator[Place]:
     """A quick world, a session and a watch on it, as `console.opening` wires them.
 
@@ -56,9 +61,10 @@ async def place(
         directory: for the world; empty or missing.
         nodes: how many.
         versions: releases that answer their health check with 503 for ever.
+        further_backends: more backends with the same servers.
         policy: fields of the roll-out policy.
     """
-    async with world(directory / "s", nodes=nodes) as stack:
+    async with world(directory / "s", nodes=nodes, further_backends=further_backends) as stack:
         tune(stack, "apps.shop.rollout", **{"bake": 0, **policy})
         for version in versions:
             stack.add_release(version, healthy=False)
@@ -175,5 +181,6 @@ async def desk(place: Place, read_only: str = "") -> AsyncIterator[Desk]:
     app = Console(place.session, place.watch, read_only)
     async with app.run_test(size=SIZE, notifications=True) as pilot:
         made = Desk(app, pilot, place)
-        await made.until(lambda: f"up {len(place.stack.nodes)}" in " ".join(made.text.split()))
+        servers = len(place.stack.nodes) * len(place.stack.backends)
+        await made.until(lambda: f"servers up {servers}" in " ".join(made.text.split()))
         yield made

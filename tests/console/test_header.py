@@ -3,9 +3,10 @@
 from dataclasses import replace
 
 import pytest
+from rich.cells import cell_len
 from textual.app import App, ComposeResult
 
-from widgets.header import StatusHeader
+from widgets.header import StatusHeader, trouble
 from widgets.model import Counts, InstanceLine, Key, Picture, Row
 from widgets.pieces import clock, cut, duration
 
@@ -49,9 +50,16 @@ async def shown(picture: Picture, width: int = 80) -> list[str]:
 @pytest.mark.parametrize("width", [80, 120])
 async def test_one_line_while_all_is_well(width: int) -> None:
     (line,) = await shown(CALM, width)
-    assert line.startswith("shop  lb1 ● 2.6.12  lb2 ● 2.6.12 ")
-    assert line.endswith("up 4  drain 1  maint 1  down 0   16:42:05")
+    version = "2.6.12" if width == 120 else "2.6"
+    assert line.startswith(f"shop  lb1 ● {version}  lb2 ● {version}  ")
+    assert line.endswith(" servers up 4  drain 1  maint 1  down 0   16:42:05")
     assert len(line) == width - 2  # of padding
+
+
+async def test_the_counts_say_of_what_they_are_and_stay_where_they_are() -> None:
+    (servers,) = await shown(CALM)
+    (nodes,) = await shown(replace(CALM, counts=replace(CALM.counts, of="node")))
+    assert servers.replace("servers", "  nodes") == nodes
 
 
 async def test_what_is_wrong_is_in_words_not_only_in_colour() -> None:
@@ -118,3 +126,13 @@ def test_durations_take_at_most_five_columns() -> None:
 def test_a_cut_counts_columns_not_characters() -> None:
     assert cut("日本語", 5) == "日本…"
     assert cut("web1", 4) == "web1"
+
+
+def test_of_a_reason_that_is_too_long_the_end_stays() -> None:
+    line = InstanceLine(
+        "lb1", "stale", "2.6.12", 12, "/a/very/" + "long/" * 30 + "lb1.sock: Connection refused"
+    )
+    both = replace(CALM, instances=(line, replace(line, name="lb2")))
+    words = "".join(text for text, _ in trouble(both, 80))
+    assert cell_len(words) <= 80
+    assert words.count("lb1.sock: Connection refused") == 2

@@ -8,7 +8,7 @@ from rich.cells import cell_len
 from textual.app import App, ComposeResult
 from textual.pilot import Pilot
 
-from widgets.model import Key, Row
+from widgets.model import Arrangement, Key, Row, Sort, node_key
 from widgets.server_table import ServerTable
 
 ROW = Row(
@@ -45,6 +45,16 @@ HOSTILE = (
 )
 
 
+ORDERS: dict[Sort, str] = {
+    "node": "NODE",
+    "problems": "HEALTH",
+    "sessions": "SESS",
+    "rate": "REQ/S",
+    "errors": "ERR%",
+    "response": "RT",
+}
+
+
 class Listed:
     """Rows that exist already; counts how many were asked for."""
 
@@ -71,12 +81,16 @@ class TableApp(App[None]):
     def __init__(self) -> None:
         super().__init__()
         self.told: list[tuple[str, Key]] = []
+        self.asked: list[Sort] = []
 
     def compose(self) -> ComposeResult:
         yield ServerTable()
 
     def on_server_table_moved(self, event: ServerTable.Moved) -> None:
         self.told.append(("moved", event.key))
+
+    def on_server_table_ordered(self, event: ServerTable.Ordered) -> None:
+        self.asked.append(event.sort)
 
     def on_server_table_chosen(self, event: ServerTable.Chosen) -> None:
         self.told.append(("chosen", event.key))
@@ -108,7 +122,7 @@ async def test_it_looks_like_the_sketch_at_80_columns() -> None:
     async with TableApp().run_test(size=(80, 24), notifications=True) as pilot:
         table = await shown(pilot, [ROW, drain, split])
         assert [line.rstrip() for line in lines(table)[:4]] == [
-            " NODE   BACKEND ADMIN HEALTH    VERSION SESS   Q REQ/S ERR%  RT TREND LB SINCE",
+            " NODE   BACKEND ADMIN HEALTH▾   VERSION SESS   Q REQ/S ERR%  RT TREND LB SINCE",
             "▸web1   shop    ready ▲ up      1.5.0     12   0   143  0.0   8 █▅▃▁█ ✓✓ 3 min",
             " web3   shop    drain ▲ up      1.5.0     12   0     0    –   – █▅▃▁█ ✓✓ 3 min",  # noqa: RUF001
             " web5   shop    mixed ‖ -       1.5.0     12   0   143  0.0   8 ✓✗ ready on lb2",
@@ -184,6 +198,65 @@ async def test_marks_are_on_servers_and_are_counted_in_the_title() -> None:
         assert table.marked == {("shop", "web1")}
         table.clear_marks()
         assert table.marked == frozenset()
+
+
+@pytest.mark.parametrize("width", [80, 120, 200])
+async def test_the_order_is_shown_in_the_titles_and_moves_nothing(width: int) -> None:
+    async with TableApp().run_test(size=(width, 24), notifications=True) as pilot:
+        table = await shown(pilot, [ROW])
+        titles = {}
+        for sort, title in ORDERS.items():
+            for reverse, arrow in ((False, "▾"), (True, "▴")):
+                table.show(Listed([ROW]), 2, Arrangement(sort=sort, reverse=reverse))
+                line = lines(table)[0]
+                assert f"{title}{arrow}" in line
+                titles[line.replace(arrow, " ")] = cell_len(line)
+        assert len(titles) == 1, "a title moved"
+
+
+async def test_a_click_on_a_title_asks_for_its_order() -> None:
+    app = TableApp()
+    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+        table = await shown(pilot, servers(3))
+        line = lines(table)[0]
+        for title in (*ORDERS.values(), "BACKEND", "TREND", "SINCE"):
+            await pilot.click(ServerTable, offset=(line.index(title) + 1, 0))
+        await pilot.click(ServerTable, offset=(0, 0))
+        await pilot.pause()
+        assert app.asked == list(ORDERS)
+        assert table.cursor_key == ("shop", "web1"), "titles are no row"
+
+
+async def test_a_long_note_takes_the_place_of_the_last_columns_as_far_as_it_must() -> None:
+    notes = ("", "ready on lb2", "▼ L4CON in api", "maint in api on lb2", "maint in assets on lb2")
+    rows = [replace(ROW, key=("shop", f"web{at}"), note=note) for at, note in enumerate(notes)]
+    async with TableApp().run_test(size=(80, 24), notifications=True) as pilot:
+        table = await shown(pilot, rows)
+        ends = [line[47:].rstrip() for line in lines(table)[1:6]]
+        assert ends == [
+            "0   143  0.0   8 █▅▃▁█ ✓✓ 3 min",
+            "0   143  0.0   8 ✓✓ ready on lb2",
+            "0   143  0.0 ✓✓ ▼ L4CON in api",
+            "0   143 ✓✓ maint in api on lb2",
+            "0   143 ✓✓ maint in assets on l…",
+        ]
+
+
+async def test_a_node_says_in_how_many_backends_it_is_when_their_names_do_not_fit() -> None:
+    names = ("a, b", "api, shop", "api, assets, shop, www", "日本語, サーバー", "\x1b[2J, [red]")
+    nodes = [
+        replace(ROW, key=node_key(f"web{at}"), backend=each, backends=each.count(",") + 1)
+        for at, each in enumerate(names)
+    ]
+    async with TableApp().run_test(size=(80, 24), notifications=True) as pilot:
+        await shown(pilot, nodes)
+        cells = [line[8:15].rstrip() for line in lines(pilot.app.query_one(ServerTable))[1:6]]
+        assert cells == ["a, b", "in 2", "in 4", "in 2", "in 2"]
+    for width, four in ((120, "4 backends"), (200, "api, assets, shop, www")):
+        async with TableApp().run_test(size=(width, 24), notifications=True) as pilot:
+            table = await shown(pilot, nodes)
+            assert "api, shop" in lines(table)[2]
+            assert four in lines(table)[3]
 
 
 async def test_keys_and_the_mouse_move_the_cursor() -> None:

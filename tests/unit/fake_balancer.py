@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from backends.errors import PermissionDenied, Refused, Unreachable
-from backends.model import Backend, Exchange, Info, Intent, Level, ServerRef, Snapshot
+from backends.model import Backend, Exchange, Info, Intent, Level, ServerRef, Sessions, Snapshot, Stream
 from tests.unit.fake_node import FakeNode
 from tests.unit.fake_server import FakeServer
 from tests.unit.faults import Faults
@@ -90,6 +90,21 @@ class FakeBalancer:
             ),
             servers=tuple(each.seen() for each in shown),
         )
+
+    async def sessions(self, backend: str, server: str, limit: int) -> Sessions:
+        return await self.faults.around("sessions", lambda: self._sessions(backend, server, limit))
+
+    def _sessions(self, backend: str, server: str, limit: int) -> Sessions:
+        if self.down:
+            raise Unreachable(self.name, "connection refused")
+        if self.level < Level.OPERATOR:
+            raise PermissionDenied(self.name, "`show sess`: Permission denied")
+        found = self.servers[f"{backend}/{server}"]
+        streams = [
+            Stream(found.ref, f"10.0.0.{number}:4000", "www", found.sessions - number, 30)
+            for number in range(found.sessions)
+        ]
+        return Sessions(len(streams), tuple(streams[:limit]))
 
     async def write(self, command: str) -> None:
         await self.faults.around("write", lambda: self._write(command))

@@ -32,7 +32,11 @@ def top(**tables: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("document", "key", "problem"),
     [
-        (top(app={}), "app", "unknown key; did you mean 'apps'? expected one of: ssh, haproxy, apps"),
+        (
+            top(app={}),
+            "app",
+            "unknown key; did you mean 'apps'? expected one of: console, ssh, haproxy, apps",
+        ),
         (top(haproxy="x"), "haproxy", "found 'x', expected a table of named tables"),
         (top(haproxy=[{"socket": "x"}]), "haproxy", "found a list, expected a table of named tables"),
         (top(haproxy={}), "haproxy", "found none, expected at least one [haproxy.NAME] table"),

@@ -1,8 +1,10 @@
 """One of several by name."""
 
 from collections.abc import Iterable, Sequence
+from typing import ClassVar
 
 from textual import on
+from textual.binding import Binding, BindingType
 from textual.widget import Widget
 
 from widgets.dialogs.base import Dialog
@@ -11,6 +13,10 @@ from widgets.dialogs.choice import Choice, Options
 
 class PickDialog(Dialog[str | None]):
     """Answers with what was picked; None for escape."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "open", "open", id="pick.open", tooltip="Open what is picked", show=False)
+    ]
 
     def __init__(self, title: str, names: Sequence[str], current: str) -> None:
         """
@@ -36,8 +42,7 @@ class PickDialog(Dialog[str | None]):
         """Picking does nothing yet."""
         return self.query_one(Options)
 
-    def key_enter(self) -> None:
-        """In the list; a button takes the key itself."""
+    def action_open(self) -> None:
         self.dismiss(self.query_one(Options).value)
 
     @on(Choice.Pressed)

@@ -1,0 +1,81 @@
+"""The sessions on one server, from `show sess`: HAProxy's own view of what a drain waits for.
+
+Formats: 2.2 to 3.2 in tests/unit/captured; the management guide calls it debugging output, so nothing is
+taken for granted but ``be=``, ``srv=``, ``src=`` and ``age=``.
+"""
+
+import heapq
+import re
+
+from backends.errors import PermissionDenied, Refused, Unmeasured
+from backends.model import ServerRef, Sessions, Stream
+
+_LINE = re.compile(r"0x[0-9a-f]+: .* src=(?P<client>\S+) fe=(?P<frontend>\S+) be=")
+_AGE = re.compile(r" age=(\S+)")
+_SILENCE = re.compile(r"[,\[](?:rx|wx|rex|wex)=(\w+)")  # an empty one is a direction without a limit
+_TIME = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?", re.ASCII)
+_UNITS = (86400, 3600, 60, 1)
+_REFUSALS = ("No such backend.", "No such server.")
+
+
+def sessions_end(received: bytes | bytearray) -> bool:
+    """Whether these bytes are the whole reply: lines and an empty one, or, without sessions, only that."""
+    return received == b"\n" or received.endswith(b"\n\n")
+
+
+def parse_sessions(ref: ServerRef, text: str, limit: int) -> Sessions:
+    """Pick those of one server out of the reply; before 3.2 it has those of all servers.
+
+    Args:
+        ref: the server.
+        text: the reply to `commands.sessions`.
+        limit: how many of the oldest to return.
+
+    Raises:
+        PermissionDenied, Refused: with HAProxy's words, when that is what it says.
+        Unmeasured: the reply was cut off, or a line of this server cannot be understood.
+    """
+    words = text[:40].strip()
+    if words == "Permission denied":
+        raise PermissionDenied(ref.instance, f"`show sess`: {words}; it needs level operator or admin")
+    if words in _REFUSALS:
+        raise Refused(ref.instance, words)
+    if text != "\n" and not text.endswith("\n\n"):
+        raise Unmeasured(ref.instance, f"`show sess` was cut off after {len(text)} characters")
+    # A reply may be megabytes: only the lines of this server are looked at closely, only the oldest read.
+    mark = f" be={ref.backend} srv={ref.server} "
+    lines = [line for line in text.split("\n") if mark in line]
+    oldest = heapq.nlargest(limit, lines, key=_rank)
+    return Sessions(len(lines), tuple(_stream(ref, line) for line in oldest))
+
+
+def _rank(line: str) -> int:
+    age = _age(line)
+    return -1 if age is None else age
+
+
+def _stream(ref: ServerRef, line: str) -> Stream:
+    match = _LINE.match(line)
+    if match is None:
+        raise Unmeasured(ref.instance, f"expected a line of `show sess`, got {line[:120]!r}")
+    limits = [_seconds(each) for each in _SILENCE.findall(line)]
+    return Stream(
+        ref=ref,
+        client=match["client"],
+        frontend=match["frontend"],
+        age=_age(line),
+        silence_left=min((each for each in limits if each is not None), default=None),
+    )
+
+
+def _age(line: str) -> int | None:
+    found = _AGE.search(line)
+    return _seconds(found[1]) if found else None
+
+
+def _seconds(text: str) -> int | None:
+    """``3s``, ``2m5s``, ``1d4h``; None for ``?`` and everything else."""
+    match = _TIME.fullmatch(text)
+    if match is None or not text:
+        return None
+    return sum(int(part) * unit for part, unit in zip(match.groups(), _UNITS, strict=True) if part)

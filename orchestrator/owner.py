@@ -1,0 +1,100 @@
+"""Who took a server out of rotation: the first question of whoever wants to put it back."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from backends.model import Admin, Server
+
+Who = Literal["operator", "operator or agent", "agent", "configuration", "resolution", "tracked", "nobody"]
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """One reason why a server is, or will be, out of rotation.
+
+    Attributes:
+        who: decided it; "nobody" when only checks and weights count.
+        words: what was decided, and what ends it.
+        now: it keeps the server out now; False for what only counts after a reload.
+    """
+
+    who: Who
+    words: str
+    now: bool = True
+
+
+def owners(server: Server) -> tuple[Owner, ...]:
+    """Everything that owns the administrative state of a server, the strongest first; never empty.
+
+    HAProxy keeps no names. What an operator and what an agent check forced at run time look the same (the
+    status `DRAIN (agent)` only says that there is an agent), so with an agent both are named.
+    """
+    return tuple(_owners(server)) or (Owner("nobody", _free(server), now=False),)
+
+
+def _owners(server: Server) -> Iterator[Owner]:
+    admin = server.admin
+    if admin & Admin.RESOLUTION_MAINT:
+        yield Owner("resolution", "maintenance by name resolution: HAProxy has no address for its name")
+    if admin & Admin.FORCED_MAINT and admin & Admin.CONFIG_MAINT:
+        yield Owner("configuration", "maintenance from the configuration (`disabled`); `ready` ends it")
+    elif admin & Admin.FORCED_MAINT:
+        yield _forced(server, "maintenance")
+    elif admin & Admin.CONFIG_MAINT:
+        words = "made ready at run time: `disabled` in the configuration takes it out at the next reload"
+        yield Owner("configuration", words, now=False)
+    if admin & Admin.INHERITED_MAINT:
+        yield _inherited(server, "maintenance")
+    if admin & Admin.FORCED_DRAIN:
+        yield _forced(server, "drain")
+    if admin & Admin.INHERITED_DRAIN:
+        yield _inherited(server, "drain")
+    if server.status == "DOWN (agent)":
+        yield _down(server)
+    if server.weight == 0 and not server.tracks:
+        yield _weightless(server)
+
+
+def _forced(server: Server, what: str) -> Owner:
+    if server.agent:
+        said = f" (last it said: {_spoken(server)})" if _spoken(server) else ""
+        words = f"{what} at run time, by an operator or the agent check{said}; HAProxy keeps no record"
+        return Owner("operator or agent", words)
+    return Owner(
+        "operator",
+        f"{what} by an operator at run time; `ready` ends it; without a state file so does a reload",
+    )
+
+
+def _inherited(server: Server, what: str) -> Owner:
+    tracked = server.tracks or "a server"
+    return Owner("tracked", f"{what} inherited from {tracked}, which it tracks; only that can end it")
+
+
+def _down(server: Server) -> Owner:
+    if server.tracks:
+        return Owner("agent", f"down by the agent check of {server.tracks}, which it tracks")
+    said = f": {_spoken(server)}" if _spoken(server) else ""
+    return Owner("agent", f"down by its agent check{said}")
+
+
+def _weightless(server: Server) -> Owner:
+    if server.initial_weight == 0:
+        return Owner("configuration", "weight 0 in the configuration: no balanced traffic")
+    was = f"{server.initial_weight} in the configuration"
+    if server.agent:
+        return Owner("operator or agent", f"weight 0 at run time, by an operator or the agent check; {was}")
+    return Owner("operator", f"weight 0 by an operator at run time; {was}")
+
+
+def _spoken(server: Server) -> str:
+    return server.last_agent.removeprefix("via agent : ")
+
+
+def _free(server: Server) -> str:
+    if server.in_rotation:
+        return "nobody keeps it out"
+    if server.tracks:
+        return f"nobody keeps it out; the checks of {server.tracks} decide"
+    return "nobody keeps it out; its health checks decide"

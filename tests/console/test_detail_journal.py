@@ -1,0 +1,64 @@
+"""The journal of a node: out of everything that happens, what concerns it, and nothing twice."""
+
+from collections import deque
+
+from orchestrator.events import AnyEvent, BatchStarted, NodeFailed, Noted, Record, Sent, Waiting
+from widgets.detail_journal import KEPT, Journal
+
+PATHS = {("lb1", "shop/web1"), ("lb2", "shop/web1")}
+
+
+def sent(command: str, node: str = "", target: str = "lb1") -> Sent:
+    return Sent(node=node, step="", target=target, command=command, reply="\n", ok=True, seconds=0.1)
+
+
+def records(*events: AnyEvent) -> deque[Record]:
+    return deque(Record(number, 1000.0, event) for number, event in enumerate(events, 1))
+
+
+def texts(journal: Journal) -> list[str]:
+    return [each.text for each in journal.lines]
+
+
+def test_what_concerns_the_node() -> None:
+    journal = Journal("web1")
+    happened = records(
+        BatchStarted(number=1, nodes=["web1", "web2"]),
+        BatchStarted(number=2, nodes=["web3"]),
+        Noted(node="web1", text="ours"),
+        Noted(node="web10", text="not ours"),
+        sent("systemctl stop shop", "web1", "web1"),
+        sent("disable agent shop/web1; set server shop/web1 state maint"),  # by hand: it has no node
+        sent("set server shop/web10 state maint"),
+        sent("set server shop/web1 state maint", target="elsewhere"),
+        NodeFailed(node="web1", step="stop", error="it would not"),
+    )
+    assert journal.follow(happened, PATHS)
+    assert texts(journal) == [
+        "batch 1: web1, web2",
+        "note: ours",
+        "systemctl stop shop",
+        "(empty)",
+        "disable agent shop/web1; set server shop/web1 state maint",
+        "(empty)",
+        "failed: it would not",
+    ]
+
+
+def test_only_what_is_new_and_no_repeated_waiting() -> None:
+    journal = Journal("web1")
+    waiting = Waiting(node="web1", step="drain", reason="7 sessions", left=3)
+    happened = records(waiting, waiting, Noted(node="web2", text="another's"))
+    assert journal.follow(happened, PATHS)
+    assert len(journal.lines) == 1
+    assert not journal.follow(happened, PATHS)
+    happened.append(Record(4, 1001.0, Noted(node="web1", text="news")))
+    assert journal.follow(happened, PATHS)
+    assert texts(journal)[1:] == ["note: news"]
+
+
+def test_it_is_bounded() -> None:
+    journal = Journal("web1")
+    journal.follow(records(*(Noted(node="web1", text=str(n)) for n in range(KEPT + 5))), PATHS)
+    assert len(journal.lines) == KEPT
+    assert texts(journal)[-1] == f"note: {KEPT + 4}"

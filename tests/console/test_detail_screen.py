@@ -1,0 +1,121 @@
+"""The detail of a node on the real world, by keys alone: live, acted on, and one load balancer dead."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from console.screens.detail import DetailScreen
+from tests.console.console_world import Desk, desk, place
+from tests.integration.rollouts import MAINT, say, states
+from widgets.detail import DetailView
+
+
+@asynccontextmanager
+async def held(at: Desk, instance: str) -> AsyncIterator[list[str]]:
+    """A slow request on every node through one load balancer, and the addresses of who asks."""
+    stack = at.place.stack
+    writers = []
+    for _ in stack.nodes:
+        _, writer = await asyncio.open_connection("127.0.0.1", stack.instances[instance].port)
+        writer.write(b"GET /slow?seconds=30 HTTP/1.1\r\nHost: shop\r\n\r\n")
+        writers.append(writer)
+    try:
+        yield ["{}:{}".format(*each.get_extra_info("sockname")) for each in writers]
+    finally:
+        for writer in writers:
+            writer.close()
+
+
+async def open_detail(at: Desk, node: str = "web1") -> DetailScreen:
+    await at.press("o", "home", *["down"] * (int(node[-1]) - 1), "enter")  # by node
+    await at.sees(f" {node}  shop", "Sessions")
+    screen = at.app.screen
+    assert isinstance(screen, DetailScreen)
+    return screen
+
+
+async def test_both_load_balancers_a_session_with_its_age_and_back(tmp_path: Path) -> None:
+    async with place(tmp_path) as here, desk(here) as at:
+        async with held(at, "lb2") as clients:
+            await open_detail(at)
+            await at.sees("lb1 ● live", "lb2 ● live", "✓ in rotation", "nobody keeps it out", "1.4.2")
+            await at.sees("0 on lb1 · 1 on lb2")
+            await at.until(lambda: any(each in at.text for each in clients))
+            line = next(each for each in at.text.splitlines() if "127.0.0.1:" in each and "www" in each)
+            assert " lb2 " in line
+            assert ":" in line.split()[0]  # its age
+            await at.press("escape")
+            await at.until(lambda: at.app.screen is at.main)
+
+
+async def test_the_owner_and_the_journal_after_a_change_from_here(tmp_path: Path) -> None:
+    async with place(tmp_path) as here, desk(here) as at:
+        await open_detail(at, "web2")
+        await at.press("m")
+        await at.sees("Maintenance for web2?")
+        await at.press("right", "enter")
+        await at.sees("on all: maintenance by an operator at run time")
+        found = await states(here.stack)
+        assert {servers["web2"].admin for servers in found.values()} == {MAINT}
+        assert {servers["web1"].admin for servers in found.values()} == {0}
+        await at.press("end")
+        await at.until(lambda: "set server shop/web2 state maint" in " ".join(at.text.split()))
+        await at.press("y")
+        await at.until(lambda: "set server shop/web2 state maint" in at.app.clipboard)
+        assert "web2  shop  1.4.2" in at.app.clipboard
+        await at.press("home", "enter")  # enter goes back, too
+        await at.until(lambda: at.app.screen is at.main)
+
+
+async def test_what_somebody_else_does_is_seen(tmp_path: Path) -> None:
+    async with place(tmp_path) as here, desk(here) as at:
+        await open_detail(at)
+        await say(here.stack, "set server shop/web1 state maint", "lb1")
+        await at.sees("on lb1: maintenance by an operator", "on lb2: nobody keeps it out")
+        assert "lb1 ✗  lb2 ✓" in at.text
+
+
+async def test_a_change_goes_on_when_its_screen_is_left(tmp_path: Path) -> None:
+    async with place(tmp_path) as here, desk(here) as at:
+        await say(here.stack, "set server shop/web1 state maint")
+        await at.sees("maint 1")
+        await open_detail(at)
+        await at.sees("maintenance by an operator")
+        await at.press("e")
+        await at.sees("Back in rotation: web1?")
+        await at.press("right", "enter")
+        await at.until(lambda: isinstance(at.app.screen, DetailScreen))
+        await at.press("escape")  # while HAProxy's checks still prove it
+        await at.until(lambda: "read back: web1 on lb1: ready" in at.said)
+        assert {servers["web1"].admin for servers in (await states(here.stack)).values()} == {0}
+
+
+async def test_a_frozen_load_balancer_is_stale_here_and_keys_answer(tmp_path: Path) -> None:
+    async with place(tmp_path) as here, desk(here) as at:
+        screen = await open_detail(at)
+        lb1 = here.stack.instances["lb1"]
+        lb1.freeze()
+        try:
+            await at.sees("lb1 ✗ stale", "lb1: no answer; what stands here is", "lb2 ● live")
+            async with held(at, "lb2") as clients:  # those of the other are read all the same
+                await at.press("end")
+                view = screen.query_one(DetailView)
+                await at.until(lambda: any(each in at.text for each in clients))
+                await at.until(lambda: view.scroll_offset.y == view.max_scroll_y > 0)
+            await at.press("escape")
+            await at.until(lambda: at.app.screen is at.main)
+        finally:
+            lb1.thaw()
+        await at.press("enter")
+        await at.sees("lb1 ● live", "lb2 ● live")
+
+
+async def test_read_only_greys_the_keys(tmp_path: Path) -> None:
+    async with place(tmp_path) as here, desk(here, "asked for with --read-only") as at:
+        screen = await open_detail(at)
+        assert screen.check_action("change", ("drain",)) is None
+        await at.press("d", "m", "e", "w")
+        await at.pilot.pause()
+        assert at.app.screen is screen
+        assert here.changes == []

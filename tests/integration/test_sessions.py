@@ -1,0 +1,107 @@
+"""The sessions on one server, from every real HAProxy that is there, with requests that are held open."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from backends.errors import PermissionDenied, Unreachable
+from backends.haproxy.address import HaproxySettings
+from backends.haproxy.runtime import Runtime
+from backends.model import Sessions
+from tests.answering import answering
+from tests.haproxies import RunningHaproxy, free_port, haproxy_binaries, running_haproxy
+
+pytestmark = pytest.mark.parametrize("binary", haproxy_binaries())
+
+SECTIONS = """
+frontend www
+    bind 127.0.0.1:{www}
+    use_backend other if {{ path_beg /slow/other }}
+    default_backend shop
+backend shop
+    server web1 127.0.0.1:{app}
+    server web2 127.0.0.1:{app} weight 0
+backend other
+    server web1 127.0.0.1:{app}
+"""
+
+
+@asynccontextmanager
+async def held(folder: Path, binary: Path, *paths: str) -> AsyncIterator[tuple[RunningHaproxy, list[str]]]:
+    """A HAProxy with a request open for each path, and the address from which each one comes."""
+    www = free_port()
+    async with answering() as answers:
+        sections = SECTIONS.format(www=www, app=answers.app_port)
+        async with running_haproxy(folder / "h", binary, sections) as haproxy:
+            clients, writers = [], []
+            for path in paths:
+                _, writer = await asyncio.open_connection("127.0.0.1", www)
+                writer.write(f"GET {path} HTTP/1.0\r\n\r\n".encode())
+                clients.append("{}:{}".format(*writer.get_extra_info("sockname")))
+                writers.append(writer)
+            async with asyncio.timeout(10):
+                while answers.requests < len(paths):  # noqa: ASYNC110  (it cannot tell us)
+                    await asyncio.sleep(0.01)
+            try:
+                yield haproxy, clients
+            finally:
+                answers.held.set()
+                for writer in writers:
+                    writer.close()
+
+
+def runtime(socket: Path, *, master: bool = False, timeout: float = 5.0) -> Runtime:
+    return Runtime("lb1", HaproxySettings(socket=f"unix://{socket}", master=master, timeout=timeout))
+
+
+@pytest.mark.parametrize("way", ["admin", "operator", "master"])
+async def test_those_of_this_server_and_no_others(tmp_path: Path, binary: Path, way: str) -> None:
+    async with held(tmp_path, binary, "/slow/1", "/slow/other", "/slow/2") as (haproxy, clients):
+        lb = {
+            "admin": lambda: runtime(haproxy.socket),
+            "operator": lambda: runtime(haproxy.operator_socket),
+            "master": lambda: runtime(haproxy.master_socket, master=True),
+        }[way]()
+        found = await lb.sessions("shop", "web1", 50)
+        assert found.total == 2
+        assert {each.client for each in found.oldest} == {clients[0], clients[2]}
+        for each in found.oldest:
+            assert (each.frontend, each.ref.backend, each.ref.server) == ("www", "shop", "web1")
+            assert each.age is not None
+            assert each.silence_left is not None
+            assert each.silence_left <= 10  # `timeout server`
+        (other,) = (await lb.sessions("other", "web1", 50)).oldest
+        assert other.client == clients[1]
+        assert await lb.sessions("shop", "web2", 50) == Sessions(0, ())
+        assert (await lb.sessions("shop", "web1", 1)).total == 2
+        assert len((await lb.sessions("shop", "web1", 1)).oldest) == 1
+
+
+async def test_the_age_grows(tmp_path: Path, binary: Path) -> None:
+    async with held(tmp_path, binary, "/slow") as (haproxy, _):
+        lb = runtime(haproxy.socket)
+        async with asyncio.timeout(10):
+            while True:
+                (found,) = (await lb.sessions("shop", "web1", 50)).oldest
+                if (found.age or 0) >= 2:
+                    break
+                await asyncio.sleep(0.1)
+
+
+async def test_a_level_that_is_too_low_is_said(tmp_path: Path, binary: Path) -> None:
+    async with held(tmp_path, binary) as (haproxy, _):
+        with pytest.raises(PermissionDenied, match="Permission denied; it needs level operator or admin"):
+            await runtime(haproxy.user_socket).sessions("shop", "web1", 50)
+
+
+async def test_one_that_says_nothing_is_unreachable(tmp_path: Path, binary: Path) -> None:
+    async with held(tmp_path, binary) as (haproxy, _):
+        haproxy.freeze()
+        try:
+            with pytest.raises(Unreachable, match="no complete answer"):
+                await runtime(haproxy.socket, timeout=0.3).sessions("shop", "web1", 50)
+        finally:
+            haproxy.thaw()

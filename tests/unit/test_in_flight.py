@@ -1,0 +1,122 @@
+"""Sessions are read only while somebody looks, seldom, never twice at once, and no load balancer waits."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+from backends.errors import Unreachable
+from backends.model import Level, ServerRef, Sessions
+from orchestrator.in_flight import INTERVAL, InFlight, worth_reading
+from orchestrator.watch import Watch
+from tests.unit.fakes import World
+from tests.unit.faults import Fault
+from tests.unit.virtual_time import run
+
+WEB1 = (ServerRef("lb1", "shop", "web1"), ServerRef("lb2", "shop", "web1"))
+
+
+@asynccontextmanager
+async def reading(world: World) -> AsyncIterator[InFlight]:
+    in_flight = InFlight(world.fleet, world.clock)
+    in_flight.want(WEB1)
+    task = asyncio.create_task(in_flight.run())
+    yield in_flight
+    assert not task.done(), "it never ends by itself"
+    task.cancel()
+    await asyncio.wait([task])
+
+
+def looked_at(test: Callable[[World, InFlight], Awaitable[None]]) -> None:
+    async def go() -> None:
+        world = World()
+        world.server("web1").sticky = 3
+        async with reading(world) as in_flight:
+            await asyncio.sleep(0.5)
+            await test(world, in_flight)
+
+    run(go())
+
+
+def test_each_load_balancer_is_read() -> None:
+    async def test(world: World, in_flight: InFlight) -> None:
+        first, second = (in_flight.seen[ref] for ref in WEB1)
+        assert first.sessions is not None
+        assert (first.sessions.total, [each.age for each in first.sessions.oldest]) == (3, [3, 2, 1])
+        assert second.sessions == Sessions(0, ())
+        assert (first.failing, first.read_at) == ("", 0)
+
+    looked_at(test)
+
+
+def test_one_that_hangs_delays_nobody_and_is_never_asked_twice_at_once() -> None:
+    async def test(world: World, in_flight: InFlight) -> None:
+        hung = world.balancers["lb1"]
+        running = most = 0
+        read = hung.sessions
+
+        async def sessions(backend: str, server: str, limit: int) -> Sessions:
+            nonlocal running, most
+            running += 1
+            most = max(most, running)
+            await asyncio.sleep(30)
+            running -= 1
+            return await read(backend, server, limit)
+
+        hung.sessions = sessions  # type: ignore[method-assign]
+        asked = []
+        for _ in range(10):
+            await asyncio.sleep(INTERVAL)
+            asked.append(in_flight.seen[WEB1[1]].read_at)
+        assert most == 1
+        assert len(set(asked)) == len(asked)
+        assert in_flight.seen[WEB1[0]].read_at == 0  # the last that is known stays, with its age
+
+    looked_at(test)
+
+
+def test_what_fails_is_said_and_goes_away_by_itself() -> None:
+    async def test(world: World, in_flight: InFlight) -> None:
+        faults = world.balancers["lb1"].faults
+        for error in (Unreachable("lb1", "connection refused"), ZeroDivisionError("ours")):
+            faults.always["sessions"] = Fault(error)
+            await asyncio.sleep(INTERVAL)
+            seen = in_flight.seen[WEB1[0]]
+            assert str(error).removeprefix("lb1: ") in seen.failing
+            assert seen.sessions is not None
+            assert not in_flight.seen[WEB1[1]].failing
+            faults.always.clear()
+            await asyncio.sleep(INTERVAL)
+            assert not in_flight.seen[WEB1[0]].failing
+
+    looked_at(test)
+
+
+def test_too_low_a_level_is_said_in_words_and_nothing_old_is_kept() -> None:
+    async def test(world: World, in_flight: InFlight) -> None:
+        world.balancers["lb1"].level = Level.USER
+        await asyncio.sleep(INTERVAL)
+        seen = in_flight.seen[WEB1[0]]
+        assert (seen.sessions, seen.denied) == (None, True)
+        assert "Permission denied" in seen.failing
+
+    looked_at(test)
+
+
+def test_only_what_has_sessions_is_worth_a_read() -> None:
+    async def go() -> None:
+        world = World()
+        watch = Watch(world.fleet, world.clock)
+        task = asyncio.create_task(watch.run())
+        names = [("shop", "web1"), ("shop", "nobody")]
+        await asyncio.sleep(0.5)
+        assert worth_reading(watch.view, names) == ()
+        world.server("web1", "lb2").sticky = 1
+        await asyncio.sleep(1)
+        assert worth_reading(watch.view, names) == WEB1[1:]
+        world.balancers["lb1"].level = Level.USER  # asked all the same, so that its words are shown
+        await asyncio.sleep(1)
+        assert worth_reading(watch.view, names) == WEB1
+        task.cancel()
+        await asyncio.wait([task])
+
+    run(go())

@@ -1,0 +1,79 @@
+"""Who keeps a server out, from the bits and words of HAProxy."""
+
+from typing import Any
+
+import pytest
+
+from backends.model import Admin, Operational
+from orchestrator.owner import Owner, owners
+from tests.unit.console_values import server
+from tests.unit.test_haproxy_parse import VERSIONS, servers
+
+OUT: dict[str, Any] = {"operational": Operational.STOPPED}
+
+
+def who(**changes: Any) -> list[tuple[str, bool]]:
+    return [(each.who, each.now) for each in owners(server(**changes))]
+
+
+def words(**changes: Any) -> str:
+    return " | ".join(each.words for each in owners(server(**changes)))
+
+
+# The servers of tests/capture_haproxy.py
+CAPTURED = {
+    "up": [("nobody", False)],
+    "drained": [("operator", True)],
+    "maint": [("operator", True)],
+    "disabled": [("configuration", True)],
+    "readied": [("configuration", False)],
+    "zero": [("operator", True)],
+    "follower": [("tracked", True)],
+    "agent": [("nobody", False)],
+    "dead": [("nobody", False)],
+    "dead.drained": [("operator", True)],
+    "six": [("configuration", True)],
+    "unresolved": [("resolution", True)],
+}
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_on_what_haproxy_really_said(version: str) -> None:
+    found = servers(version)
+    assert {name: [(each.who, each.now) for each in owners(found[name])] for name in CAPTURED} == CAPTURED
+    (follower,) = owners(found["follower"])
+    assert "inherited from shop/maint" in follower.words
+
+
+def test_there_is_always_one_and_it_says_what_is_left() -> None:
+    assert words() == "nobody keeps it out"
+    assert "health checks decide" in words(status="DOWN", check_health=0, **OUT)
+    assert "checks of shop/web9 decide" in words(status="DOWN", tracks="shop/web9", **OUT)
+
+
+def test_with_an_agent_it_is_not_told_who_forced_it() -> None:
+    # Measured on 2.2 to 3.2: `DRAIN (agent)` also stands there when an operator drains and the agent says up.
+    drained: dict[str, Any] = {"admin": Admin.FORCED_DRAIN, "status": "DRAIN (agent)"}
+    assert who(agent=True, **drained) == [("operator or agent", True)]
+    assert "last it said: up" in words(agent=True, last_agent="via agent : up", **drained)
+    assert who(agent=False, agent_configured=True, **drained) == [("operator", True)]
+
+
+def test_the_agent_says_down() -> None:
+    down: dict[str, Any] = {"status": "DOWN (agent)", **OUT}
+    assert owners(server(agent=True, last_agent="via agent : down (deploy)", **down)) == (
+        Owner("agent", "down by its agent check: down (deploy)"),
+    )
+    assert words(tracks="shop/web9", **down) == "down by the agent check of shop/web9, which it tracks"
+
+
+def test_several_at_once_the_strongest_first() -> None:
+    admin = Admin.RESOLUTION_MAINT | Admin.FORCED_MAINT | Admin.INHERITED_DRAIN
+    assert who(admin=admin, weight=0, initial_weight=3) == [
+        ("resolution", True),
+        ("operator", True),
+        ("tracked", True),
+        ("operator", True),
+    ]
+    assert who(weight=0, initial_weight=0) == [("configuration", True)]
+    assert "weight 0 at run time, by an operator or the agent" in words(weight=0, agent=True)
