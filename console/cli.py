@@ -15,6 +15,8 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "check": ("planning", "Preflight alone: what stands in the way of an upgrade."),
     "plan": ("planning", "Dry run: batches, what stays in rotation, every command."),
     "upgrade": ("upgrade", "Upgrade an application, node by node, without losing a request."),
+    "resume": ("recover", "Go on with a rollout that did not end well, from what is true now."),
+    "rollback": ("recover", "Bring nodes back to the versions that they had before a rollout."),
     "drain": ("manual", "Take nodes out of rotation and let their sessions end."),
     "maint": ("manual", "Put nodes into maintenance."),
     "ready": ("manual", "Put nodes back in rotation, proven by health checks first."),

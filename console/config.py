@@ -23,7 +23,7 @@ from orchestrator.policy import Policy
 
 FILE = "config.toml"
 LONGEST = 4 * 1024 * 1024  # bytes; some 20,000 nodes
-TABLES = ("console", "ssh", "haproxy", "apps")
+TABLES = ("console", "journal", "ssh", "haproxy", "apps")
 
 
 class ConsoleSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
@@ -36,6 +36,17 @@ class ConsoleSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_
     def __post_init__(self) -> None:
         if not 0.2 <= self.interval <= 60:
             raise ValueError(f"interval: found {self.interval:g}, expected 0.2 to 60 seconds")
+
+
+class JournalSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """What is kept of every rollout and change by hand."""
+
+    path: str = ""  # default: journal.db in the XDG state folder; the locks are beside it
+    keep_days: int = 365  # rollouts that ended healthy are forgotten then; others never
+
+    def __post_init__(self) -> None:
+        if self.keep_days < 1:
+            raise ValueError(f"keep_days: found {self.keep_days}, expected at least 1")
 
 
 class Access(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
@@ -95,6 +106,7 @@ class Config(msgspec.Struct, kw_only=True, frozen=True):
 
     file: str
     console: ConsoleSettings = ConsoleSettings()
+    journal: JournalSettings = JournalSettings()
     ssh: SshSettings
     haproxy: dict[str, HaproxySettings]
     apps: dict[str, AppSettings]
@@ -174,6 +186,7 @@ def parse(raw: dict[str, Any], file: str) -> Config:
     config = Config(
         file=file,
         console=decode(raw.get("console", {}), ConsoleSettings, file, "console"),
+        journal=decode(raw.get("journal", {}), JournalSettings, file, "journal"),
         ssh=decode(raw.get("ssh", {}), SshSettings, file, "ssh"),
         haproxy=decode_table(raw.get("haproxy", {}), HaproxySettings, file, "haproxy"),
         apps={},

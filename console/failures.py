@@ -9,7 +9,7 @@ import click
 from backends.errors import BackendError, ConfigError, RolldeckError
 from console.exits import Exit
 from console.output.text import clean, paint, say
-from orchestrator.errors import Aborted, GuardRefused, PreflightFailed
+from orchestrator.errors import Aborted, GuardRefused, Locked, PreflightFailed
 
 
 def explain(error: BaseException) -> int:
@@ -28,7 +28,7 @@ def explain(error: BaseException) -> int:
         case Aborted():
             _line(str(error))
             return Exit.ABORTED
-        case PreflightFailed() | GuardRefused():
+        case PreflightFailed() | GuardRefused() | Locked():
             _line(f"refused, nothing was touched: {error}")
             return Exit.REFUSED
         case ConfigError():

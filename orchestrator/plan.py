@@ -114,10 +114,9 @@ def batches(names: Sequence[str], serial: Amount | Sequence[Amount]) -> tuple[tu
 
 
 def in_order(names: Sequence[str], order: str) -> list[str]:
-    """The names in the order of the policy: inventory, reverse or sorted."""
-    if order == "reverse":
-        return list(reversed(names))
-    return sorted(names) if order == "sorted" else list(names)
+    """The names in the order of the policy, as Ansible calls it."""
+    ordered = sorted(names) if order.endswith("sorted") else list(names)
+    return ordered[::-1] if order.startswith("reverse") else ordered
 
 
 def steps_for(

@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from backends.errors import ConfigError
-from console.commands.upgrade import carry_out
+from console.commands.upgrade import How, carry_out
 from console.config import Config, load
 from console.demo.haproxy import search_path
 from console.demo.load import Load, Report
@@ -46,7 +46,7 @@ def demo(rate: int, transport: Transport, headless: bool, as_json: bool) -> int:
 
     async def alone(session: Session, _: Config) -> int:
         plan = await session.plan(TO)
-        ended = await carry_out(session, plan, yes=True, terminal=False, as_json=as_json)
+        ended = await carry_out(session, plan, How(yes=True, terminal=False, as_json=as_json))
         return EXITS[ended.result] if ended else Exit.ABORTED
 
     with in_background():

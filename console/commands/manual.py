@@ -28,11 +28,18 @@ from orchestrator.words import health
 F = TypeVar("F", bound=Callable[..., Any])
 
 
+def break_lock(command: F) -> F:
+    """Of every command that changes something."""
+    text = "Take the lock of this application away from whoever holds it; that is recorded."
+    return click.option("--break-lock", is_flag=True, help=text)(command)
+
+
 def nodes(command: F) -> F:
     """The arguments and options that all of them share."""
     options: tuple[Callable[[Any], Any], ...] = (
         click.option("--json", "as_json", is_flag=True, help="One JSON object for each server afterwards."),
         click.option("--yes", is_flag=True, help="Do it without asking."),
+        break_lock,
         click.argument("node", nargs=-1, required=True),
         click.argument("app"),
         click.pass_obj,
@@ -48,58 +55,36 @@ def override(command: F) -> F:
 @click.command()
 @nodes
 @override
-def drain(
-    config_file: str | None,
-    app: str,
-    node: tuple[str, ...],
-    yes: bool,
-    as_json: bool,
-    override: tuple[str, ...],
-) -> int:
+def drain(config_file: str | None, app: str, node: tuple[str, ...], **given: Any) -> int:
     """Take nodes out of rotation on every load balancer; sessions in flight go on."""
-    return _change(config_file, app, "drain", node, yes, as_json, override)
+    return _change(config_file, app, "drain", node, **given)
 
 
 @click.command()
 @nodes
 @override
-def maint(
-    config_file: str | None,
-    app: str,
-    node: tuple[str, ...],
-    yes: bool,
-    as_json: bool,
-    override: tuple[str, ...],
-) -> int:
+def maint(config_file: str | None, app: str, node: tuple[str, ...], **given: Any) -> int:
     """Put nodes into maintenance on every load balancer, at once. To let sessions end, drain first."""
-    return _change(config_file, app, "maint", node, yes, as_json, override)
+    return _change(config_file, app, "maint", node, **given)
 
 
 @click.command()
 @nodes
-def ready(config_file: str | None, app: str, node: tuple[str, ...], yes: bool, as_json: bool) -> int:
+def ready(config_file: str | None, app: str, node: tuple[str, ...], **given: Any) -> int:
     """Put nodes back in rotation, once their own health and HAProxy's checks have proven them.
 
     One that does not become healthy in time is in maintenance afterwards.
     """
-    return _change(config_file, app, "ready", node, yes, as_json)
+    return _change(config_file, app, "ready", node, **given)
 
 
 @click.command()
 @nodes
 @override
 @click.option("--to", "weight", type=click.IntRange(0, 256), required=True, help="0 to 256.")
-def weight(
-    config_file: str | None,
-    app: str,
-    node: tuple[str, ...],
-    yes: bool,
-    as_json: bool,
-    override: tuple[str, ...],
-    weight: int,
-) -> int:
+def weight(config_file: str | None, app: str, node: tuple[str, ...], **given: Any) -> int:
     """Set the weight of nodes on every load balancer; 0 takes them out of rotation."""
-    return _change(config_file, app, "weight", node, yes, as_json, override, weight)
+    return _change(config_file, app, "weight", node, **given)
 
 
 def _change(
@@ -107,8 +92,10 @@ def _change(
     app: str,
     action: Action,
     names: Sequence[str],
+    *,
     yes: bool,
     as_json: bool,
+    break_lock: bool,
     override: Sequence[str] = (),
     weight: int = 0,
 ) -> int:
@@ -130,9 +117,7 @@ def _change(
                 return Exit.ABORTED
             session.bus.subscribe(_tell)
             try:
-                after = await manual.apply(
-                    session.application, change, session.control, session.clock, session.bus
-                )
+                after = await session.change(change, break_lock=break_lock)
             except (RolldeckError, asyncio.CancelledError):
                 await _tell_where_it_stands(session, impact)
                 raise

@@ -13,8 +13,8 @@ from console.exits import Exit
 from console.output import plan_text
 from console.output.text import result, result_json
 from console.session import open_session
-from orchestrator.events import SCHEMA
 from orchestrator.plan import Plan
+from orchestrator.plan_fields import plan_fields
 from orchestrator.policy import Amount, Policy
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -89,7 +89,7 @@ def plan(
     """Dry run: batches, what stays in rotation at each moment, and every command that would be sent."""
     made = asyncio.run(make_plan(config_file, app, version, serial, limit, ready))
     if as_json:
-        result_json(msgspec.json.encode(as_fields(made)))
+        result_json(msgspec.json.encode(plan_fields(made)))
     else:
         for line in (*plan_text.summary(made), "", *plan_text.commands(made)):
             result(line)
@@ -113,29 +113,3 @@ async def make_plan(
     changes: dict[str, object] = {} if serial is None else {"serial": serial}
     async with open_session(config, app) as session:
         return await session.plan(version, limit=limit, to_ready=ready, changes=changes)
-
-
-def as_fields(made: Plan) -> dict[str, object]:
-    """A plan for `--json`."""
-    return {
-        "schema": SCHEMA,
-        "kind": "plan",
-        "application": made.application,
-        "version": made.version,
-        "batches": made.batches,
-        "nodes": [
-            {
-                "node": each.name,
-                "installed": each.installed,
-                "running": each.running,
-                "steps": each.steps,
-                "why": each.why,
-                "servers": [msgspec.to_builtins(ref) for ref in each.refs],
-                "commands": [msgspec.to_builtins(command) for command in each.commands],
-            }
-            for each in made.nodes
-        ],
-        "capacities": [[msgspec.to_builtins(each) for each in batch] for batch in made.capacities],
-        "prefetch": [msgspec.to_builtins(each) for each in made.prefetch],
-        "findings": [msgspec.to_builtins(each) for each in made.findings],
-    }

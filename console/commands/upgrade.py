@@ -2,10 +2,12 @@
 
 import asyncio
 import sys
+from dataclasses import dataclass
 
 import click
 
 from backends.template import check_version
+from console.commands.manual import break_lock
 from console.commands.planning import scope
 from console.config import find, load
 from console.exits import Exit
@@ -18,6 +20,7 @@ from console.session import Session, open_session
 from console.signals import stop_on_signals
 from orchestrator.errors import PreflightFailed
 from orchestrator.events import Record, RolloutEnded, to_json
+from orchestrator.journal.store import Kind
 from orchestrator.plan import Plan
 from orchestrator.policy import Amount
 
@@ -28,6 +31,7 @@ from orchestrator.policy import Amount
 @scope
 @click.option("--confirm", type=click.Choice(["node", "batch", "step", "none"]), help="Ask before each.")
 @click.option("--yes", is_flag=True, help="Start without asking.")
+@break_lock
 @click.option("--json", "as_json", is_flag=True, help="Every event as one line of JSON on standard output.")
 @click.pass_obj
 def upgrade(
@@ -39,6 +43,7 @@ def upgrade(
     ready: tuple[str, ...],
     confirm: str | None,
     yes: bool,
+    break_lock: bool,
     as_json: bool,
 ) -> int:
     """Take APP to VERSION, batch by batch, and stop at the first thing that is wrong.
@@ -59,17 +64,41 @@ def upgrade(
     async def go() -> int:
         async with open_session(config, app) as session, stop_on_signals(session):
             plan = await session.plan(version, limit=limit, to_ready=ready, changes=given)
-            ended = await carry_out(session, plan, yes=yes, terminal=terminal, as_json=as_json)
+            how = How(yes=yes, terminal=terminal, as_json=as_json, break_lock=break_lock)
+            ended = await carry_out(session, plan, how)
             return EXITS[ended.result] if ended else Exit.ABORTED
 
     with in_background():
         return asyncio.run(go())
 
 
-async def carry_out(
-    session: Session, plan: Plan, *, yes: bool, terminal: bool, as_json: bool
-) -> RolloutEnded | None:
-    """Show the plan, ask, run it, and say how it ended; None when the answer was no."""
+@dataclass(frozen=True, slots=True)
+class How:
+    """What the command line says of carrying out a plan.
+
+    Attributes:
+        yes: without asking.
+        terminal: there is one to ask on.
+        as_json: every event on standard output.
+        break_lock: take the lock from whoever has it.
+        kind: what the journal calls it.
+        follows: the entry of the journal that it resumes or rolls back.
+    """
+
+    yes: bool
+    terminal: bool
+    as_json: bool
+    break_lock: bool = False
+    kind: Kind = "upgrade"
+    follows: int | None = None
+
+
+async def carry_out(session: Session, plan: Plan, how: How) -> RolloutEnded | None:
+    """Show the plan, ask, run it, and say how it ended.
+
+    Returns:
+        How the last rollout ended: after a failure that may be a rollback. None when the answer was no.
+    """
     for line in plan_text.findings(plan.findings):
         say(line)
     if plan.errors:
@@ -77,27 +106,27 @@ async def carry_out(
     for line in plan_text.summary(plan):
         say(line)
     prompts = Prompts(session.control)
-    if plan.batches and not yes and not await prompts.confirm("Go on?"):
+    if plan.batches and not how.yes and not await prompts.confirm("Go on?"):
         say("nothing was touched")
         return None
-    session.control.interactive = terminal and not yes
+    session.control.interactive = how.terminal and not how.yes
     progress = Progress(session.state)
 
     def read(record: Record) -> None:
-        if as_json:
+        if how.as_json:
             result_json(to_json(record))
         progress(record)
 
     session.bus.subscribe(read)
-    if terminal:
+    if how.terminal:
         session.bus.subscribe(prompts)
     try:
-        ended = await session.run(plan)
+        ended = await session.run(plan, kind=how.kind, follows=how.follows, break_lock=how.break_lock)
     finally:
         prompts.close()
-    for line in ending(ended):
+    for line in (line for each in session.endings for line in ending(each)):
         # Beside JSON too: its reader may be gone, and what is out of rotation has to be said.
-        (say if as_json else result)(line)
+        (say if how.as_json else result)(line)
     if session.defect is not None:
         raise session.defect
     return ended

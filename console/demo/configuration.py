@@ -11,6 +11,9 @@ from console.demo.sshd import SSHHost
 _CONFIG = """\
 # Written by Rolldeck's demo. Try it from another terminal while the demo runs:
 #   rolldeck --config {path} status
+[journal]
+path = {journal}
+
 [ssh]
 config = {ssh_config}
 known_hosts = {known_hosts}
@@ -58,6 +61,7 @@ def rolldeck_config(
 ) -> str:
     """Rolldeck's config.toml; `sockets` are the addresses of the Runtime APIs by instance."""
     return _CONFIG.format(
+        journal=json.dumps(str(directory / "journal.db")),
         path=directory / "config.toml",
         ssh_config=json.dumps(str(directory / "ssh_config")),
         known_hosts=json.dumps(str(directory / "known_hosts")),

@@ -56,7 +56,7 @@ class Progress:
             ):
                 return _over(state.nodes[name])
             case events.Noted(node=name, text=text):
-                return f"{paint('!', 'warn')} {name}: {clean(text)}"
+                return f"{paint('!', 'warn')} {name + ': ' if name else ''}{clean(text)}"
             case events.Paused(who=who) | events.Resumed(who=who):
                 phase = clean(state.phase)
                 return f"{phase} ({clean(who)})" if phase == "progressing" else phase

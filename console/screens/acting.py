@@ -87,9 +87,7 @@ class Acting:
             if answer is None:
                 return False
             change = Change(change.action, change.nodes, answer.weight, answer.override)
-            after = await manual.apply(
-                application, change, self._session.control, self._session.clock, self._session.bus
-            )
+            after = await self._session.change(change)
         except RolldeckError as error:
             self._tell(str(error), "error")
             return False
@@ -123,7 +121,11 @@ class Acting:
         if not await self._screen.app.push_screen_wait(PlanScreen(plan)):
             return
         session.start(plan)
-        ended = await session.finished()
+        try:
+            ended = await session.finished()
+        except RolldeckError as error:
+            self._tell(str(error), "error")
+            return
         await session.look_at_versions()
         if ended is not None:
             await self._screen.app.push_screen_wait(ResultScreen(ended))

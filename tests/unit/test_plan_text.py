@@ -7,10 +7,10 @@ import msgspec
 import pytest
 
 from backends.model import ServerRef
-from console.commands.planning import as_fields
 from console.output import plan_text
 from orchestrator.guard import Capacity
 from orchestrator.plan import Finding, Plan, PlannedCommand, PlannedNode, Severity
+from orchestrator.plan_fields import plan_fields
 from orchestrator.policy import Policy
 from tests.unit.console_values import HOSTILE, harmless
 
@@ -96,7 +96,7 @@ def test_nothing_in_a_plan_can_control_a_terminal(said: str) -> None:
 
 
 def test_json_has_everything_that_the_text_has() -> None:
-    fields = as_fields(plan(node("web1"), findings=[Finding(Severity.WARNING, "web1", "has no checks")]))
+    fields = plan_fields(plan(node("web1"), findings=[Finding(Severity.WARNING, "web1", "has no checks")]))
     assert (fields["schema"], fields["kind"], fields["batches"]) == (1, "plan", (("web1",),))
     assert fields["findings"] == [{"severity": "warning", "subject": "web1", "text": "has no checks"}]
     assert fields["capacities"] == [[msgspec.to_builtins(CAPACITY)]]

@@ -1,0 +1,122 @@
+"""What is written down about the work on one application: its journal, and the lock that goes with it."""
+
+import os
+import socket
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from backends.base import Clock
+from orchestrator.control import Control
+from orchestrator.events import Bus, Noted, RolloutStarted, TurnBegan
+from orchestrator.journal.leftovers import Leftover, leftovers, unfinished
+from orchestrator.journal.recording import recording
+from orchestrator.journal.store import Entry, Journal, Kind
+from orchestrator.lock import Holder, LocalLock
+
+DAY = 86_400.0  # seconds
+
+
+class Books:
+    """Opens the journal for each piece of work, and the lock with it.
+
+    Args:
+        path: of the journal; the locks are in a folder beside it.
+        keep_days: healthy entries older than that are forgotten.
+        application: whose work it is.
+        clock: the time.
+        bus: carries what is written down.
+        operator: who works here.
+    """
+
+    def __init__(
+        self, path: Path, keep_days: int, application: str, clock: Clock, bus: Bus, operator: str
+    ) -> None:
+        self._path = path
+        self._keep = keep_days * DAY
+        self._application = application
+        self._clock = clock
+        self._bus = bus
+        self._operator = operator
+        self._working = False
+
+    def leftovers(self) -> Mapping[str, Leftover]:
+        """Nodes that earlier rollouts did not finish. Raises JournalError."""
+        with Journal(self._path, read_only=True) as journal:
+            return leftovers(journal, self._application)
+
+    def unfinished(self) -> Entry | None:
+        """The last rollout, when it did not end healthy. Raises JournalError."""
+        with Journal(self._path, read_only=True) as journal:
+            return unfinished(journal, self._application)
+
+    def last(self, entry: int | None = None) -> Entry | None:
+        """The last rollout, or the one with this id. Raises JournalError."""
+        with Journal(self._path, read_only=True) as journal:
+            if entry is not None:
+                found = journal.entry(entry)
+                return found if found is not None and found.application == self._application else None
+            rollouts = (each for each in journal.entries(self._application) if each.kind != "change")
+            return next(rollouts, None)
+
+    def touched(self, entry: Entry) -> tuple[dict[str, str], list[str]]:
+        """The versions that nodes had before a rollout, and which nodes it touched, in that order."""
+        with Journal(self._path, read_only=True) as journal:
+            told = [each.event for each in journal.records(entry.id, "rollout_started", "turn_began")]
+        before = next((each.before for each in told if isinstance(each, RolloutStarted)), {})
+        return dict(before), list(dict.fromkeys(each.node for each in told if isinstance(each, TurnBegan)))
+
+    @asynccontextmanager
+    async def work(
+        self,
+        kind: Kind,
+        what: str,
+        control: Control,
+        *,
+        version: str = "",
+        plan: dict[str, Any],
+        follows: int | None = None,
+        break_lock: bool = False,
+    ) -> AsyncIterator[int]:
+        """Hold the lock and write everything down; yields the entry's id, 0 within other work of ours.
+
+        Raises:
+            Locked: somebody else works on this application; nothing has been touched.
+            JournalError: it cannot be written down, so nothing is done.
+        """
+        if self._working:  # a change by hand during our own rollout: its journal has it
+            yield 0
+            return
+        lock = LocalLock.of(self._path.parent / "locks", self._application)
+        holder = Holder(
+            operator=self._operator,
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            since=self._clock.time(),
+            what=what,
+        )
+        before = await lock.acquire(holder, break_it=break_lock)
+        self._working = True
+        control.forbidden = lock.lost
+        try:
+            with Journal(self._path) as journal:
+                journal.prune(self._clock.time() - self._keep)
+                with recording(
+                    journal,
+                    self._bus,
+                    self._clock,
+                    kind=kind,
+                    application=self._application,
+                    version=version,
+                    operator=self._operator,
+                    plan=plan,
+                    follows=follows,
+                ) as entry:
+                    if before is not None:
+                        how = "broken" if break_lock else "taken over, as its holder is gone"
+                        self._bus.emit(Noted(node="", text=f"the lock was {how}: {before}"))
+                    yield entry
+        finally:
+            self._working = False
+            await lock.release()

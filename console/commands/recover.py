@@ -1,0 +1,113 @@
+"""`rolldeck resume` and `rolldeck rollback`: after a rollout that did not end well."""
+
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+
+import click
+
+from backends.errors import ConfigError
+from console.commands.manual import break_lock
+from console.commands.upgrade import How, carry_out
+from console.config import Config, find, load
+from console.exits import Exit
+from console.output.ending import EXITS
+from console.output.text import clean, in_background, on_terminal, result, say
+from console.recovery import plan_resume, plan_rollback, words
+from console.session import Session, open_session
+from console.signals import stop_on_signals
+from orchestrator.plan import Plan
+
+Planned = tuple[Plan, int] | None
+"""A plan, and the entry of the journal that it follows."""
+
+JSON = "Every event as one line of JSON on standard output."
+
+
+@click.command()
+@click.argument("app", required=False)
+@click.option("--yes", is_flag=True, help="Start without asking.")
+@break_lock
+@click.option("--json", "as_json", is_flag=True, help=JSON)
+@click.pass_obj
+def resume(config_file: str | None, app: str | None, yes: bool, break_lock: bool, as_json: bool) -> int:
+    """Finish the last rollout of APP, and the nodes that earlier ones have left out of rotation.
+
+    Looks at everything first: HAProxy, services, versions on disk and running. What has the right version and
+    is only out of rotation is proven and put back; state and weight are those from before it was touched.
+    """
+
+    async def plan(session: Session) -> Planned:
+        for each in session.books.leftovers().values():
+            say(clean(words(each)))
+        found = await plan_resume(session)
+        if found is None:
+            result(f"{session.application.name}: nothing to resume")
+            return None
+        made, entry = found
+        began = f"of {entry.operator}"
+        say(f"goes on with rollout {entry.id} {clean(began)}, to {clean(entry.version)}")
+        return made, entry.id
+
+    return _recover(config_file, app, plan, How(yes, on_terminal(sys.stdin), as_json, break_lock))
+
+
+@click.command()
+@click.argument("app", required=False)
+@click.option("--rollout", "entry", type=int, metavar="ID", help="Of `rolldeck history`. Default: the last.")
+@click.option("--node", "nodes", multiple=True, help="Only this node; may be given several times.")
+@click.option("--yes", is_flag=True, help="Start without asking.")
+@break_lock
+@click.option("--json", "as_json", is_flag=True, help=JSON)
+@click.pass_obj
+def rollback(
+    config_file: str | None,
+    app: str | None,
+    entry: int | None,
+    nodes: tuple[str, ...],
+    yes: bool,
+    break_lock: bool,
+    as_json: bool,
+) -> int:
+    """Bring the nodes that a rollout has touched back to the versions that they had.
+
+    Through the same gates, in reverse order, without bake or canary batches. It is a rollout of its own.
+    """
+
+    async def plan(session: Session) -> Planned:
+        found = session.books.last(entry)
+        if found is None:
+            which = "no rollout" if entry is None else f"no rollout {entry}"
+            raise ConfigError("", "rollback", f"the journal has {which} of {session.application.name}")
+        return await plan_rollback(session, found, nodes), found.id
+
+    terminal = on_terminal(sys.stdin)
+    return _recover(config_file, app, plan, How(yes, terminal, as_json, break_lock, kind="rollback"))
+
+
+def _recover(
+    config_file: str | None, app: str | None, plan: Callable[[Session], Awaitable[Planned]], how: How
+) -> int:
+    if not how.terminal and not how.yes:
+        raise click.UsageError("there is no terminal to ask on: add --yes")
+    config = load(find(config_file))
+    name = app or _only_one(config)
+
+    async def go() -> int:
+        async with open_session(config, name) as session, stop_on_signals(session):
+            planned = await plan(session)
+            if planned is None:
+                return Exit.HEALTHY
+            made, entry = planned
+            ended = await carry_out(session, made, replace(how, follows=entry))
+            return EXITS[ended.result] if ended else Exit.ABORTED
+
+    with in_background():
+        return asyncio.run(go())
+
+
+def _only_one(config: Config) -> str:
+    if len(config.apps) > 1:
+        raise click.UsageError(f"which application? there is: {', '.join(config.apps)}")
+    return next(iter(config.apps))

@@ -1,0 +1,87 @@
+"""After a rollout that did not end well: going on with it, or back to the versions before."""
+
+from collections.abc import Collection
+
+from backends.errors import ConfigError
+from console import rollback
+from console.session import Session
+from orchestrator.events import RolloutEnded
+from orchestrator.journal.leftovers import Leftover
+from orchestrator.journal.store import Entry
+from orchestrator.plan import Plan
+
+
+async def plan_resume(session: Session) -> tuple[Plan, Entry] | None:
+    """The plan that finishes what is unfinished: the last rollout, or else nodes that older ones have left.
+
+    The batch sizes are those of that rollout, everything else is as the configuration says now.
+
+    Returns:
+        The plan and the rollout that it goes on with; None when there is nothing to finish.
+
+    Raises:
+        JournalError: the journal cannot be read.
+    """
+    books = session.books
+    entry, left = books.unfinished(), books.leftovers()
+    if entry is not None:
+        wanted = {str(each["node"]): str(each["wanted"]) for each in entry.plan["nodes"]}
+        names = [name for batch in entry.plan["batches"] for name in batch]
+        changes = {"serial": entry.plan["policy"]["serial"]}
+    elif left:
+        entry = next(iter(left.values())).entry
+        wanted = {name: each.version for name, each in left.items()}
+        names, changes = list(left), {}
+    else:
+        return None
+    wanted = {name: version for name, version in wanted.items() if name in names}
+    plan = await session.plan(entry.version, nodes=names, wanted=wanted, changes=changes)
+    return plan, entry
+
+
+async def plan_rollback(session: Session, entry: Entry, nodes: Collection[str] = ()) -> Plan:
+    """The plan that brings nodes of a rollout back to the versions that they had before it.
+
+    Args:
+        session: works on the application.
+        entry: the rollout.
+        nodes: only these; all that it has touched when empty.
+
+    Raises:
+        ConfigError: a node that it has not touched, or of which nobody knows what it had.
+        JournalError: the journal cannot be read.
+    """
+    before, touched = session.books.touched(entry)
+    for name in nodes:
+        if name not in touched:
+            there = ", ".join(touched) or "none"
+            raise ConfigError("", name, f"rollout {entry.id} has not touched it; it has touched: {there}")
+    wanted, unknown = rollback.way_back(before, nodes or touched)
+    if unknown:
+        raise ConfigError("", ", ".join(unknown), f"what it had before rollout {entry.id} is not known")
+    versions = sorted(set(wanted.values()))
+    version = versions[0] if len(versions) == 1 else " and ".join(versions)
+    return await session.plan(
+        version, nodes=list(wanted), wanted=wanted, changes=rollback.changes(session.application.policy)
+    )
+
+
+async def roll_back_after(session: Session, ended: RolloutEnded, entry: int, how: str) -> RolloutEnded | None:
+    """What `on_failure` says, once a rollout has failed: a rollout of its own, back.
+
+    Returns:
+        How that ended; None when there was nothing to roll back.
+    """
+    failed = [*ended.failed, *ended.interrupted]
+    names = failed if how == "rollback-node" else [*ended.upgraded, *failed]
+    begun = session.books.last(entry)
+    if not names or begun is None:
+        return None
+    session.renew_control()  # the old one forbids what is a repair now
+    plan = await plan_rollback(session, begun, names)
+    return await session.run(plan, kind="rollback", follows=entry)
+
+
+def words(left: Leftover) -> str:
+    """One line for an operator."""
+    return f"{left.node} was {left.words}"
