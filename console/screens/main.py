@@ -100,6 +100,7 @@ in rotation.
 
     def _paint(self) -> None:
         self._view = view = self._watch.view
+        self._session.learn(view)
         now = picture(
             view,
             self._session.application.name,

@@ -48,7 +48,7 @@ class Place:
 
 @asynccontextmanager
 async def place(
-    directory: Path, *, nodes: int = 2, versions: tuple[str, ...] = (), **policy: object
+    directory: Path, *, nodes: int = 2, versions: tuple[str, ...] = (), frozen: str = "", **policy: object
 ) -> AsyncIterator[Place]:
     """A quick world, a session and a watch on it, as `console.opening` wires them.
 
@@ -56,12 +56,15 @@ async def place(
         directory: for the world; empty or missing.
         nodes: how many.
         versions: releases that answer their health check with 503 for ever.
+        frozen: a load balancer that says nothing from the beginning.
         policy: fields of the roll-out policy.
     """
     async with world(directory / "s", nodes=nodes) as stack:
         tune(stack, "apps.shop.rollout", **{"bake": 0, **policy})
         for version in versions:
             stack.add_release(version, healthy=False)
+        if frozen:
+            stack.instances[frozen].freeze()
         async with open_session(load(stack.config_path), "shop") as session:
             records: list[Record] = []
             session.bus.subscribe(records.append)
