@@ -5,27 +5,31 @@ import getpass
 import os
 import socket
 from collections import Counter
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import partial
 
 import msgspec
 
 from backends.clock import SystemClock
-from backends.errors import BackendError
-from backends.model import Snapshot
+from backends.health.http import HttpHealth
 from console.config import Config
-from console.inventory import members
+from console.roster import Roster
 from console.wiring import Wiring
 from orchestrator.application import Application
 from orchestrator.control import Control
 from orchestrator.events import Bus, NodeUpgraded, Record, RolloutEnded
 from orchestrator.fleet import Fleet
-from orchestrator.mapping import map_nodes
+from orchestrator.mapping import owners
+from orchestrator.node import Node
 from orchestrator.plan import Plan
 from orchestrator.preflight import preflight
 from orchestrator.rollout import Rollout
 from orchestrator.state import RolloutState
+from orchestrator.watch import View
+
+LOOKS_AT_ONCE = 16  # at the versions of nodes
 
 
 def operator() -> str:
@@ -45,22 +49,25 @@ class Session:
         application: Application,
         bus: Bus,
         clock: SystemClock,
-        names: Mapping[tuple[str, str], str] | None = None,
+        all_nodes: Callable[[], Awaitable[tuple[Node, ...]]] | None = None,
         *,
-        looks_from_here: bool = False,
+        sees_versions: bool = False,
     ) -> None:
         """
         Args:
-            application: what is worked on.
+            application: what is worked on, with the nodes that are known so far.
             bus: carries everything that happens.
             clock: the time.
-            names: the node behind each server line, by backend and server name.
-            looks_from_here: own health is asked from this machine, so looking costs no log-in.
+            all_nodes: waits for the others.
+            sees_versions: own health tells the version that runs, and is asked from this machine, so that
+                looking costs no log-in.
         """
         self.application = application
-        self.names = dict(names or {})
+        self.names: Mapping[tuple[str, str], str] = {}  # the node of a server line, see `learn`
+        self._learnt: object = None
         self.versions: dict[str, str] = {}  # what runs, by node, as far as it was seen
-        self._looks_from_here = looks_from_here
+        self._all_nodes = all_nodes
+        self._sees_versions = sees_versions
         self.bus = bus
         self.clock = clock
         self.control = Control(clock, bus)
@@ -81,18 +88,43 @@ class Session:
         counted = Counter(self.versions.values())
         return ", ".join(f"{version} on {count}" for version, count in counted.most_common())
 
-    async def look_at_versions(self) -> None:
-        """See which version runs on each node; where that needs a log-in, only preflight looks."""
-        if not self._looks_from_here:
+    async def whole(self) -> Application:
+        """The application with all of its nodes, those of a load balancer too that answered late.
+
+        Raises:
+            ConfigError: they do not fit together.
+        """
+        if self._all_nodes is not None:
+            self.application = replace(self.application, nodes=await self._all_nodes())
+        return self.application
+
+    def learn(self, view: View) -> None:
+        """Name the nodes of the servers that are seen; costs nothing while those are the same."""
+        nodes, match = self.application.nodes, self.application.match
+        seen = (nodes, *(each.places for each in view.instances))
+        if seen != self._learnt:
+            self._learnt = seen
+            found = [owners(nodes, each.servers, match) for each in view.instances]
+            self.names = {key: name for each in found for key, name in each.items()}
+
+    async def look_at_versions(self, nodes: Sequence[Node] | None = None) -> None:
+        """See which version runs on these nodes, by default on all of them.
+
+        Where that needs a log-in, or nothing tells it, only preflight looks.
+        """
+        if not self._sees_versions:
             return
-        nodes = self.application.nodes
-        for node, seen in zip(
-            nodes, await asyncio.gather(*(each.health.look() for each in nodes)), strict=True
-        ):
+        slots = asyncio.Semaphore(LOOKS_AT_ONCE)
+
+        async def look(node: Node) -> None:
+            async with slots:
+                seen = await node.health.look()
             if seen.version is not None:
                 self.versions[node.name] = seen.version
             else:
                 self.versions.pop(node.name, None)  # better no version than an old one
+
+        await asyncio.gather(*(look(each) for each in (self.application.nodes if nodes is None else nodes)))
 
     async def plan(
         self,
@@ -103,8 +135,9 @@ class Session:
         changes: Mapping[str, object] | None = None,
     ) -> Plan:
         """Preflight and plan; touches nothing. `changes` override fields of the roll-out policy."""
-        policy = msgspec.structs.replace(self.application.policy, **(changes or {}))
-        application = replace(self.application, policy=policy)
+        whole = await self.whole()
+        policy = msgspec.structs.replace(whole.policy, **(changes or {}))
+        application = replace(whole, policy=policy)
         return await preflight(application, version, limit=limit, to_ready=to_ready)
 
     def start(self, plan: Plan) -> None:
@@ -149,39 +182,26 @@ async def open_session(config: Config, app: str) -> AsyncIterator[Session]:
     clock = SystemClock()
     bus = Bus(clock)
     wiring = Wiring(config, bus.record)
+    fleet = Fleet(wiring.balancers(app), settings.backends)
+    build = partial(wiring.nodes, app, settings)
+    roster = Roster(settings, fleet, build, config.file, f"apps.{app}")
+    health = settings.health
     try:
-        fleet = Fleet(wiring.balancers(app), settings.backends)
-        snapshots = await _snapshots(fleet)
-        servers = [server for each in snapshots.values() for server in each.servers]
-        places = members(settings, servers, config.file, f"apps.{app}")
-        nodes = await wiring.nodes(app, settings, places)
-        mapped, _ = map_nodes(nodes, snapshots, settings.match)
+        application = Application(
+            app,
+            await roster.first(),
+            fleet,
+            settings.rollout,
+            settings.match,
+            tuple(settings.unmanaged_backends),
+        )
         yield Session(
-            Application(
-                app,
-                tuple(nodes),
-                fleet,
-                settings.rollout,
-                settings.match,
-                tuple(settings.unmanaged_backends),
-            ),
+            application,
             bus,
             clock,
-            {(ref.backend, ref.server): name for name, refs in mapped.items() for ref in refs},
-            looks_from_here=settings.health.via == "console",
+            roster.whole,
+            sees_versions=isinstance(health, HttpHealth) and health.via == "console" and health.has_version,
         )
     finally:
+        await roster.close()
         await wiring.close()
-
-
-async def _snapshots(fleet: Fleet) -> dict[str, Snapshot]:
-    """What HAProxy says of the nodes' places; one that does not answer is preflight's to report."""
-
-    async def read(name: str) -> Snapshot | None:
-        try:
-            return await fleet.balancers[name].snapshot(fleet.backends)
-        except BackendError:
-            return None
-
-    snapshots = await asyncio.gather(*(read(name) for name in fleet.balancers))
-    return {name: each for name, each in zip(fleet.balancers, snapshots, strict=True) if each is not None}

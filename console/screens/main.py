@@ -12,14 +12,12 @@ from textual.widgets import Input
 
 from console.screens.acting import SWITCH, Acting
 from console.screens.arranging import Arranging
-from console.screens.detail import DetailScreen
 from console.screens.rollout_words import Told
 from console.session import Session, operator
 from orchestrator.control import GO, RETRY, SKIP
 from orchestrator.events import Record
 from orchestrator.watch import View, Watch
 from widgets.board import RolloutBoard
-from widgets.dialogs.pick import PickDialog
 from widgets.header import StatusHeader
 from widgets.key_bar import KeyBar
 from widgets.model import Key
@@ -128,6 +126,7 @@ in rotation.
 
     def _paint(self) -> None:
         self._view = view = self._watch.view
+        self._session.learn(view)
         now = picture(
             view,
             self._session.application.name,
@@ -254,6 +253,8 @@ in rotation.
 
     @work(group="application", exclusive=True)
     async def action_application(self) -> None:
+        from widgets.dialogs.pick import PickDialog
+
         here = self._session.application.name
         picked = await self.app.push_screen_wait(PickDialog("Application", self._applications, here))
         if picked not in (None, here) and not self._acting.why_not("application"):
@@ -269,6 +270,8 @@ in rotation.
         self._look_closely(event.key)
 
     def _look_closely(self, key: Key) -> None:
+        from console.screens.detail import DetailScreen
+
         self.app.push_screen(DetailScreen(key, self._session, self._watch, self._records, self._acting))
 
     @work(group="quit", exclusive=True)

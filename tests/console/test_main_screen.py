@@ -239,6 +239,16 @@ async def test_one_frozen_load_balancer_is_called_stale_and_keys_still_answer(tm
         await at.until(lambda: "no answer" not in at.text)
 
 
+async def test_one_that_is_frozen_from_the_beginning_does_not_keep_the_console_closed(tmp_path: Path) -> None:
+    async with place(tmp_path, frozen="lb1") as here, desk(here) as at:
+        assert here.watch.view.instance("lb1").state == "connecting"
+        await at.sees("web1", "web2", "lb1: no answer")
+        here.stack.instances["lb1"].thaw()
+        await at.until(lambda: here.watch.view.instance("lb1").state == "live")
+        await at.until(lambda: "no answer" not in at.text)
+        assert here.session.names == {("shop", "web1"): "web1", ("shop", "web2"): "web2"}
+
+
 async def test_filter_order_and_problems(tmp_path: Path) -> None:
     async with place(tmp_path, nodes=3) as here, desk(here) as at:
         await at.press("down")
