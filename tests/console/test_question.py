@@ -110,6 +110,24 @@ async def test_it_takes_no_room_until_something_waits_and_gives_it_back() -> Non
         assert not panel.display
 
 
+async def test_an_error_is_not_cut_where_it_is_decided_on() -> None:
+    app = Shell()
+    error = "verify failed: not healthy within 300 s: HTTP 503, expected 200 (http://10.0.0.13:8080/health)"
+    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+        panel = app.query_one(QuestionPanel)
+        panel.show(waits(state(asked(error, "retry", "abort")), ["now: maint on lb1"], KEYS))
+        await pilot.pause()
+        rows = [panel.render_line(y).text for y in range(panel.size.height)]
+        assert " ".join(" ".join(rows[:2]).split()) == f"? web1: {error}"
+        assert rows[1].startswith("   ")
+        assert len(rows) == 4
+        panel.show(waits(state(asked("long " * 200, "retry", "abort")), ["now"] * 3, KEYS))
+        await pilot.pause()
+        assert panel.size.height == MOST
+        assert panel.render_line(1).text.rstrip().endswith("…")
+        assert "r tries it again" in panel.render_line(MOST - 1).text
+
+
 @pytest.mark.parametrize("text", HOSTILE)
 async def test_nothing_from_outside_is_obeyed(text: str) -> None:
     app = Shell()
