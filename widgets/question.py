@@ -21,7 +21,7 @@ class QuestionPanel(Widget):
     COMPONENT_CLASSES: ClassVar[set[str]] = {f"question--{kind}" for kind in KINDS}
     DEFAULT_CSS = """
     QuestionPanel {
-        height: auto; padding: 0 1 0 0; margin: 0 0 0 1;
+        height: auto; padding: 0 1 0 0;
         border-left: thick $warning; background: $warning 12%;
         display: none;
     }

@@ -3,6 +3,7 @@
 import pytest
 from rich.cells import cell_len
 from textual.app import App, ComposeResult
+from textual.widgets import Static
 
 from orchestrator.events import AnyEvent, Asked, NodeFailed, Paused, Record, RolloutStarted, StepStarted
 from orchestrator.guard import Capacity
@@ -88,6 +89,7 @@ def test_what_is_left_out_of_the_commands_is_counted() -> None:
 
 class Shell(App[None]):
     def compose(self) -> ComposeResult:
+        yield Static("above")
         yield QuestionPanel()
 
 
@@ -100,6 +102,7 @@ async def test_it_takes_no_room_until_something_waits_and_gives_it_back() -> Non
         await pilot.pause()
         assert panel.display
         assert panel.size.height == 2
+        assert app.query_one(Static).size.width == 80  # a margin would narrow everything beside it
         assert "one" in panel.render_line(0).text
         panel.show([[("bad", "bad")]] * 20)
         await pilot.pause()
