@@ -37,12 +37,15 @@ class Acting:
         """Why nothing can be changed; empty when it can. One load balancer that may not is enough."""
         if self._read_only:
             return self._read_only
-        low = {
-            each.name: each.level.name.lower()
-            for each in self._watch.view.instances
-            if each.level is not None and each.level is not Level.ADMIN
-        }
-        return ", ".join(f"{name} has level {level}, changes need admin" for name, level in low.items())
+        low: dict[str, list[str]] = {}
+        for each in self._watch.view.instances:
+            if each.level is not None and each.level is not Level.ADMIN:
+                low.setdefault(each.level.name.lower(), []).append(each.name)
+        words = [
+            f"{', '.join(names)} {'has' if len(names) == 1 else 'have'} level {level}"
+            for level, names in low.items()
+        ]
+        return f"{' and '.join(words)}, changes need admin" if words else ""
 
     def may_change(self, action: str) -> bool:
         """Whether this may be done now."""
@@ -123,6 +126,8 @@ class Acting:
         except RolldeckError as error:
             self._tell(str(error), "error")
             return
+        # What was said meanwhile would lie over the plan's answers.
+        self._screen.app.clear_notifications()
         if not await self._screen.app.push_screen_wait(PlanScreen(plan)):
             return
         session.start(plan)
