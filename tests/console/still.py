@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from backends.clock import SystemClock
 from backends.columns import columns_of
 from backends.errors import Refused, Unreachable
-from backends.model import Admin, Backend, Command, Info, Level, Operational, Server, Snapshot
+from backends.model import Admin, Backend, Command, Info, Level, Operational, Server, Sessions, Snapshot
 from console.app import Console
 from console.session import Session
 from orchestrator.application import Application
@@ -123,6 +123,9 @@ class StillBalancer:
         shown = (Backend(BACKEND, "http", "roundrobin", ""),)
         return Snapshot(_info(self.name), self._scene.level, shown, servers(self._scene, self.name))
 
+    async def sessions(self, backend: str, server: str, limit: int) -> Sessions:
+        raise Unreachable(self.name, "this is a still life")
+
     async def write(self, command: str) -> None:
         raise Refused(self.name, f"`{command}`: this is a still life")
 
@@ -184,8 +187,7 @@ def session_on(scene: Scene) -> Session:
     balancers = [StillBalancer(name, scene) for name in BALANCERS]
     nodes = tuple(_node(each, number) for number, each in enumerate(scene.machines, 11))
     application = Application("shop", nodes, Fleet(balancers, (BACKEND,)), scene.policy)
-    names = {(BACKEND, each.name): each.name for each in scene.machines}
-    session = Session(application, Bus(clock), clock, names)
+    session = Session(application, Bus(clock), clock)
     session.versions = {each.name: each.version for each in scene.machines}
     return session
 
