@@ -398,3 +398,23 @@ async def test_a_reload_is_announced_and_its_counters_begin_again(tmp_path: Path
         assert "lb2: reloaded" not in at.text
         await at.until(lambda: here.watch.view.instance("lb1").rates.rate(0) is not None)
         assert here.watch.view.instance("lb1").state == "live"
+
+
+async def test_escape_takes_the_filter_away_then_the_board_of_what_has_ended(
+    tmp_path: Path,
+) -> None:
+    async with place(tmp_path) as here, desk(here) as at:
+        await at.start(NEW)
+        await at.result("healthy")
+        await at.sees("shop 1.4.2 → 1.5.0")
+        await at.press("slash")
+        await at.type("web2")
+        await at.until(lambda: "▸web2" in at.text)
+        await at.press("escape")
+        await at.until(lambda: at.main.query_one(ServerTable).has_focus)
+        await at.sees("web1", "shop 1.4.2 → 1.5.0")
+        await at.press("escape")
+        await at.until(lambda: "shop 1.4.2 → 1.5.0" not in at.text)
+        await at.start(OLD)  # the next one is shown again
+        await at.result("healthy")
+        await at.sees("shop 1.5.0 → 1.4.2")

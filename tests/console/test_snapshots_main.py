@@ -64,3 +64,11 @@ def test_a_terminal_too_small(looks_as_before: Camera) -> None:
         await pilot.resize_terminal(70, 20)
 
     assert looks_as_before(lambda: Still(CALM), shrink, sees("needs 80 by 24"))
+
+
+def test_nodes_instead_of_servers(looks_as_before: Camera) -> None:
+    assert looks_as_before(lambda: Still(replace(TROUBLED, silent="")), "v", sees("nodes"))
+
+
+def test_one_node_closely(looks_as_before: Camera) -> None:
+    assert looks_as_before(lambda: Still(replace(TROUBLED, silent="")), "end", "enter", sees("Journal"))
