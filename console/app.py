@@ -13,28 +13,27 @@ from textual.command import Provider
 from textual.screen import Screen
 
 from console.config import ConsoleSettings
-from console.keys import checked
-from console.palette import NodeCommands
 from console.screens.main import MainScreen
-from console.screens.transcript import TranscriptScreen
 from console.session import Session
 from console.themes import HIGH_CONTRAST, THEMES
 from orchestrator.events import Record
 from orchestrator.watch import Watch
-from widgets.board import RolloutBoard
-from widgets.dialogs.plan import PlanScreen
-from widgets.dialogs.report import Report
-from widgets.server_table import ServerTable
 from widgets.too_small import TooSmall, fits
-from widgets.transcript import Transcript
 
-GROUPS = (
-    (App, MainScreen, ServerTable),
-    (RolloutBoard,),
-    (TranscriptScreen, Transcript),
-    (PlanScreen, Report),
-)
-"""Whose keys work at the same time: they must differ, and can be changed in the configuration."""
+
+def _nodes() -> type[Provider]:
+    """Imported with the palette: the first picture does not wait for it."""
+    from console.palette import NodeCommands
+
+    return NodeCommands
+
+
+def _keymap(settings: ConsoleSettings, file: str) -> dict[str, str]:
+    """Raises ConfigError for a key that does not work."""
+    from console.key_groups import GROUPS
+    from console.keys import checked
+
+    return checked(settings.keys, GROUPS, file)
 
 
 class Console(App[str]):
@@ -48,7 +47,7 @@ class Console(App[str]):
     ENABLE_COMMAND_PALETTE = True
     COMMANDS: ClassVar[set[type[Provider] | Callable[[], type[Provider]]]] = {
         *App.COMMANDS,
-        NodeCommands,
+        _nodes,
     }
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("question_mark", "show_help_panel", "help", id="help", tooltip="Keys of what has the focus")
@@ -78,7 +77,8 @@ class Console(App[str]):
         super().__init__()
         settings = settings or ConsoleSettings()
         self._applications = applications
-        self.set_keymap(checked(settings.keys, GROUPS, file))
+        if settings.keys:
+            self.set_keymap(_keymap(settings, file))
         self.register_theme(HIGH_CONTRAST)
         self.theme = THEMES[settings.theme]
         self.session = session

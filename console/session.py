@@ -6,18 +6,20 @@ import glob
 import os
 import socket
 from collections import Counter
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import partial
 
 import msgspec
 
 from backends.clock import SystemClock
-from backends.errors import BackendError, RolldeckError
-from backends.model import Server, Snapshot
+from backends.errors import RolldeckError
+from backends.health.http import HttpHealth
+from backends.model import Server
 from console.books import Books
 from console.config import Config
-from console.inventory import members
+from console.roster import Roster
 from console.state_place import journal_path
 from console.wiring import Wiring
 from orchestrator import manual
@@ -27,13 +29,17 @@ from orchestrator.events import Bus, ChangeBegan, ChangeEnded, NodeUpgraded, Rec
 from orchestrator.fleet import Fleet
 from orchestrator.journal.store import Kind
 from orchestrator.manual import Change
-from orchestrator.mapping import map_nodes
+from orchestrator.mapping import owners
+from orchestrator.node import Node
 from orchestrator.plan import Plan
 from orchestrator.plan_fields import plan_fields
 from orchestrator.preflight import preflight
 from orchestrator.rollout import Rollout
 from orchestrator.state import RolloutState
+from orchestrator.watch import View
 from orchestrator.words import health
+
+LOOKS_AT_ONCE = 16  # at the versions of nodes
 
 
 def operator() -> str:
@@ -53,25 +59,28 @@ class Session:
         application: Application,
         bus: Bus,
         clock: SystemClock,
-        names: Mapping[tuple[str, str], str] | None = None,
+        all_nodes: Callable[[], Awaitable[tuple[Node, ...]]] | None = None,
         *,
         books: Books,
-        looks_from_here: bool = False,
+        sees_versions: bool = False,
     ) -> None:
         """
         Args:
-            application: what is worked on.
+            application: what is worked on, with the nodes that are known so far.
             bus: carries everything that happens.
             clock: the time.
-            names: the node behind each server line, by backend and server name.
+            all_nodes: waits for the others.
             books: where the work is written down.
-            looks_from_here: own health is asked from this machine, so looking costs no log-in.
+            sees_versions: own health tells the version that runs, and is asked from this machine, so that
+                looking costs no log-in.
         """
         self.application = application
-        self.names = dict(names or {})
+        self.names: Mapping[tuple[str, str], str] = {}  # the node of a server line, see `learn`
+        self._learnt: object = None
         self.versions: dict[str, str] = {}  # what runs, by node, as far as it was seen
         self.books = books
-        self._looks_from_here = looks_from_here
+        self._all_nodes = all_nodes
+        self._sees_versions = sees_versions
         self.bus = bus
         self.clock = clock
         self.control = Control(clock, bus)
@@ -93,18 +102,43 @@ class Session:
         counted = Counter(self.versions.values())
         return ", ".join(f"{version} on {count}" for version, count in counted.most_common())
 
-    async def look_at_versions(self) -> None:
-        """See which version runs on each node; where that needs a log-in, only preflight looks."""
-        if not self._looks_from_here:
+    async def whole(self) -> Application:
+        """The application with all of its nodes, those of a load balancer too that answered late.
+
+        Raises:
+            ConfigError: they do not fit together.
+        """
+        if self._all_nodes is not None:
+            self.application = replace(self.application, nodes=await self._all_nodes())
+        return self.application
+
+    def learn(self, view: View) -> None:
+        """Name the nodes of the servers that are seen; costs nothing while those are the same."""
+        nodes, match = self.application.nodes, self.application.match
+        seen = (nodes, *(each.places for each in view.instances))
+        if seen != self._learnt:
+            self._learnt = seen
+            found = [owners(nodes, each.servers, match) for each in view.instances]
+            self.names = {key: name for each in found for key, name in each.items()}
+
+    async def look_at_versions(self, nodes: Sequence[Node] | None = None) -> None:
+        """See which version runs on these nodes, by default on all of them.
+
+        Where that needs a log-in, or nothing tells it, only preflight looks.
+        """
+        if not self._sees_versions:
             return
-        nodes = self.application.nodes
-        for node, seen in zip(
-            nodes, await asyncio.gather(*(each.health.look() for each in nodes)), strict=True
-        ):
+        slots = asyncio.Semaphore(LOOKS_AT_ONCE)
+
+        async def look(node: Node) -> None:
+            async with slots:
+                seen = await node.health.look()
             if seen.version is not None:
                 self.versions[node.name] = seen.version
             else:
                 self.versions.pop(node.name, None)  # better no version than an old one
+
+        await asyncio.gather(*(look(each) for each in (self.application.nodes if nodes is None else nodes)))
 
     async def plan(
         self,
@@ -130,11 +164,16 @@ class Session:
             JournalError: what earlier rollouts have left cannot be read.
         """
         left = {name: each.left() for name, each in self.books.leftovers().items()}
-        policy = msgspec.structs.replace(self.application.policy, **(changes or {}))
-        application = replace(self.application, policy=policy)
+        whole = await self.whole()
+        policy = msgspec.structs.replace(whole.policy, **(changes or {}))
         exact = [glob.escape(each) for each in nodes]
         return await preflight(
-            application, version, limit=[*limit, *exact], to_ready=to_ready, left=left, wanted=wanted
+            replace(whole, policy=policy),
+            version,
+            limit=[*limit, *exact],
+            to_ready=to_ready,
+            left=left,
+            wanted=wanted,
         )
 
     def start(self, plan: Plan, *, kind: Kind = "upgrade", follows: int | None = None) -> None:
@@ -248,42 +287,29 @@ async def open_session(config: Config, app: str) -> AsyncIterator[Session]:
     clock = SystemClock()
     bus = Bus(clock)
     wiring = Wiring(config, bus.record)
+    fleet = Fleet(wiring.balancers(app), settings.backends)
+    build = partial(wiring.nodes, app, settings)
+    roster = Roster(settings, fleet, build, config.file, f"apps.{app}")
+    health = settings.health
     try:
-        fleet = Fleet(wiring.balancers(app), settings.backends)
-        snapshots = await _snapshots(fleet)
-        servers = [server for each in snapshots.values() for server in each.servers]
-        places = members(settings, servers, config.file, f"apps.{app}")
-        nodes = await wiring.nodes(app, settings, places)
-        mapped, _ = map_nodes(nodes, snapshots, settings.match)
+        application = Application(
+            app,
+            await roster.first(),
+            fleet,
+            settings.rollout,
+            settings.match,
+            tuple(settings.unmanaged_backends),
+        )
         yield Session(
-            Application(
-                app,
-                tuple(nodes),
-                fleet,
-                settings.rollout,
-                settings.match,
-                tuple(settings.unmanaged_backends),
-            ),
+            application,
             bus,
             clock,
-            {(ref.backend, ref.server): name for name, refs in mapped.items() for ref in refs},
+            roster.whole,
             books=Books(
                 journal_path(config.journal.path), config.journal.keep_days, app, clock, bus, operator()
             ),
-            looks_from_here=settings.health.via == "console",
+            sees_versions=isinstance(health, HttpHealth) and health.via == "console" and health.has_version,
         )
     finally:
+        await roster.close()
         await wiring.close()
-
-
-async def _snapshots(fleet: Fleet) -> dict[str, Snapshot]:
-    """What HAProxy says of the nodes' places; one that does not answer is preflight's to report."""
-
-    async def read(name: str) -> Snapshot | None:
-        try:
-            return await fleet.balancers[name].snapshot(fleet.backends)
-        except BackendError:
-            return None
-
-    snapshots = await asyncio.gather(*(read(name) for name in fleet.balancers))
-    return {name: each for name, each in zip(fleet.balancers, snapshots, strict=True) if each is not None}

@@ -22,10 +22,52 @@ class Fleet:
         self.balancers = {each.name: each for each in balancers}
         self.backends = tuple(backends)
         self.lock = asyncio.Lock()  # a guard and the drain that it allows are one action
+        self.reloads = 0  # that were undone
+        self._processes: dict[str, tuple[int, int]] | None = None  # pid and uptime; None: nobody cares
+
+    # -- reloads ------------------------------------------------------------------------------
+
+    def begin_guard(self) -> None:
+        """From the next look at each on, what another process says does not count until it is accepted."""
+        self._processes = {}
+
+    def end_guard(self) -> None:
+        """Nobody cares any more."""
+        self._processes = None
+
+    def accept(self, snapshot: Snapshot) -> None:
+        """What this process says counts."""
+        self.reloads += self.noticed(snapshot)
+        if self._processes is not None:
+            self._processes[snapshot.info.instance] = (snapshot.info.pid, snapshot.info.uptime)
+
+    def noticed(self, snapshot: Snapshot) -> bool:
+        """Whether this comes from another process than the one that was accepted."""
+        known = (self._processes or {}).get(snapshot.info.instance)
+        if known is None:
+            return False
+        pid, uptime = known
+        return snapshot.info.pid != pid or snapshot.info.uptime < uptime
+
+    async def read_checked(self, name: str) -> Snapshot:
+        """Read one load balancer; one that was reloaded has forgotten what was set there.
+
+        Raises:
+            Unmeasured: it was reloaded, and what was set there is being set again.
+            BackendError: as `read`.
+        """
+        snapshot = await self.read(name)
+        if self.noticed(snapshot):
+            raise Unmeasured(name, "was reloaded; what was set there is being set again")
+        if self._processes is not None and name not in self._processes:
+            self.accept(snapshot)
+        return snapshot
+
+    # -- reading ------------------------------------------------------------------------------
 
     async def look(self) -> dict[str, Snapshot]:
         """Read every load balancer, side by side. Raises the first BackendError."""
-        snapshots = await _all(self.read(name) for name in self.balancers)
+        snapshots = await _all(self.read_checked(name) for name in self.balancers)
         return dict(zip(self.balancers, snapshots, strict=True))
 
     async def read(self, name: str) -> Snapshot:
@@ -43,7 +85,7 @@ class Fleet:
             Unmeasured: a load balancer no longer knows one of them.
         """
         names = {ref.instance for ref in refs}
-        snapshots = await _all(self.read(name) for name in sorted(names))
+        snapshots = await _all(self.read_checked(name) for name in sorted(names))
         seen = {each.ref: each for snapshot in snapshots for each in snapshot.servers}
         for ref in refs:
             if ref not in seen:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
+from backends.columns import Name, columns_of
 from backends.haproxy import commands
 from backends.model import Server, ServerRef, Snapshot
 from orchestrator.node import Node
@@ -10,6 +11,8 @@ from orchestrator.plan import Finding, Severity
 
 Match = Literal["name", "address"]
 Mapped = dict[str, tuple[ServerRef, ...]]
+_Key = tuple[str, int]
+"""What tells a server line: its address and port, or its name and 0."""
 
 
 def map_nodes(
@@ -33,31 +36,60 @@ def map_nodes(
     """
     mapped: Mapped = {}
     findings: list[Finding] = []
+    lines = {instance: _Lines(each.servers, match) for instance, each in snapshots.items()}
     for node in nodes:
-        for instance, snapshot in snapshots.items():
-            servers = [each for each in snapshot.servers if _is(node, each, match)]
-            findings += _judge(node, instance, servers, snapshot.servers, match)
-        found = _refs(node, snapshots, match)
+        for instance, own in lines.items():
+            findings += _judge(node, instance, own.of(node), own.servers, match)
+        found = _refs(node, lines.values())
         mapped[node.name] = tuple(sorted(ref for ref in found if commands.is_safe(ref)))
         findings += _uneven(node, found)
-    others = {each.name: _refs(each, snapshots, match) for each in among if each.name not in mapped}
+    others = {each.name: _refs(each, lines.values()) for each in among if each.name not in mapped}
     return mapped, (*findings, *_shared(mapped, others))
 
 
-def _refs(node: Node, snapshots: Mapping[str, Snapshot], match: Match) -> list[ServerRef]:
-    return [
-        server.ref
-        for snapshot in snapshots.values()
-        for server in snapshot.servers
-        if _is(node, server, match)
-    ]
+def owners(nodes: Iterable[Node], servers: Sequence[Server], match: Match) -> dict[Name, str]:
+    """The node behind each server line of one load balancer; lines that are no node's are left out."""
+    known = {key: node.name for node in nodes for key in _keys_of(node, match)}
+    # By name alone no server has to be built: there may be thousands.
+    keys = map(_by_address, servers) if match == "address" else map(_by_name, columns_of(servers).names)
+    found = zip(columns_of(servers).names, keys, strict=True)
+    return {name: known[key] for name, own in found for key in own if key in known}
 
 
-def _is(node: Node, server: Server, match: Match) -> bool:
+class _Lines:
+    """The server lines of one load balancer, found without looking at all of them for each node."""
+
+    def __init__(self, servers: Sequence[Server], match: Match) -> None:
+        self.servers = servers
+        self._match: Match = match
+        self._places: dict[_Key, list[int]] = {}
+        for place, each in enumerate(servers):
+            own = _by_address(each) if match == "address" else _by_name((each.ref.backend, each.ref.server))
+            for key in own:
+                self._places.setdefault(key, []).append(place)
+
+    def of(self, node: Node) -> list[Server]:
+        """In the order of the load balancer."""
+        found = {place for key in _keys_of(node, self._match) for place in self._places.get(key, ())}
+        return [self.servers[place] for place in sorted(found)]
+
+
+def _keys_of(node: Node, match: Match) -> Iterable[_Key]:
     if match == "address":
-        return server.address in node.addresses and server.port == node.port
-    ref = server.ref
-    return ref.server in node.servers or f"{ref.backend}/{ref.server}" in node.servers
+        return [(address, node.port) for address in node.addresses]
+    return [(name, 0) for name in node.servers]
+
+
+def _by_address(server: Server) -> tuple[_Key, ...]:
+    return ((server.address, server.port),)
+
+
+def _by_name(name: Name) -> tuple[_Key, ...]:
+    return (name[1], 0), ("/".join(name), 0)
+
+
+def _refs(node: Node, lines: Iterable[_Lines]) -> list[ServerRef]:
+    return [server.ref for each in lines for server in each.of(node)]
 
 
 def _judge(

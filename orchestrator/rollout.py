@@ -16,8 +16,10 @@ from orchestrator.events import (
     RolloutEnded,
     RolloutStarted,
 )
+from orchestrator.intentions import Intentions
 from orchestrator.outcome import look_at_end
 from orchestrator.plan import Plan
+from orchestrator.sentinel import Sentinel
 from orchestrator.turn import Tally, Turn
 from orchestrator.work import Work
 
@@ -45,6 +47,9 @@ class Rollout:
         self._bus = bus
         self._operator = operator
         self._tally = Tally()
+        self._intentions = Intentions(
+            {ref: original for each in plan.nodes for ref, original in each.originals.items()}
+        )
         self.defect: BaseException | None = None
 
     async def run(self) -> RolloutEnded:
@@ -66,7 +71,7 @@ class Rollout:
                 before={each.name: each.current for each in self._plan.nodes if each.known},
             )
         )
-        work = asyncio.ensure_future(self._batches())
+        work = asyncio.ensure_future(self._work())
         self._control.on_abort_at_once(work.cancel)
         try:
             await asyncio.wait({work})
@@ -86,10 +91,26 @@ class Rollout:
             self.defect = self.defect or error
         return ended
 
+    async def _work(self) -> None:
+        """The batches, with a sentinel beside them."""
+        if not self._plan.batches:
+            return
+        fleet = self._application.fleet
+        fleet.begin_guard()
+        sentinel = Sentinel(fleet, self._intentions, self._control, self._clock, self._bus)
+        watching = asyncio.ensure_future(sentinel.run())
+        try:
+            await self._batches()
+        finally:
+            watching.cancel()
+            await asyncio.wait({watching})
+            fleet.end_guard()
+        if not watching.cancelled() and (defect := watching.exception()) is not None:
+            raise defect
+
     async def _batches(self) -> None:
-        if self._plan.batches:
-            await self._control.checkpoint()
-            await self._prefetch()
+        await self._control.checkpoint()
+        await self._prefetch()
         for number, names in enumerate(self._plan.batches, 1):
             await self._control.checkpoint()
             if self._control.halted:
@@ -114,6 +135,7 @@ class Rollout:
             control=self._control,
             bus=self._bus,
             touch=lambda: self._tally.touched.add(name),
+            intentions=self._intentions,
         )
         return Turn(planned, peers, self._plan, work, self._control, self._bus, self._tally)
 

@@ -128,6 +128,7 @@ class Turn:
             control.raise_if_no_drain()
         self._work.originals = await self._look_at_originals()
         self._tally.originals[self._name] = self._work.originals
+        self._work.intentions.originals |= self._work.originals
         self._bus.emit(
             TurnBegan(
                 node=self._name,
@@ -138,7 +139,7 @@ class Turn:
 
     async def _look_at_originals(self) -> dict[ServerRef, Original]:
         """As they are right now: somebody may have changed one since the plan was made."""
-        servers = await self._work.servers()
+        servers = await self._work.patiently(self._work.servers)
         if self._planned.left_by:
             return dict(self._planned.originals)  # what they are now is what that rollout has left
         found = {ref: Original.of(each) for ref, each in servers.items()}

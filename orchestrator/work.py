@@ -13,6 +13,7 @@ from orchestrator.control import Control
 from orchestrator.errors import DeadlinePassed
 from orchestrator.events import Bus, Noted, Step, Waiting
 from orchestrator.fleet import Build, Fleet
+from orchestrator.intentions import Intent, Intentions
 from orchestrator.node import Node, Original
 from orchestrator.policy import Policy
 
@@ -42,6 +43,11 @@ class Work:
     step: Step = "drain"
     touch: Callable[[], None] = lambda: None  # says that from here on the node is not as it was
     pids: set[int] = field(default_factory=set)  # of the service, as far as seen before the stop
+    intentions: Intentions = field(default_factory=Intentions)  # of the whole rollout
+
+    def intend(self, intent: Intent, refs: Sequence[ServerRef] | None = None) -> None:
+        """Say what is about to be set, by default on all servers of the node."""
+        self.intentions.set(self.refs if refs is None else refs, intent)
 
     def note(self, text: str) -> None:
         self.bus.emit(Noted(node=self.node.name, text=text))

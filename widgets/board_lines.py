@@ -77,31 +77,45 @@ def _ending(state: RolloutState, width: int) -> Piece:
 
 
 def sentence(state: RolloutState, now: float, capacities: str, width: int) -> list[Piece]:
-    """Why it waits, or how it ended, in one line; `capacities` keeps its place at the end."""
+    """Why it waits, or how it ended, in one line; `capacities` keeps its place at the end.
+
+    Where there is no room the reason is cut, never the countdown: the reason stands in the node's row too.
+    """
     tail = f" · {cut(capacities, width // 2)}" if capacities else ""
-    text, kind = _why(state, now)
-    return [(cut(text, width - cell_len(tail)), kind), (tail, "plain")]
+    room = width - cell_len(tail)
+    text, kind, countdowns = _why(state, now)
+    left = next((each for each in countdowns if cell_len(visible(text + each)) <= room), countdowns[-1])
+    return [(cut(text, room - cell_len(left)) + left, kind), (tail, "plain")]
 
 
-def _why(state: RolloutState, now: float) -> Piece:
+def _why(state: RolloutState, now: float) -> tuple[str, str, list[str]]:
+    """The sentence, its kind, and its end: the long form, and a short one where that has no room."""
     if state.ended:
-        return _end(state, state.ended)
+        return *_end(state, state.ended), [""]
     if state.questions:
         asked = ", ".join(each.subject for each in state.questions.values())
-        return f"? waits for you: {asked}", "moving"
+        return f"? waits for you: {asked}", "moving", [""]
     working = [each for each in state.nodes.values() if at_work(each)]
     if not working:
         paused = "nothing new is started"
-        return (paused, "moving") if _paused(state) else ("between two steps", "quiet")
+        return *((paused, "moving") if _paused(state) else ("between two steps", "quiet")), [""]
     first_node = min(working, key=lambda each: each.deadline or float("inf"))
-    verb = "bakes" if first_node.state is NodeState.BAKING else VERBS[first_node.step or "drain"]
     baking = first_node.state is NodeState.BAKING
+    verb = "bakes" if baking else VERBS[first_node.step or "drain"]
     why = f": {first_node.reason}" if first_node.reason and not baking else ""
-    most = "" if baking else "at most "
-    left = "" if first_node.deadline is None else f" · {most}{clock(first_node.deadline - now)} more"
-    left = " · its deadline stands still" if _paused(state) else left
-    more = f" · {len(working) - 1} more at work" if len(working) > 1 else ""
-    return f"{first_node.name} {verb}{why}{left}{more}", "plain"
+    return f"{first_node.name} {verb}{why}", "plain", _countdowns(state, first_node, len(working), now)
+
+
+def _countdowns(state: RolloutState, node: NodeStatus, working: int, now: float) -> list[str]:
+    more = f" · {working - 1} more at work" if working > 1 else ""
+    if _paused(state):
+        return [f" · its deadline stands still{more}", " · deadline stands still"]
+    if node.deadline is None:
+        return [more]
+    left = clock(node.deadline - now)
+    if node.state is NodeState.BAKING:
+        return [f" · {left} more{more}", f" · {left} more"]
+    return [f" · at most {left} more{more}", f" · at most {left}"]
 
 
 def _end(state: RolloutState, ended: RolloutEnded) -> Piece:
@@ -149,6 +163,8 @@ def row(
         return [*pieces, (f"{glyph} {node.state.value}", kind), (f" · but {visible(actual)}", "bad")]
     silent = not node.reason or node.state is NodeState.BAKING
     words = node.state.value if silent else f"{node.state.value}: {node.reason}"
+    if node.state in AT_WORK and not at_work(node):
+        words = f"{node.step} done"  # "stopping" would say that it still goes on
     words += " · waits for you" if asked else ""
     return [*pieces, (f"{glyph} {visible(words)}", "moving" if asked and kind == "quiet" else kind)]
 

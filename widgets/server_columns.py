@@ -75,7 +75,8 @@ def milliseconds(value: int | None, width: int) -> str:
 def trend(values: tuple[float, ...], width: int) -> str:
     """The newest values as bars, scaled to the largest of all."""
     top = max(values, default=0) or 1
-    return "".join(BARS[min(7, max(0, round(each / top * 7)))] for each in values[-width:])
+    bars = "".join(BARS[min(7, max(0, round(each / top * 7)))] for each in values[-width:])
+    return bars.rjust(width)  # the newest is on the right, also while there are few
 
 
 def since(seconds: int) -> str:

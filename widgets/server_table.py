@@ -93,6 +93,7 @@ A click on a title orders by it, another one reverses it (▾ ▴); HEALTH has t
         self._key: Key | None = None
         self._marked: frozenset[Key] = frozenset()
         self._strips: LRUCache[tuple[object, ...], Strip] = LRUCache(512)
+        self._styles: dict[tuple[str, bool], Style] = {}
         self._painted: list[Strip] = []
 
     # -- what others see ----------------------------------------------------------------------
@@ -202,16 +203,17 @@ A click on a title orders by it, another one reverses it (▾ ▴); HEALTH has t
 
     def notify_style_update(self) -> None:
         self._strips.clear()
+        self._styles.clear()
+        self._painted = []
         super().notify_style_update()
 
     def _repaint(self) -> None:
         # Only the lines that differ: most numbers of most servers do not change within a second.
-        fresh = [self.render_line(y) for y in range(self.size.height)]
+        width = self._width
+        fresh = [self._line(y, width) for y in range(self.size.height)]
         same = len(fresh) == len(self._painted)
         regions = [
-            Region(0, y, self._width, 1)
-            for y, strip in enumerate(fresh)
-            if not same or strip != self._painted[y]
+            Region(0, y, width, 1) for y, strip in enumerate(fresh) if not same or strip != self._painted[y]
         ]
         self._painted = fresh
         if regions:
@@ -219,31 +221,41 @@ A click on a title orders by it, another one reverses it (▾ ▴); HEALTH has t
 
     def render_line(self, y: int) -> Strip:
         width = self._width
+        # What asks for a line has nearly always just been told that it differs.
+        known = self._painted[y] if y < len(self._painted) else None
+        return known if known is not None and known.cell_length == width else self._line(y, width)
+
+    def _line(self, y: int, width: int) -> Strip:
         if y == 0:
             titles = heading(width, self._instances, len(self._marked), self._arrangement)
-            return self._strip([(titles, "header")])
+            return self._strip([(titles, "header")], width)
         at = self.scroll_offset.y + y - 1
         if self._rows is not None and at < self._count:
             row = self._rows[at]
             return self._row(row, width, row.key == self._key, row.key in self._marked)
         text = self.empty_text if y == 2 and not self._count else ""
-        return self._strip([(fit(" " + text, width), "quiet")])
+        return self._strip([(fit(" " + text, width), "quiet")], width)
 
     def _row(self, row: Row, width: int, cursor: bool, marked: bool) -> Strip:
         known = (row, width, self._instances, cursor, marked)
         if (strip := self._strips.get(known)) is None:
             glyph = ("◆" if marked else "▸") if cursor else "•" if marked else " "
-            strip = self._strip([(glyph, "plain"), *line(row, width, self._instances)], cursor)
+            strip = self._strip([(glyph, "plain"), *line(row, width, self._instances)], width, cursor)
             self._strips[known] = strip
         return strip
 
-    def _strip(self, runs: Runs, cursor: bool = False) -> Strip:
-        style = self.get_component_rich_style("server-table--cursor")
-        if cursor and style.reverse:  # without colours one bar reads better than patches
+    def _strip(self, runs: Runs, width: int, cursor: bool = False) -> Strip:
+        if cursor and self._style("cursor").reverse:  # without colours one bar reads better than patches
             runs = [("".join(text for text, _ in runs), "cursor")]
-        band = Style(bgcolor=style.bgcolor, bold=True) if cursor and not style.reverse else Style()
-        segments = [
-            Segment(text, self.get_component_rich_style(f"server-table--{name}") + band)
-            for text, name in runs
-        ]
-        return Strip(segments).adjust_cell_length(self._width)
+        segments = [Segment(text, self._style(name, cursor)) for text, name in runs]
+        return Strip(segments).adjust_cell_length(width)
+
+    def _style(self, name: str, cursor: bool = False) -> Style:
+        """The style of a piece; kept, as finding it in the style sheet costs more than all else."""
+        if (name, cursor) not in self._styles:
+            style = self.get_component_rich_style(f"server-table--{name}")
+            band = self.get_component_rich_style("server-table--cursor") if cursor else Style()
+            if cursor and not band.reverse:
+                style += Style(bgcolor=band.bgcolor, bold=True)
+            self._styles[name, cursor] = style
+        return self._styles[name, cursor]

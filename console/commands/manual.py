@@ -104,9 +104,10 @@ def _change(
 
     async def go() -> int:
         async with open_session(load(find(config_file)), app) as session, stop_on_signals(session):
-            chosen = manual.choose(session.application, names)
+            application = await session.whole()
+            chosen = manual.choose(application, names)
             change = Change(action, chosen, weight, frozenset(override))
-            impact = await manual.impact(session.application, change)
+            impact = await manual.impact(application, change)
             for line in _shown(change, impact):
                 say(line)
             refused = bool(impact.broken) and not set(impact.nodes) <= change.override

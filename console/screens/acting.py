@@ -1,4 +1,7 @@
-"""What the operator does, as conversations: look, show the impact, ask, do, show what was read back."""
+"""What the operator does, as conversations: look, show the impact, ask, do, show what was read back.
+
+Each dialog is imported when it is asked for: nobody waits for them before the first server is on the screen.
+"""
 
 from collections.abc import Sequence
 from typing import cast
@@ -12,12 +15,6 @@ from orchestrator import manual
 from orchestrator.manual import Action, Change
 from orchestrator.watch import Watch
 from orchestrator.words import health
-from widgets.dialogs.change import ChangeDialog
-from widgets.dialogs.confirm import Confirm
-from widgets.dialogs.plan import PlanScreen
-from widgets.dialogs.quit import QuitDialog
-from widgets.dialogs.result import ResultScreen
-from widgets.dialogs.upgrade import UpgradeDialog
 from widgets.model import Key, node_of
 
 LEAVE, KEEP, PAUSE, ABORT = "leave", "keep", "pause", "abort"
@@ -40,12 +37,15 @@ class Acting:
         """Why nothing can be changed; empty when it can. One load balancer that may not is enough."""
         if self._read_only:
             return self._read_only
-        low = {
-            each.name: each.level.name.lower()
-            for each in self._watch.view.instances
-            if each.level is not None and each.level is not Level.ADMIN
-        }
-        return ", ".join(f"{name} has level {level}, changes need admin" for name, level in low.items())
+        low: dict[str, list[str]] = {}
+        for each in self._watch.view.instances:
+            if each.level is not None and each.level is not Level.ADMIN:
+                low.setdefault(each.level.name.lower(), []).append(each.name)
+        words = [
+            f"{', '.join(names)} {'has' if len(names) == 1 else 'have'} level {level}"
+            for level, names in low.items()
+        ]
+        return f"{' and '.join(words)}, changes need admin" if words else ""
 
     def may_change(self, action: str) -> bool:
         """Whether this may be done now."""
@@ -79,8 +79,10 @@ class Acting:
             self._changing.difference_update(names)
 
     async def _change(self, action: str, names: Sequence[str]) -> bool:
-        application = self._session.application
+        from widgets.dialogs.change import ChangeDialog
+
         try:
+            application = await self._session.whole()
             change = Change(cast("Action", action), manual.choose(application, names))
             impact = await manual.impact(application, change)
             answer = await self._screen.app.push_screen_wait(ChangeDialog(change.action, impact))
@@ -106,6 +108,10 @@ class Acting:
             self._upgrading = False
 
     async def _upgrade(self) -> None:
+        from widgets.dialogs.plan import PlanScreen
+        from widgets.dialogs.result import ResultScreen
+        from widgets.dialogs.upgrade import UpgradeDialog
+
         session = self._session
         answer = await self._screen.app.push_screen_wait(
             UpgradeDialog(session.application.name, session.running_now(), session.application.policy)
@@ -118,6 +124,8 @@ class Acting:
         except RolldeckError as error:
             self._tell(str(error), "error")
             return
+        # What was said meanwhile would lie over the plan's answers.
+        self._screen.app.clear_notifications()
         if not await self._screen.app.push_screen_wait(PlanScreen(plan)):
             return
         session.start(plan)
@@ -126,12 +134,16 @@ class Acting:
         except RolldeckError as error:
             self._tell(str(error), "error")
             return
-        await session.look_at_versions()
+        await session.look_at_versions(
+            [each for each in session.application.nodes if each.name in session.state.nodes]
+        )
         if ended is not None:
             await self._screen.app.push_screen_wait(ResultScreen(ended))
 
     async def abort(self) -> None:
         """Ask, then end the rollout; a second time at once."""
+        from widgets.dialogs.confirm import Confirm
+
         control = self._session.control
         text = (
             "at once: a running command goes on without us" if control.aborting else "after the running step"
@@ -148,6 +160,8 @@ class Acting:
 
     async def quit(self) -> str | None:
         """What to do with a running rollout; None to stay."""
+        from widgets.dialogs.quit import QuitDialog
+
         if not self._session.rolling:
             return LEAVE
         answer = await self._screen.app.push_screen_wait(QuitDialog())

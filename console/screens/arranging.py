@@ -46,6 +46,16 @@ class Arranging(Screen[str]):
         event.input.set_class(bool(event.value), "-shown")
         self.query_one(ServerTable).focus()
 
+    def clear_filter(self) -> bool:
+        """Take the filter away; returns whether there was one."""
+        box = self.query_one("#filter", Input)
+        there = bool(box.value) or box.has_focus
+        box.value = ""
+        box.remove_class("-shown")
+        if there:
+            self.query_one(ServerTable).focus()
+        return there
+
     def action_sort(self) -> None:
         following = SORTS[(SORTS.index(self._arrangement.sort) + 1) % len(SORTS)]
         self._arrange(self._arrangement.ordered(following))

@@ -12,14 +12,12 @@ from textual.widgets import Input
 
 from console.screens.acting import SWITCH, Acting
 from console.screens.arranging import Arranging
-from console.screens.detail import DetailScreen
 from console.screens.rollout_words import Told
 from console.session import Session, operator
 from orchestrator.control import GO, RETRY, SKIP
 from orchestrator.events import Record
 from orchestrator.watch import View, Watch
 from widgets.board import RolloutBoard
-from widgets.dialogs.pick import PickDialog
 from widgets.header import StatusHeader
 from widgets.key_bar import KeyBar
 from widgets.model import Key
@@ -77,6 +75,14 @@ in rotation.
             "exclamation_mark", "problems", "problems", id="problems", tooltip="Only problems", show=False
         ),
         Binding("g", "application", "application", id="application", tooltip="Go to another application"),
+        Binding(
+            "escape",
+            "put_away",
+            "put away",
+            id="put-away",
+            tooltip="The filter, then the board of a rollout that has ended",
+            show=False,
+        ),
         Binding("t", "transcript", "log", id="transcript", tooltip="Every command and every raw reply"),
         Binding("q", "quit_console", "quit", id="quit", tooltip="Leave; a running rollout is asked about"),
     ]
@@ -104,6 +110,7 @@ in rotation.
         self._view: View | None = None
         self._second = -1
         self._possible: object = None  # of the keys in the footer
+        self._put_away: object = object()  # the end of the rollout whose board was put away
 
     def compose(self) -> ComposeResult:
         yield StatusHeader()
@@ -128,6 +135,7 @@ in rotation.
 
     def _paint(self) -> None:
         self._view = view = self._watch.view
+        self._session.learn(view)
         now = picture(
             view,
             self._session.application.name,
@@ -140,8 +148,9 @@ in rotation.
         self.query_one(StatusHeader).show(now, time.strftime("%H:%M:%S"))
         self.query_one(ServerTable).show(now.rows, len(now.instances), self._arrangement)
         board = self.query_one(RolloutBoard)
-        board.set_class(bool(self._session.state.nodes), "-shown")
-        if self._session.state.nodes:
+        shown = bool(self._session.state.nodes) and self._session.state.ended is not self._put_away
+        board.set_class(shown, "-shown")
+        if shown:
             self._paint_rollout(view)
         self._refresh_keys()
 
@@ -168,6 +177,7 @@ in rotation.
             self._acting.may_change("upgrade"),
             control.questions[:1],
             control.paused,
+            control.aborting,
         )
         if possible != self._possible:
             self._possible = possible
@@ -184,6 +194,8 @@ in rotation.
         if action == "application":
             several = len(self._applications) > 1
             return (None if self._acting.why_not(action) else True) if several else False
+        if action == "pause" and control.aborting:
+            return False
         if action in ("pause", "abort"):
             return self._session.rolling
         if action == "answer":
@@ -254,10 +266,18 @@ in rotation.
 
     @work(group="application", exclusive=True)
     async def action_application(self) -> None:
+        from widgets.dialogs.pick import PickDialog
+
         here = self._session.application.name
         picked = await self.app.push_screen_wait(PickDialog("Application", self._applications, here))
         if picked not in (None, here) and not self._acting.why_not("application"):
             self.app.exit(SWITCH + picked)
+
+    def action_put_away(self) -> None:
+        """What is not needed any more: the filter first, then the board of a rollout that has ended."""
+        if not self.clear_filter() and self._session.state.ended is not None:
+            self._put_away = self._session.state.ended
+            self._paint()
 
     def action_transcript(self) -> None:
         from console.screens.transcript import TranscriptScreen
@@ -269,6 +289,8 @@ in rotation.
         self._look_closely(event.key)
 
     def _look_closely(self, key: Key) -> None:
+        from console.screens.detail import DetailScreen
+
         self.app.push_screen(DetailScreen(key, self._session, self._watch, self._records, self._acting))
 
     @work(group="quit", exclusive=True)

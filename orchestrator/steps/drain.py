@@ -6,6 +6,7 @@ from backends.haproxy import commands
 from backends.model import Admin, AdminState, Server, ServerRef
 from orchestrator import guard
 from orchestrator.errors import DeadlinePassed, GuardRefused, StepFailed
+from orchestrator.intentions import Intent
 from orchestrator.work import Work
 
 
@@ -31,11 +32,13 @@ async def drain(work: Work) -> str | None:
     servers = await work.patiently(work.servers)
     if all(in_maintenance(each) for each in servers.values()):
         work.touch()
+        work.intend(Intent.MAINT)
         await work.patiently(lambda: silence_agents(work, work.refs))
         left = await _settle(work)  # maintenance does not end what was in flight when it began
         return f"{left} sessions left" if left else None
     await _leave(work)
     forced = await _wait_for_sessions(work)
+    work.intend(Intent.MAINT)
     await work.ensure(work.refs, commands.maint, in_maintenance)
     left = await _settle(work)
     if left:
@@ -78,6 +81,7 @@ async def _leave(work: Work) -> None:
                 return str(refusal)
             control.raise_if_no_drain()  # as late as can be: another node may have failed meanwhile
             work.touch()
+            work.intend(Intent.DRAIN)
             await silence_agents(work, work.refs)
             await work.fleet.ensure(work.refs, commands.drain, out)
             return None

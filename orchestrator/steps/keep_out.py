@@ -5,6 +5,7 @@ import asyncio
 from backends.haproxy import commands
 from orchestrator import guard
 from orchestrator.errors import GuardRefused
+from orchestrator.intentions import Intent
 from orchestrator.steps.drain import in_maintenance, silence_agents
 from orchestrator.work import Work
 
@@ -36,6 +37,7 @@ async def _keep_out_of(work: Work, instance: str) -> None:
         seen = {instance: await fleet.read(instance)}
         # Better others that have yet to prove themselves, as after a reload, than one that is known to fail.
         guard.check(seen, refs, work.policy, counts=guard.TAKES_TRAFFIC)
+        work.intend(Intent.MAINT, refs)
         await silence_agents(work, refs)
         await fleet.ensure(refs, commands.maint, in_maintenance)
 

@@ -3,6 +3,7 @@
 from backends.haproxy import commands
 from backends.model import AdminState, Server, ServerRef
 from orchestrator.errors import StepFailed
+from orchestrator.intentions import Intent
 from orchestrator.node import Original
 from orchestrator.streak import Streak
 from orchestrator.work import Work
@@ -72,6 +73,7 @@ async def _enter_gate(work: Work) -> list[ServerRef]:
         # One that takes traffic now (a retry, or it was never drained) has no stale result to fear.
         if servers[ref].admin_state is not AdminState.READY
     ]
+    work.intend(Intent.PROVE, able)
     for ref in able:
         await work.fleet.balancers[ref.instance].write(commands.prove(ref))
     return able
@@ -93,6 +95,7 @@ async def _unproven(work: Work, gated: list[ServerRef]) -> str | None:
 async def put_back(work: Work) -> None:
     """Give every server its original weight, state and agent check, and wait for its full health."""
     originals = work.originals
+    work.intend(Intent.ORIGINAL)
     await work.ensure(
         work.refs,
         lambda ref: commands.weight(ref, str(originals[ref].weight)),
@@ -133,12 +136,15 @@ async def _bake(work: Work, refs: list[ServerRef], streak: Streak, before: dict[
         StepFailed: it left the rotation, its own health went, or it gave too many responses 5xx.
     """
     end = work.control.worked() + work.policy.bake
+    reloads = work.fleet.reloads
 
     async def probe() -> str | None:
         await streak.look()
         if streak.bad >= streak.needed:
             raise StepFailed("its own health was lost while it baked")
         if gone := await _not_in_rotation(work, refs):
+            if work.fleet.reloads > reloads:  # every server has to prove itself from nothing then
+                return f"after a reload: {gone}"
             raise StepFailed(f"did not stay in rotation: {gone}")
         new = 0
         for ref, server in (await work.fleet.servers(refs)).items():

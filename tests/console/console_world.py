@@ -53,6 +53,7 @@ async def place(
     nodes: int = 2,
     versions: tuple[str, ...] = (),
     further_backends: tuple[str, ...] = (),
+    frozen: str = "",
     **policy: object,
 ) -> AsyncIterator[Place]:
     """A quick world, a session and a watch on it, as `console.opening` wires them.
@@ -62,12 +63,15 @@ async def place(
         nodes: how many.
         versions: releases that answer their health check with 503 for ever.
         further_backends: more backends with the same servers.
+        frozen: a load balancer that says nothing from the beginning.
         policy: fields of the roll-out policy.
     """
     async with world(directory / "s", nodes=nodes, further_backends=further_backends) as stack:
         tune(stack, "apps.shop.rollout", **{"bake": 0, **policy})
         for version in versions:
             stack.add_release(version, healthy=False)
+        if frozen:
+            stack.instances[frozen].freeze()
         async with open_session(load(stack.config_path), "shop") as session:
             records: list[Record] = []
             session.bus.subscribe(records.append)

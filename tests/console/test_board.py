@@ -99,6 +99,25 @@ async def test_it_reads_without_colour(width: int) -> None:
     assert rows[2].split() == ["web3", "pending"]
 
 
+def test_the_countdown_is_never_cut_away() -> None:
+    reason = "sessions: 4 on lb1, 3 on lb2"
+    state = folded(*DRAINING, Waiting(node="web2", step="drain", reason=reason, left=60))
+    (why, _), (tail, _) = sentence(state, START + 18, "5 in rotation, floor 3, may lose 2", 78)
+    assert why == "web2 drains: sessions: 4 … · at most 0:42"
+    assert cell_len(why + tail) == 78
+    state.apply(Record(99, START, Paused(who="ann", why="")))
+    (why, _), _ = sentence(state, START + 18, "5 in rotation, floor 3, may lose 2", 78)
+    assert why.endswith(" · deadline stands still")
+
+
+async def test_between_two_steps_nothing_goes_on() -> None:
+    done = StepDone(node="web2", step="stop", changed=True, detail="", seconds=2.3)
+    asked = Asked(question="q1", subject="web2", text="install?", choices=["go"])
+    state = folded(started(), StepStarted(node="web2", step="stop"), done, asked)
+    *_, row, _ = await shown(state)
+    assert row.split() == ["web2", "✓", "2.3", "s", *"◐ stop done · waits for you".split()]
+
+
 async def test_what_was_so_already_is_told_from_what_was_done() -> None:
     rows = await shown(folded(started(), *upgraded("web1", changed=False)))
     assert rows[3].split()[1::3][:5] == ["·"] * 5

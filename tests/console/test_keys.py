@@ -4,7 +4,7 @@ import pytest
 from textual.app import App
 
 from backends.errors import ConfigError
-from console.app import GROUPS
+from console.key_groups import GROUPS
 from console.keys import checked
 from console.screens.main import MainScreen
 from widgets.server_table import ServerTable

@@ -239,6 +239,16 @@ async def test_one_frozen_load_balancer_is_called_stale_and_keys_still_answer(tm
         await at.until(lambda: "no answer" not in at.text)
 
 
+async def test_one_that_is_frozen_from_the_beginning_does_not_keep_the_console_closed(tmp_path: Path) -> None:
+    async with place(tmp_path, frozen="lb1") as here, desk(here) as at:
+        assert here.watch.view.instance("lb1").state == "connecting"
+        await at.sees("web1", "web2", "lb1: no answer")
+        here.stack.instances["lb1"].thaw()
+        await at.until(lambda: here.watch.view.instance("lb1").state == "live")
+        await at.until(lambda: "no answer" not in at.text)
+        assert here.session.names == {("shop", "web1"): "web1", ("shop", "web2"): "web2"}
+
+
 async def test_filter_order_and_problems(tmp_path: Path) -> None:
     async with place(tmp_path, nodes=3) as here, desk(here) as at:
         await at.press("down")
@@ -388,3 +398,23 @@ async def test_a_reload_is_announced_and_its_counters_begin_again(tmp_path: Path
         assert "lb2: reloaded" not in at.text
         await at.until(lambda: here.watch.view.instance("lb1").rates.rate(0) is not None)
         assert here.watch.view.instance("lb1").state == "live"
+
+
+async def test_escape_takes_the_filter_away_then_the_board_of_what_has_ended(
+    tmp_path: Path,
+) -> None:
+    async with place(tmp_path) as here, desk(here) as at:
+        await at.start(NEW)
+        await at.result("healthy")
+        await at.sees("shop 1.4.2 → 1.5.0")
+        await at.press("slash")
+        await at.type("web2")
+        await at.until(lambda: "▸web2" in at.text)
+        await at.press("escape")
+        await at.until(lambda: at.main.query_one(ServerTable).has_focus)
+        await at.sees("web1", "shop 1.4.2 → 1.5.0")
+        await at.press("escape")
+        await at.until(lambda: "shop 1.4.2 → 1.5.0" not in at.text)
+        await at.start(OLD)  # the next one is shown again
+        await at.result("healthy")
+        await at.sees("shop 1.5.0 → 1.4.2")

@@ -3,6 +3,7 @@
 import pytest
 from rich.cells import cell_len
 from textual.app import App, ComposeResult
+from textual.widgets import Static
 
 from orchestrator.events import AnyEvent, Asked, NodeFailed, Paused, Record, RolloutStarted, StepStarted
 from orchestrator.guard import Capacity
@@ -88,6 +89,7 @@ def test_what_is_left_out_of_the_commands_is_counted() -> None:
 
 class Shell(App[None]):
     def compose(self) -> ComposeResult:
+        yield Static("above")
         yield QuestionPanel()
 
 
@@ -100,6 +102,7 @@ async def test_it_takes_no_room_until_something_waits_and_gives_it_back() -> Non
         await pilot.pause()
         assert panel.display
         assert panel.size.height == 2
+        assert app.query_one(Static).size.width == 80  # a margin would narrow everything beside it
         assert "one" in panel.render_line(0).text
         panel.show([[("bad", "bad")]] * 20)
         await pilot.pause()
@@ -108,6 +111,24 @@ async def test_it_takes_no_room_until_something_waits_and_gives_it_back() -> Non
         panel.show([])
         await pilot.pause()
         assert not panel.display
+
+
+async def test_an_error_is_not_cut_where_it_is_decided_on() -> None:
+    app = Shell()
+    error = "verify failed: not healthy within 300 s: HTTP 503, expected 200 (http://10.0.0.13:8080/health)"
+    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+        panel = app.query_one(QuestionPanel)
+        panel.show(waits(state(asked(error, "retry", "abort")), ["now: maint on lb1"], KEYS))
+        await pilot.pause()
+        rows = [panel.render_line(y).text for y in range(panel.size.height)]
+        assert " ".join(" ".join(rows[:2]).split()) == f"? web1: {error}"
+        assert rows[1].startswith("   ")
+        assert len(rows) == 4
+        panel.show(waits(state(asked("long " * 200, "retry", "abort")), ["now"] * 3, KEYS))
+        await pilot.pause()
+        assert panel.size.height == MOST
+        assert panel.render_line(1).text.rstrip().endswith("…")
+        assert "r tries it again" in panel.render_line(MOST - 1).text
 
 
 @pytest.mark.parametrize("text", HOSTILE)

@@ -221,6 +221,17 @@ async def test_backends_with_confusing_names(haproxy: RunningHaproxy) -> None:
         await lb.snapshot(["3"])  # the number of a proxy, not a name
 
 
+async def test_large_tables_are_read_beside_the_loop_and_say_the_same(
+    haproxy: RunningHaproxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lb = runtime(f"unix://{haproxy.socket}")
+    small = [each.ref for each in (await lb.snapshot()).servers]
+    monkeypatch.setattr("backends.haproxy.runtime._LARGE", 1)
+    assert small == [each.ref for each in (await lb.snapshot()).servers] != []
+    with pytest.raises(Refused, match=r"nowhere"):
+        await lb.snapshot(["nowhere"])
+
+
 async def test_up_right_out_of_maintenance_proves_nothing(haproxy: RunningHaproxy, app: Answering) -> None:
     lb, web1 = runtime(haproxy.socket), ref("web1")
     await until(lb, "web1", lambda s: s.in_rotation)

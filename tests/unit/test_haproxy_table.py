@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backends.columns import columns_of
+from backends.haproxy import rows
 from backends.haproxy.table import fast_join
 from tests.unit.test_haproxy_parse import VERSIONS, read
 from tests.unit.test_haproxy_parse import tables as captured
@@ -64,3 +65,21 @@ def test_the_same_backend_twice_is_left_to_the_slow_way(version: str) -> None:
     state, stat = tables(version)
     assert fast_join("lb1", [stat, stat], [state, state]) is None
     assert fast_join("lb1", [], []) is None
+
+
+@pytest.mark.parametrize("piece", [1, 700])
+def test_a_reply_that_is_matched_in_pieces_is_read_to_its_last_row(
+    version: str, piece: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rows, "_PIECE", piece)
+    state, stat = tables(version)
+    fast = fast_join("lb1", [stat], [state])
+    assert fast is not None
+    assert (fast[0], tuple(fast[1])) == read(state, stat)
+
+
+def test_columns_that_stand_in_another_order_are_left_to_the_slow_way(version: str) -> None:
+    state, stat = tables(version)
+    assert fast_join("lb1", [stat.replace("status,weight", "weight,status", 1)], [state]) is None
+    assert fast_join("lb1", [stat.replace("qcur,qmax,scur", "scur,qmax,qcur", 1)], [state]) is None
+    assert fast_join("lb1", [stat.replace(",hrsp_1xx,", ",hrsp_9xx,", 1)], [state]) is None

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from backends.model import Server, ServerRef, Snapshot
-from orchestrator.mapping import map_nodes
+from orchestrator.mapping import map_nodes, owners
 from orchestrator.node import Node
 from orchestrator.plan import Finding, Severity
 from tests.unit.fakes import World
@@ -113,3 +113,15 @@ def test_a_name_that_haproxy_could_misread_is_an_error_and_nothing_is_built_for_
     assert mapped["web1"] == (ServerRef("lb1", "shop", "web1"),)
     assert len(errors(findings)) == 1
     assert "could take this name for something else" in errors(findings)[0]
+
+
+def test_the_owner_of_each_line_is_found_by_name_by_backend_and_name_and_by_place() -> None:
+    first, second = SEEN["lb1"].servers
+    other = replace(first, ref=ServerRef("lb1", "api", "web1"))
+    nodes = [replace(NODES[0], servers=("api/web1",)), NODES[1]]
+    assert owners(nodes, (first, second, other), "name") == {
+        ("api", "web1"): "web1",
+        ("shop", "web2"): "web2",
+    }
+    odd = replace(second, ref=ServerRef("lb1", "shop", "s2"))
+    assert owners(NODES, (odd, replace(first, port=81)), "address") == {("shop", "s2"): "web2"}

@@ -6,7 +6,16 @@ from collections.abc import Callable
 import pytest
 
 from backends.model import AdminState
-from orchestrator.events import NodeFailed, NodeUpgraded, Record, StepDone, StepStarted, Waiting
+from orchestrator.events import (
+    NodeUpgraded,
+    Noted,
+    Paused,
+    Record,
+    Resumed,
+    StepDone,
+    StepStarted,
+    Waiting,
+)
 from tests.unit.fakes import World
 from tests.unit.virtual_time import run
 
@@ -26,19 +35,44 @@ def when(
     world.bus.subscribe(read)
 
 
-@pytest.mark.parametrize("step", ["stop", "install", "start"])
-def test_a_reload_in_any_step_never_passes_as_healthy(step: str) -> None:
+@pytest.mark.parametrize("step", ["drain", "stop", "install", "start", "verify"])
+def test_a_reload_in_any_step_is_undone_before_anything_goes_on(step: str) -> None:
     async def scenario() -> World:
-        world = World(3, 2)
+        world = World(3, 2, drain_timeout=30)
+        world.server("web3", "lb1").set_state("maint")  # a human's
         when(world, StepStarted, step, lambda: world.at(0.01, world.balancers["lb1"].reload))
         ended = await world.upgrade()
-        assert (ended.result, ended.failed, ended.upgraded) == ("degraded", ["web1"], [])
-        assert world.admin("web1") == [AdminState.MAINT] * 2
+        assert (ended.result, ended.upgraded) == ("healthy", ["web1", "web2", "web3"])
+        assert world.admin("web3") == [AdminState.MAINT, AdminState.READY]
         return world
 
     world = run(scenario())
-    [failed] = world.events(NodeFailed)
-    assert "HAProxy was reloaded, or somebody changed it" in failed.error
+    [noted] = [each.text for each in world.events(Noted) if "was reloaded" in each.text]
+    assert noted.startswith("lb1 was reloaded; set again: ")
+    assert "set server shop/web3 state maint" in noted
+    assert [each.who for each in world.events(Paused)] == ["Rolldeck"]
+    assert [each.who for each in world.events(Resumed)] == ["Rolldeck"]
+
+
+def test_what_somebody_else_does_to_an_upgraded_node_is_named_once_and_not_fought() -> None:
+    async def scenario() -> World:
+        world = World(3, 2, min_available=0)
+        when(world, StepStarted, "verify", lambda: None)
+
+        async def interfere() -> None:
+            await world.until(lambda: [each.node for each in world.events(NodeUpgraded)] == ["web1"])
+            world.server("web1", "lb2").set_state("maint")
+
+        ended = await world.during(interfere())
+        assert ended.result == "degraded"  # not everything is back in rotation
+        assert world.admin("web1") == [AdminState.READY, AdminState.MAINT]
+        return world
+
+    world = run(scenario())
+    told = [each.text for each in world.events(Noted) if "somebody set" in each.text]
+    assert told == [
+        "somebody set shop/web1 on lb2 to maint, weight 1; this rollout wants it as it was before"
+    ]
 
 
 def test_a_service_is_not_stopped_under_a_node_that_somebody_put_back() -> None:

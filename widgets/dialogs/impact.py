@@ -82,11 +82,14 @@ def refusal(action: Action, broken: Sequence[Capacity], several: bool) -> Iterat
     yield Line(
         text("✗ ", "$text-error"), text(f"{what}: too little would stay in rotation.", "bold $text-error")
     )
-    needs = []
+    places: dict[tuple[int, str], list[str]] = {}
     for each in broken:
-        missing = each.floor - each.after
-        servers = "server" if missing == 1 else "servers"
-        needs.append(f"{missing} more {servers} in rotation in {each.backend} on {each.instance}")
+        places.setdefault((each.floor - each.after, each.backend), []).append(each.instance)
+    needs = [
+        f"{missing} more {'server' if missing == 1 else 'servers'} in rotation in {backend} on"
+        f" {' and on '.join(instances)}"
+        for (missing, backend), instances in places.items()
+    ]
     fewer = "fewer nodes at once, " if several else ""
     yield Line(
         text("  "),

@@ -68,7 +68,7 @@ def parse_version(typed: str) -> str:
     try:
         return check_version(typed.strip())
     except ConfigError:
-        raise ValueError("not a version: letters, digits and . _ + : ~ - only, at most 128") from None
+        raise ValueError("not a version: letters, digits, . _ + : ~ -; at most 128") from None
 
 
 class UpgradeDialog(Dialog[UpgradeAnswer | None]):

@@ -1,0 +1,91 @@
+"""Watches the load balancers while a rollout runs: a reload is undone, what somebody else does is named."""
+
+from backends.base import Clock
+from backends.errors import BackendError
+from backends.model import Server, Snapshot
+from orchestrator.control import Control
+from orchestrator.events import Bus, Noted
+from orchestrator.fleet import Fleet
+from orchestrator.intentions import Intentions
+
+INTERVAL = 1.0  # seconds between two looks
+SAYS = "Rolldeck"  # who pauses
+
+
+class Sentinel:
+    """Looks at every load balancer once a second.
+
+    A new process has forgotten every state that was set at run time: a node that is stopped would get
+    traffic. Until everything is set again there and reads back, nothing that is read there counts
+    (`Fleet.read_checked`), and the rollout is paused.
+    """
+
+    def __init__(
+        self, fleet: Fleet, intentions: Intentions, control: Control, clock: Clock, bus: Bus
+    ) -> None:
+        self._fleet = fleet
+        self._intentions = intentions
+        self._control = control
+        self._clock = clock
+        self._bus = bus
+        self._odd: dict[object, str] = {}  # what was seen once, and is told when it is seen again
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        while True:
+            for name in self._fleet.balancers:
+                try:
+                    await self._look(name)
+                except BackendError:
+                    continue  # whoever needs it will say so
+            await self._clock.sleep(INTERVAL)
+
+    async def _look(self, name: str) -> None:
+        snapshot = await self._fleet.read(name)
+        if self._fleet.noticed(snapshot):
+            await self._set_again(name, snapshot)
+        else:
+            self._name_strangers(snapshot)
+
+    async def _set_again(self, name: str, snapshot: Snapshot) -> None:
+        paused = self._control.paused
+        self._control.pause(SAYS, f"{name} was reloaded (now process {snapshot.info.pid})")
+        done: list[str] = []
+        try:
+            while missing := [each for each in self._ours(snapshot) if not self._intentions.met(each)]:
+                for server in missing:
+                    for line in self._intentions.ways(server):
+                        await self._fleet.balancers[name].write(line)
+                        done.append(line)
+                await self._clock.sleep(0)
+                snapshot = await self._fleet.read(name)
+            self._fleet.accept(snapshot)
+            told = f"set again: {'; '.join(done)}" if done else "everything is as it is wanted"
+            self._bus.emit(Noted(node="", text=f"{name} was reloaded; {told}"))
+        finally:
+            # Paused by us only: it goes on when this load balancer counts again, or is tried once more.
+            if not paused and not self._control.aborting:
+                self._control.resume(SAYS)
+
+    def _ours(self, snapshot: Snapshot) -> list[Server]:
+        return [each for each in snapshot.servers if each.ref in self._intentions.originals]
+
+    def _name_strangers(self, snapshot: Snapshot) -> None:
+        """No fight: it is told, and the step of a node that is worked on fails when it looks."""
+        for server in self._ours(snapshot):
+            if self._intentions.met(server):
+                self._odd.pop(server.ref, None)
+                continue
+            words = f"{self._intentions.of(server.ref)} {server.admin_state} {server.weight}"
+            if self._odd.get(server.ref) == words:  # twice: not a step that is just writing
+                self._odd[server.ref] = f"told: {words}"
+                wanted = self._intentions.of(server.ref).value
+                self._bus.emit(
+                    Noted(
+                        node=server.ref.server,
+                        text=f"somebody set {server.ref} to {server.admin_state}, weight {server.weight}; "
+                        f"this rollout wants it {wanted}",
+                    )
+                )
+            elif self._odd.get(server.ref) != f"told: {words}":
+                self._odd[server.ref] = words

@@ -1,0 +1,11 @@
+"""Books in which nothing stands, for sessions that only show something."""
+
+from pathlib import Path
+
+from backends.base import Clock
+from console.books import Books
+from orchestrator.events import Bus
+
+
+def blank_books(clock: Clock, bus: Bus) -> Books:
+    return Books(Path("/nonexistent/journal.db"), 365, "shop", clock, bus, "ann@here")

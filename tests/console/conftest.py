@@ -1,0 +1,111 @@
+"""What the snapshots of the console need: an environment that is the same everywhere, and a camera."""
+
+import asyncio
+import socket
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from types import SimpleNamespace
+from typing import Protocol
+
+import pytest
+from textual.pilot import Pilot
+from textual.widgets import Input
+
+from console.screens.main import LOOK_SECONDS
+from tests.console.console_world import read
+from tests.console.still import EPOCH, TIME_OF_DAY, Still
+
+Act = str | Callable[[Pilot[str]], Awaitable[None]]
+"""A key, or something else that is done or waited for."""
+
+SIZES = {"80x24": (80, 24), "120x40": (120, 40), "no-colour": (80, 24)}
+small = pytest.mark.parametrize("shape", ["80x24", "no-colour"], indirect=True)
+"""For what looks the same on a larger terminal."""
+PATIENCE = 20.0  # seconds that something may take to be seen
+
+
+class Camera(Protocol):
+    """Whether the console looks as it did; `--snapshot-update` makes what it shows now the rule."""
+
+    def __call__(self, make: Callable[[], Still], *acts: Act) -> bool: ...
+
+
+@pytest.fixture(params=SIZES)
+def shape(request: pytest.FixtureRequest) -> str:
+    """In which terminal."""
+    return str(request.param)
+
+
+@pytest.fixture
+def still_world(shape: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Nothing on the screen may depend on the machine, its user, its settings or the time."""
+    for name in ("NO_COLOR", "COLORTERM", "SUDO_USER"):
+        monkeypatch.delenv(name, raising=False)
+    if shape == "no-colour":
+        monkeypatch.setenv("NO_COLOR", "1")
+    # The plugin sets it as older versions of Syrupy called it.
+    monkeypatch.setattr("pytest_textual_snapshot.SVGImageExtension.file_extension", "svg")
+    monkeypatch.setenv("SUDO_USER", "ann")
+    monkeypatch.setattr(socket, "gethostname", lambda: "bastion")
+    still = SimpleNamespace(time=lambda: EPOCH, strftime=lambda _: TIME_OF_DAY)
+    monkeypatch.setattr("console.screens.main.time", still)
+    monkeypatch.setattr("widgets.board.monotonic", lambda: 0.0)
+    monkeypatch.setenv("TZ", "UTC")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.fixture
+def looks_as_before(still_world: None, shape: str, snap_compare: Callable[..., bool]) -> Camera:
+    """A camera for one picture."""
+
+    def compare(make: Callable[[], Still], *acts: Act) -> bool:
+        async def act(pilot: Pilot[str]) -> None:
+            for each in acts:
+                if isinstance(each, str):
+                    await pilot.press(each)
+                else:
+                    await each(pilot)
+            for field in pilot.app.screen.query(Input):
+                field.cursor_blink = False
+            await _still(pilot)
+
+        return snap_compare(make(), terminal_size=SIZES[shape], run_before=act)
+
+    return compare
+
+
+async def _still(pilot: Pilot[str]) -> None:
+    """Wait until two looks show the same."""
+    before = ""
+    while before != (now := read(pilot.app.screen)):
+        before = now
+        await pilot.pause(1.5 * LOOK_SECONDS)
+
+
+def sees(*words: str) -> Act:
+    """Wait until the screen in front says all of this."""
+
+    async def wait(pilot: Pilot[str]) -> None:
+        deadline = time.monotonic() + PATIENCE
+        while not all(each in read(pilot.app.screen) for each in words):
+            assert time.monotonic() < deadline, f"never saw {words} in:\n{read(pilot.app.screen)}"
+            await asyncio.sleep(0.01)
+
+    return wait
+
+
+def types(text: str) -> Act:
+    """A key for each character."""
+
+    async def press(pilot: Pilot[str]) -> None:
+        await pilot.press(*({".": "full_stop", " ": "space", "-": "minus"}.get(each, each) for each in text))
+
+    return press
+
+
+async def silence(pilot: Pilot[str]) -> None:
+    """Take away what is said only for a moment: it would go while the picture is taken."""
+    pilot.app.clear_notifications()

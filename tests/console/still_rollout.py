@@ -1,0 +1,144 @@
+"""Rollouts for the still life, told to a session as a real one would tell them."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+
+from backends.model import Exchange
+from console.session import Session
+from orchestrator.control import Control
+from orchestrator.events import (
+    STEPS,
+    AnyEvent,
+    BatchStarted,
+    NodeFailed,
+    NodeUpgraded,
+    Record,
+    RolloutEnded,
+    RolloutStarted,
+    Step,
+    StepDone,
+    StepStarted,
+    Waiting,
+)
+from tests.console.still import BUSY, CALM, Scene, Still, StillClock, session_on
+
+# No sum of them is near a whole second: Python 3.12 and newer add up floats in another way than 3.11.
+TOOK: dict[Step, float] = {"drain": 38.3, "stop": 2.4, "install": 11.6, "start": 24.2, "verify": 9.2}
+Question = tuple[str, str, tuple[str, ...]]
+"""Subject, text and choices."""
+
+FAILURE = "not healthy within 300 s, last seen: 503 Service Unavailable, expected 200"
+
+
+def halfway(third: str = "ready") -> Scene:
+    """Two nodes have the new version; the third one is in this state."""
+    new = tuple(replace(each, version="1.5.0", since=95) for each in BUSY[:2])
+    idle = {"sessions": 7 if third == "drain" else 0, "trend": (144, 139, 60, 2, 0, 0, 0, 0), "since": 18}
+    worked_on = BUSY[2] if third == "ready" else replace(BUSY[2], state=third, **idle)  # type: ignore[arg-type]
+    return Scene((*new, worked_on, *BUSY[3:]))
+
+
+class Story:
+    """A session in the middle of an upgrade to 1.5.0. Each method is something that happened next."""
+
+    def __init__(self, scene: Scene, confirm: str = "none") -> None:
+        self.scene = scene
+        self.session = session_on(scene)
+        assert isinstance(self.session.clock, StillClock)
+        self._clock = self.session.clock
+        self._questions: list[Question] = []
+        self._records: list[Record] = []
+        self.session.bus.subscribe(self._records.append)
+        before = session_on(replace(CALM, policy=scene.policy))
+        plan = asyncio.run(before.plan("1.5.0", changes={"confirm": confirm}))
+        names = [each.name for each in plan.nodes]
+        self.session.carried_out, self.session.rolling = plan, True
+        self.session.control = Control(self._clock, self.session.bus, interactive=True)
+        self._tell(
+            RolloutStarted(
+                application="shop",
+                version="1.5.0",
+                nodes=names,
+                batches=[[each] for each in names],
+                operator="ann@bastion",
+                before=dict.fromkeys(names, "1.4.2"),
+            )
+        )
+
+    def upgraded(self, *names: str) -> "Story":
+        """These went through all steps."""
+        for number, name in enumerate(names, self.session.state.batch + 1):
+            self._tell(BatchStarted(number=number, nodes=[name]))
+            for step in STEPS:
+                self.step(name, step).done(name, step)
+            self._tell(NodeUpgraded(node=name, seconds=sum(TOOK.values())))
+        return self
+
+    def batch(self, name: str) -> "Story":
+        self._tell(BatchStarted(number=self.session.state.batch + 1, nodes=[name]))
+        return self
+
+    def step(self, name: str, step: Step) -> "Story":
+        """A step began, with what it sends."""
+        self._tell(StepStarted(node=name, step=step))
+        with self.session.bus.turn(name, step):
+            for target, command, reply in _sent(name, step):
+                self.session.bus.record(Exchange(target, command, reply, True, 0.004))
+        return self
+
+    def done(self, name: str, step: Step) -> "Story":
+        self._clock.moment += TOOK[step]
+        self._tell(StepDone(node=name, step=step, changed=True, detail="", seconds=TOOK[step]))
+        return self
+
+    def waits(self, name: str, step: Step, reason: str, left: float, after: float) -> "Story":
+        """So many seconds later it says why it is not done yet."""
+        self._clock.moment += after
+        self._tell(Waiting(node=name, step=step, reason=reason, left=left))
+        return self
+
+    def failed(self, name: str, step: Step, error: str) -> "Story":
+        self._tell(NodeFailed(node=name, step=step, error=error))
+        return self
+
+    def asks(self, subject: str, text: str, *choices: str) -> "Story":
+        """It will wait for an answer as soon as the console is there."""
+        self._questions.append((subject, text, choices))
+        return self
+
+    def ends(self, how: RolloutEnded) -> "Story":
+        self._tell(how)
+        self.session.rolling = False
+        return self
+
+    def console(self) -> Still:
+        console = _Asking(self.scene, self.session, self._questions)
+        console.records.extend(self._records)
+        return console
+
+    def _tell(self, event: AnyEvent) -> None:
+        self.session.bus.emit(event)
+
+
+class _Asking(Still):
+    """Its questions wait from the start, as those of a running rollout would."""
+
+    def __init__(self, scene: Scene, session: Session, questions: Sequence[Question]) -> None:
+        super().__init__(scene, session)
+        self._questions = questions
+        self._tasks: list[asyncio.Task[tuple[str, str]]] = []
+
+    def on_load(self) -> None:
+        for each in self._questions:
+            self._tasks.append(asyncio.create_task(self.session.control.ask(*each)))
+
+
+def _sent(name: str, step: Step) -> Sequence[tuple[str, str, str]]:
+    if step == "drain":
+        return [(lb, f"set server shop/{name} state drain", "\n") for lb in ("lb1", "lb2")]
+    if step == "install":
+        return [(name, "sudo apt-get install -y shop=1.5.0", "Setting up shop (1.5.0) ...\n")]
+    if step == "verify":
+        return [(lb, f"set server shop/{name} state ready", "\n") for lb in ("lb1", "lb2")]
+    return [(name, f"sudo monit {step} shop", "")]

@@ -1,0 +1,80 @@
+"""How the dialogs and reports look."""
+
+import asyncio
+from dataclasses import replace
+from typing import Any
+
+from textual.pilot import Pilot
+from textual.screen import Screen
+
+from orchestrator.policy import Policy
+from tests.console.conftest import Act, Camera, sees, small, types
+from tests.console.dialog_values import ended, out_of_rotation
+from tests.console.still import BUSY, CALM, TROUBLED, Scene, Still, session_on
+from widgets.dialogs.plan import PlanScreen
+from widgets.dialogs.result import ResultScreen
+
+QUIET = replace(TROUBLED, silent="")
+
+
+def shows(screen: Screen[Any]) -> Act:
+    """Put a screen over the main view."""
+
+    async def push(pilot: Pilot[str]) -> None:
+        await pilot.app.push_screen(screen)
+
+    return push
+
+
+def test_upgrade(looks_as_before: Camera) -> None:
+    assert looks_as_before(lambda: Still(QUIET), "u", sees("Upgrade shop", "now: 1.4.2 on 4"))
+
+
+@small
+def test_upgrade_with_an_error(looks_as_before: Camera) -> None:
+    acts = ("u", sees("Upgrade shop"), types("1.5 0"), "enter", sees("✗ not a version"))
+    assert looks_as_before(lambda: Still(QUIET), *acts)
+
+
+def test_plan(looks_as_before: Camera) -> None:
+    scene = replace(CALM, machines=(*BUSY[:5], replace(TROUBLED.machines[4], name="web6", elsewhere={})))
+    acts = ("u", sees("Upgrade shop"), types("1.5.0"), "enter", sees("Preflight found", "Start"))
+    assert looks_as_before(lambda: Still(scene), *acts)
+
+
+def test_plan_with_commands(looks_as_before: Camera) -> None:
+    plan = asyncio.run(session_on(CALM).plan("1.5.0", limit=["web1", "web2"]))
+    assert looks_as_before(lambda: Still(CALM), shows(PlanScreen(plan)), "c", "end", sees("state ready"))
+
+
+def test_plan_with_errors(looks_as_before: Camera) -> None:
+    scene = replace(TROUBLED, policy=Policy(serial=2, min_available=5))
+    plan = asyncio.run(session_on(scene).plan("1.5.0"))
+    assert looks_as_before(lambda: Still(scene), shows(PlanScreen(plan)), sees("cannot start"))
+
+
+def test_drain(looks_as_before: Camera) -> None:
+    assert looks_as_before(lambda: Still(CALM), "down", "d", sees("Drain web2?"))
+
+
+def test_drain_refused(looks_as_before: Camera) -> None:
+    scene = Scene(BUSY[:2], policy=Policy(min_available=2))
+    assert looks_as_before(lambda: Still(scene), "d", sees("Refused"))
+
+
+@small
+def test_weight(looks_as_before: Camera) -> None:
+    acts = ("w", sees("Weight of web1"), types("300"), sees("expected a whole number"))
+    assert looks_as_before(lambda: Still(CALM), *acts)
+
+
+def test_result_healthy(looks_as_before: Camera) -> None:
+    how = ended(upgraded=[each.name for each in BUSY], untouched=[], seconds=511.2)
+    assert looks_as_before(lambda: Still(CALM), shows(ResultScreen(how)), sees("✓ healthy"))
+
+
+def test_result_degraded(looks_as_before: Camera) -> None:
+    how = ended(
+        out_of_rotation(), reason="degraded web3 failed at verify", untouched=["web4", "web5", "web6"]
+    )
+    assert looks_as_before(lambda: Still(CALM), shows(ResultScreen(how)), sees("✗ degraded"))

@@ -1,0 +1,111 @@
+"""Pictures for the README: `python -m tests.pictures` takes them of the real console on the demo's world."""
+
+import asyncio
+import getpass
+import socket
+import tempfile
+from itertools import cycle
+from pathlib import Path
+
+from console.app import Console
+from console.config import load as load_config
+from console.demo.load import Load
+from console.demo.stack import Stack
+from console.output.text import say
+from console.session import open_session
+from orchestrator.state import NodeState
+from orchestrator.watch import Watch
+from tests.console.console_world import Desk, Place
+from tests.svg import lean
+
+HERE = Path(__file__).parents[1] / "docs" / "pictures"
+RATE = 160  # requests per second, over all load balancers
+MORE = (40, 110, 260, 170, 330, 210, 80)  # on top of that, one after the other: nothing real is steady
+WAVE = 1.3  # seconds of each
+SIZE = (100, 24)
+TREND = 9  # seconds until there are as many rates as a row shows
+
+
+async def take(folder: Path) -> None:
+    """An upgrade as `rolldeck demo` has it, with a camera."""
+    async with Stack(folder / "demo") as stack:
+        config = load_config(stack.config_path)
+        async with open_session(config, next(iter(config.apps))) as session:
+            watch = Watch(session.application.fleet, session.clock, interval=config.console.interval)
+            place = Place(stack, session, watch, [])
+            await session.look_at_versions()
+            app = Console(session, watch)
+            async with asyncio.TaskGroup() as group:
+                beside = [group.create_task(each) for each in (watch.run(), _traffic(stack))]
+                async with app.run_test(size=SIZE, notifications=True) as pilot:
+                    await _visit(Desk(app, pilot, place))
+                for task in beside:
+                    task.cancel()
+
+
+async def _traffic(stack: Stack) -> None:
+    """Until cancelled: a steady load, and others that come and go over it. Says then how it was served."""
+    steady = Load(RATE, stack.frontends)
+    steady.start()
+    reports = []
+    try:
+        for rate in cycle(MORE):
+            wave = Load(rate, stack.frontends, slow_share=0)
+            wave.start()
+            try:
+                await asyncio.sleep(WAVE)
+            finally:
+                reports.append(await wave.stop())
+    finally:
+        reports.append(await steady.stop())
+        served = sum(each.total_served for each in reports)
+        say(f"{served} requests served, {sum(each.total_failed for each in reports)} failed")
+
+
+async def _visit(at: Desk) -> None:
+    state = at.place.session.state
+    await at.sees("web4", "up 4")
+    await asyncio.sleep(TREND)
+    await _picture(at, "main")
+
+    await at.press("x", "down", "x", "down", "x", "d")
+    await at.sees("Refused: too little would stay in rotation")
+    await _picture(at, "refused")
+    await at.press("escape", "x", "up", "x", "up", "x")
+
+    await at.press("u")
+    await at.sees("Upgrade shop")
+    await at.type("1.5.0")
+    await at.press("tab", "tab", "tab", "down", "tab", "tab", "enter")
+    await at.sees("In rotation, batch by batch", "Start")
+    await _picture(at, "plan")
+
+    await at.press("right", "enter")
+    for node in ("web1", "web2"):
+        await at.asked(node, "out of rotation?")
+        await at.press("space")
+        await at.until(lambda node=node: state.nodes[node].state is NodeState.UPGRADED, 60)  # type: ignore[misc]
+    await at.asked("web3", "out of rotation?")
+    await asyncio.sleep(TREND)
+    await _picture(at, "rollout")
+    for node in ("web3", "web4"):
+        await at.asked(node, "out of rotation?")
+        await at.press("space")
+        await at.until(lambda node=node: state.nodes[node].state is NodeState.UPGRADED, 60)  # type: ignore[misc]
+    await at.result("healthy")
+
+
+async def _picture(at: Desk, name: str) -> None:
+    await at.pilot.pause(0.3)
+    svg = lean(at.app.export_screenshot(simplify=True))
+    for private in (str(at.place.stack.directory), f"{getpass.getuser()}@", socket.gethostname()):
+        if private in svg:
+            raise ValueError(f"{name}.svg would show {private!r} of the machine on which it was taken")
+    (HERE / f"{name}.svg").write_text(svg, encoding="utf-8")
+    say(f"docs/pictures/{name}.svg")
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory(prefix="rolldeck-") as temporary:
+        HERE.mkdir(parents=True, exist_ok=True)
+        asyncio.run(take(Path(temporary)))

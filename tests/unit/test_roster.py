@@ -1,0 +1,142 @@
+"""Which nodes there are, while load balancers answer late, or not at all; in virtual time."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, cast
+
+import pytest
+
+from backends.errors import ConfigError
+from backends.model import Server, Snapshot
+from console.config import parse
+from console.inventory import Member
+from console.roster import GRACE, Roster
+from orchestrator.fleet import Fleet
+from orchestrator.node import Node
+from tests.unit.console_values import raw, server
+from tests.unit.fake_balancer import FakeBalancer
+from tests.unit.virtual_time import run
+
+HANG = 5.0  # seconds until one that hangs is given up
+
+
+class Answers(FakeBalancer):
+    """Answers after so many seconds with these servers; without any it fails then."""
+
+    def __init__(self, name: str, after: float, *servers: Server) -> None:
+        super().__init__(name)
+        self.after = after
+        self.asked = 0
+        self.shown = servers
+        self.down = not servers
+
+    async def snapshot(self, backends: Sequence[str] = ()) -> Snapshot:
+        self.asked += 1
+        await asyncio.sleep(self.after)
+        return replace(self.seen(), servers=self.shown)
+
+
+class Desk:
+    """A roster, and what was built for it."""
+
+    def __init__(self, *balancers: Answers, **app: Any) -> None:
+        self.built: list[str] = []
+        settings = parse(raw(**app), "f").app("shop")
+        self.roster = Roster(settings, Fleet(balancers, ["shop"]), self._build, "f", "apps.shop")
+
+    async def _build(self, places: Sequence[Member]) -> Sequence[Node]:
+        self.built += [each.name for each in places]
+        return cast("Sequence[Node]", places)
+
+    async def first(self) -> tuple[list[str], float]:
+        """The names, and when they were known."""
+        return [each.name for each in await self.roster.first()], asyncio.get_running_loop().time()
+
+    async def whole(self) -> tuple[list[str], float]:
+        return [each.name for each in await self.roster.whole()], asyncio.get_running_loop().time()
+
+
+def test_nobody_is_asked_when_the_configuration_says_it_all() -> None:
+    async def go() -> None:
+        lb1 = Answers("lb1", HANG)
+        desk = Desk(lb1, port=80, nodes={"web1": {"address": "10.0.0.1"}, "web2": {"address": "10.0.0.2"}})
+        assert await desk.first() == (["web1", "web2"], 0.0)
+        assert await desk.whole() == (["web1", "web2"], 0.0)
+        assert lb1.asked == 0
+
+    run(go())
+
+
+def test_one_that_hangs_keeps_the_others_waiting_for_the_grace_only() -> None:
+    async def go() -> None:
+        lb1, lb2 = Answers("lb1", HANG), Answers("lb2", 0.1, server("web1", "lb2"))
+        desk = Desk(lb1, lb2)
+        assert await desk.first() == (["web1"], 0.1 + GRACE)
+        assert await desk.whole() == (["web1"], HANG)
+        assert (lb1.asked, lb2.asked, desk.built) == (1, 1, ["web1"])
+
+    run(go())
+
+
+def test_all_that_answer_within_the_grace_count_at_once() -> None:
+    async def go() -> None:
+        desk = Desk(
+            Answers("lb1", 0.3, server("web1"), server("web2")), Answers("lb2", 0.1, server("web2", "lb2"))
+        )
+        assert await desk.first() == (["web1", "web2"], 0.3)
+
+    run(go())
+
+
+def test_what_only_a_late_one_knows_is_among_all_nodes_in_the_order_of_the_configuration() -> None:
+    async def go() -> None:
+        desk = Desk(
+            Answers("lb1", 2.0, server("web1"), server("web2")), Answers("lb2", 0.1, server("web2", "lb2"))
+        )
+        assert (await desk.first())[0] == ["web2"]
+        assert await desk.whole() == (["web1", "web2"], 2.0)
+        assert desk.built == ["web2", "web1"], "each is built once"
+
+    run(go())
+
+
+def test_a_place_that_is_still_missing_is_waited_for() -> None:
+    async def go() -> None:
+        late = Answers("lb1", 2.0, server("web1", address="10.0.0.1"))
+        desk = Desk(late, Answers("lb2", 0.1, server("web2", "lb2")), nodes={"web1": {}})
+        assert await desk.first() == (["web1"], 2.0)
+
+    run(go())
+
+
+def test_without_any_answer_the_last_failure_is_waited_for() -> None:
+    async def go() -> None:
+        assert await Desk(Answers("lb1", 1.0), Answers("lb2", HANG)).first() == ([], HANG)
+        with pytest.raises(ConfigError, match=r"web1\.address: missing"):
+            await Desk(Answers("lb1", 1.0), nodes={"web1": {}}).first()
+
+    run(go())
+
+
+def test_two_places_for_one_name_are_an_error_also_when_it_comes_out_late() -> None:
+    async def go() -> None:
+        late = Answers("lb1", 2.0, server("web1", address="10.0.0.9"))
+        desk = Desk(late, Answers("lb2", 0.1, server("web1", "lb2")))
+        assert (await desk.first())[0] == ["web1"]
+        with pytest.raises(ConfigError, match="is several places"):
+            await desk.whole()
+        with pytest.raises(ConfigError, match="is several places"):
+            await desk.whole()
+
+    run(go())
+
+
+def test_what_is_still_being_read_ends_with_the_session() -> None:
+    async def go() -> None:
+        desk = Desk(Answers("lb1", HANG), Answers("lb2", 0.1, server("web1", "lb2")))
+        await desk.first()
+        await desk.roster.close()
+        assert len(asyncio.all_tasks()) == 1
+
+    run(go())

@@ -1,0 +1,107 @@
+"""What a session adds to an application: names of what is seen, and the versions that run."""
+
+import asyncio
+from dataclasses import dataclass, field, replace
+
+from backends.clock import SystemClock
+from backends.columns import columns_of
+from backends.model import HealthResult, Server
+from console.session import LOOKS_AT_ONCE, Session
+from orchestrator.application import Application
+from orchestrator.events import Bus
+from orchestrator.node import Node
+from orchestrator.rates import Places, Rates
+from orchestrator.watch import InstanceView, View
+from tests.blank_books import blank_books
+from tests.unit.fakes import World
+from tests.unit.virtual_time import run
+
+
+@dataclass(slots=True)
+class Versions:
+    """Implements `HealthCheck` for all nodes at once, and counts who looks."""
+
+    version: str | None = "1.4.2"
+    now: int = 0
+    most: int = 0
+    looks: list[str] = field(default_factory=list)
+
+    async def look(self) -> HealthResult:
+        self.now += 1
+        self.most = max(self.most, self.now)
+        await asyncio.sleep(0.1)
+        self.now -= 1
+        self.looks.append("look")
+        return HealthResult(True, "200 OK", self.version)
+
+
+def session(application: Application, *, sees_versions: bool = True) -> Session:
+    clock = SystemClock()
+    bus = Bus(clock)
+    return Session(application, bus, clock, books=blank_books(clock, bus), sees_versions=sees_versions)
+
+
+def many(health: Versions, count: int) -> tuple[Application, list[Node]]:
+    application = World(nodes=1).application
+    nodes = [replace(application.nodes[0], name=f"web{number}", health=health) for number in range(count)]
+    return replace(application, nodes=tuple(nodes)), nodes
+
+
+def test_only_so_many_nodes_are_asked_for_their_version_at_once() -> None:
+    async def go() -> None:
+        health = Versions()
+        application, _ = many(health, 5 * LOOKS_AT_ONCE)
+        made = session(application)
+        await made.look_at_versions()
+        assert health.most == LOOKS_AT_ONCE
+        assert len(health.looks) == len(made.versions) == 5 * LOOKS_AT_ONCE
+        assert made.running_now() == f"1.4.2 on {5 * LOOKS_AT_ONCE}"
+
+    run(go())
+
+
+def test_some_nodes_alone_can_be_asked_and_what_is_not_seen_is_forgotten() -> None:
+    async def go() -> None:
+        health = Versions()
+        application, nodes = many(health, 3)
+        made = session(application)
+        await made.look_at_versions()
+        health.version = None
+        await made.look_at_versions(nodes[:1])
+        assert made.versions == {"web1": "1.4.2", "web2": "1.4.2"}
+
+    run(go())
+
+
+def test_nobody_is_asked_where_health_does_not_tell_a_version() -> None:
+    async def go() -> None:
+        health = Versions()
+        await session(many(health, 3)[0], sees_versions=False).look_at_versions()
+        assert health.looks == []
+
+    run(go())
+
+
+def view(*servers: Server) -> View:
+    columns = columns_of(servers)
+    seen = InstanceView("lb1", "live", servers=servers, columns=columns, rates=Rates(Places(columns.names)))
+    return View((seen,))
+
+
+def test_names_come_with_what_is_seen_and_stay_the_same_object_while_that_does() -> None:
+    async def go() -> None:
+        world = World(nodes=2, instances=1)
+        first, second = (await world.fleet.look())["lb1"].servers
+        made = session(replace(world.application, match="address"))
+        assert made.names == {}
+        odd = replace(second, ref=replace(second.ref, server="s2"))
+        seen = view(first, odd)
+        made.learn(seen)
+        names = made.names
+        assert names == {("shop", "web1"): "web1", ("shop", "s2"): "web2"}
+        made.learn(View(seen.instances))
+        assert made.names is names
+        made.learn(view(first))
+        assert made.names == {("shop", "web1"): "web1"}
+
+    run(go())
