@@ -49,6 +49,7 @@ def still_world(shape: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(socket, "gethostname", lambda: "bastion")
     still = SimpleNamespace(time=lambda: EPOCH, strftime=lambda _: TIME_OF_DAY)
     monkeypatch.setattr("console.screens.main.time", still)
+    monkeypatch.setattr("console.screens.detail.time", still)
     monkeypatch.setattr("widgets.board.monotonic", lambda: 0.0)
     monkeypatch.setenv("TZ", "UTC")
     time.tzset()
