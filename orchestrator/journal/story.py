@@ -29,6 +29,7 @@ class Span:
     """One step of one node, each time that it was tried.
 
     Attributes:
+        seq: number of the record with which it began; `began` is its time, seconds since 1970.
         ended: seconds since 1970; None while it is open.
         seconds: that it took, without pauses.
         waited: of these, without anything to do: for sessions to end, or while it baked.
@@ -39,6 +40,7 @@ class Span:
 
     node: str
     step: str
+    seq: int
     began: float
     ended: float | None = None
     how: How = "open"
@@ -131,7 +133,7 @@ class Story:
     # -- spans --------------------------------------------------------------------------------
 
     def _begin(self, node: str, step: str, at: float) -> Span:
-        span = self._open[node] = Span(node, step, at)
+        span = self._open[node] = Span(node, step, self._last, at)
         self.spans.append(span)
         return span
 
