@@ -24,11 +24,12 @@ class ListByDefault(click.Group):
     """`history shop` and `history --json` mean the list; an application called "show" needs `list show`."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        own = {*self.commands, *self.get_help_option_names(ctx), "--journal"}
-        if not ctx.resilient_parsing and (not args or args[0].partition("=")[0] not in own):
-            args = ["list", *args]
-        elif args[:1] == ["--journal"] and len(args) == 2:
-            args = [*args, "list"]
+        given = 0  # of our own options
+        while args[given : given + 1] and args[given].partition("=")[0] == "--journal":
+            given += 1 if "=" in args[given] else 2
+        own = (*self.commands, *self.get_help_option_names(ctx))
+        if not ctx.resilient_parsing and (not args[given:] or args[given] not in own):
+            args = [*args[:given], "list", *args[given:]]
         return super().parse_args(ctx, args)
 
 

@@ -1,6 +1,7 @@
 """The journal on a terminal: the list of entries, and one of them closely."""
 
 import textwrap
+import time
 from collections.abc import Iterator, Sequence
 
 from console.output.ending import ending, why
@@ -12,7 +13,8 @@ from orchestrator.journal.story import Story
 from widgets.pieces import duration
 
 HEADER = ("ID", "WHEN", "APP", "WHAT", "BY", "RESULT", "NODES", "TOOK")
-CUT = {"WHAT": 24, "BY": 10, "APP": 8}  # columns that give way, and what they keep at least
+CUT = {"BY": 6, "APP": 6, "WHAT": 21}  # columns that give way in this order, and what they keep at least
+RECENT = 300 * 86_400.0  # seconds: so long a day needs no year
 LONGEST = 60  # of one cell, however wide it may become
 
 NUMBERS = (*(step.upper() for step in STEPS), "WORK", "WAIT")
@@ -23,8 +25,9 @@ _PAINTED = {"ok": "ok", "bad": "bad", "open": "working", "question": "warn", "pa
 
 def listed(entries: Sequence[Summary], columns: int) -> Iterator[str]:
     """A table that fits into so many columns where it can; 0: as wide as it is."""
-    rows = [[shorten(clean(cell), LONGEST) for cell in _row(each)] for each in entries]
-    rows = _fitted(rows, columns) if columns else rows
+    rows = _cells(entries, "%Y-%m-%d %H:%M", "%Y-%m-%d %H:%M")
+    if columns and _too_wide(rows, columns) > 0:  # as `ls` does: the time of what is new, the year of the old
+        rows = _fitted(_cells(entries, "%m-%d %H:%M", "%Y-%m-%d"), columns)
     head, *lines = table(HEADER, rows, right=("ID", "NODES", "TOOK"))
     yield head
     for line, each in zip(lines, entries, strict=True):
@@ -32,24 +35,34 @@ def listed(entries: Sequence[Summary], columns: int) -> Iterator[str]:
         yield line if kind == "ok" else paint(line, kind)
 
 
-def _row(summary: Summary) -> tuple[str, ...]:
+def _cells(entries: Sequence[Summary], new: str, old: str) -> list[list[str]]:
+    recent = time.time() - RECENT
+    return [
+        [shorten(clean(cell), LONGEST) for cell in _row(each, new if each.entry.began > recent else old)]
+        for each in entries
+    ]
+
+
+def _row(summary: Summary, form: str) -> tuple[str, ...]:
     entry = summary.entry
     took = "-" if summary.seconds is None else duration(summary.seconds)
-    moment = when(entry.began, "%Y-%m-%d %H:%M")
-    head = (str(entry.id), moment, entry.application, summary.what, entry.operator)
+    head = (str(entry.id), when(entry.began, form), entry.application, summary.what, entry.operator)
     return (*head, summary.standing, summary.nodes, took)
 
 
+def _sizes(rows: list[list[str]]) -> list[int]:
+    return [max([len(title), *(width(row[index]) for row in rows)]) for index, title in enumerate(HEADER)]
+
+
+def _too_wide(rows: list[list[str]], columns: int) -> int:
+    return sum(_sizes(rows)) + 2 * (len(HEADER) - 1) - columns
+
+
 def _fitted(rows: list[list[str]], columns: int) -> list[list[str]]:
-    sizes = [max([len(title), *(width(row[index]) for row in rows)]) for index, title in enumerate(HEADER)]
-    too_wide = sum(sizes) + 2 * (len(HEADER) - 1) - columns
-    # Who it was loses the machine's name first, then what was done its end.
-    for title in ("BY", "WHAT", "APP"):
+    for title, least in CUT.items():
         index = HEADER.index(title)
-        less = max(0, min(too_wide, sizes[index] - CUT[title]))
-        sizes[index] -= less
-        too_wide -= less
-        rows = [[*row[:index], shorten(row[index], sizes[index]), *row[index + 1 :]] for row in rows]
+        size = max(least, _sizes(rows)[index] - max(0, _too_wide(rows, columns)))
+        rows = [[*row[:index], shorten(row[index], size), *row[index + 1 :]] for row in rows]
     return rows
 
 
@@ -91,7 +104,8 @@ def _facts(summary: Summary, story: Story) -> Iterator[str]:
         kind = "bad" if story.traffic.errors_5xx else "ok"
         yield f"  traffic   {paint(traffic_words(story), kind)}"
     if story.spans:
-        yield f"  steps     {times(story)}"
+        yield f"  steps     {step_times(story)}"
+        yield f"            {times(story)}"
     if story.missing:
         missing = f"not whole: {counted(story.missing, 'event')} missing"
         yield f"  journal   {paint(missing, 'bad')}"
@@ -119,11 +133,16 @@ def traffic_words(story: Story) -> str:
     )
 
 
+def step_times(story: Story) -> str:
+    """What each step took, of all nodes together."""
+    done = {span.step for span in story.spans}
+    return ", ".join(f"{step} {duration(story.spent(step))}" for step in STEPS if step in done)
+
+
 def times(story: Story) -> str:
-    """The time of all steps together, and how much of it was work."""
-    each = ", ".join(f"{step} {duration(story.spent(step))}" for step in STEPS if story.spent(step))
+    """How much of that was work."""
     paused = f", paused {duration(story.paused)}" if story.pauses else ""
-    return f"{each}; working {duration(story.worked)}, waiting {duration(story.waited)}{paused}"
+    return f"working {duration(story.worked)}, waiting {duration(story.waited)}{paused}"
 
 
 def step_rows(story: Story) -> Iterator[tuple[str, ...]]:
@@ -165,13 +184,17 @@ def _ended(summary: Summary, story: Story) -> Iterator[str]:
         return
     if summary.entry.kind == "change":
         return
-    touched = [name for name in story.nodes if any(span.node == name for span in story.spans)]
+    yield paint(f"{summary.standing}: what is out of rotation was not written down", "warn")
+    for words, what in no_end(summary, story):
+        yield f"  {words + ':':<26}{clean(what)}"
+
+
+def no_end(summary: Summary, story: Story) -> Iterator[tuple[str, str]]:
+    """Of a rollout that has none: what it had begun, and the commands with which to go on."""
+    touched = dict.fromkeys(span.node for span in story.spans)
     left = [name for name in touched if story.outcome(name) != "upgraded"]
-    if summary.standing == "running":
-        yield f"it runs; at work on: {clean(', '.join(left)) or 'no node'}"
-        return
-    yield paint(f"{summary.standing}: what is out of rotation was not written down", "bad")
     if left:
-        yield f"  touched and not finished: {clean(', '.join(left))}"
-    yield f"  look at it: rolldeck status {clean(summary.entry.application)}"
-    yield f"  finish it:  rolldeck resume {clean(summary.entry.application)}"
+        yield "begun and not finished", ", ".join(left)
+    yield "look at it", f"rolldeck status {summary.entry.application}"
+    if summary.standing != "running":
+        yield "finish it", f"rolldeck resume {summary.entry.application}"

@@ -3,7 +3,16 @@
 from collections.abc import Iterator, Sequence
 
 from console.output.ending import why
-from console.output.history_text import HEAD, NUMBERS, plan_words, step_rows, times, traffic_words
+from console.output.history_text import (
+    HEAD,
+    NUMBERS,
+    no_end,
+    plan_words,
+    step_rows,
+    step_times,
+    times,
+    traffic_words,
+)
 from console.output.records import COLOURS, Summary, counted, findings_of, when
 from console.output.timeline import GLYPHS, ROLLOUT, Moment, timeline
 from console.output.transcript_text import commands, reply_lines
@@ -63,7 +72,7 @@ def _head(summary: Summary, story: Story, title: str) -> Iterator[str]:
         ("When", f"{when(entry.began)}{until} ({when(entry.began, 'UTC%z')})"),
         ("By", f"{entry.operator}, process {entry.pid} on {entry.host}"),
         ("Nodes", f"{summary.nodes} done"),
-        ("Steps", times(story) if story.spans else ""),
+        ("Steps", f"{step_times(story)}; {times(story)}" if story.spans else ""),
         ("Traffic", traffic_words(story)),
         ("Plan", plan_words(summary)),
         ("Follows", "" if entry.follows is None else f"entry {entry.follows}"),
@@ -77,8 +86,9 @@ def _out(summary: Summary, story: Story) -> Iterator[str]:
     ended = story.state.ended
     if ended is None:
         if summary.entry.kind != "change":
-            words = "What is out of rotation at the end is not written down."
-            yield tag("p", text(words), kind="panel out")
+            lines = [tag("p", "What is out of rotation is not written down.")]
+            lines += [_command(f"{words}: ", what) for words, what in no_end(summary, story)]
+            yield tag("div", *lines, kind="panel out")
         return
     parts = [_one_out(each) for each in ended.out_of_rotation]
     parts += [tag("p", text(f"not known: {each}"), kind="panel out bad") for each in ended.unseen]
@@ -89,10 +99,18 @@ def _one_out(out: OutOfRotation) -> str:
     on_purpose = " (as it was before)" if out.on_purpose else ""
     lines = [tag("p", tag("strong", text(out.node)), text(on_purpose))]
     lines += [tag("p", text(place), kind="quiet") for place in out.where]
-    lines += [tag("p", tag("code", text(command))) for command in out.commands]
-    if out.go_back:
-        lines.append(tag("p", "to bring back what it had: ", tag("code", text(out.go_back))))
+    ours = [each for each in out.commands if each.startswith("rolldeck ")]
+    raw = [each for each in out.commands if each not in ours]
+    lines += [_command("to put it back as it is now: ", each) for each in ours]
+    lines += [_command("to bring back what it had: ", out.go_back)] if out.go_back else []
+    if raw:
+        lines.append(tag("p", "by hand, in this order; before ready, wait for full health:", kind="quiet"))
+        lines += [_command("", each) for each in raw]
     return tag("div", *lines, kind="panel out")
+
+
+def _command(words: str, command: str) -> str:
+    return tag("p", tag("span", text(words), kind="quiet"), tag("code", text(command)))
 
 
 def _timeline(story: Story) -> Iterator[str]:

@@ -39,7 +39,7 @@ class _Picture:
         parts = [*self._grid(), *self._pauses(), *self._names()]
         for span in self._story.spans:
             parts += self._bar(span)
-        parts += self._questions()
+        parts += [*self._crosses(), *self._diamonds()]  # last: no bar may hide one
         label = f"{len(self._nodes)} nodes over {clock(self._seconds)}"
         head = f'<svg viewBox="0 0 {WIDTH} {self._height}" role="img" aria-label="{text(label)}">'
         return tag("div", head, "\n".join(parts), "</svg>", kind="wide")
@@ -81,10 +81,13 @@ class _Picture:
         else:
             yield self._rect(kind, span.began, span.baked, y, words)
             yield self._rect(f"{kind} idle", span.baked, until, y, words)
-        if span.how in ("failed", "interrupted"):
-            x, middle = self._x(until), y + BAR / 2
-            cross = f"M{x - 5} {middle - 5}l10 10m0 -10l-10 10"
-            yield f'<path class="failed" d="{cross}">{tag("title", text(f"{span.how}: {words}"))}</path>'
+
+    def _crosses(self) -> Iterator[str]:
+        for span in self._story.spans:
+            if span.how in ("failed", "interrupted"):
+                x, y = self._x(span.ended or self._story.seen), self._rows[span.node] + BAR / 2
+                words = tag("title", text(f"{span.step} {span.how}: {span.detail}"))
+                yield f'<path class="failed" d="M{x - 5} {y - 5}l10 10m0 -10l-10 10">{words}</path>'
 
     def _rect(self, kind: str, left: float, right: float, y: int, words: str) -> str:
         x = self._x(left)
@@ -92,12 +95,24 @@ class _Picture:
         place = f'x="{x}" y="{y}" width="{size:.2f}" height="{BAR}"'
         return f'<rect class="{kind}" {place}>{tag("title", text(words))}</rect>'
 
-    def _questions(self) -> Iterator[str]:
-        for record in self._story.told:
-            if isinstance(record.event, events.Asked) and record.event.subject in self._rows:
-                x, y = self._x(record.at), self._rows[record.event.subject] + BAR / 2
-                diamond = f"M{x} {y - 6}l6 6l-6 6l-6 -6z"
-                yield f'<path class="asked" d="{diamond}">{tag("title", text(record.event.text))}</path>'
+    def _diamonds(self) -> Iterator[str]:
+        for at, asked in _questions(self._story):
+            x, y = self._x(at), self._rows[asked.subject] + BAR / 2
+            words = tag("title", text(asked.text))
+            yield f'<path class="asked" d="M{x} {y - 6}l6 6l-6 6l-6 -6z">{words}</path>'
+
+
+def _questions(story: Story) -> list[tuple[float, events.Asked]]:
+    """About nodes, and when; but those that come of a failure: its mark stands there."""
+    failed = {(span.node, span.ended) for span in story.spans if span.how == "failed"}
+    nodes = set(story.nodes)
+    return [
+        (record.at, record.event)
+        for record in story.told
+        if isinstance(record.event, events.Asked)
+        and record.event.subject in nodes
+        and (record.event.subject, record.at) not in failed
+    ]
 
 
 def _legend(story: Story) -> str:
@@ -107,7 +122,7 @@ def _legend(story: Story) -> str:
         shapes.append(("paler: waiting", '<rect class="verify idle" width="14" height="14"/>'))
     if any(each.how in ("failed", "interrupted") for each in story.spans):
         shapes.append(("failed or interrupted", '<path class="failed" d="M2 2l10 10m0 -10l-10 10"/>'))
-    if any(isinstance(each.event, events.Asked) for each in story.told):
+    if _questions(story):
         shapes.append(("somebody was asked", '<path class="asked" d="M7 1l6 6l-6 6l-6 -6z"/>'))
     if story.pauses:
         shapes.append(("paused", '<rect class="paused" width="14" height="14"/>'))

@@ -61,7 +61,7 @@ class Pause:
 
 @dataclass(slots=True)
 class Story:
-    """Feed it every record of one entry, in order; see `of`.
+    """Made by `of`.
 
     Attributes:
         state: of the rollout; without nodes for a change by hand.
@@ -85,10 +85,17 @@ class Story:
     def of(cls, records: Iterable[Record]) -> "Story":
         story = cls()
         for record in records:
-            story.take(record)
+            story._take(record)
+        story._count()
         return story
 
-    def take(self, record: Record) -> None:
+    def _count(self) -> None:
+        """What is still open has taken so long up to now."""
+        for node, span in self._open.items():
+            self._waited(node, self.seen)
+            self._measure(span, self._worked(span.began, self.seen), self.seen)
+
+    def _take(self, record: Record) -> None:
         if self._last and record.seq > self._last + 1:
             self.missing += record.seq - self._last - 1
         self._last, self.seen = record.seq, record.at
@@ -158,11 +165,14 @@ class Story:
         if span is None:
             return
         span.ended, span.how, span.detail = at, how, detail
-        span.seconds = self._worked(span.began, at) if seconds is None else seconds
+        self._measure(span, self._worked(span.began, at) if seconds is None else seconds, at)
+
+    def _measure(self, span: Span, seconds: float, until: float) -> None:
+        span.seconds = seconds
         if span.step == STEPS[0]:
-            span.waited = span.seconds
+            span.waited = seconds
         elif span.baked is not None:
-            span.waited = min(span.seconds, self._worked(span.baked, at))
+            span.waited = min(seconds, self._worked(span.baked, until))
 
     def _worked(self, since: float, until: float) -> float:
         """Seconds between two moments, without pauses."""
