@@ -1,5 +1,6 @@
 """The journal on a terminal: the list of entries, and one of them closely."""
 
+import shlex
 import textwrap
 import time
 from collections.abc import Iterator, Sequence
@@ -191,10 +192,11 @@ def _ended(summary: Summary, story: Story) -> Iterator[str]:
 
 def no_end(summary: Summary, story: Story) -> Iterator[tuple[str, str]]:
     """Of a rollout that has none: what it had begun, and the commands with which to go on."""
+    application = shlex.quote(summary.entry.application)
     touched = dict.fromkeys(span.node for span in story.spans)
     left = [name for name in touched if story.outcome(name) != "upgraded"]
     if left:
         yield "begun and not finished", ", ".join(left)
-    yield "look at it", f"rolldeck status {summary.entry.application}"
+    yield "look at it", f"rolldeck status {application}"
     if summary.standing != "running":
-        yield "finish it", f"rolldeck resume {summary.entry.application}"
+        yield "finish it", f"rolldeck resume {application}"
