@@ -18,10 +18,10 @@ def ending(ended: RolloutEnded) -> Iterator[str]:
     for title in ("upgraded", "failed", "skipped", "interrupted", "untouched"):
         names: list[str] = getattr(ended, title)
         if names:
-            yield f"  {title:<12}{', '.join(names)}"
+            yield f"  {title:<12}{clean(', '.join(names))}"
     for each in ended.out_of_rotation:
         on_purpose = " (as it was before)" if each.on_purpose else ""
-        yield f"{paint('out of rotation', 'out')}: {each.node}{on_purpose}"
+        yield f"{paint('out of rotation', 'out')}: {clean(each.node)}{on_purpose}"
         for place in each.where:
             yield f"  {clean(place)}"
         yield from _ways_back(each)

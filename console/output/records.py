@@ -98,7 +98,7 @@ class Summary:
 
 def event_fields(entry: Entry, record: Record) -> dict[str, object]:
     """One event as `upgrade --json` gives it, and whose it is."""
-    head = {"schema": SCHEMA, "entry": entry.id, "seq": record.seq, "at": record.at}
+    head = {"schema": SCHEMA, "entry": entry.id, "seq": record.seq, "at": round(record.at, 3)}
     return {**head, **msgspec.to_builtins(record.event)}
 
 
