@@ -4,6 +4,7 @@ import asyncio
 import os
 import socket
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,8 @@ PLAN: dict[str, Any] = {
 }
 
 
-def healthy() -> list[Record]:
+@cache
+def healthy() -> Sequence[Record]:
     """Three nodes, one after the other, with sessions to wait for and a bake."""
 
     async def scenario() -> list[Record]:
@@ -35,7 +37,8 @@ def healthy() -> list[Record]:
     return run(scenario())
 
 
-def troubled() -> list[Record]:
+@cache
+def troubled() -> Sequence[Record]:
     """Two at a time: one is sick and is skipped, after a pause; the last one is left alone."""
 
     async def scenario() -> list[Record]:

@@ -302,7 +302,7 @@ def test_nothing_that_was_said_can_control_a_terminal(path: Path, text: str) -> 
 @pytest.mark.parametrize("columns", [80, 100, 120])
 def test_the_list_fits(path: Path, columns: int) -> None:
     for text in ("shop", "日本語" * 30, "x" * 10_240):
-        journals.write(path, journals.healthy(), application=text, operator=f"{text}@ops1.example.com")
+        journals.write(path, journals.healthy()[:1], application=text, operator=f"{text}@ops1.example.com")
     with Journal(path, read_only=True) as journal:
         entries = [Summary.of(journal, each) for each in journal.entries()]
     lines = [click.unstyle(line) for line in listed(entries, columns)]
