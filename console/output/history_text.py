@@ -185,9 +185,16 @@ def _ended(summary: Summary, story: Story) -> Iterator[str]:
         return
     if summary.entry.kind == "change":
         return
-    yield paint(f"{summary.standing}: what is out of rotation was not written down", "warn")
+    yield paint(no_end_words(summary), "working")
     for words, what in no_end(summary, story):
         yield f"  {words + ':':<26}{clean(what)}"
+
+
+def no_end_words(summary: Summary) -> str:
+    """Why nothing is said of how it ended."""
+    if summary.standing == "running":
+        return "it still runs"
+    return f"{summary.standing}: what is out of rotation was not written down"
 
 
 def no_end(summary: Summary, story: Story) -> Iterator[tuple[str, str]]:

@@ -80,11 +80,12 @@ def _whose(event: events.AnyEvent) -> str:
 
 
 def _step(span: Span) -> Moment:
-    took = duration(span.seconds) if span.ended is not None else ""
     text = span.detail or ("not finished" if span.how in ("open", "interrupted") else "")
     if span.how == "failed":
         text = f"failed: {text}"
-    return Moment(span.seq, span.began, _SPANS[span.how], text, span.step, took, tuple(_waits(span)))
+    return Moment(
+        span.seq, span.began, _SPANS[span.how], text, span.step, duration(span.seconds), tuple(_waits(span))
+    )
 
 
 def _waits(span: Span) -> Iterator[str]:

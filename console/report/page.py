@@ -7,6 +7,7 @@ from console.output.history_text import (
     HEAD,
     NUMBERS,
     no_end,
+    no_end_words,
     plan_words,
     step_rows,
     step_times,
@@ -86,7 +87,7 @@ def _out(summary: Summary, story: Story) -> Iterator[str]:
     ended = story.state.ended
     if ended is None:
         if summary.entry.kind != "change":
-            lines = [tag("p", "What is out of rotation is not written down.")]
+            lines = [tag("p", text(no_end_words(summary)))]
             lines += [_command(f"{words}: ", what) for words, what in no_end(summary, story)]
             yield tag("div", *lines, kind="panel out")
         return

@@ -37,10 +37,11 @@ dd { margin: 0; overflow-wrap: anywhere; }
 table { border-collapse: collapse; width: 100%; }
 th { text-align: left; font-weight: 500; font-size: 13px; }
 th, td { padding: 4px 14px 4px 0; border-bottom: 1px solid var(--line); vertical-align: top; }
-td { overflow-wrap: anywhere; }
+td { overflow-wrap: anywhere; min-width: 6em; }
 .number { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; }
 td.at, td.mark, td.step { white-space: nowrap; }
-td.at, td.mark, td.step, td.took { width: 1px; }
+td.number { min-width: 0; }
+td.at, td.mark, td.step, td.took { width: 1px; min-width: 0; }
 tr.sum td { font-weight: 600; }
 pre { margin: 2px 0 10px 18px; white-space: pre-wrap; overflow-wrap: anywhere; color: var(--quiet); }
 .sent { overflow-wrap: anywhere; margin: 0; }

@@ -28,6 +28,7 @@ from orchestrator.events import (
     Noted,
     OutOfRotation,
     Paused,
+    Record,
     RolloutEnded,
     Sending,
     Sent,
@@ -228,6 +229,18 @@ def test_without_an_end_it_says_what_was_begun(path: Path, rolldeck: Rolldeck) -
         "  begun and not finished:   web1, web2",
         "  look at it:               rolldeck status 'a b'",
         "  finish it:                rolldeck resume 'a b'",
+    ]
+
+
+def test_one_that_runs(path: Path, rolldeck: Rolldeck) -> None:
+    shift = time.time() - 1_700_000_000.0
+    records = [Record(each.seq, each.at + shift, each.event) for each in journals.troubled()[:60]]
+    journals.write(path, records)
+    assert rolldeck().out.splitlines()[1].split()[-3:] == ["running", "0/3", "-"]
+    assert rolldeck("show", "1").out.splitlines()[-3:] == [
+        "it still runs",
+        "  begun and not finished:   web1, web2",
+        "  look at it:               rolldeck status shop",
     ]
 
 
