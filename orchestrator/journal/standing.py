@@ -2,17 +2,14 @@
 
 import os
 import socket
-from typing import Literal
 
 from orchestrator.journal.store import Entry
-
-Standing = Literal["healthy", "degraded", "aborted", "running", "interrupted", "no end"]
 
 CLOCK_SET = 60.0  # seconds that a clock may have been set by since the entry was begun
 
 
 def standing(entry: Entry) -> str:
-    """A `Standing`, or whatever the journal has as its result.
+    """Its result, or in words why it has none.
 
     "running" and "interrupted" are what an entry without an end is on the machine that wrote it. Whether a
     process of another one still runs cannot be seen from here: that is "no end".
@@ -30,11 +27,10 @@ def _runs(pid: int, since: float) -> bool:
         return False
     try:
         os.kill(pid, 0)
-    except ProcessLookupError:
+    except (ProcessLookupError, OverflowError):
         return False
-    except (PermissionError, OverflowError) as error:
-        if isinstance(error, OverflowError):
-            return False
+    except PermissionError:
+        pass  # it is there, and somebody else's
     started = _started(pid)
     return started is None or started <= since + CLOCK_SET
 
