@@ -189,6 +189,14 @@ class OutOfRotation(msgspec.Struct, frozen=True, kw_only=True):
     go_back: str = ""  # brings a failed node back to the version that it had
 
 
+class Traffic(Event, frozen=True, kw_only=True, tag="traffic"):
+    """What HAProxy served while the rollout went on, as its counters say; just before `rollout_ended`."""
+
+    served: int  # requests, or sessions where HAProxy counts no requests
+    errors_5xx: int
+    seconds: float  # between the two looks at the counters
+
+
 class RolloutEnded(Event, frozen=True, kw_only=True, tag="rollout_ended"):
     result: Result
     reason: str
@@ -223,6 +231,7 @@ AnyEvent = (
     | ChangeEnded
     | Sending
     | Sent
+    | Traffic
     | RolloutEnded
 )
 

@@ -34,6 +34,7 @@ SAID: dict[type[events.Event], str] = {
     events.Paused: "paused by {who}: {why}",
     events.Resumed: "resumed by {who} after {seconds}",
     events.AbortRequested: "abort asked by {who}: {why}",
+    events.Traffic: "{served} requests served, {errors_5xx} with 5xx, in {seconds}",
     events.RolloutEnded: "ended {result} in {seconds}: {reason}",
 }
 MARKS = {"command": " >", "failed": "✗>", "reply": " <", "event": " ·", "bad": " ✗"}

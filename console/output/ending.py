@@ -13,14 +13,15 @@ KINDS = {"healthy": "ok", "degraded": "bad", "aborted": "warn"}
 
 def ending(ended: RolloutEnded) -> Iterator[str]:
     """Lines for standard output."""
-    yield f"{paint(ended.result, KINDS[ended.result])}{_why(ended)} · {seconds(ended.seconds)}"
+    reason = why(ended.result, ended.reason)
+    yield f"{paint(ended.result, KINDS[ended.result])}{reason} · {seconds(ended.seconds)}"
     for title in ("upgraded", "failed", "skipped", "interrupted", "untouched"):
         names: list[str] = getattr(ended, title)
         if names:
-            yield f"  {title:<12}{', '.join(names)}"
+            yield f"  {title:<12}{clean(', '.join(names))}"
     for each in ended.out_of_rotation:
         on_purpose = " (as it was before)" if each.on_purpose else ""
-        yield f"{paint('out of rotation', 'out')}: {each.node}{on_purpose}"
+        yield f"{paint('out of rotation', 'out')}: {clean(each.node)}{on_purpose}"
         for place in each.where:
             yield f"  {clean(place)}"
         yield from _ways_back(each)
@@ -43,7 +44,8 @@ def _ways_back(out: OutOfRotation) -> Iterator[str]:
         yield f"    on {clean(command)}"
 
 
-def _why(ended: RolloutEnded) -> str:
-    if ended.reason.startswith(ended.result):  # "aborted by ..." says it already
-        return clean(ended.reason.removeprefix(ended.result))
-    return f": {clean(ended.reason)}" if ended.reason else ""
+def why(outcome: str, reason: str) -> str:
+    """What follows the word for the outcome, cleaned."""
+    if reason.startswith(outcome):  # "aborted by ..." says it already
+        return clean(reason.removeprefix(outcome))
+    return f": {clean(reason)}" if reason else ""

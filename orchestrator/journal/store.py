@@ -24,7 +24,7 @@ VERSION = 1  # of the tables; `PRAGMA user_version`
 BUSY_SECONDS = 5.0  # to wait for another writer
 
 _TABLES = """
-CREATE TABLE entries (
+CREATE TABLE IF NOT EXISTS entries (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     kind TEXT NOT NULL,
     application TEXT NOT NULL,
@@ -40,8 +40,8 @@ CREATE TABLE entries (
     plan TEXT NOT NULL,
     plan_hash TEXT NOT NULL
 );
-CREATE INDEX entries_by_application ON entries (application, id);
-CREATE TABLE events (
+CREATE INDEX IF NOT EXISTS entries_by_application ON entries (application, id);
+CREATE TABLE IF NOT EXISTS events (
     entry INTEGER NOT NULL REFERENCES entries (id) ON DELETE CASCADE,
     seq INTEGER NOT NULL,
     at REAL NOT NULL,
@@ -100,9 +100,7 @@ class Journal:
     def _open(self) -> sqlite3.Connection:
         if self._read_only:
             if not self.path.exists():
-                connection = sqlite3.connect(":memory:", isolation_level=None)
-                connection.executescript(_TABLES)
-                return connection
+                return _empty()
             where = f"file:{_quoted(self.path)}?mode=ro"
         else:
             self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -110,13 +108,16 @@ class Journal:
             where = f"file:{_quoted(self.path)}?mode=rw"
         connection = sqlite3.connect(where, uri=True, isolation_level=None, timeout=BUSY_SECONDS)
         try:
-            self._prepare(connection)
+            version = self._prepare(connection)
         except BaseException:
             connection.close()
             raise
+        if version == 0 and self._read_only:  # whoever made it was killed before its tables were there
+            connection.close()
+            return _empty()
         return connection
 
-    def _prepare(self, connection: sqlite3.Connection) -> None:
+    def _prepare(self, connection: sqlite3.Connection) -> int:
         connection.execute("PRAGMA foreign_keys = ON")
         if not self._read_only:
             connection.execute("PRAGMA journal_mode = WAL")
@@ -124,11 +125,12 @@ class Journal:
         found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
         if found != "ok":
             raise sqlite3.DatabaseError(found)
-        version = connection.execute("PRAGMA user_version").fetchone()[0]
+        version: int = connection.execute("PRAGMA user_version").fetchone()[0]
         if version == 0 and not self._read_only:
             connection.executescript(f"BEGIN IMMEDIATE; {_TABLES} PRAGMA user_version = {VERSION}; COMMIT;")
         elif version > VERSION:
             raise JournalError(self.path, f"was written by a newer Rolldeck (tables {version})")
+        return version
 
     def close(self) -> None:
         self._connection.close()
@@ -227,6 +229,12 @@ class Journal:
             raise JournalError(self.path, error.strerror or str(error)) from error
         except (msgspec.MsgspecError, ValueError) as error:
             raise JournalError(self.path, f"cannot be understood: {error}") from error
+
+
+def _empty() -> sqlite3.Connection:
+    connection = sqlite3.connect(":memory:", isolation_level=None)
+    connection.executescript(_TABLES)
+    return connection
 
 
 def _entry(*row: Any) -> Entry:

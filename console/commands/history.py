@@ -1,0 +1,144 @@
+"""`rolldeck history`: what was done, from the journal. It only reads, and works while others write."""
+
+import shutil
+import sys
+from pathlib import Path
+
+import click
+import msgspec
+
+from backends.errors import ConfigError
+from console.config import find, load
+from console.exits import Exit
+from console.output.history_text import listed, shown
+from console.output.records import Summary, event_fields
+from console.output.text import clean, on_terminal, result, result_json, say
+from console.output.transcript_text import transcript
+from console.state_place import journal_path
+from orchestrator.events import Record
+from orchestrator.journal.store import Entry, Journal
+from orchestrator.journal.story import Story
+
+
+class ListByDefault(click.Group):
+    """`history shop` and `history --json` mean the list; an application called "show" needs `list show`."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        given = 0  # of our own options
+        while args[given : given + 1] and args[given].partition("=")[0] == "--journal":
+            given += 1 if "=" in args[given] else 2
+        own = (*self.commands, *self.get_help_option_names(ctx))
+        if not ctx.resilient_parsing and (not args[given:] or args[given] not in own):
+            args = [*args[:given], "list", *args[given:]]
+        return super().parse_args(ctx, args)
+
+
+@click.group(cls=ListByDefault, subcommand_metavar="[APP] | show ID | export ID")
+@click.option("--journal", "journal", metavar="FILE", help="Another journal than the configuration's.")
+@click.pass_context
+def history(ctx: click.Context, journal: str | None) -> None:
+    """What was done: every rollout and change by hand, with its steps and commands."""
+    ctx.obj = (ctx.obj, journal)
+
+
+Place = tuple[str | None, str | None]
+"""What was given: the configuration's file, and the journal's."""
+
+
+def _open(place: Place) -> Journal:
+    """Raises ConfigError, JournalError."""
+    config_file, journal = place
+    if journal is not None:
+        if not Path(journal).exists():
+            raise ConfigError(journal, "", "there is no such journal")
+        return Journal(Path(journal), read_only=True)
+    settings = getattr(load(find(config_file)), "journal", None)
+    return Journal(journal_path(settings.path if settings is not None else ""), read_only=True)
+
+
+@history.command("list", short_help="The entries, newest first: what `history` does by itself.")
+@click.argument("app", required=False)
+@click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="So many, the newest.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object for each entry.")
+@click.pass_obj
+def list_entries(place: Place, app: str | None, limit: int, as_json: bool) -> int:
+    """The entries, newest first; of one application, or of all. What `rolldeck history` does by itself."""
+    with _open(place) as journal:
+        found = [Summary.of(journal, each) for each in journal.entries(app or "", limit=limit)]
+        if as_json:
+            for each in found:
+                result_json(msgspec.json.encode(each.fields()))
+            return Exit.HEALTHY
+        if not found:
+            names = sorted({each.application for each in journal.entries()})
+            there = f"; there is: {', '.join(names)}" if names else ""
+            say(clean(f"nothing{f' of {app}' if app else ''} in the journal {journal.path}{there}"))
+            return Exit.HEALTHY
+    for line in listed(found, _columns()):
+        result(line)
+    return Exit.HEALTHY
+
+
+def _columns() -> int:
+    """Of the terminal; 0 without one: what is piped is for a program or for later, and stays whole."""
+    return shutil.get_terminal_size().columns if on_terminal(sys.stdout) else 0
+
+
+@history.command(short_help="One entry closely: each step of each node.")
+@click.argument("entry_id", metavar="ID", type=click.IntRange(1, 2**63 - 1))
+@click.option("--json", "as_json", is_flag=True, help="The entry, then each event as one line of JSON.")
+@click.option("--transcript", "commands", is_flag=True, help="With every command and its raw reply.")
+@click.pass_obj
+def show(place: Place, entry_id: int, as_json: bool, commands: bool) -> int:
+    """One entry closely: who, when, each step of each node, and what was out of rotation at the end."""
+    summary, records = _read(place, entry_id)
+    if as_json:
+        result_json(msgspec.json.encode(summary.fields() | {"plan": summary.entry.plan}))
+        for record in records:
+            result_json(msgspec.json.encode(event_fields(summary.entry, record)))
+        return Exit.HEALTHY
+    for line in shown(summary, Story.of(records), _columns()):
+        result(line)
+    if commands:
+        result()
+        for line in transcript(records):
+            result(line)
+    return Exit.HEALTHY
+
+
+@history.command(short_help="One entry as a single HTML file.")
+@click.argument("entry_id", metavar="ID", type=click.IntRange(1, 2**63 - 1))
+@click.option("--output", metavar="FILE", help="Default: rolldeck-ID.html; `-` for standard output.")
+@click.option("--force", is_flag=True, help="Replace an existing file.")
+@click.pass_obj
+def export(place: Place, entry_id: int, output: str | None, force: bool) -> int:
+    """One entry as a single HTML file that needs nothing else: for a ticket, or for later."""
+    from console.report.page import page
+
+    name = output or f"rolldeck-{entry_id}.html"
+    summary, records = _read(place, entry_id)
+    text = page(summary, records)
+    if name == "-":
+        result(text.rstrip("\n"))
+        return Exit.HEALTHY
+    try:
+        with open(name, "w" if force else "x", encoding="utf-8", errors="backslashreplace") as file:
+            file.write(text)
+    except FileExistsError:
+        problem = "exists already; --force replaces it, --output writes another"
+        raise ConfigError(name, "", problem) from None
+    except OSError as error:
+        raise ConfigError(name, "", f"cannot be written: {error.strerror}") from None
+    say(f"wrote {clean(name)}")
+    return Exit.HEALTHY
+
+
+def _read(place: Place, entry_id: int) -> tuple[Summary, list[Record]]:
+    """Raises ConfigError for an entry that is not there, JournalError."""
+    with _open(place) as journal:
+        entry: Entry | None = journal.entry(entry_id)
+        if entry is None:
+            newest = next(iter(journal.entries(limit=1)), None)
+            there = f"the newest is {newest.id}" if newest is not None else "it is empty"
+            raise ConfigError(str(journal.path), "", f"the journal has no entry {entry_id}; {there}")
+        return Summary.of(journal, entry), list(journal.records(entry.id))

@@ -1,0 +1,151 @@
+"""Entries of the journal for people and programs: what was done, by whom, when, and how it stands."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from orchestrator.events import SCHEMA, NodeUpgraded, Record, RolloutStarted
+from orchestrator.journal.standing import standing
+from orchestrator.journal.store import Entry, Journal
+from orchestrator.plan import Finding, Severity
+
+COLOURS = {"healthy": "ok", "degraded": "bad", "aborted": "warn", "running": "working", "interrupted": "bad"}
+
+_TOLD = ("rollout_started", "node_upgraded")
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """One line of the list.
+
+    Attributes:
+        standing: how it ended, or "running", "interrupted", "no end".
+        before: the version that its nodes had; "several", or empty when none was known.
+        done: nodes that were completed; None when nobody knows.
+        total: nodes with something to do.
+        seconds: that it took; None without an end.
+    """
+
+    entry: Entry
+    standing: str
+    before: str
+    done: int | None
+    total: int
+    seconds: float | None
+
+    @classmethod
+    def of(cls, journal: Journal, entry: Entry) -> "Summary":
+        """Raises JournalError."""
+        told = [each.event for each in journal.records(entry.id, *_TOLD)]
+        started = next((each for each in told if isinstance(each, RolloutStarted)), None)
+        batches = started.batches if started else batches_of(entry)
+        names = {name for batch in batches for name in batch}
+        had = {version for name, version in (started.before if started else {}).items() if name in names}
+        stands = standing(entry)
+        if entry.kind == "change":
+            total = len(nodes_of(entry))
+            done = total if stands == "healthy" else None
+        else:
+            total = len(names)
+            done = len({each.node for each in told if isinstance(each, NodeUpgraded)})
+        before = had.pop() if len(had) == 1 else "several" if had else ""
+        seconds = None if entry.ended is None else entry.ended - entry.began
+        return cls(entry, stands, before, done, total, seconds)
+
+    @property
+    def what(self) -> str:
+        """`upgrade 1.4.2 → 1.5.0`, `drain web1`, `weight web1 to 50`."""
+        if self.entry.kind != "change":
+            before = f"{self.before} " if self.before else ""
+            return f"{self.entry.kind} {before}→ {self.entry.version}"
+        plan = self.entry.plan if isinstance(self.entry.plan, dict) else {}
+        action = str(plan.get("action", "change"))
+        to = f" to {plan.get('weight')}" if action == "weight" else ""
+        return f"{action} {', '.join(nodes_of(self.entry))}{to}"
+
+    @property
+    def nodes(self) -> str:
+        """`3/4`."""
+        return f"{'?' if self.done is None else self.done}/{self.total}"
+
+    def fields(self) -> dict[str, object]:
+        """For `--json`."""
+        entry = self.entry
+        return {
+            "schema": SCHEMA,
+            "kind": "entry",
+            "entry": entry.id,
+            "what": entry.kind,
+            "application": entry.application,
+            "version": entry.version,
+            "before": self.before,
+            "operator": entry.operator,
+            "host": entry.host,
+            "pid": entry.pid,
+            "began": entry.began,
+            "ended": entry.ended,
+            "seconds": self.seconds,
+            "result": self.standing,
+            "reason": entry.reason,
+            "follows": entry.follows,
+            "nodes_done": self.done,
+            "nodes_total": self.total,
+            "plan_intact": entry.intact,
+        }
+
+
+def event_fields(entry: Entry, record: Record) -> dict[str, object]:
+    """One event as `upgrade --json` gives it, and whose it is."""
+    head = {"schema": SCHEMA, "entry": entry.id, "seq": record.seq, "at": round(record.at, 3)}
+    return {**head, **msgspec.to_builtins(record.event)}
+
+
+# A plan that somebody changed may hold anything: it is read as far as it is one.
+
+
+def batches_of(entry: Entry) -> list[list[str]]:
+    """The batches of its plan."""
+    found: list[list[str]] = _read(entry, "batches", list[list[str]])
+    return found
+
+
+def nodes_of(entry: Entry) -> list[str]:
+    """The nodes of a change by hand."""
+    found: list[str] = _read(entry, "nodes", list[str])
+    return found
+
+
+def findings_of(entry: Entry) -> list[Finding]:
+    """What preflight had found."""
+    return [
+        Finding(Severity(each.severity), each.subject, each.text)
+        for each in _read(entry, "findings", list[_Found])
+    ]
+
+
+class _Found(msgspec.Struct):
+    severity: Severity
+    subject: str
+    text: str
+
+
+def _read(entry: Entry, key: str, shape: Any) -> Any:
+    try:
+        return msgspec.convert(entry.plan.get(key, []), shape)
+    except (AttributeError, msgspec.ValidationError):
+        return []
+
+
+def when(at: float, form: str = "%Y-%m-%d %H:%M:%S") -> str:
+    """A moment in local time."""
+    try:
+        return datetime.fromtimestamp(at, UTC).astimezone().strftime(form)
+    except (OverflowError, ValueError, OSError):  # a moment that nobody can have written
+        return "?"
+
+
+def counted(number: int, word: str) -> str:
+    """`1 node`, `120,000 nodes`."""
+    return f"{number:,} {word}{'' if number == 1 else 's'}"

@@ -1,0 +1,117 @@
+"""What happened, moment by moment, in words: for the terminal and for the report."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from orchestrator import events
+from orchestrator.events import Record
+from orchestrator.journal.story import Span, Story
+from widgets.pieces import duration
+from widgets.transcript_lines import said
+
+WORTH = 1.0  # seconds: shorter waits are told only where something went wrong
+ROLLOUT = ""
+"""The section of what concerns no single node."""
+
+_KINDS: dict[type[events.Event], str] = {
+    events.NodeUpgraded: "ok",
+    events.NodeFailed: "bad",
+    events.Asked: "question",
+    events.Answered: "question",
+    events.Paused: "pause",
+    events.Resumed: "pause",
+    events.AbortRequested: "bad",
+    events.Noted: "note",
+}
+_SPANS = {"done": "ok", "same": "same", "failed": "bad", "interrupted": "bad", "open": "open"}
+GLYPHS = {
+    "ok": "✓",
+    "same": "·",
+    "bad": "✗",
+    "open": "◐",
+    "question": "?",
+    "pause": "‖",
+    "note": "!",
+    "event": "·",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """One line of the timeline.
+
+    Attributes:
+        seq: its place among all others.
+        at: seconds since 1970.
+        kind: of GLYPHS.
+        step: that was done or tried; empty for what is none.
+        took: its duration, in words.
+        text: what came of it, as it was said: it is not cleaned.
+        more: what it waited for.
+    """
+
+    seq: int
+    at: float
+    kind: str
+    text: str
+    step: str = ""
+    took: str = ""
+    more: tuple[str, ...] = ()
+
+
+def timeline(story: Story) -> dict[str, list[Moment]]:
+    """By node, in the order of their turns; what concerns the whole rollout comes first, under ROLLOUT."""
+    sections: dict[str, list[Moment]] = {ROLLOUT: [], **{name: [] for name in story.nodes}}
+    for span in story.spans:
+        sections[span.node].append(_step(span))
+    for record in story.told:
+        moment = _told(record)
+        if moment is not None:
+            node = _whose(record.event)
+            sections[node if node in sections else ROLLOUT].append(moment)
+    for moments in sections.values():
+        moments.sort(key=lambda each: each.seq)
+    return {name: moments for name, moments in sections.items() if moments}
+
+
+def _whose(event: events.AnyEvent) -> str:
+    name: str = getattr(event, "node", "") or getattr(event, "subject", "")
+    return name
+
+
+def _step(span: Span) -> Moment:
+    text = span.detail or ("not finished" if span.how in ("open", "interrupted") else "")
+    if span.how == "failed":
+        text = f"failed: {text}"
+    return Moment(
+        span.seq, span.began, _SPANS[span.how], text, span.step, duration(span.seconds), tuple(_waits(span))
+    )
+
+
+def _waits(span: Span) -> Iterator[str]:
+    """What took a while; of a step that was not done all of it, as it may say why."""
+    for wait in span.waits.values():
+        if wait.seconds < WORTH and span.how in ("done", "same"):
+            continue
+        last = f"; at the end: {wait.last}" if wait.last != wait.first else ""
+        yield f"waited {duration(wait.seconds)} for: {wait.first}{last}"
+
+
+def _told(record: Record) -> Moment | None:
+    """None for what a step, or the end of the whole, says already."""
+    event = record.event
+    kind = _KINDS.get(type(event), "event")
+    match event:
+        case events.NodeFailed() | events.RolloutEnded():
+            return None
+        case events.ChangeBegan(action=action, nodes=nodes, operator=operator, override=override):
+            to = f" to {event.weight}" if action == "weight" else ""
+            floor = f"; below the floor for {', '.join(override)}" if override else ""
+            return Moment(
+                record.seq, record.at, kind, f"by hand, {operator}: {action} {', '.join(nodes)}{to}{floor}"
+            )
+        case events.ChangeEnded(error=error, servers=servers):
+            if error:
+                return Moment(record.seq, record.at, "bad", f"the change by hand was not done: {error}")
+            return Moment(record.seq, record.at, "ok", "the change by hand was done", more=tuple(servers))
+    return Moment(record.seq, record.at, kind, said(event))

@@ -1,0 +1,119 @@
+"""Journals of rollouts that were really run, in the fake world and in virtual time."""
+
+import asyncio
+import os
+import socket
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from orchestrator.events import AnyEvent, Record, RolloutEnded, RolloutStarted, Traffic
+from orchestrator.journal.store import Journal, Kind
+from tests.unit.fakes import World, answer
+from tests.unit.virtual_time import run
+
+PLAN: dict[str, Any] = {
+    "kind": "plan",
+    "application": "shop",
+    "version": "2.0",
+    "batches": [["web1", "web2"], ["web3"]],
+    "nodes": [{"node": "web1"}, {"node": "web2"}, {"node": "web3"}],
+    "findings": [{"severity": "warning", "subject": "lb1", "text": "its clock is late"}],
+}
+
+
+@cache
+def healthy() -> Sequence[Record]:
+    """Three nodes, one after the other, with sessions to wait for and a bake."""
+
+    async def scenario() -> list[Record]:
+        world = World(nodes=3, bake=5)
+        for server in world.servers("web1"):
+            server.leaving = [3.0, 7.0]
+        await world.upgrade()
+        return world.records
+
+    return run(scenario())
+
+
+@cache
+def troubled() -> Sequence[Record]:
+    """Two at a time: one is sick and is skipped, after a pause; the last one is left alone."""
+
+    async def scenario() -> list[Record]:
+        world = World(nodes=3, interactive=True, serial=2, bake=5, verify_timeout=20)
+        world.nodes["web2"].sick = frozenset({"2.0"})
+        for server in world.servers("web1"):
+            server.leaving = [3.0, 7.0, 9.0]
+        world.at(5, lambda: world.control.pause("ann", "lunch"))
+        world.at(25, lambda: world.control.resume("ann"))
+        async with asyncio.TaskGroup() as group:
+            group.create_task(world.upgrade())
+            group.create_task(_decide(world))
+        return world.records
+
+    return run(scenario())
+
+
+async def _decide(world: World) -> None:
+    await answer(world, "retry")
+    await answer(world, "abort")
+
+
+def with_traffic(records: Sequence[Record], errors: int = 0) -> list[Record]:
+    """As HAProxy's counters would add it, before the end."""
+    *rest, last = records
+    served = Traffic(served=120_345, errors_5xx=errors, seconds=61.5)
+    return [*rest, Record(last.seq, last.at, served), Record(last.seq + 1, last.at, last.event)]
+
+
+def numbered(*events: AnyEvent, began: float = 1_700_000_000.0) -> list[Record]:
+    """One event a second."""
+    return [Record(number, began + number, event) for number, event in enumerate(events, 1)]
+
+
+def write(
+    path: Path,
+    records: Sequence[Record],
+    *,
+    kind: Kind = "upgrade",
+    application: str = "shop",
+    version: str = "2.0",
+    operator: str = "me@here",
+    host: str = "",
+    pid: int = 0,
+    plan: dict[str, Any] | None = None,
+    follows: int | None = None,
+) -> int:
+    """An entry of these records, with the end that the last one gives it. Returns its id."""
+    with Journal(path) as journal:
+        entry = journal.begin(
+            kind,
+            application=application,
+            version=version,
+            operator=operator,
+            host=host or socket.gethostname(),
+            pid=pid or os.getpid(),
+            at=records[0].at if records else 1_700_000_000.0,
+            plan=PLAN if plan is None else plan,
+            follows=follows,
+        )
+        for record in records:
+            journal.append(entry, record)
+            if isinstance(record.event, RolloutEnded):
+                journal.end(entry, record.at, record.event.result, record.event.reason)
+    return entry
+
+
+def started(**changes: Any) -> RolloutStarted:
+    """Of one node."""
+    fields: dict[str, Any] = {
+        "application": "shop",
+        "version": "2.0",
+        "nodes": ["web1"],
+        "batches": [["web1"]],
+        "operator": "me@here",
+        "before": {"web1": "1.0"},
+    }
+    return RolloutStarted(**(fields | changes))

@@ -1,0 +1,343 @@
+"""`rolldeck history`: the list, one entry closely, and what is wrong, as a shell sees it."""
+
+import json
+import os
+import sqlite3
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import click
+import pytest
+
+from console.cli import main
+from console.output.history_text import listed, shown
+from console.output.records import Summary
+from console.output.text import width
+from console.output.transcript_text import transcript
+from console.state_place import journal_path
+from orchestrator.events import (
+    AbortRequested,
+    Answered,
+    AnyEvent,
+    Asked,
+    ChangeBegan,
+    ChangeEnded,
+    NodeFailed,
+    Noted,
+    OutOfRotation,
+    Paused,
+    Record,
+    RolloutEnded,
+    Sending,
+    Sent,
+    StepDone,
+    StepStarted,
+    Waiting,
+    to_json,
+)
+from orchestrator.journal.store import Journal
+from orchestrator.journal.story import Story
+from tests.unit import journals
+from tests.unit.console_shell import Done
+from tests.unit.console_values import HOSTILE, harmless, write
+
+NASTY = [*(each for each in HOSTILE if "\ud800" not in each), "<script>alert(1)</script>", "a" * 10_240]
+Rolldeck = Callable[..., Done]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "journal.db"
+
+
+@pytest.fixture(autouse=True)
+def local_time() -> Iterator[None]:
+    """The same on every machine."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TZ", "UTC")
+        time.tzset()
+        yield
+    time.tzset()
+
+
+@pytest.fixture
+def rolldeck(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Rolldeck:
+    """`rolldeck history` on this journal, in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments: str, journal: Path | None = path) -> Done:
+        where = ["--journal", str(journal)] if journal is not None else []
+        monkeypatch.setattr(sys, "argv", ["rolldeck", "history", *where, *arguments])
+        with pytest.raises(SystemExit) as caught:
+            main()
+        out, err = capsys.readouterr()
+        assert "Traceback" not in out + err
+        return Done(int(caught.value.code or 0), out, err)
+
+    return call
+
+
+def hostile_rollout(text: str) -> list[AnyEvent]:
+    """Whatever can be said from outside is this text."""
+    out = OutOfRotation(node=text, where=[text], on_purpose=False, commands=[text], go_back=text)
+    nobody: list[str] = []
+    return [
+        journals.started(application=text, version=text, nodes=[text], batches=[[text]], operator=text),
+        StepStarted(node=text, step="drain"),
+        Sending(node=text, step="drain", target=text, command=text),
+        Sent(node=text, step="drain", target=text, command=text, reply=text, ok=False, seconds=0.1),
+        Waiting(node=text, step="drain", reason=text, left=3),
+        StepDone(node=text, step="drain", changed=True, detail=text, seconds=1),
+        StepStarted(node=text, step="stop"),
+        Noted(node=text, text=text),
+        NodeFailed(node=text, step="stop", error=text),
+        Asked(question="1", subject=text, text=text, choices=[text]),
+        Answered(question="1", subject=text, choice=text, who=text),
+        Paused(who=text, why=text),
+        AbortRequested(who=text, why=text, at_once=True),
+        ChangeBegan(action=text, nodes=[text], weight=1, override=[text], operator=text),
+        ChangeEnded(nodes=[text], servers=[text], error=""),
+        RolloutEnded(
+            result="degraded",
+            reason=text,
+            upgraded=nobody,
+            failed=[text],
+            skipped=nobody,
+            interrupted=nobody,
+            untouched=nobody,
+            out_of_rotation=[out],
+            unseen=[text],
+            seconds=9,
+        ),
+    ]
+
+
+def write_hostile(path: Path, text: str) -> int:
+    plan = {
+        "batches": [[text]],
+        "nodes": [text],
+        "findings": [{"severity": "error", "subject": text, "text": text}],
+    }
+    records = journals.numbered(*hostile_rollout(text))
+    return journals.write(path, records, application=text, version=text, operator=text, host=text, plan=plan)
+
+
+def test_the_list(path: Path, rolldeck: Rolldeck) -> None:
+    journals.write(path, journals.healthy(), operator="ann@ops")
+    journals.write(path, journals.troubled(), follows=1)
+    journals.write(path, journals.healthy()[:40], pid=2**22 + 1)
+    journals.write(path, journals.healthy()[:1], application="pay", host="elsewhere")
+    done = rolldeck()
+    assert (done.code, done.err) == (0, "")
+    assert [line.split() for line in done.out.splitlines()] == [
+        ["ID", "WHEN", "APP", "WHAT", "BY", "RESULT", "NODES", "TOOK"],
+        [*"4 2023-11-14 22:13 pay upgrade 1.0 → 2.0 me@here no end 0/3 -".split()],
+        [*"3 2023-11-14 22:13 shop upgrade 1.0 → 2.0 me@here interrupted 0/3 -".split()],
+        [*"2 2023-11-14 22:13 shop upgrade 1.0 → 2.0 me@here aborted 1/3 1:05".split()],
+        [*"1 2023-11-14 22:13 shop upgrade 1.0 → 2.0 ann@ops healthy 3/3 34 s".split()],
+    ]
+    assert [line.split()[0] for line in rolldeck("shop", "--limit", "2").out.splitlines()[1:]] == ["3", "2"]
+    assert rolldeck("list", "shop", "--limit=2").out == rolldeck("--limit", "2", "shop").out
+    fields = [json.loads(line) for line in rolldeck("--json").out.splitlines()]
+    assert [each["entry"] for each in fields] == [4, 3, 2, 1]
+    assert [each["result"] for each in fields] == ["no end", "interrupted", "aborted", "healthy"]
+    assert [(each["nodes_done"], each["follows"]) for each in fields[2:]] == [(1, 1), (3, None)]
+    assert {(each["schema"], each["kind"]) for each in fields} == {(1, "entry")}
+
+
+def test_changes_by_hand(path: Path, rolldeck: Rolldeck) -> None:
+    records = journals.numbered(
+        ChangeBegan(action="weight", nodes=["web1"], weight=50, override=[], operator="ann"),
+        ChangeEnded(nodes=["web1"], servers=["shop/web1 on lb1: ready UP"], error=""),
+    )
+    plan = {"action": "weight", "nodes": ["web1"], "weight": 50}
+    entry = journals.write(path, records, kind="change", version="", plan=plan)
+    with Journal(path) as journal:
+        journal.end(entry, records[-1].at, "healthy", "")
+    assert " weight web1 to 50 " in rolldeck().out
+    out = rolldeck("show", "1").out
+    assert out.startswith("change 1 of shop: weight web1 to 50\n  result    healthy\n")
+    assert out.endswith("✓ the change by hand was done\n             shop/web1 on lb1: ready UP\n")
+
+
+def test_one_closely(path: Path, rolldeck: Rolldeck) -> None:
+    records = journals.with_traffic(journals.troubled(), errors=3)
+    journals.write(path, records, operator="ann@ops", host="ops1", pid=42, follows=7)
+    done = rolldeck("show", "1")
+    assert (done.code, done.err) == (0, "")
+    lines = done.out.splitlines()
+    assert lines[:9] == [
+        "upgrade 1 of shop: upgrade 1.0 → 2.0",
+        "  result    aborted by ann: at web2",
+        "  when      2023-11-14 22:13:20 to 22:14:25 (UTC+0000)",
+        "  by        ann@ops, process 42 on ops1",
+        "  plan      intact: 3 nodes in 2 batches",
+        "  follows   7: rolldeck history show 7",
+        "  traffic   120,345 requests served, 3 errors (5xx) in 1:01",
+        "  steps     drain 5.0 s, stop 1.5 s, install 0.0 s, start 6.0 s, verify 47 s",
+        "            working 49 s, waiting 10 s, paused 20 s",
+    ]
+    for line in (
+        "  22:13:25 ‖ paused by ann: lunch",
+        "  22:13:20 ✓ drain    5.0 s  no sessions left",
+        "             waited 5.0 s for: baking",
+        "  22:14:02 ? ann says retry",
+        "  22:14:02 · drain    0.0 s  nothing to do",
+        "  to put it back as it is now:  rolldeck ready shop web2",
+    ):
+        assert line in lines
+    assert lines.index("  22:14:02 ? ann says retry") < lines.index(
+        "  22:14:02 · drain    0.0 s  nothing to do"
+    )
+    assert "state maint" not in done.out
+
+
+def test_every_command_with_its_reply(path: Path, rolldeck: Rolldeck) -> None:
+    records = journals.numbered(
+        Sent(node="web1", step="drain", target="lb1", command="show x", reply="a\nb\n", ok=True, seconds=0.5),
+        Sent(node="", step="", target="lb2", command="bad", reply="", ok=False, seconds=0),
+        Sending(node="web1", step="stop", target="web1", command="systemctl stop shop"),
+    )
+    journals.write(path, records)
+    assert rolldeck("show", "1", "--transcript").out.splitlines()[-7:] == [
+        "22:13:20.500 web1 drain on lb1 > show x   (0.5 s)",
+        "    < a",
+        "    < b",
+        "22:13:22.000 on lb2 ✗> bad   (0.0 s)",
+        "    < (empty)",
+        "22:13:23.000 web1 stop on web1 ✗> systemctl stop shop   (0.0 s)",
+        "    < (no reply is written down)",
+    ]
+
+
+def test_one_as_json(path: Path, rolldeck: Rolldeck) -> None:
+    records = journals.troubled()
+    journals.write(path, records)
+    head, *lines = [json.loads(line) for line in rolldeck("show", "1", "--json").out.splitlines()]
+    assert (head["kind"], head["plan"], head["plan_intact"]) == ("entry", journals.PLAN, True)
+    assert lines == [json.loads(to_json(each)) | {"entry": 1} for each in records]
+
+
+def test_without_an_end_it_says_what_was_begun(path: Path, rolldeck: Rolldeck) -> None:
+    journals.write(path, journals.troubled()[:60], pid=2**22 + 1, application="a b")
+    assert rolldeck("show", "1").out.splitlines()[-4:] == [
+        "interrupted: what is out of rotation was not written down",
+        "  begun and not finished:   web1, web2",
+        "  look at it:               rolldeck status 'a b'",
+        "  finish it:                rolldeck resume 'a b'",
+    ]
+
+
+def test_one_that_runs(path: Path, rolldeck: Rolldeck) -> None:
+    shift = time.time() - 1_700_000_000.0
+    records = [Record(each.seq, each.at + shift, each.event) for each in journals.troubled()[:60]]
+    journals.write(path, records)
+    assert rolldeck().out.splitlines()[1].split()[-3:] == ["running", "0/3", "-"]
+    assert rolldeck("show", "1").out.splitlines()[-3:] == [
+        "it still runs",
+        "  begun and not finished:   web1, web2",
+        "  look at it:               rolldeck status shop",
+    ]
+
+
+def test_what_is_not_there(path: Path, rolldeck: Rolldeck) -> None:
+    done = rolldeck("show", "1")
+    assert (done.code, done.out) == (2, "")
+    assert "there is no such journal" in done.err
+    journals.write(path, journals.healthy())
+    for command in ("show", "export"):
+        done = rolldeck(command, "99")
+        assert (done.code, done.out) == (2, "")
+        assert f"{path}: the journal has no entry 99; the newest is 1" in done.err
+    assert rolldeck("show", "first").code == 2
+    done = rolldeck("shp")
+    assert (done.code, done.out, done.err) == (
+        0,
+        "",
+        f"nothing of shp in the journal {path}; there is: shop\n",
+    )
+
+
+def test_an_empty_one(rolldeck: Rolldeck, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    done = rolldeck(journal=None)
+    place = tmp_path / "state" / "rolldeck" / "journal.db"
+    assert (done.code, done.out, done.err) == (0, "", f"nothing in the journal {place}\n")
+    assert rolldeck("--json", journal=None) == Done(0, "", "")
+    done = rolldeck("show", "1", journal=None)
+    assert (done.code, "has no entry 1; it is empty" in done.err) == (2, True)
+    assert not (tmp_path / "state").exists()
+
+
+def test_a_damaged_one(path: Path, rolldeck: Rolldeck) -> None:
+    journals.write(path, journals.healthy())
+    path.write_bytes(b"\x1b[31m" * 1000)
+    for arguments in ((), ("--json",), ("show", "1"), ("export", "1")):
+        done = rolldeck(*arguments)
+        assert (done.code, done.out) == (1, "")
+        assert f"rolldeck: journal {path}: file is not a database; it is damaged: mv {path} " in done.err
+
+
+def test_what_somebody_has_changed(path: Path, rolldeck: Rolldeck) -> None:
+    journals.write(path, journals.healthy())
+    for plan in ("[1, 2]", "7", '{"batches": 3, "nodes": {}, "findings": ["x"]}', "null"):
+        with sqlite3.connect(path) as other:
+            other.execute("UPDATE entries SET plan = ?", (plan,))
+            other.execute("DELETE FROM events WHERE seq = 9")
+        other.close()
+        assert rolldeck().code == 0
+        out = rolldeck("show", "1").out
+        assert "  plan      NOT intact: it is not the one that was written\n" in out
+        assert "  journal   not whole: 1 event missing\n" in out
+        assert rolldeck("export", "1", "--output", "-").code == 0
+
+
+@pytest.mark.parametrize("text", NASTY)
+def test_nothing_that_was_said_can_control_a_terminal(path: Path, text: str) -> None:
+    entry = write_hostile(path, text)
+    with Journal(path, read_only=True) as journal:
+        found = journal.entry(entry)
+        assert found is not None
+        records, summary = list(journal.records(entry)), Summary.of(journal, found)
+    lines = [*listed([summary], 80), *listed([summary], 0)]
+    for columns in (0, 80):
+        lines += shown(summary, Story.of(records), columns)
+    for line in [*lines, *transcript(records)]:
+        assert harmless(click.unstyle(line)), line[:200]
+        assert text.isprintable() or text not in line  # not even a colour, which `unstyle` takes away
+
+
+@pytest.mark.parametrize("columns", [80, 100, 120])
+def test_the_list_fits(path: Path, columns: int) -> None:
+    for text in ("shop", "日本語" * 30, "x" * 10_240):
+        journals.write(path, journals.healthy()[:1], application=text, operator=f"{text}@ops1.example.com")
+    with Journal(path, read_only=True) as journal:
+        entries = [Summary.of(journal, each) for each in journal.entries()]
+    lines = [click.unstyle(line) for line in listed(entries, columns)]
+    assert max(width(line) for line in lines) <= columns
+    assert all("upgrade 1.0 → 2.0" in line for line in lines[1:])
+
+
+def test_the_year_goes_where_it_is_this_year(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    journals.write(path, journals.healthy())
+    monkeypatch.setattr("time.time", lambda: 1_700_000_000.0 + 3600)
+    with Journal(path, read_only=True) as journal:
+        entries = [Summary.of(journal, each) for each in journal.entries()]
+    assert " 11-14 22:13 " in list(listed(entries, 70))[1]
+    assert " 2023-11-14 22:13 " in list(listed(entries, 120))[1]
+
+
+def test_where_the_journal_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/ann")
+    monkeypatch.delenv("XDG_STATE_HOME", raising=False)
+    assert journal_path("") == Path("/home/ann/.local/state/rolldeck/journal.db")
+    assert journal_path("~/j.db") == Path("/home/ann/j.db")
+    assert journal_path("/var/lib/j.db") == Path("/var/lib/j.db")
+    monkeypatch.setenv("XDG_STATE_HOME", "/state")
+    assert journal_path("") == Path("/state/rolldeck/journal.db")
+    assert os.environ["HOME"] == "/home/ann"

@@ -1,0 +1,151 @@
+"""The report: one file of HTML that is well formed, needs nothing else, and obeys nobody."""
+
+import html
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from console.output.records import Summary
+from console.report.page import POLICY, page
+from orchestrator.journal.store import Journal
+from tests.unit import journals
+from tests.unit.test_history import NASTY, Rolldeck, local_time, path, rolldeck, write_hostile
+
+__all__ = ["local_time", "path", "rolldeck"]  # fixtures
+
+VOID = {"meta", "br", "hr"}
+KNOWN = {
+    *("html", "head", "meta", "title", "style", "body", "main", "section", "h1", "h2", "h3", "p", "div"),
+    *("span", "strong", "dl", "dt", "dd", "table", "thead", "tbody", "tr", "th", "td", "ul", "li", "code"),
+    *("pre", "details", "summary", "svg", "rect", "line", "path", "text"),
+}
+
+
+class Reader(HTMLParser):
+    """Reads a page as a browser would, and refuses what it should not have."""
+
+    def __init__(self, source: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.opened: list[str] = []
+        self.seen: list[str] = []
+        self.texts: list[str] = []
+        self.feed(source)
+        self.close()
+        assert self.opened == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        assert tag in KNOWN, tag
+        self.seen.append(tag)
+        for name, value in attrs:
+            assert not name.startswith("on"), (name, value)
+            assert name not in ("src", "href", "style", "id"), (name, value)
+        if tag not in VOID and self.get_starttag_text() is not None:
+            if not (self.get_starttag_text() or "").endswith("/>"):
+                self.opened.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.handle_starttag(tag, attrs)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.opened.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if "style" not in self.opened:
+            self.texts.append(data)
+
+
+def report(path: Path, entry: int) -> str:
+    with Journal(path, read_only=True) as journal:
+        found = journal.entry(entry)
+        assert found is not None
+        return page(Summary.of(journal, found), list(journal.records(entry)))
+
+
+def test_a_whole_report(path: Path) -> None:
+    records = journals.with_traffic(journals.troubled(), errors=3)
+    source = report(path, journals.write(path, records, follows=7))
+    reader = Reader(source)
+    words = "".join(reader.texts)
+    for part in (
+        "shop: upgrade 1.0 → 2.0",
+        "aborted by ann: at web2 · 1:05",
+        "120,345 requests served, 3 errors (5xx) in 1:01",
+        "rolldeck ready shop web2",
+        "paused by ann: lunch",
+        "waited 5.0 s for: baking",
+        "warning: lb1: its clock is late",
+        "set server shop/web1 state maint",
+    ):
+        assert part in words
+    assert reader.seen.count("details") == 1
+    assert "prefers-color-scheme: dark" in source
+    assert POLICY in source
+
+
+def test_the_picture_has_a_bar_for_each_step_and_marks(path: Path) -> None:
+    source = report(path, journals.write(path, journals.troubled()))
+    picture = source[source.index("<svg") : source.index("</svg>")]
+    for step, times in (("drain", 3), ("stop", 3), ("install", 3), ("start", 3)):
+        assert len(re.findall(f'<rect class="{step}( idle)?"', picture)) == times
+    assert len(re.findall('<rect class="verify"', picture)) == 3
+    assert len(re.findall('<rect class="verify idle"', picture)) == 1  # the bake
+    assert picture.count('<path class="failed"') == 2
+    assert picture.count('<rect class="paused"') == 1
+    for name in ("web1", "web2", "web3"):
+        assert f"<title>{name}</title>{name}</text>" in picture
+    for number in re.findall(r'(?:x|width)="([-0-9.]+)"', picture):
+        assert 0 <= float(number) <= 1100
+
+
+def test_nothing_comes_from_elsewhere(path: Path) -> None:
+    source = report(path, journals.write(path, journals.troubled()))
+    assert "http://" not in source
+    assert "https://" not in source
+    for word in ("url(", "@import", "<script", "<img", "<link", "<iframe", "javascript:"):
+        assert word not in source
+
+
+@pytest.mark.parametrize(
+    "text",
+    [*NASTY, "'\"><svg onload=alert(1)>", "</style></pre>&lt;b&gt;", "http://evil.example/<img src=x>"],
+)
+def test_nothing_that_was_said_becomes_markup(path: Path, text: str) -> None:
+    source = report(path, write_hostile(path, text))
+    reader = Reader(source)
+    assert "script" not in reader.seen
+    assert all(each.isprintable() or each == "\n" for each in source)
+    shown = "".join(each if each.isprintable() else "" for each in text)
+    assert shown[:30].strip() in "".join(reader.texts) or not text.isprintable()
+    if text.isprintable() and html.escape(text) != text:
+        assert text not in source
+
+
+@pytest.mark.parametrize("end", [0, 1, 3, 5, 20, 60])
+def test_one_without_an_end(path: Path, end: int) -> None:
+    source = report(path, journals.write(path, journals.troubled()[:end], pid=2**22 + 1))
+    reader = Reader(source)
+    words = "".join(reader.texts)
+    assert "interrupted" in words
+    assert "finish it: rolldeck resume shop" in words
+    assert ("svg" in reader.seen) == (end > 3)
+
+
+def test_export_writes_a_file_and_replaces_none(path: Path, rolldeck: Rolldeck, tmp_path: Path) -> None:
+    journals.write(path, journals.troubled())
+    done = rolldeck("export", "1")
+    assert done == (type(done)(0, "", "wrote rolldeck-1.html\n"))
+    written = tmp_path / "rolldeck-1.html"
+    assert written.read_text(encoding="utf-8") == report(path, 1)
+    written.write_text("precious")
+    done = rolldeck("export", "1")
+    assert (done.code, done.out, written.read_text()) == (2, "", "precious")
+    assert "rolldeck-1.html: exists already; --force replaces it, --output writes another" in done.err
+    assert rolldeck("export", "1", "--output", "other.html").code == 0
+    assert rolldeck("export", "1", "--force").code == 0
+    assert written.read_text(encoding="utf-8") == (tmp_path / "other.html").read_text(encoding="utf-8")
+    done = rolldeck("export", "1", "--output", "nowhere/x.html")
+    assert (done.code, "nowhere/x.html: cannot be written: No such file" in done.err) == (2, True)
+    done = rolldeck("export", "1", "--output", "-")
+    assert (done.code, done.out) == (0, report(path, 1))

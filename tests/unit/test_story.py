@@ -1,0 +1,164 @@
+"""The story of an entry: steps with their times, waits, pauses; whole, cut off anywhere, or with gaps."""
+
+import os
+import socket
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from orchestrator.events import (
+    BatchStarted,
+    ChangeBegan,
+    ChangeEnded,
+    NodeUpgraded,
+    Record,
+    Sending,
+    Sent,
+    StepDone,
+    StepStarted,
+    Waiting,
+)
+from orchestrator.journal.standing import standing
+from orchestrator.journal.store import Entry, Journal
+from orchestrator.journal.story import Story, unanswered
+from orchestrator.state import RolloutState
+from tests.unit import journals
+
+HEALTHY, TROUBLED = journals.healthy(), journals.troubled()
+
+
+def spans(story: Story, node: str) -> list[tuple[str, str]]:
+    return [(each.step, each.how) for each in story.spans if each.node == node]
+
+
+def test_every_try_of_every_step() -> None:
+    story = Story.of(TROUBLED)
+    once = ["drain", "stop", "install", "start", "verify"]
+    assert spans(story, "web1") == [(step, "done") for step in once]
+    first = [(step, "done") for step in once[:4]] + [("verify", "failed")]
+    again = [
+        ("drain", "same"),
+        ("stop", "done"),
+        ("install", "same"),
+        ("start", "done"),
+        ("verify", "failed"),
+    ]
+    assert spans(story, "web2") == first + again
+    assert spans(story, "web3") == []
+    assert story.nodes == ["web1", "web2", "web3"]
+    assert [story.outcome(name) for name in story.nodes] == ["upgraded", "failed", "pending"]
+
+
+def test_times_are_without_pauses() -> None:
+    story = Story.of(TROUBLED)
+    assert [(round(each.ended or 0) - round(each.began)) for each in story.pauses] == [20]
+    assert story.paused == pytest.approx(20)
+    drain = next(each for each in story.spans if (each.node, each.step) == ("web1", "drain"))
+    assert drain.seconds == pytest.approx(5, abs=0.1)  # nine went by, and four of them were paused
+    [wait] = drain.waits.values()
+    assert (wait.first, wait.last) == ("sessions: 3 on lb1, 3 on lb2", "sessions: 1 on lb1, 1 on lb2")
+    assert wait.seconds == pytest.approx(drain.seconds, abs=0.1)
+    failed = next(each for each in story.spans if each.how == "failed")
+    assert failed.seconds == pytest.approx(20, abs=0.1)
+    assert (failed.waited, failed.detail.startswith("healthy: not within 20 s")) == (0, True)
+
+
+def test_what_was_work_and_what_was_waiting() -> None:
+    """The same as the board says from the same events."""
+    story, state = Story.of(HEALTHY), RolloutState.of(HEALTHY)
+    spent = [each.spent for each in state.nodes.values() if each.spent is not None]
+    assert len(spent) == 3
+    assert story.worked == pytest.approx(sum(each.working for each in spent))
+    assert story.waited == pytest.approx(sum(each.waiting for each in spent))
+    assert story.waited > 15  # three bakes of 5 seconds, and the sessions of one
+    each_step = (story.spent(step) for step in ("drain", "stop", "install", "start", "verify"))
+    assert sum(each_step) == pytest.approx(story.worked + story.waited)
+
+
+@pytest.mark.parametrize("records", [HEALTHY, TROUBLED], ids=["healthy", "troubled"])
+def test_cut_off_anywhere_it_is_told_as_far_as_it_goes(records: Sequence[Record]) -> None:
+    for end in range(len(records) + 1):
+        story = Story.of(records[:end])
+        assert story.missing == 0
+        assert all(each.seconds >= each.waited >= 0 for each in story.spans)
+        open_now = [each.node for each in story.spans if each.how == "open"]
+        assert len(open_now) == len(set(open_now))
+    assert open_now == []
+
+
+@pytest.mark.parametrize("gone", range(0, 60, 3))
+def test_with_a_gap_it_says_so(gone: int) -> None:
+    story = Story.of([*TROUBLED[: gone + 1], *TROUBLED[gone + 4 :]])
+    assert story.missing == 3
+    assert story.state.ended is not None
+
+
+def test_ready_by_hand_has_waits_but_no_steps() -> None:
+    records = journals.numbered(
+        ChangeBegan(action="ready", nodes=["web1"], weight=0, override=[], operator="ann"),
+        Waiting(node="web1", step="verify", reason="own health: 0/3", left=9),
+        Waiting(node="web1", step="verify", reason="own health: 2/3", left=8),
+        ChangeEnded(nodes=["web1"], servers=[], error="not in time"),
+    )
+    [span] = Story.of(records).spans
+    assert (span.step, span.how, span.seconds, span.detail) == ("verify", "failed", 2.0, "not in time")
+    assert [(each.last, each.seconds) for each in span.waits.values()] == [("own health: 2/3", 2.0)]
+
+
+def test_what_was_served_meanwhile() -> None:
+    traffic = Story.of(journals.with_traffic(HEALTHY, errors=2)).traffic
+    assert traffic is not None
+    assert (traffic.served, traffic.errors_5xx) == (120_345, 2)
+    assert Story.of(HEALTHY).traffic is None
+
+
+def test_a_command_without_a_reply() -> None:
+    def sending(command: str) -> Sending:
+        return Sending(node="web1", step="drain", target="lb1", command=command)
+
+    def sent(command: str) -> Sent:
+        return Sent(node="web1", step="drain", target="lb1", command=command, reply="", ok=True, seconds=0)
+
+    records = journals.numbered(sending("a"), sending("a"), sent("a"), sending("b"), sent("b"), sent("c"))
+    assert unanswered(records) == {2}
+    assert unanswered(TROUBLED) == set()
+
+
+def test_an_upgrade_after_a_retry_counts_once() -> None:
+    records = journals.numbered(
+        journals.started(),
+        BatchStarted(number=1, nodes=["web1"]),
+        StepStarted(node="web1", step="stop"),
+        StepStarted(node="web1", step="stop"),  # nothing is told of the end of the first one
+        StepDone(node="web1", step="stop", changed=True, detail="", seconds=1),
+        NodeUpgraded(node="web1", seconds=1),
+    )
+    assert spans(Story.of(records), "web1") == [("stop", "interrupted"), ("stop", "done")]
+
+
+@pytest.fixture
+def entry(tmp_path: Path) -> Entry:
+    """Without an end, of this process."""
+    path = tmp_path / "journal.db"
+    number = journals.write(path, [])
+    with Journal(path) as journal:
+        found = journal.entry(number)
+    assert found is not None
+    return replace(found, began=4e9)  # this process was there before
+
+
+def test_whether_it_still_runs(entry: Entry) -> None:
+    assert standing(entry) == "running"
+    assert standing(replace(entry, pid=1)) == "running"
+    assert standing(replace(entry, pid=2**22 + 1)) == "interrupted"
+    assert standing(replace(entry, pid=0)) == "interrupted"
+    assert standing(replace(entry, pid=2**70)) == "interrupted"
+    assert standing(replace(entry, host=f"not-{socket.gethostname()}")) == "no end"
+    assert standing(replace(entry, ended=1.0, result="degraded")) == "degraded"
+
+
+def test_a_younger_process_with_its_number_is_another_one(entry: Entry) -> None:
+    assert os.path.exists("/proc/self/stat")
+    assert standing(replace(entry, began=1_000_000.0)) == "interrupted"
