@@ -164,6 +164,7 @@ async def open_session(config: Config, app: str) -> AsyncIterator[Session]:
                 settings.rollout,
                 settings.match,
                 tuple(settings.unmanaged_backends),
+                wiring.hooks(app),
             ),
             bus,
             clock,

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from backends.base import Hook
 from orchestrator.fleet import Fleet
 from orchestrator.mapping import Match
 from orchestrator.node import Node
@@ -18,3 +19,4 @@ class Application:
     policy: Policy
     match: Match = "name"
     unmanaged_backends: tuple[str, ...] = ()  # where nodes stand too, and are left in
+    hooks: tuple[Hook, ...] = ()

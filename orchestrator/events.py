@@ -11,7 +11,7 @@ from typing import Literal
 
 import msgspec
 
-from backends.base import Clock
+from backends.base import Clock, Moment
 from backends.model import Exchange, Intent
 
 SCHEMA = 1
@@ -202,6 +202,17 @@ class RolloutEnded(Event, frozen=True, kw_only=True, tag="rollout_ended"):
     seconds: float
 
 
+class HookFired(Event, frozen=True, kw_only=True, tag="hook_fired"):
+    """A hook was told of a moment. Hooks for the end are told after `rollout_ended`."""
+
+    name: str
+    moment: Moment
+    node: str  # of the moments "node" and "failure"
+    ok: bool
+    seconds: float
+    error: str  # empty when it was well
+
+
 AnyEvent = (
     RolloutStarted
     | Prefetched
@@ -224,6 +235,7 @@ AnyEvent = (
     | Sending
     | Sent
     | RolloutEnded
+    | HookFired
 )
 
 

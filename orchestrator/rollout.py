@@ -16,6 +16,7 @@ from orchestrator.events import (
     RolloutEnded,
     RolloutStarted,
 )
+from orchestrator.hooks import Hooks
 from orchestrator.outcome import look_at_end
 from orchestrator.plan import Plan
 from orchestrator.turn import Tally, Turn
@@ -37,6 +38,7 @@ class Rollout:
         clock: Clock,
         bus: Bus,
         operator: str,
+        number: int | None = None,  # in the journal
     ) -> None:
         self._application = application
         self._plan = plan
@@ -44,6 +46,7 @@ class Rollout:
         self._clock = clock
         self._bus = bus
         self._operator = operator
+        self._hooks = Hooks(application.hooks, plan, control, clock, bus, operator, number)
         self._tally = Tally()
         self.defect: BaseException | None = None
 
@@ -66,7 +69,7 @@ class Rollout:
                 before={each.name: each.current for each in self._plan.nodes if each.known},
             )
         )
-        work = asyncio.ensure_future(self._batches())
+        work = asyncio.ensure_future(self._hooks.around(self._batches))
         self._control.on_abort_at_once(work.cancel)
         try:
             await asyncio.wait({work})
@@ -84,6 +87,8 @@ class Rollout:
             self._bus.emit(ended)
         except Exception as error:  # a journal on a full disk must not hide what is out of rotation
             self.defect = self.defect or error
+        untold = await self._hooks.end(ended)
+        self.defect = self.defect or untold
         return ended
 
     async def _batches(self) -> None:
@@ -91,6 +96,7 @@ class Rollout:
             await self._control.checkpoint()
             await self._prefetch()
         for number, names in enumerate(self._plan.batches, 1):
+            await self._hooks.settled()
             await self._control.checkpoint()
             if self._control.halted:
                 return

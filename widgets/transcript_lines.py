@@ -34,6 +34,7 @@ SAID: dict[type[events.Event], str] = {
     events.Paused: "paused by {who}: {why}",
     events.Resumed: "resumed by {who} after {seconds}",
     events.AbortRequested: "abort asked by {who}: {why}",
+    events.HookFired: "hook {name} at {moment}, {seconds}: {error}",
     events.RolloutEnded: "ended {result} in {seconds}: {reason}",
 }
 MARKS = {"command": " >", "failed": "✗>", "reply": " <", "event": " ·", "bad": " ✗"}
@@ -150,7 +151,8 @@ def lines_of(record: Record, number: int) -> list[Line]:
     node = visible(getattr(event, "node", getattr(event, "subject", "")))
     step = visible(getattr(event, "step", ""))
     if not isinstance(event, events.Sent):
-        kind = "bad" if isinstance(event, events.NodeFailed) else "event"
+        bad = isinstance(event, events.NodeFailed) or (isinstance(event, events.HookFired) and not event.ok)
+        kind = "bad" if bad else "event"
         return [Line(number, at, node, step, "", kind, visible(said(event)))]
     kind = "command" if event.ok else "failed"
     texts = [event.command, *(event.reply.rstrip().split("\n") if event.reply.strip() else ["(empty)"])]

@@ -57,6 +57,8 @@ class Progress:
                 return _over(state.nodes[name])
             case events.Noted(node=name, text=text):
                 return f"{paint('!', 'warn')} {name}: {clean(text)}"
+            case events.HookFired(name=name, moment=moment, ok=False, error=error):
+                return f"{paint('!', 'warn')} hook {clean(name)} at {moment}: {clean(error)}"
             case events.Paused(who=who) | events.Resumed(who=who):
                 phase = clean(state.phase)
                 return f"{phase} ({clean(who)})" if phase == "progressing" else phase

@@ -9,6 +9,7 @@ import pytest
 from backends.errors import ConfigError
 from backends.haproxy.address import HaproxySettings
 from backends.health.kinds import HealthSettings
+from backends.hooks.kinds import HookSettings
 from backends.hosts.ssh import SshSettings
 from backends.installers.command import NoInstall
 from backends.installers.kinds import InstallSettings
@@ -22,7 +23,7 @@ from tests.unit.console_values import raw, write
 EXAMPLE = Path(__file__).parents[2] / "config.toml"
 KINDS = (ServiceSettings, InstallSettings, VersionSettings, HealthSettings)
 SETTINGS = (
-    *(SshSettings, HaproxySettings, AppSettings, Access, NodeSettings, Policy),
+    *(SshSettings, HaproxySettings, HookSettings, AppSettings, Access, NodeSettings, Policy),
     *(struct for kinds in KINDS for struct in get_args(kinds)),
 )
 
