@@ -19,12 +19,13 @@ from backends.services.kinds import ServiceSettings
 from backends.template import check_value, check_words
 from backends.versions import VersionSettings
 from console.decode import decode, decode_list, decode_table, shown, unknown
+from orchestrator.freeze import Freeze
 from orchestrator.mapping import Match
 from orchestrator.policy import Policy
 
 FILE = "config.toml"
 LONGEST = 4 * 1024 * 1024  # bytes; some 20,000 nodes
-TABLES = ("console", "ssh", "haproxy", "hooks", "apps")
+TABLES = ("console", "ssh", "haproxy", "hooks", "freeze", "apps")
 
 
 class ConsoleSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
@@ -84,6 +85,7 @@ class AppSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fiel
     health: HealthSettings = TcpHealth()
     rollout: Policy = Policy()
     hooks: list[HookSettings] = []  # beside those of all applications
+    freeze: list[Freeze] = []  # beside those of all applications
 
     def __post_init__(self) -> None:
         if not self.backends:
@@ -100,6 +102,7 @@ class Config(msgspec.Struct, kw_only=True, frozen=True):
     ssh: SshSettings
     haproxy: dict[str, HaproxySettings]
     hooks: list[HookSettings] = []
+    freeze: list[Freeze] = []
     apps: dict[str, AppSettings]
 
     def app(self, name: str) -> AppSettings:
@@ -119,6 +122,10 @@ class Config(msgspec.Struct, kw_only=True, frozen=True):
         own, key = self.app(app).hooks, f"apps.{app}.hooks"
         everywhere = {f"hooks.{index}": each for index, each in enumerate(self.hooks)}
         return everywhere | {f"{key}.{index}": each for index, each in enumerate(own)}
+
+    def freezes_of(self, app: str) -> tuple[Freeze, ...]:
+        """When nothing is to be rolled out to one application."""
+        return (*self.freeze, *self.app(app).freeze)
 
 
 def find(explicit: str | None) -> Path:
@@ -186,6 +193,7 @@ def parse(raw: dict[str, Any], file: str) -> Config:
         ssh=decode(raw.get("ssh", {}), SshSettings, file, "ssh"),
         haproxy=decode_table(raw.get("haproxy", {}), HaproxySettings, file, "haproxy"),
         hooks=decode_list(raw.get("hooks", []), HookSettings, file, "hooks"),
+        freeze=decode_list(raw.get("freeze", []), Freeze, file, "freeze"),
         apps={},
     )
     if not config.haproxy:

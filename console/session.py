@@ -21,8 +21,9 @@ from orchestrator.application import Application
 from orchestrator.control import Control
 from orchestrator.events import Bus, NodeUpgraded, Record, RolloutEnded
 from orchestrator.fleet import Fleet
+from orchestrator.freeze import judge_freeze
 from orchestrator.mapping import map_nodes
-from orchestrator.plan import Plan
+from orchestrator.plan import Plan, Severity
 from orchestrator.preflight import preflight
 from orchestrator.rollout import Rollout
 from orchestrator.state import RolloutState
@@ -101,11 +102,13 @@ class Session:
         limit: Sequence[str] = (),
         to_ready: Collection[str] = (),
         changes: Mapping[str, object] | None = None,
+        freeze: Severity = Severity.ERROR,  # a warning for what repairs, and when it is overridden
     ) -> Plan:
         """Preflight and plan; touches nothing. `changes` override fields of the roll-out policy."""
+        known = judge_freeze(self.application.freezes, self.clock.time(), freeze)
         policy = msgspec.structs.replace(self.application.policy, **(changes or {}))
         application = replace(self.application, policy=policy)
-        return await preflight(application, version, limit=limit, to_ready=to_ready)
+        return await preflight(application, version, limit=limit, to_ready=to_ready, known=known)
 
     def start(self, plan: Plan) -> None:
         """Begin to carry out a plan in a task of the session's own: it outlives the front end."""
@@ -165,6 +168,7 @@ async def open_session(config: Config, app: str) -> AsyncIterator[Session]:
                 settings.match,
                 tuple(settings.unmanaged_backends),
                 wiring.hooks(app),
+                config.freezes_of(app),
             ),
             bus,
             clock,

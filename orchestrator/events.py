@@ -35,6 +35,13 @@ class RolloutStarted(Event, frozen=True, kw_only=True, tag="rollout_started"):
     before: dict[str, str] = {}  # the version that each node had, as far as it was known
 
 
+class FreezeOverridden(Event, frozen=True, kw_only=True, tag="freeze_overridden"):
+    """The rollout was begun in spite of a freeze."""
+
+    operator: str
+    reason: str  # until when it is frozen, and why
+
+
 class Prefetched(Event, frozen=True, kw_only=True, tag="prefetched"):
     """The package is on every node, before the first one was touched."""
 
@@ -215,6 +222,7 @@ class HookFired(Event, frozen=True, kw_only=True, tag="hook_fired"):
 
 AnyEvent = (
     RolloutStarted
+    | FreezeOverridden
     | Prefetched
     | BatchStarted
     | TurnBegan

@@ -16,6 +16,7 @@ from orchestrator.events import (
     RolloutEnded,
     RolloutStarted,
 )
+from orchestrator.freeze import overridden
 from orchestrator.hooks import Hooks
 from orchestrator.outcome import look_at_end
 from orchestrator.plan import Plan
@@ -69,6 +70,8 @@ class Rollout:
                 before={each.name: each.current for each in self._plan.nodes if each.known},
             )
         )
+        for each in overridden(self._plan.findings, self._operator):
+            self._bus.emit(each)
         work = asyncio.ensure_future(self._hooks.around(self._batches))
         self._control.on_abort_at_once(work.cancel)
         try:

@@ -18,7 +18,7 @@ from console.session import Session, open_session
 from console.signals import stop_on_signals
 from orchestrator.errors import PreflightFailed
 from orchestrator.events import Record, RolloutEnded, to_json
-from orchestrator.plan import Plan
+from orchestrator.plan import Plan, Severity
 from orchestrator.policy import Amount
 
 
@@ -27,6 +27,7 @@ from orchestrator.policy import Amount
 @click.argument("version")
 @scope
 @click.option("--confirm", type=click.Choice(["node", "batch", "step", "none"]), help="Ask before each.")
+@click.option("--override-freeze", is_flag=True, help="Go on in spite of a freeze; it is kept in the events.")
 @click.option("--yes", is_flag=True, help="Start without asking.")
 @click.option("--json", "as_json", is_flag=True, help="Every event as one line of JSON on standard output.")
 @click.pass_obj
@@ -38,6 +39,7 @@ def upgrade(
     limit: tuple[str, ...],
     ready: tuple[str, ...],
     confirm: str | None,
+    override_freeze: bool,
     yes: bool,
     as_json: bool,
 ) -> int:
@@ -58,7 +60,8 @@ def upgrade(
 
     async def go() -> int:
         async with open_session(config, app) as session, stop_on_signals(session):
-            plan = await session.plan(version, limit=limit, to_ready=ready, changes=given)
+            freeze = Severity.WARNING if override_freeze else Severity.ERROR
+            plan = await session.plan(version, limit=limit, to_ready=ready, changes=given, freeze=freeze)
             ended = await carry_out(session, plan, yes=yes, terminal=terminal, as_json=as_json)
             return EXITS[ended.result] if ended else Exit.ABORTED
 

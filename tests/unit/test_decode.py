@@ -35,7 +35,7 @@ def top(**tables: Any) -> dict[str, Any]:
         (
             top(app={}),
             "app",
-            "unknown key; did you mean 'apps'? expected one of: console, ssh, haproxy, hooks, apps",
+            "unknown key; did you mean 'apps'? expected one of: console, ssh, haproxy, hooks, freeze, apps",
         ),
         (top(haproxy="x"), "haproxy", "found 'x', expected a table of named tables"),
         (top(haproxy=[{"socket": "x"}]), "haproxy", "found a list, expected a table of named tables"),
@@ -263,3 +263,47 @@ def test_hooks_of_all_applications_come_before_its_own() -> None:
     document["hooks"] = [hook]
     assert list(parse(document, "f").hooks_of("shop")) == ["hooks.0", "apps.shop.hooks.0"]
     assert refused(top(hooks=hook)).problem == "found a table, expected a list of tables: [[hooks]]"
+
+
+CHRISTMAS = datetime.datetime(2026, 12, 24)  # noqa: DTZ001
+
+
+@pytest.mark.parametrize(
+    ("freeze", "key", "problem"),
+    [
+        ({"days": ["fri"]}, ".reason", "missing; it has no default"),
+        ({"days": ["fri"], "reason": " "}, ".reason", "found an empty text"),
+        ({"reason": "x"}, "", "expected `days"),
+        ({"reason": "x", "from": "18:00", "to": "20:00"}, "", "expected `days"),
+        (
+            {"reason": "x", "days": ["fry"]},
+            ".days.0",
+            "found 'fry', did you mean 'fri'?",
+        ),
+        ({"reason": "x", "days": ["fri"], "from": "6pm"}, ".from", 'expected a time of day such as "18:00"'),
+        ({"reason": "x", "days": ["fri"], "from": "24:00"}, ".from", "expected a time of day"),
+        ({"reason": "x", "days": ["fri"], "to": "18:00+02:00"}, ".to", "expected a time of day"),
+        ({"reason": "x", "days": ["fri"], "to": CHRISTMAS}, ".to", "expected a time of day"),
+        ({"reason": "x", "from": CHRISTMAS}, ".to", "expected a date with a time"),
+        ({"reason": "x", "from": CHRISTMAS.date(), "to": CHRISTMAS}, ".from", "expected a date with a time"),
+        ({"reason": "x", "from": CHRISTMAS, "to": CHRISTMAS}, ".to", "expected a moment after `from`"),
+        (
+            {"reason": "x", "from": CHRISTMAS, "to": CHRISTMAS.replace(year=9999)},
+            ".to",
+            "expected a date with",
+        ),
+        (
+            {"reason": "x", "days": ["fri"], "timezone": "Berlin"},
+            ".timezone",
+            "found 'Berlin', expected",
+        ),
+        ({"reason": "x", "days": ["fri"], "timezone": "../../etc/passwd"}, ".timezone", "expected a name"),
+        ({"reason": "x", "days": ["fri"], "timezone": "Europe"}, ".timezone", "expected a name"),
+        ({"reason": "x", "days": ["fri"], "fron": "18:00"}, ".fron", "unknown key; did you mean 'from'?"),
+    ],
+)
+def test_freezes_are_checked_in_both_places(freeze: dict[str, Any], key: str, problem: str) -> None:
+    for document, place in ((top(freeze=[freeze]), "freeze.0"), (raw(freeze=[freeze]), f"{APP}.freeze.0")):
+        error = refused(document)
+        assert error.key == place + key
+        assert problem in error.problem
