@@ -19,13 +19,14 @@ from backends.services.kinds import ServiceSettings
 from backends.template import check_value, check_words
 from backends.versions import VersionSettings
 from console.decode import decode, decode_list, decode_table, shown, unknown
+from console.log import LogSettings
 from orchestrator.freeze import Freeze
 from orchestrator.mapping import Match
 from orchestrator.policy import Policy
 
 FILE = "config.toml"
 LONGEST = 4 * 1024 * 1024  # bytes; some 20,000 nodes
-TABLES = ("console", "ssh", "haproxy", "hooks", "freeze", "apps")
+TABLES = ("console", "log", "ssh", "haproxy", "hooks", "freeze", "apps")
 
 
 class ConsoleSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
@@ -99,6 +100,7 @@ class Config(msgspec.Struct, kw_only=True, frozen=True):
 
     file: str
     console: ConsoleSettings = ConsoleSettings()
+    log: LogSettings = LogSettings()
     ssh: SshSettings
     haproxy: dict[str, HaproxySettings]
     hooks: list[HookSettings] = []
@@ -190,6 +192,7 @@ def parse(raw: dict[str, Any], file: str) -> Config:
     config = Config(
         file=file,
         console=decode(raw.get("console", {}), ConsoleSettings, file, "console"),
+        log=decode(raw.get("log", {}), LogSettings, file, "log"),
         ssh=decode(raw.get("ssh", {}), SshSettings, file, "ssh"),
         haproxy=decode_table(raw.get("haproxy", {}), HaproxySettings, file, "haproxy"),
         hooks=decode_list(raw.get("hooks", []), HookSettings, file, "hooks"),

@@ -16,6 +16,7 @@ from backends.errors import BackendError
 from backends.model import Snapshot
 from console.config import Config
 from console.inventory import members
+from console.log import Log
 from console.wiring import Wiring
 from orchestrator.application import Application
 from orchestrator.control import Control
@@ -152,6 +153,7 @@ async def open_session(config: Config, app: str) -> AsyncIterator[Session]:
     clock = SystemClock()
     bus = Bus(clock)
     wiring = Wiring(config, bus.record)
+    log = Log(config.log, app, bus)
     try:
         fleet = Fleet(wiring.balancers(app), settings.backends)
         snapshots = await _snapshots(fleet)
@@ -177,6 +179,7 @@ async def open_session(config: Config, app: str) -> AsyncIterator[Session]:
         )
     finally:
         await wiring.close()
+        await log.close()
 
 
 async def _snapshots(fleet: Fleet) -> dict[str, Snapshot]:

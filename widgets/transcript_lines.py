@@ -127,24 +127,6 @@ class Lines(ScrollView, can_focus=True):
         return self.get_component_rich_style(f"lines--{kind}")
 
 
-class Repeats:
-    """Knows a `Waiting` that only repeats its reason: it comes every second, and says nothing new."""
-
-    def __init__(self) -> None:
-        self._told: dict[tuple[str, str], str] = {}
-
-    def has(self, event: events.AnyEvent) -> bool:
-        """Whether this one is left out; every event must be shown to it, in order."""
-        if isinstance(event, events.Waiting):
-            key = (event.node, event.step)
-            if self._told.get(key) == event.reason:
-                return True
-            self._told[key] = event.reason
-        elif isinstance(event, events.StepStarted):
-            self._told.pop((event.node, event.step), None)
-        return False
-
-
 def lines_of(record: Record, number: int) -> list[Line]:
     """A record as lines, numbered from `number`: a command with each line of its reply, or one line."""
     at = datetime.fromtimestamp(record.at, UTC).astimezone().strftime("%H:%M:%S")

@@ -4,6 +4,7 @@ import asyncio
 import base64
 import re
 import ssl
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ from backends.health.look import MARGIN
 from backends.model import Command, CommandResult
 from backends.secret import Secret, load_secret
 from backends.web import AGENT, bearer, in_words
+from backends.wire import heard
 
 if TYPE_CHECKING:
     import httpx
@@ -59,9 +61,13 @@ class WebClient:
         import httpx
 
         client = await self._opened()
+        begun = time.monotonic()
+        said = "(no whole reply)"
         try:
             async with asyncio.timeout(self._settings.timeout), client.stream("GET", url) as reply:
-                return Page(reply.status_code, await _bounded(reply))
+                page = Page(reply.status_code, await _bounded(reply))
+            said = f"{page.status}\n{page.body}"
+            return page
         except (TimeoutError, httpx.TimeoutException):
             problem = f"timed out after {self._settings.timeout:g} s"
             raise Unreachable(url, problem) from None
@@ -69,6 +75,9 @@ class WebClient:
             raise
         except Exception as error:  # not all is wrapped, such as a redirect to port 99999
             raise Unreachable(url, in_words(error)) from error
+        finally:
+            asked = "\n".join((f"GET {url}", *(f"{name}: {value}" for name, value in client.headers.items())))
+            heard(url, asked, said, said[:1].isdigit(), time.monotonic() - begun)
 
     async def close(self) -> None:
         """Close what was opened, if anything was."""

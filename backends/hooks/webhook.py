@@ -2,6 +2,7 @@
 
 import asyncio
 import ssl
+import time
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
@@ -9,6 +10,7 @@ from backends.base import Moment
 from backends.errors import Refused, UnknownOutcome, Unreachable
 from backends.secret import load_secret
 from backends.web import AGENT, bearer, in_words
+from backends.wire import heard
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,7 @@ class WebHook:
         if token is not None:
             headers["Authorization"] = bearer(token, f"{self.what}.token")
         tls = await asyncio.to_thread(ssl.create_default_context)
+        begun, status = time.monotonic(), 0
         try:
             async with (
                 asyncio.timeout(self.timeout),
@@ -61,6 +64,9 @@ class WebHook:
             raise UnknownOutcome(self.name, f"timed out after {self.timeout:g} s") from None
         except Exception as error:  # not all is wrapped
             raise Unreachable(self.name, in_words(error)) from None
+        finally:
+            told = payload.decode(errors="replace")
+            heard(self.name, f"POST {told}", str(status), 200 <= status < 300, time.monotonic() - begun)
         if not 200 <= status < 300:
             redirect = ", and redirects are not followed" if 300 <= status < 400 else ""
             raise Refused(self.name, f"HTTP {status}, expected 2xx{redirect}")

@@ -11,6 +11,9 @@ from console.demo.sshd import SSHHost
 _CONFIG = """\
 # Written by Rolldeck's demo. Try it from another terminal while the demo runs:
 #   rolldeck --config {path} status
+[log]
+path = {log}
+
 [ssh]
 config = {ssh_config}
 known_hosts = {known_hosts}
@@ -59,6 +62,7 @@ def rolldeck_config(
     """Rolldeck's config.toml; `sockets` are the addresses of the Runtime APIs by instance."""
     return _CONFIG.format(
         path=directory / "config.toml",
+        log=json.dumps(str(directory / "rolldeck.log")),
         ssh_config=json.dumps(str(directory / "ssh_config")),
         known_hosts=json.dumps(str(directory / "known_hosts")),
         identity=json.dumps(str(directory / "client_key")),

@@ -56,7 +56,7 @@ class Progress:
             ):
                 return _over(state.nodes[name])
             case events.Noted(node=name, text=text):
-                return f"{paint('!', 'warn')} {name}: {clean(text)}"
+                return f"{paint('!', 'warn')} {f'{name}: ' if name else ''}{clean(text)}"
             case events.HookFired(name=name, moment=moment, ok=False, error=error):
                 return f"{paint('!', 'warn')} hook {clean(name)} at {moment}: {clean(error)}"
             case events.Paused(who=who) | events.Resumed(who=who):

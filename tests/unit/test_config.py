@@ -17,6 +17,7 @@ from backends.services.kinds import ServiceSettings
 from backends.versions import VersionSettings
 from console import config
 from console.config import Access, AppSettings, NodeSettings, find, load, parse
+from console.log import LogSettings
 from orchestrator.freeze import Freeze
 from orchestrator.policy import Policy
 from tests.unit.console_values import raw, write
@@ -24,7 +25,17 @@ from tests.unit.console_values import raw, write
 EXAMPLE = Path(__file__).parents[2] / "config.toml"
 KINDS = (ServiceSettings, InstallSettings, VersionSettings, HealthSettings)
 SETTINGS = (
-    *(SshSettings, HaproxySettings, HookSettings, Freeze, AppSettings, Access, NodeSettings, Policy),
+    *(
+        LogSettings,
+        SshSettings,
+        HaproxySettings,
+        HookSettings,
+        Freeze,
+        AppSettings,
+        Access,
+        NodeSettings,
+        Policy,
+    ),
     *(struct for kinds in KINDS for struct in get_args(kinds)),
 )
 

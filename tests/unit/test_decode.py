@@ -35,7 +35,7 @@ def top(**tables: Any) -> dict[str, Any]:
         (
             top(app={}),
             "app",
-            "unknown key; did you mean 'apps'? expected one of: console, ssh, haproxy, hooks, freeze, apps",
+            "did you mean 'apps'? expected one of: console, log, ssh, haproxy, hooks, freeze, apps",
         ),
         (top(haproxy="x"), "haproxy", "found 'x', expected a table of named tables"),
         (top(haproxy=[{"socket": "x"}]), "haproxy", "found a list, expected a table of named tables"),
