@@ -1,8 +1,8 @@
 """The boundaries: what the orchestrator needs from the world. Adapters are small, one file each."""
 
 import asyncio
-from collections.abc import Callable, Sequence
-from typing import Protocol
+from collections.abc import Callable, Collection, Sequence
+from typing import Literal, Protocol
 
 from backends.model import (
     Command,
@@ -173,3 +173,31 @@ class HealthCheck(Protocol):
 
     async def look(self) -> HealthResult:
         """Never raises for an unhealthy application: that is a result."""
+
+
+Moment = Literal["start", "node", "pause", "failure", "end"]
+"""Of a rollout: before a node is touched, after each node, when paused, when a node fails, at the end."""
+
+
+class Hook(Protocol):
+    """Something of the operator's own that is told what happens in a rollout, and may object."""
+
+    @property
+    def name(self) -> str:
+        """For people; nothing secret is in it."""
+
+    @property
+    def on(self) -> Collection[Moment]:
+        """When it is told."""
+
+    @property
+    def stops(self) -> bool:
+        """Whether the rollout stops when it fails."""
+
+    async def fire(self, payload: bytes) -> None:
+        """Tell it, by one JSON object; cancelling ends it with all that it has started.
+
+        Raises:
+            BackendError: it could not be told, did not answer in time, or answered no.
+            ConfigError: the secret that it needs cannot be read.
+        """

@@ -7,6 +7,7 @@ the password itself, so that the configuration can be committed, copied and prin
 import asyncio
 import contextlib
 import os
+import re
 import signal
 import stat
 from pathlib import Path
@@ -15,6 +16,11 @@ from typing import NoReturn
 from backends.errors import ConfigError
 
 COMMAND_SECONDS = 30.0  # a password manager may ask a human to unlock it
+
+
+_known: set[str] = set()  # all that was read, for `redact`
+_AUTHORIZATION = re.compile(r"""(authorization['"]?\s*[:=]\s*['"]?)[^\r\n'"]+""", re.IGNORECASE)
+_IN_URL = re.compile(r"(?<=://)[^\s/@:]*:[^\s/@]*@")
 
 
 class Secret:
@@ -73,10 +79,18 @@ async def load_secret(env: str, file: str, command: str, what: str) -> Secret | 
     return _checked(await _from_command(command, key), key)
 
 
+def redact(text: str) -> str:
+    """The text without any secret that was read, Authorization headers and passwords in URLs."""
+    for value in sorted(_known, key=len, reverse=True):  # one may be the beginning of another
+        text = text.replace(value, "***")
+    return _IN_URL.sub("***@", _AUTHORIZATION.sub(r"\1***", text))
+
+
 def _checked(value: str, key: str) -> Secret:
     value = value.removesuffix("\n").removesuffix("\r")
     if not value:
         raise ConfigError("", key, "the secret is empty")
+    _known.add(value)
     return Secret(value)
 
 

@@ -2,6 +2,7 @@
 
 import importlib
 import io
+import logging
 import sys
 from collections.abc import Mapping
 
@@ -60,11 +61,16 @@ Exit codes: 0 healthy · 1 stopped by a failure, or something is out of rotation
 @click.option("--config", "config_file", metavar="FILE", help="Default: ./config.toml, then the XDG folder.")
 @click.option("--app", metavar="APP", help="Of the console: which application. Default: the first one.")
 @click.option("--read-only", is_flag=True, help="Of the console: look, change nothing.")
+@click.option("--debug", is_flag=True, help="Log what is said on the wire too, without secrets.")
 @click.version_option(package_name="rolldeck", prog_name="rolldeck")
 @click.pass_context
-def cli(ctx: click.Context, config_file: str | None, app: str | None, read_only: bool) -> int | None:
+def cli(
+    ctx: click.Context, config_file: str | None, app: str | None, read_only: bool, debug: bool
+) -> int | None:
     """Zero-downtime rolling upgrades behind HAProxy. Without a command: the console."""
     ctx.obj = config_file
+    if debug:
+        logging.getLogger("rolldeck.wire").setLevel(logging.DEBUG)  # `backends.wire`, slow to import
     if ctx.invoked_subcommand is not None:
         return None
     # Textual draws on standard error.

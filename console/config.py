@@ -11,19 +11,22 @@ from backends.errors import ConfigError
 from backends.haproxy.address import HaproxySettings
 from backends.health.kinds import HealthSettings
 from backends.health.simple import TcpHealth
+from backends.hooks.kinds import HookSettings
 from backends.hosts.ssh import SshSettings
 from backends.installers.command import NoInstall
 from backends.installers.kinds import InstallSettings
 from backends.services.kinds import ServiceSettings
 from backends.template import check_value, check_words
 from backends.versions import VersionSettings
-from console.decode import decode, decode_table, shown, unknown
+from console.decode import decode, decode_list, decode_table, shown, unknown
+from console.log import LogSettings
+from orchestrator.freeze import Freeze
 from orchestrator.mapping import Match
 from orchestrator.policy import Policy
 
 FILE = "config.toml"
 LONGEST = 4 * 1024 * 1024  # bytes; some 20,000 nodes
-TABLES = ("console", "journal", "ssh", "haproxy", "apps")
+TABLES = ("console", "journal", "log", "ssh", "haproxy", "hooks", "freeze", "apps")
 
 
 class ConsoleSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
@@ -93,6 +96,8 @@ class AppSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fiel
     install: InstallSettings = NoInstall()
     health: HealthSettings = TcpHealth()
     rollout: Policy = Policy()
+    hooks: list[HookSettings] = []  # beside those of all applications
+    freeze: list[Freeze] = []  # beside those of all applications
 
     def __post_init__(self) -> None:
         if not self.backends:
@@ -107,8 +112,11 @@ class Config(msgspec.Struct, kw_only=True, frozen=True):
     file: str
     console: ConsoleSettings = ConsoleSettings()
     journal: JournalSettings = JournalSettings()
+    log: LogSettings = LogSettings()
     ssh: SshSettings
     haproxy: dict[str, HaproxySettings]
+    hooks: list[HookSettings] = []
+    freeze: list[Freeze] = []
     apps: dict[str, AppSettings]
 
     def app(self, name: str) -> AppSettings:
@@ -122,6 +130,16 @@ class Config(msgspec.Struct, kw_only=True, frozen=True):
         """The load balancers of one application."""
         names = self.app(app).haproxy or list(self.haproxy)
         return {name: self.haproxy[name] for name in names}
+
+    def hooks_of(self, app: str) -> dict[str, HookSettings]:
+        """The hooks of one application, by their place in the configuration."""
+        own, key = self.app(app).hooks, f"apps.{app}.hooks"
+        everywhere = {f"hooks.{index}": each for index, each in enumerate(self.hooks)}
+        return everywhere | {f"{key}.{index}": each for index, each in enumerate(own)}
+
+    def freezes_of(self, app: str) -> tuple[Freeze, ...]:
+        """When nothing is to be rolled out to one application."""
+        return (*self.freeze, *self.app(app).freeze)
 
 
 def find(explicit: str | None) -> Path:
@@ -187,8 +205,11 @@ def parse(raw: dict[str, Any], file: str) -> Config:
         file=file,
         console=decode(raw.get("console", {}), ConsoleSettings, file, "console"),
         journal=decode(raw.get("journal", {}), JournalSettings, file, "journal"),
+        log=decode(raw.get("log", {}), LogSettings, file, "log"),
         ssh=decode(raw.get("ssh", {}), SshSettings, file, "ssh"),
         haproxy=decode_table(raw.get("haproxy", {}), HaproxySettings, file, "haproxy"),
+        hooks=decode_list(raw.get("hooks", []), HookSettings, file, "hooks"),
+        freeze=decode_list(raw.get("freeze", []), Freeze, file, "freeze"),
         apps={},
     )
     if not config.haproxy:

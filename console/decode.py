@@ -39,6 +39,13 @@ def decode_table(raw: Any, kind: type[T], file: str, key: str) -> dict[str, T]:
     return {name: decode(value, kind, file, f"{key}.{name}") for name, value in raw.items()}
 
 
+def decode_list(raw: Any, kind: type[T], file: str, key: str) -> list[T]:
+    """A list of tables, such as `[[hooks]]`. Raises ConfigError."""
+    if not isinstance(raw, list):
+        raise ConfigError(file, key, f"found {shown(raw)}, expected a list of tables: [[{key}]]")
+    return [decode(value, kind, file, f"{key}.{index}") for index, value in enumerate(raw)]
+
+
 def decode(raw: Any, kind: type[T], file: str, key: str) -> T:
     """One table into one struct. Raises ConfigError."""
     _refuse_odd_numbers(raw, file, key)
@@ -130,7 +137,8 @@ def _walk(raw: Any, kind: Any, parts: Sequence[str]) -> tuple[Any, inspect.Type]
         if isinstance(value, dict):
             value = value.get(part)
         elif isinstance(value, list) and part.isdigit() and int(part) < len(value):
-            value, known = value[int(part)], inspect.AnyType()
+            value = value[int(part)]
+            known = known.item_type if isinstance(known, inspect.ListType) else inspect.AnyType()
     return value, known
 
 

@@ -8,7 +8,7 @@ from console.session import Session
 from orchestrator.events import RolloutEnded
 from orchestrator.journal.leftovers import Leftover
 from orchestrator.journal.store import Entry
-from orchestrator.plan import Plan
+from orchestrator.plan import Plan, Severity
 
 
 async def plan_resume(session: Session) -> tuple[Plan, Entry] | None:
@@ -35,7 +35,9 @@ async def plan_resume(session: Session) -> tuple[Plan, Entry] | None:
     else:
         return None
     wanted = {name: version for name, version in wanted.items() if name in names}
-    plan = await session.plan(entry.version, nodes=names, wanted=wanted, changes=changes)
+    plan = await session.plan(
+        entry.version, nodes=names, wanted=wanted, changes=changes, freeze=Severity.WARNING
+    )
     return plan, entry
 
 
@@ -62,7 +64,11 @@ async def plan_rollback(session: Session, entry: Entry, nodes: Collection[str] =
     versions = sorted(set(wanted.values()))
     version = versions[0] if len(versions) == 1 else " and ".join(versions)
     return await session.plan(
-        version, nodes=list(wanted), wanted=wanted, changes=rollback.changes(session.application.policy)
+        version,
+        nodes=list(wanted),
+        wanted=wanted,
+        changes=rollback.changes(session.application.policy),
+        freeze=Severity.WARNING,  # it repairs
     )
 
 

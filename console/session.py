@@ -19,6 +19,7 @@ from backends.health.http import HttpHealth
 from backends.model import Server
 from console.books import Books
 from console.config import Config
+from console.log import Log
 from console.roster import Roster
 from console.state_place import journal_path
 from console.wiring import Wiring
@@ -27,11 +28,12 @@ from orchestrator.application import Application
 from orchestrator.control import Control
 from orchestrator.events import Bus, ChangeBegan, ChangeEnded, NodeUpgraded, Record, RolloutEnded
 from orchestrator.fleet import Fleet
+from orchestrator.freeze import judge_freeze
 from orchestrator.journal.store import Kind
 from orchestrator.manual import Change
 from orchestrator.mapping import owners
 from orchestrator.node import Node
-from orchestrator.plan import Plan
+from orchestrator.plan import Plan, Severity
 from orchestrator.plan_fields import plan_fields
 from orchestrator.preflight import preflight
 from orchestrator.rollout import Rollout
@@ -149,6 +151,7 @@ class Session:
         changes: Mapping[str, object] | None = None,
         nodes: Sequence[str] = (),
         wanted: Mapping[str, str] | None = None,
+        freeze: Severity = Severity.ERROR,
     ) -> Plan:
         """Preflight and plan; touches nothing.
 
@@ -159,6 +162,7 @@ class Session:
             changes: fields of the roll-out policy to override.
             nodes: names, like `limit`, but none of them is a pattern.
             wanted: versions of nodes that are to have another one.
+            freeze: what a freeze window means: a warning for what repairs, and when it is overridden.
 
         Raises:
             JournalError: what earlier rollouts have left cannot be read.
@@ -174,6 +178,7 @@ class Session:
             to_ready=to_ready,
             left=left,
             wanted=wanted,
+            known=judge_freeze(whole.freezes, self.clock.time(), freeze),
         )
 
     def start(self, plan: Plan, *, kind: Kind = "upgrade", follows: int | None = None) -> None:
@@ -291,6 +296,7 @@ async def open_session(config: Config, app: str) -> AsyncIterator[Session]:
     build = partial(wiring.nodes, app, settings)
     roster = Roster(settings, fleet, build, config.file, f"apps.{app}")
     health = settings.health
+    log = Log(config.log, app, bus)
     try:
         application = Application(
             app,
@@ -299,6 +305,8 @@ async def open_session(config: Config, app: str) -> AsyncIterator[Session]:
             settings.rollout,
             settings.match,
             tuple(settings.unmanaged_backends),
+            wiring.hooks(app),
+            config.freezes_of(app),
         )
         yield Session(
             application,
@@ -313,3 +321,4 @@ async def open_session(config: Config, app: str) -> AsyncIterator[Session]:
     finally:
         await roster.close()
         await wiring.close()
+        await log.close()

@@ -8,11 +8,12 @@ from contextlib import AsyncExitStack
 
 import msgspec
 
-from backends.base import Host, LoadBalancer, Recorder
+from backends.base import Hook, Host, LoadBalancer, Recorder
 from backends.errors import ConfigError
 from backends.haproxy.address import HaproxySettings, SshAddress
 from backends.haproxy.runtime import Runtime
 from backends.health.kinds import HealthChecks
+from backends.hooks.kinds import make_hook
 from backends.hosts.local import LocalHost
 from backends.hosts.ssh import SshHost, SshSettings
 from backends.installers.kinds import default_version, make_installer
@@ -66,6 +67,10 @@ class Wiring:
             read_file=host.read_file,
             recorder=self._recorder,
         )
+
+    def hooks(self, app: str) -> tuple[Hook, ...]:
+        """What is told of an application's rollouts."""
+        return tuple(make_hook(each, what) for what, each in self._config.hooks_of(app).items())
 
     async def nodes(self, name: str, app: AppSettings, places: Sequence[Member]) -> list[Node]:
         """The nodes of an application with their adapters.

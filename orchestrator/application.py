@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass
 
+from backends.base import Hook
 from orchestrator.fleet import Fleet
+from orchestrator.freeze import Freeze
 from orchestrator.mapping import Match
 from orchestrator.node import Node
 from orchestrator.policy import Policy
@@ -18,3 +20,5 @@ class Application:
     policy: Policy
     match: Match = "name"
     unmanaged_backends: tuple[str, ...] = ()  # where nodes stand too, and are left in
+    hooks: tuple[Hook, ...] = ()
+    freezes: tuple[Freeze, ...] = ()

@@ -11,7 +11,7 @@ from typing import Literal
 
 import msgspec
 
-from backends.base import Clock
+from backends.base import Clock, Moment
 from backends.model import Exchange, Intent
 
 SCHEMA = 1
@@ -33,6 +33,13 @@ class RolloutStarted(Event, frozen=True, kw_only=True, tag="rollout_started"):
     batches: list[list[str]]
     operator: str
     before: dict[str, str] = {}  # the version that each node had, as far as it was known
+
+
+class FreezeOverridden(Event, frozen=True, kw_only=True, tag="freeze_overridden"):
+    """The rollout was begun in spite of a freeze."""
+
+    operator: str
+    reason: str  # until when it is frozen, and why
 
 
 class Prefetched(Event, frozen=True, kw_only=True, tag="prefetched"):
@@ -210,8 +217,20 @@ class RolloutEnded(Event, frozen=True, kw_only=True, tag="rollout_ended"):
     seconds: float
 
 
+class HookFired(Event, frozen=True, kw_only=True, tag="hook_fired"):
+    """A hook was told of a moment. Hooks for the end are told after `rollout_ended`."""
+
+    name: str
+    moment: Moment
+    node: str  # of the moments "node" and "failure"
+    ok: bool
+    seconds: float
+    error: str  # empty when it was well
+
+
 AnyEvent = (
     RolloutStarted
+    | FreezeOverridden
     | Prefetched
     | BatchStarted
     | TurnBegan
@@ -233,6 +252,7 @@ AnyEvent = (
     | Sent
     | Traffic
     | RolloutEnded
+    | HookFired
 )
 
 

@@ -44,6 +44,7 @@ async def preflight(
     to_ready: Collection[str] = (),
     left: Mapping[str, Left] | None = None,
     wanted: Mapping[str, str] | None = None,
+    known: Sequence[Finding] = (),
 ) -> Plan:
     """Look at everything and compute the plan. Touches nothing.
 
@@ -54,13 +55,14 @@ async def preflight(
         to_ready: nodes to put in rotation at the end although a human has them out now.
         left: nodes that an earlier rollout did not finish, with what they were before it.
         wanted: versions of nodes that are to have another one than `version`.
+        known: what has been found already, such as a freeze.
 
     Returns:
         The plan; when `plan.errors` is not empty it must not be run.
     """
     nodes, findings = _select(application.nodes, limit, to_ready)
     snapshots, unreadable = await _snapshots(application)
-    findings += unreadable
+    findings += [*known, *unreadable]
     mapped, mapping_findings = map_nodes(nodes, snapshots, application.match, among=application.nodes)
     findings += mapping_findings
     servers = {each.ref: each for snapshot in snapshots.values() for each in snapshot.servers}

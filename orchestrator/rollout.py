@@ -15,7 +15,10 @@ from orchestrator.events import (
     Result,
     RolloutEnded,
     RolloutStarted,
+    Traffic,
 )
+from orchestrator.freeze import overridden
+from orchestrator.hooks import Hooks
 from orchestrator.intentions import Intentions
 from orchestrator.outcome import look_at_end
 from orchestrator.plan import Plan
@@ -39,6 +42,7 @@ class Rollout:
         clock: Clock,
         bus: Bus,
         operator: str,
+        number: int | None = None,  # in the journal
     ) -> None:
         self._application = application
         self._plan = plan
@@ -46,6 +50,7 @@ class Rollout:
         self._clock = clock
         self._bus = bus
         self._operator = operator
+        self._hooks = Hooks(application.hooks, plan, control, clock, bus, operator, number)
         self._tally = Tally()
         self._intentions = Intentions(
             {ref: original for each in plan.nodes for ref, original in each.originals.items()}
@@ -71,7 +76,9 @@ class Rollout:
                 before={each.name: each.current for each in self._plan.nodes if each.known},
             )
         )
-        work = asyncio.ensure_future(self._work())
+        for each in overridden(self._plan.findings, self._operator):
+            self._bus.emit(each)
+        work = asyncio.ensure_future(self._hooks.around(self._work))
         self._control.on_abort_at_once(work.cancel)
         try:
             await asyncio.wait({work})
@@ -89,6 +96,8 @@ class Rollout:
             self._bus.emit(ended)
         except Exception as error:  # a journal on a full disk must not hide what is out of rotation
             self.defect = self.defect or error
+        untold = await self._hooks.end(ended)
+        self.defect = self.defect or untold
         return ended
 
     async def _work(self) -> None:
@@ -99,12 +108,15 @@ class Rollout:
         fleet.begin_guard()
         sentinel = Sentinel(fleet, self._intentions, self._control, self._clock, self._bus)
         watching = asyncio.ensure_future(sentinel.run())
+        began = self._clock.monotonic()
         try:
             await self._batches()
         finally:
             watching.cancel()
             await asyncio.wait({watching})
             fleet.end_guard()
+            seconds = round(self._clock.monotonic() - began, 3)
+            self._bus.emit(Traffic(served=sentinel.served, errors_5xx=sentinel.errors, seconds=seconds))
         if not watching.cancelled() and (defect := watching.exception()) is not None:
             raise defect
 
@@ -112,6 +124,7 @@ class Rollout:
         await self._control.checkpoint()
         await self._prefetch()
         for number, names in enumerate(self._plan.batches, 1):
+            await self._hooks.settled()
             await self._control.checkpoint()
             if self._control.halted:
                 return

@@ -1,6 +1,7 @@
 """Watches the load balancers while a rollout runs: a reload is undone, what somebody else does is named."""
 
 from backends.base import Clock
+from backends.columns import columns_of
 from backends.errors import BackendError
 from backends.model import Server, Snapshot
 from orchestrator.control import Control
@@ -28,6 +29,8 @@ class Sentinel:
         self._control = control
         self._clock = clock
         self._bus = bus
+        self._counted: dict[str, tuple[int, int]] = {}
+        self.served = self.errors = 0  # responses since the first look, and those 5xx among them
         self._odd: dict[object, str] = {}  # what was seen once, and is told when it is seen again
 
     async def run(self) -> None:
@@ -42,10 +45,20 @@ class Sentinel:
 
     async def _look(self, name: str) -> None:
         snapshot = await self._fleet.read(name)
+        self._count(snapshot)
         if self._fleet.noticed(snapshot):
             await self._set_again(name, snapshot)
         else:
             self._name_strangers(snapshot)
+
+    def _count(self, snapshot: Snapshot) -> None:
+        columns, name = columns_of(snapshot.servers), snapshot.info.instance
+        now = sum(columns.requests), sum(columns.errors_5xx)
+        served, errors = self._counted.get(name, now)
+        self._counted[name] = now
+        # After a reload the counters have begun again at 0.
+        self.served += now[0] - served if now[0] >= served else now[0]
+        self.errors += now[1] - errors if now[1] >= errors else now[1]
 
     async def _set_again(self, name: str, snapshot: Snapshot) -> None:
         paused = self._control.paused

@@ -6,7 +6,8 @@ from collections.abc import Collection, Iterable, Reversible
 
 from orchestrator import events
 from orchestrator.events import Record
-from widgets.transcript_lines import Line, Repeats, lines_of
+from orchestrator.repeats import Repeats
+from widgets.transcript_lines import Line, lines_of
 
 KEPT = 1000  # lines
 _BETWEEN = re.compile(r"[\s;]+")

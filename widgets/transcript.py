@@ -12,8 +12,9 @@ from textual.containers import Vertical
 from textual.widgets import Input, Static
 
 from orchestrator.events import Record
+from orchestrator.repeats import Repeats
 from widgets.text import visible
-from widgets.transcript_lines import Line, Lines, Repeats, lines_of
+from widgets.transcript_lines import Line, Lines, lines_of
 
 KEPT = 20_000  # lines
 

@@ -20,8 +20,10 @@ from widgets.text import visible
 
 SAID: dict[type[events.Event], str] = {
     events.RolloutStarted: "{operator} starts {application} → {version} on {nodes}",
+    events.FreezeOverridden: "{operator} overrides the freeze: {reason}",
     events.Prefetched: "on every node beforehand, in {seconds}",
     events.BatchStarted: "batch {number}: {nodes}",
+    events.TurnBegan: "its turn: to {version}",
     events.StepStarted: "begins",
     events.Waiting: "waits, at most {left} more: {reason}",
     events.Noted: "note: {text}",
@@ -35,6 +37,9 @@ SAID: dict[type[events.Event], str] = {
     events.Resumed: "resumed by {who} after {seconds}",
     events.AbortRequested: "abort asked by {who}: {why}",
     events.Traffic: "{served} requests served, {errors_5xx} with 5xx, in {seconds}",
+    events.HookFired: "hook {name} at {moment}, {seconds}: {error}",
+    events.ChangeBegan: "{operator} changes {nodes} by hand: {action}",
+    events.ChangeEnded: "by hand: {servers}{error}",
     events.RolloutEnded: "ended {result} in {seconds}: {reason}",
 }
 MARKS = {"command": " >", "failed": "✗>", "reply": " <", "event": " ·", "bad": " ✗"}
@@ -126,32 +131,17 @@ class Lines(ScrollView, can_focus=True):
         return self.get_component_rich_style(f"lines--{kind}")
 
 
-class Repeats:
-    """Knows a `Waiting` that only repeats its reason: it comes every second, and says nothing new."""
-
-    def __init__(self) -> None:
-        self._told: dict[tuple[str, str], str] = {}
-
-    def has(self, event: events.AnyEvent) -> bool:
-        """Whether this one is left out; every event must be shown to it, in order."""
-        if isinstance(event, events.Waiting):
-            key = (event.node, event.step)
-            if self._told.get(key) == event.reason:
-                return True
-            self._told[key] = event.reason
-        elif isinstance(event, events.StepStarted):
-            self._told.pop((event.node, event.step), None)
-        return False
-
-
 def lines_of(record: Record, number: int) -> list[Line]:
     """A record as lines, numbered from `number`: a command with each line of its reply, or one line."""
     at = datetime.fromtimestamp(record.at, UTC).astimezone().strftime("%H:%M:%S")
     event = record.event
+    if isinstance(event, events.Sending):
+        return []  # the command follows with its reply
     node = visible(getattr(event, "node", getattr(event, "subject", "")))
     step = visible(getattr(event, "step", ""))
     if not isinstance(event, events.Sent):
-        kind = "bad" if isinstance(event, events.NodeFailed) else "event"
+        bad = isinstance(event, events.NodeFailed) or (isinstance(event, events.HookFired) and not event.ok)
+        kind = "bad" if bad else "event"
         return [Line(number, at, node, step, "", kind, visible(said(event)))]
     kind = "command" if event.ok else "failed"
     texts = [event.command, *(event.reply.rstrip().split("\n") if event.reply.strip() else ["(empty)"])]

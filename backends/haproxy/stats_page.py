@@ -6,6 +6,7 @@ from the status words or left empty. A drained server that is down shows "DOWN" 
 
 import asyncio
 import ssl
+import time
 from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Never
@@ -18,6 +19,7 @@ from backends.haproxy.servers import backend, server
 from backends.haproxy.transport import MOST_BYTES
 from backends.model import Admin, Info, Level, Operational, Snapshot
 from backends.secret import load_secret
+from backends.wire import heard
 
 if TYPE_CHECKING:
     import httpx
@@ -85,10 +87,12 @@ class StatsPage:
 
         received = bytearray()
         await self._load_password()
+        begun, whole = time.monotonic(), False
         try:
             # httpx's own time-out starts again with each byte that arrives
             async with asyncio.timeout(2 * self._settings.timeout):
                 await self._receive(received)
+            whole = True
         except (httpx.TimeoutException, TimeoutError):
             problem = f"{self._url}: no complete answer within {self._settings.timeout:g} s"
             raise Unreachable(self._name, problem) from None
@@ -96,6 +100,8 @@ class StatsPage:
             raise Unmeasured(self._name, f"{self._url}: {error}") from error
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise Unreachable(self._name, f"{self._url}: {error}") from error
+        finally:
+            heard(self._name, f"GET {self._url}", received, whole, time.monotonic() - begun)
         return received.decode(errors="replace")
 
     async def _receive(self, received: bytearray) -> None:

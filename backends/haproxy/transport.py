@@ -16,6 +16,7 @@ from backends.base import Recorder
 from backends.errors import BackendError, UnknownOutcome, Unmeasured, Unreachable
 from backends.haproxy.address import Address, SshAddress, TcpAddress, UnixAddress
 from backends.model import Exchange, Intent
+from backends.wire import heard
 
 MOST_BYTES = 64 * 1024 * 1024  # of one reply; 10,000 servers are 3.6 MB
 CHUNK = 256 * 1024
@@ -116,8 +117,10 @@ class Transport:
                 await self._converse(line, received, whole, lost)
                 answered = True
             finally:
-                if record and self.recorder is not None:
-                    seconds = time.monotonic() - started
+                seconds = time.monotonic() - started
+                if not record:
+                    heard(self.name, line, received, answered, seconds)
+                elif self.recorder is not None:
                     reply = received.decode(errors="replace")
                     self.recorder(Exchange(self.name, line, reply, answered, seconds))
         return received.decode(errors="replace")

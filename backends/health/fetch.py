@@ -2,11 +2,9 @@
 
 import asyncio
 import base64
-import errno
-import os
 import re
 import ssl
-from collections.abc import Iterator
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,6 +15,8 @@ from backends.health.http import HttpHealth, Page
 from backends.health.look import MARGIN
 from backends.model import Command, CommandResult
 from backends.secret import Secret, load_secret
+from backends.web import AGENT, bearer, in_words
+from backends.wire import heard
 
 if TYPE_CHECKING:
     import httpx
@@ -24,13 +24,11 @@ if TYPE_CHECKING:
 MAX_BODY = 1024 * 1024
 """Bytes of a page; a longer one is no health page."""
 
-AGENT = "rolldeck"
 MAX_REDIRECTS = 5
 
 _TOO_LONG = "the reply is longer than 1 MiB"
 _CURL_TIMED_OUT = 28
 _CURL_TOO_LONG = 63
-_TOKEN = re.compile(r"[\x21-\x7e]+")
 _CONNECTIONS = 100
 
 
@@ -63,16 +61,23 @@ class WebClient:
         import httpx
 
         client = await self._opened()
+        begun = time.monotonic()
+        said = "(no whole reply)"
         try:
             async with asyncio.timeout(self._settings.timeout), client.stream("GET", url) as reply:
-                return Page(reply.status_code, await _bounded(reply))
+                page = Page(reply.status_code, await _bounded(reply))
+            said = f"{page.status}\n{page.body}"
+            return page
         except (TimeoutError, httpx.TimeoutException):
             problem = f"timed out after {self._settings.timeout:g} s"
             raise Unreachable(url, problem) from None
         except BackendError:
             raise
         except Exception as error:  # not all is wrapped, such as a redirect to port 99999
-            raise Unreachable(url, _in_words(error)) from error
+            raise Unreachable(url, in_words(error)) from error
+        finally:
+            asked = "\n".join((f"GET {url}", *(f"{name}: {value}" for name, value in client.headers.items())))
+            heard(url, asked, said, said[:1].isdigit(), time.monotonic() - begun)
 
     async def close(self) -> None:
         """Close what was opened, if anything was."""
@@ -111,13 +116,10 @@ class WebClient:
         )
 
     def _authorization(self, secret: Secret) -> str:
-        value = secret.reveal()
         if self._settings.username:
-            pair = f"{self._settings.username}:{value}".encode()
+            pair = f"{self._settings.username}:{secret.reveal()}".encode()
             return f"Basic {base64.b64encode(pair).decode()}"
-        if not _TOKEN.fullmatch(value):  # the library's own error would show it
-            raise ConfigError("", f"{self._what}.password", "is not fit for a bearer token")
-        return f"Bearer {value}"
+        return bearer(secret, f"{self._what}.password")
 
     def _verify(self) -> ssl.SSLContext | bool:
         if not self._settings.verify_tls:
@@ -182,28 +184,3 @@ async def _bounded(reply: "httpx.Response") -> str:
         if len(body) > MAX_BODY:
             raise Unmeasured(str(reply.url), _TOO_LONG)
     return body.decode("utf-8", "replace")
-
-
-def _in_words(error: Exception) -> str:
-    """The reason, which stands at the bottom of what httpx wraps around it."""
-    causes = list(_causes(error))
-    for cause in causes:
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            return f"certificate: {cause.verify_message}"
-    for cause in reversed(causes):
-        if isinstance(cause, OSError) and cause.errno and not isinstance(cause, ssl.SSLError):
-            known = cause.errno in errno.errorcode  # not so for the name resolution's own numbers
-            text = os.strerror(cause.errno) if known else str(cause.strerror)
-            return text[:1].lower() + text[1:]
-    plain = next(cause for cause in causes if not isinstance(cause, BaseExceptionGroup))
-    text = str(plain) or type(plain).__name__
-    return text[:1].lower() + text[1:].rstrip(".")
-
-
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
-        yield error
-        if isinstance(error, BaseExceptionGroup):  # one for each address of a name
-            error = error.exceptions[0]
-        else:
-            error = error.__cause__ or error.__context__

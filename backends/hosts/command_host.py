@@ -16,6 +16,7 @@ from backends.errors import (
 )
 from backends.hosts.capture import TRACKER, Capture
 from backends.model import Command, CommandResult, Exchange, Intent
+from backends.wire import heard, private
 
 MAX_OUTPUT = 1024 * 1024
 """Bytes kept of each of standard output and standard error."""
@@ -112,7 +113,8 @@ class CommandHost(ABC):
 
     async def read_file(self, path: str) -> str:
         """See `backends.base.Host.read_file`."""
-        result = await self.run(Command(("cat", "--", path)), record=False)
+        with private():
+            result = await self.run(Command(("cat", "--", path)), record=False)
         if not result.ok:
             denied = "ermission denied" in result.said
             raise (PermissionDenied if denied else Refused)(self._name, result.said)
@@ -155,6 +157,8 @@ class CommandHost(ABC):
         )
 
     def _record(self, wanted: bool, line: str, reply: str, ok: bool, begun: float) -> None:
-        if wanted and self._recorder:
-            seconds = time.monotonic() - begun
+        seconds = time.monotonic() - begun
+        if not wanted:
+            heard(self._name, line, reply, ok, seconds)
+        elif self._recorder:
             self._recorder(Exchange(self._name, line, reply, ok, seconds))

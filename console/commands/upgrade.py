@@ -21,7 +21,7 @@ from console.signals import stop_on_signals
 from orchestrator.errors import PreflightFailed
 from orchestrator.events import Record, RolloutEnded, to_json
 from orchestrator.journal.store import Kind
-from orchestrator.plan import Plan
+from orchestrator.plan import Plan, Severity
 from orchestrator.policy import Amount
 
 
@@ -30,6 +30,7 @@ from orchestrator.policy import Amount
 @click.argument("version")
 @scope
 @click.option("--confirm", type=click.Choice(["node", "batch", "step", "none"]), help="Ask before each.")
+@click.option("--override-freeze", is_flag=True, help="Go on in spite of a freeze; it is kept in the events.")
 @click.option("--yes", is_flag=True, help="Start without asking.")
 @break_lock
 @click.option("--json", "as_json", is_flag=True, help="Every event as one line of JSON on standard output.")
@@ -42,6 +43,7 @@ def upgrade(
     limit: tuple[str, ...],
     ready: tuple[str, ...],
     confirm: str | None,
+    override_freeze: bool,
     yes: bool,
     break_lock: bool,
     as_json: bool,
@@ -63,7 +65,8 @@ def upgrade(
 
     async def go() -> int:
         async with open_session(config, app) as session, stop_on_signals(session):
-            plan = await session.plan(version, limit=limit, to_ready=ready, changes=given)
+            freeze = Severity.WARNING if override_freeze else Severity.ERROR
+            plan = await session.plan(version, limit=limit, to_ready=ready, changes=given, freeze=freeze)
             how = How(yes=yes, terminal=terminal, as_json=as_json, break_lock=break_lock)
             ended = await carry_out(session, plan, how)
             return EXITS[ended.result] if ended else Exit.ABORTED

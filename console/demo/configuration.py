@@ -14,6 +14,9 @@ _CONFIG = """\
 [journal]
 path = {journal}
 
+[log]
+path = {log}
+
 [ssh]
 config = {ssh_config}
 known_hosts = {known_hosts}
@@ -63,6 +66,7 @@ def rolldeck_config(
     return _CONFIG.format(
         journal=json.dumps(str(directory / "journal.db")),
         path=directory / "config.toml",
+        log=json.dumps(str(directory / "rolldeck.log")),
         ssh_config=json.dumps(str(directory / "ssh_config")),
         known_hosts=json.dumps(str(directory / "known_hosts")),
         identity=json.dumps(str(directory / "client_key")),

@@ -56,7 +56,9 @@ class Progress:
             ):
                 return _over(state.nodes[name])
             case events.Noted(node=name, text=text):
-                return f"{paint('!', 'warn')} {name + ': ' if name else ''}{clean(text)}"
+                return f"{paint('!', 'warn')} {f'{name}: ' if name else ''}{clean(text)}"
+            case events.HookFired(name=name, moment=moment, ok=False, error=error):
+                return f"{paint('!', 'warn')} hook {clean(name)} at {moment}: {clean(error)}"
             case events.Paused(who=who) | events.Resumed(who=who):
                 phase = clean(state.phase)
                 return f"{phase} ({clean(who)})" if phase == "progressing" else phase

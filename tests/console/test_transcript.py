@@ -183,5 +183,5 @@ async def test_memory_is_bounded_and_it_says_so(monkeypatch: pytest.MonkeyPatch)
 
 def test_every_event_has_its_words() -> None:
     kinds = set(AnyEvent.__args__)
-    assert kinds - set(SAID) == {Sent}
+    assert kinds - set(SAID) == {Sent, Sending}
     assert said(Noted(node="web1", text="{x}")) == "note: {x}"

@@ -9,6 +9,7 @@ import pytest
 from backends.errors import ConfigError
 from backends.haproxy.address import HaproxySettings
 from backends.health.kinds import HealthSettings
+from backends.hooks.kinds import HookSettings
 from backends.hosts.ssh import SshSettings
 from backends.installers.command import NoInstall
 from backends.installers.kinds import InstallSettings
@@ -16,13 +17,25 @@ from backends.services.kinds import ServiceSettings
 from backends.versions import VersionSettings
 from console import config
 from console.config import Access, AppSettings, NodeSettings, find, load, parse
+from console.log import LogSettings
+from orchestrator.freeze import Freeze
 from orchestrator.policy import Policy
 from tests.unit.console_values import raw, write
 
 EXAMPLE = Path(__file__).parents[2] / "config.toml"
 KINDS = (ServiceSettings, InstallSettings, VersionSettings, HealthSettings)
 SETTINGS = (
-    *(SshSettings, HaproxySettings, AppSettings, Access, NodeSettings, Policy),
+    *(
+        LogSettings,
+        SshSettings,
+        HaproxySettings,
+        HookSettings,
+        Freeze,
+        AppSettings,
+        Access,
+        NodeSettings,
+        Policy,
+    ),
     *(struct for kinds in KINDS for struct in get_args(kinds)),
 )
 
@@ -121,7 +134,7 @@ def test_the_example_loads_and_is_complete() -> None:
     unmentioned = [
         field
         for struct in SETTINGS
-        for field in struct.__struct_fields__
+        for field in struct.__struct_encode_fields__
         if not re.search(rf"\b{field}\b", text)
     ]
     assert unmentioned == []

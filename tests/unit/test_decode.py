@@ -222,3 +222,88 @@ def _parses_or_is_refused(document: dict[str, Any]) -> None:
     except ConfigError as error:
         outcome = error
     assert isinstance(outcome, Config) or str(outcome).startswith("f: ")
+
+
+@pytest.mark.parametrize(
+    ("hook", "key", "problem"),
+    [
+        ({"on": ["end"]}, "", "expected exactly one of `command` and `url`"),
+        ({"on": ["end"], "command": "x", "url": "http://h/"}, "", "expected exactly one of"),
+        ({"command": "x"}, ".on", "missing"),
+        ({"on": [], "command": "x"}, ".on", "found an empty list, expected at least one moment"),
+        ({"on": "end", "command": "x"}, ".on", "found 'end', expected a list"),
+        ({"on": ["end", "fialure"], "command": "x"}, ".on.1", "found 'fialure', did you mean 'failure'? "),
+        ({"on": ["end"], "command": "x", "on_failure": "stp"}, ".on_failure", "did you mean 'stop'?"),
+        ({"on": ["end"], "command": "x", "timeout": 0}, ".timeout", "found 0, expected 3600 seconds or less"),
+        ({"on": ["end"], "command": "x", "token_env": "T"}, "", "a token is only for `url`"),
+        ({"on": ["end"], "url": "http://h/", "token": "hunter2"}, ".token", "did you mean 'token_env'"),
+        (
+            {"on": ["end"], "url": "http://h/", "token_env": "T", "token_file": "f"},
+            "",
+            "expected at most one of `token_env`, `token_file` and `token_command`",
+        ),
+        (
+            {"on": ["end"], "url": "http://joe:hunter2@h/"},
+            ".url",
+            "expected http(s)://HOST/..., without user",
+        ),
+    ],
+)
+def test_hooks_are_checked_in_both_places(hook: dict[str, Any], key: str, problem: str) -> None:
+    for document, place in ((top(hooks=[hook]), "hooks.0"), (raw(hooks=[hook]), f"{APP}.hooks.0")):
+        error = refused(document)
+        assert error.key == place + key
+        assert problem in error.problem
+        assert "hunter2" not in str(error)
+
+
+def test_hooks_of_all_applications_come_before_its_own() -> None:
+    hook = {"on": ["end"], "command": "true"}
+    document = raw(hooks=[hook])
+    document["hooks"] = [hook]
+    assert list(parse(document, "f").hooks_of("shop")) == ["hooks.0", "apps.shop.hooks.0"]
+    assert refused(top(hooks=hook)).problem == "found a table, expected a list of tables: [[hooks]]"
+
+
+CHRISTMAS = datetime.datetime(2026, 12, 24)  # noqa: DTZ001
+
+
+@pytest.mark.parametrize(
+    ("freeze", "key", "problem"),
+    [
+        ({"days": ["fri"]}, ".reason", "missing; it has no default"),
+        ({"days": ["fri"], "reason": " "}, ".reason", "found an empty text"),
+        ({"reason": "x"}, "", "expected `days"),
+        ({"reason": "x", "from": "18:00", "to": "20:00"}, "", "expected `days"),
+        (
+            {"reason": "x", "days": ["fry"]},
+            ".days.0",
+            "found 'fry', did you mean 'fri'?",
+        ),
+        ({"reason": "x", "days": ["fri"], "from": "6pm"}, ".from", 'expected a time of day such as "18:00"'),
+        ({"reason": "x", "days": ["fri"], "from": "24:00"}, ".from", "expected a time of day"),
+        ({"reason": "x", "days": ["fri"], "to": "18:00+02:00"}, ".to", "expected a time of day"),
+        ({"reason": "x", "days": ["fri"], "to": CHRISTMAS}, ".to", "expected a time of day"),
+        ({"reason": "x", "from": CHRISTMAS}, ".to", "expected a date with a time"),
+        ({"reason": "x", "from": CHRISTMAS.date(), "to": CHRISTMAS}, ".from", "expected a date with a time"),
+        ({"reason": "x", "from": CHRISTMAS, "to": CHRISTMAS}, ".to", "expected a moment after `from`"),
+        (
+            {"reason": "x", "from": CHRISTMAS, "to": CHRISTMAS.replace(year=9999)},
+            ".to",
+            "expected a date with",
+        ),
+        (
+            {"reason": "x", "days": ["fri"], "timezone": "Berlin"},
+            ".timezone",
+            "found 'Berlin', expected",
+        ),
+        ({"reason": "x", "days": ["fri"], "timezone": "../../etc/passwd"}, ".timezone", "expected a name"),
+        ({"reason": "x", "days": ["fri"], "timezone": "Europe"}, ".timezone", "expected a name"),
+        ({"reason": "x", "days": ["fri"], "fron": "18:00"}, ".fron", "unknown key; did you mean 'from'?"),
+    ],
+)
+def test_freezes_are_checked_in_both_places(freeze: dict[str, Any], key: str, problem: str) -> None:
+    for document, place in ((top(freeze=[freeze]), "freeze.0"), (raw(freeze=[freeze]), f"{APP}.freeze.0")):
+        error = refused(document)
+        assert error.key == place + key
+        assert problem in error.problem

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from backends.errors import ConfigError
-from backends.secret import Secret, load_secret
+from backends.secret import Secret, load_secret, redact
 
 VALUE = "correct horse"
 
@@ -93,3 +93,28 @@ async def test_a_command_that_hangs_is_ended_with_its_children(
     monkeypatch.setattr("backends.secret.COMMAND_SECONDS", 0.1)
     with pytest.raises(ConfigError, match="did not end"):
         await load_secret("", "", "sleep 60; true", "p")
+
+
+@pytest.mark.parametrize(
+    ("text", "redacted"),
+    [
+        ("GET http://h/\nAuthorization: Bearer abc.def\nX: y", "GET http://h/\nAuthorization: ***\nX: y"),
+        ("authorization: Basic am9lOnMz", "authorization: ***"),
+        ("curl -H 'Proxy-Authorization: Basic am9l' http://h", "curl -H 'Proxy-Authorization: ***' http://h"),
+        ('{"Authorization": "Bearer x"}', '{"Authorization": "***"}'),
+        ("GET http://joe:hunter2@h:80/x", "GET http://***@h:80/x"),
+        ("ssh://deploy@lb1/run/x.sock at 10:20", "ssh://deploy@lb1/run/x.sock at 10:20"),
+        ("http://h:80/mail?to=a@b", "http://h:80/mail?to=a@b"),
+    ],
+)
+def test_what_looks_like_a_secret_is_taken_out(text: str, redacted: str) -> None:
+    assert redact(text) == redacted
+
+
+async def test_a_secret_that_was_read_is_taken_out_wherever_it_stands(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name, value in (("A", "hunter2-part"), ("B", "hunter2-part-and-more")):
+        monkeypatch.setenv(f"ROLLDECK_TEST_{name}", value)
+        await load_secret(f"ROLLDECK_TEST_{name}", "", "", "p")
+    assert redact("x hunter2-part-and-more y hunter2-part z") == "x *** y *** z"

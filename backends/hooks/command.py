@@ -1,0 +1,112 @@
+"""A hook that is a command of this machine: told on its standard input, and ended when its time is over."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import tempfile
+from collections.abc import AsyncIterator, Collection
+from dataclasses import dataclass
+from typing import IO
+
+from backends.base import Moment
+from backends.errors import Refused, UnknownOutcome, Unreachable
+
+MAX_WORDS = 400  # bytes of its last words that are kept
+LINGER = 0.2  # seconds that its last words may need to arrive
+
+
+@dataclass(frozen=True, slots=True)
+class CommandHook:
+    """Implements `backends.base.Hook`.
+
+    Attributes:
+        name: for people.
+        on: when it is told.
+        stops: the rollout stops when it fails.
+        command: for /bin/sh; exit status 0 is well.
+        timeout: seconds; then it is killed, with its children.
+    """
+
+    name: str
+    on: Collection[Moment]
+    stops: bool
+    command: str
+    timeout: float
+
+    async def fire(self, payload: bytes) -> None:
+        """See `backends.base.Hook.fire`: Unreachable, UnknownOutcome (its time was over), Refused."""
+        try:
+            # A file, not a pipe: a command that never reads what it is told blocks nobody.
+            with tempfile.TemporaryFile() as told:
+                told.write(payload + b"\n")
+                told.seek(0)
+                async with _listening() as (words, stderr):
+                    await self._run(told, words, stderr)
+        except OSError as error:
+            raise Unreachable(self.name, f"cannot be started: {error.strerror}") from error
+
+    async def _run(self, told: IO[bytes], words: "_Words", stderr: IO[bytes]) -> None:
+        # A session of its own: it cannot take the console's terminal, and ends with its children.
+        process = await asyncio.create_subprocess_exec(
+            "/bin/sh",
+            "-c",
+            self.command,
+            stdin=told,
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=stderr,
+            start_new_session=True,
+        )
+        stderr.close()
+        try:
+            async with asyncio.timeout(self.timeout):
+                status = await process.wait()
+        except TimeoutError:
+            raise UnknownOutcome(
+                self.name, f"did not end within {self.timeout:g} s, and was killed"
+            ) from None
+        finally:
+            if process.returncode is None:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+                await process.wait()
+        if status:
+            said = await words.last()
+            raise Refused(self.name, f"exit status {status}" + (f": {said}" if said else ""))
+
+
+class _Words(asyncio.Protocol):
+    """The end of what a command says on standard error."""
+
+    def __init__(self) -> None:
+        self._kept = b""
+        self._ended = asyncio.Event()
+
+    def data_received(self, data: bytes) -> None:
+        self._kept = (self._kept + data)[-MAX_WORDS:]
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._ended.set()
+
+    async def last(self) -> str:
+        """Its last line. What it left running in the background may never close the pipe."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LINGER):
+                await self._ended.wait()
+        lines = self._kept.decode(errors="replace").strip().splitlines()
+        return lines[-1].strip() if lines else ""
+
+
+@contextlib.asynccontextmanager
+async def _listening() -> AsyncIterator[tuple[_Words, IO[bytes]]]:
+    """A pipe of our own: asyncio's would keep `wait` waiting for whoever else holds it.
+
+    Yields who listens, and the end for the command, to be closed here once that has it.
+    """
+    ear, mouth = (os.fdopen(end, mode, 0) for end, mode in zip(os.pipe(), ("rb", "wb"), strict=True))
+    with mouth:
+        transport, words = await asyncio.get_running_loop().connect_read_pipe(_Words, ear)
+        try:
+            yield words, mouth
+        finally:
+            transport.close()

@@ -1,0 +1,72 @@
+"""A hook that is a URL: told by a POST, and any status but 2xx is an objection."""
+
+import asyncio
+import ssl
+import time
+from collections.abc import Collection
+from dataclasses import dataclass, field
+
+from backends.base import Moment
+from backends.errors import Refused, UnknownOutcome, Unreachable
+from backends.secret import load_secret
+from backends.web import AGENT, bearer, in_words
+from backends.wire import heard
+
+
+@dataclass(frozen=True, slots=True)
+class WebHook:
+    """Implements `backends.base.Hook`.
+
+    What the other side says is not even read: it may be anything, the token that it was sent too. A
+    redirect is not followed, since the token would go where nobody has configured it to go.
+
+    Attributes:
+        name: for people; the URL is not in it, as many chat services have a secret in theirs.
+        on: when it is told.
+        stops: the rollout stops when it fails.
+        url: where to.
+        timeout: seconds for all of it.
+        what: its place in the configuration, for errors.
+        token_env, token_file, token_command: where the bearer token is; at most one.
+    """
+
+    name: str
+    on: Collection[Moment]
+    stops: bool
+    url: str = field(repr=False)
+    timeout: float
+    what: str
+    token_env: str = ""
+    token_file: str = ""
+    token_command: str = ""
+
+    async def fire(self, payload: bytes) -> None:
+        """See `backends.base.Hook.fire`: Unreachable, UnknownOutcome (no answer in time), Refused."""
+        import httpx
+
+        headers = {"User-Agent": AGENT, "Content-Type": "application/json", "Accept-Encoding": "identity"}
+        token = await load_secret(self.token_env, self.token_file, self.token_command, f"{self.what}.token")
+        if token is not None:
+            headers["Authorization"] = bearer(token, f"{self.what}.token")
+        tls = await asyncio.to_thread(ssl.create_default_context)
+        begun, status = time.monotonic(), 0
+        try:
+            async with (
+                asyncio.timeout(self.timeout),
+                # Unlike a node, it may well be behind the proxy that the environment names.
+                httpx.AsyncClient(
+                    headers=headers, follow_redirects=False, timeout=self.timeout, verify=tls
+                ) as client,
+                client.stream("POST", self.url, content=payload) as reply,
+            ):
+                status = reply.status_code
+        except (TimeoutError, httpx.TimeoutException):
+            raise UnknownOutcome(self.name, f"timed out after {self.timeout:g} s") from None
+        except Exception as error:  # not all is wrapped
+            raise Unreachable(self.name, in_words(error)) from None
+        finally:
+            told = payload.decode(errors="replace")
+            heard(self.name, f"POST {told}", str(status), 200 <= status < 300, time.monotonic() - begun)
+        if not 200 <= status < 300:
+            redirect = ", and redirects are not followed" if 300 <= status < 400 else ""
+            raise Refused(self.name, f"HTTP {status}, expected 2xx{redirect}")

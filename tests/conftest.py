@@ -1,0 +1,15 @@
+"""For all tests: nothing is written to the state folder of whoever runs them."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+
+import pytest
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _state_of_its_own() -> Iterator[None]:
+    with tempfile.TemporaryDirectory(prefix="rolldeck-state-") as folder:
+        os.environ["XDG_STATE_HOME"] = folder
+        yield
+        del os.environ["XDG_STATE_HOME"]

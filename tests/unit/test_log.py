@@ -1,0 +1,213 @@
+"""The log: a line of JSON for each event, rotated, without secrets, and never in the way."""
+
+import asyncio
+import json
+import logging
+import os
+import stat
+import threading
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from backends.clock import SystemClock
+from backends.secret import load_secret
+from backends.wire import MOST, WIRE, heard, private
+from console import log as log_module
+from console.log import Log, LogSettings
+from orchestrator.events import Bus, Noted, Record, StepStarted, Waiting
+from tests.unit.console_values import HOSTILE
+
+TOKEN = "wire-t0ken"
+
+
+@asynccontextmanager
+async def logging_to(path: Path, **settings: int) -> AsyncIterator[tuple[Bus, list[Record]]]:
+    bus = Bus(SystemClock())
+    records: list[Record] = []
+    bus.subscribe(records.append)
+    log = Log(LogSettings(path=str(path), **settings), "shop", bus)
+    try:
+        yield bus, records
+    finally:
+        await log.close()
+
+
+@pytest.fixture
+def debug() -> Iterator[None]:
+    WIRE.setLevel(logging.DEBUG)
+    yield
+    WIRE.setLevel(logging.NOTSET)
+
+
+def lines(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def note(text: str) -> Noted:
+    return Noted(node="web1", text=text)
+
+
+async def test_each_event_is_a_line(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "new" / "folder" / "rolldeck.log"
+    async with logging_to(path) as (bus, _):
+        bus.emit(note("first"))
+        bus.emit(StepStarted(node="web1", step="drain"))
+    first, second = lines(path)
+    assert (first["event"], first["text"], first["node"], first["seq"]) == ("noted", "first", "web1", 1)
+    assert (first["pid"], first["application"]) == (os.getpid(), "shop")
+    assert first["time"][:2] == "20"
+    assert second["event"] == "step_started"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+    assert capfd.readouterr() == ("", "")
+
+
+async def test_it_goes_on_where_the_last_one_ended(tmp_path: Path) -> None:
+    for number in range(3):
+        async with logging_to(tmp_path / "log") as (bus, _):
+            bus.emit(note(str(number)))
+    assert [each["text"] for each in lines(tmp_path / "log")] == ["0", "1", "2"]
+
+
+async def test_waiting_that_only_repeats_itself_is_left_out(tmp_path: Path) -> None:
+    async with logging_to(tmp_path / "log") as (bus, _):
+        for reason, left in (("3 sessions", 9.0), ("3 sessions", 8.0), ("2 sessions", 7.0)):
+            bus.emit(Waiting(node="web1", step="drain", reason=reason, left=left))
+    assert [each["left"] for each in lines(tmp_path / "log")] == [9.0, 7.0]
+
+
+async def test_whatever_a_text_holds_it_is_one_line(tmp_path: Path) -> None:
+    async with logging_to(tmp_path / "log") as (bus, _):
+        for text in HOSTILE:
+            bus.emit(note(text))
+    written = [each["text"] for each in lines(tmp_path / "log")]
+    assert written == [each.replace("\ud800", "\\ud800") for each in HOSTILE]  # no text that JSON can hold
+    assert "\x1b" not in (tmp_path / "log").read_text()
+
+
+async def test_it_is_rotated(tmp_path: Path) -> None:
+    async with logging_to(tmp_path / "log", max_bytes=10_000, keep=2) as (bus, _):
+        for number in range(400):
+            bus.emit(note(f"{number} {'x' * 100}"))
+    assert sorted(os.listdir(tmp_path)) == ["log", "log.1", "log.2"]
+    for name in os.listdir(tmp_path):
+        found = (tmp_path / name).stat()
+        assert found.st_size <= 10_000
+        assert stat.S_IMODE(found.st_mode) == 0o600
+    together = [line for name in ("log.2", "log.1", "log") for line in lines(tmp_path / name)]
+    assert [each["seq"] for each in together] == list(range(together[0]["seq"], 401))
+
+
+async def test_another_process_may_rotate_it(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    async with logging_to(path) as (bus, _):
+        bus.emit(note("before"))
+        while not path.read_text():  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        path.rename(tmp_path / "log.1")
+        path.touch()
+        bus.emit(note("after"))
+    assert [each["text"] for each in lines(tmp_path / "log.1")] == ["before"]
+    assert [each["text"] for each in lines(path)] == ["after"]
+
+
+async def test_one_that_cannot_be_opened_says_so_once(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("")
+    path = tmp_path / "file" / "folder" / "log"
+    async with logging_to(path) as (bus, records):
+        for _ in range(5):
+            bus.emit(note("all the same"))
+            await asyncio.sleep(0.02)
+    said = capfd.readouterr()
+    assert said.err == f"rolldeck: the log {path} cannot be written: Not a directory\n"
+    assert said.out == ""
+    assert [each.event for each in records] == [note("all the same")] * 5
+
+
+async def test_one_that_breaks_meanwhile_says_so_once(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "log"
+    async with logging_to(path) as (bus, records):
+        path.unlink()
+        path.mkdir()
+        for _ in range(5):
+            bus.emit(note("all the same"))
+            await asyncio.sleep(0.05)
+    assert capfd.readouterr() == ("", "")
+    texts = [each.event.text for each in records if isinstance(each.event, Noted)]
+    assert texts.count("all the same") == 5
+    assert len(texts) == 6
+    problem = f"the log {path} cannot be written, and goes on without: Is a directory"
+    assert problem in texts
+
+
+async def test_a_disk_that_hangs_holds_up_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    release = threading.Event()
+    original = log_module._File.emit
+
+    def slow(self: log_module._File, record: logging.LogRecord) -> None:
+        release.wait(10)
+        original(self, record)
+
+    monkeypatch.setattr(log_module._File, "emit", slow)
+    async with logging_to(tmp_path / "log") as (bus, _):
+        begun = time.monotonic()
+        for number in range(1000):
+            bus.emit(note(str(number)))
+        assert time.monotonic() - begun < 5
+        assert not (tmp_path / "log").read_text()
+        release.set()
+    assert len(lines(tmp_path / "log")) == 1000
+
+
+async def test_the_wire_is_heard_only_when_that_is_asked_for(tmp_path: Path) -> None:
+    async with logging_to(tmp_path / "log"):
+        heard("lb1", "show info", "Name: HAProxy", True, 0.1)
+    assert lines(tmp_path / "log") == []
+
+
+@pytest.mark.usefixtures("debug")
+async def test_the_wire_without_secrets_and_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ROLLDECK_TEST_WIRE", TOKEN)
+    await load_secret("ROLLDECK_TEST_WIRE", "", "", "p")
+    across = "x" * (MOST - 4) + TOKEN
+    async with logging_to(tmp_path / "log") as (bus, _):
+        heard("lb1", "show stat", "y" * 100_000, True, 0.123456)
+        heard("web1", "GET http://joe:pw@h/\nAuthorization: Bearer abc", f"200\n{TOKEN}".encode(), True, 0.1)
+        heard("web1", "a", across, False, 0.1)
+        with private():
+            heard("lb1", "cat -- /etc/haproxy/haproxy.cfg", "stats auth admin:hunter2", True, 0.1)
+        bus.emit(note(f"it said {TOKEN}"))
+    stat_, get, cut, file, event = lines(tmp_path / "log")
+    assert (stat_["event"], stat_["target"], stat_["command"]) == ("wire", "lb1", "show stat")
+    assert (stat_["reply"], stat_["seconds"]) == ("y" * MOST, 0.1235)
+    assert (get["command"], get["reply"]) == ("GET http://***@h/\nAuthorization: ***", "200\n***")
+    assert cut["reply"] == "x" * (MOST - 4) + "***"
+    assert file["reply"] == "(not kept)"
+    assert event["text"] == "it said ***"
+    assert TOKEN not in (tmp_path / "log").read_text()
+    heard("lb1", "afterwards", "", True, 0.1)
+    assert len(lines(tmp_path / "log")) == 5
+
+
+def test_where_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", "/var/state")
+    assert LogSettings().file == Path("/var/state/rolldeck/rolldeck.log")
+    monkeypatch.delenv("XDG_STATE_HOME")
+    monkeypatch.setenv("HOME", "/home/ann")
+    assert LogSettings().file == Path("/home/ann/.local/state/rolldeck/rolldeck.log")
+    assert LogSettings(path="~/x.log").file == Path("/home/ann/x.log")
+
+
+@pytest.mark.parametrize("settings", [{"max_bytes": 9}, {"keep": 0}, {"keep": 1001}])
+def test_settings_that_make_no_sense(settings: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="expected"):
+        LogSettings(**settings)
