@@ -9,6 +9,7 @@ from typing import Any
 
 from backends.base import Clock
 from orchestrator.control import Control
+from orchestrator.errors import Locked
 from orchestrator.events import Bus, Noted, RolloutStarted, TurnBegan
 from orchestrator.journal.leftovers import Leftover, leftovers, unfinished
 from orchestrator.journal.recording import recording
@@ -67,6 +68,15 @@ class Books:
         before = next((each.before for each in told if isinstance(each, RolloutStarted)), {})
         return dict(before), list(dict.fromkeys(each.node for each in told if isinstance(each, TurnBegan)))
 
+    def refuse_if_locked(self, break_lock: bool = False) -> None:
+        """Before anything is looked at. Raises Locked when somebody else works on this application."""
+        holder = None if break_lock or self._working else self._lock().holder()
+        if holder is not None:
+            raise Locked(f"{holder}; --break-lock takes it away from them")
+
+    def _lock(self) -> LocalLock:
+        return LocalLock.of(self._path.parent / "locks", self._application)
+
     @asynccontextmanager
     async def work(
         self,
@@ -88,7 +98,7 @@ class Books:
         if self._working:  # a change by hand during our own rollout: its journal has it
             yield 0
             return
-        lock = LocalLock.of(self._path.parent / "locks", self._application)
+        lock = self._lock()
         holder = Holder(
             operator=self._operator,
             host=socket.gethostname(),

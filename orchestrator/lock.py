@@ -89,6 +89,22 @@ class LocalLock:
             raise Locked(f"{self.path}: {error.strerror}") from error
         return before
 
+    def holder(self) -> Holder | None:
+        """Who has it now; None when nobody has, or it is ours. Takes nothing."""
+        if self._file >= 0 or not self.path.exists():
+            return None
+        try:
+            file = os.open(self.path, os.O_RDWR | os.O_CLOEXEC)
+        except OSError:
+            return None
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return self._read()
+        finally:
+            os.close(file)
+        return None
+
     def _take(self) -> bool:
         """Whether the file is ours now, and is still the one with that name."""
         file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

@@ -96,6 +96,7 @@ def _recover(
 
     async def go() -> int:
         async with open_session(config, name) as session, stop_on_signals(session):
+            session.books.refuse_if_locked(how.break_lock)
             planned = await plan(session)
             if planned is None:
                 return Exit.HEALTHY

@@ -1,7 +1,7 @@
 """`rolldeck status`: every server on every load balancer, and what is not in rotation."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import click
 import msgspec
@@ -12,8 +12,12 @@ from console.config import Config, find, load
 from console.exits import Exit
 from console.output.health import server_fields
 from console.output.text import clean, paint, result, result_json, say, table
+from console.state_place import journal_path
 from console.wiring import Wiring
+from orchestrator.errors import JournalError
 from orchestrator.events import SCHEMA
+from orchestrator.journal.leftovers import leftovers
+from orchestrator.journal.store import Journal
 from orchestrator.words import health
 
 
@@ -35,6 +39,8 @@ async def _status(config: Config, names: Sequence[str], as_json: bool) -> int:
         for name in names:
             seen = await _look(wiring, config, name)
             healthy = _as_json(name, seen) if as_json else _as_text(name, seen)
+            for line in _left_behind(config, name, seen):
+                say(line)
             worst = worst if healthy else Exit.DEGRADED
         return worst
     finally:
@@ -55,6 +61,27 @@ async def _look(wiring: Wiring, config: Config, app: str) -> Seen:
             raise outcome
         seen[balancer.name] = outcome
     return seen
+
+
+def _left_behind(config: Config, app: str, seen: Seen) -> Iterator[str]:
+    """Nodes out of rotation because an earlier rollout did not finish with them, and how to finish it."""
+    out = {
+        server.ref
+        for each in seen.values()
+        if isinstance(each, Snapshot)
+        for server in each.servers
+        if not server.in_rotation
+    }
+    try:
+        with Journal(journal_path(config.journal.path), read_only=True) as journal:
+            left = [each for each in leftovers(journal, app).values() if out & each.originals.keys()]
+    except JournalError as error:
+        yield f"{paint('!', 'warn')} {clean(str(error))}"
+        return
+    for each in left:
+        yield f"{paint('!', 'warn')} {clean(each.node)} was {clean(each.words)}"
+    if left:
+        yield f"  to finish it: rolldeck resume {app}"
 
 
 def _as_text(app: str, seen: Seen) -> bool:

@@ -65,6 +65,7 @@ def upgrade(
 
     async def go() -> int:
         async with open_session(config, app) as session, stop_on_signals(session):
+            session.books.refuse_if_locked(break_lock)
             freeze = Severity.WARNING if override_freeze else Severity.ERROR
             plan = await session.plan(version, limit=limit, to_ready=ready, changes=given, freeze=freeze)
             how = How(yes=yes, terminal=terminal, as_json=as_json, break_lock=break_lock)
@@ -100,7 +101,7 @@ async def carry_out(session: Session, plan: Plan, how: How) -> RolloutEnded | No
     """Show the plan, ask, run it, and say how it ended.
 
     Returns:
-        How the last rollout ended: after a failure that may be a rollback. None when the answer was no.
+        How it ended, also when a rollback followed; None when the answer was no.
     """
     for line in plan_text.findings(plan.findings):
         say(line)
@@ -124,7 +125,7 @@ async def carry_out(session: Session, plan: Plan, how: How) -> RolloutEnded | No
     if how.terminal:
         session.bus.subscribe(prompts)
     try:
-        ended = await session.run(plan, kind=how.kind, follows=how.follows, break_lock=how.break_lock)
+        await session.run(plan, kind=how.kind, follows=how.follows, break_lock=how.break_lock)
     finally:
         prompts.close()
     for line in (line for each in session.endings for line in ending(each)):
@@ -132,4 +133,4 @@ async def carry_out(session: Session, plan: Plan, how: How) -> RolloutEnded | No
         (say if how.as_json else result)(line)
     if session.defect is not None:
         raise session.defect
-    return ended
+    return session.endings[0]

@@ -10,9 +10,13 @@ from textual.screen import Screen
 
 from backends.errors import RolldeckError
 from backends.model import Level
+from console.recovery import plan_resume, plan_rollback, words
 from console.session import Session, operator
 from orchestrator import manual
+from orchestrator.journal.standing import standing
+from orchestrator.journal.store import Kind
 from orchestrator.manual import Action, Change
+from orchestrator.plan import Plan
 from orchestrator.watch import Watch
 from orchestrator.words import health
 from widgets.model import Key, node_of
@@ -58,9 +62,10 @@ class Acting:
             return f"{self._session.application.name} is being worked on" if rolling else ""
         if self.read_only:
             return f"read-only: {self.read_only}"
-        if action == "upgrade" and self._session.rolling:
+        repairs = ("upgrade", "resume", "roll_back")
+        if action in repairs and self._session.rolling:
             return "a rollout is running: one at a time"
-        if action == "upgrade" and self._upgrading:
+        if action in repairs and self._upgrading:
             return "an upgrade is being prepared already"
         return ""
 
@@ -108,8 +113,6 @@ class Acting:
             self._upgrading = False
 
     async def _upgrade(self) -> None:
-        from widgets.dialogs.plan import PlanScreen
-        from widgets.dialogs.result import ResultScreen
         from widgets.dialogs.upgrade import UpgradeDialog
 
         session = self._session
@@ -119,16 +122,79 @@ class Acting:
         if answer is None:
             return
         try:
+            session.books.refuse_if_locked()
             self._tell("looking at everything before anything is touched ...", seconds=2)
             plan = await session.plan(answer.version, limit=answer.limit, changes=answer.changes)
         except RolldeckError as error:
             self._tell(str(error), "error")
             return
+        await self._carry_out(plan)
+
+    async def resume(self) -> None:
+        """Finish what an earlier rollout has left, if somebody wants that."""
+        self._upgrading = True
+        try:
+            found = await plan_resume(self._session)
+            if found is None:
+                self._tell("nothing to resume")
+            else:
+                await self._carry_out(found[0], follows=found[1].id)
+        except RolldeckError as error:
+            self._tell(str(error), "error")
+        finally:
+            self._upgrading = False
+
+    async def roll_back(self) -> None:
+        """Back to the versions before the last rollout, by a plan that is seen first."""
+        self._upgrading = True
+        try:
+            entry = self._session.books.last()
+            if entry is None:
+                self._tell("the journal has no rollout to roll back")
+            else:
+                plan = await plan_rollback(self._session, entry)
+                await self._carry_out(plan, kind="rollback", follows=entry.id)
+        except RolldeckError as error:
+            self._tell(str(error), "error")
+        finally:
+            self._upgrading = False
+
+    async def offer_resume(self) -> None:
+        """On start: what earlier rollouts have left, named, and the way to finish it."""
+        from widgets.dialogs.confirm import Confirm
+
+        try:
+            entry, left = self._session.books.unfinished(), self._session.books.leftovers()
+        except RolldeckError as error:
+            self._tell(str(error), "error")
+            return
+        if entry is not None and standing(entry) == "running":
+            self._tell(f"rollout {entry.id} to {entry.version} is running elsewhere, by {entry.operator}")
+            return
+        if not left or self.read_only:
+            return
+        lines = [words(each) for each in left.values()]
+        answer = await self._screen.app.push_screen_wait(
+            Confirm(
+                "An earlier rollout was not finished",
+                [*lines, "", "Resuming looks at everything, shows the plan, and asks before it starts."],
+                [("no", "Not now", "default"), ("yes", "Look at the plan", "primary")],
+            )
+        )
+        if answer == "yes":
+            await self.resume()
+
+    async def _carry_out(self, plan: Plan, *, kind: Kind = "upgrade", follows: int | None = None) -> None:
+        """Show the plan; from there on it is a rollout, and its end is shown."""
+        from widgets.dialogs.plan import PlanScreen
+        from widgets.dialogs.result import ResultScreen
+
+        session = self._session
         # What was said meanwhile would lie over the plan's answers.
         self._screen.app.clear_notifications()
         if not await self._screen.app.push_screen_wait(PlanScreen(plan)):
             return
-        session.start(plan)
+        session.start(plan, kind=kind, follows=follows)
         try:
             ended = await session.finished()
         except RolldeckError as error:

@@ -64,6 +64,8 @@ in rotation.
         Binding("m", "change('maint')", "maint", id="maint", tooltip="Maintenance, at once"),
         Binding("e", "change('ready')", "ready", id="ready", tooltip="Back in rotation, proven first"),
         Binding("w", "change('weight')", "weight", id="weight", tooltip="Set the weight", show=False),
+        Binding("R", "roll_back", "roll back", id="roll-back", tooltip="To the versions before", show=False),
+        Binding("ctrl+r", "resume", "resume", id="resume", tooltip="Finish what was left", show=False),
         Binding("slash", "filter", "filter", id="filter", tooltip="Show only rows with this text"),
         Binding(
             "o", "sort", "order", id="sort", tooltip="Next order: problems, node, sessions, ...", show=False
@@ -124,6 +126,7 @@ in rotation.
         self.query_one(ServerTable).focus()
         self.set_interval(LOOK_SECONDS, self._look)
         self._paint()
+        self._offer()
 
     # -- showing ------------------------------------------------------------------------------
 
@@ -188,7 +191,7 @@ in rotation.
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """None greys a key out: it is there, but not possible now."""
-        if action in ("change", "upgrade"):
+        if action in ("change", "upgrade", "resume", "roll_back"):
             return True if self._acting.may_change(action) else None
         control = self._session.control
         if action == "application":
@@ -247,6 +250,18 @@ in rotation.
     @work(group="upgrade")
     async def action_upgrade(self) -> None:
         await self._acting.upgrade()
+
+    @work(group="upgrade")
+    async def action_resume(self) -> None:
+        await self._acting.resume()
+
+    @work(group="upgrade")
+    async def action_roll_back(self) -> None:
+        await self._acting.roll_back()
+
+    @work(group="offer")
+    async def _offer(self) -> None:
+        await self._acting.offer_resume()
 
     def action_answer(self, choice: str) -> None:
         questions = self._session.control.questions

@@ -5,7 +5,7 @@ import re
 import pytest
 from textual.app import App, ComposeResult
 
-from orchestrator.events import AnyEvent, Noted, Record, Sent, StepStarted, Waiting
+from orchestrator.events import AnyEvent, Noted, Record, Sending, Sent, StepStarted, Waiting
 from tests.unit.fakes import World
 from tests.unit.virtual_time import run
 from widgets import transcript as module

@@ -1,0 +1,1 @@
+"""`python -m tests.faults`: what may go wrong, on real parts, more often than the tests have time for."""

@@ -1,0 +1,89 @@
+"""SIGKILL at a random moment of an upgrade under load, then `resume`: nothing lost, nothing left out."""
+
+import asyncio
+import random
+from collections import Counter
+from dataclasses import dataclass
+
+from console.demo.load import Load
+from console.demo.stack import Stack
+from console.output.text import result
+from tests.integration.rollouts import rolldeck, started, states, versions
+
+RATE = 100  # requests per second
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What one kill has led to.
+
+    Attributes:
+        after: seconds after the first event.
+        killed: it was still running then.
+        where: the step that had begun last.
+        left: nodes out of rotation right after the kill.
+        problems: what is not as promised; empty when all is.
+    """
+
+    after: float
+    killed: bool
+    where: str
+    left: int
+    problems: tuple[str, ...]
+
+
+async def kill_and_resume(stack: Stack, version: str, after: float) -> Outcome:
+    """One upgrade, killed so many seconds after it has begun, and finished by `resume`."""
+    problems = []
+    async with Load(RATE, stack.frontends) as load:
+        async with started(stack, "upgrade", "shop", version, "--yes", "--json") as running:
+            await running.event("rollout_started")
+            await asyncio.sleep(after)
+            killed = running.process.returncode is None
+            if killed:
+                running.process.kill()
+            run = await running.end()
+        steps = [each for each in run.events if each["event"] == "step_started"]
+        where = f"{steps[-1]['node']} {steps[-1]['step']}" if steps else "nothing begun"
+        out = await _out(stack)
+        named = (await rolldeck(stack, "status")).text
+        for name in out:
+            if name not in named:
+                problems.append(f"status does not name {name}")
+        resumed = await rolldeck(stack, "resume", "shop", "--yes")
+        if resumed.code != 0:
+            problems.append(f"resume exits {resumed.code}: {resumed.text[-300:]}")
+        report = await load.stop()
+    if report.total_failed:
+        problems.append(f"{report.total_failed} requests failed: {report.failures[:2]}")
+    if left := await _out(stack):
+        problems.append(f"left out of rotation: {left}")
+    if wrong := {name: each for name, each in (await versions(stack)).items() if each != version}:
+        problems.append(f"wrong version: {wrong}")
+    return Outcome(after, killed, where, len(out), tuple(problems))
+
+
+async def _out(stack: Stack) -> list[str]:
+    """Nodes that HAProxy itself says are drained or in maintenance anywhere."""
+    found = {
+        name
+        for own in (await states(stack)).values()
+        for name, each in own.items()
+        if each.admin or not each.weight
+    }
+    return sorted(found)
+
+
+async def many(stack: Stack, versions_in_turn: tuple[str, str], runs: int, seed: int, longest: float) -> int:
+    """Kill again and again; prints each outcome and returns how many were not as promised."""
+    chosen = random.Random(seed)  # noqa: S311 - moments, not secrets
+    bad, places = 0, Counter[str]()
+    for number in range(runs):
+        outcome = await kill_and_resume(stack, versions_in_turn[number % 2], chosen.uniform(0, longest))
+        places[outcome.where.split()[-1] if outcome.killed else "had ended"] += 1
+        bad += bool(outcome.problems)
+        words = "; ".join(outcome.problems) or "as promised"
+        after = f"{outcome.after:5.2f} s"
+        result(f"{number + 1:>4}  {after}  {outcome.where:<16} out {outcome.left}  {words}")
+    result(f"{runs} kills, seed {seed}: {runs - bad} as promised; killed in {dict(places)}")
+    return bad

@@ -1,0 +1,195 @@
+"""After the worst nights: killed and resumed, rolled back, locked, reloaded in the middle."""
+
+from pathlib import Path
+
+import pytest
+
+from console.demo.load import Load
+from console.demo.node import Release
+from console.demo.stack import Stack
+from tests.faults.kills import kill_and_resume
+from tests.integration.rollouts import (
+    MAINT,
+    NEW,
+    OLD,
+    assert_nothing_failed,
+    rolldeck,
+    say,
+    started,
+    states,
+    tune,
+    until,
+    upgrade,
+    versions,
+    world,
+)
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    return tmp_path / "s"  # short: unix sockets will be in it
+
+
+async def admins(stack: Stack, node: str) -> set[int]:
+    return {servers[node].admin for servers in (await states(stack)).values()}
+
+
+@pytest.mark.parametrize("step", ["drain", "stop", "install", "start", "verify"])
+async def test_killed_in_any_step_and_resumed(place: Path, step: str) -> None:
+    async with world(place, nodes=2) as stack:
+        tune(stack, "apps.shop.rollout", bake=0.2)
+        async with Load(100, stack.frontends) as load:
+            async with started(stack, "upgrade", "shop", NEW, "--yes", "--json") as running:
+                await running.event("step_started", node="web1", step=step)
+                running.process.kill()
+                await running.end()
+            listed = await rolldeck(stack, "status")
+            if await admins(stack, "web1") != {0}:
+                assert "web1 was left by rollout 1" in listed.text
+                assert "rolldeck resume shop" in listed.text
+            resumed = await rolldeck(stack, "resume", "shop", "--yes", "--json")
+            report = await load.stop()
+        assert resumed.code == 0, resumed.text
+        assert resumed.ended["result"] == "healthy"
+        assert_nothing_failed(report)
+        assert await versions(stack) == {"web1": NEW, "web2": NEW}
+        assert {each.admin for own in (await states(stack)).values() for each in own.values()} == {0}
+        again = await rolldeck(stack, "resume", "shop", "--yes")
+        assert (again.code, again.text.strip()) == (0, "shop: nothing to resume")
+
+
+@pytest.mark.parametrize("after", [0.7, 2.3, 4.1])
+async def test_killed_at_any_moment(place: Path, after: float) -> None:
+    async with world(place, nodes=3) as stack:
+        tune(stack, "apps.shop.rollout", bake=0.2)
+        outcome = await kill_and_resume(stack, NEW, after)
+    assert outcome.problems == ()
+
+
+async def test_originals_survive_the_kill(place: Path) -> None:
+    async with world(place, nodes=3) as stack:
+        tune(stack, "apps.shop.rollout", bake=0.2, min_available=1)
+        await say(stack, "set server shop/web1 weight 50")
+        await say(stack, "set server shop/web2 state maint")
+        async with started(stack, "upgrade", "shop", NEW, "--yes", "--json") as running:
+            await running.event("step_started", node="web1", step="install")
+            running.process.kill()
+            await running.end()
+        resumed = await rolldeck(stack, "resume", "shop", "--yes")
+        assert resumed.code == 0, resumed.text
+        for own in (await states(stack)).values():
+            assert (own["web1"].admin, own["web1"].weight) == (0, 50)
+            assert own["web2"].admin == MAINT  # a human had it out
+        assert await versions(stack) == dict.fromkeys(stack.nodes, NEW)
+
+
+async def test_a_later_upgrade_does_not_take_what_is_left_for_a_humans_wish(place: Path) -> None:
+    async with world(place, nodes=2) as stack:
+        tune(stack, "apps.shop.rollout", bake=0.2)
+        async with started(stack, "upgrade", "shop", NEW, "--yes", "--json") as running:
+            await running.event("step_started", node="web1", step="start")
+            running.process.kill()
+            await running.end()
+        later = await upgrade(stack, NEW)
+        assert later.code == 0, later.text
+        assert await admins(stack, "web1") == {0}
+        assert await versions(stack) == {"web1": NEW, "web2": NEW}
+
+
+async def test_two_at_once_are_refused_with_the_holders_name(place: Path) -> None:
+    async with world(place, nodes=2) as stack:
+        async with started(stack, "upgrade", "shop", NEW, "--yes", "--json") as running:
+            await running.event("step_started", node="web1")
+            second = await rolldeck(stack, "upgrade", "shop", "9.9.9", "--yes")
+            assert second.code == 3
+            assert f"process {running.process.pid} on " in second.text
+            assert "upgrade to 1.5.0" in second.text
+            by_hand = await rolldeck(stack, "maint", "shop", "web2", "--yes")
+            assert by_hand.code == 3
+            assert await admins(stack, "web2") == {0}
+            first = await running.end()
+        assert first.code == 0, first.text
+        assert (await rolldeck(stack, "weight", "shop", "web2", "--to", "7", "--yes")).code == 0
+
+
+async def test_a_broken_lock_ends_the_first_after_its_running_node(place: Path) -> None:
+    async with world(place, nodes=3) as stack:
+        tune(stack, "apps.shop.rollout", bake=0.2)
+        async with started(stack, "upgrade", "shop", NEW, "--yes", "--json") as running:
+            await running.event("step_started", node="web1", step="stop")
+            broken = await rolldeck(stack, "weight", "shop", "web3", "--to", "7", "--yes", "--break-lock")
+            assert broken.code == 0, broken.text
+            first = await running.end()
+        assert first.code == 1
+        assert first.ended["upgraded"] == ["web1"]
+        assert first.ended["untouched"] == ["web2", "web3"]
+        assert "the lock" in first.ended["reason"]
+
+
+async def test_back_to_the_versions_before(place: Path) -> None:
+    async with world(place, nodes=2) as stack:
+        tune(stack, "apps.shop.rollout", bake=0.2)
+        assert (await upgrade(stack, NEW)).code == 0
+        async with Load(100, stack.frontends) as load:
+            back = await rolldeck(stack, "rollback", "shop", "--yes", "--json")
+            report = await load.stop()
+        assert back.code == 0, back.text
+        assert back.ended["upgraded"] == ["web2", "web1"]
+        assert_nothing_failed(report)
+        assert await versions(stack) == {"web1": OLD, "web2": OLD}
+        listed = await rolldeck(stack, "history", "shop")
+        assert "rollback" in listed.text
+
+
+@pytest.mark.parametrize(("how", "expected"), [("rollback-node", NEW), ("rollback-all", OLD)])
+async def test_a_failure_rolls_back_what_the_policy_says(place: Path, how: str, expected: str) -> None:
+    async with world(place, nodes=3) as stack:
+        tune(stack, "apps.shop.rollout", bake=0.2, verify_timeout=3, on_failure=how)
+        stack.nodes["web2"].add_release(Release(version=NEW, healthy=False, start_delay=0.2))
+        async with Load(100, stack.frontends) as load:
+            run = await upgrade(stack, NEW)
+            report = await load.stop()
+        assert run.code == 1, run.text  # it is not what was asked for, however well the way back went
+        assert [each["result"] for each in run.events if each["event"] == "rollout_ended"] == [
+            "degraded",
+            "healthy",
+        ]
+        assert_nothing_failed(report)
+        assert await versions(stack) == {"web1": expected, "web2": OLD, "web3": OLD}
+        assert {each.admin for own in (await states(stack)).values() for each in own.values()} == {0}
+
+
+@pytest.mark.parametrize("step", ["drain", "stop", "install", "start", "verify"])
+async def test_a_reload_in_any_step_is_undone(place: Path, step: str) -> None:
+    async with world(place, nodes=3) as stack:
+        tune(stack, "apps.shop.rollout", bake=0.2)
+        async with Load(100, stack.frontends) as load:
+            async with started(stack, "upgrade", "shop", NEW, "--yes", "--json") as running:
+                await running.event("step_started", node="web1", step=step)
+                await stack.instances["lb1"].reload()
+                run = await running.end()
+            await load.stop()
+        assert run.code == 0, run.text
+        assert run.ended["upgraded"] == ["web1", "web2", "web3"]
+        assert await versions(stack) == dict.fromkeys(stack.nodes, NEW)
+        told = [
+            each["text"] for each in run.events if each["event"] == "noted" and "reloaded" in each["text"]
+        ]
+        assert told
+        assert told[0].startswith("lb1 was reloaded; ")
+
+        async def all_ready() -> bool:
+            return {each.admin for own in (await states(stack)).values() for each in own.values()} == {0}
+
+        await until(all_ready)
+
+
+async def test_a_damaged_journal_stops_everything_before_anything_is_touched(place: Path) -> None:
+    async with world(place, nodes=2) as stack:
+        (place / "journal.db").write_bytes(b"this is no database" * 100)
+        run = await upgrade(stack, NEW)
+        assert run.code == 1
+        assert "journal" in run.text
+        assert "damaged" in run.text
+        assert await versions(stack) == {"web1": OLD, "web2": OLD}
+        assert (await rolldeck(stack, "status")).code == 0
