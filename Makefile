@@ -9,7 +9,7 @@ DEMO_NEEDS := haproxy:/usr/sbin/haproxy
 TEST_NEEDS := $(DEMO_NEEDS) monit:/usr/bin/monit openssh-server:/usr/sbin/sshd openssh-client:/usr/bin/ssh-agent \
 	podman:/usr/bin/podman runc:/usr/sbin/runc busybox-static:/bin/busybox curl:/usr/bin/curl
 
-.PHONY: help demo test test-matrix lint bench pictures clean
+.PHONY: help demo test test-matrix lint bench faults pictures clean
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
@@ -34,6 +34,10 @@ lint: .venv/installed ## Style, types and the direction of imports
 bench: .venv/installed ## Measure what the tool adds
 	@$(call install_missing,$(TEST_NEEDS))
 	$(BIN)/python -m tests.bench
+
+faults: .venv/installed ## Kill a hundred upgrades at random moments, and resume each
+	@$(call install_missing,$(DEMO_NEEDS))
+	$(BIN)/python -m tests.faults
 
 pictures: .venv/installed ## Take the README's pictures anew, of a real upgrade
 	@$(call install_missing,$(DEMO_NEEDS))
