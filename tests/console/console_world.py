@@ -180,11 +180,11 @@ def read(screen: Screen[Any]) -> str:
 
 
 @asynccontextmanager
-async def desk(place: Place, read_only: str = "") -> AsyncIterator[Desk]:
+async def desk(place: Place, read_only: str = "", *, up: int | None = None) -> AsyncIterator[Desk]:
     """Open the console there; it is ready when every server has been seen on every load balancer."""
     app = Console(place.session, place.watch, read_only)
     async with app.run_test(size=SIZE, notifications=True) as pilot:
         made = Desk(app, pilot, place)
-        servers = len(place.stack.nodes) * len(place.stack.backends)
+        servers = len(place.stack.nodes) * len(place.stack.backends) if up is None else up
         await made.until(lambda: f"servers up {servers}" in " ".join(made.text.split()))
         yield made

@@ -1,0 +1,42 @@
+"""What earlier rollouts have left: the console names it on start, finishes it, and goes back, by keys alone."""
+
+from pathlib import Path
+
+from orchestrator.control import ABORT
+from tests.console.console_world import desk, place
+from tests.integration.rollouts import NEW, OLD, states, versions
+
+SICK = "9.9.9"
+
+
+async def test_what_was_left_is_named_on_start_and_finished_by_keys(tmp_path: Path) -> None:
+    async with place(tmp_path, versions=(SICK,), verify_timeout=0.5) as here:
+        plan = await here.session.plan(SICK)
+        here.session.start(plan)
+        control = here.session.control
+        while not control.questions:  # noqa: ASYNC110 - it is not ours to tell
+            await here.session.clock.sleep(0.05)
+        control.answer(control.questions[0].id, ABORT, "ann@here")
+        await here.session.finished()
+        here.stack.add_release(SICK, healthy=True)  # somebody has mended it
+        async with desk(here, up=1) as at:
+            await at.sees("An earlier rollout was not finished", "web1 was left by rollout 1")
+            await at.press("enter")  # the safe answer has the focus
+            await at.until(lambda: at.app.screen is at.main)
+            await at.press("ctrl+r")
+            await at.sees(f"shop → {SICK}", "left by rollout 1", "Start")
+            await at.press("right", "enter")
+            await at.result("healthy")
+        assert await versions(here.stack) == {"web1": SICK, "web2": SICK}
+        assert {each.admin for own in (await states(here.stack)).values() for each in own.values()} == {0}
+
+
+async def test_back_to_the_versions_before_by_keys(tmp_path: Path) -> None:
+    async with place(tmp_path) as here, desk(here) as at:
+        await at.start(NEW)
+        await at.result("healthy")
+        await at.press("R")
+        await at.sees(f"shop → {OLD}", "Start")
+        await at.press("right", "enter")
+        await at.result("healthy")
+        assert await versions(here.stack) == {"web1": OLD, "web2": OLD}
