@@ -1,4 +1,4 @@
-"""What earlier rollouts have left: the console names it on start, finishes it, and goes back, by keys alone."""
+"""What earlier rollouts have left: named on start, finished, and taken back, by keys alone."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ async def test_what_was_left_is_named_on_start_and_finished_by_keys(tmp_path: Pa
         plan = await here.session.plan(SICK)
         here.session.start(plan)
         control = here.session.control
-        while not control.questions:  # noqa: ASYNC110 - it is not ours to tell
+        while not control.questions:
             await here.session.clock.sleep(0.05)
         control.answer(control.questions[0].id, ABORT, "ann@here")
         await here.session.finished()
