@@ -31,7 +31,7 @@ lint: .venv/installed ## Style, types and the direction of imports
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: .venv/installed ## Measure what the tool adds
+bench: .venv/installed ## Measure what the tool adds, and what the console costs
 	@$(call install_missing,$(TEST_NEEDS))
 	$(BIN)/python -m tests.bench
 

@@ -13,15 +13,17 @@ Name = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """One list for each thing, all in the order of the servers. Never changed once made."""
+    """One sequence for each thing, all in the order of the servers. Never changed once made.
+
+    Counters may be read only when they are asked for.
+    """
 
     names: list[Name]
     alike: list[int]  # the first server whose states, health and weights are the same as this one's
     sessions: list[int]
-    queue: list[int]
-    requests: list[int]
-    errors_5xx: list[int]
-    response: list[int | None]  # milliseconds
+    requests: Sequence[int]
+    errors_5xx: Sequence[int]
+    response: Sequence[int | None]  # milliseconds
 
 
 class Columnar(Sequence[Server]):
@@ -41,7 +43,6 @@ def columns_of(servers: Sequence[Server]) -> Columns:
         names=[(each.ref.backend, each.ref.server) for each in servers],
         alike=[first.setdefault(_state(each), index) for index, each in enumerate(servers)],
         sessions=[each.sessions for each in servers],
-        queue=[each.queue for each in servers],
         requests=[each.requests for each in servers],
         errors_5xx=[each.errors_5xx for each in servers],
         response=[each.response_time for each in servers],

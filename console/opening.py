@@ -20,7 +20,7 @@ from console.signals import stop_on_signals
 from orchestrator.watch import Watch
 
 VERSION_SECONDS = 15.0  # between two looks at the versions that run
-SOME, SOME_SECONDS = 16, 1.0  # nodes that are looked at together, and what is between: it costs 2 ms each
+SOME, SOME_SECONDS = 8, 2.0  # nodes that are looked at together, and what is between: each costs 5 ms
 
 
 def open_console(config_file: str | None, app: str | None, read_only: bool) -> int:

@@ -1,5 +1,6 @@
 """Rates from the differences of counters: requests per second and the share of errors, server by server."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -25,8 +26,8 @@ class Sample:
     """The counters at one moment, in the order of the places; -1 for a server that was not there."""
 
     at: float  # monotonic seconds
-    requests: list[int]
-    errors: list[int]
+    requests: Sequence[int]
+    errors: Sequence[int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +75,7 @@ class Rates:
         return Sample(sample.at, _picked(sample.requests, where), _picked(sample.errors, where))
 
 
-def _picked(column: list[int], where: list[int]) -> list[int]:
+def _picked(column: Sequence[int], where: list[int]) -> list[int]:
     return [column[place] if place >= 0 else _UNKNOWN for place in where]
 
 

@@ -64,6 +64,19 @@ def read(header: Sequence[str], body: str, wanted: Wanted) -> Rows | None:
     return Rows(tuple(header), lines, found) if len(found) == len(lines) else None
 
 
+def fits(header: tuple[str, ...], wanted: Wanted) -> bool:
+    """Whether what is wanted can be read of rows with this header."""
+    return _pattern(header, wanted) is not None
+
+
+def read_one(header: tuple[str, ...], line: str, wanted: Wanted) -> tuple[str, ...]:
+    """What is wanted of one row. Raises ValueError when it is unusual."""
+    pattern = _pattern(header, wanted)
+    if pattern is None or (found := pattern.match(line)) is None:
+        raise ValueError(line)
+    return found.groups()
+
+
 def joined(tables: Collection[Rows | None]) -> Rows | None:
     """One after the other; None when one is missing, or they are not alike."""
     every = [each for each in tables if each is not None]

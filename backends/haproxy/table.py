@@ -6,11 +6,11 @@ read here means the same as in `parse` and `servers`; what is odd in any way is 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import reduce
-from operator import add
+from functools import lru_cache
 from typing import overload
 
 from backends.columns import Columnar, Columns
+from backends.haproxy.counters import Counter, Counters, readable
 from backends.haproxy.parse import BACKEND_ROW, SERVER_ROW, STAT_FIELDS, STAT_NEEDED, STATE_FIELDS, Row
 from backends.haproxy.rows import Rows, Wanted, joined, read
 from backends.haproxy.servers import RESPONSES, backend, server
@@ -22,15 +22,13 @@ _STAT = Wanted(
         *(
             ("pxname",),
             ("svname",),
-            ("qcur",),
             ("scur",),
-            ("stot",),
             ("status", "weight", "act", "bck"),
             ("iid",),
             ("sid",),
+            ("throttle",),
         ),
-        *(("throttle",), ("tracked",), ("type",), ("check_status",), *((name,) for name in RESPONSES)),
-        *(("rtime",), ("check_rise", "check_fall", "check_health")),
+        *(("tracked",), ("type",), ("check_status",), ("check_rise", "check_fall", "check_health")),
     ),
     numbers=frozenset(
         (
@@ -70,8 +68,8 @@ class _Tables:
 
     def row(self, index: int) -> Row:
         """Everything that both say of one server."""
-        state = zip(self.state_header, self.state[index].split(_STATE.separator), strict=True)
-        return {**dict(state), **_stat_row(self.stat_header, self.stat[index])}
+        state = _row(self.state_header, self.state[index].split(_STATE.separator), STATE_FIELDS)
+        return {**state, **_row(self.stat_header, self.stat[index].split(_STAT.separator), STAT_FIELDS)}
 
 
 class Servers(Columnar):
@@ -146,23 +144,33 @@ def _state_rows(text: str) -> Rows | None:
 def _apart(stat: Rows) -> tuple[Rows, list[Row]]:
     """Take out the few rows that are no servers."""
     others = [index for index, row in enumerate(stat.wanted) if row[_TYPE] != SERVER_ROW]
-    rows = [_stat_row(stat.header, stat.lines[index]) for index in others]
+    lines = [stat.lines[index].split(_STAT.separator) for index in others]
+    rows = [_row(stat.header, cells, STAT_FIELDS) for cells in lines]
     for index in reversed(others):
         del stat.lines[index], stat.wanted[index]
     return stat, rows
 
 
-def _stat_row(header: tuple[str, ...], line: str) -> Row:
-    cells = dict(zip(header, line.split(_STAT.separator), strict=True))
-    return {name: cells.get(name, "") for name in STAT_FIELDS}
+def _row(header: tuple[str, ...], cells: list[str], names: tuple[str, ...]) -> Row:
+    """Those fields; the ones that this HAProxy has not are empty."""
+    present, absent = _places(header, names)
+    return {**{name: cells[place] for name, place in present}, **dict.fromkeys(absent, "")}
+
+
+@lru_cache(maxsize=16)
+def _places(
+    header: tuple[str, ...], names: tuple[str, ...]
+) -> tuple[tuple[tuple[str, int], ...], tuple[str, ...]]:
+    present = tuple((name, header.index(name)) for name in names if name in header)
+    return present, tuple(name for name in names if name not in header)
 
 
 def _columns(stat: Rows, state: Rows) -> Columns | None:
-    """None when both do not speak of the same servers."""
-    if not stat.wanted:
+    """None when both do not speak of the same servers, or not of all that is counted."""
+    if not stat.wanted or not readable(stat.header):
         return None
-    backends, names, queue, sessions, total, status, iid, sid, *rest = zip(*stat.wanted, strict=True)
-    throttle, tracked, _, check, *answers, times, health = rest
+    backends, names, sessions, status, iid, sid, throttle, *rest = zip(*stat.wanted, strict=True)
+    tracked, _, check, health = rest
     be_id, srv_id, states, checked = zip(*state.wanted, strict=True)
     if iid != be_id or sid != srv_id or len(set(zip(iid, sid, strict=True))) != len(iid):
         return None
@@ -170,27 +178,12 @@ def _columns(stat: Rows, state: Rows) -> Columns | None:
         return None
     first: dict[tuple[str, ...], int] = {}
     alike = zip(states, checked, status, throttle, tracked, check, health, strict=True)
-    counts = [_counts(column) for column in answers]
+    counters = Counters(stat.header, stat.lines)
     return Columns(
         names=list(zip(backends, names, strict=True)),
         alike=[first.setdefault(each, index) for index, each in enumerate(alike)],
         sessions=list(map(int, sessions)),
-        queue=list(map(int, queue)),
-        requests=reduce(_added, counts),
-        errors_5xx=counts[-1],
-        response=[
-            int(time) if time and served and int(served) else None
-            for served, time in zip(total, times, strict=True)
-        ],
+        requests=Counter(counters, lambda each: each.requests),
+        errors_5xx=Counter(counters, lambda each: each.errors_5xx),
+        response=Counter(counters, lambda each: each.response),
     )
-
-
-def _counts(column: tuple[str, ...]) -> list[int]:
-    if all(column):
-        return list(map(int, column))
-    return [int(cell) if cell else 0 for cell in column]
-
-
-def _added(some: list[int], more: list[int]) -> list[int]:
-    # Of five kinds of responses most servers never gave three.
-    return list(map(add, some, more)) if any(more) else some

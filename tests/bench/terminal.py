@@ -11,6 +11,7 @@ import termios
 import threading
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -117,10 +118,6 @@ class Terminal:
     def pid(self) -> int:
         return self._process.pid
 
-    def load(self, seconds: float) -> float:
-        """Wait so long; returns the percentage of one core that it took meanwhile."""
-        return load(seconds, self.pid)[0]
-
     def memory(self) -> tuple[float, float]:
         """Resident now and at most so far, in MB."""
         text = Path(f"/proc/{self.pid}/status").read_text()
@@ -129,15 +126,36 @@ class Terminal:
         return now, most
 
 
-def load(seconds: float, *pids: int) -> list[float]:
-    """The percentage of one core that each of these processes takes, with all of its threads."""
-    before, begun = [_cpu(each) for each in pids], time.perf_counter()
+@dataclass(frozen=True, slots=True)
+class CpuLoad:
+    """What processes took of one core, in per cent.
+
+    Attributes:
+        own: by each of them, with all of its threads.
+        machine: by everything on this machine. Where others are busy too, the same work takes longer.
+    """
+
+    own: list[float]
+    machine: float
+
+
+def load(seconds: float, *pids: int) -> CpuLoad:
+    """Wait so long, and see what these processes took meanwhile."""
+    before, busy, begun = [_cpu(each) for each in pids], _busy(), time.perf_counter()
     time.sleep(seconds)
     took = time.perf_counter() - begun
-    return [100 * (_cpu(pid) - first) / took for pid, first in zip(pids, before, strict=True)]
+    own = [100 * (_cpu(pid) - first) / took for pid, first in zip(pids, before, strict=True)]
+    return CpuLoad(own, 100 * (_busy() - busy) / took)
 
 
 def _cpu(pid: int) -> float:
     """Seconds of processor time, user and system."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / _TICKS
+
+
+def _busy() -> float:
+    """Seconds of processor time since the machine began, on all cores."""
+    first, _, _ = Path("/proc/stat").read_text().partition("\n")
+    user, nice, system, _idle, _waiting, *interrupts = first.split()[1:]
+    return sum(map(int, (user, nice, system, *interrupts[:2]))) / _TICKS
