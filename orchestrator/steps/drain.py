@@ -56,7 +56,7 @@ async def still_in_maintenance(work: Work) -> None:
         if not in_maintenance(server):
             raise StepFailed(
                 f"{ref} is not in maintenance any more but {server.admin_state} ({server.status}):"
-                " HAProxy was reloaded, or somebody changed it"
+                " somebody changed it"
             )
 
 
