@@ -10,10 +10,8 @@ import msgspec
 from backends.errors import ConfigError
 from console.config import find, load
 from console.exits import Exit
-from console.output.history_text import listed, shown
 from console.output.records import Summary, event_fields
 from console.output.text import clean, on_terminal, result, result_json, say
-from console.output.transcript_text import transcript
 from console.state_place import journal_path
 from orchestrator.events import Record
 from orchestrator.journal.store import Entry, Journal
@@ -74,6 +72,8 @@ def list_entries(place: Place, app: str | None, limit: int, as_json: bool) -> in
             there = f"; there is: {', '.join(names)}" if names else ""
             say(clean(f"nothing{f' of {app}' if app else ''} in the journal {journal.path}{there}"))
             return Exit.HEALTHY
+    from console.output.history_text import listed  # its words come with Textual
+
     for line in listed(found, _columns()):
         result(line)
     return Exit.HEALTHY
@@ -97,10 +97,14 @@ def show(place: Place, entry_id: int, as_json: bool, commands: bool) -> int:
         for record in records:
             result_json(msgspec.json.encode(event_fields(summary.entry, record)))
         return Exit.HEALTHY
+    from console.output.history_text import shown
+
     for line in shown(summary, Story.of(records), _columns()):
         result(line)
     if commands:
         result()
+        from console.output.transcript_text import transcript
+
         for line in transcript(records):
             result(line)
     return Exit.HEALTHY
