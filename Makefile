@@ -19,7 +19,10 @@ demo: .venv/installed ## Upgrade real local nodes behind real HAProxies, under l
 
 test: .venv/installed ## Run all tests
 	@$(call install_missing,$(TEST_NEEDS))
-	$(BIN)/pytest -q
+	@# Side by side: most of them wait for real servers.
+	@$(BIN)/pytest -q tests/console >.console-tests.log 2>&1 & console=$$!; trap "kill $$console 2>/dev/null" EXIT; \
+	$(BIN)/pytest -q tests/integration tests/unit; others=$$?; \
+	wait $$console; console=$$?; cat .console-tests.log; [ $$others = 0 ] && [ $$console = 0 ]
 
 test-matrix: .venv/installed ## Run what depends on HAProxy against every version that is there
 	@$(call install_missing,$(TEST_NEEDS))
@@ -44,7 +47,7 @@ pictures: .venv/installed ## Take the README's pictures anew, of a real upgrade
 	$(BIN)/python -m tests.pictures
 
 clean: ## Remove what was made here
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist
+	rm -rf .venv .console-tests.log .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist
 
 # The lock has hashes and no addresses; the build backend is in it, so that nothing unlocked is fetched.
 .venv/installed: requirements.lock pyproject.toml

@@ -230,7 +230,9 @@ class Session:
                 break_lock=break_lock,
             ) as entry:
                 self.carried_out = plan
-                rollout = Rollout(self.application, plan, self.control, self.clock, self.bus, operator())
+                rollout = Rollout(
+                    self.application, plan, self.control, self.clock, self.bus, operator(), entry
+                )
                 ended = await rollout.run()
             self.defect = rollout.defect
             self.endings.append(ended)
