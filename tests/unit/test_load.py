@@ -207,14 +207,15 @@ async def test_silence_is_a_failure_and_does_not_slow_the_load_down() -> None:
         await stream[0].read()  # until the client gives up
 
     async with server(behave) as target:
-        load = kept(target, timeout=0.3)
+        load = kept(target, timeout=1)
         async with load:
             while load.started < 20:  # noqa: ASYNC110
                 await asyncio.sleep(0.001)
-            assert load.in_flight == 20  # an open loop: not one of them waited for another
+            # An open loop: not one of them waited for another. On a busy machine there may be 21 by now.
+            assert load.in_flight == load.started
             result = await load.stop()
     assert result.total_served == 0
-    assert result.failures[0].problem == "no complete answer within 0.3 s"
+    assert result.failures[0].problem == "no complete answer within 1 s"
 
 
 async def test_leaving_without_stop_cuts_what_is_running() -> None:
