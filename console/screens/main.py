@@ -20,7 +20,7 @@ from orchestrator.watch import View, Watch
 from widgets.board import RolloutBoard
 from widgets.header import StatusHeader
 from widgets.key_bar import KeyBar
-from widgets.model import Key
+from widgets.model import Key, Picture
 from widgets.question import QuestionPanel
 from widgets.question_lines import waits
 from widgets.rows import picture
@@ -110,6 +110,7 @@ in rotation.
         self._records = records
         self._acting = Acting(self, session, watch, read_only)
         self._view: View | None = None
+        self._picture: Picture | None = None
         self._second = -1
         self._possible: object = None  # of the keys in the footer
         self._put_away: object = object()  # the end of the rollout whose board was put away
@@ -132,14 +133,23 @@ in rotation.
 
     def _look(self) -> None:
         second = int(time.time())
-        if self._watch.view is not self._view or second != self._second or self._session.rolling:
-            self._second = second
-            self._paint()
+        view, passed = self._watch.view, second != self._second
+        self._second = second
+        if view is not self._view or (passed and any(each.state != "live" for each in view.instances)):
+            self._paint()  # of what is stale the age is in the rows
+        elif passed or self._session.rolling:
+            # Putting thousands of rows in order again for the clock alone would be too dear.
+            self._paint_clock()
+            self._paint_board(view)
+
+    def _paint_clock(self) -> None:
+        if self._picture is not None:
+            self.query_one(StatusHeader).show(self._picture, time.strftime("%H:%M:%S"))
 
     def _paint(self) -> None:
         self._view = view = self._watch.view
         self._session.learn(view)
-        now = picture(
+        self._picture = now = picture(
             view,
             self._session.application.name,
             self._session.clock.monotonic(),
@@ -148,8 +158,11 @@ in rotation.
             self._arrangement,
             self._acting.read_only,
         )
-        self.query_one(StatusHeader).show(now, time.strftime("%H:%M:%S"))
+        self._paint_clock()
         self.query_one(ServerTable).show(now.rows, len(now.instances), self._arrangement)
+        self._paint_board(view)
+
+    def _paint_board(self, view: View) -> None:
         board = self.query_one(RolloutBoard)
         shown = bool(self._session.state.nodes) and self._session.state.ended is not self._put_away
         board.set_class(shown, "-shown")
