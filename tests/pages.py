@@ -8,7 +8,8 @@ import asyncio
 import contextlib
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from typing import Any
+
+from tests.listening import listening
 
 Handler = Callable[[bytes, asyncio.StreamWriter], Awaitable[None]]
 """Gets the head of the request and writes whatever it likes."""
@@ -40,25 +41,11 @@ def raw(*parts: bytes, pause: float = 0.0) -> Handler:
 @contextlib.asynccontextmanager
 async def serving(pages: Mapping[str, Handler], tls: ssl.SSLContext | None = None) -> AsyncIterator[int]:
     """Serve the pages on a free port of 127.0.0.1, one request for each connection."""
-    handling: set[asyncio.Task[Any]] = set()
 
-    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        handling.add(task)
-        with contextlib.suppress(OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
-            head = await reader.readuntil(b"\r\n\r\n")
-            await pages[head.split()[1].decode()](head, writer)
-            await writer.drain()
-        writer.close()
-        handling.discard(task)
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        await pages[head.split()[1].decode()](head, writer)
+        await writer.drain()
 
-    server = await asyncio.start_server(connected, "127.0.0.1", 0, ssl=tls)
-    try:
-        yield server.sockets[0].getsockname()[1]
-    finally:
-        server.close()
-        for task in tuple(handling):
-            task.cancel()
-        await asyncio.gather(*handling, return_exceptions=True)
-        await server.wait_closed()
+    async with listening(handle, tls) as port:
+        yield port

@@ -13,6 +13,7 @@ from backends.ports import NodePort
 from backends.services.container import ContainerService, ContainerSettings
 from tests import containers
 from tests.containers import Podman
+from tests.listening import listening
 from tests.waiting import until
 
 pytestmark = pytest.mark.skipif(bool(containers.missing()), reason=containers.missing())
@@ -110,8 +111,10 @@ async def test_a_port_inside_a_container_with_nothing_but_busybox(podman: Podman
     podman.run("web", POLITE)
     prefix = f"podman {podman.options} exec web"
     inside = LocalHost("web1", prefix=prefix)
-    server = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0)
-    async with server:
-        port = server.sockets[0].getsockname()[1]
+
+    async def answer(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.close()
+
+    async with listening(answer) as port:
         assert await NodePort(inside, port).is_open()
     assert not await NodePort(inside, port).is_open()

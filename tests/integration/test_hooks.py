@@ -12,6 +12,7 @@ import pytest
 
 from backends.errors import BackendError, ConfigError, Refused, UnknownOutcome, Unreachable
 from backends.hooks.kinds import HookSettings, make_hook
+from tests.listening import listening
 
 WHAT = "apps.shop.hooks.0"
 PAYLOAD = b'{"moment":"start","reason":"\\"; reboot #$(id)"}'
@@ -116,30 +117,17 @@ async def receiving(
 ) -> AsyncIterator[tuple[str, list[tuple[str, bytes]]]]:
     """A server that keeps what it is sent. Yields its URL, and each head with its body."""
     heard: list[tuple[str, bytes]] = []
-    handling: set[asyncio.Task[None]] = set()
 
-    async def answer_it(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
-            head = (await reader.readuntil(b"\r\n\r\n")).decode()
-            lengths = [line for line in head.lower().splitlines() if line.startswith("content-length:")]
-            heard.append((head, await reader.readexactly(int(lengths[0].partition(":")[2]))))
-            await asyncio.sleep(pause)
-            writer.write(answer)
-            await writer.drain()
-        writer.close()
-        with contextlib.suppress(OSError):
-            await writer.wait_closed()
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        lengths = [line for line in head.lower().splitlines() if line.startswith("content-length:")]
+        heard.append((head, await reader.readexactly(int(lengths[0].partition(":")[2]))))
+        await asyncio.sleep(pause)
+        writer.write(answer)
+        await writer.drain()
 
-    def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        handling.add(asyncio.create_task(answer_it(reader, writer)))
-
-    async with await asyncio.start_server(connected, "127.0.0.1") as server:
-        try:
-            yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/rollouts", heard
-        finally:
-            for task in handling:
-                task.cancel()
-            await asyncio.gather(*handling)
+    async with listening(handle) as port:
+        yield f"http://127.0.0.1:{port}/rollouts", heard
 
 
 async def test_a_url_gets_the_json_by_post() -> None:

@@ -15,6 +15,7 @@ import pytest
 from backends.errors import HostKeyError, Unreachable
 from backends.hosts.ssh import SshHost, SshSettings
 from backends.model import Command
+from tests.listening import listening
 from tests.sshds import Sshd, free_port, running_sshd
 
 TRUE = Command(("true",))
@@ -263,10 +264,8 @@ async def test_a_full_backlog_costs_the_connect_time_out_only() -> None:
 async def test_something_that_is_not_ssh() -> None:
     async def web(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
-        writer.close()
 
-    async with await asyncio.start_server(web, "127.0.0.1", 0) as server:
-        port = server.sockets[0].getsockname()[1]
+    async with listening(web) as port:
         host = SshHost("web1", "127.0.0.1", SshSettings(config="", port=port))
         assert f"127.0.0.1 port {port}" in await refused(host)
 

@@ -25,6 +25,7 @@ from tests.integration.rollouts import (
     versions,
     world,
 )
+from tests.listening import listening
 
 AGENT_ENABLED = 4  # in srv_agent_state
 
@@ -127,17 +128,15 @@ async def test_an_agent_check_cannot_put_a_node_back_too_early(place: Path) -> N
     async def answer(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"ready\n")
         await writer.drain()
-        writer.close()
 
-    server = await asyncio.start_server(answer, "127.0.0.1")
-    port = server.sockets[0].getsockname()[1]
-    line = f"default-server agent-check agent-port {port} agent-inter 50ms"
-    async with server, world(place, nodes=2, backend_lines=[line]) as stack:
-        run = await upgraded(stack)
-        for instance in stack.instances.values():
-            lines = (await instance.ask("show servers state shop")).splitlines()
-            column = lines[1].removeprefix("# ").split().index("srv_agent_state")
-            assert [int(row.split()[column]) & AGENT_ENABLED for row in lines[2:] if row] == [4, 4]
+    async with listening(answer) as port:
+        line = f"default-server agent-check agent-port {port} agent-inter 50ms"
+        async with world(place, nodes=2, backend_lines=[line]) as stack:
+            run = await upgraded(stack)
+            for instance in stack.instances.values():
+                lines = (await instance.ask("show servers state shop")).splitlines()
+                column = lines[1].removeprefix("# ").split().index("srv_agent_state")
+                assert [int(row.split()[column]) & AGENT_ENABLED for row in lines[2:] if row] == [4, 4]
     commands = [sent for where, sent in run.sent if where == "lb1" and "shop/web1" in sent]
     assert commands[0] == "disable agent shop/web1"
     assert commands[-1] == "enable agent shop/web1"

@@ -23,6 +23,7 @@ from tests.integration.rollouts import (
     upgrade,
     world,
 )
+from tests.listening import listening
 
 
 @pytest.fixture
@@ -51,12 +52,9 @@ async def overheard(stack: Stack) -> AsyncIterator[list[str]]:
         await asyncio.gather(copy(reader, to_there, said), copy(there, writer, []))
         heard.append("".join(said))
         to_there.close()
-        writer.close()
 
-    server = await asyncio.start_server(relay, "127.0.0.1")
-    port = server.sockets[0].getsockname()[1]
-    tune(stack, "haproxy.lb1", socket=f"tcp://127.0.0.1:{port}")
-    async with server:
+    async with listening(relay) as port:
+        tune(stack, "haproxy.lb1", socket=f"tcp://127.0.0.1:{port}")
         yield heard
 
 

@@ -13,6 +13,7 @@ from backends.haproxy.address import HaproxySettings
 from backends.haproxy.stats_page import StatsPage
 from backends.model import Admin, AdminState, Info, Level, Operational
 from tests.haproxies import free_port
+from tests.listening import listening
 
 CAPTURED = Path(__file__).parent / "captured"
 VERSIONS = sorted({path.name.split("-")[0] for path in CAPTURED.glob("*-page.txt")})
@@ -24,21 +25,15 @@ async def page(
 ) -> AsyncIterator[tuple[str, list[bytes]]]:
     """Serve one answer to everything; yields the address and the requests."""
     requests: list[bytes] = []
-    released = asyncio.Event()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         requests.append(await reader.readuntil(b"\r\n\r\n"))
         writer.write(head + body)
         if hang:
-            await released.wait()
-        writer.close()
+            await asyncio.Event().wait()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    async with server:
-        try:
-            yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/stats", requests
-        finally:
-            released.set()
+    async with listening(serve) as port:
+        yield f"http://127.0.0.1:{port}/stats", requests
 
 
 def stats_page(url: str, username: str = "", password_env: str = "") -> StatsPage:

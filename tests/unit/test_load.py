@@ -10,6 +10,7 @@ import pytest
 
 from console.demo.connection import Malformed, Response, parse
 from console.demo.load import IDLE_CLOSE, Address, Kind, Load, Report, schedule
+from tests.listening import listening
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 KEPT = Kind(keep_alive=True, slow=False)
@@ -27,15 +28,10 @@ async def server(behaviour: Behaviour) -> AsyncIterator[Address]:
     async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         nonlocal connections
         number, connections = connections, connections + 1
-        try:
-            await behaviour(number, (reader, writer))
-        finally:
-            writer.close()
+        await behaviour(number, (reader, writer))
 
-    listening = await asyncio.start_server(accept, "127.0.0.1", 0)
-    async with listening:
-        host, port = listening.sockets[0].getsockname()
-        yield host, port
+    async with listening(accept) as port:
+        yield "127.0.0.1", port
 
 
 async def request(stream: Stream) -> bool:
