@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection, Sequence
 from typing import Literal, Protocol
 
 from backends.model import (
+    Began,
     Command,
     CommandResult,
     Exchange,
@@ -15,9 +16,9 @@ from backends.model import (
     Snapshot,
 )
 
-Recorder = Callable[[Intent | Exchange], None]
+Recorder = Callable[[Intent | Began | Exchange], None]
 """Receives each command before it is sent, and with its raw reply as soon as that is there (or known to be
-lost). When it raises before, nothing is sent."""
+lost); in between the process that a tracked one is. When it raises before, nothing is sent."""
 
 
 class Clock(Protocol):
@@ -90,7 +91,8 @@ class Host(Protocol):
         Args:
             command: what to run.
             timeout: seconds; when they are over the command may still be running on the host.
-            track: remember the command's process id, so that a lost one can be waited for.
+            track: find out the command's process id and tell the recorder, so that a lost one can be
+                waited for.
             record: tell the recorder; polls that look many times a minute do not.
 
         Raises:
@@ -98,8 +100,12 @@ class Host(Protocol):
             UnknownOutcome: started, but the connection or the time ran out before it ended.
         """
 
-    async def alive(self, pid: int) -> bool:
+    async def alive(self, pid: int, started: int = 0) -> bool:
         """Whether this process is there, seen from where commands run. Never recorded.
+
+        Args:
+            pid: its id.
+            started: as in `Began`; another process that has its id by now is not it. 0: any will do.
 
         Raises:
             Unreachable, UnknownOutcome: nobody could be asked.
@@ -153,6 +159,10 @@ class PortProbe(Protocol):
 
 class Installer(Protocol):
     """Reads and changes the version on disk of one node."""
+
+    @property
+    def host(self) -> Host:
+        """Where its commands run: the node, or the console's machine (Ansible)."""
 
     def install_commands(self, version: str) -> tuple[Command, ...]:
         """What `install` would run, for plans; without side effects."""

@@ -62,10 +62,12 @@ class UnknownOutcome(BackendError):
 
     Attributes:
         pid: process id of the command on the far side when it is known, which may still be running.
+        started: see `backends.model.Began`.
     """
 
-    def __init__(self, target: str, problem: str, *, pid: int | None = None) -> None:
+    def __init__(self, target: str, problem: str, *, pid: int | None = None, started: int = 0) -> None:
         self.pid = pid
+        self.started = started
         super().__init__(target, problem)
 
 

@@ -237,6 +237,21 @@ class Intent:
 
 
 @dataclass(frozen=True, slots=True)
+class Began:
+    """A command runs on its host now, and may go on there without us.
+
+    Attributes:
+        started: clock ticks after that machine's boot, so that no later process with the same id is taken
+            for it; 0 where the kernel does not tell.
+    """
+
+    target: str
+    command: str
+    pid: int
+    started: int
+
+
+@dataclass(frozen=True, slots=True)
 class Exchange:
     """One command and its raw reply: the transcript's unit."""
 

@@ -119,7 +119,14 @@ class Wiring:
             port_probe=(
                 ConsolePort(member.address, member.port) if console_port else NodePort(host, member.port)
             ),
-            installer=make_installer(app.install, version, host=host, console=self._console, values=values),
+            installer=make_installer(
+                app.install,
+                version,
+                host=host,
+                console=self._console,
+                values=values,
+                timeout=app.rollout.install_timeout,
+            ),
             health=checks.of(host, values),
             health_successes=app.health.successes,
             health_interval=app.health.interval,

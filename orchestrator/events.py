@@ -12,7 +12,7 @@ from typing import Literal
 import msgspec
 
 from backends.base import Clock, Moment
-from backends.model import Exchange, Intent
+from backends.model import Began, Exchange, Intent
 
 SCHEMA = 1
 
@@ -174,6 +174,16 @@ class Sending(Event, frozen=True, kw_only=True, tag="sending"):
     command: str
 
 
+class CommandBegan(Event, frozen=True, kw_only=True, tag="command_began"):
+    """A command on a host that may go on there without us, such as an installer; `sent` at its end."""
+
+    node: str
+    step: str
+    target: str
+    pid: int
+    started: int  # clock ticks after that machine's boot; 0: not known
+
+
 class Sent(Event, frozen=True, kw_only=True, tag="sent"):
     """A command that was sent and its raw reply. `node` and `step` are empty outside a node's turn."""
 
@@ -249,6 +259,7 @@ AnyEvent = (
     | ChangeBegan
     | ChangeEnded
     | Sending
+    | CommandBegan
     | Sent
     | Traffic
     | RolloutEnded
@@ -312,21 +323,23 @@ class Bus:
         finally:
             self._turn.reset(token)
 
-    def record(self, said: Intent | Exchange) -> None:
+    def record(self, said: Intent | Began | Exchange) -> None:
         """The `Recorder` that backends are given."""
         node, step = self._turn.get()
-        if isinstance(said, Intent):
-            self.emit(Sending(node=node, step=step, target=said.target, command=said.command))
-            return
-        exchange = said
-        self.emit(
-            Sent(
-                node=node,
-                step=step,
-                target=exchange.target,
-                command=exchange.command,
-                reply=exchange.reply,
-                ok=exchange.ok,
-                seconds=round(exchange.seconds, 4),
-            )
-        )
+        event: AnyEvent
+        match said:
+            case Intent(target, command):
+                event = Sending(node=node, step=step, target=target, command=command)
+            case Began(target, _, pid, started):
+                event = CommandBegan(node=node, step=step, target=target, pid=pid, started=started)
+            case Exchange(target, command, reply, ok, seconds):
+                event = Sent(
+                    node=node,
+                    step=step,
+                    target=target,
+                    command=command,
+                    reply=reply,
+                    ok=ok,
+                    seconds=round(seconds, 4),
+                )
+        self.emit(event)

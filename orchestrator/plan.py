@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from backends.model import ServerRef
-from orchestrator.events import STEPS, Step
+from orchestrator.events import STEPS, CommandBegan, Step
 from orchestrator.guard import Capacity
 from orchestrator.node import Original
 from orchestrator.policy import Amount, Policy, resolve
@@ -58,6 +58,7 @@ class PlannedNode:
     why: str  # of the steps, in words
     to_ready: bool = False  # put in rotation at the end although a human has it out now
     left_by: int = 0  # the rollout that did not finish with it: the originals are those from before it
+    awaits: CommandBegan | None = None  # that it had begun there: nothing is done beside it
     wanted: str = ""  # the version it is to have, where that is not the plan's
     commands: tuple[PlannedCommand, ...] = ()
 

@@ -12,6 +12,7 @@ from orchestrator import guard
 from orchestrator.application import Application
 from orchestrator.dry_run import commands_for, prefetch_for
 from orchestrator.elsewhere import judge_elsewhere
+from orchestrator.events import CommandBegan
 from orchestrator.judge import judge_balancer, judge_configuration, judge_servers
 from orchestrator.mapping import map_nodes
 from orchestrator.node import Node, Original
@@ -34,6 +35,7 @@ class Left:
     entry: int  # of the journal
     originals: Mapping[ServerRef, Original]  # as they were before it
     words: str  # by whom it was left, when, and that it is put back now
+    command: CommandBegan | None = None  # that may still run there
 
 
 async def preflight(
@@ -194,6 +196,7 @@ def _plan_node(
         why=why,
         to_ready=to_ready,
         left_by=left.entry if left is not None and not to_ready else 0,
+        awaits=left.command if left is not None else None,
         wanted=version if version is not None and version != usual else "",
     )
     if version is None:

@@ -20,7 +20,7 @@ from orchestrator.events import (
 from orchestrator.node import Original
 from orchestrator.plan import Plan, PlannedNode
 from orchestrator.steps.drain import drain, still_in_maintenance
-from orchestrator.steps.install import install
+from orchestrator.steps.install import await_end, install
 from orchestrator.steps.keep_out import keep_out
 from orchestrator.steps.start import start
 from orchestrator.steps.stop import stop
@@ -87,6 +87,8 @@ class Turn:
     async def _steps(self) -> None:
         start = self._control.worked()
         await self._begin()
+        if self._planned.awaits is not None:
+            await await_end(self._work, self._planned.awaits)
         for step in self._planned.steps:
             if self._plan.policy.confirm == "step":
                 await self._confirm(f"{step}?")

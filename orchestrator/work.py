@@ -24,6 +24,7 @@ Probe = Callable[[], Awaitable[str | None]]
 
 QUICKEST_LOOK = 0.02  # seconds
 SLOWEST_LOOK = 1.0
+GRACE = 1.0  # a command with this very limit of its own is to end by that one, which knows its process
 SHARE_OF_WAIT = 0.05  # look again after 5 % of the time waited so far: what it adds stays in proportion
 
 
@@ -138,7 +139,8 @@ class Work:
         """Ask for something that is looked at afterwards.
 
         An action that never started is asked for again until the deadline. One whose answer was lost is
-        not: it may be under way.
+        not: it may be under way. Neither is one that does not end in time: its host may be without an answer
+        for ever.
 
         Returns:
             The lost answer, when there was one: with the process id of a command that may still run, if that
@@ -149,7 +151,11 @@ class Work:
         async def attempt() -> str | None:
             nonlocal lost
             try:
-                await action()
+                async with asyncio.timeout(timeout + GRACE):
+                    await action()
+            except TimeoutError:
+                lost = UnknownOutcome(self.node.name, f"no end within {timeout:g} s; it may still be running")
+                self.note(f"{what}: {lost}; looking at what is true before anything else")
             except Unreachable as error:
                 return str(error)
             except UnknownOutcome as error:

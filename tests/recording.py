@@ -1,16 +1,16 @@
 """What adapters tell their recorder, sorted."""
 
 from backends.base import Recorder
-from backends.model import Exchange, Intent
+from backends.model import Began, Exchange, Intent
 
 
 def exchanges(seen: list[Exchange], announced: list[Intent] | None = None) -> Recorder:
     """A recorder that keeps commands with their replies and, if that is asked for, what was announced."""
 
-    def record(said: Intent | Exchange) -> None:
+    def record(said: Intent | Began | Exchange) -> None:
         if isinstance(said, Exchange):
             seen.append(said)
-        elif announced is not None:
+        elif isinstance(said, Intent) and announced is not None:
             announced.append(said)
 
     return record

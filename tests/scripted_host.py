@@ -59,7 +59,7 @@ class ScriptedHost:
             truncated=answer.truncated,
         )
 
-    async def alive(self, pid: int) -> bool:
+    async def alive(self, pid: int, started: int = 0) -> bool:
         return False
 
     async def read_file(self, path: str) -> str:

@@ -3,11 +3,17 @@
 import asyncio
 import re
 
-_PID_LINE = re.compile(rb"^rolldeck-pid=(\d+)\n", re.MULTILINE)
+_PID_LINE = re.compile(rb"^rolldeck-pid=(\d+) (\d*)\n", re.MULTILINE)
 _PID_WITHIN = 64 * 1024  # bytes; start-up files of a shell may print something before it
 _LINGER = 1.0  # seconds without output after the exit, before the output counts as complete
 
-TRACKER = ("sh", "-c", 'echo "rolldeck-pid=$$"; exec "$@"', "sh")
+# proc(5): the 22nd field of `stat` is the start; the second one is `(sh)`, in which there is no space.
+_TELL = """\
+tell() { echo "rolldeck-pid=$1 ${22}"; }
+read -r stat 2>/dev/null </proc/$$/stat || stat=$$
+tell $stat
+exec "$@\""""
+TRACKER = ("sh", "-c", _TELL, "sh")
 """Goes before a command whose process id must be known: a shell that tells its own, then is it."""
 
 
@@ -17,6 +23,7 @@ class Capture:
     Attributes:
         exit_status: 0-255; death by signal n is 128 + n, as in a shell. None until it is known.
         pid: of the command on its host, when it was started with `TRACKER` and has said so.
+        started: see `backends.model.Began`.
         truncated: something was left out.
         lost_because: why `exit_status` will never be known; empty otherwise.
     """
@@ -24,6 +31,7 @@ class Capture:
     def __init__(self, limit: int, *, ends: int = 1, track: bool = False) -> None:
         self.exit_status: int | None = None
         self.pid: int | None = None
+        self.started = 0
         self.truncated = False
         self.lost_because = ""
         self._limit = limit
@@ -33,6 +41,7 @@ class Capture:
         self._streams = (bytearray(), bytearray())
         self._over = asyncio.Event()
         self._closed = asyncio.Event()
+        self._told = asyncio.Event()
 
     @property
     def stdout(self) -> str:
@@ -85,8 +94,13 @@ class Capture:
                 if self._received == before:
                     return
 
+    async def told(self) -> None:
+        """Wait until it has said its process id."""
+        await self._told.wait()
+
     def _look_for_pid(self, stream: bytearray) -> None:
         if found := _PID_LINE.search(stream):
-            self.pid = int(found[1])
+            self.pid, self.started = int(found[1]), int(found[2] or 0)
+            self._told.set()
             del stream[found.start() : found.end()]
-        self._tracking = self.pid is None and len(stream) < _PID_WITHIN
+        self._tracking = not self._told.is_set() and len(stream) < _PID_WITHIN

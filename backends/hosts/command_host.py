@@ -1,10 +1,11 @@
 """What all hosts have in common: how a command is put together, recorded and judged."""
 
 import asyncio
+import contextlib
 import shlex
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 
 from backends.base import Recorder
 from backends.errors import (
@@ -15,7 +16,7 @@ from backends.errors import (
     Unmeasured,
 )
 from backends.hosts.capture import TRACKER, Capture
-from backends.model import Command, CommandResult, Exchange, Intent
+from backends.model import Began, Command, CommandResult, Exchange, Intent
 from backends.wire import heard, private
 
 MAX_OUTPUT = 1024 * 1024
@@ -24,10 +25,13 @@ MAX_OUTPUT = 1024 * 1024
 # Said in words, because exit status 1 is also what sudo or docker give when they fail themselves.
 # A zombie is gone: it holds no file and no port. Where /proc hides other people's processes,
 # signal 0 tells "not there" from "not yours".
+# The start is the 22nd field of `stat`, the 20th after the name, which may hold anything.
 _ALIVE = r"""
+started() { stat=$(cat "/proc/$1/stat" 2>/dev/null); set -- ${stat##*) }; echo "${20}"; }
 if test -d "/proc/$1"; then
   if grep -q '^State:[[:space:]]*Z' "/proc/$1/status" 2>/dev/null
   then echo gone
+  elif test "$2" != 0 && test "$(started "$1")" != "$2"; then echo gone
   else echo alive
   fi
 elif said=$(LC_ALL=C kill -0 "$1" 2>&1); then echo alive
@@ -92,7 +96,8 @@ class CommandHost(ABC):
         capture = self._capture(track)
         begun = time.monotonic()
         try:
-            await self._execute(self._argv(command, track), capture, timeout)
+            async with self._telling(track and record, line, capture):
+                await self._execute(self._argv(command, track), capture, timeout)
         except BackendError as error:
             self._record(record, line, error.problem, False, begun)
             raise
@@ -103,9 +108,10 @@ class CommandHost(ABC):
         self._record(record, line, result.stdout + result.stderr, result.ok, begun)
         return result
 
-    async def alive(self, pid: int) -> bool:
+    async def alive(self, pid: int, started: int = 0) -> bool:
         """See `backends.base.Host.alive`."""
-        result = await self.run(Command(("sh", "-c", _ALIVE, "sh", str(pid))), timeout=10, record=False)
+        command = Command(("sh", "-c", _ALIVE, "sh", str(pid), str(started)))
+        result = await self.run(command, timeout=10, record=False)
         word = result.stdout.strip()
         if word not in ("alive", "gone"):
             raise Unmeasured(self._name, f"whether process {pid} lives: {result.said}")
@@ -126,6 +132,24 @@ class CommandHost(ABC):
     async def _execute(self, argv: Sequence[str], capture: Capture, timeout: float) -> None:
         """Run it and fill `capture` to the end, or raise as `backends.base.Host.run` does."""
 
+    @contextlib.asynccontextmanager
+    async def _telling(self, wanted: bool, line: str, capture: Capture) -> AsyncIterator[None]:
+        """Tell the recorder of the process while it runs; who is killed meanwhile has it written down."""
+
+        async def tell() -> None:
+            await capture.told()
+            if self._recorder and capture.pid is not None:
+                self._recorder(Began(self._name, line, capture.pid, capture.started))
+
+        telling = asyncio.create_task(tell()) if wanted else None
+        try:
+            yield
+        finally:
+            if telling:
+                telling.cancel()
+                # What it raised, the record of the end that follows raises too: a full disk stays full.
+                await asyncio.gather(telling, return_exceptions=True)
+
     def _capture(self, track: bool) -> Capture:
         return Capture(self._max_output, track=track)
 
@@ -142,7 +166,7 @@ class CommandHost(ABC):
             capture.lost_because = f"no end within {timeout:g} s"
         if capture.exit_status is None:
             problem = f"{capture.lost_because}; it may still be running"
-            raise UnknownOutcome(self._name, problem, pid=capture.pid)
+            raise UnknownOutcome(self._name, problem, pid=capture.pid, started=capture.started)
 
     def _result(self, line: str, capture: Capture, begun: float) -> CommandResult:
         assert capture.exit_status is not None  # noqa: S101 - _execute raises otherwise

@@ -32,7 +32,6 @@ class AnsibleInstall(Recipe, kw_only=True, frozen=True, tag="ansible"):
     extra: dict[str, Any] = msgspec.field(default_factory=dict)
     directory: str = ""
     options: str = ""
-    timeout: float = 1800.0
 
     def install_commands(self, values: Mapping[str, str]) -> tuple[Command, ...]:
         argv = ("env", "ANSIBLE_NOCOLOR=1", "ansible-playbook", *self._arguments(values))

@@ -130,7 +130,7 @@ class ContainerInstaller(RecipeInstaller):
 
     async def _exists(self, name: str) -> bool:
         command = self.recipe.call("inspect", "--type", "container", "--format", "{{.Id}}", name)
-        result = await look(self.host, command, timeout=self.recipe.timeout)
+        result = await look(self.host, command, timeout=self.timeout)
         if not result.ok and not _ABSENT.search(words(result)):
             raise Unmeasured(self.host.name, f"inspect {name}: {words(result)}")
         return result.ok

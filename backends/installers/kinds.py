@@ -44,6 +44,7 @@ def make_installer(
     host: Host,
     console: Host,
     values: Mapping[str, str],
+    timeout: float = 600.0,
 ) -> Installer:
     """The installer of one node.
 
@@ -53,9 +54,10 @@ def make_installer(
         host: the node.
         console: the machine that this runs on, where Ansible is.
         values: what templates may name: app, node, address, port and service, all inert.
+        timeout: seconds for each command.
     """
     probe = VersionProbe(host, version, values)
     if isinstance(settings, ContainerInstall):
-        return ContainerInstaller(host=host, recipe=settings, probe=probe, values=values)
+        return ContainerInstaller(host=host, recipe=settings, probe=probe, values=values, timeout=timeout)
     where = console if isinstance(settings, AnsibleInstall) else host
-    return RecipeInstaller(host=where, recipe=settings, probe=probe, values=values)
+    return RecipeInstaller(host=where, recipe=settings, probe=probe, values=values, timeout=timeout)

@@ -16,16 +16,9 @@ class Recipe(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=Tr
     """Settings of one way to install, which also know the commands.
 
     `values` always has the wanted version. An empty tuple means that there is nothing to do.
-
-    Attributes:
-        timeout: seconds for each command; when they are over it may still be running on the node.
     """
 
-    timeout: float = 600.0
-
     def __post_init__(self) -> None:
-        if self.timeout <= 0:
-            raise ValueError(f"timeout: found {self.timeout:g}, expected more than 0")
         for field in ("options", "engine_options"):  # of the kinds that have one
             check_words(field, getattr(self, field, ""))
 
@@ -45,12 +38,14 @@ class RecipeInstaller:
         host: where the commands run.
         probe: reads the installed version, perhaps on another host.
         values: what templates may name, but for the version.
+        timeout: seconds for each command; when they are over it may still be running on the host.
     """
 
     host: Host
     recipe: Recipe
     probe: VersionProbe
     values: Mapping[str, str]
+    timeout: float
 
     def install_commands(self, version: str) -> tuple[Command, ...]:
         """What `install` would run. Raises ConfigError for a version that cannot be installed."""
@@ -84,4 +79,4 @@ class RecipeInstaller:
         return {**self.values, "version": check_version(version)}
 
     async def _ask(self, command: Command, what: str) -> None:
-        await ask(self.host, command, what, timeout=self.recipe.timeout, track=True)
+        await ask(self.host, command, what, timeout=self.timeout, track=True)

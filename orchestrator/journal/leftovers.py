@@ -6,14 +6,14 @@ from datetime import UTC, datetime
 
 from backends.model import ServerRef
 from orchestrator import events
-from orchestrator.events import Record, Step
+from orchestrator.events import CommandBegan, Record, Step
 from orchestrator.journal.store import Entry, Journal
 from orchestrator.node import Original
 from orchestrator.preflight import Left
 
 LOOKED_AT = 100  # entries, the newest: a node that was left out longer ago is somebody's decision by now
 
-_TOLD = ("turn_began", "step_started", "node_upgraded", "node_failed", "rollout_ended")
+_TOLD = ("turn_began", "step_started", "command_began", "step_done", "node_upgraded", "node_failed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +25,7 @@ class Leftover:
         step: that was begun last; None when none was.
         failed: why it failed; empty when it was interrupted.
         originals: what had been decided about its servers before.
+        command: that the unfinished step had begun last, and that may go on there; None when it had none.
     """
 
     node: str
@@ -33,6 +34,7 @@ class Leftover:
     step: Step | None
     failed: str
     originals: Mapping[ServerRef, Original]
+    command: CommandBegan | None
 
     @property
     def words(self) -> str:
@@ -45,7 +47,10 @@ class Leftover:
     def left(self) -> Left:
         """For preflight."""
         return Left(
-            self.entry.id, self.originals, f"{self.words}; it is finished now, and put back as before"
+            self.entry.id,
+            self.originals,
+            f"{self.words}; it is finished now, and put back as before",
+            self.command,
         )
 
 
@@ -73,6 +78,7 @@ def _of(entry: Entry, records: Iterable[Record]) -> list[tuple[str, Leftover | N
     """Each node whose turn has begun, and what is left of it; None when it was completed."""
     began: dict[str, events.TurnBegan] = {}
     steps: dict[str, Step] = {}
+    commands: dict[str, CommandBegan] = {}
     failed: dict[str, str] = {}
     done: set[str] = set()
     for record in records:
@@ -83,21 +89,24 @@ def _of(entry: Entry, records: Iterable[Record]) -> list[tuple[str, Leftover | N
             case events.StepStarted(node=node, step=step):
                 steps[node] = step
                 failed.pop(node, None)
+            case CommandBegan(node=node) as command:
+                commands[node] = command
+            case events.StepDone(node=node):
+                commands.pop(node, None)
             case events.NodeFailed(node=node, error=error):
                 failed[node] = error
             case events.NodeUpgraded(node=node):
                 done.add(node)
             case _:
                 pass
-    return [
-        (node, None if node in done else _leftover(entry, event, steps.get(node), failed.get(node, "")))
-        for node, event in began.items()
-    ]
 
+    def left(node: str, event: events.TurnBegan) -> Leftover:
+        originals = dict(Original.read(each) for each in event.originals)
+        return Leftover(
+            node, entry, event.version, steps.get(node), failed.get(node, ""), originals, commands.get(node)
+        )
 
-def _leftover(entry: Entry, began: events.TurnBegan, step: Step | None, failed: str) -> Leftover:
-    originals = dict(Original.read(each) for each in began.originals)
-    return Leftover(began.node, entry, began.version, step, failed, originals)
+    return [(node, None if node in done else left(node, event)) for node, event in began.items()]
 
 
 def unfinished(journal: Journal, application: str) -> Entry | None:

@@ -1,7 +1,9 @@
 """Make sure that the wanted version is on disk."""
 
-from backends.errors import Refused, UnknownOutcome
+from backends.base import Host
+from backends.errors import Refused
 from orchestrator.errors import StepFailed
+from orchestrator.events import CommandBegan
 from orchestrator.work import Work
 
 
@@ -26,23 +28,34 @@ async def install(work: Work) -> str | None:
         )
     except Refused as refused:
         raise StepFailed(f"install failed: {refused}") from refused
-    if lost is not None:
-        await _await_end(work, lost)
+    if lost is not None and lost.pid is None:
+        raise StepFailed(f"install: {lost.problem}; whether the installer still runs cannot be seen")
+    if lost is not None and lost.pid is not None:
+        # Half way, perhaps: the right version on disk proves nothing yet.
+        await _until_gone(work, installer.host, lost.pid, lost.started, "the installer")
     now = await installer.installed()
     if now != wanted:
         raise StepFailed(f"after the install the version is {now or 'none'}, expected {wanted}")
     return f"{found or 'nothing'} → {wanted}"
 
 
-async def _await_end(work: Work, lost: UnknownOutcome) -> None:
-    """An installer whose answer was lost may be half way: the right version on disk proves nothing yet."""
-    if lost.pid is None:
-        raise StepFailed(f"install: {lost.problem}; whether the installer still runs cannot be seen")
-    pid = lost.pid
-    await work.until(lambda: _gone(work, pid), timeout=work.policy.install_timeout, what="installer to end")
+async def await_end(work: Work, command: CommandBegan) -> None:
+    """What an earlier rollout had begun may go on: nothing is done beside it.
+
+    Raises:
+        StepFailed: it did not end in time, and is named.
+    """
+    host = work.node.installer.host
+    if host.name != command.target:
+        host = work.node.host
+    what = f"the {command.step} command of an earlier rollout"
+    await _until_gone(work, host, command.pid, command.started, what)
 
 
-async def _gone(work: Work, pid: int) -> str | None:
-    if await work.node.host.alive(pid):
-        return f"the installer still runs there as process {pid}"
-    return None
+async def _until_gone(work: Work, host: Host, pid: int, started: int, what: str) -> None:
+    async def gone() -> str | None:
+        if await host.alive(pid, started):
+            return f"{what} still runs on {host.name} as process {pid}"
+        return None
+
+    await work.until(gone, timeout=work.policy.install_timeout, what="its end")

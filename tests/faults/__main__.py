@@ -1,30 +1,61 @@
-"""`python -m tests.faults [--runs N] [--seed N]`: exits 1 when anything was not as promised."""
+"""`python -m tests.faults`: the matrix and a hundred kills; exits 1 when anything is not as promised."""
 
 import argparse
 import asyncio
 import sys
 import tempfile
+import time
 from pathlib import Path
 
+from console.output.text import result
+from tests.faults.cases import CASES
 from tests.faults.kills import many
+from tests.faults.matrix import Outcome, play
 from tests.integration.rollouts import NEW, OLD, tune, world
 
-LONGEST = 9.0  # seconds that an upgrade of this world takes on a quiet machine
+
+async def matrix(only: str, step: str) -> list[Outcome]:
+    """Every case whose name contains `only`, one after the other; each is said as it ends."""
+    outcomes = []
+    for fault in CASES:
+        for each in fault.ends:
+            if only.lower() in fault.name.lower() and step in ("", each):
+                with tempfile.TemporaryDirectory(prefix="faults-") as folder:
+                    begin = time.monotonic()
+                    outcome = await play(Path(folder) / "s", fault, each)
+                outcomes.append(outcome)
+                result(f"{time.monotonic() - begin:5.1f} s  {_line(outcome)}")
+    return outcomes
 
 
-async def _run(runs: int, seed: int) -> int:
+def _line(each: Outcome) -> str:
+    words = "; ".join(each.problems) or "as promised"
+    return (
+        f"{each.fault:<38} {each.step:<8} {each.ended:<9} {each.failed:>3} of {each.served} failed"
+        f"  out {','.join(each.out) or '-':<10} {each.recovered:<12} {words}  [{each.reason}]"
+    )
+
+
+async def kills(runs: int, seed: int) -> int:
     with tempfile.TemporaryDirectory(prefix="faults-") as folder:
         async with world(Path(folder) / "s", nodes=3) as stack:
             tune(stack, "apps.shop.rollout", bake=0.2)
-            return await many(stack, (NEW, OLD), runs, seed, LONGEST)
+            return await many(stack, (NEW, OLD), runs, seed)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
-    parser.add_argument("--runs", type=int, default=100)
+    parser.add_argument("--runs", type=int, default=100, help="kills; 0 for none")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--fault", default="", help="only those whose name contains this")
+    parser.add_argument("--step", default="", help="only in this step")
     given = parser.parse_args()
-    return 1 if asyncio.run(_run(given.runs, given.seed)) else 0
+    outcomes = asyncio.run(matrix(given.fault, given.step))
+    bad = sum(bool(each.problems) for each in outcomes)
+    result(f"{len(outcomes)} cases: {len(outcomes) - bad} as promised")
+    if given.runs:
+        bad += asyncio.run(kills(given.runs, given.seed))
+    return 1 if bad else 0
 
 
 if __name__ == "__main__":

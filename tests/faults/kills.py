@@ -4,6 +4,7 @@ import asyncio
 import random
 from collections import Counter
 from dataclasses import dataclass
+from itertools import count
 
 from console.demo.load import Load
 from console.demo.stack import Stack
@@ -74,16 +75,28 @@ async def _out(stack: Stack) -> list[str]:
     return sorted(found)
 
 
-async def many(stack: Stack, versions_in_turn: tuple[str, str], runs: int, seed: int, longest: float) -> int:
-    """Kill again and again; prints each outcome and returns how many were not as promised."""
+async def many(stack: Stack, turns: tuple[str, str], runs: int, seed: int, longest: float = 6.0) -> int:
+    """Kill again and again; prints each outcome and returns how many were not as promised.
+
+    Args:
+        stack: the world.
+        turns: the versions, in turn.
+        runs: kills that have to meet a running upgrade; one that had ended by itself does not count.
+        seed: of the moments.
+        longest: seconds, the latest moment.
+    """
     chosen = random.Random(seed)  # noqa: S311 - moments, not secrets
-    bad, places = 0, Counter[str]()
-    for number in range(runs):
-        outcome = await kill_and_resume(stack, versions_in_turn[number % 2], chosen.uniform(0, longest))
+    bad, hit, places = 0, 0, Counter[str]()
+    for number in count():
+        if hit == runs:
+            break
+        outcome = await kill_and_resume(stack, turns[number % 2], chosen.uniform(0, longest))
+        hit += outcome.killed
         places[outcome.where.split()[-1] if outcome.killed else "had ended"] += 1
         bad += bool(outcome.problems)
         words = "; ".join(outcome.problems) or "as promised"
         after = f"{outcome.after:5.2f} s"
-        result(f"{number + 1:>4}  {after}  {outcome.where:<16} out {outcome.left}  {words}")
-    result(f"{runs} kills, seed {seed}: {runs - bad} as promised; killed in {dict(places)}")
+        result(f"{hit:>4}  {after}  {outcome.where:<16} out {outcome.left}  {words}")
+    told = ", ".join(f"{number} in {place}" for place, number in places.most_common() if place != "had ended")
+    result(f"{runs} kills, seed {seed}: {bad} not as promised; {told}")
     return bad

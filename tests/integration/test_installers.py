@@ -29,11 +29,14 @@ HOST = LocalHost("web1")
 
 
 def installer(
-    settings: InstallSettings, version: VersionSettings | None = None, host: LocalHost = HOST
+    settings: InstallSettings,
+    version: VersionSettings | None = None,
+    host: LocalHost = HOST,
+    timeout: float = 600.0,
 ) -> Installer:
     version = version or default_version(settings)
     assert version is not None
-    return make_installer(settings, version, host=host, console=HOST, values=NODE)
+    return make_installer(settings, version, host=host, console=HOST, values=NODE, timeout=timeout)
 
 
 @pytest.fixture
@@ -131,8 +134,8 @@ async def test_a_command_that_installs(tmp_path: Path) -> None:
 
 async def test_a_command_whose_time_is_over_goes_on_and_can_be_waited_for(tmp_path: Path) -> None:
     disk = shlex.quote(str(tmp_path / "VERSION"))
-    settings = CommandInstall(run=f"sleep 0.4; echo {{version}} > {disk}", timeout=0.1)
-    node = installer(settings, FileVersion(path=str(tmp_path / "VERSION")))
+    settings = CommandInstall(run=f"sleep 0.4; echo {{version}} > {disk}")
+    node = installer(settings, FileVersion(path=str(tmp_path / "VERSION")), timeout=0.1)
     with pytest.raises(UnknownOutcome) as caught:
         await node.install("1.5.0")
     pid = caught.value.pid

@@ -9,7 +9,7 @@ import pytest
 
 from backends.errors import PermissionDenied, Refused, UnknownOutcome, Unreachable
 from backends.hosts.local import LocalHost
-from backends.model import Command, Exchange
+from backends.model import Began, Command, Exchange, Intent
 from tests.integration.test_ssh import HOSTILE, until
 from tests.recording import exchanges
 
@@ -96,6 +96,28 @@ async def test_behind_a_prefix_only_a_tracked_pid_is_told() -> None:
     assert untracked.value.pid is None
     assert tracked.value.pid
     os.kill(tracked.value.pid, signal.SIGKILL)
+
+
+async def test_a_tracked_command_is_told_while_it_runs() -> None:
+    began: list[Began] = []
+    said = asyncio.Event()
+
+    def record(each: Intent | Began | Exchange) -> None:
+        if isinstance(each, Began):
+            began.append(each)
+            said.set()
+
+    host = LocalHost("here", prefix="env", recorder=record)
+    running = asyncio.create_task(host.run(Command(("sleep", "30")), track=True))
+    async with asyncio.timeout(10):
+        await said.wait()
+    [each] = began
+    assert (each.target, each.command) == ("here", "env sleep 30")
+    assert await host.alive(each.pid, each.started)
+    assert not await host.alive(each.pid, each.started - 1), "another process with its number is not it"
+    os.kill(each.pid, signal.SIGKILL)
+    assert (await running).exit_status == 128 + signal.SIGKILL
+    assert not await host.alive(each.pid, each.started)
 
 
 async def test_cancelling_returns_at_once_and_leaves_the_command(tmp_path: Path) -> None:

@@ -58,6 +58,33 @@ async def test_killed_in_any_step_and_resumed(place: Path, step: str) -> None:
         assert (again.code, again.text.strip()) == (0, "shop: nothing to resume")
 
 
+INSTALL = """kind = "command"
+run = "mkdir on && sleep 2 && ln -sfn releases/{version} new && mv -T new current; s=$?; rmdir on; exit $s"
+
+[apps.shop.version]
+kind = "symlink"
+path = "current"
+"""
+
+
+async def test_an_installer_that_outlives_the_kill_is_waited_for(place: Path) -> None:
+    """Two at once would fail here: the second finds the folder of the first."""
+    async with world(place, nodes=2) as stack:
+        old = 'kind = "symlink"\nreleases = "releases"\nlink = "current"\n'
+        text = stack.config_path.read_text()
+        assert old in text
+        stack.config_path.write_text(text.replace(old, INSTALL))
+        async with started(stack, "upgrade", "shop", NEW, "--yes", "--json") as running:
+            began = await running.event("command_began", node="web1", step="install")
+            running.process.kill()
+            await running.end()
+        resumed = await rolldeck(stack, "resume", "shop", "--yes", "--json")
+        assert resumed.code == 0, resumed.text
+        still = f"the install command of an earlier rollout still runs on web1 as process {began['pid']}"
+        assert still in {each["reason"] for each in resumed.events if each["event"] == "waiting"}
+        assert await versions(stack) == {"web1": NEW, "web2": NEW}
+
+
 @pytest.mark.parametrize("after", [0.7, 2.3, 4.1])
 async def test_killed_at_any_moment(place: Path, after: float) -> None:
     async with world(place, nodes=3) as stack:

@@ -112,7 +112,7 @@ class FakeHost:
     async def connect(self) -> None:
         await self._node.faults.around("connect", lambda: None)
 
-    async def alive(self, pid: int) -> bool:
+    async def alive(self, pid: int, started: int = 0) -> bool:
         return await self._node.faults.around("alive", lambda: pid in self._node.processes)
 
     async def run(
@@ -172,6 +172,7 @@ class FakeInstaller:
 
     def __init__(self, node: FakeNode) -> None:
         self._node = node
+        self.host = FakeHost(node)
 
     def install_commands(self, version: str) -> tuple[Command, ...]:
         return (Command(("get", version)),)

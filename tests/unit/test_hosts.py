@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backends.hosts.capture import Capture
+from backends.hosts.capture import TRACKER, Capture
 from backends.hosts.command_host import CommandHost
 from backends.hosts.hop import Hop
 from backends.hosts.local import LocalHost
@@ -50,7 +50,7 @@ async def test_the_tracker_goes_inside_so_that_the_pid_is_the_containers() -> No
     result = await host.run(Command(("apt-get", "install")), track=True)
     assert host.sent == (
         *("sudo", "-n", "--", "docker", "exec", "-i", "app1"),
-        *("sh", "-c", 'echo "rolldeck-pid=$$"; exec "$@"', "sh"),
+        *TRACKER,
         *("apt-get", "install"),
     )
     assert result.command == "sudo -n -- docker exec -i app1 apt-get install"
@@ -61,7 +61,7 @@ async def test_whether_a_process_lives_is_asked_where_commands_run() -> None:
     with pytest.raises(Exception, match="whether process 42 lives"):
         await host.alive(42)
     assert host.sent[:4] == ("docker", "exec", "-i", "app1")
-    assert host.sent[-2:] == ("sh", "42")
+    assert host.sent[-3:] == ("sh", "42", "0")
 
 
 @given(st.binary(max_size=300), st.integers(0, 100), st.lists(st.integers(1, 40), max_size=20))
@@ -79,17 +79,17 @@ def test_output_is_kept_up_to_the_limit_however_it_is_cut(data: bytes, limit: in
 @pytest.mark.parametrize("size", [1, 5, 1000])
 def test_the_pid_is_found_after_a_greeting_and_taken_out(size: int) -> None:
     capture = Capture(1000, track=True)
-    data = b"Welcome!\nrolldeck-pid=4711\nout\nrolldeck-pid=1\n"
+    data = b"Welcome!\nrolldeck-pid=4711 99\nout\nrolldeck-pid=1 2\n"
     for start in range(0, len(data), size):
         capture.feed(data[start : start + size])
-    assert capture.pid == 4711
-    assert capture.stdout == "Welcome!\nout\nrolldeck-pid=1\n"
+    assert (capture.pid, capture.started) == (4711, 99)
+    assert capture.stdout == "Welcome!\nout\nrolldeck-pid=1 2\n"
 
 
 def test_what_an_untracked_command_prints_is_left_alone() -> None:
     capture = Capture(1000)
-    capture.feed(b"rolldeck-pid=4711\n")
-    assert (capture.pid, capture.stdout) == (None, "rolldeck-pid=4711\n")
+    capture.feed(b"rolldeck-pid=4711 \n")
+    assert (capture.pid, capture.stdout) == (None, "rolldeck-pid=4711 \n")
 
 
 async def test_output_that_comes_after_the_exit_is_still_taken() -> None:

@@ -196,12 +196,12 @@ def test_a_version_that_looks_like_a_number_stays_a_text_for_ansible() -> None:
 
 async def test_installing_runs_tracked_and_with_its_time() -> None:
     host = ScriptedHost()
-    settings = CommandInstall(run="deploy {version}", prefetch="fetch {version}", timeout=77)
+    settings = CommandInstall(run="deploy {version}", prefetch="fetch {version}")
     await make(settings, host).prefetch("1.5.0")
     await make(settings, host).install("1.5.0")
     assert host.ran == list(commands("sh -c 'fetch 1.5.0'", "sh -c 'deploy 1.5.0'"))
     assert host.tracked == host.recorded == host.ran
-    assert host.timeouts == [77, 77]
+    assert host.timeouts == [600, 600]
 
 
 async def test_nothing_runs_after_a_failure() -> None:

@@ -1,0 +1,220 @@
+"""The matrix: every fault, the steps in which it can strike, and how a rollout has to end that meets it."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, nullcontext
+from dataclasses import dataclass
+
+from orchestrator.events import STEPS, Step
+from tests.faults import faults
+from tests.faults.scene import INSTALL, Scene
+from tests.integration.rollouts import OLD, Running
+
+Ends = str
+"""``killed``, ``healthy``, ``degraded`` or ``aborted``."""
+
+
+async def _nothing(*_: object) -> None:
+    pass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """One fault.
+
+    Attributes:
+        name: for the table.
+        ends: how the rollout ends, by the step in which it strikes; it cannot strike in others.
+        prepare: what makes it before the rollout begins, such as a bad release.
+        strike: what makes it in the middle of a step.
+        mend: undoes it, before the recovery.
+        recovery: `resume`, or `rollback` where the new version itself is bad.
+        loses: why requests may fail then, in words; empty: none may.
+        setting: wraps everything, such as a file system of its own.
+        words: that the run has to say, unless it ends healthy.
+    """
+
+    name: str
+    ends: Mapping[Step, Ends]
+    prepare: Callable[[Scene], Awaitable[None]] = _nothing
+    strike: Callable[[Scene, Running], Awaitable[None]] = _nothing
+    mend: Callable[[Scene], Awaitable[None]] = _nothing
+    recovery: str = "resume"
+    loses: str = ""
+    setting: Callable[[Scene], AbstractAsyncContextManager[None]] = lambda _: nullcontext()
+    words: str = ""
+
+
+def everywhere(ends: Ends, **other: Ends) -> dict[Step, Ends]:
+    """The same end in each step, but for those that are named."""
+    return {step: other.get(step, ends) for step in STEPS}
+
+
+_DIES = "what a node has in flight dies with it"
+_FORGETS = "a new HAProxy sends to a stopped node until its checks see it, or we have set it again"
+_CUTS = "what the old process had in flight is cut, and its port is closed for a moment"
+_HANGS = "whoever has asked the load balancer that hangs waits in vain"
+
+CASES = (
+    Fault(name="SIGKILL of the tool", strike=faults.sigkill, ends=everywhere("killed")),
+    Fault(name="SIGTERM of the tool", strike=faults.sigterm, ends=everywhere("aborted"), words="SIGTERM"),
+    Fault(name="SSH connection cut", strike=faults.cut, ends=everywhere("healthy")),
+    Fault(
+        name="sshd hangs",
+        strike=faults.hang,
+        mend=faults.go_on,
+        ends=everywhere("degraded", verify="healthy"),  # which needs no SSH
+        words="within",
+    ),
+    Fault(
+        name="SSH refused",
+        strike=faults.refuse,
+        mend=faults.listen_again,
+        ends=everywhere("degraded", verify="healthy"),
+        words="refused",
+    ),
+    Fault(
+        name="host key changed",
+        strike=faults.change_key,
+        mend=faults.know_the_key,
+        ends=everywhere("degraded", verify="healthy"),
+        words="host key",
+    ),
+    Fault(
+        name="node down",
+        strike=faults.node_down,
+        mend=faults.node_up,
+        ends=everywhere("degraded"),
+        loses=_DIES,
+    ),
+    Fault(
+        name="service ignores SIGTERM",
+        prepare=faults.ignores_sigterm,
+        mend=faults.kill_the_old,
+        ends={"stop": "degraded"},
+        words="is there",
+    ),
+    Fault(
+        name="dies right after its start",
+        prepare=faults.bad_version(exit_after=0.05),
+        ends={"verify": "degraded"},
+        recovery="rollback",
+        words="healthy: not within",
+    ),
+    Fault(
+        name="dies once it is in rotation",
+        prepare=faults.bad_version(exit_after=1.2),
+        ends={"verify": "degraded"},
+        recovery="rollback",
+        loses=_DIES,
+    ),
+    Fault(name="starts slowly", prepare=faults.bad_version(start_delay=2.5), ends={"start": "healthy"}),
+    Fault(
+        name="starts too slowly",
+        prepare=faults.bad_version(start_delay=60.0),
+        ends={"start": "degraded"},
+        recovery="rollback",
+        words="is closed",
+    ),
+    Fault(
+        name="listens, but /health is 503",
+        prepare=faults.bad_version(healthy=False),
+        ends={"verify": "degraded"},
+        recovery="rollback",
+        words="503",
+    ),
+    Fault(
+        name="healthy, but the old version runs",
+        prepare=faults.bad_version(reports_version=OLD),
+        ends={"verify": "degraded"},
+        recovery="rollback",
+        words="1.4.2 runs, expected 1.5.0",
+    ),
+    Fault(
+        name="install fails",
+        prepare=faults.installer("echo no such package >&2; exit 1"),
+        mend=faults.good_installer,
+        ends={"install": "degraded"},
+        words="no such package",
+    ),
+    Fault(
+        name="install hangs",
+        prepare=faults.installer("sleep 600"),
+        mend=faults.end_the_installer,
+        ends={"install": "degraded"},
+        words="the installer still runs on web1 as process",
+    ),
+    Fault(
+        name="install fills the disk",
+        setting=faults.small_package_disk,
+        prepare=faults.installer(f"head -c 1000000 /dev/zero >space/package && {{ {INSTALL}; }}"),
+        mend=faults.good_installer,
+        ends={"install": "degraded"},
+        words="No space left on device",
+    ),
+    Fault(
+        name="install changes nothing",
+        prepare=faults.installer("true"),
+        mend=faults.good_installer,
+        ends={"install": "degraded"},
+        words="after the install the version is 1.4.2",
+    ),
+    Fault(name="HAProxy reloaded", strike=faults.reload, ends=everywhere("healthy"), loses=_FORGETS),
+    Fault(name="HAProxy restarted", strike=faults.restart, ends=everywhere("healthy"), loses=_CUTS),
+    Fault(
+        name="HAProxy hangs, one of two",
+        strike=faults.freeze_lb1,
+        mend=faults.thaw_lb1,
+        ends=everywhere("degraded"),
+        loses=_HANGS,
+        words="lb1",
+    ),
+    Fault(
+        name="socket gone on one of two",
+        strike=faults.take_socket,
+        mend=faults.give_socket,
+        ends=everywhere("degraded"),
+        words="lb1",
+    ),
+    Fault(
+        name="permission lowered on one of two",
+        strike=faults.lower,
+        mend=faults.raise_again,
+        ends=everywhere("degraded"),
+        loses=_FORGETS,
+        words="lb1",
+    ),
+    Fault(
+        name="somebody's maintenance leaves one",
+        strike=faults.maint_web2,
+        mend=faults.ready_web2,
+        ends=everywhere("degraded"),
+        words="somebody set shop/web2 on lb1 to maint",
+    ),
+    Fault(
+        name="sessions that never end",
+        setting=faults.endless_sessions,
+        mend=faults.let_go,
+        ends={"drain": "degraded"},
+        words="is there",
+    ),
+    Fault(
+        name="journal's disk full",
+        setting=faults.small_journal_disk,
+        strike=faults.fill_the_disk,
+        mend=faults.free_the_disk,
+        ends=everywhere("degraded"),
+        words="disk is full",
+    ),
+    Fault(
+        name="clock set a day forward",
+        setting=faults.own_clock,
+        strike=faults.set_clock(86_400),
+        ends=everywhere("healthy"),
+    ),
+    Fault(
+        name="clock set a day back",
+        setting=faults.own_clock,
+        strike=faults.set_clock(-86_400),
+        ends=everywhere("healthy"),
+    ),
+)

@@ -1,0 +1,250 @@
+"""What makes each fault, and what mends it."""
+
+import asyncio
+import contextlib
+import os
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from console.demo.node import Release
+from tests.faults.scene import INSTALL, Scene, small_disk
+from tests.integration.rollouts import NEW, OLD, Running, say
+from tests.sshds import Sshd
+
+
+def web1(scene: Scene) -> Sshd:
+    return scene.sshds["web1"]
+
+
+# -- the tool -------------------------------------------------------------------------------------
+
+
+async def sigkill(_: Scene, running: Running) -> None:
+    running.process.kill()
+
+
+async def sigterm(_: Scene, running: Running) -> None:
+    running.signal(signal.SIGTERM)
+
+
+async def fill_the_disk(scene: Scene, _: Running) -> None:
+    with contextlib.suppress(OSError), (scene.disk / "others").open("wb") as file:
+        while True:
+            file.write(bytes(1024))
+            file.flush()
+
+
+async def free_the_disk(scene: Scene) -> None:
+    (scene.disk / "others").unlink()
+
+
+# -- SSH ------------------------------------------------------------------------------------------
+
+
+async def cut(scene: Scene, _: Running) -> None:
+    web1(scene).kill_sessions()
+
+
+async def hang(scene: Scene, _: Running) -> None:
+    web1(scene).stop()
+
+
+async def go_on(scene: Scene) -> None:
+    web1(scene).cont()
+
+
+async def refuse(scene: Scene, _: Running) -> None:
+    web1(scene).shut_down()
+
+
+async def listen_again(scene: Scene) -> None:
+    web1(scene).start()
+
+
+async def change_key(scene: Scene, _: Running) -> None:
+    web1(scene).change_host_key()
+
+
+async def know_the_key(scene: Scene) -> None:
+    """What an operator does who has checked it."""
+    file = scene.stack.directory / "known_hosts"
+    own = f"[127.0.0.1]:{web1(scene).port} "
+    others = [line for line in file.read_text().splitlines() if not line.startswith(own)]
+    public = web1(scene).host_key.with_suffix(".pub").read_text().strip()
+    file.write_text("\n".join([*others, own + public]) + "\n")
+
+
+# -- nodes and versions -----------------------------------------------------------------------------
+
+
+async def node_down(scene: Scene, _: Running) -> None:
+    web1(scene).shut_down()
+    scene.stack.nodes["web1"].kill()
+
+
+async def node_up(scene: Scene) -> None:
+    """It starts what it has, as after a reboot."""
+    web1(scene).start()
+    await scene.stack.nodes["web1"].appctl("start")
+
+
+def bad_version(**fields: object) -> Callable[[Scene], Awaitable[None]]:
+    async def prepare(scene: Scene) -> None:
+        scene.stack.add_release(NEW, **fields)
+
+    return prepare
+
+
+async def ignores_sigterm(scene: Scene) -> None:
+    """The old version on web1 does."""
+    node = scene.stack.nodes["web1"]
+    node.add_release(Release(version=OLD, start_delay=0.0, ignore_sigterm=True))
+    node.kill()
+    await node.appctl("start")
+    await asyncio.sleep(0.5)  # until HAProxy has seen that it was away
+    await scene.stack.wait_until_up()
+
+
+async def kill_the_old(scene: Scene) -> None:
+    """What an operator does then."""
+    scene.stack.nodes["web1"].kill()
+
+
+def installer(run: str) -> Callable[[Scene], Awaitable[None]]:
+    async def prepare(scene: Scene) -> None:
+        scene.install(run)
+
+    return prepare
+
+
+async def good_installer(scene: Scene) -> None:
+    scene.install(INSTALL)
+
+
+# -- HAProxy ----------------------------------------------------------------------------------------
+
+
+async def reload(scene: Scene, _: Running) -> None:
+    await scene.stack.instances["lb1"].reload()
+
+
+async def restart(scene: Scene, _: Running) -> None:
+    await scene.stack.instances["lb1"].restart()
+
+
+async def freeze_lb1(scene: Scene, _: Running) -> None:
+    scene.stack.instances["lb1"].freeze()
+
+
+async def thaw_lb1(scene: Scene) -> None:
+    scene.stack.instances["lb1"].thaw()
+
+
+async def take_socket(scene: Scene, _: Running) -> None:
+    socket = scene.stack.instances["lb1"].socket
+    socket.rename(socket.with_suffix(".gone"))
+
+
+async def give_socket(scene: Scene) -> None:
+    socket = scene.stack.instances["lb1"].socket
+    socket.with_suffix(".gone").rename(socket)
+
+
+async def lower(scene: Scene, _: Running) -> None:
+    instance = scene.stack.instances["lb1"]
+    text = instance.file.read_text()
+    instance.file.write_text(text.replace("mode 600 level admin", "mode 600 level operator", 1))
+    await instance.reload()
+
+
+async def raise_again(scene: Scene) -> None:
+    instance = scene.stack.instances["lb1"]
+    text = instance.file.read_text()
+    instance.file.write_text(text.replace("mode 600 level operator", "mode 600 level admin", 1))
+    await instance.reload()
+
+
+async def maint_web2(scene: Scene, _: Running) -> None:
+    """As another operator does: on every load balancer."""
+    await say(scene.stack, "set server shop/web2 state maint")
+
+
+async def ready_web2(scene: Scene) -> None:
+    await say(scene.stack, "set server shop/web2 state ready")
+
+
+# -- sessions, disks and clocks ---------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def endless_sessions(scene: Scene) -> AsyncIterator[None]:
+    """A download from each node, longer than every patience here: round robin gives one to each."""
+    host, port = scene.stack.frontends[0]
+    for _ in scene.stack.nodes:
+        _, writer = await asyncio.open_connection(host, port)
+        writer.write(b"GET /download?seconds=40 HTTP/1.1\r\nHost: x\r\n\r\n")
+        scene.held.append(writer)
+        await asyncio.sleep(0.1)
+    try:
+        yield
+    finally:
+        await let_go(scene)
+
+
+async def let_go(scene: Scene) -> None:
+    while scene.held:
+        scene.held.pop().transport.abort()
+    await asyncio.sleep(4)  # a piece of the download is sent so often; only then the application sees it
+
+
+@asynccontextmanager
+async def small_journal_disk(scene: Scene) -> AsyncIterator[None]:
+    with small_disk(scene.disk, 4096):
+        yield
+
+
+@asynccontextmanager
+async def small_package_disk(scene: Scene) -> AsyncIterator[None]:
+    space = scene.stack.nodes["web1"].directory / "space"
+    space.mkdir()
+    with small_disk(space, 64):
+        yield
+
+
+@asynccontextmanager
+async def own_clock(scene: Scene) -> AsyncIterator[None]:
+    """For every `rolldeck` that is started meanwhile: see `tests/faults/clock/sitecustomize.py`."""
+    before = os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = str(Path(__file__).parent / "clock")
+    os.environ["ROLLDECK_TEST_CLOCK"] = str(scene.stack.directory / "clock")
+    try:
+        yield
+    finally:
+        del os.environ["ROLLDECK_TEST_CLOCK"], os.environ["PYTHONPATH"]
+        if before is not None:
+            os.environ["PYTHONPATH"] = before
+
+
+def set_clock(seconds: int) -> Callable[[Scene, Running], Awaitable[None]]:
+    async def strike(scene: Scene, _: Running) -> None:
+        (scene.stack.directory / "clock").write_text(str(seconds))
+
+    return strike
+
+
+async def end_the_installer(scene: Scene) -> None:
+    """What an operator does with one that hangs; the next one is good."""
+    for pid in _processes_in(scene.stack.nodes["web1"].directory, b"sleep\x00600\x00"):
+        os.kill(pid, signal.SIGKILL)
+    await good_installer(scene)
+
+
+def _processes_in(directory: Path, command: bytes) -> list[int]:
+    found = []
+    for entry in Path("/proc").iterdir():
+        with contextlib.suppress(OSError):
+            if (entry / "cwd").readlink() == directory and (entry / "cmdline").read_bytes() == command:
+                found.append(int(entry.name))
+    return found

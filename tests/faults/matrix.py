@@ -1,0 +1,169 @@
+"""Plays one case of the matrix: an upgrade under load, the fault in a step of it, and the recovery."""
+
+import asyncio
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from console.demo.load import Load, Report
+from orchestrator.events import Step
+from tests.faults.cases import Fault
+from tests.faults.scene import Scene, Truth, scene
+from tests.integration.rollouts import NEW, OLD, Run, rolldeck, started, until, versions
+
+RATE = 100  # requests per second
+INTO_THE_STEP = 0.25  # seconds after its beginning
+
+Truths = dict[str, dict[str, Truth]]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of it.
+
+    Attributes:
+        ended: how the rollout ended, and why in its own words.
+        failed: requests, and how many were served.
+        out: nodes out of rotation between the end and the recovery.
+        recovered: what brought everything back; "none needed" when nothing was out.
+        problems: what is not as promised; empty when all is.
+    """
+
+    fault: str
+    step: Step
+    ended: str
+    reason: str
+    served: int
+    failed: int
+    out: tuple[str, ...]
+    recovered: str
+    problems: tuple[str, ...]
+
+
+async def play(place: Path, fault: Fault, step: Step) -> Outcome:
+    """One case from its beginning to its end, in a new world."""
+    async with scene(place) as world, fault.setting(world):
+        await fault.prepare(world)
+        problems: list[str] = []
+        async with Load(RATE, world.stack.frontends) as load:
+            run = await _struck(world, fault, step)
+            ended, reason = _ending(run)
+            if ended != fault.ends[step]:
+                problems.append(f"ended {ended} ({reason}), expected {fault.ends[step]}")
+            if ended != "healthy" and fault.words not in run.text:
+                problems.append(f"does not say {fault.words!r}: {_errors(run) or reason}")
+            truth = await _seen(world)
+            problems += _told_wrong(run, truth) if ended != "killed" else []
+            problems += await _versions_told_wrong(world, run) if ended != "killed" else []
+            await fault.mend(world)
+            problems += await _status_wrong(world)
+            recovered = await _recover(world, fault, ended, problems)
+            report = await load.stop()
+        problems += await _not_back(world, NEW if fault.recovery == "resume" else OLD)
+    problems += _lost(report, fault)
+    return Outcome(
+        fault.name,
+        step,
+        ended,
+        reason,
+        report.total_served,
+        report.total_failed,
+        tuple(_out(truth)),
+        recovered,
+        tuple(problems),
+    )
+
+
+async def _struck(world: Scene, fault: Fault, step: Step) -> Run:
+    async with started(world.stack, "upgrade", "shop", NEW, "--yes", "--json") as running:
+        await running.event("step_started", node="web1", step=step)
+        await asyncio.sleep(INTO_THE_STEP)
+        await fault.strike(world, running)
+        return await running.end()
+
+
+def _ending(run: Run) -> tuple[str, str]:
+    if run.code < 0:
+        return "killed", ""
+    return run.ended["result"], run.ended["reason"]
+
+
+def _errors(run: Run) -> list[str]:
+    return [each["error"] for each in run.events if each["event"] == "node_failed"]
+
+
+async def _seen(world: Scene) -> Truths:
+    """A load balancer that hangs cannot say what is true; it does not change while it hangs."""
+    for instance in world.stack.instances.values():
+        instance.thaw()
+    return await world.truth()
+
+
+def _out(truth: Truths) -> list[str]:
+    """Nodes that are not as they were before the rollout, as far as somebody decided it."""
+    return sorted({n for own in truth.values() for n, each in own.items() if each.admin or each.weight != 1})
+
+
+def _told_wrong(run: Run, truth: Truths) -> list[str]:
+    """What the end says of the rotation, against what HAProxy says."""
+    told = {each["node"] for each in run.ended["out_of_rotation"]}
+    unhealthy = {n for own in truth.values() for n, each in own.items() if not each.in_rotation}
+    blind = {each.partition(":")[0] for each in run.ended["unseen"]} & truth.keys()
+    problems = [f"{node} is out, and nobody says so" for node in _out(truth) if node not in told]
+    if not blind:
+        problems += [f"{node} is said to be out, and is not" for node in sorted(told - unhealthy)]
+    for each in run.ended["out_of_rotation"]:
+        if not each["on_purpose"] and not each["commands"]:
+            problems.append(f"no way back is named for {each['node']}")
+    return problems
+
+
+async def _versions_told_wrong(world: Scene, run: Run) -> list[str]:
+    running = await versions(world.stack)
+    wanted = dict.fromkeys(run.ended["upgraded"], NEW) | dict.fromkeys(run.ended["untouched"], OLD)
+    return [f"{n} runs {running[n]}, not {each}" for n, each in wanted.items() if running[n] != each]
+
+
+async def _status_wrong(world: Scene) -> list[str]:
+    """What `status` says now, against what HAProxy says; and that it names whom a rollout has left."""
+    said = await rolldeck(world.stack, "status", "--json")
+    truth = await world.truth()
+    problems = []
+    told: dict[tuple[str, str], dict[str, Any]] = {
+        (each["load_balancer"], each["server"]): each for each in said.events if each["kind"] == "server"
+    }
+    words = {0: "ready", 1: "maint", 8: "drain"}
+    for instance, own in truth.items():
+        for node, each in own.items():
+            seen = told.get((instance, node))
+            if seen is None or seen["admin"] != words.get(each.admin & 9, "?"):
+                problems.append(f"status says {seen} of {node} on {instance}, which is {each}")
+    return problems
+
+
+async def _recover(world: Scene, fault: Fault, ended: str, problems: list[str]) -> str:
+    if ended == "healthy":
+        return "none needed"
+    recovered = await rolldeck(world.stack, fault.recovery, "shop", "--yes", "--json")
+    if recovered.code != 0:
+        problems.append(f"{fault.recovery} exits {recovered.code}: {recovered.text[-600:]}")
+    return fault.recovery
+
+
+async def _not_back(world: Scene, version: str) -> list[str]:
+    async def up() -> bool:
+        return all(each.in_rotation for own in (await world.truth()).values() for each in own.values())
+
+    problems = []
+    try:
+        await until(up, timeout=5)  # a HAProxy that was restarted has to check everything anew
+    except TimeoutError:
+        problems.append(f"not all are back: {await world.truth()}")
+    running = await versions(world.stack)
+    return problems + [f"{node} runs {each}" for node, each in running.items() if each != version]
+
+
+def _lost(report: Report, fault: Fault) -> list[str]:
+    if not report.total_failed or fault.loses:
+        return []
+    return [f"{report.total_failed} requests failed: {[each.problem for each in report.failures[:2]]}"]

@@ -1,0 +1,146 @@
+"""The world of the fault matrix: real HAProxies, nodes and sshds; every step lasts long enough to be hit."""
+
+import asyncio
+import contextlib
+import shutil
+import subprocess
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from console.demo.stack import Stack
+from tests.integration.rollouts import tune, world
+from tests.sshds import Sshd, running_sshd
+
+# One beside another fails: whoever goes on must wait for what an earlier rollout has begun.
+INSTALL = (
+    "mkdir installing && sleep 0.6 && ln -sfn releases/{version} current.new && mv -T current.new current;"
+    " done=$?; rmdir installing; exit $done"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Truth:
+    """What one load balancer says of one server, read without the code that is tested."""
+
+    admin: int
+    weight: int
+    status: str
+
+    @property
+    def in_rotation(self) -> bool:
+        return self.admin == 0 and self.weight > 0 and self.status.startswith("UP")
+
+
+@dataclass(slots=True)
+class Scene:
+    """A stack of three nodes and two load balancers with a real sshd for each node."""
+
+    stack: Stack
+    sshds: dict[str, Sshd]
+    disk: Path  # the journal is on it, and nothing else
+    held: list[asyncio.StreamWriter] = field(default_factory=list)  # connections of clients that stay
+
+    async def truth(self) -> dict[str, dict[str, Truth]]:
+        """By load balancer and node; through the TCP port, which no fault takes away."""
+        found: dict[str, dict[str, Truth]] = {}
+        for name, instance in self.stack.instances.items():
+            states = await _rows(instance.admin_port, "show servers state shop", None)
+            stat = await _rows(instance.admin_port, "show stat shop 4 -1", ",")
+            words = {row["svname"]: row["status"] for row in stat}
+            found[name] = {
+                row["srv_name"]: Truth(
+                    int(row["srv_admin_state"]), int(row["srv_uweight"]), words[row["srv_name"]]
+                )
+                for row in states
+            }
+        return found
+
+    def install(self, run: str) -> None:
+        """Another command that installs."""
+        tune(self.stack, "apps.shop.install", run=run)
+
+
+@asynccontextmanager
+async def scene(place: Path) -> AsyncIterator[Scene]:
+    """Everything up, in a short directory; the steps take about a second each."""
+    async with world(place, nodes=3, start_delay=0.6) as stack:
+        disk = place / "disk"
+        disk.mkdir()
+        with contextlib.ExitStack() as exits:
+            sshds = {name: exits.enter_context(_sshd(stack, name)) for name in stack.nodes}
+            _use(stack, sshds)
+            _slow_down(stack, disk / "journal.db")
+            yield Scene(stack, sshds, disk)
+
+
+@contextlib.contextmanager
+def _sshd(stack: Stack, node: str) -> Iterator[Sshd]:
+    """In front of the node's own directory, as a login there would be."""
+    own = stack.nodes[node].directory
+    command = f'ForceCommand cd {own} && exec sh -c "$SSH_ORIGINAL_COMMAND"'
+    with running_sshd(stack.directory, alias=node, name=f"sshd-{node}", extra=[command]) as sshd:
+        shutil.copy(stack.directory / "client_key.pub", sshd.folder / "authorized_keys")
+        yield sshd
+
+
+def _use(stack: Stack, sshds: dict[str, Sshd]) -> None:
+    """Lead every alias to its sshd; the strict known_hosts has exactly their keys."""
+    known = [line for each in sshds.values() for line in each.known_hosts.read_text().splitlines()]
+    (stack.directory / "known_hosts").write_text("\n".join(known) + "\n")
+    hosts = "".join(
+        f"Host {name}\n    HostName 127.0.0.1\n    Port {each.port}\n    User {each.user}\n"
+        for name, each in sshds.items()
+    )
+    (stack.directory / "ssh_config").write_text(hosts)
+    tune(stack, "ssh", connect_timeout=2, login_timeout=2, keepalive_interval=0.4, keepalive_count=2)
+
+
+def _slow_down(stack: Stack, journal: Path) -> None:
+    text = stack.config_path.read_text()
+    install = 'kind = "symlink"\nreleases = "releases"\nlink = "current"\n'
+    assert install in text
+    version = '[apps.shop.version]\nkind = "symlink"\npath = "current"\n'
+    stack.config_path.write_text(text.replace(install, f'kind = "command"\nrun = "x"\n\n{version}'))
+    tune(stack, "apps.shop.install", run=INSTALL)
+    tune(stack, "apps.shop.service", stop="sleep 0.4; ./appctl stop", start="sleep 0.4; ./appctl start")
+    tune(stack, "journal", path=str(journal))
+    tune(
+        stack,
+        "apps.shop.rollout",
+        bake=0.8,
+        drain_timeout=3,
+        settle_timeout=1,
+        stop_timeout=4,
+        install_timeout=4,
+        start_timeout=4,
+        verify_timeout=4,
+        balancer_timeout=3,
+        capacity_timeout=2,
+    )
+    for name in stack.instances:
+        tune(stack, f"haproxy.{name}", timeout=1)
+
+
+@contextlib.contextmanager
+def small_disk(place: Path, kilobytes: int) -> Iterator[None]:
+    """A file system of its own, of that size. Raises CalledProcessError where nothing can be mounted."""
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={kilobytes}k", "tmpfs", str(place)], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+async def _rows(port: int, command: str, separator: str | None) -> list[dict[str, str]]:
+    """A table of the Runtime API by its own header, which is the line that begins with `#`."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        writer.write(command.encode() + b"\n")
+        lines = (await reader.read()).decode().strip().splitlines()
+    finally:
+        writer.close()
+    head = next(index for index, line in enumerate(lines) if line.startswith("#"))
+    names = lines[head].removeprefix("# ").split(separator)
+    return [dict(zip(names, line.split(separator), strict=False)) for line in lines[head + 1 :]]
