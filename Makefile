@@ -20,7 +20,7 @@ demo: .venv/installed ## Upgrade real local nodes behind real HAProxies, under l
 test: .venv/installed ## Run all tests
 	@$(call install_missing,$(TEST_NEEDS))
 	@# Side by side: most of them wait for real servers.
-	@$(BIN)/pytest -q tests/console >.console-tests.log 2>&1 & console=$$!; trap "kill $$console 2>/dev/null" EXIT; \
+	@$(BIN)/pytest -q tests/console tests/faults >.console-tests.log 2>&1 & console=$$!; trap "kill $$console 2>/dev/null" EXIT; \
 	$(BIN)/pytest -q tests/integration tests/unit; others=$$?; \
 	wait $$console; console=$$?; cat .console-tests.log; [ $$others = 0 ] && [ $$console = 0 ]
 
@@ -38,9 +38,9 @@ bench: .venv/installed ## Measure what the tool adds, and what the console costs
 	@$(call install_missing,$(TEST_NEEDS))
 	$(BIN)/python -m tests.bench
 
-faults: .venv/installed ## Kill a hundred upgrades at random moments, and resume each
-	@$(call install_missing,$(DEMO_NEEDS))
-	$(BIN)/python -m tests.faults
+faults: .venv/installed ## Drive every fault in every step, and kill a hundred upgrades (an hour); writes docs/faults.md
+	@$(call install_missing,$(TEST_NEEDS))
+	$(BIN)/python -m tests.faults --page docs/faults.md
 
 pictures: .venv/installed ## Take the README's pictures anew, of a real upgrade
 	@$(call install_missing,$(DEMO_NEEDS))

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from console.output.text import result
 from tests.faults.cases import CASES
-from tests.faults.kills import many
-from tests.faults.matrix import Outcome, play
+from tests.faults.kills import Kills, many
+from tests.faults.matrix import RATE, Outcome, play
+from tests.faults.table import page
 from tests.integration.rollouts import NEW, OLD, tune, world
 
 
@@ -36,7 +37,7 @@ def _line(each: Outcome) -> str:
     )
 
 
-async def kills(runs: int, seed: int) -> int:
+async def kill(runs: int, seed: int) -> Kills:
     with tempfile.TemporaryDirectory(prefix="faults-") as folder:
         async with world(Path(folder) / "s", nodes=3) as stack:
             tune(stack, "apps.shop.rollout", bake=0.2)
@@ -49,13 +50,15 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--fault", default="", help="only those whose name contains this")
     parser.add_argument("--step", default="", help="only in this step")
+    parser.add_argument("--page", type=Path, help="write the table there, as Markdown")
     given = parser.parse_args()
     outcomes = asyncio.run(matrix(given.fault, given.step))
     bad = sum(bool(each.problems) for each in outcomes)
     result(f"{len(outcomes)} cases: {len(outcomes) - bad} as promised")
-    if given.runs:
-        bad += asyncio.run(kills(given.runs, given.seed))
-    return 1 if bad else 0
+    killed = asyncio.run(kill(given.runs, given.seed)) if given.runs else None
+    if given.page:
+        given.page.write_text(page(outcomes, killed, RATE), encoding="utf-8")
+    return 1 if bad or (killed and killed.bad) else 0
 
 
 if __name__ == "__main__":

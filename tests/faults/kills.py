@@ -3,7 +3,7 @@
 import asyncio
 import random
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import count
 
 from console.demo.load import Load
@@ -22,13 +22,17 @@ class Outcome:
         after: seconds after the first event.
         killed: it was still running then.
         where: the step that had begun last.
-        left: nodes out of rotation right after the kill.
+        out: nodes out of rotation right after the kill.
+        failed: requests, from the beginning to the end of the resume.
+        left: nodes out of rotation after the resume.
         problems: what is not as promised; empty when all is.
     """
 
     after: float
     killed: bool
     where: str
+    out: int
+    failed: int
     left: int
     problems: tuple[str, ...]
 
@@ -57,11 +61,12 @@ async def kill_and_resume(stack: Stack, version: str, after: float) -> Outcome:
         report = await load.stop()
     if report.total_failed:
         problems.append(f"{report.total_failed} requests failed: {report.failures[:2]}")
-    if left := await _out(stack):
+    left = await _out(stack)
+    if left:
         problems.append(f"left out of rotation: {left}")
     if wrong := {name: each for name, each in (await versions(stack)).items() if each != version}:
         problems.append(f"wrong version: {wrong}")
-    return Outcome(after, killed, where, len(out), tuple(problems))
+    return Outcome(after, killed, where, len(out), report.total_failed, len(left), tuple(problems))
 
 
 async def _out(stack: Stack) -> list[str]:
@@ -75,8 +80,27 @@ async def _out(stack: Stack) -> list[str]:
     return sorted(found)
 
 
-async def many(stack: Stack, turns: tuple[str, str], runs: int, seed: int, longest: float = 6.0) -> int:
-    """Kill again and again; prints each outcome and returns how many were not as promised.
+@dataclass(slots=True)
+class Kills:
+    """What came of all of them.
+
+    Attributes:
+        bad: kills after which something was not as promised.
+        failed: requests.
+        left: nodes out of rotation after the resume.
+        places: kills by the step that had begun last.
+    """
+
+    runs: int
+    seed: int
+    bad: int = 0
+    failed: int = 0
+    left: int = 0
+    places: Counter[str] = field(default_factory=Counter)
+
+
+async def many(stack: Stack, turns: tuple[str, str], runs: int, seed: int, longest: float = 6.0) -> Kills:
+    """Kill again and again, and say what came of each.
 
     Args:
         stack: the world.
@@ -86,17 +110,19 @@ async def many(stack: Stack, turns: tuple[str, str], runs: int, seed: int, longe
         longest: seconds, the latest moment.
     """
     chosen = random.Random(seed)  # noqa: S311 - moments, not secrets
-    bad, hit, places = 0, 0, Counter[str]()
+    kills = Kills(runs, seed)
     for number in count():
-        if hit == runs:
+        if kills.places.total() == runs:
             break
-        outcome = await kill_and_resume(stack, turns[number % 2], chosen.uniform(0, longest))
-        hit += outcome.killed
-        places[outcome.where.split()[-1] if outcome.killed else "had ended"] += 1
-        bad += bool(outcome.problems)
-        words = "; ".join(outcome.problems) or "as promised"
-        after = f"{outcome.after:5.2f} s"
-        result(f"{hit:>4}  {after}  {outcome.where:<16} out {outcome.left}  {words}")
-    told = ", ".join(f"{number} in {place}" for place, number in places.most_common() if place != "had ended")
-    result(f"{runs} kills, seed {seed}: {bad} not as promised; {told}")
-    return bad
+        each = await kill_and_resume(stack, turns[number % 2], chosen.uniform(0, longest))
+        kills.bad += bool(each.problems)
+        kills.failed += each.failed
+        kills.left += each.left
+        if each.killed:
+            kills.places[each.where.split()[-1]] += 1
+        words = "; ".join(each.problems) or "as promised"
+        where = each.where if each.killed else "had ended"
+        result(f"{kills.places.total():>4}  {each.after:5.2f} s  {where:<16} out {each.out}  {words}")
+    told = ", ".join(f"{number} in {place}" for place, number in kills.places.most_common())
+    result(f"{runs} kills, seed {seed}: {runs - kills.bad} as promised; {told}")
+    return kills

@@ -55,6 +55,7 @@ async def play(place: Path, fault: Fault, step: Step) -> Outcome:
             truth = await _seen(world)
             problems += _told_wrong(run, truth) if ended != "killed" else []
             problems += await _versions_told_wrong(world, run) if ended != "killed" else []
+            problems += await _unnamed(world, truth) if ended == "killed" else []
             await fault.mend(world)
             problems += await _status_wrong(world)
             recovered = await _recover(world, fault, ended, problems)
@@ -115,6 +116,15 @@ def _told_wrong(run: Run, truth: Truths) -> list[str]:
     for each in run.ended["out_of_rotation"]:
         if not each["on_purpose"] and not each["commands"]:
             problems.append(f"no way back is named for {each['node']}")
+    return problems
+
+
+async def _unnamed(world: Scene, truth: Truths) -> list[str]:
+    """Who was killed could say nothing: `status` has to name what is out, and what finishes it."""
+    said = (await rolldeck(world.stack, "status")).err
+    problems = [f"status does not name {n}" for n in _out(truth) if f"{n} was left by rollout 1" not in said]
+    if _out(truth) and "rolldeck resume shop" not in said:
+        problems.append("status does not say how to finish it")
     return problems
 
 

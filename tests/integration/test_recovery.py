@@ -7,7 +7,6 @@ import pytest
 from console.demo.load import Load
 from console.demo.node import Release
 from console.demo.stack import Stack
-from tests.faults.kills import kill_and_resume
 from tests.integration.rollouts import (
     MAINT,
     NEW,
@@ -83,14 +82,6 @@ async def test_an_installer_that_outlives_the_kill_is_waited_for(place: Path) ->
         still = f"the install command of an earlier rollout still runs on web1 as process {began['pid']}"
         assert still in {each["reason"] for each in resumed.events if each["event"] == "waiting"}
         assert await versions(stack) == {"web1": NEW, "web2": NEW}
-
-
-@pytest.mark.parametrize("after", [0.7, 2.3, 4.1])
-async def test_killed_at_any_moment(place: Path, after: float) -> None:
-    async with world(place, nodes=3) as stack:
-        tune(stack, "apps.shop.rollout", bake=0.2)
-        outcome = await kill_and_resume(stack, NEW, after)
-    assert outcome.problems == ()
 
 
 async def test_originals_survive_the_kill(place: Path) -> None:

@@ -1,0 +1,89 @@
+"""The matrix as a page of the documentation: every case with what was measured."""
+
+import subprocess
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+
+from tests.faults.cases import CASES
+from tests.faults.kills import Kills
+from tests.faults.matrix import Outcome
+
+_HEAD = """\
+# Faults
+
+Written by `make faults` on {date}, with {haproxy} and {sshd}; every row is one upgrade of three nodes
+behind two load balancers, under {rate} requests a second, with the fault struck in the given step of the
+first node. HAProxy, sshd and the nodes' processes are real. HAProxy has `retries 0` and no `redispatch`, so
+that nothing is forgiven.
+
+A case is as promised when all of this holds:
+
+- it ends as the table says, and says why;
+- no request fails, unless the last list says why some must;
+- what the end and `rolldeck status` say of every server is what HAProxy says;
+- a node named upgraded runs the new version, one named untouched the old one;
+- after the recovery every node is in rotation on every load balancer, with the right version.
+
+`killed` is an end without any word; the nodes that are out then are named by `rolldeck status`.
+"""
+
+
+def page(outcomes: Sequence[Outcome], kills: Kills | None, rate: int) -> str:
+    """Markdown."""
+    head = _HEAD.format(
+        date=datetime.now(UTC).date().isoformat(),
+        haproxy=" ".join(_first_line("haproxy", "-v").split()[:3]),
+        sshd=_first_line("ssh", "-V").split(",")[0],
+        rate=rate,
+    )
+    return "\n".join([head, *_table(outcomes), "", *_losses(outcomes), *_kills(kills)]).rstrip() + "\n"
+
+
+def _table(outcomes: Sequence[Outcome]) -> Iterator[str]:
+    yield "| Fault | Step | Ends | Failed | Served | Out until then | Recovery | As promised |"
+    yield "|---|---|---|--:|--:|---|---|---|"
+    for each in outcomes:
+        promised = "no: " + "; ".join(each.problems).replace("|", "/") if each.problems else "yes"
+        cells = (
+            each.fault,
+            each.step,
+            each.ended,
+            str(each.failed),
+            str(each.served),
+            ", ".join(each.out) or "-",
+            each.recovered,
+            promised,
+        )
+        yield f"| {' | '.join(cells)} |"
+    good = sum(not each.problems for each in outcomes)
+    yield ""
+    yield f"{good} of {len(outcomes)} as promised."
+
+
+def _losses(outcomes: Sequence[Outcome]) -> Iterator[str]:
+    played = {each.fault for each in outcomes}
+    yield "Where requests may fail:"
+    yield ""
+    for fault in CASES:
+        if fault.loses and fault.name in played:
+            lost = [each.failed for each in outcomes if each.fault == fault.name]
+            yield f"- {fault.name}: {fault.loses}; seen {min(lost)} to {max(lost)}."
+
+
+def _kills(kills: Kills | None) -> Iterator[str]:
+    if kills is None:
+        return
+    yield ""
+    yield "## SIGKILL at random moments"
+    yield ""
+    places = ", ".join(f"{number} in {place}" for place, number in kills.places.most_common())
+    yield (
+        f"{kills.runs} upgrades were killed (seed {kills.seed}), {places}; each was finished by"
+        f" `rolldeck resume`. {kills.failed} requests failed, {kills.left} nodes were left out of rotation, "
+        f"{kills.runs - kills.bad} of {kills.runs} as promised."
+    )
+
+
+def _first_line(*command: str) -> str:
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return (done.stdout or done.stderr).splitlines()[0]

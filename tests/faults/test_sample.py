@@ -1,0 +1,54 @@
+"""A sample of the matrix, each fault once; `make faults` plays all of it, in every step."""
+
+from pathlib import Path
+
+import pytest
+
+from orchestrator.events import STEPS, Step
+from tests.faults.cases import CASES, Fault
+from tests.faults.kills import kill_and_resume
+from tests.faults.matrix import play
+from tests.integration.rollouts import NEW, tune, world
+
+# Tests of their own drive these on real parts: tests/integration/test_upgrade_*.py, test_recovery.py.
+ELSEWHERE = {
+    "SIGTERM of the tool",
+    "SIGKILL of the tool",
+    "service ignores SIGTERM",
+    "dies right after its start",
+    "starts slowly",
+    "starts too slowly",
+    "listens, but /health is 503",
+    "healthy, but the old version runs",
+    "install fails",
+    "install changes nothing",
+    "HAProxy reloaded",
+    "clock set a day forward",
+}
+
+
+def sample() -> list[tuple[Fault, Step]]:
+    """Each in another step, in turn."""
+    chosen = [fault for fault in CASES if fault.name not in ELSEWHERE]
+    return [
+        (fault, STEPS[number % len(STEPS)] if len(fault.ends) > 1 else next(iter(fault.ends)))
+        for number, fault in enumerate(chosen)
+    ]
+
+
+@pytest.mark.parametrize(("fault", "step"), sample(), ids=lambda each: getattr(each, "name", each))
+async def test_the_fault_is_survived(tmp_path: Path, fault: Fault, step: Step) -> None:
+    outcome = await play(tmp_path / "s", fault, step)
+    assert outcome.problems == ()
+
+
+def test_the_sample_leaves_out_only_what_there_is() -> None:
+    assert {each.name for each in CASES} >= ELSEWHERE
+
+
+@pytest.mark.parametrize("after", [0.7, 2.3, 4.1])
+async def test_killed_at_any_moment(tmp_path: Path, after: float) -> None:
+    async with world(tmp_path / "s", nodes=3) as stack:
+        tune(stack, "apps.shop.rollout", bake=0.2)
+        outcome = await kill_and_resume(stack, NEW, after)
+    assert outcome.problems == ()
