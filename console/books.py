@@ -68,9 +68,13 @@ class Books:
         before = next((each.before for each in told if isinstance(each, RolloutStarted)), {})
         return dict(before), list(dict.fromkeys(each.node for each in told if isinstance(each, TurnBegan)))
 
+    def holder(self) -> Holder | None:
+        """Who else works on this application; None when nobody does."""
+        return None if self._working else self._lock().holder()
+
     def refuse_if_locked(self, break_lock: bool = False) -> None:
         """Before anything is looked at. Raises Locked when somebody else works on this application."""
-        holder = None if break_lock or self._working else self._lock().holder()
+        holder = None if break_lock else self.holder()
         if holder is not None:
             raise Locked(f"{holder}; --break-lock takes it away from them")
 

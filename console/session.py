@@ -181,11 +181,14 @@ class Session:
             known=judge_freeze(whole.freezes, self.clock.time(), freeze),
         )
 
-    def start(self, plan: Plan, *, kind: Kind = "upgrade", follows: int | None = None) -> None:
+    def start(
+        self, plan: Plan, *, kind: Kind = "upgrade", follows: int | None = None, break_lock: bool = False
+    ) -> None:
         """Begin to carry out a plan in a task of the session's own: it outlives the front end."""
         self.control = Control(self.clock, self.bus, interactive=True)
         self.rolling = True
-        self._rollout = asyncio.create_task(self.run(plan, kind=kind, follows=follows), name="rollout")
+        work = self.run(plan, kind=kind, follows=follows, break_lock=break_lock)
+        self._rollout = asyncio.create_task(work, name="rollout")
 
     def renew_control(self) -> None:
         """Other reins: those of a rollout that was halted stay so."""

@@ -5,6 +5,7 @@ The interface fits a lock on this machine and one that several machines share.
 
 import fcntl
 import os
+import socket
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -70,12 +71,14 @@ class LocalLock:
         """See `Lock.acquire`. One on another machine, which shares the folder, is never known to be gone."""
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            broken: Holder | None = None
             while not self._take():
                 found = self._read()
                 if not break_it:
                     raise Locked(f"{_words(found)}; --break-lock takes it away from them")
                 self.path.unlink(missing_ok=True)
-            before = self._read()
+                broken = found or broken
+            before = self._read() or broken
             if before is not None and before.host != holder.host and not break_it:
                 os.close(self._file)
                 self._file = -1
@@ -90,7 +93,7 @@ class LocalLock:
         return before
 
     def holder(self) -> Holder | None:
-        """Who has it now; None when nobody has, or it is ours. Takes nothing."""
+        """Who has it now, or may have it; None when nobody has, or it is ours. Takes nothing."""
         if self._file >= 0 or not self.path.exists():
             return None
         try:
@@ -103,7 +106,8 @@ class LocalLock:
             return self._read()
         finally:
             os.close(file)
-        return None
+        left = self._read()
+        return left if left is not None and left.host != socket.gethostname() else None
 
     def _take(self) -> bool:
         """Whether the file is ours now, and is still the one with that name."""

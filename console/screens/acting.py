@@ -11,6 +11,7 @@ from textual.screen import Screen
 from backends.errors import RolldeckError
 from backends.model import Level
 from console.recovery import plan_resume, plan_rollback, words
+from console.screens.overriding import past_the_freeze, past_the_lock
 from console.session import Session, operator
 from orchestrator import manual
 from orchestrator.journal.standing import standing
@@ -86,6 +87,9 @@ class Acting:
     async def _change(self, action: str, names: Sequence[str]) -> bool:
         from widgets.dialogs.change import ChangeDialog
 
+        take = await past_the_lock(self._screen.app, self._session)
+        if take is None:
+            return False
         try:
             application = await self._session.whole()
             change = Change(cast("Action", action), manual.choose(application, names))
@@ -94,7 +98,7 @@ class Acting:
             if answer is None:
                 return False
             change = Change(change.action, change.nodes, answer.weight, answer.override)
-            after = await self._session.change(change)
+            after = await self._session.change(change, break_lock=take)
         except RolldeckError as error:
             self._tell(str(error), "error")
             return False
@@ -116,15 +120,19 @@ class Acting:
         from widgets.dialogs.upgrade import UpgradeDialog
 
         session = self._session
+        freeze = await past_the_freeze(self._screen.app, session)
+        if freeze is None:
+            return
         answer = await self._screen.app.push_screen_wait(
             UpgradeDialog(session.application.name, session.running_now(), session.application.policy)
         )
         if answer is None:
             return
         try:
-            session.books.refuse_if_locked()
             self._tell("looking at everything before anything is touched ...", seconds=2)
-            plan = await session.plan(answer.version, limit=answer.limit, changes=answer.changes)
+            plan = await session.plan(
+                answer.version, limit=answer.limit, changes=answer.changes, freeze=freeze
+            )
         except RolldeckError as error:
             self._tell(str(error), "error")
             return
@@ -194,7 +202,10 @@ class Acting:
         self._screen.app.clear_notifications()
         if not await self._screen.app.push_screen_wait(PlanScreen(plan)):
             return
-        session.start(plan, kind=kind, follows=follows)
+        take = await past_the_lock(self._screen.app, session)
+        if take is None:
+            return
+        session.start(plan, kind=kind, follows=follows, break_lock=take)
         try:
             ended = await session.finished()
         except RolldeckError as error:

@@ -95,7 +95,7 @@ CASES = (
     ),
     Fault(
         name="dies right after its start",
-        prepare=faults.bad_version(exit_after=0.05),
+        prepare=faults.dies_unproven,
         ends={"verify": "degraded"},
         recovery="rollback",
         words="healthy: not within",

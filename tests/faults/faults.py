@@ -10,7 +10,7 @@ from pathlib import Path
 
 from console.demo.node import Release
 from tests.faults.scene import INSTALL, Scene, small_disk
-from tests.integration.rollouts import NEW, OLD, Running, say
+from tests.integration.rollouts import NEW, OLD, Running, say, tune
 from tests.sshds import Sshd
 
 
@@ -95,6 +95,12 @@ def bad_version(**fields: object) -> Callable[[Scene], Awaitable[None]]:
         scene.stack.add_release(NEW, **fields)
 
     return prepare
+
+
+async def dies_unproven(scene: Scene) -> None:
+    """Seen alive by the start step, dead before it could be proven."""
+    tune(scene.stack, "apps.shop.health", successes=20)
+    scene.stack.add_release(NEW, exit_after=0.4)
 
 
 async def ignores_sigterm(scene: Scene) -> None:

@@ -1,0 +1,74 @@
+"""A freeze and somebody else's lock: named, kept to, and overridden by who knows why; by keys alone."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from orchestrator.events import FreezeOverridden, Noted
+from orchestrator.freeze import Freeze
+from orchestrator.lock import Holder, LocalLock
+from tests.console.console_world import Place, desk, place
+from tests.integration.rollouts import NEW, OLD, states, versions
+
+ANN = Holder(operator="ann@there", host="elsewhere", pid=1, since=0.0, what="upgrade to 1.4.9")
+
+
+def freeze(here: Place) -> None:
+    begin, end = datetime(2020, 1, 1, tzinfo=UTC), datetime(2099, 1, 1, tzinfo=UTC)
+    year_end = Freeze(begin=begin, end=end, reason="year end")
+    here.session.application = replace(here.session.application, freezes=(year_end,))
+
+
+async def hold(here: Place) -> LocalLock:
+    lock = LocalLock.of(here.stack.directory / "locks", "shop")
+    await lock.acquire(ANN)
+    return lock
+
+
+async def test_a_freeze_is_named_kept_to_and_overridden(tmp_path: Path) -> None:
+    async with place(tmp_path) as here, desk(here) as at:
+        freeze(here)
+        await at.press("u")
+        await at.sees("Nothing is to be rolled out now", "year end")
+        await at.press("enter")  # the safe answer has the focus
+        await at.until(lambda: at.app.screen is at.main)
+        assert not here.records
+        await at.press("u")
+        await at.sees("Nothing is to be rolled out now")
+        await at.press("right", "enter")
+        await at.sees("Upgrade shop", "Version")
+        await at.type(NEW)
+        await at.press("enter")
+        await at.sees(f"shop → {NEW}", "year end", "Start")
+        await at.press("right", "enter")
+        await at.result("healthy")
+        [told] = [each.event for each in here.records if isinstance(each.event, FreezeOverridden)]
+        assert "year end" in told.reason
+        assert await versions(here.stack) == {"web1": NEW, "web2": NEW}
+
+
+async def test_somebody_elses_lock_is_named_left_and_taken_away(tmp_path: Path) -> None:
+    async with place(tmp_path) as here, desk(here) as at:
+        lock = await hold(here)
+        await at.press("m")
+        await at.sees("Somebody else works on shop", "ann@there (process 1 on elsewhere)", "1.4.9")
+        await at.press("enter")
+        await at.until(lambda: at.app.screen is at.main)
+        assert not here.changes
+        assert not lock.lost()
+        await at.press("u")
+        await at.sees("Upgrade shop", "Version")
+        await at.type(NEW)
+        await at.press("enter")
+        await at.sees(f"shop → {NEW}", "Start")
+        await at.press("right", "enter")
+        await at.sees("Somebody else works on shop")
+        assert await versions(here.stack) == {"web1": OLD, "web2": OLD}
+        await at.press("right", "enter")
+        await at.result("healthy")
+        assert "the lock was broken by" in lock.lost()
+        said = [each.event.text for each in here.records if isinstance(each.event, Noted)]
+        assert any("the lock was broken: ann@there" in each for each in said)
+        assert await versions(here.stack) == {"web1": NEW, "web2": NEW}
+        assert {each.admin for own in (await states(here.stack)).values() for each in own.values()} == {0}
+        await lock.release()
