@@ -5,7 +5,8 @@ import pytest
 from backends.errors import Refused, UnknownOutcome, Unmeasured, Unreachable
 from backends.model import Activity
 from orchestrator.errors import DeadlinePassed, StepFailed
-from orchestrator.steps.install import install
+from orchestrator.events import CommandBegan
+from orchestrator.steps.install import await_end, install
 from orchestrator.steps.start import start
 from orchestrator.steps.stop import stop
 from tests.unit.fakes import World
@@ -90,8 +91,26 @@ def test_an_installer_that_never_ends_meets_its_deadline() -> None:
         web1 = world.nodes["web1"]
         web1.processes.add(77)
         web1.faults.add("install", UnknownOutcome("web1", "timed out", pid=77))
-        with pytest.raises(DeadlinePassed, match="the installer still runs there as process 77"):
+        with pytest.raises(DeadlinePassed, match="the installer still runs on web1 as process 77"):
             await install(world.work())
+
+    run(scenario())
+
+
+def test_what_an_earlier_rollout_has_begun_is_waited_for_or_named() -> None:
+    async def scenario() -> None:
+        world = World(install_timeout=50)
+        web1 = world.nodes["web1"]
+        began = CommandBegan(node="web1", step="install", target="web1", pid=77, started=0)
+        await await_end(world.work(), began)  # it has ended
+        web1.processes.add(77)
+        world.at(30, lambda: web1.processes.discard(77))
+        await await_end(world.work(), began)
+        assert world.clock.monotonic() >= 30
+        web1.processes.add(77)
+        words = "the install command of an earlier rollout still runs on web1 as process 77"
+        with pytest.raises(DeadlinePassed, match=words):
+            await await_end(world.work(), began)
 
     run(scenario())
 

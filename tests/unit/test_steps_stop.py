@@ -130,3 +130,20 @@ def test_a_restart_behind_our_back_is_seen() -> None:
         assert web1.activity is Activity.RUNNING
 
     run(scenario())
+
+
+def test_a_stop_command_without_an_end_does_not_hold_the_step() -> None:
+    async def scenario() -> None:
+        world = World(stop_timeout=40)
+        work = world.work()
+
+        async def hang() -> None:
+            await world.clock.sleep(3600)
+
+        work.node.service.stop = hang  # type: ignore[method-assign]
+        with pytest.raises(DeadlinePassed, match=r"service to stop: not within 40 s"):
+            await stop(work)
+        assert world.clock.monotonic() < 120
+        assert any("no end within 40 s" in each.text for each in world.events(Noted))
+
+    run(scenario())
