@@ -185,6 +185,32 @@ class HealthCheck(Protocol):
         """Never raises for an unhealthy application: that is a result."""
 
 
+class KeyLock(Protocol):
+    """A lock that several machines share, with a value that says who has it."""
+
+    @property
+    def fence(self) -> int:
+        """Grows with each holder: what carries a smaller one comes from an earlier holder."""
+
+    async def holder(self) -> bytes | None:
+        """What its holder has written there; None when nobody has it, or it is ours. Raises BackendError."""
+
+    async def take(self, value: bytes) -> bool:
+        """Take it and hold it; returns whether it was free. Raises BackendError."""
+
+    async def break_it(self) -> None:
+        """Take it away from whoever has it. Raises BackendError."""
+
+    def lost(self) -> str:
+        """Why no node may be taken out under it any more, in words; empty while it is ours."""
+
+    def fenced(self) -> str:
+        """Why nothing at all may be done under it any more, in words; empty while something may."""
+
+    async def release(self) -> None:
+        """Give it back; without effect when it is not ours. Never raises."""
+
+
 Moment = Literal["start", "node", "pause", "failure", "end"]
 """Of a rollout: before a node is touched, after each node, when paused, when a node fails, at the end."""
 

@@ -2,19 +2,20 @@
 
 import os
 import socket
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from backends.base import Clock
 from orchestrator.control import Control
-from orchestrator.errors import Locked
-from orchestrator.events import Bus, Noted, RolloutStarted, TurnBegan
+from orchestrator.errors import Fenced, Locked
+from orchestrator.events import Bus, Noted, Record, RolloutStarted, Sending, TurnBegan
 from orchestrator.journal.leftovers import Leftover, leftovers, unfinished
 from orchestrator.journal.recording import recording
 from orchestrator.journal.store import Entry, Journal, Kind
-from orchestrator.lock import Holder, LocalLock
+from orchestrator.lock import Holder, Lock
 
 DAY = 86_400.0  # seconds
 
@@ -23,16 +24,24 @@ class Books:
     """Opens the journal for each piece of work, and the lock with it.
 
     Args:
-        path: of the journal; the locks are in a folder beside it.
+        path: of the journal.
         keep_days: healthy entries older than that are forgotten.
         application: whose work it is.
         clock: the time.
         bus: carries what is written down.
         operator: who works here.
+        lock: makes the application's lock, for one piece of work.
     """
 
     def __init__(
-        self, path: Path, keep_days: int, application: str, clock: Clock, bus: Bus, operator: str
+        self,
+        path: Path,
+        keep_days: int,
+        application: str,
+        clock: Clock,
+        bus: Bus,
+        operator: str,
+        lock: Callable[[], Lock],
     ) -> None:
         self._path = path
         self._keep = keep_days * DAY
@@ -40,6 +49,7 @@ class Books:
         self._clock = clock
         self._bus = bus
         self._operator = operator
+        self._lock = lock
         self._working = False
 
     def leftovers(self) -> Mapping[str, Leftover]:
@@ -68,18 +78,15 @@ class Books:
         before = next((each.before for each in told if isinstance(each, RolloutStarted)), {})
         return dict(before), list(dict.fromkeys(each.node for each in told if isinstance(each, TurnBegan)))
 
-    def holder(self) -> Holder | None:
+    async def holder(self) -> Holder | None:
         """Who else works on this application; None when nobody does."""
-        return None if self._working else self._lock().holder()
+        return None if self._working else await self._lock().holder()
 
-    def refuse_if_locked(self, break_lock: bool = False) -> None:
+    async def refuse_if_locked(self, break_lock: bool = False) -> None:
         """Before anything is looked at. Raises Locked when somebody else works on this application."""
-        holder = None if break_lock else self.holder()
+        holder = None if break_lock else await self.holder()
         if holder is not None:
             raise Locked(f"{holder}; --break-lock takes it away from them")
-
-    def _lock(self) -> LocalLock:
-        return LocalLock.of(self._path.parent / "locks", self._application)
 
     @asynccontextmanager
     async def work(
@@ -113,6 +120,7 @@ class Books:
         before = await lock.acquire(holder, break_it=break_lock)
         self._working = True
         control.forbidden = lock.lost
+        unfence = self._bus.subscribe(partial(_refuse_if_fenced, lock))
         try:
             with Journal(self._path) as journal:
                 journal.prune(self._clock.time() - self._keep)
@@ -132,5 +140,12 @@ class Books:
                         self._bus.emit(Noted(node="", text=f"the lock was {how}: {before}"))
                     yield entry
         finally:
+            unfence()
             self._working = False
             await lock.release()
+
+
+def _refuse_if_fenced(lock: Lock, record: Record) -> None:
+    """What is raised here keeps the command from being sent. Raises Fenced."""
+    if isinstance(record.event, Sending) and (why := lock.fenced()):
+        raise Fenced(f"{why}; nothing is sent any more")

@@ -7,6 +7,10 @@ from typing import Any, Literal
 
 import msgspec
 
+from backends.consul.client import SHORTEST_TTL
+from backends.consul.places import Places
+from backends.consul.services import ConsulService
+from backends.consul.settings import ConsulSettings
 from backends.errors import ConfigError
 from backends.haproxy.address import HaproxySettings
 from backends.health.kinds import HealthSettings
@@ -26,7 +30,7 @@ from orchestrator.policy import Policy
 
 FILE = "config.toml"
 LONGEST = 4 * 1024 * 1024  # bytes; some 20,000 nodes
-TABLES = ("console", "journal", "log", "ssh", "haproxy", "hooks", "freeze", "apps")
+TABLES = ("console", "journal", "lock", "log", "consul", "ssh", "haproxy", "hooks", "freeze", "apps")
 
 
 class ConsoleSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
@@ -50,6 +54,23 @@ class JournalSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_
     def __post_init__(self) -> None:
         if self.keep_days < 1:
             raise ValueError(f"keep_days: found {self.keep_days}, expected at least 1")
+
+
+class LockSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """One rollout or change at a time for each application: here, or on all machines that ask one Consul."""
+
+    kind: Literal["local", "consul"] = "local"
+    ttl: int = (
+        15  # seconds after which a holder that has died is known to be gone; Consul may take twice that
+    )
+    delay: int = 5  # seconds in which nobody gets the lock of one that has died
+    fallback: Literal["refuse", "local"] = "refuse"  # when Consul cannot be asked
+
+    def __post_init__(self) -> None:
+        if not SHORTEST_TTL <= self.ttl <= 3600:
+            raise ValueError(f"ttl: found {self.ttl}, expected {SHORTEST_TTL} to 3600 seconds")
+        if not 0 <= self.delay <= 60:
+            raise ValueError(f"delay: found {self.delay}, expected 0 to 60 seconds")
 
 
 class Access(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
@@ -92,6 +113,8 @@ class AppSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fiel
     port: int = 0  # of nodes that have none of their own; 0: as HAProxy has it
     access: Access = Access()
     nodes: dict[str, NodeSettings] = {}
+    inventory: ConsulService | None = None  # nodes that somebody else knows
+    places: Places | None = None  # load balancers that Consul knows, instead of [haproxy.NAME]
     version: VersionSettings | None = None  # how the installed one is read; default: as `install` knows
     install: InstallSettings = NoInstall()
     health: HealthSettings = TcpHealth()
@@ -112,7 +135,9 @@ class Config(msgspec.Struct, kw_only=True, frozen=True):
     file: str
     console: ConsoleSettings = ConsoleSettings()
     journal: JournalSettings = JournalSettings()
+    lock: LockSettings = LockSettings()
     log: LogSettings = LogSettings()
+    consul: ConsulSettings | None = None
     ssh: SshSettings
     haproxy: dict[str, HaproxySettings]
     hooks: list[HookSettings] = []
@@ -205,15 +230,15 @@ def parse(raw: dict[str, Any], file: str) -> Config:
         file=file,
         console=decode(raw.get("console", {}), ConsoleSettings, file, "console"),
         journal=decode(raw.get("journal", {}), JournalSettings, file, "journal"),
+        lock=decode(raw.get("lock", {}), LockSettings, file, "lock"),
         log=decode(raw.get("log", {}), LogSettings, file, "log"),
+        consul=decode(raw["consul"], ConsulSettings, file, "consul") if "consul" in raw else None,
         ssh=decode(raw.get("ssh", {}), SshSettings, file, "ssh"),
         haproxy=decode_table(raw.get("haproxy", {}), HaproxySettings, file, "haproxy"),
         hooks=decode_list(raw.get("hooks", []), HookSettings, file, "hooks"),
         freeze=decode_list(raw.get("freeze", []), Freeze, file, "freeze"),
         apps={},
     )
-    if not config.haproxy:
-        raise ConfigError(file, "haproxy", "found none, expected at least one [haproxy.NAME] table")
     for name in config.haproxy:
         _name(name, file, "haproxy")
     apps = raw.get("apps", {})
@@ -223,7 +248,23 @@ def parse(raw: dict[str, Any], file: str) -> Config:
         raise ConfigError(file, "apps", "found none, expected at least one [apps.NAME] table")
     for name, table in apps.items():
         config.apps[_name(name, file, "apps")] = _app(table, config, f"apps.{name}")
+    if not config.haproxy and any(each.places is None for each in config.apps.values()):
+        raise ConfigError(file, "haproxy", "found none, expected at least one [haproxy.NAME] table")
+    _need_consul(config)
     return config
+
+
+def _need_consul(config: Config) -> None:
+    """What Consul is asked for, and not where it is."""
+    if config.consul is not None:
+        return
+    asked = ["lock.kind"] if config.lock.kind == "consul" else []
+    for name, app in config.apps.items():
+        asked += [f"apps.{name}.{key}" for key in ("inventory", "places") if getattr(app, key) is not None]
+    if asked:
+        raise ConfigError(
+            config.file, asked[0], "asks Consul, and there is no [consul] table that says where"
+        )
 
 
 def _app(table: Any, config: Config, key: str) -> AppSettings:
@@ -239,6 +280,14 @@ def _app(table: Any, config: Config, key: str) -> AppSettings:
         for field in ("address", "ssh"):
             if value := getattr(node, field):
                 _name(value, config.file, f"{nodes_key}.{name}.{field}")
+    if app.nodes and app.inventory is not None:
+        raise ConfigError(
+            config.file, f"{key}.inventory", f"found it beside [{nodes_key}], expected one of them"
+        )
+    if app.haproxy and app.places is not None:
+        raise ConfigError(
+            config.file, f"{key}.places", f"found it beside {key}.haproxy, expected one of them"
+        )
     for name in app.haproxy:
         if name not in config.haproxy:
             known = ", ".join(config.haproxy)

@@ -10,12 +10,13 @@ from collections.abc import Iterator
 from console.app import Console
 from console.config import Config, find, load
 from console.exits import Exit
+from console.opened import open_session
 from console.output.ending import EXITS, ending
 from console.output.progress import Progress
 from console.output.text import on_terminal, result, say
 from console.prompts import Prompts
 from console.screens.acting import ABORT, KEEP, PAUSE, SWITCH
-from console.session import Session, open_session, operator
+from console.session import Session, operator
 from console.signals import stop_on_signals
 from orchestrator.watch import Watch
 

@@ -6,28 +6,19 @@ import glob
 import os
 import socket
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 
 import msgspec
 
 from backends.clock import SystemClock
 from backends.errors import RolldeckError
-from backends.health.http import HttpHealth
 from backends.model import Server
 from console.books import Books
-from console.config import Config
-from console.log import Log
-from console.roster import Roster
-from console.state_place import journal_path
-from console.wiring import Wiring
 from orchestrator import manual
 from orchestrator.application import Application
 from orchestrator.control import Control
 from orchestrator.events import Bus, ChangeBegan, ChangeEnded, NodeUpgraded, Record, RolloutEnded
-from orchestrator.fleet import Fleet
 from orchestrator.freeze import judge_freeze
 from orchestrator.journal.store import Kind
 from orchestrator.manual import Change
@@ -280,50 +271,3 @@ class Session:
                 read = [f"{each.ref}: {each.admin_state} {health(each)}" for each in after]
                 self.bus.emit(ChangeEnded(nodes=names, servers=read, error=error))
         return after
-
-
-@asynccontextmanager
-async def open_session(config: Config, app: str) -> AsyncIterator[Session]:
-    """Open what work on an application needs, and close it at the end.
-
-    Args:
-        config: the whole configuration.
-        app: which application.
-
-    Raises:
-        ConfigError: no such application, or settings that do not fit together.
-    """
-    settings = config.app(app)
-    clock = SystemClock()
-    bus = Bus(clock)
-    wiring = Wiring(config, bus.record)
-    fleet = Fleet(wiring.balancers(app), settings.backends)
-    build = partial(wiring.nodes, app, settings)
-    roster = Roster(settings, fleet, build, config.file, f"apps.{app}")
-    health = settings.health
-    log = Log(config.log, app, bus)
-    try:
-        application = Application(
-            app,
-            await roster.first(),
-            fleet,
-            settings.rollout,
-            settings.match,
-            tuple(settings.unmanaged_backends),
-            wiring.hooks(app),
-            config.freezes_of(app),
-        )
-        yield Session(
-            application,
-            bus,
-            clock,
-            roster.whole,
-            books=Books(
-                journal_path(config.journal.path), config.journal.keep_days, app, clock, bus, operator()
-            ),
-            sees_versions=isinstance(health, HttpHealth) and health.via == "console" and health.has_version,
-        )
-    finally:
-        await roster.close()
-        await wiring.close()
-        await log.close()

@@ -7,6 +7,7 @@ RolldeckError (backends.errors)
 │   └── DeadlinePassed     what was waited for did not come in time
 ├── JournalError       the journal cannot be read or written: nothing is done without it
 ├── Locked             somebody else works on this application
+├── Fenced             the lock is gone in the middle: nothing may be sent any more
 ├── Skipped            somebody chose to leave this node out
 └── Aborted            somebody chose to end the rollout
 """
@@ -62,6 +63,10 @@ class JournalError(RolldeckError):
 
 class Locked(RolldeckError):
     """Somebody else works on this application; the text says who, where, since when and at what."""
+
+
+class Fenced(RolldeckError):
+    """Somebody else has the application now, or may have it; what they do must not be disturbed."""
 
 
 class Skipped(RolldeckError):

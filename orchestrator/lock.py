@@ -45,8 +45,14 @@ class Lock(Protocol):
             Locked: somebody has it.
         """
 
+    async def holder(self) -> Holder | None:
+        """Who has it now, or may have it; None when nobody has, or it is ours. Takes nothing."""
+
     def lost(self) -> str:
         """Why it is not ours any more, in words; empty while it is. Asked before each drain."""
+
+    def fenced(self) -> str:
+        """Why nothing at all may be sent any more, in words; empty while something may. Asked before that."""
 
     async def release(self) -> None:
         """Give it back; without effect when it is not ours."""
@@ -92,8 +98,8 @@ class LocalLock:
             raise Locked(f"{self.path}: {error.strerror}") from error
         return before
 
-    def holder(self) -> Holder | None:
-        """Who has it now, or may have it; None when nobody has, or it is ours. Takes nothing."""
+    async def holder(self) -> Holder | None:
+        """See `Lock.holder`."""
         if self._file >= 0 or not self.path.exists():
             return None
         try:
@@ -140,6 +146,10 @@ class LocalLock:
             return f"the lock {self.path} was taken away"
         if (ours.st_ino, ours.st_dev) != (there.st_ino, there.st_dev):
             return f"the lock was broken by {_words(self._read())}"
+        return ""
+
+    def fenced(self) -> str:
+        """See `Lock.fenced`: who has lost this one is on this machine, sees it, and ends by itself."""
         return ""
 
     async def release(self) -> None:

@@ -5,7 +5,16 @@ from pathlib import Path
 from backends.base import Clock
 from console.books import Books
 from orchestrator.events import Bus
+from orchestrator.lock import LocalLock
 
 
 def blank_books(clock: Clock, bus: Bus) -> Books:
-    return Books(Path("/nonexistent/journal.db"), 365, "shop", clock, bus, "ann@here")
+    return Books(
+        Path("/nonexistent/journal.db"),
+        365,
+        "shop",
+        clock,
+        bus,
+        "ann@here",
+        lambda: LocalLock.of(Path("/nonexistent"), "shop"),
+    )

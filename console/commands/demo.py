@@ -16,9 +16,10 @@ from console.demo.haproxy import search_path
 from console.demo.load import Load, Report
 from console.demo.stack import Stack, Transport
 from console.exits import Exit
+from console.opened import open_session
 from console.output.ending import EXITS
 from console.output.text import clean, in_background, on_terminal, paint, result, say
-from console.session import Session, open_session
+from console.session import Session
 from console.signals import stop_on_signals
 from orchestrator.state import RolloutState
 

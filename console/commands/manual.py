@@ -13,11 +13,12 @@ from backends.errors import BackendError, RolldeckError
 from backends.model import Server
 from console.config import find, load
 from console.exits import Exit
+from console.opened import open_session
 from console.output.health import server_fields
 from console.output.progress import seconds
 from console.output.text import clean, in_background, on_terminal, paint, result, result_json, say, table
 from console.prompts import Prompts
-from console.session import Session, open_session
+from console.session import Session
 from console.signals import stop_on_signals
 from orchestrator import events, manual
 from orchestrator.errors import GuardRefused

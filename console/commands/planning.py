@@ -10,9 +10,9 @@ import msgspec
 from backends.template import check_version
 from console.config import find, load
 from console.exits import Exit
+from console.opened import open_session
 from console.output import plan_text
 from console.output.text import result, result_json
-from console.session import open_session
 from orchestrator.plan import Plan
 from orchestrator.plan_fields import plan_fields
 from orchestrator.policy import Amount, Policy

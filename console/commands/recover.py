@@ -12,10 +12,11 @@ from console.commands.manual import break_lock
 from console.commands.upgrade import How, carry_out
 from console.config import Config, find, load
 from console.exits import Exit
+from console.opened import open_session
 from console.output.ending import EXITS
 from console.output.text import clean, in_background, on_terminal, result, say
 from console.recovery import plan_resume, plan_rollback, words
-from console.session import Session, open_session
+from console.session import Session
 from console.signals import stop_on_signals
 from orchestrator.plan import Plan
 
@@ -96,7 +97,7 @@ def _recover(
 
     async def go() -> int:
         async with open_session(config, name) as session, stop_on_signals(session):
-            session.books.refuse_if_locked(how.break_lock)
+            await session.books.refuse_if_locked(how.break_lock)
             planned = await plan(session)
             if planned is None:
                 return Exit.HEALTHY

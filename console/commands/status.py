@@ -6,8 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 import click
 import msgspec
 
+from backends.consul.client import Consul
 from backends.errors import BackendError
 from backends.model import AdminState, Server, Snapshot
+from console.completing import completed
 from console.config import Config, find, load
 from console.exits import Exit
 from console.output.health import server_fields
@@ -33,28 +35,34 @@ def status(config_file: str | None, app: str | None, as_json: bool) -> int:
 
 
 async def _status(config: Config, names: Sequence[str], as_json: bool) -> int:
-    wiring = Wiring(config, lambda _: None)
+    worst = Exit.HEALTHY
+    consul = Consul(config.consul) if config.consul is not None else None
     try:
-        worst = Exit.HEALTHY
         for name in names:
-            seen = await _look(wiring, config, name)
+            seen = await _look(await completed(config, name, consul), name)
             healthy = _as_json(name, seen) if as_json else _as_text(name, seen)
             for line in _left_behind(config, name, seen):
                 say(line)
             worst = worst if healthy else Exit.DEGRADED
         return worst
     finally:
-        await wiring.close()
+        if consul is not None:
+            await consul.close()
 
 
 Seen = Mapping[str, Snapshot | BackendError]
 
 
-async def _look(wiring: Wiring, config: Config, app: str) -> Seen:
+async def _look(config: Config, app: str) -> Seen:
     """Each load balancer for itself: one that is dead hides nothing of the others."""
+    wiring = Wiring(config, lambda _: None)
     balancers = wiring.balancers(app)
     backends = config.app(app).backends
-    results = await asyncio.gather(*(each.snapshot(backends) for each in balancers), return_exceptions=True)
+    looks = (each.snapshot(backends) for each in balancers)
+    try:
+        results = await asyncio.gather(*looks, return_exceptions=True)
+    finally:
+        await wiring.close()
     seen: dict[str, Snapshot | BackendError] = {}
     for balancer, outcome in zip(balancers, results, strict=True):
         if isinstance(outcome, BaseException) and not isinstance(outcome, BackendError):

@@ -11,12 +11,13 @@ from console.commands.manual import break_lock
 from console.commands.planning import scope
 from console.config import find, load
 from console.exits import Exit
+from console.opened import open_session
 from console.output import plan_text
 from console.output.ending import EXITS, ending
 from console.output.progress import Progress
 from console.output.text import in_background, on_terminal, result, result_json, say
 from console.prompts import Prompts
-from console.session import Session, open_session
+from console.session import Session
 from console.signals import stop_on_signals
 from orchestrator.errors import PreflightFailed
 from orchestrator.events import Record, RolloutEnded, to_json
@@ -65,7 +66,7 @@ def upgrade(
 
     async def go() -> int:
         async with open_session(config, app) as session, stop_on_signals(session):
-            session.books.refuse_if_locked(break_lock)
+            await session.books.refuse_if_locked(break_lock)
             freeze = Severity.WARNING if override_freeze else Severity.ERROR
             plan = await session.plan(version, limit=limit, to_ready=ready, changes=given, freeze=freeze)
             how = How(yes=yes, terminal=terminal, as_json=as_json, break_lock=break_lock)

@@ -17,7 +17,7 @@ async def past_the_lock(app: App[Any], session: Session) -> bool | None:
     """
     from widgets.dialogs.confirm import Confirm
 
-    holder = session.books.holder()
+    holder = await session.books.holder()
     if holder is None:
         return False
     answer = await app.push_screen_wait(

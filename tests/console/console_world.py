@@ -14,8 +14,9 @@ from textual.screen import Screen
 from console.app import Console
 from console.config import load
 from console.demo.stack import Stack
+from console.opened import open_session
 from console.screens.main import MainScreen
-from console.session import Session, open_session
+from console.session import Session
 from orchestrator.events import Record, RolloutEnded, Sent
 from orchestrator.watch import Watch
 from tests.integration.rollouts import tune, world

@@ -24,12 +24,12 @@ def folder(tmp_path: Path) -> Path:
 async def test_the_second_is_refused_with_the_holders_name_until_it_is_given_back(folder: Path) -> None:
     first, second = LocalLock.of(folder, "shop"), LocalLock.of(folder, "shop")
     assert await first.acquire(ANN) is None
-    assert second.holder() == ANN
+    assert await second.holder() == ANN
     with pytest.raises(Locked, match=r"ann@here \(process 1 on .*: upgrade to 1\.5\.0; --break-lock"):
         await second.acquire(BOB)
     assert await LocalLock.of(folder, "other").acquire(BOB) is None
     await first.release()
-    assert second.holder() is None
+    assert await second.holder() is None
     assert await second.acquire(BOB) is None
     assert first.lost() == "the lock was given back"
 
@@ -42,7 +42,7 @@ async def test_broken_by_hand_the_holder_is_told_to_both(folder: Path) -> None:
     assert second.lost() == ""
     await first.release()  # not ours any more: without effect
     assert second.lost() == ""
-    assert LocalLock.of(folder, "shop").holder() == BOB
+    assert await LocalLock.of(folder, "shop").holder() == BOB
 
 
 KILLED = """
@@ -64,7 +64,7 @@ def killed_with(folder: Path, holder: Holder) -> None:
 async def test_one_whose_holder_was_killed_is_taken_over_and_says_from_whom(folder: Path) -> None:
     killed_with(folder, ANN)
     lock = LocalLock.of(folder, "shop")
-    assert lock.holder() is None
+    assert await lock.holder() is None
     assert await lock.acquire(BOB) == ANN
 
 
@@ -72,7 +72,7 @@ async def test_one_from_another_machine_is_never_known_to_be_gone(folder: Path) 
     far = msgspec.structs.replace(ANN, host="elsewhere")
     killed_with(folder, far)
     lock = LocalLock.of(folder, "shop")
-    assert lock.holder() == far
+    assert await lock.holder() == far
     with pytest.raises(Locked, match="whether that still runs cannot be seen from here"):
         await lock.acquire(BOB)
     assert await lock.acquire(BOB, break_it=True) == far

@@ -1,0 +1,211 @@
+"""Consul for Rolldeck: what is asked of it, with errors in words. Values in and out are plain."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from backends.consul.settings import ConsulSettings
+from backends.errors import BackendError, PermissionDenied, Refused, Unmeasured, Unreachable
+from backends.wire import heard
+
+if TYPE_CHECKING:
+    from backends.consul.transport import Api
+
+T = TypeVar("T")
+
+NAME = "consul"
+SHORTEST_TTL = 10  # seconds; Consul's own limit
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """One key with its value.
+
+    Attributes:
+        modified: index of its last change, for compare-and-set.
+        locked: how often its lock was taken so far: it only grows, and so tells old holders from new ones.
+        session: that holds its lock; empty when nobody does.
+    """
+
+    key: str
+    value: bytes
+    modified: int
+    locked: int
+    session: str
+
+
+class Consul:
+    """One agent, opened on first need. All methods raise BackendError: it was not asked, or said no."""
+
+    def __init__(self, settings: ConsulSettings) -> None:
+        self._settings = settings
+        self._api: Api | None = None
+        self._opening = asyncio.Lock()
+
+    async def close(self) -> None:
+        if self._api is not None:
+            await self._api.http.close()
+            self._api = None
+
+    async def services(
+        self, name: str, tags: list[str], datacenter: str = "", index: int = 0, wait: float = 0
+    ) -> tuple[int, list[dict[str, Any]]]:
+        """Instances of a service with their checks, as `/v1/health/service` has them.
+
+        Args:
+            name: of the service.
+            tags: that an instance must have, all of them.
+            datacenter: empty for that of the settings.
+            index: of the last answer; then this returns when something changes, or the wait is over.
+            wait: seconds.
+
+        Returns:
+            The index for the next call, and the instances.
+        """
+        more = {"index": index, "wait": f"{wait:g}s"} if index else {}
+        return await self._read(
+            f"health of service {name}",
+            lambda api: api.health.service(name, tag=tags or None, dc=datacenter or None, **more),
+        )
+
+    async def get(self, key: str, index: int = 0, wait: float = 0) -> tuple[int, Pair | None]:
+        """A key as all servers agree on it; with an index as in `services`."""
+        more = {"index": index, "wait": f"{wait:g}s"} if index else {}
+        after, found = await self._read(
+            f"key {key}", lambda api: api.kv.get(key, consistency="consistent", **more)
+        )
+        return after, None if found is None else _pair(found)
+
+    async def list(self, prefix: str, index: int = 0, wait: float = 0) -> tuple[int, list[Pair]]:
+        """All keys that begin so, in their order; with an index as in `services`."""
+        more = {"index": index, "wait": f"{wait:g}s"} if index else {}
+        after, found = await self._read(
+            f"keys {prefix}", lambda api: api.kv.get(prefix, recurse=True, consistency="consistent", **more)
+        )
+        return after, [_pair(each) for each in found or []]
+
+    async def put(
+        self, key: str, value: bytes, *, cas: int | None = None, acquire: str = "", release: str = ""
+    ) -> bool:
+        """Set a key; returns whether that was done, which the condition may have forbidden.
+
+        Args:
+            key, value: what to set.
+            cas: only when this is the index of its last change; 0: only when there is none yet.
+            acquire: a session that takes its lock with it.
+            release: a session that gives its lock back with it.
+        """
+        done = await self._call(
+            f"set {key}",
+            lambda api: api.kv.put(key, value, cas=cas, acquire=acquire or None, release=release or None),
+        )
+        return bool(done)
+
+    async def delete(self, key: str, *, recurse: bool = False) -> None:
+        await self._call(f"delete {key}", lambda api: api.kv.delete(key, recurse=recurse or None))
+
+    async def begin_session(self, name: str, ttl: int, lock_delay: int) -> str:
+        """A session that ends unless it is renewed in time; what it has locked is free then, and stays.
+
+        Args:
+            name: for people.
+            ttl: seconds, at least `SHORTEST_TTL`; Consul may take up to twice that.
+            lock_delay: seconds after its end in which nobody gets what it had locked.
+        """
+        created: str = await self._call(
+            "create a session", lambda api: api.session.create(name, lock_delay=lock_delay, ttl=ttl)
+        )
+        return created
+
+    async def renew_session(self, session: str) -> bool:
+        """Whether it was still there."""
+        from consul import NotFound
+
+        try:
+            await self._call("renew the session", lambda api: api.session.renew(session), passing=(NotFound,))
+        except NotFound:
+            return False
+        return True
+
+    async def end_session(self, session: str) -> None:
+        await self._call("end the session", lambda api: api.session.destroy(session))
+
+    async def _read(self, what: str, call: Callable[["Api"], Awaitable[tuple[str, T]]]) -> tuple[int, T]:
+        index, found = await self._call(what, call)
+        try:
+            return int(index), found
+        except ValueError as error:
+            raise Unmeasured(NAME, f"{what}: an index that is no number: {index!r}") from error
+
+    async def _call(
+        self,
+        what: str,
+        call: Callable[["Api"], Awaitable[T]],
+        *,
+        passing: tuple[type[Exception], ...] = (),
+    ) -> T:
+        api = await self._open()
+        begun = time.monotonic()
+        import consul
+        import httpx
+
+        said, ok = "", False
+        try:
+            result = await call(api)
+            said, ok = f"{result!r:.200}", True
+            return result
+        except passing:
+            raise
+        except (httpx.HTTPError, consul.ConsulException) as error:
+            said = str(error)
+            raise self._explained(what, error) from None
+        finally:
+            heard(NAME, what, said, ok, time.monotonic() - begun)
+
+    def _explained(self, what: str, error: Exception) -> BackendError:
+        """Of httpx and py-consul, in our words; the token is in neither."""
+        import consul
+        import httpx
+
+        where = self._settings.address
+        match error:
+            case httpx.TimeoutException():
+                return Unreachable(
+                    NAME, f"{what}: no answer from {where} within {self._settings.timeout:g} s"
+                )
+            case httpx.ConnectError():
+                return Unreachable(NAME, f"{what}: {where} cannot be reached: {error}")
+            case httpx.HTTPError():
+                return Unreachable(NAME, f"{what}: {where}: {error or type(error).__name__}")
+            case consul.ACLPermissionDenied():
+                return PermissionDenied(
+                    NAME, f"{what}: permission denied; the token lacks a policy for it ({error})"
+                )
+            case consul.ACLDisabled():
+                return Refused(NAME, f"{what}: a token was given, and the agent has no ACLs ({error})")
+        if "No cluster leader" in str(error):
+            return Unreachable(NAME, f"{what}: the servers have no leader at the moment")
+        if str(error).startswith("5"):
+            return Unreachable(NAME, f"{what}: {error}")
+        return Refused(NAME, f"{what}: {error}")
+
+    async def _open(self) -> "Api":
+        async with self._opening:
+            if self._api is None:
+                from backends.consul.transport import Api
+
+                token = await self._settings.token()
+                self._api = Api(self._settings, token.reveal() if token else "")
+            return self._api
+
+
+def _pair(found: dict[str, Any]) -> Pair:
+    return Pair(
+        found["Key"],
+        found["Value"] or b"",
+        found["ModifyIndex"],
+        found["LockIndex"],
+        found.get("Session", ""),
+    )

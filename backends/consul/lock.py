@@ -1,0 +1,149 @@
+"""A lock that several machines share: a session that is renewed, and a key that it holds.
+
+It ends in three ways: it is given back; its session has ended (somebody broke it, or its machine was declared
+dead); or it could not be renewed for as long as Consul waits, so that somebody else may have it by now.
+"""
+
+import asyncio
+import contextlib
+from dataclasses import dataclass, field
+
+from backends.base import Clock
+from backends.consul.client import Consul, Pair
+from backends.errors import BackendError
+
+WAIT = 30.0  # seconds that one look at the key may block
+PAUSE = 0.5  # seconds before Consul is asked again that could not be asked
+
+
+@dataclass(slots=True)
+class ConsulLock:
+    """One key.
+
+    Attributes:
+        key: what is locked.
+        ttl: seconds without a renewal after which the session ends; at least 10.
+        delay: seconds in which nobody gets it after that: whoever had it may be about to write.
+        fence: how often it was taken up to and with us: an earlier holder has a smaller one.
+    """
+
+    consul: Consul
+    key: str
+    clock: Clock
+    ttl: int = 15
+    delay: int = 5
+    fence: int = 0
+    _session: str = ""
+    _renewed: float = 0.0  # monotonic, when the last renewal that succeeded was asked for
+    _tried: float = 0.0  # monotonic, when a renewal was tried last, with whatever outcome
+    _gone: str = ""  # why it is not ours any more, for certain
+    _tasks: list[asyncio.Task[None]] = field(default_factory=list)
+
+    async def holder(self) -> bytes | None:
+        """What its holder has written there; None when nobody has it, or it is ours. Raises BackendError."""
+        _, pair = await self.consul.get(self.key)
+        return pair.value if pair is not None and pair.session not in ("", self._session) else None
+
+    async def take(self, value: bytes) -> bool:
+        """Take it and hold it; returns whether it was free.
+
+        Raises:
+            BackendError: Consul could not be asked.
+        """
+        asked = self.clock.monotonic()
+        self._session = await self.consul.begin_session(f"rolldeck {self.key}", self.ttl, self.delay)
+        self._renewed = self._tried = asked
+        self._gone = ""
+        try:
+            taken = await self.consul.put(self.key, value, acquire=self._session)
+            index, pair = await self.consul.get(self.key)
+        except BaseException:
+            await self._end_session()
+            raise
+        if not taken or pair is None or pair.session != self._session:
+            await self._end_session()
+            return False
+        self.fence = pair.locked
+        self._tasks = [
+            asyncio.create_task(self._renew(), name=f"renew {self.key}"),
+            asyncio.create_task(self._watch(index), name=f"watch {self.key}"),
+        ]
+        return True
+
+    async def break_it(self) -> None:
+        """End the session of whoever has it. Raises BackendError."""
+        _, pair = await self.consul.get(self.key)
+        if pair is not None and pair.session:
+            await self.consul.end_session(pair.session)
+
+    def fenced(self) -> str:
+        """Why nothing at all may be done under it any more, in words; empty while something may.
+
+        Who merely cannot ask Consul may end the step that runs. Whose lock is known to be gone may not, nor
+        who was asleep for so long that it may be gone: others act on the nodes then.
+        """
+        if self._session and self.clock.monotonic() - self._tried > self.ttl:
+            return "Rolldeck was asleep for longer than its lock lasts"
+        return self._gone
+
+    def lost(self) -> str:
+        """Why no node may be taken out under it any more, in words; empty while it is ours."""
+        if not self._session:
+            return "the lock was given back"
+        if self._gone:
+            return self._gone
+        silent = self.clock.monotonic() - self._renewed
+        if silent > self.ttl:
+            return f"the lock could not be renewed in Consul for {silent:.0f} s; somebody else may have it"
+        return ""
+
+    async def release(self) -> None:
+        """Give it back; without effect when it is not ours. Never raises: the session ends by itself."""
+        for each in self._tasks:
+            each.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks = []
+        await self._end_session()
+
+    async def _end_session(self) -> None:
+        session, self._session = self._session, ""
+        if session:
+            with contextlib.suppress(BackendError):
+                await self.consul.put(self.key, b"", release=session)
+                await self.consul.end_session(session)
+
+    async def _renew(self) -> None:
+        """Three times in each period: one lost answer is no lost lock."""
+        while True:
+            await self.clock.sleep(self.ttl / 3)
+            while True:
+                asked = self._tried = self.clock.monotonic()
+                try:
+                    there = await self.consul.renew_session(self._session)
+                except BackendError:
+                    await self.clock.sleep(PAUSE)
+                    continue
+                break
+            if not there:
+                self._gone = self._gone or "the lock's session in Consul has ended"
+                return
+            self._renewed = asked
+
+    async def _watch(self, index: int) -> None:
+        """Hear at once that somebody broke it."""
+        while not self._gone:
+            try:
+                after, pair = await self.consul.get(self.key, index, WAIT)
+            except BackendError:
+                await self.clock.sleep(PAUSE)
+                continue
+            index = after if after >= index else 0
+            if pair is None or pair.session != self._session:
+                self._gone = _words(pair)
+                return
+
+
+def _words(pair: Pair | None) -> str:
+    if pair is None or not pair.session:
+        return "the lock was taken away in Consul"
+    return "somebody else has the lock in Consul"

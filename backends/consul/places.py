@@ -1,0 +1,122 @@
+"""Where the load balancers of an application are: from a key in Consul, or from a service of them."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from backends.consul.client import Consul
+from backends.consul.services import ConsulService, instances
+from backends.errors import ConfigError
+from backends.template import check_value, fill_plain
+
+
+class _Kind(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True, tag_field="kind"):
+    """Common to both.
+
+    Attributes:
+        socket: address of the Runtime API, with `{host}` where a value names only a host.
+        datacenter: empty for that of `[consul]`.
+    """
+
+    socket: str = "ssh://{host}/run/haproxy/admin.sock"
+
+    def __post_init__(self) -> None:
+        if "{host}" not in self.socket:
+            raise ValueError(f"socket: found {self.socket!r}, expected {{host}} in it")
+
+
+class KeyPlaces(_Kind, kw_only=True, frozen=True, tag="consul-key"):
+    """A key, one for each application or one for all.
+
+    Its value is a host, several of them separated by commas or spaces, or JSON: a host or a list of hosts; an
+    object of names and hosts; or an object of applications, each with any of these. Where a host is expected
+    a whole address (`tcp://10.0.0.1:9999`) may stand.
+
+    Attributes:
+        key: of Consul's key/value store; may name {app}.
+    """
+
+    key: str
+
+
+class ServicePlaces(_Kind, kw_only=True, frozen=True, tag="consul-service"):
+    """A service of HAProxy instances. See `ConsulService` for tags and name."""
+
+    service: str
+    tags: list[str] = []
+    datacenter: str = ""
+    name: str = "node"
+
+
+Places = KeyPlaces | ServicePlaces
+
+
+async def sockets(consul: Consul, places: Places, app: str, key: str) -> dict[str, str]:
+    """The addresses of the Runtime APIs by name.
+
+    Args:
+        consul: is asked.
+        places: where to look.
+        app: the application.
+        key: of the configuration, for errors.
+
+    Raises:
+        BackendError: Consul could not be asked.
+        ConfigError: what it has is not understood, or it has nothing.
+    """
+    if isinstance(places, ServicePlaces):
+        service = ConsulService(
+            service=places.service, tags=places.tags, datacenter=places.datacenter, name=places.name
+        )
+        _, found = await instances(consul, service)
+        hosts: Mapping[str, str] = {name: each.address for name, each in found.items()}
+        what = f"service {places.service} in Consul"
+    else:
+        where = fill_plain(places.key, {"app": app})
+        _, pair = await consul.get(where)
+        if pair is None:
+            raise ConfigError("", f"{key}.key", f"there is no key {where!r} in Consul")
+        what = f"key {where} in Consul"
+        hosts = _hosts(_decoded(pair.value, what), app, what)
+    if not hosts:
+        raise ConfigError("", key, f"{what} names no load balancer")
+    for name, host in hosts.items():
+        check_value(f"{what}: name", name)
+        if "://" not in host:
+            check_value(f"{what}: host of {name}", host)
+    return {
+        name: host if "://" in host else places.socket.replace("{host}", host) for name, host in hosts.items()
+    }
+
+
+def _decoded(value: bytes, what: str) -> Any:
+    try:
+        text = value.decode().strip()
+    except UnicodeDecodeError:
+        raise ConfigError("", what, "is not UTF-8 text") from None
+    if not text.startswith(("{", "[", '"')):
+        return text.replace(",", " ").split()
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise ConfigError("", what, f"is not JSON: {error}") from None
+
+
+def _hosts(value: Any, app: str, what: str) -> Mapping[str, str]:
+    if isinstance(value, dict) and app in value:
+        value = value[app]
+    if isinstance(value, str):
+        value = value.replace(",", " ").split()
+    if isinstance(value, list):
+        value = {_short(each): each for each in value if isinstance(each, str)}
+    if not isinstance(value, dict) or not all(isinstance(each, str) for each in value.values()):
+        expected = "a host, a list of hosts, or an object of names and hosts"
+        raise ConfigError("", what, f"has nothing for {app!r} that is {expected}")
+    return value
+
+
+def _short(host: str) -> str:
+    """A name for a load balancer that has none: its host."""
+    return host.partition("://")[2].partition("/")[0] if "://" in host else host

@@ -1,0 +1,99 @@
+"""py-consul over httpx: its API, natively asynchronous. Slow to import (it brings `requests`): do it late.
+
+py-consul's methods build the request and hand it to `http`, whose result they return: a coroutine here.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import consul
+import consul.base
+import httpx
+
+from backends.consul.settings import ConsulSettings
+
+MARGIN = 2.0  # seconds that an answer to a blocking query may be late, beyond Consul's own jitter
+
+Callback = Callable[[consul.base.Response], Any]
+Params = Sequence[tuple[str, Any]] | None
+
+
+class Http(consul.base.HTTPClient):  # type: ignore[misc]
+    """Carries requests. Raises httpx.HTTPError, and what the callback raises for a status of failure."""
+
+    def __init__(self, client: httpx.AsyncClient, timeout: float, namespace: str) -> None:
+        self._client = client
+        self._timeout = timeout
+        self._namespace = namespace
+
+    async def _send(
+        self, method: str, callback: Callback, path: str, params: Params, data: str | bytes, headers: Any
+    ) -> Any:
+        query: list[tuple[str, str | int | float | bool | None]] = []
+        query += [(name, str(value)) for name, value in params or ()]
+        if self._namespace:
+            query.append(("ns", self._namespace))
+        answer = await self._client.request(
+            method, path, params=query, content=data or None, headers=headers, timeout=self._limit(params)
+        )
+        # As text: Consul's JSON is UTF-8, whatever its header says.
+        body = answer.content.decode(errors="replace")
+        return callback(consul.base.Response(answer.status_code, answer.headers, body))
+
+    def _limit(self, params: Params) -> httpx.Timeout:
+        """A blocking query is silent for its wait and up to a sixteenth more."""
+        given = dict(params or ())
+        wait = float(given.get("wait", "0s").removesuffix("s")) if "index" in given else 0.0
+        return httpx.Timeout(self._timeout, read=self._timeout + wait + wait / 16 + (MARGIN if wait else 0))
+
+    async def get(
+        self, callback: Callback, path: str, params: Params = None, headers: Any = None, raw: bool = False
+    ) -> Any:
+        return await self._send("GET", callback, path, params, b"", headers)
+
+    async def put(
+        self,
+        callback: Callback,
+        path: str,
+        params: Params = None,
+        data: str | bytes = "",
+        headers: Any = None,
+    ) -> Any:
+        return await self._send("PUT", callback, path, params, data, headers)
+
+    async def delete(
+        self,
+        callback: Callback,
+        path: str,
+        params: Params = None,
+        data: str | bytes = "",
+        headers: Any = None,
+    ) -> Any:
+        return await self._send("DELETE", callback, path, params, data, headers)
+
+    async def post(
+        self, callback: Callback, path: str, params: Params = None, data: str = "", headers: Any = None
+    ) -> Any:
+        return await self._send("POST", callback, path, params, data, headers)
+
+    async def close(self) -> None:
+        await self._client.aclose()
+
+
+class Api(consul.base.Consul):  # type: ignore[misc]
+    """py-consul's client on that transport."""
+
+    def __init__(self, settings: ConsulSettings, token: str) -> None:
+        self._settings = settings
+        super().__init__(settings.host, settings.port, scheme=settings.scheme, dc=settings.datacenter or None)
+        self.token = token  # the environment's would have gone before the one that was given
+
+    def http_connect(self, *_: Any, **__: Any) -> Http:
+        settings = self._settings
+        client = httpx.AsyncClient(
+            base_url=settings.address,
+            verify=settings.tls(),
+            trust_env=False,  # a proxy that the environment names is not for an agent
+            limits=httpx.Limits(max_connections=16),
+        )
+        return Http(client, settings.timeout, settings.namespace)

@@ -1,0 +1,99 @@
+"""The lock of an application on all machines: that of this machine first, then the one that they share."""
+
+from dataclasses import dataclass
+
+import msgspec
+
+from backends.base import Clock, KeyLock
+from backends.errors import BackendError
+from orchestrator.errors import Locked
+from orchestrator.lock import Holder, LocalLock
+
+LONGEST_DELAY = 60.0  # seconds to wait for one that nobody has and nobody gets yet
+PAUSE = 0.5
+
+
+@dataclass(slots=True)
+class SharedLock:
+    """Implements `orchestrator.lock.Lock`.
+
+    Attributes:
+        local: tells at once of others on this machine, and whether they are gone.
+        shared: tells of all machines.
+        clock: for the wait.
+        alone: where the shared one cannot be asked, that of this machine will do.
+    """
+
+    local: LocalLock
+    shared: KeyLock
+    clock: Clock
+    alone: bool = False
+    _shared: bool = False  # the shared one is ours
+
+    async def acquire(self, holder: Holder, *, break_it: bool = False) -> Holder | None:
+        """See `Lock.acquire`; of one that is in its delay it waits for the end of that."""
+        before = await self.local.acquire(holder, break_it=break_it)
+        try:
+            return await self._share(holder, break_it) or before
+        except BackendError as error:
+            if self.alone:
+                return before
+            await self.local.release()
+            raise Locked(f"whether somebody works on it elsewhere cannot be seen: {error}") from error
+        except BaseException:
+            await self.local.release()
+            raise
+
+    async def _share(self, holder: Holder, break_it: bool) -> Holder | None:
+        broken: Holder | None = None
+        value = msgspec.json.encode(holder)
+        deadline = self.clock.monotonic() + LONGEST_DELAY
+        while not await self.shared.take(value):
+            found = await self.shared.holder()
+            if found is None:
+                if self.clock.monotonic() > deadline:
+                    raise Locked("nobody has the lock in Consul, and nobody gets it")
+                await self.clock.sleep(PAUSE)
+                continue
+            there = _read(found)
+            # Our own machine's lock was free, so one of ours is provably gone.
+            if not break_it and not (there is not None and there.host == holder.host):
+                raise Locked(f"{_words(there)}; --break-lock takes it away from them")
+            await self.shared.break_it()
+            broken = there
+        self._shared = True
+        return broken
+
+    async def holder(self) -> Holder | None:
+        """See `Lock.holder`."""
+        try:
+            found = await self.shared.holder()
+        except BackendError:
+            return await self.local.holder()
+        there = _read(found) if found is not None else None
+        return there or await self.local.holder()
+
+    def lost(self) -> str:
+        """See `Lock.lost`."""
+        return (self.shared.lost() if self._shared else "") or self.local.lost()
+
+    def fenced(self) -> str:
+        """See `Lock.fenced`."""
+        return self.shared.fenced() if self._shared else ""
+
+    async def release(self) -> None:
+        """See `Lock.release`."""
+        self._shared = False
+        await self.shared.release()
+        await self.local.release()
+
+
+def _read(value: bytes) -> Holder | None:
+    try:
+        return msgspec.json.decode(value, type=Holder)
+    except msgspec.MsgspecError:
+        return None
+
+
+def _words(holder: Holder | None) -> str:
+    return f"{holder}" if holder is not None else "somebody who is not named"

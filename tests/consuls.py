@@ -1,0 +1,162 @@
+"""Real Consul agents for tests: a development agent, one with ACLs, or three servers; on free loopback ports.
+
+Tests that need one are skipped, with the reason said, where there is no `consul` on the PATH.
+"""
+
+import asyncio
+import json
+import os
+import shutil
+import signal
+import socket
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from console.demo.haproxy import freeze, search_path
+
+CONSUL = shutil.which("consul", path=search_path())
+needs_consul = pytest.mark.skipif(CONSUL is None, reason="no consul on the PATH of this machine")
+MASTER = "11111111-2222-3333-4444-555555555555"  # a token of tests, for agents of tests
+KINDS = ("http", "server", "serf_lan", "serf_wan", "dns", "grpc")
+
+
+@dataclass(slots=True)
+class Agent:
+    """One process."""
+
+    folder: Path
+    ports: dict[str, int]
+    options: Sequence[str]
+    acl: bool = False
+    process: asyncio.subprocess.Process | None = None
+    headers: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.ports['http']}"
+
+    async def start(self) -> None:
+        """Start it (again). What a development agent knew is gone then."""
+        settings: dict[str, Any] = {"ports": {**self.ports, "https": -1}, "log_level": "warn"}
+        if self.acl:
+            settings["acl"] = {"enabled": True, "default_policy": "deny", "tokens": {"master": MASTER}}
+            self.headers = {"X-Consul-Token": MASTER}
+        self.folder.mkdir(exist_ok=True)
+        (self.folder / "agent.json").write_text(json.dumps(settings))
+        with (self.folder / "agent.log").open("ab") as log:
+            assert CONSUL
+            self.process = await asyncio.create_subprocess_exec(
+                CONSUL,
+                *("agent", "-bind=127.0.0.1", "-client=127.0.0.1", f"-config-file={self.folder}/agent.json"),
+                *self.options,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+
+    async def ready(self) -> None:
+        """Wait until there is a leader, and the agent itself is in the catalog."""
+        async with asyncio.timeout(60):
+            while not await self._ready():  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+
+    async def _ready(self) -> bool:
+        assert self.process is not None
+        assert self.process.returncode is None, (self.folder / "agent.log").read_text()[-2000:]
+        try:
+            leader = await self.ask("GET", "/v1/status/leader")
+            return bool(leader) and bool(await self.ask("GET", "/v1/catalog/nodes"))
+        except (httpx.HTTPError, AssertionError):
+            return False
+
+    async def ask(self, method: str, path: str, body: Any = None) -> Any:
+        """A request that is not made by the code that is tested."""
+        async with httpx.AsyncClient(base_url=self.address, headers=self.headers, timeout=5) as client:
+            content = body if isinstance(body, str | None) else json.dumps(body)
+            answer = await client.request(method, path, content=content)
+            assert answer.is_success, answer.text
+            return answer.json() if answer.text else None
+
+    async def register(self, name: str, identity: str, port: int, **more: Any) -> None:
+        """One instance of a service on this agent."""
+        service = {"Name": name, "ID": identity, "Address": "127.0.0.1", "Port": port, **more}
+        await self.ask("PUT", "/v1/agent/service/register", service)
+
+    def freeze(self) -> None:
+        assert self.process is not None
+        freeze(self.process.pid)
+
+    def thaw(self) -> None:
+        assert self.process is not None
+        self.process.send_signal(signal.SIGCONT)
+
+    async def kill(self) -> None:
+        if self.process is not None and self.process.returncode is None:
+            self.process.send_signal(signal.SIGKILL)
+            await self.process.wait()
+
+
+@asynccontextmanager
+async def running_consul(folder: Path, *, acl: bool = False) -> AsyncIterator[Agent]:
+    """A development agent: one server, all in memory."""
+    agent = Agent(folder / "consul", _ports(), ["-dev", "-node=here"], acl)
+    try:
+        await agent.start()
+        await agent.ready()
+        yield agent
+    finally:
+        await agent.kill()
+
+
+@asynccontextmanager
+async def three_servers(folder: Path) -> AsyncIterator[list[Agent]]:
+    """Three servers that elect a leader."""
+    ports = [_ports() for _ in range(3)]
+    joins = [f"-retry-join=127.0.0.1:{each['serf_lan']}" for each in ports]
+    agents = [
+        Agent(
+            folder / f"consul{number}",
+            each,
+            [
+                "-server",
+                "-bootstrap-expect=3",
+                f"-node=s{number}",
+                f"-data-dir={folder}/data{number}",
+                *joins,
+            ],
+        )
+        for number, each in enumerate(ports)
+    ]
+    try:
+        for each in agents:
+            await each.start()
+        for each in agents:
+            await each.ready()
+        yield agents
+    finally:
+        for each in agents:
+            await each.kill()
+
+
+def _ports() -> dict[str, int]:
+    """Free ones, held together so that no two are the same."""
+    probes = [socket.socket() for _ in KINDS]
+    try:
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return dict(zip(KINDS, (probe.getsockname()[1] for probe in probes), strict=True))
+    finally:
+        for probe in probes:
+            probe.close()
+
+
+def without_token() -> dict[str, str]:
+    """The environment without Consul's own variables."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("CONSUL_")}

@@ -1,0 +1,124 @@
+"""Upgrades of what Consul knows: nodes, load balancers and the lock come from a real agent."""
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from console.demo.load import Load
+from console.demo.stack import Stack
+from tests.consuls import needs_consul
+from tests.integration.consul_world import TTL, consul_world
+from tests.integration.rollouts import (
+    NEW,
+    OLD,
+    assert_nothing_failed,
+    rolldeck,
+    started,
+    states,
+    tune,
+    until,
+    upgrade,
+    versions,
+)
+
+pytestmark = needs_consul
+
+
+@contextmanager
+def elsewhere(stack: Stack) -> Iterator[None]:
+    """What is started within is on another machine, as far as its journal and its lock file tell."""
+    here = stack.directory / "journal.db"
+    tune(stack, "journal", path=str(stack.directory / "elsewhere" / "journal.db"))
+    try:
+        yield
+    finally:
+        tune(stack, "journal", path=str(here))
+
+
+async def free(stack: Stack) -> bool:
+    return (await rolldeck(stack, "weight", "shop", "web2", "--to", "1", "--yes")).code == 0
+
+
+async def test_an_upgrade_of_what_consul_knows_loses_no_request(tmp_path: Path) -> None:
+    async with consul_world(tmp_path / "s", nodes=3) as (stack, _):
+        status = await rolldeck(stack, "status")
+        assert status.code == 0, status.text
+        assert "3 of 3 in rotation" in status.text
+        async with Load(100, stack.frontends) as load:
+            run = await upgrade(stack, NEW)
+            report = await load.stop()
+        assert run.code == 0, run.text
+        assert run.ended["upgraded"] == ["web1", "web2", "web3"]
+        assert_nothing_failed(report, at_least=100)
+        assert await versions(stack) == dict.fromkeys(stack.nodes, NEW)
+
+
+async def test_two_machines_on_one_consul_are_one_at_a_time(tmp_path: Path) -> None:
+    """The second has a journal of its own, and so no lock file in common."""
+    async with consul_world(tmp_path / "s", nodes=2) as (stack, _):
+        stack.add_release(NEW, start_delay=8.0)
+        async with started(stack, "upgrade", "shop", NEW, "--yes", "--json") as running:
+            await running.event("step_started", node="web1", step="start")
+            with elsewhere(stack):
+                second = rolldeck(stack, "upgrade", "shop", "9.9.9", "--yes")
+                by_hand = rolldeck(stack, "drain", "shop", "web2", "--yes")
+                for each in await asyncio.gather(second, by_hand):
+                    assert each.code == 3, each.text
+                    assert f"process {running.process.pid} on " in each.text
+                    assert "upgrade to 1.5.0" in each.text
+            first = await running.end()
+        assert first.code == 0, first.text
+        with elsewhere(stack):
+            later = await rolldeck(stack, "upgrade", "shop", OLD, "--yes")
+        assert later.code == 0, later.text
+
+
+async def test_after_a_kill_another_machine_gets_the_lock_and_an_end(tmp_path: Path) -> None:
+    async with consul_world(tmp_path / "s", nodes=2) as (stack, _):
+        async with Load(100, stack.frontends) as load:
+            async with started(stack, "upgrade", "shop", NEW, "--yes", "--json") as running:
+                await running.event("step_started", node="web1", step="start")
+                running.signal(signal.SIGKILL)
+                await running.end()
+            with elsewhere(stack):
+                refused = await rolldeck(stack, "upgrade", "shop", NEW, "--yes")
+                assert refused.code == 3, refused.text
+                assert f"process {running.process.pid} on " in refused.text
+                await until(lambda: free(stack), timeout=2 * TTL + 20)
+                # Its journal knows nothing of what is left, so it is told that web1 belongs in rotation.
+                ended = await upgrade(stack, NEW, "--ready", "web1")
+            report = await load.stop()
+        assert ended.code == 0, ended.text
+        assert_nothing_failed(report)
+        assert await versions(stack) == {"web1": NEW, "web2": NEW}
+        assert {each.admin for own in (await states(stack)).values() for each in own.values()} == {0}
+
+
+async def test_a_broken_lock_is_heard_at_once_and_nothing_is_sent_any_more(tmp_path: Path) -> None:
+    async with consul_world(tmp_path / "s", nodes=3) as (stack, agent):
+        stack.add_release(NEW, start_delay=8.0)
+        async with started(stack, "upgrade", "shop", NEW, "--yes", "--json") as running:
+            await running.event("step_started", node="web1", step="start")
+            with elsewhere(stack):
+                broken = await rolldeck(stack, "weight", "shop", "web3", "--to", "7", "--yes", "--break-lock")
+            assert broken.code == 0, broken.text
+            first = await running.end()
+        assert first.code == 1, first.text
+        assert "lock" in first.ended["reason"]
+        assert first.ended["untouched"] == ["web2", "web3"]
+        [pair] = await agent.ask("GET", "/v1/kv/rolldeck/shop/lock")
+        assert "Session" not in pair
+        assert pair["LockIndex"] == 2
+
+
+async def test_without_consul_nothing_is_begun_and_all_is_said(tmp_path: Path) -> None:
+    async with consul_world(tmp_path / "s", nodes=2) as (stack, agent):
+        agent.freeze()
+        for command in (["status"], ["upgrade", "shop", NEW, "--yes"]):
+            run = await rolldeck(stack, *command)
+            assert run.code == 1, run.text
+            assert "consul: key haproxy: no answer from" in run.text
+        agent.thaw()
+        assert (await rolldeck(stack, "status")).code == 0
+        assert await versions(stack) == {"web1": OLD, "web2": OLD}
