@@ -1,5 +1,6 @@
 """Upgrades of what Consul knows: nodes, load balancers and the lock come from a real agent."""
 
+import asyncio
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
