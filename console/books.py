@@ -15,7 +15,7 @@ from orchestrator.events import Bus, Noted, Record, RolloutStarted, Sending, Tur
 from orchestrator.journal.leftovers import Leftover, leftovers, unfinished
 from orchestrator.journal.recording import recording
 from orchestrator.journal.store import Entry, Journal, Kind
-from orchestrator.lock import Holder, Lock
+from orchestrator.lock import Holder, Lock, this_machine
 
 DAY = 86_400.0  # seconds
 
@@ -116,6 +116,7 @@ class Books:
             pid=os.getpid(),
             since=self._clock.time(),
             what=what,
+            machine=this_machine(),
         )
         before = await lock.acquire(holder, break_it=break_lock)
         self._working = True

@@ -244,12 +244,13 @@ def parse(raw: dict[str, Any], file: str) -> Config:
     apps = raw.get("apps", {})
     if not isinstance(apps, dict):
         raise ConfigError(file, "apps", f"found {shown(apps)}, expected a table of named tables")
+    told = bool(apps) and all(isinstance(each, dict) and "places" in each for each in apps.values())
+    if not config.haproxy and not told:
+        raise ConfigError(file, "haproxy", "found none, expected at least one [haproxy.NAME] table")
     if not apps:
         raise ConfigError(file, "apps", "found none, expected at least one [apps.NAME] table")
     for name, table in apps.items():
         config.apps[_name(name, file, "apps")] = _app(table, config, f"apps.{name}")
-    if not config.haproxy and any(each.places is None for each in config.apps.values()):
-        raise ConfigError(file, "haproxy", "found none, expected at least one [haproxy.NAME] table")
     _need_consul(config)
     return config
 

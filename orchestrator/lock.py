@@ -25,10 +25,23 @@ class Holder(msgspec.Struct, frozen=True, kw_only=True):
     pid: int
     since: float  # seconds since 1970
     what: str  # "upgrade to 1.5.0"
+    machine: str = ""  # tells whether `pid` is a process of this machine: see `this_machine`
 
     def __str__(self) -> str:
         since = datetime.fromtimestamp(self.since, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
         return f"{self.operator} (process {self.pid} on {self.host}) since {since}: {self.what}"
+
+
+def this_machine() -> str:
+    """The kernel that runs, and the space in which its process ids mean something; empty where it hides them.
+
+    A host name would not do: containers, and machines made from one image, may have the same.
+    """
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        return f"{boot} {os.readlink('/proc/self/ns/pid')}"
+    except OSError:
+        return ""
 
 
 class Lock(Protocol):

@@ -7,7 +7,8 @@ import msgspec
 from backends.base import Clock, KeyLock
 from backends.errors import BackendError
 from orchestrator.errors import Locked
-from orchestrator.lock import Holder, LocalLock
+from orchestrator.journal.standing import runs
+from orchestrator.lock import Holder, LocalLock, this_machine
 
 LONGEST_DELAY = 60.0  # seconds to wait for one that nobody has and nobody gets yet
 PAUSE = 0.5
@@ -56,8 +57,7 @@ class SharedLock:
                 await self.clock.sleep(PAUSE)
                 continue
             there = _read(found)
-            # Our own machine's lock was free, so one of ours is provably gone.
-            if not break_it and not (there is not None and there.host == holder.host):
+            if not break_it and not _gone(there):
                 raise Locked(f"{_words(there)}; --break-lock takes it away from them")
             await self.shared.break_it()
             broken = there
@@ -71,7 +71,9 @@ class SharedLock:
         except BackendError:
             return await self.local.holder()
         there = _read(found) if found is not None else None
-        return there or await self.local.holder()
+        if there is None or _gone(there):
+            return await self.local.holder()
+        return there
 
     def lost(self) -> str:
         """See `Lock.lost`."""
@@ -86,6 +88,13 @@ class SharedLock:
         self._shared = False
         await self.shared.release()
         await self.local.release()
+
+
+def _gone(holder: Holder | None) -> bool:
+    """Whether its process was one of this machine, and is not there any more."""
+    return (
+        holder is not None and holder.machine == this_machine() != "" and not runs(holder.pid, holder.since)
+    )
 
 
 def _read(value: bytes) -> Holder | None:

@@ -4,13 +4,14 @@ py-consul's methods build the request and hand it to `http`, whose result they r
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import consul
 import consul.base
-import httpx
 
 from backends.consul.settings import ConsulSettings
+
+if TYPE_CHECKING:
+    import httpx  # brings click and rich with it where they are: when it is needed
 
 MARGIN = 2.0  # seconds that an answer to a blocking query may be late, beyond Consul's own jitter
 
@@ -21,7 +22,7 @@ Params = Sequence[tuple[str, Any]] | None
 class Http(consul.base.HTTPClient):  # type: ignore[misc]
     """Carries requests. Raises httpx.HTTPError, and what the callback raises for a status of failure."""
 
-    def __init__(self, client: httpx.AsyncClient, timeout: float, namespace: str) -> None:
+    def __init__(self, client: "httpx.AsyncClient", timeout: float, namespace: str) -> None:
         self._client = client
         self._timeout = timeout
         self._namespace = namespace
@@ -40,8 +41,10 @@ class Http(consul.base.HTTPClient):  # type: ignore[misc]
         body = answer.content.decode(errors="replace")
         return callback(consul.base.Response(answer.status_code, answer.headers, body))
 
-    def _limit(self, params: Params) -> httpx.Timeout:
+    def _limit(self, params: Params) -> "httpx.Timeout":
         """A blocking query is silent for its wait and up to a sixteenth more."""
+        import httpx
+
         given = dict(params or ())
         wait = float(given.get("wait", "0s").removesuffix("s")) if "index" in given else 0.0
         return httpx.Timeout(self._timeout, read=self._timeout + wait + wait / 16 + (MARGIN if wait else 0))
@@ -89,6 +92,8 @@ class Api(consul.base.Consul):  # type: ignore[misc]
         self.token = token  # the environment's would have gone before the one that was given
 
     def http_connect(self, *_: Any, **__: Any) -> Http:
+        import httpx
+
         settings = self._settings
         client = httpx.AsyncClient(
             base_url=settings.address,

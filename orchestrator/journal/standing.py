@@ -18,10 +18,10 @@ def standing(entry: Entry) -> str:
         return entry.result
     if entry.host != socket.gethostname():
         return "no end"
-    return "running" if _runs(entry.pid, entry.began) else "interrupted"
+    return "running" if runs(entry.pid, entry.began) else "interrupted"
 
 
-def _runs(pid: int, since: float) -> bool:
+def runs(pid: int, since: float) -> bool:
     """Whether the process that wrote the entry is there: a younger one with its number is not it."""
     if pid <= 0:
         return False

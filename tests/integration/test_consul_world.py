@@ -13,6 +13,8 @@ from tests.integration.consul_world import TTL, consul_world
 from tests.integration.rollouts import (
     NEW,
     OLD,
+    ROLLDECK,
+    Run,
     assert_nothing_failed,
     rolldeck,
     started,
@@ -37,8 +39,33 @@ def elsewhere(stack: Stack) -> Iterator[None]:
         tune(stack, "journal", path=str(here))
 
 
+async def far_away(stack: Stack, *arguments: str) -> Run:
+    """Run `rolldeck` where process ids mean something else, as they do on another machine."""
+    command = (
+        *("unshare", "--pid", "--fork", "--mount-proc", "--kill-child", ROLLDECK),
+        *("--config", str(stack.config_path), *arguments),
+    )
+    process = await asyncio.create_subprocess_exec(
+        *command,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    out, err = await process.communicate()
+    return Run(process.returncode or 0, out.decode(), err.decode())
+
+
 async def free(stack: Stack) -> bool:
-    return (await rolldeck(stack, "weight", "shop", "web2", "--to", "1", "--yes")).code == 0
+    return (await far_away(stack, "weight", "shop", "web2", "--to", "1", "--yes")).code == 0
+
+
+async def killed(stack: Stack) -> int:
+    """Kill an upgrade in the middle; returns which process it was."""
+    async with started(stack, "upgrade", "shop", NEW, "--yes", "--json") as running:
+        await running.event("step_started", node="web1", step="start")
+        running.signal(signal.SIGKILL)
+        await running.end()
+        return running.process.pid
 
 
 async def test_an_upgrade_of_what_consul_knows_loses_no_request(tmp_path: Path) -> None:
@@ -62,9 +89,8 @@ async def test_two_machines_on_one_consul_are_one_at_a_time(tmp_path: Path) -> N
         async with started(stack, "upgrade", "shop", NEW, "--yes", "--json") as running:
             await running.event("step_started", node="web1", step="start")
             with elsewhere(stack):
-                second = rolldeck(stack, "upgrade", "shop", "9.9.9", "--yes")
-                by_hand = rolldeck(stack, "drain", "shop", "web2", "--yes")
-                for each in await asyncio.gather(second, by_hand):
+                for command in (["upgrade", "shop", "9.9.9"], ["weight", "shop", "web2", "--to", "7"]):
+                    each = await rolldeck(stack, *command, "--yes")
                     assert each.code == 3, each.text
                     assert f"process {running.process.pid} on " in each.text
                     assert "upgrade to 1.5.0" in each.text
@@ -75,20 +101,27 @@ async def test_two_machines_on_one_consul_are_one_at_a_time(tmp_path: Path) -> N
         assert later.code == 0, later.text
 
 
-async def test_after_a_kill_another_machine_gets_the_lock_and_an_end(tmp_path: Path) -> None:
+async def test_after_a_kill_the_same_machine_goes_on_at_once(tmp_path: Path) -> None:
+    async with consul_world(tmp_path / "s", nodes=2) as (stack, _):
+        await killed(stack)
+        resumed = await rolldeck(stack, "resume", "shop", "--yes", "--json")
+        assert resumed.code == 0, resumed.text
+        said = [each["text"] for each in resumed.events if each["event"] == "noted"]
+        assert any("the lock was taken over, as its holder is gone" in each for each in said)
+        assert await versions(stack) == {"web1": NEW, "web2": NEW}
+
+
+async def test_after_a_kill_another_machine_gets_the_lock_when_it_has_run_out(tmp_path: Path) -> None:
     async with consul_world(tmp_path / "s", nodes=2) as (stack, _):
         async with Load(100, stack.frontends) as load:
-            async with started(stack, "upgrade", "shop", NEW, "--yes", "--json") as running:
-                await running.event("step_started", node="web1", step="start")
-                running.signal(signal.SIGKILL)
-                await running.end()
+            pid = await killed(stack)
             with elsewhere(stack):
-                refused = await rolldeck(stack, "upgrade", "shop", NEW, "--yes")
+                refused = await far_away(stack, "upgrade", "shop", NEW, "--yes")
                 assert refused.code == 3, refused.text
-                assert f"process {running.process.pid} on " in refused.text
+                assert f"process {pid} on " in refused.text
                 await until(lambda: free(stack), timeout=2 * TTL + 20)
                 # Its journal knows nothing of what is left, so it is told that web1 belongs in rotation.
-                ended = await upgrade(stack, NEW, "--ready", "web1")
+                ended = await far_away(stack, "upgrade", "shop", NEW, "--yes", "--ready", "web1")
             report = await load.stop()
         assert ended.code == 0, ended.text
         assert_nothing_failed(report)

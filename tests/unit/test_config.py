@@ -6,6 +6,7 @@ from typing import get_args
 
 import pytest
 
+from backends.consul.settings import ConsulSettings
 from backends.errors import ConfigError
 from backends.haproxy.address import HaproxySettings
 from backends.health.kinds import HealthSettings
@@ -16,7 +17,7 @@ from backends.installers.kinds import InstallSettings
 from backends.services.kinds import ServiceSettings
 from backends.versions import VersionSettings
 from console import config
-from console.config import Access, AppSettings, NodeSettings, find, load, parse
+from console.config import Access, AppSettings, LockSettings, NodeSettings, find, load, parse
 from console.log import LogSettings
 from orchestrator.freeze import Freeze
 from orchestrator.policy import Policy
@@ -26,6 +27,8 @@ EXAMPLE = Path(__file__).parents[2] / "config.toml"
 KINDS = (ServiceSettings, InstallSettings, VersionSettings, HealthSettings)
 SETTINGS = (
     *(
+        ConsulSettings,
+        LockSettings,
         LogSettings,
         SshSettings,
         HaproxySettings,
