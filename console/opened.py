@@ -1,5 +1,6 @@
 """Opens a session: one application with everything that work on it needs, as the configuration says."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
@@ -9,6 +10,7 @@ from backends.base import Clock
 from backends.clock import SystemClock
 from backends.consul.client import Consul
 from backends.consul.lock import ConsulLock
+from backends.consul.services import ConsulService
 from backends.health.http import HttpHealth
 from console.books import Books
 from console.completing import completed
@@ -67,7 +69,7 @@ async def open_session(config: Config, app: str) -> AsyncIterator[Session]:
         path = journal_path(config.journal.path)
         lock = partial(_lock, config, app, path.parent / "locks", consul, clock)
         health = settings.health
-        yield Session(
+        session = Session(
             application,
             bus,
             clock,
@@ -75,6 +77,23 @@ async def open_session(config: Config, app: str) -> AsyncIterator[Session]:
             books=Books(path, config.journal.keep_days, app, clock, bus, operator(), lock),
             sees_versions=isinstance(health, HttpHealth) and health.via == "console" and health.has_version,
         )
+        if consul is not None and (settings.inventory or settings.places or config.lock.kind == "consul"):
+            await closing.enter_async_context(_watched(session, consul, settings.inventory))
+        yield session
+
+
+@asynccontextmanager
+async def _watched(session: Session, consul: Consul, inventory: ConsulService | None) -> AsyncIterator[None]:
+    from console.consul_watch import ConsulWatch
+
+    names = [each.name for each in session.application.nodes]
+    session.consul = ConsulWatch(consul, inventory, names, session.clock, session.bus, session.at_work)
+    watching = asyncio.create_task(session.consul.run(), name="consul")
+    try:
+        yield
+    finally:
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
 
 
 def _lock(config: Config, app: str, folder: Path, consul: Consul | None, clock: Clock) -> Lock:

@@ -8,6 +8,7 @@ import socket
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -28,9 +29,12 @@ from orchestrator.plan import Plan, Severity
 from orchestrator.plan_fields import plan_fields
 from orchestrator.preflight import preflight
 from orchestrator.rollout import Rollout
-from orchestrator.state import RolloutState
+from orchestrator.state import AT_WORK, RolloutState
 from orchestrator.watch import View
 from orchestrator.words import health
+
+if TYPE_CHECKING:
+    from console.consul_watch import ConsulWatch
 
 LOOKS_AT_ONCE = 16  # at the versions of nodes
 
@@ -78,6 +82,7 @@ class Session:
         self.clock = clock
         self.control = Control(clock, bus)
         self.defect: BaseException | None = None  # of our own code, in the last rollout
+        self.consul: ConsulWatch | None = None  # where Consul is asked for anything
         self.rolling = False  # a rollout runs: signals and quitting must go through `control`
         self.state = RolloutState()  # of the last rollout
         self.endings: list[RolloutEnded] = []  # of all rollouts so far
@@ -89,6 +94,10 @@ class Session:
         self.state.apply(record)
         if isinstance(record.event, NodeUpgraded):
             self.versions[record.event.node] = self.state.version
+
+    def at_work(self) -> set[str]:
+        """Nodes that a rollout works on now."""
+        return {name for name, each in self.state.nodes.items() if each.state in AT_WORK}
 
     def running_now(self) -> str:
         """The versions that run and on how many nodes, in words; empty when none was seen."""

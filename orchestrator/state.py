@@ -26,6 +26,19 @@ class NodeState(enum.StrEnum):
     UNKNOWN = "unknown"
 
 
+AT_WORK = frozenset(
+    (
+        NodeState.DRAINING,
+        NodeState.DRAINED,
+        NodeState.STOPPING,
+        NodeState.INSTALLING,
+        NodeState.STARTING,
+        NodeState.VERIFYING,
+        NodeState.BAKING,
+    )
+)
+
+
 WORKING: dict[Step, NodeState] = {
     "drain": NodeState.DRAINING,
     "stop": NodeState.STOPPING,

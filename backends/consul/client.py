@@ -49,6 +49,13 @@ class Consul:
             await self._api.http.close()
             self._api = None
 
+    async def leader(self) -> str:
+        """The server that leads now. Raises Unreachable also when none does."""
+        found: str = await self._call("the leader", lambda api: api.status.leader())
+        if not found:
+            raise Unreachable(NAME, "the servers have no leader at the moment")
+        return found
+
     async def services(
         self, name: str, tags: list[str], datacenter: str = "", index: int = 0, wait: float = 0
     ) -> tuple[int, list[dict[str, Any]]]:

@@ -12,6 +12,7 @@ import click
 from backends.errors import ConfigError
 from console.commands.upgrade import How, carry_out
 from console.config import Config, load
+from console.demo.consul import executable
 from console.demo.haproxy import search_path
 from console.demo.load import Load, Report
 from console.demo.stack import Stack, Transport
@@ -31,8 +32,13 @@ SHOWN_FAILURES = 5
 @click.option("--rate", default=100, show_default=True, metavar="N", help="Requests per second.")
 @click.option("--transport", type=click.Choice(["unix", "tcp", "ssh"]), default="unix", help="To HAProxy.")
 @click.option("--headless", is_flag=True, help="Run the upgrade without the console, also on a terminal.")
+@click.option(
+    "--consul/--no-consul",
+    default=None,
+    help="A real Consul agent knows nodes and HAProxies. Default: when consul is on the PATH.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Headless; every event as one line of JSON.")
-def demo(rate: int, transport: Transport, headless: bool, as_json: bool) -> int:
+def demo(rate: int, transport: Transport, headless: bool, consul: bool | None, as_json: bool) -> int:
     """Two HAProxies, four nodes with SSH, load, and an upgrade from 1.4.2 to 1.5.0 through all of it.
 
     On a terminal the console opens on it: `u`, 1.5.0, and the upgrade begins. Without one the upgrade runs by
@@ -41,9 +47,13 @@ def demo(rate: int, transport: Transport, headless: bool, as_json: bool) -> int:
     """
     if shutil.which("haproxy", path=search_path()) is None:
         raise ConfigError("", "", "the demo needs haproxy; `make demo` installs it")
+    if consul and executable() is None:
+        raise ConfigError("", "--consul", "there is no consul on the PATH")
+    if consul is None:
+        consul = executable() is not None
     terminal = all(map(on_terminal, (sys.stdin, sys.stdout, sys.stderr)))
     if terminal and not (headless or as_json):
-        return asyncio.run(_demo(rate, transport, _with_console))
+        return asyncio.run(_demo(rate, transport, consul, _with_console))
 
     async def alone(session: Session, _: Config) -> int:
         plan = await session.plan(TO)
@@ -51,7 +61,7 @@ def demo(rate: int, transport: Transport, headless: bool, as_json: bool) -> int:
         return EXITS[ended.result] if ended else Exit.ABORTED
 
     with in_background():
-        return asyncio.run(_demo(rate, transport, alone))
+        return asyncio.run(_demo(rate, transport, consul, alone))
 
 
 async def _with_console(session: Session, config: Config) -> int:
@@ -61,10 +71,15 @@ async def _with_console(session: Session, config: Config) -> int:
     return code if isinstance(code, int) else Exit.HEALTHY  # the demo has one application
 
 
-async def _demo(rate: int, transport: Transport, do: Callable[[Session, Config], Awaitable[int]]) -> int:
+async def _demo(
+    rate: int, transport: Transport, consul: bool, do: Callable[[Session, Config], Awaitable[int]]
+) -> int:
     with tempfile.TemporaryDirectory(prefix="rolldeck-") as folder:
-        say(f"starting 2 HAProxies and 4 nodes on loopback, in {folder} ...")
-        async with Stack(Path(folder), transport=transport) as stack:
+        what = (
+            "2 HAProxies, 4 nodes and a Consul agent that knows them" if consul else "2 HAProxies and 4 nodes"
+        )
+        say(f"starting {what} on loopback, in {folder} ...")
+        async with Stack(Path(folder), transport=transport, consul=consul) as stack:
             say("look at them from another terminal:")
             say(f"  rolldeck --config {stack.config_path} status")
             config = load(stack.config_path)

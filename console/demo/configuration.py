@@ -30,7 +30,6 @@ backends = {backends}
 [apps.{app}.access]
 via = "ssh"
 
-[apps.{app}.nodes]
 {nodes}
 
 [apps.{app}.service]
@@ -59,10 +58,50 @@ bake = 1
 """
 
 
+_CONSUL = """\
+[consul]
+address = "{address}"
+
+[lock]
+kind = "consul"
+ttl = 10
+"""
+
+_FROM_CONSUL = """\
+[apps.{app}.inventory]
+kind = "consul"
+service = "{app}"
+name = "id"
+ssh = "meta:ssh"
+
+[apps.{app}.places]
+kind = "consul-key"
+key = "haproxy"
+"""
+
+
 def rolldeck_config(
-    directory: Path, sockets: Mapping[str, str], nodes: Sequence[Node], backends: Sequence[str] = (BACKEND,)
+    directory: Path,
+    sockets: Mapping[str, str],
+    nodes: Sequence[Node],
+    backends: Sequence[str] = (BACKEND,),
+    consul: str = "",
 ) -> str:
-    """Rolldeck's config.toml; `sockets` are the addresses of the Runtime APIs by instance."""
+    """Rolldeck's config.toml.
+
+    Args:
+        directory: of the stack.
+        sockets: the addresses of the Runtime APIs by instance.
+        nodes: of the application.
+        backends: in which they stand.
+        consul: address of an agent that knows nodes and instances; the configuration has neither then.
+    """
+    known = "\n".join(
+        f'{n.name} = {{ address = "{n.address}", port = {n.port}, ssh = "{n.name}" }}' for n in nodes
+    )
+    haproxies = "\n".join(
+        f"[haproxy.{name}]\nsocket = {json.dumps(socket)}" for name, socket in sockets.items()
+    )
     return _CONFIG.format(
         journal=json.dumps(str(directory / "journal.db")),
         path=directory / "config.toml",
@@ -70,14 +109,10 @@ def rolldeck_config(
         ssh_config=json.dumps(str(directory / "ssh_config")),
         known_hosts=json.dumps(str(directory / "known_hosts")),
         identity=json.dumps(str(directory / "client_key")),
-        haproxies="\n".join(
-            f"[haproxy.{name}]\nsocket = {json.dumps(socket)}" for name, socket in sockets.items()
-        ),
+        haproxies=_CONSUL.format(address=consul) if consul else haproxies,
         app=BACKEND,
         backends=json.dumps(list(backends)),
-        nodes="\n".join(
-            f'{n.name} = {{ address = "{n.address}", port = {n.port}, ssh = "{n.name}" }}' for n in nodes
-        ),
+        nodes=_FROM_CONSUL.format(app=BACKEND) if consul else f"[apps.{BACKEND}.nodes]\n{known}",
     )
 
 

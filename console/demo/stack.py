@@ -24,6 +24,7 @@ from typing import Any, Literal, Self
 from console.demo import watchdog
 from console.demo.configuration import known_hosts, rolldeck_config, ssh_config
 from console.demo.connection import Closed, Connection, Malformed
+from console.demo.consul import DevAgent
 from console.demo.haproxy import BACKEND, Checks, HAProxy, search_path
 from console.demo.load import Address
 from console.demo.node import Node, Release
@@ -60,6 +61,7 @@ class Stack:
         checks: Checks | None = None,
         backend_lines: Sequence[str] = (),
         further_backends: Sequence[str] = (),
+        consul: bool = False,
     ) -> None:
         """Plan the world; nothing is written or started before `async with`.
 
@@ -74,6 +76,7 @@ class Stack:
             checks: HAProxy's health checks of the servers; `Checks()` when None.
             backend_lines: further lines for the backend in haproxy.cfg.
             further_backends: names of more backends with the same servers.
+            consul: a Consul agent knows nodes and HAProxies, and has the lock.
         """
         self.directory = directory.resolve()
         self.config_path = self.directory / "config.toml"
@@ -88,6 +91,8 @@ class Stack:
         self._checks = checks or Checks()
         self._backend_lines = tuple(backend_lines)
         self.backends = (BACKEND, *further_backends)
+        self.consul: DevAgent | None = None
+        self._with_consul = consul
         self._reserved: list[socket.socket] = []
         self._exit = AsyncExitStack()
         self._environment = {
@@ -136,7 +141,7 @@ class Stack:
             self._exit.push_async_callback(instance.kill)
             servers = {node.name: node.port for node in self.nodes.values()}
             instance.configure(servers, self._checks, self._backend_lines, self.backends)
-        self._write_configuration()
+        await self._write_configuration()
         await asyncio.gather(*(node.appctl("start") for node in self.nodes.values()))
         await asyncio.gather(*(instance.start() for instance in self.instances.values()))
         await self.wait_until_up()
@@ -206,7 +211,7 @@ class Stack:
         private.write_bytes(key.export_private_key())
         key.write_public_key(f"{private}.pub")
 
-    def _write_configuration(self) -> None:
+    async def _write_configuration(self) -> None:
         hosts = list(self.ssh_hosts.values())
         (self.directory / "known_hosts").write_text(known_hosts(hosts))
         (self.directory / "ssh_config").write_text(ssh_config(self.directory, hosts))
@@ -218,8 +223,14 @@ class Stack:
             }[self._transport]
             for name, instance in self.instances.items()
         }
-        text = rolldeck_config(self.directory, sockets, list(self.nodes.values()), self.backends)
-        self.config_path.write_text(text)
+        nodes = list(self.nodes.values())
+        if self._with_consul:
+            ports = {kind: self._port() for kind in ("http", "server", "serf_lan", "serf_wan")}
+            self.consul = DevAgent(self.directory / "consul", ports, self._environment)
+            self._exit.push_async_callback(self.consul.stop)
+            await self.consul.start(nodes, sockets)
+        address = self.consul.address if self.consul else ""
+        self.config_path.write_text(rolldeck_config(self.directory, sockets, nodes, self.backends, address))
 
     async def wait_until_up(self, timeout: float = 15.0) -> None:
         """Wait up to `timeout` seconds until all is UP on every HAProxy. Raises TimeoutError."""

@@ -3,6 +3,7 @@
 import time
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import ClassVar
 
 from textual import events, on, work
@@ -143,8 +144,12 @@ in rotation.
             self._paint_board(view)
 
     def _paint_clock(self) -> None:
-        if self._picture is not None:
-            self.query_one(StatusHeader).show(self._picture, time.strftime("%H:%M:%S"))
+        if self._picture is None:
+            return
+        shown, consul = self._picture, self._session.consul
+        if consul is not None:
+            shown = replace(shown, instances=(*shown.instances, consul.line()))
+        self.query_one(StatusHeader).show(shown, time.strftime("%H:%M:%S"))
 
     def _paint(self) -> None:
         self._view = view = self._watch.view

@@ -1,0 +1,113 @@
+"""A real Consul agent of the demo's own: one server, all in memory, on free loopback ports."""
+
+import asyncio
+import json
+import shutil
+import signal
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from backends.consul.client import Consul
+from backends.consul.settings import ConsulSettings
+from backends.errors import BackendError
+from console.demo.haproxy import search_path
+from console.demo.node import Node
+
+KEY = "haproxy"  # where it has the load balancers' places
+SERVICE = "shop"
+
+
+def executable() -> str | None:
+    """Where `consul` is on the PATH; None when it is not."""
+    return shutil.which("consul", path=search_path())
+
+
+@dataclass(slots=True)
+class DevAgent:
+    """The process. It knows the nodes as instances of a service, and a key with the load balancers.
+
+    Attributes:
+        directory: for its configuration and log.
+        ports: of its interfaces: http, server, serf_lan, serf_wan; the others are off.
+        environment: of the process.
+    """
+
+    directory: Path
+    ports: Mapping[str, int]
+    environment: Mapping[str, str]
+    process: asyncio.subprocess.Process | None = None
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.ports['http']}"
+
+    async def start(self, nodes: Sequence[Node], sockets: Mapping[str, str]) -> None:
+        """Start it, and tell it of these nodes and of these Runtime APIs by name. Raises RuntimeError."""
+        program = executable()
+        if program is None:
+            raise RuntimeError("there is no consul on the PATH")
+        self.directory.mkdir(exist_ok=True)
+        configuration = self.directory / "agent.json"
+        configuration.write_text(json.dumps(self._configuration(nodes)))
+        with (self.directory / "agent.log").open("ab") as log:
+            self.process = await asyncio.create_subprocess_exec(
+                program,
+                *("agent", "-dev", "-node=demo", "-bind=127.0.0.1", "-client=127.0.0.1"),
+                f"-config-file={configuration}",
+                env=self.environment,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,  # Ctrl-C on the terminal is not for it
+            )
+        await self._tell(sockets)
+
+    def _configuration(self, nodes: Sequence[Node]) -> dict[str, Any]:
+        check = {"interval": "1s", "timeout": "1s"}
+        return {
+            "ports": {**self.ports, "https": -1, "dns": -1, "grpc": -1},
+            "log_level": "warn",
+            "services": [
+                {
+                    "name": SERVICE,
+                    "id": node.name,
+                    "address": node.address,
+                    "port": node.port,
+                    "meta": {"ssh": node.name},
+                    "check": {"tcp": f"{node.address}:{node.port}", **check},
+                }
+                for node in nodes
+            ],
+        }
+
+    async def _tell(self, sockets: Mapping[str, str]) -> None:
+        """Write the key down as soon as it answers. Raises RuntimeError."""
+        consul = Consul(ConsulSettings(address=self.address))
+        try:
+            async with asyncio.timeout(20):
+                while not await self._told(consul, sockets):  # noqa: ASYNC110 - it cannot tell us
+                    await asyncio.sleep(0.05)
+        except TimeoutError as error:
+            raise RuntimeError(f"consul does not answer:\n{self._log()}") from error
+        finally:
+            await consul.close()
+
+    async def _told(self, consul: Consul, sockets: Mapping[str, str]) -> bool:
+        if self.process is None or self.process.returncode is not None:
+            raise RuntimeError(f"consul did not start:\n{self._log()}")
+        try:
+            _, known = await consul.services(SERVICE, [])
+            return bool(known) and await consul.put(KEY, json.dumps({SERVICE: dict(sockets)}).encode())
+        except BackendError:
+            return False
+
+    def _log(self) -> str:
+        return (self.directory / "agent.log").read_text()
+
+    async def stop(self) -> None:
+        """End it; all that it knew is gone."""
+        if self.process is not None and self.process.returncode is None:
+            self.process.send_signal(signal.SIGKILL)
+            await self.process.wait()
