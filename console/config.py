@@ -15,6 +15,7 @@ from backends.hooks.kinds import HookSettings
 from backends.hosts.ssh import SshSettings
 from backends.installers.command import NoInstall
 from backends.installers.kinds import InstallSettings
+from backends.inventories.kinds import InventorySettings, read_nodes
 from backends.services.kinds import ServiceSettings
 from backends.template import check_value, check_words
 from backends.versions import VersionSettings
@@ -70,19 +71,25 @@ class NodeSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fie
     address: str = ""  # as HAProxy has it; default: HAProxy's own
     port: int = 0
     ssh: str = ""  # host, or a Host of ~/.ssh/config; default: the address
+    ssh_user: str = ""  # instead of what [ssh] or ~/.ssh/config says
+    ssh_port: int = 0
     servers: list[str] = []  # names in HAProxy, "web1" or "backend/web1"; default: the node's name
     via: Literal["ssh", "local", ""] = ""
     sudo: bool | None = None
     prefix: str | None = None
 
     def __post_init__(self) -> None:
-        if not 0 <= self.port <= 65535:
-            raise ValueError(f"port: found {self.port}, expected 1 to 65535")
+        for name, port in (("port", self.port), ("ssh_port", self.ssh_port)):
+            if not 0 <= port <= 65535:
+                raise ValueError(f"{name}: found {port}, expected 1 to 65535")
         check_words("prefix", self.prefix or "")
 
 
 class AppSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
-    """One application. `nodes` empty: every server of its backends, as HAProxy has them."""
+    """One application. `nodes` empty: every server of its backends, as HAProxy has them.
+
+    With an `inventory`, `nodes` are those that its file has named when the configuration was loaded.
+    """
 
     backends: list[str]
     service: ServiceSettings
@@ -92,6 +99,7 @@ class AppSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fiel
     port: int = 0  # of nodes that have none of their own; 0: as HAProxy has it
     access: Access = Access()
     nodes: dict[str, NodeSettings] = {}
+    inventory: InventorySettings | None = None
     version: VersionSettings | None = None  # how the installed one is read; default: as `install` knows
     install: InstallSettings = NoInstall()
     health: HealthSettings = TcpHealth()
@@ -160,7 +168,7 @@ def find(explicit: str | None) -> Path:
 
 
 def load(path: Path) -> Config:
-    """Read and check a configuration file.
+    """Read and check a configuration file, and the inventories that it names.
 
     Raises:
         ConfigError: with the file, the key, what was found and what was expected.
@@ -197,7 +205,7 @@ def _text(path: Path, file: str) -> str:
 
 
 def parse(raw: dict[str, Any], file: str) -> Config:
-    """Check a decoded TOML document; see `load`."""
+    """Check a decoded TOML document, and read the inventories that it names; see `load`."""
     for key in raw:
         if key not in TABLES:
             raise ConfigError(file, key, unknown(key, TABLES))
@@ -230,20 +238,29 @@ def _app(table: Any, config: Config, key: str) -> AppSettings:
     # Nodes are decoded one by one, so that an error names the node.
     rest = {k: v for k, v in table.items() if k != "nodes"} if isinstance(table, dict) else table
     app = decode(rest, AppSettings, config.file, key)
-    nodes_key = f"{key}.nodes"
-    nodes = decode_table(
-        table.get("nodes", {}) if isinstance(table, dict) else {}, NodeSettings, config.file, nodes_key
-    )
-    for name, node in nodes.items():
-        _name(name, config.file, nodes_key)
-        for field in ("address", "ssh"):
-            if value := getattr(node, field):
-                _name(value, config.file, f"{nodes_key}.{name}.{field}")
+    if app.inventory is None:
+        nodes = _nodes(table.get("nodes", {}), config.file, f"{key}.nodes")
+    elif "nodes" in table:
+        problem = f"found beside {key}.nodes, expected only one of them"
+        raise ConfigError(config.file, f"{key}.inventory", problem)
+    else:
+        listing = read_nodes(app.inventory, Path(config.file).parent, config.file, f"{key}.inventory")
+        nodes = _nodes(listing.nodes, listing.file, listing.key)
     for name in app.haproxy:
         if name not in config.haproxy:
             known = ", ".join(config.haproxy)
             raise ConfigError(config.file, f"{key}.haproxy", f"found {name!r}, expected one of: {known}")
     return msgspec.structs.replace(app, nodes=nodes)
+
+
+def _nodes(raw: Any, file: str, key: str) -> dict[str, NodeSettings]:
+    nodes = decode_table(raw, NodeSettings, file, key)
+    for name, node in nodes.items():
+        _name(name, file, key)
+        for field in ("address", "ssh", "ssh_user"):
+            if value := getattr(node, field):
+                _name(value, file, f"{key}.{name}.{field}")
+    return nodes
 
 
 def _name(value: str, file: str, key: str) -> str:

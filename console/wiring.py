@@ -90,9 +90,9 @@ class Wiring:
         if (own.via or app.access.via) == "local":
             host = LocalHost(member.name, sudo=sudo, prefix=prefix, recorder=self._recorder)
         else:
-            host = self._ssh(
-                member.name, own.ssh or member.address, self._config.ssh, sudo=sudo, prefix=prefix
-            )
+            ssh = self._config.ssh
+            ssh = msgspec.structs.replace(ssh, user=own.ssh_user or ssh.user, port=own.ssh_port or ssh.port)
+            host = self._ssh(member.name, own.ssh or member.address, ssh, sudo=sudo, prefix=prefix)
         values = {
             "app": name,
             "node": member.name,

@@ -13,6 +13,7 @@ from backends.hooks.kinds import HookSettings
 from backends.hosts.ssh import SshSettings
 from backends.installers.command import NoInstall
 from backends.installers.kinds import InstallSettings
+from backends.inventories.kinds import InventorySettings
 from backends.services.kinds import ServiceSettings
 from backends.versions import VersionSettings
 from console import config
@@ -23,7 +24,7 @@ from orchestrator.policy import Policy
 from tests.unit.console_values import raw, write
 
 EXAMPLE = Path(__file__).parents[2] / "config.toml"
-KINDS = (ServiceSettings, InstallSettings, VersionSettings, HealthSettings)
+KINDS = (ServiceSettings, InstallSettings, VersionSettings, HealthSettings, InventorySettings)
 SETTINGS = (
     *(
         LogSettings,
