@@ -37,7 +37,7 @@ class VariableFiles:
         return self._of("host_vars", name)
 
     def _of(self, kind: str, name: str) -> Mapping[str, Any]:
-        if kind not in self._there or "/" in name:
+        if kind not in self._there or "/" in name or not name.strip("."):
             return {}
         if (kind, name) not in self._known:
             found: dict[str, Any] = {}
@@ -69,7 +69,7 @@ def _below(folder: Path) -> Iterator[Path]:
             continue
         if _ask(each.is_dir, each):
             yield from _below(each)
-        elif each.suffix in _ENDINGS:
+        elif each.suffix in _ENDINGS and _ask(each.is_file, each):
             yield each
 
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from backends.errors import ConfigError
+from backends.inventories.source import shown
 from backends.inventories.yaml_text import Encrypted
 from backends.template import check_value
 
@@ -63,7 +64,7 @@ class _Values:
         digits = isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= 5
         number = int(value) if digits else value
         if type(number) is not int or not 1 <= number <= 65535:
-            raise self._error(name, f"found {_shown(value)}, expected 1 to 65535")
+            raise self._error(name, f"found {shown(value)}, expected 1 to 65535")
         return number
 
     def texts(self, name: str) -> list[str]:
@@ -73,7 +74,7 @@ class _Values:
         if value is None:
             return []
         if not isinstance(value, list) or not all(isinstance(each, str) and each for each in value):
-            raise self._error(name, f"found {_shown(value)}, expected names with commas between, or a list")
+            raise self._error(name, f"found {shown(value)}, expected names with commas between, or a list")
         return [self._plain(name, each) for each in value]
 
     def via(self, name: str) -> str:
@@ -85,9 +86,9 @@ class _Values:
     def _one(self, names: tuple[str, ...]) -> tuple[str, Any]:
         found = [(name, self._plain(name, self._variables[name])) for name in names if self._has(name)]
         for name, value in found[1:]:
-            if str(value) != str(found[0][1]):
-                known = f"{found[0][0]} is {_shown(found[0][1])}"
-                raise self._error(name, f"found {_shown(value)}, but {known}; expected one of them")
+            if _as_text(value) != _as_text(found[0][1]):
+                known = f"{found[0][0]} is {shown(found[0][1])}"
+                raise self._error(name, f"found {shown(value)}, but {known}; expected one of them")
         return found[0] if found else ("", None)
 
     def _has(self, name: str) -> bool:
@@ -98,15 +99,14 @@ class _Values:
             raise self._error(name, "is encrypted with Ansible's vault, expected a plain value")
         if isinstance(value, str) and any(each in value for each in _TEMPLATE):
             raise self._error(
-                name, f"found {_shown(value)}, expected a plain value: only Ansible fills templates"
+                name, f"found {shown(value)}, expected a plain value: only Ansible fills templates"
             )
         return value
 
     def _checked(self, name: str, value: Any) -> str:
-        if type(value) is int and value.bit_length() < 64:  # a user or a host may be all digits
-            value = str(value)
+        value = _as_text(value)
         if not isinstance(value, str):
-            raise self._error(name, f"found {_shown(value)}, expected a text")
+            raise self._error(name, f"found {shown(value)}, expected a text")
         try:
             return check_value(name, value)
         except ConfigError as error:
@@ -116,11 +116,6 @@ class _Values:
         return ConfigError(self._file, f"{self._host}.{name}", problem)
 
 
-def _shown(value: Any) -> str:
-    if isinstance(value, (str, float)) or value is None:
-        return repr(value)[:80]
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, int):
-        return str(value) if value.bit_length() < 64 else "a whole number of more than 64 bits"
-    return f"a {type(value).__name__}"
+def _as_text(value: Any) -> Any:
+    """A user or a host may be all digits, which then are a number."""
+    return str(value) if type(value) is int and value.bit_length() < 64 else value

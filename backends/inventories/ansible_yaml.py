@@ -8,6 +8,7 @@ from typing import Any
 
 from backends.errors import ConfigError
 from backends.inventories.groups import Groups
+from backends.inventories.source import shown
 from backends.inventories.yaml_text import parse_yaml
 
 _PARTS = ("hosts", "vars", "children")
@@ -21,8 +22,8 @@ def parse_yaml_inventory(text: str, file: str) -> Groups:
         ConfigError: with the file, the line or the place in it, what was found and what was expected.
     """
     document = parse_yaml(text, file)
-    if not isinstance(document, dict) or not document:
-        raise ConfigError(file, "", f"found {_kind(document)}, expected groups, such as `all:`")
+    if not document or not isinstance(document, dict):
+        raise ConfigError(file, "", f"found {shown(document)}, expected groups, such as `all:`")
     if "plugin" in document:
         raise ConfigError(
             file, "plugin", "found the settings of an inventory plugin, expected groups, such as `all:`"
@@ -77,24 +78,13 @@ class _Reader:
         if alone and isinstance(value, str):
             return {value: None}
         if not isinstance(value, dict):
-            raise self._error(where, f"found {_kind(value)}, expected a mapping: each name with a colon")
+            raise self._error(where, f"found {shown(value)}, expected a mapping: each name with a colon")
         return value
 
     def _name(self, value: Any, where: str, what: str) -> str:
         if not isinstance(value, str) or not value:
-            raise self._error(where, f"found {str(value)[:80]!r}, expected the name of {what}, in quotes")
+            raise self._error(where, f"found {shown(value)}, expected the name of {what}, in quotes")
         return value
 
     def _error(self, where: str, problem: str) -> ConfigError:
         return ConfigError(self._file, where[-200:], problem)
-
-
-def _kind(value: Any) -> str:
-    match value:
-        case None:
-            return "nothing"
-        case dict():
-            return "an empty mapping"
-        case list():
-            return "a list"
-    return repr(str(value)[:80])

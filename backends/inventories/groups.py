@@ -165,5 +165,5 @@ class Groups:
         value = self._groups[group].variables.get(PRIORITY, 1)
         try:
             return int(value)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             raise ConfigError(self.file, f"{group}.{PRIORITY}", "expected a whole number") from None

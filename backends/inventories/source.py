@@ -9,6 +9,7 @@ from backends.errors import ConfigError
 
 LONGEST = 4 * 1024 * 1024  # bytes, as of the configuration itself
 MOST_NODES = 20_000
+_BITS = 64  # of an integer in an error
 _NAMED = 20  # of the names that there are, in an error
 
 
@@ -67,6 +68,24 @@ def read_text(path: Path, file: str, key: str) -> str:
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise ConfigError(str(path), f"line {line}", "is not UTF-8 text") from None
+
+
+def shown(value: object) -> str:
+    """A value for an error, at most a line of it."""
+    match value:
+        case None:
+            return "nothing"
+        case bool():
+            return str(value).lower()
+        case int() if value.bit_length() >= _BITS:  # Python prints no endless ones
+            return f"a whole number of more than {_BITS} bits"
+        case int() | float() | str():
+            return repr(value)[:80]
+        case dict():
+            return "a mapping"
+        case list():
+            return "a list"
+    return f"a {type(value).__name__}"
 
 
 def listed(names: list[str]) -> str:
