@@ -95,7 +95,12 @@ class Groups:
             raise ConfigError(self.file, where, f"found too many hosts, expected at most {MOST_NODES}")
 
     def finish(self) -> Self:
-        """Put what is in no group below `all`. Raises ConfigError when groups contain each other."""
+        """Put what is in no group where Ansible does. Raises ConfigError when groups contain each other."""
+        for name, host in self._hosts.items():
+            if host.groups.keys() <= {ALL, UNGROUPED}:
+                host.groups[UNGROUPED] = self._groups[UNGROUPED].hosts[name] = None
+            elif UNGROUPED in host.groups:
+                del host.groups[UNGROUPED], self._groups[UNGROUPED].hosts[name]
         for name, group in self._groups.items():
             if name != ALL and not group.parents:
                 self.add_child(ALL, name)
@@ -124,8 +129,6 @@ class Groups:
             below = dict.fromkeys(child for each in level for child in self._groups[each].children)
             level = [each for each in below if each not in seen]
             seen.update(level)
-        if name == UNGROUPED:
-            hosts = {each: None for each in hosts if self._is_ungrouped(each)}
         if not hosts:
             raise ConfigError(self.file, "", f"group {name!r} is empty, expected at least one host in it")
         return list(hosts)
@@ -147,19 +150,12 @@ class Groups:
     def _order(self, host: str) -> list[str]:
         """The groups that a host is in, from `all` inwards."""
         around = dict.fromkeys(self._hosts[host].groups) | {ALL: None}
-        if self._is_ungrouped(host):
-            around[UNGROUPED] = None
-        else:
-            around.pop(UNGROUPED, None)
         for name in (waiting := list(around)):
             for parent in self._groups[name].parents:
                 if parent not in around:
                     around[parent] = None
                     waiting.append(parent)
         return sorted(around, key=lambda each: (self._depths[each], self._priority(each), each))
-
-    def _is_ungrouped(self, host: str) -> bool:
-        return self._hosts[host].groups.keys() <= {ALL, UNGROUPED}
 
     def _priority(self, group: str) -> int:
         value = self._groups[group].variables.get(PRIORITY, 1)

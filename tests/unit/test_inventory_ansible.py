@@ -127,6 +127,8 @@ def test_the_groups_that_there_always_are() -> None:
     groups = ini("a\nb\n[g]\nb\nc\n")
     assert groups.hosts_of("ungrouped") == ["a"]
     assert groups.hosts_of("all") == ["a", "b", "c"]
+    groups = yml("all: {hosts: {b: , a: }, children: {g: {hosts: {b: }}}}")
+    assert (groups.hosts_of("ungrouped"), groups.hosts_of("all")) == (["a"], ["b", "a"])
 
 
 def test_yaml_takes_a_name_alone_and_merge_keys_and_the_order_of_the_file() -> None:
