@@ -12,9 +12,9 @@ from textual.binding import Binding, BindingType
 from textual.command import Provider
 from textual.screen import Screen
 
-from console.config import ConsoleSettings
 from console.screens.main import MainScreen
 from console.session import Session
+from console.settings import ConsoleSettings
 from console.themes import HIGH_CONTRAST, THEMES
 from orchestrator.events import Record
 from orchestrator.watch import Watch

@@ -4,12 +4,13 @@ import msgspec
 
 from backends.consul.client import Consul
 from backends.consul.places import sockets
-from backends.consul.services import instances
+from backends.consul.services import ConsulService, instances
 from backends.errors import ConfigError
 from backends.haproxy.address import HaproxySettings
 from backends.template import check_value
-from console.config import AppSettings, Config, NodeSettings
+from console.config import Config
 from console.decode import decode
+from console.settings import AppSettings, NodeSettings
 
 
 async def completed(config: Config, app: str, consul: Consul | None) -> Config:
@@ -47,7 +48,7 @@ async def _haproxy(
 
 
 async def _nodes(settings: AppSettings, consul: Consul) -> dict[str, NodeSettings]:
-    if settings.inventory is None:
+    if not isinstance(settings.inventory, ConsulService):
         return settings.nodes
     _, found = await instances(consul, settings.inventory)
     if not found:

@@ -1,132 +1,28 @@
-"""The configuration: what may stand in `config.toml`. Unknown keys are refused; times are seconds."""
+"""The configuration: `config.toml`, found, read and checked."""
 
 import os
 import tomllib
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 
-from backends.consul.client import SHORTEST_TTL
-from backends.consul.places import Places
 from backends.consul.services import ConsulService
 from backends.consul.settings import ConsulSettings
 from backends.errors import ConfigError
 from backends.haproxy.address import HaproxySettings
-from backends.health.kinds import HealthSettings
-from backends.health.simple import TcpHealth
 from backends.hooks.kinds import HookSettings
 from backends.hosts.ssh import SshSettings
-from backends.installers.command import NoInstall
-from backends.installers.kinds import InstallSettings
-from backends.services.kinds import ServiceSettings
-from backends.template import check_value, check_words
-from backends.versions import VersionSettings
+from backends.inventories.kinds import read_nodes
+from backends.template import check_value
 from console.decode import decode, decode_list, decode_table, shown, unknown
 from console.log import LogSettings
+from console.settings import AppSettings, ConsoleSettings, JournalSettings, LockSettings, NodeSettings
 from orchestrator.freeze import Freeze
-from orchestrator.mapping import Match
-from orchestrator.policy import Policy
 
 FILE = "config.toml"
 LONGEST = 4 * 1024 * 1024  # bytes; some 20,000 nodes
 TABLES = ("console", "journal", "lock", "log", "consul", "ssh", "haproxy", "hooks", "freeze", "apps")
-
-
-class ConsoleSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
-    """The console itself."""
-
-    theme: Literal["dark", "light", "ansi-dark", "ansi-light", "high-contrast"] = "dark"
-    interval: float = 1.0  # seconds between two looks at a load balancer
-    keys: dict[str, str] = {}  # other keys, by the id of what they do: see `console.keys`
-
-    def __post_init__(self) -> None:
-        if not 0.2 <= self.interval <= 60:
-            raise ValueError(f"interval: found {self.interval:g}, expected 0.2 to 60 seconds")
-
-
-class JournalSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
-    """What is kept of every rollout and change by hand."""
-
-    path: str = ""  # default: journal.db in the XDG state folder; the locks are beside it
-    keep_days: int = 365  # rollouts that ended healthy are forgotten then; others never
-
-    def __post_init__(self) -> None:
-        if self.keep_days < 1:
-            raise ValueError(f"keep_days: found {self.keep_days}, expected at least 1")
-
-
-class LockSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
-    """One rollout or change at a time for each application: here, or on all machines that ask one Consul."""
-
-    kind: Literal["local", "consul"] = "local"
-    ttl: int = (
-        15  # seconds after which a holder that has died is known to be gone; Consul may take twice that
-    )
-    delay: int = 5  # seconds in which nobody gets the lock of one that has died
-    fallback: Literal["refuse", "local"] = "refuse"  # when Consul cannot be asked
-
-    def __post_init__(self) -> None:
-        if not SHORTEST_TTL <= self.ttl <= 3600:
-            raise ValueError(f"ttl: found {self.ttl}, expected {SHORTEST_TTL} to 3600 seconds")
-        if not 0 <= self.delay <= 60:
-            raise ValueError(f"delay: found {self.delay}, expected 0 to 60 seconds")
-
-
-class Access(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
-    """How commands reach a node."""
-
-    via: Literal["ssh", "local"] = "ssh"
-    sudo: bool = False  # `sudo -n`: it fails rather than ask for a password
-    prefix: str = ""  # before each command, such as "docker exec -i app1"
-    port_via: Literal["node", "console"] = "node"  # from where the application's port is looked at
-
-    def __post_init__(self) -> None:
-        check_words("prefix", self.prefix)
-
-
-class NodeSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
-    """One node. What is left out comes from the application, or from HAProxy."""
-
-    address: str = ""  # as HAProxy has it; default: HAProxy's own
-    port: int = 0
-    ssh: str = ""  # host, or a Host of ~/.ssh/config; default: the address
-    servers: list[str] = []  # names in HAProxy, "web1" or "backend/web1"; default: the node's name
-    via: Literal["ssh", "local", ""] = ""
-    sudo: bool | None = None
-    prefix: str | None = None
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.port <= 65535:
-            raise ValueError(f"port: found {self.port}, expected 1 to 65535")
-        check_words("prefix", self.prefix or "")
-
-
-class AppSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
-    """One application. `nodes` empty: every server of its backends, as HAProxy has them."""
-
-    backends: list[str]
-    service: ServiceSettings
-    haproxy: list[str] = []  # names of [haproxy.NAME]; empty: all of them
-    match: Match = "name"
-    unmanaged_backends: list[str] = []  # where nodes stand too and are left in: requests that way will fail
-    port: int = 0  # of nodes that have none of their own; 0: as HAProxy has it
-    access: Access = Access()
-    nodes: dict[str, NodeSettings] = {}
-    inventory: ConsulService | None = None  # nodes that somebody else knows
-    places: Places | None = None  # load balancers that Consul knows, instead of [haproxy.NAME]
-    version: VersionSettings | None = None  # how the installed one is read; default: as `install` knows
-    install: InstallSettings = NoInstall()
-    health: HealthSettings = TcpHealth()
-    rollout: Policy = Policy()
-    hooks: list[HookSettings] = []  # beside those of all applications
-    freeze: list[Freeze] = []  # beside those of all applications
-
-    def __post_init__(self) -> None:
-        if not self.backends:
-            raise ValueError("backends: found an empty list, expected at least one backend of HAProxy")
-        if not 0 <= self.port <= 65535:
-            raise ValueError(f"port: found {self.port}, expected 1 to 65535")
 
 
 class Config(msgspec.Struct, kw_only=True, frozen=True):
@@ -185,7 +81,7 @@ def find(explicit: str | None) -> Path:
 
 
 def load(path: Path) -> Config:
-    """Read and check a configuration file.
+    """Read and check a configuration file, and the inventories that it names.
 
     Raises:
         ConfigError: with the file, the key, what was found and what was expected.
@@ -222,7 +118,7 @@ def _text(path: Path, file: str) -> str:
 
 
 def parse(raw: dict[str, Any], file: str) -> Config:
-    """Check a decoded TOML document; see `load`."""
+    """Check a decoded TOML document, and read the inventories that it names; see `load`."""
     for key in raw:
         if key not in TABLES:
             raise ConfigError(file, key, unknown(key, TABLES))
@@ -261,7 +157,8 @@ def _need_consul(config: Config) -> None:
         return
     asked = ["lock.kind"] if config.lock.kind == "consul" else []
     for name, app in config.apps.items():
-        asked += [f"apps.{name}.{key}" for key in ("inventory", "places") if getattr(app, key) is not None]
+        asked += [f"apps.{name}.inventory"] if isinstance(app.inventory, ConsulService) else []
+        asked += [f"apps.{name}.places"] if app.places is not None else []
     if asked:
         raise ConfigError(
             config.file, asked[0], "asks Consul, and there is no [consul] table that says where"
@@ -272,28 +169,35 @@ def _app(table: Any, config: Config, key: str) -> AppSettings:
     # Nodes are decoded one by one, so that an error names the node.
     rest = {k: v for k, v in table.items() if k != "nodes"} if isinstance(table, dict) else table
     app = decode(rest, AppSettings, config.file, key)
-    nodes_key = f"{key}.nodes"
-    nodes = decode_table(
-        table.get("nodes", {}) if isinstance(table, dict) else {}, NodeSettings, config.file, nodes_key
-    )
-    for name, node in nodes.items():
-        _name(name, config.file, nodes_key)
-        for field in ("address", "ssh"):
-            if value := getattr(node, field):
-                _name(value, config.file, f"{nodes_key}.{name}.{field}")
-    if app.nodes and app.inventory is not None:
-        raise ConfigError(
-            config.file, f"{key}.inventory", f"found it beside [{nodes_key}], expected one of them"
-        )
     if app.haproxy and app.places is not None:
         raise ConfigError(
-            config.file, f"{key}.places", f"found it beside {key}.haproxy, expected one of them"
+            config.file, f"{key}.places", f"found beside {key}.haproxy, expected only one of them"
         )
+    if app.inventory is None:
+        nodes = _nodes(table.get("nodes", {}), config.file, f"{key}.nodes")
+    elif "nodes" in table:
+        problem = f"found beside {key}.nodes, expected only one of them"
+        raise ConfigError(config.file, f"{key}.inventory", problem)
+    elif isinstance(app.inventory, ConsulService):
+        nodes = {}  # Consul is asked when the application is worked on
+    else:
+        listing = read_nodes(app.inventory, Path(config.file).parent, config.file, f"{key}.inventory")
+        nodes = _nodes(listing.nodes, listing.file, listing.key)
     for name in app.haproxy:
         if name not in config.haproxy:
             known = ", ".join(config.haproxy)
             raise ConfigError(config.file, f"{key}.haproxy", f"found {name!r}, expected one of: {known}")
     return msgspec.structs.replace(app, nodes=nodes)
+
+
+def _nodes(raw: Any, file: str, key: str) -> dict[str, NodeSettings]:
+    nodes = decode_table(raw, NodeSettings, file, key)
+    for name, node in nodes.items():
+        _name(name, file, key)
+        for field in ("address", "ssh", "ssh_user"):
+            if value := getattr(node, field):
+                _name(value, file, f"{key}.{name}.{field}")
+    return nodes
 
 
 def _name(value: str, file: str, key: str) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from backends.errors import ConfigError
 from backends.model import Server
 from backends.template import check_value
-from console.config import AppSettings, NodeSettings
+from console.settings import AppSettings, NodeSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +33,9 @@ def members(app: AppSettings, servers: Iterable[Server], file: str, key: str) ->
         ConfigError: an address or port that neither the configuration nor HAProxy tells.
     """
     servers = list(servers)
+    place = f"{key}.inventory" if app.inventory else f"{key}.nodes"
     if not app.nodes:
-        _one_place_each(servers, file, f"{key}.nodes")
+        _one_place_each(servers, file, place)
     known = _by_name(servers)
     nodes = app.nodes or {each.ref.server: NodeSettings() for each in servers}
     result = []
@@ -47,11 +48,11 @@ def members(app: AppSettings, servers: Iterable[Server], file: str, key: str) ->
             if not value:
                 raise ConfigError(
                     file,
-                    f"{key}.nodes.{name}.{field}",
+                    f"{place}.{name}.{field}",
                     f"missing, and HAProxy does not tell it for {' or '.join(names)}",
                 )
         for field, value in (("name", name), ("address", address)):
-            _check(value, file, f"{key}.nodes.{name}.{field}")
+            _check(value, file, f"{place}.{name}.{field}")
         result.append(Member(name, address, port, names, settings))
     return result
 

@@ -77,8 +77,9 @@ async def open_session(config: Config, app: str) -> AsyncIterator[Session]:
             books=Books(path, config.journal.keep_days, app, clock, bus, operator(), lock),
             sees_versions=isinstance(health, HttpHealth) and health.via == "console" and health.has_version,
         )
-        if consul is not None and (settings.inventory or settings.places or config.lock.kind == "consul"):
-            await closing.enter_async_context(_watched(session, consul, settings.inventory))
+        inventory = settings.inventory if isinstance(settings.inventory, ConsulService) else None
+        if consul is not None and (inventory or settings.places or config.lock.kind == "consul"):
+            await closing.enter_async_context(_watched(session, consul, inventory))
         yield session
 
 

@@ -5,8 +5,8 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from backends.errors import BackendError, ConfigError
 from backends.model import Snapshot
-from console.config import AppSettings
 from console.inventory import Member, members
+from console.settings import AppSettings
 from orchestrator.fleet import Fleet
 from orchestrator.node import Node
 

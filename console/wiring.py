@@ -20,8 +20,9 @@ from backends.installers.kinds import default_version, make_installer
 from backends.ports import ConsolePort, NodePort
 from backends.services.kinds import make_service
 from backends.template import fill_plain
-from console.config import AppSettings, Config
+from console.config import Config
 from console.inventory import Member
+from console.settings import AppSettings
 from orchestrator.node import Node
 
 RESOLVE_SECONDS = 5.0  # for the name of a node; without an answer only the name itself is compared
@@ -90,9 +91,9 @@ class Wiring:
         if (own.via or app.access.via) == "local":
             host = LocalHost(member.name, sudo=sudo, prefix=prefix, recorder=self._recorder)
         else:
-            host = self._ssh(
-                member.name, own.ssh or member.address, self._config.ssh, sudo=sudo, prefix=prefix
-            )
+            ssh = self._config.ssh
+            ssh = msgspec.structs.replace(ssh, user=own.ssh_user or ssh.user, port=own.ssh_port or ssh.port)
+            host = self._ssh(member.name, own.ssh or member.address, ssh, sudo=sudo, prefix=prefix)
         values = {
             "app": name,
             "node": member.name,

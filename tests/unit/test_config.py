@@ -14,17 +14,19 @@ from backends.hooks.kinds import HookSettings
 from backends.hosts.ssh import SshSettings
 from backends.installers.command import NoInstall
 from backends.installers.kinds import InstallSettings
+from backends.inventories.kinds import InventorySettings
 from backends.services.kinds import ServiceSettings
 from backends.versions import VersionSettings
 from console import config
-from console.config import Access, AppSettings, LockSettings, NodeSettings, find, load, parse
+from console.config import find, load, parse
 from console.log import LogSettings
+from console.settings import Access, AppSettings, LockSettings, NodeSettings
 from orchestrator.freeze import Freeze
 from orchestrator.policy import Policy
 from tests.unit.console_values import raw, write
 
 EXAMPLE = Path(__file__).parents[2] / "config.toml"
-KINDS = (ServiceSettings, InstallSettings, VersionSettings, HealthSettings)
+KINDS = (ServiceSettings, InstallSettings, VersionSettings, HealthSettings, InventorySettings)
 SETTINGS = (
     *(
         ConsulSettings,

@@ -13,7 +13,7 @@ from tests.haproxies import haproxy_binaries, running_haproxy
 ROOT = Path(__file__).parents[2]
 
 FRONT_ENDS = {"textual", "rich", "click"}
-SLOW = {"asyncssh", "httpx", "textual", "rich"}
+SLOW = {"asyncssh", "httpx", "textual", "rich", "yaml"}
 
 
 def loaded(code: str, *arguments: object) -> set[str]:

@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 
-from backends.errors import ConfigError
+from backends.errors import ConfigError, Unreachable
 from backends.haproxy.runtime import Runtime
 from backends.haproxy.stats_page import StatsPage
 from backends.hosts.local import LocalHost
-from backends.hosts.ssh import SshHost
+from backends.hosts.ssh import SshHost, SshSettings
 from backends.model import Command
 from backends.ports import ConsolePort, NodePort
 from backends.services.monit import MonitService
@@ -53,6 +53,21 @@ async def test_what_a_node_says_wins_over_what_the_application_says() -> None:
     assert node.host.render(Command(("id",))) == "sudo -n -- docker exec -i app1 id"
     own["web1"] |= {"sudo": False, "prefix": ""}
     assert (await wired(access=access, nodes=own)).host.render(Command(("id",))) == "id"
+
+
+async def test_a_node_may_have_a_user_and_a_port_for_ssh_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[str, str, int]] = []
+
+    async def dial(name: str, address: str, settings: SshSettings) -> None:
+        asked.append((address, settings.user, settings.port))
+        raise Unreachable(name, "not here")
+
+    monkeypatch.setattr("backends.hosts.dial.dial", dial)
+    for own in ({}, {"ssh_user": "joe"}, {"ssh_port": 2222, "ssh": "one"}):
+        node = await wired(nodes={"web1": NODES["web1"] | own})
+        with pytest.raises(Unreachable):
+            await node.host.run(Command(("id",)))
+    assert asked == [("127.0.0.1", "", 0), ("127.0.0.1", "joe", 0), ("one", "", 2222)]
 
 
 async def test_templates_are_filled_with_what_the_node_is() -> None:

@@ -1,0 +1,121 @@
+"""From the variables of one of Ansible's hosts to a node, as `[apps.NAME.nodes]` would have it. Pure.
+
+Taken: `ansible_host`, `ansible_port`, `ansible_user`, their old names with `ansible_ssh_`, and
+`ansible_connection`; and for what Ansible has no word, `rolldeck_address` (the application's, where SSH goes
+another way), `rolldeck_port` and `rolldeck_servers` (names in HAProxy). How to log in and to become root
+(keys, jumps, sudo) is said in the configuration, not here.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from backends.errors import ConfigError
+from backends.inventories.source import shown
+from backends.inventories.yaml_text import Encrypted
+from backends.template import check_value
+
+_SSH = ("ssh", "smart", "paramiko", "paramiko_ssh")
+_CONNECTIONS = (*_SSH, "local")
+_TEMPLATE = ("{{", "{%", "{#")
+
+
+def as_node(host: str, variables: Mapping[str, Any], file: str) -> dict[str, Any]:
+    """The node of this host.
+
+    Args:
+        host: its name in the inventory, and so the node's.
+        variables: all of them, merged.
+        file: the inventory, for errors.
+
+    Raises:
+        ConfigError: with the file, `HOST.VARIABLE`, what was found and what was expected.
+    """
+    values = _Values(host, variables, file)
+    reached = values.text("ansible_host", "ansible_ssh_host") or host
+    address = values.text("rolldeck_address") or reached
+    node = {
+        "address": address,
+        "port": values.port("rolldeck_port"),
+        "servers": values.texts("rolldeck_servers"),
+        "ssh": reached if reached != address else "",
+        "ssh_user": values.text("ansible_user", "ansible_ssh_user"),
+        "ssh_port": values.port("ansible_port", "ansible_ssh_port"),
+        "via": values.via("ansible_connection"),
+    }
+    return {key: value for key, value in node.items() if value}
+
+
+class _Values:
+    """Looks variables up; of several names for one thing those that are there must agree."""
+
+    def __init__(self, host: str, variables: Mapping[str, Any], file: str) -> None:
+        self._host = host
+        self._variables = variables
+        self._file = file
+
+    def text(self, *names: str) -> str:
+        name, value = self._one(names)
+        return self._checked(name, value) if name else ""
+
+    def port(self, *names: str) -> int:
+        name, value = self._one(names)
+        if not name:
+            return 0
+        digits = isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= 5
+        number = int(value) if digits else value
+        if type(number) is not int or not 1 <= number <= 65535:
+            raise self._error(name, f"found {shown(value)}, expected 1 to 65535")
+        return number
+
+    def texts(self, name: str) -> list[str]:
+        _, value = self._one((name,))
+        if isinstance(value, str):  # Ansible's INI has no lists
+            value = [each.strip() for each in value.split(",")]
+        if value is None:
+            return []
+        if not isinstance(value, list) or not all(isinstance(each, str) and each for each in value):
+            raise self._error(name, f"found {shown(value)}, expected names with commas between, or a list")
+        return [self._plain(name, each) for each in value]
+
+    def via(self, name: str) -> str:
+        value = self.text(name).removeprefix("ansible.builtin.")
+        if value and value not in _CONNECTIONS:
+            raise self._error(name, f"found {value!r}, expected one of: {', '.join(_CONNECTIONS)}")
+        return "local" if value == "local" else ""  # over SSH: as the configuration says
+
+    def _one(self, names: tuple[str, ...]) -> tuple[str, Any]:
+        found = [(name, self._plain(name, self._variables[name])) for name in names if self._has(name)]
+        for name, value in found[1:]:
+            if _as_text(value) != _as_text(found[0][1]):
+                known = f"{found[0][0]} is {shown(found[0][1])}"
+                raise self._error(name, f"found {shown(value)}, but {known}; expected one of them")
+        return found[0] if found else ("", None)
+
+    def _has(self, name: str) -> bool:
+        return self._variables.get(name) is not None
+
+    def _plain(self, name: str, value: Any) -> Any:
+        if isinstance(value, Encrypted) or (isinstance(value, str) and value.startswith("$ANSIBLE_VAULT;")):
+            raise self._error(name, "is encrypted with Ansible's vault, expected a plain value")
+        if isinstance(value, str) and any(each in value for each in _TEMPLATE):
+            raise self._error(
+                name, f"found {shown(value)}, expected a plain value: only Ansible fills templates"
+            )
+        return value
+
+    def _checked(self, name: str, value: Any) -> str:
+        value = _as_text(value)
+        if not isinstance(value, str):
+            raise self._error(name, f"found {shown(value)}, expected a text")
+        try:
+            return check_value(name, value)
+        except ConfigError as error:
+            raise self._error(name, error.problem) from None
+
+    def _error(self, name: str, problem: str) -> ConfigError:
+        return ConfigError(self._file, f"{self._host}.{name}", problem)
+
+
+def _as_text(value: Any) -> Any:
+    """A user or a host may be all digits, which then are a number."""
+    return str(value) if type(value) is int and value.bit_length() < 64 else value

@@ -1,0 +1,165 @@
+"""Groups, hosts and variables of an Ansible inventory, with Ansible's rules for what wins. Pure.
+
+https://docs.ansible.com/ansible/latest/inventory_guide/intro_inventory.html#how-variables-are-merged
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from graphlib import CycleError, TopologicalSorter
+from typing import Any, Protocol, Self
+
+from backends.errors import ConfigError
+from backends.inventories.ranges import expand
+from backends.inventories.source import MOST_NODES, listed
+
+ALL, UNGROUPED = "all", "ungrouped"
+PRIORITY = "ansible_group_priority"
+_MOST_ENTRIES = 1_000_000  # of hosts in groups: a host may stand in many
+
+
+class Beside(Protocol):
+    """Variables that stand in files beside the inventory."""
+
+    def of_group(self, name: str) -> Mapping[str, Any]: ...
+
+    def of_host(self, name: str) -> Mapping[str, Any]: ...
+
+
+@dataclass(slots=True)
+class _Group:
+    hosts: dict[str, None] = field(default_factory=dict)  # in order, each once
+    parents: dict[str, None] = field(default_factory=dict)
+    children: dict[str, None] = field(default_factory=dict)
+    variables: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class _Host:
+    groups: dict[str, None] = field(default_factory=dict)
+    variables: dict[str, Any] = field(default_factory=dict)
+
+
+class Groups:
+    """What an inventory's file says: filled, then finished, then asked.
+
+    Args:
+        file: for errors.
+    """
+
+    def __init__(self, file: str) -> None:
+        self.file = file
+        self._groups = {ALL: _Group(), UNGROUPED: _Group()}
+        self._hosts: dict[str, _Host] = {}
+        self._entries = 0
+        self._depths: dict[str, int] = {}  # below `all`, by the longest way
+
+    def add_group(self, name: str) -> None:
+        """A group; nothing happens if it is known."""
+        self._groups.setdefault(name, _Group())
+
+    def add_child(self, parent: str, child: str) -> None:
+        """Put a group into a group; both must be known."""
+        self._groups[parent].children[child] = None
+        self._groups[child].parents[parent] = None
+
+    def add_variables(self, group: str, variables: Mapping[str, Any]) -> None:
+        """Set variables of a group that is known; a later value wins."""
+        self._groups[group].variables.update(variables)
+
+    def add_hosts(self, pattern: str, group: str, variables: Mapping[str, Any], where: str) -> None:
+        """Put hosts into a group that is known; those that are known already are merged.
+
+        Args:
+            pattern: see `backends.inventories.ranges`.
+            group: its name.
+            variables: of each of them; a later value wins.
+            where: it stands, for errors.
+
+        Raises:
+            ConfigError: it is no pattern, or these are too many.
+        """
+        try:
+            names, port = expand(pattern)
+        except ValueError as error:
+            raise ConfigError(self.file, where, str(error)) from None
+        self._entries += len(names)
+        for name in names:
+            if name not in self._hosts:
+                # As in Ansible: the port in the pattern counts where a host is named first.
+                self._hosts[name] = _Host(variables={"ansible_port": port} if port else {})
+            host = self._hosts[name]
+            host.groups[group] = None
+            host.variables.update(variables)
+            self._groups[group].hosts[name] = None
+        if len(self._hosts) > MOST_NODES or self._entries > _MOST_ENTRIES:
+            raise ConfigError(self.file, where, f"found too many hosts, expected at most {MOST_NODES}")
+
+    def finish(self) -> Self:
+        """Put what is in no group where Ansible does. Raises ConfigError when groups contain each other."""
+        for name, host in self._hosts.items():
+            if host.groups.keys() <= {ALL, UNGROUPED}:
+                host.groups[UNGROUPED] = self._groups[UNGROUPED].hosts[name] = None
+            elif UNGROUPED in host.groups:
+                del host.groups[UNGROUPED], self._groups[UNGROUPED].hosts[name]
+        for name, group in self._groups.items():
+            if name != ALL and not group.parents:
+                self.add_child(ALL, name)
+        above = {name: tuple(group.parents) for name, group in self._groups.items()}
+        try:
+            for name in TopologicalSorter(above).static_order():
+                self._depths[name] = 1 + max((self._depths[each] for each in above[name]), default=-1)
+        except CycleError as error:
+            circle = " → ".join(each[:80] for each in error.args[1][:20])
+            raise ConfigError(self.file, "", f"groups contain each other: {circle}") from None
+        return self
+
+    def hosts_of(self, name: str) -> list[str]:
+        """The hosts of a group and of those in it, in Ansible's order: its own first, then level by level.
+
+        Raises:
+            ConfigError: there is no such group, or it is empty.
+        """
+        if name not in self._groups:
+            raise ConfigError(self.file, "", f"no group {name!r}; there is: {listed(sorted(self._groups))}")
+        level, seen = [name], {name}
+        hosts: dict[str, None] = {}
+        while level:
+            for each in level:
+                hosts.update(self._groups[each].hosts)
+            below = dict.fromkeys(child for each in level for child in self._groups[each].children)
+            level = [each for each in below if each not in seen]
+            seen.update(level)
+        if not hosts:
+            raise ConfigError(self.file, "", f"group {name!r} is empty, expected at least one host in it")
+        return list(hosts)
+
+    def variables_of(self, host: str, beside: Beside) -> dict[str, Any]:
+        """All variables of a host: outer groups first, files after the inventory, the host's own last.
+
+        Raises:
+            ConfigError: a group's priority is no number, or a file beside cannot be used.
+        """
+        order = self._order(host)
+        found: dict[str, Any] = {}
+        for name in order:
+            found.update(self._groups[name].variables)
+        for name in order:
+            found.update(beside.of_group(name))
+        return found | self._hosts[host].variables | dict(beside.of_host(host))
+
+    def _order(self, host: str) -> list[str]:
+        """The groups that a host is in, from `all` inwards."""
+        around = dict.fromkeys(self._hosts[host].groups) | {ALL: None}
+        for name in (waiting := list(around)):
+            for parent in self._groups[name].parents:
+                if parent not in around:
+                    around[parent] = None
+                    waiting.append(parent)
+        return sorted(around, key=lambda each: (self._depths[each], self._priority(each), each))
+
+    def _priority(self, group: str) -> int:
+        value = self._groups[group].variables.get(PRIORITY, 1)
+        try:
+            return int(value)
+        except (TypeError, ValueError, OverflowError):
+            raise ConfigError(self.file, f"{group}.{PRIORITY}", "expected a whole number") from None

@@ -1,0 +1,28 @@
+"""All inventories in files, chosen by `kind` in the configuration."""
+
+from pathlib import Path
+
+from backends.inventories.ansible_file import AnsibleInventory, read_ansible
+from backends.inventories.source import Listing
+from backends.inventories.toml_file import TomlInventory, read_toml
+
+InventorySettings = TomlInventory | AnsibleInventory
+
+
+def read_nodes(settings: InventorySettings, folder: Path, file: str, key: str) -> Listing:
+    """The nodes that an inventory's file names now, in its order. Blocking.
+
+    Args:
+        settings: which file.
+        folder: of the configuration, in which relative paths begin.
+        file: the configuration, for errors.
+        key: of the inventory in it, such as ``apps.shop.inventory``, for errors.
+
+    Raises:
+        ConfigError: of the configuration when the file cannot be read, else of what is wrong in the file.
+    """
+    match settings:
+        case TomlInventory():
+            return read_toml(settings, folder, file, key)
+        case AnsibleInventory():
+            return read_ansible(settings, folder, file, key)

@@ -1,0 +1,94 @@
+"""An inventory's file: found, read whole, and its text; and what was found in it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from backends.errors import ConfigError
+
+LONGEST = 4 * 1024 * 1024  # bytes, as of the configuration itself
+MOST_NODES = 20_000
+_BITS = 64  # of an integer in an error
+_NAMED = 20  # of the names that there are, in an error
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What an inventory says.
+
+    Attributes:
+        file: where it stands, for errors.
+        key: of the nodes in it, for errors.
+        nodes: each as it would stand in `[apps.NAME.nodes]`; whoever asked has yet to check them.
+    """
+
+    file: str
+    key: str
+    nodes: Mapping[str, Any]
+
+
+def locate(path: str, folder: Path, file: str, key: str) -> Path:
+    """The path of an inventory; a relative one begins in the folder of the configuration.
+
+    Args:
+        path: as the configuration has it; may begin with `~`.
+        folder: of the configuration.
+        file: the configuration, for errors.
+        key: of the path in it, for errors.
+
+    Raises:
+        ConfigError: there is no home folder for `~`, or no path.
+    """
+    if not path:
+        raise ConfigError(file, key, "found an empty text, expected the path of a file")
+    try:
+        return folder / Path(path).expanduser()
+    except RuntimeError:
+        raise ConfigError(file, key, f"found {path!r}, whose home folder is not known") from None
+
+
+def read_text(path: Path, file: str, key: str) -> str:
+    """The whole text of an inventory; `file` and `key` say who named it.
+
+    Raises:
+        ConfigError: it is not there, cannot be read, is longer than 4 MB, or is not text.
+    """
+    try:
+        with path.open("rb") as stream:
+            content = stream.read(LONGEST + 1)
+    except OSError as error:
+        raise ConfigError(file, key, f"{path} cannot be read: {error.strerror}") from None
+    except ValueError:  # a zero byte
+        raise ConfigError(file, key, f"found {str(path)!r}, which is no path") from None
+    if len(content) > LONGEST:
+        raise ConfigError(str(path), "", f"is longer than {LONGEST} bytes")
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise ConfigError(str(path), f"line {line}", "is not UTF-8 text") from None
+
+
+def shown(value: object) -> str:
+    """A value for an error, at most a line of it."""
+    match value:
+        case None:
+            return "nothing"
+        case bool():
+            return str(value).lower()
+        case int() if value.bit_length() >= _BITS:  # Python prints no endless ones
+            return f"a whole number of more than {_BITS} bits"
+        case int() | float() | str():
+            return repr(value)[:80]
+        case dict():
+            return "a mapping"
+        case list():
+            return "a list"
+    return f"a {type(value).__name__}"
+
+
+def listed(names: list[str]) -> str:
+    """Names for an error; of very many the first ones."""
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(each[:80] for each in names[:_NAMED]) + more

@@ -1,0 +1,53 @@
+"""Nodes in a TOML file of their own: the table `[nodes]`, as `[apps.NAME.nodes]` is."""
+
+import tomllib
+from pathlib import Path
+
+import msgspec
+
+from backends.errors import ConfigError
+from backends.inventories.source import MOST_NODES, Listing, locate, read_text
+
+TABLE = "nodes"
+
+
+class TomlInventory(
+    msgspec.Struct,
+    kw_only=True,
+    frozen=True,
+    forbid_unknown_fields=True,
+    tag_field="kind",
+    tag="toml",
+):
+    """Of the configuration.
+
+    Attributes:
+        path: the file; relative to the folder of the configuration.
+    """
+
+    path: str
+
+
+def read_toml(settings: TomlInventory, folder: Path, file: str, key: str) -> Listing:
+    """The nodes of such a file; see `backends.inventories.kinds.read_nodes`."""
+    path = locate(settings.path, folder, file, f"{key}.path")
+    text, place = read_text(path, file, f"{key}.path"), str(path)
+    try:
+        document = tomllib.loads(text)
+    except RecursionError:
+        raise ConfigError(place, "", "its tables or lists are nested too deep") from None
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(place, "", f"is not TOML: {error}") from None
+    except ValueError:  # Python's limit for the digits of a number
+        raise ConfigError(place, "", "is not TOML: a number in it has too many digits") from None
+    # Only one form: a node called "nodes" at the top would otherwise mean two things.
+    if others := [each for each in document if each != TABLE]:
+        raise ConfigError(
+            place, others[0][:80], f"found outside of the table [{TABLE}], expected every node in it"
+        )
+    nodes = document.get(TABLE)
+    if not isinstance(nodes, dict) or not nodes:
+        raise ConfigError(place, TABLE, f"found no nodes, expected a table [{TABLE}] with at least one")
+    if len(nodes) > MOST_NODES:
+        raise ConfigError(place, TABLE, f"found {len(nodes)} nodes, expected at most {MOST_NODES}")
+    return Listing(place, TABLE, nodes)

@@ -1,0 +1,124 @@
+"""What may stand in `config.toml`, table by table. Unknown keys are refused; times are seconds."""
+
+from typing import Literal
+
+import msgspec
+
+from backends.consul.client import SHORTEST_TTL
+from backends.consul.places import Places
+from backends.consul.services import ConsulService
+from backends.health.kinds import HealthSettings
+from backends.health.simple import TcpHealth
+from backends.hooks.kinds import HookSettings
+from backends.installers.command import NoInstall
+from backends.installers.kinds import InstallSettings
+from backends.inventories.kinds import InventorySettings
+from backends.services.kinds import ServiceSettings
+from backends.template import check_words
+from backends.versions import VersionSettings
+from orchestrator.freeze import Freeze
+from orchestrator.mapping import Match
+from orchestrator.policy import Policy
+
+
+class ConsoleSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """The console itself."""
+
+    theme: Literal["dark", "light", "ansi-dark", "ansi-light", "high-contrast"] = "dark"
+    interval: float = 1.0  # seconds between two looks at a load balancer
+    keys: dict[str, str] = {}  # other keys, by the id of what they do: see `console.keys`
+
+    def __post_init__(self) -> None:
+        if not 0.2 <= self.interval <= 60:
+            raise ValueError(f"interval: found {self.interval:g}, expected 0.2 to 60 seconds")
+
+
+class JournalSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """What is kept of every rollout and change by hand."""
+
+    path: str = ""  # default: journal.db in the XDG state folder; the locks are beside it
+    keep_days: int = 365  # rollouts that ended healthy are forgotten then; others never
+
+    def __post_init__(self) -> None:
+        if self.keep_days < 1:
+            raise ValueError(f"keep_days: found {self.keep_days}, expected at least 1")
+
+
+class LockSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """One rollout or change at a time for each application: here, or on all machines that ask one Consul."""
+
+    kind: Literal["local", "consul"] = "local"
+    ttl: int = (
+        15  # seconds after which a holder that has died is known to be gone; Consul may take twice that
+    )
+    delay: int = 5  # seconds in which nobody gets the lock of one that has died
+    fallback: Literal["refuse", "local"] = "refuse"  # when Consul cannot be asked
+
+    def __post_init__(self) -> None:
+        if not SHORTEST_TTL <= self.ttl <= 3600:
+            raise ValueError(f"ttl: found {self.ttl}, expected {SHORTEST_TTL} to 3600 seconds")
+        if not 0 <= self.delay <= 60:
+            raise ValueError(f"delay: found {self.delay}, expected 0 to 60 seconds")
+
+
+class Access(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """How commands reach a node."""
+
+    via: Literal["ssh", "local"] = "ssh"
+    sudo: bool = False  # `sudo -n`: it fails rather than ask for a password
+    prefix: str = ""  # before each command, such as "docker exec -i app1"
+    port_via: Literal["node", "console"] = "node"  # from where the application's port is looked at
+
+    def __post_init__(self) -> None:
+        check_words("prefix", self.prefix)
+
+
+class NodeSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """One node. What is left out comes from the application, or from HAProxy."""
+
+    address: str = ""  # as HAProxy has it; default: HAProxy's own
+    port: int = 0
+    ssh: str = ""  # host, or a Host of ~/.ssh/config; default: the address
+    ssh_user: str = ""  # instead of what [ssh] or ~/.ssh/config says
+    ssh_port: int = 0
+    servers: list[str] = []  # names in HAProxy, "web1" or "backend/web1"; default: the node's name
+    via: Literal["ssh", "local", ""] = ""
+    sudo: bool | None = None
+    prefix: str | None = None
+
+    def __post_init__(self) -> None:
+        for name, port in (("port", self.port), ("ssh_port", self.ssh_port)):
+            if not 0 <= port <= 65535:
+                raise ValueError(f"{name}: found {port}, expected 1 to 65535")
+        check_words("prefix", self.prefix or "")
+
+
+class AppSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """One application. `nodes` empty: every server of its backends, as HAProxy has them.
+
+    With an `inventory`, `nodes` are those that its file has named when the configuration was loaded, or that
+    Consul has named when the application was opened.
+    """
+
+    backends: list[str]
+    service: ServiceSettings
+    haproxy: list[str] = []  # names of [haproxy.NAME]; empty: all of them
+    match: Match = "name"
+    unmanaged_backends: list[str] = []  # where nodes stand too and are left in: requests that way will fail
+    port: int = 0  # of nodes that have none of their own; 0: as HAProxy has it
+    access: Access = Access()
+    nodes: dict[str, NodeSettings] = {}
+    inventory: InventorySettings | ConsulService | None = None  # nodes that somebody else knows
+    places: Places | None = None  # load balancers that Consul knows, instead of [haproxy.NAME]
+    version: VersionSettings | None = None  # how the installed one is read; default: as `install` knows
+    install: InstallSettings = NoInstall()
+    health: HealthSettings = TcpHealth()
+    rollout: Policy = Policy()
+    hooks: list[HookSettings] = []  # beside those of all applications
+    freeze: list[Freeze] = []  # beside those of all applications
+
+    def __post_init__(self) -> None:
+        if not self.backends:
+            raise ValueError("backends: found an empty list, expected at least one backend of HAProxy")
+        if not 0 <= self.port <= 65535:
+            raise ValueError(f"port: found {self.port}, expected 1 to 65535")
