@@ -102,7 +102,7 @@ CASES = (
     ),
     Fault(
         name="dies once it is in rotation",
-        prepare=faults.bad_version(exit_after=1.2),
+        prepare=faults.dies_while_it_bakes,
         ends={"verify": "degraded"},
         recovery="rollback",
         loses=_DIES,

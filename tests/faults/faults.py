@@ -103,6 +103,12 @@ async def dies_unproven(scene: Scene) -> None:
     scene.stack.add_release(NEW, exit_after=0.4)
 
 
+async def dies_while_it_bakes(scene: Scene) -> None:
+    """Proven and in rotation by then."""
+    tune(scene.stack, "apps.shop.rollout", bake=4)
+    scene.stack.add_release(NEW, exit_after=1.5)
+
+
 async def ignores_sigterm(scene: Scene) -> None:
     """The old version on web1 does."""
     node = scene.stack.nodes["web1"]

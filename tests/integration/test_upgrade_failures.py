@@ -16,6 +16,7 @@ from tests.integration.rollouts import (
     OLD,
     assert_nothing_failed,
     rolldeck,
+    started,
     states,
     tune,
     until,
@@ -148,3 +149,19 @@ async def test_the_way_out_that_the_output_names(stack: Stack) -> None:
     assert back.code == 0, back.text
     assert {each.admin for own in (await states(stack)).values() for each in own.values()} == {0}
     assert await versions(stack) == dict.fromkeys(stack.nodes, OLD)
+
+
+async def test_a_node_that_fell_over_afterwards_is_named_with_what_starts_it(stack: Stack) -> None:
+    """HAProxy has it as it was; nothing has to be set there, and it is down all the same."""
+    async with started(stack, "upgrade", "shop", NEW, "--yes", "--json", "--limit", "web[12]") as running:
+        await running.event("step_started", node="web2", step="stop")
+        stack.nodes["web1"].kill()
+        run = await running.end()
+    assert run.code == 1, run.text
+    assert run.ended["upgraded"] == ["web1", "web2"]
+    [out] = run.ended["out_of_rotation"]
+    assert out["node"] == "web1"
+    assert out["commands"] == [f"rolldeck upgrade shop {NEW} --limit web1"]
+    again = await rolldeck(stack, *out["commands"][0].split()[1:], "--yes")
+    assert again.code == 0, again.text
+    await until_up(stack, "shop")
