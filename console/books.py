@@ -2,8 +2,8 @@
 
 import os
 import socket
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,12 +12,15 @@ from backends.base import Clock
 from orchestrator.control import Control
 from orchestrator.errors import Fenced, Locked
 from orchestrator.events import Bus, Noted, Record, RolloutStarted, Sending, TurnBegan
-from orchestrator.journal.leftovers import Leftover, leftovers, unfinished
+from orchestrator.journal.leftovers import LOOKED_AT, Leftover, leftovers, unfinished
 from orchestrator.journal.recording import recording
+from orchestrator.journal.shared import Head, head_plan
 from orchestrator.journal.store import Entry, Journal, Kind
 from orchestrator.lock import Holder, Lock, this_machine
 
 DAY = 86_400.0  # seconds
+
+Share = Callable[[Lock, Head, Control], AbstractAsyncContextManager[None]]
 
 
 class Books:
@@ -31,6 +34,7 @@ class Books:
         bus: carries what is written down.
         operator: who works here.
         lock: makes the application's lock, for one piece of work.
+        share: shows a rollout to others while it runs under that lock.
     """
 
     def __init__(
@@ -42,6 +46,7 @@ class Books:
         bus: Bus,
         operator: str,
         lock: Callable[[], Lock],
+        share: Share = lambda *_: nullcontext(),
     ) -> None:
         self._path = path
         self._keep = keep_days * DAY
@@ -50,6 +55,7 @@ class Books:
         self._bus = bus
         self._operator = operator
         self._lock = lock
+        self._share = share
         self._working = False
 
     def leftovers(self) -> Mapping[str, Leftover]:
@@ -77,6 +83,30 @@ class Books:
             told = [each.event for each in journal.records(entry.id, "rollout_started", "turn_began")]
         before = next((each.before for each in told if isinstance(each, RolloutStarted)), {})
         return dict(before), list(dict.fromkeys(each.node for each in told if isinstance(each, TurnBegan)))
+
+    def adopt(self, head: Head, records: Sequence[Record]) -> bool:
+        """Take a rollout of another machine into this journal, so that it can be resumed; once only.
+
+        Returns:
+            Whether it was new here. Raises JournalError.
+        """
+        with Journal(self._path) as journal:
+            known = journal.entries(self._application, limit=LOOKED_AT)
+            if (head.host, head.pid, head.began) in [(each.host, each.pid, each.began) for each in known]:
+                return False
+            entry = journal.begin(
+                head.kind,
+                application=head.application,
+                version=head.version,
+                operator=head.operator,
+                host=head.host,
+                pid=head.pid,
+                at=head.began,
+                plan=head.plan,
+            )
+            for record in records:
+                journal.append(entry, record)
+        return True
 
     async def holder(self) -> Holder | None:
         """Who else works on this application; None when nobody does."""
@@ -139,7 +169,18 @@ class Books:
                     if before is not None:
                         how = "broken" if break_lock else "taken over, as its holder is gone"
                         self._bus.emit(Noted(node="", text=f"the lock was {how}: {before}"))
-                    yield entry
+                    head = Head(
+                        kind=kind,
+                        application=self._application,
+                        version=version,
+                        operator=self._operator,
+                        host=holder.host,
+                        pid=holder.pid,
+                        began=holder.since,
+                        plan=head_plan(plan) if kind != "change" else {},
+                    )
+                    async with self._share(lock, head, control) if kind != "change" else nullcontext():
+                        yield entry
         finally:
             unfence()
             self._working = False

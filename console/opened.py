@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 
@@ -21,8 +21,10 @@ from console.session import Session, operator
 from console.state_place import journal_path
 from console.wiring import Wiring
 from orchestrator.application import Application
+from orchestrator.control import Control
 from orchestrator.events import Bus
 from orchestrator.fleet import Fleet
+from orchestrator.journal.shared import Head
 from orchestrator.lock import LocalLock, Lock
 from orchestrator.shared_lock import SharedLock
 
@@ -68,16 +70,21 @@ async def open_session(config: Config, app: str) -> AsyncIterator[Session]:
         )
         path = journal_path(config.journal.path)
         lock = partial(_lock, config, app, path.parent / "locks", consul, clock)
+        share = partial(_share, config, consul, bus)
         health = settings.health
         session = Session(
             application,
             bus,
             clock,
             roster.whole,
-            books=Books(path, config.journal.keep_days, app, clock, bus, operator(), lock),
+            books=Books(path, config.journal.keep_days, app, clock, bus, operator(), lock, share),
             sees_versions=isinstance(health, HttpHealth) and health.via == "console" and health.has_version,
         )
         inventory = settings.inventory if isinstance(settings.inventory, ConsulService) else None
+        if consul is not None and config.consul is not None and config.lock.kind == "consul":
+            from console.following import Following
+
+            session.shared = Following(consul, config.consul.prefix, app)
         if consul is not None and (inventory or settings.places or config.lock.kind == "consul"):
             await closing.enter_async_context(_watched(session, consul, inventory))
         yield session
@@ -95,6 +102,20 @@ async def _watched(session: Session, consul: Consul, inventory: ConsulService | 
     finally:
         watching.cancel()
         await asyncio.gather(watching, return_exceptions=True)
+
+
+def _share(
+    config: Config, consul: Consul | None, bus: Bus, lock: Lock, head: Head, control: Control
+) -> AbstractAsyncContextManager[None]:
+    """Others see a rollout, and may ask something of it, where they share its lock."""
+    if consul is None or config.consul is None or not isinstance(lock, SharedLock):
+        return nullcontext()
+    from console.sharing import Publisher
+
+    def session() -> str:
+        return lock.shared.session if isinstance(lock.shared, ConsulLock) else ""
+
+    return Publisher(consul, config.consul.prefix, head, session, bus, control).working()
 
 
 def _lock(config: Config, app: str, folder: Path, consul: Consul | None, clock: Clock) -> Lock:

@@ -21,6 +21,7 @@ from orchestrator.application import Application
 from orchestrator.control import Control
 from orchestrator.events import Bus, ChangeBegan, ChangeEnded, NodeUpgraded, Record, RolloutEnded
 from orchestrator.freeze import judge_freeze
+from orchestrator.journal.shared import Head
 from orchestrator.journal.store import Kind
 from orchestrator.manual import Change
 from orchestrator.mapping import owners
@@ -35,6 +36,7 @@ from orchestrator.words import health
 
 if TYPE_CHECKING:
     from console.consul_watch import ConsulWatch
+    from console.following import Following
 
 LOOKS_AT_ONCE = 16  # at the versions of nodes
 
@@ -83,6 +85,7 @@ class Session:
         self.control = Control(clock, bus)
         self.defect: BaseException | None = None  # of our own code, in the last rollout
         self.consul: ConsulWatch | None = None  # where Consul is asked for anything
+        self.shared: Following | None = None  # where rollouts of other machines can be seen
         self.rolling = False  # a rollout runs: signals and quitting must go through `control`
         self.state = RolloutState()  # of the last rollout
         self.endings: list[RolloutEnded] = []  # of all rollouts so far
@@ -94,6 +97,23 @@ class Session:
         self.state.apply(record)
         if isinstance(record.event, NodeUpgraded):
             self.versions[record.event.node] = self.state.version
+
+    async def adopt(self) -> Head | None:
+        """Take into our journal what somebody has left on another machine, where that can be seen.
+
+        Returns:
+            What was taken over; None when there was nothing that is new here.
+
+        Raises:
+            BackendError: Consul could not be asked.
+            JournalError: it could not be written down.
+        """
+        if self.shared is None or await self.books.holder() is not None:
+            return None
+        found = await self.shared.look()
+        if found is None or found.healthy or not self.books.adopt(found.head, found.records):
+            return None
+        return found.head
 
     def at_work(self) -> set[str]:
         """Nodes that a rollout works on now."""

@@ -39,6 +39,11 @@ class ConsulLock:
     _gone: str = ""  # why it is not ours any more, for certain
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
 
+    @property
+    def session(self) -> str:
+        """That holds it; empty while it is not ours."""
+        return self._session
+
     async def holder(self) -> bytes | None:
         """What its holder has written there; None when nobody has it, or it is ours. Raises BackendError."""
         _, pair = await self.consul.get(self.key)

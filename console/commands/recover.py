@@ -40,6 +40,8 @@ def resume(config_file: str | None, app: str | None, yes: bool, break_lock: bool
     """
 
     async def plan(session: Session) -> Planned:
+        if (taken := await session.adopt()) is not None:
+            say(f"taken over from {clean(taken.who)}: the {taken.kind} to {clean(taken.version)}")
         for each in session.books.leftovers().values():
             say(clean(words(each)))
         found = await plan_resume(session)

@@ -142,6 +142,7 @@ class Acting:
         """Finish what an earlier rollout has left, if somebody wants that."""
         self._upgrading = True
         try:
+            await self._session.adopt()
             found = await plan_resume(self._session)
             if found is None:
                 self._tell("nothing to resume")

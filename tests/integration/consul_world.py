@@ -1,15 +1,17 @@
 """The demo's world with a real Consul that knows its nodes and load balancers, and has the lock."""
 
+import asyncio
 import json
 import re
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import signal
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
 from console.demo.stack import Stack
 from tests.consuls import Agent, running_consul
-from tests.integration.rollouts import tune, world
+from tests.integration.rollouts import NEW, ROLLDECK, Run, started, tune, world
 
 TTL = 10  # seconds: the shortest that Consul allows
 
@@ -60,3 +62,39 @@ kind = "consul-key"
 key = "haproxy"
 """
     stack.config_path.write_text(text)
+
+
+@contextmanager
+def elsewhere(stack: Stack) -> Iterator[None]:
+    """What is started within is on another machine, as far as its journal and its lock file tell."""
+    here = stack.directory / "journal.db"
+    tune(stack, "journal", path=str(stack.directory / "elsewhere" / "journal.db"))
+    try:
+        yield
+    finally:
+        tune(stack, "journal", path=str(here))
+
+
+async def far_away(stack: Stack, *arguments: str) -> Run:
+    """Run `rolldeck` where process ids mean something else, as they do on another machine."""
+    command = (
+        *("unshare", "--pid", "--fork", "--mount-proc", "--kill-child", ROLLDECK),
+        *("--config", str(stack.config_path), *arguments),
+    )
+    process = await asyncio.create_subprocess_exec(
+        *command,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    out, err = await process.communicate()
+    return Run(process.returncode or 0, out.decode(), err.decode())
+
+
+async def killed(stack: Stack) -> int:
+    """Kill an upgrade in the middle; returns which process it was."""
+    async with started(stack, "upgrade", "shop", NEW, "--yes", "--json") as running:
+        await running.event("step_started", node="web1", step="start")
+        running.signal(signal.SIGKILL)
+        await running.end()
+        return running.process.pid

@@ -1,25 +1,18 @@
 """Upgrades of what Consul knows: nodes, load balancers and the lock come from a real agent."""
 
-import asyncio
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from console.demo.load import Load
 from console.demo.stack import Stack
 from tests.consuls import needs_consul
-from tests.integration.consul_world import TTL, consul_world
+from tests.integration.consul_world import TTL, consul_world, elsewhere, far_away, killed
 from tests.integration.rollouts import (
     NEW,
     OLD,
-    ROLLDECK,
-    Run,
     assert_nothing_failed,
     rolldeck,
     started,
     states,
-    tune,
     until,
     upgrade,
     versions,
@@ -28,44 +21,8 @@ from tests.integration.rollouts import (
 pytestmark = needs_consul
 
 
-@contextmanager
-def elsewhere(stack: Stack) -> Iterator[None]:
-    """What is started within is on another machine, as far as its journal and its lock file tell."""
-    here = stack.directory / "journal.db"
-    tune(stack, "journal", path=str(stack.directory / "elsewhere" / "journal.db"))
-    try:
-        yield
-    finally:
-        tune(stack, "journal", path=str(here))
-
-
-async def far_away(stack: Stack, *arguments: str) -> Run:
-    """Run `rolldeck` where process ids mean something else, as they do on another machine."""
-    command = (
-        *("unshare", "--pid", "--fork", "--mount-proc", "--kill-child", ROLLDECK),
-        *("--config", str(stack.config_path), *arguments),
-    )
-    process = await asyncio.create_subprocess_exec(
-        *command,
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    out, err = await process.communicate()
-    return Run(process.returncode or 0, out.decode(), err.decode())
-
-
 async def free(stack: Stack) -> bool:
     return (await far_away(stack, "weight", "shop", "web2", "--to", "1", "--yes")).code == 0
-
-
-async def killed(stack: Stack) -> int:
-    """Kill an upgrade in the middle; returns which process it was."""
-    async with started(stack, "upgrade", "shop", NEW, "--yes", "--json") as running:
-        await running.event("step_started", node="web1", step="start")
-        running.signal(signal.SIGKILL)
-        await running.end()
-        return running.process.pid
 
 
 async def test_an_upgrade_of_what_consul_knows_loses_no_request(tmp_path: Path) -> None:

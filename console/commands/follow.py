@@ -1,0 +1,115 @@
+"""`rolldeck follow` and `rolldeck ask`: a rollout on another machine, seen live and asked something."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import get_args
+
+import click
+
+from backends.consul.client import Consul
+from backends.errors import ConfigError
+from console.config import Config, find, load
+from console.exits import Exit
+from console.following import Following, Seen
+from console.output.ending import EXITS, ending
+from console.output.progress import Progress
+from console.output.text import clean, result, result_json, say
+from console.session import operator
+from console.sharing import Request, What
+from orchestrator.events import to_json
+from orchestrator.state import RolloutState
+
+PATIENCE = 10.0  # seconds for a request to be taken
+
+
+@click.command()
+@click.argument("app")
+@click.option("--json", "as_json", is_flag=True, help="Every event as one line of JSON on standard output.")
+@click.pass_obj
+def follow(config_file: str | None, app: str, as_json: bool) -> int:
+    """See live how a rollout of APP goes on that runs on another machine; Ctrl-C ends only this.
+
+    Exits as the rollout does. It needs `[lock] kind = "consul"`.
+    """
+    config = load(find(config_file))
+
+    async def go() -> int:
+        async with _following(config, app) as following:
+            return await _follow(following, app, as_json)
+
+    return asyncio.run(go())
+
+
+async def _follow(following: Following, app: str, as_json: bool) -> int:
+    state = RolloutState()
+    progress = Progress(state)
+    told, seen = 0, None
+    async for seen in following.live():
+        if not told:
+            say(f"{seen.head.kind} of {app} to {clean(seen.head.version)}, by {clean(seen.head.who)}")
+        for record in seen.records:
+            if record.seq > told:
+                told = record.seq
+                state.apply(record)
+                if as_json:
+                    result_json(to_json(record))
+                else:
+                    progress(record)
+    return _end(seen, app, as_json)
+
+
+def _end(seen: Seen | None, app: str, as_json: bool) -> int:
+    if seen is None or seen.ended is None:
+        say(f"it has no end, and nobody has its lock any more; to take it over: rolldeck resume {app}")
+        return Exit.DEGRADED
+    if not as_json:
+        for line in ending(seen.ended):
+            result(line)
+    return EXITS[seen.ended.result]
+
+
+@click.command()
+@click.argument("app")
+@click.argument("what", type=click.Choice(get_args(What)))
+@click.option(
+    "--node", "subject", default="", help="Whose question is answered; needed where several are open."
+)
+@click.pass_obj
+def ask(config_file: str | None, app: str, what: What, subject: str) -> int:
+    """Ask the rollout of APP that runs on another machine to pause, resume, abort, go, retry or skip.
+
+    It is written down there with your name. Exits 0 once it was taken.
+    """
+    config = load(find(config_file))
+
+    async def go() -> int:
+        async with _following(config, app) as following:
+            seen = await following.look()
+            if seen is None or not seen.held:
+                say(f"no rollout of {app} runs now")
+                return Exit.REFUSED
+            key = await following.ask(Request(what=what, who=operator(), subject=subject))
+            for _ in range(int(PATIENCE * 5)):
+                if await following.taken(key):
+                    result(f"{clean(seen.head.who)} has taken it")
+                    return Exit.HEALTHY
+                await asyncio.sleep(0.2)
+            say(f"nobody has taken it within {PATIENCE:g} s")
+            return Exit.DEGRADED
+
+    return asyncio.run(go())
+
+
+@asynccontextmanager
+async def _following(config: Config, app: str) -> AsyncIterator[Following]:
+    config.app(app)
+    if config.consul is None or config.lock.kind != "consul":
+        raise ConfigError(
+            config.file, "lock.kind", 'found "local", expected "consul": others are only seen there'
+        )
+    consul = Consul(config.consul)
+    try:
+        yield Following(consul, config.consul.prefix, app)
+    finally:
+        await consul.close()

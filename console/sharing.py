@@ -1,0 +1,154 @@
+"""A rollout that others can see and ask: published in Consul while it runs, by whoever has the lock.
+
+The key is held by the session of the lock: who has lost that can publish nothing any more.
+"""
+
+import asyncio
+import contextlib
+import time
+import uuid
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Literal
+
+import msgspec
+
+from backends.consul.client import Consul
+from backends.errors import BackendError
+from orchestrator.control import GO, RETRY, SKIP, Control
+from orchestrator.events import Bus, Noted, Record
+from orchestrator.journal.shared import Head, pack
+
+APART = 0.2  # seconds between two publications
+PAUSE = 1.0  # before Consul is asked again that could not be asked
+WAIT = 30.0  # that one look for requests may block
+LAST = 5.0  # for the last publication, at the end
+
+What = Literal["pause", "resume", "abort", "go", "retry", "skip"]
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """What somebody on another machine wants of a rollout."""
+
+    what: What
+    who: str
+    subject: str = ""  # of the question that is answered: a node or a batch; empty for the only one
+
+
+def rollout_key(prefix: str, app: str) -> str:
+    return f"{prefix}/{app}/rollout"
+
+
+def requests_key(prefix: str, app: str) -> str:
+    return f"{prefix}/{app}/requests/"
+
+
+async def ask(consul: Consul, prefix: str, app: str, request: Request) -> str:
+    """Leave a request; returns its key, which is gone once it was taken. Raises BackendError."""
+    key = f"{requests_key(prefix, app)}{time.time():.3f}-{uuid.uuid4().hex[:8]}"
+    await consul.put(key, msgspec.json.encode(request))
+    return key
+
+
+class Publisher:
+    """Publishes one rollout, and carries out what is asked of it.
+
+    Args:
+        consul: is written to and read.
+        prefix: of all keys.
+        head: of the rollout.
+        session: that has the lock.
+        bus: carries what happens.
+        control: takes what is asked.
+    """
+
+    def __init__(
+        self, consul: Consul, prefix: str, head: Head, session: Callable[[], str], bus: Bus, control: Control
+    ) -> None:
+        self._consul = consul
+        self._key = rollout_key(prefix, head.application)
+        self._requests = requests_key(prefix, head.application)
+        self._head = head
+        self._session = session
+        self._bus = bus
+        self._control = control
+        self._records: list[Record] = []
+        self._dirty = asyncio.Event()
+        self._dirty.set()
+
+    @asynccontextmanager
+    async def working(self) -> AsyncIterator[None]:
+        """Publish and listen meanwhile. What Consul does not take stops nothing: HAProxy and nodes count."""
+        with contextlib.suppress(BackendError):
+            await self._consul.delete(self._requests, recurse=True)  # those of an earlier rollout
+        unsubscribe = self._bus.subscribe(self._keep)
+        tasks = [asyncio.create_task(self._publish()), asyncio.create_task(self._listen())]
+        try:
+            yield
+        finally:
+            unsubscribe()
+            for each in tasks:
+                each.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            with contextlib.suppress(BackendError, TimeoutError):
+                async with asyncio.timeout(LAST):
+                    await self._put()
+
+    def _keep(self, record: Record) -> None:
+        self._records.append(record)
+        self._dirty.set()
+
+    async def _publish(self) -> None:
+        while True:
+            await self._dirty.wait()
+            self._dirty.clear()
+            done = False
+            with contextlib.suppress(BackendError):
+                done = await self._put()
+            if not done:
+                self._dirty.set()
+            await asyncio.sleep(APART if done else PAUSE)
+
+    async def _put(self) -> bool:
+        session = self._session()
+        return bool(session) and await self._consul.put(
+            self._key, pack(self._head, self._records), acquire=session
+        )
+
+    async def _listen(self) -> None:
+        index = 0
+        while True:
+            try:
+                after, found = await self._consul.list(self._requests, index, WAIT)
+                for each in found:
+                    self._take(each.value)
+                    await self._consul.delete(each.key)
+            except BackendError:
+                await asyncio.sleep(PAUSE)
+                continue
+            index = after if after >= index else 0
+
+    def _take(self, value: bytes) -> None:
+        try:
+            request = msgspec.json.decode(value, type=Request)
+        except msgspec.MsgspecError as error:
+            self._bus.emit(Noted(node="", text=f"a request in Consul cannot be understood: {error}"))
+            return
+        control, who = self._control, request.who
+        match request.what:
+            case "pause":
+                control.pause(who, "asked from another machine")
+            case "resume":
+                control.resume(who)
+            case "abort":
+                control.abort(who, "asked from another machine")
+            case "go" | "retry" | "skip":
+                self._answer({"go": GO, "retry": RETRY, "skip": SKIP}[request.what], request)
+
+    def _answer(self, choice: str, request: Request) -> None:
+        open_ = [each for each in self._control.questions if request.subject in ("", each.subject)]
+        if len(open_) != 1 or choice not in open_[0].choices:
+            what = "no such question is open" if not open_ else f"open: {', '.join(q.subject for q in open_)}"
+            self._bus.emit(Noted(node="", text=f"{request.who} asked to {request.what}, and {what}"))
+            return
+        self._control.answer(open_[0].id, choice, request.who)
