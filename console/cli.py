@@ -23,7 +23,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "ready": ("manual", "Put nodes back in rotation, proven by health checks first."),
     "weight": ("manual", "Set the weight of nodes."),
     "follow": ("follow", "See a rollout live that runs on another machine."),
-    "ask": ("follow", "Ask a rollout on another machine to pause, resume, abort, go, retry or skip."),
+    "ask": ("follow", "Ask a rollout on another machine to pause, go on, abort ..."),
     "history": ("history", "What was done: every rollout and change by hand."),
     "init": ("init", "Write a first configuration by looking at a HAProxy."),
     "demo": ("demo", "A real upgrade on real local parts, under load."),

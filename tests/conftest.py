@@ -5,6 +5,10 @@ import tempfile
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("no clock", deadline=None)  # a busy machine is slow, and that is no failure
+settings.load_profile("no clock")
 
 
 @pytest.fixture(scope="session", autouse=True)
