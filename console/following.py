@@ -55,7 +55,7 @@ class Following:
         while True:
             index, seen = await self._look(index)
             if seen is None:
-                continue
+                continue  # none was ever published; the next look blocks until one is
             yield seen
             if seen.ended is not None or not seen.held:
                 return

@@ -82,9 +82,14 @@ async def open_session(config: Config, app: str) -> AsyncIterator[Session]:
         )
         inventory = settings.inventory if isinstance(settings.inventory, ConsulService) else None
         if consul is not None and config.consul is not None and config.lock.kind == "consul":
+            from console.elsewhere import Elsewhere
             from console.following import Following
 
             session.shared = Following(consul, config.consul.prefix, app)
+            session.elsewhere = Elsewhere(session.shared, clock, operator())
+            closing.push_async_callback(
+                _ended, asyncio.create_task(session.elsewhere.run(), name="elsewhere")
+            )
         if consul is not None and (inventory or settings.places or config.lock.kind == "consul"):
             await closing.enter_async_context(_watched(session, consul, inventory))
         yield session
@@ -100,8 +105,12 @@ async def _watched(session: Session, consul: Consul, inventory: ConsulService | 
     try:
         yield
     finally:
-        watching.cancel()
-        await asyncio.gather(watching, return_exceptions=True)
+        await _ended(watching)
+
+
+async def _ended(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
 
 
 def _share(

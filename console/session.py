@@ -36,6 +36,7 @@ from orchestrator.words import health
 
 if TYPE_CHECKING:
     from console.consul_watch import ConsulWatch
+    from console.elsewhere import Elsewhere
     from console.following import Following
 
 LOOKS_AT_ONCE = 16  # at the versions of nodes
@@ -86,6 +87,7 @@ class Session:
         self.defect: BaseException | None = None  # of our own code, in the last rollout
         self.consul: ConsulWatch | None = None  # where Consul is asked for anything
         self.shared: Following | None = None  # where rollouts of other machines can be seen
+        self.elsewhere: Elsewhere | None = None  # the one that is seen there
         self.rolling = False  # a rollout runs: signals and quitting must go through `control`
         self.state = RolloutState()  # of the last rollout
         self.endings: list[RolloutEnded] = []  # of all rollouts so far

@@ -15,6 +15,7 @@ from console.screens.acting import SWITCH, Acting
 from console.screens.arranging import Arranging
 from console.screens.rollout_words import Told
 from console.session import Session, operator
+from console.sharing import What
 from orchestrator.control import GO, RETRY, SKIP
 from orchestrator.events import Record
 from orchestrator.watch import View, Watch
@@ -27,6 +28,7 @@ from widgets.question_lines import waits
 from widgets.rows import picture
 from widgets.server_table import ServerTable
 
+ASKED: dict[str, What] = {GO: "go", RETRY: "retry", SKIP: "skip"}
 LOOK_SECONDS = 0.1  # how often we look whether there is something new to show
 IMPORTANCE = (
     *("next", "retry", "skip", "abort", "pause", "help", "quit", "upgrade", "drain", "maint", "ready"),
@@ -138,7 +140,7 @@ in rotation.
         self._second = second
         if view is not self._view or (passed and any(each.state != "live" for each in view.instances)):
             self._paint()  # of what is stale the age is in the rows
-        elif passed or self._session.rolling:
+        elif passed or self._session.rolling or self._acting.elsewhere is not None:
             # Putting thousands of rows in order again for the clock alone would be too dear.
             self._paint_clock()
             self._paint_board(view)
@@ -169,9 +171,12 @@ in rotation.
 
     def _paint_board(self, view: View) -> None:
         board = self.query_one(RolloutBoard)
+        elsewhere = self._acting.elsewhere
         shown = bool(self._session.state.nodes) and self._session.state.ended is not self._put_away
-        board.set_class(shown, "-shown")
-        if shown:
+        board.set_class(shown or elsewhere is not None, "-shown")
+        if elsewhere is not None:
+            board.show(elsewhere.state, self._session.clock.time(), elsewhere.words, {})
+        elif shown:
             self._paint_rollout(view)
         self._refresh_keys()
 
@@ -199,6 +204,7 @@ in rotation.
             control.questions[:1],
             control.paused,
             control.aborting,
+            self._acting.elsewhere is not None,
         )
         if possible != self._possible:
             self._possible = possible
@@ -212,6 +218,8 @@ in rotation.
         if action in ("change", "upgrade", "resume", "roll_back"):
             return True if self._acting.may_change(action) else None
         control = self._session.control
+        if action in ("pause", "abort", "answer") and self._acting.elsewhere is not None:
+            return self._acting.may_ask(action, parameters)
         if action == "application":
             several = len(self._applications) > 1
             return (None if self._acting.why_not(action) else True) if several else False
@@ -281,14 +289,23 @@ in rotation.
     async def _offer(self) -> None:
         await self._acting.offer_resume()
 
+    @work(group="ask")
+    async def _ask(self, what: What) -> None:
+        await self._acting.ask(what)
+
     def action_answer(self, choice: str) -> None:
+        if self._acting.elsewhere is not None:
+            self._ask(ASKED[choice])
+            return
         questions = self._session.control.questions
         if questions and choice in (GO, RETRY, SKIP):
             self._session.control.answer(questions[0].id, choice, operator())
 
     def action_pause(self) -> None:
         control = self._session.control
-        if control.paused:
+        if (elsewhere := self._acting.elsewhere) is not None:
+            self._ask("resume" if elsewhere.paused else "pause")
+        elif control.paused:
             control.resume(operator())
         else:
             control.pause(operator())

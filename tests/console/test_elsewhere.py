@@ -1,0 +1,50 @@
+"""The console while another machine carries out a rollout: seen live, asked by keys, taken over."""
+
+import asyncio
+import signal
+from contextlib import suppress
+from pathlib import Path
+
+from console.config import load
+from console.opened import open_session
+from orchestrator.watch import Watch
+from tests.console.console_world import POLL, Place, desk
+from tests.consuls import needs_consul
+from tests.integration.consul_world import consul_world, elsewhere
+from tests.integration.rollouts import NEW, started, versions
+
+pytestmark = needs_consul
+
+
+async def test_it_is_seen_live_asked_by_keys_and_taken_over(tmp_path: Path) -> None:
+    async with consul_world(tmp_path / "s", nodes=2) as (stack, _):
+        stack.add_release(NEW, start_delay=3.0)
+        async with started(stack, "upgrade", "shop", NEW, "--yes", "--json") as first:
+            await first.event("step_started", node="web1", step="stop")
+            with elsewhere(stack):
+                config = load(stack.config_path)
+            async with open_session(config, "shop") as session:
+                watch = Watch(session.application.fleet, session.clock, interval=POLL)
+                polling = asyncio.create_task(watch.run())
+                here = Place(stack, session, watch, [])
+                try:
+                    async with desk(here, up=1) as at:
+                        await at.until(lambda: f"process {first.process.pid}" in at.behind)
+                        await at.press("p")
+                        assert (await first.event("paused"))["why"] == "asked from another machine"
+                        await at.until(lambda: "paused by" in at.behind)
+                        await at.press("p")
+                        await first.event("resumed")
+                        await first.event("step_started", node="web2", step="start")
+                        first.signal(signal.SIGKILL)
+                        await first.end()
+                        # One machine with it, in truth: its lock is free as soon as that is seen.
+                        await at.press("ctrl+r")
+                        await at.sees(f"shop → {NEW}", "left by rollout 1", "Start")
+                        await at.press("right", "enter")
+                        await at.result("healthy")
+                finally:
+                    polling.cancel()
+                    with suppress(asyncio.CancelledError):
+                        await polling
+        assert await versions(stack) == {"web1": NEW, "web2": NEW}
