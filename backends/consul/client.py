@@ -1,6 +1,7 @@
 """Consul for Rolldeck: what is asked of it, with errors in words. Values in and out are plain."""
 
 import asyncio
+import logging
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -8,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from backends.consul.settings import ConsulSettings
 from backends.errors import BackendError, PermissionDenied, Refused, Unmeasured, Unreachable
-from backends.wire import heard
+from backends.wire import WIRE, heard
 
 if TYPE_CHECKING:
     from backends.consul.transport import Api
@@ -161,7 +162,9 @@ class Consul:
         said, ok = "", False
         try:
             result = await call(api)
-            said, ok = f"{result!r:.200}", True
+            ok = True
+            if WIRE.isEnabledFor(logging.DEBUG):  # of thousands of instances it takes as long as reading them
+                said = f"{result!r:.200}"
             return result
         except passing:
             raise

@@ -35,7 +35,7 @@ class ConsulLock:
     fence: int = 0
     _session: str = ""
     _renewed: float = 0.0  # monotonic, when the last renewal that succeeded was asked for
-    _tried: float = 0.0  # monotonic, when a renewal was tried last, with whatever outcome
+    _tried: float = 0.0  # monotonic, when a renewal was tried last by one that was not asleep before it
     _gone: str = ""  # why it is not ours any more, for certain
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
 
@@ -87,9 +87,9 @@ class ConsulLock:
         Who merely cannot ask Consul may end the step that runs. Whose lock is known to be gone may not, nor
         who was asleep for so long that it may be gone: others act on the nodes then.
         """
-        if self._session and self.clock.monotonic() - self._tried > self.ttl:
+        if not self._gone and self._session and self.clock.monotonic() - self._tried > self.ttl:
             return "Rolldeck was asleep for longer than its lock lasts"
-        return self._gone
+        return self._gone  # for as long as the work takes: then nothing is tried any more
 
     def lost(self) -> str:
         """Why no node may be taken out under it any more, in words; empty while it is ours."""
@@ -122,17 +122,21 @@ class ConsulLock:
         while True:
             await self.clock.sleep(self.ttl / 3)
             while True:
-                asked = self._tried = self.clock.monotonic()
+                asked = self.clock.monotonic()
+                if not self.fenced():  # who was asleep stays fenced until Consul has answered
+                    self._tried = asked
                 try:
-                    there = await self.consul.renew_session(self._session)
-                except BackendError:
+                    # However patient the settings are: who waits for an answer is not asleep.
+                    async with asyncio.timeout(self.ttl / 3):
+                        there = await self.consul.renew_session(self._session)
+                except (BackendError, TimeoutError):
                     await self.clock.sleep(PAUSE)
                     continue
                 break
             if not there:
                 self._gone = self._gone or "the lock's session in Consul has ended"
                 return
-            self._renewed = asked
+            self._renewed = self._tried = asked
 
     async def _watch(self, index: int) -> None:
         """Hear at once that somebody broke it."""

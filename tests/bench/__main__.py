@@ -1,17 +1,18 @@
-"""`python -m tests.bench [startup | overhead | console | upgrades]`: exits 1 when a target is missed."""
+"""`python -m tests.bench [startup | overhead | console | consul | upgrades]`: exits 1 on a missed target."""
 
 import argparse
 import sys
 
 from console.demo.stack import Transport
-from tests.bench import console, overhead, startup, upgrades
+from tests.bench import console, consul, overhead, startup, upgrades
 
 TRANSPORTS: tuple[Transport, ...] = ("unix", "tcp", "ssh")
+ALL = ("startup", "overhead", "console", "consul")
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
-    parser.add_argument("what", nargs="?", choices=("startup", "overhead", "console", "upgrades"))
+    parser.add_argument("what", nargs="?", choices=(*ALL, "upgrades"))
     parser.add_argument("--runs", type=int, default=10, help="of `upgrades`, for each transport")
     parser.add_argument("--transport", choices=TRANSPORTS, help="of `upgrades`: only this one")
     parser.add_argument("--minutes", type=float, default=2.0, help="of `console`: how long memory is watched")
@@ -25,6 +26,7 @@ def main() -> int:
             ("startup", startup.measure),
             ("overhead", overhead.measure),
             ("console", lambda: console.measure(given.minutes)),
+            ("consul", consul.measure),
         )
         if given.what in (None, name)
     ]

@@ -1,0 +1,121 @@
+"""What an inventory of thousands in Consul costs: one look at all of it, and waiting for its changes."""
+
+import asyncio
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import httpx
+
+from backends.consul.client import Consul
+from backends.consul.services import ConsulService, instances
+from backends.consul.settings import ConsulSettings
+from console.output.text import result
+from tests.bench.consul_watcher import WAIT
+from tests.bench.terminal import load
+from tests.consuls import CONSUL, Agent, running_consul
+
+MANY = 5_000  # instances, each on a node of its own with two checks
+AT_ONCE = 16  # registrations
+LOOKS = 5
+REST = 20.0  # seconds within one blocking query, in which nothing changes
+ROUND = WAIT + WAIT / 16 + 5  # seconds in which at least one such query ends, as Consul's jitter wants it
+
+LOOK_TARGET = 1.0  # seconds, as agreed
+CPU_TARGET = 2.0  # per cent of one core
+
+
+def measure() -> bool:
+    """All of it; False when a target is missed. Without a `consul` there is nothing to measure."""
+    if CONSUL is None:
+        result("consul: there is none on the PATH of this machine, so it was not measured")
+        return True
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        return asyncio.run(_measure(Path(folder)))
+
+
+async def _measure(folder: Path) -> bool:
+    async with running_consul(folder) as agent:
+        begun = time.perf_counter()
+        await _register(agent)
+        result(
+            f"Consul with {MANY:,} instances of a service, registered in {time.perf_counter() - begun:.1f} s"
+        )
+        looked = await _looks(agent)
+        waited = await asyncio.to_thread(_waits, agent.address)
+        return looked and waited
+
+
+async def _register(agent: Agent) -> None:
+    slots = asyncio.Semaphore(AT_ONCE)
+    async with httpx.AsyncClient(base_url=agent.address, timeout=30) as client:
+
+        async def one(number: int) -> None:
+            async with slots:
+                answer = await client.put("/v1/catalog/register", json=_instance(number))
+                answer.raise_for_status()
+
+        await asyncio.gather(*(one(number) for number in range(MANY)))
+
+
+def _instance(number: int) -> dict[str, object]:
+    name, address = f"web{number:05d}", f"10.1.{number // 250}.{number % 250 + 1}"
+    checks = [("alive", ""), ("health", f"shop-{name}")]
+    return {
+        "Node": name,
+        "Address": address,
+        "NodeMeta": {"rack": str(number % 20)},
+        "Service": {
+            "Service": "shop",
+            "ID": f"shop-{name}",
+            "Address": address,
+            "Port": 8080,
+            "Tags": ["live"],
+            "Meta": {"ssh": f"{name}.example.com", "version": "1.4.2"},
+        },
+        "Checks": [
+            {"CheckID": f"{check}-{name}", "Name": check, "Status": "passing", "ServiceID": service}
+            for check, service in checks
+        ],
+    }
+
+
+async def _looks(agent: Agent) -> bool:
+    """The first one has `requests` to import and is not counted."""
+    consul = Consul(ConsulSettings(address=agent.address, timeout=30))
+    settings = ConsulService(service="shop")
+    times = []
+    for _ in range(LOOKS + 1):
+        start = time.perf_counter()
+        _, found = await instances(consul, settings)
+        times.append(time.perf_counter() - start)
+        assert len(found) == MANY
+    await consul.close()
+    first, *times = times
+    median = statistics.median(times)
+    result(
+        f"one look at all: best {min(times):.3f} s, median {median:.3f} s, slowest {max(times):.3f} s"
+        f" (the first {first:.3f} s), target {LOOK_TARGET:g} s"
+    )
+    return median < LOOK_TARGET
+
+
+def _waits(address: str) -> bool:
+    command = [sys.executable, "-m", "tests.bench.consul_watcher", address, "shop"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == b"ready\n"
+            time.sleep(1)
+            rest, whole = load(REST, process.pid), load(ROUND, process.pid)
+        finally:
+            process.kill()
+    result(
+        f"waiting for changes: {rest.own[0]:.2f} % of one core over {REST:g} s at rest, {whole.own[0]:.2f} %"
+        f" over {ROUND:g} s with the answers that end a wait of {WAIT:g} s, target {CPU_TARGET:g} %"
+        f" (everything on this machine: {whole.machine:.0f} %)"
+    )
+    return max(rest.own[0], whole.own[0]) < CPU_TARGET
