@@ -27,6 +27,7 @@ SAID: dict[type[events.Event], str] = {
     events.StepStarted: "begins",
     events.Waiting: "waits, at most {left} more: {reason}",
     events.Noted: "note: {text}",
+    events.CommandBegan: "it runs on {target} as process {pid}",
     events.StepDone: "done in {seconds}: {detail}",
     events.NodeUpgraded: "upgraded in {seconds}",
     events.NodeSkipped: "skipped by {who}",

@@ -5,7 +5,10 @@ import asyncio
 import sys
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from console.output.text import result
 from tests.faults.cases import CASES
@@ -29,6 +32,26 @@ async def matrix(only: str, step: str) -> list[Outcome]:
     return outcomes
 
 
+@dataclass(frozen=True, slots=True)
+class Results:
+    """What is on the page."""
+
+    outcomes: list[Outcome]
+    kills: Kills | None
+
+    def beside(self, path: Path) -> "Results":
+        """With those that stand in a file already, in the order of the cases; all of it is kept there."""
+        if path.exists():
+            before = msgspec.json.decode(path.read_bytes(), type=Results)
+            played = {(each.fault, each.step): each for each in [*before.outcomes, *self.outcomes]}
+            ordered = [played.get((case.name, step)) for case in CASES for step in case.ends]
+            both = Results([each for each in ordered if each is not None], self.kills or before.kills)
+        else:
+            both = self
+        path.write_bytes(msgspec.json.encode(both))
+        return both
+
+
 def _line(each: Outcome) -> str:
     words = "; ".join(each.problems) or "as promised"
     return (
@@ -50,14 +73,18 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--fault", default="", help="only those whose name contains this")
     parser.add_argument("--step", default="", help="only in this step")
+    parser.add_argument("--results", type=Path, help="keep them there, beside those of earlier calls")
     parser.add_argument("--page", type=Path, help="write the table there, as Markdown")
     given = parser.parse_args()
     outcomes = asyncio.run(matrix(given.fault, given.step))
     bad = sum(bool(each.problems) for each in outcomes)
     result(f"{len(outcomes)} cases: {len(outcomes) - bad} as promised")
     killed = asyncio.run(kill(given.runs, given.seed)) if given.runs else None
+    kept = Results(outcomes, killed)
+    if given.results:
+        kept = kept.beside(given.results)
     if given.page:
-        given.page.write_text(page(outcomes, killed, RATE), encoding="utf-8")
+        given.page.write_text(page(kept.outcomes, kept.kills, RATE), encoding="utf-8")
     return 1 if bad or (killed and killed.bad) else 0
 
 

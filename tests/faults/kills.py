@@ -2,7 +2,6 @@
 
 import asyncio
 import random
-from collections import Counter
 from dataclasses import dataclass, field
 from itertools import count
 
@@ -12,6 +11,7 @@ from console.output.text import result
 from tests.integration.rollouts import rolldeck, started, states, versions
 
 RATE = 100  # requests per second
+NOTHING = "nothing begun"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ async def kill_and_resume(stack: Stack, version: str, after: float) -> Outcome:
                 running.process.kill()
             run = await running.end()
         steps = [each for each in run.events if each["event"] == "step_started"]
-        where = f"{steps[-1]['node']} {steps[-1]['step']}" if steps else "nothing begun"
+        where = f"{steps[-1]['node']} {steps[-1]['step']}" if steps else NOTHING
         out = await _out(stack)
         named = (await rolldeck(stack, "status")).text
         for name in out:
@@ -96,7 +96,7 @@ class Kills:
     bad: int = 0
     failed: int = 0
     left: int = 0
-    places: Counter[str] = field(default_factory=Counter)
+    places: dict[str, int] = field(default_factory=dict)
 
 
 async def many(stack: Stack, turns: tuple[str, str], runs: int, seed: int, longest: float = 6.0) -> Kills:
@@ -112,17 +112,18 @@ async def many(stack: Stack, turns: tuple[str, str], runs: int, seed: int, longe
     chosen = random.Random(seed)  # noqa: S311 - moments, not secrets
     kills = Kills(runs, seed)
     for number in count():
-        if kills.places.total() == runs:
+        if sum(kills.places.values()) == runs:
             break
         each = await kill_and_resume(stack, turns[number % 2], chosen.uniform(0, longest))
         kills.bad += bool(each.problems)
         kills.failed += each.failed
         kills.left += each.left
         if each.killed:
-            kills.places[each.where.split()[-1]] += 1
+            place = each.where.split()[-1] if each.where != NOTHING else "no step yet"
+            kills.places[place] = kills.places.get(place, 0) + 1
         words = "; ".join(each.problems) or "as promised"
         where = each.where if each.killed else "had ended"
-        result(f"{kills.places.total():>4}  {each.after:5.2f} s  {where:<16} out {each.out}  {words}")
-    told = ", ".join(f"{number} in {place}" for place, number in kills.places.most_common())
+        result(f"{sum(kills.places.values()):>4}  {each.after:5.2f} s  {where:<16} out {each.out}  {words}")
+    told = ", ".join(f"{number} in {place}" for place, number in kills.places.items())
     result(f"{runs} kills, seed {seed}: {runs - kills.bad} as promised; {told}")
     return kills

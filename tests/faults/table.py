@@ -76,7 +76,7 @@ def _kills(kills: Kills | None) -> Iterator[str]:
     yield ""
     yield "## SIGKILL at random moments"
     yield ""
-    places = ", ".join(f"{number} in {place}" for place, number in kills.places.most_common())
+    places = ", ".join(f"{number} in {place}" for place, number in kills.places.items())
     yield (
         f"{kills.runs} upgrades were killed (seed {kills.seed}), {places}; each was finished by"
         f" `rolldeck resume`. {kills.failed} requests failed, {kills.left} nodes were left out of rotation, "
