@@ -20,9 +20,12 @@ demo: .venv/installed ## Upgrade real local nodes behind real HAProxies, under l
 test: .venv/installed ## Run all tests
 	@$(call install_missing,$(TEST_NEEDS))
 	@# Side by side: most of them wait for real servers.
-	@$(BIN)/pytest -q tests/console tests/faults >.console-tests.log 2>&1 & console=$$!; trap "kill $$console 2>/dev/null" EXIT; \
-	$(BIN)/pytest -q tests/integration tests/unit; others=$$?; \
-	wait $$console; console=$$?; cat .console-tests.log; [ $$others = 0 ] && [ $$console = 0 ]
+	@$(BIN)/pytest -q tests/console >.tests-console.log 2>&1 & console=$$!; \
+	$(BIN)/pytest -q tests/faults tests/integration/test_consul_* >.tests-faults.log 2>&1 & faults=$$!; \
+	trap "kill $$console $$faults 2>/dev/null" EXIT; \
+	$(BIN)/pytest -q tests/integration tests/unit --ignore-glob="*/test_consul_*"; others=$$?; \
+	wait $$console; console=$$?; cat .tests-console.log; wait $$faults; faults=$$?; cat .tests-faults.log; \
+	[ $$others = 0 ] && [ $$console = 0 ] && [ $$faults = 0 ]
 
 test-matrix: .venv/installed ## Run what depends on HAProxy against every version that is there
 	@$(call install_missing,$(TEST_NEEDS))
@@ -47,7 +50,7 @@ pictures: .venv/installed ## Take the README's pictures anew, of a real upgrade
 	$(BIN)/python -m tests.pictures
 
 clean: ## Remove what was made here
-	rm -rf .venv .console-tests.log .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist
+	rm -rf .venv .tests-*.log .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist
 
 # The lock has hashes and no addresses; the build backend is in it, so that nothing unlocked is fetched.
 .venv/installed: requirements.lock pyproject.toml
