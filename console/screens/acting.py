@@ -4,7 +4,7 @@ Each dialog is imported when it is asked for: nobody waits for them before the f
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 from textual.screen import Screen
 
@@ -21,10 +21,6 @@ from orchestrator.plan import Plan
 from orchestrator.watch import Watch
 from orchestrator.words import health
 from widgets.model import Key, node_of
-
-if TYPE_CHECKING:
-    from console.elsewhere import Elsewhere
-    from console.sharing import What
 
 LEAVE, KEEP, PAUSE, ABORT = "leave", "keep", "pause", "abort"
 SWITCH = "application: "  # and its name: what the console ends with to go on with another one
@@ -55,31 +51,6 @@ class Acting:
             for level, names in low.items()
         ]
         return f"{' and '.join(words)}, changes need admin" if words else ""
-
-    @property
-    def elsewhere(self) -> "Elsewhere | None":
-        """The rollout that another machine carries out now; None while there is none."""
-        found = self._session.elsewhere
-        return found if found is not None and found.running and not self._session.rolling else None
-
-    def may_ask(self, action: str, parameters: Sequence[object]) -> bool:
-        """Whether the rollout of another machine can be asked this now."""
-        found = self.elsewhere
-        if found is None or action != "answer":
-            return found is not None and not self._read_only
-        return any(parameters[0] in each.choices for each in found.state.questions.values())
-
-    async def ask(self, what: "What") -> None:
-        """Ask it; whoever carries it out has this written down with our name."""
-        found = self.elsewhere
-        if found is None or found.seen is None:
-            return
-        try:
-            await found.ask(what)
-        except RolldeckError as error:
-            self._tell(str(error), "error")
-            return
-        self._tell(f"asked {found.seen.head.who} to {what}")
 
     def may_change(self, action: str) -> bool:
         """Whether this may be done now."""
@@ -253,21 +224,6 @@ class Acting:
         from widgets.dialogs.confirm import Confirm
 
         control = self._session.control
-        if (elsewhere := self.elsewhere) is not None and elsewhere.seen is not None:
-            who = elsewhere.seen.head.who
-            asked = await self._screen.app.push_screen_wait(
-                Confirm(
-                    "Ask for an abort?",
-                    [
-                        f"The rollout is carried out by {who}.",
-                        "It ends after the running step; that says who asked.",
-                    ],
-                    [("no", "No", "default"), ("yes", "Ask", "error")],
-                )
-            )
-            if asked == "yes":
-                await self.ask("abort")
-            return
         text = (
             "at once: a running command goes on without us" if control.aborting else "after the running step"
         )

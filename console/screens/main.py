@@ -13,6 +13,7 @@ from textual.widgets import Input
 
 from console.screens.acting import SWITCH, Acting
 from console.screens.arranging import Arranging
+from console.screens.asking import Asking
 from console.screens.rollout_words import Told
 from console.session import Session, operator
 from console.sharing import What
@@ -112,6 +113,7 @@ in rotation.
         self._applications = applications
         self._records = records
         self._acting = Acting(self, session, watch, read_only)
+        self._others = Asking(self, session, read_only)
         self._view: View | None = None
         self._picture: Picture | None = None
         self._second = -1
@@ -140,7 +142,7 @@ in rotation.
         self._second = second
         if view is not self._view or (passed and any(each.state != "live" for each in view.instances)):
             self._paint()  # of what is stale the age is in the rows
-        elif passed or self._session.rolling or self._acting.elsewhere is not None:
+        elif passed or self._session.rolling or self._others.running is not None:
             # Putting thousands of rows in order again for the clock alone would be too dear.
             self._paint_clock()
             self._paint_board(view)
@@ -171,7 +173,7 @@ in rotation.
 
     def _paint_board(self, view: View) -> None:
         board = self.query_one(RolloutBoard)
-        elsewhere = self._acting.elsewhere
+        elsewhere = self._others.running
         shown = bool(self._session.state.nodes) and self._session.state.ended is not self._put_away
         board.set_class(shown or elsewhere is not None, "-shown")
         if elsewhere is not None:
@@ -204,7 +206,7 @@ in rotation.
             control.questions[:1],
             control.paused,
             control.aborting,
-            self._acting.elsewhere is not None,
+            self._others.running is not None,
         )
         if possible != self._possible:
             self._possible = possible
@@ -218,8 +220,8 @@ in rotation.
         if action in ("change", "upgrade", "resume", "roll_back"):
             return True if self._acting.may_change(action) else None
         control = self._session.control
-        if action in ("pause", "abort", "answer") and self._acting.elsewhere is not None:
-            return self._acting.may_ask(action, parameters)
+        if action in ("pause", "abort", "answer") and self._others.running is not None:
+            return self._others.may(action, parameters)
         if action == "application":
             several = len(self._applications) > 1
             return (None if self._acting.why_not(action) else True) if several else False
@@ -291,10 +293,10 @@ in rotation.
 
     @work(group="ask")
     async def _ask(self, what: What) -> None:
-        await self._acting.ask(what)
+        await self._others.ask(what)
 
     def action_answer(self, choice: str) -> None:
-        if self._acting.elsewhere is not None:
+        if self._others.running is not None:
             self._ask(ASKED[choice])
             return
         questions = self._session.control.questions
@@ -303,7 +305,7 @@ in rotation.
 
     def action_pause(self) -> None:
         control = self._session.control
-        if (elsewhere := self._acting.elsewhere) is not None:
+        if (elsewhere := self._others.running) is not None:
             self._ask("resume" if elsewhere.paused else "pause")
         elif control.paused:
             control.resume(operator())
@@ -312,7 +314,10 @@ in rotation.
 
     @work(group="abort", exclusive=True)
     async def action_abort(self) -> None:
-        await self._acting.abort()
+        if self._others.running is not None:
+            await self._others.ask("abort")
+        else:
+            await self._acting.abort()
 
     @work(group="application", exclusive=True)
     async def action_application(self) -> None:

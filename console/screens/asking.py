@@ -1,0 +1,65 @@
+"""A rollout that another machine carries out, as the main view has it: whether there is one, and asking it."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from textual.screen import Screen
+
+from backends.errors import RolldeckError
+from console.session import Session
+
+if TYPE_CHECKING:
+    from console.elsewhere import Elsewhere
+    from console.sharing import What
+
+
+class Asking:
+    """Its reins are on the other machine: everything here is a request, written down there with our name."""
+
+    def __init__(self, screen: Screen[str], session: Session, read_only: str) -> None:
+        self._screen = screen
+        self._session = session
+        self._read_only = read_only
+
+    @property
+    def running(self) -> "Elsewhere | None":
+        """The rollout that is carried out there now; None while there is none."""
+        found = self._session.elsewhere
+        return found if found is not None and found.running and not self._session.rolling else None
+
+    def may(self, action: str, parameters: Sequence[object]) -> bool:
+        """Whether it can be asked this now."""
+        found = self.running
+        if found is None or self._read_only or action != "answer":
+            return found is not None and not self._read_only
+        return any(parameters[0] in each.choices for each in found.state.questions.values())
+
+    async def ask(self, what: "What") -> None:
+        """Leave a request, an abort only after a question here."""
+        found = self.running
+        if found is None or found.seen is None:
+            return
+        who = found.seen.head.who
+        if what == "abort" and not await self._sure(who):
+            return
+        try:
+            await found.ask(what)
+        except RolldeckError as error:
+            self._screen.notify(str(error), severity="error", markup=False, timeout=8)
+            return
+        self._screen.notify(f"asked {who} to {what}", markup=False, timeout=8)
+
+    async def _sure(self, who: str) -> bool:
+        from widgets.dialogs.confirm import Confirm
+
+        answer = await self._screen.app.push_screen_wait(
+            Confirm(
+                "Ask for an abort?",
+                [
+                    f"The rollout is carried out by {who}.",
+                    "It ends after the running step, and says who asked.",
+                ],
+                [("no", "No", "default"), ("yes", "Ask", "error")],
+            )
+        )
+        return answer == "yes"
