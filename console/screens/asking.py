@@ -1,4 +1,4 @@
-"""A rollout that another machine carries out, as the main view has it: whether there is one, and asking it."""
+"""A rollout that another machine carries out, as the main view has it: is there one, and asking it."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
