@@ -1,5 +1,6 @@
 """The lock of an application on all machines: that of this machine first, then the one that they share."""
 
+import socket
 from dataclasses import dataclass
 
 import msgspec
@@ -7,6 +8,7 @@ import msgspec
 from backends.base import Clock, KeyLock
 from backends.errors import BackendError
 from orchestrator.errors import Locked
+from orchestrator.journal.standing import runs
 from orchestrator.lock import Holder, LocalLock
 
 LONGEST_DELAY = 60.0  # seconds to wait for one that nobody has and nobody gets yet
@@ -56,8 +58,7 @@ class SharedLock:
                 await self.clock.sleep(PAUSE)
                 continue
             there = _read(found)
-            # Our own machine's lock was free, so one of ours is provably gone.
-            if not break_it and not (there is not None and there.host == holder.host):
+            if not break_it and not _gone(there):
                 raise Locked(f"{_words(there)}; --break-lock takes it away from them")
             await self.shared.break_it()
             broken = there
@@ -71,7 +72,7 @@ class SharedLock:
         except BackendError:
             return await self.local.holder()
         there = _read(found) if found is not None else None
-        return there or await self.local.holder()
+        return await self.local.holder() if there is None or _gone(there) else there
 
     def lost(self) -> str:
         """See `Lock.lost`."""
@@ -93,6 +94,14 @@ def _read(value: bytes) -> Holder | None:
         return msgspec.json.decode(value, type=Holder)
     except msgspec.MsgspecError:
         return None
+
+
+def _gone(holder: Holder | None) -> bool:
+    """Whether it was on this machine, and is provably not there any more.
+
+    That the lock of this machine is free proves nothing: another user has that in another folder.
+    """
+    return holder is not None and holder.host == socket.gethostname() and not runs(holder.pid, holder.since)
 
 
 def _words(holder: Holder | None) -> str:

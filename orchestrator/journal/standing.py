@@ -18,11 +18,16 @@ def standing(entry: Entry) -> str:
         return entry.result
     if entry.host != socket.gethostname():
         return "no end"
-    return "running" if _runs(entry.pid, entry.began) else "interrupted"
+    return "running" if runs(entry.pid, entry.began) else "interrupted"
 
 
-def _runs(pid: int, since: float) -> bool:
-    """Whether the process that wrote the entry is there: a younger one with its number is not it."""
+def runs(pid: int, since: float) -> bool:
+    """Whether a process of this machine that was there at that time still is: a younger one is not it.
+
+    Args:
+        pid: its number.
+        since: seconds since 1970.
+    """
     if pid <= 0:
         return False
     try:

@@ -1,10 +1,13 @@
 """Upgrades of what Consul knows: nodes, load balancers and the lock come from a real agent."""
 
 import asyncio
+import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+import pytest
 
 from console.demo.load import Load
 from console.demo.stack import Stack
@@ -27,13 +30,22 @@ pytestmark = needs_consul
 
 
 @contextmanager
-def elsewhere(stack: Stack) -> Iterator[None]:
-    """What is started within is on another machine, as far as its journal and its lock file tell."""
+def elsewhere(stack: Stack, *, machine: bool = True) -> Iterator[None]:
+    """What is started within is on another machine, as far as its name, journal and lock file tell.
+
+    Or it is by another user of this one, who has a journal and lock files too.
+    """
     here = stack.directory / "journal.db"
     tune(stack, "journal", path=str(stack.directory / "elsewhere" / "journal.db"))
+    before = os.environ.get("PYTHONPATH")
+    if machine:
+        os.environ["PYTHONPATH"] = str(Path(__file__).parent / "elsewhere")
     try:
         yield
     finally:
+        os.environ.pop("PYTHONPATH", None)
+        if before is not None:
+            os.environ["PYTHONPATH"] = before
         tune(stack, "journal", path=str(here))
 
 
@@ -55,22 +67,23 @@ async def test_an_upgrade_of_what_consul_knows_loses_no_request(tmp_path: Path) 
         assert await versions(stack) == dict.fromkeys(stack.nodes, NEW)
 
 
-async def test_two_machines_on_one_consul_are_one_at_a_time(tmp_path: Path) -> None:
+@pytest.mark.parametrize("machine", [True, False], ids=["two machines", "two users"])
+async def test_two_on_one_consul_are_one_at_a_time(tmp_path: Path, machine: bool) -> None:
     """The second has a journal of its own, and so no lock file in common."""
     async with consul_world(tmp_path / "s", nodes=2) as (stack, _):
         stack.add_release(NEW, start_delay=8.0)
         async with started(stack, "upgrade", "shop", NEW, "--yes", "--json") as running:
             await running.event("step_started", node="web1", step="start")
-            with elsewhere(stack):
+            with elsewhere(stack, machine=machine):
                 second = rolldeck(stack, "upgrade", "shop", "9.9.9", "--yes")
-                by_hand = rolldeck(stack, "drain", "shop", "web2", "--yes")
+                by_hand = rolldeck(stack, "weight", "shop", "web2", "--to", "7", "--yes")
                 for each in await asyncio.gather(second, by_hand):
                     assert each.code == 3, each.text
                     assert f"process {running.process.pid} on " in each.text
                     assert "upgrade to 1.5.0" in each.text
             first = await running.end()
         assert first.code == 0, first.text
-        with elsewhere(stack):
+        with elsewhere(stack, machine=machine):
             later = await rolldeck(stack, "upgrade", "shop", OLD, "--yes")
         assert later.code == 0, later.text
 
@@ -94,6 +107,20 @@ async def test_after_a_kill_another_machine_gets_the_lock_and_an_end(tmp_path: P
         assert_nothing_failed(report)
         assert await versions(stack) == {"web1": NEW, "web2": NEW}
         assert {each.admin for own in (await states(stack)).values() for each in own.values()} == {0}
+
+
+async def test_after_a_kill_its_own_machine_resumes_at_once(tmp_path: Path) -> None:
+    """The session is still there; that its process is not can be seen here."""
+    async with consul_world(tmp_path / "s", nodes=2) as (stack, agent):
+        async with started(stack, "upgrade", "shop", NEW, "--yes", "--json") as running:
+            await running.event("step_started", node="web1", step="start")
+            running.signal(signal.SIGKILL)
+            await running.end()
+        [pair] = await agent.ask("GET", "/v1/kv/rolldeck/shop/lock")
+        assert pair["Session"]
+        resumed = await rolldeck(stack, "resume", "shop", "--yes")
+        assert resumed.code == 0, resumed.text
+        assert await versions(stack) == {"web1": NEW, "web2": NEW}
 
 
 async def test_a_broken_lock_is_heard_at_once_and_nothing_is_sent_any_more(tmp_path: Path) -> None:
