@@ -22,7 +22,12 @@ def standing(entry: Entry) -> str:
 
 
 def runs(pid: int, since: float) -> bool:
-    """Whether the process that wrote the entry is there: a younger one with its number is not it."""
+    """Whether a process of this machine that was there at that time still is: a younger one is not it.
+
+    Args:
+        pid: its number.
+        since: seconds since 1970.
+    """
     if pid <= 0:
         return False
     try:

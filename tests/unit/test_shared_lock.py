@@ -1,0 +1,96 @@
+"""The lock of all machines, with that of this machine: whose is taken over, and whose is not."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from backends.clock import SystemClock
+from orchestrator.errors import Locked
+from orchestrator.lock import Holder, LocalLock
+from orchestrator.shared_lock import SharedLock
+
+HERE = socket.gethostname()
+
+
+@dataclass
+class Key:
+    """Stands in for the key in Consul. Somebody else has it while it has a value."""
+
+    value: bytes | None = None
+    ours: bool = False
+    fence: int = 0
+
+    async def holder(self) -> bytes | None:
+        return None if self.ours else self.value
+
+    async def take(self, value: bytes) -> bool:
+        if self.value is not None:
+            return False
+        self.value, self.ours = value, True
+        return True
+
+    async def break_it(self) -> None:
+        self.value = None
+
+    def lost(self) -> str:
+        return ""
+
+    def fenced(self) -> str:
+        return ""
+
+    async def release(self) -> None:
+        if self.ours:
+            self.value, self.ours = None, False
+
+
+def held(host: str, pid: int) -> Holder:
+    return Holder(operator=f"ann@{host}", host=host, pid=pid, since=time.time(), what="upgrade to 1.5.0")
+
+
+US = held(HERE, os.getpid())
+
+
+def gone() -> int:
+    """The number of a process that has ended."""
+    process = subprocess.Popen([sys.executable, "-S", "-c", ""])
+    process.wait()
+    return process.pid
+
+
+def lock_on(place: Path, holder: Holder) -> tuple[SharedLock, Key]:
+    """Somebody has the shared one; that of this machine is free, as it is in another user's folder."""
+    key = Key(msgspec.json.encode(holder))
+    return SharedLock(LocalLock.of(place, "shop"), key, SystemClock()), key
+
+
+@pytest.mark.parametrize("there", [held(HERE, os.getppid()), held("elsewhere", gone())])
+async def test_who_may_still_run_is_left_alone(tmp_path: Path, there: Holder) -> None:
+    lock, key = lock_on(tmp_path, there)
+    assert await lock.holder() == there
+    with pytest.raises(Locked, match="--break-lock takes it away from them"):
+        await lock.acquire(US)
+    assert key.value == msgspec.json.encode(there)
+    assert await LocalLock.of(tmp_path, "shop").acquire(US) is None  # it was given back
+
+
+async def test_who_is_gone_from_this_machine_is_taken_over(tmp_path: Path) -> None:
+    there = held(HERE, gone())
+    lock, key = lock_on(tmp_path, there)
+    assert await lock.holder() is None
+    assert await lock.acquire(US) == there
+    assert key.value == msgspec.json.encode(US)
+    await lock.release()
+
+
+async def test_a_lock_elsewhere_is_broken_where_that_is_asked(tmp_path: Path) -> None:
+    there = held("elsewhere", 1)
+    lock, _ = lock_on(tmp_path, there)
+    assert await lock.acquire(US, break_it=True) == there
+    await lock.release()
