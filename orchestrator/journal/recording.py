@@ -43,14 +43,13 @@ def recording(
     )
 
     def keep(record: Record) -> None:
-        journal.append(entry, record)
         match record.event:
             case RolloutEnded(result=result, reason=reason):
-                journal.end(entry, record.at, result, reason)
+                journal.end(entry, record, result, reason)
             case ChangeEnded(error=error):
-                journal.end(entry, record.at, "degraded" if error else "healthy", error)
+                journal.end(entry, record, "degraded" if error else "healthy", error)
             case _:
-                pass
+                journal.append(entry, record)
 
     unsubscribe = bus.subscribe(keep)
     try:

@@ -168,17 +168,32 @@ class Journal:
     def append(self, entry: int, record: Record) -> None:
         """Add an event; it is on the disk when this returns."""
         with self._explained():
-            self._connection.execute(
-                "INSERT INTO events VALUES (?, ?, ?, ?)",
-                (entry, record.seq, record.at, to_json(record).decode()),
-            )
+            self._insert(entry, record)
 
-    def end(self, entry: int, at: float, result: str, reason: str) -> None:
-        with self._explained():
+    def end(self, entry: int, record: Record, result: str, reason: str) -> None:
+        """Add the last event and end the entry with it: both are there, or neither."""
+        with self._explained(), self._whole():
+            self._insert(entry, record)
             self._connection.execute(
                 "UPDATE entries SET ended = ?, result = ?, reason = ? WHERE id = ?",
-                (at, result, reason, entry),
+                (record.at, result, reason, entry),
             )
+
+    def _insert(self, entry: int, record: Record) -> None:
+        self._connection.execute(
+            "INSERT INTO events VALUES (?, ?, ?, ?)",
+            (entry, record.seq, record.at, to_json(record).decode()),
+        )
+
+    @contextlib.contextmanager
+    def _whole(self) -> Iterator[None]:
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self._connection.execute("ROLLBACK")
+            raise
+        self._connection.execute("COMMIT")
 
     def prune(self, before: float) -> int:
         """Forget entries that ended healthy before this time; returns how many.

@@ -100,9 +100,10 @@ def write(
             follows=follows,
         )
         for record in records:
-            journal.append(entry, record)
             if isinstance(record.event, RolloutEnded):
-                journal.end(entry, record.at, record.event.result, record.event.reason)
+                journal.end(entry, record, record.event.result, record.event.reason)
+            else:
+                journal.append(entry, record)
     return entry
 
 

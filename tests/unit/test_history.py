@@ -155,9 +155,9 @@ def test_changes_by_hand(path: Path, rolldeck: Rolldeck) -> None:
         ChangeEnded(nodes=["web1"], servers=["shop/web1 on lb1: ready UP"], error=""),
     )
     plan = {"action": "weight", "nodes": ["web1"], "weight": 50}
-    entry = journals.write(path, records, kind="change", version="", plan=plan)
+    entry = journals.write(path, records[:-1], kind="change", version="", plan=plan)
     with Journal(path) as journal:
-        journal.end(entry, records[-1].at, "healthy", "")
+        journal.end(entry, records[-1], "healthy", "")
     assert " weight web1 to 50 " in rolldeck().out
     out = rolldeck("show", "1").out
     assert out.startswith("change 1 of shop: weight web1 to 50\n  result    healthy\n")

@@ -298,3 +298,20 @@ def test_odd_characters_in_the_path(tmp_path: Path) -> None:
     entry = journals.write(path, [note()])
     assert texts(path, entry) == ["x"]
     assert os.path.getsize(path) > 0
+
+
+def test_an_end_is_there_with_its_event_or_not_at_all(path: Path) -> None:
+    entry = journals.write(path, [note()])
+    last = note(2, "the last word")
+    with Journal(path) as journal:
+        journal._connection.execute(
+            "CREATE TEMP TRIGGER full BEFORE UPDATE ON entries BEGIN SELECT RAISE(FAIL, 'full'); END"
+        )
+        with pytest.raises(JournalError, match="full"):
+            journal.end(entry, last, "healthy", "")
+    with Journal(path) as journal:
+        assert "the last word" not in texts(path, entry)
+        journal.end(entry, last, "healthy", "")
+        found = journal.entry(entry)
+    assert found is not None
+    assert (found.result, texts(path, entry)[-1]) == ("healthy", "the last word")
