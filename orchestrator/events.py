@@ -297,9 +297,9 @@ class Bus:
         self._seq = 0
         self._turn: ContextVar[tuple[str, str]] = ContextVar("turn", default=("", ""))
 
-    def subscribe(self, reader: Reader) -> Callable[[], None]:
-        """Add a reader; the returned function removes it again."""
-        self._readers.append(reader)
+    def subscribe(self, reader: Reader, *, first: bool = False) -> Callable[[], None]:
+        """Add a reader, before all others if asked; the returned function removes it again."""
+        self._readers.insert(0 if first else len(self._readers), reader)
         return lambda: self._readers.remove(reader)
 
     def emit(self, event: AnyEvent) -> None:

@@ -24,6 +24,7 @@ class Intentions:
 
     originals: dict[ServerRef, Original] = field(default_factory=dict)
     wanted: dict[ServerRef, Intent] = field(default_factory=dict)
+    left: set[ServerRef] = field(default_factory=set)  # by an earlier rollout: out until their turn has begun
 
     def of(self, ref: ServerRef) -> Intent:
         return self.wanted.get(ref, Intent.ORIGINAL)
@@ -39,6 +40,8 @@ class Intentions:
     def met(self, server: Server) -> bool:
         """Whether the administrative state, weight and agent check are as they are wanted."""
         original, intent = self.originals[server.ref], self.of(server.ref)
+        if server.ref in self.left and server.ref not in self.wanted:
+            return True  # as that one has left it; nobody has to be told
         if intent is Intent.MAINT:
             return bool(server.admin & Admin.FORCED_MAINT)
         if intent in (Intent.DRAIN, Intent.PROVE):

@@ -53,7 +53,8 @@ class Rollout:
         self._hooks = Hooks(application.hooks, plan, control, clock, bus, operator, number)
         self._tally = Tally()
         self._intentions = Intentions(
-            {ref: original for each in plan.nodes for ref, original in each.originals.items()}
+            {ref: original for each in plan.nodes for ref, original in each.originals.items()},
+            left={ref for each in plan.nodes if each.left_by for ref in each.refs},
         )
         self.defect: BaseException | None = None
 

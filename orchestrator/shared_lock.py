@@ -1,5 +1,6 @@
 """The lock of an application on all machines: that of this machine first, then the one that they share."""
 
+import os
 from dataclasses import dataclass
 
 import msgspec
@@ -91,10 +92,13 @@ class SharedLock:
 
 
 def _gone(holder: Holder | None) -> bool:
-    """Whether its process was one of this machine, and is not there any more."""
-    return (
-        holder is not None and holder.machine == this_machine() != "" and not runs(holder.pid, holder.since)
-    )
+    """Whether its process was one of this machine, and is not there any more; or is this one.
+
+    Ours is only found there when Consul did not answer as we gave it back: nobody works under it.
+    """
+    if holder is None or not holder.machine or holder.machine != this_machine():
+        return False
+    return holder.pid == os.getpid() or not runs(holder.pid, holder.since)
 
 
 def _read(value: bytes) -> Holder | None:

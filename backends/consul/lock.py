@@ -6,6 +6,7 @@ dead); or it could not be renewed for as long as Consul waits, so that somebody 
 
 import asyncio
 import contextlib
+import time
 from dataclasses import dataclass, field
 
 from backends.base import Clock
@@ -34,8 +35,8 @@ class ConsulLock:
     delay: int = 5
     fence: int = 0
     _session: str = ""
-    _renewed: float = 0.0  # monotonic, when the last renewal that succeeded was asked for
-    _tried: float = 0.0  # monotonic, when a renewal was tried last by one that was not asleep before it
+    _renewed: float = 0.0  # when the last renewal that succeeded was asked for
+    _tried: float = 0.0  # when a renewal was tried last by one that was not asleep before it
     _gone: str = ""  # why it is not ours any more, for certain
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
 
@@ -55,7 +56,7 @@ class ConsulLock:
         Raises:
             BackendError: Consul could not be asked.
         """
-        asked = self.clock.monotonic()
+        asked = _now()
         self._session = await self.consul.begin_session(f"rolldeck {self.key}", self.ttl, self.delay)
         self._renewed = self._tried = asked
         self._gone = ""
@@ -87,7 +88,7 @@ class ConsulLock:
         Who merely cannot ask Consul may end the step that runs. Whose lock is known to be gone may not, nor
         who was asleep for so long that it may be gone: others act on the nodes then.
         """
-        if not self._gone and self._session and self.clock.monotonic() - self._tried > self.ttl:
+        if not self._gone and self._session and _now() - self._tried > self.ttl:
             return "Rolldeck was asleep for longer than its lock lasts"
         return self._gone  # for as long as the work takes: then nothing is tried any more
 
@@ -97,7 +98,7 @@ class ConsulLock:
             return "the lock was given back"
         if self._gone:
             return self._gone
-        silent = self.clock.monotonic() - self._renewed
+        silent = _now() - self._renewed
         if silent > self.ttl:
             return f"the lock could not be renewed in Consul for {silent:.0f} s; somebody else may have it"
         return ""
@@ -122,7 +123,7 @@ class ConsulLock:
         while True:
             await self.clock.sleep(self.ttl / 3)
             while True:
-                asked = self.clock.monotonic()
+                asked = _now()
                 if not self.fenced():  # who was asleep stays fenced until Consul has answered
                     self._tried = asked
                 try:
@@ -150,6 +151,11 @@ class ConsulLock:
             if pair is None or pair.session != self._session:
                 self._gone = _words(pair)
                 return
+
+
+def _now() -> float:
+    """Seconds that also pass while the machine is suspended: others take the lock meanwhile."""
+    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
 def _words(pair: Pair | None) -> str:

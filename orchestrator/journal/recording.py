@@ -51,7 +51,7 @@ def recording(
             case _:
                 journal.append(entry, record)
 
-    unsubscribe = bus.subscribe(keep)
+    unsubscribe = bus.subscribe(keep, first=True)  # what anybody was shown is on the disk
     try:
         yield entry
     finally:

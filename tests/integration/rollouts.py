@@ -100,6 +100,7 @@ class Running:
         async for line in self.process.stdout:
             self._lines.append(line.decode())
             self._more.set()
+        self._more.set()  # nothing more will come
 
     async def _read_errors(self) -> bytes:
         assert self.process.stderr is not None

@@ -12,10 +12,16 @@ from tests.integration.rollouts import (
     started,
     states,
     statuses,
+    until,
     upgrade,
     versions,
     world,
 )
+
+
+def held(lock: Path) -> bool:
+    """Somebody works on the application now: nothing else tells it."""
+    return lock.exists() and lock.stat().st_size > 0
 
 
 async def test_ready_that_is_interrupted_says_where_it_stands(tmp_path: Path) -> None:
@@ -23,7 +29,8 @@ async def test_ready_that_is_interrupted_says_where_it_stands(tmp_path: Path) ->
         assert (await rolldeck(stack, "maint", "shop", "web1", "--yes")).code == 0
         await stack.nodes["web1"].appctl("stop")
         async with started(stack, "ready", "shop", "web1", "--yes") as running:
-            await asyncio.sleep(1.0)
+            await until(lambda: asyncio.to_thread(held, tmp_path / "locks" / "shop.lock"))
+            await asyncio.sleep(0.5)  # it looks at a service that will not come
             running.signal(signal.SIGINT)
             run = await running.end()
         assert run.code == 4

@@ -58,11 +58,19 @@ async def test_killed_in_any_step_and_resumed(place: Path, step: str) -> None:
 
 
 INSTALL = """kind = "command"
-run = "mkdir on && sleep 2 && ln -sfn releases/{version} new && mv -T new current; s=$?; rmdir on; exit $s"
+run = "./install {version}"
 
 [apps.shop.version]
 kind = "symlink"
 path = "current"
+"""
+
+
+SCRIPT = """#!/bin/sh
+mkdir installing || exit 9
+until [ -e go ]; do sleep 0.1; done
+ln -sfn "releases/$1" new && mv -T new current
+rmdir installing
 """
 
 
@@ -73,14 +81,21 @@ async def test_an_installer_that_outlives_the_kill_is_waited_for(place: Path) ->
         text = stack.config_path.read_text()
         assert old in text
         stack.config_path.write_text(text.replace(old, INSTALL))
+        for node in stack.nodes.values():
+            script = node.directory / "install"
+            script.write_text(SCRIPT)
+            script.chmod(0o755)
         async with started(stack, "upgrade", "shop", NEW, "--yes", "--json") as running:
             began = await running.event("command_began", node="web1", step="install")
             running.process.kill()
             await running.end()
-        resumed = await rolldeck(stack, "resume", "shop", "--yes", "--json")
-        assert resumed.code == 0, resumed.text
         still = f"the install command of an earlier rollout still runs on web1 as process {began['pid']}"
-        assert still in {each["reason"] for each in resumed.events if each["event"] == "waiting"}
+        async with started(stack, "resume", "shop", "--yes", "--json") as running:
+            await running.event("waiting", node="web1", reason=still)
+            for node in stack.nodes.values():
+                (node.directory / "go").touch()
+            resumed = await running.end()
+        assert resumed.code == 0, resumed.text
         assert await versions(stack) == {"web1": NEW, "web2": NEW}
 
 
@@ -116,8 +131,9 @@ async def test_a_later_upgrade_does_not_take_what_is_left_for_a_humans_wish(plac
 
 async def test_two_at_once_are_refused_with_the_holders_name(place: Path) -> None:
     async with world(place, nodes=2) as stack:
+        stack.add_release(NEW, start_delay=6.0)
         async with started(stack, "upgrade", "shop", NEW, "--yes", "--json") as running:
-            await running.event("step_started", node="web1")
+            await running.event("step_started", node="web1", step="start")
             second = await rolldeck(stack, "upgrade", "shop", "9.9.9", "--yes")
             assert second.code == 3
             assert f"process {running.process.pid} on " in second.text
@@ -133,8 +149,9 @@ async def test_two_at_once_are_refused_with_the_holders_name(place: Path) -> Non
 async def test_a_broken_lock_ends_the_first_after_its_running_node(place: Path) -> None:
     async with world(place, nodes=3) as stack:
         tune(stack, "apps.shop.rollout", bake=0.2)
+        stack.add_release(NEW, start_delay=6.0)
         async with started(stack, "upgrade", "shop", NEW, "--yes", "--json") as running:
-            await running.event("step_started", node="web1", step="stop")
+            await running.event("step_started", node="web1", step="start")
             broken = await rolldeck(stack, "weight", "shop", "web3", "--to", "7", "--yes", "--break-lock")
             assert broken.code == 0, broken.text
             first = await running.end()

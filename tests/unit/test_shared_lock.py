@@ -13,7 +13,7 @@ import pytest
 
 from backends.clock import SystemClock
 from orchestrator.errors import Locked
-from orchestrator.lock import Holder, LocalLock
+from orchestrator.lock import Holder, LocalLock, this_machine
 from orchestrator.shared_lock import SharedLock
 
 HERE = socket.gethostname()
@@ -50,8 +50,11 @@ class Key:
             self.value, self.ours = None, False
 
 
-def held(host: str, pid: int) -> Holder:
-    return Holder(operator=f"ann@{host}", host=host, pid=pid, since=time.time(), what="upgrade to 1.5.0")
+def held(host: str, pid: int, machine: str | None = None) -> Holder:
+    """By a process of this machine, unless another one is given; host names prove nothing."""
+    machine = this_machine() if machine is None else machine
+    words = {"operator": f"ann@{host}", "what": "upgrade to 1.5.0"}
+    return Holder(**words, host=host, pid=pid, since=time.time(), machine=machine)
 
 
 US = held(HERE, os.getpid())
@@ -70,7 +73,9 @@ def lock_on(place: Path, holder: Holder) -> tuple[SharedLock, Key]:
     return SharedLock(LocalLock.of(place, "shop"), key, SystemClock()), key
 
 
-@pytest.mark.parametrize("there", [held(HERE, os.getppid()), held("elsewhere", gone())])
+@pytest.mark.parametrize(
+    "there", [held(HERE, os.getppid()), held(HERE, gone(), "another kernel"), held(HERE, gone(), "")]
+)
 async def test_who_may_still_run_is_left_alone(tmp_path: Path, there: Holder) -> None:
     lock, key = lock_on(tmp_path, there)
     assert await lock.holder() == there
@@ -89,8 +94,15 @@ async def test_who_is_gone_from_this_machine_is_taken_over(tmp_path: Path) -> No
     await lock.release()
 
 
+async def test_our_own_that_could_not_be_given_back_is_taken_again(tmp_path: Path) -> None:
+    lock, _ = lock_on(tmp_path, US)
+    assert await lock.holder() is None
+    assert await lock.acquire(US) == US
+    await lock.release()
+
+
 async def test_a_lock_elsewhere_is_broken_where_that_is_asked(tmp_path: Path) -> None:
-    there = held("elsewhere", 1)
+    there = held("elsewhere", 1, "another kernel")
     lock, _ = lock_on(tmp_path, there)
     assert await lock.acquire(US, break_it=True) == there
     await lock.release()
