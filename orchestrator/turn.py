@@ -129,6 +129,7 @@ class Turn:
             await self._confirm(f"take it out of rotation? {self._planned.why}")
             control.raise_if_no_drain()
         self._work.originals = await self._look_at_originals()
+        self._tell_of_changes()
         self._tally.originals[self._name] = self._work.originals
         self._work.intentions.originals |= self._work.originals
         self._bus.emit(
@@ -138,6 +139,16 @@ class Turn:
                 originals=[each.said(ref) for ref, each in self._work.originals.items()],
             )
         )
+
+    def _tell_of_changes(self) -> None:
+        """Who changed a node while others had their turn has a reason: it is kept, and told."""
+        for ref, now in self._work.originals.items():
+            planned = self._planned.originals.get(ref)
+            if planned is not None and now != planned:
+                self._work.note(
+                    f"somebody set {ref} to {now.admin}, weight {now.weight}, since the plan was made:"
+                    " it is put back so"
+                )
 
     async def _look_at_originals(self) -> dict[ServerRef, Original]:
         """As they are right now: somebody may have changed one since the plan was made."""

@@ -208,7 +208,7 @@ async def endless_sessions(scene: Scene) -> AsyncIterator[None]:
 async def let_go(scene: Scene) -> None:
     while scene.held:
         scene.held.pop().transport.abort()
-    await asyncio.sleep(4)  # a piece of the download is sent so often; only then the application sees it
+    await asyncio.sleep(9)  # a piece is sent every four seconds; the application sees it at the second one
 
 
 @asynccontextmanager
