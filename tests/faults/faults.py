@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -155,13 +156,13 @@ async def thaw_lb1(scene: Scene) -> None:
 
 
 async def take_socket(scene: Scene, _: Running) -> None:
-    socket = scene.stack.instances["lb1"].socket
-    socket.rename(socket.with_suffix(".gone"))
+    place = scene.stack.instances["lb1"].socket
+    place.rename(place.with_suffix(".gone"))
 
 
 async def give_socket(scene: Scene) -> None:
-    socket = scene.stack.instances["lb1"].socket
-    socket.with_suffix(".gone").rename(socket)
+    place = scene.stack.instances["lb1"].socket
+    place.with_suffix(".gone").rename(place)
 
 
 async def lower(scene: Scene, _: Running) -> None:
@@ -193,11 +194,10 @@ async def ready_web2(scene: Scene) -> None:
 @asynccontextmanager
 async def endless_sessions(scene: Scene) -> AsyncIterator[None]:
     """A download from each node, longer than every patience here: round robin gives one to each."""
-    host, port = scene.stack.frontends[0]
     for _ in scene.stack.nodes:
-        _, writer = await asyncio.open_connection(host, port)
-        writer.write(b"GET /download?seconds=40 HTTP/1.1\r\nHost: x\r\n\r\n")
-        scene.held.append(writer)
+        client = socket.create_connection(scene.stack.frontends[0])
+        client.sendall(b"GET /download?seconds=40 HTTP/1.1\r\nHost: x\r\n\r\n")
+        scene.held.append(client)
         await asyncio.sleep(0.1)
     try:
         yield
@@ -207,7 +207,7 @@ async def endless_sessions(scene: Scene) -> AsyncIterator[None]:
 
 async def let_go(scene: Scene) -> None:
     while scene.held:
-        scene.held.pop().transport.abort()
+        scene.held.pop().close()  # with what it has not read: that is a reset
     await asyncio.sleep(9)  # a piece is sent every four seconds; the application sees it at the second one
 
 

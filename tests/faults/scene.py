@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import shutil
+import socket
 import subprocess
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -40,7 +41,7 @@ class Scene:
     stack: Stack
     sshds: dict[str, Sshd]
     disk: Path  # the journal is on it, and nothing else
-    held: list[asyncio.StreamWriter] = field(default_factory=list)  # connections of clients that stay
+    held: list[socket.socket] = field(default_factory=list)  # connections of clients that stay
 
     async def truth(self) -> dict[str, dict[str, Truth]]:
         """By load balancer and node; through the TCP port, which no fault takes away."""
