@@ -21,9 +21,9 @@ test: .venv/installed ## Run all tests
 	@$(call install_missing,$(TEST_NEEDS))
 	@# Side by side: most of them wait for real servers.
 	@$(BIN)/pytest -q tests/console >.tests-console.log 2>&1 & console=$$!; \
-	$(BIN)/pytest -q tests/faults tests/integration/test_consul_* >.tests-faults.log 2>&1 & faults=$$!; \
+	$(BIN)/pytest -q tests/faults tests/integration/test_consul_* tests/integration/test_recovery.py >.tests-faults.log 2>&1 & faults=$$!; \
 	trap "kill $$console $$faults 2>/dev/null" EXIT; \
-	$(BIN)/pytest -q tests/integration tests/unit --ignore-glob="*/test_consul_*"; others=$$?; \
+	$(BIN)/pytest -q tests/integration tests/unit --ignore-glob="*/test_consul_*" --ignore-glob="*/test_recovery.py"; others=$$?; \
 	wait $$console; console=$$?; cat .tests-console.log; wait $$faults; faults=$$?; cat .tests-faults.log; \
 	[ $$others = 0 ] && [ $$console = 0 ] && [ $$faults = 0 ]
 
@@ -43,6 +43,7 @@ bench: .venv/installed ## Measure what the tool adds, and what the console costs
 
 faults: .venv/installed ## Drive every fault in every step, and kill a hundred upgrades (an hour); writes docs/faults.md
 	@$(call install_missing,$(TEST_NEEDS))
+	$(BIN)/pytest -q -m long
 	$(BIN)/python -m tests.faults --page docs/faults.md
 
 pictures: .venv/installed ## Take the README's pictures anew, of a real upgrade

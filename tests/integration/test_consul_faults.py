@@ -53,7 +53,10 @@ async def assert_all_is_new(stack: Stack) -> None:
     assert await out(stack) == {name: set() for name in stack.instances}
 
 
-@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize(
+    "step",
+    [each if each in ("stop", "verify") else pytest.param(each, marks=pytest.mark.long) for each in STEPS],
+)
 async def test_an_agent_that_hangs_shortly_is_not_noticed(tmp_path: Path, step: Step) -> None:
     async with consul_world(tmp_path / "s", nodes=2) as (stack, agent), held(stack, step) as let_go:
         async with (
@@ -76,7 +79,7 @@ async def test_an_agent_that_hangs_shortly_is_not_noticed(tmp_path: Path, step: 
         assert pair["LockIndex"] == 1  # it was ours all the time
 
 
-@pytest.mark.parametrize("step", ["drain", "start"])
+@pytest.mark.parametrize("step", [pytest.param("drain", marks=pytest.mark.long), "start"])
 async def test_an_agent_that_hangs_for_long_ends_it_after_the_node(tmp_path: Path, step: Step) -> None:
     async with consul_world(tmp_path / "s", nodes=2) as (stack, agent), held(stack, step) as let_go:
         async with Load(100, stack.frontends) as load:

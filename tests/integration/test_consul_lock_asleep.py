@@ -1,6 +1,7 @@
 """Who has the lock in Consul, and is put to sleep: a suspended machine, a stopped process."""
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -61,7 +62,8 @@ async def take(lock: ConsulLock) -> None:
 
 async def end(process: asyncio.subprocess.Process) -> dict[str, object]:
     """Wake it; returns what it says at its end."""
-    os.kill(process.pid, signal.SIGCONT)
+    with contextlib.suppress(ProcessLookupError):  # it was awake, and has said all already
+        os.kill(process.pid, signal.SIGCONT)
     assert process.stdout is not None
     found: dict[str, object] = json.loads(await process.stdout.readline())
     return found
