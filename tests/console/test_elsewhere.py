@@ -18,9 +18,9 @@ pytestmark = needs_consul
 
 async def test_it_is_seen_live_asked_by_keys_and_taken_over(tmp_path: Path) -> None:
     async with consul_world(tmp_path / "s", nodes=2) as (stack, _):
-        stack.add_release(NEW, start_delay=3.0)
+        stack.add_release(NEW, start_delay=8.0)
         async with started(stack, "upgrade", "shop", NEW, "--yes", "--json") as first:
-            await first.event("step_started", node="web1", step="stop")
+            await first.event("step_started", node="web1", step="start")
             with elsewhere(stack):
                 config = load(stack.config_path)
             async with open_session(config, "shop") as session:
