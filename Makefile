@@ -20,8 +20,8 @@ demo: .venv/installed ## Upgrade real local nodes behind real HAProxies, under l
 test: .venv/installed ## Run all tests
 	@$(call install_missing,$(TEST_NEEDS))
 	@# Side by side: most of them wait for real servers.
-	@$(BIN)/pytest -q tests/console >.tests-console.log 2>&1 & console=$$!; \
-	$(BIN)/pytest -q tests/faults tests/integration/test_consul_* tests/integration/test_recovery.py >.tests-faults.log 2>&1 & faults=$$!; \
+	@$(BIN)/pytest -q tests/console tests/integration/test_recovery.py >.tests-console.log 2>&1 & console=$$!; \
+	$(BIN)/pytest -q tests/faults tests/integration/test_consul_* >.tests-faults.log 2>&1 & faults=$$!; \
 	trap "kill $$console $$faults 2>/dev/null" EXIT; \
 	$(BIN)/pytest -q tests/integration tests/unit --ignore-glob="*/test_consul_*" --ignore-glob="*/test_recovery.py"; others=$$?; \
 	wait $$console; console=$$?; cat .tests-console.log; wait $$faults; faults=$$?; cat .tests-faults.log; \

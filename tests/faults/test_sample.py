@@ -27,6 +27,8 @@ ELSEWHERE = {
     "SSH connection cut",
     "install fills the disk",
     "HAProxy restarted",
+    "HAProxy hangs, one of two",
+    "sessions that never end",
     "clock set a day back",
     "HAProxy reloaded",
     "socket gone on one of two",

@@ -7,6 +7,7 @@ import pytest
 from console.demo.load import Load
 from console.demo.node import Release
 from console.demo.stack import Stack
+from orchestrator.events import STEPS
 from tests.integration.rollouts import (
     MAINT,
     NEW,
@@ -194,7 +195,10 @@ async def test_a_failure_rolls_back_what_the_policy_says(place: Path, how: str, 
         assert {each.admin for own in (await states(stack)).values() for each in own.values()} == {0}
 
 
-@pytest.mark.parametrize("step", ["drain", "stop", "install", "start", "verify"])
+@pytest.mark.parametrize(
+    "step",
+    [each if each in ("stop", "verify") else pytest.param(each, marks=pytest.mark.long) for each in STEPS],
+)
 async def test_a_reload_in_any_step_is_undone(place: Path, step: str) -> None:
     async with world(place, nodes=3) as stack:
         tune(stack, "apps.shop.rollout", bake=0.2)
