@@ -94,9 +94,13 @@ def trouble(picture: Picture, width: int = 10_000) -> list[Piece]:
 
 def _end_of(note: str, room: int) -> str:
     """The reason stands at the end, behind a path that may be longer than the screen."""
-    while cell_len(note) > max(8, room):
-        note = "…" + note[2:]
-    return note
+    room = max(8, room)
+    if len(note) <= room and cell_len(note) <= room:
+        return note
+    end = note[-room:]  # at once: what comes from outside may be very long
+    while cell_len(end) > room - 1:
+        end = end[1:]
+    return "…" + end
 
 
 def _columns(pieces: Sequence[Piece]) -> int:
