@@ -36,10 +36,10 @@ async def page(
         yield f"http://127.0.0.1:{port}/stats", requests
 
 
-def stats_page(url: str, username: str = "", password_env: str = "") -> StatsPage:
+def stats_page(url: str, username: str = "", password_env: str = "", timeout: float = 10.0) -> StatsPage:
     return StatsPage(
         "lb1",
-        HaproxySettings(stats_url=url, username=username, password_env=password_env, timeout=0.3),
+        HaproxySettings(stats_url=url, username=username, password_env=password_env, timeout=timeout),
     )
 
 
@@ -121,7 +121,7 @@ async def test_what_is_no_page(head: bytes, body: bytes, error: type[BackendErro
 async def test_a_page_that_does_not_come() -> None:
     async with page(b"# pxname", hang=True) as (url, _):
         with pytest.raises(Unreachable, match=r"no complete answer within 0\.3 s"):
-            await stats_page(url).snapshot()
+            await stats_page(url, timeout=0.3).snapshot()
     with pytest.raises(Unreachable, match="stats;csv"):
         await stats_page(f"http://127.0.0.1:{free_port()}/stats").snapshot()
 
