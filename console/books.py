@@ -169,6 +169,9 @@ class Books:
                     if before is not None:
                         how = "broken" if break_lock else "taken over, as its holder is gone"
                         self._bus.emit(Noted(node="", text=f"the lock was {how}: {before}"))
+                    if kind == "change":
+                        yield entry
+                        return
                     head = Head(
                         kind=kind,
                         application=self._application,
@@ -177,9 +180,9 @@ class Books:
                         host=holder.host,
                         pid=holder.pid,
                         began=holder.since,
-                        plan=head_plan(plan) if kind != "change" else {},
+                        plan=head_plan(plan),
                     )
-                    async with self._share(lock, head, control) if kind != "change" else nullcontext():
+                    async with self._share(lock, head, control):
                         yield entry
         finally:
             unfence()

@@ -24,11 +24,15 @@ async def completed(config: Config, app: str, consul: Consul | None) -> Config:
     if consul is None:
         return config
     try:
-        haproxy = await _haproxy(config, app, settings, consul, f"{key}.places")
+        haproxy = await _haproxy(config, app, settings, consul)
         nodes = await _nodes(settings, consul)
     except ConfigError as error:
-        where = error.key if error.key.startswith(("key ", "service ")) else f"{key}.{error.key}"
-        raise ConfigError(config.file, where.replace(f"{key}.{key}", key), error.problem) from None
+        if error.file:
+            raise
+        in_consul = error.key.startswith(("key ", "service "))
+        raise ConfigError(
+            config.file, error.key if in_consul else f"{key}.{error.key}", error.problem
+        ) from None
     settings = msgspec.structs.replace(
         settings, nodes=nodes, haproxy=[] if settings.places else settings.haproxy
     )
@@ -36,13 +40,13 @@ async def completed(config: Config, app: str, consul: Consul | None) -> Config:
 
 
 async def _haproxy(
-    config: Config, app: str, settings: AppSettings, consul: Consul, key: str
+    config: Config, app: str, settings: AppSettings, consul: Consul
 ) -> dict[str, HaproxySettings]:
     if settings.places is None:
         return config.haproxy
-    found = await sockets(consul, settings.places, app, key)
+    found = await sockets(consul, settings.places, app)
     return {
-        name: decode({"socket": address}, HaproxySettings, config.file, f"{key}.{name}")
+        name: decode({"socket": address}, HaproxySettings, config.file, f"apps.{app}.places.{name}")
         for name, address in found.items()
     }
 

@@ -1,7 +1,6 @@
 """The configuration: `config.toml`, found, read and checked."""
 
 import os
-import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from backends.haproxy.address import HaproxySettings
 from backends.hooks.kinds import HookSettings
 from backends.hosts.ssh import SshSettings
 from backends.inventories.kinds import read_nodes
+from backends.inventories.toml_text import parse_toml
 from backends.template import check_value
 from console.decode import decode, decode_list, decode_table, shown, unknown
 from console.log import LogSettings
@@ -88,20 +88,11 @@ def load(path: Path) -> Config:
     """
     file = str(path)
     try:
-        return parse(_toml(_text(path, file), file), file)
+        return parse(parse_toml(_text(path, file), file), file)
     except RecursionError:
         raise ConfigError(
             file, "", "is not a configuration: its tables or lists are nested too deep"
         ) from None
-
-
-def _toml(text: str, file: str) -> dict[str, Any]:
-    try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(file, "", f"is not TOML: {error}") from None
-    except ValueError:  # Python's limit for the digits of a number
-        raise ConfigError(file, "", "is not TOML: a number in it has too many digits") from None
 
 
 def _text(path: Path, file: str) -> str:

@@ -75,14 +75,13 @@ class ConsulWatch:
         index, failed = 0, 0
         while True:
             try:
-                after, found = await instances(self._consul, inventory, index, WAIT)
+                index, found = await instances(self._consul, inventory, index, WAIT)
             except (BackendError, ConfigError):
                 index = 0
                 await self._clock.sleep(PAUSES[min(failed, len(PAUSES) - 1)])
                 failed += 1
                 continue
             failed = 0
-            index = after if after >= index else 0  # a restored or new server begins to count again
             self._compare(found)
 
     def _compare(self, found: Collection[str]) -> None:

@@ -43,11 +43,10 @@ class Elsewhere:
         """Until cancelled."""
         while True:
             try:
-                async for seen in self._following.live():
+                async for seen in self._following.looks():
                     self._take(seen)
-            except BackendError:
-                pass  # the header says that Consul does not answer
-            await self._clock.sleep(PAUSE)
+            except BackendError:  # the header says that Consul does not answer
+                await self._clock.sleep(PAUSE)
 
     def _take(self, seen: Seen) -> None:
         if self.seen is None or self.seen.head != seen.head:

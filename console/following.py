@@ -49,13 +49,17 @@ class Following:
         """Once; None when none was ever published."""
         return (await self._look(0))[1]
 
-    async def live(self) -> AsyncIterator[Seen]:
-        """Again whenever something has happened, and first as it is. Ends with the rollout or its lock."""
+    async def looks(self) -> AsyncIterator[Seen]:
+        """First as it is, and again whenever something has happened; also in the rollouts that follow."""
         index = 0
         while True:
             index, seen = await self._look(index)
-            if seen is None:
-                continue  # none was ever published; the next look blocks until one is
+            if seen is not None:  # None was ever published otherwise; the next look blocks until one is
+                yield seen
+
+    async def live(self) -> AsyncIterator[Seen]:
+        """The same of one rollout: ends with it, or with its lock."""
+        async for seen in self.looks():
             yield seen
             if seen.ended is not None or not seen.held:
                 return
@@ -77,4 +81,4 @@ class Following:
             head, records = unpack(pair.value)
         except ValueError as error:
             raise Unmeasured("consul", f"key {key}: {error}") from None
-        return after if after >= index else 0, Seen(head, records, bool(pair.session))
+        return after, Seen(head, records, bool(pair.session))

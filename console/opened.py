@@ -87,9 +87,6 @@ async def open_session(config: Config, app: str) -> AsyncIterator[Session]:
 
             session.shared = Following(consul, config.consul.prefix, app)
             session.elsewhere = Elsewhere(session.shared, clock, operator())
-            closing.push_async_callback(
-                _ended, asyncio.create_task(session.elsewhere.run(), name="elsewhere")
-            )
         if consul is not None and (inventory or settings.places or config.lock.kind == "consul"):
             await closing.enter_async_context(_watched(session, consul, inventory))
         yield session
@@ -105,12 +102,8 @@ async def _watched(session: Session, consul: Consul, inventory: ConsulService | 
     try:
         yield
     finally:
-        await _ended(watching)
-
-
-async def _ended(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
 
 
 def _share(

@@ -78,7 +78,11 @@ def describe(
     raw += [f"{ref.instance}: {line}" for ref in blind for line in _back_unseen(ref, originals[ref])]
     wrong = [each.ref for each in changed] + list(blind)
     ready = raw and any(originals[ref].admin is AdminState.READY for ref in wrong)
-    fallen = "" if raw or not wrong else f"rolldeck upgrade {plan.application} {plan.wanted(node.name)}"
+    ours = []
+    if ready:
+        ours = [f"rolldeck ready {plan.application} {node.name}"]
+    elif wrong and not raw:  # HAProxy has it as it was, and it is down all the same: start its service
+        ours = [f"rolldeck upgrade {plan.application} {plan.wanted(node.name)} --limit {node.name}"]
     go_back = ""
     if ready and node.installed not in (None, plan.wanted(node.name)):
         go_back = (
@@ -89,14 +93,7 @@ def describe(
         where=[_where(each, originals[each.ref]) for each in missing]
         + [f"{ref}: not known" for ref in blind],
         on_purpose=not wrong,
-        commands=(
-            [f"rolldeck ready {plan.application} {node.name}", *raw]
-            if ready
-            # HAProxy has it as it was, and it is down all the same: its service has to be started.
-            else [f"{fallen} --limit {node.name}"]
-            if fallen
-            else raw
-        ),
+        commands=[*ours, *raw],
         go_back=go_back,
     )
 

@@ -26,19 +26,6 @@ class NodeState(enum.StrEnum):
     UNKNOWN = "unknown"
 
 
-AT_WORK = frozenset(
-    (
-        NodeState.DRAINING,
-        NodeState.DRAINED,
-        NodeState.STOPPING,
-        NodeState.INSTALLING,
-        NodeState.STARTING,
-        NodeState.VERIFYING,
-        NodeState.BAKING,
-    )
-)
-
-
 WORKING: dict[Step, NodeState] = {
     "drain": NodeState.DRAINING,
     "stop": NodeState.STOPPING,
@@ -46,6 +33,7 @@ WORKING: dict[Step, NodeState] = {
     "start": NodeState.STARTING,
     "verify": NodeState.VERIFYING,
 }
+AT_WORK = frozenset((*WORKING.values(), NodeState.DRAINED, NodeState.BAKING))
 
 
 @dataclass(frozen=True, slots=True)

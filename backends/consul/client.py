@@ -72,25 +72,30 @@ class Consul:
         Returns:
             The index for the next call, and the instances.
         """
-        more = {"index": index, "wait": f"{wait:g}s"} if index else {}
         return await self._read(
             f"health of service {name}",
-            lambda api: api.health.service(name, tag=tags or None, dc=datacenter or None, **more),
+            lambda api, **block: api.health.service(name, tag=tags or None, dc=datacenter or None, **block),
+            index,
+            wait,
         )
 
     async def get(self, key: str, index: int = 0, wait: float = 0) -> tuple[int, Pair | None]:
         """A key as all servers agree on it; with an index as in `services`."""
-        more = {"index": index, "wait": f"{wait:g}s"} if index else {}
         after, found = await self._read(
-            f"key {key}", lambda api: api.kv.get(key, consistency="consistent", **more)
+            f"key {key}",
+            lambda api, **block: api.kv.get(key, consistency="consistent", **block),
+            index,
+            wait,
         )
         return after, None if found is None else _pair(found)
 
     async def list(self, prefix: str, index: int = 0, wait: float = 0) -> tuple[int, list[Pair]]:
         """All keys that begin so, in their order; with an index as in `services`."""
-        more = {"index": index, "wait": f"{wait:g}s"} if index else {}
         after, found = await self._read(
-            f"keys {prefix}", lambda api: api.kv.get(prefix, recurse=True, consistency="consistent", **more)
+            f"keys {prefix}",
+            lambda api, **block: api.kv.get(prefix, recurse=True, consistency="consistent", **block),
+            index,
+            wait,
         )
         return after, [_pair(each) for each in found or []]
 
@@ -140,12 +145,17 @@ class Consul:
     async def end_session(self, session: str) -> None:
         await self._call("end the session", lambda api: api.session.destroy(session))
 
-    async def _read(self, what: str, call: Callable[["Api"], Awaitable[tuple[str, T]]]) -> tuple[int, T]:
-        index, found = await self._call(what, call)
+    async def _read(
+        self, what: str, call: Callable[..., Awaitable[tuple[str, T]]], index: int, wait: float
+    ) -> tuple[int, T]:
+        """Read, or wait for the next change; returns the index for the next call too."""
+        block = {"index": index, "wait": f"{wait:g}s"} if index else {}
+        said, found = await self._call(what, lambda api: call(api, **block))
         try:
-            return int(index), found
+            after = int(said)
         except ValueError as error:
-            raise Unmeasured(NAME, f"{what}: an index that is no number: {index!r}") from error
+            raise Unmeasured(NAME, f"{what}: an index that is no number: {said!r}") from error
+        return after if after >= index else 0, found  # a restored or new server begins to count again
 
     async def _call(
         self,

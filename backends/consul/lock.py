@@ -143,11 +143,10 @@ class ConsulLock:
         """Hear at once that somebody broke it."""
         while not self._gone:
             try:
-                after, pair = await self.consul.get(self.key, index, WAIT)
+                index, pair = await self.consul.get(self.key, index, WAIT)
             except BackendError:
                 await self.clock.sleep(PAUSE)
                 continue
-            index = after if after >= index else 0
             if pair is None or pair.session != self._session:
                 self._gone = _words(pair)
                 return

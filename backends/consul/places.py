@@ -17,7 +17,6 @@ class _Kind(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=Tru
 
     Attributes:
         socket: address of the Runtime API, with `{host}` where a value names only a host.
-        datacenter: empty for that of `[consul]`.
     """
 
     socket: str = "ssh://{host}/run/haproxy/admin.sock"
@@ -53,14 +52,13 @@ class ServicePlaces(_Kind, kw_only=True, frozen=True, tag="consul-service"):
 Places = KeyPlaces | ServicePlaces
 
 
-async def sockets(consul: Consul, places: Places, app: str, key: str) -> dict[str, str]:
+async def sockets(consul: Consul, places: Places, app: str) -> dict[str, str]:
     """The addresses of the Runtime APIs by name.
 
     Args:
         consul: is asked.
         places: where to look.
         app: the application.
-        key: of the configuration, for errors.
 
     Raises:
         BackendError: Consul could not be asked.
@@ -77,11 +75,11 @@ async def sockets(consul: Consul, places: Places, app: str, key: str) -> dict[st
         where = fill_plain(places.key, {"app": app})
         _, pair = await consul.get(where)
         if pair is None:
-            raise ConfigError("", f"{key}.key", f"there is no key {where!r} in Consul")
+            raise ConfigError("", "places.key", f"there is no key {where!r} in Consul")
         what = f"key {where} in Consul"
         hosts = _hosts(_decoded(pair.value, what), app, what)
     if not hosts:
-        raise ConfigError("", key, f"{what} names no load balancer")
+        raise ConfigError("", "places", f"{what} names no load balancer")
     for name, host in hosts.items():
         check_value(f"{what}: name", name)
         if "://" not in host:

@@ -1,5 +1,6 @@
 """How Consul is reached: the `[consul]` table."""
 
+import os
 import ssl
 from urllib.parse import urlsplit
 
@@ -75,13 +76,9 @@ class ConsulSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_f
         Raises:
             ConfigError: more than one place is given, or there is nothing there.
         """
-        given = self.token_env or self.token_file or self.token_command
-        env = self.token_env if given else TOKEN_ENV
-        if not given:
-            import os
-
-            if not os.environ.get(TOKEN_ENV):
-                return None
+        env = self.token_env
+        if not (env or self.token_file or self.token_command) and os.environ.get(TOKEN_ENV):
+            env = TOKEN_ENV
         return await load_secret(env, self.token_file, self.token_command, "consul.token")
 
     def tls(self) -> ssl.SSLContext | bool:

@@ -4,6 +4,7 @@ py-consul's methods build the request and hand it to `http`, whose result they r
 """
 
 from collections.abc import Callable, Sequence
+from functools import partialmethod
 from typing import TYPE_CHECKING, Any
 
 import consul.base
@@ -28,7 +29,14 @@ class Http(consul.base.HTTPClient):  # type: ignore[misc]
         self._namespace = namespace
 
     async def _send(
-        self, method: str, callback: Callback, path: str, params: Params, data: str | bytes, headers: Any
+        self,
+        method: str,
+        callback: Callback,
+        path: str,
+        params: Params = None,
+        data: str | bytes = "",
+        headers: Any = None,
+        raw: bool = False,  # of `get` alone; nothing here asks for it
     ) -> Any:
         query: list[tuple[str, str | int | float | bool | None]] = []
         query += [(name, str(value)) for name, value in params or ()]
@@ -49,35 +57,10 @@ class Http(consul.base.HTTPClient):  # type: ignore[misc]
         wait = float(given.get("wait", "0s").removesuffix("s")) if "index" in given else 0.0
         return httpx.Timeout(self._timeout, read=self._timeout + wait + wait / 16 + (MARGIN if wait else 0))
 
-    async def get(
-        self, callback: Callback, path: str, params: Params = None, headers: Any = None, raw: bool = False
-    ) -> Any:
-        return await self._send("GET", callback, path, params, b"", headers)
-
-    async def put(
-        self,
-        callback: Callback,
-        path: str,
-        params: Params = None,
-        data: str | bytes = "",
-        headers: Any = None,
-    ) -> Any:
-        return await self._send("PUT", callback, path, params, data, headers)
-
-    async def delete(
-        self,
-        callback: Callback,
-        path: str,
-        params: Params = None,
-        data: str | bytes = "",
-        headers: Any = None,
-    ) -> Any:
-        return await self._send("DELETE", callback, path, params, data, headers)
-
-    async def post(
-        self, callback: Callback, path: str, params: Params = None, data: str = "", headers: Any = None
-    ) -> Any:
-        return await self._send("POST", callback, path, params, data, headers)
+    get = partialmethod(_send, "GET")
+    put = partialmethod(_send, "PUT")
+    delete = partialmethod(_send, "DELETE")
+    post = partialmethod(_send, "POST")
 
     async def close(self) -> None:
         await self._client.aclose()

@@ -1,12 +1,12 @@
 """Nodes in a TOML file of their own: the table `[nodes]`, as `[apps.NAME.nodes]` is."""
 
-import tomllib
 from pathlib import Path
 
 import msgspec
 
 from backends.errors import ConfigError
 from backends.inventories.source import MOST_NODES, Listing, locate, read_text
+from backends.inventories.toml_text import parse_toml
 
 TABLE = "nodes"
 
@@ -33,13 +33,9 @@ def read_toml(settings: TomlInventory, folder: Path, file: str, key: str) -> Lis
     path = locate(settings.path, folder, file, f"{key}.path")
     text, place = read_text(path, file, f"{key}.path"), str(path)
     try:
-        document = tomllib.loads(text)
+        document = parse_toml(text, place)
     except RecursionError:
         raise ConfigError(place, "", "its tables or lists are nested too deep") from None
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(place, "", f"is not TOML: {error}") from None
-    except ValueError:  # Python's limit for the digits of a number
-        raise ConfigError(place, "", "is not TOML: a number in it has too many digits") from None
     # Only one form: a node called "nodes" at the top would otherwise mean two things.
     if others := [each for each in document if each != TABLE]:
         raise ConfigError(

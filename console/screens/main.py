@@ -133,6 +133,8 @@ in rotation.
         self.set_interval(LOOK_SECONDS, self._look)
         self._paint()
         self._offer()
+        if self._session.elsewhere is not None:
+            self.run_worker(self._session.elsewhere.run(), group="elsewhere", exit_on_error=False)
 
     # -- showing ------------------------------------------------------------------------------
 

@@ -28,9 +28,9 @@ async def install(work: Work) -> str | None:
         )
     except Refused as refused:
         raise StepFailed(f"install failed: {refused}") from refused
-    if lost is not None and lost.pid is None:
-        raise StepFailed(f"install: {lost.problem}; whether the installer still runs cannot be seen")
-    if lost is not None and lost.pid is not None:
+    if lost is not None:
+        if lost.pid is None:
+            raise StepFailed(f"install: {lost.problem}; whether the installer still runs cannot be seen")
         # Half way, perhaps: the right version on disk proves nothing yet.
         await _until_gone(work, installer.host, lost.pid, lost.started, "the installer")
     now = await installer.installed()
