@@ -75,6 +75,7 @@ class Publisher:
         self._records: list[Record] = []
         self._dirty = asyncio.Event()
         self._dirty.set()
+        self._putting = asyncio.Lock()  # an older state must not come after a newer one
 
     @asynccontextmanager
     async def working(self) -> AsyncIterator[None]:
@@ -82,51 +83,65 @@ class Publisher:
         with contextlib.suppress(BackendError):
             await self._consul.delete(self._requests, recurse=True)  # those of an earlier rollout
         unsubscribe = self._bus.subscribe(self._keep)
+        before, self._control.published = self._control.published, self._all_published
         tasks = [asyncio.create_task(self._publish()), asyncio.create_task(self._listen())]
         try:
             yield
         finally:
             unsubscribe()
+            self._control.published = before
             for each in tasks:
                 each.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            with contextlib.suppress(BackendError, TimeoutError):
+            with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(LAST):
-                    await self._put()
+                    await self._done()
 
     def _keep(self, record: Record) -> None:
         self._records.append(record)
         self._dirty.set()
 
+    async def _all_published(self) -> None:
+        """Until everything so far is there, but not for ever: HAProxy and nodes are what counts."""
+        try:
+            async with asyncio.timeout(LAST):
+                while not await self._done():  # noqa: ASYNC110 - Consul cannot tell us
+                    await asyncio.sleep(APART)
+        except TimeoutError:
+            text = "Consul does not take it: another machine could not put the next node back as it was"
+            self._bus.emit(Noted(node="", text=text))
+
+    async def _done(self) -> bool:
+        with contextlib.suppress(BackendError):
+            return await self._put()
+        return False
+
     async def _publish(self) -> None:
         while True:
             await self._dirty.wait()
             self._dirty.clear()
-            done = False
-            with contextlib.suppress(BackendError):
-                done = await self._put()
+            done = await self._done()
             if not done:
                 self._dirty.set()
             await asyncio.sleep(APART if done else PAUSE)
 
     async def _put(self) -> bool:
         session = self._session()
-        return bool(session) and await self._consul.put(
-            self._key, pack(self._head, self._records), acquire=session
-        )
+        async with self._putting:
+            return bool(session) and await self._consul.put(
+                self._key, pack(self._head, self._records), acquire=session
+            )
 
     async def _listen(self) -> None:
         index = 0
         while True:
             try:
-                after, found = await self._consul.list(self._requests, index, WAIT)
+                index, found = await self._consul.list(self._requests, index, WAIT)
                 for each in found:
                     self._take(each.value)
                     await self._consul.delete(each.key)
             except BackendError:
                 await asyncio.sleep(PAUSE)
-                continue
-            index = after if after >= index else 0
 
     def _take(self, value: bytes) -> None:
         try:

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 
 from backends.base import Clock
@@ -11,6 +11,10 @@ from orchestrator.errors import Aborted
 from orchestrator.events import AbortRequested, Answered, Asked, Bus, Paused, Resumed
 
 GO, RETRY, SKIP, ABORT = "go", "retry", "skip", "abort"
+
+
+async def _at_once() -> None:
+    pass
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +48,8 @@ class Control:
         self._cancel: Callable[[], object] | None = None
         self._halted = ""
         self._undecided: set[str] = set()
+        # Awaited before a node is touched: by then others must know what it was, to take over from us.
+        self.published: Callable[[], Awaitable[None]] = _at_once
         self.forbidden: Callable[[], str] = lambda: (
             ""
         )  # why no node may be taken out now, such as a lost lock

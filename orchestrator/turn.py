@@ -139,6 +139,7 @@ class Turn:
                 originals=[each.said(ref) for ref, each in self._work.originals.items()],
             )
         )
+        await control.published()
 
     def _tell_of_changes(self) -> None:
         """Who changed a node while others had their turn has a reason: it is kept, and told."""

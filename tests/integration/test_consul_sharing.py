@@ -1,10 +1,13 @@
 """Two machines on one Consul: the second sees the first's rollout live, asks for something, takes it over."""
 
 import asyncio
+import base64
 import signal
 from pathlib import Path
 
 from console.demo.load import Load
+from orchestrator.events import TurnBegan
+from orchestrator.journal.shared import unpack
 from tests.consuls import needs_consul
 from tests.integration.consul_world import TTL, consul_world, elsewhere, far_away, killed
 from tests.integration.rollouts import (
@@ -62,6 +65,23 @@ async def test_it_is_asked_to_pause_and_to_go_on_with_the_askers_name(tmp_path: 
             late = await rolldeck(stack, "ask", "shop", "abort")
         assert late.code == 3, late.text
         assert "no rollout of shop runs now" in late.text
+
+
+async def test_what_a_node_was_is_published_before_it_is_touched(tmp_path: Path) -> None:
+    """Who is killed in this moment has left all that another machine needs."""
+    async with consul_world(tmp_path / "s", nodes=2) as (stack, agent):
+        async with started(stack, "upgrade", "shop", NEW, "--yes", "--json") as running:
+            await running.event("sending", node="web1", step="drain")
+            running.signal(signal.SIGKILL)
+            await running.end()
+        [pair] = await agent.ask("GET", "/v1/kv/rolldeck/shop/rollout")
+        _, records = unpack(base64.b64decode(pair["Value"]))
+        [began] = [each.event for each in records if isinstance(each.event, TurnBegan)]
+        assert began.node == "web1"
+        assert {(each.instance, each.admin) for each in began.originals} == {
+            ("lb1", "ready"),
+            ("lb2", "ready"),
+        }
 
 
 async def test_after_a_kill_another_machine_takes_it_over_with_its_originals(tmp_path: Path) -> None:
