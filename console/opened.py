@@ -126,5 +126,5 @@ def _lock(config: Config, app: str, folder: Path, consul: Consul | None, clock: 
     if config.lock.kind == "local" or consul is None or config.consul is None:
         return local
     key = f"{config.consul.prefix}/{app}/lock"
-    shared = ConsulLock(consul, key, clock, config.lock.ttl, config.lock.delay)
+    shared = ConsulLock(consul, key, clock, config.lock.session_ttl, config.lock.delay)
     return SharedLock(local, shared, clock, alone=config.lock.fallback == "local")

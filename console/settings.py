@@ -21,6 +21,9 @@ from orchestrator.mapping import Match
 from orchestrator.policy import Policy
 
 
+_MARGIN = 1  # second of a lock's time, to see that it is free and to take it
+
+
 class ConsoleSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """The console itself."""
 
@@ -48,17 +51,23 @@ class LockSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fie
     """One rollout or change at a time for each application: here, or on all machines that ask one Consul."""
 
     kind: Literal["local", "consul"] = "local"
-    ttl: int = (
-        15  # seconds after which a holder that has died is known to be gone; Consul may take twice that
-    )
-    delay: int = 5  # seconds in which nobody gets the lock of one that has died
+    ttl: int = 30  # seconds after which somebody else can take over from one that has died
+    delay: int = 5  # of these, the last in which nobody gets the lock: a command may be on its way still
     fallback: Literal["refuse", "local"] = "refuse"  # when Consul cannot be asked
 
     def __post_init__(self) -> None:
-        if not SHORTEST_TTL <= self.ttl <= 3600:
-            raise ValueError(f"ttl: found {self.ttl}, expected {SHORTEST_TTL} to 3600 seconds")
         if not 0 <= self.delay <= 60:
             raise ValueError(f"delay: found {self.delay}, expected 0 to 60 seconds")
+        shortest = 2 * SHORTEST_TTL + _MARGIN + self.delay
+        if not shortest <= self.ttl <= 3600:
+            raise ValueError(
+                f"ttl: found {self.ttl}, expected {shortest} to 3600 seconds, with a delay of {self.delay}"
+            )
+
+    @property
+    def session_ttl(self) -> int:
+        """Seconds of the session in Consul, which ends it only after twice its time."""
+        return (self.ttl - self.delay - _MARGIN) // 2
 
 
 class Access(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):

@@ -13,7 +13,8 @@ from console.demo.stack import Stack
 from tests.consuls import Agent, running_consul
 from tests.integration.rollouts import NEW, ROLLDECK, Run, started, tune, world
 
-TTL = 10  # seconds: the shortest that Consul allows
+TTL = 10  # seconds of the session: the shortest that Consul allows
+LOCK_TTL = 2 * TTL + 1  # within which another takes over
 
 
 @asynccontextmanager
@@ -48,7 +49,7 @@ timeout = 1
 
 [lock]
 kind = "consul"
-ttl = {TTL}
+ttl = {LOCK_TTL}
 delay = 0
 
 [apps.shop.inventory]

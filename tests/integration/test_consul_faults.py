@@ -138,7 +138,7 @@ async def test_a_new_leader_is_waited_for(tmp_path: Path) -> None:
         await tell(stack, ours)
         use(stack, ours)
         # Consul gives an election up to ten seconds and more; it is not the TTL that is looked at here.
-        tune(stack, "lock", ttl=40)
+        tune(stack, "lock", ttl=81)
         async with held(stack, "stop") as let_go:
             async with (
                 Load(100, stack.frontends) as load,
