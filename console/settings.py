@@ -20,7 +20,6 @@ from orchestrator.freeze import Freeze
 from orchestrator.mapping import Match
 from orchestrator.policy import Policy
 
-
 _MARGIN = 1  # second of a lock's time, to see that it is free and to take it
 
 
