@@ -40,7 +40,7 @@ class ConsulWatch:
     ) -> None:
         self._consul = consul
         self._inventory = inventory
-        self._names = names
+        self._names = dict.fromkeys(names)  # in their order, and quick to look up: there may be thousands
         self._clock = clock
         self._bus = bus
         self._at_work = at_work

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from backends.consul.entries import Entry, decoded
 from backends.consul.settings import ConsulSettings
 from backends.errors import BackendError, PermissionDenied, Refused, Unmeasured, Unreachable
 from backends.wire import WIRE, heard
@@ -59,8 +60,8 @@ class Consul:
 
     async def services(
         self, name: str, tags: list[str], datacenter: str = "", index: int = 0, wait: float = 0
-    ) -> tuple[int, list[dict[str, Any]]]:
-        """Instances of a service with their checks, as `/v1/health/service` has them.
+    ) -> tuple[int, list[Entry]]:
+        """Instances of a service with their checks.
 
         Args:
             name: of the service.
@@ -72,12 +73,14 @@ class Consul:
         Returns:
             The index for the next call, and the instances.
         """
-        return await self._read(
-            f"health of service {name}",
+        what = f"health of service {name}"
+        after, body = await self._read(
+            what,
             lambda api, **block: api.health.service(name, tag=tags or None, dc=datacenter or None, **block),
             index,
             wait,
         )
+        return after, decoded(body, what)
 
     async def get(self, key: str, index: int = 0, wait: float = 0) -> tuple[int, Pair | None]:
         """A key as all servers agree on it; with an index as in `services`."""

@@ -1,17 +1,15 @@
 """Instances of a service: where they are, and what Consul's checks say of them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
 
 import msgspec
 
-from backends.consul.client import NAME, Consul
-from backends.errors import ConfigError, Unmeasured
+from backends.consul.client import Consul
+from backends.consul.entries import Check, Entry
+from backends.errors import ConfigError
 
 NODE_MAINTENANCE = "_node_maintenance"
 SERVICE_MAINTENANCE = "_service_maintenance:"
-_WORST = ("passing", "warning", "critical")
 
 
 class ConsulService(
@@ -47,8 +45,7 @@ class ConsulService(
                 raise ValueError(f'{key}: found {value!r}, expected "node", "id" or "meta:KEY"')
 
 
-@dataclass(frozen=True, slots=True)
-class Instance:
+class Instance(msgspec.Struct, frozen=True, gc=False):
     """One instance of a service.
 
     Attributes:
@@ -71,27 +68,26 @@ class Instance:
         return self.identity if by == "id" else self.meta.get(by.removeprefix("meta:"), "")
 
 
-def instance(raw: Mapping[str, Any]) -> Instance:
-    """One entry of `/v1/health/service`. Raises Unmeasured: it has not what an entry has."""
-    try:
-        node, service, checks = raw["Node"], raw["Service"], raw["Checks"]
-        return Instance(
-            identity=service["ID"],
-            node=node["Node"],
-            address=service["Address"] or node["Address"],
-            port=int(service["Port"]),
-            meta={**(node["Meta"] or {}), **(service["Meta"] or {})},
-            status=_status(checks),
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        raise Unmeasured(NAME, f"an instance without {error} in the answer") from None
+def instance(entry: Entry) -> Instance:
+    node, service = entry.node, entry.service
+    return Instance(
+        service.identity,
+        node.node,
+        service.address or node.address,
+        service.port,
+        {**(node.meta or {}), **(service.meta or {})},
+        _status(entry.checks),
+    )
 
 
-def _status(checks: Sequence[Mapping[str, Any]]) -> str:
+def _status(checks: Sequence[Check]) -> str:
+    worst = "passing"
     for each in checks:
-        if each["CheckID"] == NODE_MAINTENANCE or each["CheckID"].startswith(SERVICE_MAINTENANCE):
+        if each.identity == NODE_MAINTENANCE or each.identity.startswith(SERVICE_MAINTENANCE):
             return "maintenance"
-    return max((each["Status"] for each in checks), key=_WORST.index, default="passing")
+        if each.status == "critical" or worst == "passing":
+            worst = each.status
+    return worst
 
 
 async def instances(
@@ -117,4 +113,4 @@ async def instances(
                 ' expected one that tells them apart, such as name = "id"',
             )
         found[name] = each
-    return after, dict(sorted(found.items()))
+    return after, {name: found[name] for name in sorted(found)}

@@ -8,6 +8,8 @@ from functools import partialmethod
 from typing import TYPE_CHECKING, Any
 
 import consul.base
+from consul.api.health import Health
+from consul.callback import CB
 
 from backends.consul.settings import ConsulSettings
 
@@ -36,7 +38,7 @@ class Http(consul.base.HTTPClient):  # type: ignore[misc]
         params: Params = None,
         data: str | bytes = "",
         headers: Any = None,
-        raw: bool = False,  # of `get` alone; nothing here asks for it
+        raw: bool = False,  # of `get` alone: the body as it came
     ) -> Any:
         query: list[tuple[str, str | int | float | bool | None]] = []
         query += [(name, str(value)) for name, value in params or ()]
@@ -45,8 +47,9 @@ class Http(consul.base.HTTPClient):  # type: ignore[misc]
         answer = await self._client.request(
             method, path, params=query, content=data or None, headers=headers, timeout=self._limit(params)
         )
-        # As text: Consul's JSON is UTF-8, whatever its header says.
-        body = answer.content.decode(errors="replace")
+        body: str | bytes = answer.content
+        if not (raw and answer.is_success):  # as text: Consul's JSON is UTF-8, whatever its header says
+            body = answer.content.decode(errors="replace")
         return callback(consul.base.Response(answer.status_code, answer.headers, body))
 
     def _limit(self, params: Params) -> "httpx.Timeout":
@@ -66,6 +69,28 @@ class Http(consul.base.HTTPClient):  # type: ignore[misc]
         await self._client.aclose()
 
 
+class _Undecoded:
+    """What py-consul's `Health` takes for its client: it asks the same, and gets the index and the bytes.
+
+    Of thousands of instances json.loads makes everything into objects, and stalls the event loop meanwhile.
+    """
+
+    def __init__(self, api: "Api") -> None:
+        self.dc, self.prepare_headers = api.dc, api.prepare_headers
+        self.http = self
+        self._get = api.http.get
+
+    def get(self, _: Callback, path: str, params: Params = None, headers: Any = None) -> Any:
+        return self._get(_undecoded, path, params, headers=headers, raw=True)
+
+
+def _undecoded(response: consul.base.Response) -> tuple[str, bytes]:
+    body: bytes = CB.binary()(response)  # raises what py-consul raises for a status of failure
+    if "X-Consul-Index" not in response.headers:
+        raise consul.ConsulException("the answer has no X-Consul-Index: is this Consul?")
+    return response.headers["X-Consul-Index"], body
+
+
 class Api(consul.base.Consul):  # type: ignore[misc]
     """py-consul's client on that transport."""
 
@@ -73,6 +98,7 @@ class Api(consul.base.Consul):  # type: ignore[misc]
         self._settings = settings
         super().__init__(settings.host, settings.port, scheme=settings.scheme, dc=settings.datacenter or None)
         self.token = token  # the environment's would have gone before the one that was given
+        self.health = Health(_Undecoded(self))
 
     def http_connect(self, *_: Any, **__: Any) -> Http:
         import httpx

@@ -82,9 +82,9 @@ async def test_instances_of_a_service_with_their_checks(agent: Agent, consul: Co
     await agent.register("shop", "shop-1", 8080, Tags=["live"], Meta={"zone": "a"})
     await agent.register("shop", "shop-2", 8081, Tags=["test"])
     _, found = await consul.services("shop", [])
-    assert {each["Service"]["ID"] for each in found} == {"shop-1", "shop-2"}
+    assert {each.service.identity for each in found} == {"shop-1", "shop-2"}
     _, live = await consul.services("shop", ["live"])
-    assert [each["Service"]["Meta"] for each in live] == [{"zone": "a"}]
+    assert [each.service.meta for each in live] == [{"zone": "a"}]
     assert (await consul.services("nothing", []))[1] == []
 
 

@@ -1,0 +1,58 @@
+"""Answers of `/v1/health/service`, decoded: of thousands of entries only what is used."""
+
+from typing import Literal
+
+import msgspec
+
+from backends.errors import Unmeasured
+
+
+class Machine(msgspec.Struct, frozen=True, gc=False, rename="pascal"):
+    """What Consul calls a node."""
+
+    node: str
+    address: str
+    meta: dict[str, str] | None = None
+
+
+class Service(msgspec.Struct, frozen=True, gc=False, rename="pascal"):
+    """An instance, as its agent has it; without an address it is that of its machine."""
+
+    address: str
+    port: int
+    identity: str = msgspec.field(name="ID")
+    meta: dict[str, str] | None = None
+
+
+class Check(msgspec.Struct, frozen=True, gc=False, rename="pascal"):
+    status: Literal["passing", "warning", "critical"]
+    identity: str = msgspec.field(name="CheckID")
+
+
+class Entry(msgspec.Struct, frozen=True, gc=False, rename="pascal"):
+    """One instance of a service with its checks, those of its machine among them."""
+
+    node: Machine
+    service: Service
+    checks: list[Check]
+
+
+_DECODER = msgspec.json.Decoder(list[Entry])
+
+
+def decoded(body: bytes, what: str) -> list[Entry]:
+    """Of a whole answer.
+
+    Args:
+        body: JSON.
+        what: was asked, for the error.
+
+    Raises:
+        Unmeasured: it is no JSON, or an entry has not what an entry has.
+    """
+    try:
+        return _DECODER.decode(body)
+    except msgspec.MsgspecError as error:
+        raise Unmeasured("consul", f"{what}: the answer is not understood: {error}") from None
+    except UnicodeDecodeError as error:
+        raise Unmeasured("consul", f"{what}: the answer is not UTF-8 text: {error.reason}") from None
