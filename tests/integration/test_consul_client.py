@@ -112,7 +112,7 @@ async def test_servers_without_a_leader_say_so_until_there_is_one_again(tmp_path
                 await consul.get("key")
                 await asyncio.sleep(0.1)
 
-        with pytest.raises(Unreachable, match=r"no leader|no answer|refused|rpc error"):
+        with pytest.raises(Unreachable, match=r"no leader|leadership lost|no answer|refused|rpc error"):
             await ask_again_and_again()
         for each in agents[1:]:
             await each.start()
