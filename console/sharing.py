@@ -20,7 +20,7 @@ from orchestrator.events import Bus, Noted, Record
 from orchestrator.journal.shared import Head, pack
 
 APART = 0.2  # seconds between two publications
-PAUSE = 1.0  # before Consul is asked again that could not be asked
+PAUSE = 0.5  # before Consul is asked again that could not be asked, or said no
 WAIT = 30.0  # that one look for requests may block
 LAST = 5.0  # for the last publication, at the end
 
@@ -96,6 +96,7 @@ class Publisher:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(LAST):
                     await self._done()
+                    await self._give_back()
 
     def _keep(self, record: Record) -> None:
         self._records.append(record)
@@ -131,6 +132,13 @@ class Publisher:
             return bool(session) and await self._consul.put(
                 self._key, pack(self._head, self._records), acquire=session
             )
+
+    async def _give_back(self) -> None:
+        """What a session has as it ends nobody gets for the lock's delay: the next rollout was unseen."""
+        session = self._session()
+        if session:
+            with contextlib.suppress(BackendError):
+                await self._consul.put(self._key, pack(self._head, self._records), release=session)
 
     async def _listen(self) -> None:
         index = 0

@@ -1,13 +1,13 @@
-"""`python -m tests.bench [startup | overhead | console | consul | upgrades]`: exits 1 on a missed target."""
+"""`python -m tests.bench [WHAT]`: exits 1 on a missed target."""
 
 import argparse
 import sys
 
 from console.demo.stack import Transport
-from tests.bench import console, consul, overhead, startup, upgrades
+from tests.bench import console, consul, consul_sharing, overhead, startup, upgrades
 
 TRANSPORTS: tuple[Transport, ...] = ("unix", "tcp", "ssh")
-ALL = ("startup", "overhead", "console", "consul")
+ALL = ("startup", "overhead", "console", "consul", "sharing")
 
 
 def main() -> int:
@@ -27,6 +27,7 @@ def main() -> int:
             ("overhead", overhead.measure),
             ("console", lambda: console.measure(given.minutes)),
             ("consul", consul.measure),
+            ("sharing", consul_sharing.measure),
         )
         if given.what in (None, name)
     ]

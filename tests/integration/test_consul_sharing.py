@@ -13,6 +13,7 @@ from tests.integration.consul_world import TTL, consul_world, elsewhere, far_awa
 from tests.integration.rollouts import (
     MAINT,
     NEW,
+    OLD,
     assert_nothing_failed,
     rolldeck,
     say,
@@ -82,6 +83,20 @@ async def test_what_a_node_was_is_published_before_it_is_touched(tmp_path: Path)
             ("lb1", "ready"),
             ("lb2", "ready"),
         }
+
+
+async def test_the_next_rollout_can_be_seen_at_once_however_long_the_delay(tmp_path: Path) -> None:
+    """Consul keeps from everybody for so long what a session has as it ends."""
+    async with consul_world(tmp_path / "s", nodes=2) as (stack, agent):
+        tune(stack, "lock", ttl=81, delay=60)
+        for version in (NEW, OLD):
+            run = await rolldeck(stack, "upgrade", "shop", version, "--yes", "--json")
+            assert run.code == 0, run.text
+            assert "Consul does not take it" not in run.text
+            [pair] = await agent.ask("GET", "/v1/kv/rolldeck/shop/rollout")
+            head, records = unpack(base64.b64decode(pair["Value"]))
+            assert (head.version, records[-1].seq) == (version, run.ended["seq"])
+            assert "Session" not in pair
 
 
 async def test_after_a_kill_another_machine_takes_it_over_with_its_originals(tmp_path: Path) -> None:

@@ -1,0 +1,139 @@
+"""A rollout is published while it runs: in time, all of it, and so that the next one can be published too."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from backends.consul.client import Pair
+from console.sharing import Publisher
+from orchestrator.control import Control
+from orchestrator.events import Bus, Noted
+from orchestrator.journal.shared import Head, unpack
+from tests.unit.virtual_time import VirtualClock, run
+
+HEAD = Head(
+    kind="upgrade", application="shop", version="2", operator="me", host="here", pid=1, began=0.0, plan={}
+)
+KEY = "rolldeck/shop/rollout"
+ON_TIME = 1.0  # virtual seconds, as agreed
+
+
+class FakeConsul:
+    """One key, with the session that has it.
+
+    Attributes:
+        seconds: that it takes to answer.
+        refusing: how many more times it says no.
+        seen: when each note was there for others first.
+        held: by which session.
+    """
+
+    def __init__(self, seconds: float = 0.0, refusing: int = 0) -> None:
+        self.seconds = seconds
+        self.refusing = refusing
+        self.seen: dict[str, float] = {}
+        self.held = ""
+
+    async def put(self, key: str, value: bytes, *, acquire: str = "", release: str = "") -> bool:
+        assert key == KEY
+        await asyncio.sleep(self.seconds)
+        if self.refusing:
+            self.refusing -= 1
+            return False
+        if release and self.held != release:
+            return False
+        self.held = acquire
+        for each in unpack(value)[1]:
+            assert isinstance(each.event, Noted)
+            self.seen.setdefault(each.event.text, asyncio.get_running_loop().time())
+        return True
+
+    async def delete(self, key: str, *, recurse: bool = False) -> None:
+        pass
+
+    async def list(self, prefix: str, index: int = 0, wait: float = 0) -> tuple[int, list[Pair]]:
+        await asyncio.sleep(wait)
+        return 1, []
+
+
+async def publish(consul: Any, work: Callable[[Bus, Control], Awaitable[None]]) -> dict[str, float]:
+    """Work with a publisher; returns when each note was emitted."""
+    clock = VirtualClock()
+    bus = Bus(clock)
+    emitted: dict[str, float] = {}
+
+    def keep(record: Any) -> None:
+        emitted[record.event.text] = clock.monotonic()
+
+    bus.subscribe(keep)
+    control = Control(clock, bus, interactive=False)
+    async with Publisher(consul, "rolldeck", HEAD, lambda: "ours", bus, control).working():
+        await work(bus, control)
+    return emitted
+
+
+def late(consul: FakeConsul, emitted: dict[str, float]) -> list[str]:
+    assert consul.seen.keys() == emitted.keys()
+    return [text for text, at in emitted.items() if consul.seen[text] - at > ON_TIME]
+
+
+def test_every_event_is_there_within_a_second_alone_or_in_a_crowd() -> None:
+    async def work(bus: Bus, _: Control) -> None:
+        for number in range(300):
+            bus.emit(Noted(node="", text=f"{number}"))
+            await asyncio.sleep((0.0, 0.01, 0.05, 0.19, 0.2, 0.21, 3.0)[number % 7])
+
+    async def scenario() -> None:
+        consul = FakeConsul()
+        emitted = await publish(consul, work)
+        assert len(emitted) == 300
+        assert late(consul, emitted) == []
+
+    run(scenario())
+
+
+def test_what_happens_during_a_publication_comes_with_the_next_one() -> None:
+    async def work(bus: Bus, _: Control) -> None:
+        bus.emit(Noted(node="", text="before"))
+        await asyncio.sleep(0.15)
+        bus.emit(Noted(node="", text="meanwhile"))
+        await asyncio.sleep(10)
+        assert consul.seen.keys() == {"before", "meanwhile"}, "nothing else has happened since"
+
+    consul = FakeConsul(seconds=0.3)
+
+    async def scenario() -> None:
+        assert late(consul, await publish(consul, work)) == []
+
+    run(scenario())
+
+
+def test_after_a_no_it_is_tried_again_soon() -> None:
+    """As it is when the session before had the key at its end."""
+
+    async def work(bus: Bus, control: Control) -> None:
+        bus.emit(Noted(node="", text="begun"))
+        await control.published()
+        bus.emit(Noted(node="", text="worked"))
+        await asyncio.sleep(5)
+
+    async def scenario() -> None:
+        consul = FakeConsul(refusing=2)
+        assert late(consul, await publish(consul, work)) == []
+
+    run(scenario())
+
+
+def test_the_last_event_is_there_and_the_key_is_given_back_at_the_end() -> None:
+    async def work(bus: Bus, _: Control) -> None:
+        await asyncio.sleep(1)
+        assert consul.held == "ours"
+        bus.emit(Noted(node="", text="ended"))
+
+    consul = FakeConsul()
+
+    async def scenario() -> None:
+        assert late(consul, await publish(consul, work)) == []
+        assert consul.held == ""
+
+    run(scenario())
