@@ -29,10 +29,8 @@ async def completed(config: Config, app: str, consul: Consul | None) -> Config:
     except ConfigError as error:
         if error.file:
             raise
-        in_consul = error.key.startswith(("key ", "service "))
-        raise ConfigError(
-            config.file, error.key if in_consul else f"{key}.{error.key}", error.problem
-        ) from None
+        whole = error.key.startswith(("key ", "service ", "consul."))  # not one of the application
+        raise ConfigError(config.file, error.key if whole else f"{key}.{error.key}", error.problem) from None
     settings = msgspec.structs.replace(
         settings, nodes=nodes, haproxy=[] if settings.places else settings.haproxy
     )

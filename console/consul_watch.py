@@ -6,8 +6,9 @@ from collections.abc import Callable, Collection
 from typing import Literal
 
 from backends.base import Clock
-from backends.consul.client import NAME, Consul
+from backends.consul.client import Consul
 from backends.consul.services import ConsulService, instances
+from backends.consul.settings import NAME
 from backends.errors import BackendError, ConfigError
 from orchestrator.events import Bus, Noted
 from widgets.model import InstanceLine

@@ -9,7 +9,7 @@ import os
 import shutil
 import signal
 import socket
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,12 +23,16 @@ from console.demo.haproxy import freeze, search_path
 CONSUL = shutil.which("consul", path=search_path())
 needs_consul = pytest.mark.skipif(CONSUL is None, reason="no consul on the PATH of this machine")
 MASTER = "11111111-2222-3333-4444-555555555555"  # a token of tests, for agents of tests
-KINDS = ("http", "server", "serf_lan", "serf_wan", "dns", "grpc")
+KINDS = ("http", "https", "server", "serf_lan", "serf_wan", "dns", "grpc")
 
 
 @dataclass(slots=True)
 class Agent:
-    """One process."""
+    """One process.
+
+    Attributes:
+        tls: files for HTTPS as well as HTTP, by the agent's own names; then it wants to know who asks, too.
+    """
 
     folder: Path
     ports: dict[str, int]
@@ -36,14 +40,22 @@ class Agent:
     acl: bool = False
     process: asyncio.subprocess.Process | None = None
     headers: dict[str, str] = field(default_factory=dict)
+    tls: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def address(self) -> str:
         return f"http://127.0.0.1:{self.ports['http']}"
 
+    @property
+    def secure_address(self) -> str:
+        return f"https://127.0.0.1:{self.ports['https']}"
+
     async def start(self) -> None:
         """Start it (again). What a development agent knew is gone then."""
-        settings: dict[str, Any] = {"ports": {**self.ports, "https": -1}, "log_level": "warn"}
+        ports = self.ports if self.tls else {**self.ports, "https": -1}
+        settings: dict[str, Any] = {"ports": ports, "log_level": "warn"}
+        if self.tls:
+            settings |= {**self.tls, "verify_incoming": True}
         if self.acl:
             settings["acl"] = {"enabled": True, "default_policy": "deny", "tokens": {"master": MASTER}}
             self.headers = {"X-Consul-Token": MASTER}
@@ -104,9 +116,11 @@ class Agent:
 
 
 @asynccontextmanager
-async def running_consul(folder: Path, *, acl: bool = False) -> AsyncIterator[Agent]:
+async def running_consul(
+    folder: Path, *, acl: bool = False, tls: Mapping[str, str] | None = None
+) -> AsyncIterator[Agent]:
     """A development agent: one server, all in memory."""
-    agent = Agent(folder / "consul", _ports(), ["-dev", "-node=here"], acl)
+    agent = Agent(folder / "consul", _ports(), ["-dev", "-node=here"], acl, tls=tls or {})
     try:
         await agent.start()
         await agent.ready()

@@ -2,14 +2,16 @@
 
 import asyncio
 import logging
+import ssl
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from backends.consul.entries import Entry, decoded
-from backends.consul.settings import ConsulSettings
-from backends.errors import BackendError, PermissionDenied, Refused, Unmeasured, Unreachable
+from backends.consul.explaining import explained
+from backends.consul.settings import NAME, ConsulSettings
+from backends.errors import Unmeasured, Unreachable
 from backends.wire import WIRE, heard
 
 if TYPE_CHECKING:
@@ -17,7 +19,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-NAME = "consul"
 SHORTEST_TTL = 10  # seconds; Consul's own limit
 
 
@@ -181,38 +182,11 @@ class Consul:
             return result
         except passing:
             raise
-        except (httpx.HTTPError, consul.ConsulException) as error:
+        except (httpx.HTTPError, ssl.SSLError, consul.ConsulException) as error:
             said = str(error)
-            raise self._explained(what, error) from None
+            raise explained(what, error, self._settings, token=bool(api.token)) from None
         finally:
             heard(NAME, what, said, ok, time.monotonic() - begun)
-
-    def _explained(self, what: str, error: Exception) -> BackendError:
-        """Of httpx and py-consul, in our words; the token is in neither."""
-        import consul
-        import httpx
-
-        where = self._settings.address
-        match error:
-            case httpx.TimeoutException():
-                return Unreachable(
-                    NAME, f"{what}: no answer from {where} within {self._settings.timeout:g} s"
-                )
-            case httpx.ConnectError():
-                return Unreachable(NAME, f"{what}: {where} cannot be reached: {error}")
-            case httpx.HTTPError():
-                return Unreachable(NAME, f"{what}: {where}: {error or type(error).__name__}")
-            case consul.ACLPermissionDenied():
-                return PermissionDenied(
-                    NAME, f"{what}: permission denied; the token lacks a policy for it ({error})"
-                )
-            case consul.ACLDisabled():
-                return Refused(NAME, f"{what}: a token was given, and the agent has no ACLs ({error})")
-        if "No cluster leader" in str(error):
-            return Unreachable(NAME, f"{what}: the servers have no leader at the moment")
-        if str(error).startswith("5"):
-            return Unreachable(NAME, f"{what}: {error}")
-        return Refused(NAME, f"{what}: {error}")
 
     async def _open(self) -> "Api":
         async with self._opening:

@@ -4,6 +4,7 @@ from typing import Literal
 
 import msgspec
 
+from backends.consul.settings import NAME
 from backends.errors import Unmeasured
 
 
@@ -53,6 +54,6 @@ def decoded(body: bytes, what: str) -> list[Entry]:
     try:
         return _DECODER.decode(body)
     except msgspec.MsgspecError as error:
-        raise Unmeasured("consul", f"{what}: the answer is not understood: {error}") from None
+        raise Unmeasured(NAME, f"{what}: the answer is not understood: {error}") from None
     except UnicodeDecodeError as error:
-        raise Unmeasured("consul", f"{what}: the answer is not UTF-8 text: {error.reason}") from None
+        raise Unmeasured(NAME, f"{what}: the answer is not UTF-8 text: {error.reason}") from None

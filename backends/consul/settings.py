@@ -9,6 +9,7 @@ import msgspec
 from backends.errors import ConfigError
 from backends.secret import Secret, load_secret
 
+NAME = "consul"  # in errors
 TOKEN_ENV = "CONSUL_HTTP_TOKEN"  # noqa: S105 - the name of a variable, and Consul's own
 
 
@@ -82,18 +83,36 @@ class ConsulSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_f
         return await load_secret(env, self.token_file, self.token_command, "consul.token")
 
     def tls(self) -> ssl.SSLContext | bool:
-        """What httpx calls `verify`. Raises ConfigError: a file that cannot be read."""
+        """What httpx calls `verify`. Raises ConfigError: a file that cannot be used."""
         if self.scheme == "http":
             return False
+        key, file = "ca_file", self.ca_file
         try:
-            context = ssl.create_default_context(cafile=self.ca_file or None)
+            context = ssl.create_default_context(cafile=file or None)
             if self.client_cert:
-                context.load_cert_chain(self.client_cert, self.client_key)
-        except (OSError, ssl.SSLError) as error:
-            raise ConfigError(
-                "", "consul", f"ca_file, client_cert or client_key cannot be used: {error}"
-            ) from error
+                key, file = "client_cert", self.client_cert
+                ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(
+                    file
+                )  # whether it is one at all
+                key, file = "client_key", self.client_key
+                context.load_cert_chain(self.client_cert, file, _no_password)
+        except OSError as error:  # an SSLError is one
+            raise ConfigError("", f"consul.{key}", f"{file} {_unfit(key, error)}") from None
         if not self.verify_tls:
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE
         return context
+
+
+def _no_password() -> str:
+    """OpenSSL would ask for it on the terminal, in the middle of the console."""
+    raise OSError(None, "is encrypted, and nobody can be asked for its password")
+
+
+def _unfit(key: str, error: OSError) -> str:
+    """Why a file cannot be used; OpenSSL's own words are "PEM lib"."""
+    if not isinstance(error, ssl.SSLError):
+        return f"cannot be used: {error.strerror or error}"
+    if error.reason == "KEY_VALUES_MISMATCH":
+        return "is not the key of client_cert"
+    return "is no private key in PEM" if key == "client_key" else "has no certificate in PEM"
