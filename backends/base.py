@@ -11,6 +11,7 @@ from backends.model import (
     Exchange,
     HealthResult,
     Intent,
+    Registered,
     ServiceState,
     Sessions,
     Snapshot,
@@ -183,6 +184,40 @@ class HealthCheck(Protocol):
 
     async def look(self) -> HealthResult:
         """Never raises for an unhealthy application: that is a result."""
+
+
+class Registration(Protocol):
+    """A node in a registry that others than HAProxy look it up in. Methods that ask raise BackendError."""
+
+    @property
+    def place(self) -> str:
+        """Which registry, for people."""
+
+    @property
+    def leaves(self) -> bool:
+        """Whether it is to be in maintenance there while it is worked on."""
+
+    @property
+    def gate(self) -> bool:
+        """Whether the registry's own checks have to pass before it goes back."""
+
+    async def look(self) -> Registered:
+        """As it is now."""
+
+    async def check(self) -> None:
+        """Whether maintenance could be set; changes nothing."""
+
+    def leave_command(self, *, by_hand: bool = False) -> Command:
+        """What `leave` runs; known after a look."""
+
+    def return_command(self) -> Command:
+        """What `come_back` runs; known after a look."""
+
+    async def leave(self, *, by_hand: bool = False) -> None:
+        """Ask for maintenance there; it must be read back."""
+
+    async def come_back(self) -> None:
+        """Ask for its end; it must be read back."""
 
 
 class KeyLock(Protocol):

@@ -281,6 +281,25 @@ class ServiceState:
 
 
 @dataclass(frozen=True, slots=True)
+class Registered:
+    """A node in a registry that others than HAProxy look it up in, as one look shows it.
+
+    Attributes:
+        there: it is registered.
+        maintenance: why it is in maintenance there, in the words of whoever set it; empty when it is not.
+        by_rollout: a rollout of ours has set that, and may end it.
+        by_hand: a change by hand of ours has.
+        doubts: what the registry's own checks have against it, in words; maintenance is none of that.
+    """
+
+    there: bool
+    maintenance: str = ""
+    by_rollout: bool = False
+    by_hand: bool = False
+    doubts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class HealthResult:
     """One look at an application's own health. `ok` is False for everything that could not be measured."""
 

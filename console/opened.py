@@ -52,7 +52,7 @@ async def open_session(config: Config, app: str) -> AsyncIterator[Session]:
             closing.push_async_callback(consul.close)
         config = await completed(config, app, consul)
         settings = config.app(app)
-        wiring = Wiring(config, bus.record)
+        wiring = Wiring(config, bus.record, consul)
         closing.push_async_callback(wiring.close)
         fleet = Fleet(wiring.balancers(app), settings.backends)
         build = partial(wiring.nodes, app, settings)

@@ -3,12 +3,14 @@
 import asyncio
 import ipaddress
 import socket
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 
 import msgspec
 
-from backends.base import Hook, Host, LoadBalancer, Recorder
+from backends.base import Hook, Host, LoadBalancer, Recorder, Registration
+from backends.consul.client import Consul
+from backends.consul.services import ConsulService
 from backends.errors import ConfigError
 from backends.haproxy.address import HaproxySettings, SshAddress
 from backends.haproxy.runtime import Runtime
@@ -31,8 +33,9 @@ RESOLVE_SECONDS = 5.0  # for the name of a node; without an answer only the name
 class Wiring:
     """Builds the adapters of one configuration; `close` closes all that they have opened."""
 
-    def __init__(self, config: Config, recorder: Recorder) -> None:
+    def __init__(self, config: Config, recorder: Recorder, consul: Consul | None = None) -> None:
         self._config = config
+        self._consul = consul
         self._recorder = recorder
         self._connecting = asyncio.Semaphore(config.ssh.connects_at_once)
         self._open = AsyncExitStack()
@@ -131,8 +134,22 @@ class Wiring:
             health=checks.of(host, values),
             health_successes=app.health.successes,
             health_interval=app.health.interval,
+            registration=self._registration(app, member.name, host, values),
             version_part=app.health.version_part,
         )
+
+    def _registration(
+        self, app: AppSettings, node: str, host: Host, values: Mapping[str, str]
+    ) -> Registration | None:
+        """Where a node stands in Consul, if anything is done about that."""
+        service = app.inventory
+        if self._consul is None or not isinstance(service, ConsulService):
+            return None
+        if service.gate == "none" and not service.maintenance:
+            return None
+        from backends.consul.registration import Registration as InConsul
+
+        return InConsul(self._consul, service, node, host, values)
 
     def _ssh(
         self, name: str, address: str, settings: SshSettings, *, sudo: bool = False, prefix: str = ""

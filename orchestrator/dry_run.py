@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from backends.haproxy import commands
-from backends.model import AdminState, Server
+from backends.model import AdminState, Registered, Server
 from orchestrator.application import Application
 from orchestrator.node import Node
 from orchestrator.plan import PlannedCommand, PlannedNode
@@ -12,11 +12,17 @@ from orchestrator.steps.verify import RESTORE, can_be_proven
 
 
 def commands_for(
-    application: Application, node: Node, planned: PlannedNode, servers: Sequence[Server], version: str
+    application: Application,
+    node: Node,
+    planned: PlannedNode,
+    servers: Sequence[Server],
+    version: str,
+    registered: Registered | None = None,
 ) -> tuple[PlannedCommand, ...]:
     """In the order in which they would be sent, with a node as it was found."""
+    leaves, returns = _registry(node, registered)
     by_step = {
-        "drain": _drain(servers),
+        "drain": _drain(servers, leaves),
         "stop": [(node.host.name, node.host.render(node.service.stop_command()))],
         "install": [
             (node.host.name, node.host.render(each)) for each in node.installer.install_commands(version)
@@ -24,11 +30,22 @@ def commands_for(
         if planned.installed != version
         else [],
         "start": [(node.host.name, node.host.render(node.service.start_command()))],
-        "verify": _verify(application, planned, servers),
+        "verify": [*_verify(application, planned, servers), *returns],
     }
     return tuple(
         PlannedCommand(step, target, command) for step in planned.steps for target, command in by_step[step]
     )
+
+
+def _registry(node: Node, seen: Registered | None) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
+    """What takes it out of a registry, and what brings it back; nothing where somebody else has it out."""
+    registration = node.registration
+    if registration is None or not registration.leaves or seen is None or not seen.there:
+        return [], []
+    back = [(node.host.name, node.host.render(registration.return_command()))]
+    if seen.maintenance:
+        return [], back if seen.by_rollout else []
+    return [(node.host.name, node.host.render(registration.leave_command()))], back
 
 
 def prefetch_for(versions: Iterable[tuple[Node, str | None]]) -> tuple[PlannedCommand, ...]:
@@ -41,14 +58,17 @@ def prefetch_for(versions: Iterable[tuple[Node, str | None]]) -> tuple[PlannedCo
     )
 
 
-def _drain(servers: Sequence[Server]) -> Iterable[tuple[str, str]]:
+def _drain(servers: Sequence[Server], leaves: Iterable[tuple[str, str]]) -> Iterable[tuple[str, str]]:
     for server in servers:
         if server.agent:
             yield server.ref.instance, commands.agent_off(server.ref)
-    for build, reached in ((commands.drain, out), (commands.maint, in_maintenance)):
-        for server in servers:
-            if not reached(server):
-                yield server.ref.instance, build(server.ref)
+    for server in servers:
+        if not out(server):
+            yield server.ref.instance, commands.drain(server.ref)
+    yield from leaves
+    for server in servers:
+        if not in_maintenance(server):
+            yield server.ref.instance, commands.maint(server.ref)
 
 
 def _verify(

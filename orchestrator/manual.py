@@ -12,11 +12,12 @@ from orchestrator import guard
 from orchestrator.application import Application
 from orchestrator.control import Control
 from orchestrator.errors import GuardRefused, PreflightFailed
-from orchestrator.events import Bus
+from orchestrator.events import Bus, Step
 from orchestrator.guard import Capacity
 from orchestrator.mapping import map_nodes
 from orchestrator.node import Node, Original
 from orchestrator.plan import Finding, Severity
+from orchestrator.steps import registry
 from orchestrator.steps.drain import in_maintenance
 from orchestrator.steps.keep_out import keep_out
 from orchestrator.steps.verify import prove, put_back
@@ -100,6 +101,8 @@ async def apply(
     `ready` leaves maintenance the safe way, like a rollout: own health and HAProxy's checks first. When
     they do not come in time, the node is in maintenance afterwards.
 
+    In a registry that follows HAProxy, drain and maintenance take a node out, and `ready` brings it back.
+
     Returns:
         The servers as they read afterwards.
 
@@ -118,6 +121,11 @@ async def apply(
             if change.takes_out:
                 await _guard(application, change, refs)
             await _write(application, change, refs)
+        if change.action in ("drain", "maint"):
+            for node in change.nodes:
+                work = _work(application, node, mapped[node.name], {}, control, clock, bus, "drain")
+                with bus.turn(node.name, "drain"):
+                    await registry.leave(work, by_hand=True)
     after = await application.fleet.servers(refs)
     return tuple(after[ref] for ref in refs)
 
@@ -167,25 +175,40 @@ async def _ready(
     bus: Bus,
 ) -> None:
     servers = await application.fleet.servers(refs)
-    work = Work(
-        node=node,
-        refs=refs,
-        originals={ref: Original.to_ready(each) for ref, each in servers.items()},
-        wanted=None,
-        fleet=application.fleet,
-        policy=application.policy,
-        clock=clock,
-        control=control,
-        bus=bus,
-        step="verify",
-    )
+    originals = {ref: Original.to_ready(each) for ref, each in servers.items()}
+    work = _work(application, node, refs, originals, control, clock, bus, "verify")
     with bus.turn(node.name, "verify"):
         try:
             await prove(work, Streak(work))
             await put_back(work)
+            await registry.come_back(work, by_hand=True)
         except RolldeckError as error:
             try:
                 await keep_out(work)
             except RolldeckError as second:
                 work.note(f"could not be brought back to maintenance everywhere: {second}")
             raise error
+
+
+def _work(
+    application: Application,
+    node: Node,
+    refs: tuple[ServerRef, ...],
+    originals: dict[ServerRef, Original],
+    control: Control,
+    clock: Clock,
+    bus: Bus,
+    step: Step,
+) -> Work:
+    return Work(
+        node=node,
+        refs=refs,
+        originals=originals,
+        wanted=None,
+        fleet=application.fleet,
+        policy=application.policy,
+        clock=clock,
+        control=control,
+        bus=bus,
+        step=step,
+    )

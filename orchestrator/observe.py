@@ -1,11 +1,13 @@
 """What preflight sees on the nodes: reachable, service, port, version on disk, version that runs."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
+from backends.base import Registration
 from backends.errors import BackendError
+from backends.model import Registered
 from orchestrator.node import Node
 from orchestrator.plan import Finding, Severity
 
@@ -20,12 +22,37 @@ class Observation:
     installed: str | None
     running: str | None
     healthy: bool
+    registered: Registered | None
     findings: tuple[Finding, ...]
 
 
 async def observe(nodes: Sequence[Node]) -> list[Observation]:
     """Look at all nodes side by side; what cannot be measured becomes an error finding, not a guess."""
     return list(await asyncio.gather(*(_observe(each) for each in nodes)))
+
+
+class _Measure(Protocol):
+    async def __call__(self, what: str, look: Callable[[], Awaitable[T]]) -> T | None: ...
+
+
+async def _registered(node: Node, measure: _Measure) -> Registered | None:
+    if (registration := node.registration) is None:
+        return None
+    if registration.leaves:
+        await measure(f"maintenance in {registration.place} cannot be set", registration.check)
+    return await measure(f"{registration.place} cannot be asked", registration.look)
+
+
+def _judge(node: Node, registration: Registration, seen: Registered) -> Iterator[Finding]:
+    place = registration.place
+    if not seen.there:
+        yield Finding(Severity.WARNING, node.name, f"{place} does not have it now")
+    elif seen.by_rollout:
+        text = f"is in maintenance in {place} since an earlier rollout, which is ended with its turn"
+        yield Finding(Severity.WARNING, node.name, text)
+    elif seen.maintenance:
+        text = f"is in maintenance in {place} now, and is left so: {seen.maintenance}"
+        yield Finding(Severity.INFO, node.name, text)
 
 
 async def _observe(node: Node) -> Observation:
@@ -40,17 +67,21 @@ async def _observe(node: Node) -> Observation:
 
     await measure("cannot be reached", node.host.connect)
     if findings:
-        return Observation(node, None, None, False, tuple(findings))
+        return Observation(node, None, None, False, None, tuple(findings))
     await measure("service state cannot be read", node.service.state)
     await measure(f"port {node.port} cannot be seen", node.port_probe.is_open)
     installed = await measure("installed version cannot be read", node.installer.installed)
     health = await measure("health cannot be checked", node.health.look)
     if health is not None and not health.ok:
         findings.append(Finding(Severity.WARNING, node.name, f"is not healthy now: {health.detail}"))
+    registered = await _registered(node, measure)
+    if registered is not None and node.registration is not None:
+        findings += _judge(node, node.registration, registered)
     return Observation(
         node=node,
         installed=installed,
         running=health.version if health is not None else None,
         healthy=health is not None and health.ok,
+        registered=registered,
         findings=tuple(findings),
     )

@@ -178,13 +178,16 @@ def _plan_node(
     if left is not None and not to_ready:
         originals |= {ref: each for ref, each in left.originals.items() if ref in originals}
     belonging = [each for each in servers if originals[each.ref].admin is AdminState.READY]
+    left_in_registry = seen.registered is not None and seen.registered.by_rollout
     steps, why = steps_for(
         version or "",
         seen.installed,
         seen.running,
         called=seen.node.called(version or ""),
-        in_rotation=bool(belonging) and all(_as_it_belongs(each, originals[each.ref]) for each in belonging),
-        stays_out=not belonging,
+        in_rotation=bool(belonging)
+        and all(_as_it_belongs(each, originals[each.ref]) for each in belonging)
+        and not left_in_registry,
+        stays_out=not belonging and not left_in_registry,
     )
     node = PlannedNode(
         name=seen.node.name,
@@ -201,7 +204,9 @@ def _plan_node(
     )
     if version is None:
         return node
-    return replace(node, commands=commands_for(application, seen.node, node, servers, version))
+    return replace(
+        node, commands=commands_for(application, seen.node, node, servers, version, seen.registered)
+    )
 
 
 def _as_it_belongs(server: Server, original: Original) -> bool:

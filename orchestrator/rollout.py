@@ -20,6 +20,7 @@ from orchestrator.events import (
 from orchestrator.freeze import overridden
 from orchestrator.hooks import Hooks
 from orchestrator.intentions import Intentions
+from orchestrator.left_registered import with_registries
 from orchestrator.outcome import look_at_end
 from orchestrator.plan import Plan
 from orchestrator.sentinel import Sentinel
@@ -216,12 +217,10 @@ class Rollout:
         return "healthy", ""
 
     async def _end(self, result: Result, reason: str, start: float) -> RolloutEnded:
-        out, unseen = await look_at_end(
-            self._application,
-            self._plan,
-            self._tally.originals,
-            self._tally.touched.difference(self._tally.upgraded),
-        )
+        unfinished = self._tally.touched.difference(self._tally.upgraded)
+        out, unseen = await look_at_end(self._application, self._plan, self._tally.originals, unfinished)
+        out, unasked = await with_registries(self._application, out, unfinished)
+        unseen += unasked
         if result == "healthy" and (unseen or any(not each.on_purpose for each in out)):
             result, reason = "degraded", "not everything is back in rotation"
         done = {*self._tally.upgraded, *self._tally.failed, *self._tally.skipped}

@@ -67,7 +67,7 @@ class Work:
         """`Fleet.ensure`, patient with a load balancer that does not answer for a moment."""
         return await self.patiently(lambda: self.fleet.ensure(refs, build, reached))
 
-    async def patiently(self, call: Callable[[], Awaitable[T]]) -> T:
+    async def patiently(self, call: Callable[[], Awaitable[T]], what: str = "load balancers to answer") -> T:
         """Repeat something that only ensures until it gets an answer, for `balancer_timeout` at most."""
         results: list[T] = []
 
@@ -75,7 +75,7 @@ class Work:
             results.append(await call())
             return None
 
-        await self.until(attempt, timeout=self.policy.balancer_timeout, what="load balancers to answer")
+        await self.until(attempt, timeout=self.policy.balancer_timeout, what=what)
         return results[0]
 
     async def look(self) -> tuple[ServiceState, bool]:

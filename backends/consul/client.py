@@ -60,7 +60,13 @@ class Consul:
         return found
 
     async def services(
-        self, name: str, tags: list[str], datacenter: str = "", index: int = 0, wait: float = 0
+        self,
+        name: str,
+        tags: list[str],
+        datacenter: str = "",
+        index: int = 0,
+        wait: float = 0,
+        where: str = "",
     ) -> tuple[int, list[Entry]]:
         """Instances of a service with their checks.
 
@@ -70,6 +76,7 @@ class Consul:
             datacenter: empty for that of the settings.
             index: of the last answer; then this returns when something changes, or the wait is over.
             wait: seconds.
+            where: only those, in Consul's filter language.
 
         Returns:
             The index for the next call, and the instances.
@@ -77,7 +84,9 @@ class Consul:
         what = f"health of service {name}"
         after, body = await self._read(
             what,
-            lambda api, **block: api.health.service(name, tag=tags or None, dc=datacenter or None, **block),
+            lambda api, **block: api.health.service(
+                name, tag=tags or None, dc=datacenter or None, filter_expr=where or None, **block
+            ),
             index,
             wait,
         )

@@ -28,6 +28,8 @@ class Service(msgspec.Struct, frozen=True, gc=False, rename="pascal"):
 class Check(msgspec.Struct, frozen=True, gc=False, rename="pascal"):
     status: Literal["passing", "warning", "critical"]
     identity: str = msgspec.field(name="CheckID")
+    name: str = ""
+    notes: str = ""
 
 
 class Entry(msgspec.Struct, frozen=True, gc=False, rename="pascal"):

@@ -1,12 +1,14 @@
 """Instances of a service: where they are, and what Consul's checks say of them."""
 
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 import msgspec
 
 from backends.consul.client import Consul
 from backends.consul.entries import Check, Entry
 from backends.errors import ConfigError
+from backends.template import check_words
 
 NODE_MAINTENANCE = "_node_maintenance"
 SERVICE_MAINTENANCE = "_service_maintenance:"
@@ -29,6 +31,12 @@ class ConsulService(
         name: what a node is called, as HAProxy's server: the Consul "node" it runs on, the instance's "id",
             or "meta:KEY" of the service or node.
         ssh: what SSH calls its machine, likewise; empty: its address.
+        gate: what Consul's checks must say before a node goes back, in the verify step: "passing", or not
+            worse than "warning".
+        maintenance: `consul maint` as it is called where the agent of a node runs; set while the node is
+            worked on. Empty: Consul is left alone.
+        when_changed: what a rollout does when the inventory is not that of the plan any more: "ask" before
+            it goes on to the next node, or only "tell".
     """
 
     service: str
@@ -36,6 +44,9 @@ class ConsulService(
     datacenter: str = ""
     name: str = "node"
     ssh: str = ""
+    gate: Literal["none", "passing", "warning"] = "none"
+    maintenance: str = ""
+    when_changed: Literal["ask", "tell"] = "ask"
 
     def __post_init__(self) -> None:
         if not self.service:
@@ -43,6 +54,7 @@ class ConsulService(
         for key, value in (("name", self.name), ("ssh", self.ssh or "node")):
             if value not in ("node", "id") and not value.startswith("meta:"):
                 raise ValueError(f'{key}: found {value!r}, expected "node", "id" or "meta:KEY"')
+        check_words("maintenance", self.maintenance)
 
 
 class Instance(msgspec.Struct, frozen=True, gc=False):
@@ -80,10 +92,15 @@ def instance(entry: Entry) -> Instance:
     )
 
 
+def is_maintenance(check: Check) -> bool:
+    """Of the machine or of the service."""
+    return check.identity == NODE_MAINTENANCE or check.identity.startswith(SERVICE_MAINTENANCE)
+
+
 def _status(checks: Sequence[Check]) -> str:
     worst = "passing"
     for each in checks:
-        if each.identity == NODE_MAINTENANCE or each.identity.startswith(SERVICE_MAINTENANCE):
+        if is_maintenance(each):
             return "maintenance"
         if each.status == "critical" or worst == "passing":
             worst = each.status

@@ -7,6 +7,7 @@ from backends.model import Admin, AdminState, Server, ServerRef
 from orchestrator import guard
 from orchestrator.errors import DeadlinePassed, GuardRefused, StepFailed
 from orchestrator.intentions import Intent
+from orchestrator.steps import registry
 from orchestrator.work import Work
 
 
@@ -23,6 +24,8 @@ def out(server: Server) -> bool:
 async def drain(work: Work) -> str | None:
     """Guard, drain, wait for sessions and queue to be empty everywhere or the deadline, then maintenance.
 
+    Where a registry is to follow, the node leaves it as soon as it drains.
+
     Returns:
         What was done, in words; None when the node was in maintenance already.
 
@@ -34,9 +37,11 @@ async def drain(work: Work) -> str | None:
         work.touch()
         work.intend(Intent.MAINT)
         await work.patiently(lambda: silence_agents(work, work.refs))
+        await registry.leave(work)
         left = await _settle(work)  # maintenance does not end what was in flight when it began
         return f"{left} sessions left" if left else None
     await _leave(work)
+    await registry.leave(work)
     forced = await _wait_for_sessions(work)
     work.intend(Intent.MAINT)
     await work.ensure(work.refs, commands.maint, in_maintenance)

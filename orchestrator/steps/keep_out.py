@@ -6,6 +6,7 @@ from backends.haproxy import commands
 from orchestrator import guard
 from orchestrator.errors import GuardRefused
 from orchestrator.intentions import Intent
+from orchestrator.steps import registry
 from orchestrator.steps.drain import in_maintenance, silence_agents
 from orchestrator.work import Work
 
@@ -16,7 +17,8 @@ async def keep_out(work: Work) -> None:
     Each load balancer for itself: one that does not answer must not leave a bad node in rotation elsewhere.
 
     Raises:
-        RolldeckError: a load balancer could not be asked, or refused; the others have been dealt with.
+        RolldeckError: a load balancer could not be asked, or refused; the others have been dealt with. Or the
+            registry.
     """
     instances = sorted({ref.instance for ref in work.refs})
     async with work.fleet.lock:
@@ -26,6 +28,8 @@ async def keep_out(work: Work) -> None:
     for result in results:
         if result is not None:
             raise result
+    if all(in_maintenance(each) for each in (await work.servers()).values()):
+        await registry.leave(work)
 
 
 async def _keep_out_of(work: Work, instance: str) -> None:

@@ -5,6 +5,7 @@ from backends.model import AdminState, Server, ServerRef
 from orchestrator.errors import StepFailed
 from orchestrator.intentions import Intent
 from orchestrator.node import Original
+from orchestrator.steps import registry
 from orchestrator.streak import Streak
 from orchestrator.work import Work
 
@@ -29,6 +30,7 @@ async def verify(work: Work) -> str | None:
     before = await work.patiently(work.servers)
     errors_before = {ref: each.errors_5xx for ref, each in before.items()}
     await put_back(work)
+    await registry.come_back(work)
     back = work.belonging(AdminState.READY)
     if not back:
         return "healthy; left out of rotation as it was before"
@@ -38,7 +40,7 @@ async def verify(work: Work) -> str | None:
 
 
 async def prove(work: Work, streak: Streak) -> None:
-    """Own health in a row and, from its first good look on, HAProxy's own checks; both must hold.
+    """Own health in a row and, from its first good look on, HAProxy's own checks and a registry's; all hold.
 
     Leaving maintenance with `ready` alone would send live traffic on the word of a STALE check result. In
     DRAIN, after `health down`, HAProxy checks from nothing and sends no balanced traffic meanwhile.
@@ -51,7 +53,8 @@ async def prove(work: Work, streak: Streak) -> None:
         if streak.good and gated is None:
             gated = await _enter_gate(work)
         unproven = await _unproven(work, gated or [])
-        return "; ".join(each for each in (unhealthy, unproven) if each) or None
+        doubt = await registry.doubt(work) if streak.good else None
+        return "; ".join(each for each in (unhealthy, unproven, doubt) if each) or None
 
     await work.until(probe, timeout=work.policy.verify_timeout, what="healthy")
 
