@@ -1,10 +1,12 @@
 """What Consul knows of an application, put where the configuration would have it."""
 
+from collections.abc import Mapping
+
 import msgspec
 
 from backends.consul.client import Consul
 from backends.consul.places import sockets
-from backends.consul.services import ConsulService, instances
+from backends.consul.services import ConsulService, Instance, instances
 from backends.errors import ConfigError
 from backends.haproxy.address import HaproxySettings
 from backends.template import check_value
@@ -56,9 +58,14 @@ async def _nodes(settings: AppSettings, consul: Consul) -> dict[str, NodeSetting
     if not found:
         service = settings.inventory.service
         raise ConfigError("", "inventory", f"Consul has no instance of service {service!r} with these tags")
+    return node_settings(settings.inventory, found)
+
+
+def node_settings(service: ConsulService, found: Mapping[str, Instance]) -> dict[str, NodeSettings]:
+    """Nodes as the configuration would have them. Raises ConfigError: a name or address that is not inert."""
     nodes = {}
     for name, each in found.items():
-        ssh = each.called(settings.inventory.ssh) if settings.inventory.ssh else ""
+        ssh = each.called(service.ssh) if service.ssh else ""
         for what, value in (("name", name), ("address", each.address), ("ssh", ssh or each.address)):
             check_value(f"inventory: {what} of {each.identity}", value)
         nodes[name] = NodeSettings(address=each.address, port=each.port, ssh=ssh)

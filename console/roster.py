@@ -3,10 +3,12 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
+import msgspec
+
 from backends.errors import BackendError, ConfigError
 from backends.model import Snapshot
 from console.inventory import Member, members
-from console.settings import AppSettings
+from console.settings import AppSettings, NodeSettings
 from orchestrator.fleet import Fleet
 from orchestrator.node import Node
 
@@ -32,14 +34,25 @@ class Roster:
         self._build = build
         self._file, self._key = file, key
         self._reads: dict[str, asyncio.Task[Snapshot | None]] = {}
-        self._nodes: dict[str, Node] = {}  # each is built once
+        self._nodes: dict[str, Node] = {}  # each is built once for its place
+        self._members: dict[str, Member] = {}  # of which they were built
         self._known: tuple[Node, ...] | None = None
         self._used = 0  # answers that `_known` is made of
         self._growing = asyncio.Lock()
-        if not _says_it_all(settings):
+        self._begin()
+
+    def renew(self, nodes: dict[str, NodeSettings]) -> None:
+        """Others than before: what `first` and `whole` return from now on."""
+        if nodes != self._settings.nodes:
+            self._settings = msgspec.structs.replace(self._settings, nodes=nodes)
+            self._known = None
+            self._begin()
+
+    def _begin(self) -> None:
+        if not _says_it_all(self._settings) and not self._reads:
             self._reads = {
                 name: asyncio.create_task(self._read(name), name=f"inventory {name}")
-                for name in fleet.balancers
+                for name in self._fleet.balancers
             }
 
     async def first(self) -> tuple[Node, ...]:
@@ -95,8 +108,10 @@ class Roster:
             if self._known is None or len(answers) != self._used:
                 servers = [server for each in answers for server in each.servers]
                 found = members(self._settings, servers, self._file, self._key)
-                new = await self._build([each for each in found if each.name not in self._nodes])
-                self._nodes |= {each.name: each for each in new}
+                new = [each for each in found if self._members.get(each.name) != each]
+                built = await self._build(new)
+                self._nodes |= {each.name: each for each in built}
+                self._members = {each.name: each for each in found}
                 self._known, self._used = tuple(self._nodes[each.name] for each in found), len(answers)
             if not self._waiting:
                 self._reads, self._used = {}, 0  # thousands of servers are not kept for nothing

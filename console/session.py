@@ -26,7 +26,7 @@ from orchestrator.journal.store import Kind
 from orchestrator.manual import Change
 from orchestrator.mapping import owners
 from orchestrator.node import Node
-from orchestrator.plan import Plan, Severity
+from orchestrator.plan import Finding, Plan, Severity
 from orchestrator.plan_fields import plan_fields
 from orchestrator.preflight import preflight
 from orchestrator.rollout import Rollout
@@ -35,6 +35,7 @@ from orchestrator.watch import View
 from orchestrator.words import health
 
 if TYPE_CHECKING:
+    from console.consul_inventory import ConsulInventory
     from console.consul_watch import ConsulWatch
     from console.elsewhere import Elsewhere
     from console.following import Following
@@ -86,6 +87,7 @@ class Session:
         self.control = Control(clock, bus)
         self.defect: BaseException | None = None  # of our own code, in the last rollout
         self.consul: ConsulWatch | None = None  # where Consul is asked for anything
+        self.inventory: ConsulInventory | None = None  # where the nodes are Consul's
         self.shared: Following | None = None  # where rollouts of other machines can be seen
         self.elsewhere: Elsewhere | None = None  # the one that is seen there
         self.rolling = False  # a rollout runs: signals and quitting must go through `control`
@@ -125,6 +127,10 @@ class Session:
         """The versions that run and on how many nodes, in words; empty when none was seen."""
         counted = Counter(self.versions.values())
         return ", ".join(f"{version} on {count}" for version, count in counted.most_common())
+
+    def know_nodes_by(self, all_nodes: Callable[[], Awaitable[tuple[Node, ...]]]) -> None:
+        """From now on `whole` asks this."""
+        self._all_nodes = all_nodes
 
     async def whole(self) -> Application:
         """The application with all of its nodes, those of a load balancer too that answered late.
@@ -200,8 +206,19 @@ class Session:
             to_ready=to_ready,
             left=left,
             wanted=wanted,
-            known=judge_freeze(whole.freezes, self.clock.time(), freeze),
+            known=[*judge_freeze(whole.freezes, self.clock.time(), freeze), *self._doubts()],
         )
+
+    def _doubts(self) -> list[Finding]:
+        """Of an inventory that Consul has, where that cannot be trusted to be as it is now."""
+        if self.inventory is None:
+            return []
+        silent = self.consul.silent if self.consul is not None else ""
+        texts = [
+            f"Consul does not answer, the nodes are those of before: {silent}" if silent else "",
+            self.inventory.doubt(),
+        ]
+        return [Finding(Severity.WARNING, "inventory", each) for each in texts if each]
 
     def start(
         self, plan: Plan, *, kind: Kind = "upgrade", follows: int | None = None, break_lock: bool = False
@@ -255,6 +272,8 @@ class Session:
                 break_lock=break_lock,
             ) as entry:
                 self.carried_out = plan
+                if self.inventory is not None:
+                    self.control.differences = self.inventory.differences
                 rollout = Rollout(
                     self.application, plan, self.control, self.clock, self.bus, operator(), entry
                 )

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import itertools
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from backends.base import Clock
@@ -50,6 +50,8 @@ class Control:
         self._undecided: set[str] = set()
         # Awaited before a node is touched: by then others must know what it was, to take over from us.
         self.published: Callable[[], Awaitable[None]] = _at_once
+        # What is not as it was when the plan was made, by node, in words: asked about before the next one.
+        self.differences: Callable[[], Mapping[str, str]] = dict
         self.forbidden: Callable[[], str] = lambda: (
             ""
         )  # why no node may be taken out now, such as a lost lock

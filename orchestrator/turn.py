@@ -1,5 +1,6 @@
 """One node's turn: its steps in order, with the questions, the failures and what follows from them."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
@@ -45,6 +46,8 @@ class Tally:
     skipped: list[str] = field(default_factory=list)
     touched: set[str] = field(default_factory=set)
     originals: dict[str, dict[ServerRef, Original]] = field(default_factory=dict)
+    agreed: set[str] = field(default_factory=set)  # differences from the plan that somebody accepted
+    agreeing: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
 class Turn:
@@ -125,6 +128,7 @@ class Turn:
         control = self._control
         await control.wait_until(lambda: not control.paused and not control.undecided)
         control.raise_if_no_drain()
+        await self._agree()
         if self._plan.policy.confirm == "node":
             await self._confirm(f"take it out of rotation? {self._planned.why}")
             control.raise_if_no_drain()
@@ -140,6 +144,28 @@ class Turn:
             )
         )
         await control.published()
+
+    async def _agree(self) -> None:
+        """Somebody decides about what is not as it was when the plan was made; once about each.
+
+        A node that has had its turn may be gone; one that is yet to come is asked about then.
+        """
+        async with self._tally.agreeing:
+            for subject, text in self._control.differences().items():
+                own = subject == self._name
+                elsewhere = not own and any(subject in batch for batch in self._plan.batches)
+                if elsewhere or text in self._tally.agreed:
+                    continue
+                if not self._control.interactive:
+                    self._control.halt(f"{text}, and nobody is there to decide")
+                    self._control.raise_if_no_drain()
+                choices = (GO, SKIP, ABORT) if own else (GO, ABORT)
+                question = f"{text}: {'upgrade it all the same' if own else 'go on with the plan as it is'}?"
+                choice, who = await self._control.ask(self._name if own else "inventory", question, choices)
+                self._tally.agreed.add(text)
+                if choice == SKIP:
+                    raise Skipped(who)
+        self._control.raise_if_no_drain()
 
     def _tell_of_changes(self) -> None:
         """Who changed a node while others had their turn has a reason: it is kept, and told."""

@@ -2,6 +2,7 @@
 
 import os
 import ssl
+from typing import Literal
 from urllib.parse import urlsplit
 
 import msgspec
@@ -24,6 +25,10 @@ class ConsulSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_f
         ca_file: trusted instead of the system's.
         client_cert, client_key: files in PEM, for an agent that wants to know who asks.
         timeout: seconds for one answer; a blocking query may last as much longer as it waits.
+        when_down: what a rollout does while Consul does not answer: HAProxy and the nodes are what counts,
+            so it goes on as long as its lock allows, or it pauses.
+        versions: key into which the version of each node is written that is done, such as
+            "versions/{app}/{node}"; empty: none.
     """
 
     address: str = "http://127.0.0.1:8500"
@@ -38,6 +43,8 @@ class ConsulSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_f
     client_key: str = ""
     verify_tls: bool = True
     timeout: float = 5.0
+    when_down: Literal["go_on", "pause"] = "go_on"
+    versions: str = ""
 
     def __post_init__(self) -> None:
         parts = urlsplit(self.address)
@@ -55,6 +62,8 @@ class ConsulSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_f
             raise ValueError(
                 f"prefix: found {self.prefix!r}, expected a text that does not begin with a slash"
             )
+        if self.versions and "{node}" not in self.versions:
+            raise ValueError(f"versions: found {self.versions!r}, expected a key with {{node}} in it")
         if not 0 < self.timeout <= 60:
             raise ValueError(f"timeout: found {self.timeout:g}, expected more than 0 and at most 60 seconds")
 

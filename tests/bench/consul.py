@@ -14,7 +14,7 @@ from backends.clock import SystemClock
 from backends.consul.client import Consul
 from backends.consul.services import ConsulService, instances
 from backends.consul.settings import ConsulSettings
-from console.consul_watch import ConsulWatch
+from console.consul_inventory import ConsulInventory
 from console.output.text import result
 from orchestrator.events import Bus
 from tests.bench.consul_watcher import WAIT
@@ -114,7 +114,9 @@ async def _changes(agent: Agent) -> bool:
     """One instance comes and goes while it is watched: how late that is told, how long all else waits."""
     consul, bus = Consul(ConsulSettings(address=agent.address, timeout=30)), Bus(SystemClock())
     names = [f"web{number:05d}" for number in range(MANY)]
-    watch = ConsulWatch(consul, ConsulService(service="shop"), names, SystemClock(), bus, tuple)
+    watch = ConsulInventory(
+        consul, ConsulService(service="shop"), SystemClock(), bus, lambda: names, tuple, _not_now
+    )
     told, stalls = asyncio.Event(), [0.0]
     bus.subscribe(lambda _: told.set())
     tasks = [asyncio.create_task(watch.run()), asyncio.create_task(_tick(stalls))]
@@ -142,6 +144,11 @@ async def _changes(agent: Agent) -> bool:
         f" {1000 * max(longest):.0f} ms, target {1000 * STALL_TARGET:.0f} ms"
     )
     return stall < STALL_TARGET
+
+
+async def _not_now() -> bool:
+    """As while a rollout runs: what is different is told, and not taken over."""
+    return False
 
 
 async def _tick(stalls: list[float]) -> None:

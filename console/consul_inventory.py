@@ -1,0 +1,143 @@
+"""The inventory that Consul has, followed while a session is open.
+
+What is new there is taken over at once, but not while something is rolled out: a plan is not to change under
+an operator's feet. What is different then is told, and asked about before the next node.
+"""
+
+import contextlib
+from collections.abc import Awaitable, Callable, Collection, Mapping
+
+from backends.base import Clock
+from backends.consul.client import Consul
+from backends.consul.services import ConsulService, Instance, instances
+from backends.errors import BackendError, ConfigError
+from orchestrator.events import Bus, Noted
+
+WAIT = 30.0  # seconds that one look may block; Consul sends all of it again after that
+PAUSES = (1.0, 2.0, 5.0, 10.0)  # seconds before it is asked again that could not be asked
+FRESH = 60.0  # seconds for which the header names what came and went
+NAMED = 3  # of what came or went; of more, how many
+LOST = "Consul has no instance at all any more: it may have lost its data"
+
+
+class ConsulInventory:
+    """Follows one service.
+
+    Args:
+        consul: is asked.
+        service: the nodes are instances of it.
+        clock: the time.
+        bus: carries what is told.
+        names: the session's nodes.
+        at_work: those that are worked on now: many deregister when they are stopped.
+        adopt: takes over what there is now; returns False when that has to wait. Raises ConfigError.
+    """
+
+    def __init__(
+        self,
+        consul: Consul,
+        service: ConsulService,
+        clock: Clock,
+        bus: Bus,
+        names: Callable[[], Collection[str]],
+        at_work: Callable[[], Collection[str]],
+        adopt: Callable[[], Awaitable[bool]],
+    ) -> None:
+        self.latest: Mapping[str, Instance] = {}
+        self._consul = consul
+        self._service = service
+        self._clock = clock
+        self._bus = bus
+        self._names = names
+        self._at_work = at_work
+        self._adopt = adopt
+        self._looked = False
+        self._told: frozenset[str] = frozenset()  # differences that have been said
+        self._wrong = ""  # why it cannot be used
+        self._changes = ""  # what came and went last
+        self._changed = 0.0  # when; monotonic
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        index, failed = 0, 0
+        while True:
+            try:
+                index, found = await instances(self._consul, self._service, index, WAIT)
+                self._wrong = ""
+                await self._take(found)
+            except (BackendError, ConfigError) as error:
+                if isinstance(error, ConfigError):  # it answers, and what it has cannot be used
+                    self._tell_of_wrong(str(error))
+                index = 0
+                await self._clock.sleep(PAUSES[min(failed, len(PAUSES) - 1)])
+                failed += 1
+                continue
+            failed = 0
+
+    async def _take(self, found: Mapping[str, Instance]) -> None:
+        self.latest = found
+        self._looked = True
+        differences = self._differences()
+        if not differences:
+            self._told = frozenset()
+            return
+        self._tell(differences)
+        if found and await self._adopt():
+            self._told = frozenset()
+
+    def differences(self) -> dict[str, str]:
+        """What is to be asked about in the middle of a rollout, by node ("" for all of it), in words."""
+        return self._differences() if self._service.when_changed == "ask" else {}
+
+    def doubt(self) -> str:
+        """Why a plan may not be made of what Consul has now, in words; empty when it is."""
+        if self._wrong:
+            return f"what Consul has cannot be used, the nodes are those of before: {self._wrong}"
+        lost = self._names() and not self.latest and self._told
+        return f"{LOST}; the nodes are those of before" if lost else ""
+
+    def words(self) -> str:
+        """For the header: what is different, or came and went a short while ago."""
+        if self._wrong:
+            return self._wrong
+        if self._told:
+            return "; ".join(sorted(self._differences().values())[:NAMED])
+        age = self._clock.monotonic() - self._changed
+        return f"{self._changes}, {age:.0f} s ago" if self._changes and age < FRESH else ""
+
+    def _differences(self) -> dict[str, str]:
+        names, at_work = set(self._names()), set(self._at_work())
+        if not self._looked:
+            return {}
+        if names and not self.latest:
+            return {"": LOST}
+        gone = {name: f"Consul does not have {name} any more" for name in names - self.latest.keys()}
+        new = {
+            name: f"Consul has {name} now, which is not in the plan" for name in self.latest.keys() - names
+        }
+        return {name: text for name, text in {**gone, **new}.items() if name not in at_work}
+
+    def _tell(self, differences: Mapping[str, str]) -> None:
+        """Say what is new among them; one that has gone may be said again."""
+        new = {name: text for name, text in differences.items() if name not in self._told}
+        if new:
+            came = [name for name in sorted(new) if name in self.latest]
+            went = [name for name in sorted(new) if name not in self.latest and name]
+            parts = [f"{_few(came)} came" if came else "", f"{_few(went)} went" if went else ""]
+            self._changes = ", ".join(each for each in parts if each) or LOST
+            self._changed = self._clock.monotonic()
+            self._note(f"Consul: {self._changes}")
+        self._told = frozenset(differences)
+
+    def _tell_of_wrong(self, why: str) -> None:
+        if why != self._wrong:
+            self._note(f"what Consul has now cannot be used: {why}")
+        self._wrong = why
+
+    def _note(self, text: str) -> None:
+        with contextlib.suppress(Exception):  # a journal that cannot be written stops who works, not us
+            self._bus.emit(Noted(node="", text=text))
+
+
+def _few(names: list[str]) -> str:
+    return ", ".join(names) if len(names) <= NAMED else f"{len(names)} nodes"

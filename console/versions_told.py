@@ -1,0 +1,73 @@
+"""Which version each node has, written to Consul as soon as a node has it."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+
+from backends.consul.client import Consul
+from backends.errors import BackendError
+from backends.template import fill_plain
+from orchestrator.events import Bus, NodeUpgraded, Noted, Record, TurnBegan
+
+PAUSE = 1.0  # seconds before Consul is asked again that could not be asked
+LAST = 5.0  # for what is left at the end
+
+
+@asynccontextmanager
+async def versions_told(consul: Consul, key: str, values: Mapping[str, str], bus: Bus) -> AsyncIterator[None]:
+    """Within it, each node that is done is written. What Consul does not take stops nothing, and is told.
+
+    Args:
+        consul: is written to.
+        key: with {node} in it; the value is the version.
+        values: for the key, beside {node}.
+        bus: carries which node is done.
+    """
+    wanted: dict[str, str] = {}
+    waiting: dict[str, str] = {}
+    some, told = asyncio.Event(), set[str]()
+
+    def keep(record: Record) -> None:
+        match record.event:
+            case TurnBegan(node=node, version=version):
+                wanted[node] = version
+            case NodeUpgraded(node=node):
+                waiting[node] = wanted.get(node, "")
+                some.set()
+
+    async def write() -> None:
+        """All that waits, oldest first. Raises BackendError."""
+        while waiting:
+            node, version = next(iter(waiting.items()))
+            try:
+                await consul.put(fill_plain(key, {**values, "node": node}), version.encode())
+            except BackendError as error:
+                if node not in told:
+                    told.add(node)
+                    bus.emit(Noted(node=node, text=f"its version is not written to Consul yet: {error}"))
+                raise
+            if waiting[node] == version:
+                del waiting[node]
+
+    async def work() -> None:
+        while True:
+            await some.wait()
+            some.clear()
+            try:
+                await write()
+            except BackendError:
+                some.set()
+                await asyncio.sleep(PAUSE)
+
+    unsubscribe = bus.subscribe(keep)
+    working = asyncio.create_task(work(), name="versions")
+    try:
+        yield
+    finally:
+        unsubscribe()
+        working.cancel()
+        await asyncio.gather(working, return_exceptions=True)
+        with contextlib.suppress(BackendError, TimeoutError):
+            async with asyncio.timeout(LAST):
+                await write()

@@ -1,0 +1,157 @@
+"""What of a session hangs on Consul: its nodes as they come and go, its lock, and what others see of it."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+from backends.base import Clock
+from backends.consul.client import Consul
+from backends.consul.lock import ConsulLock
+from backends.consul.services import ConsulService
+from backends.errors import ConfigError
+from console.completing import node_settings
+from console.config import Config
+from console.roster import Roster
+from console.session import Session, operator
+from console.settings import NodeSettings
+from orchestrator.control import Control
+from orchestrator.errors import JournalError
+from orchestrator.events import Bus
+from orchestrator.journal.shared import Head
+from orchestrator.lock import LocalLock, Lock
+from orchestrator.node import Node
+from orchestrator.shared_lock import SharedLock
+
+
+@asynccontextmanager
+async def following_consul(
+    session: Session, consul: Consul, config: Config, roster: Roster
+) -> AsyncIterator[None]:
+    """Within it the session knows how Consul is, and its nodes are those that Consul has now.
+
+    Args:
+        session: is given what it needs for that.
+        consul: is asked.
+        config: of all applications.
+        roster: makes the session's nodes.
+    """
+    from console.consul_inventory import ConsulInventory
+    from console.consul_watch import ConsulWatch
+    from console.elsewhere import Elsewhere
+    from console.following import Following
+
+    app, clock = session.application.name, session.clock
+    settings = config.app(app)
+    if config.consul is None:
+        raise TypeError("without a [consul] there is nothing to follow")
+    works = []
+    if isinstance(settings.inventory, ConsulService):
+        nodes = _Nodes(session, roster, settings.inventory, settings.nodes)
+        session.inventory = ConsulInventory(
+            consul,
+            settings.inventory,
+            clock,
+            session.bus,
+            lambda: [each.name for each in session.application.nodes],
+            session.at_work,
+            nodes.adopt,
+        )
+        session.know_nodes_by(nodes.whole)
+        works.append(session.inventory.run())
+    pauses = config.consul.when_down == "pause"
+    session.consul = ConsulWatch(
+        consul,
+        clock,
+        lambda: session.control if pauses and session.rolling else None,
+        session.inventory.words if session.inventory is not None else lambda: "",
+    )
+    works.append(session.consul.run())
+    if config.lock.kind == "consul":
+        session.shared = Following(consul, config.consul.prefix, app)
+        session.elsewhere = Elsewhere(session.shared, clock, operator())
+    tasks = [asyncio.create_task(each, name="consul") for each in works]
+    try:
+        yield
+    finally:
+        for each in tasks:
+            each.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+class _Nodes:
+    """Those that Consul has, and those that a rollout has left and that are not registered any more."""
+
+    def __init__(
+        self, session: Session, roster: Roster, service: ConsulService, known: dict[str, NodeSettings]
+    ) -> None:
+        self._session = session
+        self._roster = roster
+        self._service = service
+        self._now = known
+        self._known = dict(known)  # all that were seen, as they were last
+
+    async def adopt(self) -> bool:
+        """Take over what there is now, unless a rollout runs. Raises ConfigError."""
+        if self._session.rolling:
+            return False
+        await self._session.whole()
+        return True
+
+    async def whole(self) -> tuple[Node, ...]:
+        """As `Roster.whole`."""
+        inventory = self._session.inventory
+        if inventory is None or self._session.rolling:
+            return await self._roster.whole()
+        # Without any it may have lost its data: then the nodes are those of before.
+        now = self._now = node_settings(self._service, inventory.latest) or self._now
+        self._known |= now
+        # Many deregister when they are stopped: those have their place from before, or from HAProxy.
+        left = {name: self._known.get(name, NodeSettings()) for name in self._left() if name not in now}
+        if left:
+            self._roster.renew({**now, **left})
+            try:
+                return await self._roster.whole()
+            except ConfigError:  # HAProxy does not know it either
+                pass
+        self._roster.renew(now)
+        return await self._roster.whole()
+
+    def _left(self) -> list[str]:
+        try:
+            return list(self._session.books.leftovers())
+        except JournalError:
+            return []  # a plan says so
+
+
+@asynccontextmanager
+async def share(
+    config: Config, consul: Consul | None, bus: Bus, lock: Lock, head: Head, control: Control
+) -> AsyncIterator[None]:
+    """Others see a rollout, and may ask something of it, where they share its lock; and the versions."""
+    if consul is None or config.consul is None:
+        yield
+        return
+    async with AsyncExitStack() as works:
+        if config.consul.versions:
+            from console.versions_told import versions_told
+
+            values = {"app": head.application}
+            await works.enter_async_context(versions_told(consul, config.consul.versions, values, bus))
+        if isinstance(lock, SharedLock) and isinstance(lock.shared, ConsulLock):
+            from console.sharing import Publisher
+
+            shared = lock.shared
+            publisher = Publisher(consul, config.consul.prefix, head, lambda: shared.session, bus, control)
+            await works.enter_async_context(publisher.working())
+        yield
+
+
+def lock(config: Config, app: str, folder: Path, consul: Consul | None, clock: Clock) -> Lock:
+    """The lock of one piece of work."""
+    local = LocalLock.of(folder, app)
+    if config.lock.kind == "local" or consul is None or config.consul is None:
+        return local
+    key = f"{config.consul.prefix}/{app}/lock"
+    shared = ConsulLock(consul, key, clock, config.lock.session_ttl, config.lock.delay)
+    return SharedLock(local, shared, clock, alone=config.lock.fallback == "local")
