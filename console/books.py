@@ -158,7 +158,7 @@ class Books:
                 with recording(
                     journal,
                     self._bus,
-                    self._clock,
+                    holder.since,
                     kind=kind,
                     application=self._application,
                     version=version,

@@ -29,6 +29,7 @@ class ConsulInventory:
         clock: the time.
         bus: carries what is told.
         names: the session's nodes.
+        absent: those of them that were not registered any more when they were taken over.
         at_work: those that are worked on now: many deregister when they are stopped.
         adopt: takes over what there is now; returns False when that has to wait. Raises ConfigError.
     """
@@ -40,6 +41,7 @@ class ConsulInventory:
         clock: Clock,
         bus: Bus,
         names: Callable[[], Collection[str]],
+        absent: Callable[[], Collection[str]],
         at_work: Callable[[], Collection[str]],
         adopt: Callable[[], Awaitable[bool]],
     ) -> None:
@@ -49,6 +51,7 @@ class ConsulInventory:
         self._clock = clock
         self._bus = bus
         self._names = names
+        self._absent = absent
         self._at_work = at_work
         self._adopt = adopt
         self._looked = False
@@ -111,7 +114,10 @@ class ConsulInventory:
             return {}
         if names and not self.latest:
             return {"": LOST}
-        gone = {name: f"Consul does not have {name} any more" for name in names - self.latest.keys()}
+        gone = {
+            name: f"Consul does not have {name} any more"
+            for name in names.difference(self._absent(), self.latest)
+        }
         new = {
             name: f"Consul has {name} now, which is not in the plan" for name in self.latest.keys() - names
         }

@@ -81,6 +81,7 @@ class Session:
         self.versions: dict[str, str] = {}  # what runs, by node, as far as it was seen
         self.books = books
         self._all_nodes = all_nodes
+        self._places: Callable[[], Mapping[str, object]] = dict
         self._sees_versions = sees_versions
         self.bus = bus
         self.clock = clock
@@ -128,9 +129,14 @@ class Session:
         counted = Counter(self.versions.values())
         return ", ".join(f"{version} on {count}" for version, count in counted.most_common())
 
-    def know_nodes_by(self, all_nodes: Callable[[], Awaitable[tuple[Node, ...]]]) -> None:
-        """From now on `whole` asks this."""
+    def know_nodes_by(
+        self,
+        all_nodes: Callable[[], Awaitable[tuple[Node, ...]]],
+        places: Callable[[], Mapping[str, object]],
+    ) -> None:
+        """From now on `whole` asks this; a plan's places are kept with it, should they be gone."""
         self._all_nodes = all_nodes
+        self._places = places
 
     async def whole(self) -> Application:
         """The application with all of its nodes, those of a load balancer too that answered late.
@@ -261,13 +267,15 @@ class Session:
             Locked, JournalError: nothing was touched.
         """
         self.rolling = True
+        places = self._places()
+        known = [each.name for each in plan.nodes if each.name in places]
         try:
             async with self.books.work(
                 kind,
                 f"{kind} to {plan.version}",
                 self.control,
                 version=plan.version,
-                plan=plan_fields(plan),
+                plan=plan_fields(plan) | {"places": {each: places[each] for each in known}},
                 follows=follows,
                 break_lock=break_lock,
             ) as entry:

@@ -36,8 +36,8 @@ async def versions_told(consul: Consul, key: str, values: Mapping[str, str], bus
                 waiting[node] = wanted.get(node, "")
                 some.set()
 
-    async def write() -> None:
-        """All that waits, oldest first. Raises BackendError."""
+    async def written() -> bool:
+        """All that waits, oldest first; whether Consul has taken it."""
         while waiting:
             node, version = next(iter(waiting.items()))
             try:
@@ -46,17 +46,16 @@ async def versions_told(consul: Consul, key: str, values: Mapping[str, str], bus
                 if node not in told:
                     told.add(node)
                     bus.emit(Noted(node=node, text=f"its version is not written to Consul yet: {error}"))
-                raise
+                return False
             if waiting[node] == version:
                 del waiting[node]
+        return True
 
     async def work() -> None:
         while True:
             await some.wait()
             some.clear()
-            try:
-                await write()
-            except BackendError:
+            if not await written():
                 some.set()
                 await asyncio.sleep(PAUSE)
 
@@ -68,6 +67,7 @@ async def versions_told(consul: Consul, key: str, values: Mapping[str, str], bus
         unsubscribe()
         working.cancel()
         await asyncio.gather(working, return_exceptions=True)
-        with contextlib.suppress(BackendError, TimeoutError):
+        with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(LAST):
-                await write()
+                while not await written():  # noqa: ASYNC110 - Consul cannot tell us
+                    await asyncio.sleep(PAUSE)

@@ -5,11 +5,14 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
+import msgspec
+
 from backends.base import Clock
 from backends.consul.client import Consul
 from backends.consul.lock import ConsulLock
 from backends.consul.services import ConsulService
 from backends.errors import ConfigError
+from backends.template import check_value
 from console.completing import node_settings
 from console.config import Config
 from console.roster import Roster
@@ -18,6 +21,7 @@ from console.settings import NodeSettings
 from orchestrator.control import Control
 from orchestrator.errors import JournalError
 from orchestrator.events import Bus
+from orchestrator.journal.leftovers import Leftover
 from orchestrator.journal.shared import Head
 from orchestrator.lock import LocalLock, Lock
 from orchestrator.node import Node
@@ -54,10 +58,11 @@ async def following_consul(
             clock,
             session.bus,
             lambda: [each.name for each in session.application.nodes],
+            lambda: nodes.absent,
             session.at_work,
             nodes.adopt,
         )
-        session.know_nodes_by(nodes.whole)
+        session.know_nodes_by(nodes.whole, nodes.places)
         works.append(session.inventory.run())
     pauses = config.consul.when_down == "pause"
     session.consul = ConsulWatch(
@@ -89,6 +94,7 @@ class _Nodes:
         self._roster = roster
         self._service = service
         self._now = known
+        self.absent: frozenset[str] = frozenset()  # left by a rollout, and not registered any more
         self._known = dict(known)  # all that were seen, as they were last
 
     async def adopt(self) -> bool:
@@ -107,9 +113,10 @@ class _Nodes:
         now = self._now = node_settings(self._service, inventory.latest) or self._now
         self._known |= now
         # Many deregister when they are stopped: those have their place from before, or from HAProxy.
-        left = {name: self._known.get(name, NodeSettings()) for name in self._left() if name not in now}
+        left = {name: each for name, each in self._left().items() if name not in now}
+        self.absent = frozenset(left)
         if left:
-            self._roster.renew({**now, **left})
+            self._roster.renew(dict(sorted({**now, **left}.items())))
             try:
                 return await self._roster.whole()
             except ConfigError:  # HAProxy does not know it either
@@ -117,11 +124,30 @@ class _Nodes:
         self._roster.renew(now)
         return await self._roster.whole()
 
-    def _left(self) -> list[str]:
+    def places(self) -> dict[str, object]:
+        """All nodes that were seen, for the journal."""
+        return {
+            name: {"address": each.address, "port": each.port, "ssh": each.ssh}
+            for name, each in self._known.items()
+        }
+
+    def _left(self) -> dict[str, NodeSettings]:
         try:
-            return list(self._session.books.leftovers())
+            left = self._session.books.leftovers()
         except JournalError:
-            return []  # a plan says so
+            return {}  # a plan says so
+        return {name: self._known.get(name) or _place(each) for name, each in left.items()}
+
+
+def _place(left: Leftover) -> NodeSettings:
+    """As its plan knew it; whoever wrote that may have been another machine."""
+    try:
+        found = msgspec.convert(left.entry.plan["places"][left.node], NodeSettings)
+        for what, value in (("address", found.address), ("ssh", found.ssh or found.address)):
+            check_value(f"{what} of {left.node}", value)
+    except (KeyError, TypeError, msgspec.ValidationError, ConfigError):
+        return NodeSettings()  # HAProxy tells it
+    return found
 
 
 @asynccontextmanager

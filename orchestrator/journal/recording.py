@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from backends.base import Clock
 from orchestrator.events import Bus, ChangeEnded, Record, RolloutEnded
 from orchestrator.journal.store import Journal, Kind
 
@@ -15,7 +14,7 @@ from orchestrator.journal.store import Journal, Kind
 def recording(
     journal: Journal,
     bus: Bus,
-    clock: Clock,
+    at: float,
     *,
     kind: Kind,
     application: str,
@@ -25,6 +24,12 @@ def recording(
     follows: int | None = None,
 ) -> Iterator[int]:
     """Begin an entry, write every event into it, and end it with the last one. Yields its id.
+
+    Args:
+        journal: is written.
+        bus: carries the events.
+        at: when it begins, in seconds since 1970; who takes it over from another machine knows it by that.
+        kind, application, version, operator, plan, follows: see `Journal.begin`.
 
     Raises:
         JournalError: the entry cannot be written; nothing has been done then. Later it comes from
@@ -37,7 +42,7 @@ def recording(
         operator=operator,
         host=socket.gethostname(),
         pid=os.getpid(),
-        at=clock.time(),
+        at=at,
         plan=plan,
         follows=follows,
     )

@@ -40,6 +40,7 @@ def head_plan(plan: dict[str, Any]) -> dict[str, Any]:
         "batches": plan["batches"],
         "nodes": [{"node": each["node"], "wanted": each["wanted"]} for each in plan["nodes"]],
         "policy": {"serial": plan["policy"]["serial"]},
+        "places": plan.get("places", {}),
         "findings": [],
     }
 

@@ -115,7 +115,7 @@ async def _changes(agent: Agent) -> bool:
     consul, bus = Consul(ConsulSettings(address=agent.address, timeout=30)), Bus(SystemClock())
     names = [f"web{number:05d}" for number in range(MANY)]
     watch = ConsulInventory(
-        consul, ConsulService(service="shop"), SystemClock(), bus, lambda: names, tuple, _not_now
+        consul, ConsulService(service="shop"), SystemClock(), bus, lambda: names, tuple, tuple, _not_now
     )
     told, stalls = asyncio.Event(), [0.0]
     bus.subscribe(lambda _: told.set())

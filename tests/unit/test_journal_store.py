@@ -261,12 +261,11 @@ def test_a_disk_that_is_really_full(tmp_path: Path) -> None:
 
 def test_a_full_disk_stops_whoever_works(path: Path) -> None:
     async def scenario() -> None:
-        clock = VirtualClock()
-        bus = Bus(clock)
+        bus = Bus(VirtualClock())
         with (
             Journal(path) as journal,
             recording(
-                journal, bus, clock, kind="upgrade", application="shop", version="2", operator="me", plan={}
+                journal, bus, 0.0, kind="upgrade", application="shop", version="2", operator="me", plan={}
             ) as entry,
         ):
             bus.emit(Noted(node="web1", text="fits"))

@@ -1,0 +1,248 @@
+"""Nodes come and go in Consul, and so does Consul: what that means for plans, rollouts and leftovers."""
+
+import base64
+import signal
+from pathlib import Path
+
+import pytest
+
+from backends.errors import ConfigError
+from console.config import load
+from console.demo.stack import Stack
+from console.opened import open_session
+from console.session import Session
+from orchestrator.control import GO, SKIP
+from tests.consuls import Agent, needs_consul
+from tests.integration.consul_world import consul_world
+from tests.integration.held_steps import held
+from tests.integration.rollouts import NEW, OLD, rolldeck, started, tune, until, upgrade, versions, world
+
+pytestmark = needs_consul
+
+
+async def deregister(agent: Agent, node: str) -> None:
+    await agent.ask("PUT", f"/v1/agent/service/deregister/{node}")
+
+
+async def register(agent: Agent, stack: Stack, node: str, like: str) -> None:
+    await agent.register("shop", node, stack.nodes[like].port, Meta={"ssh": like})
+
+
+def names(session: Session) -> list[str]:
+    return [each.name for each in session.application.nodes]
+
+
+async def shows(session: Session, *wanted: str) -> None:
+    """Wait until these are the session's nodes."""
+
+    async def seen() -> bool:
+        return names(session) == list(wanted)
+
+    await until(seen, timeout=30)
+
+
+async def question(session: Session, subject: str) -> str:
+    """Wait until somebody is asked about this; the question's id."""
+
+    async def asked() -> bool:
+        return [each.subject for each in session.control.questions] == [subject]
+
+    await until(asked, timeout=60)
+    return session.control.questions[0].id
+
+
+async def test_what_comes_and_goes_is_in_the_session_at_once_and_in_the_next_plan(tmp_path: Path) -> None:
+    async with consul_world(tmp_path / "s", nodes=3) as (stack, agent):
+        await deregister(agent, "web3")
+        config = load(stack.config_path)
+        async with open_session(config, "shop") as session:
+            assert names(session) == ["web1", "web2"]
+            await register(agent, stack, "web3", "web3")
+            await shows(session, "web1", "web2", "web3")
+            assert [each.name for each in (await session.plan(NEW)).nodes] == ["web1", "web2", "web3"]
+            await deregister(agent, "web1")
+            await shows(session, "web2", "web3")
+            line = session.consul.line() if session.consul else None
+            assert line is not None
+            assert line.note.startswith("web1 went, ")
+            # An inventory that is empty is no fleet of no nodes.
+            await deregister(agent, "web2")
+            await deregister(agent, "web3")
+
+            async def lost() -> bool:
+                return "it may have lost its data" in "".join(
+                    each.text for each in (await session.plan(NEW)).findings
+                )
+
+            await until(lost, timeout=30)
+            assert names(session)
+            agent.freeze()
+
+            async def silent() -> bool:
+                return "Consul does not answer, the nodes are those of before" in "".join(
+                    each.text for each in (await session.plan(NEW)).findings
+                )
+
+            await until(silent, timeout=30)
+
+
+async def test_two_of_one_name_are_said_and_the_nodes_stay(tmp_path: Path) -> None:
+    async with consul_world(tmp_path / "s", nodes=2) as (stack, agent):
+        tune(stack, "apps.shop.inventory", name="meta:ssh")
+        config = load(stack.config_path)
+        async with open_session(config, "shop") as session:
+            await register(agent, stack, "web9", "web1")
+
+            async def said() -> bool:
+                return "are both 'web1' by 'meta:ssh'" in "".join(
+                    each.text for each in (await session.plan(NEW)).findings
+                )
+
+            await until(said, timeout=30)
+            assert names(session) == ["web1", "web2"]
+        with pytest.raises(ConfigError, match="are both 'web1' by 'meta:ssh'"):
+            async with open_session(config, "shop"):
+                pass
+
+
+async def test_a_rollout_asks_about_what_has_come_and_gone(tmp_path: Path) -> None:
+    async with consul_world(tmp_path / "s", nodes=3) as (stack, agent), held(stack, "stop") as let_go:
+        async with open_session(load(stack.config_path), "shop") as session:
+            session.start(await session.plan(NEW))
+
+            async def stopping() -> bool:
+                return session.at_work() == {"web1"}
+
+            await until(stopping, timeout=30)
+            await deregister(agent, "web1")  # as many do when they are stopped: that is no difference
+            await deregister(agent, "web3")
+            await register(agent, stack, "web9", "web3")
+            let_go()
+            asked = await question(session, "inventory")
+            assert (
+                session.control.questions[0].text
+                == "Consul has web9 now, which is not in the plan: go on with the plan as it is?"
+            )
+            assert names(session) == ["web1", "web2", "web3"]
+            session.control.answer(asked, GO, "me")
+            asked = await question(session, "web3")
+            assert "Consul does not have web3 any more: upgrade it all the same?" in (
+                session.control.questions[0].text
+            )
+            session.control.answer(asked, SKIP, "me")
+            ended = await session.finished()
+            assert ended is not None
+            assert (ended.upgraded, ended.skipped, ended.out_of_rotation) == (["web1", "web2"], ["web3"], [])
+        assert await versions(stack) == {"web1": NEW, "web2": NEW, "web3": OLD}
+
+
+@pytest.mark.parametrize("when_changed", ["ask", "tell"])
+async def test_without_anybody_to_ask_it_stops_or_only_tells(tmp_path: Path, when_changed: str) -> None:
+    async with consul_world(tmp_path / "s", nodes=2) as (stack, agent), held(stack, "stop") as let_go:
+        tune(stack, "apps.shop.inventory", when_changed=when_changed)
+        async with started(stack, "upgrade", "shop", NEW, "--yes", "--json") as running:
+            await running.event("step_started", node="web1", step="stop")
+            await register(agent, stack, "web9", "web2")
+            await running.event("noted", text="Consul: web9 came")
+            let_go()
+            run = await running.end()
+        if when_changed == "tell":
+            assert run.code == 0, run.text
+            assert await versions(stack) == dict.fromkeys(stack.nodes, NEW)
+        else:
+            assert run.code == 1, run.text
+            why = "Consul has web9 now, which is not in the plan, and nobody is there to decide"
+            assert run.ended["reason"] == why
+            assert (run.ended["upgraded"], run.ended["untouched"]) == (["web1"], ["web2"])
+            await deregister(agent, "web9")
+            assert (await rolldeck(stack, "resume", "shop", "--yes")).code == 0
+            assert await versions(stack) == dict.fromkeys(stack.nodes, NEW)
+
+
+async def test_one_that_deregisters_when_it_is_stopped_is_resumed_all_the_same(tmp_path: Path) -> None:
+    async with consul_world(tmp_path / "s", nodes=2) as (stack, agent):
+        async with started(stack, "upgrade", "shop", NEW, "--yes", "--json") as running:
+            await running.event("step_started", node="web1", step="start")
+            running.signal(signal.SIGKILL)
+            await running.end()
+        await deregister(agent, "web1")
+        status = await rolldeck(stack, "status")
+        assert "web1 was left by rollout 1" in status.text
+        resumed = await rolldeck(stack, "resume", "shop", "--yes")
+        assert resumed.code == 0, resumed.text
+        assert await versions(stack) == dict.fromkeys(stack.nodes, NEW)
+
+
+async def test_with_a_local_lock_it_goes_on_while_consul_does_not_answer(tmp_path: Path) -> None:
+    async with consul_world(tmp_path / "s", nodes=2) as (stack, agent), held(stack, "stop") as let_go:
+        tune(stack, "lock", kind="local")
+        async with started(stack, "upgrade", "shop", NEW, "--yes", "--json") as running:
+            await running.event("step_started", node="web1", step="stop")
+            agent.freeze()
+            let_go()
+            run = await running.end()
+        assert run.code == 0, run.text
+        assert not [each for each in run.events if each["event"] == "paused"]
+        assert await versions(stack) == dict.fromkeys(stack.nodes, NEW)
+
+
+@pytest.mark.parametrize("kind", ["local", "consul"])
+async def test_it_pauses_while_consul_does_not_answer_if_so_configured(tmp_path: Path, kind: str) -> None:
+    async with consul_world(tmp_path / "s", nodes=2) as (stack, agent), held(stack, "stop") as let_go:
+        tune(stack, "lock", kind=kind, ttl=60)
+        tune(stack, "consul", when_down="pause")
+        async with started(stack, "upgrade", "shop", NEW, "--yes", "--json") as running:
+            await running.event("step_started", node="web1", step="stop")
+            agent.freeze()
+            paused = await running.event("paused")
+            assert paused["who"] == "Rolldeck"
+            assert "Consul does not answer: the leader: no answer from" in paused["why"]
+            let_go()
+            await running.event("step_done", node="web1", step="stop")
+            agent.thaw()
+            await running.event("resumed", who="Rolldeck, as Consul answers again")
+            run = await running.end()
+        assert run.code == 0, run.text
+        assert await versions(stack) == dict.fromkeys(stack.nodes, NEW)
+
+
+async def test_versions_are_written_and_what_consul_does_not_take_is_told(tmp_path: Path) -> None:
+    async with consul_world(tmp_path / "s", nodes=2) as (stack, agent):
+        tune(stack, "consul", versions="versions/{app}/{node}")
+        tune(stack, "lock", kind="local")
+        assert (await upgrade(stack)).code == 0
+        assert await raw(agent) == {"web1": NEW, "web2": NEW}
+        async with held(stack, "verify"):
+            async with started(stack, "rollback", "shop", "--yes", "--json") as running:
+                await running.event("step_started", node="web2", step="verify")
+                agent.freeze()
+                told = await running.event("noted", node="web2")
+                assert "its version is not written to Consul yet" in told["text"]
+                agent.thaw()
+                assert (await running.end()).code == 0
+        assert await raw(agent) == {"web1": OLD, "web2": OLD}
+
+
+async def raw(agent: Agent) -> dict[str, str]:
+    """What stands in the keys, decoded by Consul itself."""
+    pairs = await agent.ask("GET", "/v1/kv/versions/shop?recurse=true")
+    return {each["Key"].rpartition("/")[2]: base64.b64decode(each["Value"]).decode() for each in pairs}
+
+
+@pytest.mark.parametrize("fallback", ["refuse", "local"])
+async def test_without_the_shared_lock_that_of_this_machine_will_do_only_if_so_configured(
+    tmp_path: Path, fallback: str
+) -> None:
+    async with world(tmp_path / "s", nodes=2) as stack:
+        text = stack.config_path.read_text()
+        consul = '[consul]\naddress = "http://127.0.0.1:1"\n'
+        lock = f'[lock]\nkind = "consul"\nfallback = "{fallback}"\n'
+        stack.config_path.write_text(f"{consul}\n{lock}\n{text}")
+        run = await upgrade(stack)
+        if fallback == "local":
+            assert run.code == 0, run.text
+            assert await versions(stack) == dict.fromkeys(stack.nodes, NEW)
+        else:
+            assert run.code == 3, run.text
+            assert "whether somebody works on it elsewhere cannot be seen" in run.text
+            assert await versions(stack) == dict.fromkeys(stack.nodes, OLD)
