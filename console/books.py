@@ -11,7 +11,7 @@ from typing import Any
 from backends.base import Clock
 from orchestrator.control import Control
 from orchestrator.errors import Fenced, Locked
-from orchestrator.events import Bus, Noted, Record, RolloutStarted, Sending, TurnBegan
+from orchestrator.events import Bus, Noted, Record, RolloutStarted, TurnBegan, anything
 from orchestrator.journal.leftovers import LOOKED_AT, Leftover, leftovers, unfinished
 from orchestrator.journal.recording import recording
 from orchestrator.journal.shared import Head, head_plan
@@ -151,7 +151,7 @@ class Books:
         before = await lock.acquire(holder, break_it=break_lock)
         self._working = True
         control.forbidden = lock.lost
-        unfence = self._bus.subscribe(partial(_refuse_if_fenced, lock))
+        self._bus.allow = partial(_refuse_if_fenced, lock)
         try:
             with Journal(self._path) as journal:
                 journal.prune(self._clock.time() - self._keep)
@@ -185,12 +185,12 @@ class Books:
                     async with self._share(lock, head, control):
                         yield entry
         finally:
-            unfence()
+            self._bus.allow = anything
             self._working = False
             await lock.release()
 
 
-def _refuse_if_fenced(lock: Lock, record: Record) -> None:
-    """What is raised here keeps the command from being sent. Raises Fenced."""
-    if isinstance(record.event, Sending) and (why := lock.fenced()):
+def _refuse_if_fenced(lock: Lock) -> None:
+    """Before anything is sent. Raises Fenced."""
+    if why := lock.fenced():
         raise Fenced(f"{why}; nothing is sent any more")

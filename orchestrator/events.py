@@ -284,17 +284,25 @@ def to_json(record: Record) -> bytes:
 Reader = Callable[[Record], None]
 
 
+def anything() -> None:
+    """Of a `Bus`: whatever is to be sent may be sent."""
+
+
 class Bus:
     """Hands every event to every reader, in order, before `emit` returns.
 
     A reader that raises stops whoever emitted, after all others have been told: a journal that cannot be
     written must stop the rollout, and everybody must see how that ended.
+
+    Attributes:
+        allow: asked before a command is sent; what it raises prevents that, and nobody is told that it was.
     """
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._readers: list[Reader] = []
         self._seq = 0
+        self.allow: Callable[[], None] = anything
         self._turn: ContextVar[tuple[str, str]] = ContextVar("turn", default=("", ""))
 
     def subscribe(self, reader: Reader, *, first: bool = False) -> Callable[[], None]:
@@ -329,6 +337,7 @@ class Bus:
         event: AnyEvent
         match said:
             case Intent(target, command):
+                self.allow()
                 event = Sending(node=node, step=step, target=target, command=command)
             case Began(target, _, pid, started):
                 event = CommandBegan(node=node, step=step, target=target, pid=pid, started=started)

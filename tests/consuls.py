@@ -1,4 +1,6 @@
-"""Real Consul agents for tests: a development agent, one with ACLs, or three servers; on free loopback ports.
+"""Real Consul agents for tests: a development agent, one with ACLs, one that keeps its data, three servers.
+
+They listen on free loopback ports.
 
 Tests that need one are skipped, with the reason said, where there is no `consul` on the PATH.
 """
@@ -53,7 +55,7 @@ class Agent:
     async def start(self) -> None:
         """Start it (again). What a development agent knew is gone then."""
         ports = self.ports if self.tls else {**self.ports, "https": -1}
-        settings: dict[str, Any] = {"ports": ports, "log_level": "warn"}
+        settings: dict[str, Any] = {"ports": ports, "log_level": "debug"}
         if self.tls:
             settings |= {**self.tls, "verify_incoming": True}
         if self.acl:
@@ -88,6 +90,14 @@ class Agent:
         except (httpx.HTTPError, AssertionError):
             return False
 
+    async def answered(self, path: str) -> None:
+        """Wait until it has answered one more request, of anybody, whose path begins so: its log tells."""
+        log = self.folder / "agent.log"
+        seen = log.stat().st_size
+        async with asyncio.timeout(60):
+            while f" url={path}".encode() not in log.read_bytes()[seen:]:  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+
     async def ask(self, method: str, path: str, body: Any = None) -> Any:
         """A request that is not made by the code that is tested."""
         async with httpx.AsyncClient(base_url=self.address, headers=self.headers, timeout=5) as client:
@@ -117,10 +127,18 @@ class Agent:
 
 @asynccontextmanager
 async def running_consul(
-    folder: Path, *, acl: bool = False, tls: Mapping[str, str] | None = None
+    folder: Path, *, acl: bool = False, keeps: bool = False, tls: Mapping[str, str] | None = None
 ) -> AsyncIterator[Agent]:
-    """A development agent: one server, all in memory."""
-    agent = Agent(folder / "consul", _ports(), ["-dev", "-node=here"], acl, tls=tls or {})
+    """One server: a development agent, all in memory; or one that keeps its data when it is killed."""
+    # It need not wait for others to be elected, as it does by default.
+    keeping = [
+        "-server",
+        "-bootstrap-expect=1",
+        f"-data-dir={folder}/data",
+        "-hcl=performance { raft_multiplier = 1 }",
+    ]
+    options = ["-node=here", *(keeping if keeps else ["-dev"])]
+    agent = Agent(folder / "consul", _ports(), options, acl, tls=tls or {})
     try:
         await agent.start()
         await agent.ready()

@@ -126,18 +126,26 @@ class ConsulLock:
                 asked = _now()
                 if not self.fenced():  # who was asleep stays fenced until Consul has answered
                     self._tried = asked
-                try:
+                with contextlib.suppress(BackendError, TimeoutError):
                     # However patient the settings are: who waits for an answer is not asleep.
                     async with asyncio.timeout(self.ttl / 3):
                         there = await self.consul.renew_session(self._session)
-                except (BackendError, TimeoutError):
-                    await self.clock.sleep(PAUSE)
-                    continue
-                break
+                        if there or not await self._has_the_key():
+                            break
+                await self.clock.sleep(PAUSE)
             if not there:
                 self._gone = self._gone or "the lock's session in Consul has ended"
                 return
             self._renewed = self._tried = asked
+
+    async def _has_the_key(self) -> bool:
+        """Whether our session has, as all servers agree. Raises BackendError.
+
+        A server that has just been started leads before it has read its data: for a moment it says of every
+        session that there is no such one. Of a key it says nothing then.
+        """
+        _, pair = await self.consul.get(self.key)
+        return pair is not None and pair.session == self._session
 
     async def _watch(self, index: int) -> None:
         """Hear at once that somebody broke it."""

@@ -19,10 +19,10 @@ LOCK_TTL = 2 * TTL + 1  # within which another takes over
 
 @asynccontextmanager
 async def consul_world(
-    place: Path, *, acl: bool = False, **options: Any
+    place: Path, *, acl: bool = False, keeps: bool = False, **options: Any
 ) -> AsyncIterator[tuple[Stack, Agent]]:
     """Everything up; the configuration says where Consul is, and nothing of nodes and sockets."""
-    async with running_consul(place.parent, acl=acl) as agent, world(place, **options) as stack:
+    async with running_consul(place.parent, acl=acl, keeps=keeps) as agent, world(place, **options) as stack:
         tune(stack, "apps.shop.rollout", bake=0.2)
         await tell(stack, agent)
         use(stack, agent)

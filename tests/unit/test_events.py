@@ -5,8 +5,9 @@ import json
 import msgspec
 import pytest
 
-from backends.model import Exchange
-from orchestrator.events import Bus, Noted, Record, RolloutEnded, Sent, StepDone, to_json
+from backends.model import Exchange, Intent
+from orchestrator.errors import Fenced
+from orchestrator.events import Bus, Noted, Record, RolloutEnded, Sending, Sent, StepDone, to_json
 from tests.unit.fakes import World
 from tests.unit.virtual_time import EPOCH, VirtualClock, run
 
@@ -59,6 +60,25 @@ def test_a_command_belongs_to_the_turn_in_which_it_was_sent() -> None:
         events = [each.event for each in told if isinstance(each.event, Sent)]
         assert [(each.node, each.step) for each in events] == [("web1", "drain"), ("web1", "stop"), ("", "")]
         assert events[0].seconds == 0.1235
+
+    run(scenario())
+
+
+def test_a_command_that_is_not_allowed_is_not_told_as_one_that_leaves() -> None:
+    async def scenario() -> None:
+        bus = Bus(VirtualClock())
+        told: list[Record] = []
+        bus.subscribe(told.append)
+
+        def no() -> None:
+            raise Fenced("the lock is gone")
+
+        bus.record(Intent("lb1", "set server shop/web1 state drain"))
+        bus.allow = no
+        with pytest.raises(Fenced):
+            bus.record(Intent("lb1", "set server shop/web1 state maint"))
+        bus.record(Exchange("lb1", "set server shop/web1 state drain", "", True, 0.1))  # its reply may come
+        assert [type(each.event) for each in told] == [Sending, Sent]
 
     run(scenario())
 

@@ -1,0 +1,97 @@
+"""A lock in Consul whose session is denied: by a server that has yet to read its data, or as it has ended."""
+
+import asyncio
+from typing import Any
+
+from backends.clock import SystemClock
+from backends.consul.client import Consul, Pair
+from backends.consul.lock import ConsulLock
+from backends.consul.settings import ConsulSettings
+from backends.errors import Unreachable
+from tests.waiting import until
+
+KEY = "rolldeck/shop/lock"
+OURS = Pair(KEY, b"us", 1, 1, "ours")
+FREE = Pair(KEY, b"us", 2, 1, "")
+THEIRS = Pair(KEY, b"them", 3, 2, "theirs")
+
+
+class Said(Consul):
+    """Says of the session and of the key what it is told to say.
+
+    Attributes:
+        there: whether there is the session.
+        pair: the key; None where it is missing, an error where Consul cannot say.
+        renewals: how often it was asked to renew.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(ConsulSettings())
+        self.there = True
+        self.pair: Pair | Unreachable | None = OURS
+        self.renewals = 0
+
+    async def get(self, key: str, index: int = 0, wait: float = 0) -> tuple[int, Pair | None]:
+        if index:
+            await asyncio.Event().wait()  # no change is told: it is the renewal that is looked at here
+        if isinstance(self.pair, Unreachable):
+            raise self.pair
+        return 1, self.pair
+
+    async def put(self, *_: Any, **__: Any) -> bool:
+        return True
+
+    async def begin_session(self, *_: Any) -> str:
+        return OURS.session
+
+    async def renew_session(self, session: str) -> bool:
+        self.renewals += 1
+        return self.there
+
+    async def end_session(self, session: str) -> None:
+        pass
+
+
+class Quick(SystemClock):
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(0.001)
+
+
+async def renewed(consul: Said) -> None:
+    """Until it was asked to twice more: what came of the first time is known then."""
+    enough = consul.renewals + 2
+
+    async def asked() -> bool:
+        return consul.renewals >= enough
+
+    await until(asked)
+
+
+async def test_a_server_that_has_not_read_its_data_yet_has_not_ended_the_session() -> None:
+    consul = Said()
+    lock = ConsulLock(consul, KEY, Quick())
+    assert await lock.take(b"us")
+    consul.there, consul.pair = False, Unreachable("consul", "not ready to serve consistent reads")
+    await renewed(consul)
+    consul.pair = OURS
+    await renewed(consul)
+    assert (lock.lost(), lock.fenced()) == ("", "")
+    consul.there = True
+    await renewed(consul)
+    assert (lock.lost(), lock.fenced()) == ("", "")
+    await lock.release()
+
+
+async def test_a_session_that_has_ended_is_the_end_whatever_is_there_instead() -> None:
+    for pair in (FREE, THEIRS, None):
+        consul = Said()
+        lock = ConsulLock(consul, KEY, Quick())
+        assert await lock.take(b"us")
+        consul.there, consul.pair = False, pair
+
+        async def fenced(lock: ConsulLock = lock) -> bool:
+            return bool(lock.fenced())
+
+        await until(fenced)
+        assert lock.lost() == lock.fenced() == "the lock's session in Consul has ended"
+        await lock.release()
