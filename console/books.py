@@ -11,7 +11,7 @@ from typing import Any
 from backends.base import Clock
 from orchestrator.control import Control
 from orchestrator.errors import Fenced, Locked
-from orchestrator.events import Bus, Noted, Record, RolloutStarted, TurnBegan, anything
+from orchestrator.events import Bus, LockTaken, Noted, Record, RolloutStarted, TurnBegan, anything
 from orchestrator.journal.leftovers import LOOKED_AT, Leftover, leftovers, unfinished
 from orchestrator.journal.recording import recording
 from orchestrator.journal.shared import Head, head_plan
@@ -166,6 +166,8 @@ class Books:
                     plan=plan,
                     follows=follows,
                 ) as entry:
+                    if lock.fence:
+                        self._bus.emit(LockTaken(operator=self._operator, fence=lock.fence))
                     if before is not None:
                         how = "broken" if break_lock else "taken over, as its holder is gone"
                         self._bus.emit(Noted(node="", text=f"the lock was {how}: {before}"))
@@ -181,6 +183,7 @@ class Books:
                         pid=holder.pid,
                         began=holder.since,
                         plan=head_plan(plan),
+                        fence=lock.fence,
                     )
                     async with self._share(lock, head, control):
                         yield entry

@@ -42,6 +42,13 @@ class FreezeOverridden(Event, frozen=True, kw_only=True, tag="freeze_overridden"
     reason: str  # until when it is frozen, and why
 
 
+class LockTaken(Event, frozen=True, kw_only=True, tag="lock_taken"):
+    """The lock that all machines share is ours: what an earlier holder still does has a smaller number."""
+
+    operator: str
+    fence: int  # grows with each holder
+
+
 class Prefetched(Event, frozen=True, kw_only=True, tag="prefetched"):
     """The package is on every node, before the first one was touched."""
 
@@ -241,6 +248,7 @@ class HookFired(Event, frozen=True, kw_only=True, tag="hook_fired"):
 AnyEvent = (
     RolloutStarted
     | FreezeOverridden
+    | LockTaken
     | Prefetched
     | BatchStarted
     | TurnBegan

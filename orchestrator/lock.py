@@ -61,6 +61,10 @@ class Lock(Protocol):
     async def holder(self) -> Holder | None:
         """Who has it now, or may have it; None when nobody has, or it is ours. Takes nothing."""
 
+    @property
+    def fence(self) -> int:
+        """Grows with each holder, over all machines; 0 where nobody else could act under an older one."""
+
     def lost(self) -> str:
         """Why it is not ours any more, in words; empty while it is. Asked before each drain."""
 
@@ -127,6 +131,11 @@ class LocalLock:
             os.close(file)
         left = self._read()
         return left if left is not None and left.host != socket.gethostname() else None
+
+    @property
+    def fence(self) -> int:
+        """See `Lock.fence`: a file is locked by one process or by none."""
+        return 0
 
     def _take(self) -> bool:
         """Whether the file is ours now, and is still the one with that name."""

@@ -76,6 +76,11 @@ class SharedLock:
             return await self.local.holder()
         return there
 
+    @property
+    def fence(self) -> int:
+        """See `Lock.fence`."""
+        return self.shared.fence if self._shared else 0
+
     def lost(self) -> str:
         """See `Lock.lost`."""
         return (self.shared.lost() if self._shared else "") or self.local.lost()

@@ -21,6 +21,7 @@ from widgets.text import visible
 SAID: dict[type[events.Event], str] = {
     events.RolloutStarted: "{operator} starts {application} → {version} on {nodes}",
     events.FreezeOverridden: "{operator} overrides the freeze: {reason}",
+    events.LockTaken: "{operator} has the lock that all machines share, number {fence}",
     events.Prefetched: "on every node beforehand, in {seconds}",
     events.BatchStarted: "batch {number}: {nodes}",
     events.TurnBegan: "its turn: to {version}",

@@ -28,6 +28,7 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
     pid: int
     began: float  # seconds since 1970
     plan: dict[str, Any]  # as far as `resume` needs it
+    fence: int = 0  # of the lock under which it is carried out
 
     @property
     def who(self) -> str:

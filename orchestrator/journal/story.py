@@ -109,7 +109,13 @@ class Story:
                 self._wait(event, record.at)
             case events.StepDone(node=node, detail=detail, changed=changed, seconds=seconds):
                 self._close(node, record.at, "done" if changed else "same", detail, seconds)
-            case events.Sending() | events.Sent() | events.BatchStarted() | events.TurnBegan():
+            case (
+                events.Sending()
+                | events.Sent()
+                | events.BatchStarted()
+                | events.TurnBegan()
+                | events.LockTaken()
+            ):
                 pass
             case events.Traffic() as event:
                 self.traffic = event

@@ -39,7 +39,7 @@ async def test_the_second_sees_all_of_it_live_and_ends_as_it_does(tmp_path: Path
             run = await first.end()
         assert (run.code, followed.code) == (0, 0), run.text + followed.text
         assert seen["seq"] in {each["seq"] for each in run.events}
-        private = ("sending", "sent", "waiting", "command_began")
+        private = ("sending", "sent", "waiting", "command_began", "lock_taken")
         told = [each for each in run.events if each["event"] not in private]
         known = {each["seq"]: each for each in followed.events}
         assert [known.get(each["seq"]) for each in told] == told

@@ -63,6 +63,8 @@ async def test_after_a_kill_the_same_machine_goes_on_at_once(tmp_path: Path) -> 
         await killed(stack)
         resumed = await rolldeck(stack, "resume", "shop", "--yes", "--json")
         assert resumed.code == 0, resumed.text
+        assert [each["fence"] for each in resumed.events if each["event"] == "lock_taken"] == [2]
+        assert "taken over from" not in resumed.text, "our own journal has it already"
         said = [each["text"] for each in resumed.events if each["event"] == "noted"]
         assert any("the lock was taken over, as its holder is gone" in each for each in said)
         assert await versions(stack) == {"web1": NEW, "web2": NEW}
@@ -101,6 +103,8 @@ async def test_a_broken_lock_is_heard_at_once_and_nothing_is_sent_any_more(tmp_p
         [pair] = await agent.ask("GET", "/v1/kv/rolldeck/shop/lock")
         assert "Session" not in pair
         assert pair["LockIndex"] == 2
+        [taken] = [each for each in first.events if each["event"] == "lock_taken"]
+        assert taken["fence"] == 1
 
 
 async def test_without_consul_nothing_is_begun_and_all_is_said(tmp_path: Path) -> None:
