@@ -1,9 +1,11 @@
 """The files that tell Rolldeck and OpenSSH about a stack."""
 
 import json
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from console.demo.consul import executable
 from console.demo.haproxy import BACKEND
 from console.demo.node import Node
 from console.demo.sshd import SSHHost
@@ -64,7 +66,6 @@ address = "{address}"
 
 [lock]
 kind = "consul"
-ttl = 10
 """
 
 _FROM_CONSUL = """\
@@ -73,6 +74,8 @@ kind = "consul"
 service = "{app}"
 name = "id"
 ssh = "meta:ssh"
+gate = "passing"
+maintenance = {maint}
 
 [apps.{app}.places]
 kind = "consul-key"
@@ -112,8 +115,17 @@ def rolldeck_config(
         haproxies=_CONSUL.format(address=consul) if consul else haproxies,
         app=BACKEND,
         backends=json.dumps(list(backends)),
-        nodes=_FROM_CONSUL.format(app=BACKEND) if consul else f"[apps.{BACKEND}.nodes]\n{known}",
+        nodes=(
+            _FROM_CONSUL.format(app=BACKEND, maint=json.dumps(_maint(consul)))
+            if consul
+            else f"[apps.{BACKEND}.nodes]\n{known}"
+        ),
     )
+
+
+def _maint(consul: str) -> str:
+    """The command that takes an instance out of Consul."""
+    return f"{shlex.quote(executable() or 'consul')} maint -http-addr={consul}"
 
 
 def known_hosts(hosts: Sequence[SSHHost]) -> str:
