@@ -57,7 +57,11 @@ async def _nodes(settings: AppSettings, consul: Consul) -> dict[str, NodeSetting
     _, found = await instances(consul, settings.inventory)
     if not found:
         service = settings.inventory.service
-        raise ConfigError("", "inventory", f"Consul has no instance of service {service!r} with these tags")
+        raise ConfigError(
+            "",
+            "inventory",
+            f"Consul has no instance of service {service!r} with these tags, or the token may not see any",
+        )
     return node_settings(settings.inventory, found)
 
 

@@ -104,7 +104,11 @@ class ConsulInventory:
         if self._wrong:
             return self._wrong
         if self._told:
-            return "; ".join(sorted(self._differences().values())[:NAMED])
+            names = sorted(self._differences())
+            more = [each for each in names if each in self.latest]
+            gone = [each for each in names if each and each not in self.latest]
+            parts = [f"{_few(more)} not in the plan" if more else "", f"{_few(gone)} gone" if gone else ""]
+            return ", ".join(each for each in parts if each) or LOST
         age = self._clock.monotonic() - self._changed
         return f"{self._changes}, {age:.0f} s ago" if self._changes and age < FRESH else ""
 
