@@ -1,0 +1,158 @@
+"""A registry that follows HAProxy, when it does not: what could not be read back is never taken for done."""
+
+from dataclasses import replace
+
+import pytest
+
+from backends.errors import Refused, UnknownOutcome, Unreachable
+from backends.model import AdminState
+from orchestrator.events import NodeFailed, Noted, RolloutEnded
+from tests.unit.fake_registration import FakeRegistration
+from tests.unit.fakes import World
+from tests.unit.faults import Fault
+from tests.unit.virtual_time import run
+
+MAINT = [AdminState.MAINT] * 2
+
+
+def registered(world: World, *, gate: bool = False) -> FakeRegistration:
+    """From now on web1 is in a registry."""
+    registration = FakeRegistration(gate=gate)
+    nodes = tuple(
+        replace(each, registration=registration) if each.name == "web1" else each
+        for each in world.application.nodes
+    )
+    world.application = replace(world.application, nodes=nodes)
+    return registration
+
+
+def failure(world: World) -> tuple[str, str]:
+    """The step, and why."""
+    [failed] = world.events(NodeFailed)
+    assert failed.node == "web1"
+    return failed.step, failed.error
+
+
+def out(ended: RolloutEnded) -> tuple[list[str], list[str]]:
+    """Where web1 is out, and the commands that put it back."""
+    [found] = ended.out_of_rotation
+    assert (found.node, found.on_purpose) == ("web1", False)
+    return found.where, found.commands
+
+
+def test_it_is_out_before_the_service_is_stopped_and_back_after_the_last_load_balancer() -> None:
+    async def scenario() -> None:
+        world = World()
+        registration = registered(world)
+        reasons: list[tuple[str, str, list[AdminState]]] = []
+        world.nodes["web1"].on_asked = lambda what: reasons.append(
+            (what, registration.reason, world.admin("web1"))
+        )
+        plan = await world.plan()
+        assert [each.command for each in plan.node("web1").commands if "maint -" in each.command] == [
+            "maint -enable",
+            "maint -disable",
+        ]
+        assert (await world.carry_out(plan)).result == "healthy"
+        assert ("stop", "rollout", MAINT) in reasons
+        assert registration.asked == ["leave", "come back"]
+        assert registration.reason == ""
+
+    run(scenario())
+
+
+def test_a_lost_answer_is_looked_at_and_not_repeated() -> None:
+    async def scenario() -> None:
+        world = World()
+        registration = registered(world)
+        for what in ("leave", "come back"):
+            registration.faults.add(what, UnknownOutcome("web1", "connection lost"), executed=True)
+        assert (await world.upgrade()).result == "healthy"
+        assert registration.asked == ["leave", "come back"]
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("how", ["deaf", "refused"])
+def test_one_that_cannot_be_taken_out_is_not_stopped(how: str) -> None:
+    async def scenario() -> None:
+        world = World()
+        registration = registered(world)
+        registration.deaf = how == "deaf"
+        if how == "refused":
+            registration.faults.always["leave"] = Fault(Refused("web1", "no such service"))
+        ended = await world.upgrade()
+        assert ended.failed == ["web1"]
+        step, why = failure(world)
+        assert step == "drain"
+        assert "not in maintenance yet" in why if how == "deaf" else "no such service" in why
+        assert "stop" not in world.nodes["web1"].asked
+
+    run(scenario())
+
+
+def test_one_that_does_not_come_back_there_is_no_success() -> None:
+    async def scenario() -> None:
+        world = World()
+        registration = registered(world)
+        registration.faults.always["come back"] = Fault(Refused("web1", "agent is gone"))
+        ended = await world.upgrade()
+        assert ended.result == "degraded"
+        assert failure(world)[0] == "verify"
+        assert world.admin("web1") == MAINT
+        where, commands = out(ended)
+        assert "Consul: maintenance" in where
+        assert commands[0] == "rolldeck ready shop web1"
+        assert "web1: maint -disable" in commands
+
+    run(scenario())
+
+
+def test_a_registry_that_is_silent_at_the_end_is_named() -> None:
+    async def scenario() -> None:
+        world = World(balancer_timeout=5)
+        registration = registered(world)
+        world.nodes["web1"].sick = frozenset({"2.0"})
+        silent = Fault(Unreachable("consul", "no answer"))
+        world.nodes["web1"].on_asked = lambda what: (
+            registration.faults.always.update(look=silent) if what == "start" else None
+        )
+        ended = await world.upgrade()
+        assert "Consul: not known" in out(ended)[0]
+        assert ended.unseen == ["consul: no answer"]
+        assert world.admin("web1") == MAINT
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("reason", ["ann looks for a leak", "by hand"])
+def test_what_somebody_has_set_there_stays_and_is_told(reason: str) -> None:
+    async def scenario() -> None:
+        world = World()
+        registration = registered(world)
+        registration.reason = reason
+        plan = await world.plan()
+        assert not [each for each in plan.node("web1").commands if "maint -" in each.command]
+        assert (await world.carry_out(plan)).result == "healthy"
+        assert (registration.asked, registration.reason) == ([], reason)
+        told = [each.text for each in world.events(Noted) if each.node == "web1"]
+        assert told == [f"is in maintenance in Consul, and is left so: {reason}"]
+
+    run(scenario())
+
+
+def test_its_checks_are_waited_for_and_one_that_does_not_have_it_does_not_pass() -> None:
+    async def scenario() -> None:
+        world = World(verify_timeout=30)
+        registration = registered(world, gate=True)
+        registration.doubts = ("port is critical",)
+        world.at(8, lambda: setattr(registration, "doubts", ()))
+        assert (await world.upgrade()).result == "healthy"
+        registration.there = False
+        world.nodes["web1"].installed = "1.0"
+        ended = await world.upgrade()
+        assert ended.failed == ["web1"]
+        assert "Consul does not have it" in failure(world)[1]
+        assert world.admin("web1") == MAINT
+
+    run(scenario())
