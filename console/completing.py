@@ -1,6 +1,7 @@
-"""What Consul knows of an application, put where the configuration would have it."""
+"""What a file or Consul knows of an application, put where the configuration would have it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 import msgspec
 
@@ -19,50 +20,56 @@ async def completed(config: Config, app: str, consul: Consul | None) -> Config:
     """The configuration with this application's nodes and load balancers in it.
 
     Raises:
-        ConfigError: no such application, or what Consul has does not fit.
+        ConfigError: no such application, or what was found does not fit.
         BackendError: Consul could not be asked.
     """
-    settings, key = config.app(app), f"apps.{app}"
-    if consul is None:
+    config = await placed(config, app, consul)
+    settings = config.app(app)
+    if consul is not None and isinstance(settings.inventory, ConsulService):
+        with _named(config.file, app):
+            nodes = await _nodes(settings.inventory, consul)
+    else:
+        nodes = config.nodes_of(app)
+    return _with(config, app, msgspec.structs.replace(settings, nodes=nodes))
+
+
+async def placed(config: Config, app: str, consul: Consul | None) -> Config:
+    """The configuration with this application's load balancers alone. Raises as `completed` does."""
+    settings = config.app(app)
+    if consul is None or settings.places is None:
         return config
+    with _named(config.file, app):
+        found = await sockets(consul, settings.places, app)
+    haproxy = {
+        name: decode({"socket": address}, HaproxySettings, config.file, f"apps.{app}.places.{name}")
+        for name, address in found.items()
+    }
+    config = _with(config, app, msgspec.structs.replace(settings, haproxy=[]))
+    return msgspec.structs.replace(config, haproxy=haproxy)
+
+
+def _with(config: Config, app: str, settings: AppSettings) -> Config:
+    return msgspec.structs.replace(config, apps={**config.apps, app: settings})
+
+
+@contextmanager
+def _named(file: str, app: str) -> Iterator[None]:
+    """Errors within name the file and the whole key."""
     try:
-        haproxy = await _haproxy(config, app, settings, consul)
-        nodes = await _nodes(settings, consul)
+        yield
     except ConfigError as error:
         if error.file:
             raise
         whole = error.key.startswith(("key ", "service ", "consul."))  # not one of the application
-        raise ConfigError(config.file, error.key if whole else f"{key}.{error.key}", error.problem) from None
-    settings = msgspec.structs.replace(
-        settings, nodes=nodes, haproxy=[] if settings.places else settings.haproxy
-    )
-    return msgspec.structs.replace(config, haproxy=haproxy, apps={**config.apps, app: settings})
+        raise ConfigError(file, error.key if whole else f"apps.{app}.{error.key}", error.problem) from None
 
 
-async def _haproxy(
-    config: Config, app: str, settings: AppSettings, consul: Consul
-) -> dict[str, HaproxySettings]:
-    if settings.places is None:
-        return config.haproxy
-    found = await sockets(consul, settings.places, app)
-    return {
-        name: decode({"socket": address}, HaproxySettings, config.file, f"apps.{app}.places.{name}")
-        for name, address in found.items()
-    }
-
-
-async def _nodes(settings: AppSettings, consul: Consul) -> dict[str, NodeSettings]:
-    if not isinstance(settings.inventory, ConsulService):
-        return settings.nodes
-    _, found = await instances(consul, settings.inventory)
+async def _nodes(service: ConsulService, consul: Consul) -> dict[str, NodeSettings]:
+    _, found = await instances(consul, service)
     if not found:
-        service = settings.inventory.service
-        raise ConfigError(
-            "",
-            "inventory",
-            f"Consul has no instance of service {service!r} with these tags, or the token may not see any",
-        )
-    return node_settings(settings.inventory, found)
+        problem = f"Consul has no instance of service {service.service!r} with these tags"
+        raise ConfigError("", "inventory", f"{problem}, or the token may not see any")
+    return node_settings(service, found)
 
 
 def node_settings(service: ConsulService, found: Mapping[str, Instance]) -> dict[str, NodeSettings]:

@@ -47,6 +47,21 @@ class Config(msgspec.Struct, kw_only=True, frozen=True):
             raise ConfigError(self.file, "apps", f"no application {name!r}; there is: {known}")
         return self.apps[name]
 
+    def nodes_of(self, app: str) -> dict[str, NodeSettings]:
+        """The nodes of one application, those too that a file names; of Consul's it knows none.
+
+        Files are read when an application is worked on: one that is broken is no matter of the others.
+
+        Raises:
+            ConfigError: that file cannot be used.
+        """
+        settings = self.app(app)
+        if settings.inventory is None or isinstance(settings.inventory, ConsulService):
+            return settings.nodes
+        key = f"apps.{app}.inventory"
+        listing = read_nodes(settings.inventory, Path(self.file).parent, self.file, key)
+        return _nodes(listing.nodes, listing.file, listing.key)
+
     def haproxy_of(self, app: str) -> dict[str, HaproxySettings]:
         """The load balancers of one application."""
         names = self.app(app).haproxy or list(self.haproxy)
@@ -81,7 +96,7 @@ def find(explicit: str | None) -> Path:
 
 
 def load(path: Path) -> Config:
-    """Read and check a configuration file, and the inventories that it names.
+    """Read and check a configuration file; not yet the inventories that it names, see `Config.nodes_of`.
 
     Raises:
         ConfigError: with the file, the key, what was found and what was expected.
@@ -109,7 +124,7 @@ def _text(path: Path, file: str) -> str:
 
 
 def parse(raw: dict[str, Any], file: str) -> Config:
-    """Check a decoded TOML document, and read the inventories that it names; see `load`."""
+    """Check a decoded TOML document; see `load`."""
     for key in raw:
         if key not in TABLES:
             raise ConfigError(file, key, unknown(key, TABLES))
@@ -164,16 +179,10 @@ def _app(table: Any, config: Config, key: str) -> AppSettings:
         raise ConfigError(
             config.file, f"{key}.places", f"found beside {key}.haproxy, expected only one of them"
         )
-    if app.inventory is None:
-        nodes = _nodes(table.get("nodes", {}), config.file, f"{key}.nodes")
-    elif "nodes" in table:
+    if app.inventory is not None and "nodes" in table:
         problem = f"found beside {key}.nodes, expected only one of them"
         raise ConfigError(config.file, f"{key}.inventory", problem)
-    elif isinstance(app.inventory, ConsulService):
-        nodes = {}  # Consul is asked when the application is worked on
-    else:
-        listing = read_nodes(app.inventory, Path(config.file).parent, config.file, f"{key}.inventory")
-        nodes = _nodes(listing.nodes, listing.file, listing.key)
+    nodes = _nodes(table.get("nodes", {}), config.file, f"{key}.nodes")
     for name in app.haproxy:
         if name not in config.haproxy:
             known = ", ".join(config.haproxy)

@@ -104,8 +104,7 @@ class NodeSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fie
 class AppSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """One application. `nodes` empty: every server of its backends, as HAProxy has them.
 
-    With an `inventory`, `nodes` are those that its file has named when the configuration was loaded, or that
-    Consul has named when the application was opened.
+    With an `inventory`, `nodes` are those that its file or Consul has named when the application was opened.
     """
 
     backends: list[str]

@@ -9,7 +9,7 @@ import msgspec
 from backends.consul.client import Consul
 from backends.errors import BackendError
 from backends.model import AdminState, Server, Snapshot
-from console.completing import completed
+from console.completing import placed
 from console.config import Config, find, load
 from console.exits import Exit
 from console.output.health import server_fields
@@ -39,7 +39,7 @@ async def _status(config: Config, names: Sequence[str], as_json: bool) -> int:
     consul = Consul(config.consul) if config.consul is not None else None
     try:
         for name in names:
-            seen = await _look(await completed(config, name, consul), name)
+            seen = await _look(await placed(config, name, consul), name)
             healthy = _as_json(name, seen) if as_json else _as_text(name, seen)
             for line in _left_behind(config, name, seen):
                 say(line)

@@ -23,7 +23,7 @@ def loaded(
 ) -> dict[str, NodeSettings]:
     """The nodes that an inventory of this text makes."""
     (folder / name).write_text(text)
-    return load(configured(folder, name, group=group)).app("shop").nodes
+    return load(configured(folder, name, group=group)).nodes_of("shop")
 
 
 def refused(folder: Path, text: str, *, name: str = "hosts.ini", group: str = "shop") -> str:

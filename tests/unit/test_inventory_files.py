@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from backends.errors import ConfigError
@@ -84,7 +85,7 @@ def test_a_file_that_cannot_be_read(tmp_path: Path, name: str) -> None:
 
     def problem() -> str:
         with pytest.raises(ConfigError) as caught:
-            load(config)
+            load(config).nodes_of("shop")
         return str(caught.value)
 
     key = f"{config}: apps.shop.inventory.path: {path}"
@@ -111,7 +112,7 @@ def test_a_file_that_cannot_be_read(tmp_path: Path, name: str) -> None:
 )
 def test_what_is_no_path(path: str, problem: str) -> None:
     with pytest.raises(ConfigError, match=problem) as caught:
-        parse(raw(inventory={"kind": "ansible", "path": path, "group": "shop"}), "f")
+        parse(raw(inventory={"kind": "ansible", "path": path, "group": "shop"}), "f").nodes_of("shop")
     assert caught.value.key == "apps.shop.inventory.path"
 
 
@@ -125,10 +126,10 @@ def test_a_path_begins_beside_the_configuration_or_at_home(
     (home / "hosts").write_text("[shop]\nhome\n")
     monkeypatch.setenv("HOME", str(home))
     for path, node in (("below/hosts", "below"), ("~/hosts", "home"), (str(home / "hosts"), "home")):
-        assert list(load(configured(tmp_path, path)).app("shop").nodes) == [node]
+        assert list(load(configured(tmp_path, path)).nodes_of("shop")) == [node]
     monkeypatch.chdir(below)
     configured(tmp_path, "below/hosts")
-    assert list(load(Path("../config.toml")).app("shop").nodes) == ["below"]
+    assert list(load(Path("../config.toml")).nodes_of("shop")) == ["below"]
 
 
 @pytest.mark.parametrize(
@@ -161,9 +162,10 @@ def test_nodes_and_an_inventory_are_one_too_many(nodes: dict[str, object]) -> No
 def test_what_the_inventory_does_not_tell_haproxy_may(tmp_path: Path) -> None:
     (tmp_path / "hosts.ini").write_text("[shop]\nweb1 ansible_host=10.0.0.1\n")
     config = load(configured(tmp_path, "hosts.ini"))
+    app = msgspec.structs.replace(config.app("shop"), nodes=config.nodes_of("shop"))
 
     def ports(*seen: Server) -> list[int]:
-        return [each.port for each in members(config.app("shop"), seen, config.file, "apps.shop")]
+        return [each.port for each in members(app, seen, config.file, "apps.shop")]
 
     assert ports(server("web1")) == [8080]
     with pytest.raises(ConfigError, match=r"apps.shop.inventory.web1.port: missing, and HAProxy does not"):
