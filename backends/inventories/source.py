@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from backends.errors import ConfigError
+from backends.secret import redact
 
 LONGEST = 4 * 1024 * 1024  # bytes, as of the configuration itself
 MOST_NODES = 20_000
@@ -79,7 +80,9 @@ def shown(value: object) -> str:
             return str(value).lower()
         case int() if value.bit_length() >= _BITS:  # Python prints no endless ones
             return f"a whole number of more than {_BITS} bits"
-        case int() | float() | str():
+        case str():
+            return repr(redact(value))[:80]
+        case int() | float():
             return repr(value)[:80]
         case dict():
             return "a mapping"

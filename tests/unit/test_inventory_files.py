@@ -170,3 +170,10 @@ def test_what_the_inventory_does_not_tell_haproxy_may(tmp_path: Path) -> None:
     assert ports(server("web1")) == [8080]
     with pytest.raises(ConfigError, match=r"apps.shop.inventory.web1.port: missing, and HAProxy does not"):
         ports(server("web2"))
+
+
+def test_a_password_in_an_address_is_not_shown(tmp_path: Path) -> None:
+    text = "[shop]\nweb1 ansible_host=10.0.0.1 ansible_port=ssh://me:hunter2@h\n"
+    said = refused(tmp_path, text, name="hosts.ini")
+    assert "ssh://***@h" in said
+    assert "hunter2" not in said
