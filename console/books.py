@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from backends.base import Clock
+from orchestrator.bus import Bus, anything
 from orchestrator.control import Control
 from orchestrator.errors import Fenced, Locked
-from orchestrator.events import Bus, LockTaken, Noted, Record, RolloutStarted, TurnBegan, anything
+from orchestrator.events import LockTaken, Noted, Record, RolloutStarted, TurnBegan
 from orchestrator.journal.leftovers import LOOKED_AT, Leftover, leftovers, unfinished
 from orchestrator.journal.recording import recording
 from orchestrator.journal.shared import Head, head_plan

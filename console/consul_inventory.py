@@ -11,7 +11,8 @@ from backends.base import Clock
 from backends.consul.client import Consul
 from backends.consul.services import ConsulService, Instance, instances
 from backends.errors import BackendError, ConfigError
-from orchestrator.events import Bus, Noted
+from orchestrator.bus import Bus
+from orchestrator.events import Noted
 
 WAIT = 30.0  # seconds that one look may block; Consul sends all of it again after that
 PAUSES = (1.0, 2.0, 5.0, 10.0)  # seconds before it is asked again that could not be asked

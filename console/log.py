@@ -23,7 +23,8 @@ from backends.model import Exchange
 from backends.secret import redact
 from backends.wire import MOST, WIRE
 from console.output.text import clean, say
-from orchestrator.events import Bus, Noted, Record
+from orchestrator.bus import Bus
+from orchestrator.events import Noted, Record
 from orchestrator.repeats import Repeats
 
 

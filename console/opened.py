@@ -19,7 +19,7 @@ from console.wiring import Wiring
 from console.with_consul import following_consul, share
 from console.with_consul import lock as lock_of
 from orchestrator.application import Application
-from orchestrator.events import Bus
+from orchestrator.bus import Bus
 from orchestrator.fleet import Fleet
 
 

@@ -18,8 +18,9 @@ from backends.model import Server
 from console.books import Books
 from orchestrator import manual
 from orchestrator.application import Application
+from orchestrator.bus import Bus
 from orchestrator.control import Control
-from orchestrator.events import Bus, ChangeBegan, ChangeEnded, NodeUpgraded, Record, RolloutEnded
+from orchestrator.events import ChangeBegan, ChangeEnded, NodeUpgraded, Record, RolloutEnded
 from orchestrator.freeze import judge_freeze
 from orchestrator.journal.shared import Head
 from orchestrator.journal.store import Kind

@@ -15,8 +15,9 @@ import msgspec
 
 from backends.consul.client import Consul
 from backends.errors import BackendError
+from orchestrator.bus import Bus
 from orchestrator.control import GO, RETRY, SKIP, Control
-from orchestrator.events import Bus, Noted, Record
+from orchestrator.events import Noted, Record
 from orchestrator.journal.shared import Head, pack
 
 APART = 0.2  # seconds between two publications

@@ -8,7 +8,8 @@ from contextlib import asynccontextmanager
 from backends.consul.client import Consul
 from backends.errors import BackendError
 from backends.template import fill_plain
-from orchestrator.events import Bus, NodeUpgraded, Noted, Record, TurnBegan
+from orchestrator.bus import Bus
+from orchestrator.events import NodeUpgraded, Noted, Record, TurnBegan
 
 PAUSE = 1.0  # seconds before Consul is asked again that could not be asked
 LAST = 5.0  # for what is left at the end

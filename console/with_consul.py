@@ -18,9 +18,9 @@ from console.config import Config
 from console.roster import Roster
 from console.session import Session, operator
 from console.settings import NodeSettings
+from orchestrator.bus import Bus
 from orchestrator.control import Control
 from orchestrator.errors import JournalError
-from orchestrator.events import Bus
 from orchestrator.journal.leftovers import Leftover
 from orchestrator.journal.shared import Head
 from orchestrator.lock import LocalLock, Lock

@@ -7,8 +7,9 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from backends.base import Clock
+from orchestrator.bus import Bus
 from orchestrator.errors import Aborted
-from orchestrator.events import AbortRequested, Answered, Asked, Bus, Paused, Resumed
+from orchestrator.events import AbortRequested, Answered, Asked, Paused, Resumed
 
 GO, RETRY, SKIP, ABORT = "go", "retry", "skip", "abort"
 

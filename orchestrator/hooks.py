@@ -13,12 +13,12 @@ import msgspec
 
 from backends.base import Clock, Hook, Moment
 from backends.errors import BackendError, RolldeckError
+from orchestrator.bus import Bus
 from orchestrator.control import Control
 from orchestrator.errors import StepFailed
 from orchestrator.events import (
     SCHEMA,
     AbortRequested,
-    Bus,
     HookFired,
     NodeFailed,
     NodeUpgraded,

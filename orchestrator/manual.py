@@ -10,9 +10,10 @@ from backends.haproxy import commands
 from backends.model import Admin, Server, ServerRef
 from orchestrator import guard
 from orchestrator.application import Application
+from orchestrator.bus import Bus
 from orchestrator.control import Control
 from orchestrator.errors import GuardRefused, PreflightFailed
-from orchestrator.events import Bus, Step
+from orchestrator.events import Step
 from orchestrator.guard import Capacity
 from orchestrator.mapping import map_nodes
 from orchestrator.node import Node, Original

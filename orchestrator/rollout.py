@@ -5,11 +5,11 @@ import asyncio
 from backends.base import Clock, Installer
 from backends.errors import RolldeckError
 from orchestrator.application import Application
+from orchestrator.bus import Bus
 from orchestrator.control import ABORT, GO, SKIP, Control
 from orchestrator.errors import Aborted, PreflightFailed, StepFailed
 from orchestrator.events import (
     BatchStarted,
-    Bus,
     NodeSkipped,
     Prefetched,
     Result,

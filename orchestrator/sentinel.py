@@ -4,8 +4,9 @@ from backends.base import Clock
 from backends.columns import columns_of
 from backends.errors import BackendError
 from backends.model import Server, Snapshot
+from orchestrator.bus import Bus
 from orchestrator.control import Control
-from orchestrator.events import Bus, Noted
+from orchestrator.events import Noted
 from orchestrator.fleet import Fleet
 from orchestrator.intentions import Intentions
 

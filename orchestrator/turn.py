@@ -6,18 +6,10 @@ from dataclasses import dataclass, field
 
 from backends.errors import BackendError, RolldeckError
 from backends.model import AdminState, ServerRef
+from orchestrator.bus import Bus
 from orchestrator.control import ABORT, GO, RETRY, SKIP, Control
 from orchestrator.errors import Aborted, Skipped, StepFailed
-from orchestrator.events import (
-    Bus,
-    NodeFailed,
-    NodeSkipped,
-    NodeUpgraded,
-    Step,
-    StepDone,
-    StepStarted,
-    TurnBegan,
-)
+from orchestrator.events import NodeFailed, NodeSkipped, NodeUpgraded, Step, StepDone, StepStarted, TurnBegan
 from orchestrator.node import Original
 from orchestrator.plan import Plan, PlannedNode
 from orchestrator.steps.drain import drain, still_in_maintenance

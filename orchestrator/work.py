@@ -9,9 +9,10 @@ from typing import TypeVar
 from backends.base import Clock
 from backends.errors import BackendError, Refused, UnknownOutcome, Unreachable
 from backends.model import AdminState, Server, ServerRef, ServiceState
+from orchestrator.bus import Bus
 from orchestrator.control import Control
 from orchestrator.errors import DeadlinePassed
-from orchestrator.events import Bus, Noted, Step, Waiting
+from orchestrator.events import Noted, Step, Waiting
 from orchestrator.fleet import Build, Fleet
 from orchestrator.intentions import Intent, Intentions
 from orchestrator.node import Node, Original

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from backends.base import Clock
 from console.books import Books
-from orchestrator.events import Bus
+from orchestrator.bus import Bus
 from orchestrator.lock import LocalLock
 
 

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from orchestrator.events import Bus, ChangeEnded, Record, RolloutEnded
+from orchestrator.bus import Bus
+from orchestrator.events import ChangeEnded, Record, RolloutEnded
 from orchestrator.journal.store import Journal, Kind
 
 

@@ -16,7 +16,7 @@ from backends.consul.services import ConsulService, instances
 from backends.consul.settings import ConsulSettings
 from console.consul_inventory import ConsulInventory
 from console.output.text import result
-from orchestrator.events import Bus
+from orchestrator.bus import Bus
 from tests.bench.consul_watcher import WAIT
 from tests.bench.terminal import load
 from tests.consuls import CONSUL, Agent, running_consul

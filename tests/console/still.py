@@ -10,7 +10,7 @@ from backends.model import Admin, Backend, Command, Info, Level, Operational, Se
 from console.app import Console
 from console.session import Session
 from orchestrator.application import Application
-from orchestrator.events import Bus
+from orchestrator.bus import Bus
 from orchestrator.fleet import Fleet
 from orchestrator.node import Node
 from orchestrator.policy import Policy

@@ -8,8 +8,9 @@ import msgspec
 
 from backends.model import AdminState
 from orchestrator.application import Application
+from orchestrator.bus import Bus
 from orchestrator.control import Control
-from orchestrator.events import AnyEvent, Bus, Record, RolloutEnded, StepStarted
+from orchestrator.events import AnyEvent, Record, RolloutEnded, StepStarted
 from orchestrator.fleet import Fleet
 from orchestrator.node import Node, Original
 from orchestrator.plan import Plan

@@ -4,9 +4,10 @@ import asyncio
 
 import pytest
 
+from orchestrator.bus import Bus
 from orchestrator.control import ABORT, GO, RETRY, SKIP, Control
 from orchestrator.errors import Aborted
-from orchestrator.events import AbortRequested, Answered, AnyEvent, Asked, Bus, Paused, Resumed
+from orchestrator.events import AbortRequested, Answered, AnyEvent, Asked, Paused, Resumed
 from tests.unit.virtual_time import VirtualClock, run
 
 

@@ -6,8 +6,9 @@ import msgspec
 import pytest
 
 from backends.model import Exchange, Intent
+from orchestrator.bus import Bus
 from orchestrator.errors import Fenced
-from orchestrator.events import Bus, Noted, Record, RolloutEnded, Sending, Sent, StepDone, to_json
+from orchestrator.events import Noted, Record, RolloutEnded, Sending, Sent, StepDone, to_json
 from tests.unit.fakes import World
 from tests.unit.virtual_time import EPOCH, VirtualClock, run
 

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.bus import Bus
 from orchestrator.errors import JournalError
-from orchestrator.events import Bus, Noted, Record, TurnBegan
+from orchestrator.events import Noted, Record, TurnBegan
 from orchestrator.journal.recording import recording
 from orchestrator.journal.store import VERSION, Journal
 from tests.unit import journals

@@ -19,7 +19,8 @@ from backends.secret import load_secret
 from backends.wire import MOST, WIRE, heard, private
 from console import log as log_module
 from console.log import Log, LogSettings
-from orchestrator.events import Bus, Noted, Record, StepStarted, Waiting
+from orchestrator.bus import Bus
+from orchestrator.events import Noted, Record, StepStarted, Waiting
 from tests.unit.console_values import HOSTILE
 
 TOKEN = "wire-t0ken"

@@ -6,8 +6,9 @@ from typing import Any
 
 from backends.consul.client import Pair
 from console.sharing import Publisher
+from orchestrator.bus import Bus
 from orchestrator.control import Control
-from orchestrator.events import Bus, Noted
+from orchestrator.events import Noted
 from orchestrator.journal.shared import Head, unpack
 from tests.unit.virtual_time import VirtualClock, run
 

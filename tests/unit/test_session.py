@@ -8,7 +8,7 @@ from backends.columns import columns_of
 from backends.model import HealthResult, Server
 from console.session import LOOKS_AT_ONCE, Session
 from orchestrator.application import Application
-from orchestrator.events import Bus
+from orchestrator.bus import Bus
 from orchestrator.node import Node
 from orchestrator.rates import Places, Rates
 from orchestrator.watch import InstanceView, View
