@@ -13,8 +13,9 @@ from console.completing import completed
 from console.config import Config
 from console.log import Log
 from console.roster import Roster
-from console.session import Session, operator
+from console.session import Session
 from console.state_place import journal_path
+from console.who import operator
 from console.wiring import Wiring
 from console.with_consul import following_consul, share
 from console.with_consul import lock as lock_of

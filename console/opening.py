@@ -16,8 +16,9 @@ from console.output.progress import Progress
 from console.output.text import on_terminal, result, say
 from console.prompts import Prompts
 from console.screens.acting import ABORT, KEEP, PAUSE, SWITCH
-from console.session import Session, operator
+from console.session import Session
 from console.signals import stop_on_signals
+from console.who import operator
 from orchestrator.watch import Watch
 
 VERSION_SECONDS = 15.0  # between two looks at the versions that run
@@ -80,7 +81,7 @@ async def _look_at_versions(session: Session) -> None:
     while True:
         nodes = session.application.nodes
         for first in range(0, len(nodes), SOME):
-            await session.look_at_versions(nodes[first : first + SOME])
+            await session.versions.look(nodes[first : first + SOME])
             if first + SOME < len(nodes):
                 await session.clock.sleep(SOME_SECONDS)
         await session.clock.sleep(VERSION_SECONDS)

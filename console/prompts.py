@@ -5,7 +5,7 @@ import os
 import sys
 
 from console.output.text import clean, paint, say
-from console.session import operator
+from console.who import operator
 from orchestrator import events
 from orchestrator.control import RETRY, Control
 from orchestrator.events import Record

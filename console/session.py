@@ -1,11 +1,7 @@
 """A session: one application with everything open that work on it needs. It outlives any front end."""
 
 import asyncio
-import getpass
 import glob
-import os
-import socket
-from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -16,6 +12,8 @@ from backends.clock import SystemClock
 from backends.errors import RolldeckError
 from backends.model import Server
 from console.books import Books
+from console.running_versions import RunningVersions
+from console.who import operator
 from orchestrator import manual
 from orchestrator.application import Application
 from orchestrator.bus import Bus
@@ -41,17 +39,6 @@ if TYPE_CHECKING:
     from console.elsewhere import Elsewhere
     from console.following import Following
 
-LOOKS_AT_ONCE = 16  # at the versions of nodes
-
-
-def operator() -> str:
-    """Who works here, for events and questions: `user@machine`."""
-    try:
-        name = os.environ.get("SUDO_USER") or getpass.getuser()
-    except (KeyError, OSError):  # a user without a name, as containers have them
-        name = str(os.getuid())
-    return f"{name}@{socket.gethostname()}"
-
 
 class Session:
     """Front ends read `bus`, and act through `control` and the methods."""
@@ -73,17 +60,15 @@ class Session:
             clock: the time.
             all_nodes: waits for the others.
             books: where the work is written down.
-            sees_versions: own health tells the version that runs, and is asked from this machine, so that
-                looking costs no log-in.
+            sees_versions: see `RunningVersions`.
         """
         self.application = application
         self.names: Mapping[tuple[str, str], str] = {}  # the node of a server line, see `learn`
         self._learnt: object = None
-        self.versions: dict[str, str] = {}  # what runs, by node, as far as it was seen
+        self.versions = RunningVersions(sees=sees_versions)
         self.books = books
         self._all_nodes = all_nodes
         self._places: Callable[[], Mapping[str, object]] = dict
-        self._sees_versions = sees_versions
         self.bus = bus
         self.clock = clock
         self.control = Control(clock, bus)
@@ -102,7 +87,7 @@ class Session:
     def _follow(self, record: Record) -> None:
         self.state.apply(record)
         if isinstance(record.event, NodeUpgraded):
-            self.versions[record.event.node] = self.state.version
+            self.versions.by_node[record.event.node] = self.state.version
 
     async def adopt(self) -> Head | None:
         """Take into our journal what somebody has left on another machine, where that can be seen.
@@ -124,11 +109,6 @@ class Session:
     def at_work(self) -> set[str]:
         """Nodes that a rollout works on now."""
         return {name for name, each in self.state.nodes.items() if each.state in AT_WORK}
-
-    def running_now(self) -> str:
-        """The versions that run and on how many nodes, in words; empty when none was seen."""
-        counted = Counter(self.versions.values())
-        return ", ".join(f"{version} on {count}" for version, count in counted.most_common())
 
     def know_nodes_by(
         self,
@@ -157,25 +137,6 @@ class Session:
             self._learnt = seen
             found = [owners(nodes, each.servers, match) for each in view.instances]
             self.names = {key: name for each in found for key, name in each.items()}
-
-    async def look_at_versions(self, nodes: Sequence[Node] | None = None) -> None:
-        """See which version runs on these nodes, by default on all of them.
-
-        Where that needs a log-in, or nothing tells it, only preflight looks.
-        """
-        if not self._sees_versions:
-            return
-        slots = asyncio.Semaphore(LOOKS_AT_ONCE)
-
-        async def look(node: Node) -> None:
-            async with slots:
-                seen = await node.health.look()
-            if seen.version is not None:
-                self.versions[node.name] = seen.version
-            else:
-                self.versions.pop(node.name, None)  # better no version than an old one
-
-        await asyncio.gather(*(look(each) for each in (self.application.nodes if nodes is None else nodes)))
 
     async def plan(
         self,

@@ -5,7 +5,8 @@ import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
-from console.session import Session, operator
+from console.session import Session
+from console.who import operator
 
 
 @asynccontextmanager

@@ -16,8 +16,9 @@ from backends.template import check_value
 from console.completing import node_settings
 from console.config import Config
 from console.roster import Roster
-from console.session import Session, operator
+from console.session import Session
 from console.settings import NodeSettings
+from console.who import operator
 from orchestrator.bus import Bus
 from orchestrator.control import Control
 from orchestrator.errors import JournalError

@@ -33,7 +33,7 @@ async def take(folder: Path) -> None:
         async with open_session(config, next(iter(config.apps))) as session:
             watch = Watch(session.application.fleet, session.clock, interval=config.console.interval)
             place = Place(stack, session, watch, [])
-            await session.look_at_versions()
+            await session.versions.look(session.application.nodes)
             app = Console(session, watch)
             async with asyncio.TaskGroup() as group:
                 beside = [group.create_task(each) for each in (watch.run(), _traffic(stack))]

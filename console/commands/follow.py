@@ -15,8 +15,8 @@ from console.following import Following, Seen
 from console.output.ending import EXITS, ending
 from console.output.progress import Progress
 from console.output.text import clean, result, result_json, say
-from console.session import operator
 from console.sharing import Request, What
+from console.who import operator
 from orchestrator.events import to_json
 from orchestrator.state import RolloutState
 

@@ -12,7 +12,8 @@ from backends.errors import RolldeckError
 from backends.model import Level
 from console.recovery import plan_resume, plan_rollback, words
 from console.screens.overriding import past_the_freeze, past_the_lock
-from console.session import Session, operator
+from console.session import Session
+from console.who import operator
 from orchestrator import manual
 from orchestrator.journal.standing import standing
 from orchestrator.journal.store import Kind
@@ -124,7 +125,7 @@ class Acting:
         if freeze is None:
             return
         answer = await self._screen.app.push_screen_wait(
-            UpgradeDialog(session.application.name, session.running_now(), session.application.policy)
+            UpgradeDialog(session.application.name, session.versions.words(), session.application.policy)
         )
         if answer is None:
             return
@@ -213,7 +214,7 @@ class Acting:
         except RolldeckError as error:
             self._tell(str(error), "error")
             return
-        await session.look_at_versions(
+        await session.versions.look(
             [each for each in session.application.nodes if each.name in session.state.nodes]
         )
         if ended is not None:

@@ -100,7 +100,7 @@ left before HAProxy ends one. The **journal** has what was sent, `>`, and what c
         detail = Detail(
             node=self._node,
             keys=keys,
-            version=self._session.versions.get(self._node, ""),
+            version=self._session.versions.by_node.get(self._node, ""),
             view=self._watch.view,
             in_flight=self._in_flight.seen,
             journal=tuple(self._journal.lines),

@@ -15,8 +15,9 @@ from console.screens.acting import SWITCH, Acting
 from console.screens.arranging import Arranging
 from console.screens.asking import Asking
 from console.screens.rollout_words import Told
-from console.session import Session, operator
+from console.session import Session
 from console.sharing import What
+from console.who import operator
 from orchestrator.control import GO, RETRY, SKIP
 from orchestrator.events import Record
 from orchestrator.watch import View, Watch
@@ -164,7 +165,7 @@ in rotation.
             view,
             self._session.application.name,
             self._session.clock.monotonic(),
-            self._session.versions,
+            self._session.versions.by_node,
             self._session.names,
             self._arrangement,
             self._acting.read_only,

@@ -78,7 +78,7 @@ async def place(
             session.bus.subscribe(records.append)
             watch = Watch(session.application.fleet, session.clock, interval=POLL)
             polling = asyncio.create_task(watch.run())
-            await session.look_at_versions()
+            await session.versions.look(session.application.nodes)
             try:
                 yield Place(stack, session, watch, records)
             finally:

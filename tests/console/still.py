@@ -190,7 +190,7 @@ def session_on(scene: Scene) -> Session:
     application = Application("shop", nodes, Fleet(balancers, (BACKEND,)), scene.policy)
     bus = Bus(clock)
     session = Session(application, bus, clock, books=blank_books(clock, bus))
-    session.versions = {each.name: each.version for each in scene.machines}
+    session.versions.by_node = {each.name: each.version for each in scene.machines}
     return session
 
 

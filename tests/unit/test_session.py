@@ -6,7 +6,8 @@ from dataclasses import dataclass, field, replace
 from backends.clock import SystemClock
 from backends.columns import columns_of
 from backends.model import HealthResult, Server
-from console.session import LOOKS_AT_ONCE, Session
+from console.running_versions import AT_ONCE
+from console.session import Session
 from orchestrator.application import Application
 from orchestrator.bus import Bus
 from orchestrator.node import Node
@@ -50,12 +51,12 @@ def many(health: Versions, count: int) -> tuple[Application, list[Node]]:
 def test_only_so_many_nodes_are_asked_for_their_version_at_once() -> None:
     async def go() -> None:
         health = Versions()
-        application, _ = many(health, 5 * LOOKS_AT_ONCE)
+        application, _ = many(health, 5 * AT_ONCE)
         made = session(application)
-        await made.look_at_versions()
-        assert health.most == LOOKS_AT_ONCE
-        assert len(health.looks) == len(made.versions) == 5 * LOOKS_AT_ONCE
-        assert made.running_now() == f"1.4.2 on {5 * LOOKS_AT_ONCE}"
+        await made.versions.look(made.application.nodes)
+        assert health.most == AT_ONCE
+        assert len(health.looks) == len(made.versions.by_node) == 5 * AT_ONCE
+        assert made.versions.words() == f"1.4.2 on {5 * AT_ONCE}"
 
     run(go())
 
@@ -65,10 +66,10 @@ def test_some_nodes_alone_can_be_asked_and_what_is_not_seen_is_forgotten() -> No
         health = Versions()
         application, nodes = many(health, 3)
         made = session(application)
-        await made.look_at_versions()
+        await made.versions.look(made.application.nodes)
         health.version = None
-        await made.look_at_versions(nodes[:1])
-        assert made.versions == {"web1": "1.4.2", "web2": "1.4.2"}
+        await made.versions.look(nodes[:1])
+        assert made.versions.by_node == {"web1": "1.4.2", "web2": "1.4.2"}
 
     run(go())
 
@@ -76,7 +77,8 @@ def test_some_nodes_alone_can_be_asked_and_what_is_not_seen_is_forgotten() -> No
 def test_nobody_is_asked_where_health_does_not_tell_a_version() -> None:
     async def go() -> None:
         health = Versions()
-        await session(many(health, 3)[0], sees_versions=False).look_at_versions()
+        application, nodes = many(health, 3)
+        await session(application, sees_versions=False).versions.look(nodes)
         assert health.looks == []
 
     run(go())
