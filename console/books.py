@@ -11,7 +11,7 @@ from typing import Any
 from backends.base import Clock
 from orchestrator.bus import Bus, anything
 from orchestrator.control import Control
-from orchestrator.errors import Fenced, Locked
+from orchestrator.errors import Fenced
 from orchestrator.events import LockTaken, Noted, Record, RolloutStarted, TurnBegan
 from orchestrator.journal.leftovers import LOOKED_AT, Leftover, leftovers, unfinished
 from orchestrator.journal.recording import recording
@@ -117,7 +117,7 @@ class Books:
         """Before anything is looked at. Raises Locked when somebody else works on this application."""
         holder = None if break_lock else await self.holder()
         if holder is not None:
-            raise Locked(f"{holder}; --break-lock takes it away from them")
+            raise self._lock().refusal(holder)
 
     @asynccontextmanager
     async def work(

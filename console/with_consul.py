@@ -181,4 +181,4 @@ def lock(config: Config, app: str, folder: Path, consul: Consul | None, clock: C
         return local
     key = f"{config.consul.prefix}/{app}/lock"
     shared = ConsulLock(consul, key, clock, config.lock.session_ttl, config.lock.delay)
-    return SharedLock(local, shared, clock, alone=config.lock.fallback == "local")
+    return SharedLock(local, shared, clock, config.lock.ttl, alone=config.lock.fallback == "local")

@@ -65,6 +65,9 @@ class Lock(Protocol):
     def fence(self) -> int:
         """Grows with each holder, over all machines; 0 where nobody else could act under an older one."""
 
+    def refusal(self, holder: Holder) -> Locked:
+        """Says who has it, and what can be done about it."""
+
     def lost(self) -> str:
         """Why it is not ours any more, in words; empty while it is. Asked before each drain."""
 
@@ -131,6 +134,10 @@ class LocalLock:
             os.close(file)
         left = self._read()
         return left if left is not None and left.host != socket.gethostname() else None
+
+    def refusal(self, holder: Holder) -> Locked:
+        """See `Lock.refusal`: one that has died has lost it at once."""
+        return Locked(f"{holder}; --break-lock takes it away from them")
 
     @property
     def fence(self) -> int:

@@ -23,12 +23,14 @@ class SharedLock:
         local: tells at once of others on this machine, and whether they are gone.
         shared: tells of all machines.
         clock: for the wait.
+        ttl: seconds within which one that has died has lost it.
         alone: where the shared one cannot be asked, that of this machine will do.
     """
 
     local: LocalLock
     shared: KeyLock
     clock: Clock
+    ttl: int
     alone: bool = False
     _shared: bool = False  # the shared one is ours
 
@@ -59,7 +61,9 @@ class SharedLock:
                 continue
             there = _read(found)
             if not break_it and not _gone(there):
-                raise Locked(f"{_words(there)}; --break-lock takes it away from them")
+                if there is not None:
+                    raise self.refusal(there)
+                raise Locked("somebody who is not named has it; --break-lock takes it away from them")
             await self.shared.break_it()
             broken = there
         self._shared = True
@@ -75,6 +79,13 @@ class SharedLock:
         if there is None or _gone(there):
             return await self.local.holder()
         return there
+
+    def refusal(self, holder: Holder) -> Locked:
+        """See `Lock.refusal`."""
+        return Locked(
+            f"{holder}; if that has died, anybody can take over within {self.ttl} s;"
+            " --break-lock takes it away from them at once"
+        )
 
     @property
     def fence(self) -> int:
@@ -111,7 +122,3 @@ def _read(value: bytes) -> Holder | None:
         return msgspec.json.decode(value, type=Holder)
     except msgspec.MsgspecError:
         return None
-
-
-def _words(holder: Holder | None) -> str:
-    return f"{holder}" if holder is not None else "somebody who is not named"

@@ -70,7 +70,7 @@ def gone() -> int:
 def lock_on(place: Path, holder: Holder) -> tuple[SharedLock, Key]:
     """Somebody has the shared one; that of this machine is free, as it is in another user's folder."""
     key = Key(msgspec.json.encode(holder))
-    return SharedLock(LocalLock.of(place, "shop"), key, SystemClock()), key
+    return SharedLock(LocalLock.of(place, "shop"), key, SystemClock(), 30), key
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ def lock_on(place: Path, holder: Holder) -> tuple[SharedLock, Key]:
 async def test_who_may_still_run_is_left_alone(tmp_path: Path, there: Holder) -> None:
     lock, key = lock_on(tmp_path, there)
     assert await lock.holder() == there
-    with pytest.raises(Locked, match="--break-lock takes it away from them"):
+    with pytest.raises(Locked, match="if that has died, anybody can take over within 30 s; --break-lock"):
         await lock.acquire(US)
     assert key.value == msgspec.json.encode(there)
     assert await LocalLock.of(tmp_path, "shop").acquire(US) is None  # it was given back
