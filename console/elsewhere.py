@@ -4,6 +4,7 @@ from backends.base import Clock
 from backends.errors import BackendError
 from console.following import Following, Seen
 from console.sharing import Request, What
+from orchestrator.events import NodeUpgraded
 from orchestrator.state import RolloutState
 
 PAUSE = 2.0  # seconds before Consul is asked again that could not be asked
@@ -17,12 +18,13 @@ class Elsewhere:
         seen: the last look at it; None before the first.
     """
 
-    def __init__(self, following: Following, clock: Clock, who: str) -> None:
+    def __init__(self, following: Following, clock: Clock, who: str, versions: dict[str, str]) -> None:
         self.state = RolloutState()
         self.seen: Seen | None = None
         self._following = following
         self._clock = clock
         self._who = who
+        self._versions = versions  # that run, by node: what is upgraded there has another one
         self._told = 0  # the last record that `state` has taken
 
     @property
@@ -37,7 +39,7 @@ class Elsewhere:
     @property
     def words(self) -> str:
         """Who carries it out, and how to have a word with them."""
-        return f"by {self.seen.head.who}; p and a ask them" if self.seen is not None else ""
+        return f"by {self.seen.head.operator}; p and a ask them" if self.seen is not None else ""
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -55,6 +57,8 @@ class Elsewhere:
             if record.seq > self._told:
                 self._told = record.seq
                 self.state.apply(record)
+                if isinstance(record.event, NodeUpgraded):
+                    self._versions[record.event.node] = self.state.version
         self.seen = seen
 
     async def ask(self, what: What) -> None:

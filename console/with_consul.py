@@ -75,7 +75,7 @@ async def following_consul(
     works.append(session.consul.run())
     if config.lock.kind == "consul":
         session.shared = Following(consul, config.consul.prefix, app)
-        session.elsewhere = Elsewhere(session.shared, clock, operator())
+        session.elsewhere = Elsewhere(session.shared, clock, operator(), session.versions.by_node)
     tasks = [asyncio.create_task(each, name="consul") for each in works]
     try:
         yield

@@ -29,13 +29,14 @@ async def test_it_is_seen_live_asked_by_keys_and_taken_over(tmp_path: Path) -> N
                 here = Place(stack, session, watch, [])
                 try:
                     async with desk(here, up=1) as at:
-                        await at.until(lambda: f"process {first.process.pid}" in at.behind)
+                        await at.until(lambda: "; p and a ask them" in at.behind)
                         await at.press("p")
                         assert (await first.event("paused"))["why"] == "asked from another machine"
                         await at.until(lambda: "paused by" in at.behind)
                         await at.press("p")
                         await first.event("resumed")
                         await first.event("step_started", node="web2", step="start")
+                        await at.until(lambda: session.versions.by_node.get("web1") == NEW)
                         first.signal(signal.SIGKILL)
                         await first.end()
                         # One machine with it, in truth: its lock is free as soon as that is seen.
