@@ -177,6 +177,19 @@ async def three_servers(folder: Path) -> AsyncIterator[list[Agent]]:
             await each.kill()
 
 
+@asynccontextmanager
+async def client_of(servers: Sequence[Agent], folder: Path) -> AsyncIterator[Agent]:
+    """An agent that is no server, as each machine has one."""
+    joins = [f"-retry-join=127.0.0.1:{each.ports['serf_lan']}" for each in servers]
+    agent = Agent(folder / "client", _ports(), ["-node=client", f"-data-dir={folder}/client-data", *joins])
+    try:
+        await agent.start()
+        await agent.ready()
+        yield agent
+    finally:
+        await agent.kill()
+
+
 def _ports() -> dict[str, int]:
     """Free ones, held together so that no two are the same."""
     probes = [socket.socket() for _ in KINDS]

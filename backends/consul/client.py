@@ -141,7 +141,9 @@ class Consul:
             lock_delay: seconds after its end in which nobody gets what it had locked.
         """
         created: str = await self._call(
-            "create a session", lambda api: api.session.create(name, lock_delay=lock_delay, ttl=ttl)
+            "create a session",
+            # By default it would end with the health of the agent: in a cluster seconds after that hangs.
+            lambda api: api.session.create(name, checks=[], lock_delay=lock_delay, ttl=ttl),
         )
         return created
 

@@ -1,10 +1,11 @@
-"""The leader of three servers is killed while an upgrade runs that has its lock there."""
+"""Of a cluster of three servers the leader is killed, or our own agent hangs, while an upgrade runs."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
 
-from tests.consuls import Agent, needs_consul, three_servers
+from tests.consuls import Agent, client_of, needs_consul, three_servers
 from tests.integration.consul_faults import moments, upgrade_at
 from tests.integration.consul_world import tell, use
 from tests.integration.held_steps import Moment
@@ -25,6 +26,37 @@ async def test_a_new_leader_is_waited_for(tmp_path: Path, moment: Moment) -> Non
             await leader.kill()
             await ours.ready()
             await upgrade.assert_goes_on(ours)
+
+
+@moments()
+async def test_our_own_agent_of_a_cluster_hangs_and_the_lock_stays_ours(
+    tmp_path: Path, moment: Moment
+) -> None:
+    """The others give its machine up after some seconds; the lock is not to hang on that."""
+    async with (
+        three_servers(tmp_path) as servers,
+        client_of(servers, tmp_path) as ours,
+        world(tmp_path / "s", nodes=2) as stack,
+    ):
+        await tell(stack, ours)
+        use(stack, ours)
+        tune(stack, "lock", ttl=81)
+        async with upgrade_at(stack, moment) as upgrade:
+            ours.freeze()
+            await given_up(servers[0], "client")
+            ours.thaw()
+            await ours.ready()
+            await upgrade.assert_goes_on(servers[0])
+
+
+async def given_up(server: Agent, node: str) -> None:
+    """Wait until the cluster has noticed that this machine's agent is silent."""
+    async with asyncio.timeout(60):
+        while True:
+            checks = await server.ask("GET", f"/v1/health/node/{node}")
+            if any(each["CheckID"] == "serfHealth" and each["Status"] == "critical" for each in checks):
+                return
+            await asyncio.sleep(0.1)
 
 
 async def leader_and_other(agents: list[Agent]) -> tuple[Agent, Agent]:
