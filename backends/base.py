@@ -207,11 +207,11 @@ class Registration(Protocol):
     async def check(self) -> None:
         """Whether maintenance could be set; changes nothing."""
 
-    def leave_command(self, *, by_hand: bool = False) -> Command:
-        """What `leave` runs; known after a look."""
+    def leave_command(self, *, by_hand: bool = False) -> Command | None:
+        """What `leave` runs; None before a look that has found it."""
 
-    def return_command(self) -> Command:
-        """What `come_back` runs; known after a look."""
+    def return_command(self) -> Command | None:
+        """What `come_back` runs; None before a look that has found it."""
 
     async def leave(self, *, by_hand: bool = False) -> None:
         """Ask for maintenance there; it must be read back."""

@@ -5,7 +5,7 @@ an operator's feet. What is different then is told, and asked about before the n
 """
 
 import contextlib
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 
 from backends.base import Clock
 from backends.consul.client import Consul
@@ -13,6 +13,7 @@ from backends.consul.services import ConsulService, Instance, instances
 from backends.errors import BackendError, ConfigError
 from orchestrator.bus import Bus
 from orchestrator.events import Noted
+from orchestrator.node import Node
 
 WAIT = 30.0  # seconds that one look may block; Consul sends all of it again after that
 PAUSES = (1.0, 2.0, 5.0, 10.0)  # seconds before it is asked again that could not be asked
@@ -29,7 +30,7 @@ class ConsulInventory:
         service: the nodes are instances of it.
         clock: the time.
         bus: carries what is told.
-        names: the session's nodes.
+        nodes: the session's.
         absent: those of them that were not registered any more when they were taken over.
         at_work: those that are worked on now: many deregister when they are stopped.
         adopt: takes over what there is now; returns False when that has to wait. Raises ConfigError.
@@ -41,7 +42,7 @@ class ConsulInventory:
         service: ConsulService,
         clock: Clock,
         bus: Bus,
-        names: Callable[[], Collection[str]],
+        nodes: Callable[[], Sequence[Node]],
         absent: Callable[[], Collection[str]],
         at_work: Callable[[], Collection[str]],
         adopt: Callable[[], Awaitable[bool]],
@@ -51,12 +52,13 @@ class ConsulInventory:
         self._service = service
         self._clock = clock
         self._bus = bus
-        self._names = names
+        self._nodes = nodes
         self._absent = absent
         self._at_work = at_work
         self._adopt = adopt
         self._looked = False
-        self._told: frozenset[str] = frozenset()  # differences that have been said
+        self._told: frozenset[str] = frozenset()  # nodes that are different and not taken over
+        self._said: frozenset[str] = frozenset()  # differences that have been told
         self._wrong = ""  # why it cannot be used
         self._changes = ""  # what came and went last
         self._changed = 0.0  # when; monotonic
@@ -67,11 +69,11 @@ class ConsulInventory:
         while True:
             try:
                 index, found = await instances(self._consul, self._service, index, WAIT)
-                self._wrong = ""
                 await self._take(found)
-            except (BackendError, ConfigError) as error:
-                if isinstance(error, ConfigError):  # it answers, and what it has cannot be used
-                    self._tell_of_wrong(str(error))
+                self._wrong = ""
+            except Exception as error:  # a defect too is told: nothing new would ever be seen after it
+                if not isinstance(error, BackendError):  # it answers, and what it has cannot be used
+                    self._tell_of_wrong(str(error) if isinstance(error, ConfigError) else repr(error))
                 index = 0
                 await self._clock.sleep(PAUSES[min(failed, len(PAUSES) - 1)])
                 failed += 1
@@ -81,23 +83,20 @@ class ConsulInventory:
     async def _take(self, found: Mapping[str, Instance]) -> None:
         self.latest = found
         self._looked = True
-        differences = self._differences()
-        if not differences:
-            self._told = frozenset()
-            return
+        differences = self._differences(self._nodes())
         self._tell(differences)
-        if found and await self._adopt():
-            self._told = frozenset()
+        if differences and found and await self._adopt():
+            self._told = self._said = frozenset()
 
-    def differences(self) -> dict[str, str]:
-        """What is to be asked about in the middle of a rollout, by node ("" for all of it), in words."""
-        return self._differences() if self._service.when_changed == "ask" else {}
+    def differences(self, nodes: Sequence[Node]) -> dict[str, str]:
+        """What is to be asked about in a rollout of these, by node ("" for all of it), in words."""
+        return self._differences(nodes) if self._service.when_changed == "ask" else {}
 
     def doubt(self) -> str:
         """Why a plan may not be made of what Consul has now, in words; empty when it is."""
         if self._wrong:
             return f"what Consul has cannot be used, the nodes are those of before: {self._wrong}"
-        lost = self._names() and not self.latest and self._told
+        lost = self._nodes() and not self.latest and self._told
         return f"{LOST}; the nodes are those of before" if lost else ""
 
     def words(self) -> str:
@@ -105,40 +104,42 @@ class ConsulInventory:
         if self._wrong:
             return self._wrong
         if self._told:
-            names = sorted(self._differences())
-            more = [each for each in names if each in self.latest]
-            gone = [each for each in names if each and each not in self.latest]
-            parts = [f"{_few(more)} not in the plan" if more else "", f"{_few(gone)} gone" if gone else ""]
-            return ", ".join(each for each in parts if each) or LOST
+            return self._changes if "" in self._told else f"{self._changes}; not in the plan"
         age = self._clock.monotonic() - self._changed
         return f"{self._changes}, {age:.0f} s ago" if self._changes and age < FRESH else ""
 
-    def _differences(self) -> dict[str, str]:
-        names, at_work = set(self._names()), set(self._at_work())
+    def _differences(self, nodes: Sequence[Node]) -> dict[str, str]:
         if not self._looked:
             return {}
-        if names and not self.latest:
+        if nodes and not self.latest:
             return {"": LOST}
-        gone = {
-            name: f"Consul does not have {name} any more"
-            for name in names.difference(self._absent(), self.latest)
-        }
-        new = {
-            name: f"Consul has {name} now, which is not in the plan" for name in self.latest.keys() - names
-        }
-        return {name: text for name, text in {**gone, **new}.items() if name not in at_work}
+        here = {each.name: each for each in nodes}
+        texts = {name: f"Consul does not have {name} any more" for name in here.keys() - self._absent()}
+        for name, each in self.latest.items():
+            texts.pop(name, None)
+            if (node := here.get(name)) is None:
+                texts[name] = f"Consul has {name} now, which is not in the plan"
+            elif each.port not in (0, node.port) or each.address not in node.addresses:
+                texts[name] = f"{name} is at {each.address}:{each.port} in Consul now"
+        at_work = self._at_work()
+        return {name: text for name, text in texts.items() if name not in at_work}
 
     def _tell(self, differences: Mapping[str, str]) -> None:
         """Say what is new among them; one that has gone may be said again."""
-        new = {name: text for name, text in differences.items() if name not in self._told}
-        if new:
-            came = [name for name in sorted(new) if name in self.latest]
-            went = [name for name in sorted(new) if name not in self.latest and name]
-            parts = [f"{_few(came)} came" if came else "", f"{_few(went)} went" if went else ""]
-            self._changes = ", ".join(each for each in parts if each) or LOST
-            self._changed = self._clock.monotonic()
-            self._note(f"Consul: {self._changes}")
+        if new := {name: text for name, text in differences.items() if text not in self._said}:
+            self._note(f"Consul: {self._summary(new)}")
+            self._changes, self._changed = self._summary(differences), self._clock.monotonic()
+        self._said = frozenset(differences.values())
         self._told = frozenset(differences)
+
+    def _summary(self, differences: Mapping[str, str]) -> str:
+        """Such as `web9 came, web2 went`."""
+        if "" in differences:
+            return differences[""]
+        known = {each.name for each in self._nodes()}
+        here = {name for name in differences if name in self.latest}
+        parts = (("came", here - known), ("moved", here & known), ("went", differences.keys() - here))
+        return ", ".join(f"{_few(sorted(names))} {what}" for what, names in parts if names)
 
     def _tell_of_wrong(self, why: str) -> None:
         if why != self._wrong:

@@ -1,5 +1,6 @@
 """Consul while a session is open: whether it answers, and what follows for a rollout when it does not."""
 
+import contextlib
 from collections.abc import Callable
 from typing import Literal
 
@@ -10,6 +11,7 @@ from backends.errors import BackendError, ConfigError
 from orchestrator.control import Control
 from widgets.model import InstanceLine
 
+US = "Rolldeck"  # as who pauses
 PING = 2.0  # seconds between two looks whether it answers: a blocking query would notice late
 
 
@@ -36,7 +38,7 @@ class ConsulWatch:
         self._noted = noted
         self._answered = 0.0  # monotonic; 0 before the first answer
         self._why = ""  # it does not answer
-        self._paused: Control | None = None  # by us
+        self._judged: Control | None = None  # the rollout that was paused in this outage
 
     @property
     def silent(self) -> str:
@@ -58,16 +60,24 @@ class ConsulWatch:
                 await self._consul.leader()
                 self._answered, self._why = self._clock.monotonic(), ""
             except (BackendError, ConfigError) as error:
-                self._why = getattr(error, "problem", str(error))
+                self._why = error.problem
+            except Exception as error:  # a defect must not leave an old answer there as a live one
+                self._why = f"a defect in Rolldeck: {error!r}"
             self._pause_or_go_on()
             await self._clock.sleep(PING)
 
     def _pause_or_go_on(self) -> None:
-        """Only what was paused here goes on by itself."""
-        rollout = self._rollout()
-        if self._why and rollout is not None and not rollout.paused:
-            rollout.pause("Rolldeck", f"Consul does not answer: {self._why}")
-            self._paused = rollout
-        elif not self._why and self._paused is not None:
-            self._paused.resume("Rolldeck, as Consul answers again")
-            self._paused = None
+        """Once in an outage: whoever lets it go on decides for the rest of that.
+
+        What somebody else has paused, or has wanted paused since, does not go on by itself.
+        """
+        rollout, judged = self._rollout(), self._judged
+        with contextlib.suppress(Exception):  # a journal that cannot be written stops who works, not us
+            if self._why and rollout is not None and rollout is not judged:
+                self._judged = rollout
+                if not rollout.paused:
+                    rollout.pause(US, f"Consul does not answer: {self._why}")
+            elif not self._why and judged is not None:
+                self._judged = None
+                if judged.paused and judged.paused_by == US:
+                    judged.resume(f"{US}, as Consul answers again")

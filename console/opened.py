@@ -76,6 +76,8 @@ async def open_session(config: Config, app: str) -> AsyncIterator[Session]:
             sees_versions=isinstance(health, HttpHealth) and health.via == "console" and health.has_version,
         )
         nodes_there = isinstance(settings.inventory, ConsulService)
-        if consul is not None and (nodes_there or settings.places or config.lock.kind == "consul"):
+        pauses = config.consul is not None and config.consul.when_down == "pause"
+        asks = nodes_there or settings.places or pauses or config.lock.kind == "consul"
+        if consul is not None and asks:
             await closing.enter_async_context(following_consul(session, consul, config, roster))
         yield session

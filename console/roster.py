@@ -105,14 +105,17 @@ class Roster:
     async def _grow(self) -> tuple[Node, ...]:
         async with self._growing:
             answers = self._answers()
-            if self._known is None or len(answers) != self._used:
+            while self._known is None or len(answers) != self._used:
+                settings = self._settings
                 servers = [server for each in answers for server in each.servers]
-                found = members(self._settings, servers, self._file, self._key)
+                found = members(settings, servers, self._file, self._key)
                 new = [each for each in found if self._members.get(each.name) != each]
                 built = await self._build(new)
                 self._nodes |= {each.name: each for each in built}
                 self._members = {each.name: each for each in found}
-                self._known, self._used = tuple(self._nodes[each.name] for each in found), len(answers)
+                if settings is self._settings:  # not renewed meanwhile
+                    known = tuple(self._nodes[each.name] for each in found)
+                    self._known, self._used = known, len(answers)
             if not self._waiting:
                 self._reads, self._used = {}, 0  # thousands of servers are not kept for nothing
             return self._known

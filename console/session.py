@@ -4,6 +4,7 @@ import asyncio
 import glob
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -242,11 +243,11 @@ class Session:
                 break_lock=break_lock,
             ) as entry:
                 self.carried_out = plan
+                # Of what it was made of: nodes may have come, gone or moved while somebody read it.
+                application = replace(self.application, nodes=plan.members)
                 if self.inventory is not None:
-                    self.control.differences = self.inventory.differences
-                rollout = Rollout(
-                    self.application, plan, self.control, self.clock, self.bus, operator(), entry
-                )
+                    self.control.differences = partial(self.inventory.differences, plan.members)
+                rollout = Rollout(application, plan, self.control, self.clock, self.bus, operator(), entry)
                 ended = await rollout.run()
             self.defect = rollout.defect
             self.endings.append(ended)

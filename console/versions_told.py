@@ -2,12 +2,11 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from backends.consul.client import Consul
-from backends.errors import BackendError
-from backends.template import fill_plain
+from backends.errors import RolldeckError
 from orchestrator.bus import Bus
 from orchestrator.events import NodeUpgraded, Noted, Record, TurnBegan
 
@@ -16,14 +15,14 @@ LAST = 5.0  # for what is left at the end
 
 
 @asynccontextmanager
-async def versions_told(consul: Consul, key: str, values: Mapping[str, str], bus: Bus) -> AsyncIterator[None]:
+async def versions_told(consul: Consul, key: str, bus: Bus, lost: Callable[[], str]) -> AsyncIterator[None]:
     """Within it, each node that is done is written. What Consul does not take stops nothing, and is told.
 
     Args:
         consul: is written to.
         key: with {node} in it; the value is the version.
-        values: for the key, beside {node}.
         bus: carries which node is done.
+        lost: why somebody else may work on the nodes by now; then nothing is written any more.
     """
     wanted: dict[str, str] = {}
     waiting: dict[str, str] = {}
@@ -39,11 +38,11 @@ async def versions_told(consul: Consul, key: str, values: Mapping[str, str], bus
 
     async def written() -> bool:
         """All that waits, oldest first; whether Consul has taken it."""
-        while waiting:
+        while waiting and not lost():
             node, version = next(iter(waiting.items()))
             try:
-                await consul.put(fill_plain(key, {**values, "node": node}), version.encode())
-            except BackendError as error:
+                await consul.put(key.replace("{node}", node), version.encode())
+            except RolldeckError as error:
                 if node not in told:
                     told.add(node)
                     bus.emit(Noted(node=node, text=f"its version is not written to Consul yet: {error}"))

@@ -176,7 +176,7 @@ async def _addresses(address: str) -> frozenset[str]:
         try:
             async with asyncio.timeout(RESOLVE_SECONDS):
                 found = await loop.getaddrinfo(address, None, type=socket.SOCK_STREAM)
-        except (OSError, TimeoutError):
+        except (OSError, TimeoutError, UnicodeError):  # the last for what can be no host's name
             return frozenset((address,))
         return frozenset((address, *(str(each[4][0]) for each in found)))
     return frozenset((address,))

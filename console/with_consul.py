@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 
@@ -12,7 +13,7 @@ from backends.consul.client import Consul
 from backends.consul.lock import ConsulLock
 from backends.consul.services import ConsulService
 from backends.errors import ConfigError
-from backends.template import check_value
+from backends.template import check_value, fill_plain
 from console.completing import node_settings
 from console.config import Config
 from console.roster import Roster
@@ -58,7 +59,7 @@ async def following_consul(
             settings.inventory,
             clock,
             session.bus,
-            lambda: [each.name for each in session.application.nodes],
+            lambda: session.application.nodes,
             lambda: nodes.absent,
             session.at_work,
             nodes.adopt,
@@ -83,6 +84,14 @@ async def following_consul(
         for each in tasks:
             each.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+class Place(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """Where a node is, and nothing of how commands reach it: others may have written it."""
+
+    address: str
+    port: Annotated[int, msgspec.Meta(ge=0, le=65535)]
+    ssh: str
 
 
 class _Nodes:
@@ -128,7 +137,7 @@ class _Nodes:
     def places(self) -> dict[str, object]:
         """All nodes that were seen, for the journal."""
         return {
-            name: {"address": each.address, "port": each.port, "ssh": each.ssh}
+            name: msgspec.to_builtins(Place(address=each.address, port=each.port, ssh=each.ssh))
             for name, each in self._known.items()
         }
 
@@ -137,18 +146,18 @@ class _Nodes:
             left = self._session.books.leftovers()
         except JournalError:
             return {}  # a plan says so
-        return {name: self._known.get(name) or _place(each) for name, each in left.items()}
+        return {name: self._known.get(name) or place_of(each) for name, each in left.items()}
 
 
-def _place(left: Leftover) -> NodeSettings:
+def place_of(left: Leftover) -> NodeSettings:
     """As its plan knew it; whoever wrote that may have been another machine."""
     try:
-        found = msgspec.convert(left.entry.plan["places"][left.node], NodeSettings)
+        found = msgspec.convert(left.entry.plan["places"][left.node], Place)
         for what, value in (("address", found.address), ("ssh", found.ssh or found.address)):
             check_value(f"{what} of {left.node}", value)
     except (KeyError, TypeError, msgspec.ValidationError, ConfigError):
         return NodeSettings()  # HAProxy tells it
-    return found
+    return NodeSettings(address=found.address, port=found.port, ssh=found.ssh)
 
 
 @asynccontextmanager
@@ -163,8 +172,12 @@ async def share(
         if config.consul.versions:
             from console.versions_told import versions_told
 
-            values = {"app": head.application}
-            await works.enter_async_context(versions_told(consul, config.consul.versions, values, bus))
+            def lost() -> str:
+                return lock.lost() or lock.fenced()
+
+            await consul.open()  # what is wrong with its settings shows before a node is touched
+            key = fill_plain(config.consul.versions, {"app": head.application, "node": "{node}"})
+            await works.enter_async_context(versions_told(consul, key, bus, lost))
         if isinstance(lock, SharedLock) and isinstance(lock.shared, ConsulLock):
             from console.sharing import Publisher
 

@@ -41,6 +41,7 @@ class Control:
         self._bus = bus
         self._changed = asyncio.Event()
         self._ids = itertools.count(1)
+        self.paused_by = ""  # whoever wanted it last; means nothing while it is not paused
         self._paused_since: float | None = None
         self._paused_before = 0.0
         self._questions: dict[str, Question] = {}
@@ -84,6 +85,7 @@ class Control:
 
     def pause(self, who: str, why: str = "") -> None:
         """Start nothing new and stop all deadlines; a running command goes on."""
+        self.paused_by = who
         if self._paused_since is None and not self.aborting:
             self._paused_since = self._clock.monotonic()
             self._bus.emit(Paused(who=who, why=why))

@@ -42,10 +42,13 @@ def _registry(node: Node, seen: Registered | None) -> tuple[list[tuple[str, str]
     registration = node.registration
     if registration is None or not registration.leaves or seen is None or not seen.there:
         return [], []
-    back = [(node.host.name, node.host.render(registration.return_command()))]
+    leave, back = (
+        [(node.host.name, node.host.render(each))] if each is not None else []
+        for each in (registration.leave_command(), registration.return_command())
+    )
     if seen.maintenance:
         return [], back if seen.by_rollout else []
-    return [(node.host.name, node.host.render(registration.leave_command()))], back
+    return leave, back
 
 
 def prefetch_for(versions: Iterable[tuple[Node, str | None]]) -> tuple[PlannedCommand, ...]:

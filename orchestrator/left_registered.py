@@ -52,7 +52,8 @@ def _added(
         ready = [f"rolldeck ready {application.name} {node.name}"]
         before = known.where if known is not None else []
         known = OutOfRotation(node=node.name, where=before, on_purpose=False, commands=ready)
-    raw = f"{node.host.name}: {node.host.render(registration.return_command())}"
+    back = registration.return_command()
+    raw = [f"{node.host.name}: {node.host.render(back)}"] if back is not None else []
     return msgspec.structs.replace(
-        known, where=[*known.where, f"{registration.place}: {what}"], commands=[*known.commands, raw]
+        known, where=[*known.where, f"{registration.place}: {what}"], commands=[*known.commands, *raw]
     )

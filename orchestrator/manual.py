@@ -12,7 +12,7 @@ from orchestrator import guard
 from orchestrator.application import Application
 from orchestrator.bus import Bus
 from orchestrator.control import Control
-from orchestrator.errors import GuardRefused, PreflightFailed
+from orchestrator.errors import GuardRefused, PreflightFailed, StepFailed
 from orchestrator.events import Step
 from orchestrator.guard import Capacity
 from orchestrator.mapping import map_nodes
@@ -126,7 +126,10 @@ async def apply(
             for node in change.nodes:
                 work = _work(application, node, mapped[node.name], {}, control, clock, bus, "drain")
                 with bus.turn(node.name, "drain"):
-                    await registry.leave(work, by_hand=True)
+                    try:
+                        await registry.leave(work, by_hand=True)
+                    except RolldeckError as error:
+                        raise StepFailed(f"done in HAProxy on all, but not elsewhere: {error}") from error
     after = await application.fleet.servers(refs)
     return tuple(after[ref] for ref in refs)
 
@@ -182,13 +185,13 @@ async def _ready(
         try:
             await prove(work, Streak(work))
             await put_back(work)
-            await registry.come_back(work, by_hand=True)
         except RolldeckError as error:
             try:
-                await keep_out(work)
+                await keep_out(work, by_hand=True)
             except RolldeckError as second:
                 work.note(f"could not be brought back to maintenance everywhere: {second}")
             raise error
+        await registry.come_back(work, by_hand=True)
 
 
 def _work(

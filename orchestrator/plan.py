@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from backends.model import ServerRef
 from orchestrator.events import STEPS, CommandBegan, Step
 from orchestrator.guard import Capacity
-from orchestrator.node import Original
+from orchestrator.node import Node, Original
 from orchestrator.policy import Amount, Policy, resolve
 
 
@@ -85,6 +85,7 @@ class Plan:
     capacities: tuple[tuple[Capacity, ...], ...]  # for each batch, what stays in rotation
     prefetch: tuple[PlannedCommand, ...] = ()
     findings: tuple[Finding, ...] = field(default=())
+    members: tuple[Node, ...] = ()  # all of the application, at the places where they were then
 
     @property
     def errors(self) -> tuple[Finding, ...]:

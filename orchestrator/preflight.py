@@ -122,6 +122,7 @@ async def preflight(
             [(each, (wanted or {}).get(each.name, version)) for each in nodes if each.name in todo]
         ),
         findings=tuple(findings),
+        members=application.nodes,
     )
 
 

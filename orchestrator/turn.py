@@ -15,6 +15,7 @@ from orchestrator.plan import Plan, PlannedNode
 from orchestrator.steps.drain import drain, still_in_maintenance
 from orchestrator.steps.install import await_end, install
 from orchestrator.steps.keep_out import keep_out
+from orchestrator.steps.registry import StillRegisteredOut
 from orchestrator.steps.start import start
 from orchestrator.steps.stop import stop
 from orchestrator.steps.verify import verify
@@ -143,7 +144,10 @@ class Turn:
         A node that has had its turn may be gone; one that is yet to come is asked about then.
         """
         async with self._tally.agreeing:
-            for subject, text in self._control.differences().items():
+            self._control.raise_if_no_drain()  # decided while we waited
+            differences = self._control.differences()
+            self._tally.agreed &= set(differences.values())  # what went and came again is asked about again
+            for subject, text in differences.items():
                 own = subject == self._name
                 elsewhere = not own and any(subject in batch for batch in self._plan.batches)
                 if elsewhere or text in self._tally.agreed:
@@ -197,7 +201,8 @@ class Turn:
         step = self._work.step
         with self._control.deciding(self._name):
             self._bus.emit(NodeFailed(node=self._name, step=step, error=str(error)))
-            if self._name in self._tally.touched and step != "drain":
+            stays = step == "drain" or isinstance(error, StillRegisteredOut)
+            if self._name in self._tally.touched and not stays:
                 await self._keep_out()
             if not self._control.interactive:
                 return False

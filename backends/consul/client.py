@@ -7,6 +7,7 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import quote
 
 from backends.consul.entries import Entry, decoded
 from backends.consul.explaining import explained
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 SHORTEST_TTL = 10  # seconds; Consul's own limit
+BREATH = 0.2  # seconds before it is asked again that has lost count
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,10 @@ class Consul:
         if self._api is not None:
             await self._api.http.close()
             self._api = None
+
+    async def open(self) -> None:
+        """Read the token and the certificates. Raises ConfigError."""
+        await self._open()
 
     async def leader(self) -> str:
         """The server that leads now. Raises Unreachable also when none does."""
@@ -96,7 +102,7 @@ class Consul:
         """A key as all servers agree on it; with an index as in `services`."""
         after, found = await self._read(
             f"key {key}",
-            lambda api, **block: api.kv.get(key, consistency="consistent", **block),
+            lambda api, **block: api.kv.get(_quoted(key), consistency="consistent", **block),
             index,
             wait,
         )
@@ -106,7 +112,7 @@ class Consul:
         """All keys that begin so, in their order; with an index as in `services`."""
         after, found = await self._read(
             f"keys {prefix}",
-            lambda api, **block: api.kv.get(prefix, recurse=True, consistency="consistent", **block),
+            lambda api, **block: api.kv.get(_quoted(prefix), recurse=True, consistency="consistent", **block),
             index,
             wait,
         )
@@ -125,12 +131,14 @@ class Consul:
         """
         done = await self._call(
             f"set {key}",
-            lambda api: api.kv.put(key, value, cas=cas, acquire=acquire or None, release=release or None),
+            lambda api: api.kv.put(
+                _quoted(key), value, cas=cas, acquire=acquire or None, release=release or None
+            ),
         )
         return bool(done)
 
     async def delete(self, key: str, *, recurse: bool = False) -> None:
-        await self._call(f"delete {key}", lambda api: api.kv.delete(key, recurse=recurse or None))
+        await self._call(f"delete {key}", lambda api: api.kv.delete(_quoted(key), recurse=recurse or None))
 
     async def begin_session(self, name: str, ttl: int, lock_delay: int) -> str:
         """A session that ends unless it is renewed in time; what it has locked is free then, and stays.
@@ -170,7 +178,10 @@ class Consul:
             after = int(said)
         except ValueError as error:
             raise Unmeasured(NAME, f"{what}: an index that is no number: {said!r}") from error
-        return after if after >= index else 0, found  # a restored or new server begins to count again
+        if after < index or not after:  # a restored or new server begins to count again
+            await asyncio.sleep(BREATH)  # the next look will not block, and whoever asks may ask for ever
+            return 0, found
+        return after, found
 
     async def _call(
         self,
@@ -207,6 +218,11 @@ class Consul:
                 token = await self._settings.token()
                 self._api = Api(self._settings, token.reveal() if token else "")
             return self._api
+
+
+def _quoted(key: str) -> str:
+    """As part of a path, which py-consul takes as it is."""
+    return quote(key, safe="/")
 
 
 def _pair(found: dict[str, Any]) -> Pair:

@@ -19,6 +19,8 @@ from backends.template import fill_plain
 ROLLOUT = "Rolldeck rollout"  # the reason that a rollout gives: such a maintenance it may end
 BY_HAND = "Rolldeck by hand"  # and that of a change by hand, which only another one ends
 TIMEOUT = 10.0  # seconds for the command
+LONGEST = 100  # characters of a check's name or a reason: whoever registers them is not trusted
+NAMED = 3  # checks; of more, how many
 
 _ACCEPTED = {
     "none": ("passing", "warning", "critical"),
@@ -78,38 +80,45 @@ class Registration:
     def _seen(self, entry: Entry) -> Registered:
         accepted = _ACCEPTED[self._service.gate]
         why = [_reason(each) for each in entry.checks if is_maintenance(each)]
+        doubts = [
+            f"{(each.name or each.identity)[:LONGEST]} is {each.status}"
+            for each in entry.checks
+            if not is_maintenance(each) and each.status not in accepted
+        ]
         return Registered(
             there=True,
             maintenance="; ".join(why),
             by_rollout=any(each.startswith(ROLLOUT) for each in why),
             by_hand=any(each.startswith(BY_HAND) for each in why),
-            doubts=tuple(
-                f"{each.name or each.identity} is {each.status}"
-                for each in entry.checks
-                if not is_maintenance(each) and each.status not in accepted
-            ),
+            doubts=tuple(doubts[:NAMED]) + ((f"{len(doubts) - NAMED} more",) if doubts[NAMED:] else ()),
         )
 
     def check_command(self) -> Command:
         return Command(tuple(self._words))
 
-    def leave_command(self, *, by_hand: bool = False) -> Command:
+    def leave_command(self, *, by_hand: bool = False) -> Command | None:
+        if not self._identity:
+            return None  # without a service it would be the whole machine
         reason = BY_HAND if by_hand else ROLLOUT
         return self._command("-enable", f"-reason={reason}")
 
-    def return_command(self) -> Command:
-        return self._command("-disable")
+    def return_command(self) -> Command | None:
+        return self._command("-disable") if self._identity else None
 
     async def check(self) -> None:
         """Whether the command reaches its agent; it changes nothing."""
         await ask(self._host, self.check_command(), "see maintenance in Consul", timeout=TIMEOUT)
 
     async def leave(self, *, by_hand: bool = False) -> None:
-        command = self.leave_command(by_hand=by_hand)
-        await ask(self._host, command, "set maintenance in Consul", timeout=TIMEOUT)
+        await self._ask(self.leave_command(by_hand=by_hand), "set maintenance in Consul")
 
     async def come_back(self) -> None:
-        await ask(self._host, self.return_command(), "end maintenance in Consul", timeout=TIMEOUT)
+        await self._ask(self.return_command(), "end maintenance in Consul")
+
+    async def _ask(self, command: Command | None, what: str) -> None:
+        if command is None:
+            raise Unmeasured(self._host.name, f"{what}: the id of its instance is not known")
+        await ask(self._host, command, what, timeout=TIMEOUT)
 
     def _command(self, *options: str) -> Command:
         return Command((*self._words, f"-service={self._identity}", *options))
@@ -126,4 +135,4 @@ def _where(by: str, name: str) -> str:
 
 
 def _reason(check: Check) -> str:
-    return check.notes or "no reason given"
+    return check.notes[:LONGEST] or "no reason given"

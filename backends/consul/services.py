@@ -1,5 +1,6 @@
 """Instances of a service: where they are, and what Consul's checks say of them."""
 
+import shlex
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
@@ -55,6 +56,10 @@ class ConsulService(
             if value not in ("node", "id") and not value.startswith("meta:"):
                 raise ValueError(f'{key}: found {value!r}, expected "node", "id" or "meta:KEY"')
         check_words("maintenance", self.maintenance)
+        if any(each.lstrip("-").partition("=")[0] == "token" for each in shlex.split(self.maintenance)):
+            raise ValueError(
+                "maintenance: a -token would be shown; expected -token-file, or the environment there"
+            )
 
 
 class Instance(msgspec.Struct, frozen=True, gc=False):

@@ -9,6 +9,7 @@ import msgspec
 
 from backends.errors import ConfigError
 from backends.secret import Secret, load_secret
+from backends.template import fill_plain
 
 NAME = "consul"  # in errors
 TOKEN_ENV = "CONSUL_HTTP_TOKEN"  # noqa: S105 - the name of a variable, and Consul's own
@@ -62,8 +63,8 @@ class ConsulSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_f
             raise ValueError(
                 f"prefix: found {self.prefix!r}, expected a text that does not begin with a slash"
             )
-        if self.versions and "{node}" not in self.versions:
-            raise ValueError(f"versions: found {self.versions!r}, expected a key with {{node}} in it")
+        if self.versions:
+            _check_versions(self.versions)
         if not 0 < self.timeout <= 60:
             raise ValueError(f"timeout: found {self.timeout:g}, expected more than 0 and at most 60 seconds")
 
@@ -125,3 +126,13 @@ def _unfit(key: str, error: OSError) -> str:
     if error.reason == "KEY_VALUES_MISMATCH":
         return "is not the key of client_cert"
     return "is no private key in PEM" if key == "client_key" else "has no certificate in PEM"
+
+
+def _check_versions(key: str) -> None:
+    problem = f"versions: found {key!r}, expected a key with {{node}} in it, and nothing else but {{app}}"
+    try:
+        filled = fill_plain(key, {"app": "a", "node": "n"})
+    except ConfigError:
+        raise ValueError(problem) from None
+    if "{node}" not in key or filled.startswith("/"):
+        raise ValueError(f"{problem}, that does not begin with a slash")

@@ -40,6 +40,7 @@ async def drain(work: Work) -> str | None:
         await registry.leave(work)
         left = await _settle(work)  # maintenance does not end what was in flight when it began
         return f"{left} sessions left" if left else None
+    await registry.reach(work)
     await _leave(work)
     await registry.leave(work)
     forced = await _wait_for_sessions(work)

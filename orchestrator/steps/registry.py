@@ -3,34 +3,55 @@
 What somebody else has put in maintenance there stays so.
 """
 
+from backends.base import Registration
+from backends.errors import BackendError
+from orchestrator.errors import StepFailed
 from orchestrator.work import Work
+
+
+class StillRegisteredOut(StepFailed):
+    """In HAProxy all is well, and in the registry it is still in maintenance, or that is not known."""
+
+
+async def reach(work: Work) -> None:
+    """Before a node is touched: a registry that does not answer keeps it in rotation.
+
+    Raises:
+        StepFailed: it did not answer in time.
+    """
+    if (registration := _leaving(work)) is not None:
+        await work.patiently(registration.look, f"{registration.place} to answer")
 
 
 async def leave(work: Work, *, by_hand: bool = False) -> None:
     """Set maintenance there and read it back; nothing to do where it is out already, or not registered.
 
+    By hand it is for somebody's reason from now on, also where a rollout had set it.
+
     Raises:
         StepFailed, BackendError: it could not be set, or did not come in time.
     """
-    registration = work.node.registration
-    if registration is None or not registration.leaves:
+    if (registration := _leaving(work)) is None:
         return
     seen = await work.patiently(registration.look, f"{registration.place} to answer")
-    if seen.maintenance or not seen.there:
+    work.left_registry |= seen.by_rollout
+    if not seen.there or (seen.maintenance and not (by_hand and seen.by_rollout)):
         return
+    what = f"maintenance in {registration.place}"
+    if seen.maintenance:  # its reason cannot be changed, only set anew
+        await _end(work, registration)
+    work.left_registry |= not by_hand
+    await work.ask(
+        lambda: registration.leave(by_hand=by_hand),
+        timeout=work.policy.balancer_timeout,
+        what=f"set {what}",
+    )
 
     async def missing() -> str | None:
         seen = await registration.look()
         return None if seen.maintenance or not seen.there else "not in maintenance yet"
 
-    await work.ask(
-        lambda: registration.leave(by_hand=by_hand),
-        timeout=work.policy.balancer_timeout,
-        what=f"set maintenance in {registration.place}",
-    )
-    await work.until(
-        missing, timeout=work.policy.balancer_timeout, what=f"maintenance in {registration.place}"
-    )
+    await work.until(missing, timeout=work.policy.balancer_timeout, what=what)
 
 
 async def come_back(work: Work, *, by_hand: bool = False) -> None:
@@ -41,25 +62,21 @@ async def come_back(work: Work, *, by_hand: bool = False) -> None:
         by_hand: also what an earlier change by hand has set.
 
     Raises:
-        StepFailed, BackendError: it could not be ended, or did not end in time.
+        StillRegisteredOut: it could not be ended, or did not end in time.
     """
-    registration = work.node.registration
-    if registration is None or not registration.leaves:
+    if (registration := _leaving(work)) is None:
         return
-
-    async def left() -> bool:
-        seen = await registration.look()
-        return seen.by_rollout or (by_hand and seen.by_hand)
-
-    async def remains() -> str | None:
-        return "still in maintenance" if await left() else None
-
-    if await work.patiently(left, f"{registration.place} to answer"):
-        what = f"end maintenance in {registration.place}"
-        await work.ask(registration.come_back, timeout=work.policy.balancer_timeout, what=what)
-        await work.until(remains, timeout=work.policy.balancer_timeout, what=what)
-    if kept := (await work.patiently(registration.look, f"{registration.place} to answer")).maintenance:
-        work.note(f"is in maintenance in {registration.place}, and is left so: {kept}")
+    try:
+        seen = await work.patiently(registration.look, f"{registration.place} to answer")
+        # It may have deregistered as it stopped. What had been set may come back with it: wait for it.
+        if seen.by_rollout or (by_hand and seen.by_hand) or (work.left_registry and not seen.there):
+            await _end(work, registration, by_hand=by_hand)
+            seen = await registration.look()
+    except (BackendError, StepFailed) as error:
+        text = f"it is back in HAProxy, and not known to be back in {registration.place}: {error}"
+        raise StillRegisteredOut(text) from error
+    if seen.maintenance:
+        work.note(f"is in maintenance in {registration.place}, and is left so: {seen.maintenance}")
 
 
 async def doubt(work: Work) -> str | None:
@@ -71,3 +88,28 @@ async def doubt(work: Work) -> str | None:
     if not seen.there:
         return f"{registration.place} does not have it"
     return f"{registration.place}: {', '.join(seen.doubts)}" if seen.doubts else None
+
+
+def _leaving(work: Work) -> Registration | None:
+    registration = work.node.registration
+    return registration if registration is not None and registration.leaves else None
+
+
+async def _end(work: Work, registration: Registration, *, by_hand: bool = False) -> None:
+    """Ask for the end of ours, and read it back; one that is not registered (yet) is waited for."""
+    what = f"end maintenance in {registration.place}"
+    asked = False
+
+    async def remains() -> str | None:
+        nonlocal asked
+        seen = await registration.look()
+        if not seen.there:
+            return f"{registration.place} does not have it"
+        if not (seen.by_rollout or (by_hand and seen.by_hand)):
+            return None
+        if not asked:
+            asked = True
+            await work.ask(registration.come_back, timeout=work.policy.balancer_timeout, what=what)
+        return "still in maintenance"
+
+    await work.until(remains, timeout=work.policy.balancer_timeout, what=what)

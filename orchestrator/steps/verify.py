@@ -17,7 +17,7 @@ RESTORE = {
 
 
 async def verify(work: Work) -> str | None:
-    """Own health and HAProxy's proof, then the original state, full health everywhere, and the bake.
+    """Own health and HAProxy's proof, the original state, full health everywhere, the bake, the registry.
 
     Returns:
         What was done; it always looks, so never None.
@@ -30,13 +30,11 @@ async def verify(work: Work) -> str | None:
     before = await work.patiently(work.servers)
     errors_before = {ref: each.errors_5xx for ref, each in before.items()}
     await put_back(work)
-    await registry.come_back(work)
     back = work.belonging(AdminState.READY)
-    if not back:
-        return "healthy; left out of rotation as it was before"
-    if work.policy.bake:
+    if back and work.policy.bake:
         await _bake(work, back, streak, errors_before)
-    return "in rotation"
+    await registry.come_back(work)  # last: until then nobody else has to do with it
+    return "in rotation" if back else "healthy; left out of rotation as it was before"
 
 
 async def prove(work: Work, streak: Streak) -> None:

@@ -7,6 +7,8 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, cast
 
 import httpx
 
@@ -20,6 +22,9 @@ from orchestrator.bus import Bus
 from tests.bench.consul_watcher import WAIT
 from tests.bench.terminal import load
 from tests.consuls import CONSUL, Agent, running_consul
+
+if TYPE_CHECKING:
+    from orchestrator.node import Node
 
 MANY = 5_000  # instances, each on a node of its own with two checks
 AT_ONCE = 16  # registrations
@@ -113,9 +118,13 @@ async def _looks(agent: Agent) -> bool:
 async def _changes(agent: Agent) -> bool:
     """One instance comes and goes while it is watched: how late that is told, how long all else waits."""
     consul, bus = Consul(ConsulSettings(address=agent.address, timeout=30)), Bus(SystemClock())
-    names = [f"web{number:05d}" for number in range(MANY)]
+    found = (await instances(consul, ConsulService(service="shop")))[1]
+    places = [
+        SimpleNamespace(name=name, addresses={each.address}, port=each.port) for name, each in found.items()
+    ]
+    nodes = cast("list[Node]", places)
     watch = ConsulInventory(
-        consul, ConsulService(service="shop"), SystemClock(), bus, lambda: names, tuple, tuple, _not_now
+        consul, ConsulService(service="shop"), SystemClock(), bus, lambda: nodes, tuple, tuple, _not_now
     )
     told, stalls = asyncio.Event(), [0.0]
     bus.subscribe(lambda _: told.set())

@@ -246,3 +246,55 @@ async def test_without_the_shared_lock_that_of_this_machine_will_do_only_if_so_c
             assert run.code == 3, run.text
             assert "whether somebody works on it elsewhere cannot be seen" in run.text
             assert await versions(stack) == dict.fromkeys(stack.nodes, OLD)
+
+
+async def test_a_plan_is_carried_out_with_the_nodes_it_was_made_of(tmp_path: Path) -> None:
+    """While somebody reads it one moves to the place of another, and a new one comes: all is taken over."""
+    async with consul_world(tmp_path / "s", nodes=3) as (stack, agent):
+        async with open_session(load(stack.config_path), "shop") as session:
+            plan = await session.plan(NEW)
+            await register(agent, stack, "web2", "web3")
+            await register(agent, stack, "web9", "web3")
+            await shows(session, "web1", "web2", "web3", "web9")
+            session.start(plan)
+            asked = await question(session, "inventory")
+            session.control.answer(asked, GO, "me")
+            asked = await question(session, "web2")
+            place = f"127.0.0.1:{stack.nodes['web3'].port}"
+            assert session.control.questions[0].text == (
+                f"web2 is at {place} in Consul now: upgrade it all the same?"
+            )
+            session.control.answer(asked, GO, "me")  # where it was when the plan was made
+            ended = await session.finished()
+            assert ended is not None
+            assert (ended.result, ended.upgraded) == ("healthy", ["web1", "web2", "web3"])
+        assert await versions(stack) == dict.fromkeys(stack.nodes, NEW)
+
+
+async def test_what_no_name_can_be_is_said_and_what_comes_after_it_is_seen(tmp_path: Path) -> None:
+    async with consul_world(tmp_path / "s", nodes=2) as (stack, agent):
+        async with open_session(load(stack.config_path), "shop") as session:
+            await agent.register("shop", "web8", 80, Meta={"ssh": "-rf"})
+            await until(lambda: _refused(session), timeout=30)
+            await deregister(agent, "web8")
+            await agent.register("shop", "web7", 80, Meta={"ssh": "web1"}, Address="web7..example")
+            await shows(session, "web1", "web2", "web7")
+
+
+async def _refused(session: Session) -> bool:
+    """Whether a plan cannot be made of what Consul has now."""
+    try:
+        await session.plan(NEW)
+    except ConfigError as error:
+        return "'-rf'" in str(error)
+    return False
+
+
+async def test_a_token_that_cannot_be_read_is_said_before_a_node_is_touched(tmp_path: Path) -> None:
+    async with world(tmp_path / "s", nodes=2) as stack:
+        consul = '[consul]\ntoken_file = "/no/such/token"\nversions = "versions/{node}"\n'
+        stack.config_path.write_text(f"{consul}\n{stack.config_path.read_text()}")
+        run = await upgrade(stack)
+        assert run.code == 2, run.text
+        assert "/no/such/token" in run.text
+        assert await versions(stack) == dict.fromkeys(stack.nodes, OLD)

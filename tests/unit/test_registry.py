@@ -6,7 +6,9 @@ import pytest
 
 from backends.errors import Refused, UnknownOutcome, Unreachable
 from backends.model import AdminState
+from orchestrator.errors import StepFailed
 from orchestrator.events import NodeFailed, Noted, RolloutEnded
+from orchestrator.manual import Change, apply
 from tests.unit.fake_registration import FakeRegistration
 from tests.unit.fakes import World
 from tests.unit.faults import Fault
@@ -98,8 +100,10 @@ def test_one_that_does_not_come_back_there_is_no_success() -> None:
         registration.faults.always["come back"] = Fault(Refused("web1", "agent is gone"))
         ended = await world.upgrade()
         assert ended.result == "degraded"
-        assert failure(world)[0] == "verify"
-        assert world.admin("web1") == MAINT
+        step, why = failure(world)
+        assert step == "verify"
+        assert why.startswith("it is back in HAProxy, and not known to be back in Consul")
+        assert world.admin("web1") == [AdminState.READY] * 2, "it is healthy, and its capacity counts"
         where, commands = out(ended)
         assert "Consul: maintenance" in where
         assert commands[0] == "rolldeck ready shop web1"
@@ -154,5 +158,87 @@ def test_its_checks_are_waited_for_and_one_that_does_not_have_it_does_not_pass()
         assert ended.failed == ["web1"]
         assert "Consul does not have it" in failure(world)[1]
         assert world.admin("web1") == MAINT
+
+    run(scenario())
+
+
+def test_one_that_is_not_registered_after_its_start_is_waited_for_and_never_taken_for_back() -> None:
+    async def scenario() -> None:
+        world = World(balancer_timeout=20)
+        registration = registered(world)
+        node = world.nodes["web1"]
+        node.on_asked = lambda what: setattr(registration, "there", what != "stop")
+        world.at(12, lambda: setattr(registration, "there", True))
+        assert (await world.upgrade()).result == "healthy"
+        assert registration.reason == ""
+        node.installed = "1.0"
+        node.on_asked = lambda what: setattr(registration, "there", False)
+        ended = await world.upgrade()
+        assert ended.failed == ["web1"]
+        assert "Consul does not have it" in world.events(NodeFailed)[-1].error
+
+    run(scenario())
+
+
+def test_a_registry_that_is_silent_keeps_a_node_in_rotation() -> None:
+    async def scenario() -> None:
+        world = World(balancer_timeout=5)
+        registration = registered(world)
+        plan = await world.plan()
+        registration.faults.always["look"] = Fault(Unreachable("consul", "no answer"))
+        ended = await world.carry_out(plan)
+        assert (ended.failed, ended.out_of_rotation) == (["web1"], [])
+        step, why = failure(world)
+        assert (step, why) == ("drain", "Consul to answer: not within 5 s; last seen: consul: no answer")
+        assert world.sent("web1") == []
+
+    run(scenario())
+
+
+async def by_hand(world: World, action: str) -> None:
+    node = next(each for each in world.application.nodes if each.name == "web1")
+    change = Change("ready" if action == "ready" else "maint", (node,))
+    await apply(world.application, change, world.control, world.clock, world.bus)
+
+
+def test_by_hand_it_goes_along_and_what_a_rollout_has_set_is_somebodys_from_then_on() -> None:
+    async def scenario() -> None:
+        world = World()
+        registration = registered(world)
+        registration.reason = "rollout"
+        await by_hand(world, "maint")
+        assert registration.reason == "by hand"
+        assert (await world.upgrade()).result == "healthy"
+        assert (registration.reason, world.admin("web1")) == ("by hand", MAINT)
+        await by_hand(world, "ready")
+        assert (registration.reason, world.admin("web1")) == ("", [AdminState.READY] * 2)
+
+    run(scenario())
+
+
+def test_a_ready_that_fails_leaves_it_out_by_hand() -> None:
+    async def scenario() -> None:
+        world = World(verify_timeout=3)
+        registration = registered(world)
+        await by_hand(world, "maint")
+        world.nodes["web1"].healthy = False
+        with pytest.raises(StepFailed):
+            await by_hand(world, "ready")
+        assert (registration.reason, world.admin("web1")) == ("by hand", MAINT)
+
+    run(scenario())
+
+
+def test_by_hand_a_silent_registry_is_said_with_what_haproxy_has() -> None:
+    async def scenario() -> None:
+        world = World(balancer_timeout=5)
+        registration = registered(world)
+        registration.faults.always["look"] = Fault(Unreachable("consul", "no answer"))
+        with pytest.raises(StepFailed, match="done in HAProxy on all, but not elsewhere: Consul to answer"):
+            await by_hand(world, "maint")
+        assert world.admin("web1") == MAINT
+        with pytest.raises(StepFailed, match="it is back in HAProxy, and not known to be back in Consul"):
+            await by_hand(world, "ready")
+        assert world.admin("web1") == [AdminState.READY] * 2
 
     run(scenario())

@@ -12,6 +12,7 @@ from backends.model import Server, Snapshot
 from console.config import parse
 from console.inventory import Member
 from console.roster import GRACE, Roster
+from console.settings import NodeSettings
 from orchestrator.fleet import Fleet
 from orchestrator.node import Node
 from tests.unit.console_values import raw, server
@@ -42,11 +43,13 @@ class Desk:
 
     def __init__(self, *balancers: Answers, **app: Any) -> None:
         self.built: list[str] = []
+        self.slow = 0.0  # seconds that building takes
         settings = parse(raw(**app), "f").app("shop")
         self.roster = Roster(settings, Fleet(balancers, ["shop"]), self._build, "f", "apps.shop")
 
     async def _build(self, places: Sequence[Member]) -> Sequence[Node]:
         self.built += [each.name for each in places]
+        await asyncio.sleep(self.slow)
         return cast("Sequence[Node]", places)
 
     async def first(self) -> tuple[list[str], float]:
@@ -138,5 +141,21 @@ def test_what_is_still_being_read_ends_with_the_session() -> None:
         await desk.first()
         await desk.roster.close()
         assert len(asyncio.all_tasks()) == 1
+
+    run(go())
+
+
+def test_others_that_come_while_nodes_are_built_are_not_lost() -> None:
+    async def go() -> None:
+        def node(last: int) -> NodeSettings:
+            return NodeSettings(address=f"10.0.0.{last}", port=80)
+
+        desk = Desk(Answers("lb1", HANG), port=80, nodes={"web1": {"address": "10.0.0.1"}})
+        desk.slow = 5.0
+        first = asyncio.create_task(desk.whole())
+        await asyncio.sleep(1)
+        desk.roster.renew({"web1": node(9), "web2": node(2)})
+        assert [names for names, _ in (await first, await desk.whole())] == [["web1", "web2"]] * 2
+        assert desk.built == ["web1", "web1", "web2"], "again, as it is at another place"
 
     run(go())

@@ -1,0 +1,54 @@
+"""Where a node is that a rollout has left and Consul does not have: the journal may come from elsewhere."""
+
+from dataclasses import replace
+
+import pytest
+
+from console.settings import NodeSettings
+from console.with_consul import place_of
+from orchestrator.journal.leftovers import Leftover
+from orchestrator.journal.store import Entry
+
+ENTRY = Entry(
+    id=1,
+    kind="upgrade",
+    application="shop",
+    version="2",
+    operator="eve",
+    host="h",
+    pid=1,
+    began=0.0,
+    ended=None,
+    result="",
+    reason="",
+    plan={},
+    follows=None,
+    intact=True,
+)
+PLACE = {"address": "10.0.0.1", "port": 80, "ssh": "web1"}
+
+
+def left(place: object) -> Leftover:
+    entry = replace(ENTRY, plan={"places": {"web1": place}})
+    return Leftover("web1", entry, "2", None, "", {}, None)
+
+
+def test_it_is_where_its_plan_knew_it() -> None:
+    assert place_of(left(PLACE)) == NodeSettings(address="10.0.0.1", port=80, ssh="web1")
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        {**PLACE, "via": "local", "prefix": "sh -c 'touch /tmp/it' --"},
+        {**PLACE, "sudo": True},
+        {**PLACE, "address": "-oProxyCommand=it"},
+        {**PLACE, "ssh": "$(it)"},
+        {**PLACE, "port": 70_000},
+        {"address": "10.0.0.1"},
+        None,
+        "web1",
+    ],
+)
+def test_nothing_of_how_commands_reach_it_is_taken_from_there(place: object) -> None:
+    assert place_of(left(place)) == NodeSettings()
