@@ -35,6 +35,7 @@ class Impact:
     nodes: tuple[str, ...]
     servers: tuple[Server, ...]  # as they are now
     capacities: tuple[Capacity, ...]  # what a drain, maintenance or weight 0 would leave
+    registries: tuple[str, ...] = ()  # that follow, such as Consul
 
     @property
     def sessions(self) -> int:
@@ -91,7 +92,9 @@ async def impact(application: Application, change: Change) -> Impact:
     refs = {ref for each in mapped.values() for ref in each}
     servers = tuple(each for snapshot in snapshots.values() for each in snapshot.servers if each.ref in refs)
     capacities = guard.capacity(snapshots, refs, application.policy) if change.takes_out else ()
-    return Impact(tuple(each.name for each in change.nodes), servers, capacities)
+    kept = [each.registration for each in change.nodes] if change.action != "weight" else []
+    registries = {each.place for each in kept if each is not None and each.leaves}
+    return Impact(tuple(each.name for each in change.nodes), servers, capacities, tuple(sorted(registries)))
 
 
 async def apply(

@@ -166,6 +166,8 @@ def _shown(change: Change, impact: Impact) -> Iterator[str]:
     """What it would do, before anything is sent."""
     value = f" {change.weight}" if change.action == "weight" else ""
     yield f"{change.action}{value}: {', '.join(impact.nodes)} · {impact.sessions} sessions now"
+    if impact.registries:
+        yield f"  {'back' if change.action == 'ready' else 'out'} in {', '.join(impact.registries)} too"
     for each in impact.capacities:
         yield f"  {paint(clean(str(each)), 'info' if each.allowed else 'bad')}"
 

@@ -1,5 +1,7 @@
 """Changes by hand: the impact first, a refusal below the floor, an override by the exact name."""
 
+from dataclasses import replace
+
 import pytest
 
 from orchestrator.manual import Action
@@ -143,3 +145,11 @@ async def test_a_smaller_terminal_costs_text_never_the_answers() -> None:
         await pilot.resize_terminal(120, 40)
         await pilot.pause()
         assert "shop/web4 on lb2" in "\n".join(shown(app))
+
+
+@pytest.mark.parametrize(
+    ("action", "said"), [("maint", "Out in Consul too."), ("ready", "Back in Consul too.")]
+)
+async def test_a_registry_that_follows_is_named(action: Action, said: str) -> None:
+    async with asking(ChangeDialog(action, replace(impact(), registries=("Consul",)))) as (app, _):
+        assert said in "\n".join(shown(app))

@@ -153,9 +153,11 @@ async def test_by_hand_it_goes_along_too_and_a_rollout_leaves_that_so(tmp_path: 
         for action in ("maint", "drain"):
             done = await rolldeck(stack, action, "shop", "web1", "--yes")
             assert done.code == 0, done.text
+            assert "out in Consul too" in done.text
             assert await in_maintenance(agent) == {"web1": "Rolldeck by hand"}
             ready = await rolldeck(stack, "ready", "shop", "web1", "--yes")
             assert ready.code == 0, ready.text
+            assert "back in Consul too" in ready.text
             assert await in_maintenance(agent) == {}
         assert (await rolldeck(stack, "maint", "shop", "web1", "--yes")).code == 0
         run = await upgrade(stack)

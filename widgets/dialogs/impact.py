@@ -44,6 +44,9 @@ def described(action: Action, impact: Impact) -> Iterator[Line]:
     if not _in_title(impact.nodes):
         yield line(text(", ".join(impact.nodes), "bold"))
     yield line(text(MEANINGS[action], QUIET))
+    if impact.registries:
+        where = ", ".join(impact.registries)
+        yield line(text(f"{'Back' if action == 'ready' else 'Out'} in {where} too.", QUIET))
     yield line(text(f"{impact.sessions} {'session' if impact.sessions == 1 else 'sessions'} now", "bold"))
     if impact.capacities:
         yield line("")
