@@ -11,6 +11,7 @@ from orchestrator.events import SCHEMA, AnyEvent, Record
 from orchestrator.journal.store import Kind
 
 MOST = 400_000  # bytes; Consul takes 512 kB
+LONGEST = 2_000  # characters of one text; the journal of whoever works has all of it
 
 # Commands and replies stay in the journal of whoever works; of what is waited for only the last word counts.
 _PRIVATE = (events.Sending, events.Sent)
@@ -65,11 +66,18 @@ def pack(head: Head, records: Sequence[Record]) -> bytes:
         kept = [
             each for each in _without_old_waits(records) if not isinstance(each.event, (*_PRIVATE, *spare))
         ]
-        lines = [_Line(each.seq, each.at, each.event) for each in kept]
+        lines = [_Line(each.seq, each.at, _cut(each.event)) for each in kept]
         packed = zlib.compress(msgspec.json.encode(_Whole(schema=SCHEMA, head=head, lines=lines)))
         if len(packed) <= MOST:
             break
     return packed
+
+
+def _cut(event: AnyEvent) -> AnyEvent:
+    """Without what would keep all the rest from being published: a reason may have any length."""
+    texts = {name: getattr(event, name) for name in event.__struct_fields__}
+    long = {k: f"{v[:LONGEST]}…" for k, v in texts.items() if isinstance(v, str) and len(v) > LONGEST}
+    return msgspec.structs.replace(event, **long) if long else event
 
 
 def unpack(value: bytes) -> tuple[Head, list[Record]]:

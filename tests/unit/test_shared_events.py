@@ -1,0 +1,103 @@
+"""A rollout as it is published: small enough for one key, and nothing that is read there is trusted."""
+
+import random
+import zlib
+
+import msgspec
+import pytest
+
+from orchestrator.events import (
+    AnyEvent,
+    NodeFailed,
+    Noted,
+    Record,
+    RolloutEnded,
+    Sent,
+    StepDone,
+    TurnBegan,
+    Waiting,
+)
+from orchestrator.journal.shared import LONGEST, MOST, Head, pack, unpack
+
+HEAD = Head(
+    kind="upgrade",
+    application="shop",
+    version="2.0",
+    operator="me@here",
+    host="here",
+    pid=7,
+    began=1.0,
+    plan={"batches": [["web1"]]},
+    fence=3,
+)
+ENDED = RolloutEnded(
+    result="degraded",
+    reason="no",
+    upgraded=[],
+    failed=["web1"],
+    skipped=[],
+    interrupted=[],
+    untouched=[],
+    out_of_rotation=[],
+    unseen=[],
+    seconds=1,
+)
+
+
+def records(*events: AnyEvent) -> list[Record]:
+    return [Record(number, 1.0, each) for number, each in enumerate(events, 1)]
+
+
+def noise(length: int) -> str:
+    """Text that nothing makes shorter."""
+    return random.Random(1).randbytes(length // 2).hex()  # noqa: S311 - no secret
+
+
+def test_what_others_need_is_there_and_of_waits_the_last_word() -> None:
+    waits = [Waiting(node="web1", step="drain", reason=f"{left}", left=left) for left in (3, 2, 1)]
+    sent = Sent(node="web1", step="drain", target="lb1", command="x", reply="", ok=True, seconds=0)
+    began = TurnBegan(node="web1", version="2.0", originals=[])
+    told = records(began, *waits, sent, ENDED)
+    head, seen = unpack(pack(HEAD, told))
+    assert head == HEAD
+    assert seen == [told[0], told[3], told[5]]
+
+
+def test_a_text_without_an_end_does_not_keep_the_rest_from_being_seen() -> None:
+    long = noise(8 * MOST)
+    failed = NodeFailed(node="web1", step="verify", error=long)
+    packed = pack(HEAD, records(failed, msgspec.structs.replace(ENDED, reason=long)))
+    assert len(packed) <= MOST
+    _, seen = unpack(packed)
+    assert isinstance(seen[0].event, NodeFailed)
+    assert seen[0].event.error == f"{long[:LONGEST]}…"
+    assert isinstance(seen[1].event, RolloutEnded)
+
+
+def test_of_too_much_the_dispensable_goes_first() -> None:
+    notes = [Noted(node="web1", text=noise(LONGEST)[number:]) for number in range(MOST // 500)]
+    done = StepDone(node="web1", step="drain", changed=True, detail="", seconds=1)
+    _, seen = unpack(pack(HEAD, records(*_different(notes), done, ENDED)))
+    assert [type(each.event) for each in seen] == [StepDone, RolloutEnded]
+
+
+def _different(notes: list[Noted]) -> list[Noted]:
+    """Repetition is what makes them small."""
+    some = random.Random(2)  # noqa: S311 - no secret
+    return [msgspec.structs.replace(each, text=some.randbytes(LONGEST // 2).hex()) for each in notes]
+
+
+@pytest.mark.parametrize(
+    ("value", "why"),
+    [
+        (b"", "cannot be understood"),
+        (b"garbage", "cannot be understood"),
+        (zlib.compress(b"[]"), "cannot be understood"),
+        (zlib.compress(b"{" * 10_000_000), "cannot be understood"),
+        (zlib.compress(bytes(100_000_000)), "cannot be understood"),
+        (zlib.compress(msgspec.json.encode({"schema": 99, "head": HEAD, "lines": []})), "is of schema 99"),
+    ],
+)
+def test_what_cannot_be_one_is_said(value: bytes, why: str) -> None:
+    with pytest.raises(ValueError, match=why):
+        unpack(value)
