@@ -309,10 +309,13 @@ async def test_a_unix_socket_over_there_is_an_ordinary_stream(host: SshHost, tmp
 
 
 async def test_a_stream_that_is_cut_is_an_os_error(sshd: Sshd, host: SshHost, tmp_path: Path) -> None:
+    ended = asyncio.Event()
+
     async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read()
         writer.close()
         await writer.wait_closed()
+        ended.set()
 
     path = str(tmp_path / "stats.sock")
     async with await asyncio.start_unix_server(say_nothing, path):
@@ -321,6 +324,7 @@ async def test_a_stream_that_is_cut_is_an_os_error(sshd: Sshd, host: SshHost, tm
         with pytest.raises(OSError, match=r"[Cc]onnection"):
             await asyncio.wait_for(reader.read(), 10)
         writer.close()
+        await asyncio.wait_for(ended.wait(), 10)  # or its connection is left to whatever test comes next
 
 
 async def test_a_socket_that_cannot_be_opened_says_why(host: SshHost, tmp_path: Path) -> None:
