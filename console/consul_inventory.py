@@ -47,7 +47,7 @@ class ConsulInventory:
         at_work: Callable[[], Collection[str]],
         adopt: Callable[[], Awaitable[bool]],
     ) -> None:
-        self.latest: Mapping[str, Instance] = {}
+        self.latest: Mapping[str, Instance] | None = None  # before the first look
         self._consul = consul
         self._service = service
         self._clock = clock
@@ -56,9 +56,7 @@ class ConsulInventory:
         self._absent = absent
         self._at_work = at_work
         self._adopt = adopt
-        self._looked = False
-        self._told: frozenset[str] = frozenset()  # nodes that are different and not taken over
-        self._said: frozenset[str] = frozenset()  # differences that have been told
+        self._told: Mapping[str, str] = {}  # differences that were told and are not taken over
         self._wrong = ""  # why it cannot be used
         self._changes = ""  # what came and went last
         self._changed = 0.0  # when; monotonic
@@ -82,11 +80,10 @@ class ConsulInventory:
 
     async def _take(self, found: Mapping[str, Instance]) -> None:
         self.latest = found
-        self._looked = True
         differences = self._differences(self._nodes())
         self._tell(differences)
         if differences and found and await self._adopt():
-            self._told = self._said = frozenset()
+            self._told = {}
 
     def differences(self, nodes: Sequence[Node]) -> dict[str, str]:
         """What is to be asked about in a rollout of these, by node ("" for all of it), in words."""
@@ -109,7 +106,7 @@ class ConsulInventory:
         return f"{self._changes}, {age:.0f} s ago" if self._changes and age < FRESH else ""
 
     def _differences(self, nodes: Sequence[Node]) -> dict[str, str]:
-        if not self._looked:
+        if self.latest is None:
             return {}
         if nodes and not self.latest:
             return {"": LOST}
@@ -126,18 +123,17 @@ class ConsulInventory:
 
     def _tell(self, differences: Mapping[str, str]) -> None:
         """Say what is new among them; one that has gone may be said again."""
-        if new := {name: text for name, text in differences.items() if text not in self._said}:
+        if new := {name: text for name, text in differences.items() if self._told.get(name) != text}:
             self._note(f"Consul: {self._summary(new)}")
             self._changes, self._changed = self._summary(differences), self._clock.monotonic()
-        self._said = frozenset(differences.values())
-        self._told = frozenset(differences)
+        self._told = differences
 
     def _summary(self, differences: Mapping[str, str]) -> str:
         """Such as `web9 came, web2 went`."""
         if "" in differences:
             return differences[""]
         known = {each.name for each in self._nodes()}
-        here = {name for name in differences if name in self.latest}
+        here = differences.keys() & (self.latest or {}).keys()
         parts = (("came", here - known), ("moved", here & known), ("went", differences.keys() - here))
         return ", ".join(f"{_few(sorted(names))} {what}" for what, names in parts if names)
 

@@ -3,8 +3,8 @@
 from backends.base import Clock
 from backends.errors import BackendError
 from console.following import Following, Seen
+from console.running_versions import RunningVersions
 from console.sharing import Request, What
-from orchestrator.events import NodeUpgraded
 from orchestrator.state import RolloutState
 
 PAUSE = 2.0  # seconds before Consul is asked again that could not be asked
@@ -18,7 +18,7 @@ class Elsewhere:
         seen: the last look at it; None before the first.
     """
 
-    def __init__(self, following: Following, clock: Clock, who: str, versions: dict[str, str]) -> None:
+    def __init__(self, following: Following, clock: Clock, who: str, versions: RunningVersions) -> None:
         self.state = RolloutState()
         self.seen: Seen | None = None
         self._following = following
@@ -57,8 +57,7 @@ class Elsewhere:
             if record.seq > self._told:
                 self._told = record.seq
                 self.state.apply(record)
-                if isinstance(record.event, NodeUpgraded):
-                    self._versions[record.event.node] = self.state.version
+                self._versions.learn(record, self.state.version)
         self.seen = seen
 
     async def ask(self, what: What) -> None:

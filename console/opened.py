@@ -17,8 +17,7 @@ from console.session import Session
 from console.state_place import journal_path
 from console.who import operator
 from console.wiring import Wiring
-from console.with_consul import following_consul, share
-from console.with_consul import lock as lock_of
+from console.with_consul import following_consul, lock_of, share
 from orchestrator.application import Application
 from orchestrator.bus import Bus
 from orchestrator.fleet import Fleet

@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Sequence
 
+from orchestrator.events import NodeUpgraded, Record
 from orchestrator.node import Node
 
 AT_ONCE = 16  # looks
@@ -23,6 +24,11 @@ class RunningVersions:
     def __init__(self, *, sees: bool) -> None:
         self.by_node: dict[str, str] = {}
         self._sees = sees
+
+    def learn(self, record: Record, version: str) -> None:
+        """Of a rollout to this version: a node that is upgraded has it."""
+        if isinstance(record.event, NodeUpgraded):
+            self.by_node[record.event.node] = version
 
     def words(self) -> str:
         """The versions and on how many nodes they run; empty when none was seen."""

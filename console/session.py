@@ -19,7 +19,7 @@ from orchestrator import manual
 from orchestrator.application import Application
 from orchestrator.bus import Bus
 from orchestrator.control import Control
-from orchestrator.events import ChangeBegan, ChangeEnded, NodeUpgraded, Record, RolloutEnded
+from orchestrator.events import ChangeBegan, ChangeEnded, Record, RolloutEnded
 from orchestrator.freeze import judge_freeze
 from orchestrator.journal.shared import Head
 from orchestrator.journal.store import Kind
@@ -87,8 +87,7 @@ class Session:
 
     def _follow(self, record: Record) -> None:
         self.state.apply(record)
-        if isinstance(record.event, NodeUpgraded):
-            self.versions.by_node[record.event.node] = self.state.version
+        self.versions.learn(record, self.state.version)
 
     async def adopt(self) -> Head | None:
         """Take into our journal what somebody has left on another machine, where that can be seen.
@@ -230,15 +229,15 @@ class Session:
             Locked, JournalError: nothing was touched.
         """
         self.rolling = True
-        places = self._places()
-        known = [each.name for each in plan.nodes if each.name in places]
+        names = {each.name for each in plan.nodes}
+        places = {name: each for name, each in self._places().items() if name in names}
         try:
             async with self.books.work(
                 kind,
                 f"{kind} to {plan.version}",
                 self.control,
                 version=plan.version,
-                plan=plan_fields(plan) | {"places": {each: places[each] for each in known}},
+                plan=plan_fields(plan) | {"places": places},
                 follows=follows,
                 break_lock=break_lock,
             ) as entry:

@@ -15,12 +15,14 @@ LAST = 5.0  # for what is left at the end
 
 
 @asynccontextmanager
-async def versions_told(consul: Consul, key: str, bus: Bus, lost: Callable[[], str]) -> AsyncIterator[None]:
+async def versions_told(
+    consul: Consul, key: Callable[[str], str], bus: Bus, lost: Callable[[], str]
+) -> AsyncIterator[None]:
     """Within it, each node that is done is written. What Consul does not take stops nothing, and is told.
 
     Args:
         consul: is written to.
-        key: with {node} in it; the value is the version.
+        key: of a node; its value is the version.
         bus: carries which node is done.
         lost: why somebody else may work on the nodes by now; then nothing is written any more.
     """
@@ -41,7 +43,7 @@ async def versions_told(consul: Consul, key: str, bus: Bus, lost: Callable[[], s
         while waiting and not lost():
             node, version = next(iter(waiting.items()))
             try:
-                await consul.put(key.replace("{node}", node), version.encode())
+                await consul.put(key(node), version.encode())
             except RolldeckError as error:
                 if node not in told:
                     told.add(node)

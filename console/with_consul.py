@@ -76,7 +76,7 @@ async def following_consul(
     works.append(session.consul.run())
     if config.lock.kind == "consul":
         session.shared = Following(consul, config.consul.prefix, app)
-        session.elsewhere = Elsewhere(session.shared, clock, operator(), session.versions.by_node)
+        session.elsewhere = Elsewhere(session.shared, clock, operator(), session.versions)
     tasks = [asyncio.create_task(each, name="consul") for each in works]
     try:
         yield
@@ -120,7 +120,7 @@ class _Nodes:
         if inventory is None or self._session.rolling:
             return await self._roster.whole()
         # Without any it may have lost its data: then the nodes are those of before.
-        now = self._now = node_settings(self._service, inventory.latest) or self._now
+        now = self._now = node_settings(self._service, inventory.latest or {}) or self._now
         self._known |= now
         # Many deregister when they are stopped: those have their place from before, or from HAProxy.
         left = {name: each for name, each in self._left().items() if name not in now}
@@ -176,7 +176,11 @@ async def share(
                 return lock.lost() or lock.fenced()
 
             await consul.open()  # what is wrong with its settings shows before a node is touched
-            key = fill_plain(config.consul.versions, {"app": head.application, "node": "{node}"})
+            template = config.consul.versions
+
+            def key(node: str) -> str:
+                return fill_plain(template, {"app": head.application, "node": node})
+
             await works.enter_async_context(versions_told(consul, key, bus, lost))
         if isinstance(lock, SharedLock) and isinstance(lock.shared, ConsulLock):
             from console.sharing import Publisher
@@ -187,7 +191,7 @@ async def share(
         yield
 
 
-def lock(config: Config, app: str, folder: Path, consul: Consul | None, clock: Clock) -> Lock:
+def lock_of(config: Config, app: str, folder: Path, consul: Consul | None, clock: Clock) -> Lock:
     """The lock of one piece of work."""
     local = LocalLock.of(folder, app)
     if config.lock.kind == "local" or consul is None or config.consul is None:

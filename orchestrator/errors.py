@@ -4,7 +4,8 @@ RolldeckError (backends.errors)
 ├── GuardRefused       a drain would leave too little in rotation
 ├── PreflightFailed    nothing was touched, because of the findings it carries
 ├── StepFailed         one step of one node failed, and why
-│   └── DeadlinePassed     what was waited for did not come in time
+│   ├── DeadlinePassed     what was waited for did not come in time
+│   └── StillRegisteredOut it is back in HAProxy, and not known to be back in a registry
 ├── JournalError       the journal cannot be read or written: nothing is done without it
 ├── Locked             somebody else works on this application
 ├── Fenced             the lock is gone in the middle: nothing may be sent any more
@@ -48,6 +49,10 @@ class StepFailed(RolldeckError):
 
 class DeadlinePassed(StepFailed):
     """Waited the configured time; the text says for what and what was seen last."""
+
+
+class StillRegisteredOut(StepFailed):
+    """In HAProxy all is well; in the registry it is still in maintenance, or that is not known."""
 
 
 class JournalError(RolldeckError):

@@ -130,7 +130,7 @@ async def apply(
                 work = _work(application, node, mapped[node.name], {}, control, clock, bus, "drain")
                 with bus.turn(node.name, "drain"):
                     try:
-                        await registry.leave(work, by_hand=True)
+                        await registry.leave(work)
                     except RolldeckError as error:
                         raise StepFailed(f"done in HAProxy on all, but not elsewhere: {error}") from error
     after = await application.fleet.servers(refs)
@@ -190,11 +190,11 @@ async def _ready(
             await put_back(work)
         except RolldeckError as error:
             try:
-                await keep_out(work, by_hand=True)
+                await keep_out(work)
             except RolldeckError as second:
                 work.note(f"could not be brought back to maintenance everywhere: {second}")
             raise error
-        await registry.come_back(work, by_hand=True)
+        await registry.come_back(work)
 
 
 def _work(
@@ -218,4 +218,5 @@ def _work(
         control=control,
         bus=bus,
         step=step,
+        by_hand=True,
     )

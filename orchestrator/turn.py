@@ -8,14 +8,13 @@ from backends.errors import BackendError, RolldeckError
 from backends.model import AdminState, ServerRef
 from orchestrator.bus import Bus
 from orchestrator.control import ABORT, GO, RETRY, SKIP, Control
-from orchestrator.errors import Aborted, Skipped, StepFailed
+from orchestrator.errors import Aborted, Skipped, StepFailed, StillRegisteredOut
 from orchestrator.events import NodeFailed, NodeSkipped, NodeUpgraded, Step, StepDone, StepStarted, TurnBegan
 from orchestrator.node import Original
 from orchestrator.plan import Plan, PlannedNode
 from orchestrator.steps.drain import drain, still_in_maintenance
 from orchestrator.steps.install import await_end, install
 from orchestrator.steps.keep_out import keep_out
-from orchestrator.steps.registry import StillRegisteredOut
 from orchestrator.steps.start import start
 from orchestrator.steps.stop import stop
 from orchestrator.steps.verify import verify

@@ -45,6 +45,7 @@ class Work:
     step: Step = "drain"
     touch: Callable[[], None] = lambda: None  # says that from here on the node is not as it was
     pids: set[int] = field(default_factory=set)  # of the service, as far as seen before the stop
+    by_hand: bool = False  # a change by hand, and no rollout's turn
     left_registry: bool = False  # a rollout has set maintenance there, which is to end with its turn
     intentions: Intentions = field(default_factory=Intentions)  # of the whole rollout
 

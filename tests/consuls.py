@@ -126,6 +126,19 @@ class Agent:
 
 
 @asynccontextmanager
+async def _running(*agents: Agent) -> AsyncIterator[None]:
+    try:
+        for each in agents:
+            await each.start()
+        for each in agents:
+            await each.ready()
+        yield
+    finally:
+        for each in agents:
+            await each.kill()
+
+
+@asynccontextmanager
 async def running_consul(
     folder: Path, *, acl: bool = False, keeps: bool = False, tls: Mapping[str, str] | None = None
 ) -> AsyncIterator[Agent]:
@@ -139,12 +152,8 @@ async def running_consul(
     ]
     options = ["-node=here", *(keeping if keeps else ["-dev"])]
     agent = Agent(folder / "consul", _ports(), options, acl, tls=tls or {})
-    try:
-        await agent.start()
-        await agent.ready()
+    async with _running(agent):
         yield agent
-    finally:
-        await agent.kill()
 
 
 @asynccontextmanager
@@ -166,15 +175,8 @@ async def three_servers(folder: Path) -> AsyncIterator[list[Agent]]:
         )
         for number, each in enumerate(ports)
     ]
-    try:
-        for each in agents:
-            await each.start()
-        for each in agents:
-            await each.ready()
+    async with _running(*agents):
         yield agents
-    finally:
-        for each in agents:
-            await each.kill()
 
 
 @asynccontextmanager
@@ -182,12 +184,8 @@ async def client_of(servers: Sequence[Agent], folder: Path) -> AsyncIterator[Age
     """An agent that is no server, as each machine has one."""
     joins = [f"-retry-join=127.0.0.1:{each.ports['serf_lan']}" for each in servers]
     agent = Agent(folder / "client", _ports(), ["-node=client", f"-data-dir={folder}/client-data", *joins])
-    try:
-        await agent.start()
-        await agent.ready()
+    async with _running(agent):
         yield agent
-    finally:
-        await agent.kill()
 
 
 def _ports() -> dict[str, int]:

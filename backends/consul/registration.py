@@ -93,9 +93,6 @@ class Registration:
             doubts=tuple(doubts[:NAMED]) + ((f"{len(doubts) - NAMED} more",) if doubts[NAMED:] else ()),
         )
 
-    def check_command(self) -> Command:
-        return Command(tuple(self._words))
-
     def leave_command(self, *, by_hand: bool = False) -> Command | None:
         if not self._identity:
             return None  # without a service it would be the whole machine
@@ -107,7 +104,7 @@ class Registration:
 
     async def check(self) -> None:
         """Whether the command reaches its agent; it changes nothing."""
-        await ask(self._host, self.check_command(), "see maintenance in Consul", timeout=TIMEOUT)
+        await ask(self._host, Command(tuple(self._words)), "see maintenance in Consul", timeout=TIMEOUT)
 
     async def leave(self, *, by_hand: bool = False) -> None:
         await self._ask(self.leave_command(by_hand=by_hand), "set maintenance in Consul")

@@ -11,7 +11,7 @@ from orchestrator.steps.drain import in_maintenance, silence_agents
 from orchestrator.work import Work
 
 
-async def keep_out(work: Work, *, by_hand: bool = False) -> None:
+async def keep_out(work: Work) -> None:
     """Bring a failed node to maintenance everywhere, except where the floor needs even this one.
 
     Each load balancer for itself: one that does not answer must not leave a bad node in rotation elsewhere.
@@ -29,7 +29,7 @@ async def keep_out(work: Work, *, by_hand: bool = False) -> None:
         if result is not None:
             raise result
     if all(in_maintenance(each) for each in (await work.servers()).values()):
-        await registry.leave(work, by_hand=by_hand)
+        await registry.leave(work)
 
 
 async def _keep_out_of(work: Work, instance: str) -> None:

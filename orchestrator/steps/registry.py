@@ -5,12 +5,9 @@ What somebody else has put in maintenance there stays so.
 
 from backends.base import Registration
 from backends.errors import BackendError
-from orchestrator.errors import StepFailed
+from backends.model import Registered
+from orchestrator.errors import StepFailed, StillRegisteredOut
 from orchestrator.work import Work
-
-
-class StillRegisteredOut(StepFailed):
-    """In HAProxy all is well, and in the registry it is still in maintenance, or that is not known."""
 
 
 async def reach(work: Work) -> None:
@@ -23,7 +20,7 @@ async def reach(work: Work) -> None:
         await work.patiently(registration.look, f"{registration.place} to answer")
 
 
-async def leave(work: Work, *, by_hand: bool = False) -> None:
+async def leave(work: Work) -> None:
     """Set maintenance there and read it back; nothing to do where it is out already, or not registered.
 
     By hand it is for somebody's reason from now on, also where a rollout had set it.
@@ -35,14 +32,14 @@ async def leave(work: Work, *, by_hand: bool = False) -> None:
         return
     seen = await work.patiently(registration.look, f"{registration.place} to answer")
     work.left_registry |= seen.by_rollout
-    if not seen.there or (seen.maintenance and not (by_hand and seen.by_rollout)):
+    if not seen.there or (seen.maintenance and not (work.by_hand and seen.by_rollout)):
         return
     what = f"maintenance in {registration.place}"
     if seen.maintenance:  # its reason cannot be changed, only set anew
         await _end(work, registration)
-    work.left_registry |= not by_hand
+    work.left_registry |= not work.by_hand
     await work.ask(
-        lambda: registration.leave(by_hand=by_hand),
+        lambda: registration.leave(by_hand=work.by_hand),
         timeout=work.policy.balancer_timeout,
         what=f"set {what}",
     )
@@ -54,12 +51,8 @@ async def leave(work: Work, *, by_hand: bool = False) -> None:
     await work.until(missing, timeout=work.policy.balancer_timeout, what=what)
 
 
-async def come_back(work: Work, *, by_hand: bool = False) -> None:
-    """End what `leave` has set, and read that back.
-
-    Args:
-        work: the node's.
-        by_hand: also what an earlier change by hand has set.
+async def come_back(work: Work) -> None:
+    """End what `leave` has set, and read that back; by hand also what an earlier change by hand has set.
 
     Raises:
         StillRegisteredOut: it could not be ended, or did not end in time.
@@ -69,8 +62,8 @@ async def come_back(work: Work, *, by_hand: bool = False) -> None:
     try:
         seen = await work.patiently(registration.look, f"{registration.place} to answer")
         # It may have deregistered as it stopped. What had been set may come back with it: wait for it.
-        if seen.by_rollout or (by_hand and seen.by_hand) or (work.left_registry and not seen.there):
-            await _end(work, registration, by_hand=by_hand)
+        if _ours(work, seen) or (work.left_registry and not seen.there):
+            await _end(work, registration)
             seen = await registration.look()
     except (BackendError, StepFailed) as error:
         text = f"it is back in HAProxy, and not known to be back in {registration.place}: {error}"
@@ -95,7 +88,12 @@ def _leaving(work: Work) -> Registration | None:
     return registration if registration is not None and registration.leaves else None
 
 
-async def _end(work: Work, registration: Registration, *, by_hand: bool = False) -> None:
+def _ours(work: Work, seen: Registered) -> bool:
+    """It is in maintenance that this work may end."""
+    return seen.by_rollout or (work.by_hand and seen.by_hand)
+
+
+async def _end(work: Work, registration: Registration) -> None:
     """Ask for the end of ours, and read it back; one that is not registered (yet) is waited for."""
     what = f"end maintenance in {registration.place}"
     asked = False
@@ -105,7 +103,7 @@ async def _end(work: Work, registration: Registration, *, by_hand: bool = False)
         seen = await registration.look()
         if not seen.there:
             return f"{registration.place} does not have it"
-        if not (seen.by_rollout or (by_hand and seen.by_hand)):
+        if not _ours(work, seen):
             return None
         if not asked:
             asked = True

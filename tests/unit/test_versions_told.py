@@ -47,7 +47,7 @@ def test_what_waits_is_written_later_and_never_after_the_lock_is_gone(lost: str)
                 told.append(record.event.node)
 
         bus.subscribe(note)
-        async with versions_told(cast("Consul", store), "v/{node}", bus, lambda: why[0]):
+        async with versions_told(cast("Consul", store), lambda node: f"v/{node}", bus, lambda: why[0]):
             upgraded(bus, "web1", "2.0")
             await clock.sleep(1)
             assert store.keys == {"v/web1": "2.0"}
