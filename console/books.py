@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from backends.base import Clock
+from orchestrator.actor import Actor
 from orchestrator.bus import Bus, anything
 from orchestrator.control import Control
 from orchestrator.errors import Fenced
@@ -33,7 +34,7 @@ class Books:
         application: whose work it is.
         clock: the time.
         bus: carries what is written down.
-        operator: who works here.
+        actor: who works here.
         lock: makes the application's lock, for one piece of work.
         share: shows a rollout to others while it runs under that lock.
     """
@@ -45,7 +46,7 @@ class Books:
         application: str,
         clock: Clock,
         bus: Bus,
-        operator: str,
+        actor: Actor,
         lock: Callable[[], Lock],
         share: Share = lambda *_: nullcontext(),
     ) -> None:
@@ -54,7 +55,7 @@ class Books:
         self._application = application
         self._clock = clock
         self._bus = bus
-        self._operator = operator
+        self.actor = actor
         self._lock = lock
         self._share = share
         self._working = False
@@ -142,7 +143,7 @@ class Books:
             return
         lock = self._lock()
         holder = Holder(
-            operator=self._operator,
+            operator=self.actor.name,
             host=socket.gethostname(),
             pid=os.getpid(),
             since=self._clock.time(),
@@ -163,12 +164,14 @@ class Books:
                     kind=kind,
                     application=self._application,
                     version=version,
-                    operator=self._operator,
+                    operator=self.actor.name,
                     plan=plan,
                     follows=follows,
                 ) as entry:
                     if lock.fence:
-                        self._bus.emit(LockTaken(operator=self._operator, fence=lock.fence))
+                        self._bus.emit(
+                            LockTaken(operator=self.actor.name, fence=lock.fence, **self.actor.origin)
+                        )
                     if before is not None:
                         how = "broken" if break_lock else "taken over, as its holder is gone"
                         self._bus.emit(Noted(node="", text=f"the lock was {how}: {before}"))
@@ -179,7 +182,7 @@ class Books:
                         kind=kind,
                         application=self._application,
                         version=version,
-                        operator=self._operator,
+                        operator=self.actor.name,
                         host=holder.host,
                         pid=holder.pid,
                         began=holder.since,

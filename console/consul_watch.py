@@ -8,10 +8,11 @@ from backends.base import Clock
 from backends.consul.client import Consul
 from backends.consul.settings import NAME
 from backends.errors import BackendError, ConfigError
+from orchestrator.actor import ROLLDECK, Actor
 from orchestrator.control import Control
 from widgets.model import InstanceLine
 
-US = "Rolldeck"  # as who pauses
+AGAIN = Actor(f"{ROLLDECK}, as Consul answers again", ROLLDECK.via)  # as who lets it go on
 PING = 2.0  # seconds between two looks whether it answers: a blocking query would notice late
 
 
@@ -76,8 +77,8 @@ class ConsulWatch:
             if self._why and rollout is not None and rollout is not judged:
                 self._judged = rollout
                 if not rollout.paused:
-                    rollout.pause(US, f"Consul does not answer: {self._why}")
+                    rollout.pause(ROLLDECK, f"Consul does not answer: {self._why}")
             elif not self._why and judged is not None:
                 self._judged = None
-                if judged.paused and judged.paused_by == US:
-                    judged.resume(f"{US}, as Consul answers again")
+                if judged.paused and judged.paused_by == ROLLDECK:
+                    judged.resume(AGAIN)

@@ -18,18 +18,20 @@ from console.state_place import journal_path
 from console.who import operator
 from console.wiring import Wiring
 from console.with_consul import following_consul, lock_of, share
+from orchestrator.actor import Via
 from orchestrator.application import Application
 from orchestrator.bus import Bus
 from orchestrator.fleet import Fleet
 
 
 @asynccontextmanager
-async def open_session(config: Config, app: str) -> AsyncIterator[Session]:
+async def open_session(config: Config, app: str, via: Via = "terminal") -> AsyncIterator[Session]:
     """Open what work on an application needs, and close it at the end.
 
     Args:
         config: the whole configuration.
         app: which application.
+        via: from where the operator works.
 
     Raises:
         ConfigError: no such application, or settings that do not fit together.
@@ -71,7 +73,7 @@ async def open_session(config: Config, app: str) -> AsyncIterator[Session]:
             bus,
             clock,
             roster.whole,
-            books=Books(path, config.journal.keep_days, app, clock, bus, operator(), lock, shown),
+            books=Books(path, config.journal.keep_days, app, clock, bus, operator(via), lock, shown),
             sees_versions=isinstance(health, HttpHealth) and health.via == "console" and health.has_version,
         )
         nodes_there = isinstance(settings.inventory, ConsulService)

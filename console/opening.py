@@ -30,7 +30,7 @@ def open_console(config_file: str | None, app: str | None, read_only: bool) -> i
     config = load(find(config_file))
 
     async def go(name: str) -> int | str:
-        async with open_session(config, name) as session:
+        async with open_session(config, name, "console") as session:
             return await show(session, config, "asked for with --read-only" if read_only else "")
 
     following: int | str = app or next(iter(config.apps))
@@ -94,7 +94,7 @@ def _closing(console: Console, session: Session) -> Iterator[None]:
 
     def close(why: str) -> None:
         if session.rolling:
-            session.control.abort(operator(), why)
+            session.control.abort(operator("terminal"), why)
         console.exit(KEEP)
 
     names = {signal.SIGTERM: "SIGTERM", signal.SIGHUP: "the terminal has gone"}
@@ -111,9 +111,9 @@ async def _after(session: Session, answer: str | None) -> int:
     """Whatever was begun ends with words on what is out of rotation."""
     if session.rolling:
         if answer == ABORT:
-            session.control.abort(operator(), "the console was closed")
+            session.control.abort(operator("console"), "the console was closed")
         elif answer == PAUSE:
-            session.control.pause(operator(), "the console was closed")
+            session.control.pause(operator("console"), "the console was closed")
             say("paused; Ctrl-C ends the rollout after its running step")
         elif not session.control.aborting:
             say("the rollout goes on without the console; Ctrl-C ends it after the running step")
@@ -135,7 +135,7 @@ async def _to_its_end(session: Session) -> None:
         session.bus.subscribe(prompts)
         prompts.show()
     elif session.control.questions:
-        session.control.abort(operator(), "nobody is there to answer")
+        session.control.abort(operator("terminal"), "nobody is there to answer")
     try:
         async with stop_on_signals(session):
             await session.finished()

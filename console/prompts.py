@@ -89,7 +89,7 @@ class Prompts:
             return
         matches = [each for each in questions[0].choices if each.startswith(word)]
         if len(matches) == 1:
-            self._control.answer(questions[0].id, matches[0], operator())
+            self._control.answer(questions[0].id, matches[0], operator("terminal"))
         else:
             say(f"  one of: {', '.join(questions[0].choices)}")
 
@@ -97,4 +97,4 @@ class Prompts:
         if self._confirming is not None and not self._confirming.done():
             self._confirming.set_result(False)
         elif self._control.questions:
-            self._control.abort(operator(), "the terminal has gone")
+            self._control.abort(operator("terminal"), "the terminal has gone")

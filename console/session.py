@@ -14,8 +14,8 @@ from backends.errors import RolldeckError
 from backends.model import Server
 from console.books import Books
 from console.running_versions import RunningVersions
-from console.who import operator
 from orchestrator import manual
+from orchestrator.actor import Actor
 from orchestrator.application import Application
 from orchestrator.bus import Bus
 from orchestrator.control import Control
@@ -84,6 +84,11 @@ class Session:
         self.carried_out: Plan | None = None  # the last one that was begun
         self._rollout: asyncio.Task[RolloutEnded] | None = None
         bus.subscribe(self._follow)
+
+    @property
+    def actor(self) -> Actor:
+        """Who works here."""
+        return self.books.actor
 
     def _follow(self, record: Record) -> None:
         self.state.apply(record)
@@ -246,7 +251,7 @@ class Session:
                 application = replace(self.application, nodes=plan.members)
                 if self.inventory is not None:
                     self.control.differences = partial(self.inventory.differences, plan.members)
-                rollout = Rollout(application, plan, self.control, self.clock, self.bus, operator(), entry)
+                rollout = Rollout(application, plan, self.control, self.clock, self.bus, self.actor, entry)
                 ended = await rollout.run()
             self.defect = rollout.defect
             self.endings.append(ended)
@@ -276,7 +281,8 @@ class Session:
                     nodes=names,
                     weight=change.weight,
                     override=sorted(change.override),
-                    operator=operator(),
+                    operator=self.actor.name,
+                    **self.actor.origin,
                 )
             )
             after: tuple[Server, ...] = ()

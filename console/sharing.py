@@ -15,6 +15,7 @@ import msgspec
 
 from backends.consul.client import Consul
 from backends.errors import BackendError
+from orchestrator.actor import Actor
 from orchestrator.bus import Bus
 from orchestrator.control import GO, RETRY, SKIP, Control
 from orchestrator.events import Noted, Record
@@ -158,7 +159,7 @@ class Publisher:
         except msgspec.MsgspecError as error:
             self._bus.emit(Noted(node="", text=f"a request in Consul cannot be understood: {error}"))
             return
-        control, who = self._control, request.who
+        control, who = self._control, Actor(request.who, "consul")
         match request.what:
             case "pause":
                 control.pause(who, "asked from another machine")
@@ -175,4 +176,4 @@ class Publisher:
             what = "no such question is open" if not open_ else f"open: {', '.join(q.subject for q in open_)}"
             self._bus.emit(Noted(node="", text=f"{request.who} asked to {request.what}, and {what}"))
             return
-        self._control.answer(open_[0].id, choice, request.who)
+        self._control.answer(open_[0].id, choice, Actor(request.who, "consul"))

@@ -22,7 +22,7 @@ async def stop_on_signals(session: Session) -> AsyncIterator[None]:
 
     def stop(name: str) -> None:
         if session.rolling:
-            session.control.abort(operator(), name)
+            session.control.abort(operator("terminal"), name)
         elif task:
             task.cancel()
 

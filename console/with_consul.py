@@ -19,7 +19,6 @@ from console.config import Config
 from console.roster import Roster
 from console.session import Session
 from console.settings import NodeSettings
-from console.who import operator
 from orchestrator.bus import Bus
 from orchestrator.control import Control
 from orchestrator.errors import JournalError
@@ -76,7 +75,7 @@ async def following_consul(
     works.append(session.consul.run())
     if config.lock.kind == "consul":
         session.shared = Following(consul, config.consul.prefix, app)
-        session.elsewhere = Elsewhere(session.shared, clock, operator(), session.versions)
+        session.elsewhere = Elsewhere(session.shared, clock, session.actor.name, session.versions)
     tasks = [asyncio.create_task(each, name="consul") for each in works]
     try:
         yield

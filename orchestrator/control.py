@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from backends.base import Clock
+from orchestrator.actor import Actor
 from orchestrator.bus import Bus
 from orchestrator.errors import Aborted
 from orchestrator.events import AbortRequested, Answered, Asked, Paused, Resumed
@@ -41,12 +42,12 @@ class Control:
         self._bus = bus
         self._changed = asyncio.Event()
         self._ids = itertools.count(1)
-        self.paused_by = ""  # whoever wanted it last; means nothing while it is not paused
+        self.paused_by: Actor | None = None  # whoever wanted it last; means nothing while it is not paused
         self._paused_since: float | None = None
         self._paused_before = 0.0
         self._questions: dict[str, Question] = {}
-        self._answers: dict[str, tuple[str, str]] = {}
-        self._abort: tuple[str, str] | None = None
+        self._answers: dict[str, tuple[str, Actor]] = {}
+        self._abort: tuple[Actor, str] | None = None
         self._cancel: Callable[[], object] | None = None
         self._halted = ""
         self._undecided: set[str] = set()
@@ -83,23 +84,23 @@ class Control:
         """Open questions, oldest first."""
         return tuple(self._questions.values())
 
-    def pause(self, who: str, why: str = "") -> None:
+    def pause(self, who: Actor, why: str = "") -> None:
         """Start nothing new and stop all deadlines; a running command goes on."""
         self.paused_by = who
         if self._paused_since is None and not self.aborting:
             self._paused_since = self._clock.monotonic()
-            self._bus.emit(Paused(who=who, why=why))
+            self._bus.emit(Paused(who=who.name, why=why, **who.origin))
             self._wake()
 
-    def resume(self, who: str) -> None:
+    def resume(self, who: Actor) -> None:
         if self._paused_since is not None:
             seconds = self._clock.monotonic() - self._paused_since
             self._paused_before += seconds
             self._paused_since = None
-            self._bus.emit(Resumed(who=who, seconds=round(seconds, 3)))
+            self._bus.emit(Resumed(who=who.name, seconds=round(seconds, 3), **who.origin))
             self._wake()
 
-    def answer(self, question: str, choice: str, who: str) -> None:
+    def answer(self, question: str, choice: str, who: Actor) -> None:
         """Decide.
 
         Raises:
@@ -112,16 +113,19 @@ class Control:
             raise ValueError(f"{choice!r} is not one of {', '.join(open_question.choices)}")
         del self._questions[question]
         self._answers[question] = (choice, who)
-        self._bus.emit(Answered(question=question, subject=open_question.subject, choice=choice, who=who))
+        subject = open_question.subject
+        self._bus.emit(
+            Answered(question=question, subject=subject, choice=choice, who=who.name, **who.origin)
+        )
         self._wake()
 
-    def abort(self, who: str, why: str = "", *, at_once: bool = False) -> None:
+    def abort(self, who: Actor, why: str = "", *, at_once: bool = False) -> None:
         """End the rollout: after the running steps, or at once (the second request always is)."""
         at_once = at_once or self.aborting
         self._abort = self._abort or (who, why)
         self.resume(who)
         self._questions.clear()
-        self._bus.emit(AbortRequested(who=who, why=why, at_once=at_once))
+        self._bus.emit(AbortRequested(who=who.name, why=why, at_once=at_once, **who.origin))
         self._wake()
         if at_once and self._cancel is not None:
             self._cancel()
@@ -178,7 +182,7 @@ class Control:
                 return
             await self._changed.wait()
 
-    async def ask(self, subject: str, text: str, choices: tuple[str, ...]) -> tuple[str, str]:
+    async def ask(self, subject: str, text: str, choices: tuple[str, ...]) -> tuple[str, Actor]:
         """Wait for a decision; returns the choice and who made it. Raises Aborted."""
         question = Question(f"q{next(self._ids)}", subject, text, choices)
         self._questions[question.id] = question

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from backends.errors import RolldeckError
 
 if TYPE_CHECKING:
+    from orchestrator.actor import Actor
     from orchestrator.guard import Capacity
     from orchestrator.plan import Finding
 
@@ -75,7 +76,15 @@ class Fenced(RolldeckError):
 
 
 class Skipped(RolldeckError):
-    """Somebody chose to leave this node as it is and go on without it."""
+    """Somebody chose to leave this node as it is and go on without it.
+
+    Attributes:
+        by: who did.
+    """
+
+    def __init__(self, by: "Actor") -> None:
+        self.by = by
+        super().__init__(by.name)
 
 
 class Aborted(RolldeckError):

@@ -9,6 +9,7 @@ from typing import Literal
 import msgspec
 
 from backends.base import Moment
+from orchestrator.actor import Via
 
 SCHEMA = 1
 
@@ -22,7 +23,15 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="event"):
     """Base of all events."""
 
 
-class RolloutStarted(Event, frozen=True, kw_only=True, tag="rollout_started"):
+class ByActor(Event, frozen=True, kw_only=True):
+    """Base of what somebody did; their name is in `who` or `operator`. See `orchestrator.actor.Actor`."""
+
+    via: Via = ""  # from where they did it; empty: not known
+    uid: int = -1  # of their process; -1: not known
+    credential: str = ""  # type and fingerprint of their SSH key or certificate; empty: not known
+
+
+class RolloutStarted(ByActor, frozen=True, kw_only=True, tag="rollout_started"):
     application: str
     version: str
     nodes: list[str]
@@ -31,14 +40,14 @@ class RolloutStarted(Event, frozen=True, kw_only=True, tag="rollout_started"):
     before: dict[str, str] = {}  # the version that each node had, as far as it was known
 
 
-class FreezeOverridden(Event, frozen=True, kw_only=True, tag="freeze_overridden"):
+class FreezeOverridden(ByActor, frozen=True, kw_only=True, tag="freeze_overridden"):
     """The rollout was begun in spite of a freeze."""
 
     operator: str
     reason: str  # until when it is frozen, and why
 
 
-class LockTaken(Event, frozen=True, kw_only=True, tag="lock_taken"):
+class LockTaken(ByActor, frozen=True, kw_only=True, tag="lock_taken"):
     """The lock that all machines share is ours: what an earlier holder still does has a smaller number."""
 
     operator: str
@@ -109,7 +118,7 @@ class NodeUpgraded(Event, frozen=True, kw_only=True, tag="node_upgraded"):
     seconds: float
 
 
-class NodeSkipped(Event, frozen=True, kw_only=True, tag="node_skipped"):
+class NodeSkipped(ByActor, frozen=True, kw_only=True, tag="node_skipped"):
     node: str
     who: str
 
@@ -129,30 +138,30 @@ class Asked(Event, frozen=True, kw_only=True, tag="asked"):
     choices: list[str]
 
 
-class Answered(Event, frozen=True, kw_only=True, tag="answered"):
+class Answered(ByActor, frozen=True, kw_only=True, tag="answered"):
     question: str
     subject: str
     choice: str
     who: str
 
 
-class Paused(Event, frozen=True, kw_only=True, tag="paused"):
+class Paused(ByActor, frozen=True, kw_only=True, tag="paused"):
     who: str
     why: str
 
 
-class Resumed(Event, frozen=True, kw_only=True, tag="resumed"):
+class Resumed(ByActor, frozen=True, kw_only=True, tag="resumed"):
     who: str
     seconds: float  # how long it was paused
 
 
-class AbortRequested(Event, frozen=True, kw_only=True, tag="abort_requested"):
+class AbortRequested(ByActor, frozen=True, kw_only=True, tag="abort_requested"):
     who: str
     why: str
     at_once: bool  # False: after the running steps
 
 
-class ChangeBegan(Event, frozen=True, kw_only=True, tag="change_began"):
+class ChangeBegan(ByActor, frozen=True, kw_only=True, tag="change_began"):
     """A change by hand."""
 
     action: str  # drain, maint, ready, weight

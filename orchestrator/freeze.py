@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
+from orchestrator.actor import Actor
 from orchestrator.events import FreezeOverridden
 from orchestrator.plan import Finding, Severity
 
@@ -137,11 +138,11 @@ def judge_freeze(freezes: Sequence[Freeze], at: float, severity: Severity) -> li
     return [Finding(severity, SUBJECT, found.words(at) + hint)]
 
 
-def overridden(findings: Iterable[Finding], operator: str) -> Iterator[FreezeOverridden]:
+def overridden(findings: Iterable[Finding], operator: Actor) -> Iterator[FreezeOverridden]:
     """The events that keep in mind that a rollout is begun in spite of a freeze."""
     for each in findings:
         if each.subject == SUBJECT and each.severity is Severity.WARNING:
-            yield FreezeOverridden(operator=operator, reason=each.text)
+            yield FreezeOverridden(operator=operator.name, reason=each.text, **operator.origin)
 
 
 def _clock(name: str, value: object) -> time:

@@ -4,6 +4,7 @@ import asyncio
 
 from backends.base import Clock, Installer
 from backends.errors import RolldeckError
+from orchestrator.actor import Actor
 from orchestrator.application import Application
 from orchestrator.bus import Bus
 from orchestrator.control import ABORT, GO, SKIP, Control
@@ -42,7 +43,7 @@ class Rollout:
         control: Control,
         clock: Clock,
         bus: Bus,
-        operator: str,
+        operator: Actor,
         number: int | None = None,  # in the journal
     ) -> None:
         self._application = application
@@ -51,7 +52,7 @@ class Rollout:
         self._clock = clock
         self._bus = bus
         self._operator = operator
-        self._hooks = Hooks(application.hooks, plan, control, clock, bus, operator, number)
+        self._hooks = Hooks(application.hooks, plan, control, clock, bus, operator.name, number)
         self._tally = Tally()
         self._intentions = Intentions(
             {ref: original for each in plan.nodes for ref, original in each.originals.items()},
@@ -74,8 +75,9 @@ class Rollout:
                 version=self._plan.version,
                 nodes=[each.name for each in self._plan.nodes],
                 batches=[list(each) for each in self._plan.batches],
-                operator=self._operator,
+                operator=self._operator.name,
                 before={each.name: each.current for each in self._plan.nodes if each.known},
+                **self._operator.origin,
             )
         )
         for each in overridden(self._plan.findings, self._operator):
@@ -188,7 +190,7 @@ class Rollout:
         if choice == SKIP:
             self._tally.skipped.extend(names)
             for name in names:
-                self._bus.emit(NodeSkipped(node=name, who=who))
+                self._bus.emit(NodeSkipped(node=name, who=who.name, **who.origin))
         return choice == GO
 
     def _judge(self, work: "asyncio.Future[None]") -> tuple[Result, str]:

@@ -4,6 +4,7 @@ from backends.base import Clock
 from backends.columns import columns_of
 from backends.errors import BackendError
 from backends.model import Server, Snapshot
+from orchestrator.actor import ROLLDECK
 from orchestrator.bus import Bus
 from orchestrator.control import Control
 from orchestrator.events import Noted
@@ -11,7 +12,6 @@ from orchestrator.fleet import Fleet
 from orchestrator.intentions import Intentions
 
 INTERVAL = 1.0  # seconds between two looks
-SAYS = "Rolldeck"  # who pauses
 
 
 class Sentinel:
@@ -63,7 +63,7 @@ class Sentinel:
 
     async def _set_again(self, name: str, snapshot: Snapshot) -> None:
         paused = self._control.paused
-        self._control.pause(SAYS, f"{name} was reloaded (now process {snapshot.info.pid})")
+        self._control.pause(ROLLDECK, f"{name} was reloaded (now process {snapshot.info.pid})")
         done: list[str] = []
         try:
             while missing := [each for each in self._ours(snapshot) if not self._intentions.met(each)]:
@@ -79,7 +79,7 @@ class Sentinel:
         finally:
             # Paused by us only: it goes on when this load balancer counts again, or is tried once more.
             if not paused and not self._control.aborting:
-                self._control.resume(SAYS)
+                self._control.resume(ROLLDECK)
 
     def _ours(self, snapshot: Snapshot) -> list[Server]:
         return [each for each in snapshot.servers if each.ref in self._intentions.originals]

@@ -71,7 +71,7 @@ class Turn:
                 await self._steps()
             except Skipped as skipped:
                 self._tally.skipped.append(self._name)
-                self._bus.emit(NodeSkipped(node=self._name, who=str(skipped)))
+                self._bus.emit(NodeSkipped(node=self._name, who=skipped.by.name, **skipped.by.origin))
             except Aborted:
                 pass
             except (StepFailed, BackendError) as error:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from backends.base import Clock
 from console.books import Books
+from orchestrator.actor import Actor
 from orchestrator.bus import Bus
 from orchestrator.lock import LocalLock
 
@@ -15,6 +16,6 @@ def blank_books(clock: Clock, bus: Bus) -> Books:
         "shop",
         clock,
         bus,
-        "ann@here",
+        Actor("ann@here"),
         lambda: LocalLock.of(Path("/nonexistent"), "shop"),
     )

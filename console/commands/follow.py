@@ -89,7 +89,7 @@ def ask(config_file: str | None, app: str, what: What, subject: str) -> int:
             if seen is None or not seen.held:
                 say(f"no rollout of {app} runs now")
                 return Exit.REFUSED
-            key = await following.ask(Request(what=what, who=operator(), subject=subject))
+            key = await following.ask(Request(what=what, who=operator("terminal").name, subject=subject))
             for _ in range(int(PATIENCE * 5)):
                 if await following.taken(key):
                     result(f"{clean(seen.head.who)} has taken it")

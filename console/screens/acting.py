@@ -236,7 +236,7 @@ class Acting:
             )
         )
         if answer == "yes":
-            control.abort(operator())
+            control.abort(operator("console"))
 
     async def quit(self) -> str | None:
         """What to do with a running rollout; None to stay."""

@@ -304,16 +304,16 @@ in rotation.
             return
         questions = self._session.control.questions
         if questions and choice in (GO, RETRY, SKIP):
-            self._session.control.answer(questions[0].id, choice, operator())
+            self._session.control.answer(questions[0].id, choice, operator("console"))
 
     def action_pause(self) -> None:
         control = self._session.control
         if (elsewhere := self._others.running) is not None:
             self._ask("resume" if elsewhere.paused else "pause")
         elif control.paused:
-            control.resume(operator())
+            control.resume(operator("console"))
         else:
-            control.pause(operator())
+            control.pause(operator("console"))
 
     @work(group="abort", exclusive=True)
     async def action_abort(self) -> None:

@@ -17,6 +17,7 @@ from console.demo.stack import Stack
 from console.opened import open_session
 from console.screens.main import MainScreen
 from console.session import Session
+from orchestrator.actor import Actor
 from orchestrator.events import Record, RolloutEnded, Sent
 from orchestrator.watch import Watch
 from tests.integration.rollouts import tune, world
@@ -91,7 +92,7 @@ async def place(
 async def _end(session: Session) -> None:
     """A test that failed in the middle must not leave a rollout behind."""
     if session.rolling:
-        session.control.abort("the test", at_once=True)
+        session.control.abort(Actor("the test"), at_once=True)
         await session.finished()
 
 

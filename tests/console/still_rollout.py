@@ -127,7 +127,7 @@ class _Asking(Still):
     def __init__(self, scene: Scene, session: Session, questions: Sequence[Question]) -> None:
         super().__init__(scene, session)
         self._questions = questions
-        self._tasks: list[asyncio.Task[tuple[str, str]]] = []
+        self._tasks: list[asyncio.Task[object]] = []
 
     def on_load(self) -> None:
         for each in self._questions:

@@ -10,6 +10,7 @@ from textual.widgets import OptionList
 
 from backends.model import Level, Snapshot
 from console.app import Console
+from orchestrator.actor import Actor
 from orchestrator.control import GO
 from tests.console.console_world import Desk, desk, place
 from tests.integration.rollouts import DRAIN, MAINT, NEW, OLD, say, states, versions
@@ -201,7 +202,7 @@ async def test_a_rollout_that_is_kept_goes_on_after_the_console_has_gone(tmp_pat
             await gone(at)
         assert at.app.return_value == "keep"
         assert here.session.rolling
-        here.session.control.answer(here.session.control.questions[0].id, GO, "another front end")
+        here.session.control.answer(here.session.control.questions[0].id, GO, Actor("another front end"))
         ended = await here.session.finished()
         assert ended is not None
         assert ended.result == "healthy", ended
@@ -335,7 +336,7 @@ async def test_ctrl_q_asks_about_a_running_rollout_too(tmp_path: Path) -> None:
         await at.press("escape")
         await at.until(lambda: at.app.screen is at.main)
         assert at.app.return_value is None
-        here.session.control.abort("the test")
+        here.session.control.abort(Actor("the test"))
         await at.result("aborted")
 
 

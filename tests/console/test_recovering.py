@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from orchestrator.actor import Actor
 from orchestrator.control import ABORT
 from tests.console.console_world import desk, place
 from tests.integration.rollouts import NEW, OLD, states, versions
@@ -16,7 +17,7 @@ async def test_what_was_left_is_named_on_start_and_finished_by_keys(tmp_path: Pa
         control = here.session.control
         while not control.questions:
             await here.session.clock.sleep(0.05)
-        control.answer(control.questions[0].id, ABORT, "ann@here")
+        control.answer(control.questions[0].id, ABORT, Actor("ann@here"))
         await here.session.finished()
         here.stack.add_release(SICK, healthy=True)  # somebody has mended it
         async with desk(here, up=1) as at:

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from backends.model import AdminState
+from orchestrator.actor import Actor
 from orchestrator.application import Application
 from orchestrator.bus import Bus
 from orchestrator.control import Control
@@ -122,7 +123,7 @@ class World:
         return await self.carry_out(await self.plan(version, to_ready=to_ready))
 
     async def carry_out(self, plan: Plan) -> RolloutEnded:
-        self.rollout = Rollout(self.application, plan, self.control, self.clock, self.bus, "me@here")
+        self.rollout = Rollout(self.application, plan, self.control, self.clock, self.bus, Actor("me@here"))
         return await self.rollout.run()
 
     async def during(self, coroutine: Coroutine[Any, Any, object]) -> RolloutEnded:
@@ -153,7 +154,7 @@ async def answer(world: World, choice: str, subject: str = "", times: int = 1) -
     """Give this answer to that many questions, one after the other."""
     for _ in range(times):
         question = await world.question(subject)
-        world.control.answer(question, choice, "ann")
+        world.control.answer(question, choice, Actor("ann"))
         await asyncio.sleep(0.01)
 
 

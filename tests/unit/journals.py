@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from orchestrator.actor import Actor
 from orchestrator.events import AnyEvent, Record, RolloutEnded, RolloutStarted, Traffic
 from orchestrator.journal.store import Journal, Kind
 from tests.unit.fakes import World, answer
@@ -46,8 +47,8 @@ def troubled() -> Sequence[Record]:
         world.nodes["web2"].sick = frozenset({"2.0"})
         for server in world.servers("web1"):
             server.leaving = [3.0, 7.0, 9.0]
-        world.at(5, lambda: world.control.pause("ann", "lunch"))
-        world.at(25, lambda: world.control.resume("ann"))
+        world.at(5, lambda: world.control.pause(Actor("ann"), "lunch"))
+        world.at(25, lambda: world.control.resume(Actor("ann")))
         async with asyncio.TaskGroup() as group:
             group.create_task(world.upgrade())
             group.create_task(_decide(world))

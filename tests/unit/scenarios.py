@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from backends.errors import PermissionDenied, Refused, UnknownOutcome, Unmeasured, Unreachable
 from backends.model import ServerRef
+from orchestrator.actor import Actor
 from orchestrator.control import ABORT, GO, RETRY, SKIP
 from orchestrator.events import RolloutEnded
 from orchestrator.node import Original
@@ -230,8 +231,8 @@ def _let_things_happen(world: World, scenario: Scenario) -> None:
         world.at(at, partial(setattr, world.nodes[name], "healthy", False))
     acts = {"pause": world.control.pause, "resume": world.control.resume, "abort": world.control.abort}
     for at, act in scenario.people:
-        world.at(at, partial(acts[act], "ann"))
-    world.at(4 * HORIZON, lambda: world.control.resume("ann"))  # nobody pauses forever
+        world.at(at, partial(acts[act], Actor("ann")))
+    world.at(4 * HORIZON, lambda: world.control.resume(Actor("ann")))  # nobody pauses forever
 
 
 async def _operator(world: World, answers: list[str]) -> None:
@@ -243,4 +244,4 @@ async def _operator(world: World, answers: list[str]) -> None:
             choice = wanted if wanted in question.choices else question.choices[0]
             if choice == RETRY and not answers:
                 choice = SKIP  # it could go on forever
-            world.control.answer(question.id, choice, "ann")
+            world.control.answer(question.id, choice, Actor("ann"))

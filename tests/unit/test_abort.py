@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
+from orchestrator.actor import Actor
 from orchestrator.events import Answered, Asked, NodeSkipped, StepDone
 from tests.unit.fakes import World, answer, steps
 from tests.unit.virtual_time import run
@@ -50,11 +51,11 @@ def test_a_go_while_paused_starts_nothing_yet() -> None:
         async def decide() -> None:
             await answer(world, "go", times=1)
             question = await world.question()
-            world.control.pause("ann")
-            world.control.answer(question, "go", "ann")
+            world.control.pause(Actor("ann"))
+            world.control.answer(question, "go", Actor("ann"))
             await asyncio.sleep(600)
             assert steps(world, "web1") == ["drain"]
-            world.control.resume("ann")
+            world.control.resume(Actor("ann"))
             await answer(world, "go", times=3)
 
         assert (await world.during(decide())).result == "healthy"
@@ -69,7 +70,7 @@ def test_abort_is_accepted_while_a_question_is_open(confirm: str) -> None:
 
         async def stop() -> None:
             await world.question()
-            world.control.abort("ann", "no")
+            world.control.abort(Actor("ann"), "no")
 
         ended = await world.during(stop())
         assert (ended.result, ended.reason) == ("aborted", "aborted by ann: no")
@@ -100,8 +101,8 @@ def test_the_first_abort_ends_after_the_running_step(
             await world.until(lambda: step in steps(world, "web1"))
             await asyncio.sleep(3)
             if paused:
-                world.control.pause("bob")
-            world.control.abort("ann")
+                world.control.pause(Actor("bob"))
+            world.control.abort(Actor("ann"))
 
         ended = await world.during(stop())
         assert steps(world, "web1")[-1] == step
@@ -125,9 +126,9 @@ def test_the_second_abort_is_at_once(step: str, slow: Callable[[World], object])
         async def stop() -> None:
             await world.until(lambda: step in steps(world, "web1"))
             await asyncio.sleep(1)
-            world.control.abort("ann")
+            world.control.abort(Actor("ann"))
             await asyncio.sleep(1)
-            world.control.abort("ann")
+            world.control.abort(Actor("ann"))
 
         began = world.clock.monotonic()
         ended = await world.during(stop())

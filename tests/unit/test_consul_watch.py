@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, cast
 
 from backends.errors import Unreachable
 from console.consul_watch import PING, ConsulWatch
+from orchestrator.actor import Actor
 from orchestrator.bus import Bus
 from orchestrator.control import Control
 from orchestrator.events import Paused, Record, Resumed
@@ -79,13 +80,13 @@ def test_it_pauses_and_goes_on_by_itself() -> None:
 def test_whoever_lets_it_go_on_decides_for_the_rest_of_the_outage() -> None:
     async def play(desk: Desk, control: Control) -> None:
         await desk.look(down=True)
-        control.resume("me")
+        control.resume(Actor("me"))
         await desk.look(down=True)
         assert not control.paused
-        control.pause("me")
+        control.pause(Actor("me"))
         await desk.look(down=False)
         assert control.paused, "it is mine"
-        control.resume("me")
+        control.resume(Actor("me"))
         await desk.look(down=True)
         assert control.paused, "another outage"
 
@@ -95,11 +96,11 @@ def test_whoever_lets_it_go_on_decides_for_the_rest_of_the_outage() -> None:
 def test_what_a_human_wants_paused_stays_so() -> None:
     async def play(desk: Desk, control: Control) -> None:
         await desk.look(down=True)
-        control.pause("me")  # too, while it is
+        control.pause(Actor("me"))  # too, while it is
         await desk.look(down=False)
         assert control.paused
-        control.resume("me")
-        control.pause("me")
+        control.resume(Actor("me"))
+        control.pause(Actor("me"))
         await desk.look(down=True)
         await desk.look(down=False)
         assert control.paused

@@ -2,8 +2,10 @@
 
 import asyncio
 
+import msgspec
 import pytest
 
+from orchestrator.actor import Actor
 from orchestrator.bus import Bus
 from orchestrator.control import ABORT, GO, RETRY, SKIP, Control
 from orchestrator.errors import Aborted
@@ -23,13 +25,13 @@ def test_the_time_spent_paused_is_no_time_worked() -> None:
     async def scenario() -> None:
         control, told = reins()
         await asyncio.sleep(10)
-        control.pause("ann", "lunch")
-        control.pause("bob")  # it is paused already
+        control.pause(Actor("ann"), "lunch")
+        control.pause(Actor("bob"))  # it is paused already
         assert control.paused
         await asyncio.sleep(3600)
         assert control.worked() == pytest.approx(10)
-        control.resume("ann")
-        control.resume("ann")
+        control.resume(Actor("ann"))
+        control.resume(Actor("ann"))
         await asyncio.sleep(5)
         assert control.worked() == pytest.approx(15)
         assert told == [Paused(who="ann", why="lunch"), Resumed(who="ann", seconds=3600.0)]
@@ -41,8 +43,8 @@ def test_a_checkpoint_waits_for_resume() -> None:
     async def scenario() -> None:
         control, _ = reins()
         await control.checkpoint()  # not paused: at once
-        control.pause("ann")
-        asyncio.get_running_loop().call_later(60, control.resume, "ann")
+        control.pause(Actor("ann"))
+        asyncio.get_running_loop().call_later(60, control.resume, Actor("ann"))
         await control.checkpoint()
         assert asyncio.get_running_loop().time() == pytest.approx(60)
 
@@ -52,12 +54,12 @@ def test_a_checkpoint_waits_for_resume() -> None:
 def test_abort_ends_a_pause_and_every_wait() -> None:
     async def scenario() -> None:
         control, told = reins()
-        control.pause("ann")
-        asyncio.get_running_loop().call_later(1, control.abort, "bob", "fire")
+        control.pause(Actor("ann"))
+        asyncio.get_running_loop().call_later(1, control.abort, Actor("bob"), "fire")
         with pytest.raises(Aborted, match="aborted by bob: fire"):
             await control.checkpoint()
         assert not control.paused
-        control.pause("ann")  # too late
+        control.pause(Actor("ann"))  # too late
         assert not control.paused
         assert told[-1] == AbortRequested(who="bob", why="fire", at_once=False)
 
@@ -72,13 +74,13 @@ def test_a_question_waits_for_one_of_its_choices() -> None:
         (question,) = control.questions
         assert (question.subject, question.text, control.undecided) == ("web1", "go?", False)
         with pytest.raises(ValueError, match="'retry' is not one of go, skip, abort"):
-            control.answer(question.id, RETRY, "ann")
+            control.answer(question.id, RETRY, Actor("ann"))
         with pytest.raises(ValueError, match="no open question 'q9'"):
-            control.answer("q9", GO, "ann")
-        control.answer(question.id, SKIP, "ann")
+            control.answer("q9", GO, Actor("ann"))
+        control.answer(question.id, SKIP, Actor("ann"))
         with pytest.raises(ValueError, match="no open question"):  # somebody was quicker
-            control.answer(question.id, GO, "bob")
-        assert await asked == (SKIP, "ann")
+            control.answer(question.id, GO, Actor("bob"))
+        assert await asked == (SKIP, Actor("ann"))
         assert [type(each) for each in told] == [Asked, Answered]
         assert control.questions == ()
 
@@ -107,7 +109,7 @@ def test_the_answer_abort_aborts_the_rollout() -> None:
         asked = asyncio.create_task(control.ask("web1", "go?", (GO, ABORT)))
         other = asyncio.create_task(control.ask("web2", "go?", (GO, ABORT)))
         await asyncio.sleep(0)
-        control.answer(control.questions[0].id, ABORT, "ann")
+        control.answer(control.questions[0].id, ABORT, Actor("ann"))
         results = await asyncio.gather(asked, other, return_exceptions=True)
         assert [str(each) for each in results] == ["aborted by ann: at web1"] * 2
         assert control.aborting
@@ -121,9 +123,9 @@ def test_the_second_abort_is_at_once_and_keeps_the_first_reason() -> None:
         control, told = reins()
         cancelled: list[bool] = []
         control.on_abort_at_once(lambda: cancelled.append(True))
-        control.abort("ann", "first")
+        control.abort(Actor("ann"), "first")
         assert cancelled == []
-        control.abort("bob", "second")
+        control.abort(Actor("bob"), "second")
         assert cancelled == [True]
         assert [each.at_once for each in told if isinstance(each, AbortRequested)] == [False, True]
         with pytest.raises(Aborted, match="aborted by ann: first"):
@@ -137,7 +139,7 @@ def test_an_abort_may_be_at_once_the_first_time() -> None:
         control, _ = reins()
         cancelled: list[bool] = []
         control.on_abort_at_once(lambda: cancelled.append(True))
-        control.abort("ann", at_once=True)
+        control.abort(Actor("ann"), at_once=True)
         assert cancelled == [True]
 
     run(scenario())
@@ -155,3 +157,31 @@ def test_a_halt_stops_new_drains_and_nothing_else() -> None:
         assert control.halted == "web1 failed"
 
     run(scenario())
+
+
+def test_each_event_says_who_did_it_and_from_where() -> None:
+    async def scenario() -> None:
+        control, told = reins()
+        ann = Actor("ann@ops", "console", 1000, "ssh-ed25519 SHA256:abc")
+        asked = asyncio.create_task(control.ask("web1", "go?", (GO, SKIP, ABORT)))
+        await asyncio.sleep(0)
+        control.pause(ann, "lunch")
+        control.resume(ann)
+        control.answer(control.questions[0].id, GO, ann)
+        await asked
+        control.abort(Actor("eve@there", "consul"))
+        origin = {"via": "console", "uid": 1000, "credential": "ssh-ed25519 SHA256:abc"}
+        for event in told[1:4]:
+            assert isinstance(event, Paused | Resumed | Answered)
+            assert event.who == "ann@ops"
+            assert msgspec.to_builtins(event).items() >= origin.items()
+        aborted = told[-1]
+        assert isinstance(aborted, AbortRequested)
+        assert (aborted.who, aborted.via, aborted.uid, aborted.credential) == ("eve@there", "consul", -1, "")
+
+    run(scenario())
+
+
+def test_an_event_from_before_origins_were_recorded_says_that_they_are_not_known() -> None:
+    old = msgspec.json.decode(b'{"event":"paused","who":"ann","why":"lunch"}', type=AnyEvent)
+    assert old == Paused(who="ann", why="lunch", via="", uid=-1, credential="")

@@ -10,6 +10,7 @@ import pytest
 
 from backends.base import Moment
 from backends.errors import Refused
+from orchestrator.actor import Actor
 from orchestrator.control import RETRY, SKIP
 from orchestrator.events import Event, HookFired, NodeUpgraded, Record, RolloutEnded, StepStarted, TurnBegan
 from tests.unit.fakes import World, answer
@@ -177,8 +178,8 @@ def test_nobody_waits_for_the_hook_of_a_pause() -> None:
     async def scenario() -> None:
         hook = FakeHook(on=["pause"], seconds=500)
         made = world(hook)
-        made.at(1, lambda: made.control.pause("ann", "lunch"))
-        made.at(2, lambda: made.control.resume("ann"))
+        made.at(1, lambda: made.control.pause(Actor("ann"), "lunch"))
+        made.at(2, lambda: made.control.resume(Actor("ann")))
         ended = await made.upgrade()
         assert ended.result == "healthy"
         assert (hook.told[0]["who"], hook.told[0]["reason"]) == ("ann", "lunch")
@@ -195,8 +196,8 @@ def test_an_abort_waits_for_no_hook(moment: Moment) -> None:
         if moment == "failure":
             made.nodes["web1"].faults.add("install", Refused("web1", "disk full"))
         if moment == "pause":
-            made.at(1, lambda: made.control.pause("ann"))
-        made.at(5000, lambda: made.control.abort("ann"))
+            made.at(1, lambda: made.control.pause(Actor("ann")))
+        made.at(5000, lambda: made.control.abort(Actor("ann")))
         ended = await made.upgrade()
         assert made.clock.monotonic() < 5100
         assert hook.ended == 1
@@ -211,7 +212,7 @@ def test_an_abort_at_once_ends_hooks_too_and_the_end_is_told_of_it() -> None:
     async def scenario() -> None:
         slow, told = FakeHook(on=["node"], seconds=30_000), FakeHook(on=["end"])
         made = world(slow, told)
-        made.at(5000, lambda: made.control.abort("ann", "now", at_once=True))
+        made.at(5000, lambda: made.control.abort(Actor("ann"), "now", at_once=True))
         assert (await made.upgrade()).result == "aborted"
         assert (slow.ended, told.told[0]["result"], told.told[0]["reason"]) == (
             1,
@@ -227,7 +228,7 @@ def test_an_abort_before_the_start_tells_only_the_end() -> None:
         hook = FakeHook()
         made = world(hook)
         plan = await made.plan()
-        made.control.abort("ann")
+        made.control.abort(Actor("ann"))
         assert (await made.carry_out(plan)).result == "aborted"
         assert hook.moments() == ["end"]
 

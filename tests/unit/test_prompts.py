@@ -102,7 +102,8 @@ async def test_an_answer_is_a_word_or_its_beginning(typed: str, choice: str, key
         keyboard.type(typed)
         answer, who = await control.ask("web1", "take it out?", CHOICES)
         assert answer == choice
-        assert "@" in who
+        assert "@" in who.name
+        assert who.via == "terminal"
 
 
 @pytest.mark.parametrize("wrong", ["x\n", "gone\n", "retry\n", "go skip\n", b"\xff\n", "\x1b[A\n"])

@@ -6,6 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from backends.model import AdminState
+from orchestrator.actor import Actor
 from orchestrator.events import (
     NodeUpgraded,
     Noted,
@@ -80,9 +81,9 @@ def test_a_service_is_not_stopped_under_a_node_that_somebody_put_back() -> None:
         world = World(3, 2)
 
         def put_back() -> None:
-            world.control.pause("me")
+            world.control.pause(Actor("me"))
             world.at(60, lambda: world.server("web1", "lb2").set_state("ready"))
-            world.at(90, lambda: world.control.resume("me"))
+            world.at(90, lambda: world.control.resume(Actor("me")))
 
         when(world, StepDone, "drain", put_back)
         ended = await world.upgrade()

@@ -6,6 +6,7 @@ import pytest
 
 from backends.errors import Refused, UnknownOutcome, Unreachable
 from backends.model import AdminState
+from orchestrator.actor import Actor
 from orchestrator.errors import PreflightFailed
 from orchestrator.events import (
     BatchStarted,
@@ -107,7 +108,7 @@ def test_an_abort_before_the_start_does_not_even_prefetch() -> None:
         world = World(nodes=2)
         world.nodes["web1"].has_prefetch = True
         plan = await world.plan()
-        world.control.abort("ann")
+        world.control.abort(Actor("ann"))
         ended = await world.carry_out(plan)
         assert (ended.result, ended.untouched) == ("aborted", ["web1", "web2"])
         assert not world.touched()
@@ -120,7 +121,7 @@ def test_an_abort_during_the_prefetch_touches_no_node() -> None:
         world = World(nodes=2)
         world.nodes["web1"].has_prefetch = True
         world.nodes["web1"].faults.add("prefetch", None, seconds=30)
-        world.at(5, lambda: world.control.abort("ann"))
+        world.at(5, lambda: world.control.abort(Actor("ann")))
         ended = await world.upgrade()
         assert ended.result == "aborted"
         assert world.sent() == []
@@ -223,10 +224,10 @@ def test_a_pause_between_two_nodes_starts_nothing() -> None:
 
         async def rest() -> None:
             await world.until(lambda: any(each.reason == "baking" for each in world.events(Waiting)))
-            world.control.pause("ann", "lunch")
+            world.control.pause(Actor("ann"), "lunch")
             await asyncio.sleep(3600)
             assert world.sent("web2") == []
-            world.control.resume("ann")
+            world.control.resume(Actor("ann"))
 
         ended = await world.during(rest())
         assert ended.result == "healthy"

@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from backends.errors import Refused
+from orchestrator.actor import Actor
 from orchestrator.events import (
     STEPS,
     AbortRequested,
@@ -167,12 +168,12 @@ async def _decided() -> list[Record]:
     async def decide() -> None:
         await answer(world, "go", times=2)
         await answer(world, "retry")
-        world.control.pause("ann", "?")
-        world.control.resume("ann")
+        world.control.pause(Actor("ann"), "?")
+        world.control.resume(Actor("ann"))
         await answer(world, "skip")
         await world.question()
-        world.control.abort("ann", "enough")
-        world.control.abort("ann", "enough!")
+        world.control.abort(Actor("ann"), "enough")
+        world.control.abort(Actor("ann"), "enough!")
 
     await world.during(decide())
     return world.records

@@ -8,6 +8,7 @@ import pytest
 
 from backends.errors import Refused, UnknownOutcome, Unreachable
 from backends.model import AdminState
+from orchestrator.actor import Actor
 from orchestrator.errors import Aborted, DeadlinePassed, StepFailed
 from orchestrator.events import Noted, Waiting
 from orchestrator.steps.drain import drain
@@ -107,8 +108,8 @@ def test_a_pause_stops_the_deadline() -> None:
     async def scenario() -> None:
         world = World(drain_timeout=60)
         world.server("web1").leaving = [now() + 1000]
-        world.at(30, lambda: world.control.pause("ann"))
-        world.at(990, lambda: world.control.resume("ann"))
+        world.at(30, lambda: world.control.pause(Actor("ann")))
+        world.at(990, lambda: world.control.resume(Actor("ann")))
         assert await drain(world.work()) == "no sessions left"
         assert now() == pytest.approx(1000, abs=2)
 
@@ -142,7 +143,7 @@ def test_capacity_that_does_not_come_back_is_a_failure_and_nothing_was_sent() ->
 def test_an_abort_while_it_waits_for_capacity_touches_nothing() -> None:
     async def scenario() -> None:
         world = World(nodes=2, min_available=2)
-        world.at(5, lambda: world.control.abort("ann"))
+        world.at(5, lambda: world.control.abort(Actor("ann")))
         with pytest.raises(Aborted):
             await drain(world.work())
         assert now() == pytest.approx(5, abs=0.5)
@@ -166,10 +167,10 @@ def test_capacity_that_comes_back_while_paused_drains_nothing_yet() -> None:
     async def scenario() -> None:
         world = World(nodes=2, min_available=1)
         world.take_out("web2")
-        world.at(5, lambda: world.control.pause("ann"))
+        world.at(5, lambda: world.control.pause(Actor("ann")))
         for server in world.servers("web2"):
             world.at(10, partial(server.set_state, "ready"))
-        world.at(500, lambda: world.control.resume("ann"))
+        world.at(500, lambda: world.control.resume(Actor("ann")))
         await drain(world.work())
         assert world.balancers["lb1"].sent[0][0] >= 500
 

@@ -7,6 +7,7 @@ import pytest
 
 from backends.errors import Refused, UnknownOutcome, Unreachable
 from backends.model import AdminState
+from orchestrator.actor import Actor
 from orchestrator.errors import DeadlinePassed, StepFailed
 from orchestrator.events import Waiting
 from orchestrator.steps.drain import drain
@@ -294,8 +295,8 @@ def test_a_pause_stops_the_bake() -> None:
     async def scenario() -> None:
         world = World(bake=10)
         work, _ = await upgraded(world)
-        world.at(6, lambda: world.control.pause("ann"))
-        world.at(500, lambda: world.control.resume("ann"))
+        world.at(6, lambda: world.control.pause(Actor("ann")))
+        world.at(500, lambda: world.control.resume(Actor("ann")))
         await verify(work)
         assert now() > 504
 

@@ -6,6 +6,7 @@ import pytest
 
 from backends.errors import Refused, Unreachable
 from backends.model import AdminState
+from orchestrator.actor import Actor
 from orchestrator.events import (
     NodeFailed,
     NodeUpgraded,
@@ -41,8 +42,8 @@ def test_time_spent_paused_belongs_to_no_step() -> None:
     async def scenario() -> None:
         quick, paused = World(nodes=1, min_available=0), World(nodes=1, min_available=0)
         await quick.upgrade()
-        paused.at(1.5, lambda: paused.control.pause("ann"))
-        paused.at(1001.5, lambda: paused.control.resume("ann"))
+        paused.at(1.5, lambda: paused.control.pause(Actor("ann")))
+        paused.at(1001.5, lambda: paused.control.resume(Actor("ann")))
         await paused.upgrade()
         seconds = [world.events(NodeUpgraded)[0].seconds for world in (quick, paused)]
         assert 5 < seconds[1] <= seconds[0] + 1  # HAProxy's checks went on meanwhile
@@ -178,7 +179,7 @@ def test_retry_before_anything_was_touched() -> None:
 async def _retry_if_asked(world: World, rollout: "asyncio.Task[object]") -> None:
     while not rollout.done():
         for question in world.control.questions:
-            world.control.answer(question.id, "retry", "ann")
+            world.control.answer(question.id, "retry", Actor("ann"))
         await asyncio.sleep(0.1)
 
 
@@ -202,7 +203,7 @@ def test_nothing_is_drained_before_a_failure_is_decided() -> None:
             question = await world.question()
             await asyncio.sleep(3600)
             assert world.sent("web2") == []
-            world.control.answer(question, "abort", "ann")
+            world.control.answer(question, "abort", Actor("ann"))
 
         ended = await world.during(look_then_abort())
         assert (ended.result, ended.reason) == ("aborted", "aborted by ann: at web1")
@@ -225,7 +226,7 @@ def test_a_node_of_the_same_batch_that_waits_for_capacity_waits_for_the_decision
                 server.set_state("ready")
             await asyncio.sleep(600)
             assert world.sent("web2") == []
-            world.control.answer(question, "skip", "ann")
+            world.control.answer(question, "skip", Actor("ann"))
 
         async with asyncio.TaskGroup() as group:
             rollout = group.create_task(world.carry_out(plan))
