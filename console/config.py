@@ -1,6 +1,7 @@
 """The configuration: `config.toml`, found, read and checked."""
 
 import os
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import msgspec
 from backends.consul.services import ConsulService
 from backends.consul.settings import ConsulSettings
 from backends.errors import ConfigError
+from backends.file_trust import Untrusted, Writers, open_trusted
 from backends.haproxy.address import HaproxySettings
 from backends.hooks.kinds import HookSettings
 from backends.hosts.ssh import SshSettings
@@ -29,6 +31,7 @@ class Config(msgspec.Struct, kw_only=True, frozen=True):
     """A whole file, decoded."""
 
     file: str
+    writers: Writers | None = None  # who may write it, and files that it names and that bring commands
     console: ConsoleSettings = ConsoleSettings()
     journal: JournalSettings = JournalSettings()
     lock: LockSettings = LockSettings()
@@ -59,7 +62,8 @@ class Config(msgspec.Struct, kw_only=True, frozen=True):
         if settings.inventory is None or isinstance(settings.inventory, ConsulService):
             return settings.nodes
         key = f"apps.{app}.inventory"
-        listing = read_nodes(settings.inventory, Path(self.file).parent, self.file, key)
+        writers = self.writers or Writers.own()
+        listing = read_nodes(settings.inventory, Path(self.file).parent, self.file, key, writers)
         return _nodes(listing.nodes, listing.file, listing.key)
 
     def haproxy_of(self, app: str) -> dict[str, HaproxySettings]:
@@ -78,14 +82,17 @@ class Config(msgspec.Struct, kw_only=True, frozen=True):
         return (*self.freeze, *self.app(app).freeze)
 
 
-def find(explicit: str | None) -> Path:
-    """Where the configuration is: `--config`, ./config.toml, or the XDG configuration folder.
+def find_and_load(explicit: str | None) -> Config:
+    """The configuration that `--config` names, or else that of ./config.toml or the XDG configuration folder.
 
     Raises:
-        ConfigError: there is none; the text names all places.
+        ConfigError: there is none, others may have written one that nobody named, or see `load`.
     """
-    if explicit:
-        return Path(explicit)
+    return load(Path(explicit)) if explicit else load(_find(), named=False)
+
+
+def _find() -> Path:
+    """Where a configuration is. Raises ConfigError: there is none; the text names all places."""
     base = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")
     places = [Path(FILE), Path(base) / "rolldeck" / FILE]
     for place in places:
@@ -95,32 +102,52 @@ def find(explicit: str | None) -> Path:
     raise ConfigError("", "", f"no configuration: looked for {looked}; `rolldeck init` writes one")
 
 
-def load(path: Path) -> Config:
+def load(path: Path, *, named: bool = True) -> Config:
     """Read and check a configuration file; not yet the inventories that it names, see `Config.nodes_of`.
+
+    Args:
+        path: of the file.
+        named: somebody chose this file. It can have any command run, so one that was only found there is
+            refused when others than root and we may write it, or a folder on the way to it.
 
     Raises:
         ConfigError: with the file, the key, what was found and what was expected.
     """
     file = str(path)
+    text, writers = _read(path, file, named)
     try:
-        return parse(parse_toml(_text(path, file), file), file)
+        return msgspec.structs.replace(parse(parse_toml(text, file), file), writers=writers)
     except RecursionError:
         raise ConfigError(
             file, "", "is not a configuration: its tables or lists are nested too deep"
         ) from None
 
 
-def _text(path: Path, file: str) -> str:
+def _read(path: Path, file: str, named: bool) -> tuple[str, Writers]:
+    """The text, and who may write it."""
+    own = Writers.own()
     try:
-        with path.open("rb") as stream:
+        with path.open("rb") if named else open(open_trusted(path, own), "rb") as stream:
+            writers = Writers.also_of(os.fstat(stream.fileno())) if named else own
             content = stream.read(LONGEST + 1)
         if len(content) > LONGEST:
             raise ConfigError(file, "", f"is not a configuration: it is longer than {LONGEST} bytes")
-        return content.decode()
+        return content.decode(), writers
+    except Untrusted as error:
+        raise ConfigError(file, "", _untrusted(file, error)) from None
     except OSError as error:
         raise ConfigError(file, "", f"cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
         raise ConfigError(file, "", "is not UTF-8 text") from None
+
+
+def _untrusted(file: str, error: Untrusted) -> str:
+    by_sudo = os.geteuid() == 0 and "SUDO_UID" in os.environ
+    sudo = "; under sudo only root's own files count" if by_sudo else ""
+    return (
+        f"is not used: {error.filename} {error.strerror}{sudo}. A configuration can have any command run;"
+        f" if this one is meant: --config {shlex.quote(file)}"
+    )
 
 
 def parse(raw: dict[str, Any], file: str) -> Config:

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 
 from console.app import Console
-from console.config import Config, find, load
+from console.config import Config, find_and_load
 from console.exits import Exit
 from console.opened import open_session
 from console.output.ending import EXITS, ending
@@ -27,7 +27,7 @@ SOME, SOME_SECONDS = 8, 2.0  # nodes that are looked at together, and what is be
 
 def open_console(config_file: str | None, app: str | None, read_only: bool) -> int:
     """Open the console on one application; returns the exit code."""
-    config = load(find(config_file))
+    config = find_and_load(config_file)
 
     async def go(name: str) -> int | str:
         async with open_session(config, name, "console") as session:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from backends.file_trust import Writers
 from backends.inventories.ansible_file import AnsibleInventory, read_ansible
 from backends.inventories.source import Listing
 from backends.inventories.toml_file import TomlInventory, read_toml
@@ -9,7 +10,7 @@ from backends.inventories.toml_file import TomlInventory, read_toml
 InventorySettings = TomlInventory | AnsibleInventory
 
 
-def read_nodes(settings: InventorySettings, folder: Path, file: str, key: str) -> Listing:
+def read_nodes(settings: InventorySettings, folder: Path, file: str, key: str, writers: Writers) -> Listing:
     """The nodes that an inventory's file names now, in its order. Blocking.
 
     Args:
@@ -17,12 +18,13 @@ def read_nodes(settings: InventorySettings, folder: Path, file: str, key: str) -
         folder: of the configuration, in which relative paths begin.
         file: the configuration, for errors.
         key: of the inventory in it, such as ``apps.shop.inventory``, for errors.
+        writers: of the configuration: who else may write a file that brings commands as it does.
 
     Raises:
         ConfigError: of the configuration when the file cannot be read, else of what is wrong in the file.
     """
     match settings:
         case TomlInventory():
-            return read_toml(settings, folder, file, key)
+            return read_toml(settings, folder, file, key, writers)
         case AnsibleInventory():
             return read_ansible(settings, folder, file, key)

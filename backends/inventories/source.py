@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from backends.errors import ConfigError
+from backends.file_trust import NAMED, Untrusted, Writers, open_trusted
 from backends.secret import redact
 
 LONGEST = 4 * 1024 * 1024  # bytes, as of the configuration itself
@@ -49,15 +50,26 @@ def locate(path: str, folder: Path, file: str, key: str) -> Path:
         raise ConfigError(file, key, f"found {path!r}, whose home folder is not known") from None
 
 
-def read_text(path: Path, file: str, key: str) -> str:
+def read_text(path: Path, file: str, key: str, writers: Writers = NAMED) -> str:
     """The whole text of an inventory; `file` and `key` say who named it.
 
+    Args:
+        path: of the inventory.
+        file: the configuration, for errors.
+        key: of the path in it, for errors.
+        writers: who may write it. One that brings no commands, only where they run, may be written by whoever
+            the configuration trusts by naming it, but not by everybody.
+
     Raises:
-        ConfigError: it is not there, cannot be read, is longer than 4 MB, or is not text.
+        ConfigError: it is not there, cannot be read, is longer than 4 MB, or is not text, or somebody else
+            may write it.
     """
     try:
-        with path.open("rb") as stream:
+        with open(open_trusted(path, writers), "rb") as stream:
             content = stream.read(LONGEST + 1)
+    except Untrusted as error:
+        words = f"{path} is not used: " + (f"{error.filename} " if error.filename != str(path) else "it ")
+        raise ConfigError(file, key, f"{words}{error.strerror}") from None
     except OSError as error:
         raise ConfigError(file, key, f"{path} cannot be read: {error.strerror}") from None
     except ValueError:  # a zero byte

@@ -5,6 +5,7 @@ from pathlib import Path
 import msgspec
 
 from backends.errors import ConfigError
+from backends.file_trust import Writers
 from backends.inventories.source import MOST_NODES, Listing, locate, read_text
 from backends.inventories.toml_text import parse_toml
 
@@ -28,10 +29,13 @@ class TomlInventory(
     path: str
 
 
-def read_toml(settings: TomlInventory, folder: Path, file: str, key: str) -> Listing:
-    """The nodes of such a file; see `backends.inventories.kinds.read_nodes`."""
+def read_toml(settings: TomlInventory, folder: Path, file: str, key: str, writers: Writers) -> Listing:
+    """The nodes of such a file; see `backends.inventories.kinds.read_nodes`.
+
+    Its `prefix` is a command: nobody may write it who may not write the configuration.
+    """
     path = locate(settings.path, folder, file, f"{key}.path")
-    text, place = read_text(path, file, f"{key}.path"), str(path)
+    text, place = read_text(path, file, f"{key}.path", writers), str(path)
     try:
         document = parse_toml(text, place)
     except RecursionError:

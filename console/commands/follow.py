@@ -9,7 +9,7 @@ import click
 
 from backends.consul.client import Consul
 from backends.errors import ConfigError
-from console.config import Config, find, load
+from console.config import Config, find_and_load
 from console.exits import Exit
 from console.following import Following, Seen
 from console.output.ending import EXITS, ending
@@ -32,7 +32,7 @@ def follow(config_file: str | None, app: str, as_json: bool) -> int:
 
     Exits as the rollout does. It needs `[lock] kind = "consul"`.
     """
-    config = load(find(config_file))
+    config = find_and_load(config_file)
 
     async def go() -> int:
         async with _following(config, app) as following:
@@ -81,7 +81,7 @@ def ask(config_file: str | None, app: str, what: What, subject: str) -> int:
 
     It is written down there with your name. Exits 0 once it was taken.
     """
-    config = load(find(config_file))
+    config = find_and_load(config_file)
 
     async def go() -> int:
         async with _following(config, app) as following:

@@ -8,7 +8,7 @@ import click
 import msgspec
 
 from backends.errors import ConfigError
-from console.config import find, load
+from console.config import find_and_load
 from console.exits import Exit
 from console.output.records import Summary, event_fields
 from console.output.text import clean, on_terminal, result, result_json, say
@@ -50,7 +50,7 @@ def _open(place: Place) -> Journal:
         if not Path(journal).exists():
             raise ConfigError(journal, "", "there is no such journal")
         return Journal(Path(journal), read_only=True)
-    settings = getattr(load(find(config_file)), "journal", None)
+    settings = getattr(find_and_load(config_file), "journal", None)
     return Journal(journal_path(settings.path if settings is not None else ""), read_only=True)
 
 

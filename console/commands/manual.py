@@ -11,7 +11,7 @@ import msgspec
 
 from backends.errors import BackendError, RolldeckError
 from backends.model import Server
-from console.config import find, load
+from console.config import find_and_load
 from console.exits import Exit
 from console.opened import open_session
 from console.output.health import server_fields
@@ -104,7 +104,7 @@ def _change(
         raise click.UsageError("there is no terminal to ask on: add --yes")
 
     async def go() -> int:
-        async with open_session(load(find(config_file)), app) as session, stop_on_signals(session):
+        async with open_session(find_and_load(config_file), app) as session, stop_on_signals(session):
             application = await session.whole()
             chosen = manual.choose(application, names)
             change = Change(action, chosen, weight, frozenset(override))

@@ -1,6 +1,7 @@
 """`rolldeck check` and `rolldeck plan`: everything that can be known before anything is touched."""
 
 import asyncio
+import os
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -8,11 +9,11 @@ import click
 import msgspec
 
 from backends.template import check_version
-from console.config import find, load
+from console.config import Config, find_and_load
 from console.exits import Exit
 from console.opened import open_session
 from console.output import plan_text
-from console.output.text import result, result_json
+from console.output.text import clean, result, result_json
 from orchestrator.plan import Plan
 from orchestrator.plan_fields import plan_fields
 from orchestrator.policy import Amount, Policy
@@ -61,7 +62,9 @@ def check(
     ready: tuple[str, ...],
 ) -> int:
     """Preflight alone: look at everything, touch nothing; exits 0 when an upgrade could start."""
-    plan = asyncio.run(make_plan(config_file, app, version, serial, limit, ready))
+    config = find_and_load(config_file)
+    result(f"configuration: {clean(os.path.abspath(config.file))}")
+    plan = asyncio.run(make_plan(config, app, version, serial, limit, ready))
     for line in plan_text.findings(plan.findings):
         result(line)
     if plan.errors:
@@ -87,7 +90,7 @@ def plan(
     as_json: bool,
 ) -> int:
     """Dry run: batches, what stays in rotation at each moment, and every command that would be sent."""
-    made = asyncio.run(make_plan(config_file, app, version, serial, limit, ready))
+    made = asyncio.run(make_plan(find_and_load(config_file), app, version, serial, limit, ready))
     if as_json:
         result_json(msgspec.json.encode(plan_fields(made)))
     else:
@@ -99,17 +102,16 @@ def plan(
 
 
 async def make_plan(
-    config_file: str | None,
+    config: Config,
     app: str,
     version: str | None,
     serial: Amount | list[Amount] | None,
     limit: tuple[str, ...],
     ready: tuple[str, ...],
 ) -> Plan:
-    """Load, open, look and plan. Raises ConfigError."""
+    """Open, look and plan. Raises ConfigError."""
     if version is not None:
         check_version(version)
-    config = load(find(config_file))
     changes: dict[str, object] = {} if serial is None else {"serial": serial}
     async with open_session(config, app) as session:
         return await session.plan(version, limit=limit, to_ready=ready, changes=changes)

@@ -10,7 +10,7 @@ import click
 from backends.errors import ConfigError
 from console.commands.manual import break_lock
 from console.commands.upgrade import How, carry_out
-from console.config import Config, find, load
+from console.config import Config, find_and_load
 from console.exits import Exit
 from console.opened import open_session
 from console.output.ending import EXITS
@@ -94,7 +94,7 @@ def _recover(
 ) -> int:
     if not how.terminal and not how.yes:
         raise click.UsageError("there is no terminal to ask on: add --yes")
-    config = load(find(config_file))
+    config = find_and_load(config_file)
     name = app or _only_one(config)
 
     async def go() -> int:

@@ -10,7 +10,7 @@ from backends.consul.client import Consul
 from backends.errors import BackendError
 from backends.model import AdminState, Server, Snapshot
 from console.completing import placed
-from console.config import Config, find, load
+from console.config import Config, find_and_load
 from console.exits import Exit
 from console.output.health import server_fields
 from console.output.text import clean, paint, result, result_json, say, table
@@ -29,7 +29,7 @@ from orchestrator.words import health
 @click.pass_obj
 def status(config_file: str | None, app: str | None, as_json: bool) -> int:
     """Show every server on every load balancer; exits 0 when all are in rotation."""
-    config = load(find(config_file))
+    config = find_and_load(config_file)
     names = [app] if app else list(config.apps)
     return asyncio.run(_status(config, names, as_json))
 

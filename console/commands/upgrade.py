@@ -9,7 +9,7 @@ import click
 from backends.template import check_version
 from console.commands.manual import break_lock
 from console.commands.planning import scope
-from console.config import find, load
+from console.config import find_and_load
 from console.exits import Exit
 from console.opened import open_session
 from console.output import plan_text
@@ -59,7 +59,7 @@ def upgrade(
     if not terminal and not yes:
         raise click.UsageError("there is no terminal to ask on: add --yes")
     changes = {"serial": serial, "confirm": confirm}
-    config = load(find(config_file))
+    config = find_and_load(config_file)
     if not terminal and (confirm or config.app(app).rollout.confirm) != "none":
         raise click.UsageError("there is no terminal to confirm on: use --confirm none")
     given = {name: value for name, value in changes.items() if value is not None}

@@ -137,10 +137,10 @@ def test_completion_for_the_shell(shell: Shell) -> None:
 def test_a_defect_of_ours_ends_with_70_and_a_report(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def fail(_: Path) -> None:
+    def fail(_: str | None) -> None:
         raise LookupError("odd\x1b[31m")
 
-    monkeypatch.setattr("console.commands.status.load", fail)
+    monkeypatch.setattr("console.commands.status.find_and_load", fail)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     monkeypatch.setattr(sys, "argv", ["rolldeck", "--config", "x", "status"])
     with pytest.raises(SystemExit) as caught:

@@ -18,7 +18,7 @@ from backends.inventories.kinds import InventorySettings
 from backends.services.kinds import ServiceSettings
 from backends.versions import VersionSettings
 from console import config
-from console.config import find, load, parse
+from console.config import find_and_load, load, parse
 from console.log import LogSettings
 from console.settings import Access, AppSettings, LockSettings, NodeSettings
 from orchestrator.freeze import Freeze
@@ -98,12 +98,12 @@ def test_it_is_looked_for_here_and_then_in_the_xdg_folder(
     monkeypatch.chdir(here)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(home))
     with pytest.raises(ConfigError, match=r"looked for config.toml and .*home/rolldeck/config.toml.*init"):
-        find(None)
+        find_and_load(None)
     in_home = write(home / "rolldeck")
-    assert find(None) == in_home
+    assert find_and_load(None).file == str(in_home)
     write(here)
-    assert find(None) == Path("config.toml")
-    assert find("elsewhere.toml") == Path("elsewhere.toml")
+    assert find_and_load(None).file == "config.toml"
+    assert find_and_load(str(in_home)).file == str(in_home)
 
 
 def test_without_xdg_it_is_below_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -113,7 +113,7 @@ def test_without_xdg_it_is_below_the_home_folder(tmp_path: Path, monkeypatch: py
     folder = tmp_path / ".config" / "rolldeck"
     folder.mkdir(parents=True)
     path = write(folder)
-    assert find(None) == path
+    assert find_and_load(None).file == str(path)
 
 
 def test_an_application_that_is_not_there_names_those_that_are(tmp_path: Path) -> None:

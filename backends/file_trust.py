@@ -1,0 +1,238 @@
+"""Whether others than we and root may write a file, or replace it, as OpenSSH's StrictModes looks at it.
+
+There is no race: each folder on the way is opened from the one before it and looked at through its
+descriptor, and a file is read from the descriptor that was looked at.
+"""
+
+import errno
+import functools
+import grp
+import os
+import pwd
+import stat
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+# Without O_PATH a folder on the way would have to be readable.
+_FOLDER = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_FILE = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC  # opening a fifo does not wait
+_MOST_LINKS = 40  # on one way, as in Linux
+_ACL = "system.posix_acl_access"
+
+
+class Untrusted(OSError):
+    """Somebody may have written a file who may not.
+
+    Attributes:
+        filename: the file, or the folder or link on the way to it that is the reason.
+        strerror: whose it is, its mode, and what was expected.
+    """
+
+    def __init__(self, path: str, problem: str) -> None:
+        super().__init__(errno.EPERM, problem, path)
+
+
+@dataclass(frozen=True, slots=True)
+class Writers:
+    """Who may write a file, and may replace it in the folders on the way.
+
+    A group that is its owner's own (it has the owner's name and no other member) is nobody else.
+
+    Attributes:
+        users: who may own them; None: anybody.
+        groups: whose members may write them; None: any group's.
+        everybody: whether everybody may.
+    """
+
+    users: frozenset[int] | None
+    groups: frozenset[int] | None = frozenset()
+    everybody: bool = False
+
+    @classmethod
+    def own(cls) -> "Writers":
+        """Root and we. Under sudo we are root: the files of whoever called sudo are not root's."""
+        return cls(frozenset((0, os.geteuid())))
+
+    @classmethod
+    def also_of(cls, info: os.stat_result) -> "Writers":
+        """Root, we, and whoever may write this file."""
+        groups = frozenset((info.st_gid,)) if info.st_mode & stat.S_IWGRP else frozenset[int]()
+        return cls(frozenset((0, os.geteuid(), info.st_uid)), groups, bool(info.st_mode & stat.S_IWOTH))
+
+
+NAMED = Writers(None, None)
+"""Of a file that somebody chose by its name, and that brings no commands: anybody but everybody."""
+
+
+def open_trusted(path: Path, writers: Writers) -> int:
+    """Open a regular file for reading, when nobody else may write it, its folder, or replace one on the way.
+
+    A link is followed when it may be trusted itself. The folder that the file lies in must be closed to
+    others even if it is sticky: anybody could put a file there in which we would look for ours.
+
+    Returns:
+        The descriptor; whoever asked closes it.
+
+    Raises:
+        Untrusted: somebody else may write it.
+        OSError: it cannot be opened.
+    """
+    file, where = _walk(path, writers, _FILE)
+    try:
+        info = os.fstat(file)
+        if stat.S_ISDIR(info.st_mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), where)
+        if not stat.S_ISREG(info.st_mode):
+            raise Untrusted(where, "is not a regular file")
+        _check(info, where, writers, file)
+    except BaseException:
+        os.close(file)
+        raise
+    return file
+
+
+def open_own_folder(path: Path) -> int:
+    """Open a folder for what Rolldeck writes: ours or root's, no link, and not writable by everybody.
+
+    On the way to it nobody but owners and groups may replace anything.
+
+    Returns:
+        The descriptor; whoever asked closes it.
+
+    Raises:
+        Untrusted: it is somebody else's, or everybody may write it.
+        OSError: it is not there, or cannot be opened.
+    """
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+    folder, where = _walk(path, NAMED, flags, follow=False, in_sticky=True)
+    try:
+        _check(os.fstat(folder), where, Writers(Writers.own().users, None), folder)
+    except BaseException:
+        os.close(folder)
+        raise
+    return folder
+
+
+def described(info: os.stat_result) -> str:
+    """Whose something is, and its mode, for an error."""
+    return f"of {_user(info.st_uid)}, mode {stat.S_IMODE(info.st_mode):04o}"
+
+
+def expected_owner(info: os.stat_result, users: frozenset[int]) -> str:
+    """What is wrong with its owner; empty when nothing is."""
+    if info.st_uid in users:
+        return ""
+    names = " or ".join(_user(user) for user in sorted(users))
+    return f"belongs to {_user(info.st_uid)} (mode {stat.S_IMODE(info.st_mode):04o}), expected {names}"
+
+
+def _walk(
+    path: Path, writers: Writers, flags: int, *, follow: bool = True, in_sticky: bool = False
+) -> tuple[int, str]:
+    """Open what is at the end of the way; returns its descriptor and its path without links."""
+    ahead = list(reversed(path.absolute().parts[1:]))  # the next name is the last one
+    if not ahead:
+        return os.open("/", flags), "/"
+    folder, where, links = os.open("/", _FOLDER), "/", 0
+    try:
+        while True:
+            name = ahead.pop()
+            passes = os.fstat(folder)
+            if not _is_sticky(passes) or not (ahead or in_sticky):
+                _check(passes, where, writers, folder)
+            elif writers.users is not None:
+                _check_owner(passes, where, writers.users)
+            here = os.path.normpath(os.path.join(where, name))
+            target = _link(name, folder)
+            if target is None:
+                if not ahead:
+                    return os.open(name, flags, dir_fd=folder), here
+                folder, where = _replaced(folder, os.open(name, _FOLDER, dir_fd=folder)), here
+                continue
+            if not ahead and not follow:
+                raise Untrusted(here, "is a symbolic link, expected no link")
+            links += 1
+            if links > _MOST_LINKS:
+                raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), here)
+            if writers.users is not None:
+                _check_owner(os.stat(name, dir_fd=folder, follow_symlinks=False), here, writers.users)
+            if os.path.isabs(target):
+                folder, where = _replaced(folder, os.open("/", _FOLDER)), "/"
+            ahead += reversed(_names(target))
+    finally:
+        os.close(folder)
+
+
+def _replaced(old: int, new: int) -> int:
+    os.close(old)
+    return new
+
+
+def _names(target: str) -> Sequence[str]:
+    path = Path(target)
+    return path.parts[1:] if path.is_absolute() else path.parts
+
+
+def _link(name: str, folder: int) -> str | None:
+    """Where a link leads; None when it is none."""
+    try:
+        return os.readlink(name, dir_fd=folder)
+    except OSError as error:
+        if error.errno == errno.EINVAL:
+            return None
+        raise
+
+
+def _is_sticky(info: os.stat_result) -> bool:
+    """In such a folder nobody replaces what others have in it, except for its owner."""
+    return bool(info.st_mode & stat.S_ISVTX)
+
+
+def _check(info: os.stat_result, where: str, writers: Writers, file: int) -> None:
+    if writers.users is not None:
+        _check_owner(info, where, writers.users)
+    if info.st_mode & stat.S_IWOTH and not writers.everybody:
+        raise Untrusted(where, f"can be written by everybody ({described(info)})")
+    known = writers.groups is None or info.st_gid in writers.groups
+    if info.st_mode & stat.S_IWGRP and not known and not _is_owners_alone(info, file):
+        raise Untrusted(where, f"can be written by group {_group(info.st_gid)} ({described(info)})")
+
+
+def _check_owner(info: os.stat_result, where: str, users: frozenset[int]) -> None:
+    if problem := expected_owner(info, users):
+        raise Untrusted(where, problem)
+
+
+def _is_owners_alone(info: os.stat_result, file: int) -> bool:
+    """Its group has no other member than its owner, and it has no list of others who may write it."""
+    try:
+        # Of a descriptor made with O_PATH only this way. With such a list, the group's bits are its mask.
+        listed = _ACL in os.listxattr(f"/proc/self/fd/{file}")
+    except OSError as error:
+        listed = error.errno != errno.ENOTSUP
+    return not listed and _is_private(info.st_uid, info.st_gid)
+
+
+@functools.lru_cache(maxsize=64)
+def _is_private(user: int, group: int) -> bool:
+    """By the convention of distributions that make a group for each user."""
+    try:
+        owner, of = pwd.getpwuid(user), grp.getgrgid(group)
+    except KeyError:
+        return False
+    return owner.pw_gid == group and of.gr_name == owner.pw_name and set(of.gr_mem) <= {owner.pw_name}
+
+
+def _user(user: int) -> str:
+    try:
+        return f"{pwd.getpwuid(user).pw_name} (uid {user})"
+    except KeyError:
+        return f"uid {user}"
+
+
+def _group(group: int) -> str:
+    try:
+        return f"{grp.getgrgid(group).gr_name} (gid {group})"
+    except KeyError:
+        return f"gid {group}"
