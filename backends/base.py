@@ -113,13 +113,13 @@ class Host(Protocol):
             Unmeasured: the answer was neither yes nor no.
         """
 
-    async def read_file(self, path: str) -> str:
-        """A text file as commands see it. Never recorded.
+    async def read_file(self, path: str, most_bytes: int) -> str:
+        """A regular text file as commands see it. Never recorded.
 
         Raises:
             Unreachable, UnknownOutcome: nobody could be asked.
-            Refused, PermissionDenied: it is not there or must not be read.
-            Unmeasured: it is longer than the host's output limit.
+            Refused, PermissionDenied: it is not there, is no regular file, or must not be read.
+            Unmeasured: it is longer than that.
         """
 
     async def open_unix(

@@ -1,7 +1,9 @@
 """What preflight thinks of the load balancers: errors that forbid a rollout, warnings that explain it."""
 
-from collections.abc import Iterable, Sequence
+import asyncio
+from collections.abc import Iterable, Iterator, Sequence
 
+from backends.base import LoadBalancer, LoadBalancerFacts
 from backends.errors import BackendError
 from backends.model import AdminState, Level, Server, Snapshot
 from orchestrator.fleet import Fleet
@@ -65,24 +67,37 @@ def judge_servers(servers: Sequence[Server], to_ready: bool) -> Iterable[Finding
 
 async def judge_configuration(fleet: Fleet) -> list[Finding]:
     """What only HAProxy's configuration file tells."""
-    findings = []
-    for name, balancer in fleet.balancers.items():
-        try:
-            facts = await balancer.facts()
-        except BackendError as error:
-            text = f"its configuration could not be looked at: {error.problem}"
-            findings.append(Finding(Severity.WARNING, name, text))
-            continue
-        if facts.state_file is False:
-            text = "no state file: a reload of HAProxy puts every node back to ready, weight included"
-            findings.append(Finding(Severity.WARNING, name, text))
-        for backend in sorted(set(fleet.backends) & (facts.shutdown_on_marked_down or frozenset())):
-            text = (
-                "on-marked-down shutdown-sessions: maintenance cuts what is still running"
-                " when the drain deadline passes"
-            )
-            findings.append(Finding(Severity.WARNING, f"{backend} on {name}", text))
-        if facts.unseen:
-            text = f"state file and on-marked-down not known: {facts.unseen}"
-            findings.append(Finding(Severity.INFO, name, text))
-    return findings
+    facts = await asyncio.gather(*(_facts(balancer) for balancer in fleet.balancers.values()))
+    return [
+        finding
+        for name, fact in zip(fleet.balancers, facts, strict=True)
+        for finding in _judge_facts(name, fact, fleet.backends)
+    ]
+
+
+async def _facts(balancer: LoadBalancer) -> LoadBalancerFacts | BackendError:
+    try:
+        return await balancer.facts()
+    except BackendError as error:
+        return error
+
+
+def _judge_facts(
+    name: str, facts: LoadBalancerFacts | BackendError, backends: Iterable[str]
+) -> Iterator[Finding]:
+    if isinstance(facts, BackendError):
+        text = f"its configuration could not be looked at: {facts.problem}"
+        yield Finding(Severity.WARNING, name, text)
+        return
+    if facts.state_file is False:
+        text = "no state file: a reload of HAProxy puts every node back to ready, weight included"
+        yield Finding(Severity.WARNING, name, text)
+    for backend in sorted(set(backends) & (facts.shutdown_on_marked_down or frozenset())):
+        text = (
+            "on-marked-down shutdown-sessions: maintenance cuts what is still running"
+            " when the drain deadline passes"
+        )
+        yield Finding(Severity.WARNING, f"{backend} on {name}", text)
+    if facts.unseen:
+        text = f"state file and on-marked-down not known: {facts.unseen}"
+        yield Finding(Severity.INFO, name, text)

@@ -62,7 +62,7 @@ class ScriptedHost:
     async def alive(self, pid: int, started: int = 0) -> bool:
         return False
 
-    async def read_file(self, path: str) -> str:
+    async def read_file(self, path: str, most_bytes: int) -> str:
         raise NotImplementedError
 
     async def open_unix(

@@ -3,10 +3,10 @@
 Conditions (``.if``) are not evaluated: every branch counts as there.
 """
 
-import shlex
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
+
+from backends.haproxy.config_words import read_lines
 
 _PROXIES = ("backend", "listen")
 _SECTIONS = (
@@ -15,6 +15,7 @@ _SECTIONS = (
     *("traces", "log-profile", "acme"),
 )
 _SERVER_LINES = ("server", "server-template", "default-server")
+_KEYWORDS = frozenset((*_SECTIONS, *_SERVER_LINES, "server-state-file", "load-server-state-from-file"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,7 @@ class _Reading:
 def parse_config(text: str) -> ConfigFile:
     """Parse one configuration, or several joined in the order in which HAProxy reads them."""
     reading = _Reading()
-    for words in _lines(text):
+    for words in read_lines(text, _KEYWORDS):
         if words[0] in _SECTIONS:
             _open_section(reading, words)
         else:
@@ -56,18 +57,6 @@ def parse_config(text: str) -> ConfigFile:
         state_file=bool(with_servers) and all(_loads(proxy, reading.global_file) for proxy in with_servers),
         shutdown_on_marked_down=frozenset(proxy.name for proxy in with_servers if proxy.cuts),
     )
-
-
-def _lines(text: str) -> Iterator[list[str]]:
-    for line in text.split("\n"):
-        lexer = shlex.shlex(line, posix=True, punctuation_chars=False)
-        lexer.whitespace_split = True
-        try:
-            words = list(lexer)
-        except ValueError:  # an open quote, which HAProxy may read otherwise than a shell
-            words = line.split()
-        if words:
-            yield words
 
 
 def _open_section(reading: _Reading, words: list[str]) -> None:

@@ -3,12 +3,19 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 from backends.errors import BackendError
-from backends.haproxy.config_file import parse_config
+from backends.haproxy.config_file import ConfigFile, parse_config
+from backends.regular_file import read_regular_file
+from backends.text_limits import decode, shorten
 
-_MOST_BYTES = 16 * 1024 * 1024
+MAX_BYTES = 16 * 1024 * 1024  # of all files together
+MAX_LINES = 500_000  # likewise
+MAX_FILES = 256
+_MAX_PROBLEM = 400  # characters; paths and what is said of them come from elsewhere
+
+ReadFile = Callable[[str, int], Awaitable[str]]
+"""Reads a regular text file, by its path, of at most so many bytes; raises OSError or BackendError."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,43 +36,71 @@ class HaproxyFacts:
 
 async def read_facts(
     config_file: str,
-    ask_config_files: Callable[[], Awaitable[str]],
-    read_file: Callable[[str], Awaitable[str]] | None,
+    ask_config_files: Callable[[], Awaitable[str]] | None,
+    read_file: ReadFile | None,
+    timeout_s: float,
 ) -> HaproxyFacts:
     """Find the configuration files, read and parse them.
 
     Args:
         config_file: the path from our settings; when empty HAProxy is asked.
-        ask_config_files: gets the reply to `show env HAPROXY_CFGFILES`.
+        ask_config_files: gets the reply to `show env HAPROXY_CFGFILES`; None where what HAProxy names may be
+            on another machine than the one that is read.
         read_file: reads one file where HAProxy runs; None when nothing can.
+        timeout_s: seconds for the files, all together.
     """
-    if read_file is None:
+    if read_file is None or not (config_file or ask_config_files):
         return HaproxyFacts(unseen="HAProxy's configuration file is on a machine we cannot read")
     try:
-        paths = [config_file] if config_file else _paths(await ask_config_files())
-        if not paths:
-            return HaproxyFacts(unseen="HAProxy names no configuration file; set `config_file`")
-        if not config_file and not all(path.startswith("/") for path in paths):
-            problem = f"HAProxy was started with a relative path, {paths[0]}; set `config_file`"
-            return HaproxyFacts(unseen=problem)
-        text = "\n".join([await read_file(path) for path in paths])
+        paths = [config_file] if config_file or not ask_config_files else _paths(await ask_config_files())
+        if problem := "" if config_file else _problem(paths):
+            return HaproxyFacts(unseen=shorten(problem, _MAX_PROBLEM))
+        async with asyncio.timeout(timeout_s):
+            text = await _read_all(paths, read_file)
+        found = await asyncio.to_thread(_parse, text)
+    except TimeoutError:
+        return HaproxyFacts(unseen=f"HAProxy's configuration file was not read within {timeout_s:g} s")
     except (OSError, BackendError) as error:
-        return HaproxyFacts(unseen=f"HAProxy's configuration file: {error}")
-    found = parse_config(text)
+        problem = shorten(f"HAProxy's configuration file: {error}", _MAX_PROBLEM)
+        return HaproxyFacts(unseen=problem)
     return HaproxyFacts(found.state_file, found.shutdown_on_marked_down)
 
 
-async def read_local(path: str) -> str:
-    """Read a file of this machine; raises OSError."""
-    return await asyncio.to_thread(_read, path)
+async def read_local(path: str, most_bytes: int) -> str:
+    """Read a regular file of this machine; raises OSError."""
+    return await asyncio.to_thread(decode, await read_regular_file(path, most_bytes))
 
 
-def _read(path: str) -> str:
-    with Path(path).open(encoding="utf-8", errors="replace") as stream:
-        return stream.read(_MOST_BYTES)
+async def _read_all(paths: list[str], read_file: ReadFile) -> str:
+    texts, room = list[str](), MAX_BYTES
+    for path in paths:
+        try:
+            texts.append(await read_file(path, room))
+        except OSError as error:
+            raise OSError(f"{path}: {error.strerror or error}") from error
+        room = max(0, room - len(texts[-1]))
+    return "\n".join(texts)
+
+
+def _parse(text: str) -> ConfigFile:
+    if text.count("\n") > MAX_LINES:
+        raise OSError(f"more than {MAX_LINES:,} lines")
+    return parse_config(text)
 
 
 def _paths(reply: str) -> list[str]:
     """Of ``HAPROXY_CFGFILES=/etc/haproxy/haproxy.cfg;/etc/haproxy/more.cfg``."""
     _, _, value = reply.strip().partition("=")
-    return [path for path in value.split(";") if path]
+    return [path for path in value.split(";", MAX_FILES) if path]
+
+
+def _problem(paths: list[str]) -> str:
+    """What is wrong with the paths that HAProxy names; empty when nothing is."""
+    if not paths:
+        return "HAProxy names no configuration file; set `config_file`"
+    if len(paths) > MAX_FILES:
+        return f"HAProxy names more than {MAX_FILES} configuration files; set `config_file`"
+    relative = next((path for path in paths if not path.startswith("/")), "")
+    if relative:
+        return f"HAProxy was started with a relative path, {relative}; set `config_file`"
+    return ""

@@ -1,23 +1,20 @@
 """The Runtime API of one HAProxy: reads, writes and the judgement of each reply."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 
 from backends.base import Recorder
 from backends.errors import PermissionDenied, Refused, UnknownOutcome
 from backends.haproxy import commands, parse
-from backends.haproxy.address import HaproxySettings, SshAddress
-from backends.haproxy.facts import HaproxyFacts, read_facts, read_local
+from backends.haproxy.address import HaproxySettings, SshAddress, TcpAddress
+from backends.haproxy.facts import HaproxyFacts, ReadFile, read_facts, read_local
 from backends.haproxy.replies import WriteReplies, reads_end, writes_end
 from backends.haproxy.servers import join
 from backends.haproxy.sessions import parse_sessions, sessions_end
 from backends.haproxy.table import fast_join
 from backends.haproxy.transport import Opener, Transport
 from backends.model import Backend, Server, ServerRef, Sessions, Snapshot
-
-ReadFile = Callable[[str], Awaitable[str]]
-"""Reads a text file, by its path, on the machine of the socket; raises OSError or BackendError."""
 
 _SEVERITY = "set severity-output number"
 _LARGE = 256 * 1024  # characters of tables; some 800 servers
@@ -31,8 +28,9 @@ class Runtime:
         name: the instance's name in the configuration.
         settings: with a `socket`.
         open_unix: opens the socket on its machine, for ``ssh://``.
-        read_file: reads HAProxy's configuration file there; by default files of this machine are
-            read, unless the socket is on another one.
+        read_file: reads HAProxy's configuration file on the machine of the socket; by default files of this
+            machine are read, unless the socket is on another one. Through a TCP socket only
+            `settings.config_file` is read, as HAProxy may be anywhere.
         recorder: receives every write with its reply, and reads too when `record_reads`.
         record_reads: False by default, since polls are large and many.
     """
@@ -54,6 +52,8 @@ class Runtime:
         self._read_file = read_file
         if read_file is None and not isinstance(address, SshAddress):
             self._read_file = read_local
+        self._elsewhere = isinstance(address, TcpAddress)
+        self._read_seconds = connect_timeout or settings.timeout
         self._transport = Transport(
             name,
             address,
@@ -158,7 +158,8 @@ class Runtime:
 
     async def facts(self) -> HaproxyFacts:
         """Read HAProxy's configuration file, if it can be found and read. Never raises for that."""
-        return await read_facts(self._settings.config_file, self._ask_config_files, self._read_file)
+        ask = None if self._elsewhere else self._ask_config_files
+        return await read_facts(self._settings.config_file, ask, self._read_file, self._read_seconds)
 
     async def _ask_config_files(self) -> str:
         return (await self._ask((commands.config_files(),)))[0]

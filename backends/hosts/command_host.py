@@ -22,6 +22,15 @@ from backends.wire import heard, private
 MAX_OUTPUT = 1024 * 1024
 """Bytes kept of each of standard output and standard error."""
 
+_TIMED_OUT = 124  # of timeout(1)
+FILE_SECONDS = 10  # for reading a file; then its reader is ended on the host, too
+
+# A device or a pipe has no end, and opening a pipe may never return.
+_READ = r"""
+if test -e "$1" && ! test -f "$1"; then echo "$1: not a regular file" >&2; exit 1; fi
+exec timeout "$3" head -c "$2" -- "$1"
+"""
+
 # Said in words, because exit status 1 is also what sudo or docker give when they fail themselves.
 # A zombie is gone: it holds no file and no port. Where /proc hides other people's processes,
 # signal 0 tells "not there" from "not yours".
@@ -88,12 +97,17 @@ class CommandHost(ABC):
         When the time is over or the caller is cancelled, the command is left running on its host,
         without anybody who reads its output.
         """
+        return await self._run(command, timeout, track=track, record=record, limit=self._max_output)
+
+    async def _run(
+        self, command: Command, timeout: float, *, track: bool, record: bool, limit: int
+    ) -> CommandResult:
         line = self.render(command)
         if "\0" in line:
             raise Refused(self._name, "an argument contains a NUL byte; nothing was sent")
         if record and self._recorder:
             self._recorder(Intent(self._name, line))
-        capture = self._capture(track)
+        capture = self._capture(track, limit)
         begun = time.monotonic()
         try:
             async with self._telling(track and record, line, capture):
@@ -117,15 +131,19 @@ class CommandHost(ABC):
             raise Unmeasured(self._name, f"whether process {pid} lives: {result.said}")
         return word == "alive"
 
-    async def read_file(self, path: str) -> str:
+    async def read_file(self, path: str, most_bytes: int) -> str:
         """See `backends.base.Host.read_file`."""
+        command = Command(("sh", "-c", _READ, "sh", path, str(most_bytes + 1), str(FILE_SECONDS)))
         with private():
-            result = await self.run(Command(("cat", "--", path)), record=False)
+            room = max(most_bytes + 1, self._max_output)  # of what it says on standard error, too
+            result = await self._run(command, 2.0 * FILE_SECONDS, track=False, record=False, limit=room)
+        if result.exit_status == _TIMED_OUT:
+            raise Unmeasured(self._name, f"{path} was not read within {FILE_SECONDS} s")
         if not result.ok:
             denied = "ermission denied" in result.said
             raise (PermissionDenied if denied else Refused)(self._name, result.said)
-        if result.truncated:
-            raise Unmeasured(self._name, f"{path} is longer than {self._max_output} bytes")
+        if len(result.stdout.encode()) > most_bytes:
+            raise Unmeasured(self._name, f"{path} is longer than {most_bytes:,} bytes")
         return result.stdout
 
     @abstractmethod
@@ -150,8 +168,8 @@ class CommandHost(ABC):
                 # What it raised, the record of the end that follows raises too: a full disk stays full.
                 await asyncio.gather(telling, return_exceptions=True)
 
-    def _capture(self, track: bool) -> Capture:
-        return Capture(self._max_output, track=track)
+    def _capture(self, track: bool, limit: int) -> Capture:
+        return Capture(limit, track=track)
 
     def _argv(self, command: Command, track: bool = False) -> tuple[str, ...]:
         # The tracker goes innermost: its process id must mean something where `alive` looks,

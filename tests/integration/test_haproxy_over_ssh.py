@@ -1,5 +1,6 @@
 """The Runtime API of a real HAProxy through a real OpenSSH server: sockets and files of the far side."""
 
+import os
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -53,6 +54,14 @@ async def test_it_is_read_and_written(host: SshHost, haproxy: RunningHaproxy, ma
     with pytest.raises(Refused, match="No such backend"):
         await lb.write(commands.ready(ServerRef("lb1", "none", "web1")))
     assert (await lb.facts()).shutdown_on_marked_down == frozenset({"shop"})
+
+
+async def test_the_file_that_haproxy_names_may_be_none(host: SshHost, haproxy: RunningHaproxy) -> None:
+    for make in (os.mkfifo, lambda path: path.symlink_to("/dev/zero")):
+        haproxy.config.unlink()
+        make(haproxy.config)
+        facts = await runtime(host, haproxy.socket).facts()
+        assert facts.unseen == f"HAProxy's configuration file: edge: {haproxy.config}: not a regular file"
 
 
 async def test_one_connection_serves_all_lines(host: SshHost, haproxy: RunningHaproxy, sshd: Sshd) -> None:

@@ -1,6 +1,7 @@
 """The Runtime API on every real HAProxy that is there: each write is read back, each refusal is heard."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from backends.haproxy.stats_page import StatsPage
 from backends.model import Admin, AdminState, Exchange, Level, Server, ServerRef
 from tests.answering import Answering, answering
 from tests.haproxies import RunningHaproxy, free_port, haproxy_binaries, running_haproxy
+from tests.haproxy_words import WORDS
+from tests.loop_time import watching_loop
 from tests.recording import exchanges
 
 pytestmark = pytest.mark.parametrize("binary", haproxy_binaries())
@@ -209,6 +212,33 @@ async def test_facts_come_from_the_file_that_haproxy_names(haproxy: RunningHapro
     assert facts.state_file is False
     assert facts.shutdown_on_marked_down == frozenset({"cut"})
     assert await runtime(haproxy.master_socket, master=True).facts() == facts
+
+
+async def test_the_file_that_haproxy_names_may_be_none(haproxy: RunningHaproxy) -> None:
+    for make in (os.mkfifo, lambda path: path.symlink_to("/dev/zero")):
+        haproxy.config.unlink()
+        make(haproxy.config)
+        async with watching_loop() as loop:
+            facts = await runtime(haproxy.socket).facts()
+        assert facts.unseen == f"HAProxy's configuration file: {haproxy.config}: not a regular file"
+        assert loop.longest_s < 1
+
+
+async def test_through_a_tcp_socket_only_the_file_of_the_settings_is_read(haproxy: RunningHaproxy) -> None:
+    named = HaproxySettings(socket=f"tcp://127.0.0.1:{haproxy.port}")
+    assert "on a machine we cannot read" in (await Runtime("lb1", named).facts()).unseen
+    ours = HaproxySettings(socket=f"tcp://127.0.0.1:{haproxy.port}", config_file=str(haproxy.config))
+    assert (await Runtime("lb1", ours).facts()).shutdown_on_marked_down == frozenset({"cut"})
+
+
+async def test_words_of_its_configuration_are_read_as_haproxy_reads_them(
+    tmp_path: Path, binary: Path
+) -> None:
+    lines = "\n".join(f"    setenv WORD{number} {written}" for number, (written, _) in enumerate(WORDS))
+    sections = f"backend shop\nfrontend f\n    bind 127.0.0.1:{free_port()}\n"
+    async with running_haproxy(tmp_path / "h", binary, sections, global_lines=lines) as haproxy:
+        for number, (_, read) in enumerate(WORDS):
+            assert await haproxy.ask(f"show env WORD{number}") == f"WORD{number}={read}\n\n"
 
 
 async def test_backends_with_confusing_names(haproxy: RunningHaproxy) -> None:

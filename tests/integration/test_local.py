@@ -141,9 +141,9 @@ async def test_many_at_once(host: LocalHost) -> None:
 
 async def test_files_are_read_or_refused(host: LocalHost, tmp_path: Path) -> None:
     (tmp_path / "a file").write_text("Grüße\n")
-    assert await host.read_file(f"{tmp_path}/a file") == "Grüße\n"
+    assert await host.read_file(f"{tmp_path}/a file", 100) == "Grüße\n"
     with pytest.raises(Refused, match="No such file"):
-        await host.read_file(f"{tmp_path}/none")
+        await host.read_file(f"{tmp_path}/none", 100)
 
 
 async def test_a_unix_socket_is_opened_or_says_why(host: LocalHost, tmp_path: Path) -> None:
@@ -167,6 +167,6 @@ async def test_a_file_that_must_not_be_read_is_permission_denied(tmp_path: Path)
     (tmp_path / "secret").touch(mode=0o600)
     nobody = LocalHost("here", prefix="setpriv --reuid=65534 --clear-groups --")
     with pytest.raises(PermissionDenied):
-        await nobody.read_file(f"{tmp_path}/secret")
+        await nobody.read_file(f"{tmp_path}/secret", 100)
     # Nor does a process of somebody else that may not be signalled count as gone.
     assert await nobody.alive(os.getpid())

@@ -259,19 +259,27 @@ async def test_a_prefix_that_fails_does_not_count_as_gone(sshd: Sshd) -> None:
 
 async def test_files_are_read_or_refused(host: SshHost, tmp_path: Path) -> None:
     (tmp_path / "a file").write_text("Grüße\n")
-    assert await host.read_file(f"{tmp_path}/a file") == "Grüße\n"
+    assert await host.read_file(f"{tmp_path}/a file", 100) == "Grüße\n"
     with pytest.raises(Refused, match="No such file"):
-        await host.read_file(f"{tmp_path}/none")
+        await host.read_file(f"{tmp_path}/none", 100)
 
 
 async def test_a_file_that_is_too_long_is_not_half_read(sshd: Sshd, tmp_path: Path) -> None:
     (tmp_path / "long").write_text("x" * 2000)
     host = SshHost("web1", sshd.alias, settings(sshd, max_output=1000))
     try:
-        with pytest.raises(Unmeasured, match="longer than 1000 bytes"):
-            await host.read_file(f"{tmp_path}/long")
+        assert len(await host.read_file(f"{tmp_path}/long", 2000)) == 2000
+        with pytest.raises(Unmeasured, match="longer than 1,999 bytes"):
+            await host.read_file(f"{tmp_path}/long", 1999)
     finally:
         await host.close()
+
+
+async def test_what_is_no_regular_file_is_not_opened(host: SshHost, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    for path in (f"{tmp_path}/fifo", "/dev/zero", str(tmp_path)):
+        with pytest.raises(Refused, match="not a regular file"):
+            await host.read_file(path, 100)
 
 
 async def test_the_recorder_gets_what_can_be_repeated_by_hand(sshd: Sshd) -> None:

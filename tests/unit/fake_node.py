@@ -120,7 +120,7 @@ class FakeHost:
     ) -> CommandResult:
         raise Refused(self.name, "the orchestrator runs nothing by itself")
 
-    async def read_file(self, path: str) -> str:
+    async def read_file(self, path: str, most_bytes: int) -> str:
         raise Refused(self.name, "no such file")
 
     async def open_unix(

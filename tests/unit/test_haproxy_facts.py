@@ -1,14 +1,19 @@
 """What preflight learns from HAProxy's configuration file, and why it could not."""
 
+import os
+import threading
+import time
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from backends import regular_file
 from backends.errors import PermissionDenied
 from backends.haproxy.config_file import ConfigFile, parse_config
-from backends.haproxy.facts import HaproxyFacts, read_facts, read_local
+from backends.haproxy.facts import MAX_BYTES, MAX_LINES, HaproxyFacts, read_facts, read_local
+from tests.loop_time import watching_loop
 
 PLAIN = """
 global
@@ -107,14 +112,19 @@ def test_no_text_is_too_odd(text: str) -> None:
 
 
 async def facts(
-    config_file: str = "", reply: str = "", *, denied: bool = False, readable: bool = True
+    config_file: str = "",
+    reply: str = "",
+    *,
+    denied: bool = False,
+    readable: bool = True,
+    timeout_s: float = 60.0,
 ) -> HaproxyFacts:
     async def ask() -> str:
         if denied:
             raise PermissionDenied("lb1", "Permission denied")
         return reply
 
-    return await read_facts(config_file, ask, read_local if readable else None)
+    return await read_facts(config_file, ask, read_local if readable else None, timeout_s)
 
 
 async def test_files_are_found_by_the_setting_or_by_haproxy(tmp_path: Path) -> None:
@@ -135,7 +145,11 @@ async def test_files_are_found_by_the_setting_or_by_haproxy(tmp_path: Path) -> N
         ("HAPROXY_CFGFILES=haproxy.cfg\n", False, True, "a relative path, haproxy.cfg"),
         ("Variable not found\n", False, True, "names no configuration file"),
         ("HAPROXY_CFGFILES=/no/such.cfg\n", False, True, "No such file"),
-        ("HAPROXY_CFGFILES=/\n", False, True, "Is a directory"),
+        ("HAPROXY_CFGFILES=/\n", False, True, "/: not a regular file"),
+        ("HAPROXY_CFGFILES=/dev/zero\n", False, True, "/dev/zero: not a regular file"),
+        ("HAPROXY_CFGFILES=/etc/a\0b\n", False, True, "a NUL byte in its path"),
+        (f"HAPROXY_CFGFILES=/{'a' * 10_000_000}\n", False, True, "… (10,000,0"),
+        ("HAPROXY_CFGFILES=" + "/etc/a.cfg;" * 300, False, True, "more than 256 configuration files"),
         ("", True, True, "Permission denied"),
         ("", False, False, "on a machine we cannot read"),
     ],
@@ -144,3 +158,60 @@ async def test_what_cannot_be_seen_says_why(reply: str, denied: bool, readable: 
     unseen = await facts(reply=reply, denied=denied, readable=readable)
     assert why in unseen.unseen
     assert unseen == HaproxyFacts(unseen=unseen.unseen)
+
+
+async def test_a_pipe_does_not_hold_it_up(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    found = await facts(reply=f"HAPROXY_CFGFILES={tmp_path}/fifo\n")
+    assert "fifo: not a regular file" in found.unseen
+
+
+async def test_a_link_to_a_file_is_followed(tmp_path: Path) -> None:
+    (tmp_path / "a.cfg").write_text(PLAIN)
+    (tmp_path / "link.cfg").symlink_to(tmp_path / "a.cfg")
+    assert (await facts(reply=f"HAPROXY_CFGFILES={tmp_path}/link.cfg\n")).state_file
+
+
+async def test_a_file_system_that_hangs_does_not_hold_it_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    freed = threading.Event()
+
+    def hang(path: str, most_bytes: int) -> bytes:
+        freed.wait()
+        return b""
+
+    try:
+        monkeypatch.setattr(regular_file, "_read", hang)
+        found = await facts(reply="HAPROXY_CFGFILES=/nfs/haproxy.cfg\n", timeout_s=0.1)
+    finally:
+        freed.set()
+    assert found.unseen == "HAProxy's configuration file was not read within 0.1 s"
+
+
+async def test_files_that_are_too_long_are_not_half_read(tmp_path: Path) -> None:
+    with (tmp_path / "sparse.cfg").open("wb") as stream:
+        stream.truncate(MAX_BYTES // 2)
+    half = f"{tmp_path}/sparse.cfg"
+    assert "longer than" in (await facts(reply=f"HAPROXY_CFGFILES={half};{half};{half}")).unseen
+    (tmp_path / "lines.cfg").write_text("\n" * (MAX_LINES + 1))
+    assert "more than 500,000 lines" in (await facts(f"{tmp_path}/lines.cfg")).unseen
+
+
+async def test_100_000_lines_are_read_beside_the_loop(tmp_path: Path) -> None:
+    servers = "\n".join(f"    server web{n} 10.0.0.1:{n} check # {CUTS}" for n in range(50_000))
+    rules = "\n".join(
+        f'    http-request set-header X-{n} "a \\"b" if {{ path_beg \'/x y\' }}' for n in range(50_000)
+    )
+    (tmp_path / "a.cfg").write_text(f"backend shop\n{servers}\n{rules}\n    server last :1 {CUTS}\n")
+    async with watching_loop() as loop:
+        found = await facts(reply=f"HAPROXY_CFGFILES={tmp_path}/a.cfg\n")
+    assert found.shutdown_on_marked_down == frozenset({"shop"})
+    assert loop.longest_s < 0.5
+
+
+@pytest.mark.parametrize("text", ['"a\\"', "\\", " ", "a ", "a", "''", '\n"a"', "server 'a' "])
+def test_the_time_for_a_text_is_in_proportion_to_its_length(text: str) -> None:
+    begun = time.thread_time()
+    parse_config("backend shop\nserver a :1" + text * (1_000_000 // len(text)))
+    assert time.thread_time() - begun < 20  # a fraction of a second, or hours

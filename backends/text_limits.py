@@ -1,0 +1,19 @@
+"""How much is kept of texts that come from elsewhere: whoever sends them is not trusted to be brief."""
+
+import codecs
+
+_PIECE = 256 * 1024  # bytes; some 3 ms
+
+
+def shorten(text: str, most: int) -> str:
+    """At most so many characters, and how long it was: ``the first words… (36,000,000 characters)``."""
+    return text if len(text) <= most else f"{text[:most]}… ({len(text):,} characters)"
+
+
+def decode(data: bytes | bytearray) -> str:
+    """UTF-8 as text, in pieces: nothing else can run in the process while one is being decoded."""
+    if len(data) <= _PIECE:
+        return data.decode(errors="replace")
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    pieces = [decoder.decode(data[at : at + _PIECE]) for at in range(0, len(data), _PIECE)]
+    return "".join((*pieces, decoder.decode(b"", final=True)))
