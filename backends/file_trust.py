@@ -25,12 +25,12 @@ class Untrusted(OSError):
     """Somebody may have written a file who may not.
 
     Attributes:
-        filename: the file, or the folder or link on the way to it that is the reason.
-        strerror: whose it is, its mode, and what was expected.
+        strerror: the file, or the folder or link on the way to it that is the reason; whose it is, its mode,
+            and what was expected.
     """
 
     def __init__(self, path: str, problem: str) -> None:
-        super().__init__(errno.EPERM, problem, path)
+        super().__init__(errno.EPERM, f"{path} {problem}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,7 @@ def open_trusted(path: Path, writers: Writers) -> int:
 def open_own_folder(path: Path) -> int:
     """Open a folder for what Rolldeck writes: ours or root's, no link, and not writable by everybody.
 
-    On the way to it nobody but owners and groups may replace anything.
+    In a team's folder a member's will do. On the way nobody but owners and groups may replace anything.
 
     Returns:
         The descriptor; whoever asked closes it.
@@ -104,14 +104,21 @@ def open_own_folder(path: Path) -> int:
         Untrusted: it is somebody else's, or everybody may write it.
         OSError: it is not there, or cannot be opened.
     """
-    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-    folder, where = _walk(path, NAMED, flags, follow=False, in_sticky=True)
+    folder, where = _walk(path, NAMED, _FOLDER, follow=False, in_sticky=True)
     try:
-        _check(os.fstat(folder), where, Writers(Writers.own().users, None), folder)
+        own = Writers.own().users
+        info, above = os.fstat(folder), os.stat("..", dir_fd=folder)
+        members = is_teams(info) and is_teams(above) and info.st_gid == above.st_gid
+        _check(info, where, Writers(own and own | {info.st_uid} if members else own, None), folder)
     except BaseException:
         os.close(folder)
         raise
     return folder
+
+
+def is_teams(folder: os.stat_result) -> bool:
+    """Its group may write it, and it hands that group on: mode 2770."""
+    return bool(folder.st_mode & stat.S_IWGRP and folder.st_mode & stat.S_ISGID)
 
 
 def described(info: os.stat_result) -> str:
@@ -151,7 +158,7 @@ def _walk(
                 folder, where = _replaced(folder, os.open(name, _FOLDER, dir_fd=folder)), here
                 continue
             if not ahead and not follow:
-                raise Untrusted(here, "is a symbolic link, expected no link")
+                raise Untrusted(here, "is a symbolic link, expected the folder itself")
             links += 1
             if links > _MOST_LINKS:
                 raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), here)

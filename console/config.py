@@ -145,7 +145,7 @@ def _untrusted(file: str, error: Untrusted) -> str:
     by_sudo = os.geteuid() == 0 and "SUDO_UID" in os.environ
     sudo = "; under sudo only root's own files count" if by_sudo else ""
     return (
-        f"is not used: {error.filename} {error.strerror}{sudo}. A configuration can have any command run;"
+        f"is not used: {error.strerror}{sudo}. A configuration can have any command run;"
         f" if this one is meant: --config {shlex.quote(file)}"
     )
 

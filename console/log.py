@@ -20,9 +20,11 @@ from typing import Any
 import msgspec
 
 from backends.model import Exchange
+from backends.own_files import open_own
 from backends.secret import redact
 from backends.wire import MOST, WIRE
 from console.output.text import clean, say
+from console.state_place import state_folder
 from orchestrator.bus import Bus
 from orchestrator.events import Noted, Record
 from orchestrator.repeats import Repeats
@@ -43,10 +45,7 @@ class LogSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fiel
 
     @property
     def file(self) -> Path:
-        if self.path:
-            return Path(self.path).expanduser()
-        base = os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")
-        return Path(base) / "rolldeck" / "rolldeck.log"
+        return Path(self.path).expanduser() if self.path else state_folder() / "rolldeck.log"
 
 
 class Log:
@@ -146,11 +145,10 @@ class _File(RotatingFileHandler):
 
     def begin(self) -> None:
         """Open it. Raises OSError."""
-        os.makedirs(os.path.dirname(self.baseFilename), mode=0o700, exist_ok=True)
         self.stream = self._open()
 
     def _open(self) -> TextIOWrapper:
-        file = os.open(self.baseFilename, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        file = open_own(Path(self.baseFilename), os.O_WRONLY | os.O_APPEND | os.O_CREAT)
         return open(file, "a", encoding=self.encoding, errors=self.errors)
 
     def shouldRollover(self, record: logging.LogRecord) -> int:

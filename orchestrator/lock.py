@@ -14,7 +14,11 @@ from urllib.parse import quote
 
 import msgspec
 
+from backends.file_trust import Untrusted
+from backends.own_files import open_own
 from orchestrator.errors import Locked
+
+_LONGEST = 65_536  # bytes of who has a lock
 
 
 class Holder(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,7 +87,7 @@ class LocalLock:
     """A file that the kernel locks: it is free as soon as its holder has gone, however that went.
 
     Attributes:
-        path: of the file; its folder is made if it is missing.
+        path: of the file; its folder is made if it is missing. Whose they may be: `backends.own_files`.
     """
 
     path: Path
@@ -96,7 +100,6 @@ class LocalLock:
     async def acquire(self, holder: Holder, *, break_it: bool = False) -> Holder | None:
         """See `Lock.acquire`. One on another machine, which shares the folder, is never known to be gone."""
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             broken: Holder | None = None
             while not self._take():
                 found = self._read()
@@ -114,17 +117,19 @@ class LocalLock:
                 )
             os.ftruncate(self._file, 0)
             os.pwrite(self._file, msgspec.json.encode(holder), 0)
+        except Untrusted as error:
+            raise Locked(f"the lock cannot be used: {error.strerror}") from error
         except OSError as error:
             raise Locked(f"{self.path}: {error.strerror}") from error
         return before
 
     async def holder(self) -> Holder | None:
         """See `Lock.holder`."""
-        if self._file >= 0 or not self.path.exists():
+        if self._file >= 0:
             return None
         try:
-            file = os.open(self.path, os.O_RDWR | os.O_CLOEXEC)
-        except OSError:
+            file = open_own(self.path, os.O_RDWR)
+        except OSError:  # `acquire` says what is wrong with it
             return None
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -146,7 +151,7 @@ class LocalLock:
 
     def _take(self) -> bool:
         """Whether the file is ours now, and is still the one with that name."""
-        file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        file = open_own(self.path, os.O_RDWR | os.O_CREAT)
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -161,16 +166,22 @@ class LocalLock:
 
     def _read(self) -> Holder | None:
         try:
-            return msgspec.json.decode(self.path.read_bytes(), type=Holder)
+            file = open_own(self.path, os.O_RDONLY)
+        except OSError:
+            return None
+        try:
+            return msgspec.json.decode(os.pread(file, _LONGEST, 0), type=Holder)
         except (OSError, msgspec.MsgspecError):
             return None
+        finally:
+            os.close(file)
 
     def lost(self) -> str:
         """See `Lock.lost`."""
         if self._file < 0:
             return "the lock was given back"
         try:
-            ours, there = os.fstat(self._file), os.stat(self.path)
+            ours, there = os.fstat(self._file), os.lstat(self.path)
         except OSError:
             return f"the lock {self.path} was taken away"
         if (ours.st_ino, ours.st_dev) != (there.st_ino, there.st_dev):

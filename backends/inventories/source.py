@@ -68,8 +68,7 @@ def read_text(path: Path, file: str, key: str, writers: Writers = NAMED) -> str:
         with open(open_trusted(path, writers), "rb") as stream:
             content = stream.read(LONGEST + 1)
     except Untrusted as error:
-        words = f"{path} is not used: " + (f"{error.filename} " if error.filename != str(path) else "it ")
-        raise ConfigError(file, key, f"{words}{error.strerror}") from None
+        raise ConfigError(file, key, f"{path} is not used: {error.strerror}") from None
     except OSError as error:
         raise ConfigError(file, key, f"{path} cannot be read: {error.strerror}") from None
     except ValueError:  # a zero byte

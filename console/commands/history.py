@@ -49,7 +49,7 @@ def _open(place: Place) -> Journal:
     if journal is not None:
         if not Path(journal).exists():
             raise ConfigError(journal, "", "there is no such journal")
-        return Journal(Path(journal), read_only=True)
+        return Journal(Path(journal), read_only=True, named=True)
     settings = getattr(find_and_load(config_file), "journal", None)
     return Journal(journal_path(settings.path if settings is not None else ""), read_only=True)
 

@@ -7,6 +7,7 @@ there before it leaves this machine. A truth is never half written: a row is the
 import contextlib
 import hashlib
 import json
+import os
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from typing import Any, Literal, Self
 
 import msgspec
 
+from backends.own_files import prepare_database
 from orchestrator.errors import JournalError
 from orchestrator.events import AnyEvent, Record, to_json
 
@@ -87,24 +89,28 @@ class Journal:
     """Opens the file, and makes it when it is not there. All methods raise JournalError.
 
     Args:
-        path: of the database; its folder is made if it is missing.
+        path: of the database; its folder is made if it is missing. See `backends.own_files` for whose they
+            may be.
         read_only: nothing is written, also no file; a missing one reads as empty.
+        named: somebody wants to read just this one, whosever it is.
     """
 
-    def __init__(self, path: Path, *, read_only: bool = False) -> None:
+    def __init__(self, path: Path, *, read_only: bool = False, named: bool = False) -> None:
         self.path = path
         self._read_only = read_only
+        self._named = named
         with self._explained():
             self._connection = self._open()
 
     def _open(self) -> sqlite3.Connection:
         if self._read_only:
-            if not self.path.exists():
+            if not os.path.lexists(self.path):
                 return _empty()
+            if not self._named:
+                prepare_database(self.path, create=False)
             where = f"file:{_quoted(self.path)}?mode=ro"
         else:
-            self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self.path.touch(mode=0o600)
+            prepare_database(self.path, create=True)
             where = f"file:{_quoted(self.path)}?mode=rw"
         connection = sqlite3.connect(where, uri=True, isolation_level=None, timeout=BUSY_SECONDS)
         try:

@@ -127,7 +127,9 @@ def _slow_down(stack: Stack, journal: Path) -> None:
 @contextlib.contextmanager
 def small_disk(place: Path, kilobytes: int) -> Iterator[None]:
     """A file system of its own, of that size. Raises CalledProcessError where nothing can be mounted."""
-    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={kilobytes}k", "tmpfs", str(place)], check=True)
+    subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={kilobytes}k,mode=0700", "tmpfs", str(place)], check=True
+    )
     try:
         yield
     finally:

@@ -80,5 +80,5 @@ async def test_one_from_another_machine_is_never_known_to_be_gone(folder: Path) 
 
 async def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     (tmp_path / "locks").write_text("a file")
-    with pytest.raises(Locked, match="File exists"):
+    with pytest.raises(Locked, match="Not a directory"):
         await LocalLock.of(tmp_path / "locks", "shop").acquire(ANN)
