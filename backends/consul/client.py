@@ -6,10 +6,10 @@ import ssl
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import quote
 
-from backends.consul.entries import Entry, decoded
+from backends.consul.entries import Entry, KeyValue, checked, decoded
 from backends.consul.explaining import explained
 from backends.consul.settings import NAME, ConsulSettings
 from backends.errors import Unmeasured, Unreachable
@@ -60,7 +60,9 @@ class Consul:
 
     async def leader(self) -> str:
         """The server that leads now. Raises Unreachable also when none does."""
-        found: str = await self._call("the leader", lambda api: api.status.leader())
+        found: str = checked(
+            await self._call("the leader", lambda api: api.status.leader()), str, "the leader"
+        )
         if not found:
             raise Unreachable(NAME, "the servers have no leader at the moment")
         return found
@@ -100,23 +102,27 @@ class Consul:
 
     async def get(self, key: str, index: int = 0, wait: float = 0) -> tuple[int, Pair | None]:
         """A key as all servers agree on it; with an index as in `services`."""
+        what = f"key {key}"
         after, found = await self._read(
-            f"key {key}",
+            what,
             lambda api, **block: api.kv.get(_quoted(key), consistency="consistent", **block),
             index,
             wait,
         )
-        return after, None if found is None else _pair(found)
+        there: KeyValue | None = checked(found, KeyValue | None, what)
+        return after, None if there is None else _pair(there)
 
     async def list(self, prefix: str, index: int = 0, wait: float = 0) -> tuple[int, list[Pair]]:
         """All keys that begin so, in their order; with an index as in `services`."""
+        what = f"keys {prefix}"
         after, found = await self._read(
-            f"keys {prefix}",
+            what,
             lambda api, **block: api.kv.get(_quoted(prefix), recurse=True, consistency="consistent", **block),
             index,
             wait,
         )
-        return after, [_pair(each) for each in found or []]
+        pairs: list[KeyValue] = checked(found, list[KeyValue] | None, what) or []
+        return after, [_pair(pair) for pair in pairs]
 
     async def put(
         self, key: str, value: bytes, *, cas: int | None = None, acquire: str = "", release: str = ""
@@ -148,12 +154,14 @@ class Consul:
             ttl: seconds, at least `SHORTEST_TTL`; Consul may take up to twice that.
             lock_delay: seconds after its end in which nobody gets what it had locked.
         """
-        created: str = await self._call(
-            "create a session",
+        what = "create a session"
+        created = await self._call(
+            what,
             # By default it would end with the health of the agent: in a cluster seconds after that hangs.
             lambda api: api.session.create(name, checks=[], lock_delay=lock_delay, ttl=ttl),
         )
-        return created
+        session: str = checked(created, str, what)
+        return session
 
     async def renew_session(self, session: str) -> bool:
         """Whether it was still there."""
@@ -207,6 +215,13 @@ class Consul:
         except (httpx.HTTPError, ssl.SSLError, consul.ConsulException) as error:
             said = str(error)
             raise explained(what, error, self._settings, token=bool(api.token)) from None
+        except (
+            ValueError,
+            AttributeError,
+            RecursionError,
+        ) as error:  # py-consul's, of JSON that is none of Consul's
+            said = repr(error)
+            raise Unmeasured(NAME, f"{what}: the answer is not understood") from None
         finally:
             heard(NAME, what, said, ok, time.monotonic() - begun)
 
@@ -225,11 +240,5 @@ def _quoted(key: str) -> str:
     return quote(key, safe="/")
 
 
-def _pair(found: dict[str, Any]) -> Pair:
-    return Pair(
-        found["Key"],
-        found["Value"] or b"",
-        found["ModifyIndex"],
-        found["LockIndex"],
-        found.get("Session", ""),
-    )
+def _pair(found: KeyValue) -> Pair:
+    return Pair(found.key, found.value or b"", found.modify_index, found.lock_index, found.session)

@@ -1,6 +1,6 @@
-"""Answers of `/v1/health/service`, decoded: of thousands of entries only what is used."""
+"""Answers of Consul, checked: instances of a service, of which only what is used is decoded, and keys."""
 
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -40,6 +40,16 @@ class Entry(msgspec.Struct, frozen=True, gc=False, rename="pascal"):
     checks: list[Check]
 
 
+class KeyValue(msgspec.Struct, frozen=True, rename="pascal"):
+    """One key, as `/v1/kv` has it."""
+
+    key: str
+    modify_index: int
+    lock_index: int
+    value: bytes | None = None
+    session: str = ""
+
+
 _DECODER = msgspec.json.Decoder(list[Entry])
 
 
@@ -59,3 +69,11 @@ def decoded(body: bytes, what: str) -> list[Entry]:
         raise Unmeasured(NAME, f"{what}: the answer is not understood: {error}") from None
     except UnicodeDecodeError as error:
         raise Unmeasured(NAME, f"{what}: the answer is not UTF-8 text: {error.reason}") from None
+
+
+def checked(answer: Any, kind: Any, what: str) -> Any:
+    """What py-consul has decoded, as this type. Raises Unmeasured, as `decoded` does."""
+    try:
+        return msgspec.convert(answer, kind)
+    except msgspec.ValidationError as error:
+        raise Unmeasured(NAME, f"{what}: the answer is not understood: {error}") from None

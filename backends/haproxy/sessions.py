@@ -13,7 +13,7 @@ from backends.model import ServerRef, Sessions, Stream
 _LINE = re.compile(r"0x[0-9a-f]+: .* src=(?P<client>\S+) fe=(?P<frontend>\S+) be=")
 _AGE = re.compile(r" age=(\S+)")
 _SILENCE = re.compile(r"[,\[](?:rx|wx|rex|wex)=(\w+)")  # an empty one is a direction without a limit
-_TIME = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?", re.ASCII)
+_TIME = re.compile(r"(?:(\d{1,9})d)?(?:(\d{1,9})h)?(?:(\d{1,9})m)?(?:(\d{1,9})s)?", re.ASCII)
 _UNITS = (86400, 3600, 60, 1)
 _REFUSALS = ("No such backend.", "No such server.")
 

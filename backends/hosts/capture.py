@@ -3,7 +3,7 @@
 import asyncio
 import re
 
-_PID_LINE = re.compile(rb"^rolldeck-pid=(\d+) (\d*)\n", re.MULTILINE)
+_PID_LINE = re.compile(rb"^rolldeck-pid=(\d{1,10}) (\d{0,20})\n", re.MULTILINE)
 _PID_WITHIN = 64 * 1024  # bytes; start-up files of a shell may print something before it
 _LINGER = 1.0  # seconds without output after the exit, before the output counts as complete
 

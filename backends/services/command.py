@@ -9,6 +9,7 @@ from backends.asking import ask, look, words
 from backends.base import Host
 from backends.errors import Unmeasured
 from backends.model import Activity, Command, CommandResult, ServiceState
+from backends.services.pids import parse_pid
 from backends.template import fill, fill_plain
 
 # LSB: 0 running, 1 dead with a pid file left, 3 not running. 2 is also a shell's syntax error.
@@ -94,9 +95,3 @@ class CommandService:
 
     async def _look(self, command: Command) -> CommandResult:
         return await look(self._host, command, timeout=self._settings.timeout)
-
-
-def parse_pid(text: str) -> int | None:
-    """Read a pid file: the first line; None when there is no process id in it."""
-    first = text.strip().split("\n", 1)[0].strip()
-    return int(first) if first.isdecimal() and first.isascii() and int(first) > 0 else None

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from backends.errors import Unmeasured
 from backends.model import Activity, ServiceState
+from backends.services.pids import parse_pid
 
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _HEADER = re.compile(r"[A-Z][A-Za-z ]* '(?P<name>.+)'")
@@ -42,12 +43,11 @@ def _status(fields: dict[str, str]) -> MonitStatus:
     status, pending = fields["status"], ""
     if match := _PENDING.fullmatch(status):
         status, pending = match["status"], match["action"]
-    pid = fields.get("pid", "")
     return MonitStatus(
         status=status,
         pending=pending,
         mode=fields.get("monitoring mode", ""),
-        pid=int(pid) if pid.isdecimal() and int(pid) > 0 else None,
+        pid=parse_pid(fields.get("pid", "")),
     )
 
 

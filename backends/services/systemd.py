@@ -9,6 +9,7 @@ from backends.base import Host
 from backends.errors import Refused, Unmeasured
 from backends.model import Activity, Command, ServiceState
 from backends.services.names import service_name
+from backends.services.pids import parse_pid
 
 PROPERTIES = (
     "LoadState",
@@ -114,10 +115,9 @@ def state_of(shown: Mapping[str, str]) -> ServiceState:
     activity = _ACTIVITIES[shown["ActiveState"]]
     if shown.get("Job", "0") not in ("", "0"):
         activity = Activity.CHANGING  # asked for and still in the queue
-    pid = shown.get("MainPID", "")
     return ServiceState(
         activity=activity,
-        pid=int(pid) if pid.isdecimal() and int(pid) > 0 else None,
+        pid=parse_pid(shown.get("MainPID", "")),
         detail=_detail(shown),
     )
 

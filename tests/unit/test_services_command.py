@@ -5,7 +5,8 @@ import pytest
 from backends.asking import MAX_WORDS, words
 from backends.errors import ConfigError, Refused, UnknownOutcome, Unmeasured
 from backends.model import Activity, Command, CommandResult, ServiceState
-from backends.services.command import CommandService, CommandSettings, parse_pid
+from backends.services.command import CommandService, CommandSettings
+from backends.services.pids import parse_pid
 from tests.scripted_host import Answer, ScriptedHost
 
 SETTINGS = CommandSettings(
@@ -79,7 +80,16 @@ async def test_a_pid_file_that_was_left_behind_is_not_believed() -> None:
 
 @pytest.mark.parametrize(
     ("text", "pid"),
-    [("12", 12), (" 12 \n13\n", 12), ("", None), ("0", None), ("-1", None), ("x", None), ("²", None)],
+    [
+        ("12", 12),
+        (" 12 \n13\n", 12),
+        ("", None),
+        ("0", None),
+        ("-1", None),
+        ("x", None),
+        ("²", None),
+        ("9" * 5_000, None),
+    ],
 )
 def test_parse_pid(text: str, pid: int | None) -> None:
     assert parse_pid(text) == pid
