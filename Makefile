@@ -9,7 +9,7 @@ DEMO_NEEDS := haproxy:/usr/sbin/haproxy
 TEST_NEEDS := $(DEMO_NEEDS) monit:/usr/bin/monit openssh-server:/usr/sbin/sshd openssh-client:/usr/bin/ssh-agent \
 	podman:/usr/bin/podman runc:/usr/sbin/runc busybox-static:/bin/busybox curl:/usr/bin/curl
 
-.PHONY: help demo test test-matrix lint bench faults pictures clean
+.PHONY: help demo test test-matrix lint bench fuzz faults pictures clean
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
@@ -23,7 +23,7 @@ test: .venv/installed ## Run all tests
 	@$(BIN)/pytest -q tests/console tests/integration/test_recovery.py >.tests-console.log 2>&1 & console=$$!; \
 	$(BIN)/pytest -q tests/faults tests/integration/test_consul_* >.tests-faults.log 2>&1 & faults=$$!; \
 	trap "kill $$console $$faults 2>/dev/null" EXIT; \
-	$(BIN)/pytest -q tests/integration tests/unit --ignore-glob="*/test_consul_*" --ignore-glob="*/test_recovery.py"; others=$$?; \
+	$(BIN)/pytest -q tests/integration tests/unit tests/fuzz --ignore-glob="*/test_consul_*" --ignore-glob="*/test_recovery.py"; others=$$?; \
 	wait $$console; console=$$?; cat .tests-console.log; wait $$faults; faults=$$?; cat .tests-faults.log; \
 	[ $$others = 0 ] && [ $$console = 0 ] && [ $$faults = 0 ]
 
@@ -40,6 +40,9 @@ lint: .venv/installed ## Style, types and the direction of imports
 bench: .venv/installed ## Measure what the tool adds, and what the console costs
 	@$(call install_missing,$(TEST_NEEDS))
 	$(BIN)/python -m tests.bench
+
+fuzz: .venv/installed ## Look for SECONDS (600) for foreign text that is read with a traceback, or slowly
+	$(BIN)/python -m tests.fuzz --seconds $(or $(SECONDS),600)
 
 faults: .venv/installed ## Drive every fault in every step, and kill a hundred upgrades (an hour); writes docs/faults.md
 	@$(call install_missing,$(TEST_NEEDS))

@@ -1,0 +1,116 @@
+"""Inventories in files: TOML, Ansible's INI and YAML with what stands beside them, and host patterns."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from hypothesis import strategies as st
+
+from backends.inventories.ansible_ini import parse_ini
+from backends.inventories.ansible_node import as_node
+from backends.inventories.ansible_yaml import parse_yaml_inventory
+from backends.inventories.groups import Groups
+from backends.inventories.ranges import expand
+from backends.inventories.toml_text import parse_toml
+from tests.fuzz.harness import bounded, fuzzed
+from tests.fuzz.texts import anything, grown, json_of, lines_of, mostly, text, tree, word
+
+FILE = "inventory"
+host = st.sampled_from(
+    ["web1", "web2", "web[01:20].example.com", "db-[a:f]:2222", "[::1]:22", "10.0.0.[1:3]"]
+)
+group = st.sampled_from(["web", "db", "all", "ungrouped", "europe"])
+variable = st.sampled_from(
+    [
+        *("ansible_host", "ansible_port", "ansible_user", "ansible_connection", "ansible_group_priority"),
+        *("rolldeck_address", "rolldeck_port", "rolldeck_servers", "other"),
+    ]
+)
+
+
+class Nothing:
+    """No files beside the inventory."""
+
+    def of_group(self, name: str) -> Mapping[str, Any]:
+        return {}
+
+    def of_host(self, name: str) -> Mapping[str, Any]:
+        return {}
+
+
+def nodes(groups: Groups | None) -> object:
+    """As `read_ansible` makes them; not of thousands, each of which is checked by itself."""
+    if groups is None:
+        return None
+    hosts = groups.hosts_of("all")[:50]
+    return {name: as_node(name, groups.variables_of(name, Nothing()), FILE) for name in hosts}
+
+
+@fuzzed(
+    content=st.one_of(
+        anything,
+        lines_of(
+            st.one_of(
+                st.builds("{} {}={}".format, mostly(host, word), variable, word),
+                st.builds(
+                    "[{}{}]".format, mostly(group, word), st.sampled_from(["", ":vars", ":children", ":x"])
+                ),
+                st.builds("{}={}".format, variable, word),
+                group,
+                text,
+            )
+        ),
+    )
+)
+def test_ini(content: str) -> None:
+    bounded(lambda: nodes(parse_ini(content, FILE)), len(content) + 100_000)  # a short line means many hosts
+
+
+hosts = st.dictionaries(mostly(host, text), st.dictionaries(variable, mostly(text)), max_size=3)
+groups = st.recursive(
+    st.fixed_dictionaries(
+        {"hosts": mostly(hosts)}, optional={"vars": st.dictionaries(variable, tree, max_size=2)}
+    ),
+    lambda inner: st.fixed_dictionaries(
+        {"children": mostly(st.dictionaries(mostly(group, text), inner, max_size=3))}
+    ),
+    max_leaves=4,
+)
+yaml_pieces = st.sampled_from(
+    ["- ", "[", "{a: ", "&a ", "*a", "!!int x", "? ", "a: b\n", "<<: *a\n", "!vault |\n  x\n", "2001-13-01"]
+)
+
+
+@fuzzed(
+    content=st.one_of(
+        st.dictionaries(mostly(group, text), groups, max_size=3).map(json_of),
+        tree.map(json_of),
+        grown(st.one_of(yaml_pieces, word), st.lists(yaml_pieces, max_size=5).map("".join)),
+    )
+)
+def test_yaml(content: str) -> None:
+    bounded(lambda: nodes(parse_yaml_inventory(content, FILE)), len(content) + 100_000)
+
+
+@fuzzed(
+    content=st.one_of(
+        anything,
+        lines_of(st.builds("{} = {}".format, word, st.one_of(word, tree.map(json_of)))),
+        grown(st.sampled_from(["[", "a=[", "{a=", "[a.b]\n", "[[a]]\n", "a.", "1_", '"""'])),
+    )
+)
+def test_toml(content: str) -> None:
+    bounded(lambda: parse_toml(content, FILE), len(content), RecursionError)
+
+
+@fuzzed(
+    pattern=st.one_of(
+        mostly(host, text), anything, grown(st.sampled_from(["[1:2]", "[", "]", ":", "[a:b:1]"]))
+    )
+)
+def test_host_patterns(pattern: str) -> None:
+    bounded(lambda: expand(pattern), len(pattern) + 20_000, ValueError)
+
+
+@fuzzed(variables=st.dictionaries(variable, mostly(text), max_size=6))
+def test_variables_of_a_host(variables: dict[str, Any]) -> None:
+    bounded(lambda: as_node("web1", variables, FILE), len(str(variables)) if len(variables) < 3 else 1_000)
