@@ -7,8 +7,8 @@ templates (`{{.State}}`) pass unharmed.
 In a command each value is quoted for the shell (`fill`). Quoting cannot help where the operator has
 put quotes around a name (`'{node}'`): quotes inside quotes end them. So every value that goes into
 a command also has to be inert, which is checked when it enters: versions by `check_version`, names
-and addresses by `check_value`. Inert values need no quotes and get none, which makes `{version}`,
-`"{version}"` and `'{version}'` mean the same.
+by `check_value`, hosts and users by `check_host`. Inert values need no quotes and get none, which
+makes `{version}`, `"{version}"` and `'{version}'` mean the same.
 """
 
 import re
@@ -16,6 +16,7 @@ import shlex
 from collections.abc import Callable, Mapping
 from urllib.parse import quote
 
+from backends import inert
 from backends.errors import ConfigError
 
 NAMES = frozenset({"app", "node", "address", "port", "version", "service"})
@@ -72,7 +73,7 @@ def check_version(version: str) -> str:
 
 
 def check_value(what: str, value: str) -> str:
-    """Return a name or address if it is inert in commands; `what` names it in the error.
+    """Return a name if it is inert in commands; `what` names it in the error.
 
     Raises:
         ConfigError: it is empty, too long, could be an option, or a shell might read it.
@@ -84,6 +85,26 @@ def check_value(what: str, value: str) -> str:
         what,
         f"{value[:128]!r} cannot be used: expected letters, digits and . _ : % @ + = , ~ -",
     )
+
+
+def check_host(what: str, value: str) -> str:
+    """Return a host or user if it is inert wherever ssh puts it; `what` names it in the error.
+
+    Raises:
+        ConfigError: see `backends.inert.check_inert`.
+    """
+    try:
+        return inert.check_inert(value)
+    except inert.NotInert as error:
+        raise ConfigError("", what, str(error)) from None
+
+
+def check_port(what: str, port: int) -> int:
+    """Return the number if it is a port; `what` names it in the error. Raises ConfigError."""
+    try:
+        return inert.check_port(port)
+    except inert.NotInert as error:
+        raise ConfigError("", what, str(error)) from None
 
 
 def check_words(what: str, text: str) -> None:

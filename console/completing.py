@@ -10,7 +10,7 @@ from backends.consul.places import sockets
 from backends.consul.services import ConsulService, Instance, instances
 from backends.errors import ConfigError
 from backends.haproxy.address import HaproxySettings
-from backends.template import check_value
+from backends.template import check_host, check_port, check_value
 from console.config import Config
 from console.decode import decode
 from console.settings import AppSettings, NodeSettings
@@ -73,11 +73,15 @@ async def _nodes(service: ConsulService, consul: Consul) -> dict[str, NodeSettin
 
 
 def node_settings(service: ConsulService, found: Mapping[str, Instance]) -> dict[str, NodeSettings]:
-    """Nodes as the configuration would have them. Raises ConfigError: a name or address that is not inert."""
+    """Nodes as the configuration would have them. Raises ConfigError: a name or place that cannot be used."""
     nodes = {}
     for name, each in found.items():
         ssh = each.called(service.ssh) if service.ssh else ""
-        for what, value in (("name", name), ("address", each.address), ("ssh", ssh or each.address)):
-            check_value(f"inventory: {what} of {each.identity}", value)
+        of = f"of {each.identity}"
+        check_value(f"inventory: name {of}", name)
+        check_host(f"inventory: address {of}", each.address)
+        check_host(f"inventory: ssh {of}", ssh or each.address)
+        if each.port:  # without one, it comes from the configuration or from HAProxy
+            check_port(f"inventory: port {of}", each.port)
         nodes[name] = NodeSettings(address=each.address, port=each.port, ssh=ssh)
     return nodes

@@ -2,6 +2,7 @@
 
 import os
 import shlex
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from backends.hooks.kinds import HookSettings
 from backends.hosts.ssh import SshSettings
 from backends.inventories.kinds import read_nodes
 from backends.inventories.toml_text import parse_toml
-from backends.template import check_value
+from backends.template import check_host, check_value
 from console.decode import decode, decode_list, decode_table, shown, unknown
 from console.log import LogSettings
 from console.settings import AppSettings, ConsoleSettings, JournalSettings, LockSettings, NodeSettings
@@ -223,12 +224,16 @@ def _nodes(raw: Any, file: str, key: str) -> dict[str, NodeSettings]:
         _name(name, file, key)
         for field in ("address", "ssh", "ssh_user"):
             if value := getattr(node, field):
-                _name(value, file, f"{key}.{name}.{field}")
+                _checked(check_host, value, file, f"{key}.{name}.{field}")
     return nodes
 
 
 def _name(value: str, file: str, key: str) -> str:
+    return _checked(check_value, value, file, key)
+
+
+def _checked(check: Callable[[str, str], str], value: str, file: str, key: str) -> str:
     try:
-        return check_value(key, value)
+        return check(key, value)
     except ConfigError as error:
         raise ConfigError(file, key, error.problem) from None

@@ -1,11 +1,12 @@
 """Which nodes an application has: from the configuration, completed by what HAProxy knows. Pure."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from backends.errors import ConfigError
 from backends.model import Server
-from backends.template import check_value
+from backends.template import check_host, check_port, check_value
 from console.settings import AppSettings, NodeSettings
 
 
@@ -51,8 +52,10 @@ def members(app: AppSettings, servers: Iterable[Server], file: str, key: str) ->
                     f"{place}.{name}.{field}",
                     f"missing, and HAProxy does not tell it for {' or '.join(names)}",
                 )
-        for field, value in (("name", name), ("address", address)):
-            _check(value, file, f"{place}.{name}.{field}")
+        with _named(file, f"{place}.{name}"):
+            check_value("name", name)
+            check_host("address", address)
+            check_port("port", port)
         result.append(Member(name, address, port, names, settings))
     return result
 
@@ -73,12 +76,13 @@ def _one_place_each(servers: Iterable[Server], file: str, key: str) -> None:
             )
 
 
-def _check(value: str, file: str, key: str) -> None:
-    """What HAProxy said goes into commands, as what the configuration says does."""
+@contextmanager
+def _named(file: str, key: str) -> Iterator[None]:
+    """What HAProxy said goes into commands, as the configuration's does. Errors name the whole key."""
     try:
-        check_value(key, value)
+        yield
     except ConfigError as error:
-        raise ConfigError(file, key, error.problem) from None
+        raise ConfigError(file, f"{key}.{error.key}", error.problem) from None
 
 
 def _by_name(servers: Iterable[Server]) -> Mapping[str, Server]:

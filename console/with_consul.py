@@ -13,7 +13,7 @@ from backends.consul.client import Consul
 from backends.consul.lock import ConsulLock
 from backends.consul.services import ConsulService
 from backends.errors import ConfigError
-from backends.template import check_value, fill_plain
+from backends.template import check_host, fill_plain
 from console.completing import node_settings
 from console.config import Config
 from console.roster import Roster
@@ -153,7 +153,7 @@ def place_of(left: Leftover) -> NodeSettings:
     try:
         found = msgspec.convert(left.entry.plan["places"][left.node], Place)
         for what, value in (("address", found.address), ("ssh", found.ssh or found.address)):
-            check_value(f"{what} of {left.node}", value)
+            check_host(f"{what} of {left.node}", value)
     except (KeyError, TypeError, msgspec.ValidationError, ConfigError):
         return NodeSettings()  # HAProxy tells it
     return NodeSettings(address=found.address, port=found.port, ssh=found.ssh)

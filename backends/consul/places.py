@@ -2,14 +2,16 @@
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
+from urllib.parse import urlsplit
 
 import msgspec
 
 from backends.consul.client import Consul
 from backends.consul.services import ConsulService, instances
 from backends.errors import ConfigError
-from backends.template import check_value, fill_plain
+from backends.haproxy.address import UnixAddress, parse_address
+from backends.template import check_host, check_value, fill_plain
 
 
 class _Kind(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True, tag_field="kind"):
@@ -17,13 +19,26 @@ class _Kind(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=Tru
 
     Attributes:
         socket: address of the Runtime API, with `{host}` where a value names only a host.
+        schemes: of whole addresses that may stand in Consul: "ssh", "tcp", "unix". Whoever may write there
+            then decides on user, port and path too, and with "unix" or "tcp" what on this machine or in its
+            network is connected to. Empty: only addresses that `socket` makes of some host.
     """
 
     socket: str = "ssh://{host}/run/haproxy/admin.sock"
+    schemes: list[Literal["ssh", "tcp", "unix"]] = []
 
     def __post_init__(self) -> None:
         if "{host}" not in self.socket:
             raise ValueError(f"socket: found {self.socket!r}, expected {{host}} in it")
+        try:
+            parse_address(self.of("lb1"))
+        except ValueError as error:
+            raise ValueError(f"socket: {error}") from None
+
+    def of(self, host: str) -> str:
+        """The address of the Runtime API on a host; only an IPv6 address has brackets."""
+        shown = f"[{host}]" if ":" in host else host
+        return self.socket.replace("[{host}]", "{host}").replace("{host}", shown)
 
 
 class KeyPlaces(_Kind, kw_only=True, frozen=True, tag="consul-key"):
@@ -31,7 +46,7 @@ class KeyPlaces(_Kind, kw_only=True, frozen=True, tag="consul-key"):
 
     Its value is a host, several of them separated by commas or spaces, or JSON: a host or a list of hosts; an
     object of names and hosts; or an object of applications, each with any of these. Where a host is expected
-    a whole address (`tcp://10.0.0.1:9999`) may stand.
+    a whole address (`tcp://10.0.0.1:9999`) may stand, if `schemes` has its scheme or `socket` would make it.
 
     Attributes:
         key: of Consul's key/value store; may name {app}.
@@ -80,13 +95,42 @@ async def sockets(consul: Consul, places: Places, app: str) -> dict[str, str]:
         hosts = _hosts(_decoded(pair.value, what), app, what)
     if not hosts:
         raise ConfigError("", "places", f"{what} names no load balancer")
-    for name, host in hosts.items():
+    for name in hosts:
         check_value(f"{what}: name", name)
-        if "://" not in host:
-            check_value(f"{what}: host of {name}", host)
-    return {
-        name: host if "://" in host else places.socket.replace("{host}", host) for name, host in hosts.items()
-    }
+    table = f"[apps.{app}.places]"
+    return {name: address(places, host, f"{what}: host of {name}", table) for name, host in hosts.items()}
+
+
+def address(places: Places, host: str, what: str, table: str) -> str:
+    """The address of a Runtime API that Consul names by its host or as a whole. Pure.
+
+    Args:
+        places: says what may stand in Consul.
+        host: that stands there.
+        what: its place there, for errors.
+        table: of the configuration in which more can be allowed, for errors.
+
+    Raises:
+        ConfigError: it is not inert, or not allowed.
+    """
+    if "://" not in host:
+        return places.of(check_host(what, host))
+    try:
+        whole = parse_address(host)
+    except ValueError as error:
+        raise ConfigError("", what, str(error)) from None
+    scheme = urlsplit(host).scheme
+    if scheme in places.schemes:
+        return host
+    if not isinstance(whole, UnixAddress) and whole == parse_address(places.of(whole.host)):
+        return host
+    allowed = " or ".join((f"a host for {places.socket!r}", *(f"{each}://…" for each in places.schemes)))
+    raise ConfigError(
+        "",
+        what,
+        f"found {host!r}, a whole address with scheme {scheme!r}, expected {allowed};"
+        f' schemes = ["{scheme}"] in {table} allows whole addresses of this kind',
+    )
 
 
 def _decoded(value: bytes, what: str) -> Any:

@@ -1,13 +1,18 @@
 """Where a HAProxy is found: the settings of one instance and the address of its socket."""
 
+import ipaddress
 from dataclasses import dataclass
 from urllib.parse import SplitResult, urlsplit
 
 import msgspec
 
+from backends.inert import check_inert, check_port
+
 FORMS = (
     '"unix:///run/haproxy/admin.sock", "tcp://10.0.0.1:9999" or "ssh://user@host:22/run/haproxy/admin.sock"'
 )
+SCHEMES = ("unix", "tcp", "ssh")
+LONGEST = 1024  # characters; a path of a socket has at most 107
 MOST_CONNECTIONS = 10  # HAProxy's default of `stats maxconn`
 
 
@@ -40,30 +45,58 @@ Address = UnixAddress | TcpAddress | SshAddress
 
 
 def parse_address(text: str) -> Address:
-    """Parse one of the three forms. Raises ValueError that says what was expected."""
-    url = urlsplit(text)
+    """Parse one of the three forms. Pure.
+
+    Raises:
+        ValueError: the text says what was found and what was expected.
+    """
+    shown = f"{text[:LONGEST]!r}"
+    if len(text) > LONGEST or not text.isprintable():  # `urlsplit` would pass over line breaks
+        raise ValueError(f"{shown}: expected {FORMS}, at most {LONGEST} printable characters")
+    url = _split(text)
+    if url.query or url.fragment or url.password is not None:
+        raise ValueError(f"{shown}: expected {FORMS}, with nothing more in it")
     try:
         port = url.port
     except ValueError:
-        raise ValueError(f"{text!r}: the port is not a number from 1 to 65535") from None
-    if url.query or url.fragment or url.password is not None:
-        raise ValueError(f"{text!r}: expected {FORMS}, with nothing more in it")
+        raise ValueError(
+            f"{shown}: the port is not a number from 1 to 65535; an IPv6 address stands in brackets"
+        ) from None
+    if port is not None:
+        check_port(port)
     match url.scheme:
         case "unix" if not url.netloc and url.path.startswith("/"):
             return UnixAddress(url.path)
         case "tcp" if url.hostname and port and url.path in ("", "/") and not url.username:
-            return TcpAddress(url.hostname, port)
+            return TcpAddress(check_inert(url_host(url)), port)
         case "ssh" if url.hostname and len(url.path) > 1:
-            return SshAddress(url.username or "", _host(url), port or 0, url.path)
-    raise ValueError(f"{text!r}: expected {FORMS}")
+            user = check_inert(url.username) if url.username else ""
+            return SshAddress(user, check_inert(url_host(url)), port or 0, url.path)
+    raise ValueError(f"{shown}: expected {FORMS}")
 
 
-def _host(url: SplitResult) -> str:
-    """The host as it was written: `hostname` lowers the case of an alias of ssh_config."""
+def _split(text: str) -> SplitResult:
+    try:
+        return urlsplit(text)
+    except ValueError:  # brackets that do not match, or with something else in them
+        raise ValueError(f"{text!r}: expected {FORMS}; only an IPv6 address stands in brackets") from None
+
+
+def url_host(url: SplitResult) -> str:
+    """The host as it was written: `hostname` lowers the case of an alias of ssh_config.
+
+    Raises:
+        ValueError: what stands in brackets is no IPv6 address.
+    """
     host = url.netloc.rpartition("@")[2]
-    if host.startswith("["):
-        return host[1:].partition("]")[0]
-    return host.partition(":")[0]
+    if not host.startswith("["):
+        return host.partition(":")[0]
+    host = host[1:].partition("]")[0]
+    try:
+        ipaddress.IPv6Address(host)
+    except ValueError:
+        raise ValueError(f"{host!r}: expected an IPv6 address in brackets") from None
+    return host
 
 
 class HaproxySettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
@@ -100,11 +133,8 @@ class HaproxySettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_
             raise ValueError("expected exactly one of `socket` and `stats_url`")
         if self.socket:
             parse_address(self.socket)
-        elif urlsplit(self.stats_url).scheme not in ("http", "https"):
-            raise ValueError(f"stats_url {self.stats_url!r}: expected http:// or https://")
-        if "@" in urlsplit(self.stats_url).netloc:
-            # It would stand in every error text; what is there is not repeated here either.
-            raise ValueError("stats_url: no user or password in it, please; see username and password_env")
+        else:
+            _check_stats_url(self.stats_url)
         if self.stats_url and self.master:
             raise ValueError("`master` belongs to a `socket`")
         if not 0 < self.timeout <= 600:
@@ -115,3 +145,17 @@ class HaproxySettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_
     def address(self) -> Address:
         """The parsed `socket`; ValueError when there is none."""
         return parse_address(self.socket)
+
+
+def _check_stats_url(text: str) -> None:
+    url = urlsplit(text)
+    if "@" in url.netloc:
+        # It would stand in every error text; what is there is not repeated here either.
+        raise ValueError("stats_url: no user or password in it, please; see username and password_env")
+    if url.scheme not in ("http", "https"):
+        raise ValueError(f"stats_url {text!r}: expected http:// or https://")
+    try:
+        check_inert(url_host(url))
+        check_port(80 if url.port is None else url.port)
+    except ValueError as error:
+        raise ValueError(f"stats_url {text!r}: {error}") from None

@@ -15,6 +15,7 @@ from backends.errors import HostKeyError, Unreachable
 from backends.hosts.hop import Hop
 from backends.hosts.known_hosts import OfferedKey, explain, read_known_hosts
 from backends.hosts.route import Route, is_encrypted, resolve
+from backends.inert import NotInert
 
 if TYPE_CHECKING:
     from backends.hosts.ssh import SshSettings
@@ -82,6 +83,8 @@ class _Dialer:
     async def _resolve(self, hop: Hop, identity: str) -> Route:
         try:
             return await asyncio.to_thread(resolve, hop, self._settings, identity)
+        except NotInert as error:
+            raise Unreachable(self._target, f"nothing was sent: {error}") from None
         except (OSError, ValueError, asyncssh.Error) as error:
             problem = f"the ssh configuration of {hop.host} cannot be used: {error}"
             raise Unreachable(self._target, problem) from error

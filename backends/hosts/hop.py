@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from backends.inert import check_inert, check_port
+
 
 @dataclass(frozen=True, slots=True)
 class Hop:
@@ -16,6 +18,15 @@ class Hop:
         """Read `[ssh://][user@]host[:port]`; an IPv6 address with a port stands in brackets."""
         user, _, rest = text.strip().removeprefix("ssh://").rpartition("@")
         host, colon, port = rest.rpartition(":")
-        if not colon or not port.isdigit() or (":" in host and not host.endswith("]")):
+        number = port.isascii() and port.isdigit() and len(port) <= 5
+        if not colon or not number or (":" in host and not host.endswith("]")):
             host, port = rest, "0"
         return cls(host.strip("[]"), user, int(port))
+
+    def check(self) -> None:
+        """Raise NotInert if something else than a host, a user and a port could be read in it."""
+        check_inert(self.host)
+        if self.user:
+            check_inert(self.user)
+        if self.port:
+            check_port(self.port)

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import asyncssh
 
+from backends.hosts.canonical import canonical_name
 from backends.hosts.hop import Hop
 from backends.hosts.known_hosts import SYSTEM_FILES, USER_FILES
+from backends.inert import check_inert, check_port
 
 if TYPE_CHECKING:
     from backends.hosts.ssh import SshSettings
@@ -35,21 +37,28 @@ class Route:
 def resolve(hop: Hop, settings: "SshSettings", identity: str = "") -> Route:
     """Read the ssh configuration for this host. Blocking.
 
+    Nothing is run for a host, user or port that is not inert: asyncssh puts them into the ProxyCommand while
+    it reads the configuration. The configuration itself is the operator's and is trusted.
+
     Raises:
+        NotInert: the host, user or port, as it was given or as the configuration makes it.
         OSError: a file that was named is not there.
         ValueError, asyncssh.Error: the configuration makes no sense.
     """
-    arguments = _arguments(hop, settings)
+    hop.check()
     # Without keys at first: the configuration may name some that are not there, which ssh passes
     # over but asyncssh does not.
-    options = asyncssh.SSHClientConnectionOptions(**arguments, client_keys=None)
+    options = asyncssh.SSHClientConnectionOptions(**_arguments(hop, settings), client_keys=None)
+    host, canonical = canonical_name(hop.host, options)
+    final = options.config.has_match_final()
+    if canonical or final:
+        options.update(host=host, reload=True, canonical=canonical, final=final)
+    check_inert(options.host)
+    check_port(options.port)
     named: Any = [identity] if identity else options.config.get("IdentityFile", ())
     files = [str(Path(file).expanduser()) for file in named]
     identities = [file for file in files if identity or Path(file).exists()]
-    if named:
-        arguments["client_keys"] = identities
-    # Once more, so that a key that cannot be used is found here and not in the middle.
-    options = asyncssh.SSHClientConnectionOptions(**arguments)
+    options = _as_read(options, client_keys=identities if named else ())
     return Route(
         host=options.host,
         port=options.port,
@@ -58,8 +67,20 @@ def resolve(hop: Hop, settings: "SshSettings", identity: str = "") -> Route:
         known_hosts=_known_hosts(settings, options),
         identities=tuple(identities),
         has_agent=bool(options.agent_path),
-        arguments=arguments,
+        arguments={"host": host, "port": options.port, "config": None, "options": options},
     )
+
+
+def _as_read(
+    options: asyncssh.SSHClientConnectionOptions, **changes: Any
+) -> asyncssh.SSHClientConnectionOptions:
+    """The same with changes; the configuration is not read again, now or when `connect` is given them.
+
+    What is connected to is then what was checked. Without a file to read, asyncssh takes over all that an
+    earlier reading has found, unless it is to reload; and the name of the host is not made canonical twice.
+    """
+    same = {"config": None, "reload": False, "canonical": False, "final": False}
+    return asyncssh.SSHClientConnectionOptions(options, **same, canonicalize_hostname=False, **changes)
 
 
 def is_encrypted(identity: str) -> bool:
@@ -73,13 +94,17 @@ def is_encrypted(identity: str) -> bool:
     return False
 
 
-def _arguments(hop: Hop, settings: "SshSettings") -> dict[str, Any]:
-    config = Path(settings.config).expanduser()
+def _config_files(config: str) -> list[str]:
+    path = Path(config).expanduser()
     # A configuration file that was asked for by name must be there; the usual one need not.
-    missing = settings.config.startswith("~") and not config.exists()
+    missing = config.startswith("~") and not path.exists()
+    return [] if missing or not config else [str(path)]
+
+
+def _arguments(hop: Hop, settings: "SshSettings") -> dict[str, Any]:
     arguments: dict[str, Any] = {
         "host": hop.host,
-        "config": [] if missing or not settings.config else [str(config)],
+        "config": _config_files(settings.config),
         "connect_timeout": None,  # `dial` keeps the time
         "login_timeout": 0,
         "keepalive_interval": settings.keepalive_interval,

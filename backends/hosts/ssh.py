@@ -15,6 +15,7 @@ from backends.base import Recorder
 from backends.errors import BackendError, PermissionDenied, Refused, UnknownOutcome, Unreachable
 from backends.hosts.capture import Capture
 from backends.hosts.command_host import MAX_OUTPUT, CommandHost
+from backends.inert import NotInert, check_inert
 
 if TYPE_CHECKING:
     from backends.hosts.channels import CommandSession
@@ -43,6 +44,14 @@ class SshSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fiel
     max_output: AtLeastOne = MAX_OUTPUT  # bytes kept of each output stream of a command
     concurrency: AtLeastOne = 8  # commands at once on one connection; sshd's MaxSessions is 10
     connects_at_once: AtLeastOne = 20  # for whoever makes the semaphore that hosts share
+
+    def __post_init__(self) -> None:
+        """Raise ValueError, which msgspec reports with the path of the key."""
+        if self.user:
+            try:
+                check_inert(self.user)
+            except NotInert as error:
+                raise ValueError(f"user: {error}") from None
 
 
 class SshHost(CommandHost):

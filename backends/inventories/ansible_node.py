@@ -12,7 +12,7 @@ from typing import Any
 from backends.errors import ConfigError
 from backends.inventories.source import shown
 from backends.inventories.yaml_text import Encrypted
-from backends.template import check_value
+from backends.template import check_host
 
 _SSH = ("ssh", "smart", "paramiko", "paramiko_ssh")
 _CONNECTIONS = (*_SSH, "local")
@@ -108,7 +108,7 @@ class _Values:
         if not isinstance(value, str):
             raise self._error(name, f"found {shown(value)}, expected a text")
         try:
-            return check_value(name, value)
+            return check_host(name, value)
         except ConfigError as error:
             raise self._error(name, error.problem) from None
 

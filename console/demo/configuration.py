@@ -80,6 +80,7 @@ maintenance = {maint}
 [apps.{app}.places]
 kind = "consul-key"
 key = "haproxy"
+schemes = ["unix"]
 """
 
 

@@ -61,6 +61,7 @@ ssh = "meta:ssh"
 [apps.shop.places]
 kind = "consul-key"
 key = "haproxy"
+schemes = ["unix"]
 """
     stack.config_path.write_text(text)
 

@@ -1,0 +1,41 @@
+"""What may be a host, a user or a port: text that nothing takes for a command, an option or a variable.
+
+The ssh configuration of the operator may put host and user into a ProxyCommand, which a shell reads, and
+asyncssh replaces `${NAME}` in it by the environment's. Addresses come from whoever may write a key in Consul,
+an inventory or HAProxy's configuration. So both are checked where they are read, and again where the way to a
+host is found. OpenSSH has done the same since 9.6. Pure.
+"""
+
+import re
+
+LONGEST = 255  # characters; a name of DNS has 253
+
+_INERT = re.compile(r"[A-Za-z0-9_.:][A-Za-z0-9_.:%-]*")
+
+
+class NotInert(ValueError):
+    """A host, user or port that cannot be used; the text says what was found and what was expected."""
+
+
+def check_inert(text: str) -> str:
+    """Return a host or user if no program reads anything else in it.
+
+    Args:
+        text: a name, an IPv4 address, or an IPv6 address without brackets, with or without a zone.
+
+    Raises:
+        NotInert: it is empty, too long, could be an option, or has other characters.
+    """
+    if len(text) <= LONGEST and _INERT.fullmatch(text):
+        return text
+    raise NotInert(
+        f"{text[:LONGEST]!r} cannot be used: expected letters, digits and . _ : % -, at most {LONGEST},"
+        " and neither % nor - as the first"
+    )
+
+
+def check_port(port: int) -> int:
+    """Return the port if it is one. Raises NotInert."""
+    if 1 <= port <= 65535:
+        return port
+    raise NotInert(f"port {str(port)[:LONGEST]} cannot be used: expected 1 to 65535")
