@@ -17,6 +17,17 @@ from backends.inert import check_inert, check_port
 if TYPE_CHECKING:
     from backends.hosts.ssh import SshSettings
 
+_NOTHING_FOR_THE_NODE: dict[str, Any] = {
+    "agent_forwarding": False,  # root of the node could log in elsewhere with the operator's keys
+    "gss_delegate_creds": False,  # the same with Kerberos
+    "x11_forwarding": False,  # it could read the operator's keyboard
+    "send_env": None,  # variables of the console may be secrets
+    "env": None,  # and commands are to do the same from whichever machine they are sent
+    "command": None,  # RemoteCommand would run instead of ours
+    "request_pty": False,  # output would be changed, and stdout and stderr one
+}
+"""What ssh_config might hand to a node or ask of it, and does not, whatever it says; for jumps as well."""
+
 _ALL_HOST_KEYS = "+ssh-ed25519,ecdsa-sha2-nistp*,rsa-sha2-512,rsa-sha2-256"
 
 
@@ -116,6 +127,7 @@ def _arguments(hop: Hop, settings: "SshSettings") -> dict[str, Any]:
         # Asked for only the types it is known by, a host whose key changed has "no matching
         # algorithm"; asked for all, after those, it shows the key that it has now.
         "server_host_key_algs": _ALL_HOST_KEYS,
+        **_NOTHING_FOR_THE_NODE,
     }
     if hop.user:
         arguments["username"] = hop.user
