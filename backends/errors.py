@@ -14,6 +14,11 @@ The difference between them decides what happens next: `Refused` changed nothing
 looked at again before anything else is sent, and none of them ever counts as a pass.
 """
 
+from backends.text_limits import shorten
+
+MAX_PROBLEM = 2_000
+"""Characters of a problem: the other side's own words are in it, and may be megabytes."""
+
 
 class RolldeckError(Exception):
     """Base of all; its text is fit for an operator to read."""
@@ -31,8 +36,8 @@ class ConfigError(RolldeckError):
     def __init__(self, file: str, key: str, problem: str) -> None:
         self.file = file
         self.key = key
-        self.problem = problem
-        super().__init__(": ".join(part for part in (file, key, problem) if part))
+        self.problem = shorten(problem, MAX_PROBLEM)
+        super().__init__(": ".join(part for part in (file, key, self.problem) if part))
 
 
 class BackendError(RolldeckError):
@@ -40,13 +45,13 @@ class BackendError(RolldeckError):
 
     Attributes:
         target: the load balancer or host concerned, by its name in the configuration.
-        problem: what happened, with the other side's own words where there are any.
+        problem: what happened, with the other side's own words where there are any; see `MAX_PROBLEM`.
     """
 
     def __init__(self, target: str, problem: str) -> None:
         self.target = target
-        self.problem = problem
-        super().__init__(f"{target}: {problem}")
+        self.problem = shorten(problem, MAX_PROBLEM)
+        super().__init__(f"{target}: {self.problem}")
 
 
 class Unreachable(BackendError):

@@ -1,13 +1,29 @@
 """How much is kept of texts that come from elsewhere: whoever sends them is not trusted to be brief."""
 
+import asyncio
 import codecs
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
 
+Arguments = ParamSpec("Arguments")
+Result = TypeVar("Result")
+
+LARGE = 256 * 1024  # bytes or characters; from this size on, a text is read beside the event loop
 _PIECE = 256 * 1024  # bytes; some 3 ms
 
 
 def shorten(text: str, most: int) -> str:
     """At most so many characters, and how long it was: ``the first words… (36,000,000 characters)``."""
     return text if len(text) <= most else f"{text[:most]}… ({len(text):,} characters)"
+
+
+async def run_beside(
+    size: int, function: Callable[Arguments, Result], *args: Arguments.args, **kwargs: Arguments.kwargs
+) -> Result:
+    """Call a function in a thread when the text that it is to read is large, so that no key waits for it."""
+    if size < LARGE:
+        return function(*args, **kwargs)
+    return await asyncio.to_thread(function, *args, **kwargs)
 
 
 def decode(data: bytes | bytearray) -> str:

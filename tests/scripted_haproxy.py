@@ -43,8 +43,9 @@ class ScriptedHaproxy:
         try:
             if not reply.deaf:
                 self.lines.append((await reader.readline()).decode().removesuffix("\n"))
-                writer.write(reply.text)
-                await writer.drain()
+                with contextlib.suppress(ConnectionError):  # whoever asked may have heard enough
+                    writer.write(reply.text)
+                    await writer.drain()
             if reply.hang:
                 await self.released.wait()
             if reply.reset:

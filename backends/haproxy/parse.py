@@ -10,6 +10,7 @@ from operator import itemgetter
 
 from backends.errors import PermissionDenied, Refused, Unmeasured
 from backends.model import Info, Level
+from backends.text_limits import shorten
 
 Row = Mapping[str, str]
 
@@ -29,6 +30,15 @@ STATE_FIELDS = (
 
 BACKEND_ROW, SERVER_ROW = "1", "2"  # the column `type`; names do not tell, a server may be "BACKEND"
 
+MAX_ROWS = 100_000  # of one table
+MAX_ROW = 16_384  # characters; what HAProxy writes has a tenth of that
+MAX_COLUMNS = 1_000  # 208 in HAProxy 3.2
+MAX_NAME = 255  # characters of a name of a backend or server
+MAX_TEXT = 1_000  # characters of any other text of a server
+_MAX_INFO = 65_536  # characters of `show info`
+_MAX_DIGITS = 18  # so that all numbers fit into 64 bits
+
+_MAX_REFUSAL = 100  # characters; longer than each of
 _REFUSALS = ("No such backend.", "No such proxy.", "Can't find backend.")
 
 
@@ -39,9 +49,9 @@ def split_replies(instance: str, text: str, count: int) -> list[str]:
         Refused, PermissionDenied: with HAProxy's words, when that is what one of them says.
         Unmeasured: there are more or fewer, or the last one was cut off.
     """
-    replies = text.split("\n\n")
+    replies = text.split("\n\n", count + 1)
     for reply in replies:
-        words = reply.strip()
+        words = reply[:_MAX_REFUSAL].strip() if len(reply) <= _MAX_REFUSAL else ""
         if words == "Permission denied":
             raise PermissionDenied(instance, words)
         if words in _REFUSALS:
@@ -53,14 +63,16 @@ def split_replies(instance: str, text: str, count: int) -> list[str]:
 
 def parse_info(instance: str, text: str) -> Info:
     """Parse `show info`: lines of ``Name: value``."""
+    if len(text) > _MAX_INFO:
+        raise _unclear(instance, f"`show info` of at most {_MAX_INFO:,} characters", text)
     fields = dict(line.split(": ", 1) for line in text.split("\n") if ": " in line)
     try:
         return Info(
             instance=instance,
-            version=fields["Version"],
-            pid=int(fields["Pid"]),
-            uptime=int(fields["Uptime_sec"]),
-            stopping=int(fields["Stopping"]) != 0,
+            version=shorten(fields["Version"], MAX_NAME),
+            pid=number(fields["Pid"]),
+            uptime=number(fields["Uptime_sec"]),
+            stopping=number(fields["Stopping"]) != 0,
         )
     except KeyError as error:
         raise _unclear(instance, f"`show info` with {error.args[0]}", text) from None
@@ -71,7 +83,7 @@ def parse_info(instance: str, text: str) -> Info:
 def parse_level(instance: str, text: str) -> Level:
     """Parse `show cli level`, which every level may ask and which changes nothing."""
     try:
-        return Level[text.strip().upper()]
+        return Level[text[:_MAX_REFUSAL].strip().upper()]
     except KeyError:
         raise _unclear(instance, "admin, operator or user", text) from None
 
@@ -84,6 +96,7 @@ def parse_stat(instance: str, text: str) -> list[dict[str, str]]:
     """
     if not text.startswith("# pxname,"):
         raise _unclear(instance, "the CSV of `show stat`", text)
+    check_size(instance, text)
     first, _, body = text[2:].partition("\n")
     header = first.split(",")
     missing = [name for name in STAT_NEEDED if name not in header]
@@ -93,11 +106,15 @@ def parse_stat(instance: str, text: str) -> list[dict[str, str]]:
     absent = {name: "" for name in STAT_FIELDS if name not in header}
     pick = itemgetter(*present.values())
     rows = _csv_rows(instance, body, len(header), max(present.values()) + 1)
-    return [dict(zip(present, pick(row), strict=True), **absent) for row in rows]
+    result = [dict(zip(present, pick(row), strict=True), **absent) for row in rows]
+    for row in result:
+        _check_names(instance, row["pxname"], row["svname"])
+    return result
 
 
 def parse_servers_state(instance: str, text: str) -> list[dict[str, str]]:
     """Parse `show servers state`: a format number, a header, rows divided by blanks."""
+    check_size(instance, text)
     lines = text.rstrip("\n").split("\n")
     if lines[:1] != ["1"] or len(lines) < 2 or not lines[1].startswith("# "):
         raise _unclear(instance, "format 1 of `show servers state`", text)
@@ -111,7 +128,36 @@ def parse_servers_state(instance: str, text: str) -> list[dict[str, str]]:
         if len(row) != len(header):
             raise _unclear(instance, f"{len(header)} columns in each row", line)
         result.append(dict(zip(header, row, strict=True)))
+        _check_names(instance, result[-1]["be_name"], result[-1]["srv_name"])
     return result
+
+
+def check_size(instance: str, text: str) -> None:
+    """Refuse a table that is larger than any that HAProxy writes, before it is divided.
+
+    Raises:
+        Unmeasured: it has too many rows or columns, or a row is too long.
+    """
+    if text.count("\n") > MAX_ROWS + 2:
+        raise Unmeasured(instance, f"a table of more than {MAX_ROWS:,} rows")
+    if max(map(len, text.split("\n"))) > MAX_ROW:
+        raise _unclear(instance, f"rows of at most {MAX_ROW:,} characters", text)
+    if text[: 2 * MAX_ROW].partition("\n")[0].count(",") >= MAX_COLUMNS:
+        raise _unclear(instance, f"at most {MAX_COLUMNS:,} columns", text)
+
+
+def number(text: str) -> int:
+    """A whole number as HAProxy writes it; ValueError for whatever else `int` would take."""
+    digits = text.removeprefix("-")
+    if not (digits.isascii() and digits.isdigit() and len(digits) <= _MAX_DIGITS):
+        raise ValueError(f"{shorten(text, 40)!r} is not a whole number")
+    return int(text)
+
+
+def _check_names(instance: str, *names: str) -> None:
+    for name in names:
+        if len(name) > MAX_NAME:
+            raise _unclear(instance, f"names of at most {MAX_NAME} characters", name)
 
 
 def _csv_rows(instance: str, text: str, width: int, leading: int) -> list[list[str]]:
@@ -132,5 +178,5 @@ def _csv_rows(instance: str, text: str, width: int, leading: int) -> list[list[s
 
 
 def _unclear(instance: str, expected: str, text: str) -> Unmeasured:
-    found = text[:120] + ("..." if len(text) > 120 else "")
-    return Unmeasured(instance, f"expected {expected}, got {found!r}")
+    found = f"{text[:120]!r}" + (f"… ({len(text):,} characters)" if len(text) > 120 else "")
+    return Unmeasured(instance, f"expected {expected}, got {found}")

@@ -25,16 +25,17 @@ class WriteReplies:
     def parse(cls, text: str) -> "WriteReplies":
         """Divide a reply: a success is a lone newline, a text ends with an empty line."""
         answers = []
-        rest = text
-        while rest:
-            if rest.startswith("\n"):
+        begin = 0
+        while begin < len(text):
+            if text.startswith("\n", begin):
                 answers.append("")
-                rest = rest[1:]
+                begin += 1
                 continue
-            answer, end, rest = rest.partition("\n\n")
-            answers.append(_SEVERITY.sub("", answer).strip())
-            if not end:
+            end = text.find("\n\n", begin)
+            answers.append(_SEVERITY.sub("", text[begin : end if end >= 0 else None]).strip())
+            if end < 0:
                 return cls(tuple(answers), complete=False)
+            begin = end + 2
         return cls(tuple(answers), complete=True)
 
     @property
@@ -50,5 +51,7 @@ def reads_end(received: bytes | bytearray, count: int) -> bool:
 
 def writes_end(received: bytes | bytearray, count: int) -> bool:
     """Whether these bytes hold the replies to so many writes, the last one to its end."""
+    if not received.endswith(b"\n"):
+        return False
     replies = WriteReplies.parse(received.decode(errors="replace"))
     return replies.complete and len(replies.answers) >= count

@@ -1,6 +1,5 @@
 """The Runtime API of one HAProxy: reads, writes and the judgement of each reply."""
 
-import asyncio
 from collections.abc import Sequence
 from functools import partial
 
@@ -15,9 +14,9 @@ from backends.haproxy.sessions import parse_sessions, sessions_end
 from backends.haproxy.table import fast_join
 from backends.haproxy.transport import Opener, Transport
 from backends.model import Backend, Server, ServerRef, Sessions, Snapshot
+from backends.text_limits import run_beside
 
 _SEVERITY = "set severity-output number"
-_LARGE = 256 * 1024  # characters of tables; some 800 servers
 _WORKER = "@1 "  # on a master socket; what has no prefix there goes to the master itself
 
 
@@ -97,13 +96,13 @@ class Runtime:
         return snapshot
 
     async def _snapshot(self, backends: Sequence[str]) -> Snapshot:
-        replies = await self._ask(commands.snapshot(backends))
-        info, level, *tables = replies
-        states, stats = tables[0::2], tables[1::2]
-        if sum(map(len, tables)) < _LARGE:
-            found, servers = self._join(states, stats)
-        else:  # beside the loop: it takes 0.1 s, and a key would have to wait for that long
-            found, servers = await asyncio.to_thread(self._join, states, stats)
+        reads = commands.snapshot(backends)
+        text = await self._read(reads)
+        return await run_beside(len(text), self._parse_snapshot, text, len(reads), backends)
+
+    def _parse_snapshot(self, text: str, count: int, backends: Sequence[str]) -> Snapshot:
+        info, level, *tables = parse.split_replies(self._name, text, count)
+        found, servers = self._join(tables[0::2], tables[1::2])
         snapshot = Snapshot(
             parse.parse_info(self._name, info), parse.parse_level(self._name, level), found, servers
         )
@@ -130,7 +129,7 @@ class Runtime:
         """
         ref = ServerRef(self._name, backend, server)
         text = await self._transport.read(self._line([commands.sessions(ref)]), sessions_end)
-        return parse_sessions(ref, text, limit)
+        return await run_beside(len(text), parse_sessions, ref, text, limit)
 
     async def write(self, command: str) -> None:
         """Send one line built by `backends.haproxy.commands`, and judge each reply on it.
@@ -162,12 +161,10 @@ class Runtime:
         return await read_facts(self._settings.config_file, ask, self._read_file, self._read_seconds)
 
     async def _ask_config_files(self) -> str:
-        return (await self._ask((commands.config_files(),)))[0]
+        return parse.split_replies(self._name, await self._read((commands.config_files(),)), 1)[0]
 
-    async def _ask(self, reads: Sequence[str]) -> list[str]:
-        whole = partial(reads_end, count=len(reads))
-        text = await self._transport.read(self._line(reads), whole)
-        return parse.split_replies(self._name, text, len(reads))
+    async def _read(self, reads: Sequence[str]) -> str:
+        return await self._transport.read(self._line(reads), partial(reads_end, count=len(reads)))
 
     def _line(self, parts: Sequence[str]) -> str:
         prefix = _WORKER if self._settings.master else ""

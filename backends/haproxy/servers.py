@@ -7,8 +7,9 @@ operator; `show servers state` has them apart, but neither health nor sessions. 
 from collections.abc import Iterable, Sequence
 
 from backends.errors import Unmeasured
-from backends.haproxy.parse import BACKEND_ROW, SERVER_ROW, Row
+from backends.haproxy.parse import BACKEND_ROW, MAX_TEXT, SERVER_ROW, Row, number
 from backends.model import Admin, Backend, Operational, Server, ServerRef
+from backends.text_limits import shorten
 
 _CONFIGURED, _ENABLED = 2, 4  # CHK_ST_* bits of srv_check_state and srv_agent_state
 _CHECK_RUNS = _CONFIGURED | _ENABLED
@@ -38,7 +39,7 @@ def join(
 
 def backend(row: Row) -> Backend:
     """Build a backend from its own row of `show stat`."""
-    return Backend(row["pxname"], row["mode"], row["algo"], row["cookie"])
+    return Backend(row["pxname"], _text(row["mode"]), _text(row["algo"]), _text(row["cookie"]))
 
 
 def server(instance: str, row: Row, state: Row) -> Server:
@@ -55,43 +56,47 @@ def server(instance: str, row: Row, state: Row) -> Server:
 
 
 def _server(instance: str, row: Row, state: Row) -> Server:
-    admin = int(state["srv_admin_state"])
+    admin = number(state["srv_admin_state"])
     if admin < 0:
         raise ValueError(f"srv_admin_state {admin} is not a bit field")
-    agent_state = int(state["srv_agent_state"])
-    total = int(row["stot"] or 0)  # an empty field of the CSV is one that does not apply
+    agent_state = number(state["srv_agent_state"])
+    total = number(row["stot"] or "0")  # an empty field of the CSV is one that does not apply
     return Server(
         ref=ServerRef(instance, row["pxname"], row["svname"]),
-        address="" if state["srv_addr"] == "-" else state["srv_addr"],
-        port=int(state["srv_port"]),
+        address="" if state["srv_addr"] == "-" else _text(state["srv_addr"]),
+        port=number(state["srv_port"]),
         admin=Admin(admin),
-        operational=Operational(int(state["srv_op_state"])),
-        status=row["status"],
-        weight=int(state["srv_uweight"]),
-        initial_weight=int(state["srv_iweight"]),
-        effective_weight=int(row["weight"]),
-        checked=int(state["srv_check_state"]) & _CHECK_RUNS == _CHECK_RUNS,
-        check_status=row["check_status"].removeprefix("* "),  # the mark of a check under way
-        check_health=int(row["check_health"] or 0),
-        check_rise=int(row["check_rise"] or 0),
-        check_fall=int(row["check_fall"] or 0),
-        check_code=row["check_code"],
-        check_duration=int(row["check_duration"]) if row["check_duration"] else None,
-        check_failures=int(row["chkfail"] or 0),
-        last_check=row["last_chk"] or row["check_desc"],
+        operational=Operational(number(state["srv_op_state"])),
+        status=_text(row["status"]),
+        weight=number(state["srv_uweight"]),
+        initial_weight=number(state["srv_iweight"]),
+        effective_weight=number(row["weight"]),
+        checked=number(state["srv_check_state"]) & _CHECK_RUNS == _CHECK_RUNS,
+        check_status=_text(row["check_status"].removeprefix("* ")),  # the mark of a check under way
+        check_health=number(row["check_health"] or "0"),
+        check_rise=number(row["check_rise"] or "0"),
+        check_fall=number(row["check_fall"] or "0"),
+        check_code=_text(row["check_code"]),
+        check_duration=number(row["check_duration"]) if row["check_duration"] else None,
+        check_failures=number(row["chkfail"] or "0"),
+        last_check=_text(row["last_chk"] or row["check_desc"]),
         agent=agent_state & _CHECK_RUNS == _CHECK_RUNS,
         agent_configured=bool(agent_state & _CONFIGURED),
-        agent_status=row["agent_status"].removeprefix("* "),
-        last_agent=row["last_agt"],
-        tracks=row["tracked"],
+        agent_status=_text(row["agent_status"].removeprefix("* ")),
+        last_agent=_text(row["last_agt"]),
+        tracks=_text(row["tracked"]),
         backup=row["bck"] not in ("", "0"),
-        cookie=row["cookie"],
-        sessions=int(row["scur"]),
-        queue=int(row["qcur"]),
-        throttle=int(row["throttle"]) if row["throttle"] else None,
-        last_change=int(row["lastchg"] or 0),
-        requests=sum(int(row[name]) for name in RESPONSES if row[name]),
-        errors_5xx=int(row["hrsp_5xx"] or 0),
+        cookie=_text(row["cookie"]),
+        sessions=number(row["scur"]),
+        queue=number(row["qcur"]),
+        throttle=number(row["throttle"]) if row["throttle"] else None,
+        last_change=number(row["lastchg"] or "0"),
+        requests=sum(number(row[name]) for name in RESPONSES if row[name]),
+        errors_5xx=number(row["hrsp_5xx"] or "0"),
         total_sessions=total,
-        response_time=int(row["rtime"]) if total and row["rtime"] else None,
+        response_time=number(row["rtime"]) if total and row["rtime"] else None,
     )
+
+
+def _text(text: str) -> str:
+    return shorten(text, MAX_TEXT)

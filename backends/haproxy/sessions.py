@@ -8,13 +8,16 @@ import heapq
 import re
 
 from backends.errors import PermissionDenied, Refused, Unmeasured
+from backends.haproxy.parse import MAX_NAME
 from backends.model import ServerRef, Sessions, Stream
+from backends.text_limits import shorten
 
 _LINE = re.compile(r"0x[0-9a-f]+: .* src=(?P<client>\S+) fe=(?P<frontend>\S+) be=")
 _AGE = re.compile(r" age=(\S+)")
 _SILENCE = re.compile(r"[,\[](?:rx|wx|rex|wex)=(\w+)")  # an empty one is a direction without a limit
 _TIME = re.compile(r"(?:(\d{1,9})d)?(?:(\d{1,9})h)?(?:(\d{1,9})m)?(?:(\d{1,9})s)?", re.ASCII)
 _UNITS = (86400, 3600, 60, 1)
+MAX_SESSIONS = 500_000
 _REFUSALS = ("No such backend.", "No such server.")
 
 
@@ -43,6 +46,8 @@ def parse_sessions(ref: ServerRef, text: str, limit: int) -> Sessions:
     if text != "\n" and not text.endswith("\n\n"):
         raise Unmeasured(ref.instance, f"`show sess` was cut off after {len(text)} characters")
     # A reply may be megabytes: only the lines of this server are looked at closely, only the oldest read.
+    if text.count("\n") > MAX_SESSIONS:
+        raise Unmeasured(ref.instance, f"`show sess` with more than {MAX_SESSIONS:,} lines")
     mark = f" be={ref.backend} srv={ref.server} "
     lines = [line for line in text.split("\n") if mark in line]
     oldest = heapq.nlargest(limit, lines, key=_rank)
@@ -61,8 +66,8 @@ def _stream(ref: ServerRef, line: str) -> Stream:
     limits = [_seconds(each) for each in _SILENCE.findall(line)]
     return Stream(
         ref=ref,
-        client=match["client"],
-        frontend=match["frontend"],
+        client=shorten(match["client"], MAX_NAME),
+        frontend=shorten(match["frontend"], MAX_NAME),
         age=_age(line),
         silence_left=min((each for each in limits if each is not None), default=None),
     )

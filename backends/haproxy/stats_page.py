@@ -19,6 +19,7 @@ from backends.haproxy.servers import backend, server
 from backends.haproxy.transport import MOST_BYTES
 from backends.model import Admin, Info, Level, Operational, Snapshot
 from backends.secret import load_secret
+from backends.text_limits import decode, run_beside
 from backends.wire import heard
 
 if TYPE_CHECKING:
@@ -57,6 +58,9 @@ class StatsPage:
             ConfigError: the password cannot be read.
         """
         text = await self.fetch()
+        return await run_beside(len(text), self._parse, text, backends)
+
+    def _parse(self, text: str, backends: Sequence[str]) -> Snapshot:
         if not text.endswith("\n"):
             raise Unmeasured(self._name, f"{self._url}: the page was cut off")
         rows = [row for row in parse_stat(self._name, text) if not backends or row["pxname"] in backends]
@@ -102,7 +106,7 @@ class StatsPage:
             raise Unreachable(self._name, f"{self._url}: {error}") from error
         finally:
             heard(self._name, f"GET {self._url}", received, whole, time.monotonic() - begun)
-        return received.decode(errors="replace")
+        return await run_beside(len(received), decode, received)
 
     async def _receive(self, received: bytearray) -> None:
         async with self._client() as client, client.stream("GET", self._url) as response:

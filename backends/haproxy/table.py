@@ -7,11 +7,21 @@ read here means the same as in `parse` and `servers`; what is odd in any way is 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import chain
 from typing import overload
 
 from backends.columns import Columnar, Columns
 from backends.haproxy.counters import Counter, Counters, readable
-from backends.haproxy.parse import BACKEND_ROW, SERVER_ROW, STAT_FIELDS, STAT_NEEDED, STATE_FIELDS, Row
+from backends.haproxy.parse import (
+    BACKEND_ROW,
+    MAX_NAME,
+    SERVER_ROW,
+    STAT_FIELDS,
+    STAT_NEEDED,
+    STATE_FIELDS,
+    Row,
+    check_size,
+)
 from backends.haproxy.rows import Rows, Wanted, joined, read
 from backends.haproxy.servers import RESPONSES, backend, server
 from backends.model import Backend, Operational, Server
@@ -108,7 +118,12 @@ def fast_join(
 
     Returns:
         None when anything about them is unusual: quotes, another order, a field that is no number.
+
+    Raises:
+        Unmeasured: one is larger than any that HAProxy writes.
     """
+    for text in (*stats, *states):
+        check_size(instance, text)
     stat = joined([_stat_rows(text) for text in stats])
     state = joined([_state_rows(text) for text in states])
     if stat is None or state is None:
@@ -173,6 +188,8 @@ def _columns(stat: Rows, state: Rows) -> Columns | None:
     tracked, _, check, health = rest
     be_id, srv_id, states, checked = zip(*state.wanted, strict=True)
     if iid != be_id or sid != srv_id or len(set(zip(iid, sid, strict=True))) != len(iid):
+        return None
+    if max(map(len, chain(backends, names))) > MAX_NAME:
         return None
     if {each.partition(" ")[0] for each in set(states)} - _OPERATIONAL:
         return None

@@ -16,11 +16,15 @@ from backends.base import Recorder
 from backends.errors import BackendError, UnknownOutcome, Unmeasured, Unreachable
 from backends.haproxy.address import Address, SshAddress, TcpAddress, UnixAddress
 from backends.model import Exchange, Intent
+from backends.text_limits import decode, run_beside
 from backends.wire import heard
 
-MOST_BYTES = 64 * 1024 * 1024  # of one reply; 10,000 servers are 3.6 MB
+MOST_BYTES = 32 * 1024 * 1024  # of the reply to a read; 10,000 servers are 3.6 MB
+MOST_WRITE_BYTES = 64 * 1024  # of the reply to a write: nothing, or a sentence; the help text is 10 kB
+MOST_RECORDED = 64 * 1024  # characters of a reply in the transcript
 CHUNK = 256 * 1024
 CLOSE_SECONDS = 1.0
+_QUOTED = 200  # bytes of a reply that is not understood
 
 
 class ByteReader(Protocol):
@@ -88,7 +92,7 @@ class Transport:
             Unreachable: no connection, or no complete answer in time.
             Unmeasured: more than `MOST_BYTES`.
         """
-        return await self._exchange(line, whole, self.record_reads, lost=Unreachable)
+        return await self._exchange(line, whole, self.record_reads, MOST_BYTES, lost=Unreachable)
 
     async def write(self, line: str, whole: Whole | None = None) -> str:
         """Send a line that may change something and return the whole reply.
@@ -99,14 +103,16 @@ class Transport:
 
         Raises:
             Unreachable: it was never sent.
-            UnknownOutcome: it was sent, but the answer was lost.
+            UnknownOutcome: it was sent, but the answer was lost, or is longer than `MOST_WRITE_BYTES`.
         """
         try:
-            return await self._exchange(line, whole, True, lost=UnknownOutcome)
+            return await self._exchange(line, whole, True, MOST_WRITE_BYTES, lost=UnknownOutcome)
         except Unmeasured as error:
             raise UnknownOutcome(self.name, error.problem) from None
 
-    async def _exchange(self, line: str, whole: Whole | None, record: bool, lost: _Lost) -> str:
+    async def _exchange(
+        self, line: str, whole: Whole | None, record: bool, most_bytes: int, lost: _Lost
+    ) -> str:
         async with self._slots:
             if record and self.recorder is not None:
                 self.recorder(Intent(self.name, line))
@@ -114,18 +120,19 @@ class Transport:
             received = bytearray()
             answered = False
             try:
-                await self._converse(line, received, whole, lost)
+                await self._converse(line, received, whole, most_bytes, lost)
                 answered = True
             finally:
                 seconds = time.monotonic() - started
                 if not record:
                     heard(self.name, line, received, answered, seconds)
                 elif self.recorder is not None:
-                    reply = received.decode(errors="replace")
-                    self.recorder(Exchange(self.name, line, reply, answered, seconds))
-        return received.decode(errors="replace")
+                    self.recorder(Exchange(self.name, line, _recorded(received), answered, seconds))
+        return await run_beside(len(received), decode, received)
 
-    async def _converse(self, line: str, received: bytearray, whole: Whole | None, lost: _Lost) -> None:
+    async def _converse(
+        self, line: str, received: bytearray, whole: Whole | None, most_bytes: int, lost: _Lost
+    ) -> None:
         reader, writer = await self._connect()
         # asyncssh's errors have a tree of their own, and importing it costs half a second: hence
         # the wide `except`. From the first byte on, the line may have been carried out.
@@ -135,7 +142,7 @@ class Transport:
                 writer.write_eof()  # a master socket says nothing before it sees the end
                 await writer.drain()
             async with asyncio.timeout(self.timeout):
-                await self._receive(reader, received, whole)
+                await self._receive(reader, received, whole, most_bytes)
         except TimeoutError:
             problem = f"no complete answer within {self.timeout:g} s"
             raise lost(self.name, problem) from None
@@ -146,11 +153,16 @@ class Transport:
         finally:
             await _close(writer)
 
-    async def _receive(self, reader: ByteReader, received: bytearray, whole: Whole | None) -> None:
+    async def _receive(
+        self, reader: ByteReader, received: bytearray, whole: Whole | None, most_bytes: int
+    ) -> None:
         while chunk := await reader.read(CHUNK):
             received += chunk
-            if len(received) > MOST_BYTES:
-                raise Unmeasured(self.name, f"the reply is longer than {MOST_BYTES} bytes")
+            if len(received) > most_bytes:
+                begins = received[:_QUOTED].decode(errors="replace")
+                raise Unmeasured(
+                    self.name, f"the reply is longer than {most_bytes:,} bytes; it begins with {begins!r}"
+                )
             if whole is not None and whole(received):
                 return
 
@@ -185,6 +197,13 @@ class Transport:
                 return f"{host}:{port}"
             case SshAddress(host=host, path=path):
                 return f"{path} on {host}"
+
+
+def _recorded(received: bytearray) -> str:
+    """A reply for the transcript, with a mark where it is cut; what is too long was never read to its end."""
+    if len(received) <= MOST_RECORDED:
+        return received.decode(errors="replace")
+    return f"{received[:MOST_RECORDED].decode(errors='replace')}… ({len(received):,} bytes or more)"
 
 
 async def _close(writer: ByteWriter) -> None:
