@@ -14,6 +14,7 @@ import asyncssh
 from backends.errors import HostKeyError, Unreachable
 from backends.hosts.hop import Hop
 from backends.hosts.known_hosts import OfferedKey, explain, read_known_hosts
+from backends.hosts.revoked_keys import KnownHosts, without_revoked
 from backends.hosts.route import Route, is_encrypted, resolve
 from backends.inert import NotInert
 
@@ -113,7 +114,7 @@ class _Login(asyncssh.SSHClient):
 
     async def run(self, via: Link | None) -> asyncssh.SSHClientConnection:
         try:
-            known_hosts = await asyncio.to_thread(read_known_hosts, self._route.known_hosts)
+            known_hosts = await asyncio.to_thread(self._known_hosts)
             async with self._limit:
                 connection: asyncssh.SSHClientConnection = await asyncssh.connect(
                     **self._route.arguments,
@@ -132,6 +133,9 @@ class _Login(asyncssh.SSHClient):
         except (OSError, ValueError, asyncssh.Error) as error:
             during = " during login" if self._connected else ""
             raise Unreachable(self._target, f"{self._where}: {_reason(error)}{during}") from error
+
+    def _known_hosts(self) -> KnownHosts:
+        return without_revoked(read_known_hosts(self._route.known_hosts), self._route.revoked)
 
     # asyncssh calls these
 
@@ -155,7 +159,8 @@ class _Login(asyncssh.SSHClient):
 
     def _about_key(self, otherwise: str) -> str:
         if self._offered is None:
-            return f"{self._where}: {otherwise}"
+            revoked = f" (RevokedHostKeys: {', '.join(self._route.revoked)})" if self._route.revoked else ""
+            return f"{self._where}: {otherwise}{revoked}"
         return explain(self._offered, self._route.known_hosts, self._add_command())
 
     def _about_login(self) -> str:

@@ -3,7 +3,7 @@
 Imports asyncssh, so it is itself imported late.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ import asyncssh
 from backends.hosts.canonical import canonical_name
 from backends.hosts.hop import Hop
 from backends.hosts.known_hosts import SYSTEM_FILES, USER_FILES
+from backends.hosts.revoked_keys import SYSTEM_CONFIG, revoked_files
 from backends.inert import check_inert, check_port
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ _NOTHING_FOR_THE_NODE: dict[str, Any] = {
 }
 """What ssh_config might hand to a node or ask of it, and does not, whatever it says; for jumps as well."""
 
+_USER_CONFIG = "~/.ssh/config"
 _ALL_HOST_KEYS = "+ssh-ed25519,ecdsa-sha2-nistp*,rsa-sha2-512,rsa-sha2-256"
 
 
@@ -40,6 +42,7 @@ class Route:
     user: str
     jumps: tuple[Hop, ...]  # what ProxyJump says, nearest first
     known_hosts: tuple[str, ...]
+    revoked: tuple[str, ...]  # files of host keys that are never accepted
     identities: tuple[str, ...]  # private key files; empty means the usual ones
     has_agent: bool
     arguments: dict[str, Any]  # for asyncssh.connect
@@ -70,12 +73,16 @@ def resolve(hop: Hop, settings: "SshSettings", identity: str = "") -> Route:
     files = [str(Path(file).expanduser()) for file in named]
     identities = [file for file in files if identity or Path(file).exists()]
     options = _as_read(options, client_keys=identities if named else ())
+    revoked = revoked_files(
+        _all_config_files(settings.config), replace(hop, host=host), canonical=canonical, final=final
+    )
     return Route(
         host=options.host,
         port=options.port,
         user=options.username,
         jumps=_jumps(hop, options),
         known_hosts=_known_hosts(settings, options),
+        revoked=revoked,
         identities=tuple(identities),
         has_agent=bool(options.agent_path),
         arguments={"host": host, "port": options.port, "config": None, "options": options},
@@ -110,6 +117,13 @@ def _config_files(config: str) -> list[str]:
     # A configuration file that was asked for by name must be there; the usual one need not.
     missing = config.startswith("~") and not path.exists()
     return [] if missing or not config else [str(path)]
+
+
+def _all_config_files(config: str) -> list[str]:
+    """That of the machine too, as ssh has it unless another file is named."""
+    files = _config_files(config)
+    system = config == _USER_CONFIG and Path(SYSTEM_CONFIG).exists()
+    return [*files, SYSTEM_CONFIG] if system else files
 
 
 def _arguments(hop: Hop, settings: "SshSettings") -> dict[str, Any]:
