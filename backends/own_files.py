@@ -13,6 +13,7 @@ from pathlib import Path
 from backends.file_trust import Untrusted, Writers, described, expected_owner, is_teams, open_own_folder
 
 _NEW = os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_MOST_BESIDE = 1000  # files of one name
 _BESIDE = ("", "-wal", "-shm", "-journal")  # of SQLite's files, by the end of their names
 
 
@@ -111,6 +112,18 @@ def write_private(path: Path, content: bytes, *, replace: bool) -> None:
     except BaseException:
         os.unlink(place)
         raise
+
+
+def write_beside(path: Path, content: bytes) -> Path:
+    """The same beside what is there already: as `NAME-2.txt` and so on. Returns its path. Raises OSError."""
+    for number in range(1, _MOST_BESIDE):
+        free = path if number == 1 else path.with_stem(f"{path.stem}-{number}")
+        try:
+            write_private(free, content, replace=False)
+        except FileExistsError:
+            continue
+        return free
+    raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
 
 
 def _check_replaceable(path: Path) -> None:

@@ -4,6 +4,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any, ClassVar
 
 from textual import events
@@ -12,12 +13,14 @@ from textual.binding import Binding, BindingType
 from textual.command import Provider
 from textual.screen import Screen
 
+from backends.own_files import write_beside
 from console.screens.main import MainScreen
 from console.session import Session
 from console.settings import ConsoleSettings
 from console.themes import HIGH_CONTRAST, THEMES
 from orchestrator.events import Record
 from orchestrator.watch import Watch
+from widgets.text import visible
 from widgets.too_small import TooSmall, fits
 
 
@@ -112,6 +115,19 @@ class Console(App[str]):
             self.exit("leave")
         else:
             main.action_quit_console()
+
+    def deliver_screenshot(
+        self, filename: str | None = None, path: str | None = None, time_format: str | None = None
+    ) -> str | None:
+        """Of the palette: here, and for us alone, as the transcript is; Textual's is for everybody."""
+        place = Path(path or ".") / (filename or "rolldeck-screen.svg")
+        try:
+            written = write_beside(place, self.export_screenshot().encode())
+        except OSError as error:
+            self.notify(f"it cannot be written: {error.strerror}", severity="error", markup=False)
+        else:
+            self.notify(f"written to {visible(str(written.absolute()))}", markup=False)
+        return None
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
         """Textual's own, and every key of the screen that does something now."""

@@ -7,6 +7,7 @@ import traceback
 import click
 
 from backends.errors import BackendError, ConfigError, RolldeckError
+from backends.visible_text import visible_lines
 from console.exits import Exit
 from console.output.text import clean, paint, say
 from orchestrator.errors import Aborted, GuardRefused, Locked, PreflightFailed
@@ -52,7 +53,7 @@ def _defect(error: BaseException) -> Exit:
 
 def _report(error: BaseException) -> str:
     """Where the traceback has been written, without locals: they could hold secrets."""
-    text = "".join(traceback.format_exception(error)).encode(errors="backslashreplace")
+    text = visible_lines("".join(traceback.format_exception(error))).encode()
     try:
         with tempfile.NamedTemporaryFile(prefix="rolldeck-defect-", suffix=".txt", delete=False) as report:
             report.write(text)

@@ -22,6 +22,7 @@ import msgspec
 from backends.model import Exchange
 from backends.own_files import open_own
 from backends.secret import redact
+from backends.visible_text import visible_json
 from backends.wire import MOST, WIRE
 from console.output.text import clean, say
 from console.state_place import state_folder
@@ -126,7 +127,7 @@ class _Lines(logging.Formatter):
         else:
             raise TypeError(type(said).__name__)
         at = datetime.fromtimestamp(time, UTC).astimezone().isoformat(timespec="milliseconds")
-        return msgspec.json.encode({"time": at, **self._head, **_redacted(more)}).decode()
+        return visible_json(msgspec.json.encode({"time": at, **self._head, **_redacted(more)}).decode())
 
 
 class _File(RotatingFileHandler):

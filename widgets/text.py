@@ -2,18 +2,7 @@
 
 from rich.text import Text
 
-
-def visible(text: str) -> str:
-    """Replace what could control a terminal or reorder text; tabs and newlines become spaces."""
-    return "".join(map(_visible, text)) if not text.isprintable() else text
-
-
-def _visible(character: str) -> str:
-    if character.isprintable():
-        return character
-    if character in "\t\n\r":
-        return " "
-    return character.encode("unicode_escape", "backslashreplace").decode("ascii")
+from backends.visible_text import visible as visible
 
 
 def plain(text: str, style: str = "") -> Text:

@@ -8,6 +8,7 @@ import click
 import msgspec
 
 from backends.errors import ConfigError
+from backends.own_files import write_private
 from console.config import find_and_load
 from console.exits import Exit
 from console.output.records import Summary, event_fields
@@ -126,8 +127,7 @@ def export(place: Place, entry_id: int, output: str | None, force: bool) -> int:
         result(text.rstrip("\n"))
         return Exit.HEALTHY
     try:
-        with open(name, "w" if force else "x", encoding="utf-8", errors="backslashreplace") as file:
-            file.write(text)
+        write_private(Path(name), text.encode(errors="backslashreplace"), replace=force)
     except FileExistsError:
         problem = "exists already; --force replaces it, --output writes another"
         raise ConfigError(name, "", problem) from None

@@ -1,7 +1,7 @@
 """`rolldeck init`: a first configuration, written by looking at a HAProxy."""
 
 import asyncio
-import json
+import os
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -13,6 +13,8 @@ from backends.errors import ConfigError
 from backends.haproxy.address import HaproxySettings
 from backends.hosts.ssh import SshSettings
 from backends.model import Level, Server, Snapshot
+from backends.own_files import write_private
+from backends.visible_text import visible_toml
 from console.config import FILE, Config
 from console.exits import Exit
 from console.output.text import clean, result, say
@@ -88,18 +90,24 @@ def init(socket: str, backend: tuple[str, ...], output: str, force: bool) -> int
     except msgspec.ValidationError as error:
         raise click.BadParameter(str(error), param_hint="SOCKET") from None
     path = Path(output)
-    if output != "-" and path.exists() and not force:
-        raise ConfigError(output, "", "exists already; --force replaces it, --output writes another")
+    if output != "-" and os.path.lexists(path) and not force:
+        raise _exists(output)
     text = asyncio.run(_write(socket, settings, backend))
     if output == "-":
         result(text.rstrip())
         return Exit.HEALTHY
     try:
-        path.write_text(text, encoding="utf-8")
+        write_private(path, text.encode(), replace=force)
+    except FileExistsError:
+        raise _exists(output) from None
     except OSError as error:
         raise ConfigError(output, "", f"cannot be written: {error.strerror}") from None
-    say(f"wrote {path}; next: look through it, then `rolldeck check APP`")
+    say(f"wrote {clean(output)}; next: look through it, then `rolldeck check APP`")
     return Exit.HEALTHY
+
+
+def _exists(output: str) -> ConfigError:
+    return ConfigError(output, "", "exists already; --force replaces it, --output writes another")
 
 
 async def _write(socket: str, settings: HaproxySettings, backends: Sequence[str]) -> str:
@@ -115,7 +123,7 @@ async def _write(socket: str, settings: HaproxySettings, backends: Sequence[str]
     if not chosen:
         found = ", ".join(clean(each.name) for each in snapshot.backends) or "none"
         raise ConfigError("", "", f"no backend with two servers or more; there is: {found} (--backend NAME)")
-    return HEAD.format(socket=_quoted(socket)) + "".join(_app(name, own) for name, own in chosen)
+    return HEAD.format(socket=visible_toml(socket)) + "".join(_app(name, own) for name, own in chosen)
 
 
 def _chosen(snapshot: Snapshot, wanted: Sequence[str]) -> Iterator[tuple[str, list[Server]]]:
@@ -132,24 +140,19 @@ def _app(backend: str, servers: Sequence[Server]) -> str:
         port = 0  # each has its own
     return APP.format(
         key=_key(backend),
-        backend=_quoted(backend),
-        name=_quoted(backend.lstrip("_.:-") or "app"),
+        backend=visible_toml(backend),
+        name=visible_toml(backend.lstrip("_.:-") or "app"),
         port=f"\nport = {port}" if port else "",
         nodes="\n".join(_node(each, port) for each in servers),
     )
 
 
 def _node(server: Server, port: int) -> str:
-    fields = [f"address = {_quoted(server.address)}"] if server.address else []
+    fields = [f"address = {visible_toml(server.address)}"] if server.address else []
     fields += [f"port = {server.port}"] if server.port != port else []
     said = f"now {server.admin_state}, {clean(server.status)}"  # with a line break it would end the comment
     return f"{_key(server.ref.server)} = {{ {', '.join(fields)} }}   # {said}"
 
 
 def _key(name: str) -> str:
-    return name if _BARE.fullmatch(name) else _quoted(name)
-
-
-def _quoted(text: str) -> str:
-    """A TOML string; JSON's are the same but for DEL and for pairs of surrogates."""
-    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
+    return name if _BARE.fullmatch(name) else visible_toml(name)

@@ -1,8 +1,8 @@
 """Text for a terminal: one place owns stdout and stderr, and nothing remote can control either."""
 
-import json
 import os
 import queue
+import re
 import sys
 import threading
 import unicodedata
@@ -12,25 +12,17 @@ from typing import TextIO
 
 import click
 
+from backends.visible_text import is_visible, visible, visible_json
+
 GLYPHS = {"ok": "✓", "bad": "✗", "working": "◐", "warn": "!", "info": "·"}
 COLOURS = {"ok": "green", "bad": "red", "working": "yellow", "warn": "yellow", "out": "blue", "info": None}
 
+_OURS = re.compile(r"(\x1b\[[0-9;]*m|\r\x1b\[2K|\n)")  # what this program writes: colours, a new live line
+
 
 def clean(text: str) -> str:
-    """Make a string from outside harmless: nothing in it can move the cursor, colour or reorder.
-
-    Control characters, escape sequences, bidirectional overrides and lone surrogates are shown as
-    `\\x1b`-like escapes; tabs and newlines become spaces.
-    """
-    return "".join(_harmless(character) for character in text)
-
-
-def _harmless(character: str) -> str:
-    if character.isprintable():
-        return character
-    if character in "\t\n\r":
-        return " "
-    return character.encode("unicode_escape", "backslashreplace").decode("ascii")
+    """Make a string from outside harmless: see `backends.visible_text`."""
+    return visible(text)
 
 
 def width(text: str) -> int:
@@ -74,13 +66,7 @@ def result(text: str = "") -> None:
 
 def result_json(line: bytes) -> None:
     """Write a line of JSON as a result; what a terminal could obey in it is escaped, which JSON allows."""
-    result("".join(map(_escaped, line.decode())))
-
-
-def _escaped(character: str) -> str:
-    if character.isprintable():
-        return character
-    return json.dumps(character)[1:-1] if character != "\x7f" else "\\u007f"
+    result(visible_json(line.decode()))
 
 
 def say(text: str = "") -> None:
@@ -123,6 +109,7 @@ def in_background() -> Iterator[None]:
 
 def _write(text: str, stream: TextIO | None, *, end: str = "\n", colour: bool | None = None) -> None:
     colour = _colour(stream) if colour is None else colour
+    text = _harmless(text)
 
     def job() -> None:
         # A reader that has gone (`| head`, a closed terminal) ends the writing, never what is being done.
@@ -136,6 +123,13 @@ def _write(text: str, stream: TextIO | None, *, end: str = "\n", colour: bool | 
         job()
     else:
         _background.put(job)
+
+
+def _harmless(text: str) -> str:
+    """The last gate: what should have been cleaned, and was not, does no harm but colour."""
+    if is_visible(text):
+        return text
+    return "".join(part if _OURS.fullmatch(part) else clean(part) for part in _OURS.split(text))
 
 
 def on_terminal(stream: TextIO | None) -> bool:

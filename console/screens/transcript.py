@@ -9,7 +9,9 @@ from textual.binding import Binding, BindingType
 from textual.screen import Screen
 from textual.widgets import Footer
 
+from backends.own_files import write_beside
 from orchestrator.events import Record
+from widgets.text import visible
 from widgets.transcript import Transcript
 
 
@@ -48,10 +50,10 @@ class TranscriptScreen(Screen[None]):
         self.notify("copied", timeout=2)
 
     def action_save(self) -> None:
-        path = Path("rolldeck-transcript.txt")
+        content = self.query_one(Transcript).lines_as_text().encode()
         try:
-            path.write_text(self.query_one(Transcript).lines_as_text(), encoding="utf-8")
+            path = write_beside(Path("rolldeck-transcript.txt"), content)
         except OSError as error:
-            self.notify(f"{path}: {error.strerror}", severity="error", markup=False)
+            self.notify(f"it cannot be written: {error.strerror}", severity="error", markup=False)
         else:
-            self.notify(f"written to {path.resolve()}", markup=False)
+            self.notify(f"written to {visible(str(path.absolute()))}", markup=False)

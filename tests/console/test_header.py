@@ -6,6 +6,7 @@ import pytest
 from rich.cells import cell_len
 from textual.app import App, ComposeResult
 
+from tests.unit.console_values import harmless
 from widgets.header import StatusHeader, trouble
 from widgets.model import Counts, InstanceLine, Key, Picture, Row
 from widgets.pieces import clock, cut, duration
@@ -95,7 +96,7 @@ async def test_nothing_from_outside_is_obeyed(width: int) -> None:
     lines = await shown(Picture(HOSTILE, (hostile,) * 3, CALM.counts, NoRows(), HOSTILE), width)
     assert len(lines) == 2
     for line in lines:
-        assert line.isprintable()
+        assert harmless(line)
         assert len(line) == width - 2  # of padding
     assert lines[0].startswith("[red]x[/] \\x1b")
     assert "down 0   16:42:05" in lines[0]

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from textual.widgets import OptionList
 
 from backends.model import Level, Snapshot
@@ -325,6 +326,18 @@ async def test_the_palette_knows_every_action_and_every_node(tmp_path: Path) -> 
         titles = [each.title for each in at.app.get_system_commands(at.main)]
         assert {"upgrade (u)", "filter (/)", "log (t)", "quit (q)", "Theme"} <= set(titles)
         assert "pause (p)" not in titles  # nothing to pause
+
+
+async def test_a_picture_of_the_screen_is_for_us_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "precious").write_text("precious")
+    (tmp_path / "rolldeck-screen.svg").symlink_to("precious")
+    async with place(tmp_path) as here, desk(here) as at:
+        at.app.deliver_screenshot()
+    assert (tmp_path / "precious").read_text() == "precious"
+    assert (tmp_path / "rolldeck-screen-2.svg").stat().st_mode & 0o777 == 0o600
 
 
 async def test_ctrl_q_asks_about_a_running_rollout_too(tmp_path: Path) -> None:

@@ -1,11 +1,15 @@
 """The transcript: whole, bounded, searchable, and obeying nothing that is in it."""
 
 import re
+from collections import deque
+from pathlib import Path
 
 import pytest
 from textual.app import App, ComposeResult
 
+from console.screens.transcript import TranscriptScreen
 from orchestrator.events import AnyEvent, Noted, Record, Sending, Sent, StepStarted, Waiting
+from tests.unit.console_values import HIDDEN, harmless
 from tests.unit.fakes import World
 from tests.unit.virtual_time import run
 from widgets import transcript as module
@@ -108,17 +112,41 @@ async def test_long_lines_are_cut_on_the_screen_only() -> None:
 
 
 async def test_nothing_from_outside_is_obeyed() -> None:
-    hostile = "[red]x[/] {who} \x1b[31m\x07\u202e\r日本"
+    hostile = f"[red]x[/] {{who}} \x1b[31m\x07\u202e\r日本{HIDDEN}"
     app = Shell()
     async with app.run_test(size=(80, 24), notifications=True) as pilot:
         transcript = feed(app, sent(hostile, hostile, node=hostile), Noted(node=hostile, text=hostile))
         transcript.search("[red]")
         await pilot.pause()
-        assert all(each.isprintable() for each in [*screen(app), *transcript.lines_as_text().splitlines()])
+        assert all(map(harmless, [*screen(app), *transcript.lines_as_text().splitlines()]))
         assert "note: [red]x[/] {who} \\x1b[31m\\x07" in transcript.lines_as_text()
         transcript.action_only()
         assert transcript.only.startswith("[red]x[/]")
         await pilot.pause()
+
+
+async def test_it_is_saved_beside_what_is_there_and_for_us_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    precious, name = tmp_path / "precious", "rolldeck-transcript"
+    precious.write_text("precious")
+    (tmp_path / f"{name}.txt").symlink_to(precious)
+    (tmp_path / f"{name}-2.txt").write_text("another one")
+
+    class Desk(App[None]):
+        def on_mount(self) -> None:
+            self.push_screen(TranscriptScreen(deque([Record(1, 1000.0, sent("show stat"))])))
+
+    app = Desk()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("ctrl+s")
+        await pilot.pause()
+    assert precious.read_text() == "precious"
+    assert (tmp_path / f"{name}-2.txt").read_text() == "another one"
+    saved = tmp_path / f"{name}-3.txt"
+    assert "show stat" in saved.read_text()
+    assert saved.stat().st_mode & 0o777 == 0o600
 
 
 async def test_one_node_only_and_all_again() -> None:

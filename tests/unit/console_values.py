@@ -19,6 +19,33 @@ kind = "monit"
 name = "shop"
 """
 
+HIDDEN = "".join(
+    chr(number)
+    for first, last in (  # Unicode's DerivedCoreProperties.txt: Default_Ignorable_Code_Point, and some more
+        (0x00AD, 0x00AD),
+        (0x034F, 0x034F),
+        (0x061C, 0x061C),
+        (0x115F, 0x1160),
+        (0x17B4, 0x17B5),
+        (0x180B, 0x180F),
+        (0x200B, 0x200F),
+        (0x2028, 0x202E),
+        (0x2060, 0x206F),
+        (0x2800, 0x2800),
+        (0x3164, 0x3164),
+        (0xFE00, 0xFE0F),
+        (0xFEFF, 0xFEFF),
+        (0xFFA0, 0xFFA0),
+        (0xFFF0, 0xFFF8),
+        (0x1BCA0, 0x1BCA3),
+        (0x1D173, 0x1D17A),
+        (0xE0000, 0xE007F),
+        (0xE0100, 0xE01EF),
+    )
+    for number in range(first, last + 1)
+)
+"""Characters that nobody sees, or that turn the order of others around."""
+
 HOSTILE = (
     "\x1b[31mred\x1b[0m",
     "\x1b]0;title\x07",
@@ -29,6 +56,7 @@ HOSTILE = (
     "zero\u200bwidth e\u0301",
     "two\nlines\r\tand a tab",
     "\ud800 alone",
+    HIDDEN,
     "long " * 2000,
 )
 
@@ -91,6 +119,9 @@ def server(name: str = "web1", instance: str = "lb1", backend: str = "shop", **c
     return Server(**(fields | changes))
 
 
+_HIDDEN = frozenset(HIDDEN)
+
+
 def harmless(text: str) -> bool:
-    """Nothing in it can move a cursor, colour, reorder or end the line."""
-    return all(character.isprintable() for character in text)
+    """Nothing in it can move a cursor, colour, reorder, hide or end the line."""
+    return all(character.isprintable() and character not in _HIDDEN for character in text)

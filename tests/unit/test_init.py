@@ -13,7 +13,7 @@ from console.cli import cli
 from console.commands import init
 from console.config import load, parse
 from tests.haproxies import haproxy_binaries, running_haproxy
-from tests.unit.console_values import anything, server
+from tests.unit.console_values import HIDDEN, anything, harmless, server
 
 SECTIONS = """
 backend shop
@@ -91,13 +91,46 @@ def test_nothing_that_haproxy_says_breaks_out(backend: str, name: str, address: 
     backend, name, address, status = (
         each.encode(errors="replace").decode() for each in (backend, name, address, status)
     )
-    document = tomllib.loads(text_of(snapshot((backend, name, address, status))))
+    text = text_of(snapshot((backend, name, address, status)))
+    assert all(harmless(line) for line in text.split("\n"))
+    document = tomllib.loads(text)
     assert list(document) == ["haproxy", "apps"]
     assert list(document["haproxy"]) == ["lb1"]
     [(app, table)] = document["apps"].items()
     assert app == backend
     assert set(table) <= {"backends", "port", "access", "nodes", "service", "install", "health", "rollout"}
     assert table["nodes"] == {name: ({"address": address} if address else {}) | {"port": 8080}}
+
+
+def test_names_that_nobody_sees_are_escaped_and_say_the_same() -> None:
+    text = text_of(
+        snapshot((f"sh{HIDDEN}op", f"web\u202e1{HIDDEN}", f"10.0.0.1{HIDDEN}", f"UP{HIDDEN}\x9b2J"))
+    )
+    assert all(harmless(line) for line in text.split("\n"))
+    [(app, table)] = tomllib.loads(text)["apps"].items()
+    assert app == f"sh{HIDDEN}op"
+    [(name, node)] = table["nodes"].items()
+    assert (name, node["address"]) == (f"web\u202e1{HIDDEN}", f"10.0.0.1{HIDDEN}")
+
+
+def test_what_is_there_is_not_written_into(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def write(*_: object) -> str:
+        return "text"
+
+    monkeypatch.setattr(init, "_write", write)
+    precious, written = tmp_path / "precious", tmp_path / "config.toml"
+    precious.write_text("precious")
+    for there in (precious, tmp_path / "nothing"):  # a link to nothing, too, was written through
+        written.symlink_to(there)
+        done = run("unix:///x", "--output", written)
+        assert "exists already; --force replaces it" in str(done.exception)
+        done = run("unix:///x", "--output", written, "--force")
+        assert "config.toml is a symbolic link, expected the file itself" in str(done.exception)
+        written.unlink()
+    assert [each.name for each in tmp_path.iterdir()] == ["precious"]
+    assert precious.read_text() == "precious"
+    assert run("unix:///x", "--output", written).exit_code == 0
+    assert (written.read_text(), written.stat().st_mode & 0o777) == ("text", 0o600)
 
 
 def test_a_status_with_a_line_break_stays_a_comment() -> None:

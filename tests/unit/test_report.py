@@ -11,6 +11,7 @@ from console.output.records import Summary
 from console.report.page import POLICY, page
 from orchestrator.journal.store import Journal
 from tests.unit import journals
+from tests.unit.console_values import harmless
 from tests.unit.test_history import NASTY, Rolldeck, local_time, path, rolldeck, write_hostile
 
 __all__ = ["local_time", "path", "rolldeck"]  # fixtures
@@ -115,9 +116,9 @@ def test_nothing_that_was_said_becomes_markup(path: Path, text: str) -> None:
     source = report(path, write_hostile(path, text))
     reader = Reader(source)
     assert "script" not in reader.seen
-    assert all(each.isprintable() or each == "\n" for each in source)
-    shown = "".join(each if each.isprintable() else "" for each in text)
-    assert shown[:30].strip() in "".join(reader.texts) or not text.isprintable()
+    assert all(harmless(line) for line in source.split("\n"))
+    shown = "".join(each if harmless(each) else "" for each in text)
+    assert shown[:30].strip() in "".join(reader.texts) or not harmless(text)
     if text.isprintable() and html.escape(text) != text:
         assert text not in source
 
@@ -145,6 +146,13 @@ def test_export_writes_a_file_and_replaces_none(path: Path, rolldeck: Rolldeck, 
     assert rolldeck("export", "1", "--output", "other.html").code == 0
     assert rolldeck("export", "1", "--force").code == 0
     assert written.read_text(encoding="utf-8") == (tmp_path / "other.html").read_text(encoding="utf-8")
+    assert {each.stat().st_mode & 0o777 for each in tmp_path.glob("*.html")} == {0o600}
+    (tmp_path / "link.html").symlink_to("precious")
+    (tmp_path / "precious").write_text("precious")
+    for more, words in (((), "link.html: exists already"), (("--force",), "link.html is a symbolic link")):
+        done = rolldeck("export", "1", "--output", "link.html", *more)
+        assert (done.code, words in done.err) == (2, True)
+    assert (tmp_path / "precious").read_text() == "precious"
     done = rolldeck("export", "1", "--output", "nowhere/x.html")
     assert (done.code, "nowhere/x.html: cannot be written: No such file" in done.err) == (2, True)
     done = rolldeck("export", "1", "--output", "-")

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from console.output import text
 from console.output.text import clean, pad, paint, shorten, table, width
-from tests.unit.console_values import HOSTILE, anything, harmless
+from tests.unit.console_values import HIDDEN, HOSTILE, anything, harmless
 
 unhurried = settings(deadline=None)
 
@@ -23,7 +23,7 @@ def test_clean_text_is_harmless_and_stays_so(said: str) -> None:
     assert clean(clean(said)) == clean(said)
 
 
-@given(st.text(st.characters(categories=["L", "N", "P", "S"], exclude_characters="\\")))
+@given(st.text(st.characters(categories=["L", "N", "P", "S"], exclude_characters=f"\\{HIDDEN}")))
 def test_what_is_harmless_already_is_not_changed(said: str) -> None:
     assert clean(said) == said
 
@@ -36,6 +36,11 @@ def test_what_is_harmless_already_is_not_changed(said: str) -> None:
         ("user\u202egnp", "user\\u202egnp"),
         ("zero\u200bwidth", "zero\\u200bwidth"),
         ("\ud800", "\\ud800"),
+        ("web1\u2066\u2069\u200f", "web1\\u2066\\u2069\\u200f"),
+        ("\ufeffweb1\u2028\u2029", "\\ufeffweb1\\u2028\\u2029"),
+        ("web1\U000e0041\U000e007f", "web1\\U000e0041\\U000e007f"),
+        ("web1\ufe0f\U000e0100", "web1\\ufe0f\\U000e0100"),  # variation selectors: "web1" is another name
+        ("web1\u3164\u115f\u2800\u034f", "web1\\u3164\\u115f\\u2800\\u034f"),
         ("a\tb\nc\rd", "a b c d"),
         ("[red]", "[red]"),
         ("日本語", "日本語"),
@@ -109,6 +114,14 @@ def test_colour_only_where_somebody_looks(
 
 def test_a_stream_that_was_closed_at_the_start_is_no_terminal() -> None:
     assert not text.on_terminal(None)
+
+
+def test_what_nobody_cleaned_is_harmless_all_the_same(capsys: pytest.CaptureFixture[str]) -> None:
+    text.result(f"{paint('1', 'ok')} \x1b]0;title\x07\x1b[2J{HIDDEN}\nnext")
+    shown = capsys.readouterr().out
+    assert all(harmless(line) for line in shown.splitlines())
+    assert shown.startswith("1 \\x1b]0;title\\x07\\x1b[2J\\xad")
+    assert shown.endswith("\nnext\n")
 
 
 @pytest.mark.parametrize("said", [each for each in HOSTILE if "\ud800" not in each] + ["\x7f", "\U000e0041"])
