@@ -22,6 +22,8 @@ class Bus:
     written must stop the rollout, and everybody must see how that ended.
 
     Attributes:
+        journal_head: the head of the journal's entry (see `orchestrator.journal.chain`) with the newest event
+            that was written; empty while nothing is written down.
         allow: asked before a command is sent; what it raises prevents that, and nobody is told that it was.
     """
 
@@ -29,6 +31,7 @@ class Bus:
         self._clock = clock
         self._readers: list[Reader] = []
         self._seq = 0
+        self.journal_head = ""
         self.allow: Callable[[], None] = anything
         self._turn: ContextVar[tuple[str, str]] = ContextVar("turn", default=("", ""))
 

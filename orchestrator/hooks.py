@@ -41,6 +41,7 @@ class Told(msgspec.Struct, frozen=True, kw_only=True):
     before: dict[str, str]  # the version that each node had, as far as it was known
     operator: str  # who began the rollout
     rollout: int | None  # its number in the journal
+    journal_head: str = ""  # for `rolldeck history verify --head`: stands for all that is written until now
     node: str = ""  # of the moments "node" and "failure"
     step: str = ""  # at which it failed
     error: str = ""
@@ -206,6 +207,7 @@ class Hooks:
             before={each.name: each.current for each in self._plan.nodes if each.known},
             operator=self._operator,
             rollout=self._rollout,
+            journal_head=self._bus.journal_head,
             **more,
         )
         return msgspec.json.encode(told)

@@ -1,5 +1,6 @@
 """`rolldeck history`: what was done, from the journal. It only reads, and works while others write."""
 
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -32,7 +33,7 @@ class ListByDefault(click.Group):
         return super().parse_args(ctx, args)
 
 
-@click.group(cls=ListByDefault, subcommand_metavar="[APP] | show ID | export ID")
+@click.group(cls=ListByDefault, subcommand_metavar="[APP] | show ID | export ID | verify [ID]")
 @click.option("--journal", "journal", metavar="FILE", help="Another journal than the configuration's.")
 @click.pass_context
 def history(ctx: click.Context, journal: str | None) -> None:
@@ -137,12 +138,54 @@ def export(place: Place, entry_id: int, output: str | None, force: bool) -> int:
     return Exit.HEALTHY
 
 
+@history.command(short_help="Whether the journal is what was written.")
+@click.argument("entry_id", metavar="[ID]", type=click.IntRange(1, 2**63 - 1), required=False)
+@click.option("--head", metavar="HASH", help="A head that has left this machine: it must be in the journal.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object for each entry, then the journal's.")
+@click.pass_obj
+def verify(place: Place, entry_id: int | None, head: str | None, as_json: bool) -> int:
+    """Calculate the hashes of all events anew, or of one entry, and say what is not what was written.
+
+    Exits 0 when nothing is wrong, else 1. Whoever may write the journal can write its hashes, too: what
+    proves more is a head that was kept elsewhere (hooks get it as `journal_head`), given with --head.
+    """
+    from console.output.verification_text import verified, verified_fields
+
+    if head is not None and not re.fullmatch("[0-9a-fA-F]{64}", head):
+        raise click.BadParameter("expected 64 hexadecimal digits", param_hint="--head")
+    with _open(place) as journal:
+        if entry_id is not None:
+            _existing(journal, entry_id)
+        found = journal.verify(entry_id)
+        where = journal.find(head) if head is not None else None
+    lost = head is not None and (where is None or entry_id not in (None, where[0]))
+    if as_json:
+        at = {"head_found": None if lost or where is None else {"entry": where[0], "seq": where[1]}}
+        *entries, whole = verified_fields(found)
+        for fields in (*entries, whole | (at if head is not None else {})):
+            result_json(msgspec.json.encode(fields))
+    else:
+        for line in verified(found, str(journal.path)):
+            result(line)
+        if lost:
+            result(f"{head}: no such head{f' of entry {entry_id}' if entry_id else ''}")
+        elif where is not None:
+            result(f"{head}: the head of entry {where[0]} up to event {where[1]}")
+    return Exit.HEALTHY if found.intact and not lost else Exit.DEGRADED
+
+
 def _read(place: Place, entry_id: int) -> tuple[Summary, list[Record]]:
     """Raises ConfigError for an entry that is not there, JournalError."""
     with _open(place) as journal:
-        entry: Entry | None = journal.entry(entry_id)
-        if entry is None:
-            newest = next(iter(journal.entries(limit=1)), None)
-            there = f"the newest is {newest.id}" if newest is not None else "it is empty"
-            raise ConfigError(str(journal.path), "", f"the journal has no entry {entry_id}; {there}")
+        entry = _existing(journal, entry_id)
         return Summary.of(journal, entry), list(journal.records(entry.id))
+
+
+def _existing(journal: Journal, entry_id: int) -> Entry:
+    """Raises ConfigError for an entry that is not there, JournalError."""
+    entry = journal.entry(entry_id)
+    if entry is None:
+        newest = next(iter(journal.entries(limit=1)), None)
+        there = f"the newest is {newest.id}" if newest is not None else "it is empty"
+        raise ConfigError(str(journal.path), "", f"the journal has no entry {entry_id}; {there}")
+    return entry

@@ -1,17 +1,18 @@
 """One rollout or change while it happens: every event goes into its entry of the journal."""
 
+import contextlib
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from orchestrator.bus import Bus
-from orchestrator.events import ChangeEnded, Record, RolloutEnded
+from orchestrator.errors import JournalError
+from orchestrator.events import Record
 from orchestrator.journal.store import Journal, Kind
 
 
-@contextmanager
+@contextlib.contextmanager
 def recording(
     journal: Journal,
     bus: Bus,
@@ -49,16 +50,14 @@ def recording(
     )
 
     def keep(record: Record) -> None:
-        match record.event:
-            case RolloutEnded(result=result, reason=reason):
-                journal.end(entry, record, result, reason)
-            case ChangeEnded(error=error):
-                journal.end(entry, record, "degraded" if error else "healthy", error)
-            case _:
-                journal.append(entry, record)
+        bus.journal_head = journal.record(entry, kind, record)
 
+    bus.journal_head = journal.head(entry)
     unsubscribe = bus.subscribe(keep, first=True)  # what anybody was shown is on the disk
     try:
         yield entry
     finally:
         unsubscribe()
+        bus.journal_head = ""
+        with contextlib.suppress(JournalError):  # what was written stands; the next entry seals it
+            journal.seal(entry)

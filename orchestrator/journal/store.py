@@ -1,7 +1,8 @@
 """The file: one SQLite database in WAL mode, append-only, readable while it is written.
 
 Every event is one transaction that is on the disk before `append` returns: what is about to be sent stands
-there before it leaves this machine. A truth is never half written: a row is there, or it is not.
+there before it leaves this machine. A truth is never half written: a row is there, or it is not. Each is
+covered by a hash, see `orchestrator.journal.chain`.
 """
 
 import contextlib
@@ -19,38 +20,16 @@ import msgspec
 from backends.own_files import prepare_database
 from orchestrator.errors import JournalError
 from orchestrator.events import AnyEvent, Record, to_json
+from orchestrator.journal import chain
+from orchestrator.journal.ending import ending
+from orchestrator.journal.migrations import VERSION, migrate, version_of
+from orchestrator.journal.transaction import transaction
+from orchestrator.journal.verification import Verification, find, verify
 
 Kind = Literal["upgrade", "rollback", "change"]
 
-VERSION = 1  # of the tables; `PRAGMA user_version`
 BUSY_SECONDS = 5.0  # to wait for another writer
 
-_TABLES = """
-CREATE TABLE IF NOT EXISTS entries (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
-    kind TEXT NOT NULL,
-    application TEXT NOT NULL,
-    version TEXT NOT NULL,
-    operator TEXT NOT NULL,
-    host TEXT NOT NULL,
-    pid INTEGER NOT NULL,
-    began REAL NOT NULL,
-    ended REAL,
-    result TEXT NOT NULL DEFAULT '',
-    reason TEXT NOT NULL DEFAULT '',
-    follows INTEGER,
-    plan TEXT NOT NULL,
-    plan_hash TEXT NOT NULL
-);
-CREATE INDEX IF NOT EXISTS entries_by_application ON entries (application, id);
-CREATE TABLE IF NOT EXISTS events (
-    entry INTEGER NOT NULL REFERENCES entries (id) ON DELETE CASCADE,
-    seq INTEGER NOT NULL,
-    at REAL NOT NULL,
-    event TEXT NOT NULL,
-    PRIMARY KEY (entry, seq)
-) WITHOUT ROWID;
-"""
 _COLUMNS = (
     "id, kind, application, version, operator, host, pid, began, ended, result, reason, follows, plan,"
     " plan_hash"
@@ -131,11 +110,12 @@ class Journal:
         found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
         if found != "ok":
             raise sqlite3.DatabaseError(found)
-        version: int = connection.execute("PRAGMA user_version").fetchone()[0]
-        if version == 0 and not self._read_only:
-            connection.executescript(f"BEGIN IMMEDIATE; {_TABLES} PRAGMA user_version = {VERSION}; COMMIT;")
-        elif version > VERSION:
-            raise JournalError(self.path, f"was written by a newer Rolldeck (tables {version})")
+        version = version_of(connection)
+        if version > VERSION:
+            known = f"this one knows tables 1 to {VERSION}"
+            raise JournalError(self.path, f"was written by a newer Rolldeck (tables {version}); {known}")
+        if version < VERSION and not self._read_only:
+            migrate(connection)
         return version
 
     def close(self) -> None:
@@ -161,56 +141,79 @@ class Journal:
         at: float,
         plan: dict[str, Any],
         follows: int | None = None,
+        entry: int | None = None,
     ) -> int:
-        """A new entry; returns its id."""
+        """A new entry; returns its id, which is `entry` for one that takes the place of a discarded one."""
         text = json.dumps(plan, sort_keys=True)
-        values = (kind, application, version, operator, host, pid, at, follows, text, _hash(text))
-        names = "kind, application, version, operator, host, pid, began, follows, plan, plan_hash"
-        with self._explained():
+        values = (entry, kind, application, version, operator, host, pid, at, follows, text, _hash(text))
+        names = "id, kind, application, version, operator, host, pid, began, follows, plan, plan_hash"
+        with self.transaction():
             marks = ", ".join("?" * len(values))
             cursor = self._connection.execute(f"INSERT INTO entries ({names}) VALUES ({marks})", values)  # noqa: S608
-        return int(cursor.lastrowid or 0)
+            entry = int(cursor.lastrowid or 0)
+            chain.begin(self._connection, entry)
+        return entry
 
-    def append(self, entry: int, record: Record) -> None:
-        """Add an event; it is on the disk when this returns."""
-        with self._explained():
-            self._insert(entry, record)
+    def append(self, entry: int, record: Record) -> str:
+        """Add an event; it is on the disk when this returns. Returns the new head, see `head`."""
+        with self.transaction():
+            return self._insert(entry, record)
 
-    def end(self, entry: int, record: Record, result: str, reason: str) -> None:
-        """Add the last event and end the entry with it: both are there, or neither."""
-        with self._explained(), self._whole():
-            self._insert(entry, record)
+    def end(self, entry: int, record: Record, result: str, reason: str) -> str:
+        """Add the last event and end the entry with it: both are there, or neither. Returns the new head."""
+        with self.transaction():
+            head = self._insert(entry, record)
             self._connection.execute(
                 "UPDATE entries SET ended = ?, result = ?, reason = ? WHERE id = ?",
                 (record.at, result, reason, entry),
             )
+        return head
 
-    def _insert(self, entry: int, record: Record) -> None:
+    def record(self, entry: int, kind: Kind, record: Record) -> str:
+        """Add an event, and end the entry if it does that. Returns the new head."""
+        end = ending(kind, record.event)
+        return self.append(entry, record) if end is None else self.end(entry, record, *end)
+
+    def seal(self, entry: int) -> None:
+        """Nothing more is added to an entry: from now on it shows when its last events are removed."""
+        with self.transaction():
+            chain.seal(self._connection, entry)
+
+    def _insert(self, entry: int, record: Record) -> str:
+        text = to_json(record)
+        at = record.at + 0.0  # SQLite knows no negative zero
         self._connection.execute(
-            "INSERT INTO events VALUES (?, ?, ?, ?)",
-            (entry, record.seq, record.at, to_json(record).decode()),
+            "INSERT INTO events VALUES (?, ?, ?, ?)", (entry, record.seq, at, text.decode())
         )
+        return chain.extend(self._connection, entry, record.seq, at, text).hex()
 
     @contextlib.contextmanager
-    def _whole(self) -> Iterator[None]:
-        self._connection.execute("BEGIN IMMEDIATE")
-        try:
+    def transaction(self) -> Iterator[None]:
+        """All that is written within is there when the block ends, or nothing of it; it may be nested."""
+        with self._explained(), transaction(self._connection):
             yield
-        except BaseException:
-            self._connection.execute("ROLLBACK")
-            raise
-        self._connection.execute("COMMIT")
+
+    def discard(self, entry: int) -> None:
+        """Remove one that has no hashes, such as half of another machine's; for what takes its place."""
+        with self.transaction():
+            begun = "SELECT entry FROM links WHERE what = 'begun'"
+            where = f"id = ? AND id NOT IN ({begun})"
+            self._connection.execute(f"DELETE FROM entries WHERE {where}", (entry,))  # noqa: S608
 
     def prune(self, before: float) -> int:
         """Forget entries that ended healthy before this time; returns how many.
 
         One without an end, or that left something undone, is kept whatever its age.
         """
-        with self._explained():
-            cursor = self._connection.execute(
-                "DELETE FROM entries WHERE ended IS NOT NULL AND ended < ? AND result = 'healthy'", (before,)
-            )
-        return cursor.rowcount
+        old = (
+            "SELECT id FROM entries WHERE ended IS NOT NULL AND ended < ? AND result = 'healthy' ORDER BY id"
+        )
+        with self.transaction():
+            found = [entry for (entry,) in self._connection.execute(old, (before,)).fetchall()]
+            for entry in found:
+                chain.forget(self._connection, entry)
+                self._connection.execute("DELETE FROM entries WHERE id = ?", (entry,))
+        return len(found)
 
     # -- reading ------------------------------------------------------------------------------
 
@@ -240,6 +243,26 @@ class Journal:
             for seq, at, text in rows:
                 yield Record(seq, at, msgspec.json.decode(text, type=AnyEvent))
 
+    def head(self, entry: int) -> str:
+        """The hash that stands for all that is written of an entry, in hexadecimal; empty without any."""
+        with self._explained():
+            found = chain.tail(self._connection, entry) if self._chained() else None
+        return found[1].hex() if found is not None else ""
+
+    def verify(self, entry: int | None = None) -> Verification:
+        """Calculate the hashes anew, of all entries or of one, and compare."""
+        with self._explained():
+            return verify(self._connection, entry)
+
+    def find(self, head: str) -> tuple[int, int] | None:
+        """The entry and the event up to which a head stands that has left this machine; None: nowhere."""
+        with self._explained():
+            return find(self._connection, head)
+
+    def _chained(self) -> bool:
+        """It may be an old file that is only read, and be migrated by another process meanwhile."""
+        return version_of(self._connection) >= chain.SINCE
+
     @contextlib.contextmanager
     def _explained(self) -> Iterator[None]:
         try:
@@ -248,13 +271,13 @@ class Journal:
             raise JournalError(self.path, str(error)) from error
         except OSError as error:
             raise JournalError(self.path, error.strerror or str(error)) from error
-        except (msgspec.MsgspecError, ValueError) as error:
+        except (msgspec.MsgspecError, ValueError, OverflowError) as error:
             raise JournalError(self.path, f"cannot be understood: {error}") from error
 
 
 def _empty() -> sqlite3.Connection:
     connection = sqlite3.connect(":memory:", isolation_level=None)
-    connection.executescript(_TABLES)
+    migrate(connection)
     return connection
 
 

@@ -13,6 +13,7 @@ import pytest
 from console.demo.stack import Stack
 from tests.integration.rollouts import NEW, OLD, rolldeck, started, untouched, upgrade, versions, world
 from tests.integration.test_hooks import TOKEN, gone, receiving, until
+from tests.unit import journals
 
 
 @pytest.fixture
@@ -66,6 +67,24 @@ async def test_commands_are_told_of_a_whole_upgrade(stack: Stack) -> None:
         ("end", "", True),
     ]
     assert [each["event"] for each in run.events[-2:]] == ["rollout_ended", "hook_fired"]
+
+
+async def test_each_is_told_the_head_of_the_journal_and_a_changed_journal_has_another(stack: Stack) -> None:
+    told = stack.directory / "told"
+    add_hook(stack, on=["start", "node", "end"], command=f"cat >> {told}")
+    run = await upgrade(stack)
+    assert run.code == 0, run.text
+    heads = [json.loads(line)["journal_head"] for line in told.read_text().splitlines()]
+    by_number = {each["seq"]: each["event"] for each in run.events}
+    found = []
+    for head in heads:
+        verified = await rolldeck(stack, "history", "verify", "--json", "--head", head)
+        assert verified.code == 0, verified.text
+        found.append(by_number[json.loads(verified.out.splitlines()[-1])["head_found"]["seq"]])
+    assert found == ["rollout_started", "node_upgraded", "node_upgraded", "rollout_ended"]
+    journals.change(stack.directory / "journal.db", "UPDATE entries SET operator = 'bob@here'")
+    verified = await rolldeck(stack, "history", "verify")
+    assert (verified.code, "entry 1: BROKEN" in verified.out) == (1, True), verified.text
 
 
 async def test_a_node_hook_that_objects_stops_before_the_next_drain(stack: Stack) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import socket
+import sqlite3
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -119,3 +120,20 @@ def started(**changes: Any) -> RolloutStarted:
         "before": {"web1": "1.0"},
     }
     return RolloutStarted(**(fields | changes))
+
+
+def change(path: Path, statement: str) -> None:
+    """As somebody does who has sqlite3 and no shame."""
+    with sqlite3.connect(path) as other:
+        other.execute(statement)
+    other.close()
+
+
+def three(path: Path) -> Path:
+    """A healthy rollout, a troubled one, and one whose process was killed after nine events."""
+    for number, records in enumerate((healthy(), troubled(), healthy()[:9]), 1):
+        write(path, records, operator="ann@ops")
+        if number < 3:
+            with Journal(path) as journal:
+                journal.seal(number)
+    return path

@@ -1,0 +1,183 @@
+"""The hash chains that make a changed journal show.
+
+Each entry has a chain: its first hash covers what `entries` says of it (number, kind, application, version,
+operator, host, process, time, what it follows, the plan's hash), and that of each event covers the hash
+before it, the entry, the event's number, its time and its bytes. The last hash is the *head*: it stands for
+all that was written of this entry until then.
+
+The journal has a chain of its own, of *links*: `made` (the first one; entries up to its number are older
+than the chains), `begun` (with an entry's first hash, which also covers the link before it), `sealed` (the
+head of an entry when whoever wrote it was done, or was found dead) and `pruned` (the head of one that was
+removed because of its age). So the head of an entry also stands for all that was begun, sealed and pruned
+before it.
+
+What this proves: whoever knows a head that left this machine (it is in each published state and in each
+hook's payload) can tell whether the journal still says what it said then, up to that event. Without such a
+head it shows only what was changed by somebody who did not calculate the hashes anew: there is no secret in
+them, and whoever may write the file can write all of them. Events after the last seal or known head can be
+cut off unseen; whoever works can write down what is not true in the first place.
+"""
+
+import hashlib
+import json
+import sqlite3
+import struct
+
+from orchestrator.journal.transaction import transaction
+
+SINCE = 2  # version of the tables that has hashes
+START = bytes(32)  # stands before the first link
+
+_LINKS = """
+CREATE TABLE IF NOT EXISTS links (
+    number INTEGER PRIMARY KEY,
+    what TEXT NOT NULL,
+    entry INTEGER NOT NULL,
+    seq INTEGER NOT NULL,
+    head BLOB NOT NULL,
+    hash BLOB NOT NULL
+)
+"""
+_HASHES = """
+CREATE TABLE IF NOT EXISTS hashes (
+    entry INTEGER NOT NULL REFERENCES entries (id) ON DELETE CASCADE,
+    seq INTEGER NOT NULL,
+    hash BLOB NOT NULL,
+    PRIMARY KEY (entry, seq)
+) WITHOUT ROWID
+"""
+_HEADER = "id, kind, application, version, operator, host, pid, began, follows, plan_hash"
+
+
+def create(connection: sqlite3.Connection) -> None:
+    """The second migration. Entries that are there already get no hashes: nothing vouches for them."""
+    connection.execute(_LINKS)
+    connection.execute("CREATE INDEX IF NOT EXISTS links_by_entry ON links (entry, what)")
+    connection.execute(_HASHES)
+    if connection.execute("SELECT 1 FROM links LIMIT 1").fetchone() is None:
+        newest = connection.execute("SELECT coalesce(max(id), 0) FROM entries").fetchone()[0]
+        _link(connection, "made", newest, 0, START)
+
+
+# -- hashes -----------------------------------------------------------------------------------
+
+
+def link_hash(previous: bytes, what: str, entry: int, seq: int, head: bytes) -> bytes:
+    """Of one link of the journal's chain."""
+    return _sha256(b"link", previous, what.encode(), struct.pack(">qq", entry, seq), head)
+
+
+def first_hash(connection: sqlite3.Connection, previous: bytes, entry: int) -> bytes:
+    """Of an entry without its events; `previous` is the link before its own."""
+    header = connection.execute(f"SELECT {_HEADER} FROM entries WHERE id = ?", (entry,)).fetchone()  # noqa: S608
+    return _sha256(b"entry", previous, json.dumps(header).encode())
+
+
+def event_hash(previous: bytes, entry: int, seq: int, at: float, event: bytes) -> bytes:
+    """Of one event."""
+    return _sha256(b"event", previous, struct.pack(">qqd", entry, seq, at), event)
+
+
+def _sha256(*parts: bytes) -> bytes:
+    """Each part with its length: what belongs to one cannot be moved to the next."""
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(struct.pack(">Q", len(part)))
+        digest.update(part)
+    return digest.digest()
+
+
+# -- writing: each within the transaction of what it covers ---------------------------------------
+
+
+def begin(connection: sqlite3.Connection, entry: int) -> None:
+    """After an entry was inserted. Seals what others have left of the same application."""
+    _seal_abandoned(connection, entry)
+    head = first_hash(connection, journal_head(connection), entry)
+    _link(connection, "begun", entry, 0, head)
+
+
+def extend(connection: sqlite3.Connection, entry: int, seq: int, at: float, event: bytes) -> bytes:
+    """Before or after an event was inserted, but with it.
+
+    Returns:
+        The new head of the entry; empty when it was begun without hashes.
+
+    Raises:
+        sqlite3.IntegrityError: the number is not greater than the one before.
+    """
+    found = tail(connection, entry)
+    if found is None:
+        return b""
+    last, head = found
+    if last is not None and seq <= last:
+        raise sqlite3.IntegrityError(f"event {seq} of entry {entry} comes after event {last}")
+    new = event_hash(head, entry, seq, at, event)
+    connection.execute("INSERT INTO hashes VALUES (?, ?, ?)", (entry, seq, new))
+    return new
+
+
+def seal(connection: sqlite3.Connection, entry: int) -> None:
+    """Once whoever writes an entry is done with it."""
+    _link_tail(connection, "sealed", entry)
+
+
+def forget(connection: sqlite3.Connection, entry: int) -> None:
+    """Before an entry is removed because of its age."""
+    _link_tail(connection, "pruned", entry)
+
+
+def _link_tail(connection: sqlite3.Connection, what: str, entry: int) -> None:
+    with transaction(connection):
+        found = tail(connection, entry)
+        if found is not None:
+            last, head = found
+            _link(connection, what, entry, last or 0, head)
+
+
+def _seal_abandoned(connection: sqlite3.Connection, entry: int) -> None:
+    """An application has one lock: whoever has not sealed its last entry is dead, or has lost that."""
+    rows = connection.execute(
+        "SELECT id FROM entries JOIN links ON links.entry = id AND what = 'begun'"
+        " WHERE application = (SELECT application FROM entries WHERE id = ?) AND id <> ?"
+        " AND NOT EXISTS (SELECT 1 FROM links WHERE links.entry = id AND what = 'sealed')",
+        (entry, entry),
+    ).fetchall()
+    for (abandoned,) in rows:
+        seal(connection, abandoned)
+
+
+def _link(connection: sqlite3.Connection, what: str, entry: int, seq: int, head: bytes) -> None:
+    new = link_hash(journal_head(connection), what, entry, seq, head)
+    connection.execute(
+        "INSERT INTO links (what, entry, seq, head, hash) VALUES (?, ?, ?, ?, ?)",
+        (what, entry, seq, head, new),
+    )
+
+
+# -- reading ----------------------------------------------------------------------------------
+
+
+def journal_head(connection: sqlite3.Connection) -> bytes:
+    """The hash of the last link."""
+    row = connection.execute("SELECT hash FROM links ORDER BY number DESC LIMIT 1").fetchone()
+    return _hash(row[0]) if row is not None else START
+
+
+def tail(connection: sqlite3.Connection, entry: int) -> tuple[int | None, bytes] | None:
+    """Number of the last event that has a hash, None without any, and the head; None without a chain."""
+    row = connection.execute(
+        "SELECT seq, hash FROM hashes WHERE entry = ? ORDER BY seq DESC LIMIT 1", (entry,)
+    ).fetchone()
+    if row is not None:
+        return row[0], _hash(row[1])
+    row = connection.execute(
+        "SELECT head FROM links WHERE entry = ? AND what = 'begun' ORDER BY number DESC LIMIT 1", (entry,)
+    ).fetchone()
+    return (None, _hash(row[0])) if row is not None else None
+
+
+def _hash(found: object) -> bytes:
+    if not isinstance(found, bytes):
+        raise sqlite3.DatabaseError("a hash of the chain is not one; `rolldeck history verify` says more")
+    return found

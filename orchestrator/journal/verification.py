@@ -1,0 +1,283 @@
+"""Whether the journal is what was written: its hashes, calculated anew. See `chain` for what that proves."""
+
+import hashlib
+import sqlite3
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import msgspec
+
+from orchestrator.events import AnyEvent
+from orchestrator.journal import chain
+from orchestrator.journal.ending import ending
+from orchestrator.journal.migrations import version_of
+
+State = Literal["intact", "unverifiable", "broken"]
+
+MOST = 10  # problems of one entry that are named
+
+
+@dataclass(frozen=True, slots=True)
+class EntryVerification:
+    """What became of one entry.
+
+    Attributes:
+        state: "unverifiable" is one that was written before there were hashes.
+        events: that it has.
+        head: the hash that stands for all of it, in hexadecimal; empty where there is none.
+        sealed: number of the event up to which even missing last events would show; None: of none.
+        problems: in words; empty unless it is broken.
+    """
+
+    entry: int
+    state: State
+    events: int
+    head: str = ""
+    sealed: int | None = None
+    problems: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """What became of the journal.
+
+    Attributes:
+        entries: in their order.
+        problems: of the journal as a whole: of its own chain, and of entries that are gone.
+        pruned: entries that were removed because of their age.
+        head: the hash that stands for all entries that were begun and sealed; empty without any.
+    """
+
+    entries: tuple[EntryVerification, ...]
+    problems: tuple[str, ...] = ()
+    pruned: int = 0
+    head: str = ""
+
+    @property
+    def intact(self) -> bool:
+        """Nothing is broken; what is not verifiable is not."""
+        return not self.problems and all(entry.state != "broken" for entry in self.entries)
+
+
+@dataclass(slots=True)
+class _Links:
+    """The journal's own chain as it stands in the file."""
+
+    older: int = 0  # the last entry that was begun before there were hashes
+    begun: dict[int, tuple[bytes, bytes]] = field(default_factory=dict)  # the link before, the first hash
+    sealed: dict[int, list[tuple[int, bytes]]] = field(default_factory=dict)
+    pruned: dict[int, bytes] = field(default_factory=dict)
+    head: bytes = b""
+    problems: list[str] = field(default_factory=list)
+
+
+def verify(connection: sqlite3.Connection, entry: int | None = None) -> Verification:
+    """Check all entries, or one, and the journal's own chain in any case.
+
+    Args:
+        connection: to a journal, also of an earlier Rolldeck. What is written meanwhile is not looked at.
+        entry: its id.
+
+    Raises:
+        sqlite3.Error: the file cannot be read.
+    """
+    connection.execute("BEGIN")  # one moment of it, while others write
+    # What is no text any more must be told, and not keep the rest from being verified.
+    connection.text_factory = lambda text: text.decode(errors="surrogateescape")
+    try:
+        where, values = ("", ()) if entry is None else ("WHERE id = ?", (entry,))
+        ids = [row[0] for row in connection.execute(f"SELECT id FROM entries {where} ORDER BY id", values)]  # noqa: S608
+        if version_of(connection) < chain.SINCE:
+            return Verification(
+                tuple(EntryVerification(id_, "unverifiable", _count(connection, id_)) for id_ in ids)
+            )
+        links = _read_links(connection)
+        problems = [*links.problems, *_gone(connection, links)]
+        entries = tuple(_verify_entry(connection, links, id_) for id_ in ids)
+        return Verification(entries, tuple(problems), len(links.pruned), links.head.hex())
+    finally:
+        connection.text_factory = str
+        connection.execute("ROLLBACK")
+
+
+def find(connection: sqlite3.Connection, head: str) -> tuple[int, int] | None:
+    """Where a head stands that was published or given to a hook.
+
+    Args:
+        connection: to a journal.
+        head: in hexadecimal.
+
+    Returns:
+        The entry and the number of the event, 0 for an entry without events; None where it does not stand.
+    """
+    if version_of(connection) < chain.SINCE:
+        return None
+    found: tuple[int, int] | None = connection.execute(
+        "SELECT entry, seq FROM hashes WHERE hash = :head"
+        " UNION ALL SELECT entry, seq FROM links WHERE head = :head AND what <> 'made'",
+        {"head": bytes.fromhex(head)},
+    ).fetchone()
+    return found
+
+
+# -- the journal's own chain ------------------------------------------------------------------
+
+
+def _read_links(connection: sqlite3.Connection) -> _Links:
+    links, previous = _Links(), chain.START
+    rows = connection.execute("SELECT number, what, entry, seq, head, hash FROM links ORDER BY number")
+    for expected, (number, what, entry, seq, head, found) in enumerate(rows, 1):
+        try:
+            right = number == expected and chain.link_hash(previous, what, entry, seq, head) == found
+        except (TypeError, AttributeError, struct.error):
+            right = False
+        if not right:
+            text = f"link {expected} of the journal's chain is not the one that was written, or is missing"
+            links.problems.append(f"{text}; what follows it cannot be verified")
+            break
+        match what:
+            case "made" if number == 1:
+                links.older = entry
+            case "begun" if entry not in links.begun:
+                links.begun[entry] = (previous, head)
+            case "sealed":
+                links.sealed.setdefault(entry, []).append((seq, head))
+            case "pruned":
+                links.pruned[entry] = head
+            case _:
+                links.problems.append(f"link {number} of the journal's chain makes no sense there")
+        previous = links.head = found
+    if not links.head:
+        links.problems.append("the journal's chain has no beginning")
+    return links
+
+
+def _gone(connection: sqlite3.Connection, links: _Links) -> Iterator[str]:
+    there = {row[0] for row in connection.execute("SELECT id FROM entries")}
+    for entry in links.begun:
+        if entry not in there and entry not in links.pruned:
+            yield f"entry {entry} is missing: it was begun, and was not removed because of its age"
+    for entry in links.pruned:
+        if entry in there:
+            yield f"entry {entry} is there although it was removed because of its age"
+    for table in ("events", "hashes"):
+        orphans = connection.execute(
+            f"SELECT DISTINCT entry FROM {table} WHERE entry NOT IN (SELECT id FROM entries)"  # noqa: S608
+        )
+        yield from (f"entry {row[0]} is missing, but has {table}" for row in orphans.fetchall())
+
+
+# -- one entry --------------------------------------------------------------------------------
+
+
+def _verify_entry(connection: sqlite3.Connection, links: _Links, entry: int) -> EntryVerification:
+    count = _count(connection, entry)
+    hashes = dict(_numbered(connection, "seq, hash FROM hashes", entry))
+    if entry not in links.begun:
+        if entry <= links.older and not hashes:
+            return EntryVerification(entry, "unverifiable", count)
+        problem = "the journal's chain does not say that it was begun"
+        return EntryVerification(entry, "broken", count, problems=(problem,))
+    previous, first = links.begun[entry]
+    problems = [
+        *_wrong_header(connection, entry, previous, first),
+        *_wrong_events(connection, entry, first, hashes),
+        *_wrong_seals(links.sealed.get(entry, []), first, hashes),
+        *_wrong_end(connection, entry),
+    ]
+    if len(problems) > MOST:
+        problems[MOST:] = [f"and {len(problems) - MOST} more"]
+    head = next(reversed(hashes.values()), first)
+    return EntryVerification(
+        entry,
+        "broken" if problems else "intact",
+        count,
+        head.hex() if isinstance(head, bytes) else "",
+        max((seq for seq, _ in links.sealed.get(entry, [])), default=None),
+        tuple(problems),
+    )
+
+
+def _count(connection: sqlite3.Connection, entry: int) -> int:
+    count: int = connection.execute("SELECT count(*) FROM events WHERE entry = ?", (entry,)).fetchone()[0]
+    return count
+
+
+def _numbered(connection: sqlite3.Connection, what: str, entry: int) -> list[Any]:
+    """Rows in their order; a number may be anything in a file that others have written."""
+    where = "WHERE entry = ? AND typeof(seq) = 'integer' ORDER BY seq"
+    return connection.execute(f"SELECT {what} {where}", (entry,)).fetchall()
+
+
+def _wrong_header(connection: sqlite3.Connection, entry: int, previous: bytes, first: bytes) -> Iterator[str]:
+    try:
+        right = chain.first_hash(connection, previous, entry) == first
+    except TypeError:  # other types than were written
+        right = False
+    if not right:
+        yield "its operator, host, process, time, application, version, kind or plan's hash was changed"
+    plan, plan_hash = connection.execute(
+        "SELECT CAST(plan AS BLOB), plan_hash FROM entries WHERE id = ?", (entry,)
+    ).fetchone()
+    if hashlib.sha256(plan).hexdigest() != plan_hash:
+        yield "its plan is not the one that was written"
+
+
+def _wrong_events(
+    connection: sqlite3.Connection, entry: int, first: bytes, hashes: dict[int, object]
+) -> Iterator[str]:
+    rows = _numbered(connection, "seq, at, CAST(event AS BLOB) FROM events", entry)
+    events = {seq: (at, event) for seq, at, event in rows}
+    if odd := _count(connection, entry) - len(events):
+        yield f"{odd} of its events have no number"
+    before: object = first
+    for seq in sorted({*events, *hashes}):
+        if seq not in hashes:
+            yield f"event {seq} was added: it has no hash"
+            continue
+        if seq not in events:
+            yield f"event {seq} is missing"
+        elif not _follows(before, entry, seq, *events[seq], hashes[seq]):
+            yield f"event {seq} is not the one that was written, or one before it was removed"
+        before = hashes[seq]
+
+
+def _follows(before: object, entry: int, seq: int, at: float, event: bytes, found: object) -> bool:
+    try:
+        return isinstance(before, bytes) and chain.event_hash(before, entry, seq, at, event) == found
+    except (TypeError, struct.error):  # other types than were written
+        return False
+
+
+def _wrong_seals(seals: list[tuple[int, bytes]], first: bytes, hashes: dict[int, object]) -> Iterator[str]:
+    for seq, head in seals:
+        if head not in (first, hashes.get(seq)):
+            there = max(hashes, default=0)
+            missing = f"only {there} is there" if there < seq else "they are not those that were written"
+            yield f"it had events up to {seq} when it was sealed: {missing}"
+
+
+def _wrong_end(connection: sqlite3.Connection, entry: int) -> Iterator[str]:
+    """What `entries` says of the end must be what the last event that ends it says."""
+    kind, *said = connection.execute(
+        "SELECT kind, ended, result, reason FROM entries WHERE id = ?", (entry,)
+    ).fetchone()
+    ends = connection.execute(
+        "SELECT at, CAST(event AS BLOB) FROM events"
+        " WHERE entry = ? AND (event LIKE '%rollout_ended%' OR event LIKE '%change_ended%') ORDER BY seq",
+        (entry,),
+    ).fetchall()
+    last: list[object] = [None, "", ""]
+    for at, text in ends:
+        try:
+            event = msgspec.json.decode(text, type=AnyEvent)
+        except (msgspec.MsgspecError, ValueError):
+            continue  # that the event was changed is said already
+        if (found := ending(kind, event)) is not None:
+            last = [at, *found]
+    if said != last:
+        pairs = zip(("time", "result", "reason"), said, last, strict=True)
+        names = [name for name, found, written in pairs if found != written]
+        yield f"of its end not what was written: {', '.join(names)}"
