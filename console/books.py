@@ -14,7 +14,8 @@ from orchestrator.bus import Bus, anything
 from orchestrator.control import Control
 from orchestrator.errors import Fenced
 from orchestrator.events import LockTaken, Noted, Record, RolloutStarted, TurnBegan
-from orchestrator.journal.leftovers import LOOKED_AT, Leftover, leftovers, unfinished
+from orchestrator.journal.adoption import adopt
+from orchestrator.journal.leftovers import Leftover, leftovers, unfinished
 from orchestrator.journal.recording import recording
 from orchestrator.journal.shared import Head, head_plan
 from orchestrator.journal.store import Entry, Journal, Kind
@@ -90,25 +91,13 @@ class Books:
         """Take a rollout of another machine into this journal, so that it can be resumed; once only.
 
         Returns:
-            Whether it was new here. Raises JournalError.
+            Whether it was new here, or only half of it was.
+
+        Raises:
+            JournalError: it could not be written down; nothing of it was.
         """
         with Journal(self._path) as journal:
-            known = journal.entries(self._application, limit=LOOKED_AT)
-            if (head.host, head.pid, head.began) in [(each.host, each.pid, each.began) for each in known]:
-                return False
-            entry = journal.begin(
-                head.kind,
-                application=head.application,
-                version=head.version,
-                operator=head.operator,
-                host=head.host,
-                pid=head.pid,
-                at=head.began,
-                plan=head.plan,
-            )
-            for record in records:
-                journal.append(entry, record)
-        return True
+            return adopt(journal, head, records)
 
     async def holder(self) -> Holder | None:
         """Who else works on this application; None when nobody does."""

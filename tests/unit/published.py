@@ -1,0 +1,59 @@
+"""A rollout of another machine as it is published: 300 nodes, the last one interrupted; 1,501 events."""
+
+from orchestrator.events import (
+    AnyEvent,
+    NodeUpgraded,
+    OriginalState,
+    Record,
+    RolloutStarted,
+    StepDone,
+    StepStarted,
+    TurnBegan,
+)
+from orchestrator.journal.shared import Head
+
+NODES = [f"web{number}" for number in range(1, 301)]
+BEGAN = 1_700_000_000.25
+HEAD = Head(
+    kind="upgrade",
+    application="shop",
+    version="2.0",
+    operator="ann@ops",
+    host="ops",
+    pid=42,
+    began=BEGAN,
+    plan={
+        "batches": [[node] for node in NODES],
+        "nodes": [{"node": node, "wanted": "2.0"} for node in NODES],
+        "policy": {"serial": [1]},
+        "places": {},
+        "findings": [],
+    },
+)
+
+
+def records() -> list[Record]:
+    """One event each quarter of a second."""
+    events: list[AnyEvent] = [
+        RolloutStarted(
+            application="shop",
+            version="2.0",
+            nodes=NODES,
+            batches=[[node] for node in NODES],
+            operator="ann@ops",
+            before=dict.fromkeys(NODES, "1.0"),
+        )
+    ]
+    for number, node in enumerate(NODES, 1):
+        weight = OriginalState(
+            instance="lb1", backend="shop", server=node, admin="ready", weight=number, agent=False
+        )
+        events += [
+            TurnBegan(node=node, version="2.0", originals=[weight]),
+            StepStarted(node=node, step="drain"),
+            StepDone(node=node, step="drain", changed=True, detail="no sessions left", seconds=0.25),
+            StepStarted(node=node, step="stop"),
+            NodeUpgraded(node=node, seconds=1.0),
+        ]
+    events[-1] = StepDone(node=NODES[-1], step="stop", changed=True, detail="it is gone", seconds=0.25)
+    return [Record(number, BEGAN + number / 4, event) for number, event in enumerate(events, 1)]

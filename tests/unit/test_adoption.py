@@ -1,0 +1,175 @@
+"""A rollout of another machine is taken over whole or not at all, whatever happens in the middle of that."""
+
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from backends.clock import SystemClock
+from console.books import Books
+from orchestrator.actor import Actor
+from orchestrator.bus import Bus
+from orchestrator.errors import JournalError
+from orchestrator.journal.store import Journal
+from orchestrator.lock import LocalLock
+from tests.fixtures import copied
+from tests.unit import journals, published
+from tests.unit.console_shell import surroundings
+
+KILLED_AT = 34
+
+ADOPT = """
+import os, signal, sys
+from pathlib import Path
+from orchestrator.journal.store import Journal
+from tests.unit import published, test_adoption
+
+append, count = Journal.append, 0
+
+def killed(journal, entry, record):
+    global count
+    if count == int(sys.argv[2]):
+        os.kill(os.getpid(), signal.SIGKILL)
+    count += 1
+    return append(journal, entry, record)
+
+Journal.append = killed
+print(test_adoption.books(Path(sys.argv[1])).adopt(published.HEAD, published.records()))
+"""
+
+
+def books(path: Path) -> Books:
+    clock = SystemClock()
+    lock = LocalLock.of(path.parent, "shop")
+    return Books(path, 365, "shop", clock, Bus(clock), Actor("bob@here"), lambda: lock)
+
+
+def adopting(path: Path, killed_at: int = -1) -> "subprocess.Popen[str]":
+    """A process that takes it over, and is killed in front of so many events."""
+    arguments = [sys.executable, "-c", ADOPT, str(path), str(killed_at)]
+    return subprocess.Popen(arguments, env=surroundings(), stdout=subprocess.PIPE, text=True)
+
+
+def assert_whole(path: Path, entry: int = 1) -> None:
+    with Journal(path, read_only=True) as journal:
+        found = journal.entry(entry)
+        assert found is not None
+        assert (found.operator, found.host, found.pid) == ("ann@ops", "ops", 42)
+        assert list(journal.records(entry)) == published.records()
+        verified = journal.verify()
+        assert verified.intact
+        assert [each.state for each in verified.entries if each.entry == entry] == ["intact"]
+    last = books(path).leftovers()
+    assert list(last) == [published.NODES[-1]]
+    [original] = last[published.NODES[-1]].originals.values()
+    assert original.weight == 300, "what the last node had is known"
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "state" / "journal.db"
+
+
+def test_it_is_taken_over_once(path: Path) -> None:
+    assert books(path).adopt(published.HEAD, published.records())
+    assert not books(path).adopt(published.HEAD, published.records())
+    assert_whole(path)
+
+
+@pytest.mark.parametrize("killed_at", [0, KILLED_AT, 1500])
+def test_killed_in_the_middle_it_leaves_nothing_and_is_taken_over_next_time(
+    path: Path, killed_at: int
+) -> None:
+    journals.write(path, journals.troubled(), application="other")
+    process = adopting(path, killed_at)
+    assert process.wait(60) == -9
+    process.communicate()
+    with Journal(path, read_only=True) as journal:
+        assert [entry.id for entry in journal.entries()] == [1]
+    assert books(path).leftovers() == {}
+    assert books(path).adopt(published.HEAD, published.records())
+    assert_whole(path, 2)
+
+
+def test_of_several_at_once_one_takes_it_over(path: Path) -> None:
+    processes = [adopting(path) for _ in range(3)]
+    said = [process.communicate(timeout=60)[0].strip() for process in processes]
+    assert sorted(said) == ["False", "False", "True"]
+    assert_whole(path)
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=256k,mode=0700", "tmpfs", str(disk)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("no file system can be mounted here")
+    try:
+        yield disk
+    finally:
+        subprocess.run(["umount", "-l", str(disk)], check=True)
+
+
+def test_on_a_full_disk_it_leaves_nothing_and_is_taken_over_once_there_is_room(disk: Path) -> None:
+    path = disk / "journal.db"
+    journals.write(path, journals.healthy()[:5], application="other")
+    with pytest.raises(JournalError, match=r"full|I/O"):
+        books(path).adopt(published.HEAD, published.records())
+    with Journal(path, read_only=True) as journal:
+        assert [entry.id for entry in journal.entries()] == [1]
+    subprocess.run(["mount", "-o", "remount,size=16m", str(disk)], check=True)
+    assert books(path).adopt(published.HEAD, published.records())
+    assert_whole(path, 2)
+
+
+@pytest.mark.parametrize("number", [700, 1, 3])
+def test_a_repeated_number_leaves_nothing(path: Path, number: int) -> None:
+    records = published.records()
+    records[700] = msgspec.structs.replace(records[700], seq=number)
+    expected = f"is not taken over: found event {number} after event 700, expected rising numbers"
+    with pytest.raises(JournalError, match=expected):
+        books(path).adopt(published.HEAD, records)
+    with Journal(path, read_only=True) as journal:
+        assert journal.entries() == []
+    assert books(path).adopt(published.HEAD, published.records())
+    assert_whole(path)
+
+
+@pytest.mark.parametrize("field", [{"seq": 2**80}, {"at": float("nan")}])
+def test_what_cannot_be_written_leaves_nothing(path: Path, field: dict[str, float]) -> None:
+    *records, last = published.records()
+    with pytest.raises(JournalError):
+        books(path).adopt(published.HEAD, [*records, msgspec.structs.replace(last, **field)])
+    with Journal(path, read_only=True) as journal:
+        assert journal.entries() == []
+
+
+def test_the_half_that_an_earlier_version_has_left_is_replaced_by_the_whole(path: Path) -> None:
+    copied("journal-v1-half.db", path)
+    with Journal(path, read_only=True) as journal:
+        assert len(list(journal.records(1))) == KILLED_AT
+    assert list(books(path).leftovers()) == ["web7"]  # half of the truth
+    assert books(path).adopt(published.HEAD, published.records())
+    assert_whole(path)
+    assert not books(path).adopt(published.HEAD, published.records())
+
+
+def test_half_of_something_else_is_left_alone(path: Path) -> None:
+    """Who can publish must not be able to write on in an entry that says something else."""
+    copied("journal-v1-half.db", path)
+    records = published.records()
+    records[10] = msgspec.structs.replace(records[10], at=1.0)
+    assert not books(path).adopt(published.HEAD, records)
+    with Journal(path, read_only=True) as journal:
+        assert len(list(journal.records(1))) == KILLED_AT
+
+
+def test_a_killed_one_of_this_machine_is_left_alone(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    copied("journal-v1-half.db", path)
+    monkeypatch.setattr(socket, "gethostname", lambda: "ops")
+    assert not books(path).adopt(published.HEAD, published.records())
