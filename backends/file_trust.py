@@ -32,6 +32,9 @@ class Untrusted(OSError):
     def __init__(self, path: str, problem: str) -> None:
         super().__init__(errno.EPERM, f"{path} {problem}")
 
+    def __str__(self) -> str:
+        return str(self.strerror)
+
 
 @dataclass(frozen=True, slots=True)
 class Writers:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from backends.errors import ConfigError
+from backends.file_trust import Writers, expected_owner
 
 COMMAND_SECONDS = 30.0  # a password manager may ask a human to unlock it
 
@@ -54,7 +55,7 @@ async def load_secret(env: str, file: str, command: str, what: str) -> Secret | 
 
     Args:
         env: name of an environment variable; empty when not used.
-        file: path of a file that only its owner may read; one trailing newline is dropped.
+        file: path of a file of ours or root's that only its owner may read; one trailing newline is dropped.
         command: shell command whose standard output is the secret; one trailing newline is dropped.
         what: the configuration's name for it, such as ``haproxy.lb1.password``; errors carry it.
 
@@ -105,7 +106,10 @@ def _from_file(name: str, key: str) -> str:
     path = Path(name).expanduser()
     try:
         with path.open(encoding="utf-8") as stream:
-            mode = stat.S_IMODE(os.fstat(stream.fileno()).st_mode)
+            info = os.fstat(stream.fileno())
+            mode = stat.S_IMODE(info.st_mode)
+            if problem := expected_owner(info, Writers.own().users or frozenset()):
+                raise ConfigError("", key, f"{path} {problem}")
             if mode & 0o077:
                 problem = f"{path} can be read by others (mode {mode:04o}); run: chmod 600 {path}"
                 raise ConfigError("", key, problem)

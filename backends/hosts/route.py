@@ -3,12 +3,14 @@
 Imports asyncssh, so it is itself imported late.
 """
 
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import asyncssh
 
+from backends.file_trust import NAMED, Writers, open_trusted
 from backends.hosts.canonical import canonical_name
 from backends.hosts.hop import Hop
 from backends.hosts.known_hosts import SYSTEM_FILES, USER_FILES
@@ -52,14 +54,17 @@ def resolve(hop: Hop, settings: "SshSettings", identity: str = "") -> Route:
     """Read the ssh configuration for this host. Blocking.
 
     Nothing is run for a host, user or port that is not inert: asyncssh puts them into the ProxyCommand while
-    it reads the configuration. The configuration itself is the operator's and is trusted.
+    it reads the configuration. The configuration itself is the operator's and is trusted; that it is theirs
+    is looked at.
 
     Raises:
+        Untrusted: others may write the configuration.
         NotInert: the host, user or port, as it was given or as the configuration makes it.
         OSError: a file that was named is not there.
         ValueError, asyncssh.Error: the configuration makes no sense.
     """
     hop.check()
+    _check_trusted(settings.config)
     # Without keys at first: the configuration may name some that are not there, which ssh passes
     # over but asyncssh does not.
     options = asyncssh.SSHClientConnectionOptions(**_arguments(hop, settings), client_keys=None)
@@ -110,6 +115,17 @@ def is_encrypted(identity: str) -> bool:
     except OSError:
         pass
     return False
+
+
+def _check_trusted(config: str) -> None:
+    """It has commands run, such as ProxyCommand. As ssh, we look closer at one that nobody named.
+
+    What it includes is not looked at: asyncssh reads that.
+    """
+    writers = Writers.own() if config == _USER_CONFIG else NAMED
+    for file in _config_files(config):
+        if os.path.isfile(file):  # not /dev/null; what cannot be read is said by who reads it
+            os.close(open_trusted(Path(file), writers))
 
 
 def _config_files(config: str) -> list[str]:

@@ -8,6 +8,7 @@ import pytest
 
 from backends.errors import ConfigError
 from backends.secret import Secret, load_secret, redact
+from tests.users import MALLORY, give, needs_root
 
 VALUE = "correct horse"
 
@@ -59,6 +60,17 @@ async def test_a_file_that_others_can_read_is_refused_with_the_fix(tmp_path: Pat
     with pytest.raises(ConfigError, match="chmod 600") as caught:
         await load_secret("", str(path), "", "p")
     assert caught.value.key == "p_file"
+
+
+@needs_root
+async def test_a_file_of_somebody_else_is_refused(tmp_path: Path) -> None:
+    """Who may write it knows the secret, and chooses it: a key to sign with is none then."""
+    path = tmp_path / "secret"
+    path.write_text("whisper")
+    path.chmod(0o600)
+    give(path, MALLORY)
+    with pytest.raises(ConfigError, match=r"secret belongs to uid 54321 \(mode 0600\), expected root"):
+        await load_secret("", str(path), "", "consul.token")
 
 
 @pytest.mark.parametrize(
