@@ -4,15 +4,14 @@ import os
 import socket
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from backends.base import Clock
+from console.held_lock import HeldLock, hold
 from orchestrator.actor import Actor
-from orchestrator.bus import Bus, anything
+from orchestrator.bus import Bus
 from orchestrator.control import Control
-from orchestrator.errors import Fenced
 from orchestrator.events import LockTaken, Noted, Record, RolloutStarted, TurnBegan
 from orchestrator.journal.adoption import adopt
 from orchestrator.journal.leftovers import Leftover, leftovers, unfinished
@@ -59,7 +58,8 @@ class Books:
         self.actor = actor
         self._lock = lock
         self._share = share
-        self._working = False
+        self._held: HeldLock | None = None
+        self._writing = False
 
     def leftovers(self) -> Mapping[str, Leftover]:
         """Nodes that earlier rollouts did not finish. Raises JournalError."""
@@ -101,13 +101,43 @@ class Books:
 
     async def holder(self) -> Holder | None:
         """Who else works on this application; None when nobody does."""
-        return None if self._working else await self._lock().holder()
+        return None if self._held else await self._lock().holder()
 
     async def refuse_if_locked(self, break_lock: bool = False) -> None:
         """Before anything is looked at. Raises Locked when somebody else works on this application."""
         holder = None if break_lock else await self.holder()
         if holder is not None:
             raise self._lock().refusal(holder)
+
+    @asynccontextmanager
+    async def locked(self, what: str, control: Control, *, break_lock: bool = False) -> AsyncIterator[bool]:
+        """Hold the lock; yields whether it was taken now: within other work of ours it is held already.
+
+        Args:
+            what: is done under it, for whoever else wants it.
+            control: of the work; it is cut once the lock is somebody else's.
+            break_lock: take it away from whoever has it.
+
+        Raises:
+            Locked: somebody else works on this application; nothing has been touched.
+        """
+        if self._held is not None:
+            yield False
+            return
+        holder = Holder(
+            operator=self.actor.name,
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            since=self._clock.time(),
+            what=what,
+            machine=this_machine(),
+        )
+        lock = hold(self._lock(), holder, control, self._bus, self._clock, break_lock=break_lock)
+        async with lock as self._held:
+            try:
+                yield True
+            finally:
+                self._held = None
 
     @asynccontextmanager
     async def work(
@@ -127,66 +157,57 @@ class Books:
             Locked: somebody else works on this application; nothing has been touched.
             JournalError: it cannot be written down, so nothing is done.
         """
-        if self._working:  # a change by hand during our own rollout: its journal has it
+        if self._writing:  # a change by hand during our own rollout: its journal has it
             yield 0
             return
-        lock = self._lock()
-        holder = Holder(
-            operator=self.actor.name,
-            host=socket.gethostname(),
-            pid=os.getpid(),
-            since=self._clock.time(),
-            what=what,
-            machine=this_machine(),
-        )
-        before = await lock.acquire(holder, break_it=break_lock)
-        self._working = True
-        control.forbidden = lock.lost
-        self._bus.allow = partial(_refuse_if_fenced, lock)
-        try:
-            with Journal(self._path) as journal:
-                journal.prune(self._clock.time() - self._keep)
-                with recording(
-                    journal,
-                    self._bus,
-                    holder.since,
+        async with self.locked(what, control, break_lock=break_lock):
+            self._writing = True
+            try:
+                async with self._written(kind, control, version, plan, follows) as entry:
+                    yield entry
+            finally:
+                self._writing = False
+
+    @asynccontextmanager
+    async def _written(
+        self, kind: Kind, control: Control, version: str, plan: dict[str, Any], follows: int | None
+    ) -> AsyncIterator[int]:
+        held = self._held
+        if held is None:
+            raise RuntimeError("work is written down under the lock only")
+        held.carry(control)
+        began = self._clock.time()
+        with Journal(self._path) as journal:
+            journal.prune(self._clock.time() - self._keep)
+            with recording(
+                journal,
+                self._bus,
+                began,
+                kind=kind,
+                application=self._application,
+                version=version,
+                operator=self.actor.name,
+                plan=plan,
+                follows=follows,
+            ) as entry:
+                if held.lock.fence:
+                    taken = LockTaken(operator=self.actor.name, fence=held.lock.fence, **self.actor.origin)
+                    self._bus.emit(taken)
+                if held.notice:
+                    self._bus.emit(Noted(node="", text=held.notice))
+                if kind == "change":
+                    yield entry
+                    return
+                head = Head(
                     kind=kind,
                     application=self._application,
                     version=version,
                     operator=self.actor.name,
-                    plan=plan,
-                    follows=follows,
-                ) as entry:
-                    if lock.fence:
-                        self._bus.emit(
-                            LockTaken(operator=self.actor.name, fence=lock.fence, **self.actor.origin)
-                        )
-                    if before is not None:
-                        how = "broken" if break_lock else "taken over, as its holder is gone"
-                        self._bus.emit(Noted(node="", text=f"the lock was {how}: {before}"))
-                    if kind == "change":
-                        yield entry
-                        return
-                    head = Head(
-                        kind=kind,
-                        application=self._application,
-                        version=version,
-                        operator=self.actor.name,
-                        host=holder.host,
-                        pid=holder.pid,
-                        began=holder.since,
-                        plan=head_plan(plan),
-                        fence=lock.fence,
-                    )
-                    async with self._share(lock, head, control):
-                        yield entry
-        finally:
-            self._bus.allow = anything
-            self._working = False
-            await lock.release()
-
-
-def _refuse_if_fenced(lock: Lock) -> None:
-    """Before anything is sent. Raises Fenced."""
-    if why := lock.fenced():
-        raise Fenced(f"{why}; nothing is sent any more")
+                    host=held.holder.host,
+                    pid=held.holder.pid,
+                    began=began,
+                    plan=head_plan(plan),
+                    fence=held.lock.fence,
+                )
+                async with self._share(held.lock, head, control):
+                    yield entry

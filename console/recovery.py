@@ -1,20 +1,27 @@
 """After a rollout that did not end well: going on with it, or back to the versions before."""
 
 from collections.abc import Collection
+from functools import partial
 
 from backends.errors import ConfigError
 from console import rollback
+from console.proposal import Proposal
 from console.session import Session
 from orchestrator.events import RolloutEnded
 from orchestrator.journal.leftovers import Leftover
 from orchestrator.journal.store import Entry
-from orchestrator.plan import Plan, Severity
+from orchestrator.node import Node
+from orchestrator.plan import Severity
 
 
-async def plan_resume(session: Session) -> tuple[Plan, Entry] | None:
+async def plan_resume(session: Session, members: tuple[Node, ...] = ()) -> tuple[Proposal, Entry] | None:
     """The plan that finishes what is unfinished: the last rollout, or else nodes that older ones have left.
 
     The batch sizes are those of that rollout, everything else is as the configuration says now.
+
+    Args:
+        session: works on the application.
+        members: see `Session.plan`.
 
     Returns:
         The plan and the rollout that it goes on with; None when there is nothing to finish.
@@ -35,19 +42,33 @@ async def plan_resume(session: Session) -> tuple[Plan, Entry] | None:
     else:
         return None
     wanted = {name: version for name, version in wanted.items() if name in names}
+
+    async def again() -> Proposal | None:
+        await session.adopt()
+        found = await plan_resume(session, plan.members)
+        return found[0] if found is not None else None
+
     plan = await session.plan(
-        entry.version, nodes=names, wanted=wanted, changes=changes, freeze=Severity.WARNING
+        entry.version,
+        nodes=names,
+        wanted=wanted,
+        changes=changes,
+        freeze=Severity.WARNING,
+        members=members,
     )
-    return plan, entry
+    return Proposal(plan, again, follows=entry.id), entry
 
 
-async def plan_rollback(session: Session, entry: Entry, nodes: Collection[str] = ()) -> Plan:
+async def plan_rollback(
+    session: Session, entry: Entry, nodes: Collection[str] = (), members: tuple[Node, ...] = ()
+) -> Proposal:
     """The plan that brings nodes of a rollout back to the versions that they had before it.
 
     Args:
         session: works on the application.
         entry: the rollout.
         nodes: only these; all that it has touched when empty.
+        members: see `Session.plan`.
 
     Raises:
         ConfigError: a node that it has not touched, or of which nobody knows what it had.
@@ -63,13 +84,16 @@ async def plan_rollback(session: Session, entry: Entry, nodes: Collection[str] =
         raise ConfigError("", ", ".join(unknown), f"what it had before rollout {entry.id} is not known")
     versions = sorted(set(wanted.values()))
     version = versions[0] if len(versions) == 1 else " and ".join(versions)
-    return await session.plan(
+    plan = await session.plan(
         version,
         nodes=list(wanted),
         wanted=wanted,
         changes=rollback.changes(session.application.policy),
         freeze=Severity.WARNING,  # it repairs
+        members=members,
     )
+    again = partial(plan_rollback, session, entry, nodes, plan.members)
+    return Proposal(plan, again, "rollback", entry.id)
 
 
 async def roll_back_after(session: Session, ended: RolloutEnded, entry: int, how: str) -> RolloutEnded | None:
@@ -84,8 +108,7 @@ async def roll_back_after(session: Session, ended: RolloutEnded, entry: int, how
     if not names or begun is None:
         return None
     session.renew_control()  # the old one forbids what is a repair now
-    plan = await plan_rollback(session, begun, names)
-    return await session.run(plan, kind="rollback", follows=entry)
+    return await session.run(await plan_rollback(session, begun, names))
 
 
 def words(left: Leftover) -> str:

@@ -3,6 +3,7 @@
 import asyncio
 import glob
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -10,20 +11,17 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from backends.clock import SystemClock
-from backends.errors import RolldeckError
-from backends.model import Server
 from console.books import Books
+from console.proposal import Agree, Proposal, agree_within_request, look_again
 from console.running_versions import RunningVersions
-from orchestrator import manual
 from orchestrator.actor import Actor
 from orchestrator.application import Application
 from orchestrator.bus import Bus
 from orchestrator.control import Control
-from orchestrator.events import ChangeBegan, ChangeEnded, Record, RolloutEnded
+from orchestrator.errors import PreflightFailed
+from orchestrator.events import Noted, Record, RolloutEnded
 from orchestrator.freeze import judge_freeze
 from orchestrator.journal.shared import Head
-from orchestrator.journal.store import Kind
-from orchestrator.manual import Change
 from orchestrator.mapping import owners
 from orchestrator.node import Node
 from orchestrator.plan import Finding, Plan, Severity
@@ -32,7 +30,6 @@ from orchestrator.preflight import preflight
 from orchestrator.rollout import Rollout
 from orchestrator.state import AT_WORK, RolloutState
 from orchestrator.watch import View
-from orchestrator.words import health
 
 if TYPE_CHECKING:
     from console.consul_inventory import ConsulInventory
@@ -153,6 +150,7 @@ class Session:
         nodes: Sequence[str] = (),
         wanted: Mapping[str, str] | None = None,
         freeze: Severity = Severity.ERROR,
+        members: tuple[Node, ...] = (),
     ) -> Plan:
         """Preflight and plan; touches nothing.
 
@@ -164,12 +162,13 @@ class Session:
             nodes: names, like `limit`, but none of them is a pattern.
             wanted: versions of nodes that are to have another one.
             freeze: what a freeze window means: a warning for what repairs, and when it is overridden.
+            members: of an earlier plan, to be planned with again; all that there are now when empty.
 
         Raises:
             JournalError: what earlier rollouts have left cannot be read.
         """
         left = {name: each.left() for name, each in self.books.leftovers().items()}
-        whole = await self.whole()
+        whole = replace(self.application, nodes=members) if members else await self.whole()
         policy = msgspec.structs.replace(whole.policy, **(changes or {}))
         exact = [glob.escape(each) for each in nodes]
         return await preflight(
@@ -181,6 +180,26 @@ class Session:
             wanted=wanted,
             known=[*judge_freeze(whole.freezes, self.clock.time(), freeze), *self._doubts()],
         )
+
+    async def propose(
+        self,
+        version: str,
+        *,
+        limit: Sequence[str] = (),
+        to_ready: Collection[str] = (),
+        changes: Mapping[str, object] | None = None,
+        freeze: Severity = Severity.ERROR,
+    ) -> Proposal:
+        """An upgrade; see `plan`."""
+        make = partial(self.plan, version, limit=limit, to_ready=to_ready, changes=changes, freeze=freeze)
+
+        def proposed(plan: Plan) -> Proposal:
+            async def again() -> Proposal:
+                return proposed(await make(members=plan.members))
+
+            return Proposal(plan, again)
+
+        return proposed(await make())
 
     def _doubts(self) -> list[Finding]:
         """Of an inventory that Consul has, where that cannot be trusted to be as it is now."""
@@ -194,12 +213,12 @@ class Session:
         return [Finding(Severity.WARNING, "inventory", each) for each in texts if each]
 
     def start(
-        self, plan: Plan, *, kind: Kind = "upgrade", follows: int | None = None, break_lock: bool = False
+        self, proposal: Proposal, *, break_lock: bool = False, agree: Agree = agree_within_request
     ) -> None:
         """Begin to carry out a plan in a task of the session's own: it outlives the front end."""
         self.control = Control(self.clock, self.bus, interactive=True)
         self.rolling = True
-        work = self.run(plan, kind=kind, follows=follows, break_lock=break_lock)
+        work = self.run(proposal, break_lock=break_lock, agree=agree)
         self._rollout = asyncio.create_task(work, name="rollout")
 
     def renew_control(self) -> None:
@@ -212,88 +231,66 @@ class Session:
         return await asyncio.shield(self._rollout) if self._rollout is not None else None
 
     async def run(
-        self,
-        plan: Plan,
-        *,
-        kind: Kind = "upgrade",
-        follows: int | None = None,
-        break_lock: bool = False,
+        self, proposal: Proposal, *, break_lock: bool = False, agree: Agree = agree_within_request
     ) -> RolloutEnded:
         """Carry out a plan; always returns how it ended; `defect` then tells of defects of our own.
+
+        Under the lock it is planned again first: nobody else's work is taken for what was there before.
 
         When it fails and nobody decides, what `on_failure` says follows, and that end is returned.
 
         Args:
-            plan: what to do.
-            kind: how the journal calls it.
-            follows: the entry of the journal that it resumes or rolls back.
+            proposal: what to do.
             break_lock: take the lock away from whoever has it.
+            agree: is asked where the plan has to be another one under the lock.
 
         Raises:
-            PreflightFailed: the plan has errors.
-            Locked, JournalError: nothing was touched.
+            PreflightFailed: the plan has errors; nothing was touched.
+            PlanChanged: it has to be another one, and nobody agreed to that; nothing was touched.
+            Locked, JournalError, Aborted: nothing was touched.
         """
+        if proposal.plan.errors:
+            raise PreflightFailed(proposal.plan.errors)
         self.rolling = True
-        names = {each.name for each in plan.nodes}
-        places = {name: each for name, each in self._places().items() if name in names}
+        found: Sequence[object] = ()
         try:
-            async with self.books.work(
-                kind,
-                f"{kind} to {plan.version}",
-                self.control,
-                version=plan.version,
-                plan=plan_fields(plan) | {"places": places},
-                follows=follows,
-                break_lock=break_lock,
-            ) as entry:
-                self.carried_out = plan
-                # Of what it was made of: nodes may have come, gone or moved while somebody read it.
-                application = replace(self.application, nodes=plan.members)
-                if self.inventory is not None:
-                    self.control.differences = partial(self.inventory.differences, plan.members)
-                rollout = Rollout(application, plan, self.control, self.clock, self.bus, self.actor, entry)
-                ended = await rollout.run()
-            self.defect = rollout.defect
-            self.endings.append(ended)
-            how = plan.policy.on_failure
-            if ended.result == "degraded" and how != "stop" and not self.defect and kind == "upgrade":
-                from console.recovery import roll_back_after
-
-                ended = await roll_back_after(self, ended, entry, how) or ended
+            async with AsyncExitStack() as lock:
+                with self.control.nothing_begun():
+                    what = f"{proposal.kind} to {proposal.plan.version}"
+                    held = self.books.locked(what, self.control, break_lock=break_lock)
+                    if await lock.enter_async_context(held):
+                        proposal, found = await look_again(proposal, agree)
+                return await self._carry_out(proposal, found)
         finally:
             self.rolling = False
+
+    async def _carry_out(self, proposal: Proposal, found: Sequence[object]) -> RolloutEnded:
+        plan, kind = proposal.plan, proposal.kind
+        names = {each.name for each in plan.nodes}
+        places = {name: each for name, each in self._places().items() if name in names}
+        async with self.books.work(
+            kind,
+            f"{kind} to {plan.version}",
+            self.control,
+            version=plan.version,
+            plan=plan_fields(plan) | {"places": places},
+            follows=proposal.follows,
+        ) as entry:
+            for each in found:
+                self.bus.emit(Noted(node="", text=f"planned again under the lock: {each}"))
+            self.carried_out = plan
+            # Of what it was made of: nodes may have come, gone or moved while somebody read it.
+            application = replace(self.application, nodes=plan.members)
+            if self.inventory is not None:
+                self.control.differences = partial(self.inventory.differences, plan.members)
+            rollout = Rollout(application, plan, self.control, self.clock, self.bus, self.actor, entry)
+            ended = await rollout.run()
+        self.defect = rollout.defect
+        self.endings.append(ended)
+        how = plan.policy.on_failure
+        may_repair = not self.control.forbidden() and not self.defect
+        if ended.result == "degraded" and how != "stop" and may_repair and kind == "upgrade":
+            from console.recovery import roll_back_after
+
+            ended = await roll_back_after(self, ended, entry, how) or ended
         return ended
-
-    async def change(self, change: Change, *, break_lock: bool = False) -> tuple[Server, ...]:
-        """A change by hand, written down; see `manual.apply`.
-
-        Raises:
-            Locked, JournalError: nothing was touched.
-            RolldeckError: as `manual.apply` does.
-        """
-        names = [each.name for each in change.nodes]
-        what = f"{change.action} {', '.join(names)}"
-        plan = {"action": change.action, "nodes": names, "weight": change.weight}
-        async with self.books.work("change", what, self.control, plan=plan, break_lock=break_lock):
-            self.bus.emit(
-                ChangeBegan(
-                    action=change.action,
-                    nodes=names,
-                    weight=change.weight,
-                    override=sorted(change.override),
-                    operator=self.actor.name,
-                    **self.actor.origin,
-                )
-            )
-            after: tuple[Server, ...] = ()
-            error = "interrupted"
-            try:
-                after = await manual.apply(self.application, change, self.control, self.clock, self.bus)
-                error = ""
-            except RolldeckError as failure:
-                error = str(failure)
-                raise
-            finally:
-                read = [f"{each.ref}: {each.admin_state} {health(each)}" for each in after]
-                self.bus.emit(ChangeEnded(nodes=names, servers=read, error=error))
-        return after

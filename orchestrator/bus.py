@@ -25,6 +25,7 @@ class Bus:
         journal_head: the head of the journal's entry (see `orchestrator.journal.chain`) with the newest event
             that was written; empty while nothing is written down.
         allow: asked before a command is sent; what it raises prevents that, and nobody is told that it was.
+        on_the_way: commands that were sent and whose outcome is not known yet.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -33,6 +34,7 @@ class Bus:
         self._seq = 0
         self.journal_head = ""
         self.allow: Callable[[], None] = anything
+        self.on_the_way = 0
         self._turn: ContextVar[tuple[str, str]] = ContextVar("turn", default=("", ""))
 
     def subscribe(self, reader: Reader, *, first: bool = False) -> Callable[[], None]:
@@ -72,6 +74,7 @@ class Bus:
             case Began(target, _, pid, started):
                 event = CommandBegan(node=node, step=step, target=target, pid=pid, started=started)
             case Exchange(target, command, reply, ok, seconds):
+                self.on_the_way -= 1
                 event = Sent(
                     node=node,
                     step=step,
@@ -82,3 +85,5 @@ class Bus:
                     seconds=round(seconds, 4),
                 )
         self.emit(event)
+        if isinstance(said, Intent):  # with its event written down it will be sent
+            self.on_the_way += 1

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from backends.base import Clock
 from orchestrator.actor import Actor
 from orchestrator.bus import Bus
-from orchestrator.errors import Aborted
+from orchestrator.errors import Aborted, Locked
 from orchestrator.events import AbortRequested, Answered, Asked, Paused, Resumed
 
 GO, RETRY, SKIP, ABORT = "go", "retry", "skip", "abort"
@@ -49,6 +49,7 @@ class Control:
         self._answers: dict[str, tuple[str, Actor]] = {}
         self._abort: tuple[Actor, str] | None = None
         self._cancel: Callable[[], object] | None = None
+        self._nothing_runs = False  # that an abort would have to let end
         self._halted = ""
         self._undecided: set[str] = set()
         # Awaited before a node is touched: by then others must know what it was, to take over from us.
@@ -127,7 +128,7 @@ class Control:
         self._questions.clear()
         self._bus.emit(AbortRequested(who=who.name, why=why, at_once=at_once, **who.origin))
         self._wake()
-        if at_once and self._cancel is not None:
+        if (at_once or self._nothing_runs) and self._cancel is not None:
             self._cancel()
 
     # -- for the rollout ----------------------------------------------------------------------
@@ -135,6 +136,42 @@ class Control:
     def on_abort_at_once(self, cancel: Callable[[], object]) -> None:
         """Register what ends the work when there is no time to finish the running steps."""
         self._cancel = cancel
+
+    @contextlib.contextmanager
+    def nothing_begun(self) -> Iterator[None]:
+        """Before anything is touched: an abort, or a lock that is lost, ends the current task's wait at once.
+
+        Raises:
+            Aborted: somebody has ended it.
+            Locked: the lock is somebody else's.
+        """
+        task = asyncio.current_task()
+        if task is None:
+            raise RuntimeError("nothing waits outside a task")
+        ended = False
+
+        def end() -> None:
+            nonlocal ended
+            ended = ended or task.cancel()
+
+        self._cancel, self._nothing_runs = end, True
+        try:
+            self.raise_if_aborting()
+            yield
+        except asyncio.CancelledError:
+            if not ended or task.uncancel():
+                raise
+            self.raise_if_aborting()
+            raise Locked(self._halted) from None
+        finally:
+            self._cancel, self._nothing_runs = None, False
+
+    def cut(self, why: str) -> None:
+        """End the work now, whatever runs: nothing of it may be sent any more."""
+        self.forbidden = lambda: why
+        self.halt(why)
+        if self._cancel is not None:
+            self._cancel()
 
     def worked(self) -> float:
         """Monotonic seconds without those spent paused: what deadlines are measured with."""

@@ -3,6 +3,7 @@
 RolldeckError (backends.errors)
 ├── GuardRefused       a drain would leave too little in rotation
 ├── PreflightFailed    nothing was touched, because of the findings it carries
+├── PlanChanged        nothing was touched, because what is there is not as in the plan any more
 ├── StepFailed         one step of one node failed, and why
 │   ├── DeadlinePassed     what was waited for did not come in time
 │   └── StillRegisteredOut it is back in HAProxy, and not known to be back in a registry
@@ -42,6 +43,10 @@ class PreflightFailed(RolldeckError):
     def __init__(self, findings: "tuple[Finding, ...]") -> None:
         self.findings = findings
         super().__init__("; ".join(f"{finding.subject}: {finding.text}" for finding in findings))
+
+
+class PlanChanged(RolldeckError):
+    """What is there is not as it was when the plan was made; nothing was touched."""
 
 
 class StepFailed(RolldeckError):

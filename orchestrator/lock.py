@@ -3,9 +3,11 @@
 The interface fits a lock on this machine and one that several machines share.
 """
 
+import asyncio
 import fcntl
 import os
 import socket
+import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,6 +21,8 @@ from backends.own_files import open_own
 from orchestrator.errors import Locked
 
 _LONGEST = 65_536  # bytes of who has a lock
+STOP_SECONDS = 10.0  # that whoever has lost the lock is given to stop sending
+LOOK_SECONDS = 0.02  # between two looks whether it has
 
 
 class Holder(msgspec.Struct, frozen=True, kw_only=True):
@@ -86,12 +90,16 @@ class Lock(Protocol):
 class LocalLock:
     """A file that the kernel locks: it is free as soon as its holder has gone, however that went.
 
+    A second file beside it is locked for as long as its holder may still send something. Who has broken a
+    lock waits for that one: what the other has under way is not to be taken for how things are.
+
     Attributes:
         path: of the file; its folder is made if it is missing. Whose they may be: `backends.own_files`.
     """
 
     path: Path
     _file: int = -1
+    _sending: int = -1
 
     @classmethod
     def of(cls, folder: Path, application: str) -> "LocalLock":
@@ -117,11 +125,41 @@ class LocalLock:
                 )
             os.ftruncate(self._file, 0)
             os.pwrite(self._file, msgspec.json.encode(holder), 0)
+            await self._wait_until_nobody_sends()
         except Untrusted as error:
+            await self.release()
             raise Locked(f"the lock cannot be used: {error.strerror}") from error
         except OSError as error:
+            await self.release()
             raise Locked(f"{self.path}: {error.strerror}") from error
+        except BaseException:
+            await self.release()
+            raise
         return before
+
+    async def _wait_until_nobody_sends(self) -> None:
+        """Until whoever had the lock has stopped; who does not even look at it is not waited for.
+
+        It looks before each command, so it sends nothing either when it goes on later.
+
+        Raises:
+            Locked: somebody else has broken it meanwhile; nothing was done under it.
+        """
+        path = self.path.with_suffix(".sending")
+        deadline = time.monotonic() + STOP_SECONDS
+        while True:
+            self._sending = open_own(path, os.O_RDWR | os.O_CREAT)
+            busy = not _locked(self._sending)
+            if why := self.lost():
+                raise Locked(why)
+            if not busy and _same(self._sending, path):
+                return
+            os.close(self._sending)
+            self._sending = -1
+            if busy and time.monotonic() > deadline:
+                path.unlink(missing_ok=True)
+            elif busy:
+                await asyncio.sleep(LOOK_SECONDS)
 
     async def holder(self) -> Holder | None:
         """See `Lock.holder`."""
@@ -152,9 +190,7 @@ class LocalLock:
     def _take(self) -> bool:
         """Whether the file is ours now, and is still the one with that name."""
         file = open_own(self.path, os.O_RDWR | os.O_CREAT)
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not _locked(file):
             os.close(file)
             return False
         self._file = file
@@ -180,26 +216,47 @@ class LocalLock:
         """See `Lock.lost`."""
         if self._file < 0:
             return "the lock was given back"
-        try:
-            ours, there = os.fstat(self._file), os.lstat(self.path)
-        except OSError:
-            return f"the lock {self.path} was taken away"
-        if (ours.st_ino, ours.st_dev) != (there.st_ino, there.st_dev):
-            return f"the lock was broken by {_words(self._read())}"
-        return ""
+        return self.fenced() or ("" if self._named() else f"the lock {self.path} was taken away")
 
     def fenced(self) -> str:
-        """See `Lock.fenced`: who has lost this one is on this machine, sees it, and ends by itself."""
-        return ""
+        """See `Lock.fenced`: once another file has its name, somebody else works on the nodes."""
+        if self._file < 0 or _same(self._file, self.path) or not self._named():
+            return ""
+        return f"the lock was broken by {_words(self._read())}"
+
+    def _named(self) -> bool:
+        """Whether there is any file with its name."""
+        return os.path.lexists(self.path)
 
     async def release(self) -> None:
         """See `Lock.release`."""
+        if self._sending >= 0:  # first: who gets the lock finds that nobody sends
+            os.close(self._sending)
+            self._sending = -1
         if self._file < 0:
             return
         if not self.lost():
             os.ftruncate(self._file, 0)  # nobody has it: an empty file
         os.close(self._file)
         self._file = -1
+
+
+def _locked(file: int) -> bool:
+    """Lock an open file if nobody else has; returns whether it is ours."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _same(file: int, path: Path) -> bool:
+    """Whether an open file is the one with this name still."""
+    try:
+        ours, there = os.fstat(file), os.lstat(path)
+    except OSError:
+        return False
+    return (ours.st_ino, ours.st_dev) == (there.st_ino, there.st_dev)
 
 
 def _words(holder: Holder | None) -> str:

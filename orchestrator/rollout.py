@@ -205,6 +205,8 @@ class Rollout:
                 self._control.raise_if_aborting()
             except Aborted as aborted:
                 return "aborted", str(aborted)
+            if self._control.halted:  # and cut: its lock is somebody else's
+                return "degraded", self._control.halted
             return "aborted", "cancelled"
         if isinstance(failure, RolldeckError):
             return "degraded", str(failure)

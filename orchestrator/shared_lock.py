@@ -98,7 +98,7 @@ class SharedLock:
 
     def fenced(self) -> str:
         """See `Lock.fenced`."""
-        return self.shared.fenced() if self._shared else ""
+        return (self.shared.fenced() if self._shared else "") or self.local.fenced()
 
     async def release(self) -> None:
         """See `Lock.release`."""

@@ -56,8 +56,9 @@ def demo(rate: int, transport: Transport, headless: bool, consul: bool | None, a
         return asyncio.run(_demo(rate, transport, consul, _with_console))
 
     async def alone(session: Session, _: Config) -> int:
-        plan = await session.plan(TO)
-        ended = await carry_out(session, plan, How(yes=True, terminal=False, as_json=as_json))
+        ended = await carry_out(
+            session, await session.propose(TO), How(yes=True, terminal=False, as_json=as_json)
+        )
         return EXITS[ended.result] if ended else Exit.ABORTED
 
     with in_background():

@@ -13,7 +13,9 @@ from backends.errors import BackendError, RolldeckError
 from backends.model import Server
 from console.config import find_and_load
 from console.exits import Exit
+from console.hand_change import change_by_hand
 from console.opened import open_session
+from console.output import plan_text
 from console.output.health import server_fields
 from console.output.progress import seconds
 from console.output.text import clean, in_background, on_terminal, paint, result, result_json, say, table
@@ -24,6 +26,7 @@ from orchestrator import events, manual
 from orchestrator.errors import GuardRefused
 from orchestrator.events import Record
 from orchestrator.manual import Action, Change, Impact
+from orchestrator.plan_differences import Difference
 from orchestrator.words import health
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -117,9 +120,17 @@ def _change(
             if not yes and not await _confirmed(session, change):
                 say("nothing was touched")
                 return Exit.ABORTED
+
+            async def agree(now: Impact, differences: Sequence[Difference]) -> Change | None:
+                for line in plan_text.differences(differences):
+                    say(line)
+                if yes or await _confirmed(session, change):
+                    return change  # the floor is looked at once more as it is made
+                return None
+
             session.bus.subscribe(_tell)
             try:
-                after = await session.change(change, break_lock=break_lock)
+                after = await change_by_hand(session, change, impact, agree, break_lock=break_lock)
             except (RolldeckError, asyncio.CancelledError):
                 await _tell_where_it_stands(session, impact)
                 raise

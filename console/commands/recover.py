@@ -3,7 +3,6 @@
 import asyncio
 import sys
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 
 import click
 
@@ -15,13 +14,10 @@ from console.exits import Exit
 from console.opened import open_session
 from console.output.ending import EXITS
 from console.output.text import clean, in_background, on_terminal, result, say
+from console.proposal import Proposal
 from console.recovery import plan_resume, plan_rollback, words
 from console.session import Session
 from console.signals import stop_on_signals
-from orchestrator.plan import Plan
-
-Planned = tuple[Plan, int] | None
-"""A plan, and the entry of the journal that it follows."""
 
 JSON = "Every event as one line of JSON on standard output."
 
@@ -39,7 +35,7 @@ def resume(config_file: str | None, app: str | None, yes: bool, break_lock: bool
     is only out of rotation is proven and put back; state and weight are those from before it was touched.
     """
 
-    async def plan(session: Session) -> Planned:
+    async def plan(session: Session) -> Proposal | None:
         if (taken := await session.adopt()) is not None:
             say(f"taken over from {clean(taken.who)}: the {taken.kind} to {clean(taken.version)}")
         for each in session.books.leftovers().values():
@@ -48,10 +44,10 @@ def resume(config_file: str | None, app: str | None, yes: bool, break_lock: bool
         if found is None:
             result(f"{session.application.name}: nothing to resume")
             return None
-        made, entry = found
+        proposal, entry = found
         began = f"of {entry.operator}"
         say(f"goes on with rollout {entry.id} {clean(began)}, to {clean(entry.version)}")
-        return made, entry.id
+        return proposal
 
     return _recover(config_file, app, plan, How(yes, on_terminal(sys.stdin), as_json, break_lock))
 
@@ -78,19 +74,19 @@ def rollback(
     Through the same gates, in reverse order, without bake or canary batches. It is a rollout of its own.
     """
 
-    async def plan(session: Session) -> Planned:
+    async def plan(session: Session) -> Proposal | None:
         found = session.books.last(entry)
         if found is None:
             which = "no rollout" if entry is None else f"no rollout {entry}"
             raise ConfigError("", "rollback", f"the journal has {which} of {session.application.name}")
-        return await plan_rollback(session, found, nodes), found.id
+        return await plan_rollback(session, found, nodes)
 
     terminal = on_terminal(sys.stdin)
-    return _recover(config_file, app, plan, How(yes, terminal, as_json, break_lock, kind="rollback"))
+    return _recover(config_file, app, plan, How(yes, terminal, as_json, break_lock))
 
 
 def _recover(
-    config_file: str | None, app: str | None, plan: Callable[[Session], Awaitable[Planned]], how: How
+    config_file: str | None, app: str | None, plan: Callable[[Session], Awaitable[Proposal | None]], how: How
 ) -> int:
     if not how.terminal and not how.yes:
         raise click.UsageError("there is no terminal to ask on: add --yes")
@@ -100,11 +96,10 @@ def _recover(
     async def go() -> int:
         async with open_session(config, name) as session, stop_on_signals(session):
             await session.books.refuse_if_locked(how.break_lock)
-            planned = await plan(session)
-            if planned is None:
+            proposal = await plan(session)
+            if proposal is None:
                 return Exit.HEALTHY
-            made, entry = planned
-            ended = await carry_out(session, made, replace(how, follows=entry))
+            ended = await carry_out(session, proposal, how)
             return EXITS[ended.result] if ended else Exit.ABORTED
 
     with in_background():

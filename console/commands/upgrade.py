@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import click
@@ -17,12 +18,13 @@ from console.output.ending import EXITS, ending
 from console.output.progress import Progress
 from console.output.text import in_background, on_terminal, result, result_json, say
 from console.prompts import Prompts
+from console.proposal import Proposal, agree_within_request
 from console.session import Session
 from console.signals import stop_on_signals
 from orchestrator.errors import PreflightFailed
 from orchestrator.events import Record, RolloutEnded, to_json
-from orchestrator.journal.store import Kind
 from orchestrator.plan import Plan, Severity
+from orchestrator.plan_differences import Difference
 from orchestrator.policy import Amount
 
 
@@ -68,9 +70,11 @@ def upgrade(
         async with open_session(config, app) as session, stop_on_signals(session):
             await session.books.refuse_if_locked(break_lock)
             freeze = Severity.WARNING if override_freeze else Severity.ERROR
-            plan = await session.plan(version, limit=limit, to_ready=ready, changes=given, freeze=freeze)
+            proposal = await session.propose(
+                version, limit=limit, to_ready=ready, changes=given, freeze=freeze
+            )
             how = How(yes=yes, terminal=terminal, as_json=as_json, break_lock=break_lock)
-            ended = await carry_out(session, plan, how)
+            ended = await carry_out(session, proposal, how)
             return EXITS[ended.result] if ended else Exit.ABORTED
 
     with in_background():
@@ -86,24 +90,21 @@ class How:
         terminal: there is one to ask on.
         as_json: every event on standard output.
         break_lock: take the lock from whoever has it.
-        kind: what the journal calls it.
-        follows: the entry of the journal that it resumes or rolls back.
     """
 
     yes: bool
     terminal: bool
     as_json: bool
     break_lock: bool = False
-    kind: Kind = "upgrade"
-    follows: int | None = None
 
 
-async def carry_out(session: Session, plan: Plan, how: How) -> RolloutEnded | None:
+async def carry_out(session: Session, proposal: Proposal, how: How) -> RolloutEnded | None:
     """Show the plan, ask, run it, and say how it ended.
 
     Returns:
         How it ended, also when a rollback followed; None when the answer was no.
     """
+    plan = proposal.plan
     for line in plan_text.findings(plan.findings):
         say(line)
     if plan.errors:
@@ -114,6 +115,16 @@ async def carry_out(session: Session, plan: Plan, how: How) -> RolloutEnded | No
     if plan.batches and not how.yes and not await prompts.confirm("Go on?"):
         say("nothing was touched")
         return None
+
+    async def agree(now: Plan, differences: Sequence[Difference]) -> bool:
+        for line in plan_text.differences(differences):
+            say(line)
+        if how.yes:
+            return await agree_within_request(now, differences)
+        for line in plan_text.summary(now):
+            say(line)
+        return await prompts.confirm("Go on with this plan?")
+
     session.control.interactive = how.terminal and not how.yes
     progress = Progress(session.state)
 
@@ -126,7 +137,7 @@ async def carry_out(session: Session, plan: Plan, how: How) -> RolloutEnded | No
     if how.terminal:
         session.bus.subscribe(prompts)
     try:
-        await session.run(plan, kind=how.kind, follows=how.follows, break_lock=how.break_lock)
+        await session.run(proposal, break_lock=how.break_lock, agree=agree)
     finally:
         prompts.close()
     for line in (line for each in session.endings for line in ending(each)):

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from console.output.text import clean, paint, table
 from orchestrator.plan import Finding, Plan, Severity, grouped
+from orchestrator.plan_differences import Difference
 
 MARKS = {Severity.ERROR: ("✗", "bad"), Severity.WARNING: ("!", "warn"), Severity.INFO: ("·", "info")}
 
@@ -33,6 +34,12 @@ def summary(plan: Plan) -> Iterator[str]:
 def _batch_rows(plan: Plan) -> Iterator[tuple[str, str, str]]:
     for number, (names, capacities) in enumerate(zip(plan.batches, plan.capacities, strict=True), 1):
         yield str(number), ", ".join(names), "; ".join(str(each) for each in capacities)
+
+
+def differences(found: Sequence[Difference]) -> Iterator[str]:
+    """What is not as it was when somebody looked first, before the lock was ours."""
+    yield f"{paint('!', 'warn')} what is there has changed meanwhile:"
+    yield from (f"  {clean(str(each))}" for each in found)
 
 
 def commands(plan: Plan) -> Iterator[str]:

@@ -7,18 +7,21 @@ from collections.abc import Sequence
 from typing import cast
 
 from textual.screen import Screen
+from textual.worker import WorkerCancelled
 
 from backends.errors import RolldeckError
 from backends.model import Level
+from console.hand_change import change_by_hand
+from console.proposal import Proposal
 from console.recovery import plan_resume, plan_rollback, words
 from console.screens.overriding import past_the_freeze, past_the_lock
 from console.session import Session
 from console.who import operator
 from orchestrator import manual
 from orchestrator.journal.standing import standing
-from orchestrator.journal.store import Kind
-from orchestrator.manual import Action, Change
+from orchestrator.manual import Action, Change, Impact
 from orchestrator.plan import Plan
+from orchestrator.plan_differences import Difference
 from orchestrator.watch import Watch
 from orchestrator.words import health
 from widgets.model import Key, node_of
@@ -95,11 +98,17 @@ class Acting:
             application = await self._session.whole()
             change = Change(cast("Action", action), manual.choose(application, names))
             impact = await manual.impact(application, change)
-            answer = await self._screen.app.push_screen_wait(ChangeDialog(change.action, impact))
-            if answer is None:
+
+            async def ask(now: Impact, differences: Sequence[Difference] = ()) -> Change | None:
+                dialog = ChangeDialog(change.action, now, differences)
+                answer = await self._screen.app.push_screen_wait(dialog)
+                if answer is None:
+                    return None
+                return Change(change.action, change.nodes, answer.weight, answer.override)
+
+            if (chosen := await ask(impact)) is None:
                 return False
-            change = Change(change.action, change.nodes, answer.weight, answer.override)
-            after = await self._session.change(change, break_lock=take)
+            after = await change_by_hand(self._session, chosen, impact, ask, break_lock=take)
         except RolldeckError as error:
             self._tell(str(error), "error")
             return False
@@ -131,13 +140,13 @@ class Acting:
             return
         try:
             self._tell("looking at everything before anything is touched ...", seconds=2)
-            plan = await session.plan(
+            proposal = await session.propose(
                 answer.version, limit=answer.limit, changes=answer.changes, freeze=freeze
             )
         except RolldeckError as error:
             self._tell(str(error), "error")
             return
-        await self._carry_out(plan)
+        await self._carry_out(proposal)
 
     async def resume(self) -> None:
         """Finish what an earlier rollout has left, if somebody wants that."""
@@ -148,7 +157,7 @@ class Acting:
             if found is None:
                 self._tell("nothing to resume")
             else:
-                await self._carry_out(found[0], follows=found[1].id)
+                await self._carry_out(found[0])
         except RolldeckError as error:
             self._tell(str(error), "error")
         finally:
@@ -162,8 +171,7 @@ class Acting:
             if entry is None:
                 self._tell("the journal has no rollout to roll back")
             else:
-                plan = await plan_rollback(self._session, entry)
-                await self._carry_out(plan, kind="rollback", follows=entry.id)
+                await self._carry_out(await plan_rollback(self._session, entry))
         except RolldeckError as error:
             self._tell(str(error), "error")
         finally:
@@ -195,7 +203,7 @@ class Acting:
         if answer == "yes":
             await self.resume()
 
-    async def _carry_out(self, plan: Plan, *, kind: Kind = "upgrade", follows: int | None = None) -> None:
+    async def _carry_out(self, proposal: Proposal) -> None:
         """Show the plan; from there on it is a rollout, and its end is shown."""
         from widgets.dialogs.plan import PlanScreen
         from widgets.dialogs.result import ResultScreen
@@ -203,12 +211,12 @@ class Acting:
         session = self._session
         # What was said meanwhile would lie over the plan's answers.
         self._screen.app.clear_notifications()
-        if not await self._screen.app.push_screen_wait(PlanScreen(plan)):
+        if not await self._screen.app.push_screen_wait(PlanScreen(proposal.plan)):
             return
         take = await past_the_lock(self._screen.app, session)
         if take is None:
             return
-        session.start(plan, kind=kind, follows=follows, break_lock=take)
+        session.start(proposal, break_lock=take, agree=self._agree)
         try:
             ended = await session.finished()
         except RolldeckError as error:
@@ -219,6 +227,18 @@ class Acting:
         )
         if ended is not None:
             await self._screen.app.push_screen_wait(ResultScreen(ended))
+
+    async def _agree(self, plan: Plan, differences: Sequence[Difference]) -> bool:
+        """Show the plan that it has to be now. A console that goes away meanwhile agrees to nothing."""
+        from widgets.dialogs.plan import PlanScreen
+
+        async def ask() -> bool:
+            return await self._screen.app.push_screen_wait(PlanScreen(plan, differences))
+
+        try:
+            return await self._screen.run_worker(ask(), group="upgrade").wait()
+        except WorkerCancelled:
+            return False
 
     async def abort(self) -> None:
         """Ask, then end the rollout; a second time at once."""

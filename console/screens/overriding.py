@@ -23,7 +23,7 @@ async def past_the_lock(app: App[Any], session: Session) -> bool | None:
     answer = await app.push_screen_wait(
         Confirm(
             f"Somebody else works on {session.application.name}",
-            [str(holder), "", "A rollout whose lock is taken away ends after its node. The journal has it."],
+            [str(holder), "", "A rollout whose lock is taken away ends at once; its node is left for yours."],
             [("no", "Leave it to them", "default"), ("yes", "Take it away", "error")],
         )
     )

@@ -1,7 +1,7 @@
 """What earlier rollouts have not finished: read from the journal, node by node, the newest word on each."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from backends.model import ServerRef
@@ -55,23 +55,38 @@ class Leftover:
 
 
 def leftovers(journal: Journal, application: str) -> dict[str, Leftover]:
-    """By node. A node that was upgraded or changed by hand since is none.
+    """By node. A node that was upgraded, or taken out or put back by hand since, is none.
+
+    A change by hand that did not succeed has decided nothing, and one of the weight only that.
 
     Raises:
         JournalError: it cannot be read.
     """
     found: dict[str, Leftover] = {}
     decided: set[str] = set()
+    weights: dict[str, int] = {}
     for entry in journal.entries(application, limit=LOOKED_AT):
         if entry.kind == "change":
-            decided.update(entry.plan.get("nodes", []))
+            nodes = entry.plan.get("nodes", []) if entry.result == "healthy" else []
+            if entry.plan.get("action") == "weight":
+                weights = dict.fromkeys(nodes, entry.plan["weight"]) | weights
+            else:
+                decided.update(nodes)
             continue
         for node, leftover in _of(entry, journal.records(entry.id, *_TOLD)):
             if node not in decided:
                 decided.add(node)
                 if leftover is not None:
-                    found[node] = leftover
+                    found[node] = _weighing(leftover, weights.get(node))
     return found
+
+
+def _weighing(leftover: Leftover, weight: int | None) -> Leftover:
+    """With the weight that somebody has set since."""
+    if weight is None:
+        return leftover
+    originals = {ref: replace(each, weight=weight) for ref, each in leftover.originals.items()}
+    return replace(leftover, originals=originals)
 
 
 def _of(entry: Entry, records: Iterable[Record]) -> list[tuple[str, Leftover | None]]:

@@ -109,7 +109,7 @@ async def test_two_of_one_name_are_said_and_the_nodes_stay(tmp_path: Path) -> No
 async def test_a_rollout_asks_about_what_has_come_and_gone(tmp_path: Path) -> None:
     async with consul_world(tmp_path / "s", nodes=3) as (stack, agent), held(stack, "stop") as let_go:
         async with open_session(load(stack.config_path), "shop") as session:
-            session.start(await session.plan(NEW))
+            session.start(await session.propose(NEW))
 
             async def stopping() -> bool:
                 return session.at_work() == {"web1"}
@@ -253,11 +253,11 @@ async def test_a_plan_is_carried_out_with_the_nodes_it_was_made_of(tmp_path: Pat
     """While somebody reads it one moves to the place of another, and a new one comes: all is taken over."""
     async with consul_world(tmp_path / "s", nodes=3) as (stack, agent):
         async with open_session(load(stack.config_path), "shop") as session:
-            plan = await session.plan(NEW)
+            proposal = await session.propose(NEW)
             await register(agent, stack, "web2", "web3")
             await register(agent, stack, "web9", "web3")
             await shows(session, "web1", "web2", "web3", "web9")
-            session.start(plan)
+            session.start(proposal)
             asked = await question(session, "inventory")
             session.control.answer(asked, GO, Actor("me"))
             asked = await question(session, "web2")

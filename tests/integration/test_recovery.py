@@ -147,21 +147,6 @@ async def test_two_at_once_are_refused_with_the_holders_name(place: Path) -> Non
         assert (await rolldeck(stack, "weight", "shop", "web2", "--to", "7", "--yes")).code == 0
 
 
-async def test_a_broken_lock_ends_the_first_after_its_running_node(place: Path) -> None:
-    async with world(place, nodes=3) as stack:
-        tune(stack, "apps.shop.rollout", bake=0.2)
-        stack.add_release(NEW, start_delay=6.0)
-        async with started(stack, "upgrade", "shop", NEW, "--yes", "--json") as running:
-            await running.event("step_started", node="web1", step="start")
-            broken = await rolldeck(stack, "weight", "shop", "web3", "--to", "7", "--yes", "--break-lock")
-            assert broken.code == 0, broken.text
-            first = await running.end()
-        assert first.code == 1
-        assert first.ended["upgraded"] == ["web1"]
-        assert first.ended["untouched"] == ["web2", "web3"]
-        assert "the lock" in first.ended["reason"]
-
-
 async def test_back_to_the_versions_before(place: Path) -> None:
     async with world(place, nodes=2) as stack:
         tune(stack, "apps.shop.rollout", bake=0.2)

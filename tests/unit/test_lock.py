@@ -1,5 +1,6 @@
 """The lock of one machine: who has it, who had it, and who has lost it."""
 
+import asyncio
 import socket
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import pytest
 
 from orchestrator.errors import Locked
 from orchestrator.lock import Holder, LocalLock
+from tests.waiting import until
 
 HERE = socket.gethostname()
 ANN = Holder(operator="ann@here", host=HERE, pid=1, since=0.0, what="upgrade to 1.5.0")
@@ -34,15 +36,60 @@ async def test_the_second_is_refused_with_the_holders_name_until_it_is_given_bac
     assert first.lost() == "the lock was given back"
 
 
+async def until_fenced(lock: LocalLock) -> None:
+    async def fenced() -> bool:
+        return bool(lock.fenced())
+
+    await until(fenced)
+
+
 async def test_broken_by_hand_the_holder_is_told_to_both(folder: Path) -> None:
     first, second = LocalLock.of(folder, "shop"), LocalLock.of(folder, "shop")
     await first.acquire(ANN)
-    assert await second.acquire(BOB, break_it=True) == ANN
-    assert first.lost() == f"the lock was broken by {BOB}"
-    assert second.lost() == ""
-    await first.release()  # not ours any more: without effect
-    assert second.lost() == ""
+    assert (first.lost(), first.fenced()) == ("", "")
+    breaking = asyncio.create_task(second.acquire(BOB, break_it=True))
+    await until_fenced(first)
+    assert first.lost() == first.fenced() == f"the lock was broken by {BOB}"
+    assert not breaking.done(), "the first may still send something"
+    await first.release()  # the lock is not ours any more: no effect on that
+    assert await breaking == ANN
+    assert (second.lost(), second.fenced()) == ("", "")
     assert await LocalLock.of(folder, "shop").holder() == BOB
+
+
+async def test_who_does_not_stop_is_waited_for_no_longer_than_said(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("orchestrator.lock.STOP_SECONDS", 0.1)
+    first, second, third = (LocalLock.of(folder, "shop") for _ in range(3))
+    await first.acquire(ANN)
+    assert await second.acquire(BOB, break_it=True) == ANN
+    monkeypatch.setattr("orchestrator.lock.STOP_SECONDS", 60.0)
+    breaking = asyncio.create_task(third.acquire(ANN, break_it=True))  # waits for the second all the same
+    await until_fenced(second)
+    assert not breaking.done()
+    await second.release()
+    assert await breaking == BOB
+
+
+async def test_broken_while_it_waits_for_the_one_before_it_has_nothing(folder: Path) -> None:
+    first, second, third = (LocalLock.of(folder, "shop") for _ in range(3))
+    await first.acquire(ANN)
+    waiting = asyncio.create_task(second.acquire(BOB, break_it=True))
+    await until_fenced(first)
+    breaking = asyncio.create_task(third.acquire(ANN, break_it=True))
+    with pytest.raises(Locked, match="the lock was broken by ann@here"):
+        await waiting
+    await first.release()
+    assert await breaking == BOB
+    assert third.lost() == ""
+
+
+async def test_a_lock_that_was_removed_forbids_the_next_drain_and_fences_nobody(folder: Path) -> None:
+    lock = LocalLock.of(folder, "shop")
+    await lock.acquire(ANN)
+    lock.path.unlink()
+    assert (lock.lost(), lock.fenced()) == (f"the lock {lock.path} was taken away", "")
 
 
 KILLED = """
@@ -50,6 +97,7 @@ import asyncio, os, sys
 from pathlib import Path
 import msgspec
 from orchestrator.lock import Holder, LocalLock
+from tests.waiting import until
 holder = msgspec.json.decode(sys.argv[2], type=Holder)
 asyncio.run(LocalLock.of(Path(sys.argv[1]), "shop").acquire(holder))
 os.kill(os.getpid(), 9)

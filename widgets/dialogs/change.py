@@ -9,10 +9,12 @@ from textual.widget import Widget
 from textual.widgets import Input, Static
 
 from orchestrator.manual import Action, Impact
+from orchestrator.plan_differences import Difference
 from widgets.dialogs.base import Dialog
 from widgets.dialogs.choice import Choice
 from widgets.dialogs.impact import VERBS, described, refusal, title
 from widgets.dialogs.lines import Line, Lines, text
+from widgets.dialogs.plan_lines import differences as changed
 
 LEAST_WEIGHT, MOST_WEIGHT = 0, 256  # HAProxy's own limits
 
@@ -41,19 +43,21 @@ class ChangeDialog(Dialog[ChangeAnswer | None]):
     ChangeDialog #refusal { margin-top: 1; }
     """
 
-    def __init__(self, action: Action, impact: Impact) -> None:
+    def __init__(self, action: Action, impact: Impact, differences: Sequence[Difference] = ()) -> None:
         """
         Args:
             action: what is to be done.
             impact: what it would do; for "weight", what weight 0 would do.
+            differences: from what was shown before, where it is shown again.
         """
         super().__init__()
         self.title = title(action, impact.nodes)
         self._action = action
         self._impact = impact
+        self._differences = differences
 
     def lines(self) -> Sequence[Line]:
-        return list(described(self._action, self._impact))
+        return [*changed(self._differences), *described(self._action, self._impact)]
 
     def fields(self) -> Iterable[Widget]:
         if self._action == "weight":

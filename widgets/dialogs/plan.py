@@ -8,6 +8,7 @@ from textual.binding import Binding, BindingType
 from textual.content import Content
 
 from orchestrator.plan import Plan
+from orchestrator.plan_differences import Difference
 from widgets.dialogs import plan_lines
 from widgets.dialogs.choice import Choice
 from widgets.dialogs.lines import QUIET, Line, Lines, line, text
@@ -21,9 +22,15 @@ class PlanScreen(Report[bool]):
         Binding("c", "commands", "commands", id="plan.commands", tooltip="Show or hide every command")
     ]
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, differences: Sequence[Difference] = ()) -> None:
+        """
+        Args:
+            plan: is shown.
+            differences: from the plan that was agreed to before, where it is another one now.
+        """
         super().__init__()
         self._plan = plan
+        self._differences = differences
         self._with_commands = False
 
     def headline(self) -> Content:
@@ -36,7 +43,8 @@ class PlanScreen(Report[bool]):
 
     def lines(self) -> Sequence[Line]:
         plan = self._plan
-        lines = [*plan_lines.findings(plan.findings), *plan_lines.capacity(plan), *plan_lines.nodes(plan)]
+        found = [*plan_lines.differences(self._differences), *plan_lines.findings(plan.findings)]
+        lines = [*found, *plan_lines.capacity(plan), *plan_lines.nodes(plan)]
         if self._with_commands:
             return [*lines, *plan_lines.commands(plan)]
         return [*lines, line(""), line(text(f"c shows all {len(self.commands())} commands", QUIET))]

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from orchestrator.guard import Capacity
 from orchestrator.plan import Finding, Plan, PlannedCommand, Severity, grouped
+from orchestrator.plan_differences import Difference
 from widgets.dialogs.lines import QUIET, Line, cell, column, line, text
 from widgets.dialogs.report import heading
 
@@ -22,6 +23,16 @@ def findings(found: Sequence[Finding]) -> Iterator[Line]:
     for (severity, words), subjects in grouped(found).items():
         mark, style = MARKS[severity]
         yield Line(text(mark, style), text(", ".join(subjects), style) + text(f": {words}"))
+
+
+def differences(found: Sequence[Difference]) -> Iterator[Line]:
+    """What is not as it was when somebody looked first."""
+    if found:
+        yield heading("Changed meanwhile")
+    for each in found:
+        mark, style = MARKS[Severity.WARNING]
+        change = text(f": {each.what}: {each.before or 'nothing'} → {each.now or 'nothing'}")
+        yield Line(text(mark, style), text(each.subject, style) + change)
 
 
 def capacity(plan: Plan) -> Iterator[Line]:

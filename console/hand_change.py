@@ -1,0 +1,84 @@
+"""A change by hand, under the lock: looked at again there, and written down."""
+
+from collections.abc import Awaitable, Callable, Sequence
+
+from backends.errors import RolldeckError
+from backends.model import Server
+from console.session import Session
+from orchestrator import manual
+from orchestrator.errors import PlanChanged
+from orchestrator.events import ChangeBegan, ChangeEnded
+from orchestrator.manual import Change, Impact
+from orchestrator.plan_differences import Difference, impact_differences
+from orchestrator.words import health
+
+MOST_LOOKS = 4  # under the lock, until two in a row are the same
+
+Agree = Callable[[Impact, Sequence[Difference]], Awaitable[Change | None]]
+"""Asked about a change that would do something else by now; the change to make, or None."""
+
+
+async def change_by_hand(
+    session: Session, change: Change, shown: Impact, agree: Agree, *, break_lock: bool = False
+) -> tuple[Server, ...]:
+    """Make a change; see `manual.apply`.
+
+    Args:
+        session: works on the application.
+        change: what is to be done.
+        shown: what it would do, as somebody was told before the lock was ours.
+        agree: is asked where it would do something else under the lock.
+        break_lock: take the lock away from whoever has it.
+
+    Raises:
+        Locked, JournalError, PlanChanged: nothing was touched.
+        RolldeckError: as `manual.apply` does.
+    """
+    what = f"{change.action} {', '.join(each.name for each in change.nodes)}"
+    async with session.books.locked(what, session.control, break_lock=break_lock):
+        return await _make(session, await _look_again(session, change, shown, agree), what)
+
+
+async def _look_again(session: Session, change: Change, shown: Impact, agree: Agree) -> Change:
+    found: tuple[Difference, ...] = ()
+    for _ in range(MOST_LOOKS):
+        now = await manual.impact(session.application, change)
+        found = impact_differences(shown, now)
+        if not found:
+            return change
+        answer = await agree(now, found)
+        if answer is None:
+            break
+        change, shown = answer, now
+    words = "; ".join(str(each) for each in found)
+    raise PlanChanged(f"what is there has changed since it was shown: {words}")
+
+
+async def _make(session: Session, change: Change, what: str) -> tuple[Server, ...]:
+    names = [each.name for each in change.nodes]
+    plan = {"action": change.action, "nodes": names, "weight": change.weight}
+    async with session.books.work("change", what, session.control, plan=plan):
+        session.bus.emit(
+            ChangeBegan(
+                action=change.action,
+                nodes=names,
+                weight=change.weight,
+                override=sorted(change.override),
+                operator=session.actor.name,
+                **session.actor.origin,
+            )
+        )
+        after: tuple[Server, ...] = ()
+        error = "interrupted"
+        try:
+            after = await manual.apply(
+                session.application, change, session.control, session.clock, session.bus
+            )
+            error = ""
+        except RolldeckError as failure:
+            error = str(failure)
+            raise
+        finally:
+            read = [f"{each.ref}: {each.admin_state} {health(each)}" for each in after]
+            session.bus.emit(ChangeEnded(nodes=names, servers=read, error=error))
+    return after

@@ -1,0 +1,90 @@
+"""The lock while it is ours: nothing is sent any more once it is somebody else's."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from backends.base import Clock
+from orchestrator.bus import Bus, anything
+from orchestrator.control import Control
+from orchestrator.errors import Fenced
+from orchestrator.lock import Holder, Lock
+
+LOOK_SECONDS = 0.1  # between two looks whether the lock is still ours
+LAST_SECONDS = 5.0  # that a command which was sent before it was lost is waited for
+
+
+@dataclass(slots=True)
+class HeldLock:
+    """One that was taken.
+
+    Attributes:
+        lock: ours.
+        holder: what stands in it.
+        control: of the work that goes on under it.
+        notice: from whom it was taken over and how, in words; empty when nobody had it.
+    """
+
+    lock: Lock
+    holder: Holder
+    control: Control
+    notice: str = ""
+
+    def carry(self, control: Control) -> None:
+        """From now on it is this work that goes on under it."""
+        self.control = control
+        control.forbidden = self.lock.lost
+
+
+@asynccontextmanager
+async def hold(
+    lock: Lock, holder: Holder, control: Control, bus: Bus, clock: Clock, *, break_lock: bool
+) -> AsyncIterator[HeldLock]:
+    """Take it, and give it back.
+
+    Once it is somebody else's nothing is sent any more, the work under it is cut, and whoever has it gets to
+    know that: they wait for it before they look at anything.
+
+    Raises:
+        Locked: somebody else has it.
+    """
+    before = await lock.acquire(holder, break_it=break_lock)
+    held = HeldLock(lock, holder, control)
+    if before is not None:
+        how = "broken" if break_lock else "taken over, as its holder is gone"
+        held.notice = f"the lock was {how}: {before}"
+    held.carry(control)
+
+    def refuse() -> None:
+        if why := lock.fenced():
+            raise _fenced(why)
+
+    bus.allow = refuse
+    watching = asyncio.create_task(_watch(held, bus, clock), name="lock")
+    try:
+        yield held
+    finally:
+        watching.cancel()
+        await asyncio.wait({watching})
+        bus.allow = anything
+        await lock.release()
+
+
+async def _watch(held: HeldLock, bus: Bus, clock: Clock) -> None:
+    while not (why := held.lock.fenced()):
+        await clock.sleep(LOOK_SECONDS)
+
+    def refuse() -> None:  # a lock that was given back says nothing of this any more
+        raise _fenced(why)
+
+    bus.allow = refuse
+    held.control.cut(why)
+    deadline = clock.monotonic() + LAST_SECONDS
+    while bus.on_the_way and clock.monotonic() < deadline:
+        await clock.sleep(LOOK_SECONDS / 10)
+    await held.lock.release()
+
+
+def _fenced(why: str) -> Fenced:
+    return Fenced(f"{why}; nothing is sent any more")

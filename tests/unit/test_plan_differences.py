@@ -1,0 +1,125 @@
+"""What differs between a plan that was agreed to and what is there under the lock, and what follows."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import pytest
+
+from backends.model import AdminState, ServerRef
+from console.proposal import MOST_PLANS, Proposal, agree_within_request, look_again
+from orchestrator.errors import PlanChanged, PreflightFailed
+from orchestrator.events import CommandBegan
+from orchestrator.node import Original
+from orchestrator.plan import Finding, Plan, PlannedNode, Severity
+from orchestrator.plan_differences import Difference, plan_differences
+from orchestrator.policy import Policy
+
+REF = ServerRef("lb1", "shop", "web1")
+READY = Original(AdminState.READY, 1, False)
+WEB1 = PlannedNode("web1", (REF,), {REF: READY}, "1.4.2", "1.4.2", ("drain", "verify"), "1.4.2 → 1.5.0")
+BUSY = CommandBegan(node="web1", step="install", target="web1", pid=7, started=1)
+
+
+def plan(*nodes: PlannedNode, version: str = "1.5.0", **more: object) -> Plan:
+    return Plan("shop", version, Policy(), nodes, (), (), **more)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("now", "words", "beyond"),
+    [
+        (replace(WEB1, originals={REF: replace(READY, admin=AdminState.MAINT)}), "maint, weight 1", False),
+        (replace(WEB1, originals={REF: replace(READY, weight=9)}), "→ ready, weight 9", False),
+        (replace(WEB1, originals={REF: replace(READY, agent=True)}), "agent check", False),
+        (replace(WEB1, originals={}), "shop/web1 on lb1: ready, weight 1 → nothing", False),
+        (replace(WEB1, installed="1.5.0"), "installed: 1.4.2 → 1.5.0", False),
+        (replace(WEB1, running=None), "running: 1.4.2 → nothing", False),
+        (replace(WEB1, steps=()), "steps: drain, verify → nothing", False),
+        (replace(WEB1, left_by=12), "unfinished rollout: nothing → 12", False),
+        (replace(WEB1, awaits=BUSY), "still run: nothing → process 7 on web1", False),
+        (replace(WEB1, wanted="1.3.0"), "version to have: 1.5.0 → 1.3.0", True),
+    ],
+)
+def test_what_decides_about_a_node_is_compared(now: PlannedNode, words: str, beyond: bool) -> None:
+    found = plan_differences(plan(WEB1), plan(now))
+    assert [(words in str(each), each.beyond) for each in found] == [(True, beyond)]
+
+
+def test_words_and_commands_decide_nothing() -> None:
+    assert plan_differences(plan(WEB1), plan(replace(WEB1, why="other", commands=()))) == ()
+
+
+def test_a_weight_that_an_agent_check_sets_is_nobodys_decision() -> None:
+    before, now = (
+        replace(WEB1, originals={REF: Original(AdminState.READY, weight, True)}) for weight in (100, 75)
+    )
+    assert plan_differences(plan(before), plan(now)) == ()
+
+
+def test_another_version_or_another_node_is_more_than_was_asked_for() -> None:
+    other = replace(WEB1, name="web2")
+    cases = [
+        (plan(WEB1, version="1.6.0"), [True, True]),
+        (plan(WEB1, other), [True]),
+        (plan(WEB1, replace(other, steps=())), [False]),
+        (plan(), [False]),
+    ]
+    for now, beyond in cases:
+        assert [each.beyond for each in plan_differences(plan(WEB1), now)] == beyond
+
+
+def proposals(*later: Plan, follows: int | None = None) -> Proposal:
+    """The first plan is that of `WEB1`; those that are made after it are given, the last one for ever."""
+    rest = [*later]
+
+    async def again() -> Proposal:
+        made = rest.pop(0) if len(rest) > 1 else rest[0]
+        return Proposal(made, again, follows=follows)
+
+    return Proposal(plan(WEB1), again, follows=1 if follows else None)
+
+
+def weighing(weight: int) -> Plan:
+    return plan(replace(WEB1, originals={REF: replace(READY, weight=weight)}))
+
+
+async def test_what_has_not_changed_is_asked_about_by_nobody() -> None:
+    async def never(plan: Plan, differences: Sequence[Difference]) -> bool:
+        raise AssertionError(f"asked about {differences}")
+
+    found, differences = await look_again(proposals(plan(WEB1)), never)
+    assert (found.plan, differences) == (plan(WEB1), [])
+
+
+async def test_it_is_planned_again_until_it_holds_still() -> None:
+    found, differences = await look_again(proposals(weighing(2), weighing(3)))
+    assert found.plan == weighing(3)
+    assert [each.now for each in differences] == ["ready, weight 2", "ready, weight 3"]
+
+
+async def test_what_never_holds_still_is_not_begun() -> None:
+    plans = [weighing(number) for number in range(10, 10 + MOST_PLANS)]
+    with pytest.raises(PlanChanged, match="what is there changes all the time"):
+        await look_again(proposals(*plans))
+
+
+@pytest.mark.parametrize(
+    "later",
+    [lambda: proposals(plan(WEB1, version="1.6.0")), lambda: proposals(plan(WEB1), follows=2)],
+)
+async def test_nobody_agrees_by_himself_to_more_than_was_asked_for(later: Callable[[], Proposal]) -> None:
+    with pytest.raises(PlanChanged, match="has changed since the plan was made"):
+        await look_again(later())
+
+
+async def test_a_plan_that_has_errors_by_now_is_not_begun() -> None:
+    error = Finding(Severity.ERROR, "web1", "would leave too little")
+    with pytest.raises(PreflightFailed, match="too little"):
+        await look_again(proposals(plan(WEB1, findings=(error,))))
+
+
+async def test_what_somebody_else_has_finished_is_said() -> None:
+    async def again() -> Proposal | None:
+        return None
+
+    with pytest.raises(PlanChanged, match="nothing left to do"):
+        await look_again(Proposal(plan(WEB1), again), agree_within_request)
