@@ -16,6 +16,15 @@ Via = Literal["", "terminal", "console", "socket", "consul", "rolldeck"]
 """
 
 
+VIA_WORDS: dict[str, str] = {
+    "terminal": "the terminal",
+    "console": "the console",
+    "socket": "this machine's socket",
+    "consul": "Consul",
+}
+"""As people read it."""
+
+
 class Origin(TypedDict):
     """The fields that an event has beside the name of whoever did it."""
 
@@ -47,6 +56,27 @@ class Actor(msgspec.Struct, frozen=True):
 
     def __str__(self) -> str:
         return self.name
+
+
+def requested(name: str, via: str) -> str:
+    """Who did something, and from where when that was not in the rollout's own process."""
+    return f"{name} via {VIA_WORDS[via]}" if via in ("socket", "consul") else name
+
+
+def requested_with(name: str, origin: Origin) -> str:
+    """The same with their credential; what is done in the rollout's own process has that of its beginning."""
+    who = requested(name, origin["via"])
+    return f"{who} ({origin['credential']})" if who != name and origin["credential"] else who
+
+
+def began(origin: Origin) -> str:
+    """From where somebody began something, their uid and their credential, as far as these are known."""
+    parts = [VIA_WORDS.get(origin["via"], "")]
+    if origin["uid"] >= 0:
+        parts.append(f"uid {origin['uid']}")
+    if origin["credential"]:
+        parts.append(f"logged in with {origin['credential']}")
+    return ", ".join(part for part in parts if part)
 
 
 ROLLDECK = Actor("Rolldeck", "rolldeck")

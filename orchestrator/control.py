@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from backends.base import Clock
-from orchestrator.actor import Actor
+from orchestrator.actor import Actor, requested
 from orchestrator.bus import Bus
 from orchestrator.errors import Aborted, Locked
 from orchestrator.events import AbortRequested, Answered, Asked, Paused, Resumed
@@ -205,7 +205,7 @@ class Control:
     def raise_if_aborting(self) -> None:
         if self._abort is not None:
             who, why = self._abort
-            raise Aborted(f"aborted by {who}" + (f": {why}" if why else ""))
+            raise Aborted(f"aborted by {requested(who.name, who.via)}" + (f": {why}" if why else ""))
 
     async def checkpoint(self) -> None:
         """Between two steps: wait while paused. Raises Aborted."""

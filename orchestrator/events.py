@@ -9,7 +9,7 @@ from typing import Literal
 import msgspec
 
 from backends.base import Moment
-from orchestrator.actor import Via
+from orchestrator.actor import Origin, Via
 
 SCHEMA = 1
 
@@ -29,6 +29,10 @@ class ByActor(Event, frozen=True, kw_only=True):
     via: Via = ""  # from where they did it; empty: not known
     uid: int = -1  # of their process; -1: not known
     credential: str = ""  # type and fingerprint of their SSH key or certificate; empty: not known
+
+    @property
+    def origin(self) -> Origin:
+        return Origin(via=self.via, uid=self.uid, credential=self.credential)
 
 
 class RolloutStarted(ByActor, frozen=True, kw_only=True, tag="rollout_started"):

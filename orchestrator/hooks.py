@@ -13,6 +13,7 @@ import msgspec
 
 from backends.base import Clock, Hook, Moment
 from backends.errors import BackendError, RolldeckError
+from orchestrator.actor import Via
 from orchestrator.bus import Bus
 from orchestrator.control import Control
 from orchestrator.errors import StepFailed
@@ -46,6 +47,7 @@ class Told(msgspec.Struct, frozen=True, kw_only=True):
     step: str = ""  # at which it failed
     error: str = ""
     who: str = ""  # paused it
+    via: Via = ""  # from where they did
     reason: str = ""  # of a pause, or of a result other than "healthy"
     result: str = ""  # at the end: healthy, degraded, aborted
     upgraded: list[str] = []
@@ -143,8 +145,8 @@ class Hooks:
                 self._begin("node", node=node)
             case NodeFailed(node=node, step=step, error=error):
                 self._begin("failure", node=node, step=step, error=error)
-            case Paused(who=who, why=why):
-                self._begin("pause", who=who, reason=why)
+            case Paused(who=who, why=why, via=via):
+                self._begin("pause", who=who, via=via, reason=why)
             case _:
                 self._follow_abort(record)
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from orchestrator import events
+from orchestrator.actor import requested
 from orchestrator.events import STEPS, Record, Step
 
 
@@ -162,9 +163,9 @@ class RolloutState:
                 node.state, node.step, node.seconds = NodeState.UPGRADED, None, seconds
                 node.spent = _spent(node)
                 node.reason, node.deadline = "", None
-            case events.NodeSkipped(node=name, who=who):
+            case events.NodeSkipped(node=name, who=who, via=via):
                 node = self.nodes[name]
-                node.state, node.reason, node.deadline = NodeState.SKIPPED, f"by {who}", None
+                node.state, node.reason, node.deadline = NodeState.SKIPPED, f"by {requested(who, via)}", None
             case events.NodeFailed(node=name, step=step, error=error):
                 node = self.nodes[name]
                 node.state, node.step, node.reason, node.deadline = NodeState.FAILED, step, error, None
@@ -172,12 +173,12 @@ class RolloutState:
                 self.questions[event.question] = event
             case events.Answered(question=question):
                 self.questions.pop(question, None)
-            case events.Paused(who=who, why=why):
-                self.phase = f"paused by {who}" + (f": {why}" if why else "")
+            case events.Paused(who=who, why=why, via=via):
+                self.phase = f"paused by {requested(who, via)}" + (f": {why}" if why else "")
             case events.Resumed():
                 self.phase = "progressing"
-            case events.AbortRequested(who=who):
-                self.phase = f"aborting, asked by {who}"
+            case events.AbortRequested(who=who, via=via):
+                self.phase = f"aborting, asked by {requested(who, via)}"
                 self.questions.clear()
             case events.RolloutEnded() as event:
                 self.phase, self.ended = event.result, event

@@ -14,6 +14,7 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from orchestrator import events
+from orchestrator.actor import requested_with
 from orchestrator.events import Record
 from widgets.pieces import cut, duration
 from widgets.text import visible
@@ -156,6 +157,9 @@ def lines_of(record: Record, number: int) -> list[Line]:
 def said(event: events.AnyEvent) -> str:
     """An event in words, without the node and step that stand before it; what is not known here, as it is."""
     fields = {name: _word(getattr(event, name)) for name in event.__struct_fields__}
+    if isinstance(event, events.ByActor):
+        for name in ("who", "operator"):
+            fields[name] = requested_with(fields.get(name, ""), event.origin)
     words = SAID.get(type(event))
     # Only our own words are a format; what comes from outside is a value, in which braces mean nothing.
     return words.format(**fields).removesuffix(": ") if words else " · ".join(filter(None, fields.values()))

@@ -9,6 +9,7 @@ from console.output.ending import ending, why
 from console.output.records import COLOURS, Summary, batches_of, counted, when
 from console.output.text import clean, paint, shorten, table, width
 from console.output.timeline import GLYPHS, ROLLOUT, Moment, timeline
+from orchestrator.actor import began
 from orchestrator.events import STEPS
 from orchestrator.journal.story import Story
 from widgets.pieces import duration
@@ -98,6 +99,8 @@ def _facts(summary: Summary, story: Story) -> Iterator[str]:
     yield f"  result    {result}{why(entry.result, entry.reason)}"
     yield f"  when      {when(entry.began)}{until} ({when(entry.began, 'UTC%z')})"
     yield f"  by        {clean(entry.operator)}, process {entry.pid} on {clean(entry.host)}"
+    if origin := origin_words(story):
+        yield f"  from      {clean(origin)}"
     yield f"  plan      {plan_words(summary)}"
     if entry.follows is not None:
         yield f"  follows   {entry.follows}: rolldeck history show {entry.follows}"
@@ -110,6 +113,11 @@ def _facts(summary: Summary, story: Story) -> Iterator[str]:
     if story.missing:
         missing = f"not whole: {counted(story.missing, 'event')} missing"
         yield f"  journal   {paint(missing, 'bad')}"
+
+
+def origin_words(story: Story) -> str:
+    """From where, with which uid and with which SSH key whoever began it has worked; empty: not known."""
+    return began(story.began.origin) if story.began is not None else ""
 
 
 def plan_words(summary: Summary) -> str:

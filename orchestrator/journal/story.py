@@ -216,6 +216,12 @@ class Story:
         planned = [name for batch in self.state.batches for name in batch]
         return list(dict.fromkeys([*named, *planned, *self.state.nodes]))
 
+    @property
+    def began(self) -> events.ByActor | None:
+        """What it began with, which says who did that and from where; None in one that is cut off."""
+        first = (each.event for each in self.told)
+        return next((e for e in first if isinstance(e, events.RolloutStarted | events.ChangeBegan)), None)
+
     def outcome(self, node: str) -> str:
         """What has become of it, in one word."""
         status = self.state.nodes.get(node)
