@@ -145,7 +145,8 @@ class _Login(asyncssh.SSHClient):
         self._limit.reschedule(now + self._settings.login_timeout)
 
     def validate_host_public_key(self, host: str, addr: str, port: int, key: Any) -> bool:
-        self._offered = OfferedKey(host, addr, port, key)
+        alias = self._route.key_alias
+        self._offered = OfferedKey(alias or host, 22 if alias else port, key)  # ssh has no port with an alias
         return False
 
     def validate_host_ca_key(self, host: str, addr: str, port: int, key: Any) -> bool:

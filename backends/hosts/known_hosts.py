@@ -22,7 +22,6 @@ class OfferedKey:
     """The key a server showed and nobody vouched for."""
 
     host: str  # the name that known_hosts is asked for
-    address: str
     port: int
     key: asyncssh.SSHKey
 
@@ -85,7 +84,7 @@ def _keys(line: str, offered: OfferedKey) -> Sequence[asyncssh.SSHKey]:
     port = None if offered.port == 22 else offered.port
     with contextlib.suppress(ValueError):
         known = asyncssh.import_known_hosts(line)
-        keys: Sequence[asyncssh.SSHKey] = known.match(offered.host, offered.address, port)[0]
+        keys: Sequence[asyncssh.SSHKey] = known.match(offered.host, "", port)[0]
         return keys
     return ()
 

@@ -60,7 +60,10 @@ def without_revoked(known_hosts: asyncssh.SSHKnownHosts, files: Sequence[str]) -
     revoked = [key for file in files for key in _keys(file)]
 
     def match(host: str, address: str, port: int | None) -> Sequence[Any]:
-        trusted, authorities, known_revoked, *_ = known_hosts.match(host, address, port)
+        # Trusted by its name alone, as ssh does: a line for the address is about another name, whose key must
+        # not do for this one when a name server lies. Revoked by whatever it is called.
+        trusted, authorities, *_ = known_hosts.match(host, "", port)
+        known_revoked = [key for at in (port, None) for key in known_hosts.match(host, address, at)[2]]
         return trusted, authorities, [*known_revoked, *revoked]
 
     return match

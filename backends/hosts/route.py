@@ -44,6 +44,7 @@ class Route:
     user: str
     jumps: tuple[Hop, ...]  # what ProxyJump says, nearest first
     known_hosts: tuple[str, ...]
+    key_alias: str  # HostKeyAlias: the name that known_hosts has; empty means the host's
     revoked: tuple[str, ...]  # files of host keys that are never accepted
     identities: tuple[str, ...]  # private key files; empty means the usual ones
     has_agent: bool
@@ -87,6 +88,7 @@ def resolve(hop: Hop, settings: "SshSettings", identity: str = "") -> Route:
         user=options.username,
         jumps=_jumps(hop, options),
         known_hosts=_known_hosts(settings, options),
+        key_alias=options.host_key_alias or "",
         revoked=revoked,
         identities=tuple(identities),
         has_agent=bool(options.agent_path),

@@ -12,7 +12,7 @@ from tests.fuzz.texts import lines_of, mostly, text, word
 
 KEY = asyncssh.generate_private_key("ssh-ed25519").convert_to_public()
 PUBLIC = KEY.export_public_key().decode().strip()
-OFFERED = OfferedKey("web1", "10.0.0.1", 22, KEY)
+OFFERED = OfferedKey("web1", 22, KEY)
 
 line = st.builds(
     "{} {}{}".format,

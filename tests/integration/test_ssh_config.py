@@ -1,5 +1,6 @@
 """What of the ssh configuration is honoured, and what is not, whatever it says."""
 
+import shutil
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -156,6 +157,35 @@ async def test_the_name_that_known_hosts_has(sshd: Sshd) -> None:
     assert await said(sshd, "echo", "in") == "in\n"
 
 
+async def test_a_key_of_another_name_will_not_do_for_the_alias(sshd: Sshd) -> None:
+    add(sshd, "HostKeyAlias fleet")
+    host = SshHost("web1", sshd.alias, SshSettings(config=str(sshd.ssh_config)))
+    assert (await refused(host, HostKeyError)).startswith("the host key of fleet is not known: ")
+
+
+async def test_a_key_of_the_address_will_not_do_for_the_name(sshd: Sshd) -> None:
+    """Whoever has an address that is known, and can lie to the name server, would be any host."""
+    text = sshd.ssh_config.read_text()
+    sshd.ssh_config.write_text(text.replace("HostName 127.0.0.1", "HostName localhost"))
+    add(sshd, "AddressFamily inet")
+    host = SshHost("web1", sshd.alias, SshSettings(config=str(sshd.ssh_config)))
+    named = f"the host key of [localhost]:{sshd.port} is not known: "
+    assert (await refused(host, HostKeyError)).startswith(named)
+    known = sshd.known_hosts.read_text()
+    sshd.known_hosts.write_text(known.replace("[127.0.0.1]", "[localhost]"))
+    assert await said(sshd, "echo", "in") == "in\n"
+    sshd.known_hosts.write_text(
+        known.replace("[127.0.0.1]", "[localhost]") + "@revoked " + known.splitlines()[1]
+    )
+    assert "is revoked" in await refused(host, HostKeyError)
+
+
+async def test_the_known_hosts_of_everybody(sshd: Sshd, tmp_path: Path) -> None:
+    shutil.move(sshd.known_hosts, tmp_path / "global")
+    add(sshd, f"GlobalKnownHostsFile {tmp_path}/none {tmp_path}/global")
+    assert await said(sshd, "echo", "in") == "in\n"
+
+
 async def test_which_agent_is_asked(sshd: Sshd, agent: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SSH_AUTH_SOCK")
     text = sshd.ssh_config.read_text().replace(
@@ -185,6 +215,37 @@ async def test_algorithms(sshd: Sshd) -> None:
 async def test_the_address_that_it_comes_from(sshd: Sshd) -> None:
     add(sshd, "BindAddress 127.0.0.9", "AddressFamily inet")
     assert await said(sshd, "sh", "-c", "echo ${SSH_CONNECTION%% *}") == "127.0.0.9\n"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "HostKeyAlgorithms ecdsa-sha2-nistp256",
+        "PubkeyAcceptedAlgorithms ecdsa-sha2-nistp256",
+        "RequiredRSASize 16384",
+        "ConnectTimeout 0",
+        "ServerAliveInterval 0",
+        "CheckHostIP yes",
+    ],
+)
+async def test_what_is_passed_over(sshd: Sshd, line: str) -> None:
+    add(sshd, line)
+    assert await said(sshd, "echo", "in") == "in\n"
+
+
+async def test_times_are_those_of_our_own_settings(sshd: Sshd) -> None:
+    add(sshd, "ConnectTimeout 1", "ServerAliveInterval 77", "ServerAliveCountMax 88")
+    settings = SshSettings(config=str(sshd.ssh_config))
+    options = resolve(Hop(sshd.alias), settings).arguments["options"]
+    assert options.connect_timeout is None
+    assert (options.keepalive_interval, options.keepalive_count_max) == (2.0, 2)
+
+
+async def test_a_user_of_the_configuration_may_have_other_characters(sshd: Sshd) -> None:
+    text = sshd.ssh_config.read_text().replace(f"User {sshd.user}", 'User "DOMAIN\\user@realm"')
+    sshd.ssh_config.write_text(text)
+    host = SshHost("web1", sshd.alias, SshSettings(config=str(sshd.ssh_config)))
+    assert r"no key was accepted for user DOMAIN\user@realm" in await refused(host)
 
 
 async def test_passwords_are_never_tried(sshd: Sshd) -> None:

@@ -62,12 +62,18 @@ def fingerprint(public_key: Path) -> str:
 def running_agent(path: Path) -> Iterator[None]:
     with subprocess.Popen(["ssh-agent", "-D", "-a", str(path)], stdout=subprocess.DEVNULL) as agent:
         try:
-            deadline = time.monotonic() + 5
-            while not path.exists() and time.monotonic() < deadline:
+            deadline = time.monotonic() + 30
+            while not _listens(path) and time.monotonic() < deadline:
                 time.sleep(0.01)
             yield
         finally:
             agent.terminate()
+
+
+def _listens(path: Path) -> bool:
+    """A socket is there before anybody listens on it."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        return probe.connect_ex(str(path)) == 0
 
 
 async def test_settings_alone_are_enough_without_an_ssh_configuration(sshd: Sshd) -> None:
