@@ -6,7 +6,9 @@ an inventory or HAProxy's configuration. So both are checked where they are read
 host is found. OpenSSH has done the same since 9.6. Pure.
 """
 
+import ipaddress
 import re
+from urllib.parse import SplitResult
 
 LONGEST = 255  # characters; a name of DNS has 253
 
@@ -39,3 +41,36 @@ def check_port(port: int) -> int:
     if 1 <= port <= 65535:
         return port
     raise NotInert(f"port {str(port)[:LONGEST]} cannot be used: expected 1 to 65535")
+
+
+def check_authority(url: SplitResult) -> None:
+    """Check host and port of a URL that has a host. Raises NotInert."""
+    check_inert(url_host(url))
+    url_port(url)
+
+
+def url_host(url: SplitResult) -> str:
+    """The host as it was written: `hostname` lowers the case of an alias of ssh_config.
+
+    Raises:
+        NotInert: what stands in brackets is no IPv6 address.
+    """
+    host = url.netloc.rpartition("@")[2]
+    if not host.startswith("["):
+        return host.partition(":")[0]
+    host = host[1:].partition("]")[0]
+    try:
+        ipaddress.IPv6Address(host)
+    except ValueError:
+        raise NotInert(f"{host!r}: expected an IPv6 address in brackets") from None
+    return host
+
+
+def url_port(url: SplitResult) -> int | None:
+    """The port; None when there is none. Raises NotInert."""
+    try:
+        return None if url.port is None else check_port(url.port)
+    except ValueError:
+        raise NotInert(
+            "the port is not a number from 1 to 65535; an IPv6 address stands in brackets"
+        ) from None

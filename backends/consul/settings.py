@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from backends.errors import ConfigError
+from backends.inert import NotInert, check_authority
 from backends.secret import Secret, load_secret
 from backends.template import fill_plain
 
@@ -48,15 +49,21 @@ class ConsulSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_f
     versions: str = ""
 
     def __post_init__(self) -> None:
-        parts = urlsplit(self.address)
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.path.strip("/"):
-            raise ValueError(
-                f"address: found {self.address!r}, expected http://HOST:PORT or https://HOST:PORT"
-            )
+        problem = f"address: found {self.address!r}, expected http://HOST:PORT or https://HOST:PORT"
+        try:
+            parts = urlsplit(self.address)
+        except ValueError:  # brackets that do not match
+            raise ValueError(problem) from None
         if parts.username or parts.password:
             raise ValueError(
                 "address: a user or password in it would be shown; expected the token in token_env"
             )
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.path.strip("/"):
+            raise ValueError(problem)
+        try:
+            check_authority(parts)
+        except NotInert as error:
+            raise ValueError(f"{problem}: {error}") from None
         if bool(self.client_cert) != bool(self.client_key):
             raise ValueError("client_cert and client_key: found one of them, expected both or none")
         if not self.prefix or self.prefix.startswith("/"):

@@ -1,12 +1,11 @@
 """Where a HAProxy is found: the settings of one instance and the address of its socket."""
 
-import ipaddress
 from dataclasses import dataclass
 from urllib.parse import SplitResult, urlsplit
 
 import msgspec
 
-from backends.inert import check_inert, check_port
+from backends.inert import NotInert, check_authority, check_inert, url_host, url_port
 
 FORMS = (
     '"unix:///run/haproxy/admin.sock", "tcp://10.0.0.1:9999" or "ssh://user@host:22/run/haproxy/admin.sock"'
@@ -57,13 +56,9 @@ def parse_address(text: str) -> Address:
     if url.query or url.fragment or url.password is not None:
         raise ValueError(f"{shown}: expected {FORMS}, with nothing more in it")
     try:
-        port = url.port
-    except ValueError:
-        raise ValueError(
-            f"{shown}: the port is not a number from 1 to 65535; an IPv6 address stands in brackets"
-        ) from None
-    if port is not None:
-        check_port(port)
+        port = url_port(url)
+    except NotInert as error:
+        raise ValueError(f"{shown}: {error}") from None
     match url.scheme:
         case "unix" if not url.netloc and url.path.startswith("/"):
             return UnixAddress(url.path)
@@ -80,23 +75,6 @@ def _split(text: str) -> SplitResult:
         return urlsplit(text)
     except ValueError:  # brackets that do not match, or with something else in them
         raise ValueError(f"{text!r}: expected {FORMS}; only an IPv6 address stands in brackets") from None
-
-
-def url_host(url: SplitResult) -> str:
-    """The host as it was written: `hostname` lowers the case of an alias of ssh_config.
-
-    Raises:
-        ValueError: what stands in brackets is no IPv6 address.
-    """
-    host = url.netloc.rpartition("@")[2]
-    if not host.startswith("["):
-        return host.partition(":")[0]
-    host = host[1:].partition("]")[0]
-    try:
-        ipaddress.IPv6Address(host)
-    except ValueError:
-        raise ValueError(f"{host!r}: expected an IPv6 address in brackets") from None
-    return host
 
 
 class HaproxySettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
@@ -155,7 +133,6 @@ def _check_stats_url(text: str) -> None:
     if url.scheme not in ("http", "https"):
         raise ValueError(f"stats_url {text!r}: expected http:// or https://")
     try:
-        check_inert(url_host(url))
-        check_port(80 if url.port is None else url.port)
+        check_authority(url)
     except ValueError as error:
         raise ValueError(f"stats_url {text!r}: {error}") from None

@@ -9,6 +9,7 @@ import msgspec
 from backends.base import Hook, Moment
 from backends.hooks.command import CommandHook
 from backends.hooks.webhook import WebHook
+from backends.inert import check_authority
 
 _URL = re.compile(r"https?://[^\s/@\x00-\x1f]+(/[^\s\x00-\x1f]*)?")
 
@@ -39,7 +40,7 @@ class HookSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fie
             raise ValueError("on: found an empty list, expected at least one moment")
         if bool(self.command.strip()) == bool(self.url):
             raise ValueError("expected exactly one of `command` and `url`")
-        if self.url and not _URL.fullmatch(self.url):
+        if self.url and not _is_url(self.url):
             # Not shown: many chat services have a secret in theirs.
             raise ValueError("url: expected http(s)://HOST/..., without user")
         tokens = [each for each in (self.token_env, self.token_file, self.token_command) if each]
@@ -49,6 +50,14 @@ class HookSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fie
             raise ValueError("expected at most one of `token_env`, `token_file` and `token_command`")
         if not 0 < self.timeout <= 3600:
             raise ValueError(f"timeout: found {self.timeout:g}, expected 3600 seconds or less, above 0")
+
+
+def _is_url(text: str) -> bool:
+    try:
+        check_authority(urlsplit(text))
+    except ValueError:
+        return False
+    return _URL.fullmatch(text) is not None
 
 
 def make_hook(settings: HookSettings, what: str) -> Hook:

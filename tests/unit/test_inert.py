@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 
 from backends.consul.places import KeyPlaces, Places, address
 from backends.consul.services import ConsulService, Instance
+from backends.consul.settings import ConsulSettings
 from backends.errors import ConfigError
 from backends.haproxy.address import HaproxySettings, SshAddress, TcpAddress, parse_address
+from backends.hooks.kinds import HookSettings
 from backends.hosts.hop import Hop
 from backends.hosts.ssh import SshSettings
 from backends.inert import LONGEST, NotInert, check_inert, check_port
@@ -240,6 +242,30 @@ def test_ports_that_consul_and_haproxy_make_up(port: int) -> None:
         of_an_instance(port=port)
     with pytest.raises(ConfigError, match=rf"^f: k\.nodes\.web1\.port: port {port} cannot be used"):
         members(parse(raw(), "f").app("shop"), [server(port=port)], "f", "k")
+
+
+URLS = [
+    "http://$(id)",
+    "http://-x",
+    "http://[v1.x:1]",
+    "http://[::1",
+    "http://h:0",
+    "http://h:99999",
+    "http://h:x",
+]
+
+
+@pytest.mark.parametrize("url", URLS)
+def test_the_address_of_consul_is_held_to_the_same(url: str) -> None:
+    with pytest.raises(msgspec.ValidationError, match="address: found"):
+        msgspec.convert({"address": url}, ConsulSettings)
+
+
+@pytest.mark.parametrize("url", URLS)
+def test_hooks_are_held_to_the_same_and_not_shown(url: str) -> None:
+    with pytest.raises(msgspec.ValidationError, match="url: expected http") as caught:
+        msgspec.convert({"on": ["start"], "url": f"{url}/secret"}, HookSettings)
+    assert "secret" not in str(caught.value)
 
 
 # What Consul may say of load balancers
