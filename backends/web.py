@@ -1,15 +1,25 @@
-"""What all HTTP clients have in common: tokens, and the reasons of their errors in words."""
+"""What all HTTP clients have in common: tokens, bounded bodies, and the reasons of their errors in words."""
 
+import asyncio
 import errno
 import os
 import re
 import ssl
 from collections.abc import Iterator
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from typing import TYPE_CHECKING
 
-from backends.errors import ConfigError
+from backends.errors import ConfigError, Unmeasured
 from backends.secret import Secret
 
+if TYPE_CHECKING:
+    import httpx
+
 AGENT = "rolldeck"
+UNENCODED = {"Accept-Encoding": "identity"}
+"""Goes with every request: a small compressed reply could unpack to any size. See `read_body`."""
+
+_TURN = 64  # pieces of a body until something else may run: they may be a byte each
 
 _TOKEN = re.compile(r"[\x21-\x7e]+")
 
@@ -28,6 +38,37 @@ def bearer(secret: Secret, what: str) -> str:
     if not _TOKEN.fullmatch(value):
         raise ConfigError("", what, "is not fit for a bearer token")
     return f"Bearer {value}"
+
+
+def no_cookies() -> CookieJar:
+    """A jar that keeps and sends none: whoever answers could fill it without end."""
+    return CookieJar(DefaultCookiePolicy(netscape=False, rfc2965=False))
+
+
+async def read_body(target: str, reply: "httpx.Response", most_bytes: int) -> bytearray:
+    """Read a body as it comes, never more than so many bytes. Whoever calls sets a time-out for all of it.
+
+    Args:
+        target: for the error.
+        reply: a streamed one.
+        most_bytes: of the body.
+
+    Raises:
+        Unmeasured: it is longer, or compressed.
+    """
+    encoding = reply.headers.get("Content-Encoding", "identity").strip().lower()
+    if encoding not in ("", "identity"):
+        raise Unmeasured(target, f"the reply is encoded as {encoding[:40]!r}, and only plain ones are read")
+    body = bytearray()
+    pieces = 0
+    async for piece in reply.aiter_raw():
+        body += piece
+        pieces += 1
+        if len(body) > most_bytes:
+            raise Unmeasured(target, f"the reply is longer than {most_bytes:,} bytes")
+        if pieces % _TURN == 0:
+            await asyncio.sleep(0)
+    return body
 
 
 def in_words(error: Exception) -> str:

@@ -3,6 +3,7 @@
 py-consul's methods build the request and hand it to `http`, whose result they return: a coroutine here.
 """
 
+import asyncio
 from collections.abc import Callable, Sequence
 from functools import partialmethod
 from typing import TYPE_CHECKING, Any
@@ -11,11 +12,14 @@ import consul.base
 from consul.api.health import Health
 from consul.callback import CB
 
-from backends.consul.settings import ConsulSettings
+from backends.consul.settings import NAME, ConsulSettings
+from backends.web import UNENCODED, no_cookies, read_body
 
 if TYPE_CHECKING:
     import httpx  # brings click and rich with it where they are: when it is needed
 
+MAX_JSON = 4 * 1024 * 1024  # bytes of an answer that json.loads reads; a value has at most 512 kB
+MAX_INSTANCES = 32 * 1024 * 1024  # bytes of the instances of a service; some 20,000
 MARGIN = 2.0  # seconds that an answer to a blocking query may be late, beyond Consul's own jitter
 
 Callback = Callable[[consul.base.Response], Any]
@@ -40,16 +44,26 @@ class Http(consul.base.HTTPClient):  # type: ignore[misc]
         headers: Any = None,
         raw: bool = False,  # of `get` alone: the body as it came
     ) -> Any:
+        import httpx
+
         query: list[tuple[str, str | int | float | bool | None]] = []
         query += [(name, str(value)) for name, value in params or ()]
         if self._namespace:
             query.append(("ns", self._namespace))
-        answer = await self._client.request(
-            method, path, params=query, content=data or None, headers=headers, timeout=self._limit(params)
-        )
-        body: str | bytes = answer.content
-        if not (raw and answer.is_success):  # as text: Consul's JSON is UTF-8, whatever its header says
-            body = answer.content.decode(errors="replace")
+        limit = self._limit(params)
+        try:
+            # httpx's own time-outs start again with each byte that arrives.
+            async with (
+                asyncio.timeout((limit.read or 0) + self._timeout),
+                self._client.stream(
+                    method, path, params=query, content=data or None, headers=headers, timeout=limit
+                ) as answer,
+            ):
+                content = await read_body(NAME, answer, MAX_INSTANCES if raw else MAX_JSON)
+        except TimeoutError:
+            raise httpx.ReadTimeout("the answer did not end in time") from None
+        as_it_came = raw and answer.is_success  # else as text: JSON is UTF-8, whatever Consul's header says
+        body = bytes(content) if as_it_came else content.decode(errors="replace")
         return callback(consul.base.Response(answer.status_code, answer.headers, body))
 
     def _limit(self, params: Params) -> "httpx.Timeout":
@@ -108,6 +122,8 @@ class Api(consul.base.Consul):  # type: ignore[misc]
             base_url=settings.address,
             verify=settings.tls(),
             trust_env=False,  # a proxy that the environment names is not for an agent
+            headers=UNENCODED,
+            cookies=no_cookies(),
             limits=httpx.Limits(max_connections=16),
         )
         return Http(client, settings.timeout, settings.namespace)

@@ -20,6 +20,7 @@ from backends.haproxy.transport import MOST_BYTES
 from backends.model import Admin, Info, Level, Operational, Snapshot
 from backends.secret import load_secret
 from backends.text_limits import decode, run_beside
+from backends.web import UNENCODED, no_cookies, read_body
 from backends.wire import heard
 
 if TYPE_CHECKING:
@@ -89,13 +90,12 @@ class StatsPage:
         """Read the page as it is: the CSV of `show stat` for level user."""
         import httpx
 
-        received = bytearray()
         await self._load_password()
-        begun, whole = time.monotonic(), False
+        begun, received, whole = time.monotonic(), bytearray(), False
         try:
             # httpx's own time-out starts again with each byte that arrives
             async with asyncio.timeout(2 * self._settings.timeout):
-                await self._receive(received)
+                received = await self._receive()
             whole = True
         except (httpx.TimeoutException, TimeoutError):
             problem = f"{self._url}: no complete answer within {self._settings.timeout:g} s"
@@ -108,13 +108,10 @@ class StatsPage:
             heard(self._name, f"GET {self._url}", received, whole, time.monotonic() - begun)
         return await run_beside(len(received), decode, received)
 
-    async def _receive(self, received: bytearray) -> None:
+    async def _receive(self) -> bytearray:
         async with self._client() as client, client.stream("GET", self._url) as response:
             self._judge(response)
-            async for chunk in response.aiter_bytes():
-                received += chunk
-                if len(received) > MOST_BYTES:
-                    raise Unmeasured(self._name, f"the page is longer than {MOST_BYTES} bytes")
+            return await read_body(self._name, response, MOST_BYTES)
 
     async def _load_password(self) -> None:
         import httpx
@@ -132,7 +129,13 @@ class StatsPage:
     def _client(self) -> "httpx.AsyncClient":
         import httpx
 
-        return httpx.AsyncClient(auth=self._auth, timeout=self._settings.timeout, verify=self._tls)
+        return httpx.AsyncClient(
+            auth=self._auth,
+            headers=UNENCODED,
+            cookies=no_cookies(),
+            timeout=self._settings.timeout,
+            verify=self._tls,
+        )
 
     @cached_property
     def _tls(self) -> ssl.SSLContext:

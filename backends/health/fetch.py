@@ -15,7 +15,7 @@ from backends.health.http import HttpHealth, Page
 from backends.health.look import MARGIN
 from backends.model import Command, CommandResult
 from backends.secret import Secret, load_secret
-from backends.web import AGENT, bearer, in_words
+from backends.web import AGENT, UNENCODED, bearer, in_words, no_cookies, read_body
 from backends.wire import heard
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ MAX_BODY = 1024 * 1024
 
 MAX_REDIRECTS = 5
 
-_TOO_LONG = "the reply is longer than 1 MiB"
+_TOO_LONG = f"the reply is longer than {MAX_BODY:,} bytes"
 _CURL_TIMED_OUT = 28
 _CURL_TOO_LONG = 63
 _CONNECTIONS = 100
@@ -64,8 +64,8 @@ class WebClient:
         begun = time.monotonic()
         said = "(no whole reply)"
         try:
-            async with asyncio.timeout(self._settings.timeout), client.stream("GET", url) as reply:
-                page = Page(reply.status_code, await _bounded(reply))
+            async with asyncio.timeout(self._settings.timeout):
+                page = await self._get(client, url)
             said = f"{page.status}\n{page.body}"
             return page
         except (TimeoutError, httpx.TimeoutException):
@@ -78,6 +78,20 @@ class WebClient:
         finally:
             asked = "\n".join((f"GET {url}", *(f"{name}: {value}" for name, value in client.headers.items())))
             heard(url, asked, said, said[:1].isdigit(), time.monotonic() - begun)
+
+    async def _get(self, client: "httpx.AsyncClient", url: str) -> Page:
+        """Follow redirects here: httpx would read all of their bodies, however long they are."""
+        request = client.build_request("GET", url)
+        for _ in range(1 + MAX_REDIRECTS):
+            reply = await client.send(request, stream=True)
+            try:
+                if reply.next_request is None or not self._settings.follow_redirects:
+                    body = await read_body(url, reply, MAX_BODY)
+                    return Page(reply.status_code, body.decode("utf-8", "replace"))
+                request = reply.next_request
+            finally:
+                await reply.aclose()
+        raise Unreachable(url, f"more than {MAX_REDIRECTS} redirects")
 
     async def close(self) -> None:
         """Close what was opened, if anything was."""
@@ -101,16 +115,14 @@ class WebClient:
             settings.password_command,
             f"{self._what}.password",
         )
-        # "identity": a small compressed page could unpack to any size
-        headers = {"User-Agent": AGENT, "Accept-Encoding": "identity", **settings.headers}
+        headers = {"User-Agent": AGENT, **UNENCODED, **settings.headers}
         if secret is not None:
             headers["Authorization"] = self._authorization(secret)
         return httpx.AsyncClient(
             verify=await asyncio.to_thread(self._verify),
             headers=headers,
             trust_env=False,
-            follow_redirects=settings.follow_redirects,
-            max_redirects=MAX_REDIRECTS,
+            cookies=no_cookies(),
             timeout=settings.timeout,  # of each part; `fetch` bounds the whole
             limits=httpx.Limits(max_connections=_CONNECTIONS, max_keepalive_connections=0),
         )
@@ -175,12 +187,3 @@ def page_of(result: CommandResult, settings: HttpHealth) -> Page:
     if not status.isdecimal():
         raise Unmeasured(result.target, "curl did not say the status of the reply")
     return Page(int(status), body)
-
-
-async def _bounded(reply: "httpx.Response") -> str:
-    body = bytearray()
-    async for chunk in reply.aiter_bytes():
-        body += chunk
-        if len(body) > MAX_BODY:
-            raise Unmeasured(str(reply.url), _TOO_LONG)
-    return body.decode("utf-8", "replace")

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from backends.base import Moment
 from backends.errors import Refused, UnknownOutcome, Unreachable
 from backends.secret import load_secret
-from backends.web import AGENT, bearer, in_words
+from backends.web import AGENT, UNENCODED, bearer, in_words, no_cookies
 from backends.wire import heard
 
 
@@ -44,7 +44,7 @@ class WebHook:
         """See `backends.base.Hook.fire`: Unreachable, UnknownOutcome (no answer in time), Refused."""
         import httpx
 
-        headers = {"User-Agent": AGENT, "Content-Type": "application/json", "Accept-Encoding": "identity"}
+        headers = {"User-Agent": AGENT, "Content-Type": "application/json", **UNENCODED}
         token = await load_secret(self.token_env, self.token_file, self.token_command, f"{self.what}.token")
         if token is not None:
             headers["Authorization"] = bearer(token, f"{self.what}.token")
@@ -55,7 +55,11 @@ class WebHook:
                 asyncio.timeout(self.timeout),
                 # Unlike a node, it may well be behind the proxy that the environment names.
                 httpx.AsyncClient(
-                    headers=headers, follow_redirects=False, timeout=self.timeout, verify=tls
+                    headers=headers,
+                    cookies=no_cookies(),
+                    follow_redirects=False,
+                    timeout=self.timeout,
+                    verify=tls,
                 ) as client,
                 client.stream("POST", self.url, content=payload) as reply,
             ):

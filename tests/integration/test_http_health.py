@@ -56,7 +56,7 @@ async def test_health_and_version(via: str) -> None:
         (reply("<html>"), {"json": {"status": "UP"}}, "the reply is not JSON: '<html>'"),
         (reply("down"), {"body": "^up"}, "the body does not match '^up'"),
         (reply("", 302, "Location: /ok"), {}, "HTTP 302 Found, expected 200"),
-        (reply("x" * (1024 * 1024 + 1)), {}, "the reply is longer than 1 MiB"),
+        (reply("x" * (1024 * 1024 + 1)), {}, "the reply is longer than 1,048,576 bytes"),
         (raw(b"", pause=5), {"timeout": 0.3}, "timed out after 0.3 s"),
         (raw(b"HTTP/1.1 200 OK\r\n", pause=5), {"timeout": 0.3}, "timed out after 0.3 s"),
         (
@@ -84,7 +84,7 @@ async def test_what_is_not_healthy(via: str, handler: Handler, settings: dict[st
         (
             raw(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
                 + b"10000\r\n" + b"x" * 65536 + b"\r\n", *[b"10000\r\n" + b"x" * 65536 + b"\r\n"] * 17),
-            "the reply is longer than 1 MiB",
+            "the reply is longer than 1,048,576 bytes",
         ),
     ],
 )  # fmt: skip

@@ -170,8 +170,11 @@ async def via_node(answer: Answer, **settings: Any) -> tuple[HealthResult, Scrip
             Answer("", "curl: (7) Failed to connect to 127.0.0.1 port 8080", 7),
             HealthResult(False, "Failed to connect to 127.0.0.1 port 8080"),
         ),
-        (Answer("x\n000", "curl: (63) ...", 63), HealthResult(False, "the reply is longer than 1 MiB")),
-        (Answer("x", truncated=True), HealthResult(False, "the reply is longer than 1 MiB")),
+        (
+            Answer("x\n000", "curl: (63) ...", 63),
+            HealthResult(False, "the reply is longer than 1,048,576 bytes"),
+        ),
+        (Answer("x", truncated=True), HealthResult(False, "the reply is longer than 1,048,576 bytes")),
         (Answer("", "curl: not found", 127), HealthResult(False, "curl: not found")),
         (Answer("OK"), HealthResult(False, "curl did not say the status of the reply")),
     ],
