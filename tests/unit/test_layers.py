@@ -13,7 +13,7 @@ from tests.haproxies import haproxy_binaries, running_haproxy
 ROOT = Path(__file__).parents[2]
 
 FRONT_ENDS = {"textual", "rich", "click"}
-SLOW = {"asyncssh", "httpx", "textual", "rich", "yaml"}
+SLOW = {"asyncssh", "httpx", "textual", "rich", "yaml", "consul", "requests"}
 
 
 def loaded(code: str, *arguments: object) -> set[str]:
