@@ -1,5 +1,6 @@
 """Services of systemd: `systemctl`, asked not to wait, and read back by `systemctl show`."""
 
+import shlex
 from collections.abc import Mapping
 
 import msgspec
@@ -10,6 +11,7 @@ from backends.errors import Refused, Unmeasured
 from backends.model import Activity, Command, ServiceState
 from backends.services.names import service_name
 from backends.services.pids import parse_pid
+from backends.template import check_words
 
 PROPERTIES = (
     "LoadState",
@@ -46,12 +48,19 @@ class SystemdSettings(
     Attributes:
         name: the unit, such as ``shop.service``; `{node}` and the like are filled in.
         user: it belongs to the login user's own systemd (``systemctl --user``).
+        command: how it is called there, such as ``sudo -n systemctl``.
         timeout: seconds for one call of ``systemctl``, which never waits for the service.
     """
 
     name: str
     user: bool = False
+    command: str = "systemctl"
     timeout: float = 30.0
+
+    def __post_init__(self) -> None:
+        check_words("command", self.command)
+        if not self.command.strip():
+            raise ValueError("command: found an empty text, expected how systemctl is called")
 
 
 class SystemdService:
@@ -101,7 +110,7 @@ class SystemdService:
 
     def _systemctl(self, *arguments: str) -> Command:
         scope = ("--user",) if self._settings.user else ()
-        return Command(("systemctl", *scope, *arguments))
+        return Command((*shlex.split(self._settings.command), *scope, *arguments))
 
 
 def parse_show(text: str) -> dict[str, str]:

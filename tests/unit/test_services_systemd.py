@@ -60,6 +60,14 @@ def test_commands_for_the_users_own_systemd() -> None:
     assert systemd.state_command().argv[:3] == ("systemctl", "--user", "show")
 
 
+def test_it_may_be_called_otherwise() -> None:
+    systemd = SystemdService(ScriptedHost(), SystemdSettings(name="shop", command="sudo -n systemctl"), {})
+    assert systemd.stop_command().argv == ("sudo", "-n", "systemctl", "--no-block", "stop", "--", "shop")
+    for wrong in ("", " ", "sudo '"):
+        with pytest.raises(ValueError, match="command: found"):
+            SystemdSettings(name="shop", command=wrong)
+
+
 def test_parse_show_keeps_what_is_after_the_first_equals_sign() -> None:
     assert parse_show("A=b=c\nnoise\nD=\n") == {"A": "b=c", "D": ""}
 
