@@ -7,7 +7,7 @@ AS_ROOT := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 # Each package is asked for by a file that it brings, so that nothing is installed twice.
 DEMO_NEEDS := haproxy:/usr/sbin/haproxy
 TEST_NEEDS := $(DEMO_NEEDS) monit:/usr/bin/monit openssh-server:/usr/sbin/sshd openssh-client:/usr/bin/ssh-agent \
-	podman:/usr/bin/podman runc:/usr/sbin/runc busybox-static:/bin/busybox curl:/usr/bin/curl
+	podman:/usr/bin/podman runc:/usr/sbin/runc busybox-static:/bin/busybox curl:/usr/bin/curl sudo:/usr/bin/sudo
 
 .PHONY: help demo test test-matrix lint bench fuzz faults pictures clean
 help: ## Show this list

@@ -31,6 +31,7 @@ class Sshd:
     port: int
     alias: str
     extra: tuple[str, ...]
+    before: tuple[str, ...] = ()
     user: str = field(default_factory=getpass.getuser)
     _process: subprocess.Popen[bytes] | None = None
 
@@ -91,7 +92,7 @@ class Sshd:
         log = self.folder / "sshd.log"
         with log.open("ab") as output:
             self._process = subprocess.Popen(
-                [SSHD, "-D", "-e", "-f", str(self.folder / "sshd_config")],
+                [*self.before, SSHD, "-D", "-e", "-f", str(self.folder / "sshd_config")],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
@@ -117,7 +118,13 @@ class Sshd:
 
 @contextlib.contextmanager
 def running_sshd(
-    tmp_path: Path, *, alias: str = "node", name: str = "sshd", extra: Sequence[str] = ()
+    tmp_path: Path,
+    *,
+    alias: str = "node",
+    name: str = "sshd",
+    extra: Sequence[str] = (),
+    before: Sequence[str] = (),
+    user: str = "",
 ) -> Iterator[Sshd]:
     """Run a real sshd for the current user until the block ends.
 
@@ -126,12 +133,14 @@ def running_sshd(
         alias: the `Host` in `ssh_config` that means this server.
         name: tells several servers of one test apart.
         extra: more lines for sshd_config, put first so that they win.
+        before: words that are put before the command of sshd, and become it.
+        user: who logs in, if it is not the current one.
     """
     folder = tmp_path / name
     folder.mkdir(parents=True)
     if os.geteuid() == 0:
         _PRIVILEGE_SEPARATION.mkdir(mode=0o755, exist_ok=True)
-    sshd = Sshd(folder, free_port(), alias, tuple(extra))
+    sshd = Sshd(folder, free_port(), alias, tuple(extra), tuple(before), user or getpass.getuser())
     _write_files(sshd)
     try:
         sshd.start()
