@@ -1,6 +1,7 @@
 """The console on the real world, by keys alone at 80x24: what each key does, and what it must not do."""
 
 import asyncio
+import os
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -13,6 +14,7 @@ from backends.model import Level, Snapshot
 from console.app import Console
 from orchestrator.actor import Actor
 from orchestrator.control import GO
+from orchestrator.events import AnyEvent, Paused
 from tests.console.console_world import Desk, desk, place
 from tests.integration.rollouts import DRAIN, MAINT, NEW, OLD, say, states, versions
 from widgets.key_bar import KeyBar
@@ -110,8 +112,12 @@ async def test_p_pauses_and_resumes(tmp_path: Path) -> None:
     async with place(tmp_path) as here, desk(here) as at:
         await at.start(NEW, NODE)
         await at.asked("web1", "out of rotation?")
+        told: list[AnyEvent] = []
+        here.session.bus.subscribe(lambda record: told.append(record.event))
         await at.press("p")
         await at.sees("paused by")
+        [paused] = [event for event in told if isinstance(event, Paused)]
+        assert (paused.via, paused.uid) == ("console", os.getuid())
         await at.press("space")
         await at.until(lambda: not here.session.control.questions)
         assert here.changes == []  # a yes while all is paused starts nothing yet

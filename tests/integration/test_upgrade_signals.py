@@ -1,6 +1,7 @@
 """Ctrl-C and SIGTERM: once stops after the running step, twice at once; what is out is always said."""
 
 import asyncio
+import os
 import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -65,6 +66,10 @@ async def test_once_ends_after_the_running_step(stack: Stack, number: signal.Sig
     assert_nothing_failed(report, at_least=20)
     done = [each["step"] for each in run.events if each["event"] == "step_done"]
     assert done == ["drain", "stop", "install", "start"]
+    [begun] = [each for each in run.events if each["event"] == "rollout_started"]
+    [asked] = [each for each in run.events if each["event"] == "abort_requested"]
+    for event in (begun, asked):
+        assert (event["via"], event["uid"]) == ("terminal", os.getuid())
     assert await web1(stack) == {MAINT}
     assert await versions(stack) == {"web1": NEW, "web2": OLD, "web3": OLD}
 

@@ -51,8 +51,8 @@ def test_a_reload_in_any_step_is_undone_before_anything_goes_on(step: str) -> No
     [noted] = [each.text for each in world.events(Noted) if "was reloaded" in each.text]
     assert noted.startswith("lb1 was reloaded; set again: ")
     assert "set server shop/web3 state maint" in noted
-    assert [each.who for each in world.events(Paused)] == ["Rolldeck"]
-    assert [each.who for each in world.events(Resumed)] == ["Rolldeck"]
+    assert [(each.who, each.via) for each in world.events(Paused)] == [("Rolldeck", "rolldeck")]
+    assert [(each.who, each.via) for each in world.events(Resumed)] == [("Rolldeck", "rolldeck")]
 
 
 def test_what_somebody_else_does_to_an_upgraded_node_is_named_once_and_not_fought() -> None:
