@@ -13,6 +13,7 @@ import stat
 from pathlib import Path
 from typing import NoReturn
 
+from backends.environment import operator_environment
 from backends.errors import ConfigError
 from backends.file_trust import Writers, expected_owner
 
@@ -129,6 +130,7 @@ async def _from_command(command: str, key: str) -> str:
         command,
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
+        env=operator_environment(),
         start_new_session=True,
     )
     try:

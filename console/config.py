@@ -10,6 +10,7 @@ import msgspec
 
 from backends.consul.services import ConsulService
 from backends.consul.settings import ConsulSettings
+from backends.environment import keep_secret, secret_names
 from backends.errors import ConfigError
 from backends.file_trust import Untrusted, Writers, open_trusted
 from backends.haproxy.address import HaproxySettings
@@ -156,6 +157,7 @@ def parse(raw: dict[str, Any], file: str) -> Config:
     for key in raw:
         if key not in TABLES:
             raise ConfigError(file, key, unknown(key, TABLES))
+    keep_secret(secret_names(raw))
     config = Config(
         file=file,
         console=decode(raw.get("console", {}), ConsoleSettings, file, "console"),

@@ -7,6 +7,7 @@ import msgspec
 from backends.consul.client import SHORTEST_TTL
 from backends.consul.places import Places
 from backends.consul.services import ConsulService
+from backends.environment import check_names
 from backends.health.kinds import HealthSettings
 from backends.health.simple import TcpHealth
 from backends.hooks.kinds import HookSettings
@@ -76,9 +77,11 @@ class Access(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=Tr
     sudo: bool = False  # `sudo -n`: it fails rather than ask for a password
     prefix: str = ""  # before each command, such as "docker exec -i app1"
     port_via: Literal["node", "console"] = "node"  # from where the application's port is looked at
+    env: list[str] = []  # variables that commands of this machine get besides a few
 
     def __post_init__(self) -> None:
         check_words("prefix", self.prefix)
+        check_names(self.env)
 
 
 class NodeSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):

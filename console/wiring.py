@@ -5,12 +5,14 @@ import ipaddress
 import socket
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
+from functools import partial
 
 import msgspec
 
 from backends.base import Hook, Host, LoadBalancer, Recorder, Registration
 from backends.consul.client import Consul
 from backends.consul.services import ConsulService
+from backends.environment import LOGIN, base_environment, operator_environment
 from backends.errors import ConfigError
 from backends.haproxy.address import HaproxySettings, SshAddress
 from backends.haproxy.runtime import Runtime
@@ -40,6 +42,7 @@ class Wiring:
         self._connecting = asyncio.Semaphore(config.ssh.connects_at_once)
         self._open = AsyncExitStack()
         self._console = LocalHost("here", recorder=recorder)
+        self._tools = LocalHost("here", recorder=recorder, environment=operator_environment)
 
     async def close(self) -> None:
         await self._open.aclose()
@@ -92,7 +95,13 @@ class Wiring:
         prefix = app.access.prefix if own.prefix is None else own.prefix
         host: Host
         if (own.via or app.access.via) == "local":
-            host = LocalHost(member.name, sudo=sudo, prefix=prefix, recorder=self._recorder)
+            host = LocalHost(
+                member.name,
+                sudo=sudo,
+                prefix=prefix,
+                recorder=self._recorder,
+                environment=partial(base_environment, app.access.env, of=LOGIN),
+            )
         else:
             ssh = self._config.ssh
             ssh = msgspec.structs.replace(ssh, user=own.ssh_user or ssh.user, port=own.ssh_port or ssh.port)
@@ -127,7 +136,7 @@ class Wiring:
                 app.install,
                 version,
                 host=host,
-                console=self._console,
+                console=self._tools,
                 values=values,
                 timeout=app.rollout.install_timeout,
             ),

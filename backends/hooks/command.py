@@ -7,13 +7,19 @@ import signal
 import tempfile
 from collections.abc import AsyncIterator, Collection
 from dataclasses import dataclass
-from typing import IO
+from typing import IO, Any
+
+import msgspec
 
 from backends.base import Moment
+from backends.environment import base_environment
 from backends.errors import Refused, UnknownOutcome, Unreachable
 
 MAX_WORDS = 400  # bytes of its last words that are kept
 LINGER = 0.2  # seconds that its last words may need to arrive
+SHORTEST = 6  # characters of a variable's value that is not repeated: shorter ones are in many words
+
+_TOLD = ("moment", "application", "version", "rollout", "node", "result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +32,7 @@ class CommandHook:
         stops: the rollout stops when it fails.
         command: for /bin/sh; exit status 0 is well.
         timeout: seconds; then it is killed, with its children.
+        env: names of variables that it gets besides those of `backends.environment.BASE`.
     """
 
     name: str
@@ -33,6 +40,7 @@ class CommandHook:
     stops: bool
     command: str
     timeout: float
+    env: Collection[str] = ()
 
     async def fire(self, payload: bytes) -> None:
         """See `backends.base.Hook.fire`: Unreachable, UnknownOutcome (its time was over), Refused."""
@@ -42,11 +50,13 @@ class CommandHook:
                 told.write(payload + b"\n")
                 told.seek(0)
                 async with _listening() as (words, stderr):
-                    await self._run(told, words, stderr)
+                    await self._run(told, words, stderr, variables(payload))
         except OSError as error:
             raise Unreachable(self.name, f"cannot be started: {error.strerror}") from error
 
-    async def _run(self, told: IO[bytes], words: "_Words", stderr: IO[bytes]) -> None:
+    async def _run(
+        self, told: IO[bytes], words: "_Words", stderr: IO[bytes], told_too: dict[str, str]
+    ) -> None:
         # A session of its own: it cannot take the console's terminal, and ends with its children.
         process = await asyncio.create_subprocess_exec(
             "/bin/sh",
@@ -55,6 +65,7 @@ class CommandHook:
             stdin=told,
             stdout=asyncio.subprocess.DEVNULL,
             stderr=stderr,
+            env=base_environment(self.env) | told_too,
             start_new_session=True,
         )
         stderr.close()
@@ -71,8 +82,25 @@ class CommandHook:
                     os.killpg(process.pid, signal.SIGKILL)
                 await process.wait()
         if status:
-            said = await words.last()
+            said = self._without_values(await words.last())
             raise Refused(self.name, f"exit status {status}" + (f": {said}" if said else ""))
+
+    def _without_values(self, words: str) -> str:
+        """What a variable was handed over with is most likely a token: it is not to be in the journal."""
+        for name in self.env:
+            if len(value := os.environ.get(name, "")) >= SHORTEST:
+                words = words.replace(value, "***")
+        return words
+
+
+def variables(payload: bytes) -> dict[str, str]:
+    """What a hook is told, as variables: ROLLDECK_MOMENT and so on, without those that would be empty."""
+    try:
+        told = msgspec.json.decode(payload, type=dict[str, Any])
+    except msgspec.MsgspecError:
+        return {}
+    values = {f"ROLLDECK_{name.upper()}": str(told.get(name) or "") for name in _TOLD}
+    return {name: value for name, value in values.items() if value and "\0" not in value}
 
 
 class _Words(asyncio.Protocol):

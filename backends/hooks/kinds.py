@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from backends.base import Hook, Moment
+from backends.environment import check_names
 from backends.hooks.command import CommandHook
 from backends.hooks.webhook import WebHook
 from backends.inert import check_authority
@@ -22,6 +23,7 @@ class HookSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fie
         command: run here by /bin/sh, with the JSON on its standard input.
         url: where the JSON is posted to.
         token_env, token_file, token_command: where the bearer token for `url` is; at most one.
+        env: names of variables that the command gets besides a few; see `backends.environment`.
         timeout: seconds.
         on_failure: "stop" stops the rollout when it fails.
     """
@@ -32,6 +34,7 @@ class HookSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fie
     token_env: str = ""
     token_file: str = ""
     token_command: str = ""
+    env: list[str] = []
     timeout: float = 10.0
     on_failure: Literal["ignore", "stop"] = "ignore"
 
@@ -48,6 +51,9 @@ class HookSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fie
             raise ValueError("a token is only for `url`")
         if len(tokens) > 1:
             raise ValueError("expected at most one of `token_env`, `token_file` and `token_command`")
+        if self.env and not self.command:
+            raise ValueError("env is only for `command`")
+        check_names(self.env)
         if not 0 < self.timeout <= 3600:
             raise ValueError(f"timeout: found {self.timeout:g}, expected 3600 seconds or less, above 0")
 
@@ -69,7 +75,7 @@ def make_hook(settings: HookSettings, what: str) -> Hook:
     """
     on, stops = frozenset(settings.on), settings.on_failure == "stop"
     if settings.command:
-        return CommandHook(f"{what} (command)", on, stops, settings.command, settings.timeout)
+        return CommandHook(f"{what} (command)", on, stops, settings.command, settings.timeout, settings.env)
     return WebHook(
         name=f"{what} ({urlsplit(settings.url).hostname})",
         on=on,

@@ -5,12 +5,14 @@ import contextlib
 import errno
 import subprocess
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import IO
 
+from backends.base import Recorder
+from backends.environment import login_environment
 from backends.errors import PermissionDenied, Unreachable
 from backends.hosts.capture import Capture
-from backends.hosts.command_host import CommandHost
+from backends.hosts.command_host import MAX_OUTPUT, CommandHost
 
 _NOT_STARTED = {errno.ENOENT: 127, errno.EACCES: 126, errno.ENOEXEC: 126, errno.ENOTDIR: 127}
 """The exit status a shell gives for a command that cannot be started, as it would be over SSH."""
@@ -22,6 +24,20 @@ class LocalHost(CommandHost):
     Not with asyncio's own subprocesses: their transports kill the child when they are closed, and
     a command whose time is over must go on, exactly as it would on a remote host.
     """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        sudo: bool = False,
+        prefix: str = "",
+        recorder: Recorder | None = None,
+        max_output: int = MAX_OUTPUT,
+        environment: Callable[[], dict[str, str]] = login_environment,
+    ) -> None:
+        """See `CommandHost`; `environment` is that of each command as it is started."""
+        super().__init__(name, sudo=sudo, prefix=prefix, recorder=recorder, max_output=max_output)
+        self._environment = environment
 
     async def connect(self) -> None:
         """Nothing to open."""
@@ -48,7 +64,7 @@ class LocalHost(CommandHost):
 
     async def _execute(self, argv: Sequence[str], capture: Capture, timeout: float) -> None:
         try:
-            process = _spawn(argv)
+            process = _spawn(argv, self._environment())
         except OSError as error:
             if error.errno not in _NOT_STARTED:
                 raise Unreachable(self._name, f"cannot start it: {error.strerror}") from error
@@ -80,9 +96,10 @@ class _Output(asyncio.Protocol):
         self._capture.end_closed()
 
 
-def _spawn(argv: Sequence[str]) -> subprocess.Popen[bytes]:
+def _spawn(argv: Sequence[str], environment: dict[str, str]) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         argv,
+        env=environment,
         bufsize=0,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
