@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from backends.consul.signing import Signer, checked_key
 from backends.errors import ConfigError
 from backends.inert import NotInert, check_authority
 from backends.secret import Secret, load_secret
@@ -18,6 +19,8 @@ TOKEN_ENV = "CONSUL_HTTP_TOKEN"  # noqa: S105 - the name of a variable, and Cons
 
 class ConsulSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """One agent. The token stands where `token_env`, `token_file` or `token_command` says.
+
+    So does the key with which what Rolldeck writes there is signed: `signing_key_env`, ...
 
     Attributes:
         address: of the agent's HTTP API.
@@ -40,6 +43,9 @@ class ConsulSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_f
     token_env: str = ""
     token_file: str = ""
     token_command: str = ""
+    signing_key_env: str = ""
+    signing_key_file: str = ""
+    signing_key_command: str = ""
     ca_file: str = ""
     client_cert: str = ""
     client_key: str = ""
@@ -98,6 +104,18 @@ class ConsulSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_f
         if not (env or self.token_file or self.token_command) and os.environ.get(TOKEN_ENV):
             env = TOKEN_ENV
         return await load_secret(env, self.token_file, self.token_command, "consul.token")
+
+    async def signer(self, application: str) -> Signer | None:
+        """Signs what is written of an application; None where nothing is signed.
+
+        Raises:
+            ConfigError: more than one place for the key is given, there is nothing there, or it is too short.
+        """
+        places = (self.signing_key_env, self.signing_key_file, self.signing_key_command)
+        key = await load_secret(*places, "consul.signing_key")
+        if key is None:
+            return None
+        return Signer(checked_key(key, "consul.signing_key"), f"{self.prefix}/{application}")
 
     def tls(self) -> ssl.SSLContext | bool:
         """What httpx calls `verify`. Raises ConfigError: a file that cannot be used."""

@@ -1,0 +1,97 @@
+"""Who vouches for what stands in Consul: an HMAC with a key that all machines of one team have.
+
+A signed value is a line with the signature, and behind it the content as it would stand there unsigned:
+
+    rolldeck-hmac-sha256-1 64 HEXADECIMAL DIGITS
+    CONTENT
+
+The signature is over the version of this format, the kind of the value, the application with its prefix, what
+the value is bound to, and the content, each with its length before it: no two different values are the same
+bytes, and none of one kind can stand for one of another. Numbers and times are a part of the content.
+"""
+
+import hmac
+from dataclasses import dataclass
+from typing import Literal
+
+from backends.errors import ConfigError
+from backends.secret import Secret
+
+Kind = Literal["publication", "request", "lock"]
+
+SHORTEST_KEY = 16  # bytes
+_MARK = b"rolldeck-hmac-sha256-1 "
+_HEAD = len(_MARK) + 65  # bytes of the first line
+
+UNSIGNED = "it is not signed"
+FORGED = "its signature is not that of our key over this content here"
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A value as it was read.
+
+    Attributes:
+        content: without the signature.
+        verified: its signature is right.
+        doubt: why it is not, where there is a key to tell; empty where there is none.
+    """
+
+    content: bytes
+    verified: bool = False
+    doubt: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Signer:
+    """Signs the values of one application.
+
+    Attributes:
+        key: at least `SHORTEST_KEY` bytes; see `checked_key`.
+        scope: of the values, such as "rolldeck/shop": the prefix of all keys, and the application.
+    """
+
+    key: Secret
+    scope: str
+
+    def sign(self, kind: Kind, content: bytes, bound: str = "") -> bytes:
+        """The value to write.
+
+        Args:
+            kind: of the value.
+            content: what it says.
+            bound: what it may stand with only, such as the session that has the lock.
+        """
+        return _MARK + self._signature(kind, content, bound) + b"\n" + content
+
+    def _signature(self, kind: Kind, content: bytes, bound: str) -> bytes:
+        parts = (_MARK, kind.encode(), self.scope.encode(), bound.encode(), content)
+        message = b"".join(len(part).to_bytes(8, "big") + part for part in parts)
+        return hmac.digest(self.key.reveal().encode(), message, "sha256").hex().encode()
+
+    def doubt(self, kind: Kind, value: bytes, bound: str) -> str:
+        """Why a value cannot be believed; empty when its signature is right."""
+        if not value.startswith(_MARK):
+            return UNSIGNED
+        right = self._signature(kind, value[_HEAD:], bound)
+        return "" if hmac.compare_digest(value[len(_MARK) : _HEAD], right + b"\n") else FORGED
+
+
+def open_value(signer: Signer | None, kind: Kind, value: bytes, bound: str = "") -> Opened:
+    """A value that was read, with the word on its signature; without a signer nothing is verified."""
+    content = value[_HEAD:] if value.startswith(_MARK) else value
+    if signer is None:
+        return Opened(content)
+    doubt = signer.doubt(kind, value, bound)
+    return Opened(content, verified=not doubt, doubt=doubt)
+
+
+def checked_key(key: Secret, name: str) -> Secret:
+    """The same key. Raises ConfigError: it could be guessed."""
+    length = len(key.reveal().encode())
+    if length < SHORTEST_KEY:
+        problem = (
+            f"the key has {length} bytes, expected at least {SHORTEST_KEY}, such as of: openssl rand -hex 32"
+        )
+        raise ConfigError("", name, problem)
+    return key

@@ -1,0 +1,182 @@
+"""Whether what others have published fits together, and what of it is said in our own words.
+
+Types and ranges are checked as it is decoded (`orchestrator.untrusted`); here is what they cannot say.
+"""
+
+from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from backends.errors import ConfigError
+from backends.model import AdminState, ServerRef
+from backends.template import check_value, check_version
+from orchestrator import events
+from orchestrator.events import OriginalState, OutOfRotation, Record
+from orchestrator.node import Original
+from orchestrator.outcome import back_unseen
+from orchestrator.state import RolloutState
+from orchestrator.untrusted import check_amounts, check_printable, shortened
+
+if TYPE_CHECKING:
+    from orchestrator.journal.shared import Head
+
+MOST_WEIGHT = 256  # of HAProxy
+
+
+def check_head(head: "Head") -> frozenset[str]:
+    """Its names and versions may become parts of commands.
+
+    Returns:
+        The names of its nodes.
+
+    Raises:
+        ValueError: they are not fit for that, or do not fit together.
+    """
+    for what in ("application", "version", "operator", "host"):
+        check_printable(what, getattr(head, what))
+    names = frozenset(node.node for node in head.plan.nodes)
+    if len(names) != len(head.plan.nodes):
+        raise ValueError("its plan has the same node twice")
+    for name in names:
+        _check_inert("a node", name)
+    batched = [name for batch in head.plan.batches for name in batch]
+    if len(set(batched)) != len(batched) or not names.issuperset(batched):
+        raise ValueError("its batches have a node twice, or one that is not in its plan")
+    for node in head.plan.nodes:
+        if not _is_version(node.wanted):
+            raise ValueError(f"node {node.node} is to have {shortened(ascii(node.wanted))}, which is no version")
+    for name in head.plan.places:
+        _check_inert("a node", name)
+    return names
+
+
+def check_record(head: "Head", names: Collection[str], record: Record) -> None:
+    """One event of a rollout with this head and these nodes. Raises ValueError: it cannot be one of that."""
+    event = record.event
+    try:
+        check_amounts(event)
+        match event:
+            case events.Sending() | events.Sent():
+                raise ValueError("commands are not published")
+            case events.RolloutStarted():
+                _check_start(head, names, event)
+            case events.TurnBegan(node=node, version=version, originals=originals):
+                _check_node(names, node)
+                if not _is_version(version):
+                    raise ValueError(f"found {shortened(ascii(version))}, which is no version")
+                for original in originals:
+                    _check_original(original)
+            case events.RolloutEnded(out_of_rotation=out):
+                for node_out in out:
+                    _check_node(names, node_out.node)
+            case events.CommandBegan(pid=pid, started=started):
+                if not (0 < pid < 2**31 and started >= 0):
+                    raise ValueError(f"found process {pid}, begun at {started}, which cannot be")
+            case _:
+                pass
+    except ValueError as error:
+        raise ValueError(f"event {record.seq}: {error}") from None
+
+
+def _check_start(head: "Head", names: Collection[str], event: events.RolloutStarted) -> None:
+    if event.application != head.application:
+        raise ValueError(f"it is of application {shortened(ascii(event.application))}")
+    nodes = frozenset(event.nodes)
+    if not nodes <= frozenset(names) or not nodes.issuperset(name for batch in event.batches for name in batch):
+        raise ValueError("it has nodes that are not in its plan")
+
+
+def _check_original(original: OriginalState) -> None:
+    for name in (original.instance, original.backend, original.server):
+        check_printable("a server", name)
+    if original.admin not in list(AdminState):
+        raise ValueError(f"found state {shortened(ascii(original.admin))}, expected {', '.join(AdminState)}")
+    if not 0 <= original.weight <= MOST_WEIGHT:
+        raise ValueError(f"found weight {original.weight}, expected 0 to {MOST_WEIGHT}")
+
+
+def _check_node(names: Collection[str], node: str) -> None:
+    if node not in names:
+        raise ValueError(f"node {shortened(ascii(node))} is not in its plan")
+
+
+def with_own_commands(head: "Head", records: Sequence[Record]) -> list[Record]:
+    """The same with commands of ours instead of somebody else's: they are there to be typed."""
+    turns: dict[str, events.TurnBegan] = {}
+    before: dict[str, str] = {}
+    own = []
+    for record in records:
+        event = record.event
+        match event:
+            case events.RolloutStarted():
+                before = {name: version for name, version in event.before.items() if _is_version(version)}
+                if before != event.before:  # it is what a rollback would install
+                    event = msgspec.structs.replace(event, before=before)
+            case events.TurnBegan(node=node):
+                turns.setdefault(node, event)
+            case events.RolloutEnded(out_of_rotation=out) if out:
+                ways = [_way_back(head, node_out, turns.get(node_out.node), before) for node_out in out]
+                event = msgspec.structs.replace(event, out_of_rotation=ways)
+            case _:
+                pass
+        own.append(record if event is record.event else msgspec.structs.replace(record, event=event))
+    return own
+
+
+def _way_back(
+    head: "Head", out: OutOfRotation, turn: events.TurnBegan | None, before: dict[str, str]
+) -> OutOfRotation:
+    ours, raw = [], []
+    go_back = ""
+    if not out.on_purpose:
+        ours = [f"rolldeck ready {head.application} {out.node}"]
+        if out.go_back and out.node in before:
+            go_back = (
+                f"rolldeck upgrade {head.application} {before[out.node]}"
+                f" --limit {out.node} --ready {out.node}"
+            )
+        for original in turn.originals if turn is not None else []:
+            ref, was = Original.read(original)
+            if _is_inert(ref):
+                raw += [f"{ref.instance}: {line}" for line in back_unseen(ref, was)]
+    return msgspec.structs.replace(out, commands=[*ours, *raw], go_back=go_back)
+
+
+def check_foldable(records: Sequence[Record]) -> None:
+    """Raises ValueError: the events are not those of one rollout, from its beginning on."""
+    state = RolloutState()
+    for record in records:
+        apply(state, record)
+
+
+def apply(state: RolloutState, record: Record) -> None:
+    """Fold an event that others have published. Raises ValueError: it does not follow from those before it."""
+    try:
+        state.apply(record)
+    except (LookupError, TypeError, ValueError, ArithmeticError):
+        raise ValueError(f"event {record.seq} does not fit to those before it") from None
+
+
+def _is_inert(ref: ServerRef) -> bool:
+    try:
+        for name in (ref.instance, ref.backend, ref.server):
+            check_value("", name)
+    except ConfigError:
+        return False
+    return True
+
+
+def _is_version(version: str) -> bool:
+    try:
+        check_version(version)
+    except ConfigError:
+        return False
+    return True
+
+
+def _check_inert(what: str, name: str) -> None:
+    try:
+        check_value(what, name)
+    except ConfigError as error:
+        raise ValueError(f"{what}: {error.problem}") from None

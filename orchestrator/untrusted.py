@@ -1,0 +1,75 @@
+"""What others have written, as values that can be worked with: of the right types, in their ranges, not endless.
+
+What is read in Consul may be anybody's. It is decoded here and nowhere else, and what does not fit is a
+ValueError with a short text, whatever it is.
+"""
+
+from typing import Annotated, TypeVar
+
+import msgspec
+
+T = TypeVar("T")
+
+LONGEST_NAME = 255
+SHOWN = 200  # characters of somebody else's value in a message
+_LATEST = 32_503_680_000  # the year 3000 in seconds since 1970: what a clock can show
+_LARGEST = 2**53  # what any reader of JSON keeps exactly, and SQLite can store
+
+Name = Annotated[str, msgspec.Meta(min_length=1, max_length=LONGEST_NAME)]
+Text = Annotated[str, msgspec.Meta(max_length=2_001)]
+Time = Annotated[float, msgspec.Meta(ge=0, le=_LATEST)]
+"""Seconds since 1970."""
+ProcessId = Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1)]
+Count = Annotated[int, msgspec.Meta(ge=0, le=_LARGEST)]
+Number = Annotated[int, msgspec.Meta(ge=1, le=_LARGEST)]
+
+
+def decode(value: bytes, kind: type[T]) -> T:
+    """From JSON.
+
+    Raises:
+        ValueError: it is no such value.
+    """
+    try:
+        return msgspec.json.decode(value, type=kind)
+    except RecursionError:
+        raise ValueError("cannot be understood: it is nested too deeply") from None
+    except ValueError as error:  # msgspec's own, and of bytes that are not UTF-8
+        raise ValueError(f"cannot be understood: {shortened(str(error))}") from None
+
+
+def shortened(text: str) -> str:
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
+
+
+def check_printable(what: str, text: str) -> None:
+    """Raises ValueError: it could move a cursor, or reorder what stands beside it."""
+    if not text.isprintable():
+        raise ValueError(f"{what}: found {shortened(ascii(text))}, expected printable characters")
+
+
+def check_amounts(value: object) -> None:
+    """Everything that a value is made of, however deep, has a length or a range that can be worked with.
+
+    Raises:
+        ValueError: something has not.
+    """
+    match value:
+        case str():
+            if len(value) > 2_001:
+                raise ValueError(f"found a text of {len(value)} characters, expected at most 2001")
+        case int() | float():
+            if not -_LARGEST <= value <= _LARGEST:
+                raise ValueError(f"found the number {value:.3g}, expected one of at most 2**53")
+        case list() | tuple():
+            for part in value:
+                check_amounts(part)
+        case dict():
+            for key, part in value.items():
+                check_amounts(key)
+                check_amounts(part)
+        case msgspec.Struct():
+            for field in value.__struct_fields__:
+                check_amounts(getattr(value, field))
+        case _:
+            pass
