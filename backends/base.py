@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from backends.model import (
@@ -220,6 +221,19 @@ class Registration(Protocol):
         """Ask for its end; it must be read back."""
 
 
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What the holder of a lock has written there.
+
+    Attributes:
+        value: as it was given to `KeyLock.take`, if it is theirs.
+        doubt: why it may be somebody else's; empty when nothing speaks against it.
+    """
+
+    value: bytes
+    doubt: str = ""
+
+
 class KeyLock(Protocol):
     """A lock that several machines share, with a value that says who has it."""
 
@@ -227,7 +241,7 @@ class KeyLock(Protocol):
     def fence(self) -> int:
         """Grows with each holder: what carries a smaller one comes from an earlier holder."""
 
-    async def holder(self) -> bytes | None:
+    async def holder(self) -> Held | None:
         """What its holder has written there; None when nobody has it, or it is ours. Raises BackendError."""
 
     async def take(self, value: bytes) -> bool:

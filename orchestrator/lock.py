@@ -11,33 +11,52 @@ import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Protocol
+from typing import Annotated, Protocol
 from urllib.parse import quote
 
 import msgspec
 
 from backends.file_trust import Untrusted
 from backends.own_files import open_own
+from backends.text_limits import shorten
 from orchestrator.errors import Locked
+from orchestrator.untrusted import SHOWN, ProcessId, Time, decode
+
+_Name = Annotated[str, msgspec.Meta(max_length=1_000)]
 
 _LONGEST = 65_536  # bytes of who has a lock
 STOP_SECONDS = 10.0  # that whoever has lost the lock is given to stop sending
 LOOK_SECONDS = 0.02  # between two looks whether it has
 
 
-class Holder(msgspec.Struct, frozen=True, kw_only=True):
+class Holder(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Who has a lock."""
 
-    operator: str  # user@machine
-    host: str
-    pid: int
-    since: float  # seconds since 1970
+    operator: _Name  # user@machine
+    host: _Name
+    pid: ProcessId
+    since: Time
     what: str  # "upgrade to 1.5.0"
-    machine: str = ""  # tells whether `pid` is a process of this machine: see `this_machine`
+    machine: _Name = ""  # tells whether `pid` is a process of this machine: see `this_machine`
+    doubt: str = ""  # why it may be somebody else; whoever reads a lock says so, nobody writes it there
 
     def __str__(self) -> str:
+        if self.doubt and not self.operator:
+            return f"somebody who cannot be verified ({self.doubt})"
         since = datetime.fromtimestamp(self.since, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
-        return f"{self.operator} (process {self.pid} on {self.host}) since {since}: {self.what}"
+        who = (
+            f"{self.operator} (process {self.pid} on {self.host}) since {since}: {shorten(self.what, SHOWN)}"
+        )
+        return f"somebody who cannot be verified ({self.doubt}), and says to be {who}" if self.doubt else who
+
+
+def read_holder(value: bytes, doubt: str = "") -> Holder:
+    """As it stands in a lock that somebody has: whatever that is, somebody has it."""
+    try:
+        return msgspec.structs.replace(decode(value, Holder), doubt=doubt)
+    except ValueError:
+        doubt = doubt or "what stands there cannot be understood"
+        return Holder(operator="", host="", pid=1, since=0.0, what="", doubt=doubt)
 
 
 def this_machine() -> str:
@@ -206,8 +225,8 @@ class LocalLock:
         except OSError:
             return None
         try:
-            return msgspec.json.decode(os.pread(file, _LONGEST, 0), type=Holder)
-        except (OSError, msgspec.MsgspecError):
+            return msgspec.structs.replace(decode(os.pread(file, _LONGEST, 0), Holder), doubt="")
+        except (OSError, ValueError):
             return None
         finally:
             os.close(file)

@@ -9,7 +9,7 @@ from backends.base import Clock, KeyLock
 from backends.errors import BackendError
 from orchestrator.errors import Locked
 from orchestrator.journal.standing import runs
-from orchestrator.lock import Holder, LocalLock, this_machine
+from orchestrator.lock import Holder, LocalLock, read_holder, this_machine
 
 LONGEST_DELAY = 60.0  # seconds to wait for one that nobody has and nobody gets yet
 PAUSE = 0.5
@@ -59,11 +59,9 @@ class SharedLock:
                     raise Locked("nobody has the lock in Consul, and nobody gets it")
                 await self.clock.sleep(PAUSE)
                 continue
-            there = _read(found)
+            there = read_holder(found.value, found.doubt)
             if not break_it and not _gone(there):
-                if there is not None:
-                    raise self.refusal(there)
-                raise Locked("somebody who is not named has it; --break-lock takes it away from them")
+                raise self.refusal(there)
             await self.shared.break_it()
             broken = there
         self._shared = True
@@ -75,7 +73,7 @@ class SharedLock:
             found = await self.shared.holder()
         except BackendError:
             return await self.local.holder()
-        there = _read(found) if found is not None else None
+        there = read_holder(found.value, found.doubt) if found is not None else None
         if there is None or _gone(there):
             return await self.local.holder()
         return there
@@ -107,18 +105,12 @@ class SharedLock:
         await self.local.release()
 
 
-def _gone(holder: Holder | None) -> bool:
+def _gone(holder: Holder) -> bool:
     """Whether its process was one of this machine, and is not there any more; or is this one.
 
-    Ours is only found there when Consul did not answer as we gave it back: nobody works under it.
+    Ours is only found there when Consul did not answer as we gave it back: nobody works under it. Who cannot
+    be verified may say whatever would make us take over.
     """
-    if holder is None or not holder.machine or holder.machine != this_machine():
+    if holder.doubt or not holder.machine or holder.machine != this_machine():
         return False
     return holder.pid == os.getpid() or not runs(holder.pid, holder.since)
-
-
-def _read(value: bytes) -> Holder | None:
-    try:
-        return msgspec.json.decode(value, type=Holder)
-    except msgspec.MsgspecError:
-        return None

@@ -1,4 +1,4 @@
-"""What others have written, as values that can be worked with: of the right types, in their ranges, not endless.
+"""What others have written, as values to work with: of the right types, in their ranges, not endless.
 
 What is read in Consul may be anybody's. It is decoded here and nowhere else, and what does not fit is a
 ValueError with a short text, whatever it is.
@@ -7,6 +7,8 @@ ValueError with a short text, whatever it is.
 from typing import Annotated, TypeVar
 
 import msgspec
+
+from backends.text_limits import shorten
 
 T = TypeVar("T")
 
@@ -35,17 +37,18 @@ def decode(value: bytes, kind: type[T]) -> T:
     except RecursionError:
         raise ValueError("cannot be understood: it is nested too deeply") from None
     except ValueError as error:  # msgspec's own, and of bytes that are not UTF-8
-        raise ValueError(f"cannot be understood: {shortened(str(error))}") from None
+        raise ValueError(f"cannot be understood: {shorten(str(error), SHOWN)}") from None
 
 
-def shortened(text: str) -> str:
-    return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
+def quoted(text: str) -> str:
+    """Somebody else's text within a message of ours."""
+    return shorten(ascii(text), SHOWN)
 
 
 def check_printable(what: str, text: str) -> None:
     """Raises ValueError: it could move a cursor, or reorder what stands beside it."""
     if not text.isprintable():
-        raise ValueError(f"{what}: found {shortened(ascii(text))}, expected printable characters")
+        raise ValueError(f"{what}: found {quoted(text)}, expected printable characters")
 
 
 def check_amounts(value: object) -> None:
@@ -60,7 +63,7 @@ def check_amounts(value: object) -> None:
                 raise ValueError(f"found a text of {len(value)} characters, expected at most 2001")
         case int() | float():
             if not -_LARGEST <= value <= _LARGEST:
-                raise ValueError(f"found the number {value:.3g}, expected one of at most 2**53")
+                raise ValueError("found a number beyond 2**53")
         case list() | tuple():
             for part in value:
                 check_amounts(part)

@@ -9,8 +9,9 @@ import contextlib
 import time
 from dataclasses import dataclass, field
 
-from backends.base import Clock
+from backends.base import Clock, Held
 from backends.consul.client import Consul, Pair
+from backends.consul.signing import Signer, open_value
 from backends.errors import BackendError
 
 WAIT = 30.0  # seconds that one look at the key may block
@@ -26,6 +27,7 @@ class ConsulLock:
         ttl: seconds without a renewal after which the session ends; at least 10.
         delay: seconds in which nobody gets it after that: whoever had it may be about to write.
         fence: how often it was taken up to and with us: an earlier holder has a smaller one.
+        signer: signs what we write there, for our session only, and verifies what others did; or None.
     """
 
     consul: Consul
@@ -34,6 +36,7 @@ class ConsulLock:
     ttl: int = 15
     delay: int = 5
     fence: int = 0
+    signer: Signer | None = None
     _session: str = ""
     _renewed: float = 0.0  # when the last renewal that succeeded was asked for
     _tried: float = 0.0  # when a renewal was tried last by one that was not asleep before it
@@ -45,10 +48,13 @@ class ConsulLock:
         """That holds it; empty while it is not ours."""
         return self._session
 
-    async def holder(self) -> bytes | None:
+    async def holder(self) -> Held | None:
         """What its holder has written there; None when nobody has it, or it is ours. Raises BackendError."""
         _, pair = await self.consul.get(self.key)
-        return pair.value if pair is not None and pair.session not in ("", self._session) else None
+        if pair is None or pair.session in ("", self._session):
+            return None
+        opened = open_value(self.signer, "lock", pair.value, pair.session)
+        return Held(opened.content, opened.doubt)
 
     async def take(self, value: bytes) -> bool:
         """Take it and hold it; returns whether it was free.
@@ -61,6 +67,8 @@ class ConsulLock:
         self._renewed = self._tried = asked
         self._gone = ""
         try:
+            if self.signer is not None:  # for this session: copied under another one it is worth nothing
+                value = self.signer.sign("lock", value, self._session)
             taken = await self.consul.put(self.key, value, acquire=self._session)
             index, pair = await self.consul.get(self.key)
         except BaseException:

@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from backends.base import Held
 from backends.clock import SystemClock
 from orchestrator.errors import Locked
 from orchestrator.lock import Holder, LocalLock, this_machine
@@ -26,9 +27,10 @@ class Key:
     value: bytes | None = None
     ours: bool = False
     fence: int = 0
+    doubt: str = ""
 
-    async def holder(self) -> bytes | None:
-        return None if self.ours else self.value
+    async def holder(self) -> Held | None:
+        return None if self.ours or self.value is None else Held(self.value, self.doubt)
 
     async def take(self, value: bytes) -> bool:
         if self.value is not None:
