@@ -13,8 +13,8 @@ from orchestrator.actor import Actor
 from orchestrator.bus import Bus
 from orchestrator.control import Control
 from orchestrator.events import LockTaken, Noted, Record, RolloutStarted, TurnBegan
-from orchestrator.journal.adoption import adopt
-from orchestrator.journal.leftovers import Leftover, leftovers, unfinished
+from orchestrator.journal.adoption import adopt, find
+from orchestrator.journal.leftovers import LOOKED_AT, Leftover, leftovers, unfinished
 from orchestrator.journal.recording import recording
 from orchestrator.journal.shared import Head, head_plan
 from orchestrator.journal.store import Entry, Journal, Kind
@@ -86,6 +86,20 @@ class Books:
             told = [each.event for each in journal.records(entry.id, "rollout_started", "turn_began")]
         before = next((each.before for each in told if isinstance(each, RolloutStarted)), {})
         return dict(before), list(dict.fromkeys(each.node for each in told if isinstance(each, TurnBegan)))
+
+    def knows(self, head: Head, records: Sequence[Record]) -> bool:
+        """Whether a rollout was written down here, or has been taken over whole. Raises JournalError."""
+        with Journal(self._path, read_only=True) as journal:
+            found = find(journal, head, records)
+        return found is not None and not found.half
+
+    def newest_fence(self) -> int:
+        """The highest one under which this machine has worked, or seen somebody work. Raises JournalError."""
+        with Journal(self._path, read_only=True) as journal:
+            entries = journal.entries(self._application, limit=LOOKED_AT)
+            seen = [int(entry.plan.get("fence", 0)) for entry in entries]
+            taken = [each.event for entry in entries for each in journal.records(entry.id, "lock_taken")]
+        return max([0, *seen, *(event.fence for event in taken if isinstance(event, LockTaken))])
 
     def adopt(self, head: Head, records: Sequence[Record]) -> bool:
         """Take a rollout of another machine into this journal, so that it can be resumed; once only.

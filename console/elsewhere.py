@@ -2,10 +2,13 @@
 
 from backends.base import Clock
 from backends.errors import BackendError
+from backends.text_limits import shorten
 from console.following import Following, Seen
+from console.requests import What
 from console.running_versions import RunningVersions
-from console.sharing import Request, What
+from orchestrator.actor import Actor
 from orchestrator.state import RolloutState
+from orchestrator.untrusted import SHOWN
 
 PAUSE = 2.0  # seconds before Consul is asked again that could not be asked
 
@@ -15,15 +18,17 @@ class Elsewhere:
 
     Attributes:
         state: of the rollout that is seen; a new one for each.
-        seen: the last look at it; None before the first.
+        seen: the last look at it that can be believed; None before the first.
+        problem: why what is published now is not followed, in words; empty while it is.
     """
 
-    def __init__(self, following: Following, clock: Clock, who: str, versions: RunningVersions) -> None:
+    def __init__(self, following: Following, clock: Clock, actor: Actor, versions: RunningVersions) -> None:
         self.state = RolloutState()
         self.seen: Seen | None = None
+        self.problem = ""
         self._following = following
         self._clock = clock
-        self._who = who
+        self._actor = actor
         self._versions = versions  # that run, by node: what is upgraded there has another one
         self._told = 0  # the last record that `state` has taken
 
@@ -47,19 +52,26 @@ class Elsewhere:
             try:
                 async for seen in self._following.looks():
                     self._take(seen)
-            except BackendError:  # the header says that Consul does not answer
-                await self._clock.sleep(PAUSE)
+            except BackendError as error:
+                self.problem = error.problem
+            except Exception as error:  # a defect must not leave an old look there as a live one
+                self.problem = f"a defect in Rolldeck: {shorten(repr(error), SHOWN)}"
+            await self._clock.sleep(PAUSE)
 
     def _take(self, seen: Seen) -> None:
+        if seen.doubt:
+            self.problem = f"key {self._following.key} is ignored: {seen.doubt}"
+            return
         if self.seen is None or self.seen.head != seen.head:
             self.state, self._told = RolloutState(), 0
         for record in seen.records:
             if record.seq > self._told:
                 self._told = record.seq
-                self.state.apply(record)
+                self._following.fold(self.state, record)
                 self._versions.learn(record, self.state.version)
-        self.seen = seen
+        self.seen, self.problem = seen, ""
 
     async def ask(self, what: What) -> None:
         """Leave a request. Raises BackendError."""
-        await self._following.ask(Request(what=what, who=self._who))
+        if self.seen is not None:
+            await self._following.ask(self.seen, what, self._actor)

@@ -10,7 +10,7 @@ from backends.errors import BackendError, ConfigError, RolldeckError
 from backends.visible_text import visible_lines
 from console.exits import Exit
 from console.output.text import clean, paint, say
-from orchestrator.errors import Aborted, GuardRefused, Locked, PlanChanged, PreflightFailed
+from orchestrator.errors import Aborted, GuardRefused, Locked, PlanChanged, PreflightFailed, Unauthenticated
 
 
 def explain(error: BaseException) -> int:
@@ -29,7 +29,7 @@ def explain(error: BaseException) -> int:
         case Aborted():
             _line(str(error))
             return Exit.ABORTED
-        case PreflightFailed() | PlanChanged() | GuardRefused() | Locked():
+        case PreflightFailed() | PlanChanged() | GuardRefused() | Locked() | Unauthenticated():
             _line(f"refused, nothing was touched: {error}")
             return Exit.REFUSED
         case ConfigError():

@@ -1,13 +1,20 @@
 """A rollout of another machine, as it is published in Consul: seen live, asked, and taken over."""
 
+import secrets
+import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from backends.consul.client import Consul
+from backends.consul.signing import Signer, open_value
 from backends.errors import Unmeasured
-from console.sharing import Request, ask, rollout_key
+from console.requests import Request, What
+from console.sharing import ask, rollout_key
+from orchestrator.actor import Actor
 from orchestrator.events import Record, RolloutEnded
-from orchestrator.journal.shared import Head, unpack
+from orchestrator.journal.published import apply
+from orchestrator.journal.shared import Head, read_publication
+from orchestrator.state import RolloutState
 
 WAIT = 30.0  # seconds that one look may block
 
@@ -20,11 +27,17 @@ class Seen:
         head: what it is.
         records: what has happened so far, oldest first.
         held: whoever publishes it has the lock still.
+        verified: it is signed with our key, and not older than what was seen before.
+        doubt: why it is not, although there is a key: then it is to be ignored. Empty without a key, too.
+        journal_head: see `Publication.journal_head`.
     """
 
     head: Head
     records: list[Record]
     held: bool
+    verified: bool = False
+    doubt: str = ""
+    journal_head: str = ""
 
     @property
     def ended(self) -> RolloutEnded | None:
@@ -36,14 +49,28 @@ class Seen:
     def healthy(self) -> bool:
         return self.ended is not None and self.ended.result == "healthy"
 
+    @property
+    def words(self) -> str:
+        """What it is and of whom, as far as it can be believed."""
+        head = self.head
+        return f"the {head.kind} of {head.application} to {head.version} by {head.who}"
+
 
 class Following:
-    """The last rollout of one application that was published. All methods raise BackendError."""
+    """The last rollout of one application that was published. All methods raise BackendError.
 
-    def __init__(self, consul: Consul, prefix: str, app: str) -> None:
+    Attributes:
+        key: under which it stands in Consul.
+    """
+
+    def __init__(self, consul: Consul, prefix: str, app: str, signer: Signer | None = None) -> None:
+        self.key = rollout_key(prefix, app)
         self._consul = consul
         self._prefix = prefix
         self._app = app
+        self._signer = signer
+        self._newest = (0, 0)  # fence and number of the newest state that was verified
+        self._known: dict[int, Record] = {}  # records that were checked
 
     async def look(self) -> Seen | None:
         """Once; None when none was ever published."""
@@ -58,27 +85,63 @@ class Following:
                 yield seen
 
     async def live(self) -> AsyncIterator[Seen]:
-        """The same of one rollout: ends with it, or with its lock."""
+        """The same of one rollout: ends with it, or with its lock. What has a doubt ends nothing."""
         async for seen in self.looks():
             yield seen
-            if seen.ended is not None or not seen.held:
+            if not seen.doubt and (seen.ended is not None or not seen.held):
                 return
 
-    async def ask(self, request: Request) -> str:
-        """Leave a request; see `console.sharing.ask`."""
-        return await ask(self._consul, self._prefix, self._app, request)
+    def fold(self, state: RolloutState, record: Record) -> None:
+        """Let a state take a record. Raises Unmeasured: it does not fit to those before it."""
+        try:
+            apply(state, record)
+        except ValueError as error:
+            raise Unmeasured("consul", f"key {self.key}: {error}") from None
+
+    async def ask(self, seen: Seen, what: What, actor: Actor, subject: str = "") -> str:
+        """Leave a request to the rollout that was seen; see `console.sharing.ask`."""
+        request = Request(
+            what=what,
+            who=actor.name,
+            subject=subject,
+            uid=actor.uid,
+            credential=actor.credential,
+            fence=seen.head.fence,
+            nonce=secrets.token_hex(8),
+            at=time.time(),
+        )
+        return await ask(self._consul, self._prefix, self._app, request, self._signer)
+
+    async def withdraw(self, key: str) -> None:
+        """Take a request back."""
+        await self._consul.delete(key)
 
     async def taken(self, key: str) -> bool:
         """Whether a request was taken."""
         return (await self._consul.get(key))[1] is None
 
     async def _look(self, index: int) -> tuple[int, Seen | None]:
-        key = rollout_key(self._prefix, self._app)
-        after, pair = await self._consul.get(key, index, WAIT)
+        after, pair = await self._consul.get(self.key, index, WAIT)
         if pair is None:
             return after, None
+        opened = open_value(self._signer, "publication", pair.value)
         try:
-            head, records = unpack(pair.value)
+            found = read_publication(opened.content, self._known)
+            if found.head.application != self._app:
+                raise ValueError(f"is of application {found.head.application!a}")
         except ValueError as error:
-            raise Unmeasured("consul", f"key {key}: {error}") from None
-        return after, Seen(head, records, bool(pair.session))
+            unsigned = f"{opened.doubt}, and " if opened.doubt else ""
+            raise Unmeasured("consul", f"key {self.key}: {unsigned}{error}") from None
+        self._known = {record.seq: record for record in found.records}
+        doubt = opened.doubt or (self._replayed(found.head.fence, found.number) if opened.verified else "")
+        verified = opened.verified and not doubt
+        held = bool(pair.session)
+        return after, Seen(found.head, found.records, held, verified, doubt, found.journal_head)
+
+    def _replayed(self, fence: int, number: int) -> str:
+        """Why a state that is signed is not that of now; empty when it is as new as the newest one."""
+        if (fence, number) < self._newest:
+            before = "state {1} of fence {0}".format(*self._newest)
+            return f"state {number} of fence {fence} was signed before {before}, which was there already"
+        self._newest = (fence, number)
+        return ""

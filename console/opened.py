@@ -46,6 +46,8 @@ async def open_session(config: Config, app: str, via: Via = "terminal") -> Async
         consul = Consul(config.consul) if config.consul is not None else None
         if consul is not None:
             closing.push_async_callback(consul.close)
+        signs = config.consul is not None and config.lock.kind == "consul"
+        signer = await config.consul.signer(app) if config.consul is not None and signs else None
         config = await completed(config, app, consul)
         settings = config.app(app)
         wiring = Wiring(config, bus.record, consul)
@@ -65,8 +67,8 @@ async def open_session(config: Config, app: str, via: Via = "terminal") -> Async
             config.freezes_of(app),
         )
         path = journal_path(config.journal.path)
-        shown = partial(share, config, consul, bus)
-        lock = partial(lock_of, config, app, path.parent / "locks", consul, clock)
+        shown = partial(share, config, consul, signer, bus)
+        lock = partial(lock_of, config, app, path.parent / "locks", consul, signer, clock)
         health = settings.health
         session = Session(
             application,
@@ -80,5 +82,5 @@ async def open_session(config: Config, app: str, via: Via = "terminal") -> Async
         pauses = config.consul is not None and config.consul.when_down == "pause"
         asks = nodes_there or settings.places or pauses or config.lock.kind == "consul"
         if consul is not None and asks:
-            await closing.enter_async_context(following_consul(session, consul, config, roster))
+            await closing.enter_async_context(following_consul(session, consul, config, roster, signer))
         yield session

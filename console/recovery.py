@@ -5,6 +5,7 @@ from functools import partial
 
 from backends.errors import ConfigError
 from console import rollback
+from console.adoption import take_over_again
 from console.proposal import Proposal
 from console.session import Session
 from orchestrator.events import RolloutEnded
@@ -14,7 +15,9 @@ from orchestrator.node import Node
 from orchestrator.plan import Severity
 
 
-async def plan_resume(session: Session, members: tuple[Node, ...] = ()) -> tuple[Proposal, Entry] | None:
+async def plan_resume(
+    session: Session, members: tuple[Node, ...] = (), *, trusted: bool = False
+) -> tuple[Proposal, Entry] | None:
     """The plan that finishes what is unfinished: the last rollout, or else nodes that older ones have left.
 
     The batch sizes are those of that rollout, everything else is as the configuration says now.
@@ -22,6 +25,7 @@ async def plan_resume(session: Session, members: tuple[Node, ...] = ()) -> tuple
     Args:
         session: works on the application.
         members: see `Session.plan`.
+        trusted: what others have published until the lock is ours is taken over whoever vouches for it.
 
     Returns:
         The plan and the rollout that it goes on with; None when there is nothing to finish.
@@ -44,8 +48,8 @@ async def plan_resume(session: Session, members: tuple[Node, ...] = ()) -> tuple
     wanted = {name: version for name, version in wanted.items() if name in names}
 
     async def again() -> Proposal | None:
-        await session.adopt()
-        found = await plan_resume(session, plan.members)
+        await take_over_again(session, trusted=trusted)
+        found = await plan_resume(session, plan.members, trusted=trusted)
         return found[0] if found is not None else None
 
     plan = await session.plan(

@@ -21,7 +21,6 @@ from orchestrator.control import Control
 from orchestrator.errors import PreflightFailed
 from orchestrator.events import Noted, Record, RolloutEnded
 from orchestrator.freeze import judge_freeze
-from orchestrator.journal.shared import Head
 from orchestrator.mapping import owners
 from orchestrator.node import Node
 from orchestrator.plan import Finding, Plan, Severity
@@ -90,23 +89,6 @@ class Session:
     def _follow(self, record: Record) -> None:
         self.state.apply(record)
         self.versions.learn(record, self.state.version)
-
-    async def adopt(self) -> Head | None:
-        """Take into our journal what somebody has left on another machine, where that can be seen.
-
-        Returns:
-            What was taken over; None when there was nothing that is new here.
-
-        Raises:
-            BackendError: Consul could not be asked.
-            JournalError: it could not be written down.
-        """
-        if self.shared is None or await self.books.holder() is not None:
-            return None
-        found = await self.shared.look()
-        if found is None or found.healthy or not self.books.adopt(found.head, found.records):
-            return None
-        return found.head
 
     def at_work(self) -> set[str]:
         """Nodes that a rollout works on now."""

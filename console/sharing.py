@@ -5,19 +5,18 @@ The key is held by the session of the lock: who has lost that can publish nothin
 
 import asyncio
 import contextlib
-import time
-import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Literal
 
 import msgspec
 
 from backends.consul.client import Consul
+from backends.consul.signing import Signer
 from backends.errors import BackendError
-from orchestrator.actor import Actor
+from console.background import keep_running
+from console.requests import Request, Requests
 from orchestrator.bus import Bus
-from orchestrator.control import GO, RETRY, SKIP, Control
+from orchestrator.control import Control
 from orchestrator.events import Noted, Record
 from orchestrator.journal.shared import Head, pack
 
@@ -25,16 +24,7 @@ APART = 0.2  # seconds between two publications
 PAUSE = 0.5  # before Consul is asked again that could not be asked, or said no
 WAIT = 30.0  # that one look for requests may block
 LAST = 5.0  # for the last publication, at the end
-
-What = Literal["pause", "resume", "abort", "go", "retry", "skip"]
-
-
-class Request(msgspec.Struct, frozen=True, kw_only=True):
-    """What somebody on another machine wants of a rollout."""
-
-    what: What
-    who: str
-    subject: str = ""  # of the question that is answered: a node or a batch; empty for the only one
+LEFT_THERE = 100  # requests that are not carried out; of more all are deleted
 
 
 def rollout_key(prefix: str, app: str) -> str:
@@ -45,10 +35,11 @@ def requests_key(prefix: str, app: str) -> str:
     return f"{prefix}/{app}/requests/"
 
 
-async def ask(consul: Consul, prefix: str, app: str, request: Request) -> str:
+async def ask(consul: Consul, prefix: str, app: str, request: Request, signer: Signer | None = None) -> str:
     """Leave a request; returns its key, which is gone once it was taken. Raises BackendError."""
-    key = f"{requests_key(prefix, app)}{time.time():.3f}-{uuid.uuid4().hex[:8]}"
-    await consul.put(key, msgspec.json.encode(request))
+    key = f"{requests_key(prefix, app)}{request.at:.3f}-{request.nonce[:8]}"
+    value = msgspec.json.encode(request)
+    await consul.put(key, value if signer is None else signer.sign("request", value))
     return key
 
 
@@ -62,19 +53,30 @@ class Publisher:
         session: that has the lock.
         bus: carries what happens.
         control: takes what is asked.
+        signer: signs what is published, and tells who may ask.
     """
 
     def __init__(
-        self, consul: Consul, prefix: str, head: Head, session: Callable[[], str], bus: Bus, control: Control
+        self,
+        consul: Consul,
+        prefix: str,
+        head: Head,
+        session: Callable[[], str],
+        bus: Bus,
+        control: Control,
+        signer: Signer | None = None,
     ) -> None:
         self._consul = consul
         self._key = rollout_key(prefix, head.application)
-        self._requests = requests_key(prefix, head.application)
+        self._folder = requests_key(prefix, head.application)
         self._head = head
         self._session = session
         self._bus = bus
         self._control = control
+        self._signer = signer
+        self._requests = Requests(head.fence, bus, control, signer)
         self._records: list[Record] = []
+        self._number = 0  # of the state that was published last
         self._dirty = asyncio.Event()
         self._dirty.set()
         self._putting = asyncio.Lock()  # an older state must not come after a newer one
@@ -82,27 +84,36 @@ class Publisher:
     @asynccontextmanager
     async def working(self) -> AsyncIterator[None]:
         """Publish and listen meanwhile. What Consul does not take stops nothing: HAProxy and nodes count."""
-        with contextlib.suppress(BackendError):
-            await self._consul.delete(self._requests, recurse=True)  # those of an earlier rollout
+        await self._delete_requests()  # those of an earlier rollout
         unsubscribe = self._bus.subscribe(self._keep)
         before, self._control.published = self._control.published, self._all_published
-        tasks = [asyncio.create_task(self._publish()), asyncio.create_task(self._listen())]
+        works = {"publishing to Consul": self._publish, "taking requests from Consul": self._listen}
+        tasks = [asyncio.create_task(keep_running(name, work, self._note)) for name, work in works.items()]
         try:
             yield
         finally:
             unsubscribe()
             self._control.published = before
-            for each in tasks:
-                each.cancel()
+            for task in tasks:
+                task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(LAST):
                     await self._done()
                     await self._give_back()
+                    await self._delete_requests()
+
+    async def _delete_requests(self) -> None:
+        with contextlib.suppress(BackendError):
+            await self._consul.delete(self._folder, recurse=True)
 
     def _keep(self, record: Record) -> None:
         self._records.append(record)
+        self._requests.watch(record)
         self._dirty.set()
+
+    def _note(self, text: str) -> None:
+        self._bus.emit(Noted(node="", text=text))
 
     async def _all_published(self) -> None:
         """Until everything so far is there, but not for ever: HAProxy and nodes are what counts."""
@@ -111,8 +122,7 @@ class Publisher:
                 while not await self._done():  # noqa: ASYNC110 - Consul cannot tell us
                     await asyncio.sleep(APART)
         except TimeoutError:
-            text = "Consul does not take it: another machine could not put the next node back as it was"
-            self._bus.emit(Noted(node="", text=text))
+            self._note("Consul does not take it: another machine could not put the next node back as it was")
 
     async def _done(self) -> bool:
         with contextlib.suppress(BackendError):
@@ -128,52 +138,33 @@ class Publisher:
                 self._dirty.set()
             await asyncio.sleep(APART if done else PAUSE)
 
+    def _value(self) -> bytes:
+        """The newest state; its number is larger than that of each before it."""
+        self._number += 1
+        packed = pack(self._head, self._records, self._number, self._bus.journal_head)
+        return packed if self._signer is None else self._signer.sign("publication", packed)
+
     async def _put(self) -> bool:
         session = self._session()
         async with self._putting:
-            return bool(session) and await self._consul.put(
-                self._key, pack(self._head, self._records), acquire=session
-            )
+            return bool(session) and await self._consul.put(self._key, self._value(), acquire=session)
 
     async def _give_back(self) -> None:
         """What a session has as it ends nobody gets for the lock's delay: the next rollout was unseen."""
         session = self._session()
         if session:
             with contextlib.suppress(BackendError):
-                await self._consul.put(self._key, pack(self._head, self._records), release=session)
+                await self._consul.put(self._key, self._value(), release=session)
 
     async def _listen(self) -> None:
         index = 0
         while True:
             try:
-                index, found = await self._consul.list(self._requests, index, WAIT)
-                for each in found:
-                    self._take(each.value)
-                    await self._consul.delete(each.key)
+                index, found = await self._consul.list(self._folder, index, WAIT)
+                self._requests.forget_all_but(found)
+                for pair in found:
+                    # What is not carried out stays: whoever has left it learns that nobody has taken it.
+                    if self._requests.take(pair) or len(found) > LEFT_THERE:
+                        await self._consul.delete(pair.key)
             except BackendError:
                 await asyncio.sleep(PAUSE)
-
-    def _take(self, value: bytes) -> None:
-        try:
-            request = msgspec.json.decode(value, type=Request)
-        except msgspec.MsgspecError as error:
-            self._bus.emit(Noted(node="", text=f"a request in Consul cannot be understood: {error}"))
-            return
-        control, who = self._control, Actor(request.who, "consul")
-        match request.what:
-            case "pause":
-                control.pause(who, "asked from another machine")
-            case "resume":
-                control.resume(who)
-            case "abort":
-                control.abort(who, "asked from another machine")
-            case "go" | "retry" | "skip":
-                self._answer({"go": GO, "retry": RETRY, "skip": SKIP}[request.what], request)
-
-    def _answer(self, choice: str, request: Request) -> None:
-        open_ = [each for each in self._control.questions if request.subject in ("", each.subject)]
-        if len(open_) != 1 or choice not in open_[0].choices:
-            what = "no such question is open" if not open_ else f"open: {', '.join(q.subject for q in open_)}"
-            self._bus.emit(Noted(node="", text=f"{request.who} asked to {request.what}, and {what}"))
-            return
-        self._control.answer(open_[0].id, choice, Actor(request.who, "consul"))

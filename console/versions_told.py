@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 
 from backends.consul.client import Consul
 from backends.errors import RolldeckError
+from console.background import keep_running
 from orchestrator.bus import Bus
 from orchestrator.events import NodeUpgraded, Noted, Record, TurnBegan
 
@@ -62,7 +63,11 @@ async def versions_told(
                 await asyncio.sleep(PAUSE)
 
     unsubscribe = bus.subscribe(keep)
-    working = asyncio.create_task(work(), name="versions")
+
+    def report(text: str) -> None:
+        bus.emit(Noted(node="", text=text))
+
+    working = asyncio.create_task(keep_running("writing versions to Consul", work, report), name="versions")
     try:
         yield
     finally:

@@ -1,10 +1,9 @@
 """What of a session hangs on Consul: its nodes as they come and go, its lock, and what others see of it."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import Annotated
 
 import msgspec
 
@@ -12,8 +11,10 @@ from backends.base import Clock
 from backends.consul.client import Consul
 from backends.consul.lock import ConsulLock
 from backends.consul.services import ConsulService
+from backends.consul.signing import Signer
 from backends.errors import ConfigError
 from backends.template import check_host, fill_plain
+from console.background import keep_running
 from console.completing import node_settings
 from console.config import Config
 from console.roster import Roster
@@ -22,8 +23,9 @@ from console.settings import NodeSettings
 from orchestrator.bus import Bus
 from orchestrator.control import Control
 from orchestrator.errors import JournalError
+from orchestrator.events import Noted
 from orchestrator.journal.leftovers import Leftover
-from orchestrator.journal.shared import Head
+from orchestrator.journal.shared import Endpoint, Head
 from orchestrator.lock import LocalLock, Lock
 from orchestrator.node import Node
 from orchestrator.shared_lock import SharedLock
@@ -31,7 +33,7 @@ from orchestrator.shared_lock import SharedLock
 
 @asynccontextmanager
 async def following_consul(
-    session: Session, consul: Consul, config: Config, roster: Roster
+    session: Session, consul: Consul, config: Config, roster: Roster, signer: Signer | None = None
 ) -> AsyncIterator[None]:
     """Within it the session knows how Consul is, and its nodes are those that Consul has now.
 
@@ -40,6 +42,7 @@ async def following_consul(
         consul: is asked.
         config: of all applications.
         roster: makes the session's nodes.
+        signer: tells who is to be believed; see `ConsulSettings.signer`.
     """
     from console.consul_inventory import ConsulInventory
     from console.consul_watch import ConsulWatch
@@ -50,7 +53,7 @@ async def following_consul(
     settings = config.app(app)
     if config.consul is None:
         raise TypeError("without a [consul] there is nothing to follow")
-    works = []
+    works: dict[str, Callable[[], Awaitable[None]]] = {}
     if isinstance(settings.inventory, ConsulService):
         nodes = _Nodes(session, roster, settings.inventory, settings.nodes)
         session.inventory = ConsulInventory(
@@ -64,33 +67,36 @@ async def following_consul(
             nodes.adopt,
         )
         session.know_nodes_by(nodes.whole, nodes.places)
-        works.append(session.inventory.run())
+        works["following the nodes in Consul"] = session.inventory.run
     pauses = config.consul.when_down == "pause"
-    session.consul = ConsulWatch(
-        consul,
-        clock,
-        lambda: session.control if pauses and session.rolling else None,
-        session.inventory.words if session.inventory is not None else lambda: "",
-    )
-    works.append(session.consul.run())
     if config.lock.kind == "consul":
-        session.shared = Following(consul, config.consul.prefix, app)
-        session.elsewhere = Elsewhere(session.shared, clock, session.actor.name, session.versions)
-    tasks = [asyncio.create_task(each, name="consul") for each in works]
+        session.shared = Following(consul, config.consul.prefix, app, signer)
+        session.elsewhere = Elsewhere(session.shared, clock, session.actor, session.versions)
+
+    def noted() -> str:
+        texts = [
+            session.inventory.words() if session.inventory is not None else "",
+            session.elsewhere.problem if session.elsewhere is not None else "",
+        ]
+        return "; ".join(filter(None, texts))
+
+    session.consul = ConsulWatch(
+        consul, clock, lambda: session.control if pauses and session.rolling else None, noted
+    )
+    works["asking whether Consul answers"] = session.consul.run
+
+    def report(text: str) -> None:
+        session.bus.emit(Noted(node="", text=text))
+
+    tasks = [
+        asyncio.create_task(keep_running(name, work, report), name="consul") for name, work in works.items()
+    ]
     try:
         yield
     finally:
-        for each in tasks:
-            each.cancel()
+        for task in tasks:
+            task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-
-
-class Place(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
-    """Where a node is, and nothing of how commands reach it: others may have written it."""
-
-    address: str
-    port: Annotated[int, msgspec.Meta(ge=0, le=65535)]
-    ssh: str
 
 
 class _Nodes:
@@ -136,7 +142,7 @@ class _Nodes:
     def places(self) -> dict[str, object]:
         """All nodes that were seen, for the journal."""
         return {
-            name: msgspec.to_builtins(Place(address=each.address, port=each.port, ssh=each.ssh))
+            name: msgspec.to_builtins(Endpoint(address=each.address, port=each.port, ssh=each.ssh))
             for name, each in self._known.items()
         }
 
@@ -151,7 +157,7 @@ class _Nodes:
 def place_of(left: Leftover) -> NodeSettings:
     """As its plan knew it; whoever wrote that may have been another machine."""
     try:
-        found = msgspec.convert(left.entry.plan["places"][left.node], Place)
+        found = msgspec.convert(left.entry.plan["places"][left.node], Endpoint)
         for what, value in (("address", found.address), ("ssh", found.ssh or found.address)):
             check_host(f"{what} of {left.node}", value)
     except (KeyError, TypeError, msgspec.ValidationError, ConfigError):
@@ -161,7 +167,13 @@ def place_of(left: Leftover) -> NodeSettings:
 
 @asynccontextmanager
 async def share(
-    config: Config, consul: Consul | None, bus: Bus, lock: Lock, head: Head, control: Control
+    config: Config,
+    consul: Consul | None,
+    signer: Signer | None,
+    bus: Bus,
+    lock: Lock,
+    head: Head,
+    control: Control,
 ) -> AsyncIterator[None]:
     """Others see a rollout, and may ask something of it, where they share its lock; and the versions."""
     if consul is None or config.consul is None:
@@ -185,16 +197,20 @@ async def share(
             from console.sharing import Publisher
 
             shared = lock.shared
-            publisher = Publisher(consul, config.consul.prefix, head, lambda: shared.session, bus, control)
+            publisher = Publisher(
+                consul, config.consul.prefix, head, lambda: shared.session, bus, control, signer
+            )
             await works.enter_async_context(publisher.working())
         yield
 
 
-def lock_of(config: Config, app: str, folder: Path, consul: Consul | None, clock: Clock) -> Lock:
+def lock_of(
+    config: Config, app: str, folder: Path, consul: Consul | None, signer: Signer | None, clock: Clock
+) -> Lock:
     """The lock of one piece of work."""
     local = LocalLock.of(folder, app)
     if config.lock.kind == "local" or consul is None or config.consul is None:
         return local
     key = f"{config.consul.prefix}/{app}/lock"
-    shared = ConsulLock(consul, key, clock, config.lock.session_ttl, config.lock.delay)
+    shared = ConsulLock(consul, key, clock, config.lock.session_ttl, config.lock.delay, signer=signer)
     return SharedLock(local, shared, clock, config.lock.ttl, alone=config.lock.fallback == "local")

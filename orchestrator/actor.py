@@ -41,7 +41,8 @@ class Actor(msgspec.Struct, frozen=True):
         via: from where they do it.
         uid: of the process on the machine that carries out the rollout; -1 when it is not known.
         credential: type and SHA-256 fingerprint of the SSH key or certificate with which they logged in on
-            that machine; empty when it is not known. It never holds anything secret.
+            that machine; empty when it is not known. Of a request in Consul: whether it was signed, and what
+            the machine that left it says of its process and its log-in. It never holds anything secret.
     """
 
     name: str

@@ -9,6 +9,7 @@ RolldeckError (backends.errors)
 │   └── StillRegisteredOut it is back in HAProxy, and not known to be back in a registry
 ├── JournalError       the journal cannot be read or written: nothing is done without it
 ├── Locked             somebody else works on this application
+├── Unauthenticated          nobody vouches for it, and nobody has said that it is to be believed
 ├── Fenced             the lock is gone in the middle: nothing may be sent any more
 ├── Skipped            somebody chose to leave this node out
 └── Aborted            somebody chose to end the rollout
@@ -74,6 +75,10 @@ class JournalError(RolldeckError):
 
 class Locked(RolldeckError):
     """Somebody else works on this application; the text says who, where, since when and at what."""
+
+
+class Unauthenticated(RolldeckError):
+    """Somebody else's word would decide, and nobody vouches for it; the text says how to believe it."""
 
 
 class Fenced(RolldeckError):

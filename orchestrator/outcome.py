@@ -75,7 +75,7 @@ def describe(
     """
     changed = [each for each in missing if not _as_found(each, originals[each.ref])]
     raw = [f"{each.ref.instance}: {line}" for each in changed for line in _back(each, originals[each.ref])]
-    raw += [f"{ref.instance}: {line}" for ref in blind for line in _back_unseen(ref, originals[ref])]
+    raw += [f"{ref.instance}: {line}" for ref in blind for line in back_unseen(ref, originals[ref])]
     wrong = [each.ref for each in changed] + list(blind)
     ready = raw and any(originals[ref].admin is AdminState.READY for ref in wrong)
     ours = []
@@ -113,7 +113,7 @@ def _where(server: Server, original: Original) -> str:
     return f"{server.ref}: {server.admin_state} ({server.status}){agent}"
 
 
-def _back_unseen(ref: ServerRef, original: Original) -> list[str]:
+def back_unseen(ref: ServerRef, original: Original) -> list[str]:
     hint = "   (once it is healthy)" if original.admin is AdminState.READY else ""
     lines = [f"{RESTORE[original.admin](ref)}{hint}"]
     return [*lines, commands.agent_on(ref)] if original.agent else lines

@@ -15,6 +15,7 @@ NAN, INFINITE, HUGE = "NaN", "1e999", "1" + "0" * 400  # as JSON numbers; writte
 LONG = "x" * 100_000
 VERY_LONG = "x" * 10_000_000
 DEEP = "[" * 100_000 + "]" * 100_000
+MARK = "forged by whoever writes there"
 _RAW = "@raw:"  # of a value that stands in the JSON as it is
 
 WRONG: dict[str, Any] = {
@@ -87,7 +88,14 @@ def publication() -> dict[str, Any]:
         {"event": "turn_began", "node": "web1", "version": "1.5.0", "originals": [original]},
         {"event": "step_started", "node": "web1", "step": "drain"},
         {"event": "waiting", "node": "web1", "step": "drain", "reason": "2 sessions", "left": 3.0},
-        {"event": "step_done", "node": "web1", "step": "drain", "changed": True, "detail": "", "seconds": 1.0},
+        {
+            "event": "step_done",
+            "node": "web1",
+            "step": "drain",
+            "changed": True,
+            "detail": "",
+            "seconds": 1.0,
+        },
         {"event": "node_upgraded", "node": "web1", "seconds": 5.0},
         {
             "event": "turn_began",
@@ -180,7 +188,10 @@ def _sequences() -> Iterator[tuple[str, bytes]]:
     more = [99, 1.0, private | {"ok": True, "seconds": 0.0}]
     yield "an event that nobody publishes", packed(_with(publication(), ("lines",), [*lines, more]))
     stranger = {"event": "turn_began", "node": "ghost", "version": "6", "originals": []}
-    yield "a node that is not in the plan", packed(_with(publication(), ("lines",), [*lines, [99, 1.0, stranger]]))
+    yield (
+        "a node that is not in the plan",
+        packed(_with(publication(), ("lines",), [*lines, [99, 1.0, stranger]])),
+    )
 
 
 def paths(value: Any, before: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
@@ -224,7 +235,11 @@ def requests(fence: int) -> Iterator[tuple[str, bytes]]:
     for name, value in WRONG.items():
         if name not in ("100 kB", "a deep list"):
             yield f"what is {name}", written(honest | {"what": value})
-            if not isinstance(value, str) or name in ("control characters", "a lone surrogate", "an empty text"):
+            if not isinstance(value, str) or name in (
+                "control characters",
+                "a lone surrogate",
+                "an empty text",
+            ):
                 yield f"who is {name}", written(honest | {"who": value})
     yield "no such wish", written(honest | {"what": "root_shell"})
 

@@ -14,8 +14,8 @@ from console.exits import Exit
 from console.following import Following, Seen
 from console.output.ending import EXITS, ending
 from console.output.progress import Progress
-from console.output.text import clean, result, result_json, say
-from console.sharing import Request, What
+from console.output.text import clean, paint, result, result_json, say
+from console.requests import What
 from console.who import operator
 from orchestrator.events import to_json
 from orchestrator.state import RolloutState
@@ -44,14 +44,20 @@ def follow(config_file: str | None, app: str, as_json: bool) -> int:
 async def _follow(following: Following, app: str, as_json: bool) -> int:
     state = RolloutState()
     progress = Progress(state)
-    told, seen = 0, None
-    async for seen in following.live():
+    told, seen, doubt = 0, None, ""
+    async for looked in following.live():
+        if looked.doubt:
+            if looked.doubt != doubt:  # once, and not at each look
+                say(f"{paint('!', 'warn')} key {clean(following.key)} is ignored: {clean(looked.doubt)}")
+            doubt = looked.doubt
+            continue
+        seen = looked
         if not told:
             say(f"{seen.head.kind} of {app} to {clean(seen.head.version)}, by {clean(seen.head.who)}")
         for record in seen.records:
             if record.seq > told:
                 told = record.seq
-                state.apply(record)
+                following.fold(state, record)
                 if as_json:
                     result_json(to_json(record))
                 else:
@@ -66,6 +72,8 @@ def _end(seen: Seen | None, app: str, as_json: bool) -> int:
     if not as_json:
         for line in ending(seen.ended):
             result(line)
+    if seen.journal_head:
+        say(f"head of its journal on {clean(seen.head.host)}: {seen.journal_head}")
     return EXITS[seen.ended.result]
 
 
@@ -86,16 +94,22 @@ def ask(config_file: str | None, app: str, what: What, subject: str) -> int:
     async def go() -> int:
         async with _following(config, app) as following:
             seen = await following.look()
-            if seen is None or not seen.held:
-                say(f"no rollout of {app} runs now")
+            if seen is None or not seen.held or seen.doubt:
+                why = (
+                    f": key {following.key} is ignored: {seen.doubt}"
+                    if seen is not None and seen.doubt
+                    else ""
+                )
+                say(f"no rollout of {app} runs now{clean(why)}")
                 return Exit.REFUSED
-            key = await following.ask(Request(what=what, who=operator("terminal").name, subject=subject))
+            key = await following.ask(seen, what, operator("terminal"), subject)
             for _ in range(int(PATIENCE * 5)):
                 if await following.taken(key):
                     result(f"{clean(seen.head.who)} has taken it")
                     return Exit.HEALTHY
                 await asyncio.sleep(0.2)
-            say(f"nobody has taken it within {PATIENCE:g} s")
+            await following.withdraw(key)
+            say(f"nobody has taken it within {PATIENCE:g} s; why, that rollout says. It was withdrawn")
             return Exit.DEGRADED
 
     return asyncio.run(go())
@@ -110,6 +124,6 @@ async def _following(config: Config, app: str) -> AsyncIterator[Following]:
         )
     consul = Consul(config.consul)
     try:
-        yield Following(consul, config.consul.prefix, app)
+        yield Following(consul, config.consul.prefix, app, await config.consul.signer(app))
     finally:
         await consul.close()

@@ -7,13 +7,15 @@ from collections.abc import Awaitable, Callable
 import click
 
 from backends.errors import ConfigError
+from console.adoption import find_offer, take_over
 from console.commands.manual import break_lock
 from console.commands.upgrade import How, carry_out
 from console.config import Config, find_and_load
 from console.exits import Exit
 from console.opened import open_session
 from console.output.ending import EXITS
-from console.output.text import clean, in_background, on_terminal, result, say
+from console.output.text import clean, in_background, on_terminal, paint, result, say
+from console.prompts import Prompts
 from console.proposal import Proposal
 from console.recovery import plan_resume, plan_rollback, words
 from console.session import Session
@@ -25,22 +27,37 @@ JSON = "Every event as one line of JSON on standard output."
 @click.command()
 @click.argument("app", required=False)
 @click.option("--yes", is_flag=True, help="Start without asking.")
+@click.option(
+    "--trust-published",
+    is_flag=True,
+    help="Take over what another machine has left in Consul although nobody vouches for it.",
+)
 @break_lock
 @click.option("--json", "as_json", is_flag=True, help=JSON)
 @click.pass_obj
-def resume(config_file: str | None, app: str | None, yes: bool, break_lock: bool, as_json: bool) -> int:
+def resume(
+    config_file: str | None,
+    app: str | None,
+    yes: bool,
+    trust_published: bool,
+    break_lock: bool,
+    as_json: bool,
+) -> int:
     """Finish the last rollout of APP, and the nodes that earlier ones have left out of rotation.
 
     Looks at everything first: HAProxy, services, versions on disk and running. What has the right version and
     is only out of rotation is proven and put back; state and weight are those from before it was touched.
+
+    What another machine has left in Consul is taken over when it is signed with the key of `[consul]`
+    signing_key_env, _file or _command; without a key you are asked, and --yes needs --trust-published.
     """
+    how = How(yes, on_terminal(sys.stdin), as_json, break_lock)
 
     async def plan(session: Session) -> Proposal | None:
-        if (taken := await session.adopt()) is not None:
-            say(f"taken over from {clean(taken.who)}: the {taken.kind} to {clean(taken.version)}")
+        await _take_over(session, how, trust_published)
         for each in session.books.leftovers().values():
             say(clean(words(each)))
-        found = await plan_resume(session)
+        found = await plan_resume(session, trusted=trust_published)
         if found is None:
             result(f"{session.application.name}: nothing to resume")
             return None
@@ -49,7 +66,30 @@ def resume(config_file: str | None, app: str | None, yes: bool, break_lock: bool
         say(f"goes on with rollout {entry.id} {clean(began)}, to {clean(entry.version)}")
         return proposal
 
-    return _recover(config_file, app, plan, How(yes, on_terminal(sys.stdin), as_json, break_lock))
+    return _recover(config_file, app, plan, how)
+
+
+async def _take_over(session: Session, how: How, trusted: bool) -> None:
+    """What another machine has left, if it is vouched for. Raises Unauthenticated."""
+    offer = await find_offer(session)
+    if offer is None:
+        return
+    if offer.reason and not trusted:
+        if offer.ignored:
+            say(f"{paint('!', 'warn')} {clean(offer.reason)}; --trust-published takes it over all the same")
+            return
+        if how.yes:
+            raise offer.refusal
+        say(f"there is {clean(offer.words)}")
+        prompts = Prompts(session.control)
+        try:
+            if not await prompts.confirm(f"{clean(offer.reason)}. Take it over?"):
+                raise offer.refusal
+        finally:
+            prompts.close()
+    if take_over(session, offer):
+        who = offer.seen.head
+        say(f"taken over from {clean(who.who)}: the {who.kind} to {clean(who.version)}")
 
 
 @click.command()

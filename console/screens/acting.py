@@ -11,6 +11,7 @@ from textual.worker import WorkerCancelled
 
 from backends.errors import RolldeckError
 from backends.model import Level
+from console.adoption import find_offer, take_over
 from console.hand_change import change_by_hand
 from console.proposal import Proposal
 from console.recovery import plan_resume, plan_rollback, words
@@ -152,7 +153,8 @@ class Acting:
         """Finish what an earlier rollout has left, if somebody wants that."""
         self._upgrading = True
         try:
-            await self._session.adopt()
+            if not await self._take_over():
+                return
             found = await plan_resume(self._session)
             if found is None:
                 self._tell("nothing to resume")
@@ -162,6 +164,34 @@ class Acting:
             self._tell(str(error), "error")
         finally:
             self._upgrading = False
+
+    async def _take_over(self) -> bool:
+        """What another machine has left: at once when that is vouched for, else when somebody says so.
+
+        Returns:
+            Whether all is here that counts; not when somebody has left it there.
+        """
+        from widgets.dialogs.confirm import Confirm
+
+        offer = await find_offer(self._session)
+        if offer is None or (offer.reason and self.read_only):
+            return True
+        if offer.ignored:
+            name = self._session.application.name
+            self._tell(f"{offer.reason}; rolldeck resume {name} --trust-published takes it over", "warning")
+            return True
+        if offer.reason:
+            answer = await self._screen.app.push_screen_wait(
+                Confirm(
+                    "Take over what another machine has left?",
+                    [f"There is {offer.words}.", "", f"{offer.reason[0].upper()}{offer.reason[1:]}."],
+                    [("no", "Leave it", "default"), ("yes", "Take it over", "primary")],
+                )
+            )
+            if answer != "yes":
+                return False
+        take_over(self._session, offer)
+        return True
 
     async def roll_back(self) -> None:
         """Back to the versions before the last rollout, by a plan that is seen first."""
@@ -182,7 +212,8 @@ class Acting:
         from widgets.dialogs.confirm import Confirm
 
         try:
-            await self._session.adopt()
+            if not await self._take_over():
+                return
             entry, left = self._session.books.unfinished(), self._session.books.leftovers()
         except RolldeckError as error:
             self._tell(str(error), "error")

@@ -10,7 +10,7 @@ from console.session import Session
 
 if TYPE_CHECKING:
     from console.elsewhere import Elsewhere
-    from console.sharing import What
+    from console.requests import What
 
 
 class Asking:

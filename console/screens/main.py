@@ -11,12 +11,12 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.widgets import Input
 
+from console.requests import What
 from console.screens.acting import SWITCH, Acting
 from console.screens.arranging import Arranging
 from console.screens.asking import Asking
 from console.screens.rollout_words import Told
 from console.session import Session
-from console.sharing import What
 from console.who import operator
 from orchestrator.control import GO, RETRY, SKIP
 from orchestrator.events import Record

@@ -3,6 +3,9 @@
 import itertools
 import socket
 from collections.abc import Sequence
+from dataclasses import dataclass
+
+import msgspec
 
 from orchestrator.errors import JournalError
 from orchestrator.events import Record, to_json
@@ -33,13 +36,12 @@ def adopt(journal: Journal, head: Head, records: Sequence[Record]) -> bool:
             problem = f"found event {after} after event {before}, expected rising numbers"
             raise JournalError(journal.path, f"the published rollout is not taken over: {problem}")
     with journal.transaction():
-        half = None
-        for entry in journal.entries(head.application, limit=LOOKED_AT):
-            if (entry.host, entry.pid, entry.began) == (head.host, head.pid, head.began):
-                if not _half(journal, entry, records):
-                    return False
-                half = entry.id
-                journal.discard(half)
+        there = find(journal, head, records)
+        if there is not None and not there.half:
+            return False
+        half = there.entry if there is not None else None
+        if half is not None:
+            journal.discard(half)
         number = journal.begin(
             head.kind,
             application=head.application,
@@ -48,13 +50,34 @@ def adopt(journal: Journal, head: Head, records: Sequence[Record]) -> bool:
             host=head.host,
             pid=head.pid,
             at=head.began,
-            plan=head.plan,
+            plan=msgspec.to_builtins(head.plan) | {"fence": head.fence},
             entry=half,
         )
         for record in records:
             journal.record(number, head.kind, record)
         journal.seal(number)
     return True
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A rollout that stands in the journal already.
+
+    Attributes:
+        entry: its number there.
+        half: it is only the beginning of it, as an earlier version has left it.
+    """
+
+    entry: int
+    half: bool
+
+
+def find(journal: Journal, head: Head, records: Sequence[Record]) -> Found | None:
+    """Where a rollout stands in the journal; None where it does not. Raises JournalError."""
+    for entry in journal.entries(head.application, limit=LOOKED_AT):
+        if (entry.host, entry.pid, entry.began) == (head.host, head.pid, head.began):
+            return Found(entry.id, _half(journal, entry, records))
+    return None
 
 
 def _half(journal: Journal, entry: Entry, records: Sequence[Record]) -> bool:

@@ -3,20 +3,20 @@
 Types and ranges are checked as it is decoded (`orchestrator.untrusted`); here is what they cannot say.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from backends.errors import ConfigError
 from backends.model import AdminState, ServerRef
-from backends.template import check_value, check_version
+from backends.template import check_host, check_value, check_version
 from orchestrator import events
-from orchestrator.events import OriginalState, OutOfRotation, Record
+from orchestrator.events import AnyEvent, OriginalState, OutOfRotation, Record, to_json
 from orchestrator.node import Original
 from orchestrator.outcome import back_unseen
 from orchestrator.state import RolloutState
-from orchestrator.untrusted import check_amounts, check_printable, shortened
+from orchestrator.untrusted import check_amounts, check_printable, decode, quoted
 
 if TYPE_CHECKING:
     from orchestrator.journal.shared import Head
@@ -45,9 +45,11 @@ def check_head(head: "Head") -> frozenset[str]:
         raise ValueError("its batches have a node twice, or one that is not in its plan")
     for node in head.plan.nodes:
         if not _is_version(node.wanted):
-            raise ValueError(f"node {node.node} is to have {shortened(ascii(node.wanted))}, which is no version")
-    for name in head.plan.places:
+            raise ValueError(f"node {node.node} is to have {quoted(node.wanted)}, which is no version")
+    for name, endpoint in head.plan.places.items():
         _check_inert("a node", name)
+        for what, value in (("address", endpoint.address), ("ssh", endpoint.ssh or endpoint.address)):
+            _check_inert(f"{what} of {name}", value, check_host)
     return names
 
 
@@ -64,7 +66,7 @@ def check_record(head: "Head", names: Collection[str], record: Record) -> None:
             case events.TurnBegan(node=node, version=version, originals=originals):
                 _check_node(names, node)
                 if not _is_version(version):
-                    raise ValueError(f"found {shortened(ascii(version))}, which is no version")
+                    raise ValueError(f"found {quoted(version)}, which is no version")
                 for original in originals:
                     _check_original(original)
             case events.RolloutEnded(out_of_rotation=out):
@@ -81,9 +83,11 @@ def check_record(head: "Head", names: Collection[str], record: Record) -> None:
 
 def _check_start(head: "Head", names: Collection[str], event: events.RolloutStarted) -> None:
     if event.application != head.application:
-        raise ValueError(f"it is of application {shortened(ascii(event.application))}")
+        raise ValueError(f"it is of application {quoted(event.application)}")
     nodes = frozenset(event.nodes)
-    if not nodes <= frozenset(names) or not nodes.issuperset(name for batch in event.batches for name in batch):
+    if not nodes <= frozenset(names) or not nodes.issuperset(
+        name for batch in event.batches for name in batch
+    ):
         raise ValueError("it has nodes that are not in its plan")
 
 
@@ -91,14 +95,14 @@ def _check_original(original: OriginalState) -> None:
     for name in (original.instance, original.backend, original.server):
         check_printable("a server", name)
     if original.admin not in list(AdminState):
-        raise ValueError(f"found state {shortened(ascii(original.admin))}, expected {', '.join(AdminState)}")
+        raise ValueError(f"found state {quoted(original.admin)}, expected {', '.join(AdminState)}")
     if not 0 <= original.weight <= MOST_WEIGHT:
         raise ValueError(f"found weight {original.weight}, expected 0 to {MOST_WEIGHT}")
 
 
 def _check_node(names: Collection[str], node: str) -> None:
     if node not in names:
-        raise ValueError(f"node {shortened(ascii(node))} is not in its plan")
+        raise ValueError(f"node {quoted(node)} is not in its plan")
 
 
 def with_own_commands(head: "Head", records: Sequence[Record]) -> list[Record]:
@@ -143,18 +147,20 @@ def _way_back(
     return msgspec.structs.replace(out, commands=[*ours, *raw], go_back=go_back)
 
 
-def check_foldable(records: Sequence[Record]) -> None:
-    """Raises ValueError: the events are not those of one rollout, from its beginning on."""
+def check_readable(records: Sequence[Record]) -> None:
+    """Before it is written down for good. Raises ValueError: it could not be read or folded again."""
     state = RolloutState()
     for record in records:
         apply(state, record)
+        if decode(to_json(record), AnyEvent) != record.event:  # type: ignore[arg-type]
+            raise ValueError(f"event {record.seq} would not be the same in the journal")
 
 
 def apply(state: RolloutState, record: Record) -> None:
-    """Fold an event that others have published. Raises ValueError: it does not follow from those before it."""
+    """Fold an event that others have published. Raises ValueError: it does not follow from those before."""
     try:
         state.apply(record)
-    except (LookupError, TypeError, ValueError, ArithmeticError):
+    except (LookupError, TypeError, ValueError, ArithmeticError, AttributeError):
         raise ValueError(f"event {record.seq} does not fit to those before it") from None
 
 
@@ -175,8 +181,8 @@ def _is_version(version: str) -> bool:
     return True
 
 
-def _check_inert(what: str, name: str) -> None:
+def _check_inert(what: str, name: str, check: Callable[[str, str], str] = check_value) -> None:
     try:
-        check_value(what, name)
+        check(what, name)
     except ConfigError as error:
         raise ValueError(f"{what}: {error.problem}") from None

@@ -1,74 +1,138 @@
-"""A rollout as others are to see it: its head and what happened, small enough for one key of a store."""
+"""A rollout as others are to see it: its head and what happened, small enough for one key of a store.
+
+What is read there may be anybody's: `read_publication` takes nothing that no Rolldeck writes.
+"""
 
 import zlib
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
 
 import msgspec
 
 from orchestrator import events
 from orchestrator.events import SCHEMA, AnyEvent, Record
-from orchestrator.journal.store import Kind
+from orchestrator.journal.published import check_head, check_record, with_own_commands
+from orchestrator.untrusted import Count, Name, Number, ProcessId, Time, decode
 
 MOST = 400_000  # bytes; Consul takes 512 kB
+MOST_UNPACKED = 16_000_000  # bytes, of either side: what is longer loses what can be spared
 LONGEST = 2_000  # characters of one text; the journal of whoever works has all of it
+MOST_NODES = 20_000
 
 # Commands and replies stay in the journal of whoever works; of what is waited for only the last word counts.
 _PRIVATE = (events.Sending, events.Sent)
 _DISPENSABLE = (events.Noted, events.HookFired, events.Prefetched, events.Traffic)
 
+_Hash = Annotated[str, msgspec.Meta(pattern=r"\A([0-9a-f]{64})?\Z")]
+_Nodes = Annotated[list[Name], msgspec.Meta(max_length=MOST_NODES)]
+_Share = Annotated[str, msgspec.Meta(pattern=r"\A([1-9][0-9]?|100)%\Z")]
+_Size = Annotated[int, msgspec.Meta(ge=1, le=MOST_NODES)] | _Share
+
+
+class Endpoint(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """Where a node is, and nothing of how commands reach it: others may have written it."""
+
+    address: Annotated[str, msgspec.Meta(max_length=255)]
+    port: Annotated[int, msgspec.Meta(ge=0, le=65535)]
+    ssh: Annotated[str, msgspec.Meta(max_length=255)]
+
+
+class PublishedNode(msgspec.Struct, kw_only=True, frozen=True):
+    """A node of a plan."""
+
+    node: Name
+    wanted: Annotated[str, msgspec.Meta(max_length=128)]  # the version it is to have
+
+
+class PublishedPolicy(msgspec.Struct, kw_only=True, frozen=True):
+    """Of how it is carried out, what is not as the configuration says at the next attempt."""
+
+    serial: _Size | Annotated[list[_Size], msgspec.Meta(min_length=1, max_length=1_000)]
+
+
+class PublishedPlan(msgspec.Struct, kw_only=True, frozen=True):
+    """A plan as far as `resume` needs it; in the journal it reads as a part of a whole one."""
+
+    batches: Annotated[list[_Nodes], msgspec.Meta(max_length=MOST_NODES)]
+    nodes: Annotated[list[PublishedNode], msgspec.Meta(max_length=MOST_NODES)]
+    policy: PublishedPolicy
+    places: Annotated[dict[Name, Endpoint], msgspec.Meta(max_length=MOST_NODES)] = {}
+    findings: Annotated[list[str], msgspec.Meta(max_length=0)] = []
+
 
 class Head(msgspec.Struct, frozen=True, kw_only=True):
     """What a rollout is, and what somebody else needs to finish it."""
 
-    kind: Kind
-    application: str
-    version: str
-    operator: str
-    host: str
-    pid: int
-    began: float  # seconds since 1970
-    plan: dict[str, Any]  # as far as `resume` needs it
-    fence: int = 0  # of the lock under which it is carried out
+    kind: Literal["upgrade", "rollback"]
+    application: Name
+    version: Name
+    operator: Name
+    host: Name
+    pid: ProcessId
+    began: Time
+    plan: PublishedPlan
+    fence: Count = 0  # of the lock under which it is carried out
 
     @property
     def who(self) -> str:
         return f"{self.operator} (process {self.pid} on {self.host})"
 
 
-def head_plan(plan: dict[str, Any]) -> dict[str, Any]:
+def head_plan(plan: Mapping[str, Any]) -> PublishedPlan:
     """Of a plan as it stands in the journal, without commands and findings."""
-    return {
-        "batches": plan["batches"],
-        "nodes": [{"node": each["node"], "wanted": each["wanted"]} for each in plan["nodes"]],
-        "policy": {"serial": plan["policy"]["serial"]},
-        "places": plan.get("places", {}),
-        "findings": [],
-    }
+    return PublishedPlan(
+        batches=[list(batch) for batch in plan["batches"]],
+        nodes=[PublishedNode(node=node["node"], wanted=node["wanted"]) for node in plan["nodes"]],
+        policy=PublishedPolicy(serial=plan["policy"]["serial"]),
+        places=dict(plan.get("places", {})),
+    )
 
 
 class _Line(msgspec.Struct, frozen=True, array_like=True):
-    seq: int
-    at: float
+    seq: Number
+    at: Time
     event: AnyEvent
 
 
 class _Whole(msgspec.Struct, frozen=True, kw_only=True):
-    schema: int
+    schema: Count
     head: Head
     lines: list[_Line]
+    number: Count = 0
+    journal_head: _Hash = ""
 
 
-def pack(head: Head, records: Sequence[Record]) -> bytes:
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """One state of a rollout.
+
+    Attributes:
+        number: it grows with each state of one rollout.
+        journal_head: of its journal as it was then, for `rolldeck history verify --head` on that machine.
+    """
+
+    head: Head
+    records: list[Record]
+    number: int = 0
+    journal_head: str = ""
+
+
+def pack(head: Head, records: Sequence[Record], number: int = 0, journal_head: str = "") -> bytes:
     """The value of the key. What would be too long loses what can be spared, then all but the essence."""
     packed = b""
     for spare in ((), _DISPENSABLE, (*_DISPENSABLE, events.StepDone, events.BatchStarted)):
         kept = [
-            each for each in _without_old_waits(records) if not isinstance(each.event, (*_PRIVATE, *spare))
+            record
+            for record in _without_old_waits(records)
+            if not isinstance(record.event, (*_PRIVATE, *spare))
         ]
-        lines = [_Line(each.seq, each.at, _cut(each.event)) for each in kept]
-        packed = zlib.compress(msgspec.json.encode(_Whole(schema=SCHEMA, head=head, lines=lines)))
-        if len(packed) <= MOST:
+        lines = [_Line(record.seq, record.at, _cut(record.event)) for record in kept]
+        whole = msgspec.json.encode(
+            _Whole(schema=SCHEMA, head=head, lines=lines, number=number, journal_head=journal_head)
+        )
+        packed = zlib.compress(whole)
+        if len(packed) <= MOST and len(whole) <= MOST_UNPACKED:
             break
     return packed
 
@@ -81,28 +145,62 @@ def _cut(event: AnyEvent) -> AnyEvent:
 
 
 def unpack(value: bytes) -> tuple[Head, list[Record]]:
-    """The other way.
+    """The other way; see `read_publication`."""
+    found = read_publication(value)
+    return found.head, found.records
+
+
+def read_publication(value: bytes, known: Mapping[int, Record] | None = None) -> Publication:
+    """What `pack` has made.
+
+    Args:
+        value: of the key.
+        known: records that have been read and checked already, by number.
 
     Raises:
         ValueError: it is no such value, or from a newer Rolldeck.
     """
-    try:
-        unzipped = zlib.decompressobj().decompress(value, 64 * 1024 * 1024)  # whoever wrote it is not trusted
-        whole = msgspec.json.decode(unzipped, type=_Whole)
-    except (zlib.error, msgspec.MsgspecError) as error:
-        raise ValueError(f"cannot be understood: {error}") from None
+    whole = decode(_unzipped(value), _Whole)
     if whole.schema != SCHEMA:
         raise ValueError(f"is of schema {whole.schema}, and this Rolldeck reads {SCHEMA}")
-    return whole.head, [Record(each.seq, each.at, each.event) for each in whole.lines]
+    head = whole.head
+    names = check_head(head)
+    records = []
+    last = 0
+    for line in whole.lines:
+        if line.seq <= last:
+            raise ValueError(f"event {line.seq} comes after event {last}")
+        last = line.seq
+        record = Record(line.seq, line.at, line.event)
+        if known is None or known.get(last) != record:
+            check_record(head, names, record)
+        records.append(record)
+    return Publication(head, with_own_commands(head, records), whole.number, whole.journal_head)
+
+
+def _unzipped(value: bytes) -> bytes:
+    """Whoever wrote it may have made gigabytes of it. Raises ValueError."""
+    if len(value) > 2 * MOST:
+        raise ValueError(f"has {len(value)} bytes, expected at most {2 * MOST}")
+    unpacking = zlib.decompressobj()
+    try:
+        unzipped = unpacking.decompress(value, MOST_UNPACKED)
+    except zlib.error as error:
+        raise ValueError(f"cannot be understood: {error}") from None
+    if unpacking.unconsumed_tail:
+        raise ValueError(f"cannot be understood: it has more than {MOST_UNPACKED} bytes when it is unpacked")
+    if not unpacking.eof or unpacking.unused_data:
+        raise ValueError("cannot be understood: it does not end where it should")
+    return unzipped
 
 
 def _without_old_waits(records: Sequence[Record]) -> list[Record]:
     last: dict[str, int] = {}
-    for each in records:
-        if isinstance(each.event, events.Waiting):
-            last[each.event.node] = each.seq
+    for record in records:
+        if isinstance(record.event, events.Waiting):
+            last[record.event.node] = record.seq
     return [
-        each
-        for each in records
-        if not isinstance(each.event, events.Waiting) or last[each.event.node] == each.seq
+        record
+        for record in records
+        if not isinstance(record.event, events.Waiting) or last[record.event.node] == record.seq
     ]

@@ -41,6 +41,8 @@ async def test_it_is_seen_live_asked_by_keys_and_taken_over(tmp_path: Path) -> N
                         await first.end()
                         # One machine with it, in truth: its lock is free as soon as that is seen.
                         await at.press("ctrl+r")
+                        await at.sees("Take over", "comes from Consul unauthenticated")
+                        await at.press("right", "enter")
                         await at.sees(f"shop → {NEW}", "left by rollout 1", "Start")
                         await at.press("right", "enter")
                         await at.result("healthy")

@@ -107,18 +107,18 @@ async def test_after_a_kill_another_machine_takes_it_over_with_its_originals(tmp
         async with Load(100, stack.frontends) as load:
             pid = await killed(stack)
             with elsewhere(stack):
-                early = await far_away(stack, "resume", "shop", "--yes")
+                early = await far_away(stack, "resume", "shop", "--yes", "--trust-published")
                 assert early.code == 3, early.text
                 assert f"process {pid} on " in early.text
                 followed = await rolldeck(stack, "follow", "shop")
 
                 async def resumed() -> bool:
-                    run = await far_away(stack, "resume", "shop", "--yes")
+                    run = await far_away(stack, "resume", "shop", "--yes", "--trust-published")
                     assert run.code in (0, 3), run.text
                     return run.code == 0 and "taken over from" in run.text
 
                 await until(resumed, timeout=2 * TTL + 40)
-                again = await far_away(stack, "resume", "shop", "--yes")
+                again = await far_away(stack, "resume", "shop", "--yes", "--trust-published")
             report = await load.stop()
         assert followed.code == 1
         assert "to take it over: rolldeck resume shop" in followed.text
@@ -140,7 +140,7 @@ async def test_a_holder_that_wakes_up_late_sends_nothing_any_more(tmp_path: Path
             with elsewhere(stack):
 
                 async def resumed() -> bool:
-                    return (await far_away(stack, "resume", "shop", "--yes")).code == 0
+                    return (await far_away(stack, "resume", "shop", "--yes", "--trust-published")).code == 0
 
                 await until(resumed, timeout=2 * TTL + 60)
             before = await states(stack)

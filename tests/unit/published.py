@@ -10,7 +10,7 @@ from orchestrator.events import (
     StepStarted,
     TurnBegan,
 )
-from orchestrator.journal.shared import Head
+from orchestrator.journal.shared import Head, PublishedNode, PublishedPlan, PublishedPolicy
 
 NODES = [f"web{number}" for number in range(1, 301)]
 BEGAN = 1_700_000_000.25
@@ -22,13 +22,11 @@ HEAD = Head(
     host="ops",
     pid=42,
     began=BEGAN,
-    plan={
-        "batches": [[node] for node in NODES],
-        "nodes": [{"node": node, "wanted": "2.0"} for node in NODES],
-        "policy": {"serial": [1]},
-        "places": {},
-        "findings": [],
-    },
+    plan=PublishedPlan(
+        batches=[[node] for node in NODES],
+        nodes=[PublishedNode(node=node, wanted="2.0") for node in NODES],
+        policy=PublishedPolicy(serial=[1]),
+    ),
 )
 
 

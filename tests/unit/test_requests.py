@@ -1,0 +1,172 @@
+"""What others ask of a rollout in Consul: once, of this one, by whoever may, and not by accident."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from backends.consul.client import Pair
+from backends.consul.signing import Signer
+from backends.secret import Secret
+from console.requests import NAMED, Request, Requests
+from orchestrator import events
+from orchestrator.actor import Actor
+from orchestrator.bus import Bus
+from orchestrator.control import Control
+from tests import forged
+from tests.unit.virtual_time import VirtualClock, run
+
+if TYPE_CHECKING:
+    from orchestrator.events import AnyEvent
+
+FENCE = 7
+SIGNER = Signer(Secret("0123456789abcdef"), "rolldeck/shop")
+
+
+class Desk:
+    """A rollout that takes requests."""
+
+    def __init__(self, signer: Signer | None = None) -> None:
+        clock = VirtualClock()
+        self.bus = Bus(clock)
+        self.control = Control(clock, self.bus)
+        self.events: list[AnyEvent] = []
+        self.bus.subscribe(lambda record: self.events.append(record.event))
+        self.requests = Requests(FENCE, self.bus, self.control, signer)
+        self.bus.subscribe(self.requests.watch)
+        self.keys = 0
+
+    def put(self, value: bytes, key: str = "") -> None:
+        self.keys += 1
+        self.requests.take(Pair(key or f"requests/{self.keys}", value, self.keys, 0, ""))
+
+    def ask(self, what: Any, who: str = "ann@far", **changes: Any) -> bytes:
+        """As `rolldeck ask` does; returns what stood in the key."""
+        request = Request(what=what, who=who, fence=FENCE, nonce=f"{self.keys:016x}", at=time.time())
+        value = msgspec.json.encode(msgspec.structs.replace(request, **changes))
+        signer = self.requests._signer
+        value = signer.sign("request", value) if signer is not None else value
+        self.put(value)
+        return value
+
+    @property
+    def notes(self) -> list[str]:
+        return [event.text for event in self.events if isinstance(event, events.Noted)]
+
+
+def at_desk(scenario: Callable[[Desk], None], signer: Signer | None = None) -> None:
+    async def go() -> None:
+        scenario(Desk(signer))
+
+    run(go())
+
+
+def test_an_event_says_that_it_came_through_consul_and_who_vouches_for_that() -> None:
+    for signer, proof in ((None, "not verified"), (SIGNER, "signed with our key")):
+
+        def scenario(desk: Desk, proof: str = proof) -> None:
+            desk.ask("pause", uid=1000, credential="ED25519 SHA256:abc")
+            [paused] = desk.events
+            assert isinstance(paused, events.Paused)
+            assert (paused.who, paused.via, paused.uid) == ("ann@far", "consul", -1)
+            assert paused.credential == f"{proof}, uid 1000, ED25519 SHA256:abc"
+
+        at_desk(scenario, signer)
+
+
+def test_no_forged_one_is_carried_out_and_each_is_named_up_to_a_limit() -> None:
+    def scenario(desk: Desk) -> None:
+        values = list(forged.requests(FENCE))
+        assert len(values) > NAMED
+        for _, value in values:
+            desk.put(value)
+        assert len(desk.notes) == len(desk.events) == NAMED
+        assert all("key requests/" in note and len(note) < 500 for note in desk.notes)
+        assert desk.notes[-1].endswith("further ones are not named")
+
+    at_desk(scenario)
+
+
+def test_what_was_meant_for_another_rollout_is_left_alone() -> None:
+    """It was on its way as that one ended, or as this one began."""
+
+    def scenario(desk: Desk) -> None:
+        desk.ask("abort", fence=FENCE - 1)
+        assert not desk.control.aborting
+        assert "of another rollout (fence 6, not 7)" in desk.notes[0]
+
+    for signer in (None, SIGNER):
+        at_desk(scenario, signer)
+
+
+def test_the_same_request_is_taken_once_whatever_its_key() -> None:
+    def scenario(desk: Desk) -> None:
+        value = desk.ask("pause")
+        desk.ask("resume")
+        desk.put(value)
+        assert not desk.control.paused
+        assert "ann@far asked it before" in desk.notes[0]
+        desk.requests.take(Pair("requests/1", value, 1, 0, ""))  # the very key, which could not be deleted
+        assert len(desk.notes) == 1
+
+    for signer in (None, SIGNER):
+        at_desk(scenario, signer)
+
+
+def test_two_who_abort_in_the_same_moment_do_not_end_it_at_once() -> None:
+    async def scenario() -> None:
+        desk = Desk()
+        at_once: list[str] = []
+        desk.control.on_abort_at_once(lambda: at_once.append("at once"))
+        desk.ask("abort", "ann@far")
+        desk.ask("abort", "bob@there")
+        await asyncio.sleep(1.9)
+        desk.ask("abort", "ann@far")
+        assert not at_once
+        assert [note.split(" ")[0] for note in desk.notes] == ["bob@there", "ann@far"]
+        await asyncio.sleep(0.2)  # two seconds after the first one was taken: that is meant
+        desk.ask("abort", "bob@there")
+        assert at_once
+
+    run(scenario())
+
+
+def test_nor_does_one_through_consul_just_after_one_at_the_terminal() -> None:
+    def scenario(desk: Desk) -> None:
+        desk.control.abort(Actor("me@here", "terminal"))
+        desk.ask("abort")
+        aborts = [each for each in desk.events if isinstance(each, events.AbortRequested)]
+        assert [each.at_once for each in aborts] == [False]
+
+    at_desk(scenario)
+
+
+def test_with_a_key_only_what_is_signed_with_it_is_taken() -> None:
+    def scenario(desk: Desk) -> None:
+        request = Request(what="abort", who="eve@far", fence=FENCE, nonce="f" * 16, at=time.time())
+        value = msgspec.json.encode(request)
+        desk.put(value)
+        desk.put(Signer(Secret("another key, as long"), "rolldeck/shop").sign("request", value))
+        desk.put(Signer(SIGNER.key, "rolldeck/bank").sign("request", value))
+        desk.put(SIGNER.sign("publication", value))
+        assert not desk.control.aborting
+        assert "it is not signed" in desk.notes[0]
+        assert all("its signature is not that of our key" in note for note in desk.notes[1:])
+        desk.put(SIGNER.sign("request", value))
+        assert desk.control.aborting
+
+    at_desk(scenario, SIGNER)
+
+
+def test_what_was_signed_too_long_ago_is_refused_and_clocks_may_differ_a_little() -> None:
+    def scenario(desk: Desk) -> None:
+        desk.ask("abort", at=time.time() - 400)
+        desk.ask("abort", at=time.time() + 400)
+        assert not desk.control.aborting
+        assert ["ago by our clock" in note or "in 4" in note for note in desk.notes] == [True, True]
+        desk.ask("pause", at=time.time() - 200)
+        assert desk.control.paused
+
+    at_desk(scenario, SIGNER)
