@@ -15,7 +15,7 @@ from backends.hosts.canonical import canonical_name
 from backends.hosts.hop import Hop
 from backends.hosts.known_hosts import SYSTEM_FILES, USER_FILES
 from backends.hosts.revoked_keys import SYSTEM_CONFIG, revoked_files
-from backends.inert import check_inert, check_port
+from backends.inert import NotInert, check_inert, check_port
 
 if TYPE_CHECKING:
     from backends.hosts.ssh import SshSettings
@@ -75,6 +75,8 @@ def resolve(hop: Hop, settings: "SshSettings", identity: str = "") -> Route:
         options.update(host=host, reload=True, canonical=canonical, final=final)
     check_inert(options.host)
     check_port(options.port)
+    for text in (host, hop.user):
+        _check_kept(text, options)
     named: Any = [identity] if identity else options.config.get("IdentityFile", ())
     files = [str(Path(file).expanduser()) for file in named]
     identities = [file for file in files if identity or Path(file).exists()]
@@ -94,6 +96,16 @@ def resolve(hop: Hop, settings: "SshSettings", identity: str = "") -> Route:
         has_agent=bool(options.agent_path),
         arguments={"host": host, "port": options.port, "config": None, "options": options},
     )
+
+
+def _check_kept(text: str, options: asyncssh.SSHClientConnectionOptions) -> None:
+    """Raise NotInert if asyncssh has read a variable in a host or user, which may have a %, as zones do.
+
+    It replaces the variables of an included file when that ends, and again when the including file ends.
+    """
+    words = options.proxy_command or ()
+    if "%" in text and words and not any(text in word for word in words):
+        raise NotInert(f"{text!r} cannot be used: it has a %, and its ProxyCommand is in an included file")
 
 
 def _as_read(
