@@ -4,8 +4,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
+import msgspec
+
 from backends.model import ServerRef
 from orchestrator import events
+from orchestrator.errors import JournalError
 from orchestrator.events import CommandBegan, Record, Step
 from orchestrator.journal.store import Entry, Journal
 from orchestrator.node import Original
@@ -62,14 +65,30 @@ def leftovers(journal: Journal, application: str) -> dict[str, Leftover]:
     Raises:
         JournalError: it cannot be read.
     """
+    try:
+        return _leftovers(journal, application)
+    except ValueError as error:  # of a plan or an event that no Rolldeck has written
+        raise JournalError(journal.path, f"cannot be understood: {error}") from error
+
+
+class _Change(msgspec.Struct, frozen=True):
+    """What counts of the plan of a change by hand."""
+
+    action: str = ""
+    nodes: list[str] = []
+    weight: int = 0
+
+
+def _leftovers(journal: Journal, application: str) -> dict[str, Leftover]:
     found: dict[str, Leftover] = {}
     decided: set[str] = set()
     weights: dict[str, int] = {}
     for entry in journal.entries(application, limit=LOOKED_AT):
         if entry.kind == "change":
-            nodes = entry.plan.get("nodes", []) if entry.result == "healthy" else []
-            if entry.plan.get("action") == "weight":
-                weights = dict.fromkeys(nodes, entry.plan["weight"]) | weights
+            change = msgspec.convert(entry.plan, _Change)
+            nodes = change.nodes if entry.result == "healthy" else []
+            if change.action == "weight":
+                weights = dict.fromkeys(nodes, change.weight) | weights
             else:
                 decided.update(nodes)
             continue

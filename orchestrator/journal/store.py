@@ -13,7 +13,7 @@ import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import msgspec
 
@@ -34,6 +34,28 @@ _COLUMNS = (
     "id, kind, application, version, operator, host, pid, began, ended, result, reason, follows, plan,"
     " plan_hash"
 )
+
+
+Time = Annotated[float, msgspec.Meta(ge=0, le=32_503_680_000)]  # up to the year 3000, as a clock can show
+
+
+class _Row(msgspec.Struct, frozen=True, array_like=True):
+    """`_COLUMNS`, as they must be: SQLite itself takes anything in each of them."""
+
+    id: int
+    kind: Kind
+    application: str
+    version: str
+    operator: str
+    host: str
+    pid: int
+    began: Time
+    ended: Time | None
+    result: str
+    reason: str
+    follows: int | None
+    plan: str
+    plan_hash: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,7 +252,7 @@ class Journal:
     def _entries(self, rest: str, values: list[Any]) -> list[Entry]:
         with self._explained():
             rows = self._connection.execute(f"SELECT {_COLUMNS} FROM entries {rest}", values).fetchall()  # noqa: S608
-            return [_entry(*row) for row in rows]
+            return [_entry(msgspec.convert(row, _Row)) for row in rows]
 
     def records(self, entry: int, *names: str) -> Iterator[Record]:
         """Its events in order, as far as they are written; with names such as "turn_began" only those."""
@@ -241,7 +263,8 @@ class Journal:
                 (entry, *names),
             ).fetchall()
             for seq, at, text in rows:
-                yield Record(seq, at, msgspec.json.decode(text, type=AnyEvent))
+                number, time, event = msgspec.convert((seq, at, text), tuple[int, Time, str])
+                yield Record(number, time, msgspec.json.decode(event, type=AnyEvent))
 
     def head(self, entry: int) -> str:
         """The hash that stands for all that is written of an entry, in hexadecimal; empty without any."""
@@ -271,7 +294,7 @@ class Journal:
             raise JournalError(self.path, str(error)) from error
         except OSError as error:
             raise JournalError(self.path, error.strerror or str(error)) from error
-        except (msgspec.MsgspecError, ValueError, OverflowError) as error:
+        except (msgspec.MsgspecError, ValueError, OverflowError, RecursionError) as error:
             raise JournalError(self.path, f"cannot be understood: {error}") from error
 
 
@@ -281,9 +304,10 @@ def _empty() -> sqlite3.Connection:
     return connection
 
 
-def _entry(*row: Any) -> Entry:
-    *fields, plan, plan_hash = row
-    return Entry(*fields, json.loads(plan), _hash(plan) == plan_hash)  # type: ignore[call-arg]
+def _entry(row: _Row) -> Entry:
+    *fields, plan, plan_hash = msgspec.structs.astuple(row)
+    decoded = msgspec.json.decode(plan)  # as somebody has changed it, perhaps: what uses it looks
+    return Entry(*fields, decoded, _hash(plan) == plan_hash)  # type: ignore[call-arg]
 
 
 def _hash(plan: str) -> str:

@@ -1,0 +1,92 @@
+"""The journal's rows, which a damaged disk or somebody else may have written, and what is made of them."""
+
+import contextlib
+import sqlite3
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from hypothesis import example
+from hypothesis import strategies as st
+
+from orchestrator.events import AnyEvent, Noted, Record, to_json
+from orchestrator.journal.leftovers import leftovers, unfinished
+from orchestrator.journal.standing import standing
+from orchestrator.journal.store import Journal
+from orchestrator.journal.story import Story, unanswered
+from tests.fuzz.harness import bounded, fuzzed
+from tests.fuzz.structs import built, damaged, plain, real, whole
+from tests.fuzz.texts import json_of, mostly, text, tree
+
+event = built(AnyEvent)
+records = st.lists(st.builds(Record, st.integers(0, 40), st.floats(0, 4e9), event), max_size=12)
+texts = st.one_of(damaged(AnyEvent), plain(AnyEvent).map(json_of), text)
+TURN = json_of(
+    {
+        **{"event": "turn_began", "node": "web1", "version": "1"},
+        "originals": [
+            dict.fromkeys(("instance", "backend", "server", "admin"), "web1") | {"weight": 1, "agent": False}
+        ],
+    }
+)
+rows = st.lists(st.tuples(mostly(whole, text), mostly(real, text), texts), max_size=4)
+columns = st.dictionaries(
+    st.sampled_from(
+        ["kind", "application", "pid", "began", "ended", "result", "follows", "plan", "plan_hash"]
+    ),
+    st.one_of(whole.filter(lambda number: abs(number) < 2**63), real, text, tree.map(json_of)),
+    max_size=3,
+)
+
+
+@fuzzed(record=st.builds(Record, st.integers(0, 40), st.floats(0, 4e9), event))
+def test_an_event_comes_back_as_it_went(record: Record) -> None:
+    assert msgspec.json.decode(to_json(record), type=AnyEvent) == record.event
+
+
+@fuzzed(records=records)
+def test_events_in_any_order_tell_something(records: list[Record]) -> None:
+    """A journal in which some are missing, changed or repeated is read as far as that goes."""
+
+    def told() -> Any:
+        story = Story.of(records)
+        return [story.outcome(node) for node in story.nodes], story.worked, unanswered(records)
+
+    bounded(told, sum(len(to_json(record)) for record in records))
+
+
+@fuzzed(rows=rows, columns=columns)
+@example(rows=[(0, 0.0, TURN)], columns={})
+@example(rows=[(0, 0.0, TURN.replace("web1", "ready"))], columns={"began": 1e300})
+@example(rows=[("", "", TURN)], columns={"plan": "[" * 100_000})
+@example(rows=[], columns={"kind": "change", "result": "healthy", "plan": '{"nodes": [{}]}'})
+def test_rows_that_somebody_has_changed(rows: list[tuple[Any, Any, str]], columns: dict[str, Any]) -> None:
+    with tempfile.TemporaryDirectory() as folder, Journal(Path(folder) / "journal.db") as journal:
+        entry = journal.begin(
+            "upgrade",
+            application="shop",
+            version="1",
+            operator="a",
+            host="b",
+            pid=1,
+            at=0.0,
+            plan={"nodes": []},
+        )
+        for number in range(len(rows)):
+            journal.append(entry, Record(number, 0.0, Noted(node="", text="")))
+        with contextlib.closing(sqlite3.connect(journal.path)) as connection, connection:
+            for number, (seq, at, written) in enumerate(rows):
+                with contextlib.suppress(sqlite3.Error, OverflowError):  # what SQLite takes in no column
+                    connection.execute(
+                        "UPDATE events SET seq = ?, at = ?, event = ? WHERE seq = ?",
+                        (seq, at, written, number),
+                    )
+            for column, value in columns.items():
+                with contextlib.suppress(sqlite3.Error, OverflowError):
+                    connection.execute(f"UPDATE entries SET {column} = ?", (value,))  # noqa: S608
+        size = sum(len(written) for _, _, written in rows) + len(str(columns))
+        bounded(lambda: list(journal.records(entry)), size)
+        bounded(lambda: [found.words for found in leftovers(journal, "shop").values()], size)
+        bounded(lambda: unfinished(journal, "shop"), size)
+        bounded(lambda: [standing(found) for found in journal.entries()], size)
