@@ -9,6 +9,7 @@ Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
 
 LARGE = 256 * 1024  # bytes or characters; from this size on, a text is read beside the event loop
+MAX_DETAIL = 400  # characters of what a service manager or a registry says of one node
 _PIECE = 256 * 1024  # bytes; some 3 ms
 
 
@@ -24,6 +25,14 @@ async def run_beside(
     if size < LARGE:
         return function(*args, **kwargs)
     return await asyncio.to_thread(function, *args, **kwargs)
+
+
+def abridge(text: str, most: int) -> str:
+    """The beginning and the end of what is longer, and between them how much there was."""
+    if len(text) <= most:
+        return text
+    half = most // 2
+    return f"{text[:half]}\n… ({len(text):,} characters; the middle is left out)\n{text[-half:]}"
 
 
 def decode(data: bytes | bytearray) -> str:

@@ -17,6 +17,7 @@ from backends.asking import look, words
 from backends.base import Host
 from backends.errors import ConfigError, Unmeasured
 from backends.model import Command, CommandResult
+from backends.patterns import search
 from backends.services.names import service_name
 from backends.template import check_version, check_words, fill, fill_plain
 
@@ -25,6 +26,7 @@ Package = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9+._:-]*\Z"
 
 _NO_SUCH_FILE = re.compile(r"(head|readlink): .*: No such file or directory\s*\Z")
 _FILE_BYTES = 65536
+_LAST_WORDS = 5_000  # characters; a path has at most 4,096
 
 
 class _Kind(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True, tag_field="kind"):
@@ -211,7 +213,8 @@ def _in_english(*argv: str) -> Command:
 
 
 def _no_such_file(result: CommandResult) -> bool:
-    return result.exit_status == 1 and _NO_SUCH_FILE.search(result.stderr) is not None
+    # The end alone: the pattern would look for each of its beginnings through all of a long text.
+    return result.exit_status == 1 and _NO_SUCH_FILE.search(result.stderr[-_LAST_WORDS:]) is not None
 
 
 def _successful(result: CommandResult) -> str:
@@ -224,7 +227,10 @@ def _successful(result: CommandResult) -> str:
 def _found(result: CommandResult, text: str, pattern: str) -> str:
     """The version in `text`, by the pattern or as its first line that is not empty."""
     if pattern:
-        match = re.search(pattern, text, re.MULTILINE)
+        try:
+            match = search(pattern, text, re.MULTILINE)
+        except Unmeasured as error:
+            raise Unmeasured(result.target, f"installed version: {error.problem}") from None
         version = (match[1] or "") if match else ""
     else:
         version = next((line.strip() for line in text.splitlines() if line.strip()), "")

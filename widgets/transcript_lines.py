@@ -13,6 +13,7 @@ from textual.reactive import reactive
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
+from backends.text_limits import abridge
 from orchestrator import events
 from orchestrator.actor import requested_with
 from orchestrator.events import Record
@@ -45,6 +46,7 @@ SAID: dict[type[events.Event], str] = {
     events.ChangeEnded: "by hand: {servers}{error}",
     events.RolloutEnded: "ended {result} in {seconds}: {reason}",
 }
+MAX_REPLY = 128 * 1024  # characters of a reply that are shown; the journal has all of it
 MARKS = {"command": " >", "failed": "✗>", "reply": " <", "event": " ·", "bad": " ✗"}
 
 
@@ -147,7 +149,8 @@ def lines_of(record: Record, number: int) -> list[Line]:
         kind = "bad" if bad else "event"
         return [Line(number, at, node, step, "", kind, visible(said(event)))]
     kind = "command" if event.ok else "failed"
-    texts = [event.command, *(event.reply.rstrip().split("\n") if event.reply.strip() else ["(empty)"])]
+    reply = abridge(event.reply.rstrip(), MAX_REPLY)
+    texts = [event.command, *(reply.split("\n") if reply.strip() else ["(empty)"])]
     return [
         Line(number + index, at, node, step, visible(event.target), "reply" if index else kind, visible(text))
         for index, text in enumerate(texts)

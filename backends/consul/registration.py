@@ -15,6 +15,7 @@ from backends.consul.services import ConsulService, instance, is_maintenance
 from backends.errors import Unmeasured
 from backends.model import Command, Registered
 from backends.template import fill_plain
+from backends.text_limits import MAX_DETAIL, shorten
 
 ROLLOUT = "Rolldeck rollout"  # the reason that a rollout gives: such a maintenance it may end
 BY_HAND = "Rolldeck by hand"  # and that of a change by hand, which only another one ends
@@ -87,7 +88,7 @@ class Registration:
         ]
         return Registered(
             there=True,
-            maintenance="; ".join(why),
+            maintenance=shorten("; ".join(why[:NAMED]), MAX_DETAIL),
             by_rollout=any(each.startswith(ROLLOUT) for each in why),
             by_hand=any(each.startswith(BY_HAND) for each in why),
             doubts=tuple(doubts[:NAMED]) + ((f"{len(doubts) - NAMED} more",) if doubts[NAMED:] else ()),

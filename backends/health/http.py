@@ -11,6 +11,7 @@ import msgspec
 from backends.errors import BackendError, Unmeasured
 from backends.health.look import HealthKind, healthy, unhealthy
 from backends.model import HealthResult
+from backends.patterns import search
 from backends.template import fill_url
 from backends.versions import check_pattern
 
@@ -146,12 +147,12 @@ def judge(settings: HttpHealth, page: Page) -> str:
     if page.status not in settings.statuses:
         expected = " or ".join(map(str, settings.statuses))
         return f"HTTP {_status(page.status)}, expected {expected}"
-    if settings.body and not re.search(settings.body, page.body):
-        return f"the body does not match {settings.body!r}"
     wanted = list(settings.expected())
-    if not wanted:
-        return ""
     try:
+        if settings.body and not search(settings.body, page.body):
+            return f"the body does not match {settings.body!r}"
+        if not wanted:
+            return ""
         document = _json(page)
         wrong = (_difference(document, path, value) for path, value in wanted)
         return next(filter(None, wrong), "")
@@ -168,7 +169,7 @@ def version_of(settings: HttpHealth, page: Page) -> str:
             raise Unmeasured("", f"version: {settings.version_json} is {_as_json(found)}")
         text = str(found)
     if settings.version_pattern:
-        match = re.search(settings.version_pattern, text, re.MULTILINE)
+        match = search(settings.version_pattern, text, re.MULTILINE)
         text = (match[1] or "") if match else ""
     if not text:
         where = settings.version_pattern or settings.version_json or "an empty page"

@@ -38,10 +38,16 @@ class Capture:
         self._ends = ends
         self._tracking = track
         self._received = 0
+        self._line = 0  # where the last line of standard output begins, which may go on
         self._streams = (bytearray(), bytearray())
         self._over = asyncio.Event()
         self._closed = asyncio.Event()
         self._told = asyncio.Event()
+
+    @property
+    def received(self) -> int:
+        """Bytes of both streams, with those that were left out."""
+        return self._received
 
     @property
     def stdout(self) -> str:
@@ -58,7 +64,7 @@ class Capture:
         room = max(self._limit - len(stream), 0)
         stream += data[:room]
         self.truncated |= len(data) > room
-        if self._tracking and not stderr:
+        if self._tracking and not stderr and b"\n" in data:
             self._look_for_pid(stream)
 
     def exited(self, status: int) -> None:
@@ -99,8 +105,9 @@ class Capture:
         await self._told.wait()
 
     def _look_for_pid(self, stream: bytearray) -> None:
-        if found := _PID_LINE.search(stream):
+        if found := _PID_LINE.search(stream, self._line):
             self.pid, self.started = int(found[1]), int(found[2] or 0)
             self._told.set()
             del stream[found.start() : found.end()]
+        self._line = stream.rfind(b"\n", self._line) + 1 or self._line
         self._tracking = not self._told.is_set() and len(stream) < _PID_WITHIN

@@ -119,7 +119,8 @@ class CommandHost(ABC):
             self._record(record, line, "(no longer waited for; it may go on)", False, begun)
             raise
         result = self._result(line, capture, begun)
-        self._record(record, line, result.stdout + result.stderr, result.ok, begun)
+        cut = f"… ({capture.received:,} bytes, of which the rest was left out)" if result.truncated else ""
+        self._record(record, line, f"{result.stdout}{result.stderr}{cut}", result.ok, begun)
         return result
 
     async def alive(self, pid: int, started: int = 0) -> bool:

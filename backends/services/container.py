@@ -13,6 +13,7 @@ from backends.errors import Unmeasured
 from backends.model import Activity, Command, ServiceState
 from backends.services.names import service_name
 from backends.template import check_words
+from backends.text_limits import MAX_DETAIL, shorten
 
 STOP_MARGIN = 30.0  # seconds the engine gets beyond the stop time-out, to kill and to clean up
 
@@ -119,7 +120,7 @@ def state_of(state: InspectedState) -> ServiceState:
     return ServiceState(
         activity=_activity(state),
         pid=state.pid if state.pid > 0 else None,
-        detail=_detail(state),
+        detail=shorten(_detail(state), MAX_DETAIL),
     )
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from backends.errors import Unmeasured
 from backends.model import Activity, ServiceState
 from backends.services.pids import parse_pid
+from backends.text_limits import MAX_DETAIL, shorten
 
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _HEADER = re.compile(r"[A-Z][A-Za-z ]* '(?P<name>.+)'")
@@ -63,7 +64,7 @@ def state_of(target: str, status: MonitStatus) -> ServiceState:
     activity = _activity(status)
     if activity is None:
         raise Unmeasured(target, f"monit says {status.text!r}")
-    return ServiceState(activity=activity, pid=status.pid, detail=status.text)
+    return ServiceState(activity=activity, pid=status.pid, detail=shorten(status.text, MAX_DETAIL))
 
 
 def _activity(status: MonitStatus) -> Activity | None:

@@ -12,6 +12,7 @@ from backends.model import Activity, Command, ServiceState
 from backends.services.names import service_name
 from backends.services.pids import parse_pid
 from backends.template import check_words
+from backends.text_limits import MAX_DETAIL, shorten
 
 PROPERTIES = (
     "LoadState",
@@ -127,7 +128,7 @@ def state_of(shown: Mapping[str, str]) -> ServiceState:
     return ServiceState(
         activity=activity,
         pid=parse_pid(shown.get("MainPID", "")),
-        detail=_detail(shown),
+        detail=shorten(_detail(shown), MAX_DETAIL),
     )
 
 

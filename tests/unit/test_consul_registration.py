@@ -78,3 +78,12 @@ def test_a_token_in_the_command_is_refused_without_being_shown(command: str) -> 
         registration(Answers(), maintenance=command)
     assert "secret" not in str(caught.value)
     registration(Answers(), maintenance="consul maint -token-file=/etc/consul.d/token")
+
+
+def test_maintenance_by_any_number_of_checks_is_told_in_short() -> None:
+    async def go() -> None:
+        checks = [(f"_service_maintenance:{number}", "critical", "r" * 1_000) for number in range(10_000)]
+        seen = await registration(Answers(entry("web1", "shop-1", *checks))).look()
+        assert 0 < len(seen.maintenance) < 500
+
+    run(go())

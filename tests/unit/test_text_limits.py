@@ -1,0 +1,88 @@
+"""What is kept and shown of texts without end, whoever sends them."""
+
+import time
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from backends import text_limits
+from backends.errors import MAX_PROBLEM, ConfigError, Refused
+from backends.hosts.capture import Capture
+from backends.hosts.local import LocalHost
+from backends.model import Command, Exchange
+from backends.services import container, monit_status, systemd
+from backends.text_limits import MAX_DETAIL, abridge, decode, shorten
+from orchestrator import events
+from orchestrator.events import Record
+from tests.recording import exchanges
+from widgets.transcript_lines import MAX_REPLY, lines_of
+
+LONG = 1_000_000
+CPU_SECONDS = 10.0  # instead of minutes
+
+
+def test_what_is_cut_says_how_long_it_was() -> None:
+    assert shorten("abc", 3) == "abc"
+    assert shorten("x" * 36_000_000, 3) == "xxx… (36,000,000 characters)"
+    assert abridge("abcdef", 6) == "abcdef"
+    assert abridge("abcdefg", 4) == "ab\n… (7 characters; the middle is left out)\nfg"
+
+
+@given(st.binary(max_size=200), st.integers(1, 9))
+def test_what_is_decoded_in_pieces_is_the_same(data: bytes, piece: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(text_limits, "_PIECE", piece)
+        assert decode(data) == data.decode(errors="replace")
+
+
+@pytest.mark.parametrize("error", [Refused("lb1", "n" * LONG), ConfigError("Consul", "name", "n" * LONG)])
+def test_the_text_of_an_error_has_a_limit(error: Refused | ConfigError) -> None:
+    assert error.problem == "n" * MAX_PROBLEM + "… (1,000,000 characters)"
+    assert len(str(error)) < MAX_PROBLEM + 100
+
+
+def test_what_a_service_manager_says_has_a_limit() -> None:
+    found = monit_status.parse_status(f"Process 'shop'\n  status  OK | {'x' * LONG}\n", "shop")
+    assert found is not None
+    states = [
+        monit_status.state_of("web1", found),
+        systemd.state_of({"ActiveState": "active", "SubState": "x" * LONG}),
+        container.state_of(container.InspectedState("exited", error="x" * LONG)),
+    ]
+    for state in states:
+        assert MAX_DETAIL < len(state.detail) < MAX_DETAIL + 50
+        assert state.detail.endswith(" characters)")
+
+
+async def test_a_command_whose_output_was_cut_says_so_in_the_transcript() -> None:
+    seen: list[Exchange] = []
+    host = LocalHost("here", max_output=1000, recorder=exchanges(seen))
+    await host.run(Command.shell("head -c 5000000 /dev/zero | tr '\\0' x"))
+    assert seen[0].reply == "x" * 1000 + "… (5,000,000 bytes, of which the rest was left out)"
+
+
+@pytest.mark.parametrize("piece", [b"x", b"\n", b"x\n"])
+async def test_the_line_with_the_process_id_is_found_in_a_time_in_proportion(piece: bytes) -> None:
+    begun = time.process_time()
+    capture = Capture(LONG, track=True)
+    for _ in range(20_000):
+        capture.feed(piece)
+    capture.feed(b"\nrolldeck-pid=12 ")
+    assert not capture.pid
+    capture.feed(b"34\nout")
+    assert (capture.pid, capture.started) == (12, 34)
+    assert capture.stdout == piece.decode() * 20_000 + "\nout"
+    assert time.process_time() - begun < CPU_SECONDS
+
+
+@pytest.mark.parametrize("reply", ["a\n" * LONG, "\x1b" * 2 * LONG, "\n" * LONG + "x", "é" * LONG])
+def test_a_reply_without_end_is_shown_in_short(reply: str) -> None:
+    fields = {"node": "web1", "step": "install", "target": "web1", "command": "apt-get"}
+    event = msgspec.convert({**fields, "reply": reply, "ok": True, "seconds": 1.0}, events.Sent)
+    begun = time.process_time()
+    lines = lines_of(Record(1, 1.0, event), 1)
+    assert sum(len(line.text) for line in lines) <= 8 * MAX_REPLY
+    assert any("the middle is left out" in line.text for line in lines)
+    assert time.process_time() - begun < CPU_SECONDS
