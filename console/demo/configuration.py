@@ -80,7 +80,7 @@ maintenance = {maint}
 [apps.{app}.places]
 kind = "consul-key"
 key = "haproxy"
-schemes = ["unix"]
+schemes = {schemes}
 """
 
 
@@ -106,6 +106,10 @@ def rolldeck_config(
     haproxies = "\n".join(
         f"[haproxy.{name}]\nsocket = {json.dumps(socket)}" for name, socket in sockets.items()
     )
+    schemes = sorted({socket.partition("://")[0] for socket in sockets.values()})
+    from_consul = _FROM_CONSUL.format(
+        app=BACKEND, maint=json.dumps(_maint(consul)), schemes=json.dumps(schemes)
+    )
     return _CONFIG.format(
         journal=json.dumps(str(directory / "journal.db")),
         path=directory / "config.toml",
@@ -116,11 +120,7 @@ def rolldeck_config(
         haproxies=_CONSUL.format(address=consul) if consul else haproxies,
         app=BACKEND,
         backends=json.dumps(list(backends)),
-        nodes=(
-            _FROM_CONSUL.format(app=BACKEND, maint=json.dumps(_maint(consul)))
-            if consul
-            else f"[apps.{BACKEND}.nodes]\n{known}"
-        ),
+        nodes=from_consul if consul else f"[apps.{BACKEND}.nodes]\n{known}",
     )
 
 

@@ -2,6 +2,7 @@
 
 import shlex
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -19,8 +20,10 @@ from backends.hooks.kinds import HookSettings
 from backends.hosts.hop import Hop
 from backends.hosts.ssh import SshSettings
 from backends.inert import LONGEST, NotInert, check_inert, check_port
+from backends.inventories.toml_text import parse_toml
 from console.completing import node_settings
 from console.config import parse
+from console.demo.configuration import rolldeck_config
 from console.inventory import members
 from console.settings import NodeSettings
 from tests.unit.console_values import raw, server
@@ -339,3 +342,11 @@ def test_a_scheme_that_there_is_not() -> None:
 def test_the_user_of_ssh_is_named_when_it_cannot_be_used() -> None:
     with pytest.raises(msgspec.ValidationError, match=r"user: '\$\(id\)' cannot be used"):
         msgspec.convert({"user": "$(id)"}, SshSettings)
+
+
+@pytest.mark.parametrize("socket", ["unix:///run/h.sock", "tcp://127.0.0.1:9999", "ssh://lb1/run/h.sock"])
+def test_the_demo_allows_what_it_writes_there(tmp_path: Path, socket: str) -> None:
+    text = rolldeck_config(tmp_path, {"lb1": socket}, [], consul="http://127.0.0.1:8500")
+    found = parse(parse_toml(text, "f"), "f").app("shop").places
+    assert found is not None
+    assert allowed(socket, found) == socket
