@@ -113,7 +113,7 @@ class Requests:
         request = decode(opened.content, Request)
         for what in ("who", "subject", "credential"):
             check_printable(what, getattr(request, what))
-        if request.fence != self._fence:
+        if request.fence != self._fence or not self._fence:  # without one nobody can have seen this rollout
             raise ValueError(
                 f"{request.who} asked it of another rollout (fence {request.fence}, not {self._fence})"
             )

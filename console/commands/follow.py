@@ -53,7 +53,9 @@ async def _follow(following: Following, app: str, as_json: bool) -> int:
             continue
         seen = looked
         if not told:
-            say(f"{seen.head.kind} of {app} to {clean(seen.head.version)}, by {clean(seen.head.who)}")
+            proof = "signed with our key" if seen.verified else "as Consul says, which nobody vouches for"
+            head = seen.head
+            say(f"{head.kind} of {app} to {clean(head.version)}, by {clean(head.who)} ({proof})")
         for record in seen.records:
             if record.seq > told:
                 told = record.seq

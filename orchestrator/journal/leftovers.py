@@ -92,7 +92,11 @@ def _leftovers(journal: Journal, application: str) -> dict[str, Leftover]:
             else:
                 decided.update(nodes)
             continue
-        for node, leftover in _of(entry, journal.records(entry.id, *_TOLD)):
+        try:
+            nodes_of = _of(entry, journal.records(entry.id, *_TOLD))
+        except ValueError as error:  # taken over by a version that looked less closely
+            raise JournalError(journal.path, f"entry {entry.id} cannot be understood: {error}") from None
+        for node, leftover in nodes_of:
             if node not in decided:
                 decided.add(node)
                 if leftover is not None:

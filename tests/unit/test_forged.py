@@ -18,14 +18,15 @@ from console.running_versions import RunningVersions
 from console.with_consul import place_of
 from orchestrator.actor import Actor
 from orchestrator.bus import Bus
-from orchestrator.errors import Locked
-from orchestrator.events import RolloutEnded
+from orchestrator.errors import JournalError, Locked
+from orchestrator.events import OriginalState, RolloutEnded, TurnBegan
 from orchestrator.journal.shared import read_publication
 from orchestrator.journal.store import Journal
 from orchestrator.journal.story import Story
 from orchestrator.lock import LocalLock
 from orchestrator.shared_lock import SharedLock
 from tests import forged
+from tests.unit import journals
 from tests.unit.test_shared_lock import HERE, US, Key, gone, held, lock_on
 
 if TYPE_CHECKING:
@@ -227,3 +228,12 @@ async def test_following_goes_on_after_a_defect_and_says_so() -> None:
         await elsewhere.run()
     assert said[0] == "a defect in Rolldeck: KeyError('what nobody has thought of')"
     assert elsewhere.running
+
+
+def test_what_an_earlier_version_has_taken_over_is_said_without_a_traceback(tmp_path: Path) -> None:
+    state = OriginalState(instance="lb1", backend="shop", server="web1", admin="up", weight=1, agent=False)
+    began = TurnBegan(node="web1", version="2", originals=[state])
+    desk = Desk(tmp_path / "journal.db")
+    entry = journals.write(desk.path, journals.numbered(began))
+    with pytest.raises(JournalError, match=f"entry {entry} cannot be understood: 'up' is not a valid"):
+        desk.books.leftovers()

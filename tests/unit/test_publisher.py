@@ -23,6 +23,7 @@ HEAD = Head(
     host="here",
     pid=1,
     began=0.0,
+    fence=3,
     plan=PublishedPlan(batches=[], nodes=[], policy=PublishedPolicy(serial=1)),
 )
 KEY = "rolldeck/shop/rollout"
@@ -162,7 +163,7 @@ def test_requests_are_taken_again_after_a_defect_and_it_is_said() -> None:
                 self.failures -= 1
                 raise KeyError("what nobody has thought of")
             await asyncio.sleep(0.1)
-            request = Request(what="pause", who="ann@far", fence=0, nonce="0" * 16, at=1.0)
+            request = Request(what="pause", who="ann@far", fence=3, nonce="0" * 16, at=1.0)
             return 1, [] if "one" in self.deleted else [Pair("one", msgspec.json.encode(request), 1, 0, "")]
 
         async def delete(self, key: str, *, recurse: bool = False) -> None:

@@ -1,0 +1,155 @@
+"""A real Consul with what nobody honest writes there: commands, console and listener say so and go on."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from backends.clock import SystemClock
+from backends.consul.client import Consul
+from backends.consul.lock import ConsulLock
+from backends.consul.settings import ConsulSettings
+from backends.errors import Unmeasured
+from console.config import load
+from console.following import Following
+from console.opened import open_session
+from console.sharing import Publisher
+from orchestrator.actor import Actor
+from orchestrator.bus import Bus
+from orchestrator.control import Control
+from orchestrator.events import Noted, Paused, Record
+from orchestrator.journal.shared import Head, PublishedPlan, PublishedPolicy
+from tests import forged
+from tests.consuls import Agent, needs_consul, running_consul
+from tests.integration.consul_world import consul_world
+from tests.integration.rollouts import NEW, OLD, rolldeck, versions
+from tests.waiting import until
+
+pytestmark = needs_consul
+
+ROLLOUT, FOLDER = "rolldeck/shop/rollout", "rolldeck/shop/requests/"
+NAMES = {
+    *("garbage", "not UTF-8", "a bomb", "a deep field that nobody knows", "a foreign application"),
+    *("twice from the beginning", "an event that nobody knows", "lines.7.2.originals.0.admin is a text"),
+    *("head.began is 1e300", "head.plan.batches is a deep list", "head.pid is beyond 64 bits"),
+}
+"""Each of them was a traceback, in `follow`, in `resume` or in every command after that."""
+
+
+@asynccontextmanager
+async def opened(agent: Agent) -> AsyncIterator[Consul]:
+    consul = Consul(ConsulSettings(address=agent.address))
+    try:
+        yield consul
+    finally:
+        await consul.close()
+
+
+async def test_every_command_says_what_is_wrong_and_with_which_key(tmp_path: Path) -> None:
+    async with consul_world(tmp_path / "s", nodes=2) as (stack, agent), opened(agent) as consul:
+        for name, value in forged.publications():
+            if name in NAMES:
+                assert await consul.put(ROLLOUT, value)
+                for command in (("follow", "shop"), ("resume", "shop", "--yes", "--trust-published")):
+                    run = await rolldeck(stack, *command)
+                    assert run.code == 1, name + run.text
+                    assert f"key {ROLLOUT}: " in run.text, name
+                    assert "defect" not in run.text, name
+                    assert len(run.text) < 1_000, name
+        assert (await rolldeck(stack, "status", "shop")).code == 0
+        await consul.delete(ROLLOUT)
+        assert "nothing to resume" in (await rolldeck(stack, "resume", "shop", "--yes")).text
+        run = await rolldeck(stack, "upgrade", "shop", NEW, "--yes")
+        assert run.code == 0, run.text
+
+
+async def test_commands_of_somebody_else_are_never_shown(tmp_path: Path) -> None:
+    published = forged.publication()
+    [out] = published["lines"][-1][2]["out_of_rotation"]
+    out["commands"], out["go_back"] = [f"rolldeck x; {forged.MARK}"], forged.MARK
+    async with consul_world(tmp_path / "s", nodes=2) as (stack, agent), opened(agent) as consul:
+        assert await consul.put(ROLLOUT, forged.packed(published))
+        for run in (
+            await rolldeck(stack, "follow", "shop"),
+            await rolldeck(stack, "follow", "shop", "--json"),
+        ):
+            assert run.code == 1, run.text
+            assert "rolldeck ready shop web2" in run.text
+            assert forged.MARK not in run.text
+        assert await versions(stack) == dict.fromkeys(stack.nodes, OLD)
+
+
+async def test_the_console_says_in_its_header_what_it_cannot_follow(tmp_path: Path) -> None:
+    async with consul_world(tmp_path / "s", nodes=2) as (stack, agent), opened(agent) as consul:
+        assert await consul.put(ROLLOUT, b"garbage")
+        async with open_session(load(stack.config_path), "shop") as session:
+            assert session.elsewhere is not None
+            assert session.consul is not None
+            following = asyncio.create_task(session.elsewhere.run())
+            elsewhere, watch = session.elsewhere, session.consul
+
+            async def named() -> bool:
+                return f"key {ROLLOUT}: cannot be understood" in watch.line().note
+
+            async def followed() -> bool:
+                return elsewhere.seen is not None
+
+            await until(named)
+            assert await consul.put(ROLLOUT, forged.packed(forged.publication()))
+            await until(followed)
+            assert elsewhere.problem == ""
+            following.cancel()
+            await asyncio.gather(following, return_exceptions=True)
+
+
+async def test_requests_are_taken_after_any_that_cannot_be(tmp_path: Path) -> None:
+    clock = SystemClock()
+    bus = Bus(clock)
+    control = Control(clock, bus)
+    records: list[Record] = []
+    bus.subscribe(records.append)
+    plan = PublishedPlan(batches=[], nodes=[], policy=PublishedPolicy(serial=1))
+    async with running_consul(tmp_path) as agent, opened(agent) as consul:
+        lock = ConsulLock(consul, "rolldeck/shop/lock", clock)
+        assert await lock.take(b"us")
+        head = Head(
+            kind="upgrade",
+            application="shop",
+            version="2",
+            operator="me",
+            host="here",
+            pid=1,
+            began=1.0,
+            plan=plan,
+            fence=lock.fence,
+        )
+        async with Publisher(consul, "rolldeck", head, lambda: lock.session, bus, control).working():
+            for number, (_, value) in enumerate(forged.requests(lock.fence)):
+                assert await consul.put(f"{FOLDER}{number}", value)
+            following = Following(consul, "rolldeck", "shop")
+
+            async def published() -> bool:
+                return await following.look() is not None
+
+            await until(published)
+            seen = await following.look()
+            assert seen is not None
+            key = await following.ask(seen, "pause", Actor("ann@far"))
+            await until(lambda: following.taken(key))
+            assert control.paused
+            assert not control.aborting
+        assert (await consul.list(FOLDER))[1] == []
+        await lock.release()
+    assert [record.event.via for record in records if isinstance(record.event, Paused)] == ["consul"]
+    assert len([record for record in records if isinstance(record.event, Noted)]) <= 21
+
+
+async def test_a_key_of_another_application_is_not_ours(tmp_path: Path) -> None:
+    async with running_consul(tmp_path) as agent, opened(agent) as consul:
+        assert await consul.put("rolldeck/bank/rollout", forged.packed(forged.publication()))
+        with pytest.raises(
+            Unmeasured, match=r"^consul: key rolldeck/bank/rollout: is of application 'shop'$"
+        ):
+            await Following(consul, "rolldeck", "bank").look()
