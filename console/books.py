@@ -19,6 +19,7 @@ from orchestrator.journal.recording import recording
 from orchestrator.journal.shared import Head, head_plan
 from orchestrator.journal.store import Entry, Journal, Kind
 from orchestrator.lock import Holder, Lock, this_machine
+from orchestrator.untrusted import LONGEST_NAME
 
 DAY = 86_400.0  # seconds
 
@@ -215,7 +216,7 @@ class Books:
                 head = Head(
                     kind=kind,
                     application=self._application,
-                    version=version,
+                    version=version[:LONGEST_NAME],  # it may be those of many nodes
                     operator=self.actor.name,
                     host=held.holder.host,
                     pid=held.holder.pid,

@@ -5,6 +5,7 @@ The key is held by the session of the lock: who has lost that can publish nothin
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
@@ -141,7 +142,7 @@ class Publisher:
     def _value(self) -> bytes:
         """The newest state; its number is larger than that of each before it."""
         self._number += 1
-        packed = pack(self._head, self._records, self._number, self._bus.journal_head)
+        packed = pack(self._head, self._records, self._number, time.time(), self._bus.journal_head)
         return packed if self._signer is None else self._signer.sign("publication", packed)
 
     async def _put(self) -> bool:

@@ -15,6 +15,7 @@ from orchestrator import events
 from orchestrator.events import AnyEvent, OriginalState, OutOfRotation, Record, to_json
 from orchestrator.node import Original
 from orchestrator.outcome import back_unseen
+from orchestrator.policy import Policy
 from orchestrator.state import RolloutState
 from orchestrator.untrusted import check_amounts, check_printable, decode, quoted
 
@@ -35,6 +36,7 @@ def check_head(head: "Head") -> frozenset[str]:
     """
     for what in ("application", "version", "operator", "host"):
         check_printable(what, getattr(head, what))
+    Policy(serial=head.plan.policy.serial)  # says what is wrong with it
     names = frozenset(node.node for node in head.plan.nodes)
     if len(names) != len(head.plan.nodes):
         raise ValueError("its plan has the same node twice")

@@ -13,7 +13,7 @@ import msgspec
 from orchestrator import events
 from orchestrator.events import SCHEMA, AnyEvent, Record
 from orchestrator.journal.published import check_head, check_record, with_own_commands
-from orchestrator.untrusted import Count, Name, Number, ProcessId, Time, decode
+from orchestrator.untrusted import Count, Name, Number, ProcessId, Time, check_amounts, decode
 
 MOST = 400_000  # bytes; Consul takes 512 kB
 MOST_UNPACKED = 16_000_000  # bytes, of either side: what is longer loses what can be spared
@@ -26,8 +26,7 @@ _DISPENSABLE = (events.Noted, events.HookFired, events.Prefetched, events.Traffi
 
 _Hash = Annotated[str, msgspec.Meta(pattern=r"\A([0-9a-f]{64})?\Z")]
 _Nodes = Annotated[list[Name], msgspec.Meta(max_length=MOST_NODES)]
-_Share = Annotated[str, msgspec.Meta(pattern=r"\A([1-9][0-9]?|100)%\Z")]
-_Size = Annotated[int, msgspec.Meta(ge=1, le=MOST_NODES)] | _Share
+_Size = Number | Annotated[str, msgspec.Meta(max_length=16)]  # as in `Policy.serial`
 
 
 class Endpoint(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
@@ -100,6 +99,7 @@ class _Whole(msgspec.Struct, frozen=True, kw_only=True):
     head: Head
     lines: list[_Line]
     number: Count = 0
+    at: Time = 0.0
     journal_head: _Hash = ""
 
 
@@ -109,17 +109,26 @@ class Publication:
 
     Attributes:
         number: it grows with each state of one rollout.
+        at: when it was published, by the clock there; 0 when that is not said.
         journal_head: of its journal as it was then, for `rolldeck history verify --head` on that machine.
     """
 
     head: Head
     records: list[Record]
     number: int = 0
+    at: float = 0.0
     journal_head: str = ""
 
 
-def pack(head: Head, records: Sequence[Record], number: int = 0, journal_head: str = "") -> bytes:
-    """The value of the key. What would be too long loses what can be spared, then all but the essence."""
+def pack(
+    head: Head, records: Sequence[Record], number: int = 0, at: float = 0.0, journal_head: str = ""
+) -> bytes:
+    """The value of the key. What would be too long loses what can be spared, then all but the essence.
+
+    Args:
+        head, number, at, journal_head: see `Publication`.
+        records: all that has happened.
+    """
     packed = b""
     for spare in ((), _DISPENSABLE, (*_DISPENSABLE, events.StepDone, events.BatchStarted)):
         kept = [
@@ -129,7 +138,7 @@ def pack(head: Head, records: Sequence[Record], number: int = 0, journal_head: s
         ]
         lines = [_Line(record.seq, record.at, _cut(record.event)) for record in kept]
         whole = msgspec.json.encode(
-            _Whole(schema=SCHEMA, head=head, lines=lines, number=number, journal_head=journal_head)
+            _Whole(schema=SCHEMA, head=head, lines=lines, number=number, at=at, journal_head=journal_head)
         )
         packed = zlib.compress(whole)
         if len(packed) <= MOST and len(whole) <= MOST_UNPACKED:
@@ -139,9 +148,23 @@ def pack(head: Head, records: Sequence[Record], number: int = 0, journal_head: s
 
 def _cut(event: AnyEvent) -> AnyEvent:
     """Without what would keep all the rest from being published: a reason may have any length."""
-    texts = {name: getattr(event, name) for name in event.__struct_fields__}
-    long = {k: f"{v[:LONGEST]}…" for k, v in texts.items() if isinstance(v, str) and len(v) > LONGEST}
-    return msgspec.structs.replace(event, **long) if long else event
+    try:
+        check_amounts(event)
+    except ValueError:
+        return msgspec.convert(_shorter(msgspec.to_builtins(event)), type(event))
+    return event
+
+
+def _shorter(value: Any) -> Any:
+    match value:
+        case str() if len(value) > LONGEST:
+            return f"{value[:LONGEST]}…"
+        case list():
+            return [_shorter(part) for part in value]
+        case dict():
+            return {key: _shorter(part) for key, part in value.items()}
+        case _:
+            return value
 
 
 def unpack(value: bytes) -> tuple[Head, list[Record]]:
@@ -175,7 +198,8 @@ def read_publication(value: bytes, known: Mapping[int, Record] | None = None) ->
         if known is None or known.get(last) != record:
             check_record(head, names, record)
         records.append(record)
-    return Publication(head, with_own_commands(head, records), whole.number, whole.journal_head)
+    own = with_own_commands(head, records)
+    return Publication(head, own, whole.number, whole.at, whole.journal_head)
 
 
 def _unzipped(value: bytes) -> bytes:

@@ -10,6 +10,7 @@ from orchestrator.events import (
     AnyEvent,
     NodeFailed,
     Noted,
+    OutOfRotation,
     Record,
     RolloutEnded,
     Sent,
@@ -28,6 +29,7 @@ from orchestrator.journal.shared import (
     pack,
     unpack,
 )
+from orchestrator.policy import Policy
 
 HEAD = Head(
     kind="upgrade",
@@ -116,3 +118,31 @@ def _different(notes: list[Noted]) -> list[Noted]:
 def test_what_cannot_be_one_is_said(value: bytes, why: str) -> None:
     with pytest.raises(ValueError, match=why):
         unpack(value)
+
+
+def test_nor_does_one_in_a_list_within_an_event() -> None:
+    """What HAProxy answers at the end is of any length too."""
+    long = noise(8 * MOST)
+    out = OutOfRotation(node="web1", where=[long], on_purpose=False, commands=[])
+    ended = msgspec.structs.replace(ENDED, unseen=["lb1: away", long], out_of_rotation=[out])
+    packed = pack(HEAD, records(ended))
+    assert len(packed) <= MOST
+    [seen] = unpack(packed)[1]
+    assert isinstance(seen.event, RolloutEnded)
+    assert seen.event.unseen == ["lb1: away", f"{long[:LONGEST]}…"]
+    assert seen.event.out_of_rotation[0].where == [f"{long[:LONGEST]}…"]
+
+
+@pytest.mark.parametrize("serial", [1, 100_000, "30%", " 030% ", "5", [1, "30%"]])
+def test_every_serial_of_a_configuration_can_be_published(serial: int | str | list[int | str]) -> None:
+    Policy(serial=serial)
+    plan = msgspec.structs.replace(HEAD.plan, policy=PublishedPolicy(serial=serial))
+    head = msgspec.structs.replace(HEAD, plan=plan)
+    assert unpack(pack(head, [])) == (head, [])
+
+
+@pytest.mark.parametrize("serial", [0, -1, "0%", "101%", "all", [], [1, 0], 2**64, "9" * 17])
+def test_no_other_is_taken(serial: int | str | list[int | str]) -> None:
+    plan = msgspec.structs.replace(HEAD.plan, policy=PublishedPolicy(serial=serial))
+    with pytest.raises(ValueError, match=r"serial|cannot be understood"):
+        unpack(pack(msgspec.structs.replace(HEAD, plan=plan), []))
