@@ -21,9 +21,10 @@ from backends.haproxy import commands
 from console.demo.haproxy import search_path
 from console.demo.load import Load
 from console.output.text import result
-from tests.bench.terminal import CpuLoad, Terminal, load
+from tests.bench.cpu_load import CpuLoad, load
 from tests.haproxies import RunningHaproxy, free_port, haproxy_paths, running_haproxy, version_of
 from tests.integration.rollouts import ROLLDECK, world
+from tests.terminals import Terminal
 
 COLUMNS, LINES = 200, 50
 MANY, FEW = 10_000, 200  # servers

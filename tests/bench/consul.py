@@ -20,7 +20,7 @@ from console.consul_inventory import ConsulInventory
 from console.output.text import result
 from orchestrator.bus import Bus
 from tests.bench.consul_watcher import WAIT
-from tests.bench.terminal import load
+from tests.bench.cpu_load import load
 from tests.consuls import CONSUL, Agent, running_consul
 
 if TYPE_CHECKING:
