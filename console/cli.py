@@ -3,6 +3,7 @@
 import importlib
 import io
 import logging
+import os
 import sys
 from collections.abc import Mapping
 
@@ -86,14 +87,22 @@ def cli(
 
 def main() -> None:
     """The script `rolldeck`: owns the exit code, and turns every known error into one clear line."""
-    from console.failures import explain
+    from console.output.background import in_background
 
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             # An arrow that the locale does not know is no reason to end a rollout half way.
             stream.reconfigure(errors="backslashreplace")
-    try:
-        code = cli.main(standalone_mode=False, prog_name="rolldeck")
-    except BaseException as error:
-        code = explain(error)
-    sys.exit(code if isinstance(code, int) else Exit.HEALTHY)
+    with in_background() as writer:
+        try:
+            code = cli.main(standalone_mode=False, prog_name="rolldeck")
+        except BaseException as error:
+            from console.failures import explain
+
+            code = explain(error)
+    code = code if isinstance(code, int) else Exit.HEALTHY
+    if not writer.finished:
+        # Python's own end would wait for the streams that the writer still holds.
+        logging.shutdown()
+        os._exit(code)
+    sys.exit(code)

@@ -1,6 +1,6 @@
 """From an exception to words and an exit code: no traceback reaches an operator."""
 
-import sys
+import io
 import tempfile
 import traceback
 
@@ -21,7 +21,10 @@ def explain(error: BaseException) -> int:
         case click.exceptions.Exit(exit_code=code):
             return code
         case click.ClickException():
-            error.show(sys.stderr)
+            words = io.StringIO()
+            error.show(words)
+            for line in words.getvalue().splitlines():
+                say(line)
             return Exit.USAGE
         case click.Abort() | KeyboardInterrupt():
             _line("aborted")

@@ -19,7 +19,7 @@ from console.demo.stack import Stack, Transport
 from console.exits import Exit
 from console.opened import open_session
 from console.output.ending import EXITS
-from console.output.text import clean, in_background, on_terminal, paint, result, say
+from console.output.text import clean, on_terminal, paint, result, say
 from console.session import Session
 from console.signals import stop_on_signals
 from orchestrator.state import RolloutState
@@ -61,8 +61,7 @@ def demo(rate: int, transport: Transport, headless: bool, consul: bool | None, a
         )
         return EXITS[ended.result] if ended else Exit.ABORTED
 
-    with in_background():
-        return asyncio.run(_demo(rate, transport, consul, alone))
+    return asyncio.run(_demo(rate, transport, consul, alone))
 
 
 async def _with_console(session: Session, config: Config) -> int:

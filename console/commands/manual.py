@@ -18,7 +18,7 @@ from console.opened import open_session
 from console.output import plan_text
 from console.output.health import server_fields
 from console.output.progress import seconds
-from console.output.text import clean, in_background, on_terminal, paint, result, result_json, say, table
+from console.output.text import clean, on_terminal, paint, result, result_json, say, table
 from console.prompts import Prompts
 from console.session import Session
 from console.signals import stop_on_signals
@@ -142,8 +142,7 @@ def _change(
                     result(line)
             return Exit.HEALTHY
 
-    with in_background():
-        return asyncio.run(go())
+    return asyncio.run(go())
 
 
 async def _confirmed(session: Session, change: Change) -> bool:

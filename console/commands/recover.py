@@ -14,7 +14,7 @@ from console.config import Config, find_and_load
 from console.exits import Exit
 from console.opened import open_session
 from console.output.ending import EXITS
-from console.output.text import clean, in_background, on_terminal, paint, result, say
+from console.output.text import clean, on_terminal, paint, result, say
 from console.prompts import Prompts
 from console.proposal import Proposal
 from console.recovery import plan_resume, plan_rollback, words
@@ -142,8 +142,7 @@ def _recover(
             ended = await carry_out(session, proposal, how)
             return EXITS[ended.result] if ended else Exit.ABORTED
 
-    with in_background():
-        return asyncio.run(go())
+    return asyncio.run(go())
 
 
 def _only_one(config: Config) -> str:

@@ -16,7 +16,7 @@ from console.opened import open_session
 from console.output import plan_text
 from console.output.ending import EXITS, ending
 from console.output.progress import Progress
-from console.output.text import in_background, on_terminal, result, result_json, say
+from console.output.text import on_terminal, result, result_json, say
 from console.prompts import Prompts
 from console.proposal import Proposal, agree_within_request
 from console.session import Session
@@ -77,8 +77,7 @@ def upgrade(
             ended = await carry_out(session, proposal, how)
             return EXITS[ended.result] if ended else Exit.ABORTED
 
-    with in_background():
-        return asyncio.run(go())
+    return asyncio.run(go())
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,18 +1,16 @@
 """Text for a terminal: one place owns stdout and stderr, and nothing remote can control either."""
 
 import os
-import queue
 import re
 import sys
-import threading
 import unicodedata
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import TextIO
 
 import click
 
 from backends.visible_text import is_visible, visible, visible_json
+from console.output.background import Job, current_writer
 
 GLYPHS = {"ok": "✓", "bad": "✗", "working": "◐", "warn": "!", "info": "·"}
 COLOURS = {"ok": "green", "bad": "red", "working": "yellow", "warn": "yellow", "out": "blue", "info": None}
@@ -75,43 +73,15 @@ def say(text: str = "") -> None:
 
 
 def show_live(text: str) -> None:
-    """Write to the terminal without ending the line."""
-    _write(text, sys.stderr, end="", colour=True)
+    """Write to the terminal without ending the line; where it cannot follow, only the last one is written."""
+    _write(text, sys.stderr, live=True)
 
 
-_background: "queue.SimpleQueue[Callable[[], None] | None] | None" = None
-
-
-@contextmanager
-def in_background() -> Iterator[None]:
-    """Write from a thread of its own meanwhile, in order.
-
-    A terminal that is stopped (Ctrl-S), or a reader that does not read, blocks whoever writes: that must not
-    be the rollout, nor what listens for Ctrl-C. At the end it waits until all is written.
-    """
-    global _background
-    waiting: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
-
-    def write() -> None:
-        while (job := waiting.get()) is not None:
-            job()
-
-    thread = threading.Thread(target=write, name="output", daemon=True)
-    thread.start()
-    _background = waiting
-    try:
-        yield
-    finally:
-        _background = None
-        waiting.put(None)
-        thread.join()
-
-
-def _write(text: str, stream: TextIO | None, *, end: str = "\n", colour: bool | None = None) -> None:
-    colour = _colour(stream) if colour is None else colour
+def _write(text: str, stream: TextIO | None, *, live: bool = False) -> None:
+    colour, end = (True, "") if live else (_colour(stream), "\n")
     text = _harmless(text)
 
-    def job() -> None:
+    def write() -> None:
         # A reader that has gone (`| head`, a closed terminal) ends the writing, never what is being done.
         try:
             click.echo(text + end, file=stream, nl=False, color=colour)
@@ -119,10 +89,11 @@ def _write(text: str, stream: TextIO | None, *, end: str = "\n", colour: bool | 
             if stream is not None:
                 os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
-    if _background is None:
-        job()
+    writer = current_writer()
+    if writer is None:
+        write()
     else:
-        _background.put(job)
+        writer.put(Job(write, live=live))
 
 
 def _harmless(text: str) -> str:

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from console.output import text
+from console.output.background import in_background
 from console.output.text import clean, pad, paint, shorten, table, width
 from tests.unit.console_values import HIDDEN, HOSTILE, anything, harmless
 
@@ -140,7 +141,7 @@ def test_a_terminal_that_is_stopped_stops_nobody_who_writes_in_the_background(
     line = "x" * 1000
     with os.fdopen(writing, "w") as stream, monkeypatch.context() as patched:
         patched.setattr(sys, "stdout", stream)
-        with text.in_background():
+        with in_background():
             for _ in range(1000):  # far more than a pipe holds: the last ones would block
                 text.result(line)
             seen: list[bytes] = []

@@ -1,0 +1,138 @@
+"""Commands whose output nobody reads: the work ends on time, and the output waits for whoever comes back."""
+
+import asyncio
+import fcntl
+import json
+import os
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from console.demo.stack import Stack
+from tests.integration.rollouts import NEW, ROLLDECK, rolldeck, tune, until, world
+from tests.terminals import Terminal
+
+ROOM = 4096  # bytes in the pipe: the least that Linux has
+
+
+@pytest.fixture
+async def stack(tmp_path: Path) -> AsyncIterator[Stack]:
+    async with world(tmp_path / "s", nodes=2) as made:
+        yield made
+
+
+class Unread:
+    """A `rolldeck` whose standard output is a pipe that nobody reads before `read`."""
+
+    def __init__(self, process: asyncio.subprocess.Process, pipe: int) -> None:
+        self.process = process
+        self._pipe = pipe
+
+    def read(self) -> list[dict[str, Any]]:
+        """All of it; every line must be whole."""
+        with os.fdopen(os.dup(self._pipe)) as pipe:
+            return [json.loads(line) for line in pipe]
+
+    async def code(self) -> int:
+        async with asyncio.timeout(30):
+            return await self.process.wait()
+
+
+@asynccontextmanager
+async def unread(stack: Stack, *arguments: str) -> AsyncIterator[Unread]:
+    reading, writing = os.pipe()
+    fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, ROOM)
+    process = await asyncio.create_subprocess_exec(
+        *(ROLLDECK, "--config", str(stack.config_path), *arguments),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=writing,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    os.close(writing)
+    try:
+        yield Unread(process, reading)
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+        os.close(reading)
+
+
+async def result(stack: Stack) -> str:
+    """Of the last entry, by the journal; empty while it runs."""
+    told = await rolldeck(stack, "history", "list", "shop", "--json")
+    entries = [json.loads(line) for line in told.out.splitlines()]
+    return str(entries[0]["result"]) if entries and entries[0]["ended"] else ""
+
+
+async def free(stack: Stack) -> bool:
+    """Whether somebody else can change something: nobody has the lock."""
+    return (await rolldeck(stack, "weight", "shop", "web2", "--to", "1", "--yes")).code == 0
+
+
+UPGRADE = ("upgrade", "shop", NEW, "--yes", "--json")
+
+
+async def test_json_that_nobody_reads_stops_no_rollout_and_none_of_it_is_lost(stack: Stack) -> None:
+    async with unread(stack, *UPGRADE) as running:
+        await until(lambda: is_result(stack, "healthy"), 60)
+        await until(lambda: free(stack), 60)
+        assert running.process.returncode is None  # it waits to be read
+        lines = await asyncio.to_thread(running.read)
+        assert await running.code() == 0
+    assert len(str(lines)) > 4 * ROOM
+    numbers = [line["seq"] for line in lines]
+    assert numbers == list(range(numbers[0], numbers[0] + len(lines)))
+    assert (lines[-1]["event"], lines[-1]["result"]) == ("rollout_ended", "healthy")
+
+
+async def is_result(stack: Stack, expected: str) -> bool:
+    return await result(stack) == expected
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+async def test_what_nobody_reads_is_given_up_by_a_signal_and_how_it_ended_is_not(
+    stack: Stack, number: signal.Signals
+) -> None:
+    async with unread(stack, *UPGRADE) as running:
+        await until(lambda: is_result(stack, "healthy"), 60)
+        await until(lambda: free(stack), 60)
+        running.process.send_signal(number)
+        assert await running.code() == 0
+
+
+async def test_it_ends_by_a_signal_after_it_was_aborted_by_one(stack: Stack) -> None:
+    tune(stack, "apps.shop.rollout", bake=3)
+    async with unread(stack, *UPGRADE) as running:
+
+        async def begun() -> bool:
+            return (await rolldeck(stack, "history", "show", "1")).code == 0
+
+        await until(begun, 60)
+        running.process.send_signal(signal.SIGTERM)
+        await until(lambda: is_result(stack, "aborted"), 60)
+        await until(lambda: free(stack), 60)
+        running.process.send_signal(signal.SIGTERM)
+        assert await running.code() == 4
+
+
+@pytest.mark.parametrize("back", [True, False])
+async def test_a_terminal_that_is_stuck_stops_no_rollout(stack: Stack, back: bool) -> None:
+    """When it comes back it has the end; when it goes, the process ends."""
+    tune(stack, "apps.shop.rollout", bake=2)
+    command = [ROLLDECK, "--config", str(stack.config_path), "upgrade", "shop", NEW, "--yes"]
+    with Terminal(command, 80, 24, controlling=True) as terminal:
+        await terminal.shows("web1 draining", seconds=60)
+        terminal.stop()
+        await until(lambda: is_result(stack, "healthy"), 60)
+        await until(lambda: free(stack), 60)
+        if back:
+            terminal.go_on()
+            await terminal.shows("healthy", "upgraded    web1, web2")
+        else:
+            terminal.hang_up()
+        assert await terminal.ends() == 0
