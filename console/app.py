@@ -7,17 +7,24 @@ from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
-from textual import events
+from rich.console import RenderableType
+from textual import events, on
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.command import Provider
+from textual.driver import Driver
+from textual.drivers.linux_driver import LinuxDriver
 from textual.screen import Screen
 
 from backends.own_files import write_beside
+from console.screens.acting import KEEP
 from console.screens.main import MainScreen
 from console.session import Session
 from console.settings import ConsoleSettings
+from console.signals import TERMINAL_GONE
+from console.terminal_driver import TerminalDriver
 from console.themes import HIGH_CONTRAST, THEMES
+from console.who import operator
 from orchestrator.events import Record
 from orchestrator.watch import Watch
 from widgets.text import visible
@@ -107,6 +114,36 @@ class Console(App[str]):
     def on_resize(self, event: events.Resize) -> None:
         if not fits(event.size) and not any(isinstance(each, TooSmall) for each in self.screen_stack):
             self.push_screen(TooSmall())
+
+    def get_driver_class(self) -> type[Driver]:
+        found = super().get_driver_class()  # the environment may name another
+        return TerminalDriver if found is LinuxDriver else found
+
+    def _display(self, screen: Screen[Any], renderable: RenderableType | None) -> None:
+        """Everything that is painted comes through here."""
+        driver = self._driver
+        if not isinstance(driver, TerminalDriver):
+            super()._display(screen, renderable)
+        elif driver.takes_frame():
+            with driver.frame():
+                super()._display(screen, renderable)
+
+    @on(TerminalDriver.CaughtUp)
+    def _paint_all(self) -> None:
+        if isinstance(self._driver, TerminalDriver):
+            self._driver.resume_frames()
+        self.refresh()
+
+    @on(TerminalDriver.Gone)
+    def _terminal_gone(self) -> None:
+        self.close(TERMINAL_GONE)
+
+    def close(self, why: str) -> None:
+        """End at once, and a rollout after its running step; several may tell that a terminal has gone."""
+        control = self.session.control
+        if self.session.rolling and not (why == TERMINAL_GONE and control.aborting):
+            control.abort(operator("terminal"), why)
+        self.exit(KEEP)
 
     async def action_quit(self) -> None:
         """ctrl+q and the palette: a rollout that runs is asked about here too."""

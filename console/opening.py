@@ -15,9 +15,9 @@ from console.output.ending import EXITS, ending
 from console.output.progress import Progress
 from console.output.text import on_terminal, result, say
 from console.prompts import Prompts
-from console.screens.acting import ABORT, KEEP, PAUSE, SWITCH
+from console.screens.acting import ABORT, PAUSE, SWITCH
 from console.session import Session
-from console.signals import stop_on_signals
+from console.signals import TERMINAL_GONE, stop_on_signals
 from console.who import operator
 from orchestrator.watch import Watch
 
@@ -54,7 +54,7 @@ async def show(session: Session, config: Config, read_only: str = "") -> int | s
     versions = asyncio.create_task(_look_at_versions(session), name="versions")
     _collect_rarely()
     try:
-        with _closing(console, session):
+        with _closing(console):
             answer = await console.run_async()
     finally:
         for task in (polling, versions):
@@ -88,18 +88,12 @@ async def _look_at_versions(session: Session) -> None:
 
 
 @contextlib.contextmanager
-def _closing(console: Console, session: Session) -> Iterator[None]:
+def _closing(console: Console) -> Iterator[None]:
     """SIGTERM, and a terminal that has gone, end the console at once and a rollout after its running step."""
     loop = asyncio.get_running_loop()
-
-    def close(why: str) -> None:
-        if session.rolling:
-            session.control.abort(operator("terminal"), why)
-        console.exit(KEEP)
-
-    names = {signal.SIGTERM: "SIGTERM", signal.SIGHUP: "the terminal has gone"}
+    names = {signal.SIGTERM: "SIGTERM", signal.SIGHUP: TERMINAL_GONE}
     for number, name in names.items():
-        loop.add_signal_handler(number, close, name)
+        loop.add_signal_handler(number, console.close, name)
     try:
         yield
     finally:

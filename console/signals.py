@@ -8,12 +8,15 @@ from contextlib import asynccontextmanager, suppress
 from console.session import Session
 from console.who import operator
 
+TERMINAL_GONE = "the terminal has gone"
+
 
 @asynccontextmanager
 async def stop_on_signals(session: Session) -> AsyncIterator[None]:
-    """The first SIGINT, SIGTERM or SIGHUP ends a rollout after its running steps, the second at once.
+    """The first SIGINT, SIGTERM or SIGHUP ends a rollout after its running steps, a further one at once.
 
-    SIGHUP is a terminal that has gone: the rollout must not be cut off in the middle of a node.
+    SIGHUP is a terminal that has gone: the rollout must not be cut off in the middle of a node. A shell such
+    as bash sends a second one, which therefore means nothing more.
 
     Outside a rollout the first one already ends the task, as `KeyboardInterrupt`.
     """
@@ -22,11 +25,12 @@ async def stop_on_signals(session: Session) -> AsyncIterator[None]:
 
     def stop(name: str) -> None:
         if session.rolling:
-            session.control.abort(operator("terminal"), name)
+            if not (name == TERMINAL_GONE and session.control.aborting):
+                session.control.abort(operator("terminal"), name)
         elif task:
             task.cancel()
 
-    names = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM", signal.SIGHUP: "the terminal has gone"}
+    names = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM", signal.SIGHUP: TERMINAL_GONE}
     for number, name in names.items():
         loop.add_signal_handler(number, stop, name)
     try:

@@ -84,7 +84,18 @@ async def test_once_ends_after_the_running_step(stack: Stack, number: signal.Sig
     assert await versions(stack) == dict.fromkeys(stack.nodes, NEW)
 
 
-@pytest.mark.parametrize("number", STOPS)
+async def test_a_terminal_that_goes_does_so_once_however_often_it_is_told(stack: Stack) -> None:
+    """The kernel tells it, and bash does once more: the running step is not cut off."""
+    tune(stack, "apps.shop.rollout", start_timeout=30)
+    stack.add_release(NEW, start_delay=2.0)
+    run = await interrupted(stack, "step_started", "start", signal.SIGHUP, times=2)
+    [request] = [each for each in run.events if each["event"] == "abort_requested"]
+    assert not request["at_once"]
+    done = [each["step"] for each in run.events if each["event"] == "step_done"]
+    assert done == ["drain", "stop", "install", "start"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 async def test_twice_ends_at_once(stack: Stack, number: signal.Signals) -> None:
     tune(stack, "apps.shop.rollout", start_timeout=60)
     stack.add_release(NEW, start_delay=60.0)

@@ -1,0 +1,181 @@
+"""The console on a terminal that does not read, or that goes: whatever runs there goes on, in time."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from console.demo.stack import Stack
+from tests.integration.rollouts import NEW, OLD, ROLLDECK, rolldeck, states, tune, until, versions, world
+from tests.terminal_screen import CURSOR, WRAP
+from tests.terminals import Terminal
+
+COLUMNS, LINES = 120, 40
+
+
+@pytest.fixture
+async def stack(tmp_path: Path) -> AsyncIterator[Stack]:
+    async with world(tmp_path / "s", nodes=4) as made:
+        tune(made, "apps.shop.rollout", bake=0.5)
+        yield made
+
+
+@contextmanager
+def console(stack: Stack, *, controlling: bool = True) -> Iterator[Terminal]:
+    """`rolldeck` on a terminal of its own."""
+    command = [ROLLDECK, "--config", str(stack.config_path)]
+    with Terminal(command, COLUMNS, LINES, controlling=controlling) as terminal:
+        yield terminal
+
+
+async def start(terminal: Terminal) -> None:
+    """From the main view to a rollout that has done its first node."""
+    await terminal.shows("web1", "web4", OLD)
+    terminal.type(b"u")
+    await terminal.shows("Upgrade shop")
+    terminal.type(NEW.encode() + b"\r")
+    await terminal.shows(f"shop → {NEW}", "Start")
+    terminal.type(b"\x1b[C\r")
+    await terminal.shows("1/4 nodes")
+
+
+async def upgraded(stack: Stack) -> bool:
+    """By HAProxy and the nodes themselves: all is new, and in rotation."""
+    admins = {server.admin for own in (await states(stack)).values() for server in own.values()}
+    return await versions(stack) == dict.fromkeys(stack.nodes, NEW) and admins == {0}
+
+
+async def events(stack: Stack) -> list[dict[str, Any]]:
+    """Of the last rollout, as the journal has them."""
+    told = await rolldeck(stack, "history", "show", "1", "--json")
+    return [json.loads(line) for line in told.out.splitlines()[1:]]
+
+
+async def ended(stack: Stack) -> bool:
+    return any(event["event"] == "rollout_ended" for event in await events(stack))
+
+
+async def fill(terminal: Terminal) -> None:
+    """Not read from now on; until all has come to rest that somebody waits for who writes there."""
+    terminal.hold()
+    for _ in range(5):
+        terminal.resize(COLUMNS - 1, LINES)  # each makes it paint everything
+        await asyncio.sleep(0.2)
+        terminal.resize(COLUMNS, LINES)
+        await asyncio.sleep(0.2)
+
+
+def restored(terminal: Terminal) -> bool:
+    """Only those modes are on that a shell has, and no sequence was broken."""
+    return terminal.modes == {CURSOR, WRAP} and not terminal.unknown
+
+
+@pytest.mark.parametrize("how", ["hold", "stop"])
+async def test_a_terminal_that_does_not_read_stops_no_rollout(stack: Stack, how: str) -> None:
+    with console(stack) as terminal:
+        await start(terminal)
+        getattr(terminal, how)()
+        before = terminal.written
+        await until(lambda: upgraded(stack), 60)
+        await until(lambda: ended(stack), 60)
+        assert (await events(stack))[-1]["result"] == "healthy"
+        terminal.read_on()
+        terminal.go_on()
+        await terminal.shows("healthy", "Close")
+        assert terminal.written - before < 200_000  # and not all that was to be seen meanwhile
+        shown = terminal.screen
+        terminal.resize(COLUMNS - 1, LINES)
+        terminal.resize(COLUMNS, LINES)
+        await terminal.shows("healthy", "Close")
+        assert terminal.screen == shown
+        assert not terminal.unknown
+        terminal.type(b"\r")
+        await terminal.shows("q quit", "u upgrade")
+        terminal.type(b"q")
+        assert await terminal.ends() == 0
+        assert restored(terminal)
+
+
+@pytest.mark.parametrize("how", ["hold", "stop"])
+async def test_left_while_the_terminal_does_not_read(stack: Stack, how: str) -> None:
+    """It ends, and what puts the terminal back as it was is there when it reads again."""
+    with console(stack) as terminal:
+        await terminal.shows("web1", "web4", OLD)
+        await fill(terminal)
+        if how == "stop":
+            terminal.read_on()
+            terminal.stop()
+            await fill(terminal)
+            terminal.read_on()
+        terminal.type(b"q")
+        assert await terminal.ends() == 0
+        terminal.read_on()
+        await terminal.rests()
+        assert restored(terminal), (terminal.modes, terminal.unknown)
+
+
+async def test_a_rollout_that_the_console_leaves_behind_on_a_terminal_that_does_not_read(
+    stack: Stack,
+) -> None:
+    with console(stack) as terminal:
+        await start(terminal)
+        await fill(terminal)
+        terminal.type(b"q")
+        await asyncio.sleep(0.5)
+        terminal.type(b"\x1b[B\r")  # "keep": it goes on without the console
+        await until(lambda: ended(stack), 60)
+        assert await upgraded(stack)
+        # Its lock is free, although nobody has read how it ended.
+        assert (await rolldeck(stack, "weight", "shop", "web1", "--to", "1", "--yes")).code == 0
+        terminal.read_on()
+        assert await terminal.ends() == 0
+        await terminal.shows("the rollout goes on without the console", "healthy", "upgraded")
+        assert restored(terminal), (terminal.modes, terminal.unknown)
+
+
+@pytest.mark.parametrize("controlling", [True, False])
+@pytest.mark.parametrize("reads", [True, False])
+async def test_a_terminal_that_has_gone_ends_the_console(
+    stack: Stack, controlling: bool, reads: bool
+) -> None:
+    with console(stack, controlling=controlling) as terminal:
+        await terminal.shows("web1", "web4", OLD)
+        if not reads:
+            await fill(terminal)
+        terminal.hang_up()
+        assert await terminal.ends() == 0
+
+
+@pytest.mark.parametrize("reads", [True, False])
+async def test_a_terminal_that_has_gone_ends_a_rollout_after_its_running_step(
+    stack: Stack, reads: bool
+) -> None:
+    """In a shell: bash tells it too that the terminal has gone, and no more than that is meant."""
+    stack.add_release(NEW, start_delay=4.0)
+    command = ["bash", "--norc", "-i"]
+    with Terminal(command, COLUMNS, LINES, controlling=True) as terminal:
+        terminal.type(f"{ROLLDECK} --config {stack.config_path}\r".encode())
+        await start(terminal)
+        if not reads:
+            await fill(terminal)
+
+        async def starting() -> bool:
+            steps = [event for event in await events(stack) if event["event"].startswith("step_")]
+            return (steps[-1]["event"], steps[-1]["step"]) == ("step_started", "start")
+
+        await until(starting, 60)
+        terminal.hang_up()
+        await until(lambda: ended(stack), 60)
+    told = await events(stack)
+    [request] = [event for event in told if event["event"] == "abort_requested"]
+    assert (request["why"], request["at_once"]) == ("the terminal has gone", False)
+    assert told[-1]["result"] == "aborted"
+    steps = [event for event in told if event["event"].startswith("step_")]
+    assert steps[-1]["event"] == "step_done"
+    # What was written down is free for the next one, so the first one has really ended.
+    assert (await rolldeck(stack, "resume", "shop", "--yes")).code == 0
+    assert await upgraded(stack)
