@@ -7,7 +7,7 @@ from pathlib import Path
 
 from console.demo.load import Load
 from orchestrator.events import TurnBegan
-from orchestrator.journal.shared import unpack
+from orchestrator.journal.shared import read_publication, unpack
 from tests.consuls import needs_consul
 from tests.integration.consul_world import TTL, consul_world, elsewhere, far_away, killed
 from tests.integration.rollouts import (
@@ -23,6 +23,7 @@ from tests.integration.rollouts import (
     until,
     versions,
 )
+from tests.unit import journals
 
 pytestmark = needs_consul
 
@@ -83,6 +84,25 @@ async def test_what_a_node_was_is_published_before_it_is_touched(tmp_path: Path)
             ("lb1", "ready"),
             ("lb2", "ready"),
         }
+
+
+async def test_the_published_head_shows_events_that_were_cut_off(tmp_path: Path) -> None:
+    """Nothing on the machine itself does: whoever was killed has sealed nothing."""
+    async with consul_world(tmp_path / "s", nodes=2) as (stack, agent):
+        async with started(stack, "upgrade", "shop", NEW, "--yes", "--json") as running:
+            await running.event("sending", node="web1", step="drain")
+            running.signal(signal.SIGKILL)
+            await running.end()
+        [pair] = await agent.ask("GET", "/v1/kv/rolldeck/shop/rollout")
+        head = read_publication(base64.b64decode(pair["Value"])).journal_head
+        whole = await rolldeck(stack, "history", "verify", "--head", head)
+        assert (whole.code, f"{head}: the head of entry 1 up to event" in whole.out) == (0, True), whole.text
+        for table in ("events", "hashes"):
+            journals.change(stack.directory / "journal.db", f"DELETE FROM {table} WHERE seq > 3")  # noqa: S608
+        cut = await rolldeck(stack, "history", "verify")
+        assert (cut.code, "not sealed: it may lack its last events" in cut.out) == (0, True), cut.text
+        cut = await rolldeck(stack, "history", "verify", "--head", head)
+        assert (cut.code, f"{head}: no such head" in cut.out) == (1, True), cut.text
 
 
 async def test_the_next_rollout_can_be_seen_at_once_however_long_the_delay(tmp_path: Path) -> None:
