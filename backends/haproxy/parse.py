@@ -140,8 +140,9 @@ def check_size(instance: str, text: str) -> None:
     """
     if text.count("\n") > MAX_ROWS + 2:
         raise Unmeasured(instance, f"a table of more than {MAX_ROWS:,} rows")
-    if max(map(len, text.split("\n"))) > MAX_ROW:
-        raise _unclear(instance, f"rows of at most {MAX_ROW:,} characters", text)
+    longest = max(text.split("\n"), key=len)
+    if len(longest) > MAX_ROW:
+        raise _unclear(instance, f"rows of at most {MAX_ROW:,} characters", longest)
     if text[: 2 * MAX_ROW].partition("\n")[0].count(",") >= MAX_COLUMNS:
         raise _unclear(instance, f"at most {MAX_COLUMNS:,} columns", text)
 
