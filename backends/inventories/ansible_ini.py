@@ -19,6 +19,7 @@ _SECTIONS = ("hosts", "children", "vars")
 _OURS = ("ansible_", "rolldeck_")  # other variables may be anything, and are not looked at
 _QUOTES = re.compile(r"""["'\\#]""")
 _SPACE = re.compile(r"[ \t\r\n]+")
+_LONGEST_LINE = 65_536  # characters; shlex takes four times as long for one twice as long
 _LONGEST_LITERAL = 1000  # characters; Python's own parser is not made for endless ones
 
 
@@ -44,6 +45,8 @@ class _Reader:
         section, group = "hosts", UNGROUPED
         for number, raw in enumerate(text.splitlines(), 1):
             line, self._where = raw.strip(), f"line {number}"
+            if len(line) > _LONGEST_LINE:
+                raise self._error(f"found {len(line)} characters, expected at most {_LONGEST_LINE} in a line")
             if number == 1 and (line.startswith("#!") or line == "---"):
                 raise self._error(
                     "found a program or YAML, expected an inventory in INI form;"

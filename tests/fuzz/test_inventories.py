@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from hypothesis import example
 from hypothesis import strategies as st
 
 from backends.inventories.ansible_ini import parse_ini
@@ -11,7 +12,7 @@ from backends.inventories.ansible_yaml import parse_yaml_inventory
 from backends.inventories.groups import Groups
 from backends.inventories.ranges import expand
 from backends.inventories.toml_text import parse_toml
-from tests.fuzz.harness import bounded, fuzzed
+from tests.fuzz.harness import bounded, fuzzed, inert
 from tests.fuzz.texts import anything, grown, json_of, lines_of, mostly, text, tree, word
 
 FILE = "inventory"
@@ -41,8 +42,13 @@ def nodes(groups: Groups | None) -> object:
     """As `read_ansible` makes them; not of thousands, each of which is checked by itself."""
     if groups is None:
         return None
-    hosts = groups.hosts_of("all")[:50]
-    return {name: as_node(name, groups.variables_of(name, Nothing()), FILE) for name in hosts}
+    found = {
+        name: as_node(name, groups.variables_of(name, Nothing()), FILE)
+        for name in groups.hosts_of("all")[:50]
+    }
+    for node in found.values():
+        inert(*(node[key] for key in ("ssh", "ssh_user") if key in node))
+    return found
 
 
 @fuzzed(
@@ -61,8 +67,11 @@ def nodes(groups: Groups | None) -> object:
         ),
     )
 )
+@example(content="0" * 1_000_000 + "'")
 def test_ini(content: str) -> None:
-    bounded(lambda: nodes(parse_ini(content, FILE)), len(content) + 100_000)  # a short line means many hosts
+    bounded(
+        lambda: nodes(parse_ini(content, FILE)), 4 * len(content) + 100_000
+    )  # a short line means many hosts
 
 
 hosts = st.dictionaries(mostly(host, text), st.dictionaries(variable, mostly(text)), max_size=3)
