@@ -5,6 +5,7 @@ The examples of a property are few and always the same, unless `ROLLDECK_FUZZ` i
 
 import functools
 import os
+import re
 import time
 from collections import Counter
 from collections.abc import Callable, Coroutine
@@ -50,6 +51,15 @@ def fuzzed(**strategies: SearchStrategy[Any]) -> Callable[[Callable[..., None]],
 def name_of(test: Callable[..., None]) -> str:
     """As pytest writes it."""
     return f"{test.__module__.replace('.', '/')}.py::{test.__name__}"
+
+
+_INERT = re.compile(r"[A-Za-z0-9_.:][A-Za-z0-9_.:%-]*")
+
+
+def inert(*texts: str) -> None:
+    """Hosts and users that were let in are nothing else to any program."""
+    for text in texts:
+        assert _INERT.fullmatch(text), text
 
 
 def bounded(read: Callable[[], T], size: int, *own: type[Exception]) -> T | None:

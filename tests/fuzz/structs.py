@@ -42,12 +42,15 @@ def _usual(found: inspect.Type, odd: bool) -> SearchStrategy[Any]:
             return st.one_of([_of(one, odd=odd) for one in types])
         case inspect.LiteralType(values=values):
             return st.sampled_from(sorted(values, key=str))
-        case inspect.StrType():
-            return st.one_of(name, name, text)
-        case inspect.IntType(ge=ge, le=le):
-            return st.integers(ge, le) if ge is not None and le is not None else whole
-        case inspect.FloatType():
-            return real
+        case inspect.StrType(pattern=pattern, max_length=longest):
+            if pattern:
+                return st.from_regex(pattern)
+            return st.one_of(name, name, text.map(lambda value: value[:longest]))
+        case inspect.IntType(ge=ge, le=le, lt=lt):
+            highest = le if le is not None or lt is None else lt - 1
+            return whole if ge is None else st.one_of(st.integers(ge, ge + 9), st.integers(ge, highest))
+        case inspect.FloatType(ge=ge, le=le):
+            return real if ge is None else st.floats(ge, le)
         case inspect.BoolType():
             return st.booleans()
         case inspect.NoneType():

@@ -3,7 +3,9 @@
 from hypothesis import strategies as st
 
 from backends.haproxy.address import SshAddress, TcpAddress, UnixAddress, parse_address
-from tests.fuzz.harness import bounded, fuzzed
+from backends.hosts.hop import Hop
+from backends.inert import NotInert, check_inert
+from tests.fuzz.harness import bounded, fuzzed, inert
 from tests.fuzz.texts import anything, grown, text, word
 
 host = st.text(alphabet="abcxyz019.-_", min_size=1, max_size=12).filter(lambda name: not name.startswith("-"))
@@ -26,7 +28,18 @@ path = st.text(alphabet="abcxyz019.-_/", min_size=1, max_size=12).map("/{}".form
     )
 )
 def test_any_address(text: str) -> None:
-    bounded(lambda: parse_address(text), len(text), ValueError)
+    found = bounded(lambda: parse_address(text), len(text), ValueError, NotInert)
+    if isinstance(found, SshAddress):
+        inert(found.host, *([found.user] if found.user else []))
+    if isinstance(found, TcpAddress):
+        inert(found.host)
+
+
+@fuzzed(text=st.one_of(anything, st.builds("{}@{}:{}".format, word, word, word)))
+def test_any_jump(text: str) -> None:
+    hop = Hop.parse(text)
+    bounded(hop.check, len(text), NotInert)
+    bounded(lambda: check_inert(text), len(text), NotInert)
 
 
 @fuzzed(user=st.one_of(st.just(""), host), host=host, port=st.integers(0, 65535), path=path)

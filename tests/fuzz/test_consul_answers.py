@@ -11,20 +11,25 @@ from hypothesis import strategies as st
 from backends.consul.client import Consul, Pair
 from backends.consul.entries import decoded
 from backends.consul.places import KeyPlaces, sockets
-from backends.consul.services import instance
+from backends.consul.services import ConsulService, instance
 from backends.consul.settings import ConsulSettings
 from backends.consul.transport import Api
-from tests.fuzz.harness import bounded, finished, fuzzed
+from backends.haproxy.address import SshAddress, parse_address
+from backends.inert import NotInert
+from console.completing import node_settings
+from console.settings import NodeSettings
+from tests.fuzz.harness import bounded, finished, fuzzed, inert
 from tests.fuzz.structs import name
 from tests.fuzz.texts import anything, data, grown, json_of, mostly, table, text, tree
 
 SETTINGS = ConsulSettings()
 PLACES = KeyPlaces(key="haproxy")
+SERVICE = ConsulService(service="shop", ssh="meta:ssh")
 
 check = table(CheckID=name, Status=st.sampled_from(["passing", "warning", "critical"]), Name=text, Notes=text)
 entry = table(
-    Node=table(Node=name, Address=text, Meta=st.dictionaries(text, text, max_size=2)),
-    Service=table(ID=name, Address=text, Port=st.integers(-1, 70_000), Meta=st.none()),
+    Node=table(Node=name, Address=st.one_of(name, text), Meta=st.dictionaries(st.just("ssh"), text)),
+    Service=table(ID=name, Address=st.one_of(name, text), Port=st.integers(-1, 70_000), Meta=st.none()),
     Checks=st.lists(check, max_size=3),
 )
 pair = table(
@@ -74,12 +79,12 @@ def asked(code: int, index: str, body: str) -> Consul:
 
 @fuzzed(body=body_of(entry))
 def test_instances_of_a_service(body: str) -> None:
-    def read() -> object:
-        return [
-            instance(found).called("meta:ssh") for found in decoded(body.encode(errors="replace"), "health")
-        ]
+    def read() -> dict[str, NodeSettings]:
+        entries = decoded(body.encode(errors="replace"), "health")
+        return node_settings(SERVICE, {found.node: found for found in map(instance, entries)})
 
-    bounded(read, len(body))
+    for node in (bounded(read, len(body)) or {}).values():
+        inert(node.address, *([node.ssh] if node.ssh else []))
 
 
 @fuzzed(
@@ -125,4 +130,11 @@ def test_where_load_balancers_are(value: bytes, app: str) -> None:
         async def get(self, key: str, index: int = 0, wait: float = 0) -> tuple[int, Pair | None]:
             return 1, Pair(key, value, 1, 0, "")
 
-    bounded(lambda: finished(sockets(Keys(SETTINGS), PLACES, app)), len(value))
+    found = bounded(lambda: finished(sockets(Keys(SETTINGS), PLACES, app)), len(value))
+    for socket in (found or {}).values():
+        # As the configuration that is made of it is checked.
+        there = bounded(lambda socket=socket: parse_address(socket), len(socket), ValueError, NotInert)  # type: ignore[misc]
+        if there is not None:
+            assert isinstance(there, SshAddress)  # PLACES allows no other scheme
+            assert (there.user, there.path) == ("", "/run/haproxy/admin.sock")
+            inert(there.host)
