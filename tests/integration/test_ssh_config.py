@@ -2,8 +2,10 @@
 
 import shutil
 import socket
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -148,6 +150,55 @@ async def test_included_files_and_conditions(sshd: Sshd, tmp_path: Path) -> None
     )
     sshd.ssh_config.write_text(f"Include {tmp_path}/mo*\n")
     assert await said(sshd, "echo", "in") == "in\n"
+
+
+RELAY = """
+import os, socket, sys, threading
+open(__file__ + ".words", "w").write(" ".join(sys.argv[1:]))
+far = socket.create_connection(sys.argv[2:4])
+def pump(read, write):
+    while data := read(65536):
+        write(data)
+    os._exit(0)
+threading.Thread(target=pump, args=(lambda size: os.read(0, size), far.sendall), daemon=True).start()
+pump(far.recv, lambda data: os.write(1, data))
+"""  # what `nc HOST PORT` does, which not every machine has
+
+
+async def test_a_proxy_command_gets_its_tokens_and_variables(
+    sshd: Sshd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The variables are the console's; the command is the operator's own, so it may have secrets."""
+    relay = tmp_path / "relay"
+    relay.write_text(f"#!{sys.executable}\n{RELAY}")
+    relay.chmod(0o755)
+    monkeypatch.setenv("RELAY_TOKEN", "5ecret")
+    add(sshd, f"ProxyCommand {relay} ${{RELAY_TOKEN}} %h %p %r %n")
+    assert await said(sshd, "echo", "in") == "in\n"
+    words = (tmp_path / "relay.words").read_text().split()
+    assert words == ["5ecret", "127.0.0.1", str(sshd.port), sshd.user, sshd.alias]
+
+
+def test_a_name_that_a_name_server_calls_a_host_is_not_taken(
+    sshd: Sshd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def resolve_here(host: str, *arguments: Any, **more: Any) -> Any:
+        found = ask("127.0.0.1", *arguments, **more)
+        if host != "node.example.test":
+            return found
+        family, kind, protocol, _, address = found[0]
+        return [(family, kind, protocol, "elsewhere.example.org", address)]  # a CNAME
+
+    ask = socket.getaddrinfo
+    monkeypatch.setattr(socket, "getaddrinfo", resolve_here)
+    sshd.ssh_config.write_text(
+        "CanonicalizeHostname yes\nCanonicalDomains example.test\n"
+        "CanonicalizePermittedCNAMEs *.example.test:*.example.org\n"
+        "Match canonical host node.example.test\n  Port 2201\n"
+        "Match canonical host elsewhere.example.org\n  Port 2202\n"
+    )
+    route = resolve(Hop("node"), SshSettings(config=str(sshd.ssh_config)))
+    assert (route.host, route.port) == ("node.example.test", 2201)
 
 
 async def test_the_name_that_known_hosts_has(sshd: Sshd) -> None:
