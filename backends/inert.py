@@ -36,6 +36,15 @@ def check_inert(text: str) -> str:
     )
 
 
+def is_address(text: str) -> bool:
+    """Whether it is an IPv4 or IPv6 address, without brackets."""
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
 def check_port(port: int) -> int:
     """Return the port if it is one. Raises NotInert."""
     if 1 <= port <= 65535:

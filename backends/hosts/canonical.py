@@ -7,10 +7,11 @@ configuration completes are used.
 Imports asyncssh, so it is itself imported late.
 """
 
-import ipaddress
 import socket
 
 import asyncssh
+
+from backends.inert import is_address
 
 
 def canonical_name(host: str, options: asyncssh.SSHClientConnectionOptions) -> tuple[str, bool]:
@@ -21,7 +22,7 @@ def canonical_name(host: str, options: asyncssh.SSHClientConnectionOptions) -> t
     """
     if not options.canonicalize_hostname or not options.canonical_domains:
         return host, False
-    if host.count(".") > options.canonicalize_max_dots or _is_address(host):
+    if host.count(".") > options.canonicalize_max_dots or is_address(host):
         return host, False
     for domain in options.canonical_domains:
         try:
@@ -32,11 +33,3 @@ def canonical_name(host: str, options: asyncssh.SSHClientConnectionOptions) -> t
     if not options.canonicalize_fallback_local:
         raise OSError(f"{host} is in none of CanonicalDomains, and CanonicalizeFallbackLocal is no")
     return host, False
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True

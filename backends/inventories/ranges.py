@@ -3,12 +3,12 @@
 https://docs.ansible.com/ansible/latest/inventory_guide/intro_inventory.html#adding-ranges-of-hosts
 """
 
-import ipaddress
 import math
 import re
 import string
 from itertools import product
 
+from backends.inert import is_address
 from backends.inventories.source import MOST_NODES
 
 _RANGE = re.compile(r"\[([^\[\]]*)\]")
@@ -28,7 +28,7 @@ def expand(pattern: str) -> tuple[list[str], int]:
     if match and not 1 <= port <= 65535:
         raise ValueError(f"found port {port} in {_shown(pattern)}, expected 1 to 65535")
     names = _hosts(hosts)
-    if ":" in names[0] and not _is_address(names[0]):
+    if ":" in names[0] and not is_address(names[0]):
         raise ValueError(f"found {_shown(pattern)}, expected a host, HOST:PORT or [IPv6]:PORT")
     return names, port
 
@@ -69,14 +69,6 @@ def _range(text: str) -> list[str]:
     if len(numbers) > MOST_NODES:
         raise ValueError(f"the range [{text}] means {len(numbers)} hosts, expected at most {MOST_NODES}")
     return [str(each).zfill(len(first) if padded else 0) for each in numbers]
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _shown(pattern: str) -> str:

@@ -188,6 +188,35 @@ def test_where_the_link_points_to(releases: str, link: str, target: str) -> None
     assert f"ln -sfn -- {target} {link}.rolldeck-new" in command.argv[2]
 
 
+PATTERNS = (
+    *("all", "ungrouped", "a,b", "@file", "!x", "&x", "~regex"),
+    *("web*", "web?", "web[12]", "a:b", "", "::1"),
+)
+
+
+@pytest.mark.parametrize("node", PATTERNS)
+def test_a_limit_that_ansible_would_read_as_more_than_one_host(node: str) -> None:
+    """`::1` too: beside other text its colons part it into several patterns."""
+    settings = AnsibleInstall(playbook="x.yml", limit="{node}:&web")
+    with pytest.raises(ConfigError, match=r"install\.limit.*\{node\} is .* the name of one host"):
+        settings.install_commands({**VALUES, "node": node, "version": "1.5.0"})
+
+
+@pytest.mark.parametrize(
+    ("limit", "filled"),
+    [
+        ("{node}", "web-1.example.com"),
+        ("{address}", "fe80::1"),
+        ("web:!{node}", "web:!web-1.example.com"),
+        ("all", "all"),
+    ],
+)
+def test_a_limit_of_one_host_or_of_the_operator(limit: str, filled: str) -> None:
+    values = {"node": "web-1.example.com", "address": "fe80::1", "app": "a,b", "version": "1.5.0"}
+    (command,) = AnsibleInstall(playbook="x.yml", limit=limit).install_commands(values)
+    assert f"--limit={filled}" in command.argv
+
+
 def test_a_version_that_looks_like_a_number_stays_a_text_for_ansible() -> None:
     (command,) = make(ANSIBLE, ScriptedHost()).install_commands("1.10")
     variables = next(word for word in command.argv if word.startswith("--extra-vars="))
