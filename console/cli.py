@@ -1,105 +1,34 @@
-"""The command line. Each command is imported only when it runs: `--help` and completion stay quick."""
+"""The script `rolldeck`: owns the exit code, and turns every known error into one clear line."""
 
-import importlib
 import io
 import logging
 import os
 import sys
-from collections.abc import Mapping
-
-import click
 
 from console.exits import Exit
-
-COMMANDS: Mapping[str, tuple[str, str]] = {
-    # name: (module in console.commands, one line for --help)
-    "status": ("status", "Show every server on every load balancer."),
-    "check": ("planning", "Preflight alone: what stands in the way of an upgrade."),
-    "plan": ("planning", "Dry run: batches, what stays in rotation, every command."),
-    "upgrade": ("upgrade", "Upgrade an application, node by node, without losing a request."),
-    "resume": ("recover", "Go on with a rollout that did not end well, from what is true now."),
-    "rollback": ("recover", "Bring nodes back to the versions that they had before a rollout."),
-    "drain": ("manual", "Take nodes out of rotation and let their sessions end."),
-    "maint": ("manual", "Put nodes into maintenance."),
-    "ready": ("manual", "Put nodes back in rotation, proven by health checks first."),
-    "weight": ("manual", "Set the weight of nodes."),
-    "follow": ("follow", "See a rollout live that runs on another machine."),
-    "ask": ("follow", "Ask a rollout on another machine to pause, go on, abort ..."),
-    "history": ("history", "What was done: every rollout and change by hand."),
-    "init": ("init", "Write a first configuration by looking at a HAProxy."),
-    "demo": ("demo", "A real upgrade on real local parts, under load."),
-}
-
-
-class LazyGroup(click.Group):
-    """Knows the commands by name; imports the module of one when it is asked for."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in COMMANDS:
-            return None
-        module = importlib.import_module(f"console.commands.{COMMANDS[cmd_name][0]}")
-        command: click.Command = getattr(module, cmd_name)
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
-
-
-EPILOG = """\b
-Exit codes: 0 healthy · 1 stopped by a failure, or something is out of rotation or cannot be read
-2 wrong command line or configuration · 3 refused by preflight or the capacity floor, nothing touched
-4 aborted · 70 a defect in Rolldeck. Everything but 0 names what is out of rotation."""
-
-
-@click.group(
-    cls=LazyGroup,
-    invoke_without_command=True,
-    epilog=EPILOG,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-)
-@click.option("--config", "config_file", metavar="FILE", help="Default: ./config.toml, then the XDG folder.")
-@click.option("--app", metavar="APP", help="Of the console: which application. Default: the first one.")
-@click.option("--read-only", is_flag=True, help="Of the console: look, change nothing.")
-@click.option("--debug", is_flag=True, help="Log what is said on the wire too, without secrets.")
-@click.version_option(package_name="rolldeck", prog_name="rolldeck")
-@click.pass_context
-def cli(
-    ctx: click.Context, config_file: str | None, app: str | None, read_only: bool, debug: bool
-) -> int | None:
-    """Zero-downtime rolling upgrades behind HAProxy. Without a command: the console."""
-    ctx.obj = config_file
-    if debug:
-        logging.getLogger("rolldeck.wire").setLevel(logging.DEBUG)  # `backends.wire`, slow to import
-    if ctx.invoked_subcommand is not None:
-        return None
-    # Textual draws on standard error.
-    if not all(each.isatty() for each in (sys.stdin, sys.stdout, sys.stderr)):
-        click.echo(f"{ctx.get_help()}\n\nThe console needs a terminal; without one, use a command.", err=True)
-        return Exit.USAGE
-    from console.opening import open_console
-
-    return open_console(config_file, app, read_only)
+from console.interrupts import interrupts
+from console.output.background import in_background
 
 
 def main() -> None:
-    """The script `rolldeck`: owns the exit code, and turns every known error into one clear line."""
-    from console.output.background import in_background
-
+    """Run the command line. Everything else is imported once signals are caught: that takes a while."""
+    interrupts.catch()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             # An arrow that the locale does not know is no reason to end a rollout half way.
             stream.reconfigure(errors="backslashreplace")
     with in_background() as writer:
         try:
+            interrupts.begin()
+            from console.command_line import cli
+
             code = cli.main(standalone_mode=False, prog_name="rolldeck")
         except BaseException as error:
+            interrupts.end()
             from console.failures import explain
 
             code = explain(error)
+    interrupts.ignore()
     code = code if isinstance(code, int) else Exit.HEALTHY
     if not writer.finished:
         # Python's own end would wait for the streams that the writer still holds.

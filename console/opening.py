@@ -3,13 +3,13 @@
 import asyncio
 import contextlib
 import gc
-import signal
 import sys
 from collections.abc import Iterator
 
 from console.app import Console
 from console.config import Config, find_and_load
 from console.exits import Exit
+from console.interrupts import interrupts
 from console.opened import open_session
 from console.output.ending import EXITS, ending
 from console.output.progress import Progress
@@ -17,7 +17,7 @@ from console.output.text import on_terminal, result, say
 from console.prompts import Prompts
 from console.screens.acting import ABORT, PAUSE, SWITCH
 from console.session import Session
-from console.signals import TERMINAL_GONE, stop_on_signals
+from console.signals import listening_on, stop_on_signals
 from console.who import operator
 from orchestrator.watch import Watch
 
@@ -35,7 +35,7 @@ def open_console(config_file: str | None, app: str | None, read_only: bool) -> i
 
     following: int | str = app or next(iter(config.apps))
     while isinstance(following, str):
-        following = asyncio.run(go(following))
+        following = interrupts.run(go(following))
     return following
 
 
@@ -91,14 +91,8 @@ async def _look_at_versions(session: Session) -> None:
 def _closing(console: Console) -> Iterator[None]:
     """SIGTERM, and a terminal that has gone, end the console at once and a rollout after its running step."""
     loop = asyncio.get_running_loop()
-    names = {signal.SIGTERM: "SIGTERM", signal.SIGHUP: TERMINAL_GONE}
-    for number, name in names.items():
-        loop.add_signal_handler(number, console.close, name)
-    try:
+    with listening_on(loop, console.close):
         yield
-    finally:
-        for number in names:
-            loop.remove_signal_handler(number)
 
 
 async def _after(session: Session, answer: str | None) -> int:

@@ -1,14 +1,23 @@
-"""What Ctrl-C, SIGTERM and a terminal that goes away do."""
+"""What Ctrl-C, SIGTERM and a terminal that goes away do to a session's work."""
 
 import asyncio
-import signal
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
+from console.interrupts import TERMINAL_GONE, Listener, interrupts
 from console.session import Session
 from console.who import operator
 
-TERMINAL_GONE = "the terminal has gone"
+
+@contextmanager
+def listening_on(loop: asyncio.AbstractEventLoop, listener: Listener) -> Iterator[None]:
+    """Within it signals go to this listener, in a turn of the loop."""
+
+    def hear(why: str) -> None:
+        loop.call_soon_threadsafe(listener, why)
+
+    with interrupts.listening(hear):
+        yield
 
 
 @asynccontextmanager
@@ -18,41 +27,23 @@ async def stop_on_signals(session: Session) -> AsyncIterator[None]:
     SIGHUP is a terminal that has gone: the rollout must not be cut off in the middle of a node. A shell such
     as bash sends a second one, which therefore means nothing more.
 
-    Outside a rollout the first one already ends the task, as `KeyboardInterrupt`.
+    Outside a rollout the first one already ends the work, as `KeyboardInterrupt`; see `Interrupts.run`.
     """
     loop = asyncio.get_running_loop()
-    task = asyncio.current_task()
+    outside = interrupts.listener
 
-    def stop(name: str) -> None:
+    def stop(why: str) -> None:
         if session.rolling:
-            if not (name == TERMINAL_GONE and session.control.aborting):
-                session.control.abort(operator("terminal"), name)
-        elif task:
-            task.cancel()
+            if not (why == TERMINAL_GONE and session.control.aborting):
+                session.control.abort(operator("terminal"), why)
+        elif session.control.aborting or session.endings:
+            interrupts.end()  # all is said, and one too many must not replace the exit code
+        elif outside is not None:
+            outside(why)
 
-    names = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM", signal.SIGHUP: TERMINAL_GONE}
-    for number, name in names.items():
-        loop.add_signal_handler(number, stop, name)
-    try:
-        yield
-    except asyncio.CancelledError:
-        raise KeyboardInterrupt from None
-    finally:
-        for number in names:
-            if session.control.aborting:
-                _ignore(loop, number)
-            else:
-                loop.remove_signal_handler(number)
-
-
-def _ignore(loop: asyncio.AbstractEventLoop, number: int) -> None:
-    """For good: all is said, only closing is left, and one Ctrl-C too many must not replace the exit code.
-
-    Blocking the signal in this thread would not do: another thread would take it, and hand it over.
-    """
-    ignored = False
-    while not ignored:
-        with suppress(KeyboardInterrupt):  # of one that comes in between
-            loop.remove_signal_handler(number)
-            signal.signal(number, signal.SIG_IGN)
-            ignored = True
+    with listening_on(loop, stop):
+        try:
+            yield
+        finally:
+            if session.control.aborting or session.endings:
+                interrupts.end()

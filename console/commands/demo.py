@@ -1,6 +1,5 @@
 """`rolldeck demo`: a real upgrade of real local nodes behind real HAProxies, under load."""
 
-import asyncio
 import shutil
 import sys
 import tempfile
@@ -17,6 +16,7 @@ from console.demo.haproxy import search_path
 from console.demo.load import Load, Report
 from console.demo.stack import Stack, Transport
 from console.exits import Exit
+from console.interrupts import interrupts
 from console.opened import open_session
 from console.output.ending import EXITS
 from console.output.text import clean, on_terminal, paint, result, say
@@ -53,7 +53,7 @@ def demo(rate: int, transport: Transport, headless: bool, consul: bool | None, a
         consul = executable() is not None
     terminal = all(map(on_terminal, (sys.stdin, sys.stdout, sys.stderr)))
     if terminal and not (headless or as_json):
-        return asyncio.run(_demo(rate, transport, consul, _with_console))
+        return interrupts.run(_demo(rate, transport, consul, _with_console))
 
     async def alone(session: Session, _: Config) -> int:
         ended = await carry_out(
@@ -61,7 +61,7 @@ def demo(rate: int, transport: Transport, headless: bool, consul: bool | None, a
         )
         return EXITS[ended.result] if ended else Exit.ABORTED
 
-    return asyncio.run(_demo(rate, transport, consul, alone))
+    return interrupts.run(_demo(rate, transport, consul, alone))
 
 
 async def _with_console(session: Session, config: Config) -> int:

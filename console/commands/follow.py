@@ -12,6 +12,7 @@ from backends.errors import ConfigError
 from console.config import Config, find_and_load
 from console.exits import Exit
 from console.following import Following, Seen
+from console.interrupts import interrupts
 from console.output.ending import EXITS, ending
 from console.output.progress import Progress
 from console.output.text import clean, paint, result, result_json, say
@@ -38,7 +39,7 @@ def follow(config_file: str | None, app: str, as_json: bool) -> int:
         async with _following(config, app) as following:
             return await _follow(following, app, as_json)
 
-    return asyncio.run(go())
+    return interrupts.run(go())
 
 
 async def _follow(following: Following, app: str, as_json: bool) -> int:
@@ -114,7 +115,7 @@ def ask(config_file: str | None, app: str, what: What, subject: str) -> int:
             say(f"nobody has taken it within {PATIENCE:g} s; why, that rollout says. It was withdrawn")
             return Exit.DEGRADED
 
-    return asyncio.run(go())
+    return interrupts.run(go())
 
 
 @asynccontextmanager

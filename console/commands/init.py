@@ -1,6 +1,5 @@
 """`rolldeck init`: a first configuration, written by looking at a HAProxy."""
 
-import asyncio
 import os
 import re
 from collections.abc import Iterator, Sequence
@@ -17,6 +16,7 @@ from backends.own_files import write_private
 from backends.visible_text import visible_toml
 from console.config import FILE, Config
 from console.exits import Exit
+from console.interrupts import interrupts
 from console.output.text import clean, result, say
 from console.wiring import Wiring
 
@@ -92,7 +92,7 @@ def init(socket: str, backend: tuple[str, ...], output: str, force: bool) -> int
     path = Path(output)
     if output != "-" and os.path.lexists(path) and not force:
         raise _exists(output)
-    text = asyncio.run(_write(socket, settings, backend))
+    text = interrupts.run(_write(socket, settings, backend))
     if output == "-":
         result(text.rstrip())
         return Exit.HEALTHY

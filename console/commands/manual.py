@@ -14,6 +14,7 @@ from backends.model import Server
 from console.config import find_and_load
 from console.exits import Exit
 from console.hand_change import change_by_hand
+from console.interrupts import interrupts
 from console.opened import open_session
 from console.output import plan_text
 from console.output.health import server_fields
@@ -142,7 +143,7 @@ def _change(
                     result(line)
             return Exit.HEALTHY
 
-    return asyncio.run(go())
+    return interrupts.run(go())
 
 
 async def _confirmed(session: Session, change: Change) -> bool:

@@ -1,6 +1,5 @@
 """`rolldeck check` and `rolldeck plan`: everything that can be known before anything is touched."""
 
-import asyncio
 import os
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -11,6 +10,7 @@ import msgspec
 from backends.template import check_version
 from console.config import Config, find_and_load
 from console.exits import Exit
+from console.interrupts import interrupts
 from console.opened import open_session
 from console.output import plan_text
 from console.output.text import clean, result, result_json
@@ -64,7 +64,7 @@ def check(
     """Preflight alone: look at everything, touch nothing; exits 0 when an upgrade could start."""
     config = find_and_load(config_file)
     result(f"configuration: {clean(os.path.abspath(config.file))}")
-    plan = asyncio.run(make_plan(config, app, version, serial, limit, ready))
+    plan = interrupts.run(make_plan(config, app, version, serial, limit, ready))
     for line in plan_text.findings(plan.findings):
         result(line)
     if plan.errors:
@@ -90,7 +90,7 @@ def plan(
     as_json: bool,
 ) -> int:
     """Dry run: batches, what stays in rotation at each moment, and every command that would be sent."""
-    made = asyncio.run(make_plan(find_and_load(config_file), app, version, serial, limit, ready))
+    made = interrupts.run(make_plan(find_and_load(config_file), app, version, serial, limit, ready))
     if as_json:
         result_json(msgspec.json.encode(plan_fields(made)))
     else:

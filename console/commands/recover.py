@@ -1,6 +1,5 @@
 """`rolldeck resume` and `rolldeck rollback`: after a rollout that did not end well."""
 
-import asyncio
 import sys
 from collections.abc import Awaitable, Callable
 
@@ -12,6 +11,7 @@ from console.commands.manual import break_lock
 from console.commands.upgrade import How, carry_out
 from console.config import Config, find_and_load
 from console.exits import Exit
+from console.interrupts import interrupts
 from console.opened import open_session
 from console.output.ending import EXITS
 from console.output.text import clean, on_terminal, paint, result, say
@@ -142,7 +142,7 @@ def _recover(
             ended = await carry_out(session, proposal, how)
             return EXITS[ended.result] if ended else Exit.ABORTED
 
-    return asyncio.run(go())
+    return interrupts.run(go())
 
 
 def _only_one(config: Config) -> str:

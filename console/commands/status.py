@@ -12,6 +12,7 @@ from backends.model import AdminState, Server, Snapshot
 from console.completing import placed
 from console.config import Config, find_and_load
 from console.exits import Exit
+from console.interrupts import interrupts
 from console.output.health import server_fields
 from console.output.text import clean, paint, result, result_json, say, table
 from console.state_place import journal_path
@@ -31,7 +32,7 @@ def status(config_file: str | None, app: str | None, as_json: bool) -> int:
     """Show every server on every load balancer; exits 0 when all are in rotation."""
     config = find_and_load(config_file)
     names = [app] if app else list(config.apps)
-    return asyncio.run(_status(config, names, as_json))
+    return interrupts.run(_status(config, names, as_json))
 
 
 async def _status(config: Config, names: Sequence[str], as_json: bool) -> int:

@@ -1,6 +1,5 @@
 """`rolldeck upgrade`: the rollout without a console, with the same reins."""
 
-import asyncio
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from console.commands.manual import break_lock
 from console.commands.planning import scope
 from console.config import find_and_load
 from console.exits import Exit
+from console.interrupts import interrupts
 from console.opened import open_session
 from console.output import plan_text
 from console.output.ending import EXITS, ending
@@ -77,7 +77,7 @@ def upgrade(
             ended = await carry_out(session, proposal, how)
             return EXITS[ended.result] if ended else Exit.ABORTED
 
-    return asyncio.run(go())
+    return interrupts.run(go())
 
 
 @dataclass(frozen=True, slots=True)

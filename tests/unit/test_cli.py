@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from console.cli import COMMANDS, EPILOG, main
+from console.cli import main
+from console.command_line import COMMANDS, EPILOG
 from console.exits import Exit
 from tests.haproxies import haproxy_binaries
 from tests.unit.console_shell import Shell, running_shell
@@ -134,6 +135,7 @@ def test_completion_for_the_shell(shell: Shell) -> None:
     assert options.splitlines() == ["plain,--serial"]
 
 
+@pytest.mark.usefixtures("signals_as_before")
 def test_a_defect_of_ours_ends_with_70_and_a_report(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from backends.errors import ConfigError
 from backends.file_trust import Writers, open_trusted
 from console import config
-from console.cli import cli
+from console.command_line import cli
 from console.config import find_and_load, load
 from tests.unit.console_values import TOML, write
 from tests.unit.inventories import configured

@@ -64,7 +64,11 @@ def local_time() -> Iterator[None]:
 
 @pytest.fixture
 def rolldeck(
-    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    path: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    signals_as_before: None,
 ) -> Rolldeck:
     """`rolldeck history` on this journal, in an empty folder."""
     monkeypatch.chdir(tmp_path)

@@ -9,7 +9,7 @@ from click.testing import CliRunner, Result
 from hypothesis import given, settings
 
 from backends.model import Backend, Info, Level, Snapshot
-from console.cli import cli
+from console.command_line import cli
 from console.commands import init
 from console.config import load, parse
 from tests.haproxies import haproxy_binaries, running_haproxy

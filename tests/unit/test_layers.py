@@ -51,7 +51,7 @@ def test_backends_know_nothing_of_what_decides() -> None:
 
 
 def test_the_command_line_starts_without_what_is_slow() -> None:
-    assert not loaded("import console.cli") & (SLOW | {"msgspec", "asyncio", "backends"})
+    assert not loaded("import console.command_line") & (SLOW | {"msgspec", "asyncio", "backends"})
     every = ", ".join(each for each in modules("console.commands".replace(".", "/")) if "demo" not in each)
     assert not loaded(f"import {every}") & SLOW
 
@@ -66,7 +66,7 @@ async def test_a_look_at_a_unix_socket_needs_neither_ssh_nor_http(binary: Path, 
             "[apps.shop]\nbackends = ['shop']\n[apps.shop.service]\nkind = 'monit'\nname = 'shop'\n"
         )
         code = (
-            "import sys\nfrom console.cli import cli\n"
+            "import sys\nfrom console.command_line import cli\n"
             "assert cli.main(['--config', sys.argv[1], 'status'], standalone_mode=False) == 0"
         )
         seen = loaded(code, config)

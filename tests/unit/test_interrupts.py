@@ -1,0 +1,88 @@
+"""Signals in a process of its own: what it says, what it exits with, and that it ends at all."""
+
+import signal
+import subprocess
+import sys
+
+import pytest
+
+PROGRAM = """
+import asyncio, os, signal, sys, time
+from console import interrupts as module
+from console.interrupts import interrupts
+
+module.PATIENCE_SECONDS = 0.2
+interrupts.catch()
+interrupts.begin()
+
+def strike(number=signal.SIGTERM):
+    os.kill(os.getpid(), number)
+
+async def never():
+    try:
+        await asyncio.sleep(60)
+    finally:
+        print("closing", flush=True)
+        {closing}
+
+async def work():
+    asyncio.get_running_loop().call_later(0.1, strike)
+    {more}
+    await never()
+
+try:
+    interrupts.run(work())
+except KeyboardInterrupt:
+    print("interrupted", flush=True)
+    {after}
+    sys.exit(4)
+"""
+
+
+def run(closing: str = "pass", more: str = "pass", after: str = "pass") -> tuple[int, str, str]:
+    program = PROGRAM.format(closing=closing, more=more, after=after)
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=50, check=False
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_the_first_one_cancels_and_all_is_closed() -> None:
+    assert run() == (4, "closing\ninterrupted\n", "")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_a_second_one_does_not_disturb_what_closes(number: int) -> None:
+    closing = f"strike({int(number)}); await asyncio.sleep(0.05); print('closed')"
+    assert run(closing) == (4, "closing\nclosed\ninterrupted\n", "")
+
+
+def test_what_does_not_close_is_ended_all_the_same() -> None:
+    said = "rolldeck: aborted, although not everything could be closed\n"
+    assert run("strike(); await asyncio.sleep(60)") == (4, "closing\n", said)
+    assert run("strike(); time.sleep(60)") == (4, "closing\n", said)
+    assert run(after="strike(); time.sleep(60)") == (4, "closing\ninterrupted\n", said)
+
+
+def test_without_a_second_one_it_may_take_its_time() -> None:
+    assert run("await asyncio.sleep(0.6)") == (4, "closing\ninterrupted\n", "")
+
+
+def test_two_in_the_same_turn_of_the_loop() -> None:
+    assert run(more="strike(); strike()") == (4, "closing\ninterrupted\n", "")
+
+
+def test_one_that_comes_before_anything_can_be_said_is_not_lost() -> None:
+    program = """
+import os, signal
+from console.interrupts import interrupts
+interrupts.catch()
+os.kill(os.getpid(), signal.SIGTERM)
+os.kill(os.getpid(), signal.SIGTERM)
+try:
+    interrupts.begin()
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("interrupted\n", "")
