@@ -40,7 +40,7 @@ class Interrupts:
             signal.signal(number, self._received)
 
     def begin(self) -> None:
-        """From now on the first signal without a listener raises KeyboardInterrupt; an earlier one does now."""
+        """From now on the first signal without a listener raises KeyboardInterrupt; an early one now."""
         early, self._early = self._early, None
         if early:
             self.end()
