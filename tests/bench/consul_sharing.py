@@ -25,7 +25,8 @@ READY = 2.0  # seconds for a follower to start
 KILLS = 2  # for each setting
 POLL = 0.2  # seconds between two tries to take a lock
 
-PRIVATE = {"sending", "sent", "waiting"}  # commands and their replies; waits that were over
+# Commands and their replies; waits that were over; and what happens before anything is published.
+PRIVATE = {"sending", "sent", "waiting", "lock_taken"}
 
 LATE_TARGET = 1.0  # seconds, as agreed
 
