@@ -10,6 +10,17 @@ from console.interrupts import interrupts
 from console.output.background import in_background
 
 
+class _Said(logging.Handler):
+    """Says what libraries warn of: by itself Python makes them wait for standard error, with tracebacks."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        from console.output.text import clean, say
+
+        error = record.exc_info[1] if record.exc_info else None
+        text = record.getMessage().partition("\n")[0] + (f": {error!r}" if error else "")
+        say(f"rolldeck: {record.name}: {clean(text)}")
+
+
 def main() -> None:
     """Run the command line. Everything else is imported once signals are caught: that takes a while."""
     interrupts.catch()
@@ -17,6 +28,7 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):
             # An arrow that the locale does not know is no reason to end a rollout half way.
             stream.reconfigure(errors="backslashreplace")
+    logging.lastResort = _Said(logging.WARNING)
     with in_background() as writer:
         try:
             interrupts.begin()

@@ -5,6 +5,7 @@ import fcntl
 import json
 import os
 import signal
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -136,3 +137,49 @@ async def test_a_terminal_that_is_stuck_stops_no_rollout(stack: Stack, back: boo
         else:
             terminal.hang_up()
         assert await terminal.ends() == 0
+
+
+WARNS = """
+import asyncio, logging, sys
+
+async def fail():
+    raise LookupError("odd")
+
+async def work():
+    task = asyncio.create_task(fail())
+    await asyncio.sleep(0)
+    del task  # asyncio logs that nobody has asked what became of it
+    for _ in range(2000):
+        logging.getLogger("asyncssh").warning("a line without end " * 5)
+    sys.stdout.write("done")
+    sys.stdout.flush()
+    return 0
+
+import click
+from console import cli
+
+@click.command()
+def status():
+    return asyncio.run(work())
+
+cli.LazyGroup.get_command = lambda *_: status
+sys.argv[1:] = ["status"]
+cli.main()
+"""
+
+
+async def test_what_libraries_log_holds_up_nothing_and_has_no_traceback() -> None:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", WARNS),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        limit=1,
+    )
+    assert process.stdout is not None
+    async with asyncio.timeout(30):
+        assert await process.stdout.readexactly(4) == b"done"  # nobody has read standard error
+    _, said = await process.communicate()
+    lines = said.decode().splitlines()
+    assert process.returncode == 0
+    assert len(lines) == 2001
+    assert "rolldeck: asyncio: Task exception was never retrieved: LookupError('odd')" in lines
