@@ -128,6 +128,18 @@ class Console(App[str]):
             with driver.frame():
                 super()._display(screen, renderable)
 
+    @property
+    def defect(self) -> Exception | None:
+        """Of our own code: what has ended the console."""
+        return self._exception
+
+    def _fatal_error(self) -> None:
+        # Textual would write a traceback with all locals, and wait for the terminal to take it.
+        self._close_messages_no_wait()
+
+    def _print_error_renderables(self) -> None:
+        self._exit_renderables.clear()
+
     @on(TerminalDriver.CaughtUp)
     def _paint_all(self) -> None:
         if isinstance(self._driver, TerminalDriver):
@@ -137,6 +149,10 @@ class Console(App[str]):
     @on(TerminalDriver.Gone)
     def _terminal_gone(self) -> None:
         self.close(TERMINAL_GONE)
+
+    @on(TerminalDriver.Failed)
+    def _keys_failed(self, event: TerminalDriver.Failed) -> None:
+        self._handle_exception(event.error)
 
     def close(self, why: str) -> None:
         """End at once, and a rollout after its running step; several may tell that a terminal has gone."""

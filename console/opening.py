@@ -13,7 +13,7 @@ from console.interrupts import interrupts
 from console.opened import open_session
 from console.output.ending import EXITS, ending
 from console.output.progress import Progress
-from console.output.text import on_terminal, result, say
+from console.output.text import clean, on_terminal, result, say
 from console.prompts import Prompts
 from console.screens.acting import ABORT, PAUSE, SWITCH
 from console.session import Session
@@ -47,6 +47,7 @@ async def show(session: Session, config: Config, read_only: str = "") -> int | s
 
     Raises:
         ConfigError: a key in the configuration that does not work.
+        Exception: a defect has ended the console; a rollout has gone on to its end.
     """
     watch = Watch(session.application.fleet, session.clock, interval=config.console.interval)
     console = Console(session, watch, read_only, config.console, config.file, tuple(config.apps))
@@ -63,7 +64,12 @@ async def show(session: Session, config: Config, read_only: str = "") -> int | s
                 await task
     if answer is not None and answer.startswith(SWITCH):
         return answer.removeprefix(SWITCH)
-    return await _after(session, answer)
+    if console.defect is not None and session.rolling:
+        say(f"a defect in Rolldeck has ended the console: {clean(repr(console.defect))}")
+    code = await _after(session, answer)
+    if console.defect is not None:
+        raise console.defect
+    return code
 
 
 def _collect_rarely() -> None:

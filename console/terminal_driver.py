@@ -36,6 +36,13 @@ class TerminalDriver(LinuxDriver):
     class Gone(Message):
         """The terminal has gone for good."""
 
+    class Failed(Message):
+        """A defect ended what reads the keys."""
+
+        def __init__(self, error: Exception) -> None:
+            super().__init__()
+            self.error = error
+
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._writer = current_writer() or BackgroundWriter()
@@ -120,11 +127,13 @@ class TerminalDriver(LinuxDriver):
 
     # -- a terminal that goes ---------------------------------------------------------------------
 
-    def run_input_thread(self) -> None:
-        with suppress(OSError):
-            super().run_input_thread()
-            return
-        self._lose()
+    def _run_input_thread(self) -> None:
+        try:
+            self.run_input_thread()
+        except OSError:
+            self._lose()
+        except Exception as error:  # of our own code, or of Textual's
+            self._post(self.Failed(error))
 
     def _look(self) -> None:
         """The kernel tells only whoever has it as the controlling terminal."""

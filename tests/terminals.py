@@ -238,6 +238,11 @@ class Terminal:
     def pid(self) -> int:
         return self._process.pid
 
+    @property
+    def is_stopped(self) -> bool:
+        """By the shell, or whoever else has sent SIGSTOP."""
+        return Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
+
     def memory(self) -> tuple[float, float]:
         """Resident now and at most so far, in MB."""
         text = Path(f"/proc/{self.pid}/status").read_text()

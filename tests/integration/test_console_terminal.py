@@ -2,6 +2,9 @@
 
 import asyncio
 import json
+import os
+import signal
+import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -179,3 +182,58 @@ async def test_a_terminal_that_has_gone_ends_a_rollout_after_its_running_step(
     # What was written down is free for the next one, so the first one has really ended.
     assert (await rolldeck(stack, "resume", "shop", "--yes")).code == 0
     assert await upgraded(stack)
+
+
+DEFECT = """
+from console.screens.main import MainScreen
+
+def fail(self, password="hunter2"):
+    raise LookupError("odd")
+
+MainScreen.action_filter = fail
+from console.cli import main
+main()
+"""
+
+
+@pytest.mark.parametrize("reads", [True, False])
+async def test_a_defect_in_the_console_stops_no_rollout(stack: Stack, tmp_path: Path, reads: bool) -> None:
+    """It is told like any other, without the locals that Textual would show; nobody need read that."""
+    command = [sys.executable, "-c", DEFECT, "--config", str(stack.config_path)]
+    with Terminal(command, COLUMNS, LINES, environment={"TMPDIR": str(tmp_path)}) as terminal:
+        await start(terminal)
+        if not reads:
+            await fill(terminal)
+        terminal.type(b"/")
+        await until(lambda: ended(stack), 60)
+        assert (await events(stack))[-1]["result"] == "healthy"
+        terminal.read_on()
+        assert await terminal.ends() == 70
+        await terminal.shows("a defect in Rolldeck has ended the console", "goes on", "healthy", "details in")
+        assert "hunter2" not in terminal.screen
+        assert "Traceback" not in terminal.screen
+        assert restored(terminal), (terminal.modes, terminal.unknown)
+
+
+@pytest.mark.parametrize("reads", [True, False])
+async def test_stopped_by_the_shell_and_continued(stack: Stack, reads: bool) -> None:
+    """The terminal is put back as it was meanwhile, and painted anew after it."""
+    with console(stack) as terminal:
+        await terminal.shows("web1", "web4", OLD)
+        if not reads:
+            await fill(terminal)
+
+        async def stopped() -> bool:
+            return terminal.is_stopped
+
+        os.kill(terminal.pid, signal.SIGTSTP)
+        await until(stopped, 30)
+        if not reads:
+            terminal.read_on()
+        await terminal.rests()
+        assert restored(terminal), (terminal.modes, terminal.unknown)
+        os.kill(terminal.pid, signal.SIGCONT)
+        await terminal.shows("web1", "web4", "q quit")
+        terminal.type(b"q")
+        assert await terminal.ends() == 0
+        assert restored(terminal), (terminal.modes, terminal.unknown)
