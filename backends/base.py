@@ -1,10 +1,11 @@
 """The boundaries: what the orchestrator needs from the world. Adapters are small, one file each."""
 
 import asyncio
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from backends.columns import Name
 from backends.model import (
     Began,
     Command,
@@ -46,6 +47,12 @@ class LoadBalancer(Protocol):
 
     async def sessions(self, backend: str, server: str, limit: int) -> Sessions:
         """Read what is in flight on one server: how many, and the `limit` oldest. PermissionDenied: level."""
+
+    async def older_sessions(self, backends: Sequence[str] = ()) -> Mapping[Name, int] | None:
+        """Sessions that processes replaced by a reload still have, by backend and server name.
+
+        None: they cannot be seen from here.
+        """
 
     async def write(self, command: str) -> None:
         """Send one line built by `backends.haproxy.commands`; any text in reply is a refusal."""
@@ -157,6 +164,13 @@ class PortProbe(Protocol):
 
     async def is_open(self) -> bool:
         """Raises Unreachable or Unmeasured when neither open nor closed was seen (a time-out is neither)."""
+
+
+class Connections(Protocol):
+    """The connections that a node has on its application's port, whoever made them."""
+
+    async def count(self) -> int:
+        """Established ones. Raises Unreachable or Unmeasured when they cannot be counted."""
 
 
 class Installer(Protocol):

@@ -181,6 +181,9 @@ class Info:
     pid: int  # a changed pid is a reload: states set at run time may be lost
     uptime: int  # seconds
     stopping: bool  # an old worker finishing its connections
+    node: str = ""  # HAProxy's name for its machine
+    processes: int = 1  # that serve side by side (`nbproc`), each with states of its own
+    process: int = 1  # which of them answers, from 1
 
 
 @dataclass(frozen=True, slots=True)

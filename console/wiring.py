@@ -10,6 +10,7 @@ from functools import partial
 import msgspec
 
 from backends.base import Hook, Host, LoadBalancer, Recorder, Registration
+from backends.connections import NodeConnections
 from backends.consul.client import Consul
 from backends.consul.services import ConsulService
 from backends.environment import LOGIN, base_environment, operator_environment
@@ -22,6 +23,7 @@ from backends.hosts.local import LocalHost
 from backends.hosts.ssh import SshHost, SshSettings
 from backends.installers.kinds import default_version, make_installer
 from backends.ports import ConsolePort, NodePort
+from backends.services.container import ContainerSettings
 from backends.services.kinds import make_service
 from backends.template import fill_plain
 from console.config import Config
@@ -144,6 +146,12 @@ class Wiring:
             health_successes=app.health.successes,
             health_interval=app.health.interval,
             registration=self._registration(app, member.name, host, values),
+            # A container's connections end in its own network, and its host's kernel shows none of them.
+            connections=(
+                None
+                if console_port or isinstance(app.service, ContainerSettings)
+                else NodeConnections(host, member.port)
+            ),
             version_part=app.health.version_part,
         )
 

@@ -6,7 +6,8 @@ from typing import Any, TypeVar
 
 from backends.base import LoadBalancer
 from backends.errors import BackendError, Refused, UnknownOutcome, Unmeasured
-from backends.model import Server, ServerRef, Snapshot
+from backends.model import Info, Server, ServerRef, Snapshot
+from orchestrator.processes import unreached_processes
 
 T = TypeVar("T")
 Build = Callable[[ServerRef], str]
@@ -24,6 +25,7 @@ class Fleet:
         self.lock = asyncio.Lock()  # a guard and the drain that it allows are one action
         self.reloads = 0  # that were undone
         self._processes: dict[str, tuple[int, int]] | None = None  # pid and uptime; None: nobody cares
+        self._infos: dict[str, Info] = {}  # as they were read last
 
     # -- reloads ------------------------------------------------------------------------------
 
@@ -76,7 +78,28 @@ class Fleet:
         if snapshot.info.stopping:
             # In the middle of a reload; the new one knows nothing of what this one says.
             raise Unmeasured(name, f"an old worker answers, which is stopping (pid {snapshot.info.pid})")
+        self._infos[name] = snapshot.info
         return snapshot
+
+    async def older_sessions(self, refs: Collection[ServerRef]) -> dict[str, int]:
+        """Sessions on these servers of processes that a reload has replaced, where they can be seen.
+
+        Returns:
+            How many, by load balancer; one that cannot see them is left out.
+        """
+        names = sorted({ref.instance for ref in refs})
+        seen = await _all(self.balancers[name].older_sessions(self.backends) for name in names)
+        own = {(ref.instance, ref.backend, ref.server) for ref in refs}
+        return {
+            name: sum(count for (backend, server), count in found.items() if (name, backend, server) in own)
+            for name, found in zip(names, seen, strict=True)
+            if found is not None
+        }
+
+    def started_within(self, seconds: float, names: Iterable[str]) -> dict[str, int]:
+        """Those of these load balancers whose process is younger, and how old it is in seconds."""
+        infos = (self._infos[name] for name in names if name in self._infos)
+        return {info.instance: info.uptime for info in infos if info.uptime < seconds}
 
     async def servers(self, refs: Collection[ServerRef]) -> dict[ServerRef, Server]:
         """These servers as they are now.
@@ -122,6 +145,7 @@ class Fleet:
         by_instance: dict[str, list[ServerRef]] = {}
         for ref in refs:
             by_instance.setdefault(ref.instance, []).append(ref)
+        await self._refuse_unreached(by_instance)
 
         async def write(name: str, own: list[ServerRef]) -> None:
             for ref in own:
@@ -131,6 +155,20 @@ class Fleet:
                     continue  # the look that follows tells what is true
 
         await _all(write(name, own) for name, own in by_instance.items())
+
+    async def _refuse_unreached(self, names: Iterable[str]) -> None:
+        """A change that only some processes of a HAProxy would hear of is not made at all.
+
+        Raises:
+            Refused: with what is missing.
+        """
+        if all(info.processes == 1 for info in self._infos.values()):
+            return
+        await _all(self.read(name) for name in self.balancers if name not in self._infos)
+        unreached = unreached_processes(self._infos.values())
+        for name in names:
+            if name in unreached:
+                raise Refused(name, unreached[name])
 
 
 async def _all(coroutines: Iterable[Coroutine[Any, Any, T]]) -> list[T]:

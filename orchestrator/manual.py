@@ -18,6 +18,7 @@ from orchestrator.guard import Capacity
 from orchestrator.mapping import map_nodes
 from orchestrator.node import Node, Original
 from orchestrator.plan import Finding, Severity
+from orchestrator.processes import unreached_processes
 from orchestrator.steps import registry
 from orchestrator.steps.drain import in_maintenance
 from orchestrator.steps.keep_out import keep_out
@@ -138,10 +139,11 @@ async def apply(
 
 
 async def _mapped(application: Application, nodes: Sequence[Node]) -> dict[str, tuple[ServerRef, ...]]:
-    mapped, findings = map_nodes(
-        nodes, await application.fleet.look(), application.match, among=application.nodes
-    )
+    snapshots = await application.fleet.look()
+    mapped, findings = map_nodes(nodes, snapshots, application.match, among=application.nodes)
     errors = tuple(each for each in findings if each.severity is Severity.ERROR)
+    unreached = unreached_processes(snapshot.info for snapshot in snapshots.values())
+    errors += tuple(Finding(Severity.ERROR, name, problem) for name, problem in unreached.items())
     if errors:
         raise PreflightFailed(errors)
     return mapped

@@ -3,7 +3,15 @@
 import re
 from dataclasses import dataclass
 
-from backends.base import HealthCheck, Host, Installer, PortProbe, Registration, ServiceManager
+from backends.base import (
+    Connections,
+    HealthCheck,
+    Host,
+    Installer,
+    PortProbe,
+    Registration,
+    ServiceManager,
+)
 from backends.model import Admin, AdminState, Server, ServerRef
 from orchestrator.events import OriginalState
 
@@ -24,6 +32,7 @@ class Node:
     health_successes: int = 3  # in a row
     health_interval: float = 0.5  # seconds between two looks
     registration: Registration | None = None  # where others than HAProxy look it up
+    connections: Connections | None = None  # on its port; None where its kernel does not see them
     version_part: str = ""  # regular expression with one group; see `called`
 
     def called(self, version: str) -> str:

@@ -17,6 +17,7 @@ from orchestrator.judge import judge_balancer, judge_configuration, judge_server
 from orchestrator.mapping import map_nodes
 from orchestrator.node import Node, Original
 from orchestrator.observe import Observation, observe
+from orchestrator.older_processes import judge_older_processes
 from orchestrator.plan import (
     Finding,
     Plan,
@@ -26,6 +27,7 @@ from orchestrator.plan import (
     in_order,
     steps_for,
 )
+from orchestrator.processes import unreached_processes
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,13 @@ async def preflight(
     servers = {each.ref: each for snapshot in snapshots.values() for each in snapshot.servers}
     for snapshot in snapshots.values():
         findings += judge_balancer(snapshot, application.policy)
+    findings += (
+        Finding(Severity.ERROR, name, problem)
+        for name, problem in unreached_processes(each.info for each in snapshots.values()).items()
+    )
+    findings += await judge_older_processes(
+        application.fleet, snapshots, nodes, application.policy.drain_timeout
+    )
     findings += await judge_configuration(application.fleet)
     for name in snapshots:
         findings += await judge_elsewhere(

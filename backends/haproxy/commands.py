@@ -96,6 +96,26 @@ def sessions(ref: ServerRef) -> str:
     return f"show sess server {_path(ref)}"
 
 
+def all_sessions() -> str:
+    """The sessions on all servers; needs level operator."""
+    return "show sess"
+
+
+def processes() -> str:
+    """What the master runs; only a master socket knows this, and it takes it without a prefix."""
+    return "show proc"
+
+
+def of_worker(pid: int, read: str) -> str:
+    """A read for one worker of a master, by its process id."""
+    return f"@!{pid} {read}"
+
+
+def server_statistics() -> str:
+    """The statistics of all servers."""
+    return "show stat -1 4 -1"  # 4: servers
+
+
 def config_files() -> str:
     """Which configuration files HAProxy was started with; needs level operator."""
     return "show env HAPROXY_CFGFILES"

@@ -73,6 +73,9 @@ def parse_info(instance: str, text: str) -> Info:
             pid=number(fields["Pid"]),
             uptime=number(fields["Uptime_sec"]),
             stopping=number(fields["Stopping"]) != 0,
+            node=shorten(fields.get("node", ""), MAX_NAME),
+            processes=number(fields.get("Nbproc", "1")),
+            process=number(fields.get("Process_num", "1")),
         )
     except KeyError as error:
         raise _unclear(instance, f"`show info` with {error.args[0]}", text) from None

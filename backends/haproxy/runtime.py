@@ -1,13 +1,15 @@
 """The Runtime API of one HAProxy: reads, writes and the judgement of each reply."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 from backends.base import Recorder
+from backends.columns import Name
 from backends.errors import PermissionDenied, Refused, UnknownOutcome
 from backends.haproxy import commands, parse
 from backends.haproxy.address import HaproxySettings, SshAddress, TcpAddress
 from backends.haproxy.facts import HaproxyFacts, ReadFile, read_facts, read_local
+from backends.haproxy.older import read_older_sessions
 from backends.haproxy.replies import WriteReplies, reads_end, writes_end
 from backends.haproxy.servers import join
 from backends.haproxy.sessions import parse_sessions, sessions_end
@@ -130,6 +132,17 @@ class Runtime:
         ref = ServerRef(self._name, backend, server)
         text = await self._transport.read(self._line([commands.sessions(ref)]), sessions_end)
         return await run_beside(len(text), parse_sessions, ref, text, limit)
+
+    async def older_sessions(self, backends: Sequence[str] = ()) -> Mapping[Name, int] | None:
+        """Read what workers have in flight that a reload has replaced; None without a master socket.
+
+        Raises:
+            Unreachable: no connection, or no complete answer in time.
+            Unmeasured: a reply was cut off or cannot be understood.
+        """
+        if not self._settings.master:
+            return None
+        return await read_older_sessions(self._name, backends, self._transport.read)
 
     async def write(self, command: str) -> None:
         """Send one line built by `backends.haproxy.commands`, and judge each reply on it.

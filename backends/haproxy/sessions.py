@@ -6,13 +6,16 @@ taken for granted but ``be=``, ``srv=``, ``src=`` and ``age=``.
 
 import heapq
 import re
+from collections import Counter
 
+from backends.columns import Name
 from backends.errors import PermissionDenied, Refused, Unmeasured
 from backends.haproxy.parse import MAX_NAME
 from backends.model import ServerRef, Sessions, Stream
 from backends.text_limits import shorten
 
 _LINE = re.compile(r"0x[0-9a-f]+: .* src=(?P<client>\S+) fe=(?P<frontend>\S+) be=")
+_PLACE = re.compile(r" be=(\S+) srv=(\S+) ")
 _AGE = re.compile(r" age=(\S+)")
 _SILENCE = re.compile(r"[,\[](?:rx|wx|rex|wex)=(\w+)")  # an empty one is a direction without a limit
 _TIME = re.compile(r"(?:(\d{1,9})d)?(?:(\d{1,9})h)?(?:(\d{1,9})m)?(?:(\d{1,9})s)?", re.ASCII)
@@ -52,6 +55,13 @@ def parse_sessions(ref: ServerRef, text: str, limit: int) -> Sessions:
     lines = [line for line in text.split("\n") if mark in line]
     oldest = heapq.nlargest(limit, lines, key=_rank)
     return Sessions(len(lines), tuple(_stream(ref, line) for line in oldest))
+
+
+def count_sessions(instance: str, text: str) -> Counter[Name]:
+    """Count all sessions of a reply to `show sess`, by backend and server name. Raises Unmeasured."""
+    if text != "\n" and not text.endswith("\n\n"):
+        raise Unmeasured(instance, f"`show sess` was cut off after {len(text)} characters")
+    return Counter((match[1], match[2]) for match in _PLACE.finditer(text))
 
 
 def _rank(line: str) -> int:

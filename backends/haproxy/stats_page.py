@@ -78,6 +78,9 @@ class StatsPage:
         """Refuse: the page counts sessions, and does not list them."""
         raise PermissionDenied(self._name, f"{_READ_ONLY}: it counts sessions, and does not list them")
 
+    async def older_sessions(self, backends: Sequence[str] = ()) -> None:
+        """Nothing of them can be seen from here."""
+
     async def write(self, command: str) -> Never:
         """Refuse: nothing can be changed from here."""
         raise PermissionDenied(self._name, f"{_READ_ONLY} (`{command}` was not sent)")

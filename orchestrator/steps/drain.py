@@ -7,6 +7,7 @@ from backends.model import Admin, AdminState, Server, ServerRef
 from orchestrator import guard
 from orchestrator.errors import DeadlinePassed, GuardRefused, StepFailed
 from orchestrator.intentions import Intent
+from orchestrator.older_processes import OlderProcesses
 from orchestrator.steps import registry
 from orchestrator.work import Work
 
@@ -38,15 +39,17 @@ async def drain(work: Work) -> str | None:
         work.intend(Intent.MAINT)
         await work.patiently(lambda: silence_agents(work, work.refs))
         await registry.leave(work)
-        left = await _settle(work)  # maintenance does not end what was in flight when it began
+        begun = work.control.worked()
+        left = await _settle(work, begun)  # maintenance does not end what was in flight when it began
         return f"{left} sessions left" if left else None
     await registry.reach(work)
     await _leave(work)
+    begun = work.control.worked()
     await registry.leave(work)
     forced = await _wait_for_sessions(work)
     work.intend(Intent.MAINT)
     await work.ensure(work.refs, commands.maint, in_maintenance)
-    left = await _settle(work)
+    left = await _settle(work, begun)
     if left:
         return f"forced to maintenance, {left} sessions left"
     return "forced to maintenance at the deadline" if forced else "no sessions left"
@@ -103,6 +106,10 @@ async def _busy(work: Work) -> str | None:
         for each in servers
         if each.sessions + each.queue
     ]
+    older = await work.fleet.older_sessions(work.refs)
+    busy += [
+        f"{count} on {name} in processes that a reload has replaced" for name, count in older.items() if count
+    ]
     return f"sessions: {', '.join(busy)}" if busy else None
 
 
@@ -116,10 +123,22 @@ async def _wait_for_sessions(work: Work) -> bool:
     return False
 
 
-async def _settle(work: Work) -> int:
-    """In maintenance nothing new arrives: wait a little for what is left; returns how much remains."""
+async def _settle(work: Work, begun: float) -> int:
+    """In maintenance nothing new arrives: wait a little for what is left; returns how much remains.
+
+    What older HAProxy processes have in flight gets as long as any other session: `drain_timeout` from
+    `begun` on, the moment at which the drain was set.
+    """
+    older = await OlderProcesses.behind(work)
+    timeout = work.policy.settle_timeout
+    if older.counted:
+        timeout = max(timeout, work.policy.drain_timeout - (work.control.worked() - begun))
+
+    async def probe() -> str | None:
+        return await _busy(work) or await older.reason()
+
     try:
-        await work.until(lambda: _busy(work), timeout=work.policy.settle_timeout, what="last sessions to end")
+        await work.until(probe, timeout=timeout, what="last sessions to end")
     except DeadlinePassed as passed:
         if work.policy.sessions_left == "fail":
             raise StepFailed(f'{passed}; sessions_left is "fail"') from None
@@ -129,5 +148,7 @@ async def _settle(work: Work) -> int:
             work.note(f"{passed}; shut down, as sessions_left says")
         else:
             work.note(f"{passed}; the stop will cut them")
-        return sum(each.sessions + each.queue for each in (await work.servers()).values())
+        seen = sum(each.sessions + each.queue for each in (await work.servers()).values())
+        replaced = sum((await work.fleet.older_sessions(work.refs)).values())
+        return seen + replaced or await older.connections()
     return 0

@@ -127,6 +127,9 @@ class StillBalancer:
     async def sessions(self, backend: str, server: str, limit: int) -> Sessions:
         raise Unreachable(self.name, "this is a still life")
 
+    async def older_sessions(self, backends: Sequence[str] = ()) -> None:
+        return None
+
     async def write(self, command: str) -> None:
         raise Refused(self.name, f"`{command}`: this is a still life")
 

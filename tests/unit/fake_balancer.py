@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -52,6 +52,8 @@ class FakeBalancer:
         self.stopping = False
         self.config = FakeFacts()
         self.faults = Faults()
+        self.older: dict[tuple[str, str], int] | None = {}  # sessions of older workers, as a master shows
+        self.processes = 1
         self.down = False  # refuses every connection
         self.deaf = False  # accepts every write and does nothing
         self.sent: list[tuple[float, str]] = []
@@ -82,7 +84,14 @@ class FakeBalancer:
             raise Unreachable(self.name, "connection refused")
         shown = [each for each in self.servers.values() if not backends or each.ref.backend in backends]
         return Snapshot(
-            info=Info(self.name, "2.6", self.pid, int(asyncio.get_running_loop().time()), self.stopping),
+            info=Info(
+                self.name,
+                "2.6",
+                self.pid,
+                int(asyncio.get_running_loop().time()),
+                self.stopping,
+                processes=self.processes,
+            ),
             level=self.level,
             backends=tuple(
                 Backend(name, "http", self.algorithm, self.cookie)
@@ -105,6 +114,9 @@ class FakeBalancer:
             for number in range(found.sessions)
         ]
         return Sessions(len(streams), tuple(streams[:limit]))
+
+    async def older_sessions(self, backends: Sequence[str] = ()) -> Mapping[tuple[str, str], int] | None:
+        return await self.faults.around("older", lambda: self.older)
 
     async def write(self, command: str) -> None:
         await self.faults.around("write", lambda: self._write(command))
