@@ -4,6 +4,7 @@ SHELL := /bin/bash
 BIN := .venv/bin
 PYTHON ?= $(firstword $(foreach v,python3 python3.13 python3.12 python3.11,$(shell $(v) -c 'import sys; print("$(v)") if sys.version_info >= (3, 11) else None' 2>/dev/null)))
 AS_ROOT := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
+TEST_WORKERS ?= 5
 # Each package is asked for by a file that it brings, so that nothing is installed twice.
 DEMO_NEEDS := haproxy:/usr/sbin/haproxy
 TEST_NEEDS := $(DEMO_NEEDS) monit:/usr/bin/monit openssh-server:/usr/sbin/sshd openssh-client:/usr/bin/ssh-agent \
@@ -19,13 +20,8 @@ demo: .venv/installed ## Upgrade real local nodes behind real HAProxies, under l
 
 test: .venv/installed ## Run all tests
 	@$(call install_missing,$(TEST_NEEDS))
-	@# Side by side: most of them wait for real servers.
-	@$(BIN)/pytest -q tests/console tests/integration/test_recovery.py >.tests-console.log 2>&1 & console=$$!; \
-	$(BIN)/pytest -q tests/faults tests/integration/test_consul_* >.tests-faults.log 2>&1 & faults=$$!; \
-	trap "kill $$console $$faults 2>/dev/null" EXIT; \
-	$(BIN)/pytest -q tests/integration tests/unit tests/fuzz --ignore-glob="*/test_consul_*" --ignore-glob="*/test_recovery.py"; others=$$?; \
-	wait $$console; console=$$?; cat .tests-console.log; wait $$faults; faults=$$?; cat .tests-faults.log; \
-	[ $$others = 0 ] && [ $$console = 0 ] && [ $$faults = 0 ]
+	@# More workers than cores: most tests wait for real servers. A file stays with one worker, with its servers.
+	$(BIN)/pytest -q -n $(TEST_WORKERS) --dist loadfile --durations=25
 
 test-matrix: .venv/installed ## Run what depends on HAProxy against every version that is there
 	@$(call install_missing,$(TEST_NEEDS))
