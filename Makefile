@@ -20,6 +20,7 @@ demo: .venv/installed ## Upgrade real local nodes behind real HAProxies, under l
 
 test: .venv/installed ## Run all tests
 	@$(call install_missing,$(TEST_NEEDS))
+	@tests/get-servers
 	@# More workers than cores: most tests wait for real servers. A file stays with one worker, with its servers.
 	$(BIN)/pytest -q -n $(TEST_WORKERS) --dist loadfile --durations=25
 
@@ -50,7 +51,7 @@ pictures: .venv/installed ## Take the README's pictures anew, of a real upgrade
 	$(BIN)/python -m tests.pictures
 
 clean: ## Remove what was made here
-	rm -rf .venv .tests-*.log .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist
 
 # The lock has hashes and no addresses; the build backend is in it, so that nothing unlocked is fetched.
 .venv/installed: requirements.lock pyproject.toml

@@ -1,12 +1,17 @@
-"""For all tests: nothing is written to the state folder of whoever runs them."""
+"""For all tests: where servers are found, a state folder of their own, and at the end what did not run."""
 
 import os
 import signal
 import tempfile
+from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+# Where tests/get-servers puts Consul; last, so that an installed one is preferred.
+os.environ["PATH"] = f"{os.environ.get('PATH', os.defpath)}:{Path.home() / '.cache/consul'}"
 
 settings.register_profile("no clock", deadline=None)  # a busy machine is slow, and that is no failure
 settings.load_profile("no clock")
@@ -28,3 +33,17 @@ def signals_as_before() -> Iterator[None]:
     yield
     for number, handler in before.items():
         signal.signal(number, handler)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say as the last lines how many tests did not run, and why."""
+    reasons = Counter(_skip_reason(report) for report in terminalreporter.stats.get("skipped", []))
+    if reasons:
+        terminalreporter.write_sep("=", f"{reasons.total()} tests did not run")
+        for reason, count in reasons.most_common():
+            terminalreporter.write_line(f"{count:4}  {reason}")
+
+
+def _skip_reason(report: pytest.TestReport | pytest.CollectReport) -> str:
+    text = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+    return text.removeprefix("Skipped: ")
