@@ -90,3 +90,5 @@ def test_rows_that_somebody_has_changed(rows: list[tuple[Any, Any, str]], column
         bounded(lambda: [found.words for found in leftovers(journal, "shop").values()], size)
         bounded(lambda: unfinished(journal, "shop"), size)
         bounded(lambda: [standing(found) for found in journal.entries()], size)
+        bounded(journal.verify, size)
+        bounded(lambda: journal.find(str(columns)), size)
