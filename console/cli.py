@@ -42,6 +42,10 @@ def main() -> None:
             code = explain(error)
     interrupts.ignore()
     code = code if isinstance(code, int) else Exit.HEALTHY
+    from console.output.text import results_lost
+
+    if code == Exit.HEALTHY and results_lost():
+        code = Exit.DEGRADED
     if not writer.finished:
         # Python's own end would wait for the streams that the writer still holds.
         logging.shutdown()

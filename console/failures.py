@@ -9,13 +9,16 @@ import click
 from backends.errors import BackendError, ConfigError, RolldeckError
 from backends.visible_text import visible_lines
 from console.exits import Exit
-from console.output.text import clean, paint, say
+from console.output.text import clean, lose_results, paint, say
 from orchestrator.errors import Aborted, GuardRefused, Locked, PlanChanged, PreflightFailed, Unauthenticated
 
 
 def explain(error: BaseException) -> int:
     """Say what went wrong on standard error; returns what to exit with."""
     match error:
+        case OSError() if _raised_in(error) == "click.utils":  # it writes the help, and to standard output
+            lose_results(error)
+            return Exit.DEGRADED
         case SystemExit(code=code):
             return code if isinstance(code, int) else Exit.DEFECT
         case click.exceptions.Exit(exit_code=code):
@@ -42,6 +45,12 @@ def explain(error: BaseException) -> int:
             _line(str(error))
             return Exit.DEGRADED
     return _defect(error)
+
+
+def _raised_in(error: BaseException) -> str:
+    """The name of the module."""
+    frames = list(traceback.walk_tb(error.__traceback__))
+    return str(frames[-1][0].f_globals.get("__name__", "")) if frames else ""
 
 
 def _line(text: str) -> None:

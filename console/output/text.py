@@ -1,5 +1,7 @@
 """Text for a terminal: one place owns stdout and stderr, and nothing remote can control either."""
 
+import contextlib
+import errno
 import os
 import re
 import sys
@@ -58,8 +60,8 @@ def paint(text: str, kind: str) -> str:
 
 
 def result(text: str = "") -> None:
-    """Write a line of result to standard output."""
-    _write(text, sys.stdout)
+    """Write a line of result to standard output; see `results_lost`."""
+    _write(text, sys.stdout, results=True)
 
 
 def result_json(line: bytes) -> None:
@@ -77,23 +79,54 @@ def show_live(text: str) -> None:
     _write(text, sys.stderr, live=True)
 
 
-def _write(text: str, stream: TextIO | None, *, live: bool = False) -> None:
+_lost = False
+
+
+def results_lost() -> bool:
+    """Whether standard output has refused results, as a full disk does; that was said then.
+
+    A reader that has enough (`| head`) and a terminal that has gone lose nothing that anybody wanted.
+    """
+    return _lost
+
+
+def lose_results(error: OSError) -> None:
+    """Of what click writes by itself, such as the help: it could not be written."""
+    _give_up(sys.stdout, error, results=True)
+
+
+def _write(text: str, stream: TextIO | None, *, live: bool = False, results: bool = False) -> None:
     colour, end = (True, "") if live else (_colour(stream), "\n")
     text = _harmless(text)
 
     def write() -> None:
-        # A reader that has gone (`| head`, a closed terminal) ends the writing, never what is being done.
         try:
+            if stream is None:  # closed at the start; click would take standard output instead
+                raise OSError(errno.EBADF, os.strerror(errno.EBADF))
             click.echo(text + end, file=stream, nl=False, color=colour)
-        except OSError:
-            if stream is not None:
-                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        except OSError as error:
+            _give_up(stream, error, results)
 
     writer = current_writer()
     if writer is None:
         write()
     else:
         writer.put(Job(write, live=live))
+
+
+def _give_up(stream: TextIO | None, error: OSError, results: bool) -> None:
+    """A stream that takes nothing ends the writing, never what is being done."""
+    global _lost
+    gone = error.errno == errno.EPIPE or (error.errno == errno.EIO and on_terminal(stream))
+    if stream is not None:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    if results and not gone and not _lost:
+        _lost = True
+        with contextlib.suppress(OSError):
+            text = f"standard output: {error.strerror}; what was to be written there is lost"
+            if sys.stderr is not None:
+                line = f"{paint('rolldeck:', 'bad')} {text}"
+                click.echo(line, file=sys.stderr, color=_colour(sys.stderr))
 
 
 def _harmless(text: str) -> str:

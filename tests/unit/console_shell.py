@@ -71,6 +71,22 @@ class Shell:
         assert "Traceback" not in done.stderr
         return Done(done.returncode, done.stdout, done.stderr)
 
+    def into(self, place: str, *arguments: str, **environment: str) -> Done:
+        """With standard output redirected, as a shell does it."""
+        command = ["/bin/sh", "-c", f'exec "$@" >{place}', "sh", *ROLLDECK, *arguments]
+        done = subprocess.run(
+            command,
+            cwd=self.folder,
+            env=surroundings(**environment),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert "Traceback" not in done.stderr
+        return Done(done.returncode, done.stdout, done.stderr)
+
 
 @contextmanager
 def running_shell(folder: Path, binary: Path) -> Iterator[Shell]:

@@ -1,8 +1,10 @@
 """What goes to which stream: colour only where somebody looks, and nothing that controls a terminal."""
 
 import asyncio
+import json
 import os
 import pty
+import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -89,6 +91,42 @@ def test_a_reader_that_has_gone_changes_neither_exit_code_nor_errors(shell: Shel
         assert (done.returncode, done.stderr) == (1, "")
     else:
         assert (done.returncode, done.stderr) == (expected.code, expected.err)
+
+
+FULL = ["--help", "upgrade --help", "--version", "status", "status shop --json", "check shop"]
+FULL += ["plan shop 1.0", "plan shop 1.0 --json", "history", "history --json", "history show 1"]
+FULL += ["history show 1 --json", "history export 1 --output -", "history verify", "init {socket} --output -"]
+FULL += ["weight shop web1 --to 1 --yes"]
+
+
+@pytest.fixture(scope="module")
+def changed(shell: Shell) -> Shell:
+    """With something in the journal."""
+    assert shell("weight", "shop", "web1", "--to", "2", "--yes").code == 0
+    return shell
+
+
+@pytest.mark.parametrize("command", FULL)
+def test_results_that_cannot_be_written_are_an_error(changed: Shell, command: str) -> None:
+    socket = re.findall(r'socket = "(.*lb.*)"', (changed.folder / "config.toml").read_text())[0]
+    arguments = [each.format(socket=socket) for each in command.split()]
+    expected = changed(*arguments, SHOP_PASSWORD="secret")
+    assert expected.out
+    for into, words in (("/dev/full", "No space left on device"), ("&-", "Bad file descriptor")):
+        if into == "&-" and command.endswith(("--help", "--version")):
+            continue  # click's own: without a stream it says nothing
+        done = changed.into(into, *arguments, SHOP_PASSWORD="secret")
+        assert done.code == (expected.code or 1), done
+        last = f"rolldeck: standard output: {words}; what was to be written there is lost"
+        assert done.err.splitlines().count(last) == 1, done.err
+        assert set(done.err.splitlines()) == {*expected.err.splitlines(), last}
+        assert done.out == ""
+
+
+def test_without_standard_error_nothing_of_it_is_among_the_results(changed: Shell) -> None:
+    done = changed.into("/dev/stdout 2>&-", "status", "--json")
+    assert all(json.loads(line) for line in done.out.splitlines())
+    assert done.code == changed("status", "--json").code
 
 
 HOSTILE = "\x1b[31mUP\x9b2J\u202e[red]"
