@@ -14,7 +14,7 @@ from orchestrator.bus import Bus
 from orchestrator.control import Control
 from orchestrator.events import LockTaken, Noted, Record, RolloutStarted, TurnBegan
 from orchestrator.journal.adoption import adopt, find
-from orchestrator.journal.leftovers import LOOKED_AT, Leftover, leftovers, unfinished
+from orchestrator.journal.leftovers import LOOKED_AT, Leftover, leftovers, unfinished, unread
 from orchestrator.journal.recording import recording
 from orchestrator.journal.shared import Head, head_plan
 from orchestrator.journal.store import Entry, Journal, Kind
@@ -72,12 +72,18 @@ class Books:
         with Journal(self._path, read_only=True) as journal:
             return unfinished(journal, self._application)
 
+    def unread(self) -> list[str]:
+        """What of the journal cannot be understood, in words; see `leftovers.unread`. Raises JournalError."""
+        with Journal(self._path, read_only=True) as journal:
+            return unread(journal, self._application)
+
     def last(self, entry: int | None = None) -> Entry | None:
         """The last rollout, or the one with this id. Raises JournalError."""
         with Journal(self._path, read_only=True) as journal:
             if entry is not None:
                 found = journal.entry(entry)
-                return found if found is not None and found.application == self._application else None
+                ours = found is not None and found.application == self._application and not found.problem
+                return found if ours else None
             rollouts = (each for each in journal.entries(self._application) if each.kind != "change")
             return next(rollouts, None)
 
@@ -98,7 +104,8 @@ class Books:
         """The highest one under which this machine has worked, or seen somebody work. Raises JournalError."""
         with Journal(self._path, read_only=True) as journal:
             entries = journal.entries(self._application, limit=LOOKED_AT)
-            seen = [int(entry.plan.get("fence", 0)) for entry in entries]
+            plans = [entry.plan.get("fence") for entry in entries]
+            seen = [fence for fence in plans if isinstance(fence, int)]
             taken = [each.event for entry in entries for each in journal.records(entry.id, "lock_taken")]
         return max([0, *seen, *(event.fence for event in taken if isinstance(event, LockTaken))])
 

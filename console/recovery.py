@@ -3,6 +3,8 @@
 from collections.abc import Collection
 from functools import partial
 
+import msgspec
+
 from backends.errors import ConfigError
 from console import rollback
 from console.adoption import take_over_again
@@ -13,6 +15,7 @@ from orchestrator.journal.leftovers import Leftover
 from orchestrator.journal.store import Entry
 from orchestrator.node import Node
 from orchestrator.plan import Severity
+from orchestrator.policy import Amount, Policy
 
 
 async def plan_resume(
@@ -35,14 +38,20 @@ async def plan_resume(
     """
     books = session.books
     entry, left = books.unfinished(), books.leftovers()
-    if entry is not None:
-        wanted = {str(each["node"]): str(each["wanted"]) for each in entry.plan["nodes"]}
-        names = [name for batch in entry.plan["batches"] for name in batch]
-        changes = {"serial": entry.plan["policy"]["serial"]}
+    planned = _planned(entry) if entry is not None else None
+    if entry is not None and planned is not None:
+        wanted = {node.node: node.wanted for node in planned.nodes}
+        names = [name for batch in planned.batches for name in batch]
+        changes = {"serial": planned.policy.serial}
     elif left:
         entry = next(iter(left.values())).entry
         wanted = {name: each.version for name, each in left.items()}
         names, changes = list(left), {}
+    elif entry is not None:
+        how = f"rolldeck upgrade {entry.application} {entry.version}"
+        raise ConfigError(
+            "", f"rollout {entry.id}", f"its plan cannot be read in the journal; to finish it: {how}"
+        )
     else:
         return None
     wanted = {name: version for name, version in wanted.items() if name in names}
@@ -61,6 +70,33 @@ async def plan_resume(
         members=members,
     )
     return Proposal(plan, again, follows=entry.id), entry
+
+
+class _Node(msgspec.Struct):
+    node: str
+    wanted: str
+
+
+class _Policy(msgspec.Struct):
+    serial: Amount | list[Amount]
+
+
+class _Planned(msgspec.Struct):
+    """What counts of the plan of a rollout, as it stands in the journal."""
+
+    nodes: list[_Node]
+    batches: list[list[str]]
+    policy: _Policy
+
+
+def _planned(entry: Entry) -> _Planned | None:
+    """None where somebody has made something else of it."""
+    try:
+        planned = msgspec.convert(entry.plan, _Planned)
+        Policy(serial=planned.policy.serial)
+    except ValueError:
+        return None
+    return planned
 
 
 async def plan_rollback(

@@ -184,15 +184,19 @@ class Session:
         return proposed(await make())
 
     def _doubts(self) -> list[Finding]:
-        """Of an inventory that Consul has, where that cannot be trusted to be as it is now."""
+        """Of what the plan is made of: the journal, and an inventory that Consul has."""
+        unread = [
+            Finding(Severity.WARNING, "journal", f"{each}; a node that it tells of may be out of rotation")
+            for each in self.books.unread()
+        ]
         if self.inventory is None:
-            return []
+            return unread
         silent = self.consul.silent if self.consul is not None else ""
         texts = [
             f"Consul does not answer, the nodes are those of before: {silent}" if silent else "",
             self.inventory.doubt(),
         ]
-        return [Finding(Severity.WARNING, "inventory", each) for each in texts if each]
+        return unread + [Finding(Severity.WARNING, "inventory", each) for each in texts if each]
 
     def start(
         self, proposal: Proposal, *, break_lock: bool = False, agree: Agree = agree_within_request

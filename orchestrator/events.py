@@ -1,7 +1,8 @@
 """What happens, as values: the console, the command line and the journal read nothing else.
 
 On `--json` each event is one line: its fields, `event` with the name, `schema`, `seq` and `at`. Within a
-schema version fields are only ever added; a changed meaning raises `SCHEMA`.
+schema version fields are only ever added; a changed meaning raises `SCHEMA`. The journal has a schema of its
+own, see `orchestrator.journal.rows`.
 """
 
 from typing import Literal
@@ -254,6 +255,14 @@ class HookFired(Event, frozen=True, kw_only=True, tag="hook_fired"):
     error: str  # empty when it was well
 
 
+class Unreadable(Event, frozen=True, kw_only=True, tag="unreadable"):
+    """A row of the journal that says nothing here; it is never written. See `orchestrator.journal.rows`."""
+
+    kind: str  # of the event, as it stands there; empty when it has none
+    problem: str  # why it is not understood
+    text: str  # the row itself, cut
+
+
 AnyEvent = (
     RolloutStarted
     | FreezeOverridden
@@ -281,6 +290,7 @@ AnyEvent = (
     | Traffic
     | RolloutEnded
     | HookFired
+    | Unreadable
 )
 
 

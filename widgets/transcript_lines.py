@@ -44,6 +44,7 @@ SAID: dict[type[events.Event], str] = {
     events.HookFired: "hook {name} at {moment}, {seconds}: {error}",
     events.ChangeBegan: "{operator} changes {nodes} by hand: {action}",
     events.ChangeEnded: "by hand: {servers}{error}",
+    events.Unreadable: "unknown event {kind!r}, which cannot be read: {problem}",
     events.RolloutEnded: "ended {result} in {seconds}: {reason}",
 }
 MAX_REPLY = 128 * 1024  # characters of a reply that are shown; the journal has all of it

@@ -64,13 +64,13 @@ def _open(place: Place) -> Journal:
 def list_entries(place: Place, app: str | None, limit: int, as_json: bool) -> int:
     """The entries, newest first; of one application, or of all. What `rolldeck history` does by itself."""
     with _open(place) as journal:
-        found = [Summary.of(journal, each) for each in journal.entries(app or "", limit=limit)]
+        found = [Summary.of(journal, each) for each in journal.entries(app or "", limit=limit, unknown=True)]
         if as_json:
             for each in found:
                 result_json(msgspec.json.encode(each.fields()))
             return Exit.HEALTHY
         if not found:
-            names = sorted({each.application for each in journal.entries()})
+            names = sorted({each.application for each in journal.entries(unknown=True)})
             there = f"; there is: {', '.join(names)}" if names else ""
             say(clean(f"nothing{f' of {app}' if app else ''} in the journal {journal.path}{there}"))
             return Exit.HEALTHY
@@ -185,7 +185,7 @@ def _existing(journal: Journal, entry_id: int) -> Entry:
     """Raises ConfigError for an entry that is not there, JournalError."""
     entry = journal.entry(entry_id)
     if entry is None:
-        newest = next(iter(journal.entries(limit=1)), None)
+        newest = next(iter(journal.entries(limit=1, unknown=True)), None)
         there = f"the newest is {newest.id}" if newest is not None else "it is empty"
         raise ConfigError(str(journal.path), "", f"the journal has no entry {entry_id}; {there}")
     return entry

@@ -11,6 +11,7 @@ from console.output.text import clean, paint, shorten, table, width
 from console.output.timeline import GLYPHS, ROLLOUT, Moment, timeline
 from orchestrator.actor import began
 from orchestrator.events import STEPS
+from orchestrator.journal.entries import UNKNOWN
 from orchestrator.journal.story import Story
 from widgets.pieces import duration
 
@@ -97,6 +98,8 @@ def _facts(summary: Summary, story: Story) -> Iterator[str]:
     until = f" to {when(entry.ended, '%H:%M:%S')}" if entry.ended is not None else ", no end"
     result = paint(clean(summary.standing), COLOURS.get(summary.standing, "info"))
     yield f"  result    {result}{why(entry.result, entry.reason)}"
+    if entry.problem:
+        yield f"  entry     {paint(clean(f'cannot be read: {entry.problem}'), 'bad')}"
     yield f"  when      {when(entry.began)}{until} ({when(entry.began, 'UTC%z')})"
     yield f"  by        {clean(entry.operator)}, process {entry.pid} on {clean(entry.host)}"
     if origin := origin_words(story):
@@ -191,7 +194,7 @@ def _ended(summary: Summary, story: Story) -> Iterator[str]:
     if story.state.ended is not None:
         yield from ending(story.state.ended)
         return
-    if summary.entry.kind == "change":
+    if summary.entry.kind in ("change", UNKNOWN):
         return
     yield paint(no_end_words(summary), "working")
     for words, what in no_end(summary, story):

@@ -57,6 +57,8 @@ class Summary:
     @property
     def what(self) -> str:
         """`upgrade 1.4.2 → 1.5.0`, `drain web1`, `weight web1 to 50`."""
+        if self.entry.problem:
+            return "cannot be read"
         if self.entry.kind != "change":
             before = f"{self.before} " if self.before else ""
             return f"{self.entry.kind} {before}→ {self.entry.version}"
@@ -93,6 +95,7 @@ class Summary:
             "nodes_done": self.done,
             "nodes_total": self.total,
             "plan_intact": entry.intact,
+            "problem": entry.problem,
         }
 
 

@@ -22,6 +22,7 @@ _KINDS: dict[type[events.Event], str] = {
     events.Resumed: "pause",
     events.AbortRequested: "bad",
     events.Noted: "note",
+    events.Unreadable: "bad",
 }
 _SPANS = {"done": "ok", "same": "same", "failed": "bad", "interrupted": "bad", "open": "open"}
 GLYPHS = {

@@ -22,6 +22,7 @@ from console.report.markup import table, tag, text
 from console.report.picture import picture
 from console.report.style import CSS
 from orchestrator.events import OutOfRotation, Record
+from orchestrator.journal.entries import UNKNOWN
 from orchestrator.journal.story import Story
 from orchestrator.plan import grouped
 from widgets.pieces import duration
@@ -70,7 +71,10 @@ def _head(summary: Summary, story: Story, title: str) -> Iterator[str]:
     reason = text(f"{why(entry.result, entry.reason)}{took}")
     yield tag("p", tag("span", text(summary.standing), kind=f"result {kind}"), reason)
     facts = [
-        ("Entry", f"{entry.id} ({entry.kind})"),
+        (
+            "Entry",
+            f"{entry.id} ({entry.kind})" + (f", cannot be read: {entry.problem}" * bool(entry.problem)),
+        ),
         ("When", f"{when(entry.began)}{until} ({when(entry.began, 'UTC%z')})"),
         ("By", f"{entry.operator}, process {entry.pid} on {entry.host}"),
         ("From", origin_words(story)),
@@ -88,7 +92,7 @@ def _head(summary: Summary, story: Story, title: str) -> Iterator[str]:
 def _out(summary: Summary, story: Story) -> Iterator[str]:
     ended = story.state.ended
     if ended is None:
-        if summary.entry.kind != "change":
+        if summary.entry.kind not in ("change", UNKNOWN):
             lines = [tag("p", text(no_end_words(summary)))]
             lines += [_command(f"{words}: ", what) for words, what in no_end(summary, story)]
             yield tag("div", *lines, kind="panel out")

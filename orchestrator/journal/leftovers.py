@@ -8,7 +8,6 @@ import msgspec
 
 from backends.model import ServerRef
 from orchestrator import events
-from orchestrator.errors import JournalError
 from orchestrator.events import CommandBegan, Record, Step
 from orchestrator.journal.store import Entry, Journal
 from orchestrator.node import Original
@@ -60,15 +59,30 @@ class Leftover:
 def leftovers(journal: Journal, application: str) -> dict[str, Leftover]:
     """By node. A node that was upgraded, or taken out or put back by hand since, is none.
 
-    A change by hand that did not succeed has decided nothing, and one of the weight only that.
+    A change by hand that did not succeed has decided nothing, and one of the weight only that. What cannot be
+    understood counts as if it were not there: see `unread`.
 
     Raises:
         JournalError: it cannot be read.
     """
-    try:
-        return _leftovers(journal, application)
-    except ValueError as error:  # of a plan or an event that no Rolldeck has written
-        raise JournalError(journal.path, f"cannot be understood: {error}") from error
+    found: dict[str, Leftover] = {}
+    decided: set[str] = set()
+    weights: dict[str, int] = {}
+    for entry in journal.entries(application, limit=LOOKED_AT):
+        if entry.kind == "change":
+            change = _change(entry)
+            nodes = change.nodes if entry.result == "healthy" else []
+            if change.action == "weight":
+                weights = dict.fromkeys(nodes, change.weight) | weights
+            else:
+                decided.update(nodes)
+            continue
+        for node, leftover in _of(entry, journal.records(entry.id, *_TOLD)):
+            if node not in decided:
+                decided.add(node)
+                if leftover is not None:
+                    found[node] = _weighing(leftover, weights.get(node))
+    return found
 
 
 class _Change(msgspec.Struct, frozen=True):
@@ -79,28 +93,38 @@ class _Change(msgspec.Struct, frozen=True):
     weight: int = 0
 
 
-def _leftovers(journal: Journal, application: str) -> dict[str, Leftover]:
-    found: dict[str, Leftover] = {}
-    decided: set[str] = set()
-    weights: dict[str, int] = {}
-    for entry in journal.entries(application, limit=LOOKED_AT):
-        if entry.kind == "change":
-            change = msgspec.convert(entry.plan, _Change)
-            nodes = change.nodes if entry.result == "healthy" else []
-            if change.action == "weight":
-                weights = dict.fromkeys(nodes, change.weight) | weights
-            else:
-                decided.update(nodes)
+def _change(entry: Entry) -> _Change:
+    """Nothing of what is no such plan."""
+    try:
+        return msgspec.convert(entry.plan, _Change)
+    except msgspec.ValidationError:
+        return _Change()
+
+
+def unread(journal: Journal, application: str) -> list[str]:
+    """What of the journal cannot be understood and may tell of nodes that are out, in words.
+
+    What is older than the newest rollout that ended healthy was told before that one.
+
+    Raises:
+        JournalError: it cannot be read.
+    """
+    found = []
+    for entry in journal.entries(application, limit=LOOKED_AT, unknown=True):
+        if entry.problem:
+            found.append(f"entry {entry.id} cannot be read: {entry.problem}")
             continue
-        try:
-            nodes_of = _of(entry, journal.records(entry.id, *_TOLD))
-        except ValueError as error:  # taken over by a version that looked less closely
-            raise JournalError(journal.path, f"entry {entry.id} cannot be understood: {error}") from None
-        for node, leftover in nodes_of:
-            if node not in decided:
-                decided.add(node)
-                if leftover is not None:
-                    found[node] = _weighing(leftover, weights.get(node))
+        if entry.kind != "change" and entry.result == "healthy":
+            break
+        rows = [
+            (record.seq, record.event.problem)
+            for record in journal.records(entry.id, *_TOLD)
+            if isinstance(record.event, events.Unreadable)
+        ]
+        if rows:
+            (seq, problem), *more = rows
+            others = f" (and {len(more)} more of its events)" if more else ""
+            found.append(f"event {seq} of entry {entry.id} cannot be read{others}: {problem}")
     return found
 
 

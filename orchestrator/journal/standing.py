@@ -3,6 +3,7 @@
 import os
 import socket
 
+from orchestrator.journal.entries import UNKNOWN
 from orchestrator.journal.store import Entry
 
 CLOCK_SET = 60.0  # seconds that a clock may have been set by since the entry was begun
@@ -12,8 +13,11 @@ def standing(entry: Entry) -> str:
     """Its result, or in words why it has none.
 
     "running" and "interrupted" are what an entry without an end is on the machine that wrote it. Whether a
-    process of another one still runs cannot be seen from here: that is "no end".
+    process of another one still runs cannot be seen from here: that is "no end". One that cannot be read is
+    "unknown".
     """
+    if entry.problem:
+        return UNKNOWN
     if entry.ended is not None:
         return entry.result
     if entry.host != socket.gethostname():

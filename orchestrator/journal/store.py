@@ -6,84 +6,29 @@ covered by a hash, see `orchestrator.journal.chain`.
 """
 
 import contextlib
-import hashlib
 import json
 import os
 import sqlite3
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Self
 
 import msgspec
 
 from backends.own_files import prepare_database
 from orchestrator.errors import JournalError
-from orchestrator.events import AnyEvent, Record, to_json
+from orchestrator.events import Record
 from orchestrator.journal import chain
 from orchestrator.journal.ending import ending
+from orchestrator.journal.entries import COLUMNS, Entry, Kind, Time, plan_hash, read_entry
 from orchestrator.journal.migrations import VERSION, migrate, version_of
+from orchestrator.journal.rows import KINDS, decode_row, encode_row
 from orchestrator.journal.transaction import transaction
 from orchestrator.journal.verification import Verification, find, verify
 
-Kind = Literal["upgrade", "rollback", "change"]
+__all__ = ["Entry", "Journal", "Kind", "Time"]
 
 BUSY_SECONDS = 5.0  # to wait for another writer
-
-_COLUMNS = (
-    "id, kind, application, version, operator, host, pid, began, ended, result, reason, follows, plan,"
-    " plan_hash"
-)
-
-
-Time = Annotated[float, msgspec.Meta(ge=0, le=32_503_680_000)]  # up to the year 3000, as a clock can show
-
-
-class _Row(msgspec.Struct, frozen=True, array_like=True):
-    """`_COLUMNS`, as they must be: SQLite itself takes anything in each of them."""
-
-    id: int
-    kind: Kind
-    application: str
-    version: str
-    operator: str
-    host: str
-    pid: int
-    began: Time
-    ended: Time | None
-    result: str
-    reason: str
-    follows: int | None
-    plan: str
-    plan_hash: str
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One rollout, or one change by hand.
-
-    Attributes:
-        ended: seconds since 1970; None while it runs, and for ever when whoever ran it was killed.
-        result: how it ended; empty without an end.
-        follows: the entry that this one resumes or rolls back.
-        plan: as `rolldeck plan --json` shows it.
-        intact: the plan is the one that was written: its hash is right.
-    """
-
-    id: int
-    kind: Kind
-    application: str
-    version: str
-    operator: str
-    host: str
-    pid: int
-    began: float
-    ended: float | None
-    result: str
-    reason: str
-    follows: int | None
-    plan: dict[str, Any]
-    intact: bool
 
 
 class Journal:
@@ -114,6 +59,7 @@ class Journal:
             prepare_database(self.path, create=True)
             where = f"file:{_quoted(self.path)}?mode=rw"
         connection = sqlite3.connect(where, uri=True, isolation_level=None, timeout=BUSY_SECONDS)
+        connection.text_factory = lambda text: text.decode(errors="replace")  # somebody may have changed it
         try:
             version = self._prepare(connection)
         except BaseException:
@@ -167,7 +113,7 @@ class Journal:
     ) -> int:
         """A new entry; returns its id, which is `entry` for one that takes the place of a discarded one."""
         text = json.dumps(plan, sort_keys=True)
-        values = (entry, kind, application, version, operator, host, pid, at, follows, text, _hash(text))
+        values = (entry, kind, application, version, operator, host, pid, at, follows, text, plan_hash(text))
         names = "id, kind, application, version, operator, host, pid, began, follows, plan, plan_hash"
         with self.transaction():
             marks = ", ".join("?" * len(values))
@@ -202,7 +148,7 @@ class Journal:
             chain.seal(self._connection, entry)
 
     def _insert(self, entry: int, record: Record) -> str:
-        text = to_json(record)
+        text = encode_row(record)
         at = record.at + 0.0  # SQLite knows no negative zero
         self._connection.execute(
             "INSERT INTO events VALUES (?, ?, ?, ?)", (entry, record.seq, at, text.decode())
@@ -239,32 +185,51 @@ class Journal:
 
     # -- reading ------------------------------------------------------------------------------
 
-    def entries(self, application: str = "", *, limit: int = -1) -> list[Entry]:
-        """The newest first; of all applications when none is given."""
+    def entries(self, application: str = "", *, limit: int = -1, unknown: bool = False) -> list[Entry]:
+        """The newest first; of all applications when none is given.
+
+        Args:
+            application: whose.
+            limit: so many of them at most.
+            unknown: with those that cannot be read, see `Entry.problem`.
+        """
         where = "WHERE application = ?" if application else ""
         values = [application] if application else []
-        return self._entries(f"{where} ORDER BY id DESC LIMIT ?", [*values, limit])
+        found = self._entries(f"{where} ORDER BY id DESC LIMIT ?", [*values, limit])
+        return [entry for entry in found if unknown or not entry.problem]
 
     def entry(self, entry: int) -> Entry | None:
-        """One by its id; None when there is none."""
+        """One by its id, also one that cannot be read; None when there is none."""
         return next(iter(self._entries("WHERE id = ?", [entry])), None)
 
     def _entries(self, rest: str, values: list[Any]) -> list[Entry]:
         with self._explained():
-            rows = self._connection.execute(f"SELECT {_COLUMNS} FROM entries {rest}", values).fetchall()  # noqa: S608
-            return [_entry(msgspec.convert(row, _Row)) for row in rows]
+            rows = self._connection.execute(f"SELECT {COLUMNS} FROM entries {rest}", values).fetchall()  # noqa: S608
+            return [read_entry(row) for row in rows]
 
     def records(self, entry: int, *names: str) -> Iterator[Record]:
-        """Its events in order, as far as they are written; with names such as "turn_began" only those."""
-        only = f"AND json_extract(event, '$.event') IN ({', '.join('?' * len(names))})" if names else ""
+        """Its events in order, as far as they are written, each with the schema that it was written with.
+
+        Args:
+            entry: its id.
+            names: such as "turn_began": only those; and all that cannot be understood, as `Unreadable`
+                (nobody knows what those would say).
+        """
+        others = sorted(KINDS.difference(names)) if names else []
+        # What is no JSON would end the whole query.
+        kind = (
+            "CASE WHEN typeof(event) = 'text' AND json_valid(event) THEN json_extract(event, '$.event') END"
+        )
+        only = f"AND coalesce({kind}, '') NOT IN ({', '.join('?' * len(others))})" if names else ""
         with self._explained():
             rows = self._connection.execute(
-                f"SELECT seq, at, event FROM events WHERE entry = ? {only} ORDER BY seq",  # noqa: S608
-                (entry, *names),
+                f"SELECT seq, at, CAST(event AS BLOB) FROM events WHERE entry = ? {only} ORDER BY seq",  # noqa: S608
+                (entry, *others),
             ).fetchall()
+            before: Record | None = None
             for seq, at, text in rows:
-                number, time, event = msgspec.convert((seq, at, text), tuple[int, Time, str])
-                yield Record(number, time, msgspec.json.decode(event, type=AnyEvent))
+                before = decode_row(seq, at, text or b"", before)
+                yield before
 
     def head(self, entry: int) -> str:
         """The hash that stands for all that is written of an entry, in hexadecimal; empty without any."""
@@ -302,16 +267,6 @@ def _empty() -> sqlite3.Connection:
     connection = sqlite3.connect(":memory:", isolation_level=None)
     migrate(connection)
     return connection
-
-
-def _entry(row: _Row) -> Entry:
-    *fields, plan, plan_hash = msgspec.structs.astuple(row)
-    decoded = msgspec.json.decode(plan)  # as somebody has changed it, perhaps: what uses it looks
-    return Entry(*fields, decoded, _hash(plan) == plan_hash)  # type: ignore[call-arg]
-
-
-def _hash(plan: str) -> str:
-    return hashlib.sha256(plan.encode()).hexdigest()
 
 
 def _quoted(path: Path) -> str:

@@ -7,12 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-import msgspec
-
-from orchestrator.events import AnyEvent
 from orchestrator.journal import chain
 from orchestrator.journal.ending import ending
 from orchestrator.journal.migrations import version_of
+from orchestrator.journal.rows import decode_event
 
 State = Literal["intact", "unverifiable", "broken"]
 
@@ -85,6 +83,7 @@ def verify(connection: sqlite3.Connection, entry: int | None = None) -> Verifica
     """
     connection.execute("BEGIN")  # one moment of it, while others write
     # What is no text any more must be told, and not keep the rest from being verified.
+    as_before = connection.text_factory
     connection.text_factory = lambda text: text.decode(errors="surrogateescape")
     try:
         where, values = ("", ()) if entry is None else ("WHERE id = ?", (entry,))
@@ -98,7 +97,7 @@ def verify(connection: sqlite3.Connection, entry: int | None = None) -> Verifica
         entries = tuple(_verify_entry(connection, links, id_) for id_ in ids)
         return Verification(entries, tuple(problems), len(links.pruned), links.head.hex())
     finally:
-        connection.text_factory = str
+        connection.text_factory = as_before
         connection.execute("ROLLBACK")
 
 
@@ -271,11 +270,8 @@ def _wrong_end(connection: sqlite3.Connection, entry: int) -> Iterator[str]:
     ).fetchall()
     last: list[object] = [None, "", ""]
     for at, text in ends:
-        try:
-            event = msgspec.json.decode(text, type=AnyEvent)
-        except (msgspec.MsgspecError, ValueError):
-            continue  # that the event was changed is said already
-        if (found := ending(kind, event)) is not None:
+        # Of one that was changed nothing is left, which is said already.
+        if (found := ending(kind, decode_event(text))) is not None:
             last = [at, *found]
     if said != last:
         pairs = zip(("time", "result", "reason"), said, last, strict=True)

@@ -197,13 +197,6 @@ def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
         Journal(tmp_path / "state" / "journal.db")
 
 
-def test_an_event_that_nobody_knows_is_a_clear_error(path: Path) -> None:
-    entry = journals.write(path, [note()])
-    journals.change(path, """UPDATE events SET event = replace(event, '"noted"', '"novel"')""")
-    with pytest.raises(JournalError, match="cannot be understood: Invalid value 'novel'"):
-        texts(path, entry)
-
-
 def test_a_plan_that_was_changed_is_told(path: Path) -> None:
     entry = journals.write(path, [note()])
     journals.change(path, "UPDATE entries SET plan = replace(plan, 'web3', 'web4')")

@@ -1,0 +1,108 @@
+"""An entry of the journal as a value: one rollout, or one change by hand."""
+
+import hashlib
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, get_type_hints
+
+import msgspec
+
+from backends.text_limits import shorten
+from orchestrator.journal.rows import LATEST
+
+Kind = Literal["upgrade", "rollback", "change"]
+UNKNOWN = "unknown"  # the kind of an entry that cannot be read
+SHOWN = 300  # characters of why an entry cannot be read
+
+COLUMNS = (
+    "id, kind, application, version, operator, host, pid, began, ended, result, reason, follows, plan,"
+    " plan_hash"
+)
+
+
+Time = Annotated[float, msgspec.Meta(ge=0, le=LATEST)]
+
+
+class _Row(msgspec.Struct, frozen=True, array_like=True):
+    """`COLUMNS`, as they must be: SQLite itself takes anything in each of them."""
+
+    id: int
+    kind: Kind
+    application: str
+    version: str
+    operator: str
+    host: str
+    pid: int
+    began: Time
+    ended: Time | None
+    result: str
+    reason: str
+    follows: int | None
+    plan: str
+    plan_hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One rollout, or one change by hand.
+
+    Attributes:
+        ended: seconds since 1970; None while it runs, and for ever when whoever ran it was killed.
+        result: how it ended; empty without an end.
+        follows: the entry that this one resumes or rolls back.
+        plan: as `rolldeck plan --json` shows it; empty where what stands there is none.
+        intact: the plan is the one that was written: its hash is right.
+        problem: why it cannot be read, in words, such as a kind that only a later Rolldeck knows; then it has
+            the kind "unknown", and what could be read of the rest. Empty for all others.
+    """
+
+    id: int
+    kind: Kind | Literal["unknown"]
+    application: str
+    version: str
+    operator: str
+    host: str
+    pid: int
+    began: float
+    ended: float | None
+    result: str
+    reason: str
+    follows: int | None
+    plan: dict[str, Any]
+    intact: bool
+    problem: str = ""
+
+
+def read_entry(columns: tuple[Any, ...]) -> Entry:
+    """From the columns of `COLUMNS`, whatever they are."""
+    try:
+        row, problem = msgspec.convert(columns, _Row), ""
+    except msgspec.ValidationError as error:
+        row, problem = _doubtful(columns), shorten(str(error), SHOWN)
+    *fields, plan, written = msgspec.structs.astuple(row)
+    if problem:
+        fields[1] = UNKNOWN
+    try:
+        decoded = msgspec.json.decode(plan, type=dict[str, Any])  # of any content: what uses it looks
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        decoded = {}
+    return Entry(*fields, decoded, plan_hash(plan) == written, problem)  # type: ignore[call-arg]
+
+
+def _doubtful(columns: tuple[Any, ...]) -> _Row:
+    """What can be said of an entry that has something else in its columns than it should."""
+
+    def convert(value: Any, kind: Any, instead: Any) -> Any:
+        try:
+            return msgspec.convert(value, kind)
+        except msgspec.ValidationError:
+            return instead
+
+    kinds = zip(_Row.__struct_fields__, columns, strict=True)
+    instead = {"id": 0, "pid": 0, "began": 0.0, "ended": None, "follows": None}
+    types = get_type_hints(_Row, include_extras=True)
+    return _Row(*(convert(value, types[name], instead.get(name, "")) for name, value in kinds))
+
+
+def plan_hash(plan: str) -> str:
+    """Stands beside a plan: it shows whether somebody has changed it."""
+    return hashlib.sha256(plan.encode()).hexdigest()

@@ -1,0 +1,216 @@
+"""Events in journals of any age: upcast where they are older, passed over where nobody knows them."""
+
+import json
+import sqlite3
+from pathlib import Path
+
+import click
+import pytest
+
+from console.output.history_text import shown
+from console.output.records import Summary, event_fields
+from console.output.transcript_text import transcript
+from console.report.page import page
+from orchestrator.events import Noted, Record, Unreadable
+from orchestrator.journal import rows
+from orchestrator.journal.leftovers import leftovers, unfinished, unread
+from orchestrator.journal.migrations import VERSION, version_of
+from orchestrator.journal.rows import JOURNAL_SCHEMA, Upcaster, decode_event, encode_row
+from orchestrator.journal.store import Journal
+from orchestrator.journal.story import Story
+from tests.fixtures import FOLDER, copied
+from tests.fixtures import journals as fixtures
+from tests.unit import journals
+
+NOTE = '{"schema":1,"seq":2,"at":1.0,"event":"noted","node":"web1","text":"x"}'
+
+HOSTILE = {
+    "a kind of later": '{"event":"node_teleported","node":"web1","schema":1}',
+    "a missing field": '{"event":"step_done","node":"web1","step":"drain"}',
+    "a schema of later": '{"event":"noted","node":"web1","text":"x","schema":99}',
+    "no schema": '{"event":"noted","node":"web1","text":"x","schema":"one"}',
+    "a state of nothing": '{"event":"turn_began","node":"web1","version":"2","originals":[{"instance":"lb1",'
+    '"backend":"shop","server":"web1","admin":"asleep","weight":1,"agent":false}]}',
+    "no JSON": "{",
+    "no object": '["noted"]',
+    "nested": "[" * 100_000,
+    "nothing": "",
+    "no text": b"\xff\x00\xfe",
+    "a number": 7,
+}
+
+
+@pytest.fixture(params=fixtures())
+def path(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    return copied(request.param, tmp_path / "state" / "journal.db")
+
+
+def replace(path: Path, entry: int, seq: int, event: object) -> None:
+    """As a later Rolldeck, a damaged disk or somebody with an editor has it."""
+    connection = sqlite3.connect(path, isolation_level=None)
+    changed = connection.execute(
+        "UPDATE events SET event = ? WHERE entry = ? AND seq = ?", (event, entry, seq)
+    ).rowcount
+    connection.close()
+    assert changed == 1
+
+
+# -- the schema -------------------------------------------------------------------------------
+
+
+def test_each_version_and_each_schema_has_a_file_that_was_written_with_it() -> None:
+    tables, schemas = set(), set()
+    for name in fixtures():
+        connection = sqlite3.connect(f"file:{FOLDER / name}?mode=ro&immutable=1", uri=True)
+        tables.add(version_of(connection))
+        schemas |= {json.loads(row[0])["schema"] for row in connection.execute("SELECT event FROM events")}
+        connection.close()
+    assert tables == set(range(1, VERSION + 1))
+    assert schemas == set(range(1, JOURNAL_SCHEMA + 1))
+
+
+def test_a_row_has_the_schema_of_the_journal() -> None:
+    record = Record(2, 1.0, Noted(node="web1", text="x"))
+    assert encode_row(record) == NOTE.encode()
+    assert decode_event(NOTE.encode()) == record.event
+
+
+def renamed(fields: rows.Fields) -> rows.Fields:
+    return fields | {"text": fields["words"]}
+
+
+def required(fields: rows.Fields) -> rows.Fields:
+    return {"node": ""} | fields
+
+
+@pytest.mark.parametrize(
+    ("written", "text"),
+    [
+        ('{"schema":1,"event":"noted","words":"of the first"}', "of the first"),
+        ('{"schema":2,"event":"noted","text":"of the second"}', "of the second"),
+        ('{"schema":3,"event":"noted","node":"","text":"of the third"}', "of the third"),
+        ('{"event":"noted","words":"older than schemas"}', "older than schemas"),
+    ],
+)
+def test_an_event_of_an_earlier_schema_becomes_one_of_today(written: str, text: str) -> None:
+    upcasters = {"noted": (Upcaster(2, renamed), Upcaster(3, required))}
+    assert decode_event(written.encode(), upcasters, 3) == Noted(node="", text=text)
+
+
+def test_an_upcaster_that_does_not_find_what_it_needs_makes_it_unreadable() -> None:
+    found = decode_event(b'{"schema":1,"event":"noted"}', {"noted": (Upcaster(2, renamed),)}, 2)
+    assert isinstance(found, Unreadable)
+    assert (found.kind, found.problem) == ("noted", "'words'")
+
+
+@pytest.mark.parametrize("event", HOSTILE.values(), ids=HOSTILE)
+def test_what_is_no_event_is_unreadable(event: str | bytes | int) -> None:
+    text = event if isinstance(event, bytes) else str(event).encode()
+    found = decode_event(text)
+    assert isinstance(found, Unreadable)
+    assert found.problem
+    assert len(found.text) < 3_000
+
+
+# -- one of them in the middle ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("event", HOSTILE.values(), ids=HOSTILE)
+@pytest.mark.parametrize("seq", [2, 13])
+def test_one_row_keeps_nobody_from_the_others(path: Path, event: object, seq: int) -> None:
+    """Of the rollout that was killed: the second event, or the end of its drain."""
+    replace(path, 3, seq, event)
+    with Journal(path, read_only=True) as journal:
+        found = list(journal.records(3))
+        assert [record.seq for record in found] == list(range(1, 20))
+        assert [record.seq for record in found if isinstance(record.event, Unreadable)] == [seq]
+        left = leftovers(journal, "shop")
+        last = unfinished(journal, "shop")
+        told = unread(journal, "shop")
+    assert last is not None
+    assert last.id == 3
+    assert left["web1"].words.endswith("interrupted at install")
+    assert {original.weight for original in left["web1"].originals.values()} == {50}
+    assert not told or told[0].startswith(f"event {seq} of entry 3 cannot be read: ")
+
+
+@pytest.mark.parametrize("kind", ["a kind of later", "a missing field", "no JSON", "no text"])
+def test_it_is_shown_as_what_it_is(path: Path, kind: str) -> None:
+    replace(path, 3, 13, HOSTILE[kind])
+    with Journal(path, read_only=True) as journal:
+        entry = journal.entry(3)
+        assert entry is not None
+        records = list(journal.records(3))
+        summary = Summary.of(journal, entry)
+    lines = [click.unstyle(line) for line in shown(summary, Story.of(records), 0)]
+    assert [line for line in lines if "which cannot be read" in line]
+    assert "which cannot be read" in page(summary, records)
+    assert list(transcript(records))
+    fields = event_fields(entry, records[12])
+    assert (fields["event"], fields["seq"]) == ("unreadable", 13)
+
+
+def test_what_may_matter_is_told_until_a_rollout_has_ended_well(path: Path) -> None:
+    replace(path, 3, 3, '{"event":"turn_began","node":"web1"}')
+    with Journal(path, read_only=True) as journal:
+        assert leftovers(journal, "shop") == {}
+        [told] = unread(journal, "shop")
+        assert told.startswith("event 3 of entry 3 cannot be read: ")
+        assert unread(journal, "other") == []
+    journals.write(path, journals.healthy())
+    with Journal(path, read_only=True) as journal:
+        assert unread(journal, "shop") == []
+
+
+def test_hashes_are_of_the_rows_as_they_stand(path: Path) -> None:
+    with Journal(path) as journal:
+        before = journal.verify()
+        assert before.intact
+    state = before.entries[2].state
+    replace(path, 3, 13, HOSTILE["a kind of later"])
+    with Journal(path) as journal:
+        after = journal.verify(3)
+    assert after.entries[0].state == ("broken" if state == "intact" else state)
+
+
+@pytest.mark.parametrize(("column", "value"), [("seq", "x"), ("at", "noon"), ("at", 1e300), ("at", -1)])
+def test_a_row_without_a_number_or_a_time(path: Path, column: str, value: object) -> None:
+    journals.change(path, f"UPDATE events SET {column} = {value!r} WHERE entry = 3 AND seq = 13")  # noqa: S608
+    with Journal(path, read_only=True) as journal:
+        found = list(journal.records(3))
+        assert len(found) == 19
+        assert sum(isinstance(record.event, Unreadable) for record in found) == 1
+        assert list(leftovers(journal, "shop")) == ["web1"]
+
+
+# -- entries ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "change",
+    ["kind = 'canary'", "pid = 'x'", "began = 1e300", "version = x'ff'", "operator = CAST(x'ff' AS TEXT)"],
+)
+def test_an_entry_that_cannot_be_read_hides_no_other(path: Path, change: str) -> None:
+    journals.change(path, f"UPDATE entries SET {change} WHERE id = 2")  # noqa: S608
+    with Journal(path, read_only=True) as journal:
+        whole = "CAST" in change  # it is text, if an odd one
+        assert [entry.id for entry in journal.entries("shop")] == ([3, 2, 1] if whole else [3, 1])
+        assert list(leftovers(journal, "shop")) == ["web1"]
+        found = journal.entries("shop", unknown=True)
+        assert [entry.id for entry in found] == [3, 2, 1]
+        assert [bool(entry.problem) for entry in found] == [False, not whole, False]
+        for entry in found:
+            summary = Summary.of(journal, entry)
+            lines = "\n".join(shown(summary, Story.of(journal.records(entry.id)), 0))
+            assert bool(entry.problem) == ("cannot be read" in lines)
+            assert json.dumps(summary.fields())
+        told = unread(journal, "shop")
+    assert bool(told) is not whole
+
+
+@pytest.mark.parametrize("plan", ["{", "[]", "7", "[" * 100_000, '{"nodes": 7}'])
+def test_a_plan_that_is_none_is_not_intact(path: Path, plan: str) -> None:
+    journals.change(path, f"UPDATE entries SET plan = '{plan}'")  # noqa: S608
+    with Journal(path, read_only=True) as journal:
+        assert [entry.intact for entry in journal.entries()] == [False] * 3
+        assert list(leftovers(journal, "shop")) == ["web1"]
