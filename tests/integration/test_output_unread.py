@@ -156,13 +156,13 @@ async def work():
     return 0
 
 import click
-from console import cli
+from console import cli, command_line
 
 @click.command()
 def status():
     return asyncio.run(work())
 
-cli.LazyGroup.get_command = lambda *_: status
+command_line.LazyGroup.get_command = lambda *_: status
 sys.argv[1:] = ["status"]
 cli.main()
 """
