@@ -24,6 +24,7 @@ class Fleet:
         self.backends = tuple(backends)
         self.lock = asyncio.Lock()  # a guard and the drain that it allows are one action
         self.reloads = 0  # that were undone
+        self.watched: Callable[[Collection[Server]], None] = _nobody  # is shown what `servers` has read
         self._processes: dict[str, tuple[int, int]] | None = None  # pid and uptime; None: nobody cares
         self._infos: dict[str, Info] = {}  # as they were read last
 
@@ -36,6 +37,7 @@ class Fleet:
     def end_guard(self) -> None:
         """Nobody cares any more."""
         self._processes = None
+        self.watched = _nobody
 
     def accept(self, snapshot: Snapshot) -> None:
         """What this process says counts."""
@@ -113,7 +115,9 @@ class Fleet:
         for ref in refs:
             if ref not in seen:
                 raise Unmeasured(ref.instance, f"no longer knows {ref.backend}/{ref.server}")
-        return {ref: seen[ref] for ref in refs}
+        found = {ref: seen[ref] for ref in refs}
+        self.watched(found.values())
+        return found
 
     async def ensure(
         self, refs: Sequence[ServerRef], build: Build, reached: Callable[[Server], bool]
@@ -169,6 +173,10 @@ class Fleet:
         for name in names:
             if name in unreached:
                 raise Refused(name, unreached[name])
+
+
+def _nobody(_: Collection[Server]) -> None:
+    """Nobody watches."""
 
 
 async def _all(coroutines: Iterable[Coroutine[Any, Any, T]]) -> list[T]:

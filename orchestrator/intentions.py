@@ -1,11 +1,12 @@
 """What a rollout wants of each server now: set again after a reload, and told from what others do."""
 
 import enum
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
 from backends.haproxy import commands
 from backends.model import Admin, AdminState, Server, ServerRef
+from orchestrator.events import ChangeBegan
 from orchestrator.node import Original
 
 
@@ -20,18 +21,81 @@ class Intent(enum.Enum):
 
 @dataclass(slots=True)
 class Intentions:
-    """Of all servers of a plan. Filled at the start, changed by the steps just before they write."""
+    """Of all servers of a plan. Filled at the start, changed by the steps just before they write.
+
+    What is wanted is *reached* once it was read so. From then on, whatever reads otherwise is somebody else's
+    doing; before, a server may still be as it was wanted before, for as long as our own command takes.
+
+    Attributes:
+        originals: as the servers are given back.
+        wanted: of those that are worked on.
+        left: out until their turn has begun: by an earlier rollout, or by somebody who wants them back now.
+        by_hand: the last change that was made by hand while the rollout goes on, by the same program.
+        moment: counts what is wanted and what is reached; what was read before the last one of a server says
+            nothing of it.
+    """
 
     originals: dict[ServerRef, Original] = field(default_factory=dict)
     wanted: dict[ServerRef, Intent] = field(default_factory=dict)
-    left: set[ServerRef] = field(default_factory=set)  # by an earlier rollout: out until their turn has begun
+    left: set[ServerRef] = field(default_factory=set)
+    by_hand: dict[ServerRef, ChangeBegan] = field(default_factory=dict)
+    moment: int = 0
+    _changed: dict[ServerRef, int] = field(default_factory=dict)  # the moment of the last change of each
+    _under_way: dict[ServerRef, set[AdminState]] = field(
+        default_factory=dict
+    )  # from these, until it is reached
 
     def of(self, ref: ServerRef) -> Intent:
         return self.wanted.get(ref, Intent.ORIGINAL)
 
     def set(self, refs: Collection[ServerRef], intent: Intent) -> None:
         for ref in refs:
+            if self.of(ref) is not intent:
+                if ref in self.originals:
+                    self._under_way.setdefault(ref, set()).add(self._state(ref))
+                self._change(ref)
             self.wanted[ref] = intent
+
+    def see(self, servers: Iterable[Server]) -> None:
+        """Whoever has read servers after the last command that it sent to them says how they are now."""
+        for server in servers:
+            if server.ref in self._under_way and self.met(server):
+                del self._under_way[server.ref]
+                self._change(server.ref)
+
+    def _change(self, ref: ServerRef) -> None:
+        self.moment += 1
+        self._changed[ref] = self.moment
+
+    def _state(self, ref: ServerRef) -> AdminState:
+        """Which administrative state is wanted."""
+        intent = self.of(ref)
+        return self.originals[ref].admin if intent is Intent.ORIGINAL else _STATES[intent]
+
+    def by_others(self, server: Server, moment: int) -> bool:
+        """Whether somebody else has made it otherwise than it is wanted.
+
+        Args:
+            server: of this plan.
+            moment: before it was read.
+        """
+        ref = server.ref
+        if self._changed.get(ref, 0) > moment:
+            return False
+        if self.met(server):
+            self.see((server,))
+            return False
+        under_way = self._under_way.get(ref)
+        return under_way is None or Original.of(server).admin not in (*under_way, self._state(ref))
+
+    def who_set(self, ref: ServerRef, now: Original, agent: bool = False) -> str:
+        """Who has made it so, as far as that can be known."""
+        change = self.by_hand.get(ref)
+        if change is not None and (
+            now.weight == change.weight if change.action == "weight" else now.admin == _BY_HAND[change.action]
+        ):
+            return f"{change.operator}, by hand,"
+        return "somebody, or its agent check," if agent else "somebody"
 
     def worked_on(self, ref: ServerRef) -> bool:
         """Its node is out, or on its way."""
@@ -67,6 +131,12 @@ class Intentions:
         return [*lines, _SET[intent](ref)]
 
 
+_STATES = {
+    Intent.DRAIN: AdminState.DRAIN,
+    Intent.MAINT: AdminState.MAINT,
+    Intent.PROVE: AdminState.DRAIN,
+}
+_BY_HAND = {"drain": AdminState.DRAIN, "maint": AdminState.MAINT, "ready": AdminState.READY}
 _SET = {Intent.DRAIN: commands.drain, Intent.MAINT: commands.maint, Intent.PROVE: commands.prove}
 _RESTORE = {
     AdminState.MAINT: commands.maint,

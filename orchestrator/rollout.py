@@ -11,8 +11,10 @@ from orchestrator.control import ABORT, GO, SKIP, Control
 from orchestrator.errors import Aborted, PreflightFailed, StepFailed
 from orchestrator.events import (
     BatchStarted,
+    ChangeBegan,
     NodeSkipped,
     Prefetched,
+    Record,
     Result,
     RolloutEnded,
     RolloutStarted,
@@ -56,7 +58,7 @@ class Rollout:
         self._tally = Tally()
         self._intentions = Intentions(
             {ref: original for each in plan.nodes for ref, original in each.originals.items()},
-            left={ref for each in plan.nodes if each.left_by for ref in each.refs},
+            left={ref for each in plan.nodes if each.left_by or each.to_ready for ref in each.refs},
         )
         self.defect: BaseException | None = None
 
@@ -112,10 +114,12 @@ class Rollout:
         fleet.begin_guard()
         sentinel = Sentinel(fleet, self._intentions, self._control, self._clock, self._bus)
         watching = asyncio.ensure_future(sentinel.run())
+        forget = self._bus.subscribe(self._note_by_hand)
         began = self._clock.monotonic()
         try:
             await self._batches()
         finally:
+            forget()
             watching.cancel()
             await asyncio.wait({watching})
             fleet.end_guard()
@@ -123,6 +127,12 @@ class Rollout:
             self._bus.emit(Traffic(served=sentinel.served, errors_5xx=sentinel.errors, seconds=seconds))
         if not watching.cancelled() and (defect := watching.exception()) is not None:
             raise defect
+
+    def _note_by_hand(self, record: Record) -> None:
+        if isinstance(record.event, ChangeBegan):
+            for node in self._plan.nodes:
+                if node.name in record.event.nodes:
+                    self._intentions.by_hand |= dict.fromkeys(node.refs, record.event)
 
     async def _batches(self) -> None:
         await self._control.checkpoint()

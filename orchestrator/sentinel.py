@@ -3,13 +3,14 @@
 from backends.base import Clock
 from backends.columns import columns_of
 from backends.errors import BackendError
-from backends.model import Server, Snapshot
+from backends.model import Server, ServerRef, Snapshot
 from orchestrator.actor import ROLLDECK
 from orchestrator.bus import Bus
 from orchestrator.control import Control
 from orchestrator.events import Noted
 from orchestrator.fleet import Fleet
 from orchestrator.intentions import Intentions
+from orchestrator.node import Original
 
 INTERVAL = 1.0  # seconds between two looks
 
@@ -32,10 +33,13 @@ class Sentinel:
         self._bus = bus
         self._counted: dict[str, tuple[int, int]] = {}
         self.served = self.errors = 0  # responses since the first look, and those 5xx among them
-        self._odd: dict[object, str] = {}  # what was seen once, and is told when it is seen again
+        self._told: dict[
+            ServerRef, str
+        ] = {}  # what somebody has made of a server, until it is as wanted again
 
     async def run(self) -> None:
         """Until cancelled."""
+        self._fleet.watched = self._intentions.see
         while True:
             for name in self._fleet.balancers:
                 try:
@@ -45,12 +49,13 @@ class Sentinel:
             await self._clock.sleep(INTERVAL)
 
     async def _look(self, name: str) -> None:
+        moment = self._intentions.moment
         snapshot = await self._fleet.read(name)
         self._count(snapshot)
         if self._fleet.noticed(snapshot):
             await self._set_again(name, snapshot)
         else:
-            self._name_strangers(snapshot)
+            self._name_strangers(snapshot, moment)
 
     def _count(self, snapshot: Snapshot) -> None:
         columns, name = columns_of(snapshot.servers), snapshot.info.instance
@@ -84,22 +89,20 @@ class Sentinel:
     def _ours(self, snapshot: Snapshot) -> list[Server]:
         return [each for each in snapshot.servers if each.ref in self._intentions.originals]
 
-    def _name_strangers(self, snapshot: Snapshot) -> None:
+    def _name_strangers(self, snapshot: Snapshot, moment: int) -> None:
         """No fight: it is told, and the step of a node that is worked on fails when it looks."""
         for server in self._ours(snapshot):
-            if self._intentions.met(server):
-                self._odd.pop(server.ref, None)
+            ref = server.ref
+            if not self._intentions.by_others(server, moment):
+                if self._intentions.met(server):
+                    self._told.pop(ref, None)
                 continue
-            words = f"{self._intentions.of(server.ref)} {server.admin_state} {server.weight}"
-            if self._odd.get(server.ref) == words:  # twice: not a step that is just writing
-                self._odd[server.ref] = f"told: {words}"
-                wanted = self._intentions.of(server.ref).value
-                self._bus.emit(
-                    Noted(
-                        node=server.ref.server,
-                        text=f"somebody set {server.ref} to {server.admin_state}, weight {server.weight}; "
-                        f"this rollout wants it {wanted}",
-                    )
-                )
-            elif self._odd.get(server.ref) != f"told: {words}":
-                self._odd[server.ref] = words
+            wanted = self._intentions.of(ref).value
+            # An agent check may say another weight every second.
+            now = f"{server.admin_state}" + ("" if server.agent else f", weight {server.weight}")
+            if self._told.get(ref) == f"{wanted} {now}":
+                continue
+            self._told[ref] = f"{wanted} {now}"
+            who = self._intentions.who_set(ref, Original.of(server), server.agent)
+            text = f"{who} set {ref} to {server.admin_state}, weight {server.weight}"
+            self._bus.emit(Noted(node=ref.server, text=f"{text}; this rollout wants it {wanted}"))

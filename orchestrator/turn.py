@@ -167,8 +167,9 @@ class Turn:
         for ref, now in self._work.originals.items():
             planned = self._planned.originals.get(ref)
             if planned is not None and now != planned:
+                who = self._work.intentions.who_set(ref, now, now.agent)
                 self._work.note(
-                    f"somebody set {ref} to {now.admin}, weight {now.weight}, since the plan was made:"
+                    f"{who} set {ref} to {now.admin}, weight {now.weight}, since the plan was made:"
                     " it is put back so"
                 )
 
