@@ -28,7 +28,9 @@ _COMMON = {"deadline": None, "database": None, "suppress_health_check": list(Hea
 # Nothing is made smaller in `make test`, which may take minutes.
 _QUICK = (Phase.explicit, Phase.generate)
 _SHORT = settings(max_examples=25, derandomize=True, phases=_QUICK, **_COMMON)  # type: ignore[arg-type]
-_LONG = settings(max_examples=200, derandomize=False, print_blob=True, **_COMMON)  # type: ignore[arg-type]
+# Explaining traces every line, after which nothing is quick enough.
+_WHOLE = (*_QUICK, Phase.shrink)
+_LONG = settings(max_examples=200, derandomize=False, print_blob=True, phases=_WHOLE, **_COMMON)  # type: ignore[arg-type]
 
 
 def fuzzed(**strategies: SearchStrategy[Any]) -> Callable[[Callable[..., None]], Callable[..., None]]:

@@ -107,6 +107,10 @@ def test_yaml(content: str) -> None:
         grown(st.sampled_from(["[", "a=[", "{a=", "[a.b]\n", "[[a]]\n", "a.", "1_", '"""'])),
     )
 )
+@example(content="a." * 20_000 + "a = 1")
+@example(content="x = {" + '"a" . ' * 20_000 + "a = 1}")
+@example(content='"' + "a" * 100_000)
+@example(content="['" + "a" * 100_000)
 def test_toml(content: str) -> None:
     bounded(lambda: parse_toml(content, FILE), len(content), RecursionError)
 

@@ -68,7 +68,7 @@ def test_a_first_configuration_fits_on_one_screen(tmp_path: Path) -> None:
         (b"[ssh]\n[ssh]\n", "is not TOML: Cannot declare"),
         (b"ssh = " + b"9" * 5000, "is not TOML: a number in it has too many digits"),
         (b"ssh = " + b"[" * 100_000, "nested too deep"),
-        (b"ssh" + b".a" * 3000 + b" = nan", "nested too deep"),
+        (b"ssh" + b".a" * 3000 + b" = nan", "found a key of more than 100 parts"),
         (b"", "found none, expected at least one [haproxy.NAME] table"),
         (b"#" * (config.LONGEST + 1), "it is longer than"),
     ],
