@@ -14,7 +14,7 @@ from orchestrator.bus import Bus
 from orchestrator.control import Control
 from orchestrator.events import LockTaken, Noted, Record, RolloutStarted, TurnBegan
 from orchestrator.journal.adoption import adopt, find
-from orchestrator.journal.leftovers import LOOKED_AT, Leftover, leftovers, unfinished, unread
+from orchestrator.journal.leftovers import LOOKED_AT, Leftover, decided_since, leftovers, unfinished, unread
 from orchestrator.journal.recording import recording
 from orchestrator.journal.shared import Head, head_plan
 from orchestrator.journal.store import Entry, Journal, Kind
@@ -108,6 +108,11 @@ class Books:
             seen = [fence for fence in plans if isinstance(fence, int)]
             taken = [each.event for entry in entries for each in journal.records(entry.id, "lock_taken")]
         return max([0, *seen, *(event.fence for event in taken if isinstance(event, LockTaken))])
+
+    def decided_since(self, at: float) -> set[str]:
+        """Nodes that were worked on here, or changed by hand, after this time. Raises JournalError."""
+        with Journal(self._path, read_only=True) as journal:
+            return decided_since(journal, self._application, at)
 
     def adopt(self, head: Head, records: Sequence[Record]) -> bool:
         """Take a rollout of another machine into this journal, so that it can be resumed; once only.

@@ -173,15 +173,17 @@ class Session:
         freeze: Severity = Severity.ERROR,
     ) -> Proposal:
         """An upgrade; see `plan`."""
+        from console.published_leftovers import heed_published
+
         make = partial(self.plan, version, limit=limit, to_ready=to_ready, changes=changes, freeze=freeze)
 
         def proposed(plan: Plan) -> Proposal:
             async def again() -> Proposal:
-                return proposed(await make(members=plan.members))
+                return proposed(await heed_published(self, partial(make, members=plan.members)))
 
             return Proposal(plan, again)
 
-        return proposed(await make())
+        return proposed(await heed_published(self, make))
 
     def _doubts(self) -> list[Finding]:
         """Of what the plan is made of: the journal, and an inventory that Consul has."""

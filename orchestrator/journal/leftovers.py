@@ -128,6 +128,34 @@ def unread(journal: Journal, application: str) -> list[str]:
     return found
 
 
+def decided_since(journal: Journal, application: str, at: float) -> set[str]:
+    """Nodes about which somebody has decided on this machine after a time, in seconds since 1970.
+
+    Raises:
+        JournalError: it cannot be read.
+    """
+    found: set[str] = set()
+    for entry in journal.entries(application, limit=LOOKED_AT):
+        if entry.began > at and entry.kind != "change":
+            turns = journal.records(entry.id, "turn_began")
+            found.update(each.event.node for each in turns if isinstance(each.event, events.TurnBegan))
+        elif entry.began > at and entry.result == "healthy" and entry.plan.get("action") != "weight":
+            found.update(entry.plan.get("nodes", []))
+    return found
+
+
+def unfinished_originals(records: Iterable[Record]) -> dict[str, dict[ServerRef, Original]]:
+    """By node: what had been decided about its servers before a turn that has begun and not ended well."""
+    found: dict[str, dict[ServerRef, Original]] = {}
+    for record in records:
+        match record.event:
+            case events.TurnBegan(node=node, originals=originals):
+                found.setdefault(node, dict(Original.read(each) for each in originals))
+            case events.NodeUpgraded(node=node):
+                found.pop(node, None)
+    return found
+
+
 def _weighing(leftover: Leftover, weight: int | None) -> Leftover:
     """With the weight that somebody has set since."""
     if weight is None:

@@ -1,0 +1,84 @@
+"""Nodes that a rollout on another machine has taken out and not finished: that is nobody's decision."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+
+from backends.errors import BackendError
+from console.adoption import Offer, find_offer, take_over
+from console.session import Session
+from orchestrator.journal.leftovers import unfinished_originals
+from orchestrator.node import Original
+from orchestrator.plan import Finding, Plan, Severity
+
+Make = Callable[[], Awaitable[Plan]]
+
+
+async def heed_published(session: Session, make: Make) -> Plan:
+    """A plan in which what was published has its place.
+
+    What is vouched for is taken over first, where it matters. What nobody vouches for is not believed, and
+    what is there is not believed either: such a node is an error until somebody has decided about it.
+
+    Args:
+        session: works on the application.
+        make: plans it.
+
+    Raises:
+        JournalError: it could not be taken over.
+    """
+    plan = await make()
+    try:
+        offer = await find_offer(session)
+    except BackendError as error:
+        return _with(plan, Severity.WARNING, "rollouts", f"of other machines cannot be seen: {error}")
+    if offer is None:
+        return plan
+    if offer.ignored:
+        return _with(plan, Severity.WARNING, "rollouts", offer.reason)
+    left = await _left(session, plan, offer)
+    if left and not offer.reason:
+        take_over(session, offer)
+        return await make()
+    for name in left:
+        plan = _with(plan, Severity.ERROR, name, _words(session, offer, name))
+    return plan
+
+
+async def _left(session: Session, plan: Plan, offer: Offer) -> list[str]:
+    """The nodes whose servers are not as they were before a rollout that has not finished with them.
+
+    Those are left out about which somebody has decided: with `--ready`, by hand since, or in our own journal.
+    Others than those of the plan count too: what we publish replaces what Consul knows of them.
+    """
+    published = unfinished_originals(offer.seen.records)
+    known = session.books.decided_since(offer.seen.head.began) | session.books.leftovers().keys()
+    decided = known | {node.name for node in plan.nodes if node.to_ready or node.left_by}
+    if not published.keys() - decided:
+        return []
+    try:
+        snapshots = await session.application.fleet.look()
+    except BackendError:  # the plan says so
+        return []
+    now = {each.ref: Original.of(each) for seen in snapshots.values() for each in seen.servers}
+    return [
+        name
+        for name, originals in published.items()
+        if name not in decided
+        and any(
+            (now[ref].admin, now[ref].agent) != (was.admin, was.agent)
+            for ref, was in originals.items()
+            if ref in now
+        )
+    ]
+
+
+def _words(session: Session, offer: Offer, name: str) -> str:
+    app = session.application.name
+    return (
+        f"is as {offer.words} has left it; {offer.reason}. `rolldeck resume {app}` finishes it,"
+        f" --ready {name} puts it in rotation, and `rolldeck maint {app} {name}` says that it is to stay out"
+    )
+
+
+def _with(plan: Plan, severity: Severity, subject: str, text: str) -> Plan:
+    return replace(plan, findings=(*plan.findings, Finding(severity, subject, text)))
