@@ -13,6 +13,7 @@ from backends.model import (
     Exchange,
     HealthResult,
     Intent,
+    Persistence,
     Registered,
     ServiceState,
     Sessions,
@@ -70,6 +71,10 @@ class LoadBalancerFacts(Protocol):
     @property
     def shutdown_on_marked_down(self) -> frozenset[str] | None:
         """Backends in which `on-marked-down shutdown-sessions` cuts requests in flight."""
+
+    @property
+    def persistence(self) -> Mapping[str, Persistence] | None:
+        """Of the backends in which something keeps clients on their servers."""
 
     @property
     def unseen(self) -> str: ...

@@ -173,6 +173,20 @@ class Backend:
 
 
 @dataclass(frozen=True, slots=True)
+class Persistence:
+    """What keeps clients of one backend on their servers, by HAProxy's configuration.
+
+    Attributes:
+        by: such as `cookie "SRV"` or "stick table"; never empty.
+        in_maintenance: what sends them to a server in maintenance too, "option persist" or "force-persist";
+            empty when maintenance moves them.
+    """
+
+    by: tuple[str, ...]
+    in_maintenance: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Info:
     """Of `show info`: who answers, and since when."""
 

@@ -1,21 +1,22 @@
 """What preflight thinks of the load balancers: errors that forbid a rollout, warnings that explain it."""
 
 import asyncio
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from backends.base import LoadBalancer, LoadBalancerFacts
 from backends.errors import BackendError
 from backends.model import AdminState, Level, Server, Snapshot
 from orchestrator.fleet import Fleet
 from orchestrator.node import Original
+from orchestrator.persistence import judge_persistence
 from orchestrator.plan import Finding, Severity
 from orchestrator.policy import Policy
 
 STATIC_ALGORITHMS = ("static-rr", "source", "uri", "url_param", "hdr", "rdp-cookie")
 
 
-def judge_balancer(snapshot: Snapshot, policy: Policy) -> Iterable[Finding]:
-    """Level, liveness, persistence and algorithm of one load balancer."""
+def judge_balancer(snapshot: Snapshot) -> Iterable[Finding]:
+    """Level, liveness and algorithm of one load balancer."""
     name = snapshot.info.instance
     if snapshot.level is not Level.ADMIN:
         text = f"the socket has level {snapshot.level.name.lower()}; changing states needs admin"
@@ -24,13 +25,6 @@ def judge_balancer(snapshot: Snapshot, policy: Policy) -> Iterable[Finding]:
         yield Finding(Severity.ERROR, name, "is stopping: an old worker answers")
     for backend in snapshot.backends:
         where = f"{backend.name} on {name}"
-        if backend.cookie:
-            yield Finding(
-                Severity.WARNING,
-                where,
-                f'cookie persistence ("{backend.cookie}"): its clients reach a draining node until'
-                f" drain_timeout ({policy.drain_timeout:g} s), then maintenance moves them",
-            )
         if backend.algorithm.split("(")[0] in STATIC_ALGORITHMS:
             yield Finding(
                 Severity.WARNING,
@@ -65,14 +59,17 @@ def judge_servers(servers: Sequence[Server], to_ready: bool) -> Iterable[Finding
             yield Finding(Severity.INFO, where, text)
 
 
-async def judge_configuration(fleet: Fleet) -> list[Finding]:
-    """What only HAProxy's configuration file tells."""
+async def judge_configuration(
+    fleet: Fleet, snapshots: Mapping[str, Snapshot], policy: Policy
+) -> list[Finding]:
+    """What only HAProxy's configuration file tells, and what follows from it."""
     facts = await asyncio.gather(*(_facts(balancer) for balancer in fleet.balancers.values()))
-    return [
-        finding
-        for name, fact in zip(fleet.balancers, facts, strict=True)
-        for finding in _judge_facts(name, fact, fleet.backends)
-    ]
+    findings: list[Finding] = []
+    for name, fact in zip(fleet.balancers, facts, strict=True):
+        findings += _judge_facts(name, fact, fleet.backends)
+        if name in snapshots:
+            findings += judge_persistence(snapshots[name], fact, policy)
+    return findings
 
 
 async def _facts(balancer: LoadBalancer) -> LoadBalancerFacts | BackendError:
@@ -99,5 +96,5 @@ def _judge_facts(
         )
         yield Finding(Severity.WARNING, f"{backend} on {name}", text)
     if facts.unseen:
-        text = f"state file and on-marked-down not known: {facts.unseen}"
+        text = f"state file, on-marked-down and persistence without a cookie not known: {facts.unseen}"
         yield Finding(Severity.INFO, name, text)

@@ -71,7 +71,7 @@ async def preflight(
     findings += mapping_findings
     servers = {each.ref: each for snapshot in snapshots.values() for each in snapshot.servers}
     for snapshot in snapshots.values():
-        findings += judge_balancer(snapshot, application.policy)
+        findings += judge_balancer(snapshot)
     findings += (
         Finding(Severity.ERROR, name, problem)
         for name, problem in unreached_processes(each.info for each in snapshots.values()).items()
@@ -79,7 +79,7 @@ async def preflight(
     findings += await judge_older_processes(
         application.fleet, snapshots, nodes, application.policy.drain_timeout
     )
-    findings += await judge_configuration(application.fleet)
+    findings += await judge_configuration(application.fleet, snapshots, application.policy)
     for name in snapshots:
         findings += await judge_elsewhere(
             application.fleet.balancers[name], mapped, application.unmanaged_backends

@@ -3,10 +3,12 @@
 Conditions (``.if``) are not evaluated: every branch counts as there.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 from backends.haproxy.config_words import read_lines
+from backends.model import Persistence
 
 _PROXIES = ("backend", "listen")
 _SECTIONS = (
@@ -15,15 +17,25 @@ _SECTIONS = (
     *("traces", "log-profile", "acme"),
 )
 _SERVER_LINES = ("server", "server-template", "default-server")
-_KEYWORDS = frozenset((*_SECTIONS, *_SERVER_LINES, "server-state-file", "load-server-state-from-file"))
+_PERSISTENCE_LINES = ("cookie", "stick", "persist", "use-server", "force-persist", "option", "no")
+_KEYWORDS = frozenset(
+    (*_SECTIONS, *_SERVER_LINES, *_PERSISTENCE_LINES, "server-state-file", "load-server-state-from-file")
+)
 
 
 @dataclass(frozen=True, slots=True)
 class ConfigFile:
-    """What was found."""
+    """What was found.
+
+    Attributes:
+        state_file: every backend with servers loads its state from a file.
+        shutdown_on_marked_down: backends in which maintenance cuts requests in flight.
+        persistence: what keeps clients on their servers, of the backends where something does.
+    """
 
     state_file: bool
     shutdown_on_marked_down: frozenset[str]
+    persistence: Mapping[str, Persistence] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -33,6 +45,9 @@ class _Section:
     cuts: bool = False  # on-marked-down shutdown-sessions
     load: str = "none"  # load-server-state-from-file
     servers: int = 0
+    keeps: tuple[str, ...] = ()  # what keeps clients on their servers
+    persist: bool = False  # option persist
+    force_persist: bool = False
 
 
 @dataclass(slots=True)
@@ -56,6 +71,7 @@ def parse_config(text: str) -> ConfigFile:
     return ConfigFile(
         state_file=bool(with_servers) and all(_loads(proxy, reading.global_file) for proxy in with_servers),
         shutdown_on_marked_down=frozenset(proxy.name for proxy in with_servers if proxy.cuts),
+        persistence={proxy.name: _persistence(proxy) for proxy in with_servers if proxy.keeps},
     )
 
 
@@ -84,6 +100,36 @@ def _read_line(reading: _Reading, words: list[str]) -> None:
         case [keyword, *_] if keyword in _SERVER_LINES:
             section.servers += keyword != "default-server"
             section.cuts |= ("on-marked-down", "shutdown-sessions") in pairwise(words)
+        case _:
+            _read_persistence(section, words)
+
+
+def _read_persistence(section: _Section, words: list[str]) -> None:
+    match words:
+        case ["cookie", name, *_]:
+            _keep(section, f'cookie "{name}"')
+        case ["stick", "on" | "match", *_]:
+            _keep(section, "stick table")
+        case ["persist", kind, *_] if kind.startswith("rdp-cookie"):
+            _keep(section, "RDP cookie")
+        case ["use-server", *_]:
+            _keep(section, "use-server")
+        case ["option", "persist", *_]:
+            section.persist = True
+        case ["no", "option", "persist", *_]:
+            section.persist = False
+        case ["force-persist", *_]:
+            section.force_persist = True
+
+
+def _keep(section: _Section, by: str) -> None:
+    if by not in section.keeps:
+        section.keeps = (*section.keeps, by)
+
+
+def _persistence(proxy: _Section) -> Persistence:
+    forced = "option persist" if proxy.persist else "force-persist" if proxy.force_persist else ""
+    return Persistence(proxy.keeps, forced)
 
 
 def _loads(proxy: _Section, global_file: bool) -> bool:

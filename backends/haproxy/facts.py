@@ -1,11 +1,12 @@
 """What only HAProxy's configuration file tells, and what matters before servers are taken out."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from backends.errors import BackendError
 from backends.haproxy.config_file import ConfigFile, parse_config
+from backends.model import Persistence
 from backends.regular_file import read_regular_file
 from backends.text_limits import decode, shorten
 
@@ -26,11 +27,13 @@ class HaproxyFacts:
         state_file: every backend with servers loads its state from a file at a reload. Something
             must still write that file: HAProxy does not.
         shutdown_on_marked_down: backends in which maintenance cuts requests in flight.
+        persistence: what keeps clients on their servers, of the backends where something does.
         unseen: why nothing could be seen; empty when it could.
     """
 
     state_file: bool | None = None
     shutdown_on_marked_down: frozenset[str] | None = None
+    persistence: Mapping[str, Persistence] | None = None
     unseen: str = ""
 
 
@@ -63,7 +66,7 @@ async def read_facts(
     except (OSError, BackendError) as error:
         problem = shorten(f"HAProxy's configuration file: {error}", _MAX_PROBLEM)
         return HaproxyFacts(unseen=problem)
-    return HaproxyFacts(found.state_file, found.shutdown_on_marked_down)
+    return HaproxyFacts(found.state_file, found.shutdown_on_marked_down, found.persistence)
 
 
 async def read_local(path: str, most_bytes: int) -> str:

@@ -118,7 +118,7 @@ async def _wait_for_sessions(work: Work) -> bool:
     try:
         await work.until(lambda: _busy(work), timeout=work.policy.drain_timeout, what="sessions to end")
     except DeadlinePassed as passed:
-        work.note(f"{passed}; going on to maintenance, which also moves clients with a cookie")
+        work.note(f"{passed}; going on to maintenance")
         return True
     return False
 

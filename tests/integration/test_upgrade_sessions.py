@@ -54,7 +54,7 @@ async def sessions(stack: Stack, node: str) -> int:
 
 
 async def test_a_session_that_outlives_the_deadline_is_finished_by_a_polite_stop(stack: Stack) -> None:
-    request = await slow_request(stack, 3.0)
+    request = await slow_request(stack, 8.0)
     run = await upgrade(stack, NEW, "--limit", "web1")
     assert run.code == 0, run.text
     drained = next(each for each in run.events if each["event"] == "step_done" and each["step"] == "drain")
@@ -64,7 +64,7 @@ async def test_a_session_that_outlives_the_deadline_is_finished_by_a_polite_stop
 
 async def test_sessions_left_fail_keeps_the_old_version_running(stack: Stack) -> None:
     tune(stack, "apps.shop.rollout", sessions_left="fail")
-    request = await slow_request(stack, 4.0)
+    request = await slow_request(stack, 9.0)
     run = await upgrade(stack, NEW, "--limit", "web1")
     assert run.code == 1, run.text
     assert run.ended["failed"] == ["web1"]

@@ -3,11 +3,22 @@
 import asyncio
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from backends.errors import PermissionDenied, Refused, Unreachable
-from backends.model import Backend, Exchange, Info, Intent, Level, ServerRef, Sessions, Snapshot, Stream
+from backends.model import (
+    Backend,
+    Exchange,
+    Info,
+    Intent,
+    Level,
+    Persistence,
+    ServerRef,
+    Sessions,
+    Snapshot,
+    Stream,
+)
 from tests.unit.fake_node import FakeNode
 from tests.unit.fake_server import FakeServer
 from tests.unit.faults import Faults
@@ -26,6 +37,7 @@ class FakeFacts:
     state_file: bool | None = True
     shutdown_on_marked_down: frozenset[str] | None = frozenset()
     unseen: str = ""
+    persistence: Mapping[str, Persistence] | None = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from backends import regular_file
 from backends.errors import PermissionDenied
 from backends.haproxy.config_file import ConfigFile, parse_config
 from backends.haproxy.facts import MAX_BYTES, MAX_LINES, HaproxyFacts, read_facts, read_local
+from backends.model import Persistence
 from tests.loop_time import watching_loop
 
 PLAIN = """
@@ -132,10 +133,10 @@ async def test_files_are_found_by_the_setting_or_by_haproxy(tmp_path: Path) -> N
     first.write_text("global\n    server-state-file /s\ndefaults\n load-server-state-from-file global")
     second.write_text(f"backend shop\n    server web1 10.0.0.1:80 {CUTS}\n")
     assert await facts(reply=f"HAPROXY_CFGFILES={first};{second}\n") == HaproxyFacts(
-        state_file=True, shutdown_on_marked_down=frozenset({"shop"})
+        state_file=True, shutdown_on_marked_down=frozenset({"shop"}), persistence={}
     )
     assert await facts(str(second)) == HaproxyFacts(
-        state_file=False, shutdown_on_marked_down=frozenset({"shop"})
+        state_file=False, shutdown_on_marked_down=frozenset({"shop"}), persistence={}
     )
 
 
@@ -215,3 +216,42 @@ def test_the_time_for_a_text_is_in_proportion_to_its_length(text: str) -> None:
     begun = time.thread_time()
     parse_config("backend shop\nserver a :1" + text * (1_000_000 // len(text)))
     assert time.thread_time() - begun < 20  # a fraction of a second, or hours
+
+
+# -- persistence ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("lines", "by", "in_maintenance"),
+    [
+        ("cookie SRV insert indirect nocache", ('cookie "SRV"',), ""),
+        ("cookie SRV insert\noption persist", ('cookie "SRV"',), "option persist"),
+        ("option persist\nno option persist\ncookie SRV insert", ('cookie "SRV"',), ""),
+        ("stick-table type ip size 1m\nstick on src", ("stick table",), ""),
+        ("stick match src\nforce-persist if { src 10.0.0.0/8 }", ("stick table",), "force-persist"),
+        ("persist rdp-cookie\noption persist", ("RDP cookie",), "option persist"),
+        ("persist rdp-cookie(msts)", ("RDP cookie",), ""),
+        ("use-server a if { path_beg /a }\nstick on src", ("use-server", "stick table"), ""),
+        ("stick store-request src", (), ""),
+        ("option persist", (), ""),  # without anything that keeps clients it has no effect
+        ("# cookie SRV insert", (), ""),
+        ("option redispatch", (), ""),
+    ],
+)
+def test_what_keeps_clients_on_their_servers(lines: str, by: tuple[str, ...], in_maintenance: str) -> None:
+    found = parse_config(f"backend shop\n{lines}\nserver a 10.0.0.1:80\n").persistence
+    assert found == ({"shop": Persistence(by, in_maintenance)} if by else {})
+
+
+def test_persistence_is_inherited_from_defaults() -> None:
+    text = (
+        "defaults\ncookie SRV insert\noption persist\n"
+        "backend one\nserver a 10.0.0.1:80\n"
+        "backend two\nno option persist\nserver a 10.0.0.1:80\n"
+        "defaults\nbackend three\nserver a 10.0.0.1:80\n"
+    )
+    cookie = ('cookie "SRV"',)
+    assert parse_config(text).persistence == {
+        "one": Persistence(cookie, "option persist"),
+        "two": Persistence(cookie),
+    }

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from backends.errors import BackendError, HostKeyError, Refused, Unmeasured, Unreachable
-from backends.model import Level
+from backends.model import Level, Persistence
 from orchestrator.plan import Finding, Severity
 from tests.unit.fake_balancer import FakeFacts
 from tests.unit.fakes import World
@@ -99,7 +99,7 @@ def test_what_is_special_is_said() -> None:
         plan = await world.plan()
         said = "\n".join(texts(plan.findings, Severity.WARNING) + texts(plan.findings, Severity.INFO))
         for expected in (
-            'shop on lb1: cookie persistence ("SRV")',
+            'shop on lb1: cookie persistence ("SRV"): its clients reach a draining node until',
             "shop on lb1: static algorithm (source)",
             "lb1: no state file",
             "shop on lb1: on-marked-down shutdown-sessions",
@@ -110,6 +110,61 @@ def test_what_is_special_is_said() -> None:
         ):
             assert expected in said
         assert plan.errors == ()
+
+    run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("cookie", "config", "expected"),
+    [
+        ("", FakeFacts(), None),
+        (
+            "SRV",
+            FakeFacts(persistence={"shop": Persistence(('cookie "SRV"',))}),
+            'cookie persistence ("SRV"): its clients reach a draining node until drain_timeout (300 s),'
+            " then maintenance moves them",
+        ),
+        (
+            "SRV",
+            FakeFacts(persistence={"shop": Persistence(('cookie "SRV"',), "option persist")}),
+            'cookie persistence ("SRV") with `option persist`: its clients reach a node in maintenance too,'
+            " so their requests fail while it is stopped, and come to the new version before it is proven;"
+            " take `option persist` out of HAProxy's configuration first",
+        ),
+        (
+            "",
+            FakeFacts(persistence={"shop": Persistence(("stick table",), "force-persist")}),
+            "persistence by stick table with `force-persist`: its clients that it matches reach a node in"
+            " maintenance too",
+        ),
+        (
+            "",
+            FakeFacts(persistence={"shop": Persistence(("stick table",))}),
+            "persistence by stick table: its clients reach a draining node until drain_timeout (300 s)",
+        ),
+        (
+            "SRV",
+            FakeFacts(persistence=None, unseen="no file"),
+            "then maintenance moves them, unless `option persist` or `force-persist` is set, which is not"
+            " known: no file",
+        ),
+        ("", FakeFacts(persistence=None, unseen="no file"), None),
+        ("", FakeFacts(persistence={"other": Persistence(("stick table",), "option persist")}), None),
+    ],
+)
+def test_what_persistence_does_follows_from_the_configuration(
+    cookie: str, config: FakeFacts, expected: str | None
+) -> None:
+    async def scenario() -> None:
+        world = World(instances=1)
+        world.balancers["lb1"].cookie, world.balancers["lb1"].config = cookie, config
+        said = [each for each in texts((await world.plan()).findings, Severity.WARNING) if "clients" in each]
+        if expected is None:
+            assert said == []
+        else:
+            [warning] = said
+            assert warning.startswith("shop on lb1: ")
+            assert expected in warning
 
     run(scenario())
 
