@@ -4,6 +4,7 @@ import contextlib
 import errno
 import os
 import re
+import stat
 import sys
 import unicodedata
 from collections.abc import Sequence
@@ -117,8 +118,11 @@ def _write(text: str, stream: TextIO | None, *, live: bool = False, results: boo
 def _give_up(stream: TextIO | None, error: OSError, results: bool) -> None:
     """A stream that takes nothing ends the writing, never what is being done."""
     global _lost
-    gone = error.errno == errno.EPIPE or (error.errno == errno.EIO and on_terminal(stream))
+    gone = error.errno == errno.EPIPE
     if stream is not None:
+        # One that has hung up is no terminal any more by what `isatty` says.
+        is_device = stat.S_ISCHR(os.fstat(stream.fileno()).st_mode)
+        gone = gone or (error.errno == errno.EIO and is_device)
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
     if results and not gone and not _lost:
         _lost = True
