@@ -77,6 +77,10 @@ class LoadBalancerFacts(Protocol):
         """Of the backends in which something keeps clients on their servers."""
 
     @property
+    def hold_obsolete_s(self) -> Mapping[str, float] | None:
+        """For how many seconds a DNS record that is gone still counts, of backends resolved at run time."""
+
+    @property
     def unseen(self) -> str: ...
 
 

@@ -92,6 +92,8 @@ class Server:
     errors_5xx: int
     total_sessions: int
     response_time: int | None  # average of the last 1024 requests, milliseconds
+    host_name: str = ""  # that HAProxy resolves for it; empty when it has an address of its own
+    srv_record: str = ""  # that names its host and port; empty when none does
 
     @property
     def admin_state(self) -> AdminState:

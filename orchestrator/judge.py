@@ -1,16 +1,17 @@
 """What preflight thinks of the load balancers: errors that forbid a rollout, warnings that explain it."""
 
 import asyncio
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from backends.base import LoadBalancer, LoadBalancerFacts
 from backends.errors import BackendError
-from backends.model import AdminState, Level, Server, Snapshot
+from backends.model import AdminState, Level, Server, ServerRef, Snapshot
 from orchestrator.fleet import Fleet
 from orchestrator.node import Original
 from orchestrator.persistence import judge_persistence
 from orchestrator.plan import Finding, Severity
 from orchestrator.policy import Policy
+from orchestrator.resolved_slots import judge_slots
 
 STATIC_ALGORITHMS = ("static-rr", "source", "uri", "url_param", "hdr", "rdp-cookie")
 
@@ -60,15 +61,23 @@ def judge_servers(servers: Sequence[Server], to_ready: bool) -> Iterable[Finding
 
 
 async def judge_configuration(
-    fleet: Fleet, snapshots: Mapping[str, Snapshot], policy: Policy
+    fleet: Fleet, snapshots: Mapping[str, Snapshot], refs: Collection[ServerRef], policy: Policy
 ) -> list[Finding]:
-    """What only HAProxy's configuration file tells, and what follows from it."""
+    """What only HAProxy's configuration file tells, and what follows from it.
+
+    Args:
+        fleet: the load balancers.
+        snapshots: as they were read now.
+        refs: the servers of the nodes to be worked on.
+        policy: of the rollout.
+    """
     facts = await asyncio.gather(*(_facts(balancer) for balancer in fleet.balancers.values()))
     findings: list[Finding] = []
     for name, fact in zip(fleet.balancers, facts, strict=True):
         findings += _judge_facts(name, fact, fleet.backends)
         if name in snapshots:
             findings += judge_persistence(snapshots[name], fact, policy)
+            findings += judge_slots(snapshots[name], fact, refs, policy)
     return findings
 
 

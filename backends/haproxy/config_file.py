@@ -3,6 +3,7 @@
 Conditions (``.if``) are not evaluated: every branch counts as there.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
@@ -18,9 +19,10 @@ _SECTIONS = (
 )
 _SERVER_LINES = ("server", "server-template", "default-server")
 _PERSISTENCE_LINES = ("cookie", "stick", "persist", "use-server", "force-persist", "option", "no")
-_KEYWORDS = frozenset(
-    (*_SECTIONS, *_SERVER_LINES, *_PERSISTENCE_LINES, "server-state-file", "load-server-state-from-file")
-)
+_OTHER_LINES = ("server-state-file", "load-server-state-from-file", "hold")
+_KEYWORDS = frozenset((*_SECTIONS, *_SERVER_LINES, *_PERSISTENCE_LINES, *_OTHER_LINES))
+_TIME = re.compile(r"(\d{1,9})(us|ms|s|m|h|d)?", re.ASCII)
+_UNITS = {"us": 0.000001, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +33,14 @@ class ConfigFile:
         state_file: every backend with servers loads its state from a file.
         shutdown_on_marked_down: backends in which maintenance cuts requests in flight.
         persistence: what keeps clients on their servers, of the backends where something does.
+        hold_obsolete_s: of the backends whose servers are resolved at run time, how many seconds a record
+            that is gone still counts.
     """
 
     state_file: bool
     shutdown_on_marked_down: frozenset[str]
     persistence: Mapping[str, Persistence] = field(default_factory=dict)
+    hold_obsolete_s: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -48,6 +53,7 @@ class _Section:
     keeps: tuple[str, ...] = ()  # what keeps clients on their servers
     persist: bool = False  # option persist
     force_persist: bool = False
+    resolvers: frozenset[str] = frozenset()  # named on lines of servers
 
 
 @dataclass(slots=True)
@@ -57,6 +63,7 @@ class _Reading:
     named_defaults: dict[str, _Section] = field(default_factory=dict)
     proxies: list[_Section] = field(default_factory=list)
     global_file: bool = False
+    hold_obsolete_s: dict[str, float] = field(default_factory=dict)  # by section of resolvers
 
 
 def parse_config(text: str) -> ConfigFile:
@@ -71,6 +78,11 @@ def parse_config(text: str) -> ConfigFile:
     return ConfigFile(
         state_file=bool(with_servers) and all(_loads(proxy, reading.global_file) for proxy in with_servers),
         shutdown_on_marked_down=frozenset(proxy.name for proxy in with_servers if proxy.cuts),
+        hold_obsolete_s={
+            proxy.name: min(reading.hold_obsolete_s.get(name, 0.0) for name in proxy.resolvers)
+            for proxy in with_servers
+            if proxy.resolvers
+        },
         persistence={proxy.name: _persistence(proxy) for proxy in with_servers if proxy.keeps},
     )
 
@@ -100,6 +112,10 @@ def _read_line(reading: _Reading, words: list[str]) -> None:
         case [keyword, *_] if keyword in _SERVER_LINES:
             section.servers += keyword != "default-server"
             section.cuts |= ("on-marked-down", "shutdown-sessions") in pairwise(words)
+            if "resolvers" in words[1:-1]:
+                section.resolvers |= {words[words.index("resolvers", 1) + 1]}
+        case ["hold", "obsolete", text, *_] if section.kind == "resolvers":
+            reading.hold_obsolete_s[section.name] = _seconds(text)
         case _:
             _read_persistence(section, words)
 
@@ -135,3 +151,9 @@ def _persistence(proxy: _Section) -> Persistence:
 def _loads(proxy: _Section, global_file: bool) -> bool:
     # "local" without a name reads a file that is called like the backend
     return proxy.load == "local" or (proxy.load == "global" and global_file)
+
+
+def _seconds(text: str) -> float:
+    """A time as HAProxy writes it, in milliseconds without a unit; 0 for what is none."""
+    match = _TIME.fullmatch(text)
+    return int(match[1]) * _UNITS[match[2] or "ms"] if match else 0.0

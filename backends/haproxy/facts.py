@@ -28,12 +28,15 @@ class HaproxyFacts:
             must still write that file: HAProxy does not.
         shutdown_on_marked_down: backends in which maintenance cuts requests in flight.
         persistence: what keeps clients on their servers, of the backends where something does.
+        hold_obsolete_s: of the backends whose servers are resolved at run time, for how many seconds a record
+            that is gone still counts.
         unseen: why nothing could be seen; empty when it could.
     """
 
     state_file: bool | None = None
     shutdown_on_marked_down: frozenset[str] | None = None
     persistence: Mapping[str, Persistence] | None = None
+    hold_obsolete_s: Mapping[str, float] | None = None
     unseen: str = ""
 
 
@@ -66,7 +69,9 @@ async def read_facts(
     except (OSError, BackendError) as error:
         problem = shorten(f"HAProxy's configuration file: {error}", _MAX_PROBLEM)
         return HaproxyFacts(unseen=problem)
-    return HaproxyFacts(found.state_file, found.shutdown_on_marked_down, found.persistence)
+    return HaproxyFacts(
+        found.state_file, found.shutdown_on_marked_down, found.persistence, found.hold_obsolete_s
+    )
 
 
 async def read_local(path: str, most_bytes: int) -> str:

@@ -26,6 +26,7 @@ STAT_FIELDS = (
 STATE_FIELDS = (
     *("be_id", "be_name", "srv_id", "srv_name", "srv_addr", "srv_port", "srv_op_state"),
     *("srv_admin_state", "srv_uweight", "srv_iweight", "srv_check_state", "srv_agent_state"),
+    *("srv_fqdn", "srvrecord"),
 )
 
 BACKEND_ROW, SERVER_ROW = "1", "2"  # the column `type`; names do not tell, a server may be "BACKEND"

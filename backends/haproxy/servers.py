@@ -63,7 +63,7 @@ def _server(instance: str, row: Row, state: Row) -> Server:
     total = number(row["stot"] or "0")  # an empty field of the CSV is one that does not apply
     return Server(
         ref=ServerRef(instance, row["pxname"], row["svname"]),
-        address="" if state["srv_addr"] == "-" else _text(state["srv_addr"]),
+        address=_given(state["srv_addr"]),
         port=number(state["srv_port"]),
         admin=Admin(admin),
         operational=Operational(number(state["srv_op_state"])),
@@ -95,7 +95,14 @@ def _server(instance: str, row: Row, state: Row) -> Server:
         errors_5xx=number(row["hrsp_5xx"] or "0"),
         total_sessions=total,
         response_time=number(row["rtime"]) if total and row["rtime"] else None,
+        host_name=_given(state["srv_fqdn"]),
+        srv_record=_given(state["srvrecord"]),
     )
+
+
+def _given(text: str) -> str:
+    """`show servers state` writes a dash for nothing."""
+    return "" if text == "-" else _text(text)
 
 
 def _text(text: str) -> str:

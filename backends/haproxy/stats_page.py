@@ -162,6 +162,8 @@ def _derived_state(row: Row) -> dict[str, str]:
     weight = row["uweight"] or row["weight"]  # 2.2 has only the effective one
     return {
         "srv_addr": "-",
+        "srv_fqdn": "-",
+        "srvrecord": "-",
         "srv_port": "0",
         "srv_op_state": str(int(operational)),
         "srv_admin_state": str(int(_admin(status))),

@@ -1,7 +1,7 @@
 """Prove that a node works, put it back as it was, and watch it."""
 
 from backends.haproxy import commands
-from backends.model import AdminState, Server, ServerRef
+from backends.model import Admin, AdminState, Server, ServerRef
 from orchestrator.errors import StepFailed
 from orchestrator.intentions import Intent
 from orchestrator.node import Original
@@ -83,6 +83,8 @@ async def _enter_gate(work: Work) -> list[ServerRef]:
 async def _unproven(work: Work, gated: list[ServerRef]) -> str | None:
     servers = await work.fleet.servers(gated)
     for ref, server in servers.items():
+        if server.admin & (Admin.FORCED_MAINT | Admin.RESOLUTION_MAINT) == Admin.RESOLUTION_MAINT:
+            return f"name resolution keeps {ref} in maintenance: HAProxy has no address for it yet"
         if server.admin_state is not AdminState.DRAIN:
             raise StepFailed(f"{ref} was set to {server.admin_state} by somebody else")
         if not server.proven:

@@ -38,6 +38,7 @@ class FakeFacts:
     shutdown_on_marked_down: frozenset[str] | None = frozenset()
     unseen: str = ""
     persistence: Mapping[str, Persistence] | None = field(default_factory=dict)
+    hold_obsolete_s: Mapping[str, float] | None = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -133,10 +133,10 @@ async def test_files_are_found_by_the_setting_or_by_haproxy(tmp_path: Path) -> N
     first.write_text("global\n    server-state-file /s\ndefaults\n load-server-state-from-file global")
     second.write_text(f"backend shop\n    server web1 10.0.0.1:80 {CUTS}\n")
     assert await facts(reply=f"HAPROXY_CFGFILES={first};{second}\n") == HaproxyFacts(
-        state_file=True, shutdown_on_marked_down=frozenset({"shop"}), persistence={}
+        state_file=True, shutdown_on_marked_down=frozenset({"shop"}), persistence={}, hold_obsolete_s={}
     )
     assert await facts(str(second)) == HaproxyFacts(
-        state_file=False, shutdown_on_marked_down=frozenset({"shop"}), persistence={}
+        state_file=False, shutdown_on_marked_down=frozenset({"shop"}), persistence={}, hold_obsolete_s={}
     )
 
 
@@ -255,3 +255,37 @@ def test_persistence_is_inherited_from_defaults() -> None:
         "one": Persistence(cookie, "option persist"),
         "two": Persistence(cookie),
     }
+
+
+# -- slots that name resolution fills ------------------------------------------------------------
+
+RESOLVERS = "resolvers dns\nnameserver a 10.0.0.1:53\n{hold}\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "held"),
+    [
+        ("hold obsolete 600s", {"shop": 600.0}),
+        ("hold obsolete 30000", {"shop": 30.0}),
+        ("hold obsolete 10m", {"shop": 600.0}),
+        ("hold obsolete 1h", {"shop": 3600.0}),
+        ("hold valid 600s", {"shop": 0.0}),
+        ("hold obsolete soon", {"shop": 0.0}),
+    ],
+)
+def test_how_long_a_record_that_is_gone_counts(text: str, held: dict[str, float]) -> None:
+    server = "backend shop\nserver-template shop- 5 _shop._tcp.test resolvers dns check\n"
+    assert parse_config(RESOLVERS.format(hold=text) + server).hold_obsolete_s == held
+    assert parse_config(server + RESOLVERS.format(hold=text)).hold_obsolete_s == held, "in any order"
+    by_default = "backend shop\ndefault-server resolvers dns\nserver a web.test:80\n"
+    assert parse_config(RESOLVERS.format(hold=text) + by_default).hold_obsolete_s == held
+    assert not parse_config("backend shop\nserver a web.test:80\n").hold_obsolete_s
+
+
+def test_of_several_resolvers_the_shortest_time_counts() -> None:
+    text = (
+        "resolvers one\nhold obsolete 60s\nresolvers two\nhold obsolete 5s\n"
+        "backend shop\nserver a web.test:80 resolvers one\nserver b web.test:80 resolvers two\n"
+        "backend api\nserver a web.test:80 resolvers nowhere\n"
+    )
+    assert parse_config(text).hold_obsolete_s == {"shop": 5.0, "api": 0.0}

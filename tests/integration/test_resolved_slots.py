@@ -1,0 +1,105 @@
+"""Nodes in slots that HAProxy fills from DNS: the record goes with the service, and the slot with it."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from console.demo.load import Load
+from console.demo.stack import Stack
+from tests.dns_servers import Dns, running_dns
+from tests.haproxies import RunningHaproxy, free_port, haproxy_binaries, running_haproxy
+from tests.integration.rollouts import assert_nothing_failed, rolldeck, tune, until, upgrade, versions, world
+
+SERVICE = "_shop._tcp.test"
+SECTIONS = """\
+resolvers dns
+    nameserver one 127.0.0.1:{dns}
+    hold valid 100ms
+    timeout resolve 100ms
+    timeout retry 100ms
+{hold}
+frontend www
+    bind 127.0.0.1:{front}
+    default_backend shop
+backend shop
+    option httpchk GET /health
+    default-server check inter 100ms
+    retries 0
+    server-template shop- 6 {service} resolvers dns init-addr none
+"""
+
+
+def _open(port: int) -> bool:
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 0.2):
+        return True
+    return False
+
+
+async def _follow(stack: Stack, dns: Dns) -> None:
+    """Be a registry: a node is in DNS as long as its port is open."""
+    while True:
+        found = {
+            f"{name}.test": ("127.0.0.1", node.port)
+            for name, node in stack.nodes.items()
+            if await asyncio.to_thread(_open, node.port)
+        }
+        dns.services[SERVICE] = found
+        await asyncio.sleep(0.05)
+
+
+@asynccontextmanager
+async def slots(tmp_path: Path, binary: Path, hold: str) -> AsyncIterator[tuple[Stack, RunningHaproxy, int]]:
+    """A stack behind a HAProxy that knows its nodes from DNS alone; and the port of the frontend."""
+    async with world(tmp_path / "s", nodes=3, instances=1) as stack, running_dns() as dns:
+        registry = asyncio.create_task(_follow(stack, dns))
+        front = free_port()
+        sections = SECTIONS.format(dns=dns.port, hold=hold, front=front, service=SERVICE)
+        async with running_haproxy(tmp_path / "h", binary, sections) as haproxy:
+            head, _, rest = stack.config_path.read_text().partition("[apps.shop]\n")
+            stack.config_path.write_text(f'{head}[apps.shop]\nmatch = "address"\n{rest}')
+            tune(stack, "haproxy.lb1", socket=f"unix://{haproxy.socket}")
+            tune(stack, "apps.shop.rollout", min_available=1, install_timeout=10)
+
+            async def filled() -> bool:
+                return (await haproxy.ask("show stat shop 4 -1")).count(",UP,") == 3
+
+            await until(filled)
+            yield stack, haproxy, front
+        registry.cancel()
+        await asyncio.gather(registry, return_exceptions=True)
+
+
+@pytest.mark.parametrize("binary", haproxy_binaries())
+async def test_where_a_slot_would_be_emptied_nothing_is_stopped(tmp_path: Path, binary: Path) -> None:
+    async with slots(tmp_path, binary, "") as (stack, haproxy, _):
+        before = await haproxy.ask("show servers state shop")
+        run = await upgrade(stack)
+        assert run.code == 3, run.text
+        words = " ".join(run.text.split())
+        assert f"name resolution fills its servers (SRV record {SERVICE})" in words
+        # stop, install, start and verify have 10 s each here
+        assert "Set `hold obsolete 40s` in the section `resolvers`" in words
+        assert "It is 0 s now" in words
+        after = await haproxy.ask("show servers state shop")
+        assert [line.split()[:7] for line in after.splitlines()] == [
+            line.split()[:7] for line in before.splitlines()
+        ]
+        assert set((await versions(stack)).values()) == {"1.4.2"}
+
+
+@pytest.mark.parametrize("binary", haproxy_binaries())
+async def test_a_slot_that_is_held_takes_its_node_back(tmp_path: Path, binary: Path) -> None:
+    async with slots(tmp_path, binary, "    hold obsolete 60s") as (stack, _, front):
+        async with Load(50, [("127.0.0.1", front)]) as load:
+            run = await upgrade(stack)
+            report = await load.stop()
+        assert run.code == 0, run.text
+        assert set((await versions(stack)).values()) == {"1.5.0"}
+        assert_nothing_failed(report)
+        check = await rolldeck(stack, "status", "shop", "--json")
+        assert check.out.count('"in_rotation":true') == 3

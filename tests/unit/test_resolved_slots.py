@@ -1,0 +1,108 @@
+"""Which servers are slots that name resolution fills, and when they may be emptied too early."""
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from backends.errors import Unreachable
+from backends.model import Admin, Info, Level, Server, ServerRef, Snapshot
+from orchestrator.errors import DeadlinePassed
+from orchestrator.events import Waiting
+from orchestrator.plan import Severity
+from orchestrator.policy import Policy
+from orchestrator.resolved_slots import judge_slots, longest_absence_s
+from orchestrator.steps.drain import drain
+from orchestrator.steps.verify import verify
+from tests.unit.console_values import server
+from tests.unit.fake_balancer import FakeFacts
+from tests.unit.fakes import World
+from tests.unit.virtual_time import run
+
+POLICY = Policy()
+LONG = longest_absence_s(POLICY)
+SRV = "_shop._tcp.test"
+
+
+def slot(name: str, *, host: str = "", srv: str = "", port: int = 80) -> Server:
+    return replace(server(name, "lb1", "shop"), host_name=host, srv_record=srv, port=port)
+
+
+def findings(servers: list[Server], facts: FakeFacts | Unreachable, *names: str) -> list[str]:
+    snapshot = Snapshot(Info("lb1", "2.6", 1, 1, False), Level.ADMIN, (), tuple(servers))
+    refs = {ServerRef("lb1", "shop", name) for name in names}
+    found = list(judge_slots(snapshot, facts, refs, POLICY))
+    assert all(each.severity is Severity.ERROR and each.subject == "shop on lb1" for each in found)
+    return [each.text for each in found]
+
+
+@pytest.mark.parametrize(
+    ("held", "problem"),
+    [
+        ({"shop": 0.0}, "It is 0 s now"),
+        ({"shop": LONG - 1}, f"It is {LONG - 1:g} s now"),
+        ({"shop": LONG}, ""),
+        ({}, ""),  # resolved once, at the start of HAProxy
+        (None, "What is set now is not known: no file (`config_file` of [haproxy.lb1] names the file)"),
+    ],
+)
+def test_a_slot_must_be_held_for_as_long_as_its_node_may_be_away(
+    held: dict[str, float] | None, problem: str
+) -> None:
+    facts = FakeFacts(hold_obsolete_s=held, unseen="no file")
+    found = findings([slot("s1", host="a.test", srv=SRV), slot("s2")], facts, "s1")
+    assert [each.endswith(problem) for each in found] == ([True] if problem else [])
+    assert all(f"(SRV record {SRV})" in each and f"`hold obsolete {LONG:.0f}s`" in each for each in found)
+
+
+def test_a_configuration_that_could_not_be_asked_for_is_not_known() -> None:
+    [text] = findings([slot("s1", srv=SRV)], Unreachable("lb1", "refused"), "s1")
+    assert "not known: refused" in text
+
+
+def test_several_servers_of_one_name_and_port_are_slots_too() -> None:
+    facts = FakeFacts(hold_obsolete_s={"shop": 0.0})
+    alike = [slot("s1", host="web.test"), slot("s2", host="web.test")]
+    [text] = findings(alike, facts, "s1", "s2")
+    assert "(addresses of web.test)" in text
+    one_each = [slot("s1", host="web1.test"), slot("s2", host="web2.test")]
+    assert not findings(one_each, facts, "s1", "s2")
+    by_port = [slot("s1", host="web.test", port=81), slot("s2", host="web.test", port=82)]
+    assert not findings(by_port, facts, "s1", "s2")
+    assert not findings(alike, facts, "s9"), "only servers of nodes that are worked on count"
+
+
+def test_name_resolution_is_named_and_waited_for() -> None:
+    """It keeps the node in maintenance for a while after its start: that is nobody's doing."""
+
+    async def scenario() -> None:
+        world = World(instances=1)
+        work = world.work(wanted=None)
+        await drain(work)
+        fake = world.server("web1")
+
+        def resolve() -> None:
+            fake.admin &= ~Admin.RESOLUTION_MAINT
+
+        fake.admin |= Admin.RESOLUTION_MAINT
+        world.at(20, resolve)
+        assert await verify(work) == "in rotation"
+        reasons = [each.reason for each in world.events(Waiting)]
+        assert any("name resolution keeps shop/web1 on lb1 in maintenance" in each for each in reasons), (
+            reasons
+        )
+        assert asyncio.get_running_loop().time() > 20
+
+    run(scenario())
+
+
+def test_an_address_that_never_comes_is_not_somebody_elses_doing() -> None:
+    async def scenario() -> None:
+        world = World(instances=1, verify_timeout=30)
+        work = world.work(wanted=None)
+        await drain(work)
+        world.server("web1").admin |= Admin.RESOLUTION_MAINT
+        with pytest.raises(DeadlinePassed, match="HAProxy has no address for it yet"):
+            await verify(work)
+
+    run(scenario())
