@@ -81,6 +81,10 @@ class LoadBalancerFacts(Protocol):
         """For how many seconds a DNS record that is gone still counts, of backends resolved at run time."""
 
     @property
+    def relative_ports(self) -> Collection[Name] | None:
+        """Backend and name of the servers whose port is computed from the client's for each connection."""
+
+    @property
     def unseen(self) -> str: ...
 
 

@@ -61,7 +61,7 @@ class Server:
 
     ref: ServerRef
     address: str  # empty when the socket's level hides it
-    port: int  # 0 when hidden or not set
+    port: int  # 0 when hidden, not set, or computed for each connection; "+1000" reads as 1000
     admin: Admin
     operational: Operational
     status: str  # the CSV's words: "UP", "UP 1/3", "DRAIN", "MAINT (via be/srv)", "no check" ...

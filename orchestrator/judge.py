@@ -1,9 +1,10 @@
 """What preflight thinks of the load balancers: errors that forbid a rollout, warnings that explain it."""
 
 import asyncio
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from backends.base import LoadBalancer, LoadBalancerFacts
+from backends.columns import Name
 from backends.errors import BackendError
 from backends.model import AdminState, Level, Server, ServerRef, Snapshot
 from orchestrator.fleet import Fleet
@@ -61,14 +62,14 @@ def judge_servers(servers: Sequence[Server], to_ready: bool) -> Iterable[Finding
 
 
 async def judge_configuration(
-    fleet: Fleet, snapshots: Mapping[str, Snapshot], refs: Collection[ServerRef], policy: Policy
+    fleet: Fleet, snapshots: Mapping[str, Snapshot], ports: Mapping[ServerRef, int], policy: Policy
 ) -> list[Finding]:
     """What only HAProxy's configuration file tells, and what follows from it.
 
     Args:
         fleet: the load balancers.
         snapshots: as they were read now.
-        refs: the servers of the nodes to be worked on.
+        ports: of the nodes to be worked on, by server.
         policy: of the rollout.
     """
     facts = await asyncio.gather(*(_facts(balancer) for balancer in fleet.balancers.values()))
@@ -77,7 +78,8 @@ async def judge_configuration(
         findings += _judge_facts(name, fact, fleet.backends)
         if name in snapshots:
             findings += judge_persistence(snapshots[name], fact, policy)
-            findings += judge_slots(snapshots[name], fact, refs, policy)
+            findings += judge_slots(snapshots[name], fact, ports, policy)
+            findings += _judge_ports(snapshots[name], fact, ports)
     return findings
 
 
@@ -107,3 +109,20 @@ def _judge_facts(
     if facts.unseen:
         text = f"state file, on-marked-down and persistence without a cookie not known: {facts.unseen}"
         yield Finding(Severity.INFO, name, text)
+
+
+def _judge_ports(
+    snapshot: Snapshot, facts: LoadBalancerFacts | BackendError, ports: Mapping[ServerRef, int]
+) -> Iterator[Finding]:
+    """Refuse what HAProxy adds to a client's port where it was taken for the port of a node."""
+    relative = frozenset[Name]() if isinstance(facts, BackendError) else facts.relative_ports or ()
+    if not relative:
+        return
+    for server in snapshot.servers:
+        ref = server.ref
+        if (ref.backend, ref.server) in relative and server.port and ports.get(ref) == server.port:
+            text = (
+                f"HAProxy adds {server.port} to the port of each client: that is not the application's port;"
+                " set `port` of the node, or of the application"
+            )
+            yield Finding(Severity.ERROR, str(ref), text)

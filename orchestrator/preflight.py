@@ -79,8 +79,8 @@ async def preflight(
     findings += await judge_older_processes(
         application.fleet, snapshots, nodes, application.policy.drain_timeout
     )
-    refs = frozenset(ref for own in mapped.values() for ref in own)
-    findings += await judge_configuration(application.fleet, snapshots, refs, application.policy)
+    ports = {ref: node.port for node in nodes for ref in mapped[node.name]}
+    findings += await judge_configuration(application.fleet, snapshots, ports, application.policy)
     for name in snapshots:
         findings += await judge_elsewhere(
             application.fleet.balancers[name], mapped, application.unmanaged_backends

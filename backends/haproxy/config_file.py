@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
+from backends.columns import Name
 from backends.haproxy.config_words import read_lines
 from backends.model import Persistence
 
@@ -21,6 +22,7 @@ _SERVER_LINES = ("server", "server-template", "default-server")
 _PERSISTENCE_LINES = ("cookie", "stick", "persist", "use-server", "force-persist", "option", "no")
 _OTHER_LINES = ("server-state-file", "load-server-state-from-file", "hold")
 _KEYWORDS = frozenset((*_SECTIONS, *_SERVER_LINES, *_PERSISTENCE_LINES, *_OTHER_LINES))
+_RELATIVE = re.compile(r".*:[+-]\d+|[^:]*|.*\]", re.DOTALL)  # of an address; without a port it is "+0"
 _TIME = re.compile(r"(\d{1,9})(us|ms|s|m|h|d)?", re.ASCII)
 _UNITS = {"us": 0.000001, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
@@ -35,12 +37,14 @@ class ConfigFile:
         persistence: what keeps clients on their servers, of the backends where something does.
         hold_obsolete_s: of the backends whose servers are resolved at run time, how many seconds a record
             that is gone still counts.
+        relative_ports: backend and name of the servers whose port HAProxy computes from the client's.
     """
 
     state_file: bool
     shutdown_on_marked_down: frozenset[str]
     persistence: Mapping[str, Persistence] = field(default_factory=dict)
     hold_obsolete_s: Mapping[str, float] = field(default_factory=dict)
+    relative_ports: frozenset[Name] = frozenset()
 
 
 @dataclass(slots=True)
@@ -53,6 +57,7 @@ class _Section:
     keeps: tuple[str, ...] = ()  # what keeps clients on their servers
     persist: bool = False  # option persist
     force_persist: bool = False
+    relative_ports: frozenset[str] = frozenset()  # names of servers
     resolvers: frozenset[str] = frozenset()  # named on lines of servers
 
 
@@ -78,6 +83,9 @@ def parse_config(text: str) -> ConfigFile:
     return ConfigFile(
         state_file=bool(with_servers) and all(_loads(proxy, reading.global_file) for proxy in with_servers),
         shutdown_on_marked_down=frozenset(proxy.name for proxy in with_servers if proxy.cuts),
+        relative_ports=frozenset(
+            (proxy.name, server) for proxy in with_servers for server in proxy.relative_ports
+        ),
         hold_obsolete_s={
             proxy.name: min(reading.hold_obsolete_s.get(name, 0.0) for name in proxy.resolvers)
             for proxy in with_servers
@@ -111,6 +119,8 @@ def _read_line(reading: _Reading, words: list[str]) -> None:
             section.load = source
         case [keyword, *_] if keyword in _SERVER_LINES:
             section.servers += keyword != "default-server"
+            if keyword == "server" and len(words) > 2 and _RELATIVE.fullmatch(words[2]):
+                section.relative_ports |= {words[1]}
             section.cuts |= ("on-marked-down", "shutdown-sessions") in pairwise(words)
             if "resolvers" in words[1:-1]:
                 section.resolvers |= {words[words.index("resolvers", 1) + 1]}

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
+from backends.columns import Name
 from backends.errors import BackendError
 from backends.haproxy.config_file import ConfigFile, parse_config
 from backends.model import Persistence
@@ -30,6 +31,7 @@ class HaproxyFacts:
         persistence: what keeps clients on their servers, of the backends where something does.
         hold_obsolete_s: of the backends whose servers are resolved at run time, for how many seconds a record
             that is gone still counts.
+        relative_ports: backend and name of the servers whose port HAProxy computes from the client's.
         unseen: why nothing could be seen; empty when it could.
     """
 
@@ -37,6 +39,7 @@ class HaproxyFacts:
     shutdown_on_marked_down: frozenset[str] | None = None
     persistence: Mapping[str, Persistence] | None = None
     hold_obsolete_s: Mapping[str, float] | None = None
+    relative_ports: frozenset[Name] | None = None
     unseen: str = ""
 
 
@@ -70,7 +73,11 @@ async def read_facts(
         problem = shorten(f"HAProxy's configuration file: {error}", _MAX_PROBLEM)
         return HaproxyFacts(unseen=problem)
     return HaproxyFacts(
-        found.state_file, found.shutdown_on_marked_down, found.persistence, found.hold_obsolete_s
+        found.state_file,
+        found.shutdown_on_marked_down,
+        found.persistence,
+        found.hold_obsolete_s,
+        found.relative_ports,
     )
 
 

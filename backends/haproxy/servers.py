@@ -12,6 +12,7 @@ from backends.model import Admin, Backend, Operational, Server, ServerRef
 from backends.text_limits import shorten
 
 _CONFIGURED, _ENABLED = 2, 4  # CHK_ST_* bits of srv_check_state and srv_agent_state
+_LAST_PORT = 65535
 _CHECK_RUNS = _CONFIGURED | _ENABLED
 RESPONSES = ("hrsp_1xx", "hrsp_2xx", "hrsp_3xx", "hrsp_4xx", "hrsp_5xx")
 
@@ -64,7 +65,7 @@ def _server(instance: str, row: Row, state: Row) -> Server:
     return Server(
         ref=ServerRef(instance, row["pxname"], row["svname"]),
         address=_given(state["srv_addr"]),
-        port=number(state["srv_port"]),
+        port=_port(state["srv_port"]),
         admin=Admin(admin),
         operational=Operational(number(state["srv_op_state"])),
         status=_text(row["status"]),
@@ -98,6 +99,12 @@ def _server(instance: str, row: Row, state: Row) -> Server:
         host_name=_given(state["srv_fqdn"]),
         srv_record=_given(state["srvrecord"]),
     )
+
+
+def _port(text: str) -> int:
+    """0 for none; so are negative ones, which HAProxy adds to the client's port for each connection."""
+    port = number(text)  # -1280 is written as 4294966016
+    return port if 0 <= port <= _LAST_PORT else 0
 
 
 def _given(text: str) -> str:

@@ -2,12 +2,14 @@
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import click
 import msgspec
 
+from backends.columns import Name
 from backends.errors import ConfigError
 from backends.haproxy.address import HaproxySettings
 from backends.hosts.ssh import SshSettings
@@ -43,7 +45,7 @@ backends = [{backend}]{port}
 [apps.{key}.access]
 via = "ssh"
 
-# Left out, the nodes are HAProxy's servers, by their names and addresses there.
+# Left out, the nodes are HAProxy's servers, by their names and addresses there.{ports}
 [apps.{key}.nodes]
 {nodes}
 
@@ -70,6 +72,10 @@ min_available = "50%"   # in rotation at any moment, on every HAProxy
 drain_timeout = 300     # wait so long for sessions to end
 bake = 5                # watch a node so long before going on to the next
 """
+
+_PORTS = """
+# Of some of them HAProxy computes the port from the client's, for each connection (a relative port): write
+# the application's own as `port` of such a node, or of the application when it is the same for all."""
 
 
 @click.command()
@@ -114,7 +120,9 @@ async def _write(socket: str, settings: HaproxySettings, backends: Sequence[str]
     config = Config(file="", ssh=SshSettings(), haproxy={"lb1": settings}, apps={})
     wiring = Wiring(config, lambda _: None)
     try:
-        snapshot = await wiring.balancer("lb1", settings).snapshot(backends)
+        balancer = wiring.balancer("lb1", settings)
+        snapshot = await balancer.snapshot(backends)
+        relative = (await balancer.facts()).relative_ports or ()
     finally:
         await wiring.close()
     if snapshot.level is not Level.ADMIN:
@@ -123,7 +131,17 @@ async def _write(socket: str, settings: HaproxySettings, backends: Sequence[str]
     if not chosen:
         found = ", ".join(clean(each.name) for each in snapshot.backends) or "none"
         raise ConfigError("", "", f"no backend with two servers or more; there is: {found} (--backend NAME)")
-    return HEAD.format(socket=visible_toml(socket)) + "".join(_app(name, own) for name, own in chosen)
+    apps = {name: [_without_relative_port(server, relative) for server in own] for name, own in chosen}
+    if computed := [server.ref.server for own in apps.values() for server in own if _computed(server)]:
+        say(
+            f"! HAProxy computes the port of {', '.join(map(clean, computed))} for each connection;"
+            " set `port` of such a node to the application's own"
+        )
+    return HEAD.format(socket=visible_toml(socket)) + "".join(_app(name, own) for name, own in apps.items())
+
+
+def _without_relative_port(server: Server, relative: Collection[Name]) -> Server:
+    return replace(server, port=0) if (server.ref.backend, server.ref.server) in relative else server
 
 
 def _chosen(snapshot: Snapshot, wanted: Sequence[str]) -> Iterator[tuple[str, list[Server]]]:
@@ -136,22 +154,31 @@ def _chosen(snapshot: Snapshot, wanted: Sequence[str]) -> Iterator[tuple[str, li
 def _app(backend: str, servers: Sequence[Server]) -> str:
     ports = [each.port for each in servers]
     port = max(set(ports), key=ports.count, default=0)
-    if ports.count(port) == 1:
-        port = 0  # each has its own
+    computed = any(_computed(server) for server in servers)
+    if ports.count(port) == 1 or computed:
+        port = 0  # each has its own, or one has none and must not get that of the others
     return APP.format(
         key=_key(backend),
         backend=visible_toml(backend),
         name=visible_toml(backend.lstrip("_.:-") or "app"),
         port=f"\nport = {port}" if port else "",
+        ports=_PORTS if computed else "",
         nodes="\n".join(_node(each, port) for each in servers),
     )
 
 
 def _node(server: Server, port: int) -> str:
     fields = [f"address = {visible_toml(server.address)}"] if server.address else []
-    fields += [f"port = {server.port}"] if server.port != port else []
+    fields += [f"port = {server.port}"] if server.port not in (0, port) else []
     said = f"now {server.admin_state}, {clean(server.status)}"  # with a line break it would end the comment
+    if _computed(server):
+        said += "; port = ? of the application (HAProxy computes it)"
     return f"{_key(server.ref.server)} = {{ {', '.join(fields)} }}   # {said}"
+
+
+def _computed(server: Server) -> bool:
+    """HAProxy makes its port of the client's, for each connection."""
+    return bool(server.address) and not server.port
 
 
 def _key(name: str) -> str:

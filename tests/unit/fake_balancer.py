@@ -39,6 +39,7 @@ class FakeFacts:
     unseen: str = ""
     persistence: Mapping[str, Persistence] | None = field(default_factory=dict)
     hold_obsolete_s: Mapping[str, float] | None = field(default_factory=dict)
+    relative_ports: frozenset[tuple[str, str]] | None = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -133,10 +133,18 @@ async def test_files_are_found_by_the_setting_or_by_haproxy(tmp_path: Path) -> N
     first.write_text("global\n    server-state-file /s\ndefaults\n load-server-state-from-file global")
     second.write_text(f"backend shop\n    server web1 10.0.0.1:80 {CUTS}\n")
     assert await facts(reply=f"HAPROXY_CFGFILES={first};{second}\n") == HaproxyFacts(
-        state_file=True, shutdown_on_marked_down=frozenset({"shop"}), persistence={}, hold_obsolete_s={}
+        state_file=True,
+        shutdown_on_marked_down=frozenset({"shop"}),
+        persistence={},
+        hold_obsolete_s={},
+        relative_ports=frozenset(),
     )
     assert await facts(str(second)) == HaproxyFacts(
-        state_file=False, shutdown_on_marked_down=frozenset({"shop"}), persistence={}, hold_obsolete_s={}
+        state_file=False,
+        shutdown_on_marked_down=frozenset({"shop"}),
+        persistence={},
+        hold_obsolete_s={},
+        relative_ports=frozenset(),
     )
 
 
@@ -289,3 +297,27 @@ def test_of_several_resolvers_the_shortest_time_counts() -> None:
         "backend api\nserver a web.test:80 resolvers nowhere\n"
     )
     assert parse_config(text).hold_obsolete_s == {"shop": 5.0, "api": 0.0}
+
+
+# -- relative ports ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("address", "relative"),
+    [
+        ("10.0.0.1:-1280", True),
+        ("10.0.0.1:+1000", True),
+        (":+1000", True),
+        ("10.0.0.1", True),
+        ("[::1]", True),
+        ("[::1]:+8", True),
+        ("web.test", True),
+        ("10.0.0.1:80", False),
+        ("[::1]:80", False),
+        (":80", False),
+        ("web.test:8080", False),
+    ],
+)
+def test_ports_that_are_computed_for_each_connection(address: str, relative: bool) -> None:
+    found = parse_config(f"backend shop\nserver a {address} check\nserver b 10.0.0.2:80\n")
+    assert found.relative_ports == (frozenset({("shop", "a")}) if relative else frozenset())

@@ -84,6 +84,36 @@ def text_of(snapshot: Snapshot) -> str:
     return head + "".join(init._app(name, own) for name, own in init._chosen(snapshot, ["any"]))
 
 
+@pytest.mark.parametrize("binary", haproxy_binaries())
+def test_a_port_that_haproxy_computes_is_left_out_and_asked_for(binary: Path, tmp_path: Path) -> None:
+    sections = (
+        "backend shop\n"
+        "    server below 127.0.0.1:-1280 check port 23001\n"
+        "    server above 127.0.0.1:+1000 check port 23001\n"
+        "    server same 127.0.0.1\n"
+        "    server own 127.0.0.1:1000\n"
+    )
+
+    async def look() -> Result:
+        async with running_haproxy(tmp_path / "h", binary, sections) as haproxy:
+            arguments = (f"unix://{haproxy.socket}", "--output", tmp_path / "config.toml")
+            return await asyncio.to_thread(run, *arguments)
+
+    done = asyncio.run(look())
+    assert done.exit_code == 0, done.output
+    assert "HAProxy computes the port of below, above, same for each connection" in done.output
+    text = (tmp_path / "config.toml").read_text()
+    assert text.count("port = ? of the application (HAProxy computes it)") == 3
+    [shop] = load(tmp_path / "config.toml").apps.values()
+    assert {name: node.port for name, node in shop.nodes.items()} == {
+        "below": 0,
+        "above": 0,
+        "same": 0,
+        "own": 1000,
+    }
+    assert shop.port == 0, "whoever has no port must not get that of the others"
+
+
 @settings(deadline=None)
 @given(anything, anything, anything, anything)
 def test_nothing_that_haproxy_says_breaks_out(backend: str, name: str, address: str, status: str) -> None:

@@ -169,6 +169,19 @@ def test_what_persistence_does_follows_from_the_configuration(
     run(scenario())
 
 
+def test_what_haproxy_adds_to_a_clients_port_is_no_port_of_a_node() -> None:
+    async def scenario() -> None:
+        world = World(instances=1)
+        world.balancers["lb1"].config = FakeFacts(
+            relative_ports=frozenset({("shop", "web2"), ("api", "web1")})
+        )
+        [error] = (await world.plan()).errors
+        assert error.subject == "shop/web2 on lb1"
+        assert error.text.startswith("HAProxy adds 80 to the port of each client")
+
+    run(scenario())
+
+
 def test_a_node_that_is_put_in_rotation_is_not_said_to_be_left_out() -> None:
     async def scenario() -> None:
         world = World()
