@@ -14,6 +14,7 @@ from orchestrator.bus import Bus
 from orchestrator.control import Control
 from orchestrator.events import LockTaken, Noted, Record, RolloutStarted, TurnBegan
 from orchestrator.journal.adoption import adopt, find
+from orchestrator.journal.known_versions import known_versions
 from orchestrator.journal.leftovers import LOOKED_AT, Leftover, decided_since, leftovers, unfinished, unread
 from orchestrator.journal.recording import recording
 from orchestrator.journal.shared import Head, head_plan
@@ -76,6 +77,12 @@ class Books:
         """What of the journal cannot be understood, in words; see `leftovers.unread`. Raises JournalError."""
         with Journal(self._path, read_only=True) as journal:
             return unread(journal, self._application)
+
+    def known_versions(self) -> dict[str, str]:
+        """Which version each node had last, as far as the journal knows it. Raises JournalError."""
+        with Journal(self._path, read_only=True) as journal:
+            found = known_versions(journal, self._application)
+        return {node: known.version for node, known in found.items() if known.version}
 
     def last(self, entry: int | None = None) -> Entry | None:
         """The last rollout, or the one with this id. Raises JournalError."""

@@ -252,6 +252,12 @@ class Session:
         finally:
             self.rolling = False
 
+    def _other_versions(self, plan: Plan) -> dict[str, str]:
+        """Of the nodes of the application that a plan leaves alone, as far as they are known here."""
+        known = self.books.known_versions() | self.versions.by_node
+        names = {node.name for node in self.application.nodes} - {node.name for node in plan.nodes}
+        return {name: known[name] for name in names if name in known}
+
     async def _carry_out(self, proposal: Proposal, found: Sequence[object]) -> RolloutEnded:
         plan, kind = proposal.plan, proposal.kind
         names = {each.name for each in plan.nodes}
@@ -271,7 +277,17 @@ class Session:
             application = replace(self.application, nodes=plan.members)
             if self.inventory is not None:
                 self.control.differences = partial(self.inventory.differences, plan.members)
-            rollout = Rollout(application, plan, self.control, self.clock, self.bus, self.actor, entry)
+            rollout = Rollout(
+                application,
+                plan,
+                self.control,
+                self.clock,
+                self.bus,
+                self.actor,
+                entry,
+                kind,
+                self._other_versions(plan),
+            )
             ended = await rollout.run()
         self.defect = rollout.defect
         self.endings.append(ended)

@@ -132,6 +132,7 @@ class NodeFailed(Event, frozen=True, kw_only=True, tag="node_failed"):
     node: str
     step: Step
     error: str
+    touched: bool = True  # False: it is as it was, and only held back: nothing was sent that changes it
 
 
 class Asked(Event, frozen=True, kw_only=True, tag="asked"):
@@ -218,9 +219,19 @@ class OutOfRotation(msgspec.Struct, frozen=True, kw_only=True):
 
     node: str
     where: list[str]  # "shop/web1 on lb1: maint"
-    on_purpose: bool  # it was so before the rollout, and was left so
+    on_purpose: bool  # somebody wants it so: as it was before the rollout, or, `by_others`, since then
     commands: list[str]  # the first one puts it back as it is now, proven; the others are HAProxy's own
     go_back: str = ""  # brings a failed node back to the version that it had
+    by_others: bool = False  # taken out by somebody else while the rollout went on, and left so
+    since: float = 0.0  # when it was taken out by others, seconds since 1970; 0: not known
+    not_ready: str = ""  # why `rolldeck ready` cannot put it back as it is now, as was seen; empty: it can
+
+
+class WayOn(msgspec.Struct, frozen=True, kw_only=True):
+    """What can be done about a rollout that has not ended well."""
+
+    purpose: Literal["resume", "rollback"]
+    command: str
 
 
 class Traffic(Event, frozen=True, kw_only=True, tag="traffic"):
@@ -242,6 +253,10 @@ class RolloutEnded(Event, frozen=True, kw_only=True, tag="rollout_ended"):
     out_of_rotation: list[OutOfRotation]
     unseen: list[str]  # load balancers that could not be read at the end, with the reason
     seconds: float
+    held: list[str] = []  # of those untouched: the turn had begun, and the node could not be taken out
+    versions: dict[str, str] = {}  # of each node of the application at the end, as far as it is known
+    ways_on: list[WayOn] = []  # the first one is to be tried first; none after an end that is well
+    blocked: str = ""  # why no command of Rolldeck can work until it is mended, such as a full disk
 
 
 class HookFired(Event, frozen=True, kw_only=True, tag="hook_fired"):

@@ -21,6 +21,8 @@ async def look_at_end(
     plan: Plan,
     originals: Mapping[str, Originals],
     unfinished: Collection[str] = (),
+    *,
+    now: float | None = None,
 ) -> tuple[list[OutOfRotation], list[str]]:
     """Read every load balancer once more, each for itself, so that a dead one hides nothing else.
 
@@ -29,6 +31,7 @@ async def look_at_end(
         plan: has the nodes.
         originals: of the nodes whose turn has begun, as they were then.
         unfinished: nodes that were touched and are not done: named even where nobody can be asked.
+        now: seconds since 1970. With it, who has taken out any other node since then is somebody else.
 
     Returns:
         The nodes that are not back as they were, and what could not be read, with the reason.
@@ -50,7 +53,10 @@ async def look_at_end(
         own = [servers[ref] for ref in node.refs if ref in servers]
         missing = [each for each in own if not each.in_rotation or _silenced(each, before[each.ref])]
         blind = [ref for ref in node.refs if ref.instance not in read and node.name in unfinished]
-        if missing or blind:
+        others = [] if now is None or node.name in unfinished else _by_others(own, before)
+        if others and now is not None:
+            out.append(_left_to_others(node, missing, before, now - min(each.last_change for each in others)))
+        elif missing or blind:
             out.append(describe(plan, node, missing, before, blind))
     return out, unseen
 
@@ -60,6 +66,31 @@ async def _read(balancer: LoadBalancer, application: Application) -> Snapshot | 
         return await balancer.snapshot(application.fleet.backends)
     except BackendError as error:
         return error
+
+
+def _by_others(servers: Sequence[Server], originals: Originals) -> list[Server]:
+    """Those that are out because somebody has decided so since the originals were read."""
+    return [
+        server
+        for server in servers
+        if not server.in_rotation
+        and (now := Original.of(server)) != originals[server.ref]
+        and (now.admin is not AdminState.READY or now.weight == 0)
+    ]
+
+
+def _left_to_others(
+    node: PlannedNode, missing: Sequence[Server], originals: Originals, since: float
+) -> OutOfRotation:
+    """Without any command: whoever has taken it out has a reason."""
+    return OutOfRotation(
+        node=node.name,
+        where=[_where(each, originals[each.ref]) for each in missing],
+        on_purpose=True,
+        commands=[],
+        by_others=True,
+        since=round(since),
+    )
 
 
 def describe(

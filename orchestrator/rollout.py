@@ -1,14 +1,18 @@
 """A rollout: the plan, batch by batch, until everything is done or something is wrong."""
 
 import asyncio
+from collections.abc import Mapping
+
+import msgspec
 
 from backends.base import Clock, Installer
 from backends.errors import RolldeckError
 from orchestrator.actor import Actor
+from orchestrator.advice import tried, versions_at_end, ways_on
 from orchestrator.application import Application
 from orchestrator.bus import Bus
 from orchestrator.control import ABORT, GO, SKIP, Control
-from orchestrator.errors import Aborted, PreflightFailed, StepFailed
+from orchestrator.errors import Aborted, JournalError, PreflightFailed, StepFailed
 from orchestrator.events import (
     BatchStarted,
     ChangeBegan,
@@ -19,6 +23,7 @@ from orchestrator.events import (
     RolloutEnded,
     RolloutStarted,
     Traffic,
+    WayOn,
 )
 from orchestrator.freeze import overridden
 from orchestrator.hooks import Hooks
@@ -47,6 +52,8 @@ class Rollout:
         bus: Bus,
         operator: Actor,
         number: int | None = None,  # in the journal
+        kind: str = "upgrade",
+        other_versions: Mapping[str, str] | None = None,  # of nodes that the plan does not have
     ) -> None:
         self._application = application
         self._plan = plan
@@ -55,12 +62,15 @@ class Rollout:
         self._bus = bus
         self._operator = operator
         self._hooks = Hooks(application.hooks, plan, control, clock, bus, operator.name, number)
+        self._kind = kind
+        self._other_versions = other_versions or {}
         self._tally = Tally()
         self._intentions = Intentions(
             {ref: original for each in plan.nodes for ref, original in each.originals.items()},
             left={ref for each in plan.nodes if each.left_by or each.to_ready for ref in each.refs},
         )
         self.defect: BaseException | None = None
+        self._blocked = ""  # see `RolloutEnded.blocked`
 
     async def run(self) -> RolloutEnded:
         """Carry out the plan, and say how it ended and what is out of rotation, whatever happened.
@@ -102,6 +112,8 @@ class Rollout:
             self._bus.emit(ended)
         except Exception as error:  # a journal on a full disk must not hide what is out of rotation
             self.defect = self.defect or error
+            if isinstance(error, JournalError):
+                ended = msgspec.structs.replace(ended, blocked=str(error))
         untold = await self._hooks.end(ended)
         self.defect = self.defect or untold
         return ended
@@ -218,39 +230,68 @@ class Rollout:
             if self._control.halted:  # and cut: its lock is somebody else's
                 return "degraded", self._control.halted
             return "aborted", "cancelled"
+        if isinstance(failure, JournalError):
+            self._blocked = str(failure)
         if isinstance(failure, RolldeckError):
             return "degraded", str(failure)
         if failure is not None:
             return "degraded", f"stopped by a defect in Rolldeck: {failure!r}"
-        if self._tally.failed:
-            return "degraded", f"failed: {', '.join(self._tally.failed)}"
+        failed, held = self._failed_and_held()
+        if failed:
+            return "degraded", f"failed: {', '.join(failed)}" + (f"; held: {', '.join(held)}" if held else "")
+        if held:
+            return "degraded", f"held: {', '.join(held)}"
         if self._control.halted:
             return "degraded", self._control.halted
         if self._tally.skipped:
             return "degraded", f"skipped: {', '.join(self._tally.skipped)}"
         return "healthy", ""
 
+    def _failed_and_held(self) -> tuple[list[str], list[str]]:
+        """Who was touched and failed, and who could not be taken out and is as before."""
+        tally = self._tally
+        return (
+            [name for name in tally.failed if name in tally.touched],
+            [name for name in tally.failed if name not in tally.touched],
+        )
+
     async def _end(self, result: Result, reason: str, start: float) -> RolloutEnded:
-        unfinished = self._tally.touched.difference(self._tally.upgraded)
-        out, unseen = await look_at_end(self._application, self._plan, self._tally.originals, unfinished)
+        tally, plan = self._tally, self._plan
+        unfinished = tally.touched.difference(tally.upgraded)
+        out, unseen = await look_at_end(
+            self._application, plan, tally.originals, unfinished, now=self._clock.time()
+        )
         out, unasked = await with_registries(self._application, out, unfinished)
         unseen += unasked
+        out = await tried(self._application, out, unfinished)
+        others = [each.node for each in out if each.by_others and each.node in tally.upgraded]
         if result == "healthy" and (unseen or any(not each.on_purpose for each in out)):
             result, reason = "degraded", "not everything is back in rotation"
-        done = {*self._tally.upgraded, *self._tally.failed, *self._tally.skipped}
+        elif result == "healthy" and others:
+            result, reason = "degraded", f"taken out by somebody else: {', '.join(others)}"
+        failed, held = self._failed_and_held()
+        done = {*tally.upgraded, *failed, *tally.skipped}
         names = [name for batch in self._plan.batches for name in batch]
         return RolloutEnded(
             result=result,
             reason=reason,
-            upgraded=list(self._tally.upgraded),
-            failed=list(self._tally.failed),
-            skipped=list(self._tally.skipped),
-            interrupted=[n for n in names if n in self._tally.touched and n not in done],
-            untouched=[n for n in names if n not in self._tally.touched and n not in done],
+            upgraded=list(tally.upgraded),
+            failed=failed,
+            skipped=list(tally.skipped),
+            interrupted=[n for n in names if n in tally.touched and n not in done],
+            untouched=[n for n in names if n not in tally.touched and n not in done],
             out_of_rotation=out,
             unseen=unseen,
             seconds=round(self._clock.monotonic() - start, 3),
+            held=held,
+            versions=versions_at_end(plan, tally.upgraded, unfinished, self._other_versions),
+            ways_on=[] if result == "healthy" else self._ways_on(failed),
+            blocked=self._blocked,
         )
+
+    def _ways_on(self, failed: list[str]) -> list[WayOn]:
+        failed_at = {name: self._tally.failed_at[name] for name in failed}
+        return ways_on(self._plan, self._kind, self._tally.touched, failed_at)
 
 
 def _plain(failure: BaseException | None) -> BaseException | None:

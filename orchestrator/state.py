@@ -23,6 +23,7 @@ class NodeState(enum.StrEnum):
     UPGRADED = "upgraded"
     SKIPPED = "skipped"
     EXCLUDED = "excluded"
+    HELD = "held"
     FAILED = "failed"
     UNKNOWN = "unknown"
 
@@ -34,6 +35,7 @@ WORKING: dict[Step, NodeState] = {
     "start": NodeState.STARTING,
     "verify": NodeState.VERIFYING,
 }
+_OVER = (NodeState.UPGRADED, NodeState.SKIPPED, NodeState.HELD, NodeState.FAILED, NodeState.UNKNOWN)
 AT_WORK = frozenset((*WORKING.values(), NodeState.DRAINED, NodeState.BAKING))
 
 
@@ -125,7 +127,7 @@ class RolloutState:
 
     @staticmethod
     def _to_come(node: NodeStatus) -> float:
-        if node.state in (NodeState.UPGRADED, NodeState.SKIPPED, NodeState.FAILED, NodeState.UNKNOWN):
+        if node.state in _OVER:
             return 0.0
         done = sum(cell.seconds is not None for cell in node.cells.values())
         return 1 - done / len(STEPS)
@@ -166,9 +168,10 @@ class RolloutState:
             case events.NodeSkipped(node=name, who=who, via=via):
                 node = self.nodes[name]
                 node.state, node.reason, node.deadline = NodeState.SKIPPED, f"by {requested(who, via)}", None
-            case events.NodeFailed(node=name, step=step, error=error):
+            case events.NodeFailed(node=name, step=step, error=error, touched=touched):
                 node = self.nodes[name]
-                node.state, node.step, node.reason, node.deadline = NodeState.FAILED, step, error, None
+                node.state = NodeState.FAILED if touched else NodeState.HELD
+                node.step, node.reason, node.deadline = step, error, None
             case events.Asked() as event:
                 self.questions[event.question] = event
             case events.Answered(question=question):

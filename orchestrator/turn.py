@@ -35,6 +35,7 @@ class Tally:
 
     upgraded: list[str] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
+    failed_at: dict[str, Step] = field(default_factory=dict)  # by node, the last time
     skipped: list[str] = field(default_factory=list)
     touched: set[str] = field(default_factory=set)
     originals: dict[str, dict[ServerRef, Original]] = field(default_factory=dict)
@@ -199,8 +200,10 @@ class Turn:
         if too_many and not self._control.interactive:
             self._control.halt(f"{self._name} failed")
         step = self._work.step
+        self._tally.failed_at[self._name] = step
         with self._control.deciding(self._name):
-            self._bus.emit(NodeFailed(node=self._name, step=step, error=str(error)))
+            touched = self._name in self._tally.touched
+            self._bus.emit(NodeFailed(node=self._name, step=step, error=str(error), touched=touched))
             stays = step == "drain" or isinstance(error, StillRegisteredOut)
             if self._name in self._tally.touched and not stays:
                 await self._keep_out()

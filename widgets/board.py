@@ -138,7 +138,11 @@ def in_view(state: RolloutState) -> list[int]:
     nodes = list(enumerate(state.nodes.values()))
     return (
         [index for index, each in nodes if at_work(each) or each.name in asked]
-        or [index for index, each in nodes if each.state in (NodeState.FAILED, NodeState.UNKNOWN)]
+        or [
+            index
+            for index, each in nodes
+            if each.state in (NodeState.FAILED, NodeState.HELD, NodeState.UNKNOWN)
+        ]
         or [index for index, each in nodes if each.state is NodeState.PENDING][:1]
     )
 

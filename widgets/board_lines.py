@@ -16,6 +16,7 @@ STATES: dict[NodeState, Piece] = {
     NodeState.UPGRADED: ("✓", "ok"),
     NodeState.SKIPPED: ("-", "quiet"),
     NodeState.EXCLUDED: ("-", "quiet"),
+    NodeState.HELD: ("!", "moving"),
     NodeState.FAILED: ("✗", "bad"),
     NodeState.UNKNOWN: ("?", "bad"),
 }

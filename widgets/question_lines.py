@@ -39,7 +39,7 @@ def waits(state: RolloutState, impact: Sequence[str], keys: Keys) -> list[list[P
 
 def _title(state: RolloutState, asked: Asked, others: int) -> list[Piece]:
     node = state.nodes.get(asked.subject)
-    failed = node is not None and node.state is NodeState.FAILED
+    failed = node is not None and node.state in (NodeState.FAILED, NodeState.HELD)
     more = [(f"  ({others} more to decide)", "quiet")] if others else []
     mark = ("✗ ", "bad") if failed else ("? ", "moving")
     return [mark, (f"{asked.subject}: ", "head"), (asked.text, "bad" if failed else "head"), *more]

@@ -1,10 +1,11 @@
-"""How a rollout ended, and what is out of rotation with the commands that put it back."""
+"""How a rollout ended, what is out of rotation with the commands that put it back, and how to go on."""
 
 from collections.abc import Iterator
 
 from console.exits import Exit
 from console.output.progress import seconds
 from console.output.text import clean, paint
+from orchestrator.end_words import PURPOSES, mixed_versions, whose_words
 from orchestrator.events import OutOfRotation, RolloutEnded
 
 EXITS = {"healthy": Exit.HEALTHY, "degraded": Exit.DEGRADED, "aborted": Exit.ABORTED}
@@ -15,33 +16,49 @@ def ending(ended: RolloutEnded) -> Iterator[str]:
     """Lines for standard output."""
     reason = why(ended.result, ended.reason)
     yield f"{paint(ended.result, KINDS[ended.result])}{reason} · {seconds(ended.seconds)}"
-    for title in ("upgraded", "failed", "skipped", "interrupted", "untouched"):
-        names: list[str] = getattr(ended, title)
+    for title in ("upgraded", "failed", "held", "skipped", "interrupted", "untouched"):
+        names = [name for name in getattr(ended, title) if not (title == "untouched" and name in ended.held)]
         if names:
             yield f"  {title:<12}{clean(', '.join(names))}"
+    if mixed := mixed_versions(ended.versions):
+        yield f"  {'versions':<12}{clean(mixed)}"
+    if ended.blocked:
+        yield f"{paint('no command of rolldeck works now', 'bad')}: {clean(ended.blocked)}"
     for each in ended.out_of_rotation:
-        on_purpose = " (as it was before)" if each.on_purpose else ""
-        yield f"{paint('out of rotation', 'out')}: {clean(each.node)}{on_purpose}"
+        yield f"{paint('out of rotation', 'out')}: {clean(each.node)}{_whose(each)}"
         for place in each.where:
             yield f"  {clean(place)}"
-        yield from _ways_back(each)
+        yield from _ways_back(each, blocked=bool(ended.blocked))
     for text in ended.unseen:
         yield f"{paint('not known', 'bad')}: {clean(text)}"
+    first = "once that is mended, " if ended.blocked else ""
+    for way in ended.ways_on:
+        yield f"{first}{PURPOSES[way.purpose]:<14}{clean(way.command)}"
+        first = ""
 
 
-def _ways_back(out: OutOfRotation) -> Iterator[str]:
+def _whose(out: OutOfRotation) -> str:
+    words = whose_words(out)
+    return f" ({clean(words)})" if words else ""
+
+
+def _ways_back(out: OutOfRotation, *, blocked: bool) -> Iterator[str]:
     ours = [each for each in out.commands if each.startswith("rolldeck ")]
     raw = [each for each in out.commands if each not in ours]
-    for command in ours:
-        yield f"  to put it back as it is now:  {clean(command)}"
-    if out.go_back:
-        yield f"  to bring back what it had:    {clean(out.go_back)}"
+    then = "once that is mended, " if blocked else ""
+    lines = [f"  {then}to put it back as it is now:  {clean(command)}" for command in ours]
+    back = [f"  {then}to bring back what it had:    {clean(out.go_back)}"] if out.go_back else []
+    if out.not_ready:
+        lines = [f"  ready would not put it back now: {clean(out.not_ready)}", *back, *lines]
+    else:
+        lines += back
     if raw:
         proof = any("health down" in each for each in raw)
         wait = "; before ready, wait until it reads DRAIN with full health" if proof else ""
-        yield f"  by hand, in this order{wait}:"
-    for command in raw:
-        yield f"    on {clean(command)}"
+        by_hand = [f"  by hand, in this order{wait}:", *(f"    on {clean(command)}" for command in raw)]
+        # Without a journal only these can be done.
+        lines = [*by_hand, *lines] if blocked else [*lines, *by_hand]
+    yield from lines
 
 
 def why(outcome: str, reason: str) -> str:

@@ -69,7 +69,9 @@ class Progress:
 
     def _draw(self) -> None:
         busy = [
-            each for each in self._state.nodes.values() if each.step and each.state is not NodeState.FAILED
+            each
+            for each in self._state.nodes.values()
+            if each.step and each.state not in (NodeState.FAILED, NodeState.HELD)
         ]
         if not busy or self._state.ended:
             self._erase()
@@ -102,9 +104,8 @@ def _glyph(cell: Cell) -> str:
 
 def _over(node: NodeStatus) -> str:
     """A node whose turn is over, in one line that fits 80 columns when all is well."""
-    glyph, kind = {NodeState.UPGRADED: ("✓", "ok"), NodeState.FAILED: ("✗", "bad")}.get(
-        node.state, ("·", "info")
-    )
+    glyphs = {NodeState.UPGRADED: ("✓", "ok"), NodeState.FAILED: ("✗", "bad"), NodeState.HELD: ("!", "warn")}
+    glyph, kind = glyphs.get(node.state, ("·", "info"))
     words = f"{node.name:<10} {paint(glyph, kind)} {paint(node.state.value, kind)}"
     steps = "  ".join(
         f"{step} {'-' if cell.seconds is None else f'{cell.seconds:.1f}'}"
@@ -114,6 +115,6 @@ def _over(node: NodeStatus) -> str:
         return f"{words} in {seconds(node.seconds)}: {steps}"
     return (
         f"{words} {node.step or ''}: {clean(node.reason)}"
-        if node.state is NodeState.FAILED
+        if node.state in (NodeState.FAILED, NodeState.HELD)
         else f"{words} {clean(node.reason)}"
     )

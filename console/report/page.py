@@ -21,6 +21,7 @@ from console.output.transcript_text import commands, reply_lines
 from console.report.markup import table, tag, text
 from console.report.picture import picture
 from console.report.style import CSS
+from orchestrator.end_words import PURPOSES, mixed_versions, whose_words
 from orchestrator.events import OutOfRotation, Record
 from orchestrator.journal.entries import UNKNOWN
 from orchestrator.journal.story import Story
@@ -99,15 +100,20 @@ def _out(summary: Summary, story: Story) -> Iterator[str]:
         return
     parts = [_one_out(each) for each in ended.out_of_rotation]
     parts += [tag("p", text(f"not known: {each}"), kind="panel out bad") for each in ended.unseen]
+    if mixed := mixed_versions(ended.versions):
+        parts.append(tag("p", text(f"versions: {mixed}"), kind="panel out"))
+    parts += [_command(f"{PURPOSES[way.purpose]} ", way.command) for way in ended.ways_on]
     yield from _section("Out of rotation at the end", *parts)
 
 
 def _one_out(out: OutOfRotation) -> str:
-    on_purpose = " (as it was before)" if out.on_purpose else ""
-    lines = [tag("p", tag("strong", text(out.node)), text(on_purpose))]
+    words = whose_words(out)
+    lines = [tag("p", tag("strong", text(out.node)), text(f" ({words})" if words else ""))]
     lines += [tag("p", text(place), kind="quiet") for place in out.where]
     ours = [each for each in out.commands if each.startswith("rolldeck ")]
     raw = [each for each in out.commands if each not in ours]
+    if out.not_ready:
+        lines.append(tag("p", text(f"ready would not have put it back: {out.not_ready}"), kind="quiet"))
     lines += [_command("to put it back as it is now: ", each) for each in ours]
     lines += [_command("to bring back what it had: ", out.go_back)] if out.go_back else []
     if raw:

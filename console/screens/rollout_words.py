@@ -53,7 +53,7 @@ class Told:
             return []
         subjects = [asked.subject] if asked.subject in self.state.nodes else self._batch()
         refs = [ref for name in subjects for ref in self.plan.node(name).refs]
-        if len(subjects) == 1 and self.state.nodes[subjects[0]].state is NodeState.FAILED:
+        if len(subjects) == 1 and self.state.nodes[subjects[0]].state in (NodeState.FAILED, NodeState.HELD):
             return [f"now: {_now(self.view, refs)}"]
         step = next((each for each in STEPS if asked.text == f"{each}?"), None)
         if step is not None and step != "drain":

@@ -124,9 +124,13 @@ def with_own_commands(head: "Head", records: Sequence[Record]) -> list[Record]:
                     event = msgspec.structs.replace(event, before=before)
             case events.TurnBegan(node=node):
                 turns.setdefault(node, event)
-            case events.RolloutEnded(out_of_rotation=out) if out:
+            case events.RolloutEnded(out_of_rotation=out, ways_on=ways_on) if out or ways_on:
                 ways = [_way_back(head, node_out, turns.get(node_out.node), before) for node_out in out]
-                event = msgspec.structs.replace(event, out_of_rotation=ways)
+                on = [
+                    events.WayOn(purpose=way.purpose, command=f"rolldeck {way.purpose} {head.application}")
+                    for way in ways_on
+                ]
+                event = msgspec.structs.replace(event, out_of_rotation=ways, ways_on=on)
             case _:
                 pass
         own.append(record if event is record.event else msgspec.structs.replace(record, event=event))
@@ -139,7 +143,8 @@ def _way_back(
     ours, raw = [], []
     go_back = ""
     if not out.on_purpose:
-        ours = [f"rolldeck ready {head.application} {out.node}"]
+        if not out.not_ready or any(command.startswith("rolldeck ready ") for command in out.commands):
+            ours = [f"rolldeck ready {head.application} {out.node}"]
         if out.go_back and out.node in before:
             go_back = (
                 f"rolldeck upgrade {head.application} {before[out.node]}"

@@ -1,10 +1,13 @@
 """How a rollout ended: every node that is out of rotation, and the way back."""
 
+import re
+
 import click
 import pytest
+from msgspec import structs
 
 from console.output.ending import EXITS, KINDS, ending
-from orchestrator.events import OutOfRotation, Result, RolloutEnded
+from orchestrator.events import OutOfRotation, Result, RolloutEnded, WayOn
 from tests.unit.console_values import HOSTILE, harmless
 
 WEB2 = OutOfRotation(
@@ -75,3 +78,55 @@ def test_nothing_that_was_said_can_control_a_terminal(said: str) -> None:
     out = OutOfRotation(node="web2", where=[said], on_purpose=False, commands=[said, said], go_back=said)
     for line in lines(ended("degraded", said, out_of_rotation=[out], unseen=[said])):
         assert harmless(line)
+
+
+# -- what was tried, whose it is, and how to go on ----------------------------------------------
+
+
+def test_how_to_go_on_is_the_last_word() -> None:
+    on = [WayOn(purpose="rollback", command="rolldeck rollback shop")]
+    on.append(WayOn(purpose="resume", command="rolldeck resume shop"))
+    said = lines(ended("aborted", "aborted by ann", untouched=["web2"], ways_on=on))
+    assert said[-2:] == ["to go back:   rolldeck rollback shop", "to finish it: rolldeck resume shop"]
+
+
+def test_a_mixed_fleet_is_said_also_when_all_is_well() -> None:
+    versions = {"web1": "1.5.0", "web2": "1.4.2", "web3": "1.4.2"}
+    assert lines(ended(versions=versions))[-1] == "  versions    1.4.2 on web2, web3; 1.5.0 on web1"
+    assert lines(ended(versions=dict.fromkeys(versions, "1.5.0"))) == lines(ended())
+
+
+def test_what_somebody_else_keeps_out_has_no_command() -> None:
+    out = OutOfRotation(
+        node="web3", where=["shop/web3 on lb1: maint (MAINT)"], on_purpose=True, commands=[], by_others=True
+    )
+    said = lines(ended(out_of_rotation=[out, structs.replace(out, node="web4", since=1_700_000_000.0)]))
+    assert said[2] == "out of rotation: web3 (kept out by somebody else, untouched)"
+    assert re.fullmatch(
+        r"out of rotation: web4 \(kept out by somebody else since 2023-11-1\d \d\d:\d\d:\d\d, untouched\)",
+        said[4],
+    )
+    assert not [line for line in said if "rolldeck" in line or "by hand" in line]
+
+
+def test_what_ready_cannot_do_is_said_before_it_is_advised() -> None:
+    sick = structs.replace(WEB2, not_ready="it is not healthy: 503")
+    said = lines(ended("degraded", "failed: web2", out_of_rotation=[sick]))
+    assert said[5:8] == [
+        "  ready would not put it back now: it is not healthy: 503",
+        "  to bring back what it had:    rolldeck upgrade shop 1.4.2 --limit web2 --ready web2",
+        "  to put it back as it is now:  rolldeck ready shop web2",
+    ]
+
+
+def test_without_a_journal_only_haproxys_own_commands_work() -> None:
+    said = lines(ended("degraded", "x", out_of_rotation=[WEB2], blocked="journal /j: disk is full"))
+    assert "no command of rolldeck works now: journal /j: disk is full" in said
+    assert said.index("  by hand, in this order:") < said.index(
+        "  once that is mended, to put it back as it is now:  rolldeck ready shop web2"
+    )
+
+
+def test_who_is_held_has_not_failed_and_is_named_once() -> None:
+    said = lines(ended("degraded", "held: web2", held=["web2"], untouched=["web2", "web3"]))
+    assert said[2:] == ["  held        web2", "  untouched   web3"]

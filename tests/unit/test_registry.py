@@ -187,7 +187,8 @@ def test_a_registry_that_is_silent_keeps_a_node_in_rotation() -> None:
         plan = await world.plan()
         registration.faults.always["look"] = Fault(Unreachable("consul", "no answer"))
         ended = await world.carry_out(plan)
-        assert (ended.failed, ended.out_of_rotation) == (["web1"], [])
+        assert (ended.failed, ended.held, ended.out_of_rotation) == ([], ["web1"], [])
+        assert ended.reason == "held: web1"
         step, why = failure(world)
         assert (step, why) == ("drain", "Consul to answer: not within 5 s; last seen: consul: no answer")
         assert world.sent("web1") == []

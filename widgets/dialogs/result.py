@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from textual import on
 from textual.content import Content
 
+from orchestrator.end_words import PURPOSES, mixed_versions, whose_words
 from orchestrator.events import OutOfRotation, RolloutEnded
 from widgets.dialogs.choice import Choice
 from widgets.dialogs.lines import QUIET, Line, text
@@ -38,7 +39,7 @@ class ResultScreen(Report[None]):
         return text(words, style) + text((f" · {why}" if why else "") + f" · {duration(ended.seconds)}")
 
     def lines(self) -> Sequence[Line]:
-        return [*self._out(), *self._unseen(), *self._outcomes()]
+        return [*self._blocked(), *self._out(), *self._unseen(), *self._ways_on(), *self._outcomes()]
 
     def reason(self) -> Content:
         out = len(self._ended.out_of_rotation)
@@ -54,7 +55,7 @@ class ResultScreen(Report[None]):
             command
             for each in self._ended.out_of_rotation
             for command in (*each.commands, *([each.go_back] if each.go_back else []))
-        ]
+        ] + [way.command for way in self._ended.ways_on]
 
     @on(Choice.Pressed)
     def _pressed(self) -> None:
@@ -62,11 +63,23 @@ class ResultScreen(Report[None]):
 
     def _out(self) -> Iterator[Line]:
         for each in self._ended.out_of_rotation:
-            title = f"‖ Out of rotation: {each.node}" + (" (as it was before)" if each.on_purpose else "")
+            words = whose_words(each)
+            title = f"‖ Out of rotation: {each.node}" + (f" ({words})" if words else "")
             yield heading(title, "$text-primary" if each.on_purpose else "$text-error")
             for place in each.where:
                 yield Line(text("  "), text(place))
             yield from _ways_back(each)
+
+    def _blocked(self) -> Iterator[Line]:
+        if self._ended.blocked:
+            yield heading("✗ No command of rolldeck works now", "$text-error")
+            yield Line(text("  "), text(self._ended.blocked))
+
+    def _ways_on(self) -> Iterator[Line]:
+        if self._ended.ways_on:
+            yield heading("The rollout")
+        for way in self._ended.ways_on:
+            yield Line(text(f"  {PURPOSES[way.purpose]:<14}", QUIET), text(way.command, "bold"))
 
     def _unseen(self) -> Iterator[Line]:
         if self._ended.unseen:
@@ -80,19 +93,24 @@ class ResultScreen(Report[None]):
         for mark, style, title, names in (
             ("✓", "$text-success", "upgraded", ended.upgraded),
             ("✗", "$text-error", "failed", ended.failed),
+            ("!", "$text-warning", "held", ended.held),
             ("!", "$text-warning", "interrupted", ended.interrupted),
             ("·", QUIET, "skipped", ended.skipped),
-            ("·", QUIET, "untouched", ended.untouched),
+            ("·", QUIET, "untouched", [name for name in ended.untouched if name not in ended.held]),
         ):
             if names:
                 head = text(f"{mark} {title:<12}", style) + text(f"{len(names):>4}  ")
                 yield Line(head, text(", ".join(names)))
+        if mixed := mixed_versions(ended.versions):
+            yield Line(text(f"  {'versions':<18}", QUIET), text(mixed))
 
 
 def _ways_back(out: OutOfRotation) -> Iterator[Line]:
     """The first way is proven before traffic comes; HAProxy's own commands are for working by hand."""
     ours = [each for each in out.commands if each.startswith("rolldeck ")]
     raw = [each for each in out.commands if each not in ours]
+    if out.not_ready:
+        yield Line(text("  ready would not put it back now: ", "$text-warning"), text(out.not_ready))
     for command in ours:
         yield Line(text("  to put it back as it is now: ", QUIET), text(command, "bold"))
     if out.go_back:

@@ -1,0 +1,109 @@
+"""What is advised at the end of a rollout: tried, as far as looking tries it, before anybody is told."""
+
+import asyncio
+from collections.abc import Collection, Mapping, Sequence
+
+import msgspec
+
+from backends.errors import BackendError
+from backends.model import Activity
+from orchestrator.application import Application
+from orchestrator.events import OutOfRotation, Step, WayOn
+from orchestrator.node import Node
+from orchestrator.plan import Plan
+
+LOOK_SECONDS = 10.0  # for one node, at the end: it may be the one that hangs
+AFTER_INSTALL: frozenset[Step] = frozenset({"start", "verify"})  # who fails there has the new version
+
+
+async def tried(
+    application: Application, out: Sequence[OutOfRotation], unfinished: Collection[str]
+) -> list[OutOfRotation]:
+    """Look whether `rolldeck ready` could work on the nodes that are to be put back.
+
+    Of one whose service does not run that command is left out: it proves a node, and starts nothing.
+
+    Args:
+        application: has the nodes.
+        out: those that are out of rotation, with the commands.
+        unfinished: names of those that were touched and are not done; the others are as they were.
+    """
+    nodes = {node.name: node for node in application.nodes}
+    return list(
+        await asyncio.gather(
+            *(
+                _try(nodes[each.node], each)
+                if each.node in unfinished and each.node in nodes and _ready(each)
+                else _as_it_is(each)
+                for each in out
+            )
+        )
+    )
+
+
+def _ready(out: OutOfRotation) -> list[str]:
+    return [command for command in out.commands if command.startswith("rolldeck ready ")]
+
+
+async def _as_it_is(out: OutOfRotation) -> OutOfRotation:
+    return out
+
+
+async def _try(node: Node, out: OutOfRotation) -> OutOfRotation:
+    try:
+        async with asyncio.timeout(LOOK_SECONDS):
+            health = await node.health.look()
+            if health.ok:
+                return out
+            service = await node.service.state()
+    except (BackendError, TimeoutError) as error:
+        why = f"it cannot be asked: {str(error) or 'no answer in time'}"
+        return msgspec.structs.replace(out, not_ready=why)
+    if service.activity in (Activity.RUNNING, Activity.CHANGING):
+        return msgspec.structs.replace(out, not_ready=f"it is not healthy: {health.detail}")
+    commands = [command for command in out.commands if command not in _ready(out)]
+    why = f"its service does not run ({service.detail or service.activity})"
+    return msgspec.structs.replace(out, not_ready=why, commands=commands)
+
+
+def ways_on(plan: Plan, kind: str, touched: Collection[str], failed_at: Mapping[str, Step]) -> list[WayOn]:
+    """What can be done about a rollout that has not ended well.
+
+    Args:
+        plan: of it.
+        kind: "upgrade" or "rollback".
+        touched: the nodes that it has changed; without any there is nothing to finish or to undo.
+        failed_at: where nodes have failed: after the installation the new version is to blame, and going
+            back comes first.
+    """
+    if not touched:
+        return []
+    resume = WayOn(purpose="resume", command=f"rolldeck resume {plan.application}")
+    known = all(plan.node(name).known for name in touched)
+    if kind == "rollback" or not known:
+        return [resume]
+    rollback = WayOn(purpose="rollback", command=f"rolldeck rollback {plan.application}")
+    bad = AFTER_INSTALL.intersection(failed_at.values())
+    return [rollback, resume] if bad else [resume, rollback]
+
+
+def versions_at_end(
+    plan: Plan, upgraded: Collection[str], unfinished: Collection[str], others: Mapping[str, str]
+) -> dict[str, str]:
+    """Which version each node has, as far as that is known without looking again.
+
+    Args:
+        plan: of the rollout.
+        upgraded: nodes that are done.
+        unfinished: nodes of which nobody can say it before they were looked at.
+        others: of nodes that the plan does not have.
+    """
+    found = dict(others)
+    for node in plan.nodes:
+        if node.name in upgraded:
+            found[node.name] = plan.wanted(node.name)
+        elif node.name in unfinished:
+            found.pop(node.name, None)
+        elif node.known:
+            found[node.name] = node.current
+    return dict(sorted(found.items()))

@@ -1,0 +1,41 @@
+"""The end of a rollout in words, the same wherever it is shown."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+from orchestrator.events import OutOfRotation
+
+PURPOSES = {"resume": "to finish it:", "rollback": "to go back:"}
+
+
+def mixed_versions(versions: Mapping[str, str]) -> str:
+    """`1.4.2 on web2, web3; 1.5.0 on web1`; empty when all have the same one."""
+    nodes: dict[str, list[str]] = {}
+    for name, version in versions.items():
+        nodes.setdefault(version, []).append(name)
+    if len(nodes) < 2:
+        return ""
+    return "; ".join(f"{version} on {', '.join(names)}" for version, names in sorted(nodes.items()))
+
+
+def whose_words(out: OutOfRotation) -> str:
+    """Why somebody wants it to be out; empty where nobody does."""
+    if out.by_others:
+        return f"kept out by somebody else{since_words(out.since)}, untouched"
+    return "as it was before" if out.on_purpose else ""
+
+
+def since_words(at: float) -> str:
+    """` since 14:05:12`, with the day where that is not today; empty for 0."""
+    if not at:
+        return ""
+    try:
+        then, now = (datetime.fromtimestamp(moment, UTC).astimezone() for moment in (at, _now()))
+    except (OverflowError, ValueError, OSError):  # a moment that nobody can have written
+        return ""
+    day = "" if then.date() == now.date() else "%Y-%m-%d "
+    return then.strftime(f" since {day}%H:%M:%S")
+
+
+def _now() -> float:
+    return datetime.now(UTC).timestamp()

@@ -1,0 +1,162 @@
+"""What the end of a rollout advises: tried first, never about what is somebody else's, and a way on."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from backends.errors import Refused
+from orchestrator.actor import Actor
+from orchestrator.errors import JournalError
+from orchestrator.events import NodeFailed, NodeUpgraded, Record, RolloutEnded, StepDone, Traffic, WayOn
+from orchestrator.state import NodeState, RolloutState
+from tests.unit.fakes import World
+from tests.unit.virtual_time import run
+
+RESUME = WayOn(purpose="resume", command="rolldeck resume shop")
+ROLLBACK = WayOn(purpose="rollback", command="rolldeck rollback shop")
+ANN = Actor("ann")
+
+
+def at(world: World, step: str, action: Callable[[], object]) -> None:
+    """Once, when this step of web1 is done."""
+    done: list[bool] = []
+
+    def read(record: Record) -> None:
+        event = record.event
+        if not done and isinstance(event, StepDone) and (event.node, event.step) == ("web1", step):
+            done.append(True)
+            action()
+
+    world.bus.subscribe(read)
+
+
+def test_a_bad_version_is_to_be_rolled_back_first() -> None:
+    async def scenario() -> RolloutEnded:
+        world = World(nodes=3, verify_timeout=20)
+        world.nodes["web2"].sick = frozenset({"2.0"})
+        return await world.upgrade()
+
+    ended = run(scenario())
+    assert ended.ways_on == [ROLLBACK, RESUME]
+    assert ended.versions == {"web1": "2.0", "web3": "1.0"}, "what web2 has is looked at before it is said"
+    [out] = ended.out_of_rotation
+    assert out.not_ready.startswith("it is not healthy: ")
+    assert out.commands[0] == "rolldeck ready shop web2", "it may get well"
+
+
+def test_an_abort_between_two_nodes_names_the_way_on() -> None:
+    async def scenario() -> RolloutEnded:
+        world = World(nodes=3)
+
+        def stop(record: Record) -> None:
+            if isinstance(record.event, NodeUpgraded):
+                world.control.abort(ANN, "enough")
+
+        world.bus.subscribe(stop)
+        return await world.upgrade()
+
+    ended = run(scenario())
+    assert (ended.upgraded, ended.out_of_rotation) == (["web1"], [])
+    assert ended.ways_on == [RESUME, ROLLBACK]
+    assert ended.versions == {"web1": "2.0", "web2": "1.0", "web3": "1.0"}
+
+
+def test_before_anything_was_touched_there_is_nothing_to_finish() -> None:
+    async def scenario() -> RolloutEnded:
+        world = World(nodes=3)
+        plan = await world.plan()
+        world.control.abort(ANN, "no")
+        return await world.carry_out(plan)
+
+    ended = run(scenario())
+    assert (ended.result, ended.ways_on) == ("aborted", [])
+
+
+def test_an_end_that_is_well_names_no_way_on() -> None:
+    async def scenario() -> RolloutEnded:
+        return await World(nodes=2).upgrade()
+
+    ended = run(scenario())
+    assert (ended.result, ended.ways_on, ended.blocked) == ("healthy", [], "")
+    assert ended.versions == {"web1": "2.0", "web2": "2.0"}
+
+
+def test_ready_is_not_advised_where_the_service_does_not_run() -> None:
+    """As after an installation that has filled the disk."""
+
+    async def scenario() -> RolloutEnded:
+        world = World(nodes=2)
+        world.nodes["web1"].faults.add("install", Refused("web1", "no space left on device"))
+        return await world.upgrade()
+
+    ended = run(scenario())
+    assert ended.failed == ["web1"]
+    [out] = ended.out_of_rotation
+    assert out.not_ready.startswith("its service does not run (")
+    assert not [command for command in out.commands if command.startswith("rolldeck ready")]
+    assert out.commands, "HAProxy's own are named all the same"
+    assert out.go_back == "rolldeck upgrade shop 1.0 --limit web1 --ready web1"
+    assert ended.ways_on == [RESUME, ROLLBACK]
+
+
+def test_a_node_that_could_not_be_taken_out_is_held_and_has_not_failed() -> None:
+    async def scenario() -> World:
+        world = World(nodes=3, min_available=2, capacity_timeout=5)
+        plan = await world.plan()
+        world.take_out("web3")  # somebody's, after the plan was made
+        await world.carry_out(plan)
+        return world
+
+    world = run(scenario())
+    [ended] = world.events(RolloutEnded)
+    assert (ended.failed, ended.held, ended.untouched) == ([], ["web1"], ["web1", "web2", "web3"])
+    assert (ended.reason, ended.ways_on) == ("held: web1", [])
+    assert [event.touched for event in world.events(NodeFailed)] == [False]
+    assert RolloutState.of(world.records).nodes["web1"].state is NodeState.HELD
+
+
+@pytest.mark.parametrize("state", ["maint", "drain"])
+def test_what_somebody_else_has_taken_out_meanwhile_is_left_to_them(state: str) -> None:
+    async def scenario() -> RolloutEnded:
+        world = World(nodes=3, min_available=0)
+        world.nodes["web3"].installed = world.nodes["web3"].running = "2.0"  # nothing to do
+        at(world, "stop", lambda: world.take_out("web3", state))
+        return await world.upgrade()
+
+    ended = run(scenario())
+    [out] = ended.out_of_rotation
+    assert (out.node, out.by_others, out.on_purpose) == ("web3", True, True)
+    assert (out.commands, out.go_back) == ([], "")
+    assert out.since > 0
+    assert ended.result == "healthy", "its own nodes are as they should be"
+
+
+def test_an_upgraded_node_that_somebody_has_taken_out_again_is_not_well() -> None:
+    async def scenario() -> RolloutEnded:
+        world = World(nodes=2, min_available=0)
+        at(world, "verify", lambda: world.take_out("web1"))
+        return await world.upgrade()
+
+    ended = run(scenario())
+    assert (ended.result, ended.reason) == ("degraded", "taken out by somebody else: web1")
+    assert [(each.node, each.commands) for each in ended.out_of_rotation] == [("web1", [])]
+
+
+@pytest.mark.parametrize("last", [False, True])
+def test_a_full_disk_blocks_every_command_of_ours(last: bool) -> None:
+    """Also one that is full only when the end is to be written."""
+
+    async def scenario() -> RolloutEnded:
+        world = World(nodes=2)
+
+        def write(record: Record) -> None:
+            if isinstance(record.event, RolloutEnded if last else StepDone | Traffic | RolloutEnded):
+                raise JournalError(Path("/j/journal.db"), "database or disk is full")
+
+        world.bus.subscribe(write)
+        return await world.upgrade()
+
+    ended = run(scenario())
+    assert ended.blocked == "journal /j/journal.db: database or disk is full"
+    assert bool(ended.out_of_rotation) is not last
