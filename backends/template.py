@@ -26,6 +26,7 @@ _PLACEHOLDER = re.compile(r"(?<![${])\{([a-z_]+)\}(?!\})")
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+:~-]{0,127}")
 _VALUE = re.compile(r"[A-Za-z0-9_.:%@][A-Za-z0-9_.:%@+=,~-]{0,254}")
 _INERT = re.compile(r"[A-Za-z0-9_.:%@+=,/-][A-Za-z0-9_.:%@+=,/~-]*")
+_LONGEST_WORDS = 4_096  # characters; shlex takes four times as long for a word twice as long
 _TILDE_EXPANDS = re.compile(r"[:=]~")  # in an assignment: V=1:~root
 
 
@@ -111,12 +112,14 @@ def check_words(what: str, text: str) -> None:
     """Refuse text that cannot be split into words as a shell would.
 
     Raises:
-        ValueError: an open quote; msgspec reports it with the path of the key.
+        ValueError: an open quote, or far too long; msgspec reports it with the path of the key.
     """
+    if len(text) > _LONGEST_WORDS:
+        raise ValueError(f"{what}: found {len(text)} characters, expected at most {_LONGEST_WORDS}")
     try:
         shlex.split(text)
     except ValueError:
-        raise ValueError(f"{what}: found {text!r}, expected words with closed quotes") from None
+        raise ValueError(f"{what}: found {text[:128]!r}, expected words with closed quotes") from None
 
 
 def _replace(template: str, values: Mapping[str, str], render: Callable[[str, str], str]) -> str:

@@ -3,6 +3,7 @@
 import shlex
 from urllib.parse import unquote
 
+from hypothesis import example
 from hypothesis import strategies as st
 
 from backends.template import check_value, check_version, check_words, fill, fill_plain, fill_url
@@ -38,6 +39,7 @@ def test_a_value_is_one_word_of_a_shell(value: str) -> None:
 
 
 @fuzzed(value=anything)
+@example(value="0" * 300_000)
 def test_what_may_enter(value: str) -> None:
     """What is let in is inert: it is the same word with quotes, in quotes and without."""
     for check in (check_version, lambda value: check_value("node", value)):
