@@ -2,7 +2,7 @@
 
 import http
 import re
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -32,7 +32,7 @@ class HttpHealth(HealthKind, kw_only=True, frozen=True, tag="http"):
         body: regular expression that has to be found in the body.
         json: expected values by their dotted path, such as ``{"components.db.status" = "UP"}``.
         version_url: template of the page with the running version; default: the same page.
-        version_json: dotted path of the version; without it the text of the page is the version.
+        version_json: dotted path of the version, or a key with dots in it; without it the text of the page is the version.
         version_pattern: regular expression with one group that finds the version in that text.
         headers: sent along; not for secrets.
         follow_redirects: up to five; without it a redirect is a status like any other.
@@ -188,15 +188,26 @@ def _difference(document: object, path: str, expected: Scalar) -> str:
 
 
 def _find(document: object, path: str) -> object:
-    """The value at a dotted path; numbers count in lists. Raises Unmeasured when there is none."""
-    for part in path.split("."):
-        if isinstance(document, dict) and part in document:
-            document = document[part]
-        elif isinstance(document, list) and part.isdecimal() and int(part) < len(document):
-            document = document[int(part)]
-        else:
-            raise Unmeasured("", f"the reply has no {path}")
-    return document
+    """The value at a dotted path; numbers count in lists. Raises Unmeasured when there is none.
+
+    A key with dots in it wins where there is one: Spring and others write ``"build.version"``.
+    """
+    for value in _values(document, path.split(".")):
+        return value
+    raise Unmeasured("", f"the reply has no {path}")
+
+
+def _values(document: object, parts: Sequence[str]) -> Iterator[object]:
+    """What the parts lead to, the longest keys first; no part of the document is looked at twice."""
+    if not parts:
+        yield document
+    elif isinstance(document, dict):
+        for end in range(len(parts), 0, -1):
+            key = ".".join(parts[:end])
+            if key in document:
+                yield from _values(document[key], parts[end:])
+    elif isinstance(document, list) and parts[0].isdecimal() and int(parts[0]) < len(document):
+        yield from _values(document[int(parts[0])], parts[1:])
 
 
 def _json(page: Page) -> object:
