@@ -32,7 +32,8 @@ class HttpHealth(HealthKind, kw_only=True, frozen=True, tag="http"):
         body: regular expression that has to be found in the body.
         json: expected values by their dotted path, such as ``{"components.db.status" = "UP"}``.
         version_url: template of the page with the running version; default: the same page.
-        version_json: dotted path of the version, or a key with dots in it; without it the text of the page is the version.
+        version_json: dotted path of the version, or a key with dots in it; without it the text of the page is
+            the version.
         version_pattern: regular expression with one group that finds the version in that text.
         headers: sent along; not for secrets.
         follow_redirects: up to five; without it a redirect is a status like any other.

@@ -3,24 +3,21 @@
 https://docs.ansible.com/ansible/latest/collections/ansible/builtin/ini_inventory.html
 """
 
-import ast
 import re
 import shlex
-import warnings
-from functools import lru_cache
 from typing import Any
 
 from backends.errors import ConfigError
 from backends.inventories.groups import UNGROUPED, Groups
+from backends.inventories.ini_value import IniText, as_literal
 
 _SECTION = re.compile(r"\[([^:\]\s]+)(?::(\w+))?\]\s*(?:#.*)?")
 _GROUP = re.compile(r"([^:\]\s]+)\s*(?:#.*)?")
 _SECTIONS = ("hosts", "children", "vars")
-_OURS = ("ansible_", "rolldeck_")  # other variables may be anything, and are not looked at
+_OURS = ("ansible_", "rolldeck_")  # other variables may be anything, and only templates look at them
 _QUOTES = re.compile(r"""["'\\#]""")
 _SPACE = re.compile(r"[ \t\r\n]+")
 _LONGEST_LINE = 65_536  # characters; shlex takes four times as long for one twice as long
-_LONGEST_LITERAL = 1000  # characters; Python's own parser is not made for endless ones
 
 
 def parse_ini(text: str, file: str) -> Groups:
@@ -50,7 +47,7 @@ class _Reader:
             if number == 1 and (line.startswith("#!") or line == "---"):
                 raise self._error(
                     "found a program or YAML, expected an inventory in INI form;"
-                    " the name of one in YAML ends in .yml or .yaml"
+                    " the name of one in YAML ends in .yml or .yaml, or has no ending"
                 )
             if not line or line[0] in "#;":
                 continue
@@ -119,15 +116,4 @@ def _words(line: str) -> list[str]:
 
 
 def _value(name: str, text: str) -> Any:
-    """As Ansible does: a literal of Python if it is one, which also ends quotes and comments, or the text."""
-    return _literal(text) if name.startswith(_OURS) and len(text) <= _LONGEST_LITERAL else text
-
-
-@lru_cache(1000)  # most hosts have the same port and user
-def _literal(text: str) -> Any:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return ast.literal_eval(text)
-    except (ValueError, SyntaxError, MemoryError, RecursionError, TypeError):
-        return text
+    return as_literal(text) if name.startswith(_OURS) else IniText(text)

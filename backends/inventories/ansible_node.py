@@ -2,7 +2,8 @@
 
 Taken: `ansible_host`, `ansible_port`, `ansible_user`, their old names with `ansible_ssh_`, and
 `ansible_connection`; and for what Ansible has no word, `rolldeck_address` (the application's, where SSH goes
-another way), `rolldeck_port` and `rolldeck_servers` (names in HAProxy). How to log in and to become root
+another way), `rolldeck_port` and `rolldeck_servers` (names in HAProxy). Templates in them may name variables
+of the host, and nothing more. How to log in and to become root
 (keys, jumps, sudo) is said in the configuration, not here.
 """
 
@@ -10,13 +11,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from backends.errors import ConfigError
+from backends.inventories.ansible_template import NotPlain, Templates, is_encrypted
 from backends.inventories.source import shown
-from backends.inventories.yaml_text import Encrypted
 from backends.template import check_host
 
 _SSH = ("ssh", "smart", "paramiko", "paramiko_ssh")
 _CONNECTIONS = (*_SSH, "local")
-_TEMPLATE = ("{{", "{%", "{#")
 
 
 def as_node(host: str, variables: Mapping[str, Any], file: str) -> dict[str, Any]:
@@ -52,6 +52,7 @@ class _Values:
         self._host = host
         self._variables = variables
         self._file = file
+        self._templates = Templates(host, variables)
 
     def text(self, *names: str) -> str:
         name, value = self._one(names)
@@ -95,13 +96,12 @@ class _Values:
         return self._variables.get(name) is not None
 
     def _plain(self, name: str, value: Any) -> Any:
-        if isinstance(value, Encrypted) or (isinstance(value, str) and value.startswith("$ANSIBLE_VAULT;")):
+        if is_encrypted(value):
             raise self._error(name, "is encrypted with Ansible's vault, expected a plain value")
-        if isinstance(value, str) and any(each in value for each in _TEMPLATE):
-            raise self._error(
-                name, f"found {shown(value)}, expected a plain value: only Ansible fills templates"
-            )
-        return value
+        try:
+            return self._templates.fill(value)
+        except NotPlain as error:
+            raise self._error(name, str(error)) from None
 
     def _checked(self, name: str, value: Any) -> str:
         value = _as_text(value)
