@@ -13,7 +13,7 @@ import asyncssh
 
 from backends.errors import HostKeyError, Unreachable
 from backends.hosts.hop import Hop
-from backends.hosts.known_hosts import OfferedKey, explain, read_known_hosts
+from backends.hosts.known_hosts import USER_FILES, OfferedKey, explain, read_known_hosts
 from backends.hosts.revoked_keys import KnownHosts, without_revoked
 from backends.hosts.route import Route, is_encrypted, resolve
 from backends.inert import NotInert
@@ -162,7 +162,8 @@ class _Login(asyncssh.SSHClient):
         if self._offered is None:
             revoked = f" (RevokedHostKeys: {', '.join(self._route.revoked)})" if self._route.revoked else ""
             return f"{self._where}: {otherwise}{revoked}"
-        return explain(self._offered, self._route.known_hosts, self._add_command())
+        route = self._route
+        return explain(self._offered, route.known_hosts, self._add_command(), keeper=bool(route.keeper))
 
     def _about_login(self) -> str:
         files = ", ".join(self._route.identities) or "the usual files"
@@ -182,7 +183,10 @@ class _Login(asyncssh.SSHClient):
         settings, hop = self._settings, self._hop
         argv = ["ssh"]
         argv += ["-F", settings.config] if not settings.config.startswith("~") else []
-        argv += ["-o", f"UserKnownHostsFile={settings.known_hosts}"] if settings.known_hosts else []
+        # With `yes` in the configuration ssh adds nothing, with `no` it adds whatever it is offered.
+        argv += ["-o", "StrictHostKeyChecking=ask"]
+        keeper = settings.known_hosts if self._route.keeper else USER_FILES[0]
+        argv += ["-o", f"UserKnownHostsFile={keeper}"] if keeper else []
         argv += ["-l", hop.user] if hop.user else []
         argv += ["-p", str(hop.port)] if hop.port else []
         return shlex.join([*argv, hop.host, "true"])

@@ -5,6 +5,7 @@ Imports asyncssh, so it is itself imported late.
 
 import contextlib
 import functools
+import json
 import os
 import shlex
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ from pathlib import Path
 import asyncssh
 
 USER_FILES = ("~/.ssh/known_hosts", "~/.ssh/known_hosts2")
+NOWHERE = ("/dev/null", "none")
 SYSTEM_FILES = ("/etc/ssh/ssh_known_hosts", "/etc/ssh/ssh_known_hosts2")
 
 
@@ -42,14 +44,20 @@ def read_known_hosts(files: Sequence[str]) -> asyncssh.SSHKnownHosts:
     return _parse(tuple(versions))
 
 
-def explain(offered: OfferedKey, files: Sequence[str], add_command: str) -> str:
+def explain(offered: OfferedKey, files: Sequence[str], add_command: str, *, keeper: bool = True) -> str:
     """Why the key was not accepted, and the commands that help.
 
     Args:
         offered: what the server showed.
         files: the known_hosts files that were asked.
         add_command: shows the key to the operator and adds it when confirmed.
+        keeper: one of the files is where ssh would add a key; else the command names one that is not asked.
     """
+    if not keeper:
+        add_command += (
+            f", and set `known_hosts = {json.dumps(USER_FILES[0])}` in [ssh], because UserKnownHostsFile of"
+            " the ssh configuration keeps no keys"
+        )
     shown = f"{offered.key.get_algorithm()} {offered.key.get_fingerprint()}"
     conflict = _conflict(offered, files)
     if conflict is None:

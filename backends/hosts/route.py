@@ -13,7 +13,7 @@ import asyncssh
 from backends.file_trust import NAMED, Writers, open_trusted
 from backends.hosts.canonical import canonical_name
 from backends.hosts.hop import Hop
-from backends.hosts.known_hosts import SYSTEM_FILES, USER_FILES
+from backends.hosts.known_hosts import NOWHERE, SYSTEM_FILES, USER_FILES
 from backends.hosts.revoked_keys import SYSTEM_CONFIG, revoked_files
 from backends.inert import NotInert, check_inert, check_port
 
@@ -44,6 +44,7 @@ class Route:
     user: str
     jumps: tuple[Hop, ...]  # what ProxyJump says, nearest first
     known_hosts: tuple[str, ...]
+    keeper: str  # of these, where ssh adds a key; empty when it keeps none
     key_alias: str  # HostKeyAlias: the name that known_hosts has; empty means the host's
     revoked: tuple[str, ...]  # files of host keys that are never accepted
     identities: tuple[str, ...]  # private key files; empty means the usual ones
@@ -90,6 +91,7 @@ def resolve(hop: Hop, settings: "SshSettings", identity: str = "") -> Route:
         user=options.username,
         jumps=_jumps(hop, options),
         known_hosts=_known_hosts(settings, options),
+        keeper=_keeper(settings, options),
         key_alias=options.host_key_alias or "",
         revoked=revoked,
         identities=tuple(identities),
@@ -194,3 +196,10 @@ def _known_hosts(settings: "SshSettings", options: asyncssh.SSHClientConnectionO
     user: Any = options.config.get("UserKnownHostsFile", USER_FILES)
     system: Any = options.config.get("GlobalKnownHostsFile", SYSTEM_FILES)
     return (*user, *system)
+
+
+def _keeper(settings: "SshSettings", options: asyncssh.SSHClientConnectionOptions) -> str:
+    """ssh adds a key to the first file of the user; Vagrant and others make that one /dev/null."""
+    user: Any = options.config.get("UserKnownHostsFile", USER_FILES)
+    first = settings.known_hosts or next(iter(user), "")
+    return "" if first in NOWHERE else str(first)

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from backends.errors import HostKeyError, Unreachable
+from backends.hosts import dial, known_hosts
 from backends.hosts.ssh import SshHost, SshSettings
 from backends.model import Command
 from tests.listening import listening
@@ -145,7 +146,7 @@ async def test_an_unknown_host_key(sshd: Sshd) -> None:
     assert f"the host key of [127.0.0.1]:{sshd.port} is not known" in text
     assert f"ssh-ed25519 {fingerprint(sshd.host_key)}" in text
     assert str(sshd.known_hosts) in text
-    assert f"ssh -F {sshd.ssh_config} node true" in text
+    assert f"ssh -F {sshd.ssh_config} -o StrictHostKeyChecking=ask node true" in text
 
 
 async def test_a_changed_host_key(sshd: Sshd) -> None:
@@ -196,6 +197,40 @@ async def test_a_configuration_that_trusts_everybody_is_not_followed(sshd: Sshd,
     sshd.ssh_config.write_text(f"{lax}  StrictHostKeyChecking no\n")
     text = await refused(SshHost("web1", sshd.alias, settings(sshd)), HostKeyError)
     assert "is not known" in text
+
+
+@pytest.mark.parametrize("nobody", ["none", "/dev/null"])
+async def test_the_advice_for_a_configuration_that_keeps_no_keys_helps(
+    sshd: Sshd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, nobody: str
+) -> None:
+    """As Vagrant writes it: what `ssh ... true` adds goes nowhere, unless it is told where."""
+    kept = str(tmp_path / "kept")
+    monkeypatch.setattr(dial, "USER_FILES", (kept,))
+    monkeypatch.setattr(known_hosts, "USER_FILES", (kept,))
+    lax = sshd.ssh_config.read_text().replace(str(sshd.known_hosts), nobody)
+    sshd.ssh_config.write_text(f"{lax}  StrictHostKeyChecking no\n")
+    text = await refused(SshHost("web1", sshd.alias, settings(sshd)), HostKeyError)
+    _, _, advice = text.partition("and add it: ")
+    command, _, key = advice.partition(", and set `")
+    assert key.startswith(f'known_hosts = "{kept}"` in [ssh], because UserKnownHostsFile of the ssh')
+    await follow(command)
+    assert await enter(SshHost("web1", sshd.alias, settings(sshd, known_hosts=kept))) == "in\n"
+
+
+@pytest.mark.parametrize("checking", ["yes", "no", "ask"])
+async def test_the_advice_helps_however_strictly_ssh_checks(sshd: Sshd, checking: str) -> None:
+    sshd.known_hosts.write_text("")
+    sshd.ssh_config.write_text(f"{sshd.ssh_config.read_text()}  StrictHostKeyChecking {checking}\n")
+    text = await refused(SshHost("web1", sshd.alias, settings(sshd)), HostKeyError)
+    await follow(text.partition("and add it: ")[2])
+    assert await enter(SshHost("web1", sshd.alias, settings(sshd))) == "in\n"
+
+
+async def follow(command: str) -> None:
+    """Do what was advised, and say yes: without a terminal ssh cannot ask."""
+    assert "StrictHostKeyChecking=ask" in command
+    argv = shlex.split(command.replace("StrictHostKeyChecking=ask", "StrictHostKeyChecking=accept-new"))
+    await asyncio.to_thread(run, *argv)
 
 
 async def test_no_key_is_accepted(sshd: Sshd) -> None:
