@@ -13,6 +13,8 @@ from backends.errors import ConfigError
 from backends.haproxy.address import UnixAddress, parse_address
 from backends.template import check_host, check_value, fill_plain
 
+_EXPECTED = "a host, a list of hosts, or an object of names and hosts"
+
 
 class _Kind(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True, tag_field="kind"):
     """Common to both.
@@ -139,6 +141,8 @@ def _decoded(value: bytes, what: str) -> Any:
     except UnicodeDecodeError:
         raise ConfigError("", what, "is not UTF-8 text") from None
     if not text.startswith(("{", "[", '"')):
+        if text and _is_json(text):  # null, true, 5: what a program writes that has nothing to say
+            raise ConfigError("", what, f"found {text[:80]}, expected {_EXPECTED}")
         return text.replace(",", " ").split()
     try:
         return json.loads(text)
@@ -151,12 +155,19 @@ def _hosts(value: Any, app: str, what: str) -> Mapping[str, str]:
         value = value[app]
     if isinstance(value, str):
         value = value.replace(",", " ").split()
-    if isinstance(value, list):
-        value = {_short(each): each for each in value if isinstance(each, str)}
-    if not isinstance(value, dict) or not all(isinstance(each, str) for each in value.values()):
-        expected = "a host, a list of hosts, or an object of names and hosts"
-        raise ConfigError("", what, f"has nothing for {app!r} that is {expected}")
+    if isinstance(value, list) and all(isinstance(host, str) for host in value):
+        value = {_short(host): host for host in value}
+    if not isinstance(value, dict) or not all(isinstance(host, str) for host in value.values()):
+        raise ConfigError("", what, f"has nothing for {app!r} that is {_EXPECTED}")
     return value
+
+
+def _is_json(text: str) -> bool:
+    try:
+        msgspec.json.decode(text)
+    except (msgspec.DecodeError, RecursionError):
+        return False
+    return True
 
 
 def _short(host: str) -> str:

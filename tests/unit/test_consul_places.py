@@ -1,0 +1,68 @@
+"""What a key in Consul says of load balancers: hosts, or JSON of hosts, and nothing that is neither."""
+
+import json
+from typing import cast
+
+import pytest
+
+from backends.consul.client import Consul, Pair
+from backends.consul.places import KeyPlaces, sockets
+from backends.errors import ConfigError
+
+
+class OneKey:
+    """A Consul with one key."""
+
+    def __init__(self, value: str) -> None:
+        self.value = value
+
+    async def get(self, key: str) -> tuple[int, Pair | None]:
+        return 1, Pair(key, self.value.encode(), 1, 0, "")
+
+
+async def places(value: str) -> dict[str, str]:
+    found = await sockets(
+        cast("Consul", OneKey(value)), KeyPlaces(key="lbs", socket="tcp://{host}:9"), "shop"
+    )
+    return {name: address.removeprefix("tcp://").removesuffix(":9") for name, address in found.items()}
+
+
+@pytest.mark.parametrize(
+    ("value", "hosts"),
+    [
+        ("lb1", ["lb1"]),
+        ("lb1, lb2\n", ["lb1", "lb2"]),
+        ('"null"', ["null"]),  # a host of this name, if there is one
+        ("null.example.com", ["null.example.com"]),
+        ("10.0.0.1", ["10.0.0.1"]),
+        ('["lb1","lb2"]', ["lb1", "lb2"]),
+        ('{"shop":["lb1"],"api":null}', ["lb1"]),
+    ],
+)
+async def test_hosts(value: str, hosts: list[str]) -> None:
+    assert list((await places(value)).values()) == hosts
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "null",
+        " null\n",
+        "true",
+        "false",
+        "5",
+        "-1.5",
+        '["lb1",null]',
+        "[null]",
+        '{"shop":null}',
+        '{"lb1":null}',
+    ],
+)
+async def test_what_is_json_and_names_no_host_is_none(value: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        await places(value)
+    assert "expected a host, a list of hosts, or an object" in str(caught.value) or (
+        "that is a host, a list of hosts, or an object" in str(caught.value)
+    )
+    if not value.strip().startswith(("[", "{")):
+        assert f"found {json.dumps(json.loads(value))}" in str(caught.value)
