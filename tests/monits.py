@@ -64,7 +64,7 @@ set pidfile {folder}/monit.pid
 set idfile {folder}/monit.id
 set statefile {folder}/monit.state
 set httpd unixsocket {folder}/m.sock allow localhost
-check process shop with pidfile {folder}/app.pid
+check process "{name}" with pidfile {folder}/app.pid
   start program = "{folder}/start" with timeout 5 seconds
   stop program = "{folder}/stop" with timeout {stop_timeout} seconds
 """
@@ -135,11 +135,11 @@ class Monit:
 
 
 @contextlib.contextmanager
-def running_monit(folder: Path) -> Iterator[Monit]:
-    """Run Monit, and with it the application, until the block ends."""
+def running_monit(folder: Path, *, name: str = "shop") -> Iterator[Monit]:
+    """Run Monit, and with it the application called so, until the block ends."""
     monit = Monit(folder, _free_port())
     monit.mode("normal")
-    _write(folder, monit.port)
+    _write(folder, monit.port, name)
     try:
         monit.start()
         yield monit
@@ -147,7 +147,7 @@ def running_monit(folder: Path) -> Iterator[Monit]:
         monit.close()
 
 
-def _write(folder: Path, port: int) -> None:
+def _write(folder: Path, port: int, name: str) -> None:
     (folder / "lease").touch()
     (folder / "app.py").write_text(APPLICATION)
     place = shlex.quote(str(folder))
@@ -156,7 +156,7 @@ def _write(folder: Path, port: int) -> None:
     _script(folder / "stop", f'kill "$(cat {place}/app.pid)"')
     control = folder / "monitrc"
     control.touch(mode=0o600)  # Monit refuses one that others can read
-    control.write_text(CONTROL.format(folder=folder, cycle=CYCLE, stop_timeout=STOP_TIMEOUT))
+    control.write_text(CONTROL.format(folder=folder, cycle=CYCLE, stop_timeout=STOP_TIMEOUT, name=name))
 
 
 def _script(file: Path, line: str) -> None:

@@ -15,7 +15,7 @@ import msgspec
 
 from backends.asking import look, refusal, words
 from backends.base import Host
-from backends.errors import Refused, UnknownOutcome, Unmeasured
+from backends.errors import ConfigError, Refused, UnknownOutcome, Unmeasured
 from backends.model import Command, CommandResult, ServiceState
 from backends.services.monit_status import MonitStatus, parse_status, state_of
 from backends.services.names import service_name
@@ -63,7 +63,9 @@ class MonitService:
     def __init__(self, host: Host, settings: MonitSettings, values: Mapping[str, str]) -> None:
         self._host = host
         self._settings = settings
-        self._name = service_name(settings.name, values)
+        self._name = service_name(settings.name, values, blanks=True)
+        if self._name.casefold() == "all":
+            raise ConfigError("", "service.name", "found 'all', which Monit takes for all of its services")
 
     def stop_command(self) -> Command:
         return self._monit("stop")

@@ -7,15 +7,27 @@ from backends.errors import ConfigError
 from backends.template import fill_plain
 
 _ONE_ARGUMENT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:@\\-]*")
+_WITH_BLANKS = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:@\\ -]*(?<! )")
 
 
-def service_name(template: str, values: Mapping[str, str]) -> str:
+def service_name(template: str, values: Mapping[str, str], *, blanks: bool = False) -> str:
     """Fill `{node}` and the like into a service's name, for hosts that run several.
 
+    Args:
+        template: the name in the configuration.
+        values: what it may name.
+        blanks: the service manager has names of several words.
+
     Raises:
-        ConfigError: what comes out could be taken for an option, or is no name of a service.
+        ConfigError: what comes out could be taken for an option, or has other characters.
     """
     name = fill_plain(template, values)
-    if not _ONE_ARGUMENT.fullmatch(name):
-        raise ConfigError("", "service.name", f"{name!r} is not the name of a service")
+    if not (_WITH_BLANKS if blanks else _ONE_ARGUMENT).fullmatch(name):
+        more = " and blanks within" if blanks else ""
+        raise ConfigError(
+            "",
+            "service.name",
+            f"{name[:128]!r} cannot be used: expected letters, digits and . _ : @ \\ -{more},"
+            " beginning with a letter, a digit or _",
+        )
     return name

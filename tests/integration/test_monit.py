@@ -42,6 +42,27 @@ async def is_down(monit: Monit) -> bool:
     return state.activity is Activity.STOPPED
 
 
+async def test_a_name_of_several_words(tmp_path: Path) -> None:
+    with running_monit(tmp_path, name="My shop: front end") as monit:
+        named = service(monit, "My shop: front end")
+
+        async def runs() -> bool:
+            state = await named.state()
+            return state.activity is Activity.RUNNING and await NodePort(HOST, monit.port).is_open()
+
+        async def stopped() -> bool:
+            return (await named.state()).activity is Activity.STOPPED
+
+        await until(runs)
+        transcript: list[Exchange] = []
+        await service(monit, "My shop: front end", LocalHost("web1", recorder=exchanges(transcript))).stop()
+        await until(stopped)
+        assert [each.command for each in transcript] == [f"{monit.command} stop 'My shop: front end'"]
+        assert not await NodePort(HOST, monit.port).is_open()
+        await named.start()
+        await until(runs)
+
+
 async def test_stop_and_start_are_read_back(monit: Monit) -> None:
     await until(lambda: is_up(monit))
     before = await service(monit).state()

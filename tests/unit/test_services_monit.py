@@ -94,10 +94,17 @@ def test_the_command_has_options_and_the_name_has_the_node_in_it() -> None:
     assert monit.stop_command().argv == ("monit", "-c", "/etc/my monit/rc", "stop", "shop-web1")
 
 
-@pytest.mark.parametrize("name", ["", "-g", "a b", "a;b", "$(x)", "a\nb", "all the", "{node}"])
+@pytest.mark.parametrize(
+    "name", ["", "-g", " a", "a ", "a;b", "$(x)", "a\nb", "a\tb", "all", "ALL", "{node}"]
+)
 def test_a_name_that_is_no_name_is_refused(name: str) -> None:
-    with pytest.raises(ConfigError, match="service"):
+    with pytest.raises(ConfigError, match=r"service\.name: .*(expected letters, digits|all of its services)"):
         MonitService(ScriptedHost(), MonitSettings(name=name), {"node": "--help"})
+
+
+def test_a_name_of_several_words_is_one_argument() -> None:
+    monit = MonitService(ScriptedHost(), MonitSettings(name="my shop of {node}"), {"node": "web1"})
+    assert monit.stop_command().argv == ("monit", "stop", "my shop of web1")
 
 
 def test_parse_a_running_service() -> None:
