@@ -1,7 +1,7 @@
 """`rolldeck status`: every server on every load balancer, and what is not in rotation."""
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import click
 import msgspec
@@ -36,19 +36,31 @@ def status(config_file: str | None, app: str | None, as_json: bool) -> int:
 
 
 async def _status(config: Config, names: Sequence[str], as_json: bool) -> int:
-    worst = Exit.HEALTHY
+    worst, once = Exit.HEALTHY, SayOnce()
     consul = Consul(config.consul) if config.consul is not None else None
     try:
         for name in names:
             seen = await _look(await placed(config, name, consul), name)
-            healthy = _as_json(name, seen) if as_json else _as_text(name, seen)
+            healthy = _as_json(name, seen) if as_json else _as_text(name, seen, once)
             for line in _left_behind(config, name, seen):
-                say(line)
+                once(line)
             worst = worst if healthy else Exit.DEGRADED
         return worst
     finally:
         if consul is not None:
             await consul.close()
+
+
+class SayOnce:
+    """Says on standard error what it has not said yet: 40 applications may have one broken socket."""
+
+    def __init__(self) -> None:
+        self._said: set[str] = set()
+
+    def __call__(self, line: str) -> None:
+        if line not in self._said:
+            self._said.add(line)
+            say(line)
 
 
 Seen = Mapping[str, Snapshot | BackendError]
@@ -93,7 +105,7 @@ def _left_behind(config: Config, app: str, seen: Seen) -> Iterator[str]:
         yield f"  to finish it: rolldeck resume {app}"
 
 
-def _as_text(app: str, seen: Seen) -> bool:
+def _as_text(app: str, seen: Seen, once: Callable[[str], None] = say) -> bool:
     heads = []
     for name, each in seen.items():
         if isinstance(each, Snapshot):
@@ -117,7 +129,7 @@ def _as_text(app: str, seen: Seen) -> bool:
     for each in seen.values():
         if isinstance(each, BackendError):
             healthy = False
-            say(f"{paint('✗', 'bad')} {clean(str(each))}")
+            once(f"{paint('✗', 'bad')} {clean(str(each))}")
     out = [f"{name} ({backend})" for (backend, name), own in groups.items() if _out(own, live)]
     result(
         f"{len(groups) - len(out)} of {len(groups)} in rotation"

@@ -1,11 +1,15 @@
 """What `rolldeck status` calls in rotation."""
 
+from pathlib import Path
+
 import pytest
+from click.testing import CliRunner
 
 from backends.errors import Unreachable
 from backends.model import Info, Level, Server, Snapshot
+from console.command_line import cli
 from console.commands import status
-from tests.unit.console_values import server
+from tests.unit.console_values import TOML, server, write
 
 
 def seen(instance: str, *servers: Server) -> Snapshot:
@@ -26,3 +30,19 @@ def test_a_load_balancer_that_cannot_be_read_is_not_healthy(capsys: pytest.Captu
     captured = capsys.readouterr()
     assert "1 of 1 in rotation" in captured.out
     assert "lb2: refused" in captured.err
+
+
+def test_one_broken_socket_of_many_applications_is_said_once(tmp_path: Path) -> None:
+    _, _, app = TOML.partition("[apps.shop]")
+    tables = "".join(
+        f"[apps.shop{number}]{app.replace('[apps.shop.', f'[apps.shop{number}.')}\n" for number in range(40)
+    )
+    sockets = "".join(
+        f'[haproxy.{name}]\nsocket = "unix://{tmp_path}/{name}.sock"\n' for name in ("lb1", "lb2")
+    )
+    file = write(tmp_path, f'[journal]\npath = "{tmp_path}/journal.db"\n{sockets}{tables}')
+    done = CliRunner().invoke(cli, ["--config", str(file), "status"], standalone_mode=False)
+    assert done.return_value == 1, done.exception
+    assert done.stdout.count("lb1 ✗") == 40
+    for name in ("lb1", "lb2"):
+        assert done.stderr.count(f"{tmp_path}/{name}.sock: No such file or directory") == 1
