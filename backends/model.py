@@ -297,6 +297,7 @@ class ServiceState:
     activity: Activity
     pid: int | None  # of the main process while it is known
     detail: str  # the manager's own words
+    retrying: bool = False  # it has died or did not start, and its manager starts it again
 
 
 @dataclass(frozen=True, slots=True)

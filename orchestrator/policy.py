@@ -26,8 +26,10 @@ class Policy(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=Tr
     stop_timeout: float = 60.0
     install_timeout: float = 600.0
     start_timeout: float = 180.0
+    start_grace: float = 10.0  # a service that is found dead has so long to be up again
     verify_timeout: float = 300.0
     gate: Literal["checks", "none"] = "checks"  # HAProxy's own checks prove a node before `ready`
+    min_healthy: float = 3.0  # own health is good for so long before `ready`
     bake: float = 5.0  # watch a node so long after it is back, before going on
     max_5xx: int = 0  # responses 5xx a node may give while it bakes
 
@@ -44,8 +46,13 @@ class Policy(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=Tr
             raise ValueError(f"max_fail_percentage: found {self.max_fail_percentage}, expected 0 to 100")
         for name in self.__struct_fields__:
             value = getattr(self, name)
-            if isinstance(value, float | int) and value < 0:
+            if isinstance(value, float | int) and not value >= 0:  # also of "nan"
                 raise ValueError(f"{name}: found {value}, expected 0 or more")
+        if self.min_healthy >= self.verify_timeout:
+            raise ValueError(
+                f"min_healthy: found {self.min_healthy:g}, expected less than verify_timeout,"
+                f" which is {self.verify_timeout:g}"
+            )
 
 
 def _check(name: str, amount: Amount, *, least: int) -> None:

@@ -14,7 +14,8 @@ class Streak:
         self._work = work
         self._next = work.control.worked()
         self._wrong_version = 0
-        self._reason = "not looked yet"
+        self._good_since = self._good_until = self._next  # the first and the last good look in a row
+        self.reason = "not looked yet"
         self.good = 0  # good looks in a row, so far
         self.bad = 0
 
@@ -22,33 +23,43 @@ class Streak:
     def needed(self) -> int:
         return self._work.node.health_successes
 
-    async def look(self) -> str | None:
+    @property
+    def lasted_s(self) -> float:
+        """Seconds from the first good look in a row to the last one, without those spent paused."""
+        return self._good_until - self._good_since if self.good else 0.0
+
+    async def look(self, *, at_once: bool = False) -> str | None:
         """Look, if it is time to. None when enough looks in a row were good, else why not.
+
+        Args:
+            at_once: look now, although the last look is not `health_interval` old.
 
         Raises:
             StepFailed: healthy several times in a row, but it is another version that runs.
         """
-        now = self._work.control.worked()
-        if now >= self._next:
+        if at_once or self._work.control.worked() >= self._next:
             await self._look()
             self._next = self._work.control.worked() + self._work.node.health_interval
         if self.good >= self.needed:
             return None
-        return f"own health: {self._reason} ({self.good}/{self.needed})"
+        return f"own health: {self.reason} ({self.good}/{self.needed})"
 
     async def _look(self) -> None:
         result = await self._work.node.health.look()
         wanted = None if self._work.wanted is None else self._work.node.called(self._work.wanted)
         other = result.ok and wanted is not None and result.version not in (None, wanted)
         if other:
-            self._reason = f"{result.version} runs, expected {wanted}"
+            self.reason = f"{result.version} runs, expected {wanted}"
             self._wrong_version += 1
             if self._wrong_version >= self.needed:
-                raise StepFailed(f"healthy, but {self._reason}")
+                raise StepFailed(f"healthy, but {self.reason}")
         else:
-            self._reason = result.detail
+            self.reason = result.detail
             self._wrong_version = 0
         if result.ok and not other:
+            self._good_until = self._work.control.worked()
+            if not self.good:
+                self._good_since = self._good_until
             self.good, self.bad = self.good + 1, 0
         else:
             self.good, self.bad = 0, self.bad + 1

@@ -121,6 +121,7 @@ def state_of(state: InspectedState) -> ServiceState:
         activity=_activity(state),
         pid=state.pid if state.pid > 0 else None,
         detail=shorten(_detail(state), MAX_DETAIL),
+        retrying=state.status == "restarting",
     )
 
 

@@ -12,6 +12,7 @@ _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _HEADER = re.compile(r"[A-Z][A-Za-z ]* '(?P<name>.+)'")
 _FIELD = re.compile(r"\s+(?P<key>\S.*?)\s{2,}(?P<value>\S.*)")
 _PENDING = re.compile(r"(?P<status>.*) - (?P<action>\w+) pending")
+_UNSEEN = frozenset({"initializing", "waiting"})  # Monit has not looked yet
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,16 +62,25 @@ def state_of(target: str, status: MonitStatus) -> ServiceState:
     Raises:
         Unmeasured: a status that is not known here.
     """
-    activity = _activity(status)
+    said = _said(status)
+    activity = _activity(status, said)
     if activity is None:
         raise Unmeasured(target, f"monit says {status.text!r}")
-    return ServiceState(activity=activity, pid=status.pid, detail=shorten(status.text, MAX_DETAIL))
+    return ServiceState(
+        activity=activity,
+        pid=status.pid,
+        detail=shorten(status.text, MAX_DETAIL),
+        retrying=activity is Activity.CHANGING and not status.pending and not said & _UNSEEN,
+    )
 
 
-def _activity(status: MonitStatus) -> Activity | None:
-    said = {part.strip().lower() for part in status.status.split("|")}
+def _said(status: MonitStatus) -> set[str]:
+    return {part.strip().lower() for part in status.status.split("|")}
+
+
+def _activity(status: MonitStatus, said: set[str]) -> Activity | None:
     absent = bool(said & {"does not exist", "data access error"})
-    if status.pending or said & {"initializing", "waiting"}:
+    if status.pending or said & _UNSEEN:
         return Activity.CHANGING
     if "not monitored" in said:
         return Activity.STOPPED

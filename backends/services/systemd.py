@@ -123,12 +123,14 @@ def parse_show(text: str) -> dict[str, str]:
 def state_of(shown: Mapping[str, str]) -> ServiceState:
     """Judge the properties of a unit whose `ActiveState` is known."""
     activity = _ACTIVITIES[shown["ActiveState"]]
+    retrying = shown["ActiveState"] == "activating" and shown.get("SubState", "").startswith("auto-restart")
     if shown.get("Job", "0") not in ("", "0"):
         activity = Activity.CHANGING  # asked for and still in the queue
     return ServiceState(
         activity=activity,
         pid=parse_pid(shown.get("MainPID", "")),
         detail=shorten(_detail(shown), MAX_DETAIL),
+        retrying=retrying,
     )
 
 

@@ -56,6 +56,7 @@ interval = 0.2
 
 [apps.{app}.rollout]
 serial = 1
+min_healthy = 1
 bake = 1
 """
 

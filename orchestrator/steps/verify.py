@@ -1,9 +1,13 @@
 """Prove that a node works, put it back as it was, and watch it."""
 
+import contextlib
+
+from backends.errors import BackendError
 from backends.haproxy import commands
 from backends.model import Admin, AdminState, Server, ServerRef
 from orchestrator.errors import StepFailed
 from orchestrator.intentions import Intent
+from orchestrator.liveness import Liveness
 from orchestrator.node import Original
 from orchestrator.steps import registry
 from orchestrator.streak import Streak
@@ -40,14 +44,24 @@ async def verify(work: Work) -> str | None:
 async def prove(work: Work, streak: Streak) -> None:
     """Own health in a row and, from its first good look on, HAProxy's own checks and a registry's; all hold.
 
+    Own health is good for `min_healthy` seconds by then. While it is bad the service itself is looked at: one
+    that has died is not waited for.
+
     Leaving maintenance with `ready` alone would send live traffic on the word of a STALE check result. In
     DRAIN, after `health down`, HAProxy checks from nothing and sends no balanced traffic meanwhile.
     """
     gated: list[ServerRef] | None = None
+    liveness, bad = Liveness(work), 0
+    least_s = work.policy.min_healthy
 
     async def probe() -> str | None:
-        nonlocal gated
+        nonlocal gated, bad
         unhealthy = await streak.look()
+        if streak.bad > bad:  # once for each bad look
+            await _look_for_death(liveness)
+        bad = streak.bad
+        if not unhealthy and streak.lasted_s < least_s:
+            unhealthy = f"own health is good, and has to be for {least_s:g} s"
         if streak.good and gated is None:
             gated = await _enter_gate(work)
         unproven = await _unproven(work, gated or [])
@@ -55,6 +69,12 @@ async def prove(work: Work, streak: Streak) -> None:
         return "; ".join(each for each in (unhealthy, unproven, doubt) if each) or None
 
     await work.until(probe, timeout=work.policy.verify_timeout, what="healthy")
+
+
+async def _look_for_death(liveness: Liveness) -> None:
+    """Raises StepFailed for a service that died. That its host cannot be asked is no failure here."""
+    with contextlib.suppress(BackendError):
+        await liveness.missing()
 
 
 def can_be_proven(server: Server) -> bool:
@@ -120,11 +140,18 @@ async def put_back(work: Work) -> None:
 
 
 async def _not_in_rotation(work: Work, refs: list[ServerRef]) -> str | None:
-    for server in (await work.fleet.servers(refs)).values():
-        if not server.in_rotation and not _weightless(work, server):
-            ramp = f", slow start at {server.throttle} %" if server.throttle is not None else ""
-            return f"{server.status} on {server.ref.instance}{ramp}"
-    return None
+    return next((_words(server) for server in await _missing(work, refs)), None)
+
+
+async def _missing(work: Work, refs: list[ServerRef]) -> list[Server]:
+    """Those that are not in rotation with full health."""
+    servers = (await work.fleet.servers(refs)).values()
+    return [server for server in servers if not server.in_rotation and not _weightless(work, server)]
+
+
+def _words(server: Server) -> str:
+    ramp = f", slow start at {server.throttle} %" if server.throttle is not None else ""
+    return f"{server.status} on {server.ref.instance}{ramp}"
 
 
 def _weightless(work: Work, server: Server) -> bool:
@@ -138,17 +165,28 @@ async def _bake(work: Work, refs: list[ServerRef], streak: Streak, before: dict[
     Raises:
         StepFailed: it left the rotation, its own health went, or it gave too many responses 5xx.
     """
+    was_doubted = False
     end = work.control.worked() + work.policy.bake
     reloads = work.fleet.reloads
 
     async def probe() -> str | None:
+        nonlocal was_doubted
         await streak.look()
         if streak.bad >= streak.needed:
             raise StepFailed("its own health was lost while it baked")
-        if gone := await _not_in_rotation(work, refs):
+        doubt = ""
+        for server in await _missing(work, refs):
             if work.fleet.reloads > reloads:  # every server has to prove itself from nothing then
-                return f"after a reload: {gone}"
-            raise StepFailed(f"did not stay in rotation: {gone}")
+                return f"after a reload: {_words(server)}"
+            if not server.takes_traffic or server.throttle is not None:
+                raise StepFailed(f"did not stay in rotation: {_words(server)}")
+            # Such as "UP 1/2": it has lost a check, and HAProxy still sends it traffic.
+            doubt = f"lost a health check of HAProxy: {_words(server)}"
+        if doubt and not was_doubted:  # then its own health decides, as it is now
+            await streak.look(at_once=True)
+        was_doubted = bool(doubt)
+        if doubt and streak.bad:
+            raise StepFailed(f"{doubt}; own health: {streak.reason}")
         new = 0
         for ref, server in (await work.fleet.servers(refs)).items():
             # A reload of HAProxy restarts the counters.
@@ -157,7 +195,7 @@ async def _bake(work: Work, refs: list[ServerRef], streak: Streak, before: dict[
         if new > work.policy.max_5xx:
             raise StepFailed(f"{new} responses 5xx since it is back, allowed {work.policy.max_5xx}")
         # Not done on a bad look either: it gets the time to be good again, or to be lost.
-        return "baking" if work.control.worked() < end or streak.bad else None
+        return doubt or ("baking" if work.control.worked() < end or streak.bad else None)
 
     timeout = work.policy.bake + work.policy.balancer_timeout
     await work.until(probe, timeout=timeout, what="end of bake", at=end)

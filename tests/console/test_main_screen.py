@@ -84,7 +84,7 @@ async def test_step_by_step_asks_before_each_step(tmp_path: Path) -> None:
 
 async def test_what_never_becomes_healthy_is_retried_then_skipped(tmp_path: Path) -> None:
     async with (
-        place(tmp_path, versions=("9.9.9",), verify_timeout=0.5, min_available=0) as here,
+        place(tmp_path, versions=("9.9.9",), verify_timeout=0.5, min_healthy=0, min_available=0) as here,
         desk(here) as at,
     ):
         await at.start("9.9.9")

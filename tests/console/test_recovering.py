@@ -11,7 +11,7 @@ SICK = "9.9.9"
 
 
 async def test_what_was_left_is_named_on_start_and_finished_by_keys(tmp_path: Path) -> None:
-    async with place(tmp_path, versions=(SICK,), verify_timeout=0.5) as here:
+    async with place(tmp_path, versions=(SICK,), verify_timeout=0.5, min_healthy=0) as here:
         proposal = await here.session.propose(SICK)
         here.session.start(proposal)
         control = here.session.control

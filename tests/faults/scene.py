@@ -111,6 +111,7 @@ def _slow_down(stack: Stack, journal: Path) -> None:
         stack,
         "apps.shop.rollout",
         bake=0.8,
+        min_healthy=0,
         drain_timeout=3,
         settle_timeout=1,
         stop_timeout=4,

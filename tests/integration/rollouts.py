@@ -32,6 +32,7 @@ async def world(place: Path, **options: Any) -> AsyncIterator[Stack]:
             stack,
             "apps.shop.rollout",
             bake=0.2,
+            min_healthy=0.1,
             drain_timeout=10,
             settle_timeout=2,
             stop_timeout=10,

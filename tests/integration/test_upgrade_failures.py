@@ -90,6 +90,35 @@ async def test_a_bad_version(stack: Stack, fault: dict[str, Any], step: str, wor
     assert words in failed["error"]
 
 
+@pytest.mark.parametrize(
+    ("lives_s", "listens", "step"),
+    [(0.5, False, "start"), (1.0, True, "verify")],
+    ids=["before it listens", "before it is proven"],
+)
+async def test_a_version_that_dies_is_not_waited_for(
+    stack: Stack, lives_s: float, listens: bool, step: str
+) -> None:
+    """Long before the time-outs of its step are over."""
+    tune(stack, "apps.shop.rollout", start_timeout=120, verify_timeout=120, min_healthy=30, start_grace=1)
+    if listens:
+        stack.add_release(NEW, exit_after=lives_s)
+    else:
+        dying = f"import time\ntime.sleep({lives_s})\nraise SystemExit(1)\n"
+        (stack.nodes["web1"].directory / "releases" / NEW / "app.py").write_text(dying)
+    failed = await fails_at_web1(stack)
+    assert failed["step"] == step
+    assert "the service died, and was not up again within 1 s" in failed["error"]
+
+
+async def test_a_version_that_dies_after_two_seconds_takes_no_traffic(stack: Stack) -> None:
+    """Each of its looks was good until then, and there were enough of them."""
+    tune(stack, "apps.shop.rollout", verify_timeout=30, min_healthy=3, start_grace=1)
+    stack.add_release(NEW, exit_after=2.0)
+    failed = await fails_at_web1(stack)  # and no request failed
+    assert failed["step"] == "verify"
+    assert "the service died" in failed["error"]
+
+
 async def test_a_stop_that_is_ignored(stack: Stack) -> None:
     """The old version goes on running: nothing may be installed under it."""
     node = stack.nodes["web1"]

@@ -29,7 +29,7 @@ from tests.monits import REAPER
 from tests.sshds import Sshd, running_sshd
 
 CONTROL = """\
-set daemon 1
+set daemon {cycle_s}
 set log {folder}/monit.log
 set pidfile {folder}/monit.pid
 set idfile {folder}/monit.id
@@ -53,12 +53,12 @@ link = "{directory}/{{node}}/current"
 
 
 @contextlib.contextmanager
-def watched_by_monit(node: Node) -> Iterator[None]:
+def watched_by_monit(node: Node, cycle_s: int = 1) -> Iterator[None]:
     """A Monit of its own looks after the node's application; `bin/monit` there is the one to call."""
     folder = node.directory
     control = folder / "monitrc"
     control.touch(mode=0o600)  # Monit refuses one that others can read
-    control.write_text(CONTROL.format(folder=folder))
+    control.write_text(CONTROL.format(folder=folder, cycle_s=cycle_s))
     command = folder / "bin" / "monit"
     command.parent.mkdir()
     command.write_text(f'#!/bin/sh\nexec /usr/bin/monit -c {control} "$@"\n')
@@ -105,14 +105,14 @@ def place(tmp_path: Path) -> Path:
 
 
 @contextlib.contextmanager
-def monit_nodes(stack: Stack, tmp_path: Path) -> Iterator[None]:
+def monit_nodes(stack: Stack, tmp_path: Path, cycle_s: int = 1) -> Iterator[None]:
     with contextlib.ExitStack() as parts:
         sshds = {
             name: parts.enter_context(running_sshd(tmp_path, alias=f"real-{name}", name=f"sshd-{name}"))
             for name in stack.nodes
         }
         for node in stack.nodes.values():
-            parts.enter_context(watched_by_monit(node))
+            parts.enter_context(watched_by_monit(node, cycle_s))
         use_monit_over(stack, sshds)
         yield
 
@@ -145,5 +145,26 @@ async def test_a_version_that_monit_restarts_again_and_again(tmp_path: Path, pla
             assert run.code == 1, run.text
             assert_nothing_failed(report, at_least=100)
             assert run.ended["failed"] == ["web1"]
+            assert (await states(stack))["lb1"]["web1"].admin == MAINT
+            assert await stack.running_version("web2") == OLD
+
+
+@pytest.mark.parametrize("cycle_s", [1, 60], ids=["Monit starts it again", "Monit has not noticed"])
+async def test_a_version_that_dies_before_it_listens_is_not_waited_for(
+    tmp_path: Path, place: Path, cycle_s: int
+) -> None:
+    """Monit tries for ever, or calls it running until its next look: neither is waited for."""
+    async with world(place, nodes=2, instances=1) as stack:
+        tune(stack, "apps.shop.rollout", start_timeout=300, start_grace=3)
+        dying = "import time\ntime.sleep(2)\nraise SystemExit(1)\n"
+        (stack.nodes["web1"].directory / "releases" / NEW / "app.py").write_text(dying)
+        with monit_nodes(stack, tmp_path, cycle_s):
+            run = await upgrade(stack)
+            assert run.code == 1, run.text
+            [failed] = [event for event in run.events if event["event"] == "node_failed"]
+            assert failed["step"] == "start"
+            assert "the service died, and was not up again within 3 s" in failed["error"]
+            if cycle_s > 1:
+                assert "has ended, port" in failed["error"]
             assert (await states(stack))["lb1"]["web1"].admin == MAINT
             assert await stack.running_version("web2") == OLD

@@ -39,6 +39,7 @@ class FakeNode:
         self.sick: frozenset[str] = frozenset()  # versions that start but are never healthy
         self.installs: str | None = None  # what the installer really brings
         self.runs: str | None = None  # what really starts, whatever is on disk
+        self.retrying = False  # its manager says that it has died, and is started again
         self.version_shown = True
         self.has_prefetch = False
 
@@ -83,6 +84,11 @@ class FakeNode:
     def _open(self, pid: int) -> None:
         if pid == self.pid:
             self.port_open, self.running = True, self.runs or self.installed
+
+    def die(self, activity: Activity) -> None:
+        """It ends by itself; its manager says this of it, and its process id as long as that is "running"."""
+        self.port_open, self.activity, self.running = False, activity, None
+        self.processes.clear()
 
     def install(self, version: str) -> None:
         self._ask(f"install {version}")
@@ -146,7 +152,8 @@ class FakeService:
     async def state(self) -> ServiceState:
         def look() -> ServiceState:
             known = None if self._node.activity is Activity.STOPPED else self._node.pid
-            return ServiceState(self._node.activity, known, str(self._node.activity))
+            said = str(self._node.activity)
+            return ServiceState(self._node.activity, known, said, self._node.retrying)
 
         return await self._node.faults.around("state", look)
 

@@ -95,6 +95,8 @@ POLICY = st.fixed_dictionaries(
         "stop_timeout": st.just(8),
         "install_timeout": st.just(8),
         "start_timeout": st.just(15),
+        "start_grace": st.sampled_from([2, 10]),
+        "min_healthy": st.sampled_from([0, 3]),
         "verify_timeout": st.just(20),
     }
 )

@@ -50,6 +50,10 @@ def test_a_share_is_rounded_by_less_than_one_node(share: int, total: int) -> Non
         ("max_fail_percentage", 101.0),
         ("drain_timeout", -1.0),
         ("max_5xx", -1),
+        ("start_grace", -1.0),
+        ("bake", float("nan")),
+        ("min_healthy", -0.1),
+        ("min_healthy", 300.0),  # as long as verify_timeout: it could never be proven
     ],
 )
 def test_a_policy_that_makes_no_sense_names_its_key(field: str, value: object) -> None:

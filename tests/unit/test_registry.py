@@ -219,7 +219,7 @@ def test_by_hand_it_goes_along_and_what_a_rollout_has_set_is_somebodys_from_then
 
 def test_a_ready_that_fails_leaves_it_out_by_hand() -> None:
     async def scenario() -> None:
-        world = World(verify_timeout=3)
+        world = World(verify_timeout=3, min_healthy=1)
         registration = registered(world)
         await by_hand(world, "maint")
         world.nodes["web1"].healthy = False

@@ -84,7 +84,8 @@ async def test_states_as_printed(text: str, state: ServiceState) -> None:
     ],
 )
 def test_states(inspected: InspectedState, activity: Activity, detail: str) -> None:
-    assert state_of(inspected) == ServiceState(activity, None, detail)
+    again = inspected.status == "restarting"
+    assert state_of(inspected) == ServiceState(activity, None, detail, retrying=again)
 
 
 def test_the_process_id_is_told_while_the_engine_shows_one() -> None:

@@ -121,28 +121,28 @@ def test_parse_finds_nothing(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "activity"),
+    ("said", "activity", "retrying"),
     [
-        ("OK", Activity.RUNNING),
-        ("Running", Activity.RUNNING),
-        ("OK - stop pending", Activity.CHANGING),
-        ("Running - start pending", Activity.CHANGING),
-        ("Not monitored - start pending", Activity.CHANGING),
-        ("Not monitored - monitor pending", Activity.CHANGING),
-        ("Not monitored", Activity.STOPPED),
-        ("Initializing", Activity.CHANGING),
-        ("Waiting", Activity.CHANGING),
-        ("Does not exist", Activity.CHANGING),
-        ("Data access error", Activity.CHANGING),
-        ("Data access error | Does not exist", Activity.CHANGING),
-        ("Execution failed", Activity.CHANGING),
-        ("Execution failed | Does not exist", Activity.CHANGING),
+        ("OK", Activity.RUNNING, False),
+        ("Running", Activity.RUNNING, False),
+        ("OK - stop pending", Activity.CHANGING, False),
+        ("Running - start pending", Activity.CHANGING, False),
+        ("Not monitored - start pending", Activity.CHANGING, False),
+        ("Not monitored - monitor pending", Activity.CHANGING, False),
+        ("Not monitored", Activity.STOPPED, False),
+        ("Initializing", Activity.CHANGING, False),
+        ("Waiting", Activity.CHANGING, False),
+        ("Does not exist", Activity.CHANGING, True),
+        ("Data access error", Activity.CHANGING, True),
+        ("Data access error | Does not exist", Activity.CHANGING, True),
+        ("Execution failed", Activity.CHANGING, True),
+        ("Execution failed | Does not exist", Activity.CHANGING, True),
     ],
 )
-def test_activities(said: str, activity: Activity) -> None:
+def test_activities(said: str, activity: Activity, retrying: bool) -> None:
     found = parse_status(status(said), "shop")
     assert found is not None
-    assert state_of("web1", found) == ServiceState(activity, None, said)
+    assert state_of("web1", found) == ServiceState(activity, None, said, retrying)
 
 
 def test_a_process_that_runs_is_running_also_when_a_test_of_monit_fails_on_it() -> None:

@@ -159,6 +159,68 @@ def test_a_manager_that_says_running_while_nothing_is_there_is_not_believed() ->
     run(scenario())
 
 
+@pytest.mark.parametrize("said", [Activity.STOPPED, Activity.RUNNING], ids=["stopped", "running, not so"])
+def test_a_service_that_dies_right_after_its_start_is_not_waited_for(said: Activity) -> None:
+    """A manager that looks once a minute still calls it running: its process says more."""
+
+    async def scenario() -> None:
+        world = World(start_timeout=180, start_grace=10)
+        await stop(world.work())
+        web1 = world.nodes["web1"]
+        web1.start_delay = 3600
+        began = world.clock.monotonic()
+        world.at(2, lambda: web1.die(said))
+        with pytest.raises(StepFailed, match="the service died, and was not up again within 10 s: "):
+            await start(world.work())
+        assert 12 < world.clock.monotonic() - began < 15
+
+    run(scenario())
+
+
+def test_a_service_that_is_started_again_in_time_is_up() -> None:
+    async def scenario() -> None:
+        world = World(start_timeout=180, start_grace=10)
+        await stop(world.work())
+        web1 = world.nodes["web1"]
+        web1.start_delay = 60  # a large application: also of the second start, long after the grace
+        world.at(2, lambda: web1.die(Activity.STOPPED))
+        world.at(9, web1.start)
+        assert await start(world.work()) == "running, port 80 open"
+
+    run(scenario())
+
+
+def test_a_slow_start_is_waited_for_however_short_the_grace_is() -> None:
+    async def scenario() -> None:
+        world = World(start_timeout=180, start_grace=1)
+        await stop(world.work())
+        world.nodes["web1"].start_delay = 170
+        assert await start(world.work()) == "running, port 80 open"
+
+    run(scenario())
+
+
+def test_one_that_its_manager_starts_again_and_again_is_not_waited_for() -> None:
+    """Each of its lives is too short for its port; between them the manager says that it tries again."""
+
+    async def scenario() -> None:
+        world = World(start_timeout=180, start_grace=10)
+        await stop(world.work())
+        web1 = world.nodes["web1"]
+        web1.start_delay = 3600
+        began = world.clock.monotonic()
+        for second in range(2, 60, 4):
+            world.at(second, lambda: web1.die(Activity.CHANGING))
+            world.at(second, lambda: setattr(web1, "retrying", True))
+            world.at(second + 2, lambda: setattr(web1, "retrying", False))
+            world.at(second + 2, web1.start)
+        with pytest.raises(StepFailed, match="the service died, and was not up again within 10 s: "):
+            await start(world.work())
+        assert 12 < world.clock.monotonic() - began < 17
+
+    run(scenario())
+
+
 def test_a_manager_that_has_given_up_ends_the_wait() -> None:
     async def scenario() -> None:
         world = World(start_timeout=100)

@@ -6,7 +6,7 @@ import re
 import pytest
 
 from backends.errors import Refused, UnknownOutcome, Unreachable
-from backends.model import AdminState
+from backends.model import Activity, AdminState
 from orchestrator.actor import Actor
 from orchestrator.errors import DeadlinePassed, StepFailed
 from orchestrator.events import Waiting
@@ -70,7 +70,7 @@ def test_nothing_is_sent_before_the_first_good_look() -> None:
 
 def test_health_that_flaps_begins_to_count_anew() -> None:
     async def scenario() -> None:
-        world = World(bake=0)
+        world = World(bake=0, min_healthy=0)
         work, node = await upgraded(world)
         node.flaps = [True, True, False, True, True, False, True]
         began = now()
@@ -78,6 +78,63 @@ def test_health_that_flaps_begins_to_count_anew() -> None:
         assert node.flaps == []
         assert now() - began == pytest.approx(8 * 0.5, abs=0.6)  # nine looks, half a second apart
         assert any("(2/3)" in each.reason for each in world.events(Waiting))
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("gate", ["checks", "none"])
+def test_a_process_that_dies_after_two_seconds_takes_no_traffic(gate: str) -> None:
+    """It is well for long enough to convince anybody who only counts looks."""
+
+    async def scenario() -> None:
+        world = World(verify_timeout=60, gate=gate)
+        for server in world.servers("web1"):
+            server.inter = 0.1
+        work, node = await upgraded(world)
+        world.at(2, lambda: setattr(node, "healthy", False))
+        with pytest.raises(DeadlinePassed, match="own health: 503"):
+            await verify(work)
+        assert READY not in lines(world)
+
+    run(scenario())
+
+
+def test_the_minimum_time_in_health_begins_anew_with_each_bad_look_and_stands_still_in_a_pause() -> None:
+    async def scenario() -> None:
+        world = World(bake=0, min_healthy=10)
+        work, node = await upgraded(world)
+        world.at(8, lambda: node.flaps.append(False))
+        world.at(12, lambda: world.control.pause(Actor("ann")))
+        world.at(100, lambda: world.control.resume(Actor("ann")))
+        assert await verify(work) == "in rotation"
+        ready = next(at for at, line in world.balancers["lb1"].sent if line == READY)
+        assert 100 + 18 - 12 < ready < 100 + 18 - 12 + 3
+        assert any("has to be for 10 s" in event.reason for event in world.events(Waiting))
+
+    run(scenario())
+
+
+def test_a_service_that_died_is_not_waited_for_until_it_is_healthy() -> None:
+    async def scenario() -> None:
+        world = World(verify_timeout=600, start_grace=5)
+        work, node = await upgraded(world)
+        node.die(Activity.STOPPED)
+        with pytest.raises(StepFailed, match="the service died, and was not up again within 5 s"):
+            await verify(work)
+        assert now() < 15
+        assert lines(world) == []
+
+    run(scenario())
+
+
+def test_a_manager_that_cannot_be_asked_is_no_reason_to_give_up_the_wait_for_health() -> None:
+    async def scenario() -> None:
+        world = World(verify_timeout=600, start_grace=5)
+        work, node = await upgraded(world)
+        node.healthy = False
+        node.faults.always["state"] = Fault(Unreachable("web1", "connection refused"))
+        world.at(100, lambda: setattr(node, "healthy", True))
+        assert await verify(work) == "in rotation"
 
     run(scenario())
 
@@ -285,6 +342,97 @@ def test_what_is_lost_while_it_bakes_is_a_failure(what: str) -> None:
         with pytest.raises(
             StepFailed, match="own health was lost" if what == "own health" else "DRAIN on lb2"
         ):
+            await verify(work)
+        await beside
+
+    run(scenario())
+
+
+async def until_it_bakes(world: World) -> None:
+    await world.until(lambda: any(event.reason == "baking" for event in world.events(Waiting)))
+
+
+def test_one_lost_check_while_it_bakes_is_looked_at_further() -> None:
+    async def scenario() -> None:
+        world = World(bake=10)
+        work, _ = await upgraded(world)
+
+        async def lose() -> None:
+            await until_it_bakes(world)
+            world.server("web1", "lb2").health -= 1
+
+        beside = asyncio.create_task(lose())
+        assert await verify(work) == "in rotation"
+        await beside
+        assert any(
+            event.reason == "lost a health check of HAProxy: UP 2/3 on lb2" for event in world.events(Waiting)
+        )
+
+    run(scenario())
+
+
+def test_one_that_stays_half_lost_is_no_end_of_the_bake() -> None:
+    async def scenario() -> None:
+        world = World(bake=10, balancer_timeout=30)
+        work, _ = await upgraded(world)
+
+        async def lose() -> None:
+            await until_it_bakes(world)
+            world.server("web1", "lb2").inter = 10_000  # the next check is far away
+            await asyncio.sleep(1.5)
+            world.server("web1", "lb2").health -= 1
+
+        beside = asyncio.create_task(lose())
+        with pytest.raises(
+            DeadlinePassed, match=r"end of bake: .*lost a health check of HAProxy: UP 2/3 on lb2"
+        ):
+            await verify(work)
+        await beside
+
+    run(scenario())
+
+
+def test_a_lost_check_with_bad_own_health_fails_the_bake_at_once() -> None:
+    async def scenario() -> None:
+        world = World(bake=60)
+        work, node = await upgraded(world)
+        lost: list[float] = []
+
+        async def lose() -> None:
+            await until_it_bakes(world)
+            for server in world.servers("web1"):
+                server.inter = 10_000
+            await asyncio.sleep(1.5)
+            lost.append(now())
+            node.healthy = False
+            world.server("web1", "lb2").health -= 1
+
+        beside = asyncio.create_task(lose())
+        with pytest.raises(
+            StepFailed, match=re.escape("lost a health check of HAProxy: UP 2/3 on lb2; own health: 503")
+        ):
+            await verify(work)
+        await beside
+        assert now() - lost[0] < 0.6  # one bad look of its own is enough then, and three would take longer
+
+    run(scenario())
+
+
+def test_responses_5xx_are_counted_while_a_check_is_lost() -> None:
+    async def scenario() -> None:
+        world = World(bake=60)
+        work, _ = await upgraded(world)
+
+        async def lose() -> None:
+            await until_it_bakes(world)
+            server = world.server("web1", "lb2")
+            server.inter = 10_000
+            await asyncio.sleep(1.5)
+            server.health -= 1
+            server.errors_5xx += 1
+
+        beside = asyncio.create_task(lose())
+        with pytest.raises(StepFailed, match="1 responses 5xx"):
             await verify(work)
         await beside
 
