@@ -30,20 +30,19 @@ def main() -> None:
             stream.reconfigure(errors="backslashreplace")
     logging.lastResort = _Said(logging.WARNING)
     with in_background() as writer:
+        # All that it takes to say how it ended: a signal amid an import leaves half a module for good.
+        from console.command_line import cli
+        from console.failures import explain
+        from console.output.text import results_lost
+
         try:
             interrupts.begin()
-            from console.command_line import cli
-
             code = cli.main(standalone_mode=False, prog_name="rolldeck")
         except BaseException as error:
             interrupts.end()
-            from console.failures import explain
-
             code = explain(error)
     interrupts.ignore()
     code = code if isinstance(code, int) else Exit.HEALTHY
-    from console.output.text import results_lost
-
     if code == Exit.HEALTHY and results_lost():
         code = Exit.DEGRADED
     if not writer.finished:
