@@ -1,7 +1,7 @@
 """`rolldeck status`: every server on every load balancer, and what is not in rotation."""
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import click
 import msgspec
@@ -14,13 +14,12 @@ from console.config import Config, find_and_load
 from console.exits import Exit
 from console.interrupts import interrupts
 from console.output.health import server_fields
+from console.output.status_text import status_fields, status_lines
 from console.output.text import clean, paint, result, result_json, say, table
-from console.state_place import journal_path
+from console.whole_status import whole_status
 from console.wiring import Wiring
 from orchestrator.errors import JournalError
 from orchestrator.events import SCHEMA
-from orchestrator.journal.leftovers import leftovers
-from orchestrator.journal.store import Journal
 from orchestrator.words import health
 
 
@@ -29,7 +28,10 @@ from orchestrator.words import health
 @click.option("--json", "as_json", is_flag=True, help="One JSON object for each server and load balancer.")
 @click.pass_obj
 def status(config_file: str | None, app: str | None, as_json: bool) -> int:
-    """Show every server on every load balancer; exits 0 when all are in rotation."""
+    """Show every server on every load balancer, versions, and the rollout that runs or was not finished.
+
+    Exits 0 when all servers are in rotation and nothing was left unfinished.
+    """
     config = find_and_load(config_file)
     names = [app] if app else list(config.apps)
     return interrupts.run(_status(config, names, as_json))
@@ -40,10 +42,14 @@ async def _status(config: Config, names: Sequence[str], as_json: bool) -> int:
     consul = Consul(config.consul) if config.consul is not None else None
     try:
         for name in names:
-            seen = await _look(await placed(config, name, consul), name)
-            healthy = _as_json(name, seen) if as_json else _as_text(name, seen, once)
-            for line in _left_behind(config, name, seen):
-                once(line)
+            placed_config = await placed(config, name, consul)
+            wiring = Wiring(placed_config, lambda _: None)
+            try:
+                seen = await _look(placed_config, name, wiring)
+                healthy = _as_json(name, seen) if as_json else _as_text(name, seen, once)
+                healthy &= await _rest(placed_config, name, consul, wiring, seen, once, as_json=as_json)
+            finally:
+                await wiring.close()
             worst = worst if healthy else Exit.DEGRADED
         return worst
     finally:
@@ -66,16 +72,12 @@ class SayOnce:
 Seen = Mapping[str, Snapshot | BackendError]
 
 
-async def _look(config: Config, app: str) -> Seen:
+async def _look(config: Config, app: str, wiring: Wiring) -> Seen:
     """Each load balancer for itself: one that is dead hides nothing of the others."""
-    wiring = Wiring(config, lambda _: None)
     balancers = wiring.balancers(app)
     backends = config.app(app).backends
     looks = (each.snapshot(backends) for each in balancers)
-    try:
-        results = await asyncio.gather(*looks, return_exceptions=True)
-    finally:
-        await wiring.close()
+    results = await asyncio.gather(*looks, return_exceptions=True)
     seen: dict[str, Snapshot | BackendError] = {}
     for balancer, outcome in zip(balancers, results, strict=True):
         if isinstance(outcome, BaseException) and not isinstance(outcome, BackendError):
@@ -84,25 +86,36 @@ async def _look(config: Config, app: str) -> Seen:
     return seen
 
 
-def _left_behind(config: Config, app: str, seen: Seen) -> Iterator[str]:
-    """Nodes out of rotation because an earlier rollout did not finish with them, and how to finish it."""
-    out = {
-        server.ref
-        for each in seen.values()
-        if isinstance(each, Snapshot)
-        for server in each.servers
-        if not server.in_rotation
-    }
+async def _rest(
+    config: Config,
+    app: str,
+    consul: Consul | None,
+    wiring: Wiring,
+    seen: Seen,
+    once: Callable[[str], None],
+    *,
+    as_json: bool,
+) -> bool:
+    """Rollouts, versions, and who keeps a node out; whether nothing was left unfinished."""
     try:
-        with Journal(journal_path(config.journal.path), read_only=True) as journal:
-            left = [each for each in leftovers(journal, app).values() if out & each.originals.keys()]
+        status = await whole_status(config, app, consul, wiring, seen)
     except JournalError as error:
-        yield f"{paint('!', 'warn')} {clean(str(error))}"
-        return
-    for each in left:
-        yield f"{paint('!', 'warn')} {clean(each.node)} was {clean(each.words)}"
-    if left:
-        yield f"  to finish it: rolldeck resume {app}"
+        once(f"{paint('!', 'warn')} {clean(str(error))}")
+        return True
+    if as_json:
+        for fields in status_fields(app, status):
+            _line(fields)
+    else:
+        for line in status_lines(app, status):
+            result(line)
+    for problem in status.problems:
+        once(f"{paint('!', 'warn')} {clean(problem)}")
+    # Beside JSON too: what an earlier rollout has left is for people.
+    for left in status.left:
+        once(f"{paint('!', 'warn')} {clean(left.node)} was {clean(left.words)}")
+    if status.left:
+        once(f"  to finish it: rolldeck resume {app}")
+    return not status.unfinished
 
 
 def _as_text(app: str, seen: Seen, once: Callable[[str], None] = say) -> bool:

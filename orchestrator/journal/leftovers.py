@@ -1,5 +1,6 @@
 """What earlier rollouts have not finished: read from the journal, node by node, the newest word on each."""
 
+import socket
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -70,7 +71,7 @@ def leftovers(journal: Journal, application: str) -> dict[str, Leftover]:
     weights: dict[str, int] = {}
     for entry in journal.entries(application, limit=LOOKED_AT):
         if entry.kind == "change":
-            change = _change(entry)
+            change = read_change(entry)
             nodes = change.nodes if entry.result == "healthy" else []
             if change.action == "weight":
                 weights = dict.fromkeys(nodes, change.weight) | weights
@@ -80,7 +81,7 @@ def leftovers(journal: Journal, application: str) -> dict[str, Leftover]:
         for node, leftover in _of(entry, journal.records(entry.id, *_TOLD)):
             if node not in decided:
                 decided.add(node)
-                if leftover is not None:
+                if leftover is not None and not _untouched(journal, leftover):
                     found[node] = _weighing(leftover, weights.get(node))
     return found
 
@@ -93,7 +94,7 @@ class _Change(msgspec.Struct, frozen=True):
     weight: int = 0
 
 
-def _change(entry: Entry) -> _Change:
+def read_change(entry: Entry) -> _Change:
     """Nothing of what is no such plan."""
     try:
         return msgspec.convert(entry.plan, _Change)
@@ -171,6 +172,7 @@ def _of(entry: Entry, records: Iterable[Record]) -> list[tuple[str, Leftover | N
     commands: dict[str, CommandBegan] = {}
     failed: dict[str, str] = {}
     done: set[str] = set()
+    held: set[str] = set()
     for record in records:
         match record.event:
             case events.TurnBegan(node=node) as event:
@@ -183,6 +185,8 @@ def _of(entry: Entry, records: Iterable[Record]) -> list[tuple[str, Leftover | N
                 commands[node] = command
             case events.StepDone(node=node):
                 commands.pop(node, None)
+            case events.NodeFailed(node=node, touched=False):
+                held.add(node)
             case events.NodeFailed(node=node, error=error):
                 failed[node] = error
             case events.NodeUpgraded(node=node):
@@ -196,7 +200,22 @@ def _of(entry: Entry, records: Iterable[Record]) -> list[tuple[str, Leftover | N
             node, entry, event.version, steps.get(node), failed.get(node, ""), originals, commands.get(node)
         )
 
-    return [(node, None if node in done else left(node, event)) for node, event in began.items()]
+    return [
+        (node, None if node in done else left(node, event))
+        for node, event in began.items()
+        if node not in held or node in done or steps.get(node) != "drain"
+    ]
+
+
+def _untouched(journal: Journal, leftover: Leftover) -> bool:
+    """Its turn had begun, and nothing was sent: whoever has taken it out is somebody else.
+
+    The commands of another machine's rollout are not known here.
+    """
+    if leftover.step not in (None, "drain") or leftover.entry.host != socket.gethostname():
+        return False
+    sendings = (record.event for record in journal.records(leftover.entry.id, "sending"))
+    return not any(isinstance(event, events.Sending) and event.node == leftover.node for event in sendings)
 
 
 def unfinished(journal: Journal, application: str) -> Entry | None:

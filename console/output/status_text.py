@@ -1,0 +1,121 @@
+"""What `rolldeck status` says of rollouts, versions and who keeps a node out: in words, and as JSON."""
+
+from collections.abc import Iterator, Sequence
+
+import msgspec
+
+from console.output.text import clean, paint
+from console.whole_status import KeptOut, NodeVersion, WholeStatus
+from orchestrator.end_words import PURPOSES, mixed_versions, since_words
+from orchestrator.events import SCHEMA
+from orchestrator.journal.rollout_status import RolloutStatus, at_work
+
+
+def status_lines(app: str, status: WholeStatus) -> Iterator[str]:
+    """Lines for standard output, below the table of the servers."""
+    yield from _version_lines(status.versions)
+    for rollout in status.rollouts:
+        yield from _running(app, rollout) if rollout.standing == "running" else _unfinished(app, rollout)
+    if status.holder is not None:
+        yield f"{paint('◐', 'working')} the lock is held by {clean(str(status.holder))}"
+    for kept in status.kept_out:
+        if kept.by != "rollout":
+            yield _kept_out(kept)
+
+
+def _version_lines(versions: Sequence[NodeVersion]) -> Iterator[str]:
+    if not versions:
+        return
+    told = {version.node: version.version for version in versions}
+    journal = [version.node for version in versions if version.source == "journal"]
+    source = ""
+    if journal:
+        whose = "" if len(journal) == len(versions) else f"{', '.join(journal)} "
+        source = f" ({whose}as the journal has it)"
+    if mixed := mixed_versions(told):
+        yield f"{paint('mixed versions', 'warn')}: {clean(mixed)}{clean(source)}"
+    else:
+        count = f"{len(told)} node{'' if len(told) == 1 else 's'}"
+        yield f"version {clean(versions[0].version)} on {count}{clean(source)}"
+
+
+def _head(rollout: RolloutStatus) -> str:
+    number = f" {rollout.entry}" if rollout.entry else ""
+    return f"{rollout.kind}{number} to {rollout.version}"
+
+
+def _who(rollout: RolloutStatus) -> str:
+    origin = f"; {rollout.origin}" if rollout.origin else ""
+    return f"{rollout.operator} (process {rollout.pid} on {rollout.host}{origin}){since_words(rollout.since)}"
+
+
+def _running(app: str, rollout: RolloutStatus) -> Iterator[str]:
+    phase = "" if rollout.phase == "progressing" else f", {rollout.phase}"
+    yield f"{paint('◐', 'working')} {clean(f'{_head(rollout)} runs{phase}: {_who(rollout)}')}"
+    yield f"  {rollout.done}/{rollout.total} nodes done"
+    for node in at_work(rollout):
+        reason = f": {node.reason}" if node.reason else ""
+        yield f"  at {clean(f'{node.node}: {node.state}{reason}')}"
+    for question in rollout.questions:
+        asked = f"{question.subject}: {question.text} ({', '.join(question.choices)})"
+        yield f"  {paint('?', 'warn')} {clean(asked)}"
+    if rollout.source == "consul":
+        yield f"  to see it live: rolldeck follow {app}"
+
+
+def _unfinished(app: str, rollout: RolloutStatus) -> Iterator[str]:
+    yield f"{paint('!', 'warn')} {clean(f'{_head(rollout)} was not finished: {rollout.why}')}"
+    yield f"  by {clean(_who(rollout))}"
+    states: dict[str, list[str]] = {}
+    for node in rollout.nodes:
+        states.setdefault(node.state, []).append(node.node)
+    rest = "; ".join(f"{state}: {', '.join(names)}" for state, names in states.items())
+    yield f"  {rollout.done}/{rollout.total} nodes done{f'; {clean(rest)}' if rest else ''}"
+    for way in rollout.ways_on:
+        yield f"  {PURPOSES[way.purpose]:<14}{clean(way.command)}"
+
+
+def _kept_out(kept: KeptOut) -> str:
+    by = {
+        "hand": f"by {kept.who}, by hand{since_words(kept.since)}",
+        "others": f"by somebody else{since_words(kept.since)}, untouched",
+        "haproxy": kept.words,
+    }[kept.by]
+    return f"  {clean(f'{kept.server} ({kept.backend}) is kept out {by}')}: {clean(', '.join(kept.where))}"
+
+
+# -- JSON -------------------------------------------------------------------------------------
+
+
+def status_fields(app: str, status: WholeStatus) -> Iterator[dict[str, object]]:
+    """One object for each line."""
+    head = {"schema": SCHEMA, "application": app}
+    for rollout in status.rollouts:
+        fields = {name: getattr(rollout, name) for name in _ROLLOUT}
+        yield head | {"kind": "rollout", "what": rollout.kind} | msgspec.to_builtins(fields)
+    if status.holder is not None:
+        yield head | {"kind": "lock", **msgspec.to_builtins(status.holder)}
+    for version in status.versions:
+        yield head | {"kind": "node"} | msgspec.to_builtins(version)
+    for left in status.left:
+        yield head | {
+            "kind": "left",
+            "node": left.node,
+            "rollout": left.entry.id,
+            "operator": left.entry.operator,
+            "began": left.entry.began,
+            "version": left.version,
+            "step": left.step,
+            "failed": left.failed,
+            "commands": [f"rolldeck resume {app}"],
+        }
+    for kept in status.kept_out:
+        yield head | {"kind": "kept_out"} | msgspec.to_builtins(kept)
+    for problem in status.problems:
+        yield head | {"kind": "problem", "text": problem}
+
+
+_ROLLOUT = (
+    *("standing", "why", "entry", "version", "operator", "host", "pid", "since", "origin", "phase"),
+    *("done", "total", "nodes", "questions", "touched", "ways_on", "source"),
+)

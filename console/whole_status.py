@@ -1,0 +1,224 @@
+"""What `rolldeck status` knows beside HAProxy: rollouts, versions, and who keeps a node out."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from backends.consul.client import Consul
+from backends.errors import BackendError, ConfigError
+from backends.health.http import HttpHealth
+from backends.model import Server, ServerRef, Snapshot
+from console.completing import completed
+from console.config import Config
+from console.following import Following
+from console.inventory import members
+from console.running_versions import RunningVersions
+from console.state_place import journal_path
+from console.wiring import Wiring
+from orchestrator.journal.adoption import find
+from orchestrator.journal.hand_changes import HandChange, hand_changes
+from orchestrator.journal.known_versions import known_versions
+from orchestrator.journal.leftovers import Leftover, leftovers, unfinished_originals, unread
+from orchestrator.journal.rollout_status import Identity, RolloutStatus, rollout_status, status_of
+from orchestrator.journal.store import Journal
+from orchestrator.lock import Holder, LocalLock
+from orchestrator.owner import owners
+
+ASK_SECONDS = 10.0  # for all versions that run; what has not answered then has the journal's word
+
+Snapshots = Mapping[str, Snapshot | BackendError]
+
+
+@dataclass(frozen=True, slots=True)
+class NodeVersion:
+    """Which version a node has, and who says so.
+
+    Attributes:
+        version: empty where nobody knows.
+        source: "health": the application itself, now; "journal": when we last had to do with it.
+        at: when the journal knew it, seconds since 1970; 0 for now.
+    """
+
+    node: str
+    version: str
+    source: Literal["health", "journal"]
+    at: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class KeptOut:
+    """A server that somebody has taken out of rotation.
+
+    Attributes:
+        by: "rollout", "hand" (with `rolldeck`), "others", or "haproxy": its configuration or name resolution.
+        who: the operator, or which rollout, as far as that is known.
+        words: what HAProxy says of it.
+        since: seconds since 1970.
+    """
+
+    backend: str
+    server: str
+    by: Literal["rollout", "hand", "others", "haproxy"]
+    who: str
+    words: str
+    since: float
+    where: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class WholeStatus:
+    """Of one application.
+
+    Attributes:
+        problems: what could not be seen, in words.
+        holder: of the lock, when nobody knows what they do with it.
+    """
+
+    rollouts: list[RolloutStatus] = field(default_factory=list)
+    holder: Holder | None = None
+    left: list[Leftover] = field(default_factory=list)
+    versions: list[NodeVersion] = field(default_factory=list)
+    kept_out: list[KeptOut] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    published: dict[ServerRef, str] = field(default_factory=dict)  # servers out by other machines' rollouts
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether a rollout has changed something and was not finished."""
+        return any(rollout.standing == "unfinished" and rollout.touched for rollout in self.rollouts)
+
+
+async def whole_status(
+    config: Config, app: str, consul: Consul | None, wiring: Wiring, seen: Snapshots
+) -> WholeStatus:
+    """Read the journal, the lock, Consul and, where it costs no log-in, the versions that run.
+
+    Args:
+        config: of all applications.
+        app: which one.
+        consul: where there is one.
+        wiring: builds the health checks; closed by whoever has made it.
+        seen: the load balancers as they are.
+
+    Raises:
+        JournalError: the journal cannot be read.
+    """
+    status = WholeStatus()
+    servers = [server for each in seen.values() if isinstance(each, Snapshot) for server in each.servers]
+    path = journal_path(config.journal.path)
+    with Journal(path, read_only=True) as journal:
+        own = rollout_status(journal, app)
+        known = known_versions(journal, app)
+        left = leftovers(journal, app)
+        hands = hand_changes(journal, app)
+        status.problems += unread(journal, app)
+        if own is not None and (own.touched or own.standing == "running"):
+            status.rollouts.append(own)
+        if consul is not None and config.lock.kind == "consul":
+            await _see_others(config, app, consul, journal, status)
+    running = {rollout.entry for rollout in status.rollouts if rollout.standing == "running"}
+    out = {server.ref for server in servers if not server.in_rotation}
+    status.left = [
+        each for each in left.values() if out & each.originals.keys() and each.entry.id not in running
+    ]
+    if not running:
+        status.holder = await LocalLock.of(path.parent / "locks", app).holder()
+    asked, names = await _running_versions(config, app, consul, wiring, servers)
+    versions = {node: NodeVersion(node, asked[node], "health") for node in asked}
+    for node, last in known.items():
+        if last.version and node not in versions and (not names or node in names):
+            versions[node] = NodeVersion(node, last.version, "journal", last.at)
+    status.versions = [versions[node] for node in sorted(versions)]
+    ours = {ref: f"rollout {each.entry.id}" for each in left.values() for ref in each.originals}
+    status.kept_out = _kept_out(servers, status.published | ours, hands)
+    return status
+
+
+async def _see_others(
+    config: Config, app: str, consul: Consul, journal: Journal, status: WholeStatus
+) -> None:
+    """What another machine has published, unless it is ours."""
+    try:
+        if config.consul is None:
+            return
+        following = Following(consul, config.consul.prefix, app, await config.consul.signer(app))
+        seen = await following.look()
+    except (BackendError, ConfigError) as error:
+        status.problems.append(f"rollouts of other machines: {error}")
+        return
+    if seen is None or seen.healthy:
+        return
+    if seen.doubt:
+        status.problems.append(f"rollouts of other machines: key {following.key} is ignored: {seen.doubt}")
+        return
+    if find(journal, seen.head, seen.records) is not None:
+        return
+    head = seen.head
+    running = seen.held and seen.ended is None
+    why = f"{seen.ended.result}: {seen.ended.reason}" if seen.ended else "it has no end, and nobody its lock"
+    identity = Identity(app, head.kind, head.version, head.operator, head.host, head.pid, head.began)
+    found = replace(status_of(identity, seen.records, why, running=running), source="consul")
+    if running or found.touched:
+        status.rollouts.append(found)
+        for originals in unfinished_originals(seen.records).values():
+            status.published |= dict.fromkeys(originals, f"the rollout of {head.operator}")
+
+
+async def _running_versions(
+    config: Config, app: str, consul: Consul | None, wiring: Wiring, servers: Sequence[Server]
+) -> tuple[dict[str, str], set[str]]:
+    """By node, where its health tells the version and is asked from here; and the names of all nodes."""
+    try:
+        settings = (await completed(config, app, consul)).app(app)
+        places = members(settings, servers, config.file, f"apps.{app}")
+        names = {place.name for place in places}
+        health = settings.health
+        if not (isinstance(health, HttpHealth) and health.via == "console" and health.has_version):
+            return {}, names
+        nodes = await wiring.nodes(app, settings, places)
+    except (BackendError, ConfigError):
+        return {}, set()  # whoever works on it is told
+    versions = RunningVersions(sees=True)
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(ASK_SECONDS):
+            await versions.look(nodes)
+    return dict(versions.by_node), names
+
+
+def _kept_out(
+    servers: Sequence[Server], rollouts: Mapping[ServerRef, str], hands: Mapping[str, HandChange]
+) -> list[KeptOut]:
+    """The servers that somebody has decided about, by backend and name; checks that fail are nobody's."""
+    groups: dict[tuple[str, str], list[Server]] = {}
+    for server in servers:
+        if any(owner.now and owner.who not in ("nobody", "agent") for owner in owners(server)):
+            groups.setdefault((server.ref.backend, server.ref.server), []).append(server)
+    now = time.time()
+    return [_reason(backend, name, own, rollouts, hands, now) for (backend, name), own in groups.items()]
+
+
+def _reason(
+    backend: str,
+    name: str,
+    servers: Sequence[Server],
+    rollouts: Mapping[ServerRef, str],
+    hands: Mapping[str, HandChange],
+    now: float,
+) -> KeptOut:
+    rollout = next((rollouts[server.ref] for server in servers if server.ref in rollouts), None)
+    deciding = [owner for server in servers for owner in owners(server) if owner.now]
+    since = now - min(server.last_change for server in servers)
+    where = tuple(f"{server.ref.instance}: {server.admin_state}" for server in servers)
+    words = "; ".join(dict.fromkeys(owner.words for owner in deciding))
+    by: Literal["rollout", "hand", "others", "haproxy"] = "others"
+    who = ""
+    if rollout is not None:
+        by, who = "rollout", rollout
+    elif name in hands:
+        by, who, since = "hand", hands[name].operator, hands[name].at
+    elif all(owner.who in ("configuration", "resolution", "tracked") for owner in deciding):
+        by = "haproxy"
+    return KeptOut(backend, name, by, who, words, round(since), where)

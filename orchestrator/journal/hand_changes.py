@@ -1,0 +1,41 @@
+"""Which nodes somebody has taken out by hand, with this program."""
+
+from dataclasses import dataclass
+
+from orchestrator.journal.leftovers import LOOKED_AT, read_change
+from orchestrator.journal.store import Journal
+
+
+@dataclass(frozen=True, slots=True)
+class HandChange:
+    """The last one of a node.
+
+    Attributes:
+        action: "drain" or "maint", or "weight" where that was 0.
+        at: seconds since 1970.
+    """
+
+    action: str
+    operator: str
+    at: float
+
+
+def hand_changes(journal: Journal, application: str) -> dict[str, HandChange]:
+    """By node, as far as it has not been put back since, by hand or by a rollout.
+
+    Raises:
+        JournalError: it cannot be read.
+    """
+    found: dict[str, HandChange | None] = {}
+    for entry in journal.entries(application, limit=LOOKED_AT):
+        if entry.kind != "change":
+            for record in journal.records(entry.id, "turn_began"):
+                found.setdefault(getattr(record.event, "node", ""), None)
+            continue
+        change = read_change(entry)
+        if entry.result == "healthy":
+            out = change.action in ("drain", "maint") or (change.action == "weight" and change.weight == 0)
+            made = HandChange(change.action, entry.operator, entry.began) if out else None
+            for node in change.nodes:
+                found.setdefault(node, made)
+    return {node: change for node, change in found.items() if change is not None}
