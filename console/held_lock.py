@@ -43,8 +43,8 @@ async def hold(
 ) -> AsyncIterator[HeldLock]:
     """Take it, and give it back.
 
-    Once it is somebody else's nothing is sent any more, the work under it is cut, and whoever has it gets to
-    know that: they wait for it before they look at anything.
+    Once it is somebody else's nothing is sent any more. If somebody on this machine has broken it, the work
+    under it is cut too, and they get to know that: they wait for it before they look at anything.
 
     Raises:
         Locked: somebody else has it.
@@ -72,7 +72,7 @@ async def hold(
 
 
 async def _watch(held: HeldLock, bus: Bus, clock: Clock) -> None:
-    while not (why := held.lock.fenced()):
+    while not (why := held.lock.awaited()):
         await clock.sleep(LOOK_SECONDS)
 
     def refuse() -> None:  # a lock that was given back says nothing of this any more

@@ -101,6 +101,9 @@ class Lock(Protocol):
     def fenced(self) -> str:
         """Why nothing at all may be sent any more, in words; empty while something may. Asked before that."""
 
+    def awaited(self) -> str:
+        """Why the work has to end now, in words: somebody on this machine waits for that; else empty."""
+
     async def release(self) -> None:
         """Give it back; without effect when it is not ours."""
 
@@ -242,6 +245,10 @@ class LocalLock:
         if self._file < 0 or _same(self._file, self.path) or not self._named():
             return ""
         return f"the lock was broken by {_words(self._read())}"
+
+    def awaited(self) -> str:
+        """See `Lock.awaited`: whoever broke it waits until nothing is on the way any more."""
+        return self.fenced()
 
     def _named(self) -> bool:
         """Whether there is any file with its name."""

@@ -98,6 +98,10 @@ class SharedLock:
         """See `Lock.fenced`."""
         return (self.shared.fenced() if self._shared else "") or self.local.fenced()
 
+    def awaited(self) -> str:
+        """See `Lock.awaited`. On another machine nobody waits: what was begun here comes to its end."""
+        return self.local.awaited()
+
     async def release(self) -> None:
         """See `Lock.release`."""
         self._shared = False

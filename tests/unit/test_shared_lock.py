@@ -1,5 +1,6 @@
 """The lock of all machines, with that of this machine: whose is taken over, and whose is not."""
 
+import asyncio
 import os
 import socket
 import subprocess
@@ -16,6 +17,7 @@ from backends.clock import SystemClock
 from orchestrator.errors import Locked
 from orchestrator.lock import Holder, LocalLock, this_machine
 from orchestrator.shared_lock import SharedLock
+from tests.waiting import until
 
 HERE = socket.gethostname()
 
@@ -28,6 +30,7 @@ class Key:
     ours: bool = False
     fence: int = 0
     doubt: str = ""
+    reason: str = ""  # why nothing may be sent any more
 
     async def holder(self) -> Held | None:
         return None if self.ours or self.value is None else Held(self.value, self.doubt)
@@ -45,7 +48,7 @@ class Key:
         return ""
 
     def fenced(self) -> str:
-        return ""
+        return self.reason
 
     async def release(self) -> None:
         if self.ours:
@@ -108,3 +111,21 @@ async def test_a_lock_elsewhere_is_broken_where_that_is_asked(tmp_path: Path) ->
     lock, _ = lock_on(tmp_path, there)
     assert await lock.acquire(US, break_it=True) == there
     await lock.release()
+
+
+async def test_only_who_breaks_it_on_this_machine_is_waiting(tmp_path: Path) -> None:
+    """A command that runs comes to its end when Consul has ended the session: nobody here waits for that."""
+    lock, key = lock_on(tmp_path, held(HERE, gone()))
+    await lock.acquire(US)
+    key.reason = "the lock's session in Consul has ended"
+    assert (lock.fenced(), lock.awaited()) == (key.reason, "")
+    breaker = LocalLock.of(tmp_path, "shop")
+    breaking = asyncio.create_task(breaker.acquire(US, break_it=True))
+
+    async def waits() -> bool:
+        return bool(lock.awaited())
+
+    await until(waits, 60)
+    await lock.release()
+    assert await breaking == US
+    await breaker.release()
