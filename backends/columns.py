@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 
-from backends.model import Server
+from backends.model import RequestCounters, Server
 
 Name = tuple[str, str]
 """Backend and server name."""
@@ -21,8 +21,7 @@ class Columns:
     names: list[Name]
     alike: list[int]  # the first server whose states, health and weights are the same as this one's
     sessions: list[int]
-    requests: Sequence[int]
-    errors_5xx: Sequence[int]
+    counters: Sequence[RequestCounters]
     response: Sequence[int | None]  # milliseconds
 
 
@@ -43,8 +42,7 @@ def columns_of(servers: Sequence[Server]) -> Columns:
         names=[(each.ref.backend, each.ref.server) for each in servers],
         alike=[first.setdefault(_state(each), index) for index, each in enumerate(servers)],
         sessions=[each.sessions for each in servers],
-        requests=[each.requests for each in servers],
-        errors_5xx=[each.errors_5xx for each in servers],
+        counters=[each.counters for each in servers],
         response=[each.response_time for each in servers],
     )
 

@@ -3,6 +3,7 @@
 import enum
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 
 class Admin(enum.IntFlag):
@@ -55,6 +56,35 @@ class ServerRef:
         return f"{self.backend}/{self.server} on {self.instance}"
 
 
+class RequestCounters(NamedTuple):
+    """What one row of `show stat` has counted of requests, in HAProxy's own words behind each.
+
+    All but `in_flight` and `http` only grow, until HAProxy begins again or somebody clears them. What they
+    mean together for the clients is in `orchestrator.request_errors`. A tuple, as there may be ten thousand.
+    """
+
+    total: int = 0  # stot: also each attempt that was retried or given to another server
+    answered: int = 0  # req_tot without hrsp_1xx: responses that were begun, without those on the way to one
+    informational: int = 0  # hrsp_1xx: 100 and 103, and 101 of a WebSocket
+    answered_5xx: int = 0  # hrsp_5xx; of a server what it said itself, of a backend what clients were told
+    refused: int = 0  # econ: no connection after all attempts
+    broken: int = 0  # eresp: no response, or half of one; some HAProxies count some of these twice
+    retries: int = 0  # wretr; those of `retry-on` are counted twice
+    redispatches: int = 0  # wredis: given to another server
+    client_aborts: int = 0  # cli_abrt
+    server_aborts: int = 0  # srv_abrt: broken off in the middle of a response
+    in_flight: int = 0  # scur
+    http: bool = True  # False in TCP mode, where nothing is known of responses
+
+    @property
+    def requests(self) -> int:
+        """Sent to it, without those that went to another server in the end; sessions in TCP mode."""
+        return max(self.answered + self.refused, self.total - self.redispatches - self.retries)
+
+
+NOTHING_COUNTED = RequestCounters()
+
+
 @dataclass(frozen=True, slots=True)
 class Server:
     """One server as one HAProxy sees it now. Counters restart at 0 when HAProxy reloads."""
@@ -88,10 +118,8 @@ class Server:
     queue: int
     throttle: int | None  # slow start in per cent while it lasts, else None
     last_change: int  # seconds since the operational state last changed
-    requests: int  # sum of all HTTP responses, hrsp_1xx ... hrsp_5xx
-    errors_5xx: int
-    total_sessions: int
-    response_time: int | None  # average of the last 1024 requests, milliseconds
+    counters: RequestCounters
+    response_time: int | None  # decayed average, milliseconds
     host_name: str = ""  # that HAProxy resolves for it; empty when it has an address of its own
     srv_record: str = ""  # that names its host and port; empty when none does
 
@@ -172,6 +200,7 @@ class Backend:
     mode: str  # "http" or "tcp"
     algorithm: str
     cookie: str
+    counters: RequestCounters = NOTHING_COUNTED  # of the row of the backend itself
 
 
 @dataclass(frozen=True, slots=True)

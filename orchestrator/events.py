@@ -118,6 +118,18 @@ class StepDone(Event, frozen=True, kw_only=True, tag="step_done"):
     seconds: float  # without time spent paused
 
 
+class Baked(Event, frozen=True, kw_only=True, tag="baked"):
+    """A node was watched under traffic: to the end of its bake, or to what ended that."""
+
+    node: str
+    requests: int  # sent to it since just before it went back; sessions in TCP mode
+    errors: int | None  # of these, how many ended in an error for the client; None in TCP mode: not known
+    refused: int  # of the errors, connections that were refused to the end; known in TCP mode too
+    retried: int  # attempts that were repeated, here or on another server, unnoticed by clients
+    proven: bool  # False: too few requests to prove anything, or errors are not known
+    seconds: float  # without time spent paused
+
+
 class NodeUpgraded(Event, frozen=True, kw_only=True, tag="node_upgraded"):
     node: str
     seconds: float
@@ -237,9 +249,13 @@ class WayOn(msgspec.Struct, frozen=True, kw_only=True):
 class Traffic(Event, frozen=True, kw_only=True, tag="traffic"):
     """What HAProxy served while the rollout went on, as its counters say; just before `rollout_ended`."""
 
-    served: int  # requests, or sessions where HAProxy counts no requests
-    errors_5xx: int
+    served: int  # requests sent to servers, or sessions where HAProxy counts no requests
+    errors_5xx: int  # responses 5xx of the servers themselves, which is not all that clients saw
     seconds: float  # between the two looks at the counters
+    errors: int | None = None  # that clients saw because of a server; None: not known, or an older Rolldeck
+    unattributed: int = 0  # responses 5xx that no server explains, such as HAProxy's own 503
+    unknown: list[str] = []  # backends in TCP mode, where HAProxy does not count errors
+    gaps: int = 0  # how often counters began again: what came just before is not counted
 
 
 class RolloutEnded(Event, frozen=True, kw_only=True, tag="rollout_ended"):
@@ -257,6 +273,7 @@ class RolloutEnded(Event, frozen=True, kw_only=True, tag="rollout_ended"):
     versions: dict[str, str] = {}  # of each node of the application at the end, as far as it is known
     ways_on: list[WayOn] = []  # the first one is to be tried first; none after an end that is well
     blocked: str = ""  # why no command of Rolldeck can work until it is mended, such as a full disk
+    unproven: list[str] = []  # upgraded, but their bake saw too few requests, or no errors can be known
 
 
 class HookFired(Event, frozen=True, kw_only=True, tag="hook_fired"):
@@ -289,6 +306,7 @@ AnyEvent = (
     | Waiting
     | Noted
     | StepDone
+    | Baked
     | NodeUpgraded
     | NodeSkipped
     | NodeFailed

@@ -8,6 +8,7 @@ from backends.base import LoadBalancer
 from backends.errors import BackendError, Refused, UnknownOutcome, Unmeasured
 from backends.model import Info, Server, ServerRef, Snapshot
 from orchestrator.processes import unreached_processes
+from orchestrator.request_errors import Look
 
 T = TypeVar("T")
 Build = Callable[[ServerRef], str]
@@ -109,15 +110,26 @@ class Fleet:
         Raises:
             Unmeasured: a load balancer no longer knows one of them.
         """
-        names = {ref.instance for ref in refs}
-        snapshots = await _all(self.read_checked(name) for name in sorted(names))
-        seen = {each.ref: each for snapshot in snapshots for each in snapshot.servers}
-        for ref in refs:
-            if ref not in seen:
-                raise Unmeasured(ref.instance, f"no longer knows {ref.backend}/{ref.server}")
-        found = {ref: seen[ref] for ref in refs}
+        found = _servers(refs, await self._snapshots(refs))
         self.watched(found.values())
         return found
+
+    async def requests(self, refs: Collection[ServerRef]) -> dict[ServerRef, Look]:
+        """What these servers and their backends have counted of requests. Raises as `servers`."""
+        snapshots = await self._snapshots(refs)
+        backends = {
+            (snapshot.info.instance, backend.name): backend.counters
+            for snapshot in snapshots
+            for backend in snapshot.backends
+        }
+        return {
+            ref: Look(server.counters, backends.get((ref.instance, ref.backend)))
+            for ref, server in _servers(refs, snapshots).items()
+        }
+
+    async def _snapshots(self, refs: Collection[ServerRef]) -> list[Snapshot]:
+        names = {ref.instance for ref in refs}
+        return await _all(self.read_checked(name) for name in sorted(names))
 
     async def ensure(
         self, refs: Sequence[ServerRef], build: Build, reached: Callable[[Server], bool]
@@ -177,6 +189,14 @@ class Fleet:
 
 def _nobody(_: Collection[Server]) -> None:
     """Nobody watches."""
+
+
+def _servers(refs: Iterable[ServerRef], snapshots: Iterable[Snapshot]) -> dict[ServerRef, Server]:
+    seen = {each.ref: each for snapshot in snapshots for each in snapshot.servers}
+    for ref in refs:
+        if ref not in seen:
+            raise Unmeasured(ref.instance, f"no longer knows {ref.backend}/{ref.server}")
+    return {ref: seen[ref] for ref in refs}
 
 
 async def _all(coroutines: Iterable[Coroutine[Any, Any, T]]) -> list[T]:

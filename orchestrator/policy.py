@@ -31,7 +31,7 @@ class Policy(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=Tr
     gate: Literal["checks", "none"] = "checks"  # HAProxy's own checks prove a node before `ready`
     min_healthy: float = 3.0  # own health is good for so long before `ready`
     bake: float = 5.0  # watch a node so long after it is back, before going on
-    max_5xx: int = 0  # responses 5xx a node may give while it bakes
+    max_5xx: int = 0  # errors that clients may see because of a node from `ready` to the end of its bake
 
     def __post_init__(self) -> None:
         serial = self.serial if isinstance(self.serial, list) else [self.serial]

@@ -32,6 +32,7 @@ from orchestrator.left_registered import with_registries
 from orchestrator.outcome import look_at_end
 from orchestrator.plan import Plan
 from orchestrator.sentinel import Sentinel
+from orchestrator.traffic import Totals
 from orchestrator.turn import Tally, Turn
 from orchestrator.work import Work
 
@@ -134,9 +135,9 @@ class Rollout:
             forget()
             watching.cancel()
             await asyncio.wait({watching})
+            await sentinel.count_last()
             fleet.end_guard()
-            seconds = round(self._clock.monotonic() - began, 3)
-            self._bus.emit(Traffic(served=sentinel.served, errors_5xx=sentinel.errors, seconds=seconds))
+            self._bus.emit(_traffic(sentinel.traffic.totals(), self._clock.monotonic() - began))
         if not watching.cancelled() and (defect := watching.exception()) is not None:
             raise defect
 
@@ -287,11 +288,24 @@ class Rollout:
             versions=versions_at_end(plan, tally.upgraded, unfinished, self._other_versions),
             ways_on=[] if result == "healthy" else self._ways_on(failed),
             blocked=self._blocked,
+            unproven=list(tally.unproven),
         )
 
     def _ways_on(self, failed: list[str]) -> list[WayOn]:
         failed_at = {name: self._tally.failed_at[name] for name in failed}
         return ways_on(self._plan, self._kind, self._tally.touched, failed_at)
+
+
+def _traffic(totals: Totals, seconds: float) -> Traffic:
+    return Traffic(
+        served=totals.requests,
+        errors_5xx=totals.answered_5xx,
+        seconds=round(seconds, 3),
+        errors=totals.errors if totals.http or totals.errors else None,
+        unattributed=totals.unattributed,
+        unknown=sorted(totals.unknown),
+        gaps=totals.gaps,
+    )
 
 
 def _plain(failure: BaseException | None) -> BaseException | None:

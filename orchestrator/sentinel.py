@@ -1,7 +1,9 @@
 """Watches the load balancers while a rollout runs: a reload is undone, what somebody else does is named."""
 
+import asyncio
+from contextlib import suppress
+
 from backends.base import Clock
-from backends.columns import columns_of
 from backends.errors import BackendError
 from backends.model import Server, ServerRef, Snapshot
 from orchestrator.actor import ROLLDECK
@@ -11,8 +13,10 @@ from orchestrator.events import Noted
 from orchestrator.fleet import Fleet
 from orchestrator.intentions import Intentions
 from orchestrator.node import Original
+from orchestrator.traffic import TrafficCount
 
 INTERVAL = 1.0  # seconds between two looks
+LAST_LOOK = 5.0  # seconds for the last one: the end of a rollout waits for it
 
 
 class Sentinel:
@@ -31,8 +35,7 @@ class Sentinel:
         self._control = control
         self._clock = clock
         self._bus = bus
-        self._counted: dict[str, tuple[int, int]] = {}
-        self.served = self.errors = 0  # responses since the first look, and those 5xx among them
+        self.traffic = TrafficCount()
         self._told: dict[
             ServerRef, str
         ] = {}  # what somebody has made of a server, until it is as wanted again
@@ -51,20 +54,22 @@ class Sentinel:
     async def _look(self, name: str) -> None:
         moment = self._intentions.moment
         snapshot = await self._fleet.read(name)
-        self._count(snapshot)
+        self.traffic.add(snapshot)
         if self._fleet.noticed(snapshot):
             await self._set_again(name, snapshot)
         else:
             self._name_strangers(snapshot, moment)
 
-    def _count(self, snapshot: Snapshot) -> None:
-        columns, name = columns_of(snapshot.servers), snapshot.info.instance
-        now = sum(columns.requests), sum(columns.errors_5xx)
-        served, errors = self._counted.get(name, now)
-        self._counted[name] = now
-        # After a reload the counters have begun again at 0.
-        self.served += now[0] - served if now[0] >= served else now[0]
-        self.errors += now[1] - errors if now[1] >= errors else now[1]
+    async def count_last(self) -> None:
+        """Count what happened since the last look, once all is over; who cannot answer is left out."""
+
+        async def look(name: str) -> None:
+            with suppress(BackendError):
+                self.traffic.add(await self._fleet.read(name))
+
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LAST_LOOK):
+                await asyncio.gather(*map(look, self._fleet.balancers))
 
     async def _set_again(self, name: str, snapshot: Snapshot) -> None:
         paused = self._control.paused

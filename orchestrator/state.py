@@ -74,6 +74,7 @@ class NodeStatus:
     deadline: float | None = None  # of what it waits for, seconds since 1970
     cells: dict[Step, Cell] = field(default_factory=dict)
     seconds: float = 0.0  # of its whole turn, once it is over
+    baked: events.Baked | None = None  # how its last bake went
     spent: Left | None = None  # of that, without what people took to decide
 
 
@@ -160,6 +161,8 @@ class RolloutState:
                         cell.baked = record.at
             case events.StepDone() as event:
                 self._step_done(event, record.at)
+            case events.Baked() as event:
+                self.nodes[event.node].baked = event
             case events.NodeUpgraded(node=name, seconds=seconds):
                 node = self.nodes[name]
                 node.state, node.step, node.seconds = NodeState.UPGRADED, None, seconds

@@ -37,6 +37,7 @@ class Tally:
     failed: list[str] = field(default_factory=list)
     failed_at: dict[str, Step] = field(default_factory=dict)  # by node, the last time
     skipped: list[str] = field(default_factory=list)
+    unproven: list[str] = field(default_factory=list)  # upgraded, but too little was seen of it
     touched: set[str] = field(default_factory=set)
     originals: dict[str, dict[ServerRef, Original]] = field(default_factory=dict)
     agreed: set[str] = field(default_factory=set)  # differences from the plan that somebody accepted
@@ -93,6 +94,8 @@ class Turn:
             with self._bus.turn(self._name, step):
                 await self._run(step)
         self._tally.upgraded.append(self._name)
+        if self._work.baked is not None and not self._work.baked.proven:
+            self._tally.unproven.append(self._name)
         seconds = round(self._control.worked() - start, 3)
         self._bus.emit(NodeUpgraded(node=self._name, seconds=seconds))
 

@@ -141,6 +141,7 @@ class Watch:
         reloaded = old.info is not None and _began_again(old.info, snapshot.info)
         columns = columns_of(snapshot.servers)
         places = old.places if old.places.names == columns.names else Places(columns.names)
+        backends = {each.name: each.counters for each in snapshot.backends}
         rates = Rates(places) if reloaded else old.rates
         self._show(
             InstanceView(
@@ -150,7 +151,7 @@ class Watch:
                 level=snapshot.level,
                 servers=snapshot.servers,
                 columns=columns,
-                rates=rates.with_sample(places, now, columns),
+                rates=rates.with_sample(places, now, columns, backends),
                 read_at=now,
                 reloaded_at=now if reloaded else old.reloaded_at,
             )

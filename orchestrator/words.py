@@ -1,6 +1,8 @@
-"""A server in words; the same everywhere."""
+"""Servers, and what became of requests, in words; the same everywhere."""
 
 from backends.model import AdminState, Server
+from orchestrator.events import Baked, Traffic
+from orchestrator.request_errors import ENOUGH
 
 
 def health(server: Server) -> str:
@@ -16,3 +18,41 @@ def health(server: Server) -> str:
     if server.status.startswith(("UP", "DRAIN", "NOLB")):
         return f"△ {server.check_health}/{server.full_health} {server.check_status}".rstrip()
     return f"▼ {server.check_status or server.status}"
+
+
+def bake_words(baked: Baked) -> str:
+    """What a bake has proven."""
+    if baked.errors is None and baked.requests:
+        refused = f", {baked.refused:,} refused" if baked.refused else ""
+        return f"baked with {counted(baked.requests, 'session')}{refused}: errors unknown in TCP mode"
+    found = f"baked with {counted(baked.requests, 'request' if baked.errors is not None else 'session')}"
+    if baked.errors:
+        return f"{found}, {counted(baked.errors, 'error')}"
+    if baked.requests < ENOUGH:
+        few = f", fewer than {ENOUGH}" if baked.requests else ""
+        return f"{found}{few}: nothing proven"
+    return f"{found}, no errors"
+
+
+def traffic_words(traffic: Traffic) -> str:
+    """What clients were given: `1,204 requests, 3 errors, 2 not attributable`."""
+    unknown = ", ".join(traffic.unknown)
+    if traffic.errors is not None:
+        errors = counted(traffic.errors, "error")
+        errors += f", errors unknown in TCP mode: {unknown}" if unknown else ""
+    else:
+        errors = (
+            f"errors unknown in TCP mode: {unknown}"
+            if unknown
+            else f"{counted(traffic.errors_5xx, 'error')} (5xx only)"
+        )
+    parts = [counted(traffic.served, "request"), errors]
+    parts += [f"{traffic.unattributed:,} not attributable"] if traffic.unattributed else []
+    if traffic.gaps:
+        parts.append("without the moment before counters began again")
+    return ", ".join(parts)
+
+
+def counted(number: int, word: str) -> str:
+    """`1 node`, `120,000 nodes`."""
+    return f"{number:,} {word}{'' if number == 1 else 's'}"

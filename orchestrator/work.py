@@ -12,11 +12,12 @@ from backends.model import AdminState, Server, ServerRef, ServiceState
 from orchestrator.bus import Bus
 from orchestrator.control import Control
 from orchestrator.errors import DeadlinePassed
-from orchestrator.events import Noted, Step, Waiting
+from orchestrator.events import Baked, Noted, Step, Waiting
 from orchestrator.fleet import Build, Fleet
 from orchestrator.intentions import Intent, Intentions
 from orchestrator.node import Node, Original
 from orchestrator.policy import Policy
+from orchestrator.request_errors import Look
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -46,6 +47,7 @@ class Work:
     touch: Callable[[], None] = lambda: None  # says that from here on the node is not as it was
     pids: set[int] = field(default_factory=set)  # of the service, as far as seen before the stop
     by_hand: bool = False  # a change by hand, and no rollout's turn
+    baked: Baked | None = None  # how its bake went, once there was one
     left_registry: bool = False  # a rollout has set maintenance there, which is to end with its turn
     intentions: Intentions = field(default_factory=Intentions)  # of the whole rollout
 
@@ -63,6 +65,10 @@ class Work:
     async def servers(self) -> dict[ServerRef, Server]:
         """One look at this node's servers; see `Fleet.servers`."""
         return await self.fleet.servers(self.refs)
+
+    async def requests(self) -> dict[ServerRef, Look]:
+        """What this node's servers have counted of requests; see `Fleet.requests`."""
+        return await self.fleet.requests(self.refs)
 
     async def ensure(
         self, refs: Sequence[ServerRef], build: Build, reached: Callable[[Server], bool]

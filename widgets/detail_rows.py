@@ -60,12 +60,13 @@ def _requests(server: Server, instance: InstanceView) -> Cell:
     place = instance.places.index.get((server.ref.backend, server.ref.server))
     if place is None or instance.state != "live":
         return _figure(NONE)
-    done, failed = instance.rates.counts(place)
-    bad = "bad" if failed else "quiet"
-    return [
-        *_figure(number(instance.rates.rate(place), _NUMBER), "/s,"),
-        (f" {percent(failed / done if done else 0.0)} % errors", bad),
-    ]
+    requests, failed = instance.rates.counts(place)
+    if failed is None:
+        words = " errors unknown (TCP)"
+    else:
+        words = f" {percent(failed / max(requests, failed) if failed else 0.0)} % errors"
+    rate = number(instance.rates.rate(place), _NUMBER)
+    return [*_figure(rate, "/s,"), (words, "bad" if failed else "quiet")]
 
 
 def _response(server: Server, instance: InstanceView) -> Cell:

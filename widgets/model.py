@@ -46,7 +46,7 @@ class Row:
     sessions: int
     queue: int
     rate: float | None  # requests per second; None before the second look, and right after a reload
-    errors: float | None  # share of responses 5xx, 0 to 1; None without requests
+    errors: float | None  # share of requests that ended in an error for the client; None without requests
     response: int | None  # milliseconds
     trend: tuple[float, ...]  # requests per second, oldest first, at most 8
     since: int  # seconds since the operational state last changed
@@ -54,6 +54,7 @@ class Row:
     note: str  # where they disagree, in words; else empty
     problem: bool  # it is not in rotation everywhere
     backends: int = 1  # how many names stand in `backend`
+    errors_known: bool = True  # False in TCP mode
 
 
 class Rows(Protocol):

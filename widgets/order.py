@@ -40,7 +40,7 @@ def _number(data: Merged | Nodes, sort: str) -> Callable[[int], float]:
     by: dict[str, Callable[[int], float]] = {
         "sessions": data.sessions,
         "rate": lambda place: _or_nothing(data.rate(place)),
-        "errors": lambda place: _share(*data.responses(place)),
+        "errors": lambda place: _or_nothing(data.errors(place)[0]),
         "response": lambda place: _or_nothing(data.response(place)),
     }
     return by[sort]
@@ -48,7 +48,3 @@ def _number(data: Merged | Nodes, sort: str) -> Callable[[int], float]:
 
 def _or_nothing(value: float | None) -> float:
     return _NOTHING if value is None else value
-
-
-def _share(done: int, failed: int) -> float:
-    return failed / done if done else _NOTHING

@@ -79,7 +79,7 @@ class MergedRows:
             last = data.last_look(place)
             age = max((_age(instance, self._now) for instance, _ in seen), default=0.0)
             admin, health, weight, note = last.admin, last.health, last.weight, f"stale {age:.0f} s"
-        done, failed = data.responses(place)
+        errors, errors_known = data.errors(place)
         times = [each.response_time for each in servers if each.response_time is not None]
         return Row(
             key=layout.keys[place],
@@ -93,7 +93,8 @@ class MergedRows:
             sessions=sum(each.sessions for each in servers),
             queue=sum(each.queue for each in servers),
             rate=data.rate(place),
-            errors=failed / done if done else None,
+            errors=errors,
+            errors_known=errors_known,
             response=max(times, default=None),
             trend=data.trend(place),
             since=min((each.last_change for each in servers), default=0),

@@ -65,6 +65,11 @@ def percent(share: float | None) -> str:
     return "100" if share >= 0.9995 else f"{share * 100:.1f}"
 
 
+def errors(row: Row, width: int) -> str:
+    """The share of requests that ended in an error for the client."""
+    return percent(row.errors) if row.errors_known else "?"
+
+
 def milliseconds(value: int | None, width: int) -> str:
     """Milliseconds, or seconds with an `s` when that is too long."""
     if value is None:
@@ -112,7 +117,7 @@ COLUMNS = (
     Column("SESS", 4, 5, lambda row, width: number(row.sessions, width), right=True, sort="sessions"),
     Column("Q", 3, 4, lambda row, width: number(row.queue, width), right=True),
     Column("REQ/S", 5, 6, lambda row, width: number(row.rate, width), right=True, sort="rate"),
-    Column("ERR%", 4, 4, lambda row, width: percent(row.errors), right=True, sort="errors"),
+    Column("ERR%", 4, 4, errors, right=True, sort="errors"),
     Column("RT", 3, 5, lambda row, width: milliseconds(row.response, width), right=True, sort="response"),
     Column("TREND", 5, 8, lambda row, width: trend(row.trend, width), "trend"),
 )

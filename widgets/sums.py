@@ -43,10 +43,19 @@ class Sums(ABC):
         known = [each for each in rates if each is not None]
         return sum(known) if known else None
 
-    def responses(self, place: int) -> tuple[int, int]:
-        """Over all that are live, between their last two looks: all, and 5xx."""
+    def errors(self, place: int) -> tuple[float | None, bool]:
+        """The share of requests that ended in an error for the client, between the last two looks of each.
+
+        Returns:
+            The share, None without requests; and whether it is known anywhere, which it is not in TCP mode.
+        """
         counts = [each.rates.counts(at) for each, at in self._at(place, self.live)]
-        return sum(done for done, _ in counts), sum(failed for _, failed in counts)
+        known = [(requests, failed) for requests, failed in counts if failed is not None]
+        requests, failures = (sum(column) for column in zip(*known, strict=True)) if known else (0, 0)
+        # One whose request began before the first of the two looks is an error without a request.
+        return (failures / max(requests, failures) if requests or failures else None), bool(
+            known or not counts
+        )
 
     def trend(self, place: int) -> tuple[float, ...]:
         """The sums, aligned at the latest; as long as the shortest of those that have any."""

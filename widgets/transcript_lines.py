@@ -17,6 +17,7 @@ from backends.text_limits import abridge
 from orchestrator import events
 from orchestrator.actor import requested_with
 from orchestrator.events import Record
+from orchestrator.words import bake_words, traffic_words
 from widgets.pieces import cut, duration
 from widgets.text import visible
 
@@ -32,6 +33,7 @@ SAID: dict[type[events.Event], str] = {
     events.Noted: "note: {text}",
     events.CommandBegan: "it runs on {target} as process {pid}",
     events.StepDone: "done in {seconds}: {detail}",
+    events.Baked: "{words}, in {seconds}",
     events.NodeUpgraded: "upgraded in {seconds}",
     events.NodeSkipped: "skipped by {who}",
     events.NodeFailed: "failed: {error}",
@@ -40,7 +42,7 @@ SAID: dict[type[events.Event], str] = {
     events.Paused: "paused by {who}: {why}",
     events.Resumed: "resumed by {who} after {seconds}",
     events.AbortRequested: "abort asked by {who}: {why}",
-    events.Traffic: "{served} requests served, {errors_5xx} with 5xx, in {seconds}",
+    events.Traffic: "{words}, in {seconds}",
     events.HookFired: "hook {name} at {moment}, {seconds}: {error}",
     events.ChangeBegan: "{operator} changes {nodes} by hand: {action}",
     events.ChangeEnded: "by hand: {servers}{error}",
@@ -164,6 +166,10 @@ def said(event: events.AnyEvent) -> str:
     if isinstance(event, events.ByActor):
         for name in ("who", "operator"):
             fields[name] = requested_with(fields.get(name, ""), event.origin)
+    if isinstance(event, events.Traffic):
+        fields["words"] = traffic_words(event)
+    if isinstance(event, events.Baked):
+        fields["words"] = bake_words(event)
     words = SAID.get(type(event))
     # Only our own words are a format; what comes from outside is a value, in which braces mean nothing.
     return words.format(**fields).removesuffix(": ") if words else " · ".join(filter(None, fields.values()))

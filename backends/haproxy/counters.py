@@ -4,13 +4,14 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple, TypeVar, overload
 
 from backends.haproxy.rows import Wanted, fits, read, read_one
-from backends.haproxy.servers import RESPONSES
+from backends.haproxy.servers import ENDINGS, FAILURES, RESPONSES, counted
+from backends.model import RequestCounters
 
 T = TypeVar("T")
 
 FEW = 500  # rows that are read one by one; whoever wants more wants all, as for an order
 
-_WANTED = Wanted(",", (("stot",), *((name,) for name in RESPONSES), ("rtime",)), frozenset())
+_WANTED = Wanted(",", (("scur",), ("stot",), FAILURES, RESPONSES, ENDINGS, ("rtime",)), frozenset())
 
 
 def readable(header: tuple[str, ...]) -> bool:
@@ -21,8 +22,7 @@ def readable(header: tuple[str, ...]) -> bool:
 class Counts(NamedTuple):
     """What one server has served so far."""
 
-    requests: int
-    errors_5xx: int
+    counters: RequestCounters
     response: int | None  # milliseconds
 
 
@@ -83,6 +83,9 @@ class Counter(Sequence[T]):
 
 
 def _counts(cells: Sequence[str]) -> Counts:
-    total, *answers, time = cells
-    numbers = [int(cell) if cell else 0 for cell in answers]
-    return Counts(sum(numbers), numbers[-1], int(time) if time and total and int(total) else None)
+    scur, stot, failures, responses, endings, time = cells
+    texts = [scur, stot, *failures.split(","), *responses.split(","), *endings.split(",")]
+    found = counted(
+        [int(text) if text else 0 for text in texts], http=texts[10] != "", has_total=texts[12] != ""
+    )
+    return Counts(found, int(time) if time and found.total else None)

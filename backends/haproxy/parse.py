@@ -18,10 +18,11 @@ STAT_NEEDED = ("pxname", "svname", "type", "iid", "sid", "status", "weight", "sc
 STAT_FIELDS = (
     *STAT_NEEDED,
     *("act", "bck", "cookie", "mode", "algo", "addr", "uweight", "stot", "rtime"),
+    *("econ", "eresp", "wretr", "wredis", "req_tot", "cli_abrt", "srv_abrt"),
     *("check_status", "check_desc", "last_chk", "check_rise", "check_fall", "check_health"),
     *("check_code", "check_duration", "agent_status", "last_agt", "chkfail", "tracked"),
     *("throttle", "lastchg"),
-    *("hrsp_1xx", "hrsp_2xx", "hrsp_3xx", "hrsp_4xx", "hrsp_5xx"),
+    *("hrsp_1xx", "hrsp_2xx", "hrsp_3xx", "hrsp_4xx", "hrsp_5xx", "hrsp_other"),
 )
 STATE_FIELDS = (
     *("be_id", "be_name", "srv_id", "srv_name", "srv_addr", "srv_port", "srv_op_state"),

@@ -8,13 +8,15 @@ from collections.abc import Iterable, Sequence
 
 from backends.errors import Unmeasured
 from backends.haproxy.parse import BACKEND_ROW, MAX_TEXT, SERVER_ROW, Row, number
-from backends.model import Admin, Backend, Operational, Server, ServerRef
+from backends.model import Admin, Backend, Operational, RequestCounters, Server, ServerRef
 from backends.text_limits import shorten
 
 _CONFIGURED, _ENABLED = 2, 4  # CHK_ST_* bits of srv_check_state and srv_agent_state
 _LAST_PORT = 65535
 _CHECK_RUNS = _CONFIGURED | _ENABLED
-RESPONSES = ("hrsp_1xx", "hrsp_2xx", "hrsp_3xx", "hrsp_4xx", "hrsp_5xx")
+RESPONSES = ("hrsp_1xx", "hrsp_2xx", "hrsp_3xx", "hrsp_4xx", "hrsp_5xx", "hrsp_other")
+FAILURES = ("econ", "eresp", "wretr", "wredis")
+ENDINGS = ("req_tot", "cli_abrt", "srv_abrt")
 
 
 def join(
@@ -25,7 +27,7 @@ def join(
     Raises:
         Unmeasured: they do not speak of the same servers, as when one was added in between.
     """
-    backends = tuple(backend(row) for row in stat if row["type"] == BACKEND_ROW)
+    backends = tuple(backend(instance, row) for row in stat if row["type"] == BACKEND_ROW)
     rows = {(row["iid"], row["sid"]): row for row in stat if row["type"] == SERVER_ROW}
     shown = {row["iid"] for row in stat}
     # A backend that `show stat` does not show is HAProxy's own: 2.2 has one called MASTER.
@@ -38,9 +40,53 @@ def join(
     return backends, tuple(server(instance, row, states[key]) for key, row in rows.items())
 
 
-def backend(row: Row) -> Backend:
-    """Build a backend from its own row of `show stat`."""
-    return Backend(row["pxname"], _text(row["mode"]), _text(row["algo"]), _text(row["cookie"]))
+def backend(instance: str, row: Row) -> Backend:
+    """Build a backend from its own row of `show stat`.
+
+    Raises:
+        Unmeasured: a field is not the number it should be.
+    """
+    name = row["pxname"]
+    try:
+        found = counters(row)
+    except ValueError as error:
+        raise Unmeasured(instance, f"the row of backend {name}: {error}") from None
+    return Backend(name, _text(row["mode"]), _text(row["algo"]), _text(row["cookie"]), found)
+
+
+def counters(row: Row) -> RequestCounters:
+    """The counters of any row. Raises ValueError for a field that is no number."""
+    names = ("scur", "stot", *FAILURES, *RESPONSES, *ENDINGS)
+    http, has_total = row["hrsp_5xx"] != "", row["req_tot"] != ""
+    return counted([number(row[name] or "0") for name in names], http=http, has_total=has_total)
+
+
+def counted(numbers: Sequence[int], *, http: bool, has_total: bool) -> RequestCounters:
+    """The counters from the cells of one row.
+
+    Args:
+        numbers: of scur, stot, FAILURES, RESPONSES and ENDINGS, in this order; 0 for a cell that is empty,
+            which is one that does not apply.
+        http: whether there are counters of responses, which no row has in TCP mode.
+        has_total: whether there is a req_tot.
+    """
+    in_flight, total, refused, broken, retries, redispatches, *by_class = numbers
+    *by_class, answered, client_aborts, server_aborts = by_class
+    informational = by_class[0]
+    return RequestCounters(
+        total,
+        (answered if has_total else sum(by_class)) - informational,
+        informational,
+        by_class[4],
+        refused,
+        broken,
+        retries,
+        redispatches,
+        client_aborts,
+        server_aborts,
+        in_flight,
+        http,
+    )
 
 
 def server(instance: str, row: Row, state: Row) -> Server:
@@ -92,9 +138,7 @@ def _server(instance: str, row: Row, state: Row) -> Server:
         queue=number(row["qcur"]),
         throttle=number(row["throttle"]) if row["throttle"] else None,
         last_change=number(row["lastchg"] or "0"),
-        requests=sum(number(row[name]) for name in RESPONSES if row[name]),
-        errors_5xx=number(row["hrsp_5xx"] or "0"),
-        total_sessions=total,
+        counters=counters(row),
         response_time=number(row["rtime"]) if total and row["rtime"] else None,
         host_name=_given(state["srv_fqdn"]),
         srv_record=_given(state["srvrecord"]),

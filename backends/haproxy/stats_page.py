@@ -65,7 +65,7 @@ class StatsPage:
         if not text.endswith("\n"):
             raise Unmeasured(self._name, f"{self._url}: the page was cut off")
         rows = [row for row in parse_stat(self._name, text) if not backends or row["pxname"] in backends]
-        found = tuple(backend(row) for row in rows if row["type"] == BACKEND_ROW)
+        found = tuple(backend(self._name, row) for row in rows if row["type"] == BACKEND_ROW)
         missing = [name for name in backends if name not in {each.name for each in found}]
         if missing:
             raise Refused(self._name, f"not on the statistics page: {', '.join(missing)}")

@@ -23,7 +23,7 @@ from backends.haproxy.parse import (
     check_size,
 )
 from backends.haproxy.rows import Rows, Wanted, joined, read
-from backends.haproxy.servers import RESPONSES, backend, server
+from backends.haproxy.servers import ENDINGS, FAILURES, RESPONSES, backend, server
 from backends.model import Backend, Operational, Server
 
 _STAT = Wanted(
@@ -43,13 +43,14 @@ _STAT = Wanted(
     numbers=frozenset(
         (
             *("qcur", "scur", "stot", "weight", "iid", "sid", "throttle", "type", "lastchg", "rtime"),
-            *("chkfail", "check_duration", "check_rise", "check_fall", "check_health", *RESPONSES),
+            *("chkfail", "check_duration", "check_rise", "check_fall", "check_health"),
+            *(*RESPONSES, *FAILURES, *ENDINGS),
         )
     ),
     optional=frozenset(
         (
             *("stot", "throttle", "lastchg", "rtime", "chkfail", "check_duration"),
-            *("check_rise", "check_fall", "check_health", *RESPONSES),
+            *("check_rise", "check_fall", "check_health", *RESPONSES, *FAILURES, *ENDINGS),
         )
     ),
 )
@@ -134,7 +135,7 @@ def fast_join(
     columns = _columns(stat, state)
     if columns is None:
         return None
-    backends = tuple(backend(row) for row in others if row["type"] == BACKEND_ROW)
+    backends = tuple(backend(instance, row) for row in others if row["type"] == BACKEND_ROW)
     tables = _Tables(stat.header, stat.lines, state.header, state.lines)
     return backends, Servers(instance, tables, columns)
 
@@ -200,7 +201,6 @@ def _columns(stat: Rows, state: Rows) -> Columns | None:
         names=list(zip(backends, names, strict=True)),
         alike=[first.setdefault(each, index) for index, each in enumerate(alike)],
         sessions=list(map(int, sessions)),
-        requests=Counter(counters, lambda each: each.requests),
-        errors_5xx=Counter(counters, lambda each: each.errors_5xx),
+        counters=Counter(counters, lambda each: each.counters),
         response=Counter(counters, lambda each: each.response),
     )

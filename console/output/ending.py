@@ -24,6 +24,9 @@ def ending(ended: RolloutEnded) -> Iterator[str]:
         yield f"  {'versions':<12}{clean(mixed)}"
     if ended.blocked:
         yield f"{paint('no command of rolldeck works now', 'bad')}: {clean(ended.blocked)}"
+    if ended.unproven:
+        why_not = f"too little seen while {'it' if len(ended.unproven) == 1 else 'they'} baked"
+        yield f"  {'unproven':<12}{clean(', '.join(ended.unproven))}: {why_not}"
     for each in ended.out_of_rotation:
         yield f"{paint('out of rotation', 'out')}: {clean(each.node)}{_whose(each)}"
         for place in each.where:

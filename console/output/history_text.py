@@ -13,6 +13,7 @@ from orchestrator.actor import began
 from orchestrator.events import STEPS
 from orchestrator.journal.entries import UNKNOWN
 from orchestrator.journal.story import Story
+from orchestrator.words import traffic_words as traffic
 from widgets.pieces import duration
 
 HEADER = ("ID", "WHEN", "APP", "WHAT", "BY", "RESULT", "NODES", "TOOK")
@@ -108,7 +109,9 @@ def _facts(summary: Summary, story: Story) -> Iterator[str]:
     if entry.follows is not None:
         yield f"  follows   {entry.follows}: rolldeck history show {entry.follows}"
     if story.traffic is not None:
-        kind = "bad" if story.traffic.errors_5xx else "ok"
+        seen = story.traffic
+        errors = seen.errors_5xx if seen.errors is None else seen.errors
+        kind = "bad" if errors or seen.unattributed else "ok"
         yield f"  traffic   {paint(traffic_words(story), kind)}"
     if story.spans:
         yield f"  steps     {step_times(story)}"
@@ -137,12 +140,7 @@ def plan_words(summary: Summary) -> str:
 def traffic_words(story: Story) -> str:
     """Requests and errors while it went on; empty when nobody counted them."""
     seen = story.traffic
-    if seen is None:
-        return ""
-    return (
-        f"{counted(seen.served, 'request')} served, {counted(seen.errors_5xx, 'error')} (5xx)"
-        f" in {duration(seen.seconds)}"
-    )
+    return "" if seen is None else f"{traffic(seen)}, in {duration(seen.seconds)}"
 
 
 def step_times(story: Story) -> str:

@@ -8,6 +8,7 @@ from console.output.text import clean, on_terminal, paint, say, shorten, show_li
 from orchestrator import events
 from orchestrator.events import Record
 from orchestrator.state import Cell, NodeState, NodeStatus, RolloutState
+from orchestrator.words import bake_words, traffic_words
 
 ERASE = "\r\x1b[2K"
 
@@ -59,6 +60,10 @@ class Progress:
                 return f"{paint('!', 'warn')} {f'{name}: ' if name else ''}{clean(text)}"
             case events.HookFired(name=name, moment=moment, ok=False, error=error):
                 return f"{paint('!', 'warn')} hook {clean(name)} at {moment}: {clean(error)}"
+            case events.Traffic() as event:
+                errors = event.errors or event.unattributed
+                words = f"{traffic_words(event)}, in {seconds(event.seconds)}"
+                return paint(words, "bad") if errors else words
             case events.Paused(who=who) | events.Resumed(who=who):
                 phase = clean(state.phase)
                 return f"{phase} ({clean(who)})" if phase == "progressing" else phase
@@ -102,6 +107,12 @@ def _glyph(cell: Cell) -> str:
     return paint("✓", "ok") if cell.changed else "·"
 
 
+def _unproven(node: NodeStatus) -> str:
+    if node.baked is None or node.baked.proven:
+        return ""
+    return f"\n{'':<10} {paint('!', 'warn')} {bake_words(node.baked)}"
+
+
 def _over(node: NodeStatus) -> str:
     """A node whose turn is over, in one line that fits 80 columns when all is well."""
     glyphs = {NodeState.UPGRADED: ("✓", "ok"), NodeState.FAILED: ("✗", "bad"), NodeState.HELD: ("!", "warn")}
@@ -112,7 +123,7 @@ def _over(node: NodeStatus) -> str:
         for step, cell in node.cells.items()
     )
     if node.state is NodeState.UPGRADED:
-        return f"{words} in {seconds(node.seconds)}: {steps}"
+        return f"{words} in {seconds(node.seconds)}: {steps}{_unproven(node)}"
     return (
         f"{words} {node.step or ''}: {clean(node.reason)}"
         if node.state in (NodeState.FAILED, NodeState.HELD)

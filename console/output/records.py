@@ -10,6 +10,7 @@ from orchestrator.events import SCHEMA, NodeUpgraded, Record, RolloutStarted
 from orchestrator.journal.standing import standing
 from orchestrator.journal.store import Entry, Journal
 from orchestrator.plan import Finding, Severity
+from orchestrator.words import counted as counted
 
 COLOURS = {"healthy": "ok", "degraded": "bad", "aborted": "warn", "running": "working", "interrupted": "bad"}
 
@@ -147,8 +148,3 @@ def when(at: float, form: str = "%Y-%m-%d %H:%M:%S") -> str:
         return datetime.fromtimestamp(at, UTC).astimezone().strftime(form)
     except (OverflowError, ValueError, OSError):  # a moment that nobody can have written
         return "?"
-
-
-def counted(number: int, word: str) -> str:
-    """`1 node`, `120,000 nodes`."""
-    return f"{number:,} {word}{'' if number == 1 else 's'}"

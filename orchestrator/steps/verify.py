@@ -10,6 +10,7 @@ from orchestrator.intentions import Intent
 from orchestrator.liveness import Liveness
 from orchestrator.node import Original
 from orchestrator.steps import registry
+from orchestrator.steps.bake import bake, not_in_rotation
 from orchestrator.streak import Streak
 from orchestrator.work import Work
 
@@ -31,12 +32,11 @@ async def verify(work: Work) -> str | None:
     """
     streak = Streak(work)
     await prove(work, streak)
-    before = await work.patiently(work.servers)
-    errors_before = {ref: each.errors_5xx for ref, each in before.items()}
+    before = await work.patiently(work.requests)
     await put_back(work)
     back = work.belonging(AdminState.READY)
     if back and work.policy.bake:
-        await _bake(work, back, streak, errors_before)
+        await bake(work, back, streak, before)
     await registry.come_back(work)  # last: until then nobody else has to do with it
     return "in rotation" if back else "healthy; left out of rotation as it was before"
 
@@ -133,69 +133,7 @@ async def put_back(work: Work) -> None:
     await work.ensure(agents, commands.agent_on, lambda server: server.agent)
     back = work.belonging(AdminState.READY)
     await work.until(
-        lambda: _not_in_rotation(work, back),
+        lambda: not_in_rotation(work, back),
         timeout=work.policy.verify_timeout,
         what="in rotation with full health",
     )
-
-
-async def _not_in_rotation(work: Work, refs: list[ServerRef]) -> str | None:
-    return next((_words(server) for server in await _missing(work, refs)), None)
-
-
-async def _missing(work: Work, refs: list[ServerRef]) -> list[Server]:
-    """Those that are not in rotation with full health."""
-    servers = (await work.fleet.servers(refs)).values()
-    return [server for server in servers if not server.in_rotation and not _weightless(work, server)]
-
-
-def _words(server: Server) -> str:
-    ramp = f", slow start at {server.throttle} %" if server.throttle is not None else ""
-    return f"{server.status} on {server.ref.instance}{ramp}"
-
-
-def _weightless(work: Work, server: Server) -> bool:
-    """Somebody had given it the weight 0: with that it is as much back as it ever was."""
-    return work.originals[server.ref].weight == 0 and server.admin_state is AdminState.READY
-
-
-async def _bake(work: Work, refs: list[ServerRef], streak: Streak, before: dict[ServerRef, int]) -> None:
-    """Watch it under live traffic for a while.
-
-    Raises:
-        StepFailed: it left the rotation, its own health went, or it gave too many responses 5xx.
-    """
-    was_doubted = False
-    end = work.control.worked() + work.policy.bake
-    reloads = work.fleet.reloads
-
-    async def probe() -> str | None:
-        nonlocal was_doubted
-        await streak.look()
-        if streak.bad >= streak.needed:
-            raise StepFailed("its own health was lost while it baked")
-        doubt = ""
-        for server in await _missing(work, refs):
-            if work.fleet.reloads > reloads:  # every server has to prove itself from nothing then
-                return f"after a reload: {_words(server)}"
-            if not server.takes_traffic or server.throttle is not None:
-                raise StepFailed(f"did not stay in rotation: {_words(server)}")
-            # Such as "UP 1/2": it has lost a check, and HAProxy still sends it traffic.
-            doubt = f"lost a health check of HAProxy: {_words(server)}"
-        if doubt and not was_doubted:  # then its own health decides, as it is now
-            await streak.look(at_once=True)
-        was_doubted = bool(doubt)
-        if doubt and streak.bad:
-            raise StepFailed(f"{doubt}; own health: {streak.reason}")
-        new = 0
-        for ref, server in (await work.fleet.servers(refs)).items():
-            # A reload of HAProxy restarts the counters.
-            before[ref] = min(before[ref], server.errors_5xx)
-            new += server.errors_5xx - before[ref]
-        if new > work.policy.max_5xx:
-            raise StepFailed(f"{new} responses 5xx since it is back, allowed {work.policy.max_5xx}")
-        # Not done on a bad look either: it gets the time to be good again, or to be lost.
-        return doubt or ("baking" if work.control.worked() < end or streak.bad else None)
-
-    timeout = work.policy.bake + work.policy.balancer_timeout
-    await work.until(probe, timeout=timeout, what="end of bake", at=end)

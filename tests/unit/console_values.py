@@ -5,7 +5,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from backends.model import Admin, Operational, Server, ServerRef
+from backends.model import Admin, Operational, RequestCounters, Server, ServerRef
 
 TOML = """\
 [haproxy.lb1]
@@ -111,12 +111,15 @@ def server(name: str = "web1", instance: str = "lb1", backend: str = "shop", **c
         "queue": 0,
         "throttle": None,
         "last_change": 5,
-        "requests": 0,
-        "errors_5xx": 0,
-        "total_sessions": 0,
+        "counters": counters(changes.pop("requests", 0), changes.pop("errors_5xx", 0)),
         "response_time": None,
     }
     return Server(**(fields | changes))
+
+
+def counters(requests: int, errors_5xx: int = 0) -> RequestCounters:
+    """Of a server that answered all requests, some of them with 500."""
+    return RequestCounters(total=requests, answered=requests, answered_5xx=errors_5xx)
 
 
 _HIDDEN = frozenset(HIDDEN)

@@ -14,6 +14,7 @@ from backends.model import (
     Intent,
     Level,
     Persistence,
+    RequestCounters,
     ServerRef,
     Sessions,
     Snapshot,
@@ -62,6 +63,7 @@ class FakeBalancer:
         self.level = Level.ADMIN
         self.algorithm = "roundrobin"
         self.cookie = ""
+        self.own_5xx = 0  # that no server had to do with
         self.pid = 1
         self.stopping = False
         self.config = FakeFacts()
@@ -108,10 +110,21 @@ class FakeBalancer:
             ),
             level=self.level,
             backends=tuple(
-                Backend(name, "http", self.algorithm, self.cookie)
+                Backend(name, "http", self.algorithm, self.cookie, self._counted(name))
                 for name in dict.fromkeys(each.ref.backend for each in shown)
             ),
             servers=tuple(each.seen() for each in shown),
+        )
+
+    def _counted(self, backend: str) -> RequestCounters:
+        """Of the row of a backend: what clients were told, by its servers or by HAProxy."""
+        rows = [each.counters for each in self.servers.values() if each.ref.backend == backend]
+        told = sum(row.answered_5xx + row.broken // 2 for row in rows)
+        return RequestCounters(
+            total=sum(row.total for row in rows) + self.own_5xx,
+            answered=sum(row.total for row in rows) + self.own_5xx,
+            answered_5xx=told + self.own_5xx,
+            http=all(row.http for row in rows),
         )
 
     async def sessions(self, backend: str, server: str, limit: int) -> Sessions:

@@ -6,7 +6,7 @@ is "UP" or "UP 1/3" at once; `health down` never recovers without checks; an age
 
 import asyncio
 
-from backends.model import Admin, Operational, Server, ServerRef
+from backends.model import Admin, Operational, RequestCounters, Server, ServerRef
 from tests.unit.fake_node import FakeNode
 
 MAINT, DRAIN = Admin.FORCED_MAINT, Admin.FORCED_DRAIN
@@ -34,7 +34,9 @@ class FakeServer:
         self.sticky = 0  # clients with a cookie: they stay until maintenance moves them
         self.leaving: list[float] = []  # when each session in flight ends
         self.queue = 0
-        self.errors_5xx = 0
+        self.requests = self.errors_5xx = 0
+        self.resets = 0  # requests without an answer, each counted twice as in 3.x
+        self.http = True
         self.gives_5xx = False  # one at each check interval while in rotation
         self.proofs = 0  # how often its health was set down
 
@@ -65,7 +67,7 @@ class FakeServer:
         self.admin &= ~(MAINT | DRAIN)
         self.weight = self.initial_weight
         self.agent = self.agent_configured
-        self.errors_5xx = 0
+        self.requests = self.errors_5xx = self.resets = 0
         self._come_up(self.rise)
 
     # -- what time does -----------------------------------------------------------------------
@@ -123,6 +125,19 @@ class FakeServer:
             return word
         return f"{word} {source.health - source.rise + 1}/{source.fall}"
 
+    @property
+    def counters(self) -> RequestCounters:
+        if not self.http:
+            return RequestCounters(total=self.requests, http=False)
+        answered = self.requests + self.errors_5xx
+        return RequestCounters(
+            total=answered + self.resets,
+            answered=answered,
+            answered_5xx=self.errors_5xx,
+            broken=2 * self.resets,
+            in_flight=self.sessions,
+        )
+
     def seen(self) -> Server:
         """As HAProxy's replies, joined, would have it."""
         admin, up = self.admin, self.up
@@ -166,8 +181,6 @@ class FakeServer:
             queue=self.queue,
             throttle=max(1, int(100 - 100 * ramp / self.slow_start)) if ramping else None,
             last_change=0,
-            requests=0,
-            errors_5xx=self.errors_5xx,
-            total_sessions=0,
+            counters=self.counters,
             response_time=None,
         )

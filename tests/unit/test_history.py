@@ -181,7 +181,7 @@ def test_one_closely(path: Path, rolldeck: Rolldeck) -> None:
         "  by        ann@ops, process 42 on ops1",
         "  plan      intact: 3 nodes in 2 batches",
         "  follows   7: rolldeck history show 7",
-        "  traffic   120,345 requests served, 3 errors (5xx) in 1:01",
+        "  traffic   120,345 requests, 3 errors (5xx only), in 1:01",
         "  steps     drain 5.0 s, stop 1.5 s, install 0.0 s, start 6.0 s, verify 47 s",
         "            working 49 s, waiting 10 s, paused 20 s",
     ]

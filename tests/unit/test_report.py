@@ -72,7 +72,7 @@ def test_a_whole_report(path: Path) -> None:
     for part in (
         "shop: upgrade 1.0 → 2.0",
         "aborted by ann: at web2 · 1:05",
-        "120,345 requests served, 3 errors (5xx) in 1:01",
+        "120,345 requests, 3 errors (5xx only), in 1:01",
         "rolldeck ready shop web2",
         "paused by ann: lunch",
         "waited 5.0 s for: baking",

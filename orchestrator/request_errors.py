@@ -1,0 +1,163 @@
+"""From counters to the errors that clients saw: the one place where that is worked out. Pure.
+
+`hrsp_5xx` of a server counts only what the node said itself. A node that resets, sends garbage or does not
+answer gives the client a 502 or 504 and moves `eresp`, which some HAProxies count twice; one that breaks off
+in the middle of a response moves `srv_abrt`, most often with `eresp`; one that refuses to the end, `econ`.
+Measured on 2.2, 2.6, 3.0 and 3.2: `tests/integration/test_request_errors.py` has the table.
+
+What is not seen in any counter: before 3.0, a node that closes a connection that it had kept, instead of an
+answer; in 3.0, a body that stops until `timeout server`, which is counted as if the client had left.
+"""
+
+from dataclasses import dataclass
+from operator import gt
+from typing import NamedTuple
+
+from backends.model import RequestCounters
+
+ENOUGH = 50
+"""Requests; with fewer, none of which failed, one in twenty may still fail."""
+
+_GROWING = RequestCounters._fields.index("in_flight")  # counters; what comes after them is none
+
+
+class Signals(NamedTuple):
+    """What became of the requests that one server was sent, between two looks.
+
+    Attributes:
+        started: requests that were sent to it; sessions in TCP mode.
+        answered: responses that it began.
+        silent: requests that are over and had no response; a look in between may see one too many or too few.
+        hard: those for which a client saw an error; None in TCP mode, where that is not known.
+        broken: of `hard`, those without a response: it reset, timed out, or sent no HTTP.
+        cut: of `hard`, those in which a response broke off in the middle.
+        refused: of `hard`, connections that were refused to the end. Known in TCP mode too.
+        soft: retries and redispatches: no client noticed.
+    """
+
+    started: int = 0
+    answered: int = 0
+    silent: int = 0
+    hard: int | None = 0
+    broken: int = 0
+    cut: int = 0
+    refused: int = 0
+    soft: int = 0
+
+    @property
+    def known(self) -> int:
+        """The errors that are known: all of them but for TCP mode."""
+        return self.refused if self.hard is None else self.hard
+
+    @property
+    def told(self) -> int:
+        """Errors of which clients were told by a status of 500 and more."""
+        return self.known - self.cut
+
+    def __add__(self, other: object) -> "Signals":
+        """Both together; not known when one of them is not."""
+        if not isinstance(other, Signals):
+            return NotImplemented
+        hard = None if self.hard is None or other.hard is None else self.hard + other.hard
+        return Signals(
+            self.started + other.started,
+            self.answered + other.answered,
+            self.silent + other.silent,
+            hard,
+            self.broken + other.broken,
+            self.cut + other.cut,
+            self.refused + other.refused,
+            self.soft + other.soft,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """The counters of one server at one moment, and those of its backend at the same one."""
+
+    server: RequestCounters
+    backend: RequestCounters | None = None  # None: not known, and then no bound
+
+
+def went_back(before: RequestCounters, after: RequestCounters) -> bool:
+    """Whether any counter is smaller: HAProxy has begun again, or somebody has cleared them."""
+    return any(map(gt, before[:_GROWING], after[:_GROWING]))
+
+
+def signals(before: Look, after: Look) -> Signals | None:
+    """What happened between two looks at one server.
+
+    Over several polls it is taken from the first of them each time: what one poll sees half of cancels out.
+
+    Returns:
+        None when a counter went back: what happened meanwhile cannot be known.
+    """
+    then, now = before.server, after.server
+    if went_back(then, now):
+        return None
+    growth = [after - before for before, after in zip(then[:_GROWING], now[:_GROWING], strict=True)]
+    grown = RequestCounters._make([*growth, 0, now.http])
+    refused, answered = grown.refused, grown.answered
+    in_flight = now.in_flight - then.in_flight
+    silent = max(0, grown.requests - answered - refused - in_flight - grown.client_aborts)
+    soft = grown.retries + grown.redispatches
+    if not now.http:
+        return Signals(max(0, grown.requests), hard=None, refused=refused, soft=soft)
+    told = _told(grown, before.backend, after.backend)
+    broken = _broken(grown, silent, told)
+    cut = grown.server_aborts - (0 if told is None else max(0, broken - told))
+    if told is None or now.informational:
+        # A WebSocket that nobody used for too long ends like a response that broke off, but without `eresp`.
+        cut = min(cut, grown.broken - broken)
+    most = grown.total - grown.redispatches + then.in_flight
+    if before.backend is not None and after.backend is not None:  # where an attempt is not a request each
+        most = min(most, after.backend.total - before.backend.total + before.backend.in_flight)
+    cut = max(0, min(cut, most - refused - broken - grown.answered_5xx))
+    hard = grown.answered_5xx + refused + broken + cut
+    started = max(grown.requests, hard)
+    return Signals(started, answered, silent, hard, broken, cut, refused, soft)
+
+
+def _told(grown: RequestCounters, then: RequestCounters | None, now: RequestCounters | None) -> int | None:
+    """How many 502 and 504 HAProxy can have told clients for this server, at most; None: not known."""
+    if then is None or now is None or went_back(then, now):
+        return None
+    return max(0, now.answered_5xx - then.answered_5xx - grown.answered_5xx - grown.refused)
+
+
+def _broken(grown: RequestCounters, silent: int, told: int | None) -> int:
+    """Requests that ended without a response.
+
+    `eresp` counts some of them twice, and each attempt of `retry-on`. So there are no more of them than
+    requests without a response. Which of these are over cannot be seen while others last for long, or are
+    retried: then it is as many as HAProxy told clients of.
+    """
+    least = min(grown.broken, silent)
+    if told is None:
+        return least
+    unanswered = max(0, grown.total - grown.redispatches - grown.answered - grown.refused)
+    return max(least, min(grown.broken, unanswered, told))
+
+
+class RequestTally:
+    """What became of one server's requests since a first look, over restarts of its counters."""
+
+    __slots__ = ("_first", "_kept", "_last", "gaps")
+
+    def __init__(self, first: Look) -> None:
+        self._first = self._last = first
+        self._kept = Signals()
+        self.gaps = 0  # polls in which a counter went back: nothing is known of the time before them
+
+    def add(self, look: Look) -> None:
+        """The next look, in the order in which they came."""
+        if went_back(self._last.server, look.server):
+            self._kept += signals(self._first, self._last) or Signals()
+            self._first = look
+            self.gaps += 1
+        self._last = look
+
+    @property
+    def signals(self) -> Signals:
+        """Up to the last look."""
+        return self._kept + (signals(self._first, self._last) or Signals())

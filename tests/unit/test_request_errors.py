@@ -1,0 +1,220 @@
+"""From counters to errors that clients saw, and what a rollout says of them."""
+
+import asyncio
+
+import pytest
+
+from backends.model import NOTHING_COUNTED, RequestCounters
+from orchestrator.errors import StepFailed
+from orchestrator.events import Baked, RolloutEnded, Traffic, Waiting
+from orchestrator.request_errors import Look, RequestTally, Signals, signals, went_back
+from orchestrator.steps.verify import verify
+from orchestrator.words import bake_words, traffic_words
+from tests.unit.fakes import World
+from tests.unit.test_steps_verify import upgraded
+from tests.unit.virtual_time import run
+
+FIRST = RequestCounters._make([*range(1000, 2000, 100), 0, True])
+
+
+def after(**grown: int) -> RequestCounters:
+    """So much more than FIRST."""
+    return FIRST._replace(**{name: getattr(FIRST, name) + number for name, number in grown.items()})
+
+
+# What the rows of server and backend were measured to grow by, and the errors that clients saw.
+MEASURED: dict[str, tuple[dict[str, int], dict[str, int], int]] = {
+    "500": ({"total": 1, "answered": 1, "answered_5xx": 1}, {"answered_5xx": 1}, 1),
+    "502, counted once": ({"total": 1, "broken": 1}, {"answered_5xx": 1}, 1),
+    "502, counted twice": ({"total": 1, "broken": 2}, {"answered_5xx": 1}, 1),
+    "closed without a word (2.2)": ({"total": 1, "broken": 1, "server_aborts": 1}, {}, 1),
+    "kept connection reset": (
+        {"total": 3, "answered": 2, "broken": 1, "server_aborts": 1},
+        {},
+        1,
+    ),
+    "cut off": ({"total": 1, "answered": 1, "broken": 1, "server_aborts": 1}, {}, 1),
+    "stalled": ({"total": 1, "answered": 1, "server_aborts": 1}, {}, 1),
+    "refused": ({"total": 2, "refused": 1, "retries": 1}, {"answered_5xx": 1}, 1),
+    "redispatched": ({"total": 2, "redispatches": 2}, {}, 0),
+    "retried in vain": ({"total": 3, "broken": 4, "retries": 4}, {"answered_5xx": 1}, 1),
+    "retried well": ({"total": 2, "answered": 1, "broken": 1, "retries": 2}, {}, 0),
+    "hints": ({"total": 1, "answered": 1, "informational": 1}, {}, 0),
+    "client left": ({"total": 1, "client_aborts": 1}, {}, 0),
+    "idle WebSocket": ({"total": 1, "informational": 1, "server_aborts": 1}, {}, 0),
+    "a cut 500": (
+        {"total": 1, "answered": 1, "answered_5xx": 1, "broken": 1, "server_aborts": 1},
+        {"answered_5xx": 1},
+        1,
+    ),
+    "errors beside streams": (
+        {"total": 15, "answered": 5, "broken": 6, "in_flight": 7},
+        {"answered_5xx": 3},
+        3,
+    ),
+    "from before the first look": ({"broken": 2, "in_flight": -1}, {"answered_5xx": 1}, 1),
+}
+
+
+@pytest.mark.parametrize("name", MEASURED)
+def test_errors_are_what_clients_saw(name: str) -> None:
+    server, backend, errors = MEASURED[name]
+    first = FIRST._replace(informational=0)
+    grown = after(**server)._replace(informational=server.get("informational", 0))
+    row = after(**{"total": server.get("total", 0), **backend})
+    found = signals(Look(first, FIRST), Look(grown, row))
+    assert found is not None
+    assert found.hard == errors
+
+
+def test_without_the_row_of_the_backend_the_least_that_is_certain_counts() -> None:
+    found = signals(Look(FIRST), Look(after(total=7, answered=2, broken=8, server_aborts=1, retries=2)))
+    assert found == Signals(5, 2, 3, 4, broken=3, cut=1, soft=2)
+
+
+def test_errors_of_tcp_are_not_known_but_for_refused_connections() -> None:
+    first = RequestCounters(http=False)
+    later = RequestCounters(total=9, refused=2, broken=3, server_aborts=3, http=False)
+    found = signals(Look(first), Look(later))
+    assert found is not None
+    assert (found.started, found.hard, found.known) == (9, None, 2)
+    assert (found + Signals(hard=1)).hard is None
+
+
+@pytest.mark.parametrize("name", RequestCounters._fields[:-2])
+def test_a_counter_that_goes_back_makes_the_poll_unknown(name: str) -> None:
+    assert went_back(FIRST, after(**{name: -1}))
+    assert signals(Look(FIRST), Look(after(**{name: -1}))) is None
+
+
+def test_what_counts_less_in_flight_has_not_gone_back() -> None:
+    assert not went_back(FIRST, after(in_flight=-1))
+
+
+def test_a_tally_goes_on_after_a_restart_of_the_counters() -> None:
+    tally = RequestTally(Look(FIRST))
+    tally.add(Look(after(total=3, answered=3, answered_5xx=1)))
+    tally.add(Look(NOTHING_COUNTED._replace(total=5, answered=5, answered_5xx=2)))  # nobody knows since when
+    tally.add(Look(NOTHING_COUNTED._replace(total=6, answered=6, answered_5xx=3)))
+    assert (tally.signals.started, tally.signals.hard, tally.gaps) == (4, 2, 1)
+
+
+# -- in a rollout ---------------------------------------------------------------------------------
+
+
+def test_resets_fail_a_bake_as_answers_with_5xx_do() -> None:
+    async def scenario() -> None:
+        world = World(bake=20, max_5xx=1)
+        work, _ = await upgraded(world)
+
+        async def spoil() -> None:
+            await world.until(lambda: any(each.reason == "baking" for each in world.events(Waiting)))
+            for server in world.servers("web1"):
+                server.requests, server.resets = 98, 1
+
+        beside = asyncio.create_task(spoil())
+        with pytest.raises(StepFailed) as failed:
+            await verify(work)
+        await beside
+        assert str(failed.value) == (
+            "clients saw 2 errors (2 without a response) in 198 requests since it is back, allowed 1"
+        )
+        [baked] = world.events(Baked)
+        assert (baked.requests, baked.errors, baked.proven) == (198, 2, True)
+
+    run(scenario())
+
+
+def test_a_bake_without_requests_proves_nothing_and_says_so() -> None:
+    async def scenario() -> None:
+        world = World(nodes=2, bake=2)
+        world.at(0.1, lambda: _serve(world, "web2", 60))
+        ended = await world.upgrade()
+        assert (ended.result, ended.unproven) == ("healthy", ["web1", "web2"])
+        baked = {each.node: each for each in world.events(Baked)}
+        assert bake_words(baked["web1"]) == "baked with 0 requests: nothing proven"
+        assert world.events(RolloutEnded)[-1].unproven == ended.unproven
+
+    run(scenario())
+
+
+def test_a_bake_with_enough_requests() -> None:
+    async def scenario() -> None:
+        world = World(nodes=1, bake=5, min_available=0)
+
+        async def serve() -> None:
+            await world.until(lambda: any(each.reason == "baking" for each in world.events(Waiting)))
+            _serve(world, "web1", 60)
+
+        beside = asyncio.create_task(serve())
+        ended = await world.upgrade()
+        await beside
+        assert ended.unproven == []
+        [baked] = world.events(Baked)
+        assert bake_words(baked) == "baked with 120 requests, no errors"
+
+    run(scenario())
+
+
+def _serve(world: World, name: str, requests: int) -> None:
+    for server in world.servers(name):
+        server.requests += requests
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"requests": 1, "proven": False}, "baked with 1 request, fewer than 50: nothing proven"),
+        ({"requests": 1200, "errors": 3}, "baked with 1,200 requests, 3 errors"),
+        ({"requests": 7, "errors": None}, "baked with 7 sessions: errors unknown in TCP mode"),
+        (
+            {"requests": 7, "errors": None, "refused": 2},
+            "baked with 7 sessions, 2 refused: errors unknown in TCP mode",
+        ),
+        ({"requests": 0, "errors": None}, "baked with 0 sessions, nothing proven".replace(",", ":")),
+    ],
+)
+def test_a_bake_in_words(fields: dict[str, int], words: str) -> None:
+    rest = {"node": "web1", "errors": 0, "refused": 0, "retried": 0, "proven": True, "seconds": 1.0}
+    assert bake_words(Baked(**(rest | fields))) == words  # type: ignore[arg-type]
+
+
+def test_what_a_rollout_says_of_all_traffic() -> None:
+    async def scenario() -> None:
+        world = World(nodes=2, bake=5, max_5xx=10)
+
+        def spoil() -> None:
+            _serve(world, "web2", 40)
+            world.server("web2").resets = 2
+            world.balancers["lb2"].own_5xx = 3
+
+        world.at(1.0, spoil)
+        # Just before the end: no look comes after it but the last one.
+        world.bus.subscribe(lambda record: _late(world) if isinstance(record.event, Baked) else None)
+        await world.upgrade()
+        [traffic] = world.events(Traffic)
+        assert (traffic.errors, traffic.unattributed, traffic.unknown) == (4, 3, [])
+        assert traffic_words(traffic) == f"{traffic.served} requests, 4 errors, 3 not attributable"
+
+    run(scenario())
+
+
+def _late(world: World) -> None:
+    world.server("web1").errors_5xx += 1
+
+
+def test_errors_of_an_application_in_tcp_mode_are_unknown_and_never_0() -> None:
+    async def scenario() -> None:
+        world = World(nodes=1, bake=1, min_available=0)
+        for server in world.servers("web1"):
+            server.http = False
+        ended = await world.upgrade()
+        [traffic] = world.events(Traffic)
+        assert (traffic.errors, traffic.unknown, ended.unproven) == (None, ["shop"], ["web1"])
+        assert traffic_words(traffic) == "0 requests, errors unknown in TCP mode: shop"
+
+    run(scenario())
+
+
+def test_traffic_of_an_older_journal() -> None:
+    assert traffic_words(Traffic(served=7, errors_5xx=1, seconds=2.0)) == "7 requests, 1 error (5xx only)"
