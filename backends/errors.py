@@ -7,6 +7,7 @@ RolldeckError
     │   └── HostKeyError     the host's SSH key is unknown or has changed
     ├── UnknownOutcome   was asked, and the answer was lost: it may or may not have happened
     ├── Refused          was asked, and answered no (HAProxy's text, a non-zero exit status)
+    │   ├── NotAsked         something stood against asking: nothing was sent
     │   └── PermissionDenied the level of the socket or the rights of the user are too low
     └── Unmeasured       answered, but the answer cannot be understood
 
@@ -78,6 +79,10 @@ class UnknownOutcome(BackendError):
 
 class Refused(BackendError):
     """Was asked and answered no."""
+
+
+class NotAsked(Refused):
+    """Something stood against asking, and nothing was sent."""
 
 
 class PermissionDenied(Refused):

@@ -147,6 +147,14 @@ class NodeFailed(Event, frozen=True, kw_only=True, tag="node_failed"):
     touched: bool = True  # False: it is as it was, and only held back: nothing was sent that changes it
 
 
+class NodePutBack(Event, frozen=True, kw_only=True, tag="node_put_back"):
+    """A node whose turn had failed before its service was asked to stop: it is as it was before."""
+
+    node: str
+    step: Step  # that failed
+    error: str
+
+
 class Asked(Event, frozen=True, kw_only=True, tag="asked"):
     """Somebody must decide; `Control.answer` takes one of the choices."""
 
@@ -274,6 +282,7 @@ class RolloutEnded(Event, frozen=True, kw_only=True, tag="rollout_ended"):
     ways_on: list[WayOn] = []  # the first one is to be tried first; none after an end that is well
     blocked: str = ""  # why no command of Rolldeck can work until it is mended, such as a full disk
     unproven: list[str] = []  # upgraded, but their bake saw too few requests, or no errors can be known
+    put_back: list[str] = []  # failed before their service was asked to stop, and are as they were
 
 
 class HookFired(Event, frozen=True, kw_only=True, tag="hook_fired"):
@@ -310,6 +319,7 @@ AnyEvent = (
     | NodeUpgraded
     | NodeSkipped
     | NodeFailed
+    | NodePutBack
     | Asked
     | Answered
     | Paused

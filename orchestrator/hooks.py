@@ -52,6 +52,7 @@ class Told(msgspec.Struct, frozen=True, kw_only=True):
     result: str = ""  # at the end: healthy, degraded, aborted
     upgraded: list[str] = []
     failed: list[str] = []
+    put_back: list[str] = []  # failed before their service was asked to stop, and are as they were
     out_of_rotation: list[OutOfRotation] = []
 
 
@@ -120,6 +121,7 @@ class Hooks:
             reason=ended.reason,
             upgraded=ended.upgraded,
             failed=ended.failed,
+            put_back=ended.put_back,
             out_of_rotation=ended.out_of_rotation,
         )
         unsubscribe = self._bus.subscribe(self._follow_abort)

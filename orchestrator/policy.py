@@ -19,6 +19,7 @@ class Policy(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=Tr
     min_available: Amount = "50%"  # in rotation at any moment, in each backend on each load balancer
     max_unavailable: Amount | None = None  # the same floor, seen from the other side
     capacity_timeout: float = 60.0  # wait so long for capacity lost elsewhere to come back
+    host_timeout: float = 30.0  # before a node is taken out, keep asking its host and service manager
     balancer_timeout: float = 30.0  # keep asking a load balancer that does not answer, in the middle
     drain_timeout: float = 300.0  # wait so long for sessions to end, then maintenance
     settle_timeout: float = 10.0  # in maintenance, wait so long for the last sessions

@@ -238,10 +238,9 @@ class Rollout:
         if failure is not None:
             return "degraded", f"stopped by a defect in Rolldeck: {failure!r}"
         failed, held = self._failed_and_held()
-        if failed:
-            return "degraded", f"failed: {', '.join(failed)}" + (f"; held: {', '.join(held)}" if held else "")
-        if held:
-            return "degraded", f"held: {', '.join(held)}"
+        kinds = {"failed": failed, "put back": self._tally.put_back, "held": held}
+        if any(kinds.values()):
+            return "degraded", "; ".join(f"{kind}: {', '.join(who)}" for kind, who in kinds.items() if who)
         if self._control.halted:
             return "degraded", self._control.halted
         if self._tally.skipped:
@@ -271,7 +270,7 @@ class Rollout:
         elif result == "healthy" and others:
             result, reason = "degraded", f"taken out by somebody else: {', '.join(others)}"
         failed, held = self._failed_and_held()
-        done = {*tally.upgraded, *failed, *tally.skipped}
+        done = {*tally.upgraded, *failed, *tally.skipped, *tally.put_back}
         names = [name for batch in self._plan.batches for name in batch]
         return RolloutEnded(
             result=result,
@@ -289,6 +288,7 @@ class Rollout:
             ways_on=[] if result == "healthy" else self._ways_on(failed),
             blocked=self._blocked,
             unproven=list(tally.unproven),
+            put_back=list(self._tally.put_back),
         )
 
     def _ways_on(self, failed: list[str]) -> list[WayOn]:

@@ -25,6 +25,7 @@ class NodeState(enum.StrEnum):
     EXCLUDED = "excluded"
     HELD = "held"
     FAILED = "failed"
+    PUT_BACK = "put back"
     UNKNOWN = "unknown"
 
 
@@ -35,7 +36,16 @@ WORKING: dict[Step, NodeState] = {
     "start": NodeState.STARTING,
     "verify": NodeState.VERIFYING,
 }
-_OVER = (NodeState.UPGRADED, NodeState.SKIPPED, NodeState.HELD, NodeState.FAILED, NodeState.UNKNOWN)
+_OVER = frozenset(
+    (
+        NodeState.UPGRADED,
+        NodeState.SKIPPED,
+        NodeState.HELD,
+        NodeState.FAILED,
+        NodeState.PUT_BACK,
+        NodeState.UNKNOWN,
+    )
+)
 AT_WORK = frozenset((*WORKING.values(), NodeState.DRAINED, NodeState.BAKING))
 
 
@@ -175,6 +185,10 @@ class RolloutState:
                 node = self.nodes[name]
                 node.state = NodeState.FAILED if touched else NodeState.HELD
                 node.step, node.reason, node.deadline = step, error, None
+            case events.NodePutBack(node=name, step=step, error=error):
+                node = self.nodes[name]
+                node.state, node.step, node.deadline = NodeState.PUT_BACK, None, None
+                node.reason = f"failed at {step} before its service was stopped: {error}"
             case events.Asked() as event:
                 self.questions[event.question] = event
             case events.Answered(question=question):

@@ -9,9 +9,19 @@ from backends.model import AdminState, ServerRef
 from orchestrator.bus import Bus
 from orchestrator.control import ABORT, GO, RETRY, SKIP, Control
 from orchestrator.errors import Aborted, Skipped, StepFailed, StillRegisteredOut
-from orchestrator.events import NodeFailed, NodeSkipped, NodeUpgraded, Step, StepDone, StepStarted, TurnBegan
+from orchestrator.events import (
+    NodeFailed,
+    NodePutBack,
+    NodeSkipped,
+    NodeUpgraded,
+    Step,
+    StepDone,
+    StepStarted,
+    TurnBegan,
+)
 from orchestrator.node import Original
 from orchestrator.plan import Plan, PlannedNode
+from orchestrator.put_back import put_back_untouched
 from orchestrator.steps.drain import drain, still_in_maintenance
 from orchestrator.steps.install import await_end, install
 from orchestrator.steps.keep_out import keep_out
@@ -38,6 +48,7 @@ class Tally:
     failed_at: dict[str, Step] = field(default_factory=dict)  # by node, the last time
     skipped: list[str] = field(default_factory=list)
     unproven: list[str] = field(default_factory=list)  # upgraded, but too little was seen of it
+    put_back: list[str] = field(default_factory=list)  # failed before the stop, and as they were before
     touched: set[str] = field(default_factory=set)
     originals: dict[str, dict[ServerRef, Original]] = field(default_factory=dict)
     agreed: set[str] = field(default_factory=set)  # differences from the plan that somebody accepted
@@ -197,7 +208,7 @@ class Turn:
     async def _failed(self, error: RolldeckError) -> bool:
         """Keep the node out, stop new drains, and let somebody decide. Returns whether to try again."""
         self._tally.failed.append(self._name)
-        failed = sum(name in self._tally.failed for name in self._peers)
+        failed = sum(name in (*self._tally.failed, *self._tally.put_back) for name in self._peers)
         share = 100 * failed / len(self._peers)
         too_many = share > self._plan.policy.max_fail_percentage
         if too_many and not self._control.interactive:
@@ -208,11 +219,28 @@ class Turn:
             touched = self._name in self._tally.touched
             self._bus.emit(NodeFailed(node=self._name, step=step, error=str(error), touched=touched))
             stays = step == "drain" or isinstance(error, StillRegisteredOut)
-            if self._name in self._tally.touched and not stays:
+            if self._name in self._tally.touched and not await self._put_back(error) and not stays:
                 await self._keep_out()
             if not self._control.interactive:
                 return False
-            return await self._decided(f"{step} failed: {error}")
+            back = "; it was put back" if self._name in self._tally.put_back else ""
+            return await self._decided(f"{step} failed: {error}{back}")
+
+    async def _put_back(self, failure: RolldeckError) -> bool:
+        """Whether it is back as it was, because nothing had been done to its service yet."""
+        step = self._work.step
+        try:
+            with self._bus.turn(self._name, step):
+                back = await put_back_untouched(self._work, self._planned)
+        except RolldeckError as error:
+            self._work.note(f"could not be brought to maintenance everywhere: {error}")
+            return False
+        if back:
+            self._tally.failed.remove(self._name)
+            self._tally.put_back.append(self._name)
+            self._tally.touched.discard(self._name)
+            self._bus.emit(NodePutBack(node=self._name, step=step, error=str(failure)))
+        return back
 
     async def _keep_out(self) -> None:
         try:
@@ -227,5 +255,6 @@ class Turn:
         except Aborted:
             return False
         if choice == RETRY:
-            self._tally.failed.remove(self._name)
+            for names in (self._tally.failed, self._tally.put_back):
+                names[:] = [name for name in names if name != self._name]
         return choice == RETRY

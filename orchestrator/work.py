@@ -48,6 +48,7 @@ class Work:
     pids: set[int] = field(default_factory=set)  # of the service, as far as seen before the stop
     by_hand: bool = False  # a change by hand, and no rollout's turn
     baked: Baked | None = None  # how its bake went, once there was one
+    stop_sent: bool = False  # the service was asked to stop, or may have been
     left_registry: bool = False  # a rollout has set maintenance there, which is to end with its turn
     intentions: Intentions = field(default_factory=Intentions)  # of the whole rollout
 

@@ -18,6 +18,7 @@ STATES: dict[NodeState, Piece] = {
     NodeState.EXCLUDED: ("-", "quiet"),
     NodeState.HELD: ("!", "moving"),
     NodeState.FAILED: ("✗", "bad"),
+    NodeState.PUT_BACK: ("↶", "moving"),
     NodeState.UNKNOWN: ("?", "bad"),
 }
 CELL = 7  # a glyph, a space, a time

@@ -37,6 +37,7 @@ SAID: dict[type[events.Event], str] = {
     events.NodeUpgraded: "upgraded in {seconds}",
     events.NodeSkipped: "skipped by {who}",
     events.NodeFailed: "failed: {error}",
+    events.NodePutBack: "put back as it was, for its service was not stopped yet",
     events.Asked: "asks for {choices}: {text}",
     events.Answered: "{who} says {choice}",
     events.Paused: "paused by {who}: {why}",

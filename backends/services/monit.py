@@ -15,7 +15,7 @@ import msgspec
 
 from backends.asking import look, refusal, words
 from backends.base import Host
-from backends.errors import ConfigError, Refused, UnknownOutcome, Unmeasured
+from backends.errors import ConfigError, NotAsked, Refused, UnknownOutcome, Unmeasured
 from backends.model import Command, CommandResult, ServiceState
 from backends.services.monit_status import MonitStatus, parse_status, state_of
 from backends.services.names import service_name
@@ -117,7 +117,7 @@ class MonitService:
             return (await self._status()).pending
         except Unmeasured as error:
             problem = f"monit was not asked to {action} {self._name}: {error.problem}"
-            raise Refused(error.target, problem) from error
+            raise NotAsked(error.target, problem) from error
 
     def _failure(self, action: Action, result: CommandResult) -> Exception:
         if _LOST.search(words(result)):

@@ -16,8 +16,9 @@ def ending(ended: RolloutEnded) -> Iterator[str]:
     """Lines for standard output."""
     reason = why(ended.result, ended.reason)
     yield f"{paint(ended.result, KINDS[ended.result])}{reason} · {seconds(ended.seconds)}"
-    for title in ("upgraded", "failed", "held", "skipped", "interrupted", "untouched"):
-        names = [name for name in getattr(ended, title) if not (title == "untouched" and name in ended.held)]
+    for title in ("upgraded", "failed", "put back", "held", "skipped", "interrupted", "untouched"):
+        named: list[str] = getattr(ended, title.replace(" ", "_"))
+        names = [name for name in named if not (title == "untouched" and name in ended.held)]
         if names:
             yield f"  {title:<12}{clean(', '.join(names))}"
     if mixed := mixed_versions(ended.versions):

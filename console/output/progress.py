@@ -53,7 +53,10 @@ class Progress:
                 cell = state.nodes[name].cells[step]
                 return f"{name:<10} {_glyph(cell)} {step} {seconds(cell.seconds or 0)} · {clean(detail)}"
             case (
-                events.NodeUpgraded(node=name) | events.NodeFailed(node=name) | events.NodeSkipped(node=name)
+                events.NodeUpgraded(node=name)
+                | events.NodeFailed(node=name)
+                | events.NodePutBack(node=name)
+                | events.NodeSkipped(node=name)
             ):
                 return _over(state.nodes[name])
             case events.Noted(node=name, text=text):
@@ -115,7 +118,12 @@ def _unproven(node: NodeStatus) -> str:
 
 def _over(node: NodeStatus) -> str:
     """A node whose turn is over, in one line that fits 80 columns when all is well."""
-    glyphs = {NodeState.UPGRADED: ("✓", "ok"), NodeState.FAILED: ("✗", "bad"), NodeState.HELD: ("!", "warn")}
+    glyphs = {
+        NodeState.UPGRADED: ("✓", "ok"),
+        NodeState.FAILED: ("✗", "bad"),
+        NodeState.PUT_BACK: ("↶", "warn"),
+        NodeState.HELD: ("!", "warn"),
+    }
     glyph, kind = glyphs.get(node.state, ("·", "info"))
     words = f"{node.name:<10} {paint(glyph, kind)} {paint(node.state.value, kind)}"
     steps = "  ".join(

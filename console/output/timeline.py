@@ -16,6 +16,7 @@ ROLLOUT = ""
 _KINDS: dict[type[events.Event], str] = {
     events.NodeUpgraded: "ok",
     events.NodeFailed: "bad",
+    events.NodePutBack: "note",
     events.Asked: "question",
     events.Answered: "question",
     events.Paused: "pause",

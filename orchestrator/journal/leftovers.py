@@ -16,7 +16,15 @@ from orchestrator.preflight import Left
 
 LOOKED_AT = 100  # entries, the newest: a node that was left out longer ago is somebody's decision by now
 
-_TOLD = ("turn_began", "step_started", "command_began", "step_done", "node_upgraded", "node_failed")
+_TOLD = (
+    "turn_began",
+    "step_started",
+    "command_began",
+    "step_done",
+    "node_upgraded",
+    "node_failed",
+    "node_put_back",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +160,7 @@ def unfinished_originals(records: Iterable[Record]) -> dict[str, dict[ServerRef,
         match record.event:
             case events.TurnBegan(node=node, originals=originals):
                 found.setdefault(node, dict(Original.read(each) for each in originals))
-            case events.NodeUpgraded(node=node):
+            case events.NodeUpgraded(node=node) | events.NodePutBack(node=node):
                 found.pop(node, None)
     return found
 
@@ -177,6 +185,9 @@ def _of(entry: Entry, records: Iterable[Record]) -> list[tuple[str, Leftover | N
         match record.event:
             case events.TurnBegan(node=node) as event:
                 # A retry begins no new turn, and what was before the first one counts.
+                if node in done:  # and put back: the turn that follows is a new one
+                    done.discard(node)
+                    began[node] = event
                 began.setdefault(node, event)
             case events.StepStarted(node=node, step=step):
                 steps[node] = step

@@ -9,6 +9,7 @@ from orchestrator.errors import DeadlinePassed, GuardRefused, StepFailed
 from orchestrator.intentions import Intent
 from orchestrator.older_processes import OlderProcesses
 from orchestrator.steps import registry
+from orchestrator.steps.reach import reach
 from orchestrator.work import Work
 
 
@@ -83,6 +84,7 @@ async def _leave(work: Work) -> None:
     async def attempt() -> str | None:
         # Capacity may come back while all is paused, or while a failed node waits for a decision.
         await control.wait_until(lambda: not control.paused and not control.undecided)
+        await reach(work)  # after the wait, which may have taken an hour
         async with work.fleet.lock:
             try:
                 guard.check(await work.fleet.look(), work.refs, work.policy)

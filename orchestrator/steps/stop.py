@@ -1,6 +1,6 @@
 """Stop the service: asked, port closed AND process gone."""
 
-from backends.errors import Refused
+from backends.errors import NotAsked, Refused, Unreachable
 from backends.model import Activity
 from orchestrator.errors import StepFailed
 from orchestrator.work import Work, both
@@ -19,11 +19,21 @@ async def stop(work: Work) -> str | None:
         return None
     timeout = work.policy.stop_timeout
     try:
-        await work.ask(work.node.service.stop, timeout=timeout, what="stop")
+        await work.ask(lambda: _send(work), timeout=timeout, what="stop")
     except Refused as refused:
         raise StepFailed(f"stop was refused: {refused}") from refused
     await work.until(lambda: _running(work), timeout=timeout, what="service to stop")
     return "port closed, process gone"
+
+
+async def _send(work: Work) -> None:
+    """Ask for the stop, and remember that it may have been received."""
+    before, work.stop_sent = work.stop_sent, True  # also when it is cancelled in the middle
+    try:
+        await work.node.service.stop()
+    except (Unreachable, NotAsked):
+        work.stop_sent = before
+        raise
 
 
 async def _running(work: Work) -> str | None:

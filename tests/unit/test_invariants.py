@@ -87,7 +87,8 @@ def what_was_out_is_never_put_in_rotation(outcome: Outcome) -> None:
 def everybody_is_named_once(outcome: Outcome) -> None:
     ended = outcome.ended
     assert ended is not None
-    named = [*ended.upgraded, *ended.failed, *ended.skipped, *ended.interrupted, *ended.untouched]
+    named = [*ended.upgraded, *ended.failed, *ended.put_back]
+    named += [*ended.skipped, *ended.interrupted, *ended.untouched]
     assert sorted(named) == sorted(name for batch in outcome.plan.batches for name in batch)
 
 
@@ -98,6 +99,9 @@ def done_is_done_and_untouched_is_untouched(outcome: Outcome) -> None:
         node = world.nodes[name]
         assert (node.installed, node.running) == ("2.0", "2.0")
         assert outcome.now(name) == outcome.original(name)
+    for name in ended.put_back:
+        assert outcome.now(name) == outcome.original(name)
+        assert world.nodes[name].asked == []
     for name in ended.untouched:
         assert outcome.now(name) == outcome.original(name)
         assert world.nodes[name].asked == []

@@ -84,7 +84,7 @@ def test_one_that_cannot_be_taken_out_is_not_stopped(how: str) -> None:
         if how == "refused":
             registration.faults.always["leave"] = Fault(Refused("web1", "no such service"))
         ended = await world.upgrade()
-        assert ended.failed == ["web1"]
+        assert ended.put_back == ["web1"]
         step, why = failure(world)
         assert step == "drain"
         assert "not in maintenance yet" in why if how == "deaf" else "no such service" in why

@@ -94,6 +94,7 @@ class ResultScreen(Report[None]):
             ("✓", "$text-success", "upgraded", ended.upgraded),
             ("✗", "$text-error", "failed", ended.failed),
             ("!", "$text-warning", "held", ended.held),
+            ("↶", "$text-warning", "put back", ended.put_back),
             ("!", "$text-warning", "interrupted", ended.interrupted),
             ("·", QUIET, "skipped", ended.skipped),
             ("·", QUIET, "untouched", [name for name in ended.untouched if name not in ended.held]),

@@ -1,0 +1,38 @@
+"""Right before a node is taken out: whether its host answers, and its service manager can be asked."""
+
+import asyncio
+
+from backends.errors import Refused
+from orchestrator.errors import DeadlinePassed, StepFailed
+from orchestrator.work import Work
+
+LEFT_ALONE = "it was left in rotation"
+SHORTEST_S = 1.0  # for the last look before the deadline
+
+
+async def reach(work: Work) -> None:
+    """Look at the host, the service and its port, as the steps that follow will have to.
+
+    A host that died after the plan was made is found while its node still serves, and not when the node has
+    been drained and cannot be stopped.
+
+    Raises:
+        StepFailed: it did not answer within `host_timeout`, or said no; nothing was touched.
+    """
+    timeout_s = work.policy.host_timeout
+    end = work.control.worked() + timeout_s
+    what = "its host and its service manager to answer"
+
+    async def probe() -> str | None:
+        try:
+            async with asyncio.timeout(max(SHORTEST_S, end - work.control.worked())):
+                await work.node.host.connect()
+                await work.look()
+        except TimeoutError:
+            return f"{work.node.name} does not answer"
+        return None
+
+    try:
+        await work.until(probe, timeout=timeout_s, what=what, free=True)
+    except (DeadlinePassed, Refused) as error:
+        raise StepFailed(f"{error}; {LEFT_ALONE}") from error

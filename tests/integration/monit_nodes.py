@@ -1,0 +1,99 @@
+"""The classic set-up for tests: services of a real Monit on each node, reached through a real OpenSSH."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from console.demo.node import Node
+from console.demo.stack import Stack
+from tests.monits import REAPER
+from tests.sshds import Sshd, running_sshd
+
+CONTROL = """\
+set daemon {cycle_s}
+set log {folder}/monit.log
+set pidfile {folder}/monit.pid
+set idfile {folder}/monit.id
+set statefile {folder}/monit.state
+set httpd unixsocket {folder}/m.sock allow localhost
+check process shop with pidfile {folder}/app.pid
+  start program = "{folder}/appctl start" with timeout 20 seconds
+  stop program = "{folder}/appctl stop" with timeout 5 seconds
+"""
+SECTIONS = """\
+[apps.shop.service]
+kind = "monit"
+name = "shop"
+
+[apps.shop.install]
+kind = "symlink"
+releases = "{directory}/{{node}}/releases"
+link = "{directory}/{{node}}/current"
+
+"""
+
+
+@contextlib.contextmanager
+def watched_by_monit(node: Node, cycle_s: int = 1) -> Iterator[None]:
+    """A Monit of its own looks after the node's application; `bin/monit` there is the one to call."""
+    folder = node.directory
+    control = folder / "monitrc"
+    control.touch(mode=0o600)  # Monit refuses one that others can read
+    control.write_text(CONTROL.format(folder=folder, cycle_s=cycle_s))
+    command = folder / "bin" / "monit"
+    command.parent.mkdir()
+    command.write_text(f'#!/bin/sh\nexec /usr/bin/monit -c {control} "$@"\n')
+    command.chmod(0o755)
+    reaper = subprocess.Popen(
+        [sys.executable, "-S", "-E", "-c", REAPER, str(command), "-I"],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        deadline = time.monotonic() + 10
+        while b"OK" not in subprocess.run([command, "status"], capture_output=True).stdout:
+            assert time.monotonic() < deadline, (folder / "monit.log").read_text()
+            time.sleep(0.05)
+        yield
+    finally:
+        with contextlib.suppress(OSError, ValueError):
+            os.kill(int((folder / "monit.pid").read_text()), signal.SIGKILL)
+        node.kill()
+        reaper.wait(10)
+
+
+def use_monit_over(stack: Stack, sshds: dict[str, Sshd]) -> None:
+    """Rewrite the configuration: Monit as service, and these sshds as the way to the nodes."""
+    text = stack.config_path.read_text()
+    head, _, rest = text.partition("[apps.shop.service]\n")
+    rest = rest[rest.index("[apps.shop.health]\n") :]
+    for name, node in stack.nodes.items():
+        old = f'ssh = "{name}"'
+        assert old in head
+        path = f"{node.directory}/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+        head = head.replace(old, f'ssh = "{sshds[name].alias}", prefix = "env PATH={path}"')
+    ssh_config = stack.directory / "openssh_config"
+    ssh_config.write_text("".join(each.ssh_config.read_text() for each in sshds.values()))
+    _, haproxy, tail = head.partition("[haproxy.")
+    ssh = f'[ssh]\nconfig = "{ssh_config}"\n\n'
+    stack.config_path.write_text(ssh + haproxy + tail + SECTIONS.format(directory=stack.directory) + rest)
+
+
+@contextlib.contextmanager
+def monit_nodes(stack: Stack, tmp_path: Path, cycle_s: int = 1) -> Iterator[dict[str, Sshd]]:
+    """Every node of the stack is reached through an sshd of its own, and its service is Monit's."""
+    with contextlib.ExitStack() as parts:
+        sshds = {
+            name: parts.enter_context(running_sshd(tmp_path, alias=f"real-{name}", name=f"sshd-{name}"))
+            for name in stack.nodes
+        }
+        for node in stack.nodes.values():
+            parts.enter_context(watched_by_monit(node, cycle_s))
+        use_monit_over(stack, sshds)
+        yield sshds

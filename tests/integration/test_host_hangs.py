@@ -1,0 +1,56 @@
+"""An sshd that hangs in the middle of a rollout: its node keeps serving, or goes back by itself."""
+
+from pathlib import Path
+
+import pytest
+
+from console.demo.load import Load
+from tests.integration.monit_nodes import monit_nodes
+from tests.integration.rollouts import NEW, OLD, assert_nothing_failed, started, states, tune, versions, world
+
+UPGRADE = ("upgrade", "shop", NEW, "--yes", "--json")
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    return tmp_path / "s"  # short: unix sockets will be in it
+
+
+async def test_before_the_drain_the_node_is_left_in_rotation(tmp_path: Path, place: Path) -> None:
+    async with world(place, nodes=3) as stack:
+        tune(stack, "apps.shop.rollout", host_timeout=8)
+        with monit_nodes(stack, tmp_path) as sshds:
+            async with Load(50, stack.frontends) as load:
+                async with started(stack, *UPGRADE) as running:
+                    await running.event("step_started", node="web1", step="install")
+                    sshds["web2"].stop()
+                    run = await running.end()
+                report = await load.stop()
+            assert run.code == 1, run.text
+            assert_nothing_failed(report, at_least=20)
+            assert (run.ended["upgraded"], run.ended["held"]) == (["web1"], ["web2"])
+            assert (run.ended["untouched"], run.ended["out_of_rotation"]) == (["web2", "web3"], [])
+            failed = next(each for each in run.events if each["event"] == "node_failed")
+            assert failed["step"] == "drain"
+            assert "left in rotation" in failed["error"]
+            assert not [command for _, command in run.sent if "shop/web2" in command]
+            assert {each.admin for own in (await states(stack)).values() for each in own.values()} == {0}
+            assert await versions(stack) == {"web1": NEW, "web2": OLD, "web3": OLD}
+
+
+async def test_after_the_drain_the_node_goes_back_by_itself(tmp_path: Path, place: Path) -> None:
+    async with world(place, nodes=3) as stack:
+        tune(stack, "apps.shop.rollout", stop_timeout=4)
+        with monit_nodes(stack, tmp_path) as sshds:
+            async with Load(50, stack.frontends, slow_share=0.3) as load:
+                async with started(stack, *UPGRADE) as running:
+                    await running.event("waiting", node="web1", step="drain")
+                    sshds["web1"].stop()
+                    run = await running.end()
+                report = await load.stop()
+            assert run.code == 1, run.text
+            assert_nothing_failed(report, at_least=20)
+            assert (run.ended["put_back"], run.ended["failed"]) == (["web1"], [])
+            assert (run.ended["untouched"], run.ended["out_of_rotation"]) == (["web2", "web3"], [])
+            assert {each.admin for own in (await states(stack)).values() for each in own.values()} == {0}
+            assert await versions(stack) == dict.fromkeys(stack.nodes, OLD)
