@@ -93,7 +93,9 @@ class Rates:
         if not missing:
             return 0  # nearly always, and without a look at every server
         for index, (backend, _) in enumerate(self.places.names):
-            if backend in missing and (each := self._since(first, last, index)) is not None:
+            if backend not in missing or _sound(first.counters[index], last.counters[index]) is not None:
+                continue
+            if (each := self._since(first, last, index)) is not None:
                 missing[backend] -= each.told
         return sum(max(0, each) for each in missing.values())
 

@@ -118,6 +118,12 @@ def signals(before: Look, after: Look) -> Signals | None:
     return Signals(started, answered, silent, hard, broken, cut, refused, soft)
 
 
+def in_all(look: Look) -> Signals:
+    """What happened since HAProxy began to count."""
+    nothing = RequestCounters(http=look.server.http)
+    return signals(Look(nothing, look.backend and RequestCounters()), look) or Signals()
+
+
 def _told(grown: RequestCounters, then: RequestCounters | None, now: RequestCounters | None) -> int | None:
     """How many 502 and 504 HAProxy can have told clients for this server, at most; None: not known."""
     if then is None or now is None or went_back(then, now):

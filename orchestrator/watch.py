@@ -27,6 +27,7 @@ class InstanceView:
         read_at: when the data came.
         failing: why the data are not fresh; empty when they are.
         failing_since: since when; None when they are fresh.
+        unattributed: responses 5xx that no server explains, over the last few looks.
         reloaded_at: when a new process was noticed last; its counters began again.
     """
 
@@ -41,6 +42,7 @@ class InstanceView:
     failing: str = ""
     failing_since: float | None = None
     reloaded_at: float | None = None
+    unattributed: int = 0
 
     @property
     def places(self) -> Places:
@@ -143,6 +145,7 @@ class Watch:
         places = old.places if old.places.names == columns.names else Places(columns.names)
         backends = {each.name: each.counters for each in snapshot.backends}
         rates = Rates(places) if reloaded else old.rates
+        rates = rates.with_sample(places, now, columns, backends)
         self._show(
             InstanceView(
                 name=name,
@@ -151,9 +154,10 @@ class Watch:
                 level=snapshot.level,
                 servers=snapshot.servers,
                 columns=columns,
-                rates=rates.with_sample(places, now, columns, backends),
+                rates=rates,
                 read_at=now,
                 reloaded_at=now if reloaded else old.reloaded_at,
+                unattributed=rates.unattributed(),
             )
         )
 

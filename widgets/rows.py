@@ -116,6 +116,8 @@ def _line(instance: InstanceView, now: float) -> InstanceLine:
     note = instance.failing
     if not note and instance.reloaded_at is not None and now - instance.reloaded_at < _RELOAD_SHOWN:
         note = f"reloaded {now - instance.reloaded_at:.0f} s ago"
+    if not instance.failing and instance.unattributed:
+        note = f"{instance.unattributed} errors not attributable to a server" + (f", {note}" if note else "")
     version = instance.info.version.partition("-")[0] if instance.info is not None else ""
     return InstanceLine(instance.name, instance.state, version, _age(instance, now), note)
 

@@ -13,7 +13,7 @@ from console.completing import placed
 from console.config import Config, find_and_load
 from console.exits import Exit
 from console.interrupts import interrupts
-from console.output.health import server_fields
+from console.output.health import error_share, request_fields, request_signals, server_fields
 from console.output.status_text import status_fields, status_lines
 from console.output.text import clean, paint, result, result_json, say, table
 from console.whole_status import whole_status
@@ -130,10 +130,12 @@ def _as_text(app: str, seen: Seen, once: Callable[[str], None] = say) -> bool:
     groups: dict[tuple[str, str], list[Server]] = {}
     for server in servers:
         groups.setdefault((server.ref.backend, server.ref.server), []).append(server)
-    header = ("NODE", "BACKEND", "ADMIN", "HEALTH", "WEIGHT", "SESS", "Q", "LB")
+    header = ("NODE", "BACKEND", "ADMIN", "HEALTH", "WEIGHT", "SESS", "Q", "ERR%", "LB")
     live = sum(isinstance(each, Snapshot) for each in seen.values())
-    rows = [_row(name, backend, own, seen) for (backend, name), own in groups.items()]
-    lines = table(header, rows, right=("WEIGHT", "SESS", "Q"))
+    requests = [request_signals(each) for each in seen.values() if isinstance(each, Snapshot)]
+    shares = {key: error_share([each[key] for each in requests if key in each]) for key in groups}
+    rows = [_row(name, backend, own, seen, shares[backend, name]) for (backend, name), own in groups.items()]
+    lines = table(header, rows, right=("WEIGHT", "SESS", "Q", "ERR%"))
     result(lines[0])
     for line, own in zip(lines[1:], groups.values(), strict=True):
         kind = _kind(own, live)
@@ -164,7 +166,7 @@ def _kind(servers: Sequence[Server], live: int) -> str:
     return "bad" if not any(each.in_rotation for each in servers) else "warn"
 
 
-def _row(name: str, backend: str, servers: Sequence[Server], seen: Seen) -> tuple[str, ...]:
+def _row(name: str, backend: str, servers: Sequence[Server], seen: Seen, errors: str) -> tuple[str, ...]:
     admins = {each.admin_state for each in servers}
     healths = {health(each) for each in servers}
     marks = {each.ref.instance: "✓" if each.in_rotation else "✗" for each in servers}
@@ -179,6 +181,7 @@ def _row(name: str, backend: str, servers: Sequence[Server], seen: Seen) -> tupl
         "/".join(sorted({str(each.weight) for each in servers})),
         str(sum(each.sessions for each in servers)),
         str(sum(each.queue for each in servers)),
+        errors,
         line,
     )
 
@@ -203,9 +206,11 @@ def _as_json(app: str, seen: Seen) -> bool:
                 "level": each.level.name.lower(),
             }
         )
+        requests = request_signals(each)
         for server in each.servers:
             healthy = healthy and server.in_rotation
-            _line(server_fields(app, server))
+            own = request_fields(requests[server.ref.backend, server.ref.server])
+            _line(server_fields(app, server) | own)
     return healthy
 
 

@@ -220,3 +220,14 @@ def test_a_newer_process_with_the_same_number_is_a_reload_too() -> None:
             assert lb(watch).reloaded_at is not None
 
     run(go())
+
+
+def test_errors_that_no_server_explains_are_counted_over_the_last_looks() -> None:
+    async def test(world: World, watch: Watch) -> None:
+        await asyncio.sleep(1.5)
+        world.server("web1").resets = 1
+        world.balancers["lb1"].own_5xx = 3
+        await asyncio.sleep(1)
+        assert [each.unattributed for each in watch.view.instances] == [3, 0]
+
+    watched(test)
