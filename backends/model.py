@@ -327,6 +327,7 @@ class ServiceState:
     pid: int | None  # of the main process while it is known
     detail: str  # the manager's own words
     retrying: bool = False  # it has died or did not start, and its manager starts it again
+    unwatched: str = ""  # why its manager does nothing for it now, and what ends that, in words
 
 
 @dataclass(frozen=True, slots=True)

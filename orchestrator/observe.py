@@ -10,6 +10,7 @@ from backends.errors import BackendError
 from backends.model import Registered
 from orchestrator.node import Node
 from orchestrator.plan import Finding, Severity
+from orchestrator.steps.reach import cannot_stop
 
 T = TypeVar("T")
 
@@ -24,6 +25,7 @@ class Observation:
     healthy: bool
     registered: Registered | None
     findings: tuple[Finding, ...]
+    cannot_stop: str = ""  # why its manager would not stop it
 
 
 async def observe(nodes: Sequence[Node]) -> list[Observation]:
@@ -68,8 +70,9 @@ async def _observe(node: Node) -> Observation:
     await measure("cannot be reached", node.host.connect)
     if findings:
         return Observation(node, None, None, False, None, tuple(findings))
-    await measure("service state cannot be read", node.service.state)
-    await measure(f"port {node.port} cannot be seen", node.port_probe.is_open)
+    state = await measure("service state cannot be read", node.service.state)
+    is_open = await measure(f"port {node.port} cannot be seen", node.port_probe.is_open)
+    cannot = cannot_stop(state, is_open) if state is not None and is_open is not None else ""
     installed = await measure("installed version cannot be read", node.installer.installed)
     health = await measure("health cannot be checked", node.health.look)
     if health is not None and not health.ok:
@@ -84,4 +87,5 @@ async def _observe(node: Node) -> Observation:
         healthy=health is not None and health.ok,
         registered=registered,
         findings=tuple(findings),
+        cannot_stop=cannot,
     )

@@ -99,6 +99,8 @@ async def preflight(
             findings += judge_servers(own, ready)
         own_version = (wanted or {}).get(name, version)
         planned.append(_plan_node(application, seen, own, own_version, version, to_ready=ready, left=before))
+        if seen.cannot_stop and "stop" in planned[-1].steps:
+            findings.append(Finding(Severity.ERROR, name, seen.cannot_stop))
 
     policy = application.policy
     todo = in_order([each.name for each in planned if each.steps], policy.order)

@@ -89,7 +89,8 @@ class MonitService:
             Refused: Monit has no such service.
             Unmeasured: its daemon does not run or does not answer, or says what is not known here.
         """
-        return state_of(self._host.name, await self._status())
+        monitor = self._host.render(self._monit("monitor"))
+        return state_of(self._host.name, await self._status(), monitor)
 
     async def _ask(self, action: Action, command: Command) -> None:
         """Look first: with no daemon `monit stop` would run the script itself and exit with 0."""

@@ -53,8 +53,10 @@ def _status(fields: dict[str, str]) -> MonitStatus:
     )
 
 
-def state_of(target: str, status: MonitStatus) -> ServiceState:
-    """Judge it.
+def state_of(target: str, status: MonitStatus, monitor: str = "monit monitor") -> ServiceState:
+    """Judge it; `monitor` is the command that makes Monit watch the service again.
+
+    For a service that is "Not monitored" `monit stop` is accepted and does nothing, process or not.
 
     Nothing is `FAILED`: Monit tries again each cycle, "Execution failed" included, until it is
     "Not monitored". A process that runs is `RUNNING`, also when one of Monit's tests fails on it.
@@ -71,6 +73,11 @@ def state_of(target: str, status: MonitStatus) -> ServiceState:
         pid=status.pid,
         detail=shorten(status.text, MAX_DETAIL),
         retrying=activity is Activity.CHANGING and not status.pending and not said & _UNSEEN,
+        unwatched=(
+            f"Monit does not watch it and neither stops nor restarts it; first run: {monitor}"
+            if "not monitored" in said and not status.pending
+            else ""
+        ),
     )
 
 

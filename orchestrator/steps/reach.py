@@ -3,7 +3,8 @@
 import asyncio
 
 from backends.errors import Refused
-from orchestrator.errors import DeadlinePassed, StepFailed
+from backends.model import Activity, ServiceState
+from orchestrator.errors import StepFailed
 from orchestrator.work import Work
 
 LEFT_ALONE = "it was left in rotation"
@@ -27,12 +28,22 @@ async def reach(work: Work) -> None:
         try:
             async with asyncio.timeout(max(SHORTEST_S, end - work.control.worked())):
                 await work.node.host.connect()
-                await work.look()
+                state, is_open = await work.look()
         except TimeoutError:
             return f"{work.node.name} does not answer"
+        if problem := cannot_stop(state, is_open):
+            raise StepFailed(problem)
         return None
 
     try:
         await work.until(probe, timeout=timeout_s, what=what, free=True)
-    except (DeadlinePassed, Refused) as error:
+    except (StepFailed, Refused) as error:
         raise StepFailed(f"{error}; {LEFT_ALONE}") from error
+
+
+def cannot_stop(state: ServiceState, is_open: bool) -> str:
+    """Why the manager would not stop a service whose port is open; empty when it would."""
+    if not is_open or state.activity not in (Activity.STOPPED, Activity.FAILED):
+        return ""
+    why = state.unwatched or "a stop would do nothing to whatever has the port"
+    return f'the service manager says "{state.detail}", but the port is open: {why}'

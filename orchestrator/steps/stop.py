@@ -46,6 +46,8 @@ async def _running(work: Work) -> str | None:
     reasons = []
     if state.activity in (Activity.RUNNING, Activity.CHANGING):
         reasons.append(f"service is {state.detail or state.activity}")
+    if is_open and state.unwatched:
+        reasons.append(state.unwatched)
     if is_open:
         reasons.append(f"port {work.node.port} is open")
     reasons += [f"process {pid} is there" for pid in sorted(work.pids)]

@@ -1,6 +1,7 @@
 """A real Monit and a real application: what is asked, what is read back, and when it lies."""
 
 import os
+import shlex
 import shutil
 import signal
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ import pytest
 
 from backends.errors import Refused, Unmeasured
 from backends.hosts.local import LocalHost
-from backends.model import Activity, Exchange
+from backends.model import Activity, Command, Exchange
 from backends.ports import NodePort
 from backends.services.monit import MonitService, MonitSettings
 from tests.monits import Monit, running_monit
@@ -167,3 +168,14 @@ async def test_a_monit_that_hangs_is_not_asked(monit: Monit) -> None:
     monit.signal(signal.SIGCONT)
     assert await is_up(monit)
     assert "stop on user request" not in monit.log
+
+
+async def test_what_is_not_monitored_says_how_monit_stops_it_again(monit: Monit) -> None:
+    await until(lambda: is_up(monit))
+    command = Command((*shlex.split(monit.command), "unmonitor", "shop"))
+    assert (await HOST.run(command)).ok
+    await until(lambda: is_down(monit))
+    assert await NodePort(HOST, monit.port).is_open()
+    state = await service(monit).state()
+    assert "Monit does not watch it" in state.unwatched
+    assert state.unwatched.endswith(f"{monit.command} monitor shop")

@@ -142,7 +142,9 @@ def test_parse_finds_nothing(text: str) -> None:
 def test_activities(said: str, activity: Activity, retrying: bool) -> None:
     found = parse_status(status(said), "shop")
     assert found is not None
-    assert state_of("web1", found) == ServiceState(activity, None, said, retrying)
+    seen = state_of("web1", found, "monit monitor shop")
+    assert seen == ServiceState(activity, None, said, retrying, seen.unwatched)
+    assert seen.unwatched.endswith("first run: monit monitor shop") is (said == "Not monitored")
 
 
 def test_a_process_that_runs_is_running_also_when_a_test_of_monit_fails_on_it() -> None:
