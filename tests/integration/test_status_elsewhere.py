@@ -1,0 +1,34 @@
+"""`rolldeck status` of what another machine does, as it stands in a real Consul."""
+
+import json
+from pathlib import Path
+
+from tests.consuls import needs_consul
+from tests.integration.consul_world import consul_world, elsewhere
+from tests.integration.rollouts import NEW, rolldeck, started, tune
+
+pytestmark = needs_consul
+
+
+async def test_what_another_machine_rolls_out_and_leaves_is_told(tmp_path: Path) -> None:
+    async with consul_world(tmp_path / "s", nodes=2) as (stack, _):
+        stack.add_release(NEW, start_delay=40.0)
+        tune(stack, "apps.shop.rollout", start_timeout=90)
+        async with started(stack, "upgrade", "shop", NEW, "--yes", "--json") as running:
+            await running.event("step_started", node="web1", step="start")
+            with elsewhere(stack):
+                text = await rolldeck(stack, "status")
+                as_json = await rolldeck(stack, "status", "--json")
+            running.process.kill()
+            await running.end()
+        assert f"upgrade to {NEW} runs: " in text.out
+        assert f"process {running.process.pid} on " in text.out
+        assert "  at web1: " in text.out
+        assert "to see it live: rolldeck follow shop" in text.out
+        assert "kept out by somebody else" not in text.out
+        assert "rolldeck resume" not in text.text
+        lines = [json.loads(line) for line in as_json.out.splitlines()]
+        [rollout] = [line for line in lines if line["kind"] == "rollout"]
+        assert (rollout["standing"], rollout["source"], rollout["entry"]) == ("running", "consul", 0)
+        [kept] = [line for line in lines if line["kind"] == "kept_out"]
+        assert (kept["server"], kept["by"]) == ("web1", "rollout")

@@ -1,0 +1,127 @@
+"""A rollout that runs or was left, from its events alone; and what `status` makes of it."""
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+import pytest
+
+from console.output.status_text import status_fields, status_lines
+from console.whole_status import KeptOut, NodeVersion, WholeStatus
+from orchestrator import events
+from orchestrator.events import Asked, NodeFailed, Record, RolloutEnded, TurnBegan
+from orchestrator.journal.known_versions import known_versions
+from orchestrator.journal.leftovers import leftovers
+from orchestrator.journal.rollout_status import RolloutStatus, rollout_status
+from orchestrator.journal.store import Journal
+from tests.unit import journals
+from tests.unit.console_values import HOSTILE, harmless
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "state" / "journal.db"
+
+
+def read(path: Path) -> RolloutStatus | None:
+    with Journal(path, read_only=True) as journal:
+        return rollout_status(journal, "shop")
+
+
+def until(records: Sequence[Record], kind: type[events.Event]) -> list[Record]:
+    """Up to the first event of this kind."""
+    end = next(index for index, record in enumerate(records) if isinstance(record.event, kind))
+    return list(records[: end + 1])
+
+
+def lines(status: WholeStatus) -> list[str]:
+    return [click.unstyle(line) for line in status_lines("shop", status)]
+
+
+def test_one_that_has_ended_well_is_nothing(path: Path) -> None:
+    journals.write(path, journals.healthy())
+    assert read(path) is None
+
+
+def test_a_running_one_is_told_with_its_open_question(path: Path) -> None:
+    """It is this very process that has begun it."""
+    now = time.time()
+    asked = [Record(each.seq, now, each.event) for each in until(journals.troubled(), Asked)]
+    journals.write(path, asked)
+    found = read(path)
+    assert found is not None
+    assert (found.standing, found.ways_on, found.touched) == ("running", (), True)
+    [question] = found.questions
+    told = lines(WholeStatus(rollouts=[found]))
+    assert told[0].startswith("◐ upgrade 1 to 2.0 runs: me@here (process ")
+    assert [line for line in told if line.startswith("  at web2: failed: ")]
+    choices = ", ".join(question.choices)
+    assert f"  ? web2: {question.text} ({choices})" in told
+    [fields] = status_fields("shop", WholeStatus(rollouts=[found]))
+    assert (fields["kind"], fields["standing"], fields["what"]) == ("rollout", "running", "upgrade")
+
+
+def test_one_that_was_killed_is_not_finished(path: Path) -> None:
+    journals.write(path, until(journals.healthy(), TurnBegan) + list(journals.healthy()[5:12]), pid=2**22 + 7)
+    found = read(path)
+    assert found is not None
+    assert (found.standing, found.why) == ("unfinished", "interrupted")
+    assert [way.purpose for way in found.ways_on] == ["resume", "rollback"]
+    assert WholeStatus(rollouts=[found]).unfinished
+
+
+def test_one_that_has_touched_nothing_leaves_nothing_to_finish(path: Path) -> None:
+    journals.write(path, until(journals.healthy(), events.BatchStarted), pid=2**22 + 7)
+    found = read(path)
+    assert found is not None
+    assert (found.touched, found.ways_on) == (False, ())
+    assert not WholeStatus(rollouts=[found]).unfinished
+
+
+def test_how_it_ended_and_what_is_missing(path: Path) -> None:
+    journals.write(path, journals.troubled())
+    found = read(path)
+    assert found is not None
+    ended = next(r.event for r in journals.troubled() if isinstance(r.event, RolloutEnded))
+    assert found.ways_on == tuple(ended.ways_on)
+    told = lines(WholeStatus(rollouts=[found]))
+    assert told[0] == f"! upgrade 1 to 2.0 was not finished: {ended.reason}"
+    assert any("nodes done; " in line for line in told)
+
+
+def test_a_turn_that_was_held_leaves_nothing_behind(path: Path) -> None:
+    """What is out now is somebody else's decision; killed in the middle, too."""
+    turn = until(journals.healthy(), events.StepStarted)
+    journals.write(path, turn, pid=2**22 + 7)
+    with Journal(path, read_only=True) as journal:
+        assert leftovers(journal, "shop") == {}
+    last = turn[-1]
+    failed = NodeFailed(node="web1", step="drain", error="capacity", touched=False)
+    held = [*turn, Record(last.seq + 1, last.at, failed)]
+    journals.write(path, held, host="another")
+    with Journal(path, read_only=True) as journal:
+        assert leftovers(journal, "shop") == {}
+
+
+def test_versions_that_the_journal_knows(path: Path) -> None:
+    journals.write(path, journals.healthy())
+    with Journal(path, read_only=True) as journal:
+        assert {
+            node: known.version for node, known in known_versions(journal, "shop").items()
+        } == dict.fromkeys(("web1", "web2", "web3"), "2.0")
+    journals.write(path, until(journals.healthy(), events.StepDone))
+    with Journal(path, read_only=True) as journal:
+        assert known_versions(journal, "shop")["web1"].version == "1.0", "it had that before, and was drained"
+
+
+def test_a_mixed_fleet_has_the_source_of_each_version() -> None:
+    status = WholeStatus(versions=[NodeVersion("a", "2", "health"), NodeVersion("b", "1", "journal", 5.0)])
+    assert lines(status) == ["mixed versions: 1 on b; 2 on a (b as the journal has it)"]
+
+
+@pytest.mark.parametrize("said", HOSTILE)
+def test_nothing_that_was_said_can_control_a_terminal(said: str) -> None:
+    kept = KeptOut(said, said, "hand", said, said, 5.0, (said,))
+    status = WholeStatus(versions=[NodeVersion(said, said, "journal", 5.0)], kept_out=[kept])
+    assert all(harmless(line) for line in lines(status))
