@@ -21,7 +21,7 @@ async def tried(
 ) -> list[OutOfRotation]:
     """Look whether `rolldeck ready` could work on the nodes that are to be put back.
 
-    Of one whose service does not run that command is left out: it proves a node, and starts nothing.
+    It proves a node, and starts nothing: nobody is told to type it where the service does not run.
 
     Args:
         application: has the nodes.
@@ -61,9 +61,8 @@ async def _try(node: Node, out: OutOfRotation) -> OutOfRotation:
         return msgspec.structs.replace(out, not_ready=why)
     if service.activity in (Activity.RUNNING, Activity.CHANGING):
         return msgspec.structs.replace(out, not_ready=f"it is not healthy: {health.detail}")
-    commands = [command for command in out.commands if command not in _ready(out)]
     why = f"its service does not run ({service.detail or service.activity})"
-    return msgspec.structs.replace(out, not_ready=why, commands=commands)
+    return msgspec.structs.replace(out, not_ready=why, stopped=True)
 
 
 def ways_on(plan: Plan, kind: str, touched: Collection[str], failed_at: Mapping[str, Step]) -> list[WayOn]:

@@ -245,6 +245,7 @@ class OutOfRotation(msgspec.Struct, frozen=True, kw_only=True):
     by_others: bool = False  # taken out by somebody else while the rollout went on, and left so
     since: float = 0.0  # when it was taken out by others, seconds since 1970; 0: not known
     not_ready: str = ""  # why `rolldeck ready` cannot put it back as it is now, as was seen; empty: it can
+    stopped: bool = False  # because its service does not run, and `ready` would start nothing
 
 
 class WayOn(msgspec.Struct, frozen=True, kw_only=True):

@@ -47,8 +47,9 @@ def _whose(out: OutOfRotation) -> str:
 
 
 def _ways_back(out: OutOfRotation, *, blocked: bool) -> Iterator[str]:
-    ours = [each for each in out.commands if each.startswith("rolldeck ")]
-    raw = [each for each in out.commands if each not in ours]
+    rolldeck = [each for each in out.commands if each.startswith("rolldeck ")]
+    raw = [each for each in out.commands if each not in rolldeck]
+    ours = [] if out.stopped else rolldeck
     then = "once that is mended, " if blocked else ""
     lines = [f"  {then}to put it back as it is now:  {clean(command)}" for command in ours]
     back = [f"  {then}to bring back what it had:    {clean(out.go_back)}"] if out.go_back else []

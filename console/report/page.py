@@ -110,8 +110,9 @@ def _one_out(out: OutOfRotation) -> str:
     words = whose_words(out)
     lines = [tag("p", tag("strong", text(out.node)), text(f" ({words})" if words else ""))]
     lines += [tag("p", text(place), kind="quiet") for place in out.where]
-    ours = [each for each in out.commands if each.startswith("rolldeck ")]
-    raw = [each for each in out.commands if each not in ours]
+    rolldeck = [each for each in out.commands if each.startswith("rolldeck ")]
+    raw = [each for each in out.commands if each not in rolldeck]
+    ours = [] if out.stopped else rolldeck
     if out.not_ready:
         lines.append(tag("p", text(f"ready would not have put it back: {out.not_ready}"), kind="quiet"))
     lines += [_command("to put it back as it is now: ", each) for each in ours]

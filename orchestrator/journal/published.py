@@ -143,8 +143,7 @@ def _way_back(
     ours, raw = [], []
     go_back = ""
     if not out.on_purpose:
-        if not out.not_ready or any(command.startswith("rolldeck ready ") for command in out.commands):
-            ours = [f"rolldeck ready {head.application} {out.node}"]
+        ours = [f"rolldeck ready {head.application} {out.node}"]
         if out.go_back and out.node in before:
             go_back = (
                 f"rolldeck upgrade {head.application} {before[out.node]}"

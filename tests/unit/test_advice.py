@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from backends.errors import Refused
+from console.output.ending import ending
 from orchestrator.actor import Actor
 from orchestrator.errors import JournalError
 from orchestrator.events import NodeFailed, NodeUpgraded, Record, RolloutEnded, StepDone, Traffic, WayOn
@@ -94,8 +95,10 @@ def test_ready_is_not_advised_where_the_service_does_not_run() -> None:
     assert ended.failed == ["web1"]
     [out] = ended.out_of_rotation
     assert out.not_ready.startswith("its service does not run (")
-    assert not [command for command in out.commands if command.startswith("rolldeck ready")]
-    assert out.commands, "HAProxy's own are named all the same"
+    assert out.stopped
+    said = list(ending(ended))
+    assert not [line for line in said if "rolldeck ready" in line]
+    assert [line for line in said if "state ready" in line], "HAProxy's own are named all the same"
     assert out.go_back == "rolldeck upgrade shop 1.0 --limit web1 --ready web1"
     assert ended.ways_on == [RESUME, ROLLBACK]
 

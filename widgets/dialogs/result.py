@@ -108,8 +108,9 @@ class ResultScreen(Report[None]):
 
 def _ways_back(out: OutOfRotation) -> Iterator[Line]:
     """The first way is proven before traffic comes; HAProxy's own commands are for working by hand."""
-    ours = [each for each in out.commands if each.startswith("rolldeck ")]
-    raw = [each for each in out.commands if each not in ours]
+    rolldeck = [each for each in out.commands if each.startswith("rolldeck ")]
+    raw = [each for each in out.commands if each not in rolldeck]
+    ours = [] if out.stopped else rolldeck
     if out.not_ready:
         yield Line(text("  ready would not put it back now: ", "$text-warning"), text(out.not_ready))
     for command in ours:
