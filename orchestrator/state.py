@@ -197,8 +197,10 @@ class RolloutState:
                 self.phase = f"paused by {requested(who, via)}" + (f": {why}" if why else "")
             case events.Resumed():
                 self.phase = "progressing"
-            case events.AbortRequested(who=who, via=via):
-                self.phase = f"aborting, asked by {requested(who, via)}"
+            case events.AbortRequested(who=who, via=via, at_once=at_once):
+                when = " at once" if at_once else ""
+                further = "" if at_once else "; once more cuts the running step short"
+                self.phase = f"aborting{when}, asked by {requested(who, via)}{further}"
                 self.questions.clear()
             case events.RolloutEnded() as event:
                 self.phase, self.ended = event.result, event

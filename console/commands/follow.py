@@ -109,6 +109,8 @@ def ask(config_file: str | None, app: str, what: What, subject: str) -> int:
             for _ in range(int(PATIENCE * 5)):
                 if await following.taken(key):
                     result(f"{clean(seen.head.who)} has taken it")
+                    if what == "abort":
+                        say(f"it ends after the running step; to cut that short: rolldeck ask {app} abort")
                     return Exit.HEALTHY
                 await asyncio.sleep(0.2)
             await following.withdraw(key)

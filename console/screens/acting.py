@@ -277,7 +277,9 @@ class Acting:
 
         control = self._session.control
         text = (
-            "at once: a running command goes on without us" if control.aborting else "after the running step"
+            "at once: a running command goes on without us"
+            if control.aborting
+            else "after the running step; a second abort cuts that short"
         )
         answer = await self._screen.app.push_screen_wait(
             Confirm(

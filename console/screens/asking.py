@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from console.requests import What
 
 
+AFTER = {"abort": "; asked once more, it does not wait for the running step"}
+
+
 class Asking:
     """Its reins are on the other machine: everything here is a request, written down there with our name."""
 
@@ -47,7 +50,7 @@ class Asking:
         except RolldeckError as error:
             self._screen.notify(str(error), severity="error", markup=False, timeout=8)
             return
-        self._screen.notify(f"asked {who} to {what}", markup=False, timeout=8)
+        self._screen.notify(f"asked {who} to {what}{AFTER.get(what, '')}", markup=False, timeout=8)
 
     async def _sure(self, who: str) -> bool:
         from widgets.dialogs.confirm import Confirm
@@ -58,6 +61,7 @@ class Asking:
                 [
                     f"The rollout is carried out by {who}.",
                     "It ends after the running step, and says who asked.",
+                    "A second abort cuts that step short.",
                 ],
                 [("no", "No", "default"), ("yes", "Ask", "error")],
             )

@@ -143,7 +143,7 @@ async def test_paused_and_aborting_say_who_and_why() -> None:
 
 
 async def _records(sick: set[str]) -> list[Record]:
-    world = World(nodes=3, serial=2)
+    world = World(nodes=3, serial=2, min_healthy=0)
     for name in sick:
         world.nodes[name].sick = frozenset({"2.0"})
     await world.upgrade()

@@ -98,7 +98,7 @@ async def test_what_never_becomes_healthy_is_retried_then_skipped(tmp_path: Path
         await at.press("s")
         await at.asked("web2", "verify failed")
         await at.press("a")
-        await at.sees("Abort the rollout?")
+        await at.sees("Abort the rollout?", "a second abort cuts that short")
         await at.press("enter")  # the safe answer has the focus: nothing is aborted
         await at.until(lambda: at.app.screen is at.main)
         assert not here.session.control.aborting

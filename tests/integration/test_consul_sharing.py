@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 from console.demo.load import Load
+from console.requests import DELIBERATE
 from orchestrator.events import TurnBegan
 from orchestrator.journal.shared import read_publication, unpack
 from tests.consuls import needs_consul
@@ -174,3 +175,25 @@ async def test_a_holder_that_wakes_up_late_sends_nothing_any_more(tmp_path: Path
         await asyncio.sleep(0.5)
         assert await states(stack) == before
         assert await versions(stack) == {"web1": NEW, "web2": NEW}
+
+
+async def test_who_asks_for_an_abort_is_told_what_a_second_one_does(tmp_path: Path) -> None:
+    """And the second one, once it is not just after the first, ends a start that would take a minute."""
+    async with consul_world(tmp_path / "s", nodes=2) as (stack, _):
+        stack.add_release(NEW, start_delay=600)
+        tune(stack, "apps.shop.rollout", start_timeout=600)
+        async with started(stack, "upgrade", "shop", NEW, "--yes", "--json") as first:
+            await first.event("step_started", node="web1", step="start")
+            with elsewhere(stack):
+                asked = await rolldeck(stack, "ask", "shop", "abort")
+                assert asked.code == 0, asked.text
+                assert (
+                    "it ends after the running step; to cut that short: rolldeck ask shop abort" in asked.err
+                )
+                await first.event("abort_requested", at_once=False)
+                await asyncio.sleep(DELIBERATE)
+                assert (await rolldeck(stack, "ask", "shop", "abort")).code == 0
+            run = await first.end()
+    assert run.code == 4, run.text
+    assert run.ended["interrupted"] == ["web1"]
+    assert [event["at_once"] for event in run.events if event["event"] == "abort_requested"] == [False, True]

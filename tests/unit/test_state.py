@@ -107,7 +107,10 @@ def test_the_phase_says_who_and_why() -> None:
     assert folded(STARTED, Paused(who="ann", why=""), Resumed(who="ann", seconds=1)).phase == "progressing"
     asked = Asked(question="q1", subject="web1", text="?", choices=["go"])
     aborting = folded(STARTED, asked, AbortRequested(who="bob", why="", at_once=False))
-    assert (aborting.phase, aborting.questions) == ("aborting, asked by bob", {})
+    said = "aborting, asked by bob; once more cuts the running step short"
+    assert (aborting.phase, aborting.questions) == (said, {})
+    at_once = folded(STARTED, asked, AbortRequested(who="bob", why="", at_once=True))
+    assert at_once.phase == "aborting at once, asked by bob"
 
 
 def test_the_time_left_is_told_from_the_nodes_that_are_done() -> None:
