@@ -14,9 +14,9 @@ TEST_NEEDS := $(DEMO_NEEDS) monit:/usr/bin/monit openssh-server:/usr/sbin/sshd o
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: .venv/installed ## Upgrade real local nodes behind real HAProxies, under load
+demo: .venv/installed ## Upgrade real local nodes behind real HAProxies, under load; TO=1.6.0-errors, -crash ...: a faulty version
 	@$(call install_missing,$(DEMO_NEEDS))
-	@$(BIN)/rolldeck demo
+	@$(BIN)/rolldeck demo $(if $(TO),--headless --to $(TO))
 
 test: .venv/installed ## Run all tests
 	@$(call install_missing,$(TEST_NEEDS))

@@ -12,6 +12,7 @@ from backends.errors import ConfigError
 from console.commands.upgrade import How, carry_out
 from console.config import Config, load
 from console.demo.consul import executable
+from console.demo.faulty import FAULTY, described
 from console.demo.haproxy import search_path
 from console.demo.load import Load, Report
 from console.demo.stack import Stack, Transport
@@ -28,7 +29,16 @@ FROM, TO = "1.4.2", "1.5.0"
 SHOWN_FAILURES = 5
 
 
-@click.command()
+@click.command(epilog=f"\b\nFaulty versions to try, in the console or by --to:\n{described()}")
+@click.option(
+    "--to",
+    "version",
+    type=click.Choice([TO, *(faulty.version for faulty in FAULTY)]),
+    default=TO,
+    show_default=True,
+    metavar="VERSION",
+    help="Upgrade to this one when the console does not open; faulty ones are named below.",
+)
 @click.option("--rate", default=100, show_default=True, metavar="N", help="Requests per second.")
 @click.option("--transport", type=click.Choice(["unix", "tcp", "ssh"]), default="unix", help="To HAProxy.")
 @click.option("--headless", is_flag=True, help="Run the upgrade without the console, also on a terminal.")
@@ -38,12 +48,14 @@ SHOWN_FAILURES = 5
     help="A real Consul agent knows nodes and HAProxies. Default: when consul is on the PATH.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Headless; every event as one line of JSON.")
-def demo(rate: int, transport: Transport, headless: bool, consul: bool | None, as_json: bool) -> int:
+def demo(
+    version: str, rate: int, transport: Transport, headless: bool, consul: bool | None, as_json: bool
+) -> int:
     """Two HAProxies, four nodes with SSH, load, and an upgrade from 1.4.2 to 1.5.0 through all of it.
 
     On a terminal the console opens on it: `u`, 1.5.0, and the upgrade begins. Without one the upgrade runs by
     itself. Everything is real, runs on loopback in a temporary folder, and is gone at the end. Exits 0 only
-    when the upgrade was healthy and no request failed.
+    when the upgrade was healthy and no request failed. There are faulty versions too, named below.
     """
     if shutil.which("haproxy", path=search_path()) is None:
         raise ConfigError("", "", "the demo needs haproxy; `make demo` installs it")
@@ -55,11 +67,19 @@ def demo(rate: int, transport: Transport, headless: bool, consul: bool | None, a
     if terminal and not (headless or as_json):
         return interrupts.run(_demo(rate, transport, consul, _with_console))
 
-    async def alone(session: Session, _: Config) -> int:
-        ended = await carry_out(
-            session, await session.propose(TO), How(yes=True, terminal=False, as_json=as_json)
-        )
+    shown_by_next = any(faulty.version == version and faulty.shown_by_next for faulty in FAULTY)
+
+    async def upgrade(session: Session, wanted: str) -> int:
+        how = How(yes=True, terminal=False, as_json=as_json)
+        ended = await carry_out(session, await session.propose(wanted), how)
         return EXITS[ended.result] if ended else Exit.ABORTED
+
+    async def alone(session: Session, config: Config) -> int:
+        code = await upgrade(session, version)
+        if code != Exit.HEALTHY or not shown_by_next:
+            return code
+        async with open_session(config, session.application.name) as second, stop_on_signals(second):
+            return await upgrade(second, TO)
 
     return interrupts.run(_demo(rate, transport, consul, alone))
 
@@ -82,6 +102,7 @@ async def _demo(
         async with Stack(Path(folder), transport=transport, consul=consul) as stack:
             say("look at them from another terminal:")
             say(f"  rolldeck --config {stack.config_path} status")
+            stack.add_faulty_releases()
             config = load(stack.config_path)
             async with open_session(config, next(iter(config.apps))) as session, stop_on_signals(session):
                 load_ = Load(rate, stack.frontends)

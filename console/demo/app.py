@@ -9,6 +9,7 @@ The port is therefore closed BEFORE the process is gone, which is the trap for t
 the port alone.
 """
 
+import itertools
 import json
 import os
 import signal
@@ -17,8 +18,6 @@ import sys
 import threading
 import time
 from typing import Any, BinaryIO
-
-QUICK = 0.002  # seconds that `/` takes
 
 
 class App:
@@ -31,6 +30,7 @@ class App:
         self._version = release["reports_version"] or release["version"]
         self._stopping = False
         self._in_flight = 0
+        self._requests = itertools.count(1)  # for `/` and `/slow`
         self._changed = threading.Condition()
         self._listener = socket.socket()
 
@@ -96,18 +96,24 @@ class App:
         return not close
 
     def _look_up(self, path: str, seconds: float) -> tuple[str, dict[str, str]]:
-        if path == "/":
-            time.sleep(QUICK)
-        elif path == "/slow":
-            time.sleep(seconds)
-        elif path == "/version":
+        if path in ("/", "/slow"):
+            return self._work(self._release["answer_s"] if path == "/" else seconds)
+        if path == "/version":
             return "200 OK", {"version": self._version}
-        elif path == "/health":
+        if path == "/health":
             if self._release["healthy"]:
                 return "200 OK", {"status": "UP"}
             return "503 Service Unavailable", {"status": "DOWN"}
-        else:
-            return "404 Not Found", {"error": "no such page"}
+        return "404 Not Found", {"error": "no such page"}
+
+    def _work(self, seconds: float) -> tuple[str, dict[str, str]]:
+        """Answer what users ask for, as well as this release can."""
+        number = next(self._requests)
+        if number == self._release["exit_at_request"]:
+            os._exit(1)
+        time.sleep(seconds)
+        if self._release["error_every"] and number % self._release["error_every"] == 0:
+            return "500 Internal Server Error", {"error": "this release is faulty"}
         return "200 OK", {"node": self._node, "version": self._version}
 
     def _download(self, connection: socket.socket, seconds: float) -> None:

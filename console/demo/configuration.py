@@ -57,6 +57,9 @@ interval = 0.2
 [apps.{app}.rollout]
 serial = 1
 min_healthy = 1
+stop_timeout = 15
+start_timeout = 30
+verify_timeout = 30
 bake = 1
 """
 

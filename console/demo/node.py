@@ -52,6 +52,9 @@ esac
 """
 
 
+QUICK_S = 0.002  # seconds that a good version takes to answer `/`
+
+
 class Release(msgspec.Struct, frozen=True, kw_only=True):
     """A version and what is wrong with it, as in its ``release.json``. Times are seconds."""
 
@@ -61,6 +64,11 @@ class Release(msgspec.Struct, frozen=True, kw_only=True):
     exit_after: float | None = None  # dies with status 1 that long after its port opened
     ignore_sigterm: bool = False
     reports_version: str | None = None  # what /version says instead of the truth
+    answer_s: float = QUICK_S  # seconds that an answer to `/` takes
+    error_every: int | None = (
+        None  # of the requests for `/` and `/slow`, each so-many-th is answered with 500
+    )
+    exit_at_request: int | None = None  # dies with status 1 when it gets that request for one of these
 
 
 @dataclass(frozen=True, slots=True)

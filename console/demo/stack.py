@@ -25,6 +25,7 @@ from console.demo import watchdog
 from console.demo.configuration import known_hosts, rolldeck_config, ssh_config
 from console.demo.connection import Closed, Connection, Malformed
 from console.demo.consul import DevAgent
+from console.demo.faulty import FAULTY
 from console.demo.haproxy import BACKEND, Checks, HAProxy, search_path
 from console.demo.load import Address
 from console.demo.node import Node, Release
@@ -249,6 +250,11 @@ class Stack:
             return None
         version: str = json.loads(response.body)["version"]
         return version
+
+    def add_faulty_releases(self) -> None:
+        """Put those of `console.demo.faulty` on every node."""
+        for faulty in FAULTY:
+            self.add_release(faulty.version, **faulty.fields)
 
     def add_release(self, version: str, **fields: Any) -> None:
         """Put a further release on every node.
