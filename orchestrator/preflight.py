@@ -87,6 +87,7 @@ async def preflight(
         )
 
     planned: list[PlannedNode] = []
+    serving: list[Observation] = []
     for seen in await observe(nodes):
         own = [servers[ref] for ref in mapped[seen.node.name]]
         findings += seen.findings
@@ -99,8 +100,18 @@ async def preflight(
             findings += judge_servers(own, ready)
         own_version = (wanted or {}).get(name, version)
         planned.append(_plan_node(application, seen, own, own_version, version, to_ready=ready, left=before))
+        measured = all(each.severity is not Severity.ERROR for each in seen.findings)
+        if measured and "verify" in planned[-1].steps and any(server.in_rotation for server in own):
+            serving.append(seen)
         if seen.cannot_stop and "stop" in planned[-1].steps:
             findings.append(Finding(Severity.ERROR, name, seen.cannot_stop))
+
+    if serving and not any(seen.healthy for seen in serving):
+        # HAProxy finds them well: it is what own health looks at that is wrong.
+        text = (
+            "own health fails on every node that is in rotation; the first node would certainly fail verify"
+        )
+        findings.append(Finding(Severity.ERROR, ", ".join(seen.node.name for seen in serving), text))
 
     policy = application.policy
     todo = in_order([each.name for each in planned if each.steps], policy.order)

@@ -1,4 +1,7 @@
-"""A service manager that would do nothing when it is asked to stop is found before the node is drained."""
+"""A service manager that would do nothing when it is asked to stop is found before the node is drained.
+
+So is own health that fails on every node already.
+"""
 
 import pytest
 
@@ -42,5 +45,40 @@ def test_since_the_plan_it_keeps_its_node_in_rotation() -> None:
         (failed,) = world.events(NodeFailed)
         assert "the port is open" in failed.error
         assert "left in rotation" in failed.error
+
+    run(scenario())
+
+
+def test_own_health_that_fails_on_every_node_in_rotation_is_an_error() -> None:
+    async def scenario() -> None:
+        world = World()
+        for node in world.nodes.values():
+            node.sick = frozenset({"1.0"})
+        plan = await world.plan()
+        (error,) = plan.errors
+        assert error.subject == "web1, web2, web3"
+        assert "the first node would certainly fail verify" in error.text
+
+    run(scenario())
+
+
+def test_own_health_that_fails_on_one_node_is_a_warning() -> None:
+    async def scenario() -> None:
+        world = World()
+        world.nodes["web1"].sick = frozenset({"1.0"})
+        plan = await world.plan()
+        assert not plan.errors
+        (warning,) = [each for each in plan.findings if "is not healthy now" in each.text]
+        assert (warning.severity, warning.subject) == (Severity.WARNING, "web1")
+
+    run(scenario())
+
+
+def test_a_node_that_is_out_and_ill_may_be_cured_by_the_upgrade() -> None:
+    async def scenario() -> None:
+        world = World(nodes=1, min_available=0)
+        world.nodes["web1"].sick = frozenset({"1.0"})
+        world.take_out("web1")
+        assert not (await world.plan(to_ready=["web1"])).errors
 
     run(scenario())
