@@ -59,6 +59,7 @@ class PlannedNode:
     to_ready: bool = False  # put in rotation at the end although a human has it out now
     left_by: int = 0  # the rollout that did not finish with it: the originals are those from before it
     awaits: CommandBegan | None = None  # that it had begun there: nothing is done beside it
+    unproven: bool = False  # it takes traffic with a version that no rollout has proven: it goes first
     wanted: str = ""  # the version it is to have, where that is not the plan's
     commands: tuple[PlannedCommand, ...] = ()
 
@@ -129,6 +130,7 @@ def steps_for(
     called: str = "",
     in_rotation: bool,
     stays_out: bool,
+    unproven: bool = False,
 ) -> tuple[tuple[Step, ...], str]:
     """What a node needs, and why in words.
 
@@ -139,6 +141,7 @@ def steps_for(
         called: what the application itself calls the wanted version, if that differs.
         in_rotation: it is in rotation with its full health everywhere it belongs.
         stays_out: a human took it out everywhere; it goes back to that.
+        unproven: it takes traffic, and a rollout to this version has not finished with it.
     """
     if installed != wanted:
         return STEPS, f"{installed or 'nothing'} → {wanted}"
@@ -146,6 +149,11 @@ def steps_for(
         return STEPS, f"{wanted} is installed, but which version runs is not known: restart"
     if running != (called or wanted):
         return STEPS, f"{wanted} is installed, but {running} runs: restart"
+    if unproven:
+        return (
+            "drain",
+            "verify",
+        ), f"has {wanted} and takes traffic, but was never proven: out, then verified"
     if in_rotation:
         return (), f"has {wanted} and is in rotation"
     if stays_out:

@@ -2,7 +2,7 @@
 
 import asyncio
 import fnmatch
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from backends.base import LoadBalancer
@@ -27,6 +27,7 @@ from orchestrator.plan import (
     in_order,
     steps_for,
 )
+from orchestrator.policy import Policy
 from orchestrator.processes import unreached_processes
 
 
@@ -36,8 +37,9 @@ class Left:
 
     entry: int  # of the journal
     originals: Mapping[ServerRef, Original]  # as they were before it
-    words: str  # by whom it was left, when, and that it is put back now
+    words: str  # by whom it was left, when, and how far it had come
     command: CommandBegan | None = None  # that may still run there
+    version: str = ""  # that it was to have
 
 
 async def preflight(
@@ -49,6 +51,7 @@ async def preflight(
     left: Mapping[str, Left] | None = None,
     wanted: Mapping[str, str] | None = None,
     known: Sequence[Finding] = (),
+    repairs: bool = False,
 ) -> Plan:
     """Look at everything and compute the plan. Touches nothing.
 
@@ -60,6 +63,7 @@ async def preflight(
         left: nodes that an earlier rollout did not finish, with what they were before it.
         wanted: versions of nodes that are to have another one than `version`.
         known: what has been found already, such as a freeze.
+        repairs: it is to mend what is there, such as a rollback: nodes that are not well forbid nothing.
 
     Returns:
         The plan; when `plan.errors` is not empty it must not be run.
@@ -93,17 +97,23 @@ async def preflight(
         findings += seen.findings
         name = seen.node.name
         ready, before = name in to_ready, (left or {}).get(name)
-        out = [each for each in own if not each.in_rotation]
-        if before is not None and out and not ready:
-            findings.append(Finding(Severity.WARNING, name, before.words))
-        else:
-            findings += judge_servers(own, ready)
         own_version = (wanted or {}).get(name, version)
-        planned.append(_plan_node(application, seen, own, own_version, version, to_ready=ready, left=before))
+        node = _plan_node(application, seen, own, own_version, version, to_ready=ready, left=before)
+        if node.unproven and not _may_leave(node, snapshots, application.policy):
+            why = f"has {own_version} and takes traffic, but was never proven: verified there, for the floor"
+            node = replace(node, steps=("verify",), why=why)
+        if version is not None:
+            commands = commands_for(
+                application, seen.node, node, own, own_version or version, seen.registered
+            )
+            node = replace(node, commands=commands)
+        planned.append(node)
+        findings += _judge_node(node, own, before, ready)
         measured = all(each.severity is not Severity.ERROR for each in seen.findings)
-        if measured and "verify" in planned[-1].steps and any(server.in_rotation for server in own):
+        serves = any(server.in_rotation for server in own) and not node.unproven
+        if measured and "verify" in node.steps and serves:
             serving.append(seen)
-        if seen.cannot_stop and "stop" in planned[-1].steps:
+        if seen.cannot_stop and "stop" in node.steps:
             findings.append(Finding(Severity.ERROR, name, seen.cannot_stop))
 
     if serving and not any(seen.healthy for seen in serving):
@@ -111,11 +121,17 @@ async def preflight(
         text = (
             "own health fails on every node that is in rotation; the first node would certainly fail verify"
         )
-        findings.append(Finding(Severity.ERROR, ", ".join(seen.node.name for seen in serving), text))
+        severity = Severity.WARNING if repairs else Severity.ERROR
+        findings.append(Finding(severity, ", ".join(seen.node.name for seen in serving), text))
 
     policy = application.policy
-    todo = in_order([each.name for each in planned if each.steps], policy.order)
-    cut = batches(todo, policy.serial)
+    first, rest = (
+        in_order([each.name for each in planned if each.steps and each.unproven is unproven], policy.order)
+        for unproven in (True, False)
+    )
+    todo = [*first, *rest]
+    # What nobody has proven takes traffic: it is decided about before anything else is taken out.
+    cut = batches(first, policy.serial) + batches(rest, policy.serial)
     capacities = []
     back: set[ServerRef] = set()
     for batch in cut:
@@ -147,6 +163,25 @@ async def preflight(
         findings=tuple(findings),
         members=application.nodes,
     )
+
+
+def _judge_node(
+    node: PlannedNode, servers: Sequence[Server], left: Left | None, ready: bool
+) -> Iterator[Finding]:
+    """Who has left it and what becomes of it, or what is special about its server lines."""
+    if left is not None and not ready and any(not server.in_rotation for server in servers):
+        text = f"{left.words}; it is finished now, and put back as before"
+        yield Finding(Severity.WARNING, node.name, text)
+        return
+    yield from judge_servers(servers, ready)
+    if left is not None and node.unproven:
+        text = f"{left.words}; it takes traffic and was never proven: that comes first"
+        yield Finding(Severity.WARNING, node.name, text)
+
+
+def _may_leave(node: PlannedNode, snapshots: Mapping[str, Snapshot], policy: Policy) -> bool:
+    """Whether the floor allows it to be taken out now."""
+    return all(each.allowed for each in guard.capacity(snapshots, node.refs, policy))
 
 
 def _select(
@@ -203,6 +238,11 @@ def _plan_node(
         originals |= {ref: each for ref, each in left.originals.items() if ref in originals}
     belonging = [each for each in servers if originals[each.ref].admin is AdminState.READY]
     left_in_registry = seen.registered is not None and seen.registered.by_rollout
+    unproven = (
+        left is not None
+        and left.version == version
+        and any(each.admin_state is AdminState.READY for each in servers)
+    )
     steps, why = steps_for(
         version or "",
         seen.installed,
@@ -212,8 +252,9 @@ def _plan_node(
         and all(_as_it_belongs(each, originals[each.ref]) for each in belonging)
         and not left_in_registry,
         stays_out=not belonging and not left_in_registry,
+        unproven=unproven,
     )
-    node = PlannedNode(
+    return PlannedNode(
         name=seen.node.name,
         refs=tuple(originals),
         originals=originals,
@@ -225,11 +266,7 @@ def _plan_node(
         left_by=left.entry if left is not None and not to_ready else 0,
         awaits=left.command if left is not None else None,
         wanted=version if version is not None and version != usual else "",
-    )
-    if version is None:
-        return node
-    return replace(
-        node, commands=commands_for(application, seen.node, node, servers, version, seen.registered)
+        unproven=unproven and "stop" not in steps,
     )
 
 

@@ -60,8 +60,9 @@ class Leftover:
         return Left(
             self.entry.id,
             self.originals,
-            f"{self.words}; it is finished now, and put back as before",
+            self.words,
             self.command,
+            self.version,
         )
 
 

@@ -6,7 +6,10 @@ import pytest
 
 from backends.errors import BackendError, HostKeyError, Refused, Unmeasured, Unreachable
 from backends.model import Level, Persistence
+from orchestrator.events import STEPS
+from orchestrator.node import Original
 from orchestrator.plan import Finding, Severity
+from orchestrator.preflight import Left, preflight
 from tests.unit.fake_balancer import FakeFacts
 from tests.unit.fakes import World
 from tests.unit.faults import Fault
@@ -241,5 +244,42 @@ def test_every_command_is_planned_as_it_is_then_sent() -> None:
             assert [line for _, line in balancer.sent] == planned[name]
         steps = [each.step for each in plan.node("web1").commands if each.target == "web1"]
         assert steps == ["stop", "install", "start"]
+
+    run(scenario())
+
+
+def left_at_verify(world: World, name: str, version: str = "2.0") -> Left:
+    originals = {each.ref: Original.of(each.seen()) for each in world.servers(name)}
+    return Left(7, originals, "left by rollout 7 (ann): interrupted at verify", version=version)
+
+
+@pytest.mark.parametrize("version", ["2.0", "3.0"])
+def test_a_node_that_serves_unproven_is_proven_first_unless_it_gets_another_version(version: str) -> None:
+    async def scenario() -> None:
+        world = World(order="reverse")
+        world.nodes["web1"].installed = world.nodes["web1"].running = "2.0"
+        left = {"web1": left_at_verify(world, "web1")}
+        plan = await preflight(world.application, version, left=left)
+        node = plan.node("web1")
+        if version == "2.0":
+            assert (node.steps, node.unproven) == (("drain", "verify"), True)
+            assert plan.batches == (("web1",), ("web3",), ("web2",))
+            assert [each.step for each in node.commands if each.step == "stop"] == []
+        else:
+            assert (node.steps, node.unproven) == (STEPS, False)
+            assert plan.batches == (("web3",), ("web2",), ("web1",))
+
+    run(scenario())
+
+
+def test_an_unproven_node_that_the_floor_needs_is_verified_where_it_is() -> None:
+    async def scenario() -> None:
+        world = World(nodes=2)
+        world.nodes["web1"].installed = world.nodes["web1"].running = "2.0"
+        world.take_out("web2")
+        left = {"web1": left_at_verify(world, "web1")}
+        plan = await preflight(world.application, "2.0", limit=["web1"], left=left)
+        assert plan.node("web1").steps == ("verify",)
+        assert not plan.errors
 
     run(scenario())
