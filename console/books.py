@@ -12,10 +12,11 @@ from console.held_lock import HeldLock, hold
 from orchestrator.actor import Actor
 from orchestrator.bus import Bus
 from orchestrator.control import Control
-from orchestrator.events import LockTaken, Noted, Record, RolloutStarted, TurnBegan
+from orchestrator.events import LockTaken, Noted, Record
 from orchestrator.journal.adoption import adopt, find
 from orchestrator.journal.known_versions import known_versions
 from orchestrator.journal.leftovers import LOOKED_AT, Leftover, decided_since, leftovers, unfinished, unread
+from orchestrator.journal.node_history import FleetHistory
 from orchestrator.journal.recording import recording
 from orchestrator.journal.shared import Head, head_plan
 from orchestrator.journal.store import Entry, Journal, Kind
@@ -84,22 +85,10 @@ class Books:
             found = known_versions(journal, self._application)
         return {node: known.version for node, known in found.items() if known.version}
 
-    def last(self, entry: int | None = None) -> Entry | None:
-        """The last rollout, or the one with this id. Raises JournalError."""
+    def history(self) -> FleetHistory:
+        """What each node has been through. Raises JournalError."""
         with Journal(self._path, read_only=True) as journal:
-            if entry is not None:
-                found = journal.entry(entry)
-                ours = found is not None and found.application == self._application and not found.problem
-                return found if ours else None
-            rollouts = (each for each in journal.entries(self._application) if each.kind != "change")
-            return next(rollouts, None)
-
-    def touched(self, entry: Entry) -> tuple[dict[str, str], list[str]]:
-        """The versions that nodes had before a rollout, and which nodes it touched, in that order."""
-        with Journal(self._path, read_only=True) as journal:
-            told = [each.event for each in journal.records(entry.id, "rollout_started", "turn_began")]
-        before = next((each.before for each in told if isinstance(each, RolloutStarted)), {})
-        return dict(before), list(dict.fromkeys(each.node for each in told if isinstance(each, TurnBegan)))
+            return FleetHistory.read(journal, self._application)
 
     def knows(self, head: Head, records: Sequence[Record]) -> bool:
         """Whether a rollout was written down here, or has been taken over whole. Raises JournalError."""

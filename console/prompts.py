@@ -19,10 +19,14 @@ MEANING = {
 
 
 class Prompts:
-    """A reader of the bus: shows each question and hands the answer to the control."""
+    """A reader of the bus: shows each question and hands the answer to the control.
+
+    Attributes:
+        control: of the rollout that goes on; that of a rollback which follows it is another one.
+    """
 
     def __init__(self, control: Control) -> None:
-        self._control = control
+        self.control = control
         self._reading = False
         self._typed = b""  # the beginning of a line
         self._confirming: asyncio.Future[bool] | None = None
@@ -30,7 +34,7 @@ class Prompts:
     def __call__(self, record: Record) -> None:
         match record.event:
             # One at a time: an answer goes to the oldest, so no other may be the last one shown.
-            case events.Asked() if len(self._control.questions) == 1:
+            case events.Asked() if len(self.control.questions) == 1:
                 self.show()
             case events.Answered():
                 self.show()
@@ -52,9 +56,9 @@ class Prompts:
 
     def show(self) -> None:
         """Ask the oldest open question, if there is one."""
-        if not self._control.questions:
+        if not self.control.questions:
             return
-        first = self._control.questions[0]
+        first = self.control.questions[0]
         choices = ", ".join(f"{paint(each, 'warn')} ({MEANING.get(each, each)})" for each in first.choices)
         # Why it failed stands in the line above already.
         text = "what now?" if RETRY in first.choices else clean(first.text)
@@ -84,17 +88,17 @@ class Prompts:
         if self._confirming is not None and not self._confirming.done():
             self._confirming.set_result(word in ("y", "yes"))
             return
-        questions = self._control.questions
+        questions = self.control.questions
         if not questions or not word:
             return
         matches = [each for each in questions[0].choices if each.startswith(word)]
         if len(matches) == 1:
-            self._control.answer(questions[0].id, matches[0], operator("terminal"))
+            self.control.answer(questions[0].id, matches[0], operator("terminal"))
         else:
             say(f"  one of: {', '.join(questions[0].choices)}")
 
     def _answer_all_with_abort(self) -> None:
         if self._confirming is not None and not self._confirming.done():
             self._confirming.set_result(False)
-        elif self._control.questions:
-            self._control.abort(operator("terminal"), "the terminal has gone")
+        elif self.control.questions:
+            self.control.abort(operator("terminal"), "the terminal has gone")

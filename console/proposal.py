@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from orchestrator.errors import PlanChanged, PreflightFailed
-from orchestrator.journal.store import Kind
+from orchestrator.events import RolloutKind
 from orchestrator.plan import Plan
 from orchestrator.plan_differences import Difference, plan_differences
 
@@ -24,12 +24,14 @@ class Proposal:
         again: makes the same one from what is there then; None when there is nothing to do any more.
         kind: how the journal calls it.
         follows: the entry of the journal that it resumes or rolls back.
+        resumes: it goes on with that one.
     """
 
     plan: Plan
     again: Callable[[], Awaitable["Proposal | None"]]
-    kind: Kind = "upgrade"
+    kind: RolloutKind = "upgrade"
     follows: int | None = None
+    resumes: bool = False
 
 
 Agree = Callable[[Plan, Sequence[Difference]], Awaitable[bool]]

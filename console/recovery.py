@@ -1,17 +1,19 @@
 """After a rollout that did not end well: going on with it, or back to the versions before."""
 
 from collections.abc import Collection
-from functools import partial
 
 import msgspec
 
-from backends.errors import ConfigError
+from backends.errors import ConfigError, RolldeckError
 from console import rollback
 from console.adoption import take_over_again
 from console.proposal import Proposal
 from console.session import Session
-from orchestrator.events import RolloutEnded
+from orchestrator.account import with_refusal, with_rollback
+from orchestrator.errors import AlreadyRolledBack
+from orchestrator.events import RollbackBegan, RollbackRefused, RolloutEnded, RolloutKind
 from orchestrator.journal.leftovers import Leftover
+from orchestrator.journal.node_history import WayBack
 from orchestrator.journal.store import Entry
 from orchestrator.node import Node
 from orchestrator.plan import Severity
@@ -55,6 +57,9 @@ async def plan_resume(
     else:
         return None
     wanted = {name: version for name, version in wanted.items() if name in names}
+    kind: RolloutKind = "upgrade" if books.history().goes_forward(entry.id) else "rollback"
+    if kind == "rollback":
+        changes = rollback.changes(session.application.policy) | changes
 
     async def again() -> Proposal | None:
         await take_over_again(session, trusted=trusted)
@@ -68,8 +73,9 @@ async def plan_resume(
         changes=changes,
         freeze=Severity.WARNING,
         members=members,
+        repairs=True,
     )
-    return Proposal(plan, again, follows=entry.id), entry
+    return Proposal(plan, again, kind, entry.id, resumes=True), entry
 
 
 class _Node(msgspec.Struct):
@@ -100,55 +106,116 @@ def _planned(entry: Entry) -> _Planned | None:
 
 
 async def plan_rollback(
-    session: Session, entry: Entry, nodes: Collection[str] = (), members: tuple[Node, ...] = ()
+    session: Session,
+    entry: int | None = None,
+    nodes: Collection[str] = (),
+    version: str = "",
+    members: tuple[Node, ...] = (),
 ) -> Proposal:
-    """The plan that brings nodes of a rollout back to the versions that they had before it.
+    """The plan that brings nodes back to the last versions that were healthy on them.
 
     Args:
         session: works on the application.
-        entry: the rollout.
-        nodes: only these; all that it has touched when empty.
+        entry: from this rollout, with what has gone on with it; from the last one that was no rollback when
+            None. From a rollback it leads to what was there before that.
+        nodes: only these; when empty, all that it has touched and that are not back yet.
+        version: to this one instead; then, without `entry`, all nodes of the application are meant.
         members: see `Session.plan`.
 
     Raises:
-        ConfigError: a node that it has not touched, or of which nobody knows what it had.
+        AlreadyRolledBack: there is nothing to bring back any more.
+        ConfigError: no such rollout, a node that it has not touched, or of which nobody knows what it had.
         JournalError: the journal cannot be read.
     """
-    before, touched = session.books.touched(entry)
-    for name in nodes:
-        if name not in touched:
-            there = ", ".join(touched) or "none"
-            raise ConfigError("", name, f"rollout {entry.id} has not touched it; it has touched: {there}")
-    wanted, unknown = rollback.way_back(before, nodes or touched)
-    if unknown:
-        raise ConfigError("", ", ".join(unknown), f"what it had before rollout {entry.id} is not known")
+    way = session.books.history().way_back(entry)
+    if way is None and (entry is not None or not version):
+        which = "no rollout" if entry is None else f"no rollout {entry}"
+        raise ConfigError("", "rollback", f"the journal has {which} of {session.application.name}")
+    wanted: dict[str, str] = {}  # by default the plan's version
+    names = list(nodes)
+    if way is not None and (entry is not None or not version):
+        wanted = _wanted(way, nodes, version)
+        names = list(wanted)
     versions = sorted(set(wanted.values()))
-    version = versions[0] if len(versions) == 1 else " and ".join(versions)
     plan = await session.plan(
-        version,
-        nodes=list(wanted),
+        version or (versions[0] if len(versions) == 1 else " and ".join(versions)),
+        nodes=names,
         wanted=wanted,
         changes=rollback.changes(session.application.policy),
         freeze=Severity.WARNING,  # it repairs
         members=members,
+        repairs=True,
     )
-    again = partial(plan_rollback, session, entry, nodes, plan.members)
-    return Proposal(plan, again, "rollback", entry.id)
+
+    async def again() -> Proposal | None:
+        try:
+            return await plan_rollback(session, entry, nodes, version, plan.members)
+        except AlreadyRolledBack:
+            return None
+
+    return Proposal(plan, again, "rollback", way.entry if way is not None else None)
 
 
-async def roll_back_after(session: Session, ended: RolloutEnded, entry: int, how: str) -> RolloutEnded | None:
-    """What `on_failure` says, once a rollout has failed: a rollout of its own, back.
+def _wanted(way: WayBack, nodes: Collection[str], version: str) -> dict[str, str]:
+    """The version for each node. Raises AlreadyRolledBack, ConfigError."""
+    for name in nodes:
+        if name not in way.touched:
+            there = ", ".join(way.touched) or "none"
+            raise ConfigError("", name, f"rollout {way.entry} has not touched it; it has touched: {there}")
+    chosen = [name for name in way.touched if not nodes or name in nodes]
+    if version:
+        return dict.fromkeys(chosen, version)
+    todo = [name for name in chosen if name not in way.returned]
+    if chosen and not todo:
+        by = ", ".join(str(number) for number in sorted({way.returned[name] for name in chosen}))
+        what = f"rollout {way.entry}" + (f" on {', '.join(chosen)}" if nodes else "")
+        raise AlreadyRolledBack(f"{what} was already rolled back by {by}: nothing was touched")
+    if unknown := [name for name in todo if name in way.unknown]:
+        raise ConfigError(
+            "",
+            ", ".join(unknown),
+            f"which version was healthy there before rollout {way.entry} is not known; `rolldeck rollback`"
+            " takes a version too",
+        )
+    return {name: way.wanted[name] for name in todo}
+
+
+async def roll_back_after(session: Session, ended: RolloutEnded, entry: int, how: str) -> RolloutEnded:
+    """What `on_failure` says, once a rollout has failed: a rollout of its own, back, under the same lock.
+
+    A rollback that cannot begin hides nothing: how the rollout has ended counts then.
+
+    Args:
+        session: works on the application.
+        ended: how the rollout has ended.
+        entry: its number in the journal.
+        how: `on_failure`.
 
     Returns:
-        How that ended; None when there was nothing to roll back.
+        How the rollout and its rollback have ended together.
     """
     failed = [*ended.failed, *ended.interrupted]
-    names = failed if how == "rollback-node" else [*ended.upgraded, *failed]
-    begun = session.books.last(entry)
-    if not names or begun is None:
-        return None
-    session.renew_control()  # the old one forbids what is a repair now
-    return await session.run(await plan_rollback(session, begun, names))
+    wanted = failed if how == "rollback-node" else [*ended.upgraded, *failed]
+    names: list[str] = []
+    try:
+        way = session.books.history().way_back(entry)
+        names = [name for name in wanted if way is not None and name in way.touched]
+        if not names:
+            return ended
+        session.control.raise_if_aborting()
+        session.renew_control()  # the old one forbids what is a repair now
+        session.bus.emit(RollbackBegan(rollout=entry, policy=how, nodes=names))
+        back = await session.run(await plan_rollback(session, entry, names))
+        plan = session.carried_out
+    except RolldeckError as error:
+        reason = str(error)
+    except Exception as defect:  # of our own code: what is out of rotation is said all the same
+        session.defect = defect
+        reason = f"a defect in Rolldeck: {defect!r}"
+    else:
+        return with_rollback(ended, back, {name: plan.wanted(name) for name in names} if plan else {})
+    session.bus.emit(RollbackRefused(rollout=entry, reason=reason))
+    return with_refusal(ended, reason)
 
 
 def words(left: Leftover) -> str:

@@ -1,6 +1,5 @@
-"""Back to the versions that the nodes had: which nodes, which versions, and how."""
+"""Back to the versions that the nodes had: how."""
 
-from collections.abc import Collection, Mapping
 from typing import Any
 
 from orchestrator.policy import Policy
@@ -11,14 +10,6 @@ _ORDERS = {
     "sorted": "reverse_sorted",
     "reverse_sorted": "sorted",
 }
-
-
-def way_back(before: Mapping[str, str], touched: Collection[str]) -> tuple[dict[str, str], list[str]]:
-    """The version for each node that was touched, and those of which nobody knows what they had."""
-    return (
-        {name: before[name] for name in touched if name in before},
-        sorted(name for name in touched if name not in before),
-    )
 
 
 def changes(policy: Policy) -> dict[str, Any]:

@@ -4,7 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Sequence
 
-from orchestrator.events import NodeUpgraded, Record
+from orchestrator.events import NodeDone, Record
 from orchestrator.node import Node
 
 AT_ONCE = 16  # looks
@@ -26,9 +26,9 @@ class RunningVersions:
         self._sees = sees
 
     def learn(self, record: Record, version: str) -> None:
-        """Of a rollout to this version: a node that is upgraded has it."""
-        if isinstance(record.event, NodeUpgraded):
-            self.by_node[record.event.node] = version
+        """Of a rollout to this version: a node that is done has it, or the one that its event tells."""
+        if isinstance(record.event, NodeDone):
+            self.by_node[record.event.node] = record.event.version or version
 
     def words(self) -> str:
         """The versions and on how many nodes they run; empty when none was seen."""

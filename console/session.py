@@ -20,6 +20,7 @@ from orchestrator.bus import Bus
 from orchestrator.control import Control
 from orchestrator.errors import PreflightFailed
 from orchestrator.events import Noted, Record, RolloutEnded
+from orchestrator.failed_versions import name_failures
 from orchestrator.freeze import judge_freeze
 from orchestrator.mapping import owners
 from orchestrator.node import Node
@@ -133,6 +134,7 @@ class Session:
         wanted: Mapping[str, str] | None = None,
         freeze: Severity = Severity.ERROR,
         members: tuple[Node, ...] = (),
+        repairs: bool = False,
     ) -> Plan:
         """Preflight and plan; touches nothing.
 
@@ -145,6 +147,7 @@ class Session:
             wanted: versions of nodes that are to have another one.
             freeze: what a freeze window means: a warning for what repairs, and when it is overridden.
             members: of an earlier plan, to be planned with again; all that there are now when empty.
+            repairs: see `preflight`.
 
         Raises:
             JournalError: what earlier rollouts have left cannot be read.
@@ -153,15 +156,17 @@ class Session:
         whole = replace(self.application, nodes=members) if members else await self.whole()
         policy = msgspec.structs.replace(whole.policy, **(changes or {}))
         exact = [glob.escape(each) for each in nodes]
-        return await preflight(
+        plan = await preflight(
             replace(whole, policy=policy),
             version,
             limit=[*limit, *exact],
             to_ready=to_ready,
             left=left,
             wanted=wanted,
+            repairs=repairs,
             known=[*judge_freeze(whole.freezes, self.clock.time(), freeze), *self._doubts()],
         )
+        return name_failures(plan, self.books.history()) if version is not None else plan
 
     async def propose(
         self,
@@ -225,7 +230,8 @@ class Session:
 
         Under the lock it is planned again first: nobody else's work is taken for what was there before.
 
-        When it fails and nobody decides, what `on_failure` says follows, and that end is returned.
+        When it fails and nobody decides, what `on_failure` says follows under the same lock, and how both
+        have ended together is returned.
 
         Args:
             proposal: what to do.
@@ -248,7 +254,8 @@ class Session:
                     held = self.books.locked(what, self.control, break_lock=break_lock)
                     if await lock.enter_async_context(held):
                         proposal, found = await look_again(proposal, agree)
-                return await self._carry_out(proposal, found)
+                ended, entry = await self._carry_out(proposal, found)
+                return await self._roll_back(ended, entry, proposal)  # nobody comes in between
         finally:
             self.rolling = False
 
@@ -258,7 +265,8 @@ class Session:
         names = {node.name for node in self.application.nodes} - {node.name for node in plan.nodes}
         return {name: known[name] for name in names if name in known}
 
-    async def _carry_out(self, proposal: Proposal, found: Sequence[object]) -> RolloutEnded:
+    async def _carry_out(self, proposal: Proposal, found: Sequence[object]) -> tuple[RolloutEnded, int]:
+        """Under the lock; returns how it ended, and its number in the journal."""
         plan, kind = proposal.plan, proposal.kind
         names = {each.name for each in plan.nodes}
         places = {name: each for name, each in self._places().items() if name in names}
@@ -267,7 +275,7 @@ class Session:
             f"{kind} to {plan.version}",
             self.control,
             version=plan.version,
-            plan=plan_fields(plan) | {"places": places},
+            plan=plan_fields(plan) | {"places": places, "resumes": proposal.resumes},
             follows=proposal.follows,
         ) as entry:
             for each in found:
@@ -291,10 +299,14 @@ class Session:
             ended = await rollout.run()
         self.defect = rollout.defect
         self.endings.append(ended)
-        how = plan.policy.on_failure
-        may_repair = not self.control.forbidden() and not self.defect
-        if ended.result == "degraded" and how != "stop" and may_repair and kind == "upgrade":
-            from console.recovery import roll_back_after
+        return ended, entry
 
-            ended = await roll_back_after(self, ended, entry, how) or ended
-        return ended
+    async def _roll_back(self, ended: RolloutEnded, entry: int, proposal: Proposal) -> RolloutEnded:
+        """What `on_failure` says, when it failed and nobody has decided; how all of it has ended together."""
+        how = proposal.plan.policy.on_failure
+        may_repair = not self.control.forbidden() and not self.defect and proposal.kind == "upgrade"
+        if ended.result != "degraded" or how == "stop" or not may_repair:
+            return ended
+        from console.recovery import roll_back_after
+
+        return await roll_back_after(self, ended, entry, how)

@@ -9,7 +9,7 @@ from backends.consul.client import Consul
 from backends.errors import RolldeckError
 from console.background import keep_running
 from orchestrator.bus import Bus
-from orchestrator.events import NodeUpgraded, Noted, Record, TurnBegan
+from orchestrator.events import NodeDone, Noted, Record, TurnBegan
 
 PAUSE = 1.0  # seconds before Consul is asked again that could not be asked
 LAST = 5.0  # for what is left at the end
@@ -35,7 +35,7 @@ async def versions_told(
         match record.event:
             case TurnBegan(node=node, version=version):
                 wanted[node] = version
-            case NodeUpgraded(node=node):
+            case NodeDone(node=node):
                 waiting[node] = wanted.get(node, "")
                 some.set()
 

@@ -4,6 +4,7 @@ RolldeckError (backends.errors)
 ├── GuardRefused       a drain would leave too little in rotation
 ├── PreflightFailed    nothing was touched, because of the findings it carries
 ├── PlanChanged        nothing was touched, because what is there is not as in the plan any more
+├── AlreadyRolledBack  nothing was touched, because a rollback is there already
 ├── StepFailed         one step of one node failed, and why
 │   ├── DeadlinePassed     what was waited for did not come in time
 │   └── StillRegisteredOut it is back in HAProxy, and not known to be back in a registry
@@ -48,6 +49,10 @@ class PreflightFailed(RolldeckError):
 
 class PlanChanged(RolldeckError):
     """What is there is not as it was when the plan was made; nothing was touched."""
+
+
+class AlreadyRolledBack(RolldeckError):
+    """What was to be rolled back has been; the text says by which rollout. Nothing was touched."""
 
 
 class StepFailed(RolldeckError):

@@ -18,6 +18,7 @@ Step = Literal["drain", "stop", "install", "start", "verify"]
 STEPS: tuple[Step, ...] = ("drain", "stop", "install", "start", "verify")
 
 Result = Literal["healthy", "degraded", "aborted"]
+RolloutKind = Literal["upgrade", "rollback"]
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="event"):
@@ -43,6 +44,7 @@ class RolloutStarted(ByActor, frozen=True, kw_only=True, tag="rollout_started"):
     batches: list[list[str]]
     operator: str
     before: dict[str, str] = {}  # the version that each node had, as far as it was known
+    kind: RolloutKind = "upgrade"
 
 
 class FreezeOverridden(ByActor, frozen=True, kw_only=True, tag="freeze_overridden"):
@@ -130,9 +132,18 @@ class Baked(Event, frozen=True, kw_only=True, tag="baked"):
     seconds: float  # without time spent paused
 
 
-class NodeUpgraded(Event, frozen=True, kw_only=True, tag="node_upgraded"):
+class NodeDone(Event, frozen=True, kw_only=True):
+    """Base of the two ways in which a node's turn ends well."""
+
     node: str
     seconds: float
+    version: str = ""  # that was proven on it
+
+
+class NodeUpgraded(NodeDone, frozen=True, kw_only=True, tag="node_upgraded"): ...
+
+
+class NodeRolledBack(NodeDone, frozen=True, kw_only=True, tag="node_rolled_back"): ...
 
 
 class NodeSkipped(ByActor, frozen=True, kw_only=True, tag="node_skipped"):
@@ -284,6 +295,22 @@ class RolloutEnded(Event, frozen=True, kw_only=True, tag="rollout_ended"):
     blocked: str = ""  # why no command of Rolldeck can work until it is mended, such as a full disk
     unproven: list[str] = []  # upgraded, but their bake saw too few requests, or no errors can be known
     put_back: list[str] = []  # failed before their service was asked to stop, and are as they were
+    rolled_back: list[str] = []  # of a rollback, instead of `upgraded`
+
+
+class RollbackBegan(Event, frozen=True, kw_only=True, tag="rollback_began"):
+    """A rollout has failed, and its nodes are about to be brought back."""
+
+    rollout: int  # in the journal
+    policy: str  # `on_failure`
+    nodes: list[str]
+
+
+class RollbackRefused(Event, frozen=True, kw_only=True, tag="rollback_refused"):
+    """It could not begin: all is as the failed rollout, of this number, has left it."""
+
+    rollout: int
+    reason: str
 
 
 class HookFired(Event, frozen=True, kw_only=True, tag="hook_fired"):
@@ -318,6 +345,7 @@ AnyEvent = (
     | StepDone
     | Baked
     | NodeUpgraded
+    | NodeRolledBack
     | NodeSkipped
     | NodeFailed
     | NodePutBack
@@ -333,6 +361,8 @@ AnyEvent = (
     | Sent
     | Traffic
     | RolloutEnded
+    | RollbackBegan
+    | RollbackRefused
     | HookFired
     | Unreadable
 )

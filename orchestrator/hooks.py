@@ -21,8 +21,8 @@ from orchestrator.events import (
     SCHEMA,
     AbortRequested,
     HookFired,
+    NodeDone,
     NodeFailed,
-    NodeUpgraded,
     OutOfRotation,
     Paused,
     Record,
@@ -51,6 +51,7 @@ class Told(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""  # of a pause, or of a result other than "healthy"
     result: str = ""  # at the end: healthy, degraded, aborted
     upgraded: list[str] = []
+    rolled_back: list[str] = []
     failed: list[str] = []
     put_back: list[str] = []  # failed before their service was asked to stop, and are as they were
     out_of_rotation: list[OutOfRotation] = []
@@ -120,6 +121,7 @@ class Hooks:
             result=ended.result,
             reason=ended.reason,
             upgraded=ended.upgraded,
+            rolled_back=ended.rolled_back,
             failed=ended.failed,
             put_back=ended.put_back,
             out_of_rotation=ended.out_of_rotation,
@@ -143,7 +145,7 @@ class Hooks:
 
     def _follow(self, record: Record) -> None:
         match record.event:
-            case NodeUpgraded(node=node):
+            case NodeDone(node=node):
                 self._begin("node", node=node)
             case NodeFailed(node=node, step=step, error=error):
                 self._begin("failure", node=node, step=step, error=error)

@@ -59,6 +59,7 @@ class PlannedNode:
     to_ready: bool = False  # put in rotation at the end although a human has it out now
     left_by: int = 0  # the rollout that did not finish with it: the originals are those from before it
     awaits: CommandBegan | None = None  # that it had begun there: nothing is done beside it
+    failed_in: int = 0  # the rollout in which the version that it is to have failed on it, and not well since
     unproven: bool = False  # it takes traffic with a version that no rollout has proven: it goes first
     wanted: str = ""  # the version it is to have, where that is not the plan's
     commands: tuple[PlannedCommand, ...] = ()
@@ -91,6 +92,15 @@ class Plan:
     @property
     def errors(self) -> tuple[Finding, ...]:
         return tuple(each for each in self.findings if each.severity is Severity.ERROR)
+
+    @property
+    def failed_before(self) -> dict[str, list[str]]:
+        """Versions that somebody is to get although they have failed there before, with the nodes."""
+        found: dict[str, list[str]] = {}
+        for node in self.nodes:
+            if node.failed_in and node.steps:
+                found.setdefault(node.wanted or self.version, []).append(node.name)
+        return found
 
     def wanted(self, name: str) -> str:
         """The version that this node is to have."""

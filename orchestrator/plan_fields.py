@@ -22,6 +22,7 @@ def plan_fields(made: Plan) -> dict[str, Any]:
                 "installed": each.installed,
                 "running": each.running,
                 "wanted": made.wanted(each.name),
+                "failed_in": each.failed_in or None,
                 "steps": each.steps,
                 "why": each.why,
                 "servers": [msgspec.to_builtins(ref) for ref in each.refs],

@@ -21,6 +21,7 @@ from orchestrator.events import (
     Record,
     Result,
     RolloutEnded,
+    RolloutKind,
     RolloutStarted,
     Traffic,
     WayOn,
@@ -53,7 +54,7 @@ class Rollout:
         bus: Bus,
         operator: Actor,
         number: int | None = None,  # in the journal
-        kind: str = "upgrade",
+        kind: RolloutKind = "upgrade",
         other_versions: Mapping[str, str] | None = None,  # of nodes that the plan does not have
     ) -> None:
         self._application = application
@@ -63,9 +64,8 @@ class Rollout:
         self._bus = bus
         self._operator = operator
         self._hooks = Hooks(application.hooks, plan, control, clock, bus, operator.name, number)
-        self._kind = kind
         self._other_versions = other_versions or {}
-        self._tally = Tally()
+        self._tally = Tally(kind)
         self._intentions = Intentions(
             {ref: original for each in plan.nodes for ref, original in each.originals.items()},
             left={ref for each in plan.nodes if each.left_by or each.to_ready for ref in each.refs},
@@ -90,6 +90,7 @@ class Rollout:
                 batches=[list(each) for each in self._plan.batches],
                 operator=self._operator.name,
                 before={each.name: each.current for each in self._plan.nodes if each.known},
+                kind=self._tally.kind,
                 **self._operator.origin,
             )
         )
@@ -222,7 +223,7 @@ class Rollout:
         if not isinstance(failure, RolldeckError):
             self.defect = failure
         names = {name for batch in self._plan.batches for name in batch}
-        all_done = names <= {*self._tally.upgraded}
+        all_done = names <= {*self._tally.done}
         if (self._control.aborting and not all_done) or work.cancelled():
             try:
                 self._control.raise_if_aborting()
@@ -257,25 +258,26 @@ class Rollout:
 
     async def _end(self, result: Result, reason: str, start: float) -> RolloutEnded:
         tally, plan = self._tally, self._plan
-        unfinished = tally.touched.difference(tally.upgraded)
+        unfinished = tally.touched.difference(tally.done)
         out, unseen = await look_at_end(
             self._application, plan, tally.originals, unfinished, now=self._clock.time()
         )
         out, unasked = await with_registries(self._application, out, unfinished)
         unseen += unasked
         out = await tried(self._application, out, unfinished)
-        others = [each.node for each in out if each.by_others and each.node in tally.upgraded]
+        others = [each.node for each in out if each.by_others and each.node in tally.done]
         if result == "healthy" and (unseen or any(not each.on_purpose for each in out)):
             result, reason = "degraded", "not everything is back in rotation"
         elif result == "healthy" and others:
             result, reason = "degraded", f"taken out by somebody else: {', '.join(others)}"
         failed, held = self._failed_and_held()
-        done = {*tally.upgraded, *failed, *tally.skipped, *tally.put_back}
+        done = {*tally.done, *failed, *tally.skipped, *tally.put_back}
         names = [name for batch in self._plan.batches for name in batch]
         return RolloutEnded(
             result=result,
             reason=reason,
-            upgraded=list(tally.upgraded),
+            upgraded=list(tally.done) if tally.kind == "upgrade" else [],
+            rolled_back=list(tally.done) if tally.kind == "rollback" else [],
             failed=failed,
             skipped=list(tally.skipped),
             interrupted=[n for n in names if n in tally.touched and n not in done],
@@ -284,7 +286,7 @@ class Rollout:
             unseen=unseen,
             seconds=round(self._clock.monotonic() - start, 3),
             held=held,
-            versions=versions_at_end(plan, tally.upgraded, unfinished, self._other_versions),
+            versions=versions_at_end(plan, tally.done, unfinished, self._other_versions),
             ways_on=[] if result == "healthy" else self._ways_on(failed),
             blocked=self._blocked,
             unproven=list(tally.unproven),
@@ -293,7 +295,7 @@ class Rollout:
 
     def _ways_on(self, failed: list[str]) -> list[WayOn]:
         failed_at = {name: self._tally.failed_at[name] for name in failed}
-        return ways_on(self._plan, self._kind, self._tally.touched, failed_at)
+        return ways_on(self._plan, self._tally.kind, self._tally.touched, failed_at)
 
 
 def _traffic(totals: Totals, seconds: float) -> Traffic:

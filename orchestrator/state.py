@@ -21,6 +21,7 @@ class NodeState(enum.StrEnum):
     VERIFYING = "verifying"
     BAKING = "baking"
     UPGRADED = "upgraded"
+    ROLLED_BACK = "rolled back"
     SKIPPED = "skipped"
     EXCLUDED = "excluded"
     HELD = "held"
@@ -36,16 +37,14 @@ WORKING: dict[Step, NodeState] = {
     "start": NodeState.STARTING,
     "verify": NodeState.VERIFYING,
 }
-_OVER = frozenset(
-    (
-        NodeState.UPGRADED,
-        NodeState.SKIPPED,
-        NodeState.HELD,
-        NodeState.FAILED,
-        NodeState.PUT_BACK,
-        NodeState.UNKNOWN,
-    )
-)
+DONE = frozenset((NodeState.UPGRADED, NodeState.ROLLED_BACK))
+_OVER = DONE | {
+    NodeState.SKIPPED,
+    NodeState.HELD,
+    NodeState.FAILED,
+    NodeState.PUT_BACK,
+    NodeState.UNKNOWN,
+}
 AT_WORK = frozenset((*WORKING.values(), NodeState.DRAINED, NodeState.BAKING))
 
 
@@ -93,6 +92,7 @@ class RolloutState:
     """Feed it every record, in order; read it at any moment."""
 
     application: str = ""
+    kind: events.RolloutKind = "upgrade"
     version: str = ""
     before: dict[str, str] = field(default_factory=dict)  # versions by node, as far as they were known
     batches: list[list[str]] = field(default_factory=list)
@@ -111,8 +111,9 @@ class RolloutState:
         return state
 
     @property
-    def upgraded(self) -> int:
-        return sum(each.state is NodeState.UPGRADED for each in self.nodes.values())
+    def done(self) -> int:
+        """Nodes that are upgraded, or rolled back."""
+        return sum(each.state in DONE for each in self.nodes.values())
 
     @property
     def total(self) -> int:
@@ -174,10 +175,9 @@ class RolloutState:
             case events.Baked() as event:
                 self.nodes[event.node].baked = event
             case events.NodeUpgraded(node=name, seconds=seconds):
-                node = self.nodes[name]
-                node.state, node.step, node.seconds = NodeState.UPGRADED, None, seconds
-                node.spent = _spent(node)
-                node.reason, node.deadline = "", None
+                self._done(name, NodeState.UPGRADED, seconds)
+            case events.NodeRolledBack(node=name, seconds=seconds):
+                self._done(name, NodeState.ROLLED_BACK, seconds)
             case events.NodeSkipped(node=name, who=who, via=via):
                 node = self.nodes[name]
                 node.state, node.reason, node.deadline = NodeState.SKIPPED, f"by {requested(who, via)}", None
@@ -211,7 +211,7 @@ class RolloutState:
                 pass
 
     def _start(self, event: events.RolloutStarted, at: float) -> None:
-        self.application, self.version = event.application, event.version
+        self.application, self.version, self.kind = event.application, event.version, event.kind
         self.batches, self.began, self.phase = event.batches, at, "progressing"
         self.batch, self.ended, self.questions, self.before = 0, None, {}, dict(event.before)
         self.nodes = {name: NodeStatus(name) for name in event.nodes}
@@ -219,6 +219,12 @@ class RolloutState:
         for name, node in self.nodes.items():
             if name not in with_work:
                 node.state, node.reason = NodeState.EXCLUDED, "nothing to do"
+
+    def _done(self, name: str, state: NodeState, seconds: float) -> None:
+        node = self.nodes[name]
+        node.state, node.step, node.seconds = state, None, seconds
+        node.spent = _spent(node)
+        node.reason, node.deadline = "", None
 
     def _step_done(self, event: events.StepDone, at: float) -> None:
         node = self.nodes[event.node]

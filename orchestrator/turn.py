@@ -12,8 +12,10 @@ from orchestrator.errors import Aborted, Skipped, StepFailed, StillRegisteredOut
 from orchestrator.events import (
     NodeFailed,
     NodePutBack,
+    NodeRolledBack,
     NodeSkipped,
     NodeUpgraded,
+    RolloutKind,
     Step,
     StepDone,
     StepStarted,
@@ -43,7 +45,8 @@ ACTIONS: dict[Step, Callable[[Work], Awaitable[str | None]]] = {
 class Tally:
     """What has become of the nodes so far."""
 
-    upgraded: list[str] = field(default_factory=list)
+    kind: RolloutKind = "upgrade"
+    done: list[str] = field(default_factory=list)  # upgraded, or rolled back
     failed: list[str] = field(default_factory=list)
     failed_at: dict[str, Step] = field(default_factory=dict)  # by node, the last time
     skipped: list[str] = field(default_factory=list)
@@ -78,7 +81,7 @@ class Turn:
         self._tally = tally
 
     async def run(self) -> None:
-        """Until the node is upgraded, skipped, failed for good, or the rollout is aborted."""
+        """Until the node is done, skipped, failed for good, or the rollout is aborted."""
         while True:
             try:
                 await self._steps()
@@ -104,11 +107,12 @@ class Turn:
             self._work.step = step
             with self._bus.turn(self._name, step):
                 await self._run(step)
-        self._tally.upgraded.append(self._name)
+        self._tally.done.append(self._name)
         if self._work.baked is not None and not self._work.baked.proven:
             self._tally.unproven.append(self._name)
         seconds = round(self._control.worked() - start, 3)
-        self._bus.emit(NodeUpgraded(node=self._name, seconds=seconds))
+        done = NodeRolledBack if self._tally.kind == "rollback" else NodeUpgraded
+        self._bus.emit(done(node=self._name, seconds=seconds, version=self._work.wanted or ""))
 
     async def _run(self, step: Step) -> None:
         start = self._control.worked()

@@ -14,6 +14,7 @@ STATES: dict[NodeState, Piece] = {
     NodeState.PENDING: (" ", "quiet"),
     NodeState.DRAINED: ("◐", "moving"),
     NodeState.UPGRADED: ("✓", "ok"),
+    NodeState.ROLLED_BACK: ("✓", "ok"),
     NodeState.SKIPPED: ("-", "quiet"),
     NodeState.EXCLUDED: ("-", "quiet"),
     NodeState.HELD: ("!", "moving"),
@@ -33,11 +34,11 @@ def at_work(node: NodeStatus) -> bool:
 
 def header(state: RolloutState, now: float, width: int) -> list[Piece]:
     """`shop 1.4.2 → 1.5.0 · batch 2/3 · 3/12 nodes · ████░░ 33 % · left 3:10`; the bar takes the rest."""
-    share = state.upgraded / state.total if state.total else 1.0
+    share = state.done / state.total if state.total else 1.0
     # With one node a batch both counts would say the same.
     several = 1 < len(state.batches) < state.total
     batch = f" · batch {state.batch}/{len(state.batches)}" if several else ""
-    count = f"{batch} · {state.upgraded:>{len(str(state.total))}}/{state.total} nodes"
+    count = f"{batch} · {state.done:>{len(str(state.total))}}/{state.total} nodes"
     before = state.versions_before()
     title = f"{cut(state.application, width // 5)} {cut(before, width // 6)}".rstrip() if before else ""
     title = f"{title or cut(state.application, width // 4)} → {cut(state.version, width // 5)}"
@@ -122,10 +123,11 @@ def _countdowns(state: RolloutState, node: NodeStatus, working: int, now: float)
 
 def _end(state: RolloutState, ended: RolloutEnded) -> Piece:
     out = [each.node for each in ended.out_of_rotation if not each.on_purpose]
+    verb = "rolled back" if state.kind == "rollback" else "upgraded"
     parts = [f"not in rotation: {', '.join(out)}"] if out else []
     parts += [f"{len(ended.unseen)} load balancers could not be read"] if ended.unseen else []
     parts += [ended.reason] if ended.reason else []
-    parts += [] if out or ended.unseen else ["what it upgraded is in rotation"]
+    parts += [] if out or ended.unseen else [f"what it {verb} is in rotation"]
     return " · ".join(parts), "ok" if ended.result == "healthy" and not ended.unseen else "bad"
 
 

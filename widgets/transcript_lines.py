@@ -35,6 +35,7 @@ SAID: dict[type[events.Event], str] = {
     events.StepDone: "done in {seconds}: {detail}",
     events.Baked: "{words}, in {seconds}",
     events.NodeUpgraded: "upgraded in {seconds}",
+    events.NodeRolledBack: "rolled back in {seconds}",
     events.NodeSkipped: "skipped by {who}",
     events.NodeFailed: "failed: {error}",
     events.NodePutBack: "put back as it was, for its service was not stopped yet",
@@ -48,6 +49,8 @@ SAID: dict[type[events.Event], str] = {
     events.ChangeBegan: "{operator} changes {nodes} by hand: {action}",
     events.ChangeEnded: "by hand: {servers}{error}",
     events.Unreadable: "unknown event {kind!r}, which cannot be read: {problem}",
+    events.RollbackBegan: "rollback of {nodes}, as on_failure = {policy} says",
+    events.RollbackRefused: "the rollback was refused: {reason}",
     events.RolloutEnded: "ended {result} in {seconds}: {reason}",
 }
 MAX_REPLY = 128 * 1024  # characters of a reply that are shown; the journal has all of it

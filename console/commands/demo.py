@@ -116,7 +116,7 @@ async def _demo(
 
 
 def _tell(report: Report, state: RolloutState) -> None:
-    result(f"nodes upgraded   {state.upgraded}   ({FROM} → {state.version or TO})")
+    result(f"nodes upgraded   {state.done}   ({FROM} → {state.version or TO})")
     result(f"requests served  {report.total_served}   (in {report.seconds:.1f} s)")
     failed = str(report.total_failed)
     result(f"requests failed  {paint(failed, 'bad' if report.total_failed else 'ok')}")

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 
 import click
 
-from backends.errors import ConfigError
+from backends.template import check_version
 from console.adoption import find_offer, take_over
 from console.commands.manual import break_lock
 from console.commands.upgrade import How, carry_out
@@ -20,6 +20,7 @@ from console.proposal import Proposal
 from console.recovery import plan_resume, plan_rollback, words
 from console.session import Session
 from console.signals import stop_on_signals
+from orchestrator.errors import AlreadyRolledBack
 
 JSON = "Every event as one line of JSON on standard output."
 
@@ -94,7 +95,14 @@ async def _take_over(session: Session, how: How, trusted: bool) -> None:
 
 @click.command()
 @click.argument("app", required=False)
-@click.option("--rollout", "entry", type=int, metavar="ID", help="Of `rolldeck history`. Default: the last.")
+@click.argument("version", required=False)
+@click.option(
+    "--rollout",
+    "entry",
+    type=int,
+    metavar="ID",
+    help="Of `rolldeck history`; of a rollback it undoes that. Default: the last that was no rollback.",
+)
 @click.option("--node", "nodes", multiple=True, help="Only this node; may be given several times.")
 @click.option("--yes", is_flag=True, help="Start without asking.")
 @break_lock
@@ -103,23 +111,27 @@ async def _take_over(session: Session, how: How, trusted: bool) -> None:
 def rollback(
     config_file: str | None,
     app: str | None,
+    version: str | None,
     entry: int | None,
     nodes: tuple[str, ...],
     yes: bool,
     break_lock: bool,
     as_json: bool,
 ) -> int:
-    """Bring the nodes that a rollout has touched back to the versions that they had.
+    """Bring the nodes that a rollout has touched back to the last versions that were healthy on them.
 
-    Through the same gates, in reverse order, without bake or canary batches. It is a rollout of its own.
+    Through the same gates, in reverse order, without bake or canary batches. It is a rollout of its own, and
+    is not undone by a second one. With VERSION, all nodes of APP, or those of --node, go to that one.
     """
+    if version is not None:
+        check_version(version)
 
     async def plan(session: Session) -> Proposal | None:
-        found = session.books.last(entry)
-        if found is None:
-            which = "no rollout" if entry is None else f"no rollout {entry}"
-            raise ConfigError("", "rollback", f"the journal has {which} of {session.application.name}")
-        return await plan_rollback(session, found, nodes)
+        try:
+            return await plan_rollback(session, entry, nodes, version or "")
+        except AlreadyRolledBack as done:
+            result(f"{session.application.name}: {clean(str(done))}")
+            return None
 
     terminal = on_terminal(sys.stdin)
     return _recover(config_file, app, plan, How(yes, terminal, as_json, break_lock))

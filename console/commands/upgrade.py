@@ -16,13 +16,13 @@ from console.opened import open_session
 from console.output import plan_text
 from console.output.ending import EXITS, ending
 from console.output.progress import Progress
-from console.output.text import on_terminal, result, result_json, say
+from console.output.text import clean, on_terminal, result, result_json, say
 from console.prompts import Prompts
 from console.proposal import Proposal, agree_within_request
 from console.session import Session
 from console.signals import stop_on_signals
 from orchestrator.errors import PreflightFailed
-from orchestrator.events import Record, RolloutEnded, to_json
+from orchestrator.events import Record, RollbackBegan, RolloutEnded, to_json
 from orchestrator.plan import Plan, Severity
 from orchestrator.plan_differences import Difference
 from orchestrator.policy import Amount
@@ -101,7 +101,7 @@ async def carry_out(session: Session, proposal: Proposal, how: How) -> RolloutEn
     """Show the plan, ask, run it, and say how it ended.
 
     Returns:
-        How it ended, also when a rollback followed; None when the answer was no.
+        How it ended, together with the rollback that followed if one did; None when the answer was no.
     """
     plan = proposal.plan
     for line in plan_text.findings(plan.findings):
@@ -111,7 +111,7 @@ async def carry_out(session: Session, proposal: Proposal, how: How) -> RolloutEn
     for line in plan_text.summary(plan):
         say(line)
     prompts = Prompts(session.control)
-    if plan.batches and not how.yes and not await prompts.confirm("Go on?"):
+    if plan.batches and not how.yes and not await prompts.confirm(_question(plan)):
         say("nothing was touched")
         return None
 
@@ -122,7 +122,7 @@ async def carry_out(session: Session, proposal: Proposal, how: How) -> RolloutEn
             return await agree_within_request(now, differences)
         for line in plan_text.summary(now):
             say(line)
-        return await prompts.confirm("Go on with this plan?")
+        return await prompts.confirm(_question(now, "Go on with this plan?"))
 
     session.control.interactive = how.terminal and not how.yes
     progress = Progress(session.state)
@@ -131,17 +131,25 @@ async def carry_out(session: Session, proposal: Proposal, how: How) -> RolloutEn
         if how.as_json:
             result_json(to_json(record))
         progress(record)
+        if isinstance(record.event, RollbackBegan):
+            prompts.control = session.control
 
     session.bus.subscribe(read)
     if how.terminal:
         session.bus.subscribe(prompts)
     try:
-        await session.run(proposal, break_lock=how.break_lock, agree=agree)
+        ended = await session.run(proposal, break_lock=how.break_lock, agree=agree)
     finally:
         prompts.close()
-    for line in (line for each in session.endings for line in ending(each)):
+    for line in ending(ended):
         # Beside JSON too: its reader may be gone, and what is out of rotation has to be said.
         (say if how.as_json else result)(line)
     if session.defect is not None:
         raise session.defect
-    return session.endings[0]
+    return ended
+
+
+def _question(plan: Plan, usual: str = "Go on?") -> str:
+    """Names what has failed before where it is to go again."""
+    failed = [f"{version} has failed on {', '.join(nodes)}" for version, nodes in plan.failed_before.items()]
+    return f"{clean('; '.join(failed))}. Go on all the same?" if failed else usual

@@ -1,10 +1,11 @@
 """How a rollout ended, what is out of rotation with the commands that put it back, and how to go on."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from console.exits import Exit
 from console.output.progress import seconds
 from console.output.text import clean, paint
+from orchestrator.account import outcomes, stands
 from orchestrator.end_words import PURPOSES, mixed_versions, whose_words
 from orchestrator.events import OutOfRotation, RolloutEnded
 
@@ -16,10 +17,10 @@ def ending(ended: RolloutEnded) -> Iterator[str]:
     """Lines for standard output."""
     reason = why(ended.result, ended.reason)
     yield f"{paint(ended.result, KINDS[ended.result])}{reason} · {seconds(ended.seconds)}"
-    for title in ("upgraded", "failed", "put back", "held", "skipped", "interrupted", "untouched"):
-        named: list[str] = getattr(ended, title.replace(" ", "_"))
-        names = [name for name in named if not (title == "untouched" and name in ended.held)]
-        if names:
+    for title, names in outcomes(ended):
+        if title.endswith(" and rolled back"):
+            yield from (f"  {title}: {clean(group)}" for group in _with_standing(ended, names))
+        else:
             yield f"  {title:<12}{clean(', '.join(names))}"
     if mixed := mixed_versions(ended.versions):
         yield f"  {'versions':<12}{clean(mixed)}"
@@ -44,6 +45,15 @@ def ending(ended: RolloutEnded) -> Iterator[str]:
 def _whose(out: OutOfRotation) -> str:
     words = whose_words(out)
     return f" ({clean(words)})" if words else ""
+
+
+def _with_standing(ended: RolloutEnded, names: Iterable[str]) -> Iterator[str]:
+    """`web1, web2 (1.4.2, in rotation)`: those together that stand alike."""
+    groups: dict[str, list[str]] = {}
+    for name in names:
+        groups.setdefault(stands(ended, name), []).append(name)
+    for words, alike in groups.items():
+        yield f"{', '.join(alike)} ({words})"
 
 
 def _ways_back(out: OutOfRotation, *, blocked: bool) -> Iterator[str]:

@@ -13,6 +13,7 @@ from orchestrator.actor import began
 from orchestrator.events import STEPS
 from orchestrator.journal.entries import UNKNOWN
 from orchestrator.journal.story import Story
+from orchestrator.state import DONE
 from orchestrator.words import traffic_words as traffic
 from widgets.pieces import duration
 
@@ -210,7 +211,8 @@ def no_end(summary: Summary, story: Story) -> Iterator[tuple[str, str]]:
     """Of a rollout that has none: what it had begun, and the commands with which to go on."""
     application = shlex.quote(summary.entry.application)
     touched = dict.fromkeys(span.node for span in story.spans)
-    left = [name for name in touched if story.outcome(name) != "upgraded"]
+    done = {each.name for each in story.state.nodes.values() if each.state in DONE}
+    left = [name for name in touched if name not in done]
     if left:
         yield "begun and not finished", ", ".join(left)
     yield "look at it", f"rolldeck status {application}"

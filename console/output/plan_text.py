@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from console.output.text import clean, paint, table
-from orchestrator.plan import Finding, Plan, Severity, grouped
+from orchestrator.plan import Finding, Plan, PlannedNode, Severity, grouped
 from orchestrator.plan_differences import Difference
 
 MARKS = {Severity.ERROR: ("✗", "bad"), Severity.WARNING: ("!", "warn"), Severity.INFO: ("·", "info")}
@@ -24,11 +24,16 @@ def summary(plan: Plan) -> Iterator[str]:
         f"{plan.application} → {plan.version} · {work} of {len(plan.nodes)} nodes"
         f" in {batches} {'batch' if batches == 1 else 'batches'}"
     )
-    rows = [(each.name, each.current, each.why) for each in plan.nodes]
+    rows = [(each.name, each.current, each.why + failed_before(each)) for each in plan.nodes]
     yield from table(("NODE", "NOW", "WHAT"), rows)
     if plan.batches:
         yield ""
         yield from table(("BATCH", "NODES", "STAYS IN ROTATION"), list(_batch_rows(plan)), right=("BATCH",))
+
+
+def failed_before(node: PlannedNode) -> str:
+    """Beside what is to be done with a node: the version that it is to have failed there."""
+    return f"; that failed here in rollout {node.failed_in}" if node.failed_in else ""
 
 
 def _batch_rows(plan: Plan) -> Iterator[tuple[str, str, str]]:

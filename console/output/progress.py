@@ -7,7 +7,7 @@ import time
 from console.output.text import clean, on_terminal, paint, say, shorten, show_live
 from orchestrator import events
 from orchestrator.events import Record
-from orchestrator.state import Cell, NodeState, NodeStatus, RolloutState
+from orchestrator.state import DONE, Cell, NodeState, NodeStatus, RolloutState
 from orchestrator.words import bake_words, traffic_words
 
 ERASE = "\r\x1b[2K"
@@ -46,14 +46,19 @@ class Progress:
                 batch = f"batch {number}/{len(state.batches)}: {', '.join(nodes)}"
                 if left is None:
                     return batch
-                return f"{batch} · {state.upgraded}/{state.total} nodes, about {seconds(left.seconds)} left"
+                return f"{batch} · {state.done}/{state.total} nodes, about {seconds(left.seconds)} left"
+            case events.RollbackBegan(policy=policy, nodes=nodes):
+                names = clean(", ".join(nodes))
+                return paint(f"rolling back {names}, as on_failure = {policy} says", "warn")
+            case events.RollbackRefused(reason=reason):
+                return paint(f"the rollback was refused: {clean(reason)}", "bad")
             case events.Prefetched(seconds=took):
                 return f"{paint('✓', 'ok')} prefetched on all nodes in {seconds(took)}"
             case events.StepDone(node=name, step=step, detail=detail) if not self._live:
                 cell = state.nodes[name].cells[step]
                 return f"{name:<10} {_glyph(cell)} {step} {seconds(cell.seconds or 0)} · {clean(detail)}"
             case (
-                events.NodeUpgraded(node=name)
+                events.NodeDone(node=name)
                 | events.NodeFailed(node=name)
                 | events.NodePutBack(node=name)
                 | events.NodeSkipped(node=name)
@@ -120,6 +125,7 @@ def _over(node: NodeStatus) -> str:
     """A node whose turn is over, in one line that fits 80 columns when all is well."""
     glyphs = {
         NodeState.UPGRADED: ("✓", "ok"),
+        NodeState.ROLLED_BACK: ("✓", "ok"),
         NodeState.FAILED: ("✗", "bad"),
         NodeState.PUT_BACK: ("↶", "warn"),
         NodeState.HELD: ("!", "warn"),
@@ -130,7 +136,7 @@ def _over(node: NodeStatus) -> str:
         f"{step} {'-' if cell.seconds is None else f'{cell.seconds:.1f}'}"
         for step, cell in node.cells.items()
     )
-    if node.state is NodeState.UPGRADED:
+    if node.state in DONE:
         return f"{words} in {seconds(node.seconds)}: {steps}{_unproven(node)}"
     return (
         f"{words} {node.step or ''}: {clean(node.reason)}"

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from orchestrator.events import SCHEMA, NodeUpgraded, Record, RolloutStarted
+from orchestrator.events import SCHEMA, NodeDone, Record, RolloutStarted
 from orchestrator.journal.standing import standing
 from orchestrator.journal.store import Entry, Journal
 from orchestrator.plan import Finding, Severity
@@ -14,7 +14,7 @@ from orchestrator.words import counted as counted
 
 COLOURS = {"healthy": "ok", "degraded": "bad", "aborted": "warn", "running": "working", "interrupted": "bad"}
 
-_TOLD = ("rollout_started", "node_upgraded")
+_TOLD = ("rollout_started", "node_upgraded", "node_rolled_back")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class Summary:
             done = total if stands == "healthy" else None
         else:
             total = len(names)
-            done = len({each.node for each in told if isinstance(each, NodeUpgraded)})
+            done = len({each.node for each in told if isinstance(each, NodeDone)})
         before = had.pop() if len(had) == 1 else "several" if had else ""
         seconds = None if entry.ended is None else entry.ended - entry.began
         return cls(entry, stands, before, done, total, seconds)

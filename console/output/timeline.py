@@ -15,6 +15,7 @@ ROLLOUT = ""
 
 _KINDS: dict[type[events.Event], str] = {
     events.NodeUpgraded: "ok",
+    events.NodeRolledBack: "ok",
     events.NodeFailed: "bad",
     events.NodePutBack: "note",
     events.Asked: "question",

@@ -19,6 +19,7 @@ from console.screens.overriding import past_the_freeze, past_the_lock
 from console.session import Session
 from console.who import operator
 from orchestrator import manual
+from orchestrator.errors import AlreadyRolledBack
 from orchestrator.journal.standing import standing
 from orchestrator.manual import Action, Change, Impact
 from orchestrator.plan import Plan
@@ -197,11 +198,9 @@ class Acting:
         """Back to the versions before the last rollout, by a plan that is seen first."""
         self._upgrading = True
         try:
-            entry = self._session.books.last()
-            if entry is None:
-                self._tell("the journal has no rollout to roll back")
-            else:
-                await self._carry_out(await plan_rollback(self._session, entry))
+            await self._carry_out(await plan_rollback(self._session))
+        except AlreadyRolledBack as done:
+            self._tell(str(done))
         except RolldeckError as error:
             self._tell(str(error), "error")
         finally:

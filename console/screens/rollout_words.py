@@ -7,7 +7,7 @@ from backends.model import AdminState, ServerRef
 from orchestrator.events import STEPS
 from orchestrator.headroom import headroom, tightest
 from orchestrator.plan import Plan
-from orchestrator.state import NodeState, NodeStatus, RolloutState
+from orchestrator.state import DONE, NodeState, NodeStatus, RolloutState
 from orchestrator.watch import View
 from orchestrator.words import health
 from widgets.question_lines import capacity_words, shortened
@@ -93,7 +93,7 @@ class Told:
             if server is None or ref.instance not in live:
                 continue
             belongs = original.admin is AdminState.READY and original.weight > 0
-            if node.state is NodeState.UPGRADED and belongs and not server.in_rotation:
+            if node.state in DONE and belongs and not server.in_rotation:
                 wrong.append(f"{server.admin_state} {health(server)} on {ref.instance}")
             if node.state in OUT and "drain" in node.cells and server.takes_traffic:
                 wrong.append(f"takes traffic on {ref.instance}")

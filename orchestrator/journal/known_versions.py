@@ -7,7 +7,7 @@ from orchestrator import events
 from orchestrator.journal.leftovers import LOOKED_AT
 from orchestrator.journal.store import Entry, Journal
 
-_TOLD = ("rollout_started", "turn_began", "step_done", "node_upgraded")
+_TOLD = ("rollout_started", "turn_began", "step_done", "node_upgraded", "node_rolled_back")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +52,7 @@ def _of(journal: Journal, entry: Entry) -> Mapping[str, KnownVersion]:
             case events.StepDone(node=node, step="stop"):
                 # Until its turn is over nobody can say whether the old one would start again.
                 found[node] = KnownVersion("", entry.id, record.at)
-            case events.StepDone(node=node, step="install") | events.NodeUpgraded(node=node) if (
-                node in wanted
-            ):
+            case events.StepDone(node=node, step="install") | events.NodeDone(node=node) if node in wanted:
                 found[node] = KnownVersion(wanted[node], entry.id, record.at)
             case _:
                 pass

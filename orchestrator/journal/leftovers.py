@@ -22,6 +22,7 @@ _TOLD = (
     "command_began",
     "step_done",
     "node_upgraded",
+    "node_rolled_back",
     "node_failed",
     "node_put_back",
 )
@@ -161,7 +162,7 @@ def unfinished_originals(records: Iterable[Record]) -> dict[str, dict[ServerRef,
         match record.event:
             case events.TurnBegan(node=node, originals=originals):
                 found.setdefault(node, dict(Original.read(each) for each in originals))
-            case events.NodeUpgraded(node=node) | events.NodePutBack(node=node):
+            case events.NodeDone(node=node) | events.NodePutBack(node=node):
                 found.pop(node, None)
     return found
 
@@ -201,7 +202,7 @@ def _of(entry: Entry, records: Iterable[Record]) -> list[tuple[str, Leftover | N
                 held.add(node)
             case events.NodeFailed(node=node, error=error):
                 failed[node] = error
-            case events.NodeUpgraded(node=node):
+            case events.NodeDone(node=node):
                 done.add(node)
             case _:
                 pass

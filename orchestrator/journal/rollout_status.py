@@ -12,11 +12,11 @@ from orchestrator.events import Record, WayOn
 from orchestrator.journal.leftovers import unfinished
 from orchestrator.journal.standing import standing
 from orchestrator.journal.store import Journal
-from orchestrator.state import AT_WORK, NodeState, RolloutState
+from orchestrator.state import AT_WORK, DONE, NodeState, RolloutState
 
 Standing = Literal["running", "unfinished"]
 
-_DONE = (NodeState.UPGRADED, NodeState.EXCLUDED)
+_DONE = (*DONE, NodeState.EXCLUDED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +120,7 @@ def status_of(identity: Identity, records: Iterable[Record], why: str, *, runnin
                 origin, before = began(event.origin), event.before
             case events.Sending(node=node) | events.StepDone(node=node, changed=True):
                 touched[node] = None
-            case events.NodeFailed(node=node, touched=True) | events.NodeUpgraded(node=node):
+            case events.NodeFailed(node=node, touched=True) | events.NodeDone(node=node):
                 touched[node] = None
             case _:
                 pass

@@ -155,7 +155,7 @@ async def test_back_to_the_versions_before(place: Path) -> None:
             back = await rolldeck(stack, "rollback", "shop", "--yes", "--json")
             report = await load.stop()
         assert back.code == 0, back.text
-        assert back.ended["upgraded"] == ["web2", "web1"]
+        assert back.ended["rolled_back"] == ["web2", "web1"]
         assert_nothing_failed(report)
         assert await versions(stack) == {"web1": OLD, "web2": OLD}
         listed = await rolldeck(stack, "history", "shop")

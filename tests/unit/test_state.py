@@ -47,7 +47,7 @@ def folded(*events: Event) -> RolloutState:
 
 def test_before_the_first_event() -> None:
     state = RolloutState()
-    assert (state.phase, state.total, state.upgraded) == ("planned", 0, 0)
+    assert (state.phase, state.total, state.done) == ("planned", 0, 0)
     assert state.left() is None
 
 
@@ -120,7 +120,7 @@ def test_the_time_left_is_told_from_the_nodes_that_are_done() -> None:
         *turn("web1"),
         BatchStarted(number=2, nodes=["web2"]),
     )
-    assert (state.batch, state.upgraded) == (2, 1)
+    assert (state.batch, state.done) == (2, 1)
     assert state.left() == Left(working=9.0, waiting=11.0)  # 60 s for a human's decision are not in it
     begun = [
         StepStarted(node="web2", step="drain"),
@@ -192,7 +192,7 @@ def test_any_prefix_of_a_real_stream_can_be_shown(name: str) -> None:
     for count, record in enumerate(records, 1):
         step_by_step.apply(record)
         assert RolloutState.of(records[:count]) == step_by_step
-        assert step_by_step.upgraded <= step_by_step.total
+        assert step_by_step.done <= step_by_step.total
         left = step_by_step.left()
         assert left is None or (left.working >= 0 and left.waiting >= 0)
     ended = step_by_step.ended

@@ -34,7 +34,7 @@ def desk(tmp_path: Path, value: bytes, signer: Signer | None) -> "Session":
 
 async def taken(session: "Session", *, trusted: bool = False) -> bool:
     await take_over_again(session, trusted=trusted)
-    return session.books.last() is not None
+    return session.books.unfinished() is not None
 
 
 @pytest.mark.parametrize("value", [VALUE, SIGNED])
@@ -42,7 +42,7 @@ async def test_without_a_key_somebody_has_to_say_so(tmp_path: Path, value: bytes
     session = desk(tmp_path, value, None)
     with pytest.raises(Unauthenticated, match=r"the upgrade of shop to 1\.5\.0 by ann@far .*--trust-"):
         await taken(session)
-    assert session.books.last() is None
+    assert session.books.unfinished() is None
     assert await taken(session, trusted=True)
     assert await find_offer(session) is None, "it is known now"
 

@@ -56,6 +56,11 @@ class PlanScreen(Report[bool]):
             return text(words, "bold $text-error")
         if not self._plan.batches:
             return text("· nothing to do")
+        if failed := self._plan.failed_before:
+            found = "; ".join(
+                f"{version} has failed on {', '.join(names)}" for version, names in failed.items()
+            )
+            return text(f"! {found}", "bold $text-warning")
         return text("nothing has been touched yet")
 
     def choices(self) -> Iterable[Choice]:

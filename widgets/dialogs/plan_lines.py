@@ -85,7 +85,10 @@ def nodes(plan: Plan) -> Iterator[Line]:
         mark = text("→ ") if each.steps else text("· ", QUIET)
         head = mark + cell(each.name, names) + "  " + cell(each.current, versions) + "  "
         back = "; put in rotation although it is out now" if each.to_ready else ""
-        yield Line(head, text(each.why + back, "" if each.steps else QUIET))
+        failed = (
+            text(f"; that failed here in rollout {each.failed_in}", "$text-warning") if each.failed_in else ""
+        )
+        yield Line(head, text(each.why + back, "" if each.steps else QUIET) + failed)
 
 
 def commands(plan: Plan) -> Iterator[Line]:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from textual import on
 from textual.content import Content
 
+from orchestrator.account import outcomes, stands
 from orchestrator.end_words import PURPOSES, mixed_versions, whose_words
 from orchestrator.events import OutOfRotation, RolloutEnded
 from widgets.dialogs.choice import Choice
@@ -15,6 +16,18 @@ LOOKS = {
     "healthy": ("✓ healthy", "$text-success"),
     "degraded": ("✗ degraded", "$text-error"),
     "aborted": ("! aborted", "$text-warning"),
+}
+
+
+MARKS = {  # by the first word of what has become of a node
+    "upgraded": ("✓", "$text-success"),
+    "rolled": ("✓", "$text-success"),
+    "failed": ("✗", "$text-error"),
+    "put": ("↶", "$text-warning"),
+    "held": ("!", "$text-warning"),
+    "interrupted": ("!", "$text-warning"),
+    "skipped": ("·", QUIET),
+    "untouched": ("·", QUIET),
 }
 
 
@@ -90,18 +103,13 @@ class ResultScreen(Report[None]):
     def _outcomes(self) -> Iterator[Line]:
         ended = self._ended
         yield heading("Nodes")
-        for mark, style, title, names in (
-            ("✓", "$text-success", "upgraded", ended.upgraded),
-            ("✗", "$text-error", "failed", ended.failed),
-            ("!", "$text-warning", "held", ended.held),
-            ("↶", "$text-warning", "put back", ended.put_back),
-            ("!", "$text-warning", "interrupted", ended.interrupted),
-            ("·", QUIET, "skipped", ended.skipped),
-            ("·", QUIET, "untouched", [name for name in ended.untouched if name not in ended.held]),
-        ):
-            if names:
-                head = text(f"{mark} {title:<12}", style) + text(f"{len(names):>4}  ")
-                yield Line(head, text(", ".join(names)))
+        for title, names in outcomes(ended):
+            mark, style = MARKS[title.split()[0]]
+            head = text(f"{mark} {title:<12}", style) + text(f"{len(names):>4}  ")
+            back = title.endswith(" and rolled back")
+            yield Line(
+                head, text(", ".join(f"{name} ({stands(ended, name)})" if back else name for name in names))
+            )
         if mixed := mixed_versions(ended.versions):
             yield Line(text(f"  {'versions':<18}", QUIET), text(mixed))
 

@@ -1,0 +1,243 @@
+"""What each node has been through, over the whole journal: versions that were proven there, or that failed.
+
+A rollout goes *forward* when it is no rollback: an upgrade, what goes on with one, and a rollback that
+somebody has asked to undo another one.
+"""
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from orchestrator import events
+from orchestrator.events import Record, Step
+from orchestrator.journal.store import Entry, Journal
+
+_TOLD = ("rollout_started", "turn_began", "node_upgraded", "node_rolled_back", "node_failed")
+_OF_THE_VERSION: tuple[Step, ...] = ("install", "start", "verify")  # a failure there is the version's own
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A version that has failed on a node, and was not proven there since."""
+
+    entry: int
+    version: str
+    step: Step
+    error: str
+
+
+@dataclass(slots=True)
+class NodeTurn:
+    """One rollout's turn of one node.
+
+    Attributes:
+        entry: the rollout.
+        version: that the node was to have.
+        before: version that it had, as preflight saw it; empty when it was not known.
+        healthy_before: versions that had been proven on it by then and not rolled back, the newest last.
+        done: it was proven and is back as it was.
+        back: it has returned the node to a version that was healthy, and nothing has to be undone.
+        failure: why it failed; None when it did not, or was interrupted.
+    """
+
+    entry: int
+    version: str
+    before: str
+    healthy_before: tuple[str, ...]
+    done: bool = False
+    back: bool = False
+    failure: events.NodeFailed | None = None
+
+
+@dataclass(slots=True)
+class NodeHistory:
+    """One node: all of its turns, oldest first, and what follows from them.
+
+    Attributes:
+        healthy: versions that were proven on it, or that it had when the journal begins; the newest last.
+        doubtful: versions that a rollout was to bring to it and that were not proven there since.
+        failures: of those, the ones that have failed, by version.
+    """
+
+    turns: list[NodeTurn] = field(default_factory=list)
+    healthy: list[str] = field(default_factory=list)
+    doubtful: set[str] = field(default_factory=set)
+    failures: dict[str, Failure] = field(default_factory=dict)
+
+    def take(self, turn: NodeTurn, *, forward: bool, unfinished: bool) -> None:
+        """Add the next one.
+
+        Args:
+            turn: as far as its rollout tells.
+            forward: whether its rollout goes forward.
+            unfinished: the last rollout that went forward did not end healthy: an upgrade that leads back
+                from it is as good as a rollback.
+        """
+        last = self.turns[-1] if self.turns else None
+        self.turns.append(turn)
+        version = turn.version
+        if not turn.done:
+            if forward or version not in self.healthy:  # half a rollback does not make it worse
+                self.doubtful.add(version)
+            if turn.failure is not None and turn.failure.step in _OF_THE_VERSION:
+                self.failures[version] = Failure(turn.entry, version, turn.failure.step, turn.failure.error)
+            return
+        returns = last is not None and not last.back and last.healthy_before[-1:] == (version,)
+        turn.back = not forward or (unfinished and returns)
+        self.doubtful.discard(version)
+        self.failures.pop(version, None)
+        if turn.back and version in self.healthy:  # what came after it is not to come again
+            while self.healthy[-1] != version:
+                self.healthy.pop()
+        elif self.healthy[-1:] != [version]:
+            self.healthy.append(version)
+
+    def see(self, version: str) -> None:
+        """It has this version as a rollout begins: somebody may have brought it there in another way."""
+        if version and version not in self.doubtful and self.healthy[-1:] != [version]:
+            self.healthy.append(version)
+
+    def last_healthy(self, turn: NodeTurn) -> str:
+        """The version to go back to from a turn; empty when none is known."""
+        usable = (version for version in reversed(turn.healthy_before) if version != turn.version)
+        return next((version for version in usable if version not in self.doubtful), "")
+
+
+@dataclass(frozen=True, slots=True)
+class WayBack:
+    """From one rollout, and what has gone on with it.
+
+    Attributes:
+        entry: the rollout.
+        wanted: the version to go back to, by node, in the order in which they were touched.
+        unknown: nodes of which nobody knows a version to go back to.
+        returned: the rollout that has brought a node back already, by node.
+    """
+
+    entry: int
+    wanted: Mapping[str, str]
+    unknown: Collection[str]
+    returned: Mapping[str, int]
+
+    @property
+    def touched(self) -> list[str]:
+        return [*self.wanted, *self.unknown, *self.returned]
+
+
+class FleetHistory:
+    """All rollouts of an application, as far as the journal knows them.
+
+    Args:
+        rollouts: each with its events, oldest first.
+    """
+
+    def __init__(self, rollouts: Iterable[tuple[Entry, Iterable[Record]]]) -> None:
+        self.nodes: dict[str, NodeHistory] = {}
+        self._entries: dict[int, Entry] = {}
+        self._turns: dict[int, dict[str, NodeTurn]] = {}
+        self._forward: dict[int, bool] = {}
+        self._newest: Entry | None = None  # that went forward and has touched a node
+        for entry, records in rollouts:
+            self._take(entry, records)
+
+    @classmethod
+    def read(cls, journal: Journal, application: str) -> "FleetHistory":
+        """Raises JournalError."""
+        entries = [entry for entry in journal.entries(application) if entry.kind != "change"]
+        return cls((entry, journal.records(entry.id, *_TOLD)) for entry in reversed(entries))
+
+    def _take(self, entry: Entry, records: Iterable[Record]) -> None:
+        self._entries[entry.id] = entry
+        forward = self._forward[entry.id] = self._goes_forward(entry)
+        newest = self._newest
+        turns = self._turns[entry.id] = self._turns_of(entry.id, records)
+        for name, turn in turns.items():
+            self.nodes[name].take(
+                turn, forward=forward, unfinished=newest is not None and newest.result != "healthy"
+            )
+        if forward and turns and not all(turn.back for turn in turns.values()):
+            self._newest = entry
+
+    def _turns_of(self, entry: int, records: Iterable[Record]) -> dict[str, NodeTurn]:
+        before: Mapping[str, str] = {}
+        turns: dict[str, NodeTurn] = {}
+        for record in records:
+            match record.event:
+                case events.RolloutStarted(before=before):
+                    pass
+                case events.TurnBegan(node=name, version=version) if name not in turns:
+                    node = self.nodes.setdefault(name, NodeHistory())
+                    had = before.get(name, "")
+                    node.see(had)
+                    turns[name] = NodeTurn(entry, version, had, tuple(node.healthy))
+                case events.NodeFailed(node=name) as failed if name in turns:
+                    turns[name].failure = failed
+                case events.NodeDone(node=name) if name in turns:
+                    turns[name].done = True
+                case _:
+                    pass
+        return turns
+
+    def goes_forward(self, entry: int) -> bool:
+        """Whether a rollout is no rollback; see the top of the module. So is one that is not known."""
+        return self._forward.get(entry, True)
+
+    def _goes_forward(self, entry: Entry) -> bool:
+        forward = self._forward.get(entry.follows) if entry.follows is not None else None
+        if forward is None:
+            return entry.kind != "rollback"
+        return forward if goes_on(entry) else not forward
+
+    def failure(self, node: str, version: str) -> Failure | None:
+        """Of a version on a node, when that was the last word on it."""
+        return self.nodes[node].failures.get(version) if node in self.nodes else None
+
+    def way_back(self, entry: int | None = None) -> WayBack | None:
+        """From a rollout, or from the last one that went forward; None when there is none.
+
+        From a rollback it leads to the versions that were there before it: somebody has asked for just that.
+        """
+        if entry is None:
+            if self._newest is None:
+                return None
+            entry = self._first_of(self._newest)
+        elif entry not in self._entries:
+            return None
+        together = self._and_later(entry)
+        forward = self.goes_forward(entry)
+        wanted, returned = dict[str, str](), dict[str, int]()
+        for name, turn in self._first_turns(together).items():
+            last = self.nodes[name].turns[-1]
+            if forward and last.back and last.entry not in together:
+                returned[name] = last.entry
+            else:
+                wanted[name] = self.nodes[name].last_healthy(turn) if forward else turn.before
+        known = {name: version for name, version in wanted.items() if version}
+        return WayBack(entry, known, sorted(wanted.keys() - known), returned)
+
+    def _first_turns(self, entries: Collection[int]) -> dict[str, NodeTurn]:
+        found: dict[str, NodeTurn] = {}
+        for entry in sorted(entries):
+            found = {**self._turns[entry], **found}
+        order = dict.fromkeys(name for entry in sorted(entries) for name in self._turns[entry])
+        return {name: found[name] for name in order}
+
+    def _first_of(self, entry: Entry) -> int:
+        """The rollout with which began what this one has gone on with."""
+        first = entry
+        for earlier in reversed(self._entries.values()):  # newest first
+            if goes_on(first) and earlier.id == first.follows:
+                first = earlier
+        return first.id
+
+    def _and_later(self, first: int) -> set[int]:
+        """It and all that have gone on with it."""
+        found = {first}
+        for entry in self._entries.values():  # oldest first
+            if goes_on(entry) and entry.follows in found:
+                found.add(entry.id)
+        return found
+
+
+def goes_on(entry: Entry) -> bool:
+    """Whether it has gone on with the rollout that it follows, and is none of its own."""
+    return entry.follows is not None and (entry.kind == "upgrade" or entry.plan.get("resumes") is True)

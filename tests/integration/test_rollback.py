@@ -1,0 +1,85 @@
+"""Back, and only back: to what was healthy on each node, and never to what was rolled back."""
+
+from pathlib import Path
+
+from console.demo.load import Load
+from console.demo.node import Release
+from tests.integration.rollouts import (
+    NEW,
+    OLD,
+    Run,
+    assert_nothing_failed,
+    rolldeck,
+    states,
+    tune,
+    upgrade,
+    versions,
+    world,
+)
+
+WORSE = "1.6.0"
+
+
+def ends(run: Run) -> list[dict[str, object]]:
+    return [each for each in run.events if each["event"] == "rollout_ended"]
+
+
+async def test_a_second_rollback_undoes_nothing(tmp_path: Path) -> None:
+    async with world(tmp_path / "s", nodes=2) as stack:
+        assert (await upgrade(stack, NEW)).code == 0
+        back = await rolldeck(stack, "rollback", "shop", "--yes", "--json")
+        assert back.code == 0, back.text
+        assert (back.ended["rolled_back"], back.ended["upgraded"]) == (["web2", "web1"], [])
+        assert {each["event"] for each in back.events} >= {"node_rolled_back"}
+        assert not [each for each in back.events if each["event"] == "node_upgraded"]
+        async with Load(50, stack.frontends) as load:
+            again = await rolldeck(stack, "rollback", "shop", "--yes")
+            report = await load.stop()
+        assert again.code == 0
+        assert "rollout 1 was already rolled back by 2: nothing was touched" in again.out
+        assert await versions(stack) == dict.fromkeys(stack.nodes, OLD)
+        assert_nothing_failed(report)
+        shown = await rolldeck(stack, "history", "show", "2")
+        assert "rolled back" in shown.out
+        assert "upgraded" not in shown.out
+        undone = await rolldeck(stack, "rollback", "shop", "--rollout", "2", "--yes")
+        assert undone.code == 0, undone.text
+        assert await versions(stack) == dict.fromkeys(stack.nodes, NEW)
+
+
+async def test_an_automatic_rollback_is_not_undone_and_a_failed_version_is_named(tmp_path: Path) -> None:
+    async with world(tmp_path / "s", nodes=3) as stack:
+        tune(stack, "apps.shop.rollout", verify_timeout=2, on_failure="rollback-all")
+        stack.nodes["web2"].add_release(Release(version=NEW, healthy=False, start_delay=0.1))
+        assert (await upgrade(stack, NEW)).code == 1
+        assert await versions(stack) == dict.fromkeys(stack.nodes, OLD)
+        again = await rolldeck(stack, "rollback", "shop", "--yes")
+        assert (again.code, "already rolled back by 2" in again.out) == (0, True)
+        undone = await rolldeck(stack, "rollback", "shop", "--rollout", "2", "--node", "web2", "--yes")
+        assert undone.code == 1, undone.text
+        assert f"web2: {NEW} failed here at verify in rollout 1" in undone.err
+        assert "that failed here in rollout 1" in undone.err
+
+
+async def test_two_failed_versions_lead_back_to_the_last_healthy_one(tmp_path: Path) -> None:
+    async with world(tmp_path / "s", nodes=2) as stack:
+        tune(stack, "apps.shop.rollout", verify_timeout=2)
+        for version in (WORSE, "1.6.1"):
+            stack.add_release(version, healthy=False, start_delay=0.1)
+            assert (await upgrade(stack, version)).code == 1
+        assert await stack.running_version("web1") == "1.6.1"
+        back = await rolldeck(stack, "rollback", "shop", "--yes", "--json")
+        assert back.code == 0, back.text
+        assert back.ended["versions"] == {"web1": OLD}
+        assert await versions(stack) == dict.fromkeys(stack.nodes, OLD)
+        assert {each.admin for own in (await states(stack)).values() for each in own.values()} == {0}
+
+
+async def test_back_to_a_version_that_somebody_names(tmp_path: Path) -> None:
+    async with world(tmp_path / "s", nodes=2, versions=(OLD, NEW, WORSE)) as stack:
+        assert (await upgrade(stack, NEW)).code == 0
+        assert (await upgrade(stack, WORSE)).code == 0
+        back = await rolldeck(stack, "rollback", "shop", OLD, "--yes", "--json")
+        assert back.code == 0, back.text
+        assert back.ended["rolled_back"] == ["web2", "web1"]
+        assert await versions(stack) == dict.fromkeys(stack.nodes, OLD)
