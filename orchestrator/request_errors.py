@@ -112,7 +112,9 @@ def signals(before: Look, after: Look) -> Signals | None:
     most = grown.total - grown.redispatches + then.in_flight
     if before.backend is not None and after.backend is not None:  # where an attempt is not a request each
         most = min(most, after.backend.total - before.backend.total + before.backend.in_flight)
-    cut = max(0, min(cut, most - refused - broken - grown.answered_5xx))
+    # 3.2 counts it now and then for one that had no answer, and was told of by 502: only answers are cut off.
+    answers = answered - grown.answered_5xx + then.in_flight + grown.retries
+    cut = max(0, min(cut, answers, most - refused - broken - grown.answered_5xx))
     hard = grown.answered_5xx + refused + broken + cut
     started = max(grown.requests, hard)
     return Signals(started, answered, silent, hard, broken, cut, refused, soft)

@@ -28,6 +28,11 @@ MEASURED: dict[str, tuple[dict[str, int], dict[str, int], int]] = {
     "502, counted once": ({"total": 1, "broken": 1}, {"answered_5xx": 1}, 1),
     "502, counted twice": ({"total": 1, "broken": 2}, {"answered_5xx": 1}, 1),
     "closed without a word (2.2)": ({"total": 1, "broken": 1, "server_aborts": 1}, {}, 1),
+    "reset, counted as cut off as well (3.2)": (
+        {"total": 1, "broken": 2, "server_aborts": 1},
+        {"answered_5xx": 1},
+        1,
+    ),
     "kept connection reset": (
         {"total": 3, "answered": 2, "broken": 1, "server_aborts": 1},
         {},
