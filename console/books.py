@@ -15,11 +15,12 @@ from orchestrator.control import Control
 from orchestrator.events import LockTaken, Noted, Record
 from orchestrator.journal.adoption import adopt, find
 from orchestrator.journal.known_versions import known_versions
-from orchestrator.journal.leftovers import LOOKED_AT, Leftover, decided_since, leftovers, unfinished, unread
+from orchestrator.journal.leftovers import LOOKED_AT, Leftover, decided_since, leftovers, unread
 from orchestrator.journal.node_history import FleetHistory
 from orchestrator.journal.recording import recording
 from orchestrator.journal.shared import Head, head_plan
 from orchestrator.journal.store import Entry, Journal, Kind
+from orchestrator.journal.unfinished import unfinished
 from orchestrator.lock import Holder, Lock, this_machine
 from orchestrator.untrusted import LONGEST_NAME
 

@@ -220,9 +220,13 @@ class Acting:
         if entry is not None and standing(entry) == "running":
             self._tell(f"rollout {entry.id} to {entry.version} is running elsewhere, by {entry.operator}")
             return
-        if not left or self.read_only:
+        if self.read_only or not (left or entry):
             return
         lines = [words(each) for each in left.values()]
+        if entry is not None and not left:
+            lines = [
+                f"Rollout {entry.id} ({entry.operator}) to {entry.version} is not finished; no node is out."
+            ]
         answer = await self._screen.app.push_screen_wait(
             Confirm(
                 "An earlier rollout was not finished",

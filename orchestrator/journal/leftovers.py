@@ -229,14 +229,3 @@ def _untouched(journal: Journal, leftover: Leftover) -> bool:
         return False
     sendings = (record.event for record in journal.records(leftover.entry.id, "sending"))
     return not any(isinstance(event, events.Sending) and event.node == leftover.node for event in sendings)
-
-
-def unfinished(journal: Journal, application: str) -> Entry | None:
-    """The newest rollout of an application, when it did not end healthy; else None.
-
-    Raises:
-        JournalError: it cannot be read.
-    """
-    rollouts = (each for each in journal.entries(application, limit=LOOKED_AT) if each.kind != "change")
-    newest = next(rollouts, None)
-    return newest if newest is not None and newest.result != "healthy" else None

@@ -9,9 +9,9 @@ from orchestrator import events
 from orchestrator.actor import began
 from orchestrator.advice import AFTER_INSTALL
 from orchestrator.events import Record, WayOn
-from orchestrator.journal.leftovers import unfinished
 from orchestrator.journal.standing import standing
 from orchestrator.journal.store import Journal
+from orchestrator.journal.unfinished import unfinished
 from orchestrator.state import AT_WORK, DONE, NodeState, RolloutState
 
 Standing = Literal["running", "unfinished"]

@@ -13,11 +13,12 @@ from console.output.transcript_text import transcript
 from console.report.page import page
 from orchestrator.events import Noted, Record, Unreadable
 from orchestrator.journal import rows
-from orchestrator.journal.leftovers import leftovers, unfinished, unread
+from orchestrator.journal.leftovers import leftovers, unread
 from orchestrator.journal.migrations import VERSION, version_of
 from orchestrator.journal.rows import JOURNAL_SCHEMA, Upcaster, decode_event, encode_row
 from orchestrator.journal.store import Journal
 from orchestrator.journal.story import Story
+from orchestrator.journal.unfinished import unfinished
 from tests.fixtures import FOLDER, copied
 from tests.fixtures import journals as fixtures
 from tests.unit import journals
