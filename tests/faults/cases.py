@@ -52,10 +52,17 @@ def everywhere(ends: Ends, **other: Ends) -> dict[Step, Ends]:
 _DIES = "what a node has in flight dies with it"
 _FORGETS = "a new HAProxy sends to a stopped node until its checks see it, or we have set it again"
 _CUTS = "what the old process had in flight is cut, and its port is closed for a moment"
+_FAULTY = "a faulty version answers wrongly until it is out again"
 _HANGS = "whoever has asked the load balancer that hangs waits in vain"
 
 CASES = (
     Fault(name="SIGKILL of the tool", strike=faults.sigkill, ends=everywhere("killed")),
+    Fault(
+        name="SIGKILL of the tool while it bakes",
+        prepare=faults.long_bake,
+        strike=faults.sigkill_in_the_bake,
+        ends={"verify": "killed"},
+    ),
     Fault(name="SIGTERM of the tool", strike=faults.sigterm, ends=everywhere("aborted"), words="SIGTERM"),
     Fault(name="SSH connection cut", strike=faults.cut, ends=everywhere("healthy")),
     Fault(
@@ -64,6 +71,12 @@ CASES = (
         mend=faults.go_on,
         ends=everywhere("degraded", verify="healthy"),  # which needs no SSH
         words="within",
+    ),
+    Fault(
+        name="sshd of the next node hangs",
+        strike=faults.hang_web2,
+        mend=faults.web2_goes_on,
+        ends={"verify": "degraded"},
     ),
     Fault(
         name="SSH refused",
@@ -98,7 +111,7 @@ CASES = (
         prepare=faults.dies_unproven,
         ends={"verify": "degraded"},
         recovery="rollback",
-        words="healthy: not within",
+        words="the service died",
     ),
     Fault(
         name="dies once it is in rotation",
@@ -106,6 +119,40 @@ CASES = (
         ends={"verify": "degraded"},
         recovery="rollback",
         loses=_DIES,
+    ),
+    Fault(
+        name="dies before it listens",
+        prepare=faults.dies_before_it_listens,
+        ends={"start": "degraded"},
+        recovery="rollback",
+        words="the service died",
+    ),
+    Fault(
+        name="dies after two seconds",
+        prepare=faults.dies_after_two_seconds,
+        ends={"verify": "degraded"},
+        recovery="rollback",
+        words="the service died",
+    ),
+    Fault(
+        name="dies under traffic",
+        prepare=faults.faulty_version("1.6.0-crash", bake=4),
+        ends={"verify": "degraded"},
+        recovery="rollback",
+        loses=_DIES,
+    ),
+    Fault(
+        name="answers 20 % with 500",
+        prepare=faults.faulty_version("1.6.0-errors", bake=4),
+        ends={"verify": "degraded"},
+        recovery="rollback",
+        loses=_FAULTY,
+        words="allowed 0",
+    ),
+    Fault(
+        name="answers 60 times slower",
+        prepare=faults.faulty_version("1.6.0-slow"),
+        ends={"verify": "healthy"},
     ),
     Fault(name="starts slowly", prepare=faults.bad_version(start_delay=2.5), ends={"start": "healthy"}),
     Fault(

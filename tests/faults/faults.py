@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from console.demo.faulty import FAULTY
 from console.demo.node import Release
 from tests.faults.scene import INSTALL, Scene, small_disk
 from tests.integration.rollouts import NEW, OLD, Running, say, tune
@@ -28,6 +29,16 @@ async def sigkill(_: Scene, running: Running) -> None:
 
 async def sigterm(_: Scene, running: Running) -> None:
     running.signal(signal.SIGTERM)
+
+
+async def long_bake(scene: Scene) -> None:
+    tune(scene.stack, "apps.shop.rollout", bake=3)
+
+
+async def sigkill_in_the_bake(_: Scene, running: Running) -> None:
+    """In rotation by then, and not proven under traffic."""
+    await running.event("waiting", node="web1", step="verify", reason="baking")
+    running.process.kill()
 
 
 async def fill_the_disk(scene: Scene, _: Running) -> None:
@@ -54,6 +65,15 @@ async def hang(scene: Scene, _: Running) -> None:
 
 async def go_on(scene: Scene) -> None:
     web1(scene).cont()
+
+
+async def hang_web2(scene: Scene, _: Running) -> None:
+    """It is healthy and has its turn next."""
+    scene.sshds["web2"].stop()
+
+
+async def web2_goes_on(scene: Scene) -> None:
+    scene.sshds["web2"].cont()
 
 
 async def refuse(scene: Scene, _: Running) -> None:
@@ -100,8 +120,31 @@ def bad_version(**fields: object) -> Callable[[Scene], Awaitable[None]]:
 
 async def dies_unproven(scene: Scene) -> None:
     """Seen alive by the start step, dead before it could be proven."""
-    tune(scene.stack, "apps.shop.health", successes=20)
+    tune(scene.stack, "apps.shop.rollout", min_healthy=1, verify_timeout=8)
     scene.stack.add_release(NEW, exit_after=0.4)
+
+
+async def dies_before_it_listens(scene: Scene) -> None:
+    dying = "import time\ntime.sleep(0.3)\nraise SystemExit(1)\n"
+    for node in scene.stack.nodes.values():
+        (node.directory / "releases" / NEW / "app.py").write_text(dying)
+
+
+async def dies_after_two_seconds(scene: Scene) -> None:
+    """Healthy in more looks than are needed, and not for `min_healthy`."""
+    tune(scene.stack, "apps.shop.rollout", min_healthy=3, verify_timeout=20)
+    scene.stack.add_release(NEW, exit_after=2.0)
+
+
+def faulty_version(version: str, **rollout: object) -> Callable[[Scene], Awaitable[None]]:
+    """The new version has the fault of one of the demo's."""
+
+    async def prepare(scene: Scene) -> None:
+        tune(scene.stack, "apps.shop.rollout", **rollout)
+        [fields] = [faulty.fields for faulty in FAULTY if faulty.version == version]
+        scene.stack.add_release(NEW, **fields)
+
+    return prepare
 
 
 async def dies_while_it_bakes(scene: Scene) -> None:

@@ -112,6 +112,7 @@ def _slow_down(stack: Stack, journal: Path) -> None:
         "apps.shop.rollout",
         bake=0.8,
         min_healthy=0,
+        start_grace=1,
         drain_timeout=3,
         settle_timeout=1,
         stop_timeout=4,
