@@ -1,6 +1,7 @@
 """The plan before, and the result after: read, scrolled, copied."""
 
 import dataclasses
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -111,6 +112,26 @@ async def test_a_result_names_what_is_out_and_the_way_back() -> None:
         assert len(app.clipboard.splitlines()) == 4
         await pilot.press("enter")
     assert app.answers == [None]
+
+
+async def test_a_result_says_what_was_rolled_back_and_where_that_is_now() -> None:
+    end = ended(failed=["web3"], rolled_back=["web3"], versions={"web3": "1.4.2"})
+    async with asking(ResultScreen(end)) as (app, _):
+        text = "\n".join(shown(app))
+        assert "✗ failed and rolled back" in text
+        assert "web3 (1.4.2, in rotation)" in text
+        assert "everything is in rotation" in text
+
+
+async def test_a_version_that_failed_before_is_named_before_it_starts() -> None:
+    made = plan()
+    node = replace(made.nodes[0], failed_in=7)
+    assert node.steps
+    made = replace(made, nodes=(node, *made.nodes[1:]))
+    async with asking(PlanScreen(made)) as (app, _):
+        text = "\n".join(shown(app))
+        assert "that failed here in rollout 7" in text
+        assert f"! {made.version} has failed on {node.name}" in text
 
 
 async def test_a_healthy_result() -> None:

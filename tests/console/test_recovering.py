@@ -25,7 +25,7 @@ async def test_what_was_left_is_named_on_start_and_finished_by_keys(tmp_path: Pa
             await at.press("enter")  # the safe answer has the focus
             await at.until(lambda: at.app.screen is at.main)
             await at.press("ctrl+r")
-            await at.sees(f"shop → {SICK}", "left by rollout 1", "Start")
+            await at.sees(f"shop → {SICK}", "left by rollout 1", f"! {SICK} has failed on web1", "Start")
             await at.press("right", "enter")
             await at.result("healthy")
         assert await versions(here.stack) == {"web1": SICK, "web2": SICK}
@@ -40,4 +40,17 @@ async def test_back_to_the_versions_before_by_keys(tmp_path: Path) -> None:
         await at.sees(f"shop → {OLD}", "Start")
         await at.press("right", "enter")
         await at.result("healthy")
+        assert await versions(here.stack) == {"web1": OLD, "web2": OLD}
+
+
+async def test_what_was_rolled_back_is_not_rolled_back_again(tmp_path: Path) -> None:
+    async with place(tmp_path) as here, desk(here) as at:
+        await at.start(NEW)
+        await at.result("healthy")
+        await at.press("R")
+        await at.sees(f"shop → {OLD}", "Start")
+        await at.press("right", "enter")
+        await at.result("rolled back")
+        await at.press("R")
+        await at.until(lambda: "rollout 1 was already rolled back by 2" in at.said)
         assert await versions(here.stack) == {"web1": OLD, "web2": OLD}

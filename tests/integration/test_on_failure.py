@@ -4,9 +4,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from console.demo.node import Release
 from console.demo.stack import Stack
 from tests.integration.rollouts import NEW, OLD, rolldeck, started, states, tune, upgrade, versions, world
+
+pytestmark = pytest.mark.timeout(300)  # several rollouts each, on a busy machine
 
 
 def prepare(stack: Stack, how: str) -> None:

@@ -23,6 +23,8 @@ from tests.integration.rollouts import (
 
 UNPROVEN = "web1 was left by rollout 1"
 
+pytestmark = pytest.mark.timeout(300)  # several rollouts each, on a busy machine
+
 
 async def kill_while_web1_bakes(stack: Stack) -> None:
     """web1 has the new version, is in rotation, and nobody watches it any more."""
