@@ -104,12 +104,13 @@ def test_a_dead_load_balancer_hides_nothing_and_is_no_pass(shell: Shell) -> None
 
 def test_a_plan_shows_commands_and_no_password(shell: Shell) -> None:
     done = shell("plan", "shop", "1.1", "--serial", "50%", SHOP_PASSWORD="hunter2")
-    assert done.code == 0, done
+    assert done.code == 3, done  # nothing listens where their own health is looked at
+    assert "✗ web1, web2: own health fails on every node that is in rotation" in done.out
     assert "shop → 1.1 · 2 of 2 nodes in 2 batches" in done.out
     assert "set server shop/web1 state drain" in done.out
     as_json = shell("plan", "shop", "1.1", "--json", SHOP_PASSWORD="hunter2")
     made = json.loads(as_json.out)
-    assert (made["kind"], made["batches"], as_json.code) == ("plan", [["web1"], ["web2"]], 0)
+    assert (made["kind"], made["batches"], as_json.code) == ("plan", [["web1"], ["web2"]], 3)
     assert "hunter2" not in done.out + done.err + as_json.out + as_json.err
 
 

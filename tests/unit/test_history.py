@@ -142,7 +142,7 @@ def test_the_list(path: Path, rolldeck: Rolldeck) -> None:
         [*"4 2023-11-14 22:13 pay upgrade 1.0 → 2.0 me@here no end 0/3 -".split()],
         [*"3 2023-11-14 22:13 shop upgrade 1.0 → 2.0 me@here interrupted 0/3 -".split()],
         [*"2 2023-11-14 22:13 shop upgrade 1.0 → 2.0 me@here aborted 1/3 1:05".split()],
-        [*"1 2023-11-14 22:13 shop upgrade 1.0 → 2.0 ann@ops healthy 3/3 34 s".split()],
+        [*"1 2023-11-14 22:13 shop upgrade 1.0 → 2.0 ann@ops healthy 3/3 39 s".split()],
     ]
     assert [line.split()[0] for line in rolldeck("shop", "--limit", "2").out.splitlines()[1:]] == ["3", "2"]
     assert rolldeck("list", "shop", "--limit=2").out == rolldeck("--limit", "2", "shop").out
@@ -182,8 +182,8 @@ def test_one_closely(path: Path, rolldeck: Rolldeck) -> None:
         "  plan      intact: 3 nodes in 2 batches",
         "  follows   7: rolldeck history show 7",
         "  traffic   120,345 requests, 3 errors (5xx only), in 1:01",
-        "  steps     drain 5.0 s, stop 1.5 s, install 0.0 s, start 6.0 s, verify 47 s",
-        "            working 49 s, waiting 10 s, paused 20 s",
+        "  steps     drain 5.0 s, stop 1.5 s, install 0.0 s, start 6.0 s, verify 48 s",
+        "            working 51 s, waiting 10 s, paused 20 s",
     ]
     for line in (
         "  22:13:25 ‖ paused by ann: lunch",
