@@ -146,7 +146,7 @@ async def test_the_wanted_version_is_unknown_to_a_look() -> None:
 
 
 async def test_a_container_name_is_never_an_option() -> None:
-    with pytest.raises(ConfigError, match="not the name"):
+    with pytest.raises(ConfigError, match="cannot be used: expected letters"):
         await look(ContainerVersion(name="--all"), Answer())
 
 
