@@ -164,6 +164,6 @@ async def test_a_hostile_haproxy_controls_no_terminal(tmp_path: Path) -> None:
             )
             out, err = await asyncio.wait_for(process.communicate(), 60)
             lines = (out + err).decode().splitlines()
-            assert process.returncode in (1, 2)
+            assert process.returncode in (1, 2, 3)
             assert lines
             assert all(harmless(line) for line in lines)
