@@ -241,7 +241,9 @@ class Rollout:
         failed, held = self._failed_and_held()
         kinds = {"failed": failed, "put back": self._tally.put_back, "held": held}
         if any(kinds.values()):
-            return "degraded", "; ".join(f"{kind}: {', '.join(who)}" for kind, who in kinds.items() if who)
+            reasons = [f"{kind}: {', '.join(who)}" for kind, who in kinds.items() if who]
+            # Without the lock, nodes may have changed under somebody else's hands.
+            return "degraded", "; ".join([*reasons, *filter(None, [self._control.forbidden()])])
         if self._control.halted:
             return "degraded", self._control.halted
         if self._tally.skipped:
