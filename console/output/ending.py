@@ -6,7 +6,7 @@ from console.exits import Exit
 from console.output.progress import seconds
 from console.output.text import clean, paint
 from orchestrator.account import outcomes, stands
-from orchestrator.end_words import PURPOSES, mixed_versions, whose_words
+from orchestrator.end_words import PURPOSES, mixed_versions, ways_back, whose_words
 from orchestrator.events import OutOfRotation, RolloutEnded
 
 EXITS = {"healthy": Exit.HEALTHY, "degraded": Exit.DEGRADED, "aborted": Exit.ABORTED}
@@ -57,9 +57,7 @@ def _with_standing(ended: RolloutEnded, names: Iterable[str]) -> Iterator[str]:
 
 
 def _ways_back(out: OutOfRotation, *, blocked: bool) -> Iterator[str]:
-    rolldeck = [each for each in out.commands if each.startswith("rolldeck ")]
-    raw = [each for each in out.commands if each not in rolldeck]
-    ours = [] if out.stopped else rolldeck
+    ours, raw = ways_back(out)
     then = "once that is mended, " if blocked else ""
     lines = [f"  {then}to put it back as it is now:  {clean(command)}" for command in ours]
     back = [f"  {then}to bring back what it had:    {clean(out.go_back)}"] if out.go_back else []

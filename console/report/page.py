@@ -21,7 +21,7 @@ from console.output.transcript_text import commands, reply_lines
 from console.report.markup import table, tag, text
 from console.report.picture import picture
 from console.report.style import CSS
-from orchestrator.end_words import PURPOSES, mixed_versions, whose_words
+from orchestrator.end_words import PURPOSES, mixed_versions, ways_back, whose_words
 from orchestrator.events import OutOfRotation, Record
 from orchestrator.journal.entries import UNKNOWN
 from orchestrator.journal.story import Story
@@ -110,9 +110,7 @@ def _one_out(out: OutOfRotation) -> str:
     words = whose_words(out)
     lines = [tag("p", tag("strong", text(out.node)), text(f" ({words})" if words else ""))]
     lines += [tag("p", text(place), kind="quiet") for place in out.where]
-    rolldeck = [each for each in out.commands if each.startswith("rolldeck ")]
-    raw = [each for each in out.commands if each not in rolldeck]
-    ours = [] if out.stopped else rolldeck
+    ours, raw = ways_back(out)
     if out.not_ready:
         lines.append(tag("p", text(f"ready would not have put it back: {out.not_ready}"), kind="quiet"))
     lines += [_command("to put it back as it is now: ", each) for each in ours]

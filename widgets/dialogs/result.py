@@ -6,7 +6,7 @@ from textual import on
 from textual.content import Content
 
 from orchestrator.account import outcomes, stands
-from orchestrator.end_words import PURPOSES, mixed_versions, whose_words
+from orchestrator.end_words import PURPOSES, mixed_versions, ways_back, whose_words
 from orchestrator.events import OutOfRotation, RolloutEnded
 from widgets.dialogs.choice import Choice
 from widgets.dialogs.lines import QUIET, Line, text
@@ -116,9 +116,7 @@ class ResultScreen(Report[None]):
 
 def _ways_back(out: OutOfRotation) -> Iterator[Line]:
     """The first way is proven before traffic comes; HAProxy's own commands are for working by hand."""
-    rolldeck = [each for each in out.commands if each.startswith("rolldeck ")]
-    raw = [each for each in out.commands if each not in rolldeck]
-    ours = [] if out.stopped else rolldeck
+    ours, raw = ways_back(out)
     if out.not_ready:
         yield Line(text("  ready would not put it back now: ", "$text-warning"), text(out.not_ready))
     for command in ours:
