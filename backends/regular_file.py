@@ -7,6 +7,7 @@ import os
 import stat
 import threading
 from collections.abc import Callable
+from functools import partial
 
 _PIECE = 1024 * 1024  # bytes
 
@@ -28,12 +29,11 @@ async def read_regular_file(path: str, most_bytes: int) -> bytes:
             tell()
 
     def work() -> None:
+        tell: Callable[[], None]
         try:
-            content = _read(path, most_bytes)
-            tell: Callable[[], None] = lambda: result.set_result(content)  # noqa: E731
+            tell = partial(result.set_result, _read(path, most_bytes))
         except OSError as error:
-            failure = error
-            tell = lambda: result.set_exception(failure)  # noqa: E731
+            tell = partial(result.set_exception, error)
         with contextlib.suppress(RuntimeError):  # the event loop is closed
             loop.call_soon_threadsafe(settle, tell)
 
