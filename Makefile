@@ -22,7 +22,7 @@ test: .venv/installed ## Run all tests
 	@$(call install_missing,$(TEST_NEEDS))
 	@tests/get-servers
 	@# More workers than cores: most tests wait for real servers. A file stays with one worker, with its servers.
-	$(BIN)/pytest -q -n $(TEST_WORKERS) --dist loadfile --durations=25
+	$(BIN)/pytest -q -n $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder --durations=25
 
 test-matrix: .venv/installed ## Run what depends on HAProxy against every version that is there
 	@$(call install_missing,$(TEST_NEEDS))

@@ -136,7 +136,6 @@ def test_completion_for_the_shell(shell: Shell) -> None:
     assert options.splitlines() == ["plain,--serial"]
 
 
-@pytest.mark.usefixtures("signals_as_before")
 def test_a_defect_of_ours_ends_with_70_and_a_report(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

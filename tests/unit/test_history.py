@@ -68,7 +68,6 @@ def rolldeck(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
-    signals_as_before: None,
 ) -> Rolldeck:
     """`rolldeck history` on this journal, in an empty folder."""
     monkeypatch.chdir(tmp_path)
