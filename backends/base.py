@@ -85,6 +85,10 @@ class LoadBalancerFacts(Protocol):
         """Backend and name of the servers whose port is computed from the client's for each connection."""
 
     @property
+    def all_backups(self) -> Collection[str] | None:
+        """Backends in which `option allbackups` makes all backup servers serve, not the first one alone."""
+
+    @property
     def unseen(self) -> str: ...
 
 

@@ -38,6 +38,7 @@ class ConfigFile:
         hold_obsolete_s: of the backends whose servers are resolved at run time, how many seconds a record
             that is gone still counts.
         relative_ports: backend and name of the servers whose port HAProxy computes from the client's.
+        all_backups: backends in which all backup servers serve together, by `option allbackups`.
     """
 
     state_file: bool
@@ -45,6 +46,7 @@ class ConfigFile:
     persistence: Mapping[str, Persistence] = field(default_factory=dict)
     hold_obsolete_s: Mapping[str, float] = field(default_factory=dict)
     relative_ports: frozenset[Name] = frozenset()
+    all_backups: frozenset[str] = frozenset()
 
 
 @dataclass(slots=True)
@@ -57,6 +59,7 @@ class _Section:
     keeps: tuple[str, ...] = ()  # what keeps clients on their servers
     persist: bool = False  # option persist
     force_persist: bool = False
+    all_backups: bool = False  # option allbackups
     relative_ports: frozenset[str] = frozenset()  # names of servers
     resolvers: frozenset[str] = frozenset()  # named on lines of servers
 
@@ -92,6 +95,7 @@ def parse_config(text: str) -> ConfigFile:
             if proxy.resolvers
         },
         persistence={proxy.name: _persistence(proxy) for proxy in with_servers if proxy.keeps},
+        all_backups=frozenset(proxy.name for proxy in with_servers if proxy.all_backups),
     )
 
 
@@ -126,6 +130,10 @@ def _read_line(reading: _Reading, words: list[str]) -> None:
                 section.resolvers |= {words[words.index("resolvers", 1) + 1]}
         case ["hold", "obsolete", text, *_] if section.kind == "resolvers":
             reading.hold_obsolete_s[section.name] = _seconds(text)
+        case ["option", "allbackups", *_]:
+            section.all_backups = True
+        case ["no", "option", "allbackups", *_]:
+            section.all_backups = False
         case _:
             _read_persistence(section, words)
 

@@ -32,6 +32,7 @@ class HaproxyFacts:
         hold_obsolete_s: of the backends whose servers are resolved at run time, for how many seconds a record
             that is gone still counts.
         relative_ports: backend and name of the servers whose port HAProxy computes from the client's.
+        all_backups: backends in which all backup servers serve together, by `option allbackups`.
         unseen: why nothing could be seen; empty when it could.
     """
 
@@ -40,6 +41,7 @@ class HaproxyFacts:
     persistence: Mapping[str, Persistence] | None = None
     hold_obsolete_s: Mapping[str, float] | None = None
     relative_ports: frozenset[Name] | None = None
+    all_backups: frozenset[str] | None = None
     unseen: str = ""
 
 
@@ -78,6 +80,7 @@ async def read_facts(
         found.persistence,
         found.hold_obsolete_s,
         found.relative_ports,
+        found.all_backups,
     )
 
 

@@ -41,6 +41,7 @@ class FakeFacts:
     persistence: Mapping[str, Persistence] | None = field(default_factory=dict)
     hold_obsolete_s: Mapping[str, float] | None = field(default_factory=dict)
     relative_ports: frozenset[tuple[str, str]] | None = frozenset()
+    all_backups: frozenset[str] | None = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -138,6 +138,7 @@ async def test_files_are_found_by_the_setting_or_by_haproxy(tmp_path: Path) -> N
         persistence={},
         hold_obsolete_s={},
         relative_ports=frozenset(),
+        all_backups=frozenset(),
     )
     assert await facts(str(second)) == HaproxyFacts(
         state_file=False,
@@ -145,6 +146,7 @@ async def test_files_are_found_by_the_setting_or_by_haproxy(tmp_path: Path) -> N
         persistence={},
         hold_obsolete_s={},
         relative_ports=frozenset(),
+        all_backups=frozenset(),
     )
 
 
@@ -263,6 +265,21 @@ def test_persistence_is_inherited_from_defaults() -> None:
         "one": Persistence(cookie, "option persist"),
         "two": Persistence(cookie),
     }
+
+
+# -- backup servers ------------------------------------------------------------------------------
+
+
+def test_all_backups_serve_where_the_option_is_set_or_inherited() -> None:
+    text = (
+        "backend plain\nserver a 10.0.0.1:80 backup\n"
+        "backend one\noption allbackups\nserver a 10.0.0.1:80 backup\n"
+        "defaults\noption allbackups\n"
+        "backend two\nserver a 10.0.0.1:80 backup\n"
+        "listen three\nno option allbackups\nserver a 10.0.0.1:80 backup\n"
+        "backend four # without servers\n"
+    )
+    assert parse_config(text).all_backups == {"one", "two"}
 
 
 # -- slots that name resolution fills ------------------------------------------------------------
