@@ -33,13 +33,20 @@ class Columnar(Sequence[Server]):
         """What is cheap to have of all of them."""
 
 
+def names_of(servers: Sequence[Server]) -> Sequence[Name]:
+    """Backend and name of any servers; of thousands none is built for it."""
+    if isinstance(servers, Columnar):
+        return servers.columns().names
+    return [(each.ref.backend, each.ref.server) for each in servers]
+
+
 def columns_of(servers: Sequence[Server]) -> Columns:
     """The columns of any servers."""
     if isinstance(servers, Columnar):
         return servers.columns()
     first: dict[object, int] = {}
     return Columns(
-        names=[(each.ref.backend, each.ref.server) for each in servers],
+        names=list(names_of(servers)),
         alike=[first.setdefault(_state(each), index) for index, each in enumerate(servers)],
         sessions=[each.sessions for each in servers],
         counters=[each.counters for each in servers],

@@ -85,6 +85,14 @@ class RequestCounters(NamedTuple):
 NOTHING_COUNTED = RequestCounters()
 
 
+def _admin_state(admin: Admin) -> AdminState:
+    if admin & (Admin.FORCED_MAINT | Admin.INHERITED_MAINT | Admin.RESOLUTION_MAINT):
+        return AdminState.MAINT
+    if admin & (Admin.FORCED_DRAIN | Admin.INHERITED_DRAIN):
+        return AdminState.DRAIN
+    return AdminState.READY
+
+
 @dataclass(frozen=True, slots=True)
 class Server:
     """One server as one HAProxy sees it now. Counters restart at 0 when HAProxy reloads."""
@@ -126,11 +134,12 @@ class Server:
     @property
     def admin_state(self) -> AdminState:
         """The administrative state; `maint` outranks `drain` as in HAProxy."""
-        if self.admin & (Admin.FORCED_MAINT | Admin.INHERITED_MAINT | Admin.RESOLUTION_MAINT):
-            return AdminState.MAINT
-        if self.admin & (Admin.FORCED_DRAIN | Admin.INHERITED_DRAIN):
-            return AdminState.DRAIN
-        return AdminState.READY
+        return _admin_state(self.admin)
+
+    @property
+    def own_admin_state(self) -> AdminState:
+        """The same without what it inherits from a server that it tracks, and what ends with that."""
+        return _admin_state(self.admin & ~(Admin.INHERITED_MAINT | Admin.INHERITED_DRAIN))
 
     @property
     def full_health(self) -> int:

@@ -1,41 +1,120 @@
-"""The same machine behind other server lines: traffic that no drain of this application reaches."""
+"""The same machine behind other server lines, and other machines behind a node's: beyond the application."""
 
+import asyncio
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 from backends.base import LoadBalancer
 from backends.errors import BackendError
-from backends.model import AdminState, Server, ServerRef
+from backends.model import AdminState, Server, ServerRef, Snapshot
+from orchestrator.fleet import present
+from orchestrator.followers import (
+    Tracked,
+    describe_followers,
+    followers,
+    is_same_endpoint,
+    returning_followers,
+    tracked_servers,
+)
 from orchestrator.plan import Finding, Severity
 
 
-async def judge_elsewhere(
-    balancer: LoadBalancer, mapped: Mapping[str, Sequence[ServerRef]], unmanaged: Collection[str]
+@dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """The load balancers with all of their backends.
+
+    Attributes:
+        snapshots: of those that could be read so.
+        tracked: which of their servers follow another one.
+        findings: what could not be read.
+    """
+
+    snapshots: Mapping[str, Snapshot]
+    tracked: Tracked
+    findings: tuple[Finding, ...] = ()
+
+    def followers(self, refs: Collection[ServerRef]) -> tuple[ServerRef, ...]:
+        """The servers that are carried along when these are taken out."""
+        return tuple(sorted(followers(self.tracked, refs)))
+
+    def returning(self, refs: Collection[ServerRef]) -> frozenset[ServerRef]:
+        """The followers that are in rotation as soon as these are."""
+        return returning_followers(self.servers(self.followers(refs)).values(), refs)
+
+    def servers(self, refs: Collection[ServerRef]) -> dict[ServerRef, Server]:
+        """Those of these that are there; no other is built."""
+        return present(refs, self.snapshots.values())
+
+
+async def look_elsewhere(balancers: Iterable[LoadBalancer]) -> Elsewhere:
+    """Read all backends of these load balancers.
+
+    One that cannot be read so is an error: what a drain carries along there would not be known.
+    """
+
+    async def read(balancer: LoadBalancer) -> Snapshot | Finding:
+        try:
+            return await balancer.snapshot()
+        except BackendError as error:
+            text = (
+                "whether its nodes also stand in other backends, or others follow them, could not be seen:"
+                f" {error.problem}"
+            )
+            return Finding(Severity.ERROR, balancer.name, text)
+
+    results = await asyncio.gather(*map(read, balancers))
+    snapshots = {found.info.instance: found for found in results if isinstance(found, Snapshot)}
+    return Elsewhere(
+        snapshots,
+        tracked_servers(snapshots.values()),
+        tuple(found for found in results if isinstance(found, Finding)),
+    )
+
+
+def judge_elsewhere(
+    seen: Elsewhere, mapped: Mapping[str, Sequence[ServerRef]], unmanaged: Collection[str]
 ) -> Iterable[Finding]:
     """Find server lines with a node's address and port that its turn would not take out.
 
     Stopping the service would cut what comes through them, and nothing here would notice: an error, unless
-    somebody has said that it may be so.
+    somebody has said that it may be so. One that follows the node's own line is taken out with it.
 
     Args:
-        balancer: is asked for all of its backends.
+        seen: all backends.
         mapped: the server lines of each node, on all load balancers.
         unmanaged: backends in which that is accepted; only a warning then.
     """
-    try:
-        servers = (await balancer.snapshot()).servers
-    except BackendError as error:
-        text = f"whether its nodes also stand in other backends could not be seen: {error.problem}"
-        return [Finding(Severity.WARNING, balancer.name, text)]
-    return [finding for name, refs in mapped.items() for finding in _judge(name, refs, servers, unmanaged)]
+    for snapshot in seen.snapshots.values():
+        for name, refs in mapped.items():
+            out = {*refs, *seen.followers(refs)}
+            yield from _judge(name, refs, out, snapshot.servers, unmanaged)
+
+
+def judge_followers(name: str, refs: Sequence[ServerRef], seen: Elsewhere) -> Iterable[Finding]:
+    """Say what a node that is taken out carries along; another machine is worth a warning."""
+    carried = seen.followers(refs)
+    if not carried:
+        return
+    servers = seen.servers((*refs, *carried))
+    own = [servers[ref] for ref in refs if ref in servers]
+    same = [ref for ref in carried if is_same_endpoint(servers[ref], own)]
+    others = [ref for ref in carried if ref not in same]
+    for severity, found in ((Severity.WARNING, others), (Severity.INFO, same)):
+        for words in describe_followers(seen.tracked, found):
+            yield Finding(severity, name, f"carries along {words}")
 
 
 def _judge(
-    name: str, refs: Sequence[ServerRef], servers: Sequence[Server], unmanaged: Collection[str]
+    name: str,
+    refs: Sequence[ServerRef],
+    out: Collection[ServerRef],
+    servers: Sequence[Server],
+    unmanaged: Collection[str],
 ) -> Iterable[Finding]:
     # An address is empty where the socket's level hides it.
     places = {(each.address, each.port) for each in servers if each.ref in refs and each.address}
     for each in servers:
-        same = (each.address, each.port) in places and each.ref not in refs
+        same = (each.address, each.port) in places and each.ref not in out
         if same and each.admin_state is not AdminState.MAINT:
             text = (
                 f"is also {each.ref} ({each.status}), which is not taken out with it: what comes that way"

@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection, Coroutine, Iterable, Sequence
 from typing import Any, TypeVar
 
 from backends.base import LoadBalancer
+from backends.columns import names_of
 from backends.errors import BackendError, Refused, UnknownOutcome, Unmeasured
 from backends.model import Info, Server, ServerRef, Snapshot
 from orchestrator.processes import unreached_processes
@@ -54,14 +55,18 @@ class Fleet:
         pid, uptime = known
         return snapshot.info.pid != pid or snapshot.info.uptime < uptime
 
-    async def read_checked(self, name: str) -> Snapshot:
+    async def read_checked(self, name: str, backends: Sequence[str] | None = None) -> Snapshot:
         """Read one load balancer; one that was reloaded has forgotten what was set there.
+
+        Args:
+            name: of the load balancer.
+            backends: see `read`.
 
         Raises:
             Unmeasured: it was reloaded, and what was set there is being set again.
             BackendError: as `read`.
         """
-        snapshot = await self.read(name)
+        snapshot = await self.read(name, backends)
         if self.noticed(snapshot):
             raise Unmeasured(name, "was reloaded; what was set there is being set again")
         if self._processes is not None and name not in self._processes:
@@ -70,14 +75,26 @@ class Fleet:
 
     # -- reading ------------------------------------------------------------------------------
 
-    async def look(self) -> dict[str, Snapshot]:
-        """Read every load balancer, side by side. Raises the first BackendError."""
-        snapshots = await _all(self.read_checked(name) for name in self.balancers)
+    async def look(self, *, whole: bool = False) -> dict[str, Snapshot]:
+        """Read every load balancer, side by side; as a `whole` with the backends that are not ours.
+
+        Raises the first BackendError.
+        """
+        backends = () if whole else None
+        snapshots = await _all(self.read_checked(name, backends) for name in self.balancers)
         return dict(zip(self.balancers, snapshots, strict=True))
 
-    async def read(self, name: str) -> Snapshot:
-        """Read one load balancer. Raises BackendError."""
-        snapshot = await self.balancers[name].snapshot(self.backends)
+    async def read(self, name: str, backends: Sequence[str] | None = None) -> Snapshot:
+        """Read one load balancer.
+
+        Args:
+            name: of the load balancer.
+            backends: which; by default those of the application, and all that there are when empty.
+
+        Raises:
+            BackendError: it cannot be read, or has no such backend.
+        """
+        snapshot = await self.balancers[name].snapshot(self.backends if backends is None else backends)
         if snapshot.info.stopping:
             # In the middle of a reload; the new one knows nothing of what this one says.
             raise Unmeasured(name, f"an old worker answers, which is stopping (pid {snapshot.info.pid})")
@@ -90,12 +107,14 @@ class Fleet:
         Returns:
             How many, by load balancer; one that cannot see them is left out.
         """
-        names = sorted({ref.instance for ref in refs})
-        seen = await _all(self.balancers[name].older_sessions(self.backends) for name in names)
-        own = {(ref.instance, ref.backend, ref.server) for ref in refs}
+        wanted = {name: self._backends_of(name, refs) for name in sorted({ref.instance for ref in refs})}
+        seen = await _all(self.balancers[name].older_sessions(own) for name, own in wanted.items())
+        counted = {(ref.instance, ref.backend, ref.server) for ref in refs}
         return {
-            name: sum(count for (backend, server), count in found.items() if (name, backend, server) in own)
-            for name, found in zip(names, seen, strict=True)
+            name: sum(
+                count for (backend, server), count in found.items() if (name, backend, server) in counted
+            )
+            for name, found in zip(wanted, seen, strict=True)
             if found is not None
         }
 
@@ -104,15 +123,22 @@ class Fleet:
         infos = (self._infos[name] for name in names if name in self._infos)
         return {info.instance: info.uptime for info in infos if info.uptime < seconds}
 
-    async def servers(self, refs: Collection[ServerRef]) -> dict[ServerRef, Server]:
+    async def servers(
+        self, refs: Collection[ServerRef], others: Collection[ServerRef] = ()
+    ) -> dict[ServerRef, Server]:
         """These servers as they are now.
 
+        Args:
+            refs: of the application.
+            others: of any backend of the same load balancers; those that are not there are left out.
+
         Raises:
-            Unmeasured: a load balancer no longer knows one of them.
+            Unmeasured: a load balancer no longer knows one of `refs`.
         """
-        found = _servers(refs, await self._snapshots(refs))
+        snapshots = await self._snapshots(refs, others)
+        found = _servers(refs, snapshots)
         self.watched(found.values())
-        return found
+        return found | present(others, snapshots) if others else found
 
     async def requests(self, refs: Collection[ServerRef]) -> dict[ServerRef, Look]:
         """What these servers and their backends have counted of requests. Raises as `servers`."""
@@ -127,9 +153,26 @@ class Fleet:
             for ref, server in _servers(refs, snapshots).items()
         }
 
-    async def _snapshots(self, refs: Collection[ServerRef]) -> list[Snapshot]:
+    async def _snapshots(
+        self, refs: Collection[ServerRef], others: Collection[ServerRef] = ()
+    ) -> list[Snapshot]:
         names = {ref.instance for ref in refs}
-        return await _all(self.read_checked(name) for name in sorted(names))
+        return await _all(self._read_with(name, others) for name in sorted(names))
+
+    async def _read_with(self, name: str, others: Collection[ServerRef]) -> Snapshot:
+        """Read the application's backends, and those of the others as far as they are still there."""
+        backends = self._backends_of(name, others)
+        try:
+            return await self.read_checked(name, backends)
+        except Refused:
+            if len(backends) == len(self.backends):
+                raise
+        return await self.read_checked(name, ())
+
+    def _backends_of(self, name: str, refs: Collection[ServerRef]) -> tuple[str, ...]:
+        """Those of the application, and those in which these servers stand on this load balancer."""
+        own = (ref.backend for ref in refs if ref.instance == name)
+        return tuple(dict.fromkeys((*self.backends, *own)))
 
     async def ensure(
         self, refs: Sequence[ServerRef], build: Build, reached: Callable[[Server], bool]
@@ -192,11 +235,22 @@ def _nobody(_: Collection[Server]) -> None:
 
 
 def _servers(refs: Iterable[ServerRef], snapshots: Iterable[Snapshot]) -> dict[ServerRef, Server]:
-    seen = {each.ref: each for snapshot in snapshots for each in snapshot.servers}
+    seen = present(refs, snapshots)
     for ref in refs:
         if ref not in seen:
             raise Unmeasured(ref.instance, f"no longer knows {ref.backend}/{ref.server}")
     return {ref: seen[ref] for ref in refs}
+
+
+def present(refs: Iterable[ServerRef], snapshots: Iterable[Snapshot]) -> dict[ServerRef, Server]:
+    """Those of these servers that are there; no other is built."""
+    wanted = {(ref.instance, ref.backend, ref.server): ref for ref in refs}
+    return {
+        wanted[key]: snapshot.servers[index]
+        for snapshot in snapshots
+        for index, name in enumerate(names_of(snapshot.servers))
+        if (key := (snapshot.info.instance, *name)) in wanted
+    }
 
 
 async def _all(coroutines: Iterable[Coroutine[Any, Any, T]]) -> list[T]:

@@ -1,11 +1,13 @@
 """The capacity guard: no drain when too little would stay in rotation. Pure; it refuses, it does not warn."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 
+from backends.columns import names_of
 from backends.model import Server, ServerRef, Snapshot
 from orchestrator.errors import GuardRefused
+from orchestrator.followers import MOST_NAMED, Tracked, followers, is_same_endpoint, path, tracked_servers
 from orchestrator.policy import Policy, resolve
 
 Counts = Callable[[Server], bool]
@@ -13,6 +15,9 @@ Counts = Callable[[Server], bool]
 
 IN_ROTATION: Counts = attrgetter("in_rotation")
 TAKES_TRAFFIC: Counts = attrgetter("takes_traffic")
+
+Place = tuple[str, str]
+"""A load balancer and one of its backends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +30,8 @@ class Capacity:
     after: int  # servers in rotation once the drain is done
     floor: int
     taken: int = 1  # servers that take traffic now and would not any more, whatever they have to prove
+    takes_over: tuple[str, ...] = ()  # backup servers that serve then, and do not now
+    carried: tuple[tuple[str, str], ...] = ()  # "backend/server" that leaves, and the one that it follows
 
     @property
     def allowed(self) -> bool:
@@ -35,9 +42,17 @@ class Capacity:
         """
         return self.after >= self.floor or not self.taken
 
+    @property
+    def notes(self) -> str:
+        """What is not to be seen from the numbers alone, to be put behind them; often empty."""
+        named = [f"{name} (backup) takes over" for name in self.takes_over[:MOST_NAMED]]
+        named += [f"{follower} follows {followed}" for follower, followed in self.carried[:MOST_NAMED]]
+        return "".join(f"; {note}" for note in named)
+
     def __str__(self) -> str:
         return (
             f"{self.backend} on {self.instance}: in rotation {self.before} → {self.after}, floor {self.floor}"
+            f"{self.notes}"
         )
 
 
@@ -49,6 +64,18 @@ def floor_of(total: int, policy: Policy) -> int:
     return floor
 
 
+def serving_backups(backups: Iterable[Server], *, all_of_them: bool, takes: Counts) -> list[Server]:
+    """Which backup servers HAProxy uses while no active server takes traffic.
+
+    Args:
+        backups: in HAProxy's order.
+        all_of_them: as with `option allbackups`; otherwise it is the first one that can take traffic.
+        takes: whether a server can take traffic.
+    """
+    able = [server for server in backups if takes(server)]
+    return able if all_of_them else able[:1]
+
+
 def capacity(
     snapshots: Mapping[str, Snapshot],
     leaving: Collection[ServerRef],
@@ -56,25 +83,53 @@ def capacity(
     *,
     back: Collection[ServerRef] = (),
     counts: Counts = IN_ROTATION,
+    carries: bool = True,
+    unmanaged: Collection[str] = (),
+    all_backups: Collection[Place] = (),
 ) -> tuple[Capacity, ...]:
-    """What stays in rotation when `leaving` go, for each backend that they stand in.
+    """What stays in rotation when `leaving` go, for each backend that they or their followers stand in.
 
-    Backup servers do not count: they only serve when nothing else does. That is why they are not taken
-    out while too little else is there.
+    The floor is of the active servers. Backup servers count only once no active one takes traffic any more,
+    as it is only then that HAProxy uses them.
 
     Args:
-        snapshots: what every load balancer says now.
+        snapshots: what every load balancer says now; of all backends, where followers are to be found in all.
         leaving: the servers that go.
         policy: has the floor.
         back: servers to count as in rotation, because what comes first puts them back. For plans only.
         counts: what a server must be to count.
+        carries: servers that follow others go with them; a weight is not inherited.
+        unmanaged: backends where traffic to a machine may fail while it is worked on: followers with the same
+            address and port have no floor there.
+        all_backups: where `option allbackups` is set.
     """
-    leaving, back = frozenset(leaving), frozenset(back)
-    touched = sorted({(ref.instance, ref.backend) for ref in leaving})
+    tracked = tracked_servers(snapshots.values()) if carries else {}
+    carried = followers(tracked, leaving)
+    servers = _by_backend(snapshots, {_place(ref) for ref in carried.union(leaving)})
+    own = [server for peers in servers.values() for server in peers if server.ref in leaving]
+    carried -= {
+        server.ref
+        for (_, backend), peers in servers.items()
+        if backend in unmanaged
+        for server in peers
+        if server.ref in carried and is_same_endpoint(server, own)
+    }
+    going, back = carried.union(leaving), frozenset(back)
+
+    def counts_then(server: Server) -> bool:
+        return counts(server) or server.ref in back
+
     return tuple(
-        _capacity_of(servers, leaving, policy, lambda server: counts(server) or server.ref in back)
-        for instance, backend in touched
-        if (servers := [each for each in snapshots[instance].servers if each.ref.backend == backend])
+        _capacity_of(
+            servers[place],
+            going,
+            policy,
+            counts_then,
+            all_backups=place in all_backups,
+            carried=_pairs(tracked, (ref for ref in carried if _place(ref) == place)),
+        )
+        for place in sorted({_place(ref) for ref in going})
+        if place in servers
     )
 
 
@@ -84,29 +139,86 @@ def check(
     policy: Policy,
     *,
     counts: Counts = IN_ROTATION,
+    carries: bool = True,
+    unmanaged: Collection[str] = (),
+    all_backups: Collection[Place] = (),
 ) -> tuple[Capacity, ...]:
     """`capacity`, refused when any of it falls under its floor.
 
     Raises:
         GuardRefused: with every backend that would be left with too little.
     """
-    capacities = capacity(snapshots, leaving, policy, counts=counts)
-    broken = tuple(each for each in capacities if not each.allowed)
-    if broken:
-        raise GuardRefused(broken)
+    capacities = capacity(
+        snapshots,
+        leaving,
+        policy,
+        counts=counts,
+        carries=carries,
+        unmanaged=unmanaged,
+        all_backups=all_backups,
+    )
+    refuse(capacities)
     return capacities
 
 
+def refuse(capacities: Iterable[Capacity]) -> None:
+    """Raises GuardRefused with those that fall under their floor, if there are any."""
+    broken = tuple(found for found in capacities if not found.allowed)
+    if broken:
+        raise GuardRefused(broken)
+
+
+def _place(ref: ServerRef) -> Place:
+    return ref.instance, ref.backend
+
+
+def _by_backend(snapshots: Mapping[str, Snapshot], wanted: Collection[Place]) -> dict[Place, list[Server]]:
+    """The servers of these backends; of the others none is built."""
+    found: dict[Place, list[Server]] = {}
+    for instance in {instance for instance, _ in wanted}:
+        servers = snapshots[instance].servers
+        for index, (backend, _) in enumerate(names_of(servers)):
+            if (instance, backend) in wanted:
+                found.setdefault((instance, backend), []).append(servers[index])
+    return found
+
+
+def _pairs(tracked: Tracked, carried: Iterable[ServerRef]) -> tuple[tuple[str, str], ...]:
+    return tuple((path(ref), path(tracked[ref])) for ref in sorted(carried))
+
+
 def _capacity_of(
-    servers: Sequence[Server], leaving: frozenset[ServerRef], policy: Policy, counts: Counts
+    servers: Sequence[Server],
+    leaving: frozenset[ServerRef],
+    policy: Policy,
+    counts: Counts,
+    *,
+    all_backups: bool,
+    carried: tuple[tuple[str, str], ...],
 ) -> Capacity:
-    peers = [each for each in servers if not each.backup] or servers
-    serving = [each.ref for each in peers if counts(each)]
+    peers = [server for server in servers if not server.backup] or servers
+    backups = [server for server in servers if server.backup] if peers is not servers else []
+
+    def takes(server: Server) -> bool:
+        return server.takes_traffic or counts(server)
+
+    def serving(gone: frozenset[ServerRef]) -> list[Server]:
+        active = [server for server in peers if server.ref not in gone]
+        if not any(map(takes, active)):
+            able = (server for server in backups if server.ref not in gone)
+            active = serving_backups(able, all_of_them=all_backups, takes=takes)
+        return [server for server in active if counts(server)]
+
+    before, after = serving(frozenset()), serving(leaving)
     return Capacity(
         instance=servers[0].ref.instance,
         backend=servers[0].ref.backend,
-        before=len(serving),
-        after=sum(ref not in leaving for ref in serving),
+        before=len(before),
+        after=len(after),
         floor=floor_of(len(peers), policy),
-        taken=sum(each.ref in leaving and (each.takes_traffic or counts(each)) for each in servers),
+        taken=sum(server.ref in leaving and takes(server) for server in servers),
+        takes_over=tuple(server.ref.server for server in after if server.backup and server not in before)
+        if backups
+        else (),
+        carried=carried,
     )

@@ -3,14 +3,18 @@
 from collections import Counter
 from collections.abc import Collection, Sequence
 
-from backends.model import ServerRef
-from orchestrator.guard import Capacity, floor_of
+from backends.model import Server, ServerRef
+from orchestrator.guard import TAKES_TRAFFIC, Capacity, Place, floor_of, serving_backups
 from orchestrator.policy import Policy
 from orchestrator.watch import InstanceView, View
 
 
 def headroom(
-    view: View, backends: Sequence[str], policy: Policy, leaving: Collection[ServerRef] = ()
+    view: View,
+    backends: Sequence[str],
+    policy: Policy,
+    leaving: Collection[ServerRef] = (),
+    all_backups: Collection[Place] = (),
 ) -> tuple[tuple[Capacity, ...], tuple[str, ...]]:
     """What each load balancer has in rotation of each backend, and would have without some servers.
 
@@ -20,20 +24,25 @@ def headroom(
         view: the live state.
         backends: those that matter.
         policy: has the floor.
-        leaving: servers that would go.
+        leaving: servers that would go, with the ones that follow them.
+        all_backups: where `option allbackups` is known to be set.
 
     Returns:
         Of each backend on each load balancer that is live, and the names of those that are not.
     """
     live = [each for each in view.instances if each.state == "live"]
     return (
-        tuple(each for instance in live for each in _of(instance, backends, policy, leaving)),
+        tuple(found for instance in live for found in _of(instance, backends, policy, leaving, all_backups)),
         tuple(each.name for each in view.instances if each.state != "live"),
     )
 
 
 def _of(
-    instance: InstanceView, backends: Sequence[str], policy: Policy, leaving: Collection[ServerRef]
+    instance: InstanceView,
+    backends: Sequence[str],
+    policy: Policy,
+    leaving: Collection[ServerRef],
+    all_backups: Collection[Place],
 ) -> list[Capacity]:
     columns = instance.columns
     # Servers in the same state share one place in `alike`: thousands of servers, a handful of looks.
@@ -41,27 +50,57 @@ def _of(
     found = []
     for backend in backends:
         own = [(instance.servers[at], count) for (name, at), count in groups.items() if name == backend]
-        peers = [(each, count) for each, count in own if not each.backup] or own
+        active = [(server, count) for server, count in own if not server.backup]
+        peers = active or own
         if not peers:
             continue
-        before = sum(count for each, count in peers if each.in_rotation)
+        backups = _backups(instance, backend) if len(active) not in (0, len(own)) else []
         going = [
             server
             for ref in leaving
             if (ref.instance, ref.backend) == (instance.name, backend)
             and (server := instance.server((ref.backend, ref.server))) is not None
         ]
+        gone = [server for server in going if not server.backup or peers is own]
+        together = (instance.name, backend) in all_backups
+        before, serving = _serving(peers, [], backups, together=together)
+        left = [server for server in backups if server not in going]
+        after, serving_then = _serving(peers, gone, left, together=together)
         found.append(
             Capacity(
                 instance=instance.name,
                 backend=backend,
                 before=before,
-                after=before - sum(each.in_rotation and (not each.backup or peers is own) for each in going),
+                after=after,
                 floor=floor_of(sum(count for _, count in peers), policy),
-                taken=sum(each.takes_traffic for each in going),
+                taken=sum(server.takes_traffic for server in going),
+                takes_over=tuple(server.ref.server for server in serving_then if server not in serving),
             )
         )
     return found
+
+
+def _serving(
+    peers: Sequence[tuple[Server, int]], gone: Sequence[Server], backups: Sequence[Server], *, together: bool
+) -> tuple[int, list[Server]]:
+    """How many are in rotation without those that are gone, and which of them are backups."""
+    taking = sum(count for server, count in peers if server.takes_traffic)
+    if taking > sum(server.takes_traffic for server in gone):
+        counted = sum(count for server, count in peers if server.in_rotation)
+        return counted - sum(server.in_rotation for server in gone), []
+    able = serving_backups(backups, all_of_them=together, takes=TAKES_TRAFFIC)
+    serving = [server for server in able if server.in_rotation]
+    return len(serving), serving
+
+
+def _backups(instance: InstanceView, backend: str) -> list[Server]:
+    """In HAProxy's order."""
+    columns = instance.columns
+    return [
+        instance.servers[index]
+        for index, (name, at) in enumerate(zip(columns.names, columns.alike, strict=True))
+        if name[0] == backend and instance.servers[at].backup
+    ]
 
 
 def tightest(capacities: Sequence[Capacity]) -> Capacity | None:

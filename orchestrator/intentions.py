@@ -109,7 +109,7 @@ class Intentions:
         if intent is Intent.MAINT:
             return bool(server.admin & Admin.FORCED_MAINT)
         if intent in (Intent.DRAIN, Intent.PROVE):
-            return server.admin_state is AdminState.DRAIN
+            return server.own_admin_state is AdminState.DRAIN
         return (
             Original.of(server).admin is original.admin
             and server.weight == original.weight

@@ -12,8 +12,10 @@ from orchestrator import guard
 from orchestrator.application import Application
 from orchestrator.bus import Bus
 from orchestrator.control import Control
+from orchestrator.departure import Departure, look_at_departure
 from orchestrator.errors import GuardRefused, PreflightFailed, StepFailed
 from orchestrator.events import Step
+from orchestrator.followers import describe_followers, followers, tracked_servers
 from orchestrator.guard import Capacity
 from orchestrator.mapping import map_nodes
 from orchestrator.node import Node, Original
@@ -37,6 +39,8 @@ class Impact:
     servers: tuple[Server, ...]  # as they are now
     capacities: tuple[Capacity, ...]  # what a drain, maintenance or weight 0 would leave
     registries: tuple[str, ...] = ()  # that follow, such as Consul
+    followers: tuple[ServerRef, ...] = ()  # servers that go out with them, as they track one of them
+    carried: tuple[str, ...] = ()  # these in words
 
     @property
     def sessions(self) -> int:
@@ -92,10 +96,17 @@ async def impact(application: Application, change: Change) -> Impact:
     mapped = await _mapped(application, change.nodes)
     refs = {ref for each in mapped.values() for ref in each}
     servers = tuple(each for snapshot in snapshots.values() for each in snapshot.servers if each.ref in refs)
-    capacities = guard.capacity(snapshots, refs, application.policy) if change.takes_out else ()
+    departure = await _departure(application, change, refs) if change.takes_out else None
     kept = [each.registration for each in change.nodes] if change.action != "weight" else []
     registries = {each.place for each in kept if each is not None and each.leaves}
-    return Impact(tuple(each.name for each in change.nodes), servers, capacities, tuple(sorted(registries)))
+    return Impact(
+        tuple(each.name for each in change.nodes),
+        servers,
+        departure.capacities if departure is not None else (),
+        tuple(sorted(registries)),
+        tuple(sorted(departure.followers)) if departure is not None else (),
+        tuple(describe_followers(departure.tracked, departure.followers)) if departure is not None else (),
+    )
 
 
 async def apply(
@@ -149,9 +160,19 @@ async def _mapped(application: Application, nodes: Sequence[Node]) -> dict[str, 
     return mapped
 
 
+async def _departure(application: Application, change: Change, refs: Collection[ServerRef]) -> Departure:
+    return await look_at_departure(
+        application.fleet,
+        refs,
+        application.policy,
+        carries=change.action != "weight",  # HAProxy passes a state on, and no weight
+        unmanaged=application.unmanaged_backends,
+    )
+
+
 async def _guard(application: Application, change: Change, refs: Collection[ServerRef]) -> None:
     try:
-        guard.check(await application.fleet.look(), refs, application.policy)
+        guard.refuse((await _departure(application, change, refs)).capacities)
     except GuardRefused:
         if not {each.name for each in change.nodes} <= change.override:
             raise
@@ -186,6 +207,8 @@ async def _ready(
     servers = await application.fleet.servers(refs)
     originals = {ref: Original.to_ready(each) for ref, each in servers.items()}
     work = _work(application, node, refs, originals, control, clock, bus, "verify")
+    snapshots = await application.fleet.look(whole=True)
+    work.followers = followers(tracked_servers(snapshots.values()), refs)
     with bus.turn(node.name, "verify"):
         try:
             await prove(work, Streak(work))
@@ -221,4 +244,5 @@ def _work(
         bus=bus,
         step=step,
         by_hand=True,
+        unmanaged=application.unmanaged_backends,
     )

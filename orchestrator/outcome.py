@@ -9,7 +9,9 @@ from backends.haproxy import commands
 from backends.model import AdminState, Server, ServerRef, Snapshot
 from orchestrator.application import Application
 from orchestrator.events import OutOfRotation
+from orchestrator.followers import inherits_only, tracked_by
 from orchestrator.node import Original
+from orchestrator.out_followers import with_followers
 from orchestrator.plan import Plan, PlannedNode
 from orchestrator.steps.verify import RESTORE, can_be_proven
 
@@ -58,7 +60,8 @@ async def look_at_end(
             out.append(_left_to_others(node, missing, before, now - min(each.last_change for each in others)))
         elif missing or blind:
             out.append(describe(plan, node, missing, before, blind))
-    return out, unseen
+    out, not_asked = await with_followers(application.fleet.balancers, plan, out)
+    return out, [*unseen, *(problem for problem in not_asked if problem not in unseen)]
 
 
 async def _read(balancer: LoadBalancer, application: Application) -> Snapshot | BackendError:
@@ -112,6 +115,8 @@ def describe(
     ours = []
     if ready:
         ours = [f"rolldeck ready {plan.application} {node.name}"]
+    elif inheriting := [server for server in changed if inherits_only(server)]:
+        ours = _ready_of_tracked(plan, inheriting)
     elif wrong and not raw:  # HAProxy has it as it was, and it is down all the same: start its service
         ours = [f"rolldeck upgrade {plan.application} {plan.wanted(node.name)} --limit {node.name}"]
     go_back = ""
@@ -141,7 +146,18 @@ def _silenced(server: Server, original: Original) -> bool:
 
 def _where(server: Server, original: Original) -> str:
     agent = ", agent check off" if _silenced(server, original) else ""
-    return f"{server.ref}: {server.admin_state} ({server.status}){agent}"
+    follows = f", because it follows {server.tracks}" if inherits_only(server) else ""
+    return f"{server.ref}: {server.admin_state} ({server.status}){follows}{agent}"
+
+
+def _ready_of_tracked(plan: Plan, servers: Sequence[Server]) -> list[str]:
+    """Nothing that is sent to a follower ends what it inherits: the nodes that it follows are put back."""
+    tracked = tracked_by(servers).values()
+    return [
+        f"rolldeck ready {plan.application} {node.name}"
+        for node in plan.nodes
+        if any(ref in node.refs for ref in tracked)
+    ]
 
 
 def back_unseen(ref: ServerRef, original: Original) -> list[str]:
@@ -157,7 +173,7 @@ def _back(server: Server, original: Original) -> list[str]:
     if original.admin is not AdminState.READY:
         if Original.of(server).admin is not original.admin:
             lines.append(RESTORE[original.admin](server.ref))
-    elif server.admin_state is not AdminState.READY:
+    elif server.own_admin_state is not AdminState.READY:
         if can_be_proven(server):
             # `ready` alone would trust a stale check result; by hand too, the checks come first.
             lines.append(commands.prove(server.ref))

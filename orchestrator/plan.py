@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from backends.model import ServerRef
 from orchestrator.events import STEPS, CommandBegan, Step
-from orchestrator.guard import Capacity
+from orchestrator.guard import Capacity, Place
 from orchestrator.node import Node, Original
 from orchestrator.policy import Amount, Policy, resolve
 
@@ -63,6 +63,7 @@ class PlannedNode:
     unproven: bool = False  # it takes traffic with a version that no rollout has proven: it goes first
     wanted: str = ""  # the version it is to have, where that is not the plan's
     commands: tuple[PlannedCommand, ...] = ()
+    followers: tuple[ServerRef, ...] = ()  # that are carried along, in whatever backend, by `track`
 
     @property
     def known(self) -> bool:
@@ -88,6 +89,7 @@ class Plan:
     prefetch: tuple[PlannedCommand, ...] = ()
     findings: tuple[Finding, ...] = field(default=())
     members: tuple[Node, ...] = ()  # all of the application, at the places where they were then
+    all_backups: frozenset[Place] = frozenset()  # where all backup servers serve together
 
     @property
     def errors(self) -> tuple[Finding, ...]:

@@ -1,8 +1,9 @@
 """What is not as it was when somebody looked, as data; the text is for people only."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from backends.model import ServerRef
 from orchestrator.manual import Impact
 from orchestrator.node import Original
 from orchestrator.plan import Plan, PlannedNode
@@ -49,6 +50,8 @@ def impact_differences(before: Impact, now: Impact) -> tuple[Difference, ...]:
         for each in now.broken
         if (each.instance, each.backend) not in broken
     ]
+    followers = [_listed(each.followers) for each in (before, now)]
+    found += _if_other(", ".join(now.nodes), "carries along", *followers)
     registries = [", ".join(each.registries) for each in (before, now)]
     return (*found, *_if_other(", ".join(now.nodes), "follows", *registries))
 
@@ -78,6 +81,11 @@ def _of_node(was: PlannedNode, now: PlannedNode) -> Iterator[Difference]:
     yield from _if_other(was.name, "unfinished rollout", _number(was.left_by), _number(now.left_by))
     yield from _if_other(was.name, "command that may still run", _process(was), _process(now))
     yield from _if_other(was.name, "steps", ", ".join(was.steps), ", ".join(now.steps))
+    yield from _if_other(was.name, "carries along", _listed(was.followers), _listed(now.followers))
+
+
+def _listed(refs: Iterable[ServerRef]) -> str:
+    return ", ".join(map(str, refs))
 
 
 def _if_other(subject: str, what: str, before: str, now: str) -> Iterator[Difference]:

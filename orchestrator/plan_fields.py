@@ -26,6 +26,7 @@ def plan_fields(made: Plan) -> dict[str, Any]:
                 "steps": each.steps,
                 "why": each.why,
                 "servers": [msgspec.to_builtins(ref) for ref in each.refs],
+                "followers": [msgspec.to_builtins(ref) for ref in each.followers],
                 "originals": [msgspec.to_builtins(was.said(ref)) for ref, was in each.originals.items()],
                 "commands": [msgspec.to_builtins(command) for command in each.commands],
             }

@@ -8,13 +8,13 @@ from dataclasses import dataclass, replace
 from backends.base import LoadBalancer
 from backends.errors import BackendError
 from backends.model import AdminState, Server, ServerRef, Snapshot
-from orchestrator import guard
 from orchestrator.application import Application
+from orchestrator.departure import Floors, read_all_backups
 from orchestrator.dry_run import commands_for, prefetch_for
-from orchestrator.elsewhere import judge_elsewhere
+from orchestrator.elsewhere import Elsewhere, judge_elsewhere, judge_followers, look_elsewhere
 from orchestrator.events import CommandBegan
 from orchestrator.judge import judge_balancer, judge_configuration, judge_servers
-from orchestrator.mapping import map_nodes
+from orchestrator.mapping import Mapped, map_nodes
 from orchestrator.node import Node, Original
 from orchestrator.observe import Observation, observe
 from orchestrator.older_processes import judge_older_processes
@@ -27,7 +27,6 @@ from orchestrator.plan import (
     in_order,
     steps_for,
 )
-from orchestrator.policy import Policy
 from orchestrator.processes import unreached_processes
 
 
@@ -85,10 +84,12 @@ async def preflight(
     )
     ports = {ref: node.port for node in nodes for ref in mapped[node.name]}
     findings += await judge_configuration(application.fleet, snapshots, ports, application.policy)
-    for name in snapshots:
-        findings += await judge_elsewhere(
-            application.fleet.balancers[name], mapped, application.unmanaged_backends
-        )
+    elsewhere = await look_elsewhere(application.fleet.balancers[name] for name in snapshots)
+    findings += [
+        *elsewhere.findings,
+        *judge_elsewhere(elsewhere, mapped, application.unmanaged_backends),
+    ]
+    floors = await _floors(application, snapshots, elsewhere, mapped)
 
     planned: list[PlannedNode] = []
     serving: list[Observation] = []
@@ -99,7 +100,7 @@ async def preflight(
         ready, before = name in to_ready, (left or {}).get(name)
         own_version = (wanted or {}).get(name, version)
         node = _plan_node(application, seen, own, own_version, version, to_ready=ready, left=before)
-        if node.unproven and not _may_leave(node, snapshots, application.policy):
+        if node.unproven and not all(found.allowed for found in floors.without(node.refs)):
             why = f"has {own_version} and takes traffic, but was never proven: verified there, for the floor"
             node = replace(node, steps=("verify",), why=why)
         if version is not None:
@@ -107,6 +108,9 @@ async def preflight(
                 application, seen.node, node, own, own_version or version, seen.registered
             )
             node = replace(node, commands=commands)
+        if node.steps:
+            node = replace(node, followers=elsewhere.followers(node.refs))
+            findings += judge_followers(name, _leaving(node), elsewhere)
         planned.append(node)
         findings += _judge_node(node, own, before, ready)
         measured = all(each.severity is not Severity.ERROR for each in seen.findings)
@@ -137,9 +141,10 @@ async def preflight(
     for batch in cut:
         members = [each for each in planned if each.name in batch]
         leaving = {ref for each in members for ref in _leaving(each)}
-        after = guard.capacity(snapshots, leaving, policy, back=back)
+        after = floors.without(leaving, back)
         # A batch that does not come back stops the rollout before the next one begins.
-        back |= {ref for each in members for ref in _returning(each)}
+        returning = {ref for each in members for ref in _returning(each)}
+        back |= returning | elsewhere.returning(returning)
         findings += (
             Finding(
                 Severity.ERROR,
@@ -162,6 +167,7 @@ async def preflight(
         ),
         findings=tuple(findings),
         members=application.nodes,
+        all_backups=floors.all_backups,
     )
 
 
@@ -179,9 +185,14 @@ def _judge_node(
         yield Finding(Severity.WARNING, node.name, text)
 
 
-def _may_leave(node: PlannedNode, snapshots: Mapping[str, Snapshot], policy: Policy) -> bool:
-    """Whether the floor allows it to be taken out now."""
-    return all(each.allowed for each in guard.capacity(snapshots, node.refs, policy))
+async def _floors(
+    application: Application, snapshots: Mapping[str, Snapshot], elsewhere: Elsewhere, mapped: Mapped
+) -> Floors:
+    known = {**snapshots, **elsewhere.snapshots}
+    refs = {ref for own in mapped.values() for ref in own}
+    refs.update(elsewhere.followers(refs))
+    all_backups = await read_all_backups(application.fleet.balancers, known, refs)
+    return Floors(known, application.policy, application.unmanaged_backends, all_backups)
 
 
 def _select(

@@ -177,6 +177,8 @@ class Rollout:
             bus=self._bus,
             touch=lambda: self._tally.touched.add(name),
             intentions=self._intentions,
+            followers=frozenset(planned.followers),
+            unmanaged=self._application.unmanaged_backends,
         )
         return Turn(planned, peers, self._plan, work, self._control, self._bus, self._tally)
 

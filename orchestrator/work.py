@@ -51,6 +51,8 @@ class Work:
     stop_sent: bool = False  # the service was asked to stop, or may have been
     left_registry: bool = False  # a rollout has set maintenance there, which is to end with its turn
     intentions: Intentions = field(default_factory=Intentions)  # of the whole rollout
+    followers: frozenset[ServerRef] = frozenset()  # carried along by `track`, as they were read last
+    unmanaged: tuple[str, ...] = ()  # backends in which the node is left, see `Application`
 
     def intend(self, intent: Intent, refs: Sequence[ServerRef] | None = None) -> None:
         """Say what is about to be set, by default on all servers of the node."""

@@ -76,12 +76,13 @@ def _abort(keys: Keys) -> list[Piece]:
 
 def capacity_words(capacities: Sequence[Capacity], unseen: Sequence[str]) -> str:
     """What a yes would leave: `shop: in rotation 4 → 3, floor 2 on lb1, lb2`."""
-    groups: dict[tuple[str, int, int, int], list[str]] = {}
+    groups: dict[tuple[str, int, int, int, str], list[str]] = {}
     for each in capacities:
-        groups.setdefault((each.backend, each.before, each.after, each.floor), []).append(each.instance)
+        key = (each.backend, each.before, each.after, each.floor, each.notes)
+        groups.setdefault(key, []).append(each.instance)
     parts = [
-        f"{backend}: in rotation {before} → {after}, floor {floor} on {', '.join(names)}"
-        for (backend, before, after, floor), names in groups.items()
+        f"{backend}: in rotation {before} → {after}, floor {floor} on {', '.join(names)}{notes}"
+        for (backend, before, after, floor, notes), names in groups.items()
     ]
     parts += [f"{name}: not known"[:40] for name in unseen]
     return " · ".join(parts)

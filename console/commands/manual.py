@@ -26,6 +26,8 @@ from console.signals import stop_on_signals
 from orchestrator import events, manual
 from orchestrator.errors import GuardRefused
 from orchestrator.events import Record
+from orchestrator.fleet import present
+from orchestrator.followers import inherits_only
 from orchestrator.manual import Action, Change, Impact
 from orchestrator.plan_differences import Difference
 from orchestrator.words import health
@@ -159,15 +161,21 @@ async def _tell_where_it_stands(session: Session, impact: Impact) -> None:
     refs = {each.ref for each in impact.servers}
     fleet = session.application.fleet
     found: list[Server] = []
+    carried: list[Server] = []
     for name in sorted({ref.instance for ref in refs}):
+        backends = () if impact.followers else fleet.backends
         try:
-            servers = (await fleet.balancers[name].snapshot(fleet.backends)).servers
+            snapshot = await fleet.balancers[name].snapshot(backends)
         except BackendError as error:
             say(f"{paint('not known', 'bad')}: {clean(str(error))}")
             continue
-        found += [each for each in servers if each.ref in refs]
-    for line in _as_text(found) if found else ():
+        found += present(refs, [snapshot]).values()
+        carried += present(impact.followers, [snapshot]).values()
+    for line in _as_text([*found, *carried]) if found else ():
         say(line)
+    for server in carried:
+        if inherits_only(server):
+            say(f"{clean(str(server.ref))} is out because it follows {clean(server.tracks)}")
     if len(found) < len(refs) or not all(each.in_rotation for each in found):
         names = " ".join(impact.nodes)
         say(f"to put it in rotation: rolldeck ready {session.application.name} {names}")
@@ -179,6 +187,8 @@ def _shown(change: Change, impact: Impact) -> Iterator[str]:
     yield f"{change.action}{value}: {', '.join(impact.nodes)} · {impact.sessions} sessions now"
     if impact.registries:
         yield f"  {'back' if change.action == 'ready' else 'out'} in {', '.join(impact.registries)} too"
+    for words in impact.carried:
+        yield f"  {paint('!', 'warn')} carries along {clean(words)}"
     for each in impact.capacities:
         yield f"  {paint(clean(str(each)), 'info' if each.allowed else 'bad')}"
 

@@ -36,7 +36,9 @@ class Told:
         """`4 in rotation, floor 2, may lose 2`: where it is tightest. One not seen allows nothing."""
         if self.state.ended is not None:
             return ""
-        found, unseen = headroom(self.view, self.backends, self.plan.policy)
+        found, unseen = headroom(
+            self.view, self.backends, self.plan.policy, all_backups=self.plan.all_backups
+        )
         if unseen:
             return f"{', '.join(unseen)} not seen: none may go"
         worst = tightest(found)
@@ -59,12 +61,17 @@ class Told:
         if step is not None and step != "drain":
             return self._commands(subjects[0], step)
         backends = tuple(dict.fromkeys(ref.backend for ref in refs))
-        found, unseen = headroom(self.view, backends, self.plan.policy, refs)
+        carried = [ref for name in subjects for ref in self.plan.node(name).followers]
+        found, unseen = headroom(
+            self.view, backends, self.plan.policy, {*refs, *carried}, self.plan.all_backups
+        )
         servers = [server for ref in refs if (server := self.view.server(ref)) is not None]
         sessions = sum(each.sessions + each.queue for each in servers)
         steps = ", ".join(self.plan.node(subjects[0]).steps) if subjects else ""
+        along = ", ".join(map(str, carried))
         return [
             capacity_words(found, unseen),
+            *([f"carries along {along}"] if carried else []),
             f"{sessions} session{'' if sessions == 1 else 's'} now · then {steps}",
         ]
 

@@ -13,7 +13,7 @@ from orchestrator.work import Work
 
 async def not_in_rotation(work: Work, refs: list[ServerRef]) -> str | None:
     """The first of these servers that is not in rotation with full health, in words."""
-    return next((_words(server) for server in await _missing(work, refs)), None)
+    return next((in_words(server) for server in await _missing(work, refs)), None)
 
 
 async def _missing(work: Work, refs: list[ServerRef]) -> list[Server]:
@@ -22,7 +22,8 @@ async def _missing(work: Work, refs: list[ServerRef]) -> list[Server]:
     return [server for server in servers if not server.in_rotation and not _weightless(work, server)]
 
 
-def _words(server: Server) -> str:
+def in_words(server: Server) -> str:
+    """How a server is, and on which load balancer."""
     ramp = f", slow start at {server.throttle} %" if server.throttle is not None else ""
     return f"{server.status} on {server.ref.instance}{ramp}"
 
@@ -63,11 +64,11 @@ async def bake(work: Work, refs: list[ServerRef], streak: Streak, before: Mappin
         doubt = ""
         for server in await _missing(work, refs):
             if work.fleet.reloads > reloads:  # every server has to prove itself from nothing then
-                return f"after a reload: {_words(server)}"
+                return f"after a reload: {in_words(server)}"
             if not server.takes_traffic or server.throttle is not None:
-                raise StepFailed(f"did not stay in rotation: {_words(server)}")
+                raise StepFailed(f"did not stay in rotation: {in_words(server)}")
             # Such as "UP 1/2": it has lost a check, and HAProxy still sends it traffic.
-            doubt = f"lost a health check of HAProxy: {_words(server)}"
+            doubt = f"lost a health check of HAProxy: {in_words(server)}"
         if doubt and not was_doubted:  # then its own health decides, as it is now
             await streak.look(at_once=True)
         was_doubted = bool(doubt)

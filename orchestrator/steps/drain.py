@@ -5,7 +5,9 @@ from collections.abc import Sequence
 from backends.haproxy import commands
 from backends.model import Admin, AdminState, Server, ServerRef
 from orchestrator import guard
+from orchestrator.departure import Departure, look_at_departure
 from orchestrator.errors import DeadlinePassed, GuardRefused, StepFailed
+from orchestrator.followers import is_same_endpoint, path
 from orchestrator.intentions import Intent
 from orchestrator.older_processes import OlderProcesses
 from orchestrator.steps import registry
@@ -19,8 +21,8 @@ def in_maintenance(server: Server) -> bool:
 
 
 def out(server: Server) -> bool:
-    """No new balanced traffic goes there."""
-    return server.admin_state is not AdminState.READY
+    """No new balanced traffic goes there, whatever becomes of a server that it tracks."""
+    return server.own_admin_state is not AdminState.READY
 
 
 async def drain(work: Work) -> str | None:
@@ -87,11 +89,14 @@ async def _leave(work: Work) -> None:
         await reach(work)  # after the wait, which may have taken an hour
         async with work.fleet.lock:
             try:
-                guard.check(await work.fleet.look(), work.refs, work.policy)
+                # Without the backends of others first: while capacity is waited for, nothing else is read.
+                await _departure(work, whole=False)
+                departure = await _departure(work, whole=True)
             except GuardRefused as refusal:
                 return str(refusal)
             control.raise_if_no_drain()  # as late as can be: another node may have failed meanwhile
             work.touch()
+            work.followers = departure.followers
             work.intend(Intent.DRAIN)
             await silence_agents(work, work.refs)
             await work.fleet.ensure(work.refs, commands.drain, out)
@@ -100,19 +105,48 @@ async def _leave(work: Work) -> None:
     await work.until(attempt, timeout=work.policy.capacity_timeout, what="capacity to take it out", free=True)
 
 
-async def _busy(work: Work) -> str | None:
-    servers = (await work.servers()).values()
+async def _departure(work: Work, *, whole: bool) -> Departure:
+    """What it would mean if the node went now. Raises GuardRefused."""
+    departure = await look_at_departure(
+        work.fleet, work.refs, work.policy, whole=whole, unmanaged=work.unmanaged
+    )
+    guard.refuse(departure.capacities)
+    return departure
+
+
+async def _affected(work: Work, *, stopped: bool) -> dict[ServerRef, Server]:
+    """The node's servers and those that follow them; with `stopped` only what a stop of its service cuts.
+
+    A follower with the node's own address and port is the same service. Another one goes on with what it has.
+    """
+    servers = await work.fleet.servers(work.refs, work.followers)
+    own = [servers[ref] for ref in work.refs]
+    return {
+        ref: server
+        for ref, server in servers.items()
+        if not stopped or ref in work.refs or is_same_endpoint(server, own)
+    }
+
+
+async def _busy(work: Work, *, stopped: bool = False) -> str | None:
+    servers = await _affected(work, stopped=stopped)
     busy = [
-        f"{each.sessions + each.queue} on {each.ref.instance}"
-        + (f" ({each.ref.backend})" if len(work.fleet.backends) > 1 else "")
-        for each in servers
-        if each.sessions + each.queue
+        f"{server.sessions + server.queue} on {_where(work, server.ref)}"
+        for server in servers.values()
+        if server.sessions + server.queue
     ]
-    older = await work.fleet.older_sessions(work.refs)
+    older = await work.fleet.older_sessions(servers)
     busy += [
         f"{count} on {name} in processes that a reload has replaced" for name, count in older.items() if count
     ]
     return f"sessions: {', '.join(busy)}" if busy else None
+
+
+def _where(work: Work, ref: ServerRef) -> str:
+    """The load balancer, and what tells the server from the node's others there."""
+    if ref not in work.refs:
+        return f"{ref.instance} ({path(ref)}, which follows it)"
+    return f"{ref.instance} ({ref.backend})" if len(work.fleet.backends) > 1 else ref.instance
 
 
 async def _wait_for_sessions(work: Work) -> bool:
@@ -137,7 +171,7 @@ async def _settle(work: Work, begun: float) -> int:
         timeout = max(timeout, work.policy.drain_timeout - (work.control.worked() - begun))
 
     async def probe() -> str | None:
-        return await _busy(work) or await older.reason()
+        return await _busy(work, stopped=True) or await older.reason()
 
     try:
         await work.until(probe, timeout=timeout, what="last sessions to end")
@@ -145,12 +179,13 @@ async def _settle(work: Work, begun: float) -> int:
         if work.policy.sessions_left == "fail":
             raise StepFailed(f'{passed}; sessions_left is "fail"') from None
         if work.policy.sessions_left == "shutdown":
-            for ref in work.refs:
+            for ref in await _affected(work, stopped=True):
                 await work.fleet.balancers[ref.instance].write(commands.shutdown_sessions(ref))
             work.note(f"{passed}; shut down, as sessions_left says")
         else:
             work.note(f"{passed}; the stop will cut them")
-        seen = sum(each.sessions + each.queue for each in (await work.servers()).values())
-        replaced = sum((await work.fleet.older_sessions(work.refs)).values())
+        servers = await _affected(work, stopped=True)
+        seen = sum(server.sessions + server.queue for server in servers.values())
+        replaced = sum((await work.fleet.older_sessions(servers)).values())
         return seen + replaced or await older.connections()
     return 0

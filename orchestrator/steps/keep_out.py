@@ -4,7 +4,9 @@ import asyncio
 
 from backends.haproxy import commands
 from orchestrator import guard
+from orchestrator.departure import read_all_backups
 from orchestrator.errors import GuardRefused
+from orchestrator.followers import followers, tracked_servers
 from orchestrator.intentions import Intent
 from orchestrator.steps import registry
 from orchestrator.steps.drain import in_maintenance, silence_agents
@@ -38,9 +40,18 @@ async def _keep_out_of(work: Work, instance: str) -> None:
 
     async def attempt() -> None:
         # The guard is asked again with each attempt: capacity may have been lost meanwhile.
-        seen = {instance: await fleet.read(instance)}
+        seen = {instance: await fleet.read(instance, ())}  # whoever follows it may stand in any backend
         # Better others that have yet to prove themselves, as after a reload, than one that is known to fail.
-        guard.check(seen, refs, work.policy, counts=guard.TAKES_TRAFFIC)
+        carried = followers(tracked_servers(seen.values()), refs)
+        guard.check(
+            seen,
+            refs,
+            work.policy,
+            counts=guard.TAKES_TRAFFIC,
+            unmanaged=work.unmanaged,
+            all_backups=await read_all_backups(fleet.balancers, seen, carried.union(refs)),
+        )
+        work.followers |= carried
         work.intend(Intent.MAINT, refs)
         await silence_agents(work, refs)
         await fleet.ensure(refs, commands.maint, in_maintenance)

@@ -6,11 +6,12 @@ from backends.errors import BackendError
 from backends.haproxy import commands
 from backends.model import Admin, AdminState, Server, ServerRef
 from orchestrator.errors import StepFailed
+from orchestrator.followers import path, returning_followers
 from orchestrator.intentions import Intent
 from orchestrator.liveness import Liveness
 from orchestrator.node import Original
 from orchestrator.steps import registry
-from orchestrator.steps.bake import bake, not_in_rotation
+from orchestrator.steps.bake import bake, in_words, not_in_rotation
 from orchestrator.streak import Streak
 from orchestrator.work import Work
 
@@ -132,8 +133,28 @@ async def put_back(work: Work) -> None:
     agents = [ref for ref in work.refs if originals[ref].agent]
     await work.ensure(agents, commands.agent_on, lambda server: server.agent)
     back = work.belonging(AdminState.READY)
-    await work.until(
-        lambda: not_in_rotation(work, back),
-        timeout=work.policy.verify_timeout,
-        what="in rotation with full health",
+
+    async def probe() -> str | None:
+        return await not_in_rotation(work, back) or await _followers_missing(work, back)
+
+    await work.until(probe, timeout=work.policy.verify_timeout, what="in rotation with full health")
+
+
+async def _followers_missing(work: Work, back: list[ServerRef]) -> str | None:
+    """The first server that went out with the node and is not back with it, in words.
+
+    Whoever is kept out by itself was out before, or is somebody else's decision.
+    """
+    if not work.followers or not back:
+        return None
+    servers = await work.fleet.servers(back, work.followers)
+    others = [server for ref, server in servers.items() if ref in work.followers]
+    returning = returning_followers(others, back)
+    return next(
+        (
+            f"{path(ref)}, which follows it: {in_words(servers[ref])}"
+            for ref in sorted(returning)
+            if not servers[ref].in_rotation
+        ),
+        None,
     )

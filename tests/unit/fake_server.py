@@ -112,12 +112,27 @@ class FakeServer:
     def sessions(self) -> int:
         return sum(end > self._now() for end in self.leaving) + self.sticky
 
+    @property
+    def source(self) -> "FakeServer":
+        """Whose health it has: at the end of all that is tracked."""
+        return self.tracks.source if self.tracks else self
+
+    @property
+    def whole_admin(self) -> Admin:
+        """With what it inherits, through as many servers as there are."""
+        followed = self.tracks.whole_admin if self.tracks else Admin.NONE
+        if followed & (MAINT | Admin.INHERITED_MAINT):
+            return self.admin | Admin.INHERITED_MAINT
+        if followed & (DRAIN | Admin.INHERITED_DRAIN):
+            return self.admin | Admin.INHERITED_DRAIN
+        return self.admin
+
     def status(self, admin: Admin) -> str:
         if admin & (MAINT | Admin.INHERITED_MAINT):
             return "MAINT" if admin & MAINT or not self.tracks else f"MAINT (via {self.tracks.ref.server})"
         if not self.checked and not self.tracks:
             return "DRAIN" if admin & DRAIN else "no check"
-        source = self.tracks or self
+        source = self.source
         word = "DRAIN" if admin & (DRAIN | Admin.INHERITED_DRAIN) and source.up else "UP"
         if not source.up:
             return f"DOWN {source.health}/{source.rise}" if source.health else "DOWN"
@@ -140,17 +155,14 @@ class FakeServer:
 
     def seen(self) -> Server:
         """As HAProxy's replies, joined, would have it."""
-        admin, up = self.admin, self.up
+        admin, up = self.whole_admin, self.up
         if self.tracks:
-            if self.tracks.admin & MAINT:
-                admin |= Admin.INHERITED_MAINT
-            elif self.tracks.admin & DRAIN:
-                admin |= Admin.INHERITED_DRAIN
-            up = self.tracks.up
+            up = self.source.up
         elif not self.checked:
             up = not admin & MAINT
         ramp = self.ramp_ends - self._now()
-        ramping = self.slow_start > 0 and ramp > 0 and not admin & (MAINT | DRAIN)
+        out = admin & (MAINT | DRAIN | Admin.INHERITED_MAINT | Admin.INHERITED_DRAIN)
+        ramping = self.slow_start > 0 and ramp > 0 and not out
         return Server(
             ref=self.ref,
             address=self.node.name,
@@ -160,7 +172,7 @@ class FakeServer:
             status=self.status(admin),
             weight=self.weight,
             initial_weight=self.initial_weight,
-            effective_weight=0 if admin & (MAINT | DRAIN) else self.weight,
+            effective_weight=0 if out else self.weight,
             checked=self.checked,
             check_status=("L7OK" if self.node.serving else "L4CON") if self.checked else "",
             check_health=self.health if self.checked else 0,

@@ -47,8 +47,11 @@ def test_what_could_not_be_seen_is_said() -> None:
         world = World(2, 1)
         world.balancers["lb1"].faults.add("snapshot", None)
         world.balancers["lb1"].faults.add("snapshot", Unreachable("lb1", "timed out"))
-        [(balancer, text)] = await warnings(world)
+        [(balancer, text)] = await found(world, Severity.ERROR)
         assert balancer == "lb1"
-        assert text == "whether its nodes also stand in other backends could not be seen: timed out"
+        assert text == (
+            "whether its nodes also stand in other backends, or others follow them, could not be seen:"
+            " timed out"
+        )
 
     run(scenario())

@@ -48,6 +48,8 @@ def described(action: Action, impact: Impact) -> Iterator[Line]:
         where = ", ".join(impact.registries)
         yield line(text(f"{'Back' if action == 'ready' else 'Out'} in {where} too.", QUIET))
     yield line(text(f"{impact.sessions} {'session' if impact.sessions == 1 else 'sessions'} now", "bold"))
+    for words in impact.carried:
+        yield line(text(f"Carries along {words}.", "$text-warning"))
     if impact.capacities:
         yield line("")
         if action == "weight":
@@ -65,7 +67,9 @@ def capacities(found: Sequence[Capacity]) -> Iterator[Line]:
     digits = max(len(str(each.before)) for each in found)
     for each in sorted(found, key=lambda capacity: capacity.allowed):
         mark, style = ("✓", "$text-success") if each.allowed else ("✗", "$text-error")
-        numbers = f"in rotation {each.before:>{digits}} → {each.after:>{digits}}, floor {each.floor}"
+        numbers = (
+            f"in rotation {each.before:>{digits}} → {each.after:>{digits}}, floor {each.floor}{each.notes}"
+        )
         yield Line(text(f"{mark} ", style) + cell(places[each], width) + "  ", text(numbers, style))
 
 

@@ -46,7 +46,7 @@ def capacity(plan: Plan) -> Iterator[Line]:
         label = cell(f"{number}/{len(plan.batches)}", 2 * len(str(len(plan.batches))) + 1, "bold", right=True)
         yield Line(label + "  ", text(", ".join(names)))
         for each, places in _alike(found).items():
-            before, after, floor, allowed, backend = each
+            before, after, floor, allowed, backend, notes = each
             style = "$text-success" if allowed else "$text-error"
             numbers = (
                 f"{'✓' if allowed else '✗'} {before:>{digits}} → {after:>{digits}}, floor {floor:>{digits}}  "
@@ -56,13 +56,13 @@ def capacity(plan: Plan) -> Iterator[Line]:
                 + text(numbers, style)
                 + text(_bar(before, after, most), style)
             )
-            yield Line(head + "  ", text(f"{backend} on {', '.join(places)}"))
+            yield Line(head + "  ", text(f"{backend} on {', '.join(places)}{notes}"))
 
 
-def _alike(found: Sequence[Capacity]) -> dict[tuple[int, int, int, bool, str], list[str]]:
-    result: dict[tuple[int, int, int, bool, str], list[str]] = {}
+def _alike(found: Sequence[Capacity]) -> dict[tuple[int, int, int, bool, str, str], list[str]]:
+    result: dict[tuple[int, int, int, bool, str, str], list[str]] = {}
     for each in found:
-        key = (each.before, each.after, each.floor, each.allowed, each.backend)
+        key = (each.before, each.after, each.floor, each.allowed, each.backend, each.notes)
         result.setdefault(key, []).append(each.instance)
     return result
 

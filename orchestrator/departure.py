@@ -1,0 +1,115 @@
+"""What leaves the rotation with a server: read from the load balancers as a whole, right before it goes."""
+
+import asyncio
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+from backends.base import LoadBalancer
+from backends.columns import names_of
+from backends.errors import BackendError
+from backends.model import ServerRef, Snapshot
+from orchestrator import guard
+from orchestrator.fleet import Fleet
+from orchestrator.followers import Tracked, followers, tracked_servers
+from orchestrator.guard import Capacity, Place
+from orchestrator.policy import Policy
+
+
+@dataclass(frozen=True, slots=True)
+class Departure:
+    """What it means when some servers go.
+
+    Attributes:
+        tracked: who follows whom, on all load balancers.
+        followers: the servers that are carried along, in whatever backend.
+        capacities: what stays, in each backend that they stand in.
+    """
+
+    tracked: Tracked
+    followers: frozenset[ServerRef]
+    capacities: tuple[Capacity, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Floors:
+    """What is known of the load balancers now, for the guard; the attributes are as in `guard.capacity`."""
+
+    snapshots: Mapping[str, Snapshot]
+    policy: Policy
+    unmanaged: Collection[str]
+    all_backups: frozenset[Place]
+
+    def without(
+        self, leaving: Collection[ServerRef], back: Collection[ServerRef] = (), *, carries: bool = True
+    ) -> tuple[Capacity, ...]:
+        """What stays in rotation when some servers go and others are back by then."""
+        return guard.capacity(
+            self.snapshots,
+            leaving,
+            self.policy,
+            back=back,
+            carries=carries,
+            unmanaged=self.unmanaged,
+            all_backups=self.all_backups,
+        )
+
+
+async def look_at_departure(
+    fleet: Fleet,
+    leaving: Collection[ServerRef],
+    policy: Policy,
+    *,
+    whole: bool = True,
+    carries: bool = True,
+    unmanaged: Collection[str] = (),
+) -> Departure:
+    """Read every load balancer; touch nothing.
+
+    Args:
+        fleet: the load balancers.
+        leaving: the servers that would go.
+        policy: has the floor.
+        whole: read the backends that are not ours too: followers may stand there.
+        carries: whether followers go with them; see `guard.capacity`.
+        unmanaged: see `guard.capacity`.
+
+    Raises:
+        BackendError: one of them cannot be read.
+    """
+    snapshots = await fleet.look(whole=whole and carries)
+    tracked = tracked_servers(snapshots.values()) if carries else {}
+    carried = followers(tracked, leaving)
+    all_backups = await read_all_backups(fleet.balancers, snapshots, carried.union(leaving))
+    floors = Floors(snapshots, policy, unmanaged, all_backups)
+    return Departure(tracked, carried, floors.without(leaving, carries=carries))
+
+
+async def read_all_backups(
+    balancers: Mapping[str, LoadBalancer], snapshots: Mapping[str, Snapshot], refs: Collection[ServerRef]
+) -> frozenset[Place]:
+    """Find the backends of these servers in which all backup servers serve together.
+
+    Only HAProxy's configuration file tells, so it is read only where there is more than one of them. Where it
+    cannot be read, the first one alone counts.
+    """
+    several = _with_several_backups(snapshots, {(ref.instance, ref.backend) for ref in refs})
+    names = sorted({instance for instance, _ in several})
+    facts = await asyncio.gather(*(_all_backups(balancers[name]) for name in names))
+    found = dict(zip(names, facts, strict=True))
+    return frozenset(place for place in several if place[1] in found[place[0]])
+
+
+async def _all_backups(balancer: LoadBalancer) -> Collection[str]:
+    try:
+        return (await balancer.facts()).all_backups or ()
+    except BackendError:
+        return ()
+
+
+def _with_several_backups(snapshots: Mapping[str, Snapshot], places: Collection[Place]) -> set[Place]:
+    counts = dict.fromkeys(places, 0)
+    for instance, snapshot in snapshots.items():
+        for index, (backend, _) in enumerate(names_of(snapshot.servers)):
+            if (instance, backend) in counts and snapshot.servers[index].backup:
+                counts[instance, backend] += 1
+    return {place for place, count in counts.items() if count > 1}

@@ -1,0 +1,107 @@
+"""Servers that follow another one by HAProxy's `track`: its health, drain and maintenance are theirs too.
+
+Measured on HAProxy 2.2 to 3.2: what is forced on a server is inherited by all that track it, in whatever
+backend they stand, and by those that track these. A weight is not inherited. Nothing but the server that is
+tracked can end it.
+"""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+
+from backends.columns import columns_of
+from backends.model import Admin, AdminState, Server, ServerRef, Snapshot
+
+Tracked = Mapping[ServerRef, ServerRef]
+"""By each server that follows another one, that other one."""
+
+MOST_NAMED = 10  # followers in words
+
+_INHERITED = Admin.INHERITED_MAINT | Admin.INHERITED_DRAIN
+
+
+def tracked_servers(snapshots: Iterable[Snapshot]) -> dict[ServerRef, ServerRef]:
+    """Find out who follows whom, without building a server for each line where nobody does."""
+    found: dict[ServerRef, ServerRef] = {}
+    for snapshot in snapshots:
+        columns = columns_of(snapshot.servers)
+        # Servers that are alike track the same one.
+        tracks = {at: snapshot.servers[at].tracks for at in set(columns.alike)}
+        if not any(tracks.values()):
+            continue
+        instance = snapshot.info.instance
+        for (backend, server), at in zip(columns.names, columns.alike, strict=True):
+            if tracks[at]:
+                found[ServerRef(instance, backend, server)] = _ref(instance, tracks[at])
+    return found
+
+
+def tracked_by(servers: Iterable[Server]) -> dict[ServerRef, ServerRef]:
+    """The same of a few servers that have been built."""
+    return {server.ref: _ref(server.ref.instance, server.tracks) for server in servers if server.tracks}
+
+
+def followers(tracked: Tracked, leaving: Collection[ServerRef]) -> frozenset[ServerRef]:
+    """Find all servers that are carried along, directly or through others, without the ones that leave."""
+    behind: dict[ServerRef, list[ServerRef]] = {}
+    for follower, followed in tracked.items():
+        behind.setdefault(followed, []).append(follower)
+    found, new = set(leaving), list(leaving)
+    while new:
+        for follower in behind.get(new.pop(), ()):
+            if follower not in found:
+                found.add(follower)
+                new.append(follower)
+    return frozenset(found.difference(leaving))
+
+
+def returning_followers(
+    servers: Collection[Server], returning: Collection[ServerRef]
+) -> frozenset[ServerRef]:
+    """Find the followers that are in rotation as soon as these servers are.
+
+    Whoever is kept out by itself, or follows such a one, stays out.
+
+    Args:
+        servers: the followers, as they are now.
+        returning: servers that are put back in rotation.
+    """
+    free = [
+        server
+        for server in servers
+        if server.own_admin_state is AdminState.READY
+        and server.weight > 0
+        and server.status != "DOWN (agent)"
+    ]
+    return followers(tracked_by(free), returning)
+
+
+def inherits_only(server: Server) -> bool:
+    """Whether it is out because of the server that it tracks, and nobody keeps it out itself."""
+    return bool(server.admin & _INHERITED) and server.own_admin_state is AdminState.READY
+
+
+def is_same_endpoint(server: Server, others: Iterable[Server]) -> bool:
+    """Whether it has the address and port of one of the others; False where an address is hidden."""
+    return bool(server.address) and any(
+        (server.address, server.port) == (other.address, other.port) for other in others
+    )
+
+
+def describe_followers(tracked: Tracked, carried: Collection[ServerRef]) -> Iterator[str]:
+    """Say who is carried along by whom: `other/o1 on lb1, lb2, which follows pair/r1`."""
+    places: dict[tuple[str, str], list[str]] = {}
+    for ref in sorted(carried):
+        places.setdefault((f"{ref.backend}/{ref.server}", path(tracked[ref])), []).append(ref.instance)
+    for (follower, followed), instances in list(places.items())[:MOST_NAMED]:
+        yield f"{follower} on {', '.join(instances)}, which follows {followed}"
+    if len(places) > MOST_NAMED:
+        yield f"{len(places) - MOST_NAMED} more servers that follow it"
+
+
+def path(ref: ServerRef) -> str:
+    """As HAProxy writes it: `backend/server`."""
+    return f"{ref.backend}/{ref.server}"
+
+
+def _ref(instance: str, tracks: str) -> ServerRef:
+    backend, _, server = tracks.partition("/")
+    return ServerRef(instance, backend, server)

@@ -1,0 +1,365 @@
+"""Servers that follow others by `track`: what goes with whom, through chains, circles and backends."""
+
+from dataclasses import replace
+
+import pytest
+
+from backends.model import Admin, AdminState, ServerRef
+from orchestrator import manual
+from orchestrator.errors import GuardRefused
+from orchestrator.events import OutOfRotation, Waiting
+from orchestrator.followers import followers, returning_followers, tracked_servers
+from orchestrator.outcome import look_at_end
+from orchestrator.plan import Plan, Severity
+from orchestrator.plan_fields import plan_fields
+from orchestrator.steps.drain import drain
+from orchestrator.steps.verify import verify
+from tests.unit.fake_node import FakeNode
+from tests.unit.fake_server import FakeServer
+from tests.unit.fakes import World
+from tests.unit.virtual_time import run
+
+
+def ref(path: str, instance: str = "lb1") -> ServerRef:
+    backend, _, server = path.partition("/")
+    return ServerRef(instance, backend, server)
+
+
+def tracking(**pairs: str) -> dict[ServerRef, ServerRef]:
+    """`{"o1": "r1"}` of backend shop on lb1."""
+    return {ref(f"shop/{one}"): ref(f"shop/{other}") for one, other in pairs.items()}
+
+
+@pytest.mark.parametrize(
+    ("tracked", "leaving", "found"),
+    [
+        ({}, {"a"}, set()),
+        ({"b": "a"}, {"a"}, {"b"}),
+        ({"b": "a"}, {"b"}, set()),
+        ({"b": "a", "c": "b", "d": "c"}, {"a"}, {"b", "c", "d"}),
+        ({"b": "a", "c": "b", "d": "c"}, {"b"}, {"c", "d"}),
+        ({"b": "a", "c": "a"}, {"a", "b"}, {"c"}),
+        ({"a": "c", "b": "a", "c": "b"}, {"a"}, {"b", "c"}),  # HAProxy refuses a circle
+        ({"a": "a"}, {"a"}, set()),
+        ({"b": "elsewhere"}, {"a"}, set()),
+    ],
+)
+def test_followers_are_found_through_others(
+    tracked: dict[str, str], leaving: set[str], found: set[str]
+) -> None:
+    assert followers(tracking(**tracked), {ref(f"shop/{name}") for name in leaving}) == {
+        ref(f"shop/{name}") for name in found
+    }
+
+
+def follow(world: World, follower: str, followed: str, node: str = "", instance: str = "lb1") -> FakeServer:
+    """Add a server to some backend that tracks another one; by default of a machine of its own."""
+    backend, _, name = follower.partition("/")
+    balancer = world.balancers[instance]
+    machine = world.nodes.get(node) or FakeNode(node or name)
+    made = balancer.servers.get(follower) or balancer.add(backend, name, machine)
+    made.checked, made.tracks = False, balancer.servers[followed]
+    return made
+
+
+def add(world: World, path: str, instance: str = "lb1") -> FakeServer:
+    backend, _, name = path.partition("/")
+    return world.balancers[instance].add(backend, name, FakeNode(name))
+
+
+def errors(plan: Plan) -> list[str]:
+    return [finding.text for finding in plan.findings if finding.severity is Severity.ERROR]
+
+
+def test_each_load_balancer_has_its_own_tracking() -> None:
+    async def scenario() -> None:
+        world = World(2, 2)
+        follow(world, "other/o1", "shop/web1", instance="lb2")
+        tracked = tracked_servers(lb.seen() for lb in world.balancers.values())
+        assert tracked == {ref("other/o1", "lb2"): ref("shop/web1", "lb2")}
+        plan = await world.plan()
+        assert plan.node("web1").followers == (ref("other/o1", "lb2"),)
+        assert plan.node("web2").followers == ()
+        (error,) = errors(plan)
+        assert "other on lb2: in rotation 1 → 0, floor 1; other/o1 follows shop/web1" in error
+
+    run(scenario())
+
+
+def test_who_is_kept_out_itself_does_not_come_back_and_neither_do_those_behind_it() -> None:
+    async def scenario() -> None:
+        world = World(1, 1)
+        follow(world, "other/o1", "shop/web1")
+        held = follow(world, "other/o2", "other/o1")
+        follow(world, "other/o3", "other/o2")
+        held.set_state("maint")
+        world.server("web1").set_state("maint")
+        servers = [server.seen() for path, server in world.balancers["lb1"].servers.items() if "o" in path]
+        servers = [server for server in servers if server.ref.backend == "other"]
+        assert all(server.admin & Admin.INHERITED_MAINT for server in servers)
+        assert returning_followers(servers, [ref("shop/web1")]) == {ref("other/o1")}
+
+    run(scenario())
+
+
+# -- refused before anything is touched ----------------------------------------------------------
+
+
+def test_a_pair_in_which_one_follows_the_other_is_refused() -> None:
+    async def scenario() -> None:
+        world = World(2, 1, min_available="50%")
+        follow(world, "shop/web2", "shop/web1")
+        plan = await world.plan()
+        assert errors(plan) == [
+            "would leave too little: shop on lb1: in rotation 2 → 0, floor 1; shop/web2 follows shop/web1"
+            " (see serial, min_available, max_unavailable)"
+        ]
+        assert not world.touched()
+        assert (await world.plan(limit=["web2"])).errors == ()  # it may go: nobody follows it
+
+    run(scenario())
+
+
+def test_the_last_server_of_a_backend_that_is_not_ours_is_not_carried_out() -> None:
+    async def scenario() -> None:
+        world = World(3, 1)
+        follow(world, "other/o1", "shop/web1")
+        follow(world, "third/t1", "other/o1")
+        plan = await world.plan()
+        assert [text.partition(" (see")[0] for text in errors(plan)] == [
+            "would leave too little: other on lb1: in rotation 1 → 0, floor 1; other/o1 follows shop/web1",
+            "would leave too little: third on lb1: in rotation 1 → 0, floor 1; third/t1 follows other/o1",
+        ]
+        add(world, "other/o2")
+        add(world, "third/t2")
+        plan = await world.plan()
+        assert errors(plan) == []
+        found = [f.text for f in plan.findings if f.severity is Severity.WARNING and f.subject == "web1"]
+        assert found == [
+            "carries along other/o1 on lb1, which follows shop/web1",
+            "carries along third/t1 on lb1, which follows other/o1",
+        ]
+
+    run(scenario())
+
+
+def test_the_same_machine_goes_along_rightly() -> None:
+    async def scenario() -> None:
+        world = World(2, 1)
+        for number in (1, 2):
+            follow(world, f"api/a{number}", f"shop/web{number}", node=f"web{number}")
+        plan = await world.plan()
+        assert errors(plan) == []
+        assert [f.text for f in plan.findings if f.severity is Severity.INFO] == [
+            f"carries along api/a{number} on lb1, which follows shop/web{number}" for number in (1, 2)
+        ]
+        names = [(found.backend, found.before, found.after) for found in plan.capacities[0]]
+        assert names == [("api", 2, 1), ("shop", 2, 1)]
+        assert (await world.upgrade()).result == "healthy"
+
+    run(scenario())
+
+
+def test_where_traffic_to_the_machine_may_fail_its_followers_have_no_floor() -> None:
+    async def scenario() -> None:
+        world = World(2, 1)
+        follow(world, "api/a1", "shop/web1", node="web1")
+        assert len(errors(await world.plan())) == 1
+        world.application = replace(world.application, unmanaged_backends=("api",))
+        assert errors(await world.plan()) == []
+        follow(world, "api/a2", "shop/web1")  # another machine: nobody has accepted that
+        assert "api on lb1: in rotation 2 → 1, floor 1" not in errors(await world.plan())
+        world.policy = world.application.policy
+        assert (await world.upgrade()).result == "healthy"
+
+    run(scenario())
+
+
+def test_a_weight_is_not_inherited() -> None:
+    async def scenario() -> None:
+        world = World(2, 1)
+        follow(world, "other/o1", "shop/web1")
+        nodes = manual.choose(world.application, ["web1"])
+        seen = await manual.impact(world.application, manual.Change("weight", nodes, 0))
+        assert (seen.broken, seen.followers) == ((), ())
+        seen = await manual.impact(world.application, manual.Change("maint", nodes))
+        assert [str(found) for found in seen.broken] == [
+            "other on lb1: in rotation 1 → 0, floor 1; other/o1 follows shop/web1"
+        ]
+        assert seen.carried == ("other/o1 on lb1, which follows shop/web1",)
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("action", ["drain", "maint"])
+def test_a_change_by_hand_is_refused_as_well(action: manual.Action) -> None:
+    async def scenario() -> None:
+        world = World(2, 1)
+        follow(world, "other/o1", "shop/web1")
+        change = manual.Change(action, manual.choose(world.application, ["web1"]))
+        with pytest.raises(GuardRefused, match="other/o1 follows shop/web1"):
+            await manual.apply(world.application, change, world.control, world.clock, world.bus)
+        assert world.sent() == []
+        forced = replace(change, override=frozenset({"web1"}))
+        await manual.apply(world.application, forced, world.control, world.clock, world.bus)
+        assert world.balancers["lb1"].servers["other/o1"].seen().admin_state.value == action
+
+    run(scenario())
+
+
+# -- while a node is worked on -------------------------------------------------------------------
+
+
+def test_tracking_is_looked_at_again_right_before_the_drain() -> None:
+    async def scenario() -> None:
+        world = World(3, 1, capacity_timeout=5)
+        plan = await world.plan()
+        assert plan.node("web1").followers == ()
+        follow(world, "other/o1", "shop/web1")  # a reload with another configuration
+        ended = await world.carry_out(plan)
+        assert ended.held == ["web1"]
+        assert world.sent() == []
+        reasons = [event.reason for event in world.events(Waiting)]
+        assert reasons[0] == "other on lb1: in rotation 1 → 0, floor 1; other/o1 follows shop/web1"
+
+    run(scenario())
+
+
+def test_the_sessions_of_followers_end_before_maintenance() -> None:
+    async def scenario() -> None:
+        world = World(2, 1)
+        follower = follow(world, "other/o1", "shop/web1")
+        add(world, "other/o2")
+        follower.leaving = [20.0]
+        work = world.work()
+        assert await drain(work) == "no sessions left"
+        assert work.followers == {ref("other/o1")}
+        (drained, _), (maintained, _) = world.balancers["lb1"].sent
+        assert drained < 1
+        assert maintained == pytest.approx(20, rel=0.1)
+        (reason, *_) = [event.reason for event in world.events(Waiting)]
+        assert reason == "sessions: 1 on lb1 (other/o1, which follows it)"
+
+    run(scenario())
+
+
+@pytest.mark.parametrize(("node", "shut"), [("web1", True), ("", False)])
+def test_only_sessions_of_the_machine_itself_are_cut(node: str, shut: bool) -> None:
+    async def scenario() -> None:
+        world = World(2, 1, drain_timeout=5, settle_timeout=5, sessions_left="shutdown")
+        follow(world, "other/o1", "shop/web1", node).leaving = [3600.0]
+        add(world, "other/o2")
+        await drain(world.work())
+        lines = [line for _, line in world.balancers["lb1"].sent]
+        assert ("shutdown sessions server other/o1" in lines) is shut
+
+    run(scenario())
+
+
+def test_a_node_is_back_when_its_followers_are() -> None:
+    async def scenario() -> None:
+        world = World(2, 1, bake=0)
+        follow(world, "other/o1", "shop/web1").slow_start = 30
+        held = follow(world, "other/o3", "shop/web1")
+        held.set_state("maint")
+        add(world, "other/o2")
+        work = world.work(wanted="1.0")
+        await drain(work)
+        world.balancers["lb1"].servers["other/o1"].ramp_ends = 60.0
+        assert await verify(work) == "in rotation"
+        assert world.clock.monotonic() >= 60
+        last = [event.reason for event in world.events(Waiting)][-1]
+        assert last.startswith("other/o1, which follows it: UP on lb1, slow start")
+
+    run(scenario())
+
+
+def test_a_follower_that_a_reload_has_removed_is_not_waited_for() -> None:
+    async def scenario() -> None:
+        world = World(2, 1, bake=0)
+        follow(world, "other/o1", "shop/web1")
+        add(world, "other/o2")
+        work = world.work(wanted="1.0")
+        await drain(work)
+        del world.balancers["lb1"].servers["other/o1"]
+        assert await verify(work) == "in rotation"
+
+    run(scenario())
+
+
+def test_nodes_of_one_batch_may_follow_each_other() -> None:
+    async def scenario() -> None:
+        world = World(3, 2, serial=2)
+        for instance in world.balancers:
+            follow(world, "shop/web2", "shop/web1", instance=instance)
+        ended = await world.upgrade()
+        assert ended.result == "healthy", ended.reason
+        assert {node.installed for node in world.nodes.values()} == {"2.0"}
+        assert world.admin("web2") == [AdminState.READY] * 2
+
+    run(scenario())
+
+
+# -- at the end ----------------------------------------------------------------------------------
+
+
+async def out(world: World, plan: Plan) -> list[OutOfRotation]:
+    found, _ = await look_at_end(world.application, plan, {})
+    return found
+
+
+def test_who_is_out_because_it_follows_is_named_beside_the_node() -> None:
+    async def scenario() -> None:
+        world = World(2, 2)
+        follow(world, "other/o1", "shop/web1", instance="lb2")
+        add(world, "other/o2", "lb2")
+        plan = await world.plan()
+        world.take_out("web1")
+        (found,) = await out(world, plan)
+        assert found.where == [
+            "shop/web1 on lb1: maint (MAINT)",
+            "shop/web1 on lb2: maint (MAINT)",
+            "other/o1 on lb2: maint (MAINT (via web1)), because it follows shop/web1",
+        ]
+
+    run(scenario())
+
+
+def test_a_node_that_is_out_because_it_follows_is_put_back_by_the_other_one() -> None:
+    async def scenario() -> None:
+        world = World(3, 1)
+        follow(world, "shop/web2", "shop/web1")
+        plan = await world.plan()
+        world.take_out("web1")
+        first, second = await out(world, plan)
+        assert (first.node, second.node) == ("web1", "web2")
+        assert second.where == ["shop/web2 on lb1: maint (MAINT (via web1)), because it follows shop/web1"]
+        assert second.commands == ["rolldeck ready shop web1"], "nothing sent to web2 would help"
+        assert not second.on_purpose
+
+    run(scenario())
+
+
+def test_a_failed_node_is_not_taken_out_where_that_takes_out_the_rest() -> None:
+    async def scenario() -> None:
+        world = World(2, 1, min_available=1, verify_timeout=30, bake=10)
+        world.nodes["web1"].sick = frozenset({"2.0"})
+        follow(world, "other/o1", "shop/web1")
+        add(world, "other/o2")
+        ended = await world.upgrade()
+        (found,) = ended.out_of_rotation
+        assert found.node == "web1"
+        assert found.where[-1].endswith("because it follows shop/web1")
+
+    run(scenario())
+
+
+def test_followers_are_in_the_plan_as_data() -> None:
+    async def scenario() -> None:
+        world = World(2, 1)
+        follow(world, "other/o1", "shop/web1")
+        fields = plan_fields(await world.plan())
+        assert fields["nodes"][0]["followers"] == [{"instance": "lb1", "backend": "other", "server": "o1"}]
+        assert fields["capacities"][0][0]["carried"] == (("other/o1", "shop/web1"),)
+
+    run(scenario())
