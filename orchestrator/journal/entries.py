@@ -71,6 +71,11 @@ class Entry:
     intact: bool
     problem: str = ""
 
+    @property
+    def adopted(self) -> bool:
+        """It was taken over from another journal: of its commands only those that began a step are known."""
+        return "fence" in self.plan  # written there by an adoption only; others record it as an event
+
 
 def read_entry(columns: tuple[Any, ...]) -> Entry:
     """From the columns of `COLUMNS`, whatever they are."""

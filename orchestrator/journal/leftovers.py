@@ -223,9 +223,11 @@ def _of(entry: Entry, records: Iterable[Record]) -> list[tuple[str, Leftover | N
 def _untouched(journal: Journal, leftover: Leftover) -> bool:
     """Its turn had begun, and nothing was sent: whoever has taken it out is somebody else.
 
-    The commands of another machine's rollout are not known here.
+    The commands of a rollout that was adopted are not known here, even if it ran on this machine; earlier
+    versions wrote nothing of an adoption but the other machine's name.
     """
-    if leftover.step not in (None, "drain") or leftover.entry.host != socket.gethostname():
+    adopted = leftover.entry.adopted or leftover.entry.host != socket.gethostname()
+    if leftover.step not in (None, "drain") or adopted:
         return False
     sendings = (record.event for record in journal.records(leftover.entry.id, "sending"))
     return not any(isinstance(event, events.Sending) and event.node == leftover.node for event in sendings)
