@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from backends.availability import Availability
 from backends.columns import Name
 from backends.model import (
     Began,
@@ -138,6 +139,19 @@ class Host(Protocol):
             Unmeasured: the answer was neither yes nor no.
         """
 
+    async def sudo_refusal(self, command: Command, *, track: bool = False) -> str:
+        """Why sudo would not run this command, in words, by a query that runs nothing. Never recorded.
+
+        Empty when it would, where no sudo is in the way, and when that cannot be told.
+
+        Args:
+            command: as it would be run.
+            track: as for `run`.
+
+        Raises:
+            Unreachable, UnknownOutcome: nobody could be asked.
+        """
+
     async def read_file(self, path: str, most_bytes: int) -> str:
         """A regular text file as commands see it. Never recorded.
 
@@ -170,6 +184,12 @@ class ServiceManager(Protocol):
     def start_command(self) -> Command: ...
 
     async def state(self) -> ServiceState: ...
+
+    async def obstacles(self) -> tuple[str, ...]:
+        """Why it could not stop or start the service, in words, without doing either.
+
+        A service that has failed is none: it can be started. Raises as `state`.
+        """
 
     async def stop(self) -> None: ...
 
@@ -205,6 +225,12 @@ class Installer(Protocol):
 
     async def installed(self) -> str | None:
         """The version on disk, None when nothing is installed. Raises Unmeasured when it cannot be told."""
+
+    async def check_availability(self, version: str) -> Availability:
+        """Whether `install` could bring this version, after `prefetch`. Changes nothing.
+
+        Never raises a BackendError: what cannot be asked is not known. ConfigError: as `install_commands`.
+        """
 
     async def install(self, version: str) -> None: ...
 

@@ -18,6 +18,7 @@ from backends.base import Host
 from backends.errors import ConfigError, Unmeasured
 from backends.model import Command, CommandResult
 from backends.patterns import search
+from backends.placeholders import NodeShell, NodeText
 from backends.services.names import service_name
 from backends.template import check_version, check_words, fill, fill_plain
 
@@ -42,7 +43,7 @@ class CommandVersion(_Kind, kw_only=True, frozen=True, tag="command"):
             without it the first line that is not empty is the version.
     """
 
-    run: str
+    run: NodeShell
     pattern: str = ""
 
     def __post_init__(self) -> None:
@@ -58,7 +59,7 @@ class CommandVersion(_Kind, kw_only=True, frozen=True, tag="command"):
 class FileVersion(_Kind, kw_only=True, frozen=True, tag="file"):
     """A file that holds the version; no such file means not installed. `pattern` as above."""
 
-    path: str
+    path: NodeText
     pattern: str = ""
 
     def __post_init__(self) -> None:
@@ -80,7 +81,7 @@ class SymlinkVersion(_Kind, kw_only=True, frozen=True, tag="symlink"):
     No such link means not installed. `pattern` is applied to the last part.
     """
 
-    path: str
+    path: NodeText
     pattern: str = ""
 
     def __post_init__(self) -> None:
@@ -135,7 +136,7 @@ class ContainerVersion(_Kind, kw_only=True, frozen=True, tag="container"):
     `name` is a template, for containers that are called after their node.
     """
 
-    name: str
+    name: NodeText
     engine: Literal["docker", "podman"] = "docker"
     engine_options: str = ""
 

@@ -1,11 +1,12 @@
 """Changes by hand: drain, maintenance, ready, weight, with the guard and the read-back of a rollout."""
 
+import contextlib
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from backends.base import Clock
-from backends.errors import RolldeckError
+from backends.errors import BackendError, RolldeckError
 from backends.haproxy import commands
 from backends.model import Admin, Server, ServerRef
 from orchestrator import guard
@@ -220,6 +221,15 @@ async def _ready(
                 work.note(f"could not be brought back to maintenance everywhere: {second}")
             raise error
         await registry.come_back(work)
+        await _tell_unwatched(work)
+
+
+async def _tell_unwatched(work: Work) -> None:
+    """It works, but its service manager would neither restart nor stop it."""
+    with contextlib.suppress(BackendError):  # that the manager cannot be asked is no matter of the rotation
+        state = await work.node.service.state()
+        if state.unwatched:
+            work.note(f"is in rotation, but {state.unwatched}")
 
 
 def _work(

@@ -26,6 +26,7 @@ class Observation:
     registered: Registered | None
     findings: tuple[Finding, ...]
     cannot_stop: str = ""  # why its manager would not stop it
+    obstacles: tuple[str, ...] = ()  # why its manager could not stop or start it, by what it may do
 
 
 async def observe(nodes: Sequence[Node]) -> list[Observation]:
@@ -73,6 +74,7 @@ async def _observe(node: Node) -> Observation:
     state = await measure("service state cannot be read", node.service.state)
     is_open = await measure(f"port {node.port} cannot be seen", node.port_probe.is_open)
     cannot = cannot_stop(state, is_open) if state is not None and is_open is not None else ""
+    obstacles = await measure("what its service manager may do cannot be seen", node.service.obstacles)
     installed = await measure("installed version cannot be read", node.installer.installed)
     health = await measure("health cannot be checked", node.health.look)
     if health is not None and not health.ok:
@@ -88,4 +90,5 @@ async def _observe(node: Node) -> Observation:
         registered=registered,
         findings=tuple(findings),
         cannot_stop=cannot,
+        obstacles=obstacles or (),
     )

@@ -4,6 +4,7 @@ import enum
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from backends.availability import Availability
 from backends.model import ServerRef
 from orchestrator.events import STEPS, CommandBegan, Step
 from orchestrator.guard import Capacity, Place
@@ -64,6 +65,7 @@ class PlannedNode:
     wanted: str = ""  # the version it is to have, where that is not the plan's
     commands: tuple[PlannedCommand, ...] = ()
     followers: tuple[ServerRef, ...] = ()  # that are carried along, in whatever backend, by `track`
+    availability: Availability | None = None  # of the version it is to have; None: it is not installed here
 
     @property
     def known(self) -> bool:

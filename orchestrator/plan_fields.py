@@ -4,8 +4,13 @@ from typing import Any
 
 import msgspec
 
+from backends.availability import Availability
 from orchestrator.events import SCHEMA
 from orchestrator.plan import Plan
+
+
+def _availability(found: Availability | None) -> dict[str, Any] | None:
+    return msgspec.to_builtins(found) if found is not None else None
 
 
 def plan_fields(made: Plan) -> dict[str, Any]:
@@ -25,6 +30,7 @@ def plan_fields(made: Plan) -> dict[str, Any]:
                 "failed_in": each.failed_in or None,
                 "steps": each.steps,
                 "why": each.why,
+                "availability": _availability(each.availability),
                 "servers": [msgspec.to_builtins(ref) for ref in each.refs],
                 "followers": [msgspec.to_builtins(ref) for ref in each.followers],
                 "originals": [msgspec.to_builtins(was.said(ref)) for ref, was in each.originals.items()],

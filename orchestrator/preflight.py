@@ -9,6 +9,7 @@ from backends.base import LoadBalancer
 from backends.errors import BackendError
 from backends.model import AdminState, Server, ServerRef, Snapshot
 from orchestrator.application import Application
+from orchestrator.availability import judge_availability, look_for_versions
 from orchestrator.departure import Floors, read_all_backups
 from orchestrator.dry_run import commands_for, prefetch_for
 from orchestrator.elsewhere import Elsewhere, judge_elsewhere, judge_followers, look_elsewhere
@@ -93,6 +94,7 @@ async def preflight(
 
     planned: list[PlannedNode] = []
     serving: list[Observation] = []
+    measured: list[Node] = []
     for seen in await observe(nodes):
         own = [servers[ref] for ref in mapped[seen.node.name]]
         findings += seen.findings
@@ -113,12 +115,20 @@ async def preflight(
             findings += judge_followers(name, _leaving(node), elsewhere)
         planned.append(node)
         findings += _judge_node(node, own, before, ready)
-        measured = all(each.severity is not Severity.ERROR for each in seen.findings)
+        is_measured = all(each.severity is not Severity.ERROR for each in seen.findings)
         serves = any(server.in_rotation for server in own) and not node.unproven
-        if measured and "verify" in node.steps and serves:
+        if is_measured:
+            measured.append(seen.node)
+        if is_measured and "verify" in node.steps and serves:
             serving.append(seen)
-        if seen.cannot_stop and "stop" in node.steps:
-            findings.append(Finding(Severity.ERROR, name, seen.cannot_stop))
+        if "stop" in node.steps:
+            found = (*filter(None, [seen.cannot_stop]), *seen.obstacles)
+            findings += [Finding(Severity.ERROR, name, problem) for problem in found]
+
+    if version is not None:
+        available = await look_for_versions(measured, planned, version)
+        planned = [replace(row, availability=available.get(row.name)) for row in planned]
+        findings += judge_availability(available, planned, version)
 
     if serving and not any(seen.healthy for seen in serving):
         # HAProxy finds them well: it is what own health looks at that is wrong.

@@ -24,6 +24,7 @@ class ScriptedHost:
 
     answer: Callable[[Command], Answer] = lambda _: Answer()
     name: str = "web1"
+    refusal: Callable[[Command], str] = lambda _: ""  # of sudo
     ran: list[Command] = field(default_factory=list)
     timeouts: list[float] = field(default_factory=list)
     tracked: list[Command] = field(default_factory=list)
@@ -61,6 +62,9 @@ class ScriptedHost:
 
     async def alive(self, pid: int, started: int = 0) -> bool:
         return False
+
+    async def sudo_refusal(self, command: Command, *, track: bool = False) -> str:
+        return self.refusal(command)
 
     async def read_file(self, path: str, most_bytes: int) -> str:
         raise NotImplementedError

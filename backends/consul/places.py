@@ -11,6 +11,7 @@ from backends.consul.client import Consul
 from backends.consul.services import ConsulService, instances
 from backends.errors import ConfigError
 from backends.haproxy.address import UnixAddress, parse_address
+from backends.placeholders import AppKey, HostText
 from backends.template import check_host, check_value, fill_plain
 
 _EXPECTED = "a host, a list of hosts, or an object of names and hosts"
@@ -26,7 +27,7 @@ class _Kind(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=Tru
             network is connected to. Empty: only addresses that `socket` makes of some host.
     """
 
-    socket: str = "ssh://{host}/run/haproxy/admin.sock"
+    socket: HostText = "ssh://{host}/run/haproxy/admin.sock"
     schemes: list[Literal["ssh", "tcp", "unix"]] = []
 
     def __post_init__(self) -> None:
@@ -54,7 +55,7 @@ class KeyPlaces(_Kind, kw_only=True, frozen=True, tag="consul-key"):
         key: of Consul's key/value store; may name {app}.
     """
 
-    key: str
+    key: AppKey
 
 
 class ServicePlaces(_Kind, kw_only=True, frozen=True, tag="consul-service"):

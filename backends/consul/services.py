@@ -9,6 +9,7 @@ import msgspec
 from backends.consul.client import Consul
 from backends.consul.entries import Check, Entry
 from backends.errors import ConfigError
+from backends.placeholders import NodeShell
 from backends.template import check_words
 
 NODE_MAINTENANCE = "_node_maintenance"
@@ -46,7 +47,7 @@ class ConsulService(
     name: str = "node"
     ssh: str = ""
     gate: Literal["none", "passing", "warning"] = "none"
-    maintenance: str = ""
+    maintenance: NodeShell = ""
     when_changed: Literal["ask", "tell"] = "ask"
 
     def __post_init__(self) -> None:

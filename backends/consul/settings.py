@@ -10,6 +10,7 @@ import msgspec
 from backends.consul.signing import Signer, checked_key
 from backends.errors import ConfigError
 from backends.inert import NotInert, check_authority
+from backends.placeholders import NodeKey
 from backends.secret import Secret, load_secret
 from backends.template import fill_plain
 
@@ -52,7 +53,7 @@ class ConsulSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_f
     verify_tls: bool = True
     timeout: float = 5.0
     when_down: Literal["go_on", "pause"] = "go_on"
-    versions: str = ""
+    versions: NodeKey = ""
 
     def __post_init__(self) -> None:
         problem = f"address: found {self.address!r}, expected http://HOST:PORT or https://HOST:PORT"

@@ -12,6 +12,7 @@ from backends.errors import BackendError, Unmeasured
 from backends.health.look import HealthKind, healthy, unhealthy
 from backends.model import HealthResult
 from backends.patterns import search
+from backends.placeholders import NodeText
 from backends.template import fill_url
 from backends.versions import check_pattern
 
@@ -43,12 +44,12 @@ class HttpHealth(HealthKind, kw_only=True, frozen=True, tag="http"):
         password_env, password_file, password_command: where the password is; at most one.
     """
 
-    url: str
+    url: NodeText
     via: Literal["console", "node"] = "console"
     status: int | tuple[int, ...] = 200
     body: str = ""
     json: dict[str, Any] = msgspec.field(default_factory=dict)
-    version_url: str = ""
+    version_url: NodeText = ""
     version_json: str = ""
     version_pattern: str = ""
     headers: dict[str, str] = msgspec.field(default_factory=dict)

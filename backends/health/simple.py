@@ -9,6 +9,7 @@ from backends.base import Host, PortProbe
 from backends.errors import BackendError, ConfigError
 from backends.health.look import MARGIN, HealthKind, healthy, unhealthy
 from backends.model import Command, HealthResult
+from backends.placeholders import NodeShell
 from backends.ports import ConsolePort, NodePort
 from backends.template import fill
 
@@ -63,7 +64,7 @@ class CommandHealth(HealthKind, kw_only=True, frozen=True, tag="command"):
         via: where it runs.
     """
 
-    run: str
+    run: NodeShell
     via: Literal["console", "node"] = "node"
 
     def command(self, values: Mapping[str, str]) -> Command:

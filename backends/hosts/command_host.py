@@ -7,6 +7,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Sequence
 
+from backends.asking import words
 from backends.base import Recorder
 from backends.errors import (
     BackendError,
@@ -16,6 +17,7 @@ from backends.errors import (
     Unmeasured,
 )
 from backends.hosts.capture import TRACKER, Capture
+from backends.hosts.sudo import listing_query, sudo_query, wants_password
 from backends.model import Began, Command, CommandResult, Exchange, Intent
 from backends.wire import heard, private
 
@@ -23,6 +25,7 @@ MAX_OUTPUT = 1024 * 1024
 """Bytes kept of each of standard output and standard error."""
 
 _TIMED_OUT = 124  # of timeout(1)
+SUDO_SECONDS = 10.0  # for asking sudo what it would run
 FILE_SECONDS = 10  # for reading a file; then its reader is ended on the host, too
 
 # A device or a pipe has no end, and opening a pipe may never return.
@@ -131,6 +134,27 @@ class CommandHost(ABC):
         if word not in ("alive", "gone"):
             raise Unmeasured(self._name, f"whether process {pid} lives: {result.said}")
         return word == "alive"
+
+    async def sudo_refusal(self, command: Command, *, track: bool = False) -> str:
+        """See `backends.base.Host.sudo_refusal`."""
+        query = sudo_query(self._before, TRACKER if track else (), command)
+        if not query:
+            return ""
+        allowed = await self._query(query)
+        if not allowed.ok:
+            silent = not allowed.stdout.strip() and not allowed.stderr.strip()
+            return "this login may not run it" if silent else words(allowed)
+        listing = await self._query(listing_query(query))
+        return "a password is required" if wants_password(listing.stdout, allowed.stdout.strip()) else ""
+
+    async def _query(self, argv: Sequence[str]) -> CommandResult:
+        """Run this as it is, without sudo and prefix; never recorded."""
+        capture, begun = self._capture(False, self._max_output), time.monotonic()
+        await self._execute(argv, capture, SUDO_SECONDS)
+        line = shlex.join(argv)
+        result = self._result(line, capture, begun)
+        heard(self._name, line, f"{result.stdout}{result.stderr}", result.ok, result.seconds)
+        return result
 
     async def read_file(self, path: str, most_bytes: int) -> str:
         """See `backends.base.Host.read_file`."""

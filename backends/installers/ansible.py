@@ -3,7 +3,6 @@
 import re
 import shlex
 from collections.abc import Mapping
-from typing import Any
 
 import msgspec
 
@@ -11,6 +10,7 @@ from backends.errors import ConfigError
 from backends.inert import is_address
 from backends.installers.recipe import Recipe
 from backends.model import Command
+from backends.placeholders import InstallTable, InstallText
 from backends.template import fill_plain
 
 _ONE_HOST = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@%+=-]*")
@@ -32,12 +32,12 @@ class AnsibleInstall(Recipe, kw_only=True, frozen=True, tag="ansible"):
         options: more options, such as ``--become --tags deploy``.
     """
 
-    playbook: str
-    inventory: str = ""
-    limit: str = "{node}"
+    playbook: InstallText
+    inventory: InstallText = ""
+    limit: InstallText = "{node}"
     variable: str = "version"
-    extra: dict[str, Any] = msgspec.field(default_factory=dict)
-    directory: str = ""
+    extra: InstallTable = msgspec.field(default_factory=dict)
+    directory: InstallText = ""
     options: str = ""
 
     def install_commands(self, values: Mapping[str, str]) -> tuple[Command, ...]:

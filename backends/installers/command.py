@@ -1,10 +1,19 @@
 """Installing with a command of the operator's own, and not installing at all."""
 
+import shlex
 from collections.abc import Mapping
+from dataclasses import replace
 
+from backends.asking import words
+from backends.availability import THERE, Availability, Presence
 from backends.installers.recipe import Recipe
-from backends.model import Command
+from backends.model import Command, CommandResult
+from backends.placeholders import InstallShell
 from backends.template import fill
+
+EXISTS_TIMEOUT_S = 20  # seconds for `exists`
+_TIMED_OUT = "124"  # of timeout(1)
+_STATUS = "rolldeck: exit status "
 
 
 class CommandInstall(Recipe, kw_only=True, frozen=True, tag="command"):
@@ -13,10 +22,14 @@ class CommandInstall(Recipe, kw_only=True, frozen=True, tag="command"):
     Attributes:
         run: installs `{version}`.
         prefetch: downloads it while the node is still serving; empty when there is nothing to do.
+        exists: exits with 0 when `{version}` can be had, after `prefetch` if there is one, and with 1 when it
+            cannot. Any other exit status, or no end within `EXISTS_TIMEOUT_S`, tells nothing. It must change
+            nothing.
     """
 
-    run: str
-    prefetch: str = ""
+    run: InstallShell
+    prefetch: InstallShell = ""
+    exists: InstallShell = ""
 
     def install_commands(self, values: Mapping[str, str]) -> tuple[Command, ...]:
         return (Command.shell(fill(self.run, values)),)
@@ -24,9 +37,37 @@ class CommandInstall(Recipe, kw_only=True, frozen=True, tag="command"):
     def prefetch_commands(self, values: Mapping[str, str]) -> tuple[Command, ...]:
         return (Command.shell(fill(self.prefetch, values)),) if self.prefetch else ()
 
+    def availability_command(self, values: Mapping[str, str]) -> Command | None:
+        if not self.exists:
+            return None
+        # Its exit status as text: 1 is also what sudo and docker give when they fail themselves. It is ended
+        # on the node, so that no hung one is left there by each look.
+        script = f"timeout {EXISTS_TIMEOUT_S} sh -c {shlex.quote(fill(self.exists, values))}"
+        return Command.shell(f"{script}; printf '\\n{_STATUS}%s\\n' $?")
+
+    def read_availability(self, result: CommandResult, values: Mapping[str, str]) -> Availability:
+        before, mark, status = result.stdout.rpartition(f"\n{_STATUS}")
+        if not mark:
+            return Availability(Presence.NOT_KNOWN, f"`exists` was not run: {words(result)}")
+        if status.strip() == "0":
+            return THERE
+        said = words(replace(result, stdout=before))
+        if status.strip() == "1":
+            return Availability(Presence.NOT_THERE, f"`exists` says so: {said}")
+        if status.strip() == _TIMED_OUT:
+            return Availability(Presence.NOT_KNOWN, f"`exists` did not end within {EXISTS_TIMEOUT_S} s")
+        expected = "expected 0 (it can be had) or 1 (it cannot)"
+        return Availability(Presence.NOT_KNOWN, f"`exists`: exit status {status.strip()}, {expected}: {said}")
+
+    def availability_unknown(self) -> str:
+        return "no `exists` command is configured in its install table"
+
 
 class NoInstall(Recipe, kw_only=True, frozen=True, tag="none"):
     """Someone else installs; the version is only verified."""
 
     def install_commands(self, values: Mapping[str, str]) -> tuple[Command, ...]:
         return ()
+
+    def availability_unknown(self) -> str:
+        return "somebody else installs it"

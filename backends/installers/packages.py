@@ -3,9 +3,11 @@
 import shlex
 from collections.abc import Mapping
 
+from backends.asking import words
+from backends.availability import THERE, Availability, Presence, only_versions
 from backends.errors import ConfigError
 from backends.installers.recipe import Recipe
-from backends.model import Command
+from backends.model import Command, CommandResult
 from backends.versions import Package
 
 
@@ -29,6 +31,35 @@ class AptInstall(Recipe, kw_only=True, frozen=True, tag="apt"):
     def prefetch_commands(self, values: Mapping[str, str]) -> tuple[Command, ...]:
         download = self._install(values["version"], "--download-only")
         return (self._apt_get("update"), download) if self.update else (download,)
+
+    def availability_command(self, values: Mapping[str, str]) -> Command | None:
+        """The package lists as they are on the node; they are not fetched anew."""
+        return Command(("env", "LC_ALL=C", "apt-cache", *self._settings_options(), "madison", self.package))
+
+    def read_availability(self, result: CommandResult, values: Mapping[str, str]) -> Availability:
+        if not result.ok:
+            return Availability(Presence.NOT_KNOWN, f"apt-cache: {words(result)}")
+        rows = [[cell.strip() for cell in line.split(" | ")] for line in result.stdout.splitlines()]
+        # Sources are listed too, and cannot be installed.
+        found = [row[1] for row in rows if len(row) == 3 and not row[2].endswith(" Sources")]
+        if values["version"] in found:
+            return THERE
+        missing = f"the package lists have no {self.package} of this version"
+        if not self.update:
+            return Availability(Presence.NOT_THERE, missing, only_versions(found))
+        brought = f"{missing} now, and are fetched anew before the first node is taken out"
+        return Availability(Presence.NOT_KNOWN, brought, only_versions(found))
+
+    def _settings_options(self) -> tuple[str, ...]:
+        """Those of the options that say where apt's own settings and lists are; apt-cache knows no others."""
+        options = shlex.split(self.options)
+        found: list[str] = []
+        for index, option in enumerate(options):
+            if option in ("-o", "--option", "-c", "--config-file"):
+                found += options[index : index + 2]
+            elif option.startswith(("-o", "--option=", "-c", "--config-file=")):
+                found.append(option)
+        return tuple(found)
 
     def _install(self, version: str, *options: str) -> Command:
         # A changed configuration file would be asked about, and nobody is there to answer: keep it.
@@ -59,6 +90,23 @@ class DnfInstall(Recipe, kw_only=True, frozen=True, tag="dnf"):
 
     def prefetch_commands(self, values: Mapping[str, str]) -> tuple[Command, ...]:
         return (self._install(values["version"], "--downloadonly"),)
+
+    def availability_command(self, values: Mapping[str, str]) -> Command | None:
+        """What was fetched of the repositories before; nothing is fetched anew."""
+        show = r"%{version}-%{release}\n" if self.release else r"%{version}\n"
+        more = shlex.split(self.options)
+        query = ("repoquery", "--cacheonly", "--quiet", *more, "--queryformat", show, self.package)
+        return Command(("env", "LC_ALL=C", "dnf", *query))
+
+    def read_availability(self, result: CommandResult, values: Mapping[str, str]) -> Availability:
+        if not result.ok:
+            return Availability(Presence.NOT_KNOWN, f"dnf: {words(result)}")
+        found = [line.strip() for line in result.stdout.splitlines() if line.strip()]
+        if values["version"] in found:
+            return THERE
+        missing = f"what dnf has fetched of the repositories has no {self.package} of this version"
+        brought = f"{missing}, and dnf looks again before the first node is taken out"
+        return Availability(Presence.NOT_KNOWN, brought, only_versions(reversed(found)))
 
     def _install(self, version: str, *options: str) -> Command:
         # Otherwise the version that is read back could never equal the wanted one.

@@ -5,11 +5,15 @@ from dataclasses import dataclass
 
 import msgspec
 
-from backends.asking import ask
+from backends.asking import ask, look
+from backends.availability import Availability, Presence
 from backends.base import Host
-from backends.model import Command
+from backends.errors import BackendError
+from backends.model import Command, CommandResult
 from backends.template import check_version, check_words
 from backends.versions import VersionProbe
+
+LOOK_TIMEOUT_S = 30.0  # for one look at what is there
 
 
 class Recipe(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True, tag_field="kind"):
@@ -28,6 +32,18 @@ class Recipe(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=Tr
     def prefetch_commands(self, values: Mapping[str, str]) -> tuple[Command, ...]:
         """What can be done while the node is still serving."""
         return ()
+
+    def availability_command(self, values: Mapping[str, str]) -> Command | None:
+        """What tells whether the version can be had, and changes nothing; None: nothing does."""
+        return None
+
+    def read_availability(self, result: CommandResult, values: Mapping[str, str]) -> Availability:
+        """What the result of `availability_command` says."""
+        raise NotImplementedError
+
+    def availability_unknown(self) -> str:
+        """Why there is no `availability_command`, in words."""
+        return f"install kind {self.__struct_config__.tag!r} cannot tell"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +74,21 @@ class RecipeInstaller:
     async def installed(self) -> str | None:
         """The version on disk, None when nothing is installed. Raises Unmeasured, Unreachable."""
         return await self.probe.installed()
+
+    async def check_availability(self, version: str) -> Availability:
+        """See `backends.base.Installer.check_availability`."""
+        values = self._with(version)
+        try:
+            return await self._look_for(values)
+        except BackendError as error:
+            return Availability(Presence.NOT_KNOWN, error.problem)
+
+    async def _look_for(self, values: Mapping[str, str]) -> Availability:
+        command = self.recipe.availability_command(values)
+        if command is None:
+            return Availability(Presence.NOT_KNOWN, self.recipe.availability_unknown())
+        result = await look(self.host, command, timeout=LOOK_TIMEOUT_S)
+        return self.recipe.read_availability(result, values)
 
     async def install(self, version: str) -> None:
         """Run the commands to the end. That they succeed proves nothing: look again.

@@ -4,8 +4,11 @@ import posixpath
 import shlex
 from collections.abc import Mapping
 
+from backends.asking import words
+from backends.availability import THERE, Availability, Presence, only_versions
 from backends.installers.recipe import Recipe
-from backends.model import Command
+from backends.model import Command, CommandResult
+from backends.placeholders import InstallShell, InstallText, NodeText
 from backends.template import fill, fill_plain
 
 
@@ -19,9 +22,9 @@ class SymlinkInstall(Recipe, kw_only=True, frozen=True, tag="symlink"):
             under another name and rename at the end: half a release looks like a whole one.
     """
 
-    releases: str
-    link: str
-    prefetch: str = ""
+    releases: InstallText
+    link: NodeText
+    prefetch: InstallShell = ""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -29,11 +32,37 @@ class SymlinkInstall(Recipe, kw_only=True, frozen=True, tag="symlink"):
             raise ValueError("`releases` has to be an absolute path when `link` is one")
 
     def install_commands(self, values: Mapping[str, str]) -> tuple[Command, ...]:
-        release = posixpath.join(fill_plain(self.releases, values), values["version"])
-        return (Command.shell(switch(release, fill_plain(self.link, values))),)
+        return (Command.shell(switch(self._release(values), fill_plain(self.link, values))),)
 
     def prefetch_commands(self, values: Mapping[str, str]) -> tuple[Command, ...]:
         return (Command.shell(fill(self.prefetch, values)),) if self.prefetch else ()
+
+    def availability_command(self, values: Mapping[str, str]) -> Command | None:
+        """The test that `install_commands` begins with, and what else is there, the newest first."""
+        release, releases = (
+            shlex.quote(path) for path in (self._release(values), fill_plain(self.releases, values))
+        )
+        return Command.shell(
+            f"if [ -d {release} ]; then echo there; else echo missing; "
+            f"cd -- {releases} 2>/dev/null && ls -1td -- */ 2>/dev/null | head -n 50; fi; true"
+        )
+
+    def read_availability(self, result: CommandResult, values: Mapping[str, str]) -> Availability:
+        # The word alone: exit status 1 is also what sudo and docker give when they fail themselves.
+        word, *names = result.stdout.splitlines() or [""]
+        if word == "there":
+            return THERE
+        if word != "missing":
+            return Availability(Presence.NOT_KNOWN, words(result))
+        others = only_versions(name.removesuffix("/") for name in names)
+        missing = f"there is no directory {self._release(values)}"
+        if not self.prefetch:
+            return Availability(Presence.NOT_THERE, missing, others)
+        brought = f"{missing} yet, and `prefetch` is to bring it before the first node is taken out"
+        return Availability(Presence.NOT_KNOWN, brought, others)
+
+    def _release(self, values: Mapping[str, str]) -> str:
+        return posixpath.join(fill_plain(self.releases, values), values["version"])
 
 
 def switch(release: str, link: str) -> str:

@@ -9,6 +9,8 @@ from backends.asking import ask, look, words
 from backends.base import Host
 from backends.errors import Unmeasured
 from backends.model import Activity, Command, CommandResult, ServiceState
+from backends.placeholders import NodeShell, NodeText
+from backends.services.obstacles import command_obstacles
 from backends.services.pids import parse_pid
 from backends.template import fill, fill_plain
 
@@ -35,10 +37,10 @@ class CommandSettings(
         timeout: seconds for one command to end.
     """
 
-    start: str
-    stop: str
-    status: str
-    pid_file: str = ""
+    start: NodeShell
+    stop: NodeShell
+    status: NodeShell
+    pid_file: NodeText = ""
     timeout: float = 60.0
 
 
@@ -84,6 +86,11 @@ class CommandService:
         if self._settings.pid_file:
             detail = f"{detail}, pid {pid}" if pid else f"{detail}, no pid in the pid file"
         return ServiceState(activity, pid, detail)
+
+    async def obstacles(self) -> tuple[str, ...]:
+        """See `ServiceManager.obstacles`. Only the first program of each command can be looked for."""
+        commands = {"stop": self.stop_command(), "start": self.start_command()}
+        return await command_obstacles(self._host, commands, track=True, programs=True)
 
     async def _pid(self) -> int | None:
         if not self._settings.pid_file:

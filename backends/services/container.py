@@ -11,7 +11,9 @@ from backends.asking import ask, look, words
 from backends.base import Host
 from backends.errors import Unmeasured
 from backends.model import Activity, Command, ServiceState
+from backends.placeholders import ServiceName
 from backends.services.names import service_name
+from backends.services.obstacles import command_obstacles
 from backends.template import check_words
 from backends.text_limits import MAX_DETAIL, shorten
 
@@ -40,7 +42,7 @@ class ContainerSettings(
         timeout: seconds for any other call of the engine.
     """
 
-    name: str
+    name: ServiceName
     engine: Literal["docker", "podman"] = "docker"
     engine_options: str = ""
     stop_timeout: Annotated[int, msgspec.Meta(ge=0)] = 30  # a negative one would mean for ever
@@ -86,12 +88,17 @@ class ContainerService:
         result = await look(self._host, self.state_command(), timeout=self._settings.timeout)
         if not result.ok:
             if _ABSENT.search(words(result)):
-                return ServiceState(Activity.STOPPED, None, "no such container")
+                return ServiceState(Activity.STOPPED, None, f"no such container: {self._name}")
             raise Unmeasured(self._host.name, f"inspect {self._name}: {words(result)}")
         try:
             return state_of(msgspec.json.decode(result.stdout, type=InspectedState))
         except (msgspec.DecodeError, ValueError) as error:
             raise Unmeasured(self._host.name, f"inspect {self._name}: {error}") from error
+
+    async def obstacles(self) -> tuple[str, ...]:
+        """See `ServiceManager.obstacles`."""
+        commands = {"stop": self.stop_command(), "start": self.start_command()}
+        return await command_obstacles(self._host, commands, track=True)
 
     def _engine(self, *arguments: str) -> Command:
         options = shlex.split(self._settings.engine_options)

@@ -17,8 +17,10 @@ from backends.asking import look, refusal, words
 from backends.base import Host
 from backends.errors import ConfigError, NotAsked, Refused, UnknownOutcome, Unmeasured
 from backends.model import Command, CommandResult, ServiceState
+from backends.placeholders import ServiceName
 from backends.services.monit_status import MonitStatus, parse_status, state_of
 from backends.services.names import service_name
+from backends.services.obstacles import command_obstacles
 from backends.template import check_words
 
 _NO_DAEMON = re.compile(r"daemon is not running", re.IGNORECASE)
@@ -47,7 +49,7 @@ class MonitSettings(
         timeout: seconds for one call; a hung Monit takes five to say so.
     """
 
-    name: str
+    name: ServiceName
     command: str = "monit"
     retries: Annotated[int, msgspec.Meta(ge=0)] = 3
     retry_delay: float = 2.0
@@ -91,6 +93,11 @@ class MonitService:
         """
         monitor = self._host.render(self._monit("monitor"))
         return state_of(self._host.name, await self._status(), monitor)
+
+    async def obstacles(self) -> tuple[str, ...]:
+        """See `ServiceManager.obstacles`."""
+        commands = {"stop": self.stop_command(), "start": self.start_command()}
+        return await command_obstacles(self._host, commands, track=False)
 
     async def _ask(self, action: Action, command: Command) -> None:
         """Look first: with no daemon `monit stop` would run the script itself and exit with 0."""

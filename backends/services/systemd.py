@@ -9,7 +9,9 @@ from backends.asking import ask, look, words
 from backends.base import Host
 from backends.errors import Refused, Unmeasured
 from backends.model import Activity, Command, ServiceState
+from backends.placeholders import ServiceName
 from backends.services.names import service_name
+from backends.services.obstacles import command_obstacles
 from backends.services.pids import parse_pid
 from backends.template import check_words
 from backends.text_limits import MAX_DETAIL, shorten
@@ -23,6 +25,10 @@ PROPERTIES = (
     "Result",
     "Job",
     "NeedDaemonReload",
+    "CanStart",
+    "CanStop",
+    "RefuseManualStart",
+    "RefuseManualStop",
 )
 
 _ACTIVITIES = {
@@ -53,7 +59,7 @@ class SystemdSettings(
         timeout: seconds for one call of ``systemctl``, which never waits for the service.
     """
 
-    name: str
+    name: ServiceName
     user: bool = False
     command: str = "systemctl"
     timeout: float = 30.0
@@ -95,15 +101,27 @@ class SystemdService:
             Refused: there is no such unit.
             Unmeasured: systemd did not answer, or with a state that is not known here.
         """
-        result = await look(self._host, self.state_command(), timeout=self._settings.timeout)
-        shown = parse_show(result.stdout)
-        if not result.ok or "ActiveState" not in shown:
-            raise Unmeasured(self._host.name, f"systemctl show {self._name}: {words(result)}")
+        shown = await self._show()
         if shown.get("LoadState") == "not-found" and shown["ActiveState"] == "inactive":
             raise Refused(self._host.name, f"systemd has no unit {self._name}")
         if shown["ActiveState"] not in _ACTIVITIES:
             raise Unmeasured(self._host.name, f"{self._name} is {shown['ActiveState']!r}")
         return state_of(shown)
+
+    async def obstacles(self) -> tuple[str, ...]:
+        """See `ServiceManager.obstacles`."""
+        shown = await self._show()
+        unmask = self._host.render(self._systemctl("unmask", "--", self._name))
+        commands = {"stop": self.stop_command(), "start": self.start_command()}
+        refused = await command_obstacles(self._host, commands, track=False)
+        return (*unit_obstacles(self._name, shown, unmask), *refused)
+
+    async def _show(self) -> dict[str, str]:
+        result = await look(self._host, self.state_command(), timeout=self._settings.timeout)
+        shown = parse_show(result.stdout)
+        if not result.ok or "ActiveState" not in shown:
+            raise Unmeasured(self._host.name, f"systemctl show {self._name}: {words(result)}")
+        return shown
 
     async def _ask(self, command: Command, action: str) -> None:
         what = f"{action} {self._name}"
@@ -118,6 +136,24 @@ def parse_show(text: str) -> dict[str, str]:
     """Read ``systemctl show``: a key and a value on each line."""
     pairs = (line.partition("=") for line in text.splitlines())
     return {key.strip(): value.strip() for key, equals, value in pairs if equals}
+
+
+def unit_obstacles(name: str, shown: Mapping[str, str], unmask: str) -> tuple[str, ...]:
+    """Why systemd would refuse to stop or start a unit with these properties."""
+    load = shown.get("LoadState", "loaded")
+    if load == "masked":
+        return (f"the unit {name} is masked, and systemd would not start it again; first run: {unmask}",)
+    if load == "not-found":
+        return (f"systemd has no unit file for {name} any more, and could not start it again",)
+    if load != "loaded":
+        return (f"systemd could not load the unit {name} ({load}), and would not start it again",)
+    found = []
+    for action in ("Stop", "Start"):
+        if shown.get(f"RefuseManual{action}") == "yes":
+            found.append(f"the unit {name} has RefuseManual{action}=yes: systemd would refuse to do that")
+        elif shown.get(f"Can{action}") == "no":
+            found.append(f"systemd says Can{action}=no of {name}")
+    return tuple(found)
 
 
 def state_of(shown: Mapping[str, str]) -> ServiceState:

@@ -29,10 +29,11 @@ async def reach(work: Work) -> None:
             async with asyncio.timeout(max(SHORTEST_S, end - work.control.worked())):
                 await work.node.host.connect()
                 state, is_open = await work.look()
+                obstacles = await work.node.service.obstacles()
         except TimeoutError:
             return f"{work.node.name} does not answer"
-        if problem := cannot_stop(state, is_open):
-            raise StepFailed(problem)
+        if problems := [*filter(None, [cannot_stop(state, is_open)]), *obstacles]:
+            raise StepFailed("; ".join(problems))
         return None
 
     try:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from backends.availability import Presence
 from backends.base import Installer
 from backends.errors import Refused
 from backends.hosts.local import LocalHost
@@ -64,9 +65,13 @@ def apt(tmp_path: Path) -> Installer:
     (tmp_path / "etc/sources.list").write_text(f"deb [trusted=yes] file:{tmp_path}/repository ./\n")
     (tmp_path / "apt.conf").write_text(APT_CONF.format(here=tmp_path))
     publish(tmp_path, "1.4.2")
-    own = f"env APT_CONFIG={tmp_path}/apt.conf DPKG_ADMINDIR={tmp_path}/root/var/lib/dpkg"
+    return make_apt(tmp_path)
+
+
+def make_apt(here: Path, *, update: bool = True) -> Installer:
+    own = f"env APT_CONFIG={here}/apt.conf DPKG_ADMINDIR={here}/root/var/lib/dpkg"
     host = LocalHost("web1", prefix=own)
-    settings = AptInstall(package="shop", lock_timeout=10)
+    settings = AptInstall(package="shop", lock_timeout=10, update=update)
     version = default_version(settings)
     assert version is not None
     return make_installer(settings, version, host=host, console=host, values={})
@@ -92,3 +97,14 @@ async def test_a_version_that_is_nowhere(apt: Installer) -> None:
     with pytest.raises(Refused, match=r"prefetch 9\.9: exit status 100: .*Version '9\.9' for 'shop'"):
         await apt.prefetch("9.9")
     assert await apt.installed() is None
+
+
+async def test_what_the_package_lists_have_is_known_before(apt: Installer, tmp_path: Path) -> None:
+    await apt.prefetch("1.4.2")
+    assert (await apt.check_availability("1.4.2")).presence is Presence.THERE
+    missing = await apt.check_availability("1.4.3")
+    assert (missing.presence, missing.others) == (Presence.NOT_KNOWN, ("1.4.2",))
+    assert "are fetched anew before the first node is taken out" in missing.detail
+    found = await make_apt(tmp_path, update=False).check_availability("1.4.3")
+    assert (found.presence, found.others) == (Presence.NOT_THERE, ("1.4.2",))
+    assert found.detail == "the package lists have no shop of this version"

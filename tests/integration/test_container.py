@@ -89,7 +89,7 @@ async def test_one_that_is_paused_does_not_run(podman: Podman) -> None:
 async def test_one_that_does_not_exist_is_stopped_and_cannot_be_started(podman: Podman) -> None:
     container = service(podman, "nobody")
     state = await container.state()
-    assert state == ServiceState(Activity.STOPPED, None, "no such container")
+    assert state == ServiceState(Activity.STOPPED, None, "no such container: nobody")
     with pytest.raises(Refused, match=r"start nobody: .*no such container"):
         await container.start()
 

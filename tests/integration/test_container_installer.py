@@ -1,15 +1,20 @@
 """The real Podman, with a storage of its own."""
 
-from collections.abc import Iterator
+import asyncio
+import json
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 
 import pytest
 
+from backends.availability import Presence
 from backends.base import Installer
 from backends.errors import Refused
 from backends.hosts.local import LocalHost
 from backends.installers.container import ContainerInstall
 from backends.installers.kinds import default_version, make_installer
 from tests import containers
+from tests.listening import listening
 
 pytestmark = pytest.mark.skipif(bool(containers.missing()), reason=containers.missing())
 
@@ -66,3 +71,55 @@ async def test_it_goes_on_after_an_interruption(shop: Installer, engine: contain
     await shop.install("2")
     assert await shop.installed() == "2"
     assert names(engine) == ["shop-web1"]
+
+
+async def test_images_that_were_built_here(shop: Installer) -> None:
+    assert (await shop.check_availability("1")).presence is Presence.THERE
+    found = await shop.check_availability("1.9")
+    assert (found.presence, set(found.others)) == (Presence.NOT_THERE, {"1", "2"})
+
+
+async def test_an_image_of_a_registry(engine: containers.Podman) -> None:
+    """What the registry says of a tag that it does not have is the only reason to refuse."""
+    async with registry() as port:
+        for name, presence in (("shop", Presence.NOT_THERE), ("secret", Presence.NOT_KNOWN)):
+            found = await of_registry(engine, port, name).check_availability("1.9")
+            assert found.presence is presence, found
+    found = await of_registry(engine, port, "shop").check_availability("1.9")  # nobody answers any more
+    assert found.presence is Presence.NOT_KNOWN, found
+
+
+def of_registry(engine: containers.Podman, port: int, name: str) -> Installer:
+    settings = ContainerInstall(
+        name="shop",
+        image=f"127.0.0.1:{port}/{name}",
+        create="false",
+        engine="podman",
+        engine_options=engine.options,
+    )
+    version = default_version(settings)
+    assert version is not None
+    conf = engine.folder / "registries.conf"
+    conf.write_text(f'[[registry]]\nlocation = "127.0.0.1:{port}"\ninsecure = true\n')
+    host = LocalHost("web1", prefix=f"env CONTAINERS_REGISTRIES_CONF={conf}")
+    return make_installer(settings, version, host=host, console=host, values={})
+
+
+@asynccontextmanager
+async def registry() -> AsyncIterator[int]:
+    """One that has no image: it knows of "shop" that there is none, and wants a password for all others."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        path = (await reader.readuntil(b"\r\n\r\n")).split()[1].decode()
+        code = "MANIFEST_UNKNOWN" if "/shop/" in path else "UNAUTHORIZED"
+        status = "404 Not Found" if "/shop/" in path else "401 Unauthorized"
+        body = json.dumps({"errors": [{"code": code, "message": code.lower().replace("_", " ")}]})
+        if path == "/v2/":
+            status, body = "200 OK", "{}"
+        head = f"HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"
+        writer.write(f"{head}Connection: close\r\n\r\n{body}".encode())
+        await writer.drain()
+        writer.close()
+
+    async with listening(answer) as port:
+        yield port

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from backends.availability import Presence
 from backends.base import Installer
 from backends.errors import Refused, UnknownOutcome, Unmeasured
 from backends.hosts.local import LocalHost
+from backends.installers import command
 from backends.installers.ansible import AnsibleInstall
 from backends.installers.command import CommandInstall
 from backends.installers.kinds import InstallSettings, default_version, make_installer
@@ -94,6 +96,51 @@ async def test_a_release_that_is_not_there_changes_nothing(shop: Path) -> None:
     with pytest.raises(Refused, match=r"install 1\.6\.0: exit status 1: no such release: .*1\.6\.0"):
         await node.install("1.6.0")
     assert await node.installed() == "1.4.2"
+
+
+async def test_whether_a_release_is_there_is_known_before(shop: Path) -> None:
+    (shop / "releases" / "1.4.2").touch()
+    os.utime(shop / "releases" / "1.4.2", (1, 1))  # the older one
+    node = installer(symlink(shop))
+    assert (await node.check_availability("1.5.0")).presence is Presence.THERE
+    missing = await node.check_availability("1.5.9")
+    assert (missing.presence, missing.others) == (Presence.NOT_THERE, ("1.5.0", "1.4.2"))
+    assert missing.detail == f"there is no directory {shop}/releases/1.5.9"
+    fetched = await installer(symlink(shop, prefetch="rsync x")).check_availability("1.5.9")
+    assert (fetched.presence, fetched.others) == (Presence.NOT_KNOWN, ("1.5.0", "1.4.2"))
+    nowhere = installer(SymlinkInstall(releases=f"{shop}/none", link=f"{shop}/current"))
+    assert (await nowhere.check_availability("1.5.0")).presence is Presence.NOT_THERE
+    assert sorted(os.listdir(shop)) == ["releases"]
+
+
+@pytest.mark.parametrize(
+    ("exists", "presence", "detail"),
+    [
+        ("test {version} = 1.5.0", Presence.THERE, ""),
+        ("echo 'no such build'; exit 1", Presence.NOT_THERE, "`exists` says so: no such build"),
+        ("echo broken >&2; exit 2", Presence.NOT_KNOWN, "exit status 2, expected 0 (it can be had) or 1"),
+        ("no-such-program {version}", Presence.NOT_KNOWN, "exit status 127"),
+        ("exec sleep 30", Presence.NOT_KNOWN, "did not end within 0.2 s"),
+        ("if", Presence.NOT_KNOWN, "exit status 2"),
+    ],
+)
+async def test_a_command_says_whether_a_version_can_be_had(
+    exists: str, presence: Presence, detail: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if "sleep" in exists:
+        monkeypatch.setattr(command, "EXISTS_TIMEOUT_S", 0.2)
+    settings = CommandInstall(run="false", exists=exists)
+    found = await installer(settings, FileVersion(path="/VERSION")).check_availability("1.5.0")
+    assert found.presence is presence, found
+    assert detail in found.detail
+
+
+async def test_a_command_that_is_kept_from_running_says_nothing() -> None:
+    """Exit status 1 is that of whatever stands before it."""
+    settings = CommandInstall(run="false", exists="true")
+    node = installer(settings, FileVersion(path="/VERSION"), LocalHost("web1", prefix="false"))
+    found = await node.check_availability("1.5.0")
+    assert (found.presence, found.detail) == (Presence.NOT_KNOWN, "`exists` was not run: (no output)")
 
 
 async def test_a_directory_in_the_place_of_the_link_is_left_alone(shop: Path) -> None:

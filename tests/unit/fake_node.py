@@ -7,6 +7,7 @@ import asyncio
 import itertools
 from collections.abc import Callable, Iterable
 
+from backends.availability import THERE, Availability
 from backends.errors import Refused, Unreachable
 from backends.model import Activity, Command, CommandResult, HealthResult, ServiceState
 from tests.unit.faults import Faults
@@ -42,6 +43,9 @@ class FakeNode:
         self.retrying = False  # its manager says that it has died, and is started again
         self.version_shown = True
         self.has_prefetch = False
+        self.availabilities: dict[str, Availability] = {}  # of versions that are not simply there
+        self.unwatched = ""  # why its manager does nothing for it
+        self.obstacles: tuple[str, ...] = ()  # why its manager could not stop or start it
 
     @property
     def serving(self) -> bool:
@@ -97,6 +101,9 @@ class FakeNode:
     def prefetch(self, version: str) -> None:
         self._ask(f"prefetch {version}")
 
+    def available(self, version: str) -> Availability:
+        return self.availabilities.get(version, THERE)
+
     def look(self) -> HealthResult:
         healthy = self.flaps.pop(0) if self.flaps else self.healthy and self.running not in self.sick
         if not self.port_open:
@@ -126,6 +133,9 @@ class FakeHost:
     ) -> CommandResult:
         raise Refused(self.name, "the orchestrator runs nothing by itself")
 
+    async def sudo_refusal(self, command: Command, *, track: bool = False) -> str:
+        return ""
+
     async def read_file(self, path: str, most_bytes: int) -> str:
         raise Refused(self.name, "no such file")
 
@@ -153,9 +163,12 @@ class FakeService:
         def look() -> ServiceState:
             known = None if self._node.activity is Activity.STOPPED else self._node.pid
             said = str(self._node.activity)
-            return ServiceState(self._node.activity, known, said, self._node.retrying)
+            return ServiceState(self._node.activity, known, said, self._node.retrying, self._node.unwatched)
 
         return await self._node.faults.around("state", look)
+
+    async def obstacles(self) -> tuple[str, ...]:
+        return await self._node.faults.around("obstacles", lambda: self._node.obstacles)
 
     async def stop(self) -> None:
         await self._node.faults.around("stop", self._node.stop)
@@ -189,6 +202,9 @@ class FakeInstaller:
 
     async def installed(self) -> str | None:
         return await self._node.faults.around("installed", lambda: self._node.installed)
+
+    async def check_availability(self, version: str) -> Availability:
+        return await self._node.faults.around("availability", lambda: self._node.available(version))
 
     async def install(self, version: str) -> None:
         await self._node.faults.around("install", lambda: self._node.install(version))

@@ -103,7 +103,7 @@ def test_the_process_id_is_told_while_the_engine_shows_one() -> None:
 )
 async def test_a_container_that_does_not_exist_is_stopped(said: str) -> None:
     container, _ = service(Answer("\n", f"{said}\n", 1))
-    assert await container.state() == ServiceState(Activity.STOPPED, None, "no such container")
+    assert await container.state() == ServiceState(Activity.STOPPED, None, "no such container: shop")
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,10 @@ from backends.model import Activity, Command, ServiceState
 from backends.services.systemd import SystemdService, SystemdSettings, parse_show, state_of
 from tests.scripted_host import Answer, ScriptedHost
 
-PROPERTIES = "LoadState,ActiveState,SubState,MainPID,ControlPID,Result,Job,NeedDaemonReload"
+PROPERTIES = (
+    "LoadState,ActiveState,SubState,MainPID,ControlPID,Result,Job,NeedDaemonReload"
+    ",CanStart,CanStop,RefuseManualStart,RefuseManualStop"
+)
 
 # v247 prints properties in its own order, and no Job when there is none.
 RUNNING = """\
@@ -165,3 +168,32 @@ async def test_stop_only_asks() -> None:
     systemd, host = service(Answer())
     await systemd.stop()
     assert host.ran == [systemd.stop_command()]
+
+
+@pytest.mark.parametrize(
+    ("properties", "obstacle"),
+    [
+        (shown("active", "running", CanStart="yes", CanStop="yes"), ""),
+        (shown("active", "running"), ""),
+        (shown("active", "running", UnitFileState="static"), ""),
+        # It has failed, and can be started.
+        (shown("failed", "failed", Result="exit-code", CanStart="yes", CanStop="yes"), ""),
+        (shown("active", "running", LoadState="masked", CanStart="no"), "is masked"),
+        (shown("inactive", "dead", LoadState="masked"), "first run: systemctl unmask -- shop@web1.service"),
+        (shown("active", "running", LoadState="not-found", CanStart="no"), "no unit file"),
+        (shown("active", "running", LoadState="bad-setting", CanStart="no"), "(bad-setting)"),
+        (shown("active", "running", LoadState="error"), "(error)"),
+        (shown("active", "running", RefuseManualStop="yes", CanStop="no"), "RefuseManualStop=yes"),
+        (shown("active", "running", RefuseManualStart="yes", CanStart="no"), "RefuseManualStart=yes"),
+        (shown("active", "running", CanStart="no"), "CanStart=no"),
+    ],
+)
+async def test_what_keeps_systemd_from_stopping_or_starting(
+    properties: dict[str, str], obstacle: str
+) -> None:
+    systemd, host = service(Answer("".join(f"{key}={value}\n" for key, value in properties.items())))
+    found = await systemd.obstacles()
+    assert len(found) == bool(obstacle)
+    assert obstacle in "".join(found)
+    assert host.ran == [systemd.state_command()], "nothing but the question"
+    assert host.recorded == []

@@ -1,0 +1,49 @@
+"""Whether a version can be had on a node, as its installer finds it before anything is touched."""
+
+import enum
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from backends.errors import ConfigError
+from backends.template import check_version
+
+MOST_OTHERS = 50  # versions that are kept of what a node lists
+
+
+class Presence(enum.StrEnum):
+    """The three answers. Only the second one is a reason to refuse."""
+
+    THERE = "there"
+    NOT_THERE = "not_there"
+    NOT_KNOWN = "not_known"
+
+
+@dataclass(frozen=True, slots=True)
+class Availability:
+    """What was found.
+
+    Attributes:
+        presence: the answer.
+        detail: where the version was looked for, or why the answer is not known; without the node's name.
+        others: versions that are there instead, the newest first.
+    """
+
+    presence: Presence
+    detail: str = ""
+    others: tuple[str, ...] = ()
+
+
+THERE = Availability(Presence.THERE)
+
+
+def only_versions(texts: Iterable[str]) -> tuple[str, ...]:
+    """Those of the texts that can be versions, each once: what a node lists is foreign text."""
+    found: dict[str, None] = {}
+    for text in texts:
+        if len(found) == MOST_OTHERS:
+            break
+        try:
+            found[check_version(text)] = None
+        except ConfigError:
+            continue
+    return tuple(found)

@@ -1,0 +1,74 @@
+"""Whether sudo would run a command, asked by `sudo -l`, which runs nothing."""
+
+import fnmatch
+import posixpath
+import re
+import shlex
+from collections.abc import Iterator, Sequence
+
+from backends.model import Command
+
+_SHELL_SIGNS = frozenset("|&;<>()$`\\\"'*?[]#~=%!{}\n")
+"""With one of these a shell command is more than its words, and its `sudo` may be anywhere."""
+
+
+def sudo_query(before: Sequence[str], tracker: Sequence[str], command: Command) -> tuple[str, ...]:
+    """The query for the `sudo` of the host or, where it has none, for that of the command; empty without one.
+
+    Args:
+        before: what the host puts before each command.
+        tracker: what it puts before this one, innermost.
+        command: that is to be run.
+    """
+    if before[:1] == ("sudo",):
+        return ("sudo", "-l", *before[1:], *tracker, *command.argv)
+    own = _own_words(command)
+    return (*before, "sudo", "-l", *own[1:]) if own[:1] == ("sudo",) else ()
+
+
+def listing_query(query: Sequence[str]) -> tuple[str, ...]:
+    """The query for all rules, by the same way as that for one command; it says first who root is."""
+    before = query[: query.index("sudo")]
+    return (*before, "sh", "-c", 'test "$(id -u)" != 0 || echo root; LC_ALL=C exec sudo -n -l')
+
+
+def wants_password(listing: str, command: str) -> bool:
+    """Whether a command that is allowed certainly asks for a password, by what `sudo -l` lists.
+
+    `sudo -l COMMAND` does not tell. A rule without password that may be meant for the command settles it: the
+    order of rules is not looked at.
+
+    Args:
+        listing: of `listing_query`.
+        command: with its arguments, as sudo resolved it.
+    """
+    head, _, rules = listing.partition("may run the following commands")
+    if not rules or listing.startswith("root\n") or "!authenticate" in head or "noninteractive" in head:
+        return False
+    return not any(_may_be_meant(rule, command) for rule in _without_password(rules))
+
+
+def _without_password(rules: str) -> Iterator[str]:
+    """The commands of rules with NOPASSWD; a long line goes on in lines that are indented more."""
+    for rule in re.split(r"\n    (?=\()", rules):
+        for part in rule.split("NOPASSWD:")[1:]:
+            yield from re.split(r",\s+", part.partition(" PASSWD:")[0])
+
+
+def _may_be_meant(rule: str, command: str) -> bool:
+    program, *arguments = command.split()
+    words = [word for word in rule.split() if not re.fullmatch(r"[A-Z_]+:", word)]  # tags such as SETENV:
+    if not words or "\\" in rule or "^" in rule:
+        return True
+    name = posixpath.basename(words[0])
+    if words[0] != "ALL" and name and not fnmatch.fnmatchcase(posixpath.basename(program), name):
+        return False
+    wanted = " ".join(words[1:])
+    return not wanted or fnmatch.fnmatchcase(" ".join(arguments), "" if wanted == '""' else wanted)
+
+
+def _own_words(command: Command) -> tuple[str, ...]:
+    if command.argv[:2] != ("sh", "-c") or len(command.argv) != 3:
+        return command.argv
+    script = command.argv[2]
+    return () if _SHELL_SIGNS & set(script) else tuple(shlex.split(script))

@@ -1,0 +1,151 @@
+"""Which `{names}` may stand in the templates of a configuration, and what is wrong with those that may not.
+
+A name that nobody fills in would be sent as it stands: `http://{adress}:8080/` is unhealthy for ever. In a
+shell command braces mean other things too (`awk '{print}'`), so there only what looks like one of our names
+is refused; in a URL, a path or a service's name they mean nothing else.
+"""
+
+import functools
+import re
+import typing
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import msgspec
+
+from backends.template import NAMES
+
+
+@dataclass(frozen=True, slots=True)
+class Placeholders:
+    """What one template may name.
+
+    Attributes:
+        names: that are filled in.
+        in_shell: a shell reads it, and other braces are its own.
+    """
+
+    names: frozenset[str]
+    in_shell: bool = False
+
+
+_HERE = frozenset({"app", "node", "address", "port"})
+_NODE = _HERE | {"service"}
+_INSTALL = _NODE | {"version"}
+
+
+def _meta(names: frozenset[str], *, in_shell: bool = False) -> msgspec.Meta:
+    return msgspec.Meta(extra={"placeholders": Placeholders(names, in_shell)})
+
+
+ServiceName = Annotated[str, _meta(_HERE)]
+NodeText = Annotated[str, _meta(_NODE)]
+NodeShell = Annotated[str, _meta(_NODE, in_shell=True)]
+InstallText = Annotated[str, _meta(_INSTALL)]
+InstallShell = Annotated[str, _meta(_INSTALL, in_shell=True)]
+InstallTable = Annotated[dict[str, Any], _meta(_INSTALL, in_shell=True)]
+CreateShell = Annotated[str, _meta(_INSTALL | {"name", "image"}, in_shell=True)]
+HostText = Annotated[str, _meta(frozenset({"host"}))]
+AppKey = Annotated[str, _meta(frozenset({"app"}))]
+NodeKey = Annotated[str, _meta(frozenset({"app", "node"}))]
+
+_FILLED = re.compile(r"(?<![${])\{([a-z_]+)\}(?!\})")  # as `backends.template` finds them
+_SHELL_NAME = re.compile(r"(?<![${])\{([A-Za-z_]+)\}(?!\})")
+_BRACES = re.compile(r"\$?\{+[^{}]{0,80}\}*|\}")
+_MEANT = {
+    "application": "app",
+    "addr": "address",
+    "host": "address",
+    "hostname": "address",
+    "ip": "address",
+    "ver": "version",
+    "vers": "version",
+    "release": "version",
+    "tag": "version",
+    "unit": "service",
+}
+_LONG = 6  # characters of a name that may differ in two
+
+
+def wrong_placeholders(settings: msgspec.Struct, key: str) -> Iterator[tuple[str, str]]:
+    """The keys of templates that name what nobody fills in, with what is wrong, in words.
+
+    Args:
+        settings: of the configuration; those in it are looked at too.
+        key: their place, such as ``apps.shop``.
+    """
+    allowed = _templates(type(settings))
+    fields = zip(settings.__struct_fields__, settings.__struct_encode_fields__, strict=True)
+    for field, name in fields:
+        value, here = getattr(settings, field), f"{key}.{name}"
+        if field not in allowed:
+            if isinstance(value, msgspec.Struct):
+                yield from wrong_placeholders(value, here)
+            continue
+        texts = {here: value} if isinstance(value, str) else {f"{here}.{k}": v for k, v in value.items()}
+        for place, text in texts.items():
+            problem = wrong_placeholder(text, allowed[field]) if isinstance(text, str) else ""
+            if problem:
+                yield place, problem
+
+
+def wrong_placeholder(template: str, allowed: Placeholders) -> str:
+    """What is wrong with the first name that is not filled in; empty when all are."""
+    if allowed.in_shell:
+        for match in _SHELL_NAME.finditer(template):
+            name = match[1]
+            if name not in allowed.names and (name in NAMES or _meant(name, NAMES | allowed.names)):
+                return _words(match[0], name, allowed)
+        return ""
+    rest = _FILLED.sub(lambda match: "" if match[1] in allowed.names else match[0], template)
+    left = _BRACES.search(rest)
+    return _words(left[0], left[0].strip("${} "), allowed) if left else ""
+
+
+@functools.cache
+def _templates(kind: type[msgspec.Struct]) -> dict[str, Placeholders]:
+    """The fields of a struct that are templates."""
+    found = {}
+    for field, hint in typing.get_type_hints(kind, include_extras=True).items():
+        for meta in getattr(hint, "__metadata__", ()):
+            if isinstance(meta, msgspec.Meta) and meta.extra and "placeholders" in meta.extra:
+                found[field] = meta.extra["placeholders"]
+    return found
+
+
+def _words(found: str, name: str, allowed: Placeholders) -> str:
+    meant = _meant(name, allowed.names)
+    why = "which has no value here" if name in NAMES and found == f"{{{name}}}" else "which nobody fills in"
+    hint = f"did you mean {{{meant}}}? " if meant else ""
+    names = ", ".join(f"{{{each}}}" for each in sorted(allowed.names))
+    return f"found {found}, {why}; {hint}expected one of: {names}"
+
+
+def _meant(name: str, names: frozenset[str]) -> str:
+    """The name that was meant perhaps; empty when none is close."""
+    lower = name.lower()
+    if lower in names:
+        return lower
+    if _MEANT.get(lower) in names:
+        return _MEANT[lower]
+    for known in sorted(names):
+        if _distance(lower, known) <= (2 if min(len(known), len(lower)) >= _LONG - 1 < len(known) else 1):
+            return known
+    return ""
+
+
+def _distance(one: str, other: str) -> int:
+    """Letters to add, leave out, change or swap with their neighbour, to come from one to the other."""
+    if abs(len(one) - len(other)) > 2:
+        return 3
+    rows = [list(range(len(other) + 1))]
+    for i, letter in enumerate(one, 1):
+        row = [i]
+        for j, wanted in enumerate(other, 1):
+            best = min(rows[-1][j] + 1, row[-1] + 1, rows[-1][j - 1] + (letter != wanted))
+            if i > 1 and j > 1 and letter == other[j - 2] and one[i - 2] == wanted:
+                best = min(best, rows[-2][j - 2] + 1)
+            row.append(best)
+        rows.append(row)
+    return rows[-1][-1]

@@ -1,0 +1,66 @@
+"""What would keep a command from running, found without running it."""
+
+import re
+import shlex
+from collections.abc import Mapping
+
+from backends.asking import look
+from backends.base import Host
+from backends.model import Command
+
+LOOK_TIMEOUT_S = 10.0
+
+_PLAIN_WORD = re.compile(r"[A-Za-z0-9_.+@:,/-]+")
+_WRAPPERS = frozenset({"command", "env", "exec", "nohup", "setsid"})  # the program comes after them
+_ASSIGNMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=.*", re.DOTALL)
+
+# `command -v` finds what a shell has itself, too. Of a path it says in some shells only that it is there.
+_IS_THERE = r"""
+case $1 in
+*/*) test -f "$1" && test -x "$1" ;;
+*) command -v -- "$1" >/dev/null 2>&1 ;;
+esac && echo there || echo missing"""
+
+
+async def command_obstacles(
+    host: Host, commands: Mapping[str, Command], *, track: bool, programs: bool = False
+) -> tuple[str, ...]:
+    """Why commands could not run, in words; empty when nothing speaks against them.
+
+    Args:
+        host: where they would run.
+        commands: by what they are for, such as "stop".
+        track: as they would be run, see `Host.run`.
+        programs: also look for the program that each begins with; needless where another call of the same
+            program has just answered.
+
+    Raises:
+        BackendError: the host could not be asked.
+    """
+    found: dict[str, None] = {}
+    for purpose, command in commands.items():
+        if problem := await host.sudo_refusal(command, track=track):
+            found[f"sudo would not run the command for {purpose}, `{host.render(command)}`: {problem}"] = None
+        elif programs and (program := first_program(command)) and not await _is_there(host, program):
+            found[f"the program of the command for {purpose} is not there: {program}"] = None
+    return tuple(found)
+
+
+def first_program(command: Command) -> str:
+    """The program that a command begins with; empty where that cannot be told without running it."""
+    if command.argv[:2] != ("sh", "-c") or len(command.argv) != 3:
+        return command.argv[0]
+    try:
+        words = shlex.split(command.argv[2])
+    except ValueError:
+        return ""
+    rest = iter(word for word in words if not _ASSIGNMENT.fullmatch(word))
+    program = next((word for word in rest if word not in _WRAPPERS), "")
+    return program if _PLAIN_WORD.fullmatch(program) and not program.startswith("-") else ""
+
+
+async def _is_there(host: Host, program: str) -> bool:
+    command = Command(("sh", "-c", _IS_THERE, "sh", program))
+    result = await look(host, command, timeout=LOOK_TIMEOUT_S)
+    # The word alone: with sudo or a container between, another answer says nothing of the program.
+    return result.stdout.strip() != "missing"

@@ -1,0 +1,236 @@
+"""Whether a version can be had: what each installer asks a node, and what preflight makes of the answer."""
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from backends.availability import THERE, Availability, Presence
+from backends.base import Installer
+from backends.errors import ConfigError, Unmeasured, Unreachable
+from backends.installers.ansible import AnsibleInstall
+from backends.installers.command import CommandInstall, NoInstall
+from backends.installers.container import ContainerInstall
+from backends.installers.kinds import InstallSettings, make_installer
+from backends.installers.packages import AptInstall, DnfInstall
+from backends.installers.symlink import SymlinkInstall
+from backends.model import Command
+from backends.versions import FileVersion
+from orchestrator.plan import Finding, Severity
+from orchestrator.plan_fields import plan_fields
+from tests.scripted_host import Answer, ScriptedHost
+from tests.unit.fakes import World
+from tests.unit.virtual_time import run
+
+VALUES = {"app": "shop", "node": "web1", "address": "10.0.0.1", "port": "80", "service": "shop"}
+NOT_THERE, NOT_KNOWN = Presence.NOT_THERE, Presence.NOT_KNOWN
+
+SYMLINK = SymlinkInstall(releases="/opt/{app}/releases", link="/opt/{app}/current")
+APT = AptInstall(package="shop", update=False)
+IMAGE = ContainerInstall(name="shop", image="r.example.com/shop", create="x", engine="podman")
+LISTED = """\
+      shop |    1.6.0-1 | http://deb.example.com/debian stable/main amd64 Packages
+      shop |    1.5.0-1 | http://deb.example.com/debian stable/main amd64 Packages
+      shop |    9.9.9-1 | http://deb.example.com/debian stable/main Sources
+"""
+
+
+def installer(settings: InstallSettings, host: ScriptedHost) -> Installer:
+    version = FileVersion(path="/VERSION")
+    return make_installer(settings, version, host=host, console=host, values=VALUES)
+
+
+async def asked(
+    settings: InstallSettings, version: str, *answers: Answer
+) -> tuple[Availability, list[Command]]:
+    """What is found, with these answers in their order, and what was asked."""
+    waiting = list(answers)
+    host = ScriptedHost(lambda _: waiting.pop(0))
+    found = await installer(settings, host).check_availability(version)
+    assert host.recorded == [], "a question is none of the rollout's commands"
+    assert not waiting
+    return found, host.ran
+
+
+@pytest.mark.parametrize(
+    ("settings", "version", "answer", "presence", "others"),
+    [
+        (SYMLINK, "1.6.0", Answer("there\n"), Presence.THERE, ()),
+        (SYMLINK, "9.9.9", Answer("missing\n1.6.0/\n1.5.0/\na b/\n-x/\n"), NOT_THERE, None),
+        (SYMLINK, "9.9.9", Answer("missing\n"), NOT_THERE, ()),
+        (SYMLINK, "9.9.9", Answer("", "sudo: a password is required", 1), NOT_KNOWN, ()),
+        (APT, "1.6.0-1", Answer(LISTED), Presence.THERE, ()),
+        (APT, "9.9.9-1", Answer(LISTED), NOT_THERE, ("1.6.0-1", "1.5.0-1")),
+        (APT, "1.6.0-1", Answer("", "N: Unable to locate package shop"), NOT_THERE, ()),
+        (APT, "1.6.0-1", Answer("", "E: Could not read the lists", 100), NOT_KNOWN, ()),
+        (AptInstall(package="shop"), "9.9.9-1", Answer(LISTED), NOT_KNOWN, ("1.6.0-1", "1.5.0-1")),
+        (DnfInstall(package="shop"), "1.6.0", Answer("1.5.0\n\n1.6.0\n"), Presence.THERE, ()),
+        (DnfInstall(package="shop"), "9.9.9", Answer("1.5.0\n1.6.0\n"), NOT_KNOWN, ("1.6.0", "1.5.0")),
+        (DnfInstall(package="shop"), "9.9.9", Answer("", "Error: no cache", 1), NOT_KNOWN, ()),
+        (CommandInstall(run="x", exists="y"), "1", Answer("\nrolldeck: exit status 0\n"), Presence.THERE, ()),
+        (CommandInstall(run="x", exists="y"), "1", Answer("no\nrolldeck: exit status 1\n"), NOT_THERE, ()),
+        (CommandInstall(run="x", exists="y"), "1", Answer("no\nrolldeck: exit status 2\n"), NOT_KNOWN, ()),
+        (CommandInstall(run="x", exists="y"), "1", Answer("\nrolldeck: exit status 124\n"), NOT_KNOWN, ()),
+        (CommandInstall(run="x", exists="y"), "1", Answer("", "sudo: no", 1), NOT_KNOWN, ()),
+    ],
+)
+async def test_one_question_and_its_answer(
+    settings: InstallSettings, version: str, answer: Answer, presence: Presence, others: Any
+) -> None:
+    found, _ = await asked(settings, version, answer)
+    assert found.presence is presence, found
+    if others is None:
+        others = ("1.6.0", "1.5.0")  # none that could be an option
+        assert found.others[:2] == others
+        assert "-x" not in found.others
+    else:
+        assert found.others == others
+
+
+async def test_the_questions() -> None:
+    _, ran = await asked(AptInstall(package="shop", options="-t stable -o A=b -c /x"), "1", Answer(LISTED))
+    apt = ("env", "LC_ALL=C", "apt-cache", "-o", "A=b", "-c", "/x", "madison", "shop")
+    assert ran == [Command(apt)]
+    _, ran = await asked(DnfInstall(package="shop", release=True, options="--repo=r"), "1-2", Answer("1-2"))
+    assert ran[0].argv[2:] == (
+        *("dnf", "repoquery", "--cacheonly", "--quiet", "--repo=r"),
+        *("--queryformat", r"%{version}-%{release}\n", "shop"),
+    )
+    _, ran = await asked(SYMLINK, "1.6.0", Answer("there"))
+    assert ran[0].argv[2].startswith("if [ -d /opt/shop/releases/1.6.0 ]; then echo there;")
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        (CommandInstall(run="x"), "no `exists` command is configured"),
+        (NoInstall(), "somebody else installs it"),
+        (AnsibleInstall(playbook="p.yml"), "install kind 'ansible' cannot tell"),
+    ],
+)
+async def test_who_cannot_tell_asks_nothing(settings: InstallSettings, words: str) -> None:
+    found, ran = await asked(settings, "1.6.0")
+    assert found.presence is NOT_KNOWN
+    assert words in found.detail
+    assert ran == []
+
+
+async def test_what_prefetch_is_to_bring_is_not_refused() -> None:
+    settings = msgspec.structs.replace(SYMLINK, prefetch="rsync r::{version} /opt")
+    found, _ = await asked(settings, "1.7.0", Answer("missing\n1.6.0/\n"))
+    assert found.presence is NOT_KNOWN
+    assert "`prefetch` is to bring it before the first node is taken out" in found.detail
+    assert found.others == ("1.6.0",)
+
+
+ABSENT = Answer("", "Error: r.example.com/shop:9.9.9: image not known", 125)
+TAGS = Answer("1.6.0\n1.5.0\n<none>\n")
+
+
+@pytest.mark.parametrize(
+    ("answers", "presence"),
+    [
+        ([Answer("sha256:1")], Presence.THERE),
+        ([ABSENT, TAGS, Answer("{}")], Presence.THERE),
+        (
+            [ABSENT, TAGS, Answer("", "reading manifest 9.9.9 in r/shop: manifest unknown", 125)],
+            1,
+        ),
+        ([ABSENT, TAGS, Answer("", "errors:\ndenied: requested access is denied", 1)], NOT_KNOWN),
+        ([ABSENT, TAGS, Answer("", "no such manifest: r.example.com/shop:9.9.9", 1)], NOT_KNOWN),
+        ([ABSENT, TAGS, Answer("", "dial tcp: connection refused", 125)], NOT_KNOWN),
+        ([ABSENT, TAGS, Answer("", "", 124)], NOT_KNOWN),
+        ([Answer("", "Cannot connect to the Docker daemon", 1)], NOT_KNOWN),
+        ([Answer("", "podman: not found", 127)], NOT_KNOWN),
+    ],
+)
+async def test_images(answers: list[Answer], presence: Any) -> None:
+    found, ran = await asked(IMAGE, "9.9.9", *answers)
+    assert found.presence is (NOT_THERE if presence == 1 else presence), found
+    assert not any("pull" in command.argv for command in ran)
+    if len(answers) == 3:
+        assert ran[2].argv[2:] == ("podman", "manifest", "inspect", "r.example.com/shop:9.9.9")
+
+
+async def test_an_image_that_was_built_here_is_in_no_registry() -> None:
+    found, ran = await asked(
+        msgspec.structs.replace(IMAGE, image="localhost/shop"), "9.9.9", ABSENT, Answer("1.6.0\n")
+    )
+    assert (found.presence, found.others, len(ran)) == (NOT_THERE, ("1.6.0",), 2)
+
+
+@pytest.mark.parametrize("error", [Unmeasured("web1", "no end in time"), Unreachable("web1", "gone")])
+async def test_what_cannot_be_asked_is_not_known(error: Exception) -> None:
+    def fail(_: Command) -> Answer:
+        raise error
+
+    found = await installer(SYMLINK, ScriptedHost(fail)).check_availability("1.6.0")
+    assert found.presence is NOT_KNOWN
+    assert found.detail in str(error)
+
+
+async def test_a_version_that_is_none_is_an_error() -> None:
+    with pytest.raises(ConfigError, match="is not a version"):
+        await installer(SYMLINK, ScriptedHost()).check_availability("$(id)")
+
+
+# -- preflight --------------------------------------------------------------------------------------
+
+
+def test_a_version_that_is_nowhere_is_an_error_before_anything_is_touched() -> None:
+    async def scenario() -> None:
+        world = World()
+        missing = Availability(NOT_THERE, "there is no directory releases/1.6.9", ("1.6.0", "1.5.0"))
+        for node in world.nodes.values():
+            node.availabilities["1.6.9"] = missing
+        plan = await world.plan("1.6.9")
+        assert [error.subject for error in plan.errors] == ["web1", "web2", "web3"]
+        assert {error.text for error in plan.errors} == {
+            "1.6.9 cannot be had: there is no directory releases/1.6.9; there is 1.6.0, 1.5.0;"
+            " did you mean '1.6.0'?"
+        }
+        assert not world.touched()
+        [first, *_] = plan_fields(plan)["nodes"]
+        assert first["availability"]["presence"] == "not_there"
+
+    run(scenario())
+
+
+def test_what_is_not_known_is_said_and_forbids_nothing() -> None:
+    async def scenario() -> None:
+        world = World()
+        for node in world.nodes.values():
+            node.availabilities["2.0"] = Availability(NOT_KNOWN, "no `exists` command is configured")
+        plan = await world.plan()
+        text = "not checked whether 2.0 can be had: no `exists` command is configured"
+        assert plan.findings == tuple(
+            Finding(Severity.INFO, name, text) for name in ("web1", "web2", "web3")
+        ), "one text, which is said once for the three"
+        assert (await world.carry_out(plan)).result == "healthy"
+
+    run(scenario())
+
+
+def test_a_node_that_has_it_already_is_not_asked() -> None:
+    async def scenario() -> None:
+        world = World()
+        world.nodes["web1"].installed = "2.0"  # and has to be restarted
+        world.nodes["web2"].installed = world.nodes["web2"].running = "2.0"
+        for name in ("web1", "web2"):
+            world.nodes[name].availabilities["2.0"] = Availability(NOT_THERE, "removed")
+        plan = await world.plan()
+        assert not plan.errors
+        assert [row.availability for row in plan.nodes] == [None, None, THERE]
+
+    run(scenario())
+
+
+def test_an_unreachable_node_is_not_asked_once_more() -> None:
+    async def scenario() -> None:
+        world = World()
+        world.nodes["web1"].faults.add("connect", Unreachable("web1", "refused"))
+        plan = await world.plan()
+        assert [error.text for error in plan.errors] == ["cannot be reached: web1: refused"]
+        assert plan.node("web1").availability is None
+
+    run(scenario())
