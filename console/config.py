@@ -18,6 +18,7 @@ from backends.hooks.kinds import HookSettings
 from backends.hosts.ssh import SshSettings
 from backends.inventories.kinds import read_nodes
 from backends.inventories.toml_text import parse_toml
+from backends.placeholders import wrong_placeholders
 from backends.template import check_host, check_value
 from console.decode import decode, decode_list, decode_table, shown, unknown
 from console.log import LogSettings
@@ -184,6 +185,8 @@ def parse(raw: dict[str, Any], file: str) -> Config:
     for name, table in apps.items():
         config.apps[_name(name, file, "apps")] = _app(table, config, f"apps.{name}")
     _need_consul(config)
+    if config.consul is not None:
+        _check_placeholders(config.consul, file, "consul")
     return config
 
 
@@ -205,6 +208,7 @@ def _app(table: Any, config: Config, key: str) -> AppSettings:
     # Nodes are decoded one by one, so that an error names the node.
     rest = {k: v for k, v in table.items() if k != "nodes"} if isinstance(table, dict) else table
     app = decode(rest, AppSettings, config.file, key)
+    _check_placeholders(app, config.file, key)
     if app.haproxy and app.places is not None:
         raise ConfigError(
             config.file, f"{key}.places", f"found beside {key}.haproxy, expected only one of them"
@@ -218,6 +222,11 @@ def _app(table: Any, config: Config, key: str) -> AppSettings:
             known = ", ".join(config.haproxy)
             raise ConfigError(config.file, f"{key}.haproxy", f"found {name!r}, expected one of: {known}")
     return msgspec.structs.replace(app, nodes=nodes)
+
+
+def _check_placeholders(settings: msgspec.Struct, file: str, key: str) -> None:
+    for place, problem in wrong_placeholders(settings, key):
+        raise ConfigError(file, place, problem)
 
 
 def _nodes(raw: Any, file: str, key: str) -> dict[str, NodeSettings]:

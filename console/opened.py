@@ -65,6 +65,7 @@ async def open_session(config: Config, app: str, via: Via = "terminal") -> Async
             tuple(settings.unmanaged_backends),
             wiring.hooks(app),
             config.freezes_of(app),
+            has_health_check=settings.health is not None,
         )
         path = journal_path(config.journal.path)
         shown = partial(share, config, consul, signer, bus)

@@ -122,7 +122,7 @@ class AppSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fiel
     places: Places | None = None  # load balancers that Consul knows, instead of [haproxy.NAME]
     version: VersionSettings | None = None  # how the installed one is read; default: as `install` knows
     install: InstallSettings = NoInstall()
-    health: HealthSettings = TcpHealth()
+    health: HealthSettings | None = None  # None: the open port alone
     rollout: Policy = Policy()
     hooks: list[HookSettings] = []  # beside those of all applications
     freeze: list[Freeze] = []  # beside those of all applications
@@ -132,3 +132,8 @@ class AppSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fiel
             raise ValueError("backends: found an empty list, expected at least one backend of HAProxy")
         if not 0 <= self.port <= 65535:
             raise ValueError(f"port: found {self.port}, expected 1 to 65535")
+
+    @property
+    def health_check(self) -> HealthSettings:
+        """How own health is looked at: as configured, else by the open port alone."""
+        return self.health if self.health is not None else TcpHealth()

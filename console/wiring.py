@@ -87,7 +87,7 @@ class Wiring:
         Raises:
             ConfigError: the settings do not fit together.
         """
-        checks = HealthChecks(app.health, f"apps.{name}.health", self._console)
+        checks = HealthChecks(app.health_check, f"apps.{name}.health", self._console)
         self._open.push_async_callback(checks.close)
         return list(await asyncio.gather(*(self._node(name, app, each, checks) for each in places)))
 
@@ -143,8 +143,8 @@ class Wiring:
                 timeout=app.rollout.install_timeout,
             ),
             health=checks.of(host, values),
-            health_successes=app.health.successes,
-            health_interval=app.health.interval,
+            health_successes=app.health_check.successes,
+            health_interval=app.health_check.interval,
             registration=self._registration(app, member.name, host, values),
             # A container's connections end in its own network, and its host's kernel shows none of them.
             connections=(
@@ -152,7 +152,7 @@ class Wiring:
                 if console_port or isinstance(app.service, ContainerSettings)
                 else NodeConnections(host, member.port)
             ),
-            version_part=app.health.version_part,
+            version_part=app.health_check.version_part,
         )
 
     def _registration(

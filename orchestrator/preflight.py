@@ -70,7 +70,7 @@ async def preflight(
     """
     nodes, findings = _select(application.nodes, limit, to_ready)
     snapshots, unreadable = await _snapshots(application)
-    findings += [*known, *unreadable]
+    findings += [*known, *unreadable, *_judge_health_check(application)]
     mapped, mapping_findings = map_nodes(nodes, snapshots, application.match, among=application.nodes)
     findings += mapping_findings
     servers = {each.ref: each for snapshot in snapshots.values() for each in snapshot.servers}
@@ -179,6 +179,15 @@ async def preflight(
         members=application.nodes,
         all_backups=floors.all_backups,
     )
+
+
+def _judge_health_check(application: Application) -> Iterator[Finding]:
+    """Without one, a version that opens its port and answers every request wrongly is taken for good."""
+    if application.has_health_check:
+        return
+    checks = " and HAProxy's own checks pass, if there are any" if application.policy.gate == "checks" else ""
+    text = f"no health check is configured: a version is taken for good as soon as its port is open{checks}"
+    yield Finding(Severity.WARNING, application.name, f"{text} (see [apps.{application.name}.health])")
 
 
 def _judge_node(

@@ -182,7 +182,12 @@ async def test_warnings_that_do_not_stop(tmp_path: Path) -> None:
     async with world(tmp_path / "s", instances=1, backend_lines=lines) as stack:
         await say(stack, "set server shop/web1 weight 0")
         run = await rolldeck(stack, "check", "shop", NEW)
-    assert run.code == 0, run.text
+        before, _, rest = stack.config_path.read_text().partition("[apps.shop.health]")
+        stack.config_path.write_text(before + rest[rest.index("[apps.shop.rollout]") :])
+        healthless = await rolldeck(stack, "check", "shop", NEW)
+    assert run.code == healthless.code == 0, run.text + healthless.text
+    assert "no health check is configured" not in run.out
+    assert "! shop: no health check is configured: a version is taken for good as soon as" in healthless.out
     assert 'shop on lb1: cookie persistence ("SRV")' in run.out
     assert "on-marked-down shutdown-sessions" in run.out
     assert "shop/web1 on lb1: has weight 0 now, and keeps it" in run.out
@@ -195,3 +200,27 @@ async def test_a_version_that_cannot_be_one(stack: Stack) -> None:
         assert run.code == 2, run.text
     assert (await untouched(stack), what_runs(stack)) == before
     assert all(node.installed == OLD for node in stack.nodes.values())
+
+
+async def test_a_version_that_is_nowhere_to_be_had(stack: Stack) -> None:
+    before = await untouched(stack), what_runs(stack)
+    said = "9.9.9 cannot be had: there is no directory releases/9.9.9; there is"
+    for arguments in (
+        ("upgrade", "shop", "9.9.9", "--yes"),
+        ("check", "shop", "9.9.9"),
+        ("plan", "shop", "9.9.9"),
+    ):
+        run = await rolldeck(stack, *arguments)
+        assert run.code == 3, run.text
+        assert f"web1, web2: {said}" in run.text, run.text
+    planned = json.loads((await rolldeck(stack, "plan", "shop", "9.9.9", "--json")).out)
+    found = [node["availability"] for node in planned["nodes"]]
+    assert {each["presence"] for each in found} == {"not_there"}
+    errors = [each["subject"] for each in planned["findings"] if each["severity"] == "error"]
+    assert errors == ["web1", "web2"]
+    assert (await untouched(stack), what_runs(stack)) == before
+
+
+async def test_a_start_command_whose_program_is_not_there(stack: Stack) -> None:
+    tune(stack, "apps.shop.service", start="./appclt start")
+    await assert_refused(stack, "the program of the command for start is not there: ./appclt")

@@ -1,13 +1,16 @@
 """A service manager that would do nothing when it is asked to stop is found before the node is drained.
 
-So is own health that fails on every node already.
+So is own health that fails on every node already, and no health check at all.
 """
+
+from dataclasses import replace
 
 import pytest
 
 from backends.model import Activity
 from orchestrator.events import NodeFailed
 from orchestrator.plan import Severity
+from orchestrator.preflight import preflight
 from tests.unit.fakes import World
 from tests.unit.virtual_time import run
 
@@ -80,5 +83,24 @@ def test_a_node_that_is_out_and_ill_may_be_cured_by_the_upgrade() -> None:
         world.nodes["web1"].sick = frozenset({"1.0"})
         world.take_out("web1")
         assert not (await world.plan(to_ready=["web1"])).errors
+
+    run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("gate", "more"), [("checks", " and HAProxy's own checks pass, if there are any"), ("none", "")]
+)
+def test_no_health_check_at_all_is_a_warning(gate: str, more: str) -> None:
+    async def scenario() -> None:
+        world = World(gate=gate)
+        world.application = replace(world.application, has_health_check=False)
+        for version in ("2.0", None):
+            plan = await preflight(world.application, version)
+            [warning] = plan.findings
+            assert (warning.severity, warning.subject) == (Severity.WARNING, "shop")
+            assert warning.text == (
+                "no health check is configured: a version is taken for good as soon as its port is open"
+                f"{more} (see [apps.shop.health])"
+            )
 
     run(scenario())
