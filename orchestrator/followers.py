@@ -74,9 +74,14 @@ def returning_followers(
     return followers(tracked_by(free), returning)
 
 
+def inherits(server: Server) -> bool:
+    """Whether a server that it tracks is out, and it with that."""
+    return bool(server.admin & _INHERITED)
+
+
 def inherits_only(server: Server) -> bool:
     """Whether it is out because of the server that it tracks, and nobody keeps it out itself."""
-    return bool(server.admin & _INHERITED) and server.own_admin_state is AdminState.READY
+    return inherits(server) and server.own_admin_state is AdminState.READY
 
 
 def is_same_endpoint(server: Server, others: Iterable[Server]) -> bool:

@@ -22,6 +22,7 @@ from orchestrator.mapping import map_nodes
 from orchestrator.node import Node, Original
 from orchestrator.plan import Finding, Severity
 from orchestrator.processes import unreached_processes
+from orchestrator.return_order import in_return_order
 from orchestrator.steps import registry
 from orchestrator.steps.drain import in_maintenance
 from orchestrator.steps.keep_out import keep_out
@@ -40,8 +41,8 @@ class Impact:
     servers: tuple[Server, ...]  # as they are now
     capacities: tuple[Capacity, ...]  # what a drain, maintenance or weight 0 would leave
     registries: tuple[str, ...] = ()  # that follow, such as Consul
-    followers: tuple[ServerRef, ...] = ()  # servers that go out with them, as they track one of them
-    carried: tuple[str, ...] = ()  # these in words
+    followers: tuple[ServerRef, ...] = ()  # servers that go out, or come back, with them
+    carried: tuple[str, ...] = ()  # those that go out, in words
 
     @property
     def sessions(self) -> int:
@@ -98,6 +99,9 @@ async def impact(application: Application, change: Change) -> Impact:
     refs = {ref for each in mapped.values() for ref in each}
     servers = tuple(each for snapshot in snapshots.values() for each in snapshot.servers if each.ref in refs)
     departure = await _departure(application, change, refs) if change.takes_out else None
+    carried = departure.followers if departure is not None else frozenset[ServerRef]()
+    if change.action == "ready":
+        carried = await _followers(application, refs)
     kept = [each.registration for each in change.nodes] if change.action != "weight" else []
     registries = {each.place for each in kept if each is not None and each.leaves}
     return Impact(
@@ -105,7 +109,7 @@ async def impact(application: Application, change: Change) -> Impact:
         servers,
         departure.capacities if departure is not None else (),
         tuple(sorted(registries)),
-        tuple(sorted(departure.followers)) if departure is not None else (),
+        tuple(sorted(carried)),
         tuple(describe_followers(departure.tracked, departure.followers)) if departure is not None else (),
     )
 
@@ -131,7 +135,7 @@ async def apply(
     mapped = await _mapped(application, change.nodes)
     refs = tuple(ref for each in mapped.values() for ref in each)
     if change.action == "ready":
-        for node in change.nodes:
+        for node in in_return_order(change.nodes, mapped, await application.fleet.servers(refs)):
             await _ready(application, node, mapped[node.name], control, clock, bus)
     else:
         async with application.fleet.lock:
@@ -171,6 +175,11 @@ async def _departure(application: Application, change: Change, refs: Collection[
     )
 
 
+async def _followers(application: Application, refs: Collection[ServerRef]) -> frozenset[ServerRef]:
+    snapshots = await application.fleet.look(whole=True)
+    return followers(tracked_servers(snapshots.values()), refs)
+
+
 async def _guard(application: Application, change: Change, refs: Collection[ServerRef]) -> None:
     try:
         guard.refuse((await _departure(application, change, refs)).capacities)
@@ -208,8 +217,7 @@ async def _ready(
     servers = await application.fleet.servers(refs)
     originals = {ref: Original.to_ready(each) for ref, each in servers.items()}
     work = _work(application, node, refs, originals, control, clock, bus, "verify")
-    snapshots = await application.fleet.look(whole=True)
-    work.followers = followers(tracked_servers(snapshots.values()), refs)
+    work.followers = await _followers(application, refs)
     with bus.turn(node.name, "verify"):
         try:
             await prove(work, Streak(work))

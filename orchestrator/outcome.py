@@ -9,7 +9,7 @@ from backends.haproxy import commands
 from backends.model import AdminState, Server, ServerRef, Snapshot
 from orchestrator.application import Application
 from orchestrator.events import OutOfRotation
-from orchestrator.followers import inherits_only, tracked_by
+from orchestrator.followers import followers, inherits_only, tracked_by
 from orchestrator.node import Original
 from orchestrator.out_followers import with_followers
 from orchestrator.plan import Plan, PlannedNode
@@ -44,6 +44,7 @@ async def look_at_end(
     unseen = [str(each) for each in results if isinstance(each, BackendError)]
     servers = {each.ref: each for snapshot in snapshots for each in snapshot.servers}
     read = {each.info.instance for each in snapshots}
+    on_purpose = _held_on_purpose(plan, servers)
     out = []
     for node in plan.nodes:
         unseen += [
@@ -59,7 +60,7 @@ async def look_at_end(
         if others and now is not None:
             out.append(_left_to_others(node, missing, before, now - min(each.last_change for each in others)))
         elif missing or blind:
-            out.append(describe(plan, node, missing, before, blind))
+            out.append(describe(plan, node, missing, before, blind, on_purpose=on_purpose))
     out, not_asked = await with_followers(application.fleet.balancers, plan, out)
     return out, [*unseen, *(problem for problem in not_asked if problem not in unseen)]
 
@@ -102,12 +103,21 @@ def describe(
     missing: Sequence[Server],
     originals: Originals,
     blind: Sequence[ServerRef] = (),
+    *,
+    on_purpose: Collection[ServerRef] = (),
 ) -> OutOfRotation:
     """One node that is out: where, whether somebody wants it so, and the commands that end it.
 
-    Its servers in `blind` could not be read.
+    Its servers in `blind` could not be read. Those in `on_purpose` are out as somebody had them before, and
+    with them whoever follows them.
     """
-    changed = [each for each in missing if not _as_found(each, originals[each.ref])]
+    following = followers(tracked_by(missing), on_purpose)
+    changed = [
+        server
+        for server in missing
+        if not _as_found(server, originals[server.ref])
+        and not (server.ref in following and inherits_only(server))
+    ]
     raw = [f"{each.ref.instance}: {line}" for each in changed for line in _back(each, originals[each.ref])]
     raw += [f"{ref.instance}: {line}" for ref in blind for line in back_unseen(ref, originals[ref])]
     wrong = [each.ref for each in changed] + list(blind)
@@ -132,6 +142,15 @@ def describe(
         commands=[*ours, *raw],
         go_back=go_back,
     )
+
+
+def _held_on_purpose(plan: Plan, servers: Mapping[ServerRef, Server]) -> list[ServerRef]:
+    return [
+        ref
+        for node in plan.nodes
+        for ref, original in node.originals.items()
+        if ref in servers and original.admin is not AdminState.READY and _as_found(servers[ref], original)
+    ]
 
 
 def _as_found(server: Server, original: Original) -> bool:

@@ -66,6 +66,7 @@ class PlannedNode:
     commands: tuple[PlannedCommand, ...] = ()
     followers: tuple[ServerRef, ...] = ()  # that are carried along, in whatever backend, by `track`
     availability: Availability | None = None  # of the version it is to have; None: it is not installed here
+    inherited: tuple[ServerRef, ...] = ()  # its own that are out now with a server that they follow
 
     @property
     def known(self) -> bool:

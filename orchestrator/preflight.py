@@ -14,6 +14,7 @@ from orchestrator.departure import Floors, read_all_backups
 from orchestrator.dry_run import commands_for, prefetch_for
 from orchestrator.elsewhere import Elsewhere, judge_elsewhere, judge_followers, look_elsewhere
 from orchestrator.events import CommandBegan
+from orchestrator.followers import inherits_only
 from orchestrator.judge import judge_balancer, judge_configuration, judge_servers
 from orchestrator.mapping import Mapped, map_nodes
 from orchestrator.node import Node, Original
@@ -297,6 +298,7 @@ def _plan_node(
         awaits=left.command if left is not None else None,
         wanted=version if version is not None and version != usual else "",
         unproven=unproven and "stop" not in steps,
+        inherited=tuple(server.ref for server in servers if inherits_only(server)),
     )
 
 

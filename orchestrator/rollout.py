@@ -178,6 +178,7 @@ class Rollout:
             touch=lambda: self._tally.touched.add(name),
             intentions=self._intentions,
             followers=frozenset(planned.followers),
+            inherited=frozenset(planned.inherited),
             unmanaged=self._application.unmanaged_backends,
         )
         return Turn(planned, peers, self._plan, work, self._control, self._bus, self._tally)

@@ -52,6 +52,7 @@ class Work:
     left_registry: bool = False  # a rollout has set maintenance there, which is to end with its turn
     intentions: Intentions = field(default_factory=Intentions)  # of the whole rollout
     followers: frozenset[ServerRef] = frozenset()  # carried along by `track`, as they were read last
+    inherited: frozenset[ServerRef] = frozenset()  # its own that were out before, with a server they follow
     unmanaged: tuple[str, ...] = ()  # backends in which the node is left, see `Application`
 
     def intend(self, intent: Intent, refs: Sequence[ServerRef] | None = None) -> None:

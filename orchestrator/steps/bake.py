@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from backends.model import AdminState, Server, ServerRef
 from orchestrator.errors import StepFailed
 from orchestrator.events import Baked
+from orchestrator.followers import inherits_only
 from orchestrator.request_errors import ENOUGH, Look, RequestTally, Signals
 from orchestrator.streak import Streak
 from orchestrator.words import counted
@@ -19,7 +20,14 @@ async def not_in_rotation(work: Work, refs: list[ServerRef]) -> str | None:
 async def _missing(work: Work, refs: list[ServerRef]) -> list[Server]:
     """Those that are not in rotation with full health."""
     servers = (await work.fleet.servers(refs)).values()
-    return [server for server in servers if not server.in_rotation and not _weightless(work, server)]
+    return [
+        server
+        for server in servers
+        if not server.in_rotation
+        and not _weightless(work, server)
+        # Nothing that is done to it ends what it inherits: with that it is as much back as it was.
+        and not (server.ref in work.inherited and inherits_only(server))
+    ]
 
 
 def in_words(server: Server) -> str:

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from orchestrator.guard import Capacity
 from orchestrator.manual import Action
 from tests.console.dialog_values import ALLOWED, BROKEN, HOSTILE, asking, cut_off, impact, shown, type_in
 from widgets.dialogs.change import ChangeAnswer, ChangeDialog
@@ -44,6 +45,18 @@ async def test_below_the_floor_it_refuses_and_says_what_would_make_it_possible()
         await pilot.press("right")  # the yes cannot be reached: this is the input
         assert app.focused is not None
         assert app.focused.id == "override"
+
+
+async def test_who_goes_along_and_who_takes_over_is_shown() -> None:
+    along = Capacity("lb1", "other", 1, 0, 1, carried=(("other/o1", "shop/web4"),))
+    over = Capacity("lb1", "shop", 1, 1, 1, takes_over=("web5",))
+    seen = replace(impact(over, along), carried=("other/o1 on lb1, which follows shop/web4",))
+    async with asking(ChangeDialog("drain", seen)) as (app, _):
+        text = " ".join("\n".join(shown(app)).replace("│", " ").split())
+        assert "Carries along other/o1 on lb1, which follows shop/web4." in text
+        assert "✗ other on lb1 in rotation 1 → 0, floor 1; other/o1 follows shop/web4" in text
+        assert "✓ shop on lb1 in rotation 1 → 1, floor 1; web5 (backup) takes over" in text
+        assert cut_off(app) == []
 
 
 @pytest.mark.parametrize("typed", ["web", "web44", "WEB4", "web4 web4", "web4 web5", ""])

@@ -80,6 +80,15 @@ def test_load_balancers_with_the_same_numbers_share_a_place() -> None:
     )
 
 
+def test_who_takes_over_and_who_goes_along_is_beside_the_numbers() -> None:
+    over = Capacity("lb1", "shop", 1, 1, 1, takes_over=("web5",))
+    along = Capacity("lb1", "pair", 2, 0, 1, carried=(("pair/r2", "pair/r1"),))
+    assert capacity_words([over, along], []) == (
+        "shop: in rotation 1 → 1, floor 1 on lb1; web5 (backup) takes over"
+        " · pair: in rotation 2 → 0, floor 1 on lb1; pair/r2 follows pair/r1"
+    )
+
+
 def test_what_is_left_out_of_the_commands_is_counted() -> None:
     commands = [("web1", f"command {number}") for number in range(5)]
     assert shortened(commands, 3, 80) == ["web1: command 0", "web1: command 1", "... and 3 more"]

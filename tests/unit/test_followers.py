@@ -4,25 +4,15 @@ from dataclasses import replace
 
 import pytest
 
-from backends.model import Admin, AdminState, ServerRef
+from backends.model import Admin, ServerRef
 from orchestrator import manual
 from orchestrator.errors import GuardRefused
-from orchestrator.events import OutOfRotation, Waiting
 from orchestrator.followers import followers, returning_followers, tracked_servers
-from orchestrator.outcome import look_at_end
 from orchestrator.plan import Plan, Severity
 from orchestrator.plan_fields import plan_fields
-from orchestrator.steps.drain import drain
-from orchestrator.steps.verify import verify
-from tests.unit.fake_node import FakeNode
-from tests.unit.fake_server import FakeServer
 from tests.unit.fakes import World
+from tests.unit.tracking import add, follow, ref
 from tests.unit.virtual_time import run
-
-
-def ref(path: str, instance: str = "lb1") -> ServerRef:
-    backend, _, server = path.partition("/")
-    return ServerRef(instance, backend, server)
 
 
 def tracking(**pairs: str) -> dict[ServerRef, ServerRef]:
@@ -50,21 +40,6 @@ def test_followers_are_found_through_others(
     assert followers(tracking(**tracked), {ref(f"shop/{name}") for name in leaving}) == {
         ref(f"shop/{name}") for name in found
     }
-
-
-def follow(world: World, follower: str, followed: str, node: str = "", instance: str = "lb1") -> FakeServer:
-    """Add a server to some backend that tracks another one; by default of a machine of its own."""
-    backend, _, name = follower.partition("/")
-    balancer = world.balancers[instance]
-    machine = world.nodes.get(node) or FakeNode(node or name)
-    made = balancer.servers.get(follower) or balancer.add(backend, name, machine)
-    made.checked, made.tracks = False, balancer.servers[followed]
-    return made
-
-
-def add(world: World, path: str, instance: str = "lb1") -> FakeServer:
-    backend, _, name = path.partition("/")
-    return world.balancers[instance].add(backend, name, FakeNode(name))
 
 
 def errors(plan: Plan) -> list[str]:
@@ -203,153 +178,6 @@ def test_a_change_by_hand_is_refused_as_well(action: manual.Action) -> None:
         forced = replace(change, override=frozenset({"web1"}))
         await manual.apply(world.application, forced, world.control, world.clock, world.bus)
         assert world.balancers["lb1"].servers["other/o1"].seen().admin_state.value == action
-
-    run(scenario())
-
-
-# -- while a node is worked on -------------------------------------------------------------------
-
-
-def test_tracking_is_looked_at_again_right_before_the_drain() -> None:
-    async def scenario() -> None:
-        world = World(3, 1, capacity_timeout=5)
-        plan = await world.plan()
-        assert plan.node("web1").followers == ()
-        follow(world, "other/o1", "shop/web1")  # a reload with another configuration
-        ended = await world.carry_out(plan)
-        assert ended.held == ["web1"]
-        assert world.sent() == []
-        reasons = [event.reason for event in world.events(Waiting)]
-        assert reasons[0] == "other on lb1: in rotation 1 → 0, floor 1; other/o1 follows shop/web1"
-
-    run(scenario())
-
-
-def test_the_sessions_of_followers_end_before_maintenance() -> None:
-    async def scenario() -> None:
-        world = World(2, 1)
-        follower = follow(world, "other/o1", "shop/web1")
-        add(world, "other/o2")
-        follower.leaving = [20.0]
-        work = world.work()
-        assert await drain(work) == "no sessions left"
-        assert work.followers == {ref("other/o1")}
-        (drained, _), (maintained, _) = world.balancers["lb1"].sent
-        assert drained < 1
-        assert maintained == pytest.approx(20, rel=0.1)
-        (reason, *_) = [event.reason for event in world.events(Waiting)]
-        assert reason == "sessions: 1 on lb1 (other/o1, which follows it)"
-
-    run(scenario())
-
-
-@pytest.mark.parametrize(("node", "shut"), [("web1", True), ("", False)])
-def test_only_sessions_of_the_machine_itself_are_cut(node: str, shut: bool) -> None:
-    async def scenario() -> None:
-        world = World(2, 1, drain_timeout=5, settle_timeout=5, sessions_left="shutdown")
-        follow(world, "other/o1", "shop/web1", node).leaving = [3600.0]
-        add(world, "other/o2")
-        await drain(world.work())
-        lines = [line for _, line in world.balancers["lb1"].sent]
-        assert ("shutdown sessions server other/o1" in lines) is shut
-
-    run(scenario())
-
-
-def test_a_node_is_back_when_its_followers_are() -> None:
-    async def scenario() -> None:
-        world = World(2, 1, bake=0)
-        follow(world, "other/o1", "shop/web1").slow_start = 30
-        held = follow(world, "other/o3", "shop/web1")
-        held.set_state("maint")
-        add(world, "other/o2")
-        work = world.work(wanted="1.0")
-        await drain(work)
-        world.balancers["lb1"].servers["other/o1"].ramp_ends = 60.0
-        assert await verify(work) == "in rotation"
-        assert world.clock.monotonic() >= 60
-        last = [event.reason for event in world.events(Waiting)][-1]
-        assert last.startswith("other/o1, which follows it: UP on lb1, slow start")
-
-    run(scenario())
-
-
-def test_a_follower_that_a_reload_has_removed_is_not_waited_for() -> None:
-    async def scenario() -> None:
-        world = World(2, 1, bake=0)
-        follow(world, "other/o1", "shop/web1")
-        add(world, "other/o2")
-        work = world.work(wanted="1.0")
-        await drain(work)
-        del world.balancers["lb1"].servers["other/o1"]
-        assert await verify(work) == "in rotation"
-
-    run(scenario())
-
-
-def test_nodes_of_one_batch_may_follow_each_other() -> None:
-    async def scenario() -> None:
-        world = World(3, 2, serial=2)
-        for instance in world.balancers:
-            follow(world, "shop/web2", "shop/web1", instance=instance)
-        ended = await world.upgrade()
-        assert ended.result == "healthy", ended.reason
-        assert {node.installed for node in world.nodes.values()} == {"2.0"}
-        assert world.admin("web2") == [AdminState.READY] * 2
-
-    run(scenario())
-
-
-# -- at the end ----------------------------------------------------------------------------------
-
-
-async def out(world: World, plan: Plan) -> list[OutOfRotation]:
-    found, _ = await look_at_end(world.application, plan, {})
-    return found
-
-
-def test_who_is_out_because_it_follows_is_named_beside_the_node() -> None:
-    async def scenario() -> None:
-        world = World(2, 2)
-        follow(world, "other/o1", "shop/web1", instance="lb2")
-        add(world, "other/o2", "lb2")
-        plan = await world.plan()
-        world.take_out("web1")
-        (found,) = await out(world, plan)
-        assert found.where == [
-            "shop/web1 on lb1: maint (MAINT)",
-            "shop/web1 on lb2: maint (MAINT)",
-            "other/o1 on lb2: maint (MAINT (via web1)), because it follows shop/web1",
-        ]
-
-    run(scenario())
-
-
-def test_a_node_that_is_out_because_it_follows_is_put_back_by_the_other_one() -> None:
-    async def scenario() -> None:
-        world = World(3, 1)
-        follow(world, "shop/web2", "shop/web1")
-        plan = await world.plan()
-        world.take_out("web1")
-        first, second = await out(world, plan)
-        assert (first.node, second.node) == ("web1", "web2")
-        assert second.where == ["shop/web2 on lb1: maint (MAINT (via web1)), because it follows shop/web1"]
-        assert second.commands == ["rolldeck ready shop web1"], "nothing sent to web2 would help"
-        assert not second.on_purpose
-
-    run(scenario())
-
-
-def test_a_failed_node_is_not_taken_out_where_that_takes_out_the_rest() -> None:
-    async def scenario() -> None:
-        world = World(2, 1, min_available=1, verify_timeout=30, bake=10)
-        world.nodes["web1"].sick = frozenset({"2.0"})
-        follow(world, "other/o1", "shop/web1")
-        add(world, "other/o2")
-        ended = await world.upgrade()
-        (found,) = ended.out_of_rotation
-        assert found.node == "web1"
-        assert found.where[-1].endswith("because it follows shop/web1")
 
     run(scenario())
 

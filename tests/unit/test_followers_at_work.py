@@ -1,0 +1,227 @@
+"""A node that others follow: while it is worked on, at the end, and by hand."""
+
+import pytest
+
+from backends.model import AdminState
+from orchestrator import manual
+from orchestrator.errors import PreflightFailed
+from orchestrator.events import OutOfRotation, Waiting
+from orchestrator.outcome import look_at_end
+from orchestrator.plan import Plan
+from orchestrator.steps.drain import drain
+from orchestrator.steps.verify import verify
+from tests.unit.fakes import World
+from tests.unit.tracking import add, follow, ref
+from tests.unit.virtual_time import run
+
+# -- while a node is worked on -------------------------------------------------------------------
+
+
+def test_tracking_is_looked_at_again_right_before_the_drain() -> None:
+    async def scenario() -> None:
+        world = World(3, 1, capacity_timeout=5)
+        plan = await world.plan()
+        assert plan.node("web1").followers == ()
+        follow(world, "other/o1", "shop/web1")  # a reload with another configuration
+        ended = await world.carry_out(plan)
+        assert ended.held == ["web1"]
+        assert world.sent() == []
+        reasons = [event.reason for event in world.events(Waiting)]
+        assert reasons[0] == "other on lb1: in rotation 1 → 0, floor 1; other/o1 follows shop/web1"
+
+    run(scenario())
+
+
+def test_the_sessions_of_followers_end_before_maintenance() -> None:
+    async def scenario() -> None:
+        world = World(2, 1)
+        follower = follow(world, "other/o1", "shop/web1")
+        add(world, "other/o2")
+        follower.leaving = [20.0]
+        work = world.work()
+        assert await drain(work) == "no sessions left"
+        assert work.followers == {ref("other/o1")}
+        (drained, _), (maintained, _) = world.balancers["lb1"].sent
+        assert drained < 1
+        assert maintained == pytest.approx(20, rel=0.1)
+        (reason, *_) = [event.reason for event in world.events(Waiting)]
+        assert reason == "sessions: 1 on lb1 (other/o1, which follows it)"
+
+    run(scenario())
+
+
+@pytest.mark.parametrize(("node", "shut"), [("web1", True), ("", False)])
+def test_only_sessions_of_the_machine_itself_are_cut(node: str, shut: bool) -> None:
+    async def scenario() -> None:
+        world = World(2, 1, drain_timeout=5, settle_timeout=5, sessions_left="shutdown")
+        follow(world, "other/o1", "shop/web1", node).leaving = [3600.0]
+        add(world, "other/o2")
+        await drain(world.work())
+        lines = [line for _, line in world.balancers["lb1"].sent]
+        assert ("shutdown sessions server other/o1" in lines) is shut
+
+    run(scenario())
+
+
+def test_a_node_is_back_when_its_followers_are() -> None:
+    async def scenario() -> None:
+        world = World(2, 1, bake=0)
+        follow(world, "other/o1", "shop/web1").slow_start = 30
+        held = follow(world, "other/o3", "shop/web1")
+        held.set_state("maint")
+        add(world, "other/o2")
+        work = world.work(wanted="1.0")
+        await drain(work)
+        world.balancers["lb1"].servers["other/o1"].ramp_ends = 60.0
+        assert await verify(work) == "in rotation"
+        assert world.clock.monotonic() >= 60
+        last = [event.reason for event in world.events(Waiting)][-1]
+        assert last.startswith("other/o1, which follows it: UP on lb1, slow start")
+
+    run(scenario())
+
+
+def test_a_follower_that_a_reload_has_removed_is_not_waited_for() -> None:
+    async def scenario() -> None:
+        world = World(2, 1, bake=0)
+        follow(world, "other/o1", "shop/web1")
+        add(world, "other/o2")
+        work = world.work(wanted="1.0")
+        await drain(work)
+        del world.balancers["lb1"].servers["other/o1"]
+        assert await verify(work) == "in rotation"
+
+    run(scenario())
+
+
+def test_nodes_of_one_batch_may_follow_each_other() -> None:
+    async def scenario() -> None:
+        world = World(3, 2, serial=2)
+        for instance in world.balancers:
+            follow(world, "shop/web2", "shop/web1", instance=instance)
+        ended = await world.upgrade()
+        assert ended.result == "healthy", ended.reason
+        assert {node.installed for node in world.nodes.values()} == {"2.0"}
+        assert world.admin("web2") == [AdminState.READY] * 2
+
+    run(scenario())
+
+
+# -- at the end ----------------------------------------------------------------------------------
+
+
+async def out(world: World, plan: Plan) -> list[OutOfRotation]:
+    found, _ = await look_at_end(world.application, plan, {})
+    return found
+
+
+def test_who_is_out_because_it_follows_is_named_beside_the_node() -> None:
+    async def scenario() -> None:
+        world = World(2, 2)
+        follow(world, "other/o1", "shop/web1", instance="lb2")
+        add(world, "other/o2", "lb2")
+        plan = await world.plan()
+        world.take_out("web1")
+        (found,) = await out(world, plan)
+        assert found.where == [
+            "shop/web1 on lb1: maint (MAINT)",
+            "shop/web1 on lb2: maint (MAINT)",
+            "other/o1 on lb2: maint (MAINT (via web1)), because it follows shop/web1",
+        ]
+
+    run(scenario())
+
+
+def test_a_node_that_is_out_because_it_follows_is_put_back_by_the_other_one() -> None:
+    async def scenario() -> None:
+        world = World(3, 1)
+        follow(world, "shop/web2", "shop/web1")
+        plan = await world.plan()
+        world.take_out("web1")
+        first, second = await out(world, plan)
+        assert (first.node, second.node) == ("web1", "web2")
+        assert second.where == ["shop/web2 on lb1: maint (MAINT (via web1)), because it follows shop/web1"]
+        assert second.commands == ["rolldeck ready shop web1"], "nothing sent to web2 would help"
+        assert not second.on_purpose
+
+    run(scenario())
+
+
+def test_a_failed_node_is_named_with_those_that_are_out_because_of_it() -> None:
+    async def scenario() -> None:
+        world = World(2, 1, min_available=1, verify_timeout=30, bake=10)
+        world.nodes["web1"].sick = frozenset({"2.0"})
+        follow(world, "other/o1", "shop/web1")
+        add(world, "other/o2")
+        ended = await world.upgrade()
+        (found,) = ended.out_of_rotation
+        assert found.node == "web1"
+        assert found.where[-1].endswith("because it follows shop/web1")
+
+    run(scenario())
+
+
+# -- when it was out with another one before -----------------------------------------------------
+
+
+def test_a_node_that_was_out_with_another_one_is_upgraded_and_stays_so() -> None:
+    async def scenario() -> None:
+        world = World(4, 1)
+        follow(world, "shop/web2", "shop/web1")
+        world.take_out("web1")  # somebody has a reason
+        ended = await world.upgrade()
+        assert ended.result == "healthy", ended.reason
+        assert {node.installed for node in world.nodes.values()} == {"2.0"}
+        assert [(found.node, found.on_purpose, found.commands) for found in ended.out_of_rotation] == [
+            ("web1", True, []),
+            ("web2", True, []),
+        ]
+
+    run(scenario())
+
+
+def test_a_node_in_rotation_may_be_worked_on_while_another_one_follows_it() -> None:
+    async def scenario() -> None:
+        world = World(3, 2)
+        for instance in world.balancers:
+            follow(world, "shop/web2", "shop/web1", instance=instance)
+        ended = await world.upgrade()
+        assert (ended.result, ended.upgraded) == ("healthy", ["web1", "web2", "web3"])
+        assert min(move.after for lb in world.balancers.values() for move in lb.moves) == 1
+
+    run(scenario())
+
+
+async def put_back(world: World, *names: str) -> None:
+    change = manual.Change("ready", manual.choose(world.application, names))
+    await manual.apply(world.application, change, world.control, world.clock, world.bus)
+
+
+def test_ready_by_hand_begins_with_the_one_that_is_followed() -> None:
+    async def scenario() -> None:
+        world = World(4, 1)
+        follow(world, "shop/web3", "shop/web2")
+        follow(world, "shop/web2", "shop/web1")
+        for name in ("web1", "web3"):
+            world.take_out(name)
+        with pytest.raises(PreflightFailed, match="shop/web3 on lb1: follows shop/web2, which is out"):
+            await put_back(world, "web3")
+        assert world.sent() == []
+        await put_back(world, "web3", "web2", "web1")
+        assert [world.admin(name) for name in ("web1", "web2", "web3")] == [[AdminState.READY]] * 3
+
+    run(scenario())
+
+
+def test_ready_by_hand_is_done_when_the_followers_are_back() -> None:
+    async def scenario() -> None:
+        world = World(2, 1)
+        follow(world, "other/o1", "shop/web1")
+        world.take_out("web1")
+        nodes = manual.choose(world.application, ["web1"])
+        seen = await manual.impact(world.application, manual.Change("ready", nodes))
+        assert (seen.followers, seen.carried, seen.capacities) == ((ref("other/o1"),), (), ())
+        await put_back(world, "web1")
+        assert world.balancers["lb1"].servers["other/o1"].seen().in_rotation
+
+    run(scenario())
