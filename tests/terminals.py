@@ -55,6 +55,7 @@ class Terminal:
         self._last_at = 0.0
         self._ended = False
         self._gate = threading.Lock()  # whoever has it keeps the output from being read
+        self._held = False  # it is kept so by `hold`
         self._gone = False
 
     def __enter__(self) -> Self:
@@ -197,10 +198,13 @@ class Terminal:
 
     def hold(self) -> None:
         """Read nothing more, as an SSH connection that is stuck does."""
-        self._gate.acquire()
+        if not self._held:
+            self._gate.acquire()
+            self._held = True
 
     def read_on(self) -> None:
-        if self._gate.locked():
+        if self._held:  # else the lock is the reader's, which releases it itself
+            self._held = False
             self._gate.release()
 
     def stop(self) -> None:

@@ -80,7 +80,8 @@ def assert_one_is_healthy(runs: list[Run]) -> None:
             assert set(run.ended["interrupted"]) <= named
         elif run.code:
             assert run.code == 3, run.text
-            assert "refused, nothing was touched: the lock was broken by" in run.err
+            # By whom it was broken, or who was quicker to take it after that.
+            assert "refused, nothing was touched: the lock " in run.err
 
 
 @pytest.mark.parametrize("seconds", [0.0, 0.4, pytest.param(0.9, marks=pytest.mark.long)])
