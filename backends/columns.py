@@ -56,5 +56,5 @@ def columns_of(servers: Sequence[Server]) -> Columns:
 
 _state = attrgetter(
     *("admin", "operational", "status", "weight", "effective_weight", "throttle", "checked", "tracks"),
-    *("check_status", "check_health", "check_rise", "check_fall", "backup"),
+    *("check_status", "check_health", "check_rise", "check_fall", "backup", "empty_slot"),
 )

@@ -130,6 +130,7 @@ class Server:
     response_time: int | None  # decayed average, milliseconds
     host_name: str = ""  # that HAProxy resolves for it; empty when it has an address of its own
     srv_record: str = ""  # that names its host and port; empty when none does
+    empty_slot: bool = False  # a line that name resolution, or a controller, has not filled: no server
 
     @property
     def admin_state(self) -> AdminState:

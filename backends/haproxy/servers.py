@@ -5,9 +5,11 @@ operator; `show servers state` has them apart, but neither health nor sessions. 
 """
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from backends.errors import Unmeasured
 from backends.haproxy.parse import BACKEND_ROW, MAX_TEXT, SERVER_ROW, Row, number
+from backends.haproxy.slots import empty_among, line_of
 from backends.model import Admin, Backend, Operational, RequestCounters, Server, ServerRef
 from backends.text_limits import shorten
 
@@ -37,7 +39,20 @@ def join(
         names = [rows[key]["svname"] if key in rows else states[key]["srv_name"] for key in odd]
         problem = f"the list of servers changed while it was read: {', '.join(sorted(names))}"
         raise Unmeasured(instance, problem)
-    return backends, tuple(server(instance, row, states[key]) for key, row in rows.items())
+    return backends, servers_of(instance, [(row, states[key]) for key, row in rows.items()])
+
+
+def servers_of(instance: str, rows: Sequence[tuple[Row, Row]]) -> tuple[Server, ...]:
+    """Build all servers of one load balancer, each from its rows of both replies.
+
+    Raises:
+        Unmeasured: a field is not the number it should be.
+    """
+    servers = [server(instance, row, state) for row, state in rows]
+    empty = empty_among([line_of(row["iid"], state) for row, state in rows])
+    for at in empty:
+        servers[at] = replace(servers[at], empty_slot=True)
+    return tuple(servers)
 
 
 def backend(instance: str, row: Row) -> Backend:

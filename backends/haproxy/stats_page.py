@@ -15,7 +15,7 @@ from backends.errors import PermissionDenied, Refused, Unmeasured, Unreachable
 from backends.haproxy.address import HaproxySettings
 from backends.haproxy.facts import HaproxyFacts
 from backends.haproxy.parse import BACKEND_ROW, SERVER_ROW, Row, parse_stat
-from backends.haproxy.servers import backend, server
+from backends.haproxy.servers import backend, servers_of
 from backends.haproxy.transport import MOST_BYTES
 from backends.model import Admin, Info, Level, Operational, Snapshot
 from backends.secret import load_secret
@@ -69,9 +69,8 @@ class StatsPage:
         missing = [name for name in backends if name not in {each.name for each in found}]
         if missing:
             raise Refused(self._name, f"not on the statistics page: {', '.join(missing)}")
-        servers = tuple(
-            server(self._name, row, _derived_state(row)) for row in rows if row["type"] == SERVER_ROW
-        )
+        own = [(row, _derived_state(row)) for row in rows if row["type"] == SERVER_ROW]
+        servers = servers_of(self._name, own)
         return Snapshot(Info(self._name, "", 0, 0, False), Level.USER, found, servers)
 
     async def sessions(self, backend: str, server: str, limit: int) -> Never:

@@ -5,9 +5,9 @@ read here means the same as in `parse` and `servers`; what is odd in any way is 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
-from itertools import chain
+from itertools import chain, repeat
 from typing import overload
 
 from backends.columns import Columnar, Columns
@@ -24,6 +24,7 @@ from backends.haproxy.parse import (
 )
 from backends.haproxy.rows import Rows, Wanted, joined, read
 from backends.haproxy.servers import ENDINGS, FAILURES, RESPONSES, backend, server
+from backends.haproxy.slots import FIELDS, Line, empty_slots, line_of, may_be_empty
 from backends.model import Backend, Operational, Server
 
 _STAT = Wanted(
@@ -65,6 +66,7 @@ _STATE = Wanted(
     ),
 )
 _TYPE = _STAT.runs.index(("type",))
+_STATES = _STATE.runs.index(("srv_op_state", "srv_admin_state", "srv_uweight"))
 _OPERATIONAL = frozenset(str(each.value) for each in Operational)
 
 
@@ -86,10 +88,11 @@ class _Tables:
 class Servers(Columnar):
     """Servers of one load balancer. Their fields have been checked."""
 
-    def __init__(self, instance: str, tables: _Tables, columns: Columns) -> None:
+    def __init__(self, instance: str, tables: _Tables, columns: Columns, empty: frozenset[int]) -> None:
         self._instance = instance
         self._tables = tables
         self._columns = columns
+        self._empty = empty  # slots, by their index
         self._built: dict[int, Server] = {}
 
     def columns(self) -> Columns:
@@ -108,7 +111,8 @@ class Servers(Columnar):
         index = range(len(self))[index]
         if index not in self._built:
             row = self._tables.row(index)
-            self._built[index] = server(self._instance, row, row)
+            built = server(self._instance, row, row)
+            self._built[index] = replace(built, empty_slot=True) if index in self._empty else built
         return self._built[index]
 
 
@@ -132,12 +136,13 @@ def fast_join(
     stat, others = _apart(stat)
     if len(stat.lines) != len(state.lines):
         return None
-    columns = _columns(stat, state)
+    empty = _empty(state)
+    columns = _columns(stat, state, empty)
     if columns is None:
         return None
     backends = tuple(backend(instance, row) for row in others if row["type"] == BACKEND_ROW)
     tables = _Tables(stat.header, stat.lines, state.header, state.lines)
-    return backends, Servers(instance, tables, columns)
+    return backends, Servers(instance, tables, columns, empty)
 
 
 def _stat_rows(text: str) -> Rows | None:
@@ -181,7 +186,22 @@ def _places(
     return present, tuple(name for name in names if name not in header)
 
 
-def _columns(stat: Rows, state: Rows) -> Columns | None:
+def _empty(state: Rows) -> frozenset[int]:
+    """Indexes of the slots that are empty; costs next to nothing while no server is in maintenance."""
+    admins = [row[_STATES] for row in state.wanted]
+    out = {each for each in set(admins) if may_be_empty(int(each.split(_STATE.separator)[1]))}
+    if not out:
+        return frozenset()
+
+    def line(text: str) -> Line:
+        row = _row(state.header, text.split(_STATE.separator), FIELDS)
+        return line_of(row["be_id"], row)
+
+    lines = {at: line(state.lines[at]) for at, each in enumerate(admins) if each in out}
+    return empty_slots(lines, lambda: map(line, state.lines))
+
+
+def _columns(stat: Rows, state: Rows, empty: frozenset[int]) -> Columns | None:
     """None when both do not speak of the same servers, or not of all that is counted."""
     if not stat.wanted or not readable(stat.header):
         return None
@@ -194,8 +214,9 @@ def _columns(stat: Rows, state: Rows) -> Columns | None:
         return None
     if {each.partition(" ")[0] for each in set(states)} - _OPERATIONAL:
         return None
-    first: dict[tuple[str, ...], int] = {}
-    alike = zip(states, checked, status, throttle, tracked, check, health, strict=True)
+    first: dict[tuple[str | bool, ...], int] = {}
+    slots = [at in empty for at in range(len(names))] if empty else repeat(False, len(names))
+    alike = zip(states, checked, status, throttle, tracked, check, health, slots, strict=True)
     counters = Counters(stat.header, stat.lines)
     return Columns(
         names=list(zip(backends, names, strict=True)),

@@ -39,6 +39,8 @@ class FakeServer:
         self.http = True
         self.gives_5xx = False  # one at each check interval while in rotation
         self.proofs = 0  # how often its health was set down
+        self.address = ""  # that HAProxy has; by default its node's
+        self.emptied = False  # a slot whose record is gone
 
     @property
     def full(self) -> int:
@@ -128,6 +130,8 @@ class FakeServer:
         return self.admin
 
     def status(self, admin: Admin) -> str:
+        if admin & Admin.RESOLUTION_MAINT and not admin & MAINT:
+            return "MAINT (resolution)"
         if admin & (MAINT | Admin.INHERITED_MAINT):
             return "MAINT" if admin & MAINT or not self.tracks else f"MAINT (via {self.tracks.ref.server})"
         if not self.checked and not self.tracks:
@@ -160,12 +164,14 @@ class FakeServer:
             up = self.source.up
         elif not self.checked:
             up = not admin & MAINT
+        if self.emptied:
+            admin, up = admin | Admin.RESOLUTION_MAINT, False
         ramp = self.ramp_ends - self._now()
         out = admin & (MAINT | DRAIN | Admin.INHERITED_MAINT | Admin.INHERITED_DRAIN)
         ramping = self.slow_start > 0 and ramp > 0 and not out
         return Server(
             ref=self.ref,
-            address=self.node.name,
+            address="" if self.emptied else self.address or self.node.name,
             port=80,
             admin=admin,
             operational=Operational.RUNNING if up else Operational.STOPPED,
@@ -195,4 +201,5 @@ class FakeServer:
             last_change=0,
             counters=self.counters,
             response_time=None,
+            empty_slot=self.emptied,
         )

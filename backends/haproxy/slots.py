@@ -1,0 +1,100 @@
+"""Server lines behind which no machine stands: slots that name resolution or a controller has not filled.
+
+Measured on HAProxy 2.2 to 3.2: a slot of `server-template` that name resolution fills is in maintenance by
+resolution before it is filled, and again when its record is gone. Its address is `-` then, but for 2.2, which
+keeps the last one. A controller fills slots with `set server ... addr`; before that they are `disabled`, at
+0.0.0.0 or all at the same address.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+from backends.haproxy.parse import Row, number
+from backends.model import Admin
+
+_NONE = frozenset(("", "-"))  # also of a unix socket
+_ANY = frozenset(("0.0.0.0", "::"))  # noqa: S104 - compared with, never bound to
+FIELDS = ("be_id", "srv_addr", "srv_port", "srv_admin_state", "srv_fqdn", "srvrecord")
+_RESOLUTION = int(Admin.RESOLUTION_MAINT)  # as numbers, which are quicker to compare
+_OUT = int(Admin.RESOLUTION_MAINT | Admin.FORCED_MAINT)
+_DISABLED = int(Admin.CONFIG_MAINT | Admin.FORCED_MAINT)
+
+Source = tuple[str, ...]
+"""What fills a line: its backend and the SRV record, or its backend, host name and port."""
+
+
+class Line(NamedTuple):
+    """What `show servers state` says of one server line, in its own words."""
+
+    backend: str
+    admin: int  # srv_admin_state
+    address: str
+    port: str
+    host_name: str
+    srv_record: str
+
+
+def line_of(backend: str, state: Row) -> Line:
+    """A line from its row of `show servers state`. Raises ValueError for a state that is no number."""
+    admin, address, port = number(state["srv_admin_state"]), state["srv_addr"], state["srv_port"]
+    return Line(backend, admin, address, port, state["srv_fqdn"], state["srvrecord"])
+
+
+def may_be_empty(admin: int) -> bool:
+    """Whether a line with this `srv_admin_state` has to be looked at: nearly none has."""
+    return bool(admin & _OUT)
+
+
+def empty_among(lines: Sequence[Line]) -> frozenset[int]:
+    """The indexes of the empty slots among all lines of one load balancer."""
+    return empty_slots({at: line for at, line in enumerate(lines) if may_be_empty(line.admin)}, lambda: lines)
+
+
+def empty_slots(out: Mapping[int, Line], all_lines: Callable[[], Iterable[Line]]) -> frozenset[int]:
+    """Which of these lines are empty slots.
+
+    A line of its own is none, whatever its state: it is a server that name resolution, or somebody, keeps
+    out. Only several lines of one backend that are filled from the same source are slots.
+
+    Args:
+        out: the lines that `may_be_empty`, by any number.
+        all_lines: all of that load balancer; called only when those that are out do not tell.
+    """
+    places = Counter(_place(line) for line in out.values() if _is_disabled(line))
+    unresolved = [source for line in out.values() if _is_unresolved(line) and (source := _source(line))]
+    sources = Counter(unresolved)
+    if 1 in sources.values():
+        sources = Counter(filter(None, map(_source, all_lines())))
+
+    def is_empty(line: Line) -> bool:
+        if _is_disabled(line) and places[_place(line)] > 1:
+            return True
+        if _is_unresolved(line):
+            source = _source(line)
+            return source is None or sources[source] > 1
+        return line.address in _ANY
+
+    return frozenset(number for number, line in out.items() if is_empty(line))
+
+
+def _is_unresolved(line: Line) -> bool:
+    return bool(line.admin & _RESOLUTION)
+
+
+def _is_disabled(line: Line) -> bool:
+    """By the configuration, and still. What has no address, such as a unix socket, cannot be filled."""
+    return line.admin & _DISABLED == _DISABLED and line.address not in _NONE
+
+
+def _place(line: Line) -> tuple[str, str, str]:
+    return line.backend, line.address, line.port
+
+
+def _source(line: Line) -> Source | None:
+    """None where it is hidden (on a statistics page), and for a line with an address of its own."""
+    if line.srv_record not in _NONE:
+        return line.backend, line.srv_record
+    if line.host_name not in _NONE:
+        return line.backend, line.host_name, line.port
+    return None
