@@ -17,8 +17,8 @@ from backends.inventories.kinds import InventorySettings
 from backends.services.kinds import ServiceSettings
 from backends.template import check_words
 from backends.versions import VersionSettings
+from orchestrator.endpoints import Match
 from orchestrator.freeze import Freeze
-from orchestrator.mapping import Match
 from orchestrator.policy import Policy
 
 _MARGIN = 1  # second of a lock's time, to see that it is free and to take it

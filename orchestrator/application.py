@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 from backends.base import Hook
+from orchestrator.endpoints import Match
 from orchestrator.fleet import Fleet
 from orchestrator.freeze import Freeze
-from orchestrator.mapping import Match
 from orchestrator.node import Node
 from orchestrator.policy import Policy
 

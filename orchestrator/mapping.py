@@ -1,15 +1,14 @@
 """Which servers in HAProxy a node is: by name, or by address and port. Pure."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Literal
 
 from backends.columns import Name, columns_of
 from backends.haproxy import commands
 from backends.model import Server, ServerRef, Snapshot
+from orchestrator.endpoints import Endpoints, Match
 from orchestrator.node import Node
 from orchestrator.plan import Finding, Severity
 
-Match = Literal["name", "address"]
 Mapped = dict[str, tuple[ServerRef, ...]]
 _Key = tuple[str, int]
 """What tells a server line: its address and port, or its name and 0."""
@@ -32,14 +31,17 @@ def map_nodes(
         nodes: those to map.
         snapshots: what every load balancer says now.
         match: by what.
-        among: all nodes of the application: a server line may not belong to one that was not chosen either.
+        among: all nodes of the application: a server line may not belong to one that was not chosen either,
+            nor have its address.
     """
     mapped: Mapped = {}
     findings: list[Finding] = []
+    endpoints = Endpoints(among or nodes, match)
     lines = {instance: _Lines(each.servers, match) for instance, each in snapshots.items()}
     for node in nodes:
         for instance, own in lines.items():
             findings += _judge(node, instance, own.of(node), own.servers, match)
+            findings += endpoints.judge(node, own.of(node))
         found = _refs(node, lines.values())
         mapped[node.name] = tuple(sorted(ref for ref in found if commands.is_safe(ref)))
         findings += _uneven(node, found)
@@ -81,7 +83,8 @@ def _keys_of(node: Node, match: Match) -> Iterable[_Key]:
 
 
 def _by_address(server: Server) -> tuple[_Key, ...]:
-    return ((server.address, server.port),)
+    # 2.2 keeps the address of a machine that was in a slot, and may be in another one by now.
+    return () if server.empty_slot else ((server.address, server.port),)
 
 
 def _by_name(name: Name) -> tuple[_Key, ...]:
@@ -108,17 +111,10 @@ def _judge(
                 node.name,
                 f"{server.ref}: HAProxy could take this name for something else; nothing is sent to it",
             )
-        if node.addresses and server.address and server.address not in node.addresses:
-            ours = ", ".join(sorted(node.addresses))
-            yield Finding(
-                Severity.WARNING,
-                node.name,
-                f"{server.ref} has the address {server.address}, the inventory says {ours}:"
-                " is it the same machine?",
-            )
 
 
 def _missing(node: Node, instance: str, peers: Iterable[Server], match: Match) -> Finding:
+    peers = [each for each in peers if not each.empty_slot]
     if match == "name":
         wanted, known = " or ".join(node.servers), sorted({each.ref.server for each in peers})
     else:
