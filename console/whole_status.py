@@ -26,6 +26,7 @@ from orchestrator.journal.rollout_status import Identity, RolloutStatus, rollout
 from orchestrator.journal.store import Journal
 from orchestrator.lock import Holder, LocalLock
 from orchestrator.owner import owners
+from orchestrator.slots import filled
 
 ASK_SECONDS = 10.0  # for all versions that run; what has not answered then has the journal's word
 
@@ -135,6 +136,27 @@ async def whole_status(
     ours = {ref: f"rollout {each.entry.id}" for each in left.values() for ref in each.originals}
     status.kept_out = _kept_out(servers, status.published | ours, hands)
     return status
+
+
+async def without_empty_slots(
+    config: Config, app: str, consul: Consul | None, seen: Snapshots
+) -> dict[str, Snapshot | BackendError]:
+    """What load balancers say, without slots that nothing has filled; those that a node has by name count."""
+    servers = [server for each in seen.values() if isinstance(each, Snapshot) for server in each.servers]
+    empty = [(server.ref.backend, server.ref.server) for server in servers if server.empty_slot]
+    if not empty:
+        return dict(seen)
+    named: set[str] = set()
+    with contextlib.suppress(BackendError, ConfigError):  # whoever works on it is told
+        settings = (await completed(config, app, consul)).app(app)
+        if settings.match == "name":
+            nodes = settings.nodes.items()
+            named = {line for name, node in nodes for line in (node.servers or (name,))}
+    kept = {(backend, name) for backend, name in empty if {name, f"{backend}/{name}"} & named}
+    return {
+        instance: replace(each, servers=filled(each.servers, kept)) if isinstance(each, Snapshot) else each
+        for instance, each in seen.items()
+    }
 
 
 async def _see_others(

@@ -1,7 +1,7 @@
 """What leaves the rotation with a server: read from the load balancers as a whole, right before it goes."""
 
 import asyncio
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 from backends.base import LoadBalancer
@@ -14,6 +14,9 @@ from orchestrator.followers import Tracked, followers, tracked_servers
 from orchestrator.guard import Capacity, Place
 from orchestrator.policy import Policy
 
+Counted = Callable[[Mapping[str, Snapshot]], Mapping[str, Snapshot]]
+"""What counts of the servers that were read."""
+
 
 @dataclass(frozen=True, slots=True)
 class Departure:
@@ -23,11 +26,13 @@ class Departure:
         tracked: who follows whom, on all load balancers.
         followers: the servers that are carried along, in whatever backend.
         capacities: what stays, in each backend that they stand in.
+        snapshots: what was read.
     """
 
     tracked: Tracked
     followers: frozenset[ServerRef]
     capacities: tuple[Capacity, ...]
+    snapshots: Mapping[str, Snapshot]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +67,7 @@ async def look_at_departure(
     whole: bool = True,
     carries: bool = True,
     unmanaged: Collection[str] = (),
+    counted: Counted = dict,
 ) -> Departure:
     """Read every load balancer; touch nothing.
 
@@ -72,6 +78,7 @@ async def look_at_departure(
         whole: read the backends that are not ours too: followers may stand there.
         carries: whether followers go with them; see `guard.capacity`.
         unmanaged: see `guard.capacity`.
+        counted: leaves out what is no server, such as empty slots.
 
     Raises:
         BackendError: one of them cannot be read.
@@ -80,8 +87,8 @@ async def look_at_departure(
     tracked = tracked_servers(snapshots.values()) if carries else {}
     carried = followers(tracked, leaving)
     all_backups = await read_all_backups(fleet.balancers, snapshots, carried.union(leaving))
-    floors = Floors(snapshots, policy, unmanaged, all_backups)
-    return Departure(tracked, carried, floors.without(leaving, carries=carries))
+    floors = Floors(counted(snapshots), policy, unmanaged, all_backups)
+    return Departure(tracked, carried, floors.without(leaving, carries=carries), snapshots)
 
 
 async def read_all_backups(

@@ -15,6 +15,8 @@ def headroom(
     policy: Policy,
     leaving: Collection[ServerRef] = (),
     all_backups: Collection[Place] = (),
+    *,
+    kept: Collection[ServerRef] = (),
 ) -> tuple[tuple[Capacity, ...], tuple[str, ...]]:
     """What each load balancer has in rotation of each backend, and would have without some servers.
 
@@ -26,13 +28,18 @@ def headroom(
         policy: has the floor.
         leaving: servers that would go, with the ones that follow them.
         all_backups: where `option allbackups` is known to be set.
+        kept: servers of nodes, which count even where name resolution has emptied their slot.
 
     Returns:
         Of each backend on each load balancer that is live, and the names of those that are not.
     """
     live = [each for each in view.instances if each.state == "live"]
     return (
-        tuple(found for instance in live for found in _of(instance, backends, policy, leaving, all_backups)),
+        tuple(
+            found
+            for instance in live
+            for found in _of(instance, backends, policy, leaving, all_backups, kept)
+        ),
         tuple(each.name for each in view.instances if each.state != "live"),
     )
 
@@ -43,13 +50,15 @@ def _of(
     policy: Policy,
     leaving: Collection[ServerRef],
     all_backups: Collection[Place],
+    kept: Collection[ServerRef],
 ) -> list[Capacity]:
     columns = instance.columns
     # Servers in the same state share one place in `alike`: thousands of servers, a handful of looks.
     groups = Counter(zip((name[0] for name in columns.names), columns.alike, strict=True))
     found = []
     for backend in backends:
-        own = [(instance.servers[at], count) for (name, at), count in groups.items() if name == backend]
+        every = [(instance.servers[at], count) for (name, at), count in groups.items() if name == backend]
+        own = _filled(instance, backend, every, kept)
         active = [(server, count) for server, count in own if not server.backup]
         peers = active or own
         if not peers:
@@ -78,6 +87,18 @@ def _of(
             )
         )
     return found
+
+
+def _filled(
+    instance: InstanceView, backend: str, every: list[tuple[Server, int]], kept: Collection[ServerRef]
+) -> list[tuple[Server, int]]:
+    """Without empty slots, as in `orchestrator.slots.filled`."""
+    own = [(server, count) for server, count in every if not server.empty_slot]
+    if len(own) in (0, len(every)):
+        return every
+    here = (ref for ref in kept if (ref.instance, ref.backend) == (instance.name, backend))
+    lines = (instance.server((ref.backend, ref.server)) for ref in here)
+    return own + [(server, 1) for server in lines if server is not None and server.empty_slot]
 
 
 def _serving(

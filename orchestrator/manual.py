@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 from backends.base import Clock
@@ -23,6 +24,7 @@ from orchestrator.node import Node, Original
 from orchestrator.plan import Finding, Severity
 from orchestrator.processes import unreached_processes
 from orchestrator.return_order import in_return_order
+from orchestrator.slots import filled_of
 from orchestrator.steps import registry
 from orchestrator.steps.drain import in_maintenance
 from orchestrator.steps.keep_out import keep_out
@@ -172,6 +174,7 @@ async def _departure(application: Application, change: Change, refs: Collection[
         application.policy,
         carries=change.action != "weight",  # HAProxy passes a state on, and no weight
         unmanaged=application.unmanaged_backends,
+        counted=partial(filled_of, kept=refs, nodes=application.nodes, match=application.match),
     )
 
 

@@ -30,6 +30,7 @@ from orchestrator.plan import (
     steps_for,
 )
 from orchestrator.processes import unreached_processes
+from orchestrator.slots import filled_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,8 +209,10 @@ def _judge_node(
 async def _floors(
     application: Application, snapshots: Mapping[str, Snapshot], elsewhere: Elsewhere, mapped: Mapped
 ) -> Floors:
-    known = {**snapshots, **elsewhere.snapshots}
     refs = {ref for own in mapped.values() for ref in own}
+    known = filled_of(
+        {**snapshots, **elsewhere.snapshots}, refs, nodes=application.nodes, match=application.match
+    )
     refs.update(elsewhere.followers(refs))
     all_backups = await read_all_backups(application.fleet.balancers, known, refs)
     return Floors(known, application.policy, application.unmanaged_backends, all_backups)

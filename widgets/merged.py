@@ -7,7 +7,7 @@ from functools import cached_property, lru_cache
 from orchestrator.rates import Places
 from orchestrator.watch import InstanceView, View
 from widgets.model import Key, node_key, node_of
-from widgets.standing import ABSENT, Look, Standing, drains, look, together
+from widgets.standing import ABSENT, EMPTY, Look, Standing, drains, look, together
 from widgets.sums import NOWHERE, Sums, Where
 
 _DIGITS = re.compile(r"([0-9]+)")
@@ -93,12 +93,15 @@ def merged(view: View, names: Mapping[Key, str]) -> Merged:
         _Latest.layout, _Latest.places, _Latest.names = Layout(places, names), places, dict(names)
         _Latest.merged = None
     if _Latest.merged is None or _Latest.merged.view is not view:
-        _Latest.merged = Merged(view, _Latest.layout, _standings(view, _Latest.layout))
+        _Latest.merged = Merged(view, _Latest.layout, _standings(view, _Latest.layout, names))
     return _Latest.merged
 
 
-def _standings(view: View, layout: Layout) -> list[Standing]:
-    looks = [_looks(each, where) for each, where in zip(view.instances, layout.where, strict=True)]
+def _standings(view: View, layout: Layout, names: Mapping[Key, str]) -> list[Standing]:
+    looks = [
+        _looks(each, where, layout.keys, names)
+        for each, where in zip(view.instances, layout.where, strict=True)
+    ]
     known: dict[tuple[Look | None, ...], Standing] = {}
     instances = [each.name for each in view.instances]
     result = []
@@ -110,15 +113,17 @@ def _standings(view: View, layout: Layout) -> list[Standing]:
     return result
 
 
-def _looks(instance: InstanceView, where: list[int]) -> list[Look | None]:
-    """One for each place; servers in the same state share one."""
+def _looks(
+    instance: InstanceView, where: list[int], keys: list[Key], names: Mapping[Key, str]
+) -> list[Look | None]:
+    """One for each place; servers in the same state share one. The slot of a node is never an empty one."""
     if instance.state != "live":
         return [None] * len(where)
     columns = instance.columns
     quiet, busy = {}, {}
     for first in set(columns.alike):
         server = instance.servers[first]
-        quiet[first] = look(server)
+        quiet[first] = EMPTY if server.empty_slot else look(server)
         if drains(server):
             busy[first] = look(server, busy=True)
     found: list[Look | None] = [
@@ -126,4 +131,10 @@ def _looks(instance: InstanceView, where: list[int]) -> list[Look | None]:
         for first, sessions in zip(columns.alike, columns.sessions, strict=True)
     ]
     found.append(ABSENT)  # at `NOWHERE`, the end
+    if EMPTY in quiet.values():
+        # As in `orchestrator.slots.filled`: where every slot is empty, they are shown.
+        serving = {name[0] for name, each in zip(columns.names, found, strict=False) if each is not EMPTY}
+        for key, place in zip(keys, where, strict=True):
+            if found[place] is EMPTY and (key in names or key[0] not in serving):
+                found[place] = look(instance.servers[place])
     return [found[place] for place in where]

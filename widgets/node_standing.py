@@ -3,7 +3,18 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from widgets.standing import ABSENT, RANKS, Look, Standing, mark, summed, word_of
+from widgets.standing import (
+    ABSENT,
+    EMPTY,
+    RANKS,
+    Look,
+    Standing,
+    is_empty,
+    mark,
+    no_server,
+    summed,
+    word_of,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +36,8 @@ def over_backends(
         backends: of the servers, one for each.
         looks: for each server, one for each load balancer; None where the data are stale or not there yet.
     """
+    if is_empty(every := [each for own in looks for each in own]):
+        return no_server(tuple(every))
     cells = [
         _Cell(backend, name, each)
         for backend in dict.fromkeys(backends)
@@ -40,7 +53,7 @@ def over_backends(
 
 def _present(looks: Sequence[Look | None]) -> Sequence[Look | None]:
     """The servers of a node in one backend there: one has another name on each load balancer perhaps."""
-    return [each for each in looks if each is not ABSENT] or [ABSENT]
+    return [each for each in looks if each not in (ABSENT, EMPTY)] or [ABSENT]
 
 
 def _mark(looks: Sequence[Look | None]) -> str:

@@ -13,7 +13,7 @@ _NOTHING = -1.0  # sorts after every number
 def order(data: Merged | Nodes, wanted: Arrangement) -> list[int]:
     """Places to show. They come naturally sorted by node, and every sort here is stable."""
     layout, standings, needle = data.layout, data.standings, wanted.filter.casefold().strip()
-    places = list(range(len(layout.keys)))
+    places = [place for place, standing in enumerate(standings) if standing.group != "empty"]
     if wanted.backend:
         places = [each for each in places if layout.stands_in(each, wanted.backend)]
     if wanted.problems_only:

@@ -8,7 +8,7 @@ from backends.model import AdminState, Operational, Server
 from orchestrator.words import health
 from widgets.model import Kind
 
-Group = Literal["up", "draining", "maint", "down", "unseen"]
+Group = Literal["up", "draining", "maint", "down", "unseen", "empty"]
 
 RANKS: dict[Kind, int] = {"bad": 0, "moving": 1, "out": 2, "quiet": 3, "ok": 4}
 _UNSEEN_RANK = 3  # in rotation as far as can be seen: after all that is known to be out
@@ -45,6 +45,7 @@ class Standing:
 
 
 ABSENT = Look("moving", "unseen", "-", "-", "", False)  # it is live, and does not know the server
+EMPTY = Look("quiet", "empty", "-", "-", "", False)  # a slot that nothing has filled there
 
 
 def look(server: Server, *, busy: bool = False) -> Look:
@@ -85,9 +86,22 @@ def together(names: Sequence[str], looks: Sequence[Look | None]) -> Standing:
         names: of the load balancers.
         looks: one for each; None where the data are stale or not there yet.
     """
+    if is_empty(looks):
+        return no_server(tuple(looks))
+    looks = [ABSENT if each is EMPTY else each for each in looks]
     known = [(name, each) for name, each in zip(names, looks, strict=True) if each is not None]
     marks = "".join(map(mark, looks))
     return summed(tuple(looks), marks, _disagreement(known))
+
+
+def is_empty(looks: Sequence[Look | None]) -> bool:
+    """Whether these are looks at a slot that no load balancer has filled, as far as they can be seen."""
+    return EMPTY in looks and all(each in (EMPTY, ABSENT, None) for each in looks)
+
+
+def no_server(looks: tuple[Look | None, ...]) -> Standing:
+    """That of an empty slot, which is not shown."""
+    return Standing("quiet", RANKS["quiet"], "empty", "-", "-", "", "?" * len(looks), "", False, "", looks)
 
 
 def summed(looks: tuple[Look | None, ...], marks: str, note: str) -> Standing:

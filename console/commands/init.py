@@ -38,14 +38,14 @@ socket = {socket}
 
 APP = """
 [apps.{key}]
-backends = [{backend}]{port}
+backends = [{backend}]{port}{match}
 
 # Nodes are reached over SSH as ~/.ssh/config says. via = "local" runs commands here;
 # sudo = true uses `sudo -n`; prefix = "docker exec -i app1" goes into a container.
 [apps.{key}.access]
 via = "ssh"
 
-# Left out, the nodes are HAProxy's servers, by their names and addresses there.{ports}
+# Left out, the nodes are HAProxy's servers, by their names and addresses there.{ports}{empty}
 [apps.{key}.nodes]
 {nodes}
 
@@ -76,6 +76,13 @@ bake = 5                # watch a node so long before going on to the next
 _PORTS = """
 # Of some of them HAProxy computes the port from the client's, for each connection (a relative port): write
 # the application's own as `port` of such a node, or of the application when it is the same for all."""
+
+
+_MATCH = """
+match = "address"       # name resolution fills these servers: a node may stand in another one tomorrow"""
+
+_EMPTY = """
+# {count} of HAProxy's servers here are slots that nothing has filled: there is no machine to name."""
 
 
 @click.command()
@@ -152,6 +159,8 @@ def _chosen(snapshot: Snapshot, wanted: Sequence[str]) -> Iterator[tuple[str, li
 
 
 def _app(backend: str, servers: Sequence[Server]) -> str:
+    lines, servers = servers, [server for server in servers if not server.empty_slot]
+    empty = len(lines) - len(servers)
     ports = [each.port for each in servers]
     port = max(set(ports), key=ports.count, default=0)
     computed = any(_computed(server) for server in servers)
@@ -163,8 +172,16 @@ def _app(backend: str, servers: Sequence[Server]) -> str:
         name=visible_toml(backend.lstrip("_.:-") or "app"),
         port=f"\nport = {port}" if port else "",
         ports=_PORTS if computed else "",
+        empty=_EMPTY.format(count=empty) if empty else "",
+        match=_MATCH if _slots(lines) else "",
         nodes="\n".join(_node(each, port) for each in servers),
     )
+
+
+def _slots(servers: Sequence[Server]) -> bool:
+    """Whether name resolution fills them from one source, so that a name is not always the same machine."""
+    sources = [(each.srv_record or each.host_name, each.srv_record or each.port) for each in servers]
+    return any(source and sources.count((source, port)) > 1 for source, port in sources)
 
 
 def _node(server: Server, port: int) -> str:

@@ -16,7 +16,7 @@ from console.interrupts import interrupts
 from console.output.health import error_share, request_fields, request_signals, server_fields
 from console.output.status_text import status_fields, status_lines
 from console.output.text import clean, paint, result, result_json, say, table
-from console.whole_status import whole_status
+from console.whole_status import whole_status, without_empty_slots
 from console.wiring import Wiring
 from orchestrator.errors import JournalError
 from orchestrator.events import SCHEMA
@@ -46,6 +46,7 @@ async def _status(config: Config, names: Sequence[str], as_json: bool) -> int:
             wiring = Wiring(placed_config, lambda _: None)
             try:
                 seen = await _look(placed_config, name, wiring)
+                seen = await without_empty_slots(placed_config, name, consul, seen)
                 healthy = _as_json(name, seen) if as_json else _as_text(name, seen, once)
                 healthy &= await _rest(placed_config, name, consul, wiring, seen, once, as_json=as_json)
             finally:

@@ -37,7 +37,11 @@ class Told:
         if self.state.ended is not None:
             return ""
         found, unseen = headroom(
-            self.view, self.backends, self.plan.policy, all_backups=self.plan.all_backups
+            self.view,
+            self.backends,
+            self.plan.policy,
+            all_backups=self.plan.all_backups,
+            kept=self._refs(),
         )
         if unseen:
             return f"{', '.join(unseen)} not seen: none may go"
@@ -63,7 +67,12 @@ class Told:
         backends = tuple(dict.fromkeys(ref.backend for ref in refs))
         carried = [ref for name in subjects for ref in self.plan.node(name).followers]
         found, unseen = headroom(
-            self.view, backends, self.plan.policy, {*refs, *carried}, self.plan.all_backups
+            self.view,
+            backends,
+            self.plan.policy,
+            {*refs, *carried},
+            self.plan.all_backups,
+            kept=self._refs(),
         )
         servers = [server for ref in refs if (server := self.view.server(ref)) is not None]
         sessions = sum(each.sessions + each.queue for each in servers)
@@ -74,6 +83,9 @@ class Told:
             *([f"carries along {along}"] if carried else []),
             f"{sessions} session{'' if sessions == 1 else 's'} now · then {steps}",
         ]
+
+    def _refs(self) -> set[ServerRef]:
+        return {ref for node in self.plan.nodes for ref in node.refs}
 
     def _batch(self) -> Sequence[str]:
         """The batch that is asked about: the one after the last that began."""

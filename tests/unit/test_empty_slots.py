@@ -1,0 +1,154 @@
+"""Slots that nothing has filled are no servers: not for a floor, a count or a first configuration."""
+
+import tomllib
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from backends.columns import columns_of
+from backends.model import Admin, Info, Level, Operational, Server, ServerRef, Snapshot
+from console.commands.init import _app
+from console.config import parse
+from console.inventory import members
+from orchestrator import guard
+from orchestrator.errors import GuardRefused
+from orchestrator.headroom import headroom
+from orchestrator.mapping import map_nodes, owners
+from orchestrator.policy import Policy
+from orchestrator.rates import Places, Rates
+from orchestrator.slots import filled, filled_of
+from orchestrator.watch import InstanceView, View
+from tests.unit.console_values import raw, server
+from tests.unit.fakes import World
+from tests.unit.virtual_time import run
+
+EMPTY: dict[str, Any] = {
+    "address": "",
+    "admin": Admin.RESOLUTION_MAINT,
+    "operational": Operational.STOPPED,
+    "status": "MAINT (resolution)",
+    "empty_slot": True,
+}
+
+
+def slots(up: int, empty: int, instance: str = "lb1") -> Snapshot:
+    """So many filled slots, with addresses, and so many empty ones behind them."""
+    full = [server(f"web-{n}", instance, address=f"10.0.0.{n}") for n in range(1, up + 1)]
+    none = [server(f"web-{n}", instance, **EMPTY) for n in range(up + 1, up + empty + 1)]
+    return Snapshot(Info(instance, "2.6", 1, 1, False), Level.ADMIN, (), (*full, *none))
+
+
+def ref(number: int) -> ServerRef:
+    return ServerRef("lb1", "shop", f"web-{number}")
+
+
+HALF = Policy(min_available="50%")
+
+
+def test_half_of_three_is_two_however_many_slots_there_are() -> None:
+    counted = filled_of({"lb1": slots(3, 7)}, {ref(1)})
+    (found,) = guard.check(counted, {ref(1)}, HALF)
+    assert (found.before, found.after, found.floor) == (3, 2, 2)
+    with pytest.raises(GuardRefused):
+        guard.check({"lb1": slots(3, 7)}, {ref(1)}, HALF)
+
+
+def test_without_any_the_servers_are_the_same_object() -> None:
+    servers = slots(3, 0).servers
+    assert filled(servers) is servers
+
+
+def test_where_every_slot_is_empty_they_count() -> None:
+    servers = slots(0, 3).servers
+    assert [each.ref for each in filled(servers)] == [each.ref for each in servers]
+    other = server("api1", backend="api")
+    assert len(filled((*servers, other))) == 4
+
+
+def test_a_node_of_that_name_counts_although_its_record_is_gone() -> None:
+    async def scenario() -> None:
+        world = World(nodes=3, instances=1)
+        world.server("web3").emptied = True
+        seen = await world.fleet.look()
+        assert len(filled_of(seen)["lb1"].servers) == 2
+        assert len(filled_of(seen, nodes=world.application.nodes)["lb1"].servers) == 3
+
+    run(scenario())
+
+
+def test_a_plan_counts_only_what_is_there() -> None:
+    async def scenario() -> None:
+        world = World(nodes=3, instances=1, min_available="50%")
+        for number in range(4, 11):
+            world.balancers["lb1"].add("shop", f"slot{number}", world.nodes["web1"]).emptied = True
+        plan = await world.plan()
+        assert not plan.errors
+        assert [str(each) for (each,) in plan.capacities] == ["shop on lb1: in rotation 3 → 2, floor 2"] * 3
+        assert not [each for each in plan.findings if "slot" in each.text or "slot" in each.subject]
+        assert (await world.carry_out(plan)).result == "healthy"
+
+    run(scenario())
+
+
+def test_what_is_not_registered_is_not_looked_for_among_empty_slots() -> None:
+    async def scenario() -> None:
+        world = World(nodes=1, instances=1)
+        node = replace(world.application.nodes[0], servers=("web9",))
+        _, (missing,) = map_nodes([node], {"lb1": slots(2, 3)}, "name")
+        assert missing.text == "is not registered on lb1: looked for web9, found web-1, web-2"
+
+    run(scenario())
+
+
+def test_by_address_a_node_is_not_in_a_slot_that_it_has_left() -> None:
+    async def scenario() -> None:
+        world = World(nodes=1, instances=1)
+        node = replace(world.application.nodes[0], addresses=frozenset({"10.0.0.1"}), port=8080)
+        left = server("web-1", **EMPTY | {"address": "10.0.0.1"})  # as HAProxy 2.2 has it
+        now = server("web-2", address="10.0.0.1")
+        assert owners([node], (left, now), "address") == {("shop", "web-2"): "web1"}
+        seen = replace(slots(0, 0), servers=(left, now))
+        assert map_nodes([node], {"lb1": seen}, "address") == ({"web1": (now.ref,)}, ())
+
+    run(scenario())
+
+
+def live(snapshot: Snapshot) -> View:
+    columns = columns_of(snapshot.servers)
+    rates = Rates(Places(columns.names))
+    return View(
+        (InstanceView("lb1", "live", servers=snapshot.servers, columns=columns, rates=rates, read_at=0.0),)
+    )
+
+
+def test_the_console_counts_what_is_there() -> None:
+    view = live(slots(3, 7))
+    ((found,), _) = headroom(view, ["shop"], HALF)
+    assert (found.before, found.floor) == (3, 2)
+    ((kept,), _) = headroom(view, ["shop"], HALF, kept=[ref(4), ServerRef("lb2", "shop", "web-5")])
+    assert (kept.before, kept.floor) == (3, 2)
+    ((dead,), _) = headroom(live(slots(0, 4)), ["shop"], HALF)
+    assert (dead.before, dead.floor) == (0, 2)
+
+
+def test_haproxy_as_the_inventory_has_no_node_in_an_empty_slot() -> None:
+    app = parse(raw(health={"kind": "tcp"}), "f").apps["shop"]
+    found = members(app, slots(3, 7).servers, "f", "apps.shop")
+    assert [each.name for each in found] == ["web-1", "web-2", "web-3"]
+
+
+@pytest.mark.parametrize("srv", ["", "_web._tcp.test"])
+def test_init_leaves_empty_slots_out(srv: str) -> None:
+    servers: list[Server] = [replace(each, srv_record=srv) for each in slots(3, 7).servers]
+    text = '[haproxy.lb1]\nsocket = "unix:///x"\n' + _app("web", servers)
+    assert "# 7 of HAProxy's servers here are slots that nothing has filled" in text
+    (app,) = parse(tomllib.loads(text), "f").apps.values()
+    assert list(app.nodes) == ["web-1", "web-2", "web-3"]
+    assert app.match == ("address" if srv else "name")
+
+
+def test_a_level_that_hides_addresses_hides_no_server() -> None:
+    hidden = replace(slots(3, 0), level=Level.USER)
+    servers = tuple(replace(each, address="") for each in hidden.servers)
+    assert filled(servers) is servers
