@@ -101,6 +101,10 @@ class Intentions:
         """Its node is out, or on its way."""
         return self.of(ref) is not Intent.ORIGINAL
 
+    def expects_out(self, ref: ServerRef) -> bool:
+        """Its node is out because of this rollout, or was left out until its turn begins."""
+        return self.worked_on(ref) or (ref in self.left and ref not in self.wanted)
+
     def met(self, server: Server) -> bool:
         """Whether the administrative state, weight and agent check are as they are wanted."""
         original, intent = self.originals[server.ref], self.of(server.ref)

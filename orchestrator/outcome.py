@@ -1,7 +1,7 @@
 """What is out of rotation, where, and how to put it back: said at every end."""
 
 import asyncio
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from backends.base import LoadBalancer
 from backends.errors import BackendError
@@ -10,9 +10,11 @@ from backends.model import AdminState, Server, ServerRef, Snapshot
 from orchestrator.application import Application
 from orchestrator.events import OutOfRotation
 from orchestrator.followers import followers, inherits_only, tracked_by
+from orchestrator.mapping import owners
 from orchestrator.node import Original
 from orchestrator.out_followers import with_followers
 from orchestrator.plan import Plan, PlannedNode
+from orchestrator.pool import Pool
 from orchestrator.steps.verify import RESTORE, can_be_proven
 
 Originals = Mapping[ServerRef, Original]
@@ -25,6 +27,8 @@ async def look_at_end(
     unfinished: Collection[str] = (),
     *,
     now: float | None = None,
+    pool: Pool | None = None,
+    versions: Mapping[str, str] | None = None,
 ) -> tuple[list[OutOfRotation], list[str]]:
     """Read every load balancer once more, each for itself, so that a dead one hides nothing else.
 
@@ -34,6 +38,8 @@ async def look_at_end(
         originals: of the nodes whose turn has begun, as they were then.
         unfinished: nodes that were touched and are not done: named even where nobody can be asked.
         now: seconds since 1970. With it, who has taken out any other node since then is somebody else.
+        pool: with it, other servers that fell out of rotation by themselves since then are named too.
+        versions: of nodes that the plan does not have, as far as they are known.
 
     Returns:
         The nodes that are not back as they were, and what could not be read, with the reason.
@@ -62,7 +68,29 @@ async def look_at_end(
         elif missing or blind:
             out.append(describe(plan, node, missing, before, blind, on_purpose=on_purpose))
     out, not_asked = await with_followers(application.fleet.balancers, plan, out)
+    fallen = pool.missing(snapshots) if pool is not None else []
+    out += _others_fallen(application, fallen, versions or {})
     return out, [*unseen, *(problem for problem in not_asked if problem not in unseen)]
+
+
+def _others_fallen(
+    application: Application, servers: Sequence[Server], versions: Mapping[str, str]
+) -> Iterator[OutOfRotation]:
+    """Servers of the same backends that the plan does not have: it did nothing to them, and they are down."""
+    names = owners(application.nodes, servers, application.match)
+    groups: dict[str, list[Server]] = {}
+    for server in servers:
+        name = (server.ref.backend, server.ref.server)
+        groups.setdefault(names.get(name, "/".join(name)), []).append(server)
+    for node, own in groups.items():
+        version = versions.get(node)
+        command = f"rolldeck upgrade {application.name} {version} --limit {node}"
+        yield OutOfRotation(
+            node=node,
+            where=[f"{server.ref}: {server.admin_state} ({server.status})" for server in own],
+            on_purpose=False,
+            commands=[command] if version else [],
+        )
 
 
 async def _read(balancer: LoadBalancer, application: Application) -> Snapshot | BackendError:

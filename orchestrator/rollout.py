@@ -12,6 +12,7 @@ from orchestrator.advice import tried, versions_at_end, ways_on
 from orchestrator.application import Application
 from orchestrator.bus import Bus
 from orchestrator.control import ABORT, GO, SKIP, Control
+from orchestrator.endpoints import Endpoints
 from orchestrator.errors import Aborted, JournalError, PreflightFailed, StepFailed
 from orchestrator.events import (
     BatchStarted,
@@ -32,6 +33,7 @@ from orchestrator.intentions import Intentions
 from orchestrator.left_registered import with_registries
 from orchestrator.outcome import look_at_end
 from orchestrator.plan import Plan
+from orchestrator.pool import Pool
 from orchestrator.sentinel import Sentinel
 from orchestrator.traffic import Totals
 from orchestrator.turn import Tally, Turn
@@ -70,6 +72,9 @@ class Rollout:
             {ref: original for each in plan.nodes for ref, original in each.originals.items()},
             left={ref for each in plan.nodes if each.left_by or each.to_ready for ref in each.refs},
         )
+        names = {ref: each.name for each in plan.nodes for ref in each.refs}
+        self._pool = Pool(names, application.fleet.backends)
+        self._endpoints = Endpoints(plan.members or application.nodes, application.match)
         self.defect: BaseException | None = None
         self._blocked = ""  # see `RolloutEnded.blocked`
 
@@ -126,7 +131,7 @@ class Rollout:
             return
         fleet = self._application.fleet
         fleet.begin_guard()
-        sentinel = Sentinel(fleet, self._intentions, self._control, self._clock, self._bus)
+        sentinel = Sentinel(fleet, self._intentions, self._pool, self._control, self._clock, self._bus)
         watching = asyncio.ensure_future(sentinel.run())
         forget = self._bus.subscribe(self._note_by_hand)
         began = self._clock.monotonic()
@@ -161,7 +166,13 @@ class Rollout:
             self._bus.emit(BatchStarted(number=number, nodes=list(names)))
             async with asyncio.TaskGroup() as group:
                 for name in names:
-                    group.create_task(self._turn(name, names).run(), name=f"node {name}")
+                    group.create_task(self._take(name, names), name=f"node {name}")
+
+    async def _take(self, name: str, peers: tuple[str, ...]) -> None:
+        try:
+            await self._turn(name, peers).run()
+        finally:
+            self._pool.end(name)
 
     def _turn(self, name: str, peers: tuple[str, ...]) -> Turn:
         planned = self._plan.node(name)
@@ -175,13 +186,19 @@ class Rollout:
             clock=self._clock,
             control=self._control,
             bus=self._bus,
-            touch=lambda: self._tally.touched.add(name),
+            touch=lambda: self._touch(name),
             intentions=self._intentions,
             followers=frozenset(planned.followers),
             inherited=frozenset(planned.inherited),
             unmanaged=self._application.unmanaged_backends,
+            pool=self._pool,
+            endpoints=self._endpoints,
         )
         return Turn(planned, peers, self._plan, work, self._control, self._bus, self._tally)
+
+    def _touch(self, name: str) -> None:
+        self._tally.touched.add(name)
+        self._pool.begin(name)
 
     async def _prefetch(self) -> None:
         """Bring the package to every node before the first one is out of rotation."""
@@ -265,7 +282,13 @@ class Rollout:
         tally, plan = self._tally, self._plan
         unfinished = tally.touched.difference(tally.done)
         out, unseen = await look_at_end(
-            self._application, plan, tally.originals, unfinished, now=self._clock.time()
+            self._application,
+            plan,
+            tally.originals,
+            unfinished,
+            now=self._clock.time(),
+            pool=self._pool,
+            versions=self._other_versions,
         )
         out, unasked = await with_registries(self._application, out, unfinished)
         unseen += unasked

@@ -13,6 +13,7 @@ from orchestrator.events import Noted
 from orchestrator.fleet import Fleet
 from orchestrator.intentions import Intentions
 from orchestrator.node import Original
+from orchestrator.pool import Pool
 from orchestrator.traffic import TrafficCount
 
 INTERVAL = 1.0  # seconds between two looks
@@ -28,10 +29,17 @@ class Sentinel:
     """
 
     def __init__(
-        self, fleet: Fleet, intentions: Intentions, control: Control, clock: Clock, bus: Bus
+        self,
+        fleet: Fleet,
+        intentions: Intentions,
+        pool: Pool,
+        control: Control,
+        clock: Clock,
+        bus: Bus,
     ) -> None:
         self._fleet = fleet
         self._intentions = intentions
+        self._pool = pool
         self._control = control
         self._clock = clock
         self._bus = bus
@@ -55,6 +63,7 @@ class Sentinel:
         moment = self._intentions.moment
         snapshot = await self._fleet.read(name)
         self.traffic.add(snapshot)
+        self._pool.see(snapshot)
         if self._fleet.noticed(snapshot):
             await self._set_again(name, snapshot)
         else:

@@ -11,12 +11,14 @@ from backends.errors import BackendError, Refused, UnknownOutcome, Unreachable
 from backends.model import AdminState, Server, ServerRef, ServiceState
 from orchestrator.bus import Bus
 from orchestrator.control import Control
+from orchestrator.endpoints import Endpoints
 from orchestrator.errors import DeadlinePassed
 from orchestrator.events import Baked, Noted, Step, Waiting
 from orchestrator.fleet import Build, Fleet
 from orchestrator.intentions import Intent, Intentions
 from orchestrator.node import Node, Original
 from orchestrator.policy import Policy
+from orchestrator.pool import Pool
 from orchestrator.request_errors import Look
 
 T = TypeVar("T")
@@ -51,6 +53,8 @@ class Work:
     stop_sent: bool = False  # the service was asked to stop, or may have been
     left_registry: bool = False  # a rollout has set maintenance there, which is to end with its turn
     intentions: Intentions = field(default_factory=Intentions)  # of the whole rollout
+    pool: Pool = field(default_factory=Pool)  # likewise
+    endpoints: Endpoints = field(default_factory=Endpoints)  # of all nodes of the application
     followers: frozenset[ServerRef] = frozenset()  # carried along by `track`, as they were read last
     inherited: frozenset[ServerRef] = frozenset()  # its own that were out before, with a server they follow
     unmanaged: tuple[str, ...] = ()  # backends in which the node is left, see `Application`

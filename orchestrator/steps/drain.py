@@ -1,12 +1,13 @@
 """Take a node out of rotation and let its sessions end."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from backends.haproxy import commands
-from backends.model import Admin, AdminState, Server, ServerRef
+from backends.model import Admin, AdminState, Server, ServerRef, Snapshot
 from orchestrator import guard
 from orchestrator.departure import Departure, look_at_departure
 from orchestrator.errors import DeadlinePassed, GuardRefused, StepFailed
+from orchestrator.fleet import present
 from orchestrator.followers import is_same_endpoint, path
 from orchestrator.intentions import Intent
 from orchestrator.older_processes import OlderProcesses
@@ -37,6 +38,7 @@ async def drain(work: Work) -> str | None:
         StepFailed: the capacity did not come back in time, or sessions remain and the policy says fail.
     """
     servers = await work.patiently(work.servers)
+    _refuse_misplaced(work, servers.values())
     if all(in_maintenance(each) for each in servers.values()):
         work.touch()
         work.intend(Intent.MAINT)
@@ -90,8 +92,11 @@ async def _leave(work: Work) -> None:
         async with work.fleet.lock:
             try:
                 # Without the backends of others first: while capacity is waited for, nothing else is read.
-                await _departure(work, whole=False)
-                departure = await _departure(work, whole=True)
+                for whole in (False, True):
+                    departure = await _departure(work, whole=whole)
+                    if reason := _fallen(work, departure.snapshots):
+                        return reason
+                    guard.refuse(departure.capacities)
             except GuardRefused as refusal:
                 return str(refusal)
             control.raise_if_no_drain()  # as late as can be: another node may have failed meanwhile
@@ -106,12 +111,30 @@ async def _leave(work: Work) -> None:
 
 
 async def _departure(work: Work, *, whole: bool) -> Departure:
-    """What it would mean if the node went now. Raises GuardRefused."""
-    departure = await look_at_departure(
-        work.fleet, work.refs, work.policy, whole=whole, unmanaged=work.unmanaged
+    """What it would mean if the node went now."""
+    return await look_at_departure(
+        work.fleet,
+        work.refs,
+        work.policy,
+        whole=whole,
+        unmanaged=work.unmanaged,
+        counted=work.pool.filled,
     )
-    guard.refuse(departure.capacities)
-    return departure
+
+
+def _fallen(work: Work, snapshots: Mapping[str, Snapshot]) -> str:
+    """Judge what may have changed since the plan; why the node cannot be taken out yet, or empty."""
+    _refuse_misplaced(work, present(work.refs, snapshots.values()).values())
+    for snapshot in snapshots.values():
+        work.pool.see(snapshot)
+    expected = {ref for ref in work.intentions.originals if work.intentions.expects_out(ref)}
+    return work.pool.fallen(snapshots, expected.union(work.refs))
+
+
+def _refuse_misplaced(work: Work, servers: Iterable[Server]) -> None:
+    """Raises StepFailed when HAProxy has another machine behind a server of this node than in the plan."""
+    if problem := work.endpoints.misplaced(work.node, list(servers)):
+        raise StepFailed(f"{problem}; nothing was done to it")
 
 
 async def _affected(work: Work, *, stopped: bool) -> dict[ServerRef, Server]:

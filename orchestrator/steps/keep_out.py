@@ -40,7 +40,8 @@ async def _keep_out_of(work: Work, instance: str) -> None:
 
     async def attempt() -> None:
         # The guard is asked again with each attempt: capacity may have been lost meanwhile.
-        seen = {instance: await fleet.read(instance, ())}  # whoever follows it may stand in any backend
+        # Whoever follows it may stand in any backend.
+        seen = work.pool.filled({instance: await fleet.read(instance, ())})
         # Better others that have yet to prove themselves, as after a reload, than one that is known to fail.
         carried = followers(tracked_servers(seen.values()), refs)
         guard.check(

@@ -1,0 +1,267 @@
+"""A server that falls out of rotation during another node's turn stops new drains; the end names it."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from backends.model import Admin, Info, Level, Operational, Server, ServerRef, Snapshot
+from orchestrator.actor import Actor
+from orchestrator.control import ABORT
+from orchestrator.events import NodeFailed, NodeUpgraded, Record, RolloutEnded, Waiting
+from orchestrator.pool import Pool
+from orchestrator.rollout import Rollout
+from tests.unit.console_values import server
+from tests.unit.fakes import World, answer, steps
+from tests.unit.virtual_time import run
+
+
+async def while_web1_stops(world: World, happens: Callable[[], object]) -> RolloutEnded:
+    """An upgrade, with something that happens in the middle of web1's turn."""
+
+    async def strike() -> None:
+        await world.until(lambda: world.nodes["web1"].asked)
+        happens()
+
+    return await world.during(strike())
+
+
+def fall(world: World, name: str) -> None:
+    world.nodes[name].healthy = False
+
+
+def errors(world: World) -> list[str]:
+    return [each.error for each in world.events(NodeFailed)]
+
+
+def test_the_next_drain_waits_for_it_and_then_fails_untouched() -> None:
+    async def scenario() -> None:
+        world = World(nodes=4, min_available=1, capacity_timeout=20)
+        ended = await while_web1_stops(world, lambda: fall(world, "web3"))
+        reason = "web3 fell out of rotation during web1's turn: DOWN L4CON on lb1, lb2"
+        assert errors(world) == [f"capacity to take it out: not within 20 s; last seen: {reason}"]
+        assert (ended.result, ended.upgraded, ended.held) == ("degraded", ["web1"], ["web2"])
+        assert reason in [each.reason for each in world.events(Waiting) if each.node == "web2"]
+        assert (world.sent("web2"), world.nodes["web2"].asked) == ([], [])
+        assert [each.node for each in ended.out_of_rotation] == ["web3"]
+
+    run(scenario())
+
+
+def test_the_operator_sees_why_it_waits_and_decides() -> None:
+    async def scenario() -> None:
+        world = World(nodes=4, min_available=1, capacity_timeout=5, interactive=True)
+
+        async def operator() -> None:
+            question = await world.question("web2")
+            text = next(each.text for each in world.control.questions if each.id == question)
+            assert "web3 fell out of rotation during web1's turn: DOWN L4CON" in text
+            await answer(world, ABORT, "web2")
+
+        async with asyncio.TaskGroup() as group:
+            group.create_task(operator())
+            ended = await while_web1_stops(world, lambda: fall(world, "web3"))
+        assert ended.result == "aborted"
+        assert world.sent("web2") == []
+
+    run(scenario())
+
+
+def test_when_it_comes_back_in_time_all_goes_on() -> None:
+    async def scenario() -> None:
+        world = World(nodes=3, min_available=1, capacity_timeout=60)
+
+        def trip() -> None:
+            fall(world, "web3")
+            world.at(40, lambda: setattr(world.nodes["web3"], "healthy", True))
+
+        ended = await while_web1_stops(world, trip)
+        assert (ended.result, ended.upgraded) == ("healthy", ["web1", "web2", "web3"])
+        assert any("web3 fell out of rotation" in each.reason for each in world.events(Waiting))
+
+    run(scenario())
+
+
+def test_what_was_down_before_forbids_nothing_new() -> None:
+    async def scenario() -> None:
+        world = World(nodes=4, min_available=1)
+        fall(world, "web4")
+        await asyncio.sleep(10)
+        ended = await world.carry_out(await world.plan(limit=["web1", "web2"]))
+        assert (ended.result, ended.upgraded, ended.out_of_rotation) == ("healthy", ["web1", "web2"], [])
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("state", ["maint", "drain"])
+def test_what_a_human_takes_out_meanwhile_forbids_nothing(state: str) -> None:
+    async def scenario() -> None:
+        world = World(nodes=4, min_available=1)
+
+        def take_out() -> None:
+            world.take_out("web4", state)
+            fall(world, "web4")
+
+        plan = await world.plan(limit=["web1", "web2"])
+
+        async def strike() -> None:
+            await world.until(lambda: world.nodes["web1"].asked)
+            take_out()
+
+        async with asyncio.TaskGroup() as group:
+            group.create_task(strike())
+            ended = await world.carry_out(plan)
+        assert (ended.result, ended.upgraded) == ("healthy", ["web1", "web2"])
+
+    run(scenario())
+
+
+def test_what_has_failed_and_is_kept_out_forbids_nothing() -> None:
+    async def scenario() -> None:
+        world = World(nodes=4, min_available=1, max_fail_percentage=100, start_timeout=30, verify_timeout=30)
+        world.nodes["web1"].sick = frozenset({"2.0"})
+        ended = await world.upgrade()
+        assert (ended.failed, ended.upgraded) == (["web1"], ["web2", "web3", "web4"])
+
+    run(scenario())
+
+
+def test_the_one_that_fell_may_be_worked_on() -> None:
+    async def scenario() -> None:
+        world = World(nodes=3, min_available=1, capacity_timeout=10)
+
+        def fall_until_upgraded() -> None:
+            fall(world, "web2")
+            world.nodes["web2"].on_asked = lambda what: setattr(
+                world.nodes["web2"], "healthy", what == "start"
+            )
+
+        ended = await while_web1_stops(world, fall_until_upgraded)
+        assert (ended.result, ended.upgraded) == ("healthy", ["web1", "web2", "web3"])
+
+    run(scenario())
+
+
+def test_a_slot_that_name_resolution_empties_has_fallen_out() -> None:
+    async def scenario() -> None:
+        world = World(nodes=4, instances=1, min_available=1, capacity_timeout=10)
+        ended = await while_web1_stops(world, lambda: setattr(world.server("web3"), "emptied", True))
+        assert ended.held == ["web2"]
+        assert "web3 fell out of rotation during web1's turn: MAINT (resolution)" in errors(world)[0]
+
+    run(scenario())
+
+
+def seen(*servers: Server) -> Snapshot:
+    return Snapshot(Info("lb1", "2.6", 1, 1, False), Level.ADMIN, (), servers)
+
+
+DOWN: dict[str, Any] = {
+    "operational": Operational.STOPPED,
+    "status": "DOWN",
+    "check_status": "L4CON",
+    "check_health": 0,
+}
+
+
+@pytest.mark.parametrize(
+    ("changes", "fallen"),
+    [
+        (DOWN, True),
+        (DOWN | {"status": "DOWN (agent)"}, True),
+        (DOWN | {"admin": Admin.INHERITED_MAINT, "status": "MAINT (via shop/web1)"}, False),
+        (DOWN | {"admin": Admin.INHERITED_DRAIN}, False),
+        (DOWN | {"admin": Admin.FORCED_DRAIN}, False),
+        (DOWN | {"backup": True}, False),
+        ({"status": "UP 1/3", "check_health": 2}, False),
+        ({"weight": 0, "effective_weight": 0}, False),
+    ],
+)
+def test_only_what_went_down_by_itself_has_fallen_out(changes: dict[str, Any], fallen: bool) -> None:
+    pool = Pool(backends=["shop"])
+    before: dict[str, Any] = {"backup": True} if "backup" in changes else {}
+    pool.see(seen(server("web1"), server("web2", **before), server("web3", backend="other")))
+    after = seen(server("web1"), server("web2", **changes), server("web3", backend="other", **DOWN))
+    pool.see(after)
+    words = pool.fallen({"lb1": after}, ())
+    assert words.startswith("shop/web2 fell out of rotation since the rollout began: DOWN") == fallen
+    assert bool(words) == fallen
+    assert pool.fallen({"lb1": after}, {ServerRef("lb1", "shop", "web2")}) == ""
+
+
+def test_who_is_not_in_the_plan_is_named_at_the_end() -> None:
+    async def scenario() -> None:
+        world = World(nodes=3, min_available=1)
+        plan = await world.plan(limit=["web1"])
+        world.rollout = Rollout(
+            world.application,
+            plan,
+            world.control,
+            world.clock,
+            world.bus,
+            Actor("me@here"),
+            other_versions={"web3": "1.0"},
+        )
+
+        async def strike() -> None:
+            await world.until(lambda: "verify" in steps(world, "web1"))
+            fall(world, "web3")
+
+        async with asyncio.TaskGroup() as group:
+            group.create_task(strike())
+            ended = await world.rollout.run()
+        assert (ended.result, ended.upgraded) == ("degraded", ["web1"])
+        (out,) = ended.out_of_rotation
+        assert (out.node, out.on_purpose) == ("web3", False)
+        assert out.where == ["shop/web3 on lb1: ready (DOWN)", "shop/web3 on lb2: ready (DOWN)"]
+        assert out.commands == ["rolldeck upgrade shop 1.0 --limit web3"]
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("up", [True, False])
+def test_a_node_that_is_not_whole_at_the_very_end_is_in_the_account(up: bool) -> None:
+    async def scenario() -> None:
+        world = World(nodes=1, instances=2, min_available=0, bake=0)
+
+        def lose() -> None:
+            server = world.server("web1")
+            server.up, server.health = up, server.rise if up else 0
+            server.inter = 1000.0
+
+        def at_the_end(record: Record) -> None:
+            if isinstance(record.event, NodeUpgraded):
+                lose()
+
+        world.bus.subscribe(at_the_end)
+        ended = await world.upgrade()
+        (out,) = ended.out_of_rotation
+        assert (ended.result, out.node) == ("degraded", "web1")
+        assert out.where == [f"shop/web1 on lb1: ready ({'UP 1/3' if up else 'DOWN'})"]
+
+    run(scenario())
+
+
+def slots(up: int, empty: int) -> Snapshot:
+    """So many filled slots, and so many empty ones behind them."""
+    none: dict[str, Any] = {"admin": Admin.RESOLUTION_MAINT, "status": "MAINT (resolution)"} | {
+        "operational": Operational.STOPPED,
+        "empty_slot": True,
+    }
+    full = [server(f"web{number}") for number in range(1, up + 1)]
+    return seen(*full, *(server(f"web{number}", **none) for number in range(up + 1, up + empty + 1)))
+
+
+def test_a_slot_that_was_filled_when_the_rollout_began_never_stops_counting() -> None:
+    pool = Pool(backends=["shop"])
+    pool.see(slots(3, 7))
+    for gone in (slots(2, 8), slots(1, 9)):
+        pool.see(gone)
+        assert len(pool.filled({"lb1": gone})["lb1"].servers) == 3
+
+
+def test_the_slot_of_a_node_of_the_plan_counts_though_it_was_never_filled() -> None:
+    pool = Pool({ServerRef("lb1", "shop", "web5"): "n5"}, ["shop"])
+    counted = pool.filled({"lb1": slots(2, 8)})["lb1"].servers
+    assert [each.ref.server for each in counted] == ["web1", "web2", "web5"]
