@@ -11,7 +11,7 @@ from orchestrator.rates import Places, Rates
 from orchestrator.watch import InstanceView, View
 from tests.unit.console_values import HOSTILE, server
 from widgets.merged import natural
-from widgets.model import Arrangement, Counts, Key, Picture, Row
+from widgets.model import Arrangement, By, Counts, Key, Picture, Row
 from widgets.rows import picture
 
 MAINT: dict[str, Any] = {"admin": Admin.FORCED_MAINT, "status": "MAINT", "operational": Operational.STOPPED}
@@ -270,3 +270,42 @@ def test_nothing_at_all() -> None:
     found = shown(View((InstanceView("lb1"),)))
     assert len(found.rows) == 0
     assert found.counts == Counts(0, 0, 0, 0)
+
+
+EMPTY: dict[str, Any] = {
+    "admin": Admin.RESOLUTION_MAINT,
+    "status": "MAINT (resolution)",
+    "operational": Operational.STOPPED,
+    "empty_slot": True,
+}
+
+
+@pytest.mark.parametrize("by", ["server", "node"])
+def test_slots_that_nothing_has_filled_are_neither_counted_nor_shown(by: By) -> None:
+    of = view(*[{"web1": {}, "web2": DOWN, "web3": EMPTY, "web4": EMPTY}] * 2)
+    found = shown(of, Arrangement(by=by))
+    assert found.counts == Counts(1, 0, 0, 1, by)
+    assert nodes(found) == ["web2", "web1"]
+    assert nodes(shown(of, Arrangement(by=by, filter="web3"))) == []
+
+
+def test_a_slot_that_one_load_balancer_has_filled_is_missing_on_the_other() -> None:
+    row = shown(view({"web1": {}, "web2": {}}, {"web1": EMPTY, "web2": {}})).rows[0]
+    assert (row.marks, row.note, row.problem) == ("✓?", "missing on lb2", True)
+
+
+def test_a_slot_that_is_empty_where_it_can_be_seen_is_not_shown() -> None:
+    of = view({"web1": {}, "web2": EMPTY}, {"web1": {}, "web2": EMPTY}, lb1={"state": "stale"})
+    assert nodes(shown(of)) == ["web1"]
+
+
+def test_the_empty_slot_of_a_node_is_shown_as_out() -> None:
+    of = view({"web1": {}, "web2": EMPTY, "web3": EMPTY})
+    found = shown(of, names={("shop", "web2"): "n2"})
+    assert nodes(found) == ["n2", "web1"]
+    assert (found.rows[0].admin, found.rows[0].kind) == ("maint", "bad")
+    assert found.counts == Counts(1, 0, 1, 0)
+
+
+def test_where_every_slot_is_empty_they_are_shown() -> None:
+    assert shown(view({"web1": EMPTY, "web2": EMPTY})).counts == Counts(0, 0, 2, 0)
