@@ -130,6 +130,7 @@ class Baked(Event, frozen=True, kw_only=True, tag="baked"):
     retried: int  # attempts that were repeated, here or on another server, unnoticed by clients
     proven: bool  # False: too few requests to prove anything, or errors are not known
     seconds: float  # without time spent paused
+    unattributed: int = 0  # responses 5xx of its backends that no server explains, such as HAProxy's own 503
 
 
 class NodeDone(Event, frozen=True, kw_only=True):

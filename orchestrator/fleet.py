@@ -140,9 +140,19 @@ class Fleet:
         self.watched(found.values())
         return found | present(others, snapshots) if others else found
 
-    async def requests(self, refs: Collection[ServerRef]) -> dict[ServerRef, Look]:
-        """What these servers and their backends have counted of requests. Raises as `servers`."""
+    async def requests(
+        self, refs: Collection[ServerRef], show: Callable[[Snapshot], object] | None = None
+    ) -> dict[ServerRef, Look]:
+        """What these servers and their backends have counted of requests. Raises as `servers`.
+
+        Args:
+            refs: of the application.
+            show: is shown all that was read for it.
+        """
         snapshots = await self._snapshots(refs)
+        if show is not None:
+            for snapshot in snapshots:
+                show(snapshot)
         backends = {
             (snapshot.info.instance, backend.name): backend.counters
             for snapshot in snapshots

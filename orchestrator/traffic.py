@@ -1,7 +1,7 @@
 """Requests and errors of all servers of an application while a rollout goes on."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from backends.columns import columns_of
@@ -39,7 +39,12 @@ class TrafficCount:
     counters begin again.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, backends: Collection[str] | None = None) -> None:
+        """
+        Args:
+            backends: of which responses are counted that no server explains; by default all.
+        """
+        self._backends = backends
         self._first: dict[str, Snapshot] = {}
         self._last: dict[str, Snapshot] = {}
         self._kept = Totals()
@@ -50,7 +55,7 @@ class TrafficCount:
         if name not in self._first:
             self._first[name] = snapshot
         elif _began_again(self._last[name], snapshot):
-            _count(self._kept, self._first[name], self._last[name])
+            self._count(self._kept, self._first[name], self._last[name])
             self._kept.gaps += 1
             self._first[name] = snapshot
         self._last[name] = snapshot
@@ -60,8 +65,12 @@ class TrafficCount:
         kept = self._kept
         found = replace(kept, unknown=set(kept.unknown))
         for name, first in self._first.items():
-            _count(found, first, self._last[name])
+            self._count(found, first, self._last[name])
         return found
+
+    def _count(self, totals: Totals, first: Snapshot, last: Snapshot) -> None:
+        wanted = self._backends
+        _count(totals, first, last, lambda backend: wanted is None or backend in wanted)
 
 
 def _rows(snapshot: Snapshot) -> dict[str, RequestCounters]:
@@ -74,7 +83,7 @@ def _began_again(before: Snapshot, after: Snapshot) -> bool:
     return any(went_back(then, now[name]) for name, then in _rows(before).items() if name in now)
 
 
-def _count(totals: Totals, first: Snapshot, last: Snapshot) -> None:
+def _count(totals: Totals, first: Snapshot, last: Snapshot, explained: Callable[[str], bool]) -> None:
     then, now = _rows(first), _rows(last)
     told = Counter[str]()
     for backend, each, answered_5xx in _signals(first, last, then, now):
@@ -87,7 +96,7 @@ def _count(totals: Totals, first: Snapshot, last: Snapshot) -> None:
             totals.unknown.add(name)
             continue
         totals.http = True
-        if name in then:
+        if name in then and explained(name):
             totals.unattributed += max(0, counters.answered_5xx - then[name].answered_5xx - told[name])
 
 

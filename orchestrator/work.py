@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from backends.base import Clock
 from backends.errors import BackendError, Refused, UnknownOutcome, Unreachable
-from backends.model import AdminState, Server, ServerRef, ServiceState
+from backends.model import AdminState, Server, ServerRef, ServiceState, Snapshot
 from orchestrator.bus import Bus
 from orchestrator.control import Control
 from orchestrator.endpoints import Endpoints
@@ -74,9 +74,9 @@ class Work:
         """One look at this node's servers; see `Fleet.servers`."""
         return await self.fleet.servers(self.refs)
 
-    async def requests(self) -> dict[ServerRef, Look]:
+    async def requests(self, show: Callable[[Snapshot], object] | None = None) -> dict[ServerRef, Look]:
         """What this node's servers have counted of requests; see `Fleet.requests`."""
-        return await self.fleet.requests(self.refs)
+        return await self.fleet.requests(self.refs, show)
 
     async def ensure(
         self, refs: Sequence[ServerRef], build: Build, reached: Callable[[Server], bool]

@@ -13,7 +13,14 @@ from console.completing import placed
 from console.config import Config, find_and_load
 from console.exits import Exit
 from console.interrupts import interrupts
-from console.output.health import error_share, request_fields, request_signals, server_fields
+from console.output.health import (
+    error_share,
+    request_fields,
+    request_signals,
+    server_fields,
+    unattributed,
+    unattributed_words,
+)
 from console.output.status_text import status_fields, status_lines
 from console.output.text import clean, paint, result, result_json, say, table
 from console.whole_status import whole_status, without_empty_slots
@@ -46,8 +53,10 @@ async def _status(config: Config, names: Sequence[str], as_json: bool) -> int:
             wiring = Wiring(placed_config, lambda _: None)
             try:
                 seen = await _look(placed_config, name, wiring)
+                unexplained = _unexplained(seen)  # what was in a slot that is empty now explains some
                 seen = await without_empty_slots(placed_config, name, consul, seen)
                 healthy = _as_json(name, seen) if as_json else _as_text(name, seen, once)
+                _show_unexplained(name, unexplained, as_json=as_json)
                 healthy &= await _rest(placed_config, name, consul, wiring, seen, once, as_json=as_json)
             finally:
                 await wiring.close()
@@ -152,6 +161,22 @@ def _as_text(app: str, seen: Seen, once: Callable[[str], None] = say) -> bool:
         + (f"; not: {', '.join(map(clean, out))}" if out else "")
     )
     return healthy and not out
+
+
+def _unexplained(seen: Seen) -> dict[str, dict[str, int | None]]:
+    """Errors that no server explains, by load balancer and backend."""
+    return {name: unattributed(each) for name, each in seen.items() if isinstance(each, Snapshot)}
+
+
+def _show_unexplained(app: str, found: Mapping[str, Mapping[str, int | None]], *, as_json: bool) -> None:
+    if not as_json:
+        if words := unattributed_words(found):
+            result(clean(words))
+        return
+    head = {"schema": SCHEMA, "kind": "backend", "application": app}
+    for instance, backends in found.items():
+        for backend, count in backends.items():
+            _line(head | {"load_balancer": instance, "backend": backend, "unattributed": count})
 
 
 def _out(servers: Sequence[Server], live: int) -> bool:

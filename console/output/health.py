@@ -1,10 +1,12 @@
 """A server as JSON fields; the same everywhere."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 
 from backends.model import Server, Snapshot
 from orchestrator.events import SCHEMA
 from orchestrator.request_errors import Look, Signals, in_all
+from orchestrator.words import counted
 
 
 def server_fields(app: str, server: Server) -> dict[str, object]:
@@ -38,6 +40,39 @@ def request_signals(snapshot: Snapshot) -> dict[tuple[str, str], Signals]:
         (each.ref.backend, each.ref.server): in_all(Look(each.counters, rows.get(each.ref.backend)))
         for each in snapshot.servers
     }
+
+
+def unattributed(snapshot: Snapshot) -> dict[str, int | None]:
+    """Responses 5xx of each backend that no server explains, since HAProxy began to count.
+
+    None in TCP mode, where errors are not known.
+    """
+    told = Counter[str]()
+    for (backend, _), found in request_signals(snapshot).items():
+        told[backend] += found.told
+    return {
+        backend.name: max(0, rows.answered_5xx - told[backend.name]) if rows.http else None
+        for backend in snapshot.backends
+        for rows in (backend.counters,)
+    }
+
+
+def unattributed_words(found: Mapping[str, Mapping[str, int | None]]) -> str:
+    """`5 errors not attributable to a server (shop on lb1: 2, shop on lb2: 3)`; empty when there are none.
+
+    Args:
+        found: by load balancer, see `unattributed`.
+    """
+    places = {
+        f"{backend} on {instance}": count
+        for instance, backends in found.items()
+        for backend, count in backends.items()
+        if count
+    }
+    if not places:
+        return ""
+    listed = ", ".join(f"{place}: {count:,}" for place, count in places.items())
+    return f"{counted(sum(places.values()), 'error')} not attributable to a server ({listed})"
 
 
 def request_fields(signals: Signals) -> dict[str, object]:

@@ -8,6 +8,7 @@ from orchestrator.events import Baked
 from orchestrator.followers import inherits_only
 from orchestrator.request_errors import ENOUGH, Look, RequestTally, Signals
 from orchestrator.streak import Streak
+from orchestrator.traffic import TrafficCount
 from orchestrator.words import counted
 from orchestrator.work import Work
 
@@ -41,7 +42,13 @@ def _weightless(work: Work, server: Server) -> bool:
     return work.originals[server.ref].weight == 0 and server.admin_state is AdminState.READY
 
 
-async def bake(work: Work, refs: list[ServerRef], streak: Streak, before: Mapping[ServerRef, Look]) -> None:
+async def bake(
+    work: Work,
+    refs: list[ServerRef],
+    streak: Streak,
+    before: Mapping[ServerRef, Look],
+    traffic: TrafficCount,
+) -> None:
     """Watch these servers until the policy's `bake` is over, and say what they were given and how it went.
 
     Args:
@@ -49,6 +56,7 @@ async def bake(work: Work, refs: list[ServerRef], streak: Streak, before: Mappin
         refs: its servers that belong in rotation.
         streak: of looks at its own health.
         before: what had been counted before it went back; its errors count from there on.
+        traffic: of all servers of its backends, from there on.
 
     Raises:
         StepFailed: it left the rotation, its own health went, or clients saw too many errors.
@@ -60,7 +68,7 @@ async def bake(work: Work, refs: list[ServerRef], streak: Streak, before: Mappin
     tallies = {ref: RequestTally(before[ref]) for ref in refs}
 
     async def count() -> Signals:
-        for ref, look in (await work.fleet.requests(refs)).items():
+        for ref, look in (await work.fleet.requests(refs, traffic.add)).items():
             tallies[ref].add(look)
         return sum((tally.signals for tally in tallies.values()), Signals())
 
@@ -101,6 +109,7 @@ async def bake(work: Work, refs: list[ServerRef], streak: Streak, before: Mappin
             retried=found.soft,
             proven=found.hard is not None and found.started >= ENOUGH,
             seconds=round(work.control.worked() - start, 3),
+            unattributed=traffic.totals().unattributed,
         )
         work.bus.emit(work.baked)
 

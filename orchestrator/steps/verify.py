@@ -13,6 +13,7 @@ from orchestrator.node import Original
 from orchestrator.steps import registry
 from orchestrator.steps.bake import bake, in_words, not_in_rotation
 from orchestrator.streak import Streak
+from orchestrator.traffic import TrafficCount
 from orchestrator.work import Work
 
 RESTORE = {
@@ -33,11 +34,12 @@ async def verify(work: Work) -> str | None:
     """
     streak = Streak(work)
     await prove(work, streak)
-    before = await work.patiently(work.requests)
-    await put_back(work)
     back = work.belonging(AdminState.READY)
+    traffic = TrafficCount({ref.backend for ref in back})
+    before = await work.patiently(lambda: work.requests(traffic.add))
+    await put_back(work)
     if back and work.policy.bake:
-        await bake(work, back, streak, before)
+        await bake(work, back, streak, before, traffic)
     await registry.come_back(work)  # last: until then nobody else has to do with it
     return "in rotation" if back else "healthy; left out of rotation as it was before"
 

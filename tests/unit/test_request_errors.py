@@ -161,6 +161,26 @@ def test_a_bake_with_enough_requests() -> None:
     run(scenario())
 
 
+def test_a_bake_names_errors_that_no_server_explains() -> None:
+    async def scenario() -> None:
+        world = World(nodes=1, bake=5, min_available=0)
+
+        async def serve() -> None:
+            await world.until(lambda: any(each.reason == "baking" for each in world.events(Waiting)))
+            _serve(world, "web1", 60)
+            world.balancers["lb2"].own_5xx += 3
+
+        world.balancers["lb1"].own_5xx = 7  # before it went back
+        beside = asyncio.create_task(serve())
+        ended = await world.upgrade()
+        await beside
+        assert (ended.result, ended.unproven) == ("healthy", [])
+        [baked] = world.events(Baked)
+        assert bake_words(baked) == "baked with 120 requests, no errors, 3 not attributable"
+
+    run(scenario())
+
+
 def _serve(world: World, name: str, requests: int) -> None:
     for server in world.servers(name):
         server.requests += requests

@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from backends.errors import Unreachable
-from backends.model import Backend, Info, Level, RequestCounters, Server, Snapshot
+from backends.model import Admin, Backend, Info, Level, Operational, RequestCounters, Server, Snapshot
 from console.command_line import cli
 from console.commands import status
 from tests.unit.console_values import TOML, server, write
@@ -65,3 +65,93 @@ def test_errors_are_what_clients_saw_and_unknown_in_tcp_mode(
     assert status._as_json("shop", both)
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()][1:]
     assert [(line["requests"], line["errors"]) for line in lines] == [(200, 2), (7, None)]
+
+
+def shown(
+    monkeypatch: pytest.MonkeyPatch, folder: Path, seen_now: status.Seen, *arguments: str, nodes: str = ""
+) -> tuple[int, str]:
+    """`rolldeck status` where the load balancers say this; its exit code and standard output."""
+
+    async def look(*_: object) -> status.Seen:
+        return seen_now
+
+    monkeypatch.setattr(status, "_look", look)
+    journal = f'[journal]\npath = "{folder}/journal.db"\n'
+    file = write(folder, f"{journal}{TOML}\n{nodes}")
+    done = CliRunner().invoke(cli, ["--config", str(file), "status", *arguments], standalone_mode=False)
+    assert done.exception is None, done.exception
+    return done.return_value, done.stdout
+
+
+UNEXPLAINED = {
+    name: replace(
+        seen(name, server("web1", name, requests=40, errors_5xx=2)),
+        backends=(
+            Backend("shop", "http", "", "", RequestCounters(total=50, answered=50, answered_5xx=5)),
+            Backend("db", "tcp", "", "", TCP),
+        ),
+    )
+    for name in ("lb1", "lb2")
+}
+
+
+def test_errors_that_no_server_explains_are_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    code, out = shown(monkeypatch, tmp_path, UNEXPLAINED, "shop")
+    assert code == 0
+    assert "6 errors not attributable to a server (shop on lb1: 3, shop on lb2: 3)\n" in out
+    one = {"lb1": replace(UNEXPLAINED["lb1"], backends=())}
+    assert "not attributable" not in shown(monkeypatch, tmp_path, one, "shop")[1]
+
+
+def test_errors_that_no_server_explains_are_in_json(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    _, out = shown(monkeypatch, tmp_path, UNEXPLAINED, "shop", "--json")
+    lines = [json.loads(line) for line in out.splitlines()]
+    found = {
+        (line["load_balancer"], line["backend"]): line["unattributed"]
+        for line in lines
+        if line["kind"] == "backend"
+    }
+    assert found == {("lb1", "shop"): 3, ("lb1", "db"): None, ("lb2", "shop"): 3, ("lb2", "db"): None}
+
+
+def with_slots(up: int, empty: int) -> status.Seen:
+    full = (server(f"web-{number}", address=f"10.0.0.{number}") for number in range(1, up + 1))
+    none = (
+        server(
+            f"web-{number}",
+            address="",
+            admin=Admin.RESOLUTION_MAINT,
+            operational=Operational.STOPPED,
+            status="MAINT (resolution)",
+            empty_slot=True,
+        )
+        for number in range(up + 1, up + empty + 1)
+    )
+    return {"lb1": seen("lb1", *full, *none)}
+
+
+def test_empty_slots_are_no_servers(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    code, out = shown(monkeypatch, tmp_path, with_slots(3, 7), "shop")
+    assert (code, "3 of 3 in rotation\n" in out) == (0, True)
+    assert "web-4" not in out
+    assert "kept out" not in out
+    code, out = shown(monkeypatch, tmp_path, with_slots(3, 7), "shop", "--json")
+    assert code == 0
+    assert [json.loads(line)["kind"] for line in out.splitlines()] == ["load_balancer"] + 3 * ["server"]
+
+
+def test_the_empty_slot_of_a_node_is_a_server_that_is_out(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    nodes = "[apps.shop.nodes]\n" + "".join(
+        f'web-{number} = {{ address = "10.0.0.{number}", port = 80 }}\n' for number in range(1, 5)
+    )
+    code, out = shown(monkeypatch, tmp_path, with_slots(3, 7), "shop", nodes=nodes)
+    assert (code, "3 of 4 in rotation; not: web-4 (shop)" in out) == (1, True)
+
+
+def test_where_every_slot_is_empty_nothing_is_healthy(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    code, out = shown(monkeypatch, tmp_path, with_slots(0, 2), "shop")
+    assert (code, "0 of 2 in rotation" in out) == (1, True)
