@@ -1,6 +1,5 @@
 """What `rolldeck status` knows beside HAProxy: rollouts, versions, and who keeps a node out."""
 
-import asyncio
 import contextlib
 import time
 from collections.abc import Mapping, Sequence
@@ -9,13 +8,11 @@ from typing import Literal
 
 from backends.consul.client import Consul
 from backends.errors import BackendError, ConfigError
-from backends.health.http import HttpHealth
 from backends.model import Server, ServerRef, Snapshot
 from console.completing import completed
 from console.config import Config
 from console.following import Following
-from console.inventory import members
-from console.running_versions import RunningVersions
+from console.node_versions import Disks, NodeVersion, node_versions
 from console.state_place import journal_path
 from console.wiring import Wiring
 from orchestrator.journal.adoption import find
@@ -28,25 +25,7 @@ from orchestrator.lock import Holder, LocalLock
 from orchestrator.owner import owners
 from orchestrator.slots import filled
 
-ASK_SECONDS = 10.0  # for all versions that run; what has not answered then has the journal's word
-
 Snapshots = Mapping[str, Snapshot | BackendError]
-
-
-@dataclass(frozen=True, slots=True)
-class NodeVersion:
-    """Which version a node has, and who says so.
-
-    Attributes:
-        version: empty where nobody knows.
-        source: "health": the application itself, now; "journal": when we last had to do with it.
-        at: when the journal knew it, seconds since 1970; 0 for now.
-    """
-
-    node: str
-    version: str
-    source: Literal["health", "journal"]
-    at: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,16 +72,17 @@ class WholeStatus:
 
 
 async def whole_status(
-    config: Config, app: str, consul: Consul | None, wiring: Wiring, seen: Snapshots
+    config: Config, app: str, consul: Consul | None, wiring: Wiring, seen: Snapshots, disks: Disks
 ) -> WholeStatus:
-    """Read the journal, the lock, Consul and, where it costs no log-in, the versions that run.
+    """Read the journal, the lock, Consul and the versions that nodes have.
 
     Args:
         config: of all applications.
         app: which one.
         consul: where there is one.
-        wiring: builds the health checks; closed by whoever has made it.
+        wiring: builds the adapters of nodes; closed by whoever has made it.
         seen: the load balancers as they are.
+        disks: reads versions on disk, for all applications.
 
     Raises:
         JournalError: the journal cannot be read.
@@ -127,12 +107,7 @@ async def whole_status(
     ]
     if not running:
         status.holder = await LocalLock.of(path.parent / "locks", app).holder()
-    asked, names = await _running_versions(config, app, consul, wiring, servers)
-    versions = {node: NodeVersion(node, asked[node], "health") for node in asked}
-    for node, last in known.items():
-        if last.version and node not in versions and (not names or node in names):
-            versions[node] = NodeVersion(node, last.version, "journal", last.at)
-    status.versions = [versions[node] for node in sorted(versions)]
+    status.versions = await node_versions(config, app, consul, wiring, servers, known, disks)
     ours = {ref: f"rollout {each.entry.id}" for each in left.values() for ref in each.originals}
     status.kept_out = _kept_out(servers, status.published | ours, hands)
     return status
@@ -187,27 +162,6 @@ async def _see_others(
         status.rollouts.append(found)
         for originals in unfinished_originals(seen.records).values():
             status.published |= dict.fromkeys(originals, f"the rollout of {head.operator}")
-
-
-async def _running_versions(
-    config: Config, app: str, consul: Consul | None, wiring: Wiring, servers: Sequence[Server]
-) -> tuple[dict[str, str], set[str]]:
-    """By node, where its health tells the version and is asked from here; and the names of all nodes."""
-    try:
-        settings = (await completed(config, app, consul)).app(app)
-        places = members(settings, servers, config.file, f"apps.{app}")
-        names = {place.name for place in places}
-        health = settings.health
-        if not (isinstance(health, HttpHealth) and health.via == "console" and health.has_version):
-            return {}, names
-        nodes = await wiring.nodes(app, settings, places)
-    except (BackendError, ConfigError):
-        return {}, set()  # whoever works on it is told
-    versions = RunningVersions(sees=True)
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(ASK_SECONDS):
-            await versions.look(nodes)
-    return dict(versions.by_node), names
 
 
 def _kept_out(

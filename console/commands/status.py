@@ -1,7 +1,8 @@
 """`rolldeck status`: every server on every load balancer, and what is not in rotation."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 
 import click
 import msgspec
@@ -13,6 +14,7 @@ from console.completing import placed
 from console.config import Config, find_and_load
 from console.exits import Exit
 from console.interrupts import interrupts
+from console.node_versions import Disks
 from console.output.health import (
     error_share,
     request_fields,
@@ -23,7 +25,7 @@ from console.output.health import (
 )
 from console.output.status_text import status_fields, status_lines
 from console.output.text import clean, paint, result, result_json, say, table
-from console.whole_status import whole_status, without_empty_slots
+from console.whole_status import WholeStatus, whole_status, without_empty_slots
 from console.wiring import Wiring
 from orchestrator.errors import JournalError
 from orchestrator.events import SCHEMA
@@ -45,7 +47,7 @@ def status(config_file: str | None, app: str | None, as_json: bool) -> int:
 
 
 async def _status(config: Config, names: Sequence[str], as_json: bool) -> int:
-    worst, once = Exit.HEALTHY, SayOnce()
+    worst, once, disks = Exit.HEALTHY, SayOnce(), Disks()
     consul = Consul(config.consul) if config.consul is not None else None
     try:
         for name in names:
@@ -57,7 +59,8 @@ async def _status(config: Config, names: Sequence[str], as_json: bool) -> int:
                 seen = await without_empty_slots(placed_config, name, consul, seen)
                 healthy = _as_json(name, seen) if as_json else _as_text(name, seen, once)
                 _show_unexplained(name, unexplained, as_json=as_json)
-                healthy &= await _rest(placed_config, name, consul, wiring, seen, once, as_json=as_json)
+                whole = partial(whole_status, placed_config, name, consul, wiring, seen, disks)
+                healthy &= await _rest(name, whole, once, as_json=as_json)
             finally:
                 await wiring.close()
             worst = worst if healthy else Exit.DEGRADED
@@ -97,18 +100,11 @@ async def _look(config: Config, app: str, wiring: Wiring) -> Seen:
 
 
 async def _rest(
-    config: Config,
-    app: str,
-    consul: Consul | None,
-    wiring: Wiring,
-    seen: Seen,
-    once: Callable[[str], None],
-    *,
-    as_json: bool,
+    app: str, whole: Callable[[], Awaitable[WholeStatus]], once: Callable[[str], None], *, as_json: bool
 ) -> bool:
     """Rollouts, versions, and who keeps a node out; whether nothing was left unfinished."""
     try:
-        status = await whole_status(config, app, consul, wiring, seen)
+        status = await whole()
     except JournalError as error:
         once(f"{paint('!', 'warn')} {clean(str(error))}")
         return True

@@ -4,8 +4,9 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
+from console.node_versions import NodeVersion
 from console.output.text import clean, paint
-from console.whole_status import KeptOut, NodeVersion, WholeStatus
+from console.whole_status import KeptOut, WholeStatus
 from orchestrator.end_words import PURPOSES, mixed_versions, since_words
 from orchestrator.events import SCHEMA
 from orchestrator.journal.rollout_status import RolloutStatus, at_work
@@ -27,16 +28,27 @@ def _version_lines(versions: Sequence[NodeVersion]) -> Iterator[str]:
     if not versions:
         return
     told = {version.node: version.version for version in versions}
-    journal = [version.node for version in versions if version.source == "journal"]
-    source = ""
-    if journal:
-        whose = "" if len(journal) == len(versions) else f"{', '.join(journal)} "
-        source = f" ({whose}as the journal has it)"
+    sources = [_source(versions, "journal", "as the journal has it"), _source(versions, "disk", "on disk")]
+    source = f" ({'; '.join(filter(None, sources))})" if any(sources) else ""
     if mixed := mixed_versions(told):
         yield f"{paint('mixed versions', 'warn')}: {clean(mixed)}{clean(source)}"
     else:
         count = f"{len(told)} node{'' if len(told) == 1 else 's'}"
         yield f"version {clean(versions[0].version)} on {count}{clean(source)}"
+    differing: dict[str, list[str]] = {}
+    for version in versions:
+        if version.differs:
+            known = "runs" if version.source == "health" else "by the journal"
+            text = f"{version.version} {known}, {version.on_disk} on disk"
+            differing.setdefault(text, []).append(version.node)
+    for text, nodes in differing.items():
+        yield f"{paint('!', 'warn')} {clean(', '.join(nodes))}: {clean(text)}"
+
+
+def _source(versions: Sequence[NodeVersion], source: str, words: str) -> str:
+    """Whose versions are not what the application itself says; without names when that is all of them."""
+    nodes = [version.node for version in versions if version.source == source]
+    return f"{', '.join(nodes)} {words}" if 0 < len(nodes) < len(versions) else words if nodes else ""
 
 
 def _head(rollout: RolloutStatus) -> str:

@@ -42,6 +42,17 @@ async def test_a_running_rollout_is_told_with_its_node_and_its_way(tmp_path: Pat
         before = await rolldeck(stack, "status")
         assert before.code == 0, before.text
         assert f"version {OLD} on 3 nodes" in before.out
+        assert "on disk" not in before.out
+        stack.nodes["web1"].activate(NEW)
+        differing = await rolldeck(stack, "status")
+        _, kinds = await told(stack)
+        stack.nodes["web1"].activate(OLD)
+        assert f"! web1: {OLD} runs, {NEW} on disk" in differing.out
+        assert [(node["on_disk"], node["differs"]) for node in kinds["node"]] == [
+            (NEW, True),
+            (OLD, False),
+            (OLD, False),
+        ]
         async with started(stack, "upgrade", "shop", NEW, "--yes", "--json") as running:
             await running.event("step_started", node="web1", step="start")
             text = await rolldeck(stack, "status")

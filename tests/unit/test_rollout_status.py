@@ -2,21 +2,28 @@
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import click
 import pytest
 
+from backends.errors import Unreachable
+from console.node_versions import DISK_SECONDS, Disks, NodeVersion, with_disk
 from console.output.status_text import status_fields, status_lines
-from console.whole_status import KeptOut, NodeVersion, WholeStatus
+from console.whole_status import KeptOut, WholeStatus
 from orchestrator import events
 from orchestrator.events import Asked, NodeFailed, Record, RolloutEnded, TurnBegan
 from orchestrator.journal.known_versions import known_versions
 from orchestrator.journal.leftovers import leftovers
 from orchestrator.journal.rollout_status import RolloutStatus, rollout_status
 from orchestrator.journal.store import Journal
+from orchestrator.node import Node
 from tests.unit import journals
 from tests.unit.console_values import HOSTILE, harmless
+from tests.unit.fakes import World
+from tests.unit.faults import Fault
+from tests.unit.virtual_time import run
 
 
 @pytest.fixture
@@ -118,6 +125,66 @@ def test_versions_that_the_journal_knows(path: Path) -> None:
 def test_a_mixed_fleet_has_the_source_of_each_version() -> None:
     status = WholeStatus(versions=[NodeVersion("a", "2", "health"), NodeVersion("b", "1", "journal", 5.0)])
     assert lines(status) == ["mixed versions: 1 on b; 2 on a (b as the journal has it)"]
+    status = WholeStatus(
+        versions=[
+            NodeVersion("a", "2", "health", on_disk="3", differs=True),
+            NodeVersion("b", "2", "journal", 5.0, "3", differs=True),
+            NodeVersion("c", "2", "disk", on_disk="2"),
+            NodeVersion("d", "2", "health", on_disk="3", differs=True),
+        ]
+    )
+    assert lines(status) == [
+        "version 2 on 4 nodes (b as the journal has it; c on disk)",
+        "! a, d: 2 runs, 3 on disk",
+        "! b: 2 by the journal, 3 on disk",
+    ]
+    fields = [*status_fields("shop", status)]
+    assert [(node["on_disk"], node["differs"]) for node in fields] == [
+        ("3", True),
+        ("3", True),
+        ("2", False),
+        ("3", True),
+    ]
+
+
+def test_a_version_may_be_called_otherwise_on_disk() -> None:
+    async def scenario() -> Node:
+        return replace(World(nodes=1).application.nodes[0], version_part="^([^-]+)")
+
+    node = run(scenario())
+    for known, installed, differs in (
+        (NodeVersion("web1", "1.5.0", "health"), "1.5.0-1", False),
+        (NodeVersion("web1", "1.5.0", "health"), "1.6.0-1", True),
+        (NodeVersion("web1", "1.5.0", "journal", 5.0), "1.5.0-1", True),
+        (NodeVersion("web1", "1.5.0-1", "journal", 5.0), "1.5.0-1", False),
+        (None, "1.5.0-1", False),
+    ):
+        assert with_disk(node, known, installed).differs is differs, known
+
+
+def test_nodes_that_do_not_answer_are_waited_for_once() -> None:
+    async def scenario() -> None:
+        world = World(nodes=2)
+        nodes, disks = world.application.nodes, Disks()
+        for fake in world.nodes.values():
+            fake.faults.always["connect"] = Fault(None, seconds=3600)
+        start = world.clock.monotonic()
+        assert await disks.look(nodes) == {}
+        assert await disks.look(nodes) == {}
+        assert world.clock.monotonic() - start == pytest.approx(DISK_SECONDS, abs=0.1)
+        world.nodes["web1"].faults.always.clear()
+        assert await Disks().look(nodes) == {"web1": "1.0"}, "what has answered counts"
+
+    run(scenario())
+
+
+def test_a_node_that_refuses_hides_no_other() -> None:
+    async def scenario() -> None:
+        world = World(nodes=2)
+        world.nodes["web1"].faults.always["installed"] = Fault(Unreachable("web1", "gone"))
+        assert await Disks().look(world.application.nodes) == {"web2": "1.0"}
+
+    run(scenario())
 
 
 @pytest.mark.parametrize("said", HOSTILE)
