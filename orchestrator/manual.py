@@ -93,7 +93,7 @@ async def impact(application: Application, change: Change) -> Impact:
     """Look, touch nothing.
 
     Raises:
-        PreflightFailed: a node cannot be found in HAProxy, or not without doubt.
+        PreflightFailed: a node cannot be found in HAProxy, or not without doubt; or it cannot be put back.
         BackendError: a load balancer cannot be read.
     """
     snapshots = await application.fleet.look()
@@ -103,6 +103,7 @@ async def impact(application: Application, change: Change) -> Impact:
     departure = await _departure(application, change, refs) if change.takes_out else None
     carried = departure.followers if departure is not None else frozenset[ServerRef]()
     if change.action == "ready":
+        in_return_order(change.nodes, mapped, {server.ref: server for server in servers})
         carried = await _followers(application, refs)
     kept = [each.registration for each in change.nodes] if change.action != "weight" else []
     registries = {each.place for each in kept if each is not None and each.leaves}

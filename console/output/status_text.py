@@ -91,7 +91,7 @@ def _kept_out(kept: KeptOut) -> str:
     by = {
         "hand": f"by {kept.who}, by hand{since_words(kept.since)}",
         "others": f"by somebody else{since_words(kept.since)}, untouched",
-        "haproxy": kept.words,
+        "haproxy": f"by HAProxy: {kept.words}",
     }[kept.by]
     return f"  {clean(f'{kept.server} ({kept.backend}) is kept out {by}')}: {clean(', '.join(kept.where))}"
 

@@ -204,8 +204,12 @@ def test_ready_by_hand_begins_with_the_one_that_is_followed() -> None:
         follow(world, "shop/web2", "shop/web1")
         for name in ("web1", "web3"):
             world.take_out(name)
-        with pytest.raises(PreflightFailed, match="shop/web3 on lb1: follows shop/web2, which is out"):
+        why = "shop/web3 on lb1: follows shop/web2, which is out"
+        with pytest.raises(PreflightFailed, match=why):
             await put_back(world, "web3")
+        nodes = manual.choose(world.application, ["web3"])
+        with pytest.raises(PreflightFailed, match=why):
+            await manual.impact(world.application, manual.Change("ready", nodes))
         assert world.sent() == []
         await put_back(world, "web3", "web2", "web1")
         assert [world.admin(name) for name in ("web1", "web2", "web3")] == [[AdminState.READY]] * 3
