@@ -10,7 +10,7 @@ from tests.faults.scene import INSTALL, Scene
 from tests.integration.rollouts import OLD, Running
 
 Ends = str
-"""``killed``, ``healthy``, ``degraded`` or ``aborted``."""
+"""``killed``, ``healthy``, ``degraded`` or ``aborted``; ``refused`` before anything was touched."""
 
 
 async def _nothing(*_: object) -> None:
@@ -27,7 +27,7 @@ class Fault:
         prepare: what makes it before the rollout begins, such as a bad release.
         strike: what makes it in the middle of a step.
         mend: undoes it, before the recovery.
-        recovery: `resume`, or `rollback` where the new version itself is bad.
+        recovery: `resume`, or `rollback` where the new version itself is bad; `upgrade` of what was refused.
         loses: why requests may fail then, in words; empty: none may.
         setting: wraps everything, such as a file system of its own.
         words: that the run has to say, unless it ends healthy.
@@ -98,6 +98,22 @@ CASES = (
         mend=faults.node_up,
         ends=everywhere("degraded"),
         loses=_DIES,
+    ),
+    Fault(
+        name="version nowhere to be had",
+        prepare=faults.no_release,
+        mend=faults.release_again,
+        ends={"drain": "refused"},
+        recovery="upgrade",
+        words="1.5.0 cannot be had",
+    ),
+    Fault(
+        name="service manager cannot start it",
+        prepare=faults.no_start_program,
+        mend=faults.start_program_again,
+        ends={"drain": "refused"},
+        recovery="upgrade",
+        words="the program of the command for start is not there",
     ),
     Fault(
         name="service ignores SIGTERM",

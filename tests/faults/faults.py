@@ -118,6 +118,26 @@ def bad_version(**fields: object) -> Callable[[Scene], Awaitable[None]]:
     return prepare
 
 
+async def no_release(scene: Scene) -> None:
+    """Its command for installing can tell."""
+    tune(scene.stack, "apps.shop.install", exists="test -d releases/{version}")
+    for node in scene.stack.nodes.values():
+        (node.directory / "releases" / NEW).rename(node.directory / "not yet")
+
+
+async def release_again(scene: Scene) -> None:
+    for node in scene.stack.nodes.values():
+        (node.directory / "not yet").rename(node.directory / "releases" / NEW)
+
+
+async def no_start_program(scene: Scene) -> None:
+    tune(scene.stack, "apps.shop.service", start="./appclt start")
+
+
+async def start_program_again(scene: Scene) -> None:
+    tune(scene.stack, "apps.shop.service", start="./appctl start")
+
+
 async def dies_unproven(scene: Scene) -> None:
     """Seen alive by the start step, dead before it could be proven."""
     tune(scene.stack, "apps.shop.rollout", min_healthy=1, verify_timeout=8)

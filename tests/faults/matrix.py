@@ -53,14 +53,17 @@ async def play(place: Path, fault: Fault, step: Step) -> Outcome:
             if ended != "healthy" and fault.words not in run.text:
                 problems.append(f"does not say {fault.words!r}: {_errors(run) or reason}")
             truth = await _seen(world)
-            problems += _told_wrong(run, truth) if ended != "killed" else []
-            problems += await _versions_told_wrong(world, run) if ended != "killed" else []
-            problems += await _unnamed(world, truth) if ended == "killed" else []
+            if ended == "refused":
+                problems += await _touched(world, truth)
+            elif ended == "killed":
+                problems += await _unnamed(world, truth)
+            else:
+                problems += [*_told_wrong(run, truth), *await _versions_told_wrong(world, run)]
             await fault.mend(world)
             problems += await _status_wrong(world)
             recovered = await _recover(world, fault, ended, problems)
             report = await load.stop()
-        problems += await _not_back(world, NEW if fault.recovery == "resume" else OLD)
+        problems += await _not_back(world, OLD if fault.recovery == "rollback" else NEW)
     problems += _lost(report, fault)
     return Outcome(
         fault.name,
@@ -76,6 +79,8 @@ async def play(place: Path, fault: Fault, step: Step) -> Outcome:
 
 
 async def _struck(world: Scene, fault: Fault, step: Step) -> Run:
+    if fault.ends[step] == "refused":  # no step begins
+        return await rolldeck(world.stack, "upgrade", "shop", NEW, "--yes", "--json")
     async with started(world.stack, "upgrade", "shop", NEW, "--yes", "--json") as running:
         await running.event("step_started", node="web1", step=step)
         await asyncio.sleep(INTO_THE_STEP)
@@ -86,6 +91,8 @@ async def _struck(world: Scene, fault: Fault, step: Step) -> Run:
 def _ending(run: Run) -> tuple[str, str]:
     if run.code < 0:
         return "killed", ""
+    if run.code == 3 and not run.events:
+        return "refused", ""
     return run.ended["result"], run.ended["reason"]
 
 
@@ -103,6 +110,13 @@ async def _seen(world: Scene) -> Truths:
 def _out(truth: Truths) -> list[str]:
     """Nodes that are not as they were before the rollout, as far as somebody decided it."""
     return sorted({n for own in truth.values() for n, each in own.items() if each.admin or each.weight != 1})
+
+
+async def _touched(world: Scene, truth: Truths) -> list[str]:
+    """What has changed although the upgrade was refused."""
+    problems = [f"{node} is out, and the upgrade was refused" for node in _out(truth)]
+    running = await versions(world.stack)
+    return problems + [f"{node} runs {version}" for node, version in running.items() if version != OLD]
 
 
 def _told_wrong(run: Run, truth: Truths) -> list[str]:
@@ -154,7 +168,8 @@ async def _status_wrong(world: Scene) -> list[str]:
 async def _recover(world: Scene, fault: Fault, ended: str, problems: list[str]) -> str:
     if ended == "healthy":
         return "none needed"
-    recovered = await rolldeck(world.stack, fault.recovery, "shop", "--yes", "--json")
+    what = (fault.recovery, "shop", *([NEW] if fault.recovery == "upgrade" else []))
+    recovered = await rolldeck(world.stack, *what, "--yes", "--json")
     if recovered.code != 0:
         problems.append(f"{fault.recovery} exits {recovered.code}: {recovered.text[-600:]}")
     return fault.recovery

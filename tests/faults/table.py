@@ -25,6 +25,7 @@ A case is as promised when all of this holds:
 - after the recovery every node is in rotation on every load balancer, with the right version.
 
 `killed` is an end without any word; the nodes that are out then are named by `rolldeck status`.
+`refused` is an end before the first step: no node was touched.
 """
 
 

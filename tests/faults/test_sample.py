@@ -12,6 +12,8 @@ from tests.integration.rollouts import NEW, tune, world
 
 # Left to `make faults`; most have tests of their own on real parts too: test_upgrade_*.py, test_recovery.py.
 ELSEWHERE = {
+    "version nowhere to be had",
+    "service manager cannot start it",
     "SIGTERM of the tool",
     "SIGKILL of the tool",
     "service ignores SIGTERM",
