@@ -2,9 +2,10 @@
 
 import os
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import msgspec
 
@@ -19,14 +20,18 @@ from backends.hosts.ssh import SshSettings
 from backends.inventories.kinds import read_nodes
 from backends.inventories.toml_text import parse_toml
 from backends.placeholders import wrong_placeholders
+from backends.suggestion import one_of, there_is
 from backends.template import check_host, check_value
-from console.decode import decode, decode_list, decode_table, shown, unknown
+from console.decode import decode, decode_list, decode_table
+from console.explanation import shown, unknown
 from console.log import LogSettings
+from console.problems import Problems
 from console.settings import AppSettings, ConsoleSettings, JournalSettings, LockSettings, NodeSettings
 from orchestrator.freeze import Freeze
 
 FILE = "config.toml"
 LONGEST = 4 * 1024 * 1024  # bytes; some 20,000 nodes
+T = TypeVar("T")
 TABLES = ("console", "journal", "lock", "log", "consul", "ssh", "haproxy", "hooks", "freeze", "apps")
 
 
@@ -49,8 +54,9 @@ class Config(msgspec.Struct, kw_only=True, frozen=True):
     def app(self, name: str) -> AppSettings:
         """One application by its name. Raises ConfigError naming those that exist."""
         if name not in self.apps:
-            known = ", ".join(sorted(self.apps)) or "none"
-            raise ConfigError(self.file, "apps", f"no application {name!r}; there is: {known}")
+            raise ConfigError(
+                self.file, "apps", f"no application {name!r}; {there_is(name, sorted(self.apps))}"
+            )
         return self.apps[name]
 
     def nodes_of(self, app: str) -> dict[str, NodeSettings]:
@@ -154,46 +160,60 @@ def _untrusted(file: str, error: Untrusted) -> str:
 
 
 def parse(raw: dict[str, Any], file: str) -> Config:
-    """Check a decoded TOML document; see `load`."""
+    """Check a decoded TOML document; see `load`. Everything that is wrong with it is said at once."""
+    problems = Problems()
     for key in raw:
         if key not in TABLES:
-            raise ConfigError(file, key, unknown(key, TABLES))
+            problems.add(file, key, unknown(key, TABLES))
     keep_secret(secret_names(raw))
+
+    def table(key: str, kind: type[T], otherwise: T) -> T:
+        return problems.collect(partial(decode, raw.get(key, {}), kind, file, key), otherwise)
+
+    def tables(key: str, kind: type[T]) -> list[T]:
+        return problems.collect(partial(decode_list, raw.get(key, []), kind, file, key), [])
+
+    balancers = raw.get("haproxy", {})
     config = Config(
         file=file,
-        console=decode(raw.get("console", {}), ConsoleSettings, file, "console"),
-        journal=decode(raw.get("journal", {}), JournalSettings, file, "journal"),
-        lock=decode(raw.get("lock", {}), LockSettings, file, "lock"),
-        log=decode(raw.get("log", {}), LogSettings, file, "log"),
-        consul=decode(raw["consul"], ConsulSettings, file, "consul") if "consul" in raw else None,
-        ssh=decode(raw.get("ssh", {}), SshSettings, file, "ssh"),
-        haproxy=decode_table(raw.get("haproxy", {}), HaproxySettings, file, "haproxy"),
-        hooks=decode_list(raw.get("hooks", []), HookSettings, file, "hooks"),
-        freeze=decode_list(raw.get("freeze", []), Freeze, file, "freeze"),
+        console=table("console", ConsoleSettings, ConsoleSettings()),
+        journal=table("journal", JournalSettings, JournalSettings()),
+        lock=table("lock", LockSettings, LockSettings()),
+        log=table("log", LogSettings, LogSettings()),
+        consul=table("consul", ConsulSettings, None) if "consul" in raw else None,
+        ssh=table("ssh", SshSettings, SshSettings()),
+        haproxy=problems.collect(partial(decode_table, balancers, HaproxySettings, file, "haproxy"), {}),
+        hooks=tables("hooks", HookSettings),
+        freeze=tables("freeze", Freeze),
         apps={},
     )
-    for name in config.haproxy:
-        _name(name, file, "haproxy")
+    known = list(balancers) if isinstance(balancers, dict) else None
+    for name in known or ():
+        problems.collect(partial(_name, name, file, "haproxy"), name)
     apps = raw.get("apps", {})
     if not isinstance(apps, dict):
-        raise ConfigError(file, "apps", f"found {shown(apps)}, expected a table of named tables")
-    told = bool(apps) and all(isinstance(each, dict) and "places" in each for each in apps.values())
-    if not config.haproxy and not told:
-        raise ConfigError(file, "haproxy", "found none, expected at least one [haproxy.NAME] table")
-    if not apps:
-        raise ConfigError(file, "apps", "found none, expected at least one [apps.NAME] table")
-    for name, table in apps.items():
-        config.apps[_name(name, file, "apps")] = _app(table, config, f"apps.{name}")
-    _need_consul(config)
+        problems.add(file, "apps", f"found {shown(apps)}, expected a table of named tables")
+        apps = None
+    told = bool(apps) and all(isinstance(app, dict) and "places" in app for app in apps.values())
+    if known == [] and not told:
+        problems.add(file, "haproxy", "found none, expected at least one [haproxy.NAME] table")
+    if apps == {}:
+        problems.add(file, "apps", "found none, expected at least one [apps.NAME] table")
+    for name, value in (apps or {}).items():
+        problems.collect(partial(_name, name, file, "apps"), name)
+        app = problems.collect(partial(_app, value, known, file, f"apps.{name}"), None)
+        if app is not None:
+            config.apps[name] = app
+    if "consul" not in raw:
+        problems.collect(partial(_need_consul, config), None)
     if config.consul is not None:
-        _check_placeholders(config.consul, file, "consul")
+        problems.collect(partial(_check_placeholders, config.consul, file, "consul"), None)
+    problems.raise_any(raw)
     return config
 
 
 def _need_consul(config: Config) -> None:
     """What Consul is asked for, and not where it is."""
-    if config.consul is not None:
-        return
     asked = ["lock.kind"] if config.lock.kind == "consul" else []
     for name, app in config.apps.items():
         asked += [f"apps.{name}.inventory"] if isinstance(app.inventory, ConsulService) else []
@@ -204,38 +224,50 @@ def _need_consul(config: Config) -> None:
         )
 
 
-def _app(table: Any, config: Config, key: str) -> AppSettings:
+def _app(table: Any, balancers: Collection[str] | None, file: str, key: str) -> AppSettings:
+    """One application; `balancers` are the names that there are, None where nobody knows."""
+    problems, nodes = Problems(), dict[str, NodeSettings]()
     # Nodes are decoded one by one, so that an error names the node.
     rest = {k: v for k, v in table.items() if k != "nodes"} if isinstance(table, dict) else table
-    app = decode(rest, AppSettings, config.file, key)
-    _check_placeholders(app, config.file, key)
-    if app.haproxy and app.places is not None:
-        raise ConfigError(
-            config.file, f"{key}.places", f"found beside {key}.haproxy, expected only one of them"
-        )
-    if app.inventory is not None and "nodes" in table:
-        problem = f"found beside {key}.nodes, expected only one of them"
-        raise ConfigError(config.file, f"{key}.inventory", problem)
-    nodes = _nodes(table.get("nodes", {}), config.file, f"{key}.nodes")
-    for name in app.haproxy:
-        if name not in config.haproxy:
-            known = ", ".join(config.haproxy)
-            raise ConfigError(config.file, f"{key}.haproxy", f"found {name!r}, expected one of: {known}")
-    return msgspec.structs.replace(app, nodes=nodes)
+    app = problems.collect(partial(decode, rest, AppSettings, file, key), None)
+    if app is not None:
+        problems.collect(partial(_check_placeholders, app, file, key), None)
+    given = table if isinstance(table, dict) else {}
+    if given.get("haproxy") and "places" in given:
+        problems.add(file, f"{key}.places", f"found beside {key}.haproxy, expected only one of them")
+    if "inventory" in given and "nodes" in given:
+        problems.add(file, f"{key}.inventory", f"found beside {key}.nodes, expected only one of them")
+    nodes = problems.collect(partial(_nodes, given.get("nodes", {}), file, f"{key}.nodes"), nodes)
+    names = given.get("haproxy", [])
+    if balancers is not None and isinstance(names, list):
+        for name in names:
+            if isinstance(name, str) and name not in balancers:
+                problems.add(file, f"{key}.haproxy", f"found {shown(name)}, {one_of(name, balancers)}")
+    problems.raise_any()
+    return msgspec.structs.replace(cast("AppSettings", app), nodes=nodes)  # None would have been an error
 
 
 def _check_placeholders(settings: msgspec.Struct, file: str, key: str) -> None:
+    problems = Problems()
     for place, problem in wrong_placeholders(settings, key):
-        raise ConfigError(file, place, problem)
+        problems.add(file, place, problem)
+    problems.raise_any()
 
 
 def _nodes(raw: Any, file: str, key: str) -> dict[str, NodeSettings]:
-    nodes = decode_table(raw, NodeSettings, file, key)
-    for name, node in nodes.items():
-        _name(name, file, key)
+    if not isinstance(raw, dict):
+        return decode_table(raw, NodeSettings, file, key)
+    problems, nodes = Problems(), dict[str, NodeSettings]()
+    for name, value in raw.items():
+        problems.collect(partial(_name, name, file, key), name)
+        node = problems.collect(partial(decode, value, NodeSettings, file, f"{key}.{name}"), None)
+        if node is None:
+            continue
+        nodes[name] = node
         for field in ("address", "ssh", "ssh_user"):
-            if value := getattr(node, field):
-                _checked(check_host, value, file, f"{key}.{name}.{field}")
+            if given := getattr(node, field):
+                problems.collect(partial(_checked, check_host, given, file, f"{key}.{name}.{field}"), given)
+    problems.raise_any()
     return nodes
 
 

@@ -7,10 +7,14 @@ import traceback
 import click
 
 from backends.errors import BackendError, ConfigError, RolldeckError
+from backends.plural import counted
 from backends.visible_text import visible_lines
 from console.exits import Exit
 from console.output.text import clean, lose_results, paint, say
+from console.problems import ConfigErrors
 from orchestrator.errors import Aborted, GuardRefused, Locked, PlanChanged, PreflightFailed, Unauthenticated
+
+MOST_ERRORS = 50  # of a configuration that are shown
 
 
 def explain(error: BaseException) -> int:
@@ -38,6 +42,12 @@ def explain(error: BaseException) -> int:
         case PreflightFailed() | PlanChanged() | GuardRefused() | Locked() | Unauthenticated():
             _line(f"refused, nothing was touched: {error}")
             return Exit.REFUSED
+        case ConfigErrors(errors=errors):
+            for one in errors[:MOST_ERRORS]:
+                _line(str(one))
+            more = f", of which the first {MOST_ERRORS} are shown" if len(errors) > MOST_ERRORS else ""
+            _line(f"{counted(len(errors), 'error')} in {errors[0].file}{more}")
+            return Exit.USAGE
         case ConfigError():
             _line(str(error))
             return Exit.USAGE

@@ -107,18 +107,21 @@ class HaproxySettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_
 
     def __post_init__(self) -> None:
         """Raise ValueError, which msgspec reports with the path of the key."""
+        if not 0 < self.timeout <= 600:
+            raise ValueError(f"timeout: found {self.timeout:g}, expected more than 0, at most 600 seconds")
+        if not 1 <= self.concurrency <= MOST_CONNECTIONS:
+            raise ValueError(f"concurrency: found {self.concurrency}, expected 1 to {MOST_CONNECTIONS}")
         if bool(self.socket) == bool(self.stats_url):
             raise ValueError("expected exactly one of `socket` and `stats_url`")
+        if self.stats_url and self.master:
+            raise ValueError("master: found it beside stats_url, expected a `socket`")
         if self.socket:
-            parse_address(self.socket)
+            try:
+                parse_address(self.socket)
+            except ValueError as error:
+                raise ValueError(f"socket: found {error}") from None
         else:
             _check_stats_url(self.stats_url)
-        if self.stats_url and self.master:
-            raise ValueError("`master` belongs to a `socket`")
-        if not 0 < self.timeout <= 600:
-            raise ValueError(f"timeout {self.timeout}: expected more than 0, at most 600 seconds")
-        if not 1 <= self.concurrency <= MOST_CONNECTIONS:
-            raise ValueError(f"concurrency {self.concurrency}: expected 1 to {MOST_CONNECTIONS}")
 
     def address(self) -> Address:
         """The parsed `socket`; ValueError when there is none."""
@@ -131,8 +134,8 @@ def _check_stats_url(text: str) -> None:
         # It would stand in every error text; what is there is not repeated here either.
         raise ValueError("stats_url: no user or password in it, please; see username and password_env")
     if url.scheme not in ("http", "https"):
-        raise ValueError(f"stats_url {text!r}: expected http:// or https://")
+        raise ValueError(f"stats_url: found {text!r}, expected http:// or https://")
     try:
         check_authority(url)
     except ValueError as error:
-        raise ValueError(f"stats_url {text!r}: {error}") from None
+        raise ValueError(f"stats_url: found {text!r}: {error}") from None

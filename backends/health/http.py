@@ -63,9 +63,6 @@ class HttpHealth(HealthKind, kw_only=True, frozen=True, tag="http"):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for url in (self.url, *([self.version_url] if self.version_url else [])):
-            if not _URL.fullmatch(url):
-                raise ValueError(f"{url!r} is not a URL: expected http(s)://HOST/..., without user")
         for name, value in self.headers.items():
             _check_header(name, value)
         list(self.expected())
@@ -74,6 +71,9 @@ class HttpHealth(HealthKind, kw_only=True, frozen=True, tag="http"):
         if self.ca_file and not self.verify_tls:
             raise ValueError("`ca_file` has no effect with `verify_tls = false`; keep one")
         self._check_authentication()
+        for name, url in (("version_url", self.version_url), ("url", self.url)):
+            if (url or name == "url") and not _URL.fullmatch(url):
+                raise ValueError(f"{name}: found {url!r}, expected http(s)://HOST/..., without user")
 
     def _check_authentication(self) -> None:
         if self.username and not self.has_secret:

@@ -28,8 +28,12 @@ class HealthKind(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_field
     version_part: str = ""
 
     def __post_init__(self) -> None:
-        if self.timeout <= 0 or self.interval < 0 or self.successes < 1:
-            raise ValueError("expected timeout > 0, interval >= 0 and successes >= 1")
+        if self.timeout <= 0:
+            raise ValueError(f"timeout: found {self.timeout:g}, expected more than 0 seconds")
+        if self.interval < 0:
+            raise ValueError(f"interval: found {self.interval:g}, expected 0 seconds or more")
+        if self.successes < 1:
+            raise ValueError(f"successes: found {self.successes}, expected at least 1")
         check_pattern(self.version_part)
 
 

@@ -117,7 +117,7 @@ def test_without_xdg_it_is_below_the_home_folder(tmp_path: Path, monkeypatch: py
 
 
 def test_an_application_that_is_not_there_names_those_that_are(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="no application 'shp'; there is: shop"):
+    with pytest.raises(ConfigError, match="no application 'shp'; did you mean 'shop'\\? there is: shop"):
         load(write(tmp_path)).app("shp")
 
 
@@ -126,7 +126,9 @@ def test_an_application_may_have_some_of_the_load_balancers() -> None:
     document["haproxy"]["lb2"] = {"socket": "tcp://10.0.0.1:9999"}
     assert list(parse(document, "f").haproxy_of("shop")) == ["lb2"]
     document["apps"]["shop"]["haproxy"] = ["lb3"]
-    with pytest.raises(ConfigError, match=r"apps.shop.haproxy: found 'lb3', expected one of: lb1, lb2"):
+    with pytest.raises(
+        ConfigError, match=r"apps.shop.haproxy: found 'lb3', did you mean 'lb2'\? expected one of: lb1, lb2"
+    ):
         parse(document, "f")
 
 

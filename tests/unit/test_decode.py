@@ -42,8 +42,12 @@ def top(**tables: Any) -> dict[str, Any]:
         (top(haproxy={}), "haproxy", "found none, expected at least one [haproxy.NAME] table"),
         (top(haproxy={"lb1": "unix:///x"}), "haproxy.lb1", "found 'unix:///x', expected a table"),
         (top(haproxy={"a b": {"socket": "unix:///x"}}), "haproxy", "'a b' cannot be used"),
-        (top(haproxy={"lb1": {"socket": "unix:x"}}), "haproxy.lb1", "'unix:x': expected \"unix:///"),
-        (top(haproxy={"lb1": {"socket": "tcp://h:99999"}}), "haproxy.lb1", "the port is not a number from 1"),
+        (top(haproxy={"lb1": {"socket": "unix:x"}}), "haproxy.lb1.socket", "'unix:x': expected \"unix:///"),
+        (
+            top(haproxy={"lb1": {"socket": "tcp://h:99999"}}),
+            "haproxy.lb1.socket",
+            "the port is not a number from 1",
+        ),
         (top(haproxy={"lb1": {}}), "haproxy.lb1", "expected exactly one of `socket` and `stats_url`"),
         (top(apps=3), "apps", "found 3, expected a table of named tables"),
         (top(apps={}), "apps", "found none, expected at least one [apps.NAME] table"),
@@ -159,8 +163,10 @@ def test_no_error_shows_a_password(document: dict[str, Any]) -> None:
 
 def test_a_text_that_looks_like_an_error_of_ours_misleads_nobody() -> None:
     error = refused(raw(health={"kind": "http", "url": "x - at `.service.name`"}))
-    assert error.key == "apps.shop.health"
-    with pytest.raises(ConfigError, match=r"^f: apps.shop.health: 'x - at `\$.service.name`' is not a URL"):
+    assert error.key == "apps.shop.health.url"
+    with pytest.raises(
+        ConfigError, match=r"^f: apps.shop.health.url: found 'x - at `\$.service.name`', expected http"
+    ):
         parse(raw(health={"kind": "http", "url": "x - at `$.service.name`"}), "f")
 
 

@@ -71,7 +71,7 @@ def test_any_text_is_an_address_or_a_clear_error(text: str) -> None:
         ("{}", "exactly one"),
         ('{"socket": "/run/x"}', 'expected "unix:///'),
         ('{"stats_url": "h/stats"}', "expected http:// or https://"),
-        ('{"stats_url": "http://h/stats", "master": true}', "belongs to a `socket`"),
+        ('{"stats_url": "http://h/stats", "master": true}', "master: found it beside stats_url"),
         ('{"socket": "unix:///s", "timeout": 0}', "more than 0"),
         ('{"socket": "unix:///s", "concurrency": 11}', "expected 1 to 10"),
         ('{"socket": "unix:///s", "sockets": 1}', "unknown field"),

@@ -201,10 +201,10 @@ async def test_what_curl_says(answer: Answer, result: HealthResult) -> None:
 @pytest.mark.parametrize(
     ("settings", "problem"),
     [
-        ({"kind": "http", "url": "ftp://x/"}, "is not a URL"),
-        ({"kind": "http", "url": "http://user:pass@x/"}, "is not a URL"),
-        ({"kind": "http", "url": "http://x/ y"}, "is not a URL"),
-        ({"kind": "http", "url": URL, "version_url": "x"}, "is not a URL"),
+        ({"kind": "http", "url": "ftp://x/"}, r"expected http\(s\)://HOST/"),
+        ({"kind": "http", "url": "http://user:pass@x/"}, r"expected http\(s\)://HOST/"),
+        ({"kind": "http", "url": "http://x/ y"}, r"expected http\(s\)://HOST/"),
+        ({"kind": "http", "url": URL, "version_url": "x"}, r"expected http\(s\)://HOST/"),
         ({"kind": "http", "url": URL, "body": "("}, "not a regular expression"),
         ({"kind": "http", "url": URL, "version_pattern": "v"}, "0 groups"),
         ({"kind": "http", "url": URL, "json": {"a": [1]}}, r"json\.a: expected"),
@@ -217,8 +217,8 @@ async def test_what_curl_says(answer: Answer, result: HealthResult) -> None:
             "cannot be used with a password",
         ),
         ({"kind": "http", "url": URL, "verify_tls": False, "ca_file": "x"}, "keep one"),
-        ({"kind": "http", "url": URL, "timeout": 0}, "timeout > 0"),
-        ({"kind": "tcp", "successes": 0}, "successes >= 1"),
+        ({"kind": "http", "url": URL, "timeout": 0}, "timeout: found 0, expected more than 0"),
+        ({"kind": "tcp", "successes": 0}, "successes: found 0, expected at least 1"),
         ({"kind": "command", "run": "x", "via": "here"}, "Invalid enum value 'here'"),
     ],
 )

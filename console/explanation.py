@@ -1,0 +1,157 @@
+"""msgspec says what is wrong, and where (`$.health.status`); we say what was found and what fits."""
+
+import datetime
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from msgspec import inspect
+
+from backends.suggestion import one_of
+
+Path = tuple[str, ...]
+"""Keys from a table down to a value, and numbers for the items of lists."""
+
+_AT = re.compile(r"(.*) - at `(\$[^`]*)`", re.DOTALL)
+_PART = re.compile(r"\.([^.\[\]]+)|\[([^\]]+)\]")
+_UNKNOWN = re.compile(r"Object contains unknown field `(.+)`", re.DOTALL)
+_MISSING = re.compile(r"Object missing required field `(.+)`")
+_EXPECTED = re.compile(r"Expected `([^`]+)`(?:, got `([^`]+)`)?(.*)", re.DOTALL)
+_PASSWORD = re.compile(r"(?<=://)[^\s/@:]*:\S*@")
+_WORDS = {
+    "str": "a text",
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "object": "a table",
+    "array": "a list",
+    "null": "nothing",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong with a table.
+
+    Attributes:
+        path: of what is wrong.
+        text: what was found, and what was expected.
+        broken: path of what has to be another value before anything else can be seen.
+        own: a struct of ours said so, of values each of which has the right type.
+    """
+
+    path: Path
+    text: str
+    broken: Path
+    own: bool = False
+
+
+def explain(error: str, raw: Any, kind: Any) -> Problem:
+    """Explain a `msgspec.ValidationError` of decoding `raw` into `kind`."""
+    match = _AT.fullmatch(error)
+    text, path = (match[1], match[2]) if match else (error, "$")
+    parts = [name or index for name, index in _PART.findall(path)]
+    here = tuple(part for part in parts if part != "...")
+    value, known = walk(raw, kind, parts)
+    if match := _UNKNOWN.fullmatch(text):
+        there = (*here, match[1])
+        return Problem(there, unknown(match[1], sorted(_fields(known, value))), there)
+    if match := _MISSING.fullmatch(text):
+        choices = _choices(known, match[1])
+        expected = f"expected one of: {', '.join(choices)}" if choices else "it has no default"
+        # Without its kind nothing is known of a table.
+        there = (*here, match[1])
+        return Problem(there, f"missing; {expected}", here if _is_tag(known, match[1]) else there)
+    if choices := _choices(known, parts[-1] if parts else ""):
+        broken = here[:-1] if here and _is_tag(known, here[-1]) else here
+        return Problem(here, f"found {shown(value)}, {one_of(value, choices)}", broken)
+    if match := _EXPECTED.fullmatch(text):
+        expected = " or ".join(_WORDS.get(word, word) for word in match[1].split(" | ")) + match[3]
+        found = (
+            f"one value is {_WORDS.get(match[2], match[2])}" if "..." in parts else f"found {shown(value)}"
+        )
+        return Problem(here, f"{found}, expected {expected}", here)
+    # A struct's own words, which may begin with the field that they are about.
+    field, _, rest = _PASSWORD.sub("***@", text).partition(": ")
+    if rest and field.split(".")[0] in _fields(known, value):
+        inner = field.split(".")
+        return Problem((*here, *inner), rest, (*here, inner[0]), own=True)
+    return Problem(here, _PASSWORD.sub("***@", text), here, own=True)
+
+
+def unknown(name: str, known: Sequence[str]) -> str:
+    """What to say of a key that there is not."""
+    return f"unknown key; {one_of(name, known)}"
+
+
+def shown(value: Any) -> str:
+    """A value for an error, without what may be secret in it."""
+    match value:
+        case None:
+            return "nothing"
+        case bool():
+            return str(value).lower()
+        case str():
+            return repr(_PASSWORD.sub("***@", value))[:80]
+        case dict():
+            return "a table"
+        case list():
+            return "a list"
+        case datetime.date() | datetime.time():
+            return f"the date or time {value.isoformat()}"
+    return repr(value)
+
+
+def walk(raw: Any, kind: Any, parts: Sequence[str]) -> tuple[Any, inspect.Type]:
+    """The value at this path, and the type that it should have."""
+    value, known = raw, inspect.type_info(kind)
+    for part in parts:
+        known = _type_of(known, value, part)
+        if isinstance(value, dict):
+            value = value.get(part)
+        elif isinstance(value, list) and part.isdigit() and int(part) < len(value):
+            value = value[int(part)]
+    return value, known
+
+
+def _type_of(known: inspect.Type, value: Any, part: str) -> inspect.Type:
+    """The type of one field or item of a value that should have the type `known`."""
+    for struct in structs(known, value):
+        found = [field.type for field in struct.fields if field.encode_name == part]
+        known = found[0] if found else inspect.AnyType()
+    if isinstance(value, list):
+        lists = [one for one in _alternatives(known) if isinstance(one, inspect.ListType)]
+        return lists[0].item_type if lists else inspect.AnyType()
+    return known
+
+
+def _alternatives(known: inspect.Type) -> tuple[inspect.Type, ...]:
+    return tuple(known.types) if isinstance(known, inspect.UnionType) else (known,)
+
+
+def _choices(known: inspect.Type, part: str) -> list[str]:
+    """The words that may stand here: of a `Literal`, or the kinds of a union of structs."""
+    types = _alternatives(known)
+    words = [str(word) for one in types if isinstance(one, inspect.LiteralType) for word in one.values]
+    kinds = [str(one.tag) for one in types if isinstance(one, inspect.StructType) and one.tag_field == part]
+    return [word for word in words + kinds if word]
+
+
+def _is_tag(known: inspect.Type, part: str) -> bool:
+    return any(isinstance(one, inspect.StructType) and one.tag_field == part for one in _alternatives(known))
+
+
+def _fields(known: inspect.Type, value: Any) -> set[str]:
+    names = {field.encode_name for struct in structs(known, value) for field in struct.fields}
+    tags = {struct.tag_field for struct in structs(known, value) if struct.tag_field}
+    return names | tags
+
+
+def structs(known: inspect.Type, value: Any) -> Iterator[inspect.StructType]:
+    """The struct that a value is meant to be: in a union its `kind` decides."""
+    for one in _alternatives(known):
+        if isinstance(one, inspect.StructType) and (
+            one.tag_field is None or not isinstance(value, dict) or value.get(one.tag_field) == one.tag
+        ):
+            yield one

@@ -1,0 +1,190 @@
+"""All that is wrong with a configuration, and not only the first thing.
+
+msgspec stops at the first value that does not fit. What is wrong is put right in a copy, so that the same
+decoder goes on to the next one; nothing else reads a table.
+"""
+
+import copy
+import math
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
+
+import msgspec
+from msgspec import inspect
+
+from backends.errors import ConfigError
+from console.explanation import Path, Problem, explain, structs, walk
+
+T = TypeVar("T")
+
+MOST = 100  # problems of one table; whoever has more has another kind of file
+_BITS = 64  # of an integer, as TOML has it
+
+
+class ConfigErrors(ConfigError):
+    """Several things are wrong with a configuration.
+
+    Attributes:
+        errors: each of them, in the order of the file; `file`, `key` and `problem` are those of the first.
+    """
+
+    def __init__(self, errors: tuple[ConfigError, ...]) -> None:
+        self.errors = errors
+        first = errors[0]
+        super().__init__(first.file, first.key, first.problem)
+
+    def __str__(self) -> str:
+        return "\n".join(str(error) for error in self.errors)
+
+
+class Problems:
+    """Collects errors while a configuration is read, and raises them together."""
+
+    def __init__(self) -> None:
+        self._errors: list[ConfigError] = []
+
+    def collect(self, make: Callable[[], T], otherwise: T) -> T:
+        """What is made, or something else where that raises ConfigError."""
+        try:
+            return make()
+        except ConfigErrors as several:
+            self._errors += several.errors
+        except ConfigError as error:
+            self._errors.append(error)
+        return otherwise
+
+    def add(self, file: str, key: str, problem: str) -> None:
+        self._errors.append(ConfigError(file, key, problem))
+
+    def raise_any(self, document: object = None) -> None:
+        """Raise what was collected, if anything was.
+
+        Args:
+            document: the whole file; its errors are told in its order.
+
+        Raises:
+            ConfigError: with the only error, or a ConfigErrors with all of them.
+        """
+        if isinstance(document, dict):
+            self._errors.sort(key=lambda error: _place(document, error.key))
+        if len(self._errors) == 1:
+            raise self._errors[0]
+        if self._errors:
+            raise ConfigErrors(tuple(self._errors))
+
+
+def _place(document: object, key: str) -> tuple[int, ...]:
+    """Where a key stands in a file, or would stand: last in its table."""
+    found: list[int] = []
+    while key:
+        names = list(document) if isinstance(document, dict) else []
+        if isinstance(document, list):
+            names = [str(index) for index in range(len(document))]
+        # A name may have dots in it.
+        own = [name for name in names if key == name or key.startswith(f"{name}.")]
+        if not own:
+            return (*found, len(names))
+        name = max(own, key=len)
+        found.append(names.index(name))
+        document = document[int(name)] if isinstance(document, list) else document[name]  # type: ignore[index]
+        key = key[len(name) + 1 :]
+    return tuple(found)
+
+
+def find_problems(raw: Any, kind: Any) -> Iterator[Problem]:
+    """What keeps a value from being decoded into `kind`, one after the other; nothing when it can be."""
+    mended = _Mended(raw, kind)
+    for problem in odd_numbers(raw):
+        yield problem
+        mended.mend(problem.broken)
+    for _ in range(MOST):
+        try:
+            msgspec.convert(mended.raw, kind)
+        except msgspec.ValidationError as error:
+            problem = explain(str(error), mended.raw, kind)
+        else:
+            return
+        # Perhaps it follows from what was put there, and not from what was found.
+        follows = mended.made(problem.path) or (problem.own and mended.made_below(problem.path))
+        if not follows:
+            yield problem
+        if not mended.mend(problem.broken, again=follows):
+            return
+
+
+class _Mended:
+    """A copy of a table in which what does not fit is replaced by something that does."""
+
+    def __init__(self, raw: Any, kind: Any) -> None:
+        self.raw = copy.deepcopy(raw)
+        self._kind = kind
+        self._changed: set[Path] = set()
+
+    def made(self, path: Path) -> bool:
+        """Whether what stands there was put there."""
+        return any(path[: len(changed)] == changed for changed in self._changed)
+
+    def made_below(self, path: Path) -> bool:
+        """Whether some of what stands in it was put there."""
+        return any(changed[: len(path)] == path for changed in self._changed)
+
+    def mend(self, path: Path, *, again: bool = False) -> bool:
+        """Put something else there; whether that could change anything."""
+        if again:
+            while path and path in self._changed:
+                path = path[:-1]  # what was put there fits no better
+        if not path or path in self._changed:
+            return False
+        self._changed.add(path)
+        holder, known = walk(self.raw, self._kind, path[:-1])
+        last = path[-1]
+        _, wanted = walk(self.raw, self._kind, path)
+        if isinstance(holder, list):
+            holder[int(last)] = _filler(wanted)
+            return True
+        if not isinstance(holder, dict):
+            return self.mend(path[:-1])
+        fields = {field.encode_name: field for struct in structs(known, holder) for field in struct.fields}
+        if last in fields and fields[last].required:
+            holder[last] = _filler(fields[last].type)
+        elif last in holder:
+            del holder[last]
+        else:  # a default of its own does not fit what is there
+            return self.mend(path[:-1])
+        return True
+
+
+def _filler(known: inspect.Type) -> Any:
+    """Something that this type takes, as far as that can be told."""
+    match known:
+        case inspect.UnionType(types=types):
+            empty = any(isinstance(one, inspect.NoneType) for one in types)
+            return None if empty else _filler(types[0])
+        case inspect.StructType():
+            tag = {known.tag_field: known.tag} if known.tag_field else {}
+            return tag | {field.encode_name: _filler(field.type) for field in known.fields if field.required}
+        case inspect.ListType():
+            return [_filler(known.item_type)]
+        case inspect.DictType():
+            return {}
+        case inspect.LiteralType():
+            return known.values[0]
+        case inspect.BoolType():
+            return False
+        case inspect.IntType() | inspect.FloatType():
+            return 1 if known.ge is None else known.ge
+    return "x"
+
+
+def odd_numbers(raw: Any, path: Path = ()) -> Iterator[Problem]:
+    """`nan` passes every comparison, `inf` is no deadline, and endless digits cannot even be printed."""
+    if isinstance(raw, dict):
+        for name, value in raw.items():
+            yield from odd_numbers(value, (*path, name))
+    elif isinstance(raw, list):
+        for index, value in enumerate(raw):
+            yield from odd_numbers(value, (*path, str(index)))
+    elif isinstance(raw, float) and not math.isfinite(raw):
+        yield Problem(path, f"found {raw}, expected a finite number", path)
+    elif isinstance(raw, int) and raw.bit_length() >= _BITS:
+        yield Problem(path, f"found a whole number of more than {_BITS} bits", path)
