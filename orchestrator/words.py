@@ -1,6 +1,7 @@
 """Servers, and what became of requests, in words; the same everywhere."""
 
 from backends.model import AdminState, Server
+from backends.plural import counted
 from orchestrator.events import Baked, Traffic
 from orchestrator.request_errors import ENOUGH
 
@@ -55,8 +56,3 @@ def traffic_words(traffic: Traffic) -> str:
     if traffic.gaps:
         parts.append("without the moment before counters began again")
     return ", ".join(parts)
-
-
-def counted(number: int, word: str) -> str:
-    """`1 node`, `120,000 nodes`."""
-    return f"{number:,} {word}{'' if number == 1 else 's'}"

@@ -3,6 +3,7 @@
 from rich.cells import cell_len
 from rich.text import Text
 
+from backends.plural import counted
 from orchestrator.events import STEPS, RolloutEnded, Step
 from orchestrator.state import WORKING, NodeState, NodeStatus, RolloutState
 from widgets.pieces import Piece, clock, cut, duration
@@ -38,7 +39,7 @@ def header(state: RolloutState, now: float, width: int) -> list[Piece]:
     # With one node a batch both counts would say the same.
     several = 1 < len(state.batches) < state.total
     batch = f" · batch {state.batch}/{len(state.batches)}" if several else ""
-    count = f"{batch} · {state.done:>{len(str(state.total))}}/{state.total} nodes"
+    count = f"{batch} · {state.done:>{len(str(state.total))}}/{counted(state.total, 'node')}"
     before = state.versions_before()
     title = f"{cut(state.application, width // 5)} {cut(before, width // 6)}".rstrip() if before else ""
     title = f"{title or cut(state.application, width // 4)} → {cut(state.version, width // 5)}"
@@ -125,7 +126,7 @@ def _end(state: RolloutState, ended: RolloutEnded) -> Piece:
     out = [each.node for each in ended.out_of_rotation if not each.on_purpose]
     verb = "rolled back" if state.kind == "rollback" else "upgraded"
     parts = [f"not in rotation: {', '.join(out)}"] if out else []
-    parts += [f"{len(ended.unseen)} load balancers could not be read"] if ended.unseen else []
+    parts += [f"{counted(len(ended.unseen), 'load balancer')} could not be read"] if ended.unseen else []
     parts += [ended.reason] if ended.reason else []
     parts += [] if out or ended.unseen else [f"what it {verb} is in rotation"]
     return " · ".join(parts), "ok" if ended.result == "healthy" and not ended.unseen else "bad"

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Mapping
 from contextlib import suppress
 
+from backends.plural import counted
 from orchestrator.watch import InstanceView, View
 from widgets.merged import Merged, merged
 from widgets.model import Arrangement, By, Counts, InstanceLine, Key, Picture, Row
@@ -117,7 +118,9 @@ def _line(instance: InstanceView, now: float) -> InstanceLine:
     if not note and instance.reloaded_at is not None and now - instance.reloaded_at < _RELOAD_SHOWN:
         note = f"reloaded {now - instance.reloaded_at:.0f} s ago"
     if not instance.failing and instance.unattributed:
-        note = f"{instance.unattributed} errors not attributable to a server" + (f", {note}" if note else "")
+        note = f"{counted(instance.unattributed, 'error')} not attributable to a server" + (
+            f", {note}" if note else ""
+        )
     version = instance.info.version.partition("-")[0] if instance.info is not None else ""
     return InstanceLine(instance.name, instance.state, version, _age(instance, now), note)
 

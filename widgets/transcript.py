@@ -11,6 +11,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.widgets import Input, Static
 
+from backends.plural import counted
 from orchestrator.events import Record
 from orchestrator.repeats import Repeats
 from widgets.text import visible
@@ -109,7 +110,7 @@ until you scroll up; `f` follows again.
         self._tell()
 
     def _tell(self) -> None:
-        parts = [f"only {self._only}" if self._only else "all nodes", f"{len(self._view.lines)} lines"]
+        parts = [f"only {self._only}" if self._only else "all nodes", counted(len(self._view.lines), "line")]
         parts += [f"the {self.dropped} oldest were dropped"] if self.dropped else []
         parts += (
             [f"{len(list(self._found()))} with {self._view.query_text!r}"] if self._view.query_text else []
@@ -151,7 +152,7 @@ until you scroll up; `f` follows again.
 
     def lines_as_text(self) -> str:
         """What is shown, each line whole, ready to be copied or saved."""
-        first = [f"(the {self.dropped} oldest lines were dropped; {KEPT} are kept)"] if self.dropped else []
+        first = [f"({counted(self.dropped, 'older line')} dropped; {KEPT} are kept)"] if self.dropped else []
         return "\n".join([*first, *map(str, self._view.lines), ""])
 
     def action_search(self) -> None:

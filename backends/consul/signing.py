@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from backends.errors import ConfigError
+from backends.plural import counted
 from backends.secret import Secret
 
 Kind = Literal["publication", "request", "lock"]
@@ -90,8 +91,7 @@ def checked_key(key: Secret, name: str) -> Secret:
     """The same key. Raises ConfigError: it could be guessed."""
     length = len(key.reveal().encode())
     if length < SHORTEST_KEY:
-        problem = (
-            f"the key has {length} bytes, expected at least {SHORTEST_KEY}, such as of: openssl rand -hex 32"
-        )
+        found = f"the key has {counted(length, 'byte')}, expected at least {SHORTEST_KEY}"
+        problem = f"{found}, such as of: openssl rand -hex 32"
         raise ConfigError("", name, problem)
     return key

@@ -123,8 +123,9 @@ class SshHost(CommandHost):
             async with asyncio.timeout(timeout):
                 await self._slots.acquire()
         except TimeoutError as error:
-            busy = f"all {self._settings.concurrency} sessions are busy; nothing was sent"
-            raise Unreachable(self._name, busy) from error
+            most = self._settings.concurrency
+            busy = "the only session is busy" if most == 1 else f"all {most} sessions are busy"
+            raise Unreachable(self._name, f"{busy}; nothing was sent") from error
         try:
             await self._start_and_await(shlex.join(argv), capture, timeout)
         finally:

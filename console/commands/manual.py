@@ -11,6 +11,7 @@ import msgspec
 
 from backends.errors import BackendError, RolldeckError
 from backends.model import Server
+from backends.plural import counted
 from console.config import find_and_load
 from console.exits import Exit
 from console.hand_change import change_by_hand
@@ -184,7 +185,7 @@ async def _tell_where_it_stands(session: Session, impact: Impact) -> None:
 def _shown(change: Change, impact: Impact) -> Iterator[str]:
     """What it would do, before anything is sent."""
     value = f" {change.weight}" if change.action == "weight" else ""
-    yield f"{change.action}{value}: {', '.join(impact.nodes)} · {impact.sessions} sessions now"
+    yield f"{change.action}{value}: {', '.join(impact.nodes)} · {counted(impact.sessions, 'session')} now"
     if impact.registries:
         yield f"  {'back' if change.action == 'ready' else 'out'} in {', '.join(impact.registries)} too"
     for words in impact.carried:

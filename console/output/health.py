@@ -4,9 +4,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from backends.model import Server, Snapshot
+from backends.plural import counted
 from orchestrator.events import SCHEMA
 from orchestrator.request_errors import Look, Signals, in_all
-from orchestrator.words import counted
 
 
 def server_fields(app: str, server: Server) -> dict[str, object]:

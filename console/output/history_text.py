@@ -5,8 +5,9 @@ import textwrap
 import time
 from collections.abc import Iterator, Sequence
 
+from backends.plural import counted
 from console.output.ending import ending, why
-from console.output.records import COLOURS, Summary, batches_of, counted, when
+from console.output.records import COLOURS, Summary, batches_of, when
 from console.output.text import clean, paint, shorten, table, width
 from console.output.timeline import GLYPHS, ROLLOUT, Moment, timeline
 from orchestrator.actor import began
@@ -134,7 +135,7 @@ def plan_words(summary: Summary) -> str:
     if summary.entry.kind == "change":
         return "intact"
     size = len(batches_of(summary.entry))
-    batches = f"{size} {'batch' if size == 1 else 'batches'}"
+    batches = counted(size, "batch")
     return f"intact: {counted(summary.total, 'node')} in {batches}"
 
 

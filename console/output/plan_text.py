@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
+from backends.plural import counted
 from console.output.text import clean, paint, table
 from orchestrator.plan import Finding, Plan, PlannedNode, Severity, grouped
 from orchestrator.plan_differences import Difference
@@ -19,10 +20,9 @@ def findings(found: Sequence[Finding]) -> Iterator[str]:
 def summary(plan: Plan) -> Iterator[str]:
     """What would happen to whom, and what stays in rotation meanwhile."""
     work = sum(len(each) for each in plan.batches)
-    batches = len(plan.batches)
     yield (
-        f"{plan.application} → {plan.version} · {work} of {len(plan.nodes)} nodes"
-        f" in {batches} {'batch' if batches == 1 else 'batches'}"
+        f"{plan.application} → {plan.version} · {work} of {counted(len(plan.nodes), 'node')}"
+        f" in {counted(len(plan.batches), 'batch')}"
     )
     rows = [(each.name, each.current, each.why + failed_before(each)) for each in plan.nodes]
     yield from table(("NODE", "NOW", "WHAT"), rows)

@@ -4,6 +4,7 @@ import os
 import sys
 import time
 
+from backends.plural import counted
 from console.output.text import clean, on_terminal, paint, say, shorten, show_live
 from orchestrator import events
 from orchestrator.events import Record
@@ -46,7 +47,8 @@ class Progress:
                 batch = f"batch {number}/{len(state.batches)}: {', '.join(nodes)}"
                 if left is None:
                     return batch
-                return f"{batch} · {state.done}/{state.total} nodes, about {seconds(left.seconds)} left"
+                done = f"{state.done}/{counted(state.total, 'node')}"
+                return f"{batch} · {done}, about {seconds(left.seconds)} left"
             case events.RollbackBegan(policy=policy, nodes=nodes):
                 names = clean(", ".join(nodes))
                 return paint(f"rolling back {names}, as on_failure = {policy} says", "warn")

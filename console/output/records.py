@@ -10,7 +10,6 @@ from orchestrator.events import SCHEMA, NodeDone, Record, RolloutStarted
 from orchestrator.journal.standing import standing
 from orchestrator.journal.store import Entry, Journal
 from orchestrator.plan import Finding, Severity
-from orchestrator.words import counted as counted
 
 COLOURS = {"healthy": "ok", "degraded": "bad", "aborted": "warn", "running": "working", "interrupted": "bad"}
 

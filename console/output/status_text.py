@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
+from backends.plural import counted
 from console.node_versions import NodeVersion
 from console.output.text import clean, paint
 from console.whole_status import KeptOut, WholeStatus
@@ -33,7 +34,7 @@ def _version_lines(versions: Sequence[NodeVersion]) -> Iterator[str]:
     if mixed := mixed_versions(told):
         yield f"{paint('mixed versions', 'warn')}: {clean(mixed)}{clean(source)}"
     else:
-        count = f"{len(told)} node{'' if len(told) == 1 else 's'}"
+        count = counted(len(told), "node")
         yield f"version {clean(versions[0].version)} on {count}{clean(source)}"
     differing: dict[str, list[str]] = {}
     for version in versions:
@@ -64,7 +65,7 @@ def _who(rollout: RolloutStatus) -> str:
 def _running(app: str, rollout: RolloutStatus) -> Iterator[str]:
     phase = "" if rollout.phase == "progressing" else f", {rollout.phase}"
     yield f"{paint('◐', 'working')} {clean(f'{_head(rollout)} runs{phase}: {_who(rollout)}')}"
-    yield f"  {rollout.done}/{rollout.total} nodes done"
+    yield f"  {rollout.done}/{counted(rollout.total, 'node')} done"
     for node in at_work(rollout):
         reason = f": {node.reason}" if node.reason else ""
         yield f"  at {clean(f'{node.node}: {node.state}{reason}')}"
@@ -82,7 +83,7 @@ def _unfinished(app: str, rollout: RolloutStatus) -> Iterator[str]:
     for node in rollout.nodes:
         states.setdefault(node.state, []).append(node.node)
     rest = "; ".join(f"{state}: {', '.join(names)}" for state, names in states.items())
-    yield f"  {rollout.done}/{rollout.total} nodes done{f'; {clean(rest)}' if rest else ''}"
+    yield f"  {rollout.done}/{counted(rollout.total, 'node')} done{f'; {clean(rest)}' if rest else ''}"
     for way in rollout.ways_on:
         yield f"  {PURPOSES[way.purpose]:<14}{clean(way.command)}"
 

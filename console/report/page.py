@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
+from backends.plural import counted
 from console.output.ending import why
 from console.output.history_text import (
     HEAD,
@@ -15,7 +16,7 @@ from console.output.history_text import (
     times,
     traffic_words,
 )
-from console.output.records import COLOURS, Summary, counted, findings_of, when
+from console.output.records import COLOURS, Summary, findings_of, when
 from console.output.timeline import GLYPHS, ROLLOUT, Moment, timeline
 from console.output.transcript_text import commands, reply_lines
 from console.report.markup import table, tag, text

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
+from backends.plural import counted
 from console.output.text import clean, shorten
 from console.report.markup import tag, text
 from orchestrator import events
@@ -40,7 +41,7 @@ class _Picture:
         for span in self._story.spans:
             parts += self._bar(span)
         parts += [*self._crosses(), *self._diamonds()]  # last: no bar may hide one
-        label = f"{len(self._nodes)} nodes over {clock(self._seconds)}"
+        label = f"{counted(len(self._nodes), 'node')} over {clock(self._seconds)}"
         head = f'<svg viewBox="0 0 {WIDTH} {self._height}" role="img" aria-label="{text(label)}">'
         return tag("div", head, "\n".join(parts), "</svg>", kind="wide")
 

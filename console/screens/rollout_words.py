@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from backends.model import AdminState, ServerRef
+from backends.plural import counted
 from orchestrator.events import STEPS
 from orchestrator.headroom import headroom, tightest
 from orchestrator.plan import Plan
@@ -81,7 +82,7 @@ class Told:
         return [
             capacity_words(found, unseen),
             *([f"carries along {along}"] if carried else []),
-            f"{sessions} session{'' if sessions == 1 else 's'} now · then {steps}",
+            f"{counted(sessions, 'session')} now · then {steps}",
         ]
 
     def _refs(self) -> set[ServerRef]:

@@ -230,7 +230,7 @@ def _wrong_events(
     rows = _numbered(connection, "seq, at, CAST(event AS BLOB) FROM events", entry)
     events = {seq: (at, event) for seq, at, event in rows}
     if odd := _count(connection, entry) - len(events):
-        yield f"{odd} of its events have no number"
+        yield f"{odd} of its events {'has' if odd == 1 else 'have'} no number"
     before: object = first
     for seq in sorted({*events, *hashes}):
         if seq not in hashes:

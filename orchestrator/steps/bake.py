@@ -3,13 +3,13 @@
 from collections.abc import Mapping
 
 from backends.model import AdminState, Server, ServerRef
+from backends.plural import counted
 from orchestrator.errors import StepFailed
 from orchestrator.events import Baked
 from orchestrator.followers import inherits_only
 from orchestrator.request_errors import ENOUGH, Look, RequestTally, Signals
 from orchestrator.streak import Streak
 from orchestrator.traffic import TrafficCount
-from orchestrator.words import counted
 from orchestrator.work import Work
 
 

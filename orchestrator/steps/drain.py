@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from backends.haproxy import commands
 from backends.model import Admin, AdminState, Server, ServerRef, Snapshot
+from backends.plural import counted
 from orchestrator import guard
 from orchestrator.departure import Departure, look_at_departure
 from orchestrator.errors import DeadlinePassed, GuardRefused, StepFailed
@@ -46,7 +47,7 @@ async def drain(work: Work) -> str | None:
         await registry.leave(work)
         begun = work.control.worked()
         left = await _settle(work, begun)  # maintenance does not end what was in flight when it began
-        return f"{left} sessions left" if left else None
+        return f"{counted(left, 'session')} left" if left else None
     await registry.reach(work)
     await _leave(work)
     begun = work.control.worked()
@@ -56,7 +57,7 @@ async def drain(work: Work) -> str | None:
     await work.ensure(work.refs, commands.maint, in_maintenance)
     left = await _settle(work, begun)
     if left:
-        return f"forced to maintenance, {left} sessions left"
+        return f"forced to maintenance, {counted(left, 'session')} left"
     return "forced to maintenance at the deadline" if forced else "no sessions left"
 
 

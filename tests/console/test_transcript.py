@@ -199,7 +199,7 @@ async def test_memory_is_bounded_and_it_says_so(monkeypatch: pytest.MonkeyPatch)
             transcript.add(Record(number, 1000.0, sent(f"c{number}")))
         await pilot.pause()
         assert transcript.dropped == 20
-        assert words(transcript)[0] == "(the 20 oldest lines were dropped; 40 are kept)"
+        assert words(transcript)[0] == "(20 older lines dropped; 40 are kept)"
         assert len(transcript.lines_as_text().splitlines()) == 41
         app.query_one(Lines).scroll_to(y=10, animate=False, immediate=True)
         before = screen(app)

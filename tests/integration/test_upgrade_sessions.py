@@ -57,7 +57,7 @@ async def test_a_session_that_outlives_the_deadline_is_finished_by_a_polite_stop
     run = await upgrade(stack, NEW, "--limit", "web1")
     assert run.code == 0, run.text
     drained = next(each for each in run.events if each["event"] == "step_done" and each["step"] == "drain")
-    assert drained["detail"] == "forced to maintenance, 1 sessions left"
+    assert drained["detail"] == "forced to maintenance, 1 session left"
     assert (await request).status == 200, "the application ends what it has begun"
 
 

@@ -166,7 +166,7 @@ def test_sessions_that_only_the_master_sees_are_waited_for() -> None:
     ("until", "uptime", "settled", "detail"),
     [
         (100.0, 0, 100, "no sessions left"),  # just reloaded: they get what is left of drain_timeout
-        (1000.0, 0, 300, "forced to maintenance, 1 sessions left"),
+        (1000.0, 0, 300, "forced to maintenance, 1 session left"),
         (1000.0, 400, 400, "no sessions left"),  # older than drain_timeout: nobody else's are waited for
     ],
 )

@@ -101,7 +101,7 @@ TAMPERED = {
     "a number that is none": (
         "UPDATE events SET seq = 'x' WHERE entry = 2 AND seq = 5",
         2,
-        "1 of its events have no number; event 5 is missing",
+        "1 of its events has no number; event 5 is missing",
     ),
     "a missing event": ("DELETE FROM events WHERE entry = 2 AND seq = 5", 2, "event 5 is missing"),
     "a missing event with its hash": (

@@ -82,7 +82,7 @@ def test_clients_with_a_cookie_are_moved_by_maintenance_at_the_deadline() -> Non
 @pytest.mark.parametrize(
     ("sessions_left", "detail", "shut"),
     [
-        ("proceed", "forced to maintenance, 1 sessions left", False),
+        ("proceed", "forced to maintenance, 1 session left", False),
         ("shutdown", "forced to maintenance at the deadline", True),
         ("fail", None, False),
     ],

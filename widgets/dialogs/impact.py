@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from backends.model import Server
+from backends.plural import counted, plural
 from orchestrator.guard import Capacity
 from orchestrator.manual import Action, Impact
 from widgets.dialogs.lines import QUIET, Line, cell, column, line, text
@@ -47,7 +48,7 @@ def described(action: Action, impact: Impact) -> Iterator[Line]:
     if impact.registries:
         where = ", ".join(impact.registries)
         yield line(text(f"{'Back' if action == 'ready' else 'Out'} in {where} too.", QUIET))
-    yield line(text(f"{impact.sessions} {'session' if impact.sessions == 1 else 'sessions'} now", "bold"))
+    yield line(text(f"{counted(impact.sessions, 'session')} now", "bold"))
     for words in impact.carried:
         yield line(text(f"Carries along {words}.", "$text-warning"))
     if impact.capacities:
@@ -80,7 +81,8 @@ def _servers(servers: Sequence[Server]) -> Iterator[Line]:
     for each in servers:
         where = cell(str(each.ref), width, QUIET)
         state = f"{each.admin_state:<5}  " + cell(each.status, states).plain
-        yield Line(where + "  ", text(f"{state}  {each.sessions:>{digits}} sessions  weight {each.weight}"))
+        sessions = f"{each.sessions:>{digits}} " + ("session " if each.sessions == 1 else plural("session"))
+        yield Line(where + "  ", text(f"{state}  {sessions}  weight {each.weight}"))
 
 
 def refusal(action: Action, broken: Sequence[Capacity], several: bool) -> Iterator[Line]:
@@ -93,8 +95,7 @@ def refusal(action: Action, broken: Sequence[Capacity], several: bool) -> Iterat
     for each in broken:
         places.setdefault((each.floor - each.after, each.backend), []).append(each.instance)
     needs = [
-        f"{missing} more {'server' if missing == 1 else 'servers'} in rotation in {backend} on"
-        f" {' and on '.join(instances)}"
+        f"{counted(missing, 'more server')} in rotation in {backend} on {' and on '.join(instances)}"
         for (missing, backend), instances in places.items()
     ]
     fewer = "fewer nodes at once, " if several else ""

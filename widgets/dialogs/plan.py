@@ -7,6 +7,7 @@ from textual import on
 from textual.binding import Binding, BindingType
 from textual.content import Content
 
+from backends.plural import counted
 from orchestrator.plan import Plan
 from orchestrator.plan_differences import Difference
 from widgets.dialogs import plan_lines
@@ -35,10 +36,10 @@ class PlanScreen(Report[bool]):
 
     def headline(self) -> Content:
         plan = self._plan
-        work, count = sum(len(each) for each in plan.batches), len(plan.batches)
+        work = sum(len(each) for each in plan.batches)
         return text(
-            f"{plan.application} → {plan.version} · {work} of {len(plan.nodes)} nodes"
-            f" in {count} {'batch' if count == 1 else 'batches'}"
+            f"{plan.application} → {plan.version} · {work} of {counted(len(plan.nodes), 'node')}"
+            f" in {counted(len(plan.batches), 'batch')}"
         )
 
     def lines(self) -> Sequence[Line]:
@@ -47,12 +48,13 @@ class PlanScreen(Report[bool]):
         lines = [*found, *plan_lines.capacity(plan), *plan_lines.nodes(plan)]
         if self._with_commands:
             return [*lines, *plan_lines.commands(plan)]
-        return [*lines, line(""), line(text(f"c shows all {len(self.commands())} commands", QUIET))]
+        commands = counted(len(self.commands()), "command")
+        return [*lines, line(""), line(text(f"c shows all {commands}", QUIET))]
 
     def reason(self) -> Content:
         errors = len(self._plan.errors)
         if errors:
-            words = f"✗ cannot start: {errors} {'error' if errors == 1 else 'errors'}, see above"
+            words = f"✗ cannot start: {counted(errors, 'error')}, see above"
             return text(words, "bold $text-error")
         if not self._plan.batches:
             return text("· nothing to do")

@@ -10,6 +10,7 @@ from textual.content import Content
 from textual.screen import Screen
 from textual.widgets import Footer, Static
 
+from backends.plural import counted
 from widgets.dialogs.choice import Choice
 from widgets.dialogs.lines import Line, Lines, text, uncoloured
 
@@ -89,7 +90,8 @@ class Report(Screen[Answer], Generic[Answer]):
         if commands:
             self.app.copy_to_clipboard("\n".join(text(each).plain for each in commands) + "\n")
         self.notify(
-            f"{len(commands)} commands copied" if commands else "there is no command to copy", timeout=3
+            f"{counted(len(commands), 'command')} copied" if commands else "there is no command to copy",
+            timeout=3,
         )
 
     def action_scroll_text(self, by: int) -> None:
