@@ -27,7 +27,8 @@ def refusal(target: str, what: str, result: CommandResult) -> Refused:
     """The error for a command that ended with a status other than 0."""
     said = words(result)
     kind = PermissionDenied if _DENIED.search(said) else Refused
-    return kind(target, f"{what}: exit status {result.exit_status}: {said}")
+    reason = f"exit status {result.exit_status}: {said}"
+    return kind(target, f"{what}: {reason}", reason=reason)
 
 
 async def ask(

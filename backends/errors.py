@@ -24,6 +24,10 @@ MAX_PROBLEM = 2_000
 class RolldeckError(Exception):
     """Base of all; its text is fit for an operator to read."""
 
+    def beside(self, name: str) -> str:
+        """The text where this name stands before it already, so that it is not said twice."""
+        return str(self)
+
 
 class ConfigError(RolldeckError):
     """The configuration cannot be used.
@@ -54,6 +58,9 @@ class BackendError(RolldeckError):
         self.problem = shorten(problem, MAX_PROBLEM)
         super().__init__(f"{target}: {self.problem}")
 
+    def beside(self, name: str) -> str:
+        return self.problem if name == self.target else str(self)
+
 
 class Unreachable(BackendError):
     """Could not be asked at all; nothing was changed by this attempt."""
@@ -78,7 +85,19 @@ class UnknownOutcome(BackendError):
 
 
 class Refused(BackendError):
-    """Was asked and answered no."""
+    """Was asked and answered no.
+
+    Attributes:
+        reason: the problem without what it was for, where that is known.
+    """
+
+    def __init__(self, target: str, problem: str, *, reason: str = "") -> None:
+        super().__init__(target, problem)
+        self.reason = shorten(reason, MAX_PROBLEM) or self.problem
+
+    def beside_step(self, name: str) -> str:
+        """The text where both this name and what was asked for stand before it already."""
+        return self.reason if name == self.target else f"{self.target}: {self.reason}"
 
 
 class NotAsked(Refused):

@@ -39,7 +39,7 @@ class Liveness:
             return None
         reason = self._reason(state, ended)
         if judge and state.activity is Activity.FAILED:
-            raise StepFailed(f"the service failed to start: {reason}")
+            raise StepFailed(f"its manager has given up on the service: {reason}")
         if judge and (ended or state.retrying or state.activity is Activity.STOPPED):
             self._judge(reason)
         return reason

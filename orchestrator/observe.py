@@ -65,7 +65,7 @@ async def _observe(node: Node) -> Observation:
         try:
             return await look()
         except BackendError as error:
-            findings.append(Finding(Severity.ERROR, node.name, f"{what}: {error}"))
+            findings.append(Finding(Severity.ERROR, node.name, f"{what}: {error.beside(node.name)}"))
             return None
 
     await measure("cannot be reached", node.host.connect)

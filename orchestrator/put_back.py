@@ -29,14 +29,14 @@ async def put_back_untouched(work: Work, planned: PlannedNode) -> bool:
             return False
         await _keep_decisions(own)
     except RolldeckError as error:
-        own.note(f"was not put back: {error}")
+        own.note(f"was not put back: {error.beside(own.node.name)}")
         return False
     try:
         await prove(own, Streak(own))
         await put_back(own)
         await registry.come_back(own)
     except RolldeckError as error:
-        own.note(f"could not be put back: {error}")
+        own.note(f"could not be put back: {error.beside(own.node.name)}")
         await keep_out(own)
         return False
     return True

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import msgspec
 
 from backends.base import Clock, Installer
-from backends.errors import RolldeckError
+from backends.errors import Refused, RolldeckError
 from orchestrator.actor import Actor
 from orchestrator.advice import tried, versions_at_end, ways_on
 from orchestrator.application import Application
@@ -217,9 +217,12 @@ class Rollout:
         results = await asyncio.gather(
             *(fetch(each.name, each.installer) for each in nodes), return_exceptions=True
         )
-        for result in results:
+        for node, result in zip(nodes, results, strict=True):
             if isinstance(result, RolldeckError):
-                raise StepFailed(f"prefetch failed, no node was touched: {result}") from result
+                words = result.beside(node.name)
+                if isinstance(result, Refused):
+                    words = result.beside_step(node.name)
+                raise StepFailed(f"prefetch failed on {node.name}, no node was touched: {words}") from result
             if isinstance(result, BaseException):
                 raise result
         if nodes:

@@ -221,14 +221,15 @@ class Turn:
         self._tally.failed_at[self._name] = step
         with self._control.deciding(self._name):
             touched = self._name in self._tally.touched
-            self._bus.emit(NodeFailed(node=self._name, step=step, error=str(error), touched=touched))
+            words = error.beside(self._name)
+            self._bus.emit(NodeFailed(node=self._name, step=step, error=words, touched=touched))
             stays = step == "drain" or isinstance(error, StillRegisteredOut)
             if self._name in self._tally.touched and not await self._put_back(error) and not stays:
                 await self._keep_out()
             if not self._control.interactive:
                 return False
             back = "; it was put back" if self._name in self._tally.put_back else ""
-            return await self._decided(f"{step} failed: {error}{back}")
+            return await self._decided(f"{step} failed: {words}{back}")
 
     async def _put_back(self, failure: RolldeckError) -> bool:
         """Whether it is back as it was, because nothing had been done to its service yet."""
@@ -237,13 +238,13 @@ class Turn:
             with self._bus.turn(self._name, step):
                 back = await put_back_untouched(self._work, self._planned)
         except RolldeckError as error:
-            self._work.note(f"could not be brought to maintenance everywhere: {error}")
+            self._work.note(f"could not be brought to maintenance everywhere: {error.beside(self._name)}")
             return False
         if back:
             self._tally.failed.remove(self._name)
             self._tally.put_back.append(self._name)
             self._tally.touched.discard(self._name)
-            self._bus.emit(NodePutBack(node=self._name, step=step, error=str(failure)))
+            self._bus.emit(NodePutBack(node=self._name, step=step, error=failure.beside(self._name)))
         return back
 
     async def _keep_out(self) -> None:
@@ -251,7 +252,7 @@ class Turn:
             with self._bus.turn(self._name, self._work.step):
                 await keep_out(self._work)
         except RolldeckError as error:
-            self._work.note(f"could not be brought to maintenance everywhere: {error}")
+            self._work.note(f"could not be brought to maintenance everywhere: {error.beside(self._name)}")
 
     async def _decided(self, text: str) -> bool:
         try:

@@ -132,7 +132,7 @@ class Work:
             except Refused:
                 raise
             except BackendError as error:
-                reason = str(error)
+                reason = error.beside(self.node.name)
             if reason is None:
                 return
             now = self.control.worked()
@@ -172,15 +172,17 @@ class Work:
                     await action()
             except TimeoutError:
                 lost = UnknownOutcome(self.node.name, f"no end within {timeout:g} s; it may still be running")
-                self.note(f"{what}: {lost}; looking at what is true before anything else")
+                self.note(f"{what}: {lost.problem}; looking at what is true before anything else")
             except Unreachable as error:
-                return str(error)
+                return error.beside(self.node.name)
             except UnknownOutcome as error:
-                self.note(f"{what}: {error}; looking at what is true before anything else")
+                self.note(
+                    f"{what}: {error.beside(self.node.name)}; looking at what is true before anything else"
+                )
                 lost = error
             return None
 
-        await self.until(attempt, timeout=timeout, what=what)
+        await self.until(attempt, timeout=timeout, what="its host to be asked")
         return lost
 
 

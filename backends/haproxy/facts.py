@@ -72,7 +72,9 @@ async def read_facts(
     except TimeoutError:
         return HaproxyFacts(unseen=f"HAProxy's configuration file was not read within {timeout_s:g} s")
     except (OSError, BackendError) as error:
-        problem = shorten(f"HAProxy's configuration file: {error}", _MAX_PROBLEM)
+        # The load balancer's name stands before it already.
+        words = error.problem if isinstance(error, BackendError) else str(error)
+        problem = shorten(f"HAProxy's configuration file: {words}", _MAX_PROBLEM)
         return HaproxyFacts(unseen=problem)
     return HaproxyFacts(
         found.state_file,

@@ -27,10 +27,10 @@ async def install(work: Work) -> str | None:
             lambda: installer.install(wanted), timeout=work.policy.install_timeout, what="install"
         )
     except Refused as refused:
-        raise StepFailed(f"install failed: {refused}") from refused
+        raise StepFailed(refused.beside_step(work.node.name)) from refused
     if lost is not None:
         if lost.pid is None:
-            raise StepFailed(f"install: {lost.problem}; whether the installer still runs cannot be seen")
+            raise StepFailed(f"{lost.problem}; whether the installer still runs cannot be seen")
         # Half way, perhaps: the right version on disk proves nothing yet.
         await _until_gone(work, installer.host, lost.pid, lost.started, "the installer")
     now = await installer.installed()

@@ -39,7 +39,7 @@ async def reach(work: Work) -> None:
     try:
         await work.until(probe, timeout=timeout_s, what=what, free=True)
     except (StepFailed, Refused) as error:
-        raise StepFailed(f"{error}; {LEFT_ALONE}") from error
+        raise StepFailed(f"{error.beside(work.node.name)}; {LEFT_ALONE}") from error
 
 
 def cannot_stop(state: ServiceState, is_open: bool) -> str:

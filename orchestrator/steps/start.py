@@ -21,7 +21,7 @@ async def start(work: Work) -> str | None:
     try:
         await work.ask(work.node.service.start, timeout=timeout, what="start")
     except Refused as refused:
-        raise StepFailed(f"start was refused: {refused}") from refused
+        raise StepFailed(f"refused: {refused.beside_step(work.node.name)}") from refused
 
     await work.until(Liveness(work).missing, timeout=timeout, what="service to start")
     return f"running, port {work.node.port} open"

@@ -21,7 +21,7 @@ async def stop(work: Work) -> str | None:
     try:
         await work.ask(lambda: _send(work), timeout=timeout, what="stop")
     except Refused as refused:
-        raise StepFailed(f"stop was refused: {refused}") from refused
+        raise StepFailed(f"refused: {refused.beside_step(work.node.name)}") from refused
     await work.until(lambda: _running(work), timeout=timeout, what="service to stop")
     return "port closed, process gone"
 

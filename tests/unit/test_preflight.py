@@ -39,11 +39,11 @@ def test_a_fleet_in_order_has_a_plan_without_findings() -> None:
 @pytest.mark.parametrize(
     ("look", "error", "text"),
     [
-        ("connect", HostKeyError("web2", "key has changed"), "cannot be reached: web2: key has changed"),
-        ("state", Refused("web2", "no service"), "service state cannot be read: web2: no service"),
-        ("port", Unmeasured("web2", "timed out"), "port 80 cannot be seen: web2: timed out"),
-        ("installed", Unmeasured("web2", "?"), "installed version cannot be read: web2: ?"),
-        ("health", Unreachable("web2", "refused"), "health cannot be checked: web2: refused"),
+        ("connect", HostKeyError("web2", "key has changed"), "cannot be reached: key has changed"),
+        ("state", Refused("web2", "no service"), "service state cannot be read: no service"),
+        ("port", Unmeasured("web2", "timed out"), "port 80 cannot be seen: timed out"),
+        ("installed", Unmeasured("web2", "?"), "installed version cannot be read: ?"),
+        ("health", Unreachable("web2", "refused"), "health cannot be checked: refused"),
     ],
 )
 def test_what_cannot_be_measured_is_an_error(look: str, error: BackendError, text: str) -> None:

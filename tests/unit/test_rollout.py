@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from backends.errors import Refused, UnknownOutcome, Unreachable
+from backends.errors import BackendError, Refused, UnknownOutcome, Unreachable
 from backends.model import AdminState
 from orchestrator.actor import Actor
 from orchestrator.errors import PreflightFailed
@@ -86,9 +86,14 @@ def test_prefetch_comes_before_the_first_drain_and_on_all_nodes() -> None:
 
 
 @pytest.mark.parametrize(
-    "error", [Refused("web2", "404"), Unreachable("web2", "refused"), UnknownOutcome("web2", "lost")]
+    "error",
+    [
+        Refused("web2", "prefetch 2.0: exit status 1: 404", reason="exit status 1: 404"),
+        Unreachable("web2", "refused"),
+        UnknownOutcome("web2", "lost"),
+    ],
 )
-def test_a_prefetch_that_fails_touches_nothing(error: Exception) -> None:
+def test_a_prefetch_that_fails_touches_nothing(error: BackendError) -> None:
     async def scenario() -> None:
         world = World(nodes=3)
         for node in world.nodes.values():
@@ -96,7 +101,8 @@ def test_a_prefetch_that_fails_touches_nothing(error: Exception) -> None:
         world.nodes["web2"].faults.add("prefetch", error)
         ended = await world.upgrade()
         assert ended.result == "degraded"
-        assert ended.reason == f"prefetch failed, no node was touched: {error}"
+        words = error.reason if isinstance(error, Refused) else error.problem
+        assert ended.reason == f"prefetch failed on web2, no node was touched: {words}"
         assert ended.untouched == ["web1", "web2", "web3"]
         assert world.sent() == []
 

@@ -8,6 +8,7 @@ from backends.errors import Refused, Unreachable
 from backends.model import AdminState
 from orchestrator.actor import Actor
 from orchestrator.events import (
+    Asked,
     NodeFailed,
     NodeUpgraded,
     Noted,
@@ -16,11 +17,41 @@ from orchestrator.events import (
     Waiting,
 )
 from tests.unit.fakes import World, answer, steps
+from tests.unit.faults import Fault
 from tests.unit.virtual_time import run
 
 
 def break_install(world: World, name: str, times: int = 1) -> None:
     world.nodes[name].faults.add("install", Refused(name, "disk full"), times=times)
+
+
+@pytest.mark.parametrize("step", ["install", "stop", "start"])
+def test_neither_the_step_nor_the_node_is_said_twice(step: str) -> None:
+    async def scenario() -> None:
+        world = World(nodes=1, interactive=True, min_available=0)
+        why = "exit status 1: No space left on device"
+        world.nodes["web1"].faults.add(step, Refused("web1", f"{step} 2.0: {why}", reason=why))
+        async with asyncio.TaskGroup() as group:
+            group.create_task(world.upgrade())
+            await answer(world, "abort")
+        [failed], [asked] = world.events(NodeFailed), world.events(Asked)
+        refused = "" if step == "install" else "refused: "
+        assert (failed.node, failed.step, failed.error) == ("web1", step, refused + why)
+        assert (asked.subject, asked.text) == ("web1", f"{step} failed: {refused}{why}")
+
+    run(scenario())
+
+
+def test_what_cannot_be_reached_is_named_once_while_it_is_waited_for() -> None:
+    async def scenario() -> None:
+        world = World(nodes=1, min_available=0, stop_timeout=1)
+        world.nodes["web1"].faults.always["stop"] = Fault(Unreachable("web1", "no route"))
+        await world.upgrade()
+        [failed] = world.events(NodeFailed)
+        assert failed.error == "its host to be asked: not within 1 s; last seen: no route"
+        assert "no route" in [waiting.reason for waiting in world.events(Waiting)]
+
+    run(scenario())
 
 
 def test_five_steps_in_order_and_the_time_of_each() -> None:
