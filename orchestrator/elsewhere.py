@@ -1,7 +1,7 @@
 """The same machine behind other server lines, and other machines behind a node's: beyond the application."""
 
 import asyncio
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from backends.base import LoadBalancer
@@ -17,6 +17,8 @@ from orchestrator.followers import (
     tracked_servers,
 )
 from orchestrator.plan import Finding, Severity
+
+LISTED = 8  # nodes of one backend that are named
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,21 +75,24 @@ async def look_elsewhere(balancers: Iterable[LoadBalancer]) -> Elsewhere:
 
 def judge_elsewhere(
     seen: Elsewhere, mapped: Mapping[str, Sequence[ServerRef]], unmanaged: Collection[str]
-) -> Iterable[Finding]:
+) -> list[Finding]:
     """Find server lines with a node's address and port that its turn would not take out.
 
     Stopping the service would cut what comes through them, and nothing here would notice: an error, unless
-    somebody has said that it may be so. One that follows the node's own line is taken out with it.
+    somebody has said that it may be so. One that follows the node's own line is taken out with it. Each
+    backend is one finding, whatever of it is concerned.
 
     Args:
         seen: all backends.
         mapped: the server lines of each node, on all load balancers.
         unmanaged: backends in which that is accepted; only a warning then.
     """
+    out = {name: {*refs, *seen.followers(refs)} for name, refs in mapped.items()}
+    found: dict[str, list[tuple[str, Server]]] = {}
     for snapshot in seen.snapshots.values():
-        for name, refs in mapped.items():
-            out = {*refs, *seen.followers(refs)}
-            yield from _judge(name, refs, out, snapshot.servers, unmanaged)
+        for name, server in _left_in(mapped, out, snapshot.servers):
+            found.setdefault(server.ref.backend, []).append((name, server))
+    return [_finding(backend, left, unmanaged) for backend, left in found.items()]
 
 
 def judge_followers(name: str, refs: Sequence[ServerRef], seen: Elsewhere) -> Iterable[Finding]:
@@ -104,24 +109,46 @@ def judge_followers(name: str, refs: Sequence[ServerRef], seen: Elsewhere) -> It
             yield Finding(severity, name, f"carries along {words}")
 
 
-def _judge(
-    name: str,
-    refs: Sequence[ServerRef],
-    out: Collection[ServerRef],
+def _left_in(
+    mapped: Mapping[str, Sequence[ServerRef]],
+    out: Mapping[str, Collection[ServerRef]],
     servers: Sequence[Server],
-    unmanaged: Collection[str],
-) -> Iterable[Finding]:
+) -> Iterator[tuple[str, Server]]:
+    """The lines of one load balancer that are left in, each with the node that it is too."""
+    own: dict[ServerRef, list[str]] = {}
+    for name, refs in mapped.items():
+        for ref in refs:
+            own.setdefault(ref, []).append(name)
     # An address is empty where the socket's level hides it.
-    places = {(each.address, each.port) for each in servers if each.ref in refs and each.address}
-    for each in servers:
-        same = (each.address, each.port) in places and each.ref not in out
-        if same and each.admin_state is not AdminState.MAINT:
-            text = (
-                f"is also {each.ref} ({each.status}), which is not taken out with it: what comes that way"
-                " fails while it is worked on"
-            )
-            if each.ref.backend in unmanaged:
-                yield Finding(Severity.WARNING, name, text)
-            else:
-                text += "; add it to `backends` (or `servers`), or accept that in `unmanaged_backends`"
-                yield Finding(Severity.ERROR, name, text)
+    places: dict[tuple[str, int], dict[str, None]] = {}
+    for server in servers:
+        if server.ref in own and server.address:
+            places.setdefault((server.address, server.port), {}).update(dict.fromkeys(own[server.ref]))
+    for server in servers:
+        if server.admin_state is AdminState.MAINT:
+            continue
+        for name in places.get((server.address, server.port), ()):
+            if server.ref not in out[name]:
+                yield name, server
+
+
+def _finding(backend: str, left: Sequence[tuple[str, Server]], unmanaged: Collection[str]) -> Finding:
+    nodes: dict[str, dict[str, None]] = {}
+    for name, server in left:
+        nodes.setdefault(name, {})[server.ref.server] = None
+    words = [
+        name if list(servers) == [name] else f"{name} (as {', '.join(servers)})"
+        for name, servers in nodes.items()
+    ]
+    more = f" and {len(words) - LISTED} more" if len(words) > LISTED else ""
+    where = ", ".join(dict.fromkeys(server.ref.instance for _, server in left))
+    one = len(words) == 1
+    text = (
+        f"has {'the node' if one else 'the nodes'} {', '.join(words[:LISTED])}{more} too (on {where}),"
+        f" {'which is' if one else 'which are'} not taken out there: what comes that way fails while"
+        f" {'it is' if one else 'they are'} worked on"
+    )
+    if backend in unmanaged:
+        return Finding(Severity.WARNING, f"backend {backend}", text)
+    text += "; add it to `backends` (or `servers`), or accept that in `unmanaged_backends`"
+    return Finding(Severity.ERROR, f"backend {backend}", text)

@@ -23,12 +23,28 @@ def test_a_node_in_a_backend_that_is_not_named_is_an_error_unless_that_is_accept
         assert await found(world, Severity.ERROR) == []
         world.balancers["lb2"].add("api", "web1-api", world.nodes["web1"])
         [(node, text)] = await found(world, Severity.ERROR)
-        assert node == "web1"
-        assert text.startswith("is also api/web1-api on lb2 (UP), which is not taken out with it")
+        assert node == "backend api"
+        assert text.startswith("has the node web1 (as web1-api) too (on lb2), which is not taken out there:")
         assert "unmanaged_backends" in text
         world.application = replace(world.application, unmanaged_backends=("api",))
         assert await found(world, Severity.ERROR) == []
-        assert [node for node, _ in await warnings(world)] == ["web1"]
+        assert [subject for subject, _ in await warnings(world)] == ["backend api"]
+
+    run(scenario())
+
+
+def test_each_backend_is_said_once_whatever_of_it_is_concerned() -> None:
+    async def scenario() -> None:
+        world = World(12, 2)
+        for balancer in world.balancers.values():
+            for name, node in world.nodes.items():
+                balancer.add("api", name, node)
+            balancer.add("blog", "web2", world.nodes["web2"])
+        [(api, both), (blog, one)] = await found(world, Severity.ERROR)
+        assert (api, blog) == ("backend api", "backend blog")
+        names = "web1, web2, web3, web4, web5, web6, web7, web8 and 4 more"
+        assert both.startswith(f"has the nodes {names} too (on lb1, lb2), which are not taken out there:")
+        assert one.startswith("has the node web2 too (on lb1, lb2), which is not")
 
     run(scenario())
 
