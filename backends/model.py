@@ -44,6 +44,9 @@ class Level(enum.IntEnum):
     ADMIN = 2
 
 
+NEEDS_ADMIN = "changing states needs admin (`level admin` at its `stats socket` in haproxy.cfg)"
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class ServerRef:
     """One server line of one backend on one load balancer."""
@@ -249,6 +252,7 @@ class Snapshot:
     level: Level
     backends: tuple[Backend, ...]
     servers: Sequence[Server]  # a tuple, or built one by one: there may be thousands
+    read_only: str = ""  # why nothing can be changed through it, whatever the level: "a statistics page"
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from backends.base import LoadBalancer, LoadBalancerFacts
 from backends.columns import Name
 from backends.errors import BackendError
-from backends.model import AdminState, Level, Server, ServerRef, Snapshot
+from backends.model import AdminState, Server, ServerRef, Snapshot
 from orchestrator.fleet import Fleet
+from orchestrator.levels import judge_level
 from orchestrator.node import Original
 from orchestrator.persistence import judge_persistence
 from orchestrator.plan import Finding, Severity
@@ -20,9 +21,7 @@ STATIC_ALGORITHMS = ("static-rr", "source", "uri", "url_param", "hdr", "rdp-cook
 def judge_balancer(snapshot: Snapshot) -> Iterable[Finding]:
     """Level, liveness and algorithm of one load balancer."""
     name = snapshot.info.instance
-    if snapshot.level is not Level.ADMIN:
-        text = f"the socket has level {snapshot.level.name.lower()}; changing states needs admin"
-        yield Finding(Severity.ERROR, name, text)
+    yield from judge_level(snapshot)
     if snapshot.info.stopping:
         yield Finding(Severity.ERROR, name, "is stopping: an old worker answers")
     for backend in snapshot.backends:

@@ -10,6 +10,7 @@ from backends.base import Clock
 from backends.errors import BackendError, RolldeckError
 from backends.haproxy import commands
 from backends.model import Admin, Server, ServerRef
+from backends.suggestion import there_is
 from orchestrator import guard
 from orchestrator.application import Application
 from orchestrator.bus import Bus
@@ -19,6 +20,7 @@ from orchestrator.errors import GuardRefused, PreflightFailed, StepFailed
 from orchestrator.events import Step
 from orchestrator.followers import describe_followers, followers, tracked_servers
 from orchestrator.guard import Capacity
+from orchestrator.levels import judge_level
 from orchestrator.mapping import map_nodes
 from orchestrator.node import Node, Original
 from orchestrator.plan import Finding, Severity
@@ -80,7 +82,7 @@ def choose(application: Application, names: Sequence[str]) -> tuple[Node, ...]:
     """The nodes by name. Raises PreflightFailed for a name that does not exist."""
     known = {each.name: each for each in application.nodes}
     unknown = [
-        Finding(Severity.ERROR, name, f"no such node; there is: {', '.join(known)}")
+        Finding(Severity.ERROR, name, f"no such node; {there_is(name, known)}")
         for name in names
         if name not in known
     ]
@@ -93,7 +95,8 @@ async def impact(application: Application, change: Change) -> Impact:
     """Look, touch nothing.
 
     Raises:
-        PreflightFailed: a node cannot be found in HAProxy, or not without doubt; or it cannot be put back.
+        PreflightFailed: a node cannot be found in HAProxy, or not without doubt; it cannot be put back; or
+            HAProxy lets nothing be changed.
         BackendError: a load balancer cannot be read.
     """
     snapshots = await application.fleet.look()
@@ -161,6 +164,7 @@ async def _mapped(application: Application, nodes: Sequence[Node]) -> dict[str, 
     snapshots = await application.fleet.look()
     mapped, findings = map_nodes(nodes, snapshots, application.match, among=application.nodes)
     errors = tuple(each for each in findings if each.severity is Severity.ERROR)
+    errors += tuple(finding for snapshot in snapshots.values() for finding in judge_level(snapshot))
     unreached = unreached_processes(snapshot.info for snapshot in snapshots.values())
     errors += tuple(Finding(Severity.ERROR, name, problem) for name, problem in unreached.items())
     if errors:
@@ -230,7 +234,7 @@ async def _ready(
             try:
                 await keep_out(work)
             except RolldeckError as second:
-                work.note(f"could not be brought back to maintenance everywhere: {second}")
+                work.note(f"could not be brought back to maintenance everywhere: {second.beside(node.name)}")
             raise error
         await registry.come_back(work)
         await _tell_unwatched(work)

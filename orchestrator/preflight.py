@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from backends.base import LoadBalancer
 from backends.errors import BackendError
 from backends.model import AdminState, Server, ServerRef, Snapshot
+from backends.suggestion import there_is
 from orchestrator.application import Application
 from orchestrator.availability import judge_availability, look_for_versions
 from orchestrator.departure import Floors, read_all_backups
@@ -227,15 +228,16 @@ def _select(
         findings.append(Finding(Severity.ERROR, "inventory", "has no nodes"))
     for pattern in limit:
         if not fnmatch.filter(known, pattern):
-            text = f"--limit {pattern} matches none of {', '.join(known)}"
+            text = f"--limit {pattern} matches no node; {there_is(pattern, known)}"
             findings.append(Finding(Severity.ERROR, "inventory", text))
     chosen = [
         each
         for each in nodes
         if not limit or any(fnmatch.fnmatchcase(each.name, pattern) for pattern in limit)
     ]
-    for name in sorted(set(to_ready) - {each.name for each in chosen}):
-        text = f"--ready {name} is not among the chosen nodes"
+    for name in sorted(set(to_ready) - {node.name for node in chosen}):
+        others = "" if name in known else f"; {there_is(name, known)}"
+        text = f"--ready {name} is not among the chosen nodes{others}"
         findings.append(Finding(Severity.ERROR, "inventory", text))
     return chosen, findings
 

@@ -35,6 +35,7 @@ class InstanceView:
     state: State = "connecting"
     info: Info | None = None
     level: Level | None = None
+    read_only: str = ""  # see `Snapshot.read_only`
     servers: Sequence[Server] = ()
     columns: Columns = field(default_factory=lambda: columns_of(()))
     rates: Rates = field(default_factory=Rates)
@@ -152,6 +153,7 @@ class Watch:
                 state="live",
                 info=snapshot.info,
                 level=snapshot.level,
+                read_only=snapshot.read_only,
                 servers=snapshot.servers,
                 columns=columns,
                 rates=rates,

@@ -15,7 +15,8 @@ from backends.haproxy.servers import join
 from backends.haproxy.sessions import parse_sessions, sessions_end
 from backends.haproxy.table import fast_join
 from backends.haproxy.transport import Opener, Transport
-from backends.model import Backend, Server, ServerRef, Sessions, Snapshot
+from backends.model import NEEDS_ADMIN, Backend, Server, ServerRef, Sessions, Snapshot
+from backends.suggestion import absent
 from backends.text_limits import run_beside
 
 _SEVERITY = "set severity-output number"
@@ -92,9 +93,11 @@ class Runtime:
             words = "No such backend."
         # HAProxy does not say which one it missed, and `show stat NAME` shows the frontend when
         # one has the same name: look at all of them.
-        snapshot = _only(await self._snapshot(()), backends)
+        every = await self._snapshot(())
+        snapshot = _only(every, backends)
         if missing := _missing(snapshot, backends):
-            raise Refused(self._name, f"{words} ({', '.join(missing)})")
+            known = [backend.name for backend in every.backends]
+            raise Refused(self._name, f"{words} {absent(missing, known)}")
         return snapshot
 
     async def _snapshot(self, backends: Sequence[str]) -> Snapshot:
@@ -165,8 +168,10 @@ class Runtime:
             raise UnknownOutcome(self._name, f"the answer to `{command}` was cut off{said}")
         if not replies.words:
             return
-        refused = Refused if "Permission denied" not in replies.words else PermissionDenied
-        raise refused(self._name, _refusal(sent, answers, replies.words))
+        problem = _refusal(sent, answers, replies.words)
+        if "Permission denied" in replies.words:
+            raise PermissionDenied(self._name, f"{problem}; {NEEDS_ADMIN}")
+        raise Refused(self._name, problem)
 
     async def facts(self) -> HaproxyFacts:
         """Read HAProxy's configuration file, if it can be found and read. Never raises for that."""

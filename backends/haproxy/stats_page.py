@@ -19,6 +19,7 @@ from backends.haproxy.servers import backend, servers_of
 from backends.haproxy.transport import MOST_BYTES
 from backends.model import Admin, Info, Level, Operational, Snapshot
 from backends.secret import load_secret
+from backends.suggestion import absent
 from backends.text_limits import decode, run_beside
 from backends.web import UNENCODED, no_cookies, read_body
 from backends.wire import heard
@@ -64,14 +65,17 @@ class StatsPage:
     def _parse(self, text: str, backends: Sequence[str]) -> Snapshot:
         if not text.endswith("\n"):
             raise Unmeasured(self._name, f"{self._url}: the page was cut off")
-        rows = [row for row in parse_stat(self._name, text) if not backends or row["pxname"] in backends]
+        every = parse_stat(self._name, text)
+        rows = [row for row in every if not backends or row["pxname"] in backends]
         found = tuple(backend(self._name, row) for row in rows if row["type"] == BACKEND_ROW)
         missing = [name for name in backends if name not in {each.name for each in found}]
         if missing:
-            raise Refused(self._name, f"not on the statistics page: {', '.join(missing)}")
+            known = list(dict.fromkeys(row["pxname"] for row in every if row["type"] == BACKEND_ROW))
+            raise Refused(self._name, f"not on the statistics page: {absent(missing, known)}")
         own = [(row, _derived_state(row)) for row in rows if row["type"] == SERVER_ROW]
         servers = servers_of(self._name, own)
-        return Snapshot(Info(self._name, "", 0, 0, False), Level.USER, found, servers)
+        info = Info(self._name, "", 0, 0, False)
+        return Snapshot(info, Level.USER, found, servers, read_only="a statistics page")
 
     async def sessions(self, backend: str, server: str, limit: int) -> Never:
         """Refuse: the page counts sessions, and does not list them."""

@@ -49,14 +49,21 @@ class Acting:
         if self._read_only:
             return self._read_only
         low: dict[str, list[str]] = {}
-        for each in self._watch.view.instances:
-            if each.level is not None and each.level is not Level.ADMIN:
-                low.setdefault(each.level.name.lower(), []).append(each.name)
+        pages = []
+        for instance in self._watch.view.instances:
+            if instance.read_only:
+                pages.append(instance.name)
+            elif instance.level is not None and instance.level is not Level.ADMIN:
+                low.setdefault(instance.level.name.lower(), []).append(instance.name)
         words = [
             f"{', '.join(names)} {'has' if len(names) == 1 else 'have'} level {level}"
             for level, names in low.items()
         ]
-        return f"{' and '.join(words)}, changes need admin" if words else ""
+        reasons = [f"{' and '.join(words)}, changes need admin"] if words else []
+        if pages:
+            are = "is a statistics page" if len(pages) == 1 else "are statistics pages"
+            reasons.append(f"{', '.join(pages)} {are}, changes need a socket")
+        return "; ".join(reasons)
 
     def may_change(self, action: str) -> bool:
         """Whether this may be done now."""
@@ -68,7 +75,8 @@ class Acting:
             rolling = self._session.rolling or self._changing
             return f"{self._session.application.name} is being worked on" if rolling else ""
         if self.read_only:
-            return f"read-only: {self.read_only}"
+            how = "" if self._read_only else " (`level admin` at its `stats socket` in haproxy.cfg)"
+            return f"read-only: {self.read_only}{how}"
         repairs = ("upgrade", "resume", "roll_back")
         if action in repairs and self._session.rolling:
             return "a rollout is running: one at a time"

@@ -53,15 +53,19 @@ async def test_what_a_level_below_admin_can_do(stack: Stack, level: str) -> None
     check = await rolldeck(stack, "check", "shop")
     assert check.code == 3, check.text
     assert said in check.text
-    assert ("not known: HAProxy's configuration file: lb1: Permission denied" in check.text) is (
-        level == "user"
-    )
+    assert ("not known: HAProxy's configuration file: Permission denied" in check.text) is (level == "user")
     upgrade = await rolldeck(stack, "upgrade", "shop", NEW, "--yes")
     assert upgrade.code == 3, upgrade.text
     assert f"the socket has level {level}" in upgrade.text
-    drain = await rolldeck(stack, "drain", "shop", "web1", "--yes")
-    assert drain.code == 1, drain.text
-    assert "`set server shop/web1 state drain`: Permission denied" in drain.text
+    for change in (
+        ("drain", "shop", "web1"),
+        ("ready", "shop", "web1"),
+        ("weight", "shop", "web1", "--to", "1"),
+    ):
+        refused = await rolldeck(stack, *change, "--yes")
+        assert refused.code == 3, refused.text
+        assert f"nothing was touched: lb1: the socket has level {level}; changing" in refused.text
+        assert "`level admin` at its `stats socket`" in refused.text
 
 
 @pytest.fixture

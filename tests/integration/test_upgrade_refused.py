@@ -102,7 +102,7 @@ async def test_a_socket_of_too_low_a_level(stack: Stack) -> None:
 
 async def test_no_such_backend(stack: Stack) -> None:
     tune(stack, "apps.shop", backends=["nowhere"])
-    await assert_refused(stack, "cannot be read: Can't find backend. (nowhere)")
+    await assert_refused(stack, "cannot be read: Can't find backend. nowhere; there is: shop")
 
 
 async def test_a_load_balancer_that_is_gone(stack: Stack) -> None:

@@ -50,6 +50,7 @@ async def test_what_a_page_tells(version: str) -> None:
     assert requests[0].startswith(b"GET /stats;csv HTTP/1.1\r\n")
     assert snapshot.info == Info("lb1", "", 0, 0, False)
     assert snapshot.level is Level.USER
+    assert snapshot.read_only == "a statistics page"
     assert [each.name for each in snapshot.backends] == ["shop", "tcp", "empty"]
     found = {server.ref.server: server for server in snapshot.servers}
     assert {name: found[name].admin for name in ("up", "drained", "maint")} == {
@@ -80,8 +81,10 @@ async def test_some_backends_only() -> None:
     async with page((CAPTURED / f"{VERSIONS[0]}-page.txt").read_bytes()) as (url, _):
         snapshot = await stats_page(url).snapshot(["tcp"])
         assert [server.ref.server for server in snapshot.servers] == ["t1"]
-        with pytest.raises(Refused, match="not on the statistics page: nope"):
-            await stats_page(url).snapshot(["tcp", "nope"])
+        with pytest.raises(
+            Refused, match=r"not on the statistics page: tpc \(did you mean 'tcp'\?\); there is: "
+        ):
+            await stats_page(url).snapshot(["tcp", "tpc"])
 
 
 async def test_the_password_is_sent_and_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:

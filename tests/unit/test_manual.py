@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from backends.errors import Refused
-from backends.model import AdminState, Server
+from backends.model import AdminState, Level, Server
 from orchestrator.errors import DeadlinePassed, GuardRefused, PreflightFailed
 from orchestrator.manual import Action, Change, apply, choose, impact
 from tests.unit.fakes import World
@@ -78,10 +78,28 @@ def test_impact_looks_and_touches_nothing() -> None:
     run(scenario())
 
 
+@pytest.mark.parametrize("action", ["drain", "maint", "ready", "weight"])
+def test_on_a_socket_that_may_not_change_nothing_is_sent_anywhere(action: Action) -> None:
+    async def scenario() -> None:
+        world = World()
+        world.balancers["lb2"].level = Level.OPERATOR  # lb1 may, and would be written to first
+        wanted = change(world, action, "web1", weight=1)
+        said = r"lb2: the socket has level operator; changing states needs admin \(`level admin` at its"
+        with pytest.raises(PreflightFailed, match=said):
+            await impact(world.application, wanted)
+        with pytest.raises(PreflightFailed, match=said):
+            await carry_out(world, wanted)
+        assert world.sent() == []
+
+    run(scenario())
+
+
 def test_names_that_do_not_exist_are_refused_and_doubles_count_once() -> None:
     async def scenario() -> None:
         world = World()
-        with pytest.raises(PreflightFailed, match="web9: no such node; there is: web1, web2, web3"):
+        with pytest.raises(
+            PreflightFailed, match=r"web9: no such node; did you mean 'web3'\? there is: web1"
+        ):
             choose(world.application, ["web1", "web9"])
         assert [each.name for each in choose(world.application, ["web2", "web2"])] == ["web2"]
 

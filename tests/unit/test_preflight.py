@@ -1,11 +1,12 @@
 """Preflight: everything that can be known before anything is touched, and nothing is touched."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
 
 from backends.errors import BackendError, HostKeyError, Refused, Unmeasured, Unreachable
-from backends.model import Level, Persistence
+from backends.model import Level, Persistence, Snapshot
 from orchestrator.events import STEPS
 from orchestrator.node import Original
 from orchestrator.plan import Finding, Severity
@@ -73,9 +74,29 @@ def test_a_level_that_is_too_low_and_an_old_worker_are_errors() -> None:
         world.balancers["lb1"].level = Level.OPERATOR
         world.balancers["lb2"].stopping = True
         assert texts((await world.plan()).errors, Severity.ERROR) == [
-            "lb1: the socket has level operator; changing states needs admin",
+            "lb1: the socket has level operator; changing states needs admin"
+            " (`level admin` at its `stats socket` in haproxy.cfg)",
             "lb2: is stopping: an old worker answers",
         ]
+
+    run(scenario())
+
+
+def test_a_statistics_page_is_no_socket_of_a_low_level() -> None:
+    async def scenario() -> None:
+        world = World()
+        lb1 = world.balancers["lb1"]
+        real = lb1.snapshot
+
+        async def page(backends: Sequence[str] = ()) -> Snapshot:
+            return replace(await real(backends), level=Level.USER, read_only="a statistics page")
+
+        lb1.snapshot = page  # type: ignore[method-assign]
+        [text] = texts((await world.plan()).errors, Severity.ERROR)
+        assert text.startswith(
+            "lb1: is a statistics page, which can only be read: states are changed by HAProxy's"
+        )
+        assert "level user" not in text
 
     run(scenario())
 
@@ -214,7 +235,7 @@ def test_limit_takes_names_and_patterns_and_refuses_what_matches_nothing() -> No
         assert (await world.plan(limit=["web[13]", "web4"])).batches == (("web1",), ("web3",), ("web4",))
         plan = await world.plan(limit=["db*"], to_ready={"web1"})
         assert texts(plan.errors, Severity.ERROR) == [
-            "inventory: --limit db* matches none of web1, web2, web3, web4",
+            "inventory: --limit db* matches no node; there is: web1, web2, web3, web4",
             "inventory: --ready web1 is not among the chosen nodes",
         ]
 
