@@ -5,6 +5,7 @@ from collections.abc import Collection
 import msgspec
 
 from backends.errors import ConfigError, RolldeckError
+from backends.suggestion import suggest
 from console import rollback
 from console.adoption import take_over_again
 from console.proposal import Proposal
@@ -160,8 +161,9 @@ def _wanted(way: WayBack, nodes: Collection[str], version: str) -> dict[str, str
     """The version for each node. Raises AlreadyRolledBack, ConfigError."""
     for name in nodes:
         if name not in way.touched:
-            there = ", ".join(way.touched) or "none"
-            raise ConfigError("", name, f"rollout {way.entry} has not touched it; it has touched: {there}")
+            hint, there = suggest(name, way.touched), ", ".join(way.touched) or "none"
+            problem = f"rollout {way.entry} has not touched it; {hint}it has touched: {there}"
+            raise ConfigError("", name, problem)
     chosen = [name for name in way.touched if not nodes or name in nodes]
     if version:
         return dict.fromkeys(chosen, version)

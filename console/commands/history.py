@@ -10,6 +10,7 @@ import msgspec
 
 from backends.errors import ConfigError
 from backends.own_files import write_private
+from backends.suggestion import there_is
 from console.config import find_and_load
 from console.exits import Exit
 from console.output.records import Summary, event_fields
@@ -71,7 +72,7 @@ def list_entries(place: Place, app: str | None, limit: int, as_json: bool) -> in
             return Exit.HEALTHY
         if not found:
             names = sorted({each.application for each in journal.entries(unknown=True)})
-            there = f"; there is: {', '.join(names)}" if names else ""
+            there = f"; {there_is(app or '', names)}" if names else ""
             say(clean(f"nothing{f' of {app}' if app else ''} in the journal {journal.path}{there}"))
             return Exit.HEALTHY
     from console.output.history_text import listed  # its words come with Textual

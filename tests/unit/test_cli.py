@@ -49,7 +49,7 @@ def test_version(shell: Shell) -> None:
     ("arguments", "code", "words"),
     [
         ((), 2, "Commands:"),
-        (("stauts",), 2, "No such command 'stauts'"),
+        (("stauts",), 2, "No such command 'stauts'; did you mean 'status'? there is: status, check"),
         (("status", "--jsn"), 2, "No such option"),
         (("upgrade", "shop"), 2, "Missing argument 'VERSION'"),
         (("upgrade", "shop", "1.0"), 2, "there is no terminal to ask on: add --yes"),
@@ -63,9 +63,17 @@ def test_version(shell: Shell) -> None:
         (("plan", "shop", "1.0", "--serial", "²"), 2, "found '²', expected a number"),
         (("plan", "shop", "1 0"), 2, "'1 0' is not a version"),
         (("plan", "shop", "-1.0"), 2, "No such option"),
-        (("status", "shp"), 2, "config.toml: apps: no application 'shp'; there is: gone, other, shop"),
+        (
+            ("status", "shp"),
+            2,
+            "config.toml: apps: no application 'shp'; did you mean 'shop'? there is: gone, other, shop",
+        ),
         (("--config", "none.toml", "status"), 2, "none.toml: cannot be read: No such file or directory"),
-        (("drain", "shop", "web9", "--yes"), 3, "nothing was touched: web9: no such node; there is: web1"),
+        (
+            ("drain", "shop", "web9", "--yes"),
+            3,
+            "nothing was touched: web9: no such node; did you mean 'web2'? there is: web1",
+        ),
         (("check", "gone"), 3, ""),
         (("init", "unix:///nowhere.sock", "--output", "-"), 1, "/nowhere.sock: No such file"),
     ],

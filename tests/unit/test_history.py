@@ -261,7 +261,7 @@ def test_what_is_not_there(path: Path, rolldeck: Rolldeck) -> None:
     assert (done.code, done.out, done.err) == (
         0,
         "",
-        f"nothing of shp in the journal {path}; there is: shop\n",
+        f"nothing of shp in the journal {path}; did you mean 'shop'? there is: shop\n",
     )
 
 
