@@ -4,6 +4,7 @@ import os
 import socket
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,21 @@ from orchestrator.untrusted import LONGEST_NAME
 DAY = 86_400.0  # seconds
 
 Share = Callable[[Lock, Head, Control], AbstractAsyncContextManager[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What a plan has to know of earlier rollouts, as the journal had it at one moment.
+
+    Attributes:
+        left: nodes that they did not finish.
+        unread: what of the journal cannot be understood, in words; see `leftovers.unread`.
+        history: what each node has been through.
+    """
+
+    left: Mapping[str, Leftover]
+    unread: Sequence[str]
+    history: FleetHistory
 
 
 class Books:
@@ -75,10 +91,11 @@ class Books:
         with Journal(self._path, read_only=True) as journal:
             return unfinished(journal, self._application)
 
-    def unread(self) -> list[str]:
-        """What of the journal cannot be understood, in words; see `leftovers.unread`. Raises JournalError."""
+    def past(self) -> Past:
+        """All that a plan needs, by opening the journal once: a large one takes long. Raises JournalError."""
         with Journal(self._path, read_only=True) as journal:
-            return unread(journal, self._application)
+            left, odd = leftovers(journal, self._application), unread(journal, self._application)
+            return Past(left, odd, FleetHistory.read(journal, self._application))
 
     def known_versions(self) -> dict[str, str]:
         """Which version each node had last, as far as the journal knows it. Raises JournalError."""

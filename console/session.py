@@ -152,7 +152,8 @@ class Session:
         Raises:
             JournalError: what earlier rollouts have left cannot be read.
         """
-        left = {name: each.left() for name, each in self.books.leftovers().items()}
+        past = self.books.past()
+        left = {name: node.left() for name, node in past.left.items()}
         whole = replace(self.application, nodes=members) if members else await self.whole()
         policy = msgspec.structs.replace(whole.policy, **(changes or {}))
         exact = [glob.escape(each) for each in nodes]
@@ -164,9 +165,9 @@ class Session:
             left=left,
             wanted=wanted,
             repairs=repairs,
-            known=[*judge_freeze(whole.freezes, self.clock.time(), freeze), *self._doubts()],
+            known=[*judge_freeze(whole.freezes, self.clock.time(), freeze), *self._doubts(past.unread)],
         )
-        return name_failures(plan, self.books.history()) if version is not None else plan
+        return name_failures(plan, past.history) if version is not None else plan
 
     async def propose(
         self,
@@ -190,11 +191,11 @@ class Session:
 
         return proposed(await heed_published(self, make))
 
-    def _doubts(self) -> list[Finding]:
+    def _doubts(self, unread_words: Sequence[str]) -> list[Finding]:
         """Of what the plan is made of: the journal, and an inventory that Consul has."""
         unread = [
-            Finding(Severity.WARNING, "journal", f"{each}; a node that it tells of may be out of rotation")
-            for each in self.books.unread()
+            Finding(Severity.WARNING, "journal", f"{words}; a node that it tells of may be out of rotation")
+            for words in unread_words
         ]
         if self.inventory is None:
             return unread

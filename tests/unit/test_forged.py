@@ -236,5 +236,5 @@ def test_what_an_earlier_version_has_taken_over_is_said_without_a_traceback(tmp_
     desk = Desk(tmp_path / "journal.db")
     entry = journals.write(desk.path, journals.numbered(began))
     assert desk.books.leftovers() == {}
-    [text] = desk.books.unread()
+    [text] = desk.books.past().unread
     assert text == f"event 1 of entry {entry} cannot be read: 'up' is not a valid AdminState"

@@ -2,14 +2,19 @@
 
 import asyncio
 from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pytest
 
 from backends.clock import SystemClock
 from backends.columns import columns_of
 from backends.model import HealthResult, Server
+from console import books
 from console.running_versions import AT_ONCE
 from console.session import Session
 from orchestrator.application import Application
 from orchestrator.bus import Bus
+from orchestrator.journal.store import Journal
 from orchestrator.node import Node
 from orchestrator.rates import Places, Rates
 from orchestrator.watch import InstanceView, View
@@ -57,6 +62,25 @@ def test_only_so_many_nodes_are_asked_for_their_version_at_once() -> None:
         assert health.most == AT_ONCE
         assert len(health.looks) == len(made.versions.by_node) == 5 * AT_ONCE
         assert made.versions.words() == f"1.4.2 on {5 * AT_ONCE}"
+
+    run(go())
+
+
+def test_a_plan_opens_the_journal_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each time all of it is checked: that takes seconds of a large one."""
+    opened: list[Path] = []
+
+    class Counted(Journal):
+        def __init__(self, path: Path, *, read_only: bool = False, named: bool = False) -> None:
+            opened.append(path)
+            super().__init__(path, read_only=read_only, named=named)
+
+    monkeypatch.setattr(books, "Journal", Counted)
+
+    async def go() -> None:
+        made = session(World(nodes=2).application)
+        await made.plan("2.0")
+        assert len(opened) == 1
 
     run(go())
 
