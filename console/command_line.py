@@ -12,7 +12,7 @@ from console.exits import Exit
 COMMANDS: Mapping[str, tuple[str, str]] = {
     # name: (module in console.commands, one line for --help)
     "status": ("status", "Show every server on every load balancer."),
-    "check": ("planning", "Preflight alone: what stands in the way of an upgrade."),
+    "check": ("check", "Preflight alone, of one or all: what stands in the way."),
     "plan": ("planning", "Dry run: batches, what stays in rotation, every command."),
     "upgrade": ("upgrade", "Upgrade an application, node by node, without losing a request."),
     "resume": ("recover", "Go on with a rollout that did not end well, from what is true now."),

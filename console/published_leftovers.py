@@ -44,6 +44,30 @@ async def heed_published(session: Session, make: Make) -> Plan:
     return plan
 
 
+async def name_published(session: Session, plan: Plan) -> Plan:
+    """A plan that is only looked at, with what was published and not finished as one finding more.
+
+    Nothing is taken over. An upgrade would not start while nobody has decided about nodes that were left.
+    """
+    try:
+        offer = await find_offer(session)
+    except BackendError as error:
+        return _with(plan, Severity.WARNING, "rollouts", f"of other machines cannot be seen: {error}")
+    if offer is None:
+        return plan
+    if offer.ignored:
+        return _with(plan, Severity.WARNING, "rollouts", offer.reason)
+    left = await _left(session, plan, offer)
+    has_left = f", and has left {', '.join(left)} as it was then" if left else ""
+    reason = f"; {offer.reason}" if offer.reason else ""
+    text = (
+        f"{offer.words} was not finished{has_left}{reason}:"
+        f" `rolldeck resume {session.application.name}` finishes it"
+    )
+    severity = Severity.ERROR if left and offer.reason else Severity.WARNING
+    return _with(plan, severity, "rollouts", text)
+
+
 async def _left(session: Session, plan: Plan, offer: Offer) -> list[str]:
     """The nodes whose servers are not as they were before a rollout that has not finished with them.
 

@@ -1,6 +1,5 @@
-"""`rolldeck check` and `rolldeck plan`: everything that can be known before anything is touched."""
+"""`rolldeck plan`: everything that can be known before anything is touched, and what would be done."""
 
-import os
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -13,7 +12,8 @@ from console.exits import Exit
 from console.interrupts import interrupts
 from console.opened import open_session
 from console.output import plan_text
-from console.output.text import clean, result, result_json
+from console.output.text import result, result_json
+from console.published_leftovers import name_published
 from orchestrator.plan import Plan
 from orchestrator.plan_fields import plan_fields
 from orchestrator.policy import Amount, Policy
@@ -46,32 +46,6 @@ def scope(command: F) -> F:
     ):
         command = option(command)
     return command
-
-
-@click.command()
-@click.argument("app")
-@click.argument("version", required=False)
-@scope
-@click.pass_obj
-def check(
-    config_file: str | None,
-    app: str,
-    version: str | None,
-    serial: Amount | list[Amount] | None,
-    limit: tuple[str, ...],
-    ready: tuple[str, ...],
-) -> int:
-    """Preflight alone: look at everything, touch nothing; exits 0 when an upgrade could start."""
-    config = find_and_load(config_file)
-    result(f"configuration: {clean(os.path.abspath(config.file))}")
-    plan = interrupts.run(make_plan(config, app, version, serial, limit, ready))
-    for line in plan_text.findings(plan.findings):
-        result(line)
-    if plan.errors:
-        result(f"{app} cannot be upgraded as it is: {len(plan.errors)} errors")
-        return Exit.REFUSED
-    result(f"{app} can be upgraded: {len(plan.nodes)} nodes, {len(plan.batches)} batches")
-    return Exit.HEALTHY
 
 
 @click.command()
@@ -114,4 +88,5 @@ async def make_plan(
         check_version(version)
     changes: dict[str, object] = {} if serial is None else {"serial": serial}
     async with open_session(config, app) as session:
-        return await session.plan(version, limit=limit, to_ready=ready, changes=changes)
+        made = await session.plan(version, limit=limit, to_ready=ready, changes=changes)
+        return await name_published(session, made)

@@ -12,7 +12,7 @@ from console.command_line import COMMANDS, EPILOG
 from console.exits import Exit
 from tests.haproxies import haproxy_binaries
 from tests.unit.console_shell import Shell, running_shell
-from tests.unit.console_values import harmless
+from tests.unit.console_values import harmless, write
 
 
 @pytest.fixture(scope="module", params=haproxy_binaries()[-1:])
@@ -120,6 +120,51 @@ def test_a_plan_shows_commands_and_no_password(shell: Shell) -> None:
     made = json.loads(as_json.out)
     assert (made["kind"], made["batches"], as_json.code) == ("plan", [["web1"], ["web2"]], 3)
     assert "hunter2" not in done.out + done.err + as_json.out + as_json.err
+
+
+def test_check_without_an_application_looks_at_all_of_them(shell: Shell) -> None:
+    done = shell("check", SHOP_PASSWORD="hunter2")
+    assert done.code == 3, done
+    lines = done.out.splitlines()
+    assert lines[0] == f"configuration: {shell.folder / 'config.toml'}"
+    assert [line for line in lines if not line.startswith(" ")][1:] == ["shop:", "other:", "gone:"]
+    assert "  ✗ dead: cannot be read: /nowhere.sock: No such file or directory" in lines
+    assert "  gone cannot be upgraded as it is: 1 error" in lines or "2 errors" in lines[-1]
+    common = [line for line in lines if "no state file" in line]
+    assert len(common) == 1, "what two applications have in common is said once"
+    one = shell("check", "other", SHOP_PASSWORD="hunter2")
+    assert "other cannot be upgraded as it is" in one.out or "other can be upgraded" in one.out
+    assert not any(line.startswith(" ") for line in one.out.splitlines())
+
+
+def test_check_as_json_is_one_object_for_each_application(shell: Shell) -> None:
+    done = shell("check", "--json", SHOP_PASSWORD="hunter2")
+    assert done.code == 3, done
+    checks = [json.loads(line) for line in done.out.splitlines()]
+    assert [(each["schema"], each["kind"]) for each in checks] == [(1, "check")] * 3
+    assert [each["application"] for each in checks] == ["shop", "other", "gone"]
+    assert all(each["configuration"] == str(shell.folder / "config.toml") for each in checks)
+    shop, _, gone = checks
+    assert (shop["result"], shop["nodes"], shop["batches"], shop["version"]) == ("refused", 2, 2, "")
+    assert {"severity", "subject", "text"} == {key for each in gone["findings"] for key in each}
+    assert ("error", "dead") in {(each["severity"], each["subject"]) for each in gone["findings"]}
+    assert shell("check", "shop", "1.1", "--json").out.count("\n") == 1
+
+
+def test_check_of_all_exits_with_the_highest_code(tmp_path: Path) -> None:
+    broken = "[apps.{name}]\nbackends = ['b']\nservice = {{ kind = 'monit', name = 'x' }}\n"
+    text = "[haproxy.lb1]\nsocket = 'unix:///nowhere.sock'\n"
+    text += f"[log]\npath = '{tmp_path}/log'\n[journal]\npath = '{tmp_path}/journal.db'\n"
+    text += broken.format(name="a") + broken.format(name="b")
+    write(tmp_path, text + "nodes = { web1 = {} }\n")
+    done = Shell(tmp_path)("check")
+    assert done.code == 3, done
+    assert "b: could not be looked at" in done.out
+    assert "apps.b.nodes.web1.address: missing" in done.err
+    alone = Shell(tmp_path)("check", "b", "--json")
+    assert (alone.code, json.loads(alone.out)["result"]) == (2, "failed")
+    assert "missing, and HAProxy does not tell it" in json.loads(alone.out)["error"]
+    assert Shell(tmp_path)("check", "--limit", "web1").code == 2
 
 
 def test_changes_by_hand_with_the_guard(shell: Shell) -> None:

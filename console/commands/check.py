@@ -1,0 +1,133 @@
+"""`rolldeck check`: what stands in the way of an upgrade, of one application or of all."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import click
+import msgspec
+
+from backends.errors import RolldeckError
+from backends.plural import counted
+from console.commands.planning import make_plan, scope
+from console.config import Config, find_and_load
+from console.exits import Exit
+from console.failures import explain
+from console.interrupts import interrupts
+from console.output import plan_text
+from console.output.text import clean, result, result_json
+from orchestrator.events import SCHEMA
+from orchestrator.plan import Plan
+from orchestrator.policy import Amount
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What the options say of how much is meant; see `make_plan`."""
+
+    version: str | None
+    serial: Amount | list[Amount] | None
+    limit: tuple[str, ...]
+    ready: tuple[str, ...]
+
+
+@click.command()
+@click.argument("app", required=False)
+@click.argument("version", required=False)
+@scope
+@click.option("--json", "as_json", is_flag=True, help="One JSON object for each application.")
+@click.pass_obj
+def check(
+    config_file: str | None,
+    app: str | None,
+    version: str | None,
+    serial: Amount | list[Amount] | None,
+    limit: tuple[str, ...],
+    ready: tuple[str, ...],
+    as_json: bool,
+) -> int:
+    """Preflight alone, of APP or of all applications: look at everything, touch nothing.
+
+    Exits 0 when an upgrade could start; of several applications with the highest code of any.
+    """
+    if app is None and (limit or ready):
+        raise click.UsageError("--limit and --ready name nodes of one application: give APP too")
+    config = find_and_load(config_file)
+    names = [app] if app is not None else list(config.apps)
+    for name in names:
+        config.app(name)
+    check_all = _Check(config, Scope(version, serial, limit, ready), as_json, several=app is None)
+    return interrupts.run(check_all.run(names))
+
+
+class _Check:
+    """Looks at applications one after the other; what several have in common is said once."""
+
+    def __init__(self, config: Config, scope: Scope, as_json: bool, *, several: bool) -> None:
+        self._config = config
+        self._file = os.path.abspath(config.file)
+        self._scope = scope
+        self._as_json = as_json
+        self._several = several
+        self._said: set[str] = set()
+
+    async def run(self, names: list[str]) -> Exit:
+        if not self._as_json:
+            result(f"configuration: {clean(self._file)}")
+        worst = Exit.HEALTHY
+        for name in names:
+            worst = max(worst, await self._one(name))
+        return worst
+
+    async def _one(self, app: str) -> Exit:
+        scope = self._scope
+        try:
+            made = await make_plan(self._config, app, scope.version, scope.serial, scope.limit, scope.ready)
+        except RolldeckError as error:
+            if not self._several and not self._as_json:
+                raise
+            code = Exit(explain(error))
+            self._write(app, _fields(None, str(error)))
+            return code
+        code = Exit.REFUSED if made.errors else Exit.HEALTHY
+        if self._as_json:
+            self._write(app, _fields(made, ""))
+        else:
+            self._tell(app, made)
+        return code
+
+    def _write(self, app: str, fields: Mapping[str, object]) -> None:
+        if not self._as_json:
+            result(f"{app}: could not be looked at")
+            return
+        head = {"schema": SCHEMA, "kind": "check", "application": app, "version": self._scope.version or ""}
+        result_json(msgspec.json.encode({**head, "configuration": self._file, **fields}))
+
+    def _tell(self, app: str, made: Plan) -> None:
+        if self._several:
+            result(f"{app}:")
+        indent, again = "  " if self._several else "", False
+        for line in plan_text.findings(made.findings):
+            again |= line in self._said
+            if line not in self._said:
+                result(indent + line)
+            self._said.add(line)
+        above = "; what it has in common with others is said above" if again else ""
+        if made.errors:
+            errors = counted(len(made.errors), "error")
+            result(f"{indent}{app} cannot be upgraded as it is: {errors}{above}")
+        else:
+            batches = counted(len(made.batches), "batch")
+            result(f"{indent}{app} can be upgraded: {counted(len(made.nodes), 'node')}, {batches}{above}")
+
+
+def _fields(made: Plan | None, error: str) -> dict[str, object]:
+    """Of one application; `made` is None where it could not be looked at, and `error` says why."""
+    return {
+        "result": "failed" if made is None else "refused" if made.errors else "ready",
+        "nodes": len(made.nodes) if made else 0,
+        "batches": len(made.batches) if made else 0,
+        "errors": len(made.errors) if made else 1,
+        "findings": [msgspec.to_builtins(finding) for finding in made.findings] if made else [],
+        "error": error,
+    }

@@ -1,0 +1,38 @@
+"""What another machine has published and not finished is one finding of a plan that is only looked at."""
+
+from pathlib import Path
+
+import pytest
+
+from backends.consul.signing import Signer
+from console.published_leftovers import name_published
+from orchestrator.plan import Severity
+from tests.unit.fakes import World
+from tests.unit.test_taking_over import OTHER, SIGNED, SIGNER, VALUE, desk
+from tests.unit.virtual_time import run
+
+
+@pytest.mark.parametrize(
+    ("value", "signer", "severity", "words"),
+    [
+        (SIGNED, SIGNER, Severity.WARNING, "was not finished, and has left web2 as it was then: `rolldeck"),
+        (VALUE, None, Severity.ERROR, "has left web2 as it was then; it comes from Consul unauthenticated"),
+        (OTHER, SIGNER, Severity.WARNING, "key rolldeck/shop/rollout in Consul is ignored"),
+    ],
+)
+def test_one_finding_and_nothing_is_taken_over(
+    tmp_path: Path, value: bytes, signer: Signer | None, severity: Severity, words: str
+) -> None:
+    async def scenario() -> None:
+        world = World(2, 1)
+        world.take_out("web2")
+        session = desk(tmp_path, value, signer)
+        session.application = world.application
+        before = await world.plan()
+        plan = await name_published(session, before)
+        [finding] = plan.findings[len(before.findings) :]
+        assert (finding.severity, finding.subject) == (severity, "rollouts")
+        assert words in finding.text
+        assert session.books.unfinished() is None
+
+    run(scenario())
