@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from backends.model import Backend, Info, Level, Snapshot
 from console.command_line import cli
 from console.commands import init
+from console.commands.first_configuration import Found, _key, merged, written
 from console.config import load, parse
-from tests.haproxies import haproxy_binaries, running_haproxy
+from tests.haproxies import haproxy_binaries, haproxy_paths, running_haproxy
 from tests.unit.console_values import HIDDEN, anything, harmless, server
 
 SECTIONS = """
@@ -52,9 +53,54 @@ async def test_of_a_real_haproxy(binary: Path, tmp_path: Path) -> None:
     assert (shop.nodes["a:3"].address, shop.nodes["a:3"].port) == ("127.0.0.1", 8081)
     assert '"web.2" = { address = "127.0.0.1" }   # now maint, MAINT' in written.read_text()
     assert list(parse(tomllib.loads(one.stdout), "f").apps) == ["single"]
-    assert "(nosuch)" in str(none.exception)
+    assert "no backend nosuch; there is: shop, _api.v1, single" in str(none.exception)
     assert "! the socket has level user" in low.stderr
     assert parse(tomllib.loads(low.stdout), "f").app("shop").nodes["web1"].address == "127.0.0.1"
+
+
+async def test_several_haproxies_and_an_ssh_configuration_are_one_file(tmp_path: Path) -> None:
+    first = """
+backend shop
+    server web1 127.0.0.1:8081
+    server web2 127.0.0.1:8082
+backend api
+    server a1 127.0.0.1:9001
+    server a2 127.0.0.1:9002
+"""
+    second = """
+backend shop
+    server web1 127.0.0.1:8081
+    server second 127.0.0.1:8082
+    server web3 127.0.0.1:8083
+"""
+    written, ssh = tmp_path / "config.toml", tmp_path / "ssh_config"
+    ssh.write_text("")
+    binary = haproxy_paths()[-1]
+    async with (
+        running_haproxy(tmp_path / "a", binary, first) as one,
+        running_haproxy(tmp_path / "b", binary, second) as two,
+    ):
+        sockets = [f"unix://{one.socket}", f"unix://{two.socket}"]
+        options = ("--ssh-config", ssh, "--output", written)
+        done = await asyncio.to_thread(run, *sockets, *options)
+        twice = await asyncio.to_thread(run, sockets[0], sockets[0], "--output", "-")
+    assert done.exit_code == 0, done.output
+    config = load(written)
+    assert config.ssh.config == str(ssh)
+    assert [each.socket for each in config.haproxy.values()] == sockets
+    assert config.app("api").haproxy == ["lb1"]
+    shop = config.app("shop")
+    assert (shop.haproxy, list(shop.nodes)) == ([], ["web1", "web2", "web3"])
+    assert shop.nodes["web2"].servers == ["web2", "second"], "one machine with two names"
+    assert "! shop: web3 (127.0.0.1:8083) is on lb2 and not on lb1" in done.stderr
+    assert "! api is on lb1 alone: written as its `haproxy`" in done.stderr
+    assert "twice, expected each once" in getattr(twice.exception, "message", "")
+
+
+def test_an_ssh_configuration_that_is_not_there(tmp_path: Path) -> None:
+    done = run("unix:///x", "--ssh-config", tmp_path / "none", "--output", tmp_path / "config.toml")
+    assert "none: cannot be read: No such file or directory" in str(done.exception)
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
@@ -80,8 +126,8 @@ def snapshot(*names: tuple[str, str, str, str]) -> Snapshot:
 
 
 def text_of(snapshot: Snapshot) -> str:
-    head = init.HEAD.format(socket='"unix:///x"')
-    return head + "".join(init._app(name, own) for name, own in init._chosen(snapshot, ["any"]))
+    apps = merged({"lb1": Found(snapshot)}, [backend.name for backend in snapshot.backends])
+    return written({"lb1": "unix:///x"}, "", apps)
 
 
 @pytest.mark.parametrize("binary", haproxy_binaries())
@@ -144,7 +190,7 @@ def test_names_that_nobody_sees_are_escaped_and_say_the_same() -> None:
 
 
 def test_what_is_there_is_not_written_into(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def write(*_: object) -> str:
+    async def write(*_: object, **__: object) -> str:
         return "text"
 
     monkeypatch.setattr(init, "_write", write)
@@ -169,7 +215,7 @@ def test_a_status_with_a_line_break_stays_a_comment() -> None:
 
 
 def test_what_cannot_be_a_table_key_is_quoted() -> None:
-    assert [init._key(each) for each in ("web-1_a", "web.1", "a:1", "", 'a"b\\', "日本")] == [
+    assert [_key(each) for each in ("web-1_a", "web.1", "a:1", "", 'a"b\\', "日本")] == [
         "web-1_a",
         '"web.1"',
         '"a:1"',
