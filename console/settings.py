@@ -62,6 +62,7 @@ class LockSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fie
         if not shortest <= self.ttl <= 3600:
             raise ValueError(
                 f"ttl: found {self.ttl}, expected {shortest} to 3600 seconds, with a delay of {self.delay}"
+                f" ({shortest - self.delay} + delay at least)"
             )
 
     @property
