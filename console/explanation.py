@@ -126,8 +126,14 @@ def _type_of(known: inspect.Type, value: Any, part: str) -> inspect.Type:
     return known
 
 
+def plain(known: inspect.Type) -> inspect.Type:
+    """The type itself, without what an annotation says beside it."""
+    return known.type if isinstance(known, inspect.Metadata) else known
+
+
 def _alternatives(known: inspect.Type) -> tuple[inspect.Type, ...]:
-    return tuple(known.types) if isinstance(known, inspect.UnionType) else (known,)
+    known = plain(known)
+    return tuple(map(plain, known.types)) if isinstance(known, inspect.UnionType) else (known,)
 
 
 def _choices(known: inspect.Type, part: str) -> list[str]:

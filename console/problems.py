@@ -13,7 +13,7 @@ import msgspec
 from msgspec import inspect
 
 from backends.errors import ConfigError
-from console.explanation import Path, Problem, explain, structs, walk
+from console.explanation import Path, Problem, explain, plain, structs, walk
 
 T = TypeVar("T")
 
@@ -156,6 +156,7 @@ class _Mended:
 
 def _filler(known: inspect.Type) -> Any:
     """Something that this type takes, as far as that can be told."""
+    known = plain(known)
     match known:
         case inspect.UnionType(types=types):
             empty = any(isinstance(one, inspect.NoneType) for one in types)

@@ -35,7 +35,6 @@ class InstanceView:
     state: State = "connecting"
     info: Info | None = None
     level: Level | None = None
-    read_only: str = ""  # see `Snapshot.read_only`
     servers: Sequence[Server] = ()
     columns: Columns = field(default_factory=lambda: columns_of(()))
     rates: Rates = field(default_factory=Rates)
@@ -44,6 +43,7 @@ class InstanceView:
     failing_since: float | None = None
     reloaded_at: float | None = None
     unattributed: int = 0
+    read_only: str = ""  # see `Snapshot.read_only`
 
     @property
     def places(self) -> Places:

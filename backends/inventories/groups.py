@@ -11,6 +11,7 @@ from typing import Any, Protocol, Self
 from backends.errors import ConfigError
 from backends.inventories.ranges import expand
 from backends.inventories.source import MOST_NODES, listed
+from backends.suggestion import suggest
 
 ALL, UNGROUPED = "all", "ungrouped"
 PRIORITY = "ansible_group_priority"
@@ -120,7 +121,9 @@ class Groups:
             ConfigError: there is no such group, or it is empty.
         """
         if name not in self._groups:
-            raise ConfigError(self.file, "", f"no group {name!r}; there is: {listed(sorted(self._groups))}")
+            names = sorted(self._groups)
+            hint = suggest(name, names)
+            raise ConfigError(self.file, "", f"no group {name!r}; {hint}there is: {listed(names)}")
         level, seen = [name], {name}
         hosts: dict[str, None] = {}
         while level:

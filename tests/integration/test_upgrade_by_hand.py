@@ -75,7 +75,7 @@ async def test_nobody_is_asked_without_a_terminal(stack: Stack) -> None:
 async def test_a_node_that_does_not_exist(stack: Stack) -> None:
     run = await rolldeck(stack, "maint", "shop", "web7", "--yes")
     assert run.code == 3, run.text
-    assert "web7: no such node; there is: web1, web2" in run.err
+    assert "web7: no such node; did you mean 'web2'? there is: web1, web2" in run.err
 
 
 async def test_ready_refuses_a_dead_node_and_leaves_it_in_maintenance(stack: Stack) -> None:

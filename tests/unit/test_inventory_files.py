@@ -62,7 +62,7 @@ def test_what_is_no_inventory_in_toml(tmp_path: Path, text: str, error: str) -> 
 
 def test_a_group_that_is_not_there_names_those_that_are(tmp_path: Path) -> None:
     assert refused(tmp_path, "[shop]\na\n[api]\nb\n", group="shp").endswith(
-        "hosts.ini: no group 'shp'; there is: all, api, shop, ungrouped"
+        "hosts.ini: no group 'shp'; did you mean 'shop'? there is: all, api, shop, ungrouped"
     )
     many = "".join(f"[g{number:02}]\na\n" for number in range(40))
     assert refused(tmp_path, many).endswith("g18 and 22 more")
