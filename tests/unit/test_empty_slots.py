@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from backends.columns import columns_of
-from backends.model import Admin, Info, Level, Operational, Server, ServerRef, Snapshot
-from console.commands.init import _app
+from backends.model import Admin, Backend, Info, Level, Operational, ServerRef, Snapshot
+from console.commands.first_configuration import Found, merged, written
 from console.config import parse
 from console.inventory import members
 from orchestrator import guard
@@ -140,8 +140,10 @@ def test_haproxy_as_the_inventory_has_no_node_in_an_empty_slot() -> None:
 
 @pytest.mark.parametrize("srv", ["", "_web._tcp.test"])
 def test_init_leaves_empty_slots_out(srv: str) -> None:
-    servers: list[Server] = [replace(each, srv_record=srv) for each in slots(3, 7).servers]
-    text = '[haproxy.lb1]\nsocket = "unix:///x"\n' + _app("web", servers)
+    servers = tuple(replace(each, srv_record=srv) for each in slots(3, 7).servers)
+    [backend] = {server.ref.backend for server in servers}
+    snapshot = replace(slots(3, 7), servers=servers, backends=(Backend(backend, "http", "", ""),))
+    text = written({"lb1": "unix:///x"}, "", merged({"lb1": Found(snapshot)}, []))
     assert "# 7 of HAProxy's servers here are slots that nothing has filled" in text
     (app,) = parse(tomllib.loads(text), "f").apps.values()
     assert list(app.nodes) == ["web-1", "web-2", "web-3"]
