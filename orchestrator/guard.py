@@ -32,6 +32,7 @@ class Capacity:
     taken: int = 1  # servers that take traffic now and would not any more, whatever they have to prove
     takes_over: tuple[str, ...] = ()  # backup servers that serve then, and do not now
     carried: tuple[tuple[str, str], ...] = ()  # "backend/server" that leaves, and the one that it follows
+    spare: int = 0  # backup servers that do not serve then, and would if no active one did
 
     @property
     def allowed(self) -> bool:
@@ -41,6 +42,13 @@ class Capacity:
         none counts, but they carry all the traffic there is.
         """
         return self.after >= self.floor or not self.taken
+
+    @property
+    def room(self) -> int:
+        """How many more may leave, one after the other. Backups do not serve beside an active server."""
+        if self.floor <= 1 and self.spare >= self.floor:
+            return self.after
+        return max(0, self.after - self.floor)
 
     @property
     def notes(self) -> str:
@@ -202,12 +210,16 @@ def _capacity_of(
     def takes(server: Server) -> bool:
         return server.takes_traffic or counts(server)
 
+    def spare(gone: frozenset[ServerRef]) -> list[Server]:
+        able = (server for server in backups if server.ref not in gone)
+        found = serving_backups(able, all_of_them=all_backups, takes=takes)
+        return [server for server in found if counts(server)]
+
     def serving(gone: frozenset[ServerRef]) -> list[Server]:
         active = [server for server in peers if server.ref not in gone]
-        if not any(map(takes, active)):
-            able = (server for server in backups if server.ref not in gone)
-            active = serving_backups(able, all_of_them=all_backups, takes=takes)
-        return [server for server in active if counts(server)]
+        if any(map(takes, active)):
+            return [server for server in active if counts(server)]
+        return spare(gone)
 
     before, after = serving(frozenset()), serving(leaving)
     return Capacity(
@@ -221,4 +233,5 @@ def _capacity_of(
         if backups
         else (),
         carried=carried,
+        spare=len([server for server in spare(leaving) if server not in after]),
     )

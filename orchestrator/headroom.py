@@ -72,9 +72,10 @@ def _of(
         ]
         gone = [server for server in going if not server.backup or peers is own]
         together = (instance.name, backend) in all_backups
-        before, serving = _serving(peers, [], backups, together=together)
         left = [server for server in backups if server not in going]
-        after, serving_then = _serving(peers, gone, left, together=together)
+        spare_now, spare_then = (_spare(able, together=together) for able in (backups, left))
+        before, serving = _serving(peers, [], spare_now)
+        after, serving_then = _serving(peers, gone, spare_then)
         found.append(
             Capacity(
                 instance=instance.name,
@@ -84,6 +85,7 @@ def _of(
                 floor=floor_of(sum(count for _, count in peers), policy),
                 taken=sum(server.takes_traffic for server in going),
                 takes_over=tuple(server.ref.server for server in serving_then if server not in serving),
+                spare=len([server for server in spare_then if server not in serving_then]),
             )
         )
     return found
@@ -101,17 +103,21 @@ def _filled(
     return own + [(server, 1) for server in lines if server is not None and server.empty_slot]
 
 
+def _spare(backups: Sequence[Server], *, together: bool) -> list[Server]:
+    """Which of them are in rotation as soon as no active server takes traffic."""
+    able = serving_backups(backups, all_of_them=together, takes=TAKES_TRAFFIC)
+    return [server for server in able if server.in_rotation]
+
+
 def _serving(
-    peers: Sequence[tuple[Server, int]], gone: Sequence[Server], backups: Sequence[Server], *, together: bool
+    peers: Sequence[tuple[Server, int]], gone: Sequence[Server], spare: list[Server]
 ) -> tuple[int, list[Server]]:
     """How many are in rotation without those that are gone, and which of them are backups."""
     taking = sum(count for server, count in peers if server.takes_traffic)
     if taking > sum(server.takes_traffic for server in gone):
         counted = sum(count for server, count in peers if server.in_rotation)
         return counted - sum(server.in_rotation for server in gone), []
-    able = serving_backups(backups, all_of_them=together, takes=TAKES_TRAFFIC)
-    serving = [server for server in able if server.in_rotation]
-    return len(serving), serving
+    return len(spare), spare
 
 
 def _backups(instance: InstanceView, backend: str) -> list[Server]:
@@ -126,4 +132,4 @@ def _backups(instance: InstanceView, backend: str) -> list[Server]:
 
 def tightest(capacities: Sequence[Capacity]) -> Capacity | None:
     """Where the least may be lost; None when nothing is known."""
-    return min(capacities, key=lambda each: each.before - each.floor, default=None)
+    return min(capacities, key=lambda found: (found.room, found.before - found.floor), default=None)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from backends.model import AdminState, ServerRef
 from backends.plural import counted
 from orchestrator.events import STEPS
+from orchestrator.followers import inherits_only
 from orchestrator.headroom import headroom, tightest
 from orchestrator.plan import Plan
 from orchestrator.state import DONE, NodeState, NodeStatus, RolloutState
@@ -50,8 +51,7 @@ class Told:
         if worst is None:
             return ""
         where = f"{worst.backend}: " if len(self.backends) > 1 else ""
-        room = max(0, worst.before - worst.floor)
-        return f"{where}{worst.before} in rotation, floor {worst.floor}, may lose {room}"
+        return f"{where}{worst.before} in rotation, floor {worst.floor}, may lose {worst.room}"
 
     def impact(self) -> list[str]:
         """What a yes to the oldest question would mean; for a failed node, where it is now."""
@@ -113,7 +113,7 @@ class Told:
             if server is None or ref.instance not in live:
                 continue
             belongs = original.admin is AdminState.READY and original.weight > 0
-            if node.state in DONE and belongs and not server.in_rotation:
+            if node.state in DONE and belongs and not (server.in_rotation or inherits_only(server)):
                 wrong.append(f"{server.admin_state} {health(server)} on {ref.instance}")
             if node.state in OUT and "drain" in node.cells and server.takes_traffic:
                 wrong.append(f"takes traffic on {ref.instance}")

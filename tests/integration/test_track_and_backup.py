@@ -7,7 +7,7 @@ nothing was there to take over.
 import asyncio
 import re
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -16,7 +16,10 @@ from backends.haproxy.address import HaproxySettings
 from backends.haproxy.runtime import Runtime
 from backends.model import AdminState, ServerRef
 from console.demo.load import Load
+from orchestrator.departure import look_at_departure
+from orchestrator.fleet import Fleet
 from orchestrator.followers import followers, tracked_servers
+from orchestrator.policy import Policy
 from tests.haproxies import free_port, haproxy_binaries, running_haproxy
 from tests.integration.rollouts import (
     NEW,
@@ -35,7 +38,7 @@ from tests.integration.rollouts import (
     versions,
     world,
 )
-from tests.listening import listening
+from tests.listening import Handle, listening
 
 OTHER = """
 frontend other-www
@@ -207,3 +210,60 @@ async def test_every_haproxy_passes_states_on_as_is_reckoned(tmp_path: Path, bin
             await runtime.write("set server pair/r1 weight 0")
             weights = {server.ref: server.effective_weight for server in (await runtime.snapshot()).servers}
             assert (weights[r1], {weights[ref] for ref in carried}) == (0, {1})
+
+
+@asynccontextmanager
+async def named(*names: str) -> AsyncIterator[dict[str, int]]:
+    """Applications that answer with their names; and their ports."""
+
+    def say_name(name: str) -> Handle:
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\n" + name.encode())
+            await writer.drain()
+
+        return serve
+
+    async with AsyncExitStack() as stack:
+        yield {name: await stack.enter_async_context(listening(say_name(name))) for name in names}
+
+
+async def who_answers(port: int) -> set[str]:
+    found = set()
+    for _ in range(6):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        found.add((await reader.read())[-2:].decode())
+        writer.close()
+    return found
+
+
+@pytest.mark.parametrize("binary", haproxy_binaries())
+async def test_every_haproxy_uses_the_backups_that_are_reckoned_with(tmp_path: Path, binary: Path) -> None:
+    fronts = {"one": free_port(), "all": free_port()}
+    async with named("a1", "b1", "b2") as ports:
+        pool = [line(name, port, "backup" * name.startswith("b")) for name, port in ports.items()]
+        sections = "\n".join(
+            "\n".join((f"listen {name}", f"    bind 127.0.0.1:{front}", *more, *pool))
+            for (name, front), more in zip(fronts.items(), ([], ["    option allbackups"]), strict=True)
+        )
+        async with running_haproxy(tmp_path / "h", binary, sections) as haproxy:
+            runtime = Runtime("lb1", HaproxySettings(socket=f"unix://{haproxy.socket}"))
+            fleet = Fleet([runtime], list(fronts))
+            active = [ServerRef("lb1", name, "a1") for name in fronts]
+
+            async def taking_over() -> dict[str, set[str]]:
+                found = await look_at_departure(fleet, active, Policy())
+                return {capacity.backend: set(capacity.takes_over) for capacity in found.capacities}
+
+            assert await taking_over() == {"one": {"b1"}, "all": {"b1", "b2"}}
+            await runtime.write("set server one/b1 state maint")
+            assert await taking_over() == {"one": {"b2"}, "all": {"b1", "b2"}}
+            for ref in active:
+                await runtime.write(f"set server {ref.backend}/a1 state drain")
+            assert await who_answers(fronts["one"]) == {"b2"}
+            assert await who_answers(fronts["all"]) == {"b1", "b2"}
+            await runtime.write("set server one/b1 state ready")
+            assert await who_answers(fronts["one"]) == {"b1"}
+            found = await look_at_departure(fleet, [ServerRef("lb1", "one", "b1")], Policy())
+            assert (found.capacities[0].before, found.capacities[0].after) == (1, 1)

@@ -145,12 +145,25 @@ def test_the_live_view_counts_as_the_guard_does(
     places = ALL_BACKUPS if all_backups else set()
     ((live,), _) = headroom(view, ["shop"], HALF, refs, places)
     expected = without(seen, *(leaving or ("nobody",)), all_backups=all_backups)
-    assert (live.before, live.after, live.floor, live.takes_over) == (
-        expected.before,
-        expected.after,
-        expected.floor,
-        expected.takes_over,
-    )
+    numbers = [
+        (found.before, found.after, found.floor, found.takes_over, found.spare) for found in (live, expected)
+    ]
+    assert numbers[0] == numbers[1]
+
+
+@pytest.mark.parametrize(
+    ("states", "room"),
+    [
+        ({"a1": "up", "b1": "up"}, 1),
+        ({"a1": "up", "b1": "down"}, 0),
+        ({"a1": "down", "b1": "up"}, 0),
+        ({"a1": "up", "a2": "up", "b1": "up"}, 2),
+        ({"a1": "up", "a2": "up", "b1": "down"}, 1),
+        ({"a1": "up", "a2": "up", "a3": "up", "b1": "up"}, 1),
+    ],
+)
+def test_how_many_may_go_one_after_the_other(states: dict[str, str], room: int) -> None:
+    assert without(pool(**states), "nobody").room == room
 
 
 # -- through the whole engine --------------------------------------------------------------------
