@@ -1,10 +1,12 @@
-"""`python -m tests.faults`: the matrix and a hundred kills; exits 1 when anything is not as promised."""
+"""`python -m tests.faults`: the matrix and a hundred kills; exits 1 when anything is not as promised.
+
+Nearly all of their time is waiting, so that some are played side by side, each in a process of its own.
+"""
 
 import argparse
-import asyncio
+import multiprocessing
 import sys
-import tempfile
-import time
+from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,24 +14,24 @@ import msgspec
 
 from console.output.text import result
 from tests.faults.cases import CASES
-from tests.faults.kills import Kills, many
-from tests.faults.matrix import RATE, Outcome, play
+from tests.faults.kills import Kills, many_in_a_world
+from tests.faults.matrix import RATE, Outcome, play_case
 from tests.faults.table import page
-from tests.integration.rollouts import NEW, OLD, tune, world
 
 
-async def matrix(only: str, step: str) -> list[Outcome]:
-    """Every case whose name contains `only`, one after the other; each is said as it ends."""
-    outcomes = []
-    for fault in CASES:
-        for each in fault.ends:
-            if only.lower() in fault.name.lower() and step in ("", each):
-                with tempfile.TemporaryDirectory(prefix="faults-") as folder:
-                    begin = time.monotonic()
-                    outcome = await play(Path(folder) / "s", fault, each)
-                outcomes.append(outcome)
-                result(f"{time.monotonic() - begin:5.1f} s  {_line(outcome)}")
-    return outcomes
+def matrix(only: str, step: str, jobs: Executor) -> list[Outcome]:
+    """Every case whose name contains `only`, in the order of the cases; each is said as it ends."""
+    chosen = [
+        (number, each)
+        for number, fault in enumerate(CASES)
+        for each in fault.ends
+        if only.lower() in fault.name.lower() and step in ("", each)
+    ]
+    playing = [jobs.submit(play_case, number, each) for number, each in chosen]
+    for done in as_completed(playing):
+        seconds, outcome = done.result()
+        result(f"{seconds:5.1f} s  {_line(outcome)}")
+    return [done.result()[1] for done in playing]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,26 +62,30 @@ def _line(each: Outcome) -> str:
     )
 
 
-async def kill(runs: int, seed: int) -> Kills:
-    with tempfile.TemporaryDirectory(prefix="faults-") as folder:
-        async with world(Path(folder) / "s", nodes=3) as stack:
-            tune(stack, "apps.shop.rollout", bake=0.2)
-            return await many(stack, (NEW, OLD), runs, seed)
+def kill(runs: int, seed: int, side_by_side: int, jobs: Executor) -> Kills:
+    """So many kills in all, divided among processes with a seed each."""
+    shares = [runs // side_by_side + (number < runs % side_by_side) for number in range(side_by_side)]
+    killing = [
+        jobs.submit(many_in_a_world, share, seed + number) for number, share in enumerate(shares) if share
+    ]
+    return Kills.together([done.result() for done in killing])
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
     parser.add_argument("--runs", type=int, default=100, help="kills; 0 for none")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--jobs", type=int, default=3, help="cases played side by side")
     parser.add_argument("--fault", default="", help="only those whose name contains this")
     parser.add_argument("--step", default="", help="only in this step")
     parser.add_argument("--results", type=Path, help="keep them there, beside those of earlier calls")
     parser.add_argument("--page", type=Path, help="write the table there, as Markdown")
     given = parser.parse_args()
-    outcomes = asyncio.run(matrix(given.fault, given.step))
-    bad = sum(bool(each.problems) for each in outcomes)
-    result(f"{len(outcomes)} cases: {len(outcomes) - bad} as promised")
-    killed = asyncio.run(kill(given.runs, given.seed)) if given.runs else None
+    with ProcessPoolExecutor(given.jobs, multiprocessing.get_context("spawn")) as jobs:
+        outcomes = matrix(given.fault, given.step, jobs)
+        bad = sum(bool(each.problems) for each in outcomes)
+        result(f"{len(outcomes)} cases: {len(outcomes) - bad} as promised")
+        killed = kill(given.runs, given.seed, given.jobs, jobs) if given.runs else None
     kept = Results(outcomes, killed)
     if given.results:
         kept = kept.beside(given.results)

@@ -2,13 +2,16 @@
 
 import asyncio
 import random
+import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import count
+from pathlib import Path
 
 from console.demo.load import Load
 from console.demo.stack import Stack
 from console.output.text import result
-from tests.integration.rollouts import rolldeck, started, states, versions
+from tests.integration.rollouts import NEW, OLD, rolldeck, started, states, tune, versions, world
 
 RATE = 100  # requests per second
 NOTHING = "nothing begun"
@@ -98,6 +101,18 @@ class Kills:
     left: int = 0
     places: dict[str, int] = field(default_factory=dict)
 
+    @classmethod
+    def together(cls, parts: Sequence["Kills"]) -> "Kills":
+        """The sum of several, under the first one's seed; the others' are the numbers after it."""
+        whole = cls(sum(part.runs for part in parts), parts[0].seed)
+        for part in parts:
+            whole.bad += part.bad
+            whole.failed += part.failed
+            whole.left += part.left
+            for place, number in part.places.items():
+                whole.places[place] = whole.places.get(place, 0) + number
+        return whole
+
 
 async def many(stack: Stack, turns: tuple[str, str], runs: int, seed: int, longest: float = 6.0) -> Kills:
     """Kill again and again, and say what came of each.
@@ -127,3 +142,15 @@ async def many(stack: Stack, turns: tuple[str, str], runs: int, seed: int, longe
     told = ", ".join(f"{number} in {place}" for place, number in kills.places.items())
     result(f"{runs} kills, seed {seed}: {runs - kills.bad} as promised; {told}")
     return kills
+
+
+def many_in_a_world(runs: int, seed: int) -> Kills:
+    """`many`, in a new world of three nodes."""
+
+    async def in_a_world() -> Kills:
+        with tempfile.TemporaryDirectory(prefix="faults-") as folder:
+            async with world(Path(folder) / "s", nodes=3) as stack:
+                tune(stack, "apps.shop.rollout", bake=0.2)
+                return await many(stack, (NEW, OLD), runs, seed)
+
+    return asyncio.run(in_a_world())

@@ -1,13 +1,15 @@
 """Plays one case of the matrix: an upgrade under load, the fault in a step of it, and the recovery."""
 
 import asyncio
+import tempfile
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from console.demo.load import Load, Report
 from orchestrator.events import Step
-from tests.faults.cases import Fault
+from tests.faults.cases import CASES, Fault
 from tests.faults.scene import Scene, Truth, scene
 from tests.integration.rollouts import NEW, OLD, Run, rolldeck, started, until, versions
 
@@ -192,3 +194,11 @@ def _lost(report: Report, fault: Fault) -> list[str]:
     if not report.total_failed or fault.loses:
         return []
     return [f"{report.total_failed} requests failed: {[each.problem for each in report.failures[:2]]}"]
+
+
+def play_case(number: int, step: Step) -> tuple[float, Outcome]:
+    """One case in a world of its own, and the seconds that it took."""
+    begin = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="faults-") as folder:
+        outcome = asyncio.run(play(Path(folder) / "s", CASES[number], step))
+    return time.monotonic() - begin, outcome
