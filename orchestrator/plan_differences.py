@@ -81,7 +81,9 @@ def _of_node(was: PlannedNode, now: PlannedNode) -> Iterator[Difference]:
     yield from _if_other(was.name, "unfinished rollout", _number(was.left_by), _number(now.left_by))
     yield from _if_other(was.name, "command that may still run", _process(was), _process(now))
     yield from _if_other(was.name, "steps", ", ".join(was.steps), ", ".join(now.steps))
-    yield from _if_other(was.name, "carries along", _listed(was.followers), _listed(now.followers))
+    if was.followers != now.followers:
+        more = bool(set(now.followers).difference(was.followers))
+        yield Difference(was.name, "carries along", _listed(was.followers), _listed(now.followers), more)
 
 
 def _listed(refs: Iterable[ServerRef]) -> str:

@@ -50,9 +50,9 @@ backend other
 
 
 @asynccontextmanager
-async def loaded(*ports: int) -> AsyncIterator[None]:
+async def loaded(*ports: int, slow_share: float = 0) -> AsyncIterator[None]:
     """Clients of these frontends, none of whom may see an error."""
-    async with Load(40, [("127.0.0.1", port) for port in ports], slow_share=0) as load:
+    async with Load(40, [("127.0.0.1", port) for port in ports], slow_share=slow_share) as load:
         yield
         assert_nothing_failed(await load.stop(), at_least=20)
 

@@ -9,9 +9,10 @@ from backends.model import AdminState, ServerRef
 from console.proposal import MOST_PLANS, Proposal, agree_within_request, look_again
 from orchestrator.errors import PlanChanged, PreflightFailed
 from orchestrator.events import CommandBegan
+from orchestrator.manual import Impact
 from orchestrator.node import Original
 from orchestrator.plan import Finding, Plan, PlannedNode, Severity
-from orchestrator.plan_differences import Difference, plan_differences
+from orchestrator.plan_differences import Difference, impact_differences, plan_differences
 from orchestrator.policy import Policy
 
 REF = ServerRef("lb1", "shop", "web1")
@@ -65,6 +66,18 @@ def test_another_version_or_another_node_is_more_than_was_asked_for() -> None:
     ]
     for now, beyond in cases:
         assert [each.beyond for each in plan_differences(plan(WEB1), now)] == beyond
+
+
+def test_more_that_is_carried_along_is_more_than_was_agreed_to() -> None:
+    follower = ServerRef("lb1", "other", "o1")
+    carrying = plan(replace(WEB1, followers=(follower,)))
+    (found,) = plan_differences(plan(WEB1), carrying)
+    assert (str(found), found.beyond) == ("web1: carries along: nothing → other/o1 on lb1", True)
+    (found,) = plan_differences(carrying, plan(WEB1))
+    assert not found.beyond
+    nobody = Impact(("web1",), (), ())
+    (found,) = impact_differences(nobody, replace(nobody, followers=(follower,)))
+    assert str(found) == "web1: carries along: nothing → other/o1 on lb1"
 
 
 def proposals(*later: Plan, follows: int | None = None) -> Proposal:
