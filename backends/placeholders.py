@@ -46,6 +46,9 @@ InstallText = Annotated[str, _meta(_INSTALL)]
 InstallShell = Annotated[str, _meta(_INSTALL, in_shell=True)]
 InstallTable = Annotated[dict[str, Any], _meta(_INSTALL, in_shell=True)]
 CreateShell = Annotated[str, _meta(_INSTALL | {"name", "image"}, in_shell=True)]
+NoText = Annotated[str, _meta(frozenset(), in_shell=True)]
+"""Text that is no template, though it stands where one could be expected: a prefix, options."""
+
 HostText = Annotated[str, _meta(frozenset({"host"}))]
 AppKey = Annotated[str, _meta(frozenset({"app"}))]
 NodeKey = Annotated[str, _meta(frozenset({"app", "node"}))]
@@ -83,7 +86,7 @@ def wrong_placeholders(settings: msgspec.Struct, key: str) -> Iterator[tuple[str
             if isinstance(value, msgspec.Struct):
                 yield from wrong_placeholders(value, here)
             continue
-        texts = {here: value} if isinstance(value, str) else {f"{here}.{k}": v for k, v in value.items()}
+        texts = {f"{here}.{k}": v for k, v in value.items()} if isinstance(value, dict) else {here: value}
         for place, text in texts.items():
             problem = wrong_placeholder(text, allowed[field]) if isinstance(text, str) else ""
             if problem:
@@ -108,9 +111,10 @@ def _templates(kind: type[msgspec.Struct]) -> dict[str, Placeholders]:
     """The fields of a struct that are templates."""
     found = {}
     for field, hint in typing.get_type_hints(kind, include_extras=True).items():
-        for meta in getattr(hint, "__metadata__", ()):
-            if isinstance(meta, msgspec.Meta) and meta.extra and "placeholders" in meta.extra:
-                found[field] = meta.extra["placeholders"]
+        for part in (hint, *typing.get_args(hint)):  # of "a text or nothing", too
+            for meta in getattr(part, "__metadata__", ()):
+                if isinstance(meta, msgspec.Meta) and meta.extra and "placeholders" in meta.extra:
+                    found[field] = meta.extra["placeholders"]
     return found
 
 
@@ -118,8 +122,8 @@ def _words(found: str, name: str, allowed: Placeholders) -> str:
     meant = _meant(name, allowed.names)
     why = "which has no value here" if name in NAMES and found == f"{{{name}}}" else "which nobody fills in"
     hint = f"did you mean {{{meant}}}? " if meant else ""
-    names = ", ".join(f"{{{each}}}" for each in sorted(allowed.names))
-    return f"found {found}, {why}; {hint}expected one of: {names}"
+    names = ", ".join(f"{{{known}}}" for known in sorted(allowed.names))
+    return f"found {found}, {why}; {hint}expected {f'one of: {names}' if names else 'a text without names'}"
 
 
 def _meant(name: str, names: frozenset[str]) -> str:

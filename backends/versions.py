@@ -18,7 +18,7 @@ from backends.base import Host
 from backends.errors import ConfigError, Unmeasured
 from backends.model import Command, CommandResult
 from backends.patterns import search
-from backends.placeholders import NodeShell, NodeText
+from backends.placeholders import NodeShell, NodeText, NoText
 from backends.services.names import service_name
 from backends.template import check_version, check_words, fill, fill_plain
 
@@ -138,7 +138,7 @@ class ContainerVersion(_Kind, kw_only=True, frozen=True, tag="container"):
 
     name: NodeText
     engine: Literal["docker", "podman"] = "docker"
-    engine_options: str = ""
+    engine_options: NoText = ""
 
     def __post_init__(self) -> None:
         check_words("engine_options", self.engine_options)

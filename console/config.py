@@ -264,6 +264,8 @@ def _nodes(raw: Any, file: str, key: str) -> dict[str, NodeSettings]:
         if node is None:
             continue
         nodes[name] = node
+        if node.prefix:
+            problems.collect(partial(_check_placeholders, node, file, f"{key}.{name}"), None)
         for field in ("address", "ssh", "ssh_user"):
             if given := getattr(node, field):
                 problems.collect(partial(_checked, check_host, given, file, f"{key}.{name}.{field}"), given)

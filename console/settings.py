@@ -14,6 +14,7 @@ from backends.hooks.kinds import HookSettings
 from backends.installers.command import NoInstall
 from backends.installers.kinds import InstallSettings
 from backends.inventories.kinds import InventorySettings
+from backends.placeholders import NoText
 from backends.services.kinds import ServiceSettings
 from backends.template import check_words
 from backends.versions import VersionSettings
@@ -76,7 +77,7 @@ class Access(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=Tr
 
     via: Literal["ssh", "local"] = "ssh"
     sudo: bool = False  # `sudo -n`: it fails rather than ask for a password
-    prefix: str = ""  # before each command, such as "docker exec -i app1"
+    prefix: NoText = ""  # before each command, such as "docker exec -i app1"
     port_via: Literal["node", "console"] = "node"  # from where the application's port is looked at
     env: list[str] = []  # variables that commands of this machine get besides a few
 
@@ -96,7 +97,7 @@ class NodeSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fie
     servers: list[str] = []  # names in HAProxy, "web1" or "backend/web1"; default: the node's name
     via: Literal["ssh", "local", ""] = ""
     sudo: bool | None = None
-    prefix: str | None = None
+    prefix: NoText | None = None
 
     def __post_init__(self) -> None:
         for name, port in (("port", self.port), ("ssh_port", self.ssh_port)):

@@ -181,6 +181,7 @@ class Rollout:
             refs=planned.refs,
             originals=planned.originals,
             wanted=self._plan.wanted(name),
+            stops="stop" in planned.steps,
             fleet=self._application.fleet,
             policy=self._plan.policy,
             clock=self._clock,

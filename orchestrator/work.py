@@ -48,6 +48,7 @@ class Work:
     step: Step = "drain"
     touch: Callable[[], None] = lambda: None  # says that from here on the node is not as it was
     pids: set[int] = field(default_factory=set)  # of the service, as far as seen before the stop
+    stops: bool = True  # its turn stops the service, and is not only to verify it
     by_hand: bool = False  # a change by hand, and no rollout's turn
     baked: Baked | None = None  # how its bake went, once there was one
     stop_sent: bool = False  # the service was asked to stop, or may have been

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 
 from backends.model import Command
 
-_SHELL_SIGNS = frozenset("|&;<>()$`\\\"'*?[]#~=%!{}\n")
+_SHELL_SIGNS = frozenset("|&;<>()$`\\\"'*?[]#~%!{}\n")
 """With one of these a shell command is more than its words, and its `sudo` may be anywhere."""
 
 

@@ -10,7 +10,7 @@ from backends.errors import ConfigError
 from backends.inert import is_address
 from backends.installers.recipe import Recipe
 from backends.model import Command
-from backends.placeholders import InstallTable, InstallText
+from backends.placeholders import InstallTable, InstallText, NoText
 from backends.template import fill_plain
 
 _ONE_HOST = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@%+=-]*")
@@ -38,7 +38,7 @@ class AnsibleInstall(Recipe, kw_only=True, frozen=True, tag="ansible"):
     variable: str = "version"
     extra: InstallTable = msgspec.field(default_factory=dict)
     directory: InstallText = ""
-    options: str = ""
+    options: NoText = ""
 
     def install_commands(self, values: Mapping[str, str]) -> tuple[Command, ...]:
         argv = ("env", "ANSIBLE_NOCOLOR=1", "ansible-playbook", *self._arguments(values))

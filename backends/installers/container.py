@@ -11,7 +11,7 @@ from backends.availability import THERE, Availability, Presence, only_versions
 from backends.errors import ConfigError, Refused, Unmeasured
 from backends.installers.recipe import LOOK_TIMEOUT_S, Recipe, RecipeInstaller
 from backends.model import Command, CommandResult
-from backends.placeholders import CreateShell, InstallText, NodeText
+from backends.placeholders import CreateShell, InstallText, NodeText, NoText
 from backends.services.names import service_name
 from backends.template import fill, fill_plain
 
@@ -42,7 +42,7 @@ class ContainerInstall(Recipe, kw_only=True, frozen=True, tag="container"):
     image: InstallText
     create: CreateShell
     engine: Literal["docker", "podman"] = "docker"
-    engine_options: str = ""
+    engine_options: NoText = ""
     pull: bool = True
 
     def install_commands(self, values: Mapping[str, str]) -> tuple[Command, ...]:

@@ -8,6 +8,7 @@ from backends.availability import THERE, Availability, Presence, only_versions
 from backends.errors import ConfigError
 from backends.installers.recipe import Recipe
 from backends.model import Command, CommandResult
+from backends.placeholders import NoText
 from backends.versions import Package
 
 
@@ -23,7 +24,7 @@ class AptInstall(Recipe, kw_only=True, frozen=True, tag="apt"):
     package: Package
     lock_timeout: int = 120
     update: bool = True
-    options: str = ""
+    options: NoText = ""
 
     def install_commands(self, values: Mapping[str, str]) -> tuple[Command, ...]:
         return (self._install(values["version"]),)
@@ -83,7 +84,7 @@ class DnfInstall(Recipe, kw_only=True, frozen=True, tag="dnf"):
 
     package: Package
     release: bool = False
-    options: str = ""
+    options: NoText = ""
 
     def install_commands(self, values: Mapping[str, str]) -> tuple[Command, ...]:
         return (self._install(values["version"]),)

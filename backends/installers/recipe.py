@@ -10,6 +10,7 @@ from backends.availability import Availability, Presence
 from backends.base import Host
 from backends.errors import BackendError
 from backends.model import Command, CommandResult
+from backends.obstacles import command_obstacles
 from backends.template import check_version, check_words
 from backends.versions import VersionProbe
 
@@ -79,9 +80,18 @@ class RecipeInstaller:
         """See `backends.base.Installer.check_availability`."""
         values = self._with(version)
         try:
+            if obstacles := await self._obstacles(version):
+                return Availability(Presence.NOT_THERE, "; ".join(obstacles))
             return await self._look_for(values)
         except BackendError as error:
             return Availability(Presence.NOT_KNOWN, error.problem)
+
+    async def _obstacles(self, version: str) -> tuple[str, ...]:
+        """Why the first command could not be run; `prefetch`, where there is one, may bring its program."""
+        if not (commands := self.install_commands(version)):
+            return ()
+        programs = not self.prefetch_commands(version)
+        return await command_obstacles(self.host, {"install": commands[0]}, track=True, programs=programs)
 
     async def _look_for(self, values: Mapping[str, str]) -> Availability:
         command = self.recipe.availability_command(values)

@@ -9,8 +9,8 @@ from backends.asking import ask, look, words
 from backends.base import Host
 from backends.errors import Unmeasured
 from backends.model import Activity, Command, CommandResult, ServiceState
+from backends.obstacles import command_obstacles
 from backends.placeholders import NodeShell, NodeText
-from backends.services.obstacles import command_obstacles
 from backends.services.pids import parse_pid
 from backends.template import fill, fill_plain
 

@@ -11,9 +11,9 @@ from backends.asking import ask, look, words
 from backends.base import Host
 from backends.errors import Unmeasured
 from backends.model import Activity, Command, ServiceState
-from backends.placeholders import ServiceName
+from backends.obstacles import command_obstacles
+from backends.placeholders import NoText, ServiceName
 from backends.services.names import service_name
-from backends.services.obstacles import command_obstacles
 from backends.template import check_words
 from backends.text_limits import MAX_DETAIL, shorten
 
@@ -44,7 +44,7 @@ class ContainerSettings(
 
     name: ServiceName
     engine: Literal["docker", "podman"] = "docker"
-    engine_options: str = ""
+    engine_options: NoText = ""
     stop_timeout: Annotated[int, msgspec.Meta(ge=0)] = 30  # a negative one would mean for ever
     timeout: float = 60.0
 

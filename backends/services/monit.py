@@ -17,10 +17,10 @@ from backends.asking import look, refusal, words
 from backends.base import Host
 from backends.errors import ConfigError, NotAsked, Refused, UnknownOutcome, Unmeasured
 from backends.model import Command, CommandResult, ServiceState
-from backends.placeholders import ServiceName
+from backends.obstacles import command_obstacles
+from backends.placeholders import NoText, ServiceName
 from backends.services.monit_status import MonitStatus, parse_status, state_of
 from backends.services.names import service_name
-from backends.services.obstacles import command_obstacles
 from backends.template import check_words
 
 _NO_DAEMON = re.compile(r"daemon is not running", re.IGNORECASE)
@@ -50,7 +50,7 @@ class MonitSettings(
     """
 
     name: ServiceName
-    command: str = "monit"
+    command: NoText = "monit"
     retries: Annotated[int, msgspec.Meta(ge=0)] = 3
     retry_delay: float = 2.0
     timeout: float = 30.0

@@ -9,9 +9,9 @@ from backends.asking import ask, look, words
 from backends.base import Host
 from backends.errors import Refused, Unmeasured
 from backends.model import Activity, Command, ServiceState
-from backends.placeholders import ServiceName
+from backends.obstacles import command_obstacles
+from backends.placeholders import NoText, ServiceName
 from backends.services.names import service_name
-from backends.services.obstacles import command_obstacles
 from backends.services.pids import parse_pid
 from backends.template import check_words
 from backends.text_limits import MAX_DETAIL, shorten
@@ -61,7 +61,7 @@ class SystemdSettings(
 
     name: ServiceName
     user: bool = False
-    command: str = "systemctl"
+    command: NoText = "systemctl"
     timeout: float = 30.0
 
     def __post_init__(self) -> None:

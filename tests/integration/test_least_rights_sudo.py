@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from backends.availability import Presence
 from backends.errors import PermissionDenied, RolldeckError
 from backends.hosts.ssh import SshHost, SshSettings
 from backends.installers.kinds import InstallSettings, make_installer
@@ -79,6 +80,7 @@ async def test_monit(place: Path) -> None:
                 return (await service.state()).activity is Activity.RUNNING
 
             await until(running)
+            assert await service.obstacles() == ()
             await service.stop()
             await until(stopped)
             await service.start()
@@ -118,8 +120,11 @@ async def test_systemd(place: Path) -> None:
         assert (await service.state()).activity is Activity.RUNNING
         await service.stop()
         await service.start()
+        assert await service.obstacles() == ()
         called = [line.partition("systemctl ")[2] for line in (place / "called").read_text().splitlines()]
-        assert called[1:] == ["--no-block stop -- shop.service", "--no-block start -- shop.service"]
+        assert called[1:3] == ["--no-block stop -- shop.service", "--no-block start -- shop.service"]
+        assert called[3].startswith("show "), "nothing else was run to find obstacles"
+        assert len(called) == 4
         assert (place / "called").read_text().startswith("0: ")
         for line in (
             "--no-block stop -- shop.service sshd.service",
@@ -155,6 +160,7 @@ async def test_apt(place: Path) -> None:
     options = f"-c {place}/apt.conf"
     own = settings("install", "apt-get")
     own["run"] = own["run"].replace("apt-get", f"apt-get {options}")
+    own["exists"] = own["exists"].replace("apt-cache", f"apt-cache {options}")
     sudoers = block("sudoers apt").replace("^install", f"^{options} install")
     async with logged_in(place, sudoers, f"env DPKG_ADMINDIR={place}/root/var/lib/dpkg") as host:
         installer = make_installer(
@@ -165,6 +171,8 @@ async def test_apt(place: Path) -> None:
             values={},
         )
         assert await installer.installed() is None
+        assert (await installer.check_availability("1.4.2")).presence is Presence.THERE
+        assert (await installer.check_availability("1.4.3")).presence is Presence.NOT_THERE
         await installer.install("1.4.2")
         assert await installer.installed() == "1.4.2"
         line = own["run"].format(version="1.4.2")

@@ -18,6 +18,7 @@ from backends.model import Command
 from backends.versions import FileVersion
 from orchestrator.plan import Finding, Severity
 from orchestrator.plan_fields import plan_fields
+from orchestrator.preflight import preflight
 from tests.scripted_host import Answer, ScriptedHost
 from tests.unit.fakes import World
 from tests.unit.virtual_time import run
@@ -43,13 +44,20 @@ def installer(settings: InstallSettings, host: ScriptedHost) -> Installer:
 async def asked(
     settings: InstallSettings, version: str, *answers: Answer
 ) -> tuple[Availability, list[Command]]:
-    """What is found, with these answers in their order, and what was asked."""
-    waiting = list(answers)
-    host = ScriptedHost(lambda _: waiting.pop(0))
+    """What is found, with these answers in their order, and what was asked beside the installer's program."""
+    waiting, ran = list(answers), list[Command]()
+
+    def answer(command: Command) -> Answer:
+        if "command -v" in command.argv[2]:
+            return Answer("there\n")
+        ran.append(command)
+        return waiting.pop(0)
+
+    host = ScriptedHost(answer)
     found = await installer(settings, host).check_availability(version)
     assert host.recorded == [], "a question is none of the rollout's commands"
     assert not waiting
-    return found, host.ran
+    return found, ran
 
 
 @pytest.mark.parametrize(
@@ -174,6 +182,33 @@ async def test_a_version_that_is_none_is_an_error() -> None:
         await installer(SYMLINK, ScriptedHost()).check_availability("$(id)")
 
 
+@pytest.mark.parametrize(
+    ("settings", "program"),
+    [
+        (CommandInstall(run="/opt/deploy {version}", exists="true"), "/opt/deploy"),
+        (AnsibleInstall(playbook="p.yml"), "ansible-playbook"),
+        (AptInstall(package="shop", update=False), ""),  # downloading by the same program comes first
+        (CommandInstall(run="/opt/deploy {version}", prefetch="fetch"), ""),  # which may bring the program
+    ],
+)
+async def test_an_installer_that_is_not_there_brings_nothing(settings: InstallSettings, program: str) -> None:
+    host = ScriptedHost(lambda command: Answer("missing\n" if command.argv[-1] == program else ""))
+    found = await installer(settings, host).check_availability("1.6.0")
+    if program:
+        text = f"the program of the command for install is not there: {program}"
+        assert found == Availability(NOT_THERE, text)
+    else:
+        assert "is not there:" not in found.detail
+    assert host.recorded == []
+
+
+async def test_sudo_that_would_refuse_to_install() -> None:
+    host = ScriptedHost(refusal=lambda _: "a password is required")
+    found = await installer(CommandInstall(run="sudo -n apt-get install shop"), host).check_availability("1")
+    assert found.presence is NOT_THERE
+    assert found.detail.startswith("sudo would not run the command for install, `")
+
+
 # -- preflight --------------------------------------------------------------------------------------
 
 
@@ -192,6 +227,16 @@ def test_a_version_that_is_nowhere_is_an_error_before_anything_is_touched() -> N
         assert not world.touched()
         [first, *_] = plan_fields(plan)["nodes"]
         assert first["availability"]["presence"] == "not_there"
+
+    run(scenario())
+
+
+def test_going_back_to_what_is_gone_is_an_error_too() -> None:
+    async def scenario() -> None:
+        world = World()
+        world.nodes["web1"].availabilities["0.9"] = Availability(NOT_THERE, "removed")
+        plan = await preflight(world.application, "1.0", wanted={"web1": "0.9"}, repairs=True)
+        assert [error.text for error in plan.errors] == ["0.9 cannot be had: removed"]
 
     run(scenario())
 

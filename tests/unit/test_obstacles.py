@@ -5,11 +5,11 @@ import pytest
 from backends.errors import Unmeasured
 from backends.hosts.sudo import listing_query, sudo_query, wants_password
 from backends.model import Activity, Command
+from backends.obstacles import command_obstacles, first_program
 from backends.services.command import CommandService, CommandSettings
 from backends.services.container import ContainerService, ContainerSettings
 from backends.services.kinds import ServiceSettings, make_service
 from backends.services.monit import MonitSettings
-from backends.services.obstacles import command_obstacles, first_program
 from backends.services.systemd import SystemdSettings
 from orchestrator.events import NodeFailed, Noted
 from orchestrator.manual import Change, apply, choose
@@ -181,7 +181,7 @@ def test_an_obstacle_that_cannot_be_looked_for_is_an_error() -> None:
         world = World()
         world.nodes["web2"].faults.add("obstacles", Unmeasured("web2", "no answer"))
         [error] = (await world.plan()).errors
-        assert error.text == "what its service manager may do cannot be seen: web2: no answer"
+        assert error.text == "what its service manager may do cannot be seen: no answer"
 
     run(scenario())
 

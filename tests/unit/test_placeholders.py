@@ -95,6 +95,27 @@ def test_a_name_that_has_no_value_there(table: str, fields: dict[str, Any], key:
 
 
 @pytest.mark.parametrize(
+    ("fields", "key"),
+    [
+        ({"access": {"prefix": "docker exec -i {node}"}}, "access.prefix"),
+        ({"nodes": {"web1": {"prefix": "docker exec -i {nod}"}}}, "nodes.web1.prefix"),
+        ({"service": {"kind": "systemd", "name": "s", "command": "ssh {node} systemctl"}}, "service.command"),
+        ({"service": {"kind": "monit", "name": "s", "command": "monit -c /{app}"}}, "service.command"),
+        ({"install": {"kind": "apt", "package": "s", "options": "-o A={version}"}}, "install.options"),
+        ({"install": IMAGE | {"engine_options": "--root /{app}"}}, "install.engine_options"),
+    ],
+)
+def test_where_nothing_is_filled_in(fields: dict[str, Any], key: str) -> None:
+    with pytest.raises(ConfigError, match="expected a text without names") as caught:
+        parse(raw(**fields), "f")
+    assert caught.value.key == f"apps.shop.{key}"
+
+
+def test_what_only_looks_like_a_name_may_stand_there() -> None:
+    parse(raw(access={"prefix": "ip netns exec {blue}"}, nodes={"web1": {"prefix": ""}, "web2": {}}), "f")
+
+
+@pytest.mark.parametrize(
     ("consul", "places", "key"),
     [
         ({"versions": "v/{app}/{node}/{nod}"}, {}, "consul.versions"),

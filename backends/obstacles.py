@@ -48,12 +48,12 @@ async def command_obstacles(
 
 def first_program(command: Command) -> str:
     """The program that a command begins with; empty where that cannot be told without running it."""
-    if command.argv[:2] != ("sh", "-c") or len(command.argv) != 3:
-        return command.argv[0]
-    try:
-        words = shlex.split(command.argv[2])
-    except ValueError:
-        return ""
+    words = list(command.argv)
+    if command.argv[:2] == ("sh", "-c") and len(command.argv) == 3:
+        try:
+            words = shlex.split(command.argv[2])
+        except ValueError:
+            return ""
     rest = iter(word for word in words if not _ASSIGNMENT.fullmatch(word))
     program = next((word for word in rest if word not in _WRAPPERS), "")
     return program if _PLAIN_WORD.fullmatch(program) and not program.startswith("-") else ""
