@@ -17,6 +17,7 @@ class _Seen:
     served: set[Name] = field(default_factory=set)  # took traffic, once at least
     rotated: set[Name] = field(default_factory=set)  # were in rotation with full health
     filled: set[Name] = field(default_factory=set)  # were no empty slots
+    last: tuple[object, ...] = ()  # what decides, as it was at the last look
 
 
 class Pool:
@@ -61,6 +62,10 @@ class Pool:
         rotating = {first for first, server in heads.items() if server.in_rotation and not server.backup}
         empty = {first for first, server in heads.items() if server.empty_slot}
         down = {first for first, server in heads.items() if _is_down(server)}
+        last = columns.names, columns.alike, serving, rotating, empty, down
+        if last == seen.last:
+            return
+        seen.last = last
         alike = list(zip(columns.names, columns.alike, strict=True))
         if self._backends is not None:
             alike = [(name, first) for name, first in alike if name[0] in self._backends]

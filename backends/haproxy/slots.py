@@ -64,18 +64,33 @@ def empty_slots(out: Mapping[int, Line], all_lines: Callable[[], Iterable[Line]]
     places = Counter(_place(line) for line in out.values() if _is_disabled(line))
     unresolved = [source for line in out.values() if _is_unresolved(line) and (source := _source(line))]
     sources = Counter(unresolved)
-    if 1 in sources.values():
-        sources = Counter(filter(None, map(_source, all_lines())))
+    alone = {source for source, count in sources.items() if count == 1}
+    shared = sources.keys() - alone | _with_twins(alone, all_lines)
 
     def is_empty(line: Line) -> bool:
         if _is_disabled(line) and places[_place(line)] > 1:
             return True
         if _is_unresolved(line):
             source = _source(line)
-            return source is None or sources[source] > 1
+            return source is None or source in shared
         return line.address in _ANY
 
     return frozenset(number for number, line in out.items() if is_empty(line))
+
+
+def _with_twins(alone: set[Source], all_lines: Callable[[], Iterable[Line]]) -> set[Source]:
+    """Those from which another line, which is filled, comes too. Looks no further than it has to."""
+    counts: Counter[Source] = Counter()
+    left, found = set(alone), set[Source]()
+    for source in map(_source, all_lines()) if alone else ():
+        if source in left:
+            counts[source] += 1
+            if counts[source] > 1:
+                left.discard(source)
+                found.add(source)
+                if not left:
+                    break
+    return found
 
 
 def _is_unresolved(line: Line) -> bool:
