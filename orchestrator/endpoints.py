@@ -2,6 +2,7 @@
 
 import ipaddress
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from typing import Literal
 
 from backends.model import Server
@@ -101,6 +102,7 @@ def _ip_of(server: Server, node: Node) -> Ip | None:
     return None if ip is None or ip.is_unspecified else ip
 
 
+@lru_cache(maxsize=32_768)
 def _ip(text: str) -> Ip | None:
     try:
         ip = ipaddress.ip_address(text)

@@ -76,7 +76,8 @@ def check_record(head: "Head", names: Collection[str], record: Record) -> None:
                     _check_original(original)
             case events.RolloutEnded(out_of_rotation=out):
                 for node_out in out:
-                    _check_node(names, node_out.node)
+                    if node_out.node not in names:  # it fell out of rotation beside the plan
+                        check_printable("a node", node_out.node)
             case events.CommandBegan(pid=pid, started=started):
                 if not (0 < pid < 2**31 and started >= 0):
                     raise ValueError(f"found process {pid}, begun at {started}, which cannot be")
@@ -142,7 +143,8 @@ def _way_back(
 ) -> OutOfRotation:
     ours, raw = [], []
     go_back = ""
-    if not out.on_purpose:
+    planned = any(node.node == out.node for node in head.plan.nodes)
+    if planned and not out.on_purpose:
         ours = [f"rolldeck ready {head.application} {out.node}"]
         if out.go_back and out.node in before:
             go_back = (

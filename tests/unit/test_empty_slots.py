@@ -150,6 +150,13 @@ def test_init_leaves_empty_slots_out(srv: str) -> None:
     assert app.match == ("address" if srv else "name")
 
 
+def test_init_writes_what_can_be_read_of_a_template_that_is_empty() -> None:
+    snapshot = replace(slots(0, 4), backends=(Backend("shop", "http", "", ""),))
+    text = written({"lb1": "unix:///x"}, "", merged({"lb1": Found(snapshot)}, ["shop"]))
+    (app,) = parse(tomllib.loads(text), "f").apps.values()
+    assert app.nodes == {}
+
+
 def test_a_level_that_hides_addresses_hides_no_server() -> None:
     hidden = replace(slots(3, 0), level=Level.USER)
     servers = tuple(replace(each, address="") for each in hidden.servers)

