@@ -179,7 +179,7 @@ def _read(place: Place, entry_id: int) -> tuple[Summary, list[Record]]:
     """Raises ConfigError for an entry that is not there, JournalError."""
     with _open(place) as journal:
         entry = _existing(journal, entry_id)
-        return Summary.of(journal, entry), list(journal.records(entry.id))
+        return Summary.whole(journal, entry), list(journal.records(entry.id))
 
 
 def _existing(journal: Journal, entry_id: int) -> Entry:

@@ -101,6 +101,8 @@ def _facts(summary: Summary, story: Story) -> Iterator[str]:
     until = f" to {when(entry.ended, '%H:%M:%S')}" if entry.ended is not None else ", no end"
     result = paint(clean(summary.standing), COLOURS.get(summary.standing, "info"))
     yield f"  result    {result}{why(entry.result, entry.reason)}"
+    if back := summary.rolled_back_words:
+        yield f"            rolled back by {clean(back)}"
     if entry.problem:
         yield f"  entry     {paint(clean(f'cannot be read: {entry.problem}'), 'bad')}"
     yield f"  when      {when(entry.began)}{until} ({when(entry.began, 'UTC%z')})"

@@ -1,12 +1,15 @@
 """Entries of the journal for people and programs: what was done, by whom, when, and how it stands."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 
+from orchestrator.errors import JournalError
 from orchestrator.events import SCHEMA, NodeDone, Record, RolloutStarted
+from orchestrator.journal.node_history import FleetHistory
 from orchestrator.journal.standing import standing
 from orchestrator.journal.store import Entry, Journal
 from orchestrator.plan import Finding, Severity
@@ -26,6 +29,7 @@ class Summary:
         done: nodes that were completed; None when nobody knows.
         total: nodes with something to do.
         seconds: that it took; None without an end.
+        rolled_back: the rollout that has rolled a node back since, by node; only where one entry is shown.
     """
 
     entry: Entry
@@ -34,6 +38,7 @@ class Summary:
     done: int | None
     total: int
     seconds: float | None
+    rolled_back: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
     def of(cls, journal: Journal, entry: Entry) -> "Summary":
@@ -53,6 +58,26 @@ class Summary:
         before = had.pop() if len(had) == 1 else "several" if had else ""
         seconds = None if entry.ended is None else entry.ended - entry.began
         return cls(entry, stands, before, done, total, seconds)
+
+    @classmethod
+    def whole(cls, journal: Journal, entry: Entry) -> "Summary":
+        """With what has become of it since: that takes all entries. Raises JournalError."""
+        summary = cls.of(journal, entry)
+        if entry.kind == "change" or entry.problem:
+            return summary
+        try:
+            way = FleetHistory.read(journal, entry.application).way_back(entry.id)
+        except JournalError:  # of another entry, which hides nothing of this one
+            return summary
+        return summary if way is None else replace(summary, rolled_back=way.returned)
+
+    @property
+    def rolled_back_words(self) -> str:
+        """`2 (web1, web2)`; empty when nothing was."""
+        nodes: dict[int, list[str]] = {}
+        for name, entry in self.rolled_back.items():
+            nodes.setdefault(entry, []).append(name)
+        return ", ".join(f"{entry} ({', '.join(names)})" for entry, names in sorted(nodes.items()))
 
     @property
     def what(self) -> str:
@@ -92,6 +117,7 @@ class Summary:
             "result": self.standing,
             "reason": entry.reason,
             "follows": entry.follows,
+            **({"rolled_back_by": self.rolled_back} if self.rolled_back else {}),
             "nodes_done": self.done,
             "nodes_total": self.total,
             "plan_intact": entry.intact,

@@ -77,6 +77,7 @@ def _head(summary: Summary, story: Story, title: str) -> Iterator[str]:
             "Entry",
             f"{entry.id} ({entry.kind})" + (f", cannot be read: {entry.problem}" * bool(entry.problem)),
         ),
+        ("Rolled back", f"by entry {summary.rolled_back_words}" if summary.rolled_back else ""),
         ("When", f"{when(entry.began)}{until} ({when(entry.began, 'UTC%z')})"),
         ("By", f"{entry.operator}, process {entry.pid} on {entry.host}"),
         ("From", origin_words(story)),

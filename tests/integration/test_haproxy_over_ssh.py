@@ -61,7 +61,7 @@ async def test_the_file_that_haproxy_names_may_be_none(host: SshHost, haproxy: R
         haproxy.config.unlink()
         make(haproxy.config)
         facts = await runtime(host, haproxy.socket).facts()
-        assert facts.unseen == f"HAProxy's configuration file: edge: {haproxy.config}: not a regular file"
+        assert facts.unseen == f"HAProxy's configuration file: {haproxy.config}: not a regular file"
 
 
 async def test_one_connection_serves_all_lines(host: SshHost, haproxy: RunningHaproxy, sshd: Sshd) -> None:

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Literal
 
 import click
 import pytest
@@ -25,6 +26,7 @@ from orchestrator.events import (
     ChangeBegan,
     ChangeEnded,
     NodeFailed,
+    NodeRolledBack,
     Noted,
     OutOfRotation,
     Paused,
@@ -34,6 +36,7 @@ from orchestrator.events import (
     Sent,
     StepDone,
     StepStarted,
+    TurnBegan,
     Waiting,
     to_json,
 )
@@ -245,6 +248,40 @@ def test_one_that_runs(path: Path, rolldeck: Rolldeck) -> None:
         "  begun and not finished:   web1, web2",
         "  look at it:               rolldeck status shop",
     ]
+
+
+def test_what_was_rolled_back_since_says_by_which(path: Path, rolldeck: Rolldeck) -> None:
+    failed = NodeFailed(node="web1", step="verify", error="sick", touched=True)
+    turn = TurnBegan(node="web1", version="2.0", originals=[])
+    journals.write(path, journals.numbered(journals.started(), turn, failed, _ended("degraded")))
+    assert "rolled back" not in rolldeck("show", "1").out
+    begun = journals.started(kind="rollback", version="1.0", before={"web1": "2.0"})
+    turn = TurnBegan(node="web1", version="1.0", originals=[])
+    back = NodeRolledBack(node="web1", seconds=1.0, version="1.0")
+    records = journals.numbered(begun, turn, back, _ended("healthy"))
+    journals.write(path, records, kind="rollback", version="1.0", follows=1)
+    lines = rolldeck("show", "1").out.splitlines()
+    assert lines[1:3] == ["  result    degraded: failed: web1", "            rolled back by 2 (web1)"]
+    head = json.loads(rolldeck("show", "1", "--json").out.splitlines()[0])
+    assert head["rolled_back_by"] == {"web1": 2}
+    assert "rolled back by" not in rolldeck("show", "2").out
+    assert "by entry 2 (web1)" in rolldeck("export", "1", "--output", "-").out
+
+
+def _ended(result: Literal["healthy", "degraded"]) -> RolloutEnded:
+    reason = "" if result == "healthy" else "failed: web1"
+    return RolloutEnded(
+        result=result,
+        reason=reason,
+        upgraded=[],
+        failed=[] if result == "healthy" else ["web1"],
+        skipped=[],
+        interrupted=[],
+        untouched=[],
+        out_of_rotation=[],
+        unseen=[],
+        seconds=1.0,
+    )
 
 
 def test_what_is_not_there(path: Path, rolldeck: Rolldeck) -> None:
