@@ -1,5 +1,7 @@
 """A rollout that another machine has left: seen in Consul, vouched for by somebody, and taken over."""
 
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 
 from backends.errors import Unmeasured
@@ -48,15 +50,17 @@ class Offer:
         )
 
 
-async def find_offer(session: Session) -> Offer | None:
+async def find_offer(session: Session, *, break_lock: bool = False) -> Offer | None:
     """What somebody has left on another machine, where that can be seen; None when nothing is new here.
+
+    While somebody has the lock it is theirs, and nothing that was left; unless that lock is to be broken.
 
     Raises:
         BackendError: Consul could not be asked, or has there what nobody honest has written.
         JournalError: what is known here cannot be read.
     """
     books, following = session.books, session.shared
-    if following is None or await books.holder() is not None:
+    if following is None or (not break_lock and await books.holder() is not None):
         return None
     seen = await following.look()
     if seen is None or books.knows(seen.head, seen.records) or (seen.healthy and not seen.doubt):
@@ -65,6 +69,32 @@ async def find_offer(session: Session) -> Offer | None:
         older = f"it was signed under fence {seen.head.fence}, and this machine has seen {newest}"
         seen = replace(seen, verified=False, doubt=older)
     return Offer(seen, following.key)
+
+
+@asynccontextmanager
+async def broken_first(
+    session: Session, what: str, *, break_lock: bool, trusted: bool
+) -> AsyncIterator[None]:
+    """Have the lock already while a plan is made, where that has to know what its holder has left.
+
+    A holder on another machine leaves that in Consul. It is whole, and can be taken over, only once they do
+    nothing more; without it their drain would be taken for what was there before.
+
+    Args:
+        session: works on the application.
+        what: is done under the lock.
+        break_lock: somebody has said that it is to be broken.
+        trusted: what they have left is taken over whoever vouches for it.
+
+    Raises:
+        Locked: somebody else was quicker.
+        BackendError, JournalError: see `find_offer`.
+    """
+    async with AsyncExitStack() as lock:
+        offer = await find_offer(session, break_lock=True) if break_lock else None
+        if offer is not None and (trusted or not offer.reason):
+            await lock.enter_async_context(session.books.locked(what, session.control, break_lock=True))
+        yield
 
 
 def take_over(session: Session, offer: Offer) -> bool:

@@ -13,7 +13,7 @@ from orchestrator.plan import Finding, Plan, Severity
 Make = Callable[[], Awaitable[Plan]]
 
 
-async def heed_published(session: Session, make: Make) -> Plan:
+async def heed_published(session: Session, make: Make, *, break_lock: bool = False) -> Plan:
     """A plan in which what was published has its place.
 
     What is vouched for is taken over first, where it matters. What nobody vouches for is not believed, and
@@ -22,13 +22,14 @@ async def heed_published(session: Session, make: Make) -> Plan:
     Args:
         session: works on the application.
         make: plans it.
+        break_lock: what somebody who still has the lock has left counts, too: they are about to lose it.
 
     Raises:
         JournalError: it could not be taken over.
     """
     plan = await make()
     try:
-        offer = await find_offer(session)
+        offer = await find_offer(session, break_lock=break_lock)
     except BackendError as error:
         return _with(plan, Severity.WARNING, "rollouts", f"of other machines cannot be seen: {error}")
     if offer is None:

@@ -177,8 +177,9 @@ class Session:
         to_ready: Collection[str] = (),
         changes: Mapping[str, object] | None = None,
         freeze: Severity = Severity.ERROR,
+        break_lock: bool = False,
     ) -> Proposal:
-        """An upgrade; see `plan`."""
+        """An upgrade; see `plan` and `heed_published`."""
         from console.published_leftovers import heed_published
 
         make = partial(self.plan, version, limit=limit, to_ready=to_ready, changes=changes, freeze=freeze)
@@ -189,7 +190,7 @@ class Session:
 
             return Proposal(plan, again)
 
-        return proposed(await heed_published(self, make))
+        return proposed(await heed_published(self, make, break_lock=break_lock))
 
     def _doubts(self, unread_words: Sequence[str]) -> list[Finding]:
         """Of what the plan is made of: the journal, and an inventory that Consul has."""

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 import click
 
 from backends.template import check_version
-from console.adoption import find_offer, take_over
+from console.adoption import broken_first, find_offer, take_over
 from console.commands.manual import break_lock
 from console.commands.upgrade import How, carry_out
 from console.config import Config, find_and_load
@@ -67,19 +67,19 @@ def resume(
         say(f"goes on with rollout {entry.id} {clean(began)}, to {clean(entry.version)}")
         return proposal
 
-    return _recover(config_file, app, plan, how)
+    return _recover(config_file, app, plan, how, trusted=trust_published)
 
 
 async def _take_over(session: Session, how: How, trusted: bool) -> None:
     """What another machine has left, if it is vouched for. Raises Unauthenticated."""
-    offer = await find_offer(session)
+    offer = await find_offer(session, break_lock=how.break_lock)
     if offer is None:
         return
     if offer.reason and not trusted:
         if offer.ignored:
             say(f"{paint('!', 'warn')} {clean(offer.reason)}; --trust-published takes it over all the same")
             return
-        if how.yes:
+        if how.yes or await session.books.holder() is not None:  # who works still: the lock comes first
             raise offer.refusal
         say(f"there is {clean(offer.words)}")
         prompts = Prompts(session.control)
@@ -138,7 +138,12 @@ def rollback(
 
 
 def _recover(
-    config_file: str | None, app: str | None, plan: Callable[[Session], Awaitable[Proposal | None]], how: How
+    config_file: str | None,
+    app: str | None,
+    plan: Callable[[Session], Awaitable[Proposal | None]],
+    how: How,
+    *,
+    trusted: bool = False,
 ) -> int:
     if not how.terminal and not how.yes:
         raise click.UsageError("there is no terminal to ask on: add --yes")
@@ -148,10 +153,11 @@ def _recover(
     async def go() -> int:
         async with open_session(config, name) as session, stop_on_signals(session):
             await session.books.refuse_if_locked(how.break_lock)
-            proposal = await plan(session)
-            if proposal is None:
-                return Exit.HEALTHY
-            ended = await carry_out(session, proposal, how)
+            async with broken_first(session, "recovery", break_lock=how.break_lock, trusted=trusted):
+                proposal = await plan(session)
+                if proposal is None:
+                    return Exit.HEALTHY
+                ended = await carry_out(session, proposal, how)
             return EXITS[ended.result] if ended else Exit.ABORTED
 
     return interrupts.run(go())

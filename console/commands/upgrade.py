@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import click
 
 from backends.template import check_version
+from console.adoption import broken_first
 from console.commands.manual import break_lock
 from console.commands.planning import scope
 from console.config import find_and_load
@@ -70,11 +71,18 @@ def upgrade(
         async with open_session(config, app) as session, stop_on_signals(session):
             await session.books.refuse_if_locked(break_lock)
             freeze = Severity.WARNING if override_freeze else Severity.ERROR
-            proposal = await session.propose(
-                version, limit=limit, to_ready=ready, changes=given, freeze=freeze
-            )
             how = How(yes=yes, terminal=terminal, as_json=as_json, break_lock=break_lock)
-            ended = await carry_out(session, proposal, how)
+            what = f"upgrade to {version}"
+            async with broken_first(session, what, break_lock=break_lock, trusted=False):
+                proposal = await session.propose(
+                    version,
+                    limit=limit,
+                    to_ready=ready,
+                    changes=given,
+                    freeze=freeze,
+                    break_lock=break_lock,
+                )
+                ended = await carry_out(session, proposal, how)
             return EXITS[ended.result] if ended else Exit.ABORTED
 
     return interrupts.run(go())

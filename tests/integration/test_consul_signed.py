@@ -8,6 +8,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from backends.consul.client import Consul
 from backends.consul.settings import ConsulSettings
 from backends.consul.signing import Signer, open_value
@@ -16,7 +18,7 @@ from console.demo.stack import Stack
 from tests import forged
 from tests.consuls import Agent, needs_consul
 from tests.integration.consul_world import consul_world, elsewhere, far_away, killed
-from tests.integration.rollouts import NEW, OLD, rolldeck, started, tune, versions
+from tests.integration.rollouts import NEW, OLD, rolldeck, started, states, tune, versions
 
 pytestmark = needs_consul
 
@@ -170,3 +172,17 @@ async def test_one_with_a_key_and_one_without_do_not_work_at_once(tmp_path: Path
                 followed = await rolldeck(stack, "follow", "shop")
                 assert followed.code == 0, followed.text
             assert (await first.end()).code == 0
+
+
+@pytest.mark.parametrize("command", [("resume", "shop"), ("upgrade", "shop", NEW)])
+async def test_who_breaks_the_lock_of_another_machine_goes_on_with_its_rollout(
+    tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    """What it has left is known before its lock has run out."""
+    async with signed_world(tmp_path / "s") as (stack, _):
+        await killed(stack)
+        with elsewhere(stack):
+            run = await far_away(stack, *command, "--yes", "--break-lock")
+        assert run.code == 0, run.text
+        assert await versions(stack) == dict.fromkeys(stack.nodes, NEW)
+        assert {server.admin for own in (await states(stack)).values() for server in own.values()} == {0}
