@@ -5,10 +5,8 @@ from the status words or left empty. A drained server that is down shows "DOWN" 
 """
 
 import asyncio
-import ssl
 import time
 from collections.abc import Sequence
-from functools import cached_property
 from typing import TYPE_CHECKING, Never
 
 from backends.errors import PermissionDenied, Refused, Unmeasured, Unreachable
@@ -21,7 +19,7 @@ from backends.model import Admin, Info, Level, Operational, Snapshot
 from backends.secret import load_secret
 from backends.suggestion import absent
 from backends.text_limits import decode, run_beside
-from backends.web import UNENCODED, no_cookies, read_body
+from backends.web import UNENCODED, authorities, no_cookies, read_body
 from backends.wire import heard
 
 if TYPE_CHECKING:
@@ -140,12 +138,8 @@ class StatsPage:
             headers=UNENCODED,
             cookies=no_cookies(),
             timeout=self._settings.timeout,
-            verify=self._tls,
+            verify=authorities(),
         )
-
-    @cached_property
-    def _tls(self) -> ssl.SSLContext:
-        return ssl.create_default_context()  # once: loading all authorities takes 20 ms
 
     def _judge(self, response: "httpx.Response") -> None:
         status = response.status_code

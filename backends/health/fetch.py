@@ -15,7 +15,7 @@ from backends.health.http import HttpHealth, Page
 from backends.health.look import MARGIN
 from backends.model import Command, CommandResult
 from backends.secret import Secret, load_secret
-from backends.web import AGENT, UNENCODED, bearer, in_words, no_cookies, read_body
+from backends.web import AGENT, UNENCODED, authorities, bearer, in_words, no_cookies, read_body
 from backends.wire import heard
 
 if TYPE_CHECKING:
@@ -137,7 +137,7 @@ class WebClient:
         if not self._settings.verify_tls:
             return False
         try:
-            return ssl.create_default_context(cafile=self._settings.ca_file or None)
+            return authorities(self._settings.ca_file)
         except OSError as error:  # an SSLError is one
             problem = f"cannot use {self._settings.ca_file}: {error.strerror or error}"
             raise ConfigError("", f"{self._what}.ca_file", problem) from error

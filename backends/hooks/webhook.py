@@ -1,7 +1,6 @@
 """A hook that is a URL: told by a POST, and any status but 2xx is an objection."""
 
 import asyncio
-import ssl
 import time
 from collections.abc import Collection
 from dataclasses import dataclass, field
@@ -9,7 +8,7 @@ from dataclasses import dataclass, field
 from backends.base import Moment
 from backends.errors import Refused, UnknownOutcome, Unreachable
 from backends.secret import load_secret
-from backends.web import AGENT, UNENCODED, bearer, in_words, no_cookies
+from backends.web import AGENT, UNENCODED, authorities, bearer, in_words, no_cookies
 from backends.wire import heard
 
 
@@ -48,7 +47,7 @@ class WebHook:
         token = await load_secret(self.token_env, self.token_file, self.token_command, f"{self.what}.token")
         if token is not None:
             headers["Authorization"] = bearer(token, f"{self.what}.token")
-        tls = await asyncio.to_thread(ssl.create_default_context)
+        tls = await asyncio.to_thread(authorities)
         begun, status = time.monotonic(), 0
         try:
             async with (
