@@ -4,15 +4,20 @@ from pathlib import Path
 
 import pytest
 
+from backends.hosts.local import LocalHost
+from backends.model import Command
 from console.demo.load import Load
+from console.demo.stack import Stack
 from tests.integration.monit_nodes import monit_nodes
 from tests.integration.rollouts import (
     MAINT,
     NEW,
     OLD,
     assert_nothing_failed,
+    rolldeck,
     states,
     tune,
+    until,
     upgrade,
     versions,
     world,
@@ -34,9 +39,27 @@ async def test_monit_over_openssh(tmp_path: Path, place: Path) -> None:
             assert_nothing_failed(report, at_least=100)
             assert await versions(stack) == dict.fromkeys(stack.nodes, NEW)
             assert {each.admin for own in (await states(stack)).values() for each in own.values()} == {0}
+            await what_monit_does_not_watch_is_said(stack)
     asked = [(where, command) for where, command in run.sent if "monit s" in command]
     assert [where for where, _ in asked] == ["web1", "web1", "web2", "web2"]
     assert [command.split()[-2:] for _, command in asked] == [["stop", "shop"], ["start", "shop"]] * 2
+
+
+async def what_monit_does_not_watch_is_said(stack: Stack) -> None:
+    """`monit stop` would do nothing: known before a drain, and said when the node is put back by hand."""
+    monit = stack.nodes["web1"].directory / "bin" / "monit"
+    assert (await LocalHost("web1").run(Command((str(monit), "unmonitor", "shop")))).ok
+
+    async def is_said() -> bool:
+        checked = await rolldeck(stack, "check", "shop", OLD)
+        return checked.code == 3 and "web1: the service manager says" in checked.out
+
+    await until(is_said)
+    taken_out = await rolldeck(stack, "maint", "shop", "web1", "--yes")
+    put_back = await rolldeck(stack, "ready", "shop", "web1", "--yes")
+    assert taken_out.code == put_back.code == 0, taken_out.text + put_back.text
+    assert "web1: is in rotation, but Monit does not watch it and neither stops nor" in put_back.err
+    assert "monit monitor shop" in put_back.err
 
 
 async def test_a_version_that_monit_restarts_again_and_again(tmp_path: Path, place: Path) -> None:
