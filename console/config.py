@@ -25,13 +25,14 @@ from backends.template import check_host, check_value
 from console.decode import decode, decode_list, decode_table
 from console.explanation import shown, unknown
 from console.log import LogSettings
-from console.problems import Problems
+from console.problems import Problems, mended
 from console.settings import AppSettings, ConsoleSettings, JournalSettings, LockSettings, NodeSettings
 from orchestrator.freeze import Freeze
 
 FILE = "config.toml"
 LONGEST = 4 * 1024 * 1024  # bytes; some 20,000 nodes
 T = TypeVar("T")
+_ONE_BY_ONE = ("nodes", "hooks", "freeze")  # of an application
 TABLES = ("console", "journal", "lock", "log", "consul", "ssh", "haproxy", "hooks", "freeze", "apps")
 
 
@@ -227,12 +228,17 @@ def _need_consul(config: Config) -> None:
 def _app(table: Any, balancers: Collection[str] | None, file: str, key: str) -> AppSettings:
     """One application; `balancers` are the names that there are, None where nobody knows."""
     problems, nodes = Problems(), dict[str, NodeSettings]()
-    # Nodes are decoded one by one, so that an error names the node.
-    rest = {k: v for k, v in table.items() if k != "nodes"} if isinstance(table, dict) else table
-    app = problems.collect(partial(decode, rest, AppSettings, file, key), None)
-    if app is not None:
-        problems.collect(partial(_check_placeholders, app, file, key), None)
     given = table if isinstance(table, dict) else {}
+    # These are decoded one by one, so that an error names the node, and one of them hides no other.
+    rest = {name: value for name, value in given.items() if name not in _ONE_BY_ONE} if given else table
+    app = problems.collect(partial(decode, rest, AppSettings, file, key), None)
+    seen = app or mended(rest, AppSettings)
+    if seen is not None:
+        problems.collect(partial(_check_placeholders, seen, file, key), None)
+    hooks, freeze = list[HookSettings](), list[Freeze]()
+    listed = partial(decode_list, file=file)
+    hooks = problems.collect(partial(listed, given.get("hooks", []), HookSettings, key=f"{key}.hooks"), hooks)
+    freeze = problems.collect(partial(listed, given.get("freeze", []), Freeze, key=f"{key}.freeze"), freeze)
     if given.get("haproxy") and "places" in given:
         problems.add(file, f"{key}.places", f"found beside {key}.haproxy, expected only one of them")
     if "inventory" in given and "nodes" in given:
@@ -244,7 +250,8 @@ def _app(table: Any, balancers: Collection[str] | None, file: str, key: str) -> 
             if isinstance(name, str) and name not in balancers:
                 problems.add(file, f"{key}.haproxy", f"found {shown(name)}, {one_of(name, balancers)}")
     problems.raise_any()
-    return msgspec.structs.replace(cast("AppSettings", app), nodes=nodes)  # None would have been an error
+    whole = cast("AppSettings", app)  # None would have been an error
+    return msgspec.structs.replace(whole, nodes=nodes, hooks=hooks, freeze=freeze)
 
 
 def _check_placeholders(settings: msgspec.Struct, file: str, key: str) -> None:

@@ -93,22 +93,36 @@ def _place(document: object, key: str) -> tuple[int, ...]:
 
 def find_problems(raw: Any, kind: Any) -> Iterator[Problem]:
     """What keeps a value from being decoded into `kind`, one after the other; nothing when it can be."""
-    mended = _Mended(raw, kind)
+    return _mend(_Mended(raw, kind), raw, kind)
+
+
+def mended(raw: Any, kind: type[T]) -> T | None:
+    """The value without what is wrong with it, to look at the rest; None where that cannot be made."""
+    copied = _Mended(raw, kind)
+    for _ in _mend(copied, raw, kind):
+        pass
+    try:
+        return msgspec.convert(copied.raw, kind)
+    except msgspec.ValidationError:
+        return None
+
+
+def _mend(copied: "_Mended", raw: Any, kind: Any) -> Iterator[Problem]:
     for problem in odd_numbers(raw):
         yield problem
-        mended.mend(problem.broken)
+        copied.mend(problem.broken)
     for _ in range(MOST):
         try:
-            msgspec.convert(mended.raw, kind)
+            msgspec.convert(copied.raw, kind)
         except msgspec.ValidationError as error:
-            problem = explain(str(error), mended.raw, kind)
+            problem = explain(str(error), copied.raw, kind)
         else:
             return
         # Perhaps it follows from what was put there, and not from what was found.
-        follows = mended.made(problem.path) or (problem.own and mended.made_below(problem.path))
+        follows = copied.made(problem.path) or (problem.own and copied.made_below(problem.path))
         if not follows:
             yield problem
-        if not mended.mend(problem.broken, again=follows):
+        if not copied.mend(problem.broken, again=follows):
             return
 
 

@@ -12,6 +12,7 @@ import msgspec
 from backends.errors import BackendError, RolldeckError
 from backends.model import Server
 from backends.plural import counted
+from backends.suggestion import there_is
 from console.config import find_and_load
 from console.exits import Exit
 from console.hand_change import change_by_hand
@@ -114,6 +115,9 @@ def _change(
         async with open_session(find_and_load(config_file), app) as session, stop_on_signals(session):
             application = await session.whole()
             chosen = manual.choose(application, names)
+            for name in override:
+                if name not in names:
+                    raise click.UsageError(f"--override {name}: not among the nodes; {there_is(name, names)}")
             change = Change(action, chosen, weight, frozenset(override))
             impact = await manual.impact(application, change)
             for line in _shown(change, impact):

@@ -74,6 +74,11 @@ def test_version(shell: Shell) -> None:
             3,
             "nothing was touched: web9: no such node; did you mean 'web2'? there is: web1",
         ),
+        (
+            ("drain", "other", "one", "--yes", "--override", "onr"),
+            2,
+            "--override onr: not among the nodes; did you mean 'one'? there is: one",
+        ),
         (("check", "gone"), 3, ""),
         (("init", "unix:///nowhere.sock", "--output", "-"), 1, "/nowhere.sock: No such file"),
     ],

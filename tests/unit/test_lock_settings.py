@@ -1,5 +1,7 @@
 """How long a lock in Consul lasts: said as people need it, given to Consul as it counts."""
 
+from pathlib import Path
+
 import msgspec
 import pytest
 
@@ -17,3 +19,10 @@ def test_twice_the_session_and_the_delay_fit_into_it(ttl: int, delay: int, sessi
 def test_what_consul_cannot_keep_is_refused(ttl: int, delay: int) -> None:
     with pytest.raises(msgspec.ValidationError, match=rf"ttl: found {ttl}, expected {21 + delay} to 3600"):
         msgspec.convert({"ttl": ttl, "delay": delay}, LockSettings)
+
+
+def test_the_example_names_the_shortest_time() -> None:
+    text = (Path(__file__).parents[2] / "config.toml").read_text(encoding="utf-8")
+    shortest = 26
+    msgspec.convert({"ttl": shortest}, LockSettings)
+    assert f"21 + `delay` at least ({shortest} here), 3600 at most" in text

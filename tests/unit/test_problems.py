@@ -126,6 +126,29 @@ def test_no_mistake_is_made_up(text: str, keys: list[str] | None) -> None:
         assert [error.key for error in caught.value.errors][: len(keys)] == keys
 
 
+def test_neither_hooks_nor_placeholders_are_hidden_by_other_mistakes() -> None:
+    text = """
+[haproxy.lb1]
+socket = "unix:///x"
+[apps.a]
+backends = ["b"]
+port = 70000
+service = { kind = "monit", name = "s" }
+health = { kind = "http", url = "http://{adress}/" }
+hooks = [{ on = ["end"] }, { on = ["edn"], command = "x" }, { on = ["end"], command = "x", timeout = 0 }]
+freeze = [{ reason = "x" }, { days = ["fri"] }]
+"""
+    assert [key for key, _ in errors(text)] == [
+        "apps.a.port",
+        "apps.a.health.url",
+        "apps.a.hooks.0",
+        "apps.a.hooks.1.on.0",
+        "apps.a.hooks.2.timeout",
+        "apps.a.freeze.0",
+        "apps.a.freeze.1.reason",
+    ]
+
+
 def test_the_command_line_shows_the_first_of_many_and_how_many_there_are(tmp_path: Path) -> None:
     nodes = "".join(f'web{n} = {{ adress = "10.0.0.1" }}\n' for n in range(300))
     path = write(tmp_path, WRONG + "[apps.billing.nodes]\n" + nodes)
