@@ -54,7 +54,9 @@ def first_program(command: Command) -> str:
             words = shlex.split(command.argv[2])
         except ValueError:
             return ""
-    rest = iter(word for word in words if not _ASSIGNMENT.fullmatch(word))
+    if any(word.startswith("PATH=") for word in words):
+        return ""  # it is looked for elsewhere
+    rest = (word for word in words if not _ASSIGNMENT.fullmatch(word))
     program = next((word for word in rest if word not in _WRAPPERS), "")
     return program if _PLAIN_WORD.fullmatch(program) and not program.startswith("-") else ""
 

@@ -86,7 +86,8 @@ def wrong_placeholders(settings: msgspec.Struct, key: str) -> Iterator[tuple[str
             if isinstance(value, msgspec.Struct):
                 yield from wrong_placeholders(value, here)
             continue
-        texts = {f"{here}.{k}": v for k, v in value.items()} if isinstance(value, dict) else {here: value}
+        table = isinstance(value, dict)
+        texts = {f"{here}.{item}": text for item, text in value.items()} if table else {here: value}
         for place, text in texts.items():
             problem = wrong_placeholder(text, allowed[field]) if isinstance(text, str) else ""
             if problem:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import re
 import shlex
 import time
 from abc import ABC, abstractmethod
@@ -24,6 +25,7 @@ from backends.wire import heard, private
 MAX_OUTPUT = 1024 * 1024
 """Bytes kept of each of standard output and standard error."""
 
+_NO_QUERY = re.compile(r"^usage: |(invalid|unknown|unrecognized) option", re.IGNORECASE | re.MULTILINE)
 _TIMED_OUT = 124  # of timeout(1)
 SUDO_SECONDS = 10.0  # for asking sudo what it would run
 FILE_SECONDS = 10  # for reading a file; then its reader is ended on the host, too
@@ -142,8 +144,11 @@ class CommandHost(ABC):
             return ""
         allowed = await self._query(query)
         if not allowed.ok:
-            silent = not allowed.stdout.strip() and not allowed.stderr.strip()
-            return "this login may not run it" if silent else words(allowed)
+            if not allowed.stdout.strip() and not allowed.stderr.strip():
+                return "this login may not run it" if allowed.exit_status == 1 else ""
+            # Otherwise it is another sudo that cannot be asked like this, or something before it that failed.
+            is_sudo = "sudo" in allowed.stderr and not _NO_QUERY.search(allowed.stderr)
+            return words(allowed) if is_sudo else ""
         listing = await self._query(listing_query(query))
         return "a password is required" if wants_password(listing.stdout, allowed.stdout.strip()) else ""
 

@@ -8,6 +8,8 @@ from collections.abc import Iterator, Sequence
 
 from backends.model import Command
 
+_OF_WHOM = ("-u", "--user", "-g", "--group")
+_NEEDLESS = ("-n", "--non-interactive", "-E", "--preserve-env", "-H", "--set-home")
 _SHELL_SIGNS = frozenset("|&;<>()$`\\\"'*?[]#~%!{}\n")
 """With one of these a shell command is more than its words, and its `sudo` may be anywhere."""
 
@@ -22,8 +24,8 @@ def sudo_query(before: Sequence[str], tracker: Sequence[str], command: Command) 
     """
     if before[:1] == ("sudo",):
         return ("sudo", "-l", *before[1:], *tracker, *command.argv)
-    own = _own_words(command)
-    return (*before, "sudo", "-l", *own[1:]) if own[:1] == ("sudo",) else ()
+    own = _own_query(_own_words(command))
+    return (*before, *own) if own else ()
 
 
 def listing_query(query: Sequence[str]) -> tuple[str, ...]:
@@ -65,6 +67,25 @@ def _may_be_meant(rule: str, command: str) -> bool:
         return False
     wanted = " ".join(words[1:])
     return not wanted or fnmatch.fnmatchcase(" ".join(arguments), "" if wanted == '""' else wanted)
+
+
+def _own_query(words: Sequence[str]) -> tuple[str, ...]:
+    """`sudo -l` of a command with a `sudo` of its own; empty where it has options that `-l` refuses."""
+    if words[:1] != ("sudo",):
+        return ()
+    query, rest = ["sudo", "-l", "-n"], list(words[1:])
+    while rest and rest[0].startswith("-"):
+        option = rest.pop(0)
+        if option in _OF_WHOM and rest:
+            query += [option, rest.pop(0)]
+        elif option.startswith(tuple(f"{name}=" for name in _OF_WHOM)):
+            query.append(option)
+        elif option == "--":
+            query.append(option)
+            break
+        elif option not in _NEEDLESS:
+            return ()
+    return (*query, *rest)
 
 
 def _own_words(command: Command) -> tuple[str, ...]:

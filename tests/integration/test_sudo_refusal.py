@@ -68,6 +68,26 @@ async def test_sudo_in_the_commands(machine: tuple[Path, Sshd], sudoers: str, re
         (machine[0] / "called").unlink()
 
 
+async def test_options_of_sudo(machine: tuple[Path, Sshd]) -> None:
+    """`sudo -l` refuses many of them with its usage, and that says nothing of the command."""
+    ctl = str(machine[0] / "ctl")
+    async with logged_in(machine, "rolldeck ALL=(ALL) NOPASSWD: ALL\n") as host:
+        for options in (
+            ["-n", "-E"],
+            ["-n", "-H"],
+            ["-n", "-u", "nobody"],
+            ["-n", "-i"],
+            ["-nb"],
+            ["-D", "/"],
+            [],
+        ):
+            assert await host.sudo_refusal(Command(("sudo", *options, ctl, "stop"))) == "", options
+    async with logged_in(machine, "rolldeck ALL=(root) NOPASSWD: ALL\n") as host:
+        command = Command(("sudo", "-n", "-u", "nobody", ctl, "stop"))
+        assert await host.sudo_refusal(command) == "this login may not run it"
+    assert not (machine[0] / "called").exists()
+
+
 async def test_sudo_of_the_host(machine: tuple[Path, Sshd]) -> None:
     command = Command((str(machine[0] / "ctl"), "stop"))
     async with logged_in(machine, ALLOWED, sudo=True) as host:
