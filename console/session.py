@@ -22,12 +22,12 @@ from orchestrator.errors import PreflightFailed
 from orchestrator.events import Noted, Record, RolloutEnded
 from orchestrator.failed_versions import name_failures
 from orchestrator.freeze import judge_freeze
-from orchestrator.mapping import owners
 from orchestrator.node import Node
 from orchestrator.plan import Finding, Plan, Severity
 from orchestrator.plan_fields import plan_fields
 from orchestrator.preflight import preflight
 from orchestrator.rollout import Rollout
+from orchestrator.slots import empty_names, node_names
 from orchestrator.state import AT_WORK, RolloutState
 from orchestrator.watch import View
 
@@ -117,11 +117,13 @@ class Session:
     def learn(self, view: View) -> None:
         """Name the nodes of the servers that are seen; costs nothing while those are the same."""
         nodes, match = self.application.nodes, self.application.match
-        seen = (nodes, *(each.places for each in view.instances))
+        views = [each.servers for each in view.instances]
+        # By address a node moves from slot to slot, and the servers are called the same.
+        slots = [empty_names(servers) for servers in views] if match == "address" else []
+        seen = (nodes, *(each.places for each in view.instances), *slots)
         if seen != self._learnt:
             self._learnt = seen
-            found = [owners(nodes, each.servers, match) for each in view.instances]
-            self.names = {key: name for each in found for key, name in each.items()}
+            self.names = node_names(views, nodes, match, self.names)
 
     async def plan(
         self,

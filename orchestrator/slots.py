@@ -1,6 +1,6 @@
 """Server lines that count: all but the slots that nothing has filled. Pure."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from backends.columns import Name, columns_of
@@ -8,6 +8,32 @@ from backends.model import Server, ServerRef, Snapshot
 from orchestrator.endpoints import Match
 from orchestrator.mapping import owners
 from orchestrator.node import Node
+
+
+def node_names(
+    views: Iterable[Sequence[Server]], nodes: Sequence[Node], match: Match, before: Mapping[Name, str]
+) -> dict[Name, str]:
+    """The node behind each server line of several load balancers.
+
+    Args:
+        views: the servers of each.
+        nodes: of the application.
+        match: by what server lines belong to them.
+        before: the names until now: a slot that a node has left, and that nothing has filled since, is still
+            said to be its own, unless it stands in another one now.
+    """
+    found: dict[Name, str] = {}
+    empty: set[Name] = set()
+    for servers in views:
+        found |= owners(nodes, servers, match)
+        empty |= empty_names(servers)
+    there = set(found.values())
+    return {name: node for name, node in before.items() if name in empty and node not in there} | found
+
+
+def empty_names(servers: Sequence[Server]) -> frozenset[Name]:
+    """Backend and name of the slots that nothing has filled; costs next to nothing when there are none."""
+    return frozenset(_empty(servers))
 
 
 def filled(servers: Sequence[Server], kept: Collection[Name] = ()) -> Sequence[Server]:
@@ -20,12 +46,12 @@ def filled(servers: Sequence[Server], kept: Collection[Name] = ()) -> Sequence[S
         servers: of one load balancer.
         kept: those that count even so, because they are, or were, somebody's.
     """
-    empty = set(_empty(servers)).difference(kept)
+    empty = empty_names(servers).difference(kept)
     if not empty:
         return servers
     names = columns_of(servers).names
     serving = {name[0] for name in names if name not in empty}
-    empty = {name for name in empty if name[0] in serving}
+    empty = frozenset(name for name in empty if name[0] in serving)
     return tuple(servers[at] for at, name in enumerate(names) if name not in empty)
 
 

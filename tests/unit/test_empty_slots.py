@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from backends.columns import columns_of
-from backends.model import Admin, Backend, Info, Level, Operational, ServerRef, Snapshot
+from backends.columns import Name, columns_of
+from backends.model import Admin, Backend, Info, Level, Operational, Server, ServerRef, Snapshot
 from console.commands.first_configuration import Found, merged, written
 from console.config import parse
 from console.inventory import members
@@ -17,7 +17,7 @@ from orchestrator.headroom import headroom
 from orchestrator.mapping import map_nodes, owners
 from orchestrator.policy import Policy
 from orchestrator.rates import Places, Rates
-from orchestrator.slots import filled, filled_of
+from orchestrator.slots import filled, filled_of, node_names
 from orchestrator.watch import InstanceView, View
 from tests.unit.console_values import raw, server
 from tests.unit.fakes import World
@@ -110,6 +110,26 @@ def test_by_address_a_node_is_not_in_a_slot_that_it_has_left() -> None:
         assert owners([node], (left, now), "address") == {("shop", "web-2"): "web1"}
         seen = replace(slots(0, 0), servers=(left, now))
         assert map_nodes([node], {"lb1": seen}, "address") == ({"web1": (now.ref,)}, ())
+
+    run(scenario())
+
+
+def test_a_node_is_followed_by_its_address_through_the_slots() -> None:
+    async def scenario() -> None:
+        world = World(nodes=1, instances=1)
+        node = replace(world.application.nodes[0], addresses=frozenset({"10.0.0.1"}), port=8080)
+
+        def named(before: dict[Name, str], *servers: Server) -> dict[Name, str]:
+            return node_names([servers], [node], "address", before)
+
+        one, two = ("shop", "web-1"), ("shop", "web-2")
+        full, none = server("web-1", address="10.0.0.1"), server("web-1", **EMPTY)
+        start = named({}, full, server("web-2", **EMPTY))
+        assert start == {one: "web1"}
+        gone = named(start, none, server("web-2", **EMPTY))
+        assert gone == {one: "web1"}, "its slot is still its own"
+        assert named(gone, none, server("web-2", address="10.0.0.1")) == {two: "web1"}
+        assert named(gone, server("web-1", address="10.0.0.9"), server("web-2", **EMPTY)) == {}
 
     run(scenario())
 
