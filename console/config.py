@@ -266,6 +266,8 @@ def _nodes(raw: Any, file: str, key: str) -> dict[str, NodeSettings]:
         return decode_table(raw, NodeSettings, file, key)
     problems, nodes = Problems(), dict[str, NodeSettings]()
     for name, value in raw.items():
+        if problems.full:
+            break
         problems.collect(partial(_name, name, file, key), name)
         node = problems.collect(partial(decode, value, NodeSettings, file, f"{key}.{name}"), None)
         if node is None:

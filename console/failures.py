@@ -11,10 +11,10 @@ from backends.plural import counted
 from backends.visible_text import visible_lines
 from console.exits import Exit
 from console.output.text import clean, lose_results, paint, say
-from console.problems import ConfigErrors
+from console.problems import MOST_ERRORS, ConfigErrors
 from orchestrator.errors import Aborted, GuardRefused, Locked, PlanChanged, PreflightFailed, Unauthenticated
 
-MOST_ERRORS = 50  # of a configuration that are shown
+SHOWN_ERRORS = 50  # of a configuration
 
 
 def explain(error: BaseException) -> int:
@@ -43,10 +43,11 @@ def explain(error: BaseException) -> int:
             _line(f"refused, nothing was touched: {error}")
             return Exit.REFUSED
         case ConfigErrors(errors=errors):
-            for one in errors[:MOST_ERRORS]:
+            for one in errors[:SHOWN_ERRORS]:
                 _line(str(one))
-            more = f", of which the first {MOST_ERRORS} are shown" if len(errors) > MOST_ERRORS else ""
-            _line(f"{counted(len(errors), 'error')} in {errors[0].file}{more}")
+            more = f", of which the first {SHOWN_ERRORS} are shown" if len(errors) > SHOWN_ERRORS else ""
+            least = "at least " if len(errors) >= MOST_ERRORS else ""
+            _line(f"{least}{counted(len(errors), 'error')} in {errors[0].file}{more}")
             return Exit.USAGE
         case ConfigError():
             _line(str(error))

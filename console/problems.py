@@ -18,6 +18,7 @@ from console.explanation import Path, Problem, explain, plain, structs, walk
 T = TypeVar("T")
 
 MOST = 100  # problems of one table; whoever has more has another kind of file
+MOST_ERRORS = 1000  # of a long table, each of which costs a millisecond
 _BITS = 64  # of an integer, as TOML has it
 
 
@@ -53,6 +54,11 @@ class Problems:
             self._errors.append(error)
         return otherwise
 
+    @property
+    def full(self) -> bool:
+        """Whether there are so many that the rest of a long table need not be looked at."""
+        return len(self._errors) >= MOST_ERRORS
+
     def add(self, file: str, key: str, problem: str) -> None:
         self._errors.append(ConfigError(file, key, problem))
 
@@ -65,30 +71,45 @@ class Problems:
         Raises:
             ConfigError: with the only error, or a ConfigErrors with all of them.
         """
-        if isinstance(document, dict):
-            self._errors.sort(key=lambda error: _place(document, error.key))
+        if isinstance(document, dict) and len(self._errors) > 1:
+            places = _Places(document)
+            self._errors.sort(key=lambda error: places.of(error.key))
         if len(self._errors) == 1:
             raise self._errors[0]
         if self._errors:
             raise ConfigErrors(tuple(self._errors))
 
 
-def _place(document: object, key: str) -> tuple[int, ...]:
-    """Where a key stands in a file, or would stand: last in its table."""
-    found: list[int] = []
-    while key:
-        names = list(document) if isinstance(document, dict) else []
-        if isinstance(document, list):
-            names = [str(index) for index in range(len(document))]
-        # A name may have dots in it.
-        own = [name for name in names if key == name or key.startswith(f"{name}.")]
-        if not own:
-            return (*found, len(names))
-        name = max(own, key=len)
-        found.append(names.index(name))
-        document = document[int(name)] if isinstance(document, list) else document[name]  # type: ignore[index]
-        key = key[len(name) + 1 :]
-    return tuple(found)
+class _Places:
+    """Where keys stand in a file; there may be thousands of both."""
+
+    def __init__(self, document: dict[str, Any]) -> None:
+        self._document = document
+        self._orders: dict[int, dict[str, int]] = {}  # of the names in a table, by its identity
+
+    def of(self, key: str) -> tuple[int, ...]:
+        """Numbers that sort as the file does; a key that is not there would be the last in its table."""
+        found: list[int] = []
+        table: Any = self._document
+        parts = key.split(".")
+        while parts:
+            order = self._order(table)
+            # A name may have dots in it.
+            sizes = range(len(parts), 0, -1)
+            size = next((size for size in sizes if ".".join(parts[:size]) in order), 0)
+            if not size:
+                return (*found, len(order))
+            name, parts = ".".join(parts[:size]), parts[size:]
+            found.append(order[name])
+            table = table[int(name)] if isinstance(table, list) else table[name]
+        return tuple(found)
+
+    def _order(self, table: Any) -> dict[str, int]:
+        if id(table) not in self._orders:
+            names = map(str, range(len(table))) if isinstance(table, list) else table
+            names = names if isinstance(table, list | dict) else ()
+            self._orders[id(table)] = {name: number for number, name in enumerate(names)}
+        return self._orders[id(table)]
 
 
 def find_problems(raw: Any, kind: Any) -> Iterator[Problem]:
