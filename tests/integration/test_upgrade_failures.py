@@ -1,7 +1,7 @@
 """A bad version or a bad node: the rollout stops there, fails no request, and says what to do."""
 
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -51,10 +51,18 @@ async def answers(stack: Stack, node: str) -> bool:
     return await stack.running_version(node) is not None
 
 
-async def fails_at_web1(stack: Stack) -> dict[str, Any]:
-    """Upgrade under load; returns the event that says where and why it failed."""
+async def fails_at_web1(stack: Stack, strike: Callable[[], object] = lambda: None) -> dict[str, Any]:
+    """Upgrade under load; returns the event that says where and why it failed.
+
+    Args:
+        stack: what is upgraded.
+        strike: what happens when web1's turn has begun.
+    """
     async with Load(RATE, stack.frontends, slow_share=0.01) as load:
-        run = await upgrade(stack)
+        async with started(stack, "upgrade", "shop", NEW, "--yes", "--json") as running:
+            await running.event("turn_began", node="web1")
+            strike()
+            run = await running.end()
         report = await load.stop()
     assert run.code == 1, run.text
     assert_nothing_failed(report, at_least=20)
@@ -136,8 +144,8 @@ async def test_a_stop_that_is_ignored(stack: Stack) -> None:
 
 
 async def test_an_install_that_fails(stack: Stack) -> None:
-    shutil.rmtree(stack.nodes["web1"].directory / "releases" / NEW)
-    failed = await fails_at_web1(stack)
+    release = stack.nodes["web1"].directory / "releases" / NEW
+    failed = await fails_at_web1(stack, lambda: shutil.rmtree(release))  # preflight has seen it
     assert failed["step"] == "install"
     assert "no such release" in failed["error"]
 
