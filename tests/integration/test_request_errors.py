@@ -10,6 +10,7 @@ import pytest
 from backends.haproxy.address import HaproxySettings
 from backends.haproxy.runtime import Runtime
 from backends.model import Snapshot
+from console.output.health import unattributed
 from orchestrator.traffic import Totals, TrafficCount
 from tests.faulty_http import BRIEFLY, faulty_server, is_error
 from tests.haproxies import RunningHaproxy, free_port, haproxy_binaries, running_haproxy, series
@@ -156,6 +157,8 @@ async def test_clients_that_leave_and_errors_that_are_nobodys(binary: Path, tmp_
         assert (seen, nobody.errors, nobody.unattributed) == (3, 1, 2)
         seen, queued = await it.counted(*it.get("/queued/slow", 3))
         assert (seen, queued.errors, queued.unattributed) == (2, 0, 2)
+        # `status` says the same of all the time since HAProxy began to count.
+        assert sum(count or 0 for count in unattributed(await it.settled()).values()) == 4
 
 
 @pytest.mark.parametrize("binary", haproxy_binaries())
