@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from backends.errors import ConfigError
 from backends.template import check_version
 
-MOST_OTHERS = 50  # versions that are kept of what a node lists
+MOST_OTHERS = 20  # versions that are kept of what a node lists
 
 
 class Presence(enum.StrEnum):
