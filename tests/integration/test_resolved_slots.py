@@ -12,7 +12,13 @@ import pytest
 from console.demo.load import Load
 from console.demo.stack import Stack
 from tests.dns_servers import Dns, running_dns
-from tests.haproxies import RunningHaproxy, free_port, haproxy_binaries, running_haproxy
+from tests.haproxies import (
+    RunningHaproxy,
+    free_port,
+    haproxy_binaries,
+    haproxy_paths,
+    running_haproxy,
+)
 from tests.integration.rollouts import assert_nothing_failed, rolldeck, tune, until, upgrade, versions, world
 
 SERVICE = "_shop._tcp.test"
@@ -105,12 +111,16 @@ async def test_a_slot_that_is_held_takes_its_node_back(tmp_path: Path, binary: P
         status = await rolldeck(stack, "status", "shop")
         assert status.code == 0, status.text
         assert "3 of 3 in rotation\n" in status.out
-        first = tmp_path / "first.toml"
-        socket = f"unix://{haproxy.socket}"
-        written = await rolldeck(stack, "init", socket, "--output", str(first))
-        assert written.code == 0, written.text
-        assert first.read_text().count("= { address = ") == 3
-        first.write_text(f'[journal]\npath = "{tmp_path}/journal.db"\n{first.read_text()}')
-        check = await rolldeck(stack, "--config", str(first), "check", "shop")
-        assert check.code in (0, 3), check.text  # its nodes cannot be reached: the file itself is right
-        assert "is not registered" not in check.text
+        if binary == haproxy_paths()[-1]:  # what follows is the same for all of them
+            await writes_a_file_that_is_accepted(stack, haproxy, tmp_path)
+
+
+async def writes_a_file_that_is_accepted(stack: Stack, haproxy: RunningHaproxy, folder: Path) -> None:
+    first = folder / "first.toml"
+    written = await rolldeck(stack, "init", f"unix://{haproxy.socket}", "--output", str(first))
+    assert written.code == 0, written.text
+    assert first.read_text().count("= { address = ") == 3
+    first.write_text(f'[journal]\npath = "{folder}/journal.db"\n{first.read_text()}')
+    check = await rolldeck(stack, "--config", str(first), "check", "shop")
+    assert check.code in (0, 3), check.text  # its nodes cannot be reached: the file itself is right
+    assert "is not registered" not in check.text
