@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 
 from backends.columns import columns_of
 from backends.model import RequestCounters, Snapshot
+from orchestrator.events import Traffic
 from orchestrator.request_errors import Look, Signals, signals, went_back
 
 
@@ -71,6 +72,19 @@ class TrafficCount:
     def _count(self, totals: Totals, first: Snapshot, last: Snapshot) -> None:
         wanted = self._backends
         _count(totals, first, last, lambda backend: wanted is None or backend in wanted)
+
+
+def summarize(totals: Totals, seconds: float) -> Traffic:
+    """The event at the end of a rollout."""
+    return Traffic(
+        served=totals.requests,
+        errors_5xx=totals.answered_5xx,
+        seconds=round(seconds, 3),
+        errors=totals.errors if totals.http or totals.errors else None,
+        unattributed=totals.unattributed,
+        unknown=sorted(totals.unknown),
+        gaps=totals.gaps,
+    )
 
 
 def _rows(snapshot: Snapshot) -> dict[str, RequestCounters]:
