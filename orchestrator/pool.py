@@ -27,13 +27,21 @@ class Pool:
     """
 
     def __init__(
-        self, nodes: Mapping[ServerRef, str] | None = None, backends: Collection[str] | None = None
+        self,
+        nodes: Mapping[ServerRef, str] | None = None,
+        backends: Collection[str] | None = None,
+        *,
+        mends: bool = False,
     ) -> None:
         """
         Args:
             nodes: the servers of the plan, with the names of their nodes.
             backends: of the application; by default all that are seen.
+            mends: it is a rollback, which is to bring back what falls: a node whose turn is yet to come holds
+                up nothing.
         """
+        self._mends = mends
+        self._ended: set[str] = set()
         self._nodes = dict(nodes or {})
         self._backends = None if backends is None else frozenset(backends)
         self._seen: dict[str, _Seen] = {}
@@ -48,6 +56,7 @@ class Pool:
 
     def end(self, node: str) -> None:
         """Its turn is over, however it ended."""
+        self._ended.add(node)
         if node in self._turns:
             self._turns = tuple(each for each in self._turns if each != node)
             self._last = (node,)
@@ -94,7 +103,10 @@ class Pool:
             snapshots: as they were read now, and were shown to `see`.
             but: servers that are worked on, or were left out: it is known why these are down.
         """
-        if not self._fell.keys() - frozenset(but):
+        but = frozenset(but)
+        if self._mends:
+            but |= {ref for ref, node in self._nodes.items() if node not in self._ended}
+        if not self._fell.keys() - but:
             return ""
         servers = {
             server.ref: server

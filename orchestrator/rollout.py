@@ -24,7 +24,6 @@ from orchestrator.events import (
     RolloutEnded,
     RolloutKind,
     RolloutStarted,
-    Traffic,
     WayOn,
 )
 from orchestrator.freeze import overridden
@@ -35,7 +34,7 @@ from orchestrator.outcome import look_at_end
 from orchestrator.plan import Plan
 from orchestrator.pool import Pool
 from orchestrator.sentinel import Sentinel
-from orchestrator.traffic import Totals
+from orchestrator.traffic import summarize
 from orchestrator.turn import Tally, Turn
 from orchestrator.work import Work
 
@@ -73,7 +72,7 @@ class Rollout:
             left={ref for each in plan.nodes if each.left_by or each.to_ready for ref in each.refs},
         )
         names = {ref: each.name for each in plan.nodes for ref in each.refs}
-        self._pool = Pool(names, application.fleet.backends)
+        self._pool = Pool(names, application.fleet.backends, mends=kind == "rollback")
         self._endpoints = Endpoints(plan.members or application.nodes, application.match)
         self.defect: BaseException | None = None
         self._blocked = ""  # see `RolloutEnded.blocked`
@@ -143,7 +142,7 @@ class Rollout:
             await asyncio.wait({watching})
             await sentinel.count_last()
             fleet.end_guard()
-            self._bus.emit(_traffic(sentinel.traffic.totals(), self._clock.monotonic() - began))
+            self._bus.emit(summarize(sentinel.traffic.totals(), self._clock.monotonic() - began))
         if not watching.cancelled() and (defect := watching.exception()) is not None:
             raise defect
 
@@ -328,18 +327,6 @@ class Rollout:
     def _ways_on(self, failed: list[str]) -> list[WayOn]:
         failed_at = {name: self._tally.failed_at[name] for name in failed}
         return ways_on(self._plan, self._tally.kind, self._tally.touched, failed_at)
-
-
-def _traffic(totals: Totals, seconds: float) -> Traffic:
-    return Traffic(
-        served=totals.requests,
-        errors_5xx=totals.answered_5xx,
-        seconds=round(seconds, 3),
-        errors=totals.errors if totals.http or totals.errors else None,
-        unattributed=totals.unattributed,
-        unknown=sorted(totals.unknown),
-        gaps=totals.gaps,
-    )
 
 
 def _plain(failure: BaseException | None) -> BaseException | None:

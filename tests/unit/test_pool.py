@@ -9,7 +9,7 @@ import pytest
 from backends.model import Admin, Info, Level, Operational, Server, ServerRef, Snapshot
 from orchestrator.actor import Actor
 from orchestrator.control import ABORT
-from orchestrator.events import NodeFailed, NodeUpgraded, Record, RolloutEnded, Waiting
+from orchestrator.events import NodeFailed, NodeUpgraded, Record, RolloutEnded, RolloutKind, Waiting
 from orchestrator.pool import Pool
 from orchestrator.rollout import Rollout
 from tests.unit.console_values import server
@@ -139,6 +139,38 @@ def test_the_one_that_fell_may_be_worked_on() -> None:
 
         ended = await while_web1_stops(world, fall_until_upgraded)
         assert (ended.result, ended.upgraded) == ("healthy", ["web1", "web2", "web3"])
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("kind", ["upgrade", "rollback"])
+def test_a_rollback_goes_on_to_the_node_that_fell(kind: RolloutKind) -> None:
+    async def scenario() -> None:
+        world = World(nodes=4, min_available=1, capacity_timeout=10)
+        started = Rollout(
+            world.application,
+            await world.plan(),
+            world.control,
+            world.clock,
+            world.bus,
+            Actor("me@here"),
+            kind=kind,
+        )
+
+        async def strike() -> None:
+            await world.until(lambda: world.nodes["web1"].asked)
+            fall(world, "web3")
+            world.nodes["web3"].on_asked = lambda what: setattr(
+                world.nodes["web3"], "healthy", what == "start"
+            )
+
+        async with asyncio.TaskGroup() as group:
+            group.create_task(strike())
+            ended = await started.run()
+        if kind == "rollback":
+            assert (ended.result, ended.rolled_back) == ("healthy", ["web1", "web2", "web3", "web4"])
+        else:
+            assert (ended.result, ended.held) == ("degraded", ["web2"])
 
     run(scenario())
 
