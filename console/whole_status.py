@@ -117,7 +117,8 @@ async def without_empty_slots(
     config: Config, app: str, consul: Consul | None, seen: Snapshots
 ) -> dict[str, Snapshot | BackendError]:
     """What load balancers say, without slots that nothing has filled; those that a node has by name count."""
-    servers = [server for each in seen.values() if isinstance(each, Snapshot) for server in each.servers]
+    snapshots = {instance: one for instance, one in seen.items() if isinstance(one, Snapshot)}
+    servers = [server for snapshot in snapshots.values() for server in snapshot.servers]
     empty = [(server.ref.backend, server.ref.server) for server in servers if server.empty_slot]
     if not empty:
         return dict(seen)
@@ -128,9 +129,9 @@ async def without_empty_slots(
             nodes = settings.nodes.items()
             named = {line for name, node in nodes for line in (node.servers or (name,))}
     kept = {(backend, name) for backend, name in empty if {name, f"{backend}/{name}"} & named}
-    return {
-        instance: replace(each, servers=filled(each.servers, kept)) if isinstance(each, Snapshot) else each
-        for instance, each in seen.items()
+    return {**seen} | {
+        instance: replace(snapshot, servers=filled(snapshot.servers, kept))
+        for instance, snapshot in snapshots.items()
     }
 
 

@@ -49,7 +49,7 @@ class Endpoints:
             there = _place(str(ip), server.port)
             others = self._others(node, own, ip, server.port)
             if others:
-                names = " or ".join(each.name for each in others)
+                names = " or ".join(other.name for other in others)
                 text = (
                     f"{server.ref} has the address {there}, which is that of {names}; {node.name} is"
                     f" {ours}: one machine would be drained, and another one stopped"
@@ -79,12 +79,12 @@ class Endpoints:
         for server in servers:
             found.setdefault(server.ref.instance, []).append(server)
         wrong = (finding for own in found.values() for finding in self.judge(node, own))
-        return next((each.text for each in wrong if each.severity is Severity.ERROR), "")
+        return next((finding.text for finding in wrong if finding.severity is Severity.ERROR), "")
 
     def _others(self, node: Node, own: frozenset[Ip], ip: Ip, port: int) -> list[Node]:
         """The other nodes with this address. Where machines share one, as on loopback, the port tells."""
-        holders = [each for each in self._nodes.get(ip, ()) if each.name != node.name]
-        exact = [each for each in holders if each.port == port]
+        holders = [other for other in self._nodes.get(ip, ()) if other.name != node.name]
+        exact = [other for other in holders if other.port == port]
         if ip in own:
             return exact if port != node.port else []
         return exact or holders
@@ -120,4 +120,4 @@ def _place(address: str, port: int) -> str:
 
 
 def _listed(addresses: Iterable[str], port: int) -> str:
-    return " or ".join(_place(each, port) for each in addresses)
+    return " or ".join(_place(address, port) for address in addresses)

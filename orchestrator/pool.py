@@ -58,7 +58,7 @@ class Pool:
         """Its turn is over, however it ended."""
         self._ended.add(node)
         if node in self._turns:
-            self._turns = tuple(each for each in self._turns if each != node)
+            self._turns = tuple(turn for turn in self._turns if turn != node)
             self._last = (node,)
 
     def see(self, snapshot: Snapshot) -> None:

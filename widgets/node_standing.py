@@ -36,7 +36,7 @@ def over_backends(
         backends: of the servers, one for each.
         looks: for each server, one for each load balancer; None where the data are stale or not there yet.
     """
-    if is_empty(every := [each for own in looks for each in own]):
+    if is_empty(every := [look for own in looks for look in own]):
         return no_server(tuple(every))
     cells = [
         _Cell(backend, name, each)

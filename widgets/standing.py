@@ -88,7 +88,7 @@ def together(names: Sequence[str], looks: Sequence[Look | None]) -> Standing:
     """
     if is_empty(looks):
         return no_server(tuple(looks))
-    looks = [ABSENT if each is EMPTY else each for each in looks]
+    looks = [ABSENT if look is EMPTY else look for look in looks]
     known = [(name, each) for name, each in zip(names, looks, strict=True) if each is not None]
     marks = "".join(map(mark, looks))
     return summed(tuple(looks), marks, _disagreement(known))
@@ -96,7 +96,7 @@ def together(names: Sequence[str], looks: Sequence[Look | None]) -> Standing:
 
 def is_empty(looks: Sequence[Look | None]) -> bool:
     """Whether these are looks at a slot that no load balancer has filled, as far as they can be seen."""
-    return EMPTY in looks and all(each in (EMPTY, ABSENT, None) for each in looks)
+    return EMPTY in looks and all(look in (EMPTY, ABSENT, None) for look in looks)
 
 
 def no_server(looks: tuple[Look | None, ...]) -> Standing:

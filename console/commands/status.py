@@ -161,7 +161,7 @@ def _as_text(app: str, seen: Seen, once: Callable[[str], None] = say) -> bool:
 
 def _unexplained(seen: Seen) -> dict[str, dict[str, int | None]]:
     """Errors that no server explains, by load balancer and backend."""
-    return {name: unattributed(each) for name, each in seen.items() if isinstance(each, Snapshot)}
+    return {name: unattributed(one) for name, one in seen.items() if isinstance(one, Snapshot)}
 
 
 def _show_unexplained(app: str, found: Mapping[str, Mapping[str, int | None]], *, as_json: bool) -> None:
