@@ -1,10 +1,11 @@
 """A rollout that another machine has left: seen in Consul, vouched for by somebody, and taken over."""
 
+import contextlib
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 
-from backends.errors import Unmeasured
+from backends.errors import BackendError, Unmeasured
 from console.following import Seen
 from console.session import Session
 from orchestrator.errors import Unauthenticated
@@ -88,10 +89,13 @@ async def broken_first(
 
     Raises:
         Locked: somebody else was quicker.
-        BackendError, JournalError: see `find_offer`.
+        JournalError: what is known here cannot be read.
     """
     async with AsyncExitStack() as lock:
-        offer = await find_offer(session, break_lock=True) if break_lock else None
+        offer: Offer | None = None
+        if break_lock:
+            with contextlib.suppress(BackendError):  # the plan says that Consul cannot be asked
+                offer = await find_offer(session, break_lock=True)
         if offer is not None and (trusted or not offer.reason):
             await lock.enter_async_context(session.books.locked(what, session.control, break_lock=True))
         yield

@@ -7,7 +7,7 @@ import pytest
 
 from backends.consul.signing import Signer
 from backends.secret import Secret
-from console.adoption import find_offer, take_over_again
+from console.adoption import broken_first, find_offer, take_over_again
 from console.following import Following
 from orchestrator.errors import Unauthenticated
 from orchestrator.events import LockTaken
@@ -60,6 +60,15 @@ async def test_with_a_key_it_is_as_if_it_were_not_there(tmp_path: Path, value: b
 
 async def test_what_is_signed_needs_nothing_more(tmp_path: Path) -> None:
     assert await taken(desk(tmp_path, SIGNED, SIGNER))
+
+
+async def test_a_lock_is_broken_first_only_for_what_is_to_be_taken_over(tmp_path: Path) -> None:
+    session = desk(tmp_path, VALUE, SIGNER)
+    cases = ((session, True), (desk(tmp_path, SIGNED, SIGNER), False), (desk(tmp_path, b"{", SIGNER), True))
+    for at, break_lock in cases:  # not vouched for; not to be broken; and what Consul has is nothing at all
+        async with broken_first(at, "upgrade", break_lock=break_lock, trusted=False):
+            assert at.books._held is None
+    assert session.books.unfinished() is None
 
 
 async def test_unless_this_machine_has_seen_a_later_one(tmp_path: Path) -> None:
