@@ -135,7 +135,7 @@ def _fallen(work: Work, snapshots: Mapping[str, Snapshot]) -> str:
 def _refuse_misplaced(work: Work, servers: Iterable[Server]) -> None:
     """Raises StepFailed when HAProxy has another machine behind a server of this node than in the plan."""
     if problem := work.endpoints.misplaced(work.node, list(servers)):
-        raise StepFailed(f"{problem}; nothing was done to it")
+        raise StepFailed(problem)
 
 
 async def _affected(work: Work, *, stopped: bool) -> dict[ServerRef, Server]:
