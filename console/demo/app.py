@@ -19,6 +19,8 @@ import threading
 import time
 from typing import Any, BinaryIO
 
+LINGER_S = 1.0  # seconds that a client has for closing a connection of which it has got all
+
 
 class App:
     """One process of the application."""
@@ -76,6 +78,10 @@ class App:
                             self._in_flight -= 1
                             self._changed.notify()
                     if not keep:
+                        # Whoever closes first leaves the connection in the kernel's table for a minute, and
+                        # there are many: HAProxy's checks close at once themselves, and leave nothing.
+                        connection.settimeout(LINGER_S)
+                        reader.read(1)
                         return
         except OSError:
             return  # the client has gone
