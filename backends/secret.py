@@ -5,17 +5,17 @@ the password itself, so that the configuration can be committed, copied and prin
 """
 
 import asyncio
-import contextlib
 import os
 import re
-import signal
 import stat
+from asyncio.subprocess import DEVNULL, PIPE
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from backends.environment import operator_environment
 from backends.errors import ConfigError
 from backends.file_trust import Writers, expected_owner
+from backends.own_session import own_session
 
 COMMAND_SECONDS = 30.0  # a password manager may ask a human to unlock it
 
@@ -123,27 +123,14 @@ def _from_file(name: str, key: str) -> str:
 
 
 async def _from_command(command: str, key: str) -> str:
-    # A session of its own: it cannot take the console's terminal, and ends with its children.
-    process = await asyncio.create_subprocess_exec(
-        "/bin/sh",
-        "-c",
-        command,
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        env=operator_environment(),
-        start_new_session=True,
-    )
-    try:
-        async with asyncio.timeout(COMMAND_SECONDS):
-            output, _ = await process.communicate()
-    except TimeoutError:
-        problem = f"`{command}` did not end within {COMMAND_SECONDS:g} s"
-        raise ConfigError("", key, problem) from None
-    finally:
-        if process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            await process.wait()
+    options: dict[str, Any] = {"stdin": DEVNULL, "stdout": PIPE, "env": operator_environment()}
+    async with own_session("/bin/sh", "-c", command, **options) as process:
+        try:
+            async with asyncio.timeout(COMMAND_SECONDS):
+                output, _ = await process.communicate()
+        except TimeoutError:
+            problem = f"`{command}` did not end within {COMMAND_SECONDS:g} s"
+            raise ConfigError("", key, problem) from None
     if process.returncode:
         raise ConfigError("", key, f"`{command}` failed with exit status {process.returncode}")
     try:

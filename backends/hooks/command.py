@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import os
-import signal
 import tempfile
 from collections.abc import AsyncIterator, Collection
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ import msgspec
 from backends.base import Moment
 from backends.environment import base_environment
 from backends.errors import Refused, UnknownOutcome, Unreachable
+from backends.own_session import own_session
 
 MAX_WORDS = 400  # bytes of its last words that are kept
 LINGER = 0.2  # seconds that its last words may need to arrive
@@ -57,30 +57,20 @@ class CommandHook:
     async def _run(
         self, told: IO[bytes], words: "_Words", stderr: IO[bytes], told_too: dict[str, str]
     ) -> None:
-        # A session of its own: it cannot take the console's terminal, and ends with its children.
-        process = await asyncio.create_subprocess_exec(
-            "/bin/sh",
-            "-c",
-            self.command,
-            stdin=told,
-            stdout=asyncio.subprocess.DEVNULL,
-            stderr=stderr,
-            env=base_environment(self.env) | told_too,
-            start_new_session=True,
-        )
-        stderr.close()
-        try:
-            async with asyncio.timeout(self.timeout):
-                status = await process.wait()
-        except TimeoutError:
-            raise UnknownOutcome(
-                self.name, f"did not end within {self.timeout:g} s, and was killed"
-            ) from None
-        finally:
-            if process.returncode is None:
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(process.pid, signal.SIGKILL)
-                await process.wait()
+        options: dict[str, Any] = {
+            "stdin": told,
+            "stdout": asyncio.subprocess.DEVNULL,
+            "stderr": stderr,
+            "env": base_environment(self.env) | told_too,
+        }
+        async with own_session("/bin/sh", "-c", self.command, **options) as process:
+            stderr.close()
+            try:
+                async with asyncio.timeout(self.timeout):
+                    status = await process.wait()
+            except TimeoutError:
+                problem = f"did not end within {self.timeout:g} s, and was killed"
+                raise UnknownOutcome(self.name, problem) from None
         if status:
             said = self._without_values(await words.last())
             raise Refused(self.name, f"exit status {status}" + (f": {said}" if said else ""))

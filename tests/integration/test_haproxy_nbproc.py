@@ -90,7 +90,7 @@ async def test_one_of_two_processes_is_read_and_never_written(tmp_path: Path) ->
         assert [await admin(haproxy, name) for name in "ab"] == ["0", "0"]
         code, text = await rolldeck(haproxy.folder, "a", arguments=("status", "shop", "--json"))
         assert code == 0, text
-        assert {json.loads(line)["kind"] for line in text.splitlines()} == {"load_balancer", "server"}
+        assert {json.loads(line)["kind"] for line in text.splitlines()} >= {"load_balancer", "server"}
 
 
 async def test_with_a_socket_for_each_process_both_hear_it(tmp_path: Path) -> None:

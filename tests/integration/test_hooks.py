@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -82,6 +83,28 @@ async def test_a_command_that_hangs_dies_with_its_children(tmp_path: Path) -> No
 
 async def test_a_command_that_is_no_longer_wanted_dies_with_its_children(tmp_path: Path) -> None:
     pid = tmp_path / "pid"
+    task = asyncio.create_task(fire(60, command=f"sleep 62 & echo $! > {pid}; wait"))
+    await until(lambda: pid.exists() and pid.read_text().strip() != "")
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await until(lambda: gone(int(pid.read_text())))
+
+
+async def test_a_command_that_is_no_longer_wanted_while_it_starts_dies_with_its_children(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a busy machine it may have children before its start is known here."""
+    pid = tmp_path / "pid"
+    start = asyncio.create_subprocess_exec
+
+    async def start_slowly(*argv: Any, **options: Any) -> asyncio.subprocess.Process:
+        process = await start(*argv, **options)
+        await until(lambda: pid.exists() and pid.read_text().strip() != "")
+        await asyncio.sleep(0.2)
+        return process
+
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", start_slowly)
     task = asyncio.create_task(fire(60, command=f"sleep 62 & echo $! > {pid}; wait"))
     await until(lambda: pid.exists() and pid.read_text().strip() != "")
     task.cancel()

@@ -60,7 +60,9 @@ async def test_the_floor_holds_unless_the_node_is_named(stack: Stack, change: tu
     assert "in rotation 2 → 1, floor 2" in run.err
     assert await untouched(stack) == before
     other = await rolldeck(stack, action, "shop", "web1", "--yes", *options, "--override", "web2")
-    assert other.code == 3, other.text
+    assert other.code == 2, other.text
+    assert "--override web2: not among the nodes" in other.err
+    assert await untouched(stack) == before
     assert await by_hand(stack, action, *options, "--override", "web1") != [(0, 1)] * 2
 
 

@@ -61,7 +61,7 @@ class Shell:
         done = subprocess.run(
             [*ROLLDECK, *arguments],
             cwd=self.folder,
-            env=surroundings(**environment),
+            env=surroundings(**self._own(), **environment),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -71,13 +71,17 @@ class Shell:
         assert "Traceback" not in done.stderr
         return Done(done.returncode, done.stdout, done.stderr)
 
+    def _own(self) -> dict[str, str]:
+        """Whatever other tests have left unfinished stands in another journal."""
+        return {"XDG_STATE_HOME": str(self.folder / "state")}
+
     def into(self, place: str, *arguments: str, **environment: str) -> Done:
         """With standard output redirected, as a shell does it."""
         command = ["/bin/sh", "-c", f'exec "$@" >{place}', "sh", *ROLLDECK, *arguments]
         done = subprocess.run(
             command,
             cwd=self.folder,
-            env=surroundings(**environment),
+            env=surroundings(**self._own(), **environment),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
