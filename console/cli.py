@@ -53,4 +53,5 @@ def main() -> None:
         # Python's own end would wait for the streams that the writer still holds.
         logging.shutdown()
         os._exit(code)
+    gc.freeze()  # else Python's own end searches through all that there is
     sys.exit(code)

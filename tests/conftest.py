@@ -31,12 +31,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     )
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _state_of_its_own() -> Iterator[None]:
+@pytest.fixture(autouse=True)
+def _state_of_its_own(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """What one test leaves unfinished in the journal is not for the next one."""
     with tempfile.TemporaryDirectory(prefix="rolldeck-state-") as folder:
-        os.environ["XDG_STATE_HOME"] = folder
+        monkeypatch.setenv("XDG_STATE_HOME", folder)
         yield
-        del os.environ["XDG_STATE_HOME"]
 
 
 @pytest.fixture(autouse=True)

@@ -90,13 +90,28 @@ class Agent:
         except (httpx.HTTPError, AssertionError):
             return False
 
-    async def answered(self, path: str) -> None:
-        """Wait until it has answered one more request, of anybody, whose path begins so: its log tells."""
-        log = self.folder / "agent.log"
-        seen = log.stat().st_size
+    def logged(self) -> int:
+        """Bytes of its log so far."""
+        return (self.folder / "agent.log").stat().st_size
+
+    async def answered(self, path: str, since: int | None = None) -> None:
+        """Wait until it has answered a request, of anybody, whose path begins so, without an error.
+
+        Args:
+            path: such as "/v1/kv/".
+            since: `logged` at the moment from which on it counts; now when it is not given.
+        """
+        seen = self.logged() if since is None else since
         async with asyncio.timeout(60):
-            while f" url={path}".encode() not in log.read_bytes()[seen:]:  # noqa: ASYNC110
+            while not self._has_answered(path, seen):  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
+
+    def _has_answered(self, path: str, since: int) -> bool:
+        lines = (self.folder / "agent.log").read_bytes()[since:].splitlines()
+        own = [line for line in lines if f" url={path}".encode() in line]
+        return sum(b"Request finished" in line for line in own) > sum(
+            b"Request error" in line for line in own
+        )
 
     async def ask(self, method: str, path: str, body: Any = None) -> Any:
         """A request that is not made by the code that is tested."""

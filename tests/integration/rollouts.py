@@ -4,7 +4,9 @@ Nothing here reads HAProxy through the code that is tested: states come from a p
 """
 
 import asyncio
+import contextlib
 import json
+import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -122,12 +124,18 @@ class Running:
                 await self._more.wait()
 
     def signal(self, number: signal.Signals) -> None:
-        self.process.send_signal(number)
+        send_signal(self.process, number)
 
     async def end(self) -> Run:
         code = await self.process.wait()
         await self._reading
         return Run(code, "".join(self._lines), (await self._errors).decode())
+
+
+def send_signal(process: asyncio.subprocess.Process, number: signal.Signals) -> None:
+    """Send it, if there still is one: `Process.send_signal` would reap it, and its exit code be lost."""
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(process.pid, number)
 
 
 @asynccontextmanager

@@ -50,9 +50,10 @@ async def restart(agent: Agent, away: float = 0.0) -> None:
     """Kill it, and have it back when the lock has been asked for there."""
     await agent.kill()
     await asyncio.sleep(away)
+    since = agent.logged()
     await agent.start()
     await agent.ready()
-    await agent.answered(RENEWAL)
+    await agent.answered(RENEWAL, since)  # perhaps before we knew that it was ready
 
 
 async def assert_fenced(upgrade: Upgrade, run: Run, left: Left) -> None:

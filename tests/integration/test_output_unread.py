@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from console.demo.stack import Stack
-from tests.integration.rollouts import NEW, ROLLDECK, rolldeck, tune, until, world
+from tests.integration.rollouts import NEW, ROLLDECK, rolldeck, send_signal, tune, until, world
 from tests.terminals import Terminal
 
 ROOM = 4096  # bytes in the pipe: the least that Linux has
@@ -102,7 +102,7 @@ async def test_what_nobody_reads_is_given_up_by_a_signal_and_how_it_ended_is_not
     async with unread(stack, *UPGRADE) as running:
         await until(lambda: is_result(stack, "healthy"), 60)
         await until(lambda: free(stack), 60)
-        running.process.send_signal(number)
+        send_signal(running.process, number)
         assert await running.code() == 0
 
 
@@ -114,10 +114,10 @@ async def test_it_ends_by_a_signal_after_it_was_aborted_by_one(stack: Stack) -> 
             return (await rolldeck(stack, "history", "show", "1")).code == 0
 
         await until(begun, 60)
-        running.process.send_signal(signal.SIGTERM)
+        send_signal(running.process, signal.SIGTERM)
         await until(lambda: is_result(stack, "aborted"), 60)
         await until(lambda: free(stack), 60)
-        running.process.send_signal(signal.SIGTERM)
+        send_signal(running.process, signal.SIGTERM)
         assert await running.code() == 4
 
 

@@ -16,6 +16,7 @@ from tests.integration.rollouts import (
     OLD,
     Run,
     Running,
+    send_signal,
     started,
     states,
     tune,
@@ -45,7 +46,7 @@ async def stack(tmp_path: Path) -> AsyncIterator[Stack]:
 async def twice(process: asyncio.subprocess.Process, number: signal.Signals, apart: float) -> None:
     for _ in range(2):
         if process.returncode is None:
-            process.send_signal(number)
+            send_signal(process, number)
         await asyncio.sleep(apart)
 
 

@@ -35,7 +35,7 @@ def spoil(stack: Stack, fault: str) -> None:
         assert ANSWER in text
         path.write_text(
             text.replace(
-                ANSWER, f"        if path == '/':\n            {fault}\n            return False\n{ANSWER}"
+                ANSWER, f"        if path == '/':\n            {fault}\n            raise OSError\n{ANSWER}"
             )
         )
 

@@ -61,7 +61,7 @@ class Shell:
         done = subprocess.run(
             [*ROLLDECK, *arguments],
             cwd=self.folder,
-            env=surroundings(**self._own(), **environment),
+            env=self.environment(**environment),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -71,9 +71,9 @@ class Shell:
         assert "Traceback" not in done.stderr
         return Done(done.returncode, done.stdout, done.stderr)
 
-    def _own(self) -> dict[str, str]:
-        """Whatever other tests have left unfinished stands in another journal."""
-        return {"XDG_STATE_HOME": str(self.folder / "state")}
+    def environment(self, **more: str) -> dict[str, str]:
+        """With a journal of its own, for all tests that share it."""
+        return surroundings(XDG_STATE_HOME=str(self.folder / "state"), **more)
 
     def into(self, place: str, *arguments: str, **environment: str) -> Done:
         """With standard output redirected, as a shell does it."""
@@ -81,7 +81,7 @@ class Shell:
         done = subprocess.run(
             command,
             cwd=self.folder,
-            env=surroundings(**self._own(), **environment),
+            env=self.environment(**environment),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

@@ -13,7 +13,7 @@ import pytest
 
 from tests.haproxies import haproxy_binaries
 from tests.scripted_haproxy import Reply, scripted_haproxy
-from tests.unit.console_shell import APP, CONFIG, ROLLDECK, Shell, running_shell, surroundings
+from tests.unit.console_shell import APP, CONFIG, ROLLDECK, Shell, running_shell
 from tests.unit.console_values import harmless, write
 
 
@@ -28,7 +28,7 @@ def test_standard_input_that_is_closed_is_no_terminal(shell: Shell) -> None:
         done = subprocess.run(
             ["/bin/sh", "-c", f'exec "$@" {arguments} <&-', "sh", *ROLLDECK],
             cwd=shell.folder,
-            env=surroundings(),
+            env=shell.environment(),
             capture_output=True,
             text=True,
             timeout=60,
@@ -43,7 +43,7 @@ def on_a_terminal(shell: Shell, **environment: str) -> str:
     process = subprocess.Popen(
         [*ROLLDECK, "status", "shop"],
         cwd=shell.folder,
-        env=surroundings(**environment),
+        env=shell.environment(**environment),
         stdin=subprocess.DEVNULL,
         stdout=theirs,
         stderr=subprocess.DEVNULL,
@@ -77,7 +77,7 @@ def test_a_reader_that_has_gone_changes_neither_exit_code_nor_errors(shell: Shel
         done = subprocess.run(
             [*ROLLDECK, *command.split()],
             cwd=shell.folder,
-            env=surroundings(),
+            env=shell.environment(),
             stdin=subprocess.DEVNULL,
             stdout=writing,
             stderr=subprocess.PIPE,
