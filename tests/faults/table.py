@@ -79,7 +79,7 @@ def _kills(kills: Kills | None) -> Iterator[str]:
     yield ""
     places = ", ".join(f"{number} in {place}" for place, number in kills.places.items())
     yield (
-        f"{kills.runs} upgrades were killed (seed {kills.seed}), {places}; each was finished by"
+        f"{kills.runs} upgrades were killed (seeds from {kills.seed} on), {places}; each was finished by"
         f" `rolldeck resume`. {kills.failed} requests failed, {kills.left} nodes were left out of rotation, "
         f"{kills.runs - kills.bad} of {kills.runs} as promised."
     )
