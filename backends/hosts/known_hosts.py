@@ -7,6 +7,7 @@ import contextlib
 import functools
 import json
 import os
+import re
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,6 +18,9 @@ import asyncssh
 USER_FILES = ("~/.ssh/known_hosts", "~/.ssh/known_hosts2")
 NOWHERE = ("/dev/null", "none")
 SYSTEM_FILES = ("/etc/ssh/ssh_known_hosts", "/etc/ssh/ssh_known_hosts2")
+
+_PLAIN = re.compile(r"[^*?|@!/]*")
+"""Hosts of a line that are no patterns, hashes, markers or networks: it is only about those that it names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +93,10 @@ def _conflict(offered: OfferedKey, files: Sequence[str]) -> tuple[str, int, asyn
 
 
 def _keys(line: str, offered: OfferedKey) -> Sequence[asyncssh.SSHKey]:
+    # Reading a line takes asyncssh ten microseconds, and a file may have thousands that are about others.
+    hosts = line.lower().split(maxsplit=1)[:1]
+    if not hosts or (_PLAIN.fullmatch(hosts[0]) and offered.host.lower() not in hosts[0]):
+        return ()
     port = None if offered.port == 22 else offered.port
     with contextlib.suppress(ValueError):
         known = asyncssh.import_known_hosts(line)

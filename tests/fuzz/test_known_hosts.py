@@ -4,6 +4,7 @@ import tempfile
 from pathlib import Path
 
 import asyncssh
+from hypothesis import example
 from hypothesis import strategies as st
 
 from backends.hosts.known_hosts import OfferedKey, explain, read_known_hosts
@@ -28,6 +29,7 @@ line = st.builds(
 )
 
 
+@example(content="0 0\n" * 25_000)
 @fuzzed(content=lines_of(line))
 def test_a_file(content: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
