@@ -1,6 +1,5 @@
 """What leaves the rotation with a server: read from the load balancers as a whole, right before it goes."""
 
-import asyncio
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
@@ -9,6 +8,7 @@ from backends.columns import names_of
 from backends.errors import BackendError
 from backends.model import ServerRef, Snapshot
 from orchestrator import guard
+from orchestrator.facts import Facts, read_facts
 from orchestrator.fleet import Fleet
 from orchestrator.followers import Tracked, followers, tracked_servers
 from orchestrator.guard import Capacity, Place
@@ -94,29 +94,35 @@ async def look_at_departure(
 async def read_all_backups(
     balancers: Mapping[str, LoadBalancer], snapshots: Mapping[str, Snapshot], refs: Collection[ServerRef]
 ) -> frozenset[Place]:
-    """Find the backends of these servers in which all backup servers serve together.
+    """The configuration is read only where there is more than one backup server."""
+    several = find_several_backups(snapshots, refs)
+    names = {instance for instance, _ in several}
+    facts = await read_facts({name: balancer for name, balancer in balancers.items() if name in names})
+    return find_all_backups(facts, several)
 
-    Only HAProxy's configuration file tells, so it is read only where there is more than one of them. Where it
-    cannot be read, the first one alone counts.
+
+def find_all_backups(facts: Mapping[str, Facts], several: Collection[Place]) -> frozenset[Place]:
+    """Find the backends in which all backup servers serve together.
+
+    Only HAProxy's configuration file tells. Where it cannot be read, the first one alone counts.
+
+    Args:
+        facts: of the load balancers.
+        several: see `find_several_backups`.
     """
-    several = _with_several_backups(snapshots, {(ref.instance, ref.backend) for ref in refs})
-    names = sorted({instance for instance, _ in several})
-    facts = await asyncio.gather(*(_all_backups(balancers[name]) for name in names))
-    found = dict(zip(names, facts, strict=True))
-    return frozenset(place for place in several if place[1] in found[place[0]])
+    together = {name: _all_backups(found) for name, found in facts.items()}
+    return frozenset(place for place in several if place[1] in together.get(place[0], ()))
 
 
-async def _all_backups(balancer: LoadBalancer) -> Collection[str]:
-    try:
-        return (await balancer.facts()).all_backups or ()
-    except BackendError:
-        return ()
+def _all_backups(facts: Facts) -> Collection[str]:
+    return () if isinstance(facts, BackendError) else facts.all_backups or ()
 
 
-def _with_several_backups(snapshots: Mapping[str, Snapshot], places: Collection[Place]) -> set[Place]:
-    counts = dict.fromkeys(places, 0)
+def find_several_backups(snapshots: Mapping[str, Snapshot], refs: Collection[ServerRef]) -> frozenset[Place]:
+    """Find the backends of these servers that have more than one backup server."""
+    counts = dict.fromkeys(((ref.instance, ref.backend) for ref in refs), 0)
     for instance, snapshot in snapshots.items():
         for index, (backend, _) in enumerate(names_of(snapshot.servers)):
             if (instance, backend) in counts and snapshot.servers[index].backup:
                 counts[instance, backend] += 1
-    return {place for place, count in counts.items() if count > 1}
+    return frozenset(place for place, count in counts.items() if count > 1)

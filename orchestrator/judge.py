@@ -1,13 +1,11 @@
 """What preflight thinks of the load balancers: errors that forbid a rollout, warnings that explain it."""
 
-import asyncio
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
-from backends.base import LoadBalancer, LoadBalancerFacts
 from backends.columns import Name
 from backends.errors import BackendError
 from backends.model import AdminState, Server, ServerRef, Snapshot
-from orchestrator.fleet import Fleet
+from orchestrator.facts import Facts
 from orchestrator.levels import judge_level
 from orchestrator.node import Original
 from orchestrator.persistence import judge_persistence
@@ -60,21 +58,25 @@ def judge_servers(servers: Sequence[Server], to_ready: bool) -> Iterable[Finding
             yield Finding(Severity.INFO, where, text)
 
 
-async def judge_configuration(
-    fleet: Fleet, snapshots: Mapping[str, Snapshot], ports: Mapping[ServerRef, int], policy: Policy
+def judge_configuration(
+    facts: Mapping[str, Facts],
+    backends: Collection[str],
+    snapshots: Mapping[str, Snapshot],
+    ports: Mapping[ServerRef, int],
+    policy: Policy,
 ) -> list[Finding]:
     """What only HAProxy's configuration file tells, and what follows from it.
 
     Args:
-        fleet: the load balancers.
+        facts: of each load balancer.
+        backends: of the application.
         snapshots: as they were read now.
         ports: of the nodes to be worked on, by server.
         policy: of the rollout.
     """
-    facts = await asyncio.gather(*(_facts(balancer) for balancer in fleet.balancers.values()))
     findings: list[Finding] = []
-    for name, fact in zip(fleet.balancers, facts, strict=True):
-        findings += _judge_facts(name, fact, fleet.backends)
+    for name, fact in facts.items():
+        findings += _judge_facts(name, fact, backends)
         if name in snapshots:
             findings += judge_persistence(snapshots[name], fact, policy)
             findings += judge_slots(snapshots[name], fact, ports, policy)
@@ -82,16 +84,7 @@ async def judge_configuration(
     return findings
 
 
-async def _facts(balancer: LoadBalancer) -> LoadBalancerFacts | BackendError:
-    try:
-        return await balancer.facts()
-    except BackendError as error:
-        return error
-
-
-def _judge_facts(
-    name: str, facts: LoadBalancerFacts | BackendError, backends: Iterable[str]
-) -> Iterator[Finding]:
+def _judge_facts(name: str, facts: Facts, backends: Iterable[str]) -> Iterator[Finding]:
     if isinstance(facts, BackendError):
         text = f"its configuration could not be looked at: {facts.problem}"
         yield Finding(Severity.WARNING, name, text)
@@ -110,9 +103,7 @@ def _judge_facts(
         yield Finding(Severity.INFO, name, text)
 
 
-def _judge_ports(
-    snapshot: Snapshot, facts: LoadBalancerFacts | BackendError, ports: Mapping[ServerRef, int]
-) -> Iterator[Finding]:
+def _judge_ports(snapshot: Snapshot, facts: Facts, ports: Mapping[ServerRef, int]) -> Iterator[Finding]:
     """Refuse what HAProxy adds to a client's port where it was taken for the port of a node."""
     relative = frozenset[Name]() if isinstance(facts, BackendError) else facts.relative_ports or ()
     if not relative:

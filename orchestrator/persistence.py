@@ -6,16 +6,14 @@ from one in maintenance; with `option persist` or `force-persist` they lead to t
 
 from collections.abc import Iterator
 
-from backends.base import LoadBalancerFacts
 from backends.errors import BackendError
 from backends.model import Backend, Persistence, Snapshot
+from orchestrator.facts import Facts
 from orchestrator.plan import Finding, Severity
 from orchestrator.policy import Policy
 
 
-def judge_persistence(
-    snapshot: Snapshot, facts: LoadBalancerFacts | BackendError, policy: Policy
-) -> Iterator[Finding]:
+def judge_persistence(snapshot: Snapshot, facts: Facts, policy: Policy) -> Iterator[Finding]:
     """Warn where clients stay with their server.
 
     Args:

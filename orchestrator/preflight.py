@@ -11,10 +11,11 @@ from backends.model import AdminState, Server, ServerRef, Snapshot
 from backends.suggestion import there_is
 from orchestrator.application import Application
 from orchestrator.availability import judge_availability, look_for_versions
-from orchestrator.departure import Floors, read_all_backups
+from orchestrator.departure import Floors, find_all_backups, find_several_backups
 from orchestrator.dry_run import commands_for, prefetch_for
 from orchestrator.elsewhere import Elsewhere, judge_elsewhere, judge_followers, look_elsewhere
 from orchestrator.events import CommandBegan
+from orchestrator.facts import Facts, read_facts
 from orchestrator.followers import inherits_only
 from orchestrator.judge import judge_balancer, judge_configuration, judge_servers
 from orchestrator.mapping import Mapped, map_nodes
@@ -87,13 +88,14 @@ async def preflight(
         application.fleet, snapshots, nodes, application.policy.drain_timeout
     )
     ports = {ref: node.port for node in nodes for ref in mapped[node.name]}
-    findings += await judge_configuration(application.fleet, snapshots, ports, application.policy)
+    facts = await read_facts(application.fleet.balancers)
+    findings += judge_configuration(facts, application.fleet.backends, snapshots, ports, application.policy)
     elsewhere = await look_elsewhere(application.fleet.balancers[name] for name in snapshots)
     findings += [
         *elsewhere.findings,
         *judge_elsewhere(elsewhere, mapped, application.unmanaged_backends),
     ]
-    floors = await _floors(application, snapshots, elsewhere, mapped)
+    floors = _floors(application, snapshots, elsewhere, mapped, facts)
 
     planned: list[PlannedNode] = []
     serving: list[Observation] = []
@@ -207,15 +209,19 @@ def _judge_node(
         yield Finding(Severity.WARNING, node.name, text)
 
 
-async def _floors(
-    application: Application, snapshots: Mapping[str, Snapshot], elsewhere: Elsewhere, mapped: Mapped
+def _floors(
+    application: Application,
+    snapshots: Mapping[str, Snapshot],
+    elsewhere: Elsewhere,
+    mapped: Mapped,
+    facts: Mapping[str, Facts],
 ) -> Floors:
     refs = {ref for own in mapped.values() for ref in own}
     known = filled_of(
         {**snapshots, **elsewhere.snapshots}, refs, nodes=application.nodes, match=application.match
     )
     refs.update(elsewhere.followers(refs))
-    all_backups = await read_all_backups(application.fleet.balancers, known, refs)
+    all_backups = find_all_backups(facts, find_several_backups(known, refs))
     return Floors(known, application.policy, application.unmanaged_backends, all_backups)
 
 

@@ -8,9 +8,9 @@ before anybody has proven it. With `hold obsolete` in the section `resolvers` a 
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
 
-from backends.base import LoadBalancerFacts
 from backends.errors import BackendError
 from backends.model import Server, ServerRef, Snapshot
+from orchestrator.facts import Facts
 from orchestrator.plan import Finding, Severity
 from orchestrator.policy import Policy
 
@@ -22,7 +22,7 @@ def longest_absence_s(policy: Policy) -> float:
 
 def judge_slots(
     snapshot: Snapshot,
-    facts: LoadBalancerFacts | BackendError,
+    facts: Facts,
     refs: Collection[ServerRef],
     policy: Policy,
 ) -> Iterator[Finding]:
@@ -71,7 +71,7 @@ def _place(server: Server) -> tuple[str, str, int]:
     return server.ref.backend, server.host_name, server.port
 
 
-def _not_held(backend: str, facts: LoadBalancerFacts | BackendError, needed_s: float, instance: str) -> str:
+def _not_held(backend: str, facts: Facts, needed_s: float, instance: str) -> str:
     """Why a slot may be emptied too early; empty when it is not."""
     known = None if isinstance(facts, BackendError) else facts.hold_obsolete_s
     if known is None:
