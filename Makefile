@@ -5,7 +5,7 @@ BIN := .venv/bin
 # The system's first: distributions build it with profiles, and one built from source takes half as much CPU again.
 # Of all that are new enough, one that can make environments is taken before one that cannot.
 find_python = $(foreach v,/usr/bin/python3 python3 python3.13 python3.12 python3.11,$(shell $(v) -c 'import sys$(1); print("$(v)") if sys.version_info >= (3, 11) else None' 2>/dev/null))
-PYTHON ?= $(firstword $(call find_python,; import ensurepip; import venv) $(call find_python))
+PYTHON ?= $(eval PYTHON := $(firstword $(or $(call find_python,; import ensurepip; import venv),$(find_python))))$(PYTHON)
 AS_ROOT := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 TEST_WORKERS ?= 5
 # Each package is asked for by a file that it brings, so that nothing is installed twice.
