@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 import msgspec
 
-from backends.template import NAMES
+from backends.template import NAMES, PLACEHOLDER
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +53,7 @@ HostText = Annotated[str, _meta(frozenset({"host"}))]
 AppKey = Annotated[str, _meta(frozenset({"app"}))]
 NodeKey = Annotated[str, _meta(frozenset({"app", "node"}))]
 
-_FILLED = re.compile(r"(?<![${])\{([a-z_]+)\}(?!\})")  # as `backends.template` finds them
-_SHELL_NAME = re.compile(r"(?<![${])\{([A-Za-z_]+)\}(?!\})")
+_SHELL_NAME = re.compile(PLACEHOLDER.pattern, re.ASCII | re.IGNORECASE)
 _BRACES = re.compile(r"\$?\{+[^{}]{0,80}\}*|\}")
 _MEANT = {
     "application": "app",
@@ -102,7 +101,7 @@ def wrong_placeholder(template: str, allowed: Placeholders) -> str:
             if name not in allowed.names and (name in NAMES or _meant(name, NAMES | allowed.names)):
                 return _words(match[0], name, allowed)
         return ""
-    rest = _FILLED.sub(lambda match: "" if match[1] in allowed.names else match[0], template)
+    rest = PLACEHOLDER.sub(lambda match: "" if match[1] in allowed.names else match[0], template)
     left = _BRACES.search(rest)
     return _words(left[0], left[0].strip("${} "), allowed) if left else ""
 

@@ -22,7 +22,7 @@ from backends.errors import ConfigError
 NAMES = frozenset({"app", "node", "address", "port", "version", "service"})
 """Names that always mean a value: without one they are an error, not text to be left alone."""
 
-_PLACEHOLDER = re.compile(r"(?<![${])\{([a-z_]+)\}(?!\})")
+PLACEHOLDER = re.compile(r"(?<![${])\{([a-z_]+)\}(?!\})")
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+:~-]{0,127}")
 _VALUE = re.compile(r"[A-Za-z0-9_.:%@][A-Za-z0-9_.:%@+=,~-]{0,254}")
 _INERT = re.compile(r"[A-Za-z0-9_.:%@+=,/-][A-Za-z0-9_.:%@+=,/~-]*")
@@ -133,7 +133,7 @@ def _replace(template: str, values: Mapping[str, str], render: Callable[[str, st
             raise ConfigError("", "", f"{{{name}}} has no value in {template!r}")
         return match[0]
 
-    return _PLACEHOLDER.sub(substitute, template)
+    return PLACEHOLDER.sub(substitute, template)
 
 
 def _shell_word(value: str) -> str:

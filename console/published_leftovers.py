@@ -28,14 +28,9 @@ async def heed_published(session: Session, make: Make, *, break_lock: bool = Fal
         JournalError: it could not be taken over.
     """
     plan = await make()
-    try:
-        offer = await find_offer(session, break_lock=break_lock)
-    except BackendError as error:
-        return _with(plan, Severity.WARNING, "rollouts", f"of other machines cannot be seen: {error}")
+    offer, unseen = await _find(session, break_lock=break_lock)
     if offer is None:
-        return plan
-    if offer.ignored:
-        return _with(plan, Severity.WARNING, "rollouts", offer.reason)
+        return _with(plan, Severity.WARNING, "rollouts", unseen) if unseen else plan
     left = await _left(session, plan, offer)
     if left and not offer.reason:
         take_over(session, offer)
@@ -50,14 +45,9 @@ async def name_published(session: Session, plan: Plan) -> Plan:
 
     Nothing is taken over. An upgrade would not start while nobody has decided about nodes that were left.
     """
-    try:
-        offer = await find_offer(session)
-    except BackendError as error:
-        return _with(plan, Severity.WARNING, "rollouts", f"of other machines cannot be seen: {error}")
+    offer, unseen = await _find(session)
     if offer is None:
-        return plan
-    if offer.ignored:
-        return _with(plan, Severity.WARNING, "rollouts", offer.reason)
+        return _with(plan, Severity.WARNING, "rollouts", unseen) if unseen else plan
     left = await _left(session, plan, offer)
     has_left = f", and has left {', '.join(left)} as it was then" if left else ""
     reason = f"; {offer.reason}" if offer.reason else ""
@@ -67,6 +57,17 @@ async def name_published(session: Session, plan: Plan) -> Plan:
     )
     severity = Severity.ERROR if left and offer.reason else Severity.WARNING
     return _with(plan, severity, "rollouts", text)
+
+
+async def _find(session: Session, *, break_lock: bool = False) -> tuple[Offer | None, str]:
+    """What was published and not finished; None when nothing counts, and why, if something was there."""
+    try:
+        offer = await find_offer(session, break_lock=break_lock)
+    except BackendError as error:
+        return None, f"of other machines cannot be seen: {error}"
+    if offer is not None and offer.ignored:
+        return None, offer.reason
+    return offer, ""
 
 
 async def _left(session: Session, plan: Plan, offer: Offer) -> list[str]:
