@@ -37,7 +37,7 @@ def names_of(servers: Sequence[Server]) -> Sequence[Name]:
     """Backend and name of any servers; of thousands none is built for it."""
     if isinstance(servers, Columnar):
         return servers.columns().names
-    return [(each.ref.backend, each.ref.server) for each in servers]
+    return [(server.ref.backend, server.ref.server) for server in servers]
 
 
 def columns_of(servers: Sequence[Server]) -> Columns:

@@ -38,7 +38,7 @@ def members(app: AppSettings, servers: Iterable[Server], file: str, key: str) ->
     if not app.nodes:
         _one_place_each(servers, file, place)
     known = _by_name(servers)
-    nodes = app.nodes or {each.ref.server: NodeSettings() for each in servers if not each.empty_slot}
+    nodes = app.nodes or {server.ref.server: NodeSettings() for server in servers if not server.empty_slot}
     result = []
     for name, settings in nodes.items():
         names = tuple(settings.servers) or (name,)

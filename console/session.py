@@ -117,10 +117,10 @@ class Session:
     def learn(self, view: View) -> None:
         """Name the nodes of the servers that are seen; costs nothing while those are the same."""
         nodes, match = self.application.nodes, self.application.match
-        views = [each.servers for each in view.instances]
+        views = [instance.servers for instance in view.instances]
         # By address a node moves from slot to slot, and the servers are called the same.
         slots = [empty_names(servers) for servers in views] if match == "address" else []
-        seen = (nodes, *(each.places for each in view.instances), *slots)
+        seen = (nodes, *(instance.places for instance in view.instances), *slots)
         if seen != self._learnt:
             self._learnt = seen
             self.names = node_names(views, nodes, match, self.names)

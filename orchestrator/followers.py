@@ -95,7 +95,7 @@ def describe_followers(tracked: Tracked, carried: Collection[ServerRef]) -> Iter
     """Say who is carried along by whom: `other/o1 on lb1, lb2, which follows pair/r1`."""
     places: dict[tuple[str, str], list[str]] = {}
     for ref in sorted(carried):
-        places.setdefault((f"{ref.backend}/{ref.server}", path(tracked[ref])), []).append(ref.instance)
+        places.setdefault((path(ref), path(tracked[ref])), []).append(ref.instance)
     for (follower, followed), instances in list(places.items())[:MOST_NAMED]:
         yield f"{follower} on {', '.join(instances)}, which follows {followed}"
     if len(places) > MOST_NAMED:

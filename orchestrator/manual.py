@@ -111,7 +111,7 @@ async def impact(application: Application, change: Change) -> Impact:
     kept = [each.registration for each in change.nodes] if change.action != "weight" else []
     registries = {each.place for each in kept if each is not None and each.leaves}
     return Impact(
-        tuple(each.name for each in change.nodes),
+        tuple(node.name for node in change.nodes),
         servers,
         departure.capacities if departure is not None else (),
         tuple(sorted(registries)),

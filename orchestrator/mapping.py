@@ -114,7 +114,7 @@ def _judge(
 
 
 def _missing(node: Node, instance: str, peers: Iterable[Server], match: Match) -> Finding:
-    peers = [each for each in peers if not each.empty_slot]
+    peers = [peer for peer in peers if not peer.empty_slot]
     if match == "name":
         wanted, known = " or ".join(node.servers), sorted({each.ref.server for each in peers})
     else:

@@ -50,7 +50,7 @@ def impact_differences(before: Impact, now: Impact) -> tuple[Difference, ...]:
         for each in now.broken
         if (each.instance, each.backend) not in broken
     ]
-    followers = [_listed(each.followers) for each in (before, now)]
+    followers = [_listed(node.followers) for node in (before, now)]
     found += _if_other(", ".join(now.nodes), "carries along", *followers)
     registries = [", ".join(each.registries) for each in (before, now)]
     return (*found, *_if_other(", ".join(now.nodes), "follows", *registries))

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from backends.columns import Name, columns_of
 from backends.model import Admin, Operational, Server, ServerRef, Snapshot
+from orchestrator.followers import path
 from orchestrator.slots import filled_of
 
 _DECIDED = Admin.FORCED_MAINT | Admin.FORCED_DRAIN | Admin.INHERITED_MAINT | Admin.INHERITED_DRAIN
@@ -139,7 +140,7 @@ class Pool:
 
     def name_of(self, ref: ServerRef) -> str:
         """The node of a server of the plan; of any other, backend and server."""
-        return self._nodes.get(ref, f"{ref.backend}/{ref.server}")
+        return self._nodes.get(ref, path(ref))
 
 
 def _is_down(server: Server) -> bool:

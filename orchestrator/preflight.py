@@ -120,7 +120,7 @@ async def preflight(
             findings += judge_followers(name, _leaving(node), elsewhere)
         planned.append(node)
         findings += _judge_node(node, own, before, ready)
-        is_measured = all(each.severity is not Severity.ERROR for each in seen.findings)
+        is_measured = all(finding.severity is not Severity.ERROR for finding in seen.findings)
         serves = any(server.in_rotation for server in own) and not node.unproven
         if is_measured:
             measured.append(seen.node)
@@ -158,7 +158,7 @@ async def preflight(
         leaving = {ref for each in members for ref in _leaving(each)}
         after = floors.without(leaving, back)
         # A batch that does not come back stops the rollout before the next one begins.
-        returning = {ref for each in members for ref in _returning(each)}
+        returning = {ref for node in members for ref in _returning(node)}
         back |= returning | elsewhere.returning(returning)
         findings += (
             Finding(

@@ -71,7 +71,7 @@ class Rollout:
             {ref: original for each in plan.nodes for ref, original in each.originals.items()},
             left={ref for each in plan.nodes if each.left_by or each.to_ready for ref in each.refs},
         )
-        names = {ref: each.name for each in plan.nodes for ref in each.refs}
+        names = {ref: node.name for node in plan.nodes for ref in node.refs}
         self._pool = Pool(names, application.fleet.backends, mends=kind == "rollback")
         self._endpoints = Endpoints(plan.members or application.nodes, application.match)
         self.defect: BaseException | None = None

@@ -99,8 +99,8 @@ def merged(view: View, names: Mapping[Key, str]) -> Merged:
 
 def _standings(view: View, layout: Layout, names: Mapping[Key, str]) -> list[Standing]:
     looks = [
-        _looks(each, where, layout.keys, names)
-        for each, where in zip(view.instances, layout.where, strict=True)
+        _looks(instance, where, layout.keys, names)
+        for instance, where in zip(view.instances, layout.where, strict=True)
     ]
     known: dict[tuple[Look | None, ...], Standing] = {}
     instances = [each.name for each in view.instances]
@@ -133,7 +133,7 @@ def _looks(
     found.append(ABSENT)  # at `NOWHERE`, the end
     if EMPTY in quiet.values():
         # As in `orchestrator.slots.filled`: where every slot is empty, they are shown.
-        serving = {name[0] for name, each in zip(columns.names, found, strict=False) if each is not EMPTY}
+        serving = {name[0] for name, look in zip(columns.names, found, strict=False) if look is not EMPTY}
         for key, place in zip(keys, where, strict=True):
             if found[place] is EMPTY and (key in names or key[0] not in serving):
                 found[place] = look(instance.servers[place])

@@ -53,7 +53,7 @@ def over_backends(
 
 def _present(looks: Sequence[Look | None]) -> Sequence[Look | None]:
     """The servers of a node in one backend there: one has another name on each load balancer perhaps."""
-    return [each for each in looks if each not in (ABSENT, EMPTY)] or [ABSENT]
+    return [look for look in looks if look not in (ABSENT, EMPTY)] or [ABSENT]
 
 
 def _mark(looks: Sequence[Look | None]) -> str:

@@ -189,7 +189,7 @@ def _places(
 def _empty(state: Rows) -> frozenset[int]:
     """Indexes of the slots that are empty; costs next to nothing while no server is in maintenance."""
     admins = [row[_STATES] for row in state.wanted]
-    out = {each for each in set(admins) if may_be_empty(int(each.split(_STATE.separator)[1]))}
+    out = {admin for admin in set(admins) if may_be_empty(int(admin.split(_STATE.separator)[1]))}
     if not out:
         return frozenset()
 
@@ -197,7 +197,7 @@ def _empty(state: Rows) -> frozenset[int]:
         row = _row(state.header, text.split(_STATE.separator), FIELDS)
         return line_of(row["be_id"], row)
 
-    lines = {at: line(state.lines[at]) for at, each in enumerate(admins) if each in out}
+    lines = {at: line(state.lines[at]) for at, admin in enumerate(admins) if admin in out}
     return empty_slots(lines, lambda: map(line, state.lines))
 
 

@@ -239,7 +239,9 @@ def _app(app: FirstApp, balancers: Sequence[str], ssh_config: str) -> str:
 
 def _slots(servers: Sequence[Server]) -> bool:
     """Whether name resolution fills them from one source, so that a name is not always the same machine."""
-    sources = [(each.srv_record or each.host_name, each.srv_record or each.port) for each in servers]
+    sources = [
+        (server.srv_record or server.host_name, server.srv_record or server.port) for server in servers
+    ]
     return any(source and sources.count((source, port)) > 1 for source, port in sources)
 
 

@@ -22,12 +22,12 @@ from tests.faults.table import page
 def matrix(only: str, step: str, jobs: Executor) -> list[Outcome]:
     """Every case whose name contains `only`, in the order of the cases; each is said as it ends."""
     chosen = [
-        (number, each)
+        (number, struck)
         for number, fault in enumerate(CASES)
-        for each in fault.ends
-        if only.lower() in fault.name.lower() and step in ("", each)
+        for struck in fault.ends
+        if only.lower() in fault.name.lower() and step in ("", struck)
     ]
-    playing = [jobs.submit(play_case, number, each) for number, each in chosen]
+    playing = [jobs.submit(play_case, number, struck) for number, struck in chosen]
     for done in as_completed(playing):
         seconds, outcome = done.result()
         result(f"{seconds:5.1f} s  {_line(outcome)}")
@@ -83,7 +83,7 @@ def main() -> int:
     given = parser.parse_args()
     with ProcessPoolExecutor(given.jobs, multiprocessing.get_context("spawn")) as jobs:
         outcomes = matrix(given.fault, given.step, jobs)
-        bad = sum(bool(each.problems) for each in outcomes)
+        bad = sum(bool(outcome.problems) for outcome in outcomes)
         result(f"{len(outcomes)} cases: {len(outcomes) - bad} as promised")
         killed = kill(given.runs, given.seed, given.jobs, jobs) if given.runs else None
     kept = Results(outcomes, killed)

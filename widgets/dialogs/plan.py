@@ -36,7 +36,7 @@ class PlanScreen(Report[bool]):
 
     def headline(self) -> Content:
         plan = self._plan
-        work = sum(len(each) for each in plan.batches)
+        work = sum(map(len, plan.batches))
         return text(
             f"{plan.application} → {plan.version} · {work} of {counted(len(plan.nodes), 'node')}"
             f" in {counted(len(plan.batches), 'batch')}"
