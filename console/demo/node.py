@@ -25,13 +25,14 @@ from console.demo import app
 from console.demo.watchdog import MARK
 
 # Like monit, start and stop only ASK. A pid counts as running only while its working directory is
-# the node's: false for a zombie, and for a stranger that was given a dead process's number.
+# the node's: false for a zombie, and for a stranger that was given a dead process's number. Status is
+# asked for many times a second, so it starts no program.
 _APPCTL = """\
 #!/bin/sh
 # ./appctl start|stop|status. Start and stop only ask; status exits 0 (running) or 3 (stopped).
-cd "$(dirname "$0")" && here=$(pwd -P) || exit 1
-pid=$(cat app.pid 2>/dev/null)
-running() { [ -n "$pid" ] && [ "$(readlink "/proc/$pid/cwd")" = "$here" ]; }
+cd "${0%/*}" || exit 1
+[ ! -e app.pid ] || read -r pid <app.pid
+running() { [ -n "$pid" ] && [ "/proc/$pid/cwd" -ef . ]; }
 case "$1" in
 start)
     running && exit 0

@@ -65,7 +65,8 @@ class Turn:
 async def overhead(transport: Transport, rate: float) -> bool:
     """Upgrade four nodes behind two HAProxies and print the table; False when over the target."""
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-        async with world(Path(folder) / "s", transport=transport, checks=Checks(inter=0.2)) as stack:
+        options: dict[str, Any] = {"transport": transport, "checks": Checks(inter=0.2)}
+        async with world(Path(folder) / "s", port_via="node", **options) as stack:
             _prepare(stack)
             load = Load(rate, stack.frontends, slow_share=0.0)
             if rate:

@@ -66,7 +66,7 @@ class Scene:
 @asynccontextmanager
 async def scene(place: Path) -> AsyncIterator[Scene]:
     """Everything up, in a short directory; the steps take about a second each."""
-    async with world(place, nodes=3, start_delay=0.6) as stack:
+    async with world(place, port_via="node", nodes=3, start_delay=0.6) as stack:
         disk = place / "disk"
         disk.mkdir()
         with contextlib.ExitStack() as exits:

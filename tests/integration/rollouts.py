@@ -25,10 +25,18 @@ MAINT, DRAIN = 1, 8  # forced, in srv_admin_state
 
 
 @asynccontextmanager
-async def world(place: Path, **options: Any) -> AsyncIterator[Stack]:
-    """A stack that is quick to upgrade: checks every 100 ms, a start of 0.1 s, 0.2 s of bake."""
+async def world(place: Path, *, port_via: str = "console", **options: Any) -> AsyncIterator[Stack]:
+    """A stack that is quick to upgrade: checks every 100 ms, a start of 0.1 s, 0.2 s of bake.
+
+    Args:
+        place: a short folder.
+        port_via: who looks at the applications' ports; the default of users is "node", which starts a program
+            for each look, and two cores have a thousand upgrades to carry.
+        options: of the stack.
+    """
     settings: dict[str, Any] = {"start_delay": 0.1, "checks": Checks(inter=0.1), **options}
     async with Stack(place, **settings) as stack:
+        tune(stack, "apps.shop.access", port_via=port_via)
         tune(stack, "apps.shop.health", successes=2, interval=0.05)
         tune(
             stack,

@@ -185,7 +185,7 @@ async def test_a_failure_rolls_back_what_the_policy_says(place: Path, how: str, 
     [each if each in ("stop", "verify") else pytest.param(each, marks=pytest.mark.long) for each in STEPS],
 )
 async def test_a_reload_in_any_step_is_undone(place: Path, step: str) -> None:
-    async with world(place, nodes=3) as stack:
+    async with world(place, port_via="node", nodes=3) as stack:
         tune(stack, "apps.shop.rollout", bake=0.2)
         async with Load(100, stack.frontends) as load:
             async with started(stack, "upgrade", "shop", NEW, "--yes", "--json") as running:

@@ -46,7 +46,7 @@ async def upgraded_under_load(stack: Stack, *arguments: str, rate: float = RATE)
 
 @pytest.mark.parametrize("transport", ["unix", "tcp", "ssh"])
 async def test_four_nodes_behind_two_haproxies(place: Path, transport: Literal["unix", "tcp", "ssh"]) -> None:
-    async with world(place, transport=transport) as stack:
+    async with world(place, port_via="node", transport=transport) as stack:
         events = await upgraded_under_load(stack)
     order = [each["node"] for each in events if each["event"] == "node_upgraded"]
     assert order == ["web1", "web2", "web3", "web4"]
