@@ -93,6 +93,17 @@ async def far_away(stack: Stack, *arguments: str) -> Run:
     return Run(process.returncode or 0, out.decode(), err.decode())
 
 
+async def lock_runs_out(agent: Agent) -> None:
+    """Wait until Consul itself has ended the session of whoever has the lock. Raises TimeoutError."""
+    index = 0
+    async with asyncio.timeout(2 * TTL + 40):
+        while True:
+            [pair] = await agent.ask("GET", f"/v1/kv/rolldeck/shop/lock?index={index}&wait=4s")
+            if "Session" not in pair:
+                return
+            index = pair["ModifyIndex"]
+
+
 async def killed(stack: Stack) -> int:
     """Kill an upgrade in the middle; returns which process it was."""
     async with started(stack, "upgrade", "shop", NEW, "--yes", "--json") as running:

@@ -30,7 +30,7 @@ from tests.integration.rollouts import (
     world,
 )
 
-MANY = 8
+MANY = 4  # the first, one that breaks its lock, and two that race for what it has left
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ async def one_after_another(stack: Stack, seconds: float) -> list[Run]:
 async def all_put_back(stack: Stack) -> AsyncIterator[None]:
     """What is done within, and one resume after it, has lost no request and no decision of a human."""
     await say(stack, "set server shop/web2 weight 50")
-    await say(stack, "set server shop/web4 state maint")
+    await say(stack, "set server shop/web3 state maint")
     before = await states(stack)
     async with Load(50, stack.frontends, slow_share=0.01) as load:
         yield
@@ -64,7 +64,7 @@ async def all_put_back(stack: Stack) -> AsyncIterator[None]:
         report: Report = await load.stop()
     assert resumed.code == 0, resumed.text
     assert await states(stack) == before
-    assert before["lb1"]["web4"] == State(MAINT, 1)
+    assert before["lb1"]["web3"] == State(MAINT, 1)
     assert before["lb1"]["web2"] == State(0, 50)
     assert await versions(stack) == dict.fromkeys(stack.nodes, NEW)
     assert_nothing_failed(report, at_least=50)
@@ -84,9 +84,12 @@ def assert_one_is_healthy(runs: list[Run]) -> None:
             assert "refused, nothing was touched: the lock " in run.err
 
 
-@pytest.mark.parametrize("seconds", [0.0, 0.4, pytest.param(0.9, marks=pytest.mark.long)])
+# Those that come in the middle of another's work are four on a lock in Consul, in the next test.
+@pytest.mark.parametrize(
+    "seconds", [0.0, *(pytest.param(seconds, marks=pytest.mark.long) for seconds in (0.4, 0.9))]
+)
 async def test_many_that_break_each_others_lock_leave_all_as_it_was(place: Path, seconds: float) -> None:
-    async with world(place, nodes=4) as stack:
+    async with world(place, nodes=3) as stack:
         tune(stack, "apps.shop.rollout", min_available=1)
         async with all_put_back(stack):
             assert_one_is_healthy(await one_after_another(stack, seconds))
@@ -94,25 +97,25 @@ async def test_many_that_break_each_others_lock_leave_all_as_it_was(place: Path,
 
 @needs_consul
 async def test_many_that_share_a_lock_in_consul(place: Path) -> None:
-    async with consul_world(place, nodes=4) as (stack, _):
+    async with consul_world(place, nodes=3) as (stack, _):
         tune(stack, "apps.shop.rollout", min_available=1)
         async with all_put_back(stack):
             assert_one_is_healthy(await one_after_another(stack, 0.4))
 
 
 async def test_who_has_lost_the_lock_sends_nothing_more_and_names_its_node(place: Path) -> None:
-    async with world(place, nodes=3) as stack, held(stack, "start") as let_go:
+    async with world(place, nodes=2) as stack, held(stack, "start") as let_go:
         async with started(stack, "upgrade", "shop", NEW, "--yes", "--json") as running:
             await running.event("step_started", node="web1", step="start")
-            broken = await rolldeck(stack, "weight", "shop", "web3", "--to", "7", "--yes", "--break-lock")
+            broken = await rolldeck(stack, "weight", "shop", "web2", "--to", "7", "--yes", "--break-lock")
             assert broken.code == 0, broken.text
             first = await running.end()
         let_go()
         assert first.code == 1
         assert first.ended["reason"].startswith("the lock was broken by ")
-        assert "weight web3" in first.ended["reason"]
+        assert "weight web2" in first.ended["reason"]
         assert (first.ended["interrupted"], first.ended["upgraded"]) == (["web1"], [])
-        assert first.ended["untouched"] == ["web2", "web3"]
+        assert first.ended["untouched"] == ["web2"]
         [out] = first.ended["out_of_rotation"]
         assert (out["node"], out["commands"][0]) == ("web1", "rolldeck ready shop web1")
         after = first.events[first.events.index(await _broken(first)) :]
@@ -121,7 +124,7 @@ async def test_who_has_lost_the_lock_sends_nothing_more_and_names_its_node(place
         resumed = await rolldeck(stack, "resume", "shop", "--yes")
         assert resumed.code == 0, resumed.text
         assert await admins(stack, "web1") == {0}
-        assert {own["web3"].weight for own in (await states(stack)).values()} == {7}
+        assert {own["web2"].weight for own in (await states(stack)).values()} == {7}
 
 
 async def _broken(run: Run) -> dict[str, object]:
@@ -130,7 +133,7 @@ async def _broken(run: Run) -> dict[str, object]:
 
 
 async def test_what_was_left_while_somebody_read_the_plan_is_no_original(place: Path) -> None:
-    async with world(place, nodes=3) as stack:
+    async with world(place, nodes=2) as stack:
         async with operator_of(stack, "upgrade", "shop", NEW) as operator:
             await operator.reads("Go on?")
             async with started(stack, "upgrade", "shop", NEW, "--yes", "--json") as running:
@@ -149,12 +152,12 @@ async def test_what_was_left_while_somebody_read_the_plan_is_no_original(place: 
 
 
 async def test_without_agreement_to_the_other_plan_nothing_is_touched(place: Path) -> None:
-    async with world(place, nodes=3) as stack:
+    async with world(place, nodes=2) as stack:
         async with operator_of(stack, "upgrade", "shop", NEW) as operator:
             await operator.reads("Go on?")
-            await say(stack, "set server shop/web3 weight 9", "lb2")
+            await say(stack, "set server shop/web2 weight 9", "lb2")
             operator.types("y")
-            await operator.reads("web3: shop/web3 on lb2: ready, weight 1 → ready, weight 9")
+            await operator.reads("web2: shop/web2 on lb2: ready, weight 1 → ready, weight 9")
             await operator.reads("Go on with this plan?")
             operator.types("n")
             run = await operator.end()
@@ -164,7 +167,7 @@ async def test_without_agreement_to_the_other_plan_nothing_is_touched(place: Pat
 
 
 async def test_a_change_by_hand_is_shown_again_when_the_node_is_not_as_it_was(place: Path) -> None:
-    async with world(place, nodes=3) as stack:
+    async with world(place, nodes=2) as stack:
         async with operator_of(stack, "weight", "shop", "web1", "--to", "7") as operator:
             await operator.reads("weight web1?")
             await say(stack, "set server shop/web1 state maint")
@@ -178,7 +181,7 @@ async def test_a_change_by_hand_is_shown_again_when_the_node_is_not_as_it_was(pl
 
 
 async def test_a_weight_by_hand_does_not_hide_what_a_rollout_has_left(place: Path) -> None:
-    async with world(place, nodes=3) as stack:
+    async with world(place, nodes=2) as stack:
         async with started(stack, "upgrade", "shop", NEW, "--yes", "--json") as running:
             await running.event("step_started", node="web1", step="stop")
             running.process.kill()

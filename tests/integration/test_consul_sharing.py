@@ -11,7 +11,8 @@ from console.requests import DELIBERATE
 from orchestrator.events import TurnBegan
 from orchestrator.journal.shared import read_publication, unpack
 from tests.consuls import needs_consul
-from tests.integration.consul_world import TTL, consul_world, elsewhere, far_away, killed
+from tests.integration.consul_world import consul_world, elsewhere, far_away, killed, lock_runs_out
+from tests.integration.held_steps import held
 from tests.integration.rollouts import (
     MAINT,
     NEW,
@@ -22,7 +23,6 @@ from tests.integration.rollouts import (
     started,
     states,
     tune,
-    until,
     versions,
 )
 from tests.unit import journals
@@ -30,49 +30,46 @@ from tests.unit import journals
 pytestmark = needs_consul
 
 
-async def test_the_second_sees_all_of_it_live_and_ends_as_it_does(tmp_path: Path) -> None:
-    async with consul_world(tmp_path / "s", nodes=2) as (stack, _):
+async def test_the_second_sees_all_of_it_live_asks_for_something_and_ends_as_it_does(tmp_path: Path) -> None:
+    async with consul_world(tmp_path / "s", nodes=2) as (stack, _), held(stack, "stop") as let_go:
         async with started(stack, "upgrade", "shop", NEW, "--yes", "--json") as first:
-            await first.event("rollout_started")
+            await first.event("step_started", node="web1", step="stop")
             with elsewhere(stack):
                 async with started(stack, "follow", "shop", "--json") as second:
-                    seen = await second.event("step_started", node="web2", step="stop")
+                    asked = await rolldeck(stack, "ask", "shop", "pause")
+                    assert asked.code == 0, asked.text
+                    assert f"process {first.process.pid} on " in asked.text
+                    paused = await first.event("paused")
+                    assert "@" in paused["who"]
+                    assert paused["why"] == "asked from another machine"
+                    assert (await rolldeck(stack, "ask", "shop", "skip")).code == 0
+                    assert "no such question is open" in (await first.event("noted", node=""))["text"]
+                    seen = await second.event("paused")
                     assert first.process.returncode is None, "live: the first still works on it"
+                    assert (await rolldeck(stack, "ask", "shop", "resume")).code == 0
+                    let_go()
                     followed = await second.end()
             run = await first.end()
         assert (run.code, followed.code) == (0, 0), run.text + followed.text
-        assert seen["seq"] in {each["seq"] for each in run.events}
-        private = ("sending", "sent", "waiting", "command_began", "lock_taken")
-        told = [each for each in run.events if each["event"] not in private]
-        known = {each["seq"]: each for each in followed.events}
-        assert [known.get(each["seq"]) for each in told] == told
-
-
-async def test_it_is_asked_to_pause_and_to_go_on_with_the_askers_name(tmp_path: Path) -> None:
-    async with consul_world(tmp_path / "s", nodes=3) as (stack, _):
-        async with started(stack, "upgrade", "shop", NEW, "--yes", "--json") as first:
-            await first.event("step_started", node="web1")
-            with elsewhere(stack):
-                asked = await rolldeck(stack, "ask", "shop", "pause")
-                assert asked.code == 0, asked.text
-                assert f"process {first.process.pid} on " in asked.text
-                paused = await first.event("paused")
-                assert "@" in paused["who"]
-                assert paused["why"] == "asked from another machine"
-                assert (await rolldeck(stack, "ask", "shop", "skip")).code == 0
-                assert "no such question is open" in (await first.event("noted", node=""))["text"]
-                assert (await rolldeck(stack, "ask", "shop", "resume")).code == 0
-            run = await first.end()
-        assert run.code == 0, run.text
         assert await versions(stack) == dict.fromkeys(stack.nodes, NEW)
+        assert seen["seq"] in {event["seq"] for event in run.events}
+        private = ("sending", "sent", "waiting", "command_began", "lock_taken")
+        told = [event for event in run.events if event["event"] not in private]
+        known = {event["seq"]: event for event in followed.events}
+        assert [known.get(event["seq"]) for event in told] == told
         with elsewhere(stack):
             late = await rolldeck(stack, "ask", "shop", "abort")
         assert late.code == 3, late.text
         assert "no rollout of shop runs now" in late.text
 
 
-async def test_what_a_node_was_is_published_before_it_is_touched(tmp_path: Path) -> None:
-    """Who is killed in this moment has left all that another machine needs."""
+async def test_what_a_node_was_is_published_before_it_is_touched_and_shows_what_was_cut_off(
+    tmp_path: Path,
+) -> None:
+    """Who is killed in this moment has left all that another machine needs.
+
+    Nothing on the machine itself shows events that were cut off, as whoever was killed has sealed nothing.
+    """
     async with consul_world(tmp_path / "s", nodes=2) as (stack, agent):
         async with started(stack, "upgrade", "shop", NEW, "--yes", "--json") as running:
             await running.event("sending", node="web1", step="drain")
@@ -80,22 +77,12 @@ async def test_what_a_node_was_is_published_before_it_is_touched(tmp_path: Path)
             await running.end()
         [pair] = await agent.ask("GET", "/v1/kv/rolldeck/shop/rollout")
         _, records = unpack(base64.b64decode(pair["Value"]))
-        [began] = [each.event for each in records if isinstance(each.event, TurnBegan)]
+        [began] = [record.event for record in records if isinstance(record.event, TurnBegan)]
         assert began.node == "web1"
-        assert {(each.instance, each.admin) for each in began.originals} == {
+        assert {(original.instance, original.admin) for original in began.originals} == {
             ("lb1", "ready"),
             ("lb2", "ready"),
         }
-
-
-async def test_the_published_head_shows_events_that_were_cut_off(tmp_path: Path) -> None:
-    """Nothing on the machine itself does: whoever was killed has sealed nothing."""
-    async with consul_world(tmp_path / "s", nodes=2) as (stack, agent):
-        async with started(stack, "upgrade", "shop", NEW, "--yes", "--json") as running:
-            await running.event("sending", node="web1", step="drain")
-            running.signal(signal.SIGKILL)
-            await running.end()
-        [pair] = await agent.ask("GET", "/v1/kv/rolldeck/shop/rollout")
         head = read_publication(base64.b64decode(pair["Value"])).journal_head
         whole = await rolldeck(stack, "history", "verify", "--head", head)
         assert (whole.code, f"{head}: the head of entry 1 up to event" in whole.out) == (0, True), whole.text
@@ -112,7 +99,7 @@ async def test_the_next_rollout_can_be_seen_at_once_however_long_the_delay(tmp_p
     async with consul_world(tmp_path / "s", nodes=2) as (stack, agent):
         tune(stack, "lock", ttl=81, delay=60)
         for version in (NEW, OLD):
-            run = await rolldeck(stack, "upgrade", "shop", version, "--yes", "--json")
+            run = await rolldeck(stack, "upgrade", "shop", version, "--limit", "web1", "--yes", "--json")
             assert run.code == 0, run.text
             assert "Consul does not take it" not in run.text
             [pair] = await agent.ask("GET", "/v1/kv/rolldeck/shop/rollout")
@@ -126,23 +113,19 @@ async def test_after_a_kill_another_machine_takes_it_over_with_its_originals(tmp
         tune(stack, "apps.shop.rollout", min_available=1)
         await say(stack, "set server shop/web1 weight 50")
         await say(stack, "set server shop/web2 state maint")
-        async with Load(100, stack.frontends) as load:
+        async with Load(50, stack.frontends, slow_share=0) as load:
             pid = await killed(stack)
             with elsewhere(stack):
                 early = await far_away(stack, "resume", "shop", "--yes", "--trust-published")
                 assert early.code == 3, early.text
                 assert f"process {pid} on " in early.text
-                followed = await rolldeck(stack, "follow", "shop")
-
-                async def resumed() -> bool:
-                    run = await far_away(stack, "resume", "shop", "--yes", "--trust-published")
-                    assert run.code in (0, 3), run.text
-                    return run.code == 0 and "taken over from" in run.text
-
-                await until(resumed, timeout=2 * TTL + 40)
+                followed = await rolldeck(stack, "follow", "shop")  # until its lock has run out
+                resumed = await far_away(stack, "resume", "shop", "--yes", "--trust-published")
                 again = await far_away(stack, "resume", "shop", "--yes", "--trust-published")
             report = await load.stop()
         assert followed.code == 1
+        assert resumed.code == 0, resumed.text
+        assert "taken over from" in resumed.text
         assert "to take it over: rolldeck resume shop" in followed.text
         assert_nothing_failed(report)
         assert "nothing to resume" in again.text
@@ -154,17 +137,15 @@ async def test_after_a_kill_another_machine_takes_it_over_with_its_originals(tmp
 
 async def test_a_holder_that_wakes_up_late_sends_nothing_any_more(tmp_path: Path) -> None:
     """Suspended in a step, for longer than its lock lasts, while another finishes its rollout."""
-    async with consul_world(tmp_path / "s", nodes=2) as (stack, _):
-        stack.add_release(NEW, start_delay=4.0)
+    async with consul_world(tmp_path / "s", nodes=2) as (stack, agent), held(stack, "start") as let_go:
         async with started(stack, "upgrade", "shop", NEW, "--yes", "--json") as first:
             await first.event("step_started", node="web1", step="start")
             first.signal(signal.SIGSTOP)
+            let_go()
+            await lock_runs_out(agent)
             with elsewhere(stack):
-
-                async def resumed() -> bool:
-                    return (await far_away(stack, "resume", "shop", "--yes", "--trust-published")).code == 0
-
-                await until(resumed, timeout=2 * TTL + 60)
+                resumed = await far_away(stack, "resume", "shop", "--yes", "--trust-published")
+            assert resumed.code == 0, resumed.text
             before = await states(stack)
             woken = time.time()
             first.signal(signal.SIGCONT)

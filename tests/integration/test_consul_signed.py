@@ -18,6 +18,7 @@ from console.demo.stack import Stack
 from tests import forged
 from tests.consuls import Agent, needs_consul
 from tests.integration.consul_world import consul_world, elsewhere, far_away, killed
+from tests.integration.held_steps import held
 from tests.integration.rollouts import NEW, OLD, rolldeck, started, states, tune, versions
 
 pytestmark = needs_consul
@@ -156,10 +157,9 @@ async def test_without_a_key_somebody_has_to_say_that_it_is_to_be_believed(tmp_p
 
 async def test_one_with_a_key_and_one_without_do_not_work_at_once(tmp_path: Path) -> None:
     """The lock holds between them; what the other has published is read by the one without a key only."""
-    async with signed_world(tmp_path / "s") as (stack, _):
-        stack.add_release(NEW, start_delay=8.0)
+    async with signed_world(tmp_path / "s") as (stack, _), held(stack, "start") as let_go:
         async with started(stack, "upgrade", "shop", NEW, "--yes", "--json") as first:
-            await first.event("step_started", node="web1", step="drain")
+            await first.event("step_started", node="web1", step="start")
             with elsewhere(stack):
                 tune(stack, "consul", signing_key_file="")
                 run = await far_away(stack, "upgrade", "shop", NEW, "--yes")
@@ -169,6 +169,7 @@ async def test_one_with_a_key_and_one_without_do_not_work_at_once(tmp_path: Path
                 assert asked.code == 1, asked.text
                 assert "nobody has taken it" in asked.text
                 assert "it is not signed" in (await first.event("noted", node=""))["text"]
+                let_go()
                 followed = await rolldeck(stack, "follow", "shop")
                 assert followed.code == 0, followed.text
             assert (await first.end()).code == 0
