@@ -191,6 +191,19 @@ class ServiceManager(Protocol):
         A service that has failed is none: it can be started. Raises as `state`.
         """
 
+    async def caveats(self) -> tuple[str, ...]:
+        """What this manager cannot know or do, and a rollout or a reboot may meet, in words.
+
+        They keep nothing from going on. The same text of several nodes is said once: the node's name is not
+        in it. Raises as `state`.
+        """
+
+    async def last_lines(self) -> tuple[str, ...]:
+        """The last lines that the manager has of the service, oldest first; at most LAST_LINES.
+
+        Empty where it keeps none. Raises as `state`.
+        """
+
     async def stop(self) -> None: ...
 
     async def start(self) -> None: ...

@@ -10,6 +10,7 @@ Result = TypeVar("Result")
 
 LARGE = 256 * 1024  # bytes or characters; from this size on, a text is read beside the event loop
 MAX_DETAIL = 400  # characters of what a service manager or a registry says of one node
+LAST_LINES = 5  # of what a service has written last
 _PIECE = 256 * 1024  # bytes; some 3 ms
 
 
@@ -25,6 +26,12 @@ async def run_beside(
     if size < LARGE:
         return function(*args, **kwargs)
     return await asyncio.to_thread(function, *args, **kwargs)
+
+
+def last_lines(text: str) -> tuple[str, ...]:
+    """The last lines in which something is written, at most LAST_LINES, oldest first, none of them long."""
+    lines = [line.rstrip() for line in text.splitlines() if line.strip()]
+    return tuple(shorten(line, MAX_DETAIL) for line in lines[-LAST_LINES:])
 
 
 def abridge(text: str, most: int) -> str:

@@ -17,6 +17,11 @@ from backends.template import fill, fill_plain
 # LSB: 0 running, 1 dead with a pid file left, 3 not running. 2 is also a shell's syntax error.
 _ACTIVITIES = {0: Activity.RUNNING, 1: Activity.STOPPED, 3: Activity.STOPPED}
 
+NOT_KNOWN_AFTER_REBOOT = (
+    "its service is started and stopped by commands: nothing tells whether something else starts it too, and"
+    " whether it comes back after a reboot"
+)
+
 
 class CommandSettings(
     msgspec.Struct,
@@ -91,6 +96,14 @@ class CommandService:
         """See `ServiceManager.obstacles`. Only the first program of each command can be looked for."""
         commands = {"stop": self.stop_command(), "start": self.start_command()}
         return await command_obstacles(self._host, commands, track=True, programs=True)
+
+    async def caveats(self) -> tuple[str, ...]:
+        """See `ServiceManager.caveats`."""
+        return (NOT_KNOWN_AFTER_REBOOT,)
+
+    async def last_lines(self) -> tuple[str, ...]:
+        """Commands keep none: where their output goes is their own."""
+        return ()
 
     async def _pid(self) -> int | None:
         if not self._settings.pid_file:

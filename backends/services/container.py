@@ -100,6 +100,14 @@ class ContainerService:
         commands = {"stop": self.stop_command(), "start": self.start_command()}
         return await command_obstacles(self._host, commands, track=True)
 
+    async def caveats(self) -> tuple[str, ...]:
+        """See `ServiceManager.caveats`."""
+        return ()
+
+    async def last_lines(self) -> tuple[str, ...]:
+        """See `ServiceManager.last_lines`."""
+        return ()
+
     def _engine(self, *arguments: str) -> Command:
         options = shlex.split(self._settings.engine_options)
         return Command((self._settings.engine, *options, *arguments))

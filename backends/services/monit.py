@@ -99,6 +99,14 @@ class MonitService:
         commands = {"stop": self.stop_command(), "start": self.start_command()}
         return await command_obstacles(self._host, commands, track=False)
 
+    async def caveats(self) -> tuple[str, ...]:
+        """See `ServiceManager.caveats`."""
+        return ()
+
+    async def last_lines(self) -> tuple[str, ...]:
+        """See `ServiceManager.last_lines`."""
+        return ()
+
     async def _ask(self, action: Action, command: Command) -> None:
         """Look first: with no daemon `monit stop` would run the script itself and exit with 0."""
         busy = ""

@@ -116,6 +116,14 @@ class SystemdService:
         refused = await command_obstacles(self._host, commands, track=False)
         return (*unit_obstacles(self._name, shown, unmask), *refused)
 
+    async def caveats(self) -> tuple[str, ...]:
+        """See `ServiceManager.caveats`."""
+        return ()
+
+    async def last_lines(self) -> tuple[str, ...]:
+        """See `ServiceManager.last_lines`."""
+        return ()
+
     async def _show(self) -> dict[str, str]:
         result = await look(self._host, self.state_command(), timeout=self._settings.timeout)
         shown = parse_show(result.stdout)

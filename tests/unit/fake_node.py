@@ -46,6 +46,8 @@ class FakeNode:
         self.availabilities: dict[str, Availability] = {}  # of versions that are not simply there
         self.unwatched = ""  # why its manager does nothing for it
         self.obstacles: tuple[str, ...] = ()  # why its manager could not stop or start it
+        self.caveats: tuple[str, ...] = ()  # what its manager cannot know
+        self.last_lines: tuple[str, ...] = ()  # that its manager has of the service
 
     @property
     def serving(self) -> bool:
@@ -169,6 +171,12 @@ class FakeService:
 
     async def obstacles(self) -> tuple[str, ...]:
         return await self._node.faults.around("obstacles", lambda: self._node.obstacles)
+
+    async def caveats(self) -> tuple[str, ...]:
+        return await self._node.faults.around("caveats", lambda: self._node.caveats)
+
+    async def last_lines(self) -> tuple[str, ...]:
+        return await self._node.faults.around("last_lines", lambda: self._node.last_lines)
 
     async def stop(self) -> None:
         await self._node.faults.around("stop", self._node.stop)

@@ -5,7 +5,7 @@ import pytest
 from backends.asking import MAX_WORDS, words
 from backends.errors import ConfigError, Refused, UnknownOutcome, Unmeasured
 from backends.model import Activity, Command, CommandResult, ServiceState
-from backends.services.command import CommandService, CommandSettings
+from backends.services.command import NOT_KNOWN_AFTER_REBOOT, CommandService, CommandSettings
 from backends.services.pids import parse_pid
 from tests.scripted_host import Answer, ScriptedHost
 
@@ -124,3 +124,10 @@ def test_words_are_one_line_and_bounded() -> None:
     assert said("", "") == "(no output)"
     assert len(said("", "x" * 5000 + "end")) == MAX_WORDS + 3
     assert said("", "x" * 5000 + "end").endswith("end")
+
+
+async def test_commands_say_that_nothing_tells_of_a_reboot_and_keep_no_log() -> None:
+    host = ScriptedHost()
+    command = CommandService(host, SETTINGS, VALUES)
+    assert await command.caveats() == (NOT_KNOWN_AFTER_REBOOT,)
+    assert await command.last_lines() == ()

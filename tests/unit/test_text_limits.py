@@ -13,7 +13,7 @@ from backends.hosts.capture import Capture
 from backends.hosts.local import LocalHost
 from backends.model import Command, Exchange
 from backends.services import container, monit_status, systemd
-from backends.text_limits import MAX_DETAIL, abridge, decode, shorten
+from backends.text_limits import MAX_DETAIL, abridge, decode, last_lines, shorten
 from orchestrator import events
 from orchestrator.events import Record
 from tests.recording import exchanges
@@ -86,3 +86,11 @@ def test_a_reply_without_end_is_shown_in_short(reply: str) -> None:
     assert sum(len(line.text) for line in lines) <= 8 * MAX_REPLY
     assert any("the middle is left out" in line.text for line in lines)
     assert time.process_time() - begun < CPU_SECONDS
+
+
+def test_of_a_long_log_the_last_lines_are_kept_in_their_order_and_none_is_long() -> None:
+    text = "\n".join(["1", "2", "3", "", "4\r", " 5", "  ", "x" * 2000]) + "\n"
+    found = last_lines(text)
+    assert found[:-1] == ("2", "3", "4", " 5")
+    assert found[-1] == shorten("x" * 2000, MAX_DETAIL)
+    assert last_lines("\n \n") == ()
