@@ -9,8 +9,7 @@ Imports asyncssh, so it is itself imported late.
 
 import socket
 
-import asyncssh
-
+from backends.hosts.ssh_library import asyncssh
 from backends.inert import is_address
 
 

@@ -7,9 +7,8 @@ import asyncio
 import signal
 from typing import Any
 
-import asyncssh
-
 from backends.hosts.capture import Capture
+from backends.hosts.ssh_library import asyncssh
 
 _UNKNOWN_SIGNAL = 255
 

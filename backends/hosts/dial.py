@@ -9,13 +9,12 @@ import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import asyncssh
-
 from backends.errors import HostKeyError, Unreachable
 from backends.hosts.hop import Hop
 from backends.hosts.known_hosts import USER_FILES, OfferedKey, explain, read_known_hosts
 from backends.hosts.revoked_keys import KnownHosts, without_revoked
 from backends.hosts.route import Route, is_encrypted, resolve
+from backends.hosts.ssh_library import asyncssh
 from backends.inert import NotInert
 
 if TYPE_CHECKING:

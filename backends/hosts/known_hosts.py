@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import asyncssh
+from backends.hosts.ssh_library import asyncssh
 
 USER_FILES = ("~/.ssh/known_hosts", "~/.ssh/known_hosts2")
 NOWHERE = ("/dev/null", "none")

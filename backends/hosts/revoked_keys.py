@@ -13,10 +13,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import asyncssh
-from asyncssh.config import SSHClientConfig
-
 from backends.hosts.hop import Hop
+from backends.hosts.ssh_library import SSHClientConfig, asyncssh
 
 SYSTEM_CONFIG = "/etc/ssh/ssh_config"
 

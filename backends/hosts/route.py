@@ -8,13 +8,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import asyncssh
-
 from backends.file_trust import NAMED, Writers, open_trusted
 from backends.hosts.canonical import canonical_name
 from backends.hosts.hop import Hop
 from backends.hosts.known_hosts import NOWHERE, SYSTEM_FILES, USER_FILES
 from backends.hosts.revoked_keys import SYSTEM_CONFIG, revoked_files
+from backends.hosts.ssh_library import asyncssh
 from backends.inert import NotInert, check_inert, check_port
 
 if TYPE_CHECKING:

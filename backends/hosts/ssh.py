@@ -103,9 +103,8 @@ class SshHost(CommandHost):
         self, path: str, *, timeout: float = 10.0
     ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """See `backends.base.Host.open_unix`. As the login user: sudo and prefix do not apply."""
-        import asyncssh
-
         from backends.hosts.channels import StreamSession
+        from backends.hosts.ssh_library import asyncssh
 
         link = await self._open_link()
         session = StreamSession()
@@ -158,7 +157,7 @@ class SshHost(CommandHost):
             await asyncio.sleep(pause)
 
     async def _request(self, link: "Link", session: "CommandSession", line: str, timeout: float) -> None:
-        import asyncssh
+        from backends.hosts.ssh_library import asyncssh
 
         try:
             async with asyncio.timeout(timeout):

@@ -35,7 +35,7 @@ class SSHHost:
 
     async def start(self) -> None:
         """Listen; the host key stays the same however often it is started. Raises OSError."""
-        import asyncssh
+        from backends.hosts.ssh_library import asyncssh
 
         if self._key is None:
             self._key = asyncssh.generate_private_key("ssh-ed25519")
@@ -55,7 +55,7 @@ class SSHHost:
         )
 
     def _session_factory(self) -> "type[asyncssh.SSHServer]":
-        import asyncssh
+        from backends.hosts.ssh_library import asyncssh
 
         host = self
 
@@ -118,7 +118,7 @@ class SSHHost:
 
 async def _feed(process: "asyncssh.SSHServerProcess[bytes]", child: asyncio.subprocess.Process) -> None:
     """Pass standard input on until it ends, the connection is lost or nobody reads it."""
-    import asyncssh
+    from backends.hosts.ssh_library import asyncssh
 
     if child.stdin is None:
         return

@@ -123,3 +123,23 @@ def test_ssh_is_not_imported_before_it_is_needed() -> None:
     script = "import sys, backends.hosts.ssh, backends.hosts.local; print('asyncssh' in sys.modules)"
     said = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert said.stdout == "False\n"
+
+
+def test_ssh_is_imported_without_a_compiler() -> None:
+    """Which asyncssh would start for libraries that are not in the linker's cache."""
+    script = (
+        "import sys; programs = []\n"
+        "sys.addaudithook(lambda name, given: name == 'subprocess.Popen' and programs.append(given[0]))\n"
+        "from backends.hosts import canonical, channels, dial, known_hosts, revoked_keys, route\n"
+        "print({program for program in programs} - {'/sbin/ldconfig'})"
+    )
+    said = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert said.stdout == "set()\n"
+
+
+def test_http_is_imported_without_its_command_line() -> None:
+    script = (
+        "import sys, backends.web, httpx; print(*({'rich', 'pygments', 'click'} & sys.modules.keys()), 'end')"
+    )
+    said = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert said.stdout == "end\n"

@@ -18,7 +18,8 @@ SLOW = {"asyncssh", "httpx", "textual", "rich", "yaml", "consul", "requests"}
 
 def loaded(code: str, *arguments: object) -> set[str]:
     """The top-level modules that a fresh Python has loaded after this code, which may use sys.argv."""
-    program = f"{code}\nimport sys\nprint(*sorted({{each.partition('.')[0] for each in sys.modules}}))"
+    names = "{name.partition('.')[0] for name, module in sys.modules.items() if module}"  # None: kept out
+    program = f"{code}\nimport sys\nprint(*sorted({names}))"
     done = subprocess.run(
         [sys.executable, "-c", program, *map(str, arguments)],
         cwd=ROOT,
