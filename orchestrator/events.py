@@ -159,6 +159,17 @@ class NodeFailed(Event, frozen=True, kw_only=True, tag="node_failed"):
     touched: bool = True  # False: it is as it was, and only held back: nothing was sent that changes it
 
 
+class ServiceLog(Event, frozen=True, kw_only=True, tag="service_log"):
+    """What the service of a node that has failed had written last, as far as its manager keeps it.
+
+    It is read once the node is out of rotation: neither that nor the news of the failure waits for it.
+    """
+
+    node: str
+    step: Step  # that failed
+    lines: list[str]  # oldest first
+
+
 class NodePutBack(Event, frozen=True, kw_only=True, tag="node_put_back"):
     """A node whose turn had failed before its service was asked to stop: it is as it was before."""
 
@@ -350,6 +361,7 @@ AnyEvent = (
     | NodeSkipped
     | NodeFailed
     | NodePutBack
+    | ServiceLog
     | Asked
     | Answered
     | Paused

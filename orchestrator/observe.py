@@ -27,6 +27,7 @@ class Observation:
     findings: tuple[Finding, ...]
     cannot_stop: str = ""  # why its manager would not stop it
     obstacles: tuple[str, ...] = ()  # why its manager could not stop or start it, by what it may do
+    caveats: tuple[str, ...] = ()  # what its manager cannot know or do
 
 
 async def observe(nodes: Sequence[Node]) -> list[Observation]:
@@ -58,6 +59,14 @@ def _judge(node: Node, registration: Registration, seen: Registered) -> Iterator
         yield Finding(Severity.INFO, node.name, text)
 
 
+async def _caveats(node: Node) -> tuple[str, ...]:
+    """That they cannot be known is one, and keeps nothing from going on either."""
+    try:
+        return await node.service.caveats()
+    except BackendError as error:
+        return (f"what its service manager leaves open cannot be seen: {error.beside(node.name)}",)
+
+
 async def _observe(node: Node) -> Observation:
     findings: list[Finding] = []
 
@@ -75,6 +84,7 @@ async def _observe(node: Node) -> Observation:
     is_open = await measure(f"port {node.port} cannot be seen", node.port_probe.is_open)
     cannot = cannot_stop(state, is_open) if state is not None and is_open is not None else ""
     obstacles = await measure("what its service manager may do cannot be seen", node.service.obstacles)
+    caveats = await _caveats(node)
     installed = await measure("installed version cannot be read", node.installer.installed)
     health = await measure("health cannot be checked", node.health.look)
     if health is not None and not health.ok:
@@ -91,4 +101,5 @@ async def _observe(node: Node) -> Observation:
         findings=tuple(findings),
         cannot_stop=cannot,
         obstacles=obstacles or (),
+        caveats=caveats,
     )

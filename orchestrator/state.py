@@ -85,6 +85,7 @@ class NodeStatus:
     seconds: float = 0.0  # of its whole turn, once it is over
     baked: events.Baked | None = None  # how its last bake went
     spent: Left | None = None  # of that, without what people took to decide
+    log: tuple[str, ...] = ()  # the last lines of its service, when it has failed; they are not cleaned
 
 
 @dataclass(slots=True)
@@ -161,7 +162,7 @@ class RolloutState:
             case events.StepStarted(node=name, step=step):
                 node = self.nodes[name]
                 node.state, node.step = WORKING[step], step
-                node.reason, node.deadline = "", None
+                node.reason, node.deadline, node.log = "", None, ()
                 node.cells[step] = Cell(record.at)
             case events.Waiting(node=name, reason=reason, left=left):
                 node = self.nodes[name]
@@ -185,6 +186,8 @@ class RolloutState:
                 node = self.nodes[name]
                 node.state = NodeState.FAILED if touched else NodeState.HELD
                 node.step, node.reason, node.deadline = step, error, None
+            case events.ServiceLog(node=name, lines=lines):
+                self.nodes[name].log = tuple(lines)
             case events.NodePutBack(node=name, step=step, error=error):
                 node = self.nodes[name]
                 node.state, node.step, node.deadline = NodeState.PUT_BACK, None, None

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from backends.errors import BackendError, RolldeckError
 from backends.model import AdminState, ServerRef
+from backends.text_limits import last_lines
 from orchestrator.bus import Bus
 from orchestrator.control import ABORT, GO, RETRY, SKIP, Control
 from orchestrator.errors import Aborted, Skipped, StepFailed, StillRegisteredOut
@@ -16,6 +17,7 @@ from orchestrator.events import (
     NodeSkipped,
     NodeUpgraded,
     RolloutKind,
+    ServiceLog,
     Step,
     StepDone,
     StepStarted,
@@ -31,6 +33,9 @@ from orchestrator.steps.start import start
 from orchestrator.steps.stop import stop
 from orchestrator.steps.verify import verify
 from orchestrator.work import Work
+
+LOGGED: frozenset[Step] = frozenset(("stop", "start", "verify"))  # steps that fail by the service's doing
+LOG_TIMEOUT_S = 5.0  # for its manager to say what it has written last
 
 ACTIONS: dict[Step, Callable[[Work], Awaitable[str | None]]] = {
     "drain": drain,
@@ -226,6 +231,8 @@ class Turn:
             stays = step == "drain" or isinstance(error, StillRegisteredOut)
             if self._name in self._tally.touched and not await self._put_back(error) and not stays:
                 await self._keep_out()
+            if touched and step in LOGGED:
+                await self._show_log(step)
             if not self._control.interactive:
                 return False
             back = "; it was put back" if self._name in self._tally.put_back else ""
@@ -253,6 +260,16 @@ class Turn:
                 await keep_out(self._work)
         except RolldeckError as error:
             self._work.note(f"could not be brought to maintenance everywhere: {error.beside(self._name)}")
+
+    async def _show_log(self, step: Step) -> None:
+        """What the service has written last; that it cannot be read is no failure of its own."""
+        try:
+            async with asyncio.timeout(LOG_TIMEOUT_S):
+                found = await self._work.node.service.last_lines()
+        except (TimeoutError, RolldeckError):
+            return
+        if lines := last_lines("\n".join(found)):
+            self._bus.emit(ServiceLog(node=self._name, step=step, lines=list(lines)))
 
     async def _decided(self, text: str) -> bool:
         try:

@@ -170,6 +170,7 @@ def row(
     words = node.state.value if silent else f"{node.state.value}: {node.reason}"
     if node.state in AT_WORK and not at_work(node):
         words = f"{node.step} done"  # "stopping" would say that it still goes on
+    words += f" · its service wrote: {node.log[-1]}" if node.log else ""
     words += " · waits for you" if asked else ""
     return [*pieces, (f"{glyph} {visible(words)}", "moving" if asked and kind == "quiet" else kind)]
 

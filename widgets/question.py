@@ -11,7 +11,7 @@ from textual.widget import Widget
 from widgets.pieces import KINDS, Piece, colours, painted
 from widgets.text import visible
 
-MOST = 6  # lines
+MOST = 8  # lines
 TITLE = 3  # lines that the first one may take: an error must be readable where it is decided on
 
 

@@ -10,6 +10,7 @@ from widgets.pieces import Piece, cut
 
 ACTIONS = {GO: "next", RETRY: "retry", SKIP: "skip", ABORT: "abort"}
 """The key's id of each choice."""
+LOG_LINES = 3  # of a service's log, above the keys
 
 Keys = Mapping[str, str]
 """How a key is called, by the id of its binding."""
@@ -27,7 +28,8 @@ def waits(state: RolloutState, impact: Sequence[str], keys: Keys) -> list[list[P
         return []
     if state.questions:
         first, *others = state.questions.values()
-        return [_title(state, first, len(others)), *_impact(impact), _choices(state, first, keys)]
+        title, choices = _title(state, first, len(others)), _choices(state, first, keys)
+        return [title, *_impact(impact), *_log(state, first), choices]
     if state.phase.startswith("paused"):
         return [
             [(f"‖ {state.phase}", "head")],
@@ -47,6 +49,13 @@ def _title(state: RolloutState, asked: Asked, others: int) -> list[Piece]:
 
 def _impact(impact: Sequence[str]) -> Iterable[list[Piece]]:
     return ([(each, "plain")] for each in impact)
+
+
+def _log(state: RolloutState, asked: Asked) -> Iterable[list[Piece]]:
+    """What the service of a failed node has written last."""
+    node = state.nodes.get(asked.subject)
+    lines = node.log[-LOG_LINES:] if node is not None else ()
+    return ([("| ", "quiet"), (line, "plain")] for line in lines)
 
 
 def _choices(state: RolloutState, asked: Asked, keys: Keys) -> list[Piece]:

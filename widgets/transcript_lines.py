@@ -38,6 +38,7 @@ SAID: dict[type[events.Event], str] = {
     events.NodeRolledBack: "rolled back in {seconds}",
     events.NodeSkipped: "skipped by {who}",
     events.NodeFailed: "failed: {error}",
+    events.ServiceLog: "its service wrote last:",
     events.NodePutBack: "put back as it was, for its service was not stopped yet",
     events.Asked: "asks for {choices}: {text}",
     events.Answered: "{who} says {choice}",
@@ -151,6 +152,11 @@ def lines_of(record: Record, number: int) -> list[Line]:
         return []  # the command follows with its reply
     node = visible(getattr(event, "node", getattr(event, "subject", "")))
     step = visible(getattr(event, "step", ""))
+    if isinstance(event, events.ServiceLog):
+        return [
+            Line(number + index, at, node, step, "", "reply" if index else "event", visible(text))
+            for index, text in enumerate((said(event), *event.lines))
+        ]
     if not isinstance(event, events.Sent):
         bad = isinstance(event, events.NodeFailed) or (isinstance(event, events.HookFired) and not event.ok)
         kind = "bad" if bad else "event"

@@ -66,6 +66,8 @@ class Progress:
                 | events.NodeSkipped(node=name)
             ):
                 return _over(state.nodes[name])
+            case events.ServiceLog(node=name, lines=lines):
+                return "\n".join(f"{name:<10} | {clean(line)}" for line in lines)
             case events.Noted(node=name, text=text):
                 return f"{paint('!', 'warn')} {f'{name}: ' if name else ''}{clean(text)}"
             case events.HookFired(name=name, moment=moment, ok=False, error=error):

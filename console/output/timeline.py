@@ -50,7 +50,7 @@ class Moment:
         step: that was done or tried; empty for what is none.
         took: its duration, in words.
         text: what came of it, as it was said: it is not cleaned.
-        more: what it waited for.
+        more: what it waited for, and the last lines of the service's log where it has failed.
     """
 
     seq: int
@@ -86,9 +86,8 @@ def _step(span: Span) -> Moment:
     text = span.detail or ("not finished" if span.how in ("open", "interrupted") else "")
     if span.how == "failed":
         text = f"failed: {text}"
-    return Moment(
-        span.seq, span.began, _SPANS[span.how], text, span.step, duration(span.seconds), tuple(_waits(span))
-    )
+    more = (*_waits(span), *(f"its service wrote: {line}" for line in span.log))
+    return Moment(span.seq, span.began, _SPANS[span.how], text, span.step, duration(span.seconds), more)
 
 
 def _waits(span: Span) -> Iterator[str]:

@@ -62,8 +62,8 @@ def check_record(head: "Head", names: Collection[str], record: Record) -> None:
     try:
         check_amounts(event)
         match event:
-            case events.Sending() | events.Sent():
-                raise ValueError("commands are not published")
+            case events.Sending() | events.Sent() | events.ServiceLog():
+                raise ValueError("commands, replies and logs are not published")
             case events.Unreadable():
                 raise ValueError("what stands unread in a journal is not published")
             case events.RolloutStarted():

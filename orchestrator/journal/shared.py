@@ -20,8 +20,9 @@ MOST_UNPACKED = 16_000_000  # bytes, of either side: what is longer loses what c
 LONGEST = 2_000  # characters of one text; the journal of whoever works has all of it
 MOST_NODES = 20_000
 
-# Commands and replies stay in the journal of whoever works; of what is waited for only the last word counts.
-_PRIVATE = (events.Sending, events.Sent)
+# Commands, replies and what a service has written stay in the journal of whoever works; of what is waited
+# for only the last word counts.
+_PRIVATE = (events.Sending, events.Sent, events.ServiceLog)
 _DISPENSABLE = (events.Noted, events.HookFired, events.Prefetched, events.Traffic)
 
 _Hash = Annotated[str, msgspec.Meta(pattern=r"\A([0-9a-f]{64})?\Z")]

@@ -36,6 +36,7 @@ class Span:
         baked: since when it only baked, seconds since 1970.
         detail: what was done, or why it failed.
         waits: by the reason, numbers left out.
+        log: the last lines that the service had written when it failed.
     """
 
     node: str
@@ -49,6 +50,7 @@ class Span:
     baked: float | None = None
     detail: str = ""
     waits: dict[str, Wait] = field(default_factory=dict)
+    log: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +121,10 @@ class Story:
                 pass
             case events.Traffic() as event:
                 self.traffic = event
+            case events.ServiceLog(node=node, step=step, lines=lines):
+                own = (span for span in reversed(self.spans) if (span.node, span.step) == (node, step))
+                if (failed := next(own, None)) is not None:
+                    failed.log = tuple(lines)
             case _:
                 self._tell(record)
 

@@ -17,6 +17,7 @@ from orchestrator.events import (
     RolloutEnded,
     RolloutStarted,
     Sent,
+    ServiceLog,
     StepDone,
     StepStarted,
     Waiting,
@@ -185,6 +186,7 @@ async def test_nothing_from_outside_is_obeyed(width: int) -> None:
         StepStarted(node=HOSTILE, step="drain"),
         Waiting(node=HOSTILE, step="drain", reason=HOSTILE, left=9),
         NodeFailed(node="b", step="stop", error=HOSTILE),
+        ServiceLog(node="b", step="stop", lines=[HOSTILE]),
         Paused(who=HOSTILE, why=HOSTILE),
     )
     for line in await shown(state, width, capacities=HOSTILE):

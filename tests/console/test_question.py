@@ -5,7 +5,16 @@ from rich.cells import cell_len
 from textual.app import App, ComposeResult
 from textual.widgets import Static
 
-from orchestrator.events import AnyEvent, Asked, NodeFailed, Paused, Record, RolloutStarted, StepStarted
+from orchestrator.events import (
+    AnyEvent,
+    Asked,
+    NodeFailed,
+    Paused,
+    Record,
+    RolloutStarted,
+    ServiceLog,
+    StepStarted,
+)
 from orchestrator.guard import Capacity
 from orchestrator.state import RolloutState
 from tests.unit.console_values import HOSTILE, harmless
@@ -54,6 +63,18 @@ def test_a_failed_node_says_what_each_choice_does() -> None:
     assert lines[0] == "✗ web1: verify failed: sick  (1 more to decide)"
     assert lines[2] == "r tries it again  s leaves it out, next one  a ends the rollout  p pauses"
     assert waits(of, [], KEYS)[0][0] == ("✗ ", "bad")
+
+
+def test_what_the_service_of_a_failed_node_wrote_last_stands_above_the_keys() -> None:
+    of = state(
+        StepStarted(node="web1", step="start"),
+        NodeFailed(node="web1", step="start", error="the port is closed"),
+        ServiceLog(node="web1", step="start", lines=["one", "two", "three", "bind: address in use"]),
+        asked("start failed: the port is closed", "retry", "skip", "abort"),
+    )
+    lines = words(of, "now: maint on lb1")
+    assert lines[1:5] == ["now: maint on lb1", "| two", "| three", "| bind: address in use"]
+    assert lines[5].startswith("r tries it again")
 
 
 def test_a_pause_says_how_to_go_on() -> None:
@@ -133,7 +154,7 @@ async def test_an_error_is_not_cut_where_it_is_decided_on() -> None:
         assert " ".join(" ".join(rows[:2]).split()) == f"? web1: {error}"
         assert rows[1].startswith("   ")
         assert len(rows) == 4
-        panel.show(waits(state(asked("long " * 200, "retry", "abort")), ["now"] * 3, KEYS))
+        panel.show(waits(state(asked("long " * 200, "retry", "abort")), ["now"] * 5, KEYS))
         await pilot.pause()
         assert panel.size.height == MOST
         assert panel.render_line(1).text.rstrip().endswith("…")

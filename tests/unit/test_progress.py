@@ -96,10 +96,11 @@ def test_no_text_from_outside_can_control_a_terminal(said: str, capsys: pytest.C
         done(said),
         events.Paused(who="ann", why=said),
         events.NodeFailed(node="web1", step="stop", error=said),
+        events.ServiceLog(node="web1", step="stop", lines=[said, said]),
         events.NodeSkipped(node="web2", who=said),
     )
     lines = capsys.readouterr().err.splitlines()
-    assert len(lines) == 5
+    assert len(lines) == 7
     assert all(harmless(line) for line in lines)
 
 

@@ -1,0 +1,171 @@
+"""What the service of a failed node has written last: when it is read, where it is shown, where it stays."""
+
+import asyncio
+
+import pytest
+
+from backends.errors import Refused, Unmeasured
+from backends.text_limits import LAST_LINES, MAX_DETAIL
+from console.output.timeline import timeline
+from orchestrator.events import Asked, NodeFailed, Noted, Record, Sent, ServiceLog
+from orchestrator.journal.shared import pack, unpack
+from orchestrator.journal.story import Story
+from orchestrator.plan import Severity
+from tests.unit.fakes import World, answer
+from tests.unit.faults import Fault
+from tests.unit.published import HEAD
+from tests.unit.test_shared_events import records
+from tests.unit.virtual_time import run
+from widgets.transcript_lines import lines_of
+
+WRITTEN = ("listening on 8080", "bind: address already in use")
+
+
+def broken(step: str) -> World:
+    """One node whose service manager refuses a step."""
+    world = World(nodes=1, min_available=0)
+    node = world.nodes["web1"]
+    node.last_lines = WRITTEN
+    if step == "verify":
+        node.sick = frozenset({"2.0"})
+    else:
+        node.faults.add(step, Refused("web1", "no"))
+    return world
+
+
+@pytest.mark.parametrize("step", ["stop", "start", "verify"])
+def test_a_failed_step_is_followed_by_what_the_service_wrote(step: str) -> None:
+    async def scenario() -> None:
+        world = broken(step)
+        await world.upgrade()
+        [found] = world.events(ServiceLog)
+        assert (found.node, found.step, tuple(found.lines)) == ("web1", step, WRITTEN)
+
+    run(scenario())
+
+
+def test_an_installer_that_fails_says_enough_itself() -> None:
+    async def scenario() -> None:
+        world = broken("install")
+        assert (await world.upgrade()).failed == ["web1"]
+        assert not world.events(ServiceLog)
+
+    run(scenario())
+
+
+def test_neither_the_failure_nor_the_way_out_of_rotation_waits_for_it() -> None:
+    async def scenario() -> None:
+        world = broken("verify")
+        world.nodes["web1"].faults.add("last_lines", None, seconds=3)
+        await world.upgrade()
+        order = [each for each in world.records if isinstance(each.event, NodeFailed | Sent | ServiceLog)]
+        assert isinstance(order[-1].event, ServiceLog), "what is sent to keep it out was sent before"
+        [failed_at] = [each.at for each in order if isinstance(each.event, NodeFailed)]
+        assert order[-1].at - failed_at >= 3
+
+    run(scenario())
+
+
+@pytest.mark.parametrize(
+    "fault", [Fault(Unmeasured("web1", "no answer")), Fault(None, seconds=10_000)], ids=["error", "silence"]
+)
+def test_that_it_cannot_be_read_is_no_failure_of_its_own(fault: Fault) -> None:
+    async def scenario() -> None:
+        world = broken("start")
+        world.nodes["web1"].faults.always["last_lines"] = fault
+        ended = await world.upgrade()
+        assert ended.failed == ["web1"]
+        assert not world.events(ServiceLog)
+        assert ended.seconds < 100
+
+    run(scenario())
+
+
+def test_the_operator_is_asked_once_it_is_there() -> None:
+    async def scenario() -> None:
+        world = World(nodes=1, min_available=0, interactive=True)
+        world.nodes["web1"].last_lines = WRITTEN
+        world.nodes["web1"].faults.add("start", Refused("web1", "no"))
+        async with asyncio.TaskGroup() as group:
+            group.create_task(world.upgrade())
+            await answer(world, "abort")
+        kinds = [type(each.event) for each in world.records]
+        assert kinds.index(ServiceLog) < kinds.index(Asked)
+
+    run(scenario())
+
+
+def test_however_much_a_manager_says_little_is_kept() -> None:
+    async def scenario() -> None:
+        world = broken("start")
+        world.nodes["web1"].last_lines = ("x" * 100_000,) * 100
+        await world.upgrade()
+        [found] = world.events(ServiceLog)
+        assert len(found.lines) == LAST_LINES
+        assert all(len(line) < MAX_DETAIL + 50 for line in found.lines)
+
+    run(scenario())
+
+
+def test_history_and_transcript_show_it_with_the_failure() -> None:
+    async def scenario() -> list[Record]:
+        world = broken("start")
+        await world.upgrade()
+        return world.records
+
+    seen = run(scenario())
+    [failed] = [moment for moment in timeline(Story.of(seen))["web1"] if moment.text.startswith("failed")]
+    assert failed.step == "start"
+    assert [more for more in failed.more if "wrote" in more] == [
+        f"its service wrote: {line}" for line in WRITTEN
+    ]
+    [log] = [record for record in seen if isinstance(record.event, ServiceLog)]
+    assert [line.text for line in lines_of(log, 1)] == ["its service wrote last:", *WRITTEN]
+
+
+def test_it_stays_with_whoever_works() -> None:
+    log = ServiceLog(node="web1", step="start", lines=["password=hunter2"])
+    note = Noted(node="web1", text="something")
+    _, seen = unpack(pack(HEAD, records(log, note)))
+    assert [type(record.event) for record in seen] == [Noted]
+
+
+# -- what a manager leaves open --------------------------------------------------------------------
+
+CAVEAT = "the unit shop.service is not enabled: it would not start after a reboot"
+
+
+def test_what_a_manager_leaves_open_is_a_warning_and_keeps_nothing_from_going_on() -> None:
+    async def scenario() -> None:
+        world = World(nodes=2, min_available=1)
+        world.nodes["web2"].caveats = (CAVEAT,)
+        plan = await world.plan()
+        assert not plan.errors
+        [found] = [each for each in plan.findings if each.text == CAVEAT]
+        assert (found.severity, found.subject) == (Severity.WARNING, "web2")
+        assert (await world.carry_out(plan)).result == "healthy"
+
+    run(scenario())
+
+
+def test_it_is_said_of_nodes_whose_service_is_stopped_only() -> None:
+    async def scenario() -> None:
+        world = World(nodes=2, min_available=1)
+        world.nodes["web2"].caveats = (CAVEAT,)
+        world.nodes["web2"].installed = world.nodes["web2"].running = "2.0"
+        assert CAVEAT not in [each.text for each in (await world.plan()).findings]
+
+    run(scenario())
+
+
+def test_that_it_cannot_be_seen_is_a_warning_too() -> None:
+    async def scenario() -> None:
+        world = World(nodes=1, min_available=0)
+        world.nodes["web1"].faults.add("caveats", Unmeasured("web1", "no answer"))
+        plan = await world.plan()
+        assert not plan.errors
+        assert "what its service manager leaves open cannot be seen: no answer" in [
+            each.text for each in plan.findings if each.severity is Severity.WARNING
+        ]
+
+    run(scenario())
