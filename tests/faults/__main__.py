@@ -15,19 +15,21 @@ import msgspec
 from console.output.text import result
 from tests.faults.cases import CASES
 from tests.faults.kills import Kills, many_in_a_world
+from tests.faults.managers import MANAGERS
 from tests.faults.matrix import RATE, Outcome, play_case
 from tests.faults.table import page
 
 
-def matrix(only: str, step: str, jobs: Executor) -> list[Outcome]:
+def matrix(only: str, step: str, manager: str, jobs: Executor) -> list[Outcome]:
     """Every case whose name contains `only`, in the order of the cases; each is said as it ends."""
     chosen = [
-        (number, struck)
+        (number, struck, managed)
         for number, fault in enumerate(CASES)
-        for struck in fault.ends
-        if only.lower() in fault.name.lower() and step in ("", struck)
+        for managed in MANAGERS
+        for struck in fault.ends_with(managed)
+        if only.lower() in fault.name.lower() and step in ("", struck) and manager in ("", managed)
     ]
-    playing = [jobs.submit(play_case, number, struck) for number, struck in chosen]
+    playing = [jobs.submit(play_case, *case) for case in chosen]
     for done in as_completed(playing):
         seconds, outcome = done.result()
         result(f"{seconds:5.1f} s  {_line(outcome)}")
@@ -45,9 +47,17 @@ class Results:
         """With those that stand in a file already, in the order of the cases; all of it is kept there."""
         if path.exists():
             before = msgspec.json.decode(path.read_bytes(), type=Results)
-            played = {(each.fault, each.step): each for each in [*before.outcomes, *self.outcomes]}
-            ordered = [played.get((case.name, step)) for case in CASES for step in case.ends]
-            both = Results([each for each in ordered if each is not None], self.kills or before.kills)
+            played = {
+                (outcome.fault, outcome.step, outcome.manager): outcome
+                for outcome in [*before.outcomes, *self.outcomes]
+            }
+            ordered = [
+                played.get((case.name, step, manager))
+                for case in CASES
+                for manager in MANAGERS
+                for step in case.ends_with(manager)
+            ]
+            both = Results([found for found in ordered if found is not None], self.kills or before.kills)
         else:
             both = self
         path.write_bytes(msgspec.json.encode(both))
@@ -57,7 +67,8 @@ class Results:
 def _line(each: Outcome) -> str:
     words = "; ".join(each.problems) or "as promised"
     return (
-        f"{each.fault:<38} {each.step:<8} {each.ended:<9} {each.failed:>3} of {each.served} failed"
+        f"{each.fault:<38} {each.manager:<8} {each.step:<8} {each.ended:<9}"
+        f" {each.failed:>3} of {each.served} failed"
         f"  out {','.join(each.out) or '-':<10} {each.recovered:<12} {words}  [{each.reason}]"
     )
 
@@ -78,11 +89,12 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=3, help="cases played side by side")
     parser.add_argument("--fault", default="", help="only those whose name contains this")
     parser.add_argument("--step", default="", help="only in this step")
+    parser.add_argument("--manager", default="", help="only with this service manager")
     parser.add_argument("--results", type=Path, help="keep them there, beside those of earlier calls")
     parser.add_argument("--page", type=Path, help="write the table there, as Markdown")
     given = parser.parse_args()
     with ProcessPoolExecutor(given.jobs, multiprocessing.get_context("spawn")) as jobs:
-        outcomes = matrix(given.fault, given.step, jobs)
+        outcomes = matrix(given.fault, given.step, given.manager, jobs)
         bad = sum(bool(outcome.problems) for outcome in outcomes)
         result(f"{len(outcomes)} cases: {len(outcomes) - bad} as promised")
         killed = kill(given.runs, given.seed, given.jobs, jobs) if given.runs else None

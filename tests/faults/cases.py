@@ -2,10 +2,11 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from orchestrator.events import STEPS, Step
 from tests.faults import faults
+from tests.faults.managers import MANAGERS, Manager
 from tests.faults.scene import INSTALL, Scene
 from tests.integration.rollouts import OLD, Running
 
@@ -31,6 +32,8 @@ class Fault:
         loses: why requests may fail then, in words; empty: none may.
         setting: wraps everything, such as a file system of its own.
         words: that the run has to say, unless it ends healthy.
+        managers: the service managers that meet it too, beside the demo's commands, with how it ends there
+            where that is another end.
     """
 
     name: str
@@ -42,11 +45,23 @@ class Fault:
     loses: str = ""
     setting: Callable[[Scene], AbstractAsyncContextManager[None]] = lambda _: nullcontext()
     words: str = ""
+    managers: Mapping[Manager, Mapping[Step, Ends]] = field(default_factory=dict)
+
+    def ends_with(self, manager: Manager) -> Mapping[Step, Ends]:
+        """How the rollout ends by step; empty where this service manager is not tried."""
+        if manager == "command":
+            return self.ends
+        return {**self.ends, **self.managers[manager]} if manager in self.managers else {}
 
 
 def everywhere(ends: Ends, **other: Ends) -> dict[Step, Ends]:
     """The same end in each step, but for those that are named."""
     return {step: other.get(step, ends) for step in STEPS}
+
+
+def by_all(**other: Mapping[Step, Ends]) -> dict[Manager, Mapping[Step, Ends]]:
+    """Tried with every service manager; with some it ends in another way."""
+    return {manager: other.get(manager, {}) for manager in MANAGERS}
 
 
 _DIES = "what a node has in flight dies with it"
@@ -56,15 +71,21 @@ _FAULTY = "a faulty version answers wrongly until it is out again"
 _HANGS = "whoever has asked the load balancer that hangs waits in vain"
 
 CASES = (
-    Fault(name="SIGKILL of the tool", strike=faults.sigkill, ends=everywhere("killed")),
+    Fault(name="SIGKILL of the tool", managers=by_all(), strike=faults.sigkill, ends=everywhere("killed")),
     Fault(
         name="SIGKILL of the tool while it bakes",
         prepare=faults.long_bake,
         strike=faults.sigkill_in_the_bake,
         ends={"verify": "killed"},
     ),
-    Fault(name="SIGTERM of the tool", strike=faults.sigterm, ends=everywhere("aborted"), words="SIGTERM"),
-    Fault(name="SSH connection cut", strike=faults.cut, ends=everywhere("healthy")),
+    Fault(
+        name="SIGTERM of the tool",
+        managers=by_all(),
+        strike=faults.sigterm,
+        ends=everywhere("aborted"),
+        words="SIGTERM",
+    ),
+    Fault(name="SSH connection cut", managers=by_all(), strike=faults.cut, ends=everywhere("healthy")),
     Fault(
         name="sshd hangs",
         strike=faults.hang,
@@ -117,6 +138,7 @@ CASES = (
     ),
     Fault(
         name="service ignores SIGTERM",
+        managers=by_all(),
         prepare=faults.ignores_sigterm,
         mend=faults.kill_the_old,
         ends={"stop": "degraded"},
@@ -124,6 +146,7 @@ CASES = (
     ),
     Fault(
         name="dies right after its start",
+        managers=by_all(),
         prepare=faults.dies_unproven,
         ends={"verify": "degraded"},
         recovery="rollback",
@@ -138,6 +161,7 @@ CASES = (
     ),
     Fault(
         name="dies before it listens",
+        managers=by_all(),
         prepare=faults.dies_before_it_listens,
         ends={"start": "degraded"},
         recovery="rollback",
@@ -170,9 +194,15 @@ CASES = (
         prepare=faults.faulty_version("1.6.0-slow"),
         ends={"verify": "healthy"},
     ),
-    Fault(name="starts slowly", prepare=faults.bad_version(start_delay=2.5), ends={"start": "healthy"}),
+    Fault(
+        name="starts slowly",
+        managers=by_all(),
+        prepare=faults.bad_version(start_delay=2.5),
+        ends={"start": "healthy"},
+    ),
     Fault(
         name="starts too slowly",
+        managers=by_all(),
         prepare=faults.bad_version(start_delay=60.0),
         ends={"start": "degraded"},
         recovery="rollback",
@@ -180,6 +210,7 @@ CASES = (
     ),
     Fault(
         name="listens, but /health is 503",
+        managers=by_all(),
         prepare=faults.bad_version(healthy=False),
         ends={"verify": "degraded"},
         recovery="rollback",
@@ -187,6 +218,7 @@ CASES = (
     ),
     Fault(
         name="healthy, but the old version runs",
+        managers=by_all(),
         prepare=faults.bad_version(reports_version=OLD),
         ends={"verify": "degraded"},
         recovery="rollback",
@@ -194,6 +226,7 @@ CASES = (
     ),
     Fault(
         name="install fails",
+        managers=by_all(),
         prepare=faults.installer("echo no such package >&2; exit 1"),
         mend=faults.good_installer,
         ends={"install": "degraded"},
@@ -221,7 +254,13 @@ CASES = (
         ends={"install": "degraded"},
         words="after the install the version is 1.4.2",
     ),
-    Fault(name="HAProxy reloaded", strike=faults.reload, ends=everywhere("healthy"), loses=_FORGETS),
+    Fault(
+        name="HAProxy reloaded",
+        managers=by_all(),
+        strike=faults.reload,
+        ends=everywhere("healthy"),
+        loses=_FORGETS,
+    ),
     Fault(name="HAProxy restarted", strike=faults.restart, ends=everywhere("healthy"), loses=_CUTS),
     Fault(
         name="HAProxy hangs, one of two",

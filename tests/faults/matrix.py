@@ -10,6 +10,7 @@ from typing import Any
 from console.demo.load import Load, Report
 from orchestrator.events import Step
 from tests.faults.cases import CASES, Fault
+from tests.faults.managers import Manager
 from tests.faults.scene import Scene, Truth, scene
 from tests.integration.rollouts import NEW, OLD, Run, rolldeck, started, until, versions
 
@@ -24,6 +25,7 @@ class Outcome:
     """What came of it.
 
     Attributes:
+        manager: of the nodes' service.
         ended: how the rollout ended, and why in its own words.
         failed: requests, and how many were served.
         out: nodes out of rotation between the end and the recovery.
@@ -33,6 +35,7 @@ class Outcome:
 
     fault: str
     step: Step
+    manager: Manager
     ended: str
     reason: str
     served: int
@@ -42,16 +45,17 @@ class Outcome:
     problems: tuple[str, ...]
 
 
-async def play(place: Path, fault: Fault, step: Step) -> Outcome:
+async def play(place: Path, fault: Fault, step: Step, manager: Manager = "command") -> Outcome:
     """One case from its beginning to its end, in a new world."""
-    async with scene(place) as world, fault.setting(world):
+    expected = fault.ends_with(manager)[step]
+    async with scene(place, manager) as world, fault.setting(world):
         await fault.prepare(world)
         problems: list[str] = []
         async with Load(RATE, world.stack.frontends) as load:
-            run = await _struck(world, fault, step)
+            run = await _struck(world, fault, step, refused=expected == "refused")
             ended, reason = _ending(run)
-            if ended != fault.ends[step]:
-                problems.append(f"ended {ended} ({reason}), expected {fault.ends[step]}")
+            if ended != expected:
+                problems.append(f"ended {ended} ({reason}), expected {expected}")
             if ended != "healthy" and fault.words not in run.text:
                 problems.append(f"does not say {fault.words!r}: {_errors(run) or reason}")
             truth = await _seen(world)
@@ -70,6 +74,7 @@ async def play(place: Path, fault: Fault, step: Step) -> Outcome:
     return Outcome(
         fault.name,
         step,
+        manager,
         ended,
         reason,
         report.total_served,
@@ -80,8 +85,8 @@ async def play(place: Path, fault: Fault, step: Step) -> Outcome:
     )
 
 
-async def _struck(world: Scene, fault: Fault, step: Step) -> Run:
-    if fault.ends[step] == "refused":  # no step begins
+async def _struck(world: Scene, fault: Fault, step: Step, *, refused: bool) -> Run:
+    if refused:  # no step begins
         return await rolldeck(world.stack, "upgrade", "shop", NEW, "--yes", "--json")
     async with started(world.stack, "upgrade", "shop", NEW, "--yes", "--json") as running:
         await running.event("step_started", node="web1", step=step)
@@ -196,9 +201,9 @@ def _lost(report: Report, fault: Fault) -> list[str]:
     return [f"{report.total_failed} requests failed: {[each.problem for each in report.failures[:2]]}"]
 
 
-def play_case(number: int, step: Step) -> tuple[float, Outcome]:
+def play_case(number: int, step: Step, manager: Manager) -> tuple[float, Outcome]:
     """One case in a world of its own, and the seconds that it took."""
     begin = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="faults-") as folder:
-        outcome = asyncio.run(play(Path(folder) / "s", CASES[number], step))
+        outcome = asyncio.run(play(Path(folder) / "s", CASES[number], step, manager))
     return time.monotonic() - begin, outcome

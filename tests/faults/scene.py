@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from console.demo.stack import Stack
+from tests.faults.managers import Manager, managed
 from tests.integration.rollouts import tune, world
 from tests.sshds import Sshd, running_sshd
 
@@ -64,7 +65,7 @@ class Scene:
 
 
 @asynccontextmanager
-async def scene(place: Path) -> AsyncIterator[Scene]:
+async def scene(place: Path, manager: Manager = "command") -> AsyncIterator[Scene]:
     """Everything up, in a short directory; the steps take about a second each."""
     async with world(place, port_via="node", nodes=3, start_delay=0.6) as stack:
         disk = place / "disk"
@@ -73,6 +74,8 @@ async def scene(place: Path) -> AsyncIterator[Scene]:
             sshds = {name: exits.enter_context(_sshd(stack, name)) for name in stack.nodes}
             _use(stack, sshds)
             _slow_down(stack, disk / "journal.db")
+            exits.enter_context(managed(stack, manager))
+            await stack.wait_until_up()
             yield Scene(stack, sshds, disk)
 
 
@@ -105,7 +108,6 @@ def _slow_down(stack: Stack, journal: Path) -> None:
     version = '[apps.shop.version]\nkind = "symlink"\npath = "current"\n'
     stack.config_path.write_text(text.replace(install, f'kind = "command"\nrun = "x"\n\n{version}'))
     tune(stack, "apps.shop.install", run=INSTALL)
-    tune(stack, "apps.shop.service", stop="sleep 0.4; ./appctl stop", start="sleep 0.4; ./appctl start")
     tune(stack, "journal", path=str(journal))
     tune(
         stack,

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 from tests.faults.cases import CASES
 from tests.faults.kills import Kills
+from tests.faults.managers import MANAGERS
 from tests.faults.matrix import Outcome
 
 _HEAD = """\
@@ -41,24 +42,56 @@ def page(outcomes: Sequence[Outcome], kills: Kills | None, rate: int) -> str:
 
 
 def _table(outcomes: Sequence[Outcome]) -> Iterator[str]:
-    yield "| Fault | Step | Ends | Failed | Served | Out until then | Recovery | As promised |"
-    yield "|---|---|---|--:|--:|---|---|---|"
-    for each in outcomes:
-        promised = "no: " + "; ".join(each.problems).replace("|", "/") if each.problems else "yes"
+    columns = [managed.column for name, managed in MANAGERS.items() if name != "command"]
+    heads = (
+        "Fault",
+        "Step",
+        "Ends",
+        "Failed",
+        "Served",
+        "Out until then",
+        "Recovery",
+        "As promised",
+        *columns,
+    )
+    yield f"| {' | '.join(heads)} |"
+    yield f"|---|---|---|--:|--:|---|---|{'---|' * (len(columns) + 1)}"
+    others = {(outcome.fault, outcome.step, outcome.manager): outcome for outcome in outcomes}
+    for outcome in outcomes:
+        if outcome.manager != "command":
+            continue
         cells = (
-            each.fault,
-            each.step,
-            each.ended,
-            str(each.failed),
-            str(each.served),
-            ", ".join(each.out) or "-",
-            each.recovered,
-            promised,
+            outcome.fault,
+            outcome.step,
+            outcome.ended,
+            str(outcome.failed),
+            str(outcome.served),
+            ", ".join(outcome.out) or "-",
+            outcome.recovered,
+            _promised(outcome),
+            *(
+                _with(others.get((outcome.fault, outcome.step, name)), outcome)
+                for name in MANAGERS
+                if name != "command"
+            ),
         )
         yield f"| {' | '.join(cells)} |"
-    good = sum(not each.problems for each in outcomes)
+    good = sum(not outcome.problems for outcome in outcomes)
     yield ""
     yield f"{good} of {len(outcomes)} as promised."
+
+
+def _promised(outcome: Outcome) -> str:
+    return "no: " + "; ".join(outcome.problems).replace("|", "/") if outcome.problems else "yes"
+
+
+def _with(outcome: Outcome | None, by_commands: Outcome) -> str:
+    """What is otherwise with another service manager."""
+    if outcome is None:
+        return ""
+    ended = "" if outcome.ended == by_commands.ended else f", {outcome.ended}"
+    failed = f", {outcome.failed} failed" if outcome.failed else ""
+    return f"{_promised(outcome)}{ended}{failed}"
 
 
 def _losses(outcomes: Sequence[Outcome]) -> Iterator[str]:

@@ -22,8 +22,8 @@ set idfile {folder}/monit.id
 set statefile {folder}/monit.state
 set httpd unixsocket {folder}/m.sock allow localhost
 check process shop with pidfile {folder}/app.pid
-  start program = "{folder}/appctl start" with timeout 20 seconds
-  stop program = "{folder}/appctl stop" with timeout 5 seconds
+  start program = "/bin/sh -c 'sleep {delay_s}; exec {folder}/appctl start'" with timeout 20 seconds
+  stop program = "/bin/sh -c 'sleep {delay_s}; exec {folder}/appctl stop'" with timeout 5 seconds
 """
 SECTIONS = """\
 [apps.shop.service]
@@ -39,12 +39,12 @@ link = "{directory}/{{node}}/current"
 
 
 @contextlib.contextmanager
-def watched_by_monit(node: Node, cycle_s: int = 1) -> Iterator[None]:
+def watched_by_monit(node: Node, cycle_s: int = 1, delay_s: float = 0.0) -> Iterator[None]:
     """A Monit of its own looks after the node's application; `bin/monit` there is the one to call."""
     folder = node.directory
     control = folder / "monitrc"
     control.touch(mode=0o600)  # Monit refuses one that others can read
-    control.write_text(CONTROL.format(folder=folder, cycle_s=cycle_s))
+    control.write_text(CONTROL.format(folder=folder, cycle_s=cycle_s, delay_s=delay_s))
     command = folder / "bin" / "monit"
     command.parent.mkdir()
     command.write_text(f'#!/bin/sh\nexec /usr/bin/monit -c {control} "$@"\n')
