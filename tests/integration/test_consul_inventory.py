@@ -208,7 +208,7 @@ async def test_it_pauses_while_consul_does_not_answer_if_so_configured(tmp_path:
 
 
 async def test_versions_are_written_and_what_consul_does_not_take_is_told(tmp_path: Path) -> None:
-    async with consul_world(tmp_path / "s", nodes=2) as (stack, agent):
+    async with consul_world(tmp_path / "s", port_via="node", nodes=2) as (stack, agent):
         tune(stack, "consul", versions="versions/{app}/{node}")
         tune(stack, "lock", kind="local")
         assert (await upgrade(stack)).code == 0

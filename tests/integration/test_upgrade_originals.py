@@ -20,6 +20,7 @@ from tests.integration.rollouts import (
     say,
     states,
     tune,
+    until,
     until_up,
     upgrade,
     versions,
@@ -154,6 +155,11 @@ async def test_the_trap_that_the_gate_is_for(place: Path) -> None:
     async with world(place, nodes=2, instances=1) as stack:
         await say(stack, "set server shop/web1 state maint")
         stack.nodes["web1"].kill()
+
+        async def gone() -> bool:  # what reaches one that is dying is answered with 502
+            return stack.nodes["web1"].pid is None
+
+        await until(gone)
         async with Load(400, stack.frontends, slow_share=0) as load:
             await say(stack, "set server shop/web1 state ready")
             await asyncio.sleep(0.5)
