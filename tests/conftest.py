@@ -1,5 +1,6 @@
 """For all tests: where servers are found, a state folder of their own, and at the end what did not run."""
 
+import gc
 import os
 import signal
 import tempfile
@@ -19,6 +20,9 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 settings.register_profile("no clock", deadline=None)  # a busy machine is slow, and that is no failure
 settings.load_profile("no clock")
 
+
+# Python looks for cycles among all that Textual and the servers keep: a tenth of the CPU of the tests.
+gc.set_threshold(50_000)
 
 _LONGEST_FIRST = ("integration", "faults", "console", "fuzz", "unit")
 
