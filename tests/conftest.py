@@ -1,6 +1,7 @@
 """For all tests: where servers are found, a state folder of their own, and at the end what did not run."""
 
 import gc
+import itertools
 import os
 import signal
 import tempfile
@@ -35,12 +36,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     )
 
 
-@pytest.fixture(autouse=True)
-def _state_of_its_own(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """What one test leaves unfinished in the journal is not for the next one."""
+@pytest.fixture(scope="session")
+def _state_folders() -> Iterator[Iterator[str]]:
+    """Paths that are not there yet: most tests write nothing, and making and removing a folder takes time."""
     with tempfile.TemporaryDirectory(prefix="rolldeck-state-") as folder:
-        monkeypatch.setenv("XDG_STATE_HOME", folder)
-        yield
+        yield (f"{folder}/{number}" for number in itertools.count())
+
+
+@pytest.fixture(autouse=True)
+def _state_of_its_own(monkeypatch: pytest.MonkeyPatch, _state_folders: Iterator[str]) -> None:
+    """What one test leaves unfinished in the journal is not for the next one."""
+    monkeypatch.setenv("XDG_STATE_HOME", next(_state_folders))
 
 
 @pytest.fixture(autouse=True)
