@@ -65,7 +65,7 @@ class Upgrade:
 
     async def assert_all_is_new(self) -> None:
         """Everything upgraded and in rotation, and not one request has failed from the beginning on."""
-        assert_nothing_failed(await self.load.stop(), at_least=100)
+        assert_nothing_failed(await self.load.stop(), at_least=50)
         assert await versions(self.stack) == {"web1": NEW, "web2": NEW}
         assert await out(self.stack) == {name: set() for name in self.stack.instances}
 
@@ -86,7 +86,7 @@ async def upgrade_at(stack: Stack, moment: Moment) -> AsyncIterator[Upgrade]:
     """Begin it, under load, and wait until that moment is there."""
     async with (
         held(stack, moment) as let_go,
-        Load(100, stack.frontends) as load,
+        Load(50, stack.frontends) as load,
         started(stack, "upgrade", "shop", NEW, "--yes", "--json") as running,
     ):
         match moment:

@@ -117,15 +117,16 @@ class Running:
         assert self.process.stderr is not None
         return await self.process.stderr.read()
 
-    async def event(self, kind: str, **fields: object) -> dict[str, Any]:
-        """Wait for the first event of this kind with these fields. Raises TimeoutError."""
+    async def event(self, kind: str, words: str = "", **fields: object) -> dict[str, Any]:
+        """Wait for the first event of this kind with these fields and words. Raises TimeoutError."""
         seen = 0
         async with asyncio.timeout(60):
             while True:
                 while seen < len(self._lines):
                     found: dict[str, Any] = json.loads(self._lines[seen])
                     seen += 1
-                    if found["event"] == kind and fields.items() <= found.items():
+                    fits = found["event"] == kind and fields.items() <= found.items()
+                    if fits and words in found.get("text", ""):
                         return found
                 assert not self._reading.done(), f"it ended without {kind} {fields}: {self._lines[-3:]}"
                 self._more.clear()

@@ -11,7 +11,7 @@ from backends.clock import SystemClock
 from backends.consul.client import Consul
 from backends.consul.lock import ConsulLock
 from backends.consul.settings import ConsulSettings
-from backends.errors import Unmeasured
+from backends.errors import BackendError, Unmeasured
 from console.config import load
 from console.following import Following
 from console.opened import open_session
@@ -24,6 +24,7 @@ from orchestrator.journal.shared import Head, PublishedPlan, PublishedPolicy
 from tests import forged
 from tests.consuls import Agent, needs_consul, running_consul
 from tests.integration.consul_world import consul_world
+from tests.integration.in_process import refusal
 from tests.integration.rollouts import NEW, OLD, rolldeck, versions
 from tests.waiting import until
 
@@ -36,6 +37,9 @@ NAMES = {
     *("head.began is 1e300", "head.plan.batches is a deep list", "head.pid is beyond 64 bits"),
 }
 """Each of them was a traceback, in `follow`, in `resume` or in every command after that."""
+
+
+COMMANDS = (("follow", "shop"), ("resume", "shop", "--yes", "--trust-published"))
 
 
 @asynccontextmanager
@@ -52,12 +56,16 @@ async def test_every_command_says_what_is_wrong_and_with_which_key(tmp_path: Pat
         for name, value in forged.publications():
             if name in NAMES:
                 assert await consul.put(ROLLOUT, value)
-                for command in (("follow", "shop"), ("resume", "shop", "--yes", "--trust-published")):
-                    run = await rolldeck(stack, *command)
-                    assert run.code == 1, name + run.text
-                    assert f"key {ROLLOUT}: " in run.text, name
-                    assert "defect" not in run.text, name
-                    assert len(run.text) < 1_000, name
+                for command in COMMANDS:
+                    error = await refusal(stack, *command)
+                    assert isinstance(error, BackendError), name
+                    assert f"key {ROLLOUT}: " in str(error), name
+                    assert len(str(error)) < 1_000, name
+        for command in COMMANDS:
+            run = await rolldeck(stack, *command)
+            assert run.code == 1, run.text
+            assert f"key {ROLLOUT}: " in run.text
+            assert "defect" not in run.text
         assert (await rolldeck(stack, "status", "shop")).code == 0
         await consul.delete(ROLLOUT)
         assert "nothing to resume" in (await rolldeck(stack, "resume", "shop", "--yes")).text

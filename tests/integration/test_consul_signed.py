@@ -8,8 +8,6 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from backends.consul.client import Consul
 from backends.consul.settings import ConsulSettings
 from backends.consul.signing import Signer, open_value
@@ -79,9 +77,8 @@ async def test_what_is_signed_is_followed_asked_and_taken_over(tmp_path: Path) -
                 assert "it is not signed" in (await first.event("noted", node=""))["text"]
             first.signal(signal.SIGKILL)
             await first.end()
-        await free(agent)
-        with elsewhere(stack):
-            run = await far_away(stack, "resume", "shop", "--yes")
+        with elsewhere(stack):  # what it has left is known before its lock has run out
+            run = await far_away(stack, "resume", "shop", "--yes", "--break-lock")
         assert run.code == 0, run.text
         assert "taken over from" in run.text
         assert KEY not in run.text
@@ -90,17 +87,14 @@ async def test_what_is_signed_is_followed_asked_and_taken_over(tmp_path: Path) -
 
 async def test_what_is_not_signed_is_ignored_and_named(tmp_path: Path) -> None:
     async with signed_world(tmp_path / "s") as (stack, agent):
-        for value, why in (
-            (forged.packed(forged.publication()), "it is not signed"),
-            (Signer(Secret(KEY), "rolldeck/bank").sign("publication", b"x"), "its signature is not that of"),
-        ):
-            await put(agent, value)
-            run = await rolldeck(stack, "resume", "shop", "--yes")
-            assert why in run.text
-            assert "Traceback" not in run.text
+        await put(agent, Signer(Secret(KEY), "rolldeck/bank").sign("publication", b"x"))
+        run = await rolldeck(stack, "resume", "shop", "--yes")
+        assert "its signature is not that of" in run.text
+        assert "Traceback" not in run.text
         await put(agent, forged.packed(forged.publication()))
         run = await rolldeck(stack, "resume", "shop", "--yes")
         assert run.code == 0, run.text
+        assert "it is not signed" in run.text
         assert "--trust-published takes it over all the same" in run.text
         assert "nothing to resume" in run.text
         assert (await rolldeck(stack, "ask", "shop", "abort")).code == 3
@@ -130,7 +124,7 @@ async def test_who_cannot_be_verified_has_the_lock_all_the_same(tmp_path: Path) 
         consul = Consul(ConsulSettings(address=agent.address))
         session = await consul.begin_session("theirs", 60, 0)
         replayed = OURS.sign("lock", json.dumps(holder).encode(), "a session of before")
-        for value in (json.dumps(holder).encode(), replayed, b"", b"\xff"):
+        for value in (json.dumps(holder).encode(), replayed):
             assert await consul.put("rolldeck/shop/lock", value, acquire=session)
             run = await rolldeck(stack, "upgrade", "shop", NEW, "--yes")
             assert run.code == 3, run.text
@@ -175,15 +169,12 @@ async def test_one_with_a_key_and_one_without_do_not_work_at_once(tmp_path: Path
             assert (await first.end()).code == 0
 
 
-@pytest.mark.parametrize("command", [("resume", "shop"), ("upgrade", "shop", NEW)])
-async def test_who_breaks_the_lock_of_another_machine_goes_on_with_its_rollout(
-    tmp_path: Path, command: tuple[str, ...]
-) -> None:
-    """What it has left is known before its lock has run out."""
+async def test_who_breaks_the_lock_of_another_machine_goes_on_with_its_rollout(tmp_path: Path) -> None:
+    """What it has left is known before its lock has run out; that of `resume` is in the first test."""
     async with signed_world(tmp_path / "s") as (stack, _):
         await killed(stack)
         with elsewhere(stack):
-            run = await far_away(stack, *command, "--yes", "--break-lock")
+            run = await far_away(stack, "upgrade", "shop", NEW, "--yes", "--break-lock")
         assert run.code == 0, run.text
         assert await versions(stack) == dict.fromkeys(stack.nodes, NEW)
         assert {server.admin for own in (await states(stack)).values() for server in own.values()} == {0}

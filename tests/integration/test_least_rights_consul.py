@@ -15,12 +15,14 @@ import pytest
 from backends.consul.client import Consul
 from backends.consul.services import ConsulService, instances
 from backends.consul.settings import TOKEN_ENV, ConsulSettings
-from backends.errors import PermissionDenied
+from backends.errors import BackendError, ConfigError, PermissionDenied
 from console.demo.stack import Stack
+from orchestrator.errors import Locked
 from tests.consuls import CONSUL, Agent, needs_consul, running_consul
 from tests.guide import blocks
 from tests.integration.consul_world import consul_world, elsewhere
 from tests.integration.held_steps import held
+from tests.integration.in_process import refusal
 from tests.integration.rollouts import NEW, Run, rolldeck, started, tune
 
 pytestmark = needs_consul
@@ -74,10 +76,11 @@ async def test_nodes_and_load_balancers(tmp_path: Path, monkeypatch: pytest.Monk
         planned = await run(stack, agent, monkeypatch, rules("inventory", "places"), "plan", "shop", NEW)
         assert planned.code == 0, planned.text
         for less in fewer("inventory"):
-            blind = await run(stack, agent, monkeypatch, [*less, *rules("places")], "plan", "shop", NEW)
-            assert blind.code == 2, blind.text
+            monkeypatch.setenv(TOKEN_ENV, await token(agent, [*less, *rules("places")]))
+            blind = await refusal(stack, "plan", "shop", NEW)
+            assert isinstance(blind, ConfigError)
             # Consul leaves out what may not be seen, and does not say so.
-            assert "no instance of service 'shop' with these tags, or the token may not see any" in blind.text
+            assert "no instance of service 'shop' with these tags, or the token may not see any" in str(blind)
         refused = await run(stack, agent, monkeypatch, rules("inventory"), "plan", "shop", NEW)
         assert refused.code == 1, refused.text
         assert "key haproxy: permission denied; the token lacks a policy for it" in refused.text
@@ -96,11 +99,18 @@ async def test_load_balancers_from_a_service(tmp_path: Path, monkeypatch: pytest
 async def test_who_works_who_follows_and_who_asks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async with consul_world(tmp_path / "s", acl=True, nodes=2) as (stack, agent):
         seeing = rules("inventory", "places")
-        for less in fewer("work"):
-            refused = await run(stack, agent, monkeypatch, [*seeing, *less], "upgrade", "shop", NEW, "--yes")
-            assert refused.code == 3, refused.text
-            assert "nothing was touched" in refused.text
-            assert "permission denied; the token lacks a policy for it" in refused.text
+        lacking = list(fewer("work"))
+        for less in lacking:
+            monkeypatch.setenv(TOKEN_ENV, await token(agent, [*seeing, *less]))
+            locked = await refusal(stack, "upgrade", "shop", NEW, "--yes")
+            assert isinstance(locked, Locked)
+            assert "permission denied; the token lacks a policy for it" in str(locked)
+        refused = await run(
+            stack, agent, monkeypatch, [*seeing, *lacking[0]], "upgrade", "shop", NEW, "--yes"
+        )
+        assert refused.code == 3, refused.text
+        assert "nothing was touched" in refused.text
+        assert "permission denied; the token lacks a policy for it" in refused.text
         monkeypatch.setenv(TOKEN_ENV, await token(agent, [*seeing, *rules("work")]))
         async with (
             held(stack, "stop") as let_go,
@@ -118,9 +128,10 @@ async def test_who_works_who_follows_and_who_asks(tmp_path: Path, monkeypatch: p
                             for less in fewer("ask")
                         ),
                     ):
-                        refused = await run(stack, agent, monkeypatch, given, "ask", "shop", "pause")
-                        assert refused.code == 1, refused.text
-                        assert re.search(what, refused.text)
+                        monkeypatch.setenv(TOKEN_ENV, await token(agent, given))
+                        denied = await refusal(stack, "ask", "shop", "pause")
+                        assert isinstance(denied, BackendError)
+                        assert re.search(what, str(denied))
                     asked = await run(
                         stack, agent, monkeypatch, rules("follow", "ask"), "ask", "shop", "pause"
                     )
@@ -134,9 +145,10 @@ async def test_who_works_who_follows_and_who_asks(tmp_path: Path, monkeypatch: p
                     followed = await second.end()
             done = await first.end()
         assert (done.code, followed.code) == (0, 0), done.text + followed.text
-        blind = await run(stack, agent, monkeypatch, [], "follow", "shop")
-        assert blind.code == 1, blind.text
-        assert "key rolldeck/shop/rollout: permission denied" in blind.text
+        monkeypatch.setenv(TOKEN_ENV, await token(agent, []))
+        blind = await refusal(stack, "follow", "shop")
+        assert isinstance(blind, BackendError)
+        assert "key rolldeck/shop/rollout: permission denied" in str(blind)
 
 
 async def test_who_asks_cannot_write_what_others_believe(
