@@ -141,7 +141,7 @@ def written(value: Any) -> bytes:
 
 
 def packed(value: Any) -> bytes:
-    return zlib.compress(written(value))
+    return zlib.compress(written(value), level=1)  # whoever writes there may pack it as quickly
 
 
 def publications() -> Iterator[tuple[str, bytes]]:

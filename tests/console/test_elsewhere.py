@@ -6,19 +6,21 @@ from contextlib import suppress
 from pathlib import Path
 
 from console.config import load
+from console.demo.node import Release
 from console.opened import open_session
 from orchestrator.watch import Watch
 from tests.console.console_world import POLL, Place, desk
 from tests.consuls import needs_consul
 from tests.integration.consul_world import consul_world, elsewhere
+from tests.integration.held_steps import held
 from tests.integration.rollouts import NEW, started, versions
 
 pytestmark = needs_consul
 
 
 async def test_it_is_seen_live_asked_by_keys_and_taken_over(tmp_path: Path) -> None:
-    async with consul_world(tmp_path / "s", nodes=2) as (stack, _):
-        stack.add_release(NEW, start_delay=8.0)
+    async with consul_world(tmp_path / "s", nodes=2) as (stack, _), held(stack, "start") as let_go:
+        stack.nodes["web2"].add_release(Release(version=NEW, start_delay=5.0))  # it is to be killed in it
         async with started(stack, "upgrade", "shop", NEW, "--yes", "--json") as first:
             await first.event("step_started", node="web1", step="start")
             with elsewhere(stack):
@@ -35,6 +37,7 @@ async def test_it_is_seen_live_asked_by_keys_and_taken_over(tmp_path: Path) -> N
                         await at.until(lambda: "paused by" in at.behind)
                         await at.press("p")
                         await first.event("resumed")
+                        let_go()
                         await first.event("step_started", node="web2", step="start")
                         await at.until(lambda: session.versions.by_node.get("web1") == NEW)
                         first.signal(signal.SIGKILL)
