@@ -25,6 +25,7 @@ from console.demo.haproxy import freeze, search_path
 CONSUL = shutil.which("consul", path=search_path())
 needs_consul = pytest.mark.skipif(CONSUL is None, reason="no consul on the PATH of this machine")
 MASTER = "11111111-2222-3333-4444-555555555555"  # a token of tests, for agents of tests
+QUICK_ELECTION = "-hcl=performance { raft_multiplier = 1 }"  # within a second or two; by default it takes ten
 KINDS = ("http", "https", "server", "serf_lan", "serf_wan", "dns", "grpc")
 
 
@@ -163,13 +164,7 @@ async def running_consul(
     folder: Path, *, acl: bool = False, keeps: bool = False, tls: Mapping[str, str] | None = None
 ) -> AsyncIterator[Agent]:
     """One server: a development agent, all in memory; or one that keeps its data when it is killed."""
-    # It need not wait for others to be elected, as it does by default.
-    keeping = [
-        "-server",
-        "-bootstrap-expect=1",
-        f"-data-dir={folder}/data",
-        "-hcl=performance { raft_multiplier = 1 }",
-    ]
+    keeping = ["-server", "-bootstrap-expect=1", f"-data-dir={folder}/data", QUICK_ELECTION]
     options = ["-node=here", *(keeping if keeps else ["-dev"])]
     agent = Agent(folder / "consul", _ports(), options, acl, tls=tls or {})
     async with _running(agent):
@@ -190,6 +185,7 @@ async def three_servers(folder: Path) -> AsyncIterator[list[Agent]]:
                 "-bootstrap-expect=3",
                 f"-node=s{number}",
                 f"-data-dir={folder}/data{number}",
+                QUICK_ELECTION,
                 *joins,
             ],
         )
