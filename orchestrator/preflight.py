@@ -129,7 +129,7 @@ async def preflight(
         if "stop" in node.steps:
             found = (*filter(None, [seen.cannot_stop]), *seen.obstacles)
             findings += [Finding(Severity.ERROR, name, problem) for problem in found]
-            findings += [Finding(Severity.WARNING, name, caveat) for caveat in seen.caveats]
+            findings += [Finding(Severity.INFO, name, caveat) for caveat in seen.caveats]
 
     if version is not None:
         available = await look_for_versions(measured, planned, version)

@@ -135,14 +135,14 @@ def test_it_stays_with_whoever_works() -> None:
 CAVEAT = "the unit shop.service is not enabled: it would not start after a reboot"
 
 
-def test_what_a_manager_leaves_open_is_a_warning_and_keeps_nothing_from_going_on() -> None:
+def test_what_a_manager_leaves_open_is_told_and_keeps_nothing_from_going_on() -> None:
     async def scenario() -> None:
         world = World(nodes=2, min_available=1)
         world.nodes["web2"].caveats = (CAVEAT,)
         plan = await world.plan()
         assert not plan.errors
         [found] = [each for each in plan.findings if each.text == CAVEAT]
-        assert (found.severity, found.subject) == (Severity.WARNING, "web2")
+        assert (found.severity, found.subject) == (Severity.INFO, "web2")
         assert (await world.carry_out(plan)).result == "healthy"
 
     run(scenario())
@@ -158,14 +158,14 @@ def test_it_is_said_of_nodes_whose_service_is_stopped_only() -> None:
     run(scenario())
 
 
-def test_that_it_cannot_be_seen_is_a_warning_too() -> None:
+def test_that_it_cannot_be_seen_is_told_too() -> None:
     async def scenario() -> None:
         world = World(nodes=1, min_available=0)
         world.nodes["web1"].faults.add("caveats", Unmeasured("web1", "no answer"))
         plan = await world.plan()
         assert not plan.errors
         assert "what its service manager leaves open cannot be seen: no answer" in [
-            each.text for each in plan.findings if each.severity is Severity.WARNING
+            each.text for each in plan.findings if each.severity is Severity.INFO
         ]
 
     run(scenario())
