@@ -33,7 +33,7 @@ def main() -> None:
             # An arrow that the locale does not know is no reason to end a rollout half way.
             stream.reconfigure(errors="backslashreplace")
     logging.lastResort = _Said(logging.WARNING)
-    with in_background() as writer:
+    with in_background(lambda: interrupts.late) as writer:
         # All that it takes to say how it ended: a signal amid an import leaves half a module for good.
         from console.command_line import cli
         from console.failures import explain

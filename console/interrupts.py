@@ -25,9 +25,14 @@ PATIENCE_SECONDS = 5.0  # from a signal that has nothing left to stop to the end
 
 
 class Interrupts:
-    """What a signal does now. There is one for the process, `interrupts`."""
+    """What a signal does now. There is one for the process, `interrupts`.
+
+    Attributes:
+        late: one came when all was said or on its way: nothing need be waited for any more.
+    """
 
     def __init__(self) -> None:
+        self.late = False
         self._listener: Listener | None = None
         self._early: bool | None = None  # one came before `begin`; None once that was called
         self._ending = False  # all is said or on its way, and only closing is left
@@ -54,6 +59,11 @@ class Interrupts:
     def end(self) -> None:
         """Only closing is left: a signal stops nothing, but closing may not take for ever then."""
         self._ending = True
+
+    def end_late(self) -> None:
+        """As `end`, for a signal that came when all was said already."""
+        self.late = True
+        self.end()
 
     @property
     def listener(self) -> Listener | None:
@@ -99,6 +109,7 @@ class Interrupts:
         if self._early is not None:
             self._early = True
         elif self._ending:
+            self.late = True
             self._force()
         elif self._listener is not None:
             self._listener(REASONS[signal.Signals(number)])

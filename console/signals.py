@@ -37,7 +37,7 @@ async def stop_on_signals(session: Session) -> AsyncIterator[None]:
             if not (why == TERMINAL_GONE and session.control.aborting):
                 session.control.abort(operator("terminal"), why)
         elif session.control.aborting or session.endings:
-            interrupts.end()  # all is said, and one too many must not replace the exit code
+            interrupts.end_late()  # all is said, and one too many must not replace the exit code
         elif outside is not None:
             outside(why)
 

@@ -37,9 +37,15 @@ class BackgroundWriter:
         finished: all was written when the end was waited for; else the thread may still hold a stream.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, late: Callable[[], bool] = lambda: False) -> None:
+        """Begin without a thread.
+
+        Args:
+            late: whether a signal that `finish` has to obey came before it.
+        """
         self.progress = 0
         self.finished = False
+        self._late = late
         self._jobs: deque[Job] = deque()
         self._changed = threading.Condition()
         self._needed = 0  # jobs that wait or are being written
@@ -74,15 +80,17 @@ class BackgroundWriter:
     def finish(self) -> None:
         """Wait until all that is needed is written: its reader may come back at any time.
 
-        SIGINT, SIGTERM or SIGHUP ends the wait as soon as nothing was taken for a second.
+        SIGINT, SIGTERM or SIGHUP ends the wait as soon as nothing was taken for a second, also one that came
+        while everything else was closed.
         """
         with _signals_noted(_SIGNALS) as noted, self._changed:
+            late = self._late()
             progress, quiet = self.progress, 0.0
             while self._needed and self._thread is not None and self._thread.is_alive():
-                if noted and quiet >= GIVE_UP_SECONDS:
+                if (noted or late) and quiet >= GIVE_UP_SECONDS:
                     break
                 self._changed.wait(_LOOK_SECONDS)
-                quiet = quiet + _LOOK_SECONDS if noted and self.progress == progress else 0.0
+                quiet = quiet + _LOOK_SECONDS if (noted or late) and self.progress == progress else 0.0
                 progress = self.progress
             self.finished = not self._needed and not self._jobs
 
@@ -115,14 +123,14 @@ def current_writer() -> BackgroundWriter | None:
 
 
 @contextmanager
-def in_background() -> Iterator[BackgroundWriter]:
+def in_background(late: Callable[[], bool] = lambda: False) -> Iterator[BackgroundWriter]:
     """Write from a thread of its own meanwhile, in order.
 
     A terminal that is stopped (Ctrl-S), or a reader that does not read, blocks whoever writes: that must not
     be the rollout, nor what listens for Ctrl-C. At the end it waits until all is written, see `finish`.
     """
     global _current
-    writer = _current = BackgroundWriter()
+    writer = _current = BackgroundWriter(late)
     try:
         yield writer
     finally:

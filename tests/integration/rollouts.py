@@ -8,6 +8,7 @@ import contextlib
 import json
 import os
 import signal
+import sqlite3
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -170,6 +171,26 @@ async def rolldeck(stack: Stack, *arguments: str) -> Run:
     """Run the real command to its end."""
     async with started(stack, *arguments) as running:
         return await running.end()
+
+
+def journalled(stack: Stack, entry: int = 1) -> list[dict[str, Any]]:
+    """The events of a rollout that are in the journal by now; cheap, unlike `rolldeck history show`."""
+    address = f"file:{stack.directory / 'journal.db'}?mode=ro"
+    with contextlib.suppress(sqlite3.OperationalError):  # not there yet, or without its tables
+        with contextlib.closing(sqlite3.connect(address, uri=True)) as journal:
+            found = journal.execute("SELECT event FROM events WHERE entry = ? ORDER BY seq", (entry,))
+            return [json.loads(event) for (event,) in found]
+    return []
+
+
+async def until_ended(stack: Stack, entry: int = 1, timeout: float = 60.0) -> dict[str, Any]:
+    """Wait for the event with which a rollout has ended in the journal. Raises TimeoutError."""
+
+    async def ended() -> bool:
+        return any(event["event"] == "rollout_ended" for event in journalled(stack, entry))
+
+    await until(ended, timeout)
+    return next(event for event in journalled(stack, entry) if event["event"] == "rollout_ended")
 
 
 async def upgrade(stack: Stack, version: str = NEW, *arguments: str) -> Run:

@@ -1,19 +1,30 @@
 """The console on a terminal that does not read, or that goes: whatever runs there goes on, in time."""
 
 import asyncio
-import json
 import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from console.demo.node import Release
 from console.demo.stack import Stack
-from tests.integration.rollouts import NEW, OLD, ROLLDECK, rolldeck, states, tune, until, versions, world
+from tests.integration.rollouts import (
+    NEW,
+    OLD,
+    ROLLDECK,
+    journalled,
+    rolldeck,
+    states,
+    tune,
+    until,
+    until_ended,
+    versions,
+    world,
+)
 from tests.terminal_screen import CURSOR, WRAP
 from tests.terminals import Terminal
 
@@ -22,7 +33,7 @@ COLUMNS, LINES = 120, 40
 
 @pytest.fixture
 async def stack(tmp_path: Path) -> AsyncIterator[Stack]:
-    async with world(tmp_path / "s", nodes=4) as made:
+    async with world(tmp_path / "s", nodes=2) as made:
         tune(made, "apps.shop.rollout", bake=0.5)
         yield made
 
@@ -37,29 +48,25 @@ def console(stack: Stack, *, controlling: bool = True) -> Iterator[Terminal]:
 
 async def start(terminal: Terminal) -> None:
     """From the main view to a rollout that has done its first node."""
-    await terminal.shows("web1", "web4", OLD)
+    await terminal.shows("web1", "web2", OLD)
     terminal.type(b"u")
     await terminal.shows("Upgrade shop")
     terminal.type(NEW.encode() + b"\r")
     await terminal.shows(f"shop → {NEW}", "Start")
     terminal.type(b"\x1b[C\r")
-    await terminal.shows("1/4 nodes")
+    await terminal.shows("1/2 nodes")
+
+
+def slow_down_the_second(stack: Stack) -> None:
+    """Its rollout goes on while `fill` and a few keys take three seconds."""
+    tune(stack, "apps.shop.rollout", start_timeout=60)
+    stack.nodes["web2"].add_release(Release(version=NEW, start_delay=8.0))
 
 
 async def upgraded(stack: Stack) -> bool:
     """By HAProxy and the nodes themselves: all is new, and in rotation."""
     admins = {server.admin for own in (await states(stack)).values() for server in own.values()}
     return await versions(stack) == dict.fromkeys(stack.nodes, NEW) and admins == {0}
-
-
-async def events(stack: Stack) -> list[dict[str, Any]]:
-    """Of the last rollout, as the journal has them."""
-    told = await rolldeck(stack, "history", "show", "1", "--json")
-    return [json.loads(line) for line in told.out.splitlines()[1:]]
-
-
-async def ended(stack: Stack) -> bool:
-    return any(event["event"] == "rollout_ended" for event in await events(stack))
 
 
 async def fill(terminal: Terminal) -> None:
@@ -84,16 +91,15 @@ async def test_a_terminal_that_does_not_read_stops_no_rollout(stack: Stack, how:
         getattr(terminal, how)()
         before = terminal.written
         await until(lambda: upgraded(stack), 60)
-        await until(lambda: ended(stack), 60)
-        assert (await events(stack))[-1]["result"] == "healthy"
+        assert (await until_ended(stack))["result"] == "healthy"
         terminal.read_on()
         terminal.go_on()
-        await terminal.shows("healthy", "Close")
+        await terminal.shows("healthy", "▸Close◂", "? help")
         assert terminal.written - before < 200_000  # and not all that was to be seen meanwhile
         shown = terminal.screen
         terminal.resize(COLUMNS - 1, LINES)
         terminal.resize(COLUMNS, LINES)
-        await terminal.shows("healthy", "Close")
+        await terminal.shows("healthy", "▸Close◂", "? help")
         assert terminal.screen == shown
         assert not terminal.unknown
         terminal.type(b"\r")
@@ -107,7 +113,7 @@ async def test_a_terminal_that_does_not_read_stops_no_rollout(stack: Stack, how:
 async def test_left_while_the_terminal_does_not_read(stack: Stack, how: str) -> None:
     """It ends, and what puts the terminal back as it was is there when it reads again."""
     with console(stack) as terminal:
-        await terminal.shows("web1", "web4", OLD)
+        await terminal.shows("web1", "web2", OLD)
         await fill(terminal)
         if how == "stop":
             terminal.read_on()
@@ -124,13 +130,14 @@ async def test_left_while_the_terminal_does_not_read(stack: Stack, how: str) -> 
 async def test_a_rollout_that_the_console_leaves_behind_on_a_terminal_that_does_not_read(
     stack: Stack,
 ) -> None:
+    slow_down_the_second(stack)
     with console(stack) as terminal:
         await start(terminal)
         await fill(terminal)
         terminal.type(b"q")
         await asyncio.sleep(0.5)
         terminal.type(b"\x1b[B\r")  # "keep": it goes on without the console
-        await until(lambda: ended(stack), 60)
+        await until_ended(stack)
         assert await upgraded(stack)
         # Its lock is free, although nobody has read how it ended.
         assert (await rolldeck(stack, "weight", "shop", "web1", "--to", "1", "--yes")).code == 0
@@ -146,7 +153,7 @@ async def test_a_terminal_that_has_gone_ends_the_console(
     stack: Stack, controlling: bool, reads: bool
 ) -> None:
     with console(stack, controlling=controlling) as terminal:
-        await terminal.shows("web1", "web4", OLD)
+        await terminal.shows("web1", "web2", OLD)
         if not reads:
             await fill(terminal)
         terminal.hang_up()
@@ -167,13 +174,13 @@ async def test_a_terminal_that_has_gone_ends_a_rollout_after_its_running_step(
             await fill(terminal)
 
         async def starting() -> bool:
-            steps = [event for event in await events(stack) if event["event"].startswith("step_")]
+            steps = [event for event in journalled(stack) if event["event"].startswith("step_")]
             return (steps[-1]["event"], steps[-1]["step"]) == ("step_started", "start")
 
         await until(starting, 60)
         terminal.hang_up()
-        await until(lambda: ended(stack), 60)
-    told = await events(stack)
+        await until_ended(stack)
+    told = journalled(stack)
     [request] = [event for event in told if event["event"] == "abort_requested"]
     assert (request["why"], request["at_once"]) == ("the terminal has gone", False)
     assert told[-1]["result"] == "aborted"
@@ -199,14 +206,14 @@ main()
 @pytest.mark.parametrize("reads", [True, False])
 async def test_a_defect_in_the_console_stops_no_rollout(stack: Stack, tmp_path: Path, reads: bool) -> None:
     """It is told like any other, without the locals that Textual would show; nobody need read that."""
+    slow_down_the_second(stack)
     command = [sys.executable, "-c", DEFECT, "--config", str(stack.config_path)]
     with Terminal(command, COLUMNS, LINES, environment={"TMPDIR": str(tmp_path)}) as terminal:
         await start(terminal)
         if not reads:
             await fill(terminal)
         terminal.type(b"/")
-        await until(lambda: ended(stack), 60)
-        assert (await events(stack))[-1]["result"] == "healthy"
+        assert (await until_ended(stack))["result"] == "healthy"
         terminal.read_on()
         assert await terminal.ends() == 70
         await terminal.shows("a defect in Rolldeck has ended the console", "goes on", "healthy", "details in")
@@ -219,7 +226,7 @@ async def test_a_defect_in_the_console_stops_no_rollout(stack: Stack, tmp_path: 
 async def test_stopped_by_the_shell_and_continued(stack: Stack, reads: bool) -> None:
     """The terminal is put back as it was meanwhile, and painted anew after it."""
     with console(stack) as terminal:
-        await terminal.shows("web1", "web4", OLD)
+        await terminal.shows("web1", "web2", OLD)
         if not reads:
             await fill(terminal)
 
@@ -233,7 +240,7 @@ async def test_stopped_by_the_shell_and_continued(stack: Stack, reads: bool) -> 
         await terminal.rests()
         assert restored(terminal), (terminal.modes, terminal.unknown)
         os.kill(terminal.pid, signal.SIGCONT)
-        await terminal.shows("web1", "web4", "q quit")
+        await terminal.shows("web1", "web2", "q quit")
         terminal.type(b"q")
         assert await terminal.ends() == 0
         assert restored(terminal), (terminal.modes, terminal.unknown)

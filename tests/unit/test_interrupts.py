@@ -86,3 +86,23 @@ except KeyboardInterrupt:
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert (done.stdout, done.stderr) == ("interrupted\n", "")
+
+
+def test_one_that_came_while_all_was_closed_ends_the_wait_for_a_reader() -> None:
+    program = """
+import os, signal, time
+from console.interrupts import interrupts
+from console.output.background import Job, in_background
+interrupts.catch()
+interrupts.begin()
+with in_background(lambda: interrupts.late) as writer:
+    writer.put(Job(lambda: time.sleep(60)))
+    with interrupts.listening(lambda _: interrupts.end_late()):
+        os.kill(os.getpid(), signal.SIGTERM)
+os.write(1, b"given up")
+os._exit(0)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=50
+    )
+    assert (done.stdout, done.stderr) == ("given up", "")
