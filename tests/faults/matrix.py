@@ -45,13 +45,15 @@ class Outcome:
     problems: tuple[str, ...]
 
 
-async def play(place: Path, fault: Fault, step: Step, manager: Manager = "command") -> Outcome:
-    """One case from its beginning to its end, in a new world."""
+async def play(
+    place: Path, fault: Fault, step: Step, manager: Manager = "command", rate: float = RATE
+) -> Outcome:
+    """One case from its beginning to its end, in a new world, with so many requests per second."""
     expected = fault.ends_with(manager)[step]
     async with scene(place, manager) as world, fault.setting(world):
         await fault.prepare(world)
         problems: list[str] = []
-        async with Load(RATE, world.stack.frontends) as load:
+        async with Load(rate, world.stack.frontends) as load:
             run = await _struck(world, fault, step, refused=expected == "refused")
             ended, reason = _ending(run)
             if ended != expected:

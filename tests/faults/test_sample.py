@@ -34,6 +34,7 @@ ELSEWHERE = {
     "dies once it is in rotation",
     "SSH refused",
     "SSH connection cut",
+    "sshd hangs",  # test_host_hangs.py
     "install fills the disk",
     "HAProxy restarted",
     "HAProxy hangs, one of two",
@@ -56,7 +57,7 @@ def sample() -> list[tuple[Fault, Step]]:
 
 @pytest.mark.parametrize(("fault", "step"), sample(), ids=lambda each: getattr(each, "name", each))
 async def test_the_fault_is_survived(tmp_path: Path, fault: Fault, step: Step) -> None:
-    outcome = await play(tmp_path / "s", fault, step)
+    outcome = await play(tmp_path / "s", fault, step, rate=40)
     assert outcome.problems == ()
 
 
@@ -64,6 +65,7 @@ def test_the_sample_leaves_out_only_what_there_is() -> None:
     assert {each.name for each in CASES} >= ELSEWHERE
 
 
+@pytest.mark.long  # test_recovery.py kills in each of the five steps
 @pytest.mark.parametrize("after", [2.3])
 async def test_killed_at_any_moment(tmp_path: Path, after: float) -> None:
     async with world(tmp_path / "s", nodes=3) as stack:

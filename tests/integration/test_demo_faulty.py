@@ -35,7 +35,10 @@ def test_each_version_is_tried() -> None:
 @pytest.mark.parametrize("version", ENDS)
 async def test_an_upgrade_to_it(tmp_path: Path, version: str) -> None:
     step, words = ENDS[version]
-    async with world(tmp_path / "s", nodes=2) as stack, Load(RATE, stack.frontends, slow_share=0):
+    async with (
+        world(tmp_path / "s", nodes=2, instances=1) as stack,
+        Load(RATE, stack.frontends, slow_share=0),
+    ):
         stack.add_faulty_releases()
         tune(stack, "apps.shop.rollout", bake=3, verify_timeout=5, start_grace=1)
         run = await upgrade(stack, version, "--limit", "web1")

@@ -15,12 +15,12 @@ pytestmark = pytest.mark.timeout(300)  # several rollouts each, on a busy machin
 
 def prepare(stack: Stack, how: str) -> None:
     """web2 will not become healthy on the new version."""
-    tune(stack, "apps.shop.rollout", verify_timeout=2, balancer_timeout=2, on_failure=how)
+    tune(stack, "apps.shop.rollout", verify_timeout=1, balancer_timeout=2, on_failure=how)
     stack.nodes["web2"].add_release(Release(version=NEW, healthy=False, start_delay=0.1))
 
 
 async def test_one_account_of_how_it_is_at_the_end(tmp_path: Path) -> None:
-    async with world(tmp_path / "s", nodes=3) as stack:
+    async with world(tmp_path / "s", nodes=3, instances=1) as stack:
         prepare(stack, "rollback-all")
         run = await rolldeck(stack, "upgrade", "shop", NEW, "--yes")
         assert run.code == 1, run.text
@@ -54,7 +54,7 @@ async def test_a_rollback_that_is_refused_hides_nothing(tmp_path: Path) -> None:
 
 
 async def test_the_lock_is_held_from_the_rollout_through_its_rollback(tmp_path: Path) -> None:
-    async with world(tmp_path / "s", nodes=3) as stack:
+    async with world(tmp_path / "s", nodes=3, instances=1) as stack:
         prepare(stack, "rollback-node")
         lock = tmp_path / "s" / "locks" / "shop.lock"
 
@@ -73,7 +73,7 @@ async def test_the_lock_is_held_from_the_rollout_through_its_rollback(tmp_path: 
 
 
 async def test_an_unfinished_rollout_is_not_forgotten_while_the_fleet_is_mixed(tmp_path: Path) -> None:
-    async with world(tmp_path / "s", nodes=3) as stack:
+    async with world(tmp_path / "s", nodes=3, instances=1) as stack:
         prepare(stack, "stop")
         assert (await upgrade(stack, NEW)).code == 1
         advised = await upgrade(stack, OLD, "--limit", "web2", "--ready", "web2")
@@ -92,7 +92,7 @@ async def test_an_unfinished_rollout_is_not_forgotten_while_the_fleet_is_mixed(t
 
 
 async def test_after_a_node_was_brought_back_rollback_brings_back_the_others(tmp_path: Path) -> None:
-    async with world(tmp_path / "s", nodes=3) as stack:
+    async with world(tmp_path / "s", nodes=3, instances=1) as stack:
         prepare(stack, "stop")
         assert (await upgrade(stack, NEW)).code == 1
         assert (await upgrade(stack, OLD, "--limit", "web2", "--ready", "web2")).code == 0

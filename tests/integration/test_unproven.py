@@ -44,7 +44,7 @@ async def test_a_node_killed_in_its_bake_is_taken_out_proven_and_baked_before_al
 ) -> None:
     async with world(tmp_path / "s", nodes=3) as stack:
         tune(stack, "apps.shop.rollout", bake=20, order="reverse")
-        async with Load(100, stack.frontends) as load:
+        async with Load(40, stack.frontends, slow_share=0) as load:
             async with started(stack, "upgrade", "shop", NEW, "--yes", "--json") as running:
                 await running.event("waiting", node="web3", reason="baking")
                 running.process.kill()
@@ -62,7 +62,9 @@ async def test_a_node_killed_in_its_bake_is_taken_out_proven_and_baked_before_al
         assert (again.code, again.text.strip()) == (0, "shop: nothing to resume")
 
 
-@pytest.mark.parametrize("command", [("resume", "shop"), ("upgrade", "shop", NEW)])
+@pytest.mark.parametrize(
+    "command", [("resume", "shop"), pytest.param(("upgrade", "shop", NEW), marks=pytest.mark.long)]
+)
 async def test_a_bad_version_killed_in_its_bake_is_out_after_the_resume(
     tmp_path: Path, command: tuple[str, ...]
 ) -> None:
@@ -84,7 +86,7 @@ async def test_a_bad_version_killed_in_its_bake_is_out_after_the_resume(
 
 
 async def test_where_the_floor_needs_it_it_is_proven_in_place(tmp_path: Path) -> None:
-    async with world(tmp_path / "s", nodes=2) as stack:
+    async with world(tmp_path / "s", nodes=2, instances=1) as stack:
         tune(stack, "apps.shop.rollout", bake=20)
         await kill_while_web1_bakes(stack)
         assert (await rolldeck(stack, "maint", "shop", "web2", "--yes")).code == 0
