@@ -20,7 +20,7 @@ async def test_before_the_drain_the_node_is_left_in_rotation(tmp_path: Path, pla
     async with world(place, nodes=3) as stack:
         tune(stack, "apps.shop.rollout", host_timeout=8)
         with monit_nodes(stack, tmp_path) as sshds:
-            async with Load(50, stack.frontends) as load:
+            async with Load(30, stack.frontends, slow_share=0) as load:
                 async with started(stack, *UPGRADE) as running:
                     await running.event("step_started", node="web1", step="install")
                     sshds["web2"].stop()
@@ -42,7 +42,7 @@ async def test_after_the_drain_the_node_goes_back_by_itself(tmp_path: Path, plac
     async with world(place, nodes=3) as stack:
         tune(stack, "apps.shop.rollout", stop_timeout=4)
         with monit_nodes(stack, tmp_path) as sshds:
-            async with Load(50, stack.frontends, slow_share=0.3) as load:
+            async with Load(30, stack.frontends, slow_share=0.3) as load:
                 async with started(stack, *UPGRADE) as running:
                     await running.event("waiting", node="web1", step="drain")
                     sshds["web1"].stop()

@@ -36,7 +36,7 @@ def versions(kinds: dict[str, list[dict[str, Any]]]) -> dict[str, tuple[str, str
 
 
 async def test_a_running_rollout_is_told_with_its_node_and_its_way(tmp_path: Path) -> None:
-    async with world(tmp_path / "s", nodes=3, start_delay=0.1) as stack:
+    async with world(tmp_path / "s", nodes=3, instances=1, start_delay=0.1) as stack:
         stack.add_release(NEW, start_delay=40.0)
         tune(stack, "apps.shop.rollout", start_timeout=60)
         before = await rolldeck(stack, "status")
@@ -79,7 +79,7 @@ async def test_a_running_rollout_is_told_with_its_node_and_its_way(tmp_path: Pat
 
 
 async def test_between_two_nodes_the_end_and_status_name_the_way_on(tmp_path: Path) -> None:
-    async with world(tmp_path / "s", nodes=3) as stack:
+    async with world(tmp_path / "s", nodes=3, instances=1) as stack:
         tune(stack, "apps.shop.rollout", bake=1.5)
         async with started(stack, "upgrade", "shop", NEW, "--yes", "--json") as running:
             await running.event("waiting", node="web1", reason="baking")
@@ -119,7 +119,7 @@ async def test_between_two_nodes_the_end_and_status_name_the_way_on(tmp_path: Pa
 
 
 async def test_after_a_bad_version_rollback_comes_first(tmp_path: Path) -> None:
-    async with world(tmp_path / "s", nodes=3) as stack:
+    async with world(tmp_path / "s", nodes=3, instances=1) as stack:
         stack.add_release(NEW, healthy=False)
         tune(stack, "apps.shop.rollout", verify_timeout=1.5)
         run = await upgrade(stack)
@@ -131,8 +131,8 @@ async def test_after_a_bad_version_rollback_comes_first(tmp_path: Path) -> None:
 
 
 async def test_a_limited_upgrade_leaves_a_mixed_fleet_and_says_so(tmp_path: Path) -> None:
-    async with world(tmp_path / "s", nodes=3) as stack:
-        assert (await upgrade(stack, NEW)).code == 0
+    async with world(tmp_path / "s", nodes=3, instances=1) as stack:
+        assert (await upgrade(stack, NEW)).code == 0  # by which the versions of all are known
         stack.add_release("1.6.0", start_delay=0.1)
         run = await rolldeck(stack, "upgrade", "shop", "1.6.0", "--limit", "web1", "--yes")
         assert run.code == 0, run.text
@@ -168,7 +168,7 @@ async def test_maintenance_of_somebody_else_is_left_to_them(tmp_path: Path) -> N
 
 
 async def test_a_node_that_was_held_and_then_taken_out_by_somebody_is_theirs(tmp_path: Path) -> None:
-    async with world(tmp_path / "s", nodes=3) as stack:
+    async with world(tmp_path / "s", nodes=3, instances=1) as stack:
         tune(stack, "apps.shop.rollout", min_available=2, capacity_timeout=1.5)
         go = tmp_path / "go"
         with stack.config_path.open("a") as file:  # it waits until somebody has been there
@@ -190,7 +190,7 @@ async def test_a_node_that_was_held_and_then_taken_out_by_somebody_is_theirs(tmp
 
 
 async def test_ready_is_not_advised_after_an_installation_that_failed(tmp_path: Path) -> None:
-    async with world(tmp_path / "s", nodes=2) as stack:
+    async with world(tmp_path / "s", nodes=2, instances=1) as stack:
         text = stack.config_path.read_text()
         old = 'kind = "symlink"\nreleases = "releases"\nlink = "current"\n'
         assert old in text

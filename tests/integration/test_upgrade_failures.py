@@ -26,12 +26,12 @@ from tests.integration.rollouts import (
     world,
 )
 
-RATE = 100
+RATE = 40
 
 
 @pytest.fixture
 async def stack(tmp_path: Path) -> AsyncIterator[Stack]:
-    async with world(tmp_path / "s") as made:
+    async with world(tmp_path / "s", nodes=2) as made:
         yield made
 
 
@@ -40,11 +40,8 @@ async def assert_only_web1_is_out(stack: Stack) -> None:
         assert {server: each.admin for server, each in own.items()} == {
             "web1": MAINT,
             "web2": 0,
-            "web3": 0,
-            "web4": 0,
         }, name
-    running = await versions(stack)
-    assert [running[name] for name in ("web2", "web3", "web4")] == [OLD] * 3
+    assert (await versions(stack))["web2"] == OLD
 
 
 async def answers(stack: Stack, node: str) -> bool:
@@ -58,7 +55,7 @@ async def fails_at_web1(stack: Stack, strike: Callable[[], object] = lambda: Non
         stack: what is upgraded.
         strike: what happens when web1's turn has begun.
     """
-    async with Load(RATE, stack.frontends, slow_share=0.01) as load:
+    async with Load(RATE, stack.frontends, slow_share=0) as load:
         async with started(stack, "upgrade", "shop", NEW, "--yes", "--json") as running:
             await running.event("turn_began", node="web1")
             strike()
@@ -67,7 +64,7 @@ async def fails_at_web1(stack: Stack, strike: Callable[[], object] = lambda: Non
     assert run.code == 1, run.text
     assert_nothing_failed(report, at_least=20)
     assert (run.ended["result"], run.ended["failed"]) == ("degraded", ["web1"])
-    assert (run.ended["upgraded"], run.ended["untouched"]) == ([], ["web2", "web3", "web4"])
+    assert (run.ended["upgraded"], run.ended["untouched"]) == ([], ["web2"])
     [out] = run.ended["out_of_rotation"]
     assert (out["node"], out["on_purpose"]) == ("web1", False)
     assert [each.partition(":")[0] for each in out["where"]] == ["shop/web1 on lb1", "shop/web1 on lb2"]
@@ -165,7 +162,7 @@ async def test_the_way_out_that_the_output_names(stack: Stack) -> None:
     """Seen as an operator does: the text, `ready` that refuses safely, and going back."""
     tune(stack, "apps.shop.rollout", verify_timeout=1)
     stack.add_release(NEW, healthy=False)
-    async with Load(RATE, stack.frontends, slow_share=0.01) as load:
+    async with Load(RATE, stack.frontends, slow_share=0) as load:
         failed = await rolldeck(stack, "upgrade", "shop", NEW, "--yes")
         assert failed.code == 1
         assert "out of rotation: web1\n" in failed.out
@@ -192,7 +189,7 @@ async def test_the_way_out_that_the_output_names(stack: Stack) -> None:
 
 async def test_a_node_that_fell_over_afterwards_is_named_with_what_starts_it(stack: Stack) -> None:
     """HAProxy has it as it was; nothing has to be set there, and it is down all the same."""
-    async with started(stack, "upgrade", "shop", NEW, "--yes", "--json", "--limit", "web[12]") as running:
+    async with started(stack, "upgrade", "shop", NEW, "--yes", "--json") as running:
         await running.event("step_started", node="web2", step="stop")
         stack.nodes["web1"].kill()
         run = await running.end()

@@ -38,7 +38,7 @@ def place(tmp_path: Path) -> Path:
 
 async def upgraded(stack: Stack, *arguments: str) -> Run:
     """Upgrade under a little load; nothing fails and every node has the new version."""
-    async with Load(50, stack.frontends, slow_share=0.01) as load:
+    async with Load(30, stack.frontends, slow_share=0) as load:
         run = await upgrade(stack, NEW, *arguments)
         report = await load.stop()
     assert run.code == 0, run.text

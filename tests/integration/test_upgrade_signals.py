@@ -27,12 +27,11 @@ from tests.integration.rollouts import (
 )
 
 UPGRADE = ("upgrade", "shop", NEW, "--yes", "--json")
-STOPS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
 
 
 @pytest.fixture
 async def stack(tmp_path: Path) -> AsyncIterator[Stack]:
-    async with world(tmp_path / "s", nodes=3) as made:
+    async with world(tmp_path / "s", nodes=2) as made:
         yield made
 
 
@@ -52,18 +51,14 @@ async def interrupted(stack: Stack, kind: str, step: str, number: signal.Signals
     assert run.code == 4, run.text
     ended = run.ended
     assert (ended["result"], ended["interrupted"], ended["failed"]) == ("aborted", ["web1"], [])
-    assert ended["untouched"] == ["web2", "web3"]
+    assert ended["untouched"] == ["web2"]
     assert ended["upgraded"] == []
     return run
 
 
-@pytest.mark.parametrize("number", STOPS)
-async def test_once_ends_after_the_running_step(stack: Stack, number: signal.Signals) -> None:
-    """During `start`: it starts to the end, stays in maintenance, and the named command puts it back."""
-    async with Load(100, stack.frontends, slow_share=0.01) as load:
-        run = await interrupted(stack, "step_started", "start", number, times=1)
-        report = await load.stop()
-    assert_nothing_failed(report, at_least=20)
+async def once_while_it_starts(stack: Stack, number: signal.Signals) -> Run:
+    """It starts to the end and stays in maintenance."""
+    run = await interrupted(stack, "step_started", "start", number, times=1)
     done = [each["step"] for each in run.events if each["event"] == "step_done"]
     assert done == ["drain", "stop", "install", "start"]
     [begun] = [each for each in run.events if each["event"] == "rollout_started"]
@@ -71,11 +66,23 @@ async def test_once_ends_after_the_running_step(stack: Stack, number: signal.Sig
     for event in (begun, asked):
         assert (event["via"], event["uid"]) == ("terminal", os.getuid())
     assert await web1(stack) == {MAINT}
-    assert await versions(stack) == {"web1": NEW, "web2": OLD, "web3": OLD}
-
+    assert await versions(stack) == {"web1": NEW, "web2": OLD}
     [out] = run.ended["out_of_rotation"]
     assert (out["node"], out["on_purpose"]) == ("web1", False)
-    command = out["commands"][0].split()
+    return run
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+async def test_once_ends_after_the_running_step(stack: Stack, number: signal.Signals) -> None:
+    await once_while_it_starts(stack, number)
+
+
+async def test_once_fails_no_request_and_names_the_command_that_puts_it_back(stack: Stack) -> None:
+    async with Load(40, stack.frontends, slow_share=0.02) as load:
+        run = await once_while_it_starts(stack, signal.SIGINT)
+        report = await load.stop()
+    assert_nothing_failed(report, at_least=20)
+    command = run.ended["out_of_rotation"][0]["commands"][0].split()
     assert command[:2] == ["rolldeck", "ready"]
     back = await rolldeck(stack, *command[1:], "--yes")
     assert back.code == 0, back.text
