@@ -135,11 +135,17 @@ class Monit:
 
 
 @contextlib.contextmanager
-def running_monit(folder: Path, *, name: str = "shop") -> Iterator[Monit]:
-    """Run Monit, and with it the application called so, until the block ends."""
+def running_monit(folder: Path, *, name: str = "shop", more: str = "") -> Iterator[Monit]:
+    """Run Monit, and with it the application called so, until the block ends.
+
+    Args:
+        folder: for all of its files.
+        name: of the application.
+        more: of the control file, behind the application.
+    """
     monit = Monit(folder, _free_port())
     monit.mode("normal")
-    _write(folder, monit.port, name)
+    _write(folder, monit.port, name, more)
     try:
         monit.start()
         yield monit
@@ -147,7 +153,7 @@ def running_monit(folder: Path, *, name: str = "shop") -> Iterator[Monit]:
         monit.close()
 
 
-def _write(folder: Path, port: int, name: str) -> None:
+def _write(folder: Path, port: int, name: str, more: str) -> None:
     (folder / "lease").touch()
     (folder / "app.py").write_text(APPLICATION)
     place = shlex.quote(str(folder))
@@ -156,7 +162,8 @@ def _write(folder: Path, port: int, name: str) -> None:
     _script(folder / "stop", f'kill "$(cat {place}/app.pid)"')
     control = folder / "monitrc"
     control.touch(mode=0o600)  # Monit refuses one that others can read
-    control.write_text(CONTROL.format(folder=folder, cycle=CYCLE, stop_timeout=STOP_TIMEOUT, name=name))
+    text = CONTROL.format(folder=folder, cycle=CYCLE, stop_timeout=STOP_TIMEOUT, name=name)
+    control.write_text(text + more)
 
 
 def _script(file: Path, line: str) -> None:

@@ -6,6 +6,7 @@ Monit saw: during "start pending" it is still the old one, and after a stop ther
 """
 
 import asyncio
+import posixpath
 import re
 import shlex
 from collections.abc import Mapping
@@ -19,9 +20,13 @@ from backends.errors import ConfigError, NotAsked, Refused, UnknownOutcome, Unme
 from backends.model import Command, CommandResult, ServiceState
 from backends.obstacles import command_obstacles
 from backends.placeholders import NoText, ServiceName
+from backends.services.monit_control import MonitControl, lines_about, parse_control
 from backends.services.monit_status import MonitStatus, parse_status, state_of
 from backends.services.names import service_name
 from backends.template import check_words
+from backends.text_limits import last_lines
+
+LOG_LINES = 500  # of all services, among which those about one are looked for
 
 _NO_DAEMON = re.compile(r"daemon is not running", re.IGNORECASE)
 _NO_SERVICE = re.compile(r"there is no service|service '.*' not found", re.IGNORECASE)
@@ -78,6 +83,16 @@ class MonitService:
     def state_command(self) -> Command:
         return self._monit("status")
 
+    def control_command(self) -> Command:
+        """What tells of the control file; the status alone does not."""
+        program, options = self._program()
+        return Command((*program, *options, "-v", "status", self._name))
+
+    def log_command(self, log: str) -> Command:
+        """The end of Monit's log, by whatever comes before Monit itself, such as sudo."""
+        program, _ = self._program()
+        return Command((*program[:-1], "tail", "-n", str(LOG_LINES), "--", log))
+
     async def stop(self) -> None:
         await self._ask("stop", self.stop_command())
 
@@ -97,15 +112,53 @@ class MonitService:
     async def obstacles(self) -> tuple[str, ...]:
         """See `ServiceManager.obstacles`."""
         commands = {"stop": self.stop_command(), "start": self.start_command()}
-        return await command_obstacles(self._host, commands, track=False)
+        found = await command_obstacles(self._host, commands, track=False)
+        control = await self._control()
+        if control is None:
+            return found
+        programs = {"stop": control.stops, "start": control.starts}
+        return (
+            *(
+                f"Monit has no {what} program for {self._name}, and would {what} nothing"
+                for what, is_there in programs.items()
+                if not is_there
+            ),
+            *found,
+        )
 
     async def caveats(self) -> tuple[str, ...]:
         """See `ServiceManager.caveats`."""
-        return ()
+        status, control = await asyncio.gather(self._status(), self._control())
+        found = []
+        if status.on_reboot == "nostart":
+            found.append("after a reboot Monit would not start its service (onreboot nostart)")
+        if status.mode == "passive":
+            found.append("Monit would not start its service again when it has died (mode passive)")
+        if control is not None and control.dependents:
+            others = ", ".join(control.dependents)
+            found.append(f"with its service Monit stops {others} too, and does not start that again")
+        return tuple(found)
 
     async def last_lines(self) -> tuple[str, ...]:
-        """See `ServiceManager.last_lines`."""
-        return ()
+        """The last lines about the service in Monit's own log, where Monit tells where that is."""
+        control = await self._control()
+        if control is None or not control.log:
+            return ()
+        result = await self._look_if_allowed(self.log_command(control.log))
+        if result is None or not result.ok:
+            return ()
+        return last_lines(lines_about(result.stdout, self._name))
+
+    async def _control(self) -> MonitControl | None:
+        """None where Monit does not tell, or must not be asked."""
+        result = await self._look_if_allowed(self.control_command())
+        return parse_control(result.stdout, self._name) if result is not None and result.ok else None
+
+    async def _look_if_allowed(self, command: Command) -> CommandResult | None:
+        """Of what can be done without: where sudo would refuse it, it is not tried."""
+        if await self._host.sudo_refusal(command):
+            return None
+        return await look(self._host, command, timeout=self._settings.timeout)
 
     async def _ask(self, action: Action, command: Command) -> None:
         """Look first: with no daemon `monit stop` would run the script itself and exit with 0."""
@@ -156,4 +209,12 @@ class MonitService:
 
     def _monit(self, verb: str) -> Command:
         # No -B: old versions do not know it, and without a terminal there is no colour anyway.
-        return Command((*shlex.split(self._settings.command), verb, self._name))
+        program, options = self._program()
+        return Command((*program, *options, verb, self._name))
+
+    def _program(self) -> tuple[list[str], list[str]]:
+        """The words up to Monit itself, and its options; what has another name is taken for its last word."""
+        words = shlex.split(self._settings.command)
+        names = [posixpath.basename(word) for word in words]
+        end = names.index("monit") + 1 if "monit" in names else len(words)
+        return words[:end], words[end:]

@@ -23,6 +23,7 @@ class MonitStatus:
     pending: str  # the action that has been asked for and is not done: "stop", "start"; or empty
     mode: str  # "active", "passive", "manual": whether Monit starts it by itself
     pid: int | None
+    on_reboot: str = ""  # "start", "nostart", "laststate"; empty: an older Monit, which does not tell
 
     @property
     def text(self) -> str:
@@ -50,6 +51,7 @@ def _status(fields: dict[str, str]) -> MonitStatus:
         pending=pending,
         mode=fields.get("monitoring mode", ""),
         pid=parse_pid(fields.get("pid", "")),
+        on_reboot=fields.get("on reboot", ""),
     )
 
 

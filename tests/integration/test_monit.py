@@ -179,3 +179,36 @@ async def test_what_is_not_monitored_says_how_monit_stops_it_again(monit: Monit)
     state = await service(monit).state()
     assert "Monit does not watch it" in state.unwatched
     assert state.unwatched.endswith(f"{monit.command} monitor shop")
+
+
+MORE = """\
+  onreboot nostart
+check process child with pidfile /nonexistent/child.pid
+  start program = "/bin/true"
+  stop program = "/bin/true"
+  depends on shop
+check process bare with pidfile /nonexistent/bare.pid
+"""
+
+
+async def test_what_its_control_file_leaves_open_and_what_it_logs(tmp_path: Path) -> None:
+    with running_monit(tmp_path, more=MORE) as monit:
+        shop = service(monit)
+
+        async def is_logged() -> bool:
+            return bool(await shop.last_lines())
+
+        await shop.start()  # which Monit does not do by itself when it finds no state from before a reboot
+        await until(is_logged)
+        assert await shop.obstacles() == ()
+        assert await shop.caveats() == (
+            "after a reboot Monit would not start its service (onreboot nostart)",
+            "with its service Monit stops child too, and does not start that again",
+        )
+        lines = await shop.last_lines()
+        assert [line for line in lines if "'shop'" in line] == list(lines)
+        assert await service(monit, "child").caveats() == ()
+        assert await service(monit, "bare").obstacles() == (
+            "Monit has no stop program for bare, and would stop nothing",
+            "Monit has no start program for bare, and would start nothing",
+        )

@@ -8,6 +8,7 @@ import pytest
 from backends.errors import ConfigError, Refused, UnknownOutcome, Unmeasured
 from backends.model import Activity, Command, ServiceState
 from backends.services.monit import MonitService, MonitSettings
+from backends.services.monit_control import MonitControl, parse_control
 from backends.services.monit_status import MonitStatus, parse_status, state_of
 from tests.scripted_host import Answer, ScriptedHost
 
@@ -108,11 +109,11 @@ def test_a_name_of_several_words_is_one_argument() -> None:
 
 
 def test_parse_a_running_service() -> None:
-    assert parse_status(RUNNING, "shop") == MonitStatus("OK", "", "active", 7415)
+    assert parse_status(RUNNING, "shop") == MonitStatus("OK", "", "active", 7415, "start")
 
 
 def test_parse_an_old_version_with_colours_and_other_services() -> None:
-    assert parse_status(OLD, "shop") == MonitStatus("Running", "", "active", 4711)
+    assert parse_status(OLD, "shop") == MonitStatus("Running", "", "active", 4711, "start")
 
 
 @pytest.mark.parametrize("text", ["", "Monit 5.33.0 uptime: 0m\n\n", OLD.replace("'Shop'", "'x'")])
@@ -246,3 +247,81 @@ def test_settings_refuse_what_they_do_not_know() -> None:
         msgspec.convert({"kind": "monit", "name": "a", "nmae": "b"}, MonitSettings)
     with pytest.raises(msgspec.ValidationError, match=">= 0"):
         msgspec.convert({"kind": "monit", "name": "a", "retries": -1}, MonitSettings)
+
+
+# -- the control file ------------------------------------------------------------------------------
+
+VERBOSE = """\
+Adding 'allow localhost' -- host resolved to [::ffff:127.0.0.1]
+Runtime constants:
+ Control file       = /etc/monit/monitrc
+ Log file           = /var/log/monit.log
+ Use syslog         = False
+
+The service list contains the following entries:
+
+Process Name          = shop
+ Pid file             = /run/shop.pid
+ Monitoring mode      = active
+ On reboot            = laststate
+ Start program        = '/srv/ctl start' timeout 5 s
+ Stop program         = '/srv/ctl stop' timeout 2 s
+ Existence            = if does not exist then restart
+
+Process Name          = front
+ Pid file             = /run/front.pid
+ Start program        = '/srv/front start' timeout 30 s
+ Depends on Service   = db
+ Depends on Service   = Shop
+
+System Name           = vm
+ Monitoring mode      = active
+
+-------------------------------------------------------------------------------
+"""
+LOG = """\
+[2026-11-28T17:06:05+0000] info     : 'shop' start: '/srv/ctl start'
+[2026-11-28T17:06:06+0000] error    : 'shopkeeper' process is not running
+[2026-11-28T17:06:07+0000] error    : 'Shop' failed to start (exit status 1)
+"""
+
+
+def test_parse_the_control_file() -> None:
+    log = "/var/log/monit.log"
+    assert parse_control(VERBOSE + RUNNING, "SHOP") == MonitControl(log, True, True, ("front",))
+    assert parse_control(VERBOSE, "front") == MonitControl(log, True, False, ())
+    assert parse_control(VERBOSE.replace("= /var/log/monit.log", "= syslog"), "vm") == MonitControl(
+        "", False, False, ()
+    )
+    for text in ("", RUNNING, VERBOSE.replace("shop", "x")):
+        assert parse_control(text, "shop") is None
+
+
+async def test_the_last_lines_come_by_the_way_to_monit() -> None:
+    def answer(command: Command) -> Answer:
+        return Answer(LOG if "tail" in command.argv else VERBOSE)
+
+    host = ScriptedHost(answer)
+    settings = MonitSettings(name="shop", command="sudo -n /usr/bin/monit -c /etc/m")
+    assert await MonitService(host, settings, {}).last_lines() == tuple(LOG.splitlines()[::2])
+    assert [command.argv for command in host.ran] == [
+        ("sudo", "-n", "/usr/bin/monit", "-c", "/etc/m", "-v", "status", "shop"),
+        ("sudo", "-n", "tail", "-n", "500", "--", "/var/log/monit.log"),
+    ]
+
+
+async def test_what_sudo_would_refuse_is_not_tried() -> None:
+    def refusal(command: Command) -> str:
+        return "no" if "-v" in command.argv else ""
+
+    host = ScriptedHost(lambda _: Answer(RUNNING), refusal=refusal)
+    monit = MonitService(host, MonitSettings(name="shop", command="sudo -n monit"), {})
+    assert (await monit.last_lines(), await monit.caveats(), await monit.obstacles()) == ((), (), ())
+    assert [command.argv[2:] for command in host.ran] == [("monit", "status", "shop")]
+
+
+async def test_an_older_monit_leaves_it_unsaid() -> None:
+    text = RUNNING.replace("  on reboot                    start\n", "")
+    assert await service(lambda _: Answer(text))[0].caveats() == ()
+    found = await service(lambda _: Answer(text.replace("active", "passive")))[0].caveats()
+    assert found == ("Monit would not start its service again when it has died (mode passive)",)
