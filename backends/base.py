@@ -236,6 +236,9 @@ class Installer(Protocol):
     def prefetch_commands(self, version: str) -> tuple[Command, ...]:
         """What `prefetch` would run; empty when there is nothing to prefetch."""
 
+    def undo_commands(self, version: str) -> tuple[Command, ...]:
+        """What `install` may run when it has failed; empty for most kinds."""
+
     async def installed(self) -> str | None:
         """The version on disk, None when nothing is installed. Raises Unmeasured when it cannot be told."""
 

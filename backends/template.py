@@ -23,7 +23,8 @@ NAMES = frozenset({"app", "node", "address", "port", "version", "service"})
 """Names that always mean a value: without one they are an error, not text to be left alone."""
 
 PLACEHOLDER = re.compile(r"(?<![${])\{([a-z_]+)\}(?!\})")
-_VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+:~-]{0,127}")
+VERSION_PATTERN = "[A-Za-z0-9][A-Za-z0-9._+:~-]{0,127}"
+_VERSION = re.compile(VERSION_PATTERN)
 _VALUE = re.compile(r"[A-Za-z0-9_.:%@][A-Za-z0-9_.:%@+=,~-]{0,254}")
 _INERT = re.compile(r"[A-Za-z0-9_.:%@+=,/-][A-Za-z0-9_.:%@+=,/~-]*")
 _LONGEST_WORDS = 4_096  # characters; shlex takes four times as long for a word twice as long

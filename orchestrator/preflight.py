@@ -72,7 +72,7 @@ async def preflight(
     Returns:
         The plan; when `plan.errors` is not empty it must not be run.
     """
-    nodes, findings = _select(application.nodes, limit, to_ready)
+    nodes, findings = select_nodes(application.nodes, limit, to_ready)
     snapshots, unreadable = await _snapshots(application)
     findings += [*known, *unreadable, *_judge_health_check(application)]
     mapped, mapping_findings = map_nodes(nodes, snapshots, application.match, among=application.nodes)
@@ -226,9 +226,10 @@ def _floors(
     return Floors(known, application.policy, application.unmanaged_backends, all_backups)
 
 
-def _select(
-    nodes: Sequence[Node], limit: Sequence[str], to_ready: Collection[str]
+def select_nodes(
+    nodes: Sequence[Node], limit: Sequence[str], to_ready: Collection[str] = ()
 ) -> tuple[list[Node], list[Finding]]:
+    """The nodes that are meant, and what is wrong with how they are named."""
     findings = []
     known = [each.name for each in nodes]
     if not known:

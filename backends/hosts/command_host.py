@@ -18,7 +18,8 @@ from backends.errors import (
     Unmeasured,
 )
 from backends.hosts.capture import TRACKER, Capture
-from backends.hosts.sudo import listing_query, sudo_query, wants_password
+from backends.hosts.rehearsal import is_rehearsal, rehearse
+from backends.hosts.sudo import SudoCall, listing_query, sudo_call, sudo_query, wants_password
 from backends.model import Began, Command, CommandResult, Exchange, Intent
 from backends.wire import heard, private
 
@@ -51,6 +52,15 @@ if test -d "/proc/$1"; then
 elif said=$(LC_ALL=C kill -0 "$1" 2>&1); then echo alive
 else case $said in *[Nn]o\ such\ process*) echo gone ;; *) echo "$said" ;; esac
 fi"""
+
+
+# Root's own programs are where sudo looks for them, and often not where a login does. `command -v` would find
+# what the shell has itself, such as `test`.
+_FIND = r"""
+IFS=:
+for folder in $PATH:/usr/local/sbin:/usr/sbin:/sbin; do
+  if test -f "$folder/$1" && test -x "$folder/$1"; then echo "$folder/$1"; exit; fi
+done"""
 
 
 class CommandHost(ABC):
@@ -110,6 +120,8 @@ class CommandHost(ABC):
         line = self.render(command)
         if "\0" in line:
             raise Refused(self._name, "an argument contains a NUL byte; nothing was sent")
+        if rehearse(self, command, track=track) and record:
+            return CommandResult(self._name, line, 0, "", "", 0.0)
         if record and self._recorder:
             self._recorder(Intent(self._name, line))
         capture = self._capture(track, limit)
@@ -140,7 +152,7 @@ class CommandHost(ABC):
     async def sudo_refusal(self, command: Command, *, track: bool = False) -> str:
         """See `backends.base.Host.sudo_refusal`."""
         query = sudo_query(self._before, TRACKER if track else (), command)
-        if not query:
+        if not query or is_rehearsal():  # in which what would come after a refusal is to be seen
             return ""
         allowed = await self._query(query)
         if not allowed.ok:
@@ -151,6 +163,26 @@ class CommandHost(ABC):
             return words(allowed) if is_sudo else ""
         listing = await self._query(listing_query(query))
         return "a password is required" if wants_password(listing.stdout, allowed.stdout.strip()) else ""
+
+    def sudo_call(self, command: Command, *, track: bool = False) -> SudoCall | None:
+        """What sudo is asked to run for this command, None where no sudo is in the way. Arguments as `run`.
+
+        Raises:
+            Unmeasured: that cannot be told from the command.
+        """
+        return sudo_call(self._before, TRACKER if track else (), command)
+
+    async def find_program(self, program: str) -> str:
+        """The path of a program, as a login without sudo finds it; empty when it is not there."""
+        found = (await self._query(("sh", "-c", _FIND, "sh", program))).stdout.strip()
+        return found if found.startswith("/") else ""
+
+    async def login_name(self) -> str:
+        """Who commands run as, without sudo. Raises Unmeasured: nobody could tell."""
+        result = await self._query(("id", "-un"))
+        if not result.ok:
+            raise Unmeasured(self._name, f"the name of the login user: {result.said}")
+        return result.stdout.strip()
 
     async def _query(self, argv: Sequence[str]) -> CommandResult:
         """Run this as it is, without sudo and prefix; never recorded."""

@@ -5,7 +5,9 @@ import posixpath
 import re
 import shlex
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
+from backends.errors import Unmeasured
 from backends.model import Command
 
 _OF_WHOM = ("-u", "--user", "-g", "--group")
@@ -26,6 +28,59 @@ def sudo_query(before: Sequence[str], tracker: Sequence[str], command: Command) 
         return ("sudo", "-l", *before[1:], *tracker, *command.argv)
     own = _own_query(_own_words(command))
     return (*before, *own) if own else ()
+
+
+@dataclass(frozen=True, slots=True)
+class SudoCall:
+    """What sudo is asked to run: a program as it is called, and its arguments."""
+
+    program: str
+    arguments: tuple[str, ...]
+    user: str = ""  # empty: root
+    group: str = ""
+    sets_environment: bool = False
+
+
+def sudo_call(before: Sequence[str], tracker: Sequence[str], command: Command) -> SudoCall | None:
+    """The call of sudo in a command as it is sent, None without one; arguments as for `sudo_query`.
+
+    Raises:
+        Unmeasured: it is in a shell command that is more than its words, or has options not known here.
+    """
+    if before[:1] == ("sudo",):
+        return _call((*before, *tracker, *command.argv))
+    if command.argv[-3:-1] == ("sh", "-c"):
+        command = Command(command.argv[-3:])  # without a time limit before it
+    words = _own_words(command)
+    if words[:1] == ("sudo",):
+        return _call(words)
+    script = command.argv[2] if not words else ""
+    if re.search(r"(^|[\s;&|($`'\"])sudo\s", script):
+        raise Unmeasured("", "what sudo is asked to run cannot be told from a script")
+    return None
+
+
+def _call(words: Sequence[str]) -> SudoCall:
+    user = group = ""
+    sets_environment = False
+    rest = list(words[1:])
+    while rest and rest[0].startswith("-"):
+        option, _, value = rest.pop(0).partition("=")
+        if option in _OF_WHOM:
+            value = value or (rest.pop(0) if rest else "")
+            user, group = (value, group) if option in ("-u", "--user") else (user, value)
+        elif option == "--":
+            break
+        elif option in ("-E", "--preserve-env"):
+            sets_environment = True
+        elif option not in _NEEDLESS:
+            raise Unmeasured("", f"what sudo is asked to run cannot be told with its option {option}")
+    while rest and re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*=.*", rest[0], re.DOTALL):
+        sets_environment = True
+        rest.pop(0)
+    if not rest:
+        raise Unmeasured("", "sudo is not asked to run anything")
+    return SudoCall(rest[0], tuple(rest[1:]), user, group, sets_environment)
 
 
 def listing_query(query: Sequence[str]) -> tuple[str, ...]:

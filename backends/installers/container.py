@@ -52,6 +52,9 @@ class ContainerInstall(Recipe, kw_only=True, frozen=True, tag="container"):
     def prefetch_commands(self, values: Mapping[str, str]) -> tuple[Command, ...]:
         return (self.call("pull", self._tagged(values)),) if self.pull else ()
 
+    def undo_commands(self, values: Mapping[str, str]) -> tuple[Command, ...]:
+        return (self.remove_new(values), self.rename_back(values))
+
     def image_command(self, values: Mapping[str, str]) -> Command:
         """Whether the image is on the node."""
         return self.call("image", "inspect", "--format", "{{.Id}}", self._tagged(values))

@@ -34,6 +34,10 @@ class Recipe(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=Tr
         """What can be done while the node is still serving."""
         return ()
 
+    def undo_commands(self, values: Mapping[str, str]) -> tuple[Command, ...]:
+        """What may follow a command of `install_commands` that has failed."""
+        return ()
+
     def availability_command(self, values: Mapping[str, str]) -> Command | None:
         """What tells whether the version can be had, and changes nothing; None: nothing does."""
         return None
@@ -71,6 +75,10 @@ class RecipeInstaller:
     def prefetch_commands(self, version: str) -> tuple[Command, ...]:
         """What `prefetch` would run. Raises ConfigError for a version that cannot be installed."""
         return self.recipe.prefetch_commands(self._with(version))
+
+    def undo_commands(self, version: str) -> tuple[Command, ...]:
+        """What `install` may run when it has failed. Raises ConfigError as `install_commands`."""
+        return self.recipe.undo_commands(self._with(version))
 
     async def installed(self) -> str | None:
         """The version on disk, None when nothing is installed. Raises Unmeasured, Unreachable."""

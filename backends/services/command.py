@@ -17,6 +17,7 @@ from backends.template import fill, fill_plain
 # LSB: 0 running, 1 dead with a pid file left, 3 not running. 2 is also a shell's syntax error.
 _ACTIVITIES = {0: Activity.RUNNING, 1: Activity.STOPPED, 3: Activity.STOPPED}
 
+_OF_SUDO = 1  # also the exit status of a sudo that refuses
 NOT_KNOWN_AFTER_REBOOT = (
     "its service is started and stopped by commands: nothing tells whether something else starts it too, and"
     " whether it comes back after a reboot"
@@ -79,13 +80,15 @@ class CommandService:
         """Read back; the process id only while it runs, as pid files are left behind.
 
         Raises:
-            Unmeasured: the status command ended with a status other than 0, 1 and 3.
+            Unmeasured: the status command ended with a status other than 0, 1 and 3, or sudo refused it.
         """
         result, pid = await asyncio.gather(self._look(self.state_command()), self._pid())
         activity = _ACTIVITIES.get(result.exit_status)
         detail = f"status command: exit status {result.exit_status}: {words(result)}"
         if activity is None:
             raise Unmeasured(self._host.name, detail)
+        if result.exit_status == _OF_SUDO and (why := await self._host.sudo_refusal(self.state_command())):
+            raise Unmeasured(self._host.name, f"sudo would not run the status command: {why}")
         if activity is not Activity.RUNNING:
             return ServiceState(activity, None, detail)
         if self._settings.pid_file:

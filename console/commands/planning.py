@@ -12,11 +12,13 @@ from console.exits import Exit
 from console.interrupts import interrupts
 from console.opened import open_session
 from console.output import plan_text
-from console.output.text import result, result_json
+from console.output.text import clean, result, result_json
 from console.published_leftovers import name_published
 from orchestrator.plan import Plan
 from orchestrator.plan_fields import plan_fields
 from orchestrator.policy import Amount, Policy
+from orchestrator.preflight import select_nodes
+from orchestrator.sudoers import sudo_rules
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -53,6 +55,9 @@ def scope(command: F) -> F:
 @click.argument("version")
 @scope
 @click.option("--json", "as_json", is_flag=True, help="The whole plan as one JSON object.")
+@click.option(
+    "--sudoers", is_flag=True, help="Instead: the lines of sudoers that the nodes need, and nothing more."
+)
 @click.pass_obj
 def plan(
     config_file: str | None,
@@ -62,8 +67,11 @@ def plan(
     limit: tuple[str, ...],
     ready: tuple[str, ...],
     as_json: bool,
+    sudoers: bool,
 ) -> int:
     """Dry run: batches, what stays in rotation at each moment, and every command that would be sent."""
+    if sudoers:
+        return interrupts.run(_print_sudoers(find_and_load(config_file), app, version, limit))
     made = interrupts.run(make_plan(find_and_load(config_file), app, version, serial, limit, ready))
     if as_json:
         result_json(msgspec.json.encode(plan_fields(made)))
@@ -73,6 +81,25 @@ def plan(
         for line in plan_text.findings(made.findings):
             result(line)
     return Exit.REFUSED if made.errors else Exit.HEALTHY
+
+
+async def _print_sudoers(config: Config, app: str, version: str, limit: tuple[str, ...]) -> Exit:
+    """Nodes that need the same are named together. Raises ConfigError."""
+    check_version(version)
+    async with open_session(config, app) as session:
+        nodes, findings = select_nodes((await session.whole()).nodes, limit)
+        found = await sudo_rules(nodes, version)
+    groups: dict[tuple[str, ...], list[str]] = {}
+    for node in found:
+        lines = (*(f"# missing: {clean(problem)}" for problem in node.problems), *map(clean, node.rules))
+        groups.setdefault(lines or ("# nothing is run with sudo",), []).append(node.node)
+    for finding in findings:
+        result(f"# {clean(finding.subject)}: {clean(finding.text)}")
+    for lines, names in groups.items():
+        result(f"# {clean(app)} on {clean(', '.join(names))}")
+        for line in lines:
+            result(line)
+    return Exit.REFUSED if findings or any(node.problems for node in found) else Exit.HEALTHY
 
 
 async def make_plan(

@@ -205,6 +205,9 @@ class FakeInstaller:
     def install_commands(self, version: str) -> tuple[Command, ...]:
         return (Command(("get", version)),)
 
+    def undo_commands(self, version: str) -> tuple[Command, ...]:
+        return ()
+
     def prefetch_commands(self, version: str) -> tuple[Command, ...]:
         return (Command(("fetch", version)),) if self._node.has_prefetch else ()
 

@@ -191,7 +191,7 @@ def test_completion_for_the_shell(shell: Shell) -> None:
     words = shell(_ROLLDECK_COMPLETE="bash_complete", COMP_WORDS="rolldeck ", COMP_CWORD="1").out
     assert [line.split(",")[1] for line in words.splitlines()] == list(COMMANDS)
     options = shell(_ROLLDECK_COMPLETE="bash_complete", COMP_WORDS="rolldeck plan --s", COMP_CWORD="2").out
-    assert options.splitlines() == ["plain,--serial"]
+    assert options.splitlines() == ["plain,--serial", "plain,--sudoers"]
 
 
 def test_a_defect_of_ours_ends_with_70_and_a_report(

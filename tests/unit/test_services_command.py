@@ -131,3 +131,11 @@ async def test_commands_say_that_nothing_tells_of_a_reboot_and_keep_no_log() -> 
     command = CommandService(host, SETTINGS, VALUES)
     assert await command.caveats() == (NOT_KNOWN_AFTER_REBOOT,)
     assert await command.last_lines() == ()
+
+
+async def test_a_sudo_that_refuses_the_status_command_says_nothing_of_the_service() -> None:
+    said = "sudo: a password is required"
+    host = ScriptedHost(lambda _: Answer("", said, 1), refusal=lambda _: "a password is required")
+    settings = CommandSettings(start="up", stop="down", status="sudo -n how")
+    with pytest.raises(Unmeasured, match="sudo would not run the status command"):
+        await CommandService(host, settings, VALUES).state()

@@ -1,0 +1,141 @@
+"""The rules of sudoers(5) that an upgrade needs on the nodes: those of the commands that would be sent.
+
+There is no list of commands here. Everything that looks is run, as in preflight, and everything that changes
+something is rehearsed, by the code that sends it in a rollout.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+from backends.errors import BackendError, ConfigError, RolldeckError, Unmeasured
+from backends.hosts.command_host import CommandHost
+from backends.hosts.rehearsal import Rehearsed, rehearsing
+from backends.hosts.sudoers import rule
+from backends.template import VERSION_PATTERN
+from orchestrator.node import Node
+
+NOT_THERE = "0.0.0.rolldeck"  # a version that nobody has: looking for it goes all the way
+_PID, _START = 2_147_483_647, 2_147_483_646  # of a process that there is not
+_NUMBER = "[0-9]+"
+
+
+@dataclass(frozen=True, slots=True)
+class NodeRules:
+    """What one node needs.
+
+    Attributes:
+        rules: lines of sudoers, in the order in which they are needed first.
+        problems: why a rule is missing or wrong, in words.
+    """
+
+    node: str
+    rules: tuple[str, ...]
+    problems: tuple[str, ...]
+
+
+async def sudo_rules(nodes: Sequence[Node], version: str) -> list[NodeRules]:
+    """Of nodes side by side.
+
+    Args:
+        nodes: of the application; each is looked at, and nothing is changed.
+        version: any that could be installed; the rules hold for all others, too.
+    """
+    return list(await asyncio.gather(*(_of_node(node, version) for node in nodes)))
+
+
+async def _of_node(node: Node, version: str) -> NodeRules:
+    host = node.host
+    if not isinstance(host, CommandHost):
+        return NodeRules(node.name, (), ("its host runs no commands",))
+    try:
+        await host.connect()
+        user = await host.login_name()
+    except BackendError as error:
+        return NodeRules(node.name, (), (f"cannot be asked: {error.beside(node.name)}",))
+    with rehearsing() as sent:
+        await _rehearse(node, version)
+        sent += [each for each in _built(node, version) if each.command not in [row.command for row in sent]]
+    patterns = {
+        version: VERSION_PATTERN,
+        NOT_THERE: VERSION_PATTERN,
+        str(_PID): _NUMBER,
+        str(_START): _NUMBER,
+    }
+    rules: dict[str, None] = {}
+    problems: dict[str, None] = {}
+    async for found in _rules(host, user, sent, patterns):
+        if isinstance(found, Unmeasured):
+            problems[found.problem] = None
+        else:
+            rules[found] = None
+    return NodeRules(node.name, tuple(rules), tuple(problems))
+
+
+async def _rules(
+    host: CommandHost, user: str, sent: Iterable[Rehearsed], patterns: dict[str, str]
+) -> AsyncIterator[str | Unmeasured]:
+    for each in sent:
+        if each.host is not host:
+            continue  # on the console's own machine
+        try:
+            call = host.sudo_call(each.command, track=each.track)
+            if call is None:
+                continue
+            path = call.program if call.program.startswith("/") else await host.find_program(call.program)
+            if not path:
+                raise Unmeasured(host.name, f"sudo is asked to run {call.program}, which is not there")
+            yield rule(user, call, path, patterns)
+        except ValueError as error:
+            yield Unmeasured(host.name, f"{host.render(each.command)}: {error}")
+        except Unmeasured as error:
+            yield Unmeasured(host.name, f"{host.render(each.command)}: {error.problem}")
+        except BackendError as error:
+            yield Unmeasured(host.name, error.beside(host.name))
+
+
+async def _rehearse(node: Node, version: str) -> None:
+    """Everything that a rollout may ask of a node; what is refused has been noted all the same."""
+    service, installer = node.service, node.installer
+    looks: list[Callable[[], Awaitable[object]]] = [
+        service.state,
+        service.obstacles,
+        service.caveats,
+        service.last_lines,
+        node.port_probe.is_open,
+        node.health.look,
+        installer.installed,
+        lambda: installer.check_availability(version),
+        lambda: installer.check_availability(NOT_THERE),
+        lambda: node.host.alive(_PID, _START),
+    ]
+    if node.connections is not None:
+        looks.append(node.connections.count)
+    changes: list[Callable[[], Awaitable[object]]] = [
+        service.stop,
+        service.start,
+        lambda: installer.prefetch(version),
+        lambda: installer.install(version),
+    ]
+    if (registration := node.registration) is not None:
+        looks += [registration.check, registration.look]
+    for call in (*looks, *changes):
+        with suppress(RolldeckError):
+            await call()
+
+
+def _built(node: Node, version: str) -> Iterator[Rehearsed]:
+    """What follows a look that was refused, or that found nothing, was not sent."""
+    registration, installer = node.registration, node.installer
+    untracked = [node.service.stop_command(), node.service.start_command()]
+    if registration is not None:
+        untracked += filter(None, [registration.leave_command(), registration.return_command()])
+    yield from (Rehearsed(node.host, command, track=False) for command in untracked)
+    with suppress(ConfigError):
+        for command in (
+            *installer.prefetch_commands(version),
+            *installer.install_commands(version),
+            *installer.undo_commands(version),
+        ):
+            yield Rehearsed(installer.host, command, track=True)

@@ -1,0 +1,79 @@
+"""Which call of sudo is in a command, and that a rehearsal changes nothing."""
+
+from pathlib import Path
+
+import pytest
+
+from backends.asking import ask, look
+from backends.errors import Unmeasured
+from backends.hosts.local import LocalHost
+from backends.hosts.rehearsal import rehearsing
+from backends.hosts.sudo import SudoCall, sudo_call
+from backends.hosts.sudoers import LONGEST_PATTERN, rule
+from backends.model import Command
+from backends.template import VERSION_PATTERN
+
+ALL = ("sudo", "-n", "--")
+
+
+@pytest.mark.parametrize(
+    ("before", "command", "call"),
+    [
+        ((), Command(("sudo", "-n", "monit", "stop", "shop")), SudoCall("monit", ("stop", "shop"))),
+        (("env", "A=b"), Command(("sudo", "-n", "--", "id")), SudoCall("id", ())),
+        ((), Command.shell("sudo -n -u shop ctl stop"), SudoCall("ctl", ("stop",), user="shop")),
+        ((), Command.shell("sudo --user=shop -g www ctl"), SudoCall("ctl", (), "shop", "www")),
+        ((), Command.shell("sudo -nE ctl"), None),
+        ((), Command.shell("sudo -n A=b ctl"), SudoCall("ctl", (), sets_environment=True)),
+        ((), Command.shell("sudo -E ctl"), SudoCall("ctl", (), sets_environment=True)),
+        ((), Command(("timeout", "5", "sh", "-c", "sudo -n ctl")), SudoCall("ctl", ())),
+        (ALL, Command(("id", "-u")), SudoCall("id", ("-u",))),
+        ((*ALL, "docker", "exec", "a"), Command(("id",)), SudoCall("docker", ("exec", "a", "id"))),
+    ],
+)
+def test_what_sudo_is_asked_to_run(before: tuple[str, ...], command: Command, call: SudoCall | None) -> None:
+    if call is None:
+        with pytest.raises(Unmeasured, match="option"):
+            sudo_call(before, (), command)
+    else:
+        assert sudo_call(before, (), command) == call
+
+
+@pytest.mark.parametrize(
+    "script", ["cd /srv && sudo -n ctl", "x=$(sudo id)", "sh -c 'sudo id'", "sudo id; ls"]
+)
+def test_what_a_script_asks_of_sudo_is_not_guessed(script: str) -> None:
+    with pytest.raises(Unmeasured, match="script"):
+        sudo_call((), (), Command.shell(script))
+
+
+@pytest.mark.parametrize("script", ["systemctl stop shop", "cat /etc/sudoers | wc -l", "pseudo -n x; true"])
+def test_no_sudo(script: str) -> None:
+    assert sudo_call((), (), Command.shell(script)) is None
+
+
+def test_a_version_within_another_word_is_not_left_open() -> None:
+    call = SudoCall("get", ("shop=1.5", "lib1.5", "1.5-2", "v/1.5/x"))
+    line = rule("ann", call, "/bin/get", {"1.5": VERSION_PATTERN})
+    assert line == (
+        f"ann ALL=(root) NOPASSWD: /bin/get ^shop={VERSION_PATTERN} lib1\\.5 1\\.5-2 v/{VERSION_PATTERN}/x$"
+    )
+
+
+def test_a_rule_that_sudo_would_not_take_is_an_error() -> None:
+    with pytest.raises(ValueError, match=f"sudo takes {LONGEST_PATTERN}"):
+        rule("ann", SudoCall("get", ("1.5", "x" * 1024)), "/bin/get", {"1.5": VERSION_PATTERN})
+
+
+async def test_a_rehearsal_looks_and_changes_nothing(tmp_path: Path) -> None:
+    recorded: list[object] = []
+    host = LocalHost("web1", recorder=recorded.append)
+    change, question = Command(("touch", str(tmp_path / "done"))), Command(("echo", "yes"))
+    with rehearsing() as sent:
+        await ask(host, change, "touch", timeout=5, track=True)
+        assert (await look(host, question, timeout=5)).stdout == "yes\n"
+    assert not (tmp_path / "done").exists()
+    assert [(each.command, each.track) for each in sent] == [(change, True), (question, False)]
+    assert recorded == []
+    await ask(host, change, "touch", timeout=5)
+    assert (tmp_path / "done").exists()
