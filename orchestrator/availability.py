@@ -1,9 +1,10 @@
-"""Whether the wanted version can be had, asked on every node that is to get it before any is touched."""
+"""Whether the wanted version and the one of now can be had, asked on every node before any is touched."""
 
 import asyncio
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from backends.availability import Availability, Presence
+from backends.errors import ConfigError
 from backends.suggestion import suggest
 from orchestrator.node import Node
 from orchestrator.plan import Finding, PlannedNode, Severity
@@ -33,6 +34,46 @@ async def look_for_versions(
     return dict(zip(asked, await asyncio.gather(*asked.values()), strict=True))
 
 
+async def look_for_ways_back(nodes: Collection[Node], planned: Sequence[PlannedNode]) -> list[Finding]:
+    """Whether each node could be given the version that it has now once more, after another one.
+
+    A rollback installs like an upgrade: it takes the old package, image or release, and an installer that
+    goes down. Where the wanted version cannot be had nothing will be installed, and nothing is asked.
+
+    Args:
+        nodes: those that could be looked at.
+        planned: what is to be done with each node, and whether its wanted version can be had.
+    """
+    node_by_name = {node.name: node for node in nodes}
+    rows = [row for row in planned if row.name in node_by_name and _has_way_back(row)]
+    return [
+        finding
+        for found in await asyncio.gather(*(_way_back(node_by_name[row.name], row) for row in rows))
+        for finding in found
+    ]
+
+
+def _has_way_back(row: PlannedNode) -> bool:
+    found = row.availability
+    return row.installed is not None and found is not None and found.presence is not Presence.NOT_THERE
+
+
+async def _way_back(node: Node, row: PlannedNode) -> list[Finding]:
+    version = row.installed or ""
+    try:
+        found = await node.installer.check_availability(version)
+    except ConfigError as error:
+        found = Availability(Presence.NOT_THERE, error.problem)
+    match found.presence:
+        case Presence.NOT_THERE:
+            text = f"going back to {version} would not work: {_without_suggestion(found)}"
+            return [Finding(Severity.WARNING, node.name, text)]
+        case Presence.NOT_KNOWN:
+            text = f"not checked whether going back to {version} would work: {_without_suggestion(found)}"
+            return [Finding(Severity.INFO, node.name, text)]
+    return []
+
+
 def judge_availability(
     found: Mapping[str, Availability], planned: Sequence[PlannedNode], version: str
 ) -> Iterator[Finding]:
@@ -54,9 +95,14 @@ def _is_installed(row: PlannedNode, version: str) -> bool:
 
 
 def _words(availability: Availability, version: str) -> str:
+    """For a version that somebody has typed."""
+    meant = suggest(version, availability.others).strip()
+    return "; ".join(part for part in (_without_suggestion(availability), meant) if part)
+
+
+def _without_suggestion(availability: Availability) -> str:
     shown = availability.others[:SHOWN_OTHERS]
     more = len(availability.others) - len(shown)
     there = f"; there is {', '.join(shown)}" if shown else ""
     there += f" and {more} more" if more else ""
-    meant = suggest(version, availability.others).strip()
-    return "; ".join(part for part in (f"{availability.detail}{there}", meant) if part)
+    return f"{availability.detail}{there}"

@@ -15,6 +15,7 @@ class Policy(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=Tr
     order: Literal["inventory", "reverse", "sorted", "reverse_sorted"] = "inventory"
     confirm: Literal["none", "node", "batch", "step"] = "none"
     on_failure: Literal["stop", "rollback-node", "rollback-all"] = "stop"  # when nobody is there to decide
+    two_way: Literal["off", "check"] = "check"  # preflight looks whether the versions of now can be had again
     max_fail_percentage: float = 0.0  # of a batch; exceeding it (not reaching it) stops the rollout
     min_available: Amount = "50%"  # in rotation at any moment, in each backend on each load balancer
     max_unavailable: Amount | None = None  # the same floor, seen from the other side

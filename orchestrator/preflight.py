@@ -10,7 +10,7 @@ from backends.errors import BackendError
 from backends.model import AdminState, Server, ServerRef, Snapshot
 from backends.suggestion import there_is
 from orchestrator.application import Application
-from orchestrator.availability import judge_availability, look_for_versions
+from orchestrator.availability import judge_availability, look_for_versions, look_for_ways_back
 from orchestrator.departure import Floors, find_all_backups, find_several_backups
 from orchestrator.dry_run import commands_for, prefetch_for
 from orchestrator.elsewhere import Elsewhere, judge_elsewhere, judge_followers, look_elsewhere
@@ -135,6 +135,8 @@ async def preflight(
         available = await look_for_versions(measured, planned, version)
         planned = [replace(row, availability=available.get(row.name)) for row in planned]
         findings += judge_availability(available, planned, version)
+        if application.policy.two_way == "check" and not repairs:
+            findings += await look_for_ways_back(measured, planned)
 
     if serving and not any(seen.healthy for seen in serving):
         # HAProxy finds them well: it is what own health looks at that is wrong.

@@ -16,7 +16,7 @@ from backends.installers.packages import AptInstall, DnfInstall
 from backends.installers.symlink import SymlinkInstall
 from backends.model import Command
 from backends.versions import FileVersion
-from orchestrator.plan import Finding, Severity
+from orchestrator.plan import Finding, Plan, Severity
 from orchestrator.plan_fields import plan_fields
 from orchestrator.preflight import preflight
 from tests.scripted_host import Answer, ScriptedHost
@@ -277,5 +277,68 @@ def test_an_unreachable_node_is_not_asked_once_more() -> None:
         plan = await world.plan()
         assert [error.text for error in plan.errors] == ["cannot be reached: refused"]
         assert plan.node("web1").availability is None
+
+    run(scenario())
+
+
+# -- the way back ----------------------------------------------------------------------------------
+
+
+def ways_back(plan: Plan) -> list[Finding]:
+    return [finding for finding in plan.findings if "going back" in finding.text]
+
+
+def test_a_version_of_now_that_cannot_be_had_again_is_a_warning() -> None:
+    async def scenario() -> None:
+        world = World()
+        world.nodes["web2"].availabilities["1.0"] = Availability(NOT_THERE, "removed", ("2.0", "1.9"))
+        plan = await world.plan()
+        text = "going back to 1.0 would not work: removed; there is 2.0, 1.9"
+        assert ways_back(plan) == [Finding(Severity.WARNING, "web2", text)]
+        assert not plan.errors
+        assert (await world.carry_out(plan)).result == "healthy"
+
+    run(scenario())
+
+
+def test_a_way_back_that_nobody_knows_is_said_and_one_that_is_there_is_not() -> None:
+    async def scenario() -> None:
+        world = World()
+        world.nodes["web2"].availabilities["1.0"] = Availability(NOT_KNOWN, "the registry is silent")
+        text = "not checked whether going back to 1.0 would work: the registry is silent"
+        assert ways_back(await world.plan()) == [Finding(Severity.INFO, "web2", text)]
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("why", ["off", "repairs", "has it already", "cannot go there", "has none"])
+def test_where_no_way_back_is_asked_for(why: str) -> None:
+    async def scenario() -> None:
+        world = World(two_way="off" if why == "off" else "check")
+        node = world.nodes["web2"]
+        node.availabilities["1.0"] = Availability(NOT_THERE, "removed")
+        if why == "has it already":
+            node.installed = node.running = "2.0"
+            node.availabilities["2.0"] = Availability(NOT_THERE, "removed")
+        if why == "cannot go there":
+            node.availabilities["2.0"] = Availability(NOT_THERE, "never was")
+        if why == "has none":
+            node.installed = None
+        plan = await preflight(world.application, "2.0", repairs=why == "repairs")
+        assert ways_back(plan) == []
+
+    run(scenario())
+
+
+def test_a_version_of_now_that_no_installer_takes_is_no_way_back() -> None:
+    async def scenario() -> None:
+        world = World(nodes=1, min_available=0)
+        world.nodes["web1"].faults.add("availability", None)
+        world.nodes["web1"].faults.add("availability", ConfigError("", "version", "is not a version"))
+        [found] = ways_back(await world.plan())
+        assert (found.severity, found.text) == (
+            Severity.WARNING,
+            "going back to 1.0 would not work: is not a version",
+        )
 
     run(scenario())
