@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import posixpath
 import re
 import shlex
 import time
@@ -61,6 +62,9 @@ IFS=:
 for folder in $PATH:/usr/local/sbin:/usr/sbin:/sbin; do
   if test -f "$folder/$1" && test -x "$folder/$1"; then echo "$folder/$1"; exit; fi
 done"""
+
+_PATH = re.compile(r"/[A-Za-z0-9_./+-]+")  # what a node says of itself goes into rules of sudo
+_USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 
 
 class CommandHost(ABC):
@@ -175,14 +179,15 @@ class CommandHost(ABC):
     async def find_program(self, program: str) -> str:
         """The path of a program, as a login without sudo finds it; empty when it is not there."""
         found = (await self._query(("sh", "-c", _FIND, "sh", program))).stdout.strip()
-        return found if found.startswith("/") else ""
+        return found if _PATH.fullmatch(found) and posixpath.basename(found) == program else ""
 
     async def login_name(self) -> str:
         """Who commands run as, without sudo. Raises Unmeasured: nobody could tell."""
         result = await self._query(("id", "-un"))
-        if not result.ok:
+        name = result.stdout.strip()
+        if not result.ok or not _USER.fullmatch(name):
             raise Unmeasured(self._name, f"the name of the login user: {result.said}")
-        return result.stdout.strip()
+        return name
 
     async def _query(self, argv: Sequence[str]) -> CommandResult:
         """Run this as it is, without sudo and prefix; never recorded."""

@@ -27,7 +27,11 @@ def rule(user: str, call: SudoCall, path: str, patterns: Mapping[str, str]) -> s
     run_as = call.user or "root"
     run_as += f":{call.group}" if call.group else ""
     tag = "NOPASSWD:SETENV:" if call.sets_environment else "NOPASSWD:"
-    return f"{user} ALL=({run_as}) {tag} {_escaped(path)} {_arguments(' '.join(call.arguments), patterns)}"
+    return f"{user} ALL=({run_as}) {tag} {_path(path)} {_arguments(' '.join(call.arguments), patterns)}"
+
+
+def _path(path: str) -> str:
+    return _escaped(path).replace(" ", "\\ ")
 
 
 def _arguments(text: str, patterns: Mapping[str, str]) -> str:

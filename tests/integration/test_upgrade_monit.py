@@ -96,5 +96,7 @@ async def test_a_version_that_dies_before_it_listens_is_not_waited_for(
             assert "the service died, and was not up again within 3 s" in failed["error"]
             if cycle_s > 1:
                 assert "has ended, port" in failed["error"]
+            [log] = [event for event in run.events if event["event"] == "service_log"]
+            assert any("'shop' start" in line for line in log["lines"]), log
             assert (await states(stack))["lb1"]["web1"].admin == MAINT
             assert await stack.running_version("web2") == OLD

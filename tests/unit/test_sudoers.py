@@ -1,5 +1,6 @@
 """Which call of sudo is in a command, and that a rehearsal changes nothing."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -77,3 +78,45 @@ async def test_a_rehearsal_looks_and_changes_nothing(tmp_path: Path) -> None:
     assert recorded == []
     await ask(host, change, "touch", timeout=5)
     assert (tmp_path / "done").exists()
+
+
+@pytest.mark.parametrize(
+    "said", ["root ALL=(ALL) NOPASSWD: ALL", "ann\nann ALL=(ALL) NOPASSWD: ALL", "%wheel", "#0", "ALL:", ""]
+)
+async def test_a_node_cannot_name_anybody_but_a_user(tmp_path: Path, said: str) -> None:
+    program(tmp_path, "id", said)
+    with pytest.raises(Unmeasured, match="login user"):
+        await host_with(tmp_path).login_name()
+
+
+@pytest.mark.parametrize("folder", ["a b", "a,b", "a\nb", "a*"])
+async def test_a_node_cannot_name_a_path_that_means_more_than_one_program(
+    tmp_path: Path, folder: str
+) -> None:
+    (tmp_path / folder).mkdir()
+    program(tmp_path / folder, "ctl-of-shop", "")
+    assert await host_with(tmp_path / folder).find_program("ctl-of-shop") == ""
+    program(tmp_path, "ctl-of-shop", "")
+    assert await host_with(tmp_path).find_program("ctl-of-shop") == f"{tmp_path}/ctl-of-shop"
+
+
+def program(folder: Path, name: str, says: str) -> None:
+    (folder / name).write_text(f"#!/bin/sh\nprintf '%s\\n' '{says}'\n")
+    (folder / name).chmod(0o755)
+
+
+def host_with(folder: Path) -> LocalHost:
+    """A host on which programs of this folder come first."""
+    return LocalHost("web1", environment=lambda: {"PATH": f"{folder}:/usr/bin:/bin"})
+
+
+@pytest.mark.parametrize("text", ["a, ALL", "a\nann ALL=(ALL) ALL", "a # b", "a:b=c", "a\\", "^a|b$"])
+def test_an_argument_is_never_more_than_that(text: str) -> None:
+    line = rule("ann", SudoCall("tail", (text,)), "/usr/bin/tail", {})
+    rest = line.removeprefix("ann ALL=(root) NOPASSWD: /usr/bin/tail ")
+    assert re.fullmatch(r"(\\.|[^,:=#*\n\\^])*", rest), rest
+
+
+def test_a_path_with_a_blank_is_one_path() -> None:
+    line = rule("ann", SudoCall("/opt/my app/ctl", ()), "/opt/my app/ctl", {})
+    assert line == r'ann ALL=(root) NOPASSWD: /opt/my\ app/ctl ""'
