@@ -17,7 +17,7 @@ from tests import forged
 from tests.consuls import Agent, needs_consul
 from tests.integration.consul_world import consul_world, elsewhere, far_away, killed
 from tests.integration.held_steps import held
-from tests.integration.rollouts import NEW, OLD, rolldeck, started, states, tune, versions
+from tests.integration.rollouts import NEW, OLD, rolldeck, started, tune, versions
 
 pytestmark = needs_consul
 
@@ -167,14 +167,3 @@ async def test_one_with_a_key_and_one_without_do_not_work_at_once(tmp_path: Path
                 followed = await rolldeck(stack, "follow", "shop")
                 assert followed.code == 0, followed.text
             assert (await first.end()).code == 0
-
-
-async def test_who_breaks_the_lock_of_another_machine_goes_on_with_its_rollout(tmp_path: Path) -> None:
-    """What it has left is known before its lock has run out; that of `resume` is in the first test."""
-    async with signed_world(tmp_path / "s") as (stack, _):
-        await killed(stack)
-        with elsewhere(stack):
-            run = await far_away(stack, "upgrade", "shop", NEW, "--yes", "--break-lock")
-        assert run.code == 0, run.text
-        assert await versions(stack) == dict.fromkeys(stack.nodes, NEW)
-        assert {server.admin for own in (await states(stack)).values() for server in own.values()} == {0}
