@@ -5,7 +5,7 @@ from pathlib import Path
 
 from console.demo.stack import Stack
 from tests.consuls import needs_consul
-from tests.integration.consul_world import consul_world, elsewhere
+from tests.integration.consul_world import consul_world, elsewhere, far_away
 from tests.integration.rollouts import MAINT, NEW, Run, rolldeck, started, states, tune, upgrade, versions
 from tests.integration.test_consul_signed import free, give_key
 
@@ -56,7 +56,7 @@ async def test_what_is_signed_is_finished_by_the_next_upgrade(tmp_path: Path) ->
         give_key(stack)
         await left_in_maintenance(stack)
         with elsewhere(stack):
-            run = await upgrade(stack, NEW, "--break-lock")
+            run = await far_away(stack, "upgrade", "shop", NEW, "--yes", "--json", "--break-lock")
             assert run.code == 0, run.text
             again = await rolldeck(stack, "resume", "shop", "--yes")
             assert (again.code, again.text.strip()) == (0, "shop: nothing to resume")
