@@ -1,10 +1,12 @@
 """Two ways to run a command on a host: `ask` changes something, `look` only reads."""
 
 import re
+from collections.abc import Iterable
 
 from backends.base import Host
 from backends.errors import PermissionDenied, Refused, UnknownOutcome, Unmeasured
 from backends.model import Command, CommandResult
+from backends.text_limits import last_lines
 
 MAX_WORDS = 400  # characters of an error text; the transcript has all of it
 
@@ -17,17 +19,30 @@ _DENIED = re.compile(
 
 def words(result: CommandResult) -> str:
     """What the other side said, on one line: the reason is often not in the last line alone."""
-    text = result.stderr.strip() or result.stdout.strip()
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    said = "; ".join(lines) or "(no output)"
+    return _one_line((result.stderr.strip() or result.stdout.strip()).splitlines()) or "(no output)"
+
+
+def words_of_both(result: CommandResult) -> str:
+    """Standard error and the last lines of standard output, on one line.
+
+    What a program runs for its user, such as a package's script, often says on standard output why it failed,
+    and standard error only says that it did.
+    """
+    errors, output = _one_line(result.stderr.splitlines()), _one_line(last_lines(result.stdout))
+    if errors and output:
+        return f"{errors}; the end of its output: {output}"
+    return errors or output or "(no output)"
+
+
+def _one_line(lines: Iterable[str]) -> str:
+    said = "; ".join(stripped for line in lines if (stripped := line.strip()))
     return said if len(said) <= MAX_WORDS else f"...{said[-MAX_WORDS:]}"
 
 
-def refusal(target: str, what: str, result: CommandResult) -> Refused:
-    """The error for a command that ended with a status other than 0."""
-    said = words(result)
-    kind = PermissionDenied if _DENIED.search(said) else Refused
-    reason = f"exit status {result.exit_status}: {said}"
+def refusal(target: str, what: str, result: CommandResult, said: str = "") -> Refused:
+    """The error for a command that ended with a status other than 0; `said` instead of its `words`."""
+    kind = PermissionDenied if _DENIED.search(words(result)) else Refused
+    reason = f"exit status {result.exit_status}: {said or words(result)}"
     return kind(target, f"{what}: {reason}", reason=reason)
 
 

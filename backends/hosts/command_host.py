@@ -22,6 +22,7 @@ from backends.hosts.capture import TRACKER, Capture
 from backends.hosts.rehearsal import is_rehearsal, rehearse
 from backends.hosts.sudo import SudoCall, listing_query, sudo_call, sudo_query, wants_password
 from backends.model import Began, Command, CommandResult, Exchange, Intent
+from backends.text_limits import last_lines
 from backends.wire import heard, private
 
 MAX_OUTPUT = 1024 * 1024
@@ -251,6 +252,8 @@ class CommandHost(ABC):
             capture.lost_because = f"no end within {timeout:g} s"
         if capture.exit_status is None:
             problem = f"{capture.lost_because}; it may still be running"
+            if line := (last_lines(capture.stderr) or last_lines(capture.stdout))[-1:]:
+                problem += f"; its last line: {line[0]}"
             raise UnknownOutcome(self._name, problem, pid=capture.pid, started=capture.started)
 
     def _result(self, line: str, capture: Capture, begun: float) -> CommandResult:

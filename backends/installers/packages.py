@@ -33,6 +33,16 @@ class AptInstall(Recipe, kw_only=True, frozen=True, tag="apt"):
         download = self._install(values["version"], "--download-only")
         return (self._apt_get("update"), download) if self.update else (download,)
 
+    def obstacle_command(self, values: Mapping[str, str]) -> Command | None:
+        show = r"--showformat=${db:Status-Want}\n"
+        return Command(("env", "LC_ALL=C", "dpkg-query", "-W", show, "--", self.package))
+
+    def read_obstacle(self, result: CommandResult) -> str:
+        """A hold is somebody's decision: it is respected, not overridden."""
+        if not result.ok or "hold" not in result.stdout.split():
+            return ""
+        return f"{self.package} is held; `apt-mark unhold {self.package}` on the node ends the hold"
+
     def availability_command(self, values: Mapping[str, str]) -> Command | None:
         """The package lists as they are on the node; they are not fetched anew."""
         return Command(("env", "LC_ALL=C", "apt-cache", *self._settings_options(), "madison", self.package))

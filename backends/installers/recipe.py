@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from backends.asking import ask, look
+from backends.asking import look, refusal, words_of_both
 from backends.availability import Availability, Presence
 from backends.base import Host
 from backends.errors import BackendError
@@ -45,6 +45,18 @@ class Recipe(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=Tr
     def read_availability(self, result: CommandResult, values: Mapping[str, str]) -> Availability:
         """What the result of `availability_command` says."""
         raise NotImplementedError
+
+    def obstacle_command(self, values: Mapping[str, str]) -> Command | None:
+        """What tells whether the node itself refuses an install, and changes nothing; None: nothing does."""
+        return None
+
+    def read_obstacle(self, result: CommandResult) -> str:
+        """Why the node refuses, in words, by the result of `obstacle_command`; empty where it does not."""
+        raise NotImplementedError
+
+    def failure_words(self, result: CommandResult) -> str:
+        """What a command that failed said about why, on one line and of bounded length."""
+        return words_of_both(result)
 
     def availability_unknown(self) -> str:
         """Why there is no `availability_command`, in words."""
@@ -95,11 +107,16 @@ class RecipeInstaller:
             return Availability(Presence.NOT_KNOWN, error.problem)
 
     async def _obstacles(self, version: str) -> tuple[str, ...]:
-        """Why the first command could not be run; `prefetch`, where there is one, may bring its program."""
+        """Why it could not be installed; `prefetch`, where there is one, may bring the first program."""
         if not (commands := self.install_commands(version)):
             return ()
         programs = not self.prefetch_commands(version)
-        return await command_obstacles(self.host, {"install": commands[0]}, track=True, programs=programs)
+        found = await command_obstacles(self.host, {"install": commands[0]}, track=True, programs=programs)
+        command = self.recipe.obstacle_command(self._with(version))
+        if found or command is None:
+            return found
+        obstacle = self.recipe.read_obstacle(await look(self.host, command, timeout=LOOK_TIMEOUT_S))
+        return (obstacle,) if obstacle else ()
 
     async def _look_for(self, values: Mapping[str, str]) -> Availability:
         command = self.recipe.availability_command(values)
@@ -128,4 +145,6 @@ class RecipeInstaller:
         return {**self.values, "version": check_version(version)}
 
     async def _ask(self, command: Command, what: str) -> None:
-        await ask(self.host, command, what, timeout=self.timeout, track=True)
+        result = await self.host.run(command, timeout=self.timeout, track=True)
+        if not result.ok:
+            raise refusal(self.host.name, what, result, self.recipe.failure_words(result))
