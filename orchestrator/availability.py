@@ -4,18 +4,20 @@ import asyncio
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from backends.availability import Availability, Presence
+from backends.base import Installer
 from backends.errors import ConfigError
 from backends.suggestion import suggest
 from orchestrator.node import Node
 from orchestrator.plan import Finding, PlannedNode, Severity
 
 SHOWN_OTHERS = 5  # versions that an error names
+AT_ONCE = 4  # looks on one host: Ansible's are all on the console's machine, and each is a second's work
 
 
 async def look_for_versions(
     nodes: Collection[Node], planned: Sequence[PlannedNode], version: str
 ) -> dict[str, Availability]:
-    """Look on all nodes that are to be installed, side by side.
+    """Look on all nodes that are to be installed, side by side, but at most `AT_ONCE` times on one host.
 
     Args:
         nodes: those that could be looked at; others are not asked again.
@@ -26,8 +28,9 @@ async def look_for_versions(
         What was found, by the name of the node.
     """
     node_by_name = {node.name: node for node in nodes}
+    slots = _slots(nodes)
     asked = {
-        row.name: node_by_name[row.name].installer.check_availability(row.wanted or version)
+        row.name: _look(node_by_name[row.name].installer, row.wanted or version, slots)
         for row in planned
         if row.name in node_by_name and _is_installed(row, row.wanted or version)
     }
@@ -46,11 +49,22 @@ async def look_for_ways_back(nodes: Collection[Node], planned: Sequence[PlannedN
     """
     node_by_name = {node.name: node for node in nodes}
     rows = [row for row in planned if row.name in node_by_name and _has_way_back(row)]
+    slots = _slots(nodes)
     return [
         finding
-        for found in await asyncio.gather(*(_way_back(node_by_name[row.name], row) for row in rows))
+        for found in await asyncio.gather(*(_way_back(node_by_name[row.name], row, slots) for row in rows))
         for finding in found
     ]
+
+
+def _slots(nodes: Collection[Node]) -> dict[str, asyncio.Semaphore]:
+    """By the name of the host on which an installer runs its commands."""
+    return {node.installer.host.name: asyncio.Semaphore(AT_ONCE) for node in nodes}
+
+
+async def _look(installer: Installer, version: str, slots: Mapping[str, asyncio.Semaphore]) -> Availability:
+    async with slots[installer.host.name]:
+        return await installer.check_availability(version)
 
 
 def _has_way_back(row: PlannedNode) -> bool:
@@ -58,10 +72,10 @@ def _has_way_back(row: PlannedNode) -> bool:
     return row.installed is not None and found is not None and found.presence is not Presence.NOT_THERE
 
 
-async def _way_back(node: Node, row: PlannedNode) -> list[Finding]:
+async def _way_back(node: Node, row: PlannedNode, slots: Mapping[str, asyncio.Semaphore]) -> list[Finding]:
     version = row.installed or ""
     try:
-        found = await node.installer.check_availability(version)
+        found = await _look(node.installer, version, slots)
     except ConfigError as error:
         found = Availability(Presence.NOT_THERE, error.problem)
     match found.presence:

@@ -6,15 +6,21 @@ from collections.abc import Mapping
 
 import msgspec
 
+from backends.asking import words
+from backends.availability import Availability, Presence
 from backends.errors import ConfigError
 from backends.inert import is_address
+from backends.installers.ansible_output import failed_task, listed_hosts, stated_error
 from backends.installers.recipe import Recipe
-from backends.model import Command
+from backends.model import Command, CommandResult
 from backends.placeholders import InstallTable, InstallText, NoText
 from backends.template import fill_plain
 
 _ONE_HOST = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@%+=-]*")
+_ONE_VALUE = re.compile(r"\{[^{}]*\}")
 _GROUPS = ("all", "ungrouped")  # those that every inventory has
+_CONSOLE = frozenset({"localhost", "127.0.0.1", "::1"})  # a play for them does not change another node
+_SHOWN_HOSTS = 5  # that an error names
 
 
 class AnsibleInstall(Recipe, kw_only=True, frozen=True, tag="ansible"):
@@ -41,12 +47,42 @@ class AnsibleInstall(Recipe, kw_only=True, frozen=True, tag="ansible"):
     options: NoText = ""
 
     def install_commands(self, values: Mapping[str, str]) -> tuple[Command, ...]:
-        argv = ("env", "ANSIBLE_NOCOLOR=1", "ansible-playbook", *self._arguments(values))
+        return (self._playbook(values),)
+
+    def availability_command(self, values: Mapping[str, str]) -> Command | None:
+        """The same call, which reads the playbook, its roles and the inventory, and runs nothing."""
+        return self._playbook(values, "--list-hosts")
+
+    def read_availability(self, result: CommandResult, values: Mapping[str, str]) -> Availability:
+        if not result.ok:
+            problem = f"`ansible-playbook --list-hosts` fails: {stated_error(result.stderr) or words(result)}"
+            return Availability(Presence.NOT_THERE, problem)
+        limit = self._one_host(values)
+        hosts = listed_hosts(result.stdout)
+        if hosts is not None and not hosts:
+            problem = f"no play of the playbook is for a host of the limit {limit!r}"
+            return Availability(Presence.NOT_THERE, problem)
+        others = sorted((hosts or frozenset()) - _CONSOLE)
+        # Of a pattern of the operator's own, more than one host may well be wanted.
+        if len(others) > 1 and _ONE_VALUE.fullmatch(self.limit):
+            shown = ", ".join(others[:_SHOWN_HOSTS]) + (", …" if len(others) > _SHOWN_HOSTS else "")
+            problem = f"the limit {limit!r} is {len(others)} hosts for Ansible ({shown}); expected one"
+            return Availability(Presence.NOT_THERE, problem)
+        return Availability(Presence.NOT_KNOWN, self.availability_unknown())
+
+    def availability_unknown(self) -> str:
+        return "Ansible cannot tell which versions there are; its playbook and its inventory can be read"
+
+    def failure_words(self, result: CommandResult) -> str:
+        said = failed_task(result.stdout) or stated_error(result.stderr)
+        return said or super().failure_words(result)
+
+    def _playbook(self, values: Mapping[str, str], *more: str) -> Command:
+        argv = ("env", "ANSIBLE_NOCOLOR=1", "ansible-playbook", *more, *self._arguments(values))
         if not self.directory:
-            return (Command(argv),)
+            return Command(argv)
         directory = fill_plain(self.directory, values)
-        script = f"cd -- {shlex.quote(directory)} && exec {shlex.join(argv)}"
-        return (Command.shell(script),)
+        return Command.shell(f"cd -- {shlex.quote(directory)} && exec {shlex.join(argv)}")
 
     def _arguments(self, values: Mapping[str, str]) -> tuple[str, ...]:
         inventory = (f"--inventory={fill_plain(self.inventory, values)}",) if self.inventory else ()

@@ -1,6 +1,8 @@
 """Whether a version can be had: what each installer asks a node, and what preflight makes of the answer."""
 
-from typing import Any
+import asyncio
+from dataclasses import dataclass, replace
+from typing import Any, cast
 
 import msgspec
 import pytest
@@ -16,7 +18,8 @@ from backends.installers.packages import AptInstall, DnfInstall
 from backends.installers.symlink import SymlinkInstall
 from backends.model import Command
 from backends.versions import FileVersion
-from orchestrator.plan import Finding, Plan, Severity
+from orchestrator.availability import AT_ONCE, look_for_versions
+from orchestrator.plan import Finding, Plan, PlannedNode, Severity
 from orchestrator.plan_fields import plan_fields
 from orchestrator.preflight import preflight
 from tests.scripted_host import Answer, ScriptedHost
@@ -115,7 +118,6 @@ async def test_the_questions() -> None:
     [
         (CommandInstall(run="x"), "no `exists` command is configured"),
         (NoInstall(), "somebody else installs it"),
-        (AnsibleInstall(playbook="p.yml"), "install kind 'ansible' cannot tell"),
     ],
 )
 async def test_who_cannot_tell_asks_nothing(settings: InstallSettings, words: str) -> None:
@@ -123,6 +125,61 @@ async def test_who_cannot_tell_asks_nothing(settings: InstallSettings, words: st
     assert found.presence is NOT_KNOWN
     assert words in found.detail
     assert ran == []
+
+
+@pytest.mark.parametrize(
+    ("limit", "answer", "presence", "words"),
+    [
+        ("{node}", "    hosts (1):\n      web1\n", NOT_KNOWN, "Ansible cannot tell which versions"),
+        (
+            "{node}",
+            "    hosts (0):\n",
+            NOT_THERE,
+            "no play of the playbook is for a host of the limit 'web1'",
+        ),
+        ("{node}", "    hosts (2):\n      a\n      b\n", NOT_THERE, "'web1' is 2 hosts for Ansible (a, b)"),
+        ("{node},lb", "    hosts (2):\n      a\n      b\n", NOT_KNOWN, "Ansible cannot tell"),
+        ("{node}", "    hosts (2):\n      a\n      localhost\n", NOT_KNOWN, "Ansible cannot tell"),
+        ("{node}", "output of another kind\n", NOT_KNOWN, "Ansible cannot tell"),
+    ],
+)
+async def test_hosts_of_a_playbook(limit: str, answer: str, presence: Presence, words: str) -> None:
+    text = f"\nplaybook: p.yml\n\n  play #1 (all): all\tTAGS: []\n    pattern: ['all']\n{answer}"
+    found, ran = await asked(AnsibleInstall(playbook="p.yml", limit=limit), "1.6.0", Answer(text))
+    assert (found.presence, words in found.detail) == (presence, True), found
+    assert ran[0].argv[2:4] == ("ansible-playbook", "--list-hosts")
+
+
+async def test_a_held_package_is_refused_however_new_the_lists_are() -> None:
+    def answer(command: Command) -> Answer:
+        return Answer("hold\n" if "dpkg-query" in command.argv else "there\n")
+
+    found = await installer(AptInstall(package="shop"), ScriptedHost(answer)).check_availability("1.6.0")
+    assert found.presence is NOT_THERE
+    assert found.detail == "shop is held; `apt-mark unhold shop` on the node ends the hold"
+
+
+async def test_one_host_is_looked_at_a_few_times_at_once() -> None:
+    """Ansible's looks are all on the console's machine."""
+    world = World(nodes=12)
+    at_once = [0, 0]
+
+    @dataclass(frozen=True)
+    class Slow:
+        host: ScriptedHost
+
+        async def check_availability(self, _: str) -> Availability:
+            at_once[0] += 1
+            at_once[1] = max(at_once)
+            await asyncio.sleep(0)
+            at_once[0] -= 1
+            return THERE
+
+    console = Slow(ScriptedHost())
+    nodes = [replace(node, installer=cast("Installer", console)) for node in world.application.nodes]
+    planned = [PlannedNode(node.name, (), {}, "1.0", "1.0", steps=("install",), why="") for node in nodes]
+    found = await look_for_versions(nodes, planned, "1.6.0")
+    assert (len(found), at_once[1]) == (len(nodes), AT_ONCE)
 
 
 async def test_what_prefetch_is_to_bring_is_not_refused() -> None:

@@ -233,6 +233,58 @@ async def test_installing_runs_tracked_and_with_its_time() -> None:
     assert host.timeouts == [600, 600]
 
 
+DPKG_SAID = """Setting up shop (1.5.0) ...
+cannot migrate the database
+dpkg: error processing package shop (--configure):
+"""
+ROLE_SAID = """
+PLAY [all] *****
+
+TASK [shop : Migrate] ***
+ok: [web1]
+
+TASK [shop : Unpack {}] ***
+failed: [web1] (item=a) => {{"msg": "non-zero return code", "stdout": "", "stderr": "disk is full"}}
+...ignoring
+
+TASK [shop : Link] ***
+fatal: [web1]: FAILED! => {}
+
+PLAY RECAP ****
+web1                       : ok=1    changed=0    unreachable=0    failed=1    skipped=0
+"""
+
+
+@pytest.mark.parametrize(
+    ("settings", "answer", "words"),
+    [
+        (APT, Answer(DPKG_SAID, "E: Sub-process returned an error code (1)\n", 100), "cannot migrate the da"),
+        (DNF, Answer("All matches were filtered out\n", "Error: Unable to find a match", 1), "filtered out"),
+        (
+            ANSIBLE,
+            Answer(ROLE_SAID.format("", '{"msg": "no such user", "rc": 3}'), "[WARNING]: old syntax\n", 2),
+            "task 'shop : Link': no such user",
+        ),
+        (
+            ANSIBLE,
+            Answer(ROLE_SAID.format("", "no JSON"), "", 2),
+            "task 'shop : Link': fatal: [web1]: FAILED!",
+        ),
+        (ANSIBLE, Answer(ROLE_SAID.format("", "{}"), "", 2), "task 'shop : Link': (no message)"),
+        (ANSIBLE, Answer("", "[WARNING]: x\nERROR! no playbook\n", 1), "exit status 1: ERROR! no playbook"),
+        (ANSIBLE, Answer("", "env: ansible-playbook: not found", 127), "env: ansible-playbook: not found"),
+    ],
+)
+async def test_why_an_install_failed_is_in_the_error(
+    settings: InstallSettings, answer: Answer, words: str
+) -> None:
+    host = ScriptedHost(lambda _: answer)
+    with pytest.raises(Refused) as caught:
+        await make(settings, host, host).install("1.5.0")
+    assert words in str(caught.value)
+    assert len(str(caught.value)) < 1_500
+
+
 async def test_nothing_runs_after_a_failure() -> None:
     host = ScriptedHost(lambda _: Answer(stderr="Reading lists\nE: no space left\n", exit_status=100))
     with pytest.raises(Refused, match=r"prefetch 1\.5\.0: exit status 100: .*no space left"):
