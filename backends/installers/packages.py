@@ -89,18 +89,22 @@ class DnfInstall(Recipe, kw_only=True, frozen=True, tag="dnf"):
 
     Attributes:
         release: versions are written with their release, such as `1.5.0-2.el9`.
+        update: fetch the repositories' metadata first; part of prefetching. Without it dnf takes what it has
+            fetched within the last two days, and does not know of a version that is newer.
         options: more options of dnf, such as ``--enablerepo=shop``.
     """
 
     package: Package
     release: bool = False
+    update: bool = True
     options: NoText = ""
 
     def install_commands(self, values: Mapping[str, str]) -> tuple[Command, ...]:
         return (self._install(values["version"]),)
 
     def prefetch_commands(self, values: Mapping[str, str]) -> tuple[Command, ...]:
-        return (self._install(values["version"], "--downloadonly"),)
+        fresh = ("--refresh",) if self.update else ()
+        return (self._install(values["version"], *fresh, "--downloadonly"),)
 
     def availability_command(self, values: Mapping[str, str]) -> Command | None:
         """What was fetched of the repositories before; nothing is fetched anew."""
@@ -116,6 +120,8 @@ class DnfInstall(Recipe, kw_only=True, frozen=True, tag="dnf"):
         if values["version"] in found:
             return THERE
         missing = f"what dnf has fetched of the repositories has no {self.package} of this version"
+        if not self.update:
+            return Availability(Presence.NOT_KNOWN, missing, only_versions(reversed(found)))
         brought = f"{missing}, and dnf looks again before the first node is taken out"
         return Availability(Presence.NOT_KNOWN, brought, only_versions(reversed(found)))
 

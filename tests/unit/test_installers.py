@@ -81,7 +81,12 @@ SWITCH = (
         (
             DNF,
             ["dnf install -y --enablerepo=shop shop-1.5.0"],
-            ["dnf install -y --enablerepo=shop --downloadonly shop-1.5.0"],
+            ["dnf install -y --enablerepo=shop --refresh --downloadonly shop-1.5.0"],
+        ),
+        (
+            DnfInstall(package="shop", update=False),
+            ["dnf install -y shop-1.5.0"],
+            ["dnf install -y --downloadonly shop-1.5.0"],
         ),
         (SYMLINK, [f"sh -c {shlex.quote(SWITCH)}"], ["sh -c 'copy 1.5.0'"]),
         (
