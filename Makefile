@@ -11,7 +11,8 @@ TEST_WORKERS ?= 5
 # Each package is asked for by a file that it brings, so that nothing is installed twice.
 DEMO_NEEDS := haproxy:/usr/sbin/haproxy
 TEST_NEEDS := $(DEMO_NEEDS) monit:/usr/bin/monit openssh-server:/usr/sbin/sshd openssh-client:/usr/bin/ssh-agent \
-	podman:/usr/bin/podman runc:/usr/sbin/runc busybox-static:/bin/busybox curl:/usr/bin/curl sudo:/usr/bin/sudo \
+	podman:/usr/bin/podman docker.io:/usr/sbin/dockerd docker-compose:/usr/bin/docker-compose runc:/usr/sbin/runc \
+	busybox-static:/bin/busybox curl:/usr/bin/curl sudo:/usr/bin/sudo \
 	dnf:/usr/bin/dnf rpm:/usr/bin/rpmbuild createrepo-c:/usr/bin/createrepo_c ansible-core:/usr/bin/ansible-playbook
 
 .PHONY: help demo test test-matrix lint bench fuzz faults pictures clean

@@ -63,7 +63,7 @@ class Podman:
     def build(self, tag: str) -> str:
         """Make an image with a shell and little else; its name with the tag."""
         name = f"localhost/{IMAGE}:{tag}"
-        self.call("import", str(self._archive()), name)
+        self.call("import", str(build_archive(self.folder / "image.tar")), name)
         return name
 
     def run(self, name: str, script: str, *, tag: str = "1") -> None:
@@ -82,16 +82,17 @@ class Podman:
         limits = ("--ulimit=nofile=1024:1024", "--ulimit=nproc=1000:1000")
         return ("--name", name, "--network=host", *limits)
 
-    def _archive(self) -> Path:
-        archive = self.folder / "image.tar"
-        if not archive.exists():
-            with tarfile.open(archive, "w") as tar:
-                tar.add(str(shutil.which("busybox")), "bin/busybox")
-                for applet in APPLETS:
-                    link = tarfile.TarInfo(f"bin/{applet}")
-                    link.type, link.linkname = tarfile.SYMTYPE, "busybox"
-                    tar.addfile(link)
-        return archive
+
+def build_archive(archive: Path) -> Path:
+    """The files of an image with a shell and little else, as an archive."""
+    if not archive.exists():
+        with tarfile.open(archive, "w") as tar:
+            tar.add(str(shutil.which("busybox")), "bin/busybox")
+            for applet in APPLETS:
+                link = tarfile.TarInfo(f"bin/{applet}")
+                link.type, link.linkname = tarfile.SYMTYPE, "busybox"
+                tar.addfile(link)
+    return archive
 
 
 @contextlib.contextmanager

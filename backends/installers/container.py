@@ -7,22 +7,22 @@ from dataclasses import dataclass
 from typing import Literal
 
 from backends.asking import look, words
-from backends.availability import THERE, Availability, Presence, only_versions
-from backends.errors import ConfigError, Refused, Unmeasured
-from backends.installers.recipe import LOOK_TIMEOUT_S, Recipe, RecipeInstaller
-from backends.model import Command, CommandResult
+from backends.availability import Availability
+from backends.errors import Refused, Unmeasured
+from backends.installers.images import Image
+from backends.installers.recipe import Recipe, RecipeInstaller
+from backends.model import Command
 from backends.placeholders import CreateShell, InstallText, NodeText, NoText
 from backends.services.names import service_name
 from backends.template import fill, fill_plain
 
 _ABSENT = re.compile(r"no such (container|object)", re.IGNORECASE)
-_NO_IMAGE = re.compile(r"no such image|image not known|failed to find image", re.IGNORECASE)
+_IMAGE = re.compile(r"no such image|image not known|failed to find image", re.IGNORECASE)
 # Docker's own "no such manifest" also follows a registry that wants a password.
 _REGISTRY_HAS_NONE = re.compile(
     r"manifest unknown|name unknown|manifest for \S+ not found|repository name not known", re.IGNORECASE
 )
 _REGISTRY_TIMEOUT_S = 15  # for one that does not answer
-_IMAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/:-]*")
 
 
 class ContainerInstall(Recipe, kw_only=True, frozen=True, tag="container"):
@@ -50,26 +50,13 @@ class ContainerInstall(Recipe, kw_only=True, frozen=True, tag="container"):
         return (self.rename(values), self.create_command(values), self.remove_previous(values))
 
     def prefetch_commands(self, values: Mapping[str, str]) -> tuple[Command, ...]:
-        return (self.call("pull", self._tagged(values)),) if self.pull else ()
+        return (self.wanted_image(values).pull_command(),) if self.pull else ()
 
     def undo_commands(self, values: Mapping[str, str]) -> tuple[Command, ...]:
         return (self.remove_new(values), self.rename_back(values))
 
-    def image_command(self, values: Mapping[str, str]) -> Command:
-        """Whether the image is on the node."""
-        return self.call("image", "inspect", "--format", "{{.Id}}", self._tagged(values))
-
-    def tags_command(self, values: Mapping[str, str]) -> Command:
-        """Its tags that are on the node, the newest first."""
-        return self.call("image", "ls", "--format", "{{.Tag}}", self._image(values))
-
-    def manifest_command(self, values: Mapping[str, str]) -> Command | None:
-        """Whether the registry has it; nothing is pulled. None: no registry has images of this name."""
-        image = self._tagged(values)
-        if self.engine == "podman" and image.startswith("localhost/"):
-            return None  # what Podman calls those that were built here
-        ask = self.call("manifest", "inspect", image)
-        return Command(("timeout", str(_REGISTRY_TIMEOUT_S), *ask.argv))
+    def wanted_image(self, values: Mapping[str, str]) -> Image:
+        return Image(self.engine, self.engine_options, fill_plain(self.image, values), values["version"])
 
     def names(self, values: Mapping[str, str]) -> tuple[str, str]:
         """What the container is called, and what the one before it while the new one is made."""
@@ -86,7 +73,7 @@ class ContainerInstall(Recipe, kw_only=True, frozen=True, tag="container"):
         return self.call("rename", *reversed(self.names(values)))
 
     def create_command(self, values: Mapping[str, str]) -> Command:
-        extra = {"name": self.names(values)[0], "image": self._image(values)}
+        extra = {"name": self.names(values)[0], "image": self.wanted_image(values).name}
         return Command.shell(fill(self.create, {**values, **extra}))
 
     def remove_previous(self, values: Mapping[str, str]) -> Command:
@@ -95,15 +82,6 @@ class ContainerInstall(Recipe, kw_only=True, frozen=True, tag="container"):
 
     def remove_new(self, values: Mapping[str, str]) -> Command:
         return self.call("rm", "-f", self.names(values)[0])
-
-    def _tagged(self, values: Mapping[str, str]) -> str:
-        return f"{self._image(values)}:{values['version']}"
-
-    def _image(self, values: Mapping[str, str]) -> str:
-        image = fill_plain(self.image, values)
-        if not _IMAGE.fullmatch(image):
-            raise ConfigError("", "install.image", f"{image!r} is not the name of an image")
-        return image
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,28 +109,7 @@ class ContainerInstaller(RecipeInstaller):
             await self._ask(self.recipe.remove_previous(values), "remove the previous container")
 
     async def _look_for(self, values: Mapping[str, str]) -> Availability:
-        """On the node first, then in the registry: `create` too fetches what is not there."""
-        local = await self._query(self.recipe.image_command(values))
-        if local.ok:
-            return THERE
-        if not _NO_IMAGE.search(words(local)):
-            return Availability(Presence.NOT_KNOWN, words(local))
-        tags = await self._query(self.recipe.tags_command(values))
-        others = only_versions(tags.stdout.split()) if tags.ok else ()
-        command = self.recipe.manifest_command(values)
-        if command is None:
-            return Availability(Presence.NOT_THERE, "the node has no such image", others)
-        registry = await self._query(command)
-        if registry.ok:
-            return THERE
-        said = words(registry)
-        if _REGISTRY_HAS_NONE.search(said):
-            missing = f"neither the node nor the registry has the image: {said}"
-            return Availability(Presence.NOT_THERE, missing, others)
-        return Availability(Presence.NOT_KNOWN, f"the registry could not be asked: {said}", others)
-
-    async def _query(self, command: Command) -> CommandResult:
-        return await look(self.host, command, timeout=LOOK_TIMEOUT_S)
+        return await self.recipe.wanted_image(values).find(self.host)
 
     async def _set_aside(self, values: Mapping[str, str]) -> None:
         """A previous one without a new one is what an interruption leaves: it already is aside."""

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from backends.base import Host, Installer
 from backends.installers.ansible import AnsibleInstall
 from backends.installers.command import CommandInstall, NoInstall
+from backends.installers.compose import ComposeInstall, ComposeInstaller
 from backends.installers.container import ContainerInstall, ContainerInstaller
 from backends.installers.packages import AptInstall, DnfInstall
 from backends.installers.recipe import RecipeInstaller
@@ -19,7 +20,14 @@ from backends.versions import (
 )
 
 InstallSettings = (
-    CommandInstall | AptInstall | DnfInstall | SymlinkInstall | ContainerInstall | AnsibleInstall | NoInstall
+    CommandInstall
+    | AptInstall
+    | DnfInstall
+    | SymlinkInstall
+    | ContainerInstall
+    | ComposeInstall
+    | AnsibleInstall
+    | NoInstall
 )
 
 
@@ -32,9 +40,22 @@ def default_version(settings: InstallSettings) -> VersionSettings | None:
             return RpmVersion(package=package, release=release)
         case SymlinkInstall(link=link):
             return SymlinkVersion(path=link)
-        case ContainerInstall(name=name, engine=engine, engine_options=options):
+        case (
+            ContainerInstall(name=name, engine=engine, engine_options=options)
+            | ComposeInstall(name=name, engine=engine, engine_options=options)
+        ):
             return ContainerVersion(name=name, engine=engine, engine_options=options)
     return None
+
+
+def creates_containers(settings: InstallSettings) -> bool | None:
+    """Whether an install creates the service's container anew; None: only its author knows."""
+    match settings:
+        case ContainerInstall() | ComposeInstall():
+            return True
+        case CommandInstall() | AnsibleInstall() | NoInstall():
+            return None
+    return False
 
 
 def make_installer(
@@ -59,5 +80,7 @@ def make_installer(
     probe = VersionProbe(host, version, values)
     if isinstance(settings, ContainerInstall):
         return ContainerInstaller(host=host, recipe=settings, probe=probe, values=values, timeout=timeout)
+    if isinstance(settings, ComposeInstall):
+        return ComposeInstaller(host=host, recipe=settings, probe=probe, values=values, timeout=timeout)
     where = console if isinstance(settings, AnsibleInstall) else host
     return RecipeInstaller(host=where, recipe=settings, probe=probe, values=values, timeout=timeout)

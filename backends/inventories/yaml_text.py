@@ -3,6 +3,8 @@
 PyYAML takes a while to import, and few configurations need it: it is imported late.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
@@ -26,8 +28,28 @@ def parse_yaml(text: str, file: str) -> Any:
     """
     import yaml
 
-    try:
+    with _yaml_errors(file):
         return yaml.load(text, _loader())  # noqa: S506 - it is a SafeLoader
+
+
+def compose_yaml(text: str, file: str) -> Any:
+    """The nodes of the one document of a YAML text, which know where they stand; None for an empty one.
+
+    Raises:
+        ConfigError: it is not YAML.
+    """
+    import yaml
+
+    with _yaml_errors(file):
+        return yaml.compose(text, yaml.SafeLoader)
+
+
+@contextmanager
+def _yaml_errors(file: str) -> Iterator[None]:
+    import yaml
+
+    try:
+        yield
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f"line {mark.line + 1}" if mark else ""

@@ -48,7 +48,7 @@ via = "ssh"
 kind = "monit"
 name = {name}
 
-# kind: apt | dnf | symlink | container | command | ansible | none
+# kind: apt | dnf | symlink | container | compose | command | ansible | none
 [apps.{key}.install]
 kind = "apt"
 package = {name}
