@@ -21,7 +21,7 @@ from backends.health.kinds import HealthChecks
 from backends.hooks.kinds import make_hook
 from backends.hosts.local import LocalHost
 from backends.hosts.ssh import SshHost, SshSettings
-from backends.installers.kinds import default_version, make_installer
+from backends.installers.kinds import creates_containers, default_version, make_installer
 from backends.ports import ConsolePort, NodePort
 from backends.services.container import ContainerSettings
 from backends.services.kinds import make_service
@@ -130,7 +130,7 @@ class Wiring:
             port=member.port,
             servers=member.servers,
             host=host,
-            service=make_service(app.service, host, values),
+            service=make_service(app.service, host, values, recreated=creates_containers(app.install)),
             port_probe=(
                 ConsolePort(member.address, member.port) if console_port else NodePort(host, member.port)
             ),

@@ -15,13 +15,17 @@ from backends.obstacles import command_obstacles
 from backends.placeholders import NoText, ServiceName
 from backends.services.names import service_name
 from backends.template import check_words
-from backends.text_limits import MAX_DETAIL, shorten
+from backends.text_limits import LAST_LINES, MAX_DETAIL, last_lines, shorten
 
 STOP_MARGIN = 30.0  # seconds the engine gets beyond the stop time-out, to kill and to clean up
 
 _ABSENT = re.compile(r"no such (container|object)", re.IGNORECASE)
 _STOPPED = frozenset({"created", "configured", "initialized", "exited", "stopped"})
 _CHANGING = frozenset({"restarting", "removing", "stopping"})
+_CREATION = (
+    '{"RestartPolicy":{{json .HostConfig.RestartPolicy}},"AutoRemove":{{json .HostConfig.AutoRemove}}}'
+)
+_NO_LOGS = re.compile(r"does not support reading|using the 'none' log driver", re.IGNORECASE)
 
 
 class ContainerSettings(
@@ -53,11 +57,26 @@ class ContainerSettings(
 
 
 class ContainerService:
-    """One container. If it does not exist it is stopped: the installer may create it anew."""
+    """One container. If it does not exist it is stopped: the installer may create it anew.
 
-    def __init__(self, host: Host, settings: ContainerSettings, values: Mapping[str, str]) -> None:
+    Args:
+        host: where its engine runs.
+        settings: of the configuration.
+        values: what templates may name.
+        recreated: whether an install creates the container anew; None: that is not known.
+    """
+
+    def __init__(
+        self,
+        host: Host,
+        settings: ContainerSettings,
+        values: Mapping[str, str],
+        *,
+        recreated: bool | None = None,
+    ) -> None:
         self._host = host
         self._settings = settings
+        self._recreated = recreated
         self._name = service_name(settings.name, values)
 
     def stop_command(self) -> Command:
@@ -98,19 +117,91 @@ class ContainerService:
     async def obstacles(self) -> tuple[str, ...]:
         """See `ServiceManager.obstacles`."""
         commands = {"stop": self.stop_command(), "start": self.start_command()}
-        return await command_obstacles(self._host, commands, track=True)
+        refused = await command_obstacles(self._host, commands, track=True)
+        doubt = await self._doubt_of_start() if self._recreated is False else ""
+        return (*filter(None, [doubt]), *refused)
 
     async def caveats(self) -> tuple[str, ...]:
         """See `ServiceManager.caveats`."""
-        return ()
+        creation = await self._creation()
+        doubt = await self._doubt_of_start() if self._recreated is None else ""
+        return tuple(filter(None, [doubt, reboot_caveat(creation) if creation else ""]))
 
     async def last_lines(self) -> tuple[str, ...]:
-        """See `ServiceManager.last_lines`."""
-        return ()
+        """See `ServiceManager.last_lines`. The times tell which of the two outputs a line comes after."""
+        command = self._engine("logs", "--timestamps", "--tail", str(LAST_LINES), self._name)
+        result = await look(self._host, command, timeout=self._settings.timeout)
+        if not result.ok:
+            if _ABSENT.search(words(result)) or _NO_LOGS.search(words(result)):
+                return ()
+            raise Unmeasured(self._host.name, f"logs of {self._name}: {words(result)}")
+        stamped = [line.partition(" ") for line in (result.stdout + result.stderr).splitlines()]
+        stamped.sort(key=lambda line: line[0])
+        return last_lines("\n".join(text for _, _, text in stamped))
+
+    async def _doubt_of_start(self) -> str:
+        """Why a start may find no container, in words."""
+        creation = await self._creation()
+        if creation is None:
+            return "there is no such container, and only an installer of containers would create it"
+        if creation.auto_remove:
+            return (
+                "the container was made with --rm: its engine removes it when it is stopped,"
+                " and only an installer of containers would create it again"
+            )
+        return ""
+
+    async def _creation(self) -> "InspectedCreation | None":
+        """How the container was made; None when there is none."""
+        command = self._engine("inspect", "--type", "container", "--format", _CREATION, self._name)
+        result = await look(self._host, command, timeout=self._settings.timeout)
+        if not result.ok and _ABSENT.search(words(result)):
+            return None
+        if not result.ok:
+            raise Unmeasured(self._host.name, f"inspect {self._name}: {words(result)}")
+        try:
+            return msgspec.json.decode(result.stdout, type=InspectedCreation)
+        except msgspec.DecodeError as error:
+            raise Unmeasured(self._host.name, f"inspect {self._name}: {error}") from error
 
     def _engine(self, *arguments: str) -> Command:
         options = shlex.split(self._settings.engine_options)
         return Command((self._settings.engine, *options, *arguments))
+
+
+class RestartPolicy(msgspec.Struct, frozen=True, rename="pascal"):
+    """Podman leaves the name empty where Docker says "no"."""
+
+    name: str = ""
+
+
+class InspectedCreation(msgspec.Struct, frozen=True, rename="pascal"):
+    """What we read of `.HostConfig` of `inspect`."""
+
+    restart_policy: RestartPolicy
+    auto_remove: bool
+
+
+def reboot_caveat(creation: InspectedCreation) -> str:
+    """What becomes of the container without anybody's command; empty where nothing is to be said."""
+    reboot = "after a reboot it is up only if something else starts it"
+    match creation.restart_policy.name:
+        case "unless-stopped":
+            return ""
+        case "always":
+            return (
+                "the container has the restart policy always: an engine that is itself restarted starts it,"
+                " even while it is stopped for an upgrade"
+            )
+        case "on-failure":
+            return f"the container has the restart policy on-failure: {reboot}"
+    return f"the container has no restart policy: {reboot}"
+
+
+class InspectedHealth(msgspec.Struct, frozen=True, rename="pascal"):
+    """Of the health check in the image; Podman has it with an empty status where there is none."""
+
+    status: str = ""
 
 
 class InspectedState(msgspec.Struct, frozen=True, rename="pascal"):
@@ -121,13 +212,25 @@ class InspectedState(msgspec.Struct, frozen=True, rename="pascal"):
     exit_code: int = 0
     oom_killed: bool = msgspec.field(name="OOMKilled", default=False)
     error: str = ""
+    health: InspectedHealth | None = None
+
+    @property
+    def own_health(self) -> str:
+        """Why its own health check keeps it from being up, in words; empty where nothing does."""
+        match self.health.status if self.health and self.status == "running" else "":
+            case "unhealthy":
+                return "unhealthy by its own health check"
+            case "starting":
+                return "its own health check has not passed yet"
+        return ""
 
 
 def state_of(state: InspectedState) -> ServiceState:
     """Judge it.
 
     A container that ended by itself with an error has `FAILED`: exit statuses from 128 on are
-    signals, which is how a stop ends an application that does not exit with 0.
+    signals, which is how a stop ends an application that does not exit with 0. One that runs, and whose
+    own health check has not passed, is not up yet.
 
     Raises:
         ValueError: a status that is not known here.
@@ -142,7 +245,7 @@ def state_of(state: InspectedState) -> ServiceState:
 
 def _activity(state: InspectedState) -> Activity:
     if state.status == "running":
-        return Activity.RUNNING
+        return Activity.CHANGING if state.own_health else Activity.RUNNING
     if state.status in _CHANGING:
         return Activity.CHANGING
     if state.status in ("paused", "dead"):
@@ -157,6 +260,8 @@ def _detail(state: InspectedState) -> str:
     parts = [state.status]
     if state.status in ("exited", "stopped", "restarting"):
         parts.append(f"exit status {state.exit_code}")
+    if state.own_health:
+        parts.append(state.own_health)
     if state.oom_killed:
         parts.append("killed for lack of memory")
     if state.error:

@@ -11,14 +11,23 @@ from backends.services.systemd import SystemdService, SystemdSettings
 ServiceSettings = MonitSettings | SystemdSettings | ContainerSettings | CommandSettings
 
 
-def make_service(settings: ServiceSettings, host: Host, values: Mapping[str, str]) -> ServiceManager:
-    """The service of one node; `values` are what templates may name."""
+def make_service(
+    settings: ServiceSettings, host: Host, values: Mapping[str, str], *, recreated: bool | None = None
+) -> ServiceManager:
+    """The service of one node.
+
+    Args:
+        settings: of the configuration.
+        host: where it runs.
+        values: what templates may name.
+        recreated: whether an install creates its container anew; None: that is not known.
+    """
     match settings:
         case MonitSettings():
             return MonitService(host, settings, values)
         case SystemdSettings():
             return SystemdService(host, settings, values)
         case ContainerSettings():
-            return ContainerService(host, settings, values)
+            return ContainerService(host, settings, values, recreated=recreated)
         case CommandSettings():
             return CommandService(host, settings, values)
