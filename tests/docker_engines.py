@@ -96,6 +96,18 @@ def docker() -> Iterator[Docker]:
             process.wait(30)
 
 
+def compose(engine: Docker, *arguments: str) -> None:
+    """Run docker-compose itself."""
+    done = subprocess.run(
+        ["docker-compose", "--host", engine.address, *arguments],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, f"docker-compose {arguments}: {done.stderr}"
+
+
 def _flags(folder: Path) -> tuple[str, ...]:
     return (
         *("--iptables=false", "--ip6tables=false", "--bridge=none", "--storage-driver=vfs"),

@@ -1,0 +1,161 @@
+"""Containers of a real Docker engine under load, by the engine itself and by compose; no request fails."""
+
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from console.demo.load import Load
+from console.demo.stack import Stack
+from tests import docker_engines
+from tests.docker_engines import Docker
+from tests.integration.container_nodes import (
+    configure,
+    creation,
+    image_archive,
+    install_section,
+    section,
+    server,
+    service_section,
+    verbs,
+)
+from tests.integration.rollouts import (
+    NEW,
+    OLD,
+    assert_nothing_failed,
+    rolldeck,
+    started,
+    states,
+    upgrade,
+    world,
+)
+
+MISSING = docker_engines.missing(compose=True)
+pytestmark = pytest.mark.skipif(bool(MISSING), reason=MISSING)
+
+IMAGE = "127.0.0.1:1/rolldeck-shop"
+SERVICE = """\
+  {name}:
+    image: {image}   # the shop's
+    command: {server}
+    network_mode: host
+    stop_signal: SIGKILL
+    restart: unless-stopped
+    ulimits: {{nofile: 1024, nproc: 1000}}
+"""
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Docker]:
+    folder = tmp_path_factory.mktemp("images")
+    with docker_engines.docker() as running:
+        for version in (OLD, NEW):
+            archive = image_archive(folder / f"{version}.tar", version)
+            running.call("import", str(archive), f"{IMAGE}:{version}")
+        yield running
+
+
+@pytest.fixture(autouse=True)
+def clean(engine: Docker) -> Iterator[None]:
+    yield
+    engine.remove_all()
+
+
+async def into_containers(stack: Stack, engine: Docker) -> None:
+    for name, node in stack.nodes.items():
+        node.kill()
+        engine.call(*creation(f"shop-{name}", f"{IMAGE}:{OLD}", str(node.port)).split())
+        engine.call("start", f"shop-{name}")
+    service = service_section("docker", engine.options)
+    await configure(stack, service, install_section("docker", engine.options, IMAGE))
+
+
+async def into_services(stack: Stack, engine: Docker, folder: Path) -> Path:
+    """One compose file with a service for each node; returns it."""
+    file = folder / "compose.yaml"
+    text = 'version: "3.7"\n# One service for each node.\nservices:\n'
+    for name, node in stack.nodes.items():
+        node.kill()
+        text += SERVICE.format(name=name, image=f"{IMAGE}:{OLD}", server=server(str(node.port)))
+    file.write_text(text)
+    compose = f"docker-compose --host {engine.address} -p shop"
+    docker_engines.compose(engine, "-p", "shop", "-f", str(file), "up", "--detach")
+    rows: dict[str, object] = {
+        "kind": "compose",
+        "file": str(file),
+        "service": "{node}",
+        "name": "shop_{node}_1",
+        "command": compose,
+        "engine_options": engine.options,
+    }
+    service = service_section("docker", engine.options, "shop_{node}_1")
+    await configure(stack, service, section("install", rows))
+    return file
+
+
+async def upgrade_under_load(stack: Stack) -> list[str]:
+    """What the engine was asked; nothing failed, and everything is back and new."""
+    async with Load(100, stack.frontends, slow_share=0) as load:
+        run = await upgrade(stack)
+        report = await load.stop()
+    assert run.code == 0, run.text
+    assert_nothing_failed(report, at_least=100)
+    assert {state.admin for state in (await states(stack))["lb1"].values()} == {0}
+    return verbs(run, "docker")
+
+
+def tags(engine: Docker) -> list[str]:
+    """Of the images that containers were made of."""
+    return [
+        image.rpartition(":")[2] for image in engine.call("ps", "--all", "--format", "{{.Image}}").split()
+    ]
+
+
+async def test_two_containers_of_the_engine(tmp_path: Path, engine: Docker) -> None:
+    async with world(tmp_path / "s", nodes=2, instances=1) as stack:
+        await into_containers(stack, engine)
+        assert await upgrade_under_load(stack) == ["stop", "rename", "create", "rm", "start"] * 2
+    names = engine.call("ps", "--all", "--format", "{{.Names}} {{.Image}}").splitlines()
+    assert sorted(names) == [f"shop-web1 {IMAGE}:{NEW}", f"shop-web2 {IMAGE}:{NEW}"]
+
+
+async def test_four_services_of_compose(tmp_path: Path, engine: Docker) -> None:
+    async with world(tmp_path / "s", nodes=4, instances=1) as stack:
+        file = await into_services(stack, engine, tmp_path)
+        before = file.read_text()
+        assert await upgrade_under_load(stack) == ["stop", "up", "start"] * 4
+    assert file.read_text() == before.replace(f":{OLD} ", f":{NEW} ")
+    assert tags(engine) == [NEW] * 4
+
+
+@pytest.mark.long
+async def test_compose_services_go_back_to_the_version_before(tmp_path: Path, engine: Docker) -> None:
+    async with world(tmp_path / "s", nodes=2, instances=1) as stack:
+        file = await into_services(stack, engine, tmp_path)
+        before = file.read_text()
+        await upgrade_under_load(stack)
+        async with Load(100, stack.frontends, slow_share=0) as load:
+            run = await rolldeck(stack, "rollback", "shop", "--yes", "--json")
+            report = await load.stop()
+        assert run.code == 0, run.text
+        assert_nothing_failed(report)
+        assert file.read_text() == before
+        assert tags(engine) == [OLD] * 2
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("step", ["drain", "stop", "install", "start", "verify"])
+async def test_compose_services_are_resumed_after_a_kill(tmp_path: Path, engine: Docker, step: str) -> None:
+    async with world(tmp_path / "s", nodes=2, instances=1) as stack:
+        await into_services(stack, engine, tmp_path)
+        async with Load(100, stack.frontends, slow_share=0) as load:
+            async with started(stack, "upgrade", "shop", NEW, "--yes", "--json") as running:
+                await running.event("step_started", node="web1", step=step)
+                running.signal(signal.SIGKILL)
+                await running.end()
+            run = await rolldeck(stack, "resume", "--yes", "--json")
+            report = await load.stop()
+        assert run.code == 0, run.text
+        assert_nothing_failed(report)
+        assert tags(engine) == [NEW] * 2
