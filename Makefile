@@ -13,7 +13,8 @@ DEMO_NEEDS := haproxy:/usr/sbin/haproxy
 TEST_NEEDS := $(DEMO_NEEDS) monit:/usr/bin/monit openssh-server:/usr/sbin/sshd openssh-client:/usr/bin/ssh-agent \
 	podman:/usr/bin/podman docker.io:/usr/sbin/dockerd docker-compose:/usr/bin/docker-compose runc:/usr/sbin/runc \
 	busybox-static:/bin/busybox curl:/usr/bin/curl sudo:/usr/bin/sudo \
-	dnf:/usr/bin/dnf rpm:/usr/bin/rpmbuild createrepo-c:/usr/bin/createrepo_c ansible-core:/usr/bin/ansible-playbook
+	dnf:/usr/bin/dnf rpm:/usr/bin/rpmbuild createrepo-c:/usr/bin/createrepo_c ansible-core:/usr/bin/ansible-playbook \
+	systemd:/lib/systemd/systemd
 
 .PHONY: help demo test test-matrix lint bench fuzz faults pictures clean
 help: ## Show this list

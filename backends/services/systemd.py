@@ -7,39 +7,30 @@ import msgspec
 
 from backends.asking import ask, look, words
 from backends.base import Host
-from backends.errors import Refused, Unmeasured
-from backends.model import Activity, Command, ServiceState
+from backends.errors import BackendError, Refused, Unmeasured, Unreachable
+from backends.hosts.rehearsal import is_rehearsal
+from backends.model import Command, ServiceState
 from backends.obstacles import command_obstacles
 from backends.placeholders import NoText, ServiceName
 from backends.services.names import service_name
-from backends.services.pids import parse_pid
-from backends.template import check_words
-from backends.text_limits import MAX_DETAIL, shorten
-
-PROPERTIES = (
-    "LoadState",
-    "ActiveState",
-    "SubState",
-    "MainPID",
-    "ControlPID",
-    "Result",
-    "Job",
-    "NeedDaemonReload",
-    "CanStart",
-    "CanStop",
-    "RefuseManualStart",
-    "RefuseManualStop",
+from backends.services.systemd_relations import (
+    RELATED_PROPERTIES,
+    Properties,
+    parse_units,
+    related_units,
+    relation_caveats,
+    socket_obstacles,
 )
-
-_ACTIVITIES = {
-    "active": Activity.RUNNING,
-    "reloading": Activity.CHANGING,
-    "refreshing": Activity.CHANGING,
-    "activating": Activity.CHANGING,  # "auto-restart", between two attempts, is here too
-    "deactivating": Activity.CHANGING,
-    "inactive": Activity.STOPPED,
-    "failed": Activity.FAILED,
-}
+from backends.services.systemd_unit import (
+    ACTIVITIES,
+    PROPERTIES,
+    parse_show,
+    state_of,
+    unit_caveats,
+    unit_obstacles,
+)
+from backends.template import check_words
+from backends.text_limits import LAST_LINES, last_lines
 
 
 class SystemdSettings(
@@ -77,6 +68,7 @@ class SystemdService:
         self._host = host
         self._settings = settings
         self._name = service_name(settings.name, values)
+        self._port = values.get("port", "")
 
     def stop_command(self) -> Command:
         # Without --no-block a connection that is lost would leave the outcome of the call unknown.
@@ -88,10 +80,27 @@ class SystemdService:
     def state_command(self) -> Command:
         return self._systemctl("show", f"--property={','.join(PROPERTIES)}", "--", self._name)
 
+    def reset_command(self) -> Command:
+        return self._systemctl("reset-failed", "--", self._name)
+
+    def log_commands(self) -> tuple[Command, Command]:
+        """Read what its processes wrote; and, if that is nothing, what systemd wrote of it too."""
+        lines = ("--lines", str(LAST_LINES), "--output", "cat", "--no-pager", "--quiet")
+        own = "_SYSTEMD_USER_UNIT" if self._settings.user else "_SYSTEMD_UNIT"
+        unit = "--user-unit" if self._settings.user else "--unit"
+        call = (*journalctl(self._settings.command), *lines)
+        return Command((*call, f"{own}={unit_id(self._name)}")), Command((*call, unit, self._name))
+
     async def stop(self) -> None:
         await self._ask(self.stop_command(), "stop")
 
     async def start(self) -> None:
+        """Ask for it, and have the starts of a version that died forgotten first.
+
+        They count towards StartLimitBurst: systemd would refuse to start the good version after it.
+        """
+        if is_rehearsal() or await self._has_died():
+            await self._reset()
         await self._ask(self.start_command(), "start")
 
     async def state(self) -> ServiceState:
@@ -104,7 +113,7 @@ class SystemdService:
         shown = await self._show()
         if shown.get("LoadState") == "not-found" and shown["ActiveState"] == "inactive":
             raise Refused(self._host.name, f"systemd has no unit {self._name}")
-        if shown["ActiveState"] not in _ACTIVITIES:
+        if shown["ActiveState"] not in ACTIVITIES:
             raise Unmeasured(self._host.name, f"{self._name} is {shown['ActiveState']!r}")
         return state_of(shown)
 
@@ -114,15 +123,50 @@ class SystemdService:
         unmask = self._host.render(self._systemctl("unmask", "--", self._name))
         commands = {"stop": self.stop_command(), "start": self.start_command()}
         refused = await command_obstacles(self._host, commands, track=False)
-        return (*unit_obstacles(self._name, shown, unmask), *refused)
+        found = unit_obstacles(self._name, shown, unmask)
+        related, _ = await self._related(shown)
+        return (*found, *socket_obstacles(self._name, self._port, related), *refused)
 
     async def caveats(self) -> tuple[str, ...]:
         """See `ServiceManager.caveats`."""
-        return ()
+        shown = await self._show()
+        related, unseen = await self._related(shown)
+        return (*unit_caveats(shown), *relation_caveats(shown, related, self._port), *unseen)
 
     async def last_lines(self) -> tuple[str, ...]:
-        """See `ServiceManager.last_lines`."""
+        """See `ServiceManager.last_lines`. Whoever may not read the journal sees none."""
+        for command in self.log_commands():
+            result = await look(self._host, command, timeout=self._settings.timeout)
+            if result.ok and (lines := last_lines(result.stdout)) and not is_rehearsal():
+                return lines
         return ()
+
+    async def _has_died(self) -> bool:
+        try:
+            shown = await self._show()
+        except Unmeasured:
+            return False
+        return shown["ActiveState"] == "failed" or shown.get("NRestarts", "0") not in ("", "0")
+
+    async def _reset(self) -> None:
+        """What comes of it is seen by the start; only what never reached the host is an error of its own."""
+        try:
+            await self._host.run(self.reset_command(), timeout=self._settings.timeout)
+        except Unreachable:
+            raise
+        except BackendError:
+            return
+
+    async def _related(self, shown: Mapping[str, str]) -> tuple[tuple[Properties, ...], tuple[str, ...]]:
+        """Units that start this one or stop with it; and why they cannot be seen, as where sudo forbids."""
+        names = related_units(shown)
+        if not names:
+            return (), ()
+        command = self._systemctl("show", f"--property={','.join(RELATED_PROPERTIES)}", "--", *names)
+        result = await look(self._host, command, timeout=self._settings.timeout)
+        if not result.ok:
+            return (), (f"whether {', '.join(names)} start or stop it cannot be seen: {words(result)}",)
+        return parse_units(result.stdout), ()
 
     async def _show(self) -> dict[str, str]:
         result = await look(self._host, self.state_command(), timeout=self._settings.timeout)
@@ -140,52 +184,13 @@ class SystemdService:
         return Command((*shlex.split(self._settings.command), *scope, *arguments))
 
 
-def parse_show(text: str) -> dict[str, str]:
-    """Read ``systemctl show``: a key and a value on each line."""
-    pairs = (line.partition("=") for line in text.splitlines())
-    return {key.strip(): value.strip() for key, equals, value in pairs if equals}
+def unit_id(name: str) -> str:
+    """The whole name of a unit, as systemctl completes it."""
+    return name if name.endswith((".service", ".scope", ".socket", ".target")) else f"{name}.service"
 
 
-def unit_obstacles(name: str, shown: Mapping[str, str], unmask: str) -> tuple[str, ...]:
-    """Why systemd would refuse to stop or start a unit with these properties."""
-    load = shown.get("LoadState", "loaded")
-    if load == "masked":
-        return (f"the unit {name} is masked, and systemd would not start it again; first run: {unmask}",)
-    if load == "not-found":
-        return (f"systemd has no unit file for {name} any more, and could not start it again",)
-    if load != "loaded":
-        return (f"systemd could not load the unit {name} ({load}), and would not start it again",)
-    found = []
-    for action in ("Stop", "Start"):
-        if shown.get(f"RefuseManual{action}") == "yes":
-            found.append(f"the unit {name} has RefuseManual{action}=yes: systemd would refuse to do that")
-        elif shown.get(f"Can{action}") == "no":
-            found.append(f"systemd says Can{action}=no of {name}")
-    return tuple(found)
-
-
-def state_of(shown: Mapping[str, str]) -> ServiceState:
-    """Judge the properties of a unit whose `ActiveState` is known."""
-    activity = _ACTIVITIES[shown["ActiveState"]]
-    retrying = shown["ActiveState"] == "activating" and shown.get("SubState", "").startswith("auto-restart")
-    if shown.get("Job", "0") not in ("", "0"):
-        activity = Activity.CHANGING  # asked for and still in the queue
-    return ServiceState(
-        activity=activity,
-        pid=parse_pid(shown.get("MainPID", "")),
-        detail=shorten(_detail(shown), MAX_DETAIL),
-        retrying=retrying,
-    )
-
-
-def _detail(shown: Mapping[str, str]) -> str:
-    parts = [f"{shown['ActiveState']} ({shown.get('SubState', '')})"]
-    if shown.get("Result", "success") not in ("", "success"):
-        parts.append(f"result {shown['Result']}")
-    if shown.get("Job", "0") not in ("", "0"):
-        parts.append("a job is queued")
-    if shown.get("LoadState", "loaded") != "loaded":
-        parts.append(f"unit file {shown['LoadState']}")
-    if shown.get("NeedDaemonReload") == "yes":
-        parts.append("unit file changed on disk: needs systemctl daemon-reload")
-    return ", ".join(parts)
+def journalctl(systemctl: str) -> tuple[str, ...]:
+    """How the journal is read there, by how systemctl is called, such as ``sudo -n /bin/systemctl``."""
+    *before, program = shlex.split(systemctl)
+    folder, slash, name = program.rpartition("/")
+    return (*before, f"{folder}{slash}journalctl") if name == "systemctl" else ("journalctl",)

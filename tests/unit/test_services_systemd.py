@@ -1,16 +1,14 @@
-"""systemd: no test machine has one, so what `systemctl show` prints is written down here."""
+"""systemd: what `systemctl show` of several versions prints is written down here."""
 
 import pytest
 
 from backends.errors import PermissionDenied, Refused, Unmeasured
 from backends.model import Activity, Command, ServiceState
-from backends.services.systemd import SystemdService, SystemdSettings, parse_show, state_of
+from backends.services.systemd import SystemdService, SystemdSettings, journalctl
+from backends.services.systemd_relations import parse_units, relation_caveats, socket_obstacles
+from backends.services.systemd_unit import PROPERTIES as READ
+from backends.services.systemd_unit import parse_show, state_of, unit_caveats
 from tests.scripted_host import Answer, ScriptedHost
-
-PROPERTIES = (
-    "LoadState,ActiveState,SubState,MainPID,ControlPID,Result,Job,NeedDaemonReload"
-    ",CanStart,CanStop,RefuseManualStart,RefuseManualStop"
-)
 
 # v247 prints properties in its own order, and no Job when there is none.
 RUNNING = """\
@@ -54,7 +52,9 @@ def test_commands() -> None:
     unit = "shop@web1.service"
     assert systemd.stop_command() == Command(("systemctl", "--no-block", "stop", "--", unit))
     assert systemd.start_command() == Command(("systemctl", "--no-block", "start", "--", unit))
-    assert systemd.state_command() == Command(("systemctl", "show", f"--property={PROPERTIES}", "--", unit))
+    assert systemd.state_command() == Command(
+        ("systemctl", "show", f"--property={','.join(READ)}", "--", unit)
+    )
 
 
 def test_commands_for_the_users_own_systemd() -> None:
@@ -197,3 +197,103 @@ async def test_what_keeps_systemd_from_stopping_or_starting(
     assert obstacle in "".join(found)
     assert host.ran == [systemd.state_command()], "nothing but the question"
     assert host.recorded == []
+
+
+RELATED = """\
+Id=shop.socket
+ActiveState=active
+Listen=/run/shop.sock (Stream)
+Listen=127.0.0.1:8080 (Stream)
+
+Id=shop.timer
+ActiveState=active
+
+Id=cache.service
+ActiveState=active
+
+Id=idle.service
+ActiveState=inactive
+"""
+
+
+def test_a_socket_of_systemd_that_holds_the_port() -> None:
+    units = parse_units(RELATED)
+    [found] = socket_obstacles("shop.service", "8080", units)
+    assert found.startswith("shop.socket keeps port 8080 open while shop.service is stopped")
+    assert socket_obstacles("shop.service", "", units) == (found,), "any port may be it"
+    assert socket_obstacles("shop.service", "80", units) == ()
+    assert socket_obstacles("shop.service", "8080", parse_units(RELATED.replace("=active", "=failed"))) == ()
+
+
+def test_what_else_starts_a_unit_or_stops_with_it() -> None:
+    properties = {
+        "TriggeredBy": "shop.socket shop.timer",
+        "BoundBy": "cache.service idle.service",
+        "RequiredBy": "cache.service multi-user.target",
+    }
+    starts, stops = relation_caveats(properties, parse_units(RELATED), "8080")
+    assert starts == "shop.timer starts its unit too, also while it is stopped for an upgrade"
+    assert stops == "what stops with its unit, and is not started again with it: cache.service"
+
+
+@pytest.mark.parametrize(
+    ("properties", "caveat"),
+    [
+        ({"UnitFileState": "enabled", "Restart": "always", "Type": "notify", "KillMode": "mixed"}, ""),
+        ({"UnitFileState": "disabled"}, "is disabled: systemd would not start it after a reboot"),
+        ({"UnitFileState": "static"}, "has no [Install] section"),
+        ({"UnitFileState": "static", "WantedBy": "shop.target"}, ""),
+        ({"UnitFileState": "enabled-runtime", "WantedBy": "multi-user.target"}, "until the next reboot only"),
+        ({"Restart": "no"}, "Restart=no"),
+        ({"Type": "oneshot"}, "Type=oneshot"),
+        ({"KillMode": "process"}, "may live on after a stop"),
+        ({"NeedDaemonReload": "yes"}, "systemctl daemon-reload"),
+    ],
+)
+def test_what_a_rollout_or_a_reboot_may_meet(properties: dict[str, str], caveat: str) -> None:
+    found = unit_caveats(shown("active", "running", **properties))
+    assert len(found) == bool(caveat)
+    assert caveat in "".join(found)
+
+
+@pytest.mark.parametrize(
+    "text", [STOPPED_WITH_143, RUNNING.replace("active\n", "inactive\n") + "NRestarts=4\n"]
+)
+async def test_the_starts_of_a_version_that_died_are_forgotten_before_the_next(text: str) -> None:
+    systemd, host = service(Answer(text))
+    await systemd.start()
+    assert host.recorded == [systemd.reset_command(), systemd.start_command()]
+
+
+async def test_nothing_is_forgotten_of_one_that_never_died() -> None:
+    systemd, host = service(Answer(RUNNING + "NRestarts=0\n"))
+    await systemd.start()
+    assert host.recorded == [systemd.start_command()]
+
+
+async def test_the_last_lines_are_those_of_the_journal() -> None:
+    systemd, host = service(Answer("\n".join(f"line {number}" for number in range(9)) + "\n"))
+    assert await systemd.last_lines() == ("line 4", "line 5", "line 6", "line 7", "line 8")
+    [command] = host.ran
+    assert command.argv[0] == "journalctl"
+    assert command.argv[-1] == "_SYSTEMD_UNIT=shop@web1.service"
+    own, host = service(Answer(), user=True)
+    assert await own.last_lines() == ()
+    assert [command.argv[-1] for command in host.ran] == [
+        "_SYSTEMD_USER_UNIT=shop@web1.service",
+        "shop@web1.service",
+    ]
+    refused, _ = service(Answer("", "No journal files were opened due to insufficient permissions.\n", 1))
+    assert await refused.last_lines() == ()
+
+
+@pytest.mark.parametrize(
+    ("systemctl", "expected"),
+    [
+        ("systemctl", "journalctl"),
+        ("sudo -n /bin/systemctl", "sudo -n /bin/journalctl"),
+        ("/opt/own-systemctl", "journalctl"),
+    ],
+)
+def test_how_the_journal_is_read_follows_how_systemctl_is_called(systemctl: str, expected: str) -> None:
+    assert " ".join(journalctl(systemctl)) == expected

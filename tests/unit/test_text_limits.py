@@ -12,7 +12,7 @@ from backends.errors import MAX_PROBLEM, ConfigError, Refused
 from backends.hosts.capture import Capture
 from backends.hosts.local import LocalHost
 from backends.model import Command, Exchange
-from backends.services import container, monit_status, systemd
+from backends.services import container, monit_status, systemd_unit
 from backends.text_limits import MAX_DETAIL, abridge, decode, last_lines, shorten
 from orchestrator import events
 from orchestrator.events import Record
@@ -48,7 +48,7 @@ def test_what_a_service_manager_says_has_a_limit() -> None:
     assert found is not None
     states = [
         monit_status.state_of("web1", found),
-        systemd.state_of({"ActiveState": "active", "SubState": "x" * LONG}),
+        systemd_unit.state_of({"ActiveState": "active", "SubState": "x" * LONG}),
         container.state_of(container.InspectedState("exited", error="x" * LONG)),
     ]
     for state in states:

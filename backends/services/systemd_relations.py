@@ -1,0 +1,77 @@
+"""Other units of systemd that start a service, or stop with it."""
+
+import re
+from collections.abc import Mapping, Sequence
+
+Properties = Mapping[str, tuple[str, ...]]
+"""Of one unit, by name; a property may be there several times."""
+
+RELATED_PROPERTIES = ("Id", "ActiveState", "Listen")
+
+_STOPS_WITH = ("RequiredBy", "BoundBy", "ConsistsOf")
+_PORT = re.compile(r"(?:.*:)?([0-9]+) \((?:Stream|SequentialPacket)\)")  # 127.0.0.1:80, [::]:80, 80
+
+
+def related_units(shown: Mapping[str, str]) -> tuple[str, ...]:
+    """Units that start this one or stop with it; targets are none that anybody would miss."""
+    names = " ".join(shown.get(key, "") for key in ("TriggeredBy", *_STOPS_WITH)).split()
+    return tuple(dict.fromkeys(name for name in names if not name.endswith((".target", ".slice"))))
+
+
+def parse_units(text: str) -> tuple[Properties, ...]:
+    """Read ``systemctl show`` of several units, with an empty line between two."""
+    units = []
+    for block in re.split(r"\n[ \t]*\n", text):
+        unit: dict[str, tuple[str, ...]] = {}
+        for line in block.splitlines():
+            key, equals, value = line.partition("=")
+            if equals:
+                unit[key.strip()] = (*unit.get(key.strip(), ()), value.strip())
+        if unit:
+            units.append(unit)
+    return tuple(units)
+
+
+def socket_obstacles(name: str, port: str, units: Sequence[Properties]) -> tuple[str, ...]:
+    """Sockets of systemd that hold the application's port open after the stop, and start it again.
+
+    Args:
+        name: the service's unit.
+        port: of the application; empty when it is not known, and any port may be it.
+        units: as `parse_units` reads them.
+    """
+    return tuple(
+        f"{_id(unit)} keeps port {held} open while {name} is stopped, and starts it again at the next"
+        " connection: no rollout could see it stop"
+        for unit in units
+        if _is_active(unit) and (held := _held_port(unit, port))
+    )
+
+
+def relation_caveats(shown: Mapping[str, str], units: Sequence[Properties], port: str) -> tuple[str, ...]:
+    """What else starts the service, and what else stops with it."""
+    triggers = set(shown.get("TriggeredBy", "").split())
+    active = [unit for unit in units if _is_active(unit)]
+    starting = [_id(unit) for unit in active if _id(unit) in triggers and not _held_port(unit, port)]
+    stopping = [_id(unit) for unit in active if _id(unit) not in triggers]
+    found = [
+        f"{trigger} starts its unit too, also while it is stopped for an upgrade" for trigger in starting
+    ]
+    if stopping:
+        found.append(f"what stops with its unit, and is not started again with it: {', '.join(stopping)}")
+    return tuple(found)
+
+
+def _held_port(unit: Properties, port: str) -> str:
+    """The application's port, when this unit is a socket that listens on it."""
+    matches = (_PORT.fullmatch(listen) for listen in unit.get("Listen", ()))
+    ports = [match[1] for match in matches if match]
+    return next((held for held in ports if not port or held == port), "")
+
+
+def _id(unit: Properties) -> str:
+    return unit.get("Id", ("",))[0]
+
+
+def _is_active(unit: Properties) -> bool:
+    return unit.get("ActiveState", ("",))[0] in ("active", "activating", "reloading")

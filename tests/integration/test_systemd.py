@@ -1,0 +1,204 @@
+"""Units of a real systemd: what the manager says, and what stands in the way of a rollout."""
+
+import socket
+from collections.abc import Iterator
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+import pytest
+
+from backends.errors import Refused, Unmeasured
+from backends.hosts.local import LocalHost
+from backends.model import Activity, ServiceState
+from backends.services.systemd import SystemdService, SystemdSettings
+from tests.systemd_nodes import Systemd, needs_systemd, running_systemd
+from tests.waiting import until
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = needs_systemd
+
+INSTALL = "[Install]\nWantedBy=multi-user.target\n"
+SLEEPS = "ExecStart=/usr/bin/sleep 1000\n"
+FAILS = (
+    "ExecStart=/bin/sh -c '[ ! -e /run/good ] || exec sleep 9; echo cannot read the configuration; exit 3'\n"
+)
+
+
+@pytest.fixture(scope="module")
+def free_port() -> int:
+    with closing(socket.socket()) as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+@pytest.fixture(scope="module")
+def systemd(tmp_path_factory: pytest.TempPathFactory, free_port: int) -> Iterator[Systemd]:
+    folder: Path = tmp_path_factory.mktemp("systemd")
+    units = {
+        "good.service": f"[Service]\n{SLEEPS}Restart=always\nRestartSec=100ms\n{INSTALL}",
+        "app@.service": f"[Service]\n{SLEEPS}{INSTALL}",
+        r"app\x2done.service": f"[Service]\n{SLEEPS}",
+        "hangs.service": "[Service]\nExecStart=/bin/sh -c 'trap \"\" TERM; while :; do sleep 0.1; done'\n"
+        "TimeoutStopSec=1\n",
+        "fails.service": f"[Service]\n{FAILS}Restart=on-failure\nRestartSec=10ms\n",
+        "flaps.service": "[Service]\nExecStart=/bin/sh -c 'sleep 0.1; exit 3'\n"
+        "Restart=always\nRestartSec=60\n",
+        "absent.service": "[Service]\nExecStart=/opt/absent/java -jar shop.jar\n",
+        "slow.service": "[Service]\nType=notify\nNotifyAccess=all\n"
+        "ExecStart=/bin/sh -c 'sleep 1; systemd-notify --ready; exec sleep 1000'\n",
+        "stays.service": "[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/bin/true\n",
+        "once.service": "[Service]\nType=oneshot\nExecStart=/bin/true\n",
+        "listens.socket": f"[Socket]\nListenStream=127.0.0.1:{free_port}\n",
+        "listens.service": f"[Service]\n{SLEEPS}{INSTALL}",
+        "parent.service": f"[Service]\n{SLEEPS}Restart=always\n{INSTALL}",
+        "child.service": f"[Unit]\nBindsTo=parent.service\nAfter=parent.service\n[Service]\n{SLEEPS}",
+    }
+    with running_systemd(folder) as booted:
+        for name, text in units.items():
+            booted.write_unit(name, text)
+        booted.systemctl("daemon-reload")
+        yield booted
+
+
+def service(systemd: Systemd, name: str, port: int = 0) -> SystemdService:
+    values = {"port": str(port)} if port else {}
+    return SystemdService(LocalHost("web1", prefix=systemd.prefix), SystemdSettings(name=name), values)
+
+
+async def reached(unit: SystemdService, activity: Activity, detail: str = "") -> ServiceState:
+    """Wait until the unit is so; returns it as it was then."""
+    found: list[ServiceState] = []
+
+    async def is_so() -> bool:
+        found.append(await unit.state())
+        return found[-1].activity is activity and detail in found[-1].detail
+
+    await until(is_so)
+    return found[-1]
+
+
+@pytest.mark.parametrize("name", ["good.service", "good", "app@1.service", r"app\x2done"])
+async def test_it_is_started_and_stopped(systemd: Systemd, name: str) -> None:
+    unit = service(systemd, name)
+    assert await unit.obstacles() == ()
+    await unit.start()
+    assert (await reached(unit, Activity.RUNNING)).pid
+    await unit.stop()
+    assert (await reached(unit, Activity.STOPPED)).pid is None
+
+
+async def test_a_stop_that_hangs_is_waited_for(systemd: Systemd) -> None:
+    unit = service(systemd, "hangs")
+    await unit.start()
+    pid = (await reached(unit, Activity.RUNNING)).pid
+    await unit.stop()
+    assert (await reached(unit, Activity.CHANGING, "deactivating (stop-sigterm)")).pid == pid
+    assert (await reached(unit, Activity.FAILED, "result timeout")).pid is None
+
+
+async def test_a_good_version_starts_at_once_after_one_that_used_up_its_starts(systemd: Systemd) -> None:
+    """Otherwise the way back would fail by StartLimitBurst, as the version that died has used it up."""
+    unit = service(systemd, "fails")
+    await unit.start()
+    await reached(unit, Activity.FAILED)
+    assert "cannot read the configuration" in await unit.last_lines()
+    systemd.run("touch", "/run/good")
+    await unit.start()
+    await reached(unit, Activity.RUNNING)
+
+
+async def test_a_program_that_is_not_there(systemd: Systemd) -> None:
+    """The application has written nothing: why it was not started is in systemd's own words."""
+    unit = service(systemd, "absent")
+    await unit.start()
+    await reached(unit, Activity.FAILED)
+    assert any("/opt/absent/java" in line for line in await unit.last_lines())
+
+
+async def test_one_that_flaps_is_being_retried(systemd: Systemd) -> None:
+    unit = service(systemd, "flaps")
+    await unit.start()
+    assert (await reached(unit, Activity.CHANGING, "auto-restart")).retrying
+    await unit.stop()
+    await reached(unit, Activity.STOPPED)
+
+
+async def test_a_start_that_is_notified_is_changing_until_then(systemd: Systemd) -> None:
+    unit = service(systemd, "slow")
+    await unit.start()
+    await reached(unit, Activity.CHANGING)
+    await reached(unit, Activity.RUNNING)
+
+
+async def test_oneshots(systemd: Systemd) -> None:
+    stays = service(systemd, "stays")
+    await stays.start()
+    assert (await reached(stays, Activity.RUNNING)).pid is None
+    assert await stays.obstacles() == ()
+    assert any("Type=oneshot" in caveat for caveat in await stays.caveats())
+    await stays.stop()
+    await reached(stays, Activity.STOPPED)
+    [obstacle] = await service(systemd, "once").obstacles()
+    assert "Type=oneshot without RemainAfterExit=yes" in obstacle
+
+
+async def test_a_socket_of_systemd_keeps_the_port_open(systemd: Systemd, free_port: int) -> None:
+    unit = service(systemd, "listens", free_port)
+    assert await unit.obstacles() == ()
+    systemd.systemctl("start", "listens.socket")
+    [obstacle] = await unit.obstacles()
+    assert f"listens.socket keeps port {free_port} open while listens is stopped" in obstacle
+    other = service(systemd, "listens", free_port + 1)
+    assert await other.obstacles() == ()
+    assert any("listens.socket starts its unit too" in caveat for caveat in await other.caveats())
+
+
+async def test_what_is_bound_to_it_stops_with_it(systemd: Systemd) -> None:
+    unit = service(systemd, "parent")
+    systemd.systemctl("enable", "parent")
+    systemd.systemctl("start", "child")
+    assert await unit.caveats() == (
+        "what stops with its unit, and is not started again with it: child.service",
+    )
+    await unit.stop()
+    await reached(service(systemd, "child"), Activity.STOPPED)
+
+
+async def test_what_a_reboot_may_meet(systemd: Systemd) -> None:
+    assert await service(systemd, r"app\x2done").caveats() == (
+        "its unit is static: systemd would not start it after a reboot; its unit file has no [Install]"
+        " section",
+        "its unit has Restart=no: systemd would not start it again when it dies",
+    )
+    [found] = await service(systemd, "good").caveats()
+    assert "its unit is disabled: systemd would not start it after a reboot" in found
+    systemd.systemctl("enable", "good")
+    assert await service(systemd, "good").caveats() == ()
+    systemd.run("sh", "-c", "echo >>/etc/systemd/system/good.service")
+    [found] = await service(systemd, "good").caveats()
+    assert "is not used before the next systemctl daemon-reload" in found
+
+
+async def test_one_that_is_masked_or_missing(systemd: Systemd) -> None:
+    systemd.systemctl("mask", "masked.service")
+    masked = service(systemd, "masked")
+    [obstacle] = await masked.obstacles()
+    assert "the unit masked is masked" in obstacle
+    with pytest.raises(Refused, match="masked"):
+        await masked.start()
+    missing = service(systemd, "missing")
+    with pytest.raises(Refused, match="systemd has no unit missing"):
+        await missing.state()
+    with pytest.raises(Refused, match="not found"):
+        await missing.start()
+    assert await missing.last_lines() == ()
+    with pytest.raises(Unmeasured, match="neither a valid invocation ID nor unit name"):
+        await service(systemd, "app@.service").state()
+
+
+async def test_the_journal_is_empty_for_whoever_may_not_read_it(systemd: Systemd) -> None:
+    nobody = f"{systemd.prefix} setpriv --reuid=65534 --regid=65534 --clear-groups"
+    unit = SystemdService(LocalHost("web1", prefix=nobody), SystemdSettings(name="fails"), {})
+    assert await unit.last_lines() == ()
