@@ -14,7 +14,7 @@ TEST_NEEDS := $(DEMO_NEEDS) monit:/usr/bin/monit openssh-server:/usr/sbin/sshd o
 	podman:/usr/bin/podman docker.io:/usr/sbin/dockerd docker-compose:/usr/bin/docker-compose runc:/usr/sbin/runc \
 	busybox-static:/bin/busybox curl:/usr/bin/curl sudo:/usr/bin/sudo \
 	dnf:/usr/bin/dnf rpm:/usr/bin/rpmbuild createrepo-c:/usr/bin/createrepo_c ansible-core:/usr/bin/ansible-playbook \
-	systemd:/lib/systemd/systemd
+	systemd:/lib/systemd/systemd supervisor:/usr/bin/supervisord
 
 .PHONY: help demo test test-matrix lint bench fuzz faults pictures clean
 help: ## Show this list

@@ -6,9 +6,10 @@ from backends.base import Host, ServiceManager
 from backends.services.command import CommandService, CommandSettings
 from backends.services.container import ContainerService, ContainerSettings
 from backends.services.monit import MonitService, MonitSettings
+from backends.services.supervisor import SupervisorService, SupervisorSettings
 from backends.services.systemd import SystemdService, SystemdSettings
 
-ServiceSettings = MonitSettings | SystemdSettings | ContainerSettings | CommandSettings
+ServiceSettings = MonitSettings | SystemdSettings | SupervisorSettings | ContainerSettings | CommandSettings
 
 
 def make_service(
@@ -27,6 +28,8 @@ def make_service(
             return MonitService(host, settings, values)
         case SystemdSettings():
             return SystemdService(host, settings, values)
+        case SupervisorSettings():
+            return SupervisorService(host, settings, values)
         case ContainerSettings():
             return ContainerService(host, settings, values, recreated=recreated)
         case CommandSettings():

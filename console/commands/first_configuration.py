@@ -43,7 +43,7 @@ via = "ssh"
 [apps.{key}.nodes]
 {nodes}
 
-# kind: monit | systemd | container | command
+# kind: monit | systemd | supervisor | container | command
 [apps.{key}.service]
 kind = "monit"
 name = {name}

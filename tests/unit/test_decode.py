@@ -83,7 +83,11 @@ def test_of_the_whole_document(document: dict[str, Any], key: str, problem: str)
         ("port", 70_000, "found 70000, expected 1 to 65535"),
         ("service", None, "missing; it has no default"),
         ("service", ["monit"], "found a list, expected a table"),
-        ("service.kind", {"name": "shop"}, "missing; expected one of: monit, systemd, container, command"),
+        (
+            "service.kind",
+            {"name": "shop"},
+            "missing; expected one of: monit, systemd, supervisor, container, command",
+        ),
         ("service.kind", {"kind": "mnit"}, "found 'mnit', did you mean 'monit'? expected one of: monit"),
         ("service.kind", {"kind": 3}, "found 3, expected one of: monit, systemd"),
         ("service.name", {"kind": "monit"}, "missing; it has no default"),

@@ -23,6 +23,10 @@ def made(section: dict[str, object]) -> ServiceManager:
             Command(("systemctl", "--user", "--no-block", "stop", "--", "shop")),
         ),
         (
+            {"kind": "supervisor", "name": "shop:{node}", "command": "supervisorctl -c /etc/s.conf"},
+            Command(("supervisorctl", "-c", "/etc/s.conf", "stop", "shop:web1")),
+        ),
+        (
             {"kind": "container", "name": "shop-{node}", "stop_timeout": 5},
             Command(("docker", "stop", "-t", "5", "shop-web1")),
         ),

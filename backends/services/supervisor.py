@@ -1,0 +1,182 @@
+"""Programs of supervisord: `supervisorctl`, which waits for a stop and a start, and its `status`, read back.
+
+A start ends when the program has run for `startsecs`, or has died; a stop ends when it is gone. Where it is
+so already they write an error, and exit with 0. The exit statuses of `status` are those of LSB, but for 4:
+that is an unknown program as well as a supervisord that does not answer.
+"""
+
+import re
+import shlex
+from collections.abc import Mapping
+
+import msgspec
+
+from backends.asking import ask, look, words
+from backends.base import Host
+from backends.errors import ConfigError, Refused, Unmeasured
+from backends.model import Activity, Command, CommandResult, ServiceState
+from backends.obstacles import command_obstacles
+from backends.placeholders import NoText, ServiceName
+from backends.services.names import service_name
+from backends.services.pids import parse_pid
+from backends.template import check_words
+from backends.text_limits import MAX_DETAIL, last_lines, shorten
+
+TAIL_BYTES = 4096  # of its output, for the last lines
+
+_ACTIVITIES = {
+    "RUNNING": Activity.RUNNING,
+    "STARTING": Activity.CHANGING,
+    "BACKOFF": Activity.CHANGING,  # it died too early, and is started again in a moment
+    "STOPPING": Activity.CHANGING,
+    "STOPPED": Activity.STOPPED,
+    "EXITED": Activity.FAILED,  # by itself; a stop leaves STOPPED behind
+    "FATAL": Activity.FAILED,  # supervisord has given up on it
+}
+_NO_PROGRAM = re.compile(r"error \(no such (process|group)", re.IGNORECASE)
+_PID = re.compile(r"\bpid ([0-9]+),")
+
+AUTORESTART_UNKNOWN = (
+    "its service is a program of supervisord, which does not tell whether it starts it again when it dies"
+    " (autorestart)"
+)
+NOT_AT_BOOT = (
+    "its program has autostart=false: it would not be started when supervisord is, as after a reboot"
+)
+
+
+class SupervisorSettings(
+    msgspec.Struct,
+    kw_only=True,
+    frozen=True,
+    forbid_unknown_fields=True,
+    tag_field="kind",
+    tag="supervisor",
+):
+    """Of the configuration.
+
+    Attributes:
+        name: the program, such as ``shop``, or ``group:shop``; `{node}` and the like are filled in.
+        command: how it is called, with options, such as ``supervisorctl -c /etc/supervisord.conf``.
+        stop_timeout: seconds for a stop; more than the program's `stopwaitsecs`.
+        timeout: seconds for any other call; more than the program's `startsecs`.
+    """
+
+    name: ServiceName
+    command: NoText = "supervisorctl"
+    stop_timeout: float = 60.0
+    timeout: float = 60.0
+
+    def __post_init__(self) -> None:
+        check_words("command", self.command)
+        if not self.command.strip():
+            raise ValueError("command: found an empty text, expected how supervisorctl is called")
+
+
+class SupervisorService:
+    """One program of one supervisord."""
+
+    def __init__(self, host: Host, settings: SupervisorSettings, values: Mapping[str, str]) -> None:
+        self._host = host
+        self._settings = settings
+        self._name = service_name(settings.name, values)
+        if self._name.casefold() == "all" or self._name.endswith(":"):
+            raise ConfigError(
+                "", "service.name", f"found {self._name!r}, which supervisorctl takes for several programs"
+            )
+
+    def stop_command(self) -> Command:
+        return self._supervisorctl("stop", self._name)
+
+    def start_command(self) -> Command:
+        return self._supervisorctl("start", self._name)
+
+    def state_command(self) -> Command:
+        return self._supervisorctl("status", self._name)
+
+    async def stop(self) -> None:
+        """Ask, and wait with supervisorctl: it returns when the program has ended."""
+        await self._ask("stop", self.stop_command(), self._settings.stop_timeout)
+
+    async def start(self) -> None:
+        await self._ask("start", self.start_command(), self._settings.timeout)
+
+    async def state(self) -> ServiceState:
+        """Read back.
+
+        Raises:
+            Refused: supervisord has no such program.
+            Unmeasured: it does not run or does not answer, or says what is not known here.
+        """
+        result = await look(self._host, self.state_command(), timeout=self._settings.timeout)
+        return self._state(result)
+
+    async def obstacles(self) -> tuple[str, ...]:
+        """See `ServiceManager.obstacles`."""
+        commands = {"stop": self.stop_command(), "start": self.start_command()}
+        return await command_obstacles(self._host, commands, track=True)
+
+    async def caveats(self) -> tuple[str, ...]:
+        """See `ServiceManager.caveats`."""
+        result = await look(self._host, self._supervisorctl("avail"), timeout=self._settings.timeout)
+        started = autostart(result.stdout, self._name) if result.ok else None
+        return (AUTORESTART_UNKNOWN, NOT_AT_BOOT) if started is False else (AUTORESTART_UNKNOWN,)
+
+    async def last_lines(self) -> tuple[str, ...]:
+        """What the program wrote to its standard error last; where that is nothing, to its output."""
+        for channel in ("stderr", "stdout"):
+            command = self._supervisorctl("tail", f"-{TAIL_BYTES}", self._name, channel)
+            result = await look(self._host, command, timeout=self._settings.timeout)
+            if result.ok and (lines := last_lines(result.stdout)):
+                return lines
+        return ()
+
+    async def _ask(self, action: str, command: Command, timeout: float) -> None:
+        what = f"supervisorctl {action} {self._name}"
+        await ask(self._host, command, what, timeout=timeout, track=True)
+
+    def _state(self, result: CommandResult) -> ServiceState:
+        if _NO_PROGRAM.search(words(result)):
+            raise Refused(self._host.name, f"supervisord has no program {self._name} ({words(result)})")
+        state = parse_status(result.stdout, self._name)
+        if state is None or result.exit_status not in (0, 3):
+            raise Unmeasured(self._host.name, f"supervisorctl status {self._name}: {words(result)}")
+        return state
+
+    def _supervisorctl(self, *arguments: str) -> Command:
+        return Command((*shlex.split(self._settings.command), *arguments))
+
+
+def parse_status(text: str, name: str) -> ServiceState | None:
+    """Read the line of one program in ``supervisorctl status``; None when there is none that is known here.
+
+    A line is the name, a state in capitals, and a description: ``shop  RUNNING  pid 812, uptime 0:01:02``.
+    """
+    for line in text.splitlines():
+        program, _, rest = line.strip().partition(" ")
+        state, _, description = rest.strip().partition(" ")
+        if not is_named(program, name) or state not in _ACTIVITIES:
+            continue
+        said = description.strip()
+        pid = _PID.match(said) if state == "RUNNING" else None
+        return ServiceState(
+            activity=_ACTIVITIES[state],
+            pid=parse_pid(pid[1]) if pid else None,
+            detail=shorten(f"{state}: {said}" if said else state, MAX_DETAIL),
+            retrying=state == "BACKOFF",
+        )
+    return None
+
+
+def is_named(program: str, name: str) -> bool:
+    """Whether it is this one: supervisorctl leaves out the group of a program that is called as its group."""
+    return name in (program, f"{program}:{program}")
+
+
+def autostart(text: str, name: str) -> bool | None:
+    """Whether a program is started with supervisord, by ``supervisorctl avail``; None when it is not said."""
+    for line in text.splitlines():
+        program, *rest = line.split()
+        if is_named(program, name) and (mode := {"auto", "manual"}.intersection(rest)):
+            return mode == {"auto"}
+    return None
