@@ -110,7 +110,11 @@ class ContainerService:
                 return ServiceState(Activity.STOPPED, None, f"no such container: {self._name}")
             raise Unmeasured(self._host.name, f"inspect {self._name}: {words(result)}")
         try:
-            return state_of(msgspec.json.decode(result.stdout, type=InspectedState))
+            return state_of(
+                msgspec.json.decode(result.stdout, type=InspectedState),
+                unpause=self._host.render(self._engine("unpause", self._name)),
+                waits=self._settings.engine == "docker",
+            )
         except (msgspec.DecodeError, ValueError) as error:
             raise Unmeasured(self._host.name, f"inspect {self._name}: {error}") from error
 
@@ -214,38 +218,45 @@ class InspectedState(msgspec.Struct, frozen=True, rename="pascal"):
     error: str = ""
     health: InspectedHealth | None = None
 
-    @property
-    def own_health(self) -> str:
-        """Why its own health check keeps it from being up, in words; empty where nothing does."""
-        match self.health.status if self.health and self.status == "running" else "":
-            case "unhealthy":
-                return "unhealthy by its own health check"
-            case "starting":
-                return "its own health check has not passed yet"
-        return ""
 
-
-def state_of(state: InspectedState) -> ServiceState:
+def state_of(state: InspectedState, *, unpause: str = "", waits: bool = True) -> ServiceState:
     """Judge it.
 
     A container that ended by itself with an error has `FAILED`: exit statuses from 128 on are
     signals, which is how a stop ends an application that does not exit with 0. One that runs, and whose
     own health check has not passed, is not up yet.
 
+    Args:
+        state: of `inspect`.
+        unpause: the command that ends a pause, for people.
+        waits: a health check that has not given a result yet will: Podman without systemd runs none.
+
     Raises:
         ValueError: a status that is not known here.
     """
+    doubt = _doubt(state, waits=waits)
     return ServiceState(
-        activity=_activity(state),
+        activity=Activity.CHANGING if doubt else _activity(state),
         pid=state.pid if state.pid > 0 else None,
-        detail=shorten(_detail(state), MAX_DETAIL),
+        detail=shorten(_detail(state, doubt), MAX_DETAIL),
         retrying=state.status == "restarting",
+        unwatched=f"it is paused, which `{unpause}` ends" if unpause and state.status == "paused" else "",
     )
+
+
+def _doubt(state: InspectedState, *, waits: bool) -> str:
+    """Why the container's own health check keeps it from being up, in words; empty where nothing does."""
+    match state.health.status if state.health and state.status == "running" else "":
+        case "unhealthy":
+            return "unhealthy by its own health check"
+        case "starting" if waits:
+            return "its own health check has not passed yet"
+    return ""
 
 
 def _activity(state: InspectedState) -> Activity:
     if state.status == "running":
-        return Activity.CHANGING if state.own_health else Activity.RUNNING
+        return Activity.RUNNING
     if state.status in _CHANGING:
         return Activity.CHANGING
     if state.status in ("paused", "dead"):
@@ -256,12 +267,12 @@ def _activity(state: InspectedState) -> Activity:
     return Activity.FAILED if failed else Activity.STOPPED
 
 
-def _detail(state: InspectedState) -> str:
+def _detail(state: InspectedState, doubt: str) -> str:
     parts = [state.status]
     if state.status in ("exited", "stopped", "restarting"):
         parts.append(f"exit status {state.exit_code}")
-    if state.own_health:
-        parts.append(state.own_health)
+    if doubt:
+        parts.append(doubt)
     if state.oom_killed:
         parts.append("killed for lack of memory")
     if state.error:

@@ -82,6 +82,7 @@ async def test_one_that_is_paused_does_not_run(podman: Podman) -> None:
     podman.call("pause", "web")
     state = await service(podman).state()
     assert (state.activity, state.detail) == (Activity.FAILED, "paused")
+    assert state.unwatched.endswith("unpause web` ends")
     podman.call("unpause", "web")
     assert (await service(podman).state()).activity is Activity.RUNNING
 
@@ -99,6 +100,17 @@ async def test_a_start_that_fails_says_why(podman: Podman) -> None:
     with pytest.raises(Refused, match=r"start web: exit status 12\d: .*/no/such/program"):
         await service(podman).start()
     assert (await service(podman).state()).activity is not Activity.RUNNING
+
+
+async def test_what_it_wrote_last_and_what_its_engine_leaves_open(podman: Podman) -> None:
+    podman.run("web", "echo out; sleep 0.1; echo err >&2; exit 4")
+    assert "exit status 4" in (await ended(service(podman))).detail
+    assert await service(podman).last_lines() == ("out", "err")
+    reboot = "the container has no restart policy: after a reboot it is up only if something else starts it"
+    assert await service(podman).caveats() == (reboot,)
+    nobody = service(podman, "nobody")
+    assert await nobody.last_lines() == ()
+    assert "there is no such container" in (await nobody.caveats())[0]
 
 
 async def test_without_the_engine_nothing_is_measured(podman: Podman) -> None:

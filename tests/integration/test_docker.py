@@ -76,6 +76,7 @@ async def test_one_that_is_paused_can_be_stopped(engine: Docker) -> None:
     engine.call("pause", "web")
     state = await service(engine).state()
     assert (state.activity, state.detail) == (Activity.FAILED, "paused")
+    assert state.unwatched.endswith("unpause web` ends")
     await service(engine).stop()
     assert (await service(engine).state()).activity is Activity.STOPPED
 

@@ -1,14 +1,25 @@
 """Containers: commands by equality, and what the two engines print."""
 
+from typing import Literal
+
 import msgspec
 import pytest
 
 from backends.errors import PermissionDenied, Refused, Unmeasured
+from backends.installers.command import CommandInstall
+from backends.installers.compose import ComposeInstall
+from backends.installers.container import ContainerInstall
+from backends.installers.kinds import InstallSettings, creates_containers
+from backends.installers.packages import AptInstall
+from backends.installers.symlink import SymlinkInstall
 from backends.model import Activity, Command, ServiceState
 from backends.services.container import (
     ContainerService,
     ContainerSettings,
+    InspectedCreation,
     InspectedState,
+    RestartPolicy,
+    reboot_caveat,
     state_of,
 )
 from tests.scripted_host import Answer, ScriptedHost
@@ -150,3 +161,63 @@ def test_settings_refuse_an_unknown_engine_and_a_wait_for_ever() -> None:
         msgspec.convert({"kind": "container", "name": "a", "engine": "x"}, ContainerSettings)
     with pytest.raises(msgspec.ValidationError, match=">= 0"):
         msgspec.convert({"kind": "container", "name": "a", "stop_timeout": -1}, ContainerSettings)
+
+
+@pytest.mark.parametrize(
+    ("health", "engine", "activity", "detail"),
+    [
+        ("healthy", "docker", Activity.RUNNING, "running"),
+        ("none", "docker", Activity.RUNNING, "running"),
+        ("", "podman", Activity.RUNNING, "running"),
+        ("starting", "docker", Activity.CHANGING, "running, its own health check has not passed yet"),
+        ("starting", "podman", Activity.RUNNING, "running"),  # without systemd it runs none, for ever
+        ("unhealthy", "docker", Activity.CHANGING, "running, unhealthy by its own health check"),
+        ("unhealthy", "podman", Activity.CHANGING, "running, unhealthy by its own health check"),
+    ],
+)
+async def test_its_own_health_check(
+    health: str, engine: Literal["docker", "podman"], activity: Activity, detail: str
+) -> None:
+    text = f'{{"Status":"running","Pid":7,"Health":{{"Status":"{health}","Log":null}}}}'
+    container = ContainerService(ScriptedHost(lambda _: Answer(text)), settings_of(engine), {})
+    assert await container.state() == ServiceState(activity, 7, detail)
+
+
+def settings_of(engine: Literal["docker", "podman"]) -> ContainerSettings:
+    return ContainerSettings(name="shop", engine=engine)
+
+
+async def test_one_that_is_paused_says_what_ends_that() -> None:
+    container, _ = service(Answer('{"Status":"paused","Pid":7}'))
+    state = await container.state()
+    assert state.unwatched == "it is paused, which `docker unpause shop` ends"
+
+
+@pytest.mark.parametrize(
+    ("policy", "caveat"),
+    [
+        ("", "no restart policy: after a reboot"),
+        ("no", "no restart policy: after a reboot"),
+        ("on-failure", "the restart policy on-failure: after a reboot"),
+        ("always", "even while it is stopped for an upgrade"),
+        ("unless-stopped", ""),
+    ],
+)
+def test_what_becomes_of_it_at_a_reboot(policy: str, caveat: str) -> None:
+    found = reboot_caveat(InspectedCreation(RestartPolicy(policy), auto_remove=False))
+    assert caveat in found
+    assert bool(caveat) is bool(found)
+
+
+@pytest.mark.parametrize(
+    ("install", "creates"),
+    [
+        (AptInstall(package="shop"), False),
+        (SymlinkInstall(releases="/opt/shop/releases", link="/opt/shop/current"), False),
+        (CommandInstall(run="deploy {version}"), None),
+        (ComposeInstall(file="/srv/compose.yaml", service="web", name="shop-web-1"), True),
+        (ContainerInstall(name="shop", image="shop", create="docker create {image}:{version}"), True),
+    ],
+)
+def test_whether_an_install_creates_containers(install: InstallSettings, creates: bool | None) -> None:
+    assert creates_containers(install) is creates
