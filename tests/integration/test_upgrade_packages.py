@@ -2,6 +2,8 @@
 
 import json
 import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,8 @@ from tests.integration.rollouts import (
     OLD,
     Run,
     assert_nothing_failed,
+    rolldeck,
+    started,
     states,
     upgrade,
     versions,
@@ -55,9 +59,16 @@ async def upgraded_under_load(stack: Stack) -> Run:
 
 @pytest.mark.skipif(bool(missing()), reason=missing())
 async def test_packages_of_dnf(tmp_path: Path) -> None:
-    repository = RpmRepository(tmp_path / "r")
+    async with dnf_world(tmp_path) as stack:
+        await upgraded_under_load(stack)
+
+
+@asynccontextmanager
+async def dnf_world(folder: Path) -> AsyncIterator[Stack]:
+    """Two nodes with the old package, and the new one in the repository since dnf has looked."""
+    repository = RpmRepository(folder / "r")
     repository.publish(OLD)
-    async with world(tmp_path / "s", nodes=2, instances=1) as stack:
+    async with world(folder / "s", nodes=2, instances=1) as stack:
         for node in stack.nodes.values():
             # The root directory of the packages of a node is its folder, in which its commands run.
             text = (repository.here / "dnf.conf").read_text()
@@ -69,7 +80,7 @@ async def test_packages_of_dnf(tmp_path: Path) -> None:
         install = 'kind = "dnf"\npackage = "shop"\noptions = "--config=./dnf.conf"\n'
         install_by(stack, f"[apps.shop.install]\n{install}")
         repository.publish(NEW)  # after dnf has looked
-        await upgraded_under_load(stack)
+        yield stack
 
 
 @pytest.mark.skipif(shutil.which("ansible-playbook") is None, reason="needs ansible-playbook")
@@ -79,6 +90,57 @@ async def test_a_role_that_starts_the_service_itself(tmp_path: Path) -> None:
         run = await upgraded_under_load(stack)
     started = [event for event in run.events if event["event"] == "step_done" and event["step"] == "start"]
     assert [event["changed"] for event in started] == [False, False], started
+
+
+@pytest.mark.long
+@pytest.mark.skipif(shutil.which("ansible-playbook") is None, reason="needs ansible-playbook")
+async def test_a_playbook_of_a_killed_rollout_is_finished_by_resume(tmp_path: Path) -> None:
+    async with world(tmp_path / "s", nodes=2, instances=1) as stack:
+        write_playbook(tmp_path, stack)
+        role = tmp_path / "roles/shop/tasks/main.yml"
+        role.write_text("- ansible.builtin.command: {cmd: sleep 3}\n" + ROLE)
+        async with Load(100, stack.frontends) as load:
+            async with started(stack, "upgrade", "shop", NEW, "--yes", "--json") as running:
+                await running.event("command_began", step="install")
+                running.process.kill()
+            resumed = await rolldeck(stack, "resume", "shop", "--yes", "--json")
+            report = await load.stop()
+        assert resumed.code == 0, resumed.text
+        assert_nothing_failed(report, at_least=100)
+        assert await versions(stack) == dict.fromkeys(stack.nodes, NEW)
+
+
+@pytest.mark.long
+@pytest.mark.skipif(shutil.which("ansible-playbook") is None, reason="needs ansible-playbook")
+async def test_a_role_that_starts_the_service_before_the_release_is_there(tmp_path: Path) -> None:
+    """The right version is on disk, and the old one runs: it gets no traffic."""
+    async with world(tmp_path / "s", nodes=2, instances=1) as stack:
+        write_playbook(tmp_path, stack)
+        role = tmp_path / "roles/shop/tasks/main.yml"
+        start = HANDLER + "- ansible.builtin.command: {cmd: sleep 1}\n"
+        role.write_text(start + ROLE.replace("  notify: Start the service\n", ""))
+        async with Load(100, stack.frontends) as load:
+            run = await upgrade(stack)
+            report = await load.stop()
+        assert run.code != 0
+        assert_nothing_failed(report, at_least=100)
+        assert await versions(stack) == dict.fromkeys(stack.nodes, OLD)
+        assert [out["node"] for out in run.ended["out_of_rotation"]] == ["web1"]
+        [failed] = [event for event in run.events if event["event"] == "node_failed"]
+        assert failed["error"] == f"healthy, but {OLD} runs, expected {NEW}"
+
+
+@pytest.mark.long
+@pytest.mark.skipif(bool(missing()), reason=missing())
+async def test_dnf_goes_back(tmp_path: Path) -> None:
+    async with dnf_world(tmp_path) as stack:
+        assert (await upgrade(stack)).code == 0
+        async with Load(100, stack.frontends) as load:
+            run = await rolldeck(stack, "rollback", "shop", "--yes", "--json")
+            report = await load.stop()
+        assert run.code == 0, run.text
+        assert_nothing_failed(report, at_least=100)
+        assert await versions(stack) == dict.fromkeys(stack.nodes, OLD)
 
 
 def write_playbook(folder: Path, stack: Stack) -> None:
