@@ -28,7 +28,9 @@ async def admins(at: Desk, node: str) -> set[int]:
     return {servers[node].admin for servers in (await states(at.place.stack)).values()}
 
 
-async def test_the_table_is_live_and_an_upgrade_goes_through(tmp_path: Path) -> None:
+async def test_the_table_is_live_an_upgrade_goes_through_and_escape_takes_its_board_away(
+    tmp_path: Path,
+) -> None:
     async with place(tmp_path) as here, desk(here) as at:
         assert "web1" in at.text
         assert "web2" in at.text
@@ -45,6 +47,19 @@ async def test_the_table_is_live_and_an_upgrade_goes_through(tmp_path: Path) -> 
         assert set((await versions(here.stack)).values()) == {NEW}
         assert at.possible("upgrade")
         assert at.possible("pause") is False
+
+        await at.sees("shop 1.4.2 → 1.5.0")
+        await at.press("slash")
+        await at.type("web2")
+        await at.until(lambda: "▸web2" in at.text)
+        await at.press("escape")  # first the filter
+        await at.until(lambda: at.main.query_one(ServerTable).has_focus)
+        await at.sees("web1", "shop 1.4.2 → 1.5.0")
+        await at.press("escape")
+        await at.until(lambda: "shop 1.4.2 → 1.5.0" not in at.text)
+        await at.start(OLD)  # the next one is shown again
+        await at.result("healthy")
+        await at.sees("shop 1.5.0 → 1.4.2")
 
 
 async def test_each_node_is_asked_about_space_goes_on_and_s_skips(tmp_path: Path) -> None:
@@ -418,23 +433,3 @@ async def test_a_reload_is_announced_and_its_counters_begin_again(tmp_path: Path
         assert "lb2: reloaded" not in at.text
         await at.until(lambda: here.watch.view.instance("lb1").rates.rate(0) is not None)
         assert here.watch.view.instance("lb1").state == "live"
-
-
-async def test_escape_takes_the_filter_away_then_the_board_of_what_has_ended(
-    tmp_path: Path,
-) -> None:
-    async with place(tmp_path) as here, desk(here) as at:
-        await at.start(NEW)
-        await at.result("healthy")
-        await at.sees("shop 1.4.2 → 1.5.0")
-        await at.press("slash")
-        await at.type("web2")
-        await at.until(lambda: "▸web2" in at.text)
-        await at.press("escape")
-        await at.until(lambda: at.main.query_one(ServerTable).has_focus)
-        await at.sees("web1", "shop 1.4.2 → 1.5.0")
-        await at.press("escape")
-        await at.until(lambda: "shop 1.4.2 → 1.5.0" not in at.text)
-        await at.start(OLD)  # the next one is shown again
-        await at.result("healthy")
-        await at.sees("shop 1.5.0 → 1.4.2")
