@@ -10,6 +10,7 @@ from backends.errors import ConfigError, Refused
 from backends.installers.compose_file import (
     LineEdit,
     check_tag,
+    image_name,
     set_tag,
     set_variable,
     variables_file,
@@ -39,7 +40,7 @@ class ComposeInstall(Recipe, kw_only=True, frozen=True, tag="compose"):
         file: the compose file on the node.
         service: its name in the file.
         name: the container that compose makes of it, such as ``shop-web-1`` (``shop_web_1`` with compose 1).
-        image: the image without its tag, to be fetched while the node is still serving; may be empty.
+        image: the image without its tag, to be fetched while the node is still serving; empty: it is not.
         command: how compose is called, with options, such as ``docker-compose``.
         engine: the program that has the container.
         engine_options: options before its command.
@@ -147,12 +148,22 @@ class ComposeInstaller(RecipeInstaller):
         return await command_obstacles(self.host, commands, track=True, programs=True)
 
     async def _look_for(self, values: Mapping[str, str]) -> Availability:
-        image = self.recipe.wanted_image(values)
+        """By the image of the configuration, or by the name that stands in the file."""
+        try:
+            image = self.recipe.wanted_image(values) or await self._image_in_file(values)
+        except ConfigError as error:
+            return Availability(Presence.NOT_KNOWN, error.problem)
         if image is None:
-            return Availability(
-                Presence.NOT_KNOWN, "install.image is not set, by which an image is looked for"
-            )
+            unknown = "its name in the compose file has variables, and install.image is not set"
+            return Availability(Presence.NOT_KNOWN, unknown)
         return await image.find(self.host)
+
+    async def _image_in_file(self, values: Mapping[str, str]) -> Image | None:
+        recipe, file = self.recipe, self.recipe.path(values)
+        name = image_name(await self.host.read_file(file, MOST_BYTES), file, recipe.service_of(values))
+        if not name:
+            return None
+        return Image(recipe.engine, recipe.engine_options, name, check_tag(values["version"]))
 
 
 def replace_command(edit: LineEdit) -> Command:

@@ -78,6 +78,13 @@ def set_tag(text: str, file: str, service: str, tag: str) -> LineEdit | Variable
     return _edit(text, file, key, image, value, _with_tag(value, file, key, tag))
 
 
+def image_name(text: str, file: str, service: str) -> str:
+    """The service's image without its tag; empty where it has variables or a digest. Raises as `set_tag`."""
+    value = str(_find_image(text, file, service).value)
+    before, slash, last = value.rpartition("/")
+    return "" if "$" in value or "@" in value else f"{before}{slash}{last.partition(':')[0]}"
+
+
 def set_variable(text: str, file: str, variable: VariableTag, tag: str) -> LineEdit:
     """The line of a file of variables that sets this one, with another tag.
 

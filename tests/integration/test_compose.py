@@ -53,12 +53,12 @@ def project(engine: Docker, tmp_path: Path) -> Iterator[Path]:
     engine.remove_all()
 
 
-def installer(engine: Docker, file: Path) -> Installer:
+def installer(engine: Docker, file: Path, image: str = IMAGE) -> Installer:
     settings = ComposeInstall(
         file=str(file),
         service="web",
         name="shop_web_1",
-        image=IMAGE,
+        image=image,
         command=f"docker-compose --host {engine.address}",
         engine_options=engine.options,
     )
@@ -104,6 +104,7 @@ async def test_a_tag_that_cannot_be_had_is_put_back(engine: Docker, project: Pat
     await web.install("1")
     assert (await web.check_availability("2")).presence is Presence.THERE
     assert (await web.check_availability("9")).presence is Presence.NOT_KNOWN
+    assert (await installer(engine, project, "").check_availability("2")).presence is Presence.THERE
     with pytest.raises(Refused, match=r"install 9: exit status 1: .*connection refused"):
         await web.install("9")
     assert (await web.installed(), text_of(project)) == ("1", before)

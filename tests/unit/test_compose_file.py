@@ -7,6 +7,7 @@ from backends.installers.compose_file import (
     LineEdit,
     VariableTag,
     check_tag,
+    image_name,
     set_tag,
     set_variable,
     variables_file,
@@ -126,3 +127,16 @@ def test_one_line_of_the_variables(line: str, whole: bool, after: str) -> None:
 def test_variables_that_are_refused(text: str, problem: str) -> None:
     with pytest.raises(ConfigError, match=problem):
         set_variable(text, "/srv/shop/.env", VariableTag("TAG", whole=False), "2")
+
+
+@pytest.mark.parametrize(
+    ("image", "name"),
+    [
+        ("image: reg:5000/shop:1.4", "reg:5000/shop"),
+        ("image: reg:5000/shop", "reg:5000/shop"),
+        ("image: shop:${TAG}", ""),
+        ("image: shop@sha256:abc", ""),
+    ],
+)
+def test_the_name_of_an_image(image: str, name: str) -> None:
+    assert image_name(compose(image), FILE, "web") == name
