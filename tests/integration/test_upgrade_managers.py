@@ -1,0 +1,123 @@
+"""Units of a real systemd and programs of a real supervisord under load; no request fails."""
+
+import contextlib
+import signal
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from console.demo.load import Load
+from console.demo.stack import Stack
+from tests.integration.managed_nodes import programs, units
+from tests.integration.rollouts import (
+    MAINT,
+    NEW,
+    OLD,
+    assert_nothing_failed,
+    rolldeck,
+    started,
+    states,
+    upgrade,
+    versions,
+    world,
+)
+from tests.supervisors import needs_supervisor
+from tests.systemd_nodes import needs_systemd
+
+STEPS = ("drain", "stop", "install", "start", "verify")
+MANAGERS = [
+    pytest.param("systemd", marks=needs_systemd),
+    pytest.param("supervisor", marks=needs_supervisor),
+]
+
+
+@contextlib.asynccontextmanager
+async def managed(tmp_path: Path, manager: str, nodes: int = 2) -> AsyncIterator[Stack]:
+    async with world(tmp_path / "s", nodes=nodes, instances=1) as stack:
+        with units(stack, tmp_path) if manager == "systemd" else programs(stack):
+            await stack.wait_until_up()
+            yield stack
+
+
+async def assert_upgraded(stack: Stack, version: str) -> None:
+    assert await versions(stack) == dict.fromkeys(stack.nodes, version)
+    assert {state.admin for own in (await states(stack)).values() for state in own.values()} == {0}
+
+
+@needs_systemd
+async def test_four_units(tmp_path: Path) -> None:
+    async with managed(tmp_path, "systemd", nodes=4) as stack:
+        async with Load(100, stack.frontends) as load:
+            run = await upgrade(stack)
+            report = await load.stop()
+        assert run.code == 0, run.text
+        assert_nothing_failed(report, at_least=100)
+        await assert_upgraded(stack, NEW)
+    called = [command.partition("systemctl ")[2] for _, command in run.sent if "systemctl" in command]
+    assert called == [
+        f"--no-block {action} -- shop@{name}.service" for name in stack.nodes for action in ("stop", "start")
+    ]
+
+
+@needs_supervisor
+async def test_two_programs(tmp_path: Path) -> None:
+    async with managed(tmp_path, "supervisor") as stack:
+        async with Load(100, stack.frontends) as load:
+            run = await upgrade(stack)
+            report = await load.stop()
+        assert run.code == 0, run.text
+        assert_nothing_failed(report, at_least=100)
+        await assert_upgraded(stack, NEW)
+    called = [command.split()[-2:] for _, command in run.sent if "supervisorctl" in command]
+    assert called == [[action, f"shop-{name}"] for name in stack.nodes for action in ("stop", "start")]
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("manager", MANAGERS)
+async def test_a_version_that_dies_and_the_way_back(tmp_path: Path, manager: str) -> None:
+    """What it wrote is said; the good version is started although the other has used up its starts."""
+    async with managed(tmp_path, manager) as stack:
+        dying = "import sys\nsys.exit('cannot read the configuration')\n"
+        (stack.nodes["web1"].directory / "releases" / NEW / "app.py").write_text(dying)
+        async with Load(100, stack.frontends, slow_share=0) as load:
+            run = await upgrade(stack)
+            assert run.code == 1, run.text
+            assert (await states(stack))["lb1"]["web1"].admin == MAINT
+            [log] = [event for event in run.events if event["event"] == "service_log"]
+            assert "cannot read the configuration" in log["lines"]
+            back = await rolldeck(stack, "rollback", "shop", "--yes", "--json")
+            report = await load.stop()
+        assert back.code == 0, back.text
+        assert_nothing_failed(report)
+        await assert_upgraded(stack, OLD)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("manager", MANAGERS)
+async def test_back_to_the_version_before(tmp_path: Path, manager: str) -> None:
+    async with managed(tmp_path, manager) as stack:
+        async with Load(100, stack.frontends, slow_share=0) as load:
+            assert (await upgrade(stack)).code == 0
+            back = await rolldeck(stack, "rollback", "shop", "--yes", "--json")
+            report = await load.stop()
+        assert back.code == 0, back.text
+        assert_nothing_failed(report)
+        await assert_upgraded(stack, OLD)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("manager", MANAGERS)
+@pytest.mark.parametrize("step", STEPS)
+async def test_resumed_after_a_kill(tmp_path: Path, manager: str, step: str) -> None:
+    async with managed(tmp_path, manager) as stack:
+        async with Load(100, stack.frontends, slow_share=0) as load:
+            async with started(stack, "upgrade", "shop", NEW, "--yes", "--json") as running:
+                await running.event("step_started", node="web1", step=step)
+                running.signal(signal.SIGKILL)
+                await running.end()
+            run = await rolldeck(stack, "resume", "--yes", "--json")
+            report = await load.stop()
+        assert run.code == 0, run.text
+        assert_nothing_failed(report)
+        await assert_upgraded(stack, NEW)
