@@ -230,10 +230,17 @@ class Terminal:
         os.close(self._ours)
 
     async def ends(self, seconds: float = 30.0) -> int:
-        """Wait for the program's end; returns its exit code. Raises TimeoutError."""
+        """Wait for the program's end and, unless held, for all that it wrote; returns its exit code.
+
+        Raises:
+            TimeoutError: it did not end.
+        """
         async with asyncio.timeout(seconds):
             while self._process.poll() is None:  # noqa: ASYNC110
                 await asyncio.sleep(0.02)
+        if not self._held and not self._gone:
+            # Not for ever: output that is stopped, or whom the program has left behind, keeps it open.
+            await asyncio.to_thread(self._reading.join, _END_SECONDS)
         return self._process.returncode
 
     # -- what it costs ----------------------------------------------------------------------------
