@@ -67,7 +67,7 @@ async def test_every_version_of_haproxy(place: Path, binary: Path) -> None:
 
 async def test_a_batch_of_two_works_side_by_side(place: Path) -> None:
     async with world(place, instances=1) as stack:
-        events = await upgraded_under_load(stack, "--serial", "50%")
+        events = await upgraded_under_load(stack, "--serial", "2")
     batches = [each["nodes"] for each in events if each["event"] == "batch_started"]
     assert batches == [["web1", "web2"], ["web3", "web4"]]
     moments = [
