@@ -23,7 +23,7 @@ from backends.placeholders import InstallText, NodeText, NoText
 from backends.services.names import service_name
 from backends.template import check_words, fill_plain
 
-MOST_BYTES = 256 * 1024  # of a compose file
+MOST_BYTES = 128 * 1024  # of a compose file
 
 # Written beside and moved over it: whoever reads the file finds the old one or the new one, never half.
 _REPLACE_LINE = r"""

@@ -41,7 +41,7 @@ def compose_yaml(text: str, file: str) -> Any:
     import yaml
 
     with _yaml_errors(file):
-        return yaml.compose(text, yaml.SafeLoader)
+        return yaml.compose(text, _safe_loader())
 
 
 @contextmanager
@@ -62,14 +62,18 @@ def _yaml_errors(file: str) -> Iterator[None]:
         raise ConfigError(file, "", "is not YAML: a value in it does not fit its type") from None
 
 
+def _safe_loader() -> Any:
+    """The one in C takes seconds for 20,000 hosts, that in Python a quarter of a minute."""
+    import yaml
+
+    return getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
 @cache
 def _loader() -> Any:
     import yaml
 
-    # The one in C takes seconds for 20,000 hosts, that in Python a quarter of a minute.
-    base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-
-    class Loader(base):  # type: ignore[misc]
+    class Loader(_safe_loader()):  # type: ignore[misc]
         """The safe one, that says which key stands twice: PyYAML drops the first of them."""
 
         def flatten_mapping(self, node: yaml.MappingNode) -> None:

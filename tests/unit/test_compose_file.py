@@ -83,7 +83,7 @@ def test_a_tag_in_a_variable(image: str, variable: VariableTag) -> None:
         ("x: &w {image: shop:1}\nservices:\n  web:\n    <<: *w\n", "image: found it 0 times"),
         ("services: [web]", "services.web: there is no such key"),
         ("", "services: there is no such key"),
-        ("a: [", "line 1: is not YAML"),
+        ("a: [", "line [12]: is not YAML"),
         ("a: 1\n---\nb: 2\n", "is not YAML"),
     ],
 )
