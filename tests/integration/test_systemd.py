@@ -9,7 +9,7 @@ import pytest
 
 from backends.errors import Refused, Unmeasured
 from backends.hosts.local import LocalHost
-from backends.model import Activity, ServiceState
+from backends.model import Activity, Command, ServiceState
 from backends.services.systemd import SystemdService, SystemdSettings
 from tests.systemd_nodes import Systemd, needs_systemd, running_systemd
 from tests.waiting import until
@@ -49,6 +49,8 @@ def systemd(tmp_path_factory: pytest.TempPathFactory, free_port: int) -> Iterato
         "slow.service": "[Service]\nType=notify\nNotifyAccess=all\n"
         "ExecStart=/bin/sh -c 'sleep 1; systemd-notify --ready; exec sleep 1000'\n",
         "stays.service": "[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/bin/true\n",
+        "leaves.service": "[Service]\nExecStart=/bin/sh -c 'sleep 99 & echo $$! >/run/left; exec sleep 99'\n"
+        "KillMode=process\n",
         "once.service": "[Service]\nType=oneshot\nExecStart=/bin/true\n",
         "listens.socket": f"[Socket]\nListenStream=127.0.0.1:{free_port}\n",
         "listens.service": f"[Service]\n{SLEEPS}{INSTALL}",
@@ -115,6 +117,23 @@ async def test_a_program_that_is_not_there(systemd: Systemd) -> None:
     await unit.start()
     await reached(unit, Activity.FAILED)
     assert any("/opt/absent/java" in line for line in await unit.last_lines())
+
+
+async def test_a_stop_that_kills_only_the_main_process(systemd: Systemd) -> None:
+    """systemd calls it stopped: only the port would tell, so it is said before."""
+    unit = service(systemd, "leaves")
+    await unit.start()
+    await reached(unit, Activity.RUNNING)
+    await until(lambda: is_left(systemd))
+    assert any("KillMode=process" in caveat for caveat in await unit.caveats())
+    await unit.stop()
+    assert (await reached(unit, Activity.STOPPED)).pid is None
+    assert await is_left(systemd)
+
+
+async def is_left(systemd: Systemd) -> bool:
+    pid = await LocalHost("web1", prefix=systemd.prefix).run(Command(("cat", "/run/left")))
+    return pid.ok and await LocalHost("web1", prefix=systemd.prefix).alive(int(pid.stdout))
 
 
 async def test_one_that_flaps_is_being_retried(systemd: Systemd) -> None:

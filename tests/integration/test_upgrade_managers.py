@@ -14,6 +14,7 @@ from tests.integration.rollouts import (
     MAINT,
     NEW,
     OLD,
+    ROLLDECK,
     assert_nothing_failed,
     rolldeck,
     started,
@@ -24,6 +25,7 @@ from tests.integration.rollouts import (
 )
 from tests.supervisors import needs_supervisor
 from tests.systemd_nodes import needs_systemd
+from tests.terminals import Terminal
 
 STEPS = ("drain", "stop", "install", "start", "verify")
 MANAGERS = [
@@ -120,4 +122,22 @@ async def test_resumed_after_a_kill(tmp_path: Path, manager: str, step: str) -> 
             report = await load.stop()
         assert run.code == 0, run.text
         assert_nothing_failed(report)
+        await assert_upgraded(stack, NEW)
+
+
+@pytest.mark.long
+@needs_systemd
+async def test_four_units_by_the_console(tmp_path: Path) -> None:
+    async with managed(tmp_path, "systemd", nodes=4) as stack:
+        async with Load(100, stack.frontends) as load:
+            with Terminal([ROLLDECK, "--config", str(stack.config_path)], 120, 40) as terminal:
+                await terminal.shows("web1", "web4", OLD)
+                terminal.type(b"u")
+                await terminal.shows("Upgrade shop")
+                terminal.type(NEW.encode() + b"\r")
+                await terminal.shows(f"shop → {NEW}", "Start")
+                terminal.type(b"\x1b[C\r")
+                await terminal.shows("✓ healthy", "everything is in rotation", seconds=60)
+            report = await load.stop()
+        assert_nothing_failed(report, at_least=100)
         await assert_upgraded(stack, NEW)
