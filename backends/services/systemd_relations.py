@@ -8,6 +8,9 @@ Properties = Mapping[str, tuple[str, ...]]
 
 RELATED_PROPERTIES = ("Id", "ActiveState", "Listen")
 
+MAX_RELATED = 50  # units that are asked for: a node is not trusted to name few
+
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:@\\-]{0,254}")  # as systemd allows, and no option
 _STOPS_WITH = ("RequiredBy", "BoundBy", "ConsistsOf")
 _PORT = re.compile(r"(?:.*:)?([0-9]+) \((?:Stream|SequentialPacket)\)")  # 127.0.0.1:80, [::]:80, 80
 
@@ -15,7 +18,8 @@ _PORT = re.compile(r"(?:.*:)?([0-9]+) \((?:Stream|SequentialPacket)\)")  # 127.0
 def related_units(shown: Mapping[str, str]) -> tuple[str, ...]:
     """Units that start this one or stop with it; targets are none that anybody would miss."""
     names = " ".join(shown.get(key, "") for key in ("TriggeredBy", *_STOPS_WITH)).split()
-    return tuple(dict.fromkeys(name for name in names if not name.endswith((".target", ".slice"))))
+    wanted = (name for name in names if _NAME.fullmatch(name) and not name.endswith((".target", ".slice")))
+    return tuple(dict.fromkeys(wanted))[:MAX_RELATED]
 
 
 def parse_units(text: str) -> tuple[Properties, ...]:

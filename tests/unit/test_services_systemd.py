@@ -5,7 +5,13 @@ import pytest
 from backends.errors import PermissionDenied, Refused, Unmeasured
 from backends.model import Activity, Command, ServiceState
 from backends.services.systemd import SystemdService, SystemdSettings, journalctl
-from backends.services.systemd_relations import parse_units, relation_caveats, socket_obstacles
+from backends.services.systemd_relations import (
+    MAX_RELATED,
+    parse_units,
+    related_units,
+    relation_caveats,
+    socket_obstacles,
+)
 from backends.services.systemd_unit import PROPERTIES as READ
 from backends.services.systemd_unit import parse_show, state_of, unit_caveats
 from tests.scripted_host import Answer, ScriptedHost
@@ -234,6 +240,16 @@ def test_what_else_starts_a_unit_or_stops_with_it() -> None:
     starts, stops = relation_caveats(properties, parse_units(RELATED), "8080")
     assert starts == "shop.timer starts its unit too, also while it is stopped for an upgrade"
     assert stops == "what stops with its unit, and is not started again with it: cache.service"
+
+
+def test_of_related_units_only_names_are_taken_and_not_too_many() -> None:
+    named = {
+        "TriggeredBy": "-.mount --version a;b.timer a$(b).timer shop.timer",
+        "BoundBy": r"app\x2done@1.service shop.timer x.slice",
+    }
+    assert related_units(named) == ("shop.timer", r"app\x2done@1.service")
+    many = {"RequiredBy": " ".join(f"unit{number}.service" for number in range(9_999))}
+    assert len(related_units(many)) == MAX_RELATED
 
 
 @pytest.mark.parametrize(
