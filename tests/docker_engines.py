@@ -73,7 +73,7 @@ class Docker:
 def docker() -> Iterator[Docker]:
     """An engine with an image of the tags 1 and 2; it and all its containers are gone when the block ends."""
     # A short folder: the path of a socket has at most 107 characters.
-    with tempfile.TemporaryDirectory(prefix="dock-", ignore_cleanup_errors=True) as place:
+    with tempfile.TemporaryDirectory(prefix="dock-") as place:
         folder = Path(place)
         engine = Docker(folder)
         with (folder / "log").open("wb") as log:
@@ -94,6 +94,7 @@ def docker() -> Iterator[Docker]:
         finally:
             process.terminate()  # it ends its containerd with it
             process.wait(30)
+            _unmount(folder)
 
 
 def compose(engine: Docker, *arguments: str) -> None:
@@ -114,6 +115,14 @@ def _flags(folder: Path) -> tuple[str, ...]:
         *("--data-root", str(folder / "data"), "--exec-root", str(folder / "exec")),
         *("--pidfile", str(folder / "pid"), "--group", "root"),
     )
+
+
+def _unmount(folder: Path) -> None:
+    """The engine leaves its network's namespace mounted, and what is mounted cannot be removed."""
+    mounted = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+    for place in reversed(mounted):
+        if Path(place).is_relative_to(folder):
+            subprocess.run(["umount", place], check=True)
 
 
 def _await_answer(engine: Docker, process: subprocess.Popen[bytes]) -> None:
