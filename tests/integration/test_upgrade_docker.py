@@ -27,6 +27,7 @@ from tests.integration.rollouts import (
     rolldeck,
     started,
     states,
+    tune,
     upgrade,
     world,
 )
@@ -127,6 +128,31 @@ async def test_four_services_of_compose(tmp_path: Path, engine: Docker) -> None:
         assert await upgrade_under_load(stack) == ["stop", "up", "start"] * 4
     assert file.read_text() == before.replace(f":{OLD} ", f":{NEW} ")
     assert tags(engine) == [NEW] * 4
+
+
+@pytest.mark.long
+async def test_a_version_that_its_own_health_check_finds_bad_is_not_put_back(
+    tmp_path: Path, engine: Docker
+) -> None:
+    """HTTP answers well, and Rolldeck's own look at it too."""
+    async with world(tmp_path / "s", nodes=2, instances=1) as stack:
+        await into_containers(stack, engine)
+        check = (
+            f"--health-interval=0.2s --health-retries=1 --health-cmd='/bin/busybox grep {OLD} /www/version'"
+        )
+        tune(stack, "apps.shop.install", create=creating(engine, check))
+        tune(stack, "apps.shop.rollout", start_timeout=4)
+        run = await upgrade(stack)
+        assert run.code == 1, run.text
+        assert "unhealthy by its own health check" in run.text
+        admins = {name: state.admin for name, state in (await states(stack))["lb1"].items()}
+        assert (admins["web1"] == 0, admins["web2"] == 0) == (False, True)
+
+
+def creating(engine: Docker, option: str) -> str:
+    """The command of the configuration, with one more option."""
+    command = creation("{name}", "{image}:{version}", "{port}")
+    return f"docker {engine.options} {command}".replace(" create ", f" create {option} ")
 
 
 @pytest.mark.long
