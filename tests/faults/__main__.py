@@ -15,7 +15,7 @@ import msgspec
 from console.output.text import result
 from tests.faults.cases import CASES
 from tests.faults.kills import Kills, many_in_a_world
-from tests.faults.managers import MANAGERS
+from tests.faults.managers import COLUMNS
 from tests.faults.matrix import RATE, Outcome, play_case
 from tests.faults.table import page
 
@@ -25,7 +25,7 @@ def matrix(only: str, step: str, manager: str, jobs: Executor) -> list[Outcome]:
     chosen = [
         (number, struck, managed)
         for number, fault in enumerate(CASES)
-        for managed in MANAGERS
+        for managed in COLUMNS
         for struck in fault.ends_with(managed)
         if only.lower() in fault.name.lower() and step in ("", struck) and manager in ("", managed)
     ]
@@ -54,7 +54,7 @@ class Results:
             ordered = [
                 played.get((case.name, step, manager))
                 for case in CASES
-                for manager in MANAGERS
+                for manager in COLUMNS
                 for step in case.ends_with(manager)
             ]
             both = Results([found for found in ordered if found is not None], self.kills or before.kills)

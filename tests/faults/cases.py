@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from orchestrator.events import STEPS, Step
 from tests.faults import faults
-from tests.faults.managers import MANAGERS, Manager
+from tests.faults.managers import COLUMNS, Manager
 from tests.faults.scene import INSTALL, Scene
 from tests.integration.rollouts import OLD, Running
 
@@ -61,7 +61,7 @@ def everywhere(ends: Ends, **other: Ends) -> dict[Step, Ends]:
 
 def by_all(**other: Mapping[Step, Ends]) -> dict[Manager, Mapping[Step, Ends]]:
     """Tried with every service manager; with some it ends in another way."""
-    return {manager: other.get(manager, {}) for manager in MANAGERS}
+    return {manager: other.get(manager, {}) for manager in COLUMNS}
 
 
 _DIES = "what a node has in flight dies with it"
@@ -138,7 +138,7 @@ CASES = (
     ),
     Fault(
         name="service ignores SIGTERM",
-        managers=by_all(),
+        managers=by_all(systemd={"stop": "healthy"}, docker={"stop": "healthy"}),  # which kill it
         prepare=faults.ignores_sigterm,
         mend=faults.kill_the_old,
         ends={"stop": "degraded"},

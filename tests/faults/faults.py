@@ -177,8 +177,7 @@ async def ignores_sigterm(scene: Scene) -> None:
     """The old version on web1 does."""
     node = scene.stack.nodes["web1"]
     node.add_release(Release(version=OLD, start_delay=0.0, ignore_sigterm=True))
-    node.kill()
-    await node.appctl("start")
+    await scene.service.restart(node)
     await asyncio.sleep(0.5)  # until HAProxy has seen that it was away
     await scene.stack.wait_until_up()
 

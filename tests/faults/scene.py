@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from console.demo.stack import Stack
-from tests.faults.managers import Manager, managed
+from tests.faults.managers import Managed, Manager, managed
 from tests.integration.rollouts import tune, world
 from tests.sshds import Sshd, running_sshd
 
@@ -42,6 +42,7 @@ class Scene:
     stack: Stack
     sshds: dict[str, Sshd]
     disk: Path  # the journal is on it, and nothing else
+    service: Managed
     held: list[socket.socket] = field(default_factory=list)  # connections of clients that stay
 
     async def truth(self) -> dict[str, dict[str, Truth]]:
@@ -60,8 +61,8 @@ class Scene:
         return found
 
     def install(self, run: str) -> None:
-        """Another command that installs."""
-        tune(self.stack, "apps.shop.install", run=run)
+        """Another command that installs, run in the node's folder."""
+        tune(self.stack, "apps.shop.install", run=_in_the_folder(self.stack, run))
 
 
 @asynccontextmanager
@@ -74,9 +75,9 @@ async def scene(place: Path, manager: Manager = "command") -> AsyncIterator[Scen
             sshds = {name: exits.enter_context(_sshd(stack, name)) for name in stack.nodes}
             _use(stack, sshds)
             _slow_down(stack, disk / "journal.db")
-            exits.enter_context(managed(stack, manager))
+            service = exits.enter_context(managed(stack, manager))
             await stack.wait_until_up()
-            yield Scene(stack, sshds, disk)
+            yield Scene(stack, sshds, disk, service)
 
 
 @contextlib.contextmanager
@@ -105,9 +106,9 @@ def _slow_down(stack: Stack, journal: Path) -> None:
     text = stack.config_path.read_text()
     install = 'kind = "symlink"\nreleases = "releases"\nlink = "current"\n'
     assert install in text
-    version = '[apps.shop.version]\nkind = "symlink"\npath = "current"\n'
+    version = f'[apps.shop.version]\nkind = "symlink"\npath = "{stack.directory}/{{node}}/current"\n'
     stack.config_path.write_text(text.replace(install, f'kind = "command"\nrun = "x"\n\n{version}'))
-    tune(stack, "apps.shop.install", run=INSTALL)
+    tune(stack, "apps.shop.install", run=_in_the_folder(stack, INSTALL))
     tune(stack, "journal", path=str(journal))
     tune(
         stack,
@@ -126,6 +127,11 @@ def _slow_down(stack: Stack, journal: Path) -> None:
     )
     for name in stack.instances:
         tune(stack, f"haproxy.{name}", timeout=1)
+
+
+def _in_the_folder(stack: Stack, run: str) -> str:
+    """A prefix may lead elsewhere."""
+    return f"cd {stack.directory}/{{node}} && {run}"
 
 
 @contextlib.contextmanager

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from tests.faults.cases import CASES
 from tests.faults.kills import Kills
-from tests.faults.managers import MANAGERS
+from tests.faults.managers import COLUMNS
 from tests.faults.matrix import Outcome
 
 _HEAD = """\
@@ -42,7 +42,7 @@ def page(outcomes: Sequence[Outcome], kills: Kills | None, rate: int) -> str:
 
 
 def _table(outcomes: Sequence[Outcome]) -> Iterator[str]:
-    columns = [managed.column for name, managed in MANAGERS.items() if name != "command"]
+    columns = [column for manager, column in COLUMNS.items() if manager != "command"]
     heads = (
         "Fault",
         "Step",
@@ -71,7 +71,7 @@ def _table(outcomes: Sequence[Outcome]) -> Iterator[str]:
             _promised(outcome),
             *(
                 _with(others.get((outcome.fault, outcome.step, name)), outcome)
-                for name in MANAGERS
+                for name in COLUMNS
                 if name != "command"
             ),
         )
