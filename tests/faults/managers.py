@@ -117,7 +117,7 @@ def _by_systemd(stack: Stack) -> Iterator[Managed]:
 @contextlib.contextmanager
 def _by_docker(stack: Stack) -> Iterator[Managed]:
     """The containers have this machine's programs, and the nodes' folders."""
-    places = {"/usr", "/lib", "/lib64", "/etc", sys.base_prefix, sys.prefix}
+    places = {"/usr", "/lib", "/lib64", "/etc", sys.base_prefix}
     mounts = [f"--volume={place}:{place}:ro" for place in places]
     with docker_engines.docker() as engine:
 
@@ -143,8 +143,18 @@ def _by_docker(stack: Stack) -> Iterator[Managed]:
 
 
 def _application(node: Node) -> tuple[str, ...]:
-    """Its command; the release is chosen by the link, at each start anew."""
-    return (sys.executable, "-S", "-E", f"{node.directory}/current/app.py", node.name, str(node.port))
+    """Its command; the release is chosen by the link, at each start anew.
+
+    The virtual environment may be below `/tmp`, of which systemd and containers here have their own.
+    """
+    return (
+        str(Path(sys.executable).resolve()),
+        "-S",
+        "-E",
+        f"{node.directory}/current/app.py",
+        node.name,
+        str(node.port),
+    )
 
 
 _MANAGERS: Mapping[Manager, Callable[[Stack], AbstractContextManager[Managed]]] = {

@@ -38,7 +38,8 @@ releases = "{directory}/{{node}}/releases"
 link = "{directory}/{{node}}/current"
 
 """
-PYTHON = shlex.quote(sys.executable)
+# Not the link in a virtual environment, which may be below the `/tmp` that a systemd of its own does not see.
+PYTHON = shlex.quote(str(Path(sys.executable).resolve()))
 
 
 @contextlib.contextmanager
