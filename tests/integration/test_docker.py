@@ -120,7 +120,11 @@ async def test_the_last_lines_of_one_that_dies_after_its_start(engine: Docker) -
     engine.run("web", script)
     state = await until_state(service(engine), "exited, exit status 4")
     assert state.activity is Activity.FAILED
-    assert await service(engine).last_lines() == ("err 2", "out 3", "err 3", "out 4", "err 4")
+    lines = await service(engine).last_lines()
+    assert len(lines) == 5
+    for output in ("out", "err"):  # a busy engine may read one a little later than the other
+        own = [line for line in lines if line.startswith(output)]
+        assert own == [f"{output} {n}" for n in (1, 2, 3, 4)][-len(own) :] != []
     engine.remove_all()
     assert await service(engine).last_lines() == ()
     engine.run("web", "echo secret", "--log-driver=none")
