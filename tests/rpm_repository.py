@@ -69,6 +69,15 @@ class RpmRepository:
         defines = {"_topdir": self.here / "build", "_rpmdir": self.here / "repository"}
         options = [word for name, value in defines.items() for word in ("--define", f"{name} {value}")]
         self.call("rpmbuild", "-bb", "--quiet", *options, str(spec))
+        self._index()
+
+    def remove(self, version: str) -> None:
+        """Take all packages of a version out."""
+        for package in (self.here / "repository").rglob(f"shop-{version}-*.rpm"):
+            package.unlink()
+        self._index()
+
+    def _index(self) -> None:
         self.call("createrepo_c", "--quiet", "--update", str(self.here / "repository"))
 
     @property

@@ -15,6 +15,8 @@ from backends.errors import Refused
 from backends.hosts.local import LocalHost
 from backends.installers.kinds import default_version, make_installer
 from backends.installers.packages import AptInstall
+from orchestrator.plan import Finding, Severity
+from tests.integration.ways_back import find_ways_back
 
 pytestmark = pytest.mark.skipif(
     not all(map(shutil.which, ("apt-get", "dpkg-deb", "dpkg-query"))) or os.geteuid() != 0,
@@ -118,6 +120,27 @@ async def test_what_the_package_lists_have_is_known_before(apt: Installer, tmp_p
     found = await make_apt(tmp_path, update=False).check_availability("1.4.3")
     assert (found.presence, found.others) == (Presence.NOT_THERE, ("1.4.2",))
     assert found.detail == "the package lists have no shop of this version"
+
+
+async def test_the_way_back_is_there_as_long_as_its_package_is(apt: Installer, tmp_path: Path) -> None:
+    await apt.prefetch("1.4.2")
+    await apt.install("1.4.2")
+    publish(tmp_path, "1.5.0")
+    await apt.prefetch("1.5.0")
+    assert await find_ways_back(apt, "1.5.0") == []
+    packages = tmp_path / "repository/Packages"
+    old, _, new = packages.read_text().partition("\n\n")
+    packages.write_text(new)
+    (tmp_path / "repository/shop_1.4.2.deb").unlink()
+    assert "1.4.2" in old
+    await apt.prefetch("1.5.0")
+    missing = "the package lists have no shop of this version"
+    text = f"going back to 1.4.2 would not work: {missing}; there is 1.5.0"
+    as_they_are = make_apt(tmp_path, update=False)
+    assert await find_ways_back(as_they_are, "1.5.0") == [Finding(Severity.WARNING, "web1", text)]
+    [found] = await find_ways_back(apt, "1.5.0")
+    assert found.severity is Severity.INFO
+    assert found.text.startswith(f"not checked whether going back to 1.4.2 would work: {missing} now")
 
 
 async def test_a_hold_is_respected(apt: Installer, tmp_path: Path) -> None:

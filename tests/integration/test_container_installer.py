@@ -13,7 +13,9 @@ from backends.errors import Refused
 from backends.hosts.local import LocalHost
 from backends.installers.container import ContainerInstall
 from backends.installers.kinds import default_version, make_installer
+from orchestrator.plan import Finding, Severity
 from tests import containers
+from tests.integration.ways_back import find_ways_back
 from tests.listening import listening
 
 pytestmark = pytest.mark.skipif(bool(containers.missing()), reason=containers.missing())
@@ -77,6 +79,20 @@ async def test_images_that_were_built_here(shop: Installer) -> None:
     assert (await shop.check_availability("1")).presence is Presence.THERE
     found = await shop.check_availability("1.9")
     assert (found.presence, set(found.others)) == (Presence.NOT_THERE, {"1", "2"})
+
+
+async def test_the_way_back_is_there_as_long_as_its_image_is(
+    shop: Installer, engine: containers.Podman
+) -> None:
+    await shop.install("2")
+    assert await find_ways_back(shop, "1") == []
+    image = f"localhost/{containers.IMAGE}:2"
+    engine.call("untag", image, image)  # of the one name alone
+    try:
+        text = "going back to 2 would not work: the node has no such image; there is 1"
+        assert await find_ways_back(shop, "1") == [Finding(Severity.WARNING, "web1", text)]
+    finally:
+        engine.build("2")
 
 
 async def test_an_image_of_a_registry(engine: containers.Podman) -> None:

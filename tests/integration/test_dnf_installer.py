@@ -12,6 +12,8 @@ from backends.errors import Refused, UnknownOutcome
 from backends.hosts.local import LocalHost
 from backends.installers.kinds import default_version, make_installer
 from backends.installers.packages import DnfInstall
+from orchestrator.plan import Severity
+from tests.integration.ways_back import find_ways_back
 from tests.rpm_repository import RpmRepository, missing
 
 pytestmark = pytest.mark.skipif(bool(missing()), reason=missing())
@@ -72,6 +74,19 @@ async def test_up_and_down_again_and_what_is_known_before(repository: RpmReposit
     with pytest.raises(Refused, match="filtered out by exclude filtering"):
         await excluded.prefetch("1.5.0")
     assert await node.installed() == "1.4.2"
+
+
+async def test_the_way_back_is_there_as_long_as_its_package_is(repository: RpmRepository) -> None:
+    node = dnf(repository)
+    await node.install("1.4.2")
+    assert await find_ways_back(node, "1.5.0") == []
+    repository.remove("1.4.2")
+    await node.prefetch("1.5.0")
+    [found] = await find_ways_back(node, "1.5.0")
+    assert found.severity is Severity.INFO
+    missing = "what dnf has fetched of the repositories has no shop of this version"
+    assert found.text.startswith(f"not checked whether going back to 1.4.2 would work: {missing}")
+    assert found.text.endswith("; there is 1.5.0")
 
 
 async def test_a_version_published_after_dnf_has_looked_is_found(repository: RpmRepository) -> None:

@@ -12,8 +12,10 @@ from backends.installers.container import ContainerInstall
 from backends.installers.kinds import default_version, make_installer
 from backends.model import Activity, ServiceState
 from backends.services.container import ContainerService, ContainerSettings
+from orchestrator.plan import Severity
 from tests import docker_engines
 from tests.docker_engines import IMAGE, LIMITS, POLITE, Docker
+from tests.integration.ways_back import find_ways_back
 from tests.waiting import until
 
 pytestmark = pytest.mark.skipif(bool(docker_engines.missing()), reason=docker_engines.missing())
@@ -181,7 +183,15 @@ async def test_images_of_the_engine(engine: Docker) -> None:
     for wanted in ("1", "2", "1"):
         await installer.install(wanted)
         assert await installer.installed() == wanted
+    assert await find_ways_back(installer, "2") == []
     with pytest.raises(Refused, match=r"install 9: exit status 1: Unable to find image"):
         await asyncio.wait_for(installer.install("9"), 60)
     assert await installer.installed() == "1"
     assert engine.call("ps", "--all", "--format", "{{.Names}}").split() == ["web"]
+    await installer.install("2")
+    engine.call("rmi", "--force", f"{IMAGE}:2")
+    [found] = await find_ways_back(installer, "1")
+    assert found.severity is Severity.INFO
+    unknown = "not checked whether going back to 2 would work: the registry could not be asked"
+    assert found.text.startswith(unknown)
+    assert found.text.endswith("; there is 1")

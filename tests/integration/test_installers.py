@@ -25,6 +25,8 @@ from backends.versions import (
     VersionProbe,
     VersionSettings,
 )
+from orchestrator.plan import Finding, Severity
+from tests.integration.ways_back import find_ways_back
 
 NODE = {"app": "shop", "node": "web1", "address": "127.0.0.1", "port": "8080"}
 HOST = LocalHost("web1")
@@ -111,6 +113,16 @@ async def test_whether_a_release_is_there_is_known_before(shop: Path) -> None:
     nowhere = installer(SymlinkInstall(releases=f"{shop}/none", link=f"{shop}/current"))
     assert (await nowhere.check_availability("1.5.0")).presence is Presence.NOT_THERE
     assert sorted(os.listdir(shop)) == ["releases"]
+
+
+async def test_the_way_back_is_there_as_long_as_its_release_is(shop: Path) -> None:
+    node = installer(symlink(shop))
+    await node.install("1.4.2")
+    assert await find_ways_back(node, "1.5.0") == []
+    shutil.rmtree(shop / "releases" / "1.4.2")
+    text = f"there is no directory {shop}/releases/1.4.2; there is 1.5.0"
+    finding = Finding(Severity.WARNING, "web1", f"going back to 1.4.2 would not work: {text}")
+    assert await find_ways_back(node, "1.5.0") == [finding]
 
 
 @pytest.mark.parametrize(
