@@ -47,7 +47,7 @@ bench: .venv/installed ## Measure what the tool adds, and what the console costs
 fuzz: .venv/installed ## Look for SECONDS (600) for foreign text that is read with a traceback, or slowly
 	$(BIN)/python -m tests.fuzz --seconds $(or $(SECONDS),600)
 
-faults: .venv/installed ## Drive every fault in every step, and kill a hundred upgrades (half an hour); writes docs/faults.md
+faults: .venv/installed ## Drive every fault in every step, and kill a hundred upgrades (an hour); writes docs/faults.md
 	@$(call install_missing,$(TEST_NEEDS))
 	$(BIN)/pytest -q -m long -n $(TEST_WORKERS)
 	$(BIN)/python -m tests.faults --page docs/faults.md
