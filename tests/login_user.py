@@ -7,7 +7,7 @@ as they are. It takes root.
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -38,8 +38,14 @@ def open_folder() -> Iterator[Path]:
 
 
 @contextmanager
-def machine_with_sudo(place: Path, sudoers: str) -> Iterator[Sshd]:
-    """An sshd into which the user can log in, and what sudo allows there."""
+def machine_with_sudo(place: Path, sudoers: str, inside: Sequence[str] = ()) -> Iterator[Sshd]:
+    """An sshd into which the user can log in, and what sudo allows there.
+
+    Args:
+        place: a folder for its files, which the user may enter.
+        sudoers: lines of sudoers(5).
+        inside: words before its command, such as those that bring it to a systemd of its own.
+    """
     place.mkdir(exist_ok=True)
     for file, line in _LINES.items():
         text = Path("/etc", file).read_text()
@@ -47,6 +53,6 @@ def machine_with_sudo(place: Path, sudoers: str) -> Iterator[Sshd]:
     (place / "shadow").chmod(0o600)
     (place / "sudoers").write_text(f"Defaults !syslog\n{sudoers}")
     (place / "sudoers").chmod(0o440)
-    before = ("unshare", "--mount", "--propagation", "private", "sh", "-c", _MOUNT, str(place))
+    before = (*inside, "unshare", "--mount", "--propagation", "private", "sh", "-c", _MOUNT, str(place))
     with running_sshd(place, before=before, user=NAME) as sshd:
         yield sshd

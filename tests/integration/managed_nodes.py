@@ -53,7 +53,7 @@ def units(stack: Stack, folder: Path) -> Iterator[Systemd]:
         names = [f"shop@{name}.service" for name in stack.nodes]
         systemd.systemctl("enable", "--quiet", *names)
         systemd.systemctl("start", *names)
-        _configure(stack, "systemd", "shop@{node}.service")
+        configure(stack, "systemd", "shop@{node}.service")
         tune(stack, "apps.shop.access", prefix=systemd.prefix)
         yield systemd
 
@@ -68,11 +68,12 @@ def programs(stack: Stack) -> Iterator[Supervisor]:
     folder = stack.directory / "sv"
     folder.mkdir()
     with running_supervisor(folder, "\n".join(sections)) as supervisor:
-        _configure(stack, "supervisor", "shop-{node}", f"command = '''{supervisor.command}'''\n")
+        configure(stack, "supervisor", "shop-{node}", f"command = '''{supervisor.command}'''\n")
         yield supervisor
 
 
-def _configure(stack: Stack, kind: str, name: str, more: str = "") -> None:
+def configure(stack: Stack, kind: str, name: str, more: str = "") -> None:
+    """Put this manager and releases with a link in the place of the stack's own sections."""
     head, _, rest = stack.config_path.read_text().partition("[apps.shop.service]\n")
     rest = rest[rest.index("[apps.shop.health]\n") :]
     own = SECTIONS.format(kind=kind, name=name, more=more, directory=stack.directory)
