@@ -10,6 +10,7 @@ from console.demo.load import Load
 from console.demo.stack import Stack
 from tests import docker_engines
 from tests.docker_engines import Docker
+from tests.integration.console_upgrades import upgrade_by_console
 from tests.integration.container_nodes import (
     configure,
     creation,
@@ -127,6 +128,22 @@ async def test_four_services_of_compose(tmp_path: Path, engine: Docker) -> None:
         before = file.read_text()
         assert await upgrade_under_load(stack) == ["stop", "up", "start"] * 4
     assert file.read_text() == before.replace(f":{OLD} ", f":{NEW} ")
+    assert tags(engine) == [NEW] * 4
+
+
+@pytest.mark.long
+async def test_two_containers_by_the_console(tmp_path: Path, engine: Docker) -> None:
+    async with world(tmp_path / "s", nodes=2, instances=1) as stack:
+        await into_containers(stack, engine)
+        await upgrade_by_console(stack, slow_share=0)
+    assert tags(engine) == [NEW] * 2
+
+
+@pytest.mark.long
+async def test_four_services_by_the_console(tmp_path: Path, engine: Docker) -> None:
+    async with world(tmp_path / "s", nodes=4, instances=1) as stack:
+        await into_services(stack, engine, tmp_path)
+        await upgrade_by_console(stack, slow_share=0)
     assert tags(engine) == [NEW] * 4
 
 

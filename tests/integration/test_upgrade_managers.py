@@ -9,12 +9,12 @@ import pytest
 
 from console.demo.load import Load
 from console.demo.stack import Stack
+from tests.integration.console_upgrades import upgrade_by_console
 from tests.integration.managed_nodes import programs, units
 from tests.integration.rollouts import (
     MAINT,
     NEW,
     OLD,
-    ROLLDECK,
     assert_nothing_failed,
     rolldeck,
     started,
@@ -25,7 +25,6 @@ from tests.integration.rollouts import (
 )
 from tests.supervisors import needs_supervisor
 from tests.systemd_nodes import needs_systemd
-from tests.terminals import Terminal
 
 STEPS = ("drain", "stop", "install", "start", "verify")
 MANAGERS = [
@@ -129,15 +128,13 @@ async def test_resumed_after_a_kill(tmp_path: Path, manager: str, step: str) -> 
 @needs_systemd
 async def test_four_units_by_the_console(tmp_path: Path) -> None:
     async with managed(tmp_path, "systemd", nodes=4) as stack:
-        async with Load(100, stack.frontends) as load:
-            with Terminal([ROLLDECK, "--config", str(stack.config_path)], 120, 40) as terminal:
-                await terminal.shows("web1", "web4", OLD)
-                terminal.type(b"u")
-                await terminal.shows("Upgrade shop")
-                terminal.type(NEW.encode() + b"\r")
-                await terminal.shows(f"shop → {NEW}", "Start")
-                terminal.type(b"\x1b[C\r")
-                await terminal.shows("✓ healthy", "everything is in rotation", seconds=60)
-            report = await load.stop()
-        assert_nothing_failed(report, at_least=100)
+        await upgrade_by_console(stack)
+        await assert_upgraded(stack, NEW)
+
+
+@pytest.mark.long
+@needs_supervisor
+async def test_two_programs_by_the_console(tmp_path: Path) -> None:
+    async with managed(tmp_path, "supervisor") as stack:
+        await upgrade_by_console(stack)
         await assert_upgraded(stack, NEW)

@@ -10,6 +10,7 @@ import pytest
 
 from console.demo.load import Load
 from console.demo.stack import Stack
+from tests.integration.console_upgrades import upgrade_by_console
 from tests.integration.rollouts import (
     NEW,
     OLD,
@@ -90,6 +91,15 @@ async def test_a_role_that_starts_the_service_itself(tmp_path: Path) -> None:
         run = await upgraded_under_load(stack)
     started = [event for event in run.events if event["event"] == "step_done" and event["step"] == "start"]
     assert [event["changed"] for event in started] == [False, False], started
+
+
+@pytest.mark.long
+@pytest.mark.skipif(shutil.which("ansible-playbook") is None, reason="needs ansible-playbook")
+async def test_a_role_by_the_console(tmp_path: Path) -> None:
+    async with world(tmp_path / "s", nodes=2, instances=1) as stack:
+        write_playbook(tmp_path, stack)
+        await upgrade_by_console(stack)
+        assert await versions(stack) == dict.fromkeys(stack.nodes, NEW)
 
 
 @pytest.mark.long
