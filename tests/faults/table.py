@@ -28,8 +28,9 @@ A case is as promised when all of this holds:
 `killed` is an end without any word; the nodes that are out then are named by `rolldeck status`.
 `refused` is an end before the first step: no node was touched.
 
-The nodes' services are started and stopped by commands; the last columns are the same cases with services of a
-real service manager, and say where the end is another one. They are empty where a fault has nothing to do with it.
+The nodes' services are started and stopped by commands; the last columns are the same cases with services of
+a real service manager, and say where the end is another one. They are empty where a fault has nothing to
+do with it.
 """
 
 
