@@ -21,9 +21,9 @@ from backends.model import Activity, Command
 from backends.services.monit import MonitService, MonitSettings
 from backends.services.systemd import SystemdService, SystemdSettings
 from backends.versions import CommandVersion, SymlinkVersion, VersionSettings
+from tests.deb_repository import DebRepository, call_there, missing
 from tests.guide import block, blocks
 from tests.integration.rollouts import until
-from tests.integration.test_apt_installer import APT_CONF, publish
 from tests.login_user import NUMBER, machine_with_sudo, needs_sudo, open_folder
 from tests.monits import running_monit
 
@@ -146,28 +146,18 @@ async def test_systemd(place: Path) -> None:
             await SystemdService(host, msgspec.convert(own, SystemdSettings), {}).stop()
 
 
-def apt_of_its_own(place: Path) -> None:
-    """Repository, database and root directory, as in test_apt_installer."""
-    folders = ("repository", "state/lists/partial", "cache/archives/partial", "etc", "log")
-    for folder in (*folders, "root/var/lib/dpkg/updates", "root/var/lib/dpkg/info"):
-        (place / folder).mkdir(parents=True)
-    (place / "root/var/lib/dpkg/status").touch()
-    (place / "etc/sources.list").write_text(f"deb [trusted=yes] file:{place}/repository ./\n")
-    (place / "apt.conf").write_text(APT_CONF.format(here=place))
-    publish(place, "1.4.2")
-    update = ["apt-get", "-c", str(place / "apt.conf"), "update"]
-    subprocess.run(update, check=True, capture_output=True, timeout=60)
-
-
-@pytest.mark.skipif(not all(map(shutil.which, ("apt-get", "dpkg-deb"))), reason="no apt on this machine")
+@pytest.mark.skipif(bool(missing()), reason=missing())
 async def test_apt(place: Path) -> None:
-    apt_of_its_own(place)
-    options = f"-c {place}/apt.conf"
+    repository = DebRepository(place)
+    repository.publish("1.4.2")
+    prefix = repository.prepare(place / "root")
+    call_there(prefix, "apt-get", "update")
+    options = f"-c {place}/root/apt/apt.conf"  # sudo passes no APT_CONFIG on
     own = settings("install", "apt-get")
     own["run"] = own["run"].replace("apt-get", f"apt-get {options}")
     own["exists"] = own["exists"].replace("apt-cache", f"apt-cache {options}")
     sudoers = block("sudoers apt").replace("^install", f"^{options} install")
-    async with logged_in(place, sudoers, f"env DPKG_ADMINDIR={place}/root/var/lib/dpkg") as host:
+    async with logged_in(place, sudoers, prefix) as host:
         installer = make_installer(
             msgspec.convert(own, InstallSettings),
             msgspec.convert(settings("version", "apt-get"), VersionSettings),

@@ -1,4 +1,4 @@
-"""dnf and Ansible under load: each on two nodes, the version read back from the node, no request failed."""
+"""apt, dnf and Ansible under load: two nodes each, the version read back from them, no request failed."""
 
 import json
 import shutil
@@ -10,6 +10,8 @@ import pytest
 
 from console.demo.load import Load
 from console.demo.stack import Stack
+from tests import deb_repository, rpm_repository
+from tests.deb_repository import DebRepository, call_there
 from tests.integration.console_upgrades import upgrade_by_console
 from tests.integration.rollouts import (
     NEW,
@@ -23,7 +25,10 @@ from tests.integration.rollouts import (
     versions,
     world,
 )
-from tests.rpm_repository import RpmRepository, missing
+from tests.rpm_repository import RpmRepository
+
+needs_apt = pytest.mark.skipif(bool(deb_repository.missing()), reason=deb_repository.missing())
+needs_dnf = pytest.mark.skipif(bool(rpm_repository.missing()), reason=rpm_repository.missing())
 
 # Roles often start the service that they have installed, and Rolldeck's own start then finds it up.
 ROLE = """
@@ -58,7 +63,33 @@ async def upgraded_under_load(stack: Stack) -> Run:
     return run
 
 
-@pytest.mark.skipif(bool(missing()), reason=missing())
+@needs_apt
+async def test_packages_of_apt(tmp_path: Path) -> None:
+    async with apt_world(tmp_path) as stack:
+        await upgraded_under_load(stack)
+
+
+@asynccontextmanager
+async def apt_world(folder: Path) -> AsyncIterator[Stack]:
+    """Two nodes with the old package, and the new one in the repository since apt has looked."""
+    (folder / "r").mkdir()
+    repository = DebRepository(folder / "r")
+    repository.publish(OLD)
+    async with world(folder / "s", nodes=2, instances=1) as stack:
+        text = stack.config_path.read_text()
+        for name, node in stack.nodes.items():
+            # The root directory of the packages of a node is its folder, in which its commands run.
+            prefix = repository.prepare(node.directory)
+            for arguments in ("update", f"install -y shop={OLD}"):
+                call_there(prefix, "apt-get", *arguments.split())
+            text = text.replace(f'ssh = "{name}"', f'ssh = "{name}", prefix = "{prefix}"')
+        stack.config_path.write_text(text)
+        install_by(stack, '[apps.shop.install]\nkind = "apt"\npackage = "shop"\n')
+        repository.publish(NEW)  # after apt has looked
+        yield stack
+
+
+@needs_dnf
 async def test_packages_of_dnf(tmp_path: Path) -> None:
     async with dnf_world(tmp_path) as stack:
         await upgraded_under_load(stack)
@@ -141,9 +172,11 @@ async def test_a_role_that_starts_the_service_before_the_release_is_there(tmp_pa
 
 
 @pytest.mark.long
-@pytest.mark.skipif(bool(missing()), reason=missing())
-async def test_dnf_goes_back(tmp_path: Path) -> None:
-    async with dnf_world(tmp_path) as stack:
+@pytest.mark.parametrize(
+    "packages", [pytest.param("apt", marks=needs_apt), pytest.param("dnf", marks=needs_dnf)]
+)
+async def test_packages_go_back(tmp_path: Path, packages: str) -> None:
+    async with (apt_world if packages == "apt" else dnf_world)(tmp_path) as stack:
         assert (await upgrade(stack)).code == 0
         async with Load(100, stack.frontends) as load:
             run = await rolldeck(stack, "rollback", "shop", "--yes", "--json")
