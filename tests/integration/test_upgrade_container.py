@@ -1,11 +1,14 @@
 """Containers under load: stopped, replaced from the image with the new tag, started; no request fails."""
 
-from collections.abc import Iterator
+import signal
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
 from console.demo.load import Load
+from console.demo.stack import Stack
 from tests.containers import Podman, missing, podman
 from tests.integration.container_nodes import (
     configure,
@@ -15,39 +18,98 @@ from tests.integration.container_nodes import (
     service_section,
     verbs,
 )
-from tests.integration.rollouts import NEW, OLD, assert_nothing_failed, states, upgrade, world
+from tests.integration.rollouts import (
+    NEW,
+    OLD,
+    assert_nothing_failed,
+    rolldeck,
+    started,
+    states,
+    upgrade,
+    world,
+)
 
 pytestmark = pytest.mark.skipif(bool(missing()), reason=missing())
 
 IMAGE = "localhost/rolldeck-shop"
 
 
-@pytest.fixture
-def engine(tmp_path: Path) -> Iterator[Podman]:
-    with podman(tmp_path) as running:
+STEPS = ("drain", "stop", "install", "start", "verify")
+
+
+@pytest.fixture(scope="module")
+def running_engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Podman]:
+    folder = tmp_path_factory.mktemp("podman")
+    with podman(folder) as running:
         for version in (OLD, NEW):
-            archive = image_archive(tmp_path / f"{version}.tar", version)
+            archive = image_archive(folder / f"{version}.tar", version)
             running.call("import", str(archive), f"{IMAGE}:{version}")
         yield running
 
 
-async def test_the_image_is_replaced_by_its_new_tag(tmp_path: Path, engine: Podman) -> None:
-    async with world(tmp_path / "s", nodes=2, instances=1) as stack:
+@pytest.fixture
+def engine(running_engine: Podman) -> Iterator[Podman]:
+    yield running_engine
+    running_engine.remove_all()
+
+
+@asynccontextmanager
+async def containers(folder: Path, engine: Podman) -> AsyncIterator[Stack]:
+    """Two nodes, each a container of the old version."""
+    async with world(folder / "s", nodes=2, instances=1) as stack:
         for name, node in stack.nodes.items():
             node.kill()
             engine.call(*creation(f"shop-{name}", f"{IMAGE}:{OLD}", str(node.port)).split())
             engine.call("start", f"shop-{name}")
         service = service_section("podman", engine.options)
         await configure(stack, service, install_section("podman", engine.options, IMAGE))
+        yield stack
+
+
+async def assert_all_run(stack: Stack, engine: Podman, version: str) -> None:
+    """This version, in rotation, and nothing is left of the containers before."""
+    assert {state.admin for state in (await states(stack))["lb1"].values()} == {0}
+    for which in ((), ("--all",)):
+        rows = engine.call("ps", *which, "--format", "{{.Names}} {{.Image}}").splitlines()
+        assert sorted(rows) == [f"shop-{name} {IMAGE}:{version}" for name in stack.nodes]
+
+
+async def test_the_image_is_replaced_by_its_new_tag(tmp_path: Path, engine: Podman) -> None:
+    async with containers(tmp_path, engine) as stack:
         async with Load(100, stack.frontends, slow_share=0) as load:
             run = await upgrade(stack)
             report = await load.stop()
         assert run.code == 0, run.text
         assert_nothing_failed(report, at_least=100)
-        assert {each.admin for each in (await states(stack))["lb1"].values()} == {0}
-    for name in stack.nodes:
-        assert (
-            engine.call("inspect", "--format", "{{.ImageName}}", f"shop-{name}").strip() == f"{IMAGE}:{NEW}"
-        )
-    assert "shop-web1-previous" not in engine.call("ps", "--all", "--format", "{{.Names}}")
+        await assert_all_run(stack, engine, NEW)
     assert verbs(run, "podman") == ["stop", "rename", "create", "rm", "start"] * 2
+
+
+@pytest.mark.long
+async def test_containers_go_back_to_the_image_before(tmp_path: Path, engine: Podman) -> None:
+    async with containers(tmp_path, engine) as stack:
+        assert (await upgrade(stack)).code == 0
+        async with Load(100, stack.frontends, slow_share=0) as load:
+            run = await rolldeck(stack, "rollback", "shop", "--yes", "--json")
+            report = await load.stop()
+        assert run.code == 0, run.text
+        assert_nothing_failed(report, at_least=100)
+        await assert_all_run(stack, engine, OLD)
+    assert verbs(run, "podman") == ["stop", "rename", "create", "rm", "start"] * 2
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("step", STEPS)
+async def test_containers_are_resumed_after_a_kill(tmp_path: Path, engine: Podman, step: str) -> None:
+    async with containers(tmp_path, engine) as stack:
+        async with Load(100, stack.frontends, slow_share=0) as load:
+            async with started(stack, "upgrade", "shop", NEW, "--yes", "--json") as running:
+                event = "command_began" if step in ("stop", "install", "start") else "step_started"
+                await running.event(event, node="web1", step=step)
+                running.signal(signal.SIGKILL)
+                await running.end()
+            run = await rolldeck(stack, "resume", "shop", "--yes", "--json")
+            report = await load.stop()
+        assert run.code == 0, run.text
+        assert_nothing_failed(report, at_least=100)
+        await assert_all_run(stack, engine, NEW)
