@@ -10,6 +10,7 @@ The application listens on `port`. Its `mode` is read at each of its starts: "no
 import contextlib
 import os
 import shlex
+import shutil
 import signal
 import socket
 import subprocess
@@ -19,6 +20,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
+
+needs_monit = pytest.mark.skipif(shutil.which("monit") is None, reason="monit is not installed")
 CYCLE = 1  # seconds between two looks of Monit at the application
 STOP_TIMEOUT = 2  # seconds until Monit gives up on a stop
 

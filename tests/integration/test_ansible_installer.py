@@ -16,6 +16,7 @@ from backends.versions import SymlinkVersion
 
 pytestmark = pytest.mark.skipif(shutil.which("ansible-playbook") is None, reason="needs ansible-playbook")
 
+# Ansible's own files stay in the test's folder: they would go to the home of the user who runs the tests.
 # The addresses are no names of hosts: only Ansible's own inventory says what is what.
 INVENTORY = """[web]
 web1
@@ -23,6 +24,7 @@ web2
 [web:vars]
 ansible_connection=local
 ansible_python_interpreter=/usr/bin/python3
+ansible_remote_tmp={{ folder }}/remote
 [away]
 web3 ansible_host=127.0.0.1 ansible_port=1 ansible_ssh_common_args="-F none"
 [db]

@@ -7,6 +7,9 @@ import pytest
 from console.demo.load import Load
 from tests.integration.monit_nodes import monit_nodes
 from tests.integration.rollouts import NEW, OLD, assert_nothing_failed, started, states, tune, versions, world
+from tests.monits import needs_monit
+
+pytestmark = needs_monit
 
 UPGRADE = ("upgrade", "shop", NEW, "--yes", "--json")
 

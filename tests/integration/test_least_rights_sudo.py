@@ -1,7 +1,6 @@
 """The sudo rules of docs/least-rights.md with a real sudo, sshd and unprivileged user: enough, no more."""
 
 import os
-import shutil
 import subprocess
 import tomllib
 from collections.abc import AsyncIterator, Iterator, Mapping
@@ -25,7 +24,7 @@ from tests.deb_repository import DebRepository, call_there, missing
 from tests.guide import block, blocks
 from tests.integration.rollouts import until
 from tests.login_user import NUMBER, machine_with_sudo, needs_sudo, open_folder
-from tests.monits import running_monit
+from tests.monits import needs_monit, running_monit
 
 pytestmark = needs_sudo
 
@@ -63,7 +62,7 @@ async def refuses(host: SshHost, line: str) -> None:
     assert REFUSED in result.stderr
 
 
-@pytest.mark.skipif(not shutil.which("monit"), reason="no monit on this machine")
+@needs_monit
 async def test_monit(place: Path) -> None:
     with running_monit(place):
         options = f"-c {place}/monitrc"

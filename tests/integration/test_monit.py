@@ -2,7 +2,6 @@
 
 import os
 import shlex
-import shutil
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,11 +13,11 @@ from backends.hosts.local import LocalHost
 from backends.model import Activity, Command, Exchange
 from backends.ports import NodePort
 from backends.services.monit import MonitService, MonitSettings
-from tests.monits import Monit, running_monit
+from tests.monits import Monit, needs_monit, running_monit
 from tests.recording import exchanges
 from tests.waiting import until
 
-pytestmark = pytest.mark.skipif(shutil.which("monit") is None, reason="monit is not installed")
+pytestmark = needs_monit
 
 HOST = LocalHost("web1")
 

@@ -2,7 +2,6 @@
 
 import contextlib
 import shlex
-import shutil
 from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from tests.integration.managed_nodes import configure, units
 from tests.integration.rollouts import NEW, OLD, rolldeck, states, tune, upgrade, versions, world
 from tests.integration.test_sudoers_printed import accept
 from tests.login_user import NUMBER, machine_with_sudo, needs_sudo, open_folder
-from tests.monits import running_monit
+from tests.monits import needs_monit, running_monit
 from tests.systemd_nodes import needs_systemd
 from tests.users import give
 
@@ -95,7 +94,7 @@ async def test_units_of_systemd(everything: bool) -> None:
                 await assert_carried(stack, "cannot read the configuration")
 
 
-@pytest.mark.skipif(not shutil.which("monit"), reason="no monit on this machine")
+@needs_monit
 @WHERE
 async def test_services_of_monit(everything: bool) -> None:
     async with place_for() as (stack, place):

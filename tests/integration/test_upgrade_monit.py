@@ -22,6 +22,9 @@ from tests.integration.rollouts import (
     versions,
     world,
 )
+from tests.monits import needs_monit
+
+pytestmark = needs_monit
 
 
 @pytest.fixture
