@@ -92,7 +92,8 @@ class DebRepository:
         for folder in (*(f"apt/{name}" for name in folders), "var/lib/dpkg/updates", "var/lib/dpkg/info"):
             (root / folder).mkdir(parents=True)
         (root / "var/lib/dpkg/status").touch()
-        (root / "apt/etc/sources.list").write_text(f"deb [trusted=yes] file:{self.packages.parent} ./\n")
+        # Not file: for which apt keeps no list of its own, but a link to that of the repository.
+        (root / "apt/etc/sources.list").write_text(f"deb [trusted=yes] copy:{self.packages.parent} ./\n")
         (root / "apt/apt.conf").write_text(_CONFIGURATION.format(root=root))
         return f"env APT_CONFIG={root}/apt/apt.conf DPKG_ADMINDIR={root}/var/lib/dpkg"
 
