@@ -177,14 +177,20 @@ class CommandHost(ABC):
         """
         return sudo_call(self._before, TRACKER if track else (), command)
 
+    @property
+    def _before_sudo(self) -> tuple[str, ...]:
+        """The prefix, where commands call sudo within it; the host's own sudo comes before it."""
+        return () if self._before[:1] == ("sudo",) else self._before
+
     async def find_program(self, program: str) -> str:
-        """The path of a program, as a login without sudo finds it; empty when it is not there."""
-        found = (await self._query(("sh", "-c", _FIND, "sh", program))).stdout.strip()
+        """The path of a program, as a login finds it where sudo is called; empty when it is not there."""
+        query = (*self._before_sudo, "sh", "-c", _FIND, "sh", program)
+        found = (await self._query(query)).stdout.strip()
         return found if _PATH.fullmatch(found) and posixpath.basename(found) == program else ""
 
     async def login_name(self) -> str:
-        """Who commands run as, without sudo. Raises Unmeasured: nobody could tell."""
-        result = await self._query(("id", "-un"))
+        """Who calls sudo. Raises Unmeasured: nobody could tell."""
+        result = await self._query((*self._before_sudo, "id", "-un"))
         name = result.stdout.strip()
         if not result.ok or not _USER.fullmatch(name):
             raise Unmeasured(self._name, f"the name of the login user: {result.said}")

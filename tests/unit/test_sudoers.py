@@ -1,5 +1,6 @@
 """Which call of sudo is in a command, and that a rehearsal changes nothing."""
 
+import getpass
 import re
 from pathlib import Path
 
@@ -98,6 +99,18 @@ async def test_a_node_cannot_name_a_path_that_means_more_than_one_program(
     assert await host_with(tmp_path / folder).find_program("ctl-of-shop") == ""
     program(tmp_path, "ctl-of-shop", "")
     assert await host_with(tmp_path).find_program("ctl-of-shop") == f"{tmp_path}/ctl-of-shop"
+
+
+async def test_a_sudo_within_the_prefix_finds_its_programs_and_its_user_there(tmp_path: Path) -> None:
+    program(tmp_path, "ctl-of-shop", "")
+    program(tmp_path, "id", "shop")
+    prefix = f"env PATH={tmp_path}:/usr/bin:/bin"
+    host = LocalHost("web1", prefix=prefix)
+    assert await host.find_program("ctl-of-shop") == f"{tmp_path}/ctl-of-shop"
+    assert await host.login_name() == "shop"
+    before = LocalHost("web1", prefix=prefix, sudo=True)
+    assert await before.find_program("ctl-of-shop") == "", "this sudo runs the prefix"
+    assert await before.login_name() == getpass.getuser()
 
 
 def program(folder: Path, name: str, says: str) -> None:
