@@ -7,7 +7,7 @@ BIN := .venv/bin
 find_python = $(foreach v,/usr/bin/python3 python3 python3.13 python3.12 python3.11,$(shell $(v) -c 'import sys$(1); print("$(v)") if sys.version_info >= (3, 11) else None' 2>/dev/null))
 PYTHON ?= $(eval PYTHON := $(firstword $(or $(call find_python,; import ensurepip; import venv),$(find_python))))$(PYTHON)
 AS_ROOT := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
-TEST_WORKERS ?= 8
+TEST_WORKERS ?= 7
 # Each package is asked for by a file that it brings, so that nothing is installed twice.
 DEMO_NEEDS := haproxy:/usr/sbin/haproxy
 TEST_NEEDS := $(DEMO_NEEDS) monit:/usr/bin/monit openssh-server:/usr/sbin/sshd openssh-client:/usr/bin/ssh-agent \
