@@ -56,7 +56,8 @@ async def _of_node(node: Node, version: str) -> NodeRules:
         return NodeRules(node.name, (), (f"cannot be asked: {error.beside(node.name)}",))
     with rehearsing() as sent:
         await _rehearse(node, version)
-        sent += [each for each in _built(node, version) if each.command not in [row.command for row in sent]]
+        noted = [rehearsed.command for rehearsed in sent]
+        sent += [rehearsed for rehearsed in _built(node, version) if rehearsed.command not in noted]
     patterns = {
         version: VERSION_PATTERN,
         NOT_THERE: VERSION_PATTERN,
@@ -76,11 +77,11 @@ async def _of_node(node: Node, version: str) -> NodeRules:
 async def _rules(
     host: CommandHost, user: str, sent: Iterable[Rehearsed], patterns: dict[str, str]
 ) -> AsyncIterator[str | Unmeasured]:
-    for each in sent:
-        if each.host is not host:
+    for rehearsed in sent:
+        if rehearsed.host is not host:
             continue  # on the console's own machine
         try:
-            call = host.sudo_call(each.command, track=each.track)
+            call = host.sudo_call(rehearsed.command, track=rehearsed.track)
             if call is None:
                 continue
             path = call.program if call.program.startswith("/") else await host.find_program(call.program)
@@ -88,9 +89,9 @@ async def _rules(
                 raise Unmeasured(host.name, f"sudo is asked to run {call.program}, which is not there")
             yield rule(user, call, path, patterns)
         except ValueError as error:
-            yield Unmeasured(host.name, f"{host.render(each.command)}: {error}")
+            yield Unmeasured(host.name, f"{host.render(rehearsed.command)}: {error}")
         except Unmeasured as error:
-            yield Unmeasured(host.name, f"{host.render(each.command)}: {error.problem}")
+            yield Unmeasured(host.name, f"{host.render(rehearsed.command)}: {error.problem}")
         except BackendError as error:
             yield Unmeasured(host.name, error.beside(host.name))
 

@@ -17,12 +17,6 @@ from backends.services.names import service_name
 from backends.template import fill, fill_plain
 
 _ABSENT = re.compile(r"no such (container|object)", re.IGNORECASE)
-_IMAGE = re.compile(r"no such image|image not known|failed to find image", re.IGNORECASE)
-# Docker's own "no such manifest" also follows a registry that wants a password.
-_REGISTRY_HAS_NONE = re.compile(
-    r"manifest unknown|name unknown|manifest for \S+ not found|repository name not known", re.IGNORECASE
-)
-_REGISTRY_TIMEOUT_S = 15  # for one that does not answer
 
 
 class ContainerInstall(Recipe, kw_only=True, frozen=True, tag="container"):
