@@ -1,13 +1,11 @@
 """Containers under load: stopped, replaced from the image with the new tag, started; no request fails."""
 
-import signal
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
-from console.demo.load import Load
 from console.demo.stack import Stack
 from tests.containers import Podman, missing, podman
 from tests.integration.container_nodes import (
@@ -21,13 +19,11 @@ from tests.integration.container_nodes import (
 from tests.integration.rollouts import (
     NEW,
     OLD,
-    assert_nothing_failed,
-    rolldeck,
-    started,
     states,
     upgrade,
     world,
 )
+from tests.integration.under_load import resumed_under_load, rolled_back_under_load, upgraded_under_load
 
 pytestmark = pytest.mark.skipif(bool(missing()), reason=missing())
 
@@ -76,11 +72,7 @@ async def assert_all_run(stack: Stack, engine: Podman, version: str) -> None:
 
 async def test_the_image_is_replaced_by_its_new_tag(tmp_path: Path, engine: Podman) -> None:
     async with containers(tmp_path, engine) as stack:
-        async with Load(100, stack.frontends, slow_share=0) as load:
-            run = await upgrade(stack)
-            report = await load.stop()
-        assert run.code == 0, run.text
-        assert_nothing_failed(report, at_least=100)
+        run = await upgraded_under_load(stack, slow_share=0)
         await assert_all_run(stack, engine, NEW)
     assert verbs(run, "podman") == ["stop", "rename", "create", "rm", "start"] * 2
 
@@ -89,11 +81,7 @@ async def test_the_image_is_replaced_by_its_new_tag(tmp_path: Path, engine: Podm
 async def test_containers_go_back_to_the_image_before(tmp_path: Path, engine: Podman) -> None:
     async with containers(tmp_path, engine) as stack:
         assert (await upgrade(stack)).code == 0
-        async with Load(100, stack.frontends, slow_share=0) as load:
-            run = await rolldeck(stack, "rollback", "shop", "--yes", "--json")
-            report = await load.stop()
-        assert run.code == 0, run.text
-        assert_nothing_failed(report, at_least=100)
+        run = await rolled_back_under_load(stack, slow_share=0)
         await assert_all_run(stack, engine, OLD)
     assert verbs(run, "podman") == ["stop", "rename", "create", "rm", "start"] * 2
 
@@ -102,14 +90,6 @@ async def test_containers_go_back_to_the_image_before(tmp_path: Path, engine: Po
 @pytest.mark.parametrize("step", STEPS)
 async def test_containers_are_resumed_after_a_kill(tmp_path: Path, engine: Podman, step: str) -> None:
     async with containers(tmp_path, engine) as stack:
-        async with Load(100, stack.frontends, slow_share=0) as load:
-            async with started(stack, "upgrade", "shop", NEW, "--yes", "--json") as running:
-                event = "command_began" if step in ("stop", "install", "start") else "step_started"
-                await running.event(event, node="web1", step=step)
-                running.signal(signal.SIGKILL)
-                await running.end()
-            run = await rolldeck(stack, "resume", "shop", "--yes", "--json")
-            report = await load.stop()
-        assert run.code == 0, run.text
-        assert_nothing_failed(report, at_least=100)
+        event = "command_began" if step in ("stop", "install", "start") else "step_started"
+        await resumed_under_load(stack, step, event=event, slow_share=0)
         await assert_all_run(stack, engine, NEW)

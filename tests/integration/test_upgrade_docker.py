@@ -1,12 +1,10 @@
 """Containers of a real Docker engine under load, by the engine itself and by compose; no request fails."""
 
-import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from console.demo.load import Load
 from console.demo.stack import Stack
 from tests import docker_engines
 from tests.docker_engines import Docker
@@ -24,14 +22,12 @@ from tests.integration.container_nodes import (
 from tests.integration.rollouts import (
     NEW,
     OLD,
-    assert_nothing_failed,
-    rolldeck,
-    started,
     states,
     tune,
     upgrade,
     world,
 )
+from tests.integration.under_load import resumed_under_load, rolled_back_under_load, upgraded_under_load
 
 MISSING = docker_engines.missing(compose=True)
 pytestmark = pytest.mark.skipif(bool(MISSING), reason=MISSING)
@@ -98,11 +94,7 @@ async def into_services(stack: Stack, engine: Docker, folder: Path) -> Path:
 
 async def upgrade_under_load(stack: Stack) -> list[str]:
     """What the engine was asked; nothing failed, and everything is back and new."""
-    async with Load(100, stack.frontends, slow_share=0) as load:
-        run = await upgrade(stack)
-        report = await load.stop()
-    assert run.code == 0, run.text
-    assert_nothing_failed(report, at_least=100)
+    run = await upgraded_under_load(stack, slow_share=0)
     assert {state.admin for state in (await states(stack))["lb1"].values()} == {0}
     return verbs(run, "docker")
 
@@ -178,11 +170,7 @@ async def test_compose_services_go_back_to_the_version_before(tmp_path: Path, en
         file = await into_services(stack, engine, tmp_path)
         before = file.read_text()
         await upgrade_under_load(stack)
-        async with Load(100, stack.frontends, slow_share=0) as load:
-            run = await rolldeck(stack, "rollback", "shop", "--yes", "--json")
-            report = await load.stop()
-        assert run.code == 0, run.text
-        assert_nothing_failed(report)
+        await rolled_back_under_load(stack, slow_share=0)
         assert file.read_text() == before
         assert tags(engine) == [OLD] * 2
 
@@ -192,13 +180,5 @@ async def test_compose_services_go_back_to_the_version_before(tmp_path: Path, en
 async def test_compose_services_are_resumed_after_a_kill(tmp_path: Path, engine: Docker, step: str) -> None:
     async with world(tmp_path / "s", nodes=2, instances=1) as stack:
         await into_services(stack, engine, tmp_path)
-        async with Load(100, stack.frontends, slow_share=0) as load:
-            async with started(stack, "upgrade", "shop", NEW, "--yes", "--json") as running:
-                await running.event("step_started", node="web1", step=step)
-                running.signal(signal.SIGKILL)
-                await running.end()
-            run = await rolldeck(stack, "resume", "--yes", "--json")
-            report = await load.stop()
-        assert run.code == 0, run.text
-        assert_nothing_failed(report)
+        await resumed_under_load(stack, step, slow_share=0)
         assert tags(engine) == [NEW] * 2

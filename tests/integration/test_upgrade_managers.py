@@ -1,7 +1,6 @@
 """Units of a real systemd and programs of a real supervisord under load; no request fails."""
 
 import contextlib
-import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -17,12 +16,12 @@ from tests.integration.rollouts import (
     OLD,
     assert_nothing_failed,
     rolldeck,
-    started,
     states,
     upgrade,
     versions,
     world,
 )
+from tests.integration.under_load import resumed_under_load, rolled_back_under_load, upgraded_under_load
 from tests.supervisors import needs_supervisor
 from tests.systemd_nodes import needs_systemd
 
@@ -49,11 +48,7 @@ async def assert_upgraded(stack: Stack, version: str) -> None:
 @needs_systemd
 async def test_four_units(tmp_path: Path) -> None:
     async with managed(tmp_path, "systemd", nodes=4) as stack:
-        async with Load(100, stack.frontends) as load:
-            run = await upgrade(stack)
-            report = await load.stop()
-        assert run.code == 0, run.text
-        assert_nothing_failed(report, at_least=100)
+        run = await upgraded_under_load(stack)
         await assert_upgraded(stack, NEW)
     called = [command.partition("systemctl ")[2] for _, command in run.sent if "systemctl" in command]
     assert called == [
@@ -64,11 +59,7 @@ async def test_four_units(tmp_path: Path) -> None:
 @needs_supervisor
 async def test_two_programs(tmp_path: Path) -> None:
     async with managed(tmp_path, "supervisor") as stack:
-        async with Load(100, stack.frontends) as load:
-            run = await upgrade(stack)
-            report = await load.stop()
-        assert run.code == 0, run.text
-        assert_nothing_failed(report, at_least=100)
+        run = await upgraded_under_load(stack)
         await assert_upgraded(stack, NEW)
     called = [command.split()[-2:] for _, command in run.sent if "supervisorctl" in command]
     assert called == [[action, f"shop-{name}"] for name in stack.nodes for action in ("stop", "start")]
@@ -98,12 +89,8 @@ async def test_a_version_that_dies_and_the_way_back(tmp_path: Path, manager: str
 @pytest.mark.parametrize("manager", MANAGERS)
 async def test_back_to_the_version_before(tmp_path: Path, manager: str) -> None:
     async with managed(tmp_path, manager) as stack:
-        async with Load(100, stack.frontends, slow_share=0) as load:
-            assert (await upgrade(stack)).code == 0
-            back = await rolldeck(stack, "rollback", "shop", "--yes", "--json")
-            report = await load.stop()
-        assert back.code == 0, back.text
-        assert_nothing_failed(report)
+        await upgraded_under_load(stack, slow_share=0)
+        await rolled_back_under_load(stack, slow_share=0)
         await assert_upgraded(stack, OLD)
 
 
@@ -112,15 +99,7 @@ async def test_back_to_the_version_before(tmp_path: Path, manager: str) -> None:
 @pytest.mark.parametrize("step", STEPS)
 async def test_resumed_after_a_kill(tmp_path: Path, manager: str, step: str) -> None:
     async with managed(tmp_path, manager) as stack:
-        async with Load(100, stack.frontends, slow_share=0) as load:
-            async with started(stack, "upgrade", "shop", NEW, "--yes", "--json") as running:
-                await running.event("step_started", node="web1", step=step)
-                running.signal(signal.SIGKILL)
-                await running.end()
-            run = await rolldeck(stack, "resume", "--yes", "--json")
-            report = await load.stop()
-        assert run.code == 0, run.text
-        assert_nothing_failed(report)
+        await resumed_under_load(stack, step, slow_share=0)
         await assert_upgraded(stack, NEW)
 
 

@@ -25,6 +25,7 @@ from tests.integration.rollouts import (
     versions,
     world,
 )
+from tests.integration.under_load import rolled_back_under_load, upgraded_under_load
 from tests.rpm_repository import RpmRepository
 
 needs_apt = pytest.mark.skipif(bool(deb_repository.missing()), reason=deb_repository.missing())
@@ -49,12 +50,9 @@ def install_by(stack: Stack, install: str) -> None:
     stack.config_path.write_text(f"{head}{install}\n{rest[rest.index('[apps.shop.health]') :]}")
 
 
-async def upgraded_under_load(stack: Stack) -> Run:
-    async with Load(100, stack.frontends) as load:
-        run = await upgrade(stack)
-        report = await load.stop()
-    assert run.code == 0, run.text
-    assert_nothing_failed(report, at_least=100)
+async def upgraded(stack: Stack) -> Run:
+    """Under load; every node has the package, and runs it."""
+    run = await upgraded_under_load(stack)
     assert run.ended["upgraded"] == list(stack.nodes)
     assert await versions(stack) == dict.fromkeys(stack.nodes, NEW)
     assert {state.admin for state in (await states(stack))["lb1"].values()} == {0}
@@ -66,7 +64,7 @@ async def upgraded_under_load(stack: Stack) -> Run:
 @needs_apt
 async def test_packages_of_apt(tmp_path: Path) -> None:
     async with apt_world(tmp_path) as stack:
-        await upgraded_under_load(stack)
+        await upgraded(stack)
 
 
 @asynccontextmanager
@@ -92,7 +90,7 @@ async def apt_world(folder: Path) -> AsyncIterator[Stack]:
 @needs_dnf
 async def test_packages_of_dnf(tmp_path: Path) -> None:
     async with dnf_world(tmp_path) as stack:
-        await upgraded_under_load(stack)
+        await upgraded(stack)
 
 
 @asynccontextmanager
@@ -119,7 +117,7 @@ async def dnf_world(folder: Path) -> AsyncIterator[Stack]:
 async def test_a_role_that_starts_the_service_itself(tmp_path: Path) -> None:
     async with world(tmp_path / "s", nodes=2, instances=1) as stack:
         write_playbook(tmp_path, stack)
-        run = await upgraded_under_load(stack)
+        run = await upgraded(stack)
     started = [event for event in run.events if event["event"] == "step_done" and event["step"] == "start"]
     assert [event["changed"] for event in started] == [False, False], started
 
@@ -178,11 +176,7 @@ async def test_a_role_that_starts_the_service_before_the_release_is_there(tmp_pa
 async def test_packages_go_back(tmp_path: Path, packages: str) -> None:
     async with (apt_world if packages == "apt" else dnf_world)(tmp_path) as stack:
         assert (await upgrade(stack)).code == 0
-        async with Load(100, stack.frontends) as load:
-            run = await rolldeck(stack, "rollback", "shop", "--yes", "--json")
-            report = await load.stop()
-        assert run.code == 0, run.text
-        assert_nothing_failed(report, at_least=100)
+        await rolled_back_under_load(stack)
         assert await versions(stack) == dict.fromkeys(stack.nodes, OLD)
 
 
