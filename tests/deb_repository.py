@@ -4,11 +4,11 @@ Nothing of this machine is touched: the database, the lists, the cache, the logs
 """
 
 import hashlib
-import os
-import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
+
+from tests.needs import missing_as_root
 
 PROGRAMS = ("apt-get", "dpkg-deb", "dpkg-query")
 
@@ -36,10 +36,7 @@ DPkg::Options {{ "--root={root}"; "--force-unsafe-io"; }};
 
 def missing() -> str:
     """Why there are no Debian packages here; empty when there are."""
-    lacking = [program for program in PROGRAMS if shutil.which(program) is None]
-    if lacking or os.geteuid() != 0:
-        return f"needs root, and {', '.join(lacking or PROGRAMS)}"
-    return ""
+    return missing_as_root(PROGRAMS)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,11 +5,12 @@ Nothing of this machine is touched: the database, the cache, the logs and the lo
 
 import os
 import shlex
-import shutil
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+from tests.needs import missing_as_root
 
 PROGRAMS = ("dnf", "rpm", "rpmbuild", "createrepo_c")
 
@@ -44,10 +45,7 @@ baseurl=file://{here}/repository
 
 def missing() -> str:
     """Why there are no RPM packages here; empty when there are."""
-    lacking = [program for program in PROGRAMS if shutil.which(program) is None]
-    if lacking or os.geteuid() != 0:
-        return f"needs root, and {', '.join(lacking or PROGRAMS)}"
-    return ""
+    return missing_as_root(PROGRAMS)
 
 
 @dataclass(frozen=True, slots=True)
