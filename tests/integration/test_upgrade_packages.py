@@ -36,11 +36,13 @@ ROLE = """
 - name: Link the release
   ansible.builtin.file:
     {src: "releases/{{ version }}", dest: "{{ folder }}/current", state: link, force: true}
-  notify: Start the service
+  notify: [Start the service, Wait for its port]
 """
 HANDLER = """
 - name: Start the service
   ansible.builtin.command: {cmd: ./appctl start, chdir: "{{ folder }}"}
+- name: Wait for its port
+  ansible.builtin.wait_for: {host: 127.0.0.1, port: "{{ app_port }}", timeout: 10}
 """
 
 
@@ -157,7 +159,7 @@ async def test_a_role_that_starts_the_service_before_the_release_is_there(tmp_pa
         write_playbook(tmp_path, stack)
         role = tmp_path / "roles/shop/tasks/main.yml"
         start = HANDLER + "- ansible.builtin.command: {cmd: sleep 1}\n"
-        role.write_text(start + ROLE.replace("  notify: Start the service\n", ""))
+        role.write_text(start + ROLE.replace("  notify: [Start the service, Wait for its port]\n", ""))
         async with Load(100, stack.frontends) as load:
             run = await upgrade(stack)
             report = await load.stop()
@@ -186,7 +188,9 @@ def write_playbook(folder: Path, stack: Stack) -> None:
         (folder / "roles/shop" / part).mkdir(parents=True)
         (folder / "roles/shop" / part / "main.yml").write_text(text)
     (folder / "site.yml").write_text("- {hosts: all, gather_facts: false, roles: [shop]}\n")
-    hosts = "".join(f'{name} folder="{node.directory}"\n' for name, node in stack.nodes.items())
+    hosts = "".join(
+        f'{name} folder="{node.directory}" app_port={node.port}\n' for name, node in stack.nodes.items()
+    )
     (folder / "hosts.ini").write_text(f"""{hosts}[all:vars]
 ansible_python_interpreter=/usr/bin/python3
 ansible_pipelining=true
