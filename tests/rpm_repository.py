@@ -61,7 +61,9 @@ class RpmRepository:
     def publish(self, version: str, release: str = "1", epoch: int = 0) -> None:
         """Build a package whose only file is the link `/current`, and add it."""
         (self.here / "repository").mkdir(parents=True, exist_ok=True)
-        (self.here / "dnf.conf").write_text(_CONFIGURATION.format(here=self.here))
+        configuration = self.here / "dnf.conf"
+        if not configuration.exists():  # dnf fetches anew when it is younger than what dnf has fetched
+            configuration.write_text(_CONFIGURATION.format(here=self.here))
         spec = self.here / "shop.spec"
         spec.write_text(_SPEC.format(version=version, release=release, epoch=epoch))
         defines = {"_topdir": self.here / "build", "_rpmdir": self.here / "repository"}
