@@ -62,7 +62,7 @@ class ServerRef:
 class RequestCounters(NamedTuple):
     """What one row of `show stat` has counted of requests, in HAProxy's own words behind each.
 
-    All but `in_flight` and `http` only grow, until HAProxy begins again or somebody clears them. What they
+    All up to `in_flight` only grow, until HAProxy begins again or somebody clears them. What they
     mean together for the clients is in `orchestrator.request_errors`. A tuple, as there may be ten thousand.
     """
 
@@ -78,6 +78,7 @@ class RequestCounters(NamedTuple):
     server_aborts: int = 0  # srv_abrt: broken off in the middle of a response
     in_flight: int = 0  # scur
     http: bool = True  # False in TCP mode, where nothing is known of responses
+    doubtful_aborts: bool = False  # of a backend: srv_abrt may count a request that had no response (3.2)
 
     @property
     def requests(self) -> int:

@@ -96,7 +96,7 @@ def signals(before: Look, after: Look) -> Signals | None:
     if went_back(then, now):
         return None
     growth = [after - before for before, after in zip(then[:_GROWING], now[:_GROWING], strict=True)]
-    grown = RequestCounters._make([*growth, 0, now.http])
+    grown = RequestCounters._make([*growth, 0, now.http, False])
     refused, answered = grown.refused, grown.answered
     in_flight = now.in_flight - then.in_flight
     silent = max(0, grown.requests - answered - refused - in_flight - grown.client_aborts)
@@ -112,7 +112,12 @@ def signals(before: Look, after: Look) -> Signals | None:
     most = grown.total - grown.redispatches + then.in_flight
     if before.backend is not None and after.backend is not None:  # where an attempt is not a request each
         most = min(most, after.backend.total - before.backend.total + before.backend.in_flight)
-    # 3.2 counts it now and then for one that had no answer, and was told of by 502: only answers are cut off.
+    if told is not None and after.backend is not None and after.backend.doubtful_aborts:
+        # Counted for a reset while HAProxy waits for its processor, and then with `eresp` twice, as for each
+        # reset. What is cut off has an `eresp` beyond those.
+        beyond = grown.broken - 2 * broken
+        cut = min(cut, beyond) if broken and beyond >= 0 else cut
+    # Only answers are cut off.
     answers = answered - grown.answered_5xx + then.in_flight + grown.retries
     cut = max(0, min(cut, answers, most - refused - broken - grown.answered_5xx))
     hard = grown.answered_5xx + refused + broken + cut

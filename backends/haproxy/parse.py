@@ -23,6 +23,7 @@ STAT_FIELDS = (
     *("check_code", "check_duration", "agent_status", "last_agt", "chkfail", "tracked"),
     *("throttle", "lastchg"),
     *("hrsp_1xx", "hrsp_2xx", "hrsp_3xx", "hrsp_4xx", "hrsp_5xx", "hrsp_other"),
+    "ssl_ocsp_staple",
 )
 STATE_FIELDS = (
     *("be_id", "be_name", "srv_id", "srv_name", "srv_addr", "srv_port", "srv_op_state"),

@@ -19,6 +19,7 @@ _CHECK_RUNS = _CONFIGURED | _ENABLED
 RESPONSES = ("hrsp_1xx", "hrsp_2xx", "hrsp_3xx", "hrsp_4xx", "hrsp_5xx", "hrsp_other")
 FAILURES = ("econ", "eresp", "wretr", "wredis")
 ENDINGS = ("req_tot", "cli_abrt", "srv_abrt")
+SINCE_3_2 = "ssl_ocsp_staple"  # a column that 3.2 has, and 3.0 has not
 
 
 def join(
@@ -66,6 +67,7 @@ def backend(instance: str, row: Row) -> Backend:
         found = counters(row)
     except ValueError as error:
         raise Unmeasured(instance, f"the row of backend {name}: {error}") from None
+    found = found._replace(doubtful_aborts=row[SINCE_3_2] != "")
     return Backend(name, _text(row["mode"]), _text(row["algo"]), _text(row["cookie"]), found)
 
 
