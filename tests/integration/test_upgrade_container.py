@@ -8,6 +8,7 @@ import pytest
 
 from console.demo.stack import Stack
 from tests.containers import Podman, missing, podman
+from tests.integration.console_upgrades import upgrade_by_console
 from tests.integration.container_nodes import (
     configure,
     creation,
@@ -75,6 +76,13 @@ async def test_the_image_is_replaced_by_its_new_tag(tmp_path: Path, engine: Podm
         run = await upgraded_under_load(stack, slow_share=0)
         await assert_all_run(stack, engine, NEW)
     assert verbs(run, "podman") == ["stop", "rename", "create", "rm", "start"] * 2
+
+
+@pytest.mark.long
+async def test_two_containers_by_the_console(tmp_path: Path, engine: Podman) -> None:
+    async with containers(tmp_path, engine) as stack:
+        await upgrade_by_console(stack, slow_share=0)
+        await assert_all_run(stack, engine, NEW)
 
 
 @pytest.mark.long

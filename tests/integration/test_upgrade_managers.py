@@ -117,3 +117,11 @@ async def test_two_programs_by_the_console(tmp_path: Path) -> None:
     async with managed(tmp_path, "supervisor") as stack:
         await upgrade_by_console(stack)
         await assert_upgraded(stack, NEW)
+
+
+@pytest.mark.long
+async def test_four_services_of_plain_commands_by_the_console(tmp_path: Path) -> None:
+    """What the stack has without a service manager: two commands, and releases that a link points to."""
+    async with world(tmp_path / "s", transport="ssh") as stack:
+        await upgrade_by_console(stack)
+        await assert_upgraded(stack, NEW)

@@ -8,6 +8,7 @@ from backends.hosts.local import LocalHost
 from backends.model import Command
 from console.demo.load import Load
 from console.demo.stack import Stack
+from tests.integration.console_upgrades import upgrade_by_console
 from tests.integration.monit_nodes import monit_nodes
 from tests.integration.rollouts import (
     MAINT,
@@ -46,6 +47,14 @@ async def test_monit_over_openssh(tmp_path: Path, place: Path) -> None:
     asked = [(where, command) for where, command in run.sent if "monit s" in command]
     assert [where for where, _ in asked] == ["web1", "web1", "web2", "web2"]
     assert [command.split()[-2:] for _, command in asked] == [["stop", "shop"], ["start", "shop"]] * 2
+
+
+@pytest.mark.long
+async def test_monit_over_openssh_by_the_console(tmp_path: Path, place: Path) -> None:
+    async with world(place, nodes=2) as stack:
+        with monit_nodes(stack, tmp_path):
+            await upgrade_by_console(stack)
+            assert await versions(stack) == dict.fromkeys(stack.nodes, NEW)
 
 
 async def what_monit_does_not_watch_is_said(stack: Stack) -> None:

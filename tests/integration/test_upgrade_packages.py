@@ -30,6 +30,7 @@ from tests.rpm_repository import RpmRepository
 
 needs_apt = pytest.mark.skipif(bool(deb_repository.missing()), reason=deb_repository.missing())
 needs_dnf = pytest.mark.skipif(bool(rpm_repository.missing()), reason=rpm_repository.missing())
+PACKAGES = [pytest.param("apt", marks=needs_apt), pytest.param("dnf", marks=needs_dnf)]
 
 # Roles often start the service that they have installed, and Rolldeck's own start then finds it up.
 ROLE = """
@@ -172,9 +173,15 @@ async def test_a_role_that_starts_the_service_before_the_release_is_there(tmp_pa
 
 
 @pytest.mark.long
-@pytest.mark.parametrize(
-    "packages", [pytest.param("apt", marks=needs_apt), pytest.param("dnf", marks=needs_dnf)]
-)
+@pytest.mark.parametrize("packages", PACKAGES)
+async def test_packages_by_the_console(tmp_path: Path, packages: str) -> None:
+    async with (apt_world if packages == "apt" else dnf_world)(tmp_path) as stack:
+        await upgrade_by_console(stack)
+        assert await versions(stack) == dict.fromkeys(stack.nodes, NEW)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("packages", PACKAGES)
 async def test_packages_go_back(tmp_path: Path, packages: str) -> None:
     async with (apt_world if packages == "apt" else dnf_world)(tmp_path) as stack:
         assert (await upgrade(stack)).code == 0
