@@ -15,7 +15,7 @@ from console.adoption import find_offer, take_over
 from console.hand_change import change_by_hand
 from console.proposal import Proposal
 from console.recovery import plan_resume, plan_rollback, words
-from console.screens.overriding import past_the_freeze, past_the_lock
+from console.screens.overriding import LockAnswer, past_the_freeze, past_the_lock
 from console.session import Session
 from console.who import operator
 from orchestrator import manual
@@ -101,10 +101,10 @@ class Acting:
     async def _change(self, action: str, names: Sequence[str]) -> bool:
         from widgets.dialogs.change import ChangeDialog
 
-        take = await past_the_lock(self._screen.app, self._session)
-        if take is None:
-            return False
         try:
+            lock = await past_the_lock(self._screen.app, self._session)
+            if not lock.proceed:
+                return False
             application = await self._session.whole()
             change = Change(cast("Action", action), manual.choose(application, names))
             impact = await manual.impact(application, change)
@@ -118,7 +118,7 @@ class Acting:
 
             if (chosen := await ask(impact)) is None:
                 return False
-            after = await change_by_hand(self._session, chosen, impact, ask, break_lock=take)
+            after = await change_by_hand(self._session, chosen, impact, ask, break_lock=lock.break_lock)
         except RolldeckError as error:
             self._tell(str(error), "error")
             return False
@@ -140,6 +140,9 @@ class Acting:
         from widgets.dialogs.upgrade import UpgradeDialog
 
         session = self._session
+        lock = await self._ask_about_lock()
+        if not lock.proceed:
+            return
         freeze = await past_the_freeze(self._screen.app, session)
         if freeze is None:
             return
@@ -156,19 +159,20 @@ class Acting:
         except RolldeckError as error:
             self._tell(str(error), "error")
             return
-        await self._carry_out(proposal)
+        await self._carry_out(proposal, lock)
 
     async def resume(self) -> None:
         """Finish what an earlier rollout has left, if somebody wants that."""
         self._upgrading = True
         try:
-            if not await self._take_over():
+            lock = await self._ask_about_lock()
+            if not lock.proceed or not await self._take_over():
                 return
             found = await plan_resume(self._session)
             if found is None:
                 self._tell("nothing to resume")
             else:
-                await self._carry_out(found[0])
+                await self._carry_out(found[0], lock)
         except RolldeckError as error:
             self._tell(str(error), "error")
         finally:
@@ -206,7 +210,9 @@ class Acting:
         """Back to the versions before the last rollout, by a plan that is seen first."""
         self._upgrading = True
         try:
-            await self._carry_out(await plan_rollback(self._session))
+            lock = await self._ask_about_lock()
+            if lock.proceed:
+                await self._carry_out(await plan_rollback(self._session), lock)
         except AlreadyRolledBack as done:
             self._tell(str(done))
         except RolldeckError as error:
@@ -222,6 +228,7 @@ class Acting:
             if not await self._take_over():
                 return
             entry, left = self._session.books.unfinished(), self._session.books.leftovers()
+            holder = await self._session.books.holder()
         except RolldeckError as error:
             self._tell(str(error), "error")
             return
@@ -229,6 +236,9 @@ class Acting:
             self._tell(f"rollout {entry.id} to {entry.version} is running elsewhere, by {entry.operator}")
             return
         if self.read_only or not (left or entry):
+            return
+        if holder is not None:
+            self._tell(f"an earlier rollout was not finished, and somebody else works on it now: {holder}")
             return
         lines = [words(each) for each in left.values()]
         if entry is not None and not left:
@@ -245,8 +255,25 @@ class Acting:
         if answer == "yes":
             await self.resume()
 
-    async def _carry_out(self, proposal: Proposal) -> None:
-        """Show the plan; from there on it is a rollout, and its end is shown."""
+    async def _ask_about_lock(self, before: LockAnswer | None = None) -> LockAnswer:
+        """See `past_the_lock`; an error says no.
+
+        Args:
+            before: what was answered when the work began; asked again only about somebody else's lock.
+        """
+        try:
+            return await past_the_lock(self._screen.app, self._session, before.taken_from if before else None)
+        except RolldeckError as error:
+            self._tell(str(error), "error")
+            return LockAnswer(proceed=False)
+
+    async def _carry_out(self, proposal: Proposal, lock: LockAnswer) -> None:
+        """Show the plan; from there on it is a rollout, and its end is shown.
+
+        Args:
+            proposal: the plan, which was made after the question about the lock.
+            lock: what was answered to that.
+        """
         from widgets.dialogs.plan import PlanScreen
         from widgets.dialogs.result import ResultScreen
 
@@ -255,10 +282,10 @@ class Acting:
         self._screen.app.clear_notifications()
         if not await self._screen.app.push_screen_wait(PlanScreen(proposal.plan)):
             return
-        take = await past_the_lock(self._screen.app, session)
-        if take is None:
+        lock = await self._ask_about_lock(lock)  # somebody may have taken it while the plan was read
+        if not lock.proceed:
             return
-        session.start(proposal, break_lock=take, agree=self._agree)
+        session.start(proposal, break_lock=lock.break_lock, agree=self._agree)
         try:
             ended = await session.finished()
         except RolldeckError as error:

@@ -1,33 +1,63 @@
 """What holds an operator back and gives way to one who knows why: a freeze, somebody else's lock."""
 
+from dataclasses import dataclass
 from typing import Any
 
 from textual.app import App
 
 from console.session import Session
 from orchestrator.freeze import judge_freeze
+from orchestrator.lock import Holder
 from orchestrator.plan import Severity
 
 
-async def past_the_lock(app: App[Any], session: Session) -> bool | None:
+@dataclass(frozen=True, slots=True)
+class LockAnswer:
+    """What the operator wants where somebody else may have the lock.
+
+    Attributes:
+        proceed: go on with the work.
+        taken_from: whose lock is to be taken away; None where nobody has it.
+    """
+
+    proceed: bool
+    taken_from: Holder | None = None
+
+    @property
+    def break_lock(self) -> bool:
+        """Whether the lock is to be taken away from somebody."""
+        return self.taken_from is not None
+
+
+async def past_the_lock(app: App[Any], session: Session, agreed: Holder | None = None) -> LockAnswer:
     """Ask where somebody else works on this application.
 
-    Returns:
-        Whether the lock is to be taken away; None: leave it to them.
+    Args:
+        app: shows the question.
+        session: works on the application.
+        agreed: whose lock the operator has agreed to take away before; nobody asks about that one again.
+
+    Raises:
+        BackendError: it cannot be known who has the lock.
     """
     from widgets.dialogs.confirm import Confirm
 
     holder = await session.books.holder()
-    if holder is None:
-        return False
+    if holder is None or holder == agreed:
+        return LockAnswer(proceed=True, taken_from=holder)
     answer = await app.push_screen_wait(
         Confirm(
             f"Somebody else works on {session.application.name}",
-            [str(holder), "", "A rollout whose lock is taken away ends at once; its node is left for yours."],
+            [
+                str(holder),
+                "",
+                "The lock is taken away once you start what you are shown next. A rollout that runs under it"
+                " ends then at once; its node is left for yours.",
+            ],
             [("no", "Leave it to them", "default"), ("yes", "Take it away", "error")],
         )
     )
-    return True if answer == "yes" else None
+    return LockAnswer(proceed=answer == "yes", taken_from=holder)
 
 
 async def past_the_freeze(app: App[Any], session: Session) -> Severity | None:

@@ -4,6 +4,8 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+import msgspec
+
 from orchestrator.events import FreezeOverridden, Noted
 from orchestrator.freeze import Freeze
 from orchestrator.lock import Holder, LocalLock
@@ -11,6 +13,7 @@ from tests.console.console_world import Place, desk, place
 from tests.integration.rollouts import NEW, OLD, states, versions
 
 ANN = Holder(operator="ann@there", host="elsewhere", pid=1, since=0.0, what="upgrade to 1.4.9")
+BOB = msgspec.structs.replace(ANN, operator="bob@there")
 
 
 def freeze(here: Place) -> None:
@@ -19,9 +22,9 @@ def freeze(here: Place) -> None:
     here.session.application = replace(here.session.application, freezes=(year_end,))
 
 
-async def hold(here: Place) -> LocalLock:
+async def hold(here: Place, holder: Holder = ANN) -> LocalLock:
     lock = LocalLock.of(here.stack.directory / "locks", "shop")
-    await lock.acquire(ANN)
+    await lock.acquire(holder)
     return lock
 
 
@@ -56,19 +59,29 @@ async def test_somebody_elses_lock_is_named_left_and_taken_away(tmp_path: Path) 
         await at.until(lambda: at.app.screen is at.main)
         assert not here.changes
         assert not lock.lost()
+        for key in ("u", "R", "ctrl+r"):  # first of all: nothing is asked, looked at or planned before
+            await at.press(key)
+            await at.sees("Somebody else works on shop", "ann@there", "1.4.9")
+            await at.press("enter")
+            await at.until(lambda: at.app.screen is at.main)
         await at.press("u")
+        await at.sees("Somebody else works on shop")
+        await at.press("right", "enter")
         await at.sees("Upgrade shop", "Version")
         await at.type(NEW)
         await at.press("enter")
         await at.sees(f"shop → {NEW}", "Start")
+        assert not lock.lost()
+        await lock.release()
+        lock = await hold(here, BOB)  # another one than the operator has agreed to
         await at.press("right", "enter")
-        await at.sees("Somebody else works on shop")
+        await at.sees("Somebody else works on shop", "bob@there")
         assert await versions(here.stack) == {"web1": OLD, "web2": OLD}
         await at.press("right", "enter")
         await at.result("healthy")
         assert "the lock was broken by" in lock.lost()
         said = [each.event.text for each in here.records if isinstance(each.event, Noted)]
-        assert any("the lock was broken: ann@there" in each for each in said)
+        assert any("the lock was broken: bob@there" in each for each in said)
         assert await versions(here.stack) == {"web1": NEW, "web2": NEW}
         assert {each.admin for own in (await states(here.stack)).values() for each in own.values()} == {0}
         await lock.release()

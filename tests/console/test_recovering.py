@@ -4,10 +4,12 @@ from pathlib import Path
 
 from orchestrator.actor import Actor
 from orchestrator.control import ABORT
+from orchestrator.lock import Holder, LocalLock
 from tests.console.console_world import desk, place
 from tests.integration.rollouts import NEW, OLD, states, versions
 
 SICK = "9.9.9"
+ANN = Holder(operator="ann@there", host="elsewhere", pid=1, since=0.0, what="upgrade to 1.4.9")
 
 
 async def test_what_was_left_is_named_on_start_and_finished_by_keys(tmp_path: Path) -> None:
@@ -20,6 +22,12 @@ async def test_what_was_left_is_named_on_start_and_finished_by_keys(tmp_path: Pa
         control.answer(control.questions[0].id, ABORT, Actor("ann@here"))
         await here.session.finished()
         here.stack.add_release(SICK, healthy=True)  # somebody has mended it
+        lock = LocalLock.of(here.stack.directory / "locks", "shop")
+        await lock.acquire(ANN)
+        async with desk(here, up=1) as at:
+            await at.until(lambda: "somebody else works on it now: ann@there" in at.said)
+            assert at.app.screen is at.main
+        await lock.release()
         async with desk(here, up=1) as at:
             await at.sees("An earlier rollout was not finished", "web1 was left by rollout 1")
             await at.press("enter")  # the safe answer has the focus
