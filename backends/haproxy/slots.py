@@ -55,7 +55,9 @@ def empty_slots(out: Mapping[int, Line], all_lines: Callable[[], Iterable[Line]]
     """Which of these lines are empty slots.
 
     A line of its own is none, whatever its state: it is a server that name resolution, or somebody, keeps
-    out. Only several lines of one backend that are filled from the same source are slots.
+    out. Only several lines of one backend that are filled from the same source are slots. It is one by itself
+    where the configuration has it disabled and it has never had an address of a server: none at all, or one
+    of this machine while the others of its backend are on other machines.
 
     Args:
         out: the lines that `may_be_empty`, by any number.
@@ -66,13 +68,18 @@ def empty_slots(out: Mapping[int, Line], all_lines: Callable[[], Iterable[Line]]
     sources = Counter(unresolved)
     alone = {source for source, count in sources.items() if count == 1}
     shared = sources.keys() - alone | _with_twins(alone, all_lines)
+    local = {line.backend for line in out.values() if _is_disabled(line) and _is_loopback(line.address)}
+    remote = _with_other_machines(local, all_lines)
 
     def is_empty(line: Line) -> bool:
         if _is_disabled(line) and places[_place(line)] > 1:
             return True
+        if _is_disabled(line) and _is_loopback(line.address):
+            return line.backend in remote
         if _is_unresolved(line):
             source = _source(line)
-            return source is None or source in shared
+            never_had_one = _is_configured_out(line) and line.address in _NONE
+            return source is None or source in shared or never_had_one
         return line.address in _ANY
 
     return frozenset(number for number, line in out.items() if is_empty(line))
@@ -93,13 +100,31 @@ def _with_twins(alone: set[Source], all_lines: Callable[[], Iterable[Line]]) -> 
     return found
 
 
+def _with_other_machines(backends: set[str], all_lines: Callable[[], Iterable[Line]]) -> set[str]:
+    """Those of these backends that have a line at another machine's address."""
+    lines = all_lines() if backends else ()
+    return {line.backend for line in lines if line.backend in backends and _is_elsewhere(line.address)}
+
+
+def _is_loopback(address: str) -> bool:
+    return address.startswith("127.") or address == "::1"
+
+
+def _is_elsewhere(address: str) -> bool:
+    return address not in _NONE | _ANY and not _is_loopback(address)
+
+
 def _is_unresolved(line: Line) -> bool:
     return bool(line.admin & _RESOLUTION)
 
 
 def _is_disabled(line: Line) -> bool:
     """By the configuration, and still. What has no address, such as a unix socket, cannot be filled."""
-    return line.admin & _DISABLED == _DISABLED and line.address not in _NONE
+    return _is_configured_out(line) and line.address not in _NONE
+
+
+def _is_configured_out(line: Line) -> bool:
+    return line.admin & _DISABLED == _DISABLED
 
 
 def _place(line: Line) -> tuple[str, str, str]:

@@ -35,6 +35,12 @@ backend zero
     server-template z- 2 0.0.0.0:8080 check disabled
 backend place
     server-template p- 3 127.0.0.1:8080 check disabled
+backend lone
+    server l1 192.0.2.1:80
+    server-template l- 1 127.0.0.1:1023 check disabled
+backend unnamed
+    server u1 192.0.2.1:80
+    server-template u- 1 _none._tcp.test resolvers dns init-addr none check disabled
 backend own
     server o1 nosuch.test:80 check resolvers dns init-addr none
     server o2 _nosuch._tcp.test check resolvers dns init-addr none
@@ -71,18 +77,19 @@ async def test_a_slot_is_empty_until_something_fills_it_and_once_that_is_gone(
         async with running_haproxy(tmp_path / "h", binary, sections) as haproxy:
             admin = Runtime("lb1", HaproxySettings(socket=f"unix://{haproxy.socket}"))
             user = Runtime("lb1", HaproxySettings(socket=f"unix://{haproxy.user_socket}"))
-            disabled = {"zero": 2, "place": 3}
+            alone = {"lone": 1, "unnamed": 1}
+            disabled = {"zero": 2, "place": 3} | alone
             filled = {"records": 1, "hosts": 1} | disabled
             await until(become(admin, filled))
             assert await empty_slots(user) == filled
             url = StatsPage("lb1", HaproxySettings(stats_url=f"http://127.0.0.1:{page}/stats"))
             # Of names and records nothing is known there: what resolution keeps out may be a slot.
-            assert await empty_slots(url) == {"records": 1, "hosts": 1, "own": 2}
+            assert await empty_slots(url) == {"records": 1, "hosts": 1, "own": 2, "unnamed": 1}
 
             await controller_fills(haproxy)
             del dns.services[RECORD]["n1.test"]
             dns.hosts[HOST] = ["127.0.0.2"]
-            await until(become(admin, {"records": 2, "hosts": 3, "zero": 1, "place": 2}))
+            await until(become(admin, {"records": 2, "hosts": 3, "zero": 1, "place": 2} | alone))
 
             await haproxy.ask("set server zero/z-1 addr 0.0.0.0")
             await haproxy.ask("set server zero/z-1 state maint")

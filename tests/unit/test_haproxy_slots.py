@@ -41,6 +41,15 @@ FULL = line(NONE, "10.0.0.1", ("n1.test", SRV[1]))
         ([line(DISABLED, "10.0.0.1"), line(DISABLED, "10.0.0.2")], set()),  # each its own machine
         ([line(NONE, "10.0.0.1"), line(DISABLED, "10.0.0.1")], set()),
         ([line(1, "10.0.0.1"), line(1, "10.0.0.1")], set()),  # two names of one machine, taken out by hand
+        ([line(NONE, "10.0.0.1"), line(DISABLED, "127.0.0.1", port="1023")], {1}),  # the last one, unfilled
+        ([line(4, "10.0.0.1"), line(DISABLED, "::1")], {1}),
+        ([line(NONE, "10.0.0.1", backend="4"), line(DISABLED, "127.0.0.1")], set()),
+        ([line(NONE, "127.0.0.2"), line(DISABLED, "127.0.0.1")], set()),  # all on this machine
+        ([line(NONE, "10.0.0.1"), line(1, "127.0.0.1")], set()),  # taken out by hand
+        ([line(NONE, "10.0.0.1"), line(NONE, "127.0.0.1")], set()),
+        ([line(NONE, "10.0.0.1"), line(RESOLUTION | DISABLED, "-", SRV)], {1}),  # never had an address
+        ([line(NONE, "10.0.0.1"), line(RESOLUTION | DISABLED, "-", HOST)], {1}),
+        ([line(RESOLUTION | DISABLED, "10.0.0.1", HOST)], set()),  # 2.2: it had one
         ([line(DISABLED, "-", port="0"), line(DISABLED, "-", port="0")], set()),  # unix sockets
     ],
 )
