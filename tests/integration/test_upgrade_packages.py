@@ -2,8 +2,8 @@
 
 import json
 import shutil
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -25,11 +25,13 @@ from tests.integration.rollouts import (
     versions,
     world,
 )
-from tests.integration.under_load import rolled_back_under_load, upgraded_under_load
+from tests.integration.under_load import resumed_under_load, rolled_back_under_load, upgraded_under_load
 from tests.rpm_repository import RpmRepository
 
 needs_apt = pytest.mark.skipif(bool(deb_repository.missing()), reason=deb_repository.missing())
 needs_dnf = pytest.mark.skipif(bool(rpm_repository.missing()), reason=rpm_repository.missing())
+needs_ansible = pytest.mark.skipif(shutil.which("ansible-playbook") is None, reason="needs ansible-playbook")
+STEPS = ("drain", "stop", "install", "start", "verify")
 PACKAGES = [pytest.param("apt", marks=needs_apt), pytest.param("dnf", marks=needs_dnf)]
 
 # Roles often start the service that they have installed, and Rolldeck's own start then finds it up.
@@ -116,29 +118,34 @@ async def dnf_world(folder: Path) -> AsyncIterator[Stack]:
         yield stack
 
 
-@pytest.mark.skipif(shutil.which("ansible-playbook") is None, reason="needs ansible-playbook")
+@asynccontextmanager
+async def role_world(folder: Path) -> AsyncIterator[Stack]:
+    """Two nodes, and a role that links the release and starts the service."""
+    async with world(folder / "s", nodes=2, instances=1) as stack:
+        write_playbook(folder, stack)
+        yield stack
+
+
+@needs_ansible
 async def test_a_role_that_starts_the_service_itself(tmp_path: Path) -> None:
-    async with world(tmp_path / "s", nodes=2, instances=1) as stack:
-        write_playbook(tmp_path, stack)
+    async with role_world(tmp_path) as stack:
         run = await upgraded(stack)
     started = [event for event in run.events if event["event"] == "step_done" and event["step"] == "start"]
     assert [event["changed"] for event in started] == [False, False], started
 
 
 @pytest.mark.long
-@pytest.mark.skipif(shutil.which("ansible-playbook") is None, reason="needs ansible-playbook")
+@needs_ansible
 async def test_a_role_by_the_console(tmp_path: Path) -> None:
-    async with world(tmp_path / "s", nodes=2, instances=1) as stack:
-        write_playbook(tmp_path, stack)
+    async with role_world(tmp_path) as stack:
         await upgrade_by_console(stack)
         assert await versions(stack) == dict.fromkeys(stack.nodes, NEW)
 
 
 @pytest.mark.long
-@pytest.mark.skipif(shutil.which("ansible-playbook") is None, reason="needs ansible-playbook")
+@needs_ansible
 async def test_a_playbook_of_a_killed_rollout_is_finished_by_resume(tmp_path: Path) -> None:
-    async with world(tmp_path / "s", nodes=2, instances=1) as stack:
-        write_playbook(tmp_path, stack)
+    async with role_world(tmp_path) as stack:
         role = tmp_path / "roles/shop/tasks/main.yml"
         role.write_text("- ansible.builtin.command: {cmd: sleep 3}\n" + ROLE)
         async with Load(100, stack.frontends) as load:
@@ -153,11 +160,10 @@ async def test_a_playbook_of_a_killed_rollout_is_finished_by_resume(tmp_path: Pa
 
 
 @pytest.mark.long
-@pytest.mark.skipif(shutil.which("ansible-playbook") is None, reason="needs ansible-playbook")
+@needs_ansible
 async def test_a_role_that_starts_the_service_before_the_release_is_there(tmp_path: Path) -> None:
     """The right version is on disk, and the old one runs: it gets no traffic."""
-    async with world(tmp_path / "s", nodes=2, instances=1) as stack:
-        write_playbook(tmp_path, stack)
+    async with role_world(tmp_path) as stack:
         role = tmp_path / "roles/shop/tasks/main.yml"
         start = HANDLER + "- ansible.builtin.command: {cmd: sleep 1}\n"
         role.write_text(start + ROLE.replace("  notify: [Start the service, Wait for its port]\n", ""))
@@ -175,7 +181,7 @@ async def test_a_role_that_starts_the_service_before_the_release_is_there(tmp_pa
 @pytest.mark.long
 @pytest.mark.parametrize("packages", PACKAGES)
 async def test_packages_by_the_console(tmp_path: Path, packages: str) -> None:
-    async with (apt_world if packages == "apt" else dnf_world)(tmp_path) as stack:
+    async with WORLDS[packages](tmp_path) as stack:
         await upgrade_by_console(stack)
         assert await versions(stack) == dict.fromkeys(stack.nodes, NEW)
 
@@ -183,10 +189,25 @@ async def test_packages_by_the_console(tmp_path: Path, packages: str) -> None:
 @pytest.mark.long
 @pytest.mark.parametrize("packages", PACKAGES)
 async def test_packages_go_back(tmp_path: Path, packages: str) -> None:
-    async with (apt_world if packages == "apt" else dnf_world)(tmp_path) as stack:
+    async with WORLDS[packages](tmp_path) as stack:
         assert (await upgrade(stack)).code == 0
         await rolled_back_under_load(stack)
         assert await versions(stack) == dict.fromkeys(stack.nodes, OLD)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize("installer", [*PACKAGES, pytest.param("role", marks=needs_ansible)])
+async def test_resumed_after_a_kill(tmp_path: Path, installer: str, step: str) -> None:
+    """What the killed one has sent goes on on the node; its installer may still hold its lock."""
+    async with WORLDS[installer](tmp_path) as stack:
+        commands = ("stop", "install") if installer == "role" else ("stop", "install", "start")
+        event = "command_began" if step in commands else "step_started"
+        await resumed_under_load(stack, step, event=event)
+        assert await versions(stack) == dict.fromkeys(stack.nodes, NEW)
+        assert {state.admin for state in (await states(stack))["lb1"].values()} == {0}
+        for node in stack.nodes.values():
+            assert (node.directory / "current").readlink() == Path("releases", NEW)
 
 
 def write_playbook(folder: Path, stack: Stack) -> None:
@@ -216,3 +237,10 @@ kind = "symlink"
 path = "current"
 """,
     )
+
+
+WORLDS: dict[str, Callable[[Path], AbstractAsyncContextManager[Stack]]] = {
+    "apt": apt_world,
+    "dnf": dnf_world,
+    "role": role_world,
+}
