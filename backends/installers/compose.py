@@ -5,18 +5,32 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+import msgspec
+
+from backends.asking import look, words
 from backends.availability import Availability, Presence
-from backends.errors import ConfigError, Refused
+from backends.container_names import ABSENT, is_called
+from backends.errors import ConfigError, Refused, Unmeasured
 from backends.installers.compose_file import (
     LineEdit,
     check_tag,
     image_name,
     set_tag,
     set_variable,
-    variables_file,
+)
+from backends.installers.compose_project import (
+    LABELS,
+    ONE_OFF,
+    PROJECT,
+    SERVICE,
+    ComposeOptions,
+    LabelledContainer,
+    parse_options,
+    project_obstacles,
+    replica_obstacle,
 )
 from backends.installers.images import Image
-from backends.installers.recipe import Recipe, RecipeInstaller
+from backends.installers.recipe import LOOK_TIMEOUT_S, Recipe, RecipeInstaller
 from backends.model import Command
 from backends.obstacles import command_obstacles
 from backends.placeholders import InstallText, NodeText, NoText
@@ -41,7 +55,8 @@ class ComposeInstall(Recipe, kw_only=True, frozen=True, tag="compose"):
         service: its name in the file.
         name: the container that compose makes of it, such as ``shop-web-1`` (``shop_web_1`` with compose 1).
         image: the image without its tag, to be fetched while the node is still serving; empty: it is not.
-        command: how compose is called, with options, such as ``docker-compose``.
+        command: how compose is called, with options, such as ``docker-compose``. Where it names several
+            compose files by ``-f``, the file is one of them; it is added where it is not.
         engine: the program that has the container.
         engine_options: options before its command.
     """
@@ -78,9 +93,36 @@ class ComposeInstall(Recipe, kw_only=True, frozen=True, tag="compose"):
         return Image(self.engine, self.engine_options, name, tag)
 
     def create_command(self, values: Mapping[str, str]) -> Command:
-        """Only this service's container, and without a start: that is the next step's."""
-        compose = (*shlex.split(self.command), "-f", self.path(values))
-        return Command((*compose, "up", "--no-deps", "--no-start", self.service_of(values)))
+        """Only this service's container, and without a start: that is the next step's.
+
+        Nor is an image built that cannot be had: it would be of whatever sources are there.
+        """
+        up = ("up", "--no-deps", "--no-build", "--no-start", self.service_of(values))
+        return Command((*self._compose(values), *up))
+
+    def compose_options(self, values: Mapping[str, str]) -> ComposeOptions:
+        """What compose is called with."""
+        return parse_options(self._compose(values))
+
+    def inspect_command(self, values: Mapping[str, str]) -> Command:
+        """The labels that compose gave to the container."""
+        name = service_name(self.name, values)
+        return self._call("inspect", "--type", "container", "--format", LABELS, name)
+
+    def replicas_command(self, values: Mapping[str, str], project: str) -> Command:
+        """The names of all containers of the service in its project."""
+        labels = [f"{PROJECT}={project}", f"{SERVICE}={self.service_of(values)}"]
+        if self.engine == "docker":  # Podman's compose has no such label
+            labels.append(f"{ONE_OFF}=False")
+        filters = (word for label in labels for word in ("--filter", f"label={label}"))
+        return self._call("ps", "--all", *filters, "--format", "{{.Names}}")
+
+    def _compose(self, values: Mapping[str, str]) -> tuple[str, ...]:
+        words, path = tuple(shlex.split(self.command)), self.path(values)
+        return words if path in parse_options(words).files else (*words, "-f", path)
+
+    def _call(self, *arguments: str) -> Command:
+        return Command((self.engine, *shlex.split(self.engine_options), *arguments))
 
     def path(self, values: Mapping[str, str]) -> str:
         return fill_plain(self.file, values)
@@ -132,7 +174,7 @@ class ComposeInstaller(RecipeInstaller):
             found = set_tag(await self.host.read_file(file, MOST_BYTES), file, service, tag)
             if isinstance(found, LineEdit):
                 return found
-            variables = variables_file(file)
+            variables = self.recipe.compose_options(values).variables_file
             return set_variable(await self.host.read_file(variables, MOST_BYTES), variables, found, tag)
         except ConfigError as error:
             raise Refused(self.host.name, str(error)) from error
@@ -145,7 +187,37 @@ class ComposeInstaller(RecipeInstaller):
         except Refused as refused:
             return (refused.problem,)
         commands = {"the edit": replace_command(edit), "install": self.recipe.create_command(values)}
-        return await command_obstacles(self.host, commands, track=True, programs=True)
+        found = await command_obstacles(self.host, commands, track=True, programs=True)
+        return (*found, *await self._project_obstacles(values))
+
+    async def _project_obstacles(self, values: Mapping[str, str]) -> tuple[str, ...]:
+        """Why compose would change more than the container's image; of one that is not there yet, nothing."""
+        recipe, name = self.recipe, service_name(self.recipe.name, values)
+        labels = await self._labels(recipe.inspect_command(values), name)
+        if labels is None:
+            return ()
+        service = recipe.service_of(values)
+        if found := project_obstacles(name, service, labels, recipe.compose_options(values)):
+            return found
+        command = recipe.replicas_command(values, labels[PROJECT])
+        result = await look(self.host, command, timeout=LOOK_TIMEOUT_S)
+        if not result.ok:
+            raise Unmeasured(self.host.name, f"containers of the service {service}: {words(result)}")
+        obstacle = replica_obstacle(name, service, result.stdout.split())
+        return (obstacle,) if obstacle else ()
+
+    async def _labels(self, command: Command, name: str) -> dict[str, str] | None:
+        """None when there is no such container."""
+        result = await look(self.host, command, timeout=LOOK_TIMEOUT_S)
+        if not result.ok and ABSENT.search(words(result)):
+            return None
+        if not result.ok:
+            raise Unmeasured(self.host.name, f"inspect {name}: {words(result)}")
+        try:
+            found = msgspec.json.decode(result.stdout, type=LabelledContainer)
+        except msgspec.DecodeError as error:
+            raise Unmeasured(self.host.name, f"inspect {name}: {error}") from error
+        return found.labels or {} if is_called(found.name, name) else None
 
     async def _look_for(self, values: Mapping[str, str]) -> Availability:
         """By the image of the configuration, or by the name that stands in the file."""

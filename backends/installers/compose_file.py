@@ -4,7 +4,6 @@ Only that line changes: comments, order, quotes and all other services stay as t
 could not be changed without a guess is refused, in words that name the file, the key and what was found.
 """
 
-import posixpath
 import re
 from dataclasses import dataclass
 from typing import Any
@@ -109,11 +108,6 @@ def set_variable(text: str, file: str, variable: VariableTag, tag: str) -> LineE
     new = _with_tag(value["value"], file, name, tag) if variable.whole else tag
     after = f"{match['head']}{value['quote']}{new}{value['quote']}{value['tail']}"
     return LineEdit(file, at + 1, lines[at], after)
-
-
-def variables_file(file: str) -> str:
-    """The file of variables that belongs to a compose file."""
-    return posixpath.join(posixpath.dirname(file), ".env")
 
 
 def _find_image(text: str, file: str, service: str) -> Any:

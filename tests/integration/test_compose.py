@@ -53,13 +53,13 @@ def project(engine: Docker, tmp_path: Path) -> Iterator[Path]:
     engine.remove_all()
 
 
-def installer(engine: Docker, file: Path, image: str = IMAGE) -> Installer:
+def installer(engine: Docker, file: Path, image: str = IMAGE, options: str = "") -> Installer:
     settings = ComposeInstall(
         file=str(file),
         service="web",
         name="shop_web_1",
         image=image,
-        command=f"docker-compose --host {engine.address}",
+        command=f"docker-compose --host {engine.address} {options}",
         engine_options=engine.options,
     )
     version = default_version(settings)
@@ -123,6 +123,41 @@ async def test_the_tag_in_a_file_of_variables(engine: Docker, project: Path) -> 
     found = await web.check_availability("1")
     assert found.presence is Presence.NOT_THERE
     assert str(variables) in found.detail
+
+
+async def test_other_containers_of_the_service_are_not_touched(engine: Docker, project: Path) -> None:
+    """Compose takes all of them together: the other node's would be stopped while it serves."""
+    call = ("--file", str(project), "up", "--no-start")
+    docker_engines.compose(engine, *call, "--scale", "web=2", "web")
+    found = await installer(engine, project).check_availability("2")
+    assert found.presence is Presence.NOT_THERE
+    assert "the service web has other containers than shop_web_1: shop_web_2;" in found.detail
+    docker_engines.compose(engine, *call, "--scale", "web=1", "web")
+    assert (await installer(engine, project).check_availability("2")).presence is Presence.THERE
+
+
+async def test_what_an_override_file_says_is_not_lost(engine: Docker, project: Path) -> None:
+    override = project.with_name("compose.override.yaml")
+    write(override, 'version: "3.7"\nservices:\n  web:\n    environment: {DB: prod}\n')
+    options = f"-f {project} -f {override}"
+    docker_engines.compose(engine, *options.split(), "up", "--no-start", "web")
+    found = await installer(engine, project).check_availability("2")
+    assert found.presence is Presence.NOT_THERE
+    assert found.detail.endswith(f"expected in install.command, in this order: {options}")
+    web = installer(engine, project, options=options)
+    assert (await web.check_availability("2")).presence is Presence.THERE
+    await web.install("2")
+    assert images(engine) == {"shop_web_1": f"{IMAGE}:2 created"}
+    assert engine.call("inspect", "--format", "{{json .Config.Env}}", "shop_web_1") == '["DB=prod"]\n'
+
+
+async def test_no_image_is_built_under_a_tag_that_cannot_be_had(engine: Docker, project: Path) -> None:
+    await installer(engine, project).install("1")
+    write(project, text_of(project).replace("# pinned", "# pinned\n    build: ."))
+    write(project.with_name("Dockerfile"), f"FROM {IMAGE}:1\n")
+    with pytest.raises(Refused, match=r"install 9: .*no-build"):
+        await installer(engine, project).install("9")
+    assert await installer(engine, project).installed() == "1"
 
 
 async def test_a_line_that_changed_meanwhile_is_left_alone(engine: Docker, project: Path) -> None:

@@ -10,7 +10,6 @@ from backends.installers.compose_file import (
     image_name,
     set_tag,
     set_variable,
-    variables_file,
 )
 
 FILE = "/srv/shop/compose.yaml"
@@ -111,7 +110,7 @@ def test_no_tag_that_an_engine_would_refuse(tag: str) -> None:
 )
 def test_one_line_of_the_variables(line: str, whole: bool, after: str) -> None:
     text = f"OTHER_TAG=1\n#TAG=0\n{line}\nTAGS=3\n"
-    found = set_variable(text, variables_file(FILE), VariableTag("TAG", whole), "2")
+    found = set_variable(text, "/srv/shop/.env", VariableTag("TAG", whole), "2")
     assert found == LineEdit("/srv/shop/.env", 3, line, after)
 
 
