@@ -22,6 +22,7 @@ from orchestrator.journal.leftovers import Leftover, leftovers, unfinished_origi
 from orchestrator.journal.rollout_status import Identity, RolloutStatus, rollout_status, status_of
 from orchestrator.journal.store import Journal
 from orchestrator.lock import Holder, LocalLock
+from orchestrator.out_followers import find_out_followers
 from orchestrator.owner import owners
 from orchestrator.slots import filled
 
@@ -110,6 +111,11 @@ async def whole_status(
     status.versions = await node_versions(config, app, consul, wiring, servers, known, disks)
     ours = {ref: f"rollout {each.entry.id}" for each in left.values() for ref in each.originals}
     status.kept_out = _kept_out(servers, status.published | ours, hands)
+    followers, errors = await find_out_followers(wiring.balancers(app), out, beside=config.app(app).backends)
+    status.kept_out += _out_with_ours(followers)
+    status.problems += [
+        f"servers that follow those of {app} elsewhere cannot be seen: {error}" for error in errors
+    ]
     return status
 
 
@@ -175,6 +181,26 @@ def _kept_out(
             groups.setdefault((server.ref.backend, server.ref.server), []).append(server)
     now = time.time()
     return [_reason(backend, name, own, rollouts, hands, now) for (backend, name), own in groups.items()]
+
+
+def _out_with_ours(followers: Sequence[Server]) -> list[KeptOut]:
+    """Servers of other backends that are out because they follow one of ours, by backend and name."""
+    groups: dict[tuple[str, str], list[Server]] = {}
+    for server in followers:
+        groups.setdefault((server.ref.backend, server.ref.server), []).append(server)
+    now = time.time()
+    return [
+        KeptOut(
+            backend,
+            name,
+            "haproxy",
+            "",
+            "; ".join(dict.fromkeys(f"it follows {server.tracks}" for server in own)),
+            round(now - min(server.last_change for server in own)),
+            tuple(f"{server.ref.instance}: {server.status}" for server in own),
+        )
+        for (backend, name), own in groups.items()
+    ]
 
 
 def _reason(

@@ -5,6 +5,7 @@ nothing was there to take over.
 """
 
 import asyncio
+import json
 import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -127,10 +128,23 @@ async def test_what_a_drain_carries_along_counts(tmp_path: Path) -> None:
         async with loaded(shop, front):
             out = await rolldeck(stack, "maint", "shop", "web1", "--yes")
             assert (await statuses(stack, "other"))["lb1", "o1"] == "MAINT (via shop/web1)"
+            status = await rolldeck(stack, "status", "shop")
+            as_json = await rolldeck(stack, "status", "shop", "--json")
             back = await rolldeck(stack, "ready", "shop", "web1", "--yes")
         assert out.code == 0, out.text
         assert "carries along other/o1 on lb1, which follows shop/web1" in out.err
         assert "other on lb1: in rotation 2 → 1, floor 1; other/o1 follows shop/web1" in out.err
+        assert (
+            "o1 (other) is kept out by HAProxy: it follows shop/web1: lb1: MAINT (via shop/web1)"
+            in status.out
+        )
+        kept = [
+            entry for text in as_json.out.splitlines() if (entry := json.loads(text))["kind"] == "kept_out"
+        ]
+        assert [(entry["backend"], entry["server"], entry["by"]) for entry in kept] == [
+            ("shop", "web1", "hand"),
+            ("other", "o1", "haproxy"),
+        ]
         assert back.code == 0, back.text
         assert set((await statuses(stack, "other")).values()) == {"UP", "no check"}
 
