@@ -5,10 +5,21 @@ So `docker inspect fe` may answer of a container that is called otherwise, when 
 
 import re
 
-ABSENT = re.compile(r"no such (container|object)", re.IGNORECASE)
-"""What engines say of a container that they do not have."""
+from backends.asking import words
+from backends.model import CommandResult
+
+NO_SUCH = "no such container"
+_ABSENT = re.compile(r"no such (container|object)", re.IGNORECASE)
 
 
-def is_called(found: str, name: str) -> bool:
-    """Whether the name that an engine shows is this one; Docker puts a slash before it."""
-    return found.removeprefix("/") == name
+def show_of(name: str, shown: str) -> str:
+    """The format for `inspect` that shows something of the container of exactly this name, or `NO_SUCH`."""
+    # Docker puts a slash before the name, Podman does not.
+    return f'{{{{if eq .Name "{name}" "/{name}"}}}}{shown}{{{{else}}}}{NO_SUCH}{{{{end}}}}'
+
+
+def is_absent(result: CommandResult) -> bool:
+    """Whether the result of `inspect` with such a format says that there is no container of the name."""
+    if result.ok:
+        return result.stdout.strip() == NO_SUCH
+    return _ABSENT.search(words(result)) is not None

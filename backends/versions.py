@@ -15,6 +15,7 @@ import msgspec
 
 from backends.asking import look, words
 from backends.base import Host
+from backends.container_names import is_absent, show_of
 from backends.errors import ConfigError, Unmeasured
 from backends.model import Command, CommandResult
 from backends.patterns import search
@@ -145,11 +146,11 @@ class ContainerVersion(_Kind, kw_only=True, frozen=True, tag="container"):
 
     def command(self, values: Mapping[str, str]) -> Command:
         name = service_name(self.name, values)
-        show = ("inspect", "--type", "container", "--format", "{{.Config.Image}}", name)
+        show = ("inspect", "--type", "container", "--format", show_of(name, "{{.Config.Image}}"), name)
         return Command((self.engine, *shlex.split(self.engine_options), *show))
 
     def read(self, result: CommandResult) -> str | None:
-        if not result.ok and "no such container" in result.stderr.lower():
+        if is_absent(result):
             return None
         image = _successful(result).strip()
         tag = image_tag(image)

@@ -9,7 +9,7 @@ import msgspec
 
 from backends.asking import look, words
 from backends.availability import Availability, Presence
-from backends.container_names import ABSENT, is_called
+from backends.container_names import is_absent, show_of
 from backends.errors import ConfigError, Refused, Unmeasured
 from backends.installers.compose_file import (
     LineEdit,
@@ -19,12 +19,10 @@ from backends.installers.compose_file import (
     set_variable,
 )
 from backends.installers.compose_project import (
-    LABELS,
     ONE_OFF,
     PROJECT,
     SERVICE,
     ComposeOptions,
-    LabelledContainer,
     parse_options,
     project_obstacles,
     replica_obstacle,
@@ -107,7 +105,9 @@ class ComposeInstall(Recipe, kw_only=True, frozen=True, tag="compose"):
     def inspect_command(self, values: Mapping[str, str]) -> Command:
         """The labels that compose gave to the container."""
         name = service_name(self.name, values)
-        return self._call("inspect", "--type", "container", "--format", LABELS, name)
+        return self._call(
+            "inspect", "--type", "container", "--format", show_of(name, "{{json .Config.Labels}}"), name
+        )
 
     def replicas_command(self, values: Mapping[str, str], project: str) -> Command:
         """The names of all containers of the service in its project."""
@@ -209,15 +209,15 @@ class ComposeInstaller(RecipeInstaller):
     async def _labels(self, command: Command, name: str) -> dict[str, str] | None:
         """None when there is no such container."""
         result = await look(self.host, command, timeout=LOOK_TIMEOUT_S)
-        if not result.ok and ABSENT.search(words(result)):
+        if is_absent(result):
             return None
         if not result.ok:
             raise Unmeasured(self.host.name, f"inspect {name}: {words(result)}")
         try:
-            found = msgspec.json.decode(result.stdout, type=LabelledContainer)
+            found = msgspec.json.decode(result.stdout, type=dict[str, str] | None)
         except msgspec.DecodeError as error:
             raise Unmeasured(self.host.name, f"inspect {name}: {error}") from error
-        return found.labels or {} if is_called(found.name, name) else None
+        return found or {}
 
     async def _look_for(self, values: Mapping[str, str]) -> Availability:
         """By the image of the configuration, or by the name that stands in the file."""

@@ -10,15 +10,11 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import msgspec
-
 from backends.text_limits import MAX_DETAIL, shorten
 
 PROJECT = "com.docker.compose.project"
 SERVICE = "com.docker.compose.service"
 ONE_OFF = "com.docker.compose.oneoff"
-LABELS = '{"Name":{{json .Name}},"Labels":{{json .Config.Labels}}}'
-"""What `inspect` is asked to show."""
 
 _FILES = "com.docker.compose.project.config_files"
 _FOLDER = "com.docker.compose.project.working_dir"
@@ -69,13 +65,6 @@ def parse_options(words: Sequence[str]) -> ComposeOptions:
                 value = rest.pop(0) if rest else ""
             found[key].append(value)
     return ComposeOptions(**{key: tuple(values) for key, values in found.items()})
-
-
-class LabelledContainer(msgspec.Struct, frozen=True, rename="pascal"):
-    """What we read of `inspect` with `LABELS`."""
-
-    name: str
-    labels: dict[str, str] | None = None
 
 
 def project_obstacles(

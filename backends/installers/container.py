@@ -1,6 +1,5 @@
 """Upgrading a container: it is created anew from the image of the wanted version."""
 
-import re
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,6 +7,7 @@ from typing import Literal
 
 from backends.asking import look, words
 from backends.availability import Availability
+from backends.container_names import is_absent, show_of
 from backends.errors import Refused, Unmeasured
 from backends.installers.images import Image
 from backends.installers.recipe import Recipe, RecipeInstaller
@@ -15,8 +15,6 @@ from backends.model import Command
 from backends.placeholders import CreateShell, InstallText, NodeText, NoText
 from backends.services.names import service_name
 from backends.template import fill, fill_plain
-
-_ABSENT = re.compile(r"no such (container|object)", re.IGNORECASE)
 
 
 class ContainerInstall(Recipe, kw_only=True, frozen=True, tag="container"):
@@ -133,8 +131,12 @@ class ContainerInstaller(RecipeInstaller):
             raise Refused(self.host.name, problem) from refused
 
     async def _exists(self, name: str) -> bool:
-        command = self.recipe.call("inspect", "--type", "container", "--format", "{{.Id}}", name)
+        command = self.recipe.call(
+            "inspect", "--type", "container", "--format", show_of(name, "{{.Id}}"), name
+        )
         result = await look(self.host, command, timeout=self.timeout)
-        if not result.ok and not _ABSENT.search(words(result)):
+        if is_absent(result):
+            return False
+        if not result.ok:
             raise Unmeasured(self.host.name, f"inspect {name}: {words(result)}")
-        return result.ok
+        return True

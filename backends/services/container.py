@@ -9,6 +9,7 @@ import msgspec
 
 from backends.asking import ask, look, words
 from backends.base import Host
+from backends.container_names import is_absent, show_of
 from backends.errors import Unmeasured
 from backends.model import Activity, Command, ServiceState
 from backends.obstacles import command_obstacles
@@ -19,7 +20,6 @@ from backends.text_limits import LAST_LINES, MAX_DETAIL, last_lines, shorten
 
 STOP_MARGIN = 30.0  # seconds the engine gets beyond the stop time-out, to kill and to clean up
 
-_ABSENT = re.compile(r"no such (container|object)", re.IGNORECASE)
 _STOPPED = frozenset({"created", "configured", "initialized", "exited", "stopped"})
 _CHANGING = frozenset({"restarting", "removing", "stopping"})
 _CREATION = (
@@ -86,7 +86,9 @@ class ContainerService:
         return self._engine("start", self._name)
 
     def state_command(self) -> Command:
-        return self._engine("inspect", "--type", "container", "--format", "{{json .State}}", self._name)
+        return self._engine(
+            "inspect", "--type", "container", "--format", self._show("{{json .State}}"), self._name
+        )
 
     async def stop(self) -> None:
         """Ask, and wait with the engine: it returns when the container has ended."""
@@ -105,9 +107,9 @@ class ContainerService:
             Unmeasured: the engine did not answer, or with something that is not known here.
         """
         result = await look(self._host, self.state_command(), timeout=self._settings.timeout)
+        if is_absent(result):
+            return ServiceState(Activity.STOPPED, None, f"no such container: {self._name}")
         if not result.ok:
-            if _ABSENT.search(words(result)):
-                return ServiceState(Activity.STOPPED, None, f"no such container: {self._name}")
             raise Unmeasured(self._host.name, f"inspect {self._name}: {words(result)}")
         try:
             return state_of(
@@ -136,7 +138,7 @@ class ContainerService:
         command = self._engine("logs", "--timestamps", "--tail", str(LAST_LINES), self._name)
         result = await look(self._host, command, timeout=self._settings.timeout)
         if not result.ok:
-            if _ABSENT.search(words(result)) or _NO_LOGS.search(words(result)):
+            if is_absent(result) or _NO_LOGS.search(words(result)):
                 return ()
             raise Unmeasured(self._host.name, f"logs of {self._name}: {words(result)}")
         stamped = [line.partition(" ") for line in (result.stdout + result.stderr).splitlines()]
@@ -157,9 +159,11 @@ class ContainerService:
 
     async def _creation(self) -> "InspectedCreation | None":
         """How the container was made; None when there is none."""
-        command = self._engine("inspect", "--type", "container", "--format", _CREATION, self._name)
+        command = self._engine(
+            "inspect", "--type", "container", "--format", self._show(_CREATION), self._name
+        )
         result = await look(self._host, command, timeout=self._settings.timeout)
-        if not result.ok and _ABSENT.search(words(result)):
+        if is_absent(result):
             return None
         if not result.ok:
             raise Unmeasured(self._host.name, f"inspect {self._name}: {words(result)}")
@@ -167,6 +171,9 @@ class ContainerService:
             return msgspec.json.decode(result.stdout, type=InspectedCreation)
         except msgspec.DecodeError as error:
             raise Unmeasured(self._host.name, f"inspect {self._name}: {error}") from error
+
+    def _show(self, shown: str) -> str:
+        return show_of(self._name, shown)
 
     def _engine(self, *arguments: str) -> Command:
         options = shlex.split(self._settings.engine_options)

@@ -150,6 +150,26 @@ async def test_what_would_not_be_there_after_the_stop(engine: Docker) -> None:
         await service(engine).start()
 
 
+async def test_an_id_that_begins_with_the_name_is_no_name(engine: Docker) -> None:
+    """`docker stop fe` stops a stranger whose id begins so, where no container is called fe."""
+    engine.run("stranger", POLITE)
+    name = engine.call("ps", "--quiet", "--no-trunc")[:4]
+    settings = ContainerSettings(name=name, engine_options=engine.options)
+    container = ContainerService(HOST, settings, {}, recreated=False)
+    absent = ServiceState(Activity.STOPPED, None, f"no such container: {name}")
+    assert await container.state() == absent
+    assert len(await container.obstacles()) == 1
+    creation = "docker create --name wrong {image}:{version} sh"
+    install = ContainerInstall(name=name, image=IMAGE, create=creation, engine_options=engine.options)
+    version = default_version(install)
+    assert version is not None
+    installer = make_installer(install, version, host=HOST, console=HOST, values={})
+    assert await installer.installed() is None
+    with pytest.raises(Refused, match=r"install 2: exit status 1"):
+        await installer.install("2")
+    assert engine.call("ps", "--format", "{{.Names}}") == "stranger\n"
+
+
 async def test_an_engine_that_does_not_answer(engine: Docker) -> None:
     gone = ContainerService(
         HOST, ContainerSettings(name="web", engine_options="--host unix:///nowhere/docker.sock"), {}

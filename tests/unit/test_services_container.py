@@ -52,8 +52,9 @@ def test_commands() -> None:
     engine = ("podman", "--root", "/srv/my pods", "--cgroup-manager=cgroupfs")
     assert container.stop_command() == Command((*engine, "stop", "-t", "20", "shop-web1"))
     assert container.start_command() == Command((*engine, "start", "shop-web1"))
+    show = '{{if eq .Name "shop-web1" "/shop-web1"}}{{json .State}}{{else}}no such container{{end}}'
     assert container.state_command() == Command(
-        (*engine, "inspect", "--type", "container", "--format", "{{json .State}}", "shop-web1")
+        (*engine, "inspect", "--type", "container", "--format", show, "shop-web1")
     )
 
 

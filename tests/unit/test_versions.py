@@ -45,7 +45,9 @@ CONTAINER = ContainerVersion(name="shop-{node}", engine="podman", engine_options
         (RPM_RELEASE, r"env LC_ALL=C rpm -q --queryformat '%{VERSION}-%{RELEASE}\n' -- shop"),
         (
             CONTAINER,
-            "podman --log-level=error inspect --type container --format '{{.Config.Image}}' shop-web1",
+            "podman --log-level=error inspect --type container --format"
+            """ '{{if eq .Name "shop-web1" "/shop-web1"}}{{.Config.Image}}{{else}}no such container{{end}}'"""
+            " shop-web1",
         ),
     ],
 )
@@ -83,6 +85,7 @@ async def look(settings: VersionSettings, answer: Answer) -> str | None:
         (RPM, Answer("package shop is not installed\n", "", 1), None),
         (CONTAINER, Answer("localhost:5000/shop:1.4.2\n"), "1.4.2"),
         (CONTAINER, Answer("", 'Error: inspecting object: no such container "shop"', 125), None),
+        (CONTAINER, Answer("no such container\n"), None),
         (CONTAINER, Answer("[]", "Error: No such container: shop-web1", 1), None),
     ],
 )
