@@ -20,6 +20,7 @@ from backends.services.systemd_relations import (
     related_units,
     relation_caveats,
     socket_obstacles,
+    upheld_obstacles,
 )
 from backends.services.systemd_unit import (
     ACTIVITIES,
@@ -83,6 +84,9 @@ class SystemdService:
     def reset_command(self) -> Command:
         return self._systemctl("reset-failed", "--", self._name)
 
+    def reload_command(self) -> Command:
+        return self._systemctl("daemon-reload")
+
     def log_commands(self) -> tuple[Command, Command]:
         """Read what its processes wrote; and, if that is nothing, what systemd wrote of it too."""
         lines = ("--lines", str(LAST_LINES), "--output", "cat", "--no-pager", "--quiet")
@@ -95,11 +99,16 @@ class SystemdService:
         await self._ask(self.stop_command(), "stop")
 
     async def start(self) -> None:
-        """Ask for it, and have the starts of a version that died forgotten first.
+        """Ask for it; before, have a changed unit file read, and the starts of a version that died forgotten.
 
-        They count towards StartLimitBurst: systemd would refuse to start the good version after it.
+        From the old unit file systemd might start the old version. The starts count towards StartLimitBurst:
+        it would refuse to start the good version after them.
         """
-        if is_rehearsal() or await self._has_died():
+        shown = await self._show_if_possible()
+        if is_rehearsal() or shown.get("NeedDaemonReload") == "yes":
+            what = f"start {self._name}, whose unit file has changed: systemctl daemon-reload"
+            await ask(self._host, self.reload_command(), what, timeout=self._settings.timeout)
+        if is_rehearsal() or _has_died(shown):
             await self._reset()
         await self._ask(self.start_command(), "start")
 
@@ -125,7 +134,8 @@ class SystemdService:
         refused = await command_obstacles(self._host, commands, track=False)
         found = unit_obstacles(self._name, shown, unmask)
         related, _ = await self._related(shown)
-        return (*found, *socket_obstacles(self._name, self._port, related), *refused)
+        sockets = socket_obstacles(self._name, self._port, related)
+        return (*found, *sockets, *upheld_obstacles(self._name, shown, related), *refused)
 
     async def caveats(self) -> tuple[str, ...]:
         """See `ServiceManager.caveats`."""
@@ -141,12 +151,11 @@ class SystemdService:
                 return lines
         return ()
 
-    async def _has_died(self) -> bool:
+    async def _show_if_possible(self) -> Mapping[str, str]:
         try:
-            shown = await self._show()
+            return await self._show()
         except Unmeasured:
-            return False
-        return shown["ActiveState"] == "failed" or shown.get("NRestarts", "0") not in ("", "0")
+            return {}
 
     async def _reset(self) -> None:
         """What comes of it is seen by the start; only what never reached the host is an error of its own."""
@@ -182,6 +191,10 @@ class SystemdService:
     def _systemctl(self, *arguments: str) -> Command:
         scope = ("--user",) if self._settings.user else ()
         return Command((*shlex.split(self._settings.command), *scope, *arguments))
+
+
+def _has_died(shown: Mapping[str, str]) -> bool:
+    return shown.get("ActiveState") == "failed" or shown.get("NRestarts", "0") not in ("", "0")
 
 
 def unit_id(name: str) -> str:

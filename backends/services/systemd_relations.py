@@ -16,10 +16,24 @@ _PORT = re.compile(r"(?:.*:)?([0-9]+) \((?:Stream|SequentialPacket)\)")  # 127.0
 
 
 def related_units(shown: Mapping[str, str]) -> tuple[str, ...]:
-    """Units that start this one or stop with it; targets are none that anybody would miss."""
-    names = " ".join(shown.get(key, "") for key in ("TriggeredBy", *_STOPS_WITH)).split()
-    wanted = (name for name in names if _NAME.fullmatch(name) and not name.endswith((".target", ".slice")))
-    return tuple(dict.fromkeys(wanted))[:MAX_RELATED]
+    """Units that start this one or stop with it; nobody would miss a target, but it may start others."""
+    others = " ".join(shown.get(key, "") for key in ("TriggeredBy", *_STOPS_WITH)).split()
+    names = [*upholding(shown), *(name for name in others if not name.endswith((".target", ".slice")))]
+    return tuple(dict.fromkeys(name for name in names if _NAME.fullmatch(name)))[:MAX_RELATED]
+
+
+def upholding(shown: Mapping[str, str]) -> tuple[str, ...]:
+    """Units that name this one in `Upholds=`."""
+    return tuple(shown.get("UpheldBy", "").split())
+
+
+def upheld_obstacles(name: str, shown: Mapping[str, str], units: Sequence[Properties]) -> tuple[str, ...]:
+    """Units for whose sake systemd starts a service again once it is stopped; see `socket_obstacles`."""
+    return tuple(
+        f"{_id(unit)} upholds {name} (Upholds=): systemd would start it again as soon as it is stopped"
+        for unit in units
+        if _is_active(unit) and _id(unit) in upholding(shown)
+    )
 
 
 def parse_units(text: str) -> tuple[Properties, ...]:
@@ -57,7 +71,8 @@ def relation_caveats(shown: Mapping[str, str], units: Sequence[Properties], port
     triggers = set(shown.get("TriggeredBy", "").split())
     active = [unit for unit in units if _is_active(unit)]
     starting = [_id(unit) for unit in active if _id(unit) in triggers and not _held_port(unit, port)]
-    stopping = [_id(unit) for unit in active if _id(unit) not in triggers]
+    starters = triggers.union(upholding(shown))
+    stopping = [_id(unit) for unit in active if _id(unit) not in starters]
     found = [
         f"{trigger} starts its unit too, also while it is stopped for an upgrade" for trigger in starting
     ]

@@ -30,6 +30,7 @@ PROPERTIES = (
     "RequiredBy",
     "BoundBy",
     "ConsistsOf",
+    "UpheldBy",
 )
 
 ACTIVITIES = {
@@ -102,7 +103,7 @@ def unit_caveats(shown: Mapping[str, str]) -> tuple[str, ...]:
         )
     if shown.get("NeedDaemonReload") == "yes":
         found.append(
-            "its unit file was changed since systemd has read it, and is not used before the next"
+            "its unit file was changed since systemd has read it; its start after the upgrade has it read, by"
             " systemctl daemon-reload"
         )
     return tuple(found)

@@ -120,6 +120,7 @@ async def test_systemd(place: Path) -> None:
         await service.stop()
         await service.start()
         assert await service.obstacles() == ()
+        assert not await host.sudo_refusal(service.reload_command())
         called = [line.partition("systemctl ")[2] for line in (place / "called").read_text().splitlines()]
         changing = [line for line in called if not line.startswith("show ")]
         assert changing == [

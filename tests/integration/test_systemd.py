@@ -55,6 +55,9 @@ def systemd(tmp_path_factory: pytest.TempPathFactory, free_port: int) -> Iterato
         "listens.socket": f"[Socket]\nListenStream=127.0.0.1:{free_port}\n",
         "listens.service": f"[Service]\n{SLEEPS}{INSTALL}",
         "parent.service": f"[Service]\n{SLEEPS}Restart=always\n{INSTALL}",
+        "upheld.service": f"[Service]\n{SLEEPS}",
+        "upholds.service": f"[Unit]\nUpholds=upheld.service\n[Service]\n{SLEEPS}",
+        "changes.service": f"[Service]\n{SLEEPS}[Install]\nWantedBy=basic.target\n",
         "child.service": f"[Unit]\nBindsTo=parent.service\nAfter=parent.service\n[Service]\n{SLEEPS}",
     }
     with running_systemd(folder) as booted:
@@ -109,6 +112,21 @@ async def test_a_good_version_starts_at_once_after_one_that_used_up_its_starts(s
     systemd.run("touch", "/run/good")
     await unit.start()
     await reached(unit, Activity.RUNNING)
+
+
+async def test_a_unit_file_that_the_install_changed_is_read_before_the_start(systemd: Systemd) -> None:
+    """Otherwise systemd starts what the old one says, which may be the old version."""
+    systemd.systemctl("enable", "changes")
+    systemd.systemctl("daemon-reload")  # from now on basic.target keeps the unit loaded
+    unit = service(systemd, "changes")
+    await unit.start()
+    await reached(unit, Activity.RUNNING)
+    await unit.stop()
+    await reached(unit, Activity.STOPPED)
+    systemd.write_unit("changes.service", "[Service]\nExecStart=/usr/bin/sleep 2000\n")
+    await unit.start()
+    pid = (await reached(unit, Activity.RUNNING)).pid
+    assert systemd.run("ps", "-o", "args=", "-p", str(pid)) == "/usr/bin/sleep 2000\n"
 
 
 async def test_a_program_that_is_not_there(systemd: Systemd) -> None:
@@ -185,6 +203,22 @@ async def test_what_is_bound_to_it_stops_with_it(systemd: Systemd) -> None:
     await reached(service(systemd, "child"), Activity.STOPPED)
 
 
+async def test_one_that_systemd_starts_again_at_once(systemd: Systemd) -> None:
+    unit = service(systemd, "upheld")
+    await unit.start()
+    first = (await reached(unit, Activity.RUNNING)).pid
+    assert await unit.obstacles() == ()
+    systemd.systemctl("start", "upholds")
+    [obstacle] = await unit.obstacles()
+    assert "upholds.service upholds upheld (Upholds=): systemd would start it again" in obstacle
+    await unit.stop()
+
+    async def is_back() -> bool:
+        return (await unit.state()).pid not in (first, None)
+
+    await until(is_back)
+
+
 async def test_what_a_reboot_may_meet(systemd: Systemd) -> None:
     assert await service(systemd, r"app\x2done").caveats() == (
         "its unit is static: systemd would not start it after a reboot; its unit file has no [Install]"
@@ -197,7 +231,7 @@ async def test_what_a_reboot_may_meet(systemd: Systemd) -> None:
     assert await service(systemd, "good").caveats() == ()
     systemd.run("sh", "-c", "echo >>/etc/systemd/system/good.service")
     [found] = await service(systemd, "good").caveats()
-    assert "is not used before the next systemctl daemon-reload" in found
+    assert "its start after the upgrade has it read, by systemctl daemon-reload" in found
 
 
 async def test_one_that_is_masked_or_missing(systemd: Systemd) -> None:

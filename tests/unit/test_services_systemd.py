@@ -11,6 +11,7 @@ from backends.services.systemd_relations import (
     related_units,
     relation_caveats,
     socket_obstacles,
+    upheld_obstacles,
 )
 from backends.services.systemd_unit import PROPERTIES as READ
 from backends.services.systemd_unit import parse_show, state_of, unit_caveats
@@ -242,12 +243,20 @@ def test_what_else_starts_a_unit_or_stops_with_it() -> None:
     assert stops == "what stops with its unit, and is not started again with it: cache.service"
 
 
+def test_units_that_would_start_it_again_at_once() -> None:
+    properties = {"UpheldBy": "cache.service idle.service", "BoundBy": "idle.service"}
+    [found] = upheld_obstacles("shop.service", properties, parse_units(RELATED))
+    assert found.startswith("cache.service upholds shop.service (Upholds=): systemd would start it again")
+    assert relation_caveats(properties, parse_units(RELATED)[2:], "8080") == ()
+
+
 def test_of_related_units_only_names_are_taken_and_not_too_many() -> None:
     named = {
         "TriggeredBy": "-.mount --version a;b.timer a$(b).timer shop.timer",
         "BoundBy": r"app\x2done@1.service shop.timer x.slice",
     }
     assert related_units(named) == ("shop.timer", r"app\x2done@1.service")
+    assert related_units({"UpheldBy": "a.target --help b.service"}) == ("a.target", "b.service")
     many = {"RequiredBy": " ".join(f"unit{number}.service" for number in range(9_999))}
     assert len(related_units(many)) == MAX_RELATED
 
@@ -279,6 +288,19 @@ async def test_the_starts_of_a_version_that_died_are_forgotten_before_the_next(t
     systemd, host = service(Answer(text))
     await systemd.start()
     assert host.recorded == [systemd.reset_command(), systemd.start_command()]
+
+
+async def test_a_changed_unit_file_is_read_before_the_start() -> None:
+    text = RUNNING.replace("NeedDaemonReload=no", "NeedDaemonReload=yes")
+    systemd, host = service(Answer(text))
+    await systemd.start()
+    assert host.recorded == [systemd.reload_command(), systemd.start_command()]
+    refused = Answer(text, "Failed to reload daemon: Access denied", 1)
+    host = ScriptedHost(lambda command: refused if "daemon-reload" in command.argv else Answer(text))
+    with pytest.raises(
+        PermissionDenied, match=r"whose unit file has changed: systemctl daemon-reload: .*denied"
+    ):
+        await SystemdService(host, SystemdSettings(name="shop"), {}).start()
 
 
 async def test_nothing_is_forgotten_of_one_that_never_died() -> None:
