@@ -4,15 +4,23 @@ import io
 import json
 import shutil
 import tarfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from console.demo.stack import Stack
-from tests.integration.rollouts import Run, until_up
+from tests.integration.rollouts import Run, until_up, world
 
 LIMITS = ("--network=host", "--ulimit=nofile=1024:1024", "--ulimit=nproc=1000:1000")
 # As the container's first process it would not hear SIGTERM; drained, it may end by SIGKILL.
 STOP_SIGNAL = "KILL"
 
+_SLOW = """\
+#!/bin/busybox sh
+/bin/busybox sleep 2
+printf 'Content-Length: 4\\r\\n\\r\\nslow'
+"""
+_SLOW_PATH = "http-request set-path /cgi-bin/slow if { path /slow }"
 _PAGES = {"index.html": "hello", "health": '{"status": "UP"}'}
 _VERBS = ("stop", "rename", "create", "rm", "start", "up")
 _HEALTH = """\
@@ -27,13 +35,20 @@ interval = 0.05
 """
 
 
+@asynccontextmanager
+async def container_world(place: Path, nodes: int = 2) -> AsyncIterator[Stack]:
+    """A stack whose HAProxy asks for the slow page where the image's web server has it."""
+    async with world(place, nodes=nodes, instances=1, backend_lines=[_SLOW_PATH]) as stack:
+        yield stack
+
+
 def image_archive(file: Path, version: str) -> Path:
-    """A web server of a megabyte that knows its version."""
+    """A web server of a megabyte that knows its version, and has a page that takes two seconds."""
     with tarfile.open(file, "w") as tar:
         tar.add(str(shutil.which("busybox")), "bin/busybox")
-        for name, content in {**_PAGES, "version": version}.items():
+        for name, content in {**_PAGES, "version": version, "cgi-bin/slow": _SLOW}.items():
             entry = tarfile.TarInfo(f"www/{name}")
-            entry.size, entry.mode = len(content), 0o644
+            entry.size, entry.mode = len(content), 0o755
             tar.addfile(entry, io.BytesIO(content.encode()))
     return file
 

@@ -11,6 +11,7 @@ from tests.containers import Podman, missing, podman
 from tests.integration.console_upgrades import upgrade_by_console
 from tests.integration.container_nodes import (
     configure,
+    container_world,
     creation,
     image_archive,
     install_section,
@@ -21,8 +22,6 @@ from tests.integration.rollouts import (
     NEW,
     OLD,
     states,
-    upgrade,
-    world,
 )
 from tests.integration.under_load import resumed_under_load, rolled_back_under_load, upgraded_under_load
 
@@ -53,7 +52,7 @@ def engine(running_engine: Podman) -> Iterator[Podman]:
 @asynccontextmanager
 async def containers(folder: Path, engine: Podman) -> AsyncIterator[Stack]:
     """Two nodes, each a container of the old version."""
-    async with world(folder / "s", nodes=2, instances=1) as stack:
+    async with container_world(folder / "s") as stack:
         for name, node in stack.nodes.items():
             node.kill()
             engine.call(*creation(f"shop-{name}", f"{IMAGE}:{OLD}", str(node.port)).split())
@@ -81,15 +80,15 @@ async def test_the_image_is_replaced_by_its_new_tag(tmp_path: Path, engine: Podm
 @pytest.mark.long
 async def test_two_containers_by_the_console(tmp_path: Path, engine: Podman) -> None:
     async with containers(tmp_path, engine) as stack:
-        await upgrade_by_console(stack, slow_share=0)
+        await upgrade_by_console(stack)
         await assert_all_run(stack, engine, NEW)
 
 
 @pytest.mark.long
-async def test_containers_go_back_to_the_image_before(tmp_path: Path, engine: Podman) -> None:
+async def test_containers_and_back_with_requests_of_two_seconds(tmp_path: Path, engine: Podman) -> None:
     async with containers(tmp_path, engine) as stack:
-        assert (await upgrade(stack)).code == 0
-        run = await rolled_back_under_load(stack, slow_share=0)
+        await upgraded_under_load(stack, slow_share=0.1)
+        run = await rolled_back_under_load(stack, slow_share=0.1)
         await assert_all_run(stack, engine, OLD)
     assert verbs(run, "podman") == ["stop", "rename", "create", "rm", "start"] * 2
 
@@ -99,5 +98,5 @@ async def test_containers_go_back_to_the_image_before(tmp_path: Path, engine: Po
 async def test_containers_are_resumed_after_a_kill(tmp_path: Path, engine: Podman, step: str) -> None:
     async with containers(tmp_path, engine) as stack:
         event = "command_began" if step in ("stop", "install", "start") else "step_started"
-        await resumed_under_load(stack, step, event=event, slow_share=0)
+        await resumed_under_load(stack, step, event=event)
         await assert_all_run(stack, engine, NEW)

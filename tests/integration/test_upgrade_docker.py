@@ -11,6 +11,7 @@ from tests.docker_engines import Docker
 from tests.integration.console_upgrades import upgrade_by_console
 from tests.integration.container_nodes import (
     configure,
+    container_world,
     creation,
     image_archive,
     install_section,
@@ -25,7 +26,6 @@ from tests.integration.rollouts import (
     states,
     tune,
     upgrade,
-    world,
 )
 from tests.integration.under_load import resumed_under_load, rolled_back_under_load, upgraded_under_load
 
@@ -92,9 +92,9 @@ async def into_services(stack: Stack, engine: Docker, folder: Path) -> Path:
     return file
 
 
-async def upgrade_under_load(stack: Stack) -> list[str]:
+async def upgrade_under_load(stack: Stack, slow_share: float = 0) -> list[str]:
     """What the engine was asked; nothing failed, and everything is back and new."""
-    run = await upgraded_under_load(stack, slow_share=0)
+    run = await upgraded_under_load(stack, slow_share=slow_share)
     assert {state.admin for state in (await states(stack))["lb1"].values()} == {0}
     return verbs(run, "docker")
 
@@ -107,7 +107,7 @@ def tags(engine: Docker) -> list[str]:
 
 
 async def test_two_containers_of_the_engine(tmp_path: Path, engine: Docker) -> None:
-    async with world(tmp_path / "s", nodes=2, instances=1) as stack:
+    async with container_world(tmp_path / "s") as stack:
         await into_containers(stack, engine)
         assert await upgrade_under_load(stack) == ["stop", "rename", "create", "rm", "start"] * 2
     names = engine.call("ps", "--all", "--format", "{{.Names}} {{.Image}}").splitlines()
@@ -115,7 +115,7 @@ async def test_two_containers_of_the_engine(tmp_path: Path, engine: Docker) -> N
 
 
 async def test_four_services_of_compose(tmp_path: Path, engine: Docker) -> None:
-    async with world(tmp_path / "s", nodes=4, instances=1) as stack:
+    async with container_world(tmp_path / "s", nodes=4) as stack:
         file = await into_services(stack, engine, tmp_path)
         before = file.read_text()
         assert await upgrade_under_load(stack) == ["stop", "up", "start"] * 4
@@ -124,18 +124,27 @@ async def test_four_services_of_compose(tmp_path: Path, engine: Docker) -> None:
 
 
 @pytest.mark.long
-async def test_two_containers_by_the_console(tmp_path: Path, engine: Docker) -> None:
-    async with world(tmp_path / "s", nodes=2, instances=1) as stack:
+async def test_requests_of_two_seconds_are_not_cut_by_the_engine(tmp_path: Path, engine: Docker) -> None:
+    """A stop is a SIGKILL here: they survive because the node has been drained."""
+    async with container_world(tmp_path / "s") as stack:
         await into_containers(stack, engine)
-        await upgrade_by_console(stack, slow_share=0)
+        await upgrade_under_load(stack, slow_share=0.1)
+    assert tags(engine) == [NEW] * 2
+
+
+@pytest.mark.long
+async def test_two_containers_by_the_console(tmp_path: Path, engine: Docker) -> None:
+    async with container_world(tmp_path / "s") as stack:
+        await into_containers(stack, engine)
+        await upgrade_by_console(stack)
     assert tags(engine) == [NEW] * 2
 
 
 @pytest.mark.long
 async def test_four_services_by_the_console(tmp_path: Path, engine: Docker) -> None:
-    async with world(tmp_path / "s", nodes=4, instances=1) as stack:
+    async with container_world(tmp_path / "s", nodes=4) as stack:
         await into_services(stack, engine, tmp_path)
-        await upgrade_by_console(stack, slow_share=0)
+        await upgrade_by_console(stack)
     assert tags(engine) == [NEW] * 4
 
 
@@ -144,7 +153,7 @@ async def test_a_version_that_its_own_health_check_finds_bad_is_not_put_back(
     tmp_path: Path, engine: Docker
 ) -> None:
     """HTTP answers well, and Rolldeck's own look at it too."""
-    async with world(tmp_path / "s", nodes=2, instances=1) as stack:
+    async with container_world(tmp_path / "s") as stack:
         await into_containers(stack, engine)
         check = (
             f"--health-interval=0.2s --health-retries=1 --health-cmd='/bin/busybox grep {OLD} /www/version'"
@@ -165,12 +174,12 @@ def creating(engine: Docker, option: str) -> str:
 
 
 @pytest.mark.long
-async def test_compose_services_go_back_to_the_version_before(tmp_path: Path, engine: Docker) -> None:
-    async with world(tmp_path / "s", nodes=2, instances=1) as stack:
+async def test_compose_services_and_back_with_requests_of_two_seconds(tmp_path: Path, engine: Docker) -> None:
+    async with container_world(tmp_path / "s") as stack:
         file = await into_services(stack, engine, tmp_path)
         before = file.read_text()
-        await upgrade_under_load(stack)
-        await rolled_back_under_load(stack, slow_share=0)
+        await upgrade_under_load(stack, slow_share=0.1)
+        await rolled_back_under_load(stack)
         assert file.read_text() == before
         assert tags(engine) == [OLD] * 2
 
@@ -178,7 +187,7 @@ async def test_compose_services_go_back_to_the_version_before(tmp_path: Path, en
 @pytest.mark.long
 @pytest.mark.parametrize("step", ["drain", "stop", "install", "start", "verify"])
 async def test_compose_services_are_resumed_after_a_kill(tmp_path: Path, engine: Docker, step: str) -> None:
-    async with world(tmp_path / "s", nodes=2, instances=1) as stack:
+    async with container_world(tmp_path / "s") as stack:
         await into_services(stack, engine, tmp_path)
-        await resumed_under_load(stack, step, slow_share=0)
+        await resumed_under_load(stack, step)
         assert tags(engine) == [NEW] * 2

@@ -40,4 +40,5 @@ async def _under_load(stack: Stack, running: Awaitable[Run], slow_share: float) 
         report = await load.stop()
     assert run.code == 0, run.text
     assert_nothing_failed(report, at_least=RATE)
+    assert slow_share == 0 or any(kind.slow for kind in report.served), "no slow request came"
     return run
