@@ -20,6 +20,8 @@ from tests.containers import build_archive
 
 IMAGE = "127.0.0.1:1/rolldeck-test"  # nobody is asked on the internet
 LIMITS = ("--network=host", "--ulimit=nofile=1024:1024", "--ulimit=nproc=1000:1000")
+# Up to 64 MB, which is more than a limit of 8 MB and less than what harms a machine without limits.
+EATS = f"x=aaaaaaaa; for n in {' '.join(map(str, range(23)))}; do x=$x$x; done; exit 1"
 POLITE = "trap 'exit 0' TERM; while :; do sleep 0.1; done"
 
 
@@ -63,6 +65,10 @@ class Docker:
     def run(self, name: str, script: str, *options: str) -> None:
         """Create and start a container whose first process is a shell with this script."""
         self.call("run", "--detach", "--name", name, *LIMITS, *options, f"{IMAGE}:1", "sh", "-c", script)
+
+    def limits_memory(self) -> bool:
+        """Whether the kernel has that for containers."""
+        return self.call("info", "--format", "{{.MemoryLimit}}").strip() == "true"
 
     def remove_all(self) -> None:
         if containers := self.call("ps", "--all", "--quiet").split():

@@ -14,7 +14,7 @@ from backends.model import Activity, ServiceState
 from backends.services.container import ContainerService, ContainerSettings
 from orchestrator.plan import Severity
 from tests import docker_engines
-from tests.docker_engines import IMAGE, LIMITS, POLITE, Docker
+from tests.docker_engines import EATS, IMAGE, LIMITS, POLITE, Docker
 from tests.integration.ways_back import find_ways_back
 from tests.waiting import until
 
@@ -131,6 +131,15 @@ async def test_the_last_lines_of_one_that_dies_after_its_start(engine: Docker) -
     assert await service(engine).last_lines() == ()
     engine.run("web", "echo secret", "--log-driver=none")
     assert await service(engine).last_lines() == ()
+
+
+async def test_one_that_is_killed_for_lack_of_memory(engine: Docker) -> None:
+    if not engine.limits_memory():
+        pytest.skip("the kernel has no limit of memory for containers")
+    engine.run("web", EATS, "--memory=8m")
+    state = await until_state(service(engine), "exited")
+    expected = "exited, exit status 137, killed for lack of memory"
+    assert state == ServiceState(Activity.FAILED, None, expected)
 
 
 async def test_what_would_not_be_there_after_the_stop(engine: Docker) -> None:

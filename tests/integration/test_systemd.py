@@ -11,7 +11,7 @@ from backends.errors import Refused, Unmeasured
 from backends.hosts.local import LocalHost
 from backends.model import Activity, Command, ServiceState
 from backends.services.systemd import SystemdService, SystemdSettings
-from tests.systemd_nodes import Systemd, needs_systemd, running_systemd
+from tests.systemd_nodes import ENDED_BY_OOMD, Systemd, needs_systemd, running_systemd
 from tests.waiting import until
 
 if TYPE_CHECKING:
@@ -51,6 +51,7 @@ def systemd(tmp_path_factory: pytest.TempPathFactory, free_port: int) -> Iterato
         "stays.service": "[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/bin/true\n",
         "leaves.service": "[Service]\nExecStart=/bin/sh -c 'sleep 99 & echo $$! >/run/left; exec sleep 99'\n"
         "KillMode=process\n",
+        "hungry.service": "[Service]\nExecStart=/usr/bin/python3 -S -E /run/hungry.py\n",
         "once.service": "[Service]\nType=oneshot\nExecStart=/bin/true\n",
         "listens.socket": f"[Socket]\nListenStream=127.0.0.1:{free_port}\n",
         "listens.service": f"[Service]\n{SLEEPS}{INSTALL}",
@@ -135,6 +136,14 @@ async def test_a_program_that_is_not_there(systemd: Systemd) -> None:
     await unit.start()
     await reached(unit, Activity.FAILED)
     assert any("/opt/absent/java" in line for line in await unit.last_lines())
+
+
+async def test_one_that_is_killed_for_lack_of_memory(systemd: Systemd) -> None:
+    systemd.run("sh", "-c", "cat >/run/hungry.py", text=ENDED_BY_OOMD)
+    unit = service(systemd, "hungry")
+    await unit.start()
+    assert (await reached(unit, Activity.FAILED)).detail == "failed (failed), result oom-kill"
+    assert any("oom-kill" in line for line in await unit.last_lines())
 
 
 async def test_a_stop_that_kills_only_the_main_process(systemd: Systemd) -> None:

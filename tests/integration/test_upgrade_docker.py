@@ -7,7 +7,7 @@ import pytest
 
 from console.demo.stack import Stack
 from tests import docker_engines
-from tests.docker_engines import Docker
+from tests.docker_engines import EATS, Docker
 from tests.integration.console_upgrades import upgrade_by_console
 from tests.integration.container_nodes import (
     configure,
@@ -21,6 +21,7 @@ from tests.integration.container_nodes import (
     verbs,
 )
 from tests.integration.rollouts import (
+    MAINT,
     NEW,
     OLD,
     states,
@@ -165,6 +166,23 @@ async def test_a_version_that_its_own_health_check_finds_bad_is_not_put_back(
         assert "unhealthy by its own health check" in run.text
         admins = {name: state.admin for name, state in (await states(stack))["lb1"].items()}
         assert (admins["web1"] == 0, admins["web2"] == 0) == (False, True)
+
+
+@pytest.mark.long
+async def test_a_version_that_is_killed_for_lack_of_memory(tmp_path: Path, engine: Docker) -> None:
+    if not engine.limits_memory():
+        pytest.skip("the kernel has no limit of memory for containers")
+    async with container_world(tmp_path / "s") as stack:
+        await into_containers(stack, engine)
+        eats = f"if [ {{version}} = {NEW} ]; then /bin/busybox sleep 0.3; {EATS}; fi"
+        shell = f"/bin/busybox sh -c '{eats}; exec {server('{port}')}'"
+        create = creating(engine, "--memory=8m").replace(server("{port}"), shell)
+        tune(stack, "apps.shop.install", create=create)
+        run = await upgrade(stack)
+        assert run.code == 1, run.text
+        [failed] = [event for event in run.events if event["event"] == "node_failed"]
+        assert "exited, exit status 137, killed for lack of memory" in failed["error"]
+        assert (await states(stack))["lb1"]["web1"].admin == MAINT
 
 
 def creating(engine: Docker, option: str) -> str:

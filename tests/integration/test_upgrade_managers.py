@@ -17,13 +17,14 @@ from tests.integration.rollouts import (
     assert_nothing_failed,
     rolldeck,
     states,
+    tune,
     upgrade,
     versions,
     world,
 )
 from tests.integration.under_load import resumed_under_load, rolled_back_under_load, upgraded_under_load
 from tests.supervisors import needs_supervisor
-from tests.systemd_nodes import needs_systemd
+from tests.systemd_nodes import ENDED_BY_OOMD, needs_systemd
 
 STEPS = ("drain", "stop", "install", "start", "verify")
 MANAGERS = [
@@ -83,6 +84,23 @@ async def test_a_version_that_dies_and_the_way_back(tmp_path: Path, manager: str
         assert back.code == 0, back.text
         assert_nothing_failed(report)
         await assert_upgraded(stack, OLD)
+
+
+@pytest.mark.long
+@needs_systemd
+async def test_a_unit_that_is_killed_for_lack_of_memory(tmp_path: Path) -> None:
+    """systemd starts it again and again: each time it lives for a moment."""
+    async with managed(tmp_path, "systemd") as stack:
+        tune(stack, "apps.shop.rollout", start_timeout=60, start_grace=2)
+        dying = "import time\ntime.sleep(0.3)\n" + ENDED_BY_OOMD
+        (stack.nodes["web1"].directory / "releases" / NEW / "app.py").write_text(dying)
+        run = await upgrade(stack)
+        assert run.code == 1, run.text
+        [failed] = [event for event in run.events if event["event"] == "node_failed"]
+        assert "result oom-kill" in failed["error"]
+        [log] = [event for event in run.events if event["event"] == "service_log"]
+        assert any("oom-kill" in line for line in log["lines"]), log
+        assert (await states(stack))["lb1"]["web1"].admin == MAINT
 
 
 @pytest.mark.long
