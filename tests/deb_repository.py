@@ -54,20 +54,22 @@ class DebRepository:
         """The list of the packages that are in the repository."""
         return self.here / "repository" / "Packages"
 
-    def publish(self, version: str, postinst: str = "") -> None:
+    def publish(self, version: str, postinst: str = "", conflicts: str = "") -> None:
         """Build a package whose only file is the link `/current`, and add it."""
+        control = _CONTROL.format(version=version)
+        control += f"Conflicts: {conflicts}\n" if conflicts else ""
         tree = self.here / "build" / version
         (tree / "DEBIAN").mkdir(parents=True)
         self.packages.parent.mkdir(exist_ok=True)
         if postinst:
             (tree / "DEBIAN" / "postinst").write_text(postinst)
             (tree / "DEBIAN" / "postinst").chmod(0o755)
-        (tree / "DEBIAN" / "control").write_text(_CONTROL.format(version=version))
+        (tree / "DEBIAN" / "control").write_text(control)
         (tree / "current").symlink_to(Path("releases") / version)
         deb = self.packages.parent / f"shop_{version}.deb"
         _call("dpkg-deb", "-b", str(tree), str(deb))
         with self.packages.open("a") as packages:
-            packages.write(_CONTROL.format(version=version))
+            packages.write(control)
             packages.write(f"Filename: ./{deb.name}\nSize: {deb.stat().st_size}\n")
             packages.write(f"SHA256: {hashlib.sha256(deb.read_bytes()).hexdigest()}\n\n")
 

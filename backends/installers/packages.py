@@ -18,7 +18,8 @@ class AptInstall(Recipe, kw_only=True, frozen=True, tag="apt"):
     Attributes:
         lock_timeout: seconds to wait for another apt or dpkg, such as unattended upgrades.
         update: fetch the package lists first; part of prefetching.
-        options: more options of apt-get, such as ``-t stable``.
+        options: more options of apt-get, such as ``-t stable``; an install that has to remove other packages
+            is refused without ``-o APT::Get::Remove=true``, as no way back would bring them again.
     """
 
     package: Package
@@ -79,8 +80,8 @@ class AptInstall(Recipe, kw_only=True, frozen=True, tag="apt"):
         return self._apt_get("install", "-y", "--allow-downgrades", *keep, *options, "--", wanted)
 
     def _apt_get(self, *arguments: str) -> Command:
-        lock = ("-o", f"DPkg::Lock::Timeout={self.lock_timeout}")
-        options = (*lock, *shlex.split(self.options))
+        own = ("-o", f"DPkg::Lock::Timeout={self.lock_timeout}", "-o", "APT::Get::Remove=false")
+        options = (*own, *shlex.split(self.options))
         return Command(("env", "DEBIAN_FRONTEND=noninteractive", "apt-get", *options, *arguments))
 
 

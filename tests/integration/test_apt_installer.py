@@ -117,6 +117,27 @@ async def test_a_hold_is_respected(apt: Installer, repository: DebRepository, pr
     assert (await apt.check_availability("1.5.0")).presence is Presence.THERE
 
 
+async def test_other_packages_are_not_removed(
+    apt: Installer, repository: DebRepository, prefix: str, tmp_path: Path
+) -> None:
+    """With `-y` alone apt removes what the new version conflicts with, and no way back brings it again."""
+    with (tmp_path / "root/var/lib/dpkg/status").open("a") as status:
+        status.write("Package: agent\nStatus: install ok installed\nArchitecture: all\nVersion: 7\n\n")
+    (tmp_path / "root/var/lib/dpkg/info/agent.list").write_text("/.\n")
+    repository.publish("1.5.0", conflicts="agent")
+    await apt.prefetch("1.4.2")
+    await apt.install("1.4.2")
+    with pytest.raises(Refused, match=r"prefetch 1\.5\.0: .*Packages need to be removed but.*agent"):
+        await apt.prefetch("1.5.0")
+    settings = AptInstall(package="shop", options="-o APT::Get::Remove=true")
+    host, version = LocalHost("web1", prefix=prefix), default_version(settings)
+    assert version is not None
+    wanted = make_installer(settings, version, host=host, console=host, values={})
+    await wanted.prefetch("1.5.0")
+    await wanted.install("1.5.0")
+    assert await apt.installed() == "1.5.0"
+
+
 async def test_who_holds_a_lock_is_said(apt: Installer, prefix: str, tmp_path: Path) -> None:
     await apt.prefetch("1.4.2")
     hurried = make_apt(prefix, lock_timeout=1)

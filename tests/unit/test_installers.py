@@ -45,7 +45,7 @@ ANSIBLE = AnsibleInstall(
     options="--tags deploy",
 )
 
-APT_GET = "env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=120"
+APT_GET = "env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=120 -o APT::Get::Remove=false"
 APT_INSTALL = (
     f"{APT_GET} install -y --allow-downgrades"
     " -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold"
@@ -75,8 +75,8 @@ SWITCH = (
         ),
         (
             AptInstall(package="shop", update=False, options="-t stable"),
-            [f"{APT_INSTALL} -- shop=1.5.0".replace("=120", "=120 -t stable")],
-            [f"{APT_INSTALL} --download-only -- shop=1.5.0".replace("=120", "=120 -t stable")],
+            [f"{APT_INSTALL} -- shop=1.5.0".replace("=false", "=false -t stable")],
+            [f"{APT_INSTALL} --download-only -- shop=1.5.0".replace("=false", "=false -t stable")],
         ),
         (
             DNF,
