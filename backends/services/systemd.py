@@ -30,6 +30,7 @@ from backends.services.systemd_unit import (
     unit_caveats,
     unit_obstacles,
 )
+from backends.services.systemd_user import lingering_caveats
 from backends.template import check_words
 from backends.text_limits import LAST_LINES, last_lines
 
@@ -141,7 +142,8 @@ class SystemdService:
         """See `ServiceManager.caveats`."""
         shown = await self._show()
         related, unseen = await self._related(shown)
-        return (*unit_caveats(shown), *relation_caveats(shown, related, self._port), *unseen)
+        logins = await lingering_caveats(self._host, self._settings.timeout) if self._settings.user else ()
+        return (*unit_caveats(shown), *relation_caveats(shown, related, self._port), *unseen, *logins)
 
     async def last_lines(self) -> tuple[str, ...]:
         """See `ServiceManager.last_lines`. Whoever may not read the journal sees none."""

@@ -15,6 +15,7 @@ from backends.services.systemd_relations import (
 )
 from backends.services.systemd_unit import PROPERTIES as READ
 from backends.services.systemd_unit import parse_show, state_of, unit_caveats
+from backends.services.systemd_user import LINGER
 from tests.scripted_host import Answer, ScriptedHost
 
 # v247 prints properties in its own order, and no Job when there is none.
@@ -307,6 +308,22 @@ async def test_nothing_is_forgotten_of_one_that_never_died() -> None:
     systemd, host = service(Answer(RUNNING + "NRestarts=0\n"))
     await systemd.start()
     assert host.recorded == [systemd.start_command()]
+
+
+@pytest.mark.parametrize(
+    ("linger", "caveat"),
+    [
+        (Answer("Linger=yes\n"), ""),
+        (Answer("Linger=no\n"), "ends with that user's last login"),
+        (Answer("", "Failed to connect to bus: No medium found\n", 1), "cannot be seen: Failed to connect"),
+    ],
+)
+async def test_whether_the_systemd_of_a_user_outlives_logins(linger: Answer, caveat: str) -> None:
+    host = ScriptedHost(lambda command: linger if command == LINGER else Answer(RUNNING))
+    found = await SystemdService(host, SystemdSettings(name="shop", user=True), {}).caveats()
+    assert [caveat in text for text in found] == ([True] if caveat else [])
+    await SystemdService(host, SystemdSettings(name="shop"), {}).caveats()
+    assert host.ran.count(LINGER) == 1
 
 
 async def test_the_last_lines_are_those_of_the_journal() -> None:
