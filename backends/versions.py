@@ -87,6 +87,7 @@ class SymlinkVersion(_Kind, kw_only=True, frozen=True, tag="symlink"):
 
     def __post_init__(self) -> None:
         check_pattern(self.pattern)
+        check_link("path", self.path)
 
     def command(self, values: Mapping[str, str]) -> Command:
         # -v because readlink says nothing otherwise, and "not a link" differs from "not there"
@@ -95,6 +96,8 @@ class SymlinkVersion(_Kind, kw_only=True, frozen=True, tag="symlink"):
     def read(self, result: CommandResult) -> str | None:
         if _no_such_file(result):
             return None
+        if result.exit_status == 1 and result.stderr.rstrip().endswith(": Invalid argument"):
+            raise Unmeasured(result.target, f"installed version: no link stands there: {words(result)}")
         return _found(result, PurePosixPath(_successful(result).strip()).name, self.pattern)
 
 
@@ -197,6 +200,12 @@ def image_tag(image: str) -> str:
     return tag or "latest"
 
 
+def check_link(key: str, path: str) -> None:
+    """Raise ValueError for the path of a link that would lead to what the link points to."""
+    if path.endswith("/"):
+        raise ValueError(f"`{key}`: found {path!r}, expected the link itself, without a slash at its end")
+
+
 def check_pattern(pattern: str) -> None:
     """Raise ValueError unless it is empty or a regular expression with exactly one group."""
     if not pattern:
@@ -238,6 +247,8 @@ def _found(result: CommandResult, text: str, pattern: str) -> str:
         version = next((line.strip() for line in text.splitlines() if line.strip()), "")
     if not version:
         what = f"nothing matches {pattern!r}" if pattern else "nothing was printed"
+        if result.stderr.strip():
+            what += f" on standard output; standard error, which is not looked at, says: {words(result)}"
         raise Unmeasured(result.target, f"installed version: {what}")
     try:
         return check_version(version)

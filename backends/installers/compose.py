@@ -44,6 +44,8 @@ file=$(readlink -f -- "$1") && new=$file.rolldeck-new || exit 1
 cp -p -- "$file" "$new" && LC_ALL=C sed -e "$2s/.*/$4/" -- "$file" >"$new" && mv -f -- "$new" "$file" ||
 { rm -f -- "$new"; exit 1; }"""
 
+_IS_WRITABLE = """test -w "$(dirname -- "$(readlink -f -- "$1")")" || echo no"""
+
 
 class ComposeInstall(Recipe, kw_only=True, frozen=True, tag="compose"):
     """One service of a compose file.
@@ -188,6 +190,9 @@ class ComposeInstaller(RecipeInstaller):
             return (refused.problem,)
         commands = {"the edit": replace_command(edit), "install": self.recipe.create_command(values)}
         found = await command_obstacles(self.host, commands, track=True, programs=True)
+        written = await look(self.host, writable_command(edit.file), timeout=LOOK_TIMEOUT_S)
+        if written.stdout.strip() == "no":
+            found += (f"the folder of {edit.file} cannot be written by the user who would edit the file",)
         return (*found, *await self._project_obstacles(values))
 
     async def _project_obstacles(self, values: Mapping[str, str]) -> tuple[str, ...]:
@@ -236,6 +241,11 @@ class ComposeInstaller(RecipeInstaller):
         if not name:
             return None
         return Image(recipe.engine, recipe.engine_options, name, check_tag(values["version"]))
+
+
+def writable_command(file: str) -> Command:
+    """Prints `no` where `replace_command` could not write the file beside it that it needs."""
+    return Command(("sh", "-c", _IS_WRITABLE, "sh", file))
 
 
 def replace_command(edit: LineEdit) -> Command:

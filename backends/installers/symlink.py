@@ -10,6 +10,13 @@ from backends.installers.recipe import Recipe
 from backends.model import Command, CommandResult
 from backends.placeholders import InstallShell, InstallText, NodeText
 from backends.template import fill, fill_plain
+from backends.versions import check_link
+
+_OBSTACLES = {
+    "no link": "what stands at `link` is no link, and would not be replaced",
+    "no folder": "the folder of `link` is not there",
+    "not writable": "the folder of `link` cannot be written by the user who would replace the link",
+}
 
 
 class SymlinkInstall(Recipe, kw_only=True, frozen=True, tag="symlink"):
@@ -30,12 +37,27 @@ class SymlinkInstall(Recipe, kw_only=True, frozen=True, tag="symlink"):
         super().__post_init__()
         if posixpath.isabs(self.link) and not posixpath.isabs(self.releases):
             raise ValueError("`releases` has to be an absolute path when `link` is one")
+        check_link("link", self.link)
 
     def install_commands(self, values: Mapping[str, str]) -> tuple[Command, ...]:
         return (Command.shell(switch(self._release(values), fill_plain(self.link, values))),)
 
     def prefetch_commands(self, values: Mapping[str, str]) -> tuple[Command, ...]:
         return (Command.shell(fill(self.prefetch, values)),) if self.prefetch else ()
+
+    def obstacle_command(self, values: Mapping[str, str]) -> Command | None:
+        """Whether the link could be replaced: it and another name beside it are written in its folder."""
+        link = fill_plain(self.link, values)
+        link, folder = shlex.quote(link), shlex.quote(posixpath.dirname(link) or ".")
+        return Command.shell(
+            f"if [ -e {link} ] && [ ! -L {link} ]; then echo no link; "
+            f"elif [ ! -d {folder} ]; then echo no folder; "
+            f"elif [ ! -w {folder} ]; then echo not writable; fi; true"
+        )
+
+    def read_obstacle(self, result: CommandResult) -> str:
+        """See `Recipe.read_obstacle`."""
+        return _OBSTACLES.get(result.stdout.strip(), "")
 
     def availability_command(self, values: Mapping[str, str]) -> Command | None:
         """The test that `install_commands` begins with, and what else is there, the newest first."""

@@ -8,13 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from backends.availability import Presence
+from backends.availability import Availability, Presence
 from backends.base import Installer
 from backends.errors import Refused, UnknownOutcome, Unmeasured
 from backends.hosts.local import LocalHost
 from backends.installers import command
 from backends.installers.ansible import AnsibleInstall
 from backends.installers.command import CommandInstall
+from backends.installers.compose import writable_command
 from backends.installers.kinds import InstallSettings, default_version, make_installer
 from backends.installers.symlink import SymlinkInstall
 from backends.versions import (
@@ -27,6 +28,8 @@ from backends.versions import (
 )
 from orchestrator.plan import Finding, Severity
 from tests.integration.ways_back import find_ways_back
+from tests.login_user import open_folder
+from tests.users import MALLORY, give, needs_root
 
 NODE = {"app": "shop", "node": "web1", "address": "127.0.0.1", "port": "8080"}
 HOST = LocalHost("web1")
@@ -66,6 +69,41 @@ async def test_a_symlinked_release_from_nothing_and_back(shop: Path) -> None:
         assert await node.installed() == version
         assert (shop / "current" / "VERSION").read_text() == f"{version}\n"
     assert sorted(os.listdir(shop)) == ["current", "releases"]
+
+
+async def test_a_link_that_could_not_be_replaced_is_found_before(shop: Path) -> None:
+    nowhere = SymlinkInstall(releases=f"{shop}/releases", link=f"{shop}/none/current")
+    found = await installer(nowhere).check_availability("1.5.0")
+    assert found == Availability(Presence.NOT_THERE, "the folder of `link` is not there")
+    (shop / "current").mkdir()
+    found = await installer(symlink(shop)).check_availability("1.5.0")
+    assert (found.presence, found.detail[:36]) == (Presence.NOT_THERE, "what stands at `link` is no link, an")
+    with pytest.raises(Unmeasured, match="no link stands there"):
+        await installer(symlink(shop)).installed()
+    with pytest.raises(ValueError, match="`link`: found '/opt/shop/current/', expected the link itself"):
+        SymlinkInstall(releases="/opt/shop/releases", link="/opt/shop/current/")
+
+
+@needs_root
+async def test_who_may_not_write_beside_the_link_is_told_before() -> None:
+    """Otherwise the node would be found to be in the way when it is drained and stopped."""
+    nobody = LocalHost("web1", prefix=f"setpriv --reuid={MALLORY} --regid={MALLORY} --clear-groups")
+    with open_folder() as folder:
+        (folder / "releases" / "1.5.0").mkdir(parents=True)
+        (folder / "current").symlink_to("releases/1.5.0")
+        node = installer(symlink(folder), host=nobody)
+        found = await node.check_availability("1.5.0")
+        assert found.presence is Presence.NOT_THERE
+        assert "cannot be written by the user who would replace the link" in found.detail
+        with pytest.raises(Refused, match="Permission denied"):
+            await node.install("1.5.0")
+        (folder / "compose.yaml").touch()
+        looked = await nobody.run(writable_command(f"{folder}/compose.yaml"))
+        assert looked.stdout == "no\n"
+        give(folder, MALLORY)
+        assert (await node.check_availability("1.5.0")).presence is Presence.THERE
+        await node.install("1.5.0")
+        assert not (await nobody.run(writable_command(f"{folder}/compose.yaml"))).stdout
 
 
 async def test_readers_never_miss_the_link_while_it_is_switched(shop: Path) -> None:
