@@ -16,12 +16,14 @@ from backends.services.names import service_name
 from backends.services.systemd_relations import (
     RELATED_PROPERTIES,
     Properties,
+    is_unit_name,
     parse_units,
     related_units,
     relation_caveats,
     socket_obstacles,
     upheld_obstacles,
 )
+from backends.services.systemd_rights import rights_caveat, rights_command
 from backends.services.systemd_unit import (
     ACTIVITIES,
     PROPERTIES,
@@ -88,13 +90,13 @@ class SystemdService:
     def reload_command(self) -> Command:
         return self._systemctl("daemon-reload")
 
-    def log_commands(self) -> tuple[Command, Command]:
+    def log_commands(self, name: str) -> tuple[Command, Command]:
         """Read what its processes wrote; and, if that is nothing, what systemd wrote of it too."""
         lines = ("--lines", str(LAST_LINES), "--output", "cat", "--no-pager", "--quiet")
         own = "_SYSTEMD_USER_UNIT" if self._settings.user else "_SYSTEMD_UNIT"
         unit = "--user-unit" if self._settings.user else "--unit"
         call = (*journalctl(self._settings.command), *lines)
-        return Command((*call, f"{own}={unit_id(self._name)}")), Command((*call, unit, self._name))
+        return Command((*call, f"{own}={unit_id(name)}")), Command((*call, unit, name))
 
     async def stop(self) -> None:
         await self._ask(self.stop_command(), "stop")
@@ -143,11 +145,26 @@ class SystemdService:
         shown = await self._show()
         related, unseen = await self._related(shown)
         logins = await lingering_caveats(self._host, self._settings.timeout) if self._settings.user else ()
-        return (*unit_caveats(shown), *relation_caveats(shown, related, self._port), *unseen, *logins)
+        found = (*unit_caveats(shown), *relation_caveats(shown, related, self._port), *unseen, *logins)
+        return (*found, *await self._rights())
+
+    async def _rights(self) -> tuple[str, ...]:
+        """What polkit may refuse; where sudo is between, `obstacles` has asked that."""
+        if self._settings.user or not shlex.split(self._settings.command)[0].endswith("systemctl"):
+            return ()
+        caveat = rights_caveat(await look(self._host, rights_command(), timeout=self._settings.timeout))
+        return (caveat,) if caveat else ()
 
     async def last_lines(self) -> tuple[str, ...]:
         """See `ServiceManager.last_lines`. Whoever may not read the journal sees none."""
-        for command in self.log_commands():
+        if lines := await self._lines_of(self._name):
+            return lines
+        # The journal knows no aliases.
+        name = (await self._show_if_possible()).get("Id", "")
+        return await self._lines_of(name) if is_unit_name(name) and name != unit_id(self._name) else ()
+
+    async def _lines_of(self, name: str) -> tuple[str, ...]:
+        for command in self.log_commands(name):
             result = await look(self._host, command, timeout=self._settings.timeout)
             if result.ok and (lines := last_lines(result.stdout)) and not is_rehearsal():
                 return lines

@@ -19,7 +19,12 @@ def related_units(shown: Mapping[str, str]) -> tuple[str, ...]:
     """Units that start this one or stop with it; nobody would miss a target, but it may start others."""
     others = " ".join(shown.get(key, "") for key in ("TriggeredBy", *_STOPS_WITH)).split()
     names = [*upholding(shown), *(name for name in others if not name.endswith((".target", ".slice")))]
-    return tuple(dict.fromkeys(name for name in names if _NAME.fullmatch(name)))[:MAX_RELATED]
+    return tuple(dict.fromkeys(name for name in names if is_unit_name(name)))[:MAX_RELATED]
+
+
+def is_unit_name(name: str) -> bool:
+    """Whether it is a name that systemd allows, and no option of its programs."""
+    return _NAME.fullmatch(name) is not None
 
 
 def upholding(shown: Mapping[str, str]) -> tuple[str, ...]:

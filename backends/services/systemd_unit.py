@@ -7,6 +7,7 @@ from backends.services.pids import parse_pid
 from backends.text_limits import MAX_DETAIL, shorten
 
 PROPERTIES = (
+    "Id",
     "LoadState",
     "ActiveState",
     "SubState",

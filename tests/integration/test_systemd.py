@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from backends.errors import Refused, Unmeasured
+from backends.errors import PermissionDenied, Refused, Unmeasured
 from backends.hosts.local import LocalHost
 from backends.model import Activity, Command, ServiceState
 from backends.services.systemd import SystemdService, SystemdSettings
+from backends.services.systemd_rights import NOT_ALLOWED
 from tests.systemd_nodes import ENDED_BY_OOMD, Systemd, needs_systemd, running_systemd
 from tests.waiting import until
 
@@ -59,6 +60,8 @@ def systemd(tmp_path_factory: pytest.TempPathFactory, free_port: int) -> Iterato
         "upheld.service": f"[Service]\n{SLEEPS}",
         "upholds.service": f"[Unit]\nUpholds=upheld.service\n[Service]\n{SLEEPS}",
         "changes.service": f"[Service]\n{SLEEPS}[Install]\nWantedBy=basic.target\n",
+        "real.service": "[Service]\nExecStart=/bin/sh -c 'echo cannot open the database; exit 3'\n"
+        "[Install]\nAlias=nick.service\n",
         "child.service": f"[Unit]\nBindsTo=parent.service\nAfter=parent.service\n[Service]\n{SLEEPS}",
     }
     with running_systemd(folder) as booted:
@@ -258,6 +261,23 @@ async def test_one_that_is_masked_or_missing(systemd: Systemd) -> None:
     assert await missing.last_lines() == ()
     with pytest.raises(Unmeasured, match="neither a valid invocation ID nor unit name"):
         await service(systemd, "app@.service").state()
+
+
+async def test_the_last_lines_of_one_that_is_called_by_an_alias(systemd: Systemd) -> None:
+    systemd.systemctl("enable", "real")
+    unit = service(systemd, "nick")
+    await unit.start()
+    await reached(unit, Activity.FAILED)
+    assert "cannot open the database" in await unit.last_lines()
+
+
+async def test_polkit_may_refuse_who_is_not_root(systemd: Systemd) -> None:
+    nobody = f"{systemd.prefix} setpriv --reuid=65534 --regid=65534 --clear-groups"
+    unit = SystemdService(LocalHost("web1", prefix=nobody), SystemdSettings(name="good"), {})
+    assert NOT_ALLOWED in await unit.caveats()
+    assert NOT_ALLOWED not in await service(systemd, "good").caveats()
+    with pytest.raises(PermissionDenied, match="Interactive authentication required"):
+        await unit.stop()
 
 
 async def test_the_journal_is_empty_for_whoever_may_not_read_it(systemd: Systemd) -> None:

@@ -13,6 +13,7 @@ from backends.services.systemd_relations import (
     socket_obstacles,
     upheld_obstacles,
 )
+from backends.services.systemd_rights import NOT_ALLOWED
 from backends.services.systemd_unit import PROPERTIES as READ
 from backends.services.systemd_unit import parse_show, state_of, unit_caveats
 from backends.services.systemd_user import LINGER
@@ -304,6 +305,22 @@ async def test_a_changed_unit_file_is_read_before_the_start() -> None:
         await SystemdService(host, SystemdSettings(name="shop"), {}).start()
 
 
+@pytest.mark.parametrize(
+    ("command", "user", "said", "known"),
+    [
+        ("systemctl", False, "not\n", True),
+        ("systemctl", False, "allowed\n", False),
+        ("systemctl", False, "", False),
+        ("systemctl", True, "not\n", False),
+        ("sudo -n systemctl", False, "not\n", False),
+    ],
+)
+async def test_what_polkit_may_refuse(command: str, user: bool, said: str, known: bool) -> None:
+    host = ScriptedHost(lambda command: Answer(said if command.argv[0] == "sh" else RUNNING))
+    unit = SystemdService(host, SystemdSettings(name="shop", command=command, user=user), {})
+    assert (NOT_ALLOWED in await unit.caveats()) is known
+
+
 async def test_nothing_is_forgotten_of_one_that_never_died() -> None:
     systemd, host = service(Answer(RUNNING + "NRestarts=0\n"))
     await systemd.start()
@@ -334,7 +351,7 @@ async def test_the_last_lines_are_those_of_the_journal() -> None:
     assert command.argv[-1] == "_SYSTEMD_UNIT=shop@web1.service"
     own, host = service(Answer(), user=True)
     assert await own.last_lines() == ()
-    assert [command.argv[-1] for command in host.ran] == [
+    assert [command.argv[-1] for command in host.ran if command.argv[0] == "journalctl"] == [
         "_SYSTEMD_USER_UNIT=shop@web1.service",
         "shop@web1.service",
     ]
