@@ -14,6 +14,12 @@ from backends.errors import Unmeasured
 from backends.model import Activity, Command, ServiceState
 from backends.obstacles import command_obstacles
 from backends.placeholders import NoText, ServiceName
+from backends.services.container_keepers import (
+    is_active_command,
+    keeper_obstacle,
+    unit_obstacle,
+    unit_of,
+)
 from backends.services.names import service_name
 from backends.template import check_words
 from backends.text_limits import LAST_LINES, MAX_DETAIL, last_lines, shorten
@@ -23,7 +29,8 @@ STOP_MARGIN = 30.0  # seconds the engine gets beyond the stop time-out, to kill 
 _STOPPED = frozenset({"created", "configured", "initialized", "exited", "stopped"})
 _CHANGING = frozenset({"restarting", "removing", "stopping"})
 _CREATION = (
-    '{"RestartPolicy":{{json .HostConfig.RestartPolicy}},"AutoRemove":{{json .HostConfig.AutoRemove}}}'
+    '{"RestartPolicy":{{json .HostConfig.RestartPolicy}},"AutoRemove":{{json .HostConfig.AutoRemove}},'
+    '"Labels":{{json .Config.Labels}}}'
 )
 _NO_LOGS = re.compile(r"does not support reading|using the 'none' log driver", re.IGNORECASE)
 
@@ -124,13 +131,14 @@ class ContainerService:
         """See `ServiceManager.obstacles`."""
         commands = {"stop": self.stop_command(), "start": self.start_command()}
         refused = await command_obstacles(self._host, commands, track=True)
-        doubt = await self._doubt_of_start() if self._recreated is False else ""
-        return (*filter(None, [doubt]), *refused)
+        creation = await self._creation()
+        doubt = doubt_of_start(creation) if self._recreated is False else ""
+        return (*filter(None, [doubt, await self._keeper(creation)]), *refused)
 
     async def caveats(self) -> tuple[str, ...]:
         """See `ServiceManager.caveats`."""
         creation = await self._creation()
-        doubt = await self._doubt_of_start() if self._recreated is None else ""
+        doubt = doubt_of_start(creation) if self._recreated is None else ""
         return tuple(filter(None, [doubt, reboot_caveat(creation) if creation else ""]))
 
     async def last_lines(self) -> tuple[str, ...]:
@@ -145,17 +153,15 @@ class ContainerService:
         stamped.sort(key=lambda line: line[0])
         return last_lines("\n".join(text for _, _, text in stamped))
 
-    async def _doubt_of_start(self) -> str:
-        """Why a start may find no container, in words."""
-        creation = await self._creation()
-        if creation is None:
-            return "there is no such container, and only an installer of containers would create it"
-        if creation.auto_remove:
-            return (
-                "the container was made with --rm: its engine removes it when it is stopped,"
-                " and only an installer of containers would create it again"
-            )
-        return ""
+    async def _keeper(self, creation: "InspectedCreation | None") -> str:
+        """Who else would start it again, in words; empty where that is nobody known."""
+        labels = (creation and creation.labels) or {}
+        if obstacle := keeper_obstacle(labels):
+            return obstacle
+        if not (unit := unit_of(labels)):
+            return ""
+        active = await look(self._host, is_active_command(unit), timeout=self._settings.timeout)
+        return unit_obstacle(unit) if active.ok else ""
 
     async def _creation(self) -> "InspectedCreation | None":
         """How the container was made; None when there is none."""
@@ -191,6 +197,19 @@ class InspectedCreation(msgspec.Struct, frozen=True, rename="pascal"):
 
     restart_policy: RestartPolicy
     auto_remove: bool
+    labels: dict[str, str] | None = None
+
+
+def doubt_of_start(creation: InspectedCreation | None) -> str:
+    """Why a start may find no container, in words; empty where nothing speaks against it."""
+    if creation is None:
+        return "there is no such container, and only an installer of containers would create it"
+    if creation.auto_remove:
+        return (
+            "the container was made with --rm: its engine removes it when it is stopped,"
+            " and only an installer of containers would create it again"
+        )
+    return ""
 
 
 def reboot_caveat(creation: InspectedCreation) -> str:

@@ -179,6 +179,13 @@ async def test_an_id_that_begins_with_the_name_is_no_name(engine: Docker) -> Non
     assert engine.call("ps", "--format", "{{.Names}}") == "stranger\n"
 
 
+async def test_one_that_somebody_else_would_replace(engine: Docker) -> None:
+    engine.run("web", POLITE, "--label", "com.docker.swarm.service.name=shop")
+    assert await service(engine).obstacles() == (
+        "the container belongs to the swarm service shop, which would replace it",
+    )
+
+
 async def test_an_engine_that_does_not_answer(engine: Docker) -> None:
     gone = ContainerService(
         HOST, ContainerSettings(name="web", engine_options="--host unix:///nowhere/docker.sock"), {}

@@ -211,6 +211,29 @@ def test_what_becomes_of_it_at_a_reboot(policy: str, caveat: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("labels", "active", "obstacle"),
+    [
+        ("null", True, ""),
+        ('{"PODMAN_SYSTEMD_UNIT":"shop.service"}', True, "is run by the systemd unit shop.service"),
+        ('{"PODMAN_SYSTEMD_UNIT":"shop.service"}', False, ""),
+        ('{"PODMAN_SYSTEMD_UNIT":"--now"}', True, ""),
+        ('{"PODMAN_SYSTEMD_UNIT":"podman-compose@a.service","io.podman.compose.project":"a"}', True, ""),
+        ('{"io.kubernetes.pod.name":"shop-7"}', False, "belongs to the pod of Kubernetes shop-7"),
+        ('{"com.hashicorp.nomad.alloc_id":"4f"}', False, "belongs to the allocation of Nomad 4f"),
+    ],
+)
+async def test_who_else_would_start_it_again(labels: str, active: bool, obstacle: str) -> None:
+    creation = f'{{"RestartPolicy":{{"Name":"no"}},"AutoRemove":false,"Labels":{labels}}}'
+
+    def answer(command: Command) -> Answer:
+        return Answer(exit_status=0 if active else 3) if command.argv[0] == "sh" else Answer(creation)
+
+    container = ContainerService(ScriptedHost(answer), ContainerSettings(name="shop"), {})
+    found = await container.obstacles()
+    assert (len(found), obstacle in "".join(found)) == (bool(obstacle), True)
+
+
+@pytest.mark.parametrize(
     ("install", "creates"),
     [
         (AptInstall(package="shop"), False),
