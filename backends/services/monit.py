@@ -24,7 +24,7 @@ from backends.services.monit_control import MonitControl, lines_about, parse_con
 from backends.services.monit_status import MonitStatus, parse_status, state_of
 from backends.services.names import service_name
 from backends.template import check_words
-from backends.text_limits import last_lines
+from backends.text_limits import MAX_DETAIL, last_lines, shorten
 
 LOG_LINES = 500  # of all services, among which those about one are looked for
 
@@ -134,6 +134,12 @@ class MonitService:
             found.append("after a reboot Monit would not start its service (onreboot nostart)")
         if status.mode == "passive":
             found.append("Monit would not start its service again when it has died (mode passive)")
+        if control is not None and control.every:
+            often = shorten(f"{control.every}; a cycle is {control.cycle}", MAX_DETAIL)
+            found.append(
+                f"Monit does not look at its service in each cycle ({often}), and sees a start at its next"
+                " look alone: start_timeout has to be longer than that"
+            )
         if control is not None and control.dependents:
             others = ", ".join(control.dependents)
             found.append(f"with its service Monit stops {others} too, and does not start that again")

@@ -16,6 +16,8 @@ class MonitControl:
     starts: bool  # there is a start program
     stops: bool  # there is a stop program
     dependents: tuple[str, ...]  # services that depend on it: a stop of it stops them first
+    every: str = ""  # in which cycles Monit looks at it, in Monit's words; empty: in each
+    cycle: str = ""  # how long one is, in Monit's words, such as "30 seconds with start delay 0 seconds"
 
 
 def parse_control(text: str, name: str) -> MonitControl | None:
@@ -26,7 +28,8 @@ def parse_control(text: str, name: str) -> MonitControl | None:
     if own is None:
         return None
     keys = {key for key, _ in own}
-    log = dict(blocks[0][1]).get("Log file", "")
+    constants = dict(blocks[0][1])
+    log = constants.get("Log file", "")
     return MonitControl(
         log=log if log.startswith("/") else "",
         starts="Start program" in keys,
@@ -36,6 +39,8 @@ def parse_control(text: str, name: str) -> MonitControl | None:
             for found, fields in blocks
             if any(key == "Depends on Service" and value.casefold() == wanted for key, value in fields)
         ),
+        every=dict(own).get("Every", ""),
+        cycle=constants.get("Poll time", ""),
     )
 
 

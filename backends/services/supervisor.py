@@ -38,7 +38,8 @@ _PID = re.compile(r"\bpid ([0-9]+),")
 
 AUTORESTART_UNKNOWN = (
     "its service is a program of supervisord, which does not tell whether it starts it again when it dies"
-    " (autorestart)"
+    " (autorestart), whether a stop ends what it has started, too (stopasgroup), and whether its"
+    " configuration was changed, which is not used before `supervisorctl update`"
 )
 NOT_AT_BOOT = (
     "its program has autostart=false: it would not be started when supervisord is, as after a reboot"

@@ -187,6 +187,7 @@ check process child with pidfile /nonexistent/child.pid
   stop program = "/bin/true"
   depends on shop
 check process bare with pidfile /nonexistent/bare.pid
+  every 5 cycles
 """
 
 
@@ -207,6 +208,11 @@ async def test_what_its_control_file_leaves_open_and_what_it_logs(tmp_path: Path
         lines = await shop.last_lines()
         assert [line for line in lines if "'shop'" in line] == list(lines)
         assert await service(monit, "child").caveats() == ()
+        assert await service(monit, "bare").caveats() == (
+            "Monit does not look at its service in each cycle (Check service every 5 cycles; a cycle is"
+            " 1 seconds with start delay 0 seconds), and sees a start at its next look alone: start_timeout"
+            " has to be longer than that",
+        )
         assert await service(monit, "bare").obstacles() == (
             "Monit has no stop program for bare, and would stop nothing",
             "Monit has no start program for bare, and would start nothing",

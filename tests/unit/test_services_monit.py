@@ -297,6 +297,14 @@ def test_parse_the_control_file() -> None:
         assert parse_control(text, "shop") is None
 
 
+def test_how_often_monit_looks_at_it() -> None:
+    poll = " Use syslog         = False\n Poll time          = 30 seconds with start delay 0 seconds\n"
+    text = VERBOSE.replace(" Use syslog         = False\n", poll)
+    control = parse_control(text.replace("= db\n", "= db\n Every                = Check 5\n"), "front")
+    assert control is not None
+    assert (control.every, control.cycle) == ("Check 5", "30 seconds with start delay 0 seconds")
+
+
 async def test_the_last_lines_come_by_the_way_to_monit() -> None:
     def answer(command: Command) -> Answer:
         return Answer(LOG if "tail" in command.argv else VERBOSE)
