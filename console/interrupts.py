@@ -39,10 +39,16 @@ class Interrupts:
         self._forced = False
 
     def catch(self) -> None:
-        """From now on signals come here."""
+        """From now on signals come here.
+
+        An ignored SIGHUP stays so: whoever starts us with `nohup` wants the work to go on when the terminal
+        has gone. An ignored SIGINT does not: that is what a shell does for `&` without being asked, and an
+        abort is always accepted.
+        """
         self._early = False
         for number in REASONS:
-            signal.signal(number, self._received)
+            if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
+                signal.signal(number, self._received)
 
     def begin(self) -> None:
         """From now on the first signal without a listener raises KeyboardInterrupt; an early one now."""

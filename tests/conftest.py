@@ -18,6 +18,12 @@ os.environ["PATH"] = f"{os.environ.get('PATH', os.defpath)}:{Path.home() / '.cac
 # `rolldeck` is started a thousand times: with its modules compiled once, each start costs half of the CPU.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
+# A shell starts what has `&` with SIGINT ignored, and `nohup` ignores SIGHUP: all servers and programs of the
+# tests would inherit that. A handler is not inherited, and this one leaves the tests themselves as they are.
+for _number in (signal.SIGINT, signal.SIGHUP):
+    if signal.getsignal(_number) is signal.SIG_IGN:
+        signal.signal(_number, lambda *_: None)
+
 settings.register_profile("no clock", deadline=None)  # a busy machine is slow, and that is no failure
 settings.load_profile("no clock")
 

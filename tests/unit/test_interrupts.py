@@ -12,6 +12,7 @@ from console import interrupts as module
 from console.interrupts import interrupts
 
 module.PATIENCE_SECONDS = 0.2
+{before}
 interrupts.catch()
 interrupts.begin()
 
@@ -39,8 +40,10 @@ except KeyboardInterrupt:
 """
 
 
-def run(closing: str = "pass", more: str = "pass", after: str = "pass") -> tuple[int, str, str]:
-    program = PROGRAM.format(closing=closing, more=more, after=after)
+def run(
+    closing: str = "pass", more: str = "pass", after: str = "pass", before: str = "pass"
+) -> tuple[int, str, str]:
+    program = PROGRAM.format(closing=closing, more=more, after=after, before=before)
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, timeout=50, check=False
     )
@@ -49,6 +52,17 @@ def run(closing: str = "pass", more: str = "pass", after: str = "pass") -> tuple
 
 def test_the_first_one_cancels_and_all_is_closed() -> None:
     assert run() == (4, "closing\ninterrupted\n", "")
+
+
+def test_under_nohup_a_terminal_that_goes_ends_nothing() -> None:
+    before = "signal.signal(signal.SIGHUP, signal.SIG_IGN)"  # as `nohup` does
+    struck = "strike(signal.SIGHUP); await asyncio.sleep(0); await asyncio.sleep(0); print('goes on')"
+    assert run(before=before, more=struck) == (4, "goes on\nclosing\ninterrupted\n", "")
+
+
+def test_an_interrupt_that_the_shell_had_ignored_is_heard() -> None:
+    before = "signal.signal(signal.SIGINT, signal.SIG_IGN)"  # as a script's shell does for `&`
+    assert run(before=before, more="strike(signal.SIGINT)") == (4, "closing\ninterrupted\n", "")
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
