@@ -11,6 +11,7 @@ from orchestrator.application import Application
 from orchestrator.events import OutOfRotation, Step, WayOn
 from orchestrator.node import Node
 from orchestrator.plan import Plan
+from orchestrator.ways_back import back_commands
 
 LOOK_SECONDS = 10.0  # for one node, at the end: it may be the one that hangs
 AFTER_INSTALL: frozenset[Step] = frozenset({"start", "verify"})  # who fails there has the new version
@@ -33,7 +34,7 @@ async def tried(
         await asyncio.gather(
             *(
                 _try(nodes[each.node], each)
-                if each.node in unfinished and each.node in nodes and _ready(each)
+                if each.node in unfinished and each.node in nodes and _has_ready(each)
                 else _as_it_is(each)
                 for each in out
             )
@@ -41,8 +42,8 @@ async def tried(
     )
 
 
-def _ready(out: OutOfRotation) -> list[str]:
-    return [command for command in out.commands if command.startswith("rolldeck ready ")]
+def _has_ready(out: OutOfRotation) -> bool:
+    return any(command.kind == "ready" for command in back_commands(out))
 
 
 async def _as_it_is(out: OutOfRotation) -> OutOfRotation:

@@ -39,13 +39,3 @@ def since_words(at: float) -> str:
 
 def _now() -> float:
     return datetime.now(UTC).timestamp()
-
-
-def ways_back(out: OutOfRotation) -> tuple[list[str], list[str]]:
-    """What puts a node back: Rolldeck's own commands that can work now, and HAProxy's, in order.
-
-    The event has both in one list, Rolldeck's with its name before them.
-    """
-    ours = [command for command in out.commands if command.startswith("rolldeck ")]
-    raw = [command for command in out.commands if command not in ours]
-    return ([] if out.stopped else ours), raw

@@ -20,6 +20,9 @@ STEPS: tuple[Step, ...] = ("drain", "stop", "install", "start", "verify")
 Result = Literal["healthy", "degraded", "aborted"]
 RolloutKind = Literal["upgrade", "rollback"]
 
+CommandKind = Literal["ready", "upgrade", "prove", "by_hand"]
+"""Of a command that puts a node back: Rolldeck's own, one that makes HAProxy check it anew, or another."""
+
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="event"):
     """Base of all events."""
@@ -269,6 +272,7 @@ class OutOfRotation(msgspec.Struct, frozen=True, kw_only=True):
     since: float = 0.0  # when it was taken out by others, seconds since 1970; 0: not known
     not_ready: str = ""  # why `rolldeck ready` cannot put it back as it is now, as was seen; empty: it can
     stopped: bool = False  # because its service does not run, and `ready` would start nothing
+    kinds: list[CommandKind] = []  # of each command; empty where an earlier Rolldeck has written it down
 
 
 class WayOn(msgspec.Struct, frozen=True, kw_only=True):

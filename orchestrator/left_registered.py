@@ -11,6 +11,7 @@ from backends.model import Registered
 from orchestrator.application import Application
 from orchestrator.events import OutOfRotation
 from orchestrator.node import Node
+from orchestrator.ways_back import BackCommand, back_commands, ready_command, with_commands
 
 
 async def with_registries(
@@ -49,11 +50,12 @@ def _added(
     application: Application, node: Node, registration: Registration, what: str, known: OutOfRotation | None
 ) -> OutOfRotation:
     if known is None or known.on_purpose:
-        ready = [f"rolldeck ready {application.name} {node.name}"]
         before = known.where if known is not None else []
-        known = OutOfRotation(node=node.name, where=before, on_purpose=False, commands=ready)
+        known = OutOfRotation(node=node.name, where=before, on_purpose=False, commands=[])
+        known = with_commands(known, [ready_command(application.name, node.name)])
     back = registration.return_command()
-    raw = [f"{node.host.name}: {node.host.render(back)}"] if back is not None else []
-    return msgspec.structs.replace(
-        known, where=[*known.where, f"{registration.place}: {what}"], commands=[*known.commands, *raw]
-    )
+    out = msgspec.structs.replace(known, where=[*known.where, f"{registration.place}: {what}"])
+    if back is None:
+        return out
+    by_hand = BackCommand("by_hand", f"{node.host.name}: {node.host.render(back)}")
+    return with_commands(out, [*back_commands(out), by_hand])

@@ -8,7 +8,7 @@ from backends.errors import BackendError
 from backends.haproxy import commands
 from backends.model import AdminState, Server, ServerRef, Snapshot
 from orchestrator.application import Application
-from orchestrator.events import OutOfRotation
+from orchestrator.events import CommandKind, OutOfRotation
 from orchestrator.followers import followers, inherits_only, tracked_by
 from orchestrator.mapping import owners
 from orchestrator.node import Original
@@ -16,6 +16,7 @@ from orchestrator.out_followers import with_followers
 from orchestrator.plan import Plan, PlannedNode
 from orchestrator.pool import Pool
 from orchestrator.steps.verify import RESTORE, can_be_proven
+from orchestrator.ways_back import BackCommand, ready_command, with_commands
 
 Originals = Mapping[ServerRef, Original]
 
@@ -85,12 +86,13 @@ def _others_fallen(
     for node, own in groups.items():
         version = versions.get(node)
         command = f"rolldeck upgrade {application.name} {version} --limit {node}"
-        yield OutOfRotation(
+        out = OutOfRotation(
             node=node,
             where=[f"{server.ref}: {server.admin_state} ({server.status})" for server in own],
             on_purpose=False,
-            commands=[command] if version else [],
+            commands=[],
         )
+        yield with_commands(out, [BackCommand("upgrade", command)] if version else [])
 
 
 async def _read(balancer: LoadBalancer, application: Application) -> Snapshot | BackendError:
@@ -146,30 +148,32 @@ def describe(
         if not _as_found(server, originals[server.ref])
         and not (server.ref in following and inherits_only(server))
     ]
-    raw = [f"{each.ref.instance}: {line}" for each in changed for line in _back(each, originals[each.ref])]
-    raw += [f"{ref.instance}: {line}" for ref in blind for line in back_unseen(ref, originals[ref])]
+    raw = [command for server in changed for command in _back(server, originals[server.ref])]
+    raw += [command for ref in blind for command in back_unseen(ref, originals[ref])]
     wrong = [each.ref for each in changed] + list(blind)
     ready = raw and any(originals[ref].admin is AdminState.READY for ref in wrong)
-    ours = []
+    ours: list[BackCommand] = []
     if ready:
-        ours = [f"rolldeck ready {plan.application} {node.name}"]
+        ours = [ready_command(plan.application, node.name)]
     elif inheriting := [server for server in changed if inherits_only(server)]:
         ours = _ready_of_tracked(plan, inheriting)
     elif wrong and not raw:  # HAProxy has it as it was, and it is down all the same: start its service
-        ours = [f"rolldeck upgrade {plan.application} {plan.wanted(node.name)} --limit {node.name}"]
+        start = f"rolldeck upgrade {plan.application} {plan.wanted(node.name)} --limit {node.name}"
+        ours = [BackCommand("upgrade", start)]
     go_back = ""
     if ready and node.installed not in (None, plan.wanted(node.name)):
         go_back = (
             f"rolldeck upgrade {plan.application} {node.installed} --limit {node.name} --ready {node.name}"
         )
-    return OutOfRotation(
+    out = OutOfRotation(
         node=node.name,
         where=[_where(each, originals[each.ref]) for each in missing]
         + [f"{ref}: not known" for ref in blind],
         on_purpose=not wrong,
-        commands=[*ours, *raw],
+        commands=[],
         go_back=go_back,
     )
+    return with_commands(out, [*ours, *raw])
 
 
 def _held_on_purpose(plan: Plan, servers: Mapping[ServerRef, Server]) -> list[ServerRef]:
@@ -197,34 +201,36 @@ def _where(server: Server, original: Original) -> str:
     return f"{server.ref}: {server.admin_state} ({server.status}){follows}{agent}"
 
 
-def _ready_of_tracked(plan: Plan, servers: Sequence[Server]) -> list[str]:
+def _ready_of_tracked(plan: Plan, servers: Sequence[Server]) -> list[BackCommand]:
     """Nothing that is sent to a follower ends what it inherits: the nodes that it follows are put back."""
     tracked = tracked_by(servers).values()
     return [
-        f"rolldeck ready {plan.application} {node.name}"
+        ready_command(plan.application, node.name)
         for node in plan.nodes
         if any(ref in node.refs for ref in tracked)
     ]
 
 
-def back_unseen(ref: ServerRef, original: Original) -> list[str]:
+def back_unseen(ref: ServerRef, original: Original) -> list[BackCommand]:
+    """What gives a server that cannot be read its state back."""
     hint = "   (once it is healthy)" if original.admin is AdminState.READY else ""
     lines = [f"{RESTORE[original.admin](ref)}{hint}"]
-    return [*lines, commands.agent_on(ref)] if original.agent else lines
+    lines += [commands.agent_on(ref)] if original.agent else []
+    return [BackCommand("by_hand", f"{ref.instance}: {line}") for line in lines]
 
 
-def _back(server: Server, original: Original) -> list[str]:
-    lines = []
+def _back(server: Server, original: Original) -> list[BackCommand]:
+    lines: list[tuple[CommandKind, str]] = []
     if server.weight != original.weight:
-        lines.append(commands.weight(server.ref, str(original.weight)))
+        lines.append(("by_hand", commands.weight(server.ref, str(original.weight))))
     if original.admin is not AdminState.READY:
         if Original.of(server).admin is not original.admin:
-            lines.append(RESTORE[original.admin](server.ref))
+            lines.append(("by_hand", RESTORE[original.admin](server.ref)))
     elif server.own_admin_state is not AdminState.READY:
         if can_be_proven(server):
             # `ready` alone would trust a stale check result; by hand too, the checks come first.
-            lines.append(commands.prove(server.ref))
-        lines.append(commands.ready(server.ref))
+            lines.append(("prove", commands.prove(server.ref)))
+        lines.append(("by_hand", commands.ready(server.ref)))
     if original.agent and not server.agent:
-        lines.append(commands.agent_on(server.ref))
-    return lines
+        lines.append(("by_hand", commands.agent_on(server.ref)))
+    return [BackCommand(kind, f"{server.ref.instance}: {line}") for kind, line in lines]

@@ -6,8 +6,9 @@ from console.exits import Exit
 from console.output.progress import seconds
 from console.output.text import clean, paint
 from orchestrator.account import outcomes, stands
-from orchestrator.end_words import PURPOSES, mixed_versions, ways_back, whose_words
+from orchestrator.end_words import PURPOSES, mixed_versions, whose_words
 from orchestrator.events import OutOfRotation, RolloutEnded
+from orchestrator.ways_back import ways_back
 
 EXITS = {"healthy": Exit.HEALTHY, "degraded": Exit.DEGRADED, "aborted": Exit.ABORTED}
 KINDS = {"healthy": "ok", "degraded": "bad", "aborted": "warn"}
@@ -57,18 +58,20 @@ def _with_standing(ended: RolloutEnded, names: Iterable[str]) -> Iterator[str]:
 
 
 def _ways_back(out: OutOfRotation, *, blocked: bool) -> Iterator[str]:
-    ours, raw = ways_back(out)
+    ways = ways_back(out)
     then = "once that is mended, " if blocked else ""
-    lines = [f"  {then}to put it back as it is now:  {clean(command)}" for command in ours]
+    lines = [f"  {then}to put it back as it is now:  {clean(command)}" for command in ways.own]
     back = [f"  {then}to bring back what it had:    {clean(out.go_back)}"] if out.go_back else []
     if out.not_ready:
         lines = [f"  ready would not put it back now: {clean(out.not_ready)}", *back, *lines]
     else:
         lines += back
-    if raw:
-        proof = any("health down" in each for each in raw)
-        wait = "; before ready, wait until it reads DRAIN with full health" if proof else ""
-        by_hand = [f"  by hand, in this order{wait}:", *(f"    on {clean(command)}" for command in raw)]
+    if ways.by_hand:
+        wait = "; before ready, wait until it reads DRAIN with full health" if ways.awaits_health else ""
+        by_hand = [
+            f"  by hand, in this order{wait}:",
+            *(f"    on {clean(command)}" for command in ways.by_hand),
+        ]
         # Without a journal only these can be done.
         lines = [*by_hand, *lines] if blocked else [*lines, *by_hand]
     yield from lines

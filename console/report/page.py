@@ -22,11 +22,12 @@ from console.output.transcript_text import commands, reply_lines
 from console.report.markup import table, tag, text
 from console.report.picture import picture
 from console.report.style import CSS
-from orchestrator.end_words import PURPOSES, mixed_versions, ways_back, whose_words
+from orchestrator.end_words import PURPOSES, mixed_versions, whose_words
 from orchestrator.events import OutOfRotation, Record
 from orchestrator.journal.entries import UNKNOWN
 from orchestrator.journal.story import Story
 from orchestrator.plan import grouped
+from orchestrator.ways_back import ways_back
 from widgets.pieces import duration
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'"
@@ -112,14 +113,15 @@ def _one_out(out: OutOfRotation) -> str:
     words = whose_words(out)
     lines = [tag("p", tag("strong", text(out.node)), text(f" ({words})" if words else ""))]
     lines += [tag("p", text(place), kind="quiet") for place in out.where]
-    ours, raw = ways_back(out)
+    ways = ways_back(out)
     if out.not_ready:
         lines.append(tag("p", text(f"ready would not have put it back: {out.not_ready}"), kind="quiet"))
-    lines += [_command("to put it back as it is now: ", each) for each in ours]
+    lines += [_command("to put it back as it is now: ", each) for each in ways.own]
     lines += [_command("to bring back what it had: ", out.go_back)] if out.go_back else []
-    if raw:
-        lines.append(tag("p", "by hand, in this order; before ready, wait for full health:", kind="quiet"))
-        lines += [_command("", each) for each in raw]
+    if ways.by_hand:
+        wait = "; before ready, wait until it reads DRAIN with full health" if ways.awaits_health else ""
+        lines.append(tag("p", text(f"by hand, in this order{wait}:"), kind="quiet"))
+        lines += [_command("", command) for command in ways.by_hand]
     return tag("div", *lines, kind="panel out")
 
 

@@ -19,6 +19,7 @@ from orchestrator.outcome import back_unseen
 from orchestrator.policy import Policy
 from orchestrator.state import RolloutState
 from orchestrator.untrusted import check_amounts, check_printable, quoted
+from orchestrator.ways_back import BackCommand, ready_command, with_commands
 
 if TYPE_CHECKING:
     from orchestrator.journal.shared import Head
@@ -141,11 +142,11 @@ def with_own_commands(head: "Head", records: Sequence[Record]) -> list[Record]:
 def _way_back(
     head: "Head", out: OutOfRotation, turn: events.TurnBegan | None, before: dict[str, str]
 ) -> OutOfRotation:
-    ours, raw = [], []
+    commands: list[BackCommand] = []
     go_back = ""
     planned = any(node.node == out.node for node in head.plan.nodes)
     if planned and not out.on_purpose:
-        ours = [f"rolldeck ready {head.application} {out.node}"]
+        commands = [ready_command(head.application, out.node)]
         if out.go_back and out.node in before:
             go_back = (
                 f"rolldeck upgrade {head.application} {before[out.node]}"
@@ -154,8 +155,8 @@ def _way_back(
         for original in turn.originals if turn is not None else []:
             ref, was = Original.read(original)
             if _is_inert(ref):
-                raw += [f"{ref.instance}: {line}" for line in back_unseen(ref, was)]
-    return msgspec.structs.replace(out, commands=[*ours, *raw], go_back=go_back)
+                commands += back_unseen(ref, was)
+    return with_commands(msgspec.structs.replace(out, go_back=go_back), commands)
 
 
 def check_readable(records: Sequence[Record]) -> None:

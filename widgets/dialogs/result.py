@@ -6,8 +6,9 @@ from textual import on
 from textual.content import Content
 
 from orchestrator.account import outcomes, stands
-from orchestrator.end_words import PURPOSES, mixed_versions, ways_back, whose_words
+from orchestrator.end_words import PURPOSES, mixed_versions, whose_words
 from orchestrator.events import OutOfRotation, RolloutEnded
+from orchestrator.ways_back import ways_back
 from widgets.dialogs.choice import Choice
 from widgets.dialogs.lines import QUIET, Line, text
 from widgets.dialogs.report import Report, heading
@@ -116,16 +117,15 @@ class ResultScreen(Report[None]):
 
 def _ways_back(out: OutOfRotation) -> Iterator[Line]:
     """The first way is proven before traffic comes; HAProxy's own commands are for working by hand."""
-    ours, raw = ways_back(out)
+    ways = ways_back(out)
     if out.not_ready:
         yield Line(text("  ready would not put it back now: ", "$text-warning"), text(out.not_ready))
-    for command in ours:
+    for command in ways.own:
         yield Line(text("  to put it back as it is now: ", QUIET), text(command, "bold"))
     if out.go_back:
         yield Line(text("  to bring back what it had:   ", QUIET), text(out.go_back, "bold"))
-    if raw:
-        proof = any("health down" in each for each in raw)
-        wait = "; before ready, wait until it reads DRAIN with full health" if proof else ""
+    if ways.by_hand:
+        wait = "; before ready, wait until it reads DRAIN with full health" if ways.awaits_health else ""
         yield Line(text("  "), text(f"by hand, in this order{wait}:", QUIET))
-    for command in raw:
+    for command in ways.by_hand:
         yield Line(text("    on "), text(command))
