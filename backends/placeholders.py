@@ -14,6 +14,7 @@ from typing import Annotated, Any
 
 import msgspec
 
+from backends.suggestion import closest
 from backends.template import NAMES, PLACEHOLDER
 
 
@@ -67,7 +68,6 @@ _MEANT = {
     "tag": "version",
     "unit": "service",
 }
-_LONG = 6  # characters of a name that may differ in two
 
 
 def wrong_placeholders(settings: msgspec.Struct, key: str) -> Iterator[tuple[str, str]]:
@@ -129,27 +129,6 @@ def _words(found: str, name: str, allowed: Placeholders) -> str:
 def _meant(name: str, names: frozenset[str]) -> str:
     """The name that was meant perhaps; empty when none is close."""
     lower = name.lower()
-    if lower in names:
-        return lower
-    if _MEANT.get(lower) in names:
+    if lower not in names and _MEANT.get(lower) in names:
         return _MEANT[lower]
-    for known in sorted(names):
-        if _distance(lower, known) <= (2 if min(len(known), len(lower)) >= _LONG - 1 < len(known) else 1):
-            return known
-    return ""
-
-
-def _distance(one: str, other: str) -> int:
-    """Letters to add, leave out, change or swap with their neighbour, to come from one to the other."""
-    if abs(len(one) - len(other)) > 2:
-        return 3
-    rows = [list(range(len(other) + 1))]
-    for i, letter in enumerate(one, 1):
-        row = [i]
-        for j, wanted in enumerate(other, 1):
-            best = min(rows[-1][j] + 1, row[-1] + 1, rows[-1][j - 1] + (letter != wanted))
-            if i > 1 and j > 1 and letter == other[j - 2] and one[i - 2] == wanted:
-                best = min(best, rows[-2][j - 2] + 1)
-            row.append(best)
-        rows.append(row)
-    return rows[-1][-1]
+    return closest(lower, names)
