@@ -17,6 +17,7 @@ from backends.placeholders import InstallTable, InstallText, NoText
 from backends.template import fill_plain
 
 _ONE_HOST = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@%+=-]*")
+_LIMIT = re.compile(r"--lim(i|it)?")  # Ansible takes the beginnings of options, too
 _ONE_VALUE = re.compile(r"\{[^{}]*\}")
 _GROUPS = ("all", "ungrouped")  # those that every inventory has
 _CONSOLE = frozenset({"localhost", "127.0.0.1", "::1"})  # a play for them does not change another node
@@ -35,7 +36,7 @@ class AnsibleInstall(Recipe, kw_only=True, frozen=True, tag="ansible"):
         extra: more extra variables; texts are templates. Not for secrets: they are seen in the
             process list and in the transcript, and Ansible has its vault for them.
         directory: where to run, so that its ansible.cfg is found; empty for where the console runs.
-        options: more options, such as ``--become --tags deploy``.
+        options: more options, such as ``--become --tags deploy``; which hosts are meant says `limit` alone.
     """
 
     playbook: InstallText
@@ -45,6 +46,12 @@ class AnsibleInstall(Recipe, kw_only=True, frozen=True, tag="ansible"):
     extra: InstallTable = msgspec.field(default_factory=dict)
     directory: InstallText = ""
     options: NoText = ""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for word in shlex.split(self.options):
+            if word.startswith("-l") or _LIMIT.fullmatch(word.partition("=")[0]):
+                raise ValueError(f"options: found {word!r}; expected key `limit` in its place")
 
     def install_commands(self, values: Mapping[str, str]) -> tuple[Command, ...]:
         return (self._playbook(values),)
@@ -86,11 +93,12 @@ class AnsibleInstall(Recipe, kw_only=True, frozen=True, tag="ansible"):
 
     def _arguments(self, values: Mapping[str, str]) -> tuple[str, ...]:
         inventory = (f"--inventory={fill_plain(self.inventory, values)}",) if self.inventory else ()
+        # Of an option that stands there twice the last counts: it must not be the playbook of other nodes.
         return (
+            *shlex.split(self.options),
             *inventory,
             f"--limit={self._one_host(values)}",
             f"--extra-vars={self._variables(values)}",
-            *shlex.split(self.options),
             "--",
             fill_plain(self.playbook, values),
         )

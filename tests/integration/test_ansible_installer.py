@@ -60,13 +60,16 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def ansible(folder: Path, node: str = "web1", playbook: str = "site.yml", limit: str = "{node}") -> Installer:
+def ansible(
+    folder: Path, node: str = "web1", playbook: str = "site.yml", limit: str = "{node}", options: str = ""
+) -> Installer:
     settings = AnsibleInstall(
         playbook=playbook,
         inventory="hosts.ini",
         limit=limit,
         directory=str(folder),
         extra={"folder": str(folder)},
+        options=options,
     )
     version = SymlinkVersion(path=f"{folder}/{node}")
     host = LocalHost(node)
@@ -83,6 +86,17 @@ async def test_a_role_that_installs_and_one_that_fails_half_way(folder: Path) ->
         await node.install("1.6.0")
     words = "exit status 2: task 'shop : Migrate the database': non-zero return code; the disk is full"
     assert caught.value.problem == f"install 1.6.0: {words}; half of it"
+
+
+async def test_no_option_makes_it_the_playbook_of_another_node(folder: Path) -> None:
+    """Which may be serving: Ansible takes the last `--limit`, and the last value of a variable."""
+    node = ansible(folder, options="-vl web2 -e version=9")
+    await node.install("1.5.0")
+    assert await node.installed() == "1.5.0"
+    assert not (folder / "web2").is_symlink(), "another node was touched"
+    for options in ("-l web2", "-lweb2", "--limit web2", "--lim=web2"):
+        with pytest.raises(ValueError, match="expected key `limit` in its place"):
+            ansible(folder, options=f"--become {options}")
 
 
 async def test_a_host_that_cannot_be_reached(folder: Path) -> None:

@@ -52,8 +52,8 @@ APT_INSTALL = (
 )
 VARIABLES = '{"shop_version":"1.5.0","serial":1,"note":"it\'s shop on web1"}'
 PLAYBOOK = (
-    "env ANSIBLE_NOCOLOR=1 ansible-playbook --inventory=hosts.ini --limit=web1"
-    f" {shlex.quote('--extra-vars=' + VARIABLES)} --tags deploy -- deploy.yml"
+    "env ANSIBLE_NOCOLOR=1 ansible-playbook --tags deploy --inventory=hosts.ini --limit=web1"
+    f" {shlex.quote('--extra-vars=' + VARIABLES)} -- deploy.yml"
 )
 SWITCH = (
     "[ -d /opt/shop/releases/1.5.0 ] || "
