@@ -113,6 +113,25 @@ async def node_versions(
     return [versions[name] for name in sorted(versions)]
 
 
+async def look_at_versions(nodes: Sequence[Node], *, sees: bool) -> dict[str, str]:
+    """See which version each of these nodes has, by the names that installers give to versions.
+
+    Where the application itself says another one than there is on the disk, that is the one.
+
+    Args:
+        nodes: to ask; those that do not answer are left out.
+        sees: see `RunningVersions`.
+    """
+    running, on_disk = await asyncio.gather(_running(nodes, sees=sees), Disks().look(nodes))
+    found = dict(running)
+    for node in nodes:
+        if installed := on_disk.get(node.name):
+            health = NodeVersion(node.name, running[node.name], "health") if node.name in running else None
+            if not with_disk(node, health, installed).differs:
+                found[node.name] = installed
+    return found
+
+
 async def _running(nodes: Sequence[Node], *, sees: bool) -> dict[str, str]:
     """By node, where its health tells the version and is asked from here."""
     versions = RunningVersions(sees=sees)

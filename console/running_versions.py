@@ -19,11 +19,12 @@ class RunningVersions:
 
     Attributes:
         by_node: as it was seen last.
+        sees: as it was given.
     """
 
     def __init__(self, *, sees: bool) -> None:
         self.by_node: dict[str, str] = {}
-        self._sees = sees
+        self.sees = sees
 
     def learn(self, record: Record, version: str) -> None:
         """Of a rollout to this version: a node that is done has it, or the one that its event tells."""
@@ -37,7 +38,7 @@ class RunningVersions:
 
     async def look(self, nodes: Sequence[Node]) -> None:
         """See which version runs on these nodes."""
-        if not self._sees:
+        if not self.sees:
             return
         slots = asyncio.Semaphore(AT_ONCE)
 

@@ -263,17 +263,23 @@ class Session:
         finally:
             self.rolling = False
 
-    def _other_versions(self, plan: Plan) -> dict[str, str]:
-        """Of the nodes of the application that a plan leaves alone, as far as they are known here."""
+    async def _other_versions(self, plan: Plan) -> dict[str, str]:
+        """Of the nodes of the application that a plan leaves alone: known here, or else looked at now."""
         known = self.books.known_versions() | self.versions.by_node
-        names = {node.name for node in self.application.nodes} - {node.name for node in plan.nodes}
-        return {name: known[name] for name in names if name in known}
+        planned = {node.name for node in plan.nodes}
+        others = [node for node in self.application.nodes if node.name not in planned]
+        if unknown := [node for node in others if node.name not in known]:
+            from console.node_versions import look_at_versions
+
+            known |= await look_at_versions(unknown, sees=self.versions.sees)
+        return {node.name: known[node.name] for node in others if node.name in known}
 
     async def _carry_out(self, proposal: Proposal, found: Sequence[object]) -> tuple[RolloutEnded, int]:
         """Under the lock; returns how it ended, and its number in the journal."""
         plan, kind = proposal.plan, proposal.kind
         names = {each.name for each in plan.nodes}
         places = {name: each for name, each in self._places().items() if name in names}
+        other_versions = await self._other_versions(plan)
         async with self.books.work(
             kind,
             f"{kind} to {plan.version}",
@@ -298,7 +304,7 @@ class Session:
                 self.actor,
                 entry,
                 kind,
-                self._other_versions(plan),
+                other_versions,
             )
             ended = await rollout.run()
         self.defect = rollout.defect
