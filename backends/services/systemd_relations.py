@@ -12,6 +12,7 @@ MAX_RELATED = 50  # units that are asked for: a node is not trusted to name few
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:@\\-]{0,254}")  # as systemd allows, and no option
 _STOPS_WITH = ("RequiredBy", "BoundBy", "ConsistsOf")
+_STARTS = ("Wants", "Requires", "BindsTo", "Upholds")  # what this unit starts with it
 _PORT = re.compile(r"(?:.*:)?([0-9]+) \((?:Stream|SequentialPacket)\)")  # 127.0.0.1:80, [::]:80, 80
 
 
@@ -81,8 +82,11 @@ def relation_caveats(shown: Mapping[str, str], units: Sequence[Properties], port
     found = [
         f"{trigger} starts its unit too, also while it is stopped for an upgrade" for trigger in starting
     ]
-    if stopping:
-        found.append(f"what stops with its unit, and is not started again with it: {', '.join(stopping)}")
+    started = {name for key in _STARTS for name in shown.get(key, "").split()}
+    if lost := [name for name in stopping if name not in started]:
+        found.append(f"what stops with its unit, and is not started again with it: {', '.join(lost)}")
+    if again := [name for name in stopping if name in started]:
+        found.append(f"what stops with its unit, and is started again with it: {', '.join(again)}")
     return tuple(found)
 
 

@@ -32,6 +32,10 @@ PROPERTIES = (
     "BoundBy",
     "ConsistsOf",
     "UpheldBy",
+    "Wants",
+    "Requires",
+    "BindsTo",
+    "Upholds",
 )
 
 ACTIVITIES = {

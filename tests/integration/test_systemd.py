@@ -56,12 +56,13 @@ def systemd(tmp_path_factory: pytest.TempPathFactory, free_port: int) -> Iterato
         "once.service": "[Service]\nType=oneshot\nExecStart=/bin/true\n",
         "listens.socket": f"[Socket]\nListenStream=127.0.0.1:{free_port}\n",
         "listens.service": f"[Service]\n{SLEEPS}{INSTALL}",
-        "parent.service": f"[Service]\n{SLEEPS}Restart=always\n{INSTALL}",
+        "parent.service": f"[Unit]\nWants=worker.service\n[Service]\n{SLEEPS}Restart=always\n{INSTALL}",
         "upheld.service": f"[Service]\n{SLEEPS}",
         "upholds.service": f"[Unit]\nUpholds=upheld.service\n[Service]\n{SLEEPS}",
         "changes.service": f"[Service]\n{SLEEPS}[Install]\nWantedBy=basic.target\n",
         "real.service": "[Service]\nExecStart=/bin/sh -c 'echo cannot open the database; exit 3'\n"
         "[Install]\nAlias=nick.service\n",
+        "worker.service": f"[Unit]\nPartOf=parent.service\n[Service]\n{SLEEPS}",
         "child.service": f"[Unit]\nBindsTo=parent.service\nAfter=parent.service\n[Service]\n{SLEEPS}",
     }
     with running_systemd(folder) as booted:
@@ -210,9 +211,14 @@ async def test_what_is_bound_to_it_stops_with_it(systemd: Systemd) -> None:
     systemd.systemctl("start", "child")
     assert await unit.caveats() == (
         "what stops with its unit, and is not started again with it: child.service",
+        "what stops with its unit, and is started again with it: worker.service",
     )
     await unit.stop()
-    await reached(service(systemd, "child"), Activity.STOPPED)
+    for other in ("child", "worker"):
+        await reached(service(systemd, other), Activity.STOPPED)
+    await unit.start()
+    await reached(service(systemd, "worker"), Activity.RUNNING)
+    assert (await service(systemd, "child").state()).activity is Activity.STOPPED
 
 
 async def test_one_that_systemd_starts_again_at_once(systemd: Systemd) -> None:

@@ -243,6 +243,9 @@ def test_what_else_starts_a_unit_or_stops_with_it() -> None:
     starts, stops = relation_caveats(properties, parse_units(RELATED), "8080")
     assert starts == "shop.timer starts its unit too, also while it is stopped for an upgrade"
     assert stops == "what stops with its unit, and is not started again with it: cache.service"
+    properties["Wants"] = "network.target cache.service"
+    starts, stops = relation_caveats(properties, parse_units(RELATED), "8080")
+    assert stops == "what stops with its unit, and is started again with it: cache.service"
 
 
 def test_units_that_would_start_it_again_at_once() -> None:
