@@ -100,6 +100,16 @@ class ContainerInstaller(RecipeInstaller):
         if await self._exists(self.recipe.names(values)[1]):
             await self._ask(self.recipe.remove_previous(values), "remove the previous container")
 
+    async def _obstacles(self, version: str) -> tuple[str, ...]:
+        """Also whether another container has the name that the old one is to get meanwhile, and runs."""
+        found = await RecipeInstaller._obstacles(self, version)
+        previous = self.recipe.names(self._with(version))[1]
+        if await self._inspect(previous, "{{.State.Running}}") != "true":
+            return found
+        stop = self.host.render(self.recipe.call("stop", previous))
+        obstacle = f"the container {previous} runs, and has the name that the old one gets; first run: {stop}"
+        return (*found, obstacle)
+
     async def _look_for(self, values: Mapping[str, str]) -> Availability:
         return await self.recipe.wanted_image(values).find(self.host)
 
@@ -131,12 +141,14 @@ class ContainerInstaller(RecipeInstaller):
             raise Refused(self.host.name, problem) from refused
 
     async def _exists(self, name: str) -> bool:
-        command = self.recipe.call(
-            "inspect", "--type", "container", "--format", show_of(name, "{{.Id}}"), name
-        )
+        return await self._inspect(name, "{{.Id}}") is not None
+
+    async def _inspect(self, name: str, shown: str) -> str | None:
+        """None when there is no such container."""
+        command = self.recipe.call("inspect", "--type", "container", "--format", show_of(name, shown), name)
         result = await look(self.host, command, timeout=self.timeout)
         if is_absent(result):
-            return False
+            return None
         if not result.ok:
             raise Unmeasured(self.host.name, f"inspect {name}: {words(result)}")
-        return True
+        return result.stdout.strip()

@@ -10,7 +10,7 @@ from backends.errors import PermissionDenied, Refused, Unmeasured
 from backends.hosts.local import LocalHost
 from backends.installers.container import ContainerInstall
 from backends.installers.kinds import default_version, make_installer
-from backends.model import Activity, ServiceState
+from backends.model import Activity, Command, ServiceState
 from backends.services.container import ContainerService, ContainerSettings
 from orchestrator.plan import Severity
 from tests import docker_engines
@@ -220,6 +220,13 @@ async def test_images_of_the_engine(engine: Docker) -> None:
         await installer.install(wanted)
         assert await installer.installed() == wanted
     assert await find_ways_back(installer, "2") == []
+    engine.run("web-previous", POLITE)
+    blocked = await installer.check_availability("2")
+    assert blocked.presence is Presence.NOT_THERE
+    assert "the container web-previous runs, and has the name that the old one gets" in blocked.detail
+    done = await HOST.run(Command(("sh", "-c", blocked.detail.partition("first run: ")[2])))
+    assert done.ok, done.stderr
+    assert (await installer.check_availability("2")).presence is Presence.THERE
     with pytest.raises(Refused, match=r"install 9: exit status 1: Unable to find image"):
         await asyncio.wait_for(installer.install("9"), 60)
     assert await installer.installed() == "1"

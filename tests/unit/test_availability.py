@@ -57,6 +57,8 @@ async def asked(
             return Answer("install\n")
         if "no link" in command.argv[2]:
             return Answer()
+        if "State.Running" in command.argv[-2]:
+            return Answer("no such container\n")
         ran.append(command)
         return waiting.pop(0)
 
