@@ -40,7 +40,7 @@ startretries=1
 autostart=false
 
 [program:ends]
-command=sh -c 'exit 3'
+command=sh -c 'sleep 1; exit 3'
 startsecs=0
 autorestart=false
 autostart=false
