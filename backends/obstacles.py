@@ -2,11 +2,13 @@
 
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
 from backends.asking import look
 from backends.base import Host
-from backends.model import Command
+from backends.errors import Unmeasured
+from backends.hosts.rehearsal import is_rehearsal
+from backends.model import Command, ServiceState
 
 LOOK_TIMEOUT_S = 10.0
 
@@ -44,6 +46,39 @@ async def command_obstacles(
         elif programs and (program := first_program(command)) and not await _is_there(host, program):
             found[f"the program of the command for {purpose} is not there: {program}"] = None
     return tuple(found)
+
+
+async def process_obstacles(
+    host: Host, manager: str, pid: int | None, look_again: Callable[[], Awaitable[ServiceState]]
+) -> tuple[str, ...]:
+    """Why the process of a service that runs cannot be seen where commands run; empty where it can.
+
+    The manager is in a container then, and its process ids are the container's: somebody else has them here,
+    who never ends, or nobody, and a service that still runs would be taken for one that has ended.
+
+    Args:
+        host: where commands run.
+        manager: that says which process it is. One that does not notice at once that it has ended says so of
+            a process that has just ended, too.
+        pid: of the service, as the manager has said.
+        look_again: at the state of the service.
+
+    Raises:
+        BackendError: the manager could not be asked.
+    """
+    if pid is None or is_rehearsal():  # that process ids are looked at is known there
+        return ()
+    try:
+        if await host.alive(pid):
+            return ()
+    except Unmeasured:
+        return ()  # the stop and the start will say so
+    if (await look_again()).pid != pid:
+        return ()
+    return (
+        f"{manager} says that the service is process {pid}, and the node has no such process: when"
+        f" {manager} is in a container, let all commands run there by `prefix`, as `docker exec -i NAME`",
+    )
 
 
 def first_program(command: Command) -> str:

@@ -25,6 +25,7 @@ class ScriptedHost:
     answer: Callable[[Command], Answer] = lambda _: Answer()
     name: str = "web1"
     refusal: Callable[[Command], str] = lambda _: ""  # of sudo
+    lives: bool = False  # each process that is asked about
     ran: list[Command] = field(default_factory=list)
     timeouts: list[float] = field(default_factory=list)
     tracked: list[Command] = field(default_factory=list)
@@ -61,7 +62,7 @@ class ScriptedHost:
         )
 
     async def alive(self, pid: int, started: int = 0) -> bool:
-        return False
+        return self.lives
 
     async def sudo_refusal(self, command: Command, *, track: bool = False) -> str:
         return self.refusal(command)

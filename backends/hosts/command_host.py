@@ -40,13 +40,14 @@ exec timeout "$3" head -c "$2" -- "$1"
 """
 
 # Said in words, because exit status 1 is also what sudo or docker give when they fail themselves.
-# A zombie is gone: it holds no file and no port. Where /proc hides other people's processes,
-# signal 0 tells "not there" from "not yours".
+# A zombie is gone: it holds no file and no port. So is a thread of the kernel, which has no memory of its
+# own: when the manager that says a process id is in a container, that number here is often one of those.
+# Where /proc hides other people's processes, signal 0 tells "not there" from "not yours".
 # The start is the 22nd field of `stat`, the 20th after the name, which may hold anything.
 _ALIVE = r"""
 started() { stat=$(cat "/proc/$1/stat" 2>/dev/null); set -- ${stat##*) }; echo "${20}"; }
 if test -d "/proc/$1"; then
-  if grep -q '^State:[[:space:]]*Z' "/proc/$1/status" 2>/dev/null
+  if grep -q '^State:' "/proc/$1/status" 2>/dev/null && ! grep -q '^VmSize:' "/proc/$1/status" 2>/dev/null
   then echo gone
   elif test "$2" != 0 && test "$(started "$1")" != "$2"; then echo gone
   else echo alive

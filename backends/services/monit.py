@@ -18,7 +18,7 @@ from backends.asking import look, refusal, words
 from backends.base import Host
 from backends.errors import ConfigError, NotAsked, Refused, UnknownOutcome, Unmeasured
 from backends.model import Command, CommandResult, ServiceState
-from backends.obstacles import command_obstacles
+from backends.obstacles import command_obstacles, process_obstacles
 from backends.placeholders import NoText, ServiceName
 from backends.services.monit_control import MonitControl, lines_about, parse_control
 from backends.services.monit_status import MonitStatus, parse_status, state_of
@@ -143,7 +143,8 @@ class MonitService:
         if control is not None and control.dependents:
             others = ", ".join(control.dependents)
             found.append(f"with its service Monit stops {others} too, and does not start that again")
-        return tuple(found)
+        # No obstacle: Monit notices only once in a cycle that a process has ended.
+        return (*found, *await process_obstacles(self._host, "Monit", status.pid, self.state))
 
     async def last_lines(self) -> tuple[str, ...]:
         """The last lines about the service in Monit's own log, where Monit tells where that is."""

@@ -15,7 +15,7 @@ from backends.asking import ask, look, words
 from backends.base import Host
 from backends.errors import ConfigError, Refused, Unmeasured
 from backends.model import Activity, Command, CommandResult, ServiceState
-from backends.obstacles import command_obstacles
+from backends.obstacles import command_obstacles, process_obstacles
 from backends.placeholders import NoText, ServiceName
 from backends.services.names import service_name
 from backends.services.pids import parse_pid
@@ -115,7 +115,9 @@ class SupervisorService:
     async def obstacles(self) -> tuple[str, ...]:
         """See `ServiceManager.obstacles`."""
         commands = {"stop": self.stop_command(), "start": self.start_command()}
-        return await command_obstacles(self._host, commands, track=True)
+        found = await command_obstacles(self._host, commands, track=True)
+        pid = (await self.state()).pid
+        return (*found, *await process_obstacles(self._host, "supervisord", pid, self.state))
 
     async def caveats(self) -> tuple[str, ...]:
         """See `ServiceManager.caveats`."""

@@ -120,6 +120,16 @@ async def test_a_tracked_command_is_told_while_it_runs() -> None:
     assert not await host.alive(each.pid, each.started)
 
 
+def is_of_the_kernel(pid: int) -> bool:
+    status = Path(f"/proc/{pid}/status")
+    return status.exists() and "kthreadd" in status.read_text()
+
+
+@pytest.mark.skipif(not is_of_the_kernel(2), reason="in a container process 2 is none of the kernel's")
+async def test_a_thread_of_the_kernel_is_no_process_of_a_service() -> None:
+    assert not await LocalHost("here").alive(2)
+
+
 async def test_cancelling_returns_at_once_and_leaves_the_command(tmp_path: Path) -> None:
     seen: list[Exchange] = []
     host = LocalHost("here", recorder=exchanges(seen))

@@ -4,8 +4,8 @@ import pytest
 
 from backends.errors import Unmeasured
 from backends.hosts.sudo import listing_query, sudo_query, wants_password
-from backends.model import Activity, Command
-from backends.obstacles import command_obstacles, first_program
+from backends.model import Activity, Command, ServiceState
+from backends.obstacles import command_obstacles, first_program, process_obstacles
 from backends.services.command import CommandService, CommandSettings
 from backends.services.container import ContainerService, ContainerSettings
 from backends.services.kinds import ServiceSettings, make_service
@@ -143,6 +143,25 @@ async def test_a_program_that_is_not_there_is_an_obstacle() -> None:
     assert await CommandService(host, settings, {}).obstacles() == (
         "the program of the command for start is not there: ./ctl",
     )
+
+
+@pytest.mark.parametrize(
+    ("host", "before", "after", "is_obstacle"),
+    [
+        (ScriptedHost(), 7, 7, True),
+        (ScriptedHost(), 7, 8, False),  # it has been started again meanwhile
+        (ScriptedHost(), None, 8, False),
+        (ScriptedHost(lives=True), 7, 7, False),
+    ],
+)
+async def test_a_process_that_is_not_where_commands_run_is_an_obstacle(
+    host: ScriptedHost, before: int | None, after: int, is_obstacle: bool
+) -> None:
+    async def look_again() -> ServiceState:
+        return ServiceState(Activity.RUNNING, after, "RUNNING")
+
+    found = await process_obstacles(host, "supervisord", before, look_again)
+    assert ["process 7, and the node has no such process" in text for text in found] == [True] * is_obstacle
 
 
 async def test_what_cannot_be_asked_is_no_obstacle() -> None:

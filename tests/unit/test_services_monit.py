@@ -60,7 +60,7 @@ def status(said: str, *extra: str) -> str:
 def service(
     answer: Callable[[Command], Answer], **settings: int | float
 ) -> tuple[MonitService, ScriptedHost]:
-    host = ScriptedHost(answer)
+    host = ScriptedHost(answer, lives=True)
     chosen = msgspec.convert({"kind": "monit", "name": "shop", **settings}, MonitSettings)
     return MonitService(host, chosen, {}), host
 
@@ -322,7 +322,7 @@ async def test_what_sudo_would_refuse_is_not_tried() -> None:
     def refusal(command: Command) -> str:
         return "no" if "-v" in command.argv else ""
 
-    host = ScriptedHost(lambda _: Answer(RUNNING), refusal=refusal)
+    host = ScriptedHost(lambda _: Answer(RUNNING), refusal=refusal, lives=True)
     monit = MonitService(host, MonitSettings(name="shop", command="sudo -n monit"), {})
     assert (await monit.last_lines(), await monit.caveats(), await monit.obstacles()) == ((), (), ())
     assert [command.argv[2:] for command in host.ran] == [("monit", "status", "shop")]
@@ -333,3 +333,10 @@ async def test_an_older_monit_leaves_it_unsaid() -> None:
     assert await service(lambda _: Answer(text))[0].caveats() == ()
     found = await service(lambda _: Answer(text.replace("active", "passive")))[0].caveats()
     assert found == ("Monit would not start its service again when it has died (mode passive)",)
+
+
+async def test_a_process_that_is_not_on_the_node_is_said() -> None:
+    """Monit is in a container, or has not noticed yet that it has ended."""
+    host = ScriptedHost(lambda _: Answer(RUNNING))
+    [found] = await MonitService(host, MonitSettings(name="shop"), {}).caveats()
+    assert found.startswith("Monit says that the service is process 7415, and the node has no such process")
