@@ -127,6 +127,8 @@ SETTINGS: tuple[ServiceSettings, ...] = (
 @pytest.mark.parametrize("settings", SETTINGS, ids=lambda settings: type(settings).__name__)
 async def test_sudo_that_refuses_is_an_obstacle_for_every_manager(settings: ServiceSettings) -> None:
     answer = Answer("ActiveState=active\nLoadState=loaded\n")
+    if isinstance(settings, ContainerSettings):
+        answer = Answer("", "Error: no such container shop", 125)
     refusing = ScriptedHost(lambda _: answer, refusal=lambda _: "a password is required")
     found = await make_service(settings, refusing, {}).obstacles()
     assert len(found) == 2
