@@ -26,11 +26,14 @@ class Availability:
         presence: the answer.
         detail: where the version was looked for, or why the answer is not known; without the node's name.
         others: versions that are there instead, the newest first.
+        lacking: it is not known only because a prefetch will look again: what the node has fetched of its
+            repositories lists other versions, and not this one.
     """
 
     presence: Presence
     detail: str = ""
     others: tuple[str, ...] = ()
+    lacking: bool = False
 
 
 THERE = Availability(Presence.THERE)

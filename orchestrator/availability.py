@@ -82,6 +82,9 @@ async def _way_back(node: Node, row: PlannedNode, slots: Mapping[str, asyncio.Se
         case Presence.NOT_THERE:
             text = f"going back to {version} would not work: {_without_suggestion(found)}"
             return [Finding(Severity.WARNING, node.name, text)]
+        case Presence.NOT_KNOWN if found.lacking:
+            text = f"going back to {version} may not work: {_without_suggestion(found)}"
+            return [Finding(Severity.WARNING, node.name, text)]
         case Presence.NOT_KNOWN:
             text = f"not checked whether going back to {version} would work: {_without_suggestion(found)}"
             return [Finding(Severity.INFO, node.name, text)]

@@ -1,7 +1,9 @@
 """Installing one exact version of a package, newer or older than what is there."""
 
+import re
 import shlex
 from collections.abc import Mapping
+from datetime import UTC, datetime
 
 from backends.asking import words
 from backends.availability import THERE, Availability, Presence, only_versions
@@ -10,6 +12,9 @@ from backends.installers.recipe import Recipe
 from backends.model import Command, CommandResult
 from backends.placeholders import NoText
 from backends.versions import Package
+
+_DNF_FETCHED = re.compile(r"^Repo-expire\s*:.*\(last: ([^)]+)\)", re.MULTILINE)
+_DNF_TIME = "%a %b %d %H:%M:%S %Y"
 
 
 class AptInstall(Recipe, kw_only=True, frozen=True, tag="apt"):
@@ -60,7 +65,20 @@ class AptInstall(Recipe, kw_only=True, frozen=True, tag="apt"):
         if not self.update:
             return Availability(Presence.NOT_THERE, missing, only_versions(found))
         brought = f"{missing} now, and are fetched anew before the first node is taken out"
-        return Availability(Presence.NOT_KNOWN, brought, only_versions(found))
+        others = only_versions(found)
+        return Availability(Presence.NOT_KNOWN, brought, others, lacking=bool(others))
+
+    def fetch_command(self, values: Mapping[str, str]) -> Command | None:
+        """The lists' own times are those of the repository; their folder changes when apt writes into it."""
+        where = shlex.join(("apt-config", *self._settings_options(), "shell", "lists", "Dir::State::lists/d"))
+        return Command.shell(f'eval "$({where})" && exec stat -c %Y -- "$lists"')
+
+    def read_fetch(self, result: CommandResult) -> str:
+        try:
+            changed = datetime.fromtimestamp(int(result.stdout), UTC) if result.ok else None
+        except (ValueError, OverflowError, OSError):
+            return ""
+        return f"apt last changed the lists at {_in_words(changed)}" if changed else ""
 
     def _settings_options(self) -> tuple[str, ...]:
         """Those of the options that say where apt's own settings and lists are; apt-cache knows no others."""
@@ -124,7 +142,23 @@ class DnfInstall(Recipe, kw_only=True, frozen=True, tag="dnf"):
         if not self.update:
             return Availability(Presence.NOT_KNOWN, missing, only_versions(reversed(found)))
         brought = f"{missing}, and dnf looks again before the first node is taken out"
-        return Availability(Presence.NOT_KNOWN, brought, only_versions(reversed(found)))
+        others = only_versions(reversed(found))
+        return Availability(Presence.NOT_KNOWN, brought, others, lacking=bool(others))
+
+    def fetch_command(self, values: Mapping[str, str]) -> Command | None:
+        show = ("repolist", "--cacheonly", "--verbose", *shlex.split(self.options))
+        return Command(("env", "LC_ALL=C", "TZ=UTC", "dnf", *show))
+
+    def read_fetch(self, result: CommandResult) -> str:
+        """Each repository is fetched at its own time: the oldest one counts."""
+        try:
+            texts = _DNF_FETCHED.findall(result.stdout)
+            times = {datetime.strptime(text, _DNF_TIME).replace(tzinfo=UTC) for text in texts}
+        except ValueError:
+            return ""
+        if not result.ok or not times:
+            return ""
+        return f"dnf fetched that at {_in_words(min(times))}" + (" or later" if len(times) > 1 else "")
 
     def _install(self, version: str, *options: str) -> Command:
         # Otherwise the version that is read back could never equal the wanted one.
@@ -133,3 +167,7 @@ class DnfInstall(Recipe, kw_only=True, frozen=True, tag="dnf"):
             raise ConfigError("", "version", f"{version!r}: expected {expected}, without an epoch")
         more = shlex.split(self.options)
         return Command(("dnf", "install", "-y", *more, *options, f"{self.package}-{version}"))
+
+
+def _in_words(at: datetime) -> str:
+    return f"{at:%Y-%m-%d %H:%M} UTC"

@@ -1,7 +1,7 @@
 """What ways to install have in common: commands that follow from settings, run in their order."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 
@@ -44,6 +44,14 @@ class Recipe(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=Tr
 
     def read_availability(self, result: CommandResult, values: Mapping[str, str]) -> Availability:
         """What the result of `availability_command` says."""
+        raise NotImplementedError
+
+    def fetch_command(self, values: Mapping[str, str]) -> Command | None:
+        """What tells when the node fetched what `availability_command` reads; None: that is no copy."""
+        return None
+
+    def read_fetch(self, result: CommandResult) -> str:
+        """When that was, in words, by the result of `fetch_command`; empty where it does not tell."""
         raise NotImplementedError
 
     def obstacle_command(self, values: Mapping[str, str]) -> Command | None:
@@ -123,7 +131,12 @@ class RecipeInstaller:
         if command is None:
             return Availability(Presence.NOT_KNOWN, self.recipe.availability_unknown())
         result = await look(self.host, command, timeout=LOOK_TIMEOUT_S)
-        return self.recipe.read_availability(result, values)
+        found = self.recipe.read_availability(result, values)
+        command = self.recipe.fetch_command(values)
+        if found.presence is Presence.THERE or command is None:
+            return found
+        fetched = self.recipe.read_fetch(await look(self.host, command, timeout=LOOK_TIMEOUT_S))
+        return replace(found, detail=f"{found.detail}; {fetched}") if fetched else found
 
     async def install(self, version: str) -> None:
         """Run the commands to the end. That they succeed proves nothing: look again.

@@ -3,6 +3,7 @@
 import fcntl
 import os
 import shutil
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from backends.errors import Refused
 from backends.hosts.local import LocalHost
 from backends.installers.kinds import default_version, make_installer
 from backends.installers.packages import AptInstall
-from orchestrator.plan import Finding, Severity
+from orchestrator.plan import Severity
 from tests.deb_repository import DebRepository, call_there, missing
 from tests.integration.ways_back import find_ways_back
 
@@ -72,7 +73,9 @@ async def test_a_version_that_is_nowhere(apt: Installer) -> None:
     assert await apt.installed() is None
 
 
-async def test_what_the_package_lists_have_is_known_before(apt: Installer, prefix: str) -> None:
+async def test_what_the_package_lists_have_is_known_before(
+    apt: Installer, repository: DebRepository, prefix: str
+) -> None:
     await apt.prefetch("1.4.2")
     assert (await apt.check_availability("1.4.2")).presence is Presence.THERE
     missing = await apt.check_availability("1.4.3")
@@ -80,7 +83,10 @@ async def test_what_the_package_lists_have_is_known_before(apt: Installer, prefi
     assert "are fetched anew before the first node is taken out" in missing.detail
     found = await make_apt(prefix, update=False).check_availability("1.4.3")
     assert (found.presence, found.others) == (Presence.NOT_THERE, ("1.4.2",))
-    assert found.detail == "the package lists have no shop of this version"
+    missing_there, _, changed = found.detail.partition("; apt last changed the lists at ")
+    assert missing_there == "the package lists have no shop of this version"
+    lists = (repository.here / "root/apt/state/lists").stat().st_mtime
+    assert changed == f"{datetime.fromtimestamp(lists, UTC):%Y-%m-%d %H:%M} UTC"
 
 
 async def test_the_way_back_is_there_as_long_as_its_package_is(
@@ -94,12 +100,13 @@ async def test_the_way_back_is_there_as_long_as_its_package_is(
     repository.remove("1.4.2")
     await apt.prefetch("1.5.0")
     missing = "the package lists have no shop of this version"
-    text = f"going back to 1.4.2 would not work: {missing}; there is 1.5.0"
     as_they_are = make_apt(prefix, update=False)
-    assert await find_ways_back(as_they_are, "1.5.0") == [Finding(Severity.WARNING, "web1", text)]
-    [found] = await find_ways_back(apt, "1.5.0")
-    assert found.severity is Severity.INFO
-    assert found.text.startswith(f"not checked whether going back to 1.4.2 would work: {missing} now")
+    for installer, verb, now in ((as_they_are, "would", ""), (apt, "may", " now")):
+        [found] = await find_ways_back(installer, "1.5.0")
+        assert found.severity is Severity.WARNING
+        assert found.text.startswith(f"going back to 1.4.2 {verb} not work: {missing}{now}")
+        assert "; apt last changed the lists at 20" in found.text
+        assert found.text.endswith("; there is 1.5.0")
 
 
 async def test_a_hold_is_respected(apt: Installer, repository: DebRepository, prefix: str) -> None:

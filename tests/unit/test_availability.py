@@ -39,13 +39,16 @@ LISTED = """\
 """
 
 
+REFUSED = Answer("", "sudo: a password is required", 1)
+
+
 def installer(settings: InstallSettings, host: ScriptedHost) -> Installer:
     version = FileVersion(path="/VERSION")
     return make_installer(settings, version, host=host, console=host, values=VALUES)
 
 
 async def asked(
-    settings: InstallSettings, version: str, *answers: Answer
+    settings: InstallSettings, version: str, *answers: Answer, fetched: Answer = REFUSED
 ) -> tuple[Availability, list[Command]]:
     """What is found, with these answers in their order, and what was asked beside the installer's program."""
     waiting, ran = list(answers), list[Command]()
@@ -59,6 +62,8 @@ async def asked(
             return Answer()
         if "State.Running" in command.argv[-2]:
             return Answer("no such container\n")
+        if "apt-config" in command.argv[2] or "repolist" in command.argv:
+            return fetched
         ran.append(command)
         return waiting.pop(0)
 
@@ -102,6 +107,60 @@ async def test_one_question_and_its_answer(
         assert "-x" not in found.others
     else:
         assert found.others == others
+
+
+REPOLIST = """\
+Repo-id            : base
+Repo-updated       : Sat Nov 28 20:23:11 2026
+Repo-expire        : 172800 second(s) (last: Sat Nov 28 20:23:12 2026)
+"""
+OLDER = "Repo-expire : 172800 second(s) (last: Fri Nov 27 06:01:59 2026)\n"
+APT_AT = "apt last changed the lists at"
+DNF_AT = "dnf fetched that at"
+
+
+@pytest.mark.parametrize(
+    ("settings", "listed", "fetched", "words"),
+    [
+        (AptInstall(package="shop"), LISTED, Answer("1795897392\n"), f"{APT_AT} 2026-11-28 20:23 UTC"),
+        (APT, LISTED, Answer("1795897392\n"), f"{APT_AT} 2026-11-28 20:23 UTC"),
+        (APT, LISTED, Answer("9" * 40), ""),
+        (APT, LISTED, Answer("", "stat: no such file", 1), ""),
+        (DnfInstall(package="shop"), "1.5.0\n", Answer(REPOLIST), f"{DNF_AT} 2026-11-28 20:23 UTC"),
+        (
+            DnfInstall(package="shop"),
+            "1.5.0\n",
+            Answer(REPOLIST + OLDER),
+            f"{DNF_AT} 2026-11-27 06:01 UTC or later",
+        ),
+        (DnfInstall(package="shop"), "1.5.0\n", Answer(REPOLIST.replace("Sat ", "Sa. ")), ""),
+        (DnfInstall(package="shop"), "1.5.0\n", Answer("Repo-expire : never"), ""),
+    ],
+)
+async def test_when_what_has_it_not_was_fetched(
+    settings: InstallSettings, listed: str, fetched: Answer, words: str
+) -> None:
+    found, _ = await asked(settings, "9.9.9", Answer(listed), fetched=fetched)
+    unknown, _ = await asked(settings, "9.9.9", Answer(listed))
+    assert found.detail == (f"{unknown.detail}; {words}" if words else unknown.detail)
+
+
+@pytest.mark.parametrize(
+    ("settings", "answer", "lacking"),
+    [
+        (AptInstall(package="shop"), Answer(LISTED), True),
+        (AptInstall(package="shop"), Answer("", "N: Unable to locate package shop"), False),
+        (AptInstall(package="shop"), Answer("", "E: Could not read the lists", 100), False),
+        (DnfInstall(package="shop"), Answer("1.5.0\n"), True),
+        (DnfInstall(package="shop"), Answer(""), False),
+        (DnfInstall(package="shop"), Answer("", "Error: no cache", 1), False),
+    ],
+)
+async def test_only_lists_of_the_package_can_lack_a_version(
+    settings: InstallSettings, answer: Answer, lacking: bool
+) -> None:
+    found, _ = await asked(settings, "9.9.9", answer)
+    assert (found.presence, found.lacking) == (NOT_KNOWN, lacking)
 
 
 async def test_the_questions() -> None:
@@ -370,6 +429,23 @@ def test_a_way_back_that_nobody_knows_is_said_and_one_that_is_there_is_not() -> 
         world.nodes["web2"].availabilities["1.0"] = Availability(NOT_KNOWN, "the registry is silent")
         text = "not checked whether going back to 1.0 would work: the registry is silent"
         assert ways_back(await world.plan()) == [Finding(Severity.INFO, "web2", text)]
+
+    run(scenario())
+
+
+def test_a_version_of_now_that_the_last_fetch_lacked_is_a_warning() -> None:
+    async def scenario() -> None:
+        world = World()
+        lists = "the package lists have no shop of this version now"
+        lacking = Availability(NOT_KNOWN, lists, ("2.0",), lacking=True)
+        for version in ("1.0", "2.0"):
+            world.nodes["web2"].availabilities[version] = lacking
+        plan = await world.plan()
+        text = f"going back to 1.0 may not work: {lists}; there is 2.0"
+        assert ways_back(plan) == [Finding(Severity.WARNING, "web2", text)]
+        [unknown] = [finding for finding in plan.findings if "can be had" in finding.text]
+        assert (unknown.subject, unknown.severity) == ("web2", Severity.INFO), "the next fetch is to bring it"
+        assert not plan.errors
 
     run(scenario())
 
