@@ -28,12 +28,14 @@ class Availability:
         others: versions that are there instead, the newest first.
         lacking: it is not known only because a prefetch will look again: what the node has fetched of its
             repositories lists other versions, and not this one.
+        any_version: the answer is the same for every version, as none was looked for.
     """
 
     presence: Presence
     detail: str = ""
     others: tuple[str, ...] = ()
     lacking: bool = False
+    any_version: bool = False
 
 
 THERE = Availability(Presence.THERE)

@@ -75,7 +75,7 @@ def _has_way_back(row: PlannedNode) -> bool:
 async def _way_back(node: Node, row: PlannedNode, slots: Mapping[str, asyncio.Semaphore]) -> list[Finding]:
     version = row.installed or ""
     try:
-        found = await _look(node.installer, version, slots)
+        found = await _look_for_way_back(node, row, slots)
     except ConfigError as error:
         found = Availability(Presence.NOT_THERE, error.problem)
     match found.presence:
@@ -89,6 +89,17 @@ async def _way_back(node: Node, row: PlannedNode, slots: Mapping[str, asyncio.Se
             text = f"not checked whether going back to {version} would work: {_without_suggestion(found)}"
             return [Finding(Severity.INFO, node.name, text)]
     return []
+
+
+async def _look_for_way_back(
+    node: Node, row: PlannedNode, slots: Mapping[str, asyncio.Semaphore]
+) -> Availability:
+    """What was found of the wanted version where that holds for any: Ansible takes a second for a look."""
+    version = row.installed or ""
+    if row.availability is None or not row.availability.any_version:
+        return await _look(node.installer, version, slots)
+    node.installer.install_commands(version)  # raises ConfigError for a version that it does not take
+    return row.availability
 
 
 def judge_availability(

@@ -75,7 +75,7 @@ class AnsibleInstall(Recipe, kw_only=True, frozen=True, tag="ansible"):
             shown = ", ".join(others[:_SHOWN_HOSTS]) + (", …" if len(others) > _SHOWN_HOSTS else "")
             problem = f"the limit {limit!r} is {len(others)} hosts for Ansible ({shown}); expected one"
             return Availability(Presence.NOT_THERE, problem)
-        return Availability(Presence.NOT_KNOWN, self.availability_unknown())
+        return Availability(Presence.NOT_KNOWN, self.availability_unknown(), any_version=True)
 
     def availability_unknown(self) -> str:
         return "Ansible cannot tell which versions there are; its playbook and its inventory can be read"

@@ -129,7 +129,7 @@ class RecipeInstaller:
     async def _look_for(self, values: Mapping[str, str]) -> Availability:
         command = self.recipe.availability_command(values)
         if command is None:
-            return Availability(Presence.NOT_KNOWN, self.recipe.availability_unknown())
+            return Availability(Presence.NOT_KNOWN, self.recipe.availability_unknown(), any_version=True)
         result = await look(self.host, command, timeout=LOOK_TIMEOUT_S)
         found = self.recipe.read_availability(result, values)
         command = self.recipe.fetch_command(values)

@@ -185,7 +185,7 @@ async def test_the_questions() -> None:
 )
 async def test_who_cannot_tell_asks_nothing(settings: InstallSettings, words: str) -> None:
     found, ran = await asked(settings, "1.6.0")
-    assert found.presence is NOT_KNOWN
+    assert (found.presence, found.any_version) == (NOT_KNOWN, True)
     assert words in found.detail
     assert ran == []
 
@@ -210,6 +210,7 @@ async def test_hosts_of_a_playbook(limit: str, answer: str, presence: Presence, 
     text = f"\nplaybook: p.yml\n\n  play #1 (all): all\tTAGS: []\n    pattern: ['all']\n{answer}"
     found, ran = await asked(AnsibleInstall(playbook="p.yml", limit=limit), "1.6.0", Answer(text))
     assert (found.presence, words in found.detail) == (presence, True), found
+    assert found.any_version is (presence is NOT_KNOWN)
     assert ran[0].argv[2:4] == ("ansible-playbook", "--list-hosts")
 
 
@@ -446,6 +447,19 @@ def test_a_version_of_now_that_the_last_fetch_lacked_is_a_warning() -> None:
         [unknown] = [finding for finding in plan.findings if "can be had" in finding.text]
         assert (unknown.subject, unknown.severity) == ("web2", Severity.INFO), "the next fetch is to bring it"
         assert not plan.errors
+
+    run(scenario())
+
+
+def test_an_answer_for_any_version_is_asked_for_once() -> None:
+    async def scenario() -> None:
+        world = World(nodes=1, min_available=0)
+        node = world.nodes["web1"]
+        cannot_tell = Availability(NOT_KNOWN, "Ansible cannot tell", any_version=True)
+        node.availabilities["2.0"] = cannot_tell
+        node.availabilities["1.0"] = Availability(NOT_KNOWN, "was asked once more")
+        text = "not checked whether going back to 1.0 would work: Ansible cannot tell"
+        assert ways_back(await world.plan()) == [Finding(Severity.INFO, "web1", text)]
 
     run(scenario())
 
