@@ -1,12 +1,17 @@
 """Two ways to run a command on a host: `ask` changes something, `look` only reads."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 
 from backends.base import Host
 from backends.errors import PermissionDenied, Refused, UnknownOutcome, Unmeasured
 from backends.model import Command, CommandResult
 from backends.text_limits import last_lines
+
+_shared: ContextVar[dict[tuple[int, Command], CommandResult] | None] = ContextVar("shared", default=None)
+"""The results of looks, by the identity of the host and the command."""
 
 MAX_WORDS = 400  # characters of an error text; the transcript has all of it
 
@@ -68,14 +73,35 @@ async def ask(
     return result
 
 
+@contextmanager
+def sharing_looks() -> Iterator[None]:
+    """Within, also in tasks started within, a look that is repeated gets the result of the first one.
+
+    For several questions about one moment. Whoever waits for a change must not be within.
+    """
+    token = _shared.set({})
+    try:
+        yield
+    finally:
+        _shared.reset(token)
+
+
 async def look(host: Host, command: Command, *, timeout: float) -> CommandResult:
     """Run a command that only reads, whatever its exit status, and keep it out of the transcript.
+
+    See `sharing_looks` for where one is not repeated.
 
     Raises:
         Unreachable: as it comes from the host.
         Unmeasured: the answer was lost. Nothing can have changed, so it is no `UnknownOutcome`.
     """
+    shared = _shared.get()
+    if shared is not None and (known := shared.get((id(host), command))) is not None:
+        return known
     try:
-        return await host.run(command, timeout=timeout, record=False)
+        result = await host.run(command, timeout=timeout, record=False)
     except UnknownOutcome as error:
         raise Unmeasured(error.target, error.problem) from error
+    if shared is not None:
+        shared[id(host), command] = result
+    return result

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
+from backends.asking import sharing_looks
 from backends.base import Registration
 from backends.errors import BackendError
 from backends.model import Registered
@@ -80,11 +81,12 @@ async def _observe(node: Node) -> Observation:
     await measure("cannot be reached", node.host.connect)
     if findings:
         return Observation(node, None, None, False, None, tuple(findings))
-    state = await measure("service state cannot be read", node.service.state)
-    is_open = await measure(f"port {node.port} cannot be seen", node.port_probe.is_open)
+    with sharing_looks():  # each answer of the manager is read for several of these
+        state = await measure("service state cannot be read", node.service.state)
+        is_open = await measure(f"port {node.port} cannot be seen", node.port_probe.is_open)
+        obstacles = await measure("what its service manager may do cannot be seen", node.service.obstacles)
+        caveats = await _caveats(node)
     cannot = cannot_stop(state, is_open) if state is not None and is_open is not None else ""
-    obstacles = await measure("what its service manager may do cannot be seen", node.service.obstacles)
-    caveats = await _caveats(node)
     installed = await measure("installed version cannot be read", node.installer.installed)
     health = await measure("health cannot be checked", node.health.look)
     if health is not None and not health.ok:

@@ -1,0 +1,67 @@
+"""What preflight sees of a service manager is asked for once, however many questions it answers."""
+
+from collections import Counter
+from dataclasses import replace
+
+import pytest
+
+from backends.asking import look, sharing_looks
+from backends.errors import Unreachable
+from backends.model import Command
+from backends.services.monit import MonitService, MonitSettings
+from backends.services.systemd import SystemdService, SystemdSettings
+from orchestrator.observe import observe
+from tests.scripted_host import Answer, ScriptedHost
+from tests.unit.fakes import World
+from tests.unit.test_services_monit import RUNNING, VERBOSE
+from tests.unit.virtual_time import run
+
+UNIT = "Id=shop.service\nLoadState=loaded\nActiveState=active\nSubState=running\nMainPID=812\n"
+RELATED = "TriggeredBy=shop.socket\n"
+
+
+def answer(command: Command) -> Answer:
+    if "systemctl" in command.argv:
+        return Answer(UNIT if "shop.socket" in command.argv else UNIT + RELATED)
+    return Answer(VERBOSE + RUNNING if "-v" in command.argv else RUNNING)
+
+
+def make_service(host: ScriptedHost, kind: str) -> MonitService | SystemdService:
+    if kind == "monit":
+        return MonitService(host, MonitSettings(name="shop"), {})
+    return SystemdService(host, SystemdSettings(name="shop.service"), {"port": "80"})
+
+
+@pytest.mark.parametrize("kind", ["monit", "systemd"])
+def test_a_manager_is_asked_each_thing_once(kind: str) -> None:
+    async def scenario() -> None:
+        world = World(nodes=1)
+        host = ScriptedHost(answer)
+        service = make_service(host, kind)
+        (node,) = world.application.nodes
+        (seen,) = await observe([replace(node, service=service)])
+        assert not seen.findings
+        assert seen.caveats
+        assert set(Counter(host.ran).values()) == {1}, Counter(host.ran)
+        await service.state()
+        assert max(Counter(host.ran).values()) == 2, "later it is asked anew"
+
+    run(scenario())
+
+
+async def test_looks_on_two_hosts_are_two_and_a_failure_is_none() -> None:
+    one, other = ScriptedHost(lambda _: Answer("one")), ScriptedHost(lambda _: Answer("other"))
+    command = Command(("true",))
+    with sharing_looks():
+        found = [(await look(host, command, timeout=1)).stdout for host in (one, other, one)]
+    assert (found, len(one.ran), len(other.ran)) == (["one", "other", "one"], 1, 1)
+
+    def fail(_: Command) -> Answer:
+        raise Unreachable("web1", "gone")
+
+    silent = ScriptedHost(fail)
+    with sharing_looks():
+        for _ in range(2):
+            with pytest.raises(Unreachable):
+                await look(silent, command, timeout=1)
+    assert len(silent.ran) == 2
