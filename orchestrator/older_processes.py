@@ -14,6 +14,7 @@ from orchestrator.node import Node
 from orchestrator.plan import Finding, Severity
 from orchestrator.work import Work
 
+FRESH_S = 0.25  # so long a count of no connections, taken in maintenance, is as good as one more
 ADVICE = "set `master = true` with the socket of `haproxy -S` to see them"
 
 
@@ -40,8 +41,8 @@ async def judge_older_processes(
         return [Finding(Severity.ERROR, error.target, text)]
     if not blind:
         return []
-    counted = await asyncio.gather(*(_can_count(node) for node in nodes))
-    unseen = [node.name for node, able in zip(nodes, counted, strict=True) if not able]
+    counts = await asyncio.gather(*map(_count, nodes))
+    unseen = [node.name for node, count in zip(nodes, counts, strict=True) if count is None]
     if not unseen:
         return []
     return [
@@ -62,9 +63,15 @@ class OlderProcesses:
         counted: the node's own connections are what is looked at.
     """
 
-    def __init__(self, work: Work, *, counted: bool) -> None:
+    def __init__(self, work: Work, *, first_count: int | None) -> None:
+        """
+        Args:
+            work: on the node.
+            first_count: its connections just now; None when they are not looked at.
+        """
         self._work = work
-        self.counted = counted
+        self.counted = first_count is not None
+        self._none_until = work.clock.monotonic() + FRESH_S if first_count == 0 else 0.0
 
     @classmethod
     async def behind(cls, work: Work) -> "OlderProcesses":
@@ -72,15 +79,17 @@ class OlderProcesses:
         names = {ref.instance for ref in work.refs}
         young = work.fleet.started_within(work.policy.drain_timeout, names)
         blind = await work.patiently(lambda: _without_master(work.fleet, young))
-        counted = bool(blind) and await _can_count(work.node)
-        if blind and not counted:
+        first_count = await _count(work.node) if blind else None
+        if blind and first_count is None:
             listed = ", ".join(f"{name} was started or reloaded {young[name]} s ago" for name in blind)
             work.note(f"sessions of older HAProxy processes cannot be seen ({listed}): the stop may cut them")
-        return cls(work, counted=counted)
+        return cls(work, first_count=first_count)
 
     async def connections(self) -> int:
         """How many there are now; 0 when the load balancers know it themselves, or nobody does."""
         if not self.counted or self._work.node.connections is None:
+            return 0
+        if self._work.clock.monotonic() < self._none_until:
             return 0
         return await self._work.node.connections.count()
 
@@ -98,11 +107,11 @@ async def _without_master(fleet: Fleet, names: Collection[str]) -> list[str]:
     return [name for name in names if await fleet.balancers[name].older_sessions(fleet.backends) is None]
 
 
-async def _can_count(node: Node) -> bool:
+async def _count(node: Node) -> int | None:
+    """The node's connections; None where they cannot be counted."""
     if node.connections is None:
-        return False
+        return None
     try:
-        await node.connections.count()
+        return await node.connections.count()
     except BackendError:
-        return False
-    return True
+        return None

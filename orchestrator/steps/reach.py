@@ -5,7 +5,7 @@ import asyncio
 from backends.errors import Refused
 from backends.model import Activity, ServiceState
 from orchestrator.errors import StepFailed
-from orchestrator.work import Work
+from orchestrator.work import Work, both
 
 LEFT_ALONE = "it was left in rotation"
 SHORTEST_S = 1.0  # for the last look before the deadline
@@ -28,8 +28,8 @@ async def reach(work: Work) -> None:
         try:
             async with asyncio.timeout(max(SHORTEST_S, end - work.control.worked())):
                 await work.node.host.connect()
-                state, is_open = await work.look()
-                obstacles = await work.node.service.obstacles() if work.stops else ()
+                # Side by side: each of them starts a program on the node, while the batch waits.
+                (state, is_open), obstacles = await both(work.look(), _obstacles(work))
         except TimeoutError:
             return f"{work.node.name} does not answer"
         if problems := [*filter(None, [cannot_stop(state, is_open) if work.stops else ""]), *obstacles]:
@@ -40,6 +40,10 @@ async def reach(work: Work) -> None:
         await work.until(probe, timeout=timeout_s, what=what, free=True)
     except (StepFailed, Refused) as error:
         raise StepFailed(f"{error.beside(work.node.name)}; {LEFT_ALONE}") from error
+
+
+async def _obstacles(work: Work) -> tuple[str, ...]:
+    return await work.node.service.obstacles() if work.stops else ()
 
 
 def cannot_stop(state: ServiceState, is_open: bool) -> str:

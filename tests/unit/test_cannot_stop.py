@@ -3,14 +3,17 @@
 So is own health that fails on every node already, and no health check at all.
 """
 
+import asyncio
 from dataclasses import replace
 
 import pytest
 
-from backends.model import Activity
+from backends.model import Activity, ServiceState
 from orchestrator.events import NodeFailed
 from orchestrator.plan import Severity
 from orchestrator.preflight import preflight
+from orchestrator.steps.reach import reach
+from tests.unit.fake_node import FakeService
 from tests.unit.fakes import World
 from tests.unit.virtual_time import run
 
@@ -48,6 +51,29 @@ def test_since_the_plan_it_keeps_its_node_in_rotation() -> None:
         (failed,) = world.events(NodeFailed)
         assert "the port is open" in failed.error
         assert "left in rotation" in failed.error
+
+    run(scenario())
+
+
+def test_all_that_is_looked_at_before_a_drain_is_asked_side_by_side(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each look is a program on the node. Here each waits until the other one has begun."""
+
+    async def scenario() -> None:
+        world = World()
+        work = world.work()
+        both_asked = asyncio.Barrier(2)
+
+        async def state(_: FakeService) -> ServiceState:
+            await both_asked.wait()
+            return ServiceState(Activity.RUNNING, 1, "running")
+
+        async def obstacles(_: FakeService) -> tuple[str, ...]:
+            await both_asked.wait()
+            return ()
+
+        monkeypatch.setattr(FakeService, "state", state)
+        monkeypatch.setattr(FakeService, "obstacles", obstacles)
+        await reach(work)
 
     run(scenario())
 

@@ -7,7 +7,10 @@ import pytest
 from backends.connections import NodeConnections
 from backends.errors import Unmeasured
 from backends.hosts.local import LocalHost
+from orchestrator.steps.drain import drain
 from tests.scripted_host import Answer, ScriptedHost
+from tests.unit.fakes import World
+from tests.unit.virtual_time import run
 
 HEADING = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n"
 REST = " 00000000:00000000 00:00000000 00000000     0        0 4242 1 0000000000000000 100 0 0 10 0\n"
@@ -64,3 +67,26 @@ async def test_on_this_machine() -> None:
         writer.close()
         await writer.wait_closed()
         await ended.wait()
+
+
+class NoConnections:
+    """Implements `backends.base.Connections`, and counts who looks."""
+
+    def __init__(self) -> None:
+        self.looks = 0
+
+    async def count(self) -> int:
+        self.looks += 1
+        return 0
+
+
+def test_where_there_are_none_a_drain_counts_them_once() -> None:
+    async def scenario() -> None:
+        world = World(instances=1)
+        world.balancers["lb1"].older = None  # older processes of HAProxy cannot be seen there
+        work, connections = world.work(), NoConnections()
+        object.__setattr__(work.node, "connections", connections)
+        assert await drain(work) == "no sessions left"
+        assert connections.looks == 1
+
+    run(scenario())
