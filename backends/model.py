@@ -343,6 +343,7 @@ class ServiceState:
     detail: str  # the manager's own words
     retrying: bool = False  # it has died or did not start, and its manager starts it again
     unwatched: str = ""  # why its manager does nothing for it now, and what ends that, in words
+    stopping: bool = False  # it is being stopped: it may answer well, and be killed at any moment
 
 
 @dataclass(frozen=True, slots=True)

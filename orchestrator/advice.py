@@ -22,7 +22,8 @@ async def tried(
 ) -> list[OutOfRotation]:
     """Look whether `rolldeck ready` could work on the nodes that are to be put back.
 
-    It proves a node, and starts nothing: nobody is told to type it where the service does not run.
+    It proves a node, and starts nothing: nobody is told to type it where the service does not run, or is
+    being stopped and would be killed while it serves.
 
     Args:
         application: has the nodes.
@@ -51,15 +52,21 @@ async def _as_it_is(out: OutOfRotation) -> OutOfRotation:
 
 
 async def _try(node: Node, out: OutOfRotation) -> OutOfRotation:
+    health = None
     try:
         async with asyncio.timeout(LOOK_SECONDS):
             health = await node.health.look()
-            if health.ok:
-                return out
             service = await node.service.state()
     except (BackendError, TimeoutError) as error:
+        if health is not None and health.ok:
+            return out  # `ready` looks at its health alone, where the service manager says nothing
         why = f"it cannot be asked: {str(error) or 'no answer in time'}"
         return msgspec.structs.replace(out, not_ready=why)
+    if service.stopping:
+        why = f"its service is being stopped ({service.detail})"
+        return msgspec.structs.replace(out, not_ready=why, stopped=True)
+    if health.ok:
+        return out
     if service.activity in (Activity.RUNNING, Activity.CHANGING):
         return msgspec.structs.replace(out, not_ready=f"it is not healthy: {health.detail}")
     why = f"its service does not run ({service.detail or service.activity})"

@@ -86,6 +86,9 @@ async def _observe(node: Node) -> Observation:
         is_open = await measure(f"port {node.port} cannot be seen", node.port_probe.is_open)
         obstacles = await measure("what its service manager may do cannot be seen", node.service.obstacles)
         caveats = await _caveats(node)
+    if state is not None and state.stopping:
+        text = f"its service is being stopped now ({state.detail})"
+        findings.append(Finding(Severity.WARNING, node.name, text))
     cannot = cannot_stop(state, is_open) if state is not None and is_open is not None else ""
     installed = await measure("installed version cannot be read", node.installer.installed)
     health = await measure("health cannot be checked", node.health.look)
@@ -97,7 +100,8 @@ async def _observe(node: Node) -> Observation:
     return Observation(
         node=node,
         installed=installed,
-        running=health.version if health is not None else None,
+        # What is being stopped has to be started again, whichever version answers.
+        running=health.version if health is not None and not (state and state.stopping) else None,
         healthy=health is not None and health.ok,
         registered=registered,
         findings=tuple(findings),

@@ -1,5 +1,8 @@
 """Own health, several looks in a row."""
 
+import contextlib
+
+from backends.errors import BackendError
 from orchestrator.errors import StepFailed
 from orchestrator.work import Work
 
@@ -18,6 +21,7 @@ class Streak:
         self.reason = "not looked yet"
         self.good = 0  # good looks in a row, so far
         self.bad = 0
+        self._stays = False  # it is not being stopped, as far as its manager says
 
     @property
     def needed(self) -> int:
@@ -41,8 +45,19 @@ class Streak:
             await self._look()
             self._next = self._work.control.worked() + self._work.node.health_interval
         if self.good >= self.needed:
-            return None
+            return await self._being_stopped()
         return f"own health: {self.reason} ({self.good}/{self.needed})"
+
+    async def _being_stopped(self) -> str | None:
+        """Why a service that is well may be killed in a moment, in words; not asked again once it is not."""
+        if self._stays:
+            return None
+        with contextlib.suppress(BackendError):  # that its manager cannot be asked is no failure here
+            state = await self._work.node.service.state()
+            if state.stopping:
+                return f"its service is being stopped ({state.detail})"
+        self._stays = True
+        return None
 
     async def _look(self) -> None:
         result = await self._work.node.health.look()

@@ -266,6 +266,7 @@ def state_of(state: InspectedState, *, unpause: str = "", waits: bool = True) ->
         pid=state.pid if state.pid > 0 else None,
         detail=shorten(_detail(state, doubt), MAX_DETAIL),
         retrying=state.status == "restarting",
+        stopping=state.status in ("removing", "stopping"),
         unwatched=f"it is paused, which `{unpause}` ends" if unpause and state.status == "paused" else "",
     )
 

@@ -80,6 +80,7 @@ def state_of(target: str, status: MonitStatus, monitor: str = "monit monitor") -
             if "not monitored" in said and not status.pending
             else ""
         ),
+        stopping=status.pending in ("stop", "restart"),
     )
 
 

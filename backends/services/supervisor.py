@@ -167,6 +167,7 @@ def parse_status(text: str, name: str) -> ServiceState | None:
             pid=parse_pid(pid[1]) if pid else None,
             detail=shorten(f"{state}: {said}" if said else state, MAX_DETAIL),
             retrying=state == "BACKOFF",
+            stopping=state == "STOPPING",
         )
     return None
 

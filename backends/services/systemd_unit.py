@@ -125,6 +125,7 @@ def state_of(shown: Mapping[str, str]) -> ServiceState:
         pid=parse_pid(shown.get("MainPID", "")),
         detail=shorten(_detail(shown), MAX_DETAIL),
         retrying=retrying,
+        stopping=shown["ActiveState"] == "deactivating",
     )
 
 

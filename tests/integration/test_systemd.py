@@ -104,7 +104,8 @@ async def test_a_stop_that_hangs_is_waited_for(systemd: Systemd) -> None:
     await unit.start()
     pid = (await reached(unit, Activity.RUNNING)).pid
     await unit.stop()
-    assert (await reached(unit, Activity.CHANGING, "deactivating (stop-sigterm)")).pid == pid
+    state = await reached(unit, Activity.CHANGING, "deactivating (stop-sigterm)")
+    assert (state.pid, state.stopping) == (pid, True)
     assert (await reached(unit, Activity.FAILED, "result timeout")).pid is None
 
 

@@ -41,6 +41,7 @@ class FakeNode:
         self.installs: str | None = None  # what the installer really brings
         self.runs: str | None = None  # what really starts, whatever is on disk
         self.retrying = False  # its manager says that it has died, and is started again
+        self.stopping = False  # its manager says that it is being stopped
         self.version_shown = True
         self.has_prefetch = False
         self.availabilities: dict[str, Availability] = {}  # of versions that are not simply there
@@ -165,7 +166,8 @@ class FakeService:
         def look() -> ServiceState:
             known = None if self._node.activity is Activity.STOPPED else self._node.pid
             said = str(self._node.activity)
-            return ServiceState(self._node.activity, known, said, self._node.retrying, self._node.unwatched)
+            own = self._node
+            return ServiceState(own.activity, known, said, own.retrying, own.unwatched, own.stopping)
 
         return await self._node.faults.around("state", look)
 

@@ -9,7 +9,16 @@ from backends.errors import Refused
 from console.output.ending import ending
 from orchestrator.actor import Actor
 from orchestrator.errors import JournalError
-from orchestrator.events import NodeFailed, NodeUpgraded, Record, RolloutEnded, StepDone, Traffic, WayOn
+from orchestrator.events import (
+    STEPS,
+    NodeFailed,
+    NodeUpgraded,
+    Record,
+    RolloutEnded,
+    StepDone,
+    Traffic,
+    WayOn,
+)
 from orchestrator.state import NodeState, RolloutState
 from tests.unit.fakes import World
 from tests.unit.virtual_time import run
@@ -101,6 +110,41 @@ def test_ready_is_not_advised_where_the_service_does_not_run() -> None:
     assert [line for line in said if "state ready" in line], "HAProxy's own are named all the same"
     assert out.go_back == "rolldeck upgrade shop 1.0 --limit web1 --ready web1"
     assert ended.ways_on == [RESUME, ROLLBACK]
+
+
+def test_ready_is_not_advised_for_what_is_being_stopped() -> None:
+    """It answers well until its manager kills it, when it would be in rotation again."""
+
+    async def scenario() -> RolloutEnded:
+        world = World(nodes=2, stop_timeout=5)
+        node = world.nodes["web1"]
+        node.stop_delay = 600
+
+        def note(what: str) -> None:
+            node.stopping = what == "stop"
+
+        node.on_asked = note
+        return await world.upgrade()
+
+    ended = run(scenario())
+    assert ended.failed == ["web1"]
+    [out] = ended.out_of_rotation
+    assert out.not_ready == "its service is being stopped (changing)"
+    assert not [line for line in ending(ended) if "rolldeck ready" in line]
+    assert out.go_back == "rolldeck upgrade shop 1.0 --limit web1 --ready web1"
+
+
+def test_what_is_being_stopped_is_started_again_whichever_version_answers() -> None:
+    async def scenario() -> World:
+        world = World(nodes=2)
+        world.nodes["web1"].stopping = True
+        plan = await world.plan("1.0")
+        assert plan.node("web1").steps == STEPS
+        assert plan.node("web2").steps == ()
+        assert any("its service is being stopped now" in finding.text for finding in plan.findings)
+        return world
+
+    run(scenario())
 
 
 def test_a_node_that_could_not_be_taken_out_is_held_and_has_not_failed() -> None:

@@ -153,6 +153,19 @@ def test_ready_of_what_is_in_rotation_sends_nothing() -> None:
     run(scenario())
 
 
+def test_ready_of_what_is_being_stopped_waits_for_its_end() -> None:
+    async def scenario() -> None:
+        world = World(verify_timeout=5)
+        world.take_out("web1", "maint")
+        world.nodes["web1"].stopping = True
+        with pytest.raises(DeadlinePassed, match=r"its service is being stopped \(running\)"):
+            await carry_out(world, change(world, "ready", "web1"))
+        assert READY not in world.sent()
+        assert world.admin("web1") == [AdminState.MAINT] * 2
+
+    run(scenario())
+
+
 @pytest.mark.parametrize("state", ["maint", "drain"])
 @pytest.mark.parametrize("ill", ["itself", "for HAProxy"])
 def test_ready_of_an_unhealthy_node_ends_in_maintenance(state: str, ill: str) -> None:

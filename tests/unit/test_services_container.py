@@ -97,7 +97,8 @@ async def test_states_as_printed(text: str, state: ServiceState) -> None:
 )
 def test_states(inspected: InspectedState, activity: Activity, detail: str) -> None:
     again = inspected.status == "restarting"
-    assert state_of(inspected) == ServiceState(activity, None, detail, retrying=again)
+    ends = inspected.status in ("removing", "stopping")
+    assert state_of(inspected) == ServiceState(activity, None, detail, retrying=again, stopping=ends)
 
 
 def test_the_process_id_is_told_while_the_engine_shows_one() -> None:

@@ -144,7 +144,8 @@ def test_activities(said: str, activity: Activity, retrying: bool) -> None:
     found = parse_status(status(said), "shop")
     assert found is not None
     seen = state_of("web1", found, "monit monitor shop")
-    assert seen == ServiceState(activity, None, said, retrying, seen.unwatched)
+    ends = said.endswith("stop pending")
+    assert seen == ServiceState(activity, None, said, retrying, seen.unwatched, stopping=ends)
     assert seen.unwatched.endswith("first run: monit monitor shop") is (said == "Not monitored")
 
 
