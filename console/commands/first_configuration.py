@@ -254,6 +254,8 @@ def _node(node: FirstNode, port: int) -> str:
     said = f"now {visible(' / '.join(now))}"  # with a line break it would end the comment
     if node.computed:
         said += "; port = ? of the application (HAProxy computes it)"
+    if not node.address:
+        said += "; address = ? of the machine (HAProxy does not tell it, or has a unix socket)"
     return f"{_key(node.name)} = {{ {', '.join(fields)} }}   # {said}"
 
 

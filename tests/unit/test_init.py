@@ -24,6 +24,7 @@ backend shop
 backend _api.v1
     server s1 127.0.0.1:1
     server s2 127.0.0.1:2
+    server s3 unix@/nowhere.sock
 backend single
     server only 127.0.0.1:3
 """
@@ -52,6 +53,7 @@ async def test_of_a_real_haproxy(binary: Path, tmp_path: Path) -> None:
     assert (shop.backends, shop.port, list(shop.nodes)) == (["shop"], 8080, ["web1", "web.2", "a:3"])
     assert (shop.nodes["a:3"].address, shop.nodes["a:3"].port) == ("127.0.0.1", 8081)
     assert '"web.2" = { address = "127.0.0.1" }   # now maint, MAINT' in written.read_text()
+    assert "s3 = {  }   # now ready, no check; address = ? of the machine" in written.read_text()
     assert list(parse(tomllib.loads(one.stdout), "f").apps) == ["single"]
     assert "no backend nosuch; there is: shop, _api.v1, single" in str(none.exception)
     assert "! the socket has level user" in low.stderr
