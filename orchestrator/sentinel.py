@@ -2,10 +2,11 @@
 
 import asyncio
 from contextlib import suppress
+from dataclasses import dataclass, replace
 
 from backends.base import Clock
 from backends.errors import BackendError
-from backends.model import Server, ServerRef, Snapshot
+from backends.model import Admin, AdminState, Server, ServerRef, Snapshot
 from orchestrator.actor import ROLLDECK
 from orchestrator.bus import Bus
 from orchestrator.control import Control
@@ -18,6 +19,18 @@ from orchestrator.traffic import TrafficCount
 
 INTERVAL = 1.0  # seconds between two looks
 LAST_LOOK = 5.0  # seconds for the last one: the end of a rollout waits for it
+
+
+@dataclass(frozen=True, slots=True)
+class Configured:
+    """What HAProxy's configuration says of a server."""
+
+    disabled: bool
+    weight: int
+
+    @classmethod
+    def of(cls, server: Server) -> "Configured":
+        return cls(bool(server.admin & Admin.CONFIG_MAINT), server.initial_weight)
 
 
 class Sentinel:
@@ -44,6 +57,7 @@ class Sentinel:
         self._clock = clock
         self._bus = bus
         self.traffic = TrafficCount()
+        self._configured: dict[ServerRef, Configured] = {}  # as it was before a reload
         self._told: dict[
             ServerRef, str
         ] = {}  # what somebody has made of a server, until it is as wanted again
@@ -68,6 +82,7 @@ class Sentinel:
             await self._set_again(name, snapshot)
         else:
             self._name_strangers(snapshot, moment)
+            self._configured |= {server.ref: Configured.of(server) for server in self._ours(snapshot)}
 
     async def count_last(self) -> None:
         """Count what happened since the last look, once all is over; who cannot answer is left out."""
@@ -85,7 +100,9 @@ class Sentinel:
         self._control.pause(ROLLDECK, f"{name} was reloaded (now process {snapshot.info.pid})")
         done: list[str] = []
         try:
-            while missing := [each for each in self._ours(snapshot) if not self._intentions.met(each)]:
+            for server in self._ours(snapshot):
+                self._adopt_weight(server)
+            while missing := [each for each in self._ours(snapshot) if self._was_lost(each)]:
                 for server in missing:
                     for line in self._intentions.ways(server):
                         await self._fleet.balancers[name].write(line)
@@ -99,6 +116,37 @@ class Sentinel:
             # Paused by us only: it goes on when this load balancer counts again, or is tried once more.
             if not paused and not self._control.aborting:
                 self._control.resume(ROLLDECK)
+
+    def _was_lost(self, server: Server) -> bool:
+        """Whether a reload has lost what is wanted. What somebody has decided meanwhile is no loss.
+
+        A reload forgets what takes a server out. It takes one out where the configuration has `disabled` now,
+        or where a state file brings back what somebody had set: that is not undone. Of a server that has been
+        worked on, the state file may have the maintenance from then.
+        """
+        if self._intentions.met(server):
+            return False
+        ref = server.ref
+        if self._intentions.worked_on(ref) or self._intentions.originals[ref].admin is not AdminState.READY:
+            return True
+        if Original.of(server).admin is AdminState.READY:
+            return True
+        known = self._configured.get(ref)
+        if server.admin & Admin.CONFIG_MAINT:
+            return known is None or known.disabled
+        return ref in self._intentions.wanted
+
+    def _adopt_weight(self, server: Server) -> None:
+        """A weight that was the configuration's, and is another one there now, was changed by somebody."""
+        known, original = self._configured.get(server.ref), self._intentions.originals[server.ref]
+        if (
+            known is not None
+            and not self._intentions.worked_on(server.ref)
+            and original.weight == known.weight != server.initial_weight == server.weight
+        ):
+            self._intentions.originals[server.ref] = replace(original, weight=server.weight)
+            text = f"{server.ref} has the weight {server.weight} in the configuration now, and keeps it"
+            self._bus.emit(Noted(node=server.ref.server, text=text))
 
     def _ours(self, snapshot: Snapshot) -> list[Server]:
         return [each for each in snapshot.servers if each.ref in self._intentions.originals]
