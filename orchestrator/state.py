@@ -27,6 +27,7 @@ class NodeState(enum.StrEnum):
     HELD = "held"
     FAILED = "failed"
     PUT_BACK = "put back"
+    INTERRUPTED = "interrupted"  # its turn had no end when the rollout ended
     UNKNOWN = "unknown"
 
 
@@ -43,7 +44,7 @@ _OVER = DONE | {
     NodeState.HELD,
     NodeState.FAILED,
     NodeState.PUT_BACK,
-    NodeState.UNKNOWN,
+    NodeState.INTERRUPTED,
 }
 AT_WORK = frozenset((*WORKING.values(), NodeState.DRAINED, NodeState.BAKING))
 
@@ -209,7 +210,7 @@ class RolloutState:
                 self.phase, self.ended = event.result, event
                 for name in event.interrupted:
                     node = self.nodes[name]
-                    node.state, node.reason, node.deadline = NodeState.UNKNOWN, "interrupted", None
+                    node.state, node.reason, node.deadline = NodeState.INTERRUPTED, "", None
             case _:
                 pass
 

@@ -141,7 +141,7 @@ def in_view(state: RolloutState) -> list[int]:
         or [
             index
             for index, each in nodes
-            if each.state in (NodeState.FAILED, NodeState.HELD, NodeState.UNKNOWN)
+            if each.state in (NodeState.FAILED, NodeState.HELD, NodeState.INTERRUPTED)
         ]
         or [index for index, each in nodes if each.state is NodeState.PENDING][:1]
     )

@@ -21,7 +21,7 @@ STATES: dict[NodeState, Piece] = {
     NodeState.HELD: ("!", "moving"),
     NodeState.FAILED: ("✗", "bad"),
     NodeState.PUT_BACK: ("↶", "moving"),
-    NodeState.UNKNOWN: ("?", "bad"),
+    NodeState.INTERRUPTED: ("?", "bad"),
 }
 CELL = 7  # a glyph, a space, a time
 SPLIT = 100  # columns from which on what is left is told in two parts
@@ -184,4 +184,4 @@ def _cell(node: NodeStatus, step: Step, now: float) -> Piece:
         return f"{glyph} {duration(cell.seconds):>5}", kind
     if node.step == step and at_work(node):
         return f"◐ {clock(now - cell.began):>5}", "moving"
-    return ("?" if node.state is NodeState.UNKNOWN else "✗"), "bad"
+    return ("?" if node.state is NodeState.INTERRUPTED else "✗"), "bad"

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from backends.model import AdminState
+from orchestrator.events import TurnBegan
 from orchestrator.journal.leftovers import LOOKED_AT, read_change
 from orchestrator.journal.store import Journal
 
@@ -23,6 +25,8 @@ class HandChange:
 def hand_changes(journal: Journal, application: str) -> dict[str, HandChange]:
     """By node, as far as it has not been put back since, by hand or by a rollout.
 
+    A rollout that found it out has left it so.
+
     Raises:
         JournalError: it cannot be read.
     """
@@ -30,7 +34,8 @@ def hand_changes(journal: Journal, application: str) -> dict[str, HandChange]:
     for entry in journal.entries(application, limit=LOOKED_AT):
         if entry.kind != "change":
             for record in journal.records(entry.id, "turn_began"):
-                found.setdefault(getattr(record.event, "node", ""), None)
+                if isinstance(record.event, TurnBegan) and _puts_back(record.event):
+                    found.setdefault(record.event.node, None)
             continue
         change = read_change(entry)
         if entry.result == "healthy":
@@ -39,3 +44,8 @@ def hand_changes(journal: Journal, application: str) -> dict[str, HandChange]:
             for node in change.nodes:
                 found.setdefault(node, made)
     return {node: change for node, change in found.items() if change is not None}
+
+
+def _puts_back(turn: TurnBegan) -> bool:
+    """Whether the node is in rotation once its turn has ended well."""
+    return any(state.admin == AdminState.READY and state.weight for state in turn.originals)

@@ -1,0 +1,49 @@
+"""What the journal tells of a node whose turn was interrupted, and of one that was taken out by hand."""
+
+import time
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from orchestrator.events import OriginalState, Record, RolloutEnded, TurnBegan
+from orchestrator.journal.hand_changes import hand_changes
+from orchestrator.journal.rollout_status import rollout_status
+from orchestrator.journal.store import Journal
+from tests.unit import journals
+
+
+def test_a_turn_that_an_abort_has_interrupted_is_called_so_as_at_the_end(tmp_path: Path) -> None:
+    path = tmp_path / "state" / "journal.db"
+    events = [record.event for record in journals.healthy()]
+    begun = events[: next(at for at, event in enumerate(events) if isinstance(event, TurnBegan)) + 1]
+    healthy = next(event for event in events if isinstance(event, RolloutEnded))
+    ended = replace(healthy, result="aborted", reason="by me", upgraded=[], interrupted=["web1"])
+    journals.write(path, journals.numbered(*begun, ended))
+    with Journal(path, read_only=True) as journal:
+        found = rollout_status(journal, "shop")
+    assert found is not None
+    assert [node.state for node in found.nodes if node.node == "web1"] == ["interrupted"]
+
+
+@pytest.mark.parametrize(
+    ("admin", "weight", "remembered"), [("maint", 1, True), ("ready", 0, True), ("ready", 1, False)]
+)
+def test_a_rollout_that_leaves_a_node_out_forgets_nobody(
+    tmp_path: Path, admin: str, weight: int, remembered: bool
+) -> None:
+    path = tmp_path / "state" / "journal.db"
+    plan = {"action": "maint", "nodes": ["web1"], "weight": 0}
+    with Journal(path) as journal:
+        entry = journal.begin(
+            "change", application="shop", version="", operator="ann", host="h", pid=1, at=1.0, plan=plan
+        )
+        ended = next(r.event for r in journals.healthy() if isinstance(r.event, RolloutEnded))
+        journal.end(entry, Record(1, 2.0, ended), "healthy", "")
+    state = OriginalState(
+        instance="lb1", backend="shop", server="web1", admin=admin, weight=weight, agent=False
+    )
+    turn = TurnBegan(node="web1", version="2.0", originals=[state])
+    journals.write(path, journals.numbered(journals.started(), turn, began=time.time()))
+    with Journal(path, read_only=True) as journal:
+        assert ("web1" in hand_changes(journal, "shop")) is remembered
