@@ -162,7 +162,7 @@ class Server:
             self.checked
             and self.operational in (Operational.STARTING, Operational.RUNNING)
             and self.check_health == self.full_health
-            and self.status in ("UP", "DRAIN", "NOLB")
+            and self.status in ("UP", "DRAIN", "DRAIN (agent)", "NOLB")
         )
 
     @property

@@ -8,7 +8,7 @@ from typing import Literal
 
 from backends.consul.client import Consul
 from backends.errors import BackendError, ConfigError
-from backends.model import Server, ServerRef, Snapshot
+from backends.model import AdminState, Server, ServerRef, Snapshot
 from console.completing import completed
 from console.config import Config
 from console.following import Following
@@ -23,6 +23,7 @@ from orchestrator.journal.rollout_status import Identity, RolloutStatus, rollout
 from orchestrator.journal.store import Journal
 from orchestrator.lock import Holder, LocalLock
 from orchestrator.out_followers import find_out_followers
+from orchestrator.outcome import since as out_since
 from orchestrator.owner import owners
 from orchestrator.slots import filled
 
@@ -37,7 +38,8 @@ class KeptOut:
         by: "rollout", "hand" (with `rolldeck`), "others", or "haproxy": its configuration or name resolution.
         who: the operator, or which rollout, as far as that is known.
         words: what HAProxy says of it.
-        since: seconds since 1970.
+        since: seconds since 1970; 0 where HAProxy does not know, as of a weight.
+        by_agent: its agent check may have done it: HAProxy does not tell that from an operator.
     """
 
     backend: str
@@ -47,6 +49,7 @@ class KeptOut:
     words: str
     since: float
     where: tuple[str, ...]
+    by_agent: bool = False
 
 
 @dataclass(slots=True)
@@ -213,8 +216,8 @@ def _reason(
 ) -> KeptOut:
     rollout = next((rollouts[server.ref] for server in servers if server.ref in rollouts), None)
     deciding = [owner for server in servers for owner in owners(server) if owner.now]
-    since = now - min(server.last_change for server in servers)
-    where = tuple(f"{server.ref.instance}: {server.admin_state}" for server in servers)
+    since = out_since(servers, now)
+    where = tuple(f"{server.ref.instance}: {_state(server)}" for server in servers)
     words = "; ".join(dict.fromkeys(owner.words for owner in deciding))
     by: Literal["rollout", "hand", "others", "haproxy"] = "others"
     who = ""
@@ -224,4 +227,10 @@ def _reason(
         by, who, since = "hand", hands[name].operator, hands[name].at
     elif all(owner.who in ("configuration", "resolution", "tracked") for owner in deciding):
         by = "haproxy"
-    return KeptOut(backend, name, by, who, words, round(since), where)
+    by_agent = any(owner.who == "operator or agent" for owner in deciding)
+    return KeptOut(backend, name, by, who, words, round(since), where, by_agent)
+
+
+def _state(server: Server) -> str:
+    weightless = server.weight == 0 and server.own_admin_state is AdminState.READY
+    return f"{server.admin_state}, weight 0" if weightless else str(server.admin_state)

@@ -8,10 +8,10 @@ import msgspec
 from backends.errors import BackendError
 from backends.model import Activity
 from orchestrator.application import Application
-from orchestrator.events import OutOfRotation, Step, WayOn
+from orchestrator.events import CommandKind, OutOfRotation, Step, WayOn
 from orchestrator.node import Node
 from orchestrator.plan import Plan
-from orchestrator.ways_back import back_commands
+from orchestrator.ways_back import back_commands, with_commands
 
 LOOK_SECONDS = 10.0  # for one node, at the end: it may be the one that hangs
 AFTER_INSTALL: frozenset[Step] = frozenset({"start", "verify"})  # who fails there has the new version
@@ -23,7 +23,7 @@ async def tried(
     """Look whether `rolldeck ready` could work on the nodes that are to be put back.
 
     It proves a node, and starts nothing: nobody is told to type it where the service does not run, or is
-    being stopped and would be killed while it serves.
+    being stopped and would be killed while it serves. Neither is anybody told to start what runs.
 
     Args:
         application: has the nodes.
@@ -35,7 +35,9 @@ async def tried(
         await asyncio.gather(
             *(
                 _try(nodes[each.node], each)
-                if each.node in unfinished and each.node in nodes and _has_ready(each)
+                if each.node in unfinished and each.node in nodes and _has(each, "ready")
+                else _try_start(nodes[each.node], each)
+                if each.node in nodes and _has(each, "upgrade")
                 else _as_it_is(each)
                 for each in out
             )
@@ -43,8 +45,22 @@ async def tried(
     )
 
 
-def _has_ready(out: OutOfRotation) -> bool:
-    return any(command.kind == "ready" for command in back_commands(out))
+def _has(out: OutOfRotation, kind: CommandKind) -> bool:
+    return any(command.kind == kind for command in back_commands(out))
+
+
+async def _try_start(node: Node, out: OutOfRotation) -> OutOfRotation:
+    """HAProxy has it as it was, and it is down. Where it is healthy, starting it would find nothing to do."""
+    try:
+        async with asyncio.timeout(LOOK_SECONDS):
+            health = await node.health.look()
+    except (BackendError, TimeoutError):
+        return out
+    if not health.ok:
+        return out
+    why = "its own health is good, but not HAProxy's checks of it"
+    kept = [command for command in back_commands(out) if command.kind != "upgrade"]
+    return with_commands(msgspec.structs.replace(out, not_ready=why), kept)
 
 
 async def _as_it_is(out: OutOfRotation) -> OutOfRotation:

@@ -21,8 +21,13 @@ def mixed_versions(versions: Mapping[str, str]) -> str:
 def whose_words(out: OutOfRotation) -> str:
     """Why somebody wants it to be out; empty where nobody does."""
     if out.by_others:
-        return f"kept out by somebody else{since_words(out.since)}, untouched"
+        return f"kept out by {others_words(by_agent=out.by_agent)}{since_words(out.since)}, untouched"
     return "as it was before" if out.on_purpose else ""
+
+
+def others_words(*, by_agent: bool) -> str:
+    """Who it was when it was not us. HAProxy does not tell an operator from an agent check."""
+    return "somebody else, or its agent check," if by_agent else "somebody else"
 
 
 def since_words(at: float) -> str:

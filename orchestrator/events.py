@@ -269,6 +269,7 @@ class OutOfRotation(msgspec.Struct, frozen=True, kw_only=True):
     commands: list[str]  # the first one puts it back as it is now, proven; the others are HAProxy's own
     go_back: str = ""  # brings a failed node back to the version that it had
     by_others: bool = False  # taken out by somebody else while the rollout went on, and left so
+    by_agent: bool = False  # or by its agent check: HAProxy does not tell the two apart
     since: float = 0.0  # when it was taken out by others, seconds since 1970; 0: not known
     not_ready: str = ""  # why `rolldeck ready` cannot put it back as it is now, as was seen; empty: it can
     stopped: bool = False  # because its service does not run, and `ready` would start nothing

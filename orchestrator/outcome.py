@@ -10,9 +10,10 @@ from backends.model import AdminState, Server, ServerRef, Snapshot
 from orchestrator.application import Application
 from orchestrator.events import CommandKind, OutOfRotation
 from orchestrator.followers import followers, inherits_only, tracked_by
-from orchestrator.mapping import owners
+from orchestrator.mapping import owners as nodes_behind
 from orchestrator.node import Original
 from orchestrator.out_followers import with_followers
+from orchestrator.owner import owners
 from orchestrator.plan import Plan, PlannedNode
 from orchestrator.pool import Pool
 from orchestrator.steps.verify import RESTORE, can_be_proven
@@ -40,7 +41,7 @@ async def look_at_end(
         unfinished: nodes that were touched and are not done: named even where nobody can be asked.
         now: seconds since 1970. With it, who has taken out any other node since then is somebody else.
         pool: with it, other servers that fell out of rotation by themselves since then are named too.
-        versions: of nodes that the plan does not have, as far as they are known.
+        versions: of all nodes, as far as they are known.
 
     Returns:
         The nodes that are not back as they were, and what could not be read, with the reason.
@@ -65,9 +66,10 @@ async def look_at_end(
         blind = [ref for ref in node.refs if ref.instance not in read and node.name in unfinished]
         others = [] if now is None or node.name in unfinished else _by_others(own, before)
         if others and now is not None:
-            out.append(_left_to_others(node, missing, before, now - min(each.last_change for each in others)))
+            out.append(_left_to_others(node, missing, before, since(others, now), others))
         elif missing or blind:
-            out.append(describe(plan, node, missing, before, blind, on_purpose=on_purpose))
+            version = (versions or {}).get(node.name)
+            out.append(describe(plan, node, missing, before, blind, on_purpose=on_purpose, version=version))
     out, not_asked = await with_followers(application.fleet.balancers, plan, out)
     fallen = pool.missing(snapshots) if pool is not None else []
     out += _others_fallen(application, fallen, versions or {})
@@ -78,7 +80,7 @@ def _others_fallen(
     application: Application, servers: Sequence[Server], versions: Mapping[str, str]
 ) -> Iterator[OutOfRotation]:
     """Servers of the same backends that the plan does not have: it did nothing to them, and they are down."""
-    names = owners(application.nodes, servers, application.match)
+    names = nodes_behind(application.nodes, servers, application.match)
     groups: dict[str, list[Server]] = {}
     for server in servers:
         name = (server.ref.backend, server.ref.server)
@@ -113,8 +115,21 @@ def _by_others(servers: Sequence[Server], originals: Originals) -> list[Server]:
     ]
 
 
+def since(servers: Collection[Server], now: float) -> float:
+    """When the last of these was taken out, as far as HAProxy knows; 0 when it does not.
+
+    It keeps the moment of a state, and none of a weight.
+    """
+    ages = [server.last_change for server in servers if server.own_admin_state is not AdminState.READY]
+    return now - min(ages) if ages else 0.0
+
+
 def _left_to_others(
-    node: PlannedNode, missing: Sequence[Server], originals: Originals, since: float
+    node: PlannedNode,
+    missing: Sequence[Server],
+    originals: Originals,
+    at: float,
+    others: Sequence[Server],
 ) -> OutOfRotation:
     """Without any command: whoever has taken it out has a reason."""
     return OutOfRotation(
@@ -123,7 +138,8 @@ def _left_to_others(
         on_purpose=True,
         commands=[],
         by_others=True,
-        since=round(since),
+        by_agent=any(server.agent for server in others),
+        since=round(at),
     )
 
 
@@ -135,11 +151,12 @@ def describe(
     blind: Sequence[ServerRef] = (),
     *,
     on_purpose: Collection[ServerRef] = (),
+    version: str | None = None,
 ) -> OutOfRotation:
     """One node that is out: where, whether somebody wants it so, and the commands that end it.
 
     Its servers in `blind` could not be read. Those in `on_purpose` are out as somebody had them before, and
-    with them whoever follows them.
+    with them whoever follows them. Its `version` is the one that it has, as far as that is known.
     """
     following = followers(tracked_by(missing), on_purpose)
     changed = [
@@ -153,13 +170,16 @@ def describe(
     wrong = [each.ref for each in changed] + list(blind)
     ready = raw and any(originals[ref].admin is AdminState.READY for ref in wrong)
     ours: list[BackCommand] = []
+    not_ready = ""
     if ready:
         ours = [ready_command(plan.application, node.name)]
     elif inheriting := [server for server in changed if inherits_only(server)]:
         ours = _ready_of_tracked(plan, inheriting)
+    elif by_agent := [server for server in changed if not raw and server.status == "DOWN (agent)"]:
+        not_ready = owners(by_agent[0])[0].words
     elif wrong and not raw:  # HAProxy has it as it was, and it is down all the same: start its service
-        start = f"rolldeck upgrade {plan.application} {plan.wanted(node.name)} --limit {node.name}"
-        ours = [BackCommand("upgrade", start)]
+        start = f"rolldeck upgrade {plan.application} {version or plan.wanted(node.name)}"
+        ours = [BackCommand("upgrade", f"{start} --limit {node.name}")]
     go_back = ""
     if ready and node.installed not in (None, plan.wanted(node.name)):
         go_back = (
@@ -172,6 +192,7 @@ def describe(
         on_purpose=not wrong,
         commands=[],
         go_back=go_back,
+        not_ready=not_ready,
     )
     return with_commands(out, [*ours, *raw])
 
@@ -198,7 +219,8 @@ def _silenced(server: Server, original: Original) -> bool:
 def _where(server: Server, original: Original) -> str:
     agent = ", agent check off" if _silenced(server, original) else ""
     follows = f", because it follows {server.tracks}" if inherits_only(server) else ""
-    return f"{server.ref}: {server.admin_state} ({server.status}){follows}{agent}"
+    weight = ", weight 0" if server.weight == 0 and server.own_admin_state is AdminState.READY else ""
+    return f"{server.ref}: {server.admin_state} ({server.status}){weight}{follows}{agent}"
 
 
 def _ready_of_tracked(plan: Plan, servers: Sequence[Server]) -> list[BackCommand]:

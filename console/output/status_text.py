@@ -8,7 +8,7 @@ from backends.plural import counted
 from console.node_versions import NodeVersion
 from console.output.text import clean, paint
 from console.whole_status import KeptOut, WholeStatus
-from orchestrator.end_words import PURPOSES, mixed_versions, since_words
+from orchestrator.end_words import PURPOSES, mixed_versions, others_words, since_words
 from orchestrator.events import SCHEMA
 from orchestrator.journal.rollout_status import RolloutStatus, at_work
 
@@ -91,7 +91,7 @@ def _unfinished(app: str, rollout: RolloutStatus) -> Iterator[str]:
 def _kept_out(kept: KeptOut) -> str:
     by = {
         "hand": f"by {kept.who}, by hand{since_words(kept.since)}",
-        "others": f"by somebody else{since_words(kept.since)}, untouched",
+        "others": f"by {others_words(by_agent=kept.by_agent)}{since_words(kept.since)}, untouched",
         "haproxy": f"by HAProxy: {kept.words}",
     }[kept.by]
     return f"  {clean(f'{kept.server} ({kept.backend}) is kept out {by}')}: {clean(', '.join(kept.where))}"

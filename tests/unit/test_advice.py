@@ -207,3 +207,24 @@ def test_a_full_disk_blocks_every_command_of_ours(last: bool) -> None:
     ended = run(scenario())
     assert ended.blocked == "journal /j/journal.db: database or disk is full"
     assert bool(ended.out_of_rotation) is not last
+
+
+def test_what_runs_and_is_healthy_is_not_to_be_started() -> None:
+    """HAProxy's own check fails: an upgrade to the version that it has would find nothing to do."""
+
+    async def scenario() -> RolloutEnded:
+        world = World(nodes=3, capacity_timeout=5)
+
+        def refuse() -> None:  # by a firewall, say
+            for server in world.servers("web3"):
+                server.health_down()
+                server.rise = 1_000_000  # checks that it will not have passed
+
+        at(world, "start", refuse)
+        return await world.upgrade()
+
+    ended = run(scenario())
+    assert ended.held == ["web2"]
+    [out] = [out for out in ended.out_of_rotation if out.node == "web3"]
+    assert out.commands == []
+    assert out.not_ready == "its own health is good, but not HAProxy's checks of it"

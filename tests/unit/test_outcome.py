@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from backends.model import AdminState
+from orchestrator.end_words import whose_words
 from orchestrator.events import OutOfRotation
 from orchestrator.outcome import look_at_end
 from tests.unit.fakes import World
@@ -97,6 +98,36 @@ def test_in_rotation_with_a_silenced_agent_is_not_as_it_was() -> None:
         ((out,), _) = await look_at_end(world.application, plan, {})
         assert out.commands[1:] == ["lb1: enable agent shop/web1"]
         assert world.admin("web1") == [AdminState.READY] * 2
+
+    run(scenario())
+
+
+def test_what_is_down_is_started_on_the_version_that_it_has() -> None:
+    """Not on that of a plan which has not come to it, or of one that took it back."""
+
+    async def scenario() -> None:
+        world = World(nodes=2, instances=1)
+        plan = await world.plan()
+        world.server("web1").health_down()
+        ((out,), _) = await look_at_end(world.application, plan, {}, versions={"web1": "1.0"})
+        assert out.commands == ["rolldeck upgrade shop 1.0 --limit web1"]
+
+    run(scenario())
+
+
+def test_a_weight_is_told_without_a_moment_that_nobody_knows() -> None:
+    async def scenario() -> None:
+        world = World(nodes=2, instances=1)
+        plan = await world.plan()
+        await asyncio.sleep(20)
+        world.server("web1").weight = 0
+        ((weightless,), _) = await look_at_end(world.application, plan, {}, now=1000.0)
+        assert (weightless.by_others, weightless.since) == (True, 0.0)
+        assert weightless.where == ["shop/web1 on lb1: ready (UP), weight 0"]
+        assert whose_words(weightless) == "kept out by somebody else, untouched"
+        world.take_out("web1")
+        ((out,), _) = await look_at_end(world.application, plan, {}, now=1000.0)
+        assert out.since > 0
 
     run(scenario())
 
