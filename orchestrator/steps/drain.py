@@ -1,6 +1,6 @@
 """Take a node out of rotation and let its sessions end."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from backends.haproxy import commands
 from backends.model import Admin, AdminState, Server, ServerRef, Snapshot
@@ -13,6 +13,7 @@ from orchestrator.followers import is_same_endpoint, path
 from orchestrator.intentions import Intent
 from orchestrator.older_processes import OlderProcesses
 from orchestrator.steps import registry
+from orchestrator.steps.places import refuse_left_in, refuse_misplaced
 from orchestrator.steps.reach import reach
 from orchestrator.work import Work
 
@@ -39,7 +40,7 @@ async def drain(work: Work) -> str | None:
         StepFailed: the capacity did not come back in time, or sessions remain and the policy says fail.
     """
     servers = await work.patiently(work.servers)
-    _refuse_misplaced(work, servers.values())
+    refuse_misplaced(work, servers.values())
     if all(in_maintenance(each) for each in servers.values()):
         work.touch()
         work.intend(Intent.MAINT)
@@ -97,6 +98,7 @@ async def _leave(work: Work) -> None:
                     departure = await _departure(work, whole=whole)
                     if reason := _fallen(work, departure.snapshots):
                         return reason
+                    refuse_left_in(work, departure)
                     guard.refuse(departure.capacities)
             except GuardRefused as refusal:
                 return str(refusal)
@@ -125,17 +127,11 @@ async def _departure(work: Work, *, whole: bool) -> Departure:
 
 def _fallen(work: Work, snapshots: Mapping[str, Snapshot]) -> str:
     """Judge what may have changed since the plan; why the node cannot be taken out yet, or empty."""
-    _refuse_misplaced(work, present(work.refs, snapshots.values()).values())
+    refuse_misplaced(work, present(work.refs, snapshots.values()).values())
     for snapshot in snapshots.values():
         work.pool.see(snapshot)
     expected = {ref for ref in work.intentions.originals if work.intentions.expects_out(ref)}
     return work.pool.fallen(snapshots, expected.union(work.refs))
-
-
-def _refuse_misplaced(work: Work, servers: Iterable[Server]) -> None:
-    """Raises StepFailed when HAProxy has another machine behind a server of this node than in the plan."""
-    if problem := work.endpoints.misplaced(work.node, list(servers)):
-        raise StepFailed(problem)
 
 
 async def _affected(work: Work, *, stopped: bool) -> dict[ServerRef, Server]:

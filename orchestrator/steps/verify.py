@@ -12,6 +12,7 @@ from orchestrator.liveness import Liveness
 from orchestrator.node import Original
 from orchestrator.steps import registry
 from orchestrator.steps.bake import bake, in_words, not_in_rotation
+from orchestrator.steps.places import refuse_misplaced
 from orchestrator.streak import Streak
 from orchestrator.traffic import TrafficCount
 from orchestrator.work import Work
@@ -87,9 +88,10 @@ def can_be_proven(server: Server) -> bool:
 
 async def _enter_gate(work: Work) -> list[ServerRef]:
     """Put those that will leave maintenance under HAProxy's checks; returns those to be proven."""
+    servers = await work.servers()
+    refuse_misplaced(work, servers.values())  # HAProxy would prove another machine
     if work.policy.gate == "none":
         return []
-    servers = await work.servers()
     able = [
         ref
         for ref in work.belonging(AdminState.READY) + work.belonging(AdminState.DRAIN)
@@ -121,6 +123,7 @@ async def _unproven(work: Work, gated: list[ServerRef]) -> str | None:
 async def put_back(work: Work) -> None:
     """Give every server its original weight, state and agent check, and wait for its full health."""
     originals = work.originals
+    refuse_misplaced(work, (await work.patiently(work.servers)).values())
     work.intend(Intent.ORIGINAL)
     await work.ensure(
         work.refs,

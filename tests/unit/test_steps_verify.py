@@ -183,6 +183,7 @@ def test_only_checked_servers_that_track_no_other_are_proven() -> None:
         world = World()
         world.server("web1", "lb1").checked = False
         second = world.balancers["lb2"].add("shop", "web1b", world.nodes["web1"])
+        second.address = "10.0.0.9"  # another machine: the plan refuses further lines of the same one
         world.server("web1", "lb2").tracks = second
         second.begin()
         work, _ = await upgraded(world)
