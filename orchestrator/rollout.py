@@ -284,6 +284,7 @@ class Rollout:
     async def _end(self, result: Result, reason: str, start: float) -> RolloutEnded:
         tally, plan = self._tally, self._plan
         unfinished = tally.touched.difference(tally.done)
+        versions = versions_at_end(plan, tally.done, unfinished, self._other_versions)
         out, unseen = await look_at_end(
             self._application,
             plan,
@@ -291,7 +292,7 @@ class Rollout:
             unfinished,
             now=self._clock.time(),
             pool=self._pool,
-            versions=self._other_versions,
+            versions=versions,
         )
         out, unasked = await with_registries(self._application, out, unfinished)
         unseen += unasked
@@ -317,7 +318,7 @@ class Rollout:
             unseen=unseen,
             seconds=round(self._clock.monotonic() - start, 3),
             held=held,
-            versions=versions_at_end(plan, tally.done, unfinished, self._other_versions),
+            versions=versions,
             ways_on=[] if result == "healthy" else self._ways_on(failed),
             blocked=self._blocked,
             unproven=list(tally.unproven),

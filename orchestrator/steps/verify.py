@@ -42,6 +42,8 @@ async def verify(work: Work) -> str | None:
     if back and work.policy.bake:
         await bake(work, back, streak, before, traffic)
     await registry.come_back(work)  # last: until then nobody else has to do with it
+    if back and not any(work.originals[ref].weight for ref in back):
+        return "healthy; left at weight 0 as it was before"
     return "in rotation" if back else "healthy; left out of rotation as it was before"
 
 

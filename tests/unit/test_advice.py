@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from backends.errors import Refused
+from backends.model import Activity
 from console.output.ending import ending
 from orchestrator.actor import Actor
 from orchestrator.errors import JournalError
@@ -228,3 +229,14 @@ def test_what_runs_and_is_healthy_is_not_to_be_started() -> None:
     [out] = [out for out in ended.out_of_rotation if out.node == "web3"]
     assert out.commands == []
     assert out.not_ready == "its own health is good, but not HAProxy's checks of it"
+
+
+def test_what_is_down_and_was_not_reached_is_started_on_the_version_that_it_has() -> None:
+    async def scenario() -> RolloutEnded:
+        world = World(nodes=3, capacity_timeout=5)
+        at(world, "start", lambda: world.nodes["web3"].die(Activity.FAILED))
+        return await world.upgrade()
+
+    ended = run(scenario())
+    [out] = [out for out in ended.out_of_rotation if out.node == "web3"]
+    assert out.commands == ["rolldeck upgrade shop 1.0 --limit web3"]
