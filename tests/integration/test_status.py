@@ -132,6 +132,9 @@ async def test_after_a_bad_version_rollback_comes_first(tmp_path: Path) -> None:
 
 async def test_a_limited_upgrade_leaves_a_mixed_fleet_and_says_so(tmp_path: Path) -> None:
     async with world(tmp_path / "s", nodes=3, instances=1) as stack:
+        first = await rolldeck(stack, "upgrade", "shop", NEW, "--limit", "web1", "--yes")
+        assert first.code == 0, first.text
+        assert f"versions    {OLD} on web2, web3; {NEW} on web1" in first.out, "although the journal is empty"
         assert (await upgrade(stack, NEW)).code == 0  # by which the versions of all are known
         stack.add_release("1.6.0", start_delay=0.1)
         run = await rolldeck(stack, "upgrade", "shop", "1.6.0", "--limit", "web1", "--yes")
