@@ -8,6 +8,7 @@ RolldeckError
     ├── UnknownOutcome   was asked, and the answer was lost: it may or may not have happened
     ├── Refused          was asked, and answered no (HAProxy's text, a non-zero exit status)
     │   ├── NotAsked         something stood against asking: nothing was sent
+    │   │   └── Busy             something else is under way there, which will end: asking again may help
     │   └── PermissionDenied the level of the socket or the rights of the user are too low
     └── Unmeasured       answered, but the answer cannot be understood
 
@@ -102,6 +103,10 @@ class Refused(BackendError):
 
 class NotAsked(Refused):
     """Something stood against asking, and nothing was sent."""
+
+
+class Busy(NotAsked):
+    """Something else is under way there, and nothing was begun; the same may be asked again later."""
 
 
 class PermissionDenied(Refused):

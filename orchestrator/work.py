@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from backends.base import Clock
-from backends.errors import BackendError, Refused, UnknownOutcome, Unreachable
+from backends.errors import BackendError, Busy, Refused, UnknownOutcome, Unreachable
 from backends.model import AdminState, Server, ServerRef, ServiceState, Snapshot
 from orchestrator.bus import Bus
 from orchestrator.control import Control
@@ -156,9 +156,9 @@ class Work:
     ) -> UnknownOutcome | None:
         """Ask for something that is looked at afterwards.
 
-        An action that never started is asked for again until the deadline. One whose answer was lost is
-        not: it may be under way. Neither is one that does not end in time: its host may be without an answer
-        for ever.
+        An action that never started is asked for again until the deadline: its host could not be asked, or is
+        busy with something else. One whose answer was lost is not: it may be under way. Neither is one that
+        does not end in time: its host may be without an answer for ever.
 
         Returns:
             The lost answer, when there was one: with the process id of a command that may still run, if that
@@ -174,7 +174,7 @@ class Work:
             except TimeoutError:
                 lost = UnknownOutcome(self.node.name, f"no end within {timeout:g} s; it may still be running")
                 self.note(f"{what}: {lost.problem}; looking at what is true before anything else")
-            except Unreachable as error:
+            except (Unreachable, Busy) as error:
                 return error.beside(self.node.name)
             except UnknownOutcome as error:
                 self.note(
@@ -183,7 +183,7 @@ class Work:
                 lost = error
             return None
 
-        await self.until(attempt, timeout=timeout, what="its host to be asked")
+        await self.until(attempt, timeout=timeout, what=f"{what} to be accepted")
         return lost
 
 

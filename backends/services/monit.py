@@ -10,13 +10,13 @@ import posixpath
 import re
 import shlex
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Literal
 
 import msgspec
 
 from backends.asking import look, refusal, words
 from backends.base import Host
-from backends.errors import ConfigError, NotAsked, Refused, UnknownOutcome, Unmeasured
+from backends.errors import Busy, ConfigError, NotAsked, Refused, UnknownOutcome, Unmeasured
 from backends.model import Command, CommandResult, ServiceState
 from backends.obstacles import command_obstacles, process_obstacles
 from backends.placeholders import NoText, ServiceName
@@ -49,15 +49,11 @@ class MonitSettings(
     Attributes:
         name: the service as Monit's control file calls it; `{node}` and the like are filled in.
         command: how Monit is called, with options, such as ``monit -c /etc/monit/monitrc``.
-        retries: how often to ask again while Monit is busy with another action for the service.
-        retry_delay: seconds between them.
         timeout: seconds for one call; a hung Monit takes five to say so.
     """
 
     name: ServiceName
     command: NoText = "monit"
-    retries: Annotated[int, msgspec.Meta(ge=0)] = 3
-    retry_delay: float = 2.0
     timeout: float = 30.0
 
     def __post_init__(self) -> None:
@@ -168,25 +164,24 @@ class MonitService:
         return await look(self._host, command, timeout=self._settings.timeout)
 
     async def _ask(self, action: Action, command: Command) -> None:
-        """Look first: with no daemon `monit stop` would run the script itself and exit with 0."""
-        busy = ""
-        for attempt in range(self._settings.retries + 1):
-            if attempt:
-                await asyncio.sleep(self._settings.retry_delay)
-            pending = await self._pending(action)
-            if pending == action:
-                return
-            if pending:
-                busy = f"{pending} pending"
-                continue
-            result = await self._host.run(command, timeout=self._settings.timeout)
-            if result.ok:
-                return
-            if not _BUSY.search(words(result)):
-                raise self._failure(action, result)
-            busy = words(result)
-        tries = self._settings.retries + 1
-        raise Refused(self._host.name, f"monit {action} {self._name}: still busy after {tries} tries: {busy}")
+        """Look first: with no daemon `monit stop` would run the script itself and exit with 0.
+
+        Raises:
+            Busy: Monit has another action of the service to do first; how long that takes only its own
+                time-outs know.
+        """
+        pending = await self._pending(action)
+        if pending == action:
+            return
+        what = f"monit {action} {self._name}"
+        if pending:
+            raise Busy(self._host.name, f"{what}: Monit is busy with its service: {pending} pending")
+        result = await self._host.run(command, timeout=self._settings.timeout)
+        if result.ok:
+            return
+        if _BUSY.search(words(result)):
+            raise Busy(self._host.name, f"{what}: {words(result)}")
+        raise self._failure(action, result)
 
     async def _pending(self, action: Action) -> str:
         try:

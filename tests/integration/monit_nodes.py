@@ -64,8 +64,11 @@ def watched_by_monit(node: Node, cycle_s: int = 1, delay_s: float = 0.0) -> Iter
     finally:
         with contextlib.suppress(OSError, ValueError):
             os.kill(int((folder / "monit.pid").read_text()), signal.SIGKILL)
-        node.kill()
-        reaper.wait(10)
+        deadline = time.monotonic() + 30
+        while reaper.poll() is None:  # a start that is under way does not end with Monit
+            assert time.monotonic() < deadline, f"{node.name} cannot be ended"
+            node.kill()
+            time.sleep(0.02)
 
 
 def use_monit_over(stack: Stack, sshds: dict[str, Sshd]) -> None:

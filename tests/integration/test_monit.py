@@ -1,5 +1,6 @@
 """A real Monit and a real application: what is asked, what is read back, and when it lies."""
 
+import contextlib
 import os
 import shlex
 import signal
@@ -8,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from backends.errors import Refused, Unmeasured
+from backends.errors import Busy, Refused, Unmeasured
 from backends.hosts.local import LocalHost
 from backends.model import Activity, Command, Exchange
 from backends.ports import NodePort
@@ -29,7 +30,7 @@ def monit(tmp_path: Path) -> Iterator[Monit]:
 
 
 def service(monit: Monit, name: str = "shop", host: LocalHost = HOST) -> MonitService:
-    return MonitService(host, MonitSettings(name=name, command=monit.command, retry_delay=0.2), {})
+    return MonitService(host, MonitSettings(name=name, command=monit.command), {})
 
 
 async def is_up(monit: Monit) -> bool:
@@ -102,10 +103,19 @@ async def test_a_stop_that_fails_ends_as_not_monitored(monit: Monit) -> None:
     assert await HOST.alive(pid)
 
 
-async def test_another_action_is_waited_for(monit: Monit) -> None:
+async def test_another_action_has_to_end_first(monit: Monit) -> None:
     await until(lambda: is_up(monit))
     await service(monit).stop()
-    await service(monit).start()  # at once: the stop is still pending
+    with pytest.raises(Busy, match="monit start shop: Monit is busy with its service: stop pending"):
+        await service(monit).start()  # at once
+
+    async def accepted() -> bool:
+        with contextlib.suppress(Busy):
+            await service(monit).start()
+            return True
+        return False
+
+    await until(accepted)
     await until(lambda: is_up(monit))
     assert monit.log.count("'shop' stop on user request") == 1
     assert monit.log.index("stop on user request") < monit.log.index("start on user request")

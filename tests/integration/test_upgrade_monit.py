@@ -43,6 +43,7 @@ async def test_monit_over_openssh(tmp_path: Path, place: Path) -> None:
             assert_nothing_failed(report, at_least=100)
             assert await versions(stack) == dict.fromkeys(stack.nodes, NEW)
             assert {each.admin for own in (await states(stack)).values() for each in own.values()} == {0}
+            await a_start_that_is_pending_is_waited_for(stack)
             await what_monit_does_not_watch_is_said(stack)
     asked = [(where, command) for where, command in run.sent if "monit s" in command]
     assert [where for where, _ in asked] == ["web1", "web1", "web2", "web2"]
@@ -55,6 +56,20 @@ async def test_monit_over_openssh_by_the_console(tmp_path: Path, place: Path) ->
         with monit_nodes(stack, tmp_path):
             await upgrade_by_console(stack)
             assert await versions(stack) == dict.fromkeys(stack.nodes, NEW)
+
+
+async def a_start_that_is_pending_is_waited_for(stack: Stack) -> None:
+    """The way back begins while Monit still starts what has failed, and it does one thing at a time."""
+    tune(stack, "apps.shop.rollout", start_timeout=2)
+    script = stack.nodes["web1"].directory / "appctl"
+    slow = f"start)\n    [ ! current -ef releases/{OLD} ] || sleep 12\n"
+    script.write_text(script.read_text().replace("start)\n", slow))
+    assert (await upgrade(stack, OLD)).ended["failed"] == ["web1"]
+    back = await rolldeck(stack, "rollback", "shop", "--yes", "--json")
+    assert (back.code, back.ended["rolled_back"]) == (0, ["web1"]), back.text
+    waits = [event["reason"] for event in back.events if event["event"] == "waiting"]
+    assert any("monit stop shop: Monit is busy with its service: start pending" in wait for wait in waits)
+    assert await stack.running_version("web1") == NEW
 
 
 async def what_monit_does_not_watch_is_said(stack: Stack) -> None:

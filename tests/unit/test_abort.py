@@ -5,9 +5,11 @@ from collections.abc import Callable
 
 import pytest
 
+from backends.errors import Busy
 from orchestrator.actor import Actor
 from orchestrator.events import Answered, Asked, NodeSkipped, StepDone
 from tests.unit.fakes import World, answer, steps
+from tests.unit.faults import Fault
 from tests.unit.virtual_time import run
 
 
@@ -118,7 +120,15 @@ def test_the_first_abort_ends_after_the_running_step(
     run(scenario())
 
 
-@pytest.mark.parametrize(("step", "slow"), STEP_MARKS, ids=[each for each, _ in STEP_MARKS])
+def keep_manager_busy(world: World) -> None:
+    world.nodes["web1"].faults.always["stop"] = Fault(Busy("web1", "start pending"))
+
+
+@pytest.mark.parametrize(
+    ("step", "slow"),
+    [*STEP_MARKS, ("stop", keep_manager_busy)],
+    ids=[*(step for step, _ in STEP_MARKS), "stop that is not accepted"],
+)
 def test_the_second_abort_is_at_once(step: str, slow: Callable[[World], object]) -> None:
     async def scenario() -> None:
         world = World(drain_timeout=20)

@@ -93,8 +93,8 @@ def test_of_the_whole_document(document: dict[str, Any], key: str, problem: str)
         ("service.name", {"kind": "monit"}, "missing; it has no default"),
         ("service.nme", {"kind": "monit", "nme": "x"}, "unknown key; did you mean 'name'?"),
         (
-            "service.retries",
-            {"kind": "monit", "name": "x", "retries": -1},
+            "service.stop_timeout",
+            {"kind": "container", "name": "x", "stop_timeout": -1},
             "found -1, expected a whole number",
         ),
         ("access.via", {"via": "telnet"}, "found 'telnet', expected one of: local, ssh"),

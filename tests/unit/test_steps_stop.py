@@ -2,7 +2,7 @@
 
 import pytest
 
-from backends.errors import PermissionDenied, Refused, UnknownOutcome, Unmeasured, Unreachable
+from backends.errors import Busy, PermissionDenied, Refused, UnknownOutcome, Unmeasured, Unreachable
 from backends.model import Activity
 from orchestrator.errors import DeadlinePassed, StepFailed
 from orchestrator.events import Noted, Waiting
@@ -83,6 +83,36 @@ def test_what_was_never_started_is_asked_again() -> None:
         world.nodes["web1"].faults.add("stop", Unreachable("web1", "refused"), times=3)
         assert await stop(world.work()) == "port closed, process gone"
         assert world.nodes["web1"].asked == ["stop"]
+
+    run(scenario())
+
+
+BUSY = Busy("web1", "monit stop shop: Monit is busy with its service: start pending")
+
+
+def test_a_manager_that_is_busy_is_asked_again_until_the_deadline() -> None:
+    async def scenario() -> None:
+        world = World(stop_timeout=60)
+        web1 = world.nodes["web1"]
+        web1.faults.always["stop"] = Fault(BUSY)
+        world.at(50, web1.faults.always.clear)
+        assert await stop(world.work()) == "port closed, process gone"
+        assert web1.asked == ["stop"]
+        assert "start pending" in world.events(Waiting)[0].reason
+
+    run(scenario())
+
+
+def test_a_manager_that_stays_busy_is_named_and_was_not_asked() -> None:
+    async def scenario() -> None:
+        world = World(stop_timeout=60)
+        work = world.work()
+        world.nodes["web1"].faults.always["stop"] = Fault(BUSY)
+        with pytest.raises(
+            DeadlinePassed, match=r"^stop to be accepted: not within 60 s; last seen: .*start pending$"
+        ):
+            await stop(work)
+        assert (world.nodes["web1"].asked, work.stop_sent) == ([], False)
 
     run(scenario())
 

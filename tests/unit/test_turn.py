@@ -48,7 +48,7 @@ def test_what_cannot_be_reached_is_named_once_while_it_is_waited_for() -> None:
         world.nodes["web1"].faults.always["stop"] = Fault(Unreachable("web1", "no route"))
         await world.upgrade()
         [failed] = world.events(NodeFailed)
-        assert failed.error == "its host to be asked: not within 1 s; last seen: no route"
+        assert failed.error == "stop to be accepted: not within 1 s; last seen: no route"
         assert "no route" in [waiting.reason for waiting in world.events(Waiting)]
 
     run(scenario())
