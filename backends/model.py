@@ -344,6 +344,7 @@ class ServiceState:
     retrying: bool = False  # it has died or did not start, and its manager starts it again
     unwatched: str = ""  # why its manager does nothing for it now, and what ends that, in words
     stopping: bool = False  # it is being stopped: it may answer well, and be killed at any moment
+    self_checked: bool = False  # its manager checks its health, without which it is not `RUNNING`
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from typing import Protocol, TypeVar
 from backends.asking import sharing_looks
 from backends.base import Registration
 from backends.errors import BackendError
-from backends.model import Registered
+from backends.model import Activity, Registered
 from orchestrator.node import Node
 from orchestrator.plan import Finding, Severity
 from orchestrator.steps.reach import cannot_stop
@@ -92,6 +92,8 @@ async def _observe(node: Node) -> Observation:
     cannot = cannot_stop(state, is_open) if state is not None and is_open is not None else ""
     installed = await measure("installed version cannot be read", node.installer.installed)
     health = await measure("health cannot be checked", node.health.look)
+    if state is not None and state.self_checked and state.activity is Activity.CHANGING:
+        findings.append(Finding(Severity.WARNING, node.name, f"is not healthy now: {state.detail}"))
     if health is not None and not health.ok:
         findings.append(Finding(Severity.WARNING, node.name, f"is not healthy now: {health.detail}"))
     registered = await _registered(node, measure)

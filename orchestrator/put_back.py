@@ -23,7 +23,7 @@ async def put_back_untouched(work: Work, planned: PlannedNode) -> bool:
     """
     if work.stop_sent or planned.left_by or planned.to_ready or "drain" not in planned.steps:
         return False
-    own = replace(work, wanted=planned.running)
+    own = replace(work, wanted=planned.running, self_checked=False)  # nothing was done to its service
     try:
         if not (await own.node.health.look()).ok:
             return False

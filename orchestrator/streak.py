@@ -1,10 +1,12 @@
 """Own health, several looks in a row."""
 
 import contextlib
+from dataclasses import replace
 
 from backends.errors import BackendError
+from backends.model import Activity, HealthResult
 from orchestrator.errors import StepFailed
-from orchestrator.work import Work
+from orchestrator.work import Work, both
 
 
 class Streak:
@@ -60,7 +62,7 @@ class Streak:
         return None
 
     async def _look(self) -> None:
-        result = await self._work.node.health.look()
+        result = await self._health()
         wanted = None if self._work.wanted is None else self._work.node.called(self._work.wanted)
         other = result.ok and wanted is not None and result.version not in (None, wanted)
         if other:
@@ -78,3 +80,28 @@ class Streak:
             self.good, self.bad = self.good + 1, 0
         else:
             self.good, self.bad = 0, self.bad + 1
+
+    async def _health(self) -> HealthResult:
+        """Own health and, where the service manager checks that too, what it has found; seen side by side."""
+        node = self._work.node
+        if self._work.self_checked is False:
+            return await node.health.look()
+        result, doubt = await both(node.health.look(), self._doubt())
+        return replace(result, ok=False, detail=doubt) if result.ok and doubt else result
+
+    async def _doubt(self) -> str:
+        """What the service manager has against its health, in words; empty where it does not check that."""
+        work = self._work
+        try:
+            state = await work.node.service.state()
+        except BackendError as error:
+            problem = f"its service manager cannot be asked: {error.beside(work.node.name)}"
+            if work.by_hand and work.self_checked is None:  # whoever decides may know better
+                work.self_checked = False
+                work.note(f"{problem}; whether that finds it healthy is not known")
+                return ""
+            return problem
+        work.self_checked = state.self_checked
+        if not state.self_checked or state.activity is Activity.RUNNING:
+            return ""
+        return f"service is {state.detail or state.activity}"

@@ -51,6 +51,7 @@ class Work:
     stops: bool = True  # its turn stops the service, and is not only to verify it
     by_hand: bool = False  # a change by hand, and no rollout's turn
     baked: Baked | None = None  # how its bake went, once there was one
+    self_checked: bool | None = None  # its manager checks its health, as last seen; None: not seen yet
     stop_sent: bool = False  # the service was asked to stop, or may have been
     left_registry: bool = False  # a rollout has set maintenance there, which is to end with its turn
     intentions: Intentions = field(default_factory=Intentions)  # of the whole rollout
@@ -102,7 +103,9 @@ class Work:
         Raises:
             BackendError: one of them could not be seen.
         """
-        return await both(self.node.service.state(), self.node.port_probe.is_open())
+        state, is_open = await both(self.node.service.state(), self.node.port_probe.is_open())
+        self.self_checked = state.self_checked
+        return state, is_open
 
     async def until(
         self, probe: Probe, *, timeout: float, what: str, free: bool = False, at: float = math.inf

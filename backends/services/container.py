@@ -228,10 +228,21 @@ def reboot_caveat(creation: InspectedCreation) -> str:
     return f"the container has no restart policy: {reboot}"
 
 
+class InspectedProbe(msgspec.Struct, frozen=True, rename="pascal"):
+    """One run of a health check."""
+
+    exit_code: int = 0
+    output: str = ""
+
+
 class InspectedHealth(msgspec.Struct, frozen=True, rename="pascal"):
     """Of the health check in the image; Podman has it with an empty status where there is none."""
 
     status: str = ""
+    log: list[InspectedProbe] | None = None  # the newest is the last
+
+
+_UNCHECKED = ("", "none")
 
 
 class InspectedState(msgspec.Struct, frozen=True, rename="pascal"):
@@ -268,17 +279,28 @@ def state_of(state: InspectedState, *, unpause: str = "", waits: bool = True) ->
         retrying=state.status == "restarting",
         stopping=state.status in ("removing", "stopping"),
         unwatched=f"it is paused, which `{unpause}` ends" if unpause and state.status == "paused" else "",
+        self_checked=state.health is not None and state.health.status not in _UNCHECKED,
     )
 
 
 def _doubt(state: InspectedState, *, waits: bool) -> str:
     """Why the container's own health check keeps it from being up, in words; empty where nothing does."""
-    match state.health.status if state.health and state.status == "running" else "":
+    if state.health is None or state.status != "running":
+        return ""
+    match state.health.status:
         case "unhealthy":
-            return "unhealthy by its own health check"
+            return f"unhealthy by its own health check{_last_output(state.health)}"
         case "starting" if waits:
             return "its own health check has not passed yet"
     return ""
+
+
+def _last_output(health: InspectedHealth) -> str:
+    """What its last run said, or else how it ended, to be put behind other words."""
+    last = health.log[-1] if health.log else InspectedProbe()
+    if said := " ".join(last.output.split()):
+        return f": {said}"
+    return f": exit status {last.exit_code}" if last.exit_code else ""
 
 
 def _activity(state: InspectedState) -> Activity:

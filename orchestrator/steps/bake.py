@@ -76,7 +76,7 @@ async def bake(
         nonlocal was_doubted
         await streak.look()
         if streak.bad >= streak.needed:
-            raise StepFailed("its own health was lost while it baked")
+            raise StepFailed(f"its own health was lost while it baked: {streak.reason}")
         doubt = ""
         for server in await _missing(work, refs):
             if work.fleet.reloads > reloads:  # every server has to prove itself from nothing then

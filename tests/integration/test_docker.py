@@ -88,8 +88,8 @@ async def test_one_that_its_own_health_check_finds_bad_is_not_up(engine: Docker)
     engine.run("web", POLITE, *check)
     state = await service(engine).state()
     assert state.activity is Activity.CHANGING
-    state = await until_state(service(engine), "running, unhealthy by its own health check")
-    assert state.activity is Activity.CHANGING
+    state = await until_state(service(engine), "running, unhealthy by its own health check: cat: ")
+    assert (state.activity, state.self_checked) == (Activity.CHANGING, True)
     assert state.pid is not None
     engine.call("exec", "web", "sh", "-c", "echo >/well")
     await until(lambda: is_running(engine))

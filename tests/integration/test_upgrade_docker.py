@@ -185,6 +185,24 @@ async def test_a_version_that_is_killed_for_lack_of_memory(tmp_path: Path, engin
         assert (await states(stack))["lb1"]["web1"].admin == MAINT
 
 
+async def test_a_version_that_its_own_health_check_finds_bad_after_its_start_fails_verify(
+    tmp_path: Path, engine: Docker
+) -> None:
+    """HTTP answers well all the time."""
+    async with container_world(tmp_path / "s") as stack:
+        await into_containers(stack, engine)
+        good_looks = "echo >>/looks; test $(/bin/busybox wc -l </looks) -lt 10"
+        check = f"--health-interval=0.2s --health-cmd='{good_looks} || ( echo worn out; false )'"
+        tune(stack, "apps.shop.install", create=creating(engine, check))
+        tune(stack, "apps.shop.rollout", bake=30)
+        run = await upgrade(stack)
+        assert run.code == 1, run.text
+        (failed,) = (event for event in run.events if event["event"] == "node_failed")
+        assert (failed["node"], failed["step"]) == ("web1", "verify"), failed
+        assert "unhealthy by its own health check: worn out" in failed["error"]
+        assert (await states(stack))["lb1"]["web1"].admin == MAINT
+
+
 def creating(engine: Docker, option: str) -> str:
     """The command of the configuration, with one more option."""
     command = creation("{name}", "{image}:{version}", "{port}")

@@ -48,6 +48,8 @@ class FakeNode:
         self.unwatched = ""  # why its manager does nothing for it
         self.obstacles: tuple[str, ...] = ()  # why its manager could not stop or start it
         self.caveats: tuple[str, ...] = ()  # what its manager cannot know
+        self.self_checked = False  # its manager checks its health
+        self.own_check = ""  # what that check has against it
         self.last_lines: tuple[str, ...] = ()  # that its manager has of the service
 
     @property
@@ -165,9 +167,13 @@ class FakeService:
     async def state(self) -> ServiceState:
         def look() -> ServiceState:
             known = None if self._node.activity is Activity.STOPPED else self._node.pid
-            said = str(self._node.activity)
             own = self._node
-            return ServiceState(own.activity, known, said, own.retrying, own.unwatched, own.stopping)
+            activity, said = own.activity, str(own.activity)
+            if own.own_check and activity is Activity.RUNNING:
+                activity, said = Activity.CHANGING, f"running, {own.own_check}"
+            return ServiceState(
+                activity, known, said, own.retrying, own.unwatched, own.stopping, own.self_checked
+            )
 
         return await self._node.faults.around("state", look)
 

@@ -92,9 +92,11 @@ def test_the_host_is_looked_at_after_the_wait_for_capacity() -> None:
     run(scenario())
 
 
-def test_a_host_that_hangs_after_the_drain_lets_its_node_go_back() -> None:
+@pytest.mark.parametrize("self_checked", [False, True])
+def test_a_host_that_hangs_after_the_drain_lets_its_node_go_back(self_checked: bool) -> None:
     async def scenario() -> None:
         world = World(stop_timeout=20)
+        world.nodes["web1"].self_checked = self_checked
         after(world, "stop", lambda: hang(world))
         put_back(world, await world.upgrade())
         assert world.nodes["web1"].asked == []

@@ -182,7 +182,23 @@ async def test_its_own_health_check(
 ) -> None:
     text = f'{{"Status":"running","Pid":7,"Health":{{"Status":"{health}","Log":null}}}}'
     container = ContainerService(ScriptedHost(lambda _: Answer(text)), settings_of(engine), {})
-    assert await container.state() == ServiceState(activity, 7, detail)
+    checked = health not in ("", "none")
+    assert await container.state() == ServiceState(activity, 7, detail, self_checked=checked)
+
+
+@pytest.mark.parametrize(
+    ("last", "words"),
+    [
+        ('{"ExitCode":1,"Output":"cat: /well:\\n no such file\\n"}', ": cat: /well: no such file"),
+        ('{"ExitCode":7,"Output":" \\n"}', ": exit status 7"),
+        ('{"Start":"2026-11-28T20:23:12Z"}', ""),
+    ],
+)
+async def test_its_own_health_check_says_why(last: str, words: str) -> None:
+    log = f'[{{"ExitCode":9,"Output":"an older one"}},{last}]'
+    text = f'{{"Status":"running","Health":{{"Status":"unhealthy","Log":{log}}}}}'
+    container = ContainerService(ScriptedHost(lambda _: Answer(text)), settings_of("docker"), {})
+    assert (await container.state()).detail == f"running, unhealthy by its own health check{words}"
 
 
 def settings_of(engine: Literal["docker", "podman"]) -> ContainerSettings:

@@ -1,0 +1,135 @@
+"""A service whose manager checks its health, as Docker does: what verify and bake make of that."""
+
+import pytest
+
+from backends.errors import Unmeasured, Unreachable
+from backends.model import ServiceState
+from orchestrator.errors import DeadlinePassed, StepFailed
+from orchestrator.events import Noted
+from orchestrator.manual import Change, apply, choose
+from orchestrator.plan import Finding, Severity
+from orchestrator.steps.drain import drain
+from orchestrator.steps.verify import verify
+from orchestrator.work import Work
+from tests.unit.fakes import World
+from tests.unit.faults import Fault
+from tests.unit.virtual_time import run
+
+UNHEALTHY = "unhealthy by its own health check: cat: /well: no such file"
+
+
+async def upgraded(world: World, *, self_checked: bool = True) -> Work:
+    """web1 in maintenance, the new version on disk and running; what is left is to verify."""
+    node = world.nodes["web1"]
+    node.self_checked = self_checked
+    work = world.work()
+    await drain(work)
+    node.installed = node.running = "2.0"
+    work.step = "verify"
+    return work
+
+
+def count_states(work: Work) -> list[ServiceState]:
+    """Those that the service manager is asked for from now on."""
+    states: list[ServiceState] = []
+    state = work.node.service.state
+
+    async def counted() -> ServiceState:
+        states.append(await state())
+        return states[-1]
+
+    work.node.service.state = counted  # type: ignore[method-assign]
+    return states
+
+
+def test_one_that_becomes_unhealthy_after_its_start_is_not_put_back() -> None:
+    async def scenario() -> None:
+        world = World(verify_timeout=30)
+        work = await upgraded(world)
+        world.nodes["web1"].own_check = UNHEALTHY
+        with pytest.raises(DeadlinePassed, match=f"own health: service is running, {UNHEALTHY}"):
+            await verify(work)
+        assert not any(server.seen().in_rotation for server in world.servers("web1"))
+
+    run(scenario())
+
+
+def test_one_that_becomes_unhealthy_while_it_bakes_fails() -> None:
+    async def scenario() -> None:
+        world = World(bake=60)
+        work = await upgraded(world)
+        world.at(30, lambda: setattr(world.nodes["web1"], "own_check", UNHEALTHY))
+        with pytest.raises(
+            StepFailed, match=f"health was lost while it baked: service is running, {UNHEALTHY}"
+        ):
+            await verify(work)
+        assert world.clock.monotonic() < 35
+
+    run(scenario())
+
+
+def test_one_that_recovers_in_time_is_put_back() -> None:
+    async def scenario() -> None:
+        world = World(verify_timeout=60, bake=0)
+        work = await upgraded(world)
+        world.nodes["web1"].own_check = UNHEALTHY
+        world.at(40, lambda: setattr(world.nodes["web1"], "own_check", ""))
+        assert await verify(work) == "in rotation"
+        assert world.clock.monotonic() > 40
+
+    run(scenario())
+
+
+def test_a_manager_that_cannot_be_asked_never_passes() -> None:
+    async def scenario() -> None:
+        world = World(verify_timeout=30)
+        work = await upgraded(world)
+        world.nodes["web1"].faults.always["state"] = Fault(Unmeasured("web1", "no answer"))
+        with pytest.raises(
+            DeadlinePassed, match="own health: its service manager cannot be asked: no answer"
+        ):
+            await verify(work)
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("was_seen", [True, False])
+def test_a_manager_without_a_check_of_its_own_is_not_asked_again(was_seen: bool) -> None:
+    async def scenario() -> None:
+        world = World(bake=20)
+        work = await upgraded(world, self_checked=False)
+        work.self_checked = work.self_checked if was_seen else None
+        states = count_states(work)
+        await verify(work)
+        assert len(states) == (1 if was_seen else 2), "one is whether it is being stopped"
+
+    run(scenario())
+
+
+def test_ready_by_hand_asks_too_and_the_operator_may_know_better() -> None:
+    async def scenario() -> None:
+        world = World(verify_timeout=30)
+        world.take_out("web1")
+        node = world.nodes["web1"]
+        node.self_checked, node.own_check = True, UNHEALTHY
+        ready = Change("ready", choose(world.application, ("web1",)))
+        with pytest.raises(DeadlinePassed, match=UNHEALTHY):
+            await apply(world.application, ready, world.control, world.clock, world.bus)
+        node.faults.always["state"] = Fault(Unreachable("web1", "no route"))
+        after = await apply(world.application, ready, world.control, world.clock, world.bus)
+        assert all(server.in_rotation for server in after)
+        assert "whether that finds it healthy is not known" in world.events(Noted)[-1].text
+
+    run(scenario())
+
+
+def test_the_plan_says_what_is_unhealthy_now() -> None:
+    async def scenario() -> None:
+        world = World()
+        node = world.nodes["web1"]
+        node.self_checked, node.own_check = True, UNHEALTHY
+        plan = await world.plan()
+        text = f"is not healthy now: running, {UNHEALTHY}"
+        assert Finding(Severity.WARNING, "web1", text) in plan.findings
+
+    run(scenario())
