@@ -1,5 +1,6 @@
 """Units of a real systemd: what the manager says, and what stands in the way of a rollout."""
 
+import asyncio
 import socket
 from collections.abc import Iterator
 from contextlib import closing
@@ -77,6 +78,15 @@ def service(systemd: Systemd, name: str, port: int = 0) -> SystemdService:
     return SystemdService(LocalHost("web1", prefix=systemd.prefix), SystemdSettings(name=name), values)
 
 
+async def wrote(unit: SystemdService, text: str) -> bool:
+    """Whether it is among the last lines, which reach systemd's journal some time after the state."""
+    for _ in range(200):
+        if any(text in line for line in await unit.last_lines()):
+            return True
+        await asyncio.sleep(0.1)
+    return False
+
+
 async def reached(unit: SystemdService, activity: Activity, detail: str = "") -> ServiceState:
     """Wait until the unit is so; returns it as it was then."""
     found: list[ServiceState] = []
@@ -114,7 +124,7 @@ async def test_a_good_version_starts_at_once_after_one_that_used_up_its_starts(s
     unit = service(systemd, "fails")
     await unit.start()
     await reached(unit, Activity.FAILED)
-    assert "cannot read the configuration" in await unit.last_lines()
+    assert await wrote(unit, "cannot read the configuration")
     systemd.run("touch", "/run/good")
     await unit.start()
     await reached(unit, Activity.RUNNING)
@@ -140,7 +150,7 @@ async def test_a_program_that_is_not_there(systemd: Systemd) -> None:
     unit = service(systemd, "absent")
     await unit.start()
     await reached(unit, Activity.FAILED)
-    assert any("/opt/absent/java" in line for line in await unit.last_lines())
+    assert await wrote(unit, "/opt/absent/java")
 
 
 async def test_one_that_is_killed_for_lack_of_memory(systemd: Systemd) -> None:
@@ -148,7 +158,7 @@ async def test_one_that_is_killed_for_lack_of_memory(systemd: Systemd) -> None:
     unit = service(systemd, "hungry")
     await unit.start()
     assert (await reached(unit, Activity.FAILED)).detail == "failed (failed), result oom-kill"
-    assert any("oom-kill" in line for line in await unit.last_lines())
+    assert await wrote(unit, "oom-kill")
 
 
 async def test_a_stop_that_kills_only_the_main_process(systemd: Systemd) -> None:
@@ -275,7 +285,7 @@ async def test_the_last_lines_of_one_that_is_called_by_an_alias(systemd: Systemd
     unit = service(systemd, "nick")
     await unit.start()
     await reached(unit, Activity.FAILED)
-    assert "cannot open the database" in await unit.last_lines()
+    assert await wrote(unit, "cannot open the database")
 
 
 async def test_polkit_may_refuse_who_is_not_root(systemd: Systemd) -> None:
