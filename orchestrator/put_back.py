@@ -23,7 +23,7 @@ async def put_back_untouched(work: Work, planned: PlannedNode) -> bool:
     """
     if work.stop_sent or planned.left_by or planned.to_ready or "drain" not in planned.steps:
         return False
-    own = replace(work, wanted=planned.running, self_checked=False)  # nothing was done to its service
+    own = replace(work, wanted=planned.running)
     try:
         if not (await own.node.health.look()).ok:
             return False
@@ -32,7 +32,7 @@ async def put_back_untouched(work: Work, planned: PlannedNode) -> bool:
         own.note(f"was not put back: {error.beside(own.node.name)}")
         return False
     try:
-        await prove(own, Streak(own))
+        await prove(own, Streak(own, asks_manager=False))
         await put_back(own)
         await registry.come_back(own)
     except RolldeckError as error:

@@ -15,15 +15,21 @@ class Streak:
     One good look proves little: a service that dies at once and is restarted looks well for half a second.
     """
 
-    def __init__(self, work: Work) -> None:
+    def __init__(self, work: Work, *, asks_manager: bool = True) -> None:
+        """
+        Args:
+            work: of the node.
+            asks_manager: False where nothing was done to its service: its host may hang, and health decides.
+        """
         self._work = work
+        self._asks_manager = asks_manager
         self._next = work.control.worked()
         self._wrong_version = 0
         self._good_since = self._good_until = self._next  # the first and the last good look in a row
         self.reason = "not looked yet"
         self.good = 0  # good looks in a row, so far
         self.bad = 0
-        self._stays = False  # it is not being stopped, as far as its manager says
+        self._stays = not asks_manager  # it is not being stopped, as far as its manager says
 
     @property
     def needed(self) -> int:
@@ -84,7 +90,7 @@ class Streak:
     async def _health(self) -> HealthResult:
         """Own health and, where the service manager checks that too, what it has found; seen side by side."""
         node = self._work.node
-        if self._work.self_checked is False:
+        if not self._asks_manager or self._work.self_checked is False:
             return await node.health.look()
         result, doubt = await both(node.health.look(), self._doubt())
         return replace(result, ok=False, detail=doubt) if result.ok and doubt else result
