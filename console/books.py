@@ -50,7 +50,7 @@ class Books:
 
     Args:
         path: of the journal.
-        keep_days: healthy entries older than that are forgotten.
+        retention_days: healthy entries older than that are forgotten.
         application: whose work it is.
         clock: the time.
         bus: carries what is written down.
@@ -62,7 +62,7 @@ class Books:
     def __init__(
         self,
         path: Path,
-        keep_days: int,
+        retention_days: int,
         application: str,
         clock: Clock,
         bus: Bus,
@@ -71,7 +71,7 @@ class Books:
         share: Share = lambda *_: nullcontext(),
     ) -> None:
         self._path = path
-        self._keep = keep_days * DAY
+        self._keep = retention_days * DAY
         self._application = application
         self._clock = clock
         self._bus = bus

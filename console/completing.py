@@ -36,12 +36,12 @@ async def completed(config: Config, app: str, consul: Consul | None) -> Config:
 async def placed(config: Config, app: str, consul: Consul | None) -> Config:
     """The configuration with this application's load balancers alone. Raises as `completed` does."""
     settings = config.app(app)
-    if consul is None or settings.places is None:
+    if consul is None or settings.load_balancers is None:
         return config
     with _named(config.file, app):
-        found = await sockets(consul, settings.places, app)
+        found = await sockets(consul, settings.load_balancers, app)
     haproxy = {
-        name: decode({"socket": address}, HaproxySettings, config.file, f"apps.{app}.places.{name}")
+        name: decode({"socket": address}, HaproxySettings, config.file, f"apps.{app}.load_balancers.{name}")
         for name, address in found.items()
     }
     config = _with(config, app, msgspec.structs.replace(settings, haproxy=[]))

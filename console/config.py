@@ -195,7 +195,7 @@ def parse(raw: dict[str, Any], file: str) -> Config:
     if not isinstance(apps, dict):
         problems.add(file, "apps", f"found {shown(apps)}, expected a table of named tables")
         apps = None
-    told = bool(apps) and all(isinstance(app, dict) and "places" in app for app in apps.values())
+    told = bool(apps) and all(isinstance(app, dict) and "load_balancers" in app for app in apps.values())
     if known == [] and not told:
         problems.add(file, "haproxy", "found none, expected at least one [haproxy.NAME] table")
     if apps == {}:
@@ -218,7 +218,7 @@ def _need_consul(config: Config) -> None:
     asked = ["lock.kind"] if config.lock.kind == "consul" else []
     for name, app in config.apps.items():
         asked += [f"apps.{name}.inventory"] if isinstance(app.inventory, ConsulService) else []
-        asked += [f"apps.{name}.places"] if app.places is not None else []
+        asked += [f"apps.{name}.load_balancers"] if app.load_balancers is not None else []
     if asked:
         raise ConfigError(
             config.file, asked[0], "asks Consul, and there is no [consul] table that says where"
@@ -239,8 +239,8 @@ def _app(table: Any, balancers: Collection[str] | None, file: str, key: str) -> 
     listed = partial(decode_list, file=file)
     hooks = problems.collect(partial(listed, given.get("hooks", []), HookSettings, key=f"{key}.hooks"), hooks)
     freeze = problems.collect(partial(listed, given.get("freeze", []), Freeze, key=f"{key}.freeze"), freeze)
-    if given.get("haproxy") and "places" in given:
-        problems.add(file, f"{key}.places", f"found beside {key}.haproxy, expected only one of them")
+    if given.get("haproxy") and "load_balancers" in given:
+        problems.add(file, f"{key}.load_balancers", f"found beside {key}.haproxy, expected only one of them")
     if "inventory" in given and "nodes" in given:
         problems.add(file, f"{key}.inventory", f"found beside {key}.nodes, expected only one of them")
     nodes = problems.collect(partial(_nodes, given.get("nodes", {}), file, f"{key}.nodes"), nodes)

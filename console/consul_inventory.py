@@ -87,7 +87,7 @@ class ConsulInventory:
 
     def differences(self, nodes: Sequence[Node]) -> dict[str, str]:
         """What is to be asked about in a rollout of these, by node ("" for all of it), in words."""
-        return self._differences(nodes) if self._service.when_changed == "ask" else {}
+        return self._differences(nodes) if self._service.on_change == "confirm" else {}
 
     def doubt(self) -> str:
         """Why a plan may not be made of what Consul has now, in words; empty when it is."""

@@ -9,6 +9,7 @@ from typing import Any
 from msgspec import inspect
 
 from backends.suggestion import one_of
+from console.renamed_keys import renamed_to
 
 Path = tuple[str, ...]
 """Keys from a table down to a value, and numbers for the items of lists."""
@@ -56,7 +57,8 @@ def explain(error: str, raw: Any, kind: Any) -> Problem:
     value, known = walk(raw, kind, parts)
     if match := _UNKNOWN.fullmatch(text):
         there = (*here, match[1])
-        return Problem(there, unknown(match[1], sorted(_fields(known, value))), there)
+        text = _renamed(known, value, match[1]) or unknown(match[1], sorted(_fields(known, value)))
+        return Problem(there, text, there)
     if match := _MISSING.fullmatch(text):
         choices = _choices(known, match[1])
         expected = f"expected one of: {', '.join(choices)}" if choices else "it has no default"
@@ -83,6 +85,12 @@ def explain(error: str, raw: Any, kind: Any) -> Problem:
 def unknown(name: str, known: Sequence[str]) -> str:
     """What to say of a key that there is not."""
     return f"unknown key; {one_of(name, known)}"
+
+
+def _renamed(known: inspect.Type, value: Any, name: str) -> str:
+    """What to say of a key that had this name before; empty for any other."""
+    names = [new for struct in structs(known, value) if (new := renamed_to(struct.cls, name))]
+    return f"unknown key; it was renamed to {names[0]}" if names else ""
 
 
 def shown(value: Any) -> str:

@@ -36,13 +36,13 @@ class LogSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fiel
 
     path: str = ""  # default: rolldeck.log in the XDG state folder
     max_bytes: int = 10_000_000  # of one file; then it is kept as rolldeck.log.1, and a new one begun
-    keep: int = 5  # of those that are full
+    backup_count: int = 5  # of those that are full
 
     def __post_init__(self) -> None:
         if self.max_bytes < 10_000:
             raise ValueError(f"max_bytes: found {self.max_bytes}, expected at least 10000")
-        if not 1 <= self.keep <= 1000:
-            raise ValueError(f"keep: found {self.keep}, expected 1 to 1000")
+        if not 1 <= self.backup_count <= 1000:
+            raise ValueError(f"backup_count: found {self.backup_count}, expected 1 to 1000")
 
     @property
     def file(self) -> Path:
@@ -137,7 +137,7 @@ class _File(RotatingFileHandler):
         super().__init__(
             settings.file,
             maxBytes=settings.max_bytes,
-            backupCount=settings.keep,
+            backupCount=settings.backup_count,
             encoding="utf-8",
             errors="backslashreplace",
             delay=True,

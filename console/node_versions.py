@@ -100,7 +100,7 @@ async def node_versions(
         places = members(settings, servers, config.file, f"apps.{app}")
         names = {place.name for place in places}
         health = settings.health
-        asks_health = isinstance(health, HttpHealth) and health.via == "console" and health.has_version
+        asks_health = isinstance(health, HttpHealth) and health.check_from == "console" and health.has_version
         nodes = await wiring.nodes(app, settings, places)
     running, on_disk = await asyncio.gather(_running(nodes, sees=asks_health), disks.look(nodes))
     versions = {node: NodeVersion(node, version, "health") for node, version in running.items()}

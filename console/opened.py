@@ -62,7 +62,7 @@ async def open_session(config: Config, app: str, via: Via = "terminal") -> Async
             fleet,
             settings.rollout,
             settings.match,
-            tuple(settings.unmanaged_backends),
+            tuple(settings.ignored_backends),
             wiring.hooks(app),
             config.freezes_of(app),
             has_health_check=settings.health is not None,
@@ -76,12 +76,14 @@ async def open_session(config: Config, app: str, via: Via = "terminal") -> Async
             bus,
             clock,
             roster.whole,
-            books=Books(path, config.journal.keep_days, app, clock, bus, operator(via), lock, shown),
-            sees_versions=isinstance(health, HttpHealth) and health.via == "console" and health.has_version,
+            books=Books(path, config.journal.retention_days, app, clock, bus, operator(via), lock, shown),
+            sees_versions=isinstance(health, HttpHealth)
+            and health.check_from == "console"
+            and health.has_version,
         )
         nodes_there = isinstance(settings.inventory, ConsulService)
-        pauses = config.consul is not None and config.consul.when_down == "pause"
-        asks = nodes_there or settings.places or pauses or config.lock.kind == "consul"
+        pauses = config.consul is not None and config.consul.on_unavailable == "pause"
+        asks = nodes_there or settings.load_balancers or pauses or config.lock.kind == "consul"
         if consul is not None and asks:
             await closing.enter_async_context(following_consul(session, consul, config, roster, signer))
         yield session

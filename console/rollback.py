@@ -21,7 +21,7 @@ def changes(policy: Policy) -> dict[str, Any]:
     return {
         "order": _ORDERS[policy.order],
         "serial": serial,
-        "bake": 0.0,
+        "bake_time": 0.0,
         "confirm": "none",
         "on_failure": "stop",
     }

@@ -41,11 +41,11 @@ class JournalSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_
     """What is kept of every rollout and change by hand."""
 
     path: str = ""  # default: journal.db in the XDG state folder; the locks are beside it
-    keep_days: int = 365  # rollouts that ended healthy are forgotten then; others never
+    retention_days: int = 365  # rollouts that ended healthy are forgotten then; others never
 
     def __post_init__(self) -> None:
-        if self.keep_days < 1:
-            raise ValueError(f"keep_days: found {self.keep_days}, expected at least 1")
+        if self.retention_days < 1:
+            raise ValueError(f"retention_days: found {self.retention_days}, expected at least 1")
 
 
 class LockSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
@@ -53,32 +53,32 @@ class LockSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fie
 
     kind: Literal["local", "consul"] = "local"
     ttl: int = 30  # seconds after which somebody else can take over from one that has died
-    delay: int = 5  # of these, the last in which nobody gets the lock: a command may be on its way still
+    lock_delay: int = 5  # of these, the last in which nobody gets the lock: a command may be on its way still
     fallback: Literal["refuse", "local"] = "refuse"  # when Consul cannot be asked
 
     def __post_init__(self) -> None:
-        if not 0 <= self.delay <= 60:
-            raise ValueError(f"delay: found {self.delay}, expected 0 to 60 seconds")
-        shortest = 2 * SHORTEST_TTL + _MARGIN + self.delay
+        if not 0 <= self.lock_delay <= 60:
+            raise ValueError(f"lock_delay: found {self.lock_delay}, expected 0 to 60 seconds")
+        shortest = 2 * SHORTEST_TTL + _MARGIN + self.lock_delay
         if not shortest <= self.ttl <= 3600:
             raise ValueError(
-                f"ttl: found {self.ttl}, expected {shortest} to 3600 seconds, with a delay of {self.delay}"
-                f" ({shortest - self.delay} + delay at least)"
+                f"ttl: found {self.ttl}, expected {shortest} to 3600 seconds, with a lock_delay"
+                f" of {self.lock_delay} ({shortest - self.lock_delay} + lock_delay at least)"
             )
 
     @property
     def session_ttl(self) -> int:
         """Seconds of the session in Consul, which ends it only after twice its time."""
-        return (self.ttl - self.delay - _MARGIN) // 2
+        return (self.ttl - self.lock_delay - _MARGIN) // 2
 
 
 class Access(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """How commands reach a node."""
 
-    via: Literal["ssh", "local"] = "ssh"
+    transport: Literal["ssh", "local"] = "ssh"
     sudo: bool = False  # `sudo -n`: it fails rather than ask for a password
     prefix: NoText = ""  # before each command, such as "docker exec -i app1"
-    port_via: Literal["node", "console"] = "node"  # from where the application's port is looked at
+    port_check_from: Literal["node", "console"] = "node"  # from where the application's port is looked at
     env: list[str] = []  # variables that commands of this machine get besides a few
 
     def __post_init__(self) -> None:
@@ -95,7 +95,7 @@ class NodeSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fie
     ssh_user: str = ""  # instead of what [ssh] or ~/.ssh/config says
     ssh_port: int = 0
     servers: list[str] = []  # names in HAProxy, "web1" or "backend/web1"; default: the node's name
-    via: Literal["ssh", "local", ""] = ""
+    transport: Literal["ssh", "local", ""] = ""
     sudo: bool | None = None
     prefix: NoText | None = None
 
@@ -116,12 +116,12 @@ class AppSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fiel
     service: ServiceSettings
     haproxy: list[str] = []  # names of [haproxy.NAME]; empty: all of them
     match: Match = "name"
-    unmanaged_backends: list[str] = []  # where nodes stand too and are left in: requests that way will fail
+    ignored_backends: list[str] = []  # where nodes stand too and are left in: requests that way will fail
     port: int = 0  # of nodes that have none of their own; 0: as HAProxy has it
     access: Access = Access()
     nodes: dict[str, NodeSettings] = {}
     inventory: InventorySettings | ConsulService | None = None  # nodes that somebody else knows
-    places: Places | None = None  # load balancers that Consul knows, instead of [haproxy.NAME]
+    load_balancers: Places | None = None  # load balancers that Consul knows, instead of [haproxy.NAME]
     version: VersionSettings | None = None  # how the installed one is read; default: as `install` knows
     install: InstallSettings = NoInstall()
     health: HealthSettings | None = None  # None: the open port alone

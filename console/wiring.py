@@ -41,7 +41,7 @@ class Wiring:
         self._config = config
         self._consul = consul
         self._recorder = recorder
-        self._connecting = asyncio.Semaphore(config.ssh.connects_at_once)
+        self._connecting = asyncio.Semaphore(config.ssh.max_concurrent_logins)
         self._open = AsyncExitStack()
         self._console = LocalHost("here", recorder=recorder)
         self._tools = LocalHost("here", recorder=recorder, environment=operator_environment)
@@ -96,7 +96,7 @@ class Wiring:
         sudo = app.access.sudo if own.sudo is None else own.sudo
         prefix = app.access.prefix if own.prefix is None else own.prefix
         host: Host
-        if (own.via or app.access.via) == "local":
+        if (own.transport or app.access.transport) == "local":
             host = LocalHost(
                 member.name,
                 sudo=sudo,
@@ -123,7 +123,7 @@ class Wiring:
                 "missing: it says how the installed version is read,"
                 f" which install kind {app.install.__struct_config__.tag!r} does not tell",
             )
-        console_port = app.access.port_via == "console"
+        console_port = app.access.port_check_from == "console"
         return Node(
             name=member.name,
             addresses=await _addresses(member.address),
@@ -152,7 +152,7 @@ class Wiring:
                 if console_port or isinstance(app.service, ContainerSettings)
                 else NodeConnections(host, member.port)
             ),
-            version_part=app.health_check.version_part,
+            version_regex=app.health_check.version_regex,
         )
 
     def _registration(
@@ -162,7 +162,7 @@ class Wiring:
         service = app.inventory
         if self._consul is None or not isinstance(service, ConsulService):
             return None
-        if service.gate == "none" and not service.maintenance:
+        if service.require_consul_checks == "none" and not service.maintenance:
             return None
         from backends.consul.registration import Registration as InConsul
 

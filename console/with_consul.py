@@ -68,7 +68,7 @@ async def following_consul(
         )
         session.know_nodes_by(nodes.whole, nodes.places)
         works["following the nodes in Consul"] = session.inventory.run
-    pauses = config.consul.when_down == "pause"
+    pauses = config.consul.on_unavailable == "pause"
     if config.lock.kind == "consul":
         session.shared = Following(consul, config.consul.prefix, app, signer)
         session.elsewhere = Elsewhere(session.shared, clock, session.actor, session.versions)
@@ -180,14 +180,14 @@ async def share(
         yield
         return
     async with AsyncExitStack() as works:
-        if config.consul.versions:
+        if config.consul.version_key:
             from console.versions_told import versions_told
 
             def lost() -> str:
                 return lock.lost() or lock.fenced()
 
             await consul.open()  # what is wrong with its settings shows before a node is touched
-            template = config.consul.versions
+            template = config.consul.version_key
 
             def key(node: str) -> str:
                 return fill_plain(template, {"app": head.application, "node": node})
@@ -212,5 +212,5 @@ def lock_of(
     if config.lock.kind == "local" or consul is None or config.consul is None:
         return local
     key = f"{config.consul.prefix}/{app}/lock"
-    shared = ConsulLock(consul, key, clock, config.lock.session_ttl, config.lock.delay, signer=signer)
+    shared = ConsulLock(consul, key, clock, config.lock.session_ttl, config.lock.lock_delay, signer=signer)
     return SharedLock(local, shared, clock, config.lock.ttl, alone=config.lock.fallback == "local")

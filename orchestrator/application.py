@@ -19,7 +19,7 @@ class Application:
     fleet: Fleet
     policy: Policy
     match: Match = "name"
-    unmanaged_backends: tuple[str, ...] = ()  # where nodes stand too, and are left in
+    ignored_backends: tuple[str, ...] = ()  # where nodes stand too, and are left in
     hooks: tuple[Hook, ...] = ()
     freezes: tuple[Freeze, ...] = ()
     has_health_check: bool = True  # of its own; without one the open port is all that Rolldeck looks at

@@ -79,7 +79,7 @@ def _verify(
 ) -> Iterable[tuple[str, str]]:
     for server in servers:
         leaves = planned.originals[server.ref].admin is not AdminState.MAINT
-        if leaves and application.policy.gate == "checks" and can_be_proven(server):
+        if leaves and application.policy.require_haproxy_checks and can_be_proven(server):
             yield server.ref.instance, commands.prove(server.ref)
     for ref, original in planned.originals.items():
         if original.admin is not AdminState.MAINT:

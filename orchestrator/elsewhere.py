@@ -150,5 +150,5 @@ def _finding(backend: str, left: Sequence[tuple[str, Server]], unmanaged: Collec
     )
     if backend in unmanaged:
         return Finding(Severity.WARNING, f"backend {backend}", text)
-    text += "; add it to `backends` (or `servers`), or accept that in `unmanaged_backends`"
+    text += "; add it to `backends` (or `servers`), or accept that in `ignored_backends`"
     return Finding(Severity.ERROR, f"backend {backend}", text)

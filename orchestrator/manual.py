@@ -178,7 +178,7 @@ async def _departure(application: Application, change: Change, refs: Collection[
         refs,
         application.policy,
         carries=change.action != "weight",  # HAProxy passes a state on, and no weight
-        unmanaged=application.unmanaged_backends,
+        unmanaged=application.ignored_backends,
         counted=partial(filled_of, kept=refs, nodes=application.nodes, match=application.match),
     )
 
@@ -270,5 +270,5 @@ def _work(
         bus=bus,
         step=step,
         by_hand=True,
-        unmanaged=application.unmanaged_backends,
+        unmanaged=application.ignored_backends,
     )

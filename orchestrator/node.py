@@ -33,11 +33,11 @@ class Node:
     health_interval: float = 0.5  # seconds between two looks
     registration: Registration | None = None  # where others than HAProxy look it up
     connections: Connections | None = None  # on its port; None where its kernel does not see them
-    version_part: str = ""  # regular expression with one group; see `called`
+    version_regex: str = ""  # regular expression with one group; see `called`
 
     def called(self, version: str) -> str:
         """What the application itself calls this version: of the package 1.5.0-1 it may say 1.5.0."""
-        match = re.search(self.version_part, version) if self.version_part else None
+        match = re.search(self.version_regex, version) if self.version_regex else None
         return match[1] if match else version
 
 

@@ -21,18 +21,18 @@ class Policy(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=Tr
     max_unavailable: Amount | None = None  # the same floor, seen from the other side
     capacity_timeout: float = 60.0  # wait so long for capacity lost elsewhere to come back
     host_timeout: float = 30.0  # before a node is taken out, keep asking its host and service manager
-    balancer_timeout: float = 30.0  # keep asking a load balancer that does not answer, in the middle
+    balancer_unreachable_timeout: float = 30.0  # in the middle, keep asking one that does not answer
     drain_timeout: float = 300.0  # wait so long for sessions to end, then maintenance
-    settle_timeout: float = 10.0  # in maintenance, wait so long for the last sessions
-    sessions_left: Literal["proceed", "fail", "shutdown"] = "proceed"  # when some remain after that
+    maint_grace_period: float = 10.0  # in maintenance, wait so long for the last sessions
+    on_remaining_sessions: Literal["proceed", "fail", "shutdown"] = "proceed"  # when some remain after that
     stop_timeout: float = 60.0
     install_timeout: float = 600.0
     start_timeout: float = 180.0
     start_grace: float = 10.0  # a service that is found dead has so long to be up again
     verify_timeout: float = 300.0
-    gate: Literal["checks", "none"] = "checks"  # HAProxy's own checks prove a node before `ready`
+    require_haproxy_checks: bool = True  # they prove a node before `ready`, where there are any
     min_healthy: float = 3.0  # own health is good for so long before `ready`
-    bake: float = 5.0  # watch a node so long after it is back, before going on
+    bake_time: float = 5.0  # watch a node so long after it is back, before going on
     max_5xx: int = 0  # errors that clients may see because of a node from `ready` to the end of its bake
 
     def __post_init__(self) -> None:

@@ -93,7 +93,7 @@ async def preflight(
     elsewhere = await look_elsewhere(application.fleet.balancers[name] for name in snapshots)
     findings += [
         *elsewhere.findings,
-        *judge_elsewhere(elsewhere, mapped, application.unmanaged_backends),
+        *judge_elsewhere(elsewhere, mapped, application.ignored_backends),
     ]
     floors = _floors(application, snapshots, elsewhere, mapped, facts)
 
@@ -193,7 +193,11 @@ def _judge_health_check(application: Application) -> Iterator[Finding]:
     """Without one, a version that opens its port and answers every request wrongly is taken for good."""
     if application.has_health_check:
         return
-    checks = " and HAProxy's own checks pass, if there are any" if application.policy.gate == "checks" else ""
+    checks = (
+        " and HAProxy's own checks pass, if there are any"
+        if application.policy.require_haproxy_checks
+        else ""
+    )
     text = f"no health check is configured: a version is taken for good as soon as its port is open{checks}"
     yield Finding(Severity.WARNING, application.name, f"{text} (see [apps.{application.name}.health])")
 
@@ -225,7 +229,7 @@ def _floors(
     )
     refs.update(elsewhere.followers(refs))
     all_backups = find_all_backups(facts, find_several_backups(known, refs))
-    return Floors(known, application.policy, application.unmanaged_backends, all_backups)
+    return Floors(known, application.policy, application.ignored_backends, all_backups)
 
 
 def select_nodes(

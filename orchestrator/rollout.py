@@ -190,7 +190,7 @@ class Rollout:
             intentions=self._intentions,
             followers=frozenset(planned.followers),
             inherited=frozenset(planned.inherited),
-            unmanaged=self._application.unmanaged_backends,
+            unmanaged=self._application.ignored_backends,
             pool=self._pool,
             endpoints=self._endpoints,
         )

@@ -87,14 +87,14 @@ class Work:
         return await self.patiently(lambda: self.fleet.ensure(refs, build, reached))
 
     async def patiently(self, call: Callable[[], Awaitable[T]], what: str = "load balancers to answer") -> T:
-        """Repeat something that only ensures until it gets an answer, for `balancer_timeout` at most."""
+        """Repeat what only ensures until it is answered, for `balancer_unreachable_timeout` at most."""
         results: list[T] = []
 
         async def attempt() -> str | None:
             results.append(await call())
             return None
 
-        await self.until(attempt, timeout=self.policy.balancer_timeout, what=what)
+        await self.until(attempt, timeout=self.policy.balancer_unreachable_timeout, what=what)
         return results[0]
 
     async def look(self) -> tuple[ServiceState, bool]:

@@ -97,10 +97,10 @@ async def sockets(consul: Consul, places: Places, app: str) -> dict[str, str]:
         what = f"key {where} in Consul"
         hosts = _hosts(_decoded(pair.value, what), app, what)
     if not hosts:
-        raise ConfigError("", "places", f"{what} names no load balancer")
+        raise ConfigError("", "load_balancers", f"{what} names no load balancer")
     for name in hosts:
         check_value(f"{what}: name", name)
-    table = f"[apps.{app}.places]"
+    table = f"[apps.{app}.load_balancers]"
     return {name: address(places, host, f"{what}: host of {name}", table) for name, host in hosts.items()}
 
 

@@ -61,7 +61,7 @@ class Registration:
 
     @property
     def gate(self) -> bool:
-        return self._service.gate != "none"
+        return self._service.require_consul_checks != "none"
 
     async def look(self) -> Registered:
         """See `backends.base.Registration`. One that was stopped may not be registered at all."""
@@ -79,7 +79,7 @@ class Registration:
         return self._seen(own[0])
 
     def _seen(self, entry: Entry) -> Registered:
-        accepted = _ACCEPTED[self._service.gate]
+        accepted = _ACCEPTED[self._service.require_consul_checks]
         why = [_reason(each) for each in entry.checks if is_maintenance(each)]
         doubts = [
             f"{(each.name or each.identity)[:LONGEST]} is {each.status}"

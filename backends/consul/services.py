@@ -33,12 +33,12 @@ class ConsulService(
         name: what a node is called, as HAProxy's server: the Consul "node" it runs on, the instance's "id",
             or "meta:KEY" of the service or node.
         ssh: what SSH calls its machine, likewise; empty: its address.
-        gate: what Consul's checks must say before a node goes back, in the verify step: "passing", or not
-            worse than "warning".
+        require_consul_checks: what Consul's checks must say before a node goes back, in the verify step:
+            "passing", or not worse than "warning".
         maintenance: `consul maint` as it is called where the agent of a node runs; set while the node is
             worked on. Empty: Consul is left alone.
-        when_changed: what a rollout does when the inventory is not that of the plan any more: "ask" before
-            it goes on to the next node, or only "tell".
+        on_change: what a rollout does when the inventory is not that of the plan any more: "confirm" before
+            it goes on to the next node, or only "notify".
     """
 
     service: str
@@ -46,9 +46,9 @@ class ConsulService(
     datacenter: str = ""
     name: str = "node"
     ssh: str = ""
-    gate: Literal["none", "passing", "warning"] = "none"
+    require_consul_checks: Literal["none", "passing", "warning"] = "none"
     maintenance: NodeShell = ""
-    when_changed: Literal["ask", "tell"] = "ask"
+    on_change: Literal["confirm", "notify"] = "confirm"
 
     def __post_init__(self) -> None:
         if not self.service:

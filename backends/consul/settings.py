@@ -31,9 +31,9 @@ class ConsulSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_f
         ca_file: trusted instead of the system's.
         client_cert, client_key: files in PEM, for an agent that wants to know who asks.
         timeout: seconds for one answer; a blocking query may last as much longer as it waits.
-        when_down: what a rollout does while Consul does not answer: HAProxy and the nodes are what counts,
-            so it goes on as long as its lock allows, or it pauses.
-        versions: key into which the version of each node is written that is done, such as
+        on_unavailable: what a rollout does while Consul does not answer: HAProxy and the nodes are what
+            counts, so it goes on as long as its lock allows, or it pauses.
+        version_key: key into which the version of each node is written that is done, such as
             "versions/{app}/{node}"; empty: none.
     """
 
@@ -52,8 +52,8 @@ class ConsulSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_f
     client_key: str = ""
     verify_tls: bool = True
     timeout: float = 5.0
-    when_down: Literal["go_on", "pause"] = "go_on"
-    versions: NodeKey = ""
+    on_unavailable: Literal["continue", "pause"] = "continue"
+    version_key: NodeKey = ""
 
     def __post_init__(self) -> None:
         problem = f"address: found {self.address!r}, expected http://HOST:PORT or https://HOST:PORT"
@@ -77,8 +77,8 @@ class ConsulSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_f
             raise ValueError(
                 f"prefix: found {self.prefix!r}, expected a text that does not begin with a slash"
             )
-        if self.versions:
-            _check_versions(self.versions)
+        if self.version_key:
+            _check_version_key(self.version_key)
         if not 0 < self.timeout <= 60:
             raise ValueError(f"timeout: found {self.timeout:g}, expected more than 0 and at most 60 seconds")
 
@@ -154,8 +154,8 @@ def _unfit(key: str, error: OSError) -> str:
     return "is no private key in PEM" if key == "client_key" else "has no certificate in PEM"
 
 
-def _check_versions(key: str) -> None:
-    problem = f"versions: found {key!r}, expected a key with {{node}} in it, and nothing else but {{app}}"
+def _check_version_key(key: str) -> None:
+    problem = f"version_key: found {key!r}, expected a key with {{node}} in it, and nothing else but {{app}}"
     try:
         filled = fill_plain(key, {"app": "a", "node": "n"})
     except ConfigError:

@@ -28,7 +28,7 @@ class HttpHealth(HealthKind, kw_only=True, frozen=True, tag="http"):
 
     Attributes:
         url: template, such as ``http://{address}:{port}/health``.
-        via: who asks: `console` from here, `node` with its own curl.
+        check_from: who asks: `console` from here, `node` with its own curl.
         status: expected status, or several.
         body: regular expression that has to be found in the body.
         json: expected values by their dotted path, such as ``{"components.db.status" = "UP"}``.
@@ -45,7 +45,7 @@ class HttpHealth(HealthKind, kw_only=True, frozen=True, tag="http"):
     """
 
     url: NodeText
-    via: Literal["console", "node"] = "console"
+    check_from: Literal["console", "node"] = "console"
     status: int | tuple[int, ...] = 200
     body: str = ""
     json: dict[str, Any] = msgspec.field(default_factory=dict)
@@ -78,10 +78,10 @@ class HttpHealth(HealthKind, kw_only=True, frozen=True, tag="http"):
     def _check_authentication(self) -> None:
         if self.username and not self.has_secret:
             raise ValueError("`username` without password_env, password_file or password_command")
-        if self.has_secret and self.via == "node":
+        if self.has_secret and self.check_from == "node":
             raise ValueError(
-                '`via = "node"` cannot be used with a password: it would be seen in the process'
-                ' list of the node; use `via = "console"` or a `kind = "command"` check'
+                '`check_from = "node"` cannot be used with a password: it would be seen in the process'
+                ' list of the node; use `check_from = "console"` or a `kind = "command"` check'
             )
 
     @property

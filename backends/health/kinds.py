@@ -38,9 +38,9 @@ class HealthChecks:
         if isinstance(settings, TcpHealth):
             return TcpCheck(settings.probe(host, values), settings.number(values))
         if isinstance(settings, CommandHealth):
-            where = self._console if settings.via == "console" else host
+            where = self._console if settings.check_from == "console" else host
             return CommandCheck(where, settings, values)
-        if self._web is None or settings.via == "node":
+        if self._web is None or settings.check_from == "node":
             return HttpCheck(settings, values, NodeFetch(host, settings).fetch)
         return HttpCheck(settings, values, self._web.fetch)
 

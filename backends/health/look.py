@@ -18,14 +18,14 @@ class HealthKind(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_field
         timeout: seconds for one look, from the first packet to the last.
         successes: looks that have to be good in a row.
         interval: seconds from one look to the next.
-        version_part: regular expression with one group that finds, in a version, what the application calls
+        version_regex: regular expression with one group that finds, in a version, what the application calls
             it: of the package 1.5.0-1 it may say 1.5.0.
     """
 
     timeout: float = 5.0
     successes: int = 3
     interval: float = 0.5
-    version_part: str = ""
+    version_regex: str = ""
 
     def __post_init__(self) -> None:
         if self.timeout <= 0:
@@ -34,7 +34,7 @@ class HealthKind(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_field
             raise ValueError(f"interval: found {self.interval:g}, expected 0 seconds or more")
         if self.successes < 1:
             raise ValueError(f"successes: found {self.successes}, expected at least 1")
-        check_pattern(self.version_part)
+        check_pattern(self.version_regex)
 
 
 def healthy(detail: str, version: str | None = None) -> HealthResult:

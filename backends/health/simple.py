@@ -21,11 +21,11 @@ class TcpHealth(HealthKind, kw_only=True, frozen=True, tag="tcp"):
 
     Attributes:
         port: another port than the node's own; 0 for that one.
-        via: who looks: `node` reads the kernel's table there, `console` connects from here.
+        check_from: who looks: `node` reads the kernel's table there, `console` connects from here.
     """
 
     port: int = 0
-    via: Literal["console", "node"] = "node"
+    check_from: Literal["console", "node"] = "node"
 
     def number(self, values: Mapping[str, str]) -> int:
         """The port. Raises ConfigError when neither the check nor the node has one."""
@@ -36,7 +36,7 @@ class TcpHealth(HealthKind, kw_only=True, frozen=True, tag="tcp"):
 
     def probe(self, host: Host, values: Mapping[str, str]) -> PortProbe:
         port = self.number(values)
-        if self.via == "console":
+        if self.check_from == "console":
             return ConsolePort(values["address"], port, self.timeout)
         return NodePort(host, port, self.timeout)
 
@@ -61,11 +61,11 @@ class CommandHealth(HealthKind, kw_only=True, frozen=True, tag="command"):
 
     Attributes:
         run: template of the command; the last thing it prints is shown. timeout(1) ends it.
-        via: where it runs.
+        check_from: where it runs.
     """
 
     run: NodeShell
-    via: Literal["console", "node"] = "node"
+    check_from: Literal["console", "node"] = "node"
 
     def command(self, values: Mapping[str, str]) -> Command:
         # Ended on the node itself: a hung one that is only left alone comes again with each look.

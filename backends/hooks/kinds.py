@@ -19,7 +19,7 @@ class HookSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fie
     """One `[[hooks]]` table.
 
     Attributes:
-        on: when it is told; at least one moment.
+        events: of which it is told; at least one moment.
         command: run here by /bin/sh, with the JSON on its standard input.
         url: where the JSON is posted to.
         token_env, token_file, token_command: where the bearer token for `url` is; at most one.
@@ -28,7 +28,7 @@ class HookSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fie
         on_failure: "stop" stops the rollout when it fails.
     """
 
-    on: list[Moment]
+    events: list[Moment]
     command: str = ""
     url: str = ""
     token_env: str = ""
@@ -39,8 +39,8 @@ class HookSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fie
     on_failure: Literal["ignore", "stop"] = "ignore"
 
     def __post_init__(self) -> None:
-        if not self.on:
-            raise ValueError("on: found an empty list, expected at least one moment")
+        if not self.events:
+            raise ValueError("events: found an empty list, expected at least one moment")
         if bool(self.command.strip()) == bool(self.url):
             raise ValueError("expected exactly one of `command` and `url`")
         if self.url and not _is_url(self.url):
@@ -73,7 +73,7 @@ def make_hook(settings: HookSettings, what: str) -> Hook:
         settings: of one hook.
         what: their place in the configuration, such as ``apps.shop.hooks.0``; people know it by that.
     """
-    on, stops = frozenset(settings.on), settings.on_failure == "stop"
+    on, stops = frozenset(settings.events), settings.on_failure == "stop"
     if settings.command:
         return CommandHook(f"{what} (command)", on, stops, settings.command, settings.timeout, settings.env)
     return WebHook(

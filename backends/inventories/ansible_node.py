@@ -40,7 +40,7 @@ def as_node(host: str, variables: Mapping[str, Any], file: str) -> dict[str, Any
         "ssh": reached if reached != address else "",
         "ssh_user": values.text("ansible_user", "ansible_ssh_user"),
         "ssh_port": values.port("ansible_port", "ansible_ssh_port"),
-        "via": values.via("ansible_connection"),
+        "transport": values.via("ansible_connection"),
     }
     return {key: value for key, value in node.items() if value}
 

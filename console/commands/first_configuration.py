@@ -34,10 +34,10 @@ APP = """
 [apps.{key}]
 backends = [{backend}]{haproxy}{port}{match}
 
-# Nodes are reached over SSH as {ssh} says. via = "local" runs commands here;
+# Nodes are reached over SSH as {ssh} says. transport = "local" runs commands here;
 # sudo = true uses `sudo -n`; prefix = "docker exec -i app1" goes into a container.
 [apps.{key}.access]
-via = "ssh"
+transport = "ssh"
 
 # Left out, the nodes are HAProxy's servers, by their names and addresses there.{ports}{empty}
 [apps.{key}.nodes]
@@ -64,7 +64,7 @@ url = "http://{{address}}:{{port}}/health"
 serial = 1              # nodes at a time; also "25%" or [1, "25%", "100%"]
 min_available = "50%"   # in rotation at any moment, on every HAProxy
 drain_timeout = 300     # wait so long for sessions to end
-bake = 5                # watch a node so long before going on to the next
+bake_time = 5           # watch a node so long before going on to the next
 """
 
 _PORTS = """

@@ -30,7 +30,7 @@ identity = {identity}
 backends = {backends}
 
 [apps.{app}.access]
-via = "ssh"
+transport = "ssh"
 
 {nodes}
 
@@ -60,7 +60,7 @@ min_healthy = 1
 stop_timeout = 15
 start_timeout = 30
 verify_timeout = 30
-bake = 1
+bake_time = 1
 """
 
 
@@ -78,10 +78,10 @@ kind = "consul"
 service = "{app}"
 name = "id"
 ssh = "meta:ssh"
-gate = "passing"
+require_consul_checks = "passing"
 maintenance = {maint}
 
-[apps.{app}.places]
+[apps.{app}.load_balancers]
 kind = "consul-key"
 key = "haproxy"
 schemes = {schemes}

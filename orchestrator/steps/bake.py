@@ -49,7 +49,7 @@ async def bake(
     before: Mapping[ServerRef, Look],
     traffic: TrafficCount,
 ) -> None:
-    """Watch these servers until the policy's `bake` is over, and say what they were given and how it went.
+    """Watch these servers for the policy's `bake_time`, and say what they were given and how it went.
 
     Args:
         work: of the node.
@@ -62,7 +62,7 @@ async def bake(
         StepFailed: it left the rotation, its own health went, or clients saw too many errors.
     """
     start = work.control.worked()
-    end = start + work.policy.bake
+    end = start + work.policy.bake_time
     reloads = work.fleet.reloads
     was_doubted = False
     tallies = {ref: RequestTally(before[ref]) for ref in refs}
@@ -96,7 +96,7 @@ async def bake(
         # Not done on a bad look either: it gets the time to be good again, or to be lost.
         return doubt or ("baking" if work.control.worked() < end or streak.bad else None)
 
-    timeout = work.policy.bake + work.policy.balancer_timeout
+    timeout = work.policy.bake_time + work.policy.balancer_unreachable_timeout
     try:
         await work.until(probe, timeout=timeout, what="end of bake", at=end)
     finally:

@@ -186,7 +186,7 @@ async def _settle(work: Work, begun: float) -> int:
     `begun` on, the moment at which the drain was set.
     """
     older = await OlderProcesses.behind(work)
-    timeout = work.policy.settle_timeout
+    timeout = work.policy.maint_grace_period
     if older.counted:
         timeout = max(timeout, work.policy.drain_timeout - (work.control.worked() - begun))
 
@@ -196,12 +196,12 @@ async def _settle(work: Work, begun: float) -> int:
     try:
         await work.until(probe, timeout=timeout, what="last sessions to end")
     except DeadlinePassed as passed:
-        if work.policy.sessions_left == "fail":
-            raise StepFailed(f'{passed}; sessions_left is "fail"') from None
-        if work.policy.sessions_left == "shutdown":
+        if work.policy.on_remaining_sessions == "fail":
+            raise StepFailed(f'{passed}; on_remaining_sessions is "fail"') from None
+        if work.policy.on_remaining_sessions == "shutdown":
             for ref in await _affected(work, stopped=True):
                 await work.fleet.balancers[ref.instance].write(commands.shutdown_sessions(ref))
-            work.note(f"{passed}; shut down, as sessions_left says")
+            work.note(f"{passed}; shut down, as on_remaining_sessions says")
         else:
             work.note(f"{passed}; the stop will cut them")
         servers = await _affected(work, stopped=True)

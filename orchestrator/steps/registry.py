@@ -40,7 +40,7 @@ async def leave(work: Work) -> None:
     work.left_registry |= not work.by_hand
     await work.ask(
         lambda: registration.leave(by_hand=work.by_hand),
-        timeout=work.policy.balancer_timeout,
+        timeout=work.policy.balancer_unreachable_timeout,
         what=f"set {what}",
     )
 
@@ -48,7 +48,7 @@ async def leave(work: Work) -> None:
         seen = await registration.look()
         return None if seen.maintenance or not seen.there else "not in maintenance yet"
 
-    await work.until(missing, timeout=work.policy.balancer_timeout, what=what)
+    await work.until(missing, timeout=work.policy.balancer_unreachable_timeout, what=what)
 
 
 async def come_back(work: Work) -> None:
@@ -107,7 +107,9 @@ async def _end(work: Work, registration: Registration) -> None:
             return None
         if not asked:
             asked = True
-            await work.ask(registration.come_back, timeout=work.policy.balancer_timeout, what=what)
+            await work.ask(
+                registration.come_back, timeout=work.policy.balancer_unreachable_timeout, what=what
+            )
         return "still in maintenance"
 
-    await work.until(remains, timeout=work.policy.balancer_timeout, what=what)
+    await work.until(remains, timeout=work.policy.balancer_unreachable_timeout, what=what)

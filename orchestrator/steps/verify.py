@@ -39,7 +39,7 @@ async def verify(work: Work) -> str | None:
     traffic = TrafficCount({ref.backend for ref in back})
     before = await work.patiently(lambda: work.requests(traffic.add))
     await put_back(work)
-    if back and work.policy.bake:
+    if back and work.policy.bake_time:
         await bake(work, back, streak, before, traffic)
     await registry.come_back(work)  # last: until then nobody else has to do with it
     if back and not any(work.originals[ref].weight for ref in back):
@@ -92,7 +92,7 @@ async def _enter_gate(work: Work) -> list[ServerRef]:
     """Put those that will leave maintenance under HAProxy's checks; returns those to be proven."""
     servers = await work.servers()
     refuse_misplaced(work, servers.values())  # HAProxy would prove another machine
-    if work.policy.gate == "none":
+    if not work.policy.require_haproxy_checks:
         return []
     able = [
         ref

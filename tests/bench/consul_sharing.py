@@ -31,7 +31,7 @@ PRIVATE = {"sending", "sent", "waiting", "lock_taken"}
 LATE_TARGET = 1.0  # seconds, as agreed
 
 DEFAULTS = LockSettings(kind="consul")
-SHORTEST = LockSettings(kind="consul", ttl=LOCK_TTL, delay=0)  # as the tests have it
+SHORTEST = LockSettings(kind="consul", ttl=LOCK_TTL, lock_delay=0)  # as the tests have it
 
 Arrivals = dict[int, tuple[float, str]]  # by an event's number: when it came, and its kind
 
@@ -51,7 +51,7 @@ async def _sharing() -> bool:
     unseen: Counter[str] = Counter()
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         async with consul_world(Path(folder) / "s") as (stack, agent):
-            tune(stack, "lock", ttl=DEFAULTS.ttl, delay=DEFAULTS.delay)
+            tune(stack, "lock", ttl=DEFAULTS.ttl, lock_delay=DEFAULTS.lock_delay)
             for version in ROLLOUTS:
                 # Who follows would be told of the last one, and leave.
                 await agent.ask("DELETE", "/v1/kv/rolldeck/shop/rollout")
@@ -109,7 +109,7 @@ async def _killing(settings: LockSettings) -> bool:
     for _ in range(KILLS):
         with tempfile.TemporaryDirectory(prefix="bench-") as folder:
             async with consul_world(Path(folder) / "s", nodes=2) as (stack, agent):
-                tune(stack, "lock", ttl=settings.ttl, delay=settings.delay)
+                tune(stack, "lock", ttl=settings.ttl, lock_delay=settings.lock_delay)
                 async with started(stack, "upgrade", "shop", NEW, "--yes", "--json") as running:
                     await running.event("step_started", node="web1", step="start")
                     begun = time.perf_counter()
@@ -119,7 +119,7 @@ async def _killing(settings: LockSettings) -> bool:
                 took.append(time.perf_counter() - begun)
     result(
         f"after a SIGKILL of its holder another machine has the lock (ttl {settings.ttl} s, of these"
-        f" {settings.delay} s of delay) within {', '.join(f'{each:.1f} s' for each in took)},"
+        f" {settings.lock_delay} s of delay) within {', '.join(f'{each:.1f} s' for each in took)},"
         f" target {settings.ttl} s"
     )
     return max(took) <= settings.ttl
@@ -128,7 +128,7 @@ async def _killing(settings: LockSettings) -> bool:
 async def _taken(agent: Agent, settings: LockSettings) -> None:
     """Take it as Rolldeck does, again and again until that has worked."""
     consul = Consul(ConsulSettings(address=agent.address))
-    lock = ConsulLock(consul, "rolldeck/shop/lock", SystemClock(), settings.session_ttl, settings.delay)
+    lock = ConsulLock(consul, "rolldeck/shop/lock", SystemClock(), settings.session_ttl, settings.lock_delay)
     while not await lock.take(b"{}"):  # noqa: ASYNC110 - Consul does not tell when a delay is over
         await asyncio.sleep(POLL)
     await lock.release()

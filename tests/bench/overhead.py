@@ -66,7 +66,7 @@ async def overhead(transport: Transport, rate: float) -> bool:
     """Upgrade four nodes behind two HAProxies and print the table; False when over the target."""
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         options: dict[str, Any] = {"transport": transport, "checks": Checks(inter=0.2)}
-        async with world(Path(folder) / "s", port_via="node", **options) as stack:
+        async with world(Path(folder) / "s", port_check_from="node", **options) as stack:
             _prepare(stack)
             load = Load(rate, stack.frontends, slow_share=0.0)
             if rate:
@@ -87,7 +87,7 @@ async def overhead(transport: Transport, rate: float) -> bool:
 
 
 def _prepare(stack: Stack) -> None:
-    tune(stack, "apps.shop.rollout", bake=BAKE)
+    tune(stack, "apps.shop.rollout", bake_time=BAKE)
     tune(stack, "apps.shop.health", successes=3, interval=0.1)
     tune(
         stack,

@@ -69,7 +69,7 @@ async def place(
         policy: fields of the roll-out policy.
     """
     async with world(directory / "s", nodes=nodes, further_backends=further_backends) as stack:
-        tune(stack, "apps.shop.rollout", **{"bake": 0, **policy})
+        tune(stack, "apps.shop.rollout", **{"bake_time": 0, **policy})
         for version in versions:
             stack.add_release(version, healthy=False)
         if frozen:

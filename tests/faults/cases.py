@@ -176,14 +176,14 @@ CASES = (
     ),
     Fault(
         name="dies under traffic",
-        prepare=faults.faulty_version("1.6.0-crash", bake=4),
+        prepare=faults.faulty_version("1.6.0-crash", bake_time=4),
         ends={"verify": "degraded"},
         recovery="rollback",
         loses=_DIES,
     ),
     Fault(
         name="answers 20 % with 500",
-        prepare=faults.faulty_version("1.6.0-errors", bake=4),
+        prepare=faults.faulty_version("1.6.0-errors", bake_time=4),
         ends={"verify": "degraded"},
         recovery="rollback",
         loses=_FAULTY,

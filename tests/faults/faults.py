@@ -32,7 +32,7 @@ async def sigterm(_: Scene, running: Running) -> None:
 
 
 async def long_bake(scene: Scene) -> None:
-    tune(scene.stack, "apps.shop.rollout", bake=3)
+    tune(scene.stack, "apps.shop.rollout", bake_time=3)
 
 
 async def sigkill_in_the_bake(_: Scene, running: Running) -> None:
@@ -169,7 +169,7 @@ def faulty_version(version: str, **rollout: object) -> Callable[[Scene], Awaitab
 
 async def dies_while_it_bakes(scene: Scene) -> None:
     """Proven and in rotation by then."""
-    tune(scene.stack, "apps.shop.rollout", bake=4)
+    tune(scene.stack, "apps.shop.rollout", bake_time=4)
     scene.stack.add_release(NEW, exit_after=1.5)
 
 

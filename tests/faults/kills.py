@@ -150,7 +150,7 @@ def many_in_a_world(runs: int, seed: int) -> Kills:
     async def in_a_world() -> Kills:
         with tempfile.TemporaryDirectory(prefix="faults-") as folder:
             async with world(Path(folder) / "s", nodes=3) as stack:
-                tune(stack, "apps.shop.rollout", bake=0.2)
+                tune(stack, "apps.shop.rollout", bake_time=0.2)
                 return await many(stack, (NEW, OLD), runs, seed)
 
     return asyncio.run(in_a_world())

@@ -68,7 +68,7 @@ class Scene:
 @asynccontextmanager
 async def scene(place: Path, manager: Manager = "command") -> AsyncIterator[Scene]:
     """Everything up, in a short directory; the steps take about a second each."""
-    async with world(place, port_via="node", nodes=3, start_delay=0.6) as stack:
+    async with world(place, port_check_from="node", nodes=3, start_delay=0.6) as stack:
         disk = place / "disk"
         disk.mkdir()
         with contextlib.ExitStack() as exits:
@@ -113,16 +113,16 @@ def _slow_down(stack: Stack, journal: Path) -> None:
     tune(
         stack,
         "apps.shop.rollout",
-        bake=0.8,
+        bake_time=0.8,
         min_healthy=0,
         start_grace=1,
         drain_timeout=3,
-        settle_timeout=1,
+        maint_grace_period=1,
         stop_timeout=4,
         install_timeout=4,
         start_timeout=4,
         verify_timeout=4,
-        balancer_timeout=3,
+        balancer_unreachable_timeout=3,
         capacity_timeout=2,
     )
     for name in stack.instances:

@@ -69,6 +69,6 @@ def test_the_sample_leaves_out_only_what_there_is() -> None:
 @pytest.mark.parametrize("after", [2.3])
 async def test_killed_at_any_moment(tmp_path: Path, after: float) -> None:
     async with world(tmp_path / "s", nodes=3) as stack:
-        tune(stack, "apps.shop.rollout", bake=0.2)
+        tune(stack, "apps.shop.rollout", bake_time=0.2)
         outcome = await kill_and_resume(stack, NEW, after)
     assert outcome.problems == ()

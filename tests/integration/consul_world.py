@@ -23,7 +23,7 @@ async def consul_world(
 ) -> AsyncIterator[tuple[Stack, Agent]]:
     """Everything up; the configuration says where Consul is, and nothing of nodes and sockets."""
     async with running_consul(place.parent, acl=acl, keeps=keeps) as agent, world(place, **options) as stack:
-        tune(stack, "apps.shop.rollout", bake=0.2)
+        tune(stack, "apps.shop.rollout", bake_time=0.2)
         await tell(stack, agent)
         use(stack, agent)
         yield stack, agent
@@ -50,7 +50,7 @@ timeout = 1
 [lock]
 kind = "consul"
 ttl = {LOCK_TTL}
-delay = 0
+lock_delay = 0
 
 [apps.shop.inventory]
 kind = "consul"
@@ -58,7 +58,7 @@ service = "shop"
 name = "id"
 ssh = "meta:ssh"
 
-[apps.shop.places]
+[apps.shop.load_balancers]
 kind = "consul-key"
 key = "haproxy"
 schemes = ["unix"]

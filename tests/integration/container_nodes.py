@@ -95,7 +95,7 @@ def section(name: str, rows: object) -> str:
 
 async def configure(stack: Stack, *sections: str) -> None:
     """Put these sections in the place of the stack's own, and wait for what stands on its ports now."""
-    text = stack.config_path.read_text().replace('via = "ssh"', 'via = "local"')
+    text = stack.config_path.read_text().replace('transport = "ssh"', 'transport = "local"')
     head, _, rest = text.partition("[apps.shop.service]\n")
     rollout = rest[rest.index("[apps.shop.rollout]\n") :]
     stack.config_path.write_text(head + "".join(sections) + _HEALTH + rollout)

@@ -53,11 +53,11 @@ async def held(stack: Stack, moment: Moment) -> AsyncIterator[Callable[[], None]
                 app = node.directory / "releases" / NEW / "app.py"
                 _replace(app, healthy, f"{healthy} and not os.path.exists({str(barrier)!r})")
         case "bake":
-            tune(stack, "apps.shop.rollout", bake=BAKE)
+            tune(stack, "apps.shop.rollout", bake_time=BAKE)
 
     def let_go() -> None:
         if moment == "bake":
-            tune(stack, "apps.shop.rollout", bake=0.2)  # for whoever begins later
+            tune(stack, "apps.shop.rollout", bake_time=0.2)  # for whoever begins later
         barrier.unlink(missing_ok=True)
         while sessions:
             sessions.pop().close()

@@ -26,26 +26,26 @@ MAINT, DRAIN = 1, 8  # forced, in srv_admin_state
 
 
 @asynccontextmanager
-async def world(place: Path, *, port_via: str = "console", **options: Any) -> AsyncIterator[Stack]:
+async def world(place: Path, *, port_check_from: str = "console", **options: Any) -> AsyncIterator[Stack]:
     """A stack that is quick to upgrade: checks every 100 ms, a start of 0.1 s, 0.2 s of bake.
 
     Args:
         place: a short folder.
-        port_via: who looks at the applications' ports; the default of users is "node", which starts a program
-            for each look, and two cores have a thousand upgrades to carry.
+        port_check_from: who looks at the applications' ports; the default of users is "node", which
+            starts a program for each look, and two cores have a thousand upgrades to carry.
         options: of the stack.
     """
     settings: dict[str, Any] = {"start_delay": 0.1, "checks": Checks(inter=0.1), **options}
     async with Stack(place, **settings) as stack:
-        tune(stack, "apps.shop.access", port_via=port_via)
+        tune(stack, "apps.shop.access", port_check_from=port_check_from)
         tune(stack, "apps.shop.health", successes=2, interval=0.05)
         tune(
             stack,
             "apps.shop.rollout",
-            bake=0.2,
+            bake_time=0.2,
             min_healthy=0.1,
             drain_timeout=10,
-            settle_timeout=2,
+            maint_grace_period=2,
             stop_timeout=10,
             start_timeout=10,
             verify_timeout=10,

@@ -34,7 +34,7 @@ COLUMNS, LINES = 120, 40
 @pytest.fixture
 async def stack(tmp_path: Path) -> AsyncIterator[Stack]:
     async with world(tmp_path / "s", nodes=2) as made:
-        tune(made, "apps.shop.rollout", bake=0.5)
+        tune(made, "apps.shop.rollout", bake_time=0.5)
         yield made
 
 

@@ -175,7 +175,7 @@ async def test_with_a_local_lock_it_only_tells_what_came_and_goes_on_without_an_
 ) -> None:
     async with consul_world(tmp_path / "s", nodes=2) as (stack, agent), held(stack, "stop") as let_go:
         tune(stack, "lock", kind="local")
-        tune(stack, "apps.shop.inventory", when_changed="tell")
+        tune(stack, "apps.shop.inventory", on_change="notify")
         async with started(stack, "upgrade", "shop", NEW, "--yes", "--json") as running:
             await running.event("step_started", node="web1", step="stop")
             await register(agent, stack, "web9", "web2")
@@ -212,17 +212,17 @@ async def test_it_pauses_while_consul_does_not_answer_if_so_configured(tmp_path:
     """With its lock there; with that of this machine alone in the next test."""
     async with consul_world(tmp_path / "s", nodes=2) as (stack, agent):
         tune(stack, "lock", ttl=60)
-        tune(stack, "consul", when_down="pause")
+        tune(stack, "consul", on_unavailable="pause")
         await pauses_while_frozen(stack, agent)
 
 
 async def test_versions_are_written_and_what_consul_does_not_take_is_told(tmp_path: Path) -> None:
     async with consul_world(tmp_path / "s", nodes=2) as (stack, agent):
         tune(stack, "lock", kind="local")
-        tune(stack, "consul", versions="versions/{app}/{node}", when_down="pause")
+        tune(stack, "consul", version_key="versions/{app}/{node}", on_unavailable="pause")
         await pauses_while_frozen(stack, agent)
         assert await raw(agent) == {"web1": NEW, "web2": NEW}
-        tune(stack, "consul", when_down="go_on")
+        tune(stack, "consul", on_unavailable="continue")
         async with (
             held(stack, "stop") as let_go,
             started(stack, "rollback", "shop", "--yes", "--json") as running,
@@ -303,7 +303,7 @@ async def _refused(session: Session) -> bool:
 
 async def test_a_token_that_cannot_be_read_is_said_before_a_node_is_touched(tmp_path: Path) -> None:
     async with world(tmp_path / "s", nodes=2) as stack:
-        consul = '[consul]\ntoken_file = "/no/such/token"\nversions = "versions/{node}"\n'
+        consul = '[consul]\ntoken_file = "/no/such/token"\nversion_key = "versions/{node}"\n'
         stack.config_path.write_text(f"{consul}\n{stack.config_path.read_text()}")
         run = await upgrade(stack)
         assert run.code == 2, run.text

@@ -111,7 +111,7 @@ async def test_one_that_is_back_in_haproxy_alone_is_not_done(tmp_path: Path) -> 
 
 async def test_a_check_of_consul_that_does_not_pass_keeps_a_node_out(tmp_path: Path) -> None:
     async with consul_world(tmp_path / "s", nodes=2) as (stack, agent):
-        follow(stack, agent, gate="passing")
+        follow(stack, agent, require_consul_checks="passing")
         tune(stack, "apps.shop.rollout", verify_timeout=2)
         await set_check(agent, stack, "web1", "warning")
         run = await upgrade(stack)
@@ -127,7 +127,7 @@ async def test_a_check_of_consul_that_does_not_pass_keeps_a_node_out(tmp_path: P
             assert {name: each.admin for name, each in own.items()} == {"web1": MAINT, "web2": 0}
         assert await in_maintenance(agent) == {"web1": "Rolldeck rollout"}
 
-        tune(stack, "apps.shop.inventory", gate="warning")
+        tune(stack, "apps.shop.inventory", require_consul_checks="warning")
         assert out["commands"][0] == "rolldeck ready shop web1"
         ready = await rolldeck(stack, "ready", "shop", "web1", "--yes")
         assert ready.code == 0, ready.text

@@ -97,7 +97,7 @@ async def test_what_a_node_was_is_published_before_it_is_touched_and_shows_what_
 async def test_the_next_rollout_can_be_seen_at_once_however_long_the_delay(tmp_path: Path) -> None:
     """Consul keeps from everybody for so long what a session has as it ends."""
     async with consul_world(tmp_path / "s", nodes=2) as (stack, agent):
-        tune(stack, "lock", ttl=81, delay=60)
+        tune(stack, "lock", ttl=81, lock_delay=60)
         for version in (NEW, OLD):
             run = await rolldeck(stack, "upgrade", "shop", version, "--limit", "web1", "--yes", "--json")
             assert run.code == 0, run.text

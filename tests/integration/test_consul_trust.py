@@ -153,7 +153,7 @@ ca_file = "{files}/text.pem"
 backends = ["shop"]
 service = {{ kind = "monit", name = "shop" }}
 inventory = {{ kind = "consul", service = "shop" }}
-places = {{ kind = "consul-key", key = "haproxy" }}
+load_balancers = {{ kind = "consul-key", key = "haproxy" }}
 """)
     command = [ROLLDECK, "--config", str(config), "status"]
     run = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)

@@ -40,7 +40,7 @@ async def test_an_upgrade_to_it(tmp_path: Path, version: str) -> None:
         Load(RATE, stack.frontends, slow_share=0),
     ):
         stack.add_faulty_releases()
-        tune(stack, "apps.shop.rollout", bake=3, verify_timeout=5, start_grace=1)
+        tune(stack, "apps.shop.rollout", bake_time=3, verify_timeout=5, start_grace=1)
         run = await upgrade(stack, version, "--limit", "web1")
         assert (failed(run)[0], run.code) == (step, 1 if step else 0), run.text
         assert words in failed(run)[1]

@@ -35,7 +35,7 @@ CONFIG = {
     "apps": {
         "shop": {
             "backends": ["shop"],
-            "access": {"via": "local", "env": ["DOCKER_HOST"]},
+            "access": {"transport": "local", "env": ["DOCKER_HOST"]},
             "nodes": {"web1": {"address": "127.0.0.1", "port": 80}},
             "service": {"kind": "command", "start": "true", "stop": "true", "status": "true"},
             "install": {"kind": "ansible", "playbook": "shop.yml"},
@@ -58,7 +58,7 @@ def variables(text: str) -> dict[str, str]:
 
 async def seen_by_a_hook(place: Path, payload: dict[str, object], **settings: object) -> dict[str, str]:
     command = f"cat /proc/self/environ > {place}/environ"
-    hook = HookSettings(on=["end"], command=command, **settings)  # type: ignore[arg-type]
+    hook = HookSettings(events=["end"], command=command, **settings)  # type: ignore[arg-type]
     await make_hook(hook, "hooks.0").fire(msgspec.json.encode(payload))
     return variables((place / "environ").read_text())
 
@@ -89,16 +89,18 @@ async def test_a_hook_gets_what_is_named_for_it(tmp_path: Path) -> None:
 
 
 async def test_what_a_hook_was_handed_over_is_not_in_its_last_words() -> None:
-    hook = HookSettings(on=["end"], command='echo "refused: $SLACK_TOKEN" >&2; exit 1', env=["SLACK_TOKEN"])
+    hook = HookSettings(
+        events=["end"], command='echo "refused: $SLACK_TOKEN" >&2; exit 1', env=["SLACK_TOKEN"]
+    )
     with pytest.raises(Refused, match=r"exit status 1: refused: \*\*\*$"):
         await make_hook(hook, "hooks.0").fire(b"{}")
 
 
 def test_names_are_checked_and_are_for_commands_only() -> None:
     with pytest.raises(ValueError, match="found 'A=B', expected names of variables"):
-        HookSettings(on=["end"], command="true", env=["A=B"])
+        HookSettings(events=["end"], command="true", env=["A=B"])
     with pytest.raises(ValueError, match="env is only for `command`"):
-        HookSettings(on=["end"], url="https://chat.example.com/", env=["A"])
+        HookSettings(events=["end"], url="https://chat.example.com/", env=["A"])
 
 
 async def test_a_command_on_this_machine_gets_what_it_would_get_over_ssh() -> None:
@@ -139,6 +141,6 @@ def test_every_place_of_a_secret_is_found() -> None:
 
 
 def test_a_wrong_name_in_the_configuration_says_where() -> None:
-    wrong = {**CONFIG, "hooks": [{"on": ["end"], "command": "true", "env": ["no name"]}]}
+    wrong = {**CONFIG, "hooks": [{"events": ["end"], "command": "true", "env": ["no name"]}]}
     with pytest.raises(ConfigError, match=r"hooks.*env: found 'no name'"):
         parse(wrong, "config.toml")

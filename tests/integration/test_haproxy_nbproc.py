@@ -23,7 +23,7 @@ path = "{folder}/journal.db"
 [apps.shop]
 backends = ["shop"]
 [apps.shop.access]
-via = "local"
+transport = "local"
 [apps.shop.nodes]
 web1 = {{ address = "127.0.0.1", port = {port} }}
 web2 = {{ address = "127.0.0.1", port = {port} }}

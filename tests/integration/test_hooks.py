@@ -21,7 +21,7 @@ TOKEN = "t0ken-nobody-sees"
 
 
 async def fire(timeout: float = 5.0, **settings: str) -> None:
-    hook = HookSettings(on=["start"], timeout=timeout, **settings)  # type: ignore[arg-type]
+    hook = HookSettings(events=["start"], timeout=timeout, **settings)  # type: ignore[arg-type]
     await make_hook(hook, WHAT).fire(PAYLOAD)
 
 
@@ -54,7 +54,7 @@ async def test_a_command_gets_the_json_and_nothing_interprets_it(tmp_path: Path)
 
 
 async def test_a_command_that_does_not_read_is_well() -> None:
-    hook = make_hook(HookSettings(on=["end"], command="true"), WHAT)
+    hook = make_hook(HookSettings(events=["end"], command="true"), WHAT)
     await hook.fire(b"x" * 10_000_000)
 
 

@@ -38,7 +38,7 @@ async def closed_port() -> AsyncIterator[int]:
 async def test_health_and_version(via: str) -> None:
     pages = {"/health": UP, "/version?app=shop": reply('{"build":{"version":"1.5.0"}}')}
     settings = {
-        "via": via,
+        "check_from": via,
         "json": {"status": "UP"},
         "version_url": "http://{address}:{port}/version?app={app}",
         "version_json": "build.version",
@@ -68,7 +68,7 @@ async def test_health_and_version(via: str) -> None:
 )
 async def test_what_is_not_healthy(via: str, handler: Handler, settings: dict[str, Any], detail: str) -> None:
     async with serving({"/health": handler}) as port:
-        assert await look(port, via=via, **settings) == HealthResult(False, detail)
+        assert await look(port, check_from=via, **settings) == HealthResult(False, detail)
 
 
 @pytest.mark.parametrize(
@@ -102,7 +102,7 @@ async def test_replies_that_are_none(handler: Handler, detail: str) -> None:
 )
 async def test_replies_that_are_none_for_curl(handler: Handler, detail: str) -> None:
     async with serving({"/health": handler}) as port:
-        result = await look(port, via="node")
+        result = await look(port, check_from="node")
     assert not result.ok
     assert detail in result.detail
 
@@ -115,7 +115,7 @@ async def test_nobody_listens(closed_port: int) -> None:
 
 @pytest.mark.skipif(not shutil.which("curl"), reason="no curl")
 async def test_nobody_listens_for_curl(closed_port: int) -> None:
-    result = await look(closed_port, via="node")
+    result = await look(closed_port, check_from="node")
     assert not result.ok
     assert result.detail.startswith("Failed to connect to 127.0.0.1")
 
@@ -133,14 +133,14 @@ async def test_an_unknown_host_and_an_impossible_url() -> None:
 async def test_a_redirect_that_leads_nowhere(via: str, target: str) -> None:
     pages = {path: reply("", 302, f"Location: {target}") for path in ("/health", "/")}
     async with serving(pages) as port:
-        result = await look(port, via=via, follow_redirects=True)
+        result = await look(port, check_from=via, follow_redirects=True)
     assert not result.ok
     assert result.detail
 
 
 @pytest.mark.parametrize("via", ["console", "node"])
 async def test_health_by_the_port_alone(via: Literal["console", "node"], closed_port: int) -> None:
-    checks = HealthChecks(TcpHealth(via=via), "apps.shop.health", LocalHost("here"))
+    checks = HealthChecks(TcpHealth(check_from=via), "apps.shop.health", LocalHost("here"))
     node, values = LocalHost("web1"), {"address": "127.0.0.1"}
     async with serving({}) as port:
         opened = await checks.of(node, {**values, "port": str(port)}).look()
@@ -161,7 +161,7 @@ async def test_a_command_that_hangs_is_ended_on_the_node(tmp_path: Path) -> None
 
 
 async def test_a_node_without_curl(tmp_path: Path) -> None:
-    settings = HttpHealth(url="http://127.0.0.1:1/", via="node")
+    settings = HttpHealth(url="http://127.0.0.1:1/", check_from="node")
     node = LocalHost("web1", prefix=f"env PATH={tmp_path} /usr/bin/env")
     result = await HealthChecks(settings, "", LocalHost("here")).of(node, {}).look()
     assert not result.ok
@@ -173,7 +173,7 @@ async def test_a_node_without_curl(tmp_path: Path) -> None:
 async def test_redirects_only_when_asked_for(via: str) -> None:
     pages = {"/health": reply("", 302, "Location: /ok"), "/ok": reply("UP")}
     async with serving(pages) as port:
-        result = await look(port, via=via, follow_redirects=True, body="UP")
+        result = await look(port, check_from=via, follow_redirects=True, body="UP")
     assert result == HealthResult(True, "200 OK")
 
 
@@ -198,7 +198,7 @@ async def test_each_look_is_a_new_connection_and_no_proxy(monkeypatch: pytest.Mo
 async def test_looking_is_not_recorded() -> None:
     recorded: list[Exchange] = []
     node = LocalHost("web1", recorder=exchanges(recorded))
-    settings = HttpHealth(url="http://127.0.0.1:{port}/health", via="node")
+    settings = HttpHealth(url="http://127.0.0.1:{port}/health", check_from="node")
     async with serving({"/health": UP}) as port:
         await HealthChecks(settings, "", node).of(node, {"port": str(port)}).look()
     assert recorded == []

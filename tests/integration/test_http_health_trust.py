@@ -92,12 +92,12 @@ async def test_tls(certificate: Path, via: str) -> None:
     tls.load_cert_chain(certificate)
     url = "https://127.0.0.1:{port}/health"
     async with serving({"/health": UP}, tls) as port:
-        unknown = await look(port, url=url, via=via)
-        trusted = await look(port, url=url, via=via, ca_file=str(certificate))
-        any_one = await look(port, url=url, via=via, verify_tls=False)
+        unknown = await look(port, url=url, check_from=via)
+        trusted = await look(port, url=url, check_from=via, ca_file=str(certificate))
+        any_one = await look(port, url=url, check_from=via, verify_tls=False)
         other_name = "https://localhost:{port}/health"
-        wrong_name = await look(port, url=other_name, via=via, ca_file=str(certificate))
-        plain = await look(port, via=via)
+        wrong_name = await look(port, url=other_name, check_from=via, ca_file=str(certificate))
+        plain = await look(port, check_from=via)
     assert (unknown.ok, trusted.ok, any_one.ok, wrong_name.ok) == (False, True, True, False)
     assert "self-signed certificate" in unknown.detail
     assert not plain.ok

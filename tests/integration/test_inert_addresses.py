@@ -56,7 +56,7 @@ address = "{address}"
 [apps.shop]
 backends = ["shop"]
 service = {{ kind = "monit", name = "shop" }}
-places = {{ kind = "consul-key", key = "haproxy" }}
+load_balancers = {{ kind = "consul-key", key = "haproxy" }}
 """
 
 
@@ -154,7 +154,7 @@ async def test_a_key_in_consul_connects_to_nothing_that_the_configuration_does_n
         assert (
             f"key haproxy in Consul: host of lb1: found '{address}', a whole address with scheme '{scheme}',"
         ) in done.stderr
-        assert f'schemes = ["{scheme}"] in [apps.shop.places]' in done.stderr
+        assert f'schemes = ["{scheme}"] in [apps.shop.load_balancers]' in done.stderr
         permitted = text.replace('key = "haproxy"', f'key = "haproxy", schemes = ["{scheme}"]')
         await asyncio.to_thread(status, home, permitted)
         assert met  # it would have been

@@ -171,7 +171,7 @@ async def test_who_asks_cannot_write_what_others_believe(
 async def test_versions_and_maintenance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async with consul_world(tmp_path / "s", acl=True, nodes=2) as (stack, agent):
         command = f"{CONSUL} maint -http-addr={agent.address} -token-file={tmp_path}/token"
-        tune(stack, "consul", versions="versions/{app}/{node}")
+        tune(stack, "consul", version_key="versions/{app}/{node}")
         tune(stack, "apps.shop.inventory", maintenance=command)
 
         async def gives(given: Sequence[str]) -> None:

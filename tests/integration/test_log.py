@@ -13,7 +13,7 @@ from tests.integration.rollouts import NEW, rolldeck, tune, upgrade, world
 
 @pytest.fixture
 async def stack(tmp_path: Path) -> AsyncIterator[Stack]:
-    async with world(tmp_path / "s", port_via="node", nodes=2) as made:
+    async with world(tmp_path / "s", port_check_from="node", nodes=2) as made:
         yield made
 
 

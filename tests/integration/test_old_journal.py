@@ -32,7 +32,7 @@ ODD = (
 
 async def as_it_was_left(stack: Stack, name: str) -> None:
     """The world in which these journals were written, when their Rolldeck was killed."""
-    tune(stack, "journal", keep_days=36_500)
+    tune(stack, "journal", retention_days=36_500)
     await say(stack, "set server shop/web1 weight 50")
     await say(stack, "set server shop/web1 state maint")
     assert await stack.nodes["web1"].appctl("stop") == 0

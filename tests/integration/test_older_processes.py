@@ -57,7 +57,7 @@ async def _upgrade_during(stack: Stack, download: _Download, reason: str) -> Run
 
 
 async def test_without_a_master_socket_the_nodes_own_connections_count(tmp_path: Path) -> None:
-    async with world(tmp_path / "s", port_via="node", nodes=2, instances=1) as stack:
+    async with world(tmp_path / "s", port_check_from="node", nodes=2, instances=1) as stack:
         tune(stack, "apps.shop.rollout", min_available=1, drain_timeout=120, stop_timeout=30)
         download = await _Download.on_web1(stack, stack.instances["lb1"].port)
         await stack.instances["lb1"].reload()
@@ -69,8 +69,8 @@ async def test_without_a_master_socket_the_nodes_own_connections_count(tmp_path:
 
 
 async def test_where_nobody_sees_them_preflight_says_so_after_a_reload(tmp_path: Path) -> None:
-    async with world(tmp_path / "s", port_via="node", nodes=2, instances=1) as stack:
-        tune(stack, "apps.shop.access", port_via="console")
+    async with world(tmp_path / "s", port_check_from="node", nodes=2, instances=1) as stack:
+        tune(stack, "apps.shop.access", port_check_from="console")
         tune(stack, "apps.shop.rollout", min_available=1, drain_timeout=600)
         await stack.instances["lb1"].reload()
         await until_up(stack, "shop")
@@ -107,10 +107,10 @@ async def _mastered(stack: Stack, folder: Path, binary: Path) -> AsyncIterator[t
 @pytest.mark.parametrize("binary", haproxy_binaries())
 async def test_a_master_socket_tells_what_its_old_workers_have(tmp_path: Path, binary: Path) -> None:
     async with (
-        world(tmp_path / "s", port_via="node", nodes=2, instances=1) as stack,
+        world(tmp_path / "s", port_check_from="node", nodes=2, instances=1) as stack,
         _mastered(stack, tmp_path / "h", binary) as (haproxy, front),
     ):
-        tune(stack, "apps.shop.access", port_via="console")  # the node's connections are not looked at
+        tune(stack, "apps.shop.access", port_check_from="console")  # the node's connections are not looked at
         tune(stack, "apps.shop.rollout", min_available=1, drain_timeout=120, stop_timeout=30)
         download = await _Download.on_web1(stack, front)
         await haproxy.reload()

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.timeout(300)  # several rollouts each, on a busy machin
 
 def prepare(stack: Stack, how: str) -> None:
     """web2 will not become healthy on the new version."""
-    tune(stack, "apps.shop.rollout", verify_timeout=1, balancer_timeout=2, on_failure=how)
+    tune(stack, "apps.shop.rollout", verify_timeout=1, balancer_unreachable_timeout=2, on_failure=how)
     stack.nodes["web2"].add_release(Release(version=NEW, healthy=False, start_delay=0.1))
 
 

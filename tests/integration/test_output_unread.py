@@ -118,7 +118,7 @@ async def test_what_nobody_reads_is_given_up_by_a_signal_and_how_it_ended_is_not
 
 
 async def test_it_ends_by_a_signal_after_it_was_aborted_by_one(stack: Stack) -> None:
-    tune(stack, "apps.shop.rollout", bake=3)
+    tune(stack, "apps.shop.rollout", bake_time=3)
     async with unread(stack, *UPGRADE) as running:
 
         async def begun() -> bool:
@@ -135,7 +135,7 @@ async def test_it_ends_by_a_signal_after_it_was_aborted_by_one(stack: Stack) -> 
 @pytest.mark.parametrize("back", [True, False])
 async def test_a_terminal_that_is_stuck_stops_no_rollout(stack: Stack, back: bool) -> None:
     """When it comes back it has the end; when it goes, the process ends."""
-    tune(stack, "apps.shop.rollout", bake=2)
+    tune(stack, "apps.shop.rollout", bake_time=2)
     command = [ROLLDECK, "--config", str(stack.config_path), "upgrade", "shop", NEW, "--yes"]
     with Terminal(command, 80, 24, controlling=True) as terminal:
         await terminal.shows("web1 draining", seconds=60)

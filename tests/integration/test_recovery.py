@@ -186,7 +186,7 @@ async def test_a_failure_rolls_back_what_the_policy_says(place: Path, how: str, 
     [each if each in ("stop", "verify") else pytest.param(each, marks=pytest.mark.long) for each in STEPS],
 )
 async def test_a_reload_in_any_step_is_undone(place: Path, step: str) -> None:
-    async with world(place, port_via="node", nodes=2) as stack:
+    async with world(place, port_check_from="node", nodes=2) as stack:
         async with Load(RATE, stack.frontends, slow_share=0) as load:
             async with started(stack, "upgrade", "shop", NEW, "--yes", "--json") as running:
                 await running.event("step_started", node="web1", step=step)

@@ -80,7 +80,7 @@ async def test_a_running_rollout_is_told_with_its_node_and_its_way(tmp_path: Pat
 
 async def test_between_two_nodes_the_end_and_status_name_the_way_on(tmp_path: Path) -> None:
     async with world(tmp_path / "s", nodes=3, instances=1) as stack:
-        tune(stack, "apps.shop.rollout", bake=1.5)
+        tune(stack, "apps.shop.rollout", bake_time=1.5)
         async with started(stack, "upgrade", "shop", NEW, "--yes", "--json") as running:
             await running.event("waiting", node="web1", reason="baking")
             running.process.terminate()
@@ -147,7 +147,7 @@ async def test_a_limited_upgrade_leaves_a_mixed_fleet_and_says_so(tmp_path: Path
 async def test_maintenance_of_somebody_else_is_left_to_them(tmp_path: Path) -> None:
     """Taken out while the rollout goes on; neither the end nor `status` has a command that would undo it."""
     async with world(tmp_path / "s", nodes=3) as stack:
-        tune(stack, "apps.shop.rollout", min_available=0, bake=1.0)
+        tune(stack, "apps.shop.rollout", min_available=0, bake_time=1.0)
         async with started(stack, "upgrade", "shop", NEW, "--limit", "web[12]", "--yes", "--json") as running:
             await running.event("step_started", node="web1", step="verify")
             await say(stack, "set server shop/web3 state maint")
@@ -176,7 +176,7 @@ async def test_a_node_that_was_held_and_then_taken_out_by_somebody_is_theirs(tmp
         go = tmp_path / "go"
         with stack.config_path.open("a") as file:  # it waits until somebody has been there
             command = f"until [ -e {go} ]; do sleep 0.05; done"
-            file.write(f'\n[[apps.shop.hooks]]\non = ["start"]\ncommand = "{command}"\ntimeout = 60.0\n')
+            file.write(f'\n[[apps.shop.hooks]]\nevents = ["start"]\ncommand = "{command}"\ntimeout = 60.0\n')
         async with started(stack, "upgrade", "shop", NEW, "--yes", "--json") as running:
             await running.event("rollout_started")
             await say(stack, "set server shop/web3 state maint")

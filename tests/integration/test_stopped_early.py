@@ -176,7 +176,7 @@ async def test_while_a_question_is_open(stack: Stack, number: signal.Signals, ap
 @both
 async def test_during_a_hook(stack: Stack, number: signal.Signals, apart: float) -> None:
     file = stack.directory / "hook"
-    hook = f'[[hooks]]\non = ["start"]\ntimeout = 60\ncommand = "echo $$ > {file}; exec sleep 61"\n'
+    hook = f'[[hooks]]\nevents = ["start"]\ntimeout = 60\ncommand = "echo $$ > {file}; exec sleep 61"\n'
     stack.config_path.write_text(f"{stack.config_path.read_text()}\n{hook}")
     run = await stopped(stack, *UPGRADE, number=number, apart=apart, at="hook")
     assert_aborted(run)

@@ -30,7 +30,7 @@ WHERE = pytest.mark.parametrize("everything", [False, True], ids=["the manager",
 async def place_for(nodes: int = 2) -> AsyncIterator[tuple[Stack, Path]]:
     """A stack in which the login user may replace the links, and a folder that it may enter."""
     with open_folder() as place:
-        async with world(place / "s", nodes=nodes, instances=1, port_via="node") as stack:
+        async with world(place / "s", nodes=nodes, instances=1, port_check_from="node") as stack:
             for node in stack.nodes.values():
                 give(node.directory, NUMBER)
             yield stack, place

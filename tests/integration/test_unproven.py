@@ -43,13 +43,13 @@ async def test_a_node_killed_in_its_bake_is_taken_out_proven_and_baked_before_al
     tmp_path: Path,
 ) -> None:
     async with world(tmp_path / "s", nodes=3) as stack:
-        tune(stack, "apps.shop.rollout", bake=20, order="reverse")
+        tune(stack, "apps.shop.rollout", bake_time=20, order="reverse")
         async with Load(40, stack.frontends, slow_share=0) as load:
             async with started(stack, "upgrade", "shop", NEW, "--yes", "--json") as running:
                 await running.event("waiting", node="web3", reason="baking")
                 running.process.kill()
                 await running.end()
-            tune(stack, "apps.shop.rollout", bake=0.2, order="inventory")
+            tune(stack, "apps.shop.rollout", bake_time=0.2, order="inventory")
             resumed = await rolldeck(stack, "resume", "shop", "--yes", "--json")
             report = await load.stop()
         assert resumed.code == 0, resumed.text
@@ -69,7 +69,7 @@ async def test_a_bad_version_killed_in_its_bake_is_out_after_the_resume(
     tmp_path: Path, command: tuple[str, ...]
 ) -> None:
     async with world(tmp_path / "s", nodes=3) as stack:
-        tune(stack, "apps.shop.rollout", bake=40)
+        tune(stack, "apps.shop.rollout", bake_time=40)
         stack.nodes["web1"].add_release(Release(version=NEW, exit_after=15.0, start_delay=0.1))
         await kill_while_web1_bakes(stack)
         resumed = await rolldeck(stack, *command, "--yes", "--json")
@@ -87,10 +87,10 @@ async def test_a_bad_version_killed_in_its_bake_is_out_after_the_resume(
 
 async def test_where_the_floor_needs_it_it_is_proven_in_place(tmp_path: Path) -> None:
     async with world(tmp_path / "s", nodes=2, instances=1) as stack:
-        tune(stack, "apps.shop.rollout", bake=20)
+        tune(stack, "apps.shop.rollout", bake_time=20)
         await kill_while_web1_bakes(stack)
         assert (await rolldeck(stack, "maint", "shop", "web2", "--yes")).code == 0
-        tune(stack, "apps.shop.rollout", bake=0.2)
+        tune(stack, "apps.shop.rollout", bake_time=0.2)
         resumed = await upgrade(stack, NEW, "--limit", "web1")
         assert resumed.code == 0, resumed.text
         assert begun(resumed.events) == [("web1", "verify")]

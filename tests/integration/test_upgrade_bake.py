@@ -41,7 +41,7 @@ async def checked_apart(place: Path) -> AsyncIterator[tuple[Stack, CheckPort]]:
             checks=Checks(inter=0.5, fall=3),
             backend_lines=[f"default-server port {checks.port}"],
         ) as stack:
-            tune(stack, "apps.shop.rollout", min_available=0, bake=4)
+            tune(stack, "apps.shop.rollout", min_available=0, bake_time=4)
             yield stack, checks
 
 
@@ -81,7 +81,7 @@ async def test_checks_that_take_it_out_of_rotation_fail_the_bake(tmp_path: Path)
 async def test_a_lost_check_with_bad_own_health_fails_the_bake_at_once(tmp_path: Path) -> None:
     async with checked_apart(tmp_path / "s") as (stack, checks):
         tune(stack, "apps.shop.health", successes=20, interval=1)  # its own health alone would take 20 s
-        tune(stack, "apps.shop.rollout", bake=60, verify_timeout=60)
+        tune(stack, "apps.shop.rollout", bake_time=60, verify_timeout=60)
         run = await upgraded(stack, checks, lost=1, killed=True)
         assert run.code == 1, run.text
         [failed] = [event for event in run.events if event["event"] == "node_failed"]

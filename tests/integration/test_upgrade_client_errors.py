@@ -53,7 +53,7 @@ async def test_one_that_resets_on_every_haproxy(tmp_path: Path, binary: Path) ->
 async def stops_at_the_first_node(place: Path, fault: str, **options: str) -> None:
     async with world(place / "s", nodes=2, **options) as stack:
         spoil(stack, FAULTS[fault])
-        tune(stack, "apps.shop.rollout", bake=20)
+        tune(stack, "apps.shop.rollout", bake_time=20)
         if fault == "does not answer":
             await edit_haproxy(stack, lambda text: text.replace("timeout server 30s", "timeout server 500ms"))
             await until_up(stack, "shop")

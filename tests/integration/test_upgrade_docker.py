@@ -194,7 +194,7 @@ async def test_a_version_that_its_own_health_check_finds_bad_after_its_start_fai
         good_looks = "echo >>/looks; test $(/bin/busybox wc -l </looks) -lt 10"
         check = f"--health-interval=0.2s --health-cmd='{good_looks} || ( echo worn out; false )'"
         tune(stack, "apps.shop.install", create=creating(engine, check))
-        tune(stack, "apps.shop.rollout", bake=30)
+        tune(stack, "apps.shop.rollout", bake_time=30)
         run = await upgrade(stack)
         assert run.code == 1, run.text
         (failed,) = (event for event in run.events if event["event"] == "node_failed")

@@ -35,7 +35,7 @@ def fired(events: list[dict[str, Any]]) -> list[tuple[str, str, bool]]:
 
 
 async def test_a_start_hook_that_objects_touches_nothing(stack: Stack) -> None:
-    add_hook(stack, on=["start"], command="echo 'the board is red' >&2; exit 1", on_failure="stop")
+    add_hook(stack, events=["start"], command="echo 'the board is red' >&2; exit 1", on_failure="stop")
     before = await untouched(stack), [(node.pid, node.installed) for node in stack.nodes.values()]
     run = await upgrade(stack)
     assert run.code == 1, run.text
@@ -48,7 +48,7 @@ async def test_a_start_hook_that_objects_touches_nothing(stack: Stack) -> None:
 
 async def test_commands_are_told_of_a_whole_upgrade(stack: Stack) -> None:
     told = stack.directory / "told"
-    add_hook(stack, on=["start", "node", "end"], command=f"cat >> {told}")
+    add_hook(stack, events=["start", "node", "end"], command=f"cat >> {told}")
     run = await upgrade(stack)
     assert run.code == 0, run.text
     heard = [json.loads(line) for line in told.read_text().splitlines()]
@@ -71,7 +71,7 @@ async def test_commands_are_told_of_a_whole_upgrade(stack: Stack) -> None:
 
 async def test_each_is_told_the_head_of_the_journal_and_a_changed_journal_has_another(stack: Stack) -> None:
     told = stack.directory / "told"
-    add_hook(stack, on=["start", "node", "end"], command=f"cat >> {told}")
+    add_hook(stack, events=["start", "node", "end"], command=f"cat >> {told}")
     run = await upgrade(stack)
     assert run.code == 0, run.text
     heads = [json.loads(line)["journal_head"] for line in told.read_text().splitlines()]
@@ -89,7 +89,7 @@ async def test_each_is_told_the_head_of_the_journal_and_a_changed_journal_has_an
 
 async def test_a_node_hook_that_objects_stops_before_the_next_drain(stack: Stack) -> None:
     async with receiving(b"HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n") as (url, heard):
-        add_hook(stack, on=["node"], url=url, on_failure="stop")
+        add_hook(stack, events=["node"], url=url, on_failure="stop")
         run = await upgrade(stack)
     assert run.code == 1, run.text
     assert len(heard) == 1
@@ -102,7 +102,7 @@ async def test_a_node_hook_that_objects_stops_before_the_next_drain(stack: Stack
 async def test_ctrl_c_ends_a_hook_that_hangs_with_its_children(stack: Stack) -> None:
     pid = stack.directory / "hook.pid"
     command = f"sleep 65 & echo $! > {pid}; wait"
-    add_hook(stack, on=["start"], command=command, timeout=60, on_failure="stop")
+    add_hook(stack, events=["start"], command=command, timeout=60, on_failure="stop")
     async with started(stack, "upgrade", "shop", NEW, "--yes", "--json") as running:
         await until(lambda: pid.exists() and pid.read_text().strip() != "")
         running.signal(signal.SIGINT)
@@ -118,7 +118,7 @@ async def test_no_token_is_seen_anywhere(stack: Stack, monkeypatch: pytest.Monke
     monkeypatch.setenv("CHAT_TOKEN", TOKEN)
     answer = f"HTTP/1.1 403 {TOKEN}\r\nContent-Length: {len(TOKEN)}\r\n\r\n{TOKEN}".encode()
     async with receiving(answer) as (url, heard):
-        add_hook(stack, on=["start", "node", "end"], url=f"{url}/path-{TOKEN}", token_env="CHAT_TOKEN")
+        add_hook(stack, events=["start", "node", "end"], url=f"{url}/path-{TOKEN}", token_env="CHAT_TOKEN")
         run = await rolldeck(stack, "--debug", "upgrade", "shop", NEW, "--yes", "--json")
     assert run.code == 0, run.text
     assert [TOKEN in head for head, _ in heard] == [True] * 4

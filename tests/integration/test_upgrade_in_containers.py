@@ -63,7 +63,7 @@ def into_containers(stack: Stack, engine: Docker) -> None:
 
 
 async def test_programs_in_containers(tmp_path: Path, engine: Docker) -> None:
-    async with world(tmp_path / "s", nodes=2, instances=1, port_via="node", transport="ssh") as stack:
+    async with world(tmp_path / "s", nodes=2, instances=1, port_check_from="node", transport="ssh") as stack:
         into_containers(stack, engine)
         await stack.wait_until_up()
         await resumed_under_load(stack, "install", event="command_began")
@@ -84,7 +84,7 @@ async def test_a_manager_in_a_container_without_a_prefix_is_found_before_a_drain
     tmp_path: Path, engine: Docker
 ) -> None:
     """The numbers of its processes are threads of the kernel outside, which would never end."""
-    async with world(tmp_path / "s", nodes=1, instances=1, port_via="node", transport="ssh") as stack:
+    async with world(tmp_path / "s", nodes=1, instances=1, port_check_from="node", transport="ssh") as stack:
         into_containers(stack, engine)
         prefix = f"docker {engine.options} exec -i web1"
         text = stack.config_path.read_text()

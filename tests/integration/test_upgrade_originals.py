@@ -145,7 +145,7 @@ async def test_an_agent_check_cannot_put_a_node_back_too_early(place: Path) -> N
 
 async def test_without_the_gate_a_healthy_version_loses_nothing_either(place: Path) -> None:
     async with world(place, nodes=2) as stack:
-        tune(stack, "apps.shop.rollout", gate="none")
+        tune(stack, "apps.shop.rollout", require_haproxy_checks=False)
         run = await upgraded(stack)
     assert not [sent for _, sent in run.sent if "health down" in sent]
 

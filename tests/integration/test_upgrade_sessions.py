@@ -30,7 +30,7 @@ UPGRADE = ("upgrade", "shop", NEW, "--yes", "--json", "--limit", "web1")
 @pytest.fixture
 async def stack(tmp_path: Path) -> AsyncIterator[Stack]:
     async with world(tmp_path / "s", nodes=2, instances=1) as made:
-        tune(made, "apps.shop.rollout", drain_timeout=0.5, settle_timeout=0.3, min_available=1)
+        tune(made, "apps.shop.rollout", drain_timeout=0.5, maint_grace_period=0.3, min_available=1)
         yield made
 
 
@@ -62,7 +62,7 @@ async def test_a_session_that_outlives_the_deadline_is_finished_by_a_polite_stop
 
 
 async def test_sessions_left_fail_keeps_the_old_version_running(stack: Stack) -> None:
-    tune(stack, "apps.shop.rollout", sessions_left="fail")
+    tune(stack, "apps.shop.rollout", on_remaining_sessions="fail")
     request = await slow_request(stack, 9.0)
     run = await upgrade(stack, NEW, "--limit", "web1")
     assert run.code == 1, run.text
@@ -74,7 +74,7 @@ async def test_sessions_left_fail_keeps_the_old_version_running(stack: Stack) ->
 
 
 async def test_sessions_left_shutdown_cuts_them_and_says_so(stack: Stack) -> None:
-    tune(stack, "apps.shop.rollout", sessions_left="shutdown")
+    tune(stack, "apps.shop.rollout", on_remaining_sessions="shutdown")
     reader, writer = await asyncio.open_connection(*stack.frontends[0])
     writer.write(b"GET /download?seconds=10 HTTP/1.1\r\nHost: x\r\n\r\n")
     await reader.readuntil(b"\r\n\r\n")
@@ -82,7 +82,7 @@ async def test_sessions_left_shutdown_cuts_them_and_says_so(stack: Stack) -> Non
     run = await upgrade(stack, NEW, "--limit", node)
     assert run.code == 0, run.text
     notes = [each["text"] for each in run.events if each["event"] == "noted"]
-    assert any("shut down, as sessions_left says" in each for each in notes), notes
+    assert any("shut down, as on_remaining_sessions says" in each for each in notes), notes
     assert not (await reader.read()).endswith(b"0\r\n\r\n"), "the download is cut"
     writer.close()
 

@@ -45,7 +45,7 @@ async def upgraded_under_load(stack: Stack, *arguments: str, rate: float = RATE)
 
 
 async def test_four_nodes_behind_two_haproxies(place: Path) -> None:
-    async with world(place, port_via="node", transport="ssh") as stack:
+    async with world(place, port_check_from="node", transport="ssh") as stack:
         events = await upgraded_under_load(stack, rate=200)
     order = [each["node"] for each in events if each["event"] == "node_upgraded"]
     assert order == ["web1", "web2", "web3", "web4"]
@@ -55,7 +55,7 @@ async def test_four_nodes_behind_two_haproxies(place: Path) -> None:
 
 async def test_over_tcp(place: Path) -> None:
     """Over unix sockets it goes in all tests below."""
-    async with world(place, port_via="node", nodes=2, transport="tcp") as stack:
+    async with world(place, port_check_from="node", nodes=2, transport="tcp") as stack:
         await upgraded_under_load(stack)
 
 

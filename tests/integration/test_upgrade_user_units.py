@@ -40,7 +40,7 @@ cat >/etc/systemd/user/shop@.service
 async def user_units() -> AsyncIterator[tuple[Stack, Systemd]]:
     """Two nodes, both units of the user of one machine, who may stay without being logged in."""
     with open_folder() as place:
-        async with world(place / "s", nodes=2, instances=1, port_via="node") as stack:
+        async with world(place / "s", nodes=2, instances=1, port_check_from="node") as stack:
             with running_systemd(place, stack.directory) as systemd:
                 await into_units_of(systemd, stack)
                 before = shlex.split(systemd.prefix)

@@ -32,7 +32,7 @@ APP = """
 [apps.{app}]
 backends = ["{backend}"]
 haproxy = ["{haproxy}"]
-access = {{ via = "local" }}
+access = {{ transport = "local" }}
 service = {{ kind = "command", start = "true", stop = "true", status = "true" }}
 version = {{ kind = "command", run = "echo 1.0" }}
 health = {{ kind = "http", url = "http://127.0.0.1:1/", password_env = "SHOP_PASSWORD", timeout = 1 }}

@@ -18,7 +18,7 @@ async def from_step(world: World, step: str, *balancers: str) -> RolloutEnded:
 
 def test_a_touched_node_is_named_when_no_load_balancer_can_be_read() -> None:
     async def scenario() -> None:
-        ended = await from_step(World(3, 2, balancer_timeout=5), "start", "lb1", "lb2")
+        ended = await from_step(World(3, 2, balancer_unreachable_timeout=5), "start", "lb1", "lb2")
         assert len(ended.unseen) == 2
         [out] = ended.out_of_rotation
         assert (out.node, out.on_purpose) == ("web1", False)
@@ -35,7 +35,7 @@ def test_a_touched_node_is_named_when_no_load_balancer_can_be_read() -> None:
 
 def test_the_commands_for_the_dead_load_balancer_are_named_too() -> None:
     async def scenario() -> None:
-        world = World(3, 2, balancer_timeout=5)
+        world = World(3, 2, balancer_unreachable_timeout=5)
         server = world.server("web1", "lb2")
         server.agent_configured = server.agent = True
         ended = await from_step(world, "start", "lb2")
@@ -51,7 +51,7 @@ def test_the_commands_for_the_dead_load_balancer_are_named_too() -> None:
 
 def test_nodes_that_are_done_are_not_said_to_be_out() -> None:
     async def scenario() -> None:
-        world = World(2, 2, balancer_timeout=5)
+        world = World(2, 2, balancer_unreachable_timeout=5)
 
         async def die() -> None:
             await world.until(lambda: any(each.node == "web2" for each in world.events(StepStarted)))
@@ -66,7 +66,7 @@ def test_nodes_that_are_done_are_not_said_to_be_out() -> None:
 
 def test_the_word_of_an_old_worker_does_not_count() -> None:
     async def scenario() -> None:
-        world = World(2, 1, balancer_timeout=5, verify_timeout=5)
+        world = World(2, 1, balancer_unreachable_timeout=5, verify_timeout=5)
 
         async def reload() -> None:
             await world.until(lambda: any(each.step == "verify" for each in world.events(StepStarted)))

@@ -114,11 +114,11 @@ def test_a_node_that_is_out_and_ill_may_be_cured_by_the_upgrade() -> None:
 
 
 @pytest.mark.parametrize(
-    ("gate", "more"), [("checks", " and HAProxy's own checks pass, if there are any"), ("none", "")]
+    ("required", "more"), [(True, " and HAProxy's own checks pass, if there are any"), (False, "")]
 )
-def test_no_health_check_at_all_is_a_warning(gate: str, more: str) -> None:
+def test_no_health_check_at_all_is_a_warning(required: bool, more: str) -> None:
     async def scenario() -> None:
-        world = World(gate=gate)
+        world = World(require_haproxy_checks=required)
         world.application = replace(world.application, has_health_check=False)
         for version in ("2.0", None):
             plan = await preflight(world.application, version)

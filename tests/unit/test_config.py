@@ -55,7 +55,7 @@ def refused(path: Path) -> str:
 def test_a_first_configuration_fits_on_one_screen(tmp_path: Path) -> None:
     loaded = load(write(tmp_path))
     shop = loaded.app("shop")
-    assert (shop.rollout, shop.match, shop.nodes, shop.access.via) == (Policy(), "name", {}, "ssh")
+    assert (shop.rollout, shop.match, shop.nodes, shop.access.transport) == (Policy(), "name", {}, "ssh")
     assert isinstance(shop.install, NoInstall)
     assert list(loaded.haproxy_of("shop")) == ["lb1"]
 

@@ -31,7 +31,7 @@ token_command = "touch {ran}; echo a-token-of-mallory"
 [apps.shop]
 backends = ["shop"]
 service = {{ kind = "monit", name = "shop" }}
-places = {{ kind = "consul-key", key = "haproxy" }}
+load_balancers = {{ kind = "consul-key", key = "haproxy" }}
 """
 
 
@@ -247,7 +247,7 @@ def test_a_fifo_is_not_waited_for(here: Path) -> None:
         load(configured(here, "nodes.toml")).nodes_of("shop")
 
 
-NODES = '[nodes]\nweb1 = { address = "10.0.0.1", via = "local", prefix = "sh -c id" }\n'
+NODES = '[nodes]\nweb1 = { address = "10.0.0.1", transport = "local", prefix = "sh -c id" }\n'
 
 
 def nodes_of(path: Path) -> list[str]:

@@ -62,7 +62,9 @@ def test_what_others_have_written_is_cut() -> None:
     async def go() -> None:
         bad = [(f"{number}{'x' * 100_000}", "critical", "") for number in range(50)]
         maint = ("_service_maintenance:shop-1", "critical", "Rolldeck rollout" + "y" * 100_000)
-        seen = await registration(Answers(entry("web1", "shop-1", maint, *bad)), gate="passing").look()
+        seen = await registration(
+            Answers(entry("web1", "shop-1", maint, *bad)), require_consul_checks="passing"
+        ).look()
         assert seen.by_rollout
         assert len(seen.maintenance) == LONGEST
         assert len(seen.doubts) == 4

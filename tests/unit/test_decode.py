@@ -7,8 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from backends.consul.services import ConsulService
 from backends.errors import ConfigError
+from backends.health.kinds import HealthSettings
+from backends.health.look import HealthKind
 from console.config import Config, parse
+from console.decode import decode
+from console.renamed_keys import RENAMED_KEYS
 from tests.unit.console_values import raw
 
 APP = "apps.shop"
@@ -97,7 +102,7 @@ def test_of_the_whole_document(document: dict[str, Any], key: str, problem: str)
             {"kind": "container", "name": "x", "stop_timeout": -1},
             "found -1, expected a whole number",
         ),
-        ("access.via", {"via": "telnet"}, "found 'telnet', expected one of: local, ssh"),
+        ("access.transport", {"transport": "telnet"}, "found 'telnet', expected one of: local, ssh"),
         ("access.prefix", {"prefix": "docker 'x"}, "expected words with closed quotes"),
         ("install.kind", {"kind": "aptt"}, "found 'aptt', did you mean 'apt'? expected one of: command, apt"),
         ("install.package", {"kind": "apt", "package": "-x"}, "found '-x', expected a text matching"),
@@ -134,11 +139,11 @@ def test_of_the_whole_document(document: dict[str, Any], key: str, problem: str)
         ),
         ("rollout.min_available", {"min_available": "5x"}, "found '5x', expected a number or a percentage"),
         ("rollout.max_unavailable", {"max_unavailable": 0}, "found 0, expected at least 1"),
-        ("rollout.bake", {"bake": -1}, "found -1.0, expected 0 or more"),
-        ("rollout.bake", {"bake": float("inf")}, "found inf, expected a finite number"),
+        ("rollout.bake_time", {"bake_time": -1}, "found -1.0, expected 0 or more"),
+        ("rollout.bake_time", {"bake_time": float("inf")}, "found inf, expected a finite number"),
         ("rollout.drain_timeout", {"drain_timeout": "5m"}, "found '5m', expected a number"),
         ("rollout.confirm", {"confirm": "nodes"}, "found 'nodes', did you mean 'node'?"),
-        ("rollout.bkae", {"bkae": 1}, "unknown key; did you mean 'bake'?"),
+        ("rollout.bake_tme", {"bake_tme": 1}, "unknown key; did you mean 'bake_time'?"),
     ],
 )
 def test_of_an_application(key: str, value: Any, problem: str) -> None:
@@ -237,23 +242,31 @@ def _parses_or_is_refused(document: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("hook", "key", "problem"),
     [
-        ({"on": ["end"]}, "", "expected exactly one of `command` and `url`"),
-        ({"on": ["end"], "command": "x", "url": "http://h/"}, "", "expected exactly one of"),
-        ({"command": "x"}, ".on", "missing"),
-        ({"on": [], "command": "x"}, ".on", "found an empty list, expected at least one moment"),
-        ({"on": "end", "command": "x"}, ".on", "found 'end', expected a list"),
-        ({"on": ["end", "fialure"], "command": "x"}, ".on.1", "found 'fialure', did you mean 'failure'? "),
-        ({"on": ["end"], "command": "x", "on_failure": "stp"}, ".on_failure", "did you mean 'stop'?"),
-        ({"on": ["end"], "command": "x", "timeout": 0}, ".timeout", "found 0, expected 3600 seconds or less"),
-        ({"on": ["end"], "command": "x", "token_env": "T"}, "", "a token is only for `url`"),
-        ({"on": ["end"], "url": "http://h/", "token": "hunter2"}, ".token", "did you mean 'token_env'"),
+        ({"events": ["end"]}, "", "expected exactly one of `command` and `url`"),
+        ({"events": ["end"], "command": "x", "url": "http://h/"}, "", "expected exactly one of"),
+        ({"command": "x"}, ".events", "missing"),
+        ({"events": [], "command": "x"}, ".events", "found an empty list, expected at least one moment"),
+        ({"events": "end", "command": "x"}, ".events", "found 'end', expected a list"),
         (
-            {"on": ["end"], "url": "http://h/", "token_env": "T", "token_file": "f"},
+            {"events": ["end", "fialure"], "command": "x"},
+            ".events.1",
+            "found 'fialure', did you mean 'failure'? ",
+        ),
+        ({"events": ["end"], "command": "x", "on_failure": "stp"}, ".on_failure", "did you mean 'stop'?"),
+        (
+            {"events": ["end"], "command": "x", "timeout": 0},
+            ".timeout",
+            "found 0, expected 3600 seconds or less",
+        ),
+        ({"events": ["end"], "command": "x", "token_env": "T"}, "", "a token is only for `url`"),
+        ({"events": ["end"], "url": "http://h/", "token": "hunter2"}, ".token", "did you mean 'token_env'"),
+        (
+            {"events": ["end"], "url": "http://h/", "token_env": "T", "token_file": "f"},
             "",
             "expected at most one of `token_env`, `token_file` and `token_command`",
         ),
         (
-            {"on": ["end"], "url": "http://joe:hunter2@h/"},
+            {"events": ["end"], "url": "http://joe:hunter2@h/"},
             ".url",
             "expected http(s)://HOST/..., without user",
         ),
@@ -268,7 +281,7 @@ def test_hooks_are_checked_in_both_places(hook: dict[str, Any], key: str, proble
 
 
 def test_hooks_of_all_applications_come_before_its_own() -> None:
-    hook = {"on": ["end"], "command": "true"}
+    hook = {"events": ["end"], "command": "true"}
     document = raw(hooks=[hook])
     document["hooks"] = [hook]
     assert list(parse(document, "f").hooks_of("shop")) == ["hooks.0", "apps.shop.hooks.0"]
@@ -317,3 +330,20 @@ def test_freezes_are_checked_in_both_places(freeze: dict[str, Any], key: str, pr
         error = refused(document)
         assert error.key == place + key
         assert problem in error.problem
+
+
+@pytest.mark.parametrize(
+    ("table", "key"), [(table, key) for table, keys in RENAMED_KEYS.items() for key in keys]
+)
+def test_a_key_that_was_renamed_is_told_by_its_new_name(table: Any, key: str) -> None:
+    found = RENAMED_KEYS[table][key]
+    # Of health checks only the kinds can be decoded; what has a kind is not known without it.
+    tags = {HealthKind: {"kind": "http", "url": "http://h/"}, ConsulService: {"kind": "consul"}}
+    kind: Any = HealthSettings if table is HealthKind else table
+    with pytest.raises(ConfigError, match=f"table.{key}: unknown key; it was renamed to {found}"):
+        decode(
+            {key: "x", **tags.get(table, {})},
+            kind,
+            "config.toml",
+            "table",
+        )

@@ -25,8 +25,8 @@ def test_a_node_in_a_backend_that_is_not_named_is_an_error_unless_that_is_accept
         [(node, text)] = await found(world, Severity.ERROR)
         assert node == "backend api"
         assert text.startswith("has the node web1 (as web1-api) too (on lb2), which is not taken out there:")
-        assert "unmanaged_backends" in text
-        world.application = replace(world.application, unmanaged_backends=("api",))
+        assert "ignored_backends" in text
+        world.application = replace(world.application, ignored_backends=("api",))
         assert await found(world, Severity.ERROR) == []
         assert [subject for subject, _ in await warnings(world)] == ["backend api"]
 

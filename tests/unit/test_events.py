@@ -103,7 +103,7 @@ def test_whatever_happens_is_one_line_that_can_be_read_back() -> None:
     """Control characters of the other side stay inside their string."""
 
     async def scenario() -> list[Record]:
-        world = World(nodes=2, bake=1)
+        world = World(nodes=2, bake_time=1)
         world.bus.emit(note("\x1b[31m\nroot # \u2028"))
         await world.upgrade()
         return world.records

@@ -140,7 +140,7 @@ def test_where_traffic_to_the_machine_may_fail_its_followers_have_no_floor() -> 
         world = World(2, 1)
         follow(world, "api/a1", "shop/web1", node="web1")
         assert len(errors(await world.plan())) == 1
-        world.application = replace(world.application, unmanaged_backends=("api",))
+        world.application = replace(world.application, ignored_backends=("api",))
         assert errors(await world.plan()) == []
         follow(world, "api/a2", "shop/web1")  # another machine: nobody has accepted that
         assert "api on lb1: in rotation 2 → 1, floor 1" not in errors(await world.plan())

@@ -53,7 +53,7 @@ def test_the_sessions_of_followers_end_before_maintenance() -> None:
 @pytest.mark.parametrize(("node", "shut"), [("web1", True), ("", False)])
 def test_only_sessions_of_the_machine_itself_are_cut(node: str, shut: bool) -> None:
     async def scenario() -> None:
-        world = World(2, 1, drain_timeout=5, settle_timeout=5, sessions_left="shutdown")
+        world = World(2, 1, drain_timeout=5, maint_grace_period=5, on_remaining_sessions="shutdown")
         follow(world, "other/o1", "shop/web1", node).leaving = [3600.0]
         add(world, "other/o2")
         await drain(world.work())
@@ -65,7 +65,7 @@ def test_only_sessions_of_the_machine_itself_are_cut(node: str, shut: bool) -> N
 
 def test_a_node_is_back_when_its_followers_are() -> None:
     async def scenario() -> None:
-        world = World(2, 1, bake=0)
+        world = World(2, 1, bake_time=0)
         follow(world, "other/o1", "shop/web1").slow_start = 30
         held = follow(world, "other/o3", "shop/web1")
         held.set_state("maint")
@@ -83,7 +83,7 @@ def test_a_node_is_back_when_its_followers_are() -> None:
 
 def test_a_follower_that_a_reload_has_removed_is_not_waited_for() -> None:
     async def scenario() -> None:
-        world = World(2, 1, bake=0)
+        world = World(2, 1, bake_time=0)
         follow(world, "other/o1", "shop/web1")
         add(world, "other/o2")
         work = world.work(wanted="1.0")
@@ -149,7 +149,7 @@ def test_a_node_that_is_out_because_it_follows_is_put_back_by_the_other_one() ->
 
 def test_a_failed_node_is_named_with_those_that_are_out_because_of_it() -> None:
     async def scenario() -> None:
-        world = World(2, 1, min_available=1, verify_timeout=30, bake=10)
+        world = World(2, 1, min_available=1, verify_timeout=30, bake_time=10)
         world.nodes["web1"].sick = frozenset({"2.0"})
         follow(world, "other/o1", "shop/web1")
         add(world, "other/o2")

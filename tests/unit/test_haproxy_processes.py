@@ -187,7 +187,7 @@ def test_without_a_master_the_nodes_connections_are_waited_for(
 
 def test_connections_left_are_a_failure_where_sessions_left_are() -> None:
     async def scenario() -> None:
-        world = World(instances=1, sessions_left="fail")
+        world = World(instances=1, on_remaining_sessions="fail")
         world.balancers["lb1"].older = None
         work = world.work()
         object.__setattr__(work.node, "connections", Connected(1000))

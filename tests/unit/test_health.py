@@ -151,14 +151,14 @@ CURL = (
 @pytest.mark.parametrize(
     ("settings", "options"),
     [
-        (http(via="node"), ""),
+        (http(check_from="node"), ""),
         (
-            http(via="node", headers={"Host": "shop.example.com", "X": "a b"}),
+            http(check_from="node", headers={"Host": "shop.example.com", "X": "a b"}),
             "--header 'Host: shop.example.com' --header 'X: a b'",
         ),
-        (http(via="node", follow_redirects=True), "--location --max-redirs 5"),
-        (http(via="node", verify_tls=False), "--insecure"),
-        (http(via="node", ca_file="/etc/ca.pem"), "--cacert /etc/ca.pem"),
+        (http(check_from="node", follow_redirects=True), "--location --max-redirs 5"),
+        (http(check_from="node", verify_tls=False), "--insecure"),
+        (http(check_from="node", ca_file="/etc/ca.pem"), "--cacert /etc/ca.pem"),
     ],
 )
 def test_curl(settings: HttpHealth, options: str) -> None:
@@ -168,7 +168,7 @@ def test_curl(settings: HttpHealth, options: str) -> None:
 
 async def via_node(answer: Answer, **settings: Any) -> tuple[HealthResult, ScriptedHost]:
     host = ScriptedHost(lambda _: answer)
-    checks = HealthChecks(http(via="node", **settings), "apps.shop.health", ScriptedHost())
+    checks = HealthChecks(http(check_from="node", **settings), "apps.shop.health", ScriptedHost())
     return await checks.of(host, VALUES).look(), host
 
 
@@ -213,13 +213,13 @@ async def test_what_curl_says(answer: Answer, result: HealthResult) -> None:
         ({"kind": "http", "url": URL, "headers": {"@file": "a"}}, "is not a header"),
         ({"kind": "http", "url": URL, "username": "joe"}, "`username` without"),
         (
-            {"kind": "http", "url": URL, "via": "node", "password_env": "X"},
+            {"kind": "http", "url": URL, "check_from": "node", "password_env": "X"},
             "cannot be used with a password",
         ),
         ({"kind": "http", "url": URL, "verify_tls": False, "ca_file": "x"}, "keep one"),
         ({"kind": "http", "url": URL, "timeout": 0}, "timeout: found 0, expected more than 0"),
         ({"kind": "tcp", "successes": 0}, "successes: found 0, expected at least 1"),
-        ({"kind": "command", "run": "x", "via": "here"}, "Invalid enum value 'here'"),
+        ({"kind": "command", "run": "x", "check_from": "here"}, "Invalid enum value 'here'"),
     ],
 )
 def test_configuration_that_is_refused(settings: object, problem: str) -> None:

@@ -9,7 +9,7 @@ from backends.ports import ConsolePort, NodePort
 from tests.scripted_host import Answer, ScriptedHost
 
 VALUES = {"app": "shop", "node": "web1", "address": "127.0.0.1", "port": "8080"}
-BY_CURL = HttpHealth(url="http://{address}:{port}/health", via="node")
+BY_CURL = HttpHealth(url="http://{address}:{port}/health", check_from="node")
 
 
 @pytest.mark.parametrize(
@@ -40,7 +40,7 @@ async def test_a_node_that_cannot_be_asked_is_not_healthy(error: Exception, sett
 
 async def test_a_command_can_run_on_the_console() -> None:
     node, console = ScriptedHost(), ScriptedHost()
-    settings = CommandHealth(run="check {node}", via="console")
+    settings = CommandHealth(run="check {node}", check_from="console")
     await HealthChecks(settings, "apps.shop.health", console).of(node, VALUES).look()
     assert (node.ran, console.ran) == ([], [settings.command(VALUES)])
 
@@ -48,7 +48,7 @@ async def test_a_command_can_run_on_the_console() -> None:
 def test_who_looks_at_a_port() -> None:
     host = ScriptedHost()
     assert isinstance(TcpHealth().probe(host, VALUES), NodePort)
-    assert isinstance(TcpHealth(via="console").probe(host, VALUES), ConsolePort)
+    assert isinstance(TcpHealth(check_from="console").probe(host, VALUES), ConsolePort)
     check = HealthChecks(TcpHealth(port=9000), "apps.shop.health", host).of(host, VALUES)
     assert isinstance(check, TcpCheck)
     assert check.port == 9000

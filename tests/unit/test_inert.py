@@ -133,9 +133,11 @@ SOURCES: Mapping[str, Callable[[str], object]] = {
     ),
     "address in Consul's catalog": lambda text: of_an_instance(address=text),
     "ssh in Consul's catalog": lambda text: of_an_instance(meta={"ssh": text}),
-    "host in Consul's key": lambda text: address(KeyPlaces(key="k"), text, "key k", "[apps.shop.places]"),
+    "host in Consul's key": lambda text: address(
+        KeyPlaces(key="k"), text, "key k", "[apps.shop.load_balancers]"
+    ),
     "whole address in Consul's key": lambda text: address(
-        KeyPlaces(key="k", schemes=["ssh"]), f"ssh://me@{text}/s", "key k", "[apps.shop.places]"
+        KeyPlaces(key="k", schemes=["ssh"]), f"ssh://me@{text}/s", "key k", "[apps.shop.load_balancers]"
     ),
 }
 
@@ -267,7 +269,7 @@ def test_the_address_of_consul_is_held_to_the_same(url: str) -> None:
 @pytest.mark.parametrize("url", URLS)
 def test_hooks_are_held_to_the_same_and_not_shown(url: str) -> None:
     with pytest.raises(msgspec.ValidationError, match="url: expected http") as caught:
-        msgspec.convert({"on": ["start"], "url": f"{url}/secret"}, HookSettings)
+        msgspec.convert({"events": ["start"], "url": f"{url}/secret"}, HookSettings)
     assert "secret" not in str(caught.value)
 
 
@@ -277,7 +279,9 @@ SSH = "ssh://{host}/run/haproxy/admin.sock"
 
 
 def allowed(host: str, places: Places | None = None) -> str:
-    return address(places or KeyPlaces(key="k"), host, "key k in Consul: host of lb1", "[apps.shop.places]")
+    return address(
+        places or KeyPlaces(key="k"), host, "key k in Consul: host of lb1", "[apps.shop.load_balancers]"
+    )
 
 
 def test_a_host_is_put_where_the_configuration_says() -> None:
@@ -319,8 +323,8 @@ def test_other_whole_addresses_need_their_scheme_in_the_configuration(
         allowed(host, KeyPlaces(key="k", socket=socket))
     assert str(caught.value) == (
         f"key k in Consul: host of lb1: found {host!r}, a whole address with scheme '{scheme}', expected"
-        f' a host for {socket!r}; schemes = ["{scheme}"] in [apps.shop.places] allows whole addresses of'
-        " this kind"
+        f' a host for {socket!r}; schemes = ["{scheme}"] in [apps.shop.load_balancers] allows whole addresses'
+        " of this kind"
     )
     assert (
         allowed(host, msgspec.convert({"kind": "consul-key", "key": "k", "schemes": [scheme]}, Places))
@@ -347,6 +351,6 @@ def test_the_user_of_ssh_is_named_when_it_cannot_be_used() -> None:
 @pytest.mark.parametrize("socket", ["unix:///run/h.sock", "tcp://127.0.0.1:9999", "ssh://lb1/run/h.sock"])
 def test_the_demo_allows_what_it_writes_there(tmp_path: Path, socket: str) -> None:
     text = rolldeck_config(tmp_path, {"lb1": socket}, [], consul="http://127.0.0.1:8500")
-    found = parse(parse_toml(text, "f"), "f").app("shop").places
+    found = parse(parse_toml(text, "f"), "f").app("shop").load_balancers
     assert found is not None
     assert allowed(socket, found) == socket

@@ -254,7 +254,7 @@ def test_a_host_becomes_a_node(tmp_path: Path) -> None:
         "web1": NodeSettings(address="web1"),
         "web2": NodeSettings(address="10.0.0.12", port=8081, ssh_user="deploy", ssh_port=2222),
         "web3": NodeSettings(address="10.0.0.13", ssh="jump3", servers=["s3", "api/s3"]),
-        "web4": NodeSettings(address="web4", via="local"),
+        "web4": NodeSettings(address="web4", transport="local"),
         "web5": NodeSettings(address="10.0.0.15", ssh_user="007", ssh_port=22),
         "web6": NodeSettings(address="web6", ssh_user="a"),
     }

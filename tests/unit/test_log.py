@@ -92,7 +92,7 @@ async def test_whatever_a_text_holds_it_is_one_line(tmp_path: Path) -> None:
 
 
 async def test_it_is_rotated(tmp_path: Path) -> None:
-    async with logging_to(tmp_path / "log", max_bytes=10_000, keep=2) as (bus, _):
+    async with logging_to(tmp_path / "log", max_bytes=10_000, backup_count=2) as (bus, _):
         for number in range(400):
             bus.emit(note(f"{number} {'x' * 100}"))
     assert sorted(os.listdir(tmp_path)) == ["log", "log.1", "log.2"]
@@ -208,7 +208,7 @@ def test_where_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     assert LogSettings(path="~/x.log").file == Path("/home/ann/x.log")
 
 
-@pytest.mark.parametrize("settings", [{"max_bytes": 9}, {"keep": 0}, {"keep": 1001}])
+@pytest.mark.parametrize("settings", [{"max_bytes": 9}, {"backup_count": 0}, {"backup_count": 1001}])
 def test_settings_that_make_no_sense(settings: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="expected"):
         LogSettings(**settings)

@@ -134,7 +134,7 @@ async def test_rotation_follows_no_link(folder: Path, precious: Path) -> None:
     bus = Bus(_Clock())
     (folder / "rolldeck.log.1").symlink_to(precious)
     (folder / "rolldeck.log.2").symlink_to(precious)
-    log = Log(LogSettings(path=str(folder / "rolldeck.log"), max_bytes=10_000, keep=2), "shop", bus)
+    log = Log(LogSettings(path=str(folder / "rolldeck.log"), max_bytes=10_000, backup_count=2), "shop", bus)
     for _ in range(40):
         bus.emit(Noted(node="", text="x" * 1000))
     await log.close()

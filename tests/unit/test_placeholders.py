@@ -118,14 +118,14 @@ def test_what_only_looks_like_a_name_may_stand_there() -> None:
 @pytest.mark.parametrize(
     ("consul", "places", "key"),
     [
-        ({"versions": "v/{app}/{node}/{nod}"}, {}, "consul.versions"),
-        ({}, KEY | {"key": "haproxy/{ap}"}, "apps.shop.places.key"),
-        ({}, KEY | {"socket": "ssh://{host}/{hst}.sock"}, "apps.shop.places.socket"),
-        ({}, SERVICE | {"socket": "ssh://{host}/{x}"}, "apps.shop.places.socket"),
+        ({"version_key": "v/{app}/{node}/{nod}"}, {}, "consul.version_key"),
+        ({}, KEY | {"key": "haproxy/{ap}"}, "apps.shop.load_balancers.key"),
+        ({}, KEY | {"socket": "ssh://{host}/{hst}.sock"}, "apps.shop.load_balancers.socket"),
+        ({}, SERVICE | {"socket": "ssh://{host}/{x}"}, "apps.shop.load_balancers.socket"),
     ],
 )
 def test_templates_of_consul(consul: dict[str, Any], places: dict[str, Any], key: str) -> None:
-    document = raw(**({"places": places} if places else {})) | {"consul": consul}
+    document = raw(**({"load_balancers": places} if places else {})) | {"consul": consul}
     with pytest.raises(ConfigError, match="which nobody fills in") as caught:
         parse(document, "f")
     assert caught.value.key == key

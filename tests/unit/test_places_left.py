@@ -40,7 +40,7 @@ def test_it_is_where_its_plan_knew_it() -> None:
 @pytest.mark.parametrize(
     "place",
     [
-        {**PLACE, "via": "local", "prefix": "sh -c 'touch /tmp/it' --"},
+        {**PLACE, "transport": "local", "prefix": "sh -c 'touch /tmp/it' --"},
         {**PLACE, "sudo": True},
         {**PLACE, "address": "-oProxyCommand=it"},
         {**PLACE, "ssh": "$(it)"},

@@ -51,7 +51,7 @@ def test_a_share_is_rounded_by_less_than_one_node(share: int, total: int) -> Non
         ("drain_timeout", -1.0),
         ("max_5xx", -1),
         ("start_grace", -1.0),
-        ("bake", float("nan")),
+        ("bake_time", float("nan")),
         ("min_healthy", -0.1),
         ("min_healthy", 300.0),  # as long as verify_timeout: it could never be proven
     ],

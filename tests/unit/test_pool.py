@@ -255,7 +255,7 @@ def test_who_is_not_in_the_plan_is_named_at_the_end() -> None:
 @pytest.mark.parametrize("up", [True, False])
 def test_a_node_that_is_not_whole_at_the_very_end_is_in_the_account(up: bool) -> None:
     async def scenario() -> None:
-        world = World(nodes=1, instances=2, min_available=0, bake=0)
+        world = World(nodes=1, instances=2, min_available=0, bake_time=0)
 
         def lose() -> None:
             server = world.server("web1")

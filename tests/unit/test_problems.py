@@ -44,7 +44,7 @@ timeout = 0
 successes = 0
 [apps.shop.rollout]
 serial = [1, "x%"]
-bake = -1
+bake_time = -1
 min_available = "200%"
 on_failure = "rolback-node"
 
@@ -76,7 +76,7 @@ KEYS = [
     "apps.shop.health.successes",
     "apps.shop.health.url",
     "apps.shop.rollout.serial",
-    "apps.shop.rollout.bake",
+    "apps.shop.rollout.bake_time",
     "apps.shop.rollout.min_available",
     "apps.shop.rollout.on_failure",
     "apps.billing.port",
@@ -112,7 +112,10 @@ def test_each_mistake_of_a_file_is_named_with_what_was_found_and_expected() -> N
         # What is only a consequence of another mistake is not one more.
         ("[haproxy.lb1]\nsocket = 3\n[apps.a]\nbackends=['x']\nservice={kind='monit',name='x'}\n", None),
         ("hapoxy = 1\n[lock]\nttl = 1\n", ["hapoxy", "lock.ttl", "haproxy", "apps"]),
-        ("[[hooks]]\non = ['edn']\nurl = 3\n[[hooks]]\ntimeout = -1\n", ["hooks.0.on.0", "hooks.0.url"]),
+        (
+            "[[hooks]]\nevents = ['edn']\nurl = 3\n[[hooks]]\ntimeout = -1\n",
+            ["hooks.0.events.0", "hooks.0.url"],
+        ),
     ],
 )
 def test_no_mistake_is_made_up(text: str, keys: list[str] | None) -> None:
@@ -135,14 +138,18 @@ backends = ["b"]
 port = 70000
 service = { kind = "monit", name = "s" }
 health = { kind = "http", url = "http://{adress}/" }
-hooks = [{ on = ["end"] }, { on = ["edn"], command = "x" }, { on = ["end"], command = "x", timeout = 0 }]
+hooks = [
+    { events = ["end"] },
+    { events = ["edn"], command = "x" },
+    { events = ["end"], command = "x", timeout = 0 },
+]
 freeze = [{ reason = "x" }, { days = ["fri"] }]
 """
     assert [key for key, _ in errors(text)] == [
         "apps.a.port",
         "apps.a.health.url",
         "apps.a.hooks.0",
-        "apps.a.hooks.1.on.0",
+        "apps.a.hooks.1.events.0",
         "apps.a.hooks.2.timeout",
         "apps.a.freeze.0",
         "apps.a.freeze.1.reason",

@@ -128,7 +128,7 @@ def test_the_agent_that_a_failed_rollout_left_off_is_on_again_after_ready() -> N
 
 def test_the_bake_does_not_end_on_a_bad_look() -> None:
     async def scenario() -> None:
-        world = World(2, 1, bake=1.0)
+        world = World(2, 1, bake_time=1.0)
         node = world.nodes["web1"]
         looks: list[bool] = []
 

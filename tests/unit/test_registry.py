@@ -114,7 +114,7 @@ def test_one_that_does_not_come_back_there_is_no_success() -> None:
 
 def test_a_registry_that_is_silent_at_the_end_is_named() -> None:
     async def scenario() -> None:
-        world = World(balancer_timeout=5)
+        world = World(balancer_unreachable_timeout=5)
         registration = registered(world)
         world.nodes["web1"].sick = frozenset({"2.0"})
         silent = Fault(Unreachable("consul", "no answer"))
@@ -164,7 +164,7 @@ def test_its_checks_are_waited_for_and_one_that_does_not_have_it_does_not_pass()
 
 def test_one_that_is_not_registered_after_its_start_is_waited_for_and_never_taken_for_back() -> None:
     async def scenario() -> None:
-        world = World(balancer_timeout=20)
+        world = World(balancer_unreachable_timeout=20)
         registration = registered(world)
         node = world.nodes["web1"]
         node.on_asked = lambda what: setattr(registration, "there", what != "stop")
@@ -182,7 +182,7 @@ def test_one_that_is_not_registered_after_its_start_is_waited_for_and_never_take
 
 def test_a_registry_that_is_silent_keeps_a_node_in_rotation() -> None:
     async def scenario() -> None:
-        world = World(balancer_timeout=5)
+        world = World(balancer_unreachable_timeout=5)
         registration = registered(world)
         plan = await world.plan()
         registration.faults.always["look"] = Fault(Unreachable("consul", "no answer"))
@@ -232,7 +232,7 @@ def test_a_ready_that_fails_leaves_it_out_by_hand() -> None:
 
 def test_by_hand_a_silent_registry_is_said_with_what_haproxy_has() -> None:
     async def scenario() -> None:
-        world = World(balancer_timeout=5)
+        world = World(balancer_unreachable_timeout=5)
         registration = registered(world)
         registration.faults.always["look"] = Fault(Unreachable("consul", "no answer"))
         with pytest.raises(StepFailed, match="done in HAProxy on all, but not elsewhere: Consul to answer"):

@@ -124,7 +124,7 @@ def test_a_tally_goes_on_after_a_restart_of_the_counters() -> None:
 
 def test_resets_fail_a_bake_as_answers_with_5xx_do() -> None:
     async def scenario() -> None:
-        world = World(bake=20, max_5xx=1)
+        world = World(bake_time=20, max_5xx=1)
         work, _ = await upgraded(world)
 
         async def spoil() -> None:
@@ -147,7 +147,7 @@ def test_resets_fail_a_bake_as_answers_with_5xx_do() -> None:
 
 def test_a_bake_without_requests_proves_nothing_and_says_so() -> None:
     async def scenario() -> None:
-        world = World(nodes=2, bake=2)
+        world = World(nodes=2, bake_time=2)
         world.at(0.1, lambda: _serve(world, "web2", 60))
         ended = await world.upgrade()
         assert (ended.result, ended.unproven) == ("healthy", ["web1", "web2"])
@@ -160,7 +160,7 @@ def test_a_bake_without_requests_proves_nothing_and_says_so() -> None:
 
 def test_a_bake_with_enough_requests() -> None:
     async def scenario() -> None:
-        world = World(nodes=1, bake=5, min_available=0)
+        world = World(nodes=1, bake_time=5, min_available=0)
 
         async def serve() -> None:
             await world.until(lambda: any(each.reason == "baking" for each in world.events(Waiting)))
@@ -178,7 +178,7 @@ def test_a_bake_with_enough_requests() -> None:
 
 def test_a_bake_names_errors_that_no_server_explains() -> None:
     async def scenario() -> None:
-        world = World(nodes=1, bake=5, min_available=0)
+        world = World(nodes=1, bake_time=5, min_available=0)
 
         async def serve() -> None:
             await world.until(lambda: any(each.reason == "baking" for each in world.events(Waiting)))
@@ -221,7 +221,7 @@ def test_a_bake_in_words(fields: dict[str, int], words: str) -> None:
 
 def test_what_a_rollout_says_of_all_traffic() -> None:
     async def scenario() -> None:
-        world = World(nodes=2, bake=5, max_5xx=10)
+        world = World(nodes=2, bake_time=5, max_5xx=10)
 
         def spoil() -> None:
             _serve(world, "web2", 40)
@@ -245,7 +245,7 @@ def _late(world: World) -> None:
 
 def test_errors_of_an_application_in_tcp_mode_are_unknown_and_never_0() -> None:
     async def scenario() -> None:
-        world = World(nodes=1, bake=1, min_available=0)
+        world = World(nodes=1, bake_time=1, min_available=0)
         for server in world.servers("web1"):
             server.http = False
         ended = await world.upgrade()

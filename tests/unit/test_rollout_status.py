@@ -149,7 +149,7 @@ def test_a_mixed_fleet_has_the_source_of_each_version() -> None:
 
 def test_a_version_may_be_called_otherwise_on_disk() -> None:
     async def scenario() -> Node:
-        return replace(World(nodes=1).application.nodes[0], version_part="^([^-]+)")
+        return replace(World(nodes=1).application.nodes[0], version_regex="^([^-]+)")
 
     node = run(scenario())
     for known, installed, differs in (

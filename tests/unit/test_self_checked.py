@@ -56,7 +56,7 @@ def test_one_that_becomes_unhealthy_after_its_start_is_not_put_back() -> None:
 
 def test_one_that_becomes_unhealthy_while_it_bakes_fails() -> None:
     async def scenario() -> None:
-        world = World(bake=60)
+        world = World(bake_time=60)
         work = await upgraded(world)
         world.at(30, lambda: setattr(world.nodes["web1"], "own_check", UNHEALTHY))
         with pytest.raises(
@@ -70,7 +70,7 @@ def test_one_that_becomes_unhealthy_while_it_bakes_fails() -> None:
 
 def test_one_that_recovers_in_time_is_put_back() -> None:
     async def scenario() -> None:
-        world = World(verify_timeout=60, bake=0)
+        world = World(verify_timeout=60, bake_time=0)
         work = await upgraded(world)
         world.nodes["web1"].own_check = UNHEALTHY
         world.at(40, lambda: setattr(world.nodes["web1"], "own_check", ""))
@@ -96,7 +96,7 @@ def test_a_manager_that_cannot_be_asked_never_passes() -> None:
 @pytest.mark.parametrize("was_seen", [True, False])
 def test_a_manager_without_a_check_of_its_own_is_not_asked_again(was_seen: bool) -> None:
     async def scenario() -> None:
-        world = World(bake=20)
+        world = World(bake_time=20)
         work = await upgraded(world, self_checked=False)
         work.self_checked = work.self_checked if was_seen else None
         states = count_states(work)

@@ -135,7 +135,7 @@ def test_names_come_with_what_is_seen_and_stay_the_same_object_while_that_does()
 
 def test_versions_of_nodes_that_are_left_alone_are_looked_at_where_nobody_knows_them() -> None:
     async def go() -> None:
-        made = session(World(nodes=3, bake=0, min_healthy=0).application, sees_versions=False)
+        made = session(World(nodes=3, bake_time=0, min_healthy=0).application, sees_versions=False)
         made.versions.by_node["web2"] = "1.1"
         proposal = await made.propose("2.0", limit=["web1"])
         ended = await made.run(proposal)

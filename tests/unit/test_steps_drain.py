@@ -80,7 +80,7 @@ def test_clients_with_a_cookie_are_moved_by_maintenance_at_the_deadline() -> Non
 
 
 @pytest.mark.parametrize(
-    ("sessions_left", "detail", "shut"),
+    ("on_remaining_sessions", "detail", "shut"),
     [
         ("proceed", "forced to maintenance, 1 session left", False),
         ("shutdown", "forced to maintenance at the deadline", True),
@@ -88,10 +88,10 @@ def test_clients_with_a_cookie_are_moved_by_maintenance_at_the_deadline() -> Non
     ],
 )
 def test_what_remains_in_maintenance_is_the_policys_choice(
-    sessions_left: str, detail: str | None, shut: bool
+    on_remaining_sessions: str, detail: str | None, shut: bool
 ) -> None:
     async def scenario() -> None:
-        world = World(drain_timeout=5, settle_timeout=5, sessions_left=sessions_left)
+        world = World(drain_timeout=5, maint_grace_period=5, on_remaining_sessions=on_remaining_sessions)
         world.server("web1").leaving = [now() + 3600]
         if detail is None:
             with pytest.raises(StepFailed, match="last seen: sessions: 1 on lb1"):
@@ -259,7 +259,7 @@ def test_a_lost_answer_is_looked_at(executed: bool) -> None:
 
 def test_an_instance_that_stays_unreachable_is_a_failure() -> None:
     async def scenario() -> None:
-        world = World(capacity_timeout=20, balancer_timeout=20)
+        world = World(capacity_timeout=20, balancer_unreachable_timeout=20)
         work = world.work()
         world.balancers["lb2"].down = True
         with pytest.raises(DeadlinePassed, match="lb2: connection refused"):

@@ -44,7 +44,7 @@ def lines(world: World, instance: str = "lb1") -> list[str]:
 
 def test_proves_on_all_instances_and_only_then_is_it_ready() -> None:
     async def scenario() -> None:
-        world = World(bake=5)
+        world = World(bake_time=5)
         world.server("web1", "lb2").inter = 4.0  # lb2 takes longer to be convinced
         work, _ = await upgraded(world)
         assert await verify(work) == "in rotation"
@@ -70,7 +70,7 @@ def test_nothing_is_sent_before_the_first_good_look() -> None:
 
 def test_health_that_flaps_begins_to_count_anew() -> None:
     async def scenario() -> None:
-        world = World(bake=0, min_healthy=0)
+        world = World(bake_time=0, min_healthy=0)
         work, node = await upgraded(world)
         node.flaps = [True, True, False, True, True, False, True]
         began = now()
@@ -82,12 +82,12 @@ def test_health_that_flaps_begins_to_count_anew() -> None:
     run(scenario())
 
 
-@pytest.mark.parametrize("gate", ["checks", "none"])
-def test_a_process_that_dies_after_two_seconds_takes_no_traffic(gate: str) -> None:
+@pytest.mark.parametrize("required", [True, False])
+def test_a_process_that_dies_after_two_seconds_takes_no_traffic(required: bool) -> None:
     """It is well for long enough to convince anybody who only counts looks."""
 
     async def scenario() -> None:
-        world = World(verify_timeout=60, gate=gate)
+        world = World(verify_timeout=60, require_haproxy_checks=required)
         for server in world.servers("web1"):
             server.inter = 0.1
         work, node = await upgraded(world)
@@ -101,7 +101,7 @@ def test_a_process_that_dies_after_two_seconds_takes_no_traffic(gate: str) -> No
 
 def test_the_minimum_time_in_health_begins_anew_with_each_bad_look_and_stands_still_in_a_pause() -> None:
     async def scenario() -> None:
-        world = World(bake=0, min_healthy=10)
+        world = World(bake_time=0, min_healthy=10)
         work, node = await upgraded(world)
         world.at(8, lambda: node.flaps.append(False))
         world.at(12, lambda: world.control.pause(Actor("ann")))
@@ -195,7 +195,7 @@ def test_only_checked_servers_that_track_no_other_are_proven() -> None:
 
 def test_without_the_gate_own_health_is_enough_and_full_health_is_waited_for() -> None:
     async def scenario() -> None:
-        world = World(gate="none", bake=0)
+        world = World(require_haproxy_checks=False, bake_time=0)
         work, _ = await upgraded(world)
         began = now()
         assert await verify(work) == "in rotation"
@@ -207,7 +207,7 @@ def test_without_the_gate_own_health_is_enough_and_full_health_is_waited_for() -
 
 def test_slow_start_is_waited_for() -> None:
     async def scenario() -> None:
-        world = World(bake=0)
+        world = World(bake_time=0)
         for server in world.servers("web1"):
             server.slow_start = 30
         work, _ = await upgraded(world)
@@ -235,7 +235,7 @@ def test_what_was_out_is_proven_where_it_can_be_and_stays_out(state: str) -> Non
 @pytest.mark.parametrize("state", ["maint", "drain"])
 def test_what_was_out_stays_out_without_the_gate_too(state: str) -> None:
     async def scenario() -> None:
-        world = World(gate="none")
+        world = World(require_haproxy_checks=False)
         world.take_out("web1", state)
         work, _ = await upgraded(world)
         await verify(work)
@@ -289,7 +289,7 @@ def test_somebody_who_takes_it_over_while_it_is_proven_stops_the_step() -> None:
 @pytest.mark.parametrize(("allowed", "fails"), [(0, True), (1, True), (60, False)])
 def test_new_responses_5xx_while_it_bakes_are_counted(allowed: int, fails: bool) -> None:
     async def scenario() -> None:
-        world = World(bake=20, max_5xx=allowed)
+        world = World(bake_time=20, max_5xx=allowed)
         for server in world.servers("web1"):
             server.errors_5xx = 1000  # from before
         work, _ = await upgraded(world)
@@ -308,7 +308,7 @@ def test_new_responses_5xx_while_it_bakes_are_counted(allowed: int, fails: bool)
 
 def test_a_reload_while_it_bakes_makes_no_negative_count() -> None:
     async def scenario() -> None:
-        world = World(bake=30)
+        world = World(bake_time=30)
         for server in world.servers("web1"):
             server.errors_5xx = 1000
 
@@ -331,7 +331,7 @@ def test_a_reload_while_it_bakes_makes_no_negative_count() -> None:
 @pytest.mark.parametrize("what", ["own health", "rotation"])
 def test_what_is_lost_while_it_bakes_is_a_failure(what: str) -> None:
     async def scenario() -> None:
-        world = World(bake=60)
+        world = World(bake_time=60)
         work, node = await upgraded(world)
 
         async def spoil() -> None:
@@ -357,7 +357,7 @@ async def until_it_bakes(world: World) -> None:
 
 def test_one_lost_check_while_it_bakes_is_looked_at_further() -> None:
     async def scenario() -> None:
-        world = World(bake=10)
+        world = World(bake_time=10)
         work, _ = await upgraded(world)
 
         async def lose() -> None:
@@ -376,7 +376,7 @@ def test_one_lost_check_while_it_bakes_is_looked_at_further() -> None:
 
 def test_one_that_stays_half_lost_is_no_end_of_the_bake() -> None:
     async def scenario() -> None:
-        world = World(bake=10, balancer_timeout=30)
+        world = World(bake_time=10, balancer_unreachable_timeout=30)
         work, _ = await upgraded(world)
 
         async def lose() -> None:
@@ -397,7 +397,7 @@ def test_one_that_stays_half_lost_is_no_end_of_the_bake() -> None:
 
 def test_a_lost_check_with_bad_own_health_fails_the_bake_at_once() -> None:
     async def scenario() -> None:
-        world = World(bake=60)
+        world = World(bake_time=60)
         work, node = await upgraded(world)
         lost: list[float] = []
 
@@ -423,7 +423,7 @@ def test_a_lost_check_with_bad_own_health_fails_the_bake_at_once() -> None:
 
 def test_responses_5xx_are_counted_while_a_check_is_lost() -> None:
     async def scenario() -> None:
-        world = World(bake=60)
+        world = World(bake_time=60)
         work, _ = await upgraded(world)
 
         async def lose() -> None:
@@ -444,7 +444,7 @@ def test_responses_5xx_are_counted_while_a_check_is_lost() -> None:
 
 def test_a_pause_stops_the_bake() -> None:
     async def scenario() -> None:
-        world = World(bake=10)
+        world = World(bake_time=10)
         work, _ = await upgraded(world)
         world.at(6, lambda: world.control.pause(Actor("ann")))
         world.at(500, lambda: world.control.resume(Actor("ann")))
@@ -480,7 +480,7 @@ def test_a_refused_proof_is_final() -> None:
 
 def test_an_instance_that_dies_while_it_bakes_never_passes() -> None:
     async def scenario() -> None:
-        world = World(bake=5, verify_timeout=30)
+        world = World(bake_time=5, verify_timeout=30)
         work, _ = await upgraded(world)
 
         async def spoil() -> None:

@@ -41,7 +41,7 @@ def test_a_load_balancer_that_is_slow_makes_nobody_of_us(seconds: float, slow: s
     """Each command, or each look, takes longer than the time between two looks."""
 
     async def scenario() -> World:
-        world = World(2, 2, balancer_timeout=60)
+        world = World(2, 2, balancer_unreachable_timeout=60)
         world.balancers["lb2"].faults.add(slow, None, seconds=seconds, times=60)
         ended = await world.upgrade()
         assert ended.result == "healthy"
@@ -114,7 +114,7 @@ def test_a_change_by_hand_has_the_name_of_who_made_it() -> None:
 
 def test_an_agent_check_that_says_another_weight_each_second_is_told_once() -> None:
     async def scenario() -> World:
-        world = World(2, 1, min_available=0, bake=10)
+        world = World(2, 1, min_available=0, bake_time=10)
         server = world.server("web2")
         server.agent_configured = server.agent = True
 

@@ -103,7 +103,7 @@ def spoiled_bake(world: World) -> None:
 
 def test_a_bad_bake_takes_the_node_out_again() -> None:
     async def scenario() -> None:
-        world = World(bake=20)
+        world = World(bake_time=20)
         spoiled_bake(world)
         ended = await world.upgrade()
         assert ended.failed == ["web1"]
@@ -114,7 +114,7 @@ def test_a_bad_bake_takes_the_node_out_again() -> None:
 
 def test_a_bad_bake_leaves_the_node_where_the_floor_needs_it() -> None:
     async def scenario() -> None:
-        world = World(nodes=2, min_available=1, bake=20)
+        world = World(nodes=2, min_available=1, bake_time=20)
         spoiled_bake(world)
 
         async def other_goes() -> None:
@@ -131,7 +131,7 @@ def test_a_bad_bake_leaves_the_node_where_the_floor_needs_it() -> None:
 
 def test_a_failed_node_whose_agent_says_ready_stays_out() -> None:
     async def scenario() -> None:
-        world = World(bake=20)
+        world = World(bake_time=20)
         for server in world.servers("web1"):
             server.agent_configured = server.agent = True
             server.agent_says = "ready"
@@ -148,7 +148,7 @@ def test_a_failed_node_whose_agent_says_ready_stays_out() -> None:
 
 def test_a_dead_instance_does_not_keep_a_bad_node_in_rotation_on_the_others() -> None:
     async def scenario() -> None:
-        world = World(bake=20, balancer_timeout=10)
+        world = World(bake_time=20, balancer_unreachable_timeout=10)
         spoiled_bake(world)
 
         def dies(record: Record) -> None:

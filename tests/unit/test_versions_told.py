@@ -63,5 +63,5 @@ def test_what_waits_is_written_later_and_never_after_the_lock_is_gone(lost: str)
 
 @pytest.mark.parametrize("key", ["versions", "/v/{node}", "v/{service}/{node}", "v/{app}"])
 def test_a_key_that_cannot_be_used_is_refused_when_the_configuration_is_read(key: str) -> None:
-    with pytest.raises(msgspec.ValidationError, match=r"versions: found .* expected a key with \{node\}"):
-        msgspec.convert({"versions": key}, ConsulSettings)
+    with pytest.raises(msgspec.ValidationError, match=r"version_key: found .* expected a key with \{node\}"):
+        msgspec.convert({"version_key": key}, ConsulSettings)

@@ -45,8 +45,8 @@ async def test_a_node_by_default() -> None:
 
 
 async def test_what_a_node_says_wins_over_what_the_application_says() -> None:
-    access = {"via": "ssh", "sudo": True, "prefix": "docker exec -i app1", "port_via": "console"}
-    own = {"web1": {**NODES["web1"], "via": "local"}}
+    access = {"transport": "ssh", "sudo": True, "prefix": "docker exec -i app1", "port_check_from": "console"}
+    own = {"web1": {**NODES["web1"], "transport": "local"}}
     node = await wired(access=access, nodes=own)
     assert isinstance(node.host, LocalHost)
     assert isinstance(node.port_probe, ConsolePort)
