@@ -12,18 +12,18 @@ from console.exits import Exit
 COMMANDS: Mapping[str, tuple[str, str]] = {
     # name: (module in console.commands, one line for --help)
     "status": ("status", "Show every server on every load balancer."),
-    "check": ("check", "Preflight alone, of one or all: what stands in the way."),
+    "check": ("check", "Run preflight checks only, for one or all applications."),
     "plan": ("planning", "Dry run: batches, what stays in rotation, every command."),
     "upgrade": ("upgrade", "Upgrade an application, node by node, without losing a request."),
-    "resume": ("recover", "Go on with a rollout that did not end well, from what is true now."),
-    "rollback": ("recover", "Bring nodes back to the versions that they had before a rollout."),
+    "resume": ("recover", "Resume an unfinished rollout from the current state."),
+    "rollback": ("recover", "Roll nodes back to their previous versions."),
     "drain": ("manual", "Take nodes out of rotation and let their sessions end."),
     "maint": ("manual", "Put nodes into maintenance."),
     "ready": ("manual", "Put nodes back in rotation, proven by health checks first."),
     "weight": ("manual", "Set the weight of nodes."),
-    "follow": ("follow", "See a rollout live that runs on another machine."),
-    "ask": ("follow", "Ask a rollout on another machine to pause, go on, abort ..."),
-    "history": ("history", "What was done: every rollout and change by hand."),
+    "follow": ("follow", "Follow a rollout running on another machine."),
+    "control": ("follow", "Pause, resume, abort or continue a rollout on another machine."),
+    "history": ("history", "List past rollouts and manual changes."),
     "init": ("init", "Write a first configuration by looking at a HAProxy."),
     "demo": ("demo", "A real upgrade on real local parts, under load."),
 }
@@ -59,7 +59,7 @@ class LazyGroup(click.Group):
 EPILOG = """\b
 Exit codes: 0 healthy · 1 stopped by a failure, or something is out of rotation, or cannot be read or written
 2 wrong command line or configuration · 3 refused by preflight or the capacity floor, nothing touched
-4 aborted · 70 a defect in Rolldeck. Everything but 0 names what is out of rotation."""
+4 aborted · 70 a bug in Rolldeck. Everything but 0 names what is out of rotation."""
 
 
 @click.group(
@@ -68,10 +68,15 @@ Exit codes: 0 healthy · 1 stopped by a failure, or something is out of rotation
     epilog=EPILOG,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-@click.option("--config", "config_file", metavar="FILE", help="Default: ./config.toml, then the XDG folder.")
-@click.option("--app", metavar="APP", help="Of the console: which application. Default: the first one.")
-@click.option("--read-only", is_flag=True, help="Of the console: look, change nothing.")
-@click.option("--debug", is_flag=True, help="Log what is said on the wire too, without secrets.")
+@click.option(
+    "--config",
+    "config_file",
+    metavar="FILE",
+    help="Configuration file (default: ./config.toml, then the XDG folder).",
+)
+@click.option("--app", metavar="APP", help="Application to open in the console (default: the first).")
+@click.option("--read-only", is_flag=True, help="Open the console read-only.")
+@click.option("--debug", is_flag=True, help="Also log wire traffic (secrets redacted).")
 @click.version_option(package_name="rolldeck", prog_name="rolldeck")
 @click.pass_context
 def cli(

@@ -11,7 +11,7 @@ from orchestrator.control import RETRY, Control
 from orchestrator.events import Record
 
 MEANING = {
-    "go": "go on",
+    "continue": "go on",
     "retry": "try this node again",
     "skip": "leave it as it is and go on with the rest",
     "abort": "end the rollout",

@@ -73,7 +73,8 @@ async def _find(session: Session, *, break_lock: bool = False) -> tuple[Offer | 
 async def _left(session: Session, plan: Plan, offer: Offer) -> list[str]:
     """The nodes whose servers are not as they were before a rollout that has not finished with them.
 
-    Those are left out about which somebody has decided: with `--ready`, by hand since, or in our own journal.
+    Those are left out about which somebody has decided: with `--force-ready`, by hand since, or in our own
+    journal.
     Others than those of the plan count too: what we publish replaces what Consul knows of them.
     """
     published = unfinished_originals(offer.seen.records)
@@ -102,7 +103,8 @@ def _words(session: Session, offer: Offer, name: str) -> str:
     app = session.application.name
     return (
         f"is as {offer.words} has left it; {offer.reason}. `rolldeck resume {app}` finishes it,"
-        f" --ready {name} puts it in rotation, and `rolldeck maint {app} {name}` says that it is to stay out"
+        f" --force-ready {name} puts it in rotation, and `rolldeck maint {app} {name}` says that"
+        " it is to stay out"
     )
 
 

@@ -12,7 +12,7 @@ from backends.consul.signing import Signer, open_value
 from backends.text_limits import shorten
 from orchestrator.actor import Actor
 from orchestrator.bus import Bus
-from orchestrator.control import GO, RETRY, SKIP, Control
+from orchestrator.control import Control
 from orchestrator.events import AbortRequested, Noted, Record
 from orchestrator.untrusted import SHOWN, Count, Name, Time, check_printable, decode
 
@@ -23,7 +23,7 @@ WINDOW = (
 DELIBERATE = 2.0  # seconds after an abort within which another one is not meant as "at once"
 NAMED = 20  # requests that are not carried out and are named; more would fill the journal
 
-What = Literal["pause", "resume", "abort", "go", "retry", "skip"]
+What = Literal["pause", "resume", "abort", "continue", "retry", "skip"]
 
 _Nonce = Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{16,64}\Z")]
 
@@ -135,8 +135,8 @@ class Requests:
                 control.resume(actor)
             case "abort":
                 self._abort(actor)
-            case "go" | "retry" | "skip":
-                self._answer({"go": GO, "retry": RETRY, "skip": SKIP}[request.what], request, actor)
+            case "continue" | "retry" | "skip":
+                self._answer(request.what, request, actor)
 
     def _abort(self, actor: Actor) -> None:
         """The second one ends it at once: not by two people who did not know of each other."""

@@ -12,7 +12,7 @@ from orchestrator.bus import Bus
 from orchestrator.errors import Aborted, Locked
 from orchestrator.events import AbortRequested, Answered, Asked, Paused, Resumed
 
-GO, RETRY, SKIP, ABORT = "go", "retry", "skip", "abort"
+CONTINUE, RETRY, SKIP, ABORT = "continue", "retry", "skip", "abort"
 
 
 async def _at_once() -> None:

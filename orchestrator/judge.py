@@ -39,7 +39,11 @@ def judge_servers(servers: Sequence[Server], to_ready: bool) -> Iterable[Finding
         where = str(server.ref)
         original = Original.of(server)
         if original.admin is not AdminState.READY:
-            then = "put in rotation at the end" if to_ready else "left so (--ready NODE puts it in rotation)"
+            then = (
+                "put in rotation at the end"
+                if to_ready
+                else "left so (--force-ready NODE puts it in rotation)"
+            )
             yield Finding(Severity.INFO, where, f"is in {original.admin} now, and is {then}")
         elif server.admin_state is not AdminState.READY:
             text = f"is out by HAProxy's own decision: {server.status}"

@@ -182,9 +182,8 @@ def describe(
         ours = [BackCommand("upgrade", f"{start} --limit {node.name}")]
     go_back = ""
     if ready and node.installed not in (None, plan.wanted(node.name)):
-        go_back = (
-            f"rolldeck upgrade {plan.application} {node.installed} --limit {node.name} --ready {node.name}"
-        )
+        upgrade = f"rolldeck upgrade {plan.application} {node.installed}"
+        go_back = f"{upgrade} --limit {node.name} --force-ready {node.name}"
     out = OutOfRotation(
         node=node.name,
         where=[_where(each, originals[each.ref]) for each in missing]

@@ -251,7 +251,7 @@ def select_nodes(
     ]
     for name in sorted(set(to_ready) - {node.name for node in chosen}):
         others = "" if name in known else f"; {there_is(name, known)}"
-        text = f"--ready {name} is not among the chosen nodes{others}"
+        text = f"--force-ready {name} is not among the chosen nodes{others}"
         findings.append(Finding(Severity.ERROR, "inventory", text))
     return chosen, findings
 

@@ -11,7 +11,7 @@ from orchestrator.actor import Actor
 from orchestrator.advice import tried, versions_at_end, ways_on
 from orchestrator.application import Application
 from orchestrator.bus import Bus
-from orchestrator.control import ABORT, GO, SKIP, Control
+from orchestrator.control import ABORT, CONTINUE, SKIP, Control
 from orchestrator.endpoints import Endpoints
 from orchestrator.errors import Aborted, JournalError, PreflightFailed, StepFailed
 from orchestrator.events import (
@@ -232,13 +232,13 @@ class Rollout:
         names = self._plan.batches[number - 1]
         after = "; ".join(str(each) for each in self._plan.capacities[number - 1])
         choice, who = await self._control.ask(
-            f"batch {number}", f"take out {', '.join(names)}? {after}", (GO, SKIP, ABORT)
+            f"batch {number}", f"take out {', '.join(names)}? {after}", (CONTINUE, SKIP, ABORT)
         )
         if choice == SKIP:
             self._tally.skipped.extend(names)
             for name in names:
                 self._bus.emit(NodeSkipped(node=name, who=who.name, **who.origin))
-        return choice == GO
+        return choice == CONTINUE
 
     def _judge(self, work: "asyncio.Future[None]") -> tuple[Result, str]:
         """The result in one word and why."""

@@ -8,7 +8,7 @@ from backends.errors import BackendError, RolldeckError
 from backends.model import AdminState, ServerRef
 from backends.text_limits import last_lines
 from orchestrator.bus import Bus
-from orchestrator.control import ABORT, GO, RETRY, SKIP, Control
+from orchestrator.control import ABORT, CONTINUE, RETRY, SKIP, Control
 from orchestrator.errors import Aborted, Skipped, StepFailed, StillRegisteredOut
 from orchestrator.events import (
     NodeFailed,
@@ -178,7 +178,7 @@ class Turn:
                 if not self._control.interactive:
                     self._control.halt(f"{text}, and nobody is there to decide")
                     self._control.raise_if_no_drain()
-                choices = (GO, SKIP, ABORT) if own else (GO, ABORT)
+                choices = (CONTINUE, SKIP, ABORT) if own else (CONTINUE, ABORT)
                 question = f"{text}: {'upgrade it all the same' if own else 'go on with the plan as it is'}?"
                 choice, who = await self._control.ask(self._name if own else "inventory", question, choices)
                 self._tally.agreed.add(text)
@@ -204,13 +204,13 @@ class Turn:
             return dict(self._planned.originals)  # what they are now is what that rollout has left
         found = {ref: Original.of(each) for ref, each in servers.items()}
         for ref, planned in self._planned.originals.items():
-            # Put in rotation on request (--ready), although a human had it out.
+            # Put in rotation on request (--force-ready), although a human had it out.
             if planned.admin is AdminState.READY and self._planned.to_ready:
                 found[ref] = Original.to_ready(servers[ref])
         return found
 
     async def _confirm(self, text: str) -> None:
-        choice, who = await self._control.ask(self._name, text, (GO, SKIP, ABORT))
+        choice, who = await self._control.ask(self._name, text, (CONTINUE, SKIP, ABORT))
         if choice == SKIP:
             raise Skipped(who)
 

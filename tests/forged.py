@@ -58,7 +58,7 @@ def publication() -> dict[str, Any]:
         "where": ["shop/web2 on lb1: maint (MAINT)"],
         "on_purpose": False,
         "commands": ["rolldeck ready shop web2", "lb1: set server shop/web2 state ready"],
-        "go_back": "rolldeck upgrade shop 1.4.2 --limit web2 --ready web2",
+        "go_back": "rolldeck upgrade shop 1.4.2 --limit web2 --force-ready web2",
     }
     started = {
         "event": "rollout_started",

@@ -2,13 +2,13 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from orchestrator.control import ABORT, GO, RETRY, SKIP
+from orchestrator.control import ABORT, CONTINUE, RETRY, SKIP
 from orchestrator.events import Asked
 from orchestrator.guard import Capacity
 from orchestrator.state import NodeState, RolloutState
 from widgets.pieces import Piece, cut
 
-ACTIONS = {GO: "next", RETRY: "retry", SKIP: "skip", ABORT: "abort"}
+ACTIONS = {CONTINUE: "continue", RETRY: "retry", SKIP: "skip", ABORT: "abort"}
 """The key's id of each choice."""
 LOG_LINES = 3  # of a service's log, above the keys
 
@@ -22,7 +22,7 @@ def waits(state: RolloutState, impact: Sequence[str], keys: Keys) -> list[list[P
     Args:
         state: of the rollout.
         impact: what a yes would mean: capacity, sessions, commands.
-        keys: "next", "retry", "skip", "abort", "pause".
+        keys: "continue", "retry", "skip", "abort", "pause".
     """
     if state.ended is not None:
         return []
@@ -71,7 +71,7 @@ def _choices(state: RolloutState, asked: Asked, keys: Keys) -> list[Piece]:
 
 
 def _meaning(state: RolloutState, asked: Asked, choice: str) -> str:
-    if choice == GO:
+    if choice == CONTINUE:
         return "goes on"
     if choice == RETRY:
         return "tries it again"

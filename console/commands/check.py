@@ -46,12 +46,12 @@ def check(
     ready: tuple[str, ...],
     as_json: bool,
 ) -> int:
-    """Preflight alone, of APP or of all applications: look at everything, touch nothing.
+    """Run preflight checks only, for APP or for all applications; nothing is changed.
 
     Exits 0 when an upgrade could start; of several applications with the highest code of any.
     """
     if app is None and (limit or ready):
-        raise click.UsageError("--limit and --ready name nodes of one application: give APP too")
+        raise click.UsageError("--limit and --force-ready name nodes of one application: give APP too")
     config = find_and_load(config_file)
     names = [app] if app is not None else list(config.apps)
     for name in names:

@@ -1,4 +1,4 @@
-"""`rolldeck follow` and `rolldeck ask`: a rollout on another machine, seen live and asked something."""
+"""`rolldeck follow` and `rolldeck control`: follow and control a rollout on another machine."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -29,7 +29,7 @@ PATIENCE = 10.0  # seconds for a request to be taken
 @click.option("--json", "as_json", is_flag=True, help="Every event as one line of JSON on standard output.")
 @click.pass_obj
 def follow(config_file: str | None, app: str, as_json: bool) -> int:
-    """See live how a rollout of APP goes on that runs on another machine; Ctrl-C ends only this.
+    """Follow a rollout of APP that runs on another machine; Ctrl-C ends only this command.
 
     Exits as the rollout does. It needs `[lock] kind = "consul"`.
     """
@@ -70,7 +70,7 @@ async def _follow(following: Following, app: str, as_json: bool) -> int:
 
 def _end(seen: Seen | None, app: str, as_json: bool) -> int:
     if seen is None or seen.ended is None:
-        say(f"it has no end, and nobody has its lock any more; to take it over: rolldeck resume {app}")
+        say(f"the rollout was interrupted and its lock has expired; take over with: rolldeck resume {app}")
         return Exit.DEGRADED
     if not as_json:
         for line in ending(seen.ended):
@@ -84,13 +84,16 @@ def _end(seen: Seen | None, app: str, as_json: bool) -> int:
 @click.argument("app")
 @click.argument("what", type=click.Choice(get_args(What)))
 @click.option(
-    "--node", "subject", default="", help="Whose question is answered; needed where several are open."
+    "--node",
+    "subject",
+    default="",
+    help="Node or batch whose question to answer (required if several are open).",
 )
 @click.pass_obj
-def ask(config_file: str | None, app: str, what: What, subject: str) -> int:
-    """Ask the rollout of APP that runs on another machine to pause, resume, abort, go, retry or skip.
+def control(config_file: str | None, app: str, what: What, subject: str) -> int:
+    """Pause, resume, abort, continue, retry or skip: control a rollout of APP on another machine.
 
-    It is written down there with your name. Exits 0 once it was taken.
+    The request is recorded with your name. Exits 0 once it is accepted.
     """
     config = find_and_load(config_file)
 
@@ -108,13 +111,15 @@ def ask(config_file: str | None, app: str, what: What, subject: str) -> int:
             key = await following.ask(seen, what, operator("terminal"), subject)
             for _ in range(int(PATIENCE * 5)):
                 if await following.taken(key):
-                    result(f"{clean(seen.head.who)} has taken it")
+                    result(f"accepted by {clean(seen.head.who)}")
                     if what == "abort":
-                        say(f"it ends after the running step; to cut that short: rolldeck ask {app} abort")
+                        say(
+                            f"it ends after the running step; to cut that short: rolldeck control {app} abort"
+                        )
                     return Exit.HEALTHY
                 await asyncio.sleep(0.2)
             await following.withdraw(key)
-            say(f"nobody has taken it within {PATIENCE:g} s; why, that rollout says. It was withdrawn")
+            say(f"not accepted within {PATIENCE:g} s; that rollout says why. The request was withdrawn")
             return Exit.DEGRADED
 
     return interrupts.run(go())

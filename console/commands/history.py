@@ -35,10 +35,10 @@ class ListByDefault(click.Group):
 
 
 @click.group(cls=ListByDefault, subcommand_metavar="[APP] | show ID | export ID | verify [ID]")
-@click.option("--journal", "journal", metavar="FILE", help="Another journal than the configuration's.")
+@click.option("--journal", "journal", metavar="FILE", help="Use this journal instead of the configured one.")
 @click.pass_context
 def history(ctx: click.Context, journal: str | None) -> None:
-    """What was done: every rollout and change by hand, with its steps and commands."""
+    """List past rollouts and manual changes, with their steps and commands."""
     ctx.obj = (ctx.obj, journal)
 
 
@@ -57,13 +57,15 @@ def _open(place: Place) -> Journal:
     return Journal(journal_path(settings.path if settings is not None else ""), read_only=True)
 
 
-@history.command("list", short_help="The entries, newest first: what `history` does by itself.")
+@history.command("list", short_help="List the entries, newest first (the default).")
 @click.argument("app", required=False)
-@click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="So many, the newest.")
+@click.option(
+    "--limit", type=click.IntRange(1), default=20, show_default=True, help="Maximum number of entries."
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object for each entry.")
 @click.pass_obj
 def list_entries(place: Place, app: str | None, limit: int, as_json: bool) -> int:
-    """The entries, newest first; of one application, or of all. What `rolldeck history` does by itself."""
+    """List the entries, newest first, for one application or for all (the default)."""
     with _open(place) as journal:
         found = [Summary.of(journal, each) for each in journal.entries(app or "", limit=limit, unknown=True)]
         if as_json:
@@ -87,13 +89,13 @@ def _columns() -> int:
     return shutil.get_terminal_size().columns if on_terminal(sys.stdout) else 0
 
 
-@history.command(short_help="One entry closely: each step of each node.")
+@history.command(short_help="Show one entry in detail.")
 @click.argument("entry_id", metavar="ID", type=click.IntRange(1, 2**63 - 1))
 @click.option("--json", "as_json", is_flag=True, help="The entry, then each event as one line of JSON.")
 @click.option("--transcript", "commands", is_flag=True, help="With every command and its raw reply.")
 @click.pass_obj
 def show(place: Place, entry_id: int, as_json: bool, commands: bool) -> int:
-    """One entry closely: who, when, each step of each node, and what was out of rotation at the end."""
+    """Show one entry in detail: who, when, each step of each node, and what was out of rotation."""
     summary, records = _read(place, entry_id)
     if as_json:
         result_json(msgspec.json.encode(summary.fields() | {"plan": summary.entry.plan}))
@@ -113,13 +115,13 @@ def show(place: Place, entry_id: int, as_json: bool, commands: bool) -> int:
     return Exit.HEALTHY
 
 
-@history.command(short_help="One entry as a single HTML file.")
+@history.command(short_help="Write one entry as a single HTML file.")
 @click.argument("entry_id", metavar="ID", type=click.IntRange(1, 2**63 - 1))
 @click.option("--output", metavar="FILE", help="Default: rolldeck-ID.html; `-` for standard output.")
 @click.option("--force", is_flag=True, help="Replace an existing file.")
 @click.pass_obj
 def export(place: Place, entry_id: int, output: str | None, force: bool) -> int:
-    """One entry as a single HTML file that needs nothing else: for a ticket, or for later."""
+    """Write one entry as a single self-contained HTML file."""
     from console.report.page import page
 
     name = output or f"rolldeck-{entry_id}.html"

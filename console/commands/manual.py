@@ -39,7 +39,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 def break_lock(command: F) -> F:
     """Of every command that changes something."""
-    text = "Take the lock of this application away from whoever holds it; that is recorded."
+    text = "Break the current lock (recorded)."
     return click.option("--break-lock", is_flag=True, help=text)(command)
 
 

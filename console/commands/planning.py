@@ -39,7 +39,11 @@ def scope(command: F) -> F:
     """The options that say how much of an application is meant."""
     for option in (
         click.option(
-            "--ready", multiple=True, metavar="NODE", help="Put it in rotation although it is out now."
+            "--force-ready",
+            "ready",
+            multiple=True,
+            metavar="NODE",
+            help="Put it in rotation although it is out now.",
         ),
         click.option(
             "--limit", multiple=True, metavar="PATTERN", help="Only these nodes, such as web1 or 'web[12]'."

@@ -101,9 +101,9 @@ async def _take_over(session: Session, how: How, trusted: bool) -> None:
     "entry",
     type=int,
     metavar="ID",
-    help="Of `rolldeck history`; of a rollback it undoes that. Default: the last that was no rollback.",
+    help="Entry of `rolldeck history`; a rollback is undone (default: the last that is no rollback).",
 )
-@click.option("--node", "nodes", multiple=True, help="Only this node; may be given several times.")
+@click.option("--node", "nodes", multiple=True, help="Only this node (repeatable).")
 @click.option("--yes", is_flag=True, help="Start without asking.")
 @break_lock
 @click.option("--json", "as_json", is_flag=True, help=JSON)

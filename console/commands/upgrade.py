@@ -1,4 +1,4 @@
-"""`rolldeck upgrade`: the rollout without a console, with the same reins."""
+"""`rolldeck upgrade`: the rollout without a console, with the same controls."""
 
 import sys
 from collections.abc import Sequence
@@ -33,8 +33,12 @@ from orchestrator.policy import Amount
 @click.argument("app")
 @click.argument("version")
 @scope
-@click.option("--confirm", type=click.Choice(["node", "batch", "step", "none"]), help="Ask before each.")
-@click.option("--override-freeze", is_flag=True, help="Go on in spite of a freeze; it is kept in the events.")
+@click.option(
+    "--confirm",
+    type=click.Choice(["node", "batch", "step", "none"]),
+    help="Ask for confirmation before each node, batch or step.",
+)
+@click.option("--override-freeze", is_flag=True, help="Start despite an active freeze window (recorded).")
 @click.option("--yes", is_flag=True, help="Start without asking.")
 @break_lock
 @click.option("--json", "as_json", is_flag=True, help="Every event as one line of JSON on standard output.")

@@ -18,7 +18,7 @@ from console.screens.asking import Asking
 from console.screens.rollout_words import Told
 from console.session import Session
 from console.who import operator
-from orchestrator.control import GO, RETRY, SKIP
+from orchestrator.control import CONTINUE, RETRY, SKIP
 from orchestrator.events import Record
 from orchestrator.watch import View, Watch
 from widgets.board import RolloutBoard
@@ -30,10 +30,10 @@ from widgets.question_lines import waits
 from widgets.rows import picture
 from widgets.server_table import ServerTable
 
-ASKED: dict[str, What] = {GO: "go", RETRY: "retry", SKIP: "skip"}
+ASKED: dict[str, What] = {CONTINUE: "continue", RETRY: "retry", SKIP: "skip"}
 LOOK_SECONDS = 0.1  # how often we look whether there is something new to show
 IMPORTANCE = (
-    *("next", "retry", "skip", "abort", "pause", "help", "quit", "upgrade", "drain", "maint", "ready"),
+    *("continue", "retry", "skip", "abort", "pause", "help", "quit", "upgrade", "drain", "maint", "ready"),
     *("filter", "transcript", "sort"),
 )
 """Which keys stay in the last line where there is no room for all."""
@@ -58,7 +58,7 @@ in rotation.
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("u", "upgrade", "upgrade", id="upgrade", tooltip="Choose a version, look at the plan, start"),
-        Binding("space", "answer('go')", "next", id="next", tooltip="Go on with what waits for you"),
+        Binding("space", "answer('continue')", "continue", id="continue", tooltip="Continue"),
         Binding(
             "p", "pause", "pause", id="pause", tooltip="Pause or resume the rollout; deadlines stand still"
         ),
@@ -303,7 +303,7 @@ in rotation.
             self._ask(ASKED[choice])
             return
         questions = self._session.control.questions
-        if questions and choice in (GO, RETRY, SKIP):
+        if questions and choice in (CONTINUE, RETRY, SKIP):
             self._session.control.answer(questions[0].id, choice, operator("console"))
 
     def action_pause(self) -> None:

@@ -150,7 +150,7 @@ def _way_back(
         if out.go_back and out.node in before:
             go_back = (
                 f"rolldeck upgrade {head.application} {before[out.node]}"
-                f" --limit {out.node} --ready {out.node}"
+                f" --limit {out.node} --force-ready {out.node}"
             )
         for original in turn.originals if turn is not None else []:
             ref, was = Original.read(original)

@@ -114,7 +114,7 @@ def test_the_countdown_is_never_cut_away() -> None:
 
 async def test_between_two_steps_nothing_goes_on() -> None:
     done = StepDone(node="web2", step="stop", changed=True, detail="", seconds=2.3)
-    asked = Asked(question="q1", subject="web2", text="install?", choices=["go"])
+    asked = Asked(question="q1", subject="web2", text="install?", choices=["continue"])
     state = folded(started(), StepStarted(node="web2", step="stop"), done, asked)
     *_, row, _ = await shown(state)
     assert row.split() == ["web2", "✓", "2.3", "s", *"◐ stop done · waits for you".split()]

@@ -6,7 +6,7 @@ from tests.console.dialog_values import HOSTILE, asking, cut_off, shown
 from widgets.dialogs.confirm import Confirm
 from widgets.dialogs.quit import ANSWERS, QuitDialog
 
-CHOICES = [("pause", "Pause", "default"), ("skip", "Skip", "warning"), ("go", "Go on", "success")]
+CHOICES = [("pause", "Pause", "default"), ("skip", "Skip", "warning"), ("continue", "Go on", "success")]
 
 
 def question(safe: str | None = None) -> Confirm:
@@ -34,7 +34,7 @@ async def test_escape_is_no_answer() -> None:
 async def test_arrows_and_space_choose() -> None:
     async with asking(question()) as (app, pilot):
         await pilot.press("right", "right", "space")
-    assert app.answers == ["go"]
+    assert app.answers == ["continue"]
 
 
 @pytest.mark.parametrize("size", [(80, 24), (120, 40)])

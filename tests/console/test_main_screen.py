@@ -13,7 +13,7 @@ from textual.widgets import OptionList
 from backends.model import Level, Snapshot
 from console.app import Console
 from orchestrator.actor import Actor
-from orchestrator.control import GO
+from orchestrator.control import CONTINUE
 from orchestrator.events import AnyEvent, Paused
 from tests.console.console_world import Desk, desk, place
 from tests.integration.rollouts import DRAIN, MAINT, NEW, OLD, say, states, versions
@@ -70,7 +70,7 @@ async def test_each_node_is_asked_about_space_goes_on_and_s_skips(tmp_path: Path
         assert at.possible("upgrade") is None  # one at a time
         assert at.possible("pause")
         footer = at.main.query_one(KeyBar)
-        await at.sees("space next")
+        await at.sees("space continue")
         keys = footer.keys
         at.main._paint()
         await at.pilot.pause()
@@ -105,7 +105,7 @@ async def test_what_never_becomes_healthy_is_retried_then_skipped(tmp_path: Path
         await at.start("9.9.9")
         await at.asked("web1", "verify failed")
         await at.until(lambda: at.possible("answer", "skip"))
-        assert at.possible("answer", "go") is False
+        assert at.possible("answer", "continue") is False
         assert await admins(at, "web1") == {MAINT}  # what failed stays out
         first = here.session.control.questions[0].id
         await at.press("r")
@@ -224,7 +224,9 @@ async def test_a_rollout_that_is_kept_goes_on_after_the_console_has_gone(tmp_pat
             await gone(at)
         assert at.app.return_value == "keep"
         assert here.session.rolling
-        here.session.control.answer(here.session.control.questions[0].id, GO, Actor("another front end"))
+        here.session.control.answer(
+            here.session.control.questions[0].id, CONTINUE, Actor("another front end")
+        )
         ended = await here.session.finished()
         assert ended is not None
         assert ended.result == "healthy", ended

@@ -21,7 +21,7 @@ from tests.unit.console_values import HOSTILE, harmless
 from widgets.question import MOST, QuestionPanel
 from widgets.question_lines import capacity_words, shortened, waits
 
-KEYS = {"next": "space", "retry": "r", "skip": "s", "abort": "a", "pause": "p"}
+KEYS = {"continue": "space", "retry": "r", "skip": "s", "abort": "a", "pause": "p"}
 STARTED = RolloutStarted(
     application="shop", version="1.5.0", nodes=["web1", "web2"], batches=[["web1"], ["web2"]], operator="ann"
 )
@@ -44,7 +44,7 @@ def test_nothing_while_nothing_waits() -> None:
 
 
 def test_a_node_to_be_confirmed() -> None:
-    of = state(asked("take it out of rotation? 1.4 → 1.5", "go", "skip", "abort"))
+    of = state(asked("take it out of rotation? 1.4 → 1.5", "continue", "skip", "abort"))
     assert words(of, "in rotation 4 → 3") == [
         "? web1: take it out of rotation? 1.4 → 1.5",
         "in rotation 4 → 3",
@@ -57,7 +57,7 @@ def test_a_failed_node_says_what_each_choice_does() -> None:
         StepStarted(node="web1", step="verify"),
         NodeFailed(node="web1", step="verify", error="sick"),
         asked("verify failed: sick", "retry", "skip", "abort"),
-        asked("stop?", "go", "skip", "abort", subject="web2", number=2),
+        asked("stop?", "continue", "skip", "abort", subject="web2", number=2),
     )
     lines = words(of, "now: maint on lb1")
     assert lines[0] == "✗ web1: verify failed: sick  (1 more to decide)"
@@ -84,8 +84,8 @@ def test_a_pause_says_how_to_go_on() -> None:
 
 
 def test_other_keys_are_called_by_their_names() -> None:
-    of = state(asked("stop?", "go", "abort"))
-    last = waits(of, [], {**KEYS, "next": "f5"})[-1]
+    of = state(asked("stop?", "continue", "abort"))
+    last = waits(of, [], {**KEYS, "continue": "f5"})[-1]
     assert last[0] == ("f5", "head")
 
 
@@ -166,7 +166,7 @@ async def test_nothing_from_outside_is_obeyed(text: str) -> None:
     app = Shell()
     async with app.run_test(size=(80, 24), notifications=True) as pilot:
         panel = app.query_one(QuestionPanel)
-        of = state(asked(text, "go", "skip", "abort"))
+        of = state(asked(text, "continue", "skip", "abort"))
         panel.show(waits(of, [text], KEYS))
         await pilot.pause()
         for y in range(panel.size.height):

@@ -1,6 +1,6 @@
 """How a rollout looks: at work, waiting for somebody, paused, broken, ended."""
 
-from orchestrator.control import ABORT, GO, RETRY, SKIP
+from orchestrator.control import ABORT, CONTINUE, RETRY, SKIP
 from tests.console.conftest import Camera, sees, small
 from tests.console.dialog_values import ended, out_of_rotation
 from tests.console.still import Still
@@ -21,7 +21,7 @@ def starting() -> Story:
 
 def asking(confirm: str, text: str) -> Still:
     story = Story(halfway(), confirm).upgraded("web1", "web2").batch("web3")
-    return story.asks("web3", text, GO, SKIP, ABORT).console()
+    return story.asks("web3", text, CONTINUE, SKIP, ABORT).console()
 
 
 def broken() -> Still:
@@ -42,7 +42,7 @@ def test_asked_before_a_step(looks_as_before: Camera) -> None:
     def make() -> Still:
         story = Story(halfway("maint"), "step").upgraded("web1", "web2").batch("web3")
         story.step("web3", "drain").done("web3", "drain").step("web3", "stop").done("web3", "stop")
-        return story.asks("web3", "install?", GO, SKIP, ABORT).console()
+        return story.asks("web3", "install?", CONTINUE, SKIP, ABORT).console()
 
     assert looks_as_before(make, sees("install?", "apt-get"))
 

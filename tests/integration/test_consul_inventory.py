@@ -12,7 +12,7 @@ from console.demo.stack import Stack
 from console.opened import open_session
 from console.session import Session
 from orchestrator.actor import Actor
-from orchestrator.control import GO, SKIP
+from orchestrator.control import CONTINUE, SKIP
 from tests.consuls import Agent, needs_consul
 from tests.integration.consul_world import consul_world
 from tests.integration.held_steps import held
@@ -127,7 +127,7 @@ async def test_a_rollout_asks_about_what_has_come_and_gone(tmp_path: Path) -> No
                 == "Consul has web9 now, which is not in the plan: go on with the plan as it is?"
             )
             assert names(session) == ["web1", "web2", "web3"]
-            session.control.answer(asked, GO, Actor("me"))
+            session.control.answer(asked, CONTINUE, Actor("me"))
             asked = await question(session, "web3")
             assert "Consul does not have web3 any more: upgrade it all the same?" in (
                 session.control.questions[0].text
@@ -269,13 +269,13 @@ async def test_a_plan_is_carried_out_with_the_nodes_it_was_made_of(tmp_path: Pat
             await shows(session, "web1", "web2", "web3", "web9")
             session.start(proposal)
             asked = await question(session, "inventory")
-            session.control.answer(asked, GO, Actor("me"))
+            session.control.answer(asked, CONTINUE, Actor("me"))
             asked = await question(session, "web2")
             place = f"127.0.0.1:{stack.nodes['web3'].port}"
             assert session.control.questions[0].text == (
                 f"web2 is at {place} in Consul now: upgrade it all the same?"
             )
-            session.control.answer(asked, GO, Actor("me"))  # where it was when the plan was made
+            session.control.answer(asked, CONTINUE, Actor("me"))  # where it was when the plan was made
             ended = await session.finished()
             assert ended is not None
             assert (ended.result, ended.upgraded) == ("healthy", ["web1", "web2", "web3"])

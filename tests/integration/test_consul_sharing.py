@@ -36,17 +36,17 @@ async def test_the_second_sees_all_of_it_live_asks_for_something_and_ends_as_it_
             await first.event("step_started", node="web1", step="stop")
             with elsewhere(stack):
                 async with started(stack, "follow", "shop", "--json") as second:
-                    asked = await rolldeck(stack, "ask", "shop", "pause")
+                    asked = await rolldeck(stack, "control", "shop", "pause")
                     assert asked.code == 0, asked.text
                     assert f"process {first.process.pid} on " in asked.text
                     paused = await first.event("paused")
                     assert "@" in paused["who"]
                     assert paused["why"] == "asked from another machine"
-                    assert (await rolldeck(stack, "ask", "shop", "skip")).code == 0
+                    assert (await rolldeck(stack, "control", "shop", "skip")).code == 0
                     assert "no such question is open" in (await first.event("noted", node=""))["text"]
                     seen = await second.event("paused")
                     assert first.process.returncode is None, "live: the first still works on it"
-                    assert (await rolldeck(stack, "ask", "shop", "resume")).code == 0
+                    assert (await rolldeck(stack, "control", "shop", "resume")).code == 0
                     let_go()
                     followed = await second.end()
             run = await first.end()
@@ -58,7 +58,7 @@ async def test_the_second_sees_all_of_it_live_asks_for_something_and_ends_as_it_
         known = {event["seq"]: event for event in followed.events}
         assert [known.get(event["seq"]) for event in told] == told
         with elsewhere(stack):
-            late = await rolldeck(stack, "ask", "shop", "abort")
+            late = await rolldeck(stack, "control", "shop", "abort")
         assert late.code == 3, late.text
         assert "no rollout of shop runs now" in late.text
 
@@ -126,7 +126,7 @@ async def test_after_a_kill_another_machine_takes_it_over_with_its_originals(tmp
         assert followed.code == 1
         assert resumed.code == 0, resumed.text
         assert "taken over from" in resumed.text
-        assert "to take it over: rolldeck resume shop" in followed.text
+        assert "take over with: rolldeck resume shop" in followed.text
         assert_nothing_failed(report)
         assert "nothing to resume" in again.text
         assert await versions(stack) == dict.fromkeys(stack.nodes, NEW)
@@ -166,14 +166,15 @@ async def test_who_asks_for_an_abort_is_told_what_a_second_one_does(tmp_path: Pa
         async with started(stack, "upgrade", "shop", NEW, "--yes", "--json") as first:
             await first.event("step_started", node="web1", step="start")
             with elsewhere(stack):
-                asked = await rolldeck(stack, "ask", "shop", "abort")
+                asked = await rolldeck(stack, "control", "shop", "abort")
                 assert asked.code == 0, asked.text
                 assert (
-                    "it ends after the running step; to cut that short: rolldeck ask shop abort" in asked.err
+                    "it ends after the running step; to cut that short: rolldeck control shop abort"
+                    in asked.err
                 )
                 await first.event("abort_requested", at_once=False)
                 await asyncio.sleep(DELIBERATE)
-                assert (await rolldeck(stack, "ask", "shop", "abort")).code == 0
+                assert (await rolldeck(stack, "control", "shop", "abort")).code == 0
             run = await first.end()
     assert run.code == 4, run.text
     assert run.ended["interrupted"] == ["web1"]

@@ -67,7 +67,7 @@ async def test_what_is_signed_is_followed_asked_and_taken_over(tmp_path: Path) -
             assert open_value(OURS, "lock", base64.b64decode(lock["Value"]), lock["Session"]).verified
             assert open_value(OURS, "publication", await published(agent)).verified
             with elsewhere(stack):
-                assert (await rolldeck(stack, "ask", "shop", "pause")).code == 0
+                assert (await rolldeck(stack, "control", "shop", "pause")).code == 0
                 paused = await first.event("paused")
                 assert (paused["via"], paused["credential"].split(",")[0]) == (
                     "consul",
@@ -97,7 +97,7 @@ async def test_what_is_not_signed_is_ignored_and_named(tmp_path: Path) -> None:
         assert "it is not signed" in run.text
         assert "--trust-published takes it over all the same" in run.text
         assert "nothing to resume" in run.text
-        assert (await rolldeck(stack, "ask", "shop", "abort")).code == 3
+        assert (await rolldeck(stack, "control", "shop", "abort")).code == 3
         run = await rolldeck(stack, "resume", "shop", "--yes", "--trust-published")
         assert "taken over from ann@far" in run.text
 
@@ -159,9 +159,9 @@ async def test_one_with_a_key_and_one_without_do_not_work_at_once(tmp_path: Path
                 run = await far_away(stack, "upgrade", "shop", NEW, "--yes")
                 assert run.code == 3, run.text
                 assert f"(process {first.process.pid} on " in run.text
-                asked = await rolldeck(stack, "ask", "shop", "pause")
+                asked = await rolldeck(stack, "control", "shop", "pause")
                 assert asked.code == 1, asked.text
-                assert "nobody has taken it" in asked.text
+                assert "not accepted within" in asked.text
                 assert "it is not signed" in (await first.event("noted", node=""))["text"]
                 let_go()
                 followed = await rolldeck(stack, "follow", "shop")

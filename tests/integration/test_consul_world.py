@@ -75,7 +75,7 @@ async def test_after_a_kill_another_machine_gets_the_lock_when_it_has_run_out(tm
                 assert f"process {pid} on " in refused.text
                 await lock_runs_out(agent)
                 # Its journal knows nothing of what is left, so it is told that web1 belongs in rotation.
-                ended = await far_away(stack, "upgrade", "shop", NEW, "--yes", "--ready", "web1")
+                ended = await far_away(stack, "upgrade", "shop", NEW, "--yes", "--force-ready", "web1")
             report = await load.stop()
         assert ended.code == 0, ended.text
         assert_nothing_failed(report)

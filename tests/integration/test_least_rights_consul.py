@@ -122,23 +122,23 @@ async def test_who_works_who_follows_and_who_asks(tmp_path: Path, monkeypatch: p
                 async with started(stack, "follow", "shop", "--json") as second:
                     await second.event("step_started", node="web1", step="stop")
                     for given, what in (
-                        (rules("ask"), "key rolldeck/shop/rollout: permission denied"),
+                        (rules("control"), "key rolldeck/shop/rollout: permission denied"),
                         *(
                             (rules("follow") + less, "requests/.*: permission denied")
-                            for less in fewer("ask")
+                            for less in fewer("control")
                         ),
                     ):
                         monkeypatch.setenv(TOKEN_ENV, await token(agent, given))
-                        denied = await refusal(stack, "ask", "shop", "pause")
+                        denied = await refusal(stack, "control", "shop", "pause")
                         assert isinstance(denied, BackendError)
                         assert re.search(what, str(denied))
                     asked = await run(
-                        stack, agent, monkeypatch, rules("follow", "ask"), "ask", "shop", "pause"
+                        stack, agent, monkeypatch, rules("follow", "control"), "control", "shop", "pause"
                     )
                     assert asked.code == 0, asked.text
                     await first.event("paused")
                     asked = await run(
-                        stack, agent, monkeypatch, rules("follow", "ask"), "ask", "shop", "resume"
+                        stack, agent, monkeypatch, rules("follow", "control"), "control", "shop", "resume"
                     )
                     assert asked.code == 0, asked.text
                     let_go()
@@ -157,7 +157,7 @@ async def test_who_asks_cannot_write_what_others_believe(
     """Neither a lock nor a rollout, nor end the session of whoever works on another machine."""
     async with running_consul(tmp_path, acl=True) as agent:
         session = (await agent.ask("PUT", "/v1/session/create", {"TTL": "10s"}))["ID"]
-        asking = await client(agent, monkeypatch, rules("inventory", "places", "follow", "ask"))
+        asking = await client(agent, monkeypatch, rules("inventory", "places", "follow", "control"))
         for key in ("rolldeck/shop/lock", "rolldeck/shop/rollout", "haproxy", "versions/shop/web1"):
             with pytest.raises(PermissionDenied, match="the token lacks a policy for it"):
                 await asking.put(key, b"{}")

@@ -49,7 +49,7 @@ async def test_a_rollback_that_is_refused_hides_nothing(tmp_path: Path) -> None:
         assert "nothing was touched" not in run.err
         assert "out of rotation: web2" in run.err
         assert "to put it back as it is now:  rolldeck ready shop web2" in run.err
-        assert f"rolldeck upgrade shop {OLD} --limit web2 --ready web2" in run.err
+        assert f"rolldeck upgrade shop {OLD} --limit web2 --force-ready web2" in run.err
         assert {"web1": NEW, "web3": OLD}.items() <= (await versions(stack)).items()
 
 
@@ -76,7 +76,7 @@ async def test_an_unfinished_rollout_is_not_forgotten_while_the_fleet_is_mixed(t
     async with world(tmp_path / "s", nodes=3, instances=1) as stack:
         prepare(stack, "stop")
         assert (await upgrade(stack, NEW)).code == 1
-        advised = await upgrade(stack, OLD, "--limit", "web2", "--ready", "web2")
+        advised = await upgrade(stack, OLD, "--limit", "web2", "--force-ready", "web2")
         assert advised.code == 0, advised.text
         assert await versions(stack) == {"web1": NEW, "web2": OLD, "web3": OLD}
         status = await rolldeck(stack, "status")
@@ -95,7 +95,7 @@ async def test_after_a_node_was_brought_back_rollback_brings_back_the_others(tmp
     async with world(tmp_path / "s", nodes=3, instances=1) as stack:
         prepare(stack, "stop")
         assert (await upgrade(stack, NEW)).code == 1
-        assert (await upgrade(stack, OLD, "--limit", "web2", "--ready", "web2")).code == 0
+        assert (await upgrade(stack, OLD, "--limit", "web2", "--force-ready", "web2")).code == 0
         back = await rolldeck(stack, "rollback", "shop", "--yes", "--json")
         assert back.code == 0, back.text
         assert back.ended["rolled_back"] == ["web1"]

@@ -30,7 +30,7 @@ def assert_refused(run: Run) -> None:
     assert run.code == 3, run.text
     assert "web1: is as the upgrade of shop to 1.5.0 by " in run.err
     assert "it comes from Consul unauthenticated" in run.err
-    assert "`rolldeck resume shop` finishes it, --ready web1" in run.err
+    assert "`rolldeck resume shop` finishes it, --force-ready web1" in run.err
 
 
 async def test_without_a_key_somebody_has_to_decide(tmp_path: Path) -> None:

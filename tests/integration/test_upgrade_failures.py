@@ -174,12 +174,12 @@ async def test_the_way_out_that_the_output_names(stack: Stack) -> None:
         assert "503" in ready.err
         await assert_only_web1_is_out(stack)
 
-        again = await upgrade(stack, NEW)  # without --ready it is left as it is found: out
+        again = await upgrade(stack, NEW)  # without --force-ready it is left as it is found: out
         assert again.code == 1, again.text
         assert (await states(stack))["lb1"]["web1"].admin == MAINT
         assert_nothing_failed(await load.stop())
 
-    way_back = f"rolldeck upgrade shop {OLD} --limit web1 --ready web1"
+    way_back = f"rolldeck upgrade shop {OLD} --limit web1 --force-ready web1"
     assert way_back in failed.out
     back = await rolldeck(stack, *way_back.split()[1:], "--yes")
     assert back.code == 0, back.text

@@ -72,7 +72,7 @@ async def test_states_and_weights_come_back_on_each_load_balancer(place: Path) -
 async def test_ready_puts_back_what_a_human_had_out(place: Path) -> None:
     async with world(place, nodes=2) as stack:
         await say(stack, "set server shop/web1 state maint")
-        run = await upgraded(stack, "--ready", "web1")
+        run = await upgraded(stack, "--force-ready", "web1")
         assert run.ended["out_of_rotation"] == []
         assert {each.admin for own in (await states(stack)).values() for each in own.values()} == {0}
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from backends.errors import PermissionDenied, Refused, UnknownOutcome, Unmeasured, Unreachable
 from backends.model import ServerRef
 from orchestrator.actor import Actor
-from orchestrator.control import ABORT, GO, RETRY, SKIP
+from orchestrator.control import ABORT, CONTINUE, RETRY, SKIP
 from orchestrator.events import RolloutEnded
 from orchestrator.node import Original
 from orchestrator.plan import Plan
@@ -154,7 +154,9 @@ def scenarios(draw: st.DrawFn) -> Scenario:
         ),
         crashes=draw(st.dictionaries(some_node, moment, max_size=1)),
         people=draw(st.lists(st.tuples(moment, st.sampled_from(["pause", "resume", "abort"])), max_size=3)),
-        answers=draw(st.lists(st.sampled_from([GO, GO, GO, RETRY, SKIP, ABORT]), max_size=12)),
+        answers=draw(
+            st.lists(st.sampled_from([CONTINUE, CONTINUE, CONTINUE, RETRY, SKIP, ABORT]), max_size=12)
+        ),
     )
 
 

@@ -20,7 +20,7 @@ from tests.unit.virtual_time import run
 def test_everything_that_is_to_be_confirmed_is_asked(confirm: str, questions: list[str]) -> None:
     async def scenario() -> None:
         world = World(nodes=2, confirm=confirm, interactive=True)
-        ended = await world.during(answer(world, "go", times=len(questions)))
+        ended = await world.during(answer(world, "continue", times=len(questions)))
         assert ended.result == "healthy"
         assert [each.subject for each in world.events(Asked)] == questions
         assert [each.who for each in world.events(Answered)] == ["ann"] * len(questions)
@@ -35,7 +35,7 @@ def test_a_node_that_is_skipped_is_untouched(confirm: str) -> None:
 
         async def decide() -> None:
             await answer(world, "skip")
-            await answer(world, "go", times=5 if confirm == "step" else 1)
+            await answer(world, "continue", times=5 if confirm == "step" else 1)
 
         ended = await world.during(decide())
         assert (ended.result, ended.skipped, ended.upgraded) == ("degraded", ["web1"], ["web2"])
@@ -51,14 +51,14 @@ def test_a_go_while_paused_starts_nothing_yet() -> None:
         world = World(nodes=1, min_available=0, confirm="step", interactive=True)
 
         async def decide() -> None:
-            await answer(world, "go", times=1)
+            await answer(world, "continue", times=1)
             question = await world.question()
             world.control.pause(Actor("ann"))
-            world.control.answer(question, "go", Actor("ann"))
+            world.control.answer(question, "continue", Actor("ann"))
             await asyncio.sleep(600)
             assert steps(world, "web1") == ["drain"]
             world.control.resume(Actor("ann"))
-            await answer(world, "go", times=3)
+            await answer(world, "continue", times=3)
 
         assert (await world.during(decide())).result == "healthy"
 

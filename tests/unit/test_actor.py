@@ -25,7 +25,7 @@ def events(who: Actor) -> list[AnyEvent]:
     return [
         Paused(who=who.name, why="lunch", **who.origin),
         Resumed(who=who.name, seconds=1.0, **who.origin),
-        Answered(question="1", subject="web1", choice="go", who=who.name, **who.origin),
+        Answered(question="1", subject="web1", choice="continue", who=who.name, **who.origin),
         NodeSkipped(node="web1", who=who.name, **who.origin),
         AbortRequested(who=who.name, why="", at_once=False, **who.origin),
     ]

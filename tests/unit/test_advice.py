@@ -109,7 +109,7 @@ def test_ready_is_not_advised_where_the_service_does_not_run() -> None:
     said = list(ending(ended))
     assert not [line for line in said if "rolldeck ready" in line]
     assert [line for line in said if "state ready" in line], "HAProxy's own are named all the same"
-    assert out.go_back == "rolldeck upgrade shop 1.0 --limit web1 --ready web1"
+    assert out.go_back == "rolldeck upgrade shop 1.0 --limit web1 --force-ready web1"
     assert ended.ways_on == [RESUME, ROLLBACK]
 
 
@@ -132,7 +132,7 @@ def test_ready_is_not_advised_for_what_is_being_stopped() -> None:
     [out] = ended.out_of_rotation
     assert out.not_ready == "its service is being stopped (changing)"
     assert not [line for line in ending(ended) if "rolldeck ready" in line]
-    assert out.go_back == "rolldeck upgrade shop 1.0 --limit web1 --ready web1"
+    assert out.go_back == "rolldeck upgrade shop 1.0 --limit web1 --force-ready web1"
 
 
 def test_what_is_being_stopped_is_started_again_whichever_version_answers() -> None:

@@ -28,7 +28,7 @@ def test_a_touched_node_is_named_when_no_load_balancer_can_be_read() -> None:
             "lb1: set server shop/web1 state ready   (once it is healthy)",
             "lb2: set server shop/web1 state ready   (once it is healthy)",
         ]
-        assert out.go_back == "rolldeck upgrade shop 1.0 --limit web1 --ready web1"
+        assert out.go_back == "rolldeck upgrade shop 1.0 --limit web1 --force-ready web1"
 
     run(scenario())
 

@@ -7,7 +7,7 @@ import pytest
 
 from orchestrator.actor import Actor
 from orchestrator.bus import Bus
-from orchestrator.control import ABORT, GO, RETRY, SKIP, Control
+from orchestrator.control import ABORT, CONTINUE, RETRY, SKIP, Control
 from orchestrator.errors import Aborted
 from orchestrator.events import AbortRequested, Answered, AnyEvent, Asked, Paused, Resumed
 from tests.unit.virtual_time import VirtualClock, run
@@ -69,17 +69,17 @@ def test_abort_ends_a_pause_and_every_wait() -> None:
 def test_a_question_waits_for_one_of_its_choices() -> None:
     async def scenario() -> None:
         control, told = reins()
-        asked = asyncio.create_task(control.ask("web1", "go?", (GO, SKIP, ABORT)))
+        asked = asyncio.create_task(control.ask("web1", "go?", (CONTINUE, SKIP, ABORT)))
         await asyncio.sleep(100)
         (question,) = control.questions
         assert (question.subject, question.text, control.undecided) == ("web1", "go?", False)
-        with pytest.raises(ValueError, match="'retry' is not one of go, skip, abort"):
+        with pytest.raises(ValueError, match="'retry' is not one of continue, skip, abort"):
             control.answer(question.id, RETRY, Actor("ann"))
         with pytest.raises(ValueError, match="no open question 'q9'"):
-            control.answer("q9", GO, Actor("ann"))
+            control.answer("q9", CONTINUE, Actor("ann"))
         control.answer(question.id, SKIP, Actor("ann"))
         with pytest.raises(ValueError, match="no open question"):  # somebody was quicker
-            control.answer(question.id, GO, Actor("bob"))
+            control.answer(question.id, CONTINUE, Actor("bob"))
         assert await asked == (SKIP, Actor("ann"))
         assert [type(each) for each in told] == [Asked, Answered]
         assert control.questions == ()
@@ -106,8 +106,8 @@ def test_a_failure_is_undecided_until_somebody_has_decided() -> None:
 def test_the_answer_abort_aborts_the_rollout() -> None:
     async def scenario() -> None:
         control, _ = reins()
-        asked = asyncio.create_task(control.ask("web1", "go?", (GO, ABORT)))
-        other = asyncio.create_task(control.ask("web2", "go?", (GO, ABORT)))
+        asked = asyncio.create_task(control.ask("web1", "go?", (CONTINUE, ABORT)))
+        other = asyncio.create_task(control.ask("web2", "go?", (CONTINUE, ABORT)))
         await asyncio.sleep(0)
         control.answer(control.questions[0].id, ABORT, Actor("ann"))
         results = await asyncio.gather(asked, other, return_exceptions=True)
@@ -163,11 +163,11 @@ def test_each_event_says_who_did_it_and_from_where() -> None:
     async def scenario() -> None:
         control, told = reins()
         ann = Actor("ann@ops", "console", 1000, "ssh-ed25519 SHA256:abc")
-        asked = asyncio.create_task(control.ask("web1", "go?", (GO, SKIP, ABORT)))
+        asked = asyncio.create_task(control.ask("web1", "go?", (CONTINUE, SKIP, ABORT)))
         await asyncio.sleep(0)
         control.pause(ann, "lunch")
         control.resume(ann)
-        control.answer(control.questions[0].id, GO, ann)
+        control.answer(control.questions[0].id, CONTINUE, ann)
         await asked
         control.abort(Actor("eve@there", "consul"))
         origin = {"via": "console", "uid": 1000, "credential": "ssh-ed25519 SHA256:abc"}

@@ -15,7 +15,7 @@ WEB2 = OutOfRotation(
     where=["shop/web2 on lb1: maint (MAINT)", "shop/web2 on lb2: maint (MAINT)"],
     on_purpose=False,
     commands=["rolldeck ready shop web2", "lb1: set server shop/web2 state ready"],
-    go_back="rolldeck upgrade shop 1.4.2 --limit web2 --ready web2",
+    go_back="rolldeck upgrade shop 1.4.2 --limit web2 --force-ready web2",
 )
 
 
@@ -46,7 +46,7 @@ def test_what_is_out_comes_with_the_commands_that_put_it_back() -> None:
         "  shop/web2 on lb1: maint (MAINT)",
         "  shop/web2 on lb2: maint (MAINT)",
         "  to put it back as it is now:  rolldeck ready shop web2",
-        "  to bring back what it had:    rolldeck upgrade shop 1.4.2 --limit web2 --ready web2",
+        "  to bring back what it had:    rolldeck upgrade shop 1.4.2 --limit web2 --force-ready web2",
         "  by hand, in this order:",
         "    on lb1: set server shop/web2 state ready",
     ]
@@ -114,7 +114,7 @@ def test_what_ready_cannot_do_is_said_before_it_is_advised() -> None:
     said = lines(ended("degraded", "failed: web2", out_of_rotation=[sick]))
     assert said[5:8] == [
         "  ready would not put it back now: it is not healthy: 503",
-        "  to bring back what it had:    rolldeck upgrade shop 1.4.2 --limit web2 --ready web2",
+        "  to bring back what it had:    rolldeck upgrade shop 1.4.2 --limit web2 --force-ready web2",
         "  to put it back as it is now:  rolldeck ready shop web2",
     ]
 

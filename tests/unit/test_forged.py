@@ -160,7 +160,7 @@ def test_how_to_put_it_back_is_said_in_our_own_words() -> None:
         "rolldeck ready shop web2",
         "lb1: set server shop/web2 state ready   (once it is healthy)",
     ]
-    assert ours.go_back == "rolldeck upgrade shop 1.4.2 --limit web2 --ready web2"
+    assert ours.go_back == "rolldeck upgrade shop 1.4.2 --limit web2 --force-ready web2"
     assert ours.where == out["where"]
 
 

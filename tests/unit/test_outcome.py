@@ -161,7 +161,7 @@ def test_a_failed_node_names_the_way_to_its_old_version() -> None:
         world.nodes["web1"].sick = frozenset({"2.0"})
         ended = await world.upgrade()
         (out,) = ended.out_of_rotation
-        assert out.go_back == "rolldeck upgrade shop 1.0 --limit web1 --ready web1"
+        assert out.go_back == "rolldeck upgrade shop 1.0 --limit web1 --force-ready web1"
         world.control = type(world.control)(world.clock, world.bus)
         back = await world.upgrade("1.0", to_ready={"web1"})
         assert back.result == "healthy"

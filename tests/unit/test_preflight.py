@@ -236,7 +236,7 @@ def test_limit_takes_names_and_patterns_and_refuses_what_matches_nothing() -> No
         plan = await world.plan(limit=["db*"], to_ready={"web1"})
         assert texts(plan.errors, Severity.ERROR) == [
             "inventory: --limit db* matches no node; there is: web1, web2, web3, web4",
-            "inventory: --ready web1 is not among the chosen nodes",
+            "inventory: --force-ready web1 is not among the chosen nodes",
         ]
 
     run(scenario())

@@ -155,7 +155,7 @@ def test_the_live_line_goes_before_a_line_that_stays(monkeypatch: pytest.MonkeyP
 def test_a_question_finds_no_live_line_before_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "xterm")
     with terminal(monkeypatch) as screen:
-        question = events.Asked(question="1", subject="web1", text="stop?", choices=["go", "skip"])
+        question = events.Asked(question="1", subject="web1", text="stop?", choices=["continue", "skip"])
         show(begun(), done("no sessions left"), question)
         assert read(screen).endswith(ERASE)
 

@@ -11,10 +11,10 @@ import pytest
 from backends.clock import SystemClock
 from console.prompts import Prompts
 from orchestrator.bus import Bus
-from orchestrator.control import ABORT, GO, RETRY, SKIP, Control
+from orchestrator.control import ABORT, CONTINUE, RETRY, SKIP, Control
 from orchestrator.errors import Aborted
 
-CHOICES = (GO, SKIP, ABORT)
+CHOICES = (CONTINUE, SKIP, ABORT)
 
 
 class Keyboard:
@@ -75,7 +75,7 @@ async def until_said(capsys: pytest.CaptureFixture[str], words: str) -> str:
         ("n\n", False),
         ("\n", False),
         ("yeah\n", False),
-        ("go\n", False),
+        ("continue\n", False),
         (b"\xff\xfe\n", False),
     ],
 )
@@ -95,7 +95,8 @@ async def test_nobody_there_is_a_no(keyboard: Keyboard) -> None:
 
 
 @pytest.mark.parametrize(
-    ("typed", "choice"), [("go\n", GO), ("g\n", GO), ("G\n", GO), ("sk\n", SKIP), ("\n\ns\n", SKIP)]
+    ("typed", "choice"),
+    [("continue\n", CONTINUE), ("c\n", CONTINUE), ("C\n", CONTINUE), ("sk\n", SKIP), ("\n\ns\n", SKIP)],
 )
 async def test_an_answer_is_a_word_or_its_beginning(typed: str, choice: str, keyboard: Keyboard) -> None:
     async with prompting() as (control, _):
@@ -106,18 +107,18 @@ async def test_an_answer_is_a_word_or_its_beginning(typed: str, choice: str, key
         assert who.via == "terminal"
 
 
-@pytest.mark.parametrize("wrong", ["x\n", "gone\n", "retry\n", "go skip\n", b"\xff\n", "\x1b[A\n"])
+@pytest.mark.parametrize("wrong", ["x\n", "continued\n", "retry\n", "continue skip\n", b"\xff\n", "\x1b[A\n"])
 async def test_a_wrong_answer_is_asked_again(
     wrong: str | bytes, keyboard: Keyboard, capsys: pytest.CaptureFixture[str]
 ) -> None:
     async with prompting() as (control, _):
         asking = asyncio.create_task(control.ask("web1", "take it out?", CHOICES))
         keyboard.type(wrong)
-        said = await until_said(capsys, "one of: go, skip, abort")
-        assert "? web1: take it out?\n  go (go on), skip (" in said
+        said = await until_said(capsys, "one of: continue, skip, abort")
+        assert "? web1: take it out?\n  continue (go on), skip (" in said
         assert not asking.done()
-        keyboard.type("go\n")
-        assert (await asking)[0] == GO
+        keyboard.type("continue\n")
+        assert (await asking)[0] == CONTINUE
 
 
 async def test_the_beginning_of_two_words_is_neither(
@@ -156,8 +157,8 @@ async def test_a_line_may_come_in_pieces_and_several_at_once(keyboard: Keyboard)
         keyboard.type("es\n")
         assert await asking is True
         both = asyncio.gather(control.ask("web1", "1", CHOICES), control.ask("web2", "2", CHOICES))
-        keyboard.type("go\nskip\n")
-        assert [choice for choice, _ in await both] == [GO, SKIP]
+        keyboard.type("continue\nskip\n")
+        assert [choice for choice, _ in await both] == [CONTINUE, SKIP]
 
 
 async def test_questions_are_shown_one_at_a_time_and_the_oldest_is_answered(
@@ -181,7 +182,7 @@ async def test_what_is_asked_cannot_control_the_terminal(
     keyboard: Keyboard, capsys: pytest.CaptureFixture[str]
 ) -> None:
     async with prompting() as (control, _):
-        keyboard.type("go\n")
+        keyboard.type("continue\n")
         await control.ask("web\x1b[2J1", "really\x9b2J\n? web2: no\u202e", CHOICES)
     said = capsys.readouterr().err
     assert "? web\\x1b[2J1: really\\x9b2J ? web2: no\\u202e\n" in said

@@ -43,7 +43,7 @@ class Desk:
         self.requests.take(Pair(key or f"requests/{self.keys}", value, self.keys, 0, ""))
 
     def ask(self, what: Any, who: str = "ann@far", **changes: Any) -> bytes:
-        """As `rolldeck ask` does; returns what stood in the key."""
+        """As `rolldeck control` does; returns what stood in the key."""
         request = Request(what=what, who=who, fence=FENCE, nonce=f"{self.keys:016x}", at=time.time())
         value = msgspec.json.encode(msgspec.structs.replace(request, **changes))
         signer = self.requests._signer

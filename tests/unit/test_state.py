@@ -105,7 +105,7 @@ def test_a_reason_has_a_deadline_until_the_step_is_done() -> None:
 def test_the_phase_says_who_and_why() -> None:
     assert folded(STARTED, Paused(who="ann", why="lunch")).phase == "paused by ann: lunch"
     assert folded(STARTED, Paused(who="ann", why=""), Resumed(who="ann", seconds=1)).phase == "progressing"
-    asked = Asked(question="q1", subject="web1", text="?", choices=["go"])
+    asked = Asked(question="q1", subject="web1", text="?", choices=["continue"])
     aborting = folded(STARTED, asked, AbortRequested(who="bob", why="", at_once=False))
     said = "aborting, asked by bob; once more cuts the running step short"
     assert (aborting.phase, aborting.questions) == (said, {})
@@ -169,7 +169,7 @@ async def _decided() -> list[Record]:
     world.nodes["web2"].faults.add("stop", Refused("web2", "no"), times=2)
 
     async def decide() -> None:
-        await answer(world, "go", times=2)
+        await answer(world, "continue", times=2)
         await answer(world, "retry")
         world.control.pause(Actor("ann"), "?")
         world.control.resume(Actor("ann"))
