@@ -13,7 +13,7 @@ from console.held_lock import HeldLock, hold
 from orchestrator.actor import Actor
 from orchestrator.bus import Bus
 from orchestrator.control import Control
-from orchestrator.events import LockTaken, Noted, Record
+from orchestrator.events import LockTaken, NodeNote, Record
 from orchestrator.journal.adoption import adopt, find
 from orchestrator.journal.known_versions import known_versions
 from orchestrator.journal.leftovers import LOOKED_AT, Leftover, decided_since, leftovers, unread
@@ -235,7 +235,7 @@ class Books:
                     taken = LockTaken(operator=self.actor.name, fence=held.lock.fence, **self.actor.origin)
                     self._bus.emit(taken)
                 if held.notice:
-                    self._bus.emit(Noted(node="", text=held.notice))
+                    self._bus.emit(NodeNote(node="", text=held.notice))
                 if kind == "change":
                     yield entry
                     return

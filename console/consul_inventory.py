@@ -12,7 +12,7 @@ from backends.consul.client import Consul
 from backends.consul.services import ConsulService, Instance, instances
 from backends.errors import BackendError, ConfigError
 from orchestrator.bus import Bus
-from orchestrator.events import Noted
+from orchestrator.events import NodeNote
 from orchestrator.node import Node
 
 WAIT = 30.0  # seconds that one look may block; Consul sends all of it again after that
@@ -144,7 +144,7 @@ class ConsulInventory:
 
     def _note(self, text: str) -> None:
         with contextlib.suppress(Exception):  # a journal that cannot be written stops who works, not us
-            self._bus.emit(Noted(node="", text=text))
+            self._bus.emit(NodeNote(node="", text=text))
 
 
 def _few(names: list[str]) -> str:

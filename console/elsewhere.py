@@ -39,7 +39,7 @@ class Elsewhere:
 
     @property
     def paused(self) -> bool:
-        return self.state.phase.startswith("paused")
+        return self.state.phase == "paused"
 
     @property
     def words(self) -> str:

@@ -7,7 +7,7 @@ from backends.model import Server
 from console.session import Session
 from orchestrator import manual
 from orchestrator.errors import PlanChanged
-from orchestrator.events import ChangeBegan, ChangeEnded
+from orchestrator.events import ManualChangeFinished, ManualChangeStarted
 from orchestrator.manual import Change, Impact
 from orchestrator.plan_differences import Difference, impact_differences
 from orchestrator.words import health
@@ -59,7 +59,7 @@ async def _make(session: Session, change: Change, what: str) -> tuple[Server, ..
     plan = {"action": change.action, "nodes": names, "weight": change.weight}
     async with session.books.work("change", what, session.control, plan=plan):
         session.bus.emit(
-            ChangeBegan(
+            ManualChangeStarted(
                 action=change.action,
                 nodes=names,
                 weight=change.weight,
@@ -80,5 +80,5 @@ async def _make(session: Session, change: Change, what: str) -> tuple[Server, ..
             raise
         finally:
             read = [f"{each.ref}: {each.admin_state} {health(each)}" for each in after]
-            session.bus.emit(ChangeEnded(nodes=names, servers=read, error=error))
+            session.bus.emit(ManualChangeFinished(nodes=names, servers=read, error=error))
     return after

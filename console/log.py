@@ -27,7 +27,7 @@ from backends.wire import MOST, WIRE
 from console.output.text import clean, say
 from console.state_place import state_folder
 from orchestrator.bus import Bus
-from orchestrator.events import Noted, Record
+from orchestrator.events import NodeNote, Record
 from orchestrator.repeats import Repeats
 
 
@@ -97,7 +97,7 @@ class Log:
         if not self._told:
             self._told = True
             text = f"the log {self._file.baseFilename} cannot be written, and goes on without: {problem}"
-            self._bus.emit(Noted(node="", text=text))
+            self._bus.emit(NodeNote(node="", text=text))
 
 
 class _Queue(QueueHandler):

@@ -34,9 +34,9 @@ class Prompts:
     def __call__(self, record: Record) -> None:
         match record.event:
             # One at a time: an answer goes to the oldest, so no other may be the last one shown.
-            case events.Asked() if len(self.control.questions) == 1:
+            case events.DecisionRequested() if len(self.control.questions) == 1:
                 self.show()
-            case events.Answered():
+            case events.DecisionMade():
                 self.show()
 
     async def confirm(self, text: str) -> bool:

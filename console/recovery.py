@@ -12,7 +12,7 @@ from console.proposal import Proposal
 from console.session import Session
 from orchestrator.account import with_refusal, with_rollback
 from orchestrator.errors import AlreadyRolledBack
-from orchestrator.events import RollbackBegan, RollbackRefused, RolloutEnded, RolloutKind
+from orchestrator.events import RollbackRefused, RollbackStarted, RolloutEnded, RolloutKind
 from orchestrator.journal.leftovers import Leftover
 from orchestrator.journal.node_history import WayBack
 from orchestrator.journal.store import Entry
@@ -206,7 +206,7 @@ async def roll_back_after(session: Session, ended: RolloutEnded, entry: int, how
             return ended
         session.control.raise_if_aborting()
         session.renew_control()  # the old one forbids what is a repair now
-        session.bus.emit(RollbackBegan(rollout=entry, policy=how, nodes=names))
+        session.bus.emit(RollbackStarted(rollout=entry, policy=how, nodes=names))
         back = await session.run(await plan_rollback(session, entry, names))
         plan = session.carried_out
     except RolldeckError as error:

@@ -13,7 +13,7 @@ from backends.text_limits import shorten
 from orchestrator.actor import Actor
 from orchestrator.bus import Bus
 from orchestrator.control import Control
-from orchestrator.events import AbortRequested, Noted, Record
+from orchestrator.events import AbortRequested, NodeNote, Record
 from orchestrator.untrusted import SHOWN, Count, Name, Time, check_printable, decode
 
 LONGEST = 4_096  # bytes of one request
@@ -142,7 +142,7 @@ class Requests:
         """The second one ends it at once: not by two people who did not know of each other."""
         if self._control.aborting and asyncio.get_running_loop().time() - self._aborted < DELIBERATE:
             text = "asked to abort just after somebody else had: once more, and it ends at once"
-            self._bus.emit(Noted(node="", text=f"{actor} {text}"))
+            self._bus.emit(NodeNote(node="", text=f"{actor} {text}"))
             return
         self._control.abort(actor, "asked from another machine")
 
@@ -150,7 +150,7 @@ class Requests:
         open_ = [each for each in self._control.questions if request.subject in ("", each.subject)]
         if len(open_) != 1 or choice not in open_[0].choices:
             what = "no such question is open" if not open_ else f"open: {', '.join(q.subject for q in open_)}"
-            self._bus.emit(Noted(node="", text=f"{actor} asked to {request.what}, and {what}"))
+            self._bus.emit(NodeNote(node="", text=f"{actor} asked to {request.what}, and {what}"))
             return
         self._control.answer(open_[0].id, choice, actor)
 
@@ -158,4 +158,4 @@ class Requests:
         self._named += 1
         if self._named <= NAMED:
             last = "; further ones are not named" if self._named == NAMED else ""
-            self._bus.emit(Noted(node="", text=f"{text}{last}"))
+            self._bus.emit(NodeNote(node="", text=f"{text}{last}"))

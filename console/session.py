@@ -19,7 +19,7 @@ from orchestrator.application import Application
 from orchestrator.bus import Bus
 from orchestrator.control import Control
 from orchestrator.errors import PreflightFailed
-from orchestrator.events import Noted, Record, RolloutEnded
+from orchestrator.events import NodeNote, Record, RolloutEnded
 from orchestrator.failed_versions import name_failures
 from orchestrator.freeze import judge_freeze
 from orchestrator.node import Node
@@ -289,7 +289,7 @@ class Session:
             follows=proposal.follows,
         ) as entry:
             for each in found:
-                self.bus.emit(Noted(node="", text=f"planned again under the lock: {each}"))
+                self.bus.emit(NodeNote(node="", text=f"planned again under the lock: {each}"))
             self.carried_out = plan
             # Of what it was made of: nodes may have come, gone or moved while somebody read it.
             application = replace(self.application, nodes=plan.members)

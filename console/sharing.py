@@ -18,7 +18,7 @@ from console.background import keep_running
 from console.requests import Request, Requests
 from orchestrator.bus import Bus
 from orchestrator.control import Control
-from orchestrator.events import Noted, Record
+from orchestrator.events import NodeNote, Record
 from orchestrator.journal.shared import Head, pack
 
 APART = 0.2  # seconds between two publications
@@ -114,7 +114,7 @@ class Publisher:
         self._dirty.set()
 
     def _note(self, text: str) -> None:
-        self._bus.emit(Noted(node="", text=text))
+        self._bus.emit(NodeNote(node="", text=text))
 
     async def _all_published(self) -> None:
         """Until everything so far is there, but not for ever: HAProxy and nodes are what counts."""

@@ -9,7 +9,7 @@ from backends.consul.client import Consul
 from backends.errors import RolldeckError
 from console.background import keep_running
 from orchestrator.bus import Bus
-from orchestrator.events import NodeDone, Noted, Record, TurnBegan
+from orchestrator.events import NodeDone, NodeNote, NodeStarted, Record
 
 PAUSE = 1.0  # seconds before Consul is asked again that could not be asked
 LAST = 5.0  # for what is left at the end
@@ -33,7 +33,7 @@ async def versions_told(
 
     def keep(record: Record) -> None:
         match record.event:
-            case TurnBegan(node=node, version=version):
+            case NodeStarted(node=node, version=version):
                 wanted[node] = version
             case NodeDone(node=node):
                 waiting[node] = wanted.get(node, "")
@@ -48,7 +48,7 @@ async def versions_told(
             except RolldeckError as error:
                 if node not in told:
                     told.add(node)
-                    bus.emit(Noted(node=node, text=f"its version is not written to Consul yet: {error}"))
+                    bus.emit(NodeNote(node=node, text=f"its version is not written to Consul yet: {error}"))
                 return False
             if waiting[node] == version:
                 del waiting[node]
@@ -65,7 +65,7 @@ async def versions_told(
     unsubscribe = bus.subscribe(keep)
 
     def report(text: str) -> None:
-        bus.emit(Noted(node="", text=text))
+        bus.emit(NodeNote(node="", text=text))
 
     working = asyncio.create_task(keep_running("writing versions to Consul", work, report), name="versions")
     try:

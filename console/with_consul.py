@@ -23,7 +23,7 @@ from console.settings import NodeSettings
 from orchestrator.bus import Bus
 from orchestrator.control import Control
 from orchestrator.errors import JournalError
-from orchestrator.events import Noted
+from orchestrator.events import NodeNote
 from orchestrator.journal.leftovers import Leftover
 from orchestrator.journal.shared import Endpoint, Head
 from orchestrator.lock import LocalLock, Lock
@@ -86,7 +86,7 @@ async def following_consul(
     works["asking whether Consul answers"] = session.consul.run
 
     def report(text: str) -> None:
-        session.bus.emit(Noted(node="", text=text))
+        session.bus.emit(NodeNote(node="", text=text))
 
     tasks = [
         asyncio.create_task(keep_running(name, work, report), name="consul") for name, work in works.items()

@@ -19,7 +19,7 @@ def with_rollback(failed: RolloutEnded, back: RolloutEnded, versions: Mapping[st
         The rollout's result. `rolled_back` are nodes that stand in `upgraded`, `failed` or `interrupted` too,
         by what had become of them before. A node whose rollback failed or was interrupted is counted so.
     """
-    open_nodes = {*back.failed, *back.skipped, *back.interrupted, *back.untouched}
+    open_nodes = {*back.failed, *back.skipped, *back.interrupted, *back.pending}
     worked_on = {*back.failed, *back.skipped, *back.interrupted}
     rolled_back = [name for name in versions if name not in open_nodes]
     out = [each for each in failed.out_of_rotation if each.node not in versions] + back.out_of_rotation
@@ -40,8 +40,8 @@ def with_rollback(failed: RolloutEnded, back: RolloutEnded, versions: Mapping[st
         skipped=[*failed.skipped, *back.skipped],
         interrupted=with_those(failed.interrupted, back.interrupted),
         out_of_rotation=out,
-        unseen=back.unseen,
-        seconds=round(failed.seconds + back.seconds, 3),
+        unreachable_balancers=back.unreachable_balancers,
+        duration_s=round(failed.duration_s + back.duration_s, 3),
         rolled_back=rolled_back,
         versions=_at_the_end(failed, back) | {name: versions[name] for name in rolled_back},
         ways_on=ways_on,
@@ -68,9 +68,9 @@ def outcomes(ended: RolloutEnded) -> list[tuple[str, list[str]]]:
     found: list[tuple[str, list[str]]] = []
     back = set(ended.rolled_back)
     named: set[str] = set()
-    for title in ("upgraded", "failed", "put back", "held", "skipped", "interrupted", "untouched"):
+    for title in ("upgraded", "failed", "put back", "held", "skipped", "interrupted", "pending"):
         names: list[str] = getattr(ended, title.replace(" ", "_"))
-        if title == "untouched":
+        if title == "pending":
             names = [name for name in names if name not in ended.held]
         found.append((f"{title} and rolled back", [name for name in names if name in back]))
         found.append((title, [name for name in names if name not in back]))
@@ -84,7 +84,7 @@ def stands(ended: RolloutEnded, node: str) -> str:
     version = ended.versions.get(node, "")
     out = {each.node: each for each in ended.out_of_rotation}
     if node in out:
-        where = "out of rotation as before" if out[node].on_purpose else "out of rotation"
+        where = "out of rotation as before" if out[node].intentional else "out of rotation"
     else:
-        where = "not known whether in rotation" if ended.unseen else "in rotation"
+        where = "not known whether in rotation" if ended.unreachable_balancers else "in rotation"
     return f"{version}, {where}" if version else where

@@ -11,7 +11,6 @@ from orchestrator.application import Application
 from orchestrator.events import CommandKind, OutOfRotation, Step, WayOn
 from orchestrator.node import Node
 from orchestrator.plan import Plan
-from orchestrator.ways_back import back_commands, with_commands
 
 LOOK_SECONDS = 10.0  # for one node, at the end: it may be the one that hangs
 AFTER_INSTALL: frozenset[Step] = frozenset({"start", "verify"})  # who fails there has the new version
@@ -46,7 +45,7 @@ async def tried(
 
 
 def _has(out: OutOfRotation, kind: CommandKind) -> bool:
-    return any(command.kind == kind for command in back_commands(out))
+    return any(command.kind == kind for command in out.commands)
 
 
 async def _try_start(node: Node, out: OutOfRotation) -> OutOfRotation:
@@ -59,8 +58,8 @@ async def _try_start(node: Node, out: OutOfRotation) -> OutOfRotation:
     if not health.ok:
         return out
     why = "its own health is good, but not HAProxy's checks of it"
-    kept = [command for command in back_commands(out) if command.kind != "upgrade"]
-    return with_commands(msgspec.structs.replace(out, not_ready=why), kept)
+    kept = [command for command in out.commands if command.kind != "upgrade"]
+    return msgspec.structs.replace(out, not_ready=why, commands=kept)
 
 
 async def _as_it_is(out: OutOfRotation) -> OutOfRotation:

@@ -6,7 +6,7 @@ from contextvars import ContextVar
 
 from backends.base import Clock
 from backends.model import Began, Exchange, Intent
-from orchestrator.events import AnyEvent, CommandBegan, Record, Sending, Sent
+from orchestrator.events import AnyEvent, CommandFinished, CommandSending, CommandStarted, Record
 
 Reader = Callable[[Record], None]
 
@@ -70,19 +70,19 @@ class Bus:
         match said:
             case Intent(target, command):
                 self.allow()
-                event = Sending(node=node, step=step, target=target, command=command)
+                event = CommandSending(node=node, step=step, target=target, command=command)
             case Began(target, _, pid, started):
-                event = CommandBegan(node=node, step=step, target=target, pid=pid, started=started)
+                event = CommandStarted(node=node, step=step, target=target, pid=pid, started=started)
             case Exchange(target, command, reply, ok, seconds):
                 self.on_the_way -= 1
-                event = Sent(
+                event = CommandFinished(
                     node=node,
                     step=step,
                     target=target,
                     command=command,
                     reply=reply,
                     ok=ok,
-                    seconds=round(seconds, 4),
+                    duration_s=round(seconds, 4),
                 )
         self.emit(event)
         if isinstance(said, Intent):  # with its event written down it will be sent

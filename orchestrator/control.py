@@ -10,7 +10,15 @@ from backends.base import Clock
 from orchestrator.actor import Actor, requested
 from orchestrator.bus import Bus
 from orchestrator.errors import Aborted, Locked
-from orchestrator.events import AbortRequested, Answered, Asked, Paused, Resumed
+from orchestrator.events import (
+    AbortRequested,
+    DecisionKind,
+    DecisionMade,
+    DecisionRequested,
+    Paused,
+    Resumed,
+    Step,
+)
 
 CONTINUE, RETRY, SKIP, ABORT = "continue", "retry", "skip", "abort"
 
@@ -98,7 +106,7 @@ class Control:
             seconds = self._clock.monotonic() - self._paused_since
             self._paused_before += seconds
             self._paused_since = None
-            self._bus.emit(Resumed(who=who.name, seconds=round(seconds, 3), **who.origin))
+            self._bus.emit(Resumed(who=who.name, duration_s=round(seconds, 3), **who.origin))
             self._wake()
 
     def answer(self, question: str, choice: str, who: Actor) -> None:
@@ -116,7 +124,7 @@ class Control:
         self._answers[question] = (choice, who)
         subject = open_question.subject
         self._bus.emit(
-            Answered(question=question, subject=subject, choice=choice, who=who.name, **who.origin)
+            DecisionMade(question=question, subject=subject, choice=choice, who=who.name, **who.origin)
         )
         self._wake()
 
@@ -126,7 +134,7 @@ class Control:
         self._abort = self._abort or (who, why)
         self.resume(who)
         self._questions.clear()
-        self._bus.emit(AbortRequested(who=who.name, why=why, at_once=at_once, **who.origin))
+        self._bus.emit(AbortRequested(who=who.name, why=why, immediate=at_once, **who.origin))
         self._wake()
         if (at_once or self._nothing_runs) and self._cancel is not None:
             self._cancel()
@@ -219,11 +227,27 @@ class Control:
                 return
             await self._changed.wait()
 
-    async def ask(self, subject: str, text: str, choices: tuple[str, ...]) -> tuple[str, Actor]:
+    async def ask(
+        self,
+        subject: str,
+        text: str,
+        choices: tuple[str, ...],
+        kind: DecisionKind = "node",
+        step: Step | None = None,
+    ) -> tuple[str, Actor]:
         """Wait for a decision; returns the choice and who made it. Raises Aborted."""
         question = Question(f"q{next(self._ids)}", subject, text, choices)
         self._questions[question.id] = question
-        self._bus.emit(Asked(question=question.id, subject=subject, text=text, choices=list(choices)))
+        self._bus.emit(
+            DecisionRequested(
+                question=question.id,
+                subject=subject,
+                text=text,
+                choices=list(choices),
+                kind=kind,
+                step=step,
+            )
+        )
         try:
             await self.wait_until(lambda: question.id in self._answers)
         finally:

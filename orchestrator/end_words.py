@@ -22,7 +22,7 @@ def whose_words(out: OutOfRotation) -> str:
     """Why somebody wants it to be out; empty where nobody does."""
     if out.by_others:
         return f"kept out by {others_words(by_agent=out.by_agent)}{since_words(out.since)}, untouched"
-    return "as it was before" if out.on_purpose else ""
+    return "as it was before" if out.intentional else ""
 
 
 def others_words(*, by_agent: bool) -> str:

@@ -1,10 +1,11 @@
 """What happens, as values: the console, the command line and the journal read nothing else.
 
-On `--json` each event is one line: its fields, `event` with the name, `schema`, `seq` and `at`. Within a
+On `--json` each event is one line: its fields, `event` with the name, `schema`, `seq` and `time`. Within a
 schema version fields are only ever added; a changed meaning raises `SCHEMA`. The journal has a schema of its
 own, see `orchestrator.journal.rows`.
 """
 
+from datetime import UTC, datetime
 from typing import Literal
 
 import msgspec
@@ -12,7 +13,7 @@ import msgspec
 from backends.base import Moment
 from orchestrator.actor import Origin, Via
 
-SCHEMA = 1
+SCHEMA = 2
 
 Step = Literal["drain", "stop", "install", "start", "verify"]
 STEPS: tuple[Step, ...] = ("drain", "stop", "install", "start", "verify")
@@ -22,6 +23,9 @@ RolloutKind = Literal["upgrade", "rollback"]
 
 CommandKind = Literal["ready", "upgrade", "prove", "by_hand"]
 """Of a command that puts a node back: Rolldeck's own, one that makes HAProxy check it anew, or another."""
+
+DecisionKind = Literal["batch", "node", "step", "failure", "change"]
+"""Before a batch, a node or a step; of a node that has failed; of an inventory that has changed."""
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="event"):
@@ -67,7 +71,7 @@ class LockTaken(ByActor, frozen=True, kw_only=True, tag="lock_taken"):
 class Prefetched(Event, frozen=True, kw_only=True, tag="prefetched"):
     """The package is on every node, before the first one was touched."""
 
-    seconds: float
+    duration_s: float
 
 
 class BatchStarted(Event, frozen=True, kw_only=True, tag="batch_started"):
@@ -86,7 +90,7 @@ class OriginalState(msgspec.Struct, frozen=True, kw_only=True):
     agent: bool
 
 
-class TurnBegan(Event, frozen=True, kw_only=True, tag="turn_began"):
+class NodeStarted(Event, frozen=True, kw_only=True, tag="node_started"):
     """A node is about to be touched: what it has now, and what will be given back to it."""
 
     node: str
@@ -105,10 +109,11 @@ class Waiting(Event, frozen=True, kw_only=True, tag="waiting"):
     node: str
     step: Step
     reason: str
-    left: float  # seconds to the deadline, or to the end of a bake
+    remaining_s: float  # to the deadline, or to the end of a bake
+    baking: bool = False  # nothing is to be done: the node is watched in rotation
 
 
-class Noted(Event, frozen=True, kw_only=True, tag="noted"):
+class NodeNote(Event, frozen=True, kw_only=True, tag="node_note"):
     """Something an operator should know that stops nothing."""
 
     node: str
@@ -120,7 +125,7 @@ class StepDone(Event, frozen=True, kw_only=True, tag="step_done"):
     step: Step
     changed: bool  # False: it was already so
     detail: str
-    seconds: float  # without time spent paused
+    duration_s: float  # without time spent paused
 
 
 class Baked(Event, frozen=True, kw_only=True, tag="baked"):
@@ -132,7 +137,7 @@ class Baked(Event, frozen=True, kw_only=True, tag="baked"):
     refused: int  # of the errors, connections that were refused to the end; known in TCP mode too
     retried: int  # attempts that were repeated, here or on another server, unnoticed by clients
     proven: bool  # False: too few requests to prove anything, or errors are not known
-    seconds: float  # without time spent paused
+    duration_s: float  # without time spent paused
     unattributed: int = 0  # responses 5xx of its backends that no server explains, such as HAProxy's own 503
 
 
@@ -140,7 +145,7 @@ class NodeDone(Event, frozen=True, kw_only=True):
     """Base of the two ways in which a node's turn ends well."""
 
     node: str
-    seconds: float
+    duration_s: float
     version: str = ""  # that was proven on it
 
 
@@ -181,16 +186,18 @@ class NodePutBack(Event, frozen=True, kw_only=True, tag="node_put_back"):
     error: str
 
 
-class Asked(Event, frozen=True, kw_only=True, tag="asked"):
+class DecisionRequested(Event, frozen=True, kw_only=True, tag="decision_requested"):
     """Somebody must decide; `Control.answer` takes one of the choices."""
 
     question: str  # its id
     subject: str  # the node or batch concerned
     text: str
     choices: list[str]
+    kind: DecisionKind = "node"
+    step: Step | None = None  # of the kind "step"
 
 
-class Answered(ByActor, frozen=True, kw_only=True, tag="answered"):
+class DecisionMade(ByActor, frozen=True, kw_only=True, tag="decision_made"):
     question: str
     subject: str
     choice: str
@@ -204,16 +211,16 @@ class Paused(ByActor, frozen=True, kw_only=True, tag="paused"):
 
 class Resumed(ByActor, frozen=True, kw_only=True, tag="resumed"):
     who: str
-    seconds: float  # how long it was paused
+    duration_s: float  # how long it was paused
 
 
 class AbortRequested(ByActor, frozen=True, kw_only=True, tag="abort_requested"):
     who: str
     why: str
-    at_once: bool  # False: after the running steps
+    immediate: bool  # False: after the running steps
 
 
-class ChangeBegan(ByActor, frozen=True, kw_only=True, tag="change_began"):
+class ManualChangeStarted(ByActor, frozen=True, kw_only=True, tag="manual_change_started"):
     """A change by hand."""
 
     action: str  # drain, maint, ready, weight
@@ -223,13 +230,13 @@ class ChangeBegan(ByActor, frozen=True, kw_only=True, tag="change_began"):
     operator: str
 
 
-class ChangeEnded(Event, frozen=True, kw_only=True, tag="change_ended"):
+class ManualChangeFinished(Event, frozen=True, kw_only=True, tag="manual_change_finished"):
     nodes: list[str]
     servers: list[str]  # as they read afterwards: "shop/web1 on lb1: maint"
     error: str  # why it was not done; empty when it was
 
 
-class Sending(Event, frozen=True, kw_only=True, tag="sending"):
+class CommandSending(Event, frozen=True, kw_only=True, tag="command_sending"):
     """A command that is about to be sent; `sent` follows when the reply is there, or known to be lost."""
 
     node: str
@@ -238,7 +245,7 @@ class Sending(Event, frozen=True, kw_only=True, tag="sending"):
     command: str
 
 
-class CommandBegan(Event, frozen=True, kw_only=True, tag="command_began"):
+class CommandStarted(Event, frozen=True, kw_only=True, tag="command_started"):
     """A command on a host that may go on there without us, such as an installer; `sent` at its end."""
 
     node: str
@@ -248,7 +255,7 @@ class CommandBegan(Event, frozen=True, kw_only=True, tag="command_began"):
     started: int  # clock ticks after that machine's boot; 0: not known
 
 
-class Sent(Event, frozen=True, kw_only=True, tag="sent"):
+class CommandFinished(Event, frozen=True, kw_only=True, tag="command_finished"):
     """A command that was sent and its raw reply. `node` and `step` are empty outside a node's turn."""
 
     node: str
@@ -257,23 +264,33 @@ class Sent(Event, frozen=True, kw_only=True, tag="sent"):
     command: str
     reply: str
     ok: bool
-    seconds: float
+    duration_s: float
+
+
+class BackCommand(msgspec.Struct, frozen=True):
+    """A command that puts a node back, as it is typed, and what it is."""
+
+    kind: CommandKind
+    text: str
 
 
 class OutOfRotation(msgspec.Struct, frozen=True, kw_only=True):
     """A node that does not take traffic, where, and what puts it back."""
 
     node: str
-    where: list[str]  # "shop/web1 on lb1: maint"
-    on_purpose: bool  # somebody wants it so: as it was before the rollout, or, `by_others`, since then
-    commands: list[str]  # the first one puts it back as it is now, proven; the others are HAProxy's own
-    go_back: str = ""  # brings a failed node back to the version that it had
+    servers: list[str]  # "shop/web1 on lb1: maint"
+    intentional: bool  # somebody wants it so: as it was before the rollout, or, `by_others`, since then
+    commands: list[BackCommand]  # the first one puts it back as it is now, proven
+    rollback_command: str = ""  # brings a failed node back to the version that it had
     by_others: bool = False  # taken out by somebody else while the rollout went on, and left so
     by_agent: bool = False  # or by its agent check: HAProxy does not tell the two apart
     since: float = 0.0  # when it was taken out by others, seconds since 1970; 0: not known
     not_ready: str = ""  # why `rolldeck ready` cannot put it back as it is now, as was seen; empty: it can
     stopped: bool = False  # because its service does not run, and `ready` would start nothing
-    kinds: list[CommandKind] = []  # of each command; empty where an earlier Rolldeck has written it down
+
+    @property
+    def command_texts(self) -> list[str]:
+        return [command.text for command in self.commands]
 
 
 class WayOn(msgspec.Struct, frozen=True, kw_only=True):
@@ -288,7 +305,7 @@ class Traffic(Event, frozen=True, kw_only=True, tag="traffic"):
 
     served: int  # requests sent to servers, or sessions where HAProxy counts no requests
     errors_5xx: int  # responses 5xx of the servers themselves, which is not all that clients saw
-    seconds: float  # between the two looks at the counters
+    duration_s: float  # between the two looks at the counters
     errors: int | None = None  # that clients saw because of a server; None: not known, or an older Rolldeck
     unattributed: int = 0  # responses 5xx that no server explains, such as HAProxy's own 503
     unknown: list[str] = []  # backends in TCP mode, where HAProxy does not count errors
@@ -302,11 +319,11 @@ class RolloutEnded(Event, frozen=True, kw_only=True, tag="rollout_ended"):
     failed: list[str]
     skipped: list[str]
     interrupted: list[str]  # touched, and neither done nor failed: an abort came in between
-    untouched: list[str]
+    pending: list[str]
     out_of_rotation: list[OutOfRotation]
-    unseen: list[str]  # load balancers that could not be read at the end, with the reason
-    seconds: float
-    held: list[str] = []  # of those untouched: the turn had begun, and the node could not be taken out
+    unreachable_balancers: list[str]  # load balancers that could not be read at the end, with the reason
+    duration_s: float
+    held: list[str] = []  # of those pending: the turn had begun, and the node could not be taken out
     versions: dict[str, str] = {}  # of each node of the application at the end, as far as it is known
     ways_on: list[WayOn] = []  # the first one is to be tried first; none after an end that is well
     blocked: str = ""  # why no command of Rolldeck can work until it is mended, such as a full disk
@@ -315,7 +332,7 @@ class RolloutEnded(Event, frozen=True, kw_only=True, tag="rollout_ended"):
     rolled_back: list[str] = []  # of a rollback, instead of `upgraded`
 
 
-class RollbackBegan(Event, frozen=True, kw_only=True, tag="rollback_began"):
+class RollbackStarted(Event, frozen=True, kw_only=True, tag="rollback_started"):
     """A rollout has failed, and its nodes are about to be brought back."""
 
     rollout: int  # in the journal
@@ -337,7 +354,7 @@ class HookFired(Event, frozen=True, kw_only=True, tag="hook_fired"):
     moment: Moment
     node: str  # of the moments "node" and "failure"
     ok: bool
-    seconds: float
+    duration_s: float
     error: str  # empty when it was well
 
 
@@ -355,10 +372,10 @@ AnyEvent = (
     | LockTaken
     | Prefetched
     | BatchStarted
-    | TurnBegan
+    | NodeStarted
     | StepStarted
     | Waiting
-    | Noted
+    | NodeNote
     | StepDone
     | Baked
     | NodeUpgraded
@@ -367,19 +384,19 @@ AnyEvent = (
     | NodeFailed
     | NodePutBack
     | ServiceLog
-    | Asked
-    | Answered
+    | DecisionRequested
+    | DecisionMade
     | Paused
     | Resumed
     | AbortRequested
-    | ChangeBegan
-    | ChangeEnded
-    | Sending
-    | CommandBegan
-    | Sent
+    | ManualChangeStarted
+    | ManualChangeFinished
+    | CommandSending
+    | CommandStarted
+    | CommandFinished
     | Traffic
     | RolloutEnded
-    | RollbackBegan
+    | RollbackStarted
     | RollbackRefused
     | HookFired
     | Unreadable
@@ -396,5 +413,10 @@ class Record(msgspec.Struct, frozen=True):
 
 def to_json(record: Record) -> bytes:
     """One flat JSON object, without a newline."""
-    head = {"schema": SCHEMA, "seq": record.seq, "at": round(record.at, 3)}
+    head = {"schema": SCHEMA, "seq": record.seq, "time": format_time(record.at)}
     return msgspec.json.encode(head | msgspec.to_builtins(record.event))
+
+
+def format_time(at: float) -> str:
+    """Seconds since 1970 as RFC 3339 has them, in UTC: "2026-11-28T20:31:23.042Z"."""
+    return datetime.fromtimestamp(round(at, 3), UTC).isoformat(timespec="milliseconds")[:-6] + "Z"

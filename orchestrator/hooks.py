@@ -27,6 +27,7 @@ from orchestrator.events import (
     Paused,
     Record,
     RolloutEnded,
+    format_time,
 )
 from orchestrator.plan import Plan
 
@@ -36,7 +37,7 @@ class Told(msgspec.Struct, frozen=True, kw_only=True):
 
     schema: int = SCHEMA
     moment: Moment
-    at: float  # seconds since 1970
+    time: str  # as RFC 3339 has it, in UTC
     application: str
     version: str  # that the nodes are to have
     before: dict[str, str]  # the version that each node had, as far as it was known
@@ -182,7 +183,7 @@ class Hooks:
             seconds = round(self._clock.monotonic() - begun, 3)
             self._bus.emit(
                 HookFired(
-                    name=hook.name, moment=moment, node=node, ok=not error, seconds=seconds, error=error
+                    name=hook.name, moment=moment, node=node, ok=not error, duration_s=seconds, error=error
                 )
             )
 
@@ -207,7 +208,7 @@ class Hooks:
     def _payload(self, moment: Moment, **more: Any) -> bytes:
         told = Told(
             moment=moment,
-            at=round(self._clock.time(), 3),
+            time=format_time(self._clock.time()),
             application=self._plan.application,
             version=self._plan.version,
             before={each.name: each.current for each in self._plan.nodes if each.known},

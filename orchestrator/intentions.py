@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from backends.haproxy import commands
 from backends.model import Admin, AdminState, Server, ServerRef
-from orchestrator.events import ChangeBegan
+from orchestrator.events import ManualChangeStarted
 from orchestrator.node import Original
 
 
@@ -38,7 +38,7 @@ class Intentions:
     originals: dict[ServerRef, Original] = field(default_factory=dict)
     wanted: dict[ServerRef, Intent] = field(default_factory=dict)
     left: set[ServerRef] = field(default_factory=set)
-    by_hand: dict[ServerRef, ChangeBegan] = field(default_factory=dict)
+    by_hand: dict[ServerRef, ManualChangeStarted] = field(default_factory=dict)
     moment: int = 0
     _changed: dict[ServerRef, int] = field(default_factory=dict)  # the moment of the last change of each
     _under_way: dict[ServerRef, set[AdminState]] = field(

@@ -9,9 +9,9 @@ from backends.base import Registration
 from backends.errors import BackendError
 from backends.model import Registered
 from orchestrator.application import Application
-from orchestrator.events import OutOfRotation
+from orchestrator.events import BackCommand, OutOfRotation
 from orchestrator.node import Node
-from orchestrator.ways_back import BackCommand, back_commands, ready_command, with_commands
+from orchestrator.ways_back import ready_command
 
 
 async def with_registries(
@@ -49,13 +49,13 @@ async def _look(registration: Registration) -> Registered | BackendError:
 def _added(
     application: Application, node: Node, registration: Registration, what: str, known: OutOfRotation | None
 ) -> OutOfRotation:
-    if known is None or known.on_purpose:
-        before = known.where if known is not None else []
-        known = OutOfRotation(node=node.name, where=before, on_purpose=False, commands=[])
-        known = with_commands(known, [ready_command(application.name, node.name)])
+    if known is None or known.intentional:
+        before = known.servers if known is not None else []
+        ready = [ready_command(application.name, node.name)]
+        known = OutOfRotation(node=node.name, servers=before, intentional=False, commands=ready)
     back = registration.return_command()
-    out = msgspec.structs.replace(known, where=[*known.where, f"{registration.place}: {what}"])
-    if back is None:
-        return out
-    by_hand = BackCommand("by_hand", f"{node.host.name}: {node.host.render(back)}")
-    return with_commands(out, [*back_commands(out), by_hand])
+    by_hand = (
+        [BackCommand("by_hand", f"{node.host.name}: {node.host.render(back)}")] if back is not None else []
+    )
+    servers = [*known.servers, f"{registration.place}: {what}"]
+    return msgspec.structs.replace(known, servers=servers, commands=[*known.commands, *by_hand])

@@ -32,7 +32,7 @@ async def with_followers(
     tracked = tracked_servers(snapshots)
     return (
         [
-            msgspec.structs.replace(found, where=[*found.where, *where])
+            msgspec.structs.replace(found, servers=[*found.servers, *where])
             if (where := _where(plan.node(found.node).refs, tracked, snapshots))
             else found
             for found in out

@@ -8,7 +8,7 @@ from backends.errors import BackendError
 from backends.haproxy import commands
 from backends.model import AdminState, Server, ServerRef, Snapshot
 from orchestrator.application import Application
-from orchestrator.events import CommandKind, OutOfRotation
+from orchestrator.events import BackCommand, CommandKind, OutOfRotation
 from orchestrator.followers import followers, inherits_only, tracked_by
 from orchestrator.mapping import owners as nodes_behind
 from orchestrator.node import Original
@@ -17,7 +17,7 @@ from orchestrator.owner import owners
 from orchestrator.plan import Plan, PlannedNode
 from orchestrator.pool import Pool
 from orchestrator.steps.verify import RESTORE, can_be_proven
-from orchestrator.ways_back import BackCommand, ready_command, with_commands
+from orchestrator.ways_back import ready_command
 
 Originals = Mapping[ServerRef, Original]
 
@@ -88,13 +88,12 @@ def _others_fallen(
     for node, own in groups.items():
         version = versions.get(node)
         command = f"rolldeck upgrade {application.name} {version} --limit {node}"
-        out = OutOfRotation(
+        yield OutOfRotation(
             node=node,
-            where=[f"{server.ref}: {server.admin_state} ({server.status})" for server in own],
-            on_purpose=False,
-            commands=[],
+            servers=[f"{server.ref}: {server.admin_state} ({server.status})" for server in own],
+            intentional=False,
+            commands=[BackCommand("upgrade", command)] if version else [],
         )
-        yield with_commands(out, [BackCommand("upgrade", command)] if version else [])
 
 
 async def _read(balancer: LoadBalancer, application: Application) -> Snapshot | BackendError:
@@ -134,8 +133,8 @@ def _left_to_others(
     """Without any command: whoever has taken it out has a reason."""
     return OutOfRotation(
         node=node.name,
-        where=[_where(each, originals[each.ref]) for each in missing],
-        on_purpose=True,
+        servers=[_where(each, originals[each.ref]) for each in missing],
+        intentional=True,
         commands=[],
         by_others=True,
         by_agent=any(server.agent for server in others),
@@ -184,16 +183,15 @@ def describe(
     if ready and node.installed not in (None, plan.wanted(node.name)):
         upgrade = f"rolldeck upgrade {plan.application} {node.installed}"
         go_back = f"{upgrade} --limit {node.name} --force-ready {node.name}"
-    out = OutOfRotation(
+    return OutOfRotation(
         node=node.name,
-        where=[_where(each, originals[each.ref]) for each in missing]
+        servers=[_where(each, originals[each.ref]) for each in missing]
         + [f"{ref}: not known" for ref in blind],
-        on_purpose=not wrong,
-        commands=[],
-        go_back=go_back,
+        intentional=not wrong,
+        commands=[*ours, *raw],
+        rollback_command=go_back,
         not_ready=not_ready,
     )
-    return with_commands(out, [*ours, *raw])
 
 
 def _held_on_purpose(plan: Plan, servers: Mapping[ServerRef, Server]) -> list[ServerRef]:

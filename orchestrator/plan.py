@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from backends.availability import Availability
 from backends.model import ServerRef
-from orchestrator.events import STEPS, CommandBegan, Step
+from orchestrator.events import STEPS, CommandStarted, Step
 from orchestrator.guard import Capacity, Place
 from orchestrator.node import Node, Original
 from orchestrator.policy import Amount, Policy, resolve
@@ -59,7 +59,7 @@ class PlannedNode:
     why: str  # of the steps, in words
     to_ready: bool = False  # put in rotation at the end although a human has it out now
     left_by: int = 0  # the rollout that did not finish with it: the originals are those from before it
-    awaits: CommandBegan | None = None  # that it had begun there: nothing is done beside it
+    awaits: CommandStarted | None = None  # that it had begun there: nothing is done beside it
     failed_in: int = 0  # the rollout in which the version that it is to have failed on it, and not well since
     unproven: bool = False  # it takes traffic with a version that no rollout has proven: it goes first
     wanted: str = ""  # the version it is to have, where that is not the plan's

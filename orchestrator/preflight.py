@@ -14,7 +14,7 @@ from orchestrator.availability import judge_availability, look_for_versions, loo
 from orchestrator.departure import Floors, find_all_backups, find_several_backups
 from orchestrator.dry_run import commands_for, prefetch_for
 from orchestrator.elsewhere import Elsewhere, judge_elsewhere, judge_followers, look_elsewhere
-from orchestrator.events import CommandBegan
+from orchestrator.events import CommandStarted
 from orchestrator.facts import Facts, read_facts
 from orchestrator.followers import inherits_only
 from orchestrator.judge import judge_balancer, judge_configuration, judge_servers
@@ -42,7 +42,7 @@ class Left:
     entry: int  # of the journal
     originals: Mapping[ServerRef, Original]  # as they were before it
     words: str  # by whom it was left, when, and how far it had come
-    command: CommandBegan | None = None  # that may still run there
+    command: CommandStarted | None = None  # that may still run there
     version: str = ""  # that it was to have
 
 

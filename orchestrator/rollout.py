@@ -16,7 +16,7 @@ from orchestrator.endpoints import Endpoints
 from orchestrator.errors import Aborted, JournalError, PreflightFailed, StepFailed
 from orchestrator.events import (
     BatchStarted,
-    ChangeBegan,
+    ManualChangeStarted,
     NodeSkipped,
     Prefetched,
     Record,
@@ -147,7 +147,7 @@ class Rollout:
             raise defect
 
     def _note_by_hand(self, record: Record) -> None:
-        if isinstance(record.event, ChangeBegan):
+        if isinstance(record.event, ManualChangeStarted):
             for node in self._plan.nodes:
                 if node.name in record.event.nodes:
                     self._intentions.by_hand |= dict.fromkeys(node.refs, record.event)
@@ -226,13 +226,13 @@ class Rollout:
             if isinstance(result, BaseException):
                 raise result
         if nodes:
-            self._bus.emit(Prefetched(seconds=round(self._clock.monotonic() - start, 3)))
+            self._bus.emit(Prefetched(duration_s=round(self._clock.monotonic() - start, 3)))
 
     async def _confirmed(self, number: int) -> bool:
         names = self._plan.batches[number - 1]
         after = "; ".join(str(each) for each in self._plan.capacities[number - 1])
         choice, who = await self._control.ask(
-            f"batch {number}", f"take out {', '.join(names)}? {after}", (CONTINUE, SKIP, ABORT)
+            f"batch {number}", f"take out {', '.join(names)}? {after}", (CONTINUE, SKIP, ABORT), "batch"
         )
         if choice == SKIP:
             self._tally.skipped.extend(names)
@@ -298,7 +298,7 @@ class Rollout:
         unseen += unasked
         out = await tried(self._application, out, unfinished)
         others = [each.node for each in out if each.by_others and each.node in tally.done]
-        if result == "healthy" and (unseen or any(not each.on_purpose for each in out)):
+        if result == "healthy" and (unseen or any(not each.intentional for each in out)):
             result, reason = "degraded", "not everything is back in rotation"
         elif result == "healthy" and others:
             result, reason = "degraded", f"taken out by somebody else: {', '.join(others)}"
@@ -313,10 +313,10 @@ class Rollout:
             failed=failed,
             skipped=list(tally.skipped),
             interrupted=[n for n in names if n in tally.touched and n not in done],
-            untouched=[n for n in names if n not in tally.touched and n not in done],
+            pending=[n for n in names if n not in tally.touched and n not in done],
             out_of_rotation=out,
-            unseen=unseen,
-            seconds=round(self._clock.monotonic() - start, 3),
+            unreachable_balancers=unseen,
+            duration_s=round(self._clock.monotonic() - start, 3),
             held=held,
             versions=versions,
             ways_on=[] if result == "healthy" else self._ways_on(failed),

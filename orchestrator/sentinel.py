@@ -10,7 +10,7 @@ from backends.model import Admin, AdminState, Server, ServerRef, Snapshot
 from orchestrator.actor import ROLLDECK
 from orchestrator.bus import Bus
 from orchestrator.control import Control
-from orchestrator.events import Noted
+from orchestrator.events import NodeNote
 from orchestrator.fleet import Fleet
 from orchestrator.intentions import Intentions
 from orchestrator.node import Original
@@ -111,7 +111,7 @@ class Sentinel:
                 snapshot = await self._fleet.read(name)
             self._fleet.accept(snapshot)
             told = f"set again: {'; '.join(done)}" if done else "everything is as it is wanted"
-            self._bus.emit(Noted(node="", text=f"{name} was reloaded; {told}"))
+            self._bus.emit(NodeNote(node="", text=f"{name} was reloaded; {told}"))
         finally:
             # Paused by us only: it goes on when this load balancer counts again, or is tried once more.
             if not paused and not self._control.aborting:
@@ -146,7 +146,7 @@ class Sentinel:
         ):
             self._intentions.originals[server.ref] = replace(original, weight=server.weight)
             text = f"{server.ref} has the weight {server.weight} in the configuration now, and keeps it"
-            self._bus.emit(Noted(node=server.ref.server, text=text))
+            self._bus.emit(NodeNote(node=server.ref.server, text=text))
 
     def _ours(self, snapshot: Snapshot) -> list[Server]:
         return [each for each in snapshot.servers if each.ref in self._intentions.originals]
@@ -167,4 +167,4 @@ class Sentinel:
             self._told[ref] = f"{wanted} {now}"
             who = self._intentions.who_set(ref, Original.of(server), server.agent)
             text = f"{who} set {ref} to {server.admin_state}, weight {server.weight}"
-            self._bus.emit(Noted(node=ref.server, text=f"{text}; this rollout wants it {wanted}"))
+            self._bus.emit(NodeNote(node=ref.server, text=f"{text}; this rollout wants it {wanted}"))

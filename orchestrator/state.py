@@ -3,6 +3,7 @@
 import enum
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Literal
 
 from orchestrator import events
 from orchestrator.actor import requested
@@ -61,6 +62,9 @@ class Left:
         return self.working + self.waiting
 
 
+Phase = Literal["planned", "progressing", "paused", "aborting", "healthy", "degraded", "aborted"]
+
+
 @dataclass(slots=True)
 class Cell:
     """One step of one node."""
@@ -100,8 +104,11 @@ class RolloutState:
     batches: list[list[str]] = field(default_factory=list)
     batch: int = 0  # the current one, from 1
     nodes: dict[str, NodeStatus] = field(default_factory=dict)
-    phase: str = "planned"
-    questions: dict[str, events.Asked] = field(default_factory=dict)
+    phase: Phase = "planned"
+    phase_by: str = ""  # who has paused or aborted it, and from where
+    phase_reason: str = ""  # why it is paused
+    immediate: bool = False  # aborting without waiting for the running steps
+    questions: dict[str, events.DecisionRequested] = field(default_factory=dict)
     began: float = 0.0
     ended: events.RolloutEnded | None = None
 
@@ -111,6 +118,18 @@ class RolloutState:
         for record in records:
             state.apply(record)
         return state
+
+    @property
+    def phase_text(self) -> str:
+        """The phase with who has brought it about, to be shown."""
+        match self.phase:
+            case "paused":
+                return f"paused by {self.phase_by}" + (f": {self.phase_reason}" if self.phase_reason else "")
+            case "aborting" if self.immediate:
+                return f"aborting at once, asked by {self.phase_by}"
+            case "aborting":
+                return f"aborting, asked by {self.phase_by}; once more cuts the running step short"
+        return self.phase
 
     @property
     def done(self) -> int:
@@ -165,10 +184,10 @@ class RolloutState:
                 node.state, node.step = WORKING[step], step
                 node.reason, node.deadline, node.log = "", None, ()
                 node.cells[step] = Cell(record.at)
-            case events.Waiting(node=name, reason=reason, left=left):
+            case events.Waiting(node=name, reason=reason, remaining_s=left, baking=baking):
                 node = self.nodes[name]
                 node.reason, node.deadline = reason, record.at + left
-                if reason == "baking":
+                if baking:
                     node.state = NodeState.BAKING
                     if node.step and (cell := node.cells.get(node.step)) and cell.baked is None:
                         cell.baked = record.at
@@ -176,9 +195,9 @@ class RolloutState:
                 self._step_done(event, record.at)
             case events.Baked() as event:
                 self.nodes[event.node].baked = event
-            case events.NodeUpgraded(node=name, seconds=seconds):
+            case events.NodeUpgraded(node=name, duration_s=seconds):
                 self._done(name, NodeState.UPGRADED, seconds)
-            case events.NodeRolledBack(node=name, seconds=seconds):
+            case events.NodeRolledBack(node=name, duration_s=seconds):
                 self._done(name, NodeState.ROLLED_BACK, seconds)
             case events.NodeSkipped(node=name, who=who, via=via):
                 node = self.nodes[name]
@@ -193,18 +212,17 @@ class RolloutState:
                 node = self.nodes[name]
                 node.state, node.step, node.deadline = NodeState.PUT_BACK, None, None
                 node.reason = f"failed at {step} before its service was stopped: {error}"
-            case events.Asked() as event:
+            case events.DecisionRequested() as event:
                 self.questions[event.question] = event
-            case events.Answered(question=question):
+            case events.DecisionMade(question=question):
                 self.questions.pop(question, None)
             case events.Paused(who=who, why=why, via=via):
-                self.phase = f"paused by {requested(who, via)}" + (f": {why}" if why else "")
+                self.phase, self.phase_by, self.phase_reason = "paused", requested(who, via), why
             case events.Resumed():
-                self.phase = "progressing"
-            case events.AbortRequested(who=who, via=via, at_once=at_once):
-                when = " at once" if at_once else ""
-                further = "" if at_once else "; once more cuts the running step short"
-                self.phase = f"aborting{when}, asked by {requested(who, via)}{further}"
+                self.phase, self.phase_by, self.phase_reason = "progressing", "", ""
+            case events.AbortRequested(who=who, via=via, immediate=immediate):
+                self.phase, self.phase_by, self.phase_reason = "aborting", requested(who, via), ""
+                self.immediate = immediate
                 self.questions.clear()
             case events.RolloutEnded() as event:
                 self.phase, self.ended = event.result, event
@@ -217,6 +235,7 @@ class RolloutState:
     def _start(self, event: events.RolloutStarted, at: float) -> None:
         self.application, self.version, self.kind = event.application, event.version, event.kind
         self.batches, self.began, self.phase = event.batches, at, "progressing"
+        self.phase_by, self.phase_reason, self.immediate = "", "", False
         self.batch, self.ended, self.questions, self.before = 0, None, {}, dict(event.before)
         self.nodes = {name: NodeStatus(name) for name in event.nodes}
         with_work = {name for batch in event.batches for name in batch}
@@ -233,10 +252,10 @@ class RolloutState:
     def _step_done(self, event: events.StepDone, at: float) -> None:
         node = self.nodes[event.node]
         cell = node.cells[event.step]
-        cell.waited = min(event.seconds, at - cell.baked) if cell.baked is not None else 0.0
+        cell.waited = min(event.duration_s, at - cell.baked) if cell.baked is not None else 0.0
         if event.step == "drain":
-            cell.waited = event.seconds
-        cell.seconds, cell.changed, cell.detail = event.seconds, event.changed, event.detail
+            cell.waited = event.duration_s
+        cell.seconds, cell.changed, cell.detail = event.duration_s, event.changed, event.detail
         node.reason, node.deadline = "", None
         if event.step == STEPS[0]:
             node.state = NodeState.DRAINED

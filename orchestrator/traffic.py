@@ -79,7 +79,7 @@ def summarize(totals: Totals, seconds: float) -> Traffic:
     return Traffic(
         served=totals.requests,
         errors_5xx=totals.answered_5xx,
-        seconds=round(seconds, 3),
+        duration_s=round(seconds, 3),
         errors=totals.errors if totals.http or totals.errors else None,
         unattributed=totals.unattributed,
         unknown=sorted(totals.unknown),

@@ -11,17 +11,18 @@ from orchestrator.bus import Bus
 from orchestrator.control import ABORT, CONTINUE, RETRY, SKIP, Control
 from orchestrator.errors import Aborted, Skipped, StepFailed, StillRegisteredOut
 from orchestrator.events import (
+    DecisionKind,
     NodeFailed,
     NodePutBack,
     NodeRolledBack,
     NodeSkipped,
+    NodeStarted,
     NodeUpgraded,
     RolloutKind,
     ServiceLog,
     Step,
     StepDone,
     StepStarted,
-    TurnBegan,
 )
 from orchestrator.node import Original
 from orchestrator.plan import Plan, PlannedNode
@@ -107,7 +108,7 @@ class Turn:
             await await_end(self._work, self._planned.awaits)
         for step in self._planned.steps:
             if self._plan.policy.confirm == "step":
-                await self._confirm(f"{step}?")
+                await self._confirm(f"{step}?", "step", step)
             await self._control.checkpoint()  # last: a "go" while all is paused starts nothing yet
             self._work.step = step
             with self._bus.turn(self._name, step):
@@ -117,7 +118,7 @@ class Turn:
             self._tally.unproven.append(self._name)
         seconds = round(self._control.worked() - start, 3)
         done = NodeRolledBack if self._tally.kind == "rollback" else NodeUpgraded
-        self._bus.emit(done(node=self._name, seconds=seconds, version=self._work.wanted or ""))
+        self._bus.emit(done(node=self._name, duration_s=seconds, version=self._work.wanted or ""))
 
     async def _run(self, step: Step) -> None:
         start = self._control.worked()
@@ -133,7 +134,7 @@ class Turn:
                 step=step,
                 changed=detail is not None,
                 detail=detail or "nothing to do",
-                seconds=round(self._control.worked() - start, 3),
+                duration_s=round(self._control.worked() - start, 3),
             )
         )
 
@@ -153,7 +154,7 @@ class Turn:
         self._tally.originals[self._name] = self._work.originals
         self._work.intentions.originals |= self._work.originals
         self._bus.emit(
-            TurnBegan(
+            NodeStarted(
                 node=self._name,
                 version=self._work.wanted or "",
                 originals=[each.said(ref) for ref, each in self._work.originals.items()],
@@ -180,7 +181,8 @@ class Turn:
                     self._control.raise_if_no_drain()
                 choices = (CONTINUE, SKIP, ABORT) if own else (CONTINUE, ABORT)
                 question = f"{text}: {'upgrade it all the same' if own else 'go on with the plan as it is'}?"
-                choice, who = await self._control.ask(self._name if own else "inventory", question, choices)
+                subject = self._name if own else "inventory"
+                choice, who = await self._control.ask(subject, question, choices, "change")
                 self._tally.agreed.add(text)
                 if choice == SKIP:
                     raise Skipped(who)
@@ -209,8 +211,9 @@ class Turn:
                 found[ref] = Original.to_ready(servers[ref])
         return found
 
-    async def _confirm(self, text: str) -> None:
-        choice, who = await self._control.ask(self._name, text, (CONTINUE, SKIP, ABORT))
+    async def _confirm(self, text: str, kind: DecisionKind = "node", step: Step | None = None) -> None:
+        choices = (CONTINUE, SKIP, ABORT)
+        choice, who = await self._control.ask(self._name, text, choices, kind, step)
         if choice == SKIP:
             raise Skipped(who)
 
@@ -273,7 +276,7 @@ class Turn:
 
     async def _decided(self, text: str) -> bool:
         try:
-            choice, _ = await self._control.ask(self._name, text, (RETRY, SKIP, ABORT))
+            choice, _ = await self._control.ask(self._name, text, (RETRY, SKIP, ABORT), "failure")
         except Aborted:
             return False
         if choice == RETRY:

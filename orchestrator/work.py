@@ -13,7 +13,7 @@ from orchestrator.bus import Bus
 from orchestrator.control import Control
 from orchestrator.endpoints import Endpoints
 from orchestrator.errors import DeadlinePassed
-from orchestrator.events import Baked, Noted, Step, Waiting
+from orchestrator.events import Baked, NodeNote, Step, Waiting
 from orchestrator.fleet import Build, Fleet
 from orchestrator.intentions import Intent, Intentions
 from orchestrator.node import Node, Original
@@ -66,7 +66,7 @@ class Work:
         self.intentions.set(self.refs if refs is None else refs, intent)
 
     def note(self, text: str) -> None:
-        self.bus.emit(Noted(node=self.node.name, text=text))
+        self.bus.emit(NodeNote(node=self.node.name, text=text))
 
     def belonging(self, state: AdminState) -> list[ServerRef]:
         """The servers whose original state is this one."""
@@ -108,7 +108,14 @@ class Work:
         return state, is_open
 
     async def until(
-        self, probe: Probe, *, timeout: float, what: str, free: bool = False, at: float = math.inf
+        self,
+        probe: Probe,
+        *,
+        timeout: float,
+        what: str,
+        free: bool = False,
+        at: float = math.inf,
+        baking: bool = False,
     ) -> None:
         """Look again and again until the probe is content.
 
@@ -121,6 +128,7 @@ class Work:
             what: what is waited for, in words, for the error.
             free: nothing has been touched yet, so an abort may end the wait.
             at: look at this moment too, however slow the looks have become by then.
+            baking: the node is only watched in rotation; see `Waiting`.
 
         Raises:
             DeadlinePassed: with the last reason.
@@ -147,7 +155,13 @@ class Work:
                 told, told_at = reason, now
                 soonest = min(left, at - now) if at > now else left
                 self.bus.emit(
-                    Waiting(node=self.node.name, step=self.step, reason=reason, left=round(soonest, 1))
+                    Waiting(
+                        node=self.node.name,
+                        step=self.step,
+                        reason=reason,
+                        remaining_s=round(soonest, 1),
+                        baking=baking,
+                    )
                 )
             waited = self.clock.monotonic() - began  # paused or not: no hurry after an hour
             pause = max(QUICKEST_LOOK, min(SLOWEST_LOOK, waited * SHARE_OF_WAIT))

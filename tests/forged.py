@@ -55,10 +55,13 @@ def publication() -> dict[str, Any]:
     }
     out = {
         "node": "web2",
-        "where": ["shop/web2 on lb1: maint (MAINT)"],
-        "on_purpose": False,
-        "commands": ["rolldeck ready shop web2", "lb1: set server shop/web2 state ready"],
-        "go_back": "rolldeck upgrade shop 1.4.2 --limit web2 --force-ready web2",
+        "servers": ["shop/web2 on lb1: maint (MAINT)"],
+        "intentional": False,
+        "commands": [
+            {"kind": "ready", "text": "rolldeck ready shop web2"},
+            {"kind": "by_hand", "text": "lb1: set server shop/web2 state ready"},
+        ],
+        "rollback_command": "rolldeck upgrade shop 1.4.2 --limit web2 --force-ready web2",
     }
     started = {
         "event": "rollout_started",
@@ -77,39 +80,46 @@ def publication() -> dict[str, Any]:
         "failed": ["web2"],
         "skipped": [],
         "interrupted": [],
-        "untouched": [],
+        "pending": [],
         "out_of_rotation": [out],
-        "unseen": [],
-        "seconds": 12.5,
+        "unreachable_balancers": [],
+        "duration_s": 12.5,
     }
     events: list[dict[str, Any]] = [
         started,
         {"event": "batch_started", "number": 1, "nodes": ["web1"]},
-        {"event": "turn_began", "node": "web1", "version": "1.5.0", "originals": [original]},
+        {"event": "node_started", "node": "web1", "version": "1.5.0", "originals": [original]},
         {"event": "step_started", "node": "web1", "step": "drain"},
-        {"event": "waiting", "node": "web1", "step": "drain", "reason": "2 sessions", "left": 3.0},
+        {"event": "waiting", "node": "web1", "step": "drain", "reason": "2 sessions", "remaining_s": 3.0},
         {
             "event": "step_done",
             "node": "web1",
             "step": "drain",
             "changed": True,
             "detail": "",
-            "seconds": 1.0,
+            "duration_s": 1.0,
         },
-        {"event": "node_upgraded", "node": "web1", "seconds": 5.0},
+        {"event": "node_upgraded", "node": "web1", "duration_s": 5.0},
         {
-            "event": "turn_began",
+            "event": "node_started",
             "node": "web2",
             "version": "1.5.0",
             "originals": [{**original, "server": "web2"}],
         },
         {"event": "step_started", "node": "web2", "step": "start"},
-        {"event": "command_began", "node": "web2", "step": "start", "target": "web2", "pid": 7, "started": 9},
+        {
+            "event": "command_started",
+            "node": "web2",
+            "step": "start",
+            "target": "web2",
+            "pid": 7,
+            "started": 9,
+        },
         {"event": "node_failed", "node": "web2", "step": "start", "error": "no"},
         ended,
     ]
     return {
-        "schema": 1,
+        "schema": 2,
         "head": {
             "kind": "upgrade",
             "application": APP,
@@ -154,7 +164,7 @@ def publications() -> Iterator[tuple[str, bytes]]:
     yield "more behind it", packed(publication()) + b"more"
     yield "a bomb", zlib.compress(b" " * 200_000_000)
     yield "a deep one", zlib.compress(DEEP.encode())
-    yield "of another schema", packed(publication() | {"schema": 2})
+    yield "of another schema", packed(publication() | {"schema": 1})
     for path in paths(publication()):
         for name, value in WRONG.items():
             yield f"{'.'.join(map(str, path))} is {name}", packed(_with(publication(), path, value))
@@ -184,10 +194,17 @@ def _sequences() -> Iterator[tuple[str, bytes]]:
     yield "twice from the beginning", packed(_with(publication(), ("lines",), lines + lines))
     strange = [2, 1.0, {"event": "root_shell", "node": "web1"}]
     yield "an event that nobody knows", packed(_with(publication(), ("lines",), [strange]))
-    private = {"event": "sent", "node": "web1", "step": "x", "target": "lb1", "command": "x", "reply": "x"}
-    more = [99, 1.0, private | {"ok": True, "seconds": 0.0}]
+    private = {
+        "event": "command_finished",
+        "node": "web1",
+        "step": "x",
+        "target": "lb1",
+        "command": "x",
+        "reply": "x",
+    }
+    more = [99, 1.0, private | {"ok": True, "duration_s": 0.0}]
     yield "an event that nobody publishes", packed(_with(publication(), ("lines",), [*lines, more]))
-    stranger = {"event": "turn_began", "node": "ghost", "version": "6", "originals": []}
+    stranger = {"event": "node_started", "node": "ghost", "version": "6", "originals": []}
     yield (
         "a node that is not in the plan",
         packed(_with(publication(), ("lines",), [*lines, [99, 1.0, stranger]])),

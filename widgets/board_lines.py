@@ -57,11 +57,11 @@ def _phase(state: RolloutState, room: int) -> list[Piece]:
     if state.ended or state.phase == "progressing":
         return []
     glyph = "‖" if _paused(state) else "!"
-    return [(" · ", "quiet"), (cut(f"{glyph} {state.phase}", max(10, room - 3)), "moving")]
+    return [(" · ", "quiet"), (cut(f"{glyph} {state.phase_text}", max(10, room - 3)), "moving")]
 
 
 def _paused(state: RolloutState) -> bool:
-    return state.phase.startswith("paused")
+    return state.phase == "paused"
 
 
 def _ending(state: RolloutState, width: int) -> Piece:
@@ -77,7 +77,7 @@ def _ending(state: RolloutState, width: int) -> Piece:
             parts = f" ({clock(left.waiting)} waiting)"
         return f" · left {clock(left.seconds):>5}{parts}", "plain"
     glyph, kind = ("✓", "ok") if state.ended.result == "healthy" else ("✗", "bad")
-    return f" · {glyph} {state.ended.result} in {clock(state.ended.seconds)}", kind
+    return f" · {glyph} {state.ended.result} in {clock(state.ended.duration_s)}", kind
 
 
 def sentence(state: RolloutState, now: float, capacities: str, width: int) -> list[Piece]:
@@ -123,13 +123,17 @@ def _countdowns(state: RolloutState, node: NodeStatus, working: int, now: float)
 
 
 def _end(state: RolloutState, ended: RolloutEnded) -> Piece:
-    out = [each.node for each in ended.out_of_rotation if not each.on_purpose]
+    out = [each.node for each in ended.out_of_rotation if not each.intentional]
     verb = "rolled back" if state.kind == "rollback" else "upgraded"
     parts = [f"not in rotation: {', '.join(out)}"] if out else []
-    parts += [f"{counted(len(ended.unseen), 'load balancer')} could not be read"] if ended.unseen else []
+    parts += (
+        [f"{counted(len(ended.unreachable_balancers), 'load balancer')} could not be read"]
+        if ended.unreachable_balancers
+        else []
+    )
     parts += [ended.reason] if ended.reason else []
-    parts += [] if out or ended.unseen else [f"what it {verb} is in rotation"]
-    return " · ".join(parts), "ok" if ended.result == "healthy" and not ended.unseen else "bad"
+    parts += [] if out or ended.unreachable_balancers else [f"what it {verb} is in rotation"]
+    return " · ".join(parts), "ok" if ended.result == "healthy" and not ended.unreachable_balancers else "bad"
 
 
 def in_sight(top: int, shown: int, total: int, held: bool) -> str:

@@ -46,7 +46,7 @@ class Journal:
         return news
 
     def _concerns(self, event: events.AnyEvent, paths: Collection[tuple[str, str]]) -> bool:
-        if isinstance(event, events.Sent) and not event.node:
+        if isinstance(event, events.CommandFinished) and not event.node:
             words = set(_BETWEEN.split(event.command))
             return any(event.target == target and path in words for target, path in paths)
         if self._node in (getattr(event, "node", ""), getattr(event, "subject", "")):

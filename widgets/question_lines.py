@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 
 from orchestrator.control import ABORT, CONTINUE, RETRY, SKIP
-from orchestrator.events import Asked
+from orchestrator.events import DecisionRequested
 from orchestrator.guard import Capacity
 from orchestrator.state import NodeState, RolloutState
 from widgets.pieces import Piece, cut
@@ -30,16 +30,16 @@ def waits(state: RolloutState, impact: Sequence[str], keys: Keys) -> list[list[P
         first, *others = state.questions.values()
         title, choices = _title(state, first, len(others)), _choices(state, first, keys)
         return [title, *_impact(impact), *_log(state, first), choices]
-    if state.phase.startswith("paused"):
+    if state.phase == "paused":
         return [
-            [(f"‖ {state.phase}", "head")],
+            [(f"‖ {state.phase_text}", "head")],
             [("Nothing new is started, deadlines stand still; a command that runs goes on.", "plain")],
             [(keys["pause"], "head"), (" goes on  ", "plain"), *_abort(keys)],
         ]
     return []
 
 
-def _title(state: RolloutState, asked: Asked, others: int) -> list[Piece]:
+def _title(state: RolloutState, asked: DecisionRequested, others: int) -> list[Piece]:
     node = state.nodes.get(asked.subject)
     failed = node is not None and node.state in (NodeState.FAILED, NodeState.HELD)
     more = [(f"  ({others} more to decide)", "quiet")] if others else []
@@ -51,26 +51,26 @@ def _impact(impact: Sequence[str]) -> Iterable[list[Piece]]:
     return ([(each, "plain")] for each in impact)
 
 
-def _log(state: RolloutState, asked: Asked) -> Iterable[list[Piece]]:
+def _log(state: RolloutState, asked: DecisionRequested) -> Iterable[list[Piece]]:
     """What the service of a failed node has written last."""
     node = state.nodes.get(asked.subject)
     lines = node.log[-LOG_LINES:] if node is not None else ()
     return ([("| ", "quiet"), (line, "plain")] for line in lines)
 
 
-def _choices(state: RolloutState, asked: Asked, keys: Keys) -> list[Piece]:
+def _choices(state: RolloutState, asked: DecisionRequested, keys: Keys) -> list[Piece]:
     pieces: list[Piece] = []
     for choice in asked.choices:
         if choice == ABORT:
             pieces += _abort(keys)
         else:
             pieces += [(keys[ACTIONS[choice]], "head"), (f" {_meaning(state, asked, choice)}  ", "plain")]
-    if not state.phase.startswith("paused"):
+    if state.phase != "paused":
         pieces += [("  ", "plain"), (keys["pause"], "head"), (" pauses", "plain")]
     return pieces
 
 
-def _meaning(state: RolloutState, asked: Asked, choice: str) -> str:
+def _meaning(state: RolloutState, asked: DecisionRequested, choice: str) -> str:
     if choice == CONTINUE:
         return "goes on"
     if choice == RETRY:

@@ -25,34 +25,34 @@ SAID: dict[type[events.Event], str] = {
     events.RolloutStarted: "{operator} starts {application} → {version} on {nodes}",
     events.FreezeOverridden: "{operator} overrides the freeze: {reason}",
     events.LockTaken: "{operator} has the lock that all machines share, number {fence}",
-    events.Prefetched: "on every node beforehand, in {seconds}",
+    events.Prefetched: "on every node beforehand, in {duration_s}",
     events.BatchStarted: "batch {number}: {nodes}",
-    events.TurnBegan: "its turn: to {version}",
+    events.NodeStarted: "its turn: to {version}",
     events.StepStarted: "begins",
-    events.Waiting: "waits, at most {left} more: {reason}",
-    events.Noted: "note: {text}",
-    events.CommandBegan: "it runs on {target} as process {pid}",
-    events.StepDone: "done in {seconds}: {detail}",
-    events.Baked: "{words}, in {seconds}",
-    events.NodeUpgraded: "upgraded in {seconds}",
-    events.NodeRolledBack: "rolled back in {seconds}",
+    events.Waiting: "waits, at most {remaining_s} more: {reason}",
+    events.NodeNote: "note: {text}",
+    events.CommandStarted: "it runs on {target} as process {pid}",
+    events.StepDone: "done in {duration_s}: {detail}",
+    events.Baked: "{words}, in {duration_s}",
+    events.NodeUpgraded: "upgraded in {duration_s}",
+    events.NodeRolledBack: "rolled back in {duration_s}",
     events.NodeSkipped: "skipped by {who}",
     events.NodeFailed: "failed: {error}",
     events.ServiceLog: "its service wrote last:",
     events.NodePutBack: "put back as it was, for its service was not stopped yet",
-    events.Asked: "asks for {choices}: {text}",
-    events.Answered: "{who} says {choice}",
+    events.DecisionRequested: "asks for {choices}: {text}",
+    events.DecisionMade: "{who} says {choice}",
     events.Paused: "paused by {who}: {why}",
-    events.Resumed: "resumed by {who} after {seconds}",
+    events.Resumed: "resumed by {who} after {duration_s}",
     events.AbortRequested: "abort asked by {who}: {why}",
-    events.Traffic: "{words}, in {seconds}",
-    events.HookFired: "hook {name} at {moment}, {seconds}: {error}",
-    events.ChangeBegan: "{operator} changes {nodes} by hand: {action}",
-    events.ChangeEnded: "by hand: {servers}{error}",
+    events.Traffic: "{words}, in {duration_s}",
+    events.HookFired: "hook {name} at {moment}, {duration_s}: {error}",
+    events.ManualChangeStarted: "{operator} changes {nodes} by hand: {action}",
+    events.ManualChangeFinished: "by hand: {servers}{error}",
     events.Unreadable: "unknown event {kind!r}, which cannot be read: {problem}",
-    events.RollbackBegan: "rollback of {nodes}, as on_failure = {policy} says",
+    events.RollbackStarted: "rollback of {nodes}, as on_failure = {policy} says",
     events.RollbackRefused: "the rollback was refused: {reason}",
-    events.RolloutEnded: "ended {result} in {seconds}: {reason}",
+    events.RolloutEnded: "ended {result} in {duration_s}: {reason}",
 }
 MAX_REPLY = 128 * 1024  # characters of a reply that are shown; the journal has all of it
 MARKS = {"command": " >", "failed": "✗>", "reply": " <", "event": " ·", "bad": " ✗"}
@@ -148,7 +148,7 @@ def lines_of(record: Record, number: int) -> list[Line]:
     """A record as lines, numbered from `number`: a command with each line of its reply, or one line."""
     at = datetime.fromtimestamp(record.at, UTC).astimezone().strftime("%H:%M:%S")
     event = record.event
-    if isinstance(event, events.Sending):
+    if isinstance(event, events.CommandSending):
         return []  # the command follows with its reply
     node = visible(getattr(event, "node", getattr(event, "subject", "")))
     step = visible(getattr(event, "step", ""))
@@ -157,7 +157,7 @@ def lines_of(record: Record, number: int) -> list[Line]:
             Line(number + index, at, node, step, "", "reply" if index else "event", visible(text))
             for index, text in enumerate((said(event), *event.lines))
         ]
-    if not isinstance(event, events.Sent):
+    if not isinstance(event, events.CommandFinished):
         bad = isinstance(event, events.NodeFailed) or (isinstance(event, events.HookFired) and not event.ok)
         kind = "bad" if bad else "event"
         return [Line(number, at, node, step, "", kind, visible(said(event)))]

@@ -200,9 +200,9 @@ def _shown(change: Change, impact: Impact) -> Iterator[str]:
 
 def _tell(record: Record) -> None:
     match record.event:
-        case events.Waiting(node=name, reason=reason, left=left):
+        case events.Waiting(node=name, reason=reason, remaining_s=left):
             say(f"{paint('◐', 'working')} {name}: {clean(reason)} ({seconds(left)} left)")
-        case events.Noted(node=name, text=text):
+        case events.NodeNote(node=name, text=text):
             say(f"{paint('!', 'warn')} {name}: {clean(text)}")
 
 

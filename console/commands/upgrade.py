@@ -23,7 +23,7 @@ from console.proposal import Proposal, agree_within_request
 from console.session import Session
 from console.signals import stop_on_signals
 from orchestrator.errors import PreflightFailed
-from orchestrator.events import Record, RollbackBegan, RolloutEnded, to_json
+from orchestrator.events import Record, RollbackStarted, RolloutEnded, to_json
 from orchestrator.plan import Plan, Severity
 from orchestrator.plan_differences import Difference
 from orchestrator.policy import Amount
@@ -143,7 +143,7 @@ async def carry_out(session: Session, proposal: Proposal, how: How) -> RolloutEn
         if how.as_json:
             result_json(to_json(record))
         progress(record)
-        if isinstance(record.event, RollbackBegan):
+        if isinstance(record.event, RollbackStarted):
             prompts.control = session.control
 
     session.bus.subscribe(read)

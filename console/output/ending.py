@@ -17,7 +17,7 @@ KINDS = {"healthy": "ok", "degraded": "bad", "aborted": "warn"}
 def ending(ended: RolloutEnded) -> Iterator[str]:
     """Lines for standard output."""
     reason = why(ended.result, ended.reason)
-    yield f"{paint(ended.result, KINDS[ended.result])}{reason} · {seconds(ended.seconds)}"
+    yield f"{paint(ended.result, KINDS[ended.result])}{reason} · {seconds(ended.duration_s)}"
     for title, names in outcomes(ended):
         if title.endswith(" and rolled back"):
             yield from (f"  {title}: {clean(group)}" for group in _with_standing(ended, names))
@@ -32,10 +32,10 @@ def ending(ended: RolloutEnded) -> Iterator[str]:
         yield f"  {'unproven':<12}{clean(', '.join(ended.unproven))}: {why_not}"
     for each in ended.out_of_rotation:
         yield f"{paint('out of rotation', 'out')}: {clean(each.node)}{_whose(each)}"
-        for place in each.where:
+        for place in each.servers:
             yield f"  {clean(place)}"
         yield from _ways_back(each, blocked=bool(ended.blocked))
-    for text in ended.unseen:
+    for text in ended.unreachable_balancers:
         yield f"{paint('not known', 'bad')}: {clean(text)}"
     first = "once that is mended, " if ended.blocked else ""
     for way in ended.ways_on:
@@ -61,7 +61,11 @@ def _ways_back(out: OutOfRotation, *, blocked: bool) -> Iterator[str]:
     ways = ways_back(out)
     then = "once that is mended, " if blocked else ""
     lines = [f"  {then}to put it back as it is now:  {clean(command)}" for command in ways.own]
-    back = [f"  {then}to bring back what it had:    {clean(out.go_back)}"] if out.go_back else []
+    back = (
+        [f"  {then}to bring back what it had:    {clean(out.rollback_command)}"]
+        if out.rollback_command
+        else []
+    )
     if out.not_ready:
         lines = [f"  ready would not put it back now: {clean(out.not_ready)}", *back, *lines]
     else:

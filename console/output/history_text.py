@@ -144,7 +144,7 @@ def plan_words(summary: Summary) -> str:
 def traffic_words(story: Story) -> str:
     """Requests and errors while it went on; empty when nobody counted them."""
     seen = story.traffic
-    return "" if seen is None else f"{traffic(seen)}, in {duration(seen.seconds)}"
+    return "" if seen is None else f"{traffic(seen)}, in {duration(seen.duration_s)}"
 
 
 def step_times(story: Story) -> str:

@@ -34,7 +34,7 @@ class Progress:
         if text := self._line(record):
             self._erase()
             say(text)
-        if isinstance(record.event, events.Asked):
+        if isinstance(record.event, events.DecisionRequested):
             self._erase()  # the question stands on a line of its own, and what is drawn would be typed over
         elif self._live:
             self._draw()
@@ -49,12 +49,12 @@ class Progress:
                     return batch
                 done = f"{state.done}/{counted(state.total, 'node')}"
                 return f"{batch} · {done}, about {seconds(left.seconds)} left"
-            case events.RollbackBegan(policy=policy, nodes=nodes):
+            case events.RollbackStarted(policy=policy, nodes=nodes):
                 names = clean(", ".join(nodes))
                 return paint(f"rolling back {names}, as on_failure = {policy} says", "warn")
             case events.RollbackRefused(reason=reason):
                 return paint(f"the rollback was refused: {clean(reason)}", "bad")
-            case events.Prefetched(seconds=took):
+            case events.Prefetched(duration_s=took):
                 return f"{paint('✓', 'ok')} prefetched on all nodes in {seconds(took)}"
             case events.StepDone(node=name, step=step, detail=detail) if not self._live:
                 cell = state.nodes[name].cells[step]
@@ -68,18 +68,18 @@ class Progress:
                 return _over(state.nodes[name])
             case events.ServiceLog(node=name, lines=lines):
                 return "\n".join(f"{name:<10} | {clean(line)}" for line in lines)
-            case events.Noted(node=name, text=text):
+            case events.NodeNote(node=name, text=text):
                 return f"{paint('!', 'warn')} {f'{name}: ' if name else ''}{clean(text)}"
             case events.HookFired(name=name, moment=moment, ok=False, error=error):
                 return f"{paint('!', 'warn')} hook {clean(name)} at {moment}: {clean(error)}"
             case events.Traffic() as event:
                 errors = event.errors or event.unattributed
-                words = f"{traffic_words(event)}, in {seconds(event.seconds)}"
+                words = f"{traffic_words(event)}, in {seconds(event.duration_s)}"
                 return paint(words, "bad") if errors else words
             case events.Paused(who=who) | events.Resumed(who=who):
-                phase = clean(state.phase)
-                return f"{phase} ({clean(who)})" if phase == "progressing" else phase
-            case events.AbortRequested(at_once=at_once):
+                phase = clean(state.phase_text)
+                return f"{phase} ({clean(who)})" if state.phase == "progressing" else phase
+            case events.AbortRequested(immediate=at_once):
                 when = "at once" if at_once else "after the running step; once more to stop at once"
                 return paint(f"aborting {when}", "warn")
         return ""

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from orchestrator.errors import JournalError
-from orchestrator.events import SCHEMA, NodeDone, Record, RolloutStarted
+from orchestrator.events import SCHEMA, NodeDone, Record, RolloutStarted, format_time
 from orchestrator.journal.node_history import FleetHistory
 from orchestrator.journal.standing import standing
 from orchestrator.journal.store import Entry, Journal
@@ -113,7 +113,7 @@ class Summary:
             "pid": entry.pid,
             "began": entry.began,
             "ended": entry.ended,
-            "seconds": self.seconds,
+            "duration_s": self.seconds,
             "result": self.standing,
             "reason": entry.reason,
             "follows": entry.follows,
@@ -127,7 +127,7 @@ class Summary:
 
 def event_fields(entry: Entry, record: Record) -> dict[str, object]:
     """One event as `upgrade --json` gives it, and whose it is."""
-    head = {"schema": SCHEMA, "entry": entry.id, "seq": record.seq, "at": round(record.at, 3)}
+    head = {"schema": SCHEMA, "entry": entry.id, "seq": record.seq, "time": format_time(record.at)}
     return {**head, **msgspec.to_builtins(record.event)}
 
 

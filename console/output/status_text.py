@@ -63,7 +63,7 @@ def _who(rollout: RolloutStatus) -> str:
 
 
 def _running(app: str, rollout: RolloutStatus) -> Iterator[str]:
-    phase = "" if rollout.phase == "progressing" else f", {rollout.phase}"
+    phase = "" if rollout.phase == "progressing" else f", {rollout.phase_text}"
     yield f"{paint('◐', 'working')} {clean(f'{_head(rollout)} runs{phase}: {_who(rollout)}')}"
     yield f"  {rollout.done}/{counted(rollout.total, 'node')} done"
     for node in at_work(rollout):
@@ -129,6 +129,7 @@ def status_fields(app: str, status: WholeStatus) -> Iterator[dict[str, object]]:
 
 
 _ROLLOUT = (
-    *("standing", "why", "entry", "version", "operator", "host", "pid", "since", "origin", "phase"),
+    *("standing", "why", "entry", "version", "operator", "host", "pid", "since", "origin"),
+    *("phase", "phase_by", "phase_reason"),
     *("done", "total", "nodes", "questions", "touched", "ways_on", "source"),
 )

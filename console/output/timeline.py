@@ -18,12 +18,12 @@ _KINDS: dict[type[events.Event], str] = {
     events.NodeRolledBack: "ok",
     events.NodeFailed: "bad",
     events.NodePutBack: "note",
-    events.Asked: "question",
-    events.Answered: "question",
+    events.DecisionRequested: "question",
+    events.DecisionMade: "question",
     events.Paused: "pause",
     events.Resumed: "pause",
     events.AbortRequested: "bad",
-    events.Noted: "note",
+    events.NodeNote: "note",
     events.Unreadable: "bad",
 }
 _SPANS = {"done": "ok", "same": "same", "failed": "bad", "interrupted": "bad", "open": "open"}
@@ -106,13 +106,13 @@ def _told(record: Record) -> Moment | None:
     match event:
         case events.NodeFailed() | events.RolloutEnded():
             return None
-        case events.ChangeBegan(action=action, nodes=nodes, operator=operator, override=override):
+        case events.ManualChangeStarted(action=action, nodes=nodes, operator=operator, override=override):
             to = f" to {event.weight}" if action == "weight" else ""
             floor = f"; below the floor for {', '.join(override)}" if override else ""
             return Moment(
                 record.seq, record.at, kind, f"by hand, {operator}: {action} {', '.join(nodes)}{to}{floor}"
             )
-        case events.ChangeEnded(error=error, servers=servers):
+        case events.ManualChangeFinished(error=error, servers=servers):
             if error:
                 return Moment(record.seq, record.at, "bad", f"the change by hand was not done: {error}")
             return Moment(record.seq, record.at, "ok", "the change by hand was done", more=tuple(servers))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from console.output.records import when
 from console.output.text import clean, paint
-from orchestrator.events import Record, Sending, Sent
+from orchestrator.events import CommandFinished, CommandSending, Record
 from orchestrator.journal.story import unanswered
 from widgets.pieces import duration
 
@@ -35,11 +35,11 @@ def commands(records: Sequence[Record]) -> Iterator[Command]:
     lost = unanswered(records)
     for record in records:
         match record.event:
-            case Sent() as event:
-                sent = record.at - event.seconds
+            case CommandFinished() as event:
+                sent = record.at - event.duration_s
                 where = (event.node, event.step, event.target, event.command)
-                yield Command(sent, *where, event.reply, event.ok, event.seconds)
-            case Sending() as event if record.seq in lost:
+                yield Command(sent, *where, event.reply, event.ok, event.duration_s)
+            case CommandSending() as event if record.seq in lost:
                 where = (event.node, event.step, event.target, event.command)
                 yield Command(record.at, *where, None, False, 0.0)
             case _:

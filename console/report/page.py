@@ -102,7 +102,9 @@ def _out(summary: Summary, story: Story) -> Iterator[str]:
             yield tag("div", *lines, kind="panel out")
         return
     parts = [_one_out(each) for each in ended.out_of_rotation]
-    parts += [tag("p", text(f"not known: {each}"), kind="panel out bad") for each in ended.unseen]
+    parts += [
+        tag("p", text(f"not known: {each}"), kind="panel out bad") for each in ended.unreachable_balancers
+    ]
     if mixed := mixed_versions(ended.versions):
         parts.append(tag("p", text(f"versions: {mixed}"), kind="panel out"))
     parts += [_command(f"{PURPOSES[way.purpose]} ", way.command) for way in ended.ways_on]
@@ -112,12 +114,12 @@ def _out(summary: Summary, story: Story) -> Iterator[str]:
 def _one_out(out: OutOfRotation) -> str:
     words = whose_words(out)
     lines = [tag("p", tag("strong", text(out.node)), text(f" ({words})" if words else ""))]
-    lines += [tag("p", text(place), kind="quiet") for place in out.where]
+    lines += [tag("p", text(place), kind="quiet") for place in out.servers]
     ways = ways_back(out)
     if out.not_ready:
         lines.append(tag("p", text(f"ready would not have put it back: {out.not_ready}"), kind="quiet"))
     lines += [_command("to put it back as it is now: ", each) for each in ways.own]
-    lines += [_command("to bring back what it had: ", out.go_back)] if out.go_back else []
+    lines += [_command("to bring back what it had: ", out.rollback_command)] if out.rollback_command else []
     if ways.by_hand:
         wait = "; before ready, wait until it reads DRAIN with full health" if ways.awaits_health else ""
         lines.append(tag("p", text(f"by hand, in this order{wait}:"), kind="quiet"))

@@ -103,14 +103,14 @@ class _Picture:
             yield f'<path class="asked" d="M{x} {y - 6}l6 6l-6 6l-6 -6z">{words}</path>'
 
 
-def _questions(story: Story) -> list[tuple[float, events.Asked]]:
+def _questions(story: Story) -> list[tuple[float, events.DecisionRequested]]:
     """About nodes, and when; but those that come of a failure: its mark stands there."""
     failed = {(span.node, span.ended) for span in story.spans if span.how == "failed"}
     nodes = set(story.nodes)
     return [
         (record.at, record.event)
         for record in story.told
-        if isinstance(record.event, events.Asked)
+        if isinstance(record.event, events.DecisionRequested)
         and record.event.subject in nodes
         and (record.event.subject, record.at) not in failed
     ]

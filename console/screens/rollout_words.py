@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 from backends.model import AdminState, ServerRef
 from backends.plural import counted
-from orchestrator.events import STEPS
 from orchestrator.followers import inherits_only
 from orchestrator.headroom import headroom, tightest
 from orchestrator.plan import Plan
@@ -62,9 +61,8 @@ class Told:
         refs = [ref for name in subjects for ref in self.plan.node(name).refs]
         if len(subjects) == 1 and self.state.nodes[subjects[0]].state in (NodeState.FAILED, NodeState.HELD):
             return [f"now: {_now(self.view, refs)}"]
-        step = next((each for each in STEPS if asked.text == f"{each}?"), None)
-        if step is not None and step != "drain":
-            return self._commands(subjects[0], step)
+        if asked.step and asked.step != "drain":
+            return self._commands(subjects[0], asked.step)
         backends = tuple(dict.fromkeys(ref.backend for ref in refs))
         carried = [ref for name in subjects for ref in self.plan.node(name).followers]
         found, unseen = headroom(

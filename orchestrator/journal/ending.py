@@ -1,6 +1,6 @@
 """Which event ends an entry of the journal, and with what result."""
 
-from orchestrator.events import AnyEvent, ChangeEnded, RolloutEnded
+from orchestrator.events import AnyEvent, ManualChangeFinished, RolloutEnded
 
 
 def ending(kind: str, event: AnyEvent) -> tuple[str, str] | None:
@@ -11,7 +11,7 @@ def ending(kind: str, event: AnyEvent) -> tuple[str, str] | None:
     match event:
         case RolloutEnded(result=result, reason=reason) if kind != "change":
             return result, reason
-        case ChangeEnded(error=error) if kind == "change":
+        case ManualChangeFinished(error=error) if kind == "change":
             return ("degraded" if error else "healthy"), error
         case _:
             return None

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from backends.model import AdminState
-from orchestrator.events import TurnBegan
+from orchestrator.events import NodeStarted
 from orchestrator.journal.leftovers import LOOKED_AT, read_change
 from orchestrator.journal.store import Journal
 
@@ -33,8 +33,8 @@ def hand_changes(journal: Journal, application: str) -> dict[str, HandChange]:
     found: dict[str, HandChange | None] = {}
     for entry in journal.entries(application, limit=LOOKED_AT):
         if entry.kind != "change":
-            for record in journal.records(entry.id, "turn_began"):
-                if isinstance(record.event, TurnBegan) and _puts_back(record.event):
+            for record in journal.records(entry.id, "node_started"):
+                if isinstance(record.event, NodeStarted) and _puts_back(record.event):
                     found.setdefault(record.event.node, None)
             continue
         change = read_change(entry)
@@ -46,6 +46,6 @@ def hand_changes(journal: Journal, application: str) -> dict[str, HandChange]:
     return {node: change for node, change in found.items() if change is not None}
 
 
-def _puts_back(turn: TurnBegan) -> bool:
+def _puts_back(turn: NodeStarted) -> bool:
     """Whether the node is in rotation once its turn has ended well."""
     return any(state.admin == AdminState.READY and state.weight for state in turn.originals)

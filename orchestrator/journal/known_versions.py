@@ -7,7 +7,7 @@ from orchestrator import events
 from orchestrator.journal.leftovers import LOOKED_AT
 from orchestrator.journal.store import Entry, Journal
 
-_TOLD = ("rollout_started", "turn_began", "step_done", "node_upgraded", "node_rolled_back")
+_TOLD = ("rollout_started", "node_started", "step_done", "node_upgraded", "node_rolled_back")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ def _of(journal: Journal, entry: Entry) -> Mapping[str, KnownVersion]:
             case events.RolloutStarted() as event:
                 before = event.before
                 found |= {node: KnownVersion(before[node], entry.id, record.at) for node in before}
-            case events.TurnBegan(node=node, version=version):
+            case events.NodeStarted(node=node, version=version):
                 wanted[node] = version
             case events.StepDone(node=node, step="stop"):
                 # Until its turn is over nobody can say whether the old one would start again.

@@ -9,7 +9,7 @@ import msgspec
 
 from backends.model import ServerRef
 from orchestrator import events
-from orchestrator.events import CommandBegan, Record, Step
+from orchestrator.events import CommandStarted, Record, Step
 from orchestrator.journal.store import Entry, Journal
 from orchestrator.node import Original
 from orchestrator.preflight import Left
@@ -17,9 +17,9 @@ from orchestrator.preflight import Left
 LOOKED_AT = 100  # entries, the newest: a node that was left out longer ago is somebody's decision by now
 
 _TOLD = (
-    "turn_began",
+    "node_started",
     "step_started",
-    "command_began",
+    "command_started",
     "step_done",
     "node_upgraded",
     "node_rolled_back",
@@ -46,7 +46,7 @@ class Leftover:
     step: Step | None
     failed: str
     originals: Mapping[ServerRef, Original]
-    command: CommandBegan | None
+    command: CommandStarted | None
 
     @property
     def words(self) -> str:
@@ -148,8 +148,8 @@ def decided_since(journal: Journal, application: str, at: float) -> set[str]:
     found: set[str] = set()
     for entry in journal.entries(application, limit=LOOKED_AT):
         if entry.began > at and entry.kind != "change":
-            turns = journal.records(entry.id, "turn_began")
-            found.update(each.event.node for each in turns if isinstance(each.event, events.TurnBegan))
+            turns = journal.records(entry.id, "node_started")
+            found.update(each.event.node for each in turns if isinstance(each.event, events.NodeStarted))
         elif entry.began > at and entry.result == "healthy" and entry.plan.get("action") != "weight":
             found.update(entry.plan.get("nodes", []))
     return found
@@ -160,7 +160,7 @@ def unfinished_originals(records: Iterable[Record]) -> dict[str, dict[ServerRef,
     found: dict[str, dict[ServerRef, Original]] = {}
     for record in records:
         match record.event:
-            case events.TurnBegan(node=node, originals=originals):
+            case events.NodeStarted(node=node, originals=originals):
                 found.setdefault(node, dict(Original.read(each) for each in originals))
             case events.NodeDone(node=node) | events.NodePutBack(node=node):
                 found.pop(node, None)
@@ -177,15 +177,15 @@ def _weighing(leftover: Leftover, weight: int | None) -> Leftover:
 
 def _of(entry: Entry, records: Iterable[Record]) -> list[tuple[str, Leftover | None]]:
     """Each node whose turn has begun, and what is left of it; None when it was completed."""
-    began: dict[str, events.TurnBegan] = {}
+    began: dict[str, events.NodeStarted] = {}
     steps: dict[str, Step] = {}
-    commands: dict[str, CommandBegan] = {}
+    commands: dict[str, CommandStarted] = {}
     failed: dict[str, str] = {}
     done: set[str] = set()
     held: set[str] = set()
     for record in records:
         match record.event:
-            case events.TurnBegan(node=node) as event:
+            case events.NodeStarted(node=node) as event:
                 # A retry begins no new turn, and what was before the first one counts.
                 if node in done:  # and put back: the turn that follows is a new one
                     done.discard(node)
@@ -194,7 +194,7 @@ def _of(entry: Entry, records: Iterable[Record]) -> list[tuple[str, Leftover | N
             case events.StepStarted(node=node, step=step):
                 steps[node] = step
                 failed.pop(node, None)
-            case CommandBegan(node=node) as command:
+            case CommandStarted(node=node) as command:
                 commands[node] = command
             case events.StepDone(node=node):
                 commands.pop(node, None)
@@ -207,7 +207,7 @@ def _of(entry: Entry, records: Iterable[Record]) -> list[tuple[str, Leftover | N
             case _:
                 pass
 
-    def left(node: str, event: events.TurnBegan) -> Leftover:
+    def left(node: str, event: events.NodeStarted) -> Leftover:
         originals = dict(Original.read(each) for each in event.originals)
         return Leftover(
             node, entry, event.version, steps.get(node), failed.get(node, ""), originals, commands.get(node)
@@ -229,5 +229,7 @@ def _untouched(journal: Journal, leftover: Leftover) -> bool:
     adopted = leftover.entry.adopted or leftover.entry.host != socket.gethostname()
     if leftover.step not in (None, "drain") or adopted:
         return False
-    sendings = (record.event for record in journal.records(leftover.entry.id, "sending"))
-    return not any(isinstance(event, events.Sending) and event.node == leftover.node for event in sendings)
+    sendings = (record.event for record in journal.records(leftover.entry.id, "command_sending"))
+    return not any(
+        isinstance(event, events.CommandSending) and event.node == leftover.node for event in sendings
+    )

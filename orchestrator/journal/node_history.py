@@ -11,7 +11,7 @@ from orchestrator import events
 from orchestrator.events import Record, Step
 from orchestrator.journal.store import Entry, Journal
 
-_TOLD = ("rollout_started", "turn_began", "node_upgraded", "node_rolled_back", "node_failed")
+_TOLD = ("rollout_started", "node_started", "node_upgraded", "node_rolled_back", "node_failed")
 _OF_THE_VERSION: tuple[Step, ...] = ("install", "start", "verify")  # a failure there is the version's own
 
 
@@ -164,7 +164,7 @@ class FleetHistory:
             match record.event:
                 case events.RolloutStarted(before=before):
                     pass
-                case events.TurnBegan(node=name, version=version) if name not in turns:
+                case events.NodeStarted(node=name, version=version) if name not in turns:
                     node = self.nodes.setdefault(name, NodeHistory())
                     had = before.get(name, "")
                     node.see(had)

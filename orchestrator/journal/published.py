@@ -12,14 +12,14 @@ from backends.errors import ConfigError
 from backends.model import AdminState, ServerRef
 from backends.template import check_host, check_value, check_version
 from orchestrator import events
-from orchestrator.events import OriginalState, OutOfRotation, Record
+from orchestrator.events import BackCommand, OriginalState, OutOfRotation, Record
 from orchestrator.journal.rows import decode_event, encode_row
 from orchestrator.node import Original
 from orchestrator.outcome import back_unseen
 from orchestrator.policy import Policy
 from orchestrator.state import RolloutState
 from orchestrator.untrusted import check_amounts, check_printable, quoted
-from orchestrator.ways_back import BackCommand, ready_command, with_commands
+from orchestrator.ways_back import ready_command
 
 if TYPE_CHECKING:
     from orchestrator.journal.shared import Head
@@ -63,13 +63,13 @@ def check_record(head: "Head", names: Collection[str], record: Record) -> None:
     try:
         check_amounts(event)
         match event:
-            case events.Sending() | events.Sent() | events.ServiceLog():
+            case events.CommandSending() | events.CommandFinished() | events.ServiceLog():
                 raise ValueError("commands, replies and logs are not published")
             case events.Unreadable():
                 raise ValueError("what stands unread in a journal is not published")
             case events.RolloutStarted():
                 _check_start(head, names, event)
-            case events.TurnBegan(node=node, version=version, originals=originals):
+            case events.NodeStarted(node=node, version=version, originals=originals):
                 _check_node(names, node)
                 if not _is_version(version):
                     raise ValueError(f"found {quoted(version)}, which is no version")
@@ -79,7 +79,7 @@ def check_record(head: "Head", names: Collection[str], record: Record) -> None:
                 for node_out in out:
                     if node_out.node not in names:  # it fell out of rotation beside the plan
                         check_printable("a node", node_out.node)
-            case events.CommandBegan(pid=pid, started=started):
+            case events.CommandStarted(pid=pid, started=started):
                 if not (0 < pid < 2**31 and started >= 0):
                     raise ValueError(f"found process {pid}, begun at {started}, which cannot be")
             case _:
@@ -114,7 +114,7 @@ def _check_node(names: Collection[str], node: str) -> None:
 
 def with_own_commands(head: "Head", records: Sequence[Record]) -> list[Record]:
     """The same with commands of ours instead of somebody else's: they are there to be typed."""
-    turns: dict[str, events.TurnBegan] = {}
+    turns: dict[str, events.NodeStarted] = {}
     before: dict[str, str] = {}
     own = []
     for record in records:
@@ -124,7 +124,7 @@ def with_own_commands(head: "Head", records: Sequence[Record]) -> list[Record]:
                 before = {name: version for name, version in event.before.items() if _is_version(version)}
                 if before != event.before:  # it is what a rollback would install
                     event = msgspec.structs.replace(event, before=before)
-            case events.TurnBegan(node=node):
+            case events.NodeStarted(node=node):
                 turns.setdefault(node, event)
             case events.RolloutEnded(out_of_rotation=out, ways_on=ways_on) if out or ways_on:
                 ways = [_way_back(head, node_out, turns.get(node_out.node), before) for node_out in out]
@@ -140,14 +140,14 @@ def with_own_commands(head: "Head", records: Sequence[Record]) -> list[Record]:
 
 
 def _way_back(
-    head: "Head", out: OutOfRotation, turn: events.TurnBegan | None, before: dict[str, str]
+    head: "Head", out: OutOfRotation, turn: events.NodeStarted | None, before: dict[str, str]
 ) -> OutOfRotation:
     commands: list[BackCommand] = []
     go_back = ""
     planned = any(node.node == out.node for node in head.plan.nodes)
-    if planned and not out.on_purpose:
+    if planned and not out.intentional:
         commands = [ready_command(head.application, out.node)]
-        if out.go_back and out.node in before:
+        if out.rollback_command and out.node in before:
             go_back = (
                 f"rolldeck upgrade {head.application} {before[out.node]}"
                 f" --limit {out.node} --force-ready {out.node}"
@@ -156,7 +156,7 @@ def _way_back(
             ref, was = Original.read(original)
             if _is_inert(ref):
                 commands += back_unseen(ref, was)
-    return with_commands(msgspec.structs.replace(out, go_back=go_back), commands)
+    return msgspec.structs.replace(out, rollback_command=go_back, commands=commands)
 
 
 def check_readable(records: Sequence[Record]) -> None:

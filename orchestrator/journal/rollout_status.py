@@ -12,7 +12,7 @@ from orchestrator.events import Record, WayOn
 from orchestrator.journal.standing import standing
 from orchestrator.journal.store import Journal
 from orchestrator.journal.unfinished import unfinished
-from orchestrator.state import AT_WORK, DONE, NodeState, RolloutState
+from orchestrator.state import AT_WORK, DONE, NodeState, Phase, RolloutState
 
 Standing = Literal["running", "unfinished"]
 
@@ -39,7 +39,7 @@ class RolloutStatus:
         entry: its number in this machine's journal; 0: it is another machine's.
         since: seconds since 1970.
         origin: from where, and with which credential, it was begun; empty: not known.
-        phase: "progressing", "paused by ...", and so on.
+        phase: "progressing", "paused" or "aborting"; `phase_text` has it with who and why.
         questions: that wait for an answer.
         nodes: that have something to do and are not done, in their order.
         touched: whether any node was.
@@ -57,11 +57,14 @@ class RolloutStatus:
     pid: int
     since: float
     origin: str
-    phase: str
+    phase: Phase
+    phase_by: str
+    phase_reason: str
+    phase_text: str
     done: int
     total: int
     nodes: tuple[NodeProgress, ...]
-    questions: tuple[events.Asked, ...]
+    questions: tuple[events.DecisionRequested, ...]
     touched: bool
     ways_on: tuple[WayOn, ...]
     source: Literal["journal", "consul"] = "journal"
@@ -118,7 +121,7 @@ def status_of(identity: Identity, records: Iterable[Record], why: str, *, runnin
         match record.event:
             case events.RolloutStarted() as event:
                 origin, before = began(event.origin), event.before
-            case events.Sending(node=node) | events.StepDone(node=node, changed=True):
+            case events.CommandSending(node=node) | events.StepDone(node=node, changed=True):
                 touched[node] = None
             case events.NodeFailed(node=node, touched=True) | events.NodeDone(node=node):
                 touched[node] = None
@@ -143,6 +146,9 @@ def status_of(identity: Identity, records: Iterable[Record], why: str, *, runnin
         since=identity.since,
         origin=origin,
         phase=state.phase,
+        phase_by=state.phase_by,
+        phase_reason=state.phase_reason,
+        phase_text=state.phase_text,
         done=len(planned) - len(nodes),
         total=len(planned),
         nodes=nodes,

@@ -2,49 +2,37 @@
 
 `JOURNAL_SCHEMA` says what the events in a journal look like; `--json` has `orchestrator.events.SCHEMA`.
 Fields are only ever added within a schema. When a field is renamed, or becomes one that must be there,
-`JOURNAL_SCHEMA` grows by one, and `UPCASTERS` gets a function that turns an event of an earlier schema into
-one of the new. A row stays in the file as it was written: its hash covers these bytes.
+`JOURNAL_SCHEMA` grows by one, and `orchestrator.journal.upcasters` gets a function that turns an event of an
+earlier schema into one of the new. A row stays in the file as it was written: its hash covers these bytes.
 
 What is read here may have been written by a later Rolldeck, by a damaged disk or by somebody with an editor.
 A row that does not say what it should is an `Unreadable` event, in its place: it keeps nobody from reading
 the others.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, get_args
+from collections.abc import Mapping, Sequence
+from typing import get_args
 
 import msgspec
 
 from backends.model import AdminState
 from backends.text_limits import shorten
-from orchestrator.events import AnyEvent, Record, TurnBegan, Unreadable
+from orchestrator.events import AnyEvent, NodeStarted, Record, Unreadable
+from orchestrator.journal.upcasters import UPCASTERS, Fields, Upcaster
 
-JOURNAL_SCHEMA = 1  # of the rows that this Rolldeck writes
+JOURNAL_SCHEMA = 2  # of the rows that this Rolldeck writes
 
 SHOWN = 2_000  # characters of a row that nobody understands
 LATEST = 32_503_680_000  # the year 3000 in seconds since 1970: what a clock can show
 
-Fields = dict[str, Any]
+
+def kind_of(event: AnyEvent | type[AnyEvent]) -> str:
+    """What an event is called, such as "node_started"."""
+    return str(event.__struct_config__.tag)
 
 
-@dataclass(frozen=True, slots=True)
-class Upcaster:
-    """Makes events of one kind what they would be today.
-
-    Attributes:
-        since: the first schema in which they look so; it is called for those of earlier ones only.
-        change: is given the fields as they were written, `event` included, and returns the new ones.
-    """
-
-    since: int
-    change: Callable[[Fields], Fields]
-
-
-UPCASTERS: Mapping[str, Sequence[Upcaster]] = {}
-"""By the kind that was written, such as "turn_began"; the earliest schema first."""
-
-KINDS = frozenset(str(kind.__struct_config__.tag) for kind in get_args(AnyEvent))
+KINDS = frozenset(kind_of(kind) for kind in get_args(AnyEvent))
+UNREADABLE = kind_of(Unreadable)
 
 
 def encode_row(record: Record) -> bytes:
@@ -101,7 +89,7 @@ def _upcast(fields: Fields, schema: int, upcasters: Mapping[str, Sequence[Upcast
 
 def _checked(event: AnyEvent) -> AnyEvent:
     """Raises ValueError: it has what its types allow, and what no server can have had."""
-    if isinstance(event, TurnBegan):
+    if isinstance(event, NodeStarted):
         for original in event.originals:
             AdminState(original.admin)
     return event

@@ -22,8 +22,8 @@ MOST_NODES = 20_000
 
 # Commands, replies and what a service has written stay in the journal of whoever works; of what is waited
 # for only the last word counts.
-_PRIVATE = (events.Sending, events.Sent, events.ServiceLog)
-_DISPENSABLE = (events.Noted, events.HookFired, events.Prefetched, events.Traffic)
+_PRIVATE = (events.CommandSending, events.CommandFinished, events.ServiceLog)
+_DISPENSABLE = (events.NodeNote, events.HookFired, events.Prefetched, events.Traffic)
 
 _Hash = Annotated[str, msgspec.Meta(pattern=r"\A([0-9a-f]{64})?\Z")]
 _Nodes = Annotated[list[Name], msgspec.Meta(max_length=MOST_NODES)]

@@ -22,7 +22,7 @@ from orchestrator.journal import chain
 from orchestrator.journal.ending import ending
 from orchestrator.journal.entries import COLUMNS, Entry, Kind, Time, plan_hash, read_entry
 from orchestrator.journal.migrations import VERSION, migrate, version_of
-from orchestrator.journal.rows import KINDS, decode_row, encode_row
+from orchestrator.journal.rows import KINDS, UNREADABLE, decode_row, encode_row, kind_of
 from orchestrator.journal.transaction import transaction
 from orchestrator.journal.verification import Verification, find, verify
 
@@ -212,8 +212,8 @@ class Journal:
 
         Args:
             entry: its id.
-            names: such as "turn_began": only those; and all that cannot be understood, as `Unreadable`
-                (nobody knows what those would say).
+            names: such as "node_started": only those; and all that cannot be understood, as `Unreadable`
+                (nobody knows what those would say). Events of earlier schemas count by their name of today.
         """
         others = sorted(KINDS.difference(names)) if names else []
         # What is no JSON would end the whole query.
@@ -229,7 +229,8 @@ class Journal:
             before: Record | None = None
             for seq, at, text in rows:
                 before = decode_row(seq, at, text or b"", before)
-                yield before
+                if not names or kind_of(before.event) in (*names, UNREADABLE):
+                    yield before
 
     def head(self, entry: int) -> str:
         """The hash that stands for all that is written of an entry, in hexadecimal; empty without any."""

@@ -109,13 +109,13 @@ class Story:
                 self._begin(node, step, record.at)
             case events.Waiting() as event:
                 self._wait(event, record.at)
-            case events.StepDone(node=node, detail=detail, changed=changed, seconds=seconds):
+            case events.StepDone(node=node, detail=detail, changed=changed, duration_s=seconds):
                 self._close(node, record.at, "done" if changed else "same", detail, seconds)
             case (
-                events.Sending()
-                | events.Sent()
+                events.CommandSending()
+                | events.CommandFinished()
                 | events.BatchStarted()
-                | events.TurnBegan()
+                | events.NodeStarted()
                 | events.LockTaken()
             ):
                 pass
@@ -138,7 +138,7 @@ class Story:
             case events.Resumed():
                 if self.pauses and self.pauses[-1].ended is None:
                     self.pauses[-1] = Pause(self.pauses[-1].began, record.at)
-            case events.ChangeEnded(nodes=nodes, error=error):
+            case events.ManualChangeFinished(nodes=nodes, error=error):
                 for node in nodes:
                     self._close(node, record.at, "failed" if error else "done", error)
             case events.RolloutEnded():
@@ -159,7 +159,7 @@ class Story:
     def _wait(self, event: events.Waiting, at: float) -> None:
         # `ready` by hand proves a node like a rollout does, but has no steps.
         span = self._open.get(event.node) or self._begin(event.node, event.step, at)
-        if event.reason == "baking" and span.baked is None:
+        if event.baking and span.baked is None:
             span.baked = at
         self._waited(event.node, at)
         wait = span.waits.setdefault(_NUMBERS.sub("#", event.reason), Wait(event.reason, event.reason))
@@ -226,7 +226,9 @@ class Story:
     def began(self) -> events.ByActor | None:
         """What it began with, which says who did that and from where; None in one that is cut off."""
         first = (each.event for each in self.told)
-        return next((e for e in first if isinstance(e, events.RolloutStarted | events.ChangeBegan)), None)
+        return next(
+            (e for e in first if isinstance(e, events.RolloutStarted | events.ManualChangeStarted)), None
+        )
 
     def outcome(self, node: str) -> str:
         """What has become of it, in one word."""
@@ -239,9 +241,9 @@ def unanswered(records: Iterable[Record]) -> set[int]:
     sending: dict[tuple[str, str, str, str], list[int]] = {}
     for record in records:
         event = record.event
-        if isinstance(event, events.Sending | events.Sent):
+        if isinstance(event, events.CommandSending | events.CommandFinished):
             key = (event.node, event.step, event.target, event.command)
-            if isinstance(event, events.Sending):
+            if isinstance(event, events.CommandSending):
                 sending.setdefault(key, []).append(record.seq)
             elif sending.get(key):
                 sending[key].pop(0)

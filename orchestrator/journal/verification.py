@@ -265,7 +265,8 @@ def _wrong_end(connection: sqlite3.Connection, entry: int) -> Iterator[str]:
     ).fetchone()
     ends = connection.execute(
         "SELECT at, CAST(event AS BLOB) FROM events"
-        " WHERE entry = ? AND (event LIKE '%rollout_ended%' OR event LIKE '%change_ended%') ORDER BY seq",
+        " WHERE entry = ? AND (event LIKE '%rollout_ended%' OR event LIKE '%manual_change_finished%'"
+        " OR event LIKE '%change_ended%') ORDER BY seq",  # as it was called in schema 1
         (entry,),
     ).fetchall()
     last: list[object] = [None, "", ""]

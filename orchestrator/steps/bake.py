@@ -98,7 +98,7 @@ async def bake(
 
     timeout = work.policy.bake_time + work.policy.balancer_unreachable_timeout
     try:
-        await work.until(probe, timeout=timeout, what="end of bake", at=end)
+        await work.until(probe, timeout=timeout, what="end of bake", at=end, baking=True)
     finally:
         found = sum((tally.signals for tally in tallies.values()), Signals())
         work.baked = Baked(
@@ -108,7 +108,7 @@ async def bake(
             refused=found.refused,
             retried=found.soft,
             proven=found.hard is not None and found.started >= ENOUGH,
-            seconds=round(work.control.worked() - start, 3),
+            duration_s=round(work.control.worked() - start, 3),
             unattributed=traffic.totals().unattributed,
         )
         work.bus.emit(work.baked)

@@ -3,7 +3,7 @@
 from backends.base import Host
 from backends.errors import Refused
 from orchestrator.errors import StepFailed
-from orchestrator.events import CommandBegan
+from orchestrator.events import CommandStarted
 from orchestrator.work import Work
 
 
@@ -39,7 +39,7 @@ async def install(work: Work) -> str | None:
     return f"{found or 'nothing'} → {wanted}"
 
 
-async def await_end(work: Work, command: CommandBegan) -> None:
+async def await_end(work: Work, command: CommandStarted) -> None:
     """What an earlier rollout had begun may go on: nothing is done beside it.
 
     Raises:

@@ -26,7 +26,7 @@ KILLS = 2  # for each setting
 POLL = 0.2  # seconds between two tries to take a lock
 
 # Commands and their replies; waits that were over; and what happens before anything is published.
-PRIVATE = {"sending", "sent", "waiting", "lock_taken"}
+PRIVATE = {"command_sending", "command_finished", "waiting", "lock_taken"}
 
 LATE_TARGET = 1.0  # seconds, as agreed
 

@@ -18,7 +18,7 @@ from console.demo.load import Load
 from console.demo.stack import Stack, Transport
 from console.output.text import result, table
 from tests.bench.watch import Moments, Watch
-from tests.integration.rollouts import Run, tune, upgrade, world
+from tests.integration.rollouts import Run, seconds_of, tune, upgrade, world
 
 BAKE = 1.0
 TARGET = 0.3  # seconds added to each node at most, as agreed
@@ -120,13 +120,13 @@ def _turn(run: Run, name: str, moments: Moments, total: float) -> Turn:
         stop=moments.at["gone"] - stopped,
         start=moments.at["open"] - started,
         checks=moments.between("gated", "proven"),
-        steps={each["step"]: each["seconds"] for each in steps},
+        steps={each["step"]: each["duration_s"] for each in steps},
     )
 
 
 def _time(run: Run, kind: str, node: str = "") -> float:
     found: list[dict[str, Any]] = [each for each in run.events if each["event"] == kind]
-    return float(next(each["at"] for each in found if not node or each["node"] == node))
+    return float(next(seconds_of(each) for each in found if not node or each["node"] == node))
 
 
 def measure() -> bool:

@@ -18,7 +18,7 @@ from console.opened import open_session
 from console.screens.main import MainScreen
 from console.session import Session
 from orchestrator.actor import Actor
-from orchestrator.events import Record, RolloutEnded, Sent
+from orchestrator.events import CommandFinished, Record, RolloutEnded
 from orchestrator.watch import Watch
 from tests.integration.rollouts import tune, world
 
@@ -38,7 +38,7 @@ class Place:
     @property
     def changes(self) -> list[tuple[str, str]]:
         """Load balancer and each command that was to change something there, oldest first."""
-        sent = [each.event for each in self.records if isinstance(each.event, Sent)]
+        sent = [each.event for each in self.records if isinstance(each.event, CommandFinished)]
         commands = [(each.target, each.command.rpartition("; ")[2]) for each in sent]
         return [(target, words) for target, words in commands if words.startswith(("set ", "disable "))]
 

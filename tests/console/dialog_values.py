@@ -11,7 +11,7 @@ from textual.screen import Screen
 from textual.widget import Widget
 
 from backends.model import ServerRef
-from orchestrator.events import STEPS, OutOfRotation, RolloutEnded
+from orchestrator.events import STEPS, BackCommand, OutOfRotation, RolloutEnded
 from orchestrator.guard import Capacity
 from orchestrator.manual import Impact
 from orchestrator.plan import Finding, Plan, PlannedCommand, PlannedNode
@@ -58,10 +58,10 @@ def ended(*out: OutOfRotation, **changes: Any) -> RolloutEnded:
         "failed": [each.node for each in out],
         "skipped": [],
         "interrupted": [],
-        "untouched": ["web4"],
+        "pending": ["web4"],
         "out_of_rotation": list(out),
-        "unseen": [],
-        "seconds": 125.4,
+        "unreachable_balancers": [],
+        "duration_s": 125.4,
     }
     return RolloutEnded(**(fields | changes))
 
@@ -69,14 +69,14 @@ def ended(*out: OutOfRotation, **changes: Any) -> RolloutEnded:
 def out_of_rotation(node: str = "web3") -> OutOfRotation:
     return OutOfRotation(
         node=node,
-        where=[f"shop/{node} on lb1: maint", f"shop/{node} on lb2: maint"],
-        on_purpose=False,
+        servers=[f"shop/{node} on lb1: maint", f"shop/{node} on lb2: maint"],
+        intentional=False,
         commands=[
-            f"rolldeck ready shop {node}",
-            f"lb1: set server shop/{node} health down",
-            f"lb1: set server shop/{node} state ready",
+            BackCommand("ready", f"rolldeck ready shop {node}"),
+            BackCommand("prove", f"lb1: set server shop/{node} health down"),
+            BackCommand("by_hand", f"lb1: set server shop/{node} state ready"),
         ],
-        go_back=f"rolldeck upgrade shop 1.4.2 --limit {node}",
+        rollback_command=f"rolldeck upgrade shop 1.4.2 --limit {node}",
     )
 
 

@@ -11,6 +11,7 @@ from orchestrator.events import (
     STEPS,
     AnyEvent,
     BatchStarted,
+    DecisionKind,
     NodeFailed,
     NodeUpgraded,
     Record,
@@ -25,7 +26,7 @@ from tests.console.still import BUSY, CALM, Scene, Still, StillClock, session_on
 
 # No sum of them is near a whole second: Python 3.12 and newer add up floats in another way than 3.11.
 TOOK: dict[Step, float] = {"drain": 38.3, "stop": 2.4, "install": 11.6, "start": 24.2, "verify": 9.2}
-Question = tuple[str, str, tuple[str, ...]]
+Question = tuple[str, str, tuple[str, ...], DecisionKind, Step | None]
 """Subject, text and choices."""
 
 FAILURE = "not healthy within 300 s, last seen: 503 Service Unavailable, expected 200"
@@ -72,7 +73,7 @@ class Story:
             self._tell(BatchStarted(number=number, nodes=[name]))
             for step in STEPS:
                 self.step(name, step).done(name, step)
-            self._tell(NodeUpgraded(node=name, seconds=sum(TOOK.values())))
+            self._tell(NodeUpgraded(node=name, duration_s=sum(TOOK.values())))
         return self
 
     def batch(self, name: str) -> "Story":
@@ -89,22 +90,22 @@ class Story:
 
     def done(self, name: str, step: Step) -> "Story":
         self._clock.moment += TOOK[step]
-        self._tell(StepDone(node=name, step=step, changed=True, detail="", seconds=TOOK[step]))
+        self._tell(StepDone(node=name, step=step, changed=True, detail="", duration_s=TOOK[step]))
         return self
 
     def waits(self, name: str, step: Step, reason: str, left: float, after: float) -> "Story":
         """So many seconds later it says why it is not done yet."""
         self._clock.moment += after
-        self._tell(Waiting(node=name, step=step, reason=reason, left=left))
+        self._tell(Waiting(node=name, step=step, reason=reason, remaining_s=left))
         return self
 
     def failed(self, name: str, step: Step, error: str) -> "Story":
         self._tell(NodeFailed(node=name, step=step, error=error))
         return self
 
-    def asks(self, subject: str, text: str, *choices: str) -> "Story":
+    def asks(self, subject: str, text: str, *choices: str, step: Step | None = None) -> "Story":
         """It will wait for an answer as soon as the console is there."""
-        self._questions.append((subject, text, choices))
+        self._questions.append((subject, text, choices, "step" if step else "node", step))
         return self
 
     def ends(self, how: RolloutEnded) -> "Story":

@@ -7,8 +7,9 @@ from textual.app import App, ComposeResult
 from orchestrator.events import (
     STEPS,
     AbortRequested,
-    Asked,
     BatchStarted,
+    CommandFinished,
+    DecisionRequested,
     Event,
     NodeFailed,
     NodeUpgraded,
@@ -16,7 +17,6 @@ from orchestrator.events import (
     Record,
     RolloutEnded,
     RolloutStarted,
-    Sent,
     ServiceLog,
     StepDone,
     StepStarted,
@@ -62,8 +62,8 @@ def upgraded(name: str, changed: bool = True) -> list[Event]:
     events: list[Event] = []
     for step in STEPS:
         events.append(StepStarted(node=name, step=step))
-        events.append(StepDone(node=name, step=step, changed=changed, detail="", seconds=1.1))
-    return [*events, NodeUpgraded(node=name, seconds=95)]
+        events.append(StepDone(node=name, step=step, changed=changed, detail="", duration_s=1.1))
+    return [*events, NodeUpgraded(node=name, duration_s=95)]
 
 
 DRAINING = [
@@ -71,7 +71,7 @@ DRAINING = [
     *upgraded("web1"),
     BatchStarted(number=2, nodes=["web2"]),
     StepStarted(node="web2", step="drain"),
-    Waiting(node="web2", step="drain", reason="sessions: 7 on lb1", left=60),
+    Waiting(node="web2", step="drain", reason="sessions: 7 on lb1", remaining_s=60),
 ]
 
 
@@ -103,7 +103,7 @@ async def test_it_reads_without_colour(width: int) -> None:
 
 def test_the_countdown_is_never_cut_away() -> None:
     reason = "sessions: 4 on lb1, 3 on lb2"
-    state = folded(*DRAINING, Waiting(node="web2", step="drain", reason=reason, left=60))
+    state = folded(*DRAINING, Waiting(node="web2", step="drain", reason=reason, remaining_s=60))
     (why, _), (tail, _) = sentence(state, START + 18, "5 in rotation, floor 3, may lose 2", 78)
     assert why == "web2 drains: sessions: 4 … · at most 0:42"
     assert cell_len(why + tail) == 78
@@ -113,8 +113,8 @@ def test_the_countdown_is_never_cut_away() -> None:
 
 
 async def test_between_two_steps_nothing_goes_on() -> None:
-    done = StepDone(node="web2", step="stop", changed=True, detail="", seconds=2.3)
-    asked = Asked(question="q1", subject="web2", text="install?", choices=["continue"])
+    done = StepDone(node="web2", step="stop", changed=True, detail="", duration_s=2.3)
+    asked = DecisionRequested(question="q1", subject="web2", text="install?", choices=["continue"])
     state = folded(started(), StepStarted(node="web2", step="stop"), done, asked)
     *_, row, _ = await shown(state)
     assert row.split() == ["web2", "✓", "2.3", "s", *"◐ stop done · waits for you".split()]
@@ -127,7 +127,9 @@ async def test_what_was_so_already_is_told_from_what_was_done() -> None:
 
 async def test_a_failed_step_names_its_reason_and_asks() -> None:
     failed = NodeFailed(node="web2", step="drain", error="no answer")
-    asked = Asked(question="q1", subject="web2", text="drain failed: no answer", choices=["retry", "skip"])
+    asked = DecisionRequested(
+        question="q1", subject="web2", text="drain failed: no answer", choices=["retry", "skip"]
+    )
     _, why, _, _, row, _ = await shown(folded(*DRAINING, failed, asked), 120)
     assert why.strip() == "? waits for you: web2"
     assert row.split() == ["web2", "✗", "✗", *"failed: no answer · waits for you".split()]
@@ -138,7 +140,7 @@ async def test_paused_and_aborting_say_who_and_why() -> None:
     assert "shop 1.4.2 → 1.5.0 · ‖ paused by ann: lunch · 1/3 nodes" in head
     assert "its deadline stands still" in why
     assert "at most" not in why
-    head, *_ = await shown(folded(*DRAINING, AbortRequested(who="bob", why="", at_once=False)))
+    head, *_ = await shown(folded(*DRAINING, AbortRequested(who="bob", why="", immediate=False)))
     assert "! aborting, asked by bob" in head
     assert "left" not in head
 
@@ -163,7 +165,7 @@ def test_the_result_is_the_last_word() -> None:
 
 
 async def test_any_prefix_of_a_real_stream_can_be_shown() -> None:
-    records = [each for each in HEALTHY if not isinstance(each.event, Sent)]
+    records = [each for each in HEALTHY if not isinstance(each.event, CommandFinished)]
     app = Shell()
     async with app.run_test(size=(80, 24)) as pilot:
         board, state = app.query_one(RolloutBoard), RolloutState()
@@ -184,7 +186,7 @@ async def test_nothing_from_outside_is_obeyed(width: int) -> None:
     state = folded(
         begun,
         StepStarted(node=HOSTILE, step="drain"),
-        Waiting(node=HOSTILE, step="drain", reason=HOSTILE, left=9),
+        Waiting(node=HOSTILE, step="drain", reason=HOSTILE, remaining_s=9),
         NodeFailed(node="b", step="stop", error=HOSTILE),
         ServiceLog(node="b", step="stop", lines=[HOSTILE]),
         Paused(who=HOSTILE, why=HOSTILE),

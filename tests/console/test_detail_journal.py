@@ -2,14 +2,16 @@
 
 from collections import deque
 
-from orchestrator.events import AnyEvent, BatchStarted, NodeFailed, Noted, Record, Sent, Waiting
+from orchestrator.events import AnyEvent, BatchStarted, CommandFinished, NodeFailed, NodeNote, Record, Waiting
 from widgets.detail_journal import KEPT, Journal
 
 PATHS = {("lb1", "shop/web1"), ("lb2", "shop/web1")}
 
 
-def sent(command: str, node: str = "", target: str = "lb1") -> Sent:
-    return Sent(node=node, step="", target=target, command=command, reply="\n", ok=True, seconds=0.1)
+def sent(command: str, node: str = "", target: str = "lb1") -> CommandFinished:
+    return CommandFinished(
+        node=node, step="", target=target, command=command, reply="\n", ok=True, duration_s=0.1
+    )
 
 
 def records(*events: AnyEvent) -> deque[Record]:
@@ -25,8 +27,8 @@ def test_what_concerns_the_node() -> None:
     happened = records(
         BatchStarted(number=1, nodes=["web1", "web2"]),
         BatchStarted(number=2, nodes=["web3"]),
-        Noted(node="web1", text="ours"),
-        Noted(node="web10", text="not ours"),
+        NodeNote(node="web1", text="ours"),
+        NodeNote(node="web10", text="not ours"),
         sent("systemctl stop shop", "web1", "web1"),
         sent("disable agent shop/web1; set server shop/web1 state maint"),  # by hand: it has no node
         sent("set server shop/web10 state maint"),
@@ -47,18 +49,18 @@ def test_what_concerns_the_node() -> None:
 
 def test_only_what_is_new_and_no_repeated_waiting() -> None:
     journal = Journal("web1")
-    waiting = Waiting(node="web1", step="drain", reason="7 sessions", left=3)
-    happened = records(waiting, waiting, Noted(node="web2", text="another's"))
+    waiting = Waiting(node="web1", step="drain", reason="7 sessions", remaining_s=3)
+    happened = records(waiting, waiting, NodeNote(node="web2", text="another's"))
     assert journal.follow(happened, PATHS)
     assert len(journal.lines) == 1
     assert not journal.follow(happened, PATHS)
-    happened.append(Record(4, 1001.0, Noted(node="web1", text="news")))
+    happened.append(Record(4, 1001.0, NodeNote(node="web1", text="news")))
     assert journal.follow(happened, PATHS)
     assert texts(journal)[1:] == ["note: news"]
 
 
 def test_it_is_bounded() -> None:
     journal = Journal("web1")
-    journal.follow(records(*(Noted(node="web1", text=str(n)) for n in range(KEPT + 5))), PATHS)
+    journal.follow(records(*(NodeNote(node="web1", text=str(n)) for n in range(KEPT + 5))), PATHS)
     assert len(journal.lines) == KEPT
     assert texts(journal)[-1] == f"note: {KEPT + 4}"

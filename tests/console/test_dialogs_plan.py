@@ -135,7 +135,7 @@ async def test_a_version_that_failed_before_is_named_before_it_starts() -> None:
 
 
 async def test_a_healthy_result() -> None:
-    async with asking(ResultScreen(ended(untouched=[]))) as (app, pilot):
+    async with asking(ResultScreen(ended(pending=[]))) as (app, pilot):
         text = "\n".join(shown(app))
         assert "✓ healthy · 2:05" in text
         assert "everything is in rotation" in text
@@ -146,14 +146,14 @@ async def test_a_healthy_result() -> None:
 
 
 async def test_what_could_not_be_read_is_never_called_in_rotation() -> None:
-    async with asking(ResultScreen(ended(unseen=["lb2: no answer"]))) as (app, _):
+    async with asking(ResultScreen(ended(unreachable_balancers=["lb2: no answer"]))) as (app, _):
         text = "\n".join(shown(app))
         assert "lb2: no answer" in text
         assert "everything is in rotation" not in text
 
 
 async def test_a_hostile_result() -> None:
-    result = ended(out_of_rotation(HOSTILE), reason=HOSTILE, unseen=[HOSTILE * 50])
+    result = ended(out_of_rotation(HOSTILE), reason=HOSTILE, unreachable_balancers=[HOSTILE * 50])
     async with asking(ResultScreen(result)) as (app, pilot):
         await pilot.press("y", "down", "j", "up", "pagedown", "pageup")
         for text in ("\n".join(shown(app)), app.clipboard):
@@ -173,7 +173,7 @@ async def test_without_colour_what_is_broken_is_as_clear_as_the_rest(monkeypatch
     found = [Finding(severity, "web1", severity.value) for severity in Severity]
     async with asking(PlanScreen(plan(*found))) as (app, _):
         assert as_clear_as_the_rest(app)
-    async with asking(ResultScreen(ended(out_of_rotation(), unseen=["lb2"]))) as (other, _):
+    async with asking(ResultScreen(ended(out_of_rotation(), unreachable_balancers=["lb2"]))) as (other, _):
         assert as_clear_as_the_rest(other)
 
 

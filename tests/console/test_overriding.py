@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 
-from orchestrator.events import FreezeOverridden, Noted
+from orchestrator.events import FreezeOverridden, NodeNote
 from orchestrator.freeze import Freeze
 from orchestrator.lock import Holder, LocalLock
 from tests.console.console_world import Place, desk, place
@@ -80,7 +80,7 @@ async def test_somebody_elses_lock_is_named_left_and_taken_away(tmp_path: Path) 
         await at.press("right", "enter")
         await at.result("healthy")
         assert "the lock was broken by" in lock.lost()
-        said = [each.event.text for each in here.records if isinstance(each.event, Noted)]
+        said = [each.event.text for each in here.records if isinstance(each.event, NodeNote)]
         assert any("the lock was broken: bob@there" in each for each in said)
         assert await versions(here.stack) == {"web1": NEW, "web2": NEW}
         assert {each.admin for own in (await states(here.stack)).values() for each in own.values()} == {0}

@@ -7,7 +7,7 @@ from textual.widgets import Static
 
 from orchestrator.events import (
     AnyEvent,
-    Asked,
+    DecisionRequested,
     NodeFailed,
     Paused,
     Record,
@@ -31,8 +31,8 @@ def state(*events: AnyEvent) -> RolloutState:
     return RolloutState.of(Record(number, 1.0, each) for number, each in enumerate((STARTED, *events), 1))
 
 
-def asked(text: str, *choices: str, subject: str = "web1", number: int = 1) -> Asked:
-    return Asked(question=f"q{number}", subject=subject, text=text, choices=list(choices))
+def asked(text: str, *choices: str, subject: str = "web1", number: int = 1) -> DecisionRequested:
+    return DecisionRequested(question=f"q{number}", subject=subject, text=text, choices=list(choices))
 
 
 def words(of: RolloutState, *impact: str) -> list[str]:

@@ -69,12 +69,10 @@ def test_weight(looks_as_before: Camera) -> None:
 
 
 def test_result_healthy(looks_as_before: Camera) -> None:
-    how = ended(upgraded=[each.name for each in BUSY], untouched=[], seconds=511.2)
+    how = ended(upgraded=[each.name for each in BUSY], pending=[], duration_s=511.2)
     assert looks_as_before(lambda: Still(CALM), shows(ResultScreen(how)), sees("✓ healthy"))
 
 
 def test_result_degraded(looks_as_before: Camera) -> None:
-    how = ended(
-        out_of_rotation(), reason="degraded web3 failed at verify", untouched=["web4", "web5", "web6"]
-    )
+    how = ended(out_of_rotation(), reason="degraded web3 failed at verify", pending=["web4", "web5", "web6"])
     assert looks_as_before(lambda: Still(CALM), shows(ResultScreen(how)), sees("✗ degraded"))

@@ -42,7 +42,7 @@ def test_asked_before_a_step(looks_as_before: Camera) -> None:
     def make() -> Still:
         story = Story(halfway("maint"), "step").upgraded("web1", "web2").batch("web3")
         story.step("web3", "drain").done("web3", "drain").step("web3", "stop").done("web3", "stop")
-        return story.asks("web3", "install?", CONTINUE, SKIP, ABORT).console()
+        return story.asks("web3", "install?", CONTINUE, SKIP, ABORT, step="install").console()
 
     assert looks_as_before(make, sees("install?", "apt-get"))
 
@@ -80,7 +80,7 @@ def test_ended_healthy(looks_as_before: Camera) -> None:
     def make() -> Still:
         story = Story(halfway()).upgraded(*(f"web{number}" for number in range(1, 7)))
         names = list(story.session.state.nodes)
-        return story.ends(ended(upgraded=names, untouched=[], seconds=511.2)).console()
+        return story.ends(ended(upgraded=names, pending=[], duration_s=511.2)).console()
 
     assert looks_as_before(make, sees("healthy in 8:31"))
 
@@ -89,7 +89,7 @@ def test_ended_degraded(looks_as_before: Camera) -> None:
     def make() -> Still:
         story = starting().failed("web3", "verify", FAILURE)
         left = [f"web{number}" for number in range(4, 7)]
-        how = ended(out_of_rotation(), reason="web3 failed at verify", untouched=left, seconds=243.0)
+        how = ended(out_of_rotation(), reason="web3 failed at verify", pending=left, duration_s=243.0)
         return story.ends(how).console()
 
     assert looks_as_before(make, sees("degraded in 4:03"))

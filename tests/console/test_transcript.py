@@ -8,7 +8,15 @@ import pytest
 from textual.app import App, ComposeResult
 
 from console.screens.transcript import TranscriptScreen
-from orchestrator.events import AnyEvent, Noted, Record, Sending, Sent, StepStarted, Waiting
+from orchestrator.events import (
+    AnyEvent,
+    CommandFinished,
+    CommandSending,
+    NodeNote,
+    Record,
+    StepStarted,
+    Waiting,
+)
 from tests.unit.console_values import HIDDEN, harmless
 from tests.unit.fakes import World
 from tests.unit.virtual_time import run
@@ -22,8 +30,10 @@ class Shell(App[None]):
         yield Transcript()
 
 
-def sent(command: str, reply: str = "\n", node: str = "web1", ok: bool = True) -> Sent:
-    return Sent(node=node, step="drain", target="lb1", command=command, reply=reply, ok=ok, seconds=0.1)
+def sent(command: str, reply: str = "\n", node: str = "web1", ok: bool = True) -> CommandFinished:
+    return CommandFinished(
+        node=node, step="drain", target="lb1", command=command, reply=reply, ok=ok, duration_s=0.1
+    )
 
 
 def feed(app: App[None], *events: AnyEvent) -> Transcript:
@@ -90,7 +100,7 @@ async def test_a_real_rollout_reads_as_a_story(width: int) -> None:
 
 async def test_a_reason_that_is_only_repeated_is_told_once() -> None:
     def waiting(reason: str, left: float) -> Waiting:
-        return Waiting(node="web1", step="drain", reason=reason, left=left)
+        return Waiting(node="web1", step="drain", reason=reason, remaining_s=left)
 
     app = Shell()
     async with app.run_test(size=(80, 24)):
@@ -115,7 +125,7 @@ async def test_nothing_from_outside_is_obeyed() -> None:
     hostile = f"[red]x[/] {{who}} \x1b[31m\x07\u202e\r日本{HIDDEN}"
     app = Shell()
     async with app.run_test(size=(80, 24), notifications=True) as pilot:
-        transcript = feed(app, sent(hostile, hostile, node=hostile), Noted(node=hostile, text=hostile))
+        transcript = feed(app, sent(hostile, hostile, node=hostile), NodeNote(node=hostile, text=hostile))
         transcript.search("[red]")
         await pilot.pause()
         assert all(map(harmless, [*screen(app), *transcript.lines_as_text().splitlines()]))
@@ -211,5 +221,5 @@ async def test_memory_is_bounded_and_it_says_so(monkeypatch: pytest.MonkeyPatch)
 
 def test_every_event_has_its_words() -> None:
     kinds = set(AnyEvent.__args__)
-    assert kinds - set(SAID) == {Sent, Sending}
-    assert said(Noted(node="web1", text="{x}")) == "note: {x}"
+    assert kinds - set(SAID) == {CommandFinished, CommandSending}
+    assert said(NodeNote(node="web1", text="{x}")) == "note: {x}"

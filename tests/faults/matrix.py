@@ -132,12 +132,12 @@ def _told_wrong(run: Run, truth: Truths) -> list[str]:
     """What the end says of the rotation, against what HAProxy says."""
     told = {each["node"] for each in run.ended["out_of_rotation"]}
     unhealthy = {n for own in truth.values() for n, each in own.items() if not each.in_rotation}
-    blind = {each.partition(":")[0] for each in run.ended["unseen"]} & truth.keys()
+    blind = {each.partition(":")[0] for each in run.ended["unreachable_balancers"]} & truth.keys()
     problems = [f"{node} is out, and nobody says so" for node in _out(truth) if node not in told]
     if not blind:
         problems += [f"{node} is said to be out, and is not" for node in sorted(told - unhealthy)]
     for each in run.ended["out_of_rotation"]:
-        if not each["on_purpose"] and not each["commands"]:
+        if not each["intentional"] and not each["commands"]:
             problems.append(f"no way back is named for {each['node']}")
     return problems
 
@@ -153,7 +153,7 @@ async def _unnamed(world: Scene, truth: Truths) -> list[str]:
 
 async def _versions_told_wrong(world: Scene, run: Run) -> list[str]:
     running = await versions(world.stack)
-    wanted = dict.fromkeys(run.ended["upgraded"], NEW) | dict.fromkeys(run.ended["untouched"], OLD)
+    wanted = dict.fromkeys(run.ended["upgraded"], NEW) | dict.fromkeys(run.ended["pending"], OLD)
     return [f"{n} runs {running[n]}, not {each}" for n, each in wanted.items() if running[n] != each]
 
 

@@ -10,7 +10,7 @@ import msgspec
 from hypothesis import example
 from hypothesis import strategies as st
 
-from orchestrator.events import AnyEvent, Noted, Record, to_json
+from orchestrator.events import AnyEvent, NodeNote, Record, to_json
 from orchestrator.journal.leftovers import leftovers
 from orchestrator.journal.standing import standing
 from orchestrator.journal.store import Journal
@@ -25,7 +25,7 @@ records = st.lists(st.builds(Record, st.integers(0, 40), st.floats(0, 4e9), even
 texts = st.one_of(damaged(AnyEvent), plain(AnyEvent).map(json_of), text)
 TURN = json_of(
     {
-        **{"event": "turn_began", "node": "web1", "version": "1"},
+        **{"event": "node_started", "node": "web1", "version": "1"},
         "originals": [
             dict.fromkeys(("instance", "backend", "server", "admin"), "web1") | {"weight": 1, "agent": False}
         ],
@@ -75,7 +75,7 @@ def test_rows_that_somebody_has_changed(rows: list[tuple[Any, Any, str]], column
             plan={"nodes": []},
         )
         for number in range(len(rows)):
-            journal.append(entry, Record(number, 0.0, Noted(node="", text="")))
+            journal.append(entry, Record(number, 0.0, NodeNote(node="", text="")))
         with contextlib.closing(sqlite3.connect(journal.path)) as connection, connection:
             for number, (seq, at, written) in enumerate(rows):
                 with contextlib.suppress(sqlite3.Error, OverflowError):  # what SQLite takes in no column

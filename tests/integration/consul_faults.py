@@ -74,8 +74,12 @@ class Upgrade:
         assert run.code == 1, run.text
         assert run.ended["result"] == "degraded"
         assert why in run.ended["reason"]
-        assert (run.ended["upgraded"], run.ended["untouched"]) == (["web1"], ["web2"])
-        assert (run.ended["failed"], run.ended["interrupted"], run.ended["unseen"]) == ([], [], [])
+        assert (run.ended["upgraded"], run.ended["pending"]) == (["web1"], ["web2"])
+        assert (run.ended["failed"], run.ended["interrupted"], run.ended["unreachable_balancers"]) == (
+            [],
+            [],
+            [],
+        )
         assert not [each for each in run.sent if "web2" in each[0] or "/web2 " in each[1]]
         assert told(self.stack, run) == await out(self.stack) == {"lb1": set(), "lb2": set()}
         assert await versions(self.stack) == {"web1": NEW, "web2": OLD}
@@ -93,7 +97,7 @@ async def upgrade_at(stack: Stack, moment: Moment) -> AsyncIterator[Upgrade]:
             case "drain":  # it is out, and its sessions are waited for
                 await running.event("waiting", node="web1", step=moment)
             case "stop" | "install" | "start":
-                await running.event("command_began", node="web1", step=moment)
+                await running.event("command_started", node="web1", step=moment)
             case "verify":  # it runs, is out, and has yet to be healthy
                 await running.event("waiting", node="web1", step=moment)
             case "bake":
@@ -111,7 +115,7 @@ async def out(stack: Stack) -> dict[str, set[str]]:
 
 def told(stack: Stack, run: Run) -> dict[str, set[str]]:
     """The same, as the end of the run says."""
-    places = [place for each in run.ended["out_of_rotation"] for place in each["where"]]
+    places = [place for each in run.ended["out_of_rotation"] for place in each["servers"]]
     found: dict[str, set[str]] = {name: set() for name in stack.instances}
     for place in places:  # "shop/web1 on lb1: maint"
         server, _, rest = place.partition(" on ")

@@ -13,6 +13,7 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,11 @@ def tune(stack: Stack, table: str, **values: object) -> None:
     stack.config_path.write_text(f"{head}[{table}]\n{text}\n{separator}{tail}")
 
 
+def seconds_of(event: Mapping[str, Any]) -> float:
+    """When an event of `--json` happened, in seconds since 1970."""
+    return datetime.fromisoformat(event["time"]).timestamp()
+
+
 @dataclass(frozen=True, slots=True)
 class Run:
     """How one call of `rolldeck` ended."""
@@ -91,7 +97,7 @@ class Run:
     @property
     def sent(self) -> list[tuple[str, str]]:
         """Load balancer or node, and each command that was sent to it."""
-        sent = [each for each in self.events if each["event"] == "sent"]
+        sent = [each for each in self.events if each["event"] == "command_finished"]
         return [
             (each["target"], each["command"].removeprefix("set severity-output number; ")) for each in sent
         ]

@@ -115,11 +115,11 @@ async def test_who_has_lost_the_lock_sends_nothing_more_and_names_its_node(place
         assert first.ended["reason"].startswith("the lock was broken by ")
         assert "weight web2" in first.ended["reason"]
         assert (first.ended["interrupted"], first.ended["upgraded"]) == (["web1"], [])
-        assert first.ended["untouched"] == ["web2"]
+        assert first.ended["pending"] == ["web2"]
         [out] = first.ended["out_of_rotation"]
-        assert (out["node"], out["commands"][0]) == ("web1", "rolldeck ready shop web1")
+        assert (out["node"], out["commands"][0]["text"]) == ("web1", "rolldeck ready shop web1")
         after = first.events[first.events.index(await _broken(first)) :]
-        assert not [each for each in after if each["event"] == "sending"]
+        assert not [each for each in after if each["event"] == "command_sending"]
         assert await admins(stack, "web1") == {MAINT}
         resumed = await rolldeck(stack, "resume", "shop", "--yes")
         assert resumed.code == 0, resumed.text
@@ -129,7 +129,9 @@ async def test_who_has_lost_the_lock_sends_nothing_more_and_names_its_node(place
 
 async def _broken(run: Run) -> dict[str, object]:
     """The first event after the lock was broken: the step that ran is not waited for any more."""
-    return next(each for each in run.events if each["event"] == "sent" and "no longer" in each["reply"])
+    return next(
+        each for each in run.events if each["event"] == "command_finished" and "no longer" in each["reply"]
+    )
 
 
 async def test_what_was_left_while_somebody_read_the_plan_is_no_original(place: Path) -> None:

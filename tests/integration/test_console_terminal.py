@@ -182,7 +182,7 @@ async def test_a_terminal_that_has_gone_ends_a_rollout_after_its_running_step(
         await until_ended(stack)
     told = journalled(stack)
     [request] = [event for event in told if event["event"] == "abort_requested"]
-    assert (request["why"], request["at_once"]) == ("the terminal has gone", False)
+    assert (request["why"], request["immediate"]) == ("the terminal has gone", False)
     assert told[-1]["result"] == "aborted"
     steps = [event for event in told if event["event"].startswith("step_")]
     assert steps[-1]["event"] == "step_done"

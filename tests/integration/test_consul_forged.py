@@ -19,7 +19,7 @@ from console.sharing import Publisher
 from orchestrator.actor import Actor
 from orchestrator.bus import Bus
 from orchestrator.control import Control
-from orchestrator.events import Noted, Paused, Record
+from orchestrator.events import NodeNote, Paused, Record
 from orchestrator.journal.shared import Head, PublishedPlan, PublishedPolicy
 from tests import forged
 from tests.consuls import Agent, needs_consul, running_consul
@@ -76,7 +76,8 @@ async def test_every_command_says_what_is_wrong_and_with_which_key(tmp_path: Pat
 async def test_commands_of_somebody_else_are_never_shown(tmp_path: Path) -> None:
     published = forged.publication()
     [out] = published["lines"][-1][2]["out_of_rotation"]
-    out["commands"], out["go_back"] = [f"rolldeck x; {forged.MARK}"], forged.MARK
+    out["commands"] = [{"kind": "ready", "text": f"rolldeck x; {forged.MARK}"}]
+    out["rollback_command"] = forged.MARK
     async with consul_world(tmp_path / "s", nodes=2) as (stack, agent), opened(agent) as consul:
         assert await consul.put(ROLLOUT, forged.packed(published))
         for run in (
@@ -151,7 +152,7 @@ async def test_requests_are_taken_after_any_that_cannot_be(tmp_path: Path) -> No
         assert (await consul.list(FOLDER))[1] == []
         await lock.release()
     assert [record.event.via for record in records if isinstance(record.event, Paused)] == ["consul"]
-    assert len([record for record in records if isinstance(record.event, Noted)]) <= 21
+    assert len([record for record in records if isinstance(record.event, NodeNote)]) <= 21
 
 
 async def test_a_key_of_another_application_is_not_ours(tmp_path: Path) -> None:

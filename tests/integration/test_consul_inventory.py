@@ -144,13 +144,13 @@ async def test_without_anybody_to_ask_it_stops(tmp_path: Path) -> None:
         async with started(stack, "upgrade", "shop", NEW, "--yes", "--json") as running:
             await running.event("step_started", node="web1", step="stop")
             await register(agent, stack, "web9", "web2")
-            await running.event("noted", text="Consul: web9 came")
+            await running.event("node_note", text="Consul: web9 came")
             let_go()
             run = await running.end()
         assert run.code == 1, run.text
         why = "Consul has web9 now, which is not in the plan, and nobody is there to decide"
         assert run.ended["reason"] == why
-        assert (run.ended["upgraded"], run.ended["untouched"]) == (["web1"], ["web2"])
+        assert (run.ended["upgraded"], run.ended["pending"]) == (["web1"], ["web2"])
         await deregister(agent, "web9")
         assert (await rolldeck(stack, "resume", "shop", "--yes")).code == 0
         assert await versions(stack) == dict.fromkeys(stack.nodes, NEW)
@@ -179,7 +179,7 @@ async def test_with_a_local_lock_it_only_tells_what_came_and_goes_on_without_an_
         async with started(stack, "upgrade", "shop", NEW, "--yes", "--json") as running:
             await running.event("step_started", node="web1", step="stop")
             await register(agent, stack, "web9", "web2")
-            await running.event("noted", text="Consul: web9 came")
+            await running.event("node_note", text="Consul: web9 came")
             agent.freeze()
             let_go()
             run = await running.end()
@@ -230,7 +230,7 @@ async def test_versions_are_written_and_what_consul_does_not_take_is_told(tmp_pa
             await running.event("step_started", node="web2", step="stop")  # the last is put back first
             agent.freeze()
             let_go()
-            await running.event("noted", "its version is not written to Consul yet", node="web2")
+            await running.event("node_note", "its version is not written to Consul yet", node="web2")
             agent.thaw()
             assert (await running.end()).code == 0
         assert await raw(agent) == {"web1": OLD, "web2": OLD}

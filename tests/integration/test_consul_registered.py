@@ -121,14 +121,14 @@ async def test_a_check_of_consul_that_does_not_pass_keeps_a_node_out(tmp_path: P
         assert "Consul: word is warning" in failed["error"]
         [out] = run.ended["out_of_rotation"]
         assert out["node"] == "web1"
-        assert "Consul: maintenance" in out["where"]
-        assert any(each.endswith("-service=web1 -disable") for each in out["commands"])
+        assert "Consul: maintenance" in out["servers"]
+        assert any(each["text"].endswith("-service=web1 -disable") for each in out["commands"])
         for own in (await states(stack)).values():
             assert {name: each.admin for name, each in own.items()} == {"web1": MAINT, "web2": 0}
         assert await in_maintenance(agent) == {"web1": "Rolldeck rollout"}
 
         tune(stack, "apps.shop.inventory", require_consul_checks="warning")
-        assert out["commands"][0] == "rolldeck ready shop web1"
+        assert out["commands"][0]["text"] == "rolldeck ready shop web1"
         ready = await rolldeck(stack, "ready", "shop", "web1", "--yes")
         assert ready.code == 0, ready.text
         assert await in_maintenance(agent) == {}

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from console.demo.load import Load
 from console.requests import DELIBERATE
-from orchestrator.events import TurnBegan
+from orchestrator.events import NodeStarted
 from orchestrator.journal.shared import read_publication, unpack
 from tests.consuls import needs_consul
 from tests.integration.consul_world import consul_world, elsewhere, far_away, killed, lock_runs_out
@@ -20,6 +20,7 @@ from tests.integration.rollouts import (
     assert_nothing_failed,
     rolldeck,
     say,
+    seconds_of,
     started,
     states,
     tune,
@@ -43,7 +44,7 @@ async def test_the_second_sees_all_of_it_live_asks_for_something_and_ends_as_it_
                     assert "@" in paused["who"]
                     assert paused["why"] == "asked from another machine"
                     assert (await rolldeck(stack, "control", "shop", "skip")).code == 0
-                    assert "no such question is open" in (await first.event("noted", node=""))["text"]
+                    assert "no such question is open" in (await first.event("node_note", node=""))["text"]
                     seen = await second.event("paused")
                     assert first.process.returncode is None, "live: the first still works on it"
                     assert (await rolldeck(stack, "control", "shop", "resume")).code == 0
@@ -53,7 +54,7 @@ async def test_the_second_sees_all_of_it_live_asks_for_something_and_ends_as_it_
         assert (run.code, followed.code) == (0, 0), run.text + followed.text
         assert await versions(stack) == dict.fromkeys(stack.nodes, NEW)
         assert seen["seq"] in {event["seq"] for event in run.events}
-        private = ("sending", "sent", "waiting", "command_began", "lock_taken")
+        private = ("command_sending", "command_finished", "waiting", "command_started", "lock_taken")
         told = [event for event in run.events if event["event"] not in private]
         known = {event["seq"]: event for event in followed.events}
         assert [known.get(event["seq"]) for event in told] == told
@@ -72,12 +73,12 @@ async def test_what_a_node_was_is_published_before_it_is_touched_and_shows_what_
     """
     async with consul_world(tmp_path / "s", nodes=2) as (stack, agent):
         async with started(stack, "upgrade", "shop", NEW, "--yes", "--json") as running:
-            await running.event("sending", node="web1", step="drain")
+            await running.event("command_sending", node="web1", step="drain")
             running.signal(signal.SIGKILL)
             await running.end()
         [pair] = await agent.ask("GET", "/v1/kv/rolldeck/shop/rollout")
         _, records = unpack(base64.b64decode(pair["Value"]))
-        [began] = [record.event for record in records if isinstance(record.event, TurnBegan)]
+        [began] = [record.event for record in records if isinstance(record.event, NodeStarted)]
         assert began.node == "web1"
         assert {(original.instance, original.admin) for original in began.originals} == {
             ("lb1", "ready"),
@@ -152,7 +153,9 @@ async def test_a_holder_that_wakes_up_late_sends_nothing_any_more(tmp_path: Path
             run = await first.end()
         assert run.code == 1, run.text
         assert "lock" in run.ended["reason"]
-        assert [each for each in run.events if each["event"] == "sending" and each["at"] > woken] == []
+        assert [
+            each for each in run.events if each["event"] == "command_sending" and seconds_of(each) > woken
+        ] == []
         await asyncio.sleep(0.5)
         assert await states(stack) == before
         assert await versions(stack) == {"web1": NEW, "web2": NEW}
@@ -172,10 +175,13 @@ async def test_who_asks_for_an_abort_is_told_what_a_second_one_does(tmp_path: Pa
                     "it ends after the running step; to cut that short: rolldeck control shop abort"
                     in asked.err
                 )
-                await first.event("abort_requested", at_once=False)
+                await first.event("abort_requested", immediate=False)
                 await asyncio.sleep(DELIBERATE)
                 assert (await rolldeck(stack, "control", "shop", "abort")).code == 0
             run = await first.end()
     assert run.code == 4, run.text
     assert run.ended["interrupted"] == ["web1"]
-    assert [event["at_once"] for event in run.events if event["event"] == "abort_requested"] == [False, True]
+    assert [event["immediate"] for event in run.events if event["event"] == "abort_requested"] == [
+        False,
+        True,
+    ]

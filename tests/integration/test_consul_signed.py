@@ -74,7 +74,7 @@ async def test_what_is_signed_is_followed_asked_and_taken_over(tmp_path: Path) -
                     "signed with our key",
                 )
                 await put(agent, b'{"what": "abort", "who": "eve"}', "rolldeck/shop/requests/1")
-                assert "it is not signed" in (await first.event("noted", node=""))["text"]
+                assert "it is not signed" in (await first.event("node_note", node=""))["text"]
             first.signal(signal.SIGKILL)
             await first.end()
         with elsewhere(stack):  # what it has left is known before its lock has run out
@@ -162,7 +162,7 @@ async def test_one_with_a_key_and_one_without_do_not_work_at_once(tmp_path: Path
                 asked = await rolldeck(stack, "control", "shop", "pause")
                 assert asked.code == 1, asked.text
                 assert "not accepted within" in asked.text
-                assert "it is not signed" in (await first.event("noted", node=""))["text"]
+                assert "it is not signed" in (await first.event("node_note", node=""))["text"]
                 let_go()
                 followed = await rolldeck(stack, "follow", "shop")
                 assert followed.code == 0, followed.text

@@ -60,7 +60,7 @@ async def test_after_a_kill_the_same_machine_goes_on_at_once(tmp_path: Path) -> 
         assert resumed.code == 0, resumed.text
         assert [each["fence"] for each in resumed.events if each["event"] == "lock_taken"] == [2]
         assert "taken over from" not in resumed.text, "our own journal has it already"
-        said = [each["text"] for each in resumed.events if each["event"] == "noted"]
+        said = [each["text"] for each in resumed.events if each["event"] == "node_note"]
         assert any("the lock was taken over, as its holder is gone" in each for each in said)
         assert await versions(stack) == {"web1": NEW, "web2": NEW}
 
@@ -94,7 +94,7 @@ async def test_a_broken_lock_is_heard_at_once_and_nothing_is_sent_any_more(tmp_p
             first = await running.end()
         assert first.code == 1, first.text
         assert "lock" in first.ended["reason"]
-        assert first.ended["untouched"] == ["web2"]
+        assert first.ended["pending"] == ["web2"]
         [pair] = await agent.ask("GET", "/v1/kv/rolldeck/shop/lock")
         assert "Session" not in pair
         assert pair["LockIndex"] == 2

@@ -32,7 +32,7 @@ async def test_before_the_drain_the_node_is_left_in_rotation(tmp_path: Path, pla
             assert run.code == 1, run.text
             assert_nothing_failed(report, at_least=20)
             assert (run.ended["upgraded"], run.ended["held"]) == (["web1"], ["web2"])
-            assert (run.ended["untouched"], run.ended["out_of_rotation"]) == (["web2", "web3"], [])
+            assert (run.ended["pending"], run.ended["out_of_rotation"]) == (["web2", "web3"], [])
             failed = next(each for each in run.events if each["event"] == "node_failed")
             assert failed["step"] == "drain"
             assert "left in rotation" in failed["error"]
@@ -54,6 +54,6 @@ async def test_after_the_drain_the_node_goes_back_by_itself(tmp_path: Path, plac
             assert run.code == 1, run.text
             assert_nothing_failed(report, at_least=20)
             assert (run.ended["put_back"], run.ended["failed"]) == (["web1"], [])
-            assert (run.ended["untouched"], run.ended["out_of_rotation"]) == (["web2", "web3"], [])
+            assert (run.ended["pending"], run.ended["out_of_rotation"]) == (["web2", "web3"], [])
             assert {each.admin for own in (await states(stack)).values() for each in own.values()} == {0}
             assert await versions(stack) == dict.fromkeys(stack.nodes, OLD)

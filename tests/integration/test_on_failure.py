@@ -64,7 +64,7 @@ async def test_the_lock_is_held_from_the_rollout_through_its_rollback(tmp_path: 
         async with started(stack, "upgrade", "shop", NEW, "--yes", "--json") as running:
             await running.event("step_started", node="web1", step="drain")
             first = holder()
-            await running.event("rollback_began")
+            await running.event("rollback_started")
             assert holder() == first
             await running.event("node_rolled_back", node="web2")
             run = await running.end()

@@ -90,7 +90,7 @@ async def test_an_installer_that_outlives_the_kill_is_waited_for(place: Path) ->
             script.write_text(SCRIPT)
             script.chmod(0o755)
         async with started(stack, "upgrade", "shop", NEW, "--yes", "--json") as running:
-            began = await running.event("command_began", node="web1", step="install")
+            began = await running.event("command_started", node="web1", step="install")
             running.process.kill()
             await running.end()
         still = f"the install command of an earlier rollout still runs on web1 as process {began['pid']}"
@@ -197,7 +197,7 @@ async def test_a_reload_in_any_step_is_undone(place: Path, step: str) -> None:
         assert run.ended["upgraded"] == ["web1", "web2"]
         assert await versions(stack) == dict.fromkeys(stack.nodes, NEW)
         told = [
-            each["text"] for each in run.events if each["event"] == "noted" and "reloaded" in each["text"]
+            each["text"] for each in run.events if each["event"] == "node_note" and "reloaded" in each["text"]
         ]
         assert told
         assert told[0].startswith("lb1 was reloaded; ")

@@ -23,4 +23,4 @@ async def test_a_reload_with_another_configuration_is_somebodys_decision(tmp_pat
         assert failed.startswith("backend api has the node web2 (as x) too (on lb1), which is not taken out")
         assert "set server shop/web3 state ready" not in [line for _, line in run.sent]
         [out] = run.ended["out_of_rotation"]
-        assert (out["node"], out["on_purpose"], out["commands"]) == ("web3", True, [])
+        assert (out["node"], out["intentional"], out["commands"]) == ("web3", True, [])

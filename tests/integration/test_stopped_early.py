@@ -181,5 +181,5 @@ async def test_during_a_hook(stack: Stack, number: signal.Signals, apart: float)
     run = await stopped(stack, *UPGRADE, number=number, apart=apart, at="hook")
     assert_aborted(run)
     [ended] = [each for each in run.events if each["event"] == "rollout_ended"]
-    assert (ended["result"], ended["untouched"]) == ("aborted", ["web1", "web2"])
+    assert (ended["result"], ended["pending"]) == ("aborted", ["web1", "web2"])
     assert not await asyncio.to_thread(lambda: Path(f"/proc/{file.read_text().strip()}").exists())

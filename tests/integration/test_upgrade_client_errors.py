@@ -61,7 +61,7 @@ async def stops_at_the_first_node(place: Path, fault: str, **options: str) -> No
             run = await upgrade(stack)
             report = await load.stop()
         assert run.code == 1, run.text
-        assert (run.ended["failed"], run.ended["untouched"]) == (["web1"], ["web2"])
+        assert (run.ended["failed"], run.ended["pending"]) == (["web1"], ["web2"])
         for own in (await states(stack)).values():
             assert {name: each.admin for name, each in own.items()} == {"web1": MAINT, "web2": 0}
         [failed] = [each for each in run.events if each["event"] == "node_failed"]

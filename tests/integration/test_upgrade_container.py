@@ -97,6 +97,6 @@ async def test_containers_and_back_with_requests_of_two_seconds(tmp_path: Path, 
 @pytest.mark.parametrize("step", STEPS)
 async def test_containers_are_resumed_after_a_kill(tmp_path: Path, engine: Podman, step: str) -> None:
     async with containers(tmp_path, engine) as stack:
-        event = "command_began" if step in ("stop", "install", "start") else "step_started"
+        event = "command_started" if step in ("stop", "install", "start") else "step_started"
         await resumed_under_load(stack, step, event=event)
         await assert_all_run(stack, engine, NEW)

@@ -57,19 +57,21 @@ async def fails_at_web1(stack: Stack, strike: Callable[[], object] = lambda: Non
     """
     async with Load(RATE, stack.frontends, slow_share=0) as load:
         async with started(stack, "upgrade", "shop", NEW, "--yes", "--json") as running:
-            await running.event("turn_began", node="web1")
+            await running.event("node_started", node="web1")
             strike()
             run = await running.end()
         report = await load.stop()
     assert run.code == 1, run.text
     assert_nothing_failed(report, at_least=20)
     assert (run.ended["result"], run.ended["failed"]) == ("degraded", ["web1"])
-    assert (run.ended["upgraded"], run.ended["untouched"]) == ([], ["web2"])
+    assert (run.ended["upgraded"], run.ended["pending"]) == ([], ["web2"])
     [out] = run.ended["out_of_rotation"]
-    assert (out["node"], out["on_purpose"]) == ("web1", False)
-    assert [each.partition(":")[0] for each in out["where"]] == ["shop/web1 on lb1", "shop/web1 on lb2"]
-    assert out["commands"][0] == "rolldeck ready shop web1"
-    assert {f"{name}: set server shop/web1 state ready" for name in stack.instances} <= set(out["commands"])
+    assert (out["node"], out["intentional"]) == ("web1", False)
+    assert [each.partition(":")[0] for each in out["servers"]] == ["shop/web1 on lb1", "shop/web1 on lb2"]
+    assert out["commands"][0]["text"] == "rolldeck ready shop web1"
+    assert {f"{name}: set server shop/web1 state ready" for name in stack.instances} <= set(
+        command["text"] for command in out["commands"]
+    )
     await assert_only_web1_is_out(stack)
     failed: dict[str, Any] = next(each for each in run.events if each["event"] == "node_failed")
     return failed
@@ -197,7 +199,7 @@ async def test_a_node_that_fell_over_afterwards_is_named_with_what_starts_it(sta
     assert run.ended["upgraded"] == ["web1", "web2"]
     [out] = run.ended["out_of_rotation"]
     assert out["node"] == "web1"
-    assert out["commands"] == [f"rolldeck upgrade shop {NEW} --limit web1"]
-    again = await rolldeck(stack, *out["commands"][0].split()[1:], "--yes")
+    assert [command["text"] for command in out["commands"]] == [f"rolldeck upgrade shop {NEW} --limit web1"]
+    again = await rolldeck(stack, *out["commands"][0]["text"].split()[1:], "--yes")
     assert again.code == 0, again.text
     await until_up(stack, "shop")

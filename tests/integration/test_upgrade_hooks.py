@@ -39,7 +39,7 @@ async def test_a_start_hook_that_objects_touches_nothing(stack: Stack) -> None:
     before = await untouched(stack), [(node.pid, node.installed) for node in stack.nodes.values()]
     run = await upgrade(stack)
     assert run.code == 1, run.text
-    assert (run.ended["result"], run.ended["untouched"]) == ("degraded", ["web1", "web2"])
+    assert (run.ended["result"], run.ended["pending"]) == ("degraded", ["web1", "web2"])
     assert "apps.shop.hooks.0 (command) at start: exit status 1: the board is red" in run.ended["reason"]
     assert "no node was touched" in run.err
     assert run.sent == []
@@ -93,7 +93,7 @@ async def test_a_node_hook_that_objects_stops_before_the_next_drain(stack: Stack
         run = await upgrade(stack)
     assert run.code == 1, run.text
     assert len(heard) == 1
-    assert (run.ended["upgraded"], run.ended["untouched"]) == (["web1"], ["web2"])
+    assert (run.ended["upgraded"], run.ended["pending"]) == (["web1"], ["web2"])
     assert "HTTP 500, expected 2xx" in run.ended["reason"]
     assert await versions(stack) == {"web1": NEW, "web2": OLD}
     assert "web2" not in " ".join(command for _, command in run.sent if command.startswith("set server"))
@@ -110,7 +110,7 @@ async def test_ctrl_c_ends_a_hook_that_hangs_with_its_children(stack: Stack) -> 
             run = await running.end()
     assert run.code == 4, run.text
     assert run.ended["result"] == "aborted"
-    assert run.ended["untouched"] == ["web1", "web2"]
+    assert run.ended["pending"] == ["web1", "web2"]
     await until(lambda: gone(int(pid.read_text())))
 
 

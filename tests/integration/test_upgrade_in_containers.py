@@ -66,7 +66,7 @@ async def test_programs_in_containers(tmp_path: Path, engine: Docker) -> None:
     async with world(tmp_path / "s", nodes=2, instances=1, port_check_from="node", transport="ssh") as stack:
         into_containers(stack, engine)
         await stack.wait_until_up()
-        await resumed_under_load(stack, "install", event="command_began")
+        await resumed_under_load(stack, "install", event="command_started")
         assert await versions(stack) == dict.fromkeys(stack.nodes, NEW)
         await rolled_back_under_load(stack)
         assert await versions(stack) == dict.fromkeys(stack.nodes, OLD)

@@ -65,7 +65,7 @@ async def test_states_and_weights_come_back_on_each_load_balancer(place: Path) -
         "web5": State(0, 1),
     }
     assert before["lb2"] == before["lb1"] | {"web4": State(0, 1)}
-    out = {each["node"]: (each["on_purpose"], each["commands"]) for each in run.ended["out_of_rotation"]}
+    out = {each["node"]: (each["intentional"], each["commands"]) for each in run.ended["out_of_rotation"]}
     assert out == {"web1": (True, []), "web3": (True, []), "web4": (True, [])}
 
 

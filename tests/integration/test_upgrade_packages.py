@@ -150,7 +150,7 @@ async def test_a_playbook_of_a_killed_rollout_is_finished_by_resume(tmp_path: Pa
         role.write_text("- ansible.builtin.command: {cmd: sleep 3}\n" + ROLE)
         async with Load(100, stack.frontends) as load:
             async with started(stack, "upgrade", "shop", NEW, "--yes", "--json") as running:
-                await running.event("command_began", step="install")
+                await running.event("command_started", step="install")
                 running.process.kill()
             resumed = await rolldeck(stack, "resume", "shop", "--yes", "--json")
             report = await load.stop()
@@ -202,7 +202,7 @@ async def test_resumed_after_a_kill(tmp_path: Path, installer: str, step: str) -
     """What the killed one has sent goes on on the node; its installer may still hold its lock."""
     async with WORLDS[installer](tmp_path) as stack:
         commands = ("stop", "install") if installer == "role" else ("stop", "install", "start")
-        event = "command_began" if step in commands else "step_started"
+        event = "command_started" if step in commands else "step_started"
         await resumed_under_load(stack, step, event=event)
         assert await versions(stack) == dict.fromkeys(stack.nodes, NEW)
         assert {state.admin for state in (await states(stack))["lb1"].values()} == {0}

@@ -81,7 +81,7 @@ async def test_sessions_left_shutdown_cuts_them_and_says_so(stack: Stack) -> Non
     [node] = [name for name in stack.nodes if await sessions(stack, name)]
     run = await upgrade(stack, NEW, "--limit", node)
     assert run.code == 0, run.text
-    notes = [each["text"] for each in run.events if each["event"] == "noted"]
+    notes = [each["text"] for each in run.events if each["event"] == "node_note"]
     assert any("shut down, as on_remaining_sessions says" in each for each in notes), notes
     assert not (await reader.read()).endswith(b"0\r\n\r\n"), "the download is cut"
     writer.close()

@@ -51,7 +51,7 @@ async def interrupted(stack: Stack, kind: str, step: str, number: signal.Signals
     assert run.code == 4, run.text
     ended = run.ended
     assert (ended["result"], ended["interrupted"], ended["failed"]) == ("aborted", ["web1"], [])
-    assert ended["untouched"] == ["web2"]
+    assert ended["pending"] == ["web2"]
     assert ended["upgraded"] == []
     return run
 
@@ -68,7 +68,7 @@ async def once_while_it_starts(stack: Stack, number: signal.Signals) -> Run:
     assert await web1(stack) == {MAINT}
     assert await versions(stack) == {"web1": NEW, "web2": OLD}
     [out] = run.ended["out_of_rotation"]
-    assert (out["node"], out["on_purpose"]) == ("web1", False)
+    assert (out["node"], out["intentional"]) == ("web1", False)
     return run
 
 
@@ -82,7 +82,7 @@ async def test_once_fails_no_request_and_names_the_command_that_puts_it_back(sta
         run = await once_while_it_starts(stack, signal.SIGINT)
         report = await load.stop()
     assert_nothing_failed(report, at_least=20)
-    command = run.ended["out_of_rotation"][0]["commands"][0].split()
+    command = run.ended["out_of_rotation"][0]["commands"][0]["text"].split()
     assert command[:2] == ["rolldeck", "ready"]
     back = await rolldeck(stack, *command[1:], "--yes")
     assert back.code == 0, back.text
@@ -97,7 +97,7 @@ async def test_a_terminal_that_goes_does_so_once_however_often_it_is_told(stack:
     stack.add_release(NEW, start_delay=2.0)
     run = await interrupted(stack, "step_started", "start", signal.SIGHUP, times=2)
     [request] = [each for each in run.events if each["event"] == "abort_requested"]
-    assert not request["at_once"]
+    assert not request["immediate"]
     done = [each["step"] for each in run.events if each["event"] == "step_done"]
     assert done == ["drain", "stop", "install", "start"]
 
@@ -107,12 +107,12 @@ async def test_twice_ends_at_once(stack: Stack, number: signal.Signals) -> None:
     tune(stack, "apps.shop.rollout", start_timeout=60)
     stack.add_release(NEW, start_delay=60.0)
     run = await interrupted(stack, "step_started", "start", number, times=2)
-    requests = [each["at_once"] for each in run.events if each["event"] == "abort_requested"]
+    requests = [each["immediate"] for each in run.events if each["event"] == "abort_requested"]
     assert requests == [False, True]
     assert await web1(stack) == {MAINT}
     [out] = run.ended["out_of_rotation"]
     assert out["node"] == "web1"
-    assert out["commands"][0] == "rolldeck ready shop web1"
+    assert out["commands"][0]["text"] == "rolldeck ready shop web1"
 
 
 async def test_twice_while_sessions_end_leaves_it_draining(stack: Stack) -> None:

@@ -94,7 +94,7 @@ async def test_servers_without_checks_go_by_their_own_health(place: Path) -> Non
     async with world(place, nodes=2, instances=1) as stack:
         await edit_haproxy(stack, lambda text: text.replace("default-server check", "default-server"))
         events = await upgraded_under_load(stack)
-    sent = [each["command"] for each in events if each["event"] == "sent"]
+    sent = [each["command"] for each in events if each["event"] == "command_finished"]
     assert not any("health" in each for each in sent if each.startswith("set server")), "it never recovers"
 
 

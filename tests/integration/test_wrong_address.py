@@ -102,7 +102,7 @@ async def test_a_line_that_leads_to_another_machine_by_now_is_not_put_back(stack
             run = await running.end()
         report = await load.stop()
     assert run.code == 1, run.text
-    assert (run.ended["failed"], run.ended["untouched"]) == (["web1"], ["web2", "web3"])
+    assert (run.ended["failed"], run.ended["pending"]) == (["web1"], ["web2", "web3"])
     [failed] = [event for event in run.events if event["event"] == "node_failed"]
     assert f"shop/web1 on lb1 has the address 127.0.0.1:{two}, which is that of web2" in failed["error"]
     assert (await states(stack))["lb1"]["web1"].admin == MAINT

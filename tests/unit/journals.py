@@ -66,7 +66,7 @@ async def _decide(world: World) -> None:
 def with_traffic(records: Sequence[Record], errors: int = 0) -> list[Record]:
     """As HAProxy's counters would add it, before the end."""
     *rest, last = records
-    served = Traffic(served=120_345, errors_5xx=errors, seconds=61.5)
+    served = Traffic(served=120_345, errors_5xx=errors, duration_s=61.5)
     return [*rest, Record(last.seq, last.at, served), Record(last.seq + 1, last.at, last.event)]
 
 

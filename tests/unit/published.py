@@ -2,13 +2,13 @@
 
 from orchestrator.events import (
     AnyEvent,
+    NodeStarted,
     NodeUpgraded,
     OriginalState,
     Record,
     RolloutStarted,
     StepDone,
     StepStarted,
-    TurnBegan,
 )
 from orchestrator.journal.shared import Head, PublishedNode, PublishedPlan, PublishedPolicy
 
@@ -47,11 +47,11 @@ def records() -> list[Record]:
             instance="lb1", backend="shop", server=node, admin="ready", weight=number, agent=False
         )
         events += [
-            TurnBegan(node=node, version="2.0", originals=[weight]),
+            NodeStarted(node=node, version="2.0", originals=[weight]),
             StepStarted(node=node, step="drain"),
-            StepDone(node=node, step="drain", changed=True, detail="no sessions left", seconds=0.25),
+            StepDone(node=node, step="drain", changed=True, detail="no sessions left", duration_s=0.25),
             StepStarted(node=node, step="stop"),
-            NodeUpgraded(node=node, seconds=1.0),
+            NodeUpgraded(node=node, duration_s=1.0),
         ]
-    events[-1] = StepDone(node=NODES[-1], step="stop", changed=True, detail="it is gone", seconds=0.25)
+    events[-1] = StepDone(node=NODES[-1], step="stop", changed=True, detail="it is gone", duration_s=0.25)
     return [Record(number, BEGAN + number / 4, event) for number, event in enumerate(events, 1)]

@@ -7,7 +7,7 @@ import pytest
 
 from backends.errors import Busy
 from orchestrator.actor import Actor
-from orchestrator.events import Answered, Asked, NodeSkipped, StepDone
+from orchestrator.events import DecisionMade, DecisionRequested, NodeSkipped, StepDone
 from tests.unit.fakes import World, answer, steps
 from tests.unit.faults import Fault
 from tests.unit.virtual_time import run
@@ -22,8 +22,8 @@ def test_everything_that_is_to_be_confirmed_is_asked(confirm: str, questions: li
         world = World(nodes=2, confirm=confirm, interactive=True)
         ended = await world.during(answer(world, "continue", times=len(questions)))
         assert ended.result == "healthy"
-        assert [each.subject for each in world.events(Asked)] == questions
-        assert [each.who for each in world.events(Answered)] == ["ann"] * len(questions)
+        assert [each.subject for each in world.events(DecisionRequested)] == questions
+        assert [each.who for each in world.events(DecisionMade)] == ["ann"] * len(questions)
 
     run(scenario())
 
@@ -76,7 +76,7 @@ def test_abort_is_accepted_while_a_question_is_open(confirm: str) -> None:
 
         ended = await world.during(stop())
         assert (ended.result, ended.reason) == ("aborted", "aborted by ann: no")
-        assert ended.untouched == ["web1", "web2"]
+        assert ended.pending == ["web1", "web2"]
         assert not world.touched()
 
     run(scenario())
@@ -111,10 +111,10 @@ def test_the_first_abort_ends_after_the_running_step(
         assert [each.step for each in world.events(StepDone)][-1] == step
         assert ended.result == "aborted"
         assert ended.interrupted == ([] if step == "verify" else ["web1"])
-        assert ended.untouched == ["web2", "web3"]
+        assert ended.pending == ["web2", "web3"]
         assert [each.node for each in ended.out_of_rotation] == ([] if step == "verify" else ["web1"])
         if step != "verify":
-            assert ended.out_of_rotation[0].commands[0] == "rolldeck ready shop web1"
+            assert ended.out_of_rotation[0].command_texts[0] == "rolldeck ready shop web1"
             assert ended.out_of_rotation[0].stopped is (step == "stop")
 
     run(scenario())

@@ -5,18 +5,21 @@ import pytest
 
 from console.output.ending import ending
 from orchestrator.account import with_refusal, with_rollback
-from orchestrator.events import OutOfRotation, RolloutEnded
+from orchestrator.events import BackCommand, OutOfRotation, RolloutEnded
 from tests.unit.test_ending import ended
 
 OUT = OutOfRotation(
-    node="web2", where=["shop/web2 on lb1: maint"], on_purpose=False, commands=["rolldeck ready shop web2"]
+    node="web2",
+    servers=["shop/web2 on lb1: maint"],
+    intentional=False,
+    commands=[BackCommand("ready", "rolldeck ready shop web2")],
 )
 FAILED = ended(
     "degraded",
     "failed: web2",
     upgraded=["web1"],
     failed=["web2"],
-    untouched=["web3"],
+    pending=["web3"],
     out_of_rotation=[OUT],
     versions={"web1": "1.5.0", "web3": "1.4.2"},
 )
@@ -28,14 +31,14 @@ def said(end: RolloutEnded) -> list[str]:
 
 
 def test_all_of_it_was_rolled_back() -> None:
-    back = ended(upgraded=[], rolled_back=["web2", "web1"], versions=BOTH | {"web3": "1.4.2"}, seconds=5.0)
+    back = ended(upgraded=[], rolled_back=["web2", "web1"], versions=BOTH | {"web3": "1.4.2"}, duration_s=5.0)
     together = with_rollback(FAILED, back, BOTH)
     assert (together.result, together.out_of_rotation) == ("degraded", [])
     assert said(together) == [
         "degraded: failed: web2; rolled back · 2:10",
         "  upgraded and rolled back: web1 (1.4.2, in rotation)",
         "  failed and rolled back: web2 (1.4.2, in rotation)",
-        "  untouched   web3",
+        "  pending     web3",
     ]
 
 
@@ -47,7 +50,14 @@ def test_a_node_with_nothing_to_roll_back_counts_as_back() -> None:
 
 @pytest.mark.parametrize("outcome", ["failed", "interrupted"])
 def test_a_rollback_that_failed_says_where_each_node_is_now(outcome: str) -> None:
-    out = [OutOfRotation(node="web1", where=["shop/web1 on lb1: maint"], on_purpose=False, commands=["x"])]
+    out = [
+        OutOfRotation(
+            node="web1",
+            servers=["shop/web1 on lb1: maint"],
+            intentional=False,
+            commands=[BackCommand("ready", "x")],
+        )
+    ]
     back = ended(
         "degraded",
         "failed: web1",

@@ -9,7 +9,7 @@ from console.output.history_text import shown
 from console.output.records import Summary
 from console.report.page import page
 from orchestrator.actor import ROLLDECK, Actor, Via, began, requested_with
-from orchestrator.events import AbortRequested, Answered, AnyEvent, NodeSkipped, Paused, Resumed
+from orchestrator.events import AbortRequested, AnyEvent, DecisionMade, NodeSkipped, Paused, Resumed
 from orchestrator.journal.store import Journal
 from orchestrator.journal.story import Story
 from orchestrator.state import RolloutState
@@ -24,10 +24,10 @@ EVE = Actor("eve@there", "consul", credential="signed \x1b[2J")
 def events(who: Actor) -> list[AnyEvent]:
     return [
         Paused(who=who.name, why="lunch", **who.origin),
-        Resumed(who=who.name, seconds=1.0, **who.origin),
-        Answered(question="1", subject="web1", choice="continue", who=who.name, **who.origin),
+        Resumed(who=who.name, duration_s=1.0, **who.origin),
+        DecisionMade(question="1", subject="web1", choice="continue", who=who.name, **who.origin),
         NodeSkipped(node="web1", who=who.name, **who.origin),
-        AbortRequested(who=who.name, why="", at_once=False, **who.origin),
+        AbortRequested(who=who.name, why="", immediate=False, **who.origin),
     ]
 
 
@@ -82,4 +82,4 @@ def test_the_words(via: Via, words: str) -> None:
 
 def test_the_phase_says_it_too() -> None:
     paused = journals.numbered(journals.started(), events(EVE)[0])
-    assert RolloutState.of(paused).phase == "paused by eve@there via Consul: lunch"
+    assert RolloutState.of(paused).phase_text == "paused by eve@there via Consul: lunch"

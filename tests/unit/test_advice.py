@@ -53,7 +53,7 @@ def test_a_bad_version_is_to_be_rolled_back_first() -> None:
     assert ended.versions == {"web1": "2.0", "web3": "1.0"}, "what web2 has is looked at before it is said"
     [out] = ended.out_of_rotation
     assert out.not_ready.startswith("it is not healthy: ")
-    assert out.commands[0] == "rolldeck ready shop web2", "it may get well"
+    assert out.command_texts[0] == "rolldeck ready shop web2", "it may get well"
 
 
 def test_an_abort_between_two_nodes_names_the_way_on() -> None:
@@ -109,7 +109,7 @@ def test_ready_is_not_advised_where_the_service_does_not_run() -> None:
     said = list(ending(ended))
     assert not [line for line in said if "rolldeck ready" in line]
     assert [line for line in said if "state ready" in line], "HAProxy's own are named all the same"
-    assert out.go_back == "rolldeck upgrade shop 1.0 --limit web1 --force-ready web1"
+    assert out.rollback_command == "rolldeck upgrade shop 1.0 --limit web1 --force-ready web1"
     assert ended.ways_on == [RESUME, ROLLBACK]
 
 
@@ -132,7 +132,7 @@ def test_ready_is_not_advised_for_what_is_being_stopped() -> None:
     [out] = ended.out_of_rotation
     assert out.not_ready == "its service is being stopped (changing)"
     assert not [line for line in ending(ended) if "rolldeck ready" in line]
-    assert out.go_back == "rolldeck upgrade shop 1.0 --limit web1 --force-ready web1"
+    assert out.rollback_command == "rolldeck upgrade shop 1.0 --limit web1 --force-ready web1"
 
 
 def test_what_is_being_stopped_is_started_again_whichever_version_answers() -> None:
@@ -158,7 +158,7 @@ def test_a_node_that_could_not_be_taken_out_is_held_and_has_not_failed() -> None
 
     world = run(scenario())
     [ended] = world.events(RolloutEnded)
-    assert (ended.failed, ended.held, ended.untouched) == ([], ["web1"], ["web1", "web2", "web3"])
+    assert (ended.failed, ended.held, ended.pending) == ([], ["web1"], ["web1", "web2", "web3"])
     assert (ended.reason, ended.ways_on) == ("held: web1", [])
     assert [event.touched for event in world.events(NodeFailed)] == [False]
     assert RolloutState.of(world.records).nodes["web1"].state is NodeState.HELD
@@ -174,8 +174,8 @@ def test_what_somebody_else_has_taken_out_meanwhile_is_left_to_them(state: str) 
 
     ended = run(scenario())
     [out] = ended.out_of_rotation
-    assert (out.node, out.by_others, out.on_purpose) == ("web3", True, True)
-    assert (out.commands, out.go_back) == ([], "")
+    assert (out.node, out.by_others, out.intentional) == ("web3", True, True)
+    assert (out.command_texts, out.rollback_command) == ([], "")
     assert out.since > 0
     assert ended.result == "healthy", "its own nodes are as they should be"
 
@@ -188,7 +188,7 @@ def test_an_upgraded_node_that_somebody_has_taken_out_again_is_not_well() -> Non
 
     ended = run(scenario())
     assert (ended.result, ended.reason) == ("degraded", "taken out by somebody else: web1")
-    assert [(each.node, each.commands) for each in ended.out_of_rotation] == [("web1", [])]
+    assert [(each.node, each.command_texts) for each in ended.out_of_rotation] == [("web1", [])]
 
 
 @pytest.mark.parametrize("last", [False, True])
@@ -239,4 +239,4 @@ def test_what_is_down_and_was_not_reached_is_started_on_the_version_that_it_has(
 
     ended = run(scenario())
     [out] = [out for out in ended.out_of_rotation if out.node == "web3"]
-    assert out.commands == ["rolldeck upgrade shop 1.0 --limit web3"]
+    assert out.command_texts == ["rolldeck upgrade shop 1.0 --limit web3"]

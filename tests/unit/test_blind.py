@@ -19,16 +19,16 @@ async def from_step(world: World, step: str, *balancers: str) -> RolloutEnded:
 def test_a_touched_node_is_named_when_no_load_balancer_can_be_read() -> None:
     async def scenario() -> None:
         ended = await from_step(World(3, 2, balancer_unreachable_timeout=5), "start", "lb1", "lb2")
-        assert len(ended.unseen) == 2
+        assert len(ended.unreachable_balancers) == 2
         [out] = ended.out_of_rotation
-        assert (out.node, out.on_purpose) == ("web1", False)
-        assert out.where == ["shop/web1 on lb1: not known", "shop/web1 on lb2: not known"]
-        assert out.commands == [
+        assert (out.node, out.intentional) == ("web1", False)
+        assert out.servers == ["shop/web1 on lb1: not known", "shop/web1 on lb2: not known"]
+        assert out.command_texts == [
             "rolldeck ready shop web1",
             "lb1: set server shop/web1 state ready   (once it is healthy)",
             "lb2: set server shop/web1 state ready   (once it is healthy)",
         ]
-        assert out.go_back == "rolldeck upgrade shop 1.0 --limit web1 --force-ready web1"
+        assert out.rollback_command == "rolldeck upgrade shop 1.0 --limit web1 --force-ready web1"
 
     run(scenario())
 
@@ -40,8 +40,8 @@ def test_the_commands_for_the_dead_load_balancer_are_named_too() -> None:
         server.agent_configured = server.agent = True
         ended = await from_step(world, "start", "lb2")
         [out] = ended.out_of_rotation
-        assert out.where == ["shop/web1 on lb1: maint (MAINT)", "shop/web1 on lb2: not known"]
-        assert out.commands[-2:] == [
+        assert out.servers == ["shop/web1 on lb1: maint (MAINT)", "shop/web1 on lb2: not known"]
+        assert out.command_texts[-2:] == [
             "lb2: set server shop/web1 state ready   (once it is healthy)",
             "lb2: enable agent shop/web1",
         ]

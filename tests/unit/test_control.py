@@ -9,7 +9,7 @@ from orchestrator.actor import Actor
 from orchestrator.bus import Bus
 from orchestrator.control import ABORT, CONTINUE, RETRY, SKIP, Control
 from orchestrator.errors import Aborted
-from orchestrator.events import AbortRequested, Answered, AnyEvent, Asked, Paused, Resumed
+from orchestrator.events import AbortRequested, AnyEvent, DecisionMade, DecisionRequested, Paused, Resumed
 from tests.unit.virtual_time import VirtualClock, run
 
 
@@ -34,7 +34,7 @@ def test_the_time_spent_paused_is_no_time_worked() -> None:
         control.resume(Actor("ann"))
         await asyncio.sleep(5)
         assert control.worked() == pytest.approx(15)
-        assert told == [Paused(who="ann", why="lunch"), Resumed(who="ann", seconds=3600.0)]
+        assert told == [Paused(who="ann", why="lunch"), Resumed(who="ann", duration_s=3600.0)]
 
     run(scenario())
 
@@ -61,7 +61,7 @@ def test_abort_ends_a_pause_and_every_wait() -> None:
         assert not control.paused
         control.pause(Actor("ann"))  # too late
         assert not control.paused
-        assert told[-1] == AbortRequested(who="bob", why="fire", at_once=False)
+        assert told[-1] == AbortRequested(who="bob", why="fire", immediate=False)
 
     run(scenario())
 
@@ -81,7 +81,7 @@ def test_a_question_waits_for_one_of_its_choices() -> None:
         with pytest.raises(ValueError, match="no open question"):  # somebody was quicker
             control.answer(question.id, CONTINUE, Actor("bob"))
         assert await asked == (SKIP, Actor("ann"))
-        assert [type(each) for each in told] == [Asked, Answered]
+        assert [type(each) for each in told] == [DecisionRequested, DecisionMade]
         assert control.questions == ()
 
     run(scenario())
@@ -127,7 +127,7 @@ def test_the_second_abort_is_at_once_and_keeps_the_first_reason() -> None:
         assert cancelled == []
         control.abort(Actor("bob"), "second")
         assert cancelled == [True]
-        assert [each.at_once for each in told if isinstance(each, AbortRequested)] == [False, True]
+        assert [each.immediate for each in told if isinstance(each, AbortRequested)] == [False, True]
         with pytest.raises(Aborted, match="aborted by ann: first"):
             control.raise_if_aborting()
 
@@ -172,7 +172,7 @@ def test_each_event_says_who_did_it_and_from_where() -> None:
         control.abort(Actor("eve@there", "consul"))
         origin = {"via": "console", "uid": 1000, "credential": "ssh-ed25519 SHA256:abc"}
         for event in told[1:4]:
-            assert isinstance(event, Paused | Resumed | Answered)
+            assert isinstance(event, Paused | Resumed | DecisionMade)
             assert event.who == "ann@ops"
             assert msgspec.to_builtins(event).items() >= origin.items()
         aborted = told[-1]

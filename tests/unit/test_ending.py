@@ -7,23 +7,34 @@ import pytest
 from msgspec import structs
 
 from console.output.ending import EXITS, KINDS, ending
-from orchestrator.events import OutOfRotation, Result, RolloutEnded, WayOn
+from orchestrator.events import BackCommand, OutOfRotation, Result, RolloutEnded, WayOn
 from tests.unit.console_values import HOSTILE, harmless
 
 WEB2 = OutOfRotation(
     node="web2",
-    where=["shop/web2 on lb1: maint (MAINT)", "shop/web2 on lb2: maint (MAINT)"],
-    on_purpose=False,
-    commands=["rolldeck ready shop web2", "lb1: set server shop/web2 state ready"],
-    go_back="rolldeck upgrade shop 1.4.2 --limit web2 --force-ready web2",
+    servers=["shop/web2 on lb1: maint (MAINT)", "shop/web2 on lb2: maint (MAINT)"],
+    intentional=False,
+    commands=[
+        BackCommand("ready", "rolldeck ready shop web2"),
+        BackCommand("by_hand", "lb1: set server shop/web2 state ready"),
+    ],
+    rollback_command="rolldeck upgrade shop 1.4.2 --limit web2 --force-ready web2",
 )
 
 
 def ended(result: Result = "healthy", reason: str = "", **changes: object) -> RolloutEnded:
     fields: dict[str, object] = {
-        name: [] for name in ("failed", "skipped", "interrupted", "untouched", "out_of_rotation", "unseen")
+        name: []
+        for name in (
+            "failed",
+            "skipped",
+            "interrupted",
+            "pending",
+            "out_of_rotation",
+            "unreachable_balancers",
+        )
     }
-    fields |= {"upgraded": ["web1"], "seconds": 125.0} | changes
+    fields |= {"upgraded": ["web1"], "duration_s": 125.0} | changes
     return RolloutEnded(result=result, reason=reason, **fields)  # type: ignore[arg-type]
 
 
@@ -36,12 +47,12 @@ def test_all_is_well() -> None:
 
 
 def test_what_is_out_comes_with_the_commands_that_put_it_back() -> None:
-    end = ended("degraded", "failed: web2", failed=["web2"], untouched=["web3"], out_of_rotation=[WEB2])
+    end = ended("degraded", "failed: web2", failed=["web2"], pending=["web3"], out_of_rotation=[WEB2])
     assert lines(end) == [
         "degraded: failed: web2 · 2:05",
         "  upgraded    web1",
         "  failed      web2",
-        "  untouched   web3",
+        "  pending     web3",
         "out of rotation: web2",
         "  shop/web2 on lb1: maint (MAINT)",
         "  shop/web2 on lb2: maint (MAINT)",
@@ -53,7 +64,12 @@ def test_what_is_out_comes_with_the_commands_that_put_it_back() -> None:
 
 
 def test_what_was_out_before_is_named_too() -> None:
-    before = OutOfRotation(node="web4", where=["shop/web4 on lb1: drain"], on_purpose=True, commands=[])
+    before = OutOfRotation(
+        node="web4",
+        servers=["shop/web4 on lb1: drain"],
+        intentional=True,
+        commands=[],
+    )
     assert lines(ended(out_of_rotation=[before]))[2:] == [
         "out of rotation: web4 (as it was before)",
         "  shop/web4 on lb1: drain",
@@ -61,7 +77,9 @@ def test_what_was_out_before_is_named_too() -> None:
 
 
 def test_a_load_balancer_that_could_not_be_read_is_not_passed_over() -> None:
-    assert lines(ended("degraded", "x", unseen=["lb2: refused"]))[-1] == "not known: lb2: refused"
+    assert (
+        lines(ended("degraded", "x", unreachable_balancers=["lb2: refused"]))[-1] == "not known: lb2: refused"
+    )
 
 
 def test_an_abort_is_said_once() -> None:
@@ -75,8 +93,14 @@ def test_every_result_has_a_colour_and_an_exit_code_of_its_own() -> None:
 
 @pytest.mark.parametrize("said", HOSTILE)
 def test_nothing_that_was_said_can_control_a_terminal(said: str) -> None:
-    out = OutOfRotation(node="web2", where=[said], on_purpose=False, commands=[said, said], go_back=said)
-    for line in lines(ended("degraded", said, out_of_rotation=[out], unseen=[said])):
+    out = OutOfRotation(
+        node="web2",
+        servers=[said],
+        intentional=False,
+        commands=[BackCommand("ready", said), BackCommand("by_hand", said)],
+        rollback_command=said,
+    )
+    for line in lines(ended("degraded", said, out_of_rotation=[out], unreachable_balancers=[said])):
         assert harmless(line)
 
 
@@ -86,7 +110,7 @@ def test_nothing_that_was_said_can_control_a_terminal(said: str) -> None:
 def test_how_to_go_on_is_the_last_word() -> None:
     on = [WayOn(purpose="rollback", command="rolldeck rollback shop")]
     on.append(WayOn(purpose="resume", command="rolldeck resume shop"))
-    said = lines(ended("aborted", "aborted by ann", untouched=["web2"], ways_on=on))
+    said = lines(ended("aborted", "aborted by ann", pending=["web2"], ways_on=on))
     assert said[-2:] == ["to go back:   rolldeck rollback shop", "to finish it: rolldeck resume shop"]
 
 
@@ -98,7 +122,11 @@ def test_a_mixed_fleet_is_said_also_when_all_is_well() -> None:
 
 def test_what_somebody_else_keeps_out_has_no_command() -> None:
     out = OutOfRotation(
-        node="web3", where=["shop/web3 on lb1: maint (MAINT)"], on_purpose=True, commands=[], by_others=True
+        node="web3",
+        servers=["shop/web3 on lb1: maint (MAINT)"],
+        intentional=True,
+        commands=[],
+        by_others=True,
     )
     said = lines(ended(out_of_rotation=[out, structs.replace(out, node="web4", since=1_700_000_000.0)]))
     assert said[2] == "out of rotation: web3 (kept out by somebody else, untouched)"
@@ -128,5 +156,5 @@ def test_without_a_journal_only_haproxys_own_commands_work() -> None:
 
 
 def test_who_is_held_has_not_failed_and_is_named_once() -> None:
-    said = lines(ended("degraded", "held: web2", held=["web2"], untouched=["web2", "web3"]))
-    assert said[2:] == ["  held        web2", "  untouched   web3"]
+    said = lines(ended("degraded", "held: web2", held=["web2"], pending=["web2", "web3"]))
+    assert said[2:] == ["  held        web2", "  pending     web3"]

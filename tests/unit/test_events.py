@@ -8,13 +8,21 @@ import pytest
 from backends.model import Exchange, Intent
 from orchestrator.bus import Bus
 from orchestrator.errors import Fenced
-from orchestrator.events import Noted, Record, RolloutEnded, Sending, Sent, StepDone, to_json
+from orchestrator.events import (
+    CommandFinished,
+    CommandSending,
+    NodeNote,
+    Record,
+    RolloutEnded,
+    StepDone,
+    to_json,
+)
 from tests.unit.fakes import World
 from tests.unit.virtual_time import EPOCH, VirtualClock, run
 
 
-def note(text: str) -> Noted:
-    return Noted(node="web1", text=text)
+def note(text: str) -> NodeNote:
+    return NodeNote(node="web1", text=text)
 
 
 def test_every_reader_gets_every_event_in_order() -> None:
@@ -58,9 +66,9 @@ def test_a_command_belongs_to_the_turn_in_which_it_was_sent() -> None:
             with bus.turn("web1", "stop"):
                 bus.record(sent)
         bus.record(sent)
-        events = [each.event for each in told if isinstance(each.event, Sent)]
+        events = [each.event for each in told if isinstance(each.event, CommandFinished)]
         assert [(each.node, each.step) for each in events] == [("web1", "drain"), ("web1", "stop"), ("", "")]
-        assert events[0].seconds == 0.1235
+        assert events[0].duration_s == 0.1235
 
     run(scenario())
 
@@ -79,23 +87,23 @@ def test_a_command_that_is_not_allowed_is_not_told_as_one_that_leaves() -> None:
         with pytest.raises(Fenced):
             bus.record(Intent("lb1", "set server shop/web1 state maint"))
         bus.record(Exchange("lb1", "set server shop/web1 state drain", "", True, 0.1))  # its reply may come
-        assert [type(each.event) for each in told] == [Sending, Sent]
+        assert [type(each.event) for each in told] == [CommandSending, CommandFinished]
 
     run(scenario())
 
 
 def test_a_line_is_flat_and_says_what_it_is() -> None:
-    event = StepDone(node="web1", step="stop", changed=True, detail="port closed", seconds=1.5)
+    event = StepDone(node="web1", step="stop", changed=True, detail="port closed", duration_s=1.5)
     assert json.loads(to_json(Record(7, 1.23456, event))) == {
-        "schema": 1,
+        "schema": 2,
         "seq": 7,
-        "at": 1.235,
+        "time": "1970-01-01T00:00:01.235Z",
         "event": "step_done",
         "node": "web1",
         "step": "stop",
         "changed": True,
         "detail": "port closed",
-        "seconds": 1.5,
+        "duration_s": 1.5,
     }
 
 
@@ -116,5 +124,5 @@ def test_whatever_happens_is_one_line_that_can_be_read_back() -> None:
         assert b"\n" not in line
         assert b"\x1b" not in line
         fields = msgspec.json.decode(line)
-        kept = {key: value for key, value in fields.items() if key not in ("schema", "seq", "at")}
+        kept = {key: value for key, value in fields.items() if key not in ("schema", "seq", "time")}
         assert msgspec.convert(kept, type(record.event)) == record.event

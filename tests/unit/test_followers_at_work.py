@@ -123,7 +123,7 @@ def test_who_is_out_because_it_follows_is_named_beside_the_node() -> None:
         plan = await world.plan()
         world.take_out("web1")
         (found,) = await out(world, plan)
-        assert found.where == [
+        assert found.servers == [
             "shop/web1 on lb1: maint (MAINT)",
             "shop/web1 on lb2: maint (MAINT)",
             "other/o1 on lb2: maint (MAINT (via web1)), because it follows shop/web1",
@@ -140,9 +140,9 @@ def test_a_node_that_is_out_because_it_follows_is_put_back_by_the_other_one() ->
         world.take_out("web1")
         first, second = await out(world, plan)
         assert (first.node, second.node) == ("web1", "web2")
-        assert second.where == ["shop/web2 on lb1: maint (MAINT (via web1)), because it follows shop/web1"]
-        assert second.commands == ["rolldeck ready shop web1"], "nothing sent to web2 would help"
-        assert not second.on_purpose
+        assert second.servers == ["shop/web2 on lb1: maint (MAINT (via web1)), because it follows shop/web1"]
+        assert second.command_texts == ["rolldeck ready shop web1"], "nothing sent to web2 would help"
+        assert not second.intentional
 
     run(scenario())
 
@@ -156,7 +156,7 @@ def test_a_failed_node_is_named_with_those_that_are_out_because_of_it() -> None:
         ended = await world.upgrade()
         (found,) = ended.out_of_rotation
         assert found.node == "web1"
-        assert found.where[-1].endswith("because it follows shop/web1")
+        assert found.servers[-1].endswith("because it follows shop/web1")
 
     run(scenario())
 
@@ -172,7 +172,7 @@ def test_a_node_that_was_out_with_another_one_is_upgraded_and_stays_so() -> None
         ended = await world.upgrade()
         assert ended.result == "healthy", ended.reason
         assert {node.installed for node in world.nodes.values()} == {"2.0"}
-        assert [(found.node, found.on_purpose, found.commands) for found in ended.out_of_rotation] == [
+        assert [(found.node, found.intentional, found.command_texts) for found in ended.out_of_rotation] == [
             ("web1", True, []),
             ("web2", True, []),
         ]

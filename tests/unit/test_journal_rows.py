@@ -11,19 +11,19 @@ from console.output.history_text import shown
 from console.output.records import Summary, event_fields
 from console.output.transcript_text import transcript
 from console.report.page import page
-from orchestrator.events import Noted, Record, Unreadable
-from orchestrator.journal import rows
+from orchestrator.events import NodeNote, Record, Unreadable
 from orchestrator.journal.leftovers import leftovers, unread
 from orchestrator.journal.migrations import VERSION, version_of
-from orchestrator.journal.rows import JOURNAL_SCHEMA, Upcaster, decode_event, encode_row
+from orchestrator.journal.rows import JOURNAL_SCHEMA, decode_event, encode_row
 from orchestrator.journal.store import Journal
 from orchestrator.journal.story import Story
 from orchestrator.journal.unfinished import unfinished
+from orchestrator.journal.upcasters import Fields, Upcaster
 from tests.fixtures import FOLDER, copied
 from tests.fixtures import journals as fixtures
 from tests.unit import journals
 
-NOTE = '{"schema":1,"seq":2,"at":1.0,"event":"noted","node":"web1","text":"x"}'
+NOTE = '{"schema":2,"seq":2,"at":1.0,"event":"node_note","node":"web1","text":"x"}'
 
 HOSTILE = {
     "a kind of later": '{"event":"node_teleported","node":"web1","schema":1}',
@@ -71,37 +71,37 @@ def test_each_version_and_each_schema_has_a_file_that_was_written_with_it() -> N
 
 
 def test_a_row_has_the_schema_of_the_journal() -> None:
-    record = Record(2, 1.0, Noted(node="web1", text="x"))
+    record = Record(2, 1.0, NodeNote(node="web1", text="x"))
     assert encode_row(record) == NOTE.encode()
     assert decode_event(NOTE.encode()) == record.event
 
 
-def renamed(fields: rows.Fields) -> rows.Fields:
+def renamed(fields: Fields) -> Fields:
     return fields | {"text": fields["words"]}
 
 
-def required(fields: rows.Fields) -> rows.Fields:
+def required(fields: Fields) -> Fields:
     return {"node": ""} | fields
 
 
 @pytest.mark.parametrize(
     ("written", "text"),
     [
-        ('{"schema":1,"event":"noted","words":"of the first"}', "of the first"),
-        ('{"schema":2,"event":"noted","text":"of the second"}', "of the second"),
-        ('{"schema":3,"event":"noted","node":"","text":"of the third"}', "of the third"),
-        ('{"event":"noted","words":"older than schemas"}', "older than schemas"),
+        ('{"schema":1,"event":"node_note","words":"of the first"}', "of the first"),
+        ('{"schema":2,"event":"node_note","text":"of the second"}', "of the second"),
+        ('{"schema":3,"event":"node_note","node":"","text":"of the third"}', "of the third"),
+        ('{"event":"node_note","words":"older than schemas"}', "older than schemas"),
     ],
 )
 def test_an_event_of_an_earlier_schema_becomes_one_of_today(written: str, text: str) -> None:
-    upcasters = {"noted": (Upcaster(2, renamed), Upcaster(3, required))}
-    assert decode_event(written.encode(), upcasters, 3) == Noted(node="", text=text)
+    upcasters = {"node_note": (Upcaster(2, renamed), Upcaster(3, required))}
+    assert decode_event(written.encode(), upcasters, 3) == NodeNote(node="", text=text)
 
 
 def test_an_upcaster_that_does_not_find_what_it_needs_makes_it_unreadable() -> None:
-    found = decode_event(b'{"schema":1,"event":"noted"}', {"noted": (Upcaster(2, renamed),)}, 2)
+    found = decode_event(b'{"schema":1,"event":"node_note"}', {"node_note": (Upcaster(2, renamed),)}, 2)
     assert isinstance(found, Unreadable)
-    assert (found.kind, found.problem) == ("noted", "'words'")
+    assert (found.kind, found.problem) == ("node_note", "'words'")
 
 
 @pytest.mark.parametrize("event", HOSTILE.values(), ids=HOSTILE)

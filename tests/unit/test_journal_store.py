@@ -13,7 +13,7 @@ import pytest
 
 from orchestrator.bus import Bus
 from orchestrator.errors import JournalError
-from orchestrator.events import Noted, Record, TurnBegan
+from orchestrator.events import NodeNote, NodeStarted, Record
 from orchestrator.journal.migrations import VERSION
 from orchestrator.journal.recording import recording
 from orchestrator.journal.store import Journal
@@ -25,7 +25,7 @@ from tests.unit.virtual_time import VirtualClock, run
 WRITER = """
 import sys
 from pathlib import Path
-from orchestrator.events import Noted, Record
+from orchestrator.events import NodeNote, Record
 from orchestrator.journal.store import Journal
 
 journal = Journal(Path(sys.argv[1]))
@@ -33,7 +33,7 @@ entry = journal.begin(
     "upgrade", application="shop", version="2", operator="me", host="here", pid=1, at=1.0, plan={}
 )
 for number in range(1, 100_000):
-    journal.append(entry, Record(number, 1.0, Noted(node="web1", text="x" * 200)))
+    journal.append(entry, Record(number, 1.0, NodeNote(node="web1", text="x" * 200)))
     print(number, flush=True)
 """
 
@@ -44,13 +44,13 @@ def path(tmp_path: Path) -> Path:
 
 
 def note(number: int = 1, text: str = "x", node: str = "web1") -> Record:
-    return Record(number, 1000.0 + number, Noted(node=node, text=text))
+    return Record(number, 1000.0 + number, NodeNote(node=node, text=text))
 
 
 def texts(path: Path, entry: int) -> list[str]:
     with Journal(path, read_only=True) as journal:
         events = [each.event for each in journal.records(entry)]
-    return [each.text for each in events if isinstance(each, Noted)]
+    return [each.text for each in events if isinstance(each, NodeNote)]
 
 
 def test_a_rollout_is_read_back_as_it_was(path: Path) -> None:
@@ -59,13 +59,13 @@ def test_a_rollout_is_read_back_as_it_was(path: Path) -> None:
     with Journal(path, read_only=True) as journal:
         assert list(journal.records(entry)) == records
         found = journal.entry(entry)
-        turns = list(journal.records(entry, "turn_began"))
+        turns = list(journal.records(entry, "node_started"))
     assert found is not None
     assert (found.id, found.kind, found.application, found.version) == (entry, "upgrade", "shop", "2.0")
     assert (found.operator, found.host, found.pid, found.follows) == ("ann@ops", "ops", 42, 7)
     assert (found.began, found.ended, found.result) == (records[0].at, records[-1].at, "aborted")
     assert (found.plan, found.intact) == (journals.PLAN, True)
-    assert turns == [each for each in records if isinstance(each.event, TurnBegan)]
+    assert turns == [each for each in records if isinstance(each.event, NodeStarted)]
 
 
 def test_whatever_was_said_is_read_back(path: Path) -> None:
@@ -258,12 +258,12 @@ def test_a_full_disk_stops_whoever_works(path: Path) -> None:
                 journal, bus, 0.0, kind="upgrade", application="shop", version="2", operator="me", plan={}
             ) as entry,
         ):
-            bus.emit(Noted(node="web1", text="fits"))
+            bus.emit(NodeNote(node="web1", text="fits"))
             pages = journal._connection.execute("PRAGMA page_count").fetchone()[0]
             journal._connection.execute(f"PRAGMA max_page_count = {pages}")
             with pytest.raises(JournalError, match="full"):
-                bus.emit(Noted(node="web1", text="x" * 100_000))
-        bus.emit(Noted(node="web1", text="nobody writes any more"))
+                bus.emit(NodeNote(node="web1", text="x" * 100_000))
+        bus.emit(NodeNote(node="web1", text="nobody writes any more"))
         assert texts(path, entry) == ["fits"]
 
     run(scenario())

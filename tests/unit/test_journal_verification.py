@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.bus import Bus
-from orchestrator.events import ChangeEnded, Noted, Record
+from orchestrator.events import ManualChangeFinished, NodeNote, Record
 from orchestrator.journal import chain
 from orchestrator.journal.recording import recording
 from orchestrator.journal.store import Journal
@@ -248,10 +248,10 @@ def test_the_bus_knows_the_head_while_it_is_recorded(tmp_path: Path) -> None:
             ) as entry,
         ):
             heads.append(bus.journal_head)
-            bus.emit(Noted(node="", text="one"))
-            bus.emit(Noted(node="", text="two"))
+            bus.emit(NodeNote(node="", text="one"))
+            bus.emit(NodeNote(node="", text="two"))
             assert journal.head(entry) == heads[-1]
-        bus.emit(Noted(node="", text="nobody writes this down"))
+        bus.emit(NodeNote(node="", text="nobody writes this down"))
         return heads
 
     first, one, two, none = run(scenario())
@@ -275,7 +275,7 @@ def test_a_change_by_hand_in_the_middle_does_not_end_the_rollouts_entry(tmp_path
             ),
         ):
             bus.emit(journals.started())
-            bus.emit(ChangeEnded(nodes=["web2"], servers=[], error=""))
+            bus.emit(ManualChangeFinished(nodes=["web2"], servers=[], error=""))
 
     run(scenario())
     with Journal(path, read_only=True) as journal:
@@ -287,13 +287,13 @@ def test_a_change_by_hand_in_the_middle_does_not_end_the_rollouts_entry(tmp_path
 def test_it_is_verified_while_it_is_written(path: Path) -> None:
     with Journal(path) as journal:
         for number in range(10, 30):
-            journal.append(3, Record(number, 1.0, Noted(node="", text="x")))
+            journal.append(3, Record(number, 1.0, NodeNote(node="", text="x")))
             assert verified(path).intact
 
 
 def test_numbers_must_rise(path: Path) -> None:
     with Journal(path) as journal, pytest.raises(Exception, match="event 0 of entry 3 comes after event 9"):
-        journal.append(3, Record(0, 1.0, Noted(node="", text="x")))
+        journal.append(3, Record(0, 1.0, NodeNote(node="", text="x")))
     assert verified(path).intact
 
 

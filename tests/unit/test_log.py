@@ -20,7 +20,7 @@ from backends.wire import MOST, WIRE, heard, private
 from console import log as log_module
 from console.log import Log, LogSettings
 from orchestrator.bus import Bus
-from orchestrator.events import Noted, Record, StepStarted, Waiting
+from orchestrator.events import NodeNote, Record, StepStarted, Waiting
 from tests.unit.console_values import HOSTILE, harmless
 
 TOKEN = "wire-t0ken"
@@ -49,8 +49,8 @@ def lines(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
-def note(text: str) -> Noted:
-    return Noted(node="web1", text=text)
+def note(text: str) -> NodeNote:
+    return NodeNote(node="web1", text=text)
 
 
 async def test_each_event_is_a_line(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -59,7 +59,7 @@ async def test_each_event_is_a_line(tmp_path: Path, capfd: pytest.CaptureFixture
         bus.emit(note("first"))
         bus.emit(StepStarted(node="web1", step="drain"))
     first, second = lines(path)
-    assert (first["event"], first["text"], first["node"], first["seq"]) == ("noted", "first", "web1", 1)
+    assert (first["event"], first["text"], first["node"], first["seq"]) == ("node_note", "first", "web1", 1)
     assert (first["pid"], first["application"]) == (os.getpid(), "shop")
     assert first["time"][:2] == "20"
     assert second["event"] == "step_started"
@@ -78,8 +78,8 @@ async def test_it_goes_on_where_the_last_one_ended(tmp_path: Path) -> None:
 async def test_waiting_that_only_repeats_itself_is_left_out(tmp_path: Path) -> None:
     async with logging_to(tmp_path / "log") as (bus, _):
         for reason, left in (("3 sessions", 9.0), ("3 sessions", 8.0), ("2 sessions", 7.0)):
-            bus.emit(Waiting(node="web1", step="drain", reason=reason, left=left))
-    assert [each["left"] for each in lines(tmp_path / "log")] == [9.0, 7.0]
+            bus.emit(Waiting(node="web1", step="drain", reason=reason, remaining_s=left))
+    assert [each["remaining_s"] for each in lines(tmp_path / "log")] == [9.0, 7.0]
 
 
 async def test_whatever_a_text_holds_it_is_one_line(tmp_path: Path) -> None:
@@ -143,7 +143,7 @@ async def test_one_that_breaks_meanwhile_says_so_once(
             bus.emit(note("all the same"))
             await asyncio.sleep(0.05)
     assert capfd.readouterr() == ("", "")
-    texts = [each.event.text for each in records if isinstance(each.event, Noted)]
+    texts = [each.event.text for each in records if isinstance(each.event, NodeNote)]
     assert texts.count("all the same") == 5
     assert len(texts) == 6
     problem = f"the log {path} cannot be written, and goes on without: Is a directory"

@@ -8,9 +8,9 @@ from orchestrator.events import (
     AnyEvent,
     NodeFailed,
     NodeRolledBack,
+    NodeStarted,
     NodeUpgraded,
     RolloutStarted,
-    TurnBegan,
 )
 from orchestrator.journal.node_history import FleetHistory, WayBack
 from orchestrator.journal.store import Entry
@@ -36,9 +36,9 @@ def rollout(
     ]
     done = NodeRolledBack if kind == "rollback" else NodeUpgraded
     for name, (_, outcome) in turns.items():
-        events.append(TurnBegan(node=name, version=version, originals=[]))
+        events.append(NodeStarted(node=name, version=version, originals=[]))
         if outcome == DONE:
-            events.append(done(node=name, seconds=1))
+            events.append(done(node=name, duration_s=1))
         if outcome == FAILED:
             events.append(NodeFailed(node=name, step="verify", error="503"))
     healthy = all(outcome == DONE for _, outcome in turns.values())

@@ -11,7 +11,7 @@ from backends.services.container import ContainerService, ContainerSettings
 from backends.services.kinds import ServiceSettings, make_service
 from backends.services.monit import MonitSettings
 from backends.services.systemd import SystemdSettings
-from orchestrator.events import NodeFailed, Noted
+from orchestrator.events import NodeFailed, NodeNote
 from orchestrator.manual import Change, apply, choose
 from tests.scripted_host import Answer, ScriptedHost
 from tests.unit.fakes import World
@@ -238,7 +238,7 @@ def test_ready_by_hand_says_that_the_manager_does_not_watch(unwatched: str) -> N
         change = Change("ready", choose(world.application, ["web1"]))
         after = await apply(world.application, change, world.control, world.clock, world.bus)
         assert all(server.in_rotation for server in after)
-        notes = [note.text for note in world.events(Noted)]
+        notes = [note.text for note in world.events(NodeNote)]
         assert notes == ([f"is in rotation, but {unwatched}"] if unwatched else [])
 
     run(scenario())

@@ -34,13 +34,13 @@ def test_the_commands_by_hand_bring_it_back_as_it_was() -> None:
             server.weight, server.agent = 1, False
             server.set_state("maint")
         (out,), unseen = await look_at_end(world.application, plan, {})
-        assert (out.node, out.on_purpose, unseen) == ("web1", False, [])
-        assert out.where == [
+        assert (out.node, out.intentional, unseen) == ("web1", False, [])
+        assert out.servers == [
             "shop/web1 on lb1: maint (MAINT), agent check off",
             "shop/web1 on lb2: maint (MAINT), agent check off",
         ]
-        assert out.commands[0] == "rolldeck ready shop web1"
-        for command in out.commands[1:]:
+        assert out.command_texts[0] == "rolldeck ready shop web1"
+        for command in out.command_texts[1:]:
             instance, _, line = command.partition(": ")
             await world.balancers[instance].write(line.split("   (then wait")[0])
             await asyncio.sleep(3)
@@ -56,9 +56,9 @@ def test_what_was_drained_and_is_in_maintenance_now_was_not_left_so() -> None:
         plan = await world.plan()
         world.take_out("web1", "maint")
         ((out,), _) = await look_at_end(world.application, plan, {})
-        assert not out.on_purpose
-        assert out.commands == ["lb1: set server shop/web1 state drain"]
-        assert out.go_back == ""  # that would put it in rotation
+        assert not out.intentional
+        assert out.command_texts == ["lb1: set server shop/web1 state drain"]
+        assert out.rollback_command == ""  # that would put it in rotation
 
     run(scenario())
 
@@ -69,7 +69,7 @@ def test_what_a_human_had_taken_out_is_on_purpose(state: str) -> None:
         world = World(nodes=2)
         world.take_out("web1", state)
         ((out,), _) = await look(world)
-        assert (out.on_purpose, out.commands) == (True, [])
+        assert (out.intentional, out.command_texts) == (True, [])
 
     run(scenario())
 
@@ -83,8 +83,8 @@ def test_a_weight_of_zero_is_on_purpose_only_while_nothing_else_keeps_it_out() -
         ((before,), _) = await look_at_end(world.application, plan, {})
         world.take_out("web1")
         ((after,), _) = await look_at_end(world.application, plan, {})
-        assert (before.on_purpose, after.on_purpose) == (True, False)
-        assert "lb1: set server shop/web1 state ready" in after.commands
+        assert (before.intentional, after.intentional) == (True, False)
+        assert "lb1: set server shop/web1 state ready" in after.command_texts
 
     run(scenario())
 
@@ -96,7 +96,7 @@ def test_in_rotation_with_a_silenced_agent_is_not_as_it_was() -> None:
         plan = await world.plan()
         world.server("web1").agent = False
         ((out,), _) = await look_at_end(world.application, plan, {})
-        assert out.commands[1:] == ["lb1: enable agent shop/web1"]
+        assert out.command_texts[1:] == ["lb1: enable agent shop/web1"]
         assert world.admin("web1") == [AdminState.READY] * 2
 
     run(scenario())
@@ -110,7 +110,7 @@ def test_what_is_down_is_started_on_the_version_that_it_has() -> None:
         plan = await world.plan()
         world.server("web1").health_down()
         ((out,), _) = await look_at_end(world.application, plan, {}, versions={"web1": "1.0"})
-        assert out.commands == ["rolldeck upgrade shop 1.0 --limit web1"]
+        assert out.command_texts == ["rolldeck upgrade shop 1.0 --limit web1"]
 
     run(scenario())
 
@@ -123,7 +123,7 @@ def test_a_weight_is_told_without_a_moment_that_nobody_knows() -> None:
         world.server("web1").weight = 0
         ((weightless,), _) = await look_at_end(world.application, plan, {}, now=1000.0)
         assert (weightless.by_others, weightless.since) == (True, 0.0)
-        assert weightless.where == ["shop/web1 on lb1: ready (UP), weight 0"]
+        assert weightless.servers == ["shop/web1 on lb1: ready (UP), weight 0"]
         assert whose_words(weightless) == "kept out by somebody else, untouched"
         world.take_out("web1")
         ((out,), _) = await look_at_end(world.application, plan, {}, now=1000.0)
@@ -139,7 +139,7 @@ def test_a_dead_instance_hides_nothing_of_the_others() -> None:
         world.take_out("web1")
         world.balancers["lb1"].down = True
         (out,), unseen = await look_at_end(world.application, plan, {})
-        assert out.where == ["shop/web1 on lb2: maint (MAINT)"]
+        assert out.servers == ["shop/web1 on lb2: maint (MAINT)"]
         assert unseen == ["lb1: connection refused"]
 
     run(scenario())
@@ -161,7 +161,7 @@ def test_a_failed_node_names_the_way_to_its_old_version() -> None:
         world.nodes["web1"].sick = frozenset({"2.0"})
         ended = await world.upgrade()
         (out,) = ended.out_of_rotation
-        assert out.go_back == "rolldeck upgrade shop 1.0 --limit web1 --force-ready web1"
+        assert out.rollback_command == "rolldeck upgrade shop 1.0 --limit web1 --force-ready web1"
         world.control = type(world.control)(world.clock, world.bus)
         back = await world.upgrade("1.0", to_ready={"web1"})
         assert back.result == "healthy"

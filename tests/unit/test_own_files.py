@@ -16,7 +16,7 @@ from console.log import Log, LogSettings
 from console.state_place import journal_path, state_folder
 from orchestrator.bus import Bus
 from orchestrator.errors import JournalError, Locked
-from orchestrator.events import Noted
+from orchestrator.events import NodeNote
 from orchestrator.journal.store import Journal
 from orchestrator.lock import Holder, LocalLock
 from tests.users import MALLORY, OPS, become, give, needs_root
@@ -124,7 +124,7 @@ async def test_a_log_that_is_a_link_is_not_written_and_stops_nothing(
     bus = Bus(_Clock())
     (folder / "rolldeck.log").symlink_to(precious)
     log = Log(LogSettings(path=str(folder / "rolldeck.log")), "shop", bus)
-    bus.emit(Noted(node="", text="something"))
+    bus.emit(NodeNote(node="", text="something"))
     await log.close()
     assert "rolldeck.log is a symbolic link, expected the file itself" in capsys.readouterr().err
     assert untouched(precious)
@@ -136,7 +136,7 @@ async def test_rotation_follows_no_link(folder: Path, precious: Path) -> None:
     (folder / "rolldeck.log.2").symlink_to(precious)
     log = Log(LogSettings(path=str(folder / "rolldeck.log"), max_bytes=10_000, backup_count=2), "shop", bus)
     for _ in range(40):
-        bus.emit(Noted(node="", text="x" * 1000))
+        bus.emit(NodeNote(node="", text="x" * 1000))
     await log.close()
     assert untouched(precious)
     for name in ("rolldeck.log", "rolldeck.log.1", "rolldeck.log.2"):

@@ -8,7 +8,7 @@ import pytest
 from backends.model import AdminState, ServerRef
 from console.proposal import MOST_PLANS, Proposal, agree_within_request, look_again
 from orchestrator.errors import PlanChanged, PreflightFailed
-from orchestrator.events import CommandBegan
+from orchestrator.events import CommandStarted
 from orchestrator.manual import Impact
 from orchestrator.node import Original
 from orchestrator.plan import Finding, Plan, PlannedNode, Severity
@@ -18,7 +18,7 @@ from orchestrator.policy import Policy
 REF = ServerRef("lb1", "shop", "web1")
 READY = Original(AdminState.READY, 1, False)
 WEB1 = PlannedNode("web1", (REF,), {REF: READY}, "1.4.2", "1.4.2", ("drain", "verify"), "1.4.2 → 1.5.0")
-BUSY = CommandBegan(node="web1", step="install", target="web1", pid=7, started=1)
+BUSY = CommandStarted(node="web1", step="install", target="web1", pid=7, started=1)
 
 
 def plan(*nodes: PlannedNode, version: str = "1.5.0", **more: object) -> Plan:

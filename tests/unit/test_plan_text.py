@@ -97,6 +97,6 @@ def test_nothing_in_a_plan_can_control_a_terminal(said: str) -> None:
 
 def test_json_has_everything_that_the_text_has() -> None:
     fields = plan_fields(plan(node("web1"), findings=[Finding(Severity.WARNING, "web1", "has no checks")]))
-    assert (fields["schema"], fields["kind"], fields["batches"]) == (1, "plan", (("web1",),))
+    assert (fields["schema"], fields["kind"], fields["batches"]) == (2, "plan", (("web1",),))
     assert fields["findings"] == [{"severity": "warning", "subject": "web1", "text": "has no checks"}]
     assert fields["capacities"] == [[msgspec.to_builtins(CAPACITY)]]

@@ -245,9 +245,9 @@ def test_who_is_not_in_the_plan_is_named_at_the_end() -> None:
             ended = await world.rollout.run()
         assert (ended.result, ended.upgraded) == ("degraded", ["web1"])
         (out,) = ended.out_of_rotation
-        assert (out.node, out.on_purpose) == ("web3", False)
-        assert out.where == ["shop/web3 on lb1: ready (DOWN)", "shop/web3 on lb2: ready (DOWN)"]
-        assert out.commands == ["rolldeck upgrade shop 1.0 --limit web3"]
+        assert (out.node, out.intentional) == ("web3", False)
+        assert out.servers == ["shop/web3 on lb1: ready (DOWN)", "shop/web3 on lb2: ready (DOWN)"]
+        assert out.command_texts == ["rolldeck upgrade shop 1.0 --limit web3"]
 
     run(scenario())
 
@@ -270,7 +270,7 @@ def test_a_node_that_is_not_whole_at_the_very_end_is_in_the_account(up: bool) ->
         ended = await world.upgrade()
         (out,) = ended.out_of_rotation
         assert (ended.result, out.node) == ("degraded", "web1")
-        assert out.where == [f"shop/web1 on lb1: ready ({'UP 1/3' if up else 'DOWN'})"]
+        assert out.servers == [f"shop/web1 on lb1: ready ({'UP 1/3' if up else 'DOWN'})"]
 
     run(scenario())
 

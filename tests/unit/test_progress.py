@@ -42,7 +42,7 @@ def begun(node: str = "web1") -> events.StepStarted:
 
 
 def done(detail: str, node: str = "web1", *, changed: bool = True) -> events.StepDone:
-    return events.StepDone(node=node, step="drain", changed=changed, detail=detail, seconds=1.23)
+    return events.StepDone(node=node, step="drain", changed=changed, detail=detail, duration_s=1.23)
 
 
 @pytest.mark.parametrize(
@@ -57,18 +57,18 @@ def test_a_line_for_all_that_matters(capsys: pytest.CaptureFixture[str]) -> None
     show(
         events.BatchStarted(number=1, nodes=["web1"]),
         begun(),
-        events.Waiting(node="web1", step="drain", reason="3 sessions", left=10),
+        events.Waiting(node="web1", step="drain", reason="3 sessions", remaining_s=10),
         done("3 sessions ended"),
-        events.Noted(node="web1", text="the cookie keeps clients"),
-        events.NodeUpgraded(node="web1", seconds=9.5),
+        events.NodeNote(node="web1", text="the cookie keeps clients"),
+        events.NodeUpgraded(node="web1", duration_s=9.5),
         events.BatchStarted(number=2, nodes=["web2"]),
         begun("web2"),
         done("was out already", "web2", changed=False),
         events.Paused(who="ann", why="lunch"),
-        events.Resumed(who="ann", seconds=1),
+        events.Resumed(who="ann", duration_s=1),
         events.NodeFailed(node="web2", step="drain", error="no answer"),
-        events.AbortRequested(who="ann", why="", at_once=False),
-        events.AbortRequested(who="ann", why="", at_once=True),
+        events.AbortRequested(who="ann", why="", immediate=False),
+        events.AbortRequested(who="ann", why="", immediate=True),
     )
     out, said = capsys.readouterr()
     assert out == ""
@@ -91,8 +91,8 @@ def test_a_line_for_all_that_matters(capsys: pytest.CaptureFixture[str]) -> None
 def test_no_text_from_outside_can_control_a_terminal(said: str, capsys: pytest.CaptureFixture[str]) -> None:
     show(
         begun(),
-        events.Waiting(node="web1", step="drain", reason=said, left=10),
-        events.Noted(node="web1", text=said),
+        events.Waiting(node="web1", step="drain", reason=said, remaining_s=10),
+        events.NodeNote(node="web1", text=said),
         done(said),
         events.Paused(who="ann", why=said),
         events.NodeFailed(node="web1", step="stop", error=said),
@@ -135,7 +135,7 @@ def test_the_live_line_never_wraps_and_leaves_nothing_behind(
 ) -> None:
     monkeypatch.setenv("TERM", "xterm")
     with terminal(monkeypatch) as screen:
-        show(begun(), events.Waiting(node="web1", step="drain", reason=said, left=10))
+        show(begun(), events.Waiting(node="web1", step="drain", reason=said, remaining_s=10))
         written = read(screen)
     assert written.startswith(ERASE)
     live = written.rpartition(ERASE)[2]
@@ -155,7 +155,9 @@ def test_the_live_line_goes_before_a_line_that_stays(monkeypatch: pytest.MonkeyP
 def test_a_question_finds_no_live_line_before_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "xterm")
     with terminal(monkeypatch) as screen:
-        question = events.Asked(question="1", subject="web1", text="stop?", choices=["continue", "skip"])
+        question = events.DecisionRequested(
+            question="1", subject="web1", text="stop?", choices=["continue", "skip"]
+        )
         show(begun(), done("no sessions left"), question)
         assert read(screen).endswith(ERASE)
 

@@ -34,7 +34,7 @@ def test_a_terminal_that_hangs_up_does_not_stop_the_rollout(monkeypatch: pytest.
         tell(events.StepStarted(node="web1", step="drain"))
         assert os.read(master, 4096)  # the live line was there
         os.close(master)
-        tell(events.Waiting(node="web1", step="drain", reason="sessions: 3", left=5.0))
+        tell(events.Waiting(node="web1", step="drain", reason="sessions: 3", remaining_s=5.0))
         tell(events.StepStarted(node="web1", step="stop"))
     os.close(slave)
     assert state.nodes["web1"].step == "stop"

@@ -11,7 +11,7 @@ from console.requests import Request
 from console.sharing import Publisher
 from orchestrator.bus import Bus
 from orchestrator.control import Control
-from orchestrator.events import Noted
+from orchestrator.events import NodeNote
 from orchestrator.journal.shared import Head, PublishedPlan, PublishedPolicy, unpack
 from tests.unit.virtual_time import VirtualClock, run
 
@@ -56,7 +56,7 @@ class FakeConsul:
             return False
         self.held = acquire
         for each in unpack(value)[1]:
-            assert isinstance(each.event, Noted)
+            assert isinstance(each.event, NodeNote)
             self.seen.setdefault(each.event.text, asyncio.get_running_loop().time())
         return True
 
@@ -92,7 +92,7 @@ def late(consul: FakeConsul, emitted: dict[str, float]) -> list[str]:
 def test_every_event_is_there_within_a_second_alone_or_in_a_crowd() -> None:
     async def work(bus: Bus, _: Control) -> None:
         for number in range(300):
-            bus.emit(Noted(node="", text=f"{number}"))
+            bus.emit(NodeNote(node="", text=f"{number}"))
             await asyncio.sleep((0.0, 0.01, 0.05, 0.19, 0.2, 0.21, 3.0)[number % 7])
 
     async def scenario() -> None:
@@ -106,9 +106,9 @@ def test_every_event_is_there_within_a_second_alone_or_in_a_crowd() -> None:
 
 def test_what_happens_during_a_publication_comes_with_the_next_one() -> None:
     async def work(bus: Bus, _: Control) -> None:
-        bus.emit(Noted(node="", text="before"))
+        bus.emit(NodeNote(node="", text="before"))
         await asyncio.sleep(0.15)
-        bus.emit(Noted(node="", text="meanwhile"))
+        bus.emit(NodeNote(node="", text="meanwhile"))
         await asyncio.sleep(10)
         assert consul.seen.keys() == {"before", "meanwhile"}, "nothing else has happened since"
 
@@ -124,9 +124,9 @@ def test_after_a_no_it_is_tried_again_soon() -> None:
     """As it is when the session before had the key at its end."""
 
     async def work(bus: Bus, control: Control) -> None:
-        bus.emit(Noted(node="", text="begun"))
+        bus.emit(NodeNote(node="", text="begun"))
         await control.published()
-        bus.emit(Noted(node="", text="worked"))
+        bus.emit(NodeNote(node="", text="worked"))
         await asyncio.sleep(5)
 
     async def scenario() -> None:
@@ -140,7 +140,7 @@ def test_the_last_event_is_there_and_the_key_is_given_back_at_the_end() -> None:
     async def work(bus: Bus, _: Control) -> None:
         await asyncio.sleep(1)
         assert consul.held == "ours"
-        bus.emit(Noted(node="", text="ended"))
+        bus.emit(NodeNote(node="", text="ended"))
 
     consul = FakeConsul()
 

@@ -8,8 +8,8 @@ import pytest
 from backends.model import AdminState
 from orchestrator.actor import Actor
 from orchestrator.events import (
+    NodeNote,
     NodeUpgraded,
-    Noted,
     Paused,
     Record,
     Resumed,
@@ -48,7 +48,7 @@ def test_a_reload_in_any_step_is_undone_before_anything_goes_on(step: str) -> No
         return world
 
     world = run(scenario())
-    [noted] = [each.text for each in world.events(Noted) if "was reloaded" in each.text]
+    [noted] = [each.text for each in world.events(NodeNote) if "was reloaded" in each.text]
     assert noted.startswith("lb1 was reloaded; set again: ")
     assert "set server shop/web3 state maint" in noted
     assert [(each.who, each.via) for each in world.events(Paused)] == [("Rolldeck", "rolldeck")]
@@ -70,7 +70,7 @@ def test_what_somebody_else_does_to_an_upgraded_node_is_named_once_and_not_fough
         return world
 
     world = run(scenario())
-    told = [each.text for each in world.events(Noted) if "somebody set" in each.text]
+    told = [each.text for each in world.events(NodeNote) if "somebody set" in each.text]
     assert told == [
         "somebody set shop/web1 on lb2 to maint, weight 1; this rollout wants it as it was before"
     ]

@@ -7,7 +7,7 @@ import pytest
 
 from backends.errors import NotAsked, PermissionDenied, Refused, Unreachable
 from backends.model import AdminState
-from orchestrator.events import NodeFailed, NodePutBack, Noted, RolloutEnded, StepStarted
+from orchestrator.events import NodeFailed, NodeNote, NodePutBack, RolloutEnded, StepStarted
 from orchestrator.state import NodeState, RolloutState
 from tests.unit.fakes import World, answer, steps
 from tests.unit.virtual_time import run
@@ -42,7 +42,7 @@ def put_back(world: World, ended: RolloutEnded) -> None:
     """It is back, and said to be; nobody was drained after it."""
     as_before(world)
     assert (ended.result, ended.put_back, ended.failed, ended.upgraded) == ("degraded", ["web1"], [], [])
-    assert (ended.interrupted, ended.untouched) == ([], ["web2", "web3"])
+    assert (ended.interrupted, ended.pending) == ([], ["web2", "web3"])
     assert not ended.out_of_rotation
     assert "put back: web1" in ended.reason
     assert [each.node for each in world.events(NodePutBack)] == ["web1"]
@@ -159,7 +159,7 @@ def test_another_version_that_runs_meanwhile_stays_out() -> None:
         ended = await world.upgrade()
         assert (ended.failed, ended.put_back) == (["web1"], [])
         assert world.admin("web1") == [AdminState.MAINT] * 2
-        assert any("1.9 runs, expected 1.0" in each.text for each in world.events(Noted))
+        assert any("1.9 runs, expected 1.0" in each.text for each in world.events(NodeNote))
 
     run(scenario())
 
@@ -175,7 +175,7 @@ def test_what_somebody_drained_meanwhile_is_left_so() -> None:
         ended = await world.upgrade()
         assert ended.put_back == ["web1"]
         assert world.admin("web1") == [AdminState.DRAIN, AdminState.READY]
-        assert any("somebody has drained" in each.text for each in world.events(Noted))
+        assert any("somebody has drained" in each.text for each in world.events(NodeNote))
 
     run(scenario())
 
@@ -231,6 +231,6 @@ def test_a_batch_counts_who_was_put_back_as_failed() -> None:
         world = World(nodes=4, serial=2, max_fail_percentage=49)
         world.nodes["web1"].faults.add("stop", NotAsked("web1", "no"))
         ended = await world.upgrade()
-        assert (ended.put_back, ended.upgraded, ended.untouched) == (["web1"], ["web2"], ["web3", "web4"])
+        assert (ended.put_back, ended.upgraded, ended.pending) == (["web1"], ["web2"], ["web3", "web4"])
 
     run(scenario())

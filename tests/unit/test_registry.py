@@ -7,7 +7,7 @@ import pytest
 from backends.errors import Refused, UnknownOutcome, Unreachable
 from backends.model import AdminState
 from orchestrator.errors import StepFailed
-from orchestrator.events import NodeFailed, Noted, RolloutEnded
+from orchestrator.events import NodeFailed, NodeNote, RolloutEnded
 from orchestrator.manual import Change, apply
 from tests.unit.fake_registration import FakeRegistration
 from tests.unit.fakes import World
@@ -38,8 +38,8 @@ def failure(world: World) -> tuple[str, str]:
 def out(ended: RolloutEnded) -> tuple[list[str], list[str]]:
     """Where web1 is out, and the commands that put it back."""
     [found] = ended.out_of_rotation
-    assert (found.node, found.on_purpose) == ("web1", False)
-    return found.where, found.commands
+    assert (found.node, found.intentional) == ("web1", False)
+    return found.servers, found.command_texts
 
 
 def test_it_is_out_before_the_service_is_stopped_and_back_after_the_last_load_balancer() -> None:
@@ -123,7 +123,7 @@ def test_a_registry_that_is_silent_at_the_end_is_named() -> None:
         )
         ended = await world.upgrade()
         assert "Consul: not known" in out(ended)[0]
-        assert ended.unseen == ["consul: no answer"]
+        assert ended.unreachable_balancers == ["consul: no answer"]
         assert world.admin("web1") == MAINT
 
     run(scenario())
@@ -139,7 +139,7 @@ def test_what_somebody_has_set_there_stays_and_is_told(reason: str) -> None:
         assert not [each for each in plan.node("web1").commands if "maint -" in each.command]
         assert (await world.carry_out(plan)).result == "healthy"
         assert (registration.asked, registration.reason) == ([], reason)
-        told = [each.text for each in world.events(Noted) if each.node == "web1"]
+        told = [each.text for each in world.events(NodeNote) if each.node == "web1"]
         assert told == [f"is in maintenance in Consul, and is left so: {reason}"]
 
     run(scenario())

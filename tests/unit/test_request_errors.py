@@ -215,7 +215,7 @@ def _serve(world: World, name: str, requests: int) -> None:
     ],
 )
 def test_a_bake_in_words(fields: dict[str, int], words: str) -> None:
-    rest = {"node": "web1", "errors": 0, "refused": 0, "retried": 0, "proven": True, "seconds": 1.0}
+    rest = {"node": "web1", "errors": 0, "refused": 0, "retried": 0, "proven": True, "duration_s": 1.0}
     assert bake_words(Baked(**(rest | fields))) == words  # type: ignore[arg-type]
 
 
@@ -257,4 +257,4 @@ def test_errors_of_an_application_in_tcp_mode_are_unknown_and_never_0() -> None:
 
 
 def test_traffic_of_an_older_journal() -> None:
-    assert traffic_words(Traffic(served=7, errors_5xx=1, seconds=2.0)) == "7 requests, 1 error (5xx only)"
+    assert traffic_words(Traffic(served=7, errors_5xx=1, duration_s=2.0)) == "7 requests, 1 error (5xx only)"

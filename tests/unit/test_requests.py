@@ -53,7 +53,7 @@ class Desk:
 
     @property
     def notes(self) -> list[str]:
-        return [event.text for event in self.events if isinstance(event, events.Noted)]
+        return [event.text for event in self.events if isinstance(event, events.NodeNote)]
 
 
 def at_desk(scenario: Callable[[Desk], None], signer: Signer | None = None) -> None:
@@ -138,7 +138,7 @@ def test_nor_does_one_through_consul_just_after_one_at_the_terminal() -> None:
         desk.control.abort(Actor("me@here", "terminal"))
         desk.ask("abort")
         aborts = [each for each in desk.events if isinstance(each, events.AbortRequested)]
-        assert [each.at_once for each in aborts] == [False]
+        assert [each.immediate for each in aborts] == [False]
 
     at_desk(scenario)
 

@@ -32,7 +32,7 @@ def test_batch_after_batch_until_all_is_done() -> None:
             ["web2", "web1"],
         ]
         assert {each.running for each in world.nodes.values()} == {"2.0"}
-        assert (ended.out_of_rotation, ended.untouched) == ([], [])
+        assert (ended.out_of_rotation, ended.pending) == ([], [])
         assert isinstance(world.records[-1].event, RolloutEnded)
 
     run(scenario())
@@ -41,7 +41,7 @@ def test_batch_after_batch_until_all_is_done() -> None:
 def test_the_nodes_of_a_batch_are_worked_on_side_by_side() -> None:
     async def scenario() -> None:
         one, two = World(nodes=4, serial=1), World(nodes=4, serial=2)
-        seconds = [(await each.upgrade()).seconds for each in (one, two)]
+        seconds = [(await each.upgrade()).duration_s for each in (one, two)]
         assert seconds[1] == pytest.approx(seconds[0] / 2, rel=0.1)
 
     run(scenario())
@@ -79,7 +79,7 @@ def test_prefetch_comes_before_the_first_drain_and_on_all_nodes() -> None:
         ended = await world.upgrade()
         assert ended.result == "healthy"
         assert [each.asked[0] for each in world.nodes.values()] == ["prefetch 2.0"] * 3
-        assert world.events(Prefetched) == [Prefetched(seconds=30.0)]
+        assert world.events(Prefetched) == [Prefetched(duration_s=30.0)]
         assert world.balancers["lb1"].sent[0][0] >= 30
 
     run(scenario())
@@ -103,7 +103,7 @@ def test_a_prefetch_that_fails_touches_nothing(error: BackendError) -> None:
         assert ended.result == "degraded"
         words = error.reason if isinstance(error, Refused) else error.problem
         assert ended.reason == f"prefetch failed on web2, no node was touched: {words}"
-        assert ended.untouched == ["web1", "web2", "web3"]
+        assert ended.pending == ["web1", "web2", "web3"]
         assert world.sent() == []
 
     run(scenario())
@@ -116,7 +116,7 @@ def test_an_abort_before_the_start_does_not_even_prefetch() -> None:
         plan = await world.plan()
         world.control.abort(Actor("ann"))
         ended = await world.carry_out(plan)
-        assert (ended.result, ended.untouched) == ("aborted", ["web1", "web2"])
+        assert (ended.result, ended.pending) == ("aborted", ["web1", "web2"])
         assert not world.touched()
 
     run(scenario())
@@ -155,7 +155,7 @@ def test_max_fail_percentage_is_of_each_batch(
             world.nodes[name].faults.add("install", Refused(name, "disk full"))
         ended = await world.upgrade()
         assert (ended.result, sorted(ended.failed), sorted(ended.upgraded)) == ("degraded", failed, upgraded)
-        assert sorted(ended.failed + ended.upgraded + ended.untouched) == list(world.nodes)
+        assert sorted(ended.failed + ended.upgraded + ended.pending) == list(world.nodes)
         assert [each.node for each in ended.out_of_rotation] == failed
 
     run(scenario())
@@ -174,7 +174,7 @@ def test_after_a_failure_those_that_are_out_go_on_and_nobody_else_goes_out() -> 
         ]
         assert max(begun) <= failed
         assert sorted(ended.upgraded) == ["web2", "web3"]
-        assert ended.untouched == ["web4"]
+        assert ended.pending == ["web4"]
 
     run(scenario())
 
@@ -191,7 +191,7 @@ def test_what_a_human_had_taken_out_stays_out() -> None:
         assert world.admin("web3") == [AdminState.DRAIN] * 2
         assert [each.weight for each in world.servers("web4")] == [1, 50]
         assert {each.running for each in world.nodes.values()} == {"2.0"}
-        assert [(each.node, each.on_purpose, each.commands) for each in ended.out_of_rotation] == [
+        assert [(each.node, each.intentional, each.command_texts) for each in ended.out_of_rotation] == [
             ("web2", True, []),
             ("web3", True, []),
         ]

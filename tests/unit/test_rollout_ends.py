@@ -19,7 +19,7 @@ def test_an_instance_that_cannot_be_read_at_the_end_is_no_healthy_end() -> None:
 
         world.bus.subscribe(dies)
         ended = await world.upgrade()
-        assert (ended.result, ended.unseen) == ("degraded", ["lb2: connection refused"])
+        assert (ended.result, ended.unreachable_balancers) == ("degraded", ["lb2: connection refused"])
 
     run(scenario())
 
@@ -36,7 +36,7 @@ def test_a_defect_of_ours_stops_everything_and_is_told() -> None:
         assert world.rollout is not None
         assert isinstance(world.rollout.defect, ExceptionGroup)
         assert [each.node for each in ended.out_of_rotation] == ["web1"]
-        assert (ended.interrupted, ended.untouched) == (["web1"], ["web2", "web3"])
+        assert (ended.interrupted, ended.pending) == (["web1"], ["web2", "web3"])
 
     run(scenario())
 

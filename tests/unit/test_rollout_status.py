@@ -13,7 +13,7 @@ from console.node_versions import DISK_SECONDS, Disks, NodeVersion, with_disk
 from console.output.status_text import status_fields, status_lines
 from console.whole_status import KeptOut, WholeStatus
 from orchestrator import events
-from orchestrator.events import Asked, NodeFailed, Record, RolloutEnded, TurnBegan
+from orchestrator.events import DecisionRequested, NodeFailed, NodeStarted, Record, RolloutEnded
 from orchestrator.journal.known_versions import known_versions
 from orchestrator.journal.leftovers import leftovers
 from orchestrator.journal.rollout_status import RolloutStatus, rollout_status
@@ -54,7 +54,7 @@ def test_one_that_has_ended_well_is_nothing(path: Path) -> None:
 def test_a_running_one_is_told_with_its_open_question(path: Path) -> None:
     """It is this very process that has begun it."""
     now = time.time()
-    asked = [Record(each.seq, now, each.event) for each in until(journals.troubled(), Asked)]
+    asked = [Record(each.seq, now, each.event) for each in until(journals.troubled(), DecisionRequested)]
     journals.write(path, asked)
     found = read(path)
     assert found is not None
@@ -70,7 +70,9 @@ def test_a_running_one_is_told_with_its_open_question(path: Path) -> None:
 
 
 def test_one_that_was_killed_is_not_finished(path: Path) -> None:
-    journals.write(path, until(journals.healthy(), TurnBegan) + list(journals.healthy()[5:12]), pid=2**22 + 7)
+    journals.write(
+        path, until(journals.healthy(), NodeStarted) + list(journals.healthy()[5:12]), pid=2**22 + 7
+    )
     found = read(path)
     assert found is not None
     assert (found.standing, found.why) == ("unfinished", "interrupted")

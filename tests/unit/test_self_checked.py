@@ -5,7 +5,7 @@ import pytest
 from backends.errors import Unmeasured, Unreachable
 from backends.model import ServiceState
 from orchestrator.errors import DeadlinePassed, StepFailed
-from orchestrator.events import Noted
+from orchestrator.events import NodeNote
 from orchestrator.manual import Change, apply, choose
 from orchestrator.plan import Finding, Severity
 from orchestrator.steps.drain import drain
@@ -118,7 +118,7 @@ def test_ready_by_hand_asks_too_and_the_operator_may_know_better() -> None:
         node.faults.always["state"] = Fault(Unreachable("web1", "no route"))
         after = await apply(world.application, ready, world.control, world.clock, world.bus)
         assert all(server.in_rotation for server in after)
-        assert "whether that finds it healthy is not known" in world.events(Noted)[-1].text
+        assert "whether that finds it healthy is not known" in world.events(NodeNote)[-1].text
 
     run(scenario())
 

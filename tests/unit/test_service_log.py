@@ -7,7 +7,7 @@ import pytest
 from backends.errors import Refused, Unmeasured
 from backends.text_limits import LAST_LINES, MAX_DETAIL
 from console.output.timeline import timeline
-from orchestrator.events import Asked, NodeFailed, Noted, Record, Sent, ServiceLog
+from orchestrator.events import CommandFinished, DecisionRequested, NodeFailed, NodeNote, Record, ServiceLog
 from orchestrator.journal.shared import pack, unpack
 from orchestrator.journal.story import Story
 from orchestrator.plan import Severity
@@ -58,7 +58,11 @@ def test_neither_the_failure_nor_the_way_out_of_rotation_waits_for_it() -> None:
         world = broken("verify")
         world.nodes["web1"].faults.add("last_lines", None, seconds=3)
         await world.upgrade()
-        order = [each for each in world.records if isinstance(each.event, NodeFailed | Sent | ServiceLog)]
+        order = [
+            each
+            for each in world.records
+            if isinstance(each.event, NodeFailed | CommandFinished | ServiceLog)
+        ]
         assert isinstance(order[-1].event, ServiceLog), "what is sent to keep it out was sent before"
         [failed_at] = [each.at for each in order if isinstance(each.event, NodeFailed)]
         assert order[-1].at - failed_at >= 3
@@ -76,7 +80,7 @@ def test_that_it_cannot_be_read_is_no_failure_of_its_own(fault: Fault) -> None:
         ended = await world.upgrade()
         assert ended.failed == ["web1"]
         assert not world.events(ServiceLog)
-        assert ended.seconds < 100
+        assert ended.duration_s < 100
 
     run(scenario())
 
@@ -90,7 +94,7 @@ def test_the_operator_is_asked_once_it_is_there() -> None:
             group.create_task(world.upgrade())
             await answer(world, "abort")
         kinds = [type(each.event) for each in world.records]
-        assert kinds.index(ServiceLog) < kinds.index(Asked)
+        assert kinds.index(ServiceLog) < kinds.index(DecisionRequested)
 
     run(scenario())
 
@@ -125,9 +129,9 @@ def test_history_and_transcript_show_it_with_the_failure() -> None:
 
 def test_it_stays_with_whoever_works() -> None:
     log = ServiceLog(node="web1", step="start", lines=["password=hunter2"])
-    note = Noted(node="web1", text="something")
+    note = NodeNote(node="web1", text="something")
     _, seen = unpack(pack(HEAD, records(log, note)))
-    assert [type(record.event) for record in seen] == [Noted]
+    assert [type(record.event) for record in seen] == [NodeNote]
 
 
 # -- what a manager leaves open --------------------------------------------------------------------

@@ -8,14 +8,14 @@ import pytest
 
 from orchestrator.events import (
     AnyEvent,
+    CommandFinished,
     NodeFailed,
-    Noted,
+    NodeNote,
+    NodeStarted,
     OutOfRotation,
     Record,
     RolloutEnded,
-    Sent,
     StepDone,
-    TurnBegan,
     Waiting,
 )
 from orchestrator.journal.shared import (
@@ -54,10 +54,10 @@ ENDED = RolloutEnded(
     failed=["web1"],
     skipped=[],
     interrupted=[],
-    untouched=[],
+    pending=[],
     out_of_rotation=[],
-    unseen=[],
-    seconds=1,
+    unreachable_balancers=[],
+    duration_s=1,
 )
 
 
@@ -71,9 +71,11 @@ def noise(length: int) -> str:
 
 
 def test_what_others_need_is_there_and_of_waits_the_last_word() -> None:
-    waits = [Waiting(node="web1", step="drain", reason=f"{left}", left=left) for left in (3, 2, 1)]
-    sent = Sent(node="web1", step="drain", target="lb1", command="x", reply="", ok=True, seconds=0)
-    began = TurnBegan(node="web1", version="2.0", originals=[])
+    waits = [Waiting(node="web1", step="drain", reason=f"{left}", remaining_s=left) for left in (3, 2, 1)]
+    sent = CommandFinished(
+        node="web1", step="drain", target="lb1", command="x", reply="", ok=True, duration_s=0
+    )
+    began = NodeStarted(node="web1", version="2.0", originals=[])
     told = records(began, *waits, sent, ENDED)
     head, seen = unpack(pack(HEAD, told))
     assert head == HEAD
@@ -92,13 +94,13 @@ def test_a_text_without_an_end_does_not_keep_the_rest_from_being_seen() -> None:
 
 
 def test_of_too_much_the_dispensable_goes_first() -> None:
-    notes = [Noted(node="web1", text=noise(LONGEST)[number:]) for number in range(MOST // 500)]
-    done = StepDone(node="web1", step="drain", changed=True, detail="", seconds=1)
+    notes = [NodeNote(node="web1", text=noise(LONGEST)[number:]) for number in range(MOST // 500)]
+    done = StepDone(node="web1", step="drain", changed=True, detail="", duration_s=1)
     _, seen = unpack(pack(HEAD, records(*_different(notes), done, ENDED)))
     assert [type(each.event) for each in seen] == [StepDone, RolloutEnded]
 
 
-def _different(notes: list[Noted]) -> list[Noted]:
+def _different(notes: list[NodeNote]) -> list[NodeNote]:
     """Repetition is what makes them small."""
     some = random.Random(2)  # noqa: S311 - no secret
     return [msgspec.structs.replace(each, text=some.randbytes(LONGEST // 2).hex()) for each in notes]
@@ -123,14 +125,14 @@ def test_what_cannot_be_one_is_said(value: bytes, why: str) -> None:
 def test_nor_does_one_in_a_list_within_an_event() -> None:
     """What HAProxy answers at the end is of any length too."""
     long = noise(8 * MOST)
-    out = OutOfRotation(node="web1", where=[long], on_purpose=False, commands=[])
-    ended = msgspec.structs.replace(ENDED, unseen=["lb1: away", long], out_of_rotation=[out])
+    out = OutOfRotation(node="web1", servers=[long], intentional=False, commands=[])
+    ended = msgspec.structs.replace(ENDED, unreachable_balancers=["lb1: away", long], out_of_rotation=[out])
     packed = pack(HEAD, records(ended))
     assert len(packed) <= MOST
     [seen] = unpack(packed)[1]
     assert isinstance(seen.event, RolloutEnded)
-    assert seen.event.unseen == ["lb1: away", f"{long[:LONGEST]}…"]
-    assert seen.event.out_of_rotation[0].where == [f"{long[:LONGEST]}…"]
+    assert seen.event.unreachable_balancers == ["lb1: away", f"{long[:LONGEST]}…"]
+    assert seen.event.out_of_rotation[0].servers == [f"{long[:LONGEST]}…"]
 
 
 @pytest.mark.parametrize("serial", [1, 100_000, "30%", " 030% ", "5", [1, "30%"]])

@@ -10,7 +10,7 @@ from backends.errors import Refused, UnknownOutcome, Unreachable
 from backends.model import AdminState
 from orchestrator.actor import Actor
 from orchestrator.errors import Aborted, DeadlinePassed, StepFailed
-from orchestrator.events import Noted, Waiting
+from orchestrator.events import NodeNote, Waiting
 from orchestrator.steps.drain import drain
 from tests.unit.fakes import World
 from tests.unit.faults import Fault
@@ -22,7 +22,7 @@ def reasons(world: World) -> list[str]:
 
 
 def notes(world: World) -> str:
-    return "\n".join(each.text for each in world.events(Noted))
+    return "\n".join(each.text for each in world.events(NodeNote))
 
 
 def now() -> float:

@@ -5,7 +5,7 @@ import pytest
 from backends.errors import Refused, UnknownOutcome, Unmeasured, Unreachable
 from backends.model import Activity
 from orchestrator.errors import DeadlinePassed, StepFailed
-from orchestrator.events import CommandBegan
+from orchestrator.events import CommandStarted
 from orchestrator.steps.install import await_end, install
 from orchestrator.steps.start import start
 from orchestrator.steps.stop import stop
@@ -102,7 +102,7 @@ def test_what_an_earlier_rollout_has_begun_is_waited_for_or_named() -> None:
     async def scenario() -> None:
         world = World(install_timeout=50)
         web1 = world.nodes["web1"]
-        began = CommandBegan(node="web1", step="install", target="web1", pid=77, started=0)
+        began = CommandStarted(node="web1", step="install", target="web1", pid=77, started=0)
         await await_end(world.work(), began)  # it has ended
         web1.processes.add(77)
         world.at(30, lambda: web1.processes.discard(77))

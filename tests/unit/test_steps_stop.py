@@ -5,7 +5,7 @@ import pytest
 from backends.errors import Busy, PermissionDenied, Refused, UnknownOutcome, Unmeasured, Unreachable
 from backends.model import Activity
 from orchestrator.errors import DeadlinePassed, StepFailed
-from orchestrator.events import Noted, Waiting
+from orchestrator.events import NodeNote, Waiting
 from orchestrator.steps.stop import stop
 from tests.unit.fakes import World
 from tests.unit.faults import Fault
@@ -72,7 +72,7 @@ def test_a_lost_answer_is_never_blindly_repeated(executed: bool) -> None:
             with pytest.raises(DeadlinePassed):
                 await stop(world.work())
             assert world.nodes["web1"].asked == []
-        assert "looking at what is true" in world.events(Noted)[0].text
+        assert "looking at what is true" in world.events(NodeNote)[0].text
 
     run(scenario())
 
@@ -174,6 +174,6 @@ def test_a_stop_command_without_an_end_does_not_hold_the_step() -> None:
         with pytest.raises(DeadlinePassed, match=r"service to stop: not within 40 s"):
             await stop(work)
         assert world.clock.monotonic() < 120
-        assert any("no end within 40 s" in each.text for each in world.events(Noted))
+        assert any("no end within 40 s" in each.text for each in world.events(NodeNote))
 
     run(scenario())

@@ -10,12 +10,12 @@ import pytest
 
 from orchestrator.events import (
     BatchStarted,
-    ChangeBegan,
-    ChangeEnded,
+    CommandFinished,
+    CommandSending,
+    ManualChangeFinished,
+    ManualChangeStarted,
     NodeUpgraded,
     Record,
-    Sending,
-    Sent,
     StepDone,
     StepStarted,
     Traffic,
@@ -98,10 +98,10 @@ def test_with_a_gap_it_says_so(gone: int) -> None:
 
 def test_ready_by_hand_has_waits_but_no_steps() -> None:
     records = journals.numbered(
-        ChangeBegan(action="ready", nodes=["web1"], weight=0, override=[], operator="ann"),
-        Waiting(node="web1", step="verify", reason="own health: 0/3", left=9),
-        Waiting(node="web1", step="verify", reason="own health: 2/3", left=8),
-        ChangeEnded(nodes=["web1"], servers=[], error="not in time"),
+        ManualChangeStarted(action="ready", nodes=["web1"], weight=0, override=[], operator="ann"),
+        Waiting(node="web1", step="verify", reason="own health: 0/3", remaining_s=9),
+        Waiting(node="web1", step="verify", reason="own health: 2/3", remaining_s=8),
+        ManualChangeFinished(nodes=["web1"], servers=[], error="not in time"),
     )
     [span] = Story.of(records).spans
     assert (span.step, span.how, span.seconds, span.detail) == ("verify", "failed", 2.0, "not in time")
@@ -117,11 +117,13 @@ def test_what_was_served_meanwhile() -> None:
 
 
 def test_a_command_without_a_reply() -> None:
-    def sending(command: str) -> Sending:
-        return Sending(node="web1", step="drain", target="lb1", command=command)
+    def sending(command: str) -> CommandSending:
+        return CommandSending(node="web1", step="drain", target="lb1", command=command)
 
-    def sent(command: str) -> Sent:
-        return Sent(node="web1", step="drain", target="lb1", command=command, reply="", ok=True, seconds=0)
+    def sent(command: str) -> CommandFinished:
+        return CommandFinished(
+            node="web1", step="drain", target="lb1", command=command, reply="", ok=True, duration_s=0
+        )
 
     records = journals.numbered(sending("a"), sending("a"), sent("a"), sending("b"), sent("b"), sent("c"))
     assert unanswered(records) == {2}
@@ -134,8 +136,8 @@ def test_an_upgrade_after_a_retry_counts_once() -> None:
         BatchStarted(number=1, nodes=["web1"]),
         StepStarted(node="web1", step="stop"),
         StepStarted(node="web1", step="stop"),  # nothing is told of the end of the first one
-        StepDone(node="web1", step="stop", changed=True, detail="", seconds=1),
-        NodeUpgraded(node="web1", seconds=1),
+        StepDone(node="web1", step="stop", changed=True, detail="", duration_s=1),
+        NodeUpgraded(node="web1", duration_s=1),
     )
     assert spans(Story.of(records), "web1") == [("stop", "interrupted"), ("stop", "done")]
 

@@ -6,10 +6,10 @@ from collections.abc import Callable
 import pytest
 
 from orchestrator.events import (
-    ChangeBegan,
+    ManualChangeStarted,
     NodeFailed,
+    NodeNote,
     NodeUpgraded,
-    Noted,
     Record,
     StepDone,
     StepStarted,
@@ -20,7 +20,7 @@ from tests.unit.virtual_time import run
 
 
 def told(world: World) -> list[str]:
-    return [event.text for event in world.events(Noted) if "set shop/" in event.text]
+    return [event.text for event in world.events(NodeNote) if "set shop/" in event.text]
 
 
 def once(world: World, found: Callable[[Record], bool], action: Callable[[], None]) -> None:
@@ -99,7 +99,9 @@ def test_a_change_by_hand_has_the_name_of_who_made_it() -> None:
         world = World(3, 2, min_available=0)
 
         def by_hand() -> None:
-            began = ChangeBegan(action="maint", nodes=["web3"], weight=0, override=[], operator="ann@ops")
+            began = ManualChangeStarted(
+                action="maint", nodes=["web3"], weight=0, override=[], operator="ann@ops"
+            )
             world.bus.emit(began)
             world.take_out("web3")
 

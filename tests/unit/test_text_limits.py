@@ -80,7 +80,7 @@ async def test_the_line_with_the_process_id_is_found_in_a_time_in_proportion(pie
 @pytest.mark.parametrize("reply", ["a\n" * LONG, "\x1b" * 2 * LONG, "\n" * LONG + "x", "é" * LONG])
 def test_a_reply_without_end_is_shown_in_short(reply: str) -> None:
     fields = {"node": "web1", "step": "install", "target": "web1", "command": "apt-get"}
-    event = msgspec.convert({**fields, "reply": reply, "ok": True, "seconds": 1.0}, events.Sent)
+    event = msgspec.convert({**fields, "reply": reply, "ok": True, "duration_s": 1.0}, events.CommandFinished)
     begun = time.process_time()
     lines = lines_of(Record(1, 1.0, event), 1)
     assert sum(len(line.text) for line in lines) <= 8 * MAX_REPLY

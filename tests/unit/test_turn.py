@@ -8,10 +8,10 @@ from backends.errors import Refused, Unreachable
 from backends.model import AdminState
 from orchestrator.actor import Actor
 from orchestrator.events import (
-    Asked,
+    DecisionRequested,
     NodeFailed,
+    NodeNote,
     NodeUpgraded,
-    Noted,
     Record,
     StepDone,
     Waiting,
@@ -34,7 +34,7 @@ def test_neither_the_step_nor_the_node_is_said_twice(step: str) -> None:
         async with asyncio.TaskGroup() as group:
             group.create_task(world.upgrade())
             await answer(world, "abort")
-        [failed], [asked] = world.events(NodeFailed), world.events(Asked)
+        [failed], [asked] = world.events(NodeFailed), world.events(DecisionRequested)
         refused = "" if step == "install" else "refused: "
         assert (failed.node, failed.step, failed.error) == ("web1", step, refused + why)
         assert (asked.subject, asked.text) == ("web1", f"{step} failed: {refused}{why}")
@@ -64,7 +64,7 @@ def test_five_steps_in_order_and_the_time_of_each() -> None:
         done = world.events(StepDone)
         assert all(each.changed for each in done)
         (whole,) = world.events(NodeUpgraded)
-        assert whole.seconds == pytest.approx(sum(each.seconds for each in done), abs=0.01)
+        assert whole.duration_s == pytest.approx(sum(each.duration_s for each in done), abs=0.01)
 
     run(scenario())
 
@@ -76,7 +76,7 @@ def test_time_spent_paused_belongs_to_no_step() -> None:
         paused.at(1.5, lambda: paused.control.pause(Actor("ann")))
         paused.at(1001.5, lambda: paused.control.resume(Actor("ann")))
         await paused.upgrade()
-        seconds = [world.events(NodeUpgraded)[0].seconds for world in (quick, paused)]
+        seconds = [world.events(NodeUpgraded)[0].duration_s for world in (quick, paused)]
         assert 5 < seconds[1] <= seconds[0] + 1  # HAProxy's checks went on meanwhile
 
     run(scenario())
@@ -124,7 +124,7 @@ def test_a_bad_bake_leaves_the_node_where_the_floor_needs_it() -> None:
         ended = await world.during(other_goes())
         assert ended.failed == ["web1"]
         assert world.admin("web1") == [AdminState.READY, AdminState.MAINT]
-        assert any("because of the floor" in each.text for each in world.events(Noted))
+        assert any("because of the floor" in each.text for each in world.events(NodeNote))
 
     run(scenario())
 
@@ -141,7 +141,7 @@ def test_a_failed_node_whose_agent_says_ready_stays_out() -> None:
         assert ended.failed == ["web1"]
         assert world.admin("web1") == [AdminState.MAINT] * 2
         (out,) = ended.out_of_rotation
-        assert "lb1: enable agent shop/web1" in out.commands
+        assert "lb1: enable agent shop/web1" in out.command_texts
 
     run(scenario())
 
@@ -159,8 +159,8 @@ def test_a_dead_instance_does_not_keep_a_bad_node_in_rotation_on_the_others() ->
         ended = await world.upgrade()
         assert ended.failed == ["web1"]
         assert world.admin("web1") == [AdminState.READY, AdminState.MAINT]
-        assert any("could not be brought to maintenance" in each.text for each in world.events(Noted))
-        assert ended.unseen == ["lb1: connection refused"]
+        assert any("could not be brought to maintenance" in each.text for each in world.events(NodeNote))
+        assert ended.unreachable_balancers == ["lb1: connection refused"]
 
     run(scenario())
 
@@ -238,7 +238,7 @@ def test_nothing_is_drained_before_a_failure_is_decided() -> None:
 
         ended = await world.during(look_then_abort())
         assert (ended.result, ended.reason) == ("aborted", "aborted by ann: at web1")
-        assert (ended.failed, ended.untouched) == (["web1"], ["web2", "web3"])
+        assert (ended.failed, ended.pending) == (["web1"], ["web2", "web3"])
 
     run(scenario())
 

@@ -9,7 +9,7 @@ from backends.consul.settings import ConsulSettings
 from backends.errors import Unreachable
 from console.versions_told import versions_told
 from orchestrator.bus import Bus
-from orchestrator.events import NodeUpgraded, Noted, Record, TurnBegan
+from orchestrator.events import NodeNote, NodeStarted, NodeUpgraded, Record
 from tests.unit.virtual_time import VirtualClock, run
 
 if TYPE_CHECKING:
@@ -31,8 +31,8 @@ class Store:
 
 
 def upgraded(bus: Bus, node: str, version: str) -> None:
-    bus.emit(TurnBegan(node=node, version=version, originals=[]))
-    bus.emit(NodeUpgraded(node=node, seconds=1))
+    bus.emit(NodeStarted(node=node, version=version, originals=[]))
+    bus.emit(NodeUpgraded(node=node, duration_s=1))
 
 
 @pytest.mark.parametrize("lost", ["", "somebody else has the lock in Consul"])
@@ -43,7 +43,7 @@ def test_what_waits_is_written_later_and_never_after_the_lock_is_gone(lost: str)
         told: list[str] = []
 
         def note(record: Record) -> None:
-            if isinstance(record.event, Noted):
+            if isinstance(record.event, NodeNote):
                 told.append(record.event.node)
 
         bus.subscribe(note)

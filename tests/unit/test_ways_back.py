@@ -2,10 +2,10 @@
 
 from msgspec import structs
 
-from orchestrator.events import OutOfRotation
-from orchestrator.ways_back import BackCommand, back_commands, ready_command, ways_back, with_commands
+from orchestrator.events import BackCommand, OutOfRotation
+from orchestrator.ways_back import ready_command, ways_back
 
-OUT = OutOfRotation(node="web1", where=["shop/web1 on lb1: maint"], on_purpose=False, commands=[])
+OUT = OutOfRotation(node="web1", servers=["shop/web1 on lb1: maint"], intentional=False, commands=[])
 READY = ready_command("shop", "web1")
 UPGRADE = BackCommand("upgrade", "rolldeck upgrade shop 1.5.0 --limit web1")
 PROVE = BackCommand("prove", "lb1: set server shop/web1 health down")
@@ -14,19 +14,12 @@ LINE = BackCommand("by_hand", "lb1: set server shop/web1 state ready")
 
 def test_a_load_balancer_may_be_called_as_it_likes() -> None:
     odd = [BackCommand("by_hand", f"rolldeck ready {LINE.text}"), BackCommand("by_hand", "health down: x")]
-    ways = ways_back(with_commands(OUT, [READY, *odd]))
+    ways = ways_back(structs.replace(OUT, commands=[READY, *odd]))
     assert (ways.own, ways.by_hand) == ([READY.text], [command.text for command in odd])
     assert not ways.awaits_health
 
 
 def test_what_starts_its_service_is_said_where_it_does_not_run() -> None:
-    stopped = structs.replace(with_commands(OUT, [READY, UPGRADE, PROVE, LINE]), stopped=True)
+    stopped = structs.replace(OUT, commands=[READY, UPGRADE, PROVE, LINE], stopped=True)
     ways = ways_back(stopped)
     assert (ways.own, ways.by_hand, ways.awaits_health) == ([UPGRADE.text], [PROVE.text, LINE.text], True)
-
-
-def test_what_an_earlier_rolldeck_has_written_down_has_the_same_kinds() -> None:
-    commands = [READY, UPGRADE, PROVE, LINE]
-    known = with_commands(OUT, commands)
-    assert back_commands(known) == commands
-    assert back_commands(structs.replace(known, kinds=[])) == commands

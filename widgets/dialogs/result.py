@@ -28,7 +28,7 @@ MARKS = {  # by the first word of what has become of a node
     "held": ("!", "$text-warning"),
     "interrupted": ("!", "$text-warning"),
     "skipped": ("·", QUIET),
-    "untouched": ("·", QUIET),
+    "pending": ("·", QUIET),
 }
 
 
@@ -50,14 +50,14 @@ class ResultScreen(Report[None]):
         ended = self._ended
         words, style = LOOKS[ended.result]
         why = ended.reason.removeprefix(ended.result).strip() if ended.reason else ""
-        return text(words, style) + text((f" · {why}" if why else "") + f" · {duration(ended.seconds)}")
+        return text(words, style) + text((f" · {why}" if why else "") + f" · {duration(ended.duration_s)}")
 
     def lines(self) -> Sequence[Line]:
         return [*self._blocked(), *self._out(), *self._unseen(), *self._ways_on(), *self._outcomes()]
 
     def reason(self) -> Content:
         out = len(self._ended.out_of_rotation)
-        if self._ended.unseen:
+        if self._ended.unreachable_balancers:
             return text("✗ not everything could be read", "$text-error")
         return text(f"{out} out of rotation" if out else "everything is in rotation")
 
@@ -68,7 +68,7 @@ class ResultScreen(Report[None]):
         return [
             command
             for each in self._ended.out_of_rotation
-            for command in (*each.commands, *([each.go_back] if each.go_back else []))
+            for command in (*each.command_texts, *([each.rollback_command] if each.rollback_command else []))
         ] + [way.command for way in self._ended.ways_on]
 
     @on(Choice.Pressed)
@@ -79,8 +79,8 @@ class ResultScreen(Report[None]):
         for each in self._ended.out_of_rotation:
             words = whose_words(each)
             title = f"‖ Out of rotation: {each.node}" + (f" ({words})" if words else "")
-            yield heading(title, "$text-primary" if each.on_purpose else "$text-error")
-            for place in each.where:
+            yield heading(title, "$text-primary" if each.intentional else "$text-error")
+            for place in each.servers:
                 yield Line(text("  "), text(place))
             yield from _ways_back(each)
 
@@ -96,9 +96,9 @@ class ResultScreen(Report[None]):
             yield Line(text(f"  {PURPOSES[way.purpose]:<14}", QUIET), text(way.command, "bold"))
 
     def _unseen(self) -> Iterator[Line]:
-        if self._ended.unseen:
+        if self._ended.unreachable_balancers:
             yield heading("? Not known")
-        for each in self._ended.unseen:
+        for each in self._ended.unreachable_balancers:
             yield Line(text("✗ ", "$text-error"), text(each))
 
     def _outcomes(self) -> Iterator[Line]:
@@ -122,8 +122,8 @@ def _ways_back(out: OutOfRotation) -> Iterator[Line]:
         yield Line(text("  ready would not put it back now: ", "$text-warning"), text(out.not_ready))
     for command in ways.own:
         yield Line(text("  to put it back as it is now: ", QUIET), text(command, "bold"))
-    if out.go_back:
-        yield Line(text("  to bring back what it had:   ", QUIET), text(out.go_back, "bold"))
+    if out.rollback_command:
+        yield Line(text("  to bring back what it had:   ", QUIET), text(out.rollback_command, "bold"))
     if ways.by_hand:
         wait = "; before ready, wait until it reads DRAIN with full health" if ways.awaits_health else ""
         yield Line(text("  "), text(f"by hand, in this order{wait}:", QUIET))
