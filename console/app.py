@@ -20,12 +20,12 @@ from backends.own_files import write_beside
 from console.interrupts import TERMINAL_GONE
 from console.screens.acting import KEEP
 from console.screens.main import MainScreen
-from console.session import Session
 from console.settings import ConsoleSettings
 from console.terminal_driver import TerminalDriver
 from console.themes import HIGH_CONTRAST, THEMES
 from console.who import operator
 from orchestrator.events import Record
+from orchestrator.session.session import Session
 from orchestrator.watch import Watch
 from widgets.text import visible
 from widgets.too_small import TooSmall, fits

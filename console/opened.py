@@ -8,12 +8,10 @@ from backends.clock import SystemClock
 from backends.consul.client import Consul
 from backends.consul.services import ConsulService
 from backends.health.http import HttpHealth
-from console.books import Books
 from console.completing import completed
 from console.config import Config
 from console.log import Log
 from console.roster import Roster
-from console.session import Session
 from console.state_place import journal_path
 from console.who import operator
 from console.wiring import Wiring
@@ -22,6 +20,8 @@ from orchestrator.actor import Via
 from orchestrator.application import Application
 from orchestrator.bus import Bus
 from orchestrator.fleet import Fleet
+from orchestrator.session.session import Session
+from orchestrator.session.work_log import WorkLog
 
 
 @asynccontextmanager
@@ -76,7 +76,7 @@ async def open_session(config: Config, app: str, via: Via = "terminal") -> Async
             bus,
             clock,
             roster.whole,
-            books=Books(path, config.journal.retention_days, app, clock, bus, operator(via), lock, shown),
+            books=WorkLog(path, config.journal.retention_days, app, clock, bus, operator(via), lock, shown),
             sees_versions=isinstance(health, HttpHealth)
             and health.check_from == "console"
             and health.has_version,

@@ -16,9 +16,9 @@ from console.output.progress import Progress
 from console.output.text import clean, on_terminal, result, say
 from console.prompts import Prompts
 from console.screens.acting import ABORT, PAUSE, SWITCH
-from console.session import Session
 from console.signals import listening_on, stop_on_signals
 from console.who import operator
+from orchestrator.session.session import Session
 from orchestrator.watch import Watch
 
 VERSION_SECONDS = 15.0  # between two looks at the versions that run

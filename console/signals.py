@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
 from console.interrupts import TERMINAL_GONE, Listener, interrupts
-from console.session import Session
 from console.who import operator
+from orchestrator.session.session import Session
 
 
 @contextmanager

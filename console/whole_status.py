@@ -11,8 +11,7 @@ from backends.errors import BackendError, ConfigError
 from backends.model import AdminState, Server, ServerRef, Snapshot
 from console.completing import completed
 from console.config import Config
-from console.following import Following
-from console.node_versions import Disks, NodeVersion, node_versions
+from console.node_versions import node_versions
 from console.state_place import journal_path
 from console.wiring import Wiring
 from orchestrator.journal.adoption import find
@@ -21,10 +20,12 @@ from orchestrator.journal.known_versions import known_versions
 from orchestrator.journal.leftovers import Leftover, leftovers, unfinished_originals, unread
 from orchestrator.journal.rollout_status import Identity, RolloutStatus, rollout_status, status_of
 from orchestrator.journal.store import Journal
-from orchestrator.lock import Holder, LocalLock
+from orchestrator.locks.file import FileLock, Holder
 from orchestrator.out_followers import find_out_followers
 from orchestrator.outcome import since as out_since
 from orchestrator.owner import owners
+from orchestrator.remote.subscriber import RolloutSubscriber
+from orchestrator.session.node_versions import Disks, NodeVersion
 from orchestrator.slots import filled
 
 Snapshots = Mapping[str, Snapshot | BackendError]
@@ -110,7 +111,7 @@ async def whole_status(
         each for each in left.values() if out & each.originals.keys() and each.entry.id not in running
     ]
     if not running:
-        status.holder = await LocalLock.of(path.parent / "locks", app).holder()
+        status.holder = await FileLock.of(path.parent / "locks", app).holder()
     status.versions = await node_versions(config, app, consul, wiring, servers, known, disks)
     ours = {ref: f"rollout {each.entry.id}" for each in left.values() for ref in each.originals}
     status.kept_out = _kept_out(servers, status.published | ours, hands)
@@ -151,7 +152,7 @@ async def _see_others(
     try:
         if config.consul is None:
             return
-        following = Following(consul, config.consul.prefix, app, await config.consul.signer(app))
+        following = RolloutSubscriber(consul, config.consul.prefix, app, await config.consul.signer(app))
         seen = await following.look()
     except (BackendError, ConfigError) as error:
         status.problems.append(f"rollouts of other machines: {error}")

@@ -14,21 +14,21 @@ from backends.consul.services import ConsulService
 from backends.consul.signing import Signer
 from backends.errors import ConfigError
 from backends.template import check_host, fill_plain
-from console.background import keep_running
 from console.completing import node_settings
 from console.config import Config
 from console.roster import Roster
-from console.session import Session
 from console.settings import NodeSettings
+from orchestrator.background import keep_running
 from orchestrator.bus import Bus
 from orchestrator.control import Control
 from orchestrator.errors import JournalError
 from orchestrator.events import NodeNote
 from orchestrator.journal.leftovers import Leftover
-from orchestrator.journal.shared import Endpoint, Head
-from orchestrator.lock import LocalLock, Lock
+from orchestrator.locks.file import FileLock, Lock
+from orchestrator.locks.layered import LayeredLock
 from orchestrator.node import Node
-from orchestrator.shared_lock import SharedLock
+from orchestrator.remote.payload import Endpoint, RolloutHeader
+from orchestrator.session.session import Session
 
 
 @asynccontextmanager
@@ -44,10 +44,10 @@ async def following_consul(
         roster: makes the session's nodes.
         signer: tells who is to be believed; see `ConsulSettings.signer`.
     """
-    from console.consul_inventory import ConsulInventory
-    from console.consul_watch import ConsulWatch
-    from console.elsewhere import Elsewhere
-    from console.following import Following
+    from orchestrator.inventory.consul import ConsulInventory
+    from orchestrator.remote.rollout import RemoteRollout
+    from orchestrator.remote.subscriber import RolloutSubscriber
+    from orchestrator.session.consul_monitor import ConsulMonitor
 
     app, clock = session.application.name, session.clock
     settings = config.app(app)
@@ -70,8 +70,8 @@ async def following_consul(
         works["following the nodes in Consul"] = session.inventory.run
     pauses = config.consul.on_unavailable == "pause"
     if config.lock.kind == "consul":
-        session.shared = Following(consul, config.consul.prefix, app, signer)
-        session.elsewhere = Elsewhere(session.shared, clock, session.actor, session.versions)
+        session.shared = RolloutSubscriber(consul, config.consul.prefix, app, signer)
+        session.elsewhere = RemoteRollout(session.shared, clock, session.actor, session.versions)
 
     def noted() -> str:
         texts = [
@@ -80,7 +80,7 @@ async def following_consul(
         ]
         return "; ".join(filter(None, texts))
 
-    session.consul = ConsulWatch(
+    session.consul = ConsulMonitor(
         consul, clock, lambda: session.control if pauses and session.rolling else None, noted
     )
     works["asking whether Consul answers"] = session.consul.run
@@ -172,7 +172,7 @@ async def share(
     signer: Signer | None,
     bus: Bus,
     lock: Lock,
-    head: Head,
+    head: RolloutHeader,
     control: Control,
 ) -> AsyncIterator[None]:
     """Others see a rollout, and may ask something of it, where they share its lock; and the versions."""
@@ -181,7 +181,7 @@ async def share(
         return
     async with AsyncExitStack() as works:
         if config.consul.version_key:
-            from console.versions_told import versions_told
+            from orchestrator.session.version_publisher import versions_told
 
             def lost() -> str:
                 return lock.lost() or lock.fenced()
@@ -193,11 +193,11 @@ async def share(
                 return fill_plain(template, {"app": head.application, "node": node})
 
             await works.enter_async_context(versions_told(consul, key, bus, lost))
-        if isinstance(lock, SharedLock) and isinstance(lock.shared, ConsulLock):
-            from console.sharing import Publisher
+        if isinstance(lock, LayeredLock) and isinstance(lock.shared, ConsulLock):
+            from orchestrator.remote.publisher import RolloutPublisher
 
             shared = lock.shared
-            publisher = Publisher(
+            publisher = RolloutPublisher(
                 consul, config.consul.prefix, head, lambda: shared.session, bus, control, signer
             )
             await works.enter_async_context(publisher.working())
@@ -208,9 +208,9 @@ def lock_of(
     config: Config, app: str, folder: Path, consul: Consul | None, signer: Signer | None, clock: Clock
 ) -> Lock:
     """The lock of one piece of work."""
-    local = LocalLock.of(folder, app)
+    local = FileLock.of(folder, app)
     if config.lock.kind == "local" or consul is None or config.consul is None:
         return local
     key = f"{config.consul.prefix}/{app}/lock"
     shared = ConsulLock(consul, key, clock, config.lock.session_ttl, config.lock.lock_delay, signer=signer)
-    return SharedLock(local, shared, clock, config.lock.ttl, alone=config.lock.fallback == "local")
+    return LayeredLock(local, shared, clock, config.lock.ttl, alone=config.lock.fallback == "local")

@@ -3,19 +3,19 @@
 from pathlib import Path
 
 from backends.base import Clock
-from console.books import Books
 from orchestrator.actor import Actor
 from orchestrator.bus import Bus
-from orchestrator.lock import LocalLock
+from orchestrator.locks.file import FileLock
+from orchestrator.session.work_log import WorkLog
 
 
-def blank_books(clock: Clock, bus: Bus) -> Books:
-    return Books(
+def blank_books(clock: Clock, bus: Bus) -> WorkLog:
+    return WorkLog(
         Path("/nonexistent/journal.db"),
         365,
         "shop",
         clock,
         bus,
         Actor("ann@here"),
-        lambda: LocalLock.of(Path("/nonexistent"), "shop"),
+        lambda: FileLock.of(Path("/nonexistent"), "shop"),
     )

@@ -21,8 +21,8 @@ from console.interrupts import interrupts
 from console.opened import open_session
 from console.output.ending import EXITS
 from console.output.text import clean, on_terminal, paint, result, say
-from console.session import Session
 from console.signals import stop_on_signals
+from orchestrator.session.session import Session
 from orchestrator.state import RolloutState
 
 FROM, TO = "1.4.2", "1.5.0"

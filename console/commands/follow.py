@@ -11,14 +11,14 @@ from backends.consul.client import Consul
 from backends.errors import ConfigError
 from console.config import Config, find_and_load
 from console.exits import Exit
-from console.following import Following, Seen
 from console.interrupts import interrupts
 from console.output.ending import EXITS, ending
 from console.output.progress import Progress
 from console.output.text import clean, paint, result, result_json, say
-from console.requests import What
 from console.who import operator
 from orchestrator.events import to_json
+from orchestrator.remote.control_requests import What
+from orchestrator.remote.subscriber import PublishedRollout, RolloutSubscriber
 from orchestrator.state import RolloutState
 
 PATIENCE = 10.0  # seconds for a request to be taken
@@ -42,7 +42,7 @@ def follow(config_file: str | None, app: str, as_json: bool) -> int:
     return interrupts.run(go())
 
 
-async def _follow(following: Following, app: str, as_json: bool) -> int:
+async def _follow(following: RolloutSubscriber, app: str, as_json: bool) -> int:
     state = RolloutState()
     progress = Progress(state)
     told, seen, doubt = 0, None, ""
@@ -68,7 +68,7 @@ async def _follow(following: Following, app: str, as_json: bool) -> int:
     return _end(seen, app, as_json)
 
 
-def _end(seen: Seen | None, app: str, as_json: bool) -> int:
+def _end(seen: PublishedRollout | None, app: str, as_json: bool) -> int:
     if seen is None or seen.ended is None:
         say(f"the rollout was interrupted and its lock has expired; take over with: rolldeck resume {app}")
         return Exit.DEGRADED
@@ -126,7 +126,7 @@ def control(config_file: str | None, app: str, what: What, subject: str) -> int:
 
 
 @asynccontextmanager
-async def _following(config: Config, app: str) -> AsyncIterator[Following]:
+async def _following(config: Config, app: str) -> AsyncIterator[RolloutSubscriber]:
     config.app(app)
     if config.consul is None or config.lock.kind != "consul":
         raise ConfigError(
@@ -134,6 +134,6 @@ async def _following(config: Config, app: str) -> AsyncIterator[Following]:
         )
     consul = Consul(config.consul)
     try:
-        yield Following(consul, config.consul.prefix, app, await config.consul.signer(app))
+        yield RolloutSubscriber(consul, config.consul.prefix, app, await config.consul.signer(app))
     finally:
         await consul.close()

@@ -15,7 +15,6 @@ from backends.plural import counted
 from backends.suggestion import there_is
 from console.config import find_and_load
 from console.exits import Exit
-from console.hand_change import change_by_hand
 from console.interrupts import interrupts
 from console.opened import open_session
 from console.output import plan_text
@@ -23,7 +22,6 @@ from console.output.health import server_fields
 from console.output.progress import seconds
 from console.output.text import clean, on_terminal, paint, result, result_json, say, table
 from console.prompts import Prompts
-from console.session import Session
 from console.signals import stop_on_signals
 from orchestrator import events, manual
 from orchestrator.errors import GuardRefused
@@ -32,6 +30,8 @@ from orchestrator.fleet import present
 from orchestrator.followers import inherits_only
 from orchestrator.manual import Action, Change, Impact
 from orchestrator.plan_differences import Difference
+from orchestrator.session.manual_change import change_by_hand
+from orchestrator.session.session import Session
 from orchestrator.words import health
 
 F = TypeVar("F", bound=Callable[..., Any])

@@ -6,7 +6,6 @@ from collections.abc import Awaitable, Callable
 import click
 
 from backends.template import check_version
-from console.adoption import broken_first, find_offer, take_over
 from console.commands.manual import break_lock
 from console.commands.upgrade import How, carry_out
 from console.config import Config, find_and_load
@@ -16,11 +15,12 @@ from console.opened import open_session
 from console.output.ending import EXITS
 from console.output.text import clean, on_terminal, paint, result, say
 from console.prompts import Prompts
-from console.proposal import Proposal
-from console.recovery import plan_resume, plan_rollback, words
-from console.session import Session
 from console.signals import stop_on_signals
 from orchestrator.errors import AlreadyRolledBack
+from orchestrator.session.adoption import broken_first, find_offer, take_over
+from orchestrator.session.proposal import Proposal
+from orchestrator.session.recovery import plan_resume, plan_rollback, words
+from orchestrator.session.session import Session
 
 JSON = "Every event as one line of JSON on standard output."
 

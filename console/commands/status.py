@@ -14,7 +14,6 @@ from console.completing import placed
 from console.config import Config, find_and_load
 from console.exits import Exit
 from console.interrupts import interrupts
-from console.node_versions import Disks
 from console.output.health import (
     error_share,
     request_fields,
@@ -29,6 +28,7 @@ from console.whole_status import WholeStatus, whole_status, without_empty_slots
 from console.wiring import Wiring
 from orchestrator.errors import JournalError
 from orchestrator.events import SCHEMA
+from orchestrator.session.node_versions import Disks
 from orchestrator.words import health
 
 

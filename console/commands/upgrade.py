@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import click
 
 from backends.template import check_version
-from console.adoption import broken_first
 from console.commands.manual import break_lock
 from console.commands.planning import scope
 from console.config import find_and_load
@@ -19,14 +18,15 @@ from console.output.ending import EXITS, ending
 from console.output.progress import Progress
 from console.output.text import clean, on_terminal, result, result_json, say
 from console.prompts import Prompts
-from console.proposal import Proposal, agree_within_request
-from console.session import Session
 from console.signals import stop_on_signals
 from orchestrator.errors import PreflightFailed
 from orchestrator.events import Record, RollbackStarted, RolloutEnded, to_json
 from orchestrator.plan import Plan, Severity
 from orchestrator.plan_differences import Difference
 from orchestrator.policy import Amount
+from orchestrator.session.adoption import broken_first
+from orchestrator.session.proposal import Proposal, agree_within_request
+from orchestrator.session.session import Session
 
 
 @click.command()

@@ -5,12 +5,12 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from backends.plural import counted
-from console.node_versions import NodeVersion
 from console.output.text import clean, paint
 from console.whole_status import KeptOut, WholeStatus
 from orchestrator.end_words import PURPOSES, mixed_versions, others_words, since_words
 from orchestrator.events import SCHEMA
 from orchestrator.journal.rollout_status import RolloutStatus, at_work
+from orchestrator.session.node_versions import NodeVersion
 
 
 def status_lines(app: str, status: WholeStatus) -> Iterator[str]:

@@ -11,12 +11,7 @@ from textual.worker import WorkerCancelled
 
 from backends.errors import RolldeckError
 from backends.model import Level
-from console.adoption import find_offer, take_over
-from console.hand_change import change_by_hand
-from console.proposal import Proposal
-from console.recovery import plan_resume, plan_rollback, words
 from console.screens.overriding import LockAnswer, past_the_freeze, past_the_lock
-from console.session import Session
 from console.who import operator
 from orchestrator import manual
 from orchestrator.errors import AlreadyRolledBack
@@ -24,6 +19,11 @@ from orchestrator.journal.standing import standing
 from orchestrator.manual import Action, Change, Impact
 from orchestrator.plan import Plan
 from orchestrator.plan_differences import Difference
+from orchestrator.session.adoption import find_offer, take_over
+from orchestrator.session.manual_change import change_by_hand
+from orchestrator.session.proposal import Proposal
+from orchestrator.session.recovery import plan_resume, plan_rollback, words
+from orchestrator.session.session import Session
 from orchestrator.watch import Watch
 from orchestrator.words import health
 from widgets.model import Key, node_of

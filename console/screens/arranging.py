@@ -9,7 +9,7 @@ from textual import on
 from textual.screen import Screen
 from textual.widgets import Input
 
-from console.session import Session
+from orchestrator.session.session import Session
 from orchestrator.watch import Watch
 from widgets.model import Arrangement, By, Sort
 from widgets.nodes import carried

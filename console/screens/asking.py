@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 from textual.screen import Screen
 
 from backends.errors import RolldeckError
-from console.session import Session
+from orchestrator.session.session import Session
 
 if TYPE_CHECKING:
-    from console.elsewhere import Elsewhere
-    from console.requests import What
+    from orchestrator.remote.control_requests import What
+    from orchestrator.remote.rollout import RemoteRollout
 
 
 AFTER = {"abort": "; asked once more, it does not wait for the running step"}
@@ -25,7 +25,7 @@ class Asking:
         self._read_only = read_only
 
     @property
-    def running(self) -> "Elsewhere | None":
+    def running(self) -> "RemoteRollout | None":
         """The rollout that is carried out there now; None while there is none."""
         found = self._session.elsewhere
         return found if found is not None and found.running and not self._session.rolling else None

@@ -10,9 +10,9 @@ from textual.screen import Screen
 from textual.widgets import Footer
 
 from console.screens.acting import Acting
-from console.session import Session
 from orchestrator.events import Record
 from orchestrator.in_flight import InFlight, worth_reading
+from orchestrator.session.session import Session
 from orchestrator.watch import Watch
 from widgets.detail import DetailTitle, DetailView
 from widgets.detail_journal import Journal

@@ -11,20 +11,21 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.widgets import Input
 
-from console.requests import What
+from backends.consul.settings import NAME
 from console.screens.acting import SWITCH, Acting
 from console.screens.arranging import Arranging
 from console.screens.asking import Asking
 from console.screens.rollout_words import Told
-from console.session import Session
 from console.who import operator
 from orchestrator.control import CONTINUE, RETRY, SKIP
 from orchestrator.events import Record
+from orchestrator.remote.control_requests import What
+from orchestrator.session.session import Session
 from orchestrator.watch import View, Watch
 from widgets.board import RolloutBoard
 from widgets.header import StatusHeader
 from widgets.key_bar import KeyBar
-from widgets.model import Key, Picture
+from widgets.model import InstanceLine, Key, Picture
 from widgets.question import QuestionPanel
 from widgets.question_lines import waits
 from widgets.rows import picture
@@ -155,7 +156,9 @@ in rotation.
             return
         shown, consul = self._picture, self._session.consul
         if consul is not None:
-            shown = replace(shown, instances=(*shown.instances, consul.line()))
+            status = consul.status
+            line = InstanceLine(NAME, status.state, "", status.age, status.note)
+            shown = replace(shown, instances=(*shown.instances, line))
         self.query_one(StatusHeader).show(shown, time.strftime("%H:%M:%S"))
 
     def _paint(self) -> None:

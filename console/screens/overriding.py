@@ -5,10 +5,10 @@ from typing import Any
 
 from textual.app import App
 
-from console.session import Session
 from orchestrator.freeze import judge_freeze
-from orchestrator.lock import Holder
+from orchestrator.locks.file import Holder
 from orchestrator.plan import Severity
+from orchestrator.session.session import Session
 
 
 @dataclass(frozen=True, slots=True)

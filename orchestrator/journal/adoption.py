@@ -10,11 +10,11 @@ import msgspec
 from orchestrator.errors import JournalError
 from orchestrator.events import Record, to_json
 from orchestrator.journal.leftovers import LOOKED_AT
-from orchestrator.journal.shared import Head
 from orchestrator.journal.store import Entry, Journal
+from orchestrator.remote.payload import RolloutHeader
 
 
-def adopt(journal: Journal, head: Head, records: Sequence[Record]) -> bool:
+def adopt(journal: Journal, head: RolloutHeader, records: Sequence[Record]) -> bool:
     """Write all of it in one transaction, once only.
 
     Earlier versions wrote event by event: what a kill or a full disk has left of that, and has no hashes
@@ -72,7 +72,7 @@ class Found:
     half: bool
 
 
-def find(journal: Journal, head: Head, records: Sequence[Record]) -> Found | None:
+def find(journal: Journal, head: RolloutHeader, records: Sequence[Record]) -> Found | None:
     """Where a rollout stands in the journal; None where it does not. Raises JournalError."""
     for entry in journal.entries(head.application, limit=LOOKED_AT):
         if (entry.host, entry.pid, entry.began) == (head.host, head.pid, head.began):

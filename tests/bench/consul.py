@@ -16,9 +16,9 @@ from backends.clock import SystemClock
 from backends.consul.client import Consul
 from backends.consul.services import ConsulService, instances
 from backends.consul.settings import ConsulSettings
-from console.consul_inventory import ConsulInventory
 from console.output.text import result
 from orchestrator.bus import Bus
+from orchestrator.inventory.consul import ConsulInventory
 from tests.bench.consul_watcher import WAIT
 from tests.bench.cpu_load import load
 from tests.consuls import CONSUL, Agent, running_consul

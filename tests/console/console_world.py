@@ -16,9 +16,9 @@ from console.config import load
 from console.demo.stack import Stack
 from console.opened import open_session
 from console.screens.main import MainScreen
-from console.session import Session
 from orchestrator.actor import Actor
 from orchestrator.events import CommandFinished, Record, RolloutEnded
+from orchestrator.session.session import Session
 from orchestrator.watch import Watch
 from tests.integration.rollouts import tune, world
 

@@ -8,13 +8,13 @@ from backends.columns import columns_of
 from backends.errors import Refused, Unreachable
 from backends.model import Admin, Backend, Command, Info, Level, Operational, Server, Sessions, Snapshot
 from console.app import Console
-from console.session import Session
 from orchestrator.application import Application
 from orchestrator.bus import Bus
 from orchestrator.fleet import Fleet
 from orchestrator.node import Node
 from orchestrator.policy import Policy
 from orchestrator.rates import Places, Rates
+from orchestrator.session.session import Session
 from orchestrator.watch import InstanceView, View, Watch
 from tests.blank_books import blank_books
 from tests.svg import lean

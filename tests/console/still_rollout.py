@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from backends.model import Exchange
-from console.session import Session
 from orchestrator.control import Control
 from orchestrator.events import (
     STEPS,
@@ -22,6 +21,7 @@ from orchestrator.events import (
     StepStarted,
     Waiting,
 )
+from orchestrator.session.session import Session
 from tests.console.still import BUSY, CALM, Scene, Still, StillClock, session_on
 
 # No sum of them is near a whole second: Python 3.12 and newer add up floats in another way than 3.11.

@@ -8,7 +8,7 @@ import msgspec
 
 from orchestrator.events import FreezeOverridden, NodeNote
 from orchestrator.freeze import Freeze
-from orchestrator.lock import Holder, LocalLock
+from orchestrator.locks.file import FileLock, Holder
 from tests.console.console_world import Place, desk, place
 from tests.integration.rollouts import NEW, OLD, states, versions
 
@@ -22,8 +22,8 @@ def freeze(here: Place) -> None:
     here.session.application = replace(here.session.application, freezes=(year_end,))
 
 
-async def hold(here: Place, holder: Holder = ANN) -> LocalLock:
-    lock = LocalLock.of(here.stack.directory / "locks", "shop")
+async def hold(here: Place, holder: Holder = ANN) -> FileLock:
+    lock = FileLock.of(here.stack.directory / "locks", "shop")
     await lock.acquire(holder)
     return lock
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from orchestrator.actor import Actor
 from orchestrator.control import ABORT
-from orchestrator.lock import Holder, LocalLock
+from orchestrator.locks.file import FileLock, Holder
 from tests.console.console_world import desk, place
 from tests.integration.rollouts import NEW, OLD, states, versions
 
@@ -22,7 +22,7 @@ async def test_what_was_left_is_named_on_start_and_finished_by_keys(tmp_path: Pa
         control.answer(control.questions[0].id, ABORT, Actor("ann@here"))
         await here.session.finished()
         here.stack.add_release(SICK, healthy=True)  # somebody has mended it
-        lock = LocalLock.of(here.stack.directory / "locks", "shop")
+        lock = FileLock.of(here.stack.directory / "locks", "shop")
         await lock.acquire(ANN)
         async with desk(here, up=1) as at:
             await at.until(lambda: "somebody else works on it now: ann@there" in at.said)

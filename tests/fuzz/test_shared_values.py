@@ -12,13 +12,13 @@ from backends.clock import SystemClock
 from backends.consul.client import Pair
 from backends.consul.signing import Signer, open_value
 from backends.secret import Secret
-from console.requests import Request, Requests
 from orchestrator.bus import Bus
 from orchestrator.control import Control
 from orchestrator.events import AnyEvent, Record
-from orchestrator.journal.published import apply, check_readable
-from orchestrator.journal.shared import Head, pack, read_publication, unpack
-from orchestrator.lock import Holder, read_holder
+from orchestrator.locks.file import Holder, read_holder
+from orchestrator.remote.checks import apply, check_readable
+from orchestrator.remote.control_requests import ControlRequest, ControlRequests
+from orchestrator.remote.payload import RolloutHeader, pack, read_publication, unpack
 from orchestrator.state import RolloutState
 from tests import forged
 from tests.fuzz.harness import bounded, fuzzed
@@ -26,7 +26,7 @@ from tests.fuzz.structs import built, damaged, plain
 from tests.fuzz.texts import SIZES, anything, data, json_of, mostly, text, tree
 
 SIGNER = Signer(Secret("a key of sixteen bytes and more"), "rolldeck/shop")
-HEAD = msgspec.convert(forged.publication()["head"], Head)
+HEAD = msgspec.convert(forged.publication()["head"], RolloutHeader)
 PATHS = list(forged.paths(forged.publication()))
 
 
@@ -104,7 +104,9 @@ def test_a_holder_of_a_lock(value: bytes) -> None:
 
 @fuzzed(
     values=st.lists(
-        st.one_of(damaged(Request).map(str.encode), plain(Request).map(json_of).map(str.encode), data),
+        st.one_of(
+            damaged(ControlRequest).map(str.encode), plain(ControlRequest).map(json_of).map(str.encode), data
+        ),
         max_size=3,
     )
 )
@@ -113,7 +115,7 @@ def test_requests(values: list[bytes]) -> None:
         clock = SystemClock()
         bus = Bus(clock)
         for signer in (None, SIGNER):
-            requests = Requests(3, bus, Control(clock, bus), signer)
+            requests = ControlRequests(3, bus, Control(clock, bus), signer)
             for number, value in enumerate(values):
                 requests.take(Pair(f"requests/{number}", value, number, 0, ""))
 

@@ -13,14 +13,14 @@ from backends.consul.lock import ConsulLock
 from backends.consul.settings import ConsulSettings
 from backends.errors import BackendError, Unmeasured
 from console.config import load
-from console.following import Following
 from console.opened import open_session
-from console.sharing import Publisher
 from orchestrator.actor import Actor
 from orchestrator.bus import Bus
 from orchestrator.control import Control
 from orchestrator.events import NodeNote, Paused, Record
-from orchestrator.journal.shared import Head, PublishedPlan, PublishedPolicy
+from orchestrator.remote.payload import PublishedPlan, PublishedPolicy, RolloutHeader
+from orchestrator.remote.publisher import RolloutPublisher
+from orchestrator.remote.subscriber import RolloutSubscriber
 from tests import forged
 from tests.consuls import Agent, needs_consul, running_consul
 from tests.integration.consul_world import consul_world
@@ -100,7 +100,7 @@ async def test_the_console_says_in_its_header_what_it_cannot_follow(tmp_path: Pa
             elsewhere, watch = session.elsewhere, session.consul
 
             async def named() -> bool:
-                return f"key {ROLLOUT}: cannot be understood" in watch.line().note
+                return f"key {ROLLOUT}: cannot be understood" in watch.status.note
 
             async def followed() -> bool:
                 return elsewhere.seen is not None
@@ -123,7 +123,7 @@ async def test_requests_are_taken_after_any_that_cannot_be(tmp_path: Path) -> No
     async with running_consul(tmp_path) as agent, opened(agent) as consul:
         lock = ConsulLock(consul, "rolldeck/shop/lock", clock)
         assert await lock.take(b"us")
-        head = Head(
+        head = RolloutHeader(
             kind="upgrade",
             application="shop",
             version="2",
@@ -134,10 +134,10 @@ async def test_requests_are_taken_after_any_that_cannot_be(tmp_path: Path) -> No
             plan=plan,
             fence=lock.fence,
         )
-        async with Publisher(consul, "rolldeck", head, lambda: lock.session, bus, control).working():
+        async with RolloutPublisher(consul, "rolldeck", head, lambda: lock.session, bus, control).working():
             for number, (_, value) in enumerate(forged.requests(lock.fence)):
                 assert await consul.put(f"{FOLDER}{number}", value)
-            following = Following(consul, "rolldeck", "shop")
+            following = RolloutSubscriber(consul, "rolldeck", "shop")
 
             async def published() -> bool:
                 return await following.look() is not None
@@ -161,4 +161,4 @@ async def test_a_key_of_another_application_is_not_ours(tmp_path: Path) -> None:
         with pytest.raises(
             Unmeasured, match=r"^consul: key rolldeck/bank/rollout: is of application 'shop'$"
         ):
-            await Following(consul, "rolldeck", "bank").look()
+            await RolloutSubscriber(consul, "rolldeck", "bank").look()

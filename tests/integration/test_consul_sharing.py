@@ -7,9 +7,9 @@ import time
 from pathlib import Path
 
 from console.demo.load import Load
-from console.requests import DELIBERATE
 from orchestrator.events import NodeStarted
-from orchestrator.journal.shared import read_publication, unpack
+from orchestrator.remote.control_requests import DELIBERATE
+from orchestrator.remote.payload import read_publication, unpack
 from tests.consuls import needs_consul
 from tests.integration.consul_world import consul_world, elsewhere, far_away, killed, lock_runs_out
 from tests.integration.held_steps import held

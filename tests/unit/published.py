@@ -10,11 +10,11 @@ from orchestrator.events import (
     StepDone,
     StepStarted,
 )
-from orchestrator.journal.shared import Head, PublishedNode, PublishedPlan, PublishedPolicy
+from orchestrator.remote.payload import PublishedNode, PublishedPlan, PublishedPolicy, RolloutHeader
 
 NODES = [f"web{number}" for number in range(1, 301)]
 BEGAN = 1_700_000_000.25
-HEAD = Head(
+HEAD = RolloutHeader(
     kind="upgrade",
     application="shop",
     version="2.0",

@@ -10,12 +10,12 @@ import msgspec
 import pytest
 
 from backends.clock import SystemClock
-from console.books import Books
 from orchestrator.actor import Actor
 from orchestrator.bus import Bus
 from orchestrator.errors import JournalError
 from orchestrator.journal.store import Journal
-from orchestrator.lock import LocalLock
+from orchestrator.locks.file import FileLock
+from orchestrator.session.work_log import WorkLog
 from tests.fixtures import copied
 from tests.unit import journals, published
 from tests.unit.console_shell import surroundings
@@ -42,10 +42,10 @@ print(test_adoption.books(Path(sys.argv[1])).adopt(published.HEAD, published.rec
 """
 
 
-def books(path: Path) -> Books:
+def books(path: Path) -> WorkLog:
     clock = SystemClock()
-    lock = LocalLock.of(path.parent, "shop")
-    return Books(path, 365, "shop", clock, Bus(clock), Actor("bob@here"), lambda: lock)
+    lock = FileLock.of(path.parent, "shop")
+    return WorkLog(path, 365, "shop", clock, Bus(clock), Actor("bob@here"), lambda: lock)
 
 
 def adopting(path: Path, killed_at: int = -1) -> "subprocess.Popen[str]":

@@ -9,28 +9,28 @@ import pytest
 from backends.clock import SystemClock
 from backends.consul.client import Pair
 from backends.errors import RolldeckError, Unmeasured
-from console.adoption import Offer, take_over
-from console.books import Books
-from console.elsewhere import Elsewhere
-from console.following import Following, Seen
 from console.output.ending import ending
-from console.running_versions import RunningVersions
 from console.with_consul import place_of
 from orchestrator.actor import Actor
 from orchestrator.bus import Bus
 from orchestrator.errors import Locked
 from orchestrator.events import NodeStarted, OriginalState, RolloutEnded
-from orchestrator.journal.shared import read_publication
 from orchestrator.journal.store import Journal
 from orchestrator.journal.story import Story
-from orchestrator.lock import LocalLock
-from orchestrator.shared_lock import SharedLock
+from orchestrator.locks.file import FileLock
+from orchestrator.locks.layered import LayeredLock
+from orchestrator.remote.payload import read_publication
+from orchestrator.remote.rollout import RemoteRollout
+from orchestrator.remote.subscriber import PublishedRollout, RolloutSubscriber
+from orchestrator.session.adoption import Offer, take_over
+from orchestrator.session.versions import VersionTracker
+from orchestrator.session.work_log import WorkLog
 from tests import forged
 from tests.unit import journals
 from tests.unit.test_shared_lock import HERE, US, Key, gone, held, lock_on
 
 if TYPE_CHECKING:
-    from console.session import Session
+    from orchestrator.session.session import Session
 
 KEY = "rolldeck/shop/rollout"
 SLOW = 10.0  # seconds for one value on a busy machine; without limits some take minutes
@@ -53,8 +53,8 @@ class Desk:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.books = Books(
-            path, 365, "shop", CLOCK, Bus(CLOCK), ACTOR, lambda: LocalLock.of(path.parent, "shop")
+        self.books = WorkLog(
+            path, 365, "shop", CLOCK, Bus(CLOCK), ACTOR, lambda: FileLock.of(path.parent, "shop")
         )
 
 
@@ -62,11 +62,11 @@ async def work_with(value: bytes, path: Path) -> bool:
     """As everybody does who reads it; returns whether it was taken into the journal."""
     consul = OneKey()
     consul.value = value
-    following = Following(cast("Any", consul), "rolldeck", "shop")
+    following = RolloutSubscriber(cast("Any", consul), "rolldeck", "shop")
     try:
         seen = await following.look()
         assert seen is not None
-        elsewhere = Elsewhere(following, CLOCK, ACTOR, RunningVersions(sees=False))
+        elsewhere = RemoteRollout(following, CLOCK, ACTOR, VersionTracker(sees=False))
         elsewhere._take(seen)
         if seen.ended is not None:
             assert all(forged.MARK not in line for line in ending(seen.ended))
@@ -80,7 +80,7 @@ async def work_with(value: bytes, path: Path) -> bool:
     return True
 
 
-def read_back(desk: Desk, seen: Seen) -> None:
+def read_back(desk: Desk, seen: PublishedRollout) -> None:
     """As `status`, `resume`, `rollback` and `history` do."""
     for name, left in desk.books.leftovers().items():
         assert name in left.words or left.words
@@ -188,7 +188,7 @@ async def test_whatever_stands_in_a_lock_somebody_has_it(tmp_path: Path) -> None
     wrong: dict[str, str] = {}
     for name, value in forged.holders():
         key = Key(value)
-        lock = SharedLock(LocalLock.of(tmp_path, "shop"), key, CLOCK, 30)
+        lock = LayeredLock(FileLock.of(tmp_path, "shop"), key, CLOCK, 30)
         try:
             holder = await lock.holder()
             assert holder is not None, "free"
@@ -226,7 +226,7 @@ async def test_following_goes_on_after_a_defect_and_says_so() -> None:
             if not self.failed:
                 self.failed = True
                 raise KeyError("what nobody has thought of")
-            yield Seen(read_publication(forged.packed(forged.publication())).head, [], True)
+            yield PublishedRollout(read_publication(forged.packed(forged.publication())).head, [], True)
             raise StopAsyncIteration
 
     said: list[str] = []
@@ -237,7 +237,7 @@ async def test_following_goes_on_after_a_defect_and_says_so() -> None:
             if len(said) == 2:
                 raise RolldeckError("enough")
 
-    elsewhere = Elsewhere(cast("Any", Twice()), Clock(), ACTOR, RunningVersions(sees=False))
+    elsewhere = RemoteRollout(cast("Any", Twice()), Clock(), ACTOR, VersionTracker(sees=False))
     with pytest.raises(RolldeckError, match="enough"):
         await elsewhere.run()
     assert said[0] == "a defect in Rolldeck: KeyError('what nobody has thought of')"

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from orchestrator.errors import Locked
-from orchestrator.lock import Holder, LocalLock
+from orchestrator.locks.file import FileLock, Holder
 from tests.waiting import until
 
 HERE = socket.gethostname()
@@ -24,19 +24,19 @@ def folder(tmp_path: Path) -> Path:
 
 
 async def test_the_second_is_refused_with_the_holders_name_until_it_is_given_back(folder: Path) -> None:
-    first, second = LocalLock.of(folder, "shop"), LocalLock.of(folder, "shop")
+    first, second = FileLock.of(folder, "shop"), FileLock.of(folder, "shop")
     assert await first.acquire(ANN) is None
     assert await second.holder() == ANN
     with pytest.raises(Locked, match=r"ann@here \(process 1 on .*: upgrade to 1\.5\.0; --break-lock"):
         await second.acquire(BOB)
-    assert await LocalLock.of(folder, "other").acquire(BOB) is None
+    assert await FileLock.of(folder, "other").acquire(BOB) is None
     await first.release()
     assert await second.holder() is None
     assert await second.acquire(BOB) is None
     assert first.lost() == "the lock was given back"
 
 
-async def until_fenced(lock: LocalLock) -> None:
+async def until_fenced(lock: FileLock) -> None:
     async def fenced() -> bool:
         return bool(lock.fenced())
 
@@ -44,7 +44,7 @@ async def until_fenced(lock: LocalLock) -> None:
 
 
 async def test_broken_by_hand_the_holder_is_told_to_both(folder: Path) -> None:
-    first, second = LocalLock.of(folder, "shop"), LocalLock.of(folder, "shop")
+    first, second = FileLock.of(folder, "shop"), FileLock.of(folder, "shop")
     await first.acquire(ANN)
     assert (first.lost(), first.fenced()) == ("", "")
     breaking = asyncio.create_task(second.acquire(BOB, break_it=True))
@@ -54,17 +54,17 @@ async def test_broken_by_hand_the_holder_is_told_to_both(folder: Path) -> None:
     await first.release()  # the lock is not ours any more: no effect on that
     assert await breaking == ANN
     assert (second.lost(), second.fenced()) == ("", "")
-    assert await LocalLock.of(folder, "shop").holder() == BOB
+    assert await FileLock.of(folder, "shop").holder() == BOB
 
 
 async def test_who_does_not_stop_is_waited_for_no_longer_than_said(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("orchestrator.lock.STOP_SECONDS", 0.1)
-    first, second, third = (LocalLock.of(folder, "shop") for _ in range(3))
+    monkeypatch.setattr("orchestrator.locks.file.STOP_SECONDS", 0.1)
+    first, second, third = (FileLock.of(folder, "shop") for _ in range(3))
     await first.acquire(ANN)
     assert await second.acquire(BOB, break_it=True) == ANN
-    monkeypatch.setattr("orchestrator.lock.STOP_SECONDS", 60.0)
+    monkeypatch.setattr("orchestrator.locks.file.STOP_SECONDS", 60.0)
     breaking = asyncio.create_task(third.acquire(ANN, break_it=True))  # waits for the second all the same
     await until_fenced(second)
     assert not breaking.done()
@@ -73,7 +73,7 @@ async def test_who_does_not_stop_is_waited_for_no_longer_than_said(
 
 
 async def test_broken_while_it_waits_for_the_one_before_it_has_nothing(folder: Path) -> None:
-    first, second, third = (LocalLock.of(folder, "shop") for _ in range(3))
+    first, second, third = (FileLock.of(folder, "shop") for _ in range(3))
     await first.acquire(ANN)
     waiting = asyncio.create_task(second.acquire(BOB, break_it=True))
     await until_fenced(first)
@@ -86,7 +86,7 @@ async def test_broken_while_it_waits_for_the_one_before_it_has_nothing(folder: P
 
 
 async def test_a_lock_that_was_removed_forbids_the_next_drain_and_fences_nobody(folder: Path) -> None:
-    lock = LocalLock.of(folder, "shop")
+    lock = FileLock.of(folder, "shop")
     await lock.acquire(ANN)
     lock.path.unlink()
     assert (lock.lost(), lock.fenced()) == (f"the lock {lock.path} was taken away", "")
@@ -96,10 +96,10 @@ KILLED = """
 import asyncio, os, sys
 from pathlib import Path
 import msgspec
-from orchestrator.lock import Holder, LocalLock
+from orchestrator.locks.file import Holder, FileLock
 from tests.waiting import until
 holder = msgspec.json.decode(sys.argv[2], type=Holder)
-asyncio.run(LocalLock.of(Path(sys.argv[1]), "shop").acquire(holder))
+asyncio.run(FileLock.of(Path(sys.argv[1]), "shop").acquire(holder))
 os.kill(os.getpid(), 9)
 """
 
@@ -111,7 +111,7 @@ def killed_with(folder: Path, holder: Holder) -> None:
 
 async def test_one_whose_holder_was_killed_is_taken_over_and_says_from_whom(folder: Path) -> None:
     killed_with(folder, ANN)
-    lock = LocalLock.of(folder, "shop")
+    lock = FileLock.of(folder, "shop")
     assert await lock.holder() is None
     assert await lock.acquire(BOB) == ANN
 
@@ -119,7 +119,7 @@ async def test_one_whose_holder_was_killed_is_taken_over_and_says_from_whom(fold
 async def test_one_from_another_machine_is_never_known_to_be_gone(folder: Path) -> None:
     far = msgspec.structs.replace(ANN, host="elsewhere")
     killed_with(folder, far)
-    lock = LocalLock.of(folder, "shop")
+    lock = FileLock.of(folder, "shop")
     assert await lock.holder() == far
     with pytest.raises(Locked, match="whether that still runs cannot be seen from here"):
         await lock.acquire(BOB)
@@ -129,4 +129,4 @@ async def test_one_from_another_machine_is_never_known_to_be_gone(folder: Path) 
 async def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     (tmp_path / "locks").write_text("a file")
     with pytest.raises(Locked, match="Not a directory"):
-        await LocalLock.of(tmp_path / "locks", "shop").acquire(ANN)
+        await FileLock.of(tmp_path / "locks", "shop").acquire(ANN)

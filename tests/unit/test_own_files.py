@@ -18,7 +18,7 @@ from orchestrator.bus import Bus
 from orchestrator.errors import JournalError, Locked
 from orchestrator.events import NodeNote
 from orchestrator.journal.store import Journal
-from orchestrator.lock import Holder, LocalLock
+from orchestrator.locks.file import FileLock, Holder
 from tests.users import MALLORY, OPS, become, give, needs_root
 
 ANN = Holder(operator="ann@here", host="here", pid=1, since=0.0, what="upgrade to 1.5.0")
@@ -50,7 +50,7 @@ def precious(tmp_path: Path) -> Path:
 
 
 async def test_a_link_in_the_place_of_a_lock_empties_no_other_file(folder: Path, precious: Path) -> None:
-    lock = LocalLock.of(folder, "shop")
+    lock = FileLock.of(folder, "shop")
     lock.path.symlink_to(precious)
     with pytest.raises(Locked, match=r"shop\.lock is a symbolic link, expected the file itself"):
         await lock.acquire(ANN)
@@ -63,7 +63,7 @@ async def test_a_link_in_the_place_of_a_lock_empties_no_other_file(folder: Path,
 
 
 async def test_a_lock_that_was_replaced_by_a_link_is_lost(folder: Path) -> None:
-    lock = LocalLock.of(folder, "shop")
+    lock = FileLock.of(folder, "shop")
     await lock.acquire(ANN)
     lock.path.rename(folder / "moved")
     lock.path.symlink_to("moved")
@@ -73,7 +73,7 @@ async def test_a_lock_that_was_replaced_by_a_link_is_lost(folder: Path) -> None:
 
 
 async def test_a_lock_that_is_no_file_is_not_waited_for(folder: Path) -> None:
-    lock = LocalLock.of(folder, "shop")
+    lock = FileLock.of(folder, "shop")
     os.mkfifo(lock.path)
     with pytest.raises(Locked, match="is not a regular file"):
         await lock.acquire(ANN)
@@ -285,7 +285,7 @@ async def test_a_team_has_one_journal_in_a_folder_that_hands_on_its_group(team: 
                     plan={},
                 )
                 assert len(journal.entries()) == (1 if user == MALLORY else 2)
-            lock = LocalLock.of(team / "locks", "shop")
+            lock = FileLock.of(team / "locks", "shop")
             await lock.acquire(ANN)
             await lock.release()
     assert mode(team / "journal.db") == 0o660

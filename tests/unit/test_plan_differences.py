@@ -6,7 +6,6 @@ from dataclasses import replace
 import pytest
 
 from backends.model import AdminState, ServerRef
-from console.proposal import MOST_PLANS, Proposal, agree_within_request, look_again
 from orchestrator.errors import PlanChanged, PreflightFailed
 from orchestrator.events import CommandStarted
 from orchestrator.manual import Impact
@@ -14,6 +13,7 @@ from orchestrator.node import Original
 from orchestrator.plan import Finding, Plan, PlannedNode, Severity
 from orchestrator.plan_differences import Difference, impact_differences, plan_differences
 from orchestrator.policy import Policy
+from orchestrator.session.proposal import MOST_PLANS, Proposal, agree_within_request, look_again
 
 REF = ServerRef("lb1", "shop", "web1")
 READY = Original(AdminState.READY, 1, False)

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from backends.consul.signing import Signer
-from console.published_leftovers import name_published
 from orchestrator.plan import Severity
+from orchestrator.session.published_leftovers import name_published
 from tests.unit.fakes import World
 from tests.unit.test_taking_over import OTHER, SIGNED, SIGNER, VALUE, desk
 from tests.unit.virtual_time import run

@@ -7,15 +7,15 @@ from typing import Any
 import msgspec
 
 from backends.consul.client import Pair
-from console.requests import Request
-from console.sharing import Publisher
 from orchestrator.bus import Bus
 from orchestrator.control import Control
 from orchestrator.events import NodeNote
-from orchestrator.journal.shared import Head, PublishedPlan, PublishedPolicy, unpack
+from orchestrator.remote.control_requests import ControlRequest
+from orchestrator.remote.payload import PublishedPlan, PublishedPolicy, RolloutHeader, unpack
+from orchestrator.remote.publisher import RolloutPublisher
 from tests.unit.virtual_time import VirtualClock, run
 
-HEAD = Head(
+HEAD = RolloutHeader(
     kind="upgrade",
     application="shop",
     version="2",
@@ -79,7 +79,7 @@ async def publish(consul: Any, work: Callable[[Bus, Control], Awaitable[None]]) 
 
     bus.subscribe(keep)
     control = Control(clock, bus, interactive=False)
-    async with Publisher(consul, "rolldeck", HEAD, lambda: "ours", bus, control).working():
+    async with RolloutPublisher(consul, "rolldeck", HEAD, lambda: "ours", bus, control).working():
         await work(bus, control)
     return emitted
 
@@ -163,7 +163,7 @@ def test_requests_are_taken_again_after_a_defect_and_it_is_said() -> None:
                 self.failures -= 1
                 raise KeyError("what nobody has thought of")
             await asyncio.sleep(0.1)
-            request = Request(what="pause", who="ann@far", fence=3, nonce="0" * 16, at=1.0)
+            request = ControlRequest(what="pause", who="ann@far", fence=3, nonce="0" * 16, at=1.0)
             return 1, [] if "one" in self.deleted else [Pair("one", msgspec.json.encode(request), 1, 0, "")]
 
         async def delete(self, key: str, *, recurse: bool = False) -> None:
@@ -185,7 +185,7 @@ def test_requests_are_taken_again_after_a_defect_and_it_is_said() -> None:
         clock = VirtualClock()
         bus = Bus(clock)
         control = Control(clock, bus)
-        async with Publisher(consul, "rolldeck", HEAD, lambda: "ours", bus, control).working():  # type: ignore[arg-type]
+        async with RolloutPublisher(consul, "rolldeck", HEAD, lambda: "ours", bus, control).working():  # type: ignore[arg-type]
             await work(bus, control)
         assert "one" in consul.deleted
 

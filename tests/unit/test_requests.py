@@ -10,11 +10,11 @@ import msgspec
 from backends.consul.client import Pair
 from backends.consul.signing import Signer
 from backends.secret import Secret
-from console.requests import NAMED, Request, Requests
 from orchestrator import events
 from orchestrator.actor import Actor
 from orchestrator.bus import Bus
 from orchestrator.control import Control
+from orchestrator.remote.control_requests import NAMED, ControlRequest, ControlRequests
 from tests import forged
 from tests.unit.virtual_time import VirtualClock, run
 
@@ -34,7 +34,7 @@ class Desk:
         self.control = Control(clock, self.bus)
         self.events: list[AnyEvent] = []
         self.bus.subscribe(lambda record: self.events.append(record.event))
-        self.requests = Requests(FENCE, self.bus, self.control, signer)
+        self.requests = ControlRequests(FENCE, self.bus, self.control, signer)
         self.bus.subscribe(self.requests.watch)
         self.keys = 0
 
@@ -44,7 +44,7 @@ class Desk:
 
     def ask(self, what: Any, who: str = "ann@far", **changes: Any) -> bytes:
         """As `rolldeck control` does; returns what stood in the key."""
-        request = Request(what=what, who=who, fence=FENCE, nonce=f"{self.keys:016x}", at=time.time())
+        request = ControlRequest(what=what, who=who, fence=FENCE, nonce=f"{self.keys:016x}", at=time.time())
         value = msgspec.json.encode(msgspec.structs.replace(request, **changes))
         signer = self.requests._signer
         value = signer.sign("request", value) if signer is not None else value
@@ -145,7 +145,7 @@ def test_nor_does_one_through_consul_just_after_one_at_the_terminal() -> None:
 
 def test_with_a_key_only_what_is_signed_with_it_is_taken() -> None:
     def scenario(desk: Desk) -> None:
-        request = Request(what="abort", who="eve@far", fence=FENCE, nonce="f" * 16, at=time.time())
+        request = ControlRequest(what="abort", who="eve@far", fence=FENCE, nonce="f" * 16, at=time.time())
         value = msgspec.json.encode(request)
         desk.put(value)
         desk.put(Signer(Secret("another key, as long"), "rolldeck/shop").sign("request", value))

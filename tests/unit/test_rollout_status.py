@@ -9,7 +9,6 @@ import click
 import pytest
 
 from backends.errors import Unreachable
-from console.node_versions import DISK_SECONDS, Disks, NodeVersion, with_disk
 from console.output.status_text import status_fields, status_lines
 from console.whole_status import KeptOut, WholeStatus
 from orchestrator import events
@@ -19,6 +18,7 @@ from orchestrator.journal.leftovers import leftovers
 from orchestrator.journal.rollout_status import RolloutStatus, rollout_status
 from orchestrator.journal.store import Journal
 from orchestrator.node import Node
+from orchestrator.session.node_versions import DISK_SECONDS, Disks, NodeVersion, with_disk
 from tests.unit import journals
 from tests.unit.console_values import HOSTILE, harmless
 from tests.unit.fakes import World

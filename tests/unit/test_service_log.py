@@ -8,9 +8,9 @@ from backends.errors import Refused, Unmeasured
 from backends.text_limits import LAST_LINES, MAX_DETAIL
 from console.output.timeline import timeline
 from orchestrator.events import CommandFinished, DecisionRequested, NodeFailed, NodeNote, Record, ServiceLog
-from orchestrator.journal.shared import pack, unpack
 from orchestrator.journal.story import Story
 from orchestrator.plan import Severity
+from orchestrator.remote.payload import pack, unpack
 from tests.unit.fakes import World, answer
 from tests.unit.faults import Fault
 from tests.unit.published import HEAD

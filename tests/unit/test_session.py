@@ -9,14 +9,14 @@ import pytest
 from backends.clock import SystemClock
 from backends.columns import columns_of
 from backends.model import HealthResult, Server
-from console import books
-from console.running_versions import AT_ONCE
-from console.session import Session
 from orchestrator.application import Application
 from orchestrator.bus import Bus
 from orchestrator.journal.store import Journal
 from orchestrator.node import Node
 from orchestrator.rates import Places, Rates
+from orchestrator.session import work_log
+from orchestrator.session.session import Session
+from orchestrator.session.versions import AT_ONCE
 from orchestrator.watch import InstanceView, View
 from tests.blank_books import blank_books
 from tests.unit.fakes import World
@@ -75,7 +75,7 @@ def test_a_plan_opens_the_journal_once(monkeypatch: pytest.MonkeyPatch) -> None:
             opened.append(path)
             super().__init__(path, read_only=read_only, named=named)
 
-    monkeypatch.setattr(books, "Journal", Counted)
+    monkeypatch.setattr(work_log, "Journal", Counted)
 
     async def go() -> None:
         made = session(World(nodes=2).application)

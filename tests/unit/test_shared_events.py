@@ -18,20 +18,20 @@ from orchestrator.events import (
     StepDone,
     Waiting,
 )
-from orchestrator.journal.shared import (
+from orchestrator.policy import Policy
+from orchestrator.remote.payload import (
     LONGEST,
     MOST,
     Endpoint,
-    Head,
     PublishedNode,
     PublishedPlan,
     PublishedPolicy,
+    RolloutHeader,
     pack,
     unpack,
 )
-from orchestrator.policy import Policy
 
-HEAD = Head(
+HEAD = RolloutHeader(
     kind="upgrade",
     application="shop",
     version="2.0",

@@ -15,8 +15,8 @@ import pytest
 from backends.base import Held
 from backends.clock import SystemClock
 from orchestrator.errors import Locked
-from orchestrator.lock import Holder, LocalLock, this_machine
-from orchestrator.shared_lock import SharedLock
+from orchestrator.locks.file import FileLock, Holder, this_machine
+from orchestrator.locks.layered import LayeredLock
 from tests.waiting import until
 
 HERE = socket.gethostname()
@@ -72,10 +72,10 @@ def gone() -> int:
     return process.pid
 
 
-def lock_on(place: Path, holder: Holder) -> tuple[SharedLock, Key]:
+def lock_on(place: Path, holder: Holder) -> tuple[LayeredLock, Key]:
     """Somebody has the shared one; that of this machine is free, as it is in another user's folder."""
     key = Key(msgspec.json.encode(holder))
-    return SharedLock(LocalLock.of(place, "shop"), key, SystemClock(), 30), key
+    return LayeredLock(FileLock.of(place, "shop"), key, SystemClock(), 30), key
 
 
 @pytest.mark.parametrize(
@@ -87,7 +87,7 @@ async def test_who_may_still_run_is_left_alone(tmp_path: Path, there: Holder) ->
     with pytest.raises(Locked, match="if that has died, anybody can take over within 30 s; --break-lock"):
         await lock.acquire(US)
     assert key.value == msgspec.json.encode(there)
-    assert await LocalLock.of(tmp_path, "shop").acquire(US) is None  # it was given back
+    assert await FileLock.of(tmp_path, "shop").acquire(US) is None  # it was given back
 
 
 async def test_who_is_gone_from_this_machine_is_taken_over(tmp_path: Path) -> None:
@@ -119,7 +119,7 @@ async def test_only_who_breaks_it_on_this_machine_is_waiting(tmp_path: Path) -> 
     await lock.acquire(US)
     key.reason = "the lock's session in Consul has ended"
     assert (lock.fenced(), lock.awaited()) == (key.reason, "")
-    breaker = LocalLock.of(tmp_path, "shop")
+    breaker = FileLock.of(tmp_path, "shop")
     breaking = asyncio.create_task(breaker.acquire(US, break_it=True))
 
     async def waits() -> bool:

@@ -7,16 +7,16 @@ import pytest
 
 from backends.consul.signing import Signer
 from backends.secret import Secret
-from console.adoption import broken_first, find_offer, take_over_again
-from console.following import Following
 from orchestrator.errors import Unauthenticated
 from orchestrator.events import LockTaken
+from orchestrator.remote.subscriber import RolloutSubscriber
+from orchestrator.session.adoption import broken_first, find_offer, take_over_again
 from tests import forged
 from tests.unit import journals
 from tests.unit.test_forged import Desk, OneKey
 
 if TYPE_CHECKING:
-    from console.session import Session
+    from orchestrator.session.session import Session
 
 SIGNER = Signer(Secret("0123456789abcdef"), "rolldeck/shop")
 VALUE = forged.packed(forged.publication())  # of fence 3
@@ -28,7 +28,7 @@ def desk(tmp_path: Path, value: bytes, signer: Signer | None) -> "Session":
     consul = OneKey()
     consul.value = value
     at: Any = Desk(tmp_path / "journal.db")
-    at.shared = Following(cast("Any", consul), "rolldeck", "shop", signer)
+    at.shared = RolloutSubscriber(cast("Any", consul), "rolldeck", "shop", signer)
     return cast("Session", at)
 
 
@@ -85,7 +85,7 @@ async def test_unless_this_machine_has_seen_a_later_one(tmp_path: Path) -> None:
 async def test_an_older_state_of_the_same_rollout_is_not_that_of_now(tmp_path: Path) -> None:
     published = forged.publication()
     consul = OneKey()
-    following = Following(cast("Any", consul), "rolldeck", "shop", SIGNER)
+    following = RolloutSubscriber(cast("Any", consul), "rolldeck", "shop", SIGNER)
     for number, verified in ((2, True), (2, True), (1, False), (3, True)):
         consul.value = SIGNER.sign("publication", forged.packed(published | {"number": number}))
         seen = await following.look()

@@ -7,9 +7,9 @@ import pytest
 
 from backends.consul.settings import ConsulSettings
 from backends.errors import Unreachable
-from console.versions_told import versions_told
 from orchestrator.bus import Bus
 from orchestrator.events import NodeNote, NodeStarted, NodeUpgraded, Record
+from orchestrator.session.version_publisher import versions_told
 from tests.unit.virtual_time import VirtualClock, run
 
 if TYPE_CHECKING:

@@ -6,10 +6,10 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 
 from backends.errors import BackendError, Unmeasured
-from console.following import Seen
-from console.session import Session
 from orchestrator.errors import Unauthenticated
-from orchestrator.journal.published import check_readable
+from orchestrator.remote.checks import check_readable
+from orchestrator.remote.subscriber import PublishedRollout
+from orchestrator.session.session import Session
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,7 @@ class Offer:
         key: under which, in Consul.
     """
 
-    seen: Seen
+    seen: PublishedRollout
     key: str
 
     @property

@@ -14,12 +14,12 @@ import msgspec
 from backends.consul.client import Consul
 from backends.consul.signing import Signer
 from backends.errors import BackendError
-from console.background import keep_running
-from console.requests import Request, Requests
+from orchestrator.background import keep_running
 from orchestrator.bus import Bus
 from orchestrator.control import Control
 from orchestrator.events import NodeNote, Record
-from orchestrator.journal.shared import Head, pack
+from orchestrator.remote.control_requests import ControlRequest, ControlRequests
+from orchestrator.remote.payload import RolloutHeader, pack
 
 APART = 0.2  # seconds between two publications
 PAUSE = 0.5  # before Consul is asked again that could not be asked, or said no
@@ -36,7 +36,9 @@ def requests_key(prefix: str, app: str) -> str:
     return f"{prefix}/{app}/requests/"
 
 
-async def ask(consul: Consul, prefix: str, app: str, request: Request, signer: Signer | None = None) -> str:
+async def ask(
+    consul: Consul, prefix: str, app: str, request: ControlRequest, signer: Signer | None = None
+) -> str:
     """Leave a request; returns its key, which is gone once it was taken. Raises BackendError."""
     key = f"{requests_key(prefix, app)}{request.at:.3f}-{request.nonce[:8]}"
     value = msgspec.json.encode(request)
@@ -44,7 +46,7 @@ async def ask(consul: Consul, prefix: str, app: str, request: Request, signer: S
     return key
 
 
-class Publisher:
+class RolloutPublisher:
     """Publishes one rollout, and carries out what is asked of it.
 
     Args:
@@ -61,7 +63,7 @@ class Publisher:
         self,
         consul: Consul,
         prefix: str,
-        head: Head,
+        head: RolloutHeader,
         session: Callable[[], str],
         bus: Bus,
         control: Control,
@@ -75,7 +77,7 @@ class Publisher:
         self._bus = bus
         self._control = control
         self._signer = signer
-        self._requests = Requests(head.fence, bus, control, signer)
+        self._requests = ControlRequests(head.fence, bus, control, signer)
         self._records: list[Record] = []
         self._number = 0  # of the state that was published last
         self._dirty = asyncio.Event()

@@ -3,17 +3,17 @@
 from backends.base import Clock
 from backends.errors import BackendError
 from backends.text_limits import shorten
-from console.following import Following, Seen
-from console.requests import What
-from console.running_versions import RunningVersions
 from orchestrator.actor import Actor
+from orchestrator.remote.control_requests import What
+from orchestrator.remote.subscriber import PublishedRollout, RolloutSubscriber
+from orchestrator.session.versions import VersionTracker
 from orchestrator.state import RolloutState
 from orchestrator.untrusted import SHOWN
 
 PAUSE = 2.0  # seconds before Consul is asked again that could not be asked
 
 
-class Elsewhere:
+class RemoteRollout:
     """Follows whatever is published.
 
     Attributes:
@@ -22,9 +22,11 @@ class Elsewhere:
         problem: why what is published now is not followed, in words; empty while it is.
     """
 
-    def __init__(self, following: Following, clock: Clock, actor: Actor, versions: RunningVersions) -> None:
+    def __init__(
+        self, following: RolloutSubscriber, clock: Clock, actor: Actor, versions: VersionTracker
+    ) -> None:
         self.state = RolloutState()
-        self.seen: Seen | None = None
+        self.seen: PublishedRollout | None = None
         self.problem = ""
         self._following = following
         self._clock = clock
@@ -58,7 +60,7 @@ class Elsewhere:
                 self.problem = f"a defect in Rolldeck: {shorten(repr(error), SHOWN)}"
             await self._clock.sleep(PAUSE)
 
-    def _take(self, seen: Seen) -> None:
+    def _take(self, seen: PublishedRollout) -> None:
         if seen.doubt:
             self.problem = f"key {self._following.key} is ignored: {seen.doubt}"
             return

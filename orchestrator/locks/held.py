@@ -9,7 +9,7 @@ from backends.base import Clock
 from orchestrator.bus import Bus, anything
 from orchestrator.control import Control
 from orchestrator.errors import Fenced
-from orchestrator.lock import Holder, Lock
+from orchestrator.locks.file import Holder, Lock
 
 LOOK_SECONDS = 0.1  # between two looks whether the lock is still ours
 LAST_SECONDS = 5.0  # that a command which was sent before it was lost is waited for

@@ -28,7 +28,7 @@ What = Literal["pause", "resume", "abort", "continue", "retry", "skip"]
 _Nonce = Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{16,64}\Z")]
 
 
-class Request(msgspec.Struct, frozen=True, kw_only=True):
+class ControlRequest(msgspec.Struct, frozen=True, kw_only=True):
     """What somebody on another machine wants of a rollout.
 
     Attributes:
@@ -50,7 +50,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     at: Time
 
 
-class Requests:
+class ControlRequests:
     """Carries out what is asked of one rollout.
 
     Args:
@@ -103,14 +103,14 @@ class Requests:
         self._carry_out(request, Actor(request.who, "consul", credential=credential))
         return True
 
-    def _checked(self, value: bytes) -> tuple[Request, bool]:
+    def _checked(self, value: bytes) -> tuple[ControlRequest, bool]:
         """A request, and whether it is signed. Raises ValueError: it is not to be carried out."""
         if len(value) > LONGEST:
             raise ValueError(f"it has {len(value)} bytes, expected at most {LONGEST}")
         opened = open_value(self._signer, "request", value)
         if opened.doubt:
             raise ValueError(opened.doubt)
-        request = decode(opened.content, Request)
+        request = decode(opened.content, ControlRequest)
         for what in ("who", "subject", "credential"):
             check_printable(what, getattr(request, what))
         if request.fence != self._fence or not self._fence:  # without one nobody can have seen this rollout
@@ -126,7 +126,7 @@ class Requests:
         self._taken.add(request.nonce)
         return request, opened.verified
 
-    def _carry_out(self, request: Request, actor: Actor) -> None:
+    def _carry_out(self, request: ControlRequest, actor: Actor) -> None:
         control = self._control
         match request.what:
             case "pause":
@@ -146,7 +146,7 @@ class Requests:
             return
         self._control.abort(actor, "asked from another machine")
 
-    def _answer(self, choice: str, request: Request, actor: Actor) -> None:
+    def _answer(self, choice: str, request: ControlRequest, actor: Actor) -> None:
         open_ = [each for each in self._control.questions if request.subject in ("", each.subject)]
         if len(open_) != 1 or choice not in open_[0].choices:
             what = "no such question is open" if not open_ else f"open: {', '.join(q.subject for q in open_)}"

@@ -4,11 +4,11 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 from backends.errors import BackendError
-from console.adoption import Offer, find_offer, take_over
-from console.session import Session
 from orchestrator.journal.leftovers import unfinished_originals
 from orchestrator.node import Original
 from orchestrator.plan import Finding, Plan, Severity
+from orchestrator.session.adoption import Offer, find_offer, take_over
+from orchestrator.session.session import Session
 
 Make = Callable[[], Awaitable[Plan]]
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from backends.base import Clock
-from console.held_lock import HeldLock, hold
 from orchestrator.actor import Actor
 from orchestrator.bus import Bus
 from orchestrator.control import Control
@@ -19,15 +18,16 @@ from orchestrator.journal.known_versions import known_versions
 from orchestrator.journal.leftovers import LOOKED_AT, Leftover, decided_since, leftovers, unread
 from orchestrator.journal.node_history import FleetHistory
 from orchestrator.journal.recording import recording
-from orchestrator.journal.shared import Head, head_plan
 from orchestrator.journal.store import Entry, Journal, Kind
 from orchestrator.journal.unfinished import unfinished
-from orchestrator.lock import Holder, Lock, this_machine
+from orchestrator.locks.file import Holder, Lock, this_machine
+from orchestrator.locks.held import HeldLock, hold
+from orchestrator.remote.payload import RolloutHeader, head_plan
 from orchestrator.untrusted import LONGEST_NAME
 
 DAY = 86_400.0  # seconds
 
-Share = Callable[[Lock, Head, Control], AbstractAsyncContextManager[None]]
+Share = Callable[[Lock, RolloutHeader, Control], AbstractAsyncContextManager[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class Past:
     history: FleetHistory
 
 
-class Books:
+class WorkLog:
     """Opens the journal for each piece of work, and the lock with it.
 
     Args:
@@ -108,7 +108,7 @@ class Books:
         with Journal(self._path, read_only=True) as journal:
             return FleetHistory.read(journal, self._application)
 
-    def knows(self, head: Head, records: Sequence[Record]) -> bool:
+    def knows(self, head: RolloutHeader, records: Sequence[Record]) -> bool:
         """Whether a rollout was written down here, or has been taken over whole. Raises JournalError."""
         with Journal(self._path, read_only=True) as journal:
             found = find(journal, head, records)
@@ -128,7 +128,7 @@ class Books:
         with Journal(self._path, read_only=True) as journal:
             return decided_since(journal, self._application, at)
 
-    def adopt(self, head: Head, records: Sequence[Record]) -> bool:
+    def adopt(self, head: RolloutHeader, records: Sequence[Record]) -> bool:
         """Take a rollout of another machine into this journal, so that it can be resumed; once only.
 
         Returns:
@@ -239,7 +239,7 @@ class Books:
                 if kind == "change":
                     yield entry
                     return
-                head = Head(
+                head = RolloutHeader(
                     kind=kind,
                     application=self._application,
                     version=version[:LONGEST_NAME],  # it may be those of many nodes

@@ -8,19 +8,19 @@ from dataclasses import dataclass
 from backends.consul.client import Consul
 from backends.consul.signing import Signer, open_value
 from backends.errors import Unmeasured
-from console.requests import Request, What
-from console.sharing import ask, rollout_key
 from orchestrator.actor import Actor
 from orchestrator.events import Record, RolloutEnded
-from orchestrator.journal.published import apply
-from orchestrator.journal.shared import Head, read_publication
+from orchestrator.remote.checks import apply
+from orchestrator.remote.control_requests import ControlRequest, What
+from orchestrator.remote.payload import RolloutHeader, read_publication
+from orchestrator.remote.publisher import ask, rollout_key
 from orchestrator.state import RolloutState
 
 WAIT = 30.0  # seconds that one look may block
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class PublishedRollout:
     """One look.
 
     Attributes:
@@ -32,7 +32,7 @@ class Seen:
         journal_head: see `Publication.journal_head`.
     """
 
-    head: Head
+    head: RolloutHeader
     records: list[Record]
     held: bool
     verified: bool = False
@@ -56,7 +56,7 @@ class Seen:
         return f"the {head.kind} of {head.application} to {head.version} by {head.who}"
 
 
-class Following:
+class RolloutSubscriber:
     """The last rollout of one application that was published. All methods raise BackendError.
 
     Attributes:
@@ -72,11 +72,11 @@ class Following:
         self._newest = (0, 0)  # fence and number of the newest state that was verified
         self._known: dict[int, Record] = {}  # records that were checked
 
-    async def look(self) -> Seen | None:
+    async def look(self) -> PublishedRollout | None:
         """Once; None when none was ever published."""
         return (await self._look(0))[1]
 
-    async def looks(self) -> AsyncIterator[Seen]:
+    async def looks(self) -> AsyncIterator[PublishedRollout]:
         """First as it is, and again whenever something has happened; also in the rollouts that follow."""
         index = 0
         while True:
@@ -84,7 +84,7 @@ class Following:
             if seen is not None:  # None was ever published otherwise; the next look blocks until one is
                 yield seen
 
-    async def live(self) -> AsyncIterator[Seen]:
+    async def live(self) -> AsyncIterator[PublishedRollout]:
         """The same of one rollout: ends with it, or with its lock. What has a doubt ends nothing."""
         async for seen in self.looks():
             yield seen
@@ -98,9 +98,9 @@ class Following:
         except ValueError as error:
             raise Unmeasured("consul", f"key {self.key}: {error}") from None
 
-    async def ask(self, seen: Seen, what: What, actor: Actor, subject: str = "") -> str:
-        """Leave a request to the rollout that was seen; see `console.sharing.ask`."""
-        request = Request(
+    async def ask(self, seen: PublishedRollout, what: What, actor: Actor, subject: str = "") -> str:
+        """Leave a request to the rollout that was seen; see `orchestrator.remote.publisher.ask`."""
+        request = ControlRequest(
             what=what,
             who=actor.name,
             subject=subject,
@@ -120,7 +120,7 @@ class Following:
         """Whether a request was taken."""
         return (await self._consul.get(key))[1] is None
 
-    async def _look(self, index: int) -> tuple[int, Seen | None]:
+    async def _look(self, index: int) -> tuple[int, PublishedRollout | None]:
         after, pair = await self._consul.get(self.key, index, WAIT)
         if pair is None:
             return after, None
@@ -136,7 +136,7 @@ class Following:
         doubt = opened.doubt or (self._replayed(found.head.fence, found.number) if opened.verified else "")
         verified = opened.verified and not doubt
         held = bool(pair.session)
-        return after, Seen(found.head, found.records, held, verified, doubt, found.journal_head)
+        return after, PublishedRollout(found.head, found.records, held, verified, doubt, found.journal_head)
 
     def _replayed(self, fence: int, number: int) -> str:
         """Why a state that is signed is not that of now; empty when it is as new as the newest one."""

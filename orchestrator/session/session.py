@@ -11,9 +11,6 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from backends.clock import SystemClock
-from console.books import Books
-from console.proposal import Agree, Proposal, agree_within_request, look_again
-from console.running_versions import RunningVersions
 from orchestrator.actor import Actor
 from orchestrator.application import Application
 from orchestrator.bus import Bus
@@ -27,15 +24,19 @@ from orchestrator.plan import Finding, Plan, Severity
 from orchestrator.plan_fields import plan_fields
 from orchestrator.preflight import preflight
 from orchestrator.rollout import Rollout
+from orchestrator.session.node_versions import look_at_versions
+from orchestrator.session.proposal import Agree, Proposal, agree_within_request, look_again
+from orchestrator.session.versions import VersionTracker
+from orchestrator.session.work_log import WorkLog
 from orchestrator.slots import empty_names, node_names
 from orchestrator.state import AT_WORK, RolloutState
 from orchestrator.watch import View
 
 if TYPE_CHECKING:
-    from console.consul_inventory import ConsulInventory
-    from console.consul_watch import ConsulWatch
-    from console.elsewhere import Elsewhere
-    from console.following import Following
+    from orchestrator.inventory.consul import ConsulInventory
+    from orchestrator.remote.rollout import RemoteRollout
+    from orchestrator.remote.subscriber import RolloutSubscriber
+    from orchestrator.session.consul_monitor import ConsulMonitor
 
 
 class Session:
@@ -48,7 +49,7 @@ class Session:
         clock: SystemClock,
         all_nodes: Callable[[], Awaitable[tuple[Node, ...]]] | None = None,
         *,
-        books: Books,
+        books: WorkLog,
         sees_versions: bool = False,
     ) -> None:
         """
@@ -58,12 +59,12 @@ class Session:
             clock: the time.
             all_nodes: waits for the others.
             books: where the work is written down.
-            sees_versions: see `RunningVersions`.
+            sees_versions: see `VersionTracker`.
         """
         self.application = application
         self.names: Mapping[tuple[str, str], str] = {}  # the node of a server line, see `learn`
         self._learnt: object = None
-        self.versions = RunningVersions(sees=sees_versions)
+        self.versions = VersionTracker(sees=sees_versions)
         self.books = books
         self._all_nodes = all_nodes
         self._places: Callable[[], Mapping[str, object]] = dict
@@ -71,10 +72,10 @@ class Session:
         self.clock = clock
         self.control = Control(clock, bus)
         self.defect: BaseException | None = None  # of our own code, in the last rollout
-        self.consul: ConsulWatch | None = None  # where Consul is asked for anything
+        self.consul: ConsulMonitor | None = None  # where Consul is asked for anything
         self.inventory: ConsulInventory | None = None  # where the nodes are Consul's
-        self.shared: Following | None = None  # where rollouts of other machines can be seen
-        self.elsewhere: Elsewhere | None = None  # the one that is seen there
+        self.shared: RolloutSubscriber | None = None  # where rollouts of other machines can be seen
+        self.elsewhere: RemoteRollout | None = None  # the one that is seen there
         self.rolling = False  # a rollout runs: signals and quitting must go through `control`
         self.state = RolloutState()  # of the last rollout
         self.endings: list[RolloutEnded] = []  # of all rollouts so far
@@ -182,7 +183,7 @@ class Session:
         break_lock: bool = False,
     ) -> Proposal:
         """An upgrade; see `plan` and `heed_published`."""
-        from console.published_leftovers import heed_published
+        from orchestrator.session.published_leftovers import heed_published
 
         make = partial(self.plan, version, limit=limit, to_ready=to_ready, changes=changes, freeze=freeze)
 
@@ -269,8 +270,6 @@ class Session:
         planned = {node.name for node in plan.nodes}
         others = [node for node in self.application.nodes if node.name not in planned]
         if unknown := [node for node in others if node.name not in known]:
-            from console.node_versions import look_at_versions
-
             known |= await look_at_versions(unknown, sees=self.versions.sees)
         return {node.name: known[node.name] for node in others if node.name in known}
 
@@ -317,6 +316,6 @@ class Session:
         may_repair = not self.control.forbidden() and not self.defect and proposal.kind == "upgrade"
         if ended.result != "degraded" or how == "stop" or not may_repair:
             return ended
-        from console.recovery import roll_back_after
+        from orchestrator.session.recovery import roll_back_after
 
         return await roll_back_after(self, ended, entry, how)

@@ -5,11 +5,11 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, cast
 
 from backends.errors import Unreachable
-from console.consul_watch import PING, ConsulWatch
 from orchestrator.actor import Actor
 from orchestrator.bus import Bus
 from orchestrator.control import Control
 from orchestrator.events import Paused, Record, Resumed
+from orchestrator.session.consul_monitor import PING, ConsulMonitor
 from tests.unit.virtual_time import VirtualClock, run
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class Desk:
         self.bus.subscribe(self._tell)
         self.control: Control | None = Control(self.clock, self.bus)
         self.consul = Silent()
-        self.watch = ConsulWatch(cast("Consul", self.consul), self.clock, lambda: self.control)
+        self.watch = ConsulMonitor(cast("Consul", self.consul), self.clock, lambda: self.control)
 
     def _tell(self, record: Record) -> None:
         if isinstance(record.event, Paused | Resumed):
@@ -119,6 +119,6 @@ def test_a_journal_that_cannot_be_written_does_not_end_the_looks() -> None:
         unsubscribe()
         await desk.look(down=False)
         assert not control.paused
-        assert desk.watch.line().state == "live"
+        assert desk.watch.status.state == "live"
 
     scenario(play)

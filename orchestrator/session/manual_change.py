@@ -4,12 +4,12 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from backends.errors import RolldeckError
 from backends.model import Server
-from console.session import Session
 from orchestrator import manual
 from orchestrator.errors import PlanChanged
 from orchestrator.events import ManualChangeFinished, ManualChangeStarted
 from orchestrator.manual import Change, Impact
 from orchestrator.plan_differences import Difference, impact_differences
+from orchestrator.session.session import Session
 from orchestrator.words import health
 
 MOST_LOOKS = 4  # under the lock, until two in a row are the same

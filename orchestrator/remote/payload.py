@@ -12,7 +12,7 @@ import msgspec
 
 from orchestrator import events
 from orchestrator.events import SCHEMA, AnyEvent, Record
-from orchestrator.journal.published import check_head, check_record, with_own_commands
+from orchestrator.remote.checks import check_head, check_record, with_own_commands
 from orchestrator.untrusted import Count, Name, Number, ProcessId, Time, check_amounts, decode
 
 MOST = 400_000  # bytes; Consul takes 512 kB
@@ -61,7 +61,7 @@ class PublishedPlan(msgspec.Struct, kw_only=True, frozen=True):
     findings: Annotated[list[str], msgspec.Meta(max_length=0)] = []
 
 
-class Head(msgspec.Struct, frozen=True, kw_only=True):
+class RolloutHeader(msgspec.Struct, frozen=True, kw_only=True):
     """What a rollout is, and what somebody else needs to finish it."""
 
     kind: Literal["upgrade", "rollback"]
@@ -97,7 +97,7 @@ class _Line(msgspec.Struct, frozen=True, array_like=True):
 
 class _Whole(msgspec.Struct, frozen=True, kw_only=True):
     schema: Count
-    head: Head
+    head: RolloutHeader
     lines: list[_Line]
     number: Count = 0
     at: Time = 0.0
@@ -114,7 +114,7 @@ class Publication:
         journal_head: of its journal as it was then, for `rolldeck history verify --head` on that machine.
     """
 
-    head: Head
+    head: RolloutHeader
     records: list[Record]
     number: int = 0
     at: float = 0.0
@@ -122,7 +122,7 @@ class Publication:
 
 
 def pack(
-    head: Head, records: Sequence[Record], number: int = 0, at: float = 0.0, journal_head: str = ""
+    head: RolloutHeader, records: Sequence[Record], number: int = 0, at: float = 0.0, journal_head: str = ""
 ) -> bytes:
     """The value of the key. What would be too long loses what can be spared, then all but the essence.
 
@@ -168,7 +168,7 @@ def _shorter(value: Any) -> Any:
             return value
 
 
-def unpack(value: bytes) -> tuple[Head, list[Record]]:
+def unpack(value: bytes) -> tuple[RolloutHeader, list[Record]]:
     """The other way; see `read_publication`."""
     found = read_publication(value)
     return found.head, found.records

@@ -10,7 +10,7 @@ from orchestrator.node import Node
 AT_ONCE = 16  # looks
 
 
-class RunningVersions:
+class VersionTracker:
     """Of one application.
 
     Args:

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 from backends.consul.client import Consul
 from backends.errors import RolldeckError
-from console.background import keep_running
+from orchestrator.background import keep_running
 from orchestrator.bus import Bus
 from orchestrator.events import NodeDone, NodeNote, NodeStarted, Record
 

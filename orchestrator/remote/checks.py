@@ -22,12 +22,12 @@ from orchestrator.untrusted import check_amounts, check_printable, quoted
 from orchestrator.ways_back import ready_command
 
 if TYPE_CHECKING:
-    from orchestrator.journal.shared import Head
+    from orchestrator.remote.payload import RolloutHeader
 
 MOST_WEIGHT = 256  # of HAProxy
 
 
-def check_head(head: "Head") -> frozenset[str]:
+def check_head(head: "RolloutHeader") -> frozenset[str]:
     """Its names and versions may become parts of commands.
 
     Returns:
@@ -57,7 +57,7 @@ def check_head(head: "Head") -> frozenset[str]:
     return names
 
 
-def check_record(head: "Head", names: Collection[str], record: Record) -> None:
+def check_record(head: "RolloutHeader", names: Collection[str], record: Record) -> None:
     """One event of a rollout with this head and these nodes. Raises ValueError: it cannot be one of that."""
     event = record.event
     try:
@@ -88,7 +88,7 @@ def check_record(head: "Head", names: Collection[str], record: Record) -> None:
         raise ValueError(f"event {record.seq}: {error}") from None
 
 
-def _check_start(head: "Head", names: Collection[str], event: events.RolloutStarted) -> None:
+def _check_start(head: "RolloutHeader", names: Collection[str], event: events.RolloutStarted) -> None:
     if event.application != head.application:
         raise ValueError(f"it is of application {quoted(event.application)}")
     nodes = frozenset(event.nodes)
@@ -112,7 +112,7 @@ def _check_node(names: Collection[str], node: str) -> None:
         raise ValueError(f"node {quoted(node)} is not in its plan")
 
 
-def with_own_commands(head: "Head", records: Sequence[Record]) -> list[Record]:
+def with_own_commands(head: "RolloutHeader", records: Sequence[Record]) -> list[Record]:
     """The same with commands of ours instead of somebody else's: they are there to be typed."""
     turns: dict[str, events.NodeStarted] = {}
     before: dict[str, str] = {}
@@ -140,7 +140,7 @@ def with_own_commands(head: "Head", records: Sequence[Record]) -> list[Record]:
 
 
 def _way_back(
-    head: "Head", out: OutOfRotation, turn: events.NodeStarted | None, before: dict[str, str]
+    head: "RolloutHeader", out: OutOfRotation, turn: events.NodeStarted | None, before: dict[str, str]
 ) -> OutOfRotation:
     commands: list[BackCommand] = []
     go_back = ""

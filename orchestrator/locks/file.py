@@ -109,7 +109,7 @@ class Lock(Protocol):
 
 
 @dataclass(slots=True)
-class LocalLock:
+class FileLock:
     """A file that the kernel locks: it is free as soon as its holder has gone, however that went.
 
     A second file beside it is locked for as long as its holder may still send something. Who has broken a
@@ -124,7 +124,7 @@ class LocalLock:
     _sending: int = -1
 
     @classmethod
-    def of(cls, folder: Path, application: str) -> "LocalLock":
+    def of(cls, folder: Path, application: str) -> "FileLock":
         return cls(folder / f"{quote(application, safe='')}.lock")
 
     async def acquire(self, holder: Holder, *, break_it: bool = False) -> Holder | None:

@@ -6,10 +6,6 @@ import msgspec
 
 from backends.errors import ConfigError, RolldeckError
 from backends.suggestion import suggest
-from console import rollback
-from console.adoption import take_over_again
-from console.proposal import Proposal
-from console.session import Session
 from orchestrator.account import with_refusal, with_rollback
 from orchestrator.errors import AlreadyRolledBack
 from orchestrator.events import RollbackRefused, RollbackStarted, RolloutEnded, RolloutKind
@@ -19,6 +15,10 @@ from orchestrator.journal.store import Entry
 from orchestrator.node import Node
 from orchestrator.plan import Severity
 from orchestrator.policy import Amount, Policy
+from orchestrator.session import rollback
+from orchestrator.session.adoption import take_over_again
+from orchestrator.session.proposal import Proposal
+from orchestrator.session.session import Session
 
 
 async def plan_resume(

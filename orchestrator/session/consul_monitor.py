@@ -2,21 +2,34 @@
 
 import contextlib
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Literal
 
 from backends.base import Clock
 from backends.consul.client import Consul
-from backends.consul.settings import NAME
 from backends.errors import BackendError, ConfigError
 from orchestrator.actor import ROLLDECK, Actor
 from orchestrator.control import Control
-from widgets.model import InstanceLine
 
 AGAIN = Actor(f"{ROLLDECK}, as Consul answers again", ROLLDECK.via)  # as who lets it go on
 PING = 2.0  # seconds between two looks whether it answers: a blocking query would notice late
 
 
-class ConsulWatch:
+@dataclass(frozen=True, slots=True)
+class ConsulStatus:
+    """Whether Consul answers.
+
+    Attributes:
+        age: seconds since it answered last.
+        note: why it is stale, or what else there is to say; else empty.
+    """
+
+    state: Literal["connecting", "live", "stale"]
+    age: float
+    note: str
+
+
+class ConsulMonitor:
     """Asks for the leader again and again.
 
     Args:
@@ -46,13 +59,13 @@ class ConsulWatch:
         """Why it does not answer; empty while it does."""
         return self._why
 
-    def line(self) -> InstanceLine:
-        """For the header."""
+    @property
+    def status(self) -> ConsulStatus:
         if not self._answered:
-            return InstanceLine(NAME, "connecting", "", 0, self._why)
+            return ConsulStatus("connecting", 0, self._why)
         state: Literal["stale", "live"] = "stale" if self._why else "live"
         age = self._clock.monotonic() - self._answered
-        return InstanceLine(NAME, state, "", age, self._why or self._noted())
+        return ConsulStatus(state, age, self._why or self._noted())
 
     async def run(self) -> None:
         """Until cancelled."""

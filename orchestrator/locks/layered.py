@@ -9,15 +9,15 @@ from backends.base import Clock, KeyLock
 from backends.errors import BackendError
 from orchestrator.errors import Locked
 from orchestrator.journal.standing import runs
-from orchestrator.lock import Holder, LocalLock, read_holder, this_machine
+from orchestrator.locks.file import FileLock, Holder, read_holder, this_machine
 
 LONGEST_DELAY = 60.0  # seconds to wait for one that nobody has and nobody gets yet
 PAUSE = 0.5
 
 
 @dataclass(slots=True)
-class SharedLock:
-    """Implements `orchestrator.lock.Lock`.
+class LayeredLock:
+    """Implements `orchestrator.locks.file.Lock`.
 
     Attributes:
         local: tells at once of others on this machine, and whether they are gone.
@@ -27,7 +27,7 @@ class SharedLock:
         alone: where the shared one cannot be asked, that of this machine will do.
     """
 
-    local: LocalLock
+    local: FileLock
     shared: KeyLock
     clock: Clock
     ttl: int

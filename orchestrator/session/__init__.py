@@ -1,0 +1,1 @@
+"""One application being worked on: what front ends drive and show."""
