@@ -43,6 +43,9 @@ ELSEWHERE = {
     "HAProxy reloaded",
     "socket gone on one of two",
     "clock set a day forward",
+    "host key changed",
+    "node down",
+    "permission lowered on one of two",
 }
 
 

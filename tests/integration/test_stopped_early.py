@@ -33,7 +33,10 @@ APART = [0.0, 0.05, 0.5]  # seconds between the two
 
 both = pytest.mark.parametrize(
     ("number", "apart"),
-    [(signal.SIGTERM, each) for each in APART] + [(each, 0.05) for each in STOPS[1:]],
+    [
+        *(pytest.param(signal.SIGTERM, apart, marks=pytest.mark.long) for apart in APART if apart != 0.05),
+        *((number, 0.05) for number in STOPS),
+    ],
 )
 
 
