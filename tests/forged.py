@@ -164,7 +164,7 @@ def publications() -> Iterator[tuple[str, bytes]]:
     yield "more behind it", packed(publication()) + b"more"
     yield "a bomb", zlib.compress(b" " * 200_000_000)
     yield "a deep one", zlib.compress(DEEP.encode())
-    yield "of another schema", packed(publication() | {"schema": 1})
+    yield "of another schema", packed(publication() | {"schema": 3})
     for path in paths(publication()):
         for name, value in WRONG.items():
             yield f"{'.'.join(map(str, path))} is {name}", packed(_with(publication(), path, value))

@@ -18,7 +18,7 @@ import msgspec
 from backends.model import AdminState
 from backends.text_limits import shorten
 from orchestrator.events import AnyEvent, NodeStarted, Record, Unreadable
-from orchestrator.journal.upcasters import UPCASTERS, Fields, Upcaster
+from orchestrator.journal.upcasters import UPCASTERS, Fields, Upcaster, upcast
 
 JOURNAL_SCHEMA = 2  # of the rows that this Rolldeck writes
 
@@ -68,7 +68,9 @@ def decode_event(
             raise ValueError(f"it has schema {schema}, and this Rolldeck reads 1 to {newest}")
         if schema == newest:
             return _checked(msgspec.json.decode(text, type=AnyEvent))
-        return _checked(_upcast(msgspec.json.decode(text, type=Fields), schema, upcasters))
+        fields = upcast(msgspec.json.decode(text, type=Fields), schema, upcasters)
+        event: AnyEvent = msgspec.convert(fields, AnyEvent)
+        return _checked(event)
     except (msgspec.MsgspecError, ValueError, LookupError, TypeError, AttributeError) as error:
         return _unreadable(text, str(error))
     except RecursionError:
@@ -77,14 +79,6 @@ def decode_event(
 
 class _Head(msgspec.Struct, frozen=True):
     schema: int = 1
-
-
-def _upcast(fields: Fields, schema: int, upcasters: Mapping[str, Sequence[Upcaster]]) -> AnyEvent:
-    for upcaster in upcasters.get(str(fields.get("event", "")), ()):
-        if schema < upcaster.since:
-            fields = upcaster.change(fields)
-    event: AnyEvent = msgspec.convert(fields, AnyEvent)
-    return event
 
 
 def _checked(event: AnyEvent) -> AnyEvent:

@@ -103,3 +103,15 @@ UPCASTERS: Mapping[str, Sequence[Upcaster]] = {
     "rollout_ended": [Upcaster(2, _rollout_ended)],
 }
 """By the kind that was written, such as "turn_began"; the earliest schema first."""
+
+
+def upcast(fields: Fields, schema: int, upcasters: Mapping[str, Sequence[Upcaster]] = UPCASTERS) -> Fields:
+    """An event of an earlier schema with the fields that it has today.
+
+    Raises:
+        LookupError, TypeError, ValueError, AttributeError: it is not what was written then.
+    """
+    for upcaster in upcasters.get(str(fields.get("event", "")), ()):
+        if schema < upcaster.since:
+            fields = upcaster.change(fields)
+    return fields

@@ -11,7 +11,9 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from orchestrator import events
-from orchestrator.events import SCHEMA, AnyEvent, Record
+from orchestrator.events import AnyEvent, Record
+from orchestrator.journal.rows import JOURNAL_SCHEMA
+from orchestrator.journal.upcasters import upcast
 from orchestrator.remote.checks import check_head, check_record, with_own_commands
 from orchestrator.untrusted import Count, Name, Number, ProcessId, Time, check_amounts, decode
 
@@ -139,7 +141,9 @@ def pack(
         ]
         lines = [_Line(record.seq, record.at, _cut(record.event)) for record in kept]
         whole = msgspec.json.encode(
-            _Whole(schema=SCHEMA, head=head, lines=lines, number=number, at=at, journal_head=journal_head)
+            _Whole(
+                schema=JOURNAL_SCHEMA, head=head, lines=lines, number=number, at=at, journal_head=journal_head
+            )
         )
         packed = zlib.compress(whole)
         if len(packed) <= MOST and len(whole) <= MOST_UNPACKED:
@@ -184,9 +188,7 @@ def read_publication(value: bytes, known: Mapping[int, Record] | None = None) ->
     Raises:
         ValueError: it is no such value, or from a newer Rolldeck.
     """
-    whole = decode(_unzipped(value), _Whole)
-    if whole.schema != SCHEMA:
-        raise ValueError(f"is of schema {whole.schema}, and this Rolldeck reads {SCHEMA}")
+    whole = decode(_of_today(_unzipped(value)), _Whole)
     head = whole.head
     names = check_head(head)
     records = []
@@ -217,6 +219,29 @@ def _unzipped(value: bytes) -> bytes:
     if not unpacking.eof or unpacking.unused_data:
         raise ValueError("cannot be understood: it does not end where it should")
     return unzipped
+
+
+class _Schema(msgspec.Struct, frozen=True):
+    schema: Count
+
+
+def _of_today(unzipped: bytes) -> bytes:
+    """What an earlier Rolldeck has published, with its events as they are called today.
+
+    Raises:
+        ValueError: it is no such value, or from a newer Rolldeck.
+    """
+    schema = decode(unzipped, _Schema).schema
+    if schema == JOURNAL_SCHEMA:
+        return unzipped
+    if not 1 <= schema < JOURNAL_SCHEMA:
+        raise ValueError(f"is of schema {schema}, and this Rolldeck reads 1 to {JOURNAL_SCHEMA}")
+    whole = decode(unzipped, dict[str, Any])
+    try:
+        lines = [[seq, at, upcast(event, schema)] for seq, at, event in whole["lines"]]
+    except (LookupError, TypeError, ValueError, AttributeError):
+        raise ValueError(f"cannot be understood: it is not what schema {schema} was") from None
+    return msgspec.json.encode(whole | {"schema": JOURNAL_SCHEMA, "lines": lines})
 
 
 def _without_old_waits(records: Sequence[Record]) -> list[Record]:

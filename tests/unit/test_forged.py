@@ -1,5 +1,6 @@
 """Whatever stands in Consul is refused with a short word of ours, or can be worked with to the end."""
 
+import json
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -26,6 +27,7 @@ from orchestrator.session.adoption import Offer, take_over
 from orchestrator.session.versions import VersionTracker
 from orchestrator.session.work_log import WorkLog
 from tests import forged
+from tests.fixtures import FOLDER
 from tests.unit import journals
 from tests.unit.test_shared_lock import HERE, US, Key, gone, held, lock_on
 
@@ -146,6 +148,12 @@ def test_the_honest_one_is_taken(tmp_path: Path) -> None:
     found = read_publication(forged.packed(forged.publication()))
     assert found.head.operator == "ann@far"
     assert len(found.records) == len(forged.publication()["lines"])
+
+
+def test_what_an_earlier_rolldeck_has_published_is_taken_as_what_it_would_be_today() -> None:
+    older = json.loads((FOLDER / "publication-v1.json").read_text())
+    assert older["schema"] == 1
+    assert read_publication(forged.packed(older)) == read_publication(forged.packed(forged.publication()))
 
 
 def test_how_to_put_it_back_is_said_in_our_own_words() -> None:
