@@ -160,15 +160,20 @@ async def test_when_the_second_attempt_fails_too_it_is_one_failure() -> None:
 
 
 async def test_a_close_long_after_sending_was_no_idle_close() -> None:
+    closed = asyncio.Event()
+
     async def behave(_: int, stream: Stream) -> None:
         if await request(stream):
             stream[1].write(OK)
         if await request(stream):
             await asyncio.sleep(IDLE_CLOSE * 2)
+            closed.set()
 
-    async with server(behave) as target:
-        result = await report(kept(target, rate=50), 2)
-    assert (result.total_served, result.total_failed, result.retried) == (1, 1, 0)
+    async with server(behave) as target, kept(target, rate=50) as load:
+        await closed.wait()  # a busy machine sends several at first, each on a connection of its own
+        result = await load.stop()
+    assert result.total_failed > 0
+    assert result.retried == 0
 
 
 async def test_a_close_noticed_before_sending_is_no_retry() -> None:
