@@ -84,7 +84,7 @@ def restored(terminal: Terminal) -> bool:
     return terminal.modes == {CURSOR, WRAP} and not terminal.unknown
 
 
-@pytest.mark.parametrize("how", ["hold", "stop"])
+@pytest.mark.parametrize("how", [pytest.param("hold", marks=pytest.mark.long), "stop"])
 async def test_a_terminal_that_does_not_read_stops_no_rollout(stack: Stack, how: str) -> None:
     with console(stack) as terminal:
         await start(terminal)
@@ -160,7 +160,7 @@ async def test_a_terminal_that_has_gone_ends_the_console(
         assert await terminal.ends() == 0
 
 
-@pytest.mark.parametrize("reads", [True, False])
+@pytest.mark.parametrize("reads", [pytest.param(True, marks=pytest.mark.long), False])
 async def test_a_terminal_that_has_gone_ends_a_rollout_after_its_running_step(
     stack: Stack, reads: bool
 ) -> None:
@@ -203,7 +203,7 @@ main()
 """
 
 
-@pytest.mark.parametrize("reads", [True, False])
+@pytest.mark.parametrize("reads", [pytest.param(True, marks=pytest.mark.long), False])
 async def test_a_defect_in_the_console_stops_no_rollout(stack: Stack, tmp_path: Path, reads: bool) -> None:
     """It is told like any other, without the locals that Textual would show; nobody need read that."""
     slow_down_the_second(stack)
