@@ -1,6 +1,7 @@
 """Watches the load balancers while a rollout runs: a reload is undone, what somebody else does is named."""
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
@@ -81,8 +82,9 @@ class Sentinel:
         if self._fleet.noticed(snapshot):
             await self._set_again(name, snapshot)
         else:
-            self._name_strangers(snapshot, moment)
-            self._configured |= {server.ref: Configured.of(server) for server in self._ours(snapshot)}
+            ours = self._ours(snapshot)
+            self._name_strangers(ours, moment)
+            self._configured |= {server.ref: Configured.of(server) for server in ours}
 
     async def count_last(self) -> None:
         """Count what happened since the last look, once all is over; who cannot answer is left out."""
@@ -151,9 +153,9 @@ class Sentinel:
     def _ours(self, snapshot: Snapshot) -> list[Server]:
         return [each for each in snapshot.servers if each.ref in self._intentions.originals]
 
-    def _name_strangers(self, snapshot: Snapshot, moment: int) -> None:
+    def _name_strangers(self, ours: Sequence[Server], moment: int) -> None:
         """No fight: it is told, and the step of a node that is worked on fails when it looks."""
-        for server in self._ours(snapshot):
+        for server in ours:
             ref = server.ref
             if not self._intentions.by_others(server, moment):
                 if self._intentions.met(server):
