@@ -8,7 +8,7 @@ from typing import Literal
 
 from backends.consul.client import Consul
 from backends.errors import BackendError, ConfigError
-from backends.model import AdminState, Server, ServerRef, Snapshot
+from backends.model import Server, ServerRef, Snapshot
 from console.completing import completed
 from console.config import Config
 from console.node_versions import node_versions
@@ -23,6 +23,7 @@ from orchestrator.journal.store import Journal
 from orchestrator.locks.file import FileLock, Holder
 from orchestrator.out_followers import find_out_followers
 from orchestrator.outcome import since as out_since
+from orchestrator.outcome import weight_words
 from orchestrator.owner import owners
 from orchestrator.remote.subscriber import RolloutSubscriber
 from orchestrator.session.node_versions import Disks, NodeVersion
@@ -218,7 +219,7 @@ def _reason(
     rollout = next((rollouts[server.ref] for server in servers if server.ref in rollouts), None)
     deciding = [owner for server in servers for owner in owners(server) if owner.now]
     since = out_since(servers, now)
-    where = tuple(f"{server.ref.instance}: {_state(server)}" for server in servers)
+    where = tuple(f"{server.ref.instance}: {server.admin_state}{weight_words(server)}" for server in servers)
     words = "; ".join(dict.fromkeys(owner.words for owner in deciding))
     by: Literal["rollout", "hand", "others", "haproxy"] = "others"
     who = ""
@@ -230,8 +231,3 @@ def _reason(
         by = "haproxy"
     by_agent = any(owner.who == "operator or agent" for owner in deciding)
     return KeptOut(backend, name, by, who, words, round(since), where, by_agent)
-
-
-def _state(server: Server) -> str:
-    weightless = server.weight == 0 and server.own_admin_state is AdminState.READY
-    return f"{server.admin_state}, weight 0" if weightless else str(server.admin_state)

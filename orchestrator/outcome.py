@@ -213,10 +213,15 @@ def _silenced(server: Server, original: Original) -> bool:
     return original.agent and not server.agent
 
 
+def weight_words(server: Server) -> str:
+    """`, weight 0` where that alone keeps it out of rotation; empty anywhere else."""
+    return ", weight 0" if server.weight == 0 and server.own_admin_state is AdminState.READY else ""
+
+
 def _where(server: Server, original: Original) -> str:
     agent = ", agent check off" if _silenced(server, original) else ""
     follows = f", because it follows {server.tracks}" if inherits_only(server) else ""
-    weight = ", weight 0" if server.weight == 0 and server.own_admin_state is AdminState.READY else ""
+    weight = weight_words(server)
     return f"{server.ref}: {server.admin_state} ({server.status}){weight}{follows}{agent}"
 
 

@@ -31,7 +31,6 @@ from widgets.question_lines import waits
 from widgets.rows import picture
 from widgets.server_table import ServerTable
 
-ASKED: dict[str, What] = {CONTINUE: "continue", RETRY: "retry", SKIP: "skip"}
 LOOK_SECONDS = 0.1  # how often we look whether there is something new to show
 IMPORTANCE = (
     *("continue", "retry", "skip", "abort", "pause", "help", "quit", "upgrade", "drain", "maint", "ready"),
@@ -301,9 +300,9 @@ in rotation.
     async def _ask(self, what: What) -> None:
         await self._others.ask(what)
 
-    def action_answer(self, choice: str) -> None:
+    def action_answer(self, choice: What) -> None:
         if self._others.running is not None:
-            self._ask(ASKED[choice])
+            self._ask(choice)
             return
         questions = self._session.control.questions
         if questions and choice in (CONTINUE, RETRY, SKIP):
