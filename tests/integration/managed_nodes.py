@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from console.demo.stack import Stack
-from tests.integration.rollouts import tune
+from tests.integration.rollouts import NEW, tune, upgrade
 from tests.supervisors import Supervisor, running_supervisor
 from tests.systemd_nodes import Systemd, running_systemd
 
@@ -78,3 +78,14 @@ def configure(stack: Stack, kind: str, name: str, more: str = "") -> None:
     rest = rest[rest.index("[apps.shop.health]\n") :]
     own = SECTIONS.format(kind=kind, name=name, more=more, directory=stack.directory)
     stack.config_path.write_text(head + own + rest)
+
+
+async def log_of_a_version_that_dies(stack: Stack) -> list[str]:
+    """Upgrade to one that ends at once with a word, and return the lines that its manager has kept."""
+    dying = "import sys\nsys.exit('cannot read the configuration')\n"
+    (stack.nodes["web1"].directory / "releases" / NEW / "app.py").write_text(dying)
+    run = await upgrade(stack)
+    assert run.code == 1, run.text
+    [log] = [event for event in run.events if event["event"] == "service_log"]
+    lines: list[str] = log["lines"]
+    return lines

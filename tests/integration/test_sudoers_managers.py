@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from console.demo.stack import Stack
-from tests.integration.managed_nodes import configure, units
+from tests.integration.managed_nodes import configure, log_of_a_version_that_dies, units
 from tests.integration.rollouts import NEW, OLD, rolldeck, states, tune, upgrade, versions, world
 from tests.integration.test_sudoers_printed import accept
 from tests.login_user import NUMBER, machine_with_sudo, needs_sudo, open_folder
@@ -69,12 +69,8 @@ async def assert_carried(stack: Stack, line: str) -> None:
         assert run.code == 0, run.text
         assert await versions(stack) == dict.fromkeys(stack.nodes, version)
         assert {state.admin for state in (await states(stack))["lb1"].values()} == {0}
-    dying = "import sys\nsys.exit('cannot read the configuration')\n"
-    (stack.nodes["web1"].directory / "releases" / NEW / "app.py").write_text(dying)
-    run = await upgrade(stack)
-    assert run.code == 1, run.text
-    [log] = [event for event in run.events if event["event"] == "service_log"]
-    assert any(line in words for words in log["lines"]), log
+    log = await log_of_a_version_that_dies(stack)
+    assert any(line in words for words in log), log
     back = await rolldeck(stack, "rollback", "shop", "--yes", "--json")
     assert back.code == 0, back.text
     assert await versions(stack) == dict.fromkeys(stack.nodes, OLD)

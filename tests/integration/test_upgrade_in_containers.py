@@ -9,7 +9,7 @@ import pytest
 from console.demo.stack import Stack
 from tests import docker_engines
 from tests.docker_engines import LIMITS, Docker
-from tests.integration.managed_nodes import PROGRAM, PYTHON, configure
+from tests.integration.managed_nodes import PROGRAM, PYTHON, configure, log_of_a_version_that_dies
 from tests.integration.rollouts import NEW, OLD, states, tune, upgrade, versions, world
 from tests.integration.under_load import resumed_under_load, rolled_back_under_load
 from tests.supervisors import CONFIGURATION, SUPERVISORD, needs_supervisor
@@ -72,12 +72,7 @@ async def test_programs_in_containers(tmp_path: Path, engine: Docker) -> None:
         assert await versions(stack) == dict.fromkeys(stack.nodes, OLD)
         assert {state.admin for state in (await states(stack))["lb1"].values()} == {0}
 
-        dying = "import sys\nsys.exit('cannot read the configuration')\n"
-        (stack.nodes["web1"].directory / "releases" / NEW / "app.py").write_text(dying)
-        run = await upgrade(stack)
-        assert run.code == 1, run.text
-        [log] = [event for event in run.events if event["event"] == "service_log"]
-        assert "cannot read the configuration" in log["lines"]
+        assert "cannot read the configuration" in await log_of_a_version_that_dies(stack)
 
 
 async def test_a_manager_in_a_container_without_a_prefix_is_found_before_a_drain(

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from console.demo.stack import Stack
-from tests.integration.managed_nodes import PYTHON, UNIT, configure
-from tests.integration.rollouts import NEW, OLD, rolldeck, states, tune, upgrade, versions, world
+from tests.integration.managed_nodes import PYTHON, UNIT, configure, log_of_a_version_that_dies
+from tests.integration.rollouts import NEW, OLD, rolldeck, states, tune, versions, world
 from tests.integration.under_load import resumed_under_load, rolled_back_under_load
 from tests.login_user import NAME, NUMBER, open_folder
 from tests.sshds import running_sshd
@@ -93,9 +93,4 @@ async def test_units_of_a_user() -> None:
         assert words in (await rolldeck(stack, "check", "shop", NEW)).text
         systemd.run("loginctl", "enable-linger", NAME)
 
-        dying = "import sys\nsys.exit('cannot read the configuration')\n"
-        (stack.nodes["web1"].directory / "releases" / NEW / "app.py").write_text(dying)
-        run = await upgrade(stack)
-        assert run.code == 1, run.text
-        [log] = [event for event in run.events if event["event"] == "service_log"]
-        assert "cannot read the configuration" in log["lines"]
+        assert "cannot read the configuration" in await log_of_a_version_that_dies(stack)
