@@ -81,7 +81,7 @@ async def fails_at_web1(stack: Stack, strike: Callable[[], object] = lambda: Non
     ("fault", "step", "words"),
     [
         ({"healthy": False}, "verify", "503"),
-        ({"exit_after": 0.4}, "verify", "healthy: not within 1.5 s"),
+        ({"exit_after": 1.2}, "verify", "healthy: not within 4 s"),
         ({"start_delay": 60.0}, "start", "is closed"),
         ({"reports_version": "1.4.9"}, "verify", "1.4.9 runs, expected 1.5.0"),
     ],
@@ -89,8 +89,9 @@ async def fails_at_web1(stack: Stack, strike: Callable[[], object] = lambda: Non
 )
 async def test_a_bad_version(stack: Stack, fault: dict[str, Any], step: str, words: str) -> None:
     tune(stack, "apps.shop.rollout", start_timeout=1, verify_timeout=1.5)
-    if "exit_after" in fault:  # seen alive by the start step, dead before it could be proven
-        tune(stack, "apps.shop.health", successes=20)
+    if "exit_after" in fault:  # seen alive by the start step, dead before it could be proven, after 3 s
+        tune(stack, "apps.shop.rollout", verify_timeout=4)
+        tune(stack, "apps.shop.health", successes=60)
     stack.add_release(NEW, **fault)
     failed = await fails_at_web1(stack)
     assert failed["step"] == step
