@@ -17,10 +17,10 @@ from textual.drivers.linux_driver import LinuxDriver
 from textual.screen import Screen
 
 from backends.own_files import write_beside
+from console.config.schema import ConsoleSettings
 from console.interrupts import TERMINAL_GONE
 from console.screens.acting import KEEP
 from console.screens.main import MainScreen
-from console.settings import ConsoleSettings
 from console.terminal_driver import TerminalDriver
 from console.themes import HIGH_CONTRAST, THEMES
 from console.who import operator

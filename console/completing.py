@@ -11,9 +11,9 @@ from backends.consul.services import ConsulService, Instance, instances
 from backends.errors import ConfigError
 from backends.haproxy.address import HaproxySettings
 from backends.template import check_host, check_port, check_value
-from console.config import Config
-from console.decode import decode
-from console.settings import AppSettings, NodeSettings
+from console.config.decoding import decode
+from console.config.schema import Config
+from orchestrator.settings import ApplicationSettings, NodeSettings
 
 
 async def completed(config: Config, app: str, consul: Consul | None) -> Config:
@@ -48,7 +48,7 @@ async def placed(config: Config, app: str, consul: Consul | None) -> Config:
     return msgspec.structs.replace(config, haproxy=haproxy)
 
 
-def _with(config: Config, app: str, settings: AppSettings) -> Config:
+def _with(config: Config, app: str, settings: ApplicationSettings) -> Config:
     return msgspec.structs.replace(config, apps={**config.apps, app: settings})
 
 

@@ -9,9 +9,9 @@ import click
 from backends.errors import BackendError, ConfigError, RolldeckError
 from backends.plural import counted
 from backends.visible_text import visible_lines
+from console.config.decoding import MOST_ERRORS, ConfigErrors
 from console.exits import Exit
 from console.output.text import clean, lose_results, paint, say
-from console.problems import MOST_ERRORS, ConfigErrors
 from orchestrator.errors import Aborted, GuardRefused, Locked, PlanChanged, PreflightFailed, Unauthenticated
 
 SHOWN_ERRORS = 50  # of a configuration

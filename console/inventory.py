@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from backends.errors import ConfigError
 from backends.model import Server
 from backends.template import check_host, check_port, check_value
-from console.settings import AppSettings, NodeSettings
+from orchestrator.settings import ApplicationSettings, NodeSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,7 @@ class Member:
     settings: NodeSettings
 
 
-def members(app: AppSettings, servers: Iterable[Server], file: str, key: str) -> list[Member]:
+def members(app: ApplicationSettings, servers: Iterable[Server], file: str, key: str) -> list[Member]:
     """The nodes in the order of the configuration, or of HAProxy when that is the inventory.
 
     Args:

@@ -7,7 +7,7 @@ from textual.dom import DOMNode
 from textual.keys import Keys, format_key
 
 from backends.errors import ConfigError
-from console.explanation import unknown
+from console.config.explanation import unknown
 
 Group = Sequence[type[DOMNode]]
 """Classes whose keys work at the same time."""

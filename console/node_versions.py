@@ -10,7 +10,7 @@ from backends.errors import BackendError, ConfigError
 from backends.health.http import HttpHealth
 from backends.model import Server
 from console.completing import completed
-from console.config import Config
+from console.config.schema import Config
 from console.inventory import members
 from console.wiring import Wiring
 from orchestrator.journal.known_versions import KnownVersion

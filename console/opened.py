@@ -9,7 +9,7 @@ from backends.consul.client import Consul
 from backends.consul.services import ConsulService
 from backends.health.http import HttpHealth
 from console.completing import completed
-from console.config import Config
+from console.config.schema import Config
 from console.log import Log
 from console.roster import Roster
 from console.state_place import journal_path

@@ -7,7 +7,8 @@ import sys
 from collections.abc import Iterator
 
 from console.app import Console
-from console.config import Config, find_and_load
+from console.config.loader import find_and_load
+from console.config.schema import Config
 from console.exits import Exit
 from console.interrupts import interrupts
 from console.opened import open_session

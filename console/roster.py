@@ -8,9 +8,9 @@ import msgspec
 from backends.errors import BackendError, ConfigError
 from backends.model import Snapshot
 from console.inventory import Member, members
-from console.settings import AppSettings, NodeSettings
 from orchestrator.fleet import Fleet
 from orchestrator.node import Node
+from orchestrator.settings import ApplicationSettings, NodeSettings
 
 GRACE = 0.3  # seconds for the others, when the first load balancer has answered
 
@@ -28,7 +28,9 @@ class Roster:
         key: of the application in it, for errors.
     """
 
-    def __init__(self, settings: AppSettings, fleet: Fleet, build: Build, file: str, key: str) -> None:
+    def __init__(
+        self, settings: ApplicationSettings, fleet: Fleet, build: Build, file: str, key: str
+    ) -> None:
         self._settings = settings
         self._fleet = fleet
         self._build = build
@@ -127,7 +129,7 @@ class Roster:
             return None
 
 
-def _says_it_all(settings: AppSettings) -> bool:
+def _says_it_all(settings: ApplicationSettings) -> bool:
     """Whether the nodes and their places stand in the configuration."""
     nodes = settings.nodes.values()
     return bool(nodes) and all(each.address and (each.port or settings.port) for each in nodes)

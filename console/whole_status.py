@@ -10,7 +10,7 @@ from backends.consul.client import Consul
 from backends.errors import BackendError, ConfigError
 from backends.model import Server, ServerRef, Snapshot
 from console.completing import completed
-from console.config import Config
+from console.config.schema import Config
 from console.node_versions import node_versions
 from console.state_place import journal_path
 from console.wiring import Wiring

@@ -26,10 +26,10 @@ from backends.ports import ConsolePort, NodePort
 from backends.services.container import ContainerSettings
 from backends.services.kinds import make_service
 from backends.template import fill_plain
-from console.config import Config
+from console.config.schema import Config
 from console.inventory import Member
-from console.settings import AppSettings
 from orchestrator.node import Node
+from orchestrator.settings import ApplicationSettings
 
 RESOLVE_SECONDS = 5.0  # for the name of a node; without an answer only the name itself is compared
 
@@ -81,7 +81,7 @@ class Wiring:
         """What is told of an application's rollouts."""
         return tuple(make_hook(each, what) for what, each in self._config.hooks_of(app).items())
 
-    async def nodes(self, name: str, app: AppSettings, places: Sequence[Member]) -> list[Node]:
+    async def nodes(self, name: str, app: ApplicationSettings, places: Sequence[Member]) -> list[Node]:
         """The nodes of an application with their adapters.
 
         Raises:
@@ -91,7 +91,7 @@ class Wiring:
         self._open.push_async_callback(checks.close)
         return list(await asyncio.gather(*(self._node(name, app, each, checks) for each in places)))
 
-    async def _node(self, name: str, app: AppSettings, member: Member, checks: HealthChecks) -> Node:
+    async def _node(self, name: str, app: ApplicationSettings, member: Member, checks: HealthChecks) -> Node:
         own = member.settings
         sudo = app.access.sudo if own.sudo is None else own.sudo
         prefix = app.access.prefix if own.prefix is None else own.prefix
@@ -156,7 +156,7 @@ class Wiring:
         )
 
     def _registration(
-        self, app: AppSettings, node: str, host: Host, values: Mapping[str, str]
+        self, app: ApplicationSettings, node: str, host: Host, values: Mapping[str, str]
     ) -> Registration | None:
         """Where a node stands in Consul, if anything is done about that."""
         service = app.inventory

@@ -15,9 +15,8 @@ from backends.consul.signing import Signer
 from backends.errors import ConfigError
 from backends.template import check_host, fill_plain
 from console.completing import node_settings
-from console.config import Config
+from console.config.schema import Config
 from console.roster import Roster
-from console.settings import NodeSettings
 from orchestrator.background import keep_running
 from orchestrator.bus import Bus
 from orchestrator.control import Control
@@ -29,6 +28,7 @@ from orchestrator.locks.layered import LayeredLock
 from orchestrator.node import Node
 from orchestrator.remote.payload import Endpoint, RolloutHeader
 from orchestrator.session.session import Session
+from orchestrator.settings import NodeSettings
 
 
 @asynccontextmanager

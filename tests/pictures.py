@@ -8,7 +8,7 @@ from itertools import cycle
 from pathlib import Path
 
 from console.app import Console
-from console.config import load as load_config
+from console.config.loader import load as load_config
 from console.demo.load import Load
 from console.demo.stack import Stack
 from console.opened import open_session

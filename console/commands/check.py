@@ -10,7 +10,8 @@ import msgspec
 from backends.errors import RolldeckError
 from backends.plural import counted
 from console.commands.planning import make_plan, scope
-from console.config import Config, find_and_load
+from console.config.loader import find_and_load
+from console.config.schema import Config
 from console.exits import Exit
 from console.failures import explain
 from console.interrupts import interrupts

@@ -10,7 +10,8 @@ import click
 
 from backends.errors import ConfigError
 from console.commands.upgrade import How, carry_out
-from console.config import Config, load
+from console.config.loader import load
+from console.config.schema import Config
 from console.demo.consul import executable
 from console.demo.faulty import FAULTY, described
 from console.demo.haproxy import search_path

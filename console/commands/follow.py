@@ -9,7 +9,8 @@ import click
 
 from backends.consul.client import Consul
 from backends.errors import ConfigError
-from console.config import Config, find_and_load
+from console.config.loader import find_and_load
+from console.config.schema import Config
 from console.exits import Exit
 from console.interrupts import interrupts
 from console.output.ending import EXITS, ending

@@ -11,7 +11,7 @@ import msgspec
 from backends.errors import ConfigError
 from backends.own_files import write_private
 from backends.suggestion import there_is
-from console.config import find_and_load
+from console.config.loader import find_and_load
 from console.exits import Exit
 from console.output.records import Summary, event_fields
 from console.output.text import clean, on_terminal, result, result_json, say

@@ -13,7 +13,8 @@ from backends.haproxy.address import HaproxySettings
 from backends.hosts.ssh import SshSettings
 from backends.own_files import write_private
 from console.commands.first_configuration import Found, described, merged, written
-from console.config import FILE, Config
+from console.config.loader import FILE
+from console.config.schema import Config
 from console.exits import Exit
 from console.interrupts import interrupts
 from console.output.text import clean, result, say

@@ -13,7 +13,7 @@ from backends.errors import BackendError, RolldeckError
 from backends.model import Server
 from backends.plural import counted
 from backends.suggestion import there_is
-from console.config import find_and_load
+from console.config.loader import find_and_load
 from console.exits import Exit
 from console.interrupts import interrupts
 from console.opened import open_session

@@ -8,7 +8,8 @@ import click
 from backends.template import check_version
 from console.commands.manual import break_lock
 from console.commands.upgrade import How, carry_out
-from console.config import Config, find_and_load
+from console.config.loader import find_and_load
+from console.config.schema import Config
 from console.exits import Exit
 from console.interrupts import interrupts
 from console.opened import open_session

@@ -11,7 +11,8 @@ from backends.consul.client import Consul
 from backends.errors import BackendError
 from backends.model import AdminState, Server, Snapshot
 from console.completing import placed
-from console.config import Config, find_and_load
+from console.config.loader import find_and_load
+from console.config.schema import Config
 from console.exits import Exit
 from console.interrupts import interrupts
 from console.output.health import (

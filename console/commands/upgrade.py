@@ -9,7 +9,7 @@ import click
 from backends.template import check_version
 from console.commands.manual import break_lock
 from console.commands.planning import scope
-from console.config import find_and_load
+from console.config.loader import find_and_load
 from console.exits import Exit
 from console.interrupts import interrupts
 from console.opened import open_session

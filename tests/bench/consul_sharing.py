@@ -15,7 +15,7 @@ from backends.consul.lock import ConsulLock
 from backends.consul.settings import ConsulSettings
 from console.demo.stack import Stack
 from console.output.text import result
-from console.settings import LockSettings
+from orchestrator.settings import LockSettings
 from tests.consuls import CONSUL, Agent
 from tests.integration.consul_world import LOCK_TTL, consul_world, elsewhere
 from tests.integration.rollouts import NEW, OLD, ROLLDECK, started, tune

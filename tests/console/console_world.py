@@ -12,7 +12,7 @@ from textual.pilot import Pilot
 from textual.screen import Screen
 
 from console.app import Console
-from console.config import load
+from console.config.loader import load
 from console.demo.stack import Stack
 from console.opened import open_session
 from console.screens.main import MainScreen

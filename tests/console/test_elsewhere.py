@@ -5,7 +5,7 @@ import signal
 from contextlib import suppress
 from pathlib import Path
 
-from console.config import load
+from console.config.loader import load
 from console.demo.node import Release
 from console.opened import open_session
 from orchestrator.watch import Watch

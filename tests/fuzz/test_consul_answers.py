@@ -17,7 +17,7 @@ from backends.consul.transport import Api
 from backends.haproxy.address import SshAddress, parse_address
 from backends.inert import NotInert
 from console.completing import node_settings
-from console.settings import NodeSettings
+from orchestrator.settings import NodeSettings
 from tests.fuzz.harness import bounded, finished, fuzzed, inert
 from tests.fuzz.structs import name
 from tests.fuzz.texts import anything, data, grown, json_of, mostly, table, text, tree

@@ -12,7 +12,7 @@ from backends.consul.client import Consul
 from backends.consul.lock import ConsulLock
 from backends.consul.settings import ConsulSettings
 from backends.errors import BackendError, Unmeasured
-from console.config import load
+from console.config.loader import load
 from console.opened import open_session
 from orchestrator.actor import Actor
 from orchestrator.bus import Bus

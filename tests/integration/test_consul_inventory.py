@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from backends.errors import ConfigError
-from console.config import load
+from console.config.loader import load
 from console.demo.stack import Stack
 from console.opened import open_session
 from orchestrator.actor import Actor

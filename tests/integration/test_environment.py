@@ -14,7 +14,7 @@ from backends.hosts.local import LocalHost
 from backends.installers.recipe import RecipeInstaller
 from backends.model import Command
 from backends.secret import load_secret
-from console.config import parse
+from console.config.schema import parse
 from console.inventory import members
 from console.wiring import Wiring
 from orchestrator.bus import Bus

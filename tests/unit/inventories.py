@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from backends.errors import ConfigError
-from console.config import load
-from console.settings import NodeSettings
+from console.config.loader import load
+from orchestrator.settings import NodeSettings
 from tests.unit.console_values import TOML, write
 
 

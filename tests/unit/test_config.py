@@ -17,12 +17,12 @@ from backends.installers.kinds import InstallSettings
 from backends.inventories.kinds import InventorySettings
 from backends.services.kinds import ServiceSettings
 from backends.versions import VersionSettings
-from console import config
-from console.config import find_and_load, load, parse
+from console.config.loader import LONGEST, find_and_load, load
+from console.config.schema import parse
 from console.log import LogSettings
-from console.settings import Access, AppSettings, LockSettings, NodeSettings
 from orchestrator.freeze import Freeze
 from orchestrator.policy import Policy
+from orchestrator.settings import Access, ApplicationSettings, LockSettings, NodeSettings
 from tests.unit.console_values import raw, write
 
 EXAMPLE = Path(__file__).parents[2] / "config.toml"
@@ -36,7 +36,7 @@ SETTINGS = (
         HaproxySettings,
         HookSettings,
         Freeze,
-        AppSettings,
+        ApplicationSettings,
         Access,
         NodeSettings,
         Policy,
@@ -70,7 +70,7 @@ def test_a_first_configuration_fits_on_one_screen(tmp_path: Path) -> None:
         (b"ssh = " + b"[" * 100_000, "nested too deep"),
         (b"ssh" + b".a" * 3000 + b" = nan", "found a key of more than 100 parts"),
         (b"", "found none, expected at least one [haproxy.NAME] table"),
-        (b"#" * (config.LONGEST + 1), "it is longer than"),
+        (b"#" * (LONGEST + 1), "it is longer than"),
     ],
 )
 def test_a_file_that_is_no_configuration(tmp_path: Path, content: bytes, problem: str) -> None:

@@ -11,9 +11,9 @@ from click.testing import CliRunner
 
 from backends.errors import ConfigError
 from backends.file_trust import Writers, open_trusted
-from console import config
 from console.command_line import cli
-from console.config import find_and_load, load
+from console.config import loader
+from console.config.loader import find_and_load, load
 from tests.unit.console_values import TOML, write
 from tests.unit.inventories import configured
 from tests.users import MALLORY, OPS, become, give, needs_root
@@ -237,7 +237,7 @@ def test_what_is_read_is_what_was_looked_at(here: Path, monkeypatch: pytest.Monk
         os.replace(evil, path)
         return opened
 
-    monkeypatch.setattr(config, "open_trusted", replaced)
+    monkeypatch.setattr(loader, "open_trusted", replaced)
     assert list(find_and_load(None).apps) == ["shop"]
 
 

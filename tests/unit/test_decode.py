@@ -11,9 +11,9 @@ from backends.consul.services import ConsulService
 from backends.errors import ConfigError
 from backends.health.kinds import HealthSettings
 from backends.health.look import HealthKind
-from console.config import Config, parse
-from console.decode import decode
-from console.renamed_keys import RENAMED_KEYS
+from console.config.decoding import decode
+from console.config.renamed_keys import RENAMED_KEYS
+from console.config.schema import Config, parse
 from tests.unit.console_values import raw
 
 APP = "apps.shop"

@@ -9,7 +9,7 @@ import pytest
 from backends.columns import Name, columns_of
 from backends.model import Admin, Backend, Info, Level, Operational, Server, ServerRef, Snapshot
 from console.commands.first_configuration import Found, merged, written
-from console.config import parse
+from console.config.schema import parse
 from console.inventory import members
 from orchestrator import guard
 from orchestrator.errors import GuardRefused

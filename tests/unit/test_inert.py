@@ -22,10 +22,10 @@ from backends.hosts.ssh import SshSettings
 from backends.inert import LONGEST, NotInert, check_inert, check_port
 from backends.inventories.toml_text import parse_toml
 from console.completing import node_settings
-from console.config import parse
+from console.config.schema import parse
 from console.demo.configuration import rolldeck_config
 from console.inventory import members
-from console.settings import NodeSettings
+from orchestrator.settings import NodeSettings
 from tests.unit.console_values import raw, server
 
 GOOD = [

@@ -12,7 +12,8 @@ from backends.model import Backend, Info, Level, Snapshot
 from console.command_line import cli
 from console.commands import init
 from console.commands.first_configuration import Found, _key, merged, written
-from console.config import load, parse
+from console.config.loader import load
+from console.config.schema import parse
 from tests.haproxies import haproxy_binaries, haproxy_paths, running_haproxy
 from tests.unit.console_values import HIDDEN, anything, harmless, server
 

@@ -6,7 +6,7 @@ import pytest
 
 from backends.errors import ConfigError
 from backends.model import Server
-from console.config import parse
+from console.config.schema import parse
 from console.inventory import Member, members
 from tests.unit.console_values import raw, server
 

@@ -17,7 +17,7 @@ from backends.inventories.ansible_beside import VariableFiles
 from backends.inventories.ansible_ini import parse_ini
 from backends.inventories.ansible_yaml import parse_yaml_inventory
 from backends.inventories.groups import Groups
-from console.settings import NodeSettings
+from orchestrator.settings import NodeSettings
 from tests.unit.inventories import loaded, refused
 
 NOTHING = VariableFiles(Path("/nowhere"))

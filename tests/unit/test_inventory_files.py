@@ -8,9 +8,10 @@ import pytest
 from backends.errors import ConfigError
 from backends.inventories import source
 from backends.model import Server
-from console.config import load, parse
+from console.config.loader import load
+from console.config.schema import parse
 from console.inventory import members
-from console.settings import NodeSettings
+from orchestrator.settings import NodeSettings
 from tests.unit.console_values import raw, server
 from tests.unit.inventories import configured, loaded, refused
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from console.settings import LockSettings
+from orchestrator.settings import LockSettings
 
 
 @pytest.mark.parametrize(("ttl", "delay", "session"), [(30, 5, 12), (21, 0, 10), (26, 5, 10), (60, 0, 29)])

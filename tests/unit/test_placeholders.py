@@ -14,7 +14,8 @@ from backends.installers.kinds import InstallSettings
 from backends.placeholders import NodeShell, NodeText, Placeholders, _templates, wrong_placeholder
 from backends.services.kinds import ServiceSettings
 from backends.versions import VersionSettings
-from console.config import load, parse
+from console.config.loader import load
+from console.config.schema import parse
 from tests.unit.console_values import raw, write
 
 NAMES = frozenset({"app", "node", "address", "port", "service"})

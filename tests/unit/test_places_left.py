@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from console.settings import NodeSettings
 from console.with_consul import place_of
 from orchestrator.journal.leftovers import Leftover
 from orchestrator.journal.store import Entry
+from orchestrator.settings import NodeSettings
 
 ENTRY = Entry(
     id=1,

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from backends.errors import ConfigError
-from console.config import parse
-from console.problems import ConfigErrors
+from console.config.decoding import ConfigErrors
+from console.config.schema import parse
 from tests.unit.console_values import write
 
 WRONG = """\

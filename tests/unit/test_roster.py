@@ -9,12 +9,12 @@ import pytest
 
 from backends.errors import ConfigError
 from backends.model import Server, Snapshot
-from console.config import parse
+from console.config.schema import parse
 from console.inventory import Member
 from console.roster import GRACE, Roster
-from console.settings import NodeSettings
 from orchestrator.fleet import Fleet
 from orchestrator.node import Node
+from orchestrator.settings import NodeSettings
 from tests.unit.console_values import raw, server
 from tests.unit.fake_balancer import FakeBalancer
 from tests.unit.virtual_time import run

@@ -13,7 +13,7 @@ from backends.model import Command
 from backends.ports import ConsolePort, NodePort
 from backends.services.monit import MonitService
 from backends.services.systemd import SystemdService
-from console.config import parse
+from console.config.schema import parse
 from console.inventory import members
 from console.wiring import Wiring
 from orchestrator.node import Node

@@ -8,12 +8,12 @@ from backends.health.look import HealthKind
 from backends.hooks.kinds import HookSettings
 from backends.hosts.ssh import SshSettings
 from console.log import LogSettings
-from console.settings import Access, AppSettings, JournalSettings, LockSettings, NodeSettings
 from orchestrator.policy import Policy
+from orchestrator.settings import Access, ApplicationSettings, JournalSettings, LockSettings, NodeSettings
 
 RENAMED_KEYS: Mapping[type, Mapping[str, str]] = {
     Access: {"via": "transport", "port_via": "port_check_from"},
-    AppSettings: {"places": "load_balancers", "unmanaged_backends": "ignored_backends"},
+    ApplicationSettings: {"places": "load_balancers", "unmanaged_backends": "ignored_backends"},
     ConsulService: {
         "gate": "require_consul_checks",
         "when_changed": 'on_change, with "confirm" for "ask" and "notify" for "tell"',

@@ -9,7 +9,7 @@ from typing import Any
 from msgspec import inspect
 
 from backends.suggestion import one_of
-from console.renamed_keys import renamed_to
+from console.config.renamed_keys import renamed_to
 
 Path = tuple[str, ...]
 """Keys from a table down to a value, and numbers for the items of lists."""

@@ -1,40 +1,36 @@
-"""What may stand in `config.toml`, table by table. Unknown keys are refused; times are seconds."""
+"""What the engine needs to know: applications, how they are reached, journal and lock. Times are seconds."""
 
-from typing import Literal
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal
 
 import msgspec
 
 from backends.consul.client import SHORTEST_TTL
 from backends.consul.places import Places
 from backends.consul.services import ConsulService
+from backends.consul.settings import ConsulSettings
 from backends.environment import check_names
+from backends.errors import ConfigError
+from backends.file_trust import Writers
+from backends.haproxy.address import HaproxySettings
 from backends.health.kinds import HealthSettings
 from backends.health.simple import TcpHealth
 from backends.hooks.kinds import HookSettings
+from backends.hosts.ssh import SshSettings
 from backends.installers.command import NoInstall
 from backends.installers.kinds import InstallSettings
-from backends.inventories.kinds import InventorySettings
-from backends.placeholders import NoText
+from backends.inventories.kinds import InventorySettings, read_nodes
+from backends.placeholders import NoText, wrong_placeholders
 from backends.services.kinds import ServiceSettings
-from backends.template import check_words
+from backends.suggestion import there_is
+from backends.template import check_host, check_value, check_words
 from backends.versions import VersionSettings
 from orchestrator.endpoints import Match
 from orchestrator.freeze import Freeze
 from orchestrator.policy import Policy
 
 _MARGIN = 1  # second of a lock's time, to see that it is free and to take it
-
-
-class ConsoleSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
-    """The console itself."""
-
-    theme: Literal["dark", "light", "ansi-dark", "ansi-light", "high-contrast"] = "dark"
-    interval: float = 1.0  # seconds between two looks at a load balancer
-    keys: dict[str, str] = {}  # other keys, by the id of what they do: see `console.keys`
-
-    def __post_init__(self) -> None:
-        if not 0.2 <= self.interval <= 60:
-            raise ValueError(f"interval: found {self.interval:g}, expected 0.2 to 60 seconds")
 
 
 class JournalSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
@@ -106,7 +102,7 @@ class NodeSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fie
         check_words("prefix", self.prefix or "")
 
 
-class AppSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+class ApplicationSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """One application. `nodes` empty: every server of its backends, as HAProxy has them.
 
     With an `inventory`, `nodes` are those that its file or Consul has named when the application was opened.
@@ -139,3 +135,105 @@ class AppSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fiel
     def health_check(self) -> HealthSettings:
         """How own health is looked at: as configured, else by the open port alone."""
         return self.health if self.health is not None else TcpHealth()
+
+
+class Settings(msgspec.Struct, kw_only=True, frozen=True):
+    """All that the engine needs to know, as a whole configuration file says it.
+
+    Attributes:
+        file: the configuration, for errors; relative paths of inventories begin in its folder.
+        writers: who may write it, and files that it names and that bring commands; None: root and we.
+    """
+
+    file: str = ""
+    writers: Writers | None = None
+    journal: JournalSettings = JournalSettings()
+    lock: LockSettings = LockSettings()
+    consul: ConsulSettings | None = None
+    ssh: SshSettings = SshSettings()
+    haproxy: dict[str, HaproxySettings]
+    hooks: list[HookSettings] = []
+    freeze: list[Freeze] = []
+    apps: dict[str, ApplicationSettings]
+
+    def app(self, name: str) -> ApplicationSettings:
+        """One application by its name. Raises ConfigError naming those that exist."""
+        if name not in self.apps:
+            raise ConfigError(
+                self.file, "apps", f"no application {name!r}; {there_is(name, sorted(self.apps))}"
+            )
+        return self.apps[name]
+
+    def nodes_of(self, app: str) -> dict[str, NodeSettings]:
+        """The nodes of one application, those too that a file names; of Consul's it knows none.
+
+        Files are read when an application is worked on: one that is broken is no matter of the others.
+
+        Raises:
+            ConfigError: that file cannot be used.
+        """
+        settings = self.app(app)
+        if settings.inventory is None or isinstance(settings.inventory, ConsulService):
+            return settings.nodes
+        key = f"apps.{app}.inventory"
+        writers = self.writers or Writers.own()
+        listing = read_nodes(settings.inventory, Path(self.file).parent, self.file, key, writers)
+        return self.decode_nodes(listing.nodes, listing.file, listing.key)
+
+    def decode_nodes(self, raw: Mapping[str, Any], file: str, key: str) -> dict[str, NodeSettings]:
+        """The nodes that a file names.
+
+        Args:
+            raw: their tables as they stand there, by name.
+            file: in which they stand, for errors.
+            key: of the tables in it, for errors.
+
+        Raises:
+            ConfigError: the first of them that cannot be used; whoever reads files for people says more.
+        """
+        nodes = {}
+        for name, table in raw.items():
+            own = f"{key}.{name}"
+            try:
+                check_value(key, name)
+                node = nodes[name] = msgspec.convert(table, NodeSettings)
+            except ConfigError as error:
+                raise ConfigError(file, key, error.problem) from None
+            except msgspec.ValidationError as error:
+                raise ConfigError(file, own, str(error)) from None
+            for part, problem in wrong_node(node, own):
+                raise ConfigError(file, part, problem)
+        return nodes
+
+    def haproxy_of(self, app: str) -> dict[str, HaproxySettings]:
+        """The load balancers of one application; of Consul's it knows none."""
+        names = self.app(app).haproxy or list(self.haproxy)
+        return {name: self.haproxy[name] for name in names}
+
+    def hooks_of(self, app: str) -> dict[str, HookSettings]:
+        """The hooks of one application, by their place in the configuration."""
+        own, key = self.app(app).hooks, f"apps.{app}.hooks"
+        everywhere = {f"hooks.{index}": hook for index, hook in enumerate(self.hooks)}
+        return everywhere | {f"{key}.{index}": hook for index, hook in enumerate(own)}
+
+    def freezes_of(self, app: str) -> tuple[Freeze, ...]:
+        """When nothing is to be rolled out to one application."""
+        return (*self.freeze, *self.app(app).freeze)
+
+
+def wrong_node(node: NodeSettings, key: str) -> Iterator[tuple[str, str]]:
+    """What of a node cannot be used in commands: its key, and what is wrong with it.
+
+    Args:
+        node: as it was decoded.
+        key: of the node, for errors.
+    """
+    if node.prefix:
+        yield from wrong_placeholders(node, key)
+    for field in ("address", "ssh", "ssh_user"):
+        own = f"{key}.{field}"
+        if given := getattr(node, field):
+            try:
+                check_host(own, given)
+            except ConfigError as error:
+                yield own, error.problem

@@ -1,19 +1,22 @@
-"""All that is wrong with a configuration, and not only the first thing.
+"""From TOML values to typed settings, with errors that name the key, what was found and what was expected.
 
+All that is wrong with a configuration is said, and not only the first thing.
 msgspec stops at the first value that does not fit. What is wrong is put right in a copy, so that the same
 decoder goes on to the next one; nothing else reads a table.
 """
 
+import contextlib
 import copy
 import math
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, TypeVar
 
 import msgspec
 from msgspec import inspect
 
 from backends.errors import ConfigError
-from console.explanation import Path, Problem, explain, plain, structs, walk
+from console.config.explanation import Path, Problem, explain, plain, shown, structs, walk
 
 T = TypeVar("T")
 
@@ -110,6 +113,39 @@ class _Places:
             names = names if isinstance(table, list | dict) else ()
             self._orders[id(table)] = {name: number for number, name in enumerate(names)}
         return self._orders[id(table)]
+
+
+def decode_table(raw: Any, kind: type[T], file: str, key: str) -> dict[str, T]:
+    """A table of named tables, such as `[haproxy.NAME]`. Raises ConfigError."""
+    if not isinstance(raw, dict):
+        raise ConfigError(file, key, f"found {shown(raw)}, expected a table of named tables")
+    problems = Problems()
+    found = {
+        name: problems.collect(partial(decode, value, kind, file, f"{key}.{name}"), None)
+        for name, value in raw.items()
+    }
+    problems.raise_any()
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def decode_list(raw: Any, kind: type[T], file: str, key: str) -> list[T]:
+    """A list of tables, such as `[[hooks]]`. Raises ConfigError."""
+    if not isinstance(raw, list):
+        raise ConfigError(file, key, f"found {shown(raw)}, expected a list of tables: [[{key}]]")
+    table = {str(index): value for index, value in enumerate(raw)}
+    return list(decode_table(table, kind, file, key).values())
+
+
+def decode(raw: Any, kind: type[T], file: str, key: str) -> T:
+    """One table into one struct. Raises ConfigError; a ConfigErrors when several things are wrong."""
+    if not any(odd_numbers(raw)):
+        with contextlib.suppress(msgspec.ValidationError):
+            return msgspec.convert(raw, kind)
+    problems = Problems()
+    for problem in find_problems(raw, kind):
+        problems.add(file, ".".join((key, *problem.path)), problem.text)
+    problems.raise_any()
+    return msgspec.convert(raw, kind)
 
 
 def find_problems(raw: Any, kind: Any) -> Iterator[Problem]:

@@ -1,0 +1,183 @@
+"""What may stand in `config.toml`, table by table; unknown keys are refused."""
+
+from collections.abc import Collection, Mapping
+from functools import partial
+from typing import Any, Literal, TypeVar, cast
+
+import msgspec
+
+from backends.consul.services import ConsulService
+from backends.consul.settings import ConsulSettings
+from backends.environment import keep_secret, secret_names
+from backends.errors import ConfigError
+from backends.haproxy.address import HaproxySettings
+from backends.hooks.kinds import HookSettings
+from backends.hosts.ssh import SshSettings
+from backends.placeholders import wrong_placeholders
+from backends.suggestion import one_of
+from backends.template import check_value
+from console.config.decoding import Problems, decode, decode_list, decode_table, mended
+from console.config.explanation import shown, unknown
+from console.log import LogSettings
+from orchestrator.freeze import Freeze
+from orchestrator.settings import (
+    ApplicationSettings,
+    JournalSettings,
+    LockSettings,
+    NodeSettings,
+    Settings,
+    wrong_node,
+)
+
+T = TypeVar("T")
+_ONE_BY_ONE = ("nodes", "hooks", "freeze")  # of an application
+TABLES = ("console", "journal", "lock", "log", "consul", "ssh", "haproxy", "hooks", "freeze", "apps")
+
+
+class ConsoleSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """The console itself."""
+
+    theme: Literal["dark", "light", "ansi-dark", "ansi-light", "high-contrast"] = "dark"
+    interval: float = 1.0  # seconds between two looks at a load balancer
+    keys: dict[str, str] = {}  # other keys, by the id of what they do: see `console.keys`
+
+    def __post_init__(self) -> None:
+        if not 0.2 <= self.interval <= 60:
+            raise ValueError(f"interval: found {self.interval:g}, expected 0.2 to 60 seconds")
+
+
+class Config(Settings, kw_only=True, frozen=True):
+    """A whole file, decoded: what the engine needs, and the tables of the front ends."""
+
+    console: ConsoleSettings = ConsoleSettings()
+    log: LogSettings = LogSettings()
+
+    def decode_nodes(self, raw: Mapping[str, Any], file: str, key: str) -> dict[str, NodeSettings]:
+        """See `Settings.decode_nodes`; everything that is wrong with them is said at once."""
+        return _nodes(raw, file, key)
+
+
+def parse(raw: dict[str, Any], file: str) -> Config:
+    """Check a decoded TOML document; see `load`. Everything that is wrong with it is said at once."""
+    problems = Problems()
+    for key in raw:
+        if key not in TABLES:
+            problems.add(file, key, unknown(key, TABLES))
+    keep_secret(secret_names(raw))
+
+    def table(key: str, kind: type[T], otherwise: T) -> T:
+        return problems.collect(partial(decode, raw.get(key, {}), kind, file, key), otherwise)
+
+    def tables(key: str, kind: type[T]) -> list[T]:
+        return problems.collect(partial(decode_list, raw.get(key, []), kind, file, key), [])
+
+    balancers = raw.get("haproxy", {})
+    config = Config(
+        file=file,
+        console=table("console", ConsoleSettings, ConsoleSettings()),
+        journal=table("journal", JournalSettings, JournalSettings()),
+        lock=table("lock", LockSettings, LockSettings()),
+        log=table("log", LogSettings, LogSettings()),
+        consul=table("consul", ConsulSettings, None) if "consul" in raw else None,
+        ssh=table("ssh", SshSettings, SshSettings()),
+        haproxy=problems.collect(partial(decode_table, balancers, HaproxySettings, file, "haproxy"), {}),
+        hooks=tables("hooks", HookSettings),
+        freeze=tables("freeze", Freeze),
+        apps={},
+    )
+    known = list(balancers) if isinstance(balancers, dict) else None
+    for name in known or ():
+        problems.collect(partial(_name, name, file, "haproxy"), name)
+    apps = raw.get("apps", {})
+    if not isinstance(apps, dict):
+        problems.add(file, "apps", f"found {shown(apps)}, expected a table of named tables")
+        apps = None
+    told = bool(apps) and all(isinstance(app, dict) and "load_balancers" in app for app in apps.values())
+    if known == [] and not told:
+        problems.add(file, "haproxy", "found none, expected at least one [haproxy.NAME] table")
+    if apps == {}:
+        problems.add(file, "apps", "found none, expected at least one [apps.NAME] table")
+    for name, value in (apps or {}).items():
+        problems.collect(partial(_name, name, file, "apps"), name)
+        app = problems.collect(partial(_app, value, known, file, f"apps.{name}"), None)
+        if app is not None:
+            config.apps[name] = app
+    if "consul" not in raw:
+        problems.collect(partial(_need_consul, config), None)
+    if config.consul is not None:
+        problems.collect(partial(_check_placeholders, config.consul, file, "consul"), None)
+    problems.raise_any(raw)
+    return config
+
+
+def _need_consul(config: Config) -> None:
+    """What Consul is asked for, and not where it is."""
+    asked = ["lock.kind"] if config.lock.kind == "consul" else []
+    for name, app in config.apps.items():
+        asked += [f"apps.{name}.inventory"] if isinstance(app.inventory, ConsulService) else []
+        asked += [f"apps.{name}.load_balancers"] if app.load_balancers is not None else []
+    if asked:
+        raise ConfigError(
+            config.file, asked[0], "asks Consul, and there is no [consul] table that says where"
+        )
+
+
+def _app(table: Any, balancers: Collection[str] | None, file: str, key: str) -> ApplicationSettings:
+    """One application; `balancers` are the names that there are, None where nobody knows."""
+    problems, nodes = Problems(), dict[str, NodeSettings]()
+    given = table if isinstance(table, dict) else {}
+    # These are decoded one by one, so that an error names the node, and one of them hides no other.
+    rest = {name: value for name, value in given.items() if name not in _ONE_BY_ONE} if given else table
+    app = problems.collect(partial(decode, rest, ApplicationSettings, file, key), None)
+    seen = app or mended(rest, ApplicationSettings)
+    if seen is not None:
+        problems.collect(partial(_check_placeholders, seen, file, key), None)
+    hooks, freeze = list[HookSettings](), list[Freeze]()
+    listed = partial(decode_list, file=file)
+    hooks = problems.collect(partial(listed, given.get("hooks", []), HookSettings, key=f"{key}.hooks"), hooks)
+    freeze = problems.collect(partial(listed, given.get("freeze", []), Freeze, key=f"{key}.freeze"), freeze)
+    if given.get("haproxy") and "load_balancers" in given:
+        problems.add(file, f"{key}.load_balancers", f"found beside {key}.haproxy, expected only one of them")
+    if "inventory" in given and "nodes" in given:
+        problems.add(file, f"{key}.inventory", f"found beside {key}.nodes, expected only one of them")
+    nodes = problems.collect(partial(_nodes, given.get("nodes", {}), file, f"{key}.nodes"), nodes)
+    names = given.get("haproxy", [])
+    if balancers is not None and isinstance(names, list):
+        for name in names:
+            if isinstance(name, str) and name not in balancers:
+                problems.add(file, f"{key}.haproxy", f"found {shown(name)}, {one_of(name, balancers)}")
+    problems.raise_any()
+    whole = cast("ApplicationSettings", app)  # None would have been an error
+    return msgspec.structs.replace(whole, nodes=nodes, hooks=hooks, freeze=freeze)
+
+
+def _check_placeholders(settings: msgspec.Struct, file: str, key: str) -> None:
+    problems = Problems()
+    for place, problem in wrong_placeholders(settings, key):
+        problems.add(file, place, problem)
+    problems.raise_any()
+
+
+def _nodes(raw: Any, file: str, key: str) -> dict[str, NodeSettings]:
+    if not isinstance(raw, dict):
+        return decode_table(raw, NodeSettings, file, key)
+    problems, nodes = Problems(), dict[str, NodeSettings]()
+    for name, value in raw.items():
+        if problems.full:
+            break
+        problems.collect(partial(_name, name, file, key), name)
+        node = problems.collect(partial(decode, value, NodeSettings, file, f"{key}.{name}"), None)
+        if node is None:
+            continue
+        nodes[name] = node
+        for part, problem in wrong_node(node, f"{key}.{name}"):
+            problems.add(file, part, problem)
+    problems.raise_any()
+    return nodes
+
+
+def _name(value: str, file: str, key: str) -> str:
+    try:
+        return check_value(key, value)
+    except ConfigError as error:
+        raise ConfigError(file, key, error.problem) from None
