@@ -122,11 +122,11 @@ def show(place: Place, entry_id: int, as_json: bool, commands: bool) -> int:
 @click.pass_obj
 def export(place: Place, entry_id: int, output: str | None, force: bool) -> int:
     """Write one entry as a single self-contained HTML file."""
-    from console.report.page import page
+    from console.report.report import render_report
 
     name = output or f"rolldeck-{entry_id}.html"
     summary, records = _read(place, entry_id)
-    text = page(summary, records)
+    text = render_report(summary, records)
     if name == "-":
         result(text.rstrip("\n"))
         return Exit.HEALTHY

@@ -7,7 +7,7 @@ import pytest
 
 from console.output.history_text import shown
 from console.output.records import Summary
-from console.report.page import page
+from console.report.report import render_report
 from orchestrator.actor import ROLLDECK, Actor, Via, began, requested_with
 from orchestrator.events import AbortRequested, AnyEvent, DecisionMade, NodeSkipped, Paused, Resumed
 from orchestrator.journal.store import Journal
@@ -39,7 +39,7 @@ def everywhere(path: Path, *told: AnyEvent) -> list[str]:
         assert found is not None
         records, summary = list(journal.records(entry)), Summary.of(journal, found)
     transcript = "\n".join(line.text for record in records for line in lines_of(record, 1))
-    return ["\n".join(shown(summary, Story.of(records), 0)), page(summary, records), transcript]
+    return ["\n".join(shown(summary, Story.of(records), 0)), render_report(summary, records), transcript]
 
 
 @pytest.mark.parametrize("event", events(EVE), ids=lambda event: type(event).__name__)

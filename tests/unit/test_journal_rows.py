@@ -10,7 +10,7 @@ import pytest
 from console.output.history_text import shown
 from console.output.records import Summary, event_fields
 from console.output.transcript_text import transcript
-from console.report.page import page
+from console.report.report import render_report
 from orchestrator.events import NodeNote, Record, Unreadable
 from orchestrator.journal.leftovers import leftovers, unread
 from orchestrator.journal.migrations import VERSION, version_of
@@ -145,7 +145,7 @@ def test_it_is_shown_as_what_it_is(path: Path, kind: str) -> None:
         summary = Summary.of(journal, entry)
     lines = [click.unstyle(line) for line in shown(summary, Story.of(records), 0)]
     assert [line for line in lines if "which cannot be read" in line]
-    assert "which cannot be read" in page(summary, records)
+    assert "which cannot be read" in render_report(summary, records)
     assert list(transcript(records))
     fields = event_fields(entry, records[12])
     assert (fields["event"], fields["seq"]) == ("unreadable", 13)

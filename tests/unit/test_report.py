@@ -2,13 +2,17 @@
 
 import html
 import re
+import subprocess
+import sys
+import zipfile
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from hatchling.builders.wheel import WheelBuilder
 
 from console.output.records import Summary
-from console.report.page import POLICY, page
+from console.report.report import render_report
 from orchestrator.journal.store import Journal
 from tests.unit import journals
 from tests.unit.console_values import harmless
@@ -16,6 +20,8 @@ from tests.unit.test_history import NASTY, Rolldeck, local_time, path, rolldeck,
 
 __all__ = ["local_time", "path", "rolldeck"]  # fixtures
 
+ROOT = Path(__file__).parents[2]
+POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 VOID = {"meta", "br", "hr"}
 KNOWN = {
     *("html", "head", "meta", "title", "style", "body", "main", "section", "h1", "h2", "h3", "p", "div"),
@@ -61,7 +67,7 @@ def report(path: Path, entry: int) -> str:
     with Journal(path, read_only=True) as journal:
         found = journal.entry(entry)
         assert found is not None
-        return page(Summary.of(journal, found), list(journal.records(entry)))
+        return render_report(Summary.of(journal, found), list(journal.records(entry)))
 
 
 def test_a_whole_report(path: Path) -> None:
@@ -110,7 +116,13 @@ def test_nothing_comes_from_elsewhere(path: Path) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    [*NASTY, "'\"><svg onload=alert(1)>", "</style></pre>&lt;b&gt;", "http://evil.example/<img src=x>"],
+    [
+        *NASTY,
+        "'\"><svg onload=alert(1)>",
+        "</style></pre>&lt;b&gt;",
+        "http://evil.example/<img src=x>",
+        "{{ 7 * 7 }}{% raw %}",
+    ],
 )
 def test_nothing_that_was_said_becomes_markup(path: Path, text: str) -> None:
     source = report(path, write_hostile(path, text))
@@ -157,3 +169,32 @@ def test_export_writes_a_file_and_replaces_none(path: Path, rolldeck: Rolldeck, 
     assert (done.code, "nowhere/x.html: cannot be written: No such file" in done.err) == (2, True)
     done = rolldeck("export", "1", "--output", "-")
     assert (done.code, done.out) == (0, report(path, 1))
+
+
+def test_the_wheel_has_its_template(path: Path, tmp_path: Path) -> None:
+    journals.write(path, journals.troubled())
+    [wheel] = WheelBuilder(str(ROOT)).build(directory=str(tmp_path), versions=["standard"])
+    assert "console/report/template.html.j2" in zipfile.ZipFile(wheel).namelist()
+    code = f"""
+import sys
+sys.path.insert(0, {wheel!r})
+import console.cli
+assert console.cli.__file__.startswith({wheel!r})
+sys.argv = ["rolldeck", "history", "--journal", {str(path)!r}, "export", "1", "--output", "-"]
+console.cli.main()
+"""
+    written = subprocess.run(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, check=True, encoding="utf-8"
+    )
+    assert written.stdout == report(path, 1)
+
+
+def test_the_template_engine_is_loaded_for_a_report_only() -> None:
+    code = """
+import sys
+from console.commands import history, status
+assert "jinja2" not in sys.modules
+import console.report.report
+assert "jinja2" in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,0 +1,129 @@
+"""The report of one journal entry: a single HTML file without scripts, which loads nothing.
+
+All its markup is in the template, which escapes every value that it prints; nothing here makes any.
+"""
+
+from collections.abc import Iterator, Sequence
+from functools import cache
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from backends.plural import counted
+from console.output.ending import why
+from console.output.history_text import (
+    HEAD,
+    NUMBERS,
+    no_end,
+    no_end_words,
+    origin_words,
+    plan_words,
+    step_rows,
+    step_times,
+    times,
+    traffic_words,
+)
+from console.output.records import COLOURS, Summary, findings_of, when
+from console.output.text import clean
+from console.output.timeline import GLYPHS, timeline
+from console.output.transcript_text import commands, reply_lines
+from console.report.gantt import Gantt
+from orchestrator.end_words import PURPOSES, mixed_versions, whose_words
+from orchestrator.events import STEPS, Record
+from orchestrator.journal.entries import UNKNOWN
+from orchestrator.journal.story import Story
+from orchestrator.plan import grouped
+from orchestrator.ways_back import ways_back
+from widgets.pieces import duration
+
+_MOMENT_CLASSES = {
+    **{"ok": " ok", "bad": " bad", "open": " working", "same": "", "event": ""},
+    **{"question": " warn", "pause": " warn", "note": " warn"},
+}
+
+
+def render_report(summary: Summary, records: Sequence[Record]) -> str:
+    """The whole file.
+
+    Args:
+        summary: of the entry.
+        records: all events of the entry.
+    """
+    story = Story.of(records)
+    entry, ended = summary.entry, story.state.ended
+    has_no_end = ended is None and entry.kind not in ("change", UNKNOWN)
+    text = (
+        _environment()
+        .get_template("template.html.j2")
+        .render(
+            summary=summary,
+            entry=entry,
+            title=f"{entry.application}: {summary.what}",
+            standing_class=COLOURS.get(summary.standing, ""),
+            reason=why(entry.result, entry.reason),
+            facts=_facts(summary, story),
+            ended=ended,
+            mixed=mixed_versions(ended.versions) if ended is not None else "",
+            no_end_text=no_end_words(summary) if has_no_end else "",
+            no_end=no_end(summary, story),
+            gantt=Gantt(story) if story.spans else None,
+            rows=list(step_rows(story)),
+            timeline=timeline(story),
+            findings=grouped(findings_of(entry)),
+            commands=list(commands(records)),
+        )
+    )
+    return f"{text}\n"
+
+
+def _facts(summary: Summary, story: Story) -> Iterator[tuple[str, str]]:
+    entry = summary.entry
+    until = f" to {when(entry.ended, '%H:%M:%S')}" if entry.ended is not None else ", no end"
+    problem = f", cannot be read: {entry.problem}" if entry.problem else ""
+    facts = {
+        "Entry": f"{entry.id} ({entry.kind}){problem}",
+        "Rolled back": f"by entry {summary.rolled_back_words}" if summary.rolled_back else "",
+        "When": f"{when(entry.began)}{until} ({when(entry.began, 'UTC%z')})",
+        "By": f"{entry.operator}, process {entry.pid} on {entry.host}",
+        "From": origin_words(story),
+        "Nodes": f"{summary.nodes} done",
+        "Steps": f"{step_times(story)}; {times(story)}" if story.spans else "",
+        "Traffic": traffic_words(story),
+        "Plan": plan_words(summary),
+        "Follows": "" if entry.follows is None else f"entry {entry.follows}",
+        "Journal": f"not whole: {counted(story.missing, 'event')} missing" if story.missing else "",
+    }
+    return ((name, value) for name, value in facts.items() if value)
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("console", "report"),
+        autoescape=True,
+        finalize=_visible,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"counted": counted, "duration": duration, "when": when}
+    environment.globals |= {
+        "GLYPHS": GLYPHS,
+        "HEAD": HEAD,
+        "MOMENT_CLASSES": _MOMENT_CLASSES,
+        "NUMBERS": NUMBERS,
+        "PURPOSES": PURPOSES,
+        "STEPS": STEPS,
+        "reply_lines": reply_lines,
+        "ways_back": ways_back,
+        "whose_words": whose_words,
+    }
+    return environment
+
+
+def _visible(value: object) -> object:
+    """What each printed value passes through before it is escaped; what a macro made has been through it.
+
+    So text from outside is made harmless twice: no terminal or editor obeys it, and it is no markup.
+    """
+    return value if isinstance(value, Markup) else clean(str(value))
