@@ -3,15 +3,17 @@
 from pathlib import Path
 
 from backends.file_trust import Writers
-from backends.inventories.ansible_file import AnsibleInventory, read_ansible
-from backends.inventories.source import Listing
-from backends.inventories.toml_file import TomlInventory, read_toml
+from backends.inventories.ansible.reader import AnsibleInventory, read_ansible
+from backends.inventories.common import InventoryFile
+from backends.inventories.toml import TomlInventory, read_toml
 
 InventorySettings = TomlInventory | AnsibleInventory
 
 
-def read_nodes(settings: InventorySettings, folder: Path, file: str, key: str, writers: Writers) -> Listing:
-    """The nodes that an inventory's file names now, in its order. Blocking.
+def read_nodes(
+    settings: InventorySettings, folder: Path, file: str, key: str, writers: Writers
+) -> InventoryFile:
+    """Read the nodes that an inventory's file names now, in its order. Blocking.
 
     Args:
         settings: which file.

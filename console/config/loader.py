@@ -8,7 +8,7 @@ import msgspec
 
 from backends.errors import ConfigError
 from backends.file_trust import Untrusted, Writers, open_trusted
-from backends.inventories.toml_text import parse_toml
+from backends.inventories.toml import parse_toml
 from console.config.schema import Config, parse
 
 FILE = "config.toml"

@@ -6,12 +6,12 @@ from typing import Any
 from hypothesis import example
 from hypothesis import strategies as st
 
-from backends.inventories.ansible_ini import parse_ini
-from backends.inventories.ansible_node import as_node
-from backends.inventories.ansible_yaml import parse_yaml_inventory
-from backends.inventories.groups import Groups
-from backends.inventories.ranges import expand
-from backends.inventories.toml_text import parse_toml
+from backends.inventories.ansible.groups import Groups
+from backends.inventories.ansible.host_patterns import expand
+from backends.inventories.ansible.ini_parser import parse_ini
+from backends.inventories.ansible.node import build_node
+from backends.inventories.ansible.yaml_parser import parse_yaml_inventory
+from backends.inventories.toml import parse_toml
 from tests.fuzz.harness import bounded, fuzzed, inert
 from tests.fuzz.texts import anything, grown, json_of, lines_of, mostly, text, tree, word
 
@@ -43,7 +43,7 @@ def nodes(groups: Groups | None) -> object:
     if groups is None:
         return None
     found = {
-        name: as_node(name, groups.variables_of(name, Nothing()), FILE)
+        name: build_node(name, groups.variables_of(name, Nothing()), FILE)
         for name in groups.hosts_of("all")[:50]
     }
     for node in found.values():
@@ -126,4 +126,4 @@ def test_host_patterns(pattern: str) -> None:
 
 @fuzzed(variables=st.dictionaries(variable, mostly(text), max_size=6))
 def test_variables_of_a_host(variables: dict[str, Any]) -> None:
-    bounded(lambda: as_node("web1", variables, FILE), len(str(variables)) if len(variables) < 3 else 1_000)
+    bounded(lambda: build_node("web1", variables, FILE), len(str(variables)) if len(variables) < 3 else 1_000)

@@ -20,7 +20,7 @@ from backends.hooks.kinds import HookSettings
 from backends.hosts.hop import Hop
 from backends.hosts.ssh import SshSettings
 from backends.inert import LONGEST, NotInert, check_inert, check_port
-from backends.inventories.toml_text import parse_toml
+from backends.inventories.toml import parse_toml
 from console.completing import node_settings
 from console.config.schema import parse
 from console.demo.configuration import rolldeck_config

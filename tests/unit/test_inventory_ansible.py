@@ -13,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backends.errors import ConfigError
-from backends.inventories.ansible_beside import VariableFiles
-from backends.inventories.ansible_ini import parse_ini
-from backends.inventories.ansible_yaml import parse_yaml_inventory
-from backends.inventories.groups import Groups
+from backends.inventories.ansible.groups import Groups
+from backends.inventories.ansible.ini_parser import parse_ini
+from backends.inventories.ansible.variable_files import VariableFiles
+from backends.inventories.ansible.yaml_parser import parse_yaml_inventory
 from orchestrator.settings import NodeSettings
 from tests.unit.inventories import loaded, refused
 

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from backends.errors import ConfigError
-from backends.inventories import source
+from backends.inventories import common
 from backends.model import Server
 from console.config.loader import load
 from console.config.schema import parse
@@ -96,7 +96,7 @@ def test_a_file_that_cannot_be_read(tmp_path: Path, name: str) -> None:
     path.rmdir()
     path.write_bytes(b"\n\n\xff\n")
     assert problem() == f"{path}: line 3: is not UTF-8 text"
-    path.write_bytes(b"#" * (source.LONGEST + 1))
+    path.write_bytes(b"#" * (common.LONGEST + 1))
     assert problem() == f"{path}: is longer than 4194304 bytes"
     path.unlink()
     path.symlink_to("/dev/zero")

@@ -9,8 +9,8 @@ from graphlib import CycleError, TopologicalSorter
 from typing import Any, Protocol, Self
 
 from backends.errors import ConfigError
-from backends.inventories.ranges import expand
-from backends.inventories.source import MOST_NODES, listed
+from backends.inventories.ansible.host_patterns import expand
+from backends.inventories.common import MOST_NODES, join_names
 from backends.suggestion import suggest
 
 ALL, UNGROUPED = "all", "ungrouped"
@@ -55,7 +55,7 @@ class Groups:
         self._depths: dict[str, int] = {}  # below `all`, by the longest way
 
     def add_group(self, name: str) -> None:
-        """A group; nothing happens if it is known."""
+        """Add a group; nothing happens if it is known."""
         self._groups.setdefault(name, _Group())
 
     def add_child(self, parent: str, child: str) -> None:
@@ -71,7 +71,7 @@ class Groups:
         """Put hosts into a group that is known; those that are known already are merged.
 
         Args:
-            pattern: see `backends.inventories.ranges`.
+            pattern: see `backends.inventories.ansible.host_patterns`.
             group: its name.
             variables: of each of them; a later value wins.
             where: it stands, for errors.
@@ -108,14 +108,14 @@ class Groups:
         above = {name: tuple(group.parents) for name, group in self._groups.items()}
         try:
             for name in TopologicalSorter(above).static_order():
-                self._depths[name] = 1 + max((self._depths[each] for each in above[name]), default=-1)
+                self._depths[name] = 1 + max((self._depths[parent] for parent in above[name]), default=-1)
         except CycleError as error:
-            circle = " → ".join(each[:80] for each in error.args[1][:20])
+            circle = " → ".join(group[:80] for group in error.args[1][:20])
             raise ConfigError(self.file, "", f"groups contain each other: {circle}") from None
         return self
 
     def hosts_of(self, name: str) -> list[str]:
-        """The hosts of a group and of those in it, in Ansible's order: its own first, then level by level.
+        """Return the hosts of a group and its children in Ansible's order: its own, then level by level.
 
         Raises:
             ConfigError: there is no such group, or it is empty.
@@ -123,21 +123,21 @@ class Groups:
         if name not in self._groups:
             names = sorted(self._groups)
             hint = suggest(name, names)
-            raise ConfigError(self.file, "", f"no group {name!r}; {hint}there is: {listed(names)}")
+            raise ConfigError(self.file, "", f"no group {name!r}; {hint}there is: {join_names(names)}")
         level, seen = [name], {name}
         hosts: dict[str, None] = {}
         while level:
-            for each in level:
-                hosts.update(self._groups[each].hosts)
-            below = dict.fromkeys(child for each in level for child in self._groups[each].children)
-            level = [each for each in below if each not in seen]
+            for group in level:
+                hosts.update(self._groups[group].hosts)
+            below = dict.fromkeys(child for group in level for child in self._groups[group].children)
+            level = [group for group in below if group not in seen]
             seen.update(level)
         if not hosts:
             raise ConfigError(self.file, "", f"group {name!r} is empty, expected at least one host in it")
         return list(hosts)
 
     def variables_of(self, host: str, beside: Beside) -> dict[str, Any]:
-        """All variables of a host: outer groups first, files after the inventory, the host's own last.
+        """Merge all variables of a host: outer groups first, files after the inventory, the host's own last.
 
         Raises:
             ConfigError: a group's priority is no number, or a file beside cannot be used.
@@ -158,7 +158,7 @@ class Groups:
                 if parent not in around:
                     around[parent] = None
                     waiting.append(parent)
-        return sorted(around, key=lambda each: (self._depths[each], self._priority(each), each))
+        return sorted(around, key=lambda group: (self._depths[group], self._priority(group), group))
 
     def _priority(self, group: str) -> int:
         value = self._groups[group].variables.get(PRIORITY, 1)

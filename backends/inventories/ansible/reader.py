@@ -6,12 +6,12 @@ from pathlib import Path
 import msgspec
 
 from backends.errors import ConfigError
-from backends.inventories.ansible_beside import VariableFiles
-from backends.inventories.ansible_ini import parse_ini
-from backends.inventories.ansible_node import as_node
-from backends.inventories.ansible_yaml import parse_yaml_inventory
-from backends.inventories.groups import Groups
-from backends.inventories.source import Listing, locate, read_text
+from backends.inventories.ansible.groups import Groups
+from backends.inventories.ansible.ini_parser import parse_ini
+from backends.inventories.ansible.node import build_node
+from backends.inventories.ansible.variable_files import VariableFiles
+from backends.inventories.ansible.yaml_parser import parse_yaml_inventory
+from backends.inventories.common import InventoryFile, read_text, resolve_path
 
 _YAML = (".yml", ".yaml", ".json")  # as Ansible has it; with another ending it is INI
 _MAPPING = re.compile(r"---(?:\s|$)|[^\[#;=\s][^=\s]*:(?:\s|$)")  # a first line that nobody writes in INI
@@ -37,17 +37,17 @@ class AnsibleInventory(
     group: str
 
 
-def read_ansible(settings: AnsibleInventory, folder: Path, file: str, key: str) -> Listing:
-    """The nodes of such a file; see `backends.inventories.kinds.read_nodes`."""
-    path = locate(settings.path, folder, file, f"{key}.path")
+def read_ansible(settings: AnsibleInventory, folder: Path, file: str, key: str) -> InventoryFile:
+    """Read the nodes of such a file; see `backends.inventories.kinds.read_nodes`."""
+    path = resolve_path(settings.path, folder, file, f"{key}.path")
     text, place = read_text(path, file, f"{key}.path"), str(path)
     groups = _parse(text, path)
     beside = VariableFiles(path.parent)
     nodes = {
-        host: as_node(host, groups.variables_of(host, beside), place)
+        host: build_node(host, groups.variables_of(host, beside), place)
         for host in groups.hosts_of(settings.group)
     }
-    return Listing(place, "hosts", nodes)
+    return InventoryFile(place, "hosts", nodes)
 
 
 def _parse(text: str, path: Path) -> Groups:

@@ -1,4 +1,4 @@
-"""An inventory's file: found, read whole, and its text; and what was found in it."""
+"""What inventories in files have in common: the file's path and text, what it lists, and words for errors."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,13 +16,13 @@ _NAMED = 20  # of the names that there are, in an error
 
 
 @dataclass(frozen=True, slots=True)
-class Listing:
+class InventoryFile:
     """What an inventory says.
 
     Attributes:
         file: where it stands, for errors.
         key: of the nodes in it, for errors.
-        nodes: each as it would stand in `[apps.NAME.nodes]`; whoever asked has yet to check them.
+        nodes: by name, as they would stand in `[apps.NAME.nodes]`; the caller has yet to check them.
     """
 
     file: str
@@ -30,8 +30,8 @@ class Listing:
     nodes: Mapping[str, Any]
 
 
-def locate(path: str, folder: Path, file: str, key: str) -> Path:
-    """The path of an inventory; a relative one begins in the folder of the configuration.
+def resolve_path(path: str, folder: Path, file: str, key: str) -> Path:
+    """Return the path of an inventory; a relative one begins in the folder of the configuration.
 
     Args:
         path: as the configuration has it; may begin with `~`.
@@ -51,7 +51,7 @@ def locate(path: str, folder: Path, file: str, key: str) -> Path:
 
 
 def read_text(path: Path, file: str, key: str, writers: Writers = NAMED) -> str:
-    """The whole text of an inventory; `file` and `key` say who named it.
+    """Read the whole text of an inventory; `file` and `key` say who named it.
 
     Args:
         path: of the inventory.
@@ -82,8 +82,8 @@ def read_text(path: Path, file: str, key: str, writers: Writers = NAMED) -> str:
         raise ConfigError(str(path), f"line {line}", "is not UTF-8 text") from None
 
 
-def shown(value: object) -> str:
-    """A value for an error, at most a line of it."""
+def describe(value: object) -> str:
+    """Describe a value for an error, in at most a line."""
     match value:
         case None:
             return "nothing"
@@ -102,7 +102,7 @@ def shown(value: object) -> str:
     return f"a {type(value).__name__}"
 
 
-def listed(names: list[str]) -> str:
-    """Names for an error; of very many the first ones."""
+def join_names(names: list[str]) -> str:
+    """Join names for an error; of very many only the first ones."""
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return ", ".join(each[:80] for each in names[:_NAMED]) + more
+    return ", ".join(name[:80] for name in names[:_NAMED]) + more

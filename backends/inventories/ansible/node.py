@@ -7,20 +7,26 @@ of the host, and nothing more. How to log in and to become root
 (keys, jumps, sudo) is said in the configuration, not here.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from backends.errors import ConfigError
-from backends.inventories.ansible_template import NotPlain, Templates, is_encrypted
-from backends.inventories.source import shown
+from backends.inventories.ansible.ini_parser import IniText, parse_literal
+from backends.inventories.common import describe
+from backends.inventories.yaml_text import Encrypted
 from backends.template import check_host
 
 _SSH = ("ssh", "smart", "paramiko", "paramiko_ssh")
 _CONNECTIONS = (*_SSH, "local")
+_MARKS = ("{{", "{%", "{#")
+_VARIABLE = re.compile(r"\{\{[-+]?\s*([A-Za-z_][A-Za-z0-9_]*)\s*[-+]?\}\}")
+_MOST = 100  # variables that are filled into one value, those in their values included
+_LONGEST = 4096  # characters of a value
 
 
-def as_node(host: str, variables: Mapping[str, Any], file: str) -> dict[str, Any]:
-    """The node of this host.
+def build_node(host: str, variables: Mapping[str, Any], file: str) -> dict[str, Any]:
+    """Build the node of this host.
 
     Args:
         host: its name in the inventory, and so the node's.
@@ -65,18 +71,18 @@ class _Values:
         digits = isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= 5
         number = int(value) if digits else value
         if type(number) is not int or not 1 <= number <= 65535:
-            raise self._error(name, f"found {shown(value)}, expected 1 to 65535")
+            raise self._error(name, f"found {describe(value)}, expected 1 to 65535")
         return number
 
     def texts(self, name: str) -> list[str]:
         _, value = self._one((name,))
         if isinstance(value, str):  # Ansible's INI has no lists
-            value = [each.strip() for each in value.split(",")]
+            value = [server.strip() for server in value.split(",")]
         if value is None:
             return []
-        if not isinstance(value, list) or not all(isinstance(each, str) and each for each in value):
-            raise self._error(name, f"found {shown(value)}, expected names with commas between, or a list")
-        return [self._plain(name, each) for each in value]
+        if not isinstance(value, list) or not all(isinstance(server, str) and server for server in value):
+            raise self._error(name, f"found {describe(value)}, expected names with commas between, or a list")
+        return [self._plain(name, server) for server in value]
 
     def via(self, name: str) -> str:
         value = self.text(name).removeprefix("ansible.builtin.")
@@ -88,8 +94,8 @@ class _Values:
         found = [(name, self._plain(name, self._variables[name])) for name in names if self._has(name)]
         for name, value in found[1:]:
             if _as_text(value) != _as_text(found[0][1]):
-                known = f"{found[0][0]} is {shown(found[0][1])}"
-                raise self._error(name, f"found {shown(value)}, but {known}; expected one of them")
+                known = f"{found[0][0]} is {describe(found[0][1])}"
+                raise self._error(name, f"found {describe(value)}, but {known}; expected one of them")
         return found[0] if found else ("", None)
 
     def _has(self, name: str) -> bool:
@@ -106,7 +112,7 @@ class _Values:
     def _checked(self, name: str, value: Any) -> str:
         value = _as_text(value)
         if not isinstance(value, str):
-            raise self._error(name, f"found {shown(value)}, expected a text")
+            raise self._error(name, f"found {describe(value)}, expected a text")
         try:
             return check_host(name, value)
         except ConfigError as error:
@@ -119,3 +125,71 @@ class _Values:
 def _as_text(value: Any) -> Any:
     """A user or a host may be all digits, which then are a number."""
     return str(value) if type(value) is int and value.bit_length() < 64 else value
+
+
+class NotPlain(ValueError):
+    """A template that cannot be filled; the text says what was found and what was expected."""
+
+
+def is_encrypted(value: object) -> bool:
+    """Whether this is a value of Ansible's vault."""
+    return isinstance(value, Encrypted) or (isinstance(value, str) and value.startswith("$ANSIBLE_VAULT;"))
+
+
+class Templates:
+    """Fills templates with the variables of one host.
+
+    Args:
+        host: its name in the inventory.
+        variables: all of them, merged; their values may be templates too.
+    """
+
+    def __init__(self, host: str, variables: Mapping[str, Any]) -> None:
+        self._variables = variables
+        self._own = {"inventory_hostname": host, "inventory_hostname_short": host.partition(".")[0]}
+        self._left = 0
+
+    def fill(self, value: Any) -> Any:
+        """The value itself when it is no template. Raises NotPlain."""
+        if not isinstance(value, str):
+            return value
+        self._left = _MOST
+        return self._fill(value, ())
+
+    def _fill(self, text: str, inside: tuple[str, ...]) -> Any:
+        if not any(mark in text for mark in _MARKS):
+            return text
+        if whole := _VARIABLE.fullmatch(text.strip()):
+            return self._value(whole[1], text, inside)
+        filled = _VARIABLE.sub(lambda match: self._text(match[1], text, inside), text)
+        if any(mark in _VARIABLE.sub("", text) for mark in _MARKS):
+            raise NotPlain(
+                f"found {describe(text)}, expected a plain value, or variables such as {{{{ NAME }}}} alone:"
+                " only Ansible itself knows filters, expressions and statements"
+            )
+        if len(filled) > _LONGEST:
+            raise NotPlain(
+                f"found {describe(text)}, which is longer than {_LONGEST} characters when it is filled"
+            )
+        return filled
+
+    def _text(self, name: str, template: str, inside: tuple[str, ...]) -> str:
+        value = self._value(name, template, inside)
+        if isinstance(value, str | bool | float) or (isinstance(value, int) and value.bit_length() < 64):
+            return str(value)[: _LONGEST + 1]
+        raise NotPlain(f"found {describe(template)}, but {name} is {describe(value)}, expected a text")
+
+    def _value(self, name: str, template: str, inside: tuple[str, ...]) -> Any:
+        self._left -= 1
+        if self._left < 0:
+            raise NotPlain(f"found {describe(template)}, expected at most {_MOST} variables in it")
+        if name in inside:
+            raise NotPlain(f"found {describe(template)}, but {name} leads back to itself")
+        if name not in self._own and name not in self._variables:
+            raise NotPlain(f"found {describe(template)}, but this host has no variable {name}")
+        value = self._own[name] if name in self._own else self._variables[name]
+        if is_encrypted(value):
+            raise NotPlain(f"found {describe(template)}, but {name} is encrypted with Ansible's vault")
+        if isinstance(value, IniText):
+            value = parse_literal(value)
+        return self._fill(value, (*inside, name)) if isinstance(value, str) else value

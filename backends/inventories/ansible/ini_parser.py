@@ -3,33 +3,57 @@
 https://docs.ansible.com/ansible/latest/collections/ansible/builtin/ini_inventory.html
 """
 
+import ast
 import re
 import shlex
+import warnings
+from functools import lru_cache
 from typing import Any
 
 from backends.errors import ConfigError
-from backends.inventories.groups import UNGROUPED, Groups
-from backends.inventories.ini_value import IniText, as_literal
+from backends.inventories.ansible.groups import UNGROUPED, Groups
 
 _SECTION = re.compile(r"\[([^:\]\s]+)(?::(\w+))?\]\s*(?:#.*)?")
 _GROUP = re.compile(r"([^:\]\s]+)\s*(?:#.*)?")
 _SECTIONS = ("hosts", "children", "vars")
-_OURS = ("ansible_", "rolldeck_")  # other variables may be anything, and only templates look at them
+_NEEDED = ("ansible_", "rolldeck_")  # other variables may be anything, and only templates look at them
 _QUOTES = re.compile(r"""["'\\#]""")
 _SPACE = re.compile(r"[ \t\r\n]+")
 _LONGEST_LINE = 65_536  # characters; shlex takes four times as long for one twice as long
+_LONGEST_LITERAL = 1000  # characters; Python's own parser is not made for endless ones
+
+
+class IniText(str):
+    """A value as it is written: of 20,000 hosts most are never looked at."""
+
+    __slots__ = ()
 
 
 def parse_ini(text: str, file: str) -> Groups:
-    """The groups and hosts of such a file.
+    """Read the groups and hosts of such a file.
 
     Raises:
         ConfigError: with the file, the line, what was found and what was expected.
     """
-    return _Reader(file).read(text)
+    return _IniParser(file).parse(text)
 
 
-class _Reader:
+def parse_literal(text: str) -> Any:
+    """Read a value as Ansible does: a literal of Python, which also ends quotes and comments, or the text."""
+    return _literal(str(text)) if len(text) <= _LONGEST_LITERAL else str(text)
+
+
+@lru_cache(1000)  # most hosts have the same port and user
+def _literal(text: str) -> Any:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return ast.literal_eval(text)
+    except (ValueError, SyntaxError, MemoryError, RecursionError, TypeError):
+        return text
+
+
+class _IniParser:
     def __init__(self, file: str) -> None:
         self._groups = Groups(file)
         self._file = file
@@ -38,7 +62,7 @@ class _Reader:
         self._children: list[tuple[str, str]] = []
         self._where = ""
 
-    def read(self, text: str) -> Groups:
+    def parse(self, text: str) -> Groups:
         section, group = "hosts", UNGROUPED
         for number, raw in enumerate(text.splitlines(), 1):
             line, self._where = raw.strip(), f"line {number}"
@@ -53,15 +77,15 @@ class _Reader:
                 continue
             if line[0] == "[" and (match := _SECTION.fullmatch(line)):
                 group, section = match[1], match[2] or "hosts"
-                self._begin(group, section)
+                self._begin_section(group, section)
             elif line[0] == "[" and line[-1] == "]":
                 raise self._error(f"found {line[:80]!r}, expected [GROUP], [GROUP:vars] or [GROUP:children]")
             elif section == "hosts":
-                self._host(line, group)
+                self._add_host(line, group)
             elif section == "vars":
-                self._variable(line, group)
+                self._add_variable(line, group)
             else:
-                self._child(line, group)
+                self._add_child(line, group)
         for name, where in self._named.items():
             if name not in self._declared:
                 raise ConfigError(self._file, where, f"no group {name!r}, expected a section [{name}]")
@@ -69,7 +93,7 @@ class _Reader:
             self._groups.add_child(parent, child)
         return self._groups.finish()
 
-    def _begin(self, group: str, section: str) -> None:
+    def _begin_section(self, group: str, section: str) -> None:
         if section not in _SECTIONS:
             raise self._error(f"found a section of {section!r}, expected one of: {', '.join(_SECTIONS)}")
         self._groups.add_group(group)
@@ -78,9 +102,9 @@ class _Reader:
         else:
             self._declared.add(group)
 
-    def _host(self, line: str, group: str) -> None:
+    def _add_host(self, line: str, group: str) -> None:
         try:
-            pattern, *pairs = _words(line)
+            pattern, *pairs = _split_words(line)
         except ValueError:
             raise self._error(f"found {line[:80]!r}, expected a host with closed quotes") from None
         variables = {}
@@ -88,17 +112,17 @@ class _Reader:
             name, equals, value = pair.partition("=")
             if not equals:
                 raise self._error(f"found {pair[:80]!r}, expected NAME=VALUE behind the host")
-            variables[name] = _value(name, value)
+            variables[name] = _parse_value(name, value)
         self._groups.add_hosts(pattern, group, variables, self._where)
 
-    def _variable(self, line: str, group: str) -> None:
+    def _add_variable(self, line: str, group: str) -> None:
         name, equals, value = line.partition("=")
         if not equals:
             raise self._error(f"found {line[:80]!r}, expected NAME=VALUE")
         name = name.strip()
-        self._groups.add_variables(group, {name: _value(name, value.strip())})
+        self._groups.add_variables(group, {name: _parse_value(name, value.strip())})
 
-    def _child(self, line: str, group: str) -> None:
+    def _add_child(self, line: str, group: str) -> None:
         match = _GROUP.fullmatch(line)
         if not match:
             raise self._error(f"found {line[:80]!r}, expected the name of a group")
@@ -110,10 +134,10 @@ class _Reader:
         return ConfigError(self._file, self._where, problem)
 
 
-def _words(line: str) -> list[str]:
-    """As Ansible does, but at once where it may be: 20,000 hosts should not take seconds."""
+def _split_words(line: str) -> list[str]:
+    """Split as Ansible does, but at once where it may be: 20,000 hosts should not take seconds."""
     return shlex.split(line, comments=True) if _QUOTES.search(line) else _SPACE.split(line)
 
 
-def _value(name: str, text: str) -> Any:
-    return as_literal(text) if name.startswith(_OURS) else IniText(text)
+def _parse_value(name: str, text: str) -> Any:
+    return parse_literal(text) if name.startswith(_NEEDED) else IniText(text)

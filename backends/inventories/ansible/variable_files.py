@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from backends.errors import ConfigError
-from backends.inventories.source import read_text
+from backends.inventories.common import read_text
 from backends.inventories.yaml_text import parse_yaml
 
 _ENDINGS = ("", ".yml", ".yaml", ".json")
@@ -23,9 +23,9 @@ class VariableFiles:
     """
 
     def __init__(self, folder: Path) -> None:
-        self._folders = {each: folder / each for each in ("group_vars", "host_vars")}
+        self._folders = {kind: folder / kind for kind in ("group_vars", "host_vars")}
         # 20,000 hosts are not looked for where there is nothing.
-        self._there = {name for name, path in self._folders.items() if _ask(path.is_dir, path)}
+        self._kinds = {kind for kind, path in self._folders.items() if _test(path.is_dir, path)}
         self._known: dict[tuple[str, str], Mapping[str, Any]] = {}
 
     def of_group(self, name: str) -> Mapping[str, Any]:
@@ -37,50 +37,50 @@ class VariableFiles:
         return self._of("host_vars", name)
 
     def _of(self, kind: str, name: str) -> Mapping[str, Any]:
-        if kind not in self._there or "/" in name or not name.strip("."):
+        if kind not in self._kinds or "/" in name or not name.strip("."):
             return {}
         if (kind, name) not in self._known:
             found: dict[str, Any] = {}
-            for path in _files(self._folders[kind] / name):
-                found |= _variables(path)
+            for path in _find_files(self._folders[kind] / name):
+                found |= _read_variables(path)
             self._known[kind, name] = found
         return self._known[kind, name]
 
 
-def _files(path: Path) -> Iterator[Path]:
+def _find_files(path: Path) -> Iterator[Path]:
     """As Ansible looks for them: the first of NAME, NAME.yml and so on; of a folder all that is in it."""
     for ending in _ENDINGS:
-        each = path.with_name(path.name + ending)
-        if _ask(each.is_file, each):
-            yield each
+        file = path.with_name(path.name + ending)
+        if _test(file.is_file, file):
+            yield file
             return
-        if not ending and _ask(each.is_dir, each):
-            yield from _below(each)
+        if not ending and _test(file.is_dir, file):
+            yield from _find_below(file)
             return
 
 
-def _below(folder: Path) -> Iterator[Path]:
+def _find_below(folder: Path) -> Iterator[Path]:
     try:
         found = sorted(folder.iterdir())
     except OSError as error:
         raise ConfigError(str(folder), "", f"cannot be read: {error.strerror}") from None
-    for each in found:
-        if each.name.startswith(".") or each.name.endswith("~"):
+    for file in found:
+        if file.name.startswith(".") or file.name.endswith("~"):
             continue
-        if _ask(each.is_dir, each):
-            yield from _below(each)
-        elif each.suffix in _ENDINGS and _ask(each.is_file, each):
-            yield each
+        if _test(file.is_dir, file):
+            yield from _find_below(file)
+        elif file.suffix in _ENDINGS and _test(file.is_file, file):
+            yield file
 
 
-def _ask(question: Callable[[], bool], path: Path) -> bool:
+def _test(question: Callable[[], bool], path: Path) -> bool:
     try:
         return question()
     except OSError as error:  # a folder around it that may not be entered
         raise ConfigError(str(path), "", f"cannot be read: {error.strerror}") from None
 
 
-def _variables(path: Path) -> Mapping[str, Any]:
+def _read_variables(path: Path) -> Mapping[str, Any]:
     text = read_text(path, str(path), "")
     if text.startswith(_ENCRYPTED):
         return {}

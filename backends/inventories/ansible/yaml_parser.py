@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from backends.errors import ConfigError
-from backends.inventories.groups import Groups
-from backends.inventories.source import shown
+from backends.inventories.ansible.groups import Groups
+from backends.inventories.common import describe
 from backends.inventories.yaml_text import parse_yaml
 
 _PARTS = ("hosts", "vars", "children")
@@ -16,39 +16,39 @@ _MOST_GROUPS = 100_000  # an alias may stand for many, and for those around it
 
 
 def parse_yaml_inventory(text: str, file: str) -> Groups:
-    """The groups and hosts of such a file.
+    """Read the groups and hosts of such a file.
 
     Raises:
         ConfigError: with the file, the line or the place in it, what was found and what was expected.
     """
     document = parse_yaml(text, file)
     if not document or not isinstance(document, dict):
-        raise ConfigError(file, "", f"found {shown(document)}, expected groups, such as `all:`")
+        raise ConfigError(file, "", f"found {describe(document)}, expected groups, such as `all:`")
     if "plugin" in document:
         raise ConfigError(
             file, "plugin", "found the settings of an inventory plugin, expected groups, such as `all:`"
         )
-    reader = _Reader(file)
+    parser = _YamlParser(file)
     try:
         for name, content in document.items():
-            reader.group(name, content, "")
+            parser.add_group(name, content, "")
     except RecursionError:
         raise ConfigError(file, "", "its groups are nested too deep, or contain themselves") from None
-    return reader.groups.finish()
+    return parser.groups.finish()
 
 
-class _Reader:
+class _YamlParser:
     def __init__(self, file: str) -> None:
         self.groups = Groups(file)
         self._file = file
-        self._seen = 0
+        self._count = 0
 
-    def group(self, key: Any, content: Any, around: str) -> str:
-        """Take in a group; `around` is where it stands. Returns its name."""
+    def add_group(self, key: Any, content: Any, around: str) -> str:
+        """Add a group and what is in it; `around` is where it stands. Returns its name."""
         name = self._name(key, around or "the top", "a group")
         where = f"{around}.{name}".lstrip(".")
-        self._seen += 1
-        if self._seen > _MOST_GROUPS:
+        self._count += 1
+        if self._count > _MOST_GROUPS:
             raise self._error(where, f"found too many groups, expected at most {_MOST_GROUPS}")
         self.groups.add_group(name)
         # In the order of the file: a host may stand here and in a child, and the later value wins.
@@ -58,15 +58,15 @@ class _Reader:
                 case "vars":
                     self.groups.add_variables(name, self._mapping(inside, place))
                 case "hosts":
-                    self._hosts(name, self._mapping(inside, place, alone=True), place)
+                    self._add_hosts(name, self._mapping(inside, place, alone=True), place)
                 case "children":
                     for child, below in self._mapping(inside, place, alone=True).items():
-                        self.groups.add_child(name, self.group(child, below, place))
+                        self.groups.add_child(name, self.add_group(child, below, place))
                 case _:
                     raise self._error(place, f"unknown key; expected one of: {', '.join(_PARTS)}")
         return name
 
-    def _hosts(self, group: str, hosts: Mapping[Any, Any], where: str) -> None:
+    def _add_hosts(self, group: str, hosts: Mapping[Any, Any], where: str) -> None:
         for key, variables in hosts.items():
             pattern = self._name(key, where, "a host")
             self.groups.add_hosts(pattern, group, self._mapping(variables, f"{where}.{pattern}"), where)
@@ -78,12 +78,12 @@ class _Reader:
         if alone and isinstance(value, str):
             return {value: None}
         if not isinstance(value, dict):
-            raise self._error(where, f"found {shown(value)}, expected a mapping: each name with a colon")
+            raise self._error(where, f"found {describe(value)}, expected a mapping: each name with a colon")
         return value
 
     def _name(self, value: Any, where: str, what: str) -> str:
         if not isinstance(value, str) or not value:
-            raise self._error(where, f"found {shown(value)}, expected the name of {what}, in quotes")
+            raise self._error(where, f"found {describe(value)}, expected the name of {what}, in quotes")
         return value
 
     def _error(self, where: str, problem: str) -> ConfigError:
