@@ -25,7 +25,7 @@ from backends.secret import redact
 from backends.visible_text import visible_json
 from backends.wire import MOST, WIRE
 from console.output.text import clean, say
-from console.state_place import state_folder
+from console.paths import log_path
 from orchestrator.bus import Bus
 from orchestrator.events import NodeNote, Record
 from orchestrator.repeats import Repeats
@@ -43,10 +43,6 @@ class LogSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fiel
             raise ValueError(f"max_bytes: found {self.max_bytes}, expected at least 10000")
         if not 1 <= self.backup_count <= 1000:
             raise ValueError(f"backup_count: found {self.backup_count}, expected 1 to 1000")
-
-    @property
-    def file(self) -> Path:
-        return Path(self.path).expanduser() if self.path else state_folder() / "rolldeck.log"
 
 
 class Log:
@@ -135,7 +131,7 @@ class _File(RotatingFileHandler):
 
     def __init__(self, settings: LogSettings, tell: Callable[[str], None]) -> None:
         super().__init__(
-            settings.file,
+            log_path(settings.path),
             maxBytes=settings.max_bytes,
             backupCount=settings.backup_count,
             encoding="utf-8",

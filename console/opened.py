@@ -11,8 +11,8 @@ from backends.health.http import HttpHealth
 from console.completing import completed
 from console.config.schema import Config
 from console.log import Log
+from console.paths import journal_path
 from console.roster import Roster
-from console.state_place import journal_path
 from console.who import operator
 from console.wiring import Wiring
 from console.with_consul import following_consul, lock_of, share

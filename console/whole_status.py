@@ -12,7 +12,7 @@ from backends.model import Server, ServerRef, Snapshot
 from console.completing import completed
 from console.config.schema import Config
 from console.node_versions import node_versions
-from console.state_place import journal_path
+from console.paths import journal_path
 from console.wiring import Wiring
 from orchestrator.journal.adoption import find
 from orchestrator.journal.hand_changes import HandChange, hand_changes

@@ -15,7 +15,7 @@ from console.config.loader import find_and_load
 from console.exits import Exit
 from console.output.records import Summary, event_fields
 from console.output.text import clean, on_terminal, result, result_json, say
-from console.state_place import journal_path
+from console.paths import journal_path
 from orchestrator.events import Record
 from orchestrator.journal.store import Entry, Journal
 from orchestrator.journal.story import Story

@@ -13,11 +13,11 @@ from backends.haproxy.address import HaproxySettings
 from backends.hosts.ssh import SshSettings
 from backends.own_files import write_private
 from console.commands.first_configuration import Found, described, merged, written
-from console.config.loader import FILE
 from console.config.schema import Config
 from console.exits import Exit
 from console.interrupts import interrupts
 from console.output.text import clean, result, say
+from console.paths import CONFIG_FILE
 from console.wiring import Wiring
 from orchestrator.levels import why_unchangeable
 
@@ -30,7 +30,9 @@ from orchestrator.levels import why_unchangeable
 @click.option(
     "--ssh-config", metavar="FILE", help="How HAProxy and the nodes are reached; default: ~/.ssh/config."
 )
-@click.option("--output", default=FILE, show_default=True, metavar="FILE", help="`-` for standard output.")
+@click.option(
+    "--output", default=CONFIG_FILE, show_default=True, metavar="FILE", help="`-` for standard output."
+)
 @click.option("--force", is_flag=True, help="Replace an existing file.")
 def init(
     sockets: tuple[str, ...], backend: tuple[str, ...], ssh_config: str | None, output: str, force: bool

@@ -10,8 +10,8 @@ from backends.errors import ConfigError
 from backends.file_trust import Untrusted, Writers, open_trusted
 from backends.inventories.toml import parse_toml
 from console.config.schema import Config, parse
+from console.paths import find_config
 
-FILE = "config.toml"
 LONGEST = 4 * 1024 * 1024  # bytes; some 20,000 nodes
 
 
@@ -21,18 +21,7 @@ def find_and_load(explicit: str | None) -> Config:
     Raises:
         ConfigError: there is none, others may have written one that nobody named, or see `load`.
     """
-    return load(Path(explicit)) if explicit else load(_find(), named=False)
-
-
-def _find() -> Path:
-    """Where a configuration is. Raises ConfigError: there is none; the text names all places."""
-    base = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")
-    places = [Path(FILE), Path(base) / "rolldeck" / FILE]
-    for place in places:
-        if os.path.isfile(place):  # Path.is_file raises in a folder that may not be read
-            return place
-    looked = " and ".join(str(place) for place in places)
-    raise ConfigError("", "", f"no configuration: looked for {looked}; `rolldeck init` writes one")
+    return load(Path(explicit)) if explicit else load(find_config(), named=False)
 
 
 def load(path: Path, *, named: bool = True) -> Config:

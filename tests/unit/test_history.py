@@ -1,7 +1,6 @@
 """`rolldeck history`: the list, one entry closely, and what is wrong, as a shell sees it."""
 
 import json
-import os
 import sqlite3
 import sys
 import time
@@ -17,7 +16,6 @@ from console.output.history_text import listed, shown
 from console.output.records import Summary
 from console.output.text import width
 from console.output.transcript_text import transcript
-from console.state_place import journal_path
 from orchestrator.events import (
     AbortRequested,
     AnyEvent,
@@ -383,14 +381,3 @@ def test_the_year_goes_where_it_is_this_year(path: Path, monkeypatch: pytest.Mon
         entries = [Summary.of(journal, each) for each in journal.entries()]
     assert " 11-14 22:13 " in list(listed(entries, 70))[1]
     assert " 2023-11-14 22:13 " in list(listed(entries, 120))[1]
-
-
-def test_where_the_journal_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HOME", "/home/ann")
-    monkeypatch.delenv("XDG_STATE_HOME", raising=False)
-    assert journal_path("") == Path("/home/ann/.local/state/rolldeck/journal.db")
-    assert journal_path("~/j.db") == Path("/home/ann/j.db")
-    assert journal_path("/var/lib/j.db") == Path("/var/lib/j.db")
-    monkeypatch.setenv("XDG_STATE_HOME", "/state")
-    assert journal_path("") == Path("/state/rolldeck/journal.db")
-    assert os.environ["HOME"] == "/home/ann"

@@ -199,15 +199,6 @@ async def test_the_wire_without_secrets_and_cut(tmp_path: Path, monkeypatch: pyt
     assert len(lines(tmp_path / "log")) == 5
 
 
-def test_where_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_STATE_HOME", "/var/state")
-    assert LogSettings().file == Path("/var/state/rolldeck/rolldeck.log")
-    monkeypatch.delenv("XDG_STATE_HOME")
-    monkeypatch.setenv("HOME", "/home/ann")
-    assert LogSettings().file == Path("/home/ann/.local/state/rolldeck/rolldeck.log")
-    assert LogSettings(path="~/x.log").file == Path("/home/ann/x.log")
-
-
 @pytest.mark.parametrize("settings", [{"max_bytes": 9}, {"backup_count": 0}, {"backup_count": 1001}])
 def test_settings_that_make_no_sense(settings: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="expected"):

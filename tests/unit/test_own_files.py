@@ -13,7 +13,7 @@ import pytest
 from backends.file_trust import Untrusted
 from backends.own_files import open_own, prepare_database, write_private
 from console.log import Log, LogSettings
-from console.state_place import journal_path, state_folder
+from console.paths import journal_path, state_folder
 from orchestrator.bus import Bus
 from orchestrator.errors import JournalError, Locked
 from orchestrator.events import NodeNote
