@@ -5,7 +5,7 @@ import time
 
 
 class SystemClock:
-    """Implements `backends.base.Clock` on the machine's own clocks."""
+    """Implements `backends.protocols.Clock` on the machine's own clocks."""
 
     def time(self) -> float:
         return time.time()

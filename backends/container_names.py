@@ -5,7 +5,7 @@ So `docker inspect fe` may answer of a container that is called otherwise, when 
 
 import re
 
-from backends.asking import words
+from backends.hosts.execution import words
 from backends.model import CommandResult
 
 NO_SUCH = "no such container"

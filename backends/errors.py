@@ -16,7 +16,7 @@ The difference between them decides what happens next: `Refused` changed nothing
 looked at again before anything else is sent, and none of them ever counts as a pass.
 """
 
-from backends.text_limits import shorten
+from backends.text import shorten
 
 MAX_PROBLEM = 2_000
 """Characters of a problem: the other side's own words are in it, and may be megabytes."""

@@ -4,11 +4,11 @@ import re
 import shlex
 from collections.abc import Awaitable, Callable, Mapping
 
-from backends.asking import look
-from backends.base import Host
 from backends.errors import Unmeasured
+from backends.hosts.execution import look
 from backends.hosts.rehearsal import is_rehearsal
 from backends.model import Command, ServiceState
+from backends.protocols import Host
 
 LOOK_TIMEOUT_S = 10.0
 

@@ -16,7 +16,7 @@ from textual.driver import Driver
 from textual.drivers.linux_driver import LinuxDriver
 from textual.screen import Screen
 
-from backends.own_files import write_beside
+from backends.local_files import write_beside
 from console.config.schema import ConsoleSettings
 from console.interrupts import TERMINAL_GONE
 from console.screens.acting import KEEP

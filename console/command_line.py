@@ -39,7 +39,7 @@ class LazyGroup(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if args[0] not in COMMANDS and not args[0].startswith("-") and not ctx.resilient_parsing:
-            from backends.suggestion import there_is
+            from backends.text import there_is
 
             ctx.fail(f"No such command {args[0]!r}; {there_is(args[0], COMMANDS)}")
         return super().resolve_command(ctx, args)
@@ -85,7 +85,7 @@ def cli(
     """Zero-downtime rolling upgrades behind HAProxy. Without a command: the console."""
     ctx.obj = config_file
     if debug:
-        logging.getLogger("rolldeck.wire").setLevel(logging.DEBUG)  # `backends.wire`, slow to import
+        logging.getLogger("rolldeck.wire").setLevel(logging.DEBUG)  # `backends.debug_log`, slow to import
     if ctx.invoked_subcommand is not None:
         return None
     # Textual draws on standard error.

@@ -5,12 +5,12 @@ from contextlib import contextmanager
 
 import msgspec
 
+from backends.consul.balancers import sockets
+from backends.consul.catalog import ConsulService, Instance, instances
 from backends.consul.client import Consul
-from backends.consul.places import sockets
-from backends.consul.services import ConsulService, Instance, instances
 from backends.errors import ConfigError
 from backends.haproxy.address import HaproxySettings
-from backends.template import check_host, check_port, check_value
+from backends.templates import check_host, check_port, check_value
 from console.config.decoding import decode
 from console.config.schema import Config
 from orchestrator.settings import ApplicationSettings, NodeSettings

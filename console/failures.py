@@ -7,8 +7,7 @@ import traceback
 import click
 
 from backends.errors import BackendError, ConfigError, RolldeckError
-from backends.plural import counted
-from backends.visible_text import visible_lines
+from backends.text import counted, visible_lines
 from console.config.decoding import MOST_ERRORS, ConfigErrors
 from console.exits import Exit
 from console.output.text import clean, lose_results, paint, say

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from backends.errors import ConfigError
 from backends.model import Server
-from backends.template import check_host, check_port, check_value
+from backends.templates import check_host, check_port, check_value
 from orchestrator.settings import ApplicationSettings, NodeSettings
 
 

@@ -19,11 +19,11 @@ from typing import Any
 
 import msgspec
 
+from backends.debug_log import MOST, WIRE
+from backends.local_files import open_own
 from backends.model import Exchange
-from backends.own_files import open_own
-from backends.secret import redact
-from backends.visible_text import visible_json
-from backends.wire import MOST, WIRE
+from backends.secrets import redact
+from backends.text import visible_json
 from console.output.text import clean, say
 from console.paths import log_path
 from orchestrator.bus import Bus

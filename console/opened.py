@@ -5,8 +5,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 
 from backends.clock import SystemClock
+from backends.consul.catalog import ConsulService
 from backends.consul.client import Consul
-from backends.consul.services import ConsulService
 from backends.health.http import HttpHealth
 from console.completing import completed
 from console.config.schema import Config

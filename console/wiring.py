@@ -9,23 +9,23 @@ from functools import partial
 
 import msgspec
 
-from backends.base import Hook, Host, LoadBalancer, Recorder, Registration
-from backends.connections import NodeConnections
+from backends.consul.catalog import ConsulService
 from backends.consul.client import Consul
-from backends.consul.services import ConsulService
-from backends.environment import LOGIN, base_environment, operator_environment
 from backends.errors import ConfigError
 from backends.haproxy.address import HaproxySettings, SshAddress
 from backends.haproxy.runtime import Runtime
 from backends.health.kinds import HealthChecks
 from backends.hooks.kinds import make_hook
 from backends.hosts.local import LocalHost
-from backends.hosts.ssh import SshHost, SshSettings
+from backends.hosts.ports import ConsolePort, NodeConnections, NodePort
+from backends.hosts.ssh import SshHost
+from backends.hosts.ssh_settings import SshSettings
 from backends.installers.kinds import creates_containers, default_version, make_installer
-from backends.ports import ConsolePort, NodePort
+from backends.local_process import LOGIN, base_environment, operator_environment
+from backends.protocols import Hook, Host, LoadBalancer, Recorder, Registration
 from backends.services.container import ContainerSettings
 from backends.services.kinds import make_service
-from backends.template import fill_plain
+from backends.templates import fill_plain
 from console.config.schema import Config
 from console.inventory import Member
 from orchestrator.node import Node
@@ -164,7 +164,7 @@ class Wiring:
             return None
         if service.require_consul_checks == "none" and not service.maintenance:
             return None
-        from backends.consul.registration import Registration as InConsul
+        from backends.consul.maintenance import Registration as InConsul
 
         return InConsul(self._consul, service, node, host, values)
 

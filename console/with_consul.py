@@ -7,13 +7,13 @@ from pathlib import Path
 
 import msgspec
 
-from backends.base import Clock
+from backends.consul.catalog import ConsulService
 from backends.consul.client import Consul
 from backends.consul.lock import ConsulLock
-from backends.consul.services import ConsulService
 from backends.consul.signing import Signer
 from backends.errors import ConfigError
-from backends.template import check_host, fill_plain
+from backends.protocols import Clock
+from backends.templates import check_host, fill_plain
 from console.completing import node_settings
 from console.config.schema import Config
 from console.roster import Roster

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from backends.base import Hook
+from backends.protocols import Hook
 from orchestrator.endpoints import Match
 from orchestrator.fleet import Fleet
 from orchestrator.freeze import Freeze

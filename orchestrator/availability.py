@@ -3,10 +3,10 @@
 import asyncio
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
-from backends.availability import Availability, Presence
-from backends.base import Installer
 from backends.errors import ConfigError
-from backends.suggestion import suggest
+from backends.installers.availability import Availability, Presence
+from backends.protocols import Installer
+from backends.text import suggest
 from orchestrator.node import Node
 from orchestrator.plan import Finding, PlannedNode, Severity
 

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from backends.text_limits import shorten
+from backends.text import shorten
 from orchestrator.untrusted import SHOWN
 
 PAUSES = (0.5, 1.0, 5.0, 30.0)  # seconds before work begins again that has failed

@@ -4,8 +4,8 @@ import contextlib
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 
-from backends.base import Clock
 from backends.model import Began, Exchange, Intent
+from backends.protocols import Clock
 from orchestrator.events import AnyEvent, CommandFinished, CommandSending, CommandStarted, Record
 
 Reader = Callable[[Record], None]

@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-from backends.base import Clock
+from backends.protocols import Clock
 from orchestrator.actor import Actor, requested
 from orchestrator.bus import Bus
 from orchestrator.errors import Aborted, Locked

@@ -3,10 +3,10 @@
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
-from backends.base import LoadBalancer
-from backends.columns import names_of
 from backends.errors import BackendError
+from backends.haproxy.columns import names_of
 from backends.model import ServerRef, Snapshot
+from backends.protocols import LoadBalancer
 from orchestrator import guard
 from orchestrator.facts import Facts, read_facts
 from orchestrator.fleet import Fleet

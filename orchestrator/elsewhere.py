@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from backends.base import LoadBalancer
 from backends.errors import BackendError
 from backends.model import AdminState, Server, ServerRef, Snapshot
+from backends.protocols import LoadBalancer
 from orchestrator.fleet import present
 from orchestrator.followers import (
     Tracked,

@@ -10,7 +10,7 @@ from typing import Literal
 
 import msgspec
 
-from backends.base import Moment
+from backends.protocols import Moment
 from orchestrator.actor import Origin, Via
 
 SCHEMA = 2

@@ -3,8 +3,8 @@
 import asyncio
 from collections.abc import Mapping
 
-from backends.base import LoadBalancer, LoadBalancerFacts
 from backends.errors import BackendError
+from backends.protocols import LoadBalancer, LoadBalancerFacts
 
 Facts = LoadBalancerFacts | BackendError
 """Of one load balancer, or why its configuration could not be looked at."""

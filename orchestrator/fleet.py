@@ -4,10 +4,10 @@ import asyncio
 from collections.abc import Callable, Collection, Coroutine, Iterable, Sequence
 from typing import Any, TypeVar
 
-from backends.base import LoadBalancer
-from backends.columns import names_of
 from backends.errors import BackendError, Refused, UnknownOutcome, Unmeasured
+from backends.haproxy.columns import names_of
 from backends.model import Info, Server, ServerRef, Snapshot
+from backends.protocols import LoadBalancer
 from orchestrator.processes import unreached_processes
 from orchestrator.request_errors import Look
 

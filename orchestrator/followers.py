@@ -7,7 +7,7 @@ tracked can end it.
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 
-from backends.columns import columns_of
+from backends.haproxy.columns import columns_of
 from backends.model import Admin, AdminState, Server, ServerRef, Snapshot
 
 Tracked = Mapping[ServerRef, ServerRef]

@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 
-from backends.columns import names_of
+from backends.haproxy.columns import names_of
 from backends.model import Server, ServerRef, Snapshot
 from orchestrator.errors import GuardRefused
 from orchestrator.followers import MOST_NAMED, Tracked, followers, is_same_endpoint, path, tracked_servers

@@ -11,8 +11,8 @@ from typing import Any
 
 import msgspec
 
-from backends.base import Clock, Hook, Moment
 from backends.errors import BackendError, RolldeckError
+from backends.protocols import Clock, Hook, Moment
 from orchestrator.actor import Via
 from orchestrator.bus import Bus
 from orchestrator.control import Control

@@ -4,10 +4,10 @@ import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from backends.base import Clock
-from backends.columns import Name
 from backends.errors import BackendError, PermissionDenied, RolldeckError
+from backends.haproxy.columns import Name
 from backends.model import Level, ServerRef, Sessions
+from backends.protocols import Clock
 from orchestrator.fleet import Fleet
 from orchestrator.watch import View
 

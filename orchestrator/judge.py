@@ -2,8 +2,8 @@
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
-from backends.columns import Name
 from backends.errors import BackendError
+from backends.haproxy.columns import Name
 from backends.model import AdminState, Server, ServerRef, Snapshot
 from orchestrator.facts import Facts
 from orchestrator.levels import judge_level

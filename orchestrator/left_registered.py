@@ -5,9 +5,9 @@ from collections.abc import Collection, Sequence
 
 import msgspec
 
-from backends.base import Registration
 from backends.errors import BackendError
 from backends.model import Registered
+from backends.protocols import Registration
 from orchestrator.application import Application
 from orchestrator.events import BackCommand, OutOfRotation
 from orchestrator.node import Node

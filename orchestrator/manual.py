@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Literal
 
-from backends.base import Clock
 from backends.errors import BackendError, RolldeckError
 from backends.haproxy import commands
 from backends.model import Admin, Server, ServerRef
-from backends.suggestion import there_is
+from backends.protocols import Clock
+from backends.text import there_is
 from orchestrator import guard
 from orchestrator.application import Application
 from orchestrator.bus import Bus

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from backends.columns import Name, columns_of
 from backends.haproxy import commands
+from backends.haproxy.columns import Name, columns_of
 from backends.model import Server, ServerRef, Snapshot
 from orchestrator.endpoints import Endpoints, Match
 from orchestrator.node import Node

@@ -3,7 +3,8 @@
 import re
 from dataclasses import dataclass
 
-from backends.base import (
+from backends.model import Admin, AdminState, Server, ServerRef
+from backends.protocols import (
     Connections,
     HealthCheck,
     Host,
@@ -12,7 +13,6 @@ from backends.base import (
     Registration,
     ServiceManager,
 )
-from backends.model import Admin, AdminState, Server, ServerRef
 from orchestrator.events import OriginalState
 
 

@@ -5,10 +5,10 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
-from backends.asking import sharing_looks
-from backends.base import Registration
 from backends.errors import BackendError
+from backends.hosts.execution import sharing_looks
 from backends.model import Activity, Registered
+from backends.protocols import Registration
 from orchestrator.node import Node
 from orchestrator.plan import Finding, Severity
 from orchestrator.steps.reach import cannot_stop

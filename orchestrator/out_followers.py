@@ -5,9 +5,9 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import msgspec
 
-from backends.base import LoadBalancer
 from backends.errors import BackendError
 from backends.model import AdminState, Server, ServerRef, Snapshot
+from backends.protocols import LoadBalancer
 from orchestrator.events import OutOfRotation
 from orchestrator.fleet import present
 from orchestrator.followers import Tracked, followers, inherits_only, tracked_servers

@@ -3,10 +3,10 @@
 import asyncio
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
-from backends.base import LoadBalancer
 from backends.errors import BackendError
 from backends.haproxy import commands
 from backends.model import AdminState, Server, ServerRef, Snapshot
+from backends.protocols import LoadBalancer
 from orchestrator.application import Application
 from orchestrator.events import BackCommand, CommandKind, OutOfRotation
 from orchestrator.followers import followers, inherits_only, tracked_by

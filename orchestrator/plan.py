@@ -4,7 +4,7 @@ import enum
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from backends.availability import Availability
+from backends.installers.availability import Availability
 from backends.model import ServerRef
 from orchestrator.events import STEPS, CommandStarted, Step
 from orchestrator.guard import Capacity, Place

@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from backends.availability import Availability
+from backends.installers.availability import Availability
 from orchestrator.events import SCHEMA
 from orchestrator.plan import Plan
 

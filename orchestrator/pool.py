@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from backends.columns import Name, columns_of
+from backends.haproxy.columns import Name, columns_of
 from backends.model import Admin, Operational, Server, ServerRef, Snapshot
 from orchestrator.followers import path
 from orchestrator.slots import filled_of

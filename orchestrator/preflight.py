@@ -5,10 +5,10 @@ import fnmatch
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from backends.base import LoadBalancer
 from backends.errors import BackendError
 from backends.model import AdminState, Server, ServerRef, Snapshot
-from backends.suggestion import there_is
+from backends.protocols import LoadBalancer
+from backends.text import there_is
 from orchestrator.application import Application
 from orchestrator.availability import judge_availability, look_for_versions, look_for_ways_back
 from orchestrator.departure import Floors, find_all_backups, find_several_backups

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from backends.columns import Columns, Name
+from backends.haproxy.columns import Columns, Name
 from backends.model import RequestCounters
 from orchestrator.request_errors import Look, Signals, signals, went_back
 

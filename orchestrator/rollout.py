@@ -5,8 +5,8 @@ from collections.abc import Mapping
 
 import msgspec
 
-from backends.base import Clock, Installer
 from backends.errors import Refused, RolldeckError
+from backends.protocols import Clock, Installer
 from orchestrator.actor import Actor
 from orchestrator.advice import tried, versions_at_end, ways_on
 from orchestrator.application import Application

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
-from backends.base import Clock
 from backends.errors import BackendError
 from backends.model import Admin, AdminState, Server, ServerRef, Snapshot
+from backends.protocols import Clock
 from orchestrator.actor import ROLLDECK
 from orchestrator.bus import Bus
 from orchestrator.control import Control

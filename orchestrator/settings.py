@@ -6,26 +6,25 @@ from typing import Any, Literal
 
 import msgspec
 
+from backends.consul.balancers import Places
+from backends.consul.catalog import ConsulService
 from backends.consul.client import SHORTEST_TTL
-from backends.consul.places import Places
-from backends.consul.services import ConsulService
 from backends.consul.settings import ConsulSettings
-from backends.environment import check_names
 from backends.errors import ConfigError
 from backends.file_trust import Writers
 from backends.haproxy.address import HaproxySettings
 from backends.health.kinds import HealthSettings
 from backends.health.simple import TcpHealth
 from backends.hooks.kinds import HookSettings
-from backends.hosts.ssh import SshSettings
+from backends.hosts.ssh_settings import SshSettings
 from backends.installers.command import NoInstall
 from backends.installers.kinds import InstallSettings
+from backends.installers.versions import VersionSettings
 from backends.inventories.kinds import InventorySettings, read_nodes
-from backends.placeholders import NoText, wrong_placeholders
+from backends.local_process import check_names
 from backends.services.kinds import ServiceSettings
-from backends.suggestion import there_is
-from backends.template import check_host, check_value, check_words
-from backends.versions import VersionSettings
+from backends.templates import NoText, check_host, check_value, check_words, wrong_placeholders
+from backends.text import there_is
 from orchestrator.endpoints import Match
 from orchestrator.freeze import Freeze
 from orchestrator.policy import Policy

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from backends.columns import Name, columns_of
+from backends.haproxy.columns import Name, columns_of
 from backends.model import Server, ServerRef, Snapshot
 from orchestrator.endpoints import Match
 from orchestrator.mapping import owners

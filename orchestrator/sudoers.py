@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from backends.errors import BackendError, ConfigError, RolldeckError, Unmeasured
 from backends.hosts.command_host import CommandHost
 from backends.hosts.rehearsal import Rehearsed, rehearsing
-from backends.hosts.sudoers import rule
-from backends.template import VERSION_PATTERN
+from backends.hosts.sudo import rule
+from backends.templates import VERSION_PATTERN
 from orchestrator.node import Node
 
 NOT_THERE = "0.0.0.rolldeck"  # a version that nobody has: looking for it goes all the way

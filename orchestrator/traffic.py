@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from backends.columns import columns_of
+from backends.haproxy.columns import columns_of
 from backends.model import RequestCounters, Snapshot
 from orchestrator.events import Traffic
 from orchestrator.request_errors import Look, Signals, signals, went_back

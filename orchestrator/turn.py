@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from backends.errors import BackendError, RolldeckError
 from backends.model import AdminState, ServerRef
-from backends.text_limits import last_lines
+from backends.text import last_lines
 from orchestrator.bus import Bus
 from orchestrator.control import ABORT, CONTINUE, RETRY, SKIP, Control
 from orchestrator.errors import Aborted, Skipped, StepFailed, StillRegisteredOut

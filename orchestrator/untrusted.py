@@ -8,7 +8,7 @@ from typing import Annotated, TypeVar
 
 import msgspec
 
-from backends.text_limits import shorten
+from backends.text import shorten
 
 T = TypeVar("T")
 

@@ -5,10 +5,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from backends.base import Clock
-from backends.columns import Columns, Name, columns_of
 from backends.errors import BackendError
+from backends.haproxy.columns import Columns, Name, columns_of
 from backends.model import Info, Level, Server, ServerRef, Snapshot
+from backends.protocols import Clock
 from orchestrator.fleet import Fleet
 from orchestrator.rates import Places, Rates
 

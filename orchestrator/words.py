@@ -1,7 +1,7 @@
 """Servers, and what became of requests, in words; the same everywhere."""
 
 from backends.model import AdminState, Server
-from backends.plural import counted
+from backends.text import counted
 from orchestrator.events import Baked, Traffic
 from orchestrator.request_errors import ENOUGH
 

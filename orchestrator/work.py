@@ -6,9 +6,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from backends.base import Clock
 from backends.errors import BackendError, Busy, Refused, UnknownOutcome, Unreachable
 from backends.model import AdminState, Server, ServerRef, ServiceState, Snapshot
+from backends.protocols import Clock
 from orchestrator.bus import Bus
 from orchestrator.control import Control
 from orchestrator.endpoints import Endpoints

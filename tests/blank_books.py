@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from backends.base import Clock
+from backends.protocols import Clock
 from orchestrator.actor import Actor
 from orchestrator.bus import Bus
 from orchestrator.locks.file import FileLock

@@ -1,7 +1,7 @@
 """What adapters tell their recorder, sorted."""
 
-from backends.base import Recorder
 from backends.model import Began, Exchange, Intent
+from backends.protocols import Recorder
 
 
 def exchanges(seen: list[Exchange], announced: list[Intent] | None = None) -> Recorder:

@@ -3,7 +3,7 @@
 from rich.cells import cell_len
 from rich.text import Text
 
-from backends.plural import counted
+from backends.text import counted
 from orchestrator.events import STEPS, RolloutEnded, Step
 from orchestrator.state import WORKING, NodeState, NodeStatus, RolloutState
 from widgets.pieces import Piece, clock, cut, duration

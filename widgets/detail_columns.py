@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 from rich.cells import cell_len
 
-from backends.columns import Name
+from backends.haproxy.columns import Name
 from backends.model import Server
 from orchestrator.watch import InstanceView
 from widgets.detail_model import Detail

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping
 from contextlib import suppress
 
-from backends.plural import counted
+from backends.text import counted
 from orchestrator.watch import InstanceView, View
 from widgets.merged import Merged, merged
 from widgets.model import Arrangement, By, Counts, InstanceLine, Key, Picture, Row

@@ -2,7 +2,7 @@
 
 from rich.text import Text
 
-from backends.visible_text import visible as visible
+from backends.text import visible as visible
 
 
 def plain(text: str, style: str = "") -> Text:

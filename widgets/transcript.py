@@ -11,7 +11,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.widgets import Input, Static
 
-from backends.plural import counted
+from backends.text import counted
 from orchestrator.events import Record
 from orchestrator.repeats import Repeats
 from widgets.text import visible

@@ -13,7 +13,7 @@ from textual.reactive import reactive
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from backends.text_limits import abridge
+from backends.text import abridge
 from orchestrator import events
 from orchestrator.actor import requested_with
 from orchestrator.events import Record

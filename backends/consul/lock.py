@@ -9,10 +9,10 @@ import contextlib
 import time
 from dataclasses import dataclass, field
 
-from backends.base import Clock, Held
 from backends.consul.client import Consul, Pair
 from backends.consul.signing import Signer, open_value
 from backends.errors import BackendError
+from backends.protocols import Clock, Held
 
 WAIT = 30.0  # seconds that one look at the key may block
 PAUSE = 0.5  # seconds before Consul is asked again that could not be asked

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from backends.errors import ConfigError
-from backends.plural import counted
-from backends.secret import Secret
+from backends.secrets import Secret
+from backends.text import counted
 
 Kind = Literal["publication", "request", "lock"]
 

@@ -13,7 +13,7 @@ from consul.api.health import Health
 from consul.callback import CB
 
 from backends.consul.settings import NAME, ConsulSettings
-from backends.web import UNENCODED, no_cookies, read_body
+from backends.http_common import UNENCODED, no_cookies, read_body
 
 if TYPE_CHECKING:
     import httpx  # brings click and rich with it where they are: when it is needed

@@ -10,7 +10,7 @@ from operator import itemgetter
 
 from backends.errors import PermissionDenied, Refused, Unmeasured
 from backends.model import Info, Level
-from backends.text_limits import shorten
+from backends.text import shorten
 
 Row = Mapping[str, str]
 

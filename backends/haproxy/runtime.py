@@ -3,28 +3,25 @@
 from collections.abc import Mapping, Sequence
 from functools import partial
 
-from backends.base import Recorder
-from backends.columns import Name
 from backends.errors import PermissionDenied, Refused, UnknownOutcome
 from backends.haproxy import commands, parse
 from backends.haproxy.address import HaproxySettings, SshAddress, TcpAddress
-from backends.haproxy.facts import HaproxyFacts, ReadFile, read_facts, read_local
-from backends.haproxy.older import read_older_sessions
-from backends.haproxy.replies import WriteReplies, reads_end, writes_end
-from backends.haproxy.servers import join
-from backends.haproxy.sessions import parse_sessions, sessions_end
-from backends.haproxy.table import fast_join
-from backends.haproxy.transport import Opener, Transport
+from backends.haproxy.columns import Name
+from backends.haproxy.config_facts import HaproxyFacts, ReadFile, read_facts, read_local
+from backends.haproxy.fast_parse import fast_join
+from backends.haproxy.join import join
+from backends.haproxy.sessions import parse_sessions, read_older_sessions, sessions_end
+from backends.haproxy.transport import Opener, Transport, WriteReplies, reads_end, writes_end
 from backends.model import NEEDS_ADMIN, Backend, Server, ServerRef, Sessions, Snapshot
-from backends.suggestion import absent
-from backends.text_limits import run_beside
+from backends.protocols import Recorder
+from backends.text import absent, run_beside
 
 _SEVERITY = "set severity-output number"
 _WORKER = "@1 "  # on a master socket; what has no prefix there goes to the master itself
 
 
 class Runtime:
-    """One HAProxy through its Runtime API; implements `backends.base.LoadBalancer`.
+    """One HAProxy through its Runtime API; implements `backends.protocols.LoadBalancer`.
 
     Args:
         name: the instance's name in the configuration.

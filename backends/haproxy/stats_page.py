@@ -9,18 +9,17 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Never
 
+from backends.debug_log import heard
 from backends.errors import PermissionDenied, Refused, Unmeasured, Unreachable
 from backends.haproxy.address import HaproxySettings
-from backends.haproxy.facts import HaproxyFacts
+from backends.haproxy.config_facts import HaproxyFacts
+from backends.haproxy.join import backend, servers_of
 from backends.haproxy.parse import BACKEND_ROW, SERVER_ROW, Row, parse_stat
-from backends.haproxy.servers import backend, servers_of
 from backends.haproxy.transport import MOST_BYTES
+from backends.http_common import UNENCODED, authorities, no_cookies, read_body
 from backends.model import Admin, Info, Level, Operational, Snapshot
-from backends.secret import load_secret
-from backends.suggestion import absent
-from backends.text_limits import decode, run_beside
-from backends.web import UNENCODED, authorities, no_cookies, read_body
-from backends.wire import heard
+from backends.secrets import load_secret
+from backends.text import absent, decode, run_beside
 
 if TYPE_CHECKING:
     import httpx
@@ -30,7 +29,7 @@ _STOPPED = ("DOWN", "MAINT")
 
 
 class StatsPage:
-    """One HAProxy through its statistics page; implements `backends.base.LoadBalancer`, read-only.
+    """One HAProxy through its statistics page; implements `backends.protocols.LoadBalancer`, read-only.
 
     Args:
         name: the instance's name in the configuration.

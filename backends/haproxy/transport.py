@@ -1,23 +1,71 @@
-"""One connection for each line: open, send, read all of the answer. No state survives a line.
-
-A connection that is kept would stay with the old worker when HAProxy reloads, and show frozen
-statistics.
-"""
+"""One connection for each line: open, send, read all of the answer. No state survives a line."""
 
 import asyncio
 import os
+import re
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from backends.base import Recorder
+from backends.debug_log import heard
 from backends.errors import BackendError, UnknownOutcome, Unmeasured, Unreachable
 from backends.haproxy.address import Address, SshAddress, TcpAddress, UnixAddress
 from backends.model import Exchange, Intent
-from backends.text_limits import decode, run_beside
-from backends.wire import heard
+from backends.protocols import Recorder
+from backends.text import decode, run_beside
+
+_SEVERITY = re.compile(r"^\[[0-9]\]: ?", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class WriteReplies:
+    """The answers to one line of commands, without severity numbers.
+
+    Attributes:
+        answers: one for each command; empty for a success.
+        complete: the last one was not cut off.
+    """
+
+    answers: tuple[str, ...]
+    complete: bool
+
+    @classmethod
+    def parse(cls, text: str) -> "WriteReplies":
+        """Divide a reply: a success is a lone newline, a text ends with an empty line."""
+        answers = []
+        begin = 0
+        while begin < len(text):
+            if text.startswith("\n", begin):
+                answers.append("")
+                begin += 1
+                continue
+            end = text.find("\n\n", begin)
+            answers.append(_SEVERITY.sub("", text[begin : end if end >= 0 else None]).strip())
+            if end < 0:
+                return cls(tuple(answers), complete=False)
+            begin = end + 2
+        return cls(tuple(answers), complete=True)
+
+    @property
+    def words(self) -> str:
+        """All that HAProxy had to say, on one line."""
+        return "; ".join(" ".join(answer.split()) for answer in self.answers if answer)
+
+
+def reads_end(received: bytes | bytearray, count: int) -> bool:
+    """Whether these bytes hold the replies to so many reads, the last one to its end."""
+    return received.endswith(b"\n\n") and received.count(b"\n\n") >= count
+
+
+def writes_end(received: bytes | bytearray, count: int) -> bool:
+    """Whether these bytes hold the replies to so many writes, the last one to its end."""
+    if not received.endswith(b"\n"):
+        return False
+    replies = WriteReplies.parse(received.decode(errors="replace"))
+    return replies.complete and len(replies.answers) >= count
+
 
 MOST_BYTES = 32 * 1024 * 1024  # of the reply to a read; 10,000 servers are 3.6 MB
 MOST_WRITE_BYTES = 64 * 1024  # of the reply to a write: nothing, or a sentence; the help text is 10 kB

@@ -1,1 +1,1 @@
-"""Ways to see an application's own health. See `backends.base.HealthCheck`."""
+"""Ways to see an application's own health. See `backends.protocols.HealthCheck`."""

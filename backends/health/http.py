@@ -9,12 +9,11 @@ from typing import Any, Literal
 import msgspec
 
 from backends.errors import BackendError, Unmeasured
-from backends.health.look import HealthKind, healthy, unhealthy
+from backends.health.common import HealthKind, healthy, unhealthy
+from backends.installers.versions import check_pattern
 from backends.model import HealthResult
 from backends.patterns import search
-from backends.placeholders import NodeText
-from backends.template import fill_url
-from backends.versions import check_pattern
+from backends.templates import NodeText, fill_url
 
 _URL = re.compile(r"https?://[^\s/@\x00-\x1f]+(/[^\s\x00-\x1f]*)?")
 _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")

@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping
 
-from backends.base import HealthCheck, Host
-from backends.health.fetch import NodeFetch, WebClient
 from backends.health.http import HttpCheck, HttpHealth
+from backends.health.http_client import NodeFetch, WebClient
 from backends.health.simple import CommandCheck, CommandHealth, TcpCheck, TcpHealth
+from backends.protocols import HealthCheck, Host
 
 HealthSettings = TcpHealth | HttpHealth | CommandHealth
 

@@ -4,14 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from backends.asking import look, words
-from backends.base import Host, PortProbe
 from backends.errors import BackendError, ConfigError
-from backends.health.look import MARGIN, HealthKind, healthy, unhealthy
+from backends.health.common import MARGIN, HealthKind, healthy, unhealthy
+from backends.hosts.execution import look, words
+from backends.hosts.ports import ConsolePort, NodePort
 from backends.model import Command, HealthResult
-from backends.placeholders import NodeShell
-from backends.ports import ConsolePort, NodePort
-from backends.template import fill
+from backends.protocols import Host, PortProbe
+from backends.templates import NodeShell, fill
 
 _TIMED_OUT = 124  # of timeout(1)
 

@@ -10,10 +10,9 @@ from typing import IO, Any
 
 import msgspec
 
-from backends.base import Moment
-from backends.environment import base_environment
 from backends.errors import Refused, UnknownOutcome, Unreachable
-from backends.own_session import own_session
+from backends.local_process import base_environment, own_session
+from backends.protocols import Moment
 
 MAX_WORDS = 400  # bytes of its last words that are kept
 LINGER = 0.2  # seconds that its last words may need to arrive
@@ -24,7 +23,7 @@ _TOLD = ("moment", "application", "version", "rollout", "node", "result")
 
 @dataclass(frozen=True, slots=True)
 class CommandHook:
-    """Implements `backends.base.Hook`.
+    """Implements `backends.protocols.Hook`.
 
     Attributes:
         name: for people.
@@ -32,7 +31,7 @@ class CommandHook:
         stops: the rollout stops when it fails.
         command: for /bin/sh; exit status 0 is well.
         timeout: seconds; then it is killed, with its children.
-        env: names of variables that it gets besides those of `backends.environment.BASE`.
+        env: names of variables that it gets besides those of `backends.local_process.BASE`.
     """
 
     name: str
@@ -43,7 +42,7 @@ class CommandHook:
     env: Collection[str] = ()
 
     async def fire(self, payload: bytes) -> None:
-        """See `backends.base.Hook.fire`: Unreachable, UnknownOutcome (its time was over), Refused."""
+        """See `backends.protocols.Hook.fire`: Unreachable, UnknownOutcome (its time was over), Refused."""
         try:
             # A file, not a pipe: a command that never reads what it is told blocks nobody.
             with tempfile.TemporaryFile() as told:

@@ -6,11 +6,11 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from backends.base import Hook, Moment
-from backends.environment import check_names
 from backends.hooks.command import CommandHook
 from backends.hooks.webhook import WebHook
 from backends.inert import check_authority
+from backends.local_process import check_names
+from backends.protocols import Hook, Moment
 
 _URL = re.compile(r"https?://[^\s/@\x00-\x1f]+(/[^\s\x00-\x1f]*)?")
 
@@ -23,7 +23,7 @@ class HookSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fie
         command: run here by /bin/sh, with the JSON on its standard input.
         url: where the JSON is posted to.
         token_env, token_file, token_command: where the bearer token for `url` is; at most one.
-        env: names of variables that the command gets besides a few; see `backends.environment`.
+        env: names of variables that the command gets besides a few; see `backends.local_process`.
         timeout: seconds.
         on_failure: "stop" stops the rollout when it fails.
     """

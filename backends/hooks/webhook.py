@@ -5,16 +5,16 @@ import time
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
-from backends.base import Moment
+from backends.debug_log import heard
 from backends.errors import Refused, UnknownOutcome, Unreachable
-from backends.secret import load_secret
-from backends.web import AGENT, UNENCODED, authorities, bearer, in_words, no_cookies
-from backends.wire import heard
+from backends.http_common import AGENT, UNENCODED, authorities, bearer, in_words, no_cookies
+from backends.protocols import Moment
+from backends.secrets import load_secret
 
 
 @dataclass(frozen=True, slots=True)
 class WebHook:
-    """Implements `backends.base.Hook`.
+    """Implements `backends.protocols.Hook`.
 
     What the other side says is not even read: it may be anything, the token that it was sent too. A
     redirect is not followed, since the token would go where nobody has configured it to go.
@@ -40,7 +40,7 @@ class WebHook:
     token_command: str = ""
 
     async def fire(self, payload: bytes) -> None:
-        """See `backends.base.Hook.fire`: Unreachable, UnknownOutcome (no answer in time), Refused."""
+        """See `backends.protocols.Hook.fire`: Unreachable, UnknownOutcome (no answer in time), Refused."""
         import httpx
 
         headers = {"User-Agent": AGENT, "Content-Type": "application/json", **UNENCODED}

@@ -9,8 +9,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Sequence
 
-from backends.asking import words
-from backends.base import Recorder
+from backends.debug_log import heard, private
 from backends.errors import (
     BackendError,
     PermissionDenied,
@@ -18,12 +17,13 @@ from backends.errors import (
     UnknownOutcome,
     Unmeasured,
 )
-from backends.hosts.capture import TRACKER, Capture
+from backends.hosts.execution import words
+from backends.hosts.output import TRACKER, Capture
 from backends.hosts.rehearsal import is_rehearsal, rehearse
 from backends.hosts.sudo import SudoCall, listing_query, sudo_call, sudo_query, wants_password
 from backends.model import Began, Command, CommandResult, Exchange, Intent
-from backends.text_limits import last_lines
-from backends.wire import heard, private
+from backends.protocols import Recorder
+from backends.text import last_lines
 
 MAX_OUTPUT = 1024 * 1024
 """Bytes kept of each of standard output and standard error."""
@@ -70,7 +70,7 @@ _USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 
 
 class CommandHost(ABC):
-    """A `backends.base.Host` but for the way in which a command is carried to it."""
+    """A `backends.protocols.Host` but for the way in which a command is carried to it."""
 
     def __init__(
         self,
@@ -113,7 +113,7 @@ class CommandHost(ABC):
         track: bool = False,
         record: bool = True,
     ) -> CommandResult:
-        """See `backends.base.Host.run`. Death by signal n is exit status 128 + n.
+        """See `backends.protocols.Host.run`. Death by signal n is exit status 128 + n.
 
         When the time is over or the caller is cancelled, the command is left running on its host,
         without anybody who reads its output.
@@ -147,7 +147,7 @@ class CommandHost(ABC):
         return result
 
     async def alive(self, pid: int, started: int = 0) -> bool:
-        """See `backends.base.Host.alive`."""
+        """See `backends.protocols.Host.alive`."""
         command = Command(("sh", "-c", _ALIVE, "sh", str(pid), str(started)))
         result = await self.run(command, timeout=10, record=False)
         word = result.stdout.strip()
@@ -156,7 +156,7 @@ class CommandHost(ABC):
         return word == "alive"
 
     async def sudo_refusal(self, command: Command, *, track: bool = False) -> str:
-        """See `backends.base.Host.sudo_refusal`."""
+        """See `backends.protocols.Host.sudo_refusal`."""
         query = sudo_query(self._before, TRACKER if track else (), command)
         if not query or is_rehearsal():  # in which what would come after a refusal is to be seen
             return ""
@@ -207,7 +207,7 @@ class CommandHost(ABC):
         return result
 
     async def read_file(self, path: str, most_bytes: int) -> str:
-        """See `backends.base.Host.read_file`."""
+        """See `backends.protocols.Host.read_file`."""
         command = Command(("sh", "-c", _READ, "sh", path, str(most_bytes + 1), str(FILE_SECONDS)))
         with private():
             room = max(most_bytes + 1, self._max_output)  # of what it says on standard error, too
@@ -223,7 +223,7 @@ class CommandHost(ABC):
 
     @abstractmethod
     async def _execute(self, argv: Sequence[str], capture: Capture, timeout: float) -> None:
-        """Run it and fill `capture` to the end, or raise as `backends.base.Host.run` does."""
+        """Run it and fill `capture` to the end, or raise as `backends.protocols.Host.run` does."""
 
     @contextlib.asynccontextmanager
     async def _telling(self, wanted: bool, line: str, capture: Capture) -> AsyncIterator[None]:

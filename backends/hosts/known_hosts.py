@@ -1,19 +1,19 @@
-"""What known_hosts files say of a host key, and what an operator can do about it.
-
-Imports asyncssh, so it is itself imported late.
-"""
+"""Host keys: what known_hosts files say of one, and which of them RevokedHostKeys refuses."""
 
 import contextlib
 import functools
+import getpass
 import json
 import os
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from backends.hosts.ssh_library import asyncssh
+from backends.hosts.ssh_library import SSHClientConfig, asyncssh
+from backends.hosts.ssh_settings import Hop
 
 USER_FILES = ("~/.ssh/known_hosts", "~/.ssh/known_hosts2")
 NOWHERE = ("/dev/null", "none")
@@ -125,3 +125,82 @@ def _lines(path: Path) -> list[str]:
         return path.read_text(errors="replace").splitlines()
     except OSError:
         return []
+
+
+SYSTEM_CONFIG = "/etc/ssh/ssh_config"
+
+_KRL = b"SSHKRL\n\0"
+_KEYWORD = "RevokedHostKeys"
+
+KnownHosts = Callable[[str, str, int | None], Sequence[Any]]
+"""What asyncssh asks: trusted host keys, trusted authorities and revoked keys of a host, address and port."""
+
+
+class _Config(SSHClientConfig):
+    """An ssh configuration with the one keyword more."""
+
+    _handlers = {  # noqa: RUF012 - as in the class that it extends
+        **SSHClientConfig._handlers,
+        _KEYWORD.lower(): (_KEYWORD, SSHClientConfig._set_string_list),
+    }
+    _percent_expand = {_KEYWORD}  # noqa: RUF012
+
+
+def revoked_files(configs: Sequence[str], hop: Hop, *, canonical: bool, final: bool) -> tuple[str, ...]:
+    """The files that are named for this host. Blocking.
+
+    Raises:
+        OSError: a configuration file cannot be read.
+        ValueError: it makes no sense.
+    """
+    config: Any = _Config.load(
+        *(None, list(configs), False, canonical, final),
+        *(getpass.getuser(), hop.user or (), hop.host, hop.port or ()),
+    )
+    return tuple(str(Path(file).expanduser()) for file in config.get(_KEYWORD) or ())
+
+
+def without_revoked(known_hosts: asyncssh.SSHKnownHosts, files: Sequence[str]) -> KnownHosts:
+    """Known hosts among which the keys in these files are revoked, for every host. Blocking.
+
+    Raises:
+        ValueError: a file is not there or cannot be understood. OpenSSH accepts no host then either.
+    """
+    revoked = [key for file in files for key in _revoked_keys(file)]
+
+    def match(host: str, address: str, port: int | None) -> Sequence[Any]:
+        # Trusted by its name alone, as ssh does: a line for the address is about another name, whose key must
+        # not do for this one when a name server lies. Revoked by whatever it is called.
+        trusted, authorities, *_ = known_hosts.match(host, "", port)
+        known_revoked = [key for at in (port, None) for key in known_hosts.match(host, address, at)[2]]
+        return trusted, authorities, [*known_revoked, *revoked]
+
+    return match
+
+
+def _revoked_keys(file: str) -> Sequence[asyncssh.SSHKey]:
+    try:
+        stat = os.stat(file)
+        return _parse_revoked(file, stat.st_mtime_ns, stat.st_size)
+    except OSError as error:
+        raise ValueError(f"{_KEYWORD}: {file} cannot be read: {error.strerror}") from None
+
+
+@functools.lru_cache(maxsize=16)
+def _parse_revoked(file: str, _changed: int, _size: int) -> tuple[asyncssh.SSHKey, ...]:
+    # Cached by time and size, as known_hosts are: one file for a fleet.
+    content = Path(file).read_bytes()
+    if content.startswith(_KRL):
+        raise ValueError(
+            f"{_KEYWORD}: {file} is a key revocation list, which cannot be read here;"
+            " expected a text with one public key on each line"
+        )
+    keys = []
+    for number, line in enumerate(content.decode(errors="replace").splitlines(), 1):
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        try:
+            keys.append(asyncssh.import_public_key(line.strip()))
+        except (asyncssh.KeyImportError, ValueError):
+            raise ValueError(f"{_KEYWORD}: {file} line {number}: expected a public key") from None
+    return tuple(keys)

@@ -8,11 +8,11 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import IO
 
-from backends.base import Recorder
-from backends.environment import login_environment
 from backends.errors import PermissionDenied, Unreachable
-from backends.hosts.capture import Capture
 from backends.hosts.command_host import MAX_OUTPUT, CommandHost
+from backends.hosts.output import Capture
+from backends.local_process import login_environment
+from backends.protocols import Recorder
 
 _NOT_STARTED = {errno.ENOENT: 127, errno.EACCES: 126, errno.ENOEXEC: 126, errno.ENOTDIR: 127}
 """The exit status a shell gives for a command that cannot be started, as it would be over SSH."""
@@ -48,7 +48,7 @@ class LocalHost(CommandHost):
     async def open_unix(
         self, path: str, *, timeout: float = 10.0
     ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        """See `backends.base.Host.open_unix`."""
+        """See `backends.protocols.Host.open_unix`."""
         try:
             async with asyncio.timeout(timeout):
                 return await asyncio.open_unix_connection(path)

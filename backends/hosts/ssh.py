@@ -7,51 +7,21 @@ import asyncio
 import shlex
 from collections.abc import Sequence
 from contextlib import nullcontext
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import msgspec
-
-from backends.base import Recorder
 from backends.errors import BackendError, PermissionDenied, Refused, UnknownOutcome, Unreachable
-from backends.hosts.capture import Capture
-from backends.hosts.command_host import MAX_OUTPUT, CommandHost
-from backends.inert import NotInert, check_inert
+from backends.hosts.command_host import CommandHost
+from backends.hosts.output import Capture
+from backends.hosts.ssh_settings import SshSettings
+from backends.protocols import Recorder
 
 if TYPE_CHECKING:
-    from backends.hosts.channels import CommandSession
-    from backends.hosts.dial import Link
+    from backends.hosts.ssh_channels import CommandSession
+    from backends.hosts.ssh_connect import Link
+
 
 _PAUSES = (0.02, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
 """Seconds between requests for a session, until we give up."""
-
-
-Seconds = Annotated[float, msgspec.Meta(gt=0)]
-AtLeastOne = Annotated[int, msgspec.Meta(ge=1)]
-
-
-class SshSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
-    """How nodes are reached. What is empty comes from the ssh configuration. Times in seconds."""
-
-    config: str = "~/.ssh/config"
-    user: str = ""
-    port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 0
-    identity: str = ""  # a private key file; an encrypted one must be in the agent
-    known_hosts: str = ""  # instead of those of the ssh configuration and the system
-    connect_timeout: Seconds = 10.0
-    login_timeout: Seconds = 10.0
-    keepalive_interval: Seconds = 2.0
-    keepalive_count: AtLeastOne = 2  # unanswered ones until the connection counts as lost
-    max_output: AtLeastOne = MAX_OUTPUT  # bytes kept of each output stream of a command
-    concurrency: AtLeastOne = 8  # commands at once on one connection; sshd's MaxSessions is 10
-    max_concurrent_logins: AtLeastOne = 20  # for whoever makes the semaphore that hosts share
-
-    def __post_init__(self) -> None:
-        """Raise ValueError, which msgspec reports with the path of the key."""
-        if self.user:
-            try:
-                check_inert(self.user)
-            except NotInert as error:
-                raise ValueError(f"user: {error}") from None
 
 
 class SshHost(CommandHost):
@@ -102,8 +72,8 @@ class SshHost(CommandHost):
     async def open_unix(
         self, path: str, *, timeout: float = 10.0
     ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        """See `backends.base.Host.open_unix`. As the login user: sudo and prefix do not apply."""
-        from backends.hosts.channels import StreamSession
+        """See `backends.protocols.Host.open_unix`. As the login user: sudo and prefix do not apply."""
+        from backends.hosts.ssh_channels import StreamSession
         from backends.hosts.ssh_library import asyncssh
 
         link = await self._open_link()
@@ -131,7 +101,7 @@ class SshHost(CommandHost):
             self._slots.release()
 
     async def _start_and_await(self, line: str, capture: Capture, timeout: float) -> None:
-        from backends.hosts.channels import CommandSession
+        from backends.hosts.ssh_channels import CommandSession
 
         session = CommandSession(capture)
         try:
@@ -177,7 +147,7 @@ class SshHost(CommandHost):
 
     async def _open_link(self) -> "Link":
         """The open connection; whoever comes while it is being opened shares the outcome."""
-        from backends.hosts.dial import dial
+        from backends.hosts.ssh_connect import dial
 
         if self._link and not self._link.closed:
             return self._link

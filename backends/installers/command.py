@@ -4,12 +4,11 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import replace
 
-from backends.asking import words
-from backends.availability import THERE, Availability, Presence
-from backends.installers.recipe import Recipe
+from backends.hosts.execution import words
+from backends.installers.availability import THERE, Availability, Presence
+from backends.installers.common import Recipe
 from backends.model import Command, CommandResult
-from backends.placeholders import InstallShell
-from backends.template import fill
+from backends.templates import InstallShell, fill
 
 EXISTS_TIMEOUT_S = 20  # seconds for `exists`
 _TIMED_OUT = "124"  # of timeout(1)

@@ -7,33 +7,30 @@ from typing import Literal
 
 import msgspec
 
-from backends.asking import look, words
-from backends.availability import Availability, Presence
 from backends.container_names import is_absent, show_of
 from backends.errors import ConfigError, Refused, Unmeasured
-from backends.installers.compose_file import (
-    LineEdit,
-    check_tag,
-    image_name,
-    set_tag,
-    set_variable,
-)
+from backends.hosts.execution import look, words
+from backends.installers.availability import Availability, Presence
+from backends.installers.common import LOOK_TIMEOUT_S, Recipe, RecipeInstaller
 from backends.installers.compose_project import (
     ONE_OFF,
     PROJECT,
     SERVICE,
     ComposeOptions,
+    LineEdit,
+    check_tag,
+    image_name,
     parse_options,
     project_obstacles,
     replica_obstacle,
+    set_tag,
+    set_variable,
 )
-from backends.installers.images import Image
-from backends.installers.recipe import LOOK_TIMEOUT_S, Recipe, RecipeInstaller
+from backends.installers.container import Image
 from backends.model import Command
 from backends.obstacles import command_obstacles
-from backends.placeholders import InstallText, NodeText, NoText
-from backends.services.names import service_name
-from backends.template import check_words, fill_plain
+from backends.services.common import service_name
+from backends.templates import InstallText, NodeText, NoText, check_words, fill_plain
 
 MOST_BYTES = 128 * 1024  # of a compose file
 

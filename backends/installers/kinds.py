@@ -2,15 +2,14 @@
 
 from collections.abc import Mapping
 
-from backends.base import Host, Installer
 from backends.installers.ansible import AnsibleInstall
 from backends.installers.command import CommandInstall, NoInstall
+from backends.installers.common import RecipeInstaller
 from backends.installers.compose import ComposeInstall, ComposeInstaller
 from backends.installers.container import ContainerInstall, ContainerInstaller
 from backends.installers.packages import AptInstall, DnfInstall
-from backends.installers.recipe import RecipeInstaller
 from backends.installers.symlink import SymlinkInstall
-from backends.versions import (
+from backends.installers.versions import (
     ContainerVersion,
     DpkgVersion,
     RpmVersion,
@@ -18,6 +17,7 @@ from backends.versions import (
     VersionProbe,
     VersionSettings,
 )
+from backends.protocols import Host, Installer
 
 InstallSettings = (
     CommandInstall

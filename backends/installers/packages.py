@@ -5,13 +5,13 @@ import shlex
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
-from backends.asking import words
-from backends.availability import THERE, Availability, Presence, only_versions
 from backends.errors import ConfigError
-from backends.installers.recipe import Recipe
+from backends.hosts.execution import words
+from backends.installers.availability import THERE, Availability, Presence, only_versions
+from backends.installers.common import Recipe
+from backends.installers.versions import Package
 from backends.model import Command, CommandResult
-from backends.placeholders import NoText
-from backends.versions import Package
+from backends.templates import NoText
 
 _DNF_FETCHED = re.compile(r"^Repo-expire\s*:.*\(last: ([^)]+)\)", re.MULTILINE)
 _DNF_TIME = "%a %b %d %H:%M:%S %Y"

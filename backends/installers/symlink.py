@@ -4,13 +4,12 @@ import posixpath
 import shlex
 from collections.abc import Mapping
 
-from backends.asking import words
-from backends.availability import THERE, Availability, Presence, only_versions
-from backends.installers.recipe import Recipe
+from backends.hosts.execution import words
+from backends.installers.availability import THERE, Availability, Presence, only_versions
+from backends.installers.common import Recipe
+from backends.installers.versions import check_link
 from backends.model import Command, CommandResult
-from backends.placeholders import InstallShell, InstallText, NodeText
-from backends.template import fill, fill_plain
-from backends.versions import check_link
+from backends.templates import InstallShell, InstallText, NodeText, fill, fill_plain
 
 _OBSTACLES = {
     "no link": "what stands at `link` is no link, and would not be replaced",

@@ -7,7 +7,7 @@ from typing import Any
 
 from backends.errors import ConfigError
 from backends.file_trust import NAMED, Untrusted, Writers, open_trusted
-from backends.secret import redact
+from backends.secrets import redact
 
 LONGEST = 4 * 1024 * 1024  # bytes, as of the configuration itself
 MOST_NODES = 20_000

@@ -1,1 +1,1 @@
-"""Service managers: one file each, all with the same three questions. See `backends.base`."""
+"""Service managers: one file each, all with the same three questions. See `backends.protocols`."""

@@ -5,14 +5,13 @@ from collections.abc import Mapping
 
 import msgspec
 
-from backends.asking import ask, look, words
-from backends.base import Host
 from backends.errors import Unmeasured
+from backends.hosts.execution import ask, look, words
 from backends.model import Activity, Command, CommandResult, ServiceState
 from backends.obstacles import command_obstacles
-from backends.placeholders import NodeShell, NodeText
-from backends.services.pids import parse_pid
-from backends.template import fill, fill_plain
+from backends.protocols import Host
+from backends.services.common import parse_pid
+from backends.templates import NodeShell, NodeText, fill, fill_plain
 
 # LSB: 0 running, 1 dead with a pid file left, 3 not running. 2 is also a shell's syntax error.
 _ACTIVITIES = {0: Activity.RUNNING, 1: Activity.STOPPED, 3: Activity.STOPPED}

@@ -7,22 +7,21 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from backends.asking import ask, look, words
-from backends.base import Host
 from backends.container_names import is_absent, show_of
 from backends.errors import Unmeasured
+from backends.hosts.execution import ask, look, words
 from backends.model import Activity, Command, ServiceState
 from backends.obstacles import command_obstacles
-from backends.placeholders import NoText, ServiceName
+from backends.protocols import Host
+from backends.services.common import service_name
 from backends.services.container_keepers import (
     is_active_command,
     keeper_obstacle,
     unit_obstacle,
     unit_of,
 )
-from backends.services.names import service_name
-from backends.template import check_words
-from backends.text_limits import LAST_LINES, MAX_DETAIL, last_lines, shorten
+from backends.templates import NoText, ServiceName, check_words
+from backends.text import LAST_LINES, MAX_DETAIL, last_lines, shorten
 
 STOP_MARGIN = 30.0  # seconds the engine gets beyond the stop time-out, to kill and to clean up
 

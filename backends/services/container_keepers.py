@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 
 from backends.model import Command
-from backends.text_limits import MAX_DETAIL, shorten
+from backends.text import MAX_DETAIL, shorten
 
 _KEEPERS = {
     "com.docker.swarm.service.name": "the swarm service",

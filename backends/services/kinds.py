@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from backends.base import Host, ServiceManager
+from backends.protocols import Host, ServiceManager
 from backends.services.command import CommandService, CommandSettings
 from backends.services.container import ContainerService, ContainerSettings
 from backends.services.monit import MonitService, MonitSettings

@@ -14,17 +14,22 @@ from typing import Literal
 
 import msgspec
 
-from backends.asking import look, refusal, words
-from backends.base import Host
 from backends.errors import Busy, ConfigError, NotAsked, Refused, UnknownOutcome, Unmeasured
+from backends.hosts.execution import look, refusal, words
 from backends.model import Command, CommandResult, ServiceState
 from backends.obstacles import command_obstacles, process_obstacles
-from backends.placeholders import NoText, ServiceName
-from backends.services.monit_control import MonitControl, lines_about, parse_control
-from backends.services.monit_status import MonitStatus, parse_status, state_of
-from backends.services.names import service_name
-from backends.template import check_words
-from backends.text_limits import MAX_DETAIL, last_lines, shorten
+from backends.protocols import Host
+from backends.services.common import service_name
+from backends.services.monit_output import (
+    MonitControl,
+    MonitStatus,
+    lines_about,
+    parse_control,
+    parse_status,
+    state_of,
+)
+from backends.templates import NoText, ServiceName, check_words
+from backends.text import MAX_DETAIL, last_lines, shorten
 
 LOG_LINES = 500  # of all services, among which those about one are looked for
 

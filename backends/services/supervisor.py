@@ -11,16 +11,14 @@ from collections.abc import Mapping
 
 import msgspec
 
-from backends.asking import ask, look, words
-from backends.base import Host
 from backends.errors import ConfigError, Refused, Unmeasured
+from backends.hosts.execution import ask, look, words
 from backends.model import Activity, Command, CommandResult, ServiceState
 from backends.obstacles import command_obstacles, process_obstacles
-from backends.placeholders import NoText, ServiceName
-from backends.services.names import service_name
-from backends.services.pids import parse_pid
-from backends.template import check_words
-from backends.text_limits import MAX_DETAIL, last_lines, shorten
+from backends.protocols import Host
+from backends.services.common import parse_pid, service_name
+from backends.templates import NoText, ServiceName, check_words
+from backends.text import MAX_DETAIL, last_lines, shorten
 
 TAIL_BYTES = 4096  # of its output, for the last lines
 

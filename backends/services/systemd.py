@@ -5,36 +5,32 @@ from collections.abc import Mapping
 
 import msgspec
 
-from backends.asking import ask, look, words
-from backends.base import Host
 from backends.errors import BackendError, Refused, Unmeasured, Unreachable
+from backends.hosts.execution import ask, look, words
 from backends.hosts.rehearsal import is_rehearsal
 from backends.model import Command, ServiceState
 from backends.obstacles import command_obstacles
-from backends.placeholders import NoText, ServiceName
-from backends.services.names import service_name
-from backends.services.systemd_relations import (
+from backends.protocols import Host
+from backends.services.common import service_name
+from backends.services.systemd_rights import lingering_caveats, rights_caveat, rights_command
+from backends.services.systemd_unit import (
+    ACTIVITIES,
+    PROPERTIES,
     RELATED_PROPERTIES,
     Properties,
     is_unit_name,
+    parse_show,
     parse_units,
     related_units,
     relation_caveats,
     socket_obstacles,
-    upheld_obstacles,
-)
-from backends.services.systemd_rights import rights_caveat, rights_command
-from backends.services.systemd_unit import (
-    ACTIVITIES,
-    PROPERTIES,
-    parse_show,
     state_of,
     unit_caveats,
     unit_obstacles,
+    upheld_obstacles,
 )
-from backends.services.systemd_user import lingering_caveats
-from backends.template import check_words
-from backends.text_limits import LAST_LINES, last_lines
+from backends.templates import NoText, ServiceName, check_words
+from backends.text import LAST_LINES, last_lines
 
 
 class SystemdSettings(

@@ -1,6 +1,9 @@
-"""Whether polkit lets a user stop and start units of the machine's systemd without a password."""
+"""Rights under systemd: polkit's, and whether a user's units go on after the logout."""
 
+from backends.hosts.execution import look, words
 from backends.model import Command, CommandResult
+from backends.protocols import Host
+from backends.services.systemd_unit import parse_show
 
 # Details such as the unit's name could be given by root alone: a rule for one unit is not known this way.
 _RIGHTS = """
@@ -21,3 +24,25 @@ def rights_command() -> Command:
 def rights_caveat(result: CommandResult) -> str:
     """In words; empty where root or polkit's rules for every unit allow it, or nothing is known."""
     return NOT_ALLOWED if result.ok and result.stdout.strip() == "not" else ""
+
+
+LINGER = Command(("sh", "-c", 'exec loginctl show-user --property=Linger -- "$(id -u)"'))
+
+
+async def lingering_caveats(host: Host, timeout_s: float) -> tuple[str, ...]:
+    """What logins may do to the units of whoever is logged in there; see `ServiceManager.caveats`.
+
+    Raises:
+        Unreachable: as it comes from the host.
+        Unmeasured: the answer was lost.
+    """
+    result = await look(host, LINGER, timeout=timeout_s)
+    match parse_show(result.stdout).get("Linger") if result.ok else None:
+        case "yes":
+            return ()
+        case "no":
+            return (
+                "its unit belongs to a user who does not linger: it ends with that user's last login, perhaps"
+                " Rolldeck's own, and systemd would not start it after a reboot; see loginctl enable-linger",
+            )
+    return (f"whether its unit goes on when its user is not logged in cannot be seen: {words(result)}",)

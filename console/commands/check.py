@@ -8,7 +8,7 @@ import click
 import msgspec
 
 from backends.errors import RolldeckError
-from backends.plural import counted
+from backends.text import counted
 from console.commands.planning import make_plan, scope
 from console.config.loader import find_and_load
 from console.config.schema import Config

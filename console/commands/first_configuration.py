@@ -4,11 +4,10 @@ import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from backends.columns import Name
 from backends.errors import ConfigError
+from backends.haproxy.columns import Name
 from backends.model import Server, Snapshot
-from backends.suggestion import absent, there_is
-from backends.visible_text import visible, visible_toml
+from backends.text import absent, there_is, visible, visible_toml
 
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
 

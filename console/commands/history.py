@@ -9,8 +9,8 @@ import click
 import msgspec
 
 from backends.errors import ConfigError
-from backends.own_files import write_private
-from backends.suggestion import there_is
+from backends.local_files import write_private
+from backends.text import there_is
 from console.config.loader import find_and_load
 from console.exits import Exit
 from console.output.records import Summary, event_fields

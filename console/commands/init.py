@@ -10,8 +10,8 @@ import msgspec
 
 from backends.errors import ConfigError
 from backends.haproxy.address import HaproxySettings
-from backends.hosts.ssh import SshSettings
-from backends.own_files import write_private
+from backends.hosts.ssh_settings import SshSettings
+from backends.local_files import write_private
 from console.commands.first_configuration import Found, described, merged, written
 from console.config.schema import Config
 from console.exits import Exit

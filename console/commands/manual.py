@@ -11,8 +11,7 @@ import msgspec
 
 from backends.errors import BackendError, RolldeckError
 from backends.model import Server
-from backends.plural import counted
-from backends.suggestion import there_is
+from backends.text import counted, there_is
 from console.config.loader import find_and_load
 from console.exits import Exit
 from console.interrupts import interrupts

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 import click
 import msgspec
 
-from backends.template import check_version
+from backends.templates import check_version
 from console.config.loader import find_and_load
 from console.config.schema import Config
 from console.exits import Exit

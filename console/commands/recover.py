@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 
 import click
 
-from backends.template import check_version
+from backends.templates import check_version
 from console.commands.manual import break_lock
 from console.commands.upgrade import How, carry_out
 from console.config.loader import find_and_load

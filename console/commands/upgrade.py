@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import click
 
-from backends.template import check_version
+from backends.templates import check_version
 from console.commands.manual import break_lock
 from console.commands.planning import scope
 from console.config.loader import find_and_load

@@ -8,7 +8,7 @@ from typing import Any
 
 from msgspec import inspect
 
-from backends.suggestion import one_of
+from backends.text import one_of
 from console.config.renamed_keys import renamed_to
 
 Path = tuple[str, ...]

@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping
 
-from backends.consul.services import ConsulService
+from backends.consul.catalog import ConsulService
 from backends.consul.settings import ConsulSettings
-from backends.health.look import HealthKind
+from backends.health.common import HealthKind
 from backends.hooks.kinds import HookSettings
-from backends.hosts.ssh import SshSettings
+from backends.hosts.ssh_settings import SshSettings
 from console.log import LogSettings
 from orchestrator.policy import Policy
 from orchestrator.settings import Access, ApplicationSettings, JournalSettings, LockSettings, NodeSettings

@@ -6,16 +6,15 @@ from typing import Any, Literal, TypeVar, cast
 
 import msgspec
 
-from backends.consul.services import ConsulService
+from backends.consul.catalog import ConsulService
 from backends.consul.settings import ConsulSettings
-from backends.environment import keep_secret, secret_names
 from backends.errors import ConfigError
 from backends.haproxy.address import HaproxySettings
 from backends.hooks.kinds import HookSettings
-from backends.hosts.ssh import SshSettings
-from backends.placeholders import wrong_placeholders
-from backends.suggestion import one_of
-from backends.template import check_value
+from backends.hosts.ssh_settings import SshSettings
+from backends.local_process import keep_secret, secret_names
+from backends.templates import check_value, wrong_placeholders
+from backends.text import one_of
 from console.config.decoding import Problems, decode, decode_list, decode_table, mended
 from console.config.explanation import shown, unknown
 from console.log import LogSettings

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from backends.model import Server, Snapshot
-from backends.plural import counted
+from backends.text import counted
 from orchestrator.events import SCHEMA
 from orchestrator.request_errors import Look, Signals, in_all
 

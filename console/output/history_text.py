@@ -5,7 +5,7 @@ import textwrap
 import time
 from collections.abc import Iterator, Sequence
 
-from backends.plural import counted
+from backends.text import counted
 from console.output.ending import ending, why
 from console.output.records import COLOURS, Summary, batches_of, when
 from console.output.text import clean, paint, shorten, table, width

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from backends.plural import counted
+from backends.text import counted
 from console.output.text import clean, paint, table
 from orchestrator.plan import Finding, Plan, PlannedNode, Severity, grouped
 from orchestrator.plan_differences import Difference

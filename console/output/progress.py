@@ -4,7 +4,7 @@ import os
 import sys
 import time
 
-from backends.plural import counted
+from backends.text import counted
 from console.output.text import clean, on_terminal, paint, say, shorten, show_live
 from orchestrator import events
 from orchestrator.events import Record

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
-from backends.plural import counted
+from backends.text import counted
 from console.output.text import clean, paint
 from console.whole_status import KeptOut, WholeStatus
 from orchestrator.end_words import PURPOSES, mixed_versions, others_words, since_words

@@ -12,7 +12,7 @@ from typing import TextIO
 
 import click
 
-from backends.visible_text import is_visible, visible, visible_json
+from backends.text import is_visible, visible, visible_json
 from console.output.background import Job, current_writer
 
 GLYPHS = {"ok": "✓", "bad": "✗", "working": "◐", "warn": "!", "info": "·"}
@@ -22,7 +22,7 @@ _OURS = re.compile(r"(\x1b\[[0-9;]*m|\r\x1b\[2K|\n)")  # what this program write
 
 
 def clean(text: str) -> str:
-    """Make a string from outside harmless: see `backends.visible_text`."""
+    """Make a string from outside harmless: see `backends.text`."""
     return visible(text)
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from backends.plural import counted
+from backends.text import counted
 from console.output.text import clean, paint
 from orchestrator.events import SCHEMA
 from orchestrator.journal.verification import EntryVerification, Verification

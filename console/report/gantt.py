@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from backends.plural import counted
+from backends.text import counted
 from console.output.text import clean, shorten
 from orchestrator import events
 from orchestrator.events import STEPS

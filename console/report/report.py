@@ -9,7 +9,7 @@ from functools import cache
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from backends.plural import counted
+from backends.text import counted
 from console.output.ending import why
 from console.output.history_text import (
     HEAD,

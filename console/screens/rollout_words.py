@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from backends.model import AdminState, ServerRef
-from backends.plural import counted
+from backends.text import counted
 from orchestrator.followers import inherits_only
 from orchestrator.headroom import headroom, tightest
 from orchestrator.plan import Plan

@@ -9,7 +9,7 @@ from textual.binding import Binding, BindingType
 from textual.screen import Screen
 from textual.widgets import Footer
 
-from backends.own_files import write_beside
+from backends.local_files import write_beside
 from orchestrator.events import Record
 from widgets.text import visible
 from widgets.transcript import Transcript

@@ -7,10 +7,10 @@ an operator's feet. What is different then is told, and asked about before the n
 import contextlib
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 
-from backends.base import Clock
+from backends.consul.catalog import ConsulService, Instance, instances
 from backends.consul.client import Consul
-from backends.consul.services import ConsulService, Instance, instances
 from backends.errors import BackendError, ConfigError
+from backends.protocols import Clock
 from orchestrator.bus import Bus
 from orchestrator.events import NodeNote
 from orchestrator.node import Node

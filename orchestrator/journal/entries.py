@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, get_type_hints
 
 import msgspec
 
-from backends.text_limits import shorten
+from backends.text import shorten
 from orchestrator.journal.rows import LATEST
 
 Kind = Literal["upgrade", "rollback", "change"]

@@ -16,7 +16,7 @@ from typing import get_args
 import msgspec
 
 from backends.model import AdminState
-from backends.text_limits import shorten
+from backends.text import shorten
 from orchestrator.events import AnyEvent, NodeStarted, Record, Unreadable
 from orchestrator.journal.upcasters import UPCASTERS, Fields, Upcaster, upcast
 

@@ -15,7 +15,7 @@ from typing import Any, Self
 
 import msgspec
 
-from backends.own_files import prepare_database
+from backends.local_files import prepare_database
 from orchestrator.errors import JournalError
 from orchestrator.events import Record
 from orchestrator.journal import chain
@@ -35,7 +35,7 @@ class Journal:
     """Opens the file, and makes it when it is not there. All methods raise JournalError.
 
     Args:
-        path: of the database; its folder is made if it is missing. See `backends.own_files` for whose they
+        path: of the database; its folder is made if it is missing. See `backends.local_files` for whose they
             may be.
         read_only: nothing is written, also no file; a missing one reads as empty.
         named: somebody wants to read just this one, whosever it is.

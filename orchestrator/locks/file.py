@@ -17,8 +17,8 @@ from urllib.parse import quote
 import msgspec
 
 from backends.file_trust import Untrusted
-from backends.own_files import open_own
-from backends.text_limits import shorten
+from backends.local_files import open_own
+from backends.text import shorten
 from orchestrator.errors import Locked
 from orchestrator.untrusted import SHOWN, ProcessId, Time, decode
 
@@ -116,7 +116,7 @@ class FileLock:
     lock waits for that one: what the other has under way is not to be taken for how things are.
 
     Attributes:
-        path: of the file; its folder is made if it is missing. Whose they may be: `backends.own_files`.
+        path: of the file; its folder is made if it is missing. Whose they may be: `backends.local_files`.
     """
 
     path: Path

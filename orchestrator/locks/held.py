@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from backends.base import Clock
+from backends.protocols import Clock
 from orchestrator.bus import Bus, anything
 from orchestrator.control import Control
 from orchestrator.errors import Fenced

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import msgspec
 
-from backends.base import Clock, KeyLock
 from backends.errors import BackendError
+from backends.protocols import Clock, KeyLock
 from orchestrator.errors import Locked
 from orchestrator.journal.standing import runs
 from orchestrator.locks.file import FileLock, Holder, read_holder, this_machine

@@ -10,7 +10,7 @@ import msgspec
 
 from backends.errors import ConfigError
 from backends.model import AdminState, ServerRef
-from backends.template import check_host, check_value, check_version
+from backends.templates import check_host, check_value, check_version
 from orchestrator import events
 from orchestrator.events import BackCommand, OriginalState, OutOfRotation, Record
 from orchestrator.journal.rows import decode_event, encode_row

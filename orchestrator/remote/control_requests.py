@@ -9,7 +9,7 @@ import msgspec
 
 from backends.consul.client import Pair
 from backends.consul.signing import Signer, open_value
-from backends.text_limits import shorten
+from backends.text import shorten
 from orchestrator.actor import Actor
 from orchestrator.bus import Bus
 from orchestrator.control import Control

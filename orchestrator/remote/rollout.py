@@ -1,8 +1,8 @@
 """A rollout that another machine carries out on the same application: followed all the time."""
 
-from backends.base import Clock
 from backends.errors import BackendError
-from backends.text_limits import shorten
+from backends.protocols import Clock
+from backends.text import shorten
 from orchestrator.actor import Actor
 from orchestrator.remote.control_requests import What
 from orchestrator.remote.subscriber import PublishedRollout, RolloutSubscriber

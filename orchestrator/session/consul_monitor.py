@@ -5,9 +5,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from backends.base import Clock
 from backends.consul.client import Consul
 from backends.errors import BackendError, ConfigError
+from backends.protocols import Clock
 from orchestrator.actor import ROLLDECK, Actor
 from orchestrator.control import Control
 

@@ -5,7 +5,7 @@ from collections.abc import Collection
 import msgspec
 
 from backends.errors import ConfigError, RolldeckError
-from backends.suggestion import suggest
+from backends.text import suggest
 from orchestrator.account import with_refusal, with_rollback
 from orchestrator.errors import AlreadyRolledBack
 from orchestrator.events import RollbackRefused, RollbackStarted, RolloutEnded, RolloutKind

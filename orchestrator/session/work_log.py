@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from backends.base import Clock
+from backends.protocols import Clock
 from orchestrator.actor import Actor
 from orchestrator.bus import Bus
 from orchestrator.control import Control

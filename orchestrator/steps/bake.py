@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from backends.model import AdminState, Server, ServerRef
-from backends.plural import counted
+from backends.text import counted
 from orchestrator.errors import StepFailed
 from orchestrator.events import Baked
 from orchestrator.followers import inherits_only

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from backends.haproxy import commands
 from backends.model import Admin, AdminState, Server, ServerRef, Snapshot
-from backends.plural import counted
+from backends.text import counted
 from orchestrator import guard
 from orchestrator.departure import Departure, look_at_departure
 from orchestrator.errors import DeadlinePassed, GuardRefused, StepFailed

@@ -1,7 +1,7 @@
 """Make sure that the wanted version is on disk."""
 
-from backends.base import Host
 from backends.errors import Refused
+from backends.protocols import Host
 from orchestrator.errors import StepFailed
 from orchestrator.events import CommandStarted
 from orchestrator.work import Work

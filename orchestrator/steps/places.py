@@ -7,7 +7,7 @@ an old state file, or name resolution.
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from backends.columns import names_of
+from backends.haproxy.columns import names_of
 from backends.model import Server, Snapshot
 from orchestrator.departure import Departure
 from orchestrator.elsewhere import Elsewhere, judge_elsewhere

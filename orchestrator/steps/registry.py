@@ -3,9 +3,9 @@
 What somebody else has put in maintenance there stays so.
 """
 
-from backends.base import Registration
 from backends.errors import BackendError
 from backends.model import Registered
+from backends.protocols import Registration
 from orchestrator.errors import StepFailed, StillRegisteredOut
 from orchestrator.work import Work
 

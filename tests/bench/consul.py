@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, cast
 import httpx
 
 from backends.clock import SystemClock
+from backends.consul.catalog import ConsulService, instances
 from backends.consul.client import Consul
-from backends.consul.services import ConsulService, instances
 from backends.consul.settings import ConsulSettings
 from console.output.text import result
 from orchestrator.bus import Bus

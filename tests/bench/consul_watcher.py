@@ -6,8 +6,8 @@ python -m tests.bench.consul_watcher ADDRESS SERVICE
 import asyncio
 import sys
 
+from backends.consul.catalog import ConsulService, instances
 from backends.consul.client import Consul
-from backends.consul.services import ConsulService, instances
 from backends.consul.settings import ConsulSettings
 from console.output.text import result
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from backends.columns import columns_of
+from backends.haproxy.columns import columns_of
 from backends.model import Info, Level, Server, ServerRef, Sessions, Stream
 from orchestrator.in_flight import Seen
 from orchestrator.rates import Places, Rates

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from backends.clock import SystemClock
-from backends.columns import columns_of
 from backends.errors import Refused, Unreachable
+from backends.haproxy.columns import columns_of
 from backends.model import Admin, Backend, Command, Info, Level, Operational, Server, Sessions, Snapshot
 from console.app import Console
 from orchestrator.application import Application

@@ -6,7 +6,7 @@ import yaml
 from hypothesis import example
 from hypothesis import strategies as st
 
-from backends.installers.compose_file import (
+from backends.installers.compose_project import (
     LineEdit,
     VariableTag,
     image_name,

@@ -8,10 +8,9 @@ import consul.base
 from hypothesis import example
 from hypothesis import strategies as st
 
-from backends.consul.client import Consul, Pair
-from backends.consul.entries import decoded
-from backends.consul.places import KeyPlaces, sockets
-from backends.consul.services import ConsulService, instance
+from backends.consul.balancers import KeyPlaces, sockets
+from backends.consul.catalog import ConsulService, instance
+from backends.consul.client import Consul, Pair, decoded
 from backends.consul.settings import ConsulSettings
 from backends.consul.transport import Api
 from backends.haproxy.address import SshAddress, parse_address

@@ -4,8 +4,8 @@ import asyncio
 
 from hypothesis import strategies as st
 
+from backends.haproxy.config_facts import MAX_FILES, read_facts
 from backends.haproxy.config_file import parse_config
-from backends.haproxy.facts import MAX_FILES, read_facts
 from tests.fuzz.harness import bounded, fuzzed
 from tests.fuzz.texts import anything, lines_of, text, word
 

@@ -6,10 +6,10 @@ from hypothesis import example
 from hypothesis import strategies as st
 
 from backends.haproxy import parse
-from backends.haproxy.replies import WriteReplies, reads_end, writes_end
-from backends.haproxy.servers import join
+from backends.haproxy.fast_parse import fast_join
+from backends.haproxy.join import join
 from backends.haproxy.sessions import parse_sessions, sessions_end
-from backends.haproxy.table import fast_join
+from backends.haproxy.transport import WriteReplies, reads_end, writes_end
 from backends.model import ServerRef
 from tests.fuzz.harness import bounded, fuzzed
 from tests.fuzz.texts import anything, digits, grown, lines_of, mostly, word

@@ -7,8 +7,7 @@ import asyncssh
 from hypothesis import example
 from hypothesis import strategies as st
 
-from backends.hosts.known_hosts import OfferedKey, explain, read_known_hosts
-from backends.hosts.revoked_keys import without_revoked
+from backends.hosts.known_hosts import OfferedKey, explain, read_known_hosts, without_revoked
 from tests.fuzz.harness import bounded, fuzzed
 from tests.fuzz.texts import data, lines_of, mostly, text, word
 

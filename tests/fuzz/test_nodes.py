@@ -4,14 +4,9 @@ from hypothesis import example
 from hypothesis import strategies as st
 
 from backends.health.http import HttpHealth, Page, judge, version_of
-from backends.hosts.capture import Capture
 from backends.hosts.command_host import MAX_OUTPUT
-from backends.model import CommandResult
-from backends.services import monit_status
-from backends.services.container import ContainerService, ContainerSettings
-from backends.services.pids import parse_pid
-from backends.services.systemd import SystemdService, SystemdSettings
-from backends.versions import (
+from backends.hosts.output import Capture
+from backends.installers.versions import (
     CommandVersion,
     ContainerVersion,
     DpkgVersion,
@@ -20,6 +15,11 @@ from backends.versions import (
     SymlinkVersion,
     image_tag,
 )
+from backends.model import CommandResult
+from backends.services import monit_output
+from backends.services.common import parse_pid
+from backends.services.container import ContainerService, ContainerSettings
+from backends.services.systemd import SystemdService, SystemdSettings
 from tests.fuzz.harness import bounded, finished, fuzzed
 from tests.fuzz.texts import anything, digits, grown, json_of, lines_of, mostly, table, text, tree, word
 from tests.scripted_host import Answer, ScriptedHost
@@ -70,8 +70,8 @@ field = st.builds(
 @example(said=f"Process 'shop'\n  status    OK\n  pid    {ENDLESS}\n")
 def test_monit(said: str) -> None:
     def judged() -> object:
-        status = monit_status.parse_status(said, "shop")
-        return status and monit_status.state_of("web1", status)
+        status = monit_output.parse_status(said, "shop")
+        return status and monit_output.state_of("web1", status)
 
     bounded(judged, len(said))
 

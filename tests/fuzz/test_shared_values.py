@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from backends.clock import SystemClock
 from backends.consul.client import Pair
 from backends.consul.signing import Signer, open_value
-from backends.secret import Secret
+from backends.secrets import Secret
 from orchestrator.bus import Bus
 from orchestrator.control import Control
 from orchestrator.events import AnyEvent, Record

@@ -6,7 +6,7 @@ from urllib.parse import unquote
 from hypothesis import example
 from hypothesis import strategies as st
 
-from backends.template import check_value, check_version, check_words, fill, fill_plain, fill_url
+from backends.templates import check_value, check_version, check_words, fill, fill_plain, fill_url
 from tests.fuzz.harness import bounded, fuzzed
 from tests.fuzz.texts import anything, text
 

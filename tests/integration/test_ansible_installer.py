@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from backends.availability import Availability, Presence
-from backends.base import Installer
 from backends.errors import Refused
 from backends.hosts.local import LocalHost
 from backends.installers.ansible import AnsibleInstall
+from backends.installers.availability import Availability, Presence
 from backends.installers.kinds import make_installer
-from backends.versions import SymlinkVersion
+from backends.installers.versions import SymlinkVersion
+from backends.protocols import Installer
 
 pytestmark = pytest.mark.skipif(shutil.which("ansible-playbook") is None, reason="needs ansible-playbook")
 

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from backends.availability import Presence
-from backends.base import Installer
 from backends.errors import Refused
 from backends.hosts.local import LocalHost
+from backends.installers.availability import Presence
 from backends.installers.kinds import default_version, make_installer
 from backends.installers.packages import AptInstall
+from backends.protocols import Installer
 from orchestrator.plan import Severity
 from tests.deb_repository import DebRepository, call_there, missing
 from tests.integration.ways_back import find_ways_back

@@ -12,8 +12,8 @@ import pytest
 
 from backends.errors import Refused, UnknownOutcome, Unmeasured
 from backends.hosts.local import LocalHost
+from backends.hosts.ports import NodePort
 from backends.model import Activity, ServiceState
-from backends.ports import NodePort
 from backends.services.command import CommandService, CommandSettings
 from tests.waiting import until
 

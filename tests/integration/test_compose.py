@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from backends.availability import Presence
-from backends.base import Installer
 from backends.errors import Refused
 from backends.hosts.local import LocalHost
+from backends.installers.availability import Presence
 from backends.installers.compose import ComposeInstall, replace_command
-from backends.installers.compose_file import LineEdit
+from backends.installers.compose_project import LineEdit
 from backends.installers.kinds import default_version, make_installer
+from backends.protocols import Installer
 from tests import docker_engines
 from tests.docker_engines import IMAGE, POLITE, Docker
 

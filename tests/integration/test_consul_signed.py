@@ -11,7 +11,7 @@ from typing import Any
 from backends.consul.client import Consul
 from backends.consul.settings import ConsulSettings
 from backends.consul.signing import Signer, open_value
-from backends.secret import Secret
+from backends.secrets import Secret
 from console.demo.stack import Stack
 from tests import forged
 from tests.consuls import Agent, needs_consul

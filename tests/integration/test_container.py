@@ -8,8 +8,8 @@ import pytest
 
 from backends.errors import Refused, Unmeasured
 from backends.hosts.local import LocalHost
+from backends.hosts.ports import NodePort
 from backends.model import Activity, ServiceState
-from backends.ports import NodePort
 from backends.services.container import ContainerService, ContainerSettings
 from tests import containers
 from tests.containers import Podman

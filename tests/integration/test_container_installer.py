@@ -7,12 +7,12 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from backends.availability import Presence
-from backends.base import Installer
 from backends.errors import Refused
 from backends.hosts.local import LocalHost
+from backends.installers.availability import Presence
 from backends.installers.container import ContainerInstall
 from backends.installers.kinds import default_version, make_installer
+from backends.protocols import Installer
 from orchestrator.plan import Finding, Severity
 from tests import containers
 from tests.integration.ways_back import find_ways_back

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from backends.availability import Presence
-from backends.base import Installer
 from backends.errors import Refused, UnknownOutcome
 from backends.hosts.local import LocalHost
+from backends.installers.availability import Presence
 from backends.installers.kinds import default_version, make_installer
 from backends.installers.packages import DnfInstall
+from backends.protocols import Installer
 from orchestrator.plan import Severity
 from tests.integration.ways_back import find_ways_back
 from tests.rpm_repository import RpmRepository, missing

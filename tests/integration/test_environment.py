@@ -5,15 +5,15 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from backends.base import Host
 from backends.clock import SystemClock
-from backends.environment import secret_names
 from backends.errors import ConfigError, Refused
 from backends.hooks.kinds import HookSettings, make_hook
 from backends.hosts.local import LocalHost
-from backends.installers.recipe import RecipeInstaller
+from backends.installers.common import RecipeInstaller
+from backends.local_process import secret_names
 from backends.model import Command
-from backends.secret import load_secret
+from backends.protocols import Host
+from backends.secrets import load_secret
 from console.config.schema import parse
 from console.inventory import members
 from console.wiring import Wiring

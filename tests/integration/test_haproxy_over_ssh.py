@@ -10,7 +10,8 @@ from backends.errors import Refused, UnknownOutcome, Unreachable
 from backends.haproxy import commands
 from backends.haproxy.address import HaproxySettings
 from backends.haproxy.runtime import Runtime
-from backends.hosts.ssh import SshHost, SshSettings
+from backends.hosts.ssh import SshHost
+from backends.hosts.ssh_settings import SshSettings
 from backends.model import Admin, ServerRef
 from tests.haproxies import RunningHaproxy, haproxy_paths, running_haproxy
 from tests.sshds import Sshd, running_sshd

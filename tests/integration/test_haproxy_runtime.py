@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from backends.base import LoadBalancer
 from backends.errors import PermissionDenied, Refused, UnknownOutcome, Unreachable
 from backends.haproxy import commands
 from backends.haproxy.address import HaproxySettings
 from backends.haproxy.runtime import Runtime
 from backends.haproxy.stats_page import StatsPage
 from backends.model import Admin, AdminState, Exchange, Level, Server, ServerRef
+from backends.protocols import LoadBalancer
 from tests.answering import Answering, answering
 from tests.haproxies import RunningHaproxy, free_port, haproxy_binaries, running_haproxy
 from tests.haproxy_words import WORDS
@@ -259,7 +259,7 @@ async def test_large_tables_are_read_beside_the_loop_and_say_the_same(
 ) -> None:
     lb = runtime(f"unix://{haproxy.socket}")
     small = [each.ref for each in (await lb.snapshot()).servers]
-    monkeypatch.setattr("backends.text_limits.LARGE", 1)
+    monkeypatch.setattr("backends.text.LARGE", 1)
     assert small == [each.ref for each in (await lb.snapshot()).servers] != []
     with pytest.raises(Refused, match=r"nowhere"):
         await lb.snapshot(["nowhere"])

@@ -14,9 +14,9 @@ import pytest
 
 from backends.errors import Unreachable
 from backends.haproxy.address import SshAddress, parse_address
-from backends.hosts.hop import Hop
-from backends.hosts.route import resolve
-from backends.hosts.ssh import SshHost, SshSettings
+from backends.hosts.ssh import SshHost
+from backends.hosts.ssh_route import resolve
+from backends.hosts.ssh_settings import Hop, SshSettings
 from backends.inert import NotInert
 from backends.model import Command
 from tests.consuls import needs_consul, running_consul

@@ -8,17 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from backends.availability import Availability, Presence
-from backends.base import Installer
 from backends.errors import Refused, UnknownOutcome, Unmeasured
 from backends.hosts.local import LocalHost
 from backends.installers import command
 from backends.installers.ansible import AnsibleInstall
+from backends.installers.availability import Availability, Presence
 from backends.installers.command import CommandInstall
 from backends.installers.compose import writable_command
 from backends.installers.kinds import InstallSettings, default_version, make_installer
 from backends.installers.symlink import SymlinkInstall
-from backends.versions import (
+from backends.installers.versions import (
     CommandVersion,
     DpkgVersion,
     FileVersion,
@@ -26,6 +25,7 @@ from backends.versions import (
     VersionProbe,
     VersionSettings,
 )
+from backends.protocols import Installer
 from orchestrator.plan import Finding, Severity
 from tests.integration.ways_back import find_ways_back
 from tests.login_user import open_folder

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from backends.consul.catalog import ConsulService, instances
 from backends.consul.client import Consul
-from backends.consul.services import ConsulService, instances
 from backends.consul.settings import TOKEN_ENV, ConsulSettings
 from backends.errors import BackendError, ConfigError, PermissionDenied
 from console.demo.stack import Stack

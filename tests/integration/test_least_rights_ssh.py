@@ -12,7 +12,8 @@ from backends.errors import Unreachable
 from backends.haproxy import commands
 from backends.haproxy.address import HaproxySettings
 from backends.haproxy.runtime import Runtime
-from backends.hosts.ssh import SshHost, SshSettings
+from backends.hosts.ssh import SshHost
+from backends.hosts.ssh_settings import SshSettings
 from backends.model import Admin, Command, ServerRef
 from tests.guide import block
 from tests.haproxies import haproxy_paths, running_haproxy

@@ -11,15 +11,16 @@ from typing import Any
 import msgspec
 import pytest
 
-from backends.availability import Presence
 from backends.errors import PermissionDenied, RolldeckError
-from backends.hosts.ssh import SshHost, SshSettings
+from backends.hosts.ssh import SshHost
+from backends.hosts.ssh_settings import SshSettings
+from backends.installers.availability import Presence
 from backends.installers.kinds import InstallSettings, make_installer
 from backends.installers.symlink import SymlinkInstall
+from backends.installers.versions import CommandVersion, SymlinkVersion, VersionSettings
 from backends.model import Activity, Command
 from backends.services.monit import MonitService, MonitSettings
 from backends.services.systemd import SystemdService, SystemdSettings
-from backends.versions import CommandVersion, SymlinkVersion, VersionSettings
 from tests.deb_repository import DebRepository, call_there, missing
 from tests.guide import block, blocks
 from tests.integration.rollouts import until

@@ -11,8 +11,8 @@ import pytest
 
 from backends.errors import Busy, Refused, Unmeasured
 from backends.hosts.local import LocalHost
+from backends.hosts.ports import NodePort
 from backends.model import Activity, Command, Exchange
-from backends.ports import NodePort
 from backends.services.monit import MonitService, MonitSettings
 from tests.monits import Monit, needs_monit, running_monit
 from tests.recording import exchanges

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from backends.errors import Refused, UnknownOutcome, Unmeasured, Unreachable
-from backends.hosts.ssh import SshHost, SshSettings
+from backends.hosts.ssh import SshHost
+from backends.hosts.ssh_settings import SshSettings
 from backends.model import Command, Exchange
 from tests.recording import exchanges
 from tests.sshds import Sshd, running_sshd

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from backends.errors import HostKeyError, Unreachable
-from backends.hosts.hop import Hop
-from backends.hosts.route import resolve
-from backends.hosts.ssh import SshHost, SshSettings
+from backends.hosts.ssh import SshHost
+from backends.hosts.ssh_route import resolve
+from backends.hosts.ssh_settings import Hop, SshSettings
 from backends.model import Command
 from tests.integration.test_ssh_login import refused, run, running_agent
 from tests.sshds import Sshd, free_port, running_sshd

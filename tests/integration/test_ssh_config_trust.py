@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from backends.errors import Unreachable
-from backends.hosts.ssh import SshHost, SshSettings
+from backends.hosts.ssh import SshHost
+from backends.hosts.ssh_settings import SshSettings
 from tests.users import MALLORY, OPS, give, needs_root
 
 pytestmark = needs_root

@@ -7,7 +7,8 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from backends.errors import MAX_PROBLEM, Unreachable
-from backends.hosts.ssh import SshHost, SshSettings
+from backends.hosts.ssh import SshHost
+from backends.hosts.ssh_settings import SshSettings
 from tests.listening import listening
 from tests.loop_time import watching_loop
 

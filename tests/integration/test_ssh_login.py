@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from backends.errors import HostKeyError, Unreachable
-from backends.hosts import dial, known_hosts
-from backends.hosts.ssh import SshHost, SshSettings
+from backends.hosts import known_hosts, ssh_connect
+from backends.hosts.ssh import SshHost
+from backends.hosts.ssh_settings import SshSettings
 from backends.model import Command
 from tests.listening import listening
 from tests.sshds import Sshd, free_port, running_sshd
@@ -205,7 +206,7 @@ async def test_the_advice_for_a_configuration_that_keeps_no_keys_helps(
 ) -> None:
     """As Vagrant writes it: what `ssh ... true` adds goes nowhere, unless it is told where."""
     kept = str(tmp_path / "kept")
-    monkeypatch.setattr(dial, "USER_FILES", (kept,))
+    monkeypatch.setattr(ssh_connect, "USER_FILES", (kept,))
     monkeypatch.setattr(known_hosts, "USER_FILES", (kept,))
     lax = sshd.ssh_config.read_text().replace(str(sshd.known_hosts), nobody)
     sshd.ssh_config.write_text(f"{lax}  StrictHostKeyChecking no\n")

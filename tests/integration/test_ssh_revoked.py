@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from backends.errors import HostKeyError
-from backends.hosts import route
-from backends.hosts.ssh import SshHost, SshSettings
+from backends.hosts import ssh_route
+from backends.hosts.ssh import SshHost
+from backends.hosts.ssh_settings import SshSettings
 from backends.model import Command
 from tests.integration.test_ssh_login import refused, run
 from tests.sshds import Sshd, running_sshd
@@ -178,7 +179,7 @@ async def test_the_machines_own_configuration_counts_beside_the_users(
     (tmp_path / ".ssh").mkdir()
     shutil.copy(sshd.ssh_config, tmp_path / ".ssh" / "config")
     machine = tmp_path / "machine"
-    monkeypatch.setattr(route, "SYSTEM_CONFIG", str(machine))
+    monkeypatch.setattr(ssh_route, "SYSTEM_CONFIG", str(machine))
     users = SshSettings().config
     assert await enter(host(sshd, config=users)) == "in\n"
     machine.write_text(f"Host *\n  SendEnv LANG LC_*\n  HashKnownHosts yes\n  RevokedHostKeys {revoked}\n")

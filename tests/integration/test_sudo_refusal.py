@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from backends.hosts.ssh import SshHost, SshSettings
+from backends.hosts.ssh import SshHost
+from backends.hosts.ssh_settings import SshSettings
 from backends.model import Command
 from backends.services.command import CommandService, CommandSettings
 from tests.login_user import machine_with_sudo, needs_sudo, open_folder

@@ -7,19 +7,18 @@ from pathlib import Path
 
 import pytest
 
-from backends.availability import Presence
-from backends.connections import NodeConnections
 from backends.errors import RolldeckError, Unmeasured
-from backends.hosts.ssh import SshHost, SshSettings
-from backends.hosts.sudo import SudoCall
-from backends.hosts.sudoers import rule
+from backends.hosts.ports import NodeConnections, NodePort
+from backends.hosts.ssh import SshHost
+from backends.hosts.ssh_settings import SshSettings
+from backends.hosts.sudo import SudoCall, rule
+from backends.installers.availability import Presence
 from backends.installers.command import CommandInstall
 from backends.installers.kinds import make_installer
+from backends.installers.versions import FileVersion
 from backends.model import Activity, Command, HealthResult
-from backends.ports import NodePort
 from backends.services.command import CommandService, CommandSettings
-from backends.template import VERSION_PATTERN
-from backends.versions import FileVersion
+from backends.templates import VERSION_PATTERN
 from console.demo.stack import Stack
 from orchestrator.node import Node
 from orchestrator.sudoers import sudo_rules

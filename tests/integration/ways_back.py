@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
-from backends.availability import Presence
-from backends.base import Installer
+from backends.installers.availability import Presence
+from backends.protocols import Installer
 from orchestrator.availability import look_for_versions, look_for_ways_back
 from orchestrator.node import Node
 from orchestrator.plan import Finding, PlannedNode

@@ -25,7 +25,7 @@ from tests.unit.fake_server import FakeServer
 from tests.unit.faults import Faults
 
 if TYPE_CHECKING:
-    from backends.base import Recorder
+    from backends.protocols import Recorder
 
 _SERVER = re.compile(r"set server (?P<path>\S+) (?P<what>state|weight|health) (?P<value>\S+)")
 _OTHER = re.compile(r"(?P<what>enable agent|disable agent|shutdown sessions server) (?P<path>\S+)")

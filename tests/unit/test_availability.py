@@ -7,17 +7,17 @@ from typing import Any, cast
 import msgspec
 import pytest
 
-from backends.availability import THERE, Availability, Presence
-from backends.base import Installer
 from backends.errors import ConfigError, Unmeasured, Unreachable
 from backends.installers.ansible import AnsibleInstall
+from backends.installers.availability import THERE, Availability, Presence
 from backends.installers.command import CommandInstall, NoInstall
 from backends.installers.container import ContainerInstall
 from backends.installers.kinds import InstallSettings, make_installer
 from backends.installers.packages import AptInstall, DnfInstall
 from backends.installers.symlink import SymlinkInstall
+from backends.installers.versions import FileVersion
 from backends.model import Command
-from backends.versions import FileVersion
+from backends.protocols import Installer
 from orchestrator.availability import AT_ONCE, look_for_versions
 from orchestrator.plan import Finding, Plan, PlannedNode, Severity
 from orchestrator.plan_fields import plan_fields

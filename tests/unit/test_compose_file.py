@@ -3,7 +3,7 @@
 import pytest
 
 from backends.errors import ConfigError
-from backends.installers.compose_file import (
+from backends.installers.compose_project import (
     LineEdit,
     VariableTag,
     check_tag,

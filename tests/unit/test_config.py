@@ -11,12 +11,12 @@ from backends.errors import ConfigError
 from backends.haproxy.address import HaproxySettings
 from backends.health.kinds import HealthSettings
 from backends.hooks.kinds import HookSettings
-from backends.hosts.ssh import SshSettings
+from backends.hosts.ssh_settings import SshSettings
 from backends.installers.command import NoInstall
 from backends.installers.kinds import InstallSettings
+from backends.installers.versions import VersionSettings
 from backends.inventories.kinds import InventorySettings
 from backends.services.kinds import ServiceSettings
-from backends.versions import VersionSettings
 from console.config.loader import LONGEST, find_and_load, load
 from console.config.schema import parse
 from console.log import LogSettings

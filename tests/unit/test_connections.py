@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
-from backends.connections import NodeConnections
 from backends.errors import Unmeasured
 from backends.hosts.local import LocalHost
+from backends.hosts.ports import NodeConnections
 from orchestrator.steps.drain import drain
 from tests.scripted_host import Answer, ScriptedHost
 from tests.unit.fakes import World
@@ -70,7 +70,7 @@ async def test_on_this_machine() -> None:
 
 
 class NoConnections:
-    """Implements `backends.base.Connections`, and counts who looks."""
+    """Implements `backends.protocols.Connections`, and counts who looks."""
 
     def __init__(self) -> None:
         self.looks = 0

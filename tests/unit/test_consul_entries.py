@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from backends.consul.entries import decoded
-from backends.consul.services import instance
+from backends.consul.catalog import instance
+from backends.consul.client import decoded
 from backends.errors import Unmeasured
 
 

@@ -5,8 +5,8 @@ from typing import cast
 
 import pytest
 
+from backends.consul.balancers import KeyPlaces, sockets
 from backends.consul.client import Consul, Pair
-from backends.consul.places import KeyPlaces, sockets
 from backends.errors import ConfigError
 
 

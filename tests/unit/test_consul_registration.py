@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING, cast
 import msgspec
 import pytest
 
-from backends.consul.entries import decoded
-from backends.consul.registration import LONGEST, Registration
-from backends.consul.services import ConsulService
+from backends.consul.catalog import ConsulService
+from backends.consul.client import decoded
+from backends.consul.maintenance import LONGEST, Registration
 from tests.unit.fake_node import FakeHost, FakeNode
 from tests.unit.virtual_time import run
 
 if TYPE_CHECKING:
-    from backends.base import Host
     from backends.consul.client import Consul
+    from backends.protocols import Host
 
 
 def entry(name: str, identity: str, *checks: tuple[str, str, str]) -> dict[str, object]:

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from backends.consul.services import ConsulService
+from backends.consul.catalog import ConsulService
 from backends.errors import ConfigError
+from backends.health.common import HealthKind
 from backends.health.kinds import HealthSettings
-from backends.health.look import HealthKind
 from console.config.decoding import decode
 from console.config.renamed_keys import RENAMED_KEYS
 from console.config.schema import Config, parse

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from backends.columns import Name, columns_of
+from backends.haproxy.columns import Name, columns_of
 from backends.model import Admin, Backend, Info, Level, Operational, Server, ServerRef, Snapshot
 from console.commands.first_configuration import Found, merged, written
 from console.config.schema import parse

@@ -5,7 +5,7 @@ from dataclasses import replace
 import msgspec
 import pytest
 
-from backends.columns import columns_of
+from backends.haproxy.columns import columns_of
 from backends.model import Admin, Info, Level, Operational, Server, ServerRef, Snapshot
 from orchestrator import guard
 from orchestrator.errors import GuardRefused

@@ -4,8 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backends.haproxy.config_file import ConfigFile, parse_config
-from backends.haproxy.config_words import MAX_LINE, read_lines, split_line
+from backends.haproxy.config_file import MAX_LINE, ConfigFile, parse_config, read_lines, split_line
 from tests.haproxy_words import WORDS
 
 

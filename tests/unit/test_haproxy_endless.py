@@ -9,9 +9,8 @@ from backends.errors import MAX_PROBLEM, BackendError, UnknownOutcome, Unmeasure
 from backends.haproxy import commands
 from backends.haproxy.address import HaproxySettings
 from backends.haproxy.parse import MAX_NAME, MAX_TEXT, number
-from backends.haproxy.replies import WriteReplies
 from backends.haproxy.runtime import Runtime
-from backends.haproxy.transport import MOST_RECORDED
+from backends.haproxy.transport import MOST_RECORDED, WriteReplies
 from backends.model import Exchange, ServerRef
 from tests.loop_time import watching_loop
 from tests.recording import exchanges

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backends import regular_file
+from backends import local_files
 from backends.errors import PermissionDenied
+from backends.haproxy.config_facts import MAX_BYTES, MAX_LINES, HaproxyFacts, read_facts, read_local
 from backends.haproxy.config_file import ConfigFile, parse_config
-from backends.haproxy.facts import MAX_BYTES, MAX_LINES, HaproxyFacts, read_facts, read_local
 from backends.model import Persistence
 from tests.loop_time import watching_loop
 
@@ -193,7 +193,7 @@ async def test_a_file_system_that_hangs_does_not_hold_it_up(
         return b""
 
     try:
-        monkeypatch.setattr(regular_file, "_read", hang)
+        monkeypatch.setattr(local_files, "_read", hang)
         found = await facts(reply="HAPROXY_CFGFILES=/nfs/haproxy.cfg\n", timeout_s=0.1)
     finally:
         freed.set()

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from backends.errors import PermissionDenied, Refused, Unmeasured
 from backends.haproxy import parse
-from backends.haproxy.replies import WriteReplies
-from backends.haproxy.servers import join
+from backends.haproxy.join import join
+from backends.haproxy.transport import WriteReplies
 from backends.model import Admin, AdminState, Backend, Level, Operational, RequestCounters, Server, ServerRef
 
 CAPTURED = Path(__file__).parent / "captured"

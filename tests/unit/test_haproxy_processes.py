@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import pytest
 
 from backends.errors import Refused, Unmeasured, Unreachable
-from backends.haproxy.older import parse_old_workers, read_older_sessions
+from backends.haproxy.sessions import parse_old_workers, read_older_sessions
 from backends.model import Info
 from orchestrator.errors import PreflightFailed, StepFailed
 from orchestrator.events import NodeNote, Waiting

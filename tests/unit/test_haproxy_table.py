@@ -4,9 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backends.columns import columns_of
-from backends.haproxy import counters, rows
-from backends.haproxy.table import fast_join
+from backends.haproxy import columns
+from backends.haproxy import columns as rows
+from backends.haproxy.columns import columns_of
+from backends.haproxy.fast_parse import fast_join
 from tests.unit.test_haproxy_parse import VERSIONS, read
 from tests.unit.test_haproxy_parse import tables as captured
 
@@ -53,7 +54,7 @@ def test_counters_say_the_same_one_by_one_and_all_at_once(
     state, stat = tables(version)
     slow = columns_of(read(state, stat)[1])
     for few in (1000, 3, 0):
-        monkeypatch.setattr(counters, "FEW", few)
+        monkeypatch.setattr(columns, "FEW", few)
         fast = fast_join("lb1", [stat], [state])
         assert fast is not None
         quick = columns_of(fast[1])

@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backends.errors import Unmeasured
-from backends.health.fetch import curl
+from backends.health.common import MAX_DETAIL, printable
 from backends.health.http import HttpCheck, HttpHealth, Page, judge, version_of
+from backends.health.http_client import curl
 from backends.health.kinds import HealthChecks, HealthSettings
-from backends.health.look import MAX_DETAIL, printable
 from backends.model import Command, HealthResult
 from tests.scripted_host import Answer, ScriptedHost
 

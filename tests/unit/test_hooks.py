@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from backends.base import Moment
 from backends.errors import Refused
+from backends.protocols import Moment
 from orchestrator.actor import Actor
 from orchestrator.control import RETRY, SKIP
 from orchestrator.events import Event, HookFired, NodeStarted, NodeUpgraded, Record, RolloutEnded, StepStarted

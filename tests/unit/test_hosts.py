@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backends.hosts.capture import TRACKER, Capture
 from backends.hosts.command_host import CommandHost
-from backends.hosts.hop import Hop
 from backends.hosts.local import LocalHost
+from backends.hosts.output import TRACKER, Capture
+from backends.hosts.ssh_settings import Hop
 from backends.model import Command
 
 
@@ -130,7 +130,7 @@ def test_ssh_is_imported_without_a_compiler() -> None:
     script = (
         "import sys; programs = []\n"
         "sys.addaudithook(lambda name, given: name == 'subprocess.Popen' and programs.append(given[0]))\n"
-        "from backends.hosts import canonical, channels, dial, known_hosts, revoked_keys, route\n"
+        "from backends.hosts import known_hosts, ssh_channels, ssh_connect, ssh_route\n"
         "print({program for program in programs} - {'/sbin/ldconfig'})"
     )
     said = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
@@ -139,7 +139,8 @@ def test_ssh_is_imported_without_a_compiler() -> None:
 
 def test_http_is_imported_without_its_command_line() -> None:
     script = (
-        "import sys, backends.web, httpx; print(*({'rich', 'pygments', 'click'} & sys.modules.keys()), 'end')"
+        "import sys, backends.http_common, httpx\n"
+        "print(*({'rich', 'pygments', 'click'} & sys.modules.keys()), 'end')"
     )
     said = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert said.stdout == "end\n"

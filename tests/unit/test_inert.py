@@ -11,14 +11,13 @@ from asyncssh.config import SSHClientConfig
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backends.consul.places import KeyPlaces, Places, address
-from backends.consul.services import ConsulService, Instance
+from backends.consul.balancers import KeyPlaces, Places, address
+from backends.consul.catalog import ConsulService, Instance
 from backends.consul.settings import ConsulSettings
 from backends.errors import ConfigError
 from backends.haproxy.address import HaproxySettings, SshAddress, TcpAddress, parse_address
 from backends.hooks.kinds import HookSettings
-from backends.hosts.hop import Hop
-from backends.hosts.ssh import SshSettings
+from backends.hosts.ssh_settings import Hop, SshSettings
 from backends.inert import LONGEST, NotInert, check_inert, check_port
 from backends.inventories.toml import parse_toml
 from console.completing import node_settings

@@ -12,8 +12,7 @@ from backends.installers.container import ContainerInstall
 from backends.installers.kinds import InstallSettings, default_version, make_installer
 from backends.installers.packages import AptInstall, DnfInstall
 from backends.installers.symlink import SymlinkInstall
-from backends.model import Command
-from backends.versions import (
+from backends.installers.versions import (
     ContainerVersion,
     DpkgVersion,
     FileVersion,
@@ -21,6 +20,7 @@ from backends.versions import (
     SymlinkVersion,
     VersionSettings,
 )
+from backends.model import Command
 from tests.scripted_host import Answer, ScriptedHost
 
 VALUES = {"app": "shop", "node": "web1", "address": "10.0.0.1", "port": "8080"}

@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 from backends.clock import SystemClock
-from backends.secret import load_secret
-from backends.wire import MOST, WIRE, heard, private
+from backends.debug_log import MOST, WIRE, heard, private
+from backends.secrets import load_secret
 from console import log as log_module
 from console.log import Log, LogSettings
 from orchestrator.bus import Bus

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from backends.file_trust import Untrusted
-from backends.own_files import open_own, prepare_database, write_private
+from backends.local_files import open_own, prepare_database, write_private
 from console.log import Log, LogSettings
 from console.paths import journal_path, state_folder
 from orchestrator.bus import Bus

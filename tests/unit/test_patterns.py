@@ -8,9 +8,9 @@ import pytest
 
 from backends.errors import Unmeasured
 from backends.health.http import HttpHealth, Page, judge, version_of
+from backends.installers.versions import CommandVersion, FileVersion
 from backends.model import CommandResult
 from backends.patterns import MAX_TEXT, search
-from backends.versions import CommandVersion, FileVersion
 
 SLOW = [
     (r"version.*([0-9.]+)", "version" * (MAX_TEXT // 7)),

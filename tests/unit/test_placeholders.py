@@ -5,15 +5,15 @@ from typing import Any, get_args
 
 import pytest
 
-from backends.consul.places import KeyPlaces, ServicePlaces
-from backends.consul.services import ConsulService
+from backends.consul.balancers import KeyPlaces, ServicePlaces
+from backends.consul.catalog import ConsulService
 from backends.consul.settings import ConsulSettings
 from backends.errors import ConfigError
 from backends.health.kinds import HealthSettings
 from backends.installers.kinds import InstallSettings
-from backends.placeholders import NodeShell, NodeText, Placeholders, _templates, wrong_placeholder
+from backends.installers.versions import VersionSettings
 from backends.services.kinds import ServiceSettings
-from backends.versions import VersionSettings
+from backends.templates import NodeShell, NodeText, Placeholders, _templates, wrong_placeholder
 from console.config.loader import load
 from console.config.schema import parse
 from tests.unit.console_values import raw, write

@@ -9,7 +9,7 @@ import msgspec
 
 from backends.consul.client import Pair
 from backends.consul.signing import Signer
-from backends.secret import Secret
+from backends.secrets import Secret
 from orchestrator import events
 from orchestrator.actor import Actor
 from orchestrator.bus import Bus

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from backends.columns import columns_of
+from backends.haproxy.columns import columns_of
 from backends.model import Admin, Info, Level, Operational, Server
 from orchestrator.rates import Places, Rates
 from orchestrator.watch import InstanceView, View

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from backends.errors import ConfigError
-from backends.secret import Secret, load_secret, redact
+from backends.secrets import Secret, load_secret, redact
 from tests.users import MALLORY, give, needs_root
 
 VALUE = "correct horse"
@@ -102,7 +102,7 @@ async def test_a_broken_file_does_not_leak_into_the_traceback(tmp_path: Path) ->
 async def test_a_command_that_hangs_is_ended_with_its_children(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("backends.secret.COMMAND_SECONDS", 0.1)
+    monkeypatch.setattr("backends.secrets.COMMAND_SECONDS", 0.1)
     with pytest.raises(ConfigError, match="did not end"):
         await load_secret("", "", "sleep 60; true", "p")
 

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from backends.errors import Refused, Unmeasured
-from backends.text_limits import LAST_LINES, MAX_DETAIL
+from backends.text import LAST_LINES, MAX_DETAIL
 from console.output.timeline import timeline
 from orchestrator.events import CommandFinished, DecisionRequested, NodeFailed, NodeNote, Record, ServiceLog
 from orchestrator.journal.story import Story

@@ -2,11 +2,11 @@
 
 import pytest
 
-from backends.asking import MAX_WORDS, words
 from backends.errors import ConfigError, Refused, UnknownOutcome, Unmeasured
+from backends.hosts.execution import MAX_WORDS, words
 from backends.model import Activity, Command, CommandResult, ServiceState
 from backends.services.command import NOT_KNOWN_AFTER_REBOOT, CommandService, CommandSettings
-from backends.services.pids import parse_pid
+from backends.services.common import parse_pid
 from tests.scripted_host import Answer, ScriptedHost
 
 SETTINGS = CommandSettings(

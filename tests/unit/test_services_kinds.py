@@ -3,8 +3,8 @@
 import msgspec
 import pytest
 
-from backends.base import ServiceManager
 from backends.model import Command
+from backends.protocols import ServiceManager
 from backends.services.kinds import ServiceSettings, make_service
 from tests.scripted_host import ScriptedHost
 

@@ -8,8 +8,7 @@ import pytest
 from backends.errors import Busy, ConfigError, Refused, UnknownOutcome, Unmeasured
 from backends.model import Activity, Command, ServiceState
 from backends.services.monit import MonitService, MonitSettings
-from backends.services.monit_control import MonitControl, parse_control
-from backends.services.monit_status import MonitStatus, parse_status, state_of
+from backends.services.monit_output import MonitControl, MonitStatus, parse_control, parse_status, state_of
 from tests.scripted_host import Answer, ScriptedHost
 
 RUNNING = """\

@@ -5,18 +5,19 @@ import pytest
 from backends.errors import PermissionDenied, Refused, Unmeasured
 from backends.model import Activity, Command, ServiceState
 from backends.services.systemd import SystemdService, SystemdSettings, journalctl
-from backends.services.systemd_relations import (
+from backends.services.systemd_rights import LINGER, NOT_ALLOWED
+from backends.services.systemd_unit import (
     MAX_RELATED,
+    parse_show,
     parse_units,
     related_units,
     relation_caveats,
     socket_obstacles,
+    state_of,
+    unit_caveats,
     upheld_obstacles,
 )
-from backends.services.systemd_rights import NOT_ALLOWED
 from backends.services.systemd_unit import PROPERTIES as READ
-from backends.services.systemd_unit import parse_show, state_of, unit_caveats
-from backends.services.systemd_user import LINGER
 from tests.scripted_host import Answer, ScriptedHost
 
 # v247 prints properties in its own order, and no Job when there is none.

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from backends.clock import SystemClock
-from backends.columns import columns_of
+from backends.haproxy.columns import columns_of
 from backends.model import HealthResult, Server
 from orchestrator.application import Application
 from orchestrator.bus import Bus

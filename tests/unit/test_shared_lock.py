@@ -12,8 +12,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from backends.base import Held
 from backends.clock import SystemClock
+from backends.protocols import Held
 from orchestrator.errors import Locked
 from orchestrator.locks.file import FileLock, Holder, this_machine
 from orchestrator.locks.layered import LayeredLock

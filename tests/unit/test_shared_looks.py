@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from backends.asking import look, sharing_looks
 from backends.errors import Unreachable
+from backends.hosts.execution import look, sharing_looks
 from backends.model import Command
 from backends.services.monit import MonitService, MonitSettings
 from backends.services.systemd import SystemdService, SystemdSettings

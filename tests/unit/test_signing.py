@@ -10,7 +10,7 @@ import pytest
 from backends.consul.settings import ConsulSettings
 from backends.consul.signing import FORGED, UNSIGNED, Kind, Signer, open_value
 from backends.errors import ConfigError
-from backends.secret import Secret, redact
+from backends.secrets import Secret, redact
 
 KEY = "0123456789abcdef"
 OURS = Signer(Secret(KEY), "rolldeck/shop")

@@ -6,14 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from backends.asking import ask, look
 from backends.errors import Unmeasured
+from backends.hosts.execution import ask, look
 from backends.hosts.local import LocalHost
 from backends.hosts.rehearsal import rehearsing
-from backends.hosts.sudo import SudoCall, sudo_call
-from backends.hosts.sudoers import LONGEST_PATTERN, rule
+from backends.hosts.sudo import LONGEST_PATTERN, SudoCall, rule, sudo_call
 from backends.model import Command
-from backends.template import VERSION_PATTERN
+from backends.templates import VERSION_PATTERN
 
 ALL = ("sudo", "-n", "--")
 

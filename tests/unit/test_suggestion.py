@@ -2,8 +2,8 @@
 
 import pytest
 
-from backends.placeholders import Placeholders, wrong_placeholder
-from backends.suggestion import closest, suggest
+from backends.templates import Placeholders, wrong_placeholder
+from backends.text import closest, suggest
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from backends.consul.signing import Signer
-from backends.secret import Secret
+from backends.secrets import Secret
 from orchestrator.errors import Unauthenticated
 from orchestrator.events import LockTaken
 from orchestrator.remote.subscriber import RolloutSubscriber

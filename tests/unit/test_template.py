@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backends.errors import ConfigError
-from backends.template import check_value, check_version, fill, fill_plain, fill_url
+from backends.templates import check_value, check_version, fill, fill_plain, fill_url
 
 ANY_TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]))
 VERSIONS = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._+:~-]{0,30}", fullmatch=True).filter(

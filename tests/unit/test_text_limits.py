@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backends import text_limits
+from backends import text as text_limits
 from backends.errors import MAX_PROBLEM, ConfigError, Refused
-from backends.hosts.capture import Capture
 from backends.hosts.local import LocalHost
+from backends.hosts.output import Capture
 from backends.model import Command, Exchange
-from backends.services import container, monit_status, systemd_unit
-from backends.text_limits import MAX_DETAIL, abridge, decode, last_lines, shorten
+from backends.services import container, monit_output, systemd_unit
+from backends.text import MAX_DETAIL, abridge, decode, last_lines, shorten
 from orchestrator import events
 from orchestrator.events import Record
 from tests.recording import exchanges
@@ -44,10 +44,10 @@ def test_the_text_of_an_error_has_a_limit(error: Refused | ConfigError) -> None:
 
 
 def test_what_a_service_manager_says_has_a_limit() -> None:
-    found = monit_status.parse_status(f"Process 'shop'\n  status  OK | {'x' * LONG}\n", "shop")
+    found = monit_output.parse_status(f"Process 'shop'\n  status  OK | {'x' * LONG}\n", "shop")
     assert found is not None
     states = [
-        monit_status.state_of("web1", found),
+        monit_output.state_of("web1", found),
         systemd_unit.state_of({"ActiveState": "active", "SubState": "x" * LONG}),
         container.state_of(container.InspectedState("exited", error="x" * LONG)),
     ]

@@ -4,8 +4,7 @@ import msgspec
 import pytest
 
 from backends.errors import ConfigError, RolldeckError, UnknownOutcome, Unmeasured, Unreachable
-from backends.model import Command
-from backends.versions import (
+from backends.installers.versions import (
     CommandVersion,
     ContainerVersion,
     DpkgVersion,
@@ -16,6 +15,7 @@ from backends.versions import (
     VersionSettings,
     image_tag,
 )
+from backends.model import Command
 from tests.scripted_host import Answer, ScriptedHost
 
 VALUES = {"app": "shop", "node": "web1", "address": "10.0.0.1", "port": "8080"}

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from backends.columns import columns_of
 from backends.errors import Unreachable
+from backends.haproxy.columns import columns_of
 from backends.model import ServerRef
 from orchestrator.rates import Places, Rates
 from orchestrator.watch import InstanceView, Watch

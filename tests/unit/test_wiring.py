@@ -8,9 +8,10 @@ from backends.errors import ConfigError, Unreachable
 from backends.haproxy.runtime import Runtime
 from backends.haproxy.stats_page import StatsPage
 from backends.hosts.local import LocalHost
-from backends.hosts.ssh import SshHost, SshSettings
+from backends.hosts.ports import ConsolePort, NodePort
+from backends.hosts.ssh import SshHost
+from backends.hosts.ssh_settings import SshSettings
 from backends.model import Command
-from backends.ports import ConsolePort, NodePort
 from backends.services.monit import MonitService
 from backends.services.systemd import SystemdService
 from console.config.schema import parse
@@ -62,7 +63,7 @@ async def test_a_node_may_have_a_user_and_a_port_for_ssh_of_its_own(monkeypatch:
         asked.append((address, settings.user, settings.port))
         raise Unreachable(name, "not here")
 
-    monkeypatch.setattr("backends.hosts.dial.dial", dial)
+    monkeypatch.setattr("backends.hosts.ssh_connect.dial", dial)
     for own in ({}, {"ssh_user": "joe"}, {"ssh_port": 2222, "ssh": "one"}):
         node = await wired(nodes={"web1": NODES["web1"] | own})
         with pytest.raises(Unreachable):

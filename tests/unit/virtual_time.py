@@ -37,7 +37,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
 
 class VirtualClock:
-    """Implements `backends.base.Clock` on the running virtual loop."""
+    """Implements `backends.protocols.Clock` on the running virtual loop."""
 
     def time(self) -> float:
         return EPOCH + self.monotonic()

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from backends.model import Server
-from backends.plural import counted, plural
+from backends.text import counted, plural
 from orchestrator.guard import Capacity
 from orchestrator.manual import Action, Impact
 from widgets.dialogs.lines import QUIET, Line, cell, column, line, text

@@ -7,7 +7,7 @@ from textual import on
 from textual.binding import Binding, BindingType
 from textual.content import Content
 
-from backends.plural import counted
+from backends.text import counted
 from orchestrator.plan import Plan
 from orchestrator.plan_differences import Difference
 from widgets.dialogs import plan_lines

@@ -10,7 +10,7 @@ from textual.content import Content
 from textual.screen import Screen
 from textual.widgets import Footer, Static
 
-from backends.plural import counted
+from backends.text import counted
 from widgets.dialogs.choice import Choice
 from widgets.dialogs.lines import Line, Lines, text, uncoloured
 

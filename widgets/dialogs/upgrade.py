@@ -10,7 +10,7 @@ from textual.widget import Widget
 from textual.widgets import Input, Static
 
 from backends.errors import ConfigError
-from backends.template import check_version
+from backends.templates import check_version
 from orchestrator.policy import Amount, Policy
 from widgets.dialogs.base import Dialog
 from widgets.dialogs.choice import Choice, Options

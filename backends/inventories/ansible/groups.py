@@ -11,7 +11,7 @@ from typing import Any, Protocol, Self
 from backends.errors import ConfigError
 from backends.inventories.ansible.host_patterns import expand
 from backends.inventories.common import MOST_NODES, join_names
-from backends.suggestion import suggest
+from backends.text import suggest
 
 ALL, UNGROUPED = "all", "ungrouped"
 PRIORITY = "ansible_group_priority"

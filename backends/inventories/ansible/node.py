@@ -15,7 +15,7 @@ from backends.errors import ConfigError
 from backends.inventories.ansible.ini_parser import IniText, parse_literal
 from backends.inventories.common import describe
 from backends.inventories.yaml_text import Encrypted
-from backends.template import check_host
+from backends.templates import check_host
 
 _SSH = ("ssh", "smart", "paramiko", "paramiko_ssh")
 _CONNECTIONS = (*_SSH, "local")

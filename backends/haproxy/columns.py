@@ -1,0 +1,247 @@
+"""Servers column by column: what thousands of them cost when only a few are looked at closely."""
+
+import re
+from abc import abstractmethod
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import repeat
+from operator import attrgetter
+from typing import NamedTuple, TypeVar, overload
+
+from backends.haproxy.join import ENDINGS, FAILURES, RESPONSES, counted
+from backends.model import RequestCounters, Server
+
+Name = tuple[str, str]
+"""Backend and server name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """One sequence for each thing, all in the order of the servers. Never changed once made.
+
+    Counters may be read only when they are asked for.
+    """
+
+    names: list[Name]
+    alike: list[int]  # the first server whose states, health and weights are the same as this one's
+    sessions: list[int]
+    counters: Sequence[RequestCounters]
+    response: Sequence[int | None]  # milliseconds
+
+
+class Columnar(Sequence[Server]):
+    """Servers that are built one by one when they are asked for."""
+
+    @abstractmethod
+    def columns(self) -> Columns:
+        """What is cheap to have of all of them."""
+
+
+def names_of(servers: Sequence[Server]) -> Sequence[Name]:
+    """Backend and name of any servers; of thousands none is built for it."""
+    if isinstance(servers, Columnar):
+        return servers.columns().names
+    return [(server.ref.backend, server.ref.server) for server in servers]
+
+
+def columns_of(servers: Sequence[Server]) -> Columns:
+    """The columns of any servers."""
+    if isinstance(servers, Columnar):
+        return servers.columns()
+    first: dict[object, int] = {}
+    return Columns(
+        names=list(names_of(servers)),
+        alike=[first.setdefault(_state(each), index) for index, each in enumerate(servers)],
+        sessions=[each.sessions for each in servers],
+        counters=[each.counters for each in servers],
+        response=[each.response_time for each in servers],
+    )
+
+
+_state = attrgetter(
+    *("admin", "operational", "status", "weight", "effective_weight", "throttle", "checked", "tracks"),
+    *("check_status", "check_health", "check_rise", "check_fall", "backup", "empty_slot"),
+)
+
+
+_PIECE = 256 * 1024  # characters; about 3 ms
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is to be read of a reply's rows.
+
+    Attributes:
+        separator: between fields.
+        runs: of fields, in the order of the header; each run, one field or several that stand side by
+            side, becomes one text.
+        numbers: fields with digits in them.
+        optional: those of `numbers` that may be empty.
+    """
+
+    separator: str
+    runs: tuple[tuple[str, ...], ...]
+    numbers: frozenset[str]
+    optional: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """All rows of a reply: what was wanted of each, and the rows themselves."""
+
+    header: tuple[str, ...]
+    lines: list[str]
+    wanted: list[tuple[str, ...]]
+
+
+def read(header: Sequence[str], body: str, wanted: Wanted) -> Rows | None:
+    """Read the rows.
+
+    Returns:
+        None when the header or any row is unusual: a field that is missing, or is no number.
+    """
+    pattern = _pattern(tuple(header), wanted)
+    if pattern is None:
+        return None
+    lines = body.removesuffix("\n").split("\n") if body else []
+    if set(map(str.count, lines, repeat(wanted.separator))) - {len(header) - 1}:
+        return None
+    found = list[tuple[str, ...]]()
+    begin = 0
+    while begin < len(body):
+        # In pieces: nothing else can run in the process while one is being matched.
+        end = body.find("\n", begin + _PIECE)
+        end = len(body) if end < 0 else end
+        found += pattern.findall(body, begin, end)
+        begin = end + 1
+    return Rows(tuple(header), lines, found) if len(found) == len(lines) else None
+
+
+def fits(header: tuple[str, ...], wanted: Wanted) -> bool:
+    """Whether what is wanted can be read of rows with this header."""
+    return _pattern(header, wanted) is not None
+
+
+def read_one(header: tuple[str, ...], line: str, wanted: Wanted) -> tuple[str, ...]:
+    """What is wanted of one row. Raises ValueError when it is unusual."""
+    pattern = _pattern(header, wanted)
+    if pattern is None or (found := pattern.match(line)) is None:
+        raise ValueError(line)
+    return found.groups()
+
+
+def joined(tables: Collection[Rows | None]) -> Rows | None:
+    """One after the other; None when one is missing, or they are not alike."""
+    every = [each for each in tables if each is not None]
+    if len({each.header for each in every}) != 1 or len(every) != len(tables):
+        return None
+    if len(every) == 1:
+        return every[0]
+    lines = [line for each in every for line in each.lines]
+    return Rows(every[0].header, lines, [found for each in every for found in each.wanted])
+
+
+@lru_cache(maxsize=16)
+def _pattern(header: tuple[str, ...], wanted: Wanted) -> re.Pattern[str] | None:
+    """Matches a row up to the last field of interest; possessive, as nothing has to be tried twice."""
+    begins, ends = set[int](), set[int]()
+    for run in wanted.runs:
+        at = header.index(run[0]) if run[0] in header else 0
+        if header[at : at + len(run)] != run or at < max(ends, default=0):
+            return None
+        begins.add(at)
+        ends.add(at + len(run) - 1)
+    last = max(place for place, name in enumerate(header) if place in ends or name in wanted.numbers)
+    text = f"[^{wanted.separator}\n]*+"
+    fields = []
+    for place, name in enumerate(header[: last + 1]):
+        least = 0 if name in wanted.optional else 1
+        field = f"[0-9]{{{least},18}}+" if name in wanted.numbers else text
+        fields.append("(" * (place in begins) + field + ")" * (place in ends))
+    rest = f"{wanted.separator}[^\n]*+" if last + 1 < len(header) else ""
+    return re.compile(f"^{wanted.separator.join(fields)}{rest}$", re.MULTILINE)
+
+
+T = TypeVar("T")
+
+FEW = 500  # rows that are read one by one; whoever wants more wants all, as for an order
+
+_WANTED = Wanted(",", (("scur",), ("stot",), FAILURES, RESPONSES, ENDINGS, ("rtime",)), frozenset())
+
+
+def readable(header: tuple[str, ...]) -> bool:
+    """Whether rows with this header have all counters."""
+    return fits(header, _WANTED)
+
+
+class Counts(NamedTuple):
+    """What one server has served so far."""
+
+    counters: RequestCounters
+    response: int | None  # milliseconds
+
+
+class Counters:
+    """The counters in rows of `show stat` that have been checked.
+
+    Args:
+        header: of the rows.
+        lines: one for each server.
+    """
+
+    def __init__(self, header: tuple[str, ...], lines: list[str]) -> None:
+        self._header = header
+        self._lines = lines
+        self._count = len(lines)
+        self._known: dict[int, Counts] = {}
+        self._all: list[Counts] | None = None
+
+    def __len__(self) -> int:
+        return self._count
+
+    def of(self, index: int) -> Counts:
+        """Those of one server."""
+        if self._all is not None:
+            return self._all[index]
+        if index not in self._known:
+            if len(self._known) >= FEW:
+                return self._read_all()[index]
+            self._known[index] = _counts(read_one(self._header, self._lines[index], _WANTED))
+        return self._known[index]
+
+    def _read_all(self) -> list[Counts]:
+        rows = read(self._header, "\n".join(self._lines), _WANTED)
+        if rows is None:
+            raise ValueError("rows that were not checked")
+        self._all, self._lines, self._known = [_counts(each) for each in rows.wanted], [], {}
+        return self._all
+
+
+class Counter(Sequence[T]):
+    """One counter of all servers."""
+
+    def __init__(self, counters: Counters, pick: Callable[[Counts], T]) -> None:
+        self._counters = counters
+        self._pick = pick
+
+    def __len__(self) -> int:
+        return len(self._counters)
+
+    @overload
+    def __getitem__(self, index: int) -> T: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[T]: ...
+    def __getitem__(self, index: int | slice) -> T | Sequence[T]:
+        if isinstance(index, slice):
+            return [self[each] for each in range(*index.indices(len(self)))]
+        return self._pick(self._counters.of(range(len(self))[index]))
+
+
+def _counts(cells: Sequence[str]) -> Counts:
+    scur, stot, failures, responses, endings, time = cells
+    texts = [scur, stot, *failures.split(","), *responses.split(","), *endings.split(",")]
+    found = counted(
+        [int(text) if text else 0 for text in texts], http=texts[10] != "", has_total=texts[12] != ""
+    )
+    return Counts(found, int(time) if time and found.total else None)

@@ -1,0 +1,235 @@
+"""The fast way from replies to servers: kept as columns, each `Server` built when it is asked for.
+
+A poll of ten thousand servers changes all of them, but nobody looks at more than a screenful. What is
+read here means the same as in `parse` and `servers`; what is odd in any way is left to them.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from itertools import chain, repeat
+from typing import overload
+
+from backends.haproxy.columns import (
+    Columnar,
+    Columns,
+    Counter,
+    Counters,
+    Rows,
+    Wanted,
+    joined,
+    read,
+    readable,
+)
+from backends.haproxy.join import ENDINGS, FAILURES, RESPONSES, backend, server
+from backends.haproxy.parse import (
+    BACKEND_ROW,
+    MAX_NAME,
+    SERVER_ROW,
+    STAT_FIELDS,
+    STAT_NEEDED,
+    STATE_FIELDS,
+    Row,
+    check_size,
+)
+from backends.haproxy.slots import FIELDS, Line, empty_slots, line_of, may_be_empty
+from backends.model import Backend, Operational, Server
+
+_STAT = Wanted(
+    separator=",",
+    runs=(
+        *(
+            ("pxname",),
+            ("svname",),
+            ("scur",),
+            ("status", "weight", "act", "bck"),
+            ("iid",),
+            ("sid",),
+            ("throttle",),
+        ),
+        *(("tracked",), ("type",), ("check_status",), ("check_rise", "check_fall", "check_health")),
+    ),
+    numbers=frozenset(
+        (
+            *("qcur", "scur", "stot", "weight", "iid", "sid", "throttle", "type", "lastchg", "rtime"),
+            *("chkfail", "check_duration", "check_rise", "check_fall", "check_health"),
+            *(*RESPONSES, *FAILURES, *ENDINGS),
+        )
+    ),
+    optional=frozenset(
+        (
+            *("stot", "throttle", "lastchg", "rtime", "chkfail", "check_duration"),
+            *("check_rise", "check_fall", "check_health", *RESPONSES, *FAILURES, *ENDINGS),
+        )
+    ),
+)
+_STATE = Wanted(
+    separator=" ",
+    runs=(("be_id",), ("srv_id",), ("srv_op_state", "srv_admin_state", "srv_uweight"), ("srv_check_state",)),
+    numbers=frozenset(
+        (
+            *("srv_op_state", "srv_admin_state", "srv_uweight", "srv_iweight"),
+            *("srv_check_state", "srv_agent_state", "srv_port"),
+        )
+    ),
+)
+_TYPE = _STAT.runs.index(("type",))
+_STATES = _STATE.runs.index(("srv_op_state", "srv_admin_state", "srv_uweight"))
+_OPERATIONAL = frozenset(str(each.value) for each in Operational)
+
+
+@dataclass(frozen=True, slots=True)
+class _Tables:
+    """Both replies of one load balancer as they came, row by row the same servers."""
+
+    stat_header: tuple[str, ...]
+    stat: list[str]
+    state_header: tuple[str, ...]
+    state: list[str]
+
+    def row(self, index: int) -> Row:
+        """Everything that both say of one server."""
+        state = _row(self.state_header, self.state[index].split(_STATE.separator), STATE_FIELDS)
+        return {**state, **_row(self.stat_header, self.stat[index].split(_STAT.separator), STAT_FIELDS)}
+
+
+class Servers(Columnar):
+    """Servers of one load balancer. Their fields have been checked."""
+
+    def __init__(self, instance: str, tables: _Tables, columns: Columns, empty: frozenset[int]) -> None:
+        self._instance = instance
+        self._tables = tables
+        self._columns = columns
+        self._empty = empty  # slots, by their index
+        self._built: dict[int, Server] = {}
+
+    def columns(self) -> Columns:
+        return self._columns
+
+    def __len__(self) -> int:
+        return len(self._columns.names)
+
+    @overload
+    def __getitem__(self, index: int) -> Server: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Server]: ...
+    def __getitem__(self, index: int | slice) -> Server | Sequence[Server]:
+        if isinstance(index, slice):
+            return tuple(self[each] for each in range(*index.indices(len(self))))
+        index = range(len(self))[index]
+        if index not in self._built:
+            row = self._tables.row(index)
+            built = server(self._instance, row, row)
+            self._built[index] = replace(built, empty_slot=True) if index in self._empty else built
+        return self._built[index]
+
+
+def fast_join(
+    instance: str, stats: Sequence[str], states: Sequence[str]
+) -> tuple[tuple[Backend, ...], Servers] | None:
+    """Join the replies to `show stat` and `show servers state`.
+
+    Returns:
+        None when anything about them is unusual: quotes, another order, a field that is no number.
+
+    Raises:
+        Unmeasured: one is larger than any that HAProxy writes.
+    """
+    for text in (*stats, *states):
+        check_size(instance, text)
+    stat = joined([_stat_rows(text) for text in stats])
+    state = joined([_state_rows(text) for text in states])
+    if stat is None or state is None:
+        return None
+    stat, others = _apart(stat)
+    if len(stat.lines) != len(state.lines):
+        return None
+    empty = _empty(state)
+    columns = _columns(stat, state, empty)
+    if columns is None:
+        return None
+    backends = tuple(backend(instance, row) for row in others if row["type"] == BACKEND_ROW)
+    tables = _Tables(stat.header, stat.lines, state.header, state.lines)
+    return backends, Servers(instance, tables, columns, empty)
+
+
+def _stat_rows(text: str) -> Rows | None:
+    head, _, body = text.partition("\n")
+    header = head.removeprefix("# ").split(",")
+    if '"' in body or not head.startswith("# pxname,") or not set(header) >= set(STAT_NEEDED):
+        return None
+    return read(header, body, _STAT)
+
+
+def _state_rows(text: str) -> Rows | None:
+    version, _, rest = text.partition("\n")
+    head, _, body = rest.partition("\n")
+    header = head.removeprefix("# ").split()
+    if version != "1" or not head.startswith("# ") or not set(header) >= set(STATE_FIELDS):
+        return None
+    return read(header, body, _STATE)
+
+
+def _apart(stat: Rows) -> tuple[Rows, list[Row]]:
+    """Take out the few rows that are no servers."""
+    others = [index for index, row in enumerate(stat.wanted) if row[_TYPE] != SERVER_ROW]
+    lines = [stat.lines[index].split(_STAT.separator) for index in others]
+    rows = [_row(stat.header, cells, STAT_FIELDS) for cells in lines]
+    for index in reversed(others):
+        del stat.lines[index], stat.wanted[index]
+    return stat, rows
+
+
+def _row(header: tuple[str, ...], cells: list[str], names: tuple[str, ...]) -> Row:
+    """Those fields; the ones that this HAProxy has not are empty."""
+    present, absent = _places(header, names)
+    return {**{name: cells[place] for name, place in present}, **dict.fromkeys(absent, "")}
+
+
+@lru_cache(maxsize=16)
+def _places(
+    header: tuple[str, ...], names: tuple[str, ...]
+) -> tuple[tuple[tuple[str, int], ...], tuple[str, ...]]:
+    present = tuple((name, header.index(name)) for name in names if name in header)
+    return present, tuple(name for name in names if name not in header)
+
+
+def _empty(state: Rows) -> frozenset[int]:
+    """Indexes of the slots that are empty; costs next to nothing while no server is in maintenance."""
+    admins = [row[_STATES] for row in state.wanted]
+    out = {admin for admin in set(admins) if may_be_empty(int(admin.split(_STATE.separator)[1]))}
+    if not out:
+        return frozenset()
+
+    def line(text: str) -> Line:
+        row = _row(state.header, text.split(_STATE.separator), FIELDS)
+        return line_of(row["be_id"], row)
+
+    lines = {at: line(state.lines[at]) for at, admin in enumerate(admins) if admin in out}
+    return empty_slots(lines, lambda: map(line, state.lines))
+
+
+def _columns(stat: Rows, state: Rows, empty: frozenset[int]) -> Columns | None:
+    """None when both do not speak of the same servers, or not of all that is counted."""
+    if not stat.wanted or not readable(stat.header):
+        return None
+    backends, names, sessions, status, iid, sid, throttle, *rest = zip(*stat.wanted, strict=True)
+    tracked, _, check, health = rest
+    be_id, srv_id, states, checked = zip(*state.wanted, strict=True)
+    if iid != be_id or sid != srv_id or len(set(zip(iid, sid, strict=True))) != len(iid):
+        return None
+    if max(map(len, chain(backends, names))) > MAX_NAME:
+        return None
+    if {each.partition(" ")[0] for each in set(states)} - _OPERATIONAL:
+        return None
+    first: dict[tuple[str | bool, ...], int] = {}
+    slots = [at in empty for at in range(len(names))] if empty else repeat(False, len(names))
+    alike = zip(states, checked, status, throttle, tracked, check, health, slots, strict=True)
+    counters = Counters(stat.header, stat.lines)
+    return Columns(
+        names=list(zip(backends, names, strict=True)),
+        alike=[first.setdefault(each, index) for index, each in enumerate(alike)],
+        sessions=list(map(int, sessions)),
+        counters=Counter(counters, lambda each: each.counters),
+        response=Counter(counters, lambda each: each.response),
+    )

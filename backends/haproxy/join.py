@@ -1,0 +1,177 @@
+"""Rows of `show stat` and `show servers state`, joined into servers and backends.
+
+`show stat` mixes what somebody decided with how the server is, and hides addresses below level
+operator; `show servers state` has them apart, but neither health nor sessions. Both are needed.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from backends.errors import Unmeasured
+from backends.haproxy.parse import BACKEND_ROW, MAX_TEXT, SERVER_ROW, Row, number
+from backends.haproxy.slots import empty_among, line_of
+from backends.model import Admin, Backend, Operational, RequestCounters, Server, ServerRef
+from backends.text import shorten
+
+_CONFIGURED, _ENABLED = 2, 4  # CHK_ST_* bits of srv_check_state and srv_agent_state
+_LAST_PORT = 65535
+_CHECK_RUNS = _CONFIGURED | _ENABLED
+RESPONSES = ("hrsp_1xx", "hrsp_2xx", "hrsp_3xx", "hrsp_4xx", "hrsp_5xx", "hrsp_other")
+FAILURES = ("econ", "eresp", "wretr", "wredis")
+ENDINGS = ("req_tot", "cli_abrt", "srv_abrt")
+SINCE_3_2 = "ssl_ocsp_staple"  # a column that 3.2 has, and 3.0 has not
+
+
+def join(
+    instance: str, stat: Sequence[Row], state: Iterable[Row]
+) -> tuple[tuple[Backend, ...], tuple[Server, ...]]:
+    """Join both replies by (proxy id, server id): names may repeat.
+
+    Raises:
+        Unmeasured: they do not speak of the same servers, as when one was added in between.
+    """
+    backends = tuple(backend(instance, row) for row in stat if row["type"] == BACKEND_ROW)
+    rows = {(row["iid"], row["sid"]): row for row in stat if row["type"] == SERVER_ROW}
+    shown = {row["iid"] for row in stat}
+    # A backend that `show stat` does not show is HAProxy's own: 2.2 has one called MASTER.
+    states = {(row["be_id"], row["srv_id"]): row for row in state if row["be_id"] in shown}
+    if rows.keys() != states.keys():
+        odd = rows.keys() ^ states.keys()
+        names = [rows[key]["svname"] if key in rows else states[key]["srv_name"] for key in odd]
+        problem = f"the list of servers changed while it was read: {', '.join(sorted(names))}"
+        raise Unmeasured(instance, problem)
+    return backends, servers_of(instance, [(row, states[key]) for key, row in rows.items()])
+
+
+def servers_of(instance: str, rows: Sequence[tuple[Row, Row]]) -> tuple[Server, ...]:
+    """Build all servers of one load balancer, each from its rows of both replies.
+
+    Raises:
+        Unmeasured: a field is not the number it should be.
+    """
+    servers = [server(instance, row, state) for row, state in rows]
+    empty = empty_among([line_of(row["iid"], state) for row, state in rows])
+    for at in empty:
+        servers[at] = replace(servers[at], empty_slot=True)
+    return tuple(servers)
+
+
+def backend(instance: str, row: Row) -> Backend:
+    """Build a backend from its own row of `show stat`.
+
+    Raises:
+        Unmeasured: a field is not the number it should be.
+    """
+    name = row["pxname"]
+    try:
+        found = counters(row)
+    except ValueError as error:
+        raise Unmeasured(instance, f"the row of backend {name}: {error}") from None
+    found = found._replace(doubtful_aborts=row[SINCE_3_2] != "")
+    return Backend(name, _text(row["mode"]), _text(row["algo"]), _text(row["cookie"]), found)
+
+
+def counters(row: Row) -> RequestCounters:
+    """The counters of any row. Raises ValueError for a field that is no number."""
+    names = ("scur", "stot", *FAILURES, *RESPONSES, *ENDINGS)
+    http, has_total = row["hrsp_5xx"] != "", row["req_tot"] != ""
+    return counted([number(row[name] or "0") for name in names], http=http, has_total=has_total)
+
+
+def counted(numbers: Sequence[int], *, http: bool, has_total: bool) -> RequestCounters:
+    """The counters from the cells of one row.
+
+    Args:
+        numbers: of scur, stot, FAILURES, RESPONSES and ENDINGS, in this order; 0 for a cell that is empty,
+            which is one that does not apply.
+        http: whether there are counters of responses, which no row has in TCP mode.
+        has_total: whether there is a req_tot.
+    """
+    in_flight, total, refused, broken, retries, redispatches, *by_class = numbers
+    *by_class, answered, client_aborts, server_aborts = by_class
+    informational = by_class[0]
+    return RequestCounters(
+        total,
+        (answered if has_total else sum(by_class)) - informational,
+        informational,
+        by_class[4],
+        refused,
+        broken,
+        retries,
+        redispatches,
+        client_aborts,
+        server_aborts,
+        in_flight,
+        http,
+    )
+
+
+def server(instance: str, row: Row, state: Row) -> Server:
+    """Build a server from its row of `show stat` and its row of `show servers state`.
+
+    Raises:
+        Unmeasured: a field is not the number it should be.
+    """
+    try:
+        return _server(instance, row, state)
+    except ValueError as error:
+        name = f"{row['pxname']}/{row['svname']}"
+        raise Unmeasured(instance, f"the row of {name}: {error}") from None
+
+
+def _server(instance: str, row: Row, state: Row) -> Server:
+    admin = number(state["srv_admin_state"])
+    if admin < 0:
+        raise ValueError(f"srv_admin_state {admin} is not a bit field")
+    agent_state = number(state["srv_agent_state"])
+    total = number(row["stot"] or "0")  # an empty field of the CSV is one that does not apply
+    return Server(
+        ref=ServerRef(instance, row["pxname"], row["svname"]),
+        address=_given(state["srv_addr"]),
+        port=_port(state["srv_port"]),
+        admin=Admin(admin),
+        operational=Operational(number(state["srv_op_state"])),
+        status=_text(row["status"]),
+        weight=number(state["srv_uweight"]),
+        initial_weight=number(state["srv_iweight"]),
+        effective_weight=number(row["weight"]),
+        checked=number(state["srv_check_state"]) & _CHECK_RUNS == _CHECK_RUNS,
+        check_status=_text(row["check_status"].removeprefix("* ")),  # the mark of a check under way
+        check_health=number(row["check_health"] or "0"),
+        check_rise=number(row["check_rise"] or "0"),
+        check_fall=number(row["check_fall"] or "0"),
+        check_code=_text(row["check_code"]),
+        check_duration=number(row["check_duration"]) if row["check_duration"] else None,
+        check_failures=number(row["chkfail"] or "0"),
+        last_check=_text(row["last_chk"] or row["check_desc"]),
+        agent=agent_state & _CHECK_RUNS == _CHECK_RUNS,
+        agent_configured=bool(agent_state & _CONFIGURED),
+        agent_status=_text(row["agent_status"].removeprefix("* ")),
+        last_agent=_text(row["last_agt"]),
+        tracks=_text(row["tracked"]),
+        backup=row["bck"] not in ("", "0"),
+        cookie=_text(row["cookie"]),
+        sessions=number(row["scur"]),
+        queue=number(row["qcur"]),
+        throttle=number(row["throttle"]) if row["throttle"] else None,
+        last_change=number(row["lastchg"] or "0"),
+        counters=counters(row),
+        response_time=number(row["rtime"]) if total and row["rtime"] else None,
+        host_name=_given(state["srv_fqdn"]),
+        srv_record=_given(state["srvrecord"]),
+    )
+
+
+def _port(text: str) -> int:
+    """0 for none; so are negative ones, which HAProxy adds to the client's port for each connection."""
+    port = number(text)  # -1280 is written as 4294966016
+    return port if 0 <= port <= _LAST_PORT else 0
+
+
+def _given(text: str) -> str:
+    """`show servers state` writes a dash for nothing."""
+    return "" if text == "-" else _text(text)
+
+
+def _text(text: str) -> str:
+    return shorten(text, MAX_TEXT)

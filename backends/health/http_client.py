@@ -1,0 +1,189 @@
+"""Getting a page: from here by httpx, or on the node by its own curl."""
+
+import asyncio
+import base64
+import re
+import ssl
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from backends.debug_log import heard
+from backends.errors import BackendError, ConfigError, Unmeasured, Unreachable
+from backends.health.common import MARGIN
+from backends.health.http import HttpHealth, Page
+from backends.hosts.execution import look, words
+from backends.http_common import AGENT, UNENCODED, authorities, bearer, in_words, no_cookies, read_body
+from backends.model import Command, CommandResult
+from backends.protocols import Host
+from backends.secrets import Secret, load_secret
+
+if TYPE_CHECKING:
+    import httpx
+
+MAX_BODY = 1024 * 1024
+"""Bytes of a page; a longer one is no health page."""
+
+MAX_REDIRECTS = 5
+
+_TOO_LONG = f"the reply is longer than {MAX_BODY:,} bytes"
+_CURL_TIMED_OUT = 28
+_CURL_TOO_LONG = 63
+_CONNECTIONS = 100
+
+
+class WebClient:
+    """Gets the pages of one application's nodes.
+
+    Each look is a new connection: a kept one would prove that the old process is still there, not
+    that the new one can be reached. The environment's proxies do not count: HAProxy has none either.
+    """
+
+    def __init__(self, settings: HttpHealth, what: str) -> None:
+        """
+        Args:
+            settings: of the application.
+            what: their place in the configuration, such as ``apps.shop.health``.
+        """
+        self._settings = settings
+        self._what = what
+        self._opening = asyncio.Lock()
+        self._client: httpx.AsyncClient | None = None
+
+    async def fetch(self, url: str) -> Page:
+        """Get one page.
+
+        Raises:
+            Unreachable: no whole reply, in words.
+            Unmeasured: a reply that is too long.
+            ConfigError: the password or the certificates cannot be read.
+        """
+        import httpx
+
+        client = await self._opened()
+        begun = time.monotonic()
+        said = "(no whole reply)"
+        try:
+            async with asyncio.timeout(self._settings.timeout):
+                page = await self._get(client, url)
+            said = f"{page.status}\n{page.body}"
+            return page
+        except (TimeoutError, httpx.TimeoutException):
+            problem = f"timed out after {self._settings.timeout:g} s"
+            raise Unreachable(url, problem) from None
+        except BackendError:
+            raise
+        except Exception as error:  # not all is wrapped, such as a redirect to port 99999
+            raise Unreachable(url, in_words(error)) from error
+        finally:
+            asked = "\n".join((f"GET {url}", *(f"{name}: {value}" for name, value in client.headers.items())))
+            heard(url, asked, said, said[:1].isdigit(), time.monotonic() - begun)
+
+    async def _get(self, client: "httpx.AsyncClient", url: str) -> Page:
+        """Follow redirects here: httpx would read all of their bodies, however long they are."""
+        request = client.build_request("GET", url)
+        for _ in range(1 + MAX_REDIRECTS):
+            reply = await client.send(request, stream=True)
+            try:
+                if reply.next_request is None or not self._settings.follow_redirects:
+                    body = await read_body(url, reply, MAX_BODY)
+                    return Page(reply.status_code, body.decode("utf-8", "replace"))
+                request = reply.next_request
+            finally:
+                await reply.aclose()
+        raise Unreachable(url, f"more than {MAX_REDIRECTS} redirects")
+
+    async def close(self) -> None:
+        """Close what was opened, if anything was."""
+        if self._client is not None:
+            await self._client.aclose()
+            self._client = None
+
+    async def _opened(self) -> "httpx.AsyncClient":
+        async with self._opening:
+            if self._client is None:
+                self._client = await self._open()
+            return self._client
+
+    async def _open(self) -> "httpx.AsyncClient":
+        import httpx
+
+        settings = self._settings
+        secret = await load_secret(
+            settings.password_env,
+            settings.password_file,
+            settings.password_command,
+            f"{self._what}.password",
+        )
+        headers = {"User-Agent": AGENT, **UNENCODED, **settings.headers}
+        if secret is not None:
+            headers["Authorization"] = self._authorization(secret)
+        return httpx.AsyncClient(
+            verify=await asyncio.to_thread(self._verify),
+            headers=headers,
+            trust_env=False,
+            cookies=no_cookies(),
+            timeout=settings.timeout,  # of each part; `fetch` bounds the whole
+            limits=httpx.Limits(max_connections=_CONNECTIONS, max_keepalive_connections=0),
+        )
+
+    def _authorization(self, secret: Secret) -> str:
+        if self._settings.username:
+            pair = f"{self._settings.username}:{secret.reveal()}".encode()
+            return f"Basic {base64.b64encode(pair).decode()}"
+        return bearer(secret, f"{self._what}.password")
+
+    def _verify(self) -> ssl.SSLContext | bool:
+        if not self._settings.verify_tls:
+            return False
+        try:
+            return authorities(self._settings.ca_file)
+        except OSError as error:  # an SSLError is one
+            problem = f"cannot use {self._settings.ca_file}: {error.strerror or error}"
+            raise ConfigError("", f"{self._what}.ca_file", problem) from error
+
+
+@dataclass(frozen=True, slots=True)
+class NodeFetch:
+    """Gets pages as the node sees them."""
+
+    host: Host
+    settings: HttpHealth
+
+    async def fetch(self, url: str) -> Page:
+        """Get one page; raises Unreachable, Unmeasured."""
+        timeout = self.settings.timeout + MARGIN
+        result = await look(self.host, curl(self.settings, url), timeout=timeout)
+        return page_of(result, self.settings)
+
+
+def curl(settings: HttpHealth, url: str) -> Command:
+    """`-q` keeps the user's .curlrc out, `-g` leaves brackets and braces in the URL alone."""
+    headers = [f"{name}: {value}" for name, value in settings.headers.items()]
+    redirects = ("--location", "--max-redirs", str(MAX_REDIRECTS))
+    return Command(
+        (
+            *("curl", "-q", "-g", "-sS", "--noproxy", "*", "--proto", "=http,https"),
+            *("--max-time", f"{settings.timeout:g}", "--max-filesize", str(MAX_BODY)),
+            *("--user-agent", AGENT),
+            *(part for header in headers for part in ("--header", header)),
+            *(redirects if settings.follow_redirects else ()),
+            *(() if settings.verify_tls else ("--insecure",)),
+            *(("--cacert", settings.ca_file) if settings.ca_file else ()),
+            *("--write-out", r"\n%{http_code}", "--url", url),
+        )
+    )
+
+
+def page_of(result: CommandResult, settings: HttpHealth) -> Page:
+    """What curl brought. Raises Unreachable or Unmeasured when it did not."""
+    if result.exit_status == _CURL_TIMED_OUT:
+        raise Unreachable(result.target, f"timed out after {settings.timeout:g} s")
+    if result.exit_status == _CURL_TOO_LONG or result.truncated:
+        raise Unmeasured(result.target, _TOO_LONG)
+    if not result.ok:
+        raise Unreachable(result.target, re.sub(r"^curl: \(\d+\) ", "", words(result)))
+    body, _, status = result.stdout.rpartition("\n")
+    if not status.isdecimal():
+        raise Unmeasured(result.target, "curl did not say the status of the reply")
+    return Page(int(status), body)

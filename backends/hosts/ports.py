@@ -1,0 +1,180 @@
+"""Whether a TCP port is open, and how many connections it has."""
+
+import asyncio
+import contextlib
+import socket
+
+from backends.errors import Unmeasured, Unreachable
+from backends.hosts.execution import look, words
+from backends.model import Command
+from backends.protocols import Host
+
+LISTEN = "0A"  # TCP_LISTEN in /proc/net/tcp; see proc(5) and net/tcp_states.h
+
+
+class ConsolePort:
+    """Seen from here by connecting: what a load balancer on this machine would see."""
+
+    def __init__(self, address: str, port: int, timeout: float = 2.0) -> None:
+        """Watch a port.
+
+        Args:
+            address: host name or IP address.
+            port: TCP port.
+            timeout: seconds for resolving the name, and for each connection attempt.
+        """
+        self._address = address
+        self._port = port
+        self._timeout = timeout
+        self._target = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+
+    async def is_open(self) -> bool:
+        """Try each address of the name: one that accepts is open, all refused is closed.
+
+        Raises:
+            Unreachable: time-out, no route, unknown name: neither open nor closed was seen.
+        """
+        for address in await self._resolve():
+            if await self._accepts(address):
+                return True
+        return False
+
+    async def _resolve(self) -> list[str]:
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(self._timeout):
+                found = await loop.getaddrinfo(
+                    self._address, self._port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP
+                )
+        except TimeoutError as error:
+            raise Unreachable(self._target, "the name was not resolved in time") from error
+        except OSError as error:
+            raise Unreachable(self._target, f"unknown name: {error.strerror}") from error
+        except UnicodeError as error:  # an empty or overlong part, found by the IDNA codec
+            raise Unreachable(self._target, f"unknown name: {error}") from error
+        return [str(info[4][0]) for info in found]
+
+    async def _accepts(self, address: str) -> bool:
+        try:
+            async with asyncio.timeout(self._timeout):
+                _, writer = await asyncio.open_connection(address, self._port)
+        except ConnectionRefusedError:
+            return False
+        except TimeoutError as error:
+            problem = f"no answer within {self._timeout:g} s"
+            raise Unreachable(self._target, problem) from error
+        except OSError as error:
+            raise Unreachable(self._target, error.strerror or str(error)) from error
+        try:
+            # A connection from the port to itself: the kernel picked that very port to connect
+            # from, which happens on loopback in the ephemeral range when nobody listens.
+            return bool(writer.get_extra_info("sockname") != writer.get_extra_info("peername"))
+        finally:
+            writer.close()
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
+
+
+class NodePort:
+    """Seen on the node, in the kernel's own table: needs no route and no open firewall."""
+
+    def __init__(self, host: Host, port: int, timeout: float = 10.0) -> None:
+        """Watch a port.
+
+        Args:
+            host: the node; with a prefix, the network of the container it leads into.
+            port: TCP port, on any of the node's addresses.
+            timeout: seconds for the command.
+        """
+        self._host = host
+        self._port = port
+        self._timeout = timeout
+
+    def command(self) -> Command:
+        # The table holds all connections, thousands on a busy node: only the listeners come back,
+        # and the heading, which proves that there was a table to look at. A missing tcp6 makes
+        # the exit status 2 although tcp was read, so it is the heading that counts.
+        pattern = f"local_address| {LISTEN} "
+        return Command(("grep", "-hE", pattern, "/proc/net/tcp", "/proc/net/tcp6"))
+
+    async def is_open(self) -> bool:
+        """Look once.
+
+        Raises:
+            Unreachable: as it comes from the host.
+            Unmeasured: no table was seen, or only a part of it.
+        """
+        result = await look(self._host, self.command(), timeout=self._timeout)
+        if self._port in listening_ports(result.stdout):
+            return True
+        if result.truncated or "local_address" not in result.stdout:
+            problem = f"port {self._port}: /proc/net/tcp could not be read: {words(result)}"
+            raise Unmeasured(self._host.name, problem)
+        return False
+
+
+def listening_ports(table: str) -> frozenset[int]:
+    """Read /proc/net/tcp or tcp6, whole or in part, one after the other.
+
+    A row is ``sl local_address rem_address st ...``, an address is ``HEX:PORT`` in hexadecimal.
+    """
+    ports = set()
+    for line in table.splitlines():
+        columns = line.split(maxsplit=4)
+        if len(columns) > 3 and columns[3] == LISTEN:
+            _, _, port = columns[1].rpartition(":")
+            with contextlib.suppress(ValueError):
+                ports.add(int(port, 16))
+    return frozenset(ports)
+
+
+ESTABLISHED = "01"  # TCP_ESTABLISHED in /proc/net/tcp; see proc(5) and net/tcp_states.h
+
+
+class NodeConnections:
+    """Counts the connections to one port; implements `backends.protocols.Connections`.
+
+    Args:
+        host: the node; with a prefix, the network of the container it leads into.
+        port: TCP port, on any of the node's addresses.
+        timeout_s: seconds for the command.
+    """
+
+    def __init__(self, host: Host, port: int, timeout_s: float = 10.0) -> None:
+        self._host = host
+        self._port = port
+        self._timeout_s = timeout_s
+
+    def command(self) -> Command:
+        """Only the rows of this port come back, and the heading, which proves that there was a table."""
+        row = f":{self._port:04X} [0-9A-F]*:[0-9A-F]* ({ESTABLISHED}|{LISTEN}) "
+        return Command(("grep", "-hE", f"local_address|{row}", "/proc/net/tcp", "/proc/net/tcp6"))
+
+    async def count(self) -> int:
+        """Look once.
+
+        Raises:
+            Unreachable: as it comes from the host.
+            Unmeasured: no table was seen or only a part of it, or nobody listens on the port there, so that
+                its connections may end elsewhere.
+        """
+        result = await look(self._host, self.command(), timeout=self._timeout_s)
+        if result.truncated or "local_address" not in result.stdout:
+            problem = f"connections on port {self._port}: /proc/net/tcp could not be read: {words(result)}"
+            raise Unmeasured(self._host.name, problem)
+        states = _states(result.stdout, self._port)
+        if not states:
+            raise Unmeasured(self._host.name, f"nobody listens on port {self._port} there")
+        return states.count(ESTABLISHED)
+
+
+def _states(table: str, port: int) -> list[str]:
+    """Of each row with this local port; a row is ``sl local_address rem_address st ...``."""
+    states = []
+    for line in table.splitlines():
+        columns = line.split(maxsplit=4)
+        if len(columns) > 3:
+            with contextlib.suppress(ValueError):
+                if int(columns[1].rpartition(":")[2], 16) == port:
+                    states.append(columns[3])
+    return states

@@ -1,0 +1,222 @@
+"""How one host is reached: what the ssh configuration and our settings make of a name."""
+
+import os
+import socket
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from backends.file_trust import NAMED, Writers, open_trusted
+from backends.hosts.known_hosts import NOWHERE, SYSTEM_CONFIG, SYSTEM_FILES, USER_FILES, revoked_files
+from backends.hosts.ssh_library import asyncssh
+from backends.hosts.ssh_settings import Hop
+from backends.inert import NotInert, check_inert, check_port, is_address
+
+if TYPE_CHECKING:
+    from backends.hosts.ssh_settings import SshSettings
+
+
+def canonical_name(host: str, options: asyncssh.SSHClientConnectionOptions) -> tuple[str, bool]:
+    """The name to go on with, and whether it is a canonical one. Blocking.
+
+    Raises:
+        OSError: it has none, and CanonicalizeFallbackLocal is "no".
+    """
+    if not options.canonicalize_hostname or not options.canonical_domains:
+        return host, False
+    if host.count(".") > options.canonicalize_max_dots or is_address(host):
+        return host, False
+    for domain in options.canonical_domains:
+        try:
+            socket.getaddrinfo(f"{host}.{domain}", None)
+        except (OSError, UnicodeError):
+            continue
+        return f"{host}.{domain}", True
+    if not options.canonicalize_fallback_local:
+        raise OSError(f"{host} is in none of CanonicalDomains, and CanonicalizeFallbackLocal is no")
+    return host, False
+
+
+_NOTHING_FOR_THE_NODE: dict[str, Any] = {
+    "agent_forwarding": False,  # root of the node could log in elsewhere with the operator's keys
+    "gss_delegate_creds": False,  # the same with Kerberos
+    "x11_forwarding": False,  # it could read the operator's keyboard
+    "send_env": None,  # variables of the console may be secrets
+    "env": None,  # and commands are to do the same from whichever machine they are sent
+    "command": None,  # RemoteCommand would run instead of ours
+    "request_pty": False,  # output would be changed, and stdout and stderr one
+}
+"""What ssh_config might hand to a node or ask of it, and does not, whatever it says; for jumps as well."""
+
+_USER_CONFIG = "~/.ssh/config"
+_ALL_HOST_KEYS = "+ssh-ed25519,ecdsa-sha2-nistp*,rsa-sha2-512,rsa-sha2-256"
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One host, resolved."""
+
+    host: str
+    port: int
+    user: str
+    jumps: tuple[Hop, ...]  # what ProxyJump says, nearest first
+    known_hosts: tuple[str, ...]
+    keeper: str  # of these, where ssh adds a key; empty when it keeps none
+    key_alias: str  # HostKeyAlias: the name that known_hosts has; empty means the host's
+    revoked: tuple[str, ...]  # files of host keys that are never accepted
+    identities: tuple[str, ...]  # private key files; empty means the usual ones
+    has_agent: bool
+    arguments: dict[str, Any]  # for asyncssh.connect
+
+
+def resolve(hop: Hop, settings: "SshSettings", identity: str = "") -> Route:
+    """Read the ssh configuration for this host. Blocking.
+
+    Nothing is run for a host, user or port that is not inert: asyncssh puts them into the ProxyCommand while
+    it reads the configuration. The configuration itself is the operator's and is trusted; that it is theirs
+    is looked at.
+
+    Raises:
+        Untrusted: others may write the configuration.
+        NotInert: the host, user or port, as it was given or as the configuration makes it.
+        OSError: a file that was named is not there.
+        ValueError, asyncssh.Error: the configuration makes no sense.
+    """
+    hop.check()
+    _check_trusted(settings.config)
+    # Without keys at first: the configuration may name some that are not there, which ssh passes
+    # over but asyncssh does not.
+    options = asyncssh.SSHClientConnectionOptions(**_arguments(hop, settings), client_keys=None)
+    host, canonical = canonical_name(hop.host, options)
+    final = options.config.has_match_final()
+    if canonical or final:
+        options.update(host=host, reload=True, canonical=canonical, final=final)
+    check_inert(options.host)
+    check_port(options.port)
+    for text in (host, hop.user):
+        _check_kept(text, options)
+    named: Any = [identity] if identity else options.config.get("IdentityFile", ())
+    files = [str(Path(file).expanduser()) for file in named]
+    identities = [file for file in files if identity or Path(file).exists()]
+    options = _as_read(options, client_keys=identities if named else ())
+    revoked = revoked_files(
+        _all_config_files(settings.config), replace(hop, host=host), canonical=canonical, final=final
+    )
+    return Route(
+        host=options.host,
+        port=options.port,
+        user=options.username,
+        jumps=_jumps(hop, options),
+        known_hosts=_known_hosts(settings, options),
+        keeper=_keeper(settings, options),
+        key_alias=options.host_key_alias or "",
+        revoked=revoked,
+        identities=tuple(identities),
+        has_agent=bool(options.agent_path),
+        arguments={"host": host, "port": options.port, "config": None, "options": options},
+    )
+
+
+def _check_kept(text: str, options: asyncssh.SSHClientConnectionOptions) -> None:
+    """Raise NotInert if asyncssh has read a variable in a host or user, which may have a %, as zones do.
+
+    It replaces the variables of an included file when that ends, and again when the including file ends.
+    """
+    words = options.proxy_command or ()
+    if "%" in text and words and not any(text in word for word in words):
+        raise NotInert(f"{text!r} cannot be used: it has a %, and its ProxyCommand is in an included file")
+
+
+def _as_read(
+    options: asyncssh.SSHClientConnectionOptions, **changes: Any
+) -> asyncssh.SSHClientConnectionOptions:
+    """The same with changes; the configuration is not read again, now or when `connect` is given them.
+
+    What is connected to is then what was checked. Without a file to read, asyncssh takes over all that an
+    earlier reading has found, unless it is to reload; and the name of the host is not made canonical twice.
+    """
+    same = {"config": None, "reload": False, "canonical": False, "final": False}
+    return asyncssh.SSHClientConnectionOptions(options, **same, canonicalize_hostname=False, **changes)
+
+
+def is_encrypted(identity: str) -> bool:
+    """Whether this private key file cannot be read without a passphrase. Blocking."""
+    try:
+        asyncssh.read_private_key(identity)
+    except asyncssh.KeyImportError as error:
+        return "assphrase" in str(error)
+    except OSError:
+        pass
+    return False
+
+
+def _check_trusted(config: str) -> None:
+    """It has commands run, such as ProxyCommand. As ssh, we look closer at one that nobody named.
+
+    What it includes is not looked at: asyncssh reads that.
+    """
+    writers = Writers.own() if config == _USER_CONFIG else NAMED
+    for file in _config_files(config):
+        if os.path.isfile(file):  # not /dev/null; what cannot be read is said by who reads it
+            os.close(open_trusted(Path(file), writers))
+
+
+def _config_files(config: str) -> list[str]:
+    path = Path(config).expanduser()
+    # A configuration file that was asked for by name must be there; the usual one need not.
+    missing = config.startswith("~") and not path.exists()
+    return [] if missing or not config else [str(path)]
+
+
+def _all_config_files(config: str) -> list[str]:
+    """That of the machine too, as ssh has it unless another file is named."""
+    files = _config_files(config)
+    system = config == _USER_CONFIG and Path(SYSTEM_CONFIG).exists()
+    return [*files, SYSTEM_CONFIG] if system else files
+
+
+def _arguments(hop: Hop, settings: "SshSettings") -> dict[str, Any]:
+    arguments: dict[str, Any] = {
+        "host": hop.host,
+        "config": _config_files(settings.config),
+        "connect_timeout": None,  # `dial` keeps the time
+        "login_timeout": 0,
+        "keepalive_interval": settings.keepalive_interval,
+        "keepalive_count_max": settings.keepalive_count,
+        "password_auth": False,
+        "kbdint_auth": False,
+        "ignore_encrypted": True,  # the agent may hold the key; if not, we say so
+        "x509_trusted_certs": None,
+        # Asked for only the types it is known by, a host whose key changed has "no matching
+        # algorithm"; asked for all, after those, it shows the key that it has now.
+        "server_host_key_algs": _ALL_HOST_KEYS,
+        **_NOTHING_FOR_THE_NODE,
+    }
+    if hop.user:
+        arguments["username"] = hop.user
+    if hop.port:
+        arguments["port"] = hop.port
+    return arguments
+
+
+def _jumps(hop: Hop, options: asyncssh.SSHClientConnectionOptions) -> tuple[Hop, ...]:
+    named = options.tunnel if isinstance(options.tunnel, str) else ""
+    jumps = (Hop.parse(text) for text in named.split(",") if text.strip())
+    # `Host *` with a ProxyJump catches the jump host as well; ssh skips that, and so do we.
+    return tuple(jump for jump in jumps if jump.host != hop.host)
+
+
+def _known_hosts(settings: "SshSettings", options: asyncssh.SSHClientConnectionOptions) -> tuple[str, ...]:
+    if settings.known_hosts:
+        return (settings.known_hosts,)
+    # "none" in the configuration reads as [], which asyncssh takes for "trust everybody".
+    user: Any = options.config.get("UserKnownHostsFile", USER_FILES)
+    system: Any = options.config.get("GlobalKnownHostsFile", SYSTEM_FILES)
+    return (*user, *system)
+
+
+def _keeper(settings: "SshSettings", options: asyncssh.SSHClientConnectionOptions) -> str:
+    """ssh adds a key to the first file of the user; Vagrant and others make that one /dev/null."""
+    user: Any = options.config.get("UserKnownHostsFile", USER_FILES)
+    first = settings.known_hosts or next(iter(user), "")
+    return "" if first in NOWHERE else str(first)

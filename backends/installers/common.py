@@ -1,0 +1,163 @@
+"""What ways to install have in common: commands that follow from settings, run in their order."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import msgspec
+
+from backends.errors import BackendError
+from backends.hosts.execution import look, refusal, words_of_both
+from backends.installers.availability import Availability, Presence
+from backends.installers.versions import VersionProbe
+from backends.model import Command, CommandResult
+from backends.obstacles import command_obstacles
+from backends.protocols import Host
+from backends.templates import check_version, check_words
+
+LOOK_TIMEOUT_S = 30.0  # for one look at what is there
+
+
+class Recipe(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True, tag_field="kind"):
+    """Settings of one way to install, which also know the commands.
+
+    `values` always has the wanted version. An empty tuple means that there is nothing to do.
+    """
+
+    def __post_init__(self) -> None:
+        for field in ("options", "engine_options"):  # of the kinds that have one
+            check_words(field, getattr(self, field, ""))
+
+    def install_commands(self, values: Mapping[str, str]) -> tuple[Command, ...]:
+        raise NotImplementedError
+
+    def prefetch_commands(self, values: Mapping[str, str]) -> tuple[Command, ...]:
+        """What can be done while the node is still serving."""
+        return ()
+
+    def undo_commands(self, values: Mapping[str, str]) -> tuple[Command, ...]:
+        """What may follow a command of `install_commands` that has failed."""
+        return ()
+
+    def availability_command(self, values: Mapping[str, str]) -> Command | None:
+        """What tells whether the version can be had, and changes nothing; None: nothing does."""
+        return None
+
+    def read_availability(self, result: CommandResult, values: Mapping[str, str]) -> Availability:
+        """What the result of `availability_command` says."""
+        raise NotImplementedError
+
+    def fetch_command(self, values: Mapping[str, str]) -> Command | None:
+        """What tells when the node fetched what `availability_command` reads; None: that is no copy."""
+        return None
+
+    def read_fetch(self, result: CommandResult) -> str:
+        """When that was, in words, by the result of `fetch_command`; empty where it does not tell."""
+        raise NotImplementedError
+
+    def obstacle_command(self, values: Mapping[str, str]) -> Command | None:
+        """What tells whether the node itself refuses an install, and changes nothing; None: nothing does."""
+        return None
+
+    def read_obstacle(self, result: CommandResult) -> str:
+        """Why the node refuses, in words, by the result of `obstacle_command`; empty where it does not."""
+        raise NotImplementedError
+
+    def failure_words(self, result: CommandResult) -> str:
+        """What a command that failed said about why, on one line and of bounded length."""
+        return words_of_both(result)
+
+    def availability_unknown(self) -> str:
+        """Why there is no `availability_command`, in words."""
+        return f"install kind {self.__struct_config__.tag!r} cannot tell"
+
+
+@dataclass(frozen=True, slots=True)
+class RecipeInstaller:
+    """An Installer that runs the commands of a recipe.
+
+    Attributes:
+        host: where the commands run.
+        probe: reads the installed version, perhaps on another host.
+        values: what templates may name, but for the version.
+        timeout: seconds for each command; when they are over it may still be running on the host.
+    """
+
+    host: Host
+    recipe: Recipe
+    probe: VersionProbe
+    values: Mapping[str, str]
+    timeout: float
+
+    def install_commands(self, version: str) -> tuple[Command, ...]:
+        """What `install` would run. Raises ConfigError for a version that cannot be installed."""
+        return self.recipe.install_commands(self._with(version))
+
+    def prefetch_commands(self, version: str) -> tuple[Command, ...]:
+        """What `prefetch` would run. Raises ConfigError for a version that cannot be installed."""
+        return self.recipe.prefetch_commands(self._with(version))
+
+    def undo_commands(self, version: str) -> tuple[Command, ...]:
+        """What `install` may run when it has failed. Raises ConfigError as `install_commands`."""
+        return self.recipe.undo_commands(self._with(version))
+
+    async def installed(self) -> str | None:
+        """The version on disk, None when nothing is installed. Raises Unmeasured, Unreachable."""
+        return await self.probe.installed()
+
+    async def check_availability(self, version: str) -> Availability:
+        """See `backends.protocols.Installer.check_availability`."""
+        values = self._with(version)
+        try:
+            if obstacles := await self._obstacles(version):
+                return Availability(Presence.NOT_THERE, "; ".join(obstacles))
+            return await self._look_for(values)
+        except BackendError as error:
+            return Availability(Presence.NOT_KNOWN, error.problem)
+
+    async def _obstacles(self, version: str) -> tuple[str, ...]:
+        """Why it could not be installed; `prefetch`, where there is one, may bring the first program."""
+        if not (commands := self.install_commands(version)):
+            return ()
+        programs = not self.prefetch_commands(version)
+        found = await command_obstacles(self.host, {"install": commands[0]}, track=True, programs=programs)
+        command = self.recipe.obstacle_command(self._with(version))
+        if found or command is None:
+            return found
+        obstacle = self.recipe.read_obstacle(await look(self.host, command, timeout=LOOK_TIMEOUT_S))
+        return (obstacle,) if obstacle else ()
+
+    async def _look_for(self, values: Mapping[str, str]) -> Availability:
+        command = self.recipe.availability_command(values)
+        if command is None:
+            return Availability(Presence.NOT_KNOWN, self.recipe.availability_unknown(), any_version=True)
+        result = await look(self.host, command, timeout=LOOK_TIMEOUT_S)
+        found = self.recipe.read_availability(result, values)
+        command = self.recipe.fetch_command(values)
+        if found.presence is Presence.THERE or command is None:
+            return found
+        fetched = self.recipe.read_fetch(await look(self.host, command, timeout=LOOK_TIMEOUT_S))
+        return replace(found, detail=f"{found.detail}; {fetched}") if fetched else found
+
+    async def install(self, version: str) -> None:
+        """Run the commands to the end. That they succeed proves nothing: look again.
+
+        Raises:
+            Refused: one of them failed; those after it have not been run.
+            UnknownOutcome: the connection or the time ran out; the command may still be running.
+            Unreachable: it was not started.
+        """
+        for command in self.install_commands(version):
+            await self._ask(command, f"install {version}")
+
+    async def prefetch(self, version: str) -> None:
+        """Bring close what `install` will need; raises as it does."""
+        for command in self.prefetch_commands(version):
+            await self._ask(command, f"prefetch {version}")
+
+    def _with(self, version: str) -> Mapping[str, str]:
+        return {**self.values, "version": check_version(version)}
+
+    async def _ask(self, command: Command, what: str) -> None:
+        result = await self.host.run(command, timeout=self.timeout, track=True)
+        if not result.ok:
+            raise refusal(self.host.name, what, result, self.recipe.failure_words(result))

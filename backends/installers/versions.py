@@ -1,0 +1,266 @@
+"""Which version is on a node's disk: one small way of asking for each way of installing.
+
+"Not installed" (None) is only said where the evidence is certain, such as the package manager's own
+words; everything else that is not a version is Unmeasured, and never a pass.
+"""
+
+import re
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Annotated, Literal
+
+import msgspec
+
+from backends.container_names import is_absent, show_of
+from backends.errors import ConfigError, Unmeasured
+from backends.hosts.execution import look, words
+from backends.model import Command, CommandResult
+from backends.patterns import search
+from backends.protocols import Host
+from backends.services.common import service_name
+from backends.templates import NodeShell, NodeText, NoText, check_version, check_words, fill, fill_plain
+
+Package = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9+._:-]*\Z")]
+"""A package's name: never an option, a path or a wildcard of the package manager."""
+
+_NO_SUCH_FILE = re.compile(r"(head|readlink): .*: No such file or directory\s*\Z")
+_FILE_BYTES = 65536
+_LAST_WORDS = 5_000  # characters; a path has at most 4,096
+
+
+class _Kind(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True, tag_field="kind"):
+    """Common to all: decoded from TOML, told apart by `kind`."""
+
+
+class CommandVersion(_Kind, kw_only=True, frozen=True, tag="command"):
+    """A shell command that prints the version; it cannot say "not installed".
+
+    Attributes:
+        run: template of the command.
+        pattern: regular expression with one group that finds the version in the whole output;
+            without it the first line that is not empty is the version.
+    """
+
+    run: NodeShell
+    pattern: str = ""
+
+    def __post_init__(self) -> None:
+        check_pattern(self.pattern)
+
+    def command(self, values: Mapping[str, str]) -> Command:
+        return Command.shell(fill(self.run, values))
+
+    def read(self, result: CommandResult) -> str | None:
+        return _found(result, _successful(result), self.pattern)
+
+
+class FileVersion(_Kind, kw_only=True, frozen=True, tag="file"):
+    """A file that holds the version; no such file means not installed. `pattern` as above."""
+
+    path: NodeText
+    pattern: str = ""
+
+    def __post_init__(self) -> None:
+        check_pattern(self.pattern)
+
+    def command(self, values: Mapping[str, str]) -> Command:
+        path = fill_plain(self.path, values)
+        return _in_english("head", "-c", str(_FILE_BYTES), "--", path)
+
+    def read(self, result: CommandResult) -> str | None:
+        if _no_such_file(result):
+            return None
+        return _found(result, _successful(result), self.pattern)
+
+
+class SymlinkVersion(_Kind, kw_only=True, frozen=True, tag="symlink"):
+    """A link such as `/opt/shop/current -> releases/1.4.2`: the last part of its target.
+
+    No such link means not installed. `pattern` is applied to the last part.
+    """
+
+    path: NodeText
+    pattern: str = ""
+
+    def __post_init__(self) -> None:
+        check_pattern(self.pattern)
+        check_link("path", self.path)
+
+    def command(self, values: Mapping[str, str]) -> Command:
+        # -v because readlink says nothing otherwise, and "not a link" differs from "not there"
+        return _in_english("readlink", "-v", "--", fill_plain(self.path, values))
+
+    def read(self, result: CommandResult) -> str | None:
+        if _no_such_file(result):
+            return None
+        if result.exit_status == 1 and result.stderr.rstrip().endswith(": Invalid argument"):
+            raise Unmeasured(result.target, f"installed version: no link stands there: {words(result)}")
+        return _found(result, PurePosixPath(_successful(result).strip()).name, self.pattern)
+
+
+class DpkgVersion(_Kind, kw_only=True, frozen=True, tag="dpkg"):
+    """A Debian package's full version; any status but "installed", half-configured too, counts as
+    not installed, so that installing again repairs it."""
+
+    package: Package
+
+    def command(self, values: Mapping[str, str]) -> Command:
+        show = r"--showformat=${db:Status-Status} ${Version}\n"
+        return _in_english("dpkg-query", "-W", show, "--", self.package)
+
+    def read(self, result: CommandResult) -> str | None:
+        if result.exit_status == 1 and "no packages found matching" in result.stderr:
+            return None
+        lines = [line.split() for line in _successful(result).splitlines()]
+        return _only(result, [line[1] for line in lines if line[:1] == ["installed"] and line[1:]])
+
+
+class RpmVersion(_Kind, kw_only=True, frozen=True, tag="rpm"):
+    """An RPM package's version; with `release` it reads like `1.5.0-2.el9`, else like `1.5.0`."""
+
+    package: Package
+    release: bool = False
+
+    def command(self, values: Mapping[str, str]) -> Command:
+        show = r"%{VERSION}-%{RELEASE}\n" if self.release else r"%{VERSION}\n"
+        return _in_english("rpm", "-q", "--queryformat", show, "--", self.package)
+
+    def read(self, result: CommandResult) -> str | None:
+        if result.exit_status == 1 and "is not installed" in result.stdout:
+            return None
+        return _only(result, _successful(result).split())
+
+
+class ContainerVersion(_Kind, kw_only=True, frozen=True, tag="container"):
+    """The tag of the image that a container was created from, running or not.
+
+    `name` is a template, for containers that are called after their node.
+    """
+
+    name: NodeText
+    engine: Literal["docker", "podman"] = "docker"
+    engine_options: NoText = ""
+
+    def __post_init__(self) -> None:
+        check_words("engine_options", self.engine_options)
+
+    def command(self, values: Mapping[str, str]) -> Command:
+        name = service_name(self.name, values)
+        show = ("inspect", "--type", "container", "--format", show_of(name, "{{.Config.Image}}"), name)
+        return Command((self.engine, *shlex.split(self.engine_options), *show))
+
+    def read(self, result: CommandResult) -> str | None:
+        if is_absent(result):
+            return None
+        image = _successful(result).strip()
+        tag = image_tag(image)
+        if not tag:
+            raise Unmeasured(result.target, f"image {image!r} has no tag to read a version from")
+        return _found(result, tag, "")
+
+
+VersionSettings = CommandVersion | FileVersion | SymlinkVersion | DpkgVersion | RpmVersion | ContainerVersion
+
+
+@dataclass(frozen=True, slots=True)
+class VersionProbe:
+    """Asks one node for the version on its disk.
+
+    Attributes:
+        values: what the templates may name.
+        timeout: seconds for one look.
+    """
+
+    host: Host
+    settings: VersionSettings
+    values: Mapping[str, str]
+    timeout: float = 30.0
+
+    async def installed(self) -> str | None:
+        """The version on disk, None when nothing is installed.
+
+        Raises:
+            Unmeasured: it cannot be told.
+            Unreachable: the node could not be asked.
+        """
+        command = self.settings.command(self.values)
+        return self.settings.read(await look(self.host, command, timeout=self.timeout))
+
+
+def image_tag(image: str) -> str:
+    """The tag of an image: `latest` without one, as for engines; empty for a digest or an id."""
+    name, _, digest = image.partition("@")
+    tag = name.rpartition("/")[2].partition(":")[2]  # the colon of "localhost:5000/shop" is a port
+    bare_id = re.fullmatch(r"(sha256:)?[0-9a-f]{12,64}", name)
+    if bare_id or (digest and not tag):
+        return ""
+    return tag or "latest"
+
+
+def check_link(key: str, path: str) -> None:
+    """Raise ValueError for the path of a link that would lead to what the link points to."""
+    if path.endswith("/"):
+        raise ValueError(f"`{key}`: found {path!r}, expected the link itself, without a slash at its end")
+
+
+def check_pattern(pattern: str) -> None:
+    """Raise ValueError unless it is empty or a regular expression with exactly one group."""
+    if not pattern:
+        return
+    try:
+        groups = re.compile(pattern).groups
+    except re.error as error:
+        raise ValueError(f"{pattern!r} is not a regular expression: {error}") from None
+    if groups != 1:
+        raise ValueError(f"{pattern!r} has {groups} groups, expected one around the version")
+
+
+def _in_english(*argv: str) -> Command:
+    """The evidence for "not installed" is a text, which must not be translated."""
+    return Command(("env", "LC_ALL=C", *argv))
+
+
+def _no_such_file(result: CommandResult) -> bool:
+    # The end alone: the pattern would look for each of its beginnings through all of a long text.
+    return result.exit_status == 1 and _NO_SUCH_FILE.search(result.stderr[-_LAST_WORDS:]) is not None
+
+
+def _successful(result: CommandResult) -> str:
+    if not result.ok:
+        problem = f"installed version: exit status {result.exit_status}: {words(result)}"
+        raise Unmeasured(result.target, problem)
+    return result.stdout
+
+
+def _found(result: CommandResult, text: str, pattern: str) -> str:
+    """The version in `text`, by the pattern or as its first line that is not empty."""
+    if pattern:
+        try:
+            match = search(pattern, text, re.MULTILINE)
+        except Unmeasured as error:
+            raise Unmeasured(result.target, f"installed version: {error.problem}") from None
+        version = (match[1] or "") if match else ""
+    else:
+        version = next((line.strip() for line in text.splitlines() if line.strip()), "")
+    if not version:
+        what = f"nothing matches {pattern!r}" if pattern else "nothing was printed"
+        if result.stderr.strip():
+            what += f" on standard output; standard error, which is not looked at, says: {words(result)}"
+        raise Unmeasured(result.target, f"installed version: {what}")
+    try:
+        return check_version(version)
+    except ConfigError as error:
+        hint = "" if pattern else "; a `pattern` can pick it out of other text"
+        raise Unmeasured(result.target, f"installed version: {error.problem}{hint}") from None
+
+
+def _only(result: CommandResult, versions: list[str]) -> str | None:
+    """The one version; several architectures of a package must agree."""
+    if not versions:
+        return None
+    if len(set(versions)) > 1:
+        found = ", ".join(sorted(set(versions)))
+        raise Unmeasured(result.target, f"several versions are installed: {found}")
+    return _found(result, versions[0], "")

@@ -1,0 +1,238 @@
+"""Files of this machine: written closed to others in a folder of ours or root's, read only when regular."""
+
+import asyncio
+import contextlib
+import errno
+import os
+import secrets
+import stat
+import threading
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from backends.file_trust import Untrusted, Writers, described, expected_owner, is_teams, open_own_folder
+
+_NEW = os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_MOST_BESIDE = 1000  # files of one name
+_BESIDE = ("", "-wal", "-shm", "-journal")  # of SQLite's files, by the end of their names
+
+
+def open_own(path: Path, flags: int) -> int:
+    """Open a regular file.
+
+    Args:
+        path: of the file.
+        flags: as of `os.open`; with O_CREAT the file is made if it is missing, and its folders.
+
+    Returns:
+        The descriptor; whoever asked closes it.
+
+    Raises:
+        Untrusted: the folder or the file is somebody else's, everybody may write it, or it is a link.
+        OSError: it cannot be opened.
+    """
+    folder = _open_folder(path, create=bool(flags & os.O_CREAT))
+    try:
+        file = _open(path, flags, folder)
+        try:
+            _check(os.fstat(file), path, folder)
+        except BaseException:
+            os.close(file)
+            raise
+        return file
+    finally:
+        os.close(folder)
+
+
+def _open(path: Path, flags: int, folder: int) -> int:
+    plain = flags & ~os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+    while True:
+        if flags & os.O_CREAT:
+            _create(path.name, folder)
+        try:
+            return os.open(path.name, plain, dir_fd=folder)
+        except FileNotFoundError:  # taken away again, as when a lock is broken or a log rotated
+            if not flags & os.O_CREAT:
+                raise
+        except OSError as error:
+            raise _linked(path) if error.errno == errno.ELOOP else error from None
+
+
+def prepare_database(path: Path, *, create: bool) -> None:
+    """Look at a file of SQLite's, and at those that it keeps beside it, before it opens them by their names.
+
+    They are not opened: closing one would take away the locks that another connection of ours has on it.
+
+    Args:
+        path: of the database.
+        create: make it, empty, if it is missing, and its folders.
+
+    Raises:
+        Untrusted: see `open_own`.
+        OSError: it cannot be made.
+    """
+    folder = _open_folder(path, create=create)
+    try:
+        if create:
+            _create(path.name, folder)
+        for ending in _BESIDE:
+            beside = path.with_name(path.name + ending)
+            try:
+                info = os.stat(beside.name, dir_fd=folder, follow_symlinks=False)
+            except FileNotFoundError:
+                continue
+            _check(info, beside, folder)
+    finally:
+        os.close(folder)
+
+
+def write_private(path: Path, content: bytes, *, replace: bool) -> None:
+    """Write a file whole, readable for us alone. One that is there is never written into, also not by a link.
+
+    Args:
+        path: of the file.
+        content: all of it.
+        replace: put it in the place of a file that is there.
+
+    Raises:
+        FileExistsError: something is there, and it is not to be replaced.
+        Untrusted: what is there is no regular file.
+        OSError: it cannot be written; nothing is left of it then.
+    """
+    if replace:
+        _check_replaceable(path)
+    # A name that nobody can have taken before us, in a folder that others may write too.
+    place = path.with_name(f".{path.name[:200]}.{secrets.token_hex(8)}") if replace else path
+    file = os.open(place, os.O_WRONLY | _NEW, 0o600)
+    try:
+        with open(file, "wb") as stream:
+            stream.write(content)
+        if replace:
+            os.replace(place, path)
+    except BaseException:
+        os.unlink(place)
+        raise
+
+
+def write_beside(path: Path, content: bytes) -> Path:
+    """The same beside what is there already: as `NAME-2.txt` and so on. Returns its path. Raises OSError."""
+    for number in range(1, _MOST_BESIDE):
+        free = path if number == 1 else path.with_stem(f"{path.stem}-{number}")
+        try:
+            write_private(free, content, replace=False)
+        except FileExistsError:
+            continue
+        return free
+    raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
+
+
+def _check_replaceable(path: Path) -> None:
+    try:
+        mode = os.lstat(path).st_mode
+    except FileNotFoundError:
+        return
+    if stat.S_ISLNK(mode):
+        raise _linked(path)
+    if not stat.S_ISREG(mode):
+        raise Untrusted(str(path), "is not a regular file")
+
+
+def _open_folder(path: Path, *, create: bool) -> int:
+    if create:
+        _make_folder(path.absolute().parent)
+    return open_own_folder(path.parent)
+
+
+def _make_folder(folder: Path) -> None:
+    """Make what is missing of it: `mkdir` would leave its parents to the umask."""
+    if os.path.lexists(folder):
+        return
+    _make_folder(folder.parent)
+    try:
+        folder.mkdir(0o700)
+    except FileExistsError:  # by somebody beside us
+        return
+    info = os.stat(folder)
+    if is_teams(os.stat(folder.parent)):
+        folder.chmod(stat.S_IMODE(info.st_mode) | stat.S_IRWXG)
+
+
+def _create(name: str, folder: int) -> None:
+    try:
+        file = os.open(name, os.O_WRONLY | _NEW, 0o600, dir_fd=folder)
+    except FileExistsError:
+        return
+    try:
+        if is_teams(os.fstat(folder)):
+            os.fchmod(file, 0o660)
+    finally:
+        os.close(file)
+
+
+def _check(info: os.stat_result, path: Path, folder: int) -> None:
+    if stat.S_ISLNK(info.st_mode):
+        raise _linked(path)
+    if not stat.S_ISREG(info.st_mode):
+        raise Untrusted(str(path), "is not a regular file")
+    if info.st_nlink > 1:
+        raise Untrusted(str(path), "has another name too, a hard link, expected only this one")
+    problem = expected_owner(info, Writers.own().users or frozenset())
+    if problem and not is_teams(os.fstat(folder)):
+        raise Untrusted(str(path), problem)
+    if info.st_mode & stat.S_IWOTH:
+        raise Untrusted(str(path), f"can be written by everybody ({described(info)})")
+
+
+def _linked(path: Path) -> Untrusted:
+    return Untrusted(str(path), "is a symbolic link, expected the file itself")
+
+
+_PIECE = 1024 * 1024  # bytes
+
+
+async def read_regular_file(path: str, most_bytes: int) -> bytes:
+    """Read a regular file, through symbolic links.
+
+    It is read in a thread that nobody waits for at the end of the program: a network file system that hangs
+    keeps it for ever. Whoever calls sets a time-out.
+
+    Raises:
+        OSError: it cannot be read, is no regular file, or is longer.
+    """
+    loop = asyncio.get_running_loop()
+    result: asyncio.Future[bytes] = loop.create_future()
+
+    def settle(tell: Callable[[], None]) -> None:
+        if not result.done():  # else whoever asked has gone
+            tell()
+
+    def work() -> None:
+        tell: Callable[[], None]
+        try:
+            tell = partial(result.set_result, _read(path, most_bytes))
+        except OSError as error:
+            tell = partial(result.set_exception, error)
+        with contextlib.suppress(RuntimeError):  # the event loop is closed
+            loop.call_soon_threadsafe(settle, tell)
+
+    threading.Thread(target=work, name="read a file", daemon=True).start()
+    return await result
+
+
+def _read(path: str, most_bytes: int) -> bytes:
+    if "\0" in path:
+        raise OSError(errno.EINVAL, "a NUL byte in its path")
+    # Without waiting: a pipe would be opened when somebody writes to it. A terminal must not become ours.
+    file = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    try:
+        if not stat.S_ISREG(os.fstat(file).st_mode):
+            raise OSError(errno.EINVAL, "not a regular file")
+        content = bytearray()
+        while piece := os.read(file, _PIECE):
+            content += piece
+            if len(content) > most_bytes:
+                raise OSError(errno.EFBIG, f"longer than {most_bytes:,} bytes")
+        return bytes(content)
+    finally:
+        os.close(file)

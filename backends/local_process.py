@@ -1,0 +1,100 @@
+"""Commands that run on this machine: their environment, and their end together with their children."""
+
+import asyncio
+import contextlib
+import os
+import re
+import signal
+from asyncio.subprocess import Process
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping
+from typing import Any
+
+
+@contextlib.asynccontextmanager
+async def own_session(*argv: str, **options: Any) -> AsyncIterator[Process]:
+    """Start a command that cannot take the console's terminal; at the end it is killed with its children.
+
+    That holds for one that is no longer wanted while it starts, too: it may have children by then.
+
+    Args:
+        argv: the command.
+        options: as `asyncio.create_subprocess_exec` takes them.
+
+    Raises:
+        OSError: it cannot be started.
+    """
+    starting = asyncio.ensure_future(asyncio.create_subprocess_exec(*argv, start_new_session=True, **options))
+    try:
+        process = await asyncio.shield(starting)
+    except asyncio.CancelledError:
+        await _kill(await starting)
+        raise
+    try:
+        yield process
+    finally:
+        await _kill(process)
+
+
+async def _kill(process: Process) -> None:
+    if process.returncode is None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        await process.wait()
+
+
+BASE = frozenset({"PATH", "HOME", "SHELL", "USER", "LOGNAME", "LANG", "LANGUAGE", "TZ", "TMPDIR"})
+"""What every process gets, with all of LC_*."""
+
+LOGIN = BASE | {"XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS"}
+"""What a command on this machine gets, as over SSH: `systemctl --user` and rootless Podman need the rest."""
+
+NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+_secrets = {"CONSUL_HTTP_TOKEN", "CONSUL_HTTP_AUTH"}
+
+
+def base_environment(names: Collection[str] = (), *, of: Collection[str] = BASE) -> dict[str, str]:
+    """A small environment.
+
+    Args:
+        names: further variables that somebody has asked for; those that are not set are left out.
+        of: those that are always in it.
+    """
+    wanted = {*of, *names}
+    return {name: value for name, value in os.environ.items() if name in wanted or name.startswith("LC_")}
+
+
+def login_environment() -> dict[str, str]:
+    """That of a command which works on a node, when the node is this machine."""
+    return base_environment(of=LOGIN)
+
+
+def operator_environment() -> dict[str, str]:
+    """That of the operator's own tools, such as a password manager or Ansible, which work with agents and
+    logins of the operator's: all of it without the secrets of Rolldeck's other parts.
+    """
+    return {name: value for name, value in os.environ.items() if name not in _secrets}
+
+
+def keep_secret(names: Iterable[str]) -> None:
+    """These variables hold secrets of Rolldeck's own: no process gets them unless it is told by name."""
+    _secrets.update(names)
+
+
+def secret_names(configuration: Mapping[str, Any]) -> set[str]:
+    """All that a decoded configuration names as the place of a secret: keys such as `password_env`."""
+    found: set[str] = set()
+    for key, value in configuration.items():
+        for each in value if isinstance(value, list) else [value]:
+            if isinstance(each, dict):
+                found |= secret_names(each)
+            elif key.endswith("_env") and isinstance(each, str):
+                found.add(each)
+    return found
+
+
+def check_names(names: Iterable[str]) -> None:
+    """Raises ValueError for what cannot be the name of a variable."""
+    for name in names:
+        if not NAME.fullmatch(name):
+            raise ValueError(f"env: found {name!r}, expected names of variables")

@@ -1,0 +1,361 @@
+"""The boundaries: what the orchestrator needs from the world. Adapters are small, one file each."""
+
+import asyncio
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from backends.haproxy.columns import Name
+from backends.installers.availability import Availability
+from backends.model import (
+    Began,
+    Command,
+    CommandResult,
+    Exchange,
+    HealthResult,
+    Intent,
+    Persistence,
+    Registered,
+    ServiceState,
+    Sessions,
+    Snapshot,
+)
+
+Recorder = Callable[[Intent | Began | Exchange], None]
+"""Receives each command before it is sent, and with its raw reply as soon as that is there (or known to be
+lost); in between the process that a tracked one is. When it raises before, nothing is sent."""
+
+
+class Clock(Protocol):
+    """Time, so that tests never wait for real."""
+
+    def time(self) -> float:
+        """Seconds since 1970, for people."""
+
+    def monotonic(self) -> float:
+        """Seconds that never jump, for deadlines."""
+
+    async def sleep(self, seconds: float) -> None: ...
+
+
+class LoadBalancer(Protocol):
+    """One HAProxy process. All methods raise Unreachable, Refused, Unmeasured; `write` UnknownOutcome too."""
+
+    @property
+    def name(self) -> str: ...
+
+    async def snapshot(self, backends: Sequence[str] = ()) -> Snapshot:
+        """Read info, level and the servers of these backends (all of them when empty)."""
+
+    async def sessions(self, backend: str, server: str, limit: int) -> Sessions:
+        """Read what is in flight on one server: how many, and the `limit` oldest. PermissionDenied: level."""
+
+    async def older_sessions(self, backends: Sequence[str] = ()) -> Mapping[Name, int] | None:
+        """Sessions that processes replaced by a reload still have, by backend and server name.
+
+        None: they cannot be seen from here.
+        """
+
+    async def write(self, command: str) -> None:
+        """Send one line built by `backends.haproxy.commands`; any text in reply is a refusal."""
+
+    async def facts(self) -> "LoadBalancerFacts":
+        """Read what only matters before a rollout starts, from the configuration file if it can be read."""
+
+
+class LoadBalancerFacts(Protocol):
+    """Of the configuration file; None means that it could not be seen, and why is in `unseen`."""
+
+    @property
+    def state_file(self) -> bool | None: ...
+
+    @property
+    def shutdown_on_marked_down(self) -> frozenset[str] | None:
+        """Backends in which `on-marked-down shutdown-sessions` cuts requests in flight."""
+
+    @property
+    def persistence(self) -> Mapping[str, Persistence] | None:
+        """Of the backends in which something keeps clients on their servers."""
+
+    @property
+    def hold_obsolete_s(self) -> Mapping[str, float] | None:
+        """For how many seconds a DNS record that is gone still counts, of backends resolved at run time."""
+
+    @property
+    def relative_ports(self) -> Collection[Name] | None:
+        """Backend and name of the servers whose port is computed from the client's for each connection."""
+
+    @property
+    def all_backups(self) -> Collection[str] | None:
+        """Backends in which `option allbackups` makes all backup servers serve, not the first one alone."""
+
+    @property
+    def unseen(self) -> str: ...
+
+
+class Host(Protocol):
+    """A place where commands run: over SSH or here, perhaps inside a container."""
+
+    @property
+    def name(self) -> str: ...
+
+    def render(self, command: Command) -> str:
+        """The line as it would be run, with sudo and prefix, quoted."""
+
+    async def connect(self) -> None:
+        """Open what `run` will use, so that a problem shows early. Raises Unreachable, HostKeyError."""
+
+    async def run(
+        self,
+        command: Command,
+        *,
+        timeout: float = 30.0,
+        track: bool = False,
+        record: bool = True,
+    ) -> CommandResult:
+        """Run to the end and return the result, whatever the exit status.
+
+        Args:
+            command: what to run.
+            timeout: seconds; when they are over the command may still be running on the host.
+            track: find out the command's process id and tell the recorder, so that a lost one can be
+                waited for.
+            record: tell the recorder; polls that look many times a minute do not.
+
+        Raises:
+            Unreachable: it was never started.
+            UnknownOutcome: started, but the connection or the time ran out before it ended.
+        """
+
+    async def alive(self, pid: int, started: int = 0) -> bool:
+        """Whether this process is there, seen from where commands run. Never recorded.
+
+        Args:
+            pid: its id.
+            started: as in `Began`; another process that has its id by now is not it. 0: any will do.
+
+        Raises:
+            Unreachable, UnknownOutcome: nobody could be asked.
+            Unmeasured: the answer was neither yes nor no.
+        """
+
+    async def sudo_refusal(self, command: Command, *, track: bool = False) -> str:
+        """Why sudo would not run this command, in words, by a query that runs nothing. Never recorded.
+
+        Empty when it would, where no sudo is in the way, and when that cannot be told.
+
+        Args:
+            command: as it would be run.
+            track: as for `run`.
+
+        Raises:
+            Unreachable, UnknownOutcome: nobody could be asked.
+        """
+
+    async def read_file(self, path: str, most_bytes: int) -> str:
+        """A regular text file as commands see it. Never recorded.
+
+        Raises:
+            Unreachable, UnknownOutcome: nobody could be asked.
+            Refused, PermissionDenied: it is not there, is no regular file, or must not be read.
+            Unmeasured: it is longer than that.
+        """
+
+    async def open_unix(
+        self, path: str, *, timeout: float = 10.0
+    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """Connect to a unix socket there, as the login user: sudo and prefix do not apply.
+
+        A connection lost later shows as an OSError from the streams.
+
+        Raises:
+            Unreachable: no such socket, nobody listens, or no answer within `timeout` seconds.
+            PermissionDenied: the login user may not write to it.
+        """
+
+    async def close(self) -> None: ...
+
+
+class ServiceManager(Protocol):
+    """Starts and stops one service on one host. Both only ASK; the state must be read back."""
+
+    def stop_command(self) -> Command: ...
+
+    def start_command(self) -> Command: ...
+
+    async def state(self) -> ServiceState: ...
+
+    async def obstacles(self) -> tuple[str, ...]:
+        """Why it could not stop or start the service, in words, without doing either.
+
+        A service that has failed is none: it can be started. Raises as `state`.
+        """
+
+    async def caveats(self) -> tuple[str, ...]:
+        """What this manager cannot know or do, and a rollout or a reboot may meet, in words.
+
+        They keep nothing from going on. The same text of several nodes is said once: the node's name is not
+        in it. Raises as `state`.
+        """
+
+    async def last_lines(self) -> tuple[str, ...]:
+        """The last lines that the manager has of the service, oldest first; at most LAST_LINES.
+
+        Empty where it keeps none. Raises as `state`.
+        """
+
+    async def stop(self) -> None: ...
+
+    async def start(self) -> None: ...
+
+
+class PortProbe(Protocol):
+    """Whether the application's port is open, seen from where the configuration says."""
+
+    async def is_open(self) -> bool:
+        """Raises Unreachable or Unmeasured when neither open nor closed was seen (a time-out is neither)."""
+
+
+class Connections(Protocol):
+    """The connections that a node has on its application's port, whoever made them."""
+
+    async def count(self) -> int:
+        """Established ones. Raises Unreachable or Unmeasured when they cannot be counted."""
+
+
+class Installer(Protocol):
+    """Reads and changes the version on disk of one node."""
+
+    @property
+    def host(self) -> Host:
+        """Where its commands run: the node, or the console's machine (Ansible)."""
+
+    def install_commands(self, version: str) -> tuple[Command, ...]:
+        """What `install` would run, for plans; without side effects."""
+
+    def prefetch_commands(self, version: str) -> tuple[Command, ...]:
+        """What `prefetch` would run; empty when there is nothing to prefetch."""
+
+    def undo_commands(self, version: str) -> tuple[Command, ...]:
+        """What `install` may run when it has failed; empty for most kinds."""
+
+    async def installed(self) -> str | None:
+        """The version on disk, None when nothing is installed. Raises Unmeasured when it cannot be told."""
+
+    async def check_availability(self, version: str) -> Availability:
+        """Whether `install` could bring this version, after `prefetch`. Changes nothing.
+
+        Never raises a BackendError: what cannot be asked is not known. ConfigError: as `install_commands`.
+        """
+
+    async def install(self, version: str) -> None: ...
+
+    async def prefetch(self, version: str) -> None: ...
+
+
+class HealthCheck(Protocol):
+    """The application's own health, one look at a time."""
+
+    async def look(self) -> HealthResult:
+        """Never raises for an unhealthy application: that is a result."""
+
+
+class Registration(Protocol):
+    """A node in a registry that others than HAProxy look it up in. Methods that ask raise BackendError."""
+
+    @property
+    def place(self) -> str:
+        """Which registry, for people."""
+
+    @property
+    def leaves(self) -> bool:
+        """Whether it is to be in maintenance there while it is worked on."""
+
+    @property
+    def gate(self) -> bool:
+        """Whether the registry's own checks have to pass before it goes back."""
+
+    async def look(self) -> Registered:
+        """As it is now."""
+
+    async def check(self) -> None:
+        """Whether maintenance could be set; changes nothing."""
+
+    def leave_command(self, *, by_hand: bool = False) -> Command | None:
+        """What `leave` runs; None before a look that has found it."""
+
+    def return_command(self) -> Command | None:
+        """What `come_back` runs; None before a look that has found it."""
+
+    async def leave(self, *, by_hand: bool = False) -> None:
+        """Ask for maintenance there; it must be read back."""
+
+    async def come_back(self) -> None:
+        """Ask for its end; it must be read back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What the holder of a lock has written there.
+
+    Attributes:
+        value: as it was given to `KeyLock.take`, if it is theirs.
+        doubt: why it may be somebody else's; empty when nothing speaks against it.
+    """
+
+    value: bytes
+    doubt: str = ""
+
+
+class KeyLock(Protocol):
+    """A lock that several machines share, with a value that says who has it."""
+
+    @property
+    def fence(self) -> int:
+        """Grows with each holder: what carries a smaller one comes from an earlier holder."""
+
+    async def holder(self) -> Held | None:
+        """What its holder has written there; None when nobody has it, or it is ours. Raises BackendError."""
+
+    async def take(self, value: bytes) -> bool:
+        """Take it and hold it; returns whether it was free. Raises BackendError."""
+
+    async def break_it(self) -> None:
+        """Take it away from whoever has it. Raises BackendError."""
+
+    def lost(self) -> str:
+        """Why no node may be taken out under it any more, in words; empty while it is ours."""
+
+    def fenced(self) -> str:
+        """Why nothing at all may be done under it any more, in words; empty while something may."""
+
+    async def release(self) -> None:
+        """Give it back; without effect when it is not ours. Never raises."""
+
+
+Moment = Literal["start", "node", "pause", "failure", "end"]
+"""Of a rollout: before a node is touched, after each node, when paused, when a node fails, at the end."""
+
+
+class Hook(Protocol):
+    """Something of the operator's own that is told what happens in a rollout, and may object."""
+
+    @property
+    def name(self) -> str:
+        """For people; nothing secret is in it."""
+
+    @property
+    def on(self) -> Collection[Moment]:
+        """When it is told."""
+
+    @property
+    def stops(self) -> bool:
+        """Whether the rollout stops when it fails."""
+
+    async def fire(self, payload: bytes) -> None:
+        """Tell it, by one JSON object; cancelling ends it with all that it has started.
+
+        Raises:
+            BackendError: it could not be told, did not answer in time, or answered no.
+            ConfigError: the secret that it needs cannot be read.
+        """

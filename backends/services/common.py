@@ -1,0 +1,42 @@
+"""What service managers have in common: names of services and process ids."""
+
+import re
+from collections.abc import Mapping
+
+from backends.errors import ConfigError
+from backends.templates import fill_plain
+
+_ONE_ARGUMENT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:@\\-]*")
+_WITH_BLANKS = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:@\\ -]*(?<! )")
+
+
+def service_name(template: str, values: Mapping[str, str], *, blanks: bool = False) -> str:
+    """Fill `{node}` and the like into a service's name, for hosts that run several.
+
+    Args:
+        template: the name in the configuration.
+        values: what it may name.
+        blanks: the service manager has names of several words.
+
+    Raises:
+        ConfigError: what comes out could be taken for an option, or has other characters.
+    """
+    name = fill_plain(template, values)
+    if not (_WITH_BLANKS if blanks else _ONE_ARGUMENT).fullmatch(name):
+        more = " and blanks within" if blanks else ""
+        raise ConfigError(
+            "",
+            "service.name",
+            f"{name[:128]!r} cannot be used: expected letters, digits and . _ : @ \\ -{more},"
+            " beginning with a letter, a digit or _",
+        )
+    return name
+
+
+_PID = re.compile(r"0*([1-9][0-9]{0,9})")  # Linux has none of more than seven digits
+
+
+def parse_pid(text: str) -> int | None:
+    """The process id in the first line of a text; None when there is none."""
+    match = _PID.fullmatch(text.strip().split("\n", 1)[0].strip())
+    return int(match[1]) if match else None

@@ -1,0 +1,206 @@
+"""Text: foreign text made harmless and short, and words for people."""
+
+import asyncio
+import codecs
+import json
+import re
+from collections.abc import Callable, Collection, Iterable
+from typing import ParamSpec, TypeVar
+
+# Printable to Python, and yet seen by nobody: Unicode's "default ignorable" characters that are letters or
+# marks (joiners, fillers, variation selectors), and Braille's blank. Controls, formats (bidirectional ones,
+# zero-width ones, tags), separators and unassigned ones are not printable anyway.
+_HIDDEN = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
+)
+
+
+def is_visible(text: str) -> bool:
+    """Whether every character of it is seen, in its place."""
+    return text.isprintable() and (text.isascii() or _HIDDEN.search(text) is None)
+
+
+def visible(text: str) -> str:
+    """Show what could control a terminal, reorder text or hide as `\\x1b`-like escapes.
+
+    Those are control characters, bidirectional ones, ones without width or ink, and lone surrogates; tabs and
+    line breaks become spaces. An emoji's variation selector is shown too: without it two names that look the
+    same would not be.
+    """
+    return text if is_visible(text) else "".join(map(_visible, text))
+
+
+def _visible(character: str) -> str:
+    if is_visible(character):
+        return character
+    if character in "\t\n\r":
+        return " "
+    return character.encode("unicode_escape", "backslashreplace").decode("ascii")
+
+
+def visible_lines(text: str) -> str:
+    """The same of a text that has lines of its own."""
+    return "\n".join(map(visible, text.split("\n")))
+
+
+def visible_json(line: str) -> str:
+    """A line of JSON that says the same, with what `visible` shows escaped as JSON has it."""
+    return line if is_visible(line) else "".join(map(_in_json, line))
+
+
+def _in_json(character: str) -> str:
+    if is_visible(character):
+        return character
+    return json.dumps(character)[1:-1] if character != "\x7f" else "\\u007f"
+
+
+def visible_toml(text: str) -> str:
+    """A string of TOML, with what `visible` shows escaped. It has no lone surrogates: those are replaced."""
+    return "".join(map(_in_toml, json.dumps(text, ensure_ascii=False)))
+
+
+def _in_toml(character: str) -> str:
+    number = ord(character)
+    if is_visible(character):
+        return character
+    if 0xD800 <= number <= 0xDFFF:
+        return "\ufffd"
+    return f"\\u{number:04x}" if number <= 0xFFFF else f"\\U{number:08x}"
+
+
+Arguments = ParamSpec("Arguments")
+Result = TypeVar("Result")
+
+LARGE = 256 * 1024  # bytes or characters; from this size on, a text is read beside the event loop
+MAX_DETAIL = 400  # characters of what a service manager or a registry says of one node
+LAST_LINES = 5  # of what a service has written last
+_PIECE = 256 * 1024  # bytes; some 3 ms
+
+
+def shorten(text: str, most: int) -> str:
+    """At most so many characters, and how long it was: ``the first words… (36,000,000 characters)``."""
+    return text if len(text) <= most else f"{text[:most]}… ({len(text):,} characters)"
+
+
+async def run_beside(
+    size: int, function: Callable[Arguments, Result], *args: Arguments.args, **kwargs: Arguments.kwargs
+) -> Result:
+    """Call a function in a thread when the text that it is to read is large, so that no key waits for it."""
+    if size < LARGE:
+        return function(*args, **kwargs)
+    return await asyncio.to_thread(function, *args, **kwargs)
+
+
+def last_lines(text: str) -> tuple[str, ...]:
+    """The last lines in which something is written, at most LAST_LINES, oldest first, none of them long."""
+    lines = [line.rstrip() for line in text.splitlines() if line.strip()]
+    return tuple(shorten(line, MAX_DETAIL) for line in lines[-LAST_LINES:])
+
+
+def abridge(text: str, most: int) -> str:
+    """The beginning and the end of what is longer, and between them how much there was."""
+    if len(text) <= most:
+        return text
+    half = most // 2
+    return f"{text[:half]}\n… ({len(text):,} characters; the middle is left out)\n{text[-half:]}"
+
+
+def decode(data: bytes | bytearray) -> str:
+    """UTF-8 as text, in pieces: nothing else can run in the process while one is being decoded."""
+    if len(data) <= _PIECE:
+        return data.decode(errors="replace")
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    pieces = [decoder.decode(data[at : at + _PIECE]) for at in range(0, len(data), _PIECE)]
+    return "".join((*pieces, decoder.decode(b"", final=True)))
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 node`, `120,000 nodes`, `2 batches`, `0 entries`."""
+    return f"{number:,} {noun if number == 1 else plural(noun)}"
+
+
+def plural(noun: str) -> str:
+    """`nodes` of `node`; of several words the last one changes."""
+    if noun.endswith(("s", "x", "ch", "sh")):
+        return f"{noun}es"
+    if noun.endswith("y") and noun[-2:-1] not in "aeiou":
+        return f"{noun[:-1]}ies"
+    return f"{noun}s"
+
+
+_COMPARED = 80  # characters of the name that was found
+_BEGINNING = 4  # letters of a name that are enough to know it by
+_LISTED = 30  # names; more would hide what was said before them
+
+
+def closest(found: object, known: Iterable[str]) -> str:
+    """The known name that was meant perhaps; empty when none is close.
+
+    One letter may differ, two in a name of six letters and more, and three in one of ten; capitals do not
+    count. Of several the last one in the alphabet is taken. Else it may be how the name begins.
+    """
+    text = str(found)[:_COMPARED].lower()
+    best, meant, longer = _LIMITS[-1][1], "", ""
+    for name in sorted(known):
+        limit = min(best, _limit(len(text), len(name)))
+        if (distance := _distance(text, name.lower(), limit)) <= limit:
+            best, meant = distance, name
+        elif len(text) >= _BEGINNING and name.lower().startswith(text):
+            longer = min(longer or name, name, key=len)
+    return meant or longer
+
+
+def suggest(found: object, known: Collection[str]) -> str:
+    """`did you mean 'web1'? `, with a space at its end; empty when no name is close."""
+    meant = closest(found, known)
+    return f"did you mean {meant!r}? " if meant else ""
+
+
+def one_of(found: object, known: Collection[str]) -> str:
+    """The choices, and which of them was meant perhaps."""
+    return f"{suggest(found, known)}expected one of: {', '.join(known)}"
+
+
+def there_is(found: object, known: Collection[str]) -> str:
+    """The names that there are, and which of them was meant perhaps."""
+    names = list(known)
+    more = f" and {len(names) - _LISTED:,} more" if len(names) > _LISTED else ""
+    return f"{suggest(found, known)}there is: {', '.join(names[:_LISTED]) or 'none'}{more}"
+
+
+def absent(missing: Collection[str], known: Collection[str]) -> str:
+    """`shopp (did you mean 'shop'?); there is: shop, api`, for all that is missing."""
+    hints = (f"{name} ({hint.strip()})" if (hint := suggest(name, known)) else name for name in missing)
+    return f"{', '.join(hints)}; {there_is('', known)}"
+
+
+_LIMITS = ((3, 1), (6, 2), (10, 3))  # from so many letters of a known name on, so many may differ
+
+
+def _limit(found: int, known: int) -> int:
+    """How many letters may differ between names of these lengths; the one that was found may lack one."""
+    return max((most for least, most in _LIMITS if known >= least and found >= least - 1), default=0)
+
+
+def _distance(one: str, other: str, limit: int) -> int:
+    """Letters to add, leave out, change or swap with their neighbour, to come from one to the other.
+
+    Any number above the limit where it is above that: most names are given up after a few letters.
+    """
+    if not limit or abs(len(one) - len(other)) > limit:
+        return 0 if one == other else limit + 1
+    pairs = enumerate(zip(one, other, strict=False))
+    same = next((at for at, (mine, its) in pairs if mine != its), min(len(one), len(other)))
+    one, other = one[same:], other[same:]
+    rows = [list(range(len(other) + 1))]
+    for i, letter in enumerate(one, 1):
+        row = [i]
+        for j, wanted in enumerate(other, 1):
+            best = min(rows[-1][j] + 1, row[-1] + 1, rows[-1][j - 1] + (letter != wanted))
+            if i > 1 and j > 1 and letter == other[j - 2] and one[i - 2] == wanted:
+                best = min(best, rows[-2][j - 2] + 1)
+            row.append(best)
+        rows.append(row)
+        if i > 1 and min(*rows[-1], *rows[-2]) > limit:
+            return limit + 1
+    return rows[-1][-1]
