@@ -10,7 +10,7 @@ from backends.consul.client import Consul
 from backends.health.http import HttpHealth
 from console.completing import completed
 from console.config.schema import Config
-from console.log import Log
+from console.debug_log import Log
 from console.paths import journal_path
 from console.roster import Roster
 from console.who import operator

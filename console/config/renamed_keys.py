@@ -7,7 +7,7 @@ from backends.consul.settings import ConsulSettings
 from backends.health.common import HealthKind
 from backends.hooks.kinds import HookSettings
 from backends.hosts.ssh_settings import SshSettings
-from console.log import LogSettings
+from console.debug_log import LogSettings
 from orchestrator.policy import Policy
 from orchestrator.settings import Access, ApplicationSettings, JournalSettings, LockSettings, NodeSettings
 

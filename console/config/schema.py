@@ -17,7 +17,7 @@ from backends.templates import check_value, wrong_placeholders
 from backends.text import one_of
 from console.config.decoding import Problems, decode, decode_list, decode_table, mended
 from console.config.explanation import shown, unknown
-from console.log import LogSettings
+from console.debug_log import LogSettings
 from orchestrator.freeze import Freeze
 from orchestrator.settings import (
     ApplicationSettings,

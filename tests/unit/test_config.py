@@ -19,7 +19,7 @@ from backends.inventories.kinds import InventorySettings
 from backends.services.kinds import ServiceSettings
 from console.config.loader import LONGEST, find_and_load, load
 from console.config.schema import parse
-from console.log import LogSettings
+from console.debug_log import LogSettings
 from orchestrator.freeze import Freeze
 from orchestrator.policy import Policy
 from orchestrator.settings import Access, ApplicationSettings, LockSettings, NodeSettings

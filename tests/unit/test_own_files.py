@@ -12,7 +12,7 @@ import pytest
 
 from backends.file_trust import Untrusted
 from backends.local_files import open_own, prepare_database, write_private
-from console.log import Log, LogSettings
+from console.debug_log import Log, LogSettings
 from console.paths import journal_path, state_folder
 from orchestrator.bus import Bus
 from orchestrator.errors import JournalError, Locked

@@ -1,6 +1,8 @@
 """The log: a line of JSON for each event, rotated, without secrets, and never in the way."""
 
 import asyncio
+import errno
+import fcntl
 import json
 import logging
 import os
@@ -17,8 +19,8 @@ import pytest
 from backends.clock import SystemClock
 from backends.debug_log import MOST, WIRE, heard, private
 from backends.secrets import load_secret
-from console import log as log_module
-from console.log import Log, LogSettings
+from console import debug_log
+from console.debug_log import Log, LogSettings
 from orchestrator.bus import Bus
 from orchestrator.events import NodeNote, Record, StepStarted, Waiting
 from tests.unit.console_values import HOSTILE, harmless
@@ -117,6 +119,81 @@ async def test_another_process_may_rotate_it(tmp_path: Path) -> None:
     assert [each["text"] for each in lines(path)] == ["after"]
 
 
+def write_lines(path: Path, name: str, count: int) -> list[str]:
+    """As one process does; returns what was reported."""
+    problems: list[str] = []
+    file = debug_log._LogFile(
+        LogSettings(path=str(path), max_bytes=10_000, backup_count=400), problems.append
+    )
+    for number in range(count):
+        file.handle(logging.makeLogRecord({"msg": f"{name} {number} {'x' * 200}"}))
+    file.close()
+    return problems
+
+
+def written(folder: Path) -> list[str]:
+    return [line for path in folder.iterdir() for line in path.read_text().splitlines()]
+
+
+def test_no_line_is_lost_when_several_processes_rotate_it(tmp_path: Path) -> None:
+    children = []
+    for name in ("a", "b", "c", "d"):
+        child = os.fork()
+        if child == 0:
+            problems: list[str] = ["died"]
+            try:
+                problems = write_lines(tmp_path / "log", name, 500)
+            finally:
+                os._exit(len(problems))
+        children.append(child)
+    assert [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children] == [0, 0, 0, 0]
+    assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {0o600}
+    assert "log.9" in os.listdir(tmp_path)
+    expected = [f"{name} {number} {'x' * 200}" for name in "abcd" for number in range(500)]
+    assert sorted(written(tmp_path)) == sorted(expected)
+
+
+def test_while_another_process_rotates_it_lines_are_appended(tmp_path: Path) -> None:
+    """Also when that process is stopped in the middle: nobody waits for its lock."""
+    path = tmp_path / "log"
+    path.touch(0o600)
+    with path.open() as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        assert write_lines(path, "a", 100) == []
+        assert os.listdir(tmp_path) == ["log"]
+        assert path.stat().st_size > 20_000
+    assert write_lines(path, "b", 1) == []
+    assert sorted(os.listdir(tmp_path)) == ["log", "log.1"]
+    assert len(written(tmp_path)) == 101
+
+
+def test_what_another_process_has_just_rotated_is_not_rotated_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "log"
+    write_lines(path, "a", 45)
+
+    def rotate_first(*_: object) -> None:
+        path.rename(tmp_path / "log.1")
+
+    monkeypatch.setattr("fcntl.flock", rotate_first)
+    assert write_lines(path, "b", 10) == []
+    assert sorted(os.listdir(tmp_path)) == ["log", "log.1"]
+    assert [line.split()[0] for line in path.read_text().splitlines()] == ["b"] * 7
+    assert len(written(tmp_path)) == 55
+
+
+def test_without_locks_on_the_file_system_it_is_rotated_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    assert write_lines(tmp_path / "log", "a", 60) == []
+    assert sorted(os.listdir(tmp_path)) == ["log", "log.1"]
+
+
 async def test_one_that_cannot_be_opened_says_so_once(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -152,13 +229,13 @@ async def test_one_that_breaks_meanwhile_says_so_once(
 
 async def test_a_disk_that_hangs_holds_up_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     release = threading.Event()
-    original = log_module._File.emit
+    original = debug_log._LogFile.emit
 
-    def slow(self: log_module._File, record: logging.LogRecord) -> None:
+    def slow(self: debug_log._LogFile, record: logging.LogRecord) -> None:
         release.wait(10)
         original(self, record)
 
-    monkeypatch.setattr(log_module._File, "emit", slow)
+    monkeypatch.setattr(debug_log._LogFile, "emit", slow)
     async with logging_to(tmp_path / "log") as (bus, _):
         begun = time.monotonic()
         for number in range(1000):

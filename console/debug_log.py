@@ -6,6 +6,7 @@ cannot be written says so once and stops nothing. (The journal is another thing:
 
 import asyncio
 import contextlib
+import fcntl
 import logging
 import os
 import queue
@@ -53,24 +54,27 @@ class Log:
         Args:
             settings: where, and how much.
             application: of the session; it stands in every line.
-            bus: what is written down, and where it is said when that does not work any more.
+            bus: its events are written; it gets a note when they cannot be written any more.
+
+        Raises:
+            ConfigError: nobody knows where the file is, see `log_path`.
         """
         self._bus = bus
         self._loop = asyncio.get_running_loop()
-        self._told = False
+        self._is_reported = False
         self._repeats = Repeats()
-        self._file = _File(settings, self._tell_from_thread)
-        self._file.setFormatter(_Lines(application))
-        waiting: queue.SimpleQueue[logging.LogRecord] = queue.SimpleQueue()
-        self._queue = _Queue(waiting)
-        self._listener = QueueListener(waiting, self._file)
+        self._file = _LogFile(settings, self._report_from_thread)
+        self._file.setFormatter(_JsonFormatter(application))
+        records: queue.SimpleQueue[logging.LogRecord] = queue.SimpleQueue()
+        self._queue = _UnpreparedQueueHandler(records)
+        self._listener = QueueListener(records, self._file)
         try:
             self._file.begin()
         except OSError as error:  # no front end is there yet
-            self._told = True
+            self._is_reported = True
             say(f"rolldeck: the log {clean(self._file.baseFilename)} cannot be written: {error.strerror}")
         self._listener.start()
-        self._unsubscribe = bus.subscribe(self._follow)
+        self._unsubscribe = bus.subscribe(self._enqueue)
         WIRE.addHandler(self._queue)
 
     async def close(self) -> None:
@@ -78,32 +82,32 @@ class Log:
         self._unsubscribe()
         WIRE.removeHandler(self._queue)
         await asyncio.to_thread(self._listener.stop)
-        with contextlib.suppress(OSError, ValueError):  # it has been said
+        with contextlib.suppress(OSError, ValueError):  # it has been reported
             self._file.close()
 
-    def _follow(self, record: Record) -> None:
+    def _enqueue(self, record: Record) -> None:
         if not self._repeats.has(record.event):
             self._queue.handle(logging.makeLogRecord({"msg": record}))
 
-    def _tell_from_thread(self, problem: str) -> None:
-        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody is there to be told
-            self._loop.call_soon_threadsafe(self._tell, problem)
+    def _report_from_thread(self, problem: str) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody is there to read it
+            self._loop.call_soon_threadsafe(self._report, problem)
 
-    def _tell(self, problem: str) -> None:
-        if not self._told:
-            self._told = True
+    def _report(self, problem: str) -> None:
+        if not self._is_reported:
+            self._is_reported = True
             text = f"the log {self._file.baseFilename} cannot be written, and goes on without: {problem}"
             self._bus.emit(NodeNote(node="", text=text))
 
 
-class _Queue(QueueHandler):
+class _UnpreparedQueueHandler(QueueHandler):
     """Hands on the values as they are: they are frozen, and making text of them is the thread's work."""
 
     def prepare(self, record: logging.LogRecord) -> logging.LogRecord:
         return record
 
 
-class _Lines(logging.Formatter):
+class _JsonFormatter(logging.Formatter):
     """One JSON object for each event, or exchange on the wire."""
 
     def __init__(self, application: str) -> None:
@@ -111,25 +115,35 @@ class _Lines(logging.Formatter):
         self._head = {"pid": os.getpid(), "application": application}
 
     def format(self, record: logging.LogRecord) -> str:
-        said: object = record.msg
-        if isinstance(said, Record):
-            time = said.at
-            more = {"seq": said.seq, **msgspec.to_builtins(said.event)}
-        elif isinstance(said, Exchange):
+        logged: object = record.msg
+        if isinstance(logged, Record):
+            time = logged.at
+            fields = {"seq": logged.seq, **msgspec.to_builtins(logged.event)}
+        elif isinstance(logged, Exchange):
             time = record.created
-            more = {"event": "wire", **msgspec.to_builtins(said)}
+            fields = {"event": "wire", **msgspec.to_builtins(logged)}
             for name in ("command", "reply"):
-                more[name] = redact(more[name])[:MOST]
+                fields[name] = redact(fields[name])[:MOST]
         else:
-            raise TypeError(type(said).__name__)
+            raise TypeError(type(logged).__name__)
         at = datetime.fromtimestamp(time, UTC).astimezone().isoformat(timespec="milliseconds")
-        return visible_json(msgspec.json.encode({"time": at, **self._head, **_redacted(more)}).decode())
+        return visible_json(msgspec.json.encode({"time": at, **self._head, **_redacted(fields)}).decode())
 
 
-class _File(RotatingFileHandler):
-    """Readable for its owner only, and shared with other processes: each may rotate it."""
+class _LogFile(RotatingFileHandler):
+    """Readable for its owner only, and shared with other processes: each may rotate it, one at a time.
 
-    def __init__(self, settings: LogSettings, tell: Callable[[str], None]) -> None:
+    Only who rotates it takes a lock, on the file itself, and nobody waits for it: lines are appended, and
+    what is written while another process rotates is in the first backup. Why no library does all this:
+    docs/adr/0009-own-log-rotation.md.
+    """
+
+    def __init__(self, settings: LogSettings, report: Callable[[str], None]) -> None:
+        """
+        Args:
+            settings: where, and how much.
+            report: called in the thread that writes, with what has gone wrong.
+        """
         super().__init__(
             log_path(settings.path),
             maxBytes=settings.max_bytes,
@@ -138,7 +152,7 @@ class _File(RotatingFileHandler):
             errors="backslashreplace",
             delay=True,
         )
-        self._tell = tell
+        self._report = report
 
     def begin(self) -> None:
         """Open it. Raises OSError."""
@@ -148,14 +162,41 @@ class _File(RotatingFileHandler):
         file = open_own(Path(self.baseFilename), os.O_WRONLY | os.O_APPEND | os.O_CREAT)
         return open(file, "a", encoding=self.encoding, errors=self.errors)
 
-    def shouldRollover(self, record: logging.LogRecord) -> int:
-        if self.stream and not self._is_still_there(self.stream):
-            self.stream.close()
-            self.stream = None  # it may not be possible to open it again
-            self.stream = self._open()
-        return super().shouldRollover(record)
+    def shouldRollover(self, record: logging.LogRecord) -> bool:
+        if self.stream and not self._is_in_place(self.stream):
+            self._open_again(self.stream)
+        if not super().shouldRollover(record) or self.stream is None:
+            return False
+        return self._lock(self.stream)
 
-    def _is_still_there(self, stream: TextIOWrapper) -> bool:
+    def _lock(self, stream: TextIOWrapper) -> bool:
+        """Whether it is ours to rotate: not while another process does, nor when one just has."""
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        except OSError:  # a file system without locks
+            return True
+        if self._is_in_place(stream):
+            return True
+        self._open_again(stream)
+        return False
+
+    def doRollover(self) -> None:
+        """Holds the lock, which ends when its file is closed, until all files have their new names."""
+        lock = os.dup(self.stream.fileno()) if self.stream else None
+        try:
+            super().doRollover()
+        finally:
+            if lock is not None:
+                os.close(lock)
+
+    def _open_again(self, stream: TextIOWrapper) -> None:
+        stream.close()
+        self.stream = None  # it may not be possible to open it
+        self.stream = self._open()
+
+    def _is_in_place(self, stream: TextIOWrapper) -> bool:
         """Not so when another process has rotated it, or somebody has removed it."""
         try:
             return os.path.samestat(os.stat(self.baseFilename), os.fstat(stream.fileno()))
@@ -165,7 +206,7 @@ class _File(RotatingFileHandler):
     def handleError(self, record: logging.LogRecord) -> None:
         """Instead of a traceback on standard error."""
         error = sys.exc_info()[1]
-        self._tell(getattr(error, "strerror", None) or type(error).__name__)
+        self._report(getattr(error, "strerror", None) or type(error).__name__)
 
 
 def _redacted(value: Any) -> Any:
@@ -174,7 +215,7 @@ def _redacted(value: Any) -> Any:
         case str():
             return redact(value).encode(errors="backslashreplace").decode()  # JSON knows no lone surrogates
         case dict():
-            return {name: _redacted(each) for name, each in value.items()}
+            return {name: _redacted(item) for name, item in value.items()}
         case list() | tuple():
-            return [_redacted(each) for each in value]
+            return [_redacted(item) for item in value]
     return value
