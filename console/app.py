@@ -17,6 +17,7 @@ from textual.drivers.linux_driver import LinuxDriver
 from textual.screen import Screen
 
 from backends.local_files import write_beside
+from backends.text import visible
 from console.config.schema import ConsoleSettings
 from console.interrupts import TERMINAL_GONE
 from console.screens.acting import KEEP
@@ -27,7 +28,6 @@ from console.who import operator
 from orchestrator.events import Record
 from orchestrator.session.session import Session
 from orchestrator.watch import Watch
-from widgets.text import visible
 from widgets.too_small import TooSmall, fits
 
 

@@ -11,12 +11,12 @@ from console.config.loader import find_and_load
 from console.config.schema import Config
 from console.exits import Exit
 from console.interrupts import interrupts
-from console.opened import open_session
 from console.output.ending import EXITS, ending
 from console.output.progress import Progress
 from console.output.text import clean, on_terminal, result, say
 from console.prompts import Prompts
 from console.screens.acting import ABORT, PAUSE, SWITCH
+from console.sessions import open_session
 from console.signals import listening_on, stop_on_signals
 from console.who import operator
 from orchestrator.session.session import Session

@@ -5,8 +5,8 @@ from functools import partial
 
 from textual.command import DiscoveryHit, Hit, Hits, Provider
 
+from backends.text import visible
 from console.screens.main import MainScreen
-from widgets.text import visible
 
 OFFERED = {
     "look": ("look closely", "Load balancers side by side, sessions, checks, journal"),

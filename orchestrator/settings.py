@@ -1,14 +1,14 @@
 """What the engine needs to know: applications, how they are reached, journal and lock. Times are seconds."""
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
 
 from backends.consul.balancers import Places
-from backends.consul.catalog import ConsulService
-from backends.consul.client import SHORTEST_TTL
+from backends.consul.client import SHORTEST_TTL, Consul
 from backends.consul.settings import ConsulSettings
 from backends.errors import ConfigError
 from backends.file_trust import Writers
@@ -20,13 +20,16 @@ from backends.hosts.ssh_settings import SshSettings
 from backends.installers.command import NoInstall
 from backends.installers.kinds import InstallSettings
 from backends.installers.versions import VersionSettings
-from backends.inventories.kinds import InventorySettings, read_nodes
+from backends.inventories.kinds import FileInventory, read_nodes
 from backends.local_process import check_names
 from backends.services.kinds import ServiceSettings
 from backends.templates import NoText, check_host, check_value, check_words, wrong_placeholders
 from backends.text import there_is
 from orchestrator.endpoints import Match
 from orchestrator.freeze import Freeze
+from orchestrator.inventory.consul import find_balancers
+from orchestrator.inventory.kinds import InventorySettings, make_source
+from orchestrator.inventory.source import NodeSettings, NodeSource
 from orchestrator.policy import Policy
 
 _MARGIN = 1  # second of a lock's time, to see that it is free and to take it
@@ -81,30 +84,10 @@ class Access(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=Tr
         check_names(self.env)
 
 
-class NodeSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
-    """One node. What is left out comes from the application, or from HAProxy."""
-
-    address: str = ""  # as HAProxy has it; default: HAProxy's own
-    port: int = 0
-    ssh: str = ""  # host, or a Host of ~/.ssh/config; default: the address
-    ssh_user: str = ""  # instead of what [ssh] or ~/.ssh/config says
-    ssh_port: int = 0
-    servers: list[str] = []  # names in HAProxy, "web1" or "backend/web1"; default: the node's name
-    transport: Literal["ssh", "local", ""] = ""
-    sudo: bool | None = None
-    prefix: NoText | None = None
-
-    def __post_init__(self) -> None:
-        for name, port in (("port", self.port), ("ssh_port", self.ssh_port)):
-            if not 0 <= port <= 65535:
-                raise ValueError(f"{name}: found {port}, expected 1 to 65535")
-        check_words("prefix", self.prefix or "")
-
-
 class ApplicationSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """One application. `nodes` empty: every server of its backends, as HAProxy has them.
 
-    With an `inventory`, `nodes` are those that its file or Consul has named when the application was opened.
+    With an `inventory`, its source has the nodes instead.
     """
 
     backends: list[str]
@@ -115,7 +98,7 @@ class ApplicationSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unkn
     port: int = 0  # of nodes that have none of their own; 0: as HAProxy has it
     access: Access = Access()
     nodes: dict[str, NodeSettings] = {}
-    inventory: InventorySettings | ConsulService | None = None  # nodes that somebody else knows
+    inventory: InventorySettings | None = None  # nodes that somebody else knows
     load_balancers: Places | None = None  # load balancers that Consul knows, instead of [haproxy.NAME]
     version: VersionSettings | None = None  # how the installed one is read; default: as `install` knows
     install: InstallSettings = NoInstall()
@@ -164,7 +147,7 @@ class Settings(msgspec.Struct, kw_only=True, frozen=True):
         return self.apps[name]
 
     def nodes_of(self, app: str) -> dict[str, NodeSettings]:
-        """The nodes of one application, those too that a file names; of Consul's it knows none.
+        """The nodes of one application, those too that a file names; of other sources it knows none.
 
         Files are read when an application is worked on: one that is broken is no matter of the others.
 
@@ -172,7 +155,7 @@ class Settings(msgspec.Struct, kw_only=True, frozen=True):
             ConfigError: that file cannot be used.
         """
         settings = self.app(app)
-        if settings.inventory is None or isinstance(settings.inventory, ConsulService):
+        if not isinstance(settings.inventory, FileInventory):
             return settings.nodes
         key = f"apps.{app}.inventory"
         writers = self.writers or Writers.own()
@@ -208,6 +191,28 @@ class Settings(msgspec.Struct, kw_only=True, frozen=True):
         """The load balancers of one application; of Consul's it knows none."""
         names = self.app(app).haproxy or list(self.haproxy)
         return {name: self.haproxy[name] for name in names}
+
+    def source_of(self, app: str, consul: Consul | None) -> NodeSource:
+        """The source of one application's nodes; `consul` where there is one."""
+        return make_source(
+            self.app(app).inventory, partial(self.nodes_of, app), consul, file=self.file, app=app
+        )
+
+    async def find_haproxy(self, app: str, consul: Consul | None) -> Mapping[str, HaproxySettings]:
+        """The load balancers of one application, wherever they are known.
+
+        Raises:
+            ConfigError: what Consul has is not understood, or it has nothing.
+            BackendError: Consul could not be asked.
+        """
+        places = self.app(app).load_balancers
+        if consul is None or places is None:
+            return self.haproxy_of(app)
+        return await find_balancers(consul, places, self.file, app)
+
+    def nodes_key(self, app: str) -> str:
+        """Where the nodes of one application stand in the configuration, for errors."""
+        return f"apps.{app}.inventory" if self.app(app).inventory else f"apps.{app}.nodes"
 
     def hooks_of(self, app: str) -> dict[str, HookSettings]:
         """The hooks of one application, by their place in the configuration."""

@@ -11,8 +11,8 @@ from console.app import Console
 from console.config.loader import load as load_config
 from console.demo.load import Load
 from console.demo.stack import Stack
-from console.opened import open_session
 from console.output.text import say
+from console.sessions import open_session
 from orchestrator.state import NodeState
 from orchestrator.watch import Watch
 from tests.console.console_world import Desk, Place

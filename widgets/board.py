@@ -10,10 +10,10 @@ from textual.binding import Binding, BindingType
 from textual.geometry import Size
 from textual.widget import Widget
 
+from backends.text import visible
 from orchestrator.state import NodeState, RolloutState
 from widgets.board_lines import at_work, header, headings, in_sight, row, sentence
 from widgets.pieces import KINDS, colours, painted
-from widgets.text import visible
 
 TOP = 3  # lines that always stay: header, sentence, headings
 

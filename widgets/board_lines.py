@@ -3,11 +3,10 @@
 from rich.cells import cell_len
 from rich.text import Text
 
-from backends.text import counted
+from backends.text import counted, visible
 from orchestrator.events import STEPS, RolloutEnded, Step
 from orchestrator.state import WORKING, NodeState, NodeStatus, RolloutState
 from widgets.pieces import Piece, clock, cut, duration
-from widgets.text import visible
 
 AT_WORK = {*WORKING.values(), NodeState.BAKING}
 VERBS = {"drain": "drains", "stop": "stops", "install": "installs", "start": "starts", "verify": "verifies"}

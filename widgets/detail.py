@@ -9,10 +9,10 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 from textual.widget import Widget
 
+from backends.text import visible
 from widgets.detail_model import Detail
 from widgets.detail_page import Page, as_text, page, title
 from widgets.pieces import KINDS, colours, painted
-from widgets.text import visible
 
 
 class DetailTitle(Widget):

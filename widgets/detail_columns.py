@@ -6,12 +6,12 @@ from rich.cells import cell_len
 
 from backends.haproxy.columns import Name
 from backends.model import Server
+from backends.text import visible
 from orchestrator.watch import InstanceView
 from widgets.detail_model import Detail
 from widgets.detail_rows import CHECKS, ROWS, Cell
 from widgets.pieces import Piece, cut
 from widgets.server_columns import LONGEST, NONE, fit
-from widgets.text import visible
 
 LABEL = 11  # cells before the columns
 NARROWEST, WIDEST = 30, 56  # cells of a column

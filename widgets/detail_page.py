@@ -5,12 +5,12 @@ from dataclasses import dataclass
 
 from rich.cells import cell_len
 
+from backends.text import visible
 from widgets.detail_columns import checks, state
 from widgets.detail_model import Detail
 from widgets.detail_sections import journal, ownership, sessions, trouble
 from widgets.pieces import Piece, cut
 from widgets.server_columns import LONGEST
-from widgets.text import visible
 
 WIDE = 160  # cells of a line in what is copied
 

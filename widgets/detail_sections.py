@@ -6,6 +6,7 @@ from rich.cells import cell_len
 from textual.content import Content
 
 from backends.model import Server, Stream
+from backends.text import visible
 from orchestrator.in_flight import INTERVAL, Seen
 from orchestrator.owner import Owner, owners
 from orchestrator.watch import InstanceView
@@ -13,7 +14,6 @@ from widgets.detail_columns import LABEL
 from widgets.detail_model import Detail
 from widgets.pieces import Piece, clock, cut
 from widgets.server_columns import LONGEST, NONE, fit
-from widgets.text import visible
 from widgets.transcript_lines import MARKS, Line
 
 MOST_ROWS = 3  # of one line of the journal

@@ -8,9 +8,9 @@ from rich.text import Text
 from textual.geometry import Size
 from textual.widget import Widget
 
+from backends.text import visible
 from widgets.model import Counts, InstanceLine, Picture
 from widgets.pieces import KINDS, Piece, clock, colours, cut, painted
-from widgets.text import visible
 
 LONG_STALE = 10  # seconds after which old data is no hiccup any more
 

@@ -10,7 +10,7 @@ from textual import events
 from textual.binding import Binding
 from textual.widget import Widget
 
-from widgets.text import visible
+from backends.text import visible
 
 if TYPE_CHECKING:
     from textual.screen import Screen

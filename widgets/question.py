@@ -8,8 +8,8 @@ from rich.text import Text
 from textual.geometry import Size
 from textual.widget import Widget
 
+from backends.text import visible
 from widgets.pieces import KINDS, Piece, colours, painted
-from widgets.text import visible
 
 MOST = 8  # lines
 TITLE = 3  # lines that the first one may take: an error must be readable where it is decided on

@@ -6,8 +6,8 @@ from functools import lru_cache
 
 from rich.cells import cell_len, set_cell_size
 
+from backends.text import visible
 from widgets.model import Arrangement, Row, Sort
-from widgets.text import visible
 
 NONE = "\N{EN DASH}"
 BARS = "▁▂▃▄▅▆▇█"

@@ -11,10 +11,9 @@ from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.widgets import Input, Static
 
-from backends.text import counted
+from backends.text import counted, visible
 from orchestrator.events import Record
 from orchestrator.repeats import Repeats
-from widgets.text import visible
 from widgets.transcript_lines import Line, Lines, lines_of
 
 KEPT = 20_000  # lines

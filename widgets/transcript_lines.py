@@ -13,13 +13,12 @@ from textual.reactive import reactive
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from backends.text import abridge
+from backends.text import abridge, visible
 from orchestrator import events
 from orchestrator.actor import requested_with
 from orchestrator.events import Record
 from orchestrator.words import bake_words, traffic_words
 from widgets.pieces import cut, duration
-from widgets.text import visible
 
 SAID: dict[type[events.Event], str] = {
     events.RolloutStarted: "{operator} starts {application} → {version} on {nodes}",

@@ -36,6 +36,11 @@ class HealthKind(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_field
             raise ValueError(f"successes: found {self.successes}, expected at least 1")
         check_pattern(self.version_regex)
 
+    @property
+    def reports_version(self) -> bool:
+        """Whether a look from this machine tells which version runs."""
+        return False
+
 
 def healthy(detail: str, version: str | None = None) -> HealthResult:
     return HealthResult(True, printable(detail), None if version is None else printable(version))

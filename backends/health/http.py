@@ -95,6 +95,11 @@ class HttpHealth(HealthKind, kw_only=True, frozen=True, tag="http"):
     def has_version(self) -> bool:
         return bool(self.version_url or self.version_json or self.version_pattern)
 
+    @property
+    def reports_version(self) -> bool:
+        """See `HealthKind`."""
+        return self.has_version and self.check_from == "console"
+
     def expected(self) -> Iterator[tuple[str, Scalar]]:
         """Dotted paths with their values; tables in TOML are paths as well."""
         yield from _flat(self.json, "")

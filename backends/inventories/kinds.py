@@ -7,12 +7,10 @@ from backends.inventories.ansible.reader import AnsibleInventory, read_ansible
 from backends.inventories.common import InventoryFile
 from backends.inventories.toml import TomlInventory, read_toml
 
-InventorySettings = TomlInventory | AnsibleInventory
+FileInventory = TomlInventory | AnsibleInventory
 
 
-def read_nodes(
-    settings: InventorySettings, folder: Path, file: str, key: str, writers: Writers
-) -> InventoryFile:
+def read_nodes(settings: FileInventory, folder: Path, file: str, key: str, writers: Writers) -> InventoryFile:
     """Read the nodes that an inventory's file names now, in its order. Blocking.
 
     Args:

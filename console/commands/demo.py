@@ -19,9 +19,9 @@ from console.demo.load import Load, Report
 from console.demo.stack import Stack, Transport
 from console.exits import Exit
 from console.interrupts import interrupts
-from console.opened import open_session
 from console.output.ending import EXITS
 from console.output.text import clean, on_terminal, paint, result, say
+from console.sessions import open_session
 from console.signals import stop_on_signals
 from orchestrator.session.session import Session
 from orchestrator.state import RolloutState

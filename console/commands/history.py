@@ -17,7 +17,8 @@ from console.output.records import Summary, event_fields
 from console.output.text import clean, on_terminal, result, result_json, say
 from console.paths import journal_path
 from orchestrator.events import Record
-from orchestrator.journal.store import Entry, Journal
+from orchestrator.journal.entries import Entry
+from orchestrator.journal.store import Journal
 from orchestrator.journal.story import Story
 
 

@@ -13,12 +13,11 @@ from backends.haproxy.address import HaproxySettings
 from backends.hosts.ssh_settings import SshSettings
 from backends.local_files import write_private
 from console.commands.first_configuration import Found, described, merged, written
-from console.config.schema import Config
 from console.exits import Exit
 from console.interrupts import interrupts
 from console.output.text import clean, result, say
 from console.paths import CONFIG_FILE
-from console.wiring import Wiring
+from orchestrator.adapters import AdapterFactory
 from orchestrator.levels import why_unchangeable
 
 
@@ -89,17 +88,17 @@ def _exists(output: str) -> ConfigError:
 async def _write(
     balancers: Mapping[str, HaproxySettings], ssh: SshSettings, backends: Sequence[str], *, own_ssh: bool
 ) -> str:
-    wiring = Wiring(Config(file="", ssh=ssh, haproxy=dict(balancers), apps={}), lambda _: None)
+    adapters = AdapterFactory(ssh, lambda _: None)
     found: dict[str, Found] = {}
     try:
         for name, settings in balancers.items():
-            balancer = wiring.balancer(name, settings)
+            balancer = adapters.balancer(name, settings)
             snapshot = await balancer.snapshot()
             found[name] = Found(snapshot, (await balancer.facts()).relative_ports or ())
             if why := why_unchangeable(snapshot.level, snapshot.read_only):
                 say(f"! {name}: {clean(why)}" if len(balancers) > 1 else f"! {clean(why)}")
     finally:
-        await wiring.close()
+        await adapters.close()
     apps = merged(found, backends)
     for line in described(apps, list(balancers)):
         say(f"! {clean(line)}")

@@ -15,12 +15,12 @@ from backends.text import counted, there_is
 from console.config.loader import find_and_load
 from console.exits import Exit
 from console.interrupts import interrupts
-from console.opened import open_session
 from console.output import plan_text
 from console.output.health import server_fields
 from console.output.progress import seconds
 from console.output.text import clean, on_terminal, paint, result, result_json, say, table
 from console.prompts import Prompts
+from console.sessions import open_session
 from console.signals import stop_on_signals
 from orchestrator import events, manual
 from orchestrator.errors import GuardRefused

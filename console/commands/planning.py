@@ -11,9 +11,9 @@ from console.config.loader import find_and_load
 from console.config.schema import Config
 from console.exits import Exit
 from console.interrupts import interrupts
-from console.opened import open_session
 from console.output import plan_text
 from console.output.text import clean, result, result_json
+from console.sessions import open_session
 from orchestrator.plan import Plan
 from orchestrator.plan_fields import plan_fields
 from orchestrator.policy import Amount, Policy

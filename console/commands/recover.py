@@ -12,10 +12,10 @@ from console.config.loader import find_and_load
 from console.config.schema import Config
 from console.exits import Exit
 from console.interrupts import interrupts
-from console.opened import open_session
 from console.output.ending import EXITS
 from console.output.text import clean, on_terminal, paint, result, say
 from console.prompts import Prompts
+from console.sessions import open_session
 from console.signals import stop_on_signals
 from orchestrator.errors import AlreadyRolledBack
 from orchestrator.session.adoption import broken_first, find_offer, take_over

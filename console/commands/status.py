@@ -1,6 +1,5 @@
 """`rolldeck status`: every server on every load balancer, and what is not in rotation."""
 
-import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 
@@ -10,7 +9,6 @@ import msgspec
 from backends.consul.client import Consul
 from backends.errors import BackendError
 from backends.model import AdminState, Server, Snapshot
-from console.completing import placed
 from console.config.loader import find_and_load
 from console.config.schema import Config
 from console.exits import Exit
@@ -25,11 +23,12 @@ from console.output.health import (
 )
 from console.output.status_text import status_fields, status_lines
 from console.output.text import clean, paint, result, result_json, say, table
-from console.whole_status import WholeStatus, whole_status, without_empty_slots
-from console.wiring import Wiring
+from console.paths import journal_path
+from orchestrator.adapters import AdapterFactory
 from orchestrator.errors import JournalError
 from orchestrator.events import SCHEMA
-from orchestrator.session.node_versions import Disks
+from orchestrator.session.status import ApplicationStatus, StatusReader
+from orchestrator.versions import Disks
 from orchestrator.words import health
 
 
@@ -52,18 +51,19 @@ async def _status(config: Config, names: Sequence[str], as_json: bool) -> int:
     consul = Consul(config.consul) if config.consul is not None else None
     try:
         for name in names:
-            placed_config = await placed(config, name, consul)
-            wiring = Wiring(placed_config, lambda _: None)
+            adapters = AdapterFactory(config.ssh, lambda _: None, config.file)
             try:
-                seen = await _look(placed_config, name, wiring)
+                balancers = adapters.balancers(await config.find_haproxy(name, consul))
+                journal = journal_path(config.journal.path)
+                reader = StatusReader(config, name, journal, consul, adapters, balancers, disks)
+                seen = await reader.look()
                 unexplained = _unexplained(seen)  # what was in a slot that is empty now explains some
-                seen = await without_empty_slots(placed_config, name, consul, seen)
+                seen = await reader.without_empty_slots(seen)
                 healthy = _as_json(name, seen) if as_json else _as_text(name, seen, once)
                 _show_unexplained(name, unexplained, as_json=as_json)
-                whole = partial(whole_status, placed_config, name, consul, wiring, seen, disks)
-                healthy &= await _rest(name, whole, once, as_json=as_json)
+                healthy &= await _rest(name, partial(reader.read, seen), once, as_json=as_json)
             finally:
-                await wiring.close()
+                await adapters.close()
             worst = worst if healthy else Exit.DEGRADED
         return worst
     finally:
@@ -86,22 +86,8 @@ class SayOnce:
 Seen = Mapping[str, Snapshot | BackendError]
 
 
-async def _look(config: Config, app: str, wiring: Wiring) -> Seen:
-    """Each load balancer for itself: one that is dead hides nothing of the others."""
-    balancers = wiring.balancers(app)
-    backends = config.app(app).backends
-    looks = (each.snapshot(backends) for each in balancers)
-    results = await asyncio.gather(*looks, return_exceptions=True)
-    seen: dict[str, Snapshot | BackendError] = {}
-    for balancer, outcome in zip(balancers, results, strict=True):
-        if isinstance(outcome, BaseException) and not isinstance(outcome, BackendError):
-            raise outcome
-        seen[balancer.name] = outcome
-    return seen
-
-
 async def _rest(
-    app: str, whole: Callable[[], Awaitable[WholeStatus]], once: Callable[[str], None], *, as_json: bool
+    app: str, whole: Callable[[], Awaitable[ApplicationStatus]], once: Callable[[str], None], *, as_json: bool
 ) -> bool:
     """Rollouts, versions, and who keeps a node out; whether nothing was left unfinished."""
     try:

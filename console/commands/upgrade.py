@@ -12,12 +12,12 @@ from console.commands.planning import scope
 from console.config.loader import find_and_load
 from console.exits import Exit
 from console.interrupts import interrupts
-from console.opened import open_session
 from console.output import plan_text
 from console.output.ending import EXITS, ending
 from console.output.progress import Progress
 from console.output.text import clean, on_terminal, result, result_json, say
 from console.prompts import Prompts
+from console.sessions import open_session
 from console.signals import stop_on_signals
 from orchestrator.errors import PreflightFailed
 from orchestrator.events import Record, RollbackStarted, RolloutEnded, to_json

@@ -8,8 +8,9 @@ from backends.health.common import HealthKind
 from backends.hooks.kinds import HookSettings
 from backends.hosts.ssh_settings import SshSettings
 from console.debug_log import LogSettings
+from orchestrator.inventory.source import NodeSettings
 from orchestrator.policy import Policy
-from orchestrator.settings import Access, ApplicationSettings, JournalSettings, LockSettings, NodeSettings
+from orchestrator.settings import Access, ApplicationSettings, JournalSettings, LockSettings
 
 RENAMED_KEYS: Mapping[type, Mapping[str, str]] = {
     Access: {"via": "transport", "port_via": "port_check_from"},

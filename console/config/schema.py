@@ -6,7 +6,6 @@ from typing import Any, Literal, TypeVar, cast
 
 import msgspec
 
-from backends.consul.catalog import ConsulService
 from backends.consul.settings import ConsulSettings
 from backends.errors import ConfigError
 from backends.haproxy.address import HaproxySettings
@@ -19,11 +18,12 @@ from console.config.decoding import Problems, decode, decode_list, decode_table,
 from console.config.explanation import shown, unknown
 from console.debug_log import LogSettings
 from orchestrator.freeze import Freeze
+from orchestrator.inventory.kinds import needs_consul
+from orchestrator.inventory.source import NodeSettings
 from orchestrator.settings import (
     ApplicationSettings,
     JournalSettings,
     LockSettings,
-    NodeSettings,
     Settings,
     wrong_node,
 )
@@ -113,7 +113,7 @@ def _need_consul(config: Config) -> None:
     """What Consul is asked for, and not where it is."""
     asked = ["lock.kind"] if config.lock.kind == "consul" else []
     for name, app in config.apps.items():
-        asked += [f"apps.{name}.inventory"] if isinstance(app.inventory, ConsulService) else []
+        asked += [f"apps.{name}.inventory"] if needs_consul(app.inventory) else []
         asked += [f"apps.{name}.load_balancers"] if app.load_balancers is not None else []
     if asked:
         raise ConfigError(

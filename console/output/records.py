@@ -9,9 +9,10 @@ import msgspec
 
 from orchestrator.errors import JournalError
 from orchestrator.events import SCHEMA, NodeDone, Record, RolloutStarted, format_time
+from orchestrator.journal.entries import Entry
 from orchestrator.journal.node_history import FleetHistory
 from orchestrator.journal.standing import standing
-from orchestrator.journal.store import Entry, Journal
+from orchestrator.journal.store import Journal
 from orchestrator.plan import Finding, Severity
 
 COLOURS = {"healthy": "ok", "degraded": "bad", "aborted": "warn", "running": "working", "interrupted": "bad"}

@@ -6,14 +6,14 @@ import msgspec
 
 from backends.text import counted
 from console.output.text import clean, paint
-from console.whole_status import KeptOut, WholeStatus
 from orchestrator.end_words import PURPOSES, mixed_versions, others_words, since_words
 from orchestrator.events import SCHEMA
 from orchestrator.journal.rollout_status import RolloutStatus, at_work
-from orchestrator.session.node_versions import NodeVersion
+from orchestrator.session.status import ApplicationStatus, KeptOut
+from orchestrator.versions import NodeVersion
 
 
-def status_lines(app: str, status: WholeStatus) -> Iterator[str]:
+def status_lines(app: str, status: ApplicationStatus) -> Iterator[str]:
     """Lines for standard output, below the table of the servers."""
     yield from _version_lines(status.versions)
     for rollout in status.rollouts:
@@ -100,7 +100,7 @@ def _kept_out(kept: KeptOut) -> str:
 # -- JSON -------------------------------------------------------------------------------------
 
 
-def status_fields(app: str, status: WholeStatus) -> Iterator[dict[str, object]]:
+def status_fields(app: str, status: ApplicationStatus) -> Iterator[dict[str, object]]:
     """One object for each line."""
     head = {"schema": SCHEMA, "application": app}
     for rollout in status.rollouts:

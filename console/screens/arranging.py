@@ -9,12 +9,12 @@ from textual import on
 from textual.screen import Screen
 from textual.widgets import Input
 
+from backends.text import visible
 from orchestrator.session.session import Session
 from orchestrator.watch import Watch
 from widgets.model import Arrangement, By, Sort
 from widgets.nodes import carried
 from widgets.server_table import ServerTable
-from widgets.text import visible
 
 SORTS: Sequence[Sort] = get_args(Sort)
 

@@ -134,8 +134,8 @@ in rotation.
         self.set_interval(LOOK_SECONDS, self._look)
         self._paint()
         self._offer()
-        if self._session.elsewhere is not None:
-            self.run_worker(self._session.elsewhere.run(), group="elsewhere", exit_on_error=False)
+        if self._session.remote is not None:
+            self.run_worker(self._session.remote.run(), group="elsewhere", exit_on_error=False)
 
     # -- showing ------------------------------------------------------------------------------
 
@@ -153,9 +153,8 @@ in rotation.
     def _paint_clock(self) -> None:
         if self._picture is None:
             return
-        shown, consul = self._picture, self._session.consul
-        if consul is not None:
-            status = consul.status
+        shown, status = self._picture, self._session.consul_status
+        if status is not None:
             line = InstanceLine(NAME, status.state, "", status.age, status.note)
             shown = replace(shown, instances=(*shown.instances, line))
         self.query_one(StatusHeader).show(shown, time.strftime("%H:%M:%S"))

@@ -10,8 +10,8 @@ from textual.screen import Screen
 from textual.widgets import Footer
 
 from backends.local_files import write_beside
+from backends.text import visible
 from orchestrator.events import Record
-from widgets.text import visible
 from widgets.transcript import Transcript
 
 

@@ -1,1 +1,1 @@
-"""Nodes that somebody else knows."""
+"""Which nodes an application has, and who says so."""

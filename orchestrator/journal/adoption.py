@@ -9,8 +9,9 @@ import msgspec
 
 from orchestrator.errors import JournalError
 from orchestrator.events import Record, to_json
+from orchestrator.journal.entries import Entry
 from orchestrator.journal.leftovers import LOOKED_AT
-from orchestrator.journal.store import Entry, Journal
+from orchestrator.journal.store import Journal
 from orchestrator.remote.payload import RolloutHeader
 
 

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from orchestrator import events
+from orchestrator.journal.entries import Entry
 from orchestrator.journal.leftovers import LOOKED_AT
-from orchestrator.journal.store import Entry, Journal
+from orchestrator.journal.store import Journal
 
 _TOLD = ("rollout_started", "node_started", "step_done", "node_upgraded", "node_rolled_back")
 

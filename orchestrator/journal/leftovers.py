@@ -10,7 +10,8 @@ import msgspec
 from backends.model import ServerRef
 from orchestrator import events
 from orchestrator.events import CommandStarted, Record, Step
-from orchestrator.journal.store import Entry, Journal
+from orchestrator.journal.entries import Entry
+from orchestrator.journal.store import Journal
 from orchestrator.node import Original
 from orchestrator.preflight import Left
 

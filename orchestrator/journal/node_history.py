@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 
 from orchestrator import events
 from orchestrator.events import Record, Step
-from orchestrator.journal.store import Entry, Journal
+from orchestrator.journal.entries import Entry
+from orchestrator.journal.store import Journal
 
 _TOLD = ("rollout_started", "node_started", "node_upgraded", "node_rolled_back", "node_failed")
 _OF_THE_VERSION: tuple[Step, ...] = ("install", "start", "verify")  # a failure there is the version's own

@@ -9,7 +9,8 @@ from typing import Any
 from orchestrator.bus import Bus
 from orchestrator.errors import JournalError
 from orchestrator.events import Record
-from orchestrator.journal.store import Journal, Kind
+from orchestrator.journal.entries import Kind
+from orchestrator.journal.store import Journal
 
 
 @contextlib.contextmanager

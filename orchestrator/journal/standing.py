@@ -3,8 +3,7 @@
 import os
 import socket
 
-from orchestrator.journal.entries import UNKNOWN
-from orchestrator.journal.store import Entry
+from orchestrator.journal.entries import UNKNOWN, Entry
 
 CLOCK_SET = 60.0  # seconds that a clock may have been set by since the entry was begun
 

@@ -5,9 +5,10 @@ from collections.abc import Mapping
 import msgspec
 
 from orchestrator.events import RolloutStarted
+from orchestrator.journal.entries import Entry
 from orchestrator.journal.known_versions import known_versions
 from orchestrator.journal.leftovers import LOOKED_AT
-from orchestrator.journal.store import Entry, Journal
+from orchestrator.journal.store import Journal
 
 
 def unfinished(journal: Journal, application: str) -> Entry | None:

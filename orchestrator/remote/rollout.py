@@ -6,9 +6,9 @@ from backends.text import shorten
 from orchestrator.actor import Actor
 from orchestrator.remote.control_requests import What
 from orchestrator.remote.subscriber import PublishedRollout, RolloutSubscriber
-from orchestrator.session.versions import VersionTracker
 from orchestrator.state import RolloutState
 from orchestrator.untrusted import SHOWN
+from orchestrator.versions import VersionTracker
 
 PAUSE = 2.0  # seconds before Consul is asked again that could not be asked
 

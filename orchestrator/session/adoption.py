@@ -60,7 +60,7 @@ async def find_offer(session: Session, *, break_lock: bool = False) -> Offer | N
         BackendError: Consul could not be asked, or has there what nobody honest has written.
         JournalError: what is known here cannot be read.
     """
-    books, following = session.books, session.shared
+    books, following = session.books, session.published
     if following is None or (not break_lock and await books.holder() is not None):
         return None
     seen = await following.look()

@@ -1,15 +1,17 @@
 """Consul while a session is open: whether it answers, and what follows for a rollout when it does not."""
 
 import contextlib
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from backends.consul.client import Consul
 from backends.errors import BackendError, ConfigError
 from backends.protocols import Clock
+from orchestrator.activity import Activity
 from orchestrator.actor import ROLLDECK, Actor
-from orchestrator.control import Control
+
+if TYPE_CHECKING:
+    from orchestrator.control import Control
 
 AGAIN = Actor(f"{ROLLDECK}, as Consul answers again", ROLLDECK.via)  # as who lets it go on
 PING = 2.0  # seconds between two looks whether it answers: a blocking query would notice late
@@ -35,21 +37,13 @@ class ConsulMonitor:
     Args:
         consul: is asked.
         clock: the time.
-        rollout: the reins of the one that runs, if it is to pause while Consul does not answer; else None.
-        noted: what else there is to say of it, for the header.
+        pausing: of the session whose rollout is to pause while Consul does not answer; None: none is.
     """
 
-    def __init__(
-        self,
-        consul: Consul,
-        clock: Clock,
-        rollout: Callable[[], Control | None] = lambda: None,
-        noted: Callable[[], str] = lambda: "",
-    ) -> None:
+    def __init__(self, consul: Consul, clock: Clock, pausing: Activity | None = None) -> None:
         self._consul = consul
         self._clock = clock
-        self._rollout = rollout
-        self._noted = noted
+        self._pausing = pausing
         self._answered = 0.0  # monotonic; 0 before the first answer
         self._why = ""  # it does not answer
         self._judged: Control | None = None  # the rollout that was paused in this outage
@@ -59,13 +53,13 @@ class ConsulMonitor:
         """Why it does not answer; empty while it does."""
         return self._why
 
-    @property
-    def status(self) -> ConsulStatus:
+    def status(self, note: str = "") -> ConsulStatus:
+        """Whether it answers; with what else there is to say of it while it does."""
         if not self._answered:
             return ConsulStatus("connecting", 0, self._why)
         state: Literal["stale", "live"] = "stale" if self._why else "live"
         age = self._clock.monotonic() - self._answered
-        return ConsulStatus(state, age, self._why or self._noted())
+        return ConsulStatus(state, age, self._why or note)
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -85,7 +79,8 @@ class ConsulMonitor:
 
         What somebody else has paused, or has wanted paused since, does not go on by itself.
         """
-        rollout, judged = self._rollout(), self._judged
+        pausing, judged = self._pausing, self._judged
+        rollout = pausing.control if pausing is not None and pausing.rolling else None
         with contextlib.suppress(Exception):  # a journal that cannot be written stops who works, not us
             if self._why and rollout is not None and rollout is not judged:
                 self._judged = rollout

@@ -9,9 +9,9 @@ from backends.text import suggest
 from orchestrator.account import with_refusal, with_rollback
 from orchestrator.errors import AlreadyRolledBack
 from orchestrator.events import RollbackRefused, RollbackStarted, RolloutEnded, RolloutKind
+from orchestrator.journal.entries import Entry
 from orchestrator.journal.leftovers import Leftover
 from orchestrator.journal.node_history import WayBack
-from orchestrator.journal.store import Entry
 from orchestrator.node import Node
 from orchestrator.plan import Severity
 from orchestrator.policy import Amount, Policy

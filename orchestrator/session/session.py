@@ -2,15 +2,15 @@
 
 import asyncio
 import glob
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
 
 import msgspec
 
 from backends.clock import SystemClock
+from orchestrator.activity import Activity
 from orchestrator.actor import Actor
 from orchestrator.application import Application
 from orchestrator.bus import Bus
@@ -19,24 +19,21 @@ from orchestrator.errors import PreflightFailed
 from orchestrator.events import NodeNote, Record, RolloutEnded
 from orchestrator.failed_versions import name_failures
 from orchestrator.freeze import judge_freeze
+from orchestrator.inventory.inventory import Inventory
 from orchestrator.node import Node
 from orchestrator.plan import Finding, Plan, Severity
 from orchestrator.plan_fields import plan_fields
 from orchestrator.preflight import preflight
+from orchestrator.remote.rollout import RemoteRollout
+from orchestrator.remote.subscriber import RolloutSubscriber
 from orchestrator.rollout import Rollout
-from orchestrator.session.node_versions import look_at_versions
+from orchestrator.session.consul_monitor import ConsulMonitor, ConsulStatus
 from orchestrator.session.proposal import Agree, Proposal, agree_within_request, look_again
-from orchestrator.session.versions import VersionTracker
 from orchestrator.session.work_log import WorkLog
 from orchestrator.slots import empty_names, node_names
-from orchestrator.state import AT_WORK, RolloutState
+from orchestrator.state import RolloutState
+from orchestrator.versions import VersionTracker, look_at_versions
 from orchestrator.watch import View
-
-if TYPE_CHECKING:
-    from orchestrator.inventory.consul import ConsulInventory
-    from orchestrator.remote.rollout import RemoteRollout
-    from orchestrator.remote.subscriber import RolloutSubscriber
-    from orchestrator.session.consul_monitor import ConsulMonitor
 
 
 class Session:
@@ -47,41 +44,67 @@ class Session:
         application: Application,
         bus: Bus,
         clock: SystemClock,
-        all_nodes: Callable[[], Awaitable[tuple[Node, ...]]] | None = None,
         *,
         books: WorkLog,
-        sees_versions: bool = False,
+        activity: Activity | None = None,
+        inventory: Inventory | None = None,
+        versions: VersionTracker | None = None,
+        consul: ConsulMonitor | None = None,
+        published: RolloutSubscriber | None = None,
+        remote: RemoteRollout | None = None,
     ) -> None:
         """
         Args:
             application: what is worked on, with the nodes that are known so far.
             bus: carries everything that happens.
             clock: the time.
-            all_nodes: waits for the others.
             books: where the work is written down.
-            sees_versions: see `VersionTracker`.
+            activity: what is done here, where others have to know that too.
+            inventory: the nodes; None: those of the application are all.
+            versions: which ones run, as far as that is seen.
+            consul: where Consul is asked for anything.
+            published: where rollouts of other machines can be seen.
+            remote: the one that is seen there.
         """
-        self.application = application
+        self._application = application
         self.names: Mapping[tuple[str, str], str] = {}  # the node of a server line, see `learn`
         self._learnt: object = None
-        self.versions = VersionTracker(sees=sees_versions)
         self.books = books
-        self._all_nodes = all_nodes
-        self._places: Callable[[], Mapping[str, object]] = dict
         self.bus = bus
         self.clock = clock
-        self.control = Control(clock, bus)
+        self.activity = activity or Activity(Control(clock, bus))
+        self.inventory = inventory or Inventory(application.nodes)
+        self.versions = versions or VersionTracker(sees=False)
+        self.consul = consul
+        self.published = published
+        self.remote = remote
         self.defect: BaseException | None = None  # of our own code, in the last rollout
-        self.consul: ConsulMonitor | None = None  # where Consul is asked for anything
-        self.inventory: ConsulInventory | None = None  # where the nodes are Consul's
-        self.shared: RolloutSubscriber | None = None  # where rollouts of other machines can be seen
-        self.elsewhere: RemoteRollout | None = None  # the one that is seen there
-        self.rolling = False  # a rollout runs: signals and quitting must go through `control`
-        self.state = RolloutState()  # of the last rollout
         self.endings: list[RolloutEnded] = []  # of all rollouts so far
         self.carried_out: Plan | None = None  # the last one that was begun
         self._rollout: asyncio.Task[RolloutEnded] | None = None
         bus.subscribe(self._follow)
+
+    @property
+    def application(self) -> Application:
+        """What is worked on, with the nodes that are known by now."""
+        if self._application.nodes is not self.inventory.nodes:
+            self._application = replace(self._application, nodes=self.inventory.nodes)
+        return self._application
+
+    @property
+    def control(self) -> Control:
+        """What people can do to the work that is done here."""
+        return self.activity.control
+
+    @property
+    def rolling(self) -> bool:
+        """A rollout runs: signals and quitting must go through `control`."""
+        return self.activity.rolling
+
+    @property
+    def state(self) -> RolloutState:
+        """Of the last rollout."""
+        return self.activity.state
 
     @property
     def actor(self) -> Actor:
@@ -94,16 +117,7 @@ class Session:
 
     def at_work(self) -> set[str]:
         """Nodes that a rollout works on now."""
-        return {name for name, each in self.state.nodes.items() if each.state in AT_WORK}
-
-    def know_nodes_by(
-        self,
-        all_nodes: Callable[[], Awaitable[tuple[Node, ...]]],
-        places: Callable[[], Mapping[str, object]],
-    ) -> None:
-        """From now on `whole` asks this; a plan's places are kept with it, should they be gone."""
-        self._all_nodes = all_nodes
-        self._places = places
+        return self.activity.at_work()
 
     async def whole(self) -> Application:
         """The application with all of its nodes, those of a load balancer too that answered late.
@@ -111,9 +125,15 @@ class Session:
         Raises:
             ConfigError: they do not fit together.
         """
-        if self._all_nodes is not None:
-            self.application = replace(self.application, nodes=await self._all_nodes())
+        await self.inventory.whole()
         return self.application
+
+    @property
+    def consul_status(self) -> ConsulStatus | None:
+        """Whether Consul answers, and what there is to say of its nodes and rollouts; None without Consul."""
+        problem = self.remote.problem if self.remote is not None else ""
+        note = "; ".join(filter(None, (self.inventory.words(), problem)))
+        return self.consul.status(note) if self.consul is not None else None
 
     def learn(self, view: View) -> None:
         """Name the nodes of the servers that are seen; costs nothing while those are the same."""
@@ -196,32 +216,26 @@ class Session:
         return proposed(await heed_published(self, make, break_lock=break_lock))
 
     def _doubts(self, unread_words: Sequence[str]) -> list[Finding]:
-        """Of what the plan is made of: the journal, and an inventory that Consul has."""
+        """Of what the plan is made of: the journal, and an inventory that somebody else has."""
         unread = [
             Finding(Severity.WARNING, "journal", f"{words}; a node that it tells of may be out of rotation")
             for words in unread_words
         ]
-        if self.inventory is None:
-            return unread
-        silent = self.consul.silent if self.consul is not None else ""
-        texts = [
-            f"Consul does not answer, the nodes are those of before: {silent}" if silent else "",
-            self.inventory.doubt(),
-        ]
-        return unread + [Finding(Severity.WARNING, "inventory", each) for each in texts if each]
+        doubts = self.inventory.doubts(self.consul.silent if self.consul is not None else "")
+        return unread + [Finding(Severity.WARNING, "inventory", text) for text in doubts]
 
     def start(
         self, proposal: Proposal, *, break_lock: bool = False, agree: Agree = agree_within_request
     ) -> None:
         """Begin to carry out a plan in a task of the session's own: it outlives the front end."""
-        self.control = Control(self.clock, self.bus, interactive=True)
-        self.rolling = True
+        self.activity.control = Control(self.clock, self.bus, interactive=True)
+        self.activity.rolling = True
         work = self.run(proposal, break_lock=break_lock, agree=agree)
         self._rollout = asyncio.create_task(work, name="rollout")
 
     def renew_control(self) -> None:
         """Other reins: those of a rollout that was halted stay so."""
-        self.control = Control(self.clock, self.bus, interactive=self.control.interactive)
+        self.activity.control = Control(self.clock, self.bus, interactive=self.control.interactive)
 
     async def finished(self) -> RolloutEnded | None:
         """Wait for the end of what `start` began; None when nothing was."""
@@ -250,7 +264,7 @@ class Session:
         """
         if proposal.plan.errors:
             raise PreflightFailed(proposal.plan.errors)
-        self.rolling = True
+        self.activity.rolling = True
         found: Sequence[object] = ()
         try:
             async with AsyncExitStack() as lock:
@@ -262,7 +276,7 @@ class Session:
                 ended, entry = await self._carry_out(proposal, found)
                 return await self._roll_back(ended, entry, proposal)  # nobody comes in between
         finally:
-            self.rolling = False
+            self.activity.rolling = False
 
     async def _other_versions(self, plan: Plan) -> dict[str, str]:
         """Of the nodes of the application that a plan leaves alone: known here, or else looked at now."""
@@ -277,7 +291,7 @@ class Session:
         """Under the lock; returns how it ended, and its number in the journal."""
         plan, kind = proposal.plan, proposal.kind
         names = {each.name for each in plan.nodes}
-        places = {name: each for name, each in self._places().items() if name in names}
+        places = {name: where for name, where in self.inventory.endpoints().items() if name in names}
         other_versions = await self._other_versions(plan)
         async with self.books.work(
             kind,
@@ -292,8 +306,7 @@ class Session:
             self.carried_out = plan
             # Of what it was made of: nodes may have come, gone or moved while somebody read it.
             application = replace(self.application, nodes=plan.members)
-            if self.inventory is not None:
-                self.control.differences = partial(self.inventory.differences, plan.members)
+            self.control.differences = partial(self.inventory.differences, plan.members)
             rollout = Rollout(
                 application,
                 plan,

@@ -14,11 +14,12 @@ from orchestrator.bus import Bus
 from orchestrator.control import Control
 from orchestrator.events import LockTaken, NodeNote, Record
 from orchestrator.journal.adoption import adopt, find
+from orchestrator.journal.entries import Entry, Kind
 from orchestrator.journal.known_versions import known_versions
 from orchestrator.journal.leftovers import LOOKED_AT, Leftover, decided_since, leftovers, unread
 from orchestrator.journal.node_history import FleetHistory
 from orchestrator.journal.recording import recording
-from orchestrator.journal.store import Entry, Journal, Kind
+from orchestrator.journal.store import Journal
 from orchestrator.journal.unfinished import unfinished
 from orchestrator.locks.file import Holder, Lock, this_machine
 from orchestrator.locks.held import HeldLock, hold
@@ -56,7 +57,7 @@ class WorkLog:
         bus: carries what is written down.
         actor: who works here.
         lock: makes the application's lock, for one piece of work.
-        share: shows a rollout to others while it runs under that lock.
+        share: shows a rollout to others while it runs under that lock; None: nobody sees it.
     """
 
     def __init__(
@@ -68,7 +69,7 @@ class WorkLog:
         bus: Bus,
         actor: Actor,
         lock: Callable[[], Lock],
-        share: Share = lambda *_: nullcontext(),
+        share: Share | None = None,
     ) -> None:
         self._path = path
         self._keep = retention_days * DAY
@@ -77,7 +78,7 @@ class WorkLog:
         self._bus = bus
         self.actor = actor
         self._lock = lock
-        self._share = share
+        self._share: Share = share or (lambda *_: nullcontext())
         self._held: HeldLock | None = None
         self._writing = False
 

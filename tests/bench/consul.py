@@ -8,7 +8,7 @@ import tempfile
 import time
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import httpx
 
@@ -17,8 +17,11 @@ from backends.consul.catalog import ConsulService, instances
 from backends.consul.client import Consul
 from backends.consul.settings import ConsulSettings
 from console.output.text import result
+from orchestrator.activity import Activity
 from orchestrator.bus import Bus
-from orchestrator.inventory.consul import ConsulInventory
+from orchestrator.control import Control
+from orchestrator.inventory.consul import ConsulSource
+from orchestrator.inventory.inventory import LiveInventory
 from tests.bench.consul_watcher import WAIT
 from tests.bench.cpu_load import load
 from tests.consuls import CONSUL, Agent, running_consul
@@ -122,10 +125,11 @@ async def _changes(agent: Agent) -> bool:
     places = [
         SimpleNamespace(name=name, addresses={each.address}, port=each.port) for name, each in found.items()
     ]
-    nodes = cast("list[Node]", places)
-    watch = ConsulInventory(
-        consul, ConsulService(service="shop"), SystemClock(), bus, lambda: nodes, tuple, tuple, _not_now
-    )
+    nodes = cast("tuple[Node, ...]", tuple(places))
+    clock, source = SystemClock(), ConsulSource(consul, ConsulService(service="shop"))
+    # As while a rollout runs: what is different is told, and not taken over.
+    rolling = Activity(Control(clock, bus), rolling=True)
+    watch = LiveInventory(source, cast("Any", None), nodes, {}, rolling, dict, bus, clock)
     told, stalls = asyncio.Event(), [0.0]
     bus.subscribe(lambda _: told.set())
     tasks = [asyncio.create_task(watch.run()), asyncio.create_task(_tick(stalls))]
@@ -153,11 +157,6 @@ async def _changes(agent: Agent) -> bool:
         f" {1000 * max(longest):.0f} ms, target {1000 * STALL_TARGET:.0f} ms"
     )
     return stall < STALL_TARGET
-
-
-async def _not_now() -> bool:
-    """As while a rollout runs: what is different is told, and not taken over."""
-    return False
 
 
 async def _tick(stalls: list[float]) -> None:

@@ -14,8 +14,8 @@ from textual.screen import Screen
 from console.app import Console
 from console.config.loader import load
 from console.demo.stack import Stack
-from console.opened import open_session
 from console.screens.main import MainScreen
+from console.sessions import open_session
 from orchestrator.actor import Actor
 from orchestrator.events import CommandFinished, Record, RolloutEnded
 from orchestrator.session.session import Session

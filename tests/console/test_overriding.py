@@ -19,7 +19,7 @@ BOB = msgspec.structs.replace(ANN, operator="bob@there")
 def freeze(here: Place) -> None:
     begin, end = datetime(2020, 1, 1, tzinfo=UTC), datetime(2099, 1, 1, tzinfo=UTC)
     year_end = Freeze(begin=begin, end=end, reason="year end")
-    here.session.application = replace(here.session.application, freezes=(year_end,))
+    here.session._application = replace(here.session.application, freezes=(year_end,))
 
 
 async def hold(here: Place, holder: Holder = ANN) -> FileLock:

@@ -13,7 +13,7 @@ from backends.consul.lock import ConsulLock
 from backends.consul.settings import ConsulSettings
 from backends.errors import BackendError, Unmeasured
 from console.config.loader import load
-from console.opened import open_session
+from console.sessions import open_session
 from orchestrator.actor import Actor
 from orchestrator.bus import Bus
 from orchestrator.control import Control
@@ -94,13 +94,15 @@ async def test_the_console_says_in_its_header_what_it_cannot_follow(tmp_path: Pa
     async with consul_world(tmp_path / "s", nodes=2) as (stack, agent), opened(agent) as consul:
         assert await consul.put(ROLLOUT, b"garbage")
         async with open_session(load(stack.config_path), "shop") as session:
-            assert session.elsewhere is not None
-            assert session.consul is not None
-            following = asyncio.create_task(session.elsewhere.run())
-            elsewhere, watch = session.elsewhere, session.consul
+            assert session.remote is not None
+            assert session.consul_status is not None
+            following = asyncio.create_task(session.remote.run())
+            elsewhere = session.remote
 
             async def named() -> bool:
-                return f"key {ROLLOUT}: cannot be understood" in watch.status.note
+                return f"key {ROLLOUT}: cannot be understood" in (
+                    status.note if (status := session.consul_status) is not None else ""
+                )
 
             async def followed() -> bool:
                 return elsewhere.seen is not None

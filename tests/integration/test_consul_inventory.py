@@ -9,7 +9,7 @@ import pytest
 from backends.errors import ConfigError
 from console.config.loader import load
 from console.demo.stack import Stack
-from console.opened import open_session
+from console.sessions import open_session
 from orchestrator.actor import Actor
 from orchestrator.control import CONTINUE, SKIP
 from orchestrator.session.session import Session
@@ -63,7 +63,7 @@ async def test_what_comes_and_goes_is_in_the_session_at_once_and_in_the_next_pla
             assert [each.name for each in (await session.plan(NEW)).nodes] == ["web1", "web2", "web3"]
             await deregister(agent, "web1")
             await shows(session, "web2", "web3")
-            line = session.consul.status if session.consul else None
+            line = session.consul_status
             assert line is not None
             assert line.note.startswith("web1 went, ")
             # An inventory that is empty is no fleet of no nodes.
@@ -79,10 +79,8 @@ async def test_what_comes_and_goes_is_in_the_session_at_once_and_in_the_next_pla
             assert names(session)
             agent.freeze()
 
-            watch = session.consul
-
             async def silent() -> bool:
-                return watch is not None and watch.status.state == "stale"
+                return (status := session.consul_status) is not None and status.state == "stale"
 
             await until(silent, timeout=30)
             findings = "".join(finding.text for finding in (await session.plan(NEW)).findings)

@@ -15,9 +15,9 @@ from backends.model import Command
 from backends.protocols import Host
 from backends.secrets import load_secret
 from console.config.schema import parse
-from console.inventory import members
-from console.wiring import Wiring
+from orchestrator.adapters import AdapterFactory
 from orchestrator.bus import Bus
+from orchestrator.inventory.static import resolve_nodes
 
 TOKENS = {
     "CONSUL_HTTP_TOKEN": "c0nsul-token",
@@ -119,16 +119,17 @@ async def test_a_password_manager_works_with_agents_and_logins_and_gets_no_other
 
 async def test_nodes_of_this_machine_get_what_access_names_and_ansible_the_operators() -> None:
     config = parse(CONFIG, "config.toml")
-    wiring = Wiring(config, Bus(SystemClock()).record)
+    adapters = AdapterFactory(config.ssh, Bus(SystemClock()).record)
     try:
         app = config.app("shop")
-        [node] = await wiring.nodes("shop", app, members(app, (), "config.toml", "apps.shop"))
+        specs = resolve_nodes(config.nodes_of("shop"), (), "config.toml", "apps.shop.nodes", app.port)
+        [node] = await adapters.nodes("shop", app, config.source_of("shop", None), specs)
         assert (await seen_on(node.host)).keys() & TOKENS.keys() == {"DOCKER_HOST"}
         assert isinstance(node.installer, RecipeInstaller)
         names = (await seen_on(node.installer.host)).keys() & TOKENS.keys()
         assert names == TOKENS.keys() - {"CONSUL_HTTP_TOKEN", "STATS_PASSWORD"}
     finally:
-        await wiring.close()
+        await adapters.close()
 
 
 def test_every_place_of_a_secret_is_found() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from backends.errors import ConfigError
 from console.config.loader import load
-from orchestrator.settings import NodeSettings
+from orchestrator.inventory.source import NodeSettings
 from tests.unit.console_values import TOML, write
 
 

@@ -11,7 +11,8 @@ from typing import Any
 
 from orchestrator.actor import Actor
 from orchestrator.events import AnyEvent, Record, RolloutEnded, RolloutStarted, Traffic
-from orchestrator.journal.store import Journal, Kind
+from orchestrator.journal.entries import Kind
+from orchestrator.journal.store import Journal
 from tests.unit.fakes import World, answer
 from tests.unit.virtual_time import run
 

@@ -15,14 +15,15 @@ from backends.hosts.ssh_settings import SshSettings
 from backends.installers.command import NoInstall
 from backends.installers.kinds import InstallSettings
 from backends.installers.versions import VersionSettings
-from backends.inventories.kinds import InventorySettings
 from backends.services.kinds import ServiceSettings
 from console.config.loader import LONGEST, find_and_load, load
 from console.config.schema import parse
 from console.debug_log import LogSettings
 from orchestrator.freeze import Freeze
+from orchestrator.inventory.kinds import InventorySettings
+from orchestrator.inventory.source import NodeSettings
 from orchestrator.policy import Policy
-from orchestrator.settings import Access, ApplicationSettings, LockSettings, NodeSettings
+from orchestrator.settings import Access, ApplicationSettings, LockSettings
 from tests.unit.console_values import raw, write
 
 EXAMPLE = Path(__file__).parents[2] / "config.toml"

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, cast
 
 from backends.errors import Unreachable
+from orchestrator.activity import Activity
 from orchestrator.actor import Actor
 from orchestrator.bus import Bus
 from orchestrator.control import Control
@@ -35,9 +36,11 @@ class Desk:
         self.bus = Bus(self.clock)
         self.told: list[str] = []
         self.bus.subscribe(self._tell)
-        self.control: Control | None = Control(self.clock, self.bus)
+        self.control = Control(self.clock, self.bus)
         self.consul = Silent()
-        self.watch = ConsulMonitor(cast("Consul", self.consul), self.clock, lambda: self.control)
+        self.watch = ConsulMonitor(
+            cast("Consul", self.consul), self.clock, Activity(self.control, rolling=True)
+        )
 
     def _tell(self, record: Record) -> None:
         if isinstance(record.event, Paused | Resumed):
@@ -57,7 +60,6 @@ def scenario(play: Callable[[Desk, Control], Awaitable[None]]) -> Desk:
         desk = Desk()
         seen.append(desk)
         task = asyncio.create_task(desk.watch.run())
-        assert desk.control is not None
         await play(desk, desk.control)
         assert not task.done()
         task.cancel()
@@ -119,6 +121,6 @@ def test_a_journal_that_cannot_be_written_does_not_end_the_looks() -> None:
         unsubscribe()
         await desk.look(down=False)
         assert not control.paused
-        assert desk.watch.status.state == "live"
+        assert desk.watch.status().state == "live"
 
     scenario(play)

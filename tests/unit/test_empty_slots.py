@@ -10,16 +10,16 @@ from backends.haproxy.columns import Name, columns_of
 from backends.model import Admin, Backend, Info, Level, Operational, Server, ServerRef, Snapshot
 from console.commands.first_configuration import Found, merged, written
 from console.config.schema import parse
-from console.inventory import members
 from orchestrator import guard
 from orchestrator.errors import GuardRefused
 from orchestrator.headroom import headroom
+from orchestrator.inventory.static import resolve_nodes
 from orchestrator.mapping import map_nodes, owners
 from orchestrator.policy import Policy
 from orchestrator.rates import Places, Rates
 from orchestrator.slots import filled, filled_of, node_names
 from orchestrator.watch import InstanceView, View
-from tests.unit.console_values import raw, server
+from tests.unit.console_values import server
 from tests.unit.fakes import World
 from tests.unit.virtual_time import run
 
@@ -153,8 +153,7 @@ def test_the_console_counts_what_is_there() -> None:
 
 
 def test_haproxy_as_the_inventory_has_no_node_in_an_empty_slot() -> None:
-    app = parse(raw(health={"kind": "tcp"}), "f").apps["shop"]
-    found = members(app, slots(3, 7).servers, "f", "apps.shop")
+    found = resolve_nodes({}, slots(3, 7).servers, "f", "apps.shop.nodes")
     assert [each.name for each in found] == ["web-1", "web-2", "web-3"]
 
 

@@ -11,11 +11,11 @@ from backends.clock import SystemClock
 from backends.consul.client import Pair
 from backends.errors import RolldeckError, Unmeasured
 from console.output.ending import ending
-from console.with_consul import place_of
 from orchestrator.actor import Actor
 from orchestrator.bus import Bus
 from orchestrator.errors import Locked
 from orchestrator.events import NodeStarted, OriginalState, RolloutEnded
+from orchestrator.inventory.inventory import endpoint_of
 from orchestrator.journal.store import Journal
 from orchestrator.journal.story import Story
 from orchestrator.locks.file import FileLock
@@ -24,8 +24,8 @@ from orchestrator.remote.payload import read_publication
 from orchestrator.remote.rollout import RemoteRollout
 from orchestrator.remote.subscriber import PublishedRollout, RolloutSubscriber
 from orchestrator.session.adoption import Offer, take_over
-from orchestrator.session.versions import VersionTracker
 from orchestrator.session.work_log import WorkLog
+from orchestrator.versions import VersionTracker
 from tests import forged
 from tests.fixtures import FOLDER
 from tests.unit import journals
@@ -86,7 +86,7 @@ def read_back(desk: Desk, seen: PublishedRollout) -> None:
     """As `status`, `resume`, `rollback` and `history` do."""
     for name, left in desk.books.leftovers().items():
         assert name in left.words or left.words
-        place_of(left)
+        endpoint_of(left)
     entry = desk.books.unfinished()
     if entry is not None:
         wanted = {node["node"]: node["wanted"] for node in entry.plan["nodes"]}

@@ -20,11 +20,11 @@ from backends.hooks.kinds import HookSettings
 from backends.hosts.ssh_settings import Hop, SshSettings
 from backends.inert import LONGEST, NotInert, check_inert, check_port
 from backends.inventories.toml import parse_toml
-from console.completing import node_settings
 from console.config.schema import parse
 from console.demo.configuration import rolldeck_config
-from console.inventory import members
-from orchestrator.settings import NodeSettings
+from orchestrator.inventory.consul import found_nodes
+from orchestrator.inventory.source import NodeSettings, checked_nodes
+from orchestrator.inventory.static import resolve_nodes
 from tests.unit.console_values import raw, server
 
 GOOD = [
@@ -118,7 +118,7 @@ def of_an_instance(**changes: Any) -> dict[str, NodeSettings]:
         "status": "passing",
     }
     service = ConsulService(service="shop", ssh="meta:ssh")
-    return node_settings(service, {"web1": Instance(**(values | changes))})
+    return checked_nodes(found_nodes(service, {"web1": Instance(**(values | changes))}))
 
 
 SOURCES: Mapping[str, Callable[[str], object]] = {
@@ -127,9 +127,7 @@ SOURCES: Mapping[str, Callable[[str], object]] = {
     "node's ssh_user": of_the_nodes("ssh_user"),
     "[ssh] user": lambda text: parse({**raw(), "ssh": {"user": text}}, "f"),
     "socket's host": lambda text: parse({**raw(), "haproxy": {"lb1": {"socket": f"ssh://{text}/s"}}}, "f"),
-    "address of HAProxy": lambda text: members(
-        parse(raw(), "f").app("shop"), [server(address=text)], "f", "k"
-    ),
+    "address of HAProxy": lambda text: resolve_nodes({}, [server(address=text)], "f", "k.nodes"),
     "address in Consul's catalog": lambda text: of_an_instance(address=text),
     "ssh in Consul's catalog": lambda text: of_an_instance(meta={"ssh": text}),
     "host in Consul's key": lambda text: address(
@@ -245,7 +243,7 @@ def test_ports_that_consul_and_haproxy_make_up(port: int) -> None:
     with pytest.raises(ConfigError, match=rf"^inventory: port of i1: port {port} cannot be used"):
         of_an_instance(port=port)
     with pytest.raises(ConfigError, match=rf"^f: k\.nodes\.web1\.port: port {port} cannot be used"):
-        members(parse(raw(), "f").app("shop"), [server(port=port)], "f", "k")
+        resolve_nodes({}, [server(port=port)], "f", "k.nodes")
 
 
 URLS = [

@@ -7,15 +7,16 @@ import pytest
 from backends.errors import ConfigError
 from backends.model import Server
 from console.config.schema import parse
-from console.inventory import Member, members
+from orchestrator.inventory.static import NodeSpec, resolve_nodes
 from tests.unit.console_values import raw, server
 
 
-def found(*servers: Server, **app: Any) -> list[Member]:
-    return members(parse(raw(**app), "f").app("shop"), servers, "f", "apps.shop")
+def found(*servers: Server, **app: Any) -> list[NodeSpec]:
+    settings = parse(raw(**app), "f").app("shop")
+    return resolve_nodes(settings.nodes, servers, "f", "apps.shop.nodes", settings.port)
 
 
-def places(members: list[Member]) -> list[tuple[str, str, int]]:
+def places(members: list[NodeSpec]) -> list[tuple[str, str, int]]:
     return [(each.name, each.address, each.port) for each in members]
 
 

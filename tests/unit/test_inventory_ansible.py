@@ -17,7 +17,7 @@ from backends.inventories.ansible.groups import Groups
 from backends.inventories.ansible.ini_parser import parse_ini
 from backends.inventories.ansible.variable_files import VariableFiles
 from backends.inventories.ansible.yaml_parser import parse_yaml_inventory
-from orchestrator.settings import NodeSettings
+from orchestrator.inventory.source import NodeSettings
 from tests.unit.inventories import loaded, refused
 
 NOTHING = VariableFiles(Path("/nowhere"))

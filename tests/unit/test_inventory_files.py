@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import msgspec
 import pytest
 
 from backends.errors import ConfigError
@@ -10,8 +9,8 @@ from backends.inventories import common
 from backends.model import Server
 from console.config.loader import load
 from console.config.schema import parse
-from console.inventory import members
-from orchestrator.settings import NodeSettings
+from orchestrator.inventory.source import NodeSettings
+from orchestrator.inventory.static import resolve_nodes
 from tests.unit.console_values import raw, server
 from tests.unit.inventories import configured, loaded, refused
 
@@ -163,10 +162,10 @@ def test_nodes_and_an_inventory_are_one_too_many(nodes: dict[str, object]) -> No
 def test_what_the_inventory_does_not_tell_haproxy_may(tmp_path: Path) -> None:
     (tmp_path / "hosts.ini").write_text("[shop]\nweb1 ansible_host=10.0.0.1\n")
     config = load(configured(tmp_path, "hosts.ini"))
-    app = msgspec.structs.replace(config.app("shop"), nodes=config.nodes_of("shop"))
 
     def ports(*seen: Server) -> list[int]:
-        return [each.port for each in members(app, seen, config.file, "apps.shop")]
+        found = resolve_nodes(config.nodes_of("shop"), seen, config.file, config.nodes_key("shop"))
+        return [node.port for node in found]
 
     assert ports(server("web1")) == [8080]
     with pytest.raises(ConfigError, match=r"apps.shop.inventory.web1.port: missing, and HAProxy does not"):

@@ -12,8 +12,8 @@ from orchestrator.events import (
     NodeUpgraded,
     RolloutStarted,
 )
+from orchestrator.journal.entries import Entry
 from orchestrator.journal.node_history import FleetHistory, WayBack
-from orchestrator.journal.store import Entry
 from tests.unit.journals import numbered
 
 DONE, FAILED, LEFT = "done", "failed", "left"

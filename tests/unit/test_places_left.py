@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from console.with_consul import place_of
+from orchestrator.inventory.inventory import endpoint_of
+from orchestrator.inventory.source import NodeSettings
+from orchestrator.journal.entries import Entry
 from orchestrator.journal.leftovers import Leftover
-from orchestrator.journal.store import Entry
-from orchestrator.settings import NodeSettings
 
 ENTRY = Entry(
     id=1,
@@ -34,7 +34,7 @@ def left(place: object) -> Leftover:
 
 
 def test_it_is_where_its_plan_knew_it() -> None:
-    assert place_of(left(PLACE)) == NodeSettings(address="10.0.0.1", port=80, ssh="web1")
+    assert endpoint_of(left(PLACE)) == NodeSettings(address="10.0.0.1", port=80, ssh="web1")
 
 
 @pytest.mark.parametrize(
@@ -51,4 +51,4 @@ def test_it_is_where_its_plan_knew_it() -> None:
     ],
 )
 def test_nothing_of_how_commands_reach_it_is_taken_from_there(place: object) -> None:
-    assert place_of(left(place)) == NodeSettings()
+    assert endpoint_of(left(place)) == NodeSettings()

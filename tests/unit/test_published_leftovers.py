@@ -1,6 +1,7 @@
 """What another machine has published and not finished is one finding of a plan that is only looked at."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,7 +27,7 @@ def test_one_finding_and_nothing_is_taken_over(
     async def scenario() -> None:
         world = World(2, 1)
         world.take_out("web2")
-        session = desk(tmp_path, value, signer)
+        session: Any = desk(tmp_path, value, signer)
         session.application = world.application
         before = await world.plan()
         plan = await name_published(session, before)

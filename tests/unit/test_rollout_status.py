@@ -10,7 +10,6 @@ import pytest
 
 from backends.errors import Unreachable
 from console.output.status_text import status_fields, status_lines
-from console.whole_status import KeptOut, WholeStatus
 from orchestrator import events
 from orchestrator.events import DecisionRequested, NodeFailed, NodeStarted, Record, RolloutEnded
 from orchestrator.journal.known_versions import known_versions
@@ -18,7 +17,8 @@ from orchestrator.journal.leftovers import leftovers
 from orchestrator.journal.rollout_status import RolloutStatus, rollout_status
 from orchestrator.journal.store import Journal
 from orchestrator.node import Node
-from orchestrator.session.node_versions import DISK_SECONDS, Disks, NodeVersion, with_disk
+from orchestrator.session.status import ApplicationStatus, KeptOut
+from orchestrator.versions import DISK_SECONDS, Disks, NodeVersion, with_disk
 from tests.unit import journals
 from tests.unit.console_values import HOSTILE, harmless
 from tests.unit.fakes import World
@@ -42,7 +42,7 @@ def until(records: Sequence[Record], kind: type[events.Event]) -> list[Record]:
     return list(records[: end + 1])
 
 
-def lines(status: WholeStatus) -> list[str]:
+def lines(status: ApplicationStatus) -> list[str]:
     return [click.unstyle(line) for line in status_lines("shop", status)]
 
 
@@ -60,12 +60,12 @@ def test_a_running_one_is_told_with_its_open_question(path: Path) -> None:
     assert found is not None
     assert (found.standing, found.ways_on, found.touched) == ("running", (), True)
     [question] = found.questions
-    told = lines(WholeStatus(rollouts=[found]))
+    told = lines(ApplicationStatus(rollouts=[found]))
     assert told[0].startswith("◐ upgrade 1 to 2.0 runs: me@here (process ")
     assert [line for line in told if line.startswith("  at web2: failed: ")]
     choices = ", ".join(question.choices)
     assert f"  ? web2: {question.text} ({choices})" in told
-    [fields] = status_fields("shop", WholeStatus(rollouts=[found]))
+    [fields] = status_fields("shop", ApplicationStatus(rollouts=[found]))
     assert (fields["kind"], fields["standing"], fields["what"]) == ("rollout", "running", "upgrade")
 
 
@@ -77,7 +77,7 @@ def test_one_that_was_killed_is_not_finished(path: Path) -> None:
     assert found is not None
     assert (found.standing, found.why) == ("unfinished", "interrupted")
     assert [way.purpose for way in found.ways_on] == ["resume", "rollback"]
-    assert WholeStatus(rollouts=[found]).unfinished
+    assert ApplicationStatus(rollouts=[found]).unfinished
 
 
 def test_one_that_has_touched_nothing_leaves_nothing_to_finish(path: Path) -> None:
@@ -85,7 +85,7 @@ def test_one_that_has_touched_nothing_leaves_nothing_to_finish(path: Path) -> No
     found = read(path)
     assert found is not None
     assert (found.touched, found.ways_on) == (False, ())
-    assert not WholeStatus(rollouts=[found]).unfinished
+    assert not ApplicationStatus(rollouts=[found]).unfinished
 
 
 def test_how_it_ended_and_what_is_missing(path: Path) -> None:
@@ -94,7 +94,7 @@ def test_how_it_ended_and_what_is_missing(path: Path) -> None:
     assert found is not None
     ended = next(r.event for r in journals.troubled() if isinstance(r.event, RolloutEnded))
     assert found.ways_on == tuple(ended.ways_on)
-    told = lines(WholeStatus(rollouts=[found]))
+    told = lines(ApplicationStatus(rollouts=[found]))
     assert told[0] == f"! upgrade 1 to 2.0 was not finished: {ended.reason}"
     assert any("nodes done; " in line for line in told)
 
@@ -125,9 +125,11 @@ def test_versions_that_the_journal_knows(path: Path) -> None:
 
 
 def test_a_mixed_fleet_has_the_source_of_each_version() -> None:
-    status = WholeStatus(versions=[NodeVersion("a", "2", "health"), NodeVersion("b", "1", "journal", 5.0)])
+    status = ApplicationStatus(
+        versions=[NodeVersion("a", "2", "health"), NodeVersion("b", "1", "journal", 5.0)]
+    )
     assert lines(status) == ["mixed versions: 1 on b; 2 on a (b as the journal has it)"]
-    status = WholeStatus(
+    status = ApplicationStatus(
         versions=[
             NodeVersion("a", "2", "health", on_disk="3", differs=True),
             NodeVersion("b", "2", "journal", 5.0, "3", differs=True),
@@ -192,5 +194,5 @@ def test_a_node_that_refuses_hides_no_other() -> None:
 @pytest.mark.parametrize("said", HOSTILE)
 def test_nothing_that_was_said_can_control_a_terminal(said: str) -> None:
     kept = KeptOut(said, said, "hand", said, said, 5.0, (said,))
-    status = WholeStatus(versions=[NodeVersion(said, said, "journal", 5.0)], kept_out=[kept])
+    status = ApplicationStatus(versions=[NodeVersion(said, said, "journal", 5.0)], kept_out=[kept])
     assert all(harmless(line) for line in lines(status))

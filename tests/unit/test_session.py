@@ -16,7 +16,7 @@ from orchestrator.node import Node
 from orchestrator.rates import Places, Rates
 from orchestrator.session import work_log
 from orchestrator.session.session import Session
-from orchestrator.session.versions import AT_ONCE
+from orchestrator.versions import AT_ONCE, VersionTracker
 from orchestrator.watch import InstanceView, View
 from tests.blank_books import blank_books
 from tests.unit.fakes import World
@@ -44,7 +44,9 @@ class Versions:
 def session(application: Application, *, sees_versions: bool = True) -> Session:
     clock = SystemClock()
     bus = Bus(clock)
-    return Session(application, bus, clock, books=blank_books(clock, bus), sees_versions=sees_versions)
+    return Session(
+        application, bus, clock, books=blank_books(clock, bus), versions=VersionTracker(sees=sees_versions)
+    )
 
 
 def many(health: Versions, count: int) -> tuple[Application, list[Node]]:

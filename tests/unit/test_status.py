@@ -11,6 +11,7 @@ from backends.errors import Unreachable
 from backends.model import Admin, Backend, Info, Level, Operational, RequestCounters, Server, Snapshot
 from console.command_line import cli
 from console.commands import status
+from orchestrator.session.status import StatusReader
 from tests.unit.console_values import TOML, server, write
 
 TCP = RequestCounters(total=7, http=False)
@@ -75,7 +76,7 @@ def shown(
     async def look(*_: object) -> status.Seen:
         return seen_now
 
-    monkeypatch.setattr(status, "_look", look)
+    monkeypatch.setattr(StatusReader, "look", look)
     journal = f'[journal]\npath = "{folder}/journal.db"\n'
     file = write(folder, f"{journal}{TOML}\n{nodes}")
     done = CliRunner().invoke(cli, ["--config", str(file), "status", *arguments], standalone_mode=False)

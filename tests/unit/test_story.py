@@ -21,8 +21,9 @@ from orchestrator.events import (
     Traffic,
     Waiting,
 )
+from orchestrator.journal.entries import Entry
 from orchestrator.journal.standing import standing
-from orchestrator.journal.store import Entry, Journal
+from orchestrator.journal.store import Journal
 from orchestrator.journal.story import Story, unanswered
 from orchestrator.state import RolloutState
 from tests.unit import journals

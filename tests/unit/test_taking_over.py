@@ -28,7 +28,7 @@ def desk(tmp_path: Path, value: bytes, signer: Signer | None) -> "Session":
     consul = OneKey()
     consul.value = value
     at: Any = Desk(tmp_path / "journal.db")
-    at.shared = RolloutSubscriber(cast("Any", consul), "rolldeck", "shop", signer)
+    at.published = RolloutSubscriber(cast("Any", consul), "rolldeck", "shop", signer)
     return cast("Session", at)
 
 

@@ -10,9 +10,9 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widget import Widget
 
+from backends.text import visible
 from widgets.dialogs.choice import Choice
 from widgets.dialogs.lines import Line, Lines
-from widgets.text import visible
 
 Answer = TypeVar("Answer")
 

@@ -12,8 +12,8 @@ from textual.message import Message
 from textual.reactive import reactive
 from textual.widget import Widget
 
+from backends.text import visible
 from widgets.dialogs.lines import QUIET
-from widgets.text import visible
 
 
 class Choice(Widget, can_focus=True):

@@ -9,7 +9,7 @@ from textual.content import Content, Span
 from textual.geometry import Size
 from textual.widget import Widget
 
-from widgets.text import visible
+from backends.text import visible
 
 QUIET = "$foreground 60%"
 """Style of what is only there when one looks for it."""

@@ -10,11 +10,11 @@ import pytest
 from backends.errors import ConfigError
 from backends.model import Server, Snapshot
 from console.config.schema import parse
-from console.inventory import Member
-from console.roster import GRACE, Roster
 from orchestrator.fleet import Fleet
+from orchestrator.inventory.resolver import GRACE_S, InventoryResolver
+from orchestrator.inventory.source import NodeSettings
+from orchestrator.inventory.static import NodeSpec
 from orchestrator.node import Node
-from orchestrator.settings import NodeSettings
 from tests.unit.console_values import raw, server
 from tests.unit.fake_balancer import FakeBalancer
 from tests.unit.virtual_time import run
@@ -39,25 +39,28 @@ class Answers(FakeBalancer):
 
 
 class Desk:
-    """A roster, and what was built for it."""
+    """A resolver, and what was built for it."""
 
     def __init__(self, *balancers: Answers, **app: Any) -> None:
         self.built: list[str] = []
         self.slow = 0.0  # seconds that building takes
         settings = parse(raw(**app), "f").app("shop")
-        self.roster = Roster(settings, Fleet(balancers, ["shop"]), self._build, "f", "apps.shop")
+        fleet = Fleet(balancers, ["shop"])
+        self.resolver = InventoryResolver(
+            settings.nodes, fleet, self._build, "f", "apps.shop.nodes", settings.port
+        )
 
-    async def _build(self, places: Sequence[Member]) -> Sequence[Node]:
+    async def _build(self, places: Sequence[NodeSpec]) -> Sequence[Node]:
         self.built += [each.name for each in places]
         await asyncio.sleep(self.slow)
         return cast("Sequence[Node]", places)
 
     async def first(self) -> tuple[list[str], float]:
         """The names, and when they were known."""
-        return [each.name for each in await self.roster.first()], asyncio.get_running_loop().time()
+        return [each.name for each in await self.resolver.first()], asyncio.get_running_loop().time()
 
     async def whole(self) -> tuple[list[str], float]:
-        return [each.name for each in await self.roster.whole()], asyncio.get_running_loop().time()
+        return [each.name for each in await self.resolver.whole()], asyncio.get_running_loop().time()
 
 
 def test_nobody_is_asked_when_the_configuration_says_it_all() -> None:
@@ -75,7 +78,7 @@ def test_one_that_hangs_keeps_the_others_waiting_for_the_grace_only() -> None:
     async def go() -> None:
         lb1, lb2 = Answers("lb1", HANG), Answers("lb2", 0.1, server("web1", "lb2"))
         desk = Desk(lb1, lb2)
-        assert await desk.first() == (["web1"], 0.1 + GRACE)
+        assert await desk.first() == (["web1"], 0.1 + GRACE_S)
         assert await desk.whole() == (["web1"], HANG)
         assert (lb1.asked, lb2.asked, desk.built) == (1, 1, ["web1"])
 
@@ -139,7 +142,7 @@ def test_what_is_still_being_read_ends_with_the_session() -> None:
     async def go() -> None:
         desk = Desk(Answers("lb1", HANG), Answers("lb2", 0.1, server("web1", "lb2")))
         await desk.first()
-        await desk.roster.close()
+        await desk.resolver.close()
         assert len(asyncio.all_tasks()) == 1
 
     run(go())
@@ -154,7 +157,7 @@ def test_others_that_come_while_nodes_are_built_are_not_lost() -> None:
         desk.slow = 5.0
         first = asyncio.create_task(desk.whole())
         await asyncio.sleep(1)
-        desk.roster.renew({"web1": node(9), "web2": node(2)})
+        desk.resolver.renew({"web1": node(9), "web2": node(2)})
         assert [names for names, _ in (await first, await desk.whole())] == [["web1", "web2"]] * 2
         assert desk.built == ["web1", "web1", "web2"], "again, as it is at another place"
 

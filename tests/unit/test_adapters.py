@@ -15,8 +15,8 @@ from backends.model import Command
 from backends.services.monit import MonitService
 from backends.services.systemd import SystemdService
 from console.config.schema import parse
-from console.inventory import members
-from console.wiring import Wiring
+from orchestrator.adapters import AdapterFactory
+from orchestrator.inventory.static import resolve_nodes
 from orchestrator.node import Node
 from tests.unit.console_values import raw
 
@@ -26,13 +26,13 @@ NODES = {"web1": {"address": "127.0.0.1", "port": 81}}
 
 async def wired(**app: Any) -> Node:
     config = parse(raw(**{"install": APT, "nodes": NODES} | app), "f")
-    wiring = Wiring(config, lambda _: None)
+    adapters = AdapterFactory(config.ssh, lambda _: None, config.file)
     try:
-        places = members(config.app("shop"), [], "f", "apps.shop")
-        [node] = await wiring.nodes("shop", config.app("shop"), places)
+        specs = resolve_nodes(config.nodes_of("shop"), [], "f", "apps.shop.nodes")
+        [node] = await adapters.nodes("shop", config.app("shop"), config.source_of("shop", None), specs)
         return node
     finally:
-        await wiring.close()
+        await adapters.close()
 
 
 async def test_a_node_by_default() -> None:
@@ -103,13 +103,14 @@ async def test_load_balancers_in_the_order_of_the_configuration() -> None:
         "lb1": {"socket": "ssh://h/run/a.sock"},
         "lb2": {"stats_url": "http://127.0.0.1:9/"},
     }
-    wiring = Wiring(parse(document, "f"), lambda _: None)
+    config = parse(document, "f")
+    adapters = AdapterFactory(config.ssh, lambda _: None)
     try:
-        made = wiring.balancers("shop")
+        made = adapters.balancers(config.haproxy_of("shop"))
         assert [(each.name, type(each)) for each in made] == [
             ("lb3", Runtime),
             ("lb1", Runtime),
             ("lb2", StatsPage),
         ]
     finally:
-        await wiring.close()
+        await adapters.close()

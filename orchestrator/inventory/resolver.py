@@ -1,57 +1,63 @@
-"""The nodes of an application: from the configuration, and from what load balancers have answered so far."""
+"""The nodes of an application: from their source, and from what load balancers have answered so far."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-
-import msgspec
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from backends.errors import BackendError, ConfigError
 from backends.model import Snapshot
-from console.inventory import Member, members
 from orchestrator.fleet import Fleet
+from orchestrator.inventory.source import NodeSettings
+from orchestrator.inventory.static import NodeSpec, resolve_nodes
 from orchestrator.node import Node
-from orchestrator.settings import ApplicationSettings, NodeSettings
 
-GRACE = 0.3  # seconds for the others, when the first load balancer has answered
+GRACE_S = 0.3  # for the others, when the first load balancer has answered
 
-Build = Callable[[Sequence[Member]], Awaitable[Sequence[Node]]]
+Build = Callable[[Sequence[NodeSpec]], Awaitable[Sequence[Node]]]
 
 
-class Roster:
-    """Reads each load balancer once, side by side, and only if the configuration does not say it all.
+class InventoryResolver:
+    """Reads each load balancer once, side by side, and only if the source does not say it all.
 
     Args:
-        settings: of the application.
-        fleet: its load balancers.
-        build: makes nodes of members.
+        named: the nodes that the source has.
+        fleet: the application's load balancers.
+        build: makes nodes, each once for its place.
         file: of the configuration, for errors.
-        key: of the application in it, for errors.
+        key: of the nodes in it, for errors.
+        port: of nodes that have none of their own; 0: as HAProxy has it.
     """
 
     def __init__(
-        self, settings: ApplicationSettings, fleet: Fleet, build: Build, file: str, key: str
+        self,
+        named: Mapping[str, NodeSettings],
+        fleet: Fleet,
+        build: Build,
+        file: str,
+        key: str,
+        port: int = 0,
     ) -> None:
-        self._settings = settings
+        self._named = named
         self._fleet = fleet
         self._build = build
         self._file, self._key = file, key
+        self._port = port
         self._reads: dict[str, asyncio.Task[Snapshot | None]] = {}
-        self._nodes: dict[str, Node] = {}  # each is built once for its place
-        self._members: dict[str, Member] = {}  # of which they were built
+        self._nodes: dict[str, Node] = {}
+        self._specs: dict[str, NodeSpec] = {}  # of which they were built
         self._known: tuple[Node, ...] | None = None
         self._used = 0  # answers that `_known` is made of
         self._growing = asyncio.Lock()
         self._begin()
 
-    def renew(self, nodes: dict[str, NodeSettings]) -> None:
+    def renew(self, named: Mapping[str, NodeSettings]) -> None:
         """Others than before: what `first` and `whole` return from now on."""
-        if nodes != self._settings.nodes:
-            self._settings = msgspec.structs.replace(self._settings, nodes=nodes)
+        if named != self._named:
+            self._named = named
             self._known = None
             self._begin()
 
     def _begin(self) -> None:
-        if not _says_it_all(self._settings) and not self._reads:
+        if not _complete(self._named, self._port) and not self._reads:
             self._reads = {
                 name: asyncio.create_task(self._read(name), name=f"inventory {name}")
                 for name in self._fleet.balancers
@@ -66,7 +72,7 @@ class Roster:
         while self._waiting and not self._answers():
             await asyncio.wait(self._waiting, return_when=asyncio.FIRST_COMPLETED)
         if self._waiting:
-            await asyncio.wait(self._waiting, timeout=GRACE)
+            await asyncio.wait(self._waiting, timeout=GRACE_S)
         while True:
             try:
                 return await self._grow()
@@ -91,32 +97,31 @@ class Roster:
 
     async def close(self) -> None:
         """End what is still being read."""
-        for each in self._reads.values():
-            each.cancel()
+        for reading in self._reads.values():
+            reading.cancel()
         await asyncio.gather(*self._reads.values(), return_exceptions=True)
 
     @property
     def _waiting(self) -> list[asyncio.Task[Snapshot | None]]:
-        return [each for each in self._reads.values() if not each.done()]
+        return [reading for reading in self._reads.values() if not reading.done()]
 
     def _answers(self) -> list[Snapshot]:
         """In the order of the configuration."""
-        done = (each.result() for each in self._reads.values() if each.done())
-        return [each for each in done if each is not None]
+        done = (reading.result() for reading in self._reads.values() if reading.done())
+        return [snapshot for snapshot in done if snapshot is not None]
 
     async def _grow(self) -> tuple[Node, ...]:
         async with self._growing:
             answers = self._answers()
             while self._known is None or len(answers) != self._used:
-                settings = self._settings
-                servers = [server for each in answers for server in each.servers]
-                found = members(settings, servers, self._file, self._key)
-                new = [each for each in found if self._members.get(each.name) != each]
-                built = await self._build(new)
-                self._nodes |= {each.name: each for each in built}
-                self._members = {each.name: each for each in found}
-                if settings is self._settings:  # not renewed meanwhile
-                    known = tuple(self._nodes[each.name] for each in found)
+                named = self._named
+                servers = [server for snapshot in answers for server in snapshot.servers]
+                specs = resolve_nodes(named, servers, self._file, self._key, self._port)
+                built = await self._build([spec for spec in specs if self._specs.get(spec.name) != spec])
+                self._nodes |= {node.name: node for node in built}
+                self._specs = {spec.name: spec for spec in specs}
+                if named is self._named:  # not renewed meanwhile
+                    known = tuple(self._nodes[spec.name] for spec in specs)
                     self._known, self._used = known, len(answers)
             if not self._waiting:
                 self._reads, self._used = {}, 0  # thousands of servers are not kept for nothing
@@ -129,7 +134,6 @@ class Roster:
             return None
 
 
-def _says_it_all(settings: ApplicationSettings) -> bool:
-    """Whether the nodes and their places stand in the configuration."""
-    nodes = settings.nodes.values()
-    return bool(nodes) and all(each.address and (each.port or settings.port) for each in nodes)
+def _complete(named: Mapping[str, NodeSettings], port: int) -> bool:
+    """Whether the source says of all nodes where they are."""
+    return bool(named) and all(node.address and (node.port or port) for node in named.values())

@@ -1,0 +1,25 @@
+"""What a session is doing: known to those that must act differently while something is rolled out."""
+
+from dataclasses import dataclass, field
+
+from orchestrator.control import Control
+from orchestrator.state import AT_WORK, RolloutState
+
+
+@dataclass(slots=True)
+class Activity:
+    """Of one session.
+
+    Attributes:
+        control: what people can do to its work; each rollout has one of its own.
+        rolling: a rollout runs.
+        state: of the last rollout.
+    """
+
+    control: Control
+    rolling: bool = False
+    state: RolloutState = field(default_factory=RolloutState)
+
+    def at_work(self) -> set[str]:
+        """Nodes that a rollout works on now."""
+        return {name for name, node in self.state.nodes.items() if node.state in AT_WORK}

@@ -1,0 +1,156 @@
+"""Opens a session: one application with everything that work on it needs, as the settings say."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+from pathlib import Path
+
+from backends.clock import SystemClock
+from backends.consul.client import Consul
+from backends.hooks.kinds import make_hook
+from orchestrator.activity import Activity
+from orchestrator.actor import Actor
+from orchestrator.adapters import AdapterFactory
+from orchestrator.application import Application
+from orchestrator.background import keep_running
+from orchestrator.bus import Bus
+from orchestrator.control import Control
+from orchestrator.events import NodeNote
+from orchestrator.fleet import Fleet
+from orchestrator.inventory.inventory import Inventory, LiveInventory
+from orchestrator.inventory.kinds import needs_consul
+from orchestrator.inventory.resolver import InventoryResolver
+from orchestrator.inventory.source import NodeSource
+from orchestrator.locks.file import FileLock
+from orchestrator.node import Node
+from orchestrator.remote.rollout import RemoteRollout
+from orchestrator.session.consul_monitor import ConsulMonitor
+from orchestrator.session.consul_sharing import ConsulSharing
+from orchestrator.session.session import Session
+from orchestrator.session.work_log import WorkLog
+from orchestrator.settings import ApplicationSettings, Settings
+from orchestrator.versions import VersionTracker
+
+
+@asynccontextmanager
+async def open_session(
+    settings: Settings,
+    app: str,
+    *,
+    actor: Actor,
+    journal: Path,
+    bus: Bus | None = None,
+    source: NodeSource | None = None,
+) -> AsyncIterator[Session]:
+    """Open what work on an application needs, and close it at the end.
+
+    Args:
+        settings: of all applications.
+        app: which application.
+        actor: who works here.
+        journal: the file in which the work is written down; the locks are in a folder beside it.
+        bus: carries everything that happens; None: one of its own.
+        source: of the nodes; None: as the settings say.
+
+    Raises:
+        ConfigError: no such application, or settings that do not fit together.
+        BackendError: Consul has to tell where things are, and could not be asked.
+    """
+    own = settings.app(app)  # before Consul is asked
+    clock = SystemClock()
+    bus = bus or Bus(clock)
+    async with AsyncExitStack() as closing:
+        consul, sharing = None, None
+        if settings.consul is not None:
+            consul = Consul(settings.consul)
+            closing.push_async_callback(consul.close)
+            signer = await settings.consul.signer(app) if settings.lock.kind == "consul" else None
+            sharing = ConsulSharing(consul, settings.consul, settings.lock, app, signer, bus, clock)
+        haproxy = await settings.find_haproxy(app, consul)
+        source = source or settings.source_of(app, consul)
+        named = await source.read()
+        adapters = AdapterFactory(settings.ssh, bus.record, settings.file)
+        closing.push_async_callback(adapters.close)
+        fleet = Fleet(adapters.balancers(haproxy), own.backends)
+        build = partial(adapters.nodes, app, own, source)
+        resolver = InventoryResolver(named, fleet, build, settings.file, settings.nodes_key(app), own.port)
+        closing.push_async_callback(resolver.close)
+        application = _application(settings, app, await resolver.first(), fleet)
+        activity = Activity(Control(clock, bus))
+        locks = journal.parent / "locks"
+        books = WorkLog(
+            journal,
+            settings.journal.retention_days,
+            app,
+            clock,
+            bus,
+            actor,
+            partial(sharing.lock, locks) if sharing is not None else partial(FileLock.of, locks, app),
+            sharing.share if sharing is not None else None,
+        )
+        works: dict[str, Callable[[], Awaitable[None]]] = {}
+        inventory = Inventory(application.nodes, resolver)
+        if source.watch() is not None:
+            nodes, left = application.nodes, books.leftovers
+            inventory = live = LiveInventory(source, resolver, nodes, named, activity, left, bus, clock)
+            works[f"following the nodes in {source.name}"] = live.run
+        monitor = None
+        if consul is not None and settings.consul is not None and _asks_consul(settings, own):
+            pauses = settings.consul.on_unavailable == "pause"
+            monitor = ConsulMonitor(consul, clock, activity if pauses else None)
+            works["asking whether Consul answers"] = monitor.run
+        versions = VersionTracker(sees=own.health_check.reports_version)
+        published = sharing.subscriber() if sharing is not None else None
+        session = Session(
+            application,
+            bus,
+            clock,
+            books=books,
+            activity=activity,
+            inventory=inventory,
+            versions=versions,
+            consul=monitor,
+            published=published,
+            remote=RemoteRollout(published, clock, actor, versions) if published is not None else None,
+        )
+        await closing.enter_async_context(_working(works, bus))
+        yield session
+
+
+def _application(settings: Settings, app: str, nodes: tuple[Node, ...], fleet: Fleet) -> Application:
+    own = settings.app(app)
+    return Application(
+        app,
+        nodes,
+        fleet,
+        own.rollout,
+        own.match,
+        tuple(own.ignored_backends),
+        tuple(make_hook(hook, where) for where, hook in settings.hooks_of(app).items()),
+        settings.freezes_of(app),
+        has_health_check=own.health is not None,
+    )
+
+
+def _asks_consul(settings: Settings, own: ApplicationSettings) -> bool:
+    """Whether anything of an application depends on Consul while it is worked on."""
+    pauses = settings.consul is not None and settings.consul.on_unavailable == "pause"
+    shares = settings.lock.kind == "consul"
+    return needs_consul(own.inventory) or own.load_balancers is not None or pauses or shares
+
+
+@asynccontextmanager
+async def _working(works: Mapping[str, Callable[[], Awaitable[None]]], bus: Bus) -> AsyncIterator[None]:
+    """Within it this work goes on, by its names for people."""
+
+    def report(text: str) -> None:
+        bus.emit(NodeNote(node="", text=text))
+
+    tasks = [asyncio.create_task(keep_running(name, work, report), name=name) for name, work in works.items()]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

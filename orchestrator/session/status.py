@@ -1,0 +1,296 @@
+"""What is known of an application beside HAProxy: rollouts, versions, and who keeps a node out."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from backends.consul.client import Consul
+from backends.errors import BackendError, ConfigError
+from backends.model import Server, ServerRef, Snapshot
+from backends.protocols import LoadBalancer
+from orchestrator.adapters import AdapterFactory
+from orchestrator.inventory.static import resolve_nodes
+from orchestrator.journal.adoption import find
+from orchestrator.journal.hand_changes import HandChange, hand_changes
+from orchestrator.journal.known_versions import KnownVersion, known_versions
+from orchestrator.journal.leftovers import Leftover, leftovers, unfinished_originals, unread
+from orchestrator.journal.rollout_status import Identity, RolloutStatus, rollout_status, status_of
+from orchestrator.journal.store import Journal
+from orchestrator.locks.file import FileLock, Holder
+from orchestrator.out_followers import find_out_followers
+from orchestrator.outcome import since as out_since
+from orchestrator.outcome import weight_words
+from orchestrator.owner import owners
+from orchestrator.remote.subscriber import RolloutSubscriber
+from orchestrator.settings import Settings
+from orchestrator.slots import filled
+from orchestrator.versions import Disks, NodeVersion, running_versions, with_disk
+
+if TYPE_CHECKING:
+    from orchestrator.node import Node
+
+Snapshots = Mapping[str, Snapshot | BackendError]
+
+
+@dataclass(frozen=True, slots=True)
+class KeptOut:
+    """A server that somebody has taken out of rotation.
+
+    Attributes:
+        by: "rollout", "hand" (with `rolldeck`), "others", or "haproxy": its configuration or name resolution.
+        who: the operator, or which rollout, as far as that is known.
+        words: what HAProxy says of it.
+        since: seconds since 1970; 0 where HAProxy does not know, as of a weight.
+        by_agent: its agent check may have done it: HAProxy does not tell that from an operator.
+    """
+
+    backend: str
+    server: str
+    by: Literal["rollout", "hand", "others", "haproxy"]
+    who: str
+    words: str
+    since: float
+    where: tuple[str, ...]
+    by_agent: bool = False
+
+
+@dataclass(slots=True)
+class ApplicationStatus:
+    """Of one application.
+
+    Attributes:
+        problems: what could not be seen, in words.
+        holder: of the lock, when nobody knows what they do with it.
+    """
+
+    rollouts: list[RolloutStatus] = field(default_factory=list)
+    holder: Holder | None = None
+    left: list[Leftover] = field(default_factory=list)
+    versions: list[NodeVersion] = field(default_factory=list)
+    kept_out: list[KeptOut] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    published: dict[ServerRef, str] = field(default_factory=dict)  # servers out by other machines' rollouts
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether a rollout has changed something and was not finished."""
+        return any(rollout.standing == "unfinished" and rollout.touched for rollout in self.rollouts)
+
+
+class StatusReader:
+    """Reads the journal, the lock, Consul and the versions that nodes have; changes nothing.
+
+    Args:
+        settings: of all applications.
+        app: which one.
+        journal: the file in which work on it is written down; the locks are in a folder beside it.
+        consul: where there is one.
+        adapters: builds those of nodes; closed by whoever has made it.
+        balancers: of the application.
+        disks: reads versions on disk, for all applications.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        app: str,
+        journal: Path,
+        consul: Consul | None,
+        adapters: AdapterFactory,
+        balancers: Sequence[LoadBalancer],
+        disks: Disks,
+    ) -> None:
+        self._settings = settings
+        self._app = app
+        self._own = settings.app(app)
+        self._path = journal
+        self._consul = consul
+        self._adapters = adapters
+        self._balancers = balancers
+        self._disks = disks
+        self._source = settings.source_of(app, consul)
+
+    async def look(self) -> dict[str, Snapshot | BackendError]:
+        """Each load balancer for itself: one that is dead hides nothing of the others."""
+        looks = (balancer.snapshot(self._own.backends) for balancer in self._balancers)
+        results = await asyncio.gather(*looks, return_exceptions=True)
+        seen: dict[str, Snapshot | BackendError] = {}
+        for balancer, outcome in zip(self._balancers, results, strict=True):
+            if isinstance(outcome, BaseException) and not isinstance(outcome, BackendError):
+                raise outcome
+            seen[balancer.name] = outcome
+        return seen
+
+    async def without_empty_slots(self, seen: Snapshots) -> dict[str, Snapshot | BackendError]:
+        """What load balancers say, without slots that nothing has filled, unless a node has their name."""
+        snapshots = {instance: one for instance, one in seen.items() if isinstance(one, Snapshot)}
+        servers = [server for snapshot in snapshots.values() for server in snapshot.servers]
+        empty = [(server.ref.backend, server.ref.server) for server in servers if server.empty_slot]
+        if not empty:
+            return dict(seen)
+        named: set[str] = set()
+        with contextlib.suppress(BackendError, ConfigError):  # whoever works on it is told
+            if self._own.match == "name":
+                nodes = (await self._source.read()).items()
+                named = {line for name, node in nodes for line in (node.servers or (name,))}
+        kept = {(backend, name) for backend, name in empty if {name, f"{backend}/{name}"} & named}
+        return {**seen} | {
+            instance: replace(snapshot, servers=filled(snapshot.servers, kept))
+            for instance, snapshot in snapshots.items()
+        }
+
+    async def read(self, seen: Snapshots) -> ApplicationStatus:
+        """All the rest.
+
+        Args:
+            seen: the load balancers as they are.
+
+        Raises:
+            JournalError: the journal cannot be read.
+        """
+        app, status = self._app, ApplicationStatus()
+        servers = [server for one in seen.values() if isinstance(one, Snapshot) for server in one.servers]
+        with Journal(self._path, read_only=True) as journal:
+            own = rollout_status(journal, app)
+            known = known_versions(journal, app)
+            left = leftovers(journal, app)
+            hands = hand_changes(journal, app)
+            status.problems += unread(journal, app)
+            if own is not None and (own.touched or own.standing == "running"):
+                status.rollouts.append(own)
+            if self._consul is not None and self._settings.lock.kind == "consul":
+                await self._see_others(self._consul, journal, status)
+        running = {rollout.entry for rollout in status.rollouts if rollout.standing == "running"}
+        out = {server.ref for server in servers if not server.in_rotation}
+        status.left = [
+            node for node in left.values() if out & node.originals.keys() and node.entry.id not in running
+        ]
+        if not running:
+            status.holder = await FileLock.of(self._path.parent / "locks", app).holder()
+        status.versions = await self._versions(servers, known)
+        ours = {ref: f"rollout {node.entry.id}" for node in left.values() for ref in node.originals}
+        status.kept_out = _kept_out(servers, status.published | ours, hands)
+        followers, errors = await find_out_followers(self._balancers, out, beside=self._own.backends)
+        status.kept_out += _out_with_ours(followers)
+        status.problems += [
+            f"servers that follow those of {app} elsewhere cannot be seen: {error}" for error in errors
+        ]
+        return status
+
+    async def _versions(
+        self, servers: Sequence[Server], known: Mapping[str, KnownVersion]
+    ) -> list[NodeVersion]:
+        """Ask the nodes, as far as they can be found; `known` is what the journal says of them."""
+        settings, own, app = self._settings, self._own, self._app
+        names: set[str] = set()
+        nodes: list[Node] = []
+        with contextlib.suppress(BackendError, ConfigError):  # whoever works on it is told
+            key = settings.nodes_key(app)
+            specs = resolve_nodes(await self._source.read(), servers, settings.file, key, own.port)
+            names = {spec.name for spec in specs}
+            nodes = await self._adapters.nodes(app, own, self._source, specs)
+        sees = bool(nodes) and own.health_check.reports_version
+        running, on_disk = await asyncio.gather(running_versions(nodes, sees=sees), self._disks.look(nodes))
+        versions = {node: NodeVersion(node, version, "health") for node, version in running.items()}
+        for name, last in known.items():
+            if last.version and name not in versions and (not names or name in names):
+                versions[name] = NodeVersion(name, last.version, "journal", last.at)
+        for node in nodes:
+            if installed := on_disk.get(node.name):
+                versions[node.name] = with_disk(node, versions.get(node.name), installed)
+        return [versions[name] for name in sorted(versions)]
+
+    async def _see_others(self, consul: Consul, journal: Journal, status: ApplicationStatus) -> None:
+        """What another machine has published, unless it is ours."""
+        settings, app = self._settings.consul, self._app
+        try:
+            if settings is None:
+                return
+            following = RolloutSubscriber(consul, settings.prefix, app, await settings.signer(app))
+            seen = await following.look()
+        except (BackendError, ConfigError) as error:
+            status.problems.append(f"rollouts of other machines: {error}")
+            return
+        if seen is None or seen.healthy:
+            return
+        if seen.doubt:
+            status.problems.append(
+                f"rollouts of other machines: key {following.key} is ignored: {seen.doubt}"
+            )
+            return
+        if find(journal, seen.head, seen.records) is not None:
+            return
+        head = seen.head
+        running = seen.held and seen.ended is None
+        why = (
+            f"{seen.ended.result}: {seen.ended.reason}"
+            if seen.ended
+            else "it has no end, and nobody its lock"
+        )
+        identity = Identity(app, head.kind, head.version, head.operator, head.host, head.pid, head.began)
+        found = replace(status_of(identity, seen.records, why, running=running), source="consul")
+        if running or found.touched:
+            status.rollouts.append(found)
+            for originals in unfinished_originals(seen.records).values():
+                status.published |= dict.fromkeys(originals, f"the rollout of {head.operator}")
+
+
+def _kept_out(
+    servers: Sequence[Server], rollouts: Mapping[ServerRef, str], hands: Mapping[str, HandChange]
+) -> list[KeptOut]:
+    """The servers that somebody has decided about, by backend and name; checks that fail are nobody's."""
+    groups: dict[tuple[str, str], list[Server]] = {}
+    for server in servers:
+        if any(owner.now and owner.who not in ("nobody", "agent") for owner in owners(server)):
+            groups.setdefault((server.ref.backend, server.ref.server), []).append(server)
+    now = time.time()
+    return [_reason(backend, name, own, rollouts, hands, now) for (backend, name), own in groups.items()]
+
+
+def _out_with_ours(followers: Sequence[Server]) -> list[KeptOut]:
+    """Servers of other backends that are out because they follow one of ours, by backend and name."""
+    groups: dict[tuple[str, str], list[Server]] = {}
+    for server in followers:
+        groups.setdefault((server.ref.backend, server.ref.server), []).append(server)
+    now = time.time()
+    return [
+        KeptOut(
+            backend,
+            name,
+            "haproxy",
+            "",
+            "; ".join(dict.fromkeys(f"it follows {server.tracks}" for server in own)),
+            round(now - min(server.last_change for server in own)),
+            tuple(f"{server.ref.instance}: {server.status}" for server in own),
+        )
+        for (backend, name), own in groups.items()
+    ]
+
+
+def _reason(
+    backend: str,
+    name: str,
+    servers: Sequence[Server],
+    rollouts: Mapping[ServerRef, str],
+    hands: Mapping[str, HandChange],
+    now: float,
+) -> KeptOut:
+    rollout = next((rollouts[server.ref] for server in servers if server.ref in rollouts), None)
+    deciding = [owner for server in servers for owner in owners(server) if owner.now]
+    since = out_since(servers, now)
+    where = tuple(f"{server.ref.instance}: {server.admin_state}{weight_words(server)}" for server in servers)
+    words = "; ".join(dict.fromkeys(owner.words for owner in deciding))
+    by: Literal["rollout", "hand", "others", "haproxy"] = "others"
+    who = ""
+    if rollout is not None:
+        by, who = "rollout", rollout
+    elif name in hands:
+        by, who, since = "hand", hands[name].operator, hands[name].at
+    elif all(owner.who in ("configuration", "resolution", "tracked") for owner in deciding):
+        by = "haproxy"
+    by_agent = any(owner.who == "operator or agent" for owner in deciding)
+    return KeptOut(backend, name, by, who, words, round(since), where, by_agent)
