@@ -8,7 +8,7 @@ class Exit(enum.IntEnum):
 
     HEALTHY = 0  # done; everything that belongs there is in rotation
     DEGRADED = 1  # stopped by a failure, or something is not in rotation, or cannot be read or written
-    USAGE = 2  # the command line or the configuration is wrong; nothing was touched
-    REFUSED = 3  # preflight or the capacity guard said no; nothing was touched
+    USAGE = 2  # the command line or the configuration is wrong; no changes made
+    REFUSED = 3  # preflight or the capacity guard said no; no changes made
     ABORTED = 4  # ended by a person or a signal
     DEFECT = 70  # a defect in Rolldeck itself (EX_SOFTWARE of sysexits.h)

@@ -39,7 +39,7 @@ def explain(error: BaseException) -> int:
             _line(str(error))
             return Exit.ABORTED
         case PreflightFailed() | PlanChanged() | GuardRefused() | Locked() | Unauthenticated():
-            _line(f"refused, nothing was touched: {error}")
+            _line(f"refused, no changes made: {error}")
             return Exit.REFUSED
         case ConfigErrors(errors=errors):
             for one in errors[:SHOWN_ERRORS]:
@@ -68,8 +68,8 @@ def _line(text: str) -> None:
 
 
 def _defect(error: BaseException) -> Exit:
-    _line(f"a defect in Rolldeck: {type(error).__name__}: {error}; details {_report(error)}")
-    _line("what is in rotation is not known from here: look with `rolldeck status`")
+    _line(f"bug in Rolldeck, please report: {type(error).__name__}: {error}; details {_report(error)}")
+    _line("which nodes are in rotation is unknown; check with `rolldeck status`")
     return Exit.DEFECT
 
 

@@ -66,7 +66,7 @@ async def show(session: Session, config: Config, read_only: str = "") -> int | s
     if answer is not None and answer.startswith(SWITCH):
         return answer.removeprefix(SWITCH)
     if console.defect is not None and session.rolling:
-        say(f"a defect in Rolldeck has ended the console: {clean(repr(console.defect))}")
+        say(f"a bug in Rolldeck ended the console, please report it: {clean(repr(console.defect))}")
     code = await _after(session, answer)
     if console.defect is not None:
         raise console.defect

@@ -25,7 +25,7 @@ async def keep_running(name: str, work: Callable[[], Awaitable[None]], report: C
         except Exception as error:
             why = f"{type(error).__name__}: {error}"
         try:
-            report(f"a defect in Rolldeck: {name} has failed, and begins again: {shorten(why, SHOWN)}")
+            report(f"internal error: {name} failed and is restarted: {shorten(why, SHOWN)}")
         except Exception:  # noqa: S110 - a journal that cannot be written stops who works, not us
             pass
         await asyncio.sleep(PAUSES[min(failed, len(PAUSES) - 1)])

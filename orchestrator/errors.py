@@ -2,9 +2,9 @@
 
 RolldeckError (backends.errors)
 ├── GuardRefused       a drain would leave too little in rotation
-├── PreflightFailed    nothing was touched, because of the findings it carries
-├── PlanChanged        nothing was touched, because what is there is not as in the plan any more
-├── AlreadyRolledBack  nothing was touched, because a rollback is there already
+├── PreflightFailed    no changes made, because of the findings it carries
+├── PlanChanged        no changes made, because what is there is not as in the plan any more
+├── AlreadyRolledBack  no changes made, because a rollback is there already
 ├── StepFailed         one step of one node failed, and why
 │   ├── DeadlinePassed     what was waited for did not come in time
 │   └── StillRegisteredOut it is back in HAProxy, and not known to be back in a registry
@@ -48,7 +48,7 @@ class PreflightFailed(RolldeckError):
 
 
 class PlanChanged(RolldeckError):
-    """What is there is not as it was when the plan was made; nothing was touched."""
+    """What is there is not as it was when the plan was made; no changes made."""
 
 
 class AlreadyRolledBack(RolldeckError):

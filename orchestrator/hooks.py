@@ -195,7 +195,7 @@ class Hooks:
         except RolldeckError as failure:
             error = failure.problem if isinstance(failure, BackendError) else str(failure)
         except Exception as defect:  # of the hook's adapter: no reason to leave nodes half way
-            error = f"a defect in Rolldeck: {type(defect).__name__}"
+            error = f"internal error: {type(defect).__name__}"
         else:
             error = ""
         if error and hook.stops and moment != "end":

@@ -167,7 +167,7 @@ async def preflight(
             Finding(
                 Severity.ERROR,
                 ", ".join(batch),
-                f"would leave too little: {each} (see serial, min_available, max_unavailable)",
+                f"capacity floor violated: {each} (see serial, min_available, max_unavailable)",
             )
             for each in after
             if not each.allowed

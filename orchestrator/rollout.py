@@ -81,7 +81,7 @@ class Rollout:
         """Carry out the plan, and say how it ended and what is out of rotation, whatever happened.
 
         Raises:
-            PreflightFailed: the plan has errors; nothing was touched.
+            PreflightFailed: the plan has errors; no changes made.
         """
         if self._plan.errors:
             raise PreflightFailed(self._plan.errors)
@@ -260,7 +260,7 @@ class Rollout:
         if isinstance(failure, RolldeckError):
             return "degraded", str(failure)
         if failure is not None:
-            return "degraded", f"stopped by a defect in Rolldeck: {failure!r}"
+            return "degraded", f"internal error: {failure!r}"
         failed, held = self._failed_and_held()
         kinds = {"failed": failed, "put back": self._tally.put_back, "held": held}
         if any(kinds.values()):

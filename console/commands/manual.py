@@ -125,7 +125,7 @@ def _change(
             if refused:
                 raise GuardRefused(impact.broken)
             if not yes and not await _confirmed(session, change):
-                say("nothing was touched")
+                say("no changes made")
                 return Exit.ABORTED
 
             async def agree(now: Impact, differences: Sequence[Difference]) -> Change | None:

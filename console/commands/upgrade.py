@@ -124,7 +124,7 @@ async def carry_out(session: Session, proposal: Proposal, how: How) -> RolloutEn
         say(line)
     prompts = Prompts(session.control)
     if plan.batches and not how.yes and not await prompts.confirm(_question(plan)):
-        say("nothing was touched")
+        say("no changes made")
         return None
 
     async def agree(now: Plan, differences: Sequence[Difference]) -> bool:

@@ -57,7 +57,7 @@ class RemoteRollout:
             except BackendError as error:
                 self.problem = error.problem
             except Exception as error:  # a defect must not leave an old look there as a live one
-                self.problem = f"a defect in Rolldeck: {shorten(repr(error), SHOWN)}"
+                self.problem = f"internal error: {shorten(repr(error), SHOWN)}"
             await self._clock.sleep(PAUSE)
 
     def _take(self, seen: PublishedRollout) -> None:

@@ -70,7 +70,7 @@ class ConsulMonitor:
             except (BackendError, ConfigError) as error:
                 self._why = error.problem
             except Exception as error:  # a defect must not leave an old answer there as a live one
-                self._why = f"a defect in Rolldeck: {error!r}"
+                self._why = f"internal error: {error!r}"
             self._pause_or_go_on()
             await self._clock.sleep(PING)
 

@@ -31,7 +31,7 @@ async def change_by_hand(
         break_lock: take the lock away from whoever has it.
 
     Raises:
-        Locked, JournalError, PlanChanged: nothing was touched.
+        Locked, JournalError, PlanChanged: no changes made.
         RolldeckError: as `manual.apply` does.
     """
     what = f"{change.action} {', '.join(each.name for each in change.nodes)}"

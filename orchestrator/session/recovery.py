@@ -171,7 +171,7 @@ def _wanted(way: WayBack, nodes: Collection[str], version: str) -> dict[str, str
     if chosen and not todo:
         by = ", ".join(str(number) for number in sorted({way.returned[name] for name in chosen}))
         what = f"rollout {way.entry}" + (f" on {', '.join(chosen)}" if nodes else "")
-        raise AlreadyRolledBack(f"{what} was already rolled back by {by}: nothing was touched")
+        raise AlreadyRolledBack(f"{what} was already rolled back by {by}: no changes made")
     if unknown := [name for name in todo if name in way.unknown]:
         raise ConfigError(
             "",
@@ -213,7 +213,7 @@ async def roll_back_after(session: Session, ended: RolloutEnded, entry: int, how
         reason = str(error)
     except Exception as defect:  # of our own code: what is out of rotation is said all the same
         session.defect = defect
-        reason = f"a defect in Rolldeck: {defect!r}"
+        reason = f"internal error: {defect!r}"
     else:
         return with_rollback(ended, back, {name: plan.wanted(name) for name in names} if plan else {})
     session.bus.emit(RollbackRefused(rollout=entry, reason=reason))

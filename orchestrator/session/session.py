@@ -258,9 +258,9 @@ class Session:
             agree: is asked where the plan has to be another one under the lock.
 
         Raises:
-            PreflightFailed: the plan has errors; nothing was touched.
-            PlanChanged: it has to be another one, and nobody agreed to that; nothing was touched.
-            Locked, JournalError, Aborted: nothing was touched.
+            PreflightFailed: the plan has errors; no changes made.
+            PlanChanged: it has to be another one, and nobody agreed to that; no changes made.
+            Locked, JournalError, Aborted: no changes made.
         """
         if proposal.plan.errors:
             raise PreflightFailed(proposal.plan.errors)

@@ -18,7 +18,7 @@ async def reach(work: Work) -> None:
     been drained and cannot be stopped.
 
     Raises:
-        StepFailed: it did not answer within `host_timeout`, or said no; nothing was touched.
+        StepFailed: it did not answer within `host_timeout`, or said no; no changes made.
     """
     timeout_s = work.policy.host_timeout
     end = work.control.worked() + timeout_s

@@ -83,7 +83,7 @@ def assert_one_is_healthy(runs: list[Run]) -> None:
         elif run.code:
             assert run.code == 3, run.text
             # By whom it was broken, or who was quicker to take it after that.
-            assert "refused, nothing was touched: the lock " in run.err
+            assert "refused, no changes made: the lock " in run.err
 
 
 # Those that come in the middle of another's work are four on a lock in Consul, in the next test.
@@ -166,7 +166,7 @@ async def test_without_agreement_to_the_other_plan_nothing_is_touched(place: Pat
             operator.types("n")
             run = await operator.end()
         assert run.code == 3, run.text
-        assert "nothing was touched" in run.err
+        assert "no changes made" in run.err
         assert await versions(stack) == dict.fromkeys(stack.nodes, OLD)
 
 

@@ -73,5 +73,5 @@ async def test_nothing_is_taken_out_while_every_server_has_yet_to_prove_itself(t
         unproven = [name for name in stack.nodes if {seen[lb, name] for lb in stack.instances} != {"UP"}]
         run = await upgrade(stack, "1.5.0", "--limit", unproven[-1])
         assert run.code == 3, run.text
-        assert "would leave too little" in run.err
+        assert "capacity floor violated" in run.err
         assert set((await versions(stack)).values()) == {OLD}

@@ -109,7 +109,7 @@ async def test_who_works_who_follows_and_who_asks(tmp_path: Path, monkeypatch: p
             stack, agent, monkeypatch, [*seeing, *lacking[0]], "upgrade", "shop", NEW, "--yes"
         )
         assert refused.code == 3, refused.text
-        assert "nothing was touched" in refused.text
+        assert "no changes made" in refused.text
         assert "permission denied; the token lacks a policy for it" in refused.text
         monkeypatch.setenv(TOKEN_ENV, await token(agent, [*seeing, *rules("work")]))
         async with (

@@ -46,7 +46,7 @@ async def test_a_rollback_that_is_refused_hides_nothing(tmp_path: Path) -> None:
         [refused] = [each for each in run.events if each["event"] == "rollback_refused"]
         assert "lb2: cannot be read" in refused["reason"]
         assert "the rollback was refused: lb2: cannot be read" in run.err
-        assert "nothing was touched" not in run.err
+        assert "no changes made" not in run.err
         assert "out of rotation: web2" in run.err
         assert "to put it back as it is now:  rolldeck ready shop web2" in run.err
         assert f"rolldeck upgrade shop {OLD} --limit web2 --force-ready web2" in run.err

@@ -40,7 +40,7 @@ async def test_a_second_rollback_undoes_nothing_and_one_that_is_asked_for_undoes
             again = await rolldeck(stack, "rollback", "shop", "--yes")
             report = await load.stop()
         assert again.code == 0
-        assert "rollout 1 was already rolled back by 2: nothing was touched" in again.out
+        assert "rollout 1 was already rolled back by 2: no changes made" in again.out
         assert await versions(stack) == dict.fromkeys(stack.nodes, OLD)
         assert_nothing_failed(report)
         shown = await rolldeck(stack, "history", "show", "2")

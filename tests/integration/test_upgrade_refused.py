@@ -67,7 +67,7 @@ async def assert_refused(stack: Stack, *words: str, arguments: tuple[str, ...] =
     before = await untouched(stack), what_runs(stack)
     run = await upgrade(stack, NEW, *arguments)
     assert run.code == 3, run.text
-    assert "nothing was touched" in run.err
+    assert "no changes made" in run.err
     for each in words:
         assert each in run.err, (each, run.err)
     assert run.out == "", "a rollout that never began has no events"
@@ -76,7 +76,7 @@ async def assert_refused(stack: Stack, *words: str, arguments: tuple[str, ...] =
 
 async def test_too_little_would_stay_in_rotation(stack: Stack) -> None:
     tune(stack, "apps.shop.rollout", min_available=2)
-    await assert_refused(stack, "would leave too little", "in rotation 2 → 1, floor 2", "min_available")
+    await assert_refused(stack, "capacity floor violated", "in rotation 2 → 1, floor 2", "min_available")
 
 
 async def test_a_node_that_haproxy_does_not_know(stack: Stack) -> None:

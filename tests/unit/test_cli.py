@@ -72,7 +72,7 @@ def test_version(shell: Shell) -> None:
         (
             ("drain", "shop", "web9", "--yes"),
             3,
-            "nothing was touched: web9: no such node; did you mean 'web2'? there is: web1",
+            "no changes made: web9: no such node; did you mean 'web2'? there is: web1",
         ),
         (
             ("drain", "other", "one", "--yes", "--override", "onr"),
@@ -180,7 +180,7 @@ def test_changes_by_hand_with_the_guard(shell: Shell) -> None:
     assert shell("status", "other").code == 1
     refused = shell("maint", "other", "two", "--yes")
     assert (refused.code, refused.out) == (3, "")
-    assert "refused, nothing was touched: other on lb1: in rotation 1 → 0, floor 1" in refused.err
+    assert "refused, no changes made: other on lb1: in rotation 1 → 0, floor 1" in refused.err
     weighed = shell("weight", "other", "one", "--to", "7", "--yes", "--json")
     assert (weighed.code, json.loads(weighed.out)["weight"]) == (0, 7)
 
@@ -208,6 +208,6 @@ def test_a_defect_of_ours_ends_with_70_and_a_report(
     assert caught.value.code == 70
     out, err = capsys.readouterr()
     [report] = tmp_path.iterdir()
-    expected = f"rolldeck: a defect in Rolldeck: LookupError: odd\\x1b[31m; details in {report}"
+    expected = f"rolldeck: bug in Rolldeck, please report: LookupError: odd\\x1b[31m; details in {report}"
     assert (out, err.splitlines()[0]) == ("", expected)
     assert all(harmless(line) for line in err.splitlines())

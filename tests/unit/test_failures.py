@@ -29,7 +29,7 @@ MISSING = Finding(Severity.ERROR, "web9", "is not registered")
         (KeyboardInterrupt(), Exit.ABORTED, "rolldeck: aborted"),
         (Aborted("aborted by ann"), Exit.ABORTED, "rolldeck: aborted by ann"),
         (ConfigError("f", "apps.shop", "missing"), Exit.USAGE, "rolldeck: f: apps.shop: missing"),
-        (PreflightFailed((MISSING,)), Exit.REFUSED, "nothing was touched: web9: is not registered"),
+        (PreflightFailed((MISSING,)), Exit.REFUSED, "no changes made: web9: is not registered"),
         (GuardRefused((FULL,)), Exit.REFUSED, "shop on lb1: in rotation 2 → 1, floor 2"),
         (Unreachable("lb1", "refused"), Exit.DEGRADED, "rolldeck: lb1: refused"),
         (BackendError("lb1", "odd"), Exit.DEGRADED, "rolldeck: lb1: odd"),
@@ -67,7 +67,7 @@ def test_a_defect_has_a_report_without_locals(
     assert explain(caught.value) == 70
     [report] = tmp_path.iterdir()
     first, second = capsys.readouterr().err.splitlines()
-    expected = f"a defect in Rolldeck: ZeroDivisionError: 7 things went wrong; details in {report}"
+    expected = f"bug in Rolldeck, please report: ZeroDivisionError: 7 things went wrong; details in {report}"
     assert first == f"rolldeck: {expected}"
     assert "`rolldeck status`" in second
     text = report.read_text()

@@ -86,7 +86,7 @@ def test_a_pair_in_which_one_follows_the_other_is_refused() -> None:
         follow(world, "shop/web2", "shop/web1")
         plan = await world.plan()
         assert errors(plan) == [
-            "would leave too little: shop on lb1: in rotation 2 → 0, floor 1; shop/web2 follows shop/web1"
+            "capacity floor violated: shop on lb1: in rotation 2 → 0, floor 1; shop/web2 follows shop/web1"
             " (see serial, min_available, max_unavailable)"
         ]
         assert not world.touched()
@@ -102,8 +102,8 @@ def test_the_last_server_of_a_backend_that_is_not_ours_is_not_carried_out() -> N
         follow(world, "third/t1", "other/o1")
         plan = await world.plan()
         assert [text.partition(" (see")[0] for text in errors(plan)] == [
-            "would leave too little: other on lb1: in rotation 1 → 0, floor 1; other/o1 follows shop/web1",
-            "would leave too little: third on lb1: in rotation 1 → 0, floor 1; third/t1 follows other/o1",
+            "capacity floor violated: other on lb1: in rotation 1 → 0, floor 1; other/o1 follows shop/web1",
+            "capacity floor violated: third on lb1: in rotation 1 → 0, floor 1; third/t1 follows other/o1",
         ]
         add(world, "other/o2")
         add(world, "third/t2")

@@ -248,7 +248,7 @@ async def test_following_goes_on_after_a_defect_and_says_so() -> None:
     elsewhere = RemoteRollout(cast("Any", Twice()), Clock(), ACTOR, VersionTracker(sees=False))
     with pytest.raises(RolldeckError, match="enough"):
         await elsewhere.run()
-    assert said[0] == "a defect in Rolldeck: KeyError('what nobody has thought of')"
+    assert said[0] == "internal error: KeyError('what nobody has thought of')"
     assert elsewhere.running
 
 

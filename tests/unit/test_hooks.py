@@ -239,7 +239,7 @@ def test_a_defect_of_a_hook_leaves_no_node_half_way() -> None:
     async def scenario() -> None:
         made = world(FakeHook(defect=True))
         assert (await made.upgrade()).result == "healthy"
-        assert {each.error for each in made.events(HookFired)} == {"a defect in Rolldeck: ZeroDivisionError"}
+        assert {each.error for each in made.events(HookFired)} == {"internal error: ZeroDivisionError"}
 
     run(scenario())
 

@@ -125,8 +125,8 @@ async def test_nobody_agrees_by_himself_to_more_than_was_asked_for(later: Callab
 
 
 async def test_a_plan_that_has_errors_by_now_is_not_begun() -> None:
-    error = Finding(Severity.ERROR, "web1", "would leave too little")
-    with pytest.raises(PreflightFailed, match="too little"):
+    error = Finding(Severity.ERROR, "web1", "capacity floor violated")
+    with pytest.raises(PreflightFailed, match="capacity floor"):
         await look_again(proposals(plan(WEB1, findings=(error,))))
 
 

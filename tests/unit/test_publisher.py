@@ -191,6 +191,6 @@ def test_requests_are_taken_again_after_a_defect_and_it_is_said() -> None:
 
     run(scenario())
     assert notes[0] == (
-        "a defect in Rolldeck: taking requests from Consul has failed, and begins again:"
+        "internal error: taking requests from Consul failed and is restarted:"
         " KeyError: 'what nobody has thought of'"
     )

@@ -62,7 +62,7 @@ def test_a_second_run_finds_nothing_to_do() -> None:
 def test_a_plan_with_errors_is_not_begun() -> None:
     async def scenario() -> None:
         world = World(nodes=2, min_available=2)
-        with pytest.raises(PreflightFailed, match="would leave too little"):
+        with pytest.raises(PreflightFailed, match="capacity floor violated"):
             await world.upgrade()
         assert world.records == []
         assert not world.touched()
