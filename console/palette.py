@@ -10,9 +10,9 @@ from console.screens.main import MainScreen
 
 OFFERED = {
     "look": ("look closely", "Load balancers side by side, sessions, checks, journal"),
-    "drain": ("drain", "No new traffic; sessions go on"),
+    "drain": ("drain", "No new traffic; sessions continue"),
     "maint": ("maintenance", "Out at once"),
-    "ready": ("ready", "Back in rotation, proven first"),
+    "ready": ("ready", "Back in rotation, after health checks"),
     "weight": ("weight", "Set the weight"),
 }
 MOST = 50  # hits: nobody reads more, and there may be thousands of nodes

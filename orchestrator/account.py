@@ -86,5 +86,5 @@ def stands(ended: RolloutEnded, node: str) -> str:
     if node in out:
         where = "out of rotation as before" if out[node].intentional else "out of rotation"
     else:
-        where = "not known whether in rotation" if ended.unreachable_balancers else "in rotation"
+        where = "unknown whether in rotation" if ended.unreachable_balancers else "in rotation"
     return f"{version}, {where}" if version else where

@@ -51,7 +51,7 @@ class Elsewhere:
 async def look_elsewhere(balancers: Iterable[LoadBalancer]) -> Elsewhere:
     """Read all backends of these load balancers.
 
-    One that cannot be read so is an error: what a drain carries along there would not be known.
+    One that cannot be read so is an error: what a drain also affects there would not be known.
     """
 
     async def read(balancer: LoadBalancer) -> Snapshot | Finding:
@@ -106,7 +106,7 @@ def judge_followers(name: str, refs: Sequence[ServerRef], seen: Elsewhere) -> It
     others = [ref for ref in carried if ref not in same]
     for severity, found in ((Severity.WARNING, others), (Severity.INFO, same)):
         for words in describe_followers(seen.tracked, found):
-            yield Finding(severity, name, f"carries along {words}")
+            yield Finding(severity, name, f"also affects {words}")
 
 
 def _left_in(

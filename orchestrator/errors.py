@@ -7,7 +7,7 @@ RolldeckError (backends.errors)
 ├── AlreadyRolledBack  no changes made, because a rollback is there already
 ├── StepFailed         one step of one node failed, and why
 │   ├── DeadlinePassed     what was waited for did not come in time
-│   └── StillRegisteredOut it is back in HAProxy, and not known to be back in a registry
+│   └── StillRegisteredOut it is back in HAProxy, but it is unknown whether it is back in a registry
 ├── JournalError       the journal cannot be read or written: nothing is done without it
 ├── Locked             somebody else works on this application
 ├── Unauthenticated          nobody vouches for it, and nobody has said that it is to be believed

@@ -134,7 +134,7 @@ def judge_freeze(freezes: Sequence[Freeze], at: float, severity: Severity) -> li
     found = frozen(freezes, at)
     if found is None:
         return []
-    hint = "; --override-freeze goes on all the same" if severity is Severity.ERROR else ""
+    hint = "; --override-freeze starts anyway" if severity is Severity.ERROR else ""
     return [Finding(severity, SUBJECT, found.words(at) + hint)]
 
 

@@ -103,7 +103,7 @@ def _judge_facts(name: str, facts: Facts, backends: Iterable[str]) -> Iterator[F
         )
         yield Finding(Severity.WARNING, f"{backend} on {name}", text)
     if facts.unseen:
-        text = f"state file, on-marked-down and persistence without a cookie not known: {facts.unseen}"
+        text = f"state file, on-marked-down and persistence without a cookie are unknown: {facts.unseen}"
         yield Finding(Severity.INFO, name, text)
 
 

@@ -34,7 +34,7 @@ async def with_registries(
     unseen = dict.fromkeys(str(each) for each in seen if isinstance(each, BackendError))
     for (node, registration), each in zip(kept, seen, strict=True):
         if isinstance(each, BackendError) or each.by_rollout:
-            what = "not known" if isinstance(each, BackendError) else "maintenance"
+            what = "unknown" if isinstance(each, BackendError) else "maintenance"
             found[node.name] = _added(application, node, registration, what, found.get(node.name))
     return list(found.values()), list(unseen)
 

@@ -186,7 +186,7 @@ def describe(
     return OutOfRotation(
         node=node.name,
         servers=[_where(each, originals[each.ref]) for each in missing]
-        + [f"{ref}: not known" for ref in blind],
+        + [f"{ref}: unknown" for ref in blind],
         intentional=not wrong,
         commands=[*ours, *raw],
         rollback_command=go_back,

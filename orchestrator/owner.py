@@ -94,7 +94,7 @@ def _spoken(server: Server) -> str:
 
 def _free(server: Server) -> str:
     if server.in_rotation:
-        return "nobody keeps it out"
+        return "no administrative hold"
     if server.tracks:
-        return f"nobody keeps it out; the checks of {server.tracks} decide"
-    return "nobody keeps it out; its health checks decide"
+        return f"no administrative hold; controlled by the checks of {server.tracks}"
+    return "no administrative hold; controlled by health checks"

@@ -38,7 +38,7 @@ def _unknown(backend: Backend, why: str, policy: Policy) -> str:
         return ""
     return (
         f"{_cookie(backend)}: {_draining(policy)}, then maintenance moves them, unless `option persist` or"
-        f" `force-persist` is set, which is not known: {why}"
+        f" `force-persist` is set, which is unknown: {why}"
     )
 
 

@@ -161,7 +161,7 @@ def steps_for(
     if installed != wanted:
         return STEPS, f"{installed or 'nothing'} → {wanted}"
     if running is None:
-        return STEPS, f"{wanted} is installed, but which version runs is not known: restart"
+        return STEPS, f"{wanted} is installed, but the running version is unknown: restart"
     if running != (called or wanted):
         return STEPS, f"{wanted} is installed, but {running} runs: restart"
     if unproven:

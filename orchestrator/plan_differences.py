@@ -51,7 +51,7 @@ def impact_differences(before: Impact, now: Impact) -> tuple[Difference, ...]:
         if (each.instance, each.backend) not in broken
     ]
     followers = [_listed(node.followers) for node in (before, now)]
-    found += _if_other(", ".join(now.nodes), "carries along", *followers)
+    found += _if_other(", ".join(now.nodes), "also affects", *followers)
     registries = [", ".join(each.registries) for each in (before, now)]
     return (*found, *_if_other(", ".join(now.nodes), "follows", *registries))
 
@@ -83,7 +83,7 @@ def _of_node(was: PlannedNode, now: PlannedNode) -> Iterator[Difference]:
     yield from _if_other(was.name, "steps", ", ".join(was.steps), ", ".join(now.steps))
     if was.followers != now.followers:
         more = bool(set(now.followers).difference(was.followers))
-        yield Difference(was.name, "carries along", _listed(was.followers), _listed(now.followers), more)
+        yield Difference(was.name, "also affects", _listed(was.followers), _listed(now.followers), more)
 
 
 def _listed(refs: Iterable[ServerRef]) -> str:

@@ -76,7 +76,7 @@ def _not_held(backend: str, facts: Facts, needed_s: float, instance: str) -> str
     known = None if isinstance(facts, BackendError) else facts.hold_obsolete_s
     if known is None:
         why = facts.problem if isinstance(facts, BackendError) else facts.unseen
-        return f"What is set now is not known: {why} (`config_file` of [haproxy.{instance}] names the file)"
+        return f"What is set now is unknown: {why} (`config_file` of [haproxy.{instance}] names the file)"
     if backend not in known:
         return ""  # the names are resolved once, when HAProxy starts
     if known[backend] >= needed_s:

@@ -104,7 +104,7 @@ class Streak:
             problem = f"its service manager cannot be asked: {error.beside(work.node.name)}"
             if work.by_hand and work.self_checked is None:  # whoever decides may know better
                 work.self_checked = False
-                work.note(f"{problem}; whether that finds it healthy is not known")
+                work.note(f"{problem}; whether that finds it healthy is unknown")
                 return ""
             return problem
         work.self_checked = state.self_checked

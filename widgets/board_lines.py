@@ -71,9 +71,9 @@ def _ending(state: RolloutState, width: int) -> Piece:
         if left is None:
             return f" · left {'-':>5}", "plain"
         if width >= SPLIT:
-            parts = f" (working {clock(left.working)}, waiting {clock(left.waiting)})"
+            parts = f" (work {clock(left.working)}, wait {clock(left.waiting)})"
         else:
-            parts = f" ({clock(left.waiting)} waiting)"
+            parts = f" (wait {clock(left.waiting)})"
         return f" · left {clock(left.seconds):>5}{parts}", "plain"
     glyph, kind = ("✓", "ok") if state.ended.result == "healthy" else ("✗", "bad")
     return f" · {glyph} {state.ended.result} in {clock(state.ended.duration_s)}", kind
@@ -97,10 +97,10 @@ def _why(state: RolloutState, now: float) -> tuple[str, str, list[str]]:
         return *_end(state, state.ended), [""]
     if state.questions:
         asked = ", ".join(each.subject for each in state.questions.values())
-        return f"? waits for you: {asked}", "moving", [""]
+        return f"? waiting for a decision: {asked}", "moving", [""]
     working = [each for each in state.nodes.values() if at_work(each)]
     if not working:
-        paused = "nothing new is started"
+        paused = "no new node is started"
         return *((paused, "moving") if _paused(state) else ("between two steps", "quiet")), [""]
     first_node = min(working, key=lambda each: each.deadline or float("inf"))
     baking = first_node.state is NodeState.BAKING
@@ -110,15 +110,15 @@ def _why(state: RolloutState, now: float) -> tuple[str, str, list[str]]:
 
 
 def _countdowns(state: RolloutState, node: NodeStatus, working: int, now: float) -> list[str]:
-    more = f" · {working - 1} more at work" if working > 1 else ""
+    more = f" · +{counted(working - 1, 'node')} in progress" if working > 1 else ""
     if _paused(state):
-        return [f" · its deadline stands still{more}", " · deadline stands still"]
+        return [f" · deadline stopped{more}", " · deadline stopped"]
     if node.deadline is None:
         return [more]
     left = clock(node.deadline - now)
     if node.state is NodeState.BAKING:
-        return [f" · {left} more{more}", f" · {left} more"]
-    return [f" · at most {left} more{more}", f" · at most {left}"]
+        return [f" · {left} left{more}", f" · {left} left"]
+    return [f" · timeout in {left}{more}", f" · timeout in {left}"]
 
 
 def _end(state: RolloutState, ended: RolloutEnded) -> Piece:
@@ -131,7 +131,7 @@ def _end(state: RolloutState, ended: RolloutEnded) -> Piece:
         else []
     )
     parts += [ended.reason] if ended.reason else []
-    parts += [] if out or ended.unreachable_balancers else [f"what it {verb} is in rotation"]
+    parts += [] if out or ended.unreachable_balancers else [f"all {verb} nodes are in rotation"]
     return " · ".join(parts), "ok" if ended.result == "healthy" and not ended.unreachable_balancers else "bad"
 
 
@@ -173,7 +173,7 @@ def row(
     words = node.state.value if silent else f"{node.state.value}: {node.reason}"
     if node.state in AT_WORK and not at_work(node):
         words = f"{node.step} done"  # "stopping" would say that it still goes on
-    words += f" · its service wrote: {node.log[-1]}" if node.log else ""
+    words += f" · service output: {node.log[-1]}" if node.log else ""
     words += " · waits for you" if asked else ""
     return [*pieces, (f"{glyph} {visible(words)}", "moving" if asked and kind == "quiet" else kind)]
 

@@ -86,7 +86,7 @@ def _row(
 def _absent(label: str, instance: InstanceView) -> Cell:
     if label != ROWS[0][0]:
         return [(NONE, "quiet")]
-    return [("not known here" if instance.state == "live" else "no answer yet", "moving")]
+    return [("unknown here" if instance.state == "live" else "no answer yet", "moving")]
 
 
 def _fitted(pieces: Cell, wide: int) -> Cell:

@@ -77,7 +77,7 @@ def _response(server: Server, instance: InstanceView) -> Cell:
 
 def _address(server: Server, instance: InstanceView) -> Cell:
     if not server.address:
-        return [("not told", "quiet")]
+        return [("not shown", "quiet")]
     host = f"[{server.address}]" if ":" in server.address else server.address
     return [
         (f"{host}:{server.port}", "plain"),
@@ -118,7 +118,7 @@ def _agent(server: Server, instance: InstanceView) -> Cell:
     if not server.agent_configured:
         return [("none", "quiet")]
     if not server.agent:
-        return [("switched off", "moving")]
+        return [("disabled", "moving")]
     words = server.last_agent.removeprefix("via agent : ")
     return [
         (server.agent_status, "bad" if server.agent_status == "L7STS" else "plain"),

@@ -33,7 +33,7 @@ def waits(state: RolloutState, impact: Sequence[str], keys: Keys) -> list[list[P
     if state.phase == "paused":
         return [
             [(f"‖ {state.phase_text}", "head")],
-            [("Nothing new is started, deadlines stand still; a command that runs goes on.", "plain")],
+            [("No new node is started and deadlines are stopped; a running command continues.", "plain")],
             [(keys["pause"], "head"), (" goes on  ", "plain"), *_abort(keys)],
         ]
     return []
@@ -42,7 +42,7 @@ def waits(state: RolloutState, impact: Sequence[str], keys: Keys) -> list[list[P
 def _title(state: RolloutState, asked: DecisionRequested, others: int) -> list[Piece]:
     node = state.nodes.get(asked.subject)
     failed = node is not None and node.state in (NodeState.FAILED, NodeState.HELD)
-    more = [(f"  ({others} more to decide)", "quiet")] if others else []
+    more = [(f"  ({others} more to answer)", "quiet")] if others else []
     mark = ("✗ ", "bad") if failed else ("? ", "moving")
     return [mark, (f"{asked.subject}: ", "head"), (asked.text, "bad" if failed else "head"), *more]
 
@@ -74,13 +74,13 @@ def _meaning(state: RolloutState, asked: DecisionRequested, choice: str) -> str:
     if choice == CONTINUE:
         return "goes on"
     if choice == RETRY:
-        return "tries it again"
+        return "try it again"
     touched = asked.subject in state.nodes and state.nodes[asked.subject].cells
     return f"leaves it {'out' if touched else 'as it is'}, next one"
 
 
 def _abort(keys: Keys) -> list[Piece]:
-    return [(keys["abort"], "head"), (" ends the rollout", "plain")]
+    return [(keys["abort"], "head"), (" end the rollout", "plain")]
 
 
 def capacity_words(capacities: Sequence[Capacity], unseen: Sequence[str]) -> str:
@@ -93,7 +93,7 @@ def capacity_words(capacities: Sequence[Capacity], unseen: Sequence[str]) -> str
         f"{backend}: in rotation {before} → {after}, floor {floor} on {', '.join(names)}{notes}"
         for (backend, before, after, floor, notes), names in groups.items()
     ]
-    parts += [f"{name}: not known"[:40] for name in unseen]
+    parts += [f"{name}: unknown"[:40] for name in unseen]
     return " · ".join(parts)
 
 

@@ -97,18 +97,18 @@ class ConsulLock:
         who was asleep for so long that it may be gone: others act on the nodes then.
         """
         if not self._gone and self._session and _now() - self._tried > self.ttl:
-            return "Rolldeck was asleep for longer than its lock lasts"
+            return "Rolldeck was suspended for longer than its lock lasts"
         return self._gone  # for as long as the work takes: then nothing is tried any more
 
     def lost(self) -> str:
         """Why no node may be taken out under it any more, in words; empty while it is ours."""
         if not self._session:
-            return "the lock was given back"
+            return "the lock was released"
         if self._gone:
             return self._gone
         silent = _now() - self._renewed
         if silent > self.ttl:
-            return f"the lock could not be renewed in Consul for {silent:.0f} s; somebody else may have it"
+            return f"the lock could not be renewed in Consul for {silent:.0f} s; another machine may have it"
         return ""
 
     async def release(self) -> None:
@@ -175,5 +175,5 @@ def _now() -> float:
 
 def _words(pair: Pair | None) -> str:
     if pair is None or not pair.session:
-        return "the lock was taken away in Consul"
-    return "somebody else has the lock in Consul"
+        return "the lock was broken in Consul"
+    return "another holder has the lock in Consul"

@@ -171,7 +171,7 @@ async def _tell_where_it_stands(session: Session, impact: Impact) -> None:
         try:
             snapshot = await fleet.balancers[name].snapshot(backends)
         except BackendError as error:
-            say(f"{paint('not known', 'bad')}: {clean(str(error))}")
+            say(f"{paint('unknown', 'bad')}: {clean(str(error))}")
             continue
         found += present(refs, [snapshot]).values()
         carried += present(impact.followers, [snapshot]).values()
@@ -192,7 +192,7 @@ def _shown(change: Change, impact: Impact) -> Iterator[str]:
     if impact.registries:
         yield f"  {'back' if change.action == 'ready' else 'out'} in {', '.join(impact.registries)} too"
     for words in impact.carried:
-        yield f"  {paint('!', 'warn')} carries along {clean(words)}"
+        yield f"  {paint('!', 'warn')} also affects {clean(words)}"
     for each in impact.capacities:
         yield f"  {paint(clean(str(each)), 'info' if each.allowed else 'bad')}"
 

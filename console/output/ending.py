@@ -26,9 +26,9 @@ def ending(ended: RolloutEnded) -> Iterator[str]:
     if mixed := mixed_versions(ended.versions):
         yield f"  {'versions':<12}{clean(mixed)}"
     if ended.blocked:
-        yield f"{paint('no command of rolldeck works now', 'bad')}: {clean(ended.blocked)}"
+        yield f"{paint('no rolldeck command works now', 'bad')}: {clean(ended.blocked)}"
     if ended.unproven:
-        why_not = f"too little seen while {'it' if len(ended.unproven) == 1 else 'they'} baked"
+        why_not = f"too few requests while {'it' if len(ended.unproven) == 1 else 'they'} baked"
         yield f"  {'unproven':<12}{clean(', '.join(ended.unproven))}: {why_not}"
     for each in ended.out_of_rotation:
         yield f"{paint('out of rotation', 'out')}: {clean(each.node)}{_whose(each)}"
@@ -36,8 +36,8 @@ def ending(ended: RolloutEnded) -> Iterator[str]:
             yield f"  {clean(place)}"
         yield from _ways_back(each, blocked=bool(ended.blocked))
     for text in ended.unreachable_balancers:
-        yield f"{paint('not known', 'bad')}: {clean(text)}"
-    first = "once that is mended, " if ended.blocked else ""
+        yield f"{paint('unknown', 'bad')}: {clean(text)}"
+    first = "once that is fixed, " if ended.blocked else ""
     for way in ended.ways_on:
         yield f"{first}{PURPOSES[way.purpose]:<14}{clean(way.command)}"
         first = ""
@@ -59,21 +59,17 @@ def _with_standing(ended: RolloutEnded, names: Iterable[str]) -> Iterator[str]:
 
 def _ways_back(out: OutOfRotation, *, blocked: bool) -> Iterator[str]:
     ways = ways_back(out)
-    then = "once that is mended, " if blocked else ""
-    lines = [f"  {then}to put it back as it is now:  {clean(command)}" for command in ways.own]
-    back = (
-        [f"  {then}to bring back what it had:    {clean(out.rollback_command)}"]
-        if out.rollback_command
-        else []
-    )
+    then = "once that is fixed, " if blocked else ""
+    lines = [f"  {then}put back in rotation:  {clean(command)}" for command in ways.own]
+    back = [f"  {then}roll back this node:   {clean(out.rollback_command)}"] if out.rollback_command else []
     if out.not_ready:
-        lines = [f"  ready would not put it back now: {clean(out.not_ready)}", *back, *lines]
+        lines = [f"  `ready` would refuse it now: {clean(out.not_ready)}", *back, *lines]
     else:
         lines += back
     if ways.by_hand:
         wait = "; before ready, wait until it reads DRAIN with full health" if ways.awaits_health else ""
         by_hand = [
-            f"  by hand, in this order{wait}:",
+            f"  manual commands, in order{wait}:",
             *(f"    on {clean(command)}" for command in ways.by_hand),
         ]
         # Without a journal only these can be done.

@@ -50,7 +50,7 @@ def differences(found: Sequence[Difference]) -> Iterator[str]:
 def commands(plan: Plan) -> Iterator[str]:
     """Every command that would be sent, in order, as it would be sent."""
     if plan.prefetch:
-        yield "before the first node, on all side by side:"
+        yield "prefetch, in parallel on all nodes:"
         yield from _listed([("prefetch", each.target, each.command) for each in plan.prefetch])
     for names in plan.batches:
         for name in names:

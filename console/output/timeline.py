@@ -86,7 +86,7 @@ def _step(span: Span) -> Moment:
     text = span.detail or ("not finished" if span.how in ("open", "interrupted") else "")
     if span.how == "failed":
         text = f"failed: {text}"
-    more = (*_waits(span), *(f"its service wrote: {line}" for line in span.log))
+    more = (*_waits(span), *(f"service output: {line}" for line in span.log))
     return Moment(span.seq, span.began, _SPANS[span.how], text, span.step, duration(span.seconds), more)
 
 

@@ -152,7 +152,7 @@ class Acting:
         if answer is None:
             return
         try:
-            self._tell("looking at everything before anything is touched ...", seconds=2)
+            self._tell("running preflight checks…", seconds=2)
             proposal = await session.propose(
                 answer.version, limit=answer.limit, changes=answer.changes, freeze=freeze
             )
@@ -196,7 +196,7 @@ class Acting:
         if offer.reason:
             answer = await self._screen.app.push_screen_wait(
                 Confirm(
-                    "Take over what another machine has left?",
+                    "Take over the rollout of another machine?",
                     [f"There is {offer.words}.", "", f"{offer.reason[0].upper()}{offer.reason[1:]}."],
                     [("no", "Leave it", "default"), ("yes", "Take it over", "primary")],
                 )
@@ -233,12 +233,14 @@ class Acting:
             self._tell(str(error), "error")
             return
         if entry is not None and standing(entry) == "running":
-            self._tell(f"rollout {entry.id} to {entry.version} is running elsewhere, by {entry.operator}")
+            self._tell(
+                f"rollout {entry.id} to {entry.version} is running on another machine, by {entry.operator}"
+            )
             return
         if self.read_only or not (left or entry):
             return
         if holder is not None:
-            self._tell(f"an earlier rollout was not finished, and somebody else works on it now: {holder}")
+            self._tell(f"an earlier rollout was not finished; {holder} is working on it now")
             return
         lines = [words(each) for each in left.values()]
         if entry is not None and not left:
@@ -248,8 +250,8 @@ class Acting:
         answer = await self._screen.app.push_screen_wait(
             Confirm(
                 "An earlier rollout was not finished",
-                [*lines, "", "Resuming looks at everything, shows the plan, and asks before it starts."],
-                [("no", "Not now", "default"), ("yes", "Look at the plan", "primary")],
+                [*lines, "", "Resuming checks the current state, shows the plan and asks before it starts."],
+                [("no", "Not now", "default"), ("yes", "Review plan", "primary")],
             )
         )
         if answer == "yes":
@@ -315,14 +317,14 @@ class Acting:
 
         control = self._session.control
         text = (
-            "at once: a running command goes on without us"
+            "at once: a running command continues on its own"
             if control.aborting
-            else "after the running step; a second abort cuts that short"
+            else "after the running step; a second abort cuts it short"
         )
         answer = await self._screen.app.push_screen_wait(
             Confirm(
                 "Abort the rollout?",
-                [f"It ends {text}.", "What is out of rotation then is listed."],
+                [f"It ends {text}.", "Whatever is then out of rotation is listed."],
                 [("no", "Go on", "default"), ("yes", "Abort", "error")],
             )
         )

@@ -59,7 +59,7 @@ class Arranging(Screen[str]):
     def action_sort(self) -> None:
         following = SORTS[(SORTS.index(self._arrangement.sort) + 1) % len(SORTS)]
         self._arrange(self._arrangement.ordered(following))
-        self.notify(f"order: {following}", timeout=2)
+        self.notify(f"sorted by {following}", timeout=2)
 
     def action_reverse(self) -> None:
         self._arrange(self._arrangement.ordered(self._arrangement.sort))

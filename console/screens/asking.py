@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from orchestrator.remote.rollout import RemoteRollout
 
 
-AFTER = {"abort": "; asked once more, it does not wait for the running step"}
+AFTER = {"abort": "; a second request does not wait for the running step"}
 
 
 class Asking:
@@ -57,10 +57,10 @@ class Asking:
 
         answer = await self._screen.app.push_screen_wait(
             Confirm(
-                "Ask for an abort?",
+                "Request an abort?",
                 [
-                    f"The rollout is carried out by {who}.",
-                    "It ends after the running step, and says who asked.",
+                    f"The rollout is run by {who}.",
+                    "It ends after the running step; your name is recorded.",
                     "A second abort cuts that step short.",
                 ],
                 [("no", "No", "default"), ("yes", "Ask", "error")],

@@ -48,9 +48,9 @@ left before HAProxy ends one. The **journal** has what was sent, `>`, and what c
     # The same ids as in the main view: a key that is remapped there means the same here.
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,enter,q", "app.pop_screen", "back", id="back", tooltip="Back to the main view"),
-        Binding("d", "change('drain')", "drain", id="drain", tooltip="No new traffic; sessions go on"),
+        Binding("d", "change('drain')", "drain", id="drain", tooltip="No new traffic; sessions continue"),
         Binding("m", "change('maint')", "maint", id="maint", tooltip="Maintenance, at once"),
-        Binding("e", "change('ready')", "ready", id="ready", tooltip="Back in rotation, proven first"),
+        Binding("e", "change('ready')", "ready", id="ready", tooltip="Back in rotation, after health checks"),
         Binding("w", "change('weight')", "weight", id="weight", tooltip="Set the weight"),
         Binding("y", "copy", "copy", id="copy", tooltip="Copy this page to the clipboard"),
     ]

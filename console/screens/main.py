@@ -57,26 +57,40 @@ in rotation.
     MainScreen > #filter.-shown { display: block; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("u", "upgrade", "upgrade", id="upgrade", tooltip="Choose a version, look at the plan, start"),
+        Binding("u", "upgrade", "upgrade", id="upgrade", tooltip="Choose a version, review the plan, start"),
         Binding("space", "answer('continue')", "continue", id="continue", tooltip="Continue"),
         Binding(
-            "p", "pause", "pause", id="pause", tooltip="Pause or resume the rollout; deadlines stand still"
+            "p", "pause", "pause", id="pause", tooltip="Pause or resume the rollout; deadlines are stopped"
         ),
         Binding("r", "answer('retry')", "retry", id="retry", tooltip="Try the failed node again"),
-        Binding("s", "answer('skip')", "skip", id="skip", tooltip="Leave this node as it is and go on"),
+        Binding("s", "answer('skip')", "skip", id="skip", tooltip="Leave this node as it is and continue"),
         Binding("a", "abort", "abort", id="abort", tooltip="End the rollout after the running step"),
-        Binding("d", "change('drain')", "drain", id="drain", tooltip="No new traffic; sessions go on"),
+        Binding("d", "change('drain')", "drain", id="drain", tooltip="No new traffic; sessions continue"),
         Binding("m", "change('maint')", "maint", id="maint", tooltip="Maintenance, at once"),
-        Binding("e", "change('ready')", "ready", id="ready", tooltip="Back in rotation, proven first"),
+        Binding("e", "change('ready')", "ready", id="ready", tooltip="Back in rotation, after health checks"),
         Binding("w", "change('weight')", "weight", id="weight", tooltip="Set the weight", show=False),
-        Binding("R", "roll_back", "roll back", id="roll-back", tooltip="To the versions before", show=False),
-        Binding("ctrl+r", "resume", "resume", id="resume", tooltip="Finish what was left", show=False),
+        Binding(
+            "R",
+            "roll_back",
+            "roll back",
+            id="roll-back",
+            tooltip="Roll back to the previous versions",
+            show=False,
+        ),
+        Binding(
+            "ctrl+r", "resume", "resume", id="resume", tooltip="Finish an unfinished rollout", show=False
+        ),
         Binding("slash", "filter", "filter", id="filter", tooltip="Show only rows with this text"),
         Binding(
-            "o", "sort", "order", id="sort", tooltip="Next order: problems, node, sessions, ...", show=False
+            "o",
+            "sort",
+            "sort",
+            id="sort",
+            tooltip="Next sort order: problems, node, sessions, ...",
+            show=False,
         ),
-        Binding("O", "reverse", "reverse", id="reverse", tooltip="The same order reversed", show=False),
-        Binding("v", "view", "view", id="view", tooltip="Servers, or nodes over all of their backends"),
+        Binding("O", "reverse", "reverse", id="reverse", tooltip="Reverse the sort order", show=False),
+        Binding("v", "view", "group", id="view", tooltip="Group servers by node, over all backends"),
         Binding("b", "backend", "backend", id="backend", tooltip="Next backend", show=False),
         Binding(
             "exclamation_mark", "problems", "problems", id="problems", tooltip="Only problems", show=False
@@ -85,13 +99,15 @@ in rotation.
         Binding(
             "escape",
             "put_away",
-            "put away",
+            "close",
             id="put-away",
-            tooltip="The filter, then the board of a rollout that has ended",
+            tooltip="Close the filter, then the board of a rollout that has ended",
             show=False,
         ),
         Binding("t", "transcript", "log", id="transcript", tooltip="Every command and every raw reply"),
-        Binding("q", "quit_console", "quit", id="quit", tooltip="Leave; a running rollout is asked about"),
+        Binding(
+            "q", "quit_console", "quit", id="quit", tooltip="Quit; asks what to do with a running rollout"
+        ),
     ]
 
     def __init__(

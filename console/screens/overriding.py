@@ -47,14 +47,14 @@ async def past_the_lock(app: App[Any], session: Session, agreed: Holder | None =
         return LockAnswer(proceed=True, taken_from=holder)
     answer = await app.push_screen_wait(
         Confirm(
-            f"Somebody else works on {session.application.name}",
+            f"{session.application.name} is locked",
             [
                 str(holder),
                 "",
-                "The lock is taken away once you start what you are shown next. A rollout that runs under it"
-                " ends then at once; its node is left for yours.",
+                "The lock is broken once you start what you are shown next, and this is recorded. A rollout"
+                " that runs under it then ends at once; its node is left to yours.",
             ],
-            [("no", "Leave it to them", "default"), ("yes", "Take it away", "error")],
+            [("no", "Cancel", "default"), ("yes", "Break lock", "error")],
         )
     )
     return LockAnswer(proceed=answer == "yes", taken_from=holder)
@@ -73,8 +73,8 @@ async def past_the_freeze(app: App[Any], session: Session) -> Severity | None:
         return Severity.ERROR  # one that begins while the plan is made
     answer = await app.push_screen_wait(
         Confirm(
-            "Nothing is to be rolled out now",
-            [each.text for each in frozen] + ["", "Overriding is written down with your name."],
+            "Freeze window active",
+            [each.text for each in frozen] + ["", "The override is recorded with your name."],
             [("no", "Not now", "default"), ("yes", "Override it", "error")],
         )
     )

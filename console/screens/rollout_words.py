@@ -45,7 +45,7 @@ class Told:
             kept=self._refs(),
         )
         if unseen:
-            return f"{', '.join(unseen)} not seen: none may go"
+            return f"{', '.join(unseen)} unreachable: no node may be taken out"
         worst = tightest(found)
         if worst is None:
             return ""
@@ -79,7 +79,7 @@ class Told:
         along = ", ".join(map(str, carried))
         return [
             capacity_words(found, unseen),
-            *([f"carries along {along}"] if carried else []),
+            *([f"also affects {along}"] if carried else []),
             f"{counted(sessions, 'session')} now · then {steps}",
         ]
 
@@ -93,7 +93,7 @@ class Told:
 
     def _commands(self, node: str, step: str) -> list[str]:
         planned = [(each.target, each.command) for each in self.plan.node(node).commands if each.step == step]
-        nothing = [f"{step}: nothing is sent, only looked at"]
+        nothing = [f"{step}: only checks, no commands are sent"]
         return shortened(planned, MOST_COMMANDS, self.width) or nothing
 
     def differences(self) -> Mapping[str, str]:
@@ -123,7 +123,7 @@ def _now(view: View, refs: Sequence[ServerRef]) -> str:
     groups: dict[str, list[str]] = {}
     for ref in refs:
         server = view.server(ref)
-        words = "not known" if server is None else f"{server.admin_state}"
+        words = "unknown" if server is None else f"{server.admin_state}"
         if server is not None and server.admin_state is AdminState.READY:
             words = f"ready, {health(server)}"
         groups.setdefault(words, []).append(ref.instance)

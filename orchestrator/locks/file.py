@@ -42,12 +42,12 @@ class Holder(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     def __str__(self) -> str:
         if self.doubt and not self.operator:
-            return f"somebody who cannot be verified ({self.doubt})"
+            return f"an unverified operator ({self.doubt})"
         since = datetime.fromtimestamp(self.since, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
         who = (
             f"{self.operator} (process {self.pid} on {self.host}) since {since}: {shorten(self.what, SHOWN)}"
         )
-        return f"somebody who cannot be verified ({self.doubt}), and says to be {who}" if self.doubt else who
+        return f"an unverified operator ({self.doubt}), claiming to be {who}" if self.doubt else who
 
 
 def read_holder(value: bytes, doubt: str = "") -> Holder:
@@ -55,7 +55,7 @@ def read_holder(value: bytes, doubt: str = "") -> Holder:
     try:
         return msgspec.structs.replace(decode(value, Holder), doubt=doubt)
     except ValueError:
-        doubt = doubt or "what stands there cannot be understood"
+        doubt = doubt or "its content cannot be understood"
         return Holder(operator="", host="", pid=1, since=0.0, what="", doubt=doubt)
 
 
@@ -134,7 +134,7 @@ class FileLock:
             while not self._take():
                 found = self._read()
                 if not break_it:
-                    raise Locked(f"{_words(found)}; --break-lock takes it away from them")
+                    raise Locked(f"{_words(found)}; --break-lock breaks the lock")
                 self.path.unlink(missing_ok=True)
                 broken = found or broken
             before = self._read() or broken
@@ -142,8 +142,8 @@ class FileLock:
                 os.close(self._file)
                 self._file = -1
                 raise Locked(
-                    f"{_words(before)}; whether that still runs cannot be seen from here:"
-                    " --break-lock takes it away"
+                    f"{_words(before)}; whether that process still runs cannot be checked from"
+                    " here; --break-lock breaks the lock"
                 )
             os.ftruncate(self._file, 0)
             os.pwrite(self._file, msgspec.json.encode(holder), 0)
@@ -202,7 +202,7 @@ class FileLock:
 
     def refusal(self, holder: Holder) -> Locked:
         """See `Lock.refusal`: one that has died has lost it at once."""
-        return Locked(f"{holder}; --break-lock takes it away from them")
+        return Locked(f"{holder}; --break-lock breaks the lock")
 
     @property
     def fence(self) -> int:
@@ -237,8 +237,8 @@ class FileLock:
     def lost(self) -> str:
         """See `Lock.lost`."""
         if self._file < 0:
-            return "the lock was given back"
-        return self.fenced() or ("" if self._named() else f"the lock {self.path} was taken away")
+            return "the lock was released"
+        return self.fenced() or ("" if self._named() else f"the lock {self.path} was removed")
 
     def fenced(self) -> str:
         """See `Lock.fenced`: once another file has its name, somebody else works on the nodes."""
@@ -286,4 +286,4 @@ def _same(file: int, path: Path) -> bool:
 
 
 def _words(holder: Holder | None) -> str:
-    return f"{holder}" if holder is not None else "somebody who is not named"
+    return f"{holder}" if holder is not None else "an unnamed operator"

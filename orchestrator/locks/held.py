@@ -52,8 +52,7 @@ async def hold(
     before = await lock.acquire(holder, break_it=break_lock)
     held = HeldLock(lock, holder, control)
     if before is not None:
-        how = "broken" if break_lock else "taken over, as its holder is gone"
-        held.notice = f"the lock was {how}: {before}"
+        held.notice = f"{'broke' if break_lock else 'took over stale'} lock of {before}"
     held.carry(control)
 
     def refuse() -> None:
@@ -87,4 +86,4 @@ async def _watch(held: HeldLock, bus: Bus, clock: Clock) -> None:
 
 
 def _fenced(why: str) -> Fenced:
-    return Fenced(f"{why}; nothing is sent any more")
+    return Fenced(f"{why}; no further commands are sent")

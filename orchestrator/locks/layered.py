@@ -43,7 +43,7 @@ class LayeredLock:
             if self.alone:
                 return before
             await self.local.release()
-            raise Locked(f"whether somebody works on it elsewhere cannot be seen: {error}") from error
+            raise Locked(f"cannot check whether another machine has the lock: {error}") from error
         except BaseException:
             await self.local.release()
             raise
@@ -56,7 +56,7 @@ class LayeredLock:
             found = await self.shared.holder()
             if found is None:
                 if self.clock.monotonic() > deadline:
-                    raise Locked("nobody has the lock in Consul, and nobody gets it")
+                    raise Locked("the lock in Consul is free but cannot be acquired (lock-delay?)")
                 await self.clock.sleep(PAUSE)
                 continue
             there = read_holder(found.value, found.doubt)
@@ -81,8 +81,8 @@ class LayeredLock:
     def refusal(self, holder: Holder) -> Locked:
         """See `Lock.refusal`."""
         return Locked(
-            f"{holder}; if that has died, anybody can take over within {self.ttl} s;"
-            " --break-lock takes it away from them at once"
+            f"{holder}; if that process has died, the lock can be taken over within {self.ttl} s;"
+            " --break-lock breaks it at once"
         )
 
     @property

@@ -125,7 +125,10 @@ class RolloutPublisher:
                 while not await self._done():  # noqa: ASYNC110 - Consul cannot tell us
                     await asyncio.sleep(APART)
         except TimeoutError:
-            self._note("Consul does not take it: another machine could not put the next node back as it was")
+            self._note(
+                "cannot publish state to Consul: another machine could not restore the next node's"
+                " original state"
+            )
 
     async def _done(self) -> bool:
         with contextlib.suppress(BackendError):

@@ -229,7 +229,7 @@ class StatusReader:
         why = (
             f"{seen.ended.result}: {seen.ended.reason}"
             if seen.ended
-            else "it has no end, and nobody its lock"
+            else "the rollout was interrupted and its lock has expired"
         )
         identity = Identity(app, head.kind, head.version, head.operator, head.host, head.pid, head.began)
         found = replace(status_of(identity, seen.records, why, running=running), source="consul")

@@ -66,7 +66,7 @@ async def come_back(work: Work) -> None:
             await _end(work, registration)
             seen = await registration.look()
     except (BackendError, StepFailed) as error:
-        text = f"it is back in HAProxy, and not known to be back in {registration.place}: {error}"
+        text = f"it is back in HAProxy, but it is unknown whether it is back in {registration.place}: {error}"
         raise StillRegisteredOut(text) from error
     if seen.maintenance:
         work.note(f"is in maintenance in {registration.place}, and is left so: {seen.maintenance}")

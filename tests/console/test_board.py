@@ -92,9 +92,9 @@ async def shown(state: RolloutState, width: int = 80, after: float = 18, capacit
 async def test_it_reads_without_colour(width: int) -> None:
     head, why, names, *rows = await shown(folded(*DRAINING), width, capacities="4 in rotation, floor 2")
     assert head.startswith("shop 1.4.2 → 1.5.0 · 1/3 nodes · ██")
-    left = "left  0:11 (0:02 waiting)" if width == 80 else "left  0:11 (working 0:08, waiting 0:02)"
+    left = "left  0:11 (wait 0:02)" if width == 80 else "left  0:11 (work 0:08, wait 0:02)"
     assert head.rstrip().endswith(f"░  33 % · {left}")
-    assert why.strip() == "web2 drains: sessions: 7 on lb1 · at most 0:42 more · 4 in rotation, floor 2"
+    assert why.strip() == "web2 drains: sessions: 7 on lb1 · timeout in 0:42 · 4 in rotation, floor 2"
     assert names.split() == ["NODE", *STEPS]
     assert rows[0].split() == ["web1", *["✓", "1.1", "s"] * 5, "✓", "upgraded"]
     assert rows[1].split()[:5] == ["web2", "◐", "0:18", "◐", "draining:"]
@@ -105,11 +105,11 @@ def test_the_countdown_is_never_cut_away() -> None:
     reason = "sessions: 4 on lb1, 3 on lb2"
     state = folded(*DRAINING, Waiting(node="web2", step="drain", reason=reason, remaining_s=60))
     (why, _), (tail, _) = sentence(state, START + 18, "5 in rotation, floor 3, may lose 2", 78)
-    assert why == "web2 drains: sessions: 4 … · at most 0:42"
+    assert why == "web2 drains: sessions:… · timeout in 0:42"
     assert cell_len(why + tail) == 78
     state.apply(Record(99, START, Paused(who="ann", why="")))
     (why, _), _ = sentence(state, START + 18, "5 in rotation, floor 3, may lose 2", 78)
-    assert why.endswith(" · deadline stands still")
+    assert why.endswith(" · deadline stopped")
 
 
 async def test_between_two_steps_nothing_goes_on() -> None:
@@ -131,14 +131,14 @@ async def test_a_failed_step_names_its_reason_and_asks() -> None:
         question="q1", subject="web2", text="drain failed: no answer", choices=["retry", "skip"]
     )
     _, why, _, _, row, _ = await shown(folded(*DRAINING, failed, asked), 120)
-    assert why.strip() == "? waits for you: web2"
+    assert why.strip() == "? waiting for a decision: web2"
     assert row.split() == ["web2", "✗", "✗", *"failed: no answer · waits for you".split()]
 
 
 async def test_paused_and_aborting_say_who_and_why() -> None:
     head, why, *_ = await shown(folded(*DRAINING, Paused(who="ann", why="lunch")), 120)
     assert "shop 1.4.2 → 1.5.0 · ‖ paused by ann: lunch · 1/3 nodes" in head
-    assert "its deadline stands still" in why
+    assert "deadline stopped" in why
     assert "at most" not in why
     head, *_ = await shown(folded(*DRAINING, AbortRequested(who="bob", why="", immediate=False)))
     assert "! aborting, asked by bob" in head

@@ -68,7 +68,7 @@ def test_a_stale_one_says_so_with_its_age_and_is_quiet() -> None:
     assert kind_of(shown, "stale 12 s") == "bad"
     rotation = next(line for line in page(shown, 80).lines if line and line[0][0].startswith(" rotation"))
     assert [kind for text, kind in rotation if "in rotation" in text] == ["ok", "quiet"]
-    assert "on lb1, lb2 (stale): nobody" in "\n".join(found)
+    assert "on lb1, lb2 (stale): no administrative" in "\n".join(found)
     assert "1 on lb2, 12 s old" in "\n".join(found)
 
 
@@ -79,8 +79,8 @@ def test_one_that_never_answered_or_has_no_such_server() -> None:
     found = "\n".join(lines(detail(instance(), never, other), 120))
     assert "◌ connecting" in found
     assert "no answer yet" in found
-    assert "not known here" in found
-    assert "on lb1: nobody keeps it out" in found
+    assert "unknown here" in found
+    assert "on lb1: no administrative hold" in found
 
 
 def test_owners_that_are_the_same_stand_together() -> None:
@@ -93,7 +93,7 @@ def test_owners_that_are_the_same_stand_together() -> None:
     differ = detail(both[0], instance("lb2"))
     found = "\n".join(lines(differ))
     assert "on lb1: maintenance by an operator" in found
-    assert "on lb2: nobody keeps it out" in found
+    assert "on lb2: no administrative hold" in found
 
 
 def test_sessions_of_all_load_balancers_oldest_first() -> None:
@@ -147,7 +147,7 @@ def test_checks_agents_and_tracking() -> None:
     follows = server("web1", checked=False, tracks="shop/web9")
     assert "that of shop/web9" in "\n".join(lines(detail(instance("lb1", follows))))
     silent = server("web1", agent_configured=True)
-    assert "switched off" in "\n".join(lines(detail(instance("lb1", silent))))
+    assert "disabled" in "\n".join(lines(detail(instance("lb1", silent))))
 
 
 def test_health_has_a_colour_of_its_own() -> None:

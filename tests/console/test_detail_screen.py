@@ -39,7 +39,7 @@ async def test_both_load_balancers_a_session_with_its_age_and_back(tmp_path: Pat
     async with place(tmp_path) as here, desk(here) as at:
         async with held(at, "lb2") as clients:
             await open_detail(at)
-            await at.sees("lb1 ● live", "lb2 ● live", "✓ in rotation", "nobody keeps it out", "1.4.2")
+            await at.sees("lb1 ● live", "lb2 ● live", "✓ in rotation", "no administrative hold", "1.4.2")
             await at.sees("0 on lb1 · 1 on lb2")
             await at.until(lambda: any(each in at.text for each in clients))
             line = next(each for each in at.text.splitlines() if "127.0.0.1:" in each and "www" in each)
@@ -72,7 +72,7 @@ async def test_what_somebody_else_does_is_seen(tmp_path: Path) -> None:
     async with place(tmp_path) as here, desk(here) as at:
         await open_detail(at)
         await say(here.stack, "set server shop/web1 state maint", "lb1")
-        await at.sees("on lb1: maintenance by an operator", "on lb2: nobody keeps it out")
+        await at.sees("on lb1: maintenance by an operator", "on lb2: no administrative hold")
         assert "lb1 ✗  lb2 ✓" in at.text
 
 

@@ -53,7 +53,7 @@ async def test_who_goes_along_and_who_takes_over_is_shown() -> None:
     seen = replace(impact(over, along), carried=("other/o1 on lb1, which follows shop/web4",))
     async with asking(ChangeDialog("drain", seen)) as (app, _):
         text = " ".join("\n".join(shown(app)).replace("│", " ").split())
-        assert "Carries along other/o1 on lb1, which follows shop/web4." in text
+        assert "Also affects other/o1 on lb1, which follows shop/web4." in text
         assert "✗ other on lb1 in rotation 1 → 0, floor 1; other/o1 follows shop/web4" in text
         assert "✓ shop on lb1 in rotation 1 → 1, floor 1; web5 (backup) takes over" in text
         assert cut_off(app) == []

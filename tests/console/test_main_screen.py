@@ -113,7 +113,7 @@ async def test_what_never_becomes_healthy_is_retried_then_skipped(tmp_path: Path
         await at.press("s")
         await at.asked("web2", "verify failed")
         await at.press("a")
-        await at.sees("Abort the rollout?", "a second abort cuts that short")
+        await at.sees("Abort the rollout?", "a second abort cuts it short")
         await at.press("enter")  # the safe answer has the focus: nothing is aborted
         await at.until(lambda: at.app.screen is at.main)
         assert not here.session.control.aborting
@@ -294,7 +294,7 @@ async def test_filter_order_and_problems(tmp_path: Path) -> None:
         assert at.text.index("web3") < at.text.index("web1")  # problems first
         await at.press("o")
         await at.until(lambda: at.text.index("web1") < at.text.index("web3"))
-        assert "order: node" in at.said
+        assert "sorted by node" in at.said
 
 
 async def gone(at: Desk) -> None:

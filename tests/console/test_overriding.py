@@ -32,12 +32,12 @@ async def test_a_freeze_is_named_kept_to_and_overridden(tmp_path: Path) -> None:
     async with place(tmp_path) as here, desk(here) as at:
         freeze(here)
         await at.press("u")
-        await at.sees("Nothing is to be rolled out now", "year end")
+        await at.sees("Freeze window active", "year end")
         await at.press("enter")  # the safe answer has the focus
         await at.until(lambda: at.app.screen is at.main)
         assert not here.records
         await at.press("u")
-        await at.sees("Nothing is to be rolled out now")
+        await at.sees("Freeze window active")
         await at.press("right", "enter")
         await at.sees("Upgrade shop", "Version")
         await at.type(NEW)
@@ -54,18 +54,18 @@ async def test_somebody_elses_lock_is_named_left_and_taken_away(tmp_path: Path) 
     async with place(tmp_path) as here, desk(here) as at:
         lock = await hold(here)
         await at.press("m")
-        await at.sees("Somebody else works on shop", "ann@there (process 1 on elsewhere)", "1.4.9")
+        await at.sees("shop is locked", "ann@there (process 1 on elsewhere)", "1.4.9")
         await at.press("enter")
         await at.until(lambda: at.app.screen is at.main)
         assert not here.changes
         assert not lock.lost()
         for key in ("u", "R", "ctrl+r"):  # first of all: nothing is asked, looked at or planned before
             await at.press(key)
-            await at.sees("Somebody else works on shop", "ann@there", "1.4.9")
+            await at.sees("shop is locked", "ann@there", "1.4.9")
             await at.press("enter")
             await at.until(lambda: at.app.screen is at.main)
         await at.press("u")
-        await at.sees("Somebody else works on shop")
+        await at.sees("shop is locked")
         await at.press("right", "enter")
         await at.sees("Upgrade shop", "Version")
         await at.type(NEW)
@@ -75,13 +75,13 @@ async def test_somebody_elses_lock_is_named_left_and_taken_away(tmp_path: Path) 
         await lock.release()
         lock = await hold(here, BOB)  # another one than the operator has agreed to
         await at.press("right", "enter")
-        await at.sees("Somebody else works on shop", "bob@there")
+        await at.sees("shop is locked", "bob@there")
         assert await versions(here.stack) == {"web1": OLD, "web2": OLD}
         await at.press("right", "enter")
         await at.result("healthy")
         assert "the lock was broken by" in lock.lost()
         said = [each.event.text for each in here.records if isinstance(each.event, NodeNote)]
-        assert any("the lock was broken: bob@there" in each for each in said)
+        assert any("broke lock of bob@there" in each for each in said)
         assert await versions(here.stack) == {"web1": NEW, "web2": NEW}
         assert {each.admin for own in (await states(here.stack)).values() for each in own.values()} == {0}
         await lock.release()

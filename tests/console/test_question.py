@@ -48,7 +48,7 @@ def test_a_node_to_be_confirmed() -> None:
     assert words(of, "in rotation 4 → 3") == [
         "? web1: take it out of rotation? 1.4 → 1.5",
         "in rotation 4 → 3",
-        "space goes on  s leaves it as it is, next one  a ends the rollout  p pauses",
+        "space goes on  s leaves it as it is, next one  a end the rollout  p pauses",
     ]
 
 
@@ -60,8 +60,8 @@ def test_a_failed_node_says_what_each_choice_does() -> None:
         asked("stop?", "continue", "skip", "abort", subject="web2", number=2),
     )
     lines = words(of, "now: maint on lb1")
-    assert lines[0] == "✗ web1: verify failed: sick  (1 more to decide)"
-    assert lines[2] == "r tries it again  s leaves it out, next one  a ends the rollout  p pauses"
+    assert lines[0] == "✗ web1: verify failed: sick  (1 more to answer)"
+    assert lines[2] == "r try it again  s leaves it out, next one  a end the rollout  p pauses"
     assert waits(of, [], KEYS)[0][0] == ("✗ ", "bad")
 
 
@@ -74,13 +74,13 @@ def test_what_the_service_of_a_failed_node_wrote_last_stands_above_the_keys() ->
     )
     lines = words(of, "now: maint on lb1")
     assert lines[1:5] == ["now: maint on lb1", "| two", "| three", "| bind: address in use"]
-    assert lines[5].startswith("r tries it again")
+    assert lines[5].startswith("r try it again")
 
 
 def test_a_pause_says_how_to_go_on() -> None:
     lines = words(state(Paused(who="ann", why="lunch")))
     assert lines[0] == "‖ paused by ann: lunch"
-    assert lines[-1] == "p goes on  a ends the rollout"
+    assert lines[-1] == "p goes on  a end the rollout"
 
 
 def test_other_keys_are_called_by_their_names() -> None:
@@ -97,7 +97,7 @@ def test_load_balancers_with_the_same_numbers_share_a_place() -> None:
     ]
     assert capacity_words(found, ["lb4"]) == (
         "shop: in rotation 4 → 3, floor 2 on lb1, lb2 · shop: in rotation 3 → 2, floor 2 on lb3"
-        " · lb4: not known"
+        " · lb4: unknown"
     )
 
 
@@ -158,7 +158,7 @@ async def test_an_error_is_not_cut_where_it_is_decided_on() -> None:
         await pilot.pause()
         assert panel.size.height == MOST
         assert panel.render_line(1).text.rstrip().endswith("…")
-        assert "r tries it again" in panel.render_line(MOST - 1).text
+        assert "r try it again" in panel.render_line(MOST - 1).text
 
 
 @pytest.mark.parametrize("text", HOSTILE)

@@ -25,7 +25,7 @@ async def test_what_was_left_is_named_on_start_and_finished_by_keys(tmp_path: Pa
         lock = FileLock.of(here.stack.directory / "locks", "shop")
         await lock.acquire(ANN)
         async with desk(here, up=1) as at:
-            await at.until(lambda: "somebody else works on it now: ann@there" in at.said)
+            await at.until(lambda: "an earlier rollout was not finished; ann@there" in at.said)
             assert at.app.screen is at.main
         await lock.release()
         async with desk(here, up=1) as at:

@@ -30,12 +30,12 @@ def broken() -> Still:
 
 
 def test_a_drain_that_waits_for_sessions(looks_as_before: Camera) -> None:
-    assert looks_as_before(lambda: draining().console(), sees("web3 drains: sessions", "at most 4:42"))
+    assert looks_as_before(lambda: draining().console(), sees("web3 drains: sessions", "timeout in 4:42"))
 
 
 def test_asked_before_a_node(looks_as_before: Camera) -> None:
     text = "take it out of rotation? 1.4.2 → 1.5.0"
-    assert looks_as_before(lambda: asking("node", text), sees("take it out", "waits for you"))
+    assert looks_as_before(lambda: asking("node", text), sees("take it out", "waiting for a decision"))
 
 
 def test_asked_before_a_step(looks_as_before: Camera) -> None:
@@ -48,7 +48,7 @@ def test_asked_before_a_step(looks_as_before: Camera) -> None:
 
 
 def test_a_failure_waits_for_a_decision(looks_as_before: Camera) -> None:
-    assert looks_as_before(broken, sees("verify failed", "tries it again"))
+    assert looks_as_before(broken, sees("verify failed", "try it again"))
 
 
 def test_paused(looks_as_before: Camera) -> None:

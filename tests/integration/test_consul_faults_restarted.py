@@ -72,7 +72,7 @@ async def assert_fenced(upgrade: Upgrade, run: Run, left: Left) -> None:
     stack, ended = upgrade.stack, run.ended
     assert run.code == 1, run.text
     assert ended["result"] == "degraded"
-    assert ended["reason"] == f"{ENDED}; nothing is sent any more"
+    assert ended["reason"] == f"{ENDED}; no further commands are sent"
     assert (ended["upgraded"], ended["interrupted"], ended["pending"]) == ([], ["web1"], ["web2"])
     assert (ended["failed"], ended["unreachable_balancers"]) == ([], [])
     assert told(stack, run) == await out(stack) == {"lb1": {"web1"}, "lb2": {"web1"}}

@@ -76,12 +76,12 @@ async def test_who_wakes_after_another_has_taken_it_is_fenced_from_the_first_mom
         await take(lock)
         assert lock.fence == 2
         said = await end(process)
-        assert said["first"] == "Rolldeck was asleep for longer than its lock lasts"
+        assert said["first"] == "Rolldeck was suspended for longer than its lock lasts"
         assert said["open"] == 0
         assert said["last"] in (
-            "the lock was taken away in Consul",
+            "the lock was broken in Consul",
             "the lock's session in Consul has ended",
-            "somebody else has the lock in Consul",
+            "another holder has the lock in Consul",
         )
         assert said["lost"] == said["last"]
         assert (lock.lost(), lock.fenced()) == ("", "")  # what it did when it woke took nothing away

@@ -102,7 +102,7 @@ async def test_the_next_rollout_can_be_seen_at_once_however_long_the_delay(tmp_p
         for version in (NEW, OLD):
             run = await rolldeck(stack, "upgrade", "shop", version, "--limit", "web1", "--yes", "--json")
             assert run.code == 0, run.text
-            assert "Consul does not take it" not in run.text
+            assert "cannot publish state to Consul" not in run.text
             [pair] = await agent.ask("GET", "/v1/kv/rolldeck/shop/rollout")
             head, records = unpack(base64.b64decode(pair["Value"]))
             assert (head.version, records[-1].seq) == (version, run.ended["seq"])

@@ -128,7 +128,7 @@ async def test_who_cannot_be_verified_has_the_lock_all_the_same(tmp_path: Path) 
             assert await consul.put("rolldeck/shop/lock", value, acquire=session)
             run = await rolldeck(stack, "upgrade", "shop", NEW, "--yes")
             assert run.code == 3, run.text
-            assert "somebody who cannot be verified" in run.text
+            assert "an unverified operator" in run.text
         run = await rolldeck(stack, "upgrade", "shop", NEW, "--yes", "--break-lock")
         assert run.code == 0, run.text
         await consul.close()

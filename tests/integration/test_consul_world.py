@@ -61,7 +61,7 @@ async def test_after_a_kill_the_same_machine_goes_on_at_once(tmp_path: Path) -> 
         assert [each["fence"] for each in resumed.events if each["event"] == "lock_taken"] == [2]
         assert "taken over from" not in resumed.text, "our own journal has it already"
         said = [each["text"] for each in resumed.events if each["event"] == "node_note"]
-        assert any("the lock was taken over, as its holder is gone" in each for each in said)
+        assert any("took over stale lock of" in each for each in said)
         assert await versions(stack) == {"web1": NEW, "web2": NEW}
 
 

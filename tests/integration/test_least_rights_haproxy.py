@@ -53,7 +53,7 @@ async def test_what_a_level_below_admin_can_do(stack: Stack, level: str) -> None
     check = await rolldeck(stack, "check", "shop")
     assert check.code == 3, check.text
     assert said in check.text
-    assert ("not known: HAProxy's configuration file: Permission denied" in check.text) is (level == "user")
+    assert ("unknown: HAProxy's configuration file: Permission denied" in check.text) is (level == "user")
     upgrade = await rolldeck(stack, "upgrade", "shop", NEW, "--yes")
     assert upgrade.code == 3, upgrade.text
     assert f"the socket has level {level}" in upgrade.text

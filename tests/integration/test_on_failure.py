@@ -48,7 +48,7 @@ async def test_a_rollback_that_is_refused_hides_nothing(tmp_path: Path) -> None:
         assert "the rollback was refused: lb2: cannot be read" in run.err
         assert "no changes made" not in run.err
         assert "out of rotation: web2" in run.err
-        assert "to put it back as it is now:  rolldeck ready shop web2" in run.err
+        assert "put back in rotation:  rolldeck ready shop web2" in run.err
         assert f"rolldeck upgrade shop {OLD} --limit web2 --force-ready web2" in run.err
         assert {"web1": NEW, "web3": OLD}.items() <= (await versions(stack)).items()
 

@@ -107,7 +107,7 @@ async def test_what_a_drain_carries_along_counts(tmp_path: Path) -> None:
         assert "in rotation 2 → 0, floor 1; shop/web2 follows shop/web1" in refused.text
         assert "in rotation 1 → 0, floor 1; other/o1 follows shop/web1" in refused.text
         assert by_hand.code == 3, by_hand.text
-        assert "carries along shop/web2 on lb1, which follows shop/web1" in by_hand.text
+        assert "also affects shop/web2 on lb1, which follows shop/web1" in by_hand.text
         assert await untouched(stack) == before
         assert set((await versions(stack)).values()) == {OLD}
 
@@ -132,7 +132,7 @@ async def test_what_a_drain_carries_along_counts(tmp_path: Path) -> None:
             as_json = await rolldeck(stack, "status", "shop", "--json")
             back = await rolldeck(stack, "ready", "shop", "web1", "--yes")
         assert out.code == 0, out.text
-        assert "carries along other/o1 on lb1, which follows shop/web1" in out.err
+        assert "also affects other/o1 on lb1, which follows shop/web1" in out.err
         assert "other on lb1: in rotation 2 → 1, floor 1; other/o1 follows shop/web1" in out.err
         assert (
             "o1 (other) is kept out by HAProxy: it follows shop/web1: lb1: MAINT (via shop/web1)"

@@ -84,4 +84,4 @@ def test_a_rollback_that_was_refused_loses_nothing() -> None:
     refused = said(with_refusal(FAILED, "lb2: cannot be read"))
     assert refused[0] == "degraded: failed: web2; the rollback was refused: lb2: cannot be read · 2:05"
     assert "out of rotation: web2" in refused
-    assert "  to put it back as it is now:  rolldeck ready shop web2" in refused
+    assert "  put back in rotation:  rolldeck ready shop web2" in refused

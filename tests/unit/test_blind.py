@@ -22,7 +22,7 @@ def test_a_touched_node_is_named_when_no_load_balancer_can_be_read() -> None:
         assert len(ended.unreachable_balancers) == 2
         [out] = ended.out_of_rotation
         assert (out.node, out.intentional) == ("web1", False)
-        assert out.servers == ["shop/web1 on lb1: not known", "shop/web1 on lb2: not known"]
+        assert out.servers == ["shop/web1 on lb1: unknown", "shop/web1 on lb2: unknown"]
         assert out.command_texts == [
             "rolldeck ready shop web1",
             "lb1: set server shop/web1 state ready   (once it is healthy)",
@@ -40,7 +40,7 @@ def test_the_commands_for_the_dead_load_balancer_are_named_too() -> None:
         server.agent_configured = server.agent = True
         ended = await from_step(world, "start", "lb2")
         [out] = ended.out_of_rotation
-        assert out.servers == ["shop/web1 on lb1: maint (MAINT)", "shop/web1 on lb2: not known"]
+        assert out.servers == ["shop/web1 on lb1: maint (MAINT)", "shop/web1 on lb2: unknown"]
         assert out.command_texts[-2:] == [
             "lb2: set server shop/web1 state ready   (once it is healthy)",
             "lb2: enable agent shop/web1",

@@ -56,9 +56,9 @@ def test_what_is_out_comes_with_the_commands_that_put_it_back() -> None:
         "out of rotation: web2",
         "  shop/web2 on lb1: maint (MAINT)",
         "  shop/web2 on lb2: maint (MAINT)",
-        "  to put it back as it is now:  rolldeck ready shop web2",
-        "  to bring back what it had:    rolldeck upgrade shop 1.4.2 --limit web2 --force-ready web2",
-        "  by hand, in this order:",
+        "  put back in rotation:  rolldeck ready shop web2",
+        "  roll back this node:   rolldeck upgrade shop 1.4.2 --limit web2 --force-ready web2",
+        "  manual commands, in order:",
         "    on lb1: set server shop/web2 state ready",
     ]
 
@@ -78,7 +78,7 @@ def test_what_was_out_before_is_named_too() -> None:
 
 def test_a_load_balancer_that_could_not_be_read_is_not_passed_over() -> None:
     assert (
-        lines(ended("degraded", "x", unreachable_balancers=["lb2: refused"]))[-1] == "not known: lb2: refused"
+        lines(ended("degraded", "x", unreachable_balancers=["lb2: refused"]))[-1] == "unknown: lb2: refused"
     )
 
 
@@ -141,17 +141,17 @@ def test_what_ready_cannot_do_is_said_before_it_is_advised() -> None:
     sick = structs.replace(WEB2, not_ready="it is not healthy: 503")
     said = lines(ended("degraded", "failed: web2", out_of_rotation=[sick]))
     assert said[5:8] == [
-        "  ready would not put it back now: it is not healthy: 503",
-        "  to bring back what it had:    rolldeck upgrade shop 1.4.2 --limit web2 --force-ready web2",
-        "  to put it back as it is now:  rolldeck ready shop web2",
+        "  `ready` would refuse it now: it is not healthy: 503",
+        "  roll back this node:   rolldeck upgrade shop 1.4.2 --limit web2 --force-ready web2",
+        "  put back in rotation:  rolldeck ready shop web2",
     ]
 
 
 def test_without_a_journal_only_haproxys_own_commands_work() -> None:
     said = lines(ended("degraded", "x", out_of_rotation=[WEB2], blocked="journal /j: disk is full"))
-    assert "no command of rolldeck works now: journal /j: disk is full" in said
-    assert said.index("  by hand, in this order:") < said.index(
-        "  once that is mended, to put it back as it is now:  rolldeck ready shop web2"
+    assert "no rolldeck command works now: journal /j: disk is full" in said
+    assert said.index("  manual commands, in order:") < said.index(
+        "  once that is fixed, put back in rotation:  rolldeck ready shop web2"
     )
 
 

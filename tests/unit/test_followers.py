@@ -111,8 +111,8 @@ def test_the_last_server_of_a_backend_that_is_not_ours_is_not_carried_out() -> N
         assert errors(plan) == []
         found = [f.text for f in plan.findings if f.severity is Severity.WARNING and f.subject == "web1"]
         assert found == [
-            "carries along other/o1 on lb1, which follows shop/web1",
-            "carries along third/t1 on lb1, which follows other/o1",
+            "also affects other/o1 on lb1, which follows shop/web1",
+            "also affects third/t1 on lb1, which follows other/o1",
         ]
 
     run(scenario())
@@ -126,7 +126,7 @@ def test_the_same_machine_goes_along_rightly() -> None:
         plan = await world.plan()
         assert errors(plan) == []
         assert [f.text for f in plan.findings if f.severity is Severity.INFO] == [
-            f"carries along api/a{number} on lb1, which follows shop/web{number}" for number in (1, 2)
+            f"also affects api/a{number} on lb1, which follows shop/web{number}" for number in (1, 2)
         ]
         names = [(found.backend, found.before, found.after) for found in plan.capacities[0]]
         assert names == [("api", 2, 1), ("shop", 2, 1)]

@@ -120,7 +120,7 @@ def test_what_is_said(settings: dict[str, Any], moment: str, words: str) -> None
     [error] = judge_freeze(freezes, now, Severity.ERROR)
     assert (error.severity, error.subject) == (Severity.ERROR, "freeze")
     assert error.text.startswith(words)
-    assert error.text.endswith("no one is there; --override-freeze goes on all the same")
+    assert error.text.endswith("no one is there; --override-freeze starts anyway")
     [warning] = judge_freeze(freezes, now, Severity.WARNING)
     assert (warning.severity, warning.text) == (Severity.WARNING, error.text.partition(";")[0])
     assert judge_freeze([], now, Severity.ERROR) == []

@@ -200,12 +200,12 @@ def test_one_closely(path: Path, rolldeck: Rolldeck) -> None:
         "  22:13:25 ‖ paused by ann: lunch",
         "  22:13:20 ✓ drain    5.0 s  no sessions left",
         "             waited 5.0 s for: baking",
-        "  22:14:02 ? ann says retry",
+        "  22:14:02 ? ann answered retry",
         "  22:14:02 · drain    0.0 s  nothing to do",
-        "  to put it back as it is now:  rolldeck ready shop web2",
+        "  put back in rotation:  rolldeck ready shop web2",
     ):
         assert line in lines
-    assert lines.index("  22:14:02 ? ann says retry") < lines.index(
+    assert lines.index("  22:14:02 ? ann answered retry") < lines.index(
         "  22:14:02 · drain    0.0 s  nothing to do"
     )
     assert "state maint" not in done.out

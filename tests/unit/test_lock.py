@@ -33,7 +33,7 @@ async def test_the_second_is_refused_with_the_holders_name_until_it_is_given_bac
     await first.release()
     assert await second.holder() is None
     assert await second.acquire(BOB) is None
-    assert first.lost() == "the lock was given back"
+    assert first.lost() == "the lock was released"
 
 
 async def until_fenced(lock: FileLock) -> None:
@@ -89,7 +89,7 @@ async def test_a_lock_that_was_removed_forbids_the_next_drain_and_fences_nobody(
     lock = FileLock.of(folder, "shop")
     await lock.acquire(ANN)
     lock.path.unlink()
-    assert (lock.lost(), lock.fenced()) == (f"the lock {lock.path} was taken away", "")
+    assert (lock.lost(), lock.fenced()) == (f"the lock {lock.path} was removed", "")
 
 
 KILLED = """
@@ -121,7 +121,7 @@ async def test_one_from_another_machine_is_never_known_to_be_gone(folder: Path) 
     killed_with(folder, far)
     lock = FileLock.of(folder, "shop")
     assert await lock.holder() == far
-    with pytest.raises(Locked, match="whether that still runs cannot be seen from here"):
+    with pytest.raises(Locked, match="whether that process still runs cannot be checked from here"):
         await lock.acquire(BOB)
     assert await lock.acquire(BOB, break_it=True) == far
 

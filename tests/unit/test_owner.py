@@ -46,9 +46,9 @@ def test_on_what_haproxy_really_said(version: str) -> None:
 
 
 def test_there_is_always_one_and_it_says_what_is_left() -> None:
-    assert words() == "nobody keeps it out"
-    assert "health checks decide" in words(status="DOWN", check_health=0, **OUT)
-    assert "checks of shop/web9 decide" in words(status="DOWN", tracks="shop/web9", **OUT)
+    assert words() == "no administrative hold"
+    assert "health checks" in words(status="DOWN", check_health=0, **OUT)
+    assert "the checks of shop/web9" in words(status="DOWN", tracks="shop/web9", **OUT)
 
 
 def test_with_an_agent_it_is_not_told_who_forced_it() -> None:

@@ -54,7 +54,7 @@ def test_the_order_is_the_policys() -> None:
         ("1", "1", True, False, STEPS, "1 → 2"),
         (None, None, False, False, STEPS, "nothing → 2"),
         ("2", "1", True, False, STEPS, "2 is installed, but 1 runs: restart"),
-        ("2", None, True, False, STEPS, "2 is installed, but which version runs is not known: restart"),
+        ("2", None, True, False, STEPS, "2 is installed, but the running version is unknown: restart"),
         ("2", "2", True, False, (), "has 2 and is in rotation"),
         ("2", "2", False, False, ("verify",), "has 2, but is not in rotation everywhere"),
         ("2", "2", False, True, (), "has 2; out of rotation on purpose, and stays so"),

@@ -43,7 +43,7 @@ def findings(servers: list[Server], facts: FakeFacts | Unreachable, *names: str)
         ({"shop": LONG - 1}, f"It is {LONG - 1:g} s now"),
         ({"shop": LONG}, ""),
         ({}, ""),  # resolved once, at the start of HAProxy
-        (None, "What is set now is not known: no file (`config_file` of [haproxy.lb1] names the file)"),
+        (None, "What is set now is unknown: no file (`config_file` of [haproxy.lb1] names the file)"),
     ],
 )
 def test_a_slot_must_be_held_for_as_long_as_its_node_may_be_away(
@@ -57,7 +57,7 @@ def test_a_slot_must_be_held_for_as_long_as_its_node_may_be_away(
 
 def test_a_configuration_that_could_not_be_asked_for_is_not_known() -> None:
     [text] = findings([slot("s1", srv=SRV)], Unreachable("lb1", "refused"), "s1")
-    assert "not known: refused" in text
+    assert "unknown: refused" in text
 
 
 def test_several_servers_of_one_name_and_port_are_slots_too() -> None:

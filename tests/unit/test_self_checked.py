@@ -118,7 +118,7 @@ def test_ready_by_hand_asks_too_and_the_operator_may_know_better() -> None:
         node.faults.always["state"] = Fault(Unreachable("web1", "no route"))
         after = await apply(world.application, ready, world.control, world.clock, world.bus)
         assert all(server.in_rotation for server in after)
-        assert "whether that finds it healthy is not known" in world.events(NodeNote)[-1].text
+        assert "whether that finds it healthy is unknown" in world.events(NodeNote)[-1].text
 
     run(scenario())
 

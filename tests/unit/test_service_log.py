@@ -120,11 +120,11 @@ def test_history_and_transcript_show_it_with_the_failure() -> None:
     seen = run(scenario())
     [failed] = [moment for moment in timeline(Story.of(seen))["web1"] if moment.text.startswith("failed")]
     assert failed.step == "start"
-    assert [more for more in failed.more if "wrote" in more] == [
-        f"its service wrote: {line}" for line in WRITTEN
+    assert [more for more in failed.more if "service output" in more] == [
+        f"service output: {line}" for line in WRITTEN
     ]
     [log] = [record for record in seen if isinstance(record.event, ServiceLog)]
-    assert [line.text for line in lines_of(log, 1)] == ["its service wrote last:", *WRITTEN]
+    assert [line.text for line in lines_of(log, 1)] == ["last output of its service:", *WRITTEN]
 
 
 def test_it_stays_with_whoever_works() -> None:

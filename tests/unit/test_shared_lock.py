@@ -84,7 +84,9 @@ def lock_on(place: Path, holder: Holder) -> tuple[LayeredLock, Key]:
 async def test_who_may_still_run_is_left_alone(tmp_path: Path, there: Holder) -> None:
     lock, key = lock_on(tmp_path, there)
     assert await lock.holder() == there
-    with pytest.raises(Locked, match="if that has died, anybody can take over within 30 s; --break-lock"):
+    with pytest.raises(
+        Locked, match="if that process has died, the lock can be taken over within 30 s; --break-lock"
+    ):
         await lock.acquire(US)
     assert key.value == msgspec.json.encode(there)
     assert await FileLock.of(tmp_path, "shop").acquire(US) is None  # it was given back

@@ -35,7 +35,7 @@ def upgraded(bus: Bus, node: str, version: str) -> None:
     bus.emit(NodeUpgraded(node=node, duration_s=1))
 
 
-@pytest.mark.parametrize("lost", ["", "somebody else has the lock in Consul"])
+@pytest.mark.parametrize("lost", ["", "another holder has the lock in Consul"])
 def test_what_waits_is_written_later_and_never_after_the_lock_is_gone(lost: str) -> None:
     async def go() -> None:
         clock = VirtualClock()

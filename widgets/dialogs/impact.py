@@ -50,7 +50,7 @@ def described(action: Action, impact: Impact) -> Iterator[Line]:
         yield line(text(f"{'Back' if action == 'ready' else 'Out'} in {where} too.", QUIET))
     yield line(text(f"{counted(impact.sessions, 'session')} now", "bold"))
     for words in impact.carried:
-        yield line(text(f"Carries along {words}.", "$text-warning"))
+        yield line(text(f"Also affects {words}.", "$text-warning"))
     if impact.capacities:
         yield line("")
         if action == "weight":

@@ -95,7 +95,7 @@ def commands(plan: Plan) -> Iterator[Line]:
     """Every command that would be sent, in order, as it would be sent."""
     yield heading("Commands, as they would be sent")
     if plan.prefetch:
-        yield line(text("before the first node, on all side by side", "bold"))
+        yield line(text("prefetch, in parallel on all nodes", "bold"))
         yield from _listed(plan.prefetch)
     for name in (name for batch in plan.batches for name in batch):
         yield line(text(name, "bold"))

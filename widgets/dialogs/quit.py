@@ -13,14 +13,14 @@ from widgets.dialogs.choice import Choice
 from widgets.dialogs.lines import Line, Lines, line
 
 ANSWERS = (
-    ("stay", "Stay", "default", "Back to the console; nothing changes."),
-    ("keep", "Keep going", "primary", "Close the console; the rollout goes on without it."),
-    ("pause", "Pause", "warning", "Start nothing new, deadlines stand still; then close the console."),
+    ("stay", "Stay", "default", "Back to the console; the rollout continues."),
+    ("keep", "Keep going", "primary", "Close the console; the rollout continues without it."),
+    ("pause", "Pause", "warning", "Start no new node and stop deadlines, then close the console."),
     (
         "abort",
         "Abort",
         "error",
-        "End it after the running step; what is out of rotation stays so, and is listed.",
+        "End it after the running step; nodes that are out of rotation stay out, and are listed.",
     ),
 )
 

@@ -86,7 +86,7 @@ class ResultScreen(Report[None]):
 
     def _blocked(self) -> Iterator[Line]:
         if self._ended.blocked:
-            yield heading("✗ No command of rolldeck works now", "$text-error")
+            yield heading("✗ No rolldeck command works now", "$text-error")
             yield Line(text("  "), text(self._ended.blocked))
 
     def _ways_on(self) -> Iterator[Line]:
@@ -97,7 +97,7 @@ class ResultScreen(Report[None]):
 
     def _unseen(self) -> Iterator[Line]:
         if self._ended.unreachable_balancers:
-            yield heading("? Not known")
+            yield heading("? Unknown")
         for each in self._ended.unreachable_balancers:
             yield Line(text("✗ ", "$text-error"), text(each))
 
@@ -119,13 +119,13 @@ def _ways_back(out: OutOfRotation) -> Iterator[Line]:
     """The first way is proven before traffic comes; HAProxy's own commands are for working by hand."""
     ways = ways_back(out)
     if out.not_ready:
-        yield Line(text("  ready would not put it back now: ", "$text-warning"), text(out.not_ready))
+        yield Line(text("  `ready` would refuse it now: ", "$text-warning"), text(out.not_ready))
     for command in ways.own:
-        yield Line(text("  to put it back as it is now: ", QUIET), text(command, "bold"))
+        yield Line(text("  put back in rotation: ", QUIET), text(command, "bold"))
     if out.rollback_command:
-        yield Line(text("  to bring back what it had:   ", QUIET), text(out.rollback_command, "bold"))
+        yield Line(text("  roll back this node:  ", QUIET), text(out.rollback_command, "bold"))
     if ways.by_hand:
         wait = "; before ready, wait until it reads DRAIN with full health" if ways.awaits_health else ""
-        yield Line(text("  "), text(f"by hand, in this order{wait}:", QUIET))
+        yield Line(text("  "), text(f"manual commands, in order{wait}:", QUIET))
     for command in ways.by_hand:
         yield Line(text("    on "), text(command))

@@ -19,9 +19,9 @@ from widgets.dialogs.lines import text
 Confirmation = Literal["none", "node", "batch", "step"]
 
 CONFIRMATIONS = (
-    ("none", "automatic", "goes on by itself, stops at a failure"),
+    ("none", "automatic", "continues by itself, stops at a failure"),
     ("node", "each node", "asks before a node is taken out"),
-    ("batch", "each batch", "asks before a batch begins"),
+    ("batch", "each batch", "asks before each batch"),
     ("step", "step by step", "asks before each of the five steps"),
 )
 SERIAL_HINT = "nodes at once: 2, 30% or 1,25%,100%"
@@ -93,7 +93,7 @@ class UpgradeDialog(Dialog[UpgradeAnswer | None]):
         """
         super().__init__()
         self.title = f"Upgrade {application}"
-        self._now = f"now: {running_now}" if running_now else "now: not seen yet, the plan will show it"
+        self._now = f"now: {running_now}" if running_now else "now: unknown until the plan is made"
         self._policy = policy
 
     def fields(self) -> Iterable[Widget]:
@@ -107,7 +107,7 @@ class UpgradeDialog(Dialog[UpgradeAnswer | None]):
 
     def choices(self) -> Iterable[Choice]:
         yield Choice("no", "Cancel")
-        yield Choice("yes", "Look at the plan", "primary")
+        yield Choice("yes", "Review plan", "primary")
 
     def first(self) -> Widget:
         """Nothing is touched before the plan has been seen, so the first field is safe."""
