@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
+from msgspec.structs import replace
 
 from backends.consul.balancers import Places
 from backends.consul.client import SHORTEST_TTL, Consul
@@ -21,7 +22,7 @@ from backends.installers.command import NoInstall
 from backends.installers.kinds import InstallSettings
 from backends.installers.versions import VersionSettings
 from backends.inventories.kinds import FileInventory, read_nodes
-from backends.local_process import check_names
+from backends.local_process import check_names, secret_names
 from backends.services.kinds import ServiceSettings
 from backends.templates import NoText, check_host, check_value, check_words, wrong_placeholders
 from backends.text import there_is
@@ -219,6 +220,12 @@ class Settings(msgspec.Struct, kw_only=True, frozen=True):
         own, key = self.app(app).hooks, f"apps.{app}.hooks"
         everywhere = {f"hooks.{index}": hook for index, hook in enumerate(self.hooks)}
         return everywhere | {f"{key}.{index}": hook for index, hook in enumerate(own)}
+
+    def secret_variables(self) -> set[str]:
+        """Names of all variables of the environment that hold secrets: no other process is to get them."""
+        apps = [replace(app, nodes={}) for app in self.apps.values()]  # nodes may be thousands, without any
+        whole = {"consul": [self.consul], "haproxy": self.haproxy, "hooks": self.hooks, "apps": apps}
+        return secret_names(msgspec.to_builtins(whole))
 
     def freezes_of(self, app: str) -> tuple[Freeze, ...]:
         """When nothing is to be rolled out to one application."""

@@ -1,6 +1,7 @@
 """All service managers, chosen by `kind` in the configuration."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from backends.protocols import Host, ServiceManager
 from backends.services.command import CommandService, CommandSettings
@@ -12,25 +13,39 @@ from backends.services.systemd import SystemdService, SystemdSettings
 ServiceSettings = MonitSettings | SystemdSettings | SupervisorSettings | ContainerSettings | CommandSettings
 
 
+Make = Callable[[Host, Any, Mapping[str, str]], ServiceManager]
+"""Makes the service of one node: of its host, its settings and what templates may name."""
+
+_KINDS: dict[type, Make] = {
+    MonitSettings: MonitService,
+    SystemdSettings: SystemdService,
+    SupervisorSettings: SupervisorService,
+    ContainerSettings: ContainerService,
+    CommandSettings: CommandService,
+}
+
+
+def register_service(settings: type, make: Make) -> None:
+    """Add a service manager that is not Rolldeck's own, for applications with settings of this type.
+
+    Args:
+        settings: the type, a frozen struct; such an application can be described in Python only.
+        make: makes the service of one node.
+    """
+    _KINDS[settings] = make
+
+
 def make_service(
     settings: ServiceSettings, host: Host, values: Mapping[str, str], *, recreated: bool | None = None
 ) -> ServiceManager:
     """The service of one node.
 
     Args:
-        settings: of the configuration.
+        settings: of the application.
         host: where it runs.
         values: what templates may name.
         recreated: whether an install creates its container anew; None: that is not known.
     """
-    match settings:
-        case MonitSettings():
-            return MonitService(host, settings, values)
-        case SystemdSettings():
-            return SystemdService(host, settings, values)
-        case SupervisorSettings():
-            return SupervisorService(host, settings, values)
-        case ContainerSettings():
-            return ContainerService(host, settings, values, recreated=recreated)
-        case CommandSettings():
-            return CommandService(host, settings, values)
+    if isinstance(settings, ContainerSettings):
+        return ContainerService(host, settings, values, recreated=recreated)
+    return _KINDS[type(settings)](host, settings, values)

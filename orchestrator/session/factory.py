@@ -9,6 +9,7 @@ from pathlib import Path
 from backends.clock import SystemClock
 from backends.consul.client import Consul
 from backends.hooks.kinds import make_hook
+from backends.local_process import keep_secret
 from orchestrator.activity import Activity
 from orchestrator.actor import Actor
 from orchestrator.adapters import AdapterFactory
@@ -58,6 +59,7 @@ async def open_session(
         BackendError: Consul has to tell where things are, and could not be asked.
     """
     own = settings.app(app)  # before Consul is asked
+    keep_secret(settings.secret_variables())
     clock = SystemClock()
     bus = bus or Bus(clock)
     async with AsyncExitStack() as closing:
