@@ -103,8 +103,8 @@ def _from_environment(name: str, key: str) -> str:
 
 
 def _from_file(name: str, key: str) -> str:
-    path = Path(name).expanduser()
     try:
+        path = Path(name).expanduser()
         with path.open(encoding="utf-8") as stream:
             info = os.fstat(stream.fileno())
             mode = stat.S_IMODE(info.st_mode)
@@ -114,6 +114,8 @@ def _from_file(name: str, key: str) -> str:
                 problem = f"{path} can be read by others (mode {mode:04o}); run: chmod 600 {path}"
                 raise ConfigError("", key, problem)
             return stream.read()
+    except RuntimeError:
+        raise ConfigError("", key, f"found {name!r}, whose home folder is not known") from None
     except OSError as error:
         raise ConfigError("", key, f"cannot read {path}: {error.strerror}") from None
     except UnicodeDecodeError:

@@ -41,10 +41,10 @@ def read_known_hosts(files: Sequence[str]) -> asyncssh.SSHKnownHosts:
     """Everything these files say; missing ones are skipped, as are lines that make no sense."""
     versions = []
     for name in files:
-        path = Path(name).expanduser()
+        path = os.path.expanduser(name)  # that of an unknown user is a missing file
         with contextlib.suppress(OSError):
             stat = os.stat(path)
-            versions.append((str(path), stat.st_mtime_ns, stat.st_size))
+            versions.append((path, stat.st_mtime_ns, stat.st_size))
     return _parse(tuple(versions))
 
 
@@ -83,10 +83,11 @@ def _conflict(offered: OfferedKey, files: Sequence[str]) -> tuple[str, int, asyn
     """The first line that names another key for this host, one of the same type if there is any."""
     found: list[tuple[bool, str, int, asyncssh.SSHKey]] = []
     for name in files:
-        for number, line in enumerate(_lines(Path(name).expanduser()), 1):
+        path = os.path.expanduser(name)
+        for number, line in enumerate(_lines(Path(path)), 1):
             for key in _keys(line, offered):
                 other_type = key.get_algorithm() != offered.key.get_algorithm()
-                found.append((other_type, str(Path(name).expanduser()), number, key))
+                found.append((other_type, path, number, key))
     if not found:
         return None
     return min(found, key=lambda entry: entry[0])[1:]
@@ -157,7 +158,7 @@ def revoked_files(configs: Sequence[str], hop: Hop, *, canonical: bool, final: b
         *(None, list(configs), False, canonical, final),
         *(getpass.getuser(), hop.user or (), hop.host, hop.port or ()),
     )
-    return tuple(str(Path(file).expanduser()) for file in config.get(_KEYWORD) or ())
+    return tuple(os.path.expanduser(file) for file in config.get(_KEYWORD) or ())
 
 
 def without_revoked(known_hosts: asyncssh.SSHKnownHosts, files: Sequence[str]) -> KnownHosts:

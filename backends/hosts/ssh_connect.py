@@ -91,7 +91,7 @@ class _Dialer:
             return await asyncio.to_thread(resolve, hop, self._settings, identity)
         except NotInert as error:
             raise Unreachable(self._target, f"nothing was sent: {error}") from None
-        except (OSError, ValueError, asyncssh.Error) as error:
+        except (OSError, ValueError, RuntimeError, asyncssh.Error) as error:  # RuntimeError: `~` of nobody
             problem = f"the ssh configuration of {hop.host} cannot be used: {error}"
             raise Unreachable(self._target, problem) from error
 

@@ -96,7 +96,9 @@ def resolve(hop: Hop, settings: "SshSettings", identity: str = "") -> Route:
     for text in (host, hop.user):
         _check_kept(text, options)
     named: Any = [identity] if identity else options.config.get("IdentityFile", ())
-    files = [str(Path(file).expanduser()) for file in named]
+    files = [os.path.expanduser(file) for file in named]
+    if identity and files[0].startswith("~"):
+        raise ValueError(f"found the identity {identity!r}, whose home folder is not known")
     identities = [file for file in files if identity or Path(file).exists()]
     options = _as_read(options, client_keys=identities if named else ())
     revoked = revoked_files(
@@ -162,7 +164,7 @@ def _check_trusted(config: str) -> None:
 
 
 def _config_files(config: str) -> list[str]:
-    path = Path(config).expanduser()
+    path = Path(os.path.expanduser(config))
     # A configuration file that was asked for by name must be there; the usual one need not.
     missing = config.startswith("~") and not path.exists()
     return [] if missing or not config else [str(path)]

@@ -4,15 +4,19 @@ import asyncio
 import subprocess
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from backends.errors import Unreachable
 from backends.hosts.command_host import CommandHost
 from backends.hosts.local import LocalHost
 from backends.hosts.output import TRACKER, Capture
-from backends.hosts.ssh_settings import Hop
+from backends.hosts.ssh_connect import dial
+from backends.hosts.ssh_settings import Hop, SshSettings
 from backends.model import Command
 
 
@@ -144,3 +148,27 @@ def test_http_is_imported_without_its_command_line() -> None:
     )
     said = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert said.stdout == "end\n"
+
+
+@pytest.mark.parametrize(
+    ("settings", "text", "words"),
+    [
+        ({"config": "~no-such-user/config"}, "", "port 1: "),
+        ({"known_hosts": "~no-such-user/known_hosts"}, "", "port 1: "),
+        ({"identity": "~no-such-user/key"}, "", "cannot be used: found the identity '~no-such-user/key'"),
+        ({}, "IdentityFile ~no-such-user/key\n", "port 1: "),
+        ({}, "UserKnownHostsFile ~no-such-user/known_hosts\n", "port 1: "),
+        ({}, "RevokedHostKeys ~no-such-user/revoked\n", "~no-such-user/revoked"),
+        ({}, "Include ~no-such-user/config\n", "the ssh configuration of 127.0.0.1 cannot be used: "),
+    ],
+)
+async def test_a_file_in_the_home_of_nobody_is_no_defect(
+    tmp_path: Path, settings: dict[str, str], text: str, words: str
+) -> None:
+    """As far as ssh does without such a file, so does this; nothing listens on port 1."""
+    config = tmp_path / "config"
+    config.write_text(text)
+    with pytest.raises(Unreachable, match=words):
+        await dial(
+            "web1", "127.0.0.1", msgspec.convert({"config": str(config), "port": 1} | settings, SshSettings)
+        )

@@ -54,6 +54,12 @@ async def test_two_places_are_refused_by_name() -> None:
         await load_secret("A", "", "true", "lb.password")
 
 
+async def test_a_file_in_the_home_of_nobody_is_refused() -> None:
+    with pytest.raises(ConfigError) as caught:
+        await load_secret("", "~no-such-user/password", "", "lb.password_file")
+    assert str(caught.value).endswith("found '~no-such-user/password', whose home folder is not known")
+
+
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o644])
 async def test_a_file_that_others_can_read_is_refused_with_the_fix(tmp_path: Path, mode: int) -> None:
     path = private_file(tmp_path, mode=mode)
