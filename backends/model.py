@@ -63,7 +63,8 @@ class RequestCounters(NamedTuple):
     """What one row of `show stat` has counted of requests, in HAProxy's own words behind each.
 
     All up to `in_flight` only grow, until HAProxy begins again or somebody clears them. What they
-    mean together for the clients is in `orchestrator.request_errors`. A tuple, as there may be ten thousand.
+    mean together for the clients is in `orchestrator.balancers.request_errors`. A tuple, as there may be
+    ten thousand.
     """
 
     total: int = 0  # stot: also each attempt that was retried or given to another server

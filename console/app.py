@@ -25,9 +25,9 @@ from console.screens.main import MainScreen
 from console.terminal_driver import TerminalDriver
 from console.themes import HIGH_CONTRAST, THEMES
 from console.who import operator
-from orchestrator.events import Record
+from orchestrator.events.events import Record
+from orchestrator.live.poller import Watch
 from orchestrator.session.session import Session
-from orchestrator.watch import Watch
 from widgets.too_small import TooSmall, fits
 
 

@@ -27,9 +27,9 @@ from backends.secrets import redact
 from backends.text import visible_json
 from console.output.text import clean, say
 from console.paths import log_path
-from orchestrator.bus import Bus
-from orchestrator.events import NodeNote, Record
-from orchestrator.repeats import Repeats
+from orchestrator.events.event_bus import Bus
+from orchestrator.events.events import NodeNote, Record
+from orchestrator.events.text import Repeats
 
 
 class LogSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):

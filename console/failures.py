@@ -11,7 +11,9 @@ from backends.text import counted, visible_lines
 from console.config.decoding import MOST_ERRORS, ConfigErrors
 from console.exits import Exit
 from console.output.text import clean, lose_results, paint, say
-from orchestrator.errors import Aborted, GuardRefused, Locked, PlanChanged, PreflightFailed, Unauthenticated
+from orchestrator.errors import Aborted, Locked, PlanChanged, Unauthenticated
+from orchestrator.planning.capacity import GuardRefused
+from orchestrator.planning.plan import PreflightFailed
 
 SHOWN_ERRORS = 50  # of a configuration
 

@@ -19,8 +19,8 @@ from console.screens.acting import ABORT, PAUSE, SWITCH
 from console.sessions import open_session
 from console.signals import listening_on, stop_on_signals
 from console.who import operator
+from orchestrator.live.poller import Watch
 from orchestrator.session.session import Session
-from orchestrator.watch import Watch
 
 VERSION_SECONDS = 15.0  # between two looks at the versions that run
 SOME, SOME_SECONDS = 8, 2.0  # nodes that are looked at together, and what is between: each costs 5 ms

@@ -6,9 +6,9 @@ import sys
 
 from console.output.text import clean, paint, say
 from console.who import operator
-from orchestrator import events
-from orchestrator.control import RETRY, Control
-from orchestrator.events import Record
+from orchestrator.engine.control import RETRY, Control
+from orchestrator.events import events
+from orchestrator.events.events import Record
 
 MEANING = {
     "continue": "go on",

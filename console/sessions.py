@@ -8,8 +8,8 @@ from console.config.schema import Config
 from console.debug_log import Log
 from console.paths import journal_path
 from console.who import operator
-from orchestrator.actor import Via
-from orchestrator.bus import Bus
+from orchestrator.events.actor import Via
+from orchestrator.events.event_bus import Bus
 from orchestrator.session import factory
 from orchestrator.session.session import Session
 

@@ -6,7 +6,7 @@ import os
 import socket
 
 from console.ssh_login import ssh_credential
-from orchestrator.actor import Actor, Via
+from orchestrator.events.actor import Actor, Via
 
 
 def operator(via: Via) -> Actor:

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass, field
 
-from orchestrator.control import Control
-from orchestrator.state import AT_WORK, RolloutState
+from orchestrator.engine.control import Control
+from orchestrator.events.state import AT_WORK, RolloutState
 
 
 @dataclass(slots=True)

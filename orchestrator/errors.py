@@ -22,29 +22,7 @@ from typing import TYPE_CHECKING
 from backends.errors import RolldeckError
 
 if TYPE_CHECKING:
-    from orchestrator.actor import Actor
-    from orchestrator.guard import Capacity
-    from orchestrator.plan import Finding
-
-
-class GuardRefused(RolldeckError):
-    """Taking this node out now would break the capacity floor.
-
-    Attributes:
-        broken: each backend on each load balancer that would be left with too little.
-    """
-
-    def __init__(self, broken: "tuple[Capacity, ...]") -> None:
-        self.broken = broken
-        super().__init__("; ".join(str(capacity) for capacity in broken))
-
-
-class PreflightFailed(RolldeckError):
-    """Nothing was touched; `findings` say why."""
-
-    def __init__(self, findings: "tuple[Finding, ...]") -> None:
-        self.findings = findings
-        super().__init__("; ".join(f"{finding.subject}: {finding.text}" for finding in findings))
+    from orchestrator.events.actor import Actor
 
 
 class PlanChanged(RolldeckError):

@@ -13,7 +13,7 @@ from backends.protocols import (
     Registration,
     ServiceManager,
 )
-from orchestrator.events import OriginalState
+from orchestrator.events.events import OriginalState
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,12 +26,12 @@ from backends.local_process import check_names, secret_names
 from backends.services.kinds import ServiceSettings
 from backends.templates import NoText, check_host, check_value, check_words, wrong_placeholders
 from backends.text import there_is
-from orchestrator.endpoints import Match
-from orchestrator.freeze import Freeze
 from orchestrator.inventory.consul import find_balancers
 from orchestrator.inventory.kinds import InventorySettings, make_source
 from orchestrator.inventory.source import NodeSettings, NodeSource
-from orchestrator.policy import Policy
+from orchestrator.planning.endpoints import Match
+from orchestrator.planning.freeze import Freeze
+from orchestrator.planning.policy import Policy
 
 _MARGIN = 1  # second of a lock's time, to see that it is free and to take it
 

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from backends.protocols import Clock
-from orchestrator.actor import Actor
-from orchestrator.bus import Bus
+from orchestrator.events.actor import Actor
+from orchestrator.events.event_bus import Bus
 from orchestrator.locks.file import FileLock
 from orchestrator.session.work_log import WorkLog
 

@@ -13,8 +13,8 @@ from console.demo.load import Load
 from console.demo.stack import Stack
 from console.output.text import say
 from console.sessions import open_session
-from orchestrator.state import NodeState
-from orchestrator.watch import Watch
+from orchestrator.events.state import NodeState
+from orchestrator.live.poller import Watch
 from tests.console.console_world import Desk, Place
 from tests.svg import lean
 

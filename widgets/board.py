@@ -11,7 +11,7 @@ from textual.geometry import Size
 from textual.widget import Widget
 
 from backends.text import visible
-from orchestrator.state import NodeState, RolloutState
+from orchestrator.events.state import NodeState, RolloutState
 from widgets.board_lines import at_work, header, headings, in_sight, row, sentence
 from widgets.pieces import KINDS, colours, painted
 

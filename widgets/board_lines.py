@@ -4,8 +4,8 @@ from rich.cells import cell_len
 from rich.text import Text
 
 from backends.text import counted, visible
-from orchestrator.events import STEPS, RolloutEnded, Step
-from orchestrator.state import WORKING, NodeState, NodeStatus, RolloutState
+from orchestrator.events.events import STEPS, RolloutEnded, Step
+from orchestrator.events.state import WORKING, NodeState, NodeStatus, RolloutState
 from widgets.pieces import Piece, clock, cut, duration
 
 AT_WORK = {*WORKING.values(), NodeState.BAKING}

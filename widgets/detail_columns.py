@@ -7,7 +7,7 @@ from rich.cells import cell_len
 from backends.haproxy.columns import Name
 from backends.model import Server
 from backends.text import visible
-from orchestrator.watch import InstanceView
+from orchestrator.live.poller import InstanceView
 from widgets.detail_model import Detail
 from widgets.detail_rows import CHECKS, ROWS, Cell
 from widgets.pieces import Piece, cut

@@ -4,9 +4,9 @@ import re
 from collections import deque
 from collections.abc import Collection, Iterable, Reversible
 
-from orchestrator import events
-from orchestrator.events import Record
-from orchestrator.repeats import Repeats
+from orchestrator.events import events
+from orchestrator.events.events import Record
+from orchestrator.events.text import Repeats
 from widgets.transcript_lines import Line, lines_of
 
 KEPT = 1000  # lines

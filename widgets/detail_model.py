@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from backends.model import Server, ServerRef
-from orchestrator.in_flight import Seen
-from orchestrator.watch import InstanceView, View
+from orchestrator.live.poller import InstanceView, View
+from orchestrator.live.sessions import Seen
 from widgets.model import Key
 from widgets.pieces import Piece
 from widgets.transcript_lines import Line

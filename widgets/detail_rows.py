@@ -4,8 +4,8 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 from backends.model import AdminState, Server
-from orchestrator.watch import InstanceView
-from orchestrator.words import health
+from orchestrator.events.text import health
+from orchestrator.live.poller import InstanceView
 from widgets.pieces import Piece
 from widgets.server_columns import NONE, number, percent, since
 from widgets.standing import look

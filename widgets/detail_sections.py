@@ -7,9 +7,9 @@ from textual.content import Content
 
 from backends.model import Server, Stream
 from backends.text import visible
-from orchestrator.in_flight import INTERVAL, Seen
-from orchestrator.owner import Owner, owners
-from orchestrator.watch import InstanceView
+from orchestrator.balancers.maintenance_reason import Owner, owners
+from orchestrator.live.poller import InstanceView
+from orchestrator.live.sessions import INTERVAL, Seen
 from widgets.detail_columns import LABEL
 from widgets.detail_model import Detail
 from widgets.pieces import Piece, clock, cut

@@ -4,8 +4,8 @@ import re
 from collections.abc import Mapping
 from functools import cached_property, lru_cache
 
-from orchestrator.rates import Places
-from orchestrator.watch import InstanceView, View
+from orchestrator.live.poller import InstanceView, View
+from orchestrator.live.rates import Places
 from widgets.model import Key, node_key, node_of
 from widgets.standing import ABSENT, EMPTY, Look, Standing, drains, look, together
 from widgets.sums import NOWHERE, Sums, Where
@@ -132,7 +132,7 @@ def _looks(
     ]
     found.append(ABSENT)  # at `NOWHERE`, the end
     if EMPTY in quiet.values():
-        # As in `orchestrator.slots.filled`: where every slot is empty, they are shown.
+        # As in `orchestrator.planning.slots.filled`: where every slot is empty, they are shown.
         serving = {name[0] for name, look in zip(columns.names, found, strict=False) if look is not EMPTY}
         for key, place in zip(keys, where, strict=True):
             if found[place] is EMPTY and (key in names or key[0] not in serving):

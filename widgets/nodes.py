@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from operator import itemgetter
 
-from orchestrator.watch import InstanceView, View
+from orchestrator.live.poller import InstanceView, View
 from widgets.merged import Layout, Merged, merged, natural
 from widgets.model import By, Key, node_key, node_of
 from widgets.node_standing import over_backends

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from orchestrator.control import ABORT, CONTINUE, RETRY, SKIP
-from orchestrator.events import DecisionRequested
-from orchestrator.guard import Capacity
-from orchestrator.state import NodeState, RolloutState
+from orchestrator.engine.control import ABORT, CONTINUE, RETRY, SKIP
+from orchestrator.events.events import DecisionRequested
+from orchestrator.events.state import NodeState, RolloutState
+from orchestrator.planning.capacity import Capacity
 from widgets.pieces import Piece, cut
 
 ACTIONS = {CONTINUE: "continue", RETRY: "retry", SKIP: "skip", ABORT: "abort"}

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 
 from backends.text import counted
-from orchestrator.watch import InstanceView, View
+from orchestrator.live.poller import InstanceView, View
 from widgets.merged import Merged, merged
 from widgets.model import Arrangement, By, Counts, InstanceLine, Key, Picture, Row
 from widgets.nodes import Nodes, nodes_of

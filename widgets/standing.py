@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from backends.model import AdminState, Operational, Server
-from orchestrator.words import health
+from orchestrator.events.text import health
 from widgets.model import Kind
 
 Group = Literal["up", "draining", "maint", "down", "unseen", "empty"]

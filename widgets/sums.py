@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 
-from orchestrator.watch import InstanceView, View
+from orchestrator.live.poller import InstanceView, View
 
 NOWHERE = -1
 Where = list[tuple[InstanceView, list[int]]]

@@ -12,8 +12,8 @@ from textual.containers import Vertical
 from textual.widgets import Input, Static
 
 from backends.text import counted, visible
-from orchestrator.events import Record
-from orchestrator.repeats import Repeats
+from orchestrator.events.events import Record
+from orchestrator.events.text import Repeats
 from widgets.transcript_lines import Line, Lines, lines_of
 
 KEPT = 20_000  # lines

@@ -14,10 +14,10 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from backends.text import abridge, visible
-from orchestrator import events
-from orchestrator.actor import requested_with
-from orchestrator.events import Record
-from orchestrator.words import bake_words, traffic_words
+from orchestrator.events import events
+from orchestrator.events.actor import requested_with
+from orchestrator.events.events import Record
+from orchestrator.events.text import bake_words, traffic_words
 from widgets.pieces import cut, duration
 
 SAID: dict[type[events.Event], str] = {

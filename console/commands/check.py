@@ -17,9 +17,9 @@ from console.failures import explain
 from console.interrupts import interrupts
 from console.output import plan_text
 from console.output.text import clean, result, result_json
-from orchestrator.events import SCHEMA
-from orchestrator.plan import Plan
-from orchestrator.policy import Amount
+from orchestrator.events.events import SCHEMA
+from orchestrator.planning.plan import Plan
+from orchestrator.planning.policy import Amount
 
 
 @dataclass(frozen=True, slots=True)

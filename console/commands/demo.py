@@ -23,8 +23,8 @@ from console.output.ending import EXITS
 from console.output.text import clean, on_terminal, paint, result, say
 from console.sessions import open_session
 from console.signals import stop_on_signals
+from orchestrator.events.state import RolloutState
 from orchestrator.session.session import Session
-from orchestrator.state import RolloutState
 
 FROM, TO = "1.4.2", "1.5.0"
 SHOWN_FAILURES = 5

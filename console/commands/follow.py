@@ -17,10 +17,10 @@ from console.output.ending import EXITS, ending
 from console.output.progress import Progress
 from console.output.text import clean, paint, result, result_json, say
 from console.who import operator
-from orchestrator.events import to_json
+from orchestrator.events.events import to_json
+from orchestrator.events.state import RolloutState
 from orchestrator.remote.control_requests import What
 from orchestrator.remote.subscriber import PublishedRollout, RolloutSubscriber
-from orchestrator.state import RolloutState
 
 PATIENCE = 10.0  # seconds for a request to be taken
 

@@ -16,10 +16,10 @@ from console.exits import Exit
 from console.output.records import Summary, event_fields
 from console.output.text import clean, on_terminal, result, result_json, say
 from console.paths import journal_path
-from orchestrator.events import Record
+from orchestrator.events.events import Record
 from orchestrator.journal.entries import Entry
 from orchestrator.journal.store import Journal
-from orchestrator.journal.story import Story
+from orchestrator.journal.timeline import Story
 
 
 class ListByDefault(click.Group):

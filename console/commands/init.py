@@ -18,7 +18,7 @@ from console.interrupts import interrupts
 from console.output.text import clean, result, say
 from console.paths import CONFIG_FILE
 from orchestrator.adapters import AdapterFactory
-from orchestrator.levels import why_unchangeable
+from orchestrator.planning.balancer_findings import why_unchangeable
 
 
 @click.command()

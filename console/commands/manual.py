@@ -22,16 +22,17 @@ from console.output.text import clean, on_terminal, paint, result, result_json, 
 from console.prompts import Prompts
 from console.sessions import open_session
 from console.signals import stop_on_signals
-from orchestrator import events, manual
-from orchestrator.errors import GuardRefused
-from orchestrator.events import Record
-from orchestrator.fleet import present
-from orchestrator.followers import inherits_only
-from orchestrator.manual import Action, Change, Impact
-from orchestrator.plan_differences import Difference
+from orchestrator.balancers.followers import inherits_only
+from orchestrator.balancers.group import present
+from orchestrator.engine import manual
+from orchestrator.engine.manual import Action, Change, Impact
+from orchestrator.engine.plan_differences import Difference
+from orchestrator.events import events
+from orchestrator.events.events import Record
+from orchestrator.events.text import health
+from orchestrator.planning.capacity import GuardRefused
 from orchestrator.session.manual_change import change_by_hand
 from orchestrator.session.session import Session
-from orchestrator.words import health
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -14,12 +14,11 @@ from console.interrupts import interrupts
 from console.output import plan_text
 from console.output.text import clean, result, result_json
 from console.sessions import open_session
-from orchestrator.plan import Plan
-from orchestrator.plan_fields import plan_fields
-from orchestrator.policy import Amount, Policy
-from orchestrator.preflight import select_nodes
+from orchestrator.planning.plan import Plan, plan_fields
+from orchestrator.planning.policy import Amount, Policy
+from orchestrator.preflight.preflight import select_nodes
+from orchestrator.preflight.sudoers import sudo_rules
 from orchestrator.session.published_leftovers import name_published
-from orchestrator.sudoers import sudo_rules
 
 F = TypeVar("F", bound=Callable[..., Any])
 

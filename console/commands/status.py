@@ -26,10 +26,10 @@ from console.output.text import clean, paint, result, result_json, say, table
 from console.paths import journal_path
 from orchestrator.adapters import AdapterFactory
 from orchestrator.errors import JournalError
-from orchestrator.events import SCHEMA
+from orchestrator.events.events import SCHEMA
+from orchestrator.events.text import health
+from orchestrator.live.versions import Disks
 from orchestrator.session.status import ApplicationStatus, StatusReader
-from orchestrator.versions import Disks
-from orchestrator.words import health
 
 
 @click.command()

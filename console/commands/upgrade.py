@@ -19,11 +19,10 @@ from console.output.text import clean, on_terminal, result, result_json, say
 from console.prompts import Prompts
 from console.sessions import open_session
 from console.signals import stop_on_signals
-from orchestrator.errors import PreflightFailed
-from orchestrator.events import Record, RollbackStarted, RolloutEnded, to_json
-from orchestrator.plan import Plan, Severity
-from orchestrator.plan_differences import Difference
-from orchestrator.policy import Amount
+from orchestrator.engine.plan_differences import Difference
+from orchestrator.events.events import Record, RollbackStarted, RolloutEnded, to_json
+from orchestrator.planning.plan import Plan, PreflightFailed, Severity
+from orchestrator.planning.policy import Amount
 from orchestrator.session.adoption import broken_first
 from orchestrator.session.proposal import Proposal, agree_within_request
 from orchestrator.session.session import Session

@@ -9,7 +9,7 @@ from backends.hooks.kinds import HookSettings
 from backends.hosts.ssh_settings import SshSettings
 from console.debug_log import LogSettings
 from orchestrator.inventory.source import NodeSettings
-from orchestrator.policy import Policy
+from orchestrator.planning.policy import Policy
 from orchestrator.settings import Access, ApplicationSettings, JournalSettings, LockSettings
 
 RENAMED_KEYS: Mapping[type, Mapping[str, str]] = {

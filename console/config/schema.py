@@ -17,9 +17,9 @@ from backends.text import one_of
 from console.config.decoding import Problems, decode, decode_list, decode_table, mended
 from console.config.explanation import shown, unknown
 from console.debug_log import LogSettings
-from orchestrator.freeze import Freeze
 from orchestrator.inventory.kinds import needs_consul
 from orchestrator.inventory.source import NodeSettings
+from orchestrator.planning.freeze import Freeze
 from orchestrator.settings import (
     ApplicationSettings,
     JournalSettings,

@@ -5,10 +5,10 @@ from collections.abc import Iterable, Iterator
 from console.exits import Exit
 from console.output.progress import seconds
 from console.output.text import clean, paint
-from orchestrator.account import outcomes, stands
-from orchestrator.end_words import PURPOSES, mixed_versions, whose_words
-from orchestrator.events import OutOfRotation, RolloutEnded
-from orchestrator.ways_back import ways_back
+from orchestrator.engine.account import outcomes, stands
+from orchestrator.events.events import OutOfRotation, RolloutEnded
+from orchestrator.events.text import PURPOSES, mixed_versions, whose_words
+from orchestrator.events.ways_back import ways_back
 
 EXITS = {"healthy": Exit.HEALTHY, "degraded": Exit.DEGRADED, "aborted": Exit.ABORTED}
 KINDS = {"healthy": "ok", "degraded": "bad", "aborted": "warn"}

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 
 from backends.model import Server, Snapshot
 from backends.text import counted
-from orchestrator.events import SCHEMA
-from orchestrator.request_errors import Look, Signals, in_all
+from orchestrator.balancers.request_errors import Look, Signals, in_all
+from orchestrator.events.events import SCHEMA
 
 
 def server_fields(app: str, server: Server) -> dict[str, object]:

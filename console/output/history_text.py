@@ -10,12 +10,12 @@ from console.output.ending import ending, why
 from console.output.records import COLOURS, Summary, batches_of, when
 from console.output.text import clean, paint, shorten, table, width
 from console.output.timeline import GLYPHS, ROLLOUT, Moment, timeline
-from orchestrator.actor import began
-from orchestrator.events import STEPS
+from orchestrator.events.actor import began
+from orchestrator.events.events import STEPS
+from orchestrator.events.state import DONE
+from orchestrator.events.text import traffic_words as traffic
 from orchestrator.journal.entries import UNKNOWN
-from orchestrator.journal.story import Story
-from orchestrator.state import DONE
-from orchestrator.words import traffic_words as traffic
+from orchestrator.journal.timeline import Story
 from widgets.pieces import duration
 
 HEADER = ("ID", "WHEN", "APP", "WHAT", "BY", "RESULT", "NODES", "TOOK")

@@ -4,8 +4,8 @@ from collections.abc import Iterator, Sequence
 
 from backends.text import counted
 from console.output.text import clean, paint, table
-from orchestrator.plan import Finding, Plan, PlannedNode, Severity, grouped
-from orchestrator.plan_differences import Difference
+from orchestrator.engine.plan_differences import Difference
+from orchestrator.planning.plan import Finding, Plan, PlannedNode, Severity, grouped
 
 MARKS = {Severity.ERROR: ("✗", "bad"), Severity.WARNING: ("!", "warn"), Severity.INFO: ("·", "info")}
 

@@ -6,10 +6,10 @@ import time
 
 from backends.text import counted
 from console.output.text import clean, on_terminal, paint, say, shorten, show_live
-from orchestrator import events
-from orchestrator.events import Record
-from orchestrator.state import DONE, Cell, NodeState, NodeStatus, RolloutState
-from orchestrator.words import bake_words, traffic_words
+from orchestrator.events import events
+from orchestrator.events.events import Record
+from orchestrator.events.state import DONE, Cell, NodeState, NodeStatus, RolloutState
+from orchestrator.events.text import bake_words, traffic_words
 
 ERASE = "\r\x1b[2K"
 

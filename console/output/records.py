@@ -8,12 +8,12 @@ from typing import Any
 import msgspec
 
 from orchestrator.errors import JournalError
-from orchestrator.events import SCHEMA, NodeDone, Record, RolloutStarted, format_time
+from orchestrator.events.events import SCHEMA, NodeDone, Record, RolloutStarted, format_time
 from orchestrator.journal.entries import Entry
+from orchestrator.journal.entry_status import standing
 from orchestrator.journal.node_history import FleetHistory
-from orchestrator.journal.standing import standing
 from orchestrator.journal.store import Journal
-from orchestrator.plan import Finding, Severity
+from orchestrator.planning.plan import Finding, Severity
 
 COLOURS = {"healthy": "ok", "degraded": "bad", "aborted": "warn", "running": "working", "interrupted": "bad"}
 

@@ -6,11 +6,11 @@ import msgspec
 
 from backends.text import counted
 from console.output.text import clean, paint
-from orchestrator.end_words import PURPOSES, mixed_versions, others_words, since_words
-from orchestrator.events import SCHEMA
-from orchestrator.journal.rollout_status import RolloutStatus, at_work
+from orchestrator.events.events import SCHEMA
+from orchestrator.events.text import PURPOSES, mixed_versions, others_words, since_words
+from orchestrator.journal.entry_status import RolloutStatus, at_work
+from orchestrator.live.versions import NodeVersion
 from orchestrator.session.status import ApplicationStatus, KeptOut
-from orchestrator.versions import NodeVersion
 
 
 def status_lines(app: str, status: ApplicationStatus) -> Iterator[str]:

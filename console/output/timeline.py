@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from orchestrator import events
-from orchestrator.events import Record
-from orchestrator.journal.story import Span, Story
+from orchestrator.events import events
+from orchestrator.events.events import Record
+from orchestrator.journal.timeline import Span, Story
 from widgets.pieces import duration
 from widgets.transcript_lines import said
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from console.output.records import when
 from console.output.text import clean, paint
-from orchestrator.events import CommandFinished, CommandSending, Record
-from orchestrator.journal.story import unanswered
+from orchestrator.events.events import CommandFinished, CommandSending, Record
+from orchestrator.journal.timeline import unanswered
 from widgets.pieces import duration
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from backends.text import counted
 from console.output.text import clean, paint
-from orchestrator.events import SCHEMA
+from orchestrator.events.events import SCHEMA
 from orchestrator.journal.verification import EntryVerification, Verification
 
 _WORDS = {

@@ -9,9 +9,9 @@ from typing import ClassVar, Literal
 
 from backends.text import counted
 from console.output.text import clean, shorten
-from orchestrator import events
-from orchestrator.events import STEPS
-from orchestrator.journal.story import Story
+from orchestrator.events import events
+from orchestrator.events.events import STEPS
+from orchestrator.journal.timeline import Story
 from widgets.pieces import clock, duration
 
 NAME_COLUMNS = 20

@@ -28,12 +28,12 @@ from console.output.text import clean
 from console.output.timeline import GLYPHS, timeline
 from console.output.transcript_text import commands, reply_lines
 from console.report.gantt import Gantt
-from orchestrator.end_words import PURPOSES, mixed_versions, whose_words
-from orchestrator.events import STEPS, Record
+from orchestrator.events.events import STEPS, Record
+from orchestrator.events.text import PURPOSES, mixed_versions, whose_words
+from orchestrator.events.ways_back import ways_back
 from orchestrator.journal.entries import UNKNOWN
-from orchestrator.journal.story import Story
-from orchestrator.plan import grouped
-from orchestrator.ways_back import ways_back
+from orchestrator.journal.timeline import Story
+from orchestrator.planning.plan import grouped
 from widgets.pieces import duration
 
 _MOMENT_CLASSES = {

@@ -13,19 +13,19 @@ from backends.errors import RolldeckError
 from backends.model import Level
 from console.screens.overriding import LockAnswer, past_the_freeze, past_the_lock
 from console.who import operator
-from orchestrator import manual
+from orchestrator.engine import manual
+from orchestrator.engine.manual import Action, Change, Impact
+from orchestrator.engine.plan_differences import Difference
 from orchestrator.errors import AlreadyRolledBack
-from orchestrator.journal.standing import standing
-from orchestrator.manual import Action, Change, Impact
-from orchestrator.plan import Plan
-from orchestrator.plan_differences import Difference
+from orchestrator.events.text import health
+from orchestrator.journal.entry_status import standing
+from orchestrator.live.poller import Watch
+from orchestrator.planning.plan import Plan
 from orchestrator.session.adoption import find_offer, take_over
 from orchestrator.session.manual_change import change_by_hand
 from orchestrator.session.proposal import Proposal
 from orchestrator.session.recovery import plan_resume, plan_rollback, words
 from orchestrator.session.session import Session
-from orchestrator.watch import Watch
-from orchestrator.words import health
 from widgets.model import Key, node_of
 
 LEAVE, KEEP, PAUSE, ABORT = "leave", "keep", "pause", "abort"

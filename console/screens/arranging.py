@@ -10,8 +10,8 @@ from textual.screen import Screen
 from textual.widgets import Input
 
 from backends.text import visible
+from orchestrator.live.poller import Watch
 from orchestrator.session.session import Session
-from orchestrator.watch import Watch
 from widgets.model import Arrangement, By, Sort
 from widgets.nodes import carried
 from widgets.server_table import ServerTable

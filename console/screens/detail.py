@@ -10,10 +10,10 @@ from textual.screen import Screen
 from textual.widgets import Footer
 
 from console.screens.acting import Acting
-from orchestrator.events import Record
-from orchestrator.in_flight import InFlight, worth_reading
+from orchestrator.events.events import Record
+from orchestrator.live.poller import Watch
+from orchestrator.live.sessions import InFlight, worth_reading
 from orchestrator.session.session import Session
-from orchestrator.watch import Watch
 from widgets.detail import DetailTitle, DetailView
 from widgets.detail_journal import Journal
 from widgets.detail_model import Detail

@@ -17,11 +17,11 @@ from console.screens.arranging import Arranging
 from console.screens.asking import Asking
 from console.screens.rollout_words import Told
 from console.who import operator
-from orchestrator.control import CONTINUE, RETRY, SKIP
-from orchestrator.events import Record
+from orchestrator.engine.control import CONTINUE, RETRY, SKIP
+from orchestrator.events.events import Record
+from orchestrator.live.poller import View, Watch
 from orchestrator.remote.control_requests import What
 from orchestrator.session.session import Session
-from orchestrator.watch import View, Watch
 from widgets.board import RolloutBoard
 from widgets.header import StatusHeader
 from widgets.key_bar import KeyBar

@@ -5,9 +5,9 @@ from typing import Any
 
 from textual.app import App
 
-from orchestrator.freeze import judge_freeze
 from orchestrator.locks.file import Holder
-from orchestrator.plan import Severity
+from orchestrator.planning.freeze import judge_freeze
+from orchestrator.planning.plan import Severity
 from orchestrator.session.session import Session
 
 

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 
 from backends.model import AdminState, ServerRef
 from backends.text import counted
-from orchestrator.followers import inherits_only
-from orchestrator.headroom import headroom, tightest
-from orchestrator.plan import Plan
-from orchestrator.state import DONE, NodeState, NodeStatus, RolloutState
-from orchestrator.watch import View
-from orchestrator.words import health
+from orchestrator.balancers.followers import inherits_only
+from orchestrator.events.state import DONE, NodeState, NodeStatus, RolloutState
+from orchestrator.events.text import health
+from orchestrator.live.disruptions import headroom, tightest
+from orchestrator.live.poller import View
+from orchestrator.planning.plan import Plan
 from widgets.question_lines import capacity_words, shortened
 
 MOST_COMMANDS = 3  # lines of a question

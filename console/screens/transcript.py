@@ -11,7 +11,7 @@ from textual.widgets import Footer
 
 from backends.local_files import write_beside
 from backends.text import visible
-from orchestrator.events import Record
+from orchestrator.events.events import Record
 from widgets.transcript import Transcript
 
 

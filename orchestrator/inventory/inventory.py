@@ -14,12 +14,12 @@ from backends.errors import BackendError, ConfigError
 from backends.protocols import Clock
 from backends.templates import check_host
 from orchestrator.activity import Activity
-from orchestrator.bus import Bus
 from orchestrator.errors import JournalError
-from orchestrator.events import NodeNote
+from orchestrator.events.event_bus import Bus
+from orchestrator.events.events import NodeNote
 from orchestrator.inventory.resolver import InventoryResolver
 from orchestrator.inventory.source import FoundNode, NodeSettings, NodeSource, checked_nodes
-from orchestrator.journal.leftovers import Leftover
+from orchestrator.journal.unfinished import Leftover
 from orchestrator.node import Node
 from orchestrator.remote.payload import Endpoint
 

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from backends.errors import BackendError, ConfigError
 from backends.model import Snapshot
-from orchestrator.fleet import Fleet
+from orchestrator.balancers.group import Fleet
 from orchestrator.inventory.source import NodeSettings
 from orchestrator.inventory.static import NodeSpec, resolve_nodes
 from orchestrator.node import Node

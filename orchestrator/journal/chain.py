@@ -18,12 +18,12 @@ them, and whoever may write the file can write all of them. Events after the las
 cut off unseen; whoever works can write down what is not true in the first place.
 """
 
+import contextlib
 import hashlib
 import json
 import sqlite3
 import struct
-
-from orchestrator.journal.transaction import transaction
+from collections.abc import Iterator
 
 SINCE = 2  # version of the tables that has hashes
 START = bytes(32)  # stands before the first link
@@ -181,3 +181,25 @@ def _hash(found: object) -> bytes:
     if not isinstance(found, bytes):
         raise sqlite3.DatabaseError("a hash of the chain is not one; `rolldeck history verify` says more")
     return found
+
+
+@contextlib.contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """What is written within is there when the block ends, and none of it when the block raises.
+
+    Blocks may be nested; the outermost one counts. The connection must be in autocommit mode.
+
+    Raises:
+        sqlite3.Error: another process writes for too long, or the disk is full.
+    """
+    if connection.in_transaction:
+        yield
+        return
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:  # SQLite has ended it already after some errors
+            connection.execute("ROLLBACK")
+        raise

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, get_type_hints
 import msgspec
 
 from backends.text import shorten
+from orchestrator.events.events import AnyEvent, ManualChangeFinished, RolloutEnded
 from orchestrator.journal.rows import LATEST
 
 Kind = Literal["upgrade", "rollback", "change"]
@@ -111,3 +112,17 @@ def _doubtful(columns: tuple[Any, ...]) -> _Row:
 def plan_hash(plan: str) -> str:
     """Stands beside a plan: it shows whether somebody has changed it."""
     return hashlib.sha256(plan.encode()).hexdigest()
+
+
+def ending(kind: str, event: AnyEvent) -> tuple[str, str] | None:
+    """The result and the reason with which an event ends an entry of this kind; None when it does not.
+
+    A change by hand may be made while a rollout goes on, and is written into its entry: it does not end that.
+    """
+    match event:
+        case RolloutEnded(result=result, reason=reason) if kind != "change":
+            return result, reason
+        case ManualChangeFinished(error=error) if kind == "change":
+            return ("degraded" if error else "healthy"), error
+        case _:
+            return None

@@ -8,7 +8,7 @@ import sqlite3
 from collections.abc import Callable, Sequence
 
 from orchestrator.journal import chain
-from orchestrator.journal.transaction import transaction
+from orchestrator.journal.chain import transaction
 
 Migration = Callable[[sqlite3.Connection], None]
 

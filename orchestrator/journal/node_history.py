@@ -7,8 +7,8 @@ somebody has asked to undo another one.
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from orchestrator import events
-from orchestrator.events import Record, Step
+from orchestrator.events import events
+from orchestrator.events.events import Record, Step
 from orchestrator.journal.entries import Entry
 from orchestrator.journal.store import Journal
 

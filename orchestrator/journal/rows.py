@@ -1,6 +1,6 @@
 """An event as it stands in the journal: bytes of JSON with a schema of their own.
 
-`JOURNAL_SCHEMA` says what the events in a journal look like; `--json` has `orchestrator.events.SCHEMA`.
+`JOURNAL_SCHEMA` says what the events in a journal look like; `--json` has `SCHEMA` of `orchestrator.events`.
 Fields are only ever added within a schema. When a field is renamed, or becomes one that must be there,
 `JOURNAL_SCHEMA` grows by one, and `orchestrator.journal.upcasters` gets a function that turns an event of an
 earlier schema into one of the new. A row stays in the file as it was written: its hash covers these bytes.
@@ -17,7 +17,7 @@ import msgspec
 
 from backends.model import AdminState
 from backends.text import shorten
-from orchestrator.events import AnyEvent, NodeStarted, Record, Unreadable
+from orchestrator.events.events import AnyEvent, NodeStarted, Record, Unreadable
 from orchestrator.journal.upcasters import UPCASTERS, Fields, Upcaster, upcast
 
 JOURNAL_SCHEMA = 2  # of the rows that this Rolldeck writes

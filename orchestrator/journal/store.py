@@ -8,6 +8,7 @@ covered by a hash, see `orchestrator.journal.chain`.
 import contextlib
 import json
 import os
+import socket
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,13 +18,13 @@ import msgspec
 
 from backends.local_files import prepare_database
 from orchestrator.errors import JournalError
-from orchestrator.events import Record
+from orchestrator.events.event_bus import Bus
+from orchestrator.events.events import Record
 from orchestrator.journal import chain
-from orchestrator.journal.ending import ending
-from orchestrator.journal.entries import COLUMNS, Entry, Kind, Time, plan_hash, read_entry
+from orchestrator.journal.chain import transaction
+from orchestrator.journal.entries import COLUMNS, Entry, Kind, Time, ending, plan_hash, read_entry
 from orchestrator.journal.migrations import VERSION, migrate, version_of
 from orchestrator.journal.rows import KINDS, UNREADABLE, decode_row, encode_row, kind_of
-from orchestrator.journal.transaction import transaction
 from orchestrator.journal.verification import Verification, find, verify
 
 __all__ = ["Entry", "Journal", "Kind", "Time"]
@@ -273,3 +274,54 @@ def _empty() -> sqlite3.Connection:
 def _quoted(path: Path) -> str:
     """A path for SQLite's URI form, in which `?`, `#` and `%` mean something."""
     return str(path.absolute()).replace("%", "%25").replace("?", "%3f").replace("#", "%23")
+
+
+@contextlib.contextmanager
+def recording(
+    journal: Journal,
+    bus: Bus,
+    at: float,
+    *,
+    kind: Kind,
+    application: str,
+    version: str,
+    operator: str,
+    plan: dict[str, Any],
+    follows: int | None = None,
+) -> Iterator[int]:
+    """Begin an entry, write every event into it, and end it with the last one. Yields its id.
+
+    Args:
+        journal: is written.
+        bus: carries the events.
+        at: when it begins, in seconds since 1970; who takes it over from another machine knows it by that.
+        kind, application, version, operator, plan, follows: see `Journal.begin`.
+
+    Raises:
+        JournalError: the entry cannot be written; nothing has been done then. Later it comes from
+            whoever emits an event.
+    """
+    entry = journal.begin(
+        kind,
+        application=application,
+        version=version,
+        operator=operator,
+        host=socket.gethostname(),
+        pid=os.getpid(),
+        at=at,
+        plan=plan,
+        follows=follows,
+    )
+
+    def keep(record: Record) -> None:
+        bus.journal_head = journal.record(entry, kind, record)
+
+    bus.journal_head = journal.head(entry)
+    unsubscribe = bus.subscribe(keep, first=True)  # what anybody was shown is on the disk
+    try:
+        yield entry
+    finally:
+        unsubscribe()
+        bus.journal_head = ""
+        with contextlib.suppress(JournalError):  # what was written stands; the next entry seals it
+            journal.seal(entry)

@@ -1,70 +1,288 @@
-"""The rollout of an application that is still to be finished."""
+"""What earlier rollouts have not finished, node by node, from the latest event on each."""
 
-from collections.abc import Mapping
+import socket
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 
 import msgspec
 
-from orchestrator.events import RolloutStarted
+from backends.model import ServerRef
+from orchestrator.events import events
+from orchestrator.events.events import CommandStarted, Record, Step
 from orchestrator.journal.entries import Entry
-from orchestrator.journal.known_versions import known_versions
-from orchestrator.journal.leftovers import LOOKED_AT
 from orchestrator.journal.store import Journal
+from orchestrator.node import Original
+from orchestrator.planning.plan import Left
+
+LOOKED_AT = 100  # entries, the newest: a node that was left out longer ago is somebody's decision by now
+
+_TOLD = (
+    "node_started",
+    "step_started",
+    "command_started",
+    "step_done",
+    "node_upgraded",
+    "node_rolled_back",
+    "node_failed",
+    "node_put_back",
+)
 
 
-def unfinished(journal: Journal, application: str) -> Entry | None:
-    """The newest rollout when it did not end healthy, else the newest one that has left the fleet mixed.
+@dataclass(frozen=True, slots=True)
+class Leftover:
+    """A node whose turn has begun and was not completed.
 
-    A later rollout of some nodes, such as the one that brings a failed node back, finishes nothing: while
-    some nodes have what it was to bring and others have what was there before, it is not finished.
+    Attributes:
+        version: it was to have.
+        step: that was begun last; None when none was.
+        failed: why it failed; empty when it was interrupted.
+        originals: what had been decided about its servers before.
+        command: that the unfinished step had begun last, and that may go on there; None when it had none.
+    """
+
+    node: str
+    entry: Entry
+    version: str
+    step: Step | None
+    failed: str
+    originals: Mapping[ServerRef, Original]
+    command: CommandStarted | None
+
+    @property
+    def words(self) -> str:
+        """`left by rollout 12 (ann@here, 2026-11-25 03:12): failed at verify: ...`."""
+        at = datetime.fromtimestamp(self.entry.began, UTC).astimezone().strftime("%Y-%m-%d %H:%M")
+        where = f" at {self.step}" if self.step else ""
+        what = f"failed{where}: {self.failed}" if self.failed else f"interrupted{where}"
+        return f"left by rollout {self.entry.id} ({self.entry.operator}, {at}): {what}"
+
+    def left(self) -> Left:
+        """For preflight."""
+        return Left(
+            self.entry.id,
+            self.originals,
+            self.words,
+            self.command,
+            self.version,
+        )
+
+
+def leftovers(journal: Journal, application: str) -> dict[str, Leftover]:
+    """By node. A node that was upgraded, or taken out or put back by hand since, is none.
+
+    A change by hand that did not succeed has decided nothing, and one of the weight only that. What cannot be
+    understood counts as if it were not there: see `unread`.
 
     Raises:
         JournalError: it cannot be read.
     """
-    rollouts = (each for each in journal.entries(application, limit=LOOKED_AT) if each.kind != "change")
-    versions: Mapping[str, str] | None = None
-    for number, entry in enumerate(rollouts):
-        if entry.result == "healthy":
+    found: dict[str, Leftover] = {}
+    decided: set[str] = set()
+    weights: dict[str, int] = {}
+    for entry in journal.entries(application, limit=LOOKED_AT):
+        if entry.kind == "change":
+            change = read_change(entry)
+            nodes = change.nodes if entry.result == "healthy" else []
+            if change.action == "weight":
+                weights = dict.fromkeys(nodes, change.weight) | weights
+            else:
+                decided.update(nodes)
             continue
-        if number == 0:
-            return entry
-        if versions is None:
-            found = known_versions(journal, application)
-            versions = {node: known.version for node, known in found.items()}
-        if _mixed(journal, entry, versions):
-            return entry
-    return None
+        for node, leftover in _of(entry, journal.records(entry.id, *_TOLD)):
+            if node not in decided:
+                decided.add(node)
+                if leftover is not None and not _untouched(journal, leftover):
+                    found[node] = _weighing(leftover, weights.get(node))
+    return found
 
 
-class _Node(msgspec.Struct, frozen=True):
-    node: str
-    wanted: str
+class _Change(msgspec.Struct, frozen=True):
+    """What counts of the plan of a change by hand."""
+
+    action: str = ""
+    nodes: list[str] = []
+    weight: int = 0
 
 
-class _Plan(msgspec.Struct, frozen=True):
-    """What counts of its plan, as it stands in the journal."""
-
-    nodes: list[_Node]
-    batches: list[list[str]]
-
-
-def _mixed(journal: Journal, entry: Entry, versions: Mapping[str, str]) -> bool:
-    """Whether some of its nodes have the new version, and all others what they had before, or may have."""
+def read_change(entry: Entry) -> _Change:
+    """Nothing of what is no such plan."""
     try:
-        plan = msgspec.convert(entry.plan, _Plan)
-    except msgspec.ValidationError:  # somebody has changed it
-        return False
-    started = (record.event for record in journal.records(entry.id, "rollout_started"))
-    before = next((event.before for event in started if isinstance(event, RolloutStarted)), {})
-    members = {name for batch in plan.batches for name in batch}
-    new, old = 0, 0
-    for node in plan.nodes:
-        version = versions.get(node.node, "")
-        if node.node not in members:
+        return msgspec.convert(entry.plan, _Change)
+    except msgspec.ValidationError:
+        return _Change()
+
+
+def unread(journal: Journal, application: str) -> list[str]:
+    """What of the journal cannot be understood and may tell of nodes that are out, in words.
+
+    What is older than the newest rollout that ended healthy was told before that one.
+
+    Raises:
+        JournalError: it cannot be read.
+    """
+    found = []
+    for entry in journal.entries(application, limit=LOOKED_AT, unknown=True):
+        if entry.problem:
+            found.append(f"entry {entry.id} cannot be read: {entry.problem}")
             continue
-        if version == node.wanted:
-            new += 1
-        elif version in ("", before.get(node.node, "")):
-            old += 1
-        else:
-            return False  # the fleet has moved on to something else
-    return new > 0 and old > 0
+        if entry.kind != "change" and entry.result == "healthy":
+            break
+        rows = [
+            (record.seq, record.event.problem)
+            for record in journal.records(entry.id, *_TOLD)
+            if isinstance(record.event, events.Unreadable)
+        ]
+        if rows:
+            (seq, problem), *more = rows
+            others = f" (and {len(more)} more of its events)" if more else ""
+            found.append(f"event {seq} of entry {entry.id} cannot be read{others}: {problem}")
+    return found
+
+
+def decided_since(journal: Journal, application: str, at: float) -> set[str]:
+    """Nodes about which somebody has decided on this machine after a time, in seconds since 1970.
+
+    Raises:
+        JournalError: it cannot be read.
+    """
+    found: set[str] = set()
+    for entry in journal.entries(application, limit=LOOKED_AT):
+        if entry.began > at and entry.kind != "change":
+            turns = journal.records(entry.id, "node_started")
+            found.update(each.event.node for each in turns if isinstance(each.event, events.NodeStarted))
+        elif entry.began > at and entry.result == "healthy" and entry.plan.get("action") != "weight":
+            found.update(entry.plan.get("nodes", []))
+    return found
+
+
+def unfinished_originals(records: Iterable[Record]) -> dict[str, dict[ServerRef, Original]]:
+    """By node: what had been decided about its servers before a turn that has begun and not ended well."""
+    found: dict[str, dict[ServerRef, Original]] = {}
+    for record in records:
+        match record.event:
+            case events.NodeStarted(node=node, originals=originals):
+                found.setdefault(node, dict(Original.read(each) for each in originals))
+            case events.NodeDone(node=node) | events.NodePutBack(node=node):
+                found.pop(node, None)
+    return found
+
+
+def _weighing(leftover: Leftover, weight: int | None) -> Leftover:
+    """With the weight that somebody has set since."""
+    if weight is None:
+        return leftover
+    originals = {ref: replace(each, weight=weight) for ref, each in leftover.originals.items()}
+    return replace(leftover, originals=originals)
+
+
+def _of(entry: Entry, records: Iterable[Record]) -> list[tuple[str, Leftover | None]]:
+    """Each node whose turn has begun, and what is left of it; None when it was completed."""
+    began: dict[str, events.NodeStarted] = {}
+    steps: dict[str, Step] = {}
+    commands: dict[str, CommandStarted] = {}
+    failed: dict[str, str] = {}
+    done: set[str] = set()
+    held: set[str] = set()
+    for record in records:
+        match record.event:
+            case events.NodeStarted(node=node) as event:
+                # A retry begins no new turn, and what was before the first one counts.
+                if node in done:  # and put back: the turn that follows is a new one
+                    done.discard(node)
+                    began[node] = event
+                began.setdefault(node, event)
+            case events.StepStarted(node=node, step=step):
+                steps[node] = step
+                failed.pop(node, None)
+            case CommandStarted(node=node) as command:
+                commands[node] = command
+            case events.StepDone(node=node):
+                commands.pop(node, None)
+            case events.NodeFailed(node=node, touched=False):
+                held.add(node)
+            case events.NodeFailed(node=node, error=error):
+                failed[node] = error
+            case events.NodeDone(node=node):
+                done.add(node)
+            case _:
+                pass
+
+    def left(node: str, event: events.NodeStarted) -> Leftover:
+        originals = dict(Original.read(each) for each in event.originals)
+        return Leftover(
+            node, entry, event.version, steps.get(node), failed.get(node, ""), originals, commands.get(node)
+        )
+
+    return [
+        (node, None if node in done else left(node, event))
+        for node, event in began.items()
+        if node not in held or node in done or steps.get(node) != "drain"
+    ]
+
+
+def _untouched(journal: Journal, leftover: Leftover) -> bool:
+    """Its turn had begun, and nothing was sent: whoever has taken it out is somebody else.
+
+    The commands of a rollout that was adopted are not known here, even if it ran on this machine; earlier
+    versions wrote nothing of an adoption but the other machine's name.
+    """
+    adopted = leftover.entry.adopted or leftover.entry.host != socket.gethostname()
+    if leftover.step not in (None, "drain") or adopted:
+        return False
+    sendings = (record.event for record in journal.records(leftover.entry.id, "command_sending"))
+    return not any(
+        isinstance(event, events.CommandSending) and event.node == leftover.node for event in sendings
+    )
+
+
+_VERSION_EVENTS = ("rollout_started", "node_started", "step_done", "node_upgraded", "node_rolled_back")
+
+
+@dataclass(frozen=True, slots=True)
+class KnownVersion:
+    """What the newest rollout that says something of a node says of it.
+
+    Attributes:
+        version: that it has; empty when its turn was not finished, and it may have either.
+        entry: the rollout.
+        at: when it was so, seconds since 1970.
+    """
+
+    version: str
+    entry: int
+    at: float
+
+
+def known_versions(journal: Journal, application: str) -> dict[str, KnownVersion]:
+    """By node.
+
+    Raises:
+        JournalError: it cannot be read.
+    """
+    found: dict[str, KnownVersion] = {}
+    for entry in journal.entries(application, limit=LOOKED_AT):
+        if entry.kind != "change":
+            found = dict(_version_of(journal, entry)) | found
+    return dict(sorted(found.items()))
+
+
+def _version_of(journal: Journal, entry: Entry) -> Mapping[str, KnownVersion]:
+    found: dict[str, KnownVersion] = {}
+    before: dict[str, str] = {}
+    wanted: dict[str, str] = {}
+    for record in journal.records(entry.id, *_VERSION_EVENTS):
+        match record.event:
+            case events.RolloutStarted() as event:
+                before = event.before
+                found |= {node: KnownVersion(before[node], entry.id, record.at) for node in before}
+            case events.NodeStarted(node=node, version=version):
+                wanted[node] = version
+            case events.StepDone(node=node, step="stop"):
+                # Until its turn is over nobody can say whether the old one would start again.
+                found[node] = KnownVersion("", entry.id, record.at)
+            case events.StepDone(node=node, step="install") | events.NodeDone(node=node) if node in wanted:
+                found[node] = KnownVersion(wanted[node], entry.id, record.at)
+            case _:
+                pass
+    return found

@@ -6,9 +6,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from backends.protocols import Clock
-from orchestrator.bus import Bus, anything
-from orchestrator.control import Control
+from orchestrator.engine.control import Control
 from orchestrator.errors import Fenced
+from orchestrator.events.event_bus import Bus, anything
 from orchestrator.locks.file import Holder, Lock
 
 LOOK_SECONDS = 0.1  # between two looks whether the lock is still ours

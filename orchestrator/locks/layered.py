@@ -8,7 +8,7 @@ import msgspec
 from backends.errors import BackendError
 from backends.protocols import Clock, KeyLock
 from orchestrator.errors import Locked
-from orchestrator.journal.standing import runs
+from orchestrator.journal.entry_status import runs
 from orchestrator.locks.file import FileLock, Holder, read_holder, this_machine
 
 LONGEST_DELAY = 60.0  # seconds to wait for one that nobody has and nobody gets yet

@@ -11,15 +11,15 @@ import msgspec
 from backends.errors import ConfigError
 from backends.model import AdminState, ServerRef
 from backends.templates import check_host, check_value, check_version
-from orchestrator import events
-from orchestrator.events import BackCommand, OriginalState, OutOfRotation, Record
+from orchestrator.engine.final_state import back_unseen
+from orchestrator.events import events
+from orchestrator.events.events import BackCommand, OriginalState, OutOfRotation, Record
+from orchestrator.events.state import RolloutState
+from orchestrator.events.ways_back import ready_command
 from orchestrator.journal.rows import decode_event, encode_row
 from orchestrator.node import Original
-from orchestrator.outcome import back_unseen
-from orchestrator.policy import Policy
-from orchestrator.state import RolloutState
+from orchestrator.planning.policy import Policy
 from orchestrator.untrusted import check_amounts, check_printable, quoted
-from orchestrator.ways_back import ready_command
 
 if TYPE_CHECKING:
     from orchestrator.remote.payload import RolloutHeader

@@ -10,10 +10,10 @@ import msgspec
 from backends.consul.client import Pair
 from backends.consul.signing import Signer, open_value
 from backends.text import shorten
-from orchestrator.actor import Actor
-from orchestrator.bus import Bus
-from orchestrator.control import Control
-from orchestrator.events import AbortRequested, NodeNote, Record
+from orchestrator.engine.control import Control
+from orchestrator.events.actor import Actor
+from orchestrator.events.event_bus import Bus
+from orchestrator.events.events import AbortRequested, NodeNote, Record
 from orchestrator.untrusted import SHOWN, Count, Name, Time, check_printable, decode
 
 LONGEST = 4_096  # bytes of one request
@@ -34,7 +34,7 @@ class ControlRequest(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         who: `user@machine`.
         subject: of the question that is answered: a node or a batch; empty for the only one.
-        uid, credential: as `orchestrator.actor.Actor` has them on that machine.
+        uid, credential: as `orchestrator.events.actor.Actor` has them on that machine.
         fence: of the rollout that is meant, and no other.
         nonce: random: the same request is carried out once.
         at: when it was made.

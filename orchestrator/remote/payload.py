@@ -10,8 +10,8 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from orchestrator import events
-from orchestrator.events import AnyEvent, Record
+from orchestrator.events import events
+from orchestrator.events.events import AnyEvent, Record
 from orchestrator.journal.rows import JOURNAL_SCHEMA
 from orchestrator.journal.upcasters import upcast
 from orchestrator.remote.checks import check_head, check_record, with_own_commands

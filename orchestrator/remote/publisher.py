@@ -15,9 +15,9 @@ from backends.consul.client import Consul
 from backends.consul.signing import Signer
 from backends.errors import BackendError
 from orchestrator.background import keep_running
-from orchestrator.bus import Bus
-from orchestrator.control import Control
-from orchestrator.events import NodeNote, Record
+from orchestrator.engine.control import Control
+from orchestrator.events.event_bus import Bus
+from orchestrator.events.events import NodeNote, Record
 from orchestrator.remote.control_requests import ControlRequest, ControlRequests
 from orchestrator.remote.payload import RolloutHeader, pack
 

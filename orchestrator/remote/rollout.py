@@ -3,12 +3,12 @@
 from backends.errors import BackendError
 from backends.protocols import Clock
 from backends.text import shorten
-from orchestrator.actor import Actor
+from orchestrator.events.actor import Actor
+from orchestrator.events.state import RolloutState
+from orchestrator.live.versions import VersionTracker
 from orchestrator.remote.control_requests import What
 from orchestrator.remote.subscriber import PublishedRollout, RolloutSubscriber
-from orchestrator.state import RolloutState
 from orchestrator.untrusted import SHOWN
-from orchestrator.versions import VersionTracker
 
 PAUSE = 2.0  # seconds before Consul is asked again that could not be asked
 

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from backends.consul.client import Consul
 from backends.consul.signing import Signer, open_value
 from backends.errors import Unmeasured
-from orchestrator.actor import Actor
-from orchestrator.events import Record, RolloutEnded
+from orchestrator.events.actor import Actor
+from orchestrator.events.events import Record, RolloutEnded
+from orchestrator.events.state import RolloutState
 from orchestrator.remote.checks import apply
 from orchestrator.remote.control_requests import ControlRequest, What
 from orchestrator.remote.payload import RolloutHeader, read_publication
 from orchestrator.remote.publisher import ask, rollout_key
-from orchestrator.state import RolloutState
 
 WAIT = 30.0  # seconds that one look may block
 

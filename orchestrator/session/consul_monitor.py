@@ -8,10 +8,10 @@ from backends.consul.client import Consul
 from backends.errors import BackendError, ConfigError
 from backends.protocols import Clock
 from orchestrator.activity import Activity
-from orchestrator.actor import ROLLDECK, Actor
+from orchestrator.events.actor import ROLLDECK, Actor
 
 if TYPE_CHECKING:
-    from orchestrator.control import Control
+    from orchestrator.engine.control import Control
 
 AGAIN = Actor(f"{ROLLDECK}, as Consul answers again", ROLLDECK.via)  # as who lets it go on
 PING = 2.0  # seconds between two looks whether it answers: a blocking query would notice late

@@ -10,8 +10,8 @@ from backends.consul.settings import ConsulSettings
 from backends.consul.signing import Signer
 from backends.protocols import Clock
 from backends.templates import fill_plain
-from orchestrator.bus import Bus
-from orchestrator.control import Control
+from orchestrator.engine.control import Control
+from orchestrator.events.event_bus import Bus
 from orchestrator.locks.file import FileLock, Lock
 from orchestrator.locks.layered import LayeredLock
 from orchestrator.remote.payload import RolloutHeader

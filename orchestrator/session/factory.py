@@ -11,27 +11,27 @@ from backends.consul.client import Consul
 from backends.hooks.kinds import make_hook
 from backends.local_process import keep_secret
 from orchestrator.activity import Activity
-from orchestrator.actor import Actor
 from orchestrator.adapters import AdapterFactory
-from orchestrator.application import Application
 from orchestrator.background import keep_running
-from orchestrator.bus import Bus
-from orchestrator.control import Control
-from orchestrator.events import NodeNote
-from orchestrator.fleet import Fleet
+from orchestrator.balancers.group import Fleet
+from orchestrator.engine.control import Control
+from orchestrator.events.actor import Actor
+from orchestrator.events.event_bus import Bus
+from orchestrator.events.events import NodeNote
 from orchestrator.inventory.inventory import Inventory, LiveInventory
 from orchestrator.inventory.kinds import needs_consul
 from orchestrator.inventory.resolver import InventoryResolver
 from orchestrator.inventory.source import NodeSource
+from orchestrator.live.versions import VersionTracker
 from orchestrator.locks.file import FileLock
 from orchestrator.node import Node
+from orchestrator.planning.application import Application
 from orchestrator.remote.rollout import RemoteRollout
 from orchestrator.session.consul_monitor import ConsulMonitor
 from orchestrator.session.consul_sharing import ConsulSharing
 from orchestrator.session.session import Session
 from orchestrator.session.work_log import WorkLog
 from orchestrator.settings import ApplicationSettings, Settings
-from orchestrator.versions import VersionTracker
 
 
 @asynccontextmanager

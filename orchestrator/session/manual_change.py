@@ -4,13 +4,13 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from backends.errors import RolldeckError
 from backends.model import Server
-from orchestrator import manual
+from orchestrator.engine import manual
+from orchestrator.engine.manual import Change, Impact
+from orchestrator.engine.plan_differences import Difference, impact_differences
 from orchestrator.errors import PlanChanged
-from orchestrator.events import ManualChangeFinished, ManualChangeStarted
-from orchestrator.manual import Change, Impact
-from orchestrator.plan_differences import Difference, impact_differences
+from orchestrator.events.events import ManualChangeFinished, ManualChangeStarted
+from orchestrator.events.text import health
 from orchestrator.session.session import Session
-from orchestrator.words import health
 
 MOST_LOOKS = 4  # under the lock, until two in a row are the same
 

@@ -7,10 +7,10 @@ have done must not be taken for what somebody had decided.
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
-from orchestrator.errors import PlanChanged, PreflightFailed
-from orchestrator.events import RolloutKind
-from orchestrator.plan import Plan
-from orchestrator.plan_differences import Difference, plan_differences
+from orchestrator.engine.plan_differences import Difference, plan_differences
+from orchestrator.errors import PlanChanged
+from orchestrator.events.events import RolloutKind
+from orchestrator.planning.plan import Plan, PreflightFailed
 
 MOST_PLANS = 4  # that are made under the lock until two in a row are the same
 

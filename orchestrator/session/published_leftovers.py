@@ -4,9 +4,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 from backends.errors import BackendError
-from orchestrator.journal.leftovers import unfinished_originals
+from orchestrator.journal.unfinished import unfinished_originals
 from orchestrator.node import Original
-from orchestrator.plan import Finding, Plan, Severity
+from orchestrator.planning.plan import Finding, Plan, Severity
 from orchestrator.session.adoption import Offer, find_offer, take_over
 from orchestrator.session.session import Session
 

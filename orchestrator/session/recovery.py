@@ -6,15 +6,15 @@ import msgspec
 
 from backends.errors import ConfigError, RolldeckError
 from backends.text import suggest
-from orchestrator.account import with_refusal, with_rollback
+from orchestrator.engine.account import with_refusal, with_rollback
 from orchestrator.errors import AlreadyRolledBack
-from orchestrator.events import RollbackRefused, RollbackStarted, RolloutEnded, RolloutKind
+from orchestrator.events.events import RollbackRefused, RollbackStarted, RolloutEnded, RolloutKind
 from orchestrator.journal.entries import Entry
-from orchestrator.journal.leftovers import Leftover
 from orchestrator.journal.node_history import WayBack
+from orchestrator.journal.unfinished import Leftover
 from orchestrator.node import Node
-from orchestrator.plan import Severity
-from orchestrator.policy import Amount, Policy
+from orchestrator.planning.plan import Severity
+from orchestrator.planning.policy import Amount, Policy
 from orchestrator.session import rollback
 from orchestrator.session.adoption import take_over_again
 from orchestrator.session.proposal import Proposal

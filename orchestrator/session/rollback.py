@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from orchestrator.policy import Policy
+from orchestrator.planning.policy import Policy
 
 _ORDERS = {
     "inventory": "reverse",

@@ -11,29 +11,27 @@ import msgspec
 
 from backends.clock import SystemClock
 from orchestrator.activity import Activity
-from orchestrator.actor import Actor
-from orchestrator.application import Application
-from orchestrator.bus import Bus
-from orchestrator.control import Control
-from orchestrator.errors import PreflightFailed
-from orchestrator.events import NodeNote, Record, RolloutEnded
-from orchestrator.failed_versions import name_failures
-from orchestrator.freeze import judge_freeze
+from orchestrator.engine.control import Control
+from orchestrator.engine.rollout import Rollout
+from orchestrator.events.actor import Actor
+from orchestrator.events.event_bus import Bus
+from orchestrator.events.events import NodeNote, Record, RolloutEnded
+from orchestrator.events.state import RolloutState
 from orchestrator.inventory.inventory import Inventory
+from orchestrator.live.poller import View
+from orchestrator.live.versions import VersionTracker, look_at_versions
 from orchestrator.node import Node
-from orchestrator.plan import Finding, Plan, Severity
-from orchestrator.plan_fields import plan_fields
-from orchestrator.preflight import preflight
+from orchestrator.planning.application import Application
+from orchestrator.planning.freeze import judge_freeze
+from orchestrator.planning.plan import Finding, Plan, PreflightFailed, Severity, plan_fields
+from orchestrator.planning.slots import empty_names, node_names
+from orchestrator.preflight.preflight import preflight
+from orchestrator.preflight.versions import name_failures
 from orchestrator.remote.rollout import RemoteRollout
 from orchestrator.remote.subscriber import RolloutSubscriber
-from orchestrator.rollout import Rollout
 from orchestrator.session.consul_monitor import ConsulMonitor, ConsulStatus
 from orchestrator.session.proposal import Agree, Proposal, agree_within_request, look_again
 from orchestrator.session.work_log import WorkLog
-from orchestrator.slots import empty_names, node_names
-from orchestrator.state import RolloutState
-from orchestrator.versions import VersionTracker, look_at_versions
-from orchestrator.watch import View
 
 
 class Session:

@@ -13,22 +13,28 @@ from backends.errors import BackendError, ConfigError
 from backends.model import Server, ServerRef, Snapshot
 from backends.protocols import LoadBalancer
 from orchestrator.adapters import AdapterFactory
+from orchestrator.balancers.maintenance_reason import owners
+from orchestrator.engine.final_state import since as out_since
+from orchestrator.engine.final_state import weight_words
+from orchestrator.engine.out_followers import find_out_followers
 from orchestrator.inventory.static import resolve_nodes
-from orchestrator.journal.adoption import find
-from orchestrator.journal.hand_changes import HandChange, hand_changes
-from orchestrator.journal.known_versions import KnownVersion, known_versions
-from orchestrator.journal.leftovers import Leftover, leftovers, unfinished_originals, unread
-from orchestrator.journal.rollout_status import Identity, RolloutStatus, rollout_status, status_of
+from orchestrator.journal.entry_status import Identity, RolloutStatus, rollout_status, status_of
+from orchestrator.journal.manual_changes import HandChange, hand_changes
 from orchestrator.journal.store import Journal
+from orchestrator.journal.unfinished import (
+    KnownVersion,
+    Leftover,
+    known_versions,
+    leftovers,
+    unfinished_originals,
+    unread,
+)
+from orchestrator.live.versions import Disks, NodeVersion, running_versions, with_disk
 from orchestrator.locks.file import FileLock, Holder
-from orchestrator.out_followers import find_out_followers
-from orchestrator.outcome import since as out_since
-from orchestrator.outcome import weight_words
-from orchestrator.owner import owners
+from orchestrator.planning.slots import filled
 from orchestrator.remote.subscriber import RolloutSubscriber
+from orchestrator.remote.takeover import find
 from orchestrator.settings import Settings
-from orchestrator.slots import filled
-from orchestrator.versions import Disks, NodeVersion, running_versions, with_disk
 
 if TYPE_CHECKING:
     from orchestrator.node import Node

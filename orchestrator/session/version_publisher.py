@@ -8,8 +8,8 @@ from contextlib import asynccontextmanager
 from backends.consul.client import Consul
 from backends.errors import RolldeckError
 from orchestrator.background import keep_running
-from orchestrator.bus import Bus
-from orchestrator.events import NodeDone, NodeNote, NodeStarted, Record
+from orchestrator.events.event_bus import Bus
+from orchestrator.events.events import NodeDone, NodeNote, NodeStarted, Record
 
 PAUSE = 1.0  # seconds before Consul is asked again that could not be asked
 LAST = 5.0  # for what is left at the end

@@ -9,21 +9,26 @@ from pathlib import Path
 from typing import Any
 
 from backends.protocols import Clock
-from orchestrator.actor import Actor
-from orchestrator.bus import Bus
-from orchestrator.control import Control
-from orchestrator.events import LockTaken, NodeNote, Record
-from orchestrator.journal.adoption import adopt, find
+from orchestrator.engine.control import Control
+from orchestrator.events.actor import Actor
+from orchestrator.events.event_bus import Bus
+from orchestrator.events.events import LockTaken, NodeNote, Record
 from orchestrator.journal.entries import Entry, Kind
-from orchestrator.journal.known_versions import known_versions
-from orchestrator.journal.leftovers import LOOKED_AT, Leftover, decided_since, leftovers, unread
+from orchestrator.journal.entry_status import unfinished
 from orchestrator.journal.node_history import FleetHistory
-from orchestrator.journal.recording import recording
-from orchestrator.journal.store import Journal
-from orchestrator.journal.unfinished import unfinished
+from orchestrator.journal.store import Journal, recording
+from orchestrator.journal.unfinished import (
+    LOOKED_AT,
+    Leftover,
+    decided_since,
+    known_versions,
+    leftovers,
+    unread,
+)
 from orchestrator.locks.file import Holder, Lock, this_machine
 from orchestrator.locks.held import HeldLock, hold
 from orchestrator.remote.payload import RolloutHeader, head_plan
+from orchestrator.remote.takeover import adopt, find
 from orchestrator.untrusted import LONGEST_NAME
 
 DAY = 86_400.0  # seconds

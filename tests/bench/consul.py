@@ -18,8 +18,8 @@ from backends.consul.client import Consul
 from backends.consul.settings import ConsulSettings
 from console.output.text import result
 from orchestrator.activity import Activity
-from orchestrator.bus import Bus
-from orchestrator.control import Control
+from orchestrator.engine.control import Control
+from orchestrator.events.event_bus import Bus
 from orchestrator.inventory.consul import ConsulSource
 from orchestrator.inventory.inventory import LiveInventory
 from tests.bench.consul_watcher import WAIT

@@ -16,10 +16,10 @@ from console.config.loader import load
 from console.demo.stack import Stack
 from console.screens.main import MainScreen
 from console.sessions import open_session
-from orchestrator.actor import Actor
-from orchestrator.events import CommandFinished, Record, RolloutEnded
+from orchestrator.events.actor import Actor
+from orchestrator.events.events import CommandFinished, Record, RolloutEnded
+from orchestrator.live.poller import Watch
 from orchestrator.session.session import Session
-from orchestrator.watch import Watch
 from tests.integration.rollouts import tune, world
 
 SIZE = (80, 24)

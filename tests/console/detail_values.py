@@ -4,9 +4,9 @@ from typing import Any
 
 from backends.haproxy.columns import columns_of
 from backends.model import Info, Level, Server, ServerRef, Sessions, Stream
-from orchestrator.in_flight import Seen
-from orchestrator.rates import Places, Rates
-from orchestrator.watch import InstanceView, View
+from orchestrator.live.poller import InstanceView, View
+from orchestrator.live.rates import Places, Rates
+from orchestrator.live.sessions import Seen
 from tests.unit.console_values import server
 from widgets.detail_model import Detail
 from widgets.detail_page import page

@@ -11,11 +11,11 @@ from textual.screen import Screen
 from textual.widget import Widget
 
 from backends.model import ServerRef
-from orchestrator.events import STEPS, BackCommand, OutOfRotation, RolloutEnded
-from orchestrator.guard import Capacity
-from orchestrator.manual import Impact
-from orchestrator.plan import Finding, Plan, PlannedCommand, PlannedNode
-from orchestrator.policy import Policy
+from orchestrator.engine.manual import Impact
+from orchestrator.events.events import STEPS, BackCommand, OutOfRotation, RolloutEnded
+from orchestrator.planning.capacity import Capacity
+from orchestrator.planning.plan import Finding, Plan, PlannedCommand, PlannedNode
+from orchestrator.planning.policy import Policy
 from tests.unit.console_values import server
 
 Answer = TypeVar("Answer")

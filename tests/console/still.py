@@ -8,14 +8,14 @@ from backends.errors import Refused, Unreachable
 from backends.haproxy.columns import columns_of
 from backends.model import Admin, Backend, Command, Info, Level, Operational, Server, Sessions, Snapshot
 from console.app import Console
-from orchestrator.application import Application
-from orchestrator.bus import Bus
-from orchestrator.fleet import Fleet
+from orchestrator.balancers.group import Fleet
+from orchestrator.events.event_bus import Bus
+from orchestrator.live.poller import InstanceView, View, Watch
+from orchestrator.live.rates import Places, Rates
 from orchestrator.node import Node
-from orchestrator.policy import Policy
-from orchestrator.rates import Places, Rates
+from orchestrator.planning.application import Application
+from orchestrator.planning.policy import Policy
 from orchestrator.session.session import Session
-from orchestrator.watch import InstanceView, View, Watch
 from tests.blank_books import blank_books
 from tests.svg import lean
 from tests.unit.console_values import server

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from backends.model import Exchange
-from orchestrator.control import Control
-from orchestrator.events import (
+from orchestrator.engine.control import Control
+from orchestrator.events.events import (
     STEPS,
     AnyEvent,
     BatchStarted,

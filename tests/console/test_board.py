@@ -4,7 +4,7 @@ import pytest
 from rich.cells import cell_len
 from textual.app import App, ComposeResult
 
-from orchestrator.events import (
+from orchestrator.events.events import (
     STEPS,
     AbortRequested,
     BatchStarted,
@@ -22,7 +22,7 @@ from orchestrator.events import (
     StepStarted,
     Waiting,
 )
-from orchestrator.state import RolloutState
+from orchestrator.events.state import RolloutState
 from tests.unit.console_values import harmless
 from tests.unit.fakes import World
 from tests.unit.virtual_time import run

@@ -2,7 +2,15 @@
 
 from collections import deque
 
-from orchestrator.events import AnyEvent, BatchStarted, CommandFinished, NodeFailed, NodeNote, Record, Waiting
+from orchestrator.events.events import (
+    AnyEvent,
+    BatchStarted,
+    CommandFinished,
+    NodeFailed,
+    NodeNote,
+    Record,
+    Waiting,
+)
 from widgets.detail_journal import KEPT, Journal
 
 PATHS = {("lb1", "shop/web1"), ("lb2", "shop/web1")}

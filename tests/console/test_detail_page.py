@@ -7,8 +7,8 @@ import pytest
 from rich.cells import cell_len
 
 from backends.model import Admin, Operational, ServerRef
-from orchestrator.in_flight import Seen
-from orchestrator.watch import View
+from orchestrator.live.poller import View
+from orchestrator.live.sessions import Seen
 from tests.console.detail_values import (
     NOW,
     WEB1,

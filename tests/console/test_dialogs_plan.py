@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.plan import Finding, Severity
+from orchestrator.planning.plan import Finding, Severity
 from tests.console.dialog_values import HOSTILE, Asking, asking, cut_off, ended, out_of_rotation, plan, shown
 from widgets.dialogs.lines import Lines
 from widgets.dialogs.plan import PlanScreen

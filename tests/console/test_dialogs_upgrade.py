@@ -2,7 +2,7 @@
 
 import pytest
 
-from orchestrator.policy import Policy
+from orchestrator.planning.policy import Policy
 from tests.console.dialog_values import HOSTILE, asking, cut_off, shown, type_in
 from widgets.dialogs.upgrade import UpgradeAnswer, UpgradeDialog, parse_serial
 

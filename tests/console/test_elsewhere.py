@@ -8,7 +8,7 @@ from pathlib import Path
 from console.config.loader import load
 from console.demo.node import Release
 from console.sessions import open_session
-from orchestrator.watch import Watch
+from orchestrator.live.poller import Watch
 from tests.console.console_world import POLL, Place, desk
 from tests.consuls import needs_consul
 from tests.integration.consul_world import consul_world, elsewhere

@@ -12,9 +12,9 @@ from textual.widgets import OptionList
 
 from backends.model import Level, Snapshot
 from console.app import Console
-from orchestrator.actor import Actor
-from orchestrator.control import CONTINUE
-from orchestrator.events import AnyEvent, Paused
+from orchestrator.engine.control import CONTINUE
+from orchestrator.events.actor import Actor
+from orchestrator.events.events import AnyEvent, Paused
 from tests.console.console_world import Desk, desk, place
 from tests.integration.rollouts import DRAIN, MAINT, NEW, OLD, say, states, versions
 from widgets.key_bar import KeyBar

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import msgspec
 
-from orchestrator.events import FreezeOverridden, NodeNote
-from orchestrator.freeze import Freeze
+from orchestrator.events.events import FreezeOverridden, NodeNote
 from orchestrator.locks.file import FileLock, Holder
+from orchestrator.planning.freeze import Freeze
 from tests.console.console_world import Place, desk, place
 from tests.integration.rollouts import NEW, OLD, states, versions
 

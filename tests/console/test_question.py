@@ -5,7 +5,7 @@ from rich.cells import cell_len
 from textual.app import App, ComposeResult
 from textual.widgets import Static
 
-from orchestrator.events import (
+from orchestrator.events.events import (
     AnyEvent,
     DecisionRequested,
     NodeFailed,
@@ -15,8 +15,8 @@ from orchestrator.events import (
     ServiceLog,
     StepStarted,
 )
-from orchestrator.guard import Capacity
-from orchestrator.state import RolloutState
+from orchestrator.events.state import RolloutState
+from orchestrator.planning.capacity import Capacity
 from tests.unit.console_values import HOSTILE, harmless
 from widgets.question import MOST, QuestionPanel
 from widgets.question_lines import capacity_words, shortened, waits

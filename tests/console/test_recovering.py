@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from orchestrator.actor import Actor
-from orchestrator.control import ABORT
+from orchestrator.engine.control import ABORT
+from orchestrator.events.actor import Actor
 from orchestrator.locks.file import FileLock, Holder
 from tests.console.console_world import desk, place
 from tests.integration.rollouts import NEW, OLD, states, versions

@@ -5,7 +5,7 @@ from pathlib import Path
 from textual.pilot import Pilot
 
 from console.app import Console
-from orchestrator.plan import Plan
+from orchestrator.planning.plan import Plan
 from tests.console.console_world import place
 
 

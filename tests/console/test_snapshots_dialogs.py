@@ -7,7 +7,7 @@ from typing import Any
 from textual.pilot import Pilot
 from textual.screen import Screen
 
-from orchestrator.policy import Policy
+from orchestrator.planning.policy import Policy
 from tests.console.conftest import Act, Camera, sees, small, types
 from tests.console.dialog_values import ended, out_of_rotation
 from tests.console.still import BUSY, CALM, TROUBLED, Scene, Still, session_on

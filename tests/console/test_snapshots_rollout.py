@@ -1,6 +1,6 @@
 """How a rollout looks: at work, waiting for somebody, paused, broken, ended."""
 
-from orchestrator.control import ABORT, CONTINUE, RETRY, SKIP
+from orchestrator.engine.control import ABORT, CONTINUE, RETRY, SKIP
 from tests.console.conftest import Camera, sees, small
 from tests.console.dialog_values import ended, out_of_rotation
 from tests.console.still import Still

@@ -8,7 +8,7 @@ import pytest
 from textual.app import App, ComposeResult
 
 from console.screens.transcript import TranscriptScreen
-from orchestrator.events import (
+from orchestrator.events.events import (
     AnyEvent,
     CommandFinished,
     CommandSending,

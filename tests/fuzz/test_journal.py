@@ -10,12 +10,11 @@ import msgspec
 from hypothesis import example
 from hypothesis import strategies as st
 
-from orchestrator.events import AnyEvent, NodeNote, Record, to_json
-from orchestrator.journal.leftovers import leftovers
-from orchestrator.journal.standing import standing
+from orchestrator.events.events import AnyEvent, NodeNote, Record, to_json
+from orchestrator.journal.entry_status import standing, unfinished
 from orchestrator.journal.store import Journal
-from orchestrator.journal.story import Story, unanswered
-from orchestrator.journal.unfinished import unfinished
+from orchestrator.journal.timeline import Story, unanswered
+from orchestrator.journal.unfinished import leftovers
 from tests.fuzz.harness import bounded, fuzzed
 from tests.fuzz.structs import built, damaged, plain, real, whole
 from tests.fuzz.texts import json_of, mostly, text, tree

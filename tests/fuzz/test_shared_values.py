@@ -12,14 +12,14 @@ from backends.clock import SystemClock
 from backends.consul.client import Pair
 from backends.consul.signing import Signer, open_value
 from backends.secrets import Secret
-from orchestrator.bus import Bus
-from orchestrator.control import Control
-from orchestrator.events import AnyEvent, Record
+from orchestrator.engine.control import Control
+from orchestrator.events.event_bus import Bus
+from orchestrator.events.events import AnyEvent, Record
+from orchestrator.events.state import RolloutState
 from orchestrator.locks.file import Holder, read_holder
 from orchestrator.remote.checks import apply, check_readable
 from orchestrator.remote.control_requests import ControlRequest, ControlRequests
 from orchestrator.remote.payload import RolloutHeader, pack, read_publication, unpack
-from orchestrator.state import RolloutState
 from tests import forged
 from tests.fuzz.harness import bounded, fuzzed
 from tests.fuzz.structs import built, damaged, plain

@@ -14,7 +14,7 @@ from backends.installers.availability import Presence
 from backends.installers.kinds import default_version, make_installer
 from backends.installers.packages import AptInstall
 from backends.protocols import Installer
-from orchestrator.plan import Severity
+from orchestrator.planning.plan import Severity
 from tests.deb_repository import DebRepository, call_there, missing
 from tests.integration.ways_back import find_ways_back
 

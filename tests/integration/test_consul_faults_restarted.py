@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.events import Step
+from orchestrator.events.events import Step
 from tests.consuls import Agent, needs_consul
 from tests.integration.consul_faults import (
     LONG,

@@ -14,10 +14,10 @@ from backends.consul.settings import ConsulSettings
 from backends.errors import BackendError, Unmeasured
 from console.config.loader import load
 from console.sessions import open_session
-from orchestrator.actor import Actor
-from orchestrator.bus import Bus
-from orchestrator.control import Control
-from orchestrator.events import NodeNote, Paused, Record
+from orchestrator.engine.control import Control
+from orchestrator.events.actor import Actor
+from orchestrator.events.event_bus import Bus
+from orchestrator.events.events import NodeNote, Paused, Record
 from orchestrator.remote.payload import PublishedPlan, PublishedPolicy, RolloutHeader
 from orchestrator.remote.publisher import RolloutPublisher
 from orchestrator.remote.subscriber import RolloutSubscriber

@@ -10,8 +10,8 @@ from backends.errors import ConfigError
 from console.config.loader import load
 from console.demo.stack import Stack
 from console.sessions import open_session
-from orchestrator.actor import Actor
-from orchestrator.control import CONTINUE, SKIP
+from orchestrator.engine.control import CONTINUE, SKIP
+from orchestrator.events.actor import Actor
 from orchestrator.session.session import Session
 from tests.consuls import Agent, needs_consul
 from tests.integration.consul_world import consul_world

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from console.demo.load import Load
-from orchestrator.events import NodeStarted
+from orchestrator.events.events import NodeStarted
 from orchestrator.remote.control_requests import DELIBERATE
 from orchestrator.remote.payload import read_publication, unpack
 from tests.consuls import needs_consul

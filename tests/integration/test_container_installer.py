@@ -13,7 +13,7 @@ from backends.installers.availability import Presence
 from backends.installers.container import ContainerInstall
 from backends.installers.kinds import default_version, make_installer
 from backends.protocols import Installer
-from orchestrator.plan import Finding, Severity
+from orchestrator.planning.plan import Finding, Severity
 from tests import containers
 from tests.integration.ways_back import find_ways_back
 from tests.listening import listening

@@ -12,7 +12,7 @@ from backends.installers.availability import Presence
 from backends.installers.kinds import default_version, make_installer
 from backends.installers.packages import DnfInstall
 from backends.protocols import Installer
-from orchestrator.plan import Severity
+from orchestrator.planning.plan import Severity
 from tests.integration.ways_back import find_ways_back
 from tests.rpm_repository import RpmRepository, missing
 

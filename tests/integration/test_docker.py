@@ -12,7 +12,7 @@ from backends.installers.container import ContainerInstall
 from backends.installers.kinds import default_version, make_installer
 from backends.model import Activity, Command, ServiceState
 from backends.services.container import ContainerService, ContainerSettings
-from orchestrator.plan import Severity
+from orchestrator.planning.plan import Severity
 from tests import docker_engines
 from tests.docker_engines import EATS, IMAGE, LIMITS, POLITE, Docker
 from tests.integration.ways_back import find_ways_back

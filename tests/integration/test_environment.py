@@ -16,7 +16,7 @@ from backends.protocols import Host
 from backends.secrets import load_secret
 from console.config.schema import parse
 from orchestrator.adapters import AdapterFactory
-from orchestrator.bus import Bus
+from orchestrator.events.event_bus import Bus
 from orchestrator.inventory.static import resolve_nodes
 
 TOKENS = {

@@ -12,8 +12,8 @@ import pytest
 
 from backends.haproxy.address import HaproxySettings
 from backends.haproxy.runtime import Runtime
-from orchestrator.persistence import judge_persistence
-from orchestrator.policy import Policy
+from orchestrator.planning.balancer_findings import judge_persistence
+from orchestrator.planning.policy import Policy
 from tests.haproxies import free_port, haproxy_binaries, running_haproxy
 
 COOKIE = "cookie SRV insert indirect nocache"

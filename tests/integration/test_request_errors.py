@@ -11,7 +11,7 @@ from backends.haproxy.address import HaproxySettings
 from backends.haproxy.runtime import Runtime
 from backends.model import Snapshot
 from console.output.health import unattributed
-from orchestrator.traffic import Totals, TrafficCount
+from orchestrator.engine.traffic import Totals, TrafficCount
 from tests.faulty_http import BRIEFLY, faulty_server, is_error
 from tests.haproxies import RunningHaproxy, free_port, haproxy_binaries, running_haproxy, series
 

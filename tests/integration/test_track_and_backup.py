@@ -17,10 +17,10 @@ from backends.haproxy.address import HaproxySettings
 from backends.haproxy.runtime import Runtime
 from backends.model import AdminState, ServerRef
 from console.demo.load import Load
-from orchestrator.departure import look_at_departure
-from orchestrator.fleet import Fleet
-from orchestrator.followers import followers, tracked_servers
-from orchestrator.policy import Policy
+from orchestrator.balancers.followers import followers, tracked_servers
+from orchestrator.balancers.group import Fleet
+from orchestrator.planning.departure import look_at_departure
+from orchestrator.planning.policy import Policy
 from tests.haproxies import free_port, haproxy_binaries, running_haproxy
 from tests.integration.rollouts import (
     NEW,

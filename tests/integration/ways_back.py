@@ -4,9 +4,9 @@ from dataclasses import replace
 
 from backends.installers.availability import Presence
 from backends.protocols import Installer
-from orchestrator.availability import look_for_versions, look_for_ways_back
 from orchestrator.node import Node
-from orchestrator.plan import Finding, PlannedNode
+from orchestrator.planning.plan import Finding, PlannedNode
+from orchestrator.preflight.versions import look_for_versions, look_for_ways_back
 from tests.unit.fake_node import FakeHealth, FakeHost, FakeNode, FakePort, FakeService
 
 

@@ -7,18 +7,18 @@ from typing import Any, TypeVar
 import msgspec
 
 from backends.model import AdminState
-from orchestrator.actor import Actor
-from orchestrator.application import Application
-from orchestrator.bus import Bus
-from orchestrator.control import Control
-from orchestrator.events import AnyEvent, Record, RolloutEnded, StepStarted
-from orchestrator.fleet import Fleet
+from orchestrator.balancers.group import Fleet
+from orchestrator.engine.control import Control
+from orchestrator.engine.rollout import Rollout
+from orchestrator.engine.step_context import Work
+from orchestrator.events.actor import Actor
+from orchestrator.events.event_bus import Bus
+from orchestrator.events.events import AnyEvent, Record, RolloutEnded, StepStarted
 from orchestrator.node import Node, Original
-from orchestrator.plan import Plan
-from orchestrator.policy import Policy
-from orchestrator.preflight import preflight
-from orchestrator.rollout import Rollout
-from orchestrator.work import Work
+from orchestrator.planning.application import Application
+from orchestrator.planning.plan import Plan
+from orchestrator.planning.policy import Policy
+from orchestrator.preflight.preflight import preflight
 from tests.unit.fake_balancer import FakeBalancer
 from tests.unit.fake_node import FakeHealth, FakeHost, FakeInstaller, FakeNode, FakePort, FakeService
 from tests.unit.fake_server import FakeServer

@@ -9,8 +9,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from orchestrator.actor import Actor
-from orchestrator.events import AnyEvent, Record, RolloutEnded, RolloutStarted, Traffic
+from orchestrator.events.actor import Actor
+from orchestrator.events.events import AnyEvent, Record, RolloutEnded, RolloutStarted, Traffic
 from orchestrator.journal.entries import Kind
 from orchestrator.journal.store import Journal
 from tests.unit.fakes import World, answer

@@ -1,6 +1,6 @@
 """A rollout of another machine as it is published: 300 nodes, the last one interrupted; 1,501 events."""
 
-from orchestrator.events import (
+from orchestrator.events.events import (
     AnyEvent,
     NodeStarted,
     NodeUpgraded,

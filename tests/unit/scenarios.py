@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from backends.errors import PermissionDenied, Refused, UnknownOutcome, Unmeasured, Unreachable
 from backends.model import ServerRef
-from orchestrator.actor import Actor
-from orchestrator.control import ABORT, CONTINUE, RETRY, SKIP
-from orchestrator.events import RolloutEnded
+from orchestrator.engine.control import ABORT, CONTINUE, RETRY, SKIP
+from orchestrator.events.actor import Actor
+from orchestrator.events.events import RolloutEnded
 from orchestrator.node import Original
-from orchestrator.plan import Plan
+from orchestrator.planning.plan import Plan
 from tests.unit.fake_node import FakeNode
 from tests.unit.fakes import World
 

@@ -6,8 +6,8 @@ from collections.abc import Callable
 import pytest
 
 from backends.errors import Busy
-from orchestrator.actor import Actor
-from orchestrator.events import DecisionMade, DecisionRequested, NodeSkipped, StepDone
+from orchestrator.events.actor import Actor
+from orchestrator.events.events import DecisionMade, DecisionRequested, NodeSkipped, StepDone
 from tests.unit.fakes import World, answer, steps
 from tests.unit.faults import Fault
 from tests.unit.virtual_time import run

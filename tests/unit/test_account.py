@@ -4,8 +4,8 @@ import click
 import pytest
 
 from console.output.ending import ending
-from orchestrator.account import with_refusal, with_rollback
-from orchestrator.events import BackCommand, OutOfRotation, RolloutEnded
+from orchestrator.engine.account import with_refusal, with_rollback
+from orchestrator.events.events import BackCommand, OutOfRotation, RolloutEnded
 from tests.unit.test_ending import ended
 
 OUT = OutOfRotation(

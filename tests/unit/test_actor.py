@@ -8,11 +8,11 @@ import pytest
 from console.output.history_text import shown
 from console.output.records import Summary
 from console.report.report import render_report
-from orchestrator.actor import ROLLDECK, Actor, Via, began, requested_with
-from orchestrator.events import AbortRequested, AnyEvent, DecisionMade, NodeSkipped, Paused, Resumed
+from orchestrator.events.actor import ROLLDECK, Actor, Via, began, requested_with
+from orchestrator.events.events import AbortRequested, AnyEvent, DecisionMade, NodeSkipped, Paused, Resumed
+from orchestrator.events.state import RolloutState
 from orchestrator.journal.store import Journal
-from orchestrator.journal.story import Story
-from orchestrator.state import RolloutState
+from orchestrator.journal.timeline import Story
 from tests.unit import journals
 from widgets.transcript_lines import lines_of
 

@@ -10,9 +10,9 @@ import msgspec
 import pytest
 
 from backends.clock import SystemClock
-from orchestrator.actor import Actor
-from orchestrator.bus import Bus
 from orchestrator.errors import JournalError
+from orchestrator.events.actor import Actor
+from orchestrator.events.event_bus import Bus
 from orchestrator.journal.store import Journal
 from orchestrator.locks.file import FileLock
 from orchestrator.session.work_log import WorkLog

@@ -8,9 +8,9 @@ import pytest
 from backends.errors import Refused
 from backends.model import Activity
 from console.output.ending import ending
-from orchestrator.actor import Actor
 from orchestrator.errors import JournalError
-from orchestrator.events import (
+from orchestrator.events.actor import Actor
+from orchestrator.events.events import (
     STEPS,
     NodeFailed,
     NodeUpgraded,
@@ -20,7 +20,7 @@ from orchestrator.events import (
     Traffic,
     WayOn,
 )
-from orchestrator.state import NodeState, RolloutState
+from orchestrator.events.state import NodeState, RolloutState
 from tests.unit.fakes import World
 from tests.unit.virtual_time import run
 

@@ -18,10 +18,9 @@ from backends.installers.symlink import SymlinkInstall
 from backends.installers.versions import FileVersion
 from backends.model import Command
 from backends.protocols import Installer
-from orchestrator.availability import AT_ONCE, look_for_versions
-from orchestrator.plan import Finding, Plan, PlannedNode, Severity
-from orchestrator.plan_fields import plan_fields
-from orchestrator.preflight import preflight
+from orchestrator.planning.plan import Finding, Plan, PlannedNode, Severity, plan_fields
+from orchestrator.preflight.preflight import preflight
+from orchestrator.preflight.versions import AT_ONCE, look_for_versions
 from tests.scripted_host import Answer, ScriptedHost
 from tests.unit.fakes import World
 from tests.unit.virtual_time import run

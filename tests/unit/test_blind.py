@@ -1,6 +1,6 @@
 """What nobody can see is never taken for good, and a node that was touched is named all the same."""
 
-from orchestrator.events import RolloutEnded, StepStarted
+from orchestrator.events.events import RolloutEnded, StepStarted
 from tests.unit.fakes import World
 from tests.unit.virtual_time import run
 

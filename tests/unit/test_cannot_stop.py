@@ -9,10 +9,10 @@ from dataclasses import replace
 import pytest
 
 from backends.model import Activity, ServiceState
-from orchestrator.events import NodeFailed
-from orchestrator.plan import Severity
-from orchestrator.preflight import preflight
-from orchestrator.steps.reach import reach
+from orchestrator.engine.steps.reach import reach
+from orchestrator.events.events import NodeFailed
+from orchestrator.planning.plan import Severity
+from orchestrator.preflight.preflight import preflight
 from tests.unit.fake_node import FakeService
 from tests.unit.fakes import World
 from tests.unit.virtual_time import run

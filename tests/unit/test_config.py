@@ -19,10 +19,10 @@ from backends.services.kinds import ServiceSettings
 from console.config.loader import LONGEST, find_and_load, load
 from console.config.schema import parse
 from console.debug_log import LogSettings
-from orchestrator.freeze import Freeze
 from orchestrator.inventory.kinds import InventorySettings
 from orchestrator.inventory.source import NodeSettings
-from orchestrator.policy import Policy
+from orchestrator.planning.freeze import Freeze
+from orchestrator.planning.policy import Policy
 from orchestrator.settings import Access, ApplicationSettings, LockSettings
 from tests.unit.console_values import raw, write
 

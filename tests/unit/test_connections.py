@@ -7,7 +7,7 @@ import pytest
 from backends.errors import Unmeasured
 from backends.hosts.local import LocalHost
 from backends.hosts.ports import NodeConnections
-from orchestrator.steps.drain import drain
+from orchestrator.engine.steps.drain import drain
 from tests.scripted_host import Answer, ScriptedHost
 from tests.unit.fakes import World
 from tests.unit.virtual_time import run

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, cast
 
 from backends.errors import Unreachable
 from orchestrator.activity import Activity
-from orchestrator.actor import Actor
-from orchestrator.bus import Bus
-from orchestrator.control import Control
-from orchestrator.events import Paused, Record, Resumed
+from orchestrator.engine.control import Control
+from orchestrator.events.actor import Actor
+from orchestrator.events.event_bus import Bus
+from orchestrator.events.events import Paused, Record, Resumed
 from orchestrator.session.consul_monitor import PING, ConsulMonitor
 from tests.unit.virtual_time import VirtualClock, run
 

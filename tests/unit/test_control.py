@@ -5,11 +5,18 @@ import asyncio
 import msgspec
 import pytest
 
-from orchestrator.actor import Actor
-from orchestrator.bus import Bus
-from orchestrator.control import ABORT, CONTINUE, RETRY, SKIP, Control
+from orchestrator.engine.control import ABORT, CONTINUE, RETRY, SKIP, Control
 from orchestrator.errors import Aborted
-from orchestrator.events import AbortRequested, AnyEvent, DecisionMade, DecisionRequested, Paused, Resumed
+from orchestrator.events.actor import Actor
+from orchestrator.events.event_bus import Bus
+from orchestrator.events.events import (
+    AbortRequested,
+    AnyEvent,
+    DecisionMade,
+    DecisionRequested,
+    Paused,
+    Resumed,
+)
 from tests.unit.virtual_time import VirtualClock, run
 
 

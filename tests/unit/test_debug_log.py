@@ -21,8 +21,8 @@ from backends.debug_log import MOST, WIRE, heard, private
 from backends.secrets import load_secret
 from console import debug_log
 from console.debug_log import Log, LogSettings
-from orchestrator.bus import Bus
-from orchestrator.events import NodeNote, Record, StepStarted, Waiting
+from orchestrator.events.event_bus import Bus
+from orchestrator.events.events import NodeNote, Record, StepStarted, Waiting
 from tests.unit.console_values import HOSTILE, harmless
 
 TOKEN = "wire-t0ken"

@@ -1,7 +1,7 @@
 """The commands of a plan are those that would be sent, and none that would do harm."""
 
 from backends.model import Admin
-from orchestrator.plan import Plan
+from orchestrator.planning.plan import Plan
 from tests.unit.fakes import World
 from tests.unit.virtual_time import run
 

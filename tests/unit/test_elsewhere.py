@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from backends.errors import Unreachable
-from orchestrator.plan import Finding, Severity
+from orchestrator.planning.plan import Finding, Severity
 from tests.unit.fakes import World
 from tests.unit.virtual_time import run
 

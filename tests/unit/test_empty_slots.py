@@ -10,15 +10,15 @@ from backends.haproxy.columns import Name, columns_of
 from backends.model import Admin, Backend, Info, Level, Operational, Server, ServerRef, Snapshot
 from console.commands.first_configuration import Found, merged, written
 from console.config.schema import parse
-from orchestrator import guard
-from orchestrator.errors import GuardRefused
-from orchestrator.headroom import headroom
 from orchestrator.inventory.static import resolve_nodes
-from orchestrator.mapping import map_nodes, owners
-from orchestrator.policy import Policy
-from orchestrator.rates import Places, Rates
-from orchestrator.slots import filled, filled_of, node_names
-from orchestrator.watch import InstanceView, View
+from orchestrator.live.disruptions import headroom
+from orchestrator.live.poller import InstanceView, View
+from orchestrator.live.rates import Places, Rates
+from orchestrator.planning import capacity
+from orchestrator.planning.capacity import GuardRefused
+from orchestrator.planning.mapping import map_nodes, owners
+from orchestrator.planning.policy import Policy
+from orchestrator.planning.slots import filled, filled_of, node_names
 from tests.unit.console_values import server
 from tests.unit.fakes import World
 from tests.unit.virtual_time import run
@@ -48,10 +48,10 @@ HALF = Policy(min_available="50%")
 
 def test_half_of_three_is_two_however_many_slots_there_are() -> None:
     counted = filled_of({"lb1": slots(3, 7)}, {ref(1)})
-    (found,) = guard.check(counted, {ref(1)}, HALF)
+    (found,) = capacity.check(counted, {ref(1)}, HALF)
     assert (found.before, found.after, found.floor) == (3, 2, 2)
     with pytest.raises(GuardRefused):
-        guard.check({"lb1": slots(3, 7)}, {ref(1)}, HALF)
+        capacity.check({"lb1": slots(3, 7)}, {ref(1)}, HALF)
 
 
 def test_without_any_the_servers_are_the_same_object() -> None:

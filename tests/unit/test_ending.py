@@ -7,7 +7,7 @@ import pytest
 from msgspec import structs
 
 from console.output.ending import EXITS, KINDS, ending
-from orchestrator.events import BackCommand, OutOfRotation, Result, RolloutEnded, WayOn
+from orchestrator.events.events import BackCommand, OutOfRotation, Result, RolloutEnded, WayOn
 from tests.unit.console_values import HOSTILE, harmless
 
 WEB2 = OutOfRotation(

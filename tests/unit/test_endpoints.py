@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from backends.model import Server, Snapshot
-from orchestrator.endpoints import Endpoints
-from orchestrator.mapping import map_nodes
 from orchestrator.node import Node
-from orchestrator.plan import Finding, Severity
+from orchestrator.planning.endpoints import Endpoints
+from orchestrator.planning.mapping import map_nodes
+from orchestrator.planning.plan import Finding, Severity
 from tests.unit.console_values import server
 from tests.unit.fakes import World
 from tests.unit.virtual_time import run

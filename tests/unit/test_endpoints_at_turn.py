@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from orchestrator.events import NodeFailed
+from orchestrator.events.events import NodeFailed
 from tests.unit.fakes import World
 from tests.unit.virtual_time import run
 

@@ -6,9 +6,9 @@ import msgspec
 import pytest
 
 from backends.model import Exchange, Intent
-from orchestrator.bus import Bus
 from orchestrator.errors import Fenced
-from orchestrator.events import (
+from orchestrator.events.event_bus import Bus
+from orchestrator.events.events import (
     CommandFinished,
     CommandSending,
     NodeNote,

@@ -9,9 +9,9 @@ import pytest
 from backends.errors import BackendError, ConfigError, RolldeckError, Unreachable
 from console.exits import Exit
 from console.failures import explain
-from orchestrator.errors import Aborted, GuardRefused, PreflightFailed, StepFailed
-from orchestrator.guard import Capacity
-from orchestrator.plan import Finding, Severity
+from orchestrator.errors import Aborted, StepFailed
+from orchestrator.planning.capacity import Capacity, GuardRefused
+from orchestrator.planning.plan import Finding, PreflightFailed, Severity
 from tests.unit.console_values import HOSTILE, harmless
 
 FULL = Capacity(instance="lb1", backend="shop", before=2, after=1, floor=2, taken=1)

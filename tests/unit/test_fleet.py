@@ -5,7 +5,7 @@ import pytest
 from backends.errors import PermissionDenied, Refused, UnknownOutcome, Unmeasured, Unreachable
 from backends.haproxy import commands
 from backends.model import AdminState, Level, ServerRef
-from orchestrator.steps.drain import in_maintenance
+from orchestrator.engine.steps.drain import in_maintenance
 from tests.unit.fakes import World
 from tests.unit.virtual_time import run
 

@@ -5,11 +5,10 @@ from dataclasses import replace
 import pytest
 
 from backends.model import Admin, ServerRef
-from orchestrator import manual
-from orchestrator.errors import GuardRefused
-from orchestrator.followers import followers, returning_followers, tracked_servers
-from orchestrator.plan import Plan, Severity
-from orchestrator.plan_fields import plan_fields
+from orchestrator.balancers.followers import followers, returning_followers, tracked_servers
+from orchestrator.engine import manual
+from orchestrator.planning.capacity import GuardRefused
+from orchestrator.planning.plan import Plan, Severity, plan_fields
 from tests.unit.fakes import World
 from tests.unit.tracking import add, follow, ref
 from tests.unit.virtual_time import run

@@ -3,13 +3,12 @@
 import pytest
 
 from backends.model import AdminState
-from orchestrator import manual
-from orchestrator.errors import PreflightFailed
-from orchestrator.events import OutOfRotation, Waiting
-from orchestrator.outcome import look_at_end
-from orchestrator.plan import Plan
-from orchestrator.steps.drain import drain
-from orchestrator.steps.verify import verify
+from orchestrator.engine import manual
+from orchestrator.engine.final_state import look_at_end
+from orchestrator.engine.steps.drain import drain
+from orchestrator.engine.steps.verify import verify
+from orchestrator.events.events import OutOfRotation, Waiting
+from orchestrator.planning.plan import Plan, PreflightFailed
 from tests.unit.fakes import World
 from tests.unit.tracking import add, follow, ref
 from tests.unit.virtual_time import run

@@ -11,13 +11,14 @@ from backends.clock import SystemClock
 from backends.consul.client import Pair
 from backends.errors import RolldeckError, Unmeasured
 from console.output.ending import ending
-from orchestrator.actor import Actor
-from orchestrator.bus import Bus
 from orchestrator.errors import Locked
-from orchestrator.events import NodeStarted, OriginalState, RolloutEnded
+from orchestrator.events.actor import Actor
+from orchestrator.events.event_bus import Bus
+from orchestrator.events.events import NodeStarted, OriginalState, RolloutEnded
 from orchestrator.inventory.inventory import endpoint_of
 from orchestrator.journal.store import Journal
-from orchestrator.journal.story import Story
+from orchestrator.journal.timeline import Story
+from orchestrator.live.versions import VersionTracker
 from orchestrator.locks.file import FileLock
 from orchestrator.locks.layered import LayeredLock
 from orchestrator.remote.payload import read_publication
@@ -25,7 +26,6 @@ from orchestrator.remote.rollout import RemoteRollout
 from orchestrator.remote.subscriber import PublishedRollout, RolloutSubscriber
 from orchestrator.session.adoption import Offer, take_over
 from orchestrator.session.work_log import WorkLog
-from orchestrator.versions import VersionTracker
 from tests import forged
 from tests.fixtures import FOLDER
 from tests.unit import journals

@@ -10,11 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.errors import PreflightFailed
-from orchestrator.events import FreezeOverridden, RolloutStarted
-from orchestrator.freeze import DAYS, Freeze, frozen, judge_freeze
-from orchestrator.plan import Severity
-from orchestrator.preflight import preflight
+from orchestrator.events.events import FreezeOverridden, RolloutStarted
+from orchestrator.planning.freeze import DAYS, Freeze, frozen, judge_freeze
+from orchestrator.planning.plan import PreflightFailed, Severity
+from orchestrator.preflight.preflight import preflight
 from tests.unit.fakes import World
 from tests.unit.virtual_time import EPOCH, run
 

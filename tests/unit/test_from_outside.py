@@ -17,7 +17,7 @@ from backends.local_process import operator_environment
 from backends.model import Command, ServiceState
 from backends.protocols import Host
 from backends.services import kinds
-from orchestrator.actor import Actor
+from orchestrator.events.actor import Actor
 from orchestrator.inventory.source import FoundNode, NodeSettings, checked_nodes
 from orchestrator.session.factory import open_session
 from orchestrator.session.session import Session
@@ -25,7 +25,7 @@ from orchestrator.settings import Access, ApplicationSettings, Settings
 from tests.unit.virtual_time import run
 
 if TYPE_CHECKING:
-    from orchestrator.events import NodeNote
+    from orchestrator.events.events import NodeNote
 
 
 class RunitSettings(msgspec.Struct, kw_only=True, frozen=True):

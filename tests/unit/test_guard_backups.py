@@ -7,14 +7,13 @@ import pytest
 
 from backends.haproxy.columns import columns_of
 from backends.model import Admin, Info, Level, Operational, Server, ServerRef, Snapshot
-from orchestrator import guard
-from orchestrator.errors import GuardRefused
-from orchestrator.guard import Capacity
-from orchestrator.headroom import headroom
-from orchestrator.plan import Severity
-from orchestrator.policy import Policy
-from orchestrator.rates import Places, Rates
-from orchestrator.watch import InstanceView, View
+from orchestrator.live.disruptions import headroom
+from orchestrator.live.poller import InstanceView, View
+from orchestrator.live.rates import Places, Rates
+from orchestrator.planning import capacity
+from orchestrator.planning.capacity import Capacity, GuardRefused
+from orchestrator.planning.plan import Severity
+from orchestrator.planning.policy import Policy
 from tests.unit.fakes import World
 from tests.unit.virtual_time import run
 
@@ -51,7 +50,7 @@ def pool(**states: str) -> Snapshot:
 
 
 def without(seen: Snapshot, *leaving: str, all_backups: bool = False, back: tuple[str, ...] = ()) -> Capacity:
-    (found,) = guard.capacity(
+    (found,) = capacity.capacity(
         {"lb1": seen},
         {ServerRef("lb1", "shop", name) for name in leaving},
         HALF,
@@ -104,7 +103,7 @@ def test_all_backups_count_where_haproxy_uses_all_of_them() -> None:
 
 def test_the_refusal_and_the_permission_say_what_becomes_of_the_backup() -> None:
     with pytest.raises(GuardRefused, match=r"^shop on lb1: in rotation 1 → 0, floor 1$"):
-        guard.check({"lb1": pool(a1="up", b1="down")}, {ServerRef("lb1", "shop", "a1")}, HALF)
+        capacity.check({"lb1": pool(a1="up", b1="down")}, {ServerRef("lb1", "shop", "a1")}, HALF)
     assert str(without(pool(a1="up", b1="up"), "a1")) == (
         "shop on lb1: in rotation 1 → 1, floor 1; b1 (backup) takes over"
     )

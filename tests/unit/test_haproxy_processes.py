@@ -8,11 +8,12 @@ import pytest
 from backends.errors import Refused, Unmeasured, Unreachable
 from backends.haproxy.sessions import parse_old_workers, read_older_sessions
 from backends.model import Info
-from orchestrator.errors import PreflightFailed, StepFailed
-from orchestrator.events import NodeNote, Waiting
-from orchestrator.manual import Change, apply, impact
-from orchestrator.processes import unreached_processes
-from orchestrator.steps.drain import drain
+from orchestrator.balancers.processes import unreached_processes
+from orchestrator.engine.manual import Change, apply, impact
+from orchestrator.engine.steps.drain import drain
+from orchestrator.errors import StepFailed
+from orchestrator.events.events import NodeNote, Waiting
+from orchestrator.planning.plan import PreflightFailed
 from tests.unit.fakes import World
 from tests.unit.virtual_time import run
 

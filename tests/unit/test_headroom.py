@@ -3,9 +3,9 @@
 import pytest
 
 from backends.model import ServerRef, Snapshot
-from orchestrator import guard
-from orchestrator.headroom import headroom, tightest
-from orchestrator.policy import Policy
+from orchestrator.live.disruptions import headroom, tightest
+from orchestrator.planning import capacity
+from orchestrator.planning.policy import Policy
 from tests.unit.test_rows import DOWN, DRAIN, MAINT, RISING, view
 
 ALL = {"web1": {}, "web2": MAINT, "web3": {}, "web4": RISING, "web5": DRAIN, "web6": DOWN}
@@ -23,7 +23,7 @@ def test_it_counts_as_the_guard_does(leaving: tuple[str, ...], policy: Policy) -
         if each.info is not None and each.level is not None
     }
     everything = refs or {ServerRef(lb, "shop", "nobody") for lb in ("lb1", "lb2")}
-    expected = guard.capacity(snapshots, everything, policy)
+    expected = capacity.capacity(snapshots, everything, policy)
     assert unseen == ()
     assert [(each.before, each.after, each.floor) for each in found] == [
         (each.before, each.after, each.floor) for each in expected

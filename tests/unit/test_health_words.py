@@ -7,7 +7,7 @@ import pytest
 
 from backends.model import Admin, Operational
 from console.output.health import server_fields
-from orchestrator.words import health
+from orchestrator.events.text import health
 from tests.unit.console_values import HOSTILE, server
 
 

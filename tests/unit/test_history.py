@@ -16,7 +16,7 @@ from console.output.history_text import listed, shown
 from console.output.records import Summary
 from console.output.text import width
 from console.output.transcript_text import transcript
-from orchestrator.events import (
+from orchestrator.events.events import (
     AbortRequested,
     AnyEvent,
     BackCommand,
@@ -41,7 +41,7 @@ from orchestrator.events import (
     to_json,
 )
 from orchestrator.journal.store import Journal
-from orchestrator.journal.story import Story
+from orchestrator.journal.timeline import Story
 from tests.unit import journals
 from tests.unit.console_shell import Done
 from tests.unit.console_values import HOSTILE, harmless, write

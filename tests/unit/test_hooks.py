@@ -10,9 +10,17 @@ import pytest
 
 from backends.errors import Refused
 from backends.protocols import Moment
-from orchestrator.actor import Actor
-from orchestrator.control import RETRY, SKIP
-from orchestrator.events import Event, HookFired, NodeStarted, NodeUpgraded, Record, RolloutEnded, StepStarted
+from orchestrator.engine.control import RETRY, SKIP
+from orchestrator.events.actor import Actor
+from orchestrator.events.events import (
+    Event,
+    HookFired,
+    NodeStarted,
+    NodeUpgraded,
+    Record,
+    RolloutEnded,
+    StepStarted,
+)
 from tests.unit.fakes import World, answer
 from tests.unit.virtual_time import run
 

@@ -6,8 +6,8 @@ from contextlib import asynccontextmanager
 
 from backends.errors import Unreachable
 from backends.model import Level, ServerRef, Sessions
-from orchestrator.in_flight import INTERVAL, InFlight, worth_reading
-from orchestrator.watch import Watch
+from orchestrator.live.poller import Watch
+from orchestrator.live.sessions import INTERVAL, InFlight, worth_reading
 from tests.unit.fakes import World
 from tests.unit.faults import Fault
 from tests.unit.virtual_time import run

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from orchestrator.events import NodeStarted, OriginalState, Record, RolloutEnded
-from orchestrator.journal.hand_changes import hand_changes
-from orchestrator.journal.rollout_status import rollout_status
+from orchestrator.events.events import NodeStarted, OriginalState, Record, RolloutEnded
+from orchestrator.journal.entry_status import rollout_status
+from orchestrator.journal.manual_changes import hand_changes
 from orchestrator.journal.store import Journal
 from tests.unit import journals
 

@@ -3,10 +3,10 @@
 from hypothesis import HealthCheck, given, settings
 
 from backends.model import AdminState
-from orchestrator.events import CommandFinished, DecisionMade, NodeFailed
-from orchestrator.guard import floor_of
+from orchestrator.events.events import CommandFinished, DecisionMade, NodeFailed
+from orchestrator.events.state import RolloutState
 from orchestrator.node import Original
-from orchestrator.state import RolloutState
+from orchestrator.planning.capacity import floor_of
 from tests.unit.scenarios import Outcome, Scenario, play, scenarios
 from tests.unit.virtual_time import run
 

@@ -10,7 +10,7 @@ import pytest
 from backends.errors import ConfigError
 from backends.model import Server, Snapshot
 from console.config.schema import parse
-from orchestrator.fleet import Fleet
+from orchestrator.balancers.group import Fleet
 from orchestrator.inventory.resolver import GRACE_S, InventoryResolver
 from orchestrator.inventory.source import NodeSettings
 from orchestrator.inventory.static import NodeSpec

@@ -10,11 +10,11 @@ import pytest
 
 from console.output.history_text import shown
 from console.output.records import Summary
-from orchestrator.journal.leftovers import leftovers
+from orchestrator.journal.entry_status import unfinished
 from orchestrator.journal.migrations import MIGRATIONS, VERSION, migrate, version_of
 from orchestrator.journal.store import Journal
-from orchestrator.journal.story import Story
-from orchestrator.journal.unfinished import unfinished
+from orchestrator.journal.timeline import Story
+from orchestrator.journal.unfinished import leftovers
 from tests.fixtures import copied
 from tests.unit import journals
 from tests.unit.console_shell import surroundings

@@ -11,13 +11,13 @@ from console.output.history_text import shown
 from console.output.records import Summary, event_fields
 from console.output.transcript_text import transcript
 from console.report.report import render_report
-from orchestrator.events import NodeNote, Record, Unreadable
-from orchestrator.journal.leftovers import leftovers, unread
+from orchestrator.events.events import NodeNote, Record, Unreadable
+from orchestrator.journal.entry_status import unfinished
 from orchestrator.journal.migrations import VERSION, version_of
 from orchestrator.journal.rows import JOURNAL_SCHEMA, decode_event, encode_row
 from orchestrator.journal.store import Journal
-from orchestrator.journal.story import Story
-from orchestrator.journal.unfinished import unfinished
+from orchestrator.journal.timeline import Story
+from orchestrator.journal.unfinished import leftovers, unread
 from orchestrator.journal.upcasters import Fields, Upcaster
 from tests.fixtures import FOLDER, copied
 from tests.fixtures import journals as fixtures

@@ -11,12 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.bus import Bus
 from orchestrator.errors import JournalError
-from orchestrator.events import NodeNote, NodeStarted, Record
+from orchestrator.events.event_bus import Bus
+from orchestrator.events.events import NodeNote, NodeStarted, Record
 from orchestrator.journal.migrations import VERSION
-from orchestrator.journal.recording import recording
-from orchestrator.journal.store import Journal
+from orchestrator.journal.store import Journal, recording
 from tests.unit import journals
 from tests.unit.console_shell import surroundings
 from tests.unit.console_values import HOSTILE
@@ -25,7 +24,7 @@ from tests.unit.virtual_time import VirtualClock, run
 WRITER = """
 import sys
 from pathlib import Path
-from orchestrator.events import NodeNote, Record
+from orchestrator.events.events import NodeNote, Record
 from orchestrator.journal.store import Journal
 
 journal = Journal(Path(sys.argv[1]))

@@ -4,11 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.bus import Bus
-from orchestrator.events import ManualChangeFinished, NodeNote, Record
+from orchestrator.events.event_bus import Bus
+from orchestrator.events.events import ManualChangeFinished, NodeNote, Record
 from orchestrator.journal import chain
-from orchestrator.journal.recording import recording
-from orchestrator.journal.store import Journal
+from orchestrator.journal.store import Journal, recording
 from orchestrator.journal.verification import Verification
 from tests.fixtures import copied
 from tests.unit import journals

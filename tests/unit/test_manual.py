@@ -6,8 +6,10 @@ import pytest
 
 from backends.errors import Refused
 from backends.model import AdminState, Level, Server
-from orchestrator.errors import DeadlinePassed, GuardRefused, PreflightFailed
-from orchestrator.manual import Action, Change, apply, choose, impact
+from orchestrator.engine.manual import Action, Change, apply, choose, impact
+from orchestrator.errors import DeadlinePassed
+from orchestrator.planning.capacity import GuardRefused
+from orchestrator.planning.plan import PreflightFailed
 from tests.unit.fakes import World
 from tests.unit.virtual_time import run
 

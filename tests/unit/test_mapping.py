@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 
 from backends.model import Server, ServerRef, Snapshot
-from orchestrator.mapping import map_nodes, owners
 from orchestrator.node import Node
-from orchestrator.plan import Finding, Severity
+from orchestrator.planning.mapping import map_nodes, owners
+from orchestrator.planning.plan import Finding, Severity
 from tests.unit.fakes import World
 from tests.unit.virtual_time import run
 

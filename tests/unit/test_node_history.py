@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.events import (
+from orchestrator.events.events import (
     AnyEvent,
     NodeFailed,
     NodeRolledBack,

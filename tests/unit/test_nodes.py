@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from backends.model import Server
-from orchestrator.watch import View
+from orchestrator.live.poller import View
 from tests.unit.console_values import HOSTILE, server
 from tests.unit.test_rows import DOWN, DRAIN, MAINT, RISING, instance, only, shown
 from tests.unit.test_rows import nodes as names_of

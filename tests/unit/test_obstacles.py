@@ -11,8 +11,8 @@ from backends.services.container import ContainerService, ContainerSettings
 from backends.services.kinds import ServiceSettings, make_service
 from backends.services.monit import MonitSettings
 from backends.services.systemd import SystemdSettings
-from orchestrator.events import NodeFailed, NodeNote
-from orchestrator.manual import Change, apply, choose
+from orchestrator.engine.manual import Change, apply, choose
+from orchestrator.events.events import NodeFailed, NodeNote
 from tests.scripted_host import Answer, ScriptedHost
 from tests.unit.fakes import World
 from tests.unit.virtual_time import run

@@ -5,9 +5,9 @@ import asyncio
 import pytest
 
 from backends.model import AdminState
-from orchestrator.end_words import whose_words
-from orchestrator.events import OutOfRotation
-from orchestrator.outcome import look_at_end
+from orchestrator.engine.final_state import look_at_end
+from orchestrator.events.events import OutOfRotation
+from orchestrator.events.text import whose_words
 from tests.unit.fakes import World
 from tests.unit.virtual_time import run
 

@@ -14,9 +14,9 @@ from backends.file_trust import Untrusted
 from backends.local_files import open_own, prepare_database, write_private
 from console.debug_log import Log, LogSettings
 from console.paths import journal_path, state_folder
-from orchestrator.bus import Bus
 from orchestrator.errors import JournalError, Locked
-from orchestrator.events import NodeNote
+from orchestrator.events.event_bus import Bus
+from orchestrator.events.events import NodeNote
 from orchestrator.journal.store import Journal
 from orchestrator.locks.file import FileLock, Holder
 from tests.users import MALLORY, OPS, become, give, needs_root

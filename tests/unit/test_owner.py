@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from backends.model import Admin, Operational
-from orchestrator.owner import Owner, owners
+from orchestrator.balancers.maintenance_reason import Owner, owners
 from tests.unit.console_values import server
 from tests.unit.test_haproxy_parse import VERSIONS, servers
 

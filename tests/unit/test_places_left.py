@@ -7,7 +7,7 @@ import pytest
 from orchestrator.inventory.inventory import endpoint_of
 from orchestrator.inventory.source import NodeSettings
 from orchestrator.journal.entries import Entry
-from orchestrator.journal.leftovers import Leftover
+from orchestrator.journal.unfinished import Leftover
 
 ENTRY = Entry(
     id=1,

@@ -6,13 +6,13 @@ from dataclasses import replace
 import pytest
 
 from backends.model import AdminState, ServerRef
-from orchestrator.errors import PlanChanged, PreflightFailed
-from orchestrator.events import CommandStarted
-from orchestrator.manual import Impact
+from orchestrator.engine.manual import Impact
+from orchestrator.engine.plan_differences import Difference, impact_differences, plan_differences
+from orchestrator.errors import PlanChanged
+from orchestrator.events.events import CommandStarted
 from orchestrator.node import Original
-from orchestrator.plan import Finding, Plan, PlannedNode, Severity
-from orchestrator.plan_differences import Difference, impact_differences, plan_differences
-from orchestrator.policy import Policy
+from orchestrator.planning.plan import Finding, Plan, PlannedNode, PreflightFailed, Severity
+from orchestrator.planning.policy import Policy
 from orchestrator.session.proposal import MOST_PLANS, Proposal, agree_within_request, look_again
 
 REF = ServerRef("lb1", "shop", "web1")

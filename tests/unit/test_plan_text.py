@@ -8,10 +8,9 @@ import pytest
 
 from backends.model import ServerRef
 from console.output import plan_text
-from orchestrator.guard import Capacity
-from orchestrator.plan import Finding, Plan, PlannedCommand, PlannedNode, Severity
-from orchestrator.plan_fields import plan_fields
-from orchestrator.policy import Policy
+from orchestrator.planning.capacity import Capacity
+from orchestrator.planning.plan import Finding, Plan, PlannedCommand, PlannedNode, Severity, plan_fields
+from orchestrator.planning.policy import Policy
 from tests.unit.console_values import HOSTILE, harmless
 
 REF = ServerRef("lb1", "shop", "web1")

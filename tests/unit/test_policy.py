@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.policy import Policy, resolve
+from orchestrator.planning.policy import Policy, resolve
 
 
 @pytest.mark.parametrize(

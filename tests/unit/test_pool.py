@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from backends.model import Admin, Info, Level, Operational, Server, ServerRef, Snapshot
-from orchestrator.actor import Actor
-from orchestrator.control import ABORT
-from orchestrator.events import NodeFailed, NodeUpgraded, Record, RolloutEnded, RolloutKind, Waiting
-from orchestrator.pool import Pool
-from orchestrator.rollout import Rollout
+from orchestrator.engine.control import ABORT
+from orchestrator.engine.rollout import Rollout
+from orchestrator.engine.server_pool import Pool
+from orchestrator.events.actor import Actor
+from orchestrator.events.events import NodeFailed, NodeUpgraded, Record, RolloutEnded, RolloutKind, Waiting
 from tests.unit.console_values import server
 from tests.unit.fakes import World, answer, steps
 from tests.unit.virtual_time import run

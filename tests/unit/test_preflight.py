@@ -7,10 +7,10 @@ import pytest
 
 from backends.errors import BackendError, HostKeyError, Refused, Unmeasured, Unreachable
 from backends.model import Level, Persistence, Snapshot
-from orchestrator.events import STEPS
+from orchestrator.events.events import STEPS
 from orchestrator.node import Original
-from orchestrator.plan import Finding, Severity
-from orchestrator.preflight import Left, preflight
+from orchestrator.planning.plan import Finding, Left, Severity
+from orchestrator.preflight.preflight import preflight
 from tests.unit.fake_balancer import FakeFacts
 from tests.unit.fakes import World
 from tests.unit.faults import Fault

@@ -13,9 +13,9 @@ import pytest
 
 from console.output.progress import ERASE, Progress, seconds
 from console.output.text import width
-from orchestrator import events
-from orchestrator.events import AnyEvent, Record
-from orchestrator.state import RolloutState
+from orchestrator.events import events
+from orchestrator.events.events import AnyEvent, Record
+from orchestrator.events.state import RolloutState
 from tests.unit.console_values import HOSTILE, harmless
 
 START = events.RolloutStarted(

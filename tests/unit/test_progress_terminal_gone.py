@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from console.output.progress import Progress
-from orchestrator import events
-from orchestrator.events import Record
-from orchestrator.state import RolloutState
+from orchestrator.events import events
+from orchestrator.events.events import Record
+from orchestrator.events.state import RolloutState
 
 STARTED = events.RolloutStarted(
     application="shop", version="2.0", nodes=["web1"], batches=[["web1"]], operator="me"

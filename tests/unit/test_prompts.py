@@ -10,9 +10,9 @@ import pytest
 
 from backends.clock import SystemClock
 from console.prompts import Prompts
-from orchestrator.bus import Bus
-from orchestrator.control import ABORT, CONTINUE, RETRY, SKIP, Control
+from orchestrator.engine.control import ABORT, CONTINUE, RETRY, SKIP, Control
 from orchestrator.errors import Aborted
+from orchestrator.events.event_bus import Bus
 
 CHOICES = (CONTINUE, SKIP, ABORT)
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from backends.consul.signing import Signer
-from orchestrator.plan import Severity
+from orchestrator.planning.plan import Severity
 from orchestrator.session.published_leftovers import name_published
 from tests.unit.fakes import World
 from tests.unit.test_taking_over import OTHER, SIGNED, SIGNER, VALUE, desk

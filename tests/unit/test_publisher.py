@@ -7,9 +7,9 @@ from typing import Any
 import msgspec
 
 from backends.consul.client import Pair
-from orchestrator.bus import Bus
-from orchestrator.control import Control
-from orchestrator.events import NodeNote
+from orchestrator.engine.control import Control
+from orchestrator.events.event_bus import Bus
+from orchestrator.events.events import NodeNote
 from orchestrator.remote.control_requests import ControlRequest
 from orchestrator.remote.payload import PublishedPlan, PublishedPolicy, RolloutHeader, unpack
 from orchestrator.remote.publisher import RolloutPublisher

@@ -6,8 +6,8 @@ from collections.abc import Callable
 import pytest
 
 from backends.model import AdminState
-from orchestrator.actor import Actor
-from orchestrator.events import (
+from orchestrator.events.actor import Actor
+from orchestrator.events.events import (
     NodeNote,
     NodeUpgraded,
     Paused,

@@ -7,8 +7,8 @@ import pytest
 
 from backends.errors import NotAsked, PermissionDenied, Refused, Unreachable
 from backends.model import AdminState
-from orchestrator.events import NodeFailed, NodeNote, NodePutBack, RolloutEnded, StepStarted
-from orchestrator.state import NodeState, RolloutState
+from orchestrator.events.events import NodeFailed, NodeNote, NodePutBack, RolloutEnded, StepStarted
+from orchestrator.events.state import NodeState, RolloutState
 from tests.unit.fakes import World, answer, steps
 from tests.unit.virtual_time import run
 

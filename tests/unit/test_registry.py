@@ -6,9 +6,9 @@ import pytest
 
 from backends.errors import Refused, UnknownOutcome, Unreachable
 from backends.model import AdminState
+from orchestrator.engine.manual import Change, apply
 from orchestrator.errors import StepFailed
-from orchestrator.events import NodeFailed, NodeNote, RolloutEnded
-from orchestrator.manual import Change, apply
+from orchestrator.events.events import NodeFailed, NodeNote, RolloutEnded
 from tests.unit.fake_registration import FakeRegistration
 from tests.unit.fakes import World
 from tests.unit.faults import Fault

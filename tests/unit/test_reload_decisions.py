@@ -3,7 +3,7 @@
 import pytest
 
 from backends.model import Admin, AdminState
-from orchestrator.events import NodeNote, StepDone, StepStarted
+from orchestrator.events.events import NodeNote, StepDone, StepStarted
 from tests.unit.fakes import World
 from tests.unit.test_put_back_in_the_middle import when
 from tests.unit.virtual_time import run

@@ -5,11 +5,11 @@ import asyncio
 import pytest
 
 from backends.model import NOTHING_COUNTED, RequestCounters
+from orchestrator.balancers.request_errors import Look, RequestTally, Signals, signals, went_back
+from orchestrator.engine.steps.verify import verify
 from orchestrator.errors import StepFailed
-from orchestrator.events import Baked, RolloutEnded, Traffic, Waiting
-from orchestrator.request_errors import Look, RequestTally, Signals, signals, went_back
-from orchestrator.steps.verify import verify
-from orchestrator.words import bake_words, traffic_words
+from orchestrator.events.events import Baked, RolloutEnded, Traffic, Waiting
+from orchestrator.events.text import bake_words, traffic_words
 from tests.unit.fakes import World
 from tests.unit.test_steps_verify import upgraded
 from tests.unit.virtual_time import run

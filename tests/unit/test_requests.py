@@ -10,16 +10,16 @@ import msgspec
 from backends.consul.client import Pair
 from backends.consul.signing import Signer
 from backends.secrets import Secret
-from orchestrator import events
-from orchestrator.actor import Actor
-from orchestrator.bus import Bus
-from orchestrator.control import Control
+from orchestrator.engine.control import Control
+from orchestrator.events import events
+from orchestrator.events.actor import Actor
+from orchestrator.events.event_bus import Bus
 from orchestrator.remote.control_requests import NAMED, ControlRequest, ControlRequests
 from tests import forged
 from tests.unit.virtual_time import VirtualClock, run
 
 if TYPE_CHECKING:
-    from orchestrator.events import AnyEvent
+    from orchestrator.events.events import AnyEvent
 
 FENCE = 7
 SIGNER = Signer(Secret("0123456789abcdef"), "rolldeck/shop")

@@ -7,13 +7,13 @@ import pytest
 
 from backends.errors import Unreachable
 from backends.model import Admin, Info, Level, Server, ServerRef, Snapshot
+from orchestrator.engine.steps.drain import drain
+from orchestrator.engine.steps.verify import verify
 from orchestrator.errors import DeadlinePassed
-from orchestrator.events import Waiting
-from orchestrator.plan import Severity
-from orchestrator.policy import Policy
-from orchestrator.resolved_slots import judge_slots, longest_absence_s
-from orchestrator.steps.drain import drain
-from orchestrator.steps.verify import verify
+from orchestrator.events.events import Waiting
+from orchestrator.planning.plan import Severity
+from orchestrator.planning.policy import Policy
+from orchestrator.planning.slots import judge_slots, longest_absence_s
 from tests.unit.console_values import server
 from tests.unit.fake_balancer import FakeFacts
 from tests.unit.fakes import World

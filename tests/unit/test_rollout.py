@@ -6,9 +6,8 @@ import pytest
 
 from backends.errors import BackendError, Refused, UnknownOutcome, Unreachable
 from backends.model import AdminState
-from orchestrator.actor import Actor
-from orchestrator.errors import PreflightFailed
-from orchestrator.events import (
+from orchestrator.events.actor import Actor
+from orchestrator.events.events import (
     BatchStarted,
     NodeFailed,
     Prefetched,
@@ -17,6 +16,7 @@ from orchestrator.events import (
     StepStarted,
     Waiting,
 )
+from orchestrator.planning.plan import PreflightFailed
 from tests.unit.fakes import World
 from tests.unit.virtual_time import run
 

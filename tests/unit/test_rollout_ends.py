@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from orchestrator.events import NodeUpgraded, Record, RolloutEnded, StepStarted
+from orchestrator.events.events import NodeUpgraded, Record, RolloutEnded, StepStarted
 from tests.unit.fakes import World, steps
 from tests.unit.virtual_time import run
 

@@ -10,15 +10,14 @@ import pytest
 
 from backends.errors import Unreachable
 from console.output.status_text import status_fields, status_lines
-from orchestrator import events
-from orchestrator.events import DecisionRequested, NodeFailed, NodeStarted, Record, RolloutEnded
-from orchestrator.journal.known_versions import known_versions
-from orchestrator.journal.leftovers import leftovers
-from orchestrator.journal.rollout_status import RolloutStatus, rollout_status
+from orchestrator.events import events
+from orchestrator.events.events import DecisionRequested, NodeFailed, NodeStarted, Record, RolloutEnded
+from orchestrator.journal.entry_status import RolloutStatus, rollout_status
 from orchestrator.journal.store import Journal
+from orchestrator.journal.unfinished import known_versions, leftovers
+from orchestrator.live.versions import DISK_SECONDS, Disks, NodeVersion, with_disk
 from orchestrator.node import Node
 from orchestrator.session.status import ApplicationStatus, KeptOut
-from orchestrator.versions import DISK_SECONDS, Disks, NodeVersion, with_disk
 from tests.unit import journals
 from tests.unit.console_values import HOSTILE, harmless
 from tests.unit.fakes import World

@@ -7,8 +7,8 @@ import pytest
 
 from backends.haproxy.columns import columns_of
 from backends.model import Admin, Info, Level, Operational, Server
-from orchestrator.rates import Places, Rates
-from orchestrator.watch import InstanceView, View
+from orchestrator.live.poller import InstanceView, View
+from orchestrator.live.rates import Places, Rates
 from tests.unit.console_values import HOSTILE, server
 from widgets.merged import natural
 from widgets.model import Arrangement, By, Counts, Key, Picture, Row

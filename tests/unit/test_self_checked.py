@@ -4,13 +4,13 @@ import pytest
 
 from backends.errors import Unmeasured, Unreachable
 from backends.model import ServiceState
+from orchestrator.engine.manual import Change, apply, choose
+from orchestrator.engine.step_context import Work
+from orchestrator.engine.steps.drain import drain
+from orchestrator.engine.steps.verify import verify
 from orchestrator.errors import DeadlinePassed, StepFailed
-from orchestrator.events import NodeNote
-from orchestrator.manual import Change, apply, choose
-from orchestrator.plan import Finding, Severity
-from orchestrator.steps.drain import drain
-from orchestrator.steps.verify import verify
-from orchestrator.work import Work
+from orchestrator.events.events import NodeNote
+from orchestrator.planning.plan import Finding, Severity
 from tests.unit.fakes import World
 from tests.unit.faults import Fault
 from tests.unit.virtual_time import run

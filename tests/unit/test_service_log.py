@@ -7,9 +7,16 @@ import pytest
 from backends.errors import Refused, Unmeasured
 from backends.text import LAST_LINES, MAX_DETAIL
 from console.output.timeline import timeline
-from orchestrator.events import CommandFinished, DecisionRequested, NodeFailed, NodeNote, Record, ServiceLog
-from orchestrator.journal.story import Story
-from orchestrator.plan import Severity
+from orchestrator.events.events import (
+    CommandFinished,
+    DecisionRequested,
+    NodeFailed,
+    NodeNote,
+    Record,
+    ServiceLog,
+)
+from orchestrator.journal.timeline import Story
+from orchestrator.planning.plan import Severity
 from orchestrator.remote.payload import pack, unpack
 from tests.unit.fakes import World, answer
 from tests.unit.faults import Fault

@@ -9,15 +9,15 @@ import pytest
 from backends.clock import SystemClock
 from backends.haproxy.columns import columns_of
 from backends.model import HealthResult, Server
-from orchestrator.application import Application
-from orchestrator.bus import Bus
+from orchestrator.events.event_bus import Bus
 from orchestrator.journal.store import Journal
+from orchestrator.live.poller import InstanceView, View
+from orchestrator.live.rates import Places, Rates
+from orchestrator.live.versions import AT_ONCE, VersionTracker
 from orchestrator.node import Node
-from orchestrator.rates import Places, Rates
+from orchestrator.planning.application import Application
 from orchestrator.session import work_log
 from orchestrator.session.session import Session
-from orchestrator.versions import AT_ONCE, VersionTracker
-from orchestrator.watch import InstanceView, View
 from tests.blank_books import blank_books
 from tests.unit.fakes import World
 from tests.unit.virtual_time import run

@@ -6,7 +6,7 @@ import zlib
 import msgspec
 import pytest
 
-from orchestrator.events import (
+from orchestrator.events.events import (
     AnyEvent,
     CommandFinished,
     NodeFailed,
@@ -18,7 +18,7 @@ from orchestrator.events import (
     StepDone,
     Waiting,
 )
-from orchestrator.policy import Policy
+from orchestrator.planning.policy import Policy
 from orchestrator.remote.payload import (
     LONGEST,
     MOST,

@@ -10,7 +10,7 @@ from backends.hosts.execution import look, sharing_looks
 from backends.model import Command
 from backends.services.monit import MonitService, MonitSettings
 from backends.services.systemd import SystemdService, SystemdSettings
-from orchestrator.observe import observe
+from orchestrator.preflight.nodes import observe
 from tests.scripted_host import Answer, ScriptedHost
 from tests.unit.fakes import World
 from tests.unit.test_services_monit import RUNNING, VERBOSE

@@ -4,8 +4,8 @@ import msgspec
 import pytest
 
 from backends.errors import Refused
-from orchestrator.actor import Actor
-from orchestrator.events import (
+from orchestrator.events.actor import Actor
+from orchestrator.events.events import (
     STEPS,
     AbortRequested,
     BatchStarted,
@@ -22,8 +22,8 @@ from orchestrator.events import (
     StepStarted,
     Waiting,
 )
+from orchestrator.events.state import Left, NodeState, RolloutState
 from orchestrator.journal.rows import decode_event, encode_row
-from orchestrator.state import Left, NodeState, RolloutState
 from tests.unit.fakes import World, answer
 from tests.unit.virtual_time import run
 

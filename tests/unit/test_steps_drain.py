@@ -8,10 +8,10 @@ import pytest
 
 from backends.errors import Refused, UnknownOutcome, Unreachable
 from backends.model import AdminState
-from orchestrator.actor import Actor
+from orchestrator.engine.steps.drain import drain
 from orchestrator.errors import Aborted, DeadlinePassed, StepFailed
-from orchestrator.events import NodeNote, Waiting
-from orchestrator.steps.drain import drain
+from orchestrator.events.actor import Actor
+from orchestrator.events.events import NodeNote, Waiting
 from tests.unit.fakes import World
 from tests.unit.faults import Fault
 from tests.unit.virtual_time import run

@@ -4,11 +4,11 @@ import pytest
 
 from backends.errors import Refused, UnknownOutcome, Unmeasured, Unreachable
 from backends.model import Activity
+from orchestrator.engine.steps.install import await_end, install
+from orchestrator.engine.steps.start import start
+from orchestrator.engine.steps.stop import stop
 from orchestrator.errors import DeadlinePassed, StepFailed
-from orchestrator.events import CommandStarted
-from orchestrator.steps.install import await_end, install
-from orchestrator.steps.start import start
-from orchestrator.steps.stop import stop
+from orchestrator.events.events import CommandStarted
 from tests.unit.fakes import World
 from tests.unit.virtual_time import run
 

@@ -4,9 +4,9 @@ import pytest
 
 from backends.errors import Busy, PermissionDenied, Refused, UnknownOutcome, Unmeasured, Unreachable
 from backends.model import Activity
+from orchestrator.engine.steps.stop import stop
 from orchestrator.errors import DeadlinePassed, StepFailed
-from orchestrator.events import NodeNote, Waiting
-from orchestrator.steps.stop import stop
+from orchestrator.events.events import NodeNote, Waiting
 from tests.unit.fakes import World
 from tests.unit.faults import Fault
 from tests.unit.virtual_time import run

@@ -7,12 +7,12 @@ import pytest
 
 from backends.errors import Refused, UnknownOutcome, Unreachable
 from backends.model import Activity, AdminState
-from orchestrator.actor import Actor
+from orchestrator.engine.step_context import Work
+from orchestrator.engine.steps.drain import drain
+from orchestrator.engine.steps.verify import verify
 from orchestrator.errors import DeadlinePassed, StepFailed
-from orchestrator.events import Waiting
-from orchestrator.steps.drain import drain
-from orchestrator.steps.verify import verify
-from orchestrator.work import Work
+from orchestrator.events.actor import Actor
+from orchestrator.events.events import Waiting
 from tests.unit.fake_node import FakeNode
 from tests.unit.fakes import World
 from tests.unit.faults import Fault

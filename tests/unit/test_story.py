@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.events import (
+from orchestrator.events.events import (
     BatchStarted,
     CommandFinished,
     CommandSending,
@@ -21,11 +21,11 @@ from orchestrator.events import (
     Traffic,
     Waiting,
 )
+from orchestrator.events.state import RolloutState
 from orchestrator.journal.entries import Entry
-from orchestrator.journal.standing import standing
+from orchestrator.journal.entry_status import standing
 from orchestrator.journal.store import Journal
-from orchestrator.journal.story import Story, unanswered
-from orchestrator.state import RolloutState
+from orchestrator.journal.timeline import Story, unanswered
 from tests.unit import journals
 
 HEALTHY, TROUBLED = journals.healthy(), journals.troubled()

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from orchestrator.events import (
+from orchestrator.events.events import (
     ManualChangeStarted,
     NodeFailed,
     NodeNote,

@@ -8,7 +8,7 @@ import pytest
 from backends.consul.signing import Signer
 from backends.secrets import Secret
 from orchestrator.errors import Unauthenticated
-from orchestrator.events import LockTaken
+from orchestrator.events.events import LockTaken
 from orchestrator.remote.subscriber import RolloutSubscriber
 from orchestrator.session.adoption import broken_first, find_offer, take_over_again
 from tests import forged

@@ -14,8 +14,8 @@ from backends.hosts.output import Capture
 from backends.model import Command, Exchange
 from backends.services import container, monit_output, systemd_unit
 from backends.text import MAX_DETAIL, abridge, decode, last_lines, shorten
-from orchestrator import events
-from orchestrator.events import Record
+from orchestrator.events import events
+from orchestrator.events.events import Record
 from tests.recording import exchanges
 from widgets.transcript_lines import MAX_REPLY, lines_of
 

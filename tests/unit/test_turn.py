@@ -6,8 +6,8 @@ import pytest
 
 from backends.errors import Refused, Unreachable
 from backends.model import AdminState
-from orchestrator.actor import Actor
-from orchestrator.events import (
+from orchestrator.events.actor import Actor
+from orchestrator.events.events import (
     DecisionRequested,
     NodeFailed,
     NodeNote,

@@ -7,8 +7,8 @@ import pytest
 
 from backends.consul.settings import ConsulSettings
 from backends.errors import Unreachable
-from orchestrator.bus import Bus
-from orchestrator.events import NodeNote, NodeStarted, NodeUpgraded, Record
+from orchestrator.events.event_bus import Bus
+from orchestrator.events.events import NodeNote, NodeStarted, NodeUpgraded, Record
 from orchestrator.session.version_publisher import versions_told
 from tests.unit.virtual_time import VirtualClock, run
 

@@ -10,8 +10,8 @@ import pytest
 from backends.errors import Unreachable
 from backends.haproxy.columns import columns_of
 from backends.model import ServerRef
-from orchestrator.rates import Places, Rates
-from orchestrator.watch import InstanceView, Watch
+from orchestrator.live.poller import InstanceView, Watch
+from orchestrator.live.rates import Places, Rates
 from tests.unit.console_values import server
 from tests.unit.fakes import World
 from tests.unit.virtual_time import run

@@ -8,8 +8,8 @@ from textual.content import Content
 from textual.widget import Widget
 from textual.widgets import Input, Static
 
-from orchestrator.manual import Action, Impact
-from orchestrator.plan_differences import Difference
+from orchestrator.engine.manual import Action, Impact
+from orchestrator.engine.plan_differences import Difference
 from widgets.dialogs.base import Dialog
 from widgets.dialogs.choice import Choice
 from widgets.dialogs.impact import VERBS, described, refusal, title

@@ -4,8 +4,8 @@ from collections.abc import Iterator, Sequence
 
 from backends.model import Server
 from backends.text import counted, plural
-from orchestrator.guard import Capacity
-from orchestrator.manual import Action, Impact
+from orchestrator.engine.manual import Action, Impact
+from orchestrator.planning.capacity import Capacity
 from widgets.dialogs.lines import QUIET, Line, cell, column, line, text
 
 TITLES: dict[Action, str] = {

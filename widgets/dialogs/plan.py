@@ -8,8 +8,8 @@ from textual.binding import Binding, BindingType
 from textual.content import Content
 
 from backends.text import counted
-from orchestrator.plan import Plan
-from orchestrator.plan_differences import Difference
+from orchestrator.engine.plan_differences import Difference
+from orchestrator.planning.plan import Plan
 from widgets.dialogs import plan_lines
 from widgets.dialogs.choice import Choice
 from widgets.dialogs.lines import QUIET, Line, Lines, line, text

@@ -5,10 +5,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from textual import on
 from textual.content import Content
 
-from orchestrator.account import outcomes, stands
-from orchestrator.end_words import PURPOSES, mixed_versions, whose_words
-from orchestrator.events import OutOfRotation, RolloutEnded
-from orchestrator.ways_back import ways_back
+from orchestrator.engine.account import outcomes, stands
+from orchestrator.events.events import OutOfRotation, RolloutEnded
+from orchestrator.events.text import PURPOSES, mixed_versions, whose_words
+from orchestrator.events.ways_back import ways_back
 from widgets.dialogs.choice import Choice
 from widgets.dialogs.lines import QUIET, Line, text
 from widgets.dialogs.report import Report, heading

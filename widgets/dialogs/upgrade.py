@@ -11,7 +11,7 @@ from textual.widgets import Input, Static
 
 from backends.errors import ConfigError
 from backends.templates import check_version
-from orchestrator.policy import Amount, Policy
+from orchestrator.planning.policy import Amount, Policy
 from widgets.dialogs.base import Dialog
 from widgets.dialogs.choice import Choice, Options
 from widgets.dialogs.lines import text

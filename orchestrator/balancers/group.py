@@ -1,0 +1,292 @@
+"""All load balancers as one: written to everywhere, read back from each."""
+
+import asyncio
+from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping, Sequence
+from typing import Any, TypeVar
+
+from backends.errors import BackendError, Refused, UnknownOutcome, Unmeasured
+from backends.haproxy.columns import names_of
+from backends.model import Info, Server, ServerRef, Snapshot
+from backends.protocols import LoadBalancer, LoadBalancerFacts
+from orchestrator.balancers.processes import unreached_processes
+from orchestrator.balancers.request_errors import Look
+
+T = TypeVar("T")
+Build = Callable[[ServerRef], str]
+
+
+class Fleet:
+    """The load balancers in front of one application.
+
+    A load balancer that cannot be asked fails the whole call: what was not measured never passes.
+    """
+
+    def __init__(self, balancers: Sequence[LoadBalancer], backends: Sequence[str]) -> None:
+        self.balancers = {each.name: each for each in balancers}
+        self.backends = tuple(backends)
+        self.lock = asyncio.Lock()  # a guard and the drain that it allows are one action
+        self.reloads = 0  # that were undone
+        self.watched: Callable[[Collection[Server]], None] = _nobody  # is shown what `servers` has read
+        self._processes: dict[str, tuple[int, int]] | None = None  # pid and uptime; None: nobody cares
+        self._infos: dict[str, Info] = {}  # as they were read last
+
+    # -- reloads ------------------------------------------------------------------------------
+
+    def begin_guard(self) -> None:
+        """From the next look at each on, what another process says does not count until it is accepted."""
+        self._processes = {}
+
+    def end_guard(self) -> None:
+        """Nobody cares any more."""
+        self._processes = None
+        self.watched = _nobody
+
+    def accept(self, snapshot: Snapshot) -> None:
+        """What this process says counts."""
+        self.reloads += self.noticed(snapshot)
+        if self._processes is not None:
+            self._processes[snapshot.info.instance] = (snapshot.info.pid, snapshot.info.uptime)
+
+    def noticed(self, snapshot: Snapshot) -> bool:
+        """Whether this comes from another process than the one that was accepted."""
+        known = (self._processes or {}).get(snapshot.info.instance)
+        if known is None:
+            return False
+        pid, uptime = known
+        return snapshot.info.pid != pid or snapshot.info.uptime < uptime
+
+    async def read_checked(self, name: str, backends: Sequence[str] | None = None) -> Snapshot:
+        """Read one load balancer; one that was reloaded has forgotten what was set there.
+
+        Args:
+            name: of the load balancer.
+            backends: see `read`.
+
+        Raises:
+            Unmeasured: it was reloaded, and what was set there is being set again.
+            BackendError: as `read`.
+        """
+        snapshot = await self.read(name, backends)
+        if self.noticed(snapshot):
+            raise Unmeasured(name, "was reloaded; what was set there is being set again")
+        if self._processes is not None and name not in self._processes:
+            self.accept(snapshot)
+        return snapshot
+
+    # -- reading ------------------------------------------------------------------------------
+
+    async def look(self, *, whole: bool = False) -> dict[str, Snapshot]:
+        """Read every load balancer, side by side; as a `whole` with the backends that are not ours.
+
+        Raises the first BackendError.
+        """
+        backends = () if whole else None
+        snapshots = await _all(self.read_checked(name, backends) for name in self.balancers)
+        return dict(zip(self.balancers, snapshots, strict=True))
+
+    async def read(self, name: str, backends: Sequence[str] | None = None) -> Snapshot:
+        """Read one load balancer.
+
+        Args:
+            name: of the load balancer.
+            backends: which; by default those of the application, and all that there are when empty.
+
+        Raises:
+            BackendError: it cannot be read, or has no such backend.
+        """
+        snapshot = await self.balancers[name].snapshot(self.backends if backends is None else backends)
+        if snapshot.info.stopping:
+            # In the middle of a reload; the new one knows nothing of what this one says.
+            raise Unmeasured(name, f"an old worker answers, which is stopping (pid {snapshot.info.pid})")
+        self._infos[name] = snapshot.info
+        return snapshot
+
+    async def older_sessions(self, refs: Collection[ServerRef]) -> dict[str, int]:
+        """Sessions on these servers of processes that a reload has replaced, where they can be seen.
+
+        Returns:
+            How many, by load balancer; one that cannot see them is left out.
+        """
+        wanted = {name: self._backends_of(name, refs) for name in sorted({ref.instance for ref in refs})}
+        seen = await _all(self.balancers[name].older_sessions(own) for name, own in wanted.items())
+        counted = {(ref.instance, ref.backend, ref.server) for ref in refs}
+        return {
+            name: sum(
+                count for (backend, server), count in found.items() if (name, backend, server) in counted
+            )
+            for name, found in zip(wanted, seen, strict=True)
+            if found is not None
+        }
+
+    def started_within(self, seconds: float, names: Iterable[str]) -> dict[str, int]:
+        """Those of these load balancers whose process is younger, and how old it is in seconds."""
+        infos = (self._infos[name] for name in names if name in self._infos)
+        return {info.instance: info.uptime for info in infos if info.uptime < seconds}
+
+    async def servers(
+        self, refs: Collection[ServerRef], others: Collection[ServerRef] = ()
+    ) -> dict[ServerRef, Server]:
+        """These servers as they are now.
+
+        Args:
+            refs: of the application.
+            others: of any backend of the same load balancers; those that are not there are left out.
+
+        Raises:
+            Unmeasured: a load balancer no longer knows one of `refs`.
+        """
+        snapshots = await self._snapshots(refs, others)
+        found = _servers(refs, snapshots)
+        self.watched(found.values())
+        return found | present(others, snapshots) if others else found
+
+    async def requests(
+        self, refs: Collection[ServerRef], show: Callable[[Snapshot], object] | None = None
+    ) -> dict[ServerRef, Look]:
+        """What these servers and their backends have counted of requests. Raises as `servers`.
+
+        Args:
+            refs: of the application.
+            show: is shown all that was read for it.
+        """
+        snapshots = await self._snapshots(refs)
+        if show is not None:
+            for snapshot in snapshots:
+                show(snapshot)
+        backends = {
+            (snapshot.info.instance, backend.name): backend.counters
+            for snapshot in snapshots
+            for backend in snapshot.backends
+        }
+        return {
+            ref: Look(server.counters, backends.get((ref.instance, ref.backend)))
+            for ref, server in _servers(refs, snapshots).items()
+        }
+
+    async def _snapshots(
+        self, refs: Collection[ServerRef], others: Collection[ServerRef] = ()
+    ) -> list[Snapshot]:
+        names = {ref.instance for ref in refs}
+        return await _all(self._read_with(name, others) for name in sorted(names))
+
+    async def _read_with(self, name: str, others: Collection[ServerRef]) -> Snapshot:
+        """Read the application's backends, and those of the others as far as they are still there."""
+        backends = self._backends_of(name, others)
+        try:
+            return await self.read_checked(name, backends)
+        except Refused:
+            if len(backends) == len(self.backends):
+                raise
+        return await self.read_checked(name, ())
+
+    def _backends_of(self, name: str, refs: Collection[ServerRef]) -> tuple[str, ...]:
+        """Those of the application, and those in which these servers stand on this load balancer."""
+        own = (ref.backend for ref in refs if ref.instance == name)
+        return tuple(dict.fromkeys((*self.backends, *own)))
+
+    async def ensure(
+        self, refs: Sequence[ServerRef], build: Build, reached: Callable[[Server], bool]
+    ) -> bool:
+        """Bring these servers where `reached` says yes; look first, write what is missing, look again.
+
+        Returns:
+            Whether anything had to be written.
+
+        Raises:
+            Refused: a write was refused, or what was written does not read back.
+        """
+        before = await self.servers(refs)
+        missing = [ref for ref in refs if not reached(before[ref])]
+        if not missing:
+            return False
+        await self._write(missing, build)
+        after = await self.servers(missing)
+        for ref in missing:
+            if not reached(after[ref]):
+                raise Refused(
+                    ref.instance,
+                    f"{build(ref)!r} was accepted, but {ref.backend}/{ref.server}"
+                    f" reads {after[ref].admin_state} ({after[ref].status})",
+                )
+        return True
+
+    async def _write(self, refs: Iterable[ServerRef], build: Build) -> None:
+        by_instance: dict[str, list[ServerRef]] = {}
+        for ref in refs:
+            by_instance.setdefault(ref.instance, []).append(ref)
+        await self._refuse_unreached(by_instance)
+
+        async def write(name: str, own: list[ServerRef]) -> None:
+            for ref in own:
+                try:
+                    await self.balancers[name].write(build(ref))
+                except UnknownOutcome:
+                    continue  # the look that follows tells what is true
+
+        await _all(write(name, own) for name, own in by_instance.items())
+
+    async def _refuse_unreached(self, names: Iterable[str]) -> None:
+        """A change that only some processes of a HAProxy would hear of is not made at all.
+
+        Raises:
+            Refused: with what is missing.
+        """
+        if all(info.processes == 1 for info in self._infos.values()):
+            return
+        await _all(self.read(name) for name in self.balancers if name not in self._infos)
+        unreached = unreached_processes(self._infos.values())
+        for name in names:
+            if name in unreached:
+                raise Refused(name, unreached[name])
+
+
+def _nobody(_: Collection[Server]) -> None:
+    """Nobody watches."""
+
+
+def _servers(refs: Iterable[ServerRef], snapshots: Iterable[Snapshot]) -> dict[ServerRef, Server]:
+    seen = present(refs, snapshots)
+    for ref in refs:
+        if ref not in seen:
+            raise Unmeasured(ref.instance, f"no longer knows {ref.backend}/{ref.server}")
+    return {ref: seen[ref] for ref in refs}
+
+
+def present(refs: Iterable[ServerRef], snapshots: Iterable[Snapshot]) -> dict[ServerRef, Server]:
+    """Those of these servers that are there; no other is built."""
+    wanted = {(ref.instance, ref.backend, ref.server): ref for ref in refs}
+    return {
+        wanted[key]: snapshot.servers[index]
+        for snapshot in snapshots
+        for index, name in enumerate(names_of(snapshot.servers))
+        if (key := (snapshot.info.instance, *name)) in wanted
+    }
+
+
+async def _all(coroutines: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
+    """Run side by side and let ALL of them end: one dead instance must not keep the others from a write."""
+    results = await asyncio.gather(*coroutines, return_exceptions=True)
+    failures = [each for each in results if isinstance(each, BaseException)]
+    for failure in failures:
+        if not isinstance(failure, BackendError):
+            raise failure
+    if failures:
+        raise failures[0]
+    return [each for each in results if not isinstance(each, BaseException)]
+
+
+Facts = LoadBalancerFacts | BackendError
+"""Of one load balancer, or why its configuration could not be looked at."""
+
+
+async def read_facts(balancers: Mapping[str, LoadBalancer]) -> dict[str, Facts]:
+    """Look at all of them, side by side; by name."""
+    found = await asyncio.gather(*map(_read, balancers.values()))
+    return dict(zip(balancers, found, strict=True))
+
+
+async def _read(balancer: LoadBalancer) -> Facts:
+    try:
+        return await balancer.facts()
+    except BackendError as error:
+        return error

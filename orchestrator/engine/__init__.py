@@ -1,0 +1,1 @@
+"""The rollout: node by node, step by step."""

@@ -1,0 +1,90 @@
+"""A rollout that has failed and the rollback that followed it, as one account of how all is at the end."""
+
+from collections.abc import Mapping
+
+import msgspec
+
+from orchestrator.events.events import RolloutEnded
+
+
+def with_rollback(failed: RolloutEnded, back: RolloutEnded, versions: Mapping[str, str]) -> RolloutEnded:
+    """How the two have ended together.
+
+    Args:
+        failed: the rollout.
+        back: the rollback; what is out of rotation was looked at after it.
+        versions: to which it was to bring which nodes, also those that had nothing to do.
+
+    Returns:
+        The rollout's result. `rolled_back` are nodes that stand in `upgraded`, `failed` or `interrupted` too,
+        by what had become of them before. A node whose rollback failed or was interrupted is counted so.
+    """
+    open_nodes = {*back.failed, *back.skipped, *back.interrupted, *back.pending}
+    worked_on = {*back.failed, *back.skipped, *back.interrupted}
+    rolled_back = [name for name in versions if name not in open_nodes]
+    out = [each for each in failed.out_of_rotation if each.node not in versions] + back.out_of_rotation
+
+    def with_those(before: list[str], now: list[str]) -> list[str]:
+        return [*(name for name in before if name not in worked_on), *now]
+
+    ways_on = back.ways_on
+    if back.result == "healthy" and not set(failed.upgraded) <= set(rolled_back):
+        ways_on = failed.ways_on  # the fleet has two versions
+    how = "rolled back" if back.result == "healthy" else f"the rollback was {back.result}"
+    why = back.reason.removeprefix(back.result).strip() if back.reason else ""
+    return msgspec.structs.replace(
+        failed,
+        reason=f"{failed.reason}; {how}" + (f" ({why})" if why else ""),
+        upgraded=with_those(failed.upgraded, []),
+        failed=with_those(failed.failed, back.failed),
+        skipped=[*failed.skipped, *back.skipped],
+        interrupted=with_those(failed.interrupted, back.interrupted),
+        out_of_rotation=out,
+        unreachable_balancers=back.unreachable_balancers,
+        duration_s=round(failed.duration_s + back.duration_s, 3),
+        rolled_back=rolled_back,
+        versions=_at_the_end(failed, back) | {name: versions[name] for name in rolled_back},
+        ways_on=ways_on,
+        blocked=back.blocked,
+    )
+
+
+def _at_the_end(failed: RolloutEnded, back: RolloutEnded) -> dict[str, str]:
+    """Versions, without those of nodes that are half rolled back."""
+    worked_on = {*back.failed, *back.interrupted}
+    return {name: each for name, each in failed.versions.items() if name not in worked_on} | back.versions
+
+
+def with_refusal(failed: RolloutEnded, reason: str) -> RolloutEnded:
+    """Nothing was rolled back: all is as the failed rollout has left it."""
+    return msgspec.structs.replace(failed, reason=f"{failed.reason}; the rollback was refused: {reason}")
+
+
+def outcomes(ended: RolloutEnded) -> list[tuple[str, list[str]]]:
+    """What has become of the nodes: a word for it, and their names.
+
+    Those that were rolled back after something else are counted by both, as in "failed and rolled back".
+    """
+    found: list[tuple[str, list[str]]] = []
+    back = set(ended.rolled_back)
+    named: set[str] = set()
+    for title in ("upgraded", "failed", "put back", "held", "skipped", "interrupted", "pending"):
+        names: list[str] = getattr(ended, title.replace(" ", "_"))
+        if title == "pending":
+            names = [name for name in names if name not in ended.held]
+        found.append((f"{title} and rolled back", [name for name in names if name in back]))
+        found.append((title, [name for name in names if name not in back]))
+        named.update(names)
+    found.insert(0, ("rolled back", [name for name in ended.rolled_back if name not in named]))
+    return [(title, names) for title, names in found if names]
+
+
+def stands(ended: RolloutEnded, node: str) -> str:
+    """`1.4.2, in rotation`: the version of a node that was rolled back, and whether it takes traffic."""
+    version = ended.versions.get(node, "")
+    out = {each.node: each for each in ended.out_of_rotation}
+    if node in out:
+        where = "out of rotation as before" if out[node].intentional else "out of rotation"
+    else:
+        where = "unknown whether in rotation" if ended.unreachable_balancers else "in rotation"
+    return f"{version}, {where}" if version else where

@@ -1,0 +1,263 @@
+"""What people can do to a running rollout: pause, resume, answer, abort. Any front end can use it."""
+
+import asyncio
+import contextlib
+import itertools
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+from backends.protocols import Clock
+from orchestrator.errors import Aborted, Locked
+from orchestrator.events.actor import Actor, requested
+from orchestrator.events.event_bus import Bus
+from orchestrator.events.events import (
+    AbortRequested,
+    DecisionKind,
+    DecisionMade,
+    DecisionRequested,
+    Paused,
+    Resumed,
+    Step,
+)
+
+CONTINUE, RETRY, SKIP, ABORT = "continue", "retry", "skip", "abort"
+
+
+async def _at_once() -> None:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """Something that waits for a decision."""
+
+    id: str
+    subject: str
+    text: str
+    choices: tuple[str, ...]
+
+
+class Control:
+    """The state of a rollout's reins.
+
+    `interactive` says whether somebody is there to answer: only then does a failure wait for a decision.
+    Abort is accepted at any time, also while paused or while a question is open.
+    """
+
+    def __init__(self, clock: Clock, bus: Bus, *, interactive: bool = False) -> None:
+        self.interactive = interactive
+        self._clock = clock
+        self._bus = bus
+        self._changed = asyncio.Event()
+        self._ids = itertools.count(1)
+        self.paused_by: Actor | None = None  # whoever wanted it last; means nothing while it is not paused
+        self._paused_since: float | None = None
+        self._paused_before = 0.0
+        self._questions: dict[str, Question] = {}
+        self._answers: dict[str, tuple[str, Actor]] = {}
+        self._abort: tuple[Actor, str] | None = None
+        self._cancel: Callable[[], object] | None = None
+        self._nothing_runs = False  # that an abort would have to let end
+        self._halted = ""
+        self._undecided: set[str] = set()
+        # Awaited before a node is touched: by then others must know what it was, to take over from us.
+        self.published: Callable[[], Awaitable[None]] = _at_once
+        # What is not as it was when the plan was made, by node, in words: asked about before the next one.
+        self.differences: Callable[[], Mapping[str, str]] = dict
+        self.forbidden: Callable[[], str] = lambda: (
+            ""
+        )  # why no node may be taken out now, such as a lost lock
+
+    # -- for front ends -----------------------------------------------------------------------
+
+    @property
+    def paused(self) -> bool:
+        return self._paused_since is not None
+
+    @property
+    def aborting(self) -> bool:
+        return self._abort is not None
+
+    @property
+    def halted(self) -> str:
+        """Why no further node is taken out of rotation; empty while that is allowed."""
+        return self._halted
+
+    @property
+    def undecided(self) -> bool:
+        """A failed node waits for somebody's decision."""
+        return bool(self._undecided)
+
+    @property
+    def questions(self) -> tuple[Question, ...]:
+        """Open questions, oldest first."""
+        return tuple(self._questions.values())
+
+    def pause(self, who: Actor, why: str = "") -> None:
+        """Start nothing new and stop all deadlines; a running command goes on."""
+        self.paused_by = who
+        if self._paused_since is None and not self.aborting:
+            self._paused_since = self._clock.monotonic()
+            self._bus.emit(Paused(who=who.name, why=why, **who.origin))
+            self._wake()
+
+    def resume(self, who: Actor) -> None:
+        if self._paused_since is not None:
+            seconds = self._clock.monotonic() - self._paused_since
+            self._paused_before += seconds
+            self._paused_since = None
+            self._bus.emit(Resumed(who=who.name, duration_s=round(seconds, 3), **who.origin))
+            self._wake()
+
+    def answer(self, question: str, choice: str, who: Actor) -> None:
+        """Decide.
+
+        Raises:
+            ValueError: no such open question, or not one of its choices.
+        """
+        open_question = self._questions.get(question)
+        if open_question is None:
+            raise ValueError(f"no open question {question!r}")
+        if choice not in open_question.choices:
+            raise ValueError(f"{choice!r} is not one of {', '.join(open_question.choices)}")
+        del self._questions[question]
+        self._answers[question] = (choice, who)
+        subject = open_question.subject
+        self._bus.emit(
+            DecisionMade(question=question, subject=subject, choice=choice, who=who.name, **who.origin)
+        )
+        self._wake()
+
+    def abort(self, who: Actor, why: str = "", *, at_once: bool = False) -> None:
+        """End the rollout: after the running steps, or at once (the second request always is)."""
+        at_once = at_once or self.aborting
+        self._abort = self._abort or (who, why)
+        self.resume(who)
+        self._questions.clear()
+        self._bus.emit(AbortRequested(who=who.name, why=why, immediate=at_once, **who.origin))
+        self._wake()
+        if (at_once or self._nothing_runs) and self._cancel is not None:
+            self._cancel()
+
+    # -- for the rollout ----------------------------------------------------------------------
+
+    def on_abort_at_once(self, cancel: Callable[[], object]) -> None:
+        """Register what ends the work when there is no time to finish the running steps."""
+        self._cancel = cancel
+
+    @contextlib.contextmanager
+    def nothing_begun(self) -> Iterator[None]:
+        """Before anything is touched: an abort, or a lock that is lost, ends the current task's wait at once.
+
+        Raises:
+            Aborted: somebody has ended it.
+            Locked: the lock is somebody else's.
+        """
+        task = asyncio.current_task()
+        if task is None:
+            raise RuntimeError("nothing waits outside a task")
+        ended = False
+
+        def end() -> None:
+            nonlocal ended
+            ended = ended or task.cancel()
+
+        self._cancel, self._nothing_runs = end, True
+        try:
+            self.raise_if_aborting()
+            yield
+        except asyncio.CancelledError:
+            if not ended or task.uncancel():
+                raise
+            self.raise_if_aborting()
+            raise Locked(self._halted) from None
+        finally:
+            self._cancel, self._nothing_runs = None, False
+
+    def cut(self, why: str) -> None:
+        """End the work now, whatever runs: nothing of it may be sent any more."""
+        self.forbidden = lambda: why
+        self.halt(why)
+        if self._cancel is not None:
+            self._cancel()
+
+    def worked(self) -> float:
+        """Monotonic seconds without those spent paused: what deadlines are measured with."""
+        now = self._clock.monotonic() if self._paused_since is None else self._paused_since
+        return now - self._paused_before
+
+    def halt(self, why: str) -> None:
+        """Take no further node out; those that are out go on to their end."""
+        self._halted = self._halted or why
+        self._wake()
+
+    @contextlib.contextmanager
+    def deciding(self, name: str) -> Iterator[None]:
+        """From the moment a node fails until somebody has decided: nothing else is taken out."""
+        self._undecided.add(name)
+        try:
+            yield
+        finally:
+            self._undecided.discard(name)
+            self._wake()
+
+    def raise_if_no_drain(self) -> None:
+        """Before a node is touched. Raises Aborted when the rollout ends or has failed elsewhere."""
+        self.raise_if_aborting()
+        if self._halted:
+            raise Aborted(self._halted)
+        if why := self.forbidden():
+            self.halt(why)
+            raise Aborted(why)
+
+    def raise_if_aborting(self) -> None:
+        if self._abort is not None:
+            who, why = self._abort
+            raise Aborted(f"aborted by {requested(who.name, who.via)}" + (f": {why}" if why else ""))
+
+    async def checkpoint(self) -> None:
+        """Between two steps: wait while paused. Raises Aborted."""
+        await self.wait_until(lambda: not self.paused)
+
+    async def wait_until(self, condition: Callable[[], bool]) -> None:
+        """Wait for a change that makes `condition` true; abort ends any wait. Raises Aborted."""
+        while True:
+            self.raise_if_aborting()
+            if condition():
+                return
+            await self._changed.wait()
+
+    async def ask(
+        self,
+        subject: str,
+        text: str,
+        choices: tuple[str, ...],
+        kind: DecisionKind = "node",
+        step: Step | None = None,
+    ) -> tuple[str, Actor]:
+        """Wait for a decision; returns the choice and who made it. Raises Aborted."""
+        question = Question(f"q{next(self._ids)}", subject, text, choices)
+        self._questions[question.id] = question
+        self._bus.emit(
+            DecisionRequested(
+                question=question.id,
+                subject=subject,
+                text=text,
+                choices=list(choices),
+                kind=kind,
+                step=step,
+            )
+        )
+        try:
+            await self.wait_until(lambda: question.id in self._answers)
+        finally:
+            self._questions.pop(question.id, None)
+        choice, who = self._answers.pop(question.id)
+        if choice == ABORT:
+            self.abort(who, f"at {subject}")
+            self.raise_if_aborting()
+        return choice, who
+
+    def _wake(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()

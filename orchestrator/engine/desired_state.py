@@ -1,0 +1,149 @@
+"""What a rollout wants of each server now: set again after a reload, and told from what others do."""
+
+import enum
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
+
+from backends.haproxy import commands
+from backends.model import Admin, AdminState, Server, ServerRef
+from orchestrator.events.events import ManualChangeStarted
+from orchestrator.node import Original
+
+
+class Intent(enum.Enum):
+    """How a server is to be."""
+
+    ORIGINAL = "as it was before"
+    DRAIN = "drained"
+    MAINT = "in maintenance"
+    PROVE = "drained, and to be proven by HAProxy's checks"
+
+
+@dataclass(slots=True)
+class Intentions:
+    """Of all servers of a plan. Filled at the start, changed by the steps just before they write.
+
+    What is wanted is *reached* once it was read so. From then on, whatever reads otherwise is somebody else's
+    doing; before, a server may still be as it was wanted before, for as long as our own command takes.
+
+    Attributes:
+        originals: as the servers are given back.
+        wanted: of those that are worked on.
+        left: out until their turn has begun: by an earlier rollout, or by somebody who wants them back now.
+        by_hand: the last change that was made by hand while the rollout goes on, by the same program.
+        moment: counts what is wanted and what is reached; what was read before the last one of a server says
+            nothing of it.
+    """
+
+    originals: dict[ServerRef, Original] = field(default_factory=dict)
+    wanted: dict[ServerRef, Intent] = field(default_factory=dict)
+    left: set[ServerRef] = field(default_factory=set)
+    by_hand: dict[ServerRef, ManualChangeStarted] = field(default_factory=dict)
+    moment: int = 0
+    _changed: dict[ServerRef, int] = field(default_factory=dict)  # the moment of the last change of each
+    _under_way: dict[ServerRef, set[AdminState]] = field(
+        default_factory=dict
+    )  # from these, until it is reached
+
+    def of(self, ref: ServerRef) -> Intent:
+        return self.wanted.get(ref, Intent.ORIGINAL)
+
+    def set(self, refs: Collection[ServerRef], intent: Intent) -> None:
+        for ref in refs:
+            if self.of(ref) is not intent:
+                if ref in self.originals:
+                    self._under_way.setdefault(ref, set()).add(self._state(ref))
+                self._change(ref)
+            self.wanted[ref] = intent
+
+    def see(self, servers: Iterable[Server]) -> None:
+        """Whoever has read servers after the last command that it sent to them says how they are now."""
+        for server in servers:
+            if server.ref in self._under_way and self.met(server):
+                del self._under_way[server.ref]
+                self._change(server.ref)
+
+    def _change(self, ref: ServerRef) -> None:
+        self.moment += 1
+        self._changed[ref] = self.moment
+
+    def _state(self, ref: ServerRef) -> AdminState:
+        """Which administrative state is wanted."""
+        intent = self.of(ref)
+        return self.originals[ref].admin if intent is Intent.ORIGINAL else _STATES[intent]
+
+    def by_others(self, server: Server, moment: int) -> bool:
+        """Whether somebody else has made it otherwise than it is wanted.
+
+        Args:
+            server: of this plan.
+            moment: before it was read.
+        """
+        ref = server.ref
+        if self._changed.get(ref, 0) > moment:
+            return False
+        if self.met(server):
+            self.see((server,))
+            return False
+        under_way = self._under_way.get(ref)
+        return under_way is None or Original.of(server).admin not in (*under_way, self._state(ref))
+
+    def who_set(self, ref: ServerRef, now: Original, agent: bool = False) -> str:
+        """Who has made it so, as far as that can be known."""
+        change = self.by_hand.get(ref)
+        if change is not None and (
+            now.weight == change.weight if change.action == "weight" else now.admin == _BY_HAND[change.action]
+        ):
+            return f"{change.operator}, by hand,"
+        return "somebody, or its agent check," if agent else "somebody"
+
+    def worked_on(self, ref: ServerRef) -> bool:
+        """Its node is out, or on its way."""
+        return self.of(ref) is not Intent.ORIGINAL
+
+    def expects_out(self, ref: ServerRef) -> bool:
+        """Its node is out because of this rollout, or was left out until its turn begins."""
+        return self.worked_on(ref) or (ref in self.left and ref not in self.wanted)
+
+    def met(self, server: Server) -> bool:
+        """Whether the administrative state, weight and agent check are as they are wanted."""
+        original, intent = self.originals[server.ref], self.of(server.ref)
+        if server.ref in self.left and server.ref not in self.wanted:
+            return True  # as that one has left it; nobody has to be told
+        if intent is Intent.MAINT:
+            return bool(server.admin & Admin.FORCED_MAINT)
+        if intent in (Intent.DRAIN, Intent.PROVE):
+            return server.own_admin_state is AdminState.DRAIN
+        return (
+            Original.of(server).admin is original.admin
+            and server.weight == original.weight
+            and (server.agent or not original.agent)
+        )
+
+    def ways(self, server: Server) -> list[str]:
+        """The commands that bring a server there."""
+        original, intent, ref = self.originals[server.ref], self.of(server.ref), server.ref
+        lines = []
+        if server.weight != original.weight:
+            lines.append(commands.weight(ref, str(original.weight)))
+        if intent is Intent.ORIGINAL:
+            if Original.of(server).admin is not original.admin:
+                lines.append(_RESTORE[original.admin](ref))
+            return [*lines, commands.agent_on(ref)] if original.agent and not server.agent else lines
+        if server.agent:
+            lines.append(commands.agent_off(ref))
+        return [*lines, _SET[intent](ref)]
+
+
+_STATES = {
+    Intent.DRAIN: AdminState.DRAIN,
+    Intent.MAINT: AdminState.MAINT,
+    Intent.PROVE: AdminState.DRAIN,
+}
+_BY_HAND = {"drain": AdminState.DRAIN, "maint": AdminState.MAINT, "ready": AdminState.READY}
+_SET = {Intent.DRAIN: commands.drain, Intent.MAINT: commands.maint, Intent.PROVE: commands.prove}
+_RESTORE = {
+    AdminState.MAINT: commands.maint,
+    AdminState.DRAIN: commands.drain,
+    AdminState.READY: commands.ready,
+}

@@ -1,0 +1,172 @@
+"""Watches the load balancers while a rollout runs: a reload is undone, what somebody else does is named."""
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+
+from backends.errors import BackendError
+from backends.model import Admin, AdminState, Server, ServerRef, Snapshot
+from backends.protocols import Clock
+from orchestrator.balancers.group import Fleet
+from orchestrator.engine.control import Control
+from orchestrator.engine.desired_state import Intentions
+from orchestrator.engine.server_pool import Pool
+from orchestrator.engine.traffic import TrafficCount
+from orchestrator.events.actor import ROLLDECK
+from orchestrator.events.event_bus import Bus
+from orchestrator.events.events import NodeNote
+from orchestrator.node import Original
+
+INTERVAL = 1.0  # seconds between two looks
+LAST_LOOK = 5.0  # seconds for the last one: the end of a rollout waits for it
+
+
+@dataclass(frozen=True, slots=True)
+class Configured:
+    """What HAProxy's configuration says of a server."""
+
+    disabled: bool
+    weight: int
+
+    @classmethod
+    def of(cls, server: Server) -> "Configured":
+        return cls(bool(server.admin & Admin.CONFIG_MAINT), server.initial_weight)
+
+
+class Sentinel:
+    """Looks at every load balancer once a second.
+
+    A new process has forgotten every state that was set at run time: a node that is stopped would get
+    traffic. Until everything is set again there and reads back, nothing that is read there counts
+    (`Fleet.read_checked`), and the rollout is paused.
+    """
+
+    def __init__(
+        self,
+        fleet: Fleet,
+        intentions: Intentions,
+        pool: Pool,
+        control: Control,
+        clock: Clock,
+        bus: Bus,
+    ) -> None:
+        self._fleet = fleet
+        self._intentions = intentions
+        self._pool = pool
+        self._control = control
+        self._clock = clock
+        self._bus = bus
+        self.traffic = TrafficCount()
+        self._configured: dict[ServerRef, Configured] = {}  # as it was before a reload
+        self._told: dict[
+            ServerRef, str
+        ] = {}  # what somebody has made of a server, until it is as wanted again
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        self._fleet.watched = self._intentions.see
+        while True:
+            for name in self._fleet.balancers:
+                try:
+                    await self._look(name)
+                except BackendError:
+                    continue  # whoever needs it will say so
+            await self._clock.sleep(INTERVAL)
+
+    async def _look(self, name: str) -> None:
+        moment = self._intentions.moment
+        snapshot = await self._fleet.read(name)
+        self.traffic.add(snapshot)
+        self._pool.see(snapshot)
+        if self._fleet.noticed(snapshot):
+            await self._set_again(name, snapshot)
+        else:
+            ours = self._ours(snapshot)
+            self._name_strangers(ours, moment)
+            self._configured |= {server.ref: Configured.of(server) for server in ours}
+
+    async def count_last(self) -> None:
+        """Count what happened since the last look, once all is over; who cannot answer is left out."""
+
+        async def look(name: str) -> None:
+            with suppress(BackendError):
+                self.traffic.add(await self._fleet.read(name))
+
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LAST_LOOK):
+                await asyncio.gather(*map(look, self._fleet.balancers))
+
+    async def _set_again(self, name: str, snapshot: Snapshot) -> None:
+        paused = self._control.paused
+        self._control.pause(ROLLDECK, f"{name} was reloaded (now process {snapshot.info.pid})")
+        done: list[str] = []
+        try:
+            for server in self._ours(snapshot):
+                self._adopt_weight(server)
+            while missing := [each for each in self._ours(snapshot) if self._was_lost(each)]:
+                for server in missing:
+                    for line in self._intentions.ways(server):
+                        await self._fleet.balancers[name].write(line)
+                        done.append(line)
+                await self._clock.sleep(0)
+                snapshot = await self._fleet.read(name)
+            self._fleet.accept(snapshot)
+            told = f"set again: {'; '.join(done)}" if done else "everything is as it is wanted"
+            self._bus.emit(NodeNote(node="", text=f"{name} was reloaded; {told}"))
+        finally:
+            # Paused by us only: it goes on when this load balancer counts again, or is tried once more.
+            if not paused and not self._control.aborting:
+                self._control.resume(ROLLDECK)
+
+    def _was_lost(self, server: Server) -> bool:
+        """Whether a reload has lost what is wanted. What somebody has decided meanwhile is no loss.
+
+        A reload forgets what takes a server out. It takes one out where the configuration has `disabled` now,
+        or where a state file brings back what somebody had set: that is not undone. Of a server that has been
+        worked on, the state file may have the maintenance from then.
+        """
+        if self._intentions.met(server):
+            return False
+        ref = server.ref
+        if self._intentions.worked_on(ref) or self._intentions.originals[ref].admin is not AdminState.READY:
+            return True
+        if Original.of(server).admin is AdminState.READY:
+            return True
+        known = self._configured.get(ref)
+        if server.admin & Admin.CONFIG_MAINT:
+            return known is None or known.disabled
+        return ref in self._intentions.wanted
+
+    def _adopt_weight(self, server: Server) -> None:
+        """A weight that was the configuration's, and is another one there now, was changed by somebody."""
+        known, original = self._configured.get(server.ref), self._intentions.originals[server.ref]
+        if (
+            known is not None
+            and not self._intentions.worked_on(server.ref)
+            and original.weight == known.weight != server.initial_weight == server.weight
+        ):
+            self._intentions.originals[server.ref] = replace(original, weight=server.weight)
+            text = f"{server.ref} has the weight {server.weight} in the configuration now, and keeps it"
+            self._bus.emit(NodeNote(node=server.ref.server, text=text))
+
+    def _ours(self, snapshot: Snapshot) -> list[Server]:
+        return [each for each in snapshot.servers if each.ref in self._intentions.originals]
+
+    def _name_strangers(self, ours: Sequence[Server], moment: int) -> None:
+        """No fight: it is told, and the step of a node that is worked on fails when it looks."""
+        for server in ours:
+            ref = server.ref
+            if not self._intentions.by_others(server, moment):
+                if self._intentions.met(server):
+                    self._told.pop(ref, None)
+                continue
+            wanted = self._intentions.of(ref).value
+            # An agent check may say another weight every second.
+            now = f"{server.admin_state}" + ("" if server.agent else f", weight {server.weight}")
+            if self._told.get(ref) == f"{wanted} {now}":
+                continue
+            self._told[ref] = f"{wanted} {now}"
+            who = self._intentions.who_set(ref, Original.of(server), server.agent)
+            text = f"{who} set {ref} to {server.admin_state}, weight {server.weight}"
+            self._bus.emit(NodeNote(node=ref.server, text=f"{text}; this rollout wants it {wanted}"))

@@ -1,0 +1,309 @@
+"""What is out of rotation or left in maintenance, where, and how to put it back: said at every end."""
+
+import asyncio
+from collections.abc import Collection, Iterator, Mapping, Sequence
+
+import msgspec
+
+from backends.errors import BackendError
+from backends.haproxy import commands
+from backends.model import AdminState, Registered, Server, ServerRef, Snapshot
+from backends.protocols import LoadBalancer, Registration
+from orchestrator.balancers.followers import followers, inherits_only, tracked_by
+from orchestrator.balancers.maintenance_reason import owners
+from orchestrator.engine.out_followers import with_followers
+from orchestrator.engine.server_pool import Pool
+from orchestrator.engine.steps.verify import RESTORE, can_be_proven
+from orchestrator.events.events import BackCommand, CommandKind, OutOfRotation
+from orchestrator.events.ways_back import ready_command
+from orchestrator.node import Node, Original
+from orchestrator.planning.application import Application
+from orchestrator.planning.mapping import owners as nodes_behind
+from orchestrator.planning.plan import Plan, PlannedNode
+
+Originals = Mapping[ServerRef, Original]
+
+
+async def look_at_end(
+    application: Application,
+    plan: Plan,
+    originals: Mapping[str, Originals],
+    unfinished: Collection[str] = (),
+    *,
+    now: float | None = None,
+    pool: Pool | None = None,
+    versions: Mapping[str, str] | None = None,
+) -> tuple[list[OutOfRotation], list[str]]:
+    """Read every load balancer once more, each for itself, so that a dead one hides nothing else.
+
+    Args:
+        application: has the load balancers.
+        plan: has the nodes.
+        originals: of the nodes whose turn has begun, as they were then.
+        unfinished: nodes that were touched and are not done: named even where nobody can be asked.
+        now: seconds since 1970. With it, who has taken out any other node since then is somebody else.
+        pool: with it, other servers that fell out of rotation by themselves since then are named too.
+        versions: of all nodes, as far as they are known.
+
+    Returns:
+        The nodes that are not back as they were, and what could not be read, with the reason.
+    """
+    balancers = application.fleet.balancers
+    results = await asyncio.gather(*(_read(each, application) for each in balancers.values()))
+    snapshots = [each for each in results if isinstance(each, Snapshot)]
+    unseen = [str(each) for each in results if isinstance(each, BackendError)]
+    servers = {each.ref: each for snapshot in snapshots for each in snapshot.servers}
+    read = {each.info.instance for each in snapshots}
+    on_purpose = _held_on_purpose(plan, servers)
+    out = []
+    for node in plan.nodes:
+        unseen += [
+            f"{ref.instance}: no longer knows {ref.backend}/{ref.server}"
+            for ref in node.refs
+            if ref.instance in read and ref not in servers
+        ]
+        before = originals.get(node.name, node.originals)
+        own = [servers[ref] for ref in node.refs if ref in servers]
+        missing = [each for each in own if not each.in_rotation or _silenced(each, before[each.ref])]
+        blind = [ref for ref in node.refs if ref.instance not in read and node.name in unfinished]
+        others = [] if now is None or node.name in unfinished else _by_others(own, before)
+        if others and now is not None:
+            out.append(_left_to_others(node, missing, before, since(others, now), others))
+        elif missing or blind:
+            version = (versions or {}).get(node.name)
+            out.append(describe(plan, node, missing, before, blind, on_purpose=on_purpose, version=version))
+    out, not_asked = await with_followers(application.fleet.balancers, plan, out)
+    fallen = pool.missing(snapshots) if pool is not None else []
+    out += _others_fallen(application, fallen, versions or {})
+    return out, [*unseen, *(problem for problem in not_asked if problem not in unseen)]
+
+
+def _others_fallen(
+    application: Application, servers: Sequence[Server], versions: Mapping[str, str]
+) -> Iterator[OutOfRotation]:
+    """Servers of the same backends that the plan does not have: it did nothing to them, and they are down."""
+    names = nodes_behind(application.nodes, servers, application.match)
+    groups: dict[str, list[Server]] = {}
+    for server in servers:
+        name = (server.ref.backend, server.ref.server)
+        groups.setdefault(names.get(name, "/".join(name)), []).append(server)
+    for node, own in groups.items():
+        version = versions.get(node)
+        command = f"rolldeck upgrade {application.name} {version} --limit {node}"
+        yield OutOfRotation(
+            node=node,
+            servers=[f"{server.ref}: {server.admin_state} ({server.status})" for server in own],
+            intentional=False,
+            commands=[BackCommand("upgrade", command)] if version else [],
+        )
+
+
+async def _read(balancer: LoadBalancer, application: Application) -> Snapshot | BackendError:
+    try:
+        return await balancer.snapshot(application.fleet.backends)
+    except BackendError as error:
+        return error
+
+
+def _by_others(servers: Sequence[Server], originals: Originals) -> list[Server]:
+    """Those that are out because somebody has decided so since the originals were read."""
+    return [
+        server
+        for server in servers
+        if not server.in_rotation
+        and (now := Original.of(server)) != originals[server.ref]
+        and (now.admin is not AdminState.READY or now.weight == 0)
+    ]
+
+
+def since(servers: Collection[Server], now: float) -> float:
+    """When the last of these was taken out, as far as HAProxy knows; 0 when it does not.
+
+    It keeps the moment of a state, and none of a weight.
+    """
+    ages = [server.last_change for server in servers if server.own_admin_state is not AdminState.READY]
+    return now - min(ages) if ages else 0.0
+
+
+def _left_to_others(
+    node: PlannedNode,
+    missing: Sequence[Server],
+    originals: Originals,
+    at: float,
+    others: Sequence[Server],
+) -> OutOfRotation:
+    """Without any command: whoever has taken it out has a reason."""
+    return OutOfRotation(
+        node=node.name,
+        servers=[_where(each, originals[each.ref]) for each in missing],
+        intentional=True,
+        commands=[],
+        by_others=True,
+        by_agent=any(server.agent for server in others),
+        since=round(at),
+    )
+
+
+def describe(
+    plan: Plan,
+    node: PlannedNode,
+    missing: Sequence[Server],
+    originals: Originals,
+    blind: Sequence[ServerRef] = (),
+    *,
+    on_purpose: Collection[ServerRef] = (),
+    version: str | None = None,
+) -> OutOfRotation:
+    """One node that is out: where, whether somebody wants it so, and the commands that end it.
+
+    Its servers in `blind` could not be read. Those in `on_purpose` are out as somebody had them before, and
+    with them whoever follows them. Its `version` is the one that it has, as far as that is known.
+    """
+    following = followers(tracked_by(missing), on_purpose)
+    changed = [
+        server
+        for server in missing
+        if not _as_found(server, originals[server.ref])
+        and not (server.ref in following and inherits_only(server))
+    ]
+    raw = [command for server in changed for command in _back(server, originals[server.ref])]
+    raw += [command for ref in blind for command in back_unseen(ref, originals[ref])]
+    wrong = [each.ref for each in changed] + list(blind)
+    ready = raw and any(originals[ref].admin is AdminState.READY for ref in wrong)
+    ours: list[BackCommand] = []
+    not_ready = ""
+    if ready:
+        ours = [ready_command(plan.application, node.name)]
+    elif inheriting := [server for server in changed if inherits_only(server)]:
+        ours = _ready_of_tracked(plan, inheriting)
+    elif by_agent := [server for server in changed if not raw and server.status == "DOWN (agent)"]:
+        not_ready = owners(by_agent[0])[0].words
+    elif wrong and not raw:  # HAProxy has it as it was, and it is down all the same: start its service
+        start = f"rolldeck upgrade {plan.application} {version or plan.wanted(node.name)}"
+        ours = [BackCommand("upgrade", f"{start} --limit {node.name}")]
+    go_back = ""
+    if ready and node.installed not in (None, plan.wanted(node.name)):
+        upgrade = f"rolldeck upgrade {plan.application} {node.installed}"
+        go_back = f"{upgrade} --limit {node.name} --force-ready {node.name}"
+    return OutOfRotation(
+        node=node.name,
+        servers=[_where(each, originals[each.ref]) for each in missing]
+        + [f"{ref}: unknown" for ref in blind],
+        intentional=not wrong,
+        commands=[*ours, *raw],
+        rollback_command=go_back,
+        not_ready=not_ready,
+    )
+
+
+def _held_on_purpose(plan: Plan, servers: Mapping[ServerRef, Server]) -> list[ServerRef]:
+    return [
+        ref
+        for node in plan.nodes
+        for ref, original in node.originals.items()
+        if ref in servers and original.admin is not AdminState.READY and _as_found(servers[ref], original)
+    ]
+
+
+def _as_found(server: Server, original: Original) -> bool:
+    """It is out because somebody had it out before, and in the very same way."""
+    deliberate = original.admin is not AdminState.READY or original.weight == 0
+    return deliberate and Original.of(server) == original
+
+
+def _silenced(server: Server, original: Original) -> bool:
+    return original.agent and not server.agent
+
+
+def weight_words(server: Server) -> str:
+    """`, weight 0` where that alone keeps it out of rotation; empty anywhere else."""
+    return ", weight 0" if server.weight == 0 and server.own_admin_state is AdminState.READY else ""
+
+
+def _where(server: Server, original: Original) -> str:
+    agent = ", agent check off" if _silenced(server, original) else ""
+    follows = f", because it follows {server.tracks}" if inherits_only(server) else ""
+    weight = weight_words(server)
+    return f"{server.ref}: {server.admin_state} ({server.status}){weight}{follows}{agent}"
+
+
+def _ready_of_tracked(plan: Plan, servers: Sequence[Server]) -> list[BackCommand]:
+    """Nothing that is sent to a follower ends what it inherits: the nodes that it follows are put back."""
+    tracked = tracked_by(servers).values()
+    return [
+        ready_command(plan.application, node.name)
+        for node in plan.nodes
+        if any(ref in node.refs for ref in tracked)
+    ]
+
+
+def back_unseen(ref: ServerRef, original: Original) -> list[BackCommand]:
+    """What gives a server that cannot be read its state back."""
+    hint = "   (once it is healthy)" if original.admin is AdminState.READY else ""
+    lines = [f"{RESTORE[original.admin](ref)}{hint}"]
+    lines += [commands.agent_on(ref)] if original.agent else []
+    return [BackCommand("by_hand", f"{ref.instance}: {line}") for line in lines]
+
+
+def _back(server: Server, original: Original) -> list[BackCommand]:
+    lines: list[tuple[CommandKind, str]] = []
+    if server.weight != original.weight:
+        lines.append(("by_hand", commands.weight(server.ref, str(original.weight))))
+    if original.admin is not AdminState.READY:
+        if Original.of(server).admin is not original.admin:
+            lines.append(("by_hand", RESTORE[original.admin](server.ref)))
+    elif server.own_admin_state is not AdminState.READY:
+        if can_be_proven(server):
+            # `ready` alone would trust a stale check result; by hand too, the checks come first.
+            lines.append(("prove", commands.prove(server.ref)))
+        lines.append(("by_hand", commands.ready(server.ref)))
+    if original.agent and not server.agent:
+        lines.append(("by_hand", commands.agent_on(server.ref)))
+    return [BackCommand(kind, f"{server.ref.instance}: {line}") for kind, line in lines]
+
+
+async def with_registries(
+    application: Application, out: Sequence[OutOfRotation], unfinished: Collection[str]
+) -> tuple[list[OutOfRotation], list[str]]:
+    """Look at the nodes that were touched and are not done; of the others the end has been read back.
+
+    Args:
+        application: has the nodes.
+        out: what is out of rotation in HAProxy.
+        unfinished: names of nodes.
+
+    Returns:
+        The same with what is out in a registry, and what could not be asked, with the reason.
+    """
+    found = {each.node: each for each in out}
+    nodes = [each for each in application.nodes if each.name in unfinished]
+    kept = [(each, each.registration) for each in nodes if each.registration and each.registration.leaves]
+    seen = await asyncio.gather(*(_look(registration) for _, registration in kept))
+    unseen = dict.fromkeys(str(each) for each in seen if isinstance(each, BackendError))
+    for (node, registration), each in zip(kept, seen, strict=True):
+        if isinstance(each, BackendError) or each.by_rollout:
+            what = "unknown" if isinstance(each, BackendError) else "maintenance"
+            found[node.name] = _added(application, node, registration, what, found.get(node.name))
+    return list(found.values()), list(unseen)
+
+
+async def _look(registration: Registration) -> Registered | BackendError:
+    try:
+        return await registration.look()
+    except BackendError as error:
+        return error
+
+
+def _added(
+    application: Application, node: Node, registration: Registration, what: str, known: OutOfRotation | None
+) -> OutOfRotation:
+    if known is None or known.intentional:
+        before = known.servers if known is not None else []
+        ready = [ready_command(application.name, node.name)]
+        known = OutOfRotation(node=node.name, servers=before, intentional=False, commands=ready)
+    back = registration.return_command()
+    by_hand = (
+        [BackCommand("by_hand", f"{node.host.name}: {node.host.render(back)}")] if back is not None else []
+    )
+    servers = [*known.servers, f"{registration.place}: {what}"]
+    return msgspec.structs.replace(known, servers=servers, commands=[*known.commands, *by_hand])

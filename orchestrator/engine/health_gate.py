@@ -1,0 +1,170 @@
+"""Own health, several checks in a row, and whether a started service is up, on its way, or has died."""
+
+import contextlib
+from dataclasses import replace
+
+from backends.errors import BackendError
+from backends.model import Activity, HealthResult, ServiceState
+from orchestrator.engine.step_context import Work, both
+from orchestrator.errors import StepFailed
+
+
+class Streak:
+    """Counts looks at a node's own health, at most one each `health_interval`.
+
+    One good look proves little: a service that dies at once and is restarted looks well for half a second.
+    """
+
+    def __init__(self, work: Work, *, asks_manager: bool = True) -> None:
+        """
+        Args:
+            work: of the node.
+            asks_manager: False where nothing was done to its service: its host may hang, and health decides.
+        """
+        self._work = work
+        self._asks_manager = asks_manager
+        self._next = work.control.worked()
+        self._wrong_version = 0
+        self._good_since = self._good_until = self._next  # the first and the last good look in a row
+        self.reason = "not looked yet"
+        self.good = 0  # good looks in a row, so far
+        self.bad = 0
+        self._stays = not asks_manager  # it is not being stopped, as far as its manager says
+
+    @property
+    def needed(self) -> int:
+        return self._work.node.health_successes
+
+    @property
+    def lasted_s(self) -> float:
+        """Seconds from the first good look in a row to the last one, without those spent paused."""
+        return self._good_until - self._good_since if self.good else 0.0
+
+    async def look(self, *, at_once: bool = False) -> str | None:
+        """Look, if it is time to. None when enough looks in a row were good, else why not.
+
+        Args:
+            at_once: look now, although the last look is not `health_interval` old.
+
+        Raises:
+            StepFailed: healthy several times in a row, but it is another version that runs.
+        """
+        if at_once or self._work.control.worked() >= self._next:
+            await self._look()
+            self._next = self._work.control.worked() + self._work.node.health_interval
+        if self.good >= self.needed:
+            return await self._being_stopped()
+        return f"own health: {self.reason} ({self.good}/{self.needed})"
+
+    async def _being_stopped(self) -> str | None:
+        """Why a service that is well may be killed in a moment, in words; not asked again once it is not."""
+        if self._stays:
+            return None
+        with contextlib.suppress(BackendError):  # that its manager cannot be asked is no failure here
+            state = await self._work.node.service.state()
+            if state.stopping:
+                return f"its service is being stopped ({state.detail})"
+        self._stays = True
+        return None
+
+    async def _look(self) -> None:
+        result = await self._health()
+        wanted = None if self._work.wanted is None else self._work.node.called(self._work.wanted)
+        other = result.ok and wanted is not None and result.version not in (None, wanted)
+        if other:
+            self.reason = f"{result.version} runs, expected {wanted}"
+            self._wrong_version += 1
+            if self._wrong_version >= self.needed:
+                raise StepFailed(f"healthy, but {self.reason}")
+        else:
+            self.reason = result.detail
+            self._wrong_version = 0
+        if result.ok and not other:
+            self._good_until = self._work.control.worked()
+            if not self.good:
+                self._good_since = self._good_until
+            self.good, self.bad = self.good + 1, 0
+        else:
+            self.good, self.bad = 0, self.bad + 1
+
+    async def _health(self) -> HealthResult:
+        """Own health and, where the service manager checks that too, what it has found; seen side by side."""
+        node = self._work.node
+        if not self._asks_manager or self._work.self_checked is False:
+            return await node.health.look()
+        result, doubt = await both(node.health.look(), self._doubt())
+        return replace(result, ok=False, detail=doubt) if result.ok and doubt else result
+
+    async def _doubt(self) -> str:
+        """What the service manager has against its health, in words; empty where it does not check that."""
+        work = self._work
+        try:
+            state = await work.node.service.state()
+        except BackendError as error:
+            problem = f"its service manager cannot be asked: {error.beside(work.node.name)}"
+            if work.by_hand and work.self_checked is None:  # whoever decides may know better
+                work.self_checked = False
+                work.note(f"{problem}; whether that finds it healthy is unknown")
+                return ""
+            return problem
+        work.self_checked = state.self_checked
+        if not state.self_checked or state.activity is Activity.RUNNING:
+            return ""
+        return f"service is {state.detail or state.activity}"
+
+
+class Liveness:
+    """Looks at a service that is to run, and gives it up when it is dead instead of waiting for its port.
+
+    A service that dies may be started again by its manager. So it fails when it is found dead once more
+    `start_grace` seconds after it was first found so: one that crashes again and again is not waited for, and
+    one whose second start is slow has the time that any start has.
+    """
+
+    def __init__(self, work: Work) -> None:
+        self._work = work
+        self._pid: int | None = None  # as the manager said at the last look
+        self._dead_since: float | None = None  # seconds of `Control.worked`
+
+    async def missing(self, *, judge: bool = True) -> str | None:
+        """Look once.
+
+        Args:
+            judge: fail for a service that is dead; otherwise it is only said.
+
+        Returns:
+            Why it is not up, or None.
+
+        Raises:
+            StepFailed: its manager has given up on it, or it is dead for longer than `start_grace`.
+            BackendError: it could not be seen.
+        """
+        known = self._pid
+        (state, is_open), alive = await both(self._work.look(), self._alive(known))
+        self._pid = state.pid
+        ended = state.activity is Activity.RUNNING and known is not None and known == state.pid and not alive
+        if state.activity is Activity.RUNNING and is_open:
+            return None
+        reason = self._reason(state, ended)
+        if judge and state.activity is Activity.FAILED:
+            raise StepFailed(f"its manager has given up on the service: {reason}")
+        if judge and (ended or state.retrying or state.activity is Activity.STOPPED):
+            self._judge(reason)
+        return reason
+
+    async def _alive(self, pid: int | None) -> bool:
+        """A manager that looks once a minute calls a process running that has long ended."""
+        return pid is None or await self._work.node.host.alive(pid)
+
+    def _reason(self, state: ServiceState, ended: bool) -> str:
+        if state.activity is not Activity.RUNNING:
+            return f"service is {state.detail or state.activity}"
+        closed = f"port {self._work.node.port} is closed"
+        return f"process {state.pid} has ended, {closed}" if ended else closed
+
+    def _judge(self, reason: str) -> None:
+        now, grace = self._work.control.worked(), self._work.policy.start_grace
+        if self._dead_since is None:
+            self._dead_since = now
+        elif now - self._dead_since >= grace:
+            raise StepFailed(f"the service died, and was not up again within {grace:g} s: {reason}")

@@ -1,0 +1,220 @@
+"""Hooks: tells the operator's own commands and URLs what happens in a rollout, and lets them object.
+
+It reads the same events as everybody else. While a hook is told of a node, nothing else is taken out of
+rotation; an abort waits for no hook.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import ExitStack
+from typing import Any
+
+import msgspec
+
+from backends.errors import BackendError, RolldeckError
+from backends.protocols import Clock, Hook, Moment
+from orchestrator.engine.control import Control
+from orchestrator.errors import StepFailed
+from orchestrator.events.actor import Via
+from orchestrator.events.event_bus import Bus
+from orchestrator.events.events import (
+    SCHEMA,
+    AbortRequested,
+    HookFired,
+    NodeDone,
+    NodeFailed,
+    OutOfRotation,
+    Paused,
+    Record,
+    RolloutEnded,
+    format_time,
+)
+from orchestrator.planning.plan import Plan
+
+
+class Told(msgspec.Struct, frozen=True, kw_only=True):
+    """What a hook is told, as JSON. What has no meaning at a moment is empty; fields are only ever added."""
+
+    schema: int = SCHEMA
+    moment: Moment
+    time: str  # as RFC 3339 has it, in UTC
+    application: str
+    version: str  # that the nodes are to have
+    before: dict[str, str]  # the version that each node had, as far as it was known
+    operator: str  # who began the rollout
+    rollout: int | None  # its number in the journal
+    journal_head: str = ""  # for `rolldeck history verify --head`: stands for all that is written until now
+    node: str = ""  # of the moments "node" and "failure"
+    step: str = ""  # at which it failed
+    error: str = ""
+    who: str = ""  # paused it
+    via: Via = ""  # from where they did
+    reason: str = ""  # of a pause, or of a result other than "healthy"
+    result: str = ""  # at the end: healthy, degraded, aborted
+    upgraded: list[str] = []
+    rolled_back: list[str] = []
+    failed: list[str] = []
+    put_back: list[str] = []  # failed before their service was asked to stop, and are as they were
+    out_of_rotation: list[OutOfRotation] = []
+
+
+class Hooks:
+    """The hooks of one rollout."""
+
+    def __init__(
+        self,
+        hooks: Sequence[Hook],
+        plan: Plan,
+        control: Control,
+        clock: Clock,
+        bus: Bus,
+        operator: str,
+        rollout: int | None = None,
+    ) -> None:
+        self._hooks = tuple(hooks)
+        self._plan = plan
+        self._control = control
+        self._clock = clock
+        self._bus = bus
+        self._operator = operator
+        self._rollout = rollout
+        self._group = asyncio.TaskGroup()
+        self._running: set[asyncio.Task[None]] = set()
+        self._awaited: set[asyncio.Task[None]] = set()  # those that the next drain awaits
+
+    async def around(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Tell of the start, and of everything else while `work` is done.
+
+        Raises:
+            StepFailed: a hook has objected to the start; `work` was not begun.
+            Aborted: the rollout was aborted before it began.
+            Exception: what `work` raises.
+        """
+        if not self._hooks:
+            return await work()
+        failure: Exception | None = None
+        unsubscribe = self._bus.subscribe(self._follow)
+        try:
+            async with self._group:
+                try:
+                    await self._start()
+                    await work()
+                except Exception as error:  # the group would wrap it, and end the hooks
+                    failure = error
+        finally:
+            unsubscribe()
+        if failure is not None:
+            raise failure
+
+    async def settled(self) -> None:
+        """Wait until all have been told of the nodes so far."""
+        if self._awaited:
+            await asyncio.wait(set(self._awaited))
+
+    async def end(self, ended: RolloutEnded) -> Exception | None:
+        """Tell of the end; an objection is an event like all others, and changes nothing.
+
+        Returns:
+            Why even that event could not be told, if it could not.
+        """
+        payload = self._payload(
+            "end",
+            result=ended.result,
+            reason=ended.reason,
+            upgraded=ended.upgraded,
+            rolled_back=ended.rolled_back,
+            failed=ended.failed,
+            put_back=ended.put_back,
+            out_of_rotation=ended.out_of_rotation,
+        )
+        unsubscribe = self._bus.subscribe(self._follow_abort)
+        try:
+            tasks = [asyncio.create_task(self._fire(each, "end", "", payload)) for each in self._of("end")]
+            self._running.update(tasks)
+            results = await asyncio.gather(*tasks, return_exceptions=True)
+        finally:
+            unsubscribe()
+            self._running.clear()
+        return next((each for each in results if isinstance(each, Exception)), None)
+
+    async def _start(self) -> None:
+        self._begin("start")
+        await self.settled()
+        self._control.raise_if_aborting()
+        if self._control.halted:
+            raise StepFailed(f"{self._control.halted}; no node was touched")
+
+    def _follow(self, record: Record) -> None:
+        match record.event:
+            case NodeDone(node=node):
+                self._begin("node", node=node)
+            case NodeFailed(node=node, step=step, error=error):
+                self._begin("failure", node=node, step=step, error=error)
+            case Paused(who=who, why=why, via=via):
+                self._begin("pause", who=who, via=via, reason=why)
+            case _:
+                self._follow_abort(record)
+
+    def _follow_abort(self, record: Record) -> None:
+        if isinstance(record.event, AbortRequested):
+            for task in self._running:
+                task.cancel()
+
+    def _begin(self, moment: Moment, node: str = "", **more: str) -> None:
+        if self._control.aborting:
+            return  # the end will be told, with all that has become of the nodes
+        payload = self._payload(moment, node=node, **more)
+        for hook in self._of(moment):
+            task = self._group.create_task(self._fire(hook, moment, node, payload), name=f"hook {hook.name}")
+            held = ExitStack()
+            if moment != "pause":
+                # Held from now on, not from when the task runs: the next turn may begin before that.
+                held.enter_context(self._control.deciding(f"{hook.name} {moment} {node}"))
+                self._awaited.add(task)
+            self._running.add(task)
+            task.add_done_callback(self._running.discard)
+            task.add_done_callback(self._awaited.discard)
+            task.add_done_callback(lambda _, held=held: held.close())  # type: ignore[misc]
+
+    async def _fire(self, hook: Hook, moment: Moment, node: str, payload: bytes) -> None:
+        begun = self._clock.monotonic()
+
+        def fired(error: str) -> None:
+            seconds = round(self._clock.monotonic() - begun, 3)
+            self._bus.emit(
+                HookFired(
+                    name=hook.name, moment=moment, node=node, ok=not error, duration_s=seconds, error=error
+                )
+            )
+
+        try:
+            await hook.fire(payload)
+        except asyncio.CancelledError:
+            fired("ended, since the rollout was aborted")
+            raise
+        except RolldeckError as failure:
+            error = failure.problem if isinstance(failure, BackendError) else str(failure)
+        except Exception as defect:  # of the hook's adapter: no reason to leave nodes half way
+            error = f"internal error: {type(defect).__name__}"
+        else:
+            error = ""
+        if error and hook.stops and moment != "end":
+            self._control.halt(f"hook {hook.name} at {moment}{f' of {node}' if node else ''}: {error}")
+        fired(error)
+
+    def _of(self, moment: Moment) -> list[Hook]:
+        return [each for each in self._hooks if moment in each.on]
+
+    def _payload(self, moment: Moment, **more: Any) -> bytes:
+        told = Told(
+            moment=moment,
+            time=format_time(self._clock.time()),
+            application=self._plan.application,
+            version=self._plan.version,
+            before={each.name: each.current for each in self._plan.nodes if each.known},
+            operator=self._operator,
+            rollout=self._rollout,
+            journal_head=self._bus.journal_head,
+            **more,
+        )
+        return msgspec.json.encode(told)

@@ -1,0 +1,274 @@
+"""Changes by hand: drain, maintenance, ready, weight, with the guard and the read-back of a rollout."""
+
+import contextlib
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal
+
+from backends.errors import BackendError, RolldeckError
+from backends.haproxy import commands
+from backends.model import Admin, Server, ServerRef
+from backends.protocols import Clock
+from backends.text import there_is
+from orchestrator.balancers.followers import describe_followers, followers, tracked_servers
+from orchestrator.balancers.processes import unreached_processes
+from orchestrator.engine.control import Control
+from orchestrator.engine.health_gate import Streak
+from orchestrator.engine.put_back import in_return_order
+from orchestrator.engine.step_context import Work
+from orchestrator.engine.steps import discovery
+from orchestrator.engine.steps.drain import in_maintenance
+from orchestrator.engine.steps.quarantine import keep_out
+from orchestrator.engine.steps.verify import prove, put_back
+from orchestrator.errors import StepFailed
+from orchestrator.events.event_bus import Bus
+from orchestrator.events.events import Step
+from orchestrator.node import Node, Original
+from orchestrator.planning import capacity
+from orchestrator.planning.application import Application
+from orchestrator.planning.balancer_findings import judge_level
+from orchestrator.planning.capacity import Capacity, GuardRefused
+from orchestrator.planning.departure import Departure, look_at_departure
+from orchestrator.planning.mapping import map_nodes
+from orchestrator.planning.plan import Finding, PreflightFailed, Severity
+from orchestrator.planning.slots import filled_of
+
+Action = Literal["drain", "maint", "ready", "weight"]
+
+
+@dataclass(frozen=True, slots=True)
+class Impact:
+    """What a change would do, before anything is sent."""
+
+    nodes: tuple[str, ...]
+    servers: tuple[Server, ...]  # as they are now
+    capacities: tuple[Capacity, ...]  # what a drain, maintenance or weight 0 would leave
+    registries: tuple[str, ...] = ()  # that follow, such as Consul
+    followers: tuple[ServerRef, ...] = ()  # servers that go out, or come back, with them
+    carried: tuple[str, ...] = ()  # those that go out, in words
+
+    @property
+    def sessions(self) -> int:
+        """In flight on these servers now."""
+        return sum(each.sessions + each.queue for each in self.servers)
+
+    @property
+    def broken(self) -> tuple[Capacity, ...]:
+        """The floors it would break."""
+        return tuple(each for each in self.capacities if not each.allowed)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One change of one or several nodes, on every load balancer.
+
+    Attributes:
+        weight: for the action "weight": 0 to 256.
+        override: names of nodes for which the floor may be broken; each was typed by a human.
+    """
+
+    action: Action
+    nodes: tuple[Node, ...]
+    weight: int = 0
+    override: frozenset[str] = frozenset()
+
+    @property
+    def takes_out(self) -> bool:
+        return self.action in ("drain", "maint") or (self.action == "weight" and self.weight == 0)
+
+
+def choose(application: Application, names: Sequence[str]) -> tuple[Node, ...]:
+    """The nodes by name. Raises PreflightFailed for a name that does not exist."""
+    known = {each.name: each for each in application.nodes}
+    unknown = [
+        Finding(Severity.ERROR, name, f"no such node; {there_is(name, known)}")
+        for name in names
+        if name not in known
+    ]
+    if unknown:
+        raise PreflightFailed(tuple(unknown))
+    return tuple(known[name] for name in dict.fromkeys(names))
+
+
+async def impact(application: Application, change: Change) -> Impact:
+    """Look, touch nothing.
+
+    Raises:
+        PreflightFailed: a node cannot be found in HAProxy, or not without doubt; it cannot be put back; or
+            HAProxy lets nothing be changed.
+        BackendError: a load balancer cannot be read.
+    """
+    snapshots = await application.fleet.look()
+    mapped = await _mapped(application, change.nodes)
+    refs = {ref for each in mapped.values() for ref in each}
+    servers = tuple(each for snapshot in snapshots.values() for each in snapshot.servers if each.ref in refs)
+    departure = await _departure(application, change, refs) if change.takes_out else None
+    carried = departure.followers if departure is not None else frozenset[ServerRef]()
+    if change.action == "ready":
+        in_return_order(change.nodes, mapped, {server.ref: server for server in servers})
+        carried = await _followers(application, refs)
+    kept = [each.registration for each in change.nodes] if change.action != "weight" else []
+    registries = {each.place for each in kept if each is not None and each.leaves}
+    return Impact(
+        tuple(node.name for node in change.nodes),
+        servers,
+        departure.capacities if departure is not None else (),
+        tuple(sorted(registries)),
+        tuple(sorted(carried)),
+        tuple(describe_followers(departure.tracked, departure.followers)) if departure is not None else (),
+    )
+
+
+async def apply(
+    application: Application, change: Change, control: Control, clock: Clock, bus: Bus
+) -> tuple[Server, ...]:
+    """Make the change on every load balancer, and read it back from each.
+
+    `ready` leaves maintenance the safe way, like a rollout: own health and HAProxy's checks first. When
+    they do not come in time, the node is in maintenance afterwards.
+
+    In a registry that follows HAProxy, drain and maintenance take a node out, and `ready` brings it back.
+
+    Returns:
+        The servers as they read afterwards.
+
+    Raises:
+        GuardRefused: the floor would be broken, and no override names the node.
+        StepFailed: `ready`, and the node did not become healthy in time.
+        PreflightFailed, BackendError: see `impact`.
+    """
+    mapped = await _mapped(application, change.nodes)
+    refs = tuple(ref for each in mapped.values() for ref in each)
+    if change.action == "ready":
+        for node in in_return_order(change.nodes, mapped, await application.fleet.servers(refs)):
+            await _ready(application, node, mapped[node.name], control, clock, bus)
+    else:
+        async with application.fleet.lock:
+            if change.takes_out:
+                await _guard(application, change, refs)
+            await _write(application, change, refs)
+        if change.action in ("drain", "maint"):
+            for node in change.nodes:
+                work = _work(application, node, mapped[node.name], {}, control, clock, bus, "drain")
+                with bus.turn(node.name, "drain"):
+                    try:
+                        await discovery.leave(work)
+                    except RolldeckError as error:
+                        raise StepFailed(f"done in HAProxy on all, but not elsewhere: {error}") from error
+    after = await application.fleet.servers(refs)
+    return tuple(after[ref] for ref in refs)
+
+
+async def _mapped(application: Application, nodes: Sequence[Node]) -> dict[str, tuple[ServerRef, ...]]:
+    snapshots = await application.fleet.look()
+    mapped, findings = map_nodes(nodes, snapshots, application.match, among=application.nodes)
+    errors = tuple(each for each in findings if each.severity is Severity.ERROR)
+    errors += tuple(finding for snapshot in snapshots.values() for finding in judge_level(snapshot))
+    unreached = unreached_processes(snapshot.info for snapshot in snapshots.values())
+    errors += tuple(Finding(Severity.ERROR, name, problem) for name, problem in unreached.items())
+    if errors:
+        raise PreflightFailed(errors)
+    return mapped
+
+
+async def _departure(application: Application, change: Change, refs: Collection[ServerRef]) -> Departure:
+    return await look_at_departure(
+        application.fleet,
+        refs,
+        application.policy,
+        carries=change.action != "weight",  # HAProxy passes a state on, and no weight
+        unmanaged=application.ignored_backends,
+        counted=partial(filled_of, kept=refs, nodes=application.nodes, match=application.match),
+    )
+
+
+async def _followers(application: Application, refs: Collection[ServerRef]) -> frozenset[ServerRef]:
+    snapshots = await application.fleet.look(whole=True)
+    return followers(tracked_servers(snapshots.values()), refs)
+
+
+async def _guard(application: Application, change: Change, refs: Collection[ServerRef]) -> None:
+    try:
+        capacity.refuse((await _departure(application, change, refs)).capacities)
+    except GuardRefused:
+        if not {each.name for each in change.nodes} <= change.override:
+            raise
+
+
+async def _write(application: Application, change: Change, refs: Sequence[ServerRef]) -> None:
+    fleet = application.fleet
+    if change.action == "weight":
+        value = change.weight
+        await fleet.ensure(
+            refs, lambda ref: commands.weight(ref, str(value)), lambda server: server.weight == value
+        )
+        return
+    servers = await fleet.servers(refs)
+    # An agent check that answers "ready" would undo it.
+    agents = [ref for ref in refs if servers[ref].agent]
+    await fleet.ensure(agents, commands.agent_off, lambda server: not server.agent)
+    if change.action == "drain":
+        await fleet.ensure(refs, commands.drain, lambda server: bool(server.admin & Admin.FORCED_DRAIN))
+    else:
+        await fleet.ensure(refs, commands.maint, in_maintenance)
+
+
+async def _ready(
+    application: Application,
+    node: Node,
+    refs: tuple[ServerRef, ...],
+    control: Control,
+    clock: Clock,
+    bus: Bus,
+) -> None:
+    servers = await application.fleet.servers(refs)
+    originals = {ref: Original.to_ready(each) for ref, each in servers.items()}
+    work = _work(application, node, refs, originals, control, clock, bus, "verify")
+    work.followers = await _followers(application, refs)
+    with bus.turn(node.name, "verify"):
+        try:
+            await prove(work, Streak(work))
+            await put_back(work)
+        except RolldeckError as error:
+            try:
+                await keep_out(work)
+            except RolldeckError as second:
+                work.note(f"could not be brought back to maintenance everywhere: {second.beside(node.name)}")
+            raise error
+        await discovery.come_back(work)
+        await _tell_unwatched(work)
+
+
+async def _tell_unwatched(work: Work) -> None:
+    """It works, but its service manager would neither restart nor stop it."""
+    with contextlib.suppress(BackendError):  # that the manager cannot be asked is no matter of the rotation
+        state = await work.node.service.state()
+        if state.unwatched:
+            work.note(f"is in rotation, but {state.unwatched}")
+
+
+def _work(
+    application: Application,
+    node: Node,
+    refs: tuple[ServerRef, ...],
+    originals: dict[ServerRef, Original],
+    control: Control,
+    clock: Clock,
+    bus: Bus,
+    step: Step,
+) -> Work:
+    return Work(
+        node=node,
+        refs=refs,
+        originals=originals,
+        wanted=None,
+        fleet=application.fleet,
+        policy=application.policy,
+        clock=clock,
+        control=control,
+        bus=bus,
+        step=step,
+        by_hand=True,
+        unmanaged=application.ignored_backends,
+    )

@@ -1,0 +1,285 @@
+"""One node's turn: its steps in order, with the questions, the failures and what follows from them."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+from backends.errors import BackendError, RolldeckError
+from backends.model import AdminState, ServerRef
+from backends.text import last_lines
+from orchestrator.engine.control import ABORT, CONTINUE, RETRY, SKIP, Control
+from orchestrator.engine.put_back import put_back_untouched
+from orchestrator.engine.step_context import Work
+from orchestrator.engine.steps.drain import drain, still_in_maintenance
+from orchestrator.engine.steps.install import await_end, install
+from orchestrator.engine.steps.quarantine import keep_out
+from orchestrator.engine.steps.start import start
+from orchestrator.engine.steps.stop import stop
+from orchestrator.engine.steps.verify import verify
+from orchestrator.errors import Aborted, Skipped, StepFailed, StillRegisteredOut
+from orchestrator.events.event_bus import Bus
+from orchestrator.events.events import (
+    DecisionKind,
+    NodeFailed,
+    NodePutBack,
+    NodeRolledBack,
+    NodeSkipped,
+    NodeStarted,
+    NodeUpgraded,
+    RolloutKind,
+    ServiceLog,
+    Step,
+    StepDone,
+    StepStarted,
+)
+from orchestrator.node import Original
+from orchestrator.planning.plan import Plan, PlannedNode
+
+LOGGED: frozenset[Step] = frozenset(("stop", "start", "verify"))  # steps that fail by the service's doing
+LOG_TIMEOUT_S = 5.0  # for its manager to say what it has written last
+
+ACTIONS: dict[Step, Callable[[Work], Awaitable[str | None]]] = {
+    "drain": drain,
+    "stop": stop,
+    "install": install,
+    "start": start,
+    "verify": verify,
+}
+
+
+@dataclass(slots=True)
+class Tally:
+    """What has become of the nodes so far."""
+
+    kind: RolloutKind = "upgrade"
+    done: list[str] = field(default_factory=list)  # upgraded, or rolled back
+    failed: list[str] = field(default_factory=list)
+    failed_at: dict[str, Step] = field(default_factory=dict)  # by node, the last time
+    skipped: list[str] = field(default_factory=list)
+    unproven: list[str] = field(default_factory=list)  # upgraded, but too little was seen of it
+    put_back: list[str] = field(default_factory=list)  # failed before the stop, and as they were before
+    touched: set[str] = field(default_factory=set)
+    originals: dict[str, dict[ServerRef, Original]] = field(default_factory=dict)
+    agreed: set[str] = field(default_factory=set)  # differences from the plan that somebody accepted
+    agreeing: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+
+class Turn:
+    """Takes one node through its steps. Nothing that happens to it ends the turn of another."""
+
+    def __init__(
+        self,
+        planned: PlannedNode,
+        peers: tuple[str, ...],
+        plan: Plan,
+        work: Work,
+        control: Control,
+        bus: Bus,
+        tally: Tally,
+    ) -> None:
+        self._planned = planned
+        self._name = planned.name
+        self._peers = peers  # the nodes of its batch, itself included
+        self._plan = plan
+        self._work = work
+        self._control = control
+        self._bus = bus
+        self._tally = tally
+
+    async def run(self) -> None:
+        """Until the node is done, skipped, failed for good, or the rollout is aborted."""
+        while True:
+            try:
+                await self._steps()
+            except Skipped as skipped:
+                self._tally.skipped.append(self._name)
+                self._bus.emit(NodeSkipped(node=self._name, who=skipped.by.name, **skipped.by.origin))
+            except Aborted:
+                pass
+            except (StepFailed, BackendError) as error:
+                if await self._failed(error):
+                    continue
+            return
+
+    async def _steps(self) -> None:
+        start = self._control.worked()
+        await self._begin()
+        if self._planned.awaits is not None:
+            await await_end(self._work, self._planned.awaits)
+        for step in self._planned.steps:
+            if self._plan.policy.confirm == "step":
+                await self._confirm(f"{step}?", "step", step)
+            await self._control.checkpoint()  # last: a "go" while all is paused starts nothing yet
+            self._work.step = step
+            with self._bus.turn(self._name, step):
+                await self._run(step)
+        self._tally.done.append(self._name)
+        if self._work.baked is not None and not self._work.baked.proven:
+            self._tally.unproven.append(self._name)
+        seconds = round(self._control.worked() - start, 3)
+        done = NodeRolledBack if self._tally.kind == "rollback" else NodeUpgraded
+        self._bus.emit(done(node=self._name, duration_s=seconds, version=self._work.wanted or ""))
+
+    async def _run(self, step: Step) -> None:
+        start = self._control.worked()
+        self._bus.emit(StepStarted(node=self._name, step=step))
+        if step != "drain":  # which says so itself: it may wait for capacity first
+            self._work.touch()
+        if step != "drain" and "drain" in self._planned.steps:
+            await still_in_maintenance(self._work)
+        detail = await ACTIONS[step](self._work)
+        self._bus.emit(
+            StepDone(
+                node=self._name,
+                step=step,
+                changed=detail is not None,
+                detail=detail or "nothing to do",
+                duration_s=round(self._control.worked() - start, 3),
+            )
+        )
+
+    async def _begin(self) -> None:
+        """Before a node is touched: nothing undecided elsewhere, and confirmed where that is asked."""
+        if self._name in self._tally.touched:
+            return  # a retry: its turn has begun, and its originals are those from before
+        control = self._control
+        await control.wait_until(lambda: not control.paused and not control.undecided)
+        control.raise_if_no_drain()
+        await self._agree()
+        if self._plan.policy.confirm == "node":
+            await self._confirm(f"take it out of rotation? {self._planned.why}")
+            control.raise_if_no_drain()
+        self._work.originals = await self._look_at_originals()
+        self._tell_of_changes()
+        self._tally.originals[self._name] = self._work.originals
+        self._work.intentions.originals |= self._work.originals
+        self._bus.emit(
+            NodeStarted(
+                node=self._name,
+                version=self._work.wanted or "",
+                originals=[each.said(ref) for ref, each in self._work.originals.items()],
+            )
+        )
+        await control.published()
+
+    async def _agree(self) -> None:
+        """Somebody decides about what is not as it was when the plan was made; once about each.
+
+        A node that has had its turn may be gone; one that is yet to come is asked about then.
+        """
+        async with self._tally.agreeing:
+            self._control.raise_if_no_drain()  # decided while we waited
+            differences = self._control.differences()
+            self._tally.agreed &= set(differences.values())  # what went and came again is asked about again
+            for subject, text in differences.items():
+                own = subject == self._name
+                elsewhere = not own and any(subject in batch for batch in self._plan.batches)
+                if elsewhere or text in self._tally.agreed:
+                    continue
+                if not self._control.interactive:
+                    self._control.halt(f"{text}, and nobody is there to decide")
+                    self._control.raise_if_no_drain()
+                choices = (CONTINUE, SKIP, ABORT) if own else (CONTINUE, ABORT)
+                question = f"{text}: {'upgrade it all the same' if own else 'go on with the plan as it is'}?"
+                subject = self._name if own else "inventory"
+                choice, who = await self._control.ask(subject, question, choices, "change")
+                self._tally.agreed.add(text)
+                if choice == SKIP:
+                    raise Skipped(who)
+        self._control.raise_if_no_drain()
+
+    def _tell_of_changes(self) -> None:
+        """Who changed a node while others had their turn has a reason: it is kept, and told."""
+        for ref, now in self._work.originals.items():
+            planned = self._planned.originals.get(ref)
+            if planned is not None and now != planned:
+                who = self._work.intentions.who_set(ref, now, now.agent)
+                self._work.note(
+                    f"{who} set {ref} to {now.admin}, weight {now.weight}, since the plan was made:"
+                    " it is put back so"
+                )
+
+    async def _look_at_originals(self) -> dict[ServerRef, Original]:
+        """As they are right now: somebody may have changed one since the plan was made."""
+        servers = await self._work.patiently(self._work.servers)
+        if self._planned.left_by:
+            return dict(self._planned.originals)  # what they are now is what that rollout has left
+        found = {ref: Original.of(each) for ref, each in servers.items()}
+        for ref, planned in self._planned.originals.items():
+            # Put in rotation on request (--force-ready), although a human had it out.
+            if planned.admin is AdminState.READY and self._planned.to_ready:
+                found[ref] = Original.to_ready(servers[ref])
+        return found
+
+    async def _confirm(self, text: str, kind: DecisionKind = "node", step: Step | None = None) -> None:
+        choices = (CONTINUE, SKIP, ABORT)
+        choice, who = await self._control.ask(self._name, text, choices, kind, step)
+        if choice == SKIP:
+            raise Skipped(who)
+
+    async def _failed(self, error: RolldeckError) -> bool:
+        """Keep the node out, stop new drains, and let somebody decide. Returns whether to try again."""
+        self._tally.failed.append(self._name)
+        failed = sum(name in (*self._tally.failed, *self._tally.put_back) for name in self._peers)
+        share = 100 * failed / len(self._peers)
+        too_many = share > self._plan.policy.max_fail_percentage
+        if too_many and not self._control.interactive:
+            self._control.halt(f"{self._name} failed")
+        step = self._work.step
+        self._tally.failed_at[self._name] = step
+        with self._control.deciding(self._name):
+            touched = self._name in self._tally.touched
+            words = error.beside(self._name)
+            self._bus.emit(NodeFailed(node=self._name, step=step, error=words, touched=touched))
+            stays = step == "drain" or isinstance(error, StillRegisteredOut)
+            if self._name in self._tally.touched and not await self._put_back(error) and not stays:
+                await self._keep_out()
+            if touched and step in LOGGED:
+                await self._show_log(step)
+            if not self._control.interactive:
+                return False
+            back = "; it was put back" if self._name in self._tally.put_back else ""
+            return await self._decided(f"{step} failed: {words}{back}")
+
+    async def _put_back(self, failure: RolldeckError) -> bool:
+        """Whether it is back as it was, because nothing had been done to its service yet."""
+        step = self._work.step
+        try:
+            with self._bus.turn(self._name, step):
+                back = await put_back_untouched(self._work, self._planned)
+        except RolldeckError as error:
+            self._work.note(f"could not be brought to maintenance everywhere: {error.beside(self._name)}")
+            return False
+        if back:
+            self._tally.failed.remove(self._name)
+            self._tally.put_back.append(self._name)
+            self._tally.touched.discard(self._name)
+            self._bus.emit(NodePutBack(node=self._name, step=step, error=failure.beside(self._name)))
+        return back
+
+    async def _keep_out(self) -> None:
+        try:
+            with self._bus.turn(self._name, self._work.step):
+                await keep_out(self._work)
+        except RolldeckError as error:
+            self._work.note(f"could not be brought to maintenance everywhere: {error.beside(self._name)}")
+
+    async def _show_log(self, step: Step) -> None:
+        """What the service has written last; that it cannot be read is no failure of its own."""
+        try:
+            async with asyncio.timeout(LOG_TIMEOUT_S):
+                found = await self._work.node.service.last_lines()
+        except (TimeoutError, RolldeckError):
+            return
+        if lines := last_lines("\n".join(found)):
+            self._bus.emit(ServiceLog(node=self._name, step=step, lines=list(lines)))
+
+    async def _decided(self, text: str) -> bool:
+        try:
+            choice, _ = await self._control.ask(self._name, text, (RETRY, SKIP, ABORT), "failure")
+        except Aborted:
+            return False
+        if choice == RETRY:
+            for names in (self._tally.failed, self._tally.put_back):
+                names[:] = [name for name in names if name != self._name]
+        return choice == RETRY

@@ -1,0 +1,117 @@
+"""HAProxy processes that a reload has replaced: their sessions do not count in the current one.
+
+A master socket shows them. Without one, a node's own connections stand for them: in maintenance the current
+process has closed its idle ones, so what is left on the application's port is somebody else's.
+"""
+
+import asyncio
+from collections.abc import Collection, Mapping, Sequence
+
+from backends.errors import BackendError
+from backends.model import Snapshot
+from orchestrator.balancers.group import Fleet
+from orchestrator.engine.step_context import Work
+from orchestrator.node import Node
+from orchestrator.planning.plan import Finding, Severity
+
+FRESH_S = 0.25  # so long a count of no connections, taken in maintenance, is as good as one more
+ADVICE = "set `master = true` with the socket of `haproxy -S` to see them"
+
+
+async def judge_older_processes(
+    fleet: Fleet, snapshots: Mapping[str, Snapshot], nodes: Sequence[Node], within_s: float
+) -> list[Finding]:
+    """Say where sessions of older processes could be cut without anybody seeing them.
+
+    Args:
+        fleet: the load balancers.
+        snapshots: as they were read now.
+        nodes: those to be worked on.
+        within_s: a process that is older than that has outlived all that a drain would wait for.
+    """
+    young = {
+        name: snapshot.info.uptime
+        for name, snapshot in snapshots.items()
+        if snapshot.info.uptime < within_s and not snapshot.info.stopping
+    }
+    try:
+        blind = await _without_master(fleet, young)
+    except BackendError as error:
+        text = f"sessions of older HAProxy processes cannot be seen: {error.problem}"
+        return [Finding(Severity.ERROR, error.target, text)]
+    if not blind:
+        return []
+    counts = await asyncio.gather(*map(_count, nodes))
+    unseen = [node.name for node, count in zip(nodes, counts, strict=True) if count is None]
+    if not unseen:
+        return []
+    return [
+        Finding(
+            Severity.WARNING,
+            name,
+            f"was started or reloaded {young[name]} s ago, and sessions of older HAProxy processes cannot be"
+            f" seen, neither here nor on {', '.join(unseen)}: a stop cuts them; {ADVICE}",
+        )
+        for name in blind
+    ]
+
+
+class OlderProcesses:
+    """What older processes may still have on one node while it is in maintenance.
+
+    Attributes:
+        counted: the node's own connections are what is looked at.
+    """
+
+    def __init__(self, work: Work, *, first_count: int | None) -> None:
+        """
+        Args:
+            work: on the node.
+            first_count: its connections just now; None when they are not looked at.
+        """
+        self._work = work
+        self.counted = first_count is not None
+        self._none_until = work.clock.monotonic() + FRESH_S if first_count == 0 else 0.0
+
+    @classmethod
+    async def behind(cls, work: Work) -> "OlderProcesses":
+        """Find out how they can be seen, and note it when they cannot."""
+        names = {ref.instance for ref in work.refs}
+        young = work.fleet.started_within(work.policy.drain_timeout, names)
+        blind = await work.patiently(lambda: _without_master(work.fleet, young))
+        first_count = await _count(work.node) if blind else None
+        if blind and first_count is None:
+            listed = ", ".join(f"{name} was started or reloaded {young[name]} s ago" for name in blind)
+            work.note(f"sessions of older HAProxy processes cannot be seen ({listed}): the stop may cut them")
+        return cls(work, first_count=first_count)
+
+    async def connections(self) -> int:
+        """How many there are now; 0 when the load balancers know it themselves, or nobody does."""
+        if not self.counted or self._work.node.connections is None:
+            return 0
+        if self._work.clock.monotonic() < self._none_until:
+            return 0
+        return await self._work.node.connections.count()
+
+    async def reason(self) -> str | None:
+        """Why the service may not be stopped yet, or None."""
+        count = await self.connections()
+        if not count:
+            return None
+        port = self._work.node.port
+        return f"connections on port {port}: {count}, perhaps of older HAProxy processes after a reload"
+
+
+async def _without_master(fleet: Fleet, names: Collection[str]) -> list[str]:
+    """Those of these load balancers that cannot see their older processes."""
+    return [name for name in names if await fleet.balancers[name].older_sessions(fleet.backends) is None]
+
+
+async def _count(node: Node) -> int | None:
+    """The node's connections; None where they cannot be counted."""
+    if node.connections is None:
+        return None
+    try:
+        return await node.connections.count()
+    except BackendError:
+        return None

@@ -1,0 +1,341 @@
+"""A rollout: the plan, batch by batch, until everything is done or something is wrong."""
+
+import asyncio
+from collections.abc import Mapping
+
+import msgspec
+
+from backends.errors import Refused, RolldeckError
+from backends.protocols import Clock, Installer
+from orchestrator.engine.advice import tried, versions_at_end, ways_on
+from orchestrator.engine.control import ABORT, CONTINUE, SKIP, Control
+from orchestrator.engine.desired_state import Intentions
+from orchestrator.engine.drift_watcher import Sentinel
+from orchestrator.engine.final_state import look_at_end, with_registries
+from orchestrator.engine.hooks import Hooks
+from orchestrator.engine.node_rollout import Tally, Turn
+from orchestrator.engine.server_pool import Pool
+from orchestrator.engine.step_context import Work
+from orchestrator.engine.traffic import summarize
+from orchestrator.errors import Aborted, JournalError, StepFailed
+from orchestrator.events.actor import Actor
+from orchestrator.events.event_bus import Bus
+from orchestrator.events.events import (
+    BatchStarted,
+    ManualChangeStarted,
+    NodeSkipped,
+    Prefetched,
+    Record,
+    Result,
+    RolloutEnded,
+    RolloutKind,
+    RolloutStarted,
+    WayOn,
+)
+from orchestrator.planning.application import Application
+from orchestrator.planning.endpoints import Endpoints
+from orchestrator.planning.freeze import overridden
+from orchestrator.planning.plan import Plan, PreflightFailed
+
+
+class Rollout:
+    """Runs a plan once.
+
+    Attributes:
+        defect: what went wrong in our own code, if anything did; the rollout has then stopped.
+    """
+
+    def __init__(
+        self,
+        application: Application,
+        plan: Plan,
+        control: Control,
+        clock: Clock,
+        bus: Bus,
+        operator: Actor,
+        number: int | None = None,  # in the journal
+        kind: RolloutKind = "upgrade",
+        other_versions: Mapping[str, str] | None = None,  # of nodes that the plan does not have
+    ) -> None:
+        self._application = application
+        self._plan = plan
+        self._control = control
+        self._clock = clock
+        self._bus = bus
+        self._operator = operator
+        self._hooks = Hooks(application.hooks, plan, control, clock, bus, operator.name, number)
+        self._other_versions = other_versions or {}
+        self._tally = Tally(kind)
+        self._intentions = Intentions(
+            {ref: original for each in plan.nodes for ref, original in each.originals.items()},
+            left={ref for each in plan.nodes if each.left_by or each.to_ready for ref in each.refs},
+        )
+        names = {ref: node.name for node in plan.nodes for ref in node.refs}
+        self._pool = Pool(names, application.fleet.backends, mends=kind == "rollback")
+        self._endpoints = Endpoints(plan.members or application.nodes, application.match)
+        self.defect: BaseException | None = None
+        self._blocked = ""  # see `RolloutEnded.blocked`
+
+    async def run(self) -> RolloutEnded:
+        """Carry out the plan, and say how it ended and what is out of rotation, whatever happened.
+
+        Raises:
+            PreflightFailed: the plan has errors; no changes made.
+        """
+        if self._plan.errors:
+            raise PreflightFailed(self._plan.errors)
+        start = self._clock.monotonic()
+        self._bus.emit(
+            RolloutStarted(
+                application=self._plan.application,
+                version=self._plan.version,
+                nodes=[each.name for each in self._plan.nodes],
+                batches=[list(each) for each in self._plan.batches],
+                operator=self._operator.name,
+                before={each.name: each.current for each in self._plan.nodes if each.known},
+                kind=self._tally.kind,
+                **self._operator.origin,
+            )
+        )
+        for each in overridden(self._plan.findings, self._operator):
+            self._bus.emit(each)
+        work = asyncio.ensure_future(self._hooks.around(self._work))
+        self._control.on_abort_at_once(work.cancel)
+        try:
+            await asyncio.wait({work})
+        except asyncio.CancelledError:
+            work.cancel()  # nothing may go on unseen, and what is out is named all the same
+            await asyncio.wait({work})
+            await self._finish(work, start)
+            raise
+        return await self._finish(work, start)
+
+    async def _finish(self, work: "asyncio.Future[None]", start: float) -> RolloutEnded:
+        result, reason = self._judge(work)
+        ended = await self._end(result, reason, start)
+        try:
+            self._bus.emit(ended)
+        except Exception as error:  # a journal on a full disk must not hide what is out of rotation
+            self.defect = self.defect or error
+            if isinstance(error, JournalError):
+                ended = msgspec.structs.replace(ended, blocked=str(error))
+        untold = await self._hooks.end(ended)
+        self.defect = self.defect or untold
+        return ended
+
+    async def _work(self) -> None:
+        """The batches, with a sentinel beside them."""
+        if not self._plan.batches:
+            return
+        fleet = self._application.fleet
+        fleet.begin_guard()
+        sentinel = Sentinel(fleet, self._intentions, self._pool, self._control, self._clock, self._bus)
+        watching = asyncio.ensure_future(sentinel.run())
+        forget = self._bus.subscribe(self._note_by_hand)
+        began = self._clock.monotonic()
+        try:
+            await self._batches()
+        finally:
+            forget()
+            watching.cancel()
+            await asyncio.wait({watching})
+            await sentinel.count_last()
+            fleet.end_guard()
+            self._bus.emit(summarize(sentinel.traffic.totals(), self._clock.monotonic() - began))
+        if not watching.cancelled() and (defect := watching.exception()) is not None:
+            raise defect
+
+    def _note_by_hand(self, record: Record) -> None:
+        if isinstance(record.event, ManualChangeStarted):
+            for node in self._plan.nodes:
+                if node.name in record.event.nodes:
+                    self._intentions.by_hand |= dict.fromkeys(node.refs, record.event)
+
+    async def _batches(self) -> None:
+        await self._control.checkpoint()
+        await self._prefetch()
+        for number, names in enumerate(self._plan.batches, 1):
+            await self._hooks.settled()
+            await self._control.checkpoint()
+            if self._control.halted:
+                return
+            if self._plan.policy.confirm == "batch" and not await self._confirmed(number):
+                continue
+            self._bus.emit(BatchStarted(number=number, nodes=list(names)))
+            async with asyncio.TaskGroup() as group:
+                for name in names:
+                    group.create_task(self._take(name, names), name=f"node {name}")
+
+    async def _take(self, name: str, peers: tuple[str, ...]) -> None:
+        try:
+            await self._turn(name, peers).run()
+        finally:
+            self._pool.end(name)
+
+    def _turn(self, name: str, peers: tuple[str, ...]) -> Turn:
+        planned = self._plan.node(name)
+        work = Work(
+            node=next(each for each in self._application.nodes if each.name == name),
+            refs=planned.refs,
+            originals=planned.originals,
+            wanted=self._plan.wanted(name),
+            stops="stop" in planned.steps,
+            fleet=self._application.fleet,
+            policy=self._plan.policy,
+            clock=self._clock,
+            control=self._control,
+            bus=self._bus,
+            touch=lambda: self._touch(name),
+            intentions=self._intentions,
+            followers=frozenset(planned.followers),
+            inherited=frozenset(planned.inherited),
+            unmanaged=self._application.ignored_backends,
+            pool=self._pool,
+            endpoints=self._endpoints,
+        )
+        return Turn(planned, peers, self._plan, work, self._control, self._bus, self._tally)
+
+    def _touch(self, name: str) -> None:
+        self._tally.touched.add(name)
+        self._pool.begin(name)
+
+    async def _prefetch(self) -> None:
+        """Bring the package to every node before the first one is out of rotation."""
+        start = self._clock.monotonic()
+        todo = {name for batch in self._plan.batches for name in batch}
+        nodes = [
+            each
+            for each in self._application.nodes
+            if each.name in todo and each.installer.prefetch_commands(self._plan.wanted(each.name))
+        ]
+
+        async def fetch(name: str, installer: Installer) -> None:
+            with self._bus.turn(name, "prefetch"):
+                await installer.prefetch(self._plan.wanted(name))
+
+        results = await asyncio.gather(
+            *(fetch(each.name, each.installer) for each in nodes), return_exceptions=True
+        )
+        for node, result in zip(nodes, results, strict=True):
+            if isinstance(result, RolldeckError):
+                words = result.beside(node.name)
+                if isinstance(result, Refused):
+                    words = result.beside_step(node.name)
+                raise StepFailed(f"prefetch failed on {node.name}, no node was touched: {words}") from result
+            if isinstance(result, BaseException):
+                raise result
+        if nodes:
+            self._bus.emit(Prefetched(duration_s=round(self._clock.monotonic() - start, 3)))
+
+    async def _confirmed(self, number: int) -> bool:
+        names = self._plan.batches[number - 1]
+        after = "; ".join(str(each) for each in self._plan.capacities[number - 1])
+        choice, who = await self._control.ask(
+            f"batch {number}", f"take out {', '.join(names)}? {after}", (CONTINUE, SKIP, ABORT), "batch"
+        )
+        if choice == SKIP:
+            self._tally.skipped.extend(names)
+            for name in names:
+                self._bus.emit(NodeSkipped(node=name, who=who.name, **who.origin))
+        return choice == CONTINUE
+
+    def _judge(self, work: "asyncio.Future[None]") -> tuple[Result, str]:
+        """The result in one word and why."""
+        failure = None if work.cancelled() else _plain(work.exception())
+        if not isinstance(failure, RolldeckError):
+            self.defect = failure
+        names = {name for batch in self._plan.batches for name in batch}
+        all_done = names <= {*self._tally.done}
+        if (self._control.aborting and not all_done) or work.cancelled():
+            try:
+                self._control.raise_if_aborting()
+            except Aborted as aborted:
+                return "aborted", str(aborted)
+            if self._control.halted:  # and cut: its lock is somebody else's
+                return "degraded", self._control.halted
+            return "aborted", "cancelled"
+        if isinstance(failure, JournalError):
+            self._blocked = str(failure)
+        if isinstance(failure, RolldeckError):
+            return "degraded", str(failure)
+        if failure is not None:
+            return "degraded", f"internal error: {failure!r}"
+        failed, held = self._failed_and_held()
+        kinds = {"failed": failed, "put back": self._tally.put_back, "held": held}
+        if any(kinds.values()):
+            reasons = [f"{kind}: {', '.join(who)}" for kind, who in kinds.items() if who]
+            # Without the lock, nodes may have changed under somebody else's hands.
+            return "degraded", "; ".join([*reasons, *filter(None, [self._control.forbidden()])])
+        if self._control.halted:
+            return "degraded", self._control.halted
+        if self._tally.skipped:
+            return "degraded", f"skipped: {', '.join(self._tally.skipped)}"
+        return "healthy", ""
+
+    def _failed_and_held(self) -> tuple[list[str], list[str]]:
+        """Who was touched and failed, and who could not be taken out and is as before."""
+        tally = self._tally
+        return (
+            [name for name in tally.failed if name in tally.touched],
+            [name for name in tally.failed if name not in tally.touched],
+        )
+
+    async def _end(self, result: Result, reason: str, start: float) -> RolloutEnded:
+        tally, plan = self._tally, self._plan
+        unfinished = tally.touched.difference(tally.done)
+        versions = versions_at_end(plan, tally.done, unfinished, self._other_versions)
+        out, unseen = await look_at_end(
+            self._application,
+            plan,
+            tally.originals,
+            unfinished,
+            now=self._clock.time(),
+            pool=self._pool,
+            versions=versions,
+        )
+        out, unasked = await with_registries(self._application, out, unfinished)
+        unseen += unasked
+        out = await tried(self._application, out, unfinished)
+        others = [each.node for each in out if each.by_others and each.node in tally.done]
+        if result == "healthy" and (unseen or any(not each.intentional for each in out)):
+            result, reason = "degraded", "not everything is back in rotation"
+        elif result == "healthy" and others:
+            result, reason = "degraded", f"taken out by somebody else: {', '.join(others)}"
+        failed, held = self._failed_and_held()
+        done = {*tally.done, *failed, *tally.skipped, *tally.put_back}
+        names = [name for batch in self._plan.batches for name in batch]
+        return RolloutEnded(
+            result=result,
+            reason=reason,
+            upgraded=list(tally.done) if tally.kind == "upgrade" else [],
+            rolled_back=list(tally.done) if tally.kind == "rollback" else [],
+            failed=failed,
+            skipped=list(tally.skipped),
+            interrupted=[n for n in names if n in tally.touched and n not in done],
+            pending=[n for n in names if n not in tally.touched and n not in done],
+            out_of_rotation=out,
+            unreachable_balancers=unseen,
+            duration_s=round(self._clock.monotonic() - start, 3),
+            held=held,
+            versions=versions,
+            ways_on=[] if result == "healthy" else self._ways_on(failed),
+            blocked=self._blocked,
+            unproven=list(tally.unproven),
+            put_back=list(self._tally.put_back),
+        )
+
+    def _ways_on(self, failed: list[str]) -> list[WayOn]:
+        failed_at = {name: self._tally.failed_at[name] for name in failed}
+        return ways_on(self._plan, self._tally.kind, self._tally.touched, failed_at)
+
+
+def _plain(failure: BaseException | None) -> BaseException | None:
+    """Of what a task group wraps, an error that can be said in words; else the failure as it is."""
+    found = [failure] if failure is not None else []
+    while any(isinstance(each, BaseExceptionGroup) for each in found):
+        found = [
+            inner
+            for each in found
+            for inner in (each.exceptions if isinstance(each, BaseExceptionGroup) else [each])
+        ]
+    return next((each for each in found if isinstance(each, RolldeckError)), failure)

@@ -1,0 +1,155 @@
+"""The servers of an application since a rollout began: which served, and which fell out by themselves."""
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from backends.haproxy.columns import Name, columns_of
+from backends.model import Admin, Operational, Server, ServerRef, Snapshot
+from orchestrator.balancers.followers import path
+from orchestrator.planning.slots import filled_of
+
+_DECIDED = Admin.FORCED_MAINT | Admin.FORCED_DRAIN | Admin.INHERITED_MAINT | Admin.INHERITED_DRAIN
+
+
+@dataclass(slots=True)
+class _Seen:
+    """Of one load balancer, by backend and server name."""
+
+    served: set[Name] = field(default_factory=set)  # took traffic, once at least
+    rotated: set[Name] = field(default_factory=set)  # were in rotation with full health
+    filled: set[Name] = field(default_factory=set)  # were no empty slots
+    last: tuple[object, ...] = ()  # what decides, as it was at the last look
+
+
+class Pool:
+    """Shown every look at a load balancer while a rollout goes on.
+
+    A look costs little, however many servers there are: those in the same state are judged once.
+    """
+
+    def __init__(
+        self,
+        nodes: Mapping[ServerRef, str] | None = None,
+        backends: Collection[str] | None = None,
+        *,
+        mends: bool = False,
+    ) -> None:
+        """
+        Args:
+            nodes: the servers of the plan, with the names of their nodes.
+            backends: of the application; by default all that are seen.
+            mends: it is a rollback, which is to bring back what falls: a node whose turn is yet to come holds
+                up nothing.
+        """
+        self._mends = mends
+        self._ended: set[str] = set()
+        self._nodes = dict(nodes or {})
+        self._backends = None if backends is None else frozenset(backends)
+        self._seen: dict[str, _Seen] = {}
+        self._fell: dict[ServerRef, tuple[str, ...]] = {}  # in whose turns, for those that are down now
+        self._turns: tuple[str, ...] = ()  # under way, from the moment at which the node was touched
+        self._last: tuple[str, ...] = ()  # whose turn ended last
+
+    def begin(self, node: str) -> None:
+        """From here on something is done to this node."""
+        if node not in self._turns:
+            self._turns = (*self._turns, node)
+
+    def end(self, node: str) -> None:
+        """Its turn is over, however it ended."""
+        self._ended.add(node)
+        if node in self._turns:
+            self._turns = tuple(turn for turn in self._turns if turn != node)
+            self._last = (node,)
+
+    def see(self, snapshot: Snapshot) -> None:
+        """The next look at one load balancer."""
+        instance = snapshot.info.instance
+        seen = self._seen.setdefault(instance, _Seen())
+        columns = columns_of(snapshot.servers)
+        heads = {first: snapshot.servers[first] for first in set(columns.alike)}
+        serving = {first for first, server in heads.items() if server.takes_traffic and not server.backup}
+        rotating = {first for first, server in heads.items() if server.in_rotation and not server.backup}
+        empty = {first for first, server in heads.items() if server.empty_slot}
+        down = {first for first, server in heads.items() if _is_down(server)}
+        last = columns.names, columns.alike, serving, rotating, empty, down
+        if last == seen.last:
+            return
+        seen.last = last
+        alike = list(zip(columns.names, columns.alike, strict=True))
+        if self._backends is not None:
+            alike = [(name, first) for name, first in alike if name[0] in self._backends]
+        seen.served.update(name for name, first in alike if first in serving)
+        seen.rotated.update(name for name, first in alike if first in rotating)
+        seen.filled.update(name for name, first in alike if first not in empty)
+        fallen = {
+            ServerRef(instance, *name) for name, first in alike if first in down and name in seen.served
+        }
+        for ref in [ref for ref in self._fell if ref.instance == instance and ref not in fallen]:
+            del self._fell[ref]
+        for ref in fallen:
+            self._fell.setdefault(ref, self._turns or self._last)
+
+    def filled(self, snapshots: Mapping[str, Snapshot]) -> dict[str, Snapshot]:
+        """Without empty slots, but for those that were filled once, and those of the plan."""
+        kept = {ServerRef(instance, *name) for instance, seen in self._seen.items() for name in seen.filled}
+        return filled_of(snapshots, kept | self._nodes.keys())
+
+    def fallen(self, snapshots: Mapping[str, Snapshot], but: Collection[ServerRef]) -> str:
+        """Who fell out of rotation by itself and is down now, in words; empty when nobody did.
+
+        A server that was down before the rollout began is not among them: the floor is what it counts for.
+
+        Args:
+            snapshots: as they were read now, and were shown to `see`.
+            but: servers that are worked on, or were left out: it is known why these are down.
+        """
+        but = frozenset(but)
+        if self._mends:
+            but |= {ref for ref, node in self._nodes.items() if node not in self._ended}
+        if not self._fell.keys() - but:
+            return ""
+        servers = {
+            server.ref: server
+            for snapshot in snapshots.values()
+            for server in snapshot.servers
+            if server.ref in self._fell and server.ref not in but
+        }
+        groups: dict[tuple[str, tuple[str, ...], str], list[str]] = {}
+        for ref, server in servers.items():
+            how = f"{server.status} {server.check_status}".rstrip()
+            groups.setdefault((self.name_of(ref), self._fell[ref], how), []).append(ref.instance)
+        return "; ".join(
+            f"{name} fell out of rotation {_during(turns)}: {how} on {', '.join(dict.fromkeys(instances))}"
+            for (name, turns, how), instances in groups.items()
+        )
+
+    def missing(self, snapshots: Iterable[Snapshot]) -> list[Server]:
+        """Servers of no node of the plan that were in rotation, and are not now, by nobody's decision."""
+        return [
+            server
+            for snapshot in snapshots
+            if (seen := self._seen.get(snapshot.info.instance)) is not None
+            for server in snapshot.servers
+            if (server.ref.backend, server.ref.server) in seen.rotated
+            and server.ref not in self._nodes
+            and not server.in_rotation
+            and not server.admin & _DECIDED
+            and server.weight > 0
+        ]
+
+    def name_of(self, ref: ServerRef) -> str:
+        """The node of a server of the plan; of any other, backend and server."""
+        return self._nodes.get(ref, path(ref))
+
+
+def _is_down(server: Server) -> bool:
+    """By its checks, its agent or name resolution, and by nobody's decision."""
+    return server.operational is Operational.STOPPED and not server.admin & _DECIDED
+
+
+def _during(turns: tuple[str, ...]) -> str:
+    if not turns:
+        return "since the rollout began"
+    owners = " and ".join(f"{name}'s" for name in turns)
+    return f"during {owners} turn"

@@ -1,0 +1,214 @@
+"""One node's turn: what every step is given, and the one way in which all of them wait."""
+
+import asyncio
+import math
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from backends.errors import BackendError, Busy, Refused, UnknownOutcome, Unreachable
+from backends.model import AdminState, Server, ServerRef, ServiceState, Snapshot
+from backends.protocols import Clock
+from orchestrator.balancers.group import Build, Fleet
+from orchestrator.balancers.request_errors import Look
+from orchestrator.engine.control import Control
+from orchestrator.engine.desired_state import Intent, Intentions
+from orchestrator.engine.server_pool import Pool
+from orchestrator.errors import DeadlinePassed
+from orchestrator.events.event_bus import Bus
+from orchestrator.events.events import Baked, NodeNote, Step, Waiting
+from orchestrator.node import Node, Original
+from orchestrator.planning.endpoints import Endpoints
+from orchestrator.planning.policy import Policy
+
+T = TypeVar("T")
+U = TypeVar("U")
+Probe = Callable[[], Awaitable[str | None]]
+"""Looks once; None when what is waited for is there, else the reason why not, in words."""
+
+QUICKEST_LOOK = 0.02  # seconds
+SLOWEST_LOOK = 1.0
+GRACE = 1.0  # a command with this very limit of its own is to end by that one, which knows its process
+SHARE_OF_WAIT = 0.05  # look again after 5 % of the time waited so far: what it adds stays in proportion
+
+
+@dataclass(slots=True)
+class Work:
+    """Everything a step may use. `originals` is filled when the node's turn begins."""
+
+    node: Node
+    refs: tuple[ServerRef, ...]
+    originals: dict[ServerRef, Original]
+    wanted: str | None  # the version; None when any will do
+    fleet: Fleet
+    policy: Policy
+    clock: Clock
+    control: Control
+    bus: Bus
+    step: Step = "drain"
+    touch: Callable[[], None] = lambda: None  # says that from here on the node is not as it was
+    pids: set[int] = field(default_factory=set)  # of the service, as far as seen before the stop
+    stops: bool = True  # its turn stops the service, and is not only to verify it
+    by_hand: bool = False  # a change by hand, and no rollout's turn
+    baked: Baked | None = None  # how its bake went, once there was one
+    self_checked: bool | None = None  # its manager checks its health, as last seen; None: not seen yet
+    stop_sent: bool = False  # the service was asked to stop, or may have been
+    left_registry: bool = False  # a rollout has set maintenance there, which is to end with its turn
+    intentions: Intentions = field(default_factory=Intentions)  # of the whole rollout
+    pool: Pool = field(default_factory=Pool)  # likewise
+    endpoints: Endpoints = field(default_factory=Endpoints)  # of all nodes of the application
+    followers: frozenset[ServerRef] = frozenset()  # carried along by `track`, as they were read last
+    inherited: frozenset[ServerRef] = frozenset()  # its own that were out before, with a server they follow
+    unmanaged: tuple[str, ...] = ()  # backends in which the node is left, see `Application`
+
+    def intend(self, intent: Intent, refs: Sequence[ServerRef] | None = None) -> None:
+        """Say what is about to be set, by default on all servers of the node."""
+        self.intentions.set(self.refs if refs is None else refs, intent)
+
+    def note(self, text: str) -> None:
+        self.bus.emit(NodeNote(node=self.node.name, text=text))
+
+    def belonging(self, state: AdminState) -> list[ServerRef]:
+        """The servers whose original state is this one."""
+        return [ref for ref in self.refs if self.originals[ref].admin is state]
+
+    async def servers(self) -> dict[ServerRef, Server]:
+        """One look at this node's servers; see `Fleet.servers`."""
+        return await self.fleet.servers(self.refs)
+
+    async def requests(self, show: Callable[[Snapshot], object] | None = None) -> dict[ServerRef, Look]:
+        """What this node's servers have counted of requests; see `Fleet.requests`."""
+        return await self.fleet.requests(self.refs, show)
+
+    async def ensure(
+        self, refs: Sequence[ServerRef], build: Build, reached: Callable[[Server], bool]
+    ) -> bool:
+        """`Fleet.ensure`, patient with a load balancer that does not answer for a moment."""
+        return await self.patiently(lambda: self.fleet.ensure(refs, build, reached))
+
+    async def patiently(self, call: Callable[[], Awaitable[T]], what: str = "load balancers to answer") -> T:
+        """Repeat what only ensures until it is answered, for `balancer_unreachable_timeout` at most."""
+        results: list[T] = []
+
+        async def attempt() -> str | None:
+            results.append(await call())
+            return None
+
+        await self.until(attempt, timeout=self.policy.balancer_unreachable_timeout, what=what)
+        return results[0]
+
+    async def look(self) -> tuple[ServiceState, bool]:
+        """What the service manager says, and whether the port is open; seen side by side.
+
+        Raises:
+            BackendError: one of them could not be seen.
+        """
+        state, is_open = await both(self.node.service.state(), self.node.port_probe.is_open())
+        self.self_checked = state.self_checked
+        return state, is_open
+
+    async def until(
+        self,
+        probe: Probe,
+        *,
+        timeout: float,
+        what: str,
+        free: bool = False,
+        at: float = math.inf,
+        baking: bool = False,
+    ) -> None:
+        """Look again and again until the probe is content.
+
+        What cannot be asked or understood is a reason to look again until the deadline, never a pass.
+        The deadline stands still while the rollout is paused.
+
+        Args:
+            probe: one look.
+            timeout: seconds, on the clock that stops during a pause.
+            what: what is waited for, in words, for the error.
+            free: nothing has been touched yet, so an abort may end the wait.
+            at: look at this moment too, however slow the looks have become by then.
+            baking: the node is only watched in rotation; see `Waiting`.
+
+        Raises:
+            DeadlinePassed: with the last reason.
+            Refused: somebody said no; waiting would not change that.
+        """
+        start, began = self.control.worked(), self.clock.monotonic()
+        told, told_at = "", start
+        while True:
+            if free:
+                self.control.raise_if_no_drain()
+            try:
+                reason = await probe()
+            except Refused:
+                raise
+            except BackendError as error:
+                reason = error.beside(self.node.name)
+            if reason is None:
+                return
+            now = self.control.worked()
+            left = start + timeout - now
+            if left <= 0:
+                raise DeadlinePassed(f"{what}: not within {timeout:g} s; last seen: {reason}")
+            if reason != told or now - told_at >= 1.0:
+                told, told_at = reason, now
+                soonest = min(left, at - now) if at > now else left
+                self.bus.emit(
+                    Waiting(
+                        node=self.node.name,
+                        step=self.step,
+                        reason=reason,
+                        remaining_s=round(soonest, 1),
+                        baking=baking,
+                    )
+                )
+            waited = self.clock.monotonic() - began  # paused or not: no hurry after an hour
+            pause = max(QUICKEST_LOOK, min(SLOWEST_LOOK, waited * SHARE_OF_WAIT))
+            soon = at > now and not self.control.paused  # while paused this moment does not come nearer
+            await self.clock.sleep(min(pause, max(left, 0.001), max(at - now, 0.001) if soon else pause))
+
+    async def ask(
+        self, action: Callable[[], Awaitable[None]], *, timeout: float, what: str
+    ) -> UnknownOutcome | None:
+        """Ask for something that is looked at afterwards.
+
+        An action that never started is asked for again until the deadline: its host could not be asked, or is
+        busy with something else. One whose answer was lost is not: it may be under way. Neither is one that
+        does not end in time: its host may be without an answer for ever.
+
+        Returns:
+            The lost answer, when there was one: with the process id of a command that may still run, if that
+            is known.
+        """
+        lost: UnknownOutcome | None = None
+
+        async def attempt() -> str | None:
+            nonlocal lost
+            try:
+                async with asyncio.timeout(timeout + GRACE):
+                    await action()
+            except TimeoutError:
+                lost = UnknownOutcome(self.node.name, f"no end within {timeout:g} s; it may still be running")
+                self.note(f"{what}: {lost.problem}; looking at what is true before anything else")
+            except (Unreachable, Busy) as error:
+                return error.beside(self.node.name)
+            except UnknownOutcome as error:
+                self.note(
+                    f"{what}: {error.beside(self.node.name)}; looking at what is true before anything else"
+                )
+                lost = error
+            return None
+
+        await self.until(attempt, timeout=timeout, what=f"{what} to be accepted")
+        return lost
+
+
+async def both(first: Awaitable[T], second: Awaitable[U]) -> tuple[T, U]:
+    """Side by side, and both to their end; then the first error, if there was one."""
+    one, other = await asyncio.gather(first, second, return_exceptions=True)
+    if isinstance(one, BaseException):
+        raise one
+    if isinstance(other, BaseException):
+        raise other
+    return one, other

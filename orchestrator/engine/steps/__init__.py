@@ -1,0 +1,1 @@
+"""The steps of a node, in their order, and what surrounds them."""

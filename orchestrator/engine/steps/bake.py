@@ -1,0 +1,126 @@
+"""Watch a node for a while under the traffic that it gets, before another one is touched."""
+
+from collections.abc import Mapping
+
+from backends.model import AdminState, Server, ServerRef
+from backends.text import counted
+from orchestrator.balancers.followers import inherits_only
+from orchestrator.balancers.request_errors import ENOUGH, Look, RequestTally, Signals
+from orchestrator.engine.health_gate import Streak
+from orchestrator.engine.step_context import Work
+from orchestrator.engine.traffic import TrafficCount
+from orchestrator.errors import StepFailed
+from orchestrator.events.events import Baked
+
+
+async def not_in_rotation(work: Work, refs: list[ServerRef]) -> str | None:
+    """The first of these servers that is not in rotation with full health, in words."""
+    return next((in_words(server) for server in await _missing(work, refs)), None)
+
+
+async def _missing(work: Work, refs: list[ServerRef]) -> list[Server]:
+    """Those that are not in rotation with full health."""
+    servers = (await work.fleet.servers(refs)).values()
+    return [
+        server
+        for server in servers
+        if not server.in_rotation
+        and not _weightless(work, server)
+        # Nothing that is done to it ends what it inherits: with that it is as much back as it was.
+        and not (server.ref in work.inherited and inherits_only(server))
+    ]
+
+
+def in_words(server: Server) -> str:
+    """How a server is, and on which load balancer."""
+    ramp = f", slow start at {server.throttle} %" if server.throttle is not None else ""
+    return f"{server.status} on {server.ref.instance}{ramp}"
+
+
+def _weightless(work: Work, server: Server) -> bool:
+    """Somebody had given it the weight 0: with that it is as much back as it ever was."""
+    return work.originals[server.ref].weight == 0 and server.admin_state is AdminState.READY
+
+
+async def bake(
+    work: Work,
+    refs: list[ServerRef],
+    streak: Streak,
+    before: Mapping[ServerRef, Look],
+    traffic: TrafficCount,
+) -> None:
+    """Watch these servers for the policy's `bake_time`, and say what they were given and how it went.
+
+    Args:
+        work: of the node.
+        refs: its servers that belong in rotation.
+        streak: of looks at its own health.
+        before: what had been counted before it went back; its errors count from there on.
+        traffic: of all servers of its backends, from there on.
+
+    Raises:
+        StepFailed: it left the rotation, its own health went, or clients saw too many errors.
+    """
+    start = work.control.worked()
+    end = start + work.policy.bake_time
+    reloads = work.fleet.reloads
+    was_doubted = False
+    tallies = {ref: RequestTally(before[ref]) for ref in refs}
+
+    async def count() -> Signals:
+        for ref, look in (await work.fleet.requests(refs, traffic.add)).items():
+            tallies[ref].add(look)
+        return sum((tally.signals for tally in tallies.values()), Signals())
+
+    async def probe() -> str | None:
+        nonlocal was_doubted
+        await streak.look()
+        if streak.bad >= streak.needed:
+            raise StepFailed(f"its own health was lost while it baked: {streak.reason}")
+        doubt = ""
+        for server in await _missing(work, refs):
+            if work.fleet.reloads > reloads:  # every server has to prove itself from nothing then
+                return f"after a reload: {in_words(server)}"
+            if not server.takes_traffic or server.throttle is not None:
+                raise StepFailed(f"did not stay in rotation: {in_words(server)}")
+            # Such as "UP 1/2": it has lost a check, and HAProxy still sends it traffic.
+            doubt = f"lost a health check of HAProxy: {in_words(server)}"
+        if doubt and not was_doubted:  # then its own health decides, as it is now
+            await streak.look(at_once=True)
+        was_doubted = bool(doubt)
+        if doubt and streak.bad:
+            raise StepFailed(f"{doubt}; own health: {streak.reason}")
+        found = await count()
+        if found.known > work.policy.max_5xx:
+            raise StepFailed(_too_many(found, work.policy.max_5xx))
+        # Not done on a bad look either: it gets the time to be good again, or to be lost.
+        return doubt or ("baking" if work.control.worked() < end or streak.bad else None)
+
+    timeout = work.policy.bake_time + work.policy.balancer_unreachable_timeout
+    try:
+        await work.until(probe, timeout=timeout, what="end of bake", at=end, baking=True)
+    finally:
+        found = sum((tally.signals for tally in tallies.values()), Signals())
+        work.baked = Baked(
+            node=work.node.name,
+            requests=found.started,
+            errors=found.hard,
+            refused=found.refused,
+            retried=found.soft,
+            proven=found.hard is not None and found.started >= ENOUGH,
+            duration_s=round(work.control.worked() - start, 3),
+            unattributed=traffic.totals().unattributed,
+        )
+        work.bus.emit(work.baked)
+
+
+def _too_many(found: Signals, allowed: int) -> str:
+    kinds = {
+        "answered with 5xx": found.told - found.refused - found.broken,
+        "without a response": found.broken,
+        "cut off in the middle": found.cut,
+        "refused": found.refused,
+    }
+    parts = ", ".join(f"{number} {words}" for words, number in kinds.items() if number)
+    errors, requests = counted(found.known, "error"), counted(found.started, "request")
+    return f"clients saw {errors} ({parts}) in {requests} since it is back, allowed {allowed}"

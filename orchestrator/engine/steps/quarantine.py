@@ -1,0 +1,63 @@
+"""After a failure: out of rotation until someone decides."""
+
+import asyncio
+
+from backends.haproxy import commands
+from orchestrator.balancers.followers import followers, tracked_servers
+from orchestrator.engine.desired_state import Intent
+from orchestrator.engine.step_context import Work
+from orchestrator.engine.steps import discovery
+from orchestrator.engine.steps.drain import in_maintenance, silence_agents
+from orchestrator.planning import capacity
+from orchestrator.planning.capacity import GuardRefused
+from orchestrator.planning.departure import read_all_backups
+
+
+async def keep_out(work: Work) -> None:
+    """Bring a failed node to maintenance everywhere, except where the floor needs even this one.
+
+    Each load balancer for itself: one that does not answer must not leave a bad node in rotation elsewhere.
+
+    Raises:
+        RolldeckError: a load balancer could not be asked, or refused; the others have been dealt with. Or the
+            registry.
+    """
+    instances = sorted({ref.instance for ref in work.refs})
+    async with work.fleet.lock:
+        results = await asyncio.gather(
+            *(_keep_out_of(work, each) for each in instances), return_exceptions=True
+        )
+    for result in results:
+        if result is not None:
+            raise result
+    if all(in_maintenance(each) for each in (await work.servers()).values()):
+        await discovery.leave(work)
+
+
+async def _keep_out_of(work: Work, instance: str) -> None:
+    fleet = work.fleet
+    refs = [ref for ref in work.refs if ref.instance == instance]
+
+    async def attempt() -> None:
+        # The guard is asked again with each attempt: capacity may have been lost meanwhile.
+        # Whoever follows it may stand in any backend.
+        seen = work.pool.filled({instance: await fleet.read(instance, ())})
+        # Better others that have yet to prove themselves, as after a reload, than one that is known to fail.
+        carried = followers(tracked_servers(seen.values()), refs)
+        capacity.check(
+            seen,
+            refs,
+            work.policy,
+            counts=capacity.TAKES_TRAFFIC,
+            unmanaged=work.unmanaged,
+            all_backups=await read_all_backups(fleet.balancers, seen, carried.union(refs)),
+        )
+        work.followers |= carried
+        work.intend(Intent.MAINT, refs)
+        await silence_agents(work, refs)
+        await fleet.ensure(refs, commands.maint, in_maintenance)
+
+    try:
+        await work.patiently(attempt)
+    except GuardRefused as refusal:
+        work.note(f"left in rotation although it failed, because of the floor: {refusal}")

@@ -1,0 +1,166 @@
+"""Prove that a node works, put it back as it was, and watch it."""
+
+import contextlib
+
+from backends.errors import BackendError
+from backends.haproxy import commands
+from backends.model import Admin, AdminState, Server, ServerRef
+from orchestrator.balancers.followers import path, returning_followers
+from orchestrator.engine.desired_state import Intent
+from orchestrator.engine.health_gate import Liveness, Streak
+from orchestrator.engine.step_context import Work
+from orchestrator.engine.steps import discovery
+from orchestrator.engine.steps.bake import bake, in_words, not_in_rotation
+from orchestrator.engine.steps.reach import refuse_misplaced
+from orchestrator.engine.traffic import TrafficCount
+from orchestrator.errors import StepFailed
+from orchestrator.node import Original
+
+RESTORE = {
+    AdminState.MAINT: commands.maint,
+    AdminState.DRAIN: commands.drain,
+    AdminState.READY: commands.ready,
+}
+
+
+async def verify(work: Work) -> str | None:
+    """Own health and HAProxy's proof, the original state, full health everywhere, the bake, the registry.
+
+    Returns:
+        What was done; it always looks, so never None.
+
+    Raises:
+        StepFailed: unhealthy, a wrong version runs, not in rotation in time, or errors while it bakes.
+    """
+    streak = Streak(work)
+    await prove(work, streak)
+    back = work.belonging(AdminState.READY)
+    traffic = TrafficCount({ref.backend for ref in back})
+    before = await work.patiently(lambda: work.requests(traffic.add))
+    await put_back(work)
+    if back and work.policy.bake_time:
+        await bake(work, back, streak, before, traffic)
+    await discovery.come_back(work)  # last: until then nobody else has to do with it
+    if back and not any(work.originals[ref].weight for ref in back):
+        return "healthy; left at weight 0 as it was before"
+    return "in rotation" if back else "healthy; left out of rotation as it was before"
+
+
+async def prove(work: Work, streak: Streak) -> None:
+    """Own health in a row and, from its first good look on, HAProxy's own checks and a registry's; all hold.
+
+    Own health is good for `min_healthy` seconds by then. While it is bad the service itself is looked at: one
+    that has died is not waited for.
+
+    Leaving maintenance with `ready` alone would send live traffic on the word of a STALE check result. In
+    DRAIN, after `health down`, HAProxy checks from nothing and sends no balanced traffic meanwhile.
+    """
+    gated: list[ServerRef] | None = None
+    liveness, bad = Liveness(work), 0
+    least_s = work.policy.min_healthy
+
+    async def probe() -> str | None:
+        nonlocal gated, bad
+        unhealthy = await streak.look()
+        if streak.bad > bad:  # once for each bad look
+            await _look_for_death(liveness)
+        bad = streak.bad
+        if not unhealthy and streak.lasted_s < least_s:
+            unhealthy = f"own health is good, and has to be for {least_s:g} s"
+        if streak.good and gated is None:
+            gated = await _enter_gate(work)
+        unproven = await _unproven(work, gated or [])
+        doubt = await discovery.doubt(work) if streak.good else None
+        return "; ".join(each for each in (unhealthy, unproven, doubt) if each) or None
+
+    await work.until(probe, timeout=work.policy.verify_timeout, what="healthy")
+
+
+async def _look_for_death(liveness: Liveness) -> None:
+    """Raises StepFailed for a service that died. That its host cannot be asked is no failure here."""
+    with contextlib.suppress(BackendError):
+        await liveness.missing()
+
+
+def can_be_proven(server: Server) -> bool:
+    """`health down` never recovers without checks, and is refused on a server that tracks another."""
+    return server.checked and not server.tracks
+
+
+async def _enter_gate(work: Work) -> list[ServerRef]:
+    """Put those that will leave maintenance under HAProxy's checks; returns those to be proven."""
+    servers = await work.servers()
+    refuse_misplaced(work, servers.values())  # HAProxy would prove another machine
+    if not work.policy.require_haproxy_checks:
+        return []
+    able = [
+        ref
+        for ref in work.belonging(AdminState.READY) + work.belonging(AdminState.DRAIN)
+        if can_be_proven(servers[ref])
+        # One that takes traffic now (a retry, or it was never drained) has no stale result to fear.
+        if servers[ref].admin_state is not AdminState.READY
+    ]
+    work.intend(Intent.PROVE, able)
+    for ref in able:
+        await work.fleet.balancers[ref.instance].write(commands.prove(ref))
+    return able
+
+
+async def _unproven(work: Work, gated: list[ServerRef]) -> str | None:
+    servers = await work.fleet.servers(gated)
+    for ref, server in servers.items():
+        if server.admin & (Admin.FORCED_MAINT | Admin.RESOLUTION_MAINT) == Admin.RESOLUTION_MAINT:
+            return f"name resolution keeps {ref} in maintenance: HAProxy has no address for it yet"
+        if server.admin_state is not AdminState.DRAIN:
+            raise StepFailed(f"{ref} was set to {server.admin_state} by somebody else")
+        if not server.proven:
+            return (
+                f"HAProxy's checks on {ref.instance}: {server.status}, health"
+                f" {server.check_health}/{server.full_health} {server.check_status}"
+            )
+    return None
+
+
+async def put_back(work: Work) -> None:
+    """Give every server its original weight, state and agent check, and wait for its full health."""
+    originals = work.originals
+    refuse_misplaced(work, (await work.patiently(work.servers)).values())
+    work.intend(Intent.ORIGINAL)
+    await work.ensure(
+        work.refs,
+        lambda ref: commands.weight(ref, str(originals[ref].weight)),
+        lambda server: server.weight == originals[server.ref].weight,
+    )
+    await work.ensure(
+        work.refs,
+        lambda ref: RESTORE[originals[ref].admin](ref),
+        lambda server: Original.of(server).admin is originals[server.ref].admin,
+    )
+    agents = [ref for ref in work.refs if originals[ref].agent]
+    await work.ensure(agents, commands.agent_on, lambda server: server.agent)
+    back = work.belonging(AdminState.READY)
+
+    async def probe() -> str | None:
+        return await not_in_rotation(work, back) or await _followers_missing(work, back)
+
+    await work.until(probe, timeout=work.policy.verify_timeout, what="in rotation with full health")
+
+
+async def _followers_missing(work: Work, back: list[ServerRef]) -> str | None:
+    """The first server that went out with the node and is not back with it, in words.
+
+    Whoever is kept out by itself was out before, or is somebody else's decision.
+    """
+    if not work.followers or not back:
+        return None
+    servers = await work.fleet.servers(back, work.followers)
+    others = [server for ref, server in servers.items() if ref in work.followers]
+    returning = returning_followers(others, back)
+    return next(
+        (
+            f"{path(ref)}, which follows it: {in_words(servers[ref])}"
+            for ref in sorted(returning)
+            if not servers[ref].in_rotation
+        ),
+        None,
+    )

@@ -1,0 +1,89 @@
+"""The bus that carries events: to the console, the command line, the journal, in the same order to all."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
+
+from backends.model import Began, Exchange, Intent
+from backends.protocols import Clock
+from orchestrator.events.events import AnyEvent, CommandFinished, CommandSending, CommandStarted, Record
+
+Reader = Callable[[Record], None]
+
+
+def anything() -> None:
+    """Of a `Bus`: whatever is to be sent may be sent."""
+
+
+class Bus:
+    """Hands every event to every reader, in order, before `emit` returns.
+
+    A reader that raises stops whoever emitted, after all others have been told: a journal that cannot be
+    written must stop the rollout, and everybody must see how that ended.
+
+    Attributes:
+        journal_head: the head of the journal's entry (see `orchestrator.journal.chain`) with the newest event
+            that was written; empty while nothing is written down.
+        allow: asked before a command is sent; what it raises prevents that, and nobody is told that it was.
+        on_the_way: commands that were sent and whose outcome is not known yet.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._readers: list[Reader] = []
+        self._seq = 0
+        self.journal_head = ""
+        self.allow: Callable[[], None] = anything
+        self.on_the_way = 0
+        self._turn: ContextVar[tuple[str, str]] = ContextVar("turn", default=("", ""))
+
+    def subscribe(self, reader: Reader, *, first: bool = False) -> Callable[[], None]:
+        """Add a reader, before all others if asked; the returned function removes it again."""
+        self._readers.insert(0 if first else len(self._readers), reader)
+        return lambda: self._readers.remove(reader)
+
+    def emit(self, event: AnyEvent) -> None:
+        self._seq += 1
+        record = Record(self._seq, self._clock.time(), event)
+        failure: Exception | None = None
+        for reader in tuple(self._readers):
+            try:
+                reader(record)
+            except Exception as error:
+                failure = failure or error
+        if failure is not None:
+            raise failure
+
+    @contextlib.contextmanager
+    def turn(self, node: str, step: str) -> Iterator[None]:
+        """Commands recorded within belong to this node and step, also in tasks started within."""
+        token = self._turn.set((node, step))
+        try:
+            yield
+        finally:
+            self._turn.reset(token)
+
+    def record(self, said: Intent | Began | Exchange) -> None:
+        """The `Recorder` that backends are given."""
+        node, step = self._turn.get()
+        event: AnyEvent
+        match said:
+            case Intent(target, command):
+                self.allow()
+                event = CommandSending(node=node, step=step, target=target, command=command)
+            case Began(target, _, pid, started):
+                event = CommandStarted(node=node, step=step, target=target, pid=pid, started=started)
+            case Exchange(target, command, reply, ok, seconds):
+                self.on_the_way -= 1
+                event = CommandFinished(
+                    node=node,
+                    step=step,
+                    target=target,
+                    command=command,
+                    reply=reply,
+                    ok=ok,
+                    duration_s=round(seconds, 4),
+                )
+        self.emit(event)
+        if isinstance(said, Intent):  # with its event written down it will be sent
+            self.on_the_way += 1

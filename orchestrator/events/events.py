@@ -1,0 +1,422 @@
+"""What happens, as values: the console, the command line and the journal read nothing else.
+
+On `--json` each event is one line: its fields, `event` with the name, `schema`, `seq` and `time`. Within a
+schema version fields are only ever added; a changed meaning raises `SCHEMA`. The journal has a schema of its
+own, see `orchestrator.journal.rows`.
+"""
+
+from datetime import UTC, datetime
+from typing import Literal
+
+import msgspec
+
+from backends.protocols import Moment
+from orchestrator.events.actor import Origin, Via
+
+SCHEMA = 2
+
+Step = Literal["drain", "stop", "install", "start", "verify"]
+STEPS: tuple[Step, ...] = ("drain", "stop", "install", "start", "verify")
+
+Result = Literal["healthy", "degraded", "aborted"]
+RolloutKind = Literal["upgrade", "rollback"]
+
+CommandKind = Literal["ready", "upgrade", "prove", "by_hand"]
+"""Of a command that puts a node back: Rolldeck's own, one that makes HAProxy check it anew, or another."""
+
+DecisionKind = Literal["batch", "node", "step", "failure", "change"]
+"""Before a batch, a node or a step; of a node that has failed; of an inventory that has changed."""
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="event"):
+    """Base of all events."""
+
+
+class ByActor(Event, frozen=True, kw_only=True):
+    """Base of what somebody did; `who` or `operator` names them. See `orchestrator.events.actor.Actor`."""
+
+    via: Via = ""  # from where they did it; empty: not known
+    uid: int = -1  # of their process; -1: not known
+    credential: str = ""  # type and fingerprint of their SSH key or certificate; empty: not known
+
+    @property
+    def origin(self) -> Origin:
+        return Origin(via=self.via, uid=self.uid, credential=self.credential)
+
+
+class RolloutStarted(ByActor, frozen=True, kw_only=True, tag="rollout_started"):
+    application: str
+    version: str
+    nodes: list[str]
+    batches: list[list[str]]
+    operator: str
+    before: dict[str, str] = {}  # the version that each node had, as far as it was known
+    kind: RolloutKind = "upgrade"
+
+
+class FreezeOverridden(ByActor, frozen=True, kw_only=True, tag="freeze_overridden"):
+    """The rollout was begun in spite of a freeze."""
+
+    operator: str
+    reason: str  # until when it is frozen, and why
+
+
+class LockTaken(ByActor, frozen=True, kw_only=True, tag="lock_taken"):
+    """The lock that all machines share is ours: what an earlier holder still does has a smaller number."""
+
+    operator: str
+    fence: int  # grows with each holder
+
+
+class Prefetched(Event, frozen=True, kw_only=True, tag="prefetched"):
+    """The package is on every node, before the first one was touched."""
+
+    duration_s: float
+
+
+class BatchStarted(Event, frozen=True, kw_only=True, tag="batch_started"):
+    number: int  # from 1
+    nodes: list[str]
+
+
+class OriginalState(msgspec.Struct, frozen=True, kw_only=True):
+    """What had been decided about one server before its node was touched."""
+
+    instance: str
+    backend: str
+    server: str
+    admin: str
+    weight: int
+    agent: bool
+
+
+class NodeStarted(Event, frozen=True, kw_only=True, tag="node_started"):
+    """A node is about to be touched: what it has now, and what will be given back to it."""
+
+    node: str
+    version: str  # that it is to have
+    originals: list[OriginalState]
+
+
+class StepStarted(Event, frozen=True, kw_only=True, tag="step_started"):
+    node: str
+    step: Step
+
+
+class Waiting(Event, frozen=True, kw_only=True, tag="waiting"):
+    """Why a step is not done yet; sent when the reason changes and at least every second."""
+
+    node: str
+    step: Step
+    reason: str
+    remaining_s: float  # to the deadline, or to the end of a bake
+    baking: bool = False  # nothing is to be done: the node is watched in rotation
+
+
+class NodeNote(Event, frozen=True, kw_only=True, tag="node_note"):
+    """Something an operator should know that stops nothing."""
+
+    node: str
+    text: str
+
+
+class StepDone(Event, frozen=True, kw_only=True, tag="step_done"):
+    node: str
+    step: Step
+    changed: bool  # False: it was already so
+    detail: str
+    duration_s: float  # without time spent paused
+
+
+class Baked(Event, frozen=True, kw_only=True, tag="baked"):
+    """A node was watched under traffic: to the end of its bake, or to what ended that."""
+
+    node: str
+    requests: int  # sent to it since just before it went back; sessions in TCP mode
+    errors: int | None  # of these, how many ended in an error for the client; None in TCP mode: not known
+    refused: int  # of the errors, connections that were refused to the end; known in TCP mode too
+    retried: int  # attempts that were repeated, here or on another server, unnoticed by clients
+    proven: bool  # False: too few requests to prove anything, or errors are not known
+    duration_s: float  # without time spent paused
+    unattributed: int = 0  # responses 5xx of its backends that no server explains, such as HAProxy's own 503
+
+
+class NodeDone(Event, frozen=True, kw_only=True):
+    """Base of the two ways in which a node's turn ends well."""
+
+    node: str
+    duration_s: float
+    version: str = ""  # that was proven on it
+
+
+class NodeUpgraded(NodeDone, frozen=True, kw_only=True, tag="node_upgraded"): ...
+
+
+class NodeRolledBack(NodeDone, frozen=True, kw_only=True, tag="node_rolled_back"): ...
+
+
+class NodeSkipped(ByActor, frozen=True, kw_only=True, tag="node_skipped"):
+    node: str
+    who: str
+
+
+class NodeFailed(Event, frozen=True, kw_only=True, tag="node_failed"):
+    node: str
+    step: Step
+    error: str
+    touched: bool = True  # False: it is as it was, and only held back: nothing was sent that changes it
+
+
+class ServiceLog(Event, frozen=True, kw_only=True, tag="service_log"):
+    """What the service of a node that has failed had written last, as far as its manager keeps it.
+
+    It is read once the node is out of rotation: neither that nor the news of the failure waits for it.
+    """
+
+    node: str
+    step: Step  # that failed
+    lines: list[str]  # oldest first
+
+
+class NodePutBack(Event, frozen=True, kw_only=True, tag="node_put_back"):
+    """A node whose turn had failed before its service was asked to stop: it is as it was before."""
+
+    node: str
+    step: Step  # that failed
+    error: str
+
+
+class DecisionRequested(Event, frozen=True, kw_only=True, tag="decision_requested"):
+    """Somebody must decide; `Control.answer` takes one of the choices."""
+
+    question: str  # its id
+    subject: str  # the node or batch concerned
+    text: str
+    choices: list[str]
+    kind: DecisionKind = "node"
+    step: Step | None = None  # of the kind "step"
+
+
+class DecisionMade(ByActor, frozen=True, kw_only=True, tag="decision_made"):
+    question: str
+    subject: str
+    choice: str
+    who: str
+
+
+class Paused(ByActor, frozen=True, kw_only=True, tag="paused"):
+    who: str
+    why: str
+
+
+class Resumed(ByActor, frozen=True, kw_only=True, tag="resumed"):
+    who: str
+    duration_s: float  # how long it was paused
+
+
+class AbortRequested(ByActor, frozen=True, kw_only=True, tag="abort_requested"):
+    who: str
+    why: str
+    immediate: bool  # False: after the running steps
+
+
+class ManualChangeStarted(ByActor, frozen=True, kw_only=True, tag="manual_change_started"):
+    """A change by hand."""
+
+    action: str  # drain, maint, ready, weight
+    nodes: list[str]
+    weight: int  # of the action "weight"
+    override: list[str]  # nodes for which the floor may be broken: their names were typed
+    operator: str
+
+
+class ManualChangeFinished(Event, frozen=True, kw_only=True, tag="manual_change_finished"):
+    nodes: list[str]
+    servers: list[str]  # as they read afterwards: "shop/web1 on lb1: maint"
+    error: str  # why it was not done; empty when it was
+
+
+class CommandSending(Event, frozen=True, kw_only=True, tag="command_sending"):
+    """A command that is about to be sent; `sent` follows when the reply is there, or known to be lost."""
+
+    node: str
+    step: str
+    target: str
+    command: str
+
+
+class CommandStarted(Event, frozen=True, kw_only=True, tag="command_started"):
+    """A command on a host that may go on there without us, such as an installer; `sent` at its end."""
+
+    node: str
+    step: str
+    target: str
+    pid: int
+    started: int  # clock ticks after that machine's boot; 0: not known
+
+
+class CommandFinished(Event, frozen=True, kw_only=True, tag="command_finished"):
+    """A command that was sent and its raw reply. `node` and `step` are empty outside a node's turn."""
+
+    node: str
+    step: str
+    target: str
+    command: str
+    reply: str
+    ok: bool
+    duration_s: float
+
+
+class BackCommand(msgspec.Struct, frozen=True):
+    """A command that puts a node back, as it is typed, and what it is."""
+
+    kind: CommandKind
+    text: str
+
+
+class OutOfRotation(msgspec.Struct, frozen=True, kw_only=True):
+    """A node that does not take traffic, where, and what puts it back."""
+
+    node: str
+    servers: list[str]  # "shop/web1 on lb1: maint"
+    intentional: bool  # somebody wants it so: as it was before the rollout, or, `by_others`, since then
+    commands: list[BackCommand]  # the first one puts it back as it is now, proven
+    rollback_command: str = ""  # brings a failed node back to the version that it had
+    by_others: bool = False  # taken out by somebody else while the rollout went on, and left so
+    by_agent: bool = False  # or by its agent check: HAProxy does not tell the two apart
+    since: float = 0.0  # when it was taken out by others, seconds since 1970; 0: not known
+    not_ready: str = ""  # why `rolldeck ready` cannot put it back as it is now, as was seen; empty: it can
+    stopped: bool = False  # because its service does not run, and `ready` would start nothing
+
+    @property
+    def command_texts(self) -> list[str]:
+        return [command.text for command in self.commands]
+
+
+class WayOn(msgspec.Struct, frozen=True, kw_only=True):
+    """What can be done about a rollout that has not ended well."""
+
+    purpose: Literal["resume", "rollback"]
+    command: str
+
+
+class Traffic(Event, frozen=True, kw_only=True, tag="traffic"):
+    """What HAProxy served while the rollout went on, as its counters say; just before `rollout_ended`."""
+
+    served: int  # requests sent to servers, or sessions where HAProxy counts no requests
+    errors_5xx: int  # responses 5xx of the servers themselves, which is not all that clients saw
+    duration_s: float  # between the two looks at the counters
+    errors: int | None = None  # that clients saw because of a server; None: not known, or an older Rolldeck
+    unattributed: int = 0  # responses 5xx that no server explains, such as HAProxy's own 503
+    unknown: list[str] = []  # backends in TCP mode, where HAProxy does not count errors
+    gaps: int = 0  # how often counters began again: what came just before is not counted
+
+
+class RolloutEnded(Event, frozen=True, kw_only=True, tag="rollout_ended"):
+    result: Result
+    reason: str
+    upgraded: list[str]
+    failed: list[str]
+    skipped: list[str]
+    interrupted: list[str]  # touched, and neither done nor failed: an abort came in between
+    pending: list[str]
+    out_of_rotation: list[OutOfRotation]
+    unreachable_balancers: list[str]  # load balancers that could not be read at the end, with the reason
+    duration_s: float
+    held: list[str] = []  # of those pending: the turn had begun, and the node could not be taken out
+    versions: dict[str, str] = {}  # of each node of the application at the end, as far as it is known
+    ways_on: list[WayOn] = []  # the first one is to be tried first; none after an end that is well
+    blocked: str = ""  # why no command of Rolldeck can work until it is mended, such as a full disk
+    unproven: list[str] = []  # upgraded, but their bake saw too few requests, or no errors can be known
+    put_back: list[str] = []  # failed before their service was asked to stop, and are as they were
+    rolled_back: list[str] = []  # of a rollback, instead of `upgraded`
+
+
+class RollbackStarted(Event, frozen=True, kw_only=True, tag="rollback_started"):
+    """A rollout has failed, and its nodes are about to be brought back."""
+
+    rollout: int  # in the journal
+    policy: str  # `on_failure`
+    nodes: list[str]
+
+
+class RollbackRefused(Event, frozen=True, kw_only=True, tag="rollback_refused"):
+    """It could not begin: all is as the failed rollout, of this number, has left it."""
+
+    rollout: int
+    reason: str
+
+
+class HookFired(Event, frozen=True, kw_only=True, tag="hook_fired"):
+    """A hook was told of a moment. Hooks for the end are told after `rollout_ended`."""
+
+    name: str
+    moment: Moment
+    node: str  # of the moments "node" and "failure"
+    ok: bool
+    duration_s: float
+    error: str  # empty when it was well
+
+
+class Unreadable(Event, frozen=True, kw_only=True, tag="unreadable"):
+    """A row of the journal that says nothing here; it is never written. See `orchestrator.journal.rows`."""
+
+    kind: str  # of the event, as it stands there; empty when it has none
+    problem: str  # why it is not understood
+    text: str  # the row itself, cut
+
+
+AnyEvent = (
+    RolloutStarted
+    | FreezeOverridden
+    | LockTaken
+    | Prefetched
+    | BatchStarted
+    | NodeStarted
+    | StepStarted
+    | Waiting
+    | NodeNote
+    | StepDone
+    | Baked
+    | NodeUpgraded
+    | NodeRolledBack
+    | NodeSkipped
+    | NodeFailed
+    | NodePutBack
+    | ServiceLog
+    | DecisionRequested
+    | DecisionMade
+    | Paused
+    | Resumed
+    | AbortRequested
+    | ManualChangeStarted
+    | ManualChangeFinished
+    | CommandSending
+    | CommandStarted
+    | CommandFinished
+    | Traffic
+    | RolloutEnded
+    | RollbackStarted
+    | RollbackRefused
+    | HookFired
+    | Unreadable
+)
+
+
+class Record(msgspec.Struct, frozen=True):
+    """An event with its place in the sequence: what readers are given."""
+
+    seq: int
+    at: float  # seconds since 1970
+    event: AnyEvent
+
+
+def to_json(record: Record) -> bytes:
+    """One flat JSON object, without a newline."""
+    head = {"schema": SCHEMA, "seq": record.seq, "time": format_time(record.at)}
+    return msgspec.json.encode(head | msgspec.to_builtins(record.event))
+
+
+def format_time(at: float) -> str:
+    """Seconds since 1970 as RFC 3339 has them, in UTC: "2026-11-28T20:31:23.042Z"."""
+    return datetime.fromtimestamp(round(at, 3), UTC).isoformat(timespec="milliseconds")[:-6] + "Z"

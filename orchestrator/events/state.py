@@ -1,0 +1,266 @@
+"""The state of a rollout as anyone sees it: a fold over its events, with no knowledge of its own."""
+
+import enum
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Literal
+
+from orchestrator.events import events
+from orchestrator.events.actor import requested
+from orchestrator.events.events import STEPS, Record, Step
+
+
+class NodeState(enum.StrEnum):
+    """What a node is doing, in the field's words."""
+
+    PENDING = "pending"
+    DRAINING = "draining"
+    DRAINED = "drained"
+    STOPPING = "stopping"
+    INSTALLING = "installing"
+    STARTING = "starting"
+    VERIFYING = "verifying"
+    BAKING = "baking"
+    UPGRADED = "upgraded"
+    ROLLED_BACK = "rolled back"
+    SKIPPED = "skipped"
+    EXCLUDED = "excluded"
+    HELD = "held"
+    FAILED = "failed"
+    PUT_BACK = "put back"
+    INTERRUPTED = "interrupted"  # its turn had no end when the rollout ended
+    UNKNOWN = "unknown"
+
+
+WORKING: dict[Step, NodeState] = {
+    "drain": NodeState.DRAINING,
+    "stop": NodeState.STOPPING,
+    "install": NodeState.INSTALLING,
+    "start": NodeState.STARTING,
+    "verify": NodeState.VERIFYING,
+}
+DONE = frozenset((NodeState.UPGRADED, NodeState.ROLLED_BACK))
+_OVER = DONE | {
+    NodeState.SKIPPED,
+    NodeState.HELD,
+    NodeState.FAILED,
+    NodeState.PUT_BACK,
+    NodeState.INTERRUPTED,
+}
+AT_WORK = frozenset((*WORKING.values(), NodeState.DRAINED, NodeState.BAKING))
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """Estimated seconds to come, from the nodes that are done. Nobody's decisions are in it."""
+
+    working: float  # stop, install, start, verify
+    waiting: float  # for sessions to end, and while a node bakes
+
+    @property
+    def seconds(self) -> float:
+        return self.working + self.waiting
+
+
+Phase = Literal["planned", "progressing", "paused", "aborting", "healthy", "degraded", "aborted"]
+
+
+@dataclass(slots=True)
+class Cell:
+    """One step of one node."""
+
+    began: float  # seconds since 1970
+    seconds: float | None = None  # once it is done
+    changed: bool = True
+    detail: str = ""
+    baked: float | None = None  # since when it only bakes, seconds since 1970
+    waited: float = 0.0  # of `seconds`, without anything to do: for sessions, or while it baked
+
+
+@dataclass(slots=True)
+class NodeStatus:
+    """One node, with a reason in words."""
+
+    name: str
+    state: NodeState = NodeState.PENDING
+    step: Step | None = None
+    reason: str = ""
+    deadline: float | None = None  # of what it waits for, seconds since 1970
+    cells: dict[Step, Cell] = field(default_factory=dict)
+    seconds: float = 0.0  # of its whole turn, once it is over
+    baked: events.Baked | None = None  # how its last bake went
+    spent: Left | None = None  # of that, without what people took to decide
+    log: tuple[str, ...] = ()  # the last lines of its service, when it has failed; they are not cleaned
+
+
+@dataclass(slots=True)
+class RolloutState:
+    """Feed it every record, in order; read it at any moment."""
+
+    application: str = ""
+    kind: events.RolloutKind = "upgrade"
+    version: str = ""
+    before: dict[str, str] = field(default_factory=dict)  # versions by node, as far as they were known
+    batches: list[list[str]] = field(default_factory=list)
+    batch: int = 0  # the current one, from 1
+    nodes: dict[str, NodeStatus] = field(default_factory=dict)
+    phase: Phase = "planned"
+    phase_by: str = ""  # who has paused or aborted it, and from where
+    phase_reason: str = ""  # why it is paused
+    immediate: bool = False  # aborting without waiting for the running steps
+    questions: dict[str, events.DecisionRequested] = field(default_factory=dict)
+    began: float = 0.0
+    ended: events.RolloutEnded | None = None
+
+    @classmethod
+    def of(cls, records: Iterable[Record]) -> "RolloutState":
+        state = cls()
+        for record in records:
+            state.apply(record)
+        return state
+
+    @property
+    def phase_text(self) -> str:
+        """The phase with who has brought it about, to be shown."""
+        match self.phase:
+            case "paused":
+                return f"paused by {self.phase_by}" + (f": {self.phase_reason}" if self.phase_reason else "")
+            case "aborting" if self.immediate:
+                return f"aborting at once, asked by {self.phase_by}"
+            case "aborting":
+                return f"aborting, asked by {self.phase_by}; once more cuts the running step short"
+        return self.phase
+
+    @property
+    def done(self) -> int:
+        """Nodes that are upgraded, or rolled back."""
+        return sum(each.state in DONE for each in self.nodes.values())
+
+    @property
+    def total(self) -> int:
+        """Nodes with something to do."""
+        return sum(len(each) for each in self.batches)
+
+    def left(self) -> Left | None:
+        """What is to come, from the nodes done so far; None before the first one.
+
+        A batch takes as long as one of its nodes; of one that has begun only what is not done yet counts.
+        """
+        done = [each.spent for each in self.nodes.values() if each.spent is not None]
+        if not done:
+            return None
+        working = sum(each.working for each in done) / len(done)
+        waiting = sum(each.waiting for each in done) / len(done)
+        batches = sum(self._share(batch) for batch in self.batches)
+        return Left(working * batches, waiting * batches)
+
+    def _share(self, batch: list[str]) -> float:
+        """How much of a batch is to come, 0 to 1: that of its node that is least far."""
+        return max((self._to_come(self.nodes[name]) for name in batch), default=0.0)
+
+    @staticmethod
+    def _to_come(node: NodeStatus) -> float:
+        if node.state in _OVER:
+            return 0.0
+        done = sum(cell.seconds is not None for cell in node.cells.values())
+        return 1 - done / len(STEPS)
+
+    def versions_before(self) -> str:
+        """The version that the nodes had: one, or "several"; empty when none was known."""
+        found = sorted({self.before[name] for batch in self.batches for name in batch if name in self.before})
+        return found[0] if len(found) == 1 else "several" if found else ""
+
+    def apply(self, record: Record) -> None:
+        name = getattr(record.event, "node", None)
+        if name is not None and (self.ended is not None or name not in self.nodes):
+            return  # of a change by hand: no part of this rollout
+        match record.event:
+            case events.RolloutStarted() as event:
+                self._start(event, record.at)
+            case events.BatchStarted(number=number):
+                self.batch = number
+            case events.StepStarted(node=name, step=step):
+                node = self.nodes[name]
+                node.state, node.step = WORKING[step], step
+                node.reason, node.deadline, node.log = "", None, ()
+                node.cells[step] = Cell(record.at)
+            case events.Waiting(node=name, reason=reason, remaining_s=left, baking=baking):
+                node = self.nodes[name]
+                node.reason, node.deadline = reason, record.at + left
+                if baking:
+                    node.state = NodeState.BAKING
+                    if node.step and (cell := node.cells.get(node.step)) and cell.baked is None:
+                        cell.baked = record.at
+            case events.StepDone() as event:
+                self._step_done(event, record.at)
+            case events.Baked() as event:
+                self.nodes[event.node].baked = event
+            case events.NodeUpgraded(node=name, duration_s=seconds):
+                self._done(name, NodeState.UPGRADED, seconds)
+            case events.NodeRolledBack(node=name, duration_s=seconds):
+                self._done(name, NodeState.ROLLED_BACK, seconds)
+            case events.NodeSkipped(node=name, who=who, via=via):
+                node = self.nodes[name]
+                node.state, node.reason, node.deadline = NodeState.SKIPPED, f"by {requested(who, via)}", None
+            case events.NodeFailed(node=name, step=step, error=error, touched=touched):
+                node = self.nodes[name]
+                node.state = NodeState.FAILED if touched else NodeState.HELD
+                node.step, node.reason, node.deadline = step, error, None
+            case events.ServiceLog(node=name, lines=lines):
+                self.nodes[name].log = tuple(lines)
+            case events.NodePutBack(node=name, step=step, error=error):
+                node = self.nodes[name]
+                node.state, node.step, node.deadline = NodeState.PUT_BACK, None, None
+                node.reason = f"failed at {step} before its service was stopped: {error}"
+            case events.DecisionRequested() as event:
+                self.questions[event.question] = event
+            case events.DecisionMade(question=question):
+                self.questions.pop(question, None)
+            case events.Paused(who=who, why=why, via=via):
+                self.phase, self.phase_by, self.phase_reason = "paused", requested(who, via), why
+            case events.Resumed():
+                self.phase, self.phase_by, self.phase_reason = "progressing", "", ""
+            case events.AbortRequested(who=who, via=via, immediate=immediate):
+                self.phase, self.phase_by, self.phase_reason = "aborting", requested(who, via), ""
+                self.immediate = immediate
+                self.questions.clear()
+            case events.RolloutEnded() as event:
+                self.phase, self.ended = event.result, event
+                for name in event.interrupted:
+                    node = self.nodes[name]
+                    node.state, node.reason, node.deadline = NodeState.INTERRUPTED, "", None
+            case _:
+                pass
+
+    def _start(self, event: events.RolloutStarted, at: float) -> None:
+        self.application, self.version, self.kind = event.application, event.version, event.kind
+        self.batches, self.began, self.phase = event.batches, at, "progressing"
+        self.phase_by, self.phase_reason, self.immediate = "", "", False
+        self.batch, self.ended, self.questions, self.before = 0, None, {}, dict(event.before)
+        self.nodes = {name: NodeStatus(name) for name in event.nodes}
+        with_work = {name for batch in event.batches for name in batch}
+        for name, node in self.nodes.items():
+            if name not in with_work:
+                node.state, node.reason = NodeState.EXCLUDED, "nothing to do"
+
+    def _done(self, name: str, state: NodeState, seconds: float) -> None:
+        node = self.nodes[name]
+        node.state, node.step, node.seconds = state, None, seconds
+        node.spent = _spent(node)
+        node.reason, node.deadline = "", None
+
+    def _step_done(self, event: events.StepDone, at: float) -> None:
+        node = self.nodes[event.node]
+        cell = node.cells[event.step]
+        cell.waited = min(event.duration_s, at - cell.baked) if cell.baked is not None else 0.0
+        if event.step == "drain":
+            cell.waited = event.duration_s
+        cell.seconds, cell.changed, cell.detail = event.duration_s, event.changed, event.detail
+        node.reason, node.deadline = "", None
+        if event.step == STEPS[0]:
+            node.state = NodeState.DRAINED
+
+
+def _spent(node: NodeStatus) -> Left:
+    waiting = sum(cell.waited for cell in node.cells.values())
+    return Left(sum(cell.seconds or 0.0 for cell in node.cells.values()) - waiting, waiting)

@@ -1,0 +1,120 @@
+"""Servers, requests and the end of a rollout in words; the same wherever they are shown."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+from backends.model import AdminState, Server
+from backends.text import counted
+from orchestrator.balancers.request_errors import ENOUGH
+from orchestrator.events.events import AnyEvent, Baked, OutOfRotation, StepStarted, Traffic, Waiting
+
+
+def health(server: Server) -> str:
+    """The operational axis in words, never mixed with what somebody decided."""
+    if server.admin_state is AdminState.MAINT:
+        return "-"  # nothing checks it
+    if not server.checked and not server.tracks:
+        return "no check"
+    if server.in_rotation or server.proven:
+        return "▲ up"
+    if server.throttle is not None:
+        return f"△ slow start {server.throttle} %"
+    if server.status.startswith(("UP", "DRAIN", "NOLB")):
+        return f"△ {server.check_health}/{server.full_health} {server.check_status}".rstrip()
+    return f"▼ {server.check_status or server.status}"
+
+
+def bake_words(baked: Baked) -> str:
+    """What a bake has proven: `baked with 120 requests, no errors, 3 not attributable`."""
+    return _baked(baked) + (f", {baked.unattributed:,} not attributable" if baked.unattributed else "")
+
+
+def _baked(baked: Baked) -> str:
+    if baked.errors is None and baked.requests:
+        refused = f", {baked.refused:,} refused" if baked.refused else ""
+        return f"baked with {counted(baked.requests, 'session')}{refused}: errors unknown in TCP mode"
+    found = f"baked with {counted(baked.requests, 'request' if baked.errors is not None else 'session')}"
+    if baked.errors:
+        return f"{found}, {counted(baked.errors, 'error')}"
+    if baked.requests < ENOUGH:
+        few = f", fewer than {ENOUGH}" if baked.requests else ""
+        return f"{found}{few}: nothing proven"
+    return f"{found}, no errors"
+
+
+def traffic_words(traffic: Traffic) -> str:
+    """What clients were given: `1,204 requests, 3 errors, 2 not attributable`."""
+    unknown = ", ".join(traffic.unknown)
+    if traffic.errors is not None:
+        errors = counted(traffic.errors, "error")
+        errors += f", errors unknown in TCP mode: {unknown}" if unknown else ""
+    else:
+        errors = (
+            f"errors unknown in TCP mode: {unknown}"
+            if unknown
+            else f"{counted(traffic.errors_5xx, 'error')} (5xx only)"
+        )
+    parts = [counted(traffic.served, "request"), errors]
+    parts += [f"{traffic.unattributed:,} not attributable"] if traffic.unattributed else []
+    if traffic.gaps:
+        parts.append("without the moment before counters began again")
+    return ", ".join(parts)
+
+
+PURPOSES = {"resume": "to finish it:", "rollback": "to go back:"}
+
+
+def mixed_versions(versions: Mapping[str, str]) -> str:
+    """`1.4.2 on web2, web3; 1.5.0 on web1`; empty when all have the same one."""
+    nodes: dict[str, list[str]] = {}
+    for name, version in versions.items():
+        nodes.setdefault(version, []).append(name)
+    if len(nodes) < 2:
+        return ""
+    return "; ".join(f"{version} on {', '.join(names)}" for version, names in sorted(nodes.items()))
+
+
+def whose_words(out: OutOfRotation) -> str:
+    """Why somebody wants it to be out; empty where nobody does."""
+    if out.by_others:
+        return f"kept out by {others_words(by_agent=out.by_agent)}{since_words(out.since)}, untouched"
+    return "as it was before" if out.intentional else ""
+
+
+def others_words(*, by_agent: bool) -> str:
+    """Who it was when it was not us. HAProxy does not tell an operator from an agent check."""
+    return "somebody else, or its agent check," if by_agent else "somebody else"
+
+
+def since_words(at: float) -> str:
+    """` since 14:05:12`, with the day where that is not today; empty for 0."""
+    if not at:
+        return ""
+    try:
+        then, now = (datetime.fromtimestamp(moment, UTC).astimezone() for moment in (at, _now()))
+    except (OverflowError, ValueError, OSError):  # a moment that nobody can have written
+        return ""
+    day = "" if then.date() == now.date() else "%Y-%m-%d "
+    return then.strftime(f" since {day}%H:%M:%S")
+
+
+def _now() -> float:
+    return datetime.now(UTC).timestamp()
+
+
+class Repeats:
+    """Knows a `Waiting` that only repeats its reason."""
+
+    def __init__(self) -> None:
+        self._told: dict[tuple[str, str], str] = {}
+
+    def has(self, event: AnyEvent) -> bool:
+        """Whether this one is left out; every event must be shown to it, in order."""
+        if isinstance(event, Waiting):
+            key = (event.node, event.step)
+            if self._told.get(key) == event.reason:
+                return True
+            self._told[key] = event.reason
+        elif isinstance(event, StepStarted):
+            self._told.pop((event.node, event.step), None)
+        return False

@@ -1,0 +1,290 @@
+"""How an entry ended or goes on, and how the last rollout of an application did; from its events alone."""
+
+import contextlib
+import os
+import socket
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import msgspec
+
+from orchestrator.engine.advice import AFTER_INSTALL
+from orchestrator.events import events
+from orchestrator.events.actor import began
+from orchestrator.events.events import Record, RolloutStarted, WayOn
+from orchestrator.events.state import AT_WORK, DONE, NodeState, Phase, RolloutState
+from orchestrator.journal.entries import UNKNOWN, Entry
+from orchestrator.journal.store import Journal
+from orchestrator.journal.unfinished import LOOKED_AT, known_versions
+
+CLOCK_SET = 60.0  # seconds that a clock may have been set by since the entry was begun
+
+
+def standing(entry: Entry) -> str:
+    """Its result, or in words why it has none.
+
+    "running" and "interrupted" are what an entry without an end is on the machine that wrote it. Whether a
+    process of another one still runs cannot be seen from here: that is "no end". One that cannot be read is
+    "unknown".
+    """
+    if entry.problem:
+        return UNKNOWN
+    if entry.ended is not None:
+        return entry.result
+    if entry.host != socket.gethostname():
+        return "no end"
+    return "running" if runs(entry.pid, entry.began) else "interrupted"
+
+
+def runs(pid: int, since: float) -> bool:
+    """Whether a process of this machine that was there at that time still is: a younger one is not it.
+
+    Args:
+        pid: its number.
+        since: seconds since 1970.
+    """
+    if pid <= 0:
+        return False
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        pass  # it is there, and somebody else's
+    started = _started(pid)
+    return started is None or started <= since + CLOCK_SET
+
+
+def _started(pid: int) -> float | None:
+    """Seconds since 1970; None where the kernel does not say it in /proc."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as stat:
+            # The name stands in parentheses and may hold anything; the 22nd field is counted from its end.
+            ticks = int(stat.read().rpartition(")")[2].split()[19])
+        with open("/proc/stat", encoding="utf-8") as machine:
+            boot = next(int(line.split()[1]) for line in machine if line.startswith("btime "))
+    except (OSError, ValueError, IndexError, StopIteration):
+        return None
+    return boot + ticks / os.sysconf("SC_CLK_TCK")
+
+
+Standing = Literal["running", "unfinished"]
+
+_DONE = (*DONE, NodeState.EXCLUDED)
+
+
+@dataclass(frozen=True, slots=True)
+class NodeProgress:
+    """One node that is not done."""
+
+    node: str
+    state: str
+    step: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class RolloutStatus:
+    """A rollout that runs, or that was not finished.
+
+    Attributes:
+        standing: which of the two.
+        why: how it ended, or that it was interrupted; empty while it runs.
+        entry: its number in this machine's journal; 0: it is another machine's.
+        since: seconds since 1970.
+        origin: from where, and with which credential, it was begun; empty: not known.
+        phase: "progressing", "paused" or "aborting"; `phase_text` has it with who and why.
+        questions: that wait for an answer.
+        nodes: that have something to do and are not done, in their order.
+        touched: whether any node was.
+        ways_on: what can be done about it, the first one first; empty while it runs.
+        source: "journal" or "consul".
+    """
+
+    standing: Standing
+    why: str
+    entry: int
+    kind: str
+    version: str
+    operator: str
+    host: str
+    pid: int
+    since: float
+    origin: str
+    phase: Phase
+    phase_by: str
+    phase_reason: str
+    phase_text: str
+    done: int
+    total: int
+    nodes: tuple[NodeProgress, ...]
+    questions: tuple[events.DecisionRequested, ...]
+    touched: bool
+    ways_on: tuple[WayOn, ...]
+    source: Literal["journal", "consul"] = "journal"
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What is known of a rollout beside its events."""
+
+    application: str
+    kind: str
+    version: str
+    operator: str
+    host: str
+    pid: int
+    since: float
+    entry: int = 0
+
+
+def rollout_status(journal: Journal, application: str) -> RolloutStatus | None:
+    """The last rollout in this journal; None when it has ended well.
+
+    Raises:
+        JournalError: it cannot be read.
+    """
+    entry = unfinished(journal, application)
+    if entry is None:
+        return None
+    stands = standing(entry)
+    identity = Identity(
+        application, entry.kind, entry.version, entry.operator, entry.host, entry.pid, entry.began, entry.id
+    )
+    why = f"{stands}: {entry.reason}" if entry.reason and not entry.reason.startswith(stands) else ""
+    return status_of(
+        identity, list(journal.records(entry.id)), why or entry.reason or stands, running=stands == "running"
+    )
+
+
+def status_of(identity: Identity, records: Iterable[Record], why: str, *, running: bool) -> RolloutStatus:
+    """From its events, as far as they go.
+
+    Args:
+        identity: of the rollout.
+        records: in their order.
+        why: how it ended.
+        running: whether somebody carries it out now.
+    """
+    state, origin = RolloutState(), ""
+    before: dict[str, str] = {}
+    touched: dict[str, None] = {}
+    for record in records:
+        with contextlib.suppress(LookupError, TypeError):  # where some are missing, as far as it goes
+            state.apply(record)
+        match record.event:
+            case events.RolloutStarted() as event:
+                origin, before = began(event.origin), event.before
+            case events.CommandSending(node=node) | events.StepDone(node=node, changed=True):
+                touched[node] = None
+            case events.NodeFailed(node=node, touched=True) | events.NodeDone(node=node):
+                touched[node] = None
+            case _:
+                pass
+    planned = [node for batch in state.batches for node in batch]
+    nodes = tuple(
+        NodeProgress(name, found.state.value, found.step or "", found.reason)
+        for name in planned
+        if (found := state.nodes.get(name)) is not None and found.state not in _DONE
+    )
+    own = touched.keys() & state.nodes.keys()
+    return RolloutStatus(
+        standing="running" if running else "unfinished",
+        why="" if running else why,
+        entry=identity.entry,
+        kind=identity.kind,
+        version=identity.version,
+        operator=identity.operator,
+        host=identity.host,
+        pid=identity.pid,
+        since=identity.since,
+        origin=origin,
+        phase=state.phase,
+        phase_by=state.phase_by,
+        phase_reason=state.phase_reason,
+        phase_text=state.phase_text,
+        done=len(planned) - len(nodes),
+        total=len(planned),
+        nodes=nodes,
+        questions=tuple(state.questions.values()) if running else (),
+        touched=bool(own),
+        ways_on=() if running or not own else tuple(_ways_on(identity, state, own <= before.keys())),
+    )
+
+
+def _ways_on(identity: Identity, state: RolloutState, known: bool) -> list[WayOn]:
+    if state.ended is not None and state.ended.ways_on:
+        return state.ended.ways_on
+    resume = WayOn(purpose="resume", command=f"rolldeck resume {identity.application}")
+    if identity.kind != "upgrade" or not known or not identity.entry:
+        return [resume]
+    rollback = WayOn(purpose="rollback", command=f"rolldeck rollback {identity.application}")
+    bad = any(node.state is NodeState.FAILED and node.step in AFTER_INSTALL for node in state.nodes.values())
+    return [rollback, resume] if bad else [resume, rollback]
+
+
+def at_work(status: RolloutStatus) -> list[NodeProgress]:
+    """The nodes that it works on, or about which somebody is asked."""
+    asked = {question.subject for question in status.questions}
+    states = {state.value for state in AT_WORK}
+    return [node for node in status.nodes if node.state in states or node.node in asked]
+
+
+def unfinished(journal: Journal, application: str) -> Entry | None:
+    """The newest rollout when it did not end healthy, else the newest one that has left the fleet mixed.
+
+    A later rollout of some nodes, such as the one that brings a failed node back, finishes nothing: while
+    some nodes have what it was to bring and others have what was there before, it is not finished.
+
+    Raises:
+        JournalError: it cannot be read.
+    """
+    rollouts = (each for each in journal.entries(application, limit=LOOKED_AT) if each.kind != "change")
+    versions: Mapping[str, str] | None = None
+    for number, entry in enumerate(rollouts):
+        if entry.result == "healthy":
+            continue
+        if number == 0:
+            return entry
+        if versions is None:
+            found = known_versions(journal, application)
+            versions = {node: known.version for node, known in found.items()}
+        if _mixed(journal, entry, versions):
+            return entry
+    return None
+
+
+class _Node(msgspec.Struct, frozen=True):
+    node: str
+    wanted: str
+
+
+class _Plan(msgspec.Struct, frozen=True):
+    """What counts of its plan, as it stands in the journal."""
+
+    nodes: list[_Node]
+    batches: list[list[str]]
+
+
+def _mixed(journal: Journal, entry: Entry, versions: Mapping[str, str]) -> bool:
+    """Whether some of its nodes have the new version, and all others what they had before, or may have."""
+    try:
+        plan = msgspec.convert(entry.plan, _Plan)
+    except msgspec.ValidationError:  # somebody has changed it
+        return False
+    started = (record.event for record in journal.records(entry.id, "rollout_started"))
+    before = next((event.before for event in started if isinstance(event, RolloutStarted)), {})
+    members = {name for batch in plan.batches for name in batch}
+    new, old = 0, 0
+    for node in plan.nodes:
+        version = versions.get(node.node, "")
+        if node.node not in members:
+            continue
+        if version == node.wanted:
+            new += 1
+        elif version in ("", before.get(node.node, "")):
+            old += 1
+        else:
+            return False  # the fleet has moved on to something else
+    return new > 0 and old > 0

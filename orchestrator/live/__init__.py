@@ -1,0 +1,1 @@
+"""The live view of an application's load balancers."""

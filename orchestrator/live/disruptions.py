@@ -1,0 +1,135 @@
+"""What is in rotation now and what may still go, from the live view: cheap enough for every poll."""
+
+from collections import Counter
+from collections.abc import Collection, Sequence
+
+from backends.model import Server, ServerRef
+from orchestrator.live.poller import InstanceView, View
+from orchestrator.planning.capacity import TAKES_TRAFFIC, Capacity, Place, floor_of, serving_backups
+from orchestrator.planning.policy import Policy
+
+
+def headroom(
+    view: View,
+    backends: Sequence[str],
+    policy: Policy,
+    leaving: Collection[ServerRef] = (),
+    all_backups: Collection[Place] = (),
+    *,
+    kept: Collection[ServerRef] = (),
+) -> tuple[tuple[Capacity, ...], tuple[str, ...]]:
+    """What each load balancer has in rotation of each backend, and would have without some servers.
+
+    It informs; the guard asks HAProxy itself before each drain.
+
+    Args:
+        view: the live state.
+        backends: those that matter.
+        policy: has the floor.
+        leaving: servers that would go, with the ones that follow them.
+        all_backups: where `option allbackups` is known to be set.
+        kept: servers of nodes, which count even where name resolution has emptied their slot.
+
+    Returns:
+        Of each backend on each load balancer that is live, and the names of those that are not.
+    """
+    live = [each for each in view.instances if each.state == "live"]
+    return (
+        tuple(
+            found
+            for instance in live
+            for found in _of(instance, backends, policy, leaving, all_backups, kept)
+        ),
+        tuple(each.name for each in view.instances if each.state != "live"),
+    )
+
+
+def _of(
+    instance: InstanceView,
+    backends: Sequence[str],
+    policy: Policy,
+    leaving: Collection[ServerRef],
+    all_backups: Collection[Place],
+    kept: Collection[ServerRef],
+) -> list[Capacity]:
+    columns = instance.columns
+    # Servers in the same state share one place in `alike`: thousands of servers, a handful of looks.
+    groups = Counter(zip((name[0] for name in columns.names), columns.alike, strict=True))
+    found = []
+    for backend in backends:
+        every = [(instance.servers[at], count) for (name, at), count in groups.items() if name == backend]
+        own = _filled(instance, backend, every, kept)
+        active = [(server, count) for server, count in own if not server.backup]
+        peers = active or own
+        if not peers:
+            continue
+        backups = _backups(instance, backend) if len(active) not in (0, len(own)) else []
+        going = [
+            server
+            for ref in leaving
+            if (ref.instance, ref.backend) == (instance.name, backend)
+            and (server := instance.server((ref.backend, ref.server))) is not None
+        ]
+        gone = [server for server in going if not server.backup or peers is own]
+        together = (instance.name, backend) in all_backups
+        left = [server for server in backups if server not in going]
+        spare_now, spare_then = (_spare(able, together=together) for able in (backups, left))
+        before, serving = _serving(peers, [], spare_now)
+        after, serving_then = _serving(peers, gone, spare_then)
+        found.append(
+            Capacity(
+                instance=instance.name,
+                backend=backend,
+                before=before,
+                after=after,
+                floor=floor_of(sum(count for _, count in peers), policy),
+                taken=sum(server.takes_traffic for server in going),
+                takes_over=tuple(server.ref.server for server in serving_then if server not in serving),
+                spare=len([server for server in spare_then if server not in serving_then]),
+            )
+        )
+    return found
+
+
+def _filled(
+    instance: InstanceView, backend: str, every: list[tuple[Server, int]], kept: Collection[ServerRef]
+) -> list[tuple[Server, int]]:
+    """Without empty slots, as in `orchestrator.planning.slots.filled`."""
+    own = [(server, count) for server, count in every if not server.empty_slot]
+    if len(own) in (0, len(every)):
+        return every
+    here = (ref for ref in kept if (ref.instance, ref.backend) == (instance.name, backend))
+    lines = (instance.server((ref.backend, ref.server)) for ref in here)
+    return own + [(server, 1) for server in lines if server is not None and server.empty_slot]
+
+
+def _spare(backups: Sequence[Server], *, together: bool) -> list[Server]:
+    """Which of them are in rotation as soon as no active server takes traffic."""
+    able = serving_backups(backups, all_of_them=together, takes=TAKES_TRAFFIC)
+    return [server for server in able if server.in_rotation]
+
+
+def _serving(
+    peers: Sequence[tuple[Server, int]], gone: Sequence[Server], spare: list[Server]
+) -> tuple[int, list[Server]]:
+    """How many are in rotation without those that are gone, and which of them are backups."""
+    taking = sum(count for server, count in peers if server.takes_traffic)
+    if taking > sum(server.takes_traffic for server in gone):
+        counted = sum(count for server, count in peers if server.in_rotation)
+        return counted - sum(server.in_rotation for server in gone), []
+    return len(spare), spare
+
+
+def _backups(instance: InstanceView, backend: str) -> list[Server]:
+    """In HAProxy's order."""
+    columns = instance.columns
+    return [
+        instance.servers[index]
+        for index, (name, at) in enumerate(zip(columns.names, columns.alike, strict=True))
+        if name[0] == backend and instance.servers[at].backup
+    ]
+
+
+def tightest(capacities: Sequence[Capacity]) -> Capacity | None:
+    """Where the least may be lost; None when nothing is known."""
+    return min(capacities, key=lambda found: (found.room, found.before - found.floor), default=None)

@@ -1,0 +1,187 @@
+"""Live state: one poll loop for each load balancer, side by side, and the latest view of all of them."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from backends.errors import BackendError
+from backends.haproxy.columns import Columns, Name, columns_of
+from backends.model import Info, Level, Server, ServerRef, Snapshot
+from backends.protocols import Clock
+from orchestrator.balancers.group import Fleet
+from orchestrator.live.rates import Places, Rates
+
+State = Literal["connecting", "live", "stale"]
+
+PATIENCE = 2  # polls that data may be old before they are stale
+_BREATH = 0.1  # of an interval, between two polls of a load balancer that needs longer than that to answer
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceView:
+    """One load balancer as it was last seen. Times are monotonic seconds of the watch's clock.
+
+    Attributes:
+        state: "connecting" before the first answer; "stale" as soon as a poll failed or is late.
+        read_at: when the data came.
+        failing: why the data are not fresh; empty when they are.
+        failing_since: since when; None when they are fresh.
+        unattributed: responses 5xx that no server explains, over the last few looks.
+        reloaded_at: when a new process was noticed last; its counters began again.
+    """
+
+    name: str
+    state: State = "connecting"
+    info: Info | None = None
+    level: Level | None = None
+    servers: Sequence[Server] = ()
+    columns: Columns = field(default_factory=lambda: columns_of(()))
+    rates: Rates = field(default_factory=Rates)
+    read_at: float | None = None
+    failing: str = ""
+    failing_since: float | None = None
+    reloaded_at: float | None = None
+    unattributed: int = 0
+    read_only: str = ""  # see `Snapshot.read_only`
+
+    @property
+    def places(self) -> Places:
+        return self.rates.places
+
+    def server(self, name: Name) -> Server | None:
+        """By backend and server name; None when it is not there."""
+        place = self.places.index.get(name)
+        return self.servers[place] if place is not None else None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class View:
+    """All load balancers at one moment, in the order of the configuration."""
+
+    instances: tuple[InstanceView, ...]
+
+    def instance(self, name: str) -> InstanceView:
+        return next(each for each in self.instances if each.name == name)
+
+    def server(self, ref: ServerRef) -> Server | None:
+        """As it was last seen, live or stale; None when it was not."""
+        return self.instance(ref.instance).server((ref.backend, ref.server))
+
+    def rate(self, ref: ServerRef) -> float | None:
+        """Requests per second; None when it cannot be told now."""
+        instance = self.instance(ref.instance)
+        place = instance.places.index.get((ref.backend, ref.server))
+        return instance.rates.rate(place) if place is not None and instance.state == "live" else None
+
+
+class Watch:
+    """Polls as long as `run` runs; what goes wrong becomes part of the view, never an exception.
+
+    Args:
+        fleet: what is watched.
+        clock: the time.
+        interval: seconds between the beginnings of two polls of one load balancer.
+    """
+
+    def __init__(self, fleet: Fleet, clock: Clock, *, interval: float = 1.0) -> None:
+        self._fleet = fleet
+        self._clock = clock
+        self._interval = interval
+        self._view = View(tuple(InstanceView(name) for name in fleet.balancers))
+        self._readers: list[Callable[[], object]] = []
+        self._telling = False
+
+    @property
+    def view(self) -> View:
+        """The latest; another object after each change."""
+        return self._view
+
+    def subscribe(self, reader: Callable[[], object]) -> Callable[[], None]:
+        """Call this after changes, at most once in a turn of the loop; the returned function ends it."""
+        self._readers.append(reader)
+        return lambda: self._readers.remove(reader)
+
+    async def run(self) -> None:
+        """Poll until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            for name in self._fleet.balancers:
+                group.create_task(self._follow(name), name=f"watch {name}")
+
+    async def _follow(self, name: str) -> None:
+        while True:
+            begun = self._clock.monotonic()
+            try:
+                self._read(name, await self._ask(name, begun))
+            except BackendError as error:
+                self._failed(name, error.problem)
+            except Exception as error:  # the others must go on, whatever it is
+                self._failed(name, f"{type(error).__name__}: {error}")
+            took = self._clock.monotonic() - begun
+            await self._clock.sleep(max(self._interval - took, self._interval * _BREATH))
+
+    async def _ask(self, name: str, begun: float) -> Snapshot:
+        """Read, and say so while it goes on when the last data grow too old: it may hang for long."""
+        doubt = asyncio.create_task(self._doubt(name, begun), name=f"doubt {name}")
+        try:
+            return await self._fleet.read(name)
+        finally:
+            doubt.cancel()
+            await asyncio.wait([doubt])
+
+    async def _doubt(self, name: str, begun: float) -> None:
+        read_at = self._view.instance(name).read_at
+        limit = (begun if read_at is None else read_at) + PATIENCE * self._interval
+        await self._clock.sleep(max(0.0, limit - self._clock.monotonic()))
+        # What failed before is a better reason than that nothing is heard now.
+        if not self._view.instance(name).failing:
+            self._failed(name, "no answer")
+
+    # -- what was seen ------------------------------------------------------------------------
+
+    def _read(self, name: str, snapshot: Snapshot) -> None:
+        old, now = self._view.instance(name), self._clock.monotonic()
+        reloaded = old.info is not None and _began_again(old.info, snapshot.info)
+        columns = columns_of(snapshot.servers)
+        places = old.places if old.places.names == columns.names else Places(columns.names)
+        backends = {each.name: each.counters for each in snapshot.backends}
+        rates = Rates(places) if reloaded else old.rates
+        rates = rates.with_sample(places, now, columns, backends)
+        self._show(
+            InstanceView(
+                name=name,
+                state="live",
+                info=snapshot.info,
+                level=snapshot.level,
+                read_only=snapshot.read_only,
+                servers=snapshot.servers,
+                columns=columns,
+                rates=rates,
+                read_at=now,
+                reloaded_at=now if reloaded else old.reloaded_at,
+                unattributed=rates.unattributed(),
+            )
+        )
+
+    def _failed(self, name: str, why: str) -> None:
+        old = self._view.instance(name)
+        since = self._clock.monotonic() if old.failing_since is None else old.failing_since
+        state: State = "connecting" if old.read_at is None else "stale"
+        new = replace(old, state=state, failing=why, failing_since=since)
+        if new.failing != old.failing or new.state != old.state:
+            self._show(new)
+
+    def _show(self, new: InstanceView) -> None:
+        self._view = View(tuple(new if each.name == new.name else each for each in self._view.instances))
+        if not self._telling:
+            self._telling = True
+            asyncio.get_running_loop().call_soon(self._tell)
+
+    def _tell(self) -> None:
+        self._telling = False
+        for reader in tuple(self._readers):
+            reader()
+
+
+def _began_again(old: Info, new: Info) -> bool:
+    return new.pid != old.pid or new.uptime < old.uptime

@@ -1,0 +1,257 @@
+"""The capacity guard: no drain when too little would stay in rotation. Pure; it refuses, it does not warn."""
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from operator import attrgetter
+
+from backends.errors import RolldeckError
+from backends.haproxy.columns import names_of
+from backends.model import Server, ServerRef, Snapshot
+from orchestrator.balancers.followers import (
+    MOST_NAMED,
+    Tracked,
+    followers,
+    is_same_endpoint,
+    path,
+    tracked_servers,
+)
+from orchestrator.planning.policy import Policy, resolve
+
+
+class GuardRefused(RolldeckError):
+    """Taking this node out now would break the capacity floor.
+
+    Attributes:
+        broken: each backend on each load balancer that would be left with too little.
+    """
+
+    def __init__(self, broken: "tuple[Capacity, ...]") -> None:
+        self.broken = broken
+        super().__init__("; ".join(str(capacity) for capacity in broken))
+
+
+Counts = Callable[[Server], bool]
+"""Whether a server counts for the floor."""
+
+IN_ROTATION: Counts = attrgetter("in_rotation")
+TAKES_TRAFFIC: Counts = attrgetter("takes_traffic")
+
+Place = tuple[str, str]
+"""A load balancer and one of its backends."""
+
+
+@dataclass(frozen=True, slots=True)
+class Capacity:
+    """What a drain would leave of one backend on one load balancer."""
+
+    instance: str
+    backend: str
+    before: int  # servers in rotation now
+    after: int  # servers in rotation once the drain is done
+    floor: int
+    taken: int = 1  # servers that take traffic now and would not any more, whatever they have to prove
+    takes_over: tuple[str, ...] = ()  # backup servers that serve then, and do not now
+    carried: tuple[tuple[str, str], ...] = ()  # "backend/server" that leaves, and the one that it follows
+    spare: int = 0  # backup servers that do not serve then, and would if no active one did
+
+    @property
+    def allowed(self) -> bool:
+        """A node that takes no traffic costs nothing, so it may always be worked on.
+
+        "Not counted as in rotation" would not do: after a reload of HAProxy every server is "UP 1/3" and
+        none counts, but they carry all the traffic there is.
+        """
+        return self.after >= self.floor or not self.taken
+
+    @property
+    def room(self) -> int:
+        """How many more may leave, one after the other. Backups do not serve beside an active server."""
+        if self.floor <= 1 and self.spare >= self.floor:
+            return self.after
+        return max(0, self.after - self.floor)
+
+    @property
+    def notes(self) -> str:
+        """What is not to be seen from the numbers alone, to be put behind them; often empty."""
+        named = [f"{name} (backup) takes over" for name in self.takes_over[:MOST_NAMED]]
+        named += [f"{follower} follows {followed}" for follower, followed in self.carried[:MOST_NAMED]]
+        return "".join(f"; {note}" for note in named)
+
+    def __str__(self) -> str:
+        return (
+            f"{self.backend} on {self.instance}: in rotation {self.before} → {self.after}, floor {self.floor}"
+            f"{self.notes}"
+        )
+
+
+def floor_of(total: int, policy: Policy) -> int:
+    """How many of `total` servers must stay in rotation: the stricter of the two settings."""
+    floor = resolve(policy.min_available, total, up=True)
+    if policy.max_unavailable is not None:
+        floor = max(floor, total - resolve(policy.max_unavailable, total))
+    return floor
+
+
+def serving_backups(backups: Iterable[Server], *, all_of_them: bool, takes: Counts) -> list[Server]:
+    """Which backup servers HAProxy uses while no active server takes traffic.
+
+    Args:
+        backups: in HAProxy's order.
+        all_of_them: as with `option allbackups`; otherwise it is the first one that can take traffic.
+        takes: whether a server can take traffic.
+    """
+    able = [server for server in backups if takes(server)]
+    return able if all_of_them else able[:1]
+
+
+def capacity(
+    snapshots: Mapping[str, Snapshot],
+    leaving: Collection[ServerRef],
+    policy: Policy,
+    *,
+    back: Collection[ServerRef] = (),
+    counts: Counts = IN_ROTATION,
+    carries: bool = True,
+    unmanaged: Collection[str] = (),
+    all_backups: Collection[Place] = (),
+) -> tuple[Capacity, ...]:
+    """What stays in rotation when `leaving` go, for each backend that they or their followers stand in.
+
+    The floor is of the active servers. Backup servers count only once no active one takes traffic any more,
+    as it is only then that HAProxy uses them.
+
+    Args:
+        snapshots: what every load balancer says now; of all backends, where followers are to be found in all.
+        leaving: the servers that go.
+        policy: has the floor.
+        back: servers to count as in rotation, because what comes first puts them back. For plans only.
+        counts: what a server must be to count.
+        carries: servers that follow others go with them; a weight is not inherited.
+        unmanaged: backends where traffic to a machine may fail while it is worked on: followers with the same
+            address and port have no floor there.
+        all_backups: where `option allbackups` is set.
+    """
+    tracked = tracked_servers(snapshots.values()) if carries else {}
+    carried = followers(tracked, leaving)
+    servers = _by_backend(snapshots, {_place(ref) for ref in carried.union(leaving)})
+    own = [server for peers in servers.values() for server in peers if server.ref in leaving]
+    carried -= {
+        server.ref
+        for (_, backend), peers in servers.items()
+        if backend in unmanaged
+        for server in peers
+        if server.ref in carried and is_same_endpoint(server, own)
+    }
+    going, back = carried.union(leaving), frozenset(back)
+
+    def counts_then(server: Server) -> bool:
+        return counts(server) or server.ref in back
+
+    return tuple(
+        _capacity_of(
+            servers[place],
+            going,
+            policy,
+            counts_then,
+            all_backups=place in all_backups,
+            carried=_pairs(tracked, (ref for ref in carried if _place(ref) == place)),
+        )
+        for place in sorted({_place(ref) for ref in going})
+        if place in servers
+    )
+
+
+def check(
+    snapshots: Mapping[str, Snapshot],
+    leaving: Collection[ServerRef],
+    policy: Policy,
+    *,
+    counts: Counts = IN_ROTATION,
+    carries: bool = True,
+    unmanaged: Collection[str] = (),
+    all_backups: Collection[Place] = (),
+) -> tuple[Capacity, ...]:
+    """`capacity`, refused when any of it falls under its floor.
+
+    Raises:
+        GuardRefused: with every backend that would be left with too little.
+    """
+    capacities = capacity(
+        snapshots,
+        leaving,
+        policy,
+        counts=counts,
+        carries=carries,
+        unmanaged=unmanaged,
+        all_backups=all_backups,
+    )
+    refuse(capacities)
+    return capacities
+
+
+def refuse(capacities: Iterable[Capacity]) -> None:
+    """Raises GuardRefused with those that fall under their floor, if there are any."""
+    broken = tuple(found for found in capacities if not found.allowed)
+    if broken:
+        raise GuardRefused(broken)
+
+
+def _place(ref: ServerRef) -> Place:
+    return ref.instance, ref.backend
+
+
+def _by_backend(snapshots: Mapping[str, Snapshot], wanted: Collection[Place]) -> dict[Place, list[Server]]:
+    """The servers of these backends; of the others none is built."""
+    found: dict[Place, list[Server]] = {}
+    for instance in {instance for instance, _ in wanted}:
+        servers = snapshots[instance].servers
+        for index, (backend, _) in enumerate(names_of(servers)):
+            if (instance, backend) in wanted:
+                found.setdefault((instance, backend), []).append(servers[index])
+    return found
+
+
+def _pairs(tracked: Tracked, carried: Iterable[ServerRef]) -> tuple[tuple[str, str], ...]:
+    return tuple((path(ref), path(tracked[ref])) for ref in sorted(carried))
+
+
+def _capacity_of(
+    servers: Sequence[Server],
+    leaving: frozenset[ServerRef],
+    policy: Policy,
+    counts: Counts,
+    *,
+    all_backups: bool,
+    carried: tuple[tuple[str, str], ...],
+) -> Capacity:
+    peers = [server for server in servers if not server.backup] or servers
+    backups = [server for server in servers if server.backup] if peers is not servers else []
+
+    def takes(server: Server) -> bool:
+        return server.takes_traffic or counts(server)
+
+    def spare(gone: frozenset[ServerRef]) -> list[Server]:
+        able = (server for server in backups if server.ref not in gone)
+        found = serving_backups(able, all_of_them=all_backups, takes=takes)
+        return [server for server in found if counts(server)]
+
+    def serving(gone: frozenset[ServerRef]) -> list[Server]:
+        active = [server for server in peers if server.ref not in gone]
+        if any(map(takes, active)):
+            return [server for server in active if counts(server)]
+        return spare(gone)
+
+    before, after = serving(frozenset()), serving(leaving)
+    return Capacity(
+        instance=servers[0].ref.instance,
+        backend=servers[0].ref.backend,
+        before=len(before),
+        after=len(after),
+        floor=floor_of(len(peers), policy),
+        taken=sum(server.ref in leaving and takes(server) for server in servers),
+        takes_over=tuple(server.ref.server for server in after if server.backup and server not in before)
+        if backups
+        else (),
+        carried=carried,
+        spare=len([server for server in spare(leaving) if server not in after]),
+    )

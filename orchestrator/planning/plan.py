@@ -1,0 +1,235 @@
+"""The plan of a rollout: a value computed from what is there, to be looked at before anything is touched."""
+
+import enum
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from backends.errors import RolldeckError
+from backends.installers.availability import Availability
+from backends.model import ServerRef
+from orchestrator.events.events import SCHEMA, STEPS, CommandStarted, Step
+from orchestrator.node import Node, Original
+from orchestrator.planning.capacity import Capacity, Place
+from orchestrator.planning.policy import Amount, Policy, resolve
+
+
+class PreflightFailed(RolldeckError):
+    """Nothing was touched; `findings` say why."""
+
+    def __init__(self, findings: "tuple[Finding, ...]") -> None:
+        self.findings = findings
+        super().__init__("; ".join(f"{finding.subject}: {finding.text}" for finding in findings))
+
+
+class Severity(enum.StrEnum):
+    ERROR = "error"  # nothing will be touched
+    WARNING = "warning"
+    INFO = "info"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something that preflight saw."""
+
+    severity: Severity
+    subject: str  # the node, server, backend or load balancer
+    text: str
+
+
+def grouped(findings: Sequence[Finding]) -> dict[tuple[Severity, str], list[str]]:
+    """Who each text is about, errors first: the same text about several subjects is said once."""
+    groups: dict[tuple[Severity, str], list[str]] = {}
+    for each in sorted(findings, key=lambda finding: list(Severity).index(finding.severity)):
+        subjects = groups.setdefault((each.severity, each.text), [])
+        if each.subject not in subjects:
+            subjects.append(each.subject)
+    return groups
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedCommand:
+    """One command as it would be sent."""
+
+    step: Step
+    target: str
+    command: str
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedNode:
+    """A node as it was found, and what is to be done with it."""
+
+    name: str
+    refs: tuple[ServerRef, ...]
+    originals: dict[ServerRef, Original]
+    installed: str | None  # version on disk; None: nothing there, or not known
+    running: str | None  # version that answers; None when it could not be told
+    steps: tuple[Step, ...]  # empty: nothing to do
+    why: str  # of the steps, in words
+    to_ready: bool = False  # put in rotation at the end although a human has it out now
+    left_by: int = 0  # the rollout that did not finish with it: the originals are those from before it
+    awaits: CommandStarted | None = None  # that it had begun there: nothing is done beside it
+    failed_in: int = 0  # the rollout in which the version that it is to have failed on it, and not well since
+    unproven: bool = False  # it takes traffic with a version that no rollout has proven: it goes first
+    wanted: str = ""  # the version it is to have, where that is not the plan's
+    commands: tuple[PlannedCommand, ...] = ()
+    followers: tuple[ServerRef, ...] = ()  # that are carried along, in whatever backend, by `track`
+    availability: Availability | None = None  # of the version it is to have; None: it is not installed here
+    inherited: tuple[ServerRef, ...] = ()  # its own that are out now with a server that they follow
+
+    @property
+    def known(self) -> bool:
+        """Whether anything is known of the version that it has."""
+        return bool(self.running or self.installed)
+
+    @property
+    def current(self) -> str:
+        """The version to show: what runs, else what is installed."""
+        return self.running or self.installed or "?"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Who, in which batches, to which version."""
+
+    application: str
+    version: str
+    policy: Policy
+    nodes: tuple[PlannedNode, ...]  # all that were looked at, in order
+    batches: tuple[tuple[str, ...], ...]  # names of those with something to do
+    capacities: tuple[tuple[Capacity, ...], ...]  # for each batch, what stays in rotation
+    prefetch: tuple[PlannedCommand, ...] = ()
+    findings: tuple[Finding, ...] = field(default=())
+    members: tuple[Node, ...] = ()  # all of the application, at the places where they were then
+    all_backups: frozenset[Place] = frozenset()  # where all backup servers serve together
+
+    @property
+    def errors(self) -> tuple[Finding, ...]:
+        return tuple(each for each in self.findings if each.severity is Severity.ERROR)
+
+    @property
+    def failed_before(self) -> dict[str, list[str]]:
+        """Versions that somebody is to get although they have failed there before, with the nodes."""
+        found: dict[str, list[str]] = {}
+        for node in self.nodes:
+            if node.failed_in and node.steps:
+                found.setdefault(node.wanted or self.version, []).append(node.name)
+        return found
+
+    def wanted(self, name: str) -> str:
+        """The version that this node is to have."""
+        return self.node(name).wanted or self.version
+
+    def node(self, name: str) -> PlannedNode:
+        return next(each for each in self.nodes if each.name == name)
+
+
+def batches(names: Sequence[str], serial: Amount | Sequence[Amount]) -> tuple[tuple[str, ...], ...]:
+    """Cut into batches like Ansible's `serial`: each size in turn, the last one again and again.
+
+    Percentages are of all names, rounded down, and at least one.
+    """
+    sizes = [serial] if isinstance(serial, int | str) else list(serial)
+    result: list[tuple[str, ...]] = []
+    start = 0
+    while start < len(names):
+        size = sizes[min(len(result), len(sizes) - 1)]
+        count = max(1, resolve(size, len(names)))
+        result.append(tuple(names[start : start + count]))
+        start += count
+    return tuple(result)
+
+
+def in_order(names: Sequence[str], order: str) -> list[str]:
+    """The names in the order of the policy, as Ansible calls it."""
+    ordered = sorted(names) if order.endswith("sorted") else list(names)
+    return ordered[::-1] if order.startswith("reverse") else ordered
+
+
+def steps_for(
+    wanted: str,
+    installed: str | None,
+    running: str | None,
+    *,
+    called: str = "",
+    in_rotation: bool,
+    stays_out: bool,
+    unproven: bool = False,
+) -> tuple[tuple[Step, ...], str]:
+    """What a node needs, and why in words.
+
+    Args:
+        wanted: the version it is to have.
+        installed: the version on disk, None when there is none or it is not known.
+        running: the version that answers, None when it is not known.
+        called: what the application itself calls the wanted version, if that differs.
+        in_rotation: it is in rotation with its full health everywhere it belongs.
+        stays_out: a human took it out everywhere; it goes back to that.
+        unproven: it takes traffic, and a rollout to this version has not finished with it.
+    """
+    if installed != wanted:
+        return STEPS, f"{installed or 'nothing'} → {wanted}"
+    if running is None:
+        return STEPS, f"{wanted} is installed, but the running version is unknown: restart"
+    if running != (called or wanted):
+        return STEPS, f"{wanted} is installed, but {running} runs: restart"
+    if unproven:
+        return (
+            "drain",
+            "verify",
+        ), f"has {wanted} and takes traffic, but was never proven: out, then verified"
+    if in_rotation:
+        return (), f"has {wanted} and is in rotation"
+    if stays_out:
+        return (), f"has {wanted}; out of rotation on purpose, and stays so"
+    return ("verify",), f"has {wanted}, but is not in rotation everywhere"
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """A node that an earlier rollout has touched and not finished."""
+
+    entry: int  # of the journal
+    originals: Mapping[ServerRef, Original]  # as they were before it
+    words: str  # by whom it was left, when, and how far it had come
+    command: CommandStarted | None = None  # that may still run there
+    version: str = ""  # that it was to have
+
+
+def _availability(found: Availability | None) -> dict[str, Any] | None:
+    return msgspec.to_builtins(found) if found is not None else None
+
+
+def plan_fields(made: Plan) -> dict[str, Any]:
+    """All of it, ready to be written as JSON."""
+    return {
+        "schema": SCHEMA,
+        "kind": "plan",
+        "application": made.application,
+        "version": made.version,
+        "batches": made.batches,
+        "nodes": [
+            {
+                "node": each.name,
+                "installed": each.installed,
+                "running": each.running,
+                "wanted": made.wanted(each.name),
+                "failed_in": each.failed_in or None,
+                "steps": each.steps,
+                "why": each.why,
+                "availability": _availability(each.availability),
+                "servers": [msgspec.to_builtins(ref) for ref in each.refs],
+                "followers": [msgspec.to_builtins(ref) for ref in each.followers],
+                "originals": [msgspec.to_builtins(was.said(ref)) for ref, was in each.originals.items()],
+                "commands": [msgspec.to_builtins(command) for command in each.commands],
+            }
+            for each in made.nodes
+        ],
+        "capacities": [[msgspec.to_builtins(each) for each in batch] for batch in made.capacities],
+        "prefetch": [msgspec.to_builtins(each) for each in made.prefetch],
+        "findings": [msgspec.to_builtins(each) for each in made.findings],
+        "policy": msgspec.to_builtins(made.policy),
+    }

@@ -1,0 +1,121 @@
+"""What preflight thinks of the load balancers: errors that forbid a rollout, warnings that explain it."""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+
+from backends.errors import BackendError
+from backends.haproxy.columns import Name
+from backends.model import AdminState, Server, ServerRef, Snapshot
+from orchestrator.balancers.group import Facts
+from orchestrator.node import Original
+from orchestrator.planning.balancer_findings import judge_level, judge_persistence
+from orchestrator.planning.plan import Finding, Severity
+from orchestrator.planning.policy import Policy
+from orchestrator.planning.slots import judge_slots
+
+STATIC_ALGORITHMS = ("static-rr", "source", "uri", "url_param", "hdr", "rdp-cookie")
+
+
+def judge_balancer(snapshot: Snapshot) -> Iterable[Finding]:
+    """Level, liveness and algorithm of one load balancer."""
+    name = snapshot.info.instance
+    yield from judge_level(snapshot)
+    if snapshot.info.stopping:
+        yield Finding(Severity.ERROR, name, "is stopping: an old worker answers")
+    for backend in snapshot.backends:
+        where = f"{backend.name} on {name}"
+        if backend.algorithm.split("(")[0] in STATIC_ALGORITHMS:
+            yield Finding(
+                Severity.WARNING,
+                where,
+                f"static algorithm ({backend.algorithm}): every drain moves clients between nodes,"
+                " and weights can only be 0 % or 100 %",
+            )
+
+
+def judge_servers(servers: Sequence[Server], to_ready: bool) -> Iterable[Finding]:
+    """What is special about the server lines of one node; `to_ready`: it is put in rotation in any case."""
+    for server in servers:
+        where = str(server.ref)
+        original = Original.of(server)
+        if original.admin is not AdminState.READY:
+            then = (
+                "put in rotation at the end"
+                if to_ready
+                else "left so (--force-ready NODE puts it in rotation)"
+            )
+            yield Finding(Severity.INFO, where, f"is in {original.admin} now, and is {then}")
+        elif server.admin_state is not AdminState.READY:
+            text = f"is out by HAProxy's own decision: {server.status}"
+            yield Finding(Severity.WARNING, where, text)
+        elif server.weight == 0:
+            yield Finding(Severity.INFO, where, "has weight 0 now, and keeps it")
+        elif not server.in_rotation:
+            ramp = f", slow start at {server.throttle} %" if server.throttle is not None else ""
+            text = f"is not in rotation with full health: {server.status} {server.check_status}"
+            yield Finding(Severity.WARNING, where, text.rstrip() + ramp)
+        if not server.checked and not server.tracks:
+            text = "has no health checks: only its own health says when it may go back"
+            yield Finding(Severity.WARNING, where, text)
+        if server.agent:
+            text = "has an agent check: switched off while its node is worked on"
+            yield Finding(Severity.INFO, where, text)
+
+
+def judge_configuration(
+    facts: Mapping[str, Facts],
+    backends: Collection[str],
+    snapshots: Mapping[str, Snapshot],
+    ports: Mapping[ServerRef, int],
+    policy: Policy,
+) -> list[Finding]:
+    """What only HAProxy's configuration file tells, and what follows from it.
+
+    Args:
+        facts: of each load balancer.
+        backends: of the application.
+        snapshots: as they were read now.
+        ports: of the nodes to be worked on, by server.
+        policy: of the rollout.
+    """
+    findings: list[Finding] = []
+    for name, fact in facts.items():
+        findings += _judge_facts(name, fact, backends)
+        if name in snapshots:
+            findings += judge_persistence(snapshots[name], fact, policy)
+            findings += judge_slots(snapshots[name], fact, ports, policy)
+            findings += _judge_ports(snapshots[name], fact, ports)
+    return findings
+
+
+def _judge_facts(name: str, facts: Facts, backends: Iterable[str]) -> Iterator[Finding]:
+    if isinstance(facts, BackendError):
+        text = f"its configuration could not be looked at: {facts.problem}"
+        yield Finding(Severity.WARNING, name, text)
+        return
+    if facts.state_file is False:
+        text = "no state file: a reload of HAProxy puts every node back to ready, weight included"
+        yield Finding(Severity.WARNING, name, text)
+    for backend in sorted(set(backends) & (facts.shutdown_on_marked_down or frozenset())):
+        text = (
+            "on-marked-down shutdown-sessions: maintenance cuts what is still running"
+            " when the drain deadline passes"
+        )
+        yield Finding(Severity.WARNING, f"{backend} on {name}", text)
+    if facts.unseen:
+        text = f"state file, on-marked-down and persistence without a cookie are unknown: {facts.unseen}"
+        yield Finding(Severity.INFO, name, text)
+
+
+def _judge_ports(snapshot: Snapshot, facts: Facts, ports: Mapping[ServerRef, int]) -> Iterator[Finding]:
+    """Refuse what HAProxy adds to a client's port where it was taken for the port of a node."""
+    relative = frozenset[Name]() if isinstance(facts, BackendError) else facts.relative_ports or ()
+    if not relative:
+        return
+    for server in snapshot.servers:
+        ref = server.ref
+        if (ref.backend, ref.server) in relative and server.port and ports.get(ref) == server.port:
+            text = (
+                f"HAProxy adds {server.port} to the port of each client: that is not the application's port;"
+                " set `port` of the node, or of the application"
+            )
+            yield Finding(Severity.ERROR, str(ref), text)

@@ -1,0 +1,113 @@
+"""What preflight sees on the nodes: reachable, service, port, version on disk, version that runs."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+from backends.errors import BackendError
+from backends.hosts.execution import sharing_looks
+from backends.model import Activity, Registered
+from backends.protocols import Registration
+from orchestrator.engine.steps.reach import cannot_stop
+from orchestrator.node import Node
+from orchestrator.planning.plan import Finding, Severity
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """One node as it was found. An error finding means that it could not be measured."""
+
+    node: Node
+    installed: str | None
+    running: str | None
+    healthy: bool
+    registered: Registered | None
+    findings: tuple[Finding, ...]
+    cannot_stop: str = ""  # why its manager would not stop it
+    obstacles: tuple[str, ...] = ()  # why its manager could not stop or start it, by what it may do
+    caveats: tuple[str, ...] = ()  # what its manager cannot know or do
+
+
+async def observe(nodes: Sequence[Node]) -> list[Observation]:
+    """Look at all nodes side by side; what cannot be measured becomes an error finding, not a guess."""
+    return list(await asyncio.gather(*(_observe(each) for each in nodes)))
+
+
+class _Measure(Protocol):
+    async def __call__(self, what: str, look: Callable[[], Awaitable[T]]) -> T | None: ...
+
+
+async def _registered(node: Node, measure: _Measure) -> Registered | None:
+    if (registration := node.registration) is None:
+        return None
+    if registration.leaves:
+        await measure(f"maintenance in {registration.place} cannot be set", registration.check)
+    return await measure(f"{registration.place} cannot be asked", registration.look)
+
+
+def _judge(node: Node, registration: Registration, seen: Registered) -> Iterator[Finding]:
+    place = registration.place
+    if not seen.there:
+        yield Finding(Severity.WARNING, node.name, f"{place} does not have it now")
+    elif seen.by_rollout:
+        text = f"is in maintenance in {place} since an earlier rollout, which is ended with its turn"
+        yield Finding(Severity.WARNING, node.name, text)
+    elif seen.maintenance:
+        text = f"is in maintenance in {place} now, and is left so: {seen.maintenance}"
+        yield Finding(Severity.INFO, node.name, text)
+
+
+async def _caveats(node: Node) -> tuple[str, ...]:
+    """That they cannot be known is one, and keeps nothing from going on either."""
+    try:
+        return await node.service.caveats()
+    except BackendError as error:
+        return (f"what its service manager leaves open cannot be seen: {error.beside(node.name)}",)
+
+
+async def _observe(node: Node) -> Observation:
+    findings: list[Finding] = []
+
+    async def measure(what: str, look: Callable[[], Awaitable[T]]) -> T | None:
+        try:
+            return await look()
+        except BackendError as error:
+            findings.append(Finding(Severity.ERROR, node.name, f"{what}: {error.beside(node.name)}"))
+            return None
+
+    await measure("cannot be reached", node.host.connect)
+    if findings:
+        return Observation(node, None, None, False, None, tuple(findings))
+    with sharing_looks():  # each answer of the manager is read for several of these
+        state = await measure("service state cannot be read", node.service.state)
+        is_open = await measure(f"port {node.port} cannot be seen", node.port_probe.is_open)
+        obstacles = await measure("what its service manager may do cannot be seen", node.service.obstacles)
+        caveats = await _caveats(node)
+    if state is not None and state.stopping:
+        text = f"its service is being stopped now ({state.detail})"
+        findings.append(Finding(Severity.WARNING, node.name, text))
+    cannot = cannot_stop(state, is_open) if state is not None and is_open is not None else ""
+    installed = await measure("installed version cannot be read", node.installer.installed)
+    health = await measure("health cannot be checked", node.health.look)
+    if state is not None and state.self_checked and state.activity is Activity.CHANGING:
+        findings.append(Finding(Severity.WARNING, node.name, f"is not healthy now: {state.detail}"))
+    if health is not None and not health.ok:
+        findings.append(Finding(Severity.WARNING, node.name, f"is not healthy now: {health.detail}"))
+    registered = await _registered(node, measure)
+    if registered is not None and node.registration is not None:
+        findings += _judge(node, node.registration, registered)
+    return Observation(
+        node=node,
+        installed=installed,
+        # What is being stopped has to be started again, whichever version answers.
+        running=health.version if health is not None and not (state and state.stopping) else None,
+        healthy=health is not None and health.ok,
+        registered=registered,
+        findings=tuple(findings),
+        cannot_stop=cannot,
+        obstacles=obstacles or (),
+        caveats=caveats,
+    )

@@ -1,0 +1,324 @@
+"""Preflight: everything that can be known before anything is touched, and the plan that follows from it."""
+
+import asyncio
+import fnmatch
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
+
+from backends.errors import BackendError
+from backends.model import AdminState, Server, ServerRef, Snapshot
+from backends.protocols import LoadBalancer
+from backends.text import there_is
+from orchestrator.balancers.followers import inherits_only
+from orchestrator.balancers.group import Facts, read_facts
+from orchestrator.balancers.processes import unreached_processes
+from orchestrator.engine.older_processes import judge_older_processes
+from orchestrator.node import Node, Original
+from orchestrator.planning.application import Application
+from orchestrator.planning.departure import Floors, find_all_backups, find_several_backups
+from orchestrator.planning.mapping import Mapped, map_nodes
+from orchestrator.planning.plan import (
+    Finding,
+    Left,
+    Plan,
+    PlannedNode,
+    Severity,
+    batches,
+    in_order,
+    steps_for,
+)
+from orchestrator.planning.shared_endpoints import Elsewhere, judge_elsewhere, judge_followers, look_elsewhere
+from orchestrator.planning.slots import filled_of
+from orchestrator.preflight.balancers import judge_balancer, judge_configuration, judge_servers
+from orchestrator.preflight.dry_run import commands_for, prefetch_for
+from orchestrator.preflight.nodes import Observation, observe
+from orchestrator.preflight.versions import judge_availability, look_for_versions, look_for_ways_back
+
+
+async def preflight(
+    application: Application,
+    version: str | None,
+    *,
+    limit: Sequence[str] = (),
+    to_ready: Collection[str] = (),
+    left: Mapping[str, Left] | None = None,
+    wanted: Mapping[str, str] | None = None,
+    known: Sequence[Finding] = (),
+    repairs: bool = False,
+) -> Plan:
+    """Look at everything and compute the plan. Touches nothing.
+
+    Args:
+        application: what to upgrade.
+        version: to which version; None to look only, as if every node had to be upgraded.
+        limit: node names or patterns such as "web[12]"; all nodes when empty.
+        to_ready: nodes to put in rotation at the end although a human has them out now.
+        left: nodes that an earlier rollout did not finish, with what they were before it.
+        wanted: versions of nodes that are to have another one than `version`.
+        known: what has been found already, such as a freeze.
+        repairs: it is to mend what is there, such as a rollback: nodes that are not well forbid nothing.
+
+    Returns:
+        The plan; when `plan.errors` is not empty it must not be run.
+    """
+    nodes, findings = select_nodes(application.nodes, limit, to_ready)
+    snapshots, unreadable = await _snapshots(application)
+    findings += [*known, *unreadable, *_judge_health_check(application)]
+    mapped, mapping_findings = map_nodes(nodes, snapshots, application.match, among=application.nodes)
+    findings += mapping_findings
+    servers = {each.ref: each for snapshot in snapshots.values() for each in snapshot.servers}
+    for snapshot in snapshots.values():
+        findings += judge_balancer(snapshot)
+    findings += (
+        Finding(Severity.ERROR, name, problem)
+        for name, problem in unreached_processes(each.info for each in snapshots.values()).items()
+    )
+    findings += await judge_older_processes(
+        application.fleet, snapshots, nodes, application.policy.drain_timeout
+    )
+    ports = {ref: node.port for node in nodes for ref in mapped[node.name]}
+    facts = await read_facts(application.fleet.balancers)
+    findings += judge_configuration(facts, application.fleet.backends, snapshots, ports, application.policy)
+    elsewhere = await look_elsewhere(application.fleet.balancers[name] for name in snapshots)
+    findings += [
+        *elsewhere.findings,
+        *judge_elsewhere(elsewhere, mapped, application.ignored_backends),
+    ]
+    floors = _floors(application, snapshots, elsewhere, mapped, facts)
+
+    planned: list[PlannedNode] = []
+    serving: list[Observation] = []
+    measured: list[Node] = []
+    for seen in await observe(nodes):
+        own = [servers[ref] for ref in mapped[seen.node.name]]
+        findings += seen.findings
+        name = seen.node.name
+        ready, before = name in to_ready, (left or {}).get(name)
+        own_version = (wanted or {}).get(name, version)
+        node = _plan_node(application, seen, own, own_version, version, to_ready=ready, left=before)
+        if node.unproven and not all(found.allowed for found in floors.without(node.refs)):
+            why = f"has {own_version} and takes traffic, but was never proven: verified there, for the floor"
+            node = replace(node, steps=("verify",), why=why)
+        if version is not None:
+            commands = commands_for(
+                application, seen.node, node, own, own_version or version, seen.registered
+            )
+            node = replace(node, commands=commands)
+        if node.steps:
+            node = replace(node, followers=elsewhere.followers(node.refs))
+            findings += judge_followers(name, _leaving(node), elsewhere)
+        planned.append(node)
+        findings += _judge_node(node, own, before, ready)
+        is_measured = all(finding.severity is not Severity.ERROR for finding in seen.findings)
+        serves = any(server.in_rotation for server in own) and not node.unproven
+        if is_measured:
+            measured.append(seen.node)
+        if is_measured and "verify" in node.steps and serves:
+            serving.append(seen)
+        if "stop" in node.steps:
+            found = (*filter(None, [seen.cannot_stop]), *seen.obstacles)
+            findings += [Finding(Severity.ERROR, name, problem) for problem in found]
+            findings += [Finding(Severity.INFO, name, caveat) for caveat in seen.caveats]
+
+    if version is not None:
+        available = await look_for_versions(measured, planned, version)
+        planned = [replace(row, availability=available.get(row.name)) for row in planned]
+        findings += judge_availability(available, planned, version)
+        if application.policy.two_way == "check" and not repairs:
+            findings += await look_for_ways_back(measured, planned)
+
+    if serving and not any(seen.healthy for seen in serving):
+        # HAProxy finds them well: it is what own health looks at that is wrong.
+        text = (
+            "own health fails on every node that is in rotation; the first node would certainly fail verify"
+        )
+        severity = Severity.WARNING if repairs else Severity.ERROR
+        findings.append(Finding(severity, ", ".join(seen.node.name for seen in serving), text))
+
+    policy = application.policy
+    first, rest = (
+        in_order([each.name for each in planned if each.steps and each.unproven is unproven], policy.order)
+        for unproven in (True, False)
+    )
+    todo = [*first, *rest]
+    # What nobody has proven takes traffic: it is decided about before anything else is taken out.
+    cut = batches(first, policy.serial) + batches(rest, policy.serial)
+    capacities = []
+    back: set[ServerRef] = set()
+    for batch in cut:
+        members = [each for each in planned if each.name in batch]
+        leaving = {ref for each in members for ref in _leaving(each)}
+        after = floors.without(leaving, back)
+        # A batch that does not come back stops the rollout before the next one begins.
+        returning = {ref for node in members for ref in _returning(node)}
+        back |= returning | elsewhere.returning(returning)
+        findings += (
+            Finding(
+                Severity.ERROR,
+                ", ".join(batch),
+                f"capacity floor violated: {each} (see serial, min_available, max_unavailable)",
+            )
+            for each in after
+            if not each.allowed
+        )
+        capacities.append(after)
+    return Plan(
+        application=application.name,
+        version=version or "",
+        policy=policy,
+        nodes=tuple(planned),
+        batches=cut,
+        capacities=tuple(capacities),
+        prefetch=prefetch_for(
+            [(each, (wanted or {}).get(each.name, version)) for each in nodes if each.name in todo]
+        ),
+        findings=tuple(findings),
+        members=application.nodes,
+        all_backups=floors.all_backups,
+    )
+
+
+def _judge_health_check(application: Application) -> Iterator[Finding]:
+    """Without one, a version that opens its port and answers every request wrongly is taken for good."""
+    if application.has_health_check:
+        return
+    checks = (
+        " and HAProxy's own checks pass, if there are any"
+        if application.policy.require_haproxy_checks
+        else ""
+    )
+    text = f"no health check is configured: a version is taken for good as soon as its port is open{checks}"
+    yield Finding(Severity.WARNING, application.name, f"{text} (see [apps.{application.name}.health])")
+
+
+def _judge_node(
+    node: PlannedNode, servers: Sequence[Server], left: Left | None, ready: bool
+) -> Iterator[Finding]:
+    """Who has left it and what becomes of it, or what is special about its server lines."""
+    if left is not None and not ready and any(not server.in_rotation for server in servers):
+        text = f"{left.words}; it is finished now, and put back as before"
+        yield Finding(Severity.WARNING, node.name, text)
+        return
+    yield from judge_servers(servers, ready)
+    if left is not None and node.unproven:
+        text = f"{left.words}; it takes traffic and was never proven: that comes first"
+        yield Finding(Severity.WARNING, node.name, text)
+
+
+def _floors(
+    application: Application,
+    snapshots: Mapping[str, Snapshot],
+    elsewhere: Elsewhere,
+    mapped: Mapped,
+    facts: Mapping[str, Facts],
+) -> Floors:
+    refs = {ref for own in mapped.values() for ref in own}
+    known = filled_of(
+        {**snapshots, **elsewhere.snapshots}, refs, nodes=application.nodes, match=application.match
+    )
+    refs.update(elsewhere.followers(refs))
+    all_backups = find_all_backups(facts, find_several_backups(known, refs))
+    return Floors(known, application.policy, application.ignored_backends, all_backups)
+
+
+def select_nodes(
+    nodes: Sequence[Node], limit: Sequence[str], to_ready: Collection[str] = ()
+) -> tuple[list[Node], list[Finding]]:
+    """The nodes that are meant, and what is wrong with how they are named."""
+    findings = []
+    known = [each.name for each in nodes]
+    if not known:
+        findings.append(Finding(Severity.ERROR, "inventory", "has no nodes"))
+    for pattern in limit:
+        if not fnmatch.filter(known, pattern):
+            text = f"--limit {pattern} matches no node; {there_is(pattern, known)}"
+            findings.append(Finding(Severity.ERROR, "inventory", text))
+    chosen = [
+        each
+        for each in nodes
+        if not limit or any(fnmatch.fnmatchcase(each.name, pattern) for pattern in limit)
+    ]
+    for name in sorted(set(to_ready) - {node.name for node in chosen}):
+        others = "" if name in known else f"; {there_is(name, known)}"
+        text = f"--force-ready {name} is not among the chosen nodes{others}"
+        findings.append(Finding(Severity.ERROR, "inventory", text))
+    return chosen, findings
+
+
+async def _snapshots(application: Application) -> tuple[dict[str, Snapshot], list[Finding]]:
+    async def read(balancer: LoadBalancer) -> Snapshot | Finding:
+        try:
+            return await balancer.snapshot(application.fleet.backends)
+        except BackendError as error:
+            return Finding(Severity.ERROR, balancer.name, f"cannot be read: {error.problem}")
+
+    balancers = application.fleet.balancers
+    seen = await asyncio.gather(*(read(each) for each in balancers.values()))
+    results = dict(zip(balancers, seen, strict=True))
+    return (
+        {name: each for name, each in results.items() if isinstance(each, Snapshot)},
+        [each for each in results.values() if isinstance(each, Finding)],
+    )
+
+
+def _plan_node(
+    application: Application,
+    seen: Observation,
+    servers: Sequence[Server],
+    version: str | None,
+    usual: str | None,
+    *,
+    to_ready: bool,
+    left: Left | None,
+) -> PlannedNode:
+    original = Original.to_ready if to_ready else Original.of
+    originals = {each.ref: original(each) for each in servers}
+    if left is not None and not to_ready:
+        originals |= {ref: each for ref, each in left.originals.items() if ref in originals}
+    belonging = [each for each in servers if originals[each.ref].admin is AdminState.READY]
+    left_in_registry = seen.registered is not None and seen.registered.by_rollout
+    unproven = (
+        left is not None
+        and left.version == version
+        and any(each.admin_state is AdminState.READY for each in servers)
+    )
+    steps, why = steps_for(
+        version or "",
+        seen.installed,
+        seen.running,
+        called=seen.node.called(version or ""),
+        in_rotation=bool(belonging)
+        and all(_as_it_belongs(each, originals[each.ref]) for each in belonging)
+        and not left_in_registry,
+        stays_out=not belonging and not left_in_registry,
+        unproven=unproven,
+    )
+    return PlannedNode(
+        name=seen.node.name,
+        refs=tuple(originals),
+        originals=originals,
+        installed=seen.installed,
+        running=seen.running,
+        steps=steps,
+        why=why,
+        to_ready=to_ready,
+        left_by=left.entry if left is not None and not to_ready else 0,
+        awaits=left.command if left is not None else None,
+        wanted=version if version is not None and version != usual else "",
+        unproven=unproven and "stop" not in steps,
+        inherited=tuple(server.ref for server in servers if inherits_only(server)),
+    )
+
+
+def _as_it_belongs(server: Server, original: Original) -> bool:
+    return server.in_rotation and server.weight == original.weight and (server.agent or not original.agent)
+
+
+def _leaving(node: PlannedNode) -> tuple[ServerRef, ...]:
+    """The servers that this node's turn takes out of rotation."""
+    return node.refs if "drain" in node.steps else ()
+
+
+def _returning(node: PlannedNode) -> set[ServerRef]:
+    """The servers that are in rotation once this node's turn is done."""
+    return {ref for ref, each in node.originals.items() if each.admin is AdminState.READY and each.weight > 0}

@@ -1,1 +1,0 @@
-"""The five steps. Each ensures: looks first, does what is missing, looks again."""
