@@ -15,7 +15,8 @@ from backends.haproxy.address import HaproxySettings
 from backends.haproxy.stats_page import StatsPage
 from backends.model import ServerRef
 from tests.answering import Answering, answering
-from tests.haproxies import RunningHaproxy, free_port, haproxy_paths, running_haproxy, series
+from tests.free_ports import free_port
+from tests.haproxies import RunningHaproxy, haproxy_paths, running_haproxy, series
 
 FOLDER = Path(__file__).parent / "unit" / "captured"
 APP_PORT, AGENT_PORT = 8080, 8090  # in the captures

@@ -10,7 +10,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -21,6 +20,7 @@ import httpx
 import pytest
 
 from console.demo.haproxy import freeze, search_path
+from tests.free_ports import free_port
 
 CONSUL = shutil.which("consul", path=search_path())
 needs_consul = pytest.mark.skipif(CONSUL is None, reason="no consul on the PATH of this machine")
@@ -205,15 +205,7 @@ async def client_of(servers: Sequence[Agent], folder: Path) -> AsyncIterator[Age
 
 
 def _ports() -> dict[str, int]:
-    """Free ones, held together so that no two are the same."""
-    probes = [socket.socket() for _ in KINDS]
-    try:
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return dict(zip(KINDS, (probe.getsockname()[1] for probe in probes), strict=True))
-    finally:
-        for probe in probes:
-            probe.close()
+    return {kind: free_port() for kind in KINDS}
 
 
 def without_token() -> dict[str, str]:

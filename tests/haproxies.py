@@ -22,6 +22,7 @@ from pathlib import Path
 import pytest
 
 from console.demo.haproxy import freeze
+from tests.free_ports import free_port
 
 START_SECONDS = 15.0
 
@@ -43,14 +44,6 @@ defaults
     timeout server 10s
     timeout check 1s
 """
-
-
-def free_port() -> int:
-    """A TCP port that was free on loopback a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @functools.cache

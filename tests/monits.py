@@ -12,7 +12,6 @@ import os
 import shlex
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -21,6 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
+from tests.free_ports import free_port
 
 needs_monit = pytest.mark.skipif(shutil.which("monit") is None, reason="monit is not installed")
 CYCLE = 1  # seconds between two looks of Monit at the application
@@ -52,6 +53,8 @@ while os.path.exists(folder + "/lease") and time.monotonic() < end:
 # machine has a first process that collects them at once.
 REAPER = """
 import ctypes, os, sys
+
+from tests.free_ports import free_port
 ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER, see prctl(2)
 os.spawnvp(os.P_NOWAIT, sys.argv[1], sys.argv[1:])
 while True:
@@ -147,7 +150,7 @@ def running_monit(folder: Path, *, name: str = "shop", more: str = "") -> Iterat
         name: of the application.
         more: of the control file, behind the application.
     """
-    monit = Monit(folder, _free_port())
+    monit = Monit(folder, free_port())
     monit.mode("normal")
     _write(folder, monit.port, name, more)
     try:
@@ -173,9 +176,3 @@ def _write(folder: Path, port: int, name: str, more: str) -> None:
 def _script(file: Path, line: str) -> None:
     file.write_text(f"#!/bin/sh\n{line}\n")
     file.chmod(0o700)
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])

@@ -10,8 +10,6 @@ is ended: by `Stack.__aexit__` after an end, an exception, a cancellation or Ctr
 
 import asyncio
 import json
-import random
-import socket
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -29,12 +27,11 @@ from console.demo.faulty import FAULTY
 from console.demo.haproxy import BACKEND, Checks, HAProxy, search_path
 from console.demo.load import Address
 from console.demo.node import Node, Release
+from console.demo.ports import ReservedPorts
 from console.demo.sshd import SSHHost
 
 Transport = Literal["unix", "tcp", "ssh"]
 """How Rolldeck reaches the Runtime API: unix socket, TCP port, or the socket through SSH."""
-
-_PORTS = range(10_000, 32_000)  # below Linux's ephemeral range: no outgoing connection takes one meanwhile
 
 
 class Stack:
@@ -94,7 +91,7 @@ class Stack:
         self.backends = (BACKEND, *further_backends)
         self.consul: DevAgent | None = None
         self._with_consul = consul
-        self._reserved: list[socket.socket] = []
+        self._ports = ReservedPorts()
         self._exit = AsyncExitStack()
         self._environment = {
             "PATH": search_path(),
@@ -130,7 +127,7 @@ class Stack:
 
     async def _build(self) -> None:
         self.directory.mkdir(parents=True, exist_ok=True)
-        self._exit.callback(self._release_ports)
+        self._exit.callback(self._ports.release)
         self._plan()
         self._start_watchdog()
         self._exit.callback(watchdog.sweep, str(self.directory))
@@ -153,7 +150,7 @@ class Stack:
             name = f"web{number}"
             place = self.directory / name
             ssh_port = self._add_ssh_host(name, place)
-            node = Node(name, "127.0.0.1", self._port(), ssh_port, place, self._environment)
+            node = Node(name, "127.0.0.1", self._ports.reserve(), ssh_port, place, self._environment)
             node.lay_out()
             for version in self._versions:
                 node.add_release(Release(version=version, start_delay=self._start_delay))
@@ -162,37 +159,14 @@ class Stack:
         for number in range(1, instances + 1):
             name = f"lb{number}"
             self._add_ssh_host(name, self.directory)
-            ports = self._port(), self._port(), self._port()
+            ports = self._ports.reserve(), self._ports.reserve(), self._ports.reserve()
             self.instances[name] = HAProxy(name, self.directory, *ports, self._environment, self._haproxy)
 
     def _add_ssh_host(self, name: str, place: Path) -> int:
-        port = self._port()
+        port = self._ports.reserve()
         keys = self.directory / "client_key.pub"
         self.ssh_hosts[name] = SSHHost(name, port, place, self.directory, keys, self._environment)
         return port
-
-    def _port(self) -> int:
-        """Reserve a port until the stack ends. Raises OSError.
-
-        It is bound and never listens: it reads as closed, our own processes (which set SO_REUSEADDR) can
-        listen on it, and nobody else is given it while an application is stopped.
-        """
-        for port in random.sample(_PORTS, 200):
-            with socket.socket() as probe:  # without SO_REUSEADDR: fails when anybody has it
-                try:
-                    probe.bind(("127.0.0.1", port))
-                except OSError:
-                    continue
-            reserved = socket.socket()
-            reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            reserved.bind(("127.0.0.1", port))
-            self._reserved.append(reserved)
-            return port
-        raise OSError("no free loopback port found")
-
-    def _release_ports(self) -> None:
-        for reserved in self._reserved:
-            reserved.close()
 
     def _start_watchdog(self) -> None:
         arguments = [sys.executable, "-S", "-E", watchdog.__file__, str(self.directory)]
@@ -226,7 +200,7 @@ class Stack:
         }
         nodes = list(self.nodes.values())
         if self._with_consul:
-            ports = {kind: self._port() for kind in ("http", "server", "serf_lan", "serf_wan")}
+            ports = {kind: self._ports.reserve() for kind in ("http", "server", "serf_lan", "serf_wan")}
             self.consul = DevAgent(self.directory / "consul", ports, self._environment)
             self._exit.push_async_callback(self.consul.stop)
             await self.consul.start(nodes, sockets)

@@ -22,7 +22,8 @@ from console.demo.haproxy import search_path
 from console.demo.load import Load
 from console.output.text import result
 from tests.bench.cpu_load import CpuLoad, load
-from tests.haproxies import RunningHaproxy, free_port, haproxy_paths, running_haproxy, version_of
+from tests.free_ports import free_port
+from tests.haproxies import RunningHaproxy, haproxy_paths, running_haproxy, version_of
 from tests.integration.rollouts import ROLLDECK, world
 from tests.terminals import Terminal
 

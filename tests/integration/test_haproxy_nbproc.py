@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.haproxies import RunningHaproxy, free_port, haproxy_paths, running_haproxy, series
+from tests.free_ports import free_port
+from tests.haproxies import RunningHaproxy, haproxy_paths, running_haproxy, series
 from tests.integration.rollouts import ROLLDECK
 
 OLD = [path for path in haproxy_paths() if series(path) in ("2.2", "2.4")]

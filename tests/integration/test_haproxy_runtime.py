@@ -15,7 +15,8 @@ from backends.haproxy.stats_page import StatsPage
 from backends.model import Admin, AdminState, Exchange, Level, Server, ServerRef
 from backends.protocols import LoadBalancer
 from tests.answering import Answering, answering
-from tests.haproxies import RunningHaproxy, free_port, haproxy_binaries, running_haproxy
+from tests.free_ports import free_port
+from tests.haproxies import RunningHaproxy, haproxy_binaries, running_haproxy
 from tests.haproxy_words import WORDS
 from tests.loop_time import watching_loop
 from tests.recording import exchanges

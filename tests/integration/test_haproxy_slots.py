@@ -9,7 +9,8 @@ from backends.haproxy.address import HaproxySettings
 from backends.haproxy.runtime import Runtime
 from backends.haproxy.stats_page import StatsPage
 from tests.dns_servers import running_dns
-from tests.haproxies import RunningHaproxy, free_port, haproxy_binaries, running_haproxy
+from tests.free_ports import free_port
+from tests.haproxies import RunningHaproxy, haproxy_binaries, running_haproxy
 from tests.integration.rollouts import until
 
 pytestmark = pytest.mark.parametrize("binary", haproxy_binaries())

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from console.demo.stack import Stack
-from tests.haproxies import RunningHaproxy, free_port, haproxy_binaries, running_haproxy
+from tests.free_ports import free_port
+from tests.haproxies import RunningHaproxy, haproxy_binaries, running_haproxy
 from tests.integration.rollouts import Run, rolldeck, started, tune, until, until_up, world
 
 ONE = ("upgrade", "shop", "1.5.0", "--yes", "--json", "--limit", "web1")

@@ -13,7 +13,8 @@ from backends.model import Snapshot
 from console.output.health import unattributed
 from orchestrator.engine.traffic import Totals, TrafficCount
 from tests.faulty_http import BRIEFLY, faulty_server, is_error
-from tests.haproxies import RunningHaproxy, free_port, haproxy_binaries, running_haproxy, series
+from tests.free_ports import free_port
+from tests.haproxies import RunningHaproxy, haproxy_binaries, running_haproxy, series
 
 SECTIONS = """
 frontend www

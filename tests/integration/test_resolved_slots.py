@@ -12,13 +12,8 @@ import pytest
 from console.demo.load import Load
 from console.demo.stack import Stack
 from tests.dns_servers import Dns, running_dns
-from tests.haproxies import (
-    RunningHaproxy,
-    free_port,
-    haproxy_binaries,
-    haproxy_paths,
-    running_haproxy,
-)
+from tests.free_ports import free_port
+from tests.haproxies import RunningHaproxy, haproxy_binaries, haproxy_paths, running_haproxy
 from tests.integration.rollouts import (
     NEW,
     assert_nothing_failed,

@@ -12,7 +12,8 @@ from backends.haproxy.address import HaproxySettings
 from backends.haproxy.runtime import Runtime
 from backends.model import Sessions
 from tests.answering import answering
-from tests.haproxies import RunningHaproxy, free_port, haproxy_binaries, running_haproxy
+from tests.free_ports import free_port
+from tests.haproxies import RunningHaproxy, haproxy_binaries, running_haproxy
 
 pytestmark = pytest.mark.parametrize("binary", haproxy_binaries())
 

@@ -1,9 +1,7 @@
 """Units of a real systemd: what the manager says, and what stands in the way of a rollout."""
 
 import asyncio
-import socket
 from collections.abc import Iterator
-from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,6 +11,7 @@ from backends.hosts.local import LocalHost
 from backends.model import Activity, Command, ServiceState
 from backends.services.systemd import SystemdService, SystemdSettings
 from backends.services.systemd_rights import NOT_ALLOWED
+from tests.free_ports import free_port
 from tests.systemd_nodes import ENDED_BY_OOMD, Systemd, needs_systemd, running_systemd
 from tests.waiting import until
 
@@ -29,14 +28,12 @@ FAILS = (
 
 
 @pytest.fixture(scope="module")
-def free_port() -> int:
-    with closing(socket.socket()) as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
+def port() -> int:
+    return free_port()
 
 
 @pytest.fixture(scope="module")
-def systemd(tmp_path_factory: pytest.TempPathFactory, free_port: int) -> Iterator[Systemd]:
+def systemd(tmp_path_factory: pytest.TempPathFactory, port: int) -> Iterator[Systemd]:
     folder: Path = tmp_path_factory.mktemp("systemd")
     units = {
         "good.service": f"[Service]\n{SLEEPS}Restart=always\nRestartSec=100ms\n{INSTALL}",
@@ -55,7 +52,7 @@ def systemd(tmp_path_factory: pytest.TempPathFactory, free_port: int) -> Iterato
         "KillMode=process\n",
         "hungry.service": "[Service]\nExecStart=/usr/bin/python3 -S -E /run/hungry.py\n",
         "once.service": "[Service]\nType=oneshot\nExecStart=/bin/true\n",
-        "listens.socket": f"[Socket]\nListenStream=127.0.0.1:{free_port}\n",
+        "listens.socket": f"[Socket]\nListenStream=127.0.0.1:{port}\n",
         "listens.service": f"[Service]\n{SLEEPS}{INSTALL}",
         "parent.service": f"[Unit]\nWants=worker.service\n[Service]\n{SLEEPS}Restart=always\n{INSTALL}",
         "upheld.service": f"[Service]\n{SLEEPS}",
@@ -205,13 +202,13 @@ async def test_oneshots(systemd: Systemd) -> None:
     assert "Type=oneshot without RemainAfterExit=yes" in obstacle
 
 
-async def test_a_socket_of_systemd_keeps_the_port_open(systemd: Systemd, free_port: int) -> None:
-    unit = service(systemd, "listens", free_port)
+async def test_a_socket_of_systemd_keeps_the_port_open(systemd: Systemd, port: int) -> None:
+    unit = service(systemd, "listens", port)
     assert await unit.obstacles() == ()
     systemd.systemctl("start", "listens.socket")
     [obstacle] = await unit.obstacles()
-    assert f"listens.socket keeps port {free_port} open while listens is stopped" in obstacle
-    other = service(systemd, "listens", free_port + 1)
+    assert f"listens.socket keeps port {port} open while listens is stopped" in obstacle
+    other = service(systemd, "listens", port + 1)
     assert await other.obstacles() == ()
     assert any("listens.socket starts its unit too" in caveat for caveat in await other.caveats())
 

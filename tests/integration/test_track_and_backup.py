@@ -21,7 +21,8 @@ from orchestrator.balancers.followers import followers, tracked_servers
 from orchestrator.balancers.group import Fleet
 from orchestrator.planning.departure import look_at_departure
 from orchestrator.planning.policy import Policy
-from tests.haproxies import free_port, haproxy_binaries, running_haproxy
+from tests.free_ports import free_port
+from tests.haproxies import haproxy_binaries, running_haproxy
 from tests.integration.rollouts import (
     NEW,
     OLD,

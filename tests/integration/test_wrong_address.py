@@ -7,7 +7,7 @@ import pytest
 
 from console.demo.load import Load
 from console.demo.stack import Stack
-from tests.haproxies import free_port
+from tests.free_ports import free_port
 from tests.integration.rollouts import (
     DRAIN,
     MAINT,

@@ -12,7 +12,7 @@ from backends.errors import BackendError, ConfigError, PermissionDenied, Refused
 from backends.haproxy.address import HaproxySettings
 from backends.haproxy.stats_page import StatsPage
 from backends.model import Admin, AdminState, Info, Level, Operational
-from tests.haproxies import free_port
+from tests.free_ports import free_port
 from tests.listening import listening
 
 CAPTURED = Path(__file__).parent / "captured"

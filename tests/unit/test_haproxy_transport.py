@@ -18,7 +18,7 @@ from backends.haproxy.address import HaproxySettings, SshAddress, TcpAddress, Un
 from backends.haproxy.runtime import Runtime
 from backends.haproxy.transport import ByteReader, ByteWriter, Transport
 from backends.model import Exchange
-from tests.haproxies import free_port
+from tests.free_ports import free_port
 from tests.recording import exchanges
 from tests.scripted_haproxy import Reply, scripted_haproxy, until
 
