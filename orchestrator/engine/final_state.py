@@ -22,6 +22,7 @@ from orchestrator.planning.mapping import owners as nodes_behind
 from orchestrator.planning.plan import Plan, PlannedNode
 
 Originals = Mapping[ServerRef, Original]
+AGENT_LOOKS, AGENT_PAUSE = 10, 0.05  # seconds between two of them
 
 
 async def look_at_end(
@@ -99,10 +100,17 @@ def _others_fallen(
 
 
 async def _read(balancer: LoadBalancer, application: Application) -> Snapshot | BackendError:
+    """Read one, for half a second if need be: while HAProxy asks an agent, what that last said is blank."""
     try:
-        return await balancer.snapshot(application.fleet.backends)
+        for _ in range(AGENT_LOOKS):
+            snapshot = await balancer.snapshot(application.fleet.backends)
+            down = [server for server in snapshot.servers if server.status == "DOWN (agent)"]
+            if all(server.last_agent or server.tracks for server in down):
+                break
+            await asyncio.sleep(AGENT_PAUSE)
     except BackendError as error:
         return error
+    return snapshot
 
 
 def _by_others(servers: Sequence[Server], originals: Originals) -> list[Server]:

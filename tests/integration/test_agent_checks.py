@@ -32,11 +32,12 @@ async def test_an_agent_check_may_be_who_keeps_a_server_out(tmp_path: Path) -> N
         for name in says:
 
             async def answer(_: asyncio.StreamReader, writer: asyncio.StreamWriter, name: str = name) -> None:
+                await asyncio.sleep(0.1)  # HAProxy has no words of it as long as it is asking
                 writer.write(says[name])
                 await writer.drain()
 
             port = await exits.enter_async_context(listening(answer))
-            lines[name] = rf"\1 agent-check agent-port {port} agent-inter 50ms"
+            lines[name] = rf"\1 agent-check agent-port {port} agent-inter 400ms"
 
         def edit(text: str) -> str:
             for name, line in lines.items():

@@ -1,10 +1,12 @@
 """What is out of rotation is named with the commands that bring it back, and they do."""
 
 import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
-from backends.model import AdminState
+from backends.model import AdminState, Operational, Snapshot
 from orchestrator.engine.final_state import look_at_end
 from orchestrator.events.events import OutOfRotation
 from orchestrator.events.text import whose_words
@@ -128,6 +130,29 @@ def test_a_weight_is_told_without_a_moment_that_nobody_knows() -> None:
         world.take_out("web1")
         ((out,), _) = await look_at_end(world.application, plan, {}, now=1000.0)
         assert out.since > 0
+
+    run(scenario())
+
+
+def test_what_an_agent_has_said_is_read_again_while_haproxy_asks_it_again() -> None:
+    """HAProxy blanks the words when it begins to ask, and keeps the verdict."""
+
+    async def scenario() -> None:
+        world = World(nodes=2, instances=1)
+        plan = await world.plan()
+        balancer, words = world.balancers["lb1"], ["via agent : down (disk full)", "", ""]
+        read = balancer.snapshot
+
+        async def snapshot(backends: Sequence[str] = ()) -> Snapshot:
+            whole, said = await read(backends), words[-1]
+            words[1:] = words[1:-1]
+            first, *others = whole.servers
+            down = replace(first, status="DOWN (agent)", operational=Operational.STOPPED, last_agent=said)
+            return replace(whole, servers=(down, *others))
+
+        balancer.snapshot = snapshot  # type: ignore[method-assign]
+        ((out,), _) = await look_at_end(world.application, plan, {})
+        assert out.not_ready == "down by its agent check: down (disk full)"
 
     run(scenario())
 
