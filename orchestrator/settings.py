@@ -1,8 +1,6 @@
 """What the engine needs to know: applications, how they are reached, journal and lock. Times are seconds."""
 
 from collections.abc import Iterator, Mapping
-from functools import partial
-from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
@@ -21,7 +19,6 @@ from backends.hosts.ssh_settings import SshSettings
 from backends.installers.command import NoInstall
 from backends.installers.kinds import InstallSettings
 from backends.installers.versions import VersionSettings
-from backends.inventories.kinds import FileInventory, read_nodes
 from backends.local_process import check_names, secret_names
 from backends.services.kinds import ServiceSettings
 from backends.templates import NoText, check_host, check_value, check_words, wrong_placeholders
@@ -147,22 +144,6 @@ class Settings(msgspec.Struct, kw_only=True, frozen=True):
             )
         return self.apps[name]
 
-    def nodes_of(self, app: str) -> dict[str, NodeSettings]:
-        """The nodes of one application, those too that a file names; of other sources it knows none.
-
-        Files are read when an application is worked on: one that is broken is no matter of the others.
-
-        Raises:
-            ConfigError: that file cannot be used.
-        """
-        settings = self.app(app)
-        if not isinstance(settings.inventory, FileInventory):
-            return settings.nodes
-        key = f"apps.{app}.inventory"
-        writers = self.writers or Writers.own()
-        listing = read_nodes(settings.inventory, Path(self.file).parent, self.file, key, writers)
-        return self.decode_nodes(listing.nodes, listing.file, listing.key)
-
     def decode_nodes(self, raw: Mapping[str, Any], file: str, key: str) -> dict[str, NodeSettings]:
         """The nodes that a file names.
 
@@ -195,9 +176,8 @@ class Settings(msgspec.Struct, kw_only=True, frozen=True):
 
     def source_of(self, app: str, consul: Consul | None) -> NodeSource:
         """The source of one application's nodes; `consul` where there is one."""
-        return make_source(
-            self.app(app).inventory, partial(self.nodes_of, app), consul, file=self.file, app=app
-        )
+        own, writers = self.app(app), self.writers or Writers.own()
+        return make_source(own.inventory, own.nodes, self.decode_nodes, consul, self.file, app, writers)
 
     async def find_haproxy(self, app: str, consul: Consul | None) -> Mapping[str, HaproxySettings]:
         """The load balancers of one application, wherever they are known.

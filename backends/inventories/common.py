@@ -23,11 +23,15 @@ class InventoryFile:
         file: where it stands, for errors.
         key: of the nodes in it, for errors.
         nodes: by name, as they would stand in `[apps.NAME.nodes]`; the caller has yet to check them.
+        reader: who has read it, where that can be one or the other.
+        warnings: what the reader found odd, in words.
     """
 
     file: str
     key: str
     nodes: Mapping[str, Any]
+    reader: str = ""
+    warnings: tuple[str, ...] = ()
 
 
 def resolve_path(path: str, folder: Path, file: str, key: str) -> Path:

@@ -1,5 +1,6 @@
 """All inventories in files, chosen by `kind` in the configuration."""
 
+import asyncio
 from pathlib import Path
 
 from backends.file_trust import Writers
@@ -10,8 +11,10 @@ from backends.inventories.toml import TomlInventory, read_toml
 FileInventory = TomlInventory | AnsibleInventory
 
 
-def read_nodes(settings: FileInventory, folder: Path, file: str, key: str, writers: Writers) -> InventoryFile:
-    """Read the nodes that an inventory's file names now, in its order. Blocking.
+async def read_nodes(
+    settings: FileInventory, folder: Path, file: str, key: str, writers: Writers
+) -> InventoryFile:
+    """Read the nodes that an inventory's file names now, in its order.
 
     Args:
         settings: which file.
@@ -25,6 +28,6 @@ def read_nodes(settings: FileInventory, folder: Path, file: str, key: str, write
     """
     match settings:
         case TomlInventory():
-            return read_toml(settings, folder, file, key, writers)
+            return await asyncio.to_thread(read_toml, settings, folder, file, key, writers)
         case AnsibleInventory():
-            return read_ansible(settings, folder, file, key)
+            return await read_ansible(settings, folder, file, key, writers)

@@ -13,6 +13,12 @@ from backends.errors import ConfigError
 _MERGE = "tag:yaml.org,2002:merge"
 
 
+class UnsafeText(str):
+    """A text that is no template, whatever is in it."""
+
+    __slots__ = ()
+
+
 class Encrypted:
     """Stands where a value is encrypted with Ansible's vault."""
 
@@ -90,7 +96,7 @@ def _loader() -> Any:
     loader: Any = Loader  # the stubs know no constructor of a subclass
     for tag in ("!vault", "!vault-encrypted"):
         loader.add_constructor(tag, lambda loader, node: Encrypted())
-    loader.add_constructor("!unsafe", lambda loader, node: loader.construct_yaml_str(node))
+    loader.add_constructor("!unsafe", lambda loader, node: UnsafeText(loader.construct_yaml_str(node)))
     return loader
 
 

@@ -25,7 +25,7 @@ def find_and_load(explicit: str | None) -> Config:
 
 
 def load(path: Path, *, named: bool = True) -> Config:
-    """Read and check a configuration file; not yet the inventories that it names, see `Config.nodes_of`.
+    """Read and check a configuration file; not yet its inventories, see `FileSource`.
 
     Args:
         path: of the file.

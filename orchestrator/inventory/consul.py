@@ -1,6 +1,6 @@
 """What Consul knows of an application: the instances of a service as its nodes, and its load balancers."""
 
-from collections.abc import AsyncGenerator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from backends.consul.balancers import Places, sockets
@@ -10,6 +10,7 @@ from backends.errors import ConfigError
 from backends.haproxy.address import HaproxySettings
 from backends.protocols import Host, Registration
 from orchestrator.inventory.source import FoundNode, NodeSettings, checked_nodes
+from orchestrator.planning.plan import Finding
 
 WAIT_S = 30.0  # that one look may block; Consul sends all of it again after that
 
@@ -55,6 +56,10 @@ class ConsulSource:
         from backends.consul.maintenance import Registration as InConsul
 
         return InConsul(self._consul, self._service, node, host, values)
+
+    def remarks(self) -> Sequence[Finding]:
+        """See `NodeSource`: there is nothing to say."""
+        return ()
 
 
 def found_nodes(service: ConsulService, found: Mapping[str, Instance]) -> dict[str, FoundNode]:

@@ -21,6 +21,7 @@ from orchestrator.inventory.resolver import InventoryResolver
 from orchestrator.inventory.source import FoundNode, NodeSettings, NodeSource, checked_nodes
 from orchestrator.journal.unfinished import Leftover
 from orchestrator.node import Node
+from orchestrator.planning.plan import Finding
 from orchestrator.remote.payload import Endpoint
 
 PAUSES_S = (1.0, 2.0, 5.0, 10.0)  # before a source is asked again that could not be asked
@@ -36,9 +37,16 @@ class Inventory:
     Args:
         nodes: that are known so far.
         resolver: knows all of them, once every load balancer has answered; None: these are all.
+        remarks: of their source, see `NodeSource`.
     """
 
-    def __init__(self, nodes: tuple[Node, ...], resolver: InventoryResolver | None = None) -> None:
+    def __init__(
+        self,
+        nodes: tuple[Node, ...],
+        resolver: InventoryResolver | None = None,
+        remarks: Sequence[Finding] = (),
+    ) -> None:
+        self.remarks = tuple(remarks)
         self.nodes = nodes
         self._resolver = resolver
 
@@ -94,7 +102,7 @@ class LiveInventory(Inventory):
         bus: Bus,
         clock: Clock,
     ) -> None:
-        super().__init__(nodes)
+        super().__init__(nodes, remarks=source.remarks())
         self.latest: Mapping[str, FoundNode] | None = None  # before the first look
         self._source = source
         self._nodes = resolver

@@ -4,13 +4,14 @@ HAProxy completes each source: it has the addresses and ports that a source leav
 names no node at all, every server is one (see `orchestrator.inventory.static`).
 """
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Literal, Protocol
 
 import msgspec
 
 from backends.protocols import Host, Registration
 from backends.templates import NoText, check_host, check_port, check_value, check_words
+from orchestrator.planning.plan import Finding
 
 
 class NodeSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
@@ -85,6 +86,9 @@ class NodeSource(Protocol):
             host: it.
             values: what templates may name.
         """
+
+    def remarks(self) -> Sequence[Finding]:
+        """What preflight is to say of the nodes that were read last, such as by what."""
 
 
 def checked_nodes(found: Mapping[str, FoundNode]) -> dict[str, NodeSettings]:

@@ -1,6 +1,6 @@
-"""Nodes that the configuration or a file names, completed by what HAProxy knows."""
+"""Nodes that the configuration names, completed by what HAProxy knows."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -9,30 +9,35 @@ from backends.model import Server
 from backends.protocols import Host
 from backends.templates import check_host, check_port, check_value
 from orchestrator.inventory.source import NodeSettings
+from orchestrator.planning.plan import Finding
 
 
 class StaticSource:
-    """Nodes that stay the same while an application is worked on. Implements `NodeSource`.
+    """Nodes that stand in the configuration. Implements `NodeSource`.
 
     Args:
-        configured: reads them; may raise ConfigError. Without any, every server in HAProxy is a node.
+        nodes: by name. Without any, every server in HAProxy is a node.
     """
 
     name = "the configuration"
     confirms_changes = False
 
-    def __init__(self, configured: Callable[[], Mapping[str, NodeSettings]]) -> None:
-        self._configured = configured
+    def __init__(self, nodes: Mapping[str, NodeSettings]) -> None:
+        self._nodes = nodes
 
     async def read(self) -> Mapping[str, NodeSettings]:
         """See `NodeSource`."""
-        return self._configured()
+        return self._nodes
 
     def watch(self) -> None:
         """See `NodeSource`: it never changes."""
 
     def registration(self, node: str, host: Host, values: Mapping[str, str]) -> None:
         """See `NodeSource`: there is none."""
+
+    def remarks(self) -> Sequence[Finding]:
+        """See `NodeSource`: there is nothing to say."""
+        return ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -92,7 +92,7 @@ async def open_session(
             sharing.share if sharing is not None else None,
         )
         works: dict[str, Callable[[], Awaitable[None]]] = {}
-        inventory = Inventory(application.nodes, resolver)
+        inventory = Inventory(application.nodes, resolver, source.remarks())
         if source.watch() is not None:
             nodes, left = application.nodes, books.leftovers
             inventory = live = LiveInventory(source, resolver, nodes, named, activity, left, bus, clock)

@@ -220,7 +220,8 @@ class Session:
             for words in unread_words
         ]
         doubts = self.inventory.doubts(self.consul.silent if self.consul is not None else "")
-        return unread + [Finding(Severity.WARNING, "inventory", text) for text in doubts]
+        found = [Finding(Severity.WARNING, "inventory", text) for text in doubts]
+        return [*unread, *self.inventory.remarks, *found]
 
     def start(
         self, proposal: Proposal, *, break_lock: bool = False, agree: Agree = agree_within_request

@@ -122,7 +122,9 @@ async def test_nodes_of_this_machine_get_what_access_names_and_ansible_the_opera
     adapters = AdapterFactory(config.ssh, Bus(SystemClock()).record)
     try:
         app = config.app("shop")
-        specs = resolve_nodes(config.nodes_of("shop"), (), "config.toml", "apps.shop.nodes", app.port)
+        specs = resolve_nodes(
+            await config.source_of("shop", None).read(), (), "config.toml", "apps.shop.nodes", app.port
+        )
         [node] = await adapters.nodes("shop", app, config.source_of("shop", None), specs)
         assert (await seen_on(node.host)).keys() & TOKENS.keys() == {"DOCKER_HOST"}
         assert isinstance(node.installer, RecipeInstaller)

@@ -1,5 +1,6 @@
 """An upgrade whose nodes stand in an Ansible inventory, and are reached as that says."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,9 @@ async def test_the_nodes_of_an_ansible_inventory_are_upgraded(tmp_path: Path) ->
         assert status.code == 0, status.text
         plan = await rolldeck(stack, "plan", "shop", NEW)
         assert plan.code == 0, plan.text
+        check = await rolldeck(stack, "check", "shop")
+        reader = "ansible-inventory" if shutil.which("ansible-inventory") else "Rolldeck's own reader"
+        assert f"inventory: {stack.directory / 'hosts.ini'} was read by {reader}\n" in check.out
         run = await upgrade(stack)
         assert run.code == 0, run.text
         assert run.ended["upgraded"] == ["web1", "web2"]

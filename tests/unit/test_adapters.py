@@ -28,7 +28,7 @@ async def wired(**app: Any) -> Node:
     config = parse(raw(**{"install": APT, "nodes": NODES} | app), "f")
     adapters = AdapterFactory(config.ssh, lambda _: None, config.file)
     try:
-        specs = resolve_nodes(config.nodes_of("shop"), [], "f", "apps.shop.nodes")
+        specs = resolve_nodes(await config.source_of("shop", None).read(), [], "f", "apps.shop.nodes")
         [node] = await adapters.nodes("shop", config.app("shop"), config.source_of("shop", None), specs)
         return node
     finally:

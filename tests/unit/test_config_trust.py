@@ -15,7 +15,7 @@ from console.command_line import cli
 from console.config import loader
 from console.config.loader import find_and_load, load
 from tests.unit.console_values import TOML, write
-from tests.unit.inventories import configured
+from tests.unit.inventories import configured, nodes_of
 from tests.users import MALLORY, OPS, become, give, needs_root
 
 pytestmark = needs_root
@@ -244,38 +244,38 @@ def test_what_is_read_is_what_was_looked_at(here: Path, monkeypatch: pytest.Monk
 def test_a_fifo_is_not_waited_for(here: Path) -> None:
     os.mkfifo(here / "nodes.toml")
     with pytest.raises(ConfigError, match=r"nodes\.toml is not used: .*nodes\.toml is not a regular file"):
-        load(configured(here, "nodes.toml")).nodes_of("shop")
+        nodes_of(load(configured(here, "nodes.toml")))
 
 
 NODES = '[nodes]\nweb1 = { address = "10.0.0.1", transport = "local", prefix = "sh -c id" }\n'
 
 
-def nodes_of(path: Path) -> list[str]:
-    return list(load(path).nodes_of("shop"))
+def names_in(path: Path) -> list[str]:
+    return list(nodes_of(load(path)))
 
 
 def test_nodes_in_toml_bring_commands_and_are_looked_at_like_it(here: Path) -> None:
     nodes = here / "nodes.toml"
     nodes.write_text(NODES)
     path = configured(here, "nodes.toml")
-    assert nodes_of(path) == ["web1"]
+    assert names_in(path) == ["web1"]
     give(nodes, MALLORY)
     with pytest.raises(ConfigError) as caught:
-        nodes_of(path)
+        names_in(path)
     assert str(caught.value) == (
         f"{path}: apps.shop.inventory.path: {nodes} is not used:"
         f" {nodes} belongs to uid 54321 (mode 0644), expected root (uid 0)"
     )
     give(path, MALLORY)  # named, and whoever may write it may as well write that file
-    assert nodes_of(path) == ["web1"]
+    assert names_in(path) == ["web1"]
     give(nodes, 0, OPS).chmod(0o664)
     with pytest.raises(ConfigError, match=r"can be written by group gid 54322"):
-        nodes_of(path)
+        names_in(path)
     give(path, 0, OPS).chmod(0o664)
-    assert nodes_of(path) == ["web1"]
+    assert names_in(path) == ["web1"]
     nodes.chmod(0o666)
     with pytest.raises(ConfigError, match="can be written by everybody"):
-        nodes_of(path)
+        names_in(path)
 
 
 @pytest.mark.parametrize("beside", [False, True])
@@ -291,16 +291,16 @@ def test_an_ansible_inventory_may_be_a_teams_but_not_everybodys(here: Path, besi
         looked_at.write_text("ansible_user: deploy\n")
     give(looked_at, MALLORY, OPS).chmod(0o664)
     give(looked_at.parent, MALLORY, OPS).chmod(0o775)
-    assert nodes_of(path) == ["web1"]
+    assert names_in(path) == ["web1"]
     looked_at.chmod(0o666)
     with pytest.raises(
         ConfigError, match=f"{looked_at} is not used: {looked_at} can be written by everybody"
     ):
-        nodes_of(path)
+        names_in(path)
     looked_at.chmod(0o664)
     looked_at.parent.chmod(0o1777)
     with pytest.raises(ConfigError, match=f"is not used: {looked_at.parent} can be written by everybody"):
-        nodes_of(path)
+        names_in(path)
 
 
 def test_check_says_which_file_was_read(here: Path) -> None:

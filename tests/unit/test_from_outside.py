@@ -94,6 +94,9 @@ class Etcd:
     def registration(self, node: str, host: Host, values: Mapping[str, str]) -> None:
         return None
 
+    def remarks(self) -> tuple[()]:
+        return ()
+
 
 SERVICE: Any = RunitSettings(name="{app}-{node}")
 SHOP = ApplicationSettings(

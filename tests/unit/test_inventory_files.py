@@ -12,7 +12,7 @@ from console.config.schema import parse
 from orchestrator.inventory.source import NodeSettings
 from orchestrator.inventory.static import resolve_nodes
 from tests.unit.console_values import raw, server
-from tests.unit.inventories import configured, loaded, refused
+from tests.unit.inventories import configured, loaded, nodes_of, refused
 
 NODES = """\
 [nodes]
@@ -85,7 +85,7 @@ def test_a_file_that_cannot_be_read(tmp_path: Path, name: str) -> None:
 
     def problem() -> str:
         with pytest.raises(ConfigError) as caught:
-            load(config).nodes_of("shop")
+            nodes_of(load(config))
         return str(caught.value)
 
     key = f"{config}: apps.shop.inventory.path: {path}"
@@ -112,7 +112,7 @@ def test_a_file_that_cannot_be_read(tmp_path: Path, name: str) -> None:
 )
 def test_what_is_no_path(path: str, problem: str) -> None:
     with pytest.raises(ConfigError, match=problem) as caught:
-        parse(raw(inventory={"kind": "ansible", "path": path, "group": "shop"}), "f").nodes_of("shop")
+        nodes_of(parse(raw(inventory={"kind": "ansible", "path": path, "group": "shop"}), "f"))
     assert caught.value.key == "apps.shop.inventory.path"
 
 
@@ -126,10 +126,10 @@ def test_a_path_begins_beside_the_configuration_or_at_home(
     (home / "hosts").write_text("[shop]\nhome\n")
     monkeypatch.setenv("HOME", str(home))
     for path, node in (("below/hosts", "below"), ("~/hosts", "home"), (str(home / "hosts"), "home")):
-        assert list(load(configured(tmp_path, path)).nodes_of("shop")) == [node]
+        assert list(nodes_of(load(configured(tmp_path, path)))) == [node]
     monkeypatch.chdir(below)
     configured(tmp_path, "below/hosts")
-    assert list(load(Path("../config.toml")).nodes_of("shop")) == ["below"]
+    assert list(nodes_of(load(Path("../config.toml")))) == ["below"]
 
 
 @pytest.mark.parametrize(
@@ -164,7 +164,7 @@ def test_what_the_inventory_does_not_tell_haproxy_may(tmp_path: Path) -> None:
     config = load(configured(tmp_path, "hosts.ini"))
 
     def ports(*seen: Server) -> list[int]:
-        found = resolve_nodes(config.nodes_of("shop"), seen, config.file, config.nodes_key("shop"))
+        found = resolve_nodes(nodes_of(config), seen, config.file, config.nodes_key("shop"))
         return [node.port for node in found]
 
     assert ports(server("web1")) == [8080]

@@ -3,7 +3,7 @@
 https://docs.ansible.com/ansible/latest/inventory_guide/intro_inventory.html#how-variables-are-merged
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
 from typing import Any, Protocol, Self
@@ -95,6 +95,12 @@ class Groups:
         if len(self._hosts) > MOST_NODES or self._entries > _MOST_ENTRIES:
             raise ConfigError(self.file, where, f"found too many hosts, expected at most {MOST_NODES}")
 
+    def add_names(self, names: Iterable[str], group: str) -> None:
+        """Put hosts into a group that is known, by their names as they are."""
+        for name in names:
+            self._hosts.setdefault(name, _Host()).groups[group] = None
+            self._groups[group].hosts[name] = None
+
     def finish(self) -> Self:
         """Put what is in no group where Ansible does. Raises ConfigError when groups contain each other."""
         for name, host in self._hosts.items():
@@ -142,7 +148,9 @@ class Groups:
         Raises:
             ConfigError: a group's priority is no number, or a file beside cannot be used.
         """
-        order = self._order(host)
+        order = sorted(
+            self.groups_of(host), key=lambda group: (self._depths[group], self._priority(group), group)
+        )
         found: dict[str, Any] = {}
         for name in order:
             found.update(self._groups[name].variables)
@@ -150,15 +158,15 @@ class Groups:
             found.update(beside.of_group(name))
         return found | self._hosts[host].variables | dict(beside.of_host(host))
 
-    def _order(self, host: str) -> list[str]:
-        """The groups that a host is in, from `all` inwards."""
+    def groups_of(self, host: str) -> Iterable[str]:
+        """Return the groups that a host is in, those around them included."""
         around = dict.fromkeys(self._hosts[host].groups) | {ALL: None}
         for name in (waiting := list(around)):
             for parent in self._groups[name].parents:
                 if parent not in around:
                     around[parent] = None
                     waiting.append(parent)
-        return sorted(around, key=lambda group: (self._depths[group], self._priority(group), group))
+        return around
 
     def _priority(self, group: str) -> int:
         value = self._groups[group].variables.get(PRIORITY, 1)

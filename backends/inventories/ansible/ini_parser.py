@@ -19,6 +19,7 @@ _SECTIONS = ("hosts", "children", "vars")
 _NEEDED = ("ansible_", "rolldeck_")  # other variables may be anything, and only templates look at them
 _QUOTES = re.compile(r"""["'\\#]""")
 _SPACE = re.compile(r"[ \t\r\n]+")
+_SECRET = re.compile(r"pass|secret|token", re.IGNORECASE)
 _LONGEST_LINE = 65_536  # characters; shlex takes four times as long for one twice as long
 _LONGEST_LITERAL = 1000  # characters; Python's own parser is not made for endless ones
 
@@ -106,19 +107,19 @@ class _IniParser:
         try:
             pattern, *pairs = _split_words(line)
         except ValueError:
-            raise self._error(f"found {line[:80]!r}, expected a host with closed quotes") from None
+            raise self._error(f"found {self._quote(line)}, expected a host with closed quotes") from None
         variables = {}
         for pair in pairs:
             name, equals, value = pair.partition("=")
             if not equals:
-                raise self._error(f"found {pair[:80]!r}, expected NAME=VALUE behind the host")
+                raise self._error(f"found {self._quote(line, pair)}, expected NAME=VALUE behind the host")
             variables[name] = _parse_value(name, value)
         self._groups.add_hosts(pattern, group, variables, self._where)
 
     def _add_variable(self, line: str, group: str) -> None:
         name, equals, value = line.partition("=")
         if not equals:
-            raise self._error(f"found {line[:80]!r}, expected NAME=VALUE")
+            raise self._error(f"found {self._quote(line)}, expected NAME=VALUE")
         name = name.strip()
         self._groups.add_variables(group, {name: _parse_value(name, value.strip())})
 
@@ -129,6 +130,11 @@ class _IniParser:
         self._groups.add_group(match[1])
         self._named.setdefault(match[1], self._where)
         self._children.append((group, match[1]))
+
+    @staticmethod
+    def _quote(line: str, part: str = "") -> str:
+        """Quote a line, or a part of it, for an error; of one with a password in it nothing."""
+        return "a text that is not shown" if _SECRET.search(line) else repr((part or line)[:80])
 
     def _error(self, problem: str) -> ConfigError:
         return ConfigError(self._file, self._where, problem)

@@ -8,100 +8,112 @@ of the host, and nothing more. How to log in and to become root
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from backends.errors import ConfigError
 from backends.inventories.ansible.ini_parser import IniText, parse_literal
 from backends.inventories.common import describe
-from backends.inventories.yaml_text import Encrypted
+from backends.inventories.yaml_text import Encrypted, UnsafeText
 from backends.templates import check_host
 
 _SSH = ("ssh", "smart", "paramiko", "paramiko_ssh")
 _CONNECTIONS = (*_SSH, "local")
 _MARKS = ("{{", "{%", "{#")
 _VARIABLE = re.compile(r"\{\{[-+]?\s*([A-Za-z_][A-Za-z0-9_]*)\s*[-+]?\}\}")
+_PASSWORD = re.compile(r"ansible_(?:\w+_)?pass(?:word|phrase|wd)?")
 _MOST = 100  # variables that are filled into one value, those in their values included
 _LONGEST = 4096  # characters of a value
 
 
-def build_node(host: str, variables: Mapping[str, Any], file: str) -> dict[str, Any]:
+_Describe = Callable[[object], str]
+
+
+def build_node(
+    host: str, variables: Mapping[str, Any], file: str, *, hide_values: bool = False
+) -> dict[str, Any]:
     """Build the node of this host.
 
     Args:
         host: its name in the inventory, and so the node's.
         variables: all of them, merged.
         file: the inventory, for errors.
+        hide_values: some of them were encrypted, and nobody knows which: errors show none.
 
     Raises:
         ConfigError: with the file, `HOST.VARIABLE`, what was found and what was expected.
     """
-    values = _Values(host, variables, file)
+    values = _HostVariables(host, variables, file, _hide if hide_values else describe)
     reached = values.text("ansible_host", "ansible_ssh_host") or host
     address = values.text("rolldeck_address") or reached
     node = {
         "address": address,
         "port": values.port("rolldeck_port"),
-        "servers": values.texts("rolldeck_servers"),
+        "servers": values.names("rolldeck_servers"),
         "ssh": reached if reached != address else "",
         "ssh_user": values.text("ansible_user", "ansible_ssh_user"),
         "ssh_port": values.port("ansible_port", "ansible_ssh_port"),
-        "transport": values.via("ansible_connection"),
+        "transport": values.transport("ansible_connection"),
     }
     return {key: value for key, value in node.items() if value}
 
 
-class _Values:
+class _HostVariables:
     """Looks variables up; of several names for one thing those that are there must agree."""
 
-    def __init__(self, host: str, variables: Mapping[str, Any], file: str) -> None:
+    def __init__(self, host: str, variables: Mapping[str, Any], file: str, describe: _Describe) -> None:
         self._host = host
         self._variables = variables
         self._file = file
-        self._templates = Templates(host, variables)
+        self._describe = describe
+        self._templates = Templates(host, variables, describe)
 
     def text(self, *names: str) -> str:
-        name, value = self._one(names)
-        return self._checked(name, value) if name else ""
+        name, value = self._find(names)
+        return self._check_host(name, value) if name else ""
 
     def port(self, *names: str) -> int:
-        name, value = self._one(names)
+        name, value = self._find(names)
         if not name:
             return 0
         digits = isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= 5
         number = int(value) if digits else value
         if type(number) is not int or not 1 <= number <= 65535:
-            raise self._error(name, f"found {describe(value)}, expected 1 to 65535")
+            raise self._error(name, f"found {self._describe(value)}, expected 1 to 65535")
         return number
 
-    def texts(self, name: str) -> list[str]:
-        _, value = self._one((name,))
+    def names(self, name: str) -> list[str]:
+        _, value = self._find((name,))
         if isinstance(value, str):  # Ansible's INI has no lists
             value = [server.strip() for server in value.split(",")]
         if value is None:
             return []
         if not isinstance(value, list) or not all(isinstance(server, str) and server for server in value):
-            raise self._error(name, f"found {describe(value)}, expected names with commas between, or a list")
-        return [self._plain(name, server) for server in value]
+            raise self._error(
+                name, f"found {self._describe(value)}, expected names with commas between, or a list"
+            )
+        return [self._fill(name, server) for server in value]
 
-    def via(self, name: str) -> str:
+    def transport(self, name: str) -> str:
         value = self.text(name).removeprefix("ansible.builtin.")
         if value and value not in _CONNECTIONS:
-            raise self._error(name, f"found {value!r}, expected one of: {', '.join(_CONNECTIONS)}")
+            raise self._error(
+                name, f"found {self._describe(value)}, expected one of: {', '.join(_CONNECTIONS)}"
+            )
         return "local" if value == "local" else ""  # over SSH: as the configuration says
 
-    def _one(self, names: tuple[str, ...]) -> tuple[str, Any]:
-        found = [(name, self._plain(name, self._variables[name])) for name in names if self._has(name)]
+    def _find(self, names: tuple[str, ...]) -> tuple[str, Any]:
+        found = [(name, self._fill(name, self._variables[name])) for name in names if self._has(name)]
         for name, value in found[1:]:
             if _as_text(value) != _as_text(found[0][1]):
-                known = f"{found[0][0]} is {describe(found[0][1])}"
-                raise self._error(name, f"found {describe(value)}, but {known}; expected one of them")
+                known = f"{found[0][0]} is {self._describe(found[0][1])}"
+                raise self._error(name, f"found {self._describe(value)}, but {known}; expected one of them")
         return found[0] if found else ("", None)
 
     def _has(self, name: str) -> bool:
         return self._variables.get(name) is not None
 
-    def _plain(self, name: str, value: Any) -> Any:
+    def _fill(self, name: str, value: Any) -> Any:
         if is_encrypted(value):
             raise self._error(name, "is encrypted with Ansible's vault, expected a plain value")
         try:
@@ -109,21 +121,28 @@ class _Values:
         except NotPlain as error:
             raise self._error(name, str(error)) from None
 
-    def _checked(self, name: str, value: Any) -> str:
+    def _check_host(self, name: str, value: Any) -> str:
         value = _as_text(value)
         if not isinstance(value, str):
-            raise self._error(name, f"found {describe(value)}, expected a text")
+            raise self._error(name, f"found {self._describe(value)}, expected a text")
         try:
             return check_host(name, value)
         except ConfigError as error:
-            raise self._error(name, error.problem) from None
+            problem = (
+                error.problem if self._describe is describe else f"{self._describe(value)} cannot be used"
+            )
+            raise self._error(name, problem) from None
 
     def _error(self, name: str, problem: str) -> ConfigError:
         return ConfigError(self._file, f"{self._host}.{name}", problem)
 
 
+def _hide(_: object) -> str:
+    return "a value that is not shown, as variables of this host come from an encrypted file"
+
+
 def _as_text(value: Any) -> Any:
-    """A user or a host may be all digits, which then are a number."""
+    """Return a text for a number: a user or a host may be all digits, which then are a number."""
     return str(value) if type(value) is int and value.bit_length() < 64 else value
 
 
@@ -142,16 +161,18 @@ class Templates:
     Args:
         host: its name in the inventory.
         variables: all of them, merged; their values may be templates too.
+        describe: a value, for an error.
     """
 
-    def __init__(self, host: str, variables: Mapping[str, Any]) -> None:
+    def __init__(self, host: str, variables: Mapping[str, Any], describe: _Describe = describe) -> None:
+        self._describe = describe
         self._variables = variables
         self._own = {"inventory_hostname": host, "inventory_hostname_short": host.partition(".")[0]}
         self._left = 0
 
     def fill(self, value: Any) -> Any:
-        """The value itself when it is no template. Raises NotPlain."""
-        if not isinstance(value, str):
+        """Fill a value, or return it as it is when it is no template. Raises NotPlain."""
+        if not isinstance(value, str) or isinstance(value, UnsafeText):
             return value
         self._left = _MOST
         return self._fill(value, ())
@@ -164,12 +185,12 @@ class Templates:
         filled = _VARIABLE.sub(lambda match: self._text(match[1], text, inside), text)
         if any(mark in _VARIABLE.sub("", text) for mark in _MARKS):
             raise NotPlain(
-                f"found {describe(text)}, expected a plain value, or variables such as {{{{ NAME }}}} alone:"
-                " only Ansible itself knows filters, expressions and statements"
+                f"found {self._describe(text)}, expected a plain value, or variables such as"
+                " {{ NAME }} alone: only Ansible itself knows filters, expressions and statements"
             )
         if len(filled) > _LONGEST:
             raise NotPlain(
-                f"found {describe(text)}, which is longer than {_LONGEST} characters when it is filled"
+                f"found {self._describe(text)}, which is longer than {_LONGEST} characters when it is filled"
             )
         return filled
 
@@ -177,19 +198,25 @@ class Templates:
         value = self._value(name, template, inside)
         if isinstance(value, str | bool | float) or (isinstance(value, int) and value.bit_length() < 64):
             return str(value)[: _LONGEST + 1]
-        raise NotPlain(f"found {describe(template)}, but {name} is {describe(value)}, expected a text")
+        raise NotPlain(
+            f"found {self._describe(template)}, but {name} is {self._describe(value)}, expected a text"
+        )
 
     def _value(self, name: str, template: str, inside: tuple[str, ...]) -> Any:
         self._left -= 1
         if self._left < 0:
-            raise NotPlain(f"found {describe(template)}, expected at most {_MOST} variables in it")
+            raise NotPlain(f"found {self._describe(template)}, expected at most {_MOST} variables in it")
         if name in inside:
-            raise NotPlain(f"found {describe(template)}, but {name} leads back to itself")
+            raise NotPlain(f"found {self._describe(template)}, but {name} leads back to itself")
+        if _PASSWORD.fullmatch(name):
+            raise NotPlain(f"found {self._describe(template)}, but {name} is a password, which is not shown")
         if name not in self._own and name not in self._variables:
-            raise NotPlain(f"found {describe(template)}, but this host has no variable {name}")
+            raise NotPlain(f"found {self._describe(template)}, but this host has no variable {name}")
         value = self._own[name] if name in self._own else self._variables[name]
         if is_encrypted(value):
-            raise NotPlain(f"found {describe(template)}, but {name} is encrypted with Ansible's vault")
+            raise NotPlain(f"found {self._describe(template)}, but {name} is encrypted with Ansible's vault")
         if isinstance(value, IniText):
             value = parse_literal(value)
-        return self._fill(value, (*inside, name)) if isinstance(value, str) else value
+        if not isinstance(value, str) or isinstance(value, UnsafeText):
+            return value
+        return self._fill(value, (*inside, name))

@@ -1,20 +1,34 @@
-"""A group of an Ansible inventory as nodes: the file in either form, and the variables beside it."""
+"""A group of an Ansible inventory as nodes, read by `ansible-inventory` or by our own parsers."""
 
-import re
+import asyncio
+import math
+from dataclasses import dataclass, field
 from pathlib import Path
+from time import monotonic
+from typing import Literal
+from weakref import WeakKeyDictionary
 
 import msgspec
 
 from backends.errors import ConfigError
-from backends.inventories.ansible.groups import Groups
-from backends.inventories.ansible.ini_parser import parse_ini
+from backends.file_trust import Writers
+from backends.inventories.ansible.command import (
+    PROGRAM,
+    AnsibleListing,
+    ListingFailed,
+    Request,
+    decode_value,
+    find_program,
+    list_inventory,
+)
+from backends.inventories.ansible.groups import ALL, Groups
 from backends.inventories.ansible.node import build_node
+from backends.inventories.ansible.source import Source, inspect_source, parse_inventory
 from backends.inventories.ansible.variable_files import VariableFiles
-from backends.inventories.ansible.yaml_parser import parse_yaml_inventory
-from backends.inventories.common import InventoryFile, read_text, resolve_path
+from backends.inventories.common import MOST_NODES, InventoryFile, read_text, resolve_path
 
-_YAML = (".yml", ".yaml", ".json")  # as Ansible has it; with another ending it is INI
-_MAPPING = re.compile(r"---(?:\s|$)|[^\[#;=\s][^=\s]*:(?:\s|$)")  # a first line that nobody writes in INI
+_REUSE_S = 10.0  # seconds; what `status` and `check` want to know of several applications is asked once
+_MOST_LISTINGS = 8  # that are kept
 
 
 class AnsibleInventory(
@@ -29,44 +43,119 @@ class AnsibleInventory(
 
     Attributes:
         path: the inventory; relative to the folder of the configuration. In YAML if its name ends so, or if
-            it has no ending and is YAML, as Ansible decides it; else in INI.
+            it has no ending and is YAML, as Ansible decides it; else in INI. For `ansible-inventory` it may
+            be a program or settings of a plugin too.
         group: whose hosts are the nodes, those of the groups in it as well.
+        reader: "ansible" for `ansible-inventory`, "builtin" for Rolldeck's own parsers; by default the first
+            where it is installed.
+        program: path of `ansible-inventory` where it is not in the PATH.
+        timeout: seconds that `ansible-inventory` may take.
     """
 
     path: str
     group: str
+    reader: Literal["auto", "ansible", "builtin"] = "auto"
+    program: str = ""
+    timeout: float = 60.0
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.timeout <= 600:
+            raise ValueError(f"timeout: found {self.timeout:g}, expected 1 to 600 seconds")
 
 
-def read_ansible(settings: AnsibleInventory, folder: Path, file: str, key: str) -> InventoryFile:
+async def read_ansible(
+    settings: AnsibleInventory, folder: Path, file: str, key: str, writers: Writers
+) -> InventoryFile:
     """Read the nodes of such a file; see `backends.inventories.kinds.read_nodes`."""
     path = resolve_path(settings.path, folder, file, f"{key}.path")
+    program = _choose_program(settings, file, key)
+    if not program:
+        return await asyncio.to_thread(_read_builtin, settings.group, path, file, key)
+    source = await asyncio.to_thread(inspect_source, program, path, folder, file, key, writers)
+    try:
+        listing = await _list(source, settings.timeout)
+    except TimeoutError:
+        problem = f"{PROGRAM} has not read {path} within {settings.timeout:g} s"
+        raise ConfigError(file, f"{key}.timeout", problem) from None
+    except ListingFailed as error:
+        without = "" if source.groups is None else '; with reader = "builtin" it is read without Ansible'
+        problem = f"{path}: {PROGRAM} fails: {error}{without}"
+        raise ConfigError(file, f"{key}.path", problem) from None
+    return await asyncio.to_thread(_build, listing, source, settings.group)
+
+
+def _choose_program(settings: AnsibleInventory, file: str, key: str) -> str:
+    """Return the path of `ansible-inventory`, or an empty text for our own parsers."""
+    if settings.reader == "builtin":
+        return ""
+    program = find_program(settings.program)
+    if program or (settings.reader == "auto" and not settings.program):
+        return program
+    if settings.program:
+        raise ConfigError(file, f"{key}.program", f"found {settings.program!r}, which is no program")
+    raise ConfigError(file, f"{key}.reader", f"found 'ansible', but there is no {PROGRAM} in the PATH")
+
+
+def _read_builtin(group: str, path: Path, file: str, key: str) -> InventoryFile:
     text, place = read_text(path, file, f"{key}.path"), str(path)
-    groups = _parse(text, path)
+    groups = parse_inventory(text, path)
     beside = VariableFiles(path.parent)
     nodes = {
-        host: build_node(host, groups.variables_of(host, beside), place)
-        for host in groups.hosts_of(settings.group)
+        host: build_node(host, groups.variables_of(host, beside), place) for host in groups.hosts_of(group)
     }
-    return InventoryFile(place, "hosts", nodes)
+    return InventoryFile(place, "hosts", nodes, "Rolldeck's own reader")
 
 
-def _parse(text: str, path: Path) -> Groups:
-    place = str(path)
-    if path.suffix in _YAML:
-        return parse_yaml_inventory(text, place)
-    if path.suffix:
-        return parse_ini(text, place)
-    try:
-        return parse_yaml_inventory(text, place)
-    except ConfigError as not_yaml:
-        try:
-            return parse_ini(text, place)
-        except ConfigError as not_ini:
-            # It is neither, and its first line tells which of them it was meant to be.
-            raise (not_yaml if _looks_like_yaml(text) else not_ini) from None
+@dataclass(slots=True)
+class _Answer:
+    """The last one to a request, and while it is being made the lock."""
+
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    stamp: tuple[object, ...] = ()
+    at: float = -math.inf  # seconds of the monotonic clock
+    listing: AnsibleListing | None = None
 
 
-def _looks_like_yaml(text: str) -> bool:
-    lines = (line.strip() for line in text.splitlines())
-    first = next((line for line in lines if line and line[0] not in "#;"), "")
-    return bool(_MAPPING.match(first))
+_answers: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Request, _Answer]] = WeakKeyDictionary()
+
+
+async def _list(source: Source, timeout_s: float) -> AnsibleListing:
+    """Run `ansible-inventory`, unless it has said so already: it takes half a second of a processor and more.
+
+    A static inventory is read again when a file has changed, another one after `_REUSE_S`.
+    """
+    answers = _answers.setdefault(asyncio.get_running_loop(), {})
+    answer = answers.setdefault(source.request, _Answer())
+    while len(answers) > _MOST_LISTINGS:
+        del answers[next(iter(answers))]
+    async with answer.lock:
+        is_recent = source.groups is not None or monotonic() - answer.at < _REUSE_S
+        if answer.listing is None or answer.stamp != source.stamp or not is_recent:
+            answer.listing = None
+            answer.listing = await list_inventory(source.request, timeout_s)
+            answer.stamp, answer.at = source.stamp, monotonic()
+        return answer.listing
+
+
+def _build(listing: AnsibleListing, source: Source, group: str) -> InventoryFile:
+    path = source.request.inventory
+    hosts = listing.groups.hosts_of(group)
+    if group == ALL:
+        hosts = _sort_as_written(hosts, source.groups)
+    if len(hosts) > MOST_NODES:
+        raise ConfigError(str(path), "", f"found {len(hosts)} hosts, expected at most {MOST_NODES}")
+    around = {name for host in hosts for name in listing.groups.groups_of(host)}
+    has_vault = VariableFiles(path.parent).check(sorted(around), hosts)
+    nodes = {}
+    for host in hosts:
+        variables = {name: decode_value(value) for name, value in listing.variables.get(host, {}).items()}
+        nodes[host] = build_node(host, variables, str(path), hide_values=has_vault)
+    return InventoryFile(str(path), "hosts", nodes, PROGRAM, source.warnings + listing.warnings)
+
+
+def _sort_as_written(hosts: list[str], groups: Groups | None) -> list[str]:
+    """Sort the hosts of `all` as the file has them: Ansible's listing leaves out which are in it directly."""
+    if groups is None:
+        return hosts
+    places = {host: place for place, host in enumerate(groups.hosts_of(ALL))}
+    return sorted(hosts, key=lambda host: places.get(host, len(places)))

@@ -3,7 +3,7 @@
 A file that is encrypted as a whole is passed over: it holds secrets, and nothing of it can be read here.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -36,15 +36,44 @@ class VariableFiles:
         """The variables of one host. Raises ConfigError."""
         return self._of("host_vars", name)
 
+    def check(self, groups: Iterable[str], hosts: Iterable[str]) -> bool:
+        """Check that nobody may write the files of these who may not write an inventory.
+
+        Returns:
+            Whether one of the files is encrypted as a whole.
+
+        Raises:
+            ConfigError: a file cannot be used.
+        """
+        names = [("group_vars", group) for group in groups] + [("host_vars", host) for host in hosts]
+        files = [file for kind, name in names for file in self._files_of(kind, name)]
+        return sum(read_text(file, str(file), "").startswith(_ENCRYPTED) for file in files) > 0
+
+    def stamp(self) -> tuple[object, ...]:
+        """Return what differs when one of the files has changed, come or gone. Raises ConfigError."""
+        files = [file for kind in sorted(self._kinds) for file in _find_below(self._folders[kind])]
+        return tuple(stamp_file(file) for file in files)
+
     def _of(self, kind: str, name: str) -> Mapping[str, Any]:
-        if kind not in self._kinds or "/" in name or not name.strip("."):
-            return {}
         if (kind, name) not in self._known:
             found: dict[str, Any] = {}
-            for path in _find_files(self._folders[kind] / name):
+            for path in self._files_of(kind, name):
                 found |= _read_variables(path)
             self._known[kind, name] = found
         return self._known[kind, name]
+
+    def _files_of(self, kind: str, name: str) -> Iterator[Path]:
+        if kind in self._kinds and "/" not in name and name.strip("."):
+            yield from _find_files(self._folders[kind] / name)
+
+
+def stamp_file(path: Path) -> object:
+    """Return what differs when a file has changed; None for one that is not there."""
+    try:
+        info = path.stat()
+    except OSError:
+        return None
+    return str(path), info.st_ino, info.st_size, info.st_mtime_ns, info.st_mode
 
 
 def _find_files(path: Path) -> Iterator[Path]:

@@ -15,6 +15,10 @@ _PARTS = ("hosts", "vars", "children")
 _MOST_GROUPS = 100_000  # an alias may stand for many, and for those around it
 
 
+class PluginSettings(ConfigError):
+    """It is no inventory, but says to one of Ansible's plugins where that is."""
+
+
 def parse_yaml_inventory(text: str, file: str) -> Groups:
     """Read the groups and hosts of such a file.
 
@@ -25,7 +29,7 @@ def parse_yaml_inventory(text: str, file: str) -> Groups:
     if not document or not isinstance(document, dict):
         raise ConfigError(file, "", f"found {describe(document)}, expected groups, such as `all:`")
     if "plugin" in document:
-        raise ConfigError(
+        raise PluginSettings(
             file, "plugin", "found the settings of an inventory plugin, expected groups, such as `all:`"
         )
     parser = _YamlParser(file)
