@@ -5,8 +5,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from backends.haproxy.columns import Name
-from backends.installers.availability import Availability
+from backends.availability import Availability
 from backends.model import (
     Began,
     Command,
@@ -50,7 +49,7 @@ class LoadBalancer(Protocol):
     async def sessions(self, backend: str, server: str, limit: int) -> Sessions:
         """Read what is in flight on one server: how many, and the `limit` oldest. PermissionDenied: level."""
 
-    async def older_sessions(self, backends: Sequence[str] = ()) -> Mapping[Name, int] | None:
+    async def older_sessions(self, backends: Sequence[str] = ()) -> Mapping[tuple[str, str], int] | None:
         """Sessions that processes replaced by a reload still have, by backend and server name.
 
         None: they cannot be seen from here.
@@ -82,7 +81,7 @@ class LoadBalancerFacts(Protocol):
         """For how many seconds a DNS record that is gone still counts, of backends resolved at run time."""
 
     @property
-    def relative_ports(self) -> Collection[Name] | None:
+    def relative_ports(self) -> Collection[tuple[str, str]] | None:
         """Backend and name of the servers whose port is computed from the client's for each connection."""
 
     @property

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
+from backends.availability import Availability, Presence
 from backends.errors import ConfigError
 from backends.hosts.execution import words
 from backends.inert import is_address
-from backends.installers.availability import Availability, Presence
 from backends.installers.common import Recipe
 from backends.model import Command, CommandResult
 from backends.templates import InstallTable, InstallText, NoText, fill_plain

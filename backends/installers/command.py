@@ -4,8 +4,8 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import replace
 
+from backends.availability import THERE, Availability, Presence
 from backends.hosts.execution import words
-from backends.installers.availability import THERE, Availability, Presence
 from backends.installers.common import Recipe
 from backends.model import Command, CommandResult
 from backends.templates import InstallShell, fill

@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 
 import msgspec
 
+from backends.availability import Availability, Presence
 from backends.errors import BackendError
 from backends.hosts.execution import look, refusal, words_of_both
-from backends.installers.availability import Availability, Presence
 from backends.installers.versions import VersionProbe
 from backends.model import Command, CommandResult
 from backends.obstacles import command_obstacles

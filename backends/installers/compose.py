@@ -7,10 +7,10 @@ from typing import Literal
 
 import msgspec
 
+from backends.availability import Availability, Presence
 from backends.container_names import is_absent, show_of
 from backends.errors import ConfigError, Refused, Unmeasured
 from backends.hosts.execution import look, words
-from backends.installers.availability import Availability, Presence
 from backends.installers.common import LOOK_TIMEOUT_S, Recipe, RecipeInstaller
 from backends.installers.compose_project import (
     ONE_OFF,

@@ -5,9 +5,9 @@ import shlex
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
+from backends.availability import THERE, Availability, Presence, only_versions
 from backends.errors import ConfigError
 from backends.hosts.execution import words
-from backends.installers.availability import THERE, Availability, Presence, only_versions
 from backends.installers.common import Recipe
 from backends.installers.versions import Package
 from backends.model import Command, CommandResult

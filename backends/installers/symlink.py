@@ -4,8 +4,8 @@ import posixpath
 import shlex
 from collections.abc import Mapping
 
+from backends.availability import THERE, Availability, Presence, only_versions
 from backends.hosts.execution import words
-from backends.installers.availability import THERE, Availability, Presence, only_versions
 from backends.installers.common import Recipe
 from backends.installers.versions import check_link
 from backends.model import Command, CommandResult

@@ -1,6 +1,7 @@
 """An entry of the journal as a value: one rollout, or one change by hand."""
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, get_type_hints
 
@@ -40,6 +41,28 @@ class _Row(msgspec.Struct, frozen=True, array_like=True):
     follows: int | None
     plan: str
     plan_hash: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EntryHeader:
+    """What an entry begins with.
+
+    Attributes:
+        version: empty of a change by hand.
+        began: seconds since 1970; who takes it over from another machine knows it by that.
+        plan: as `rolldeck plan --json` shows it.
+        follows: the entry that this one resumes or rolls back.
+    """
+
+    kind: Kind
+    application: str
+    version: str
+    operator: str
+    host: str
+    pid: int
+    began: float
+    plan: Mapping[str, Any]
+    follows: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

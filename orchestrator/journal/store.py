@@ -8,7 +8,6 @@ covered by a hash, see `orchestrator.journal.chain`.
 import contextlib
 import json
 import os
-import socket
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,7 +21,16 @@ from orchestrator.events.event_bus import Bus
 from orchestrator.events.events import Record
 from orchestrator.journal import chain
 from orchestrator.journal.chain import transaction
-from orchestrator.journal.entries import COLUMNS, Entry, Kind, Time, ending, plan_hash, read_entry
+from orchestrator.journal.entries import (
+    COLUMNS,
+    Entry,
+    EntryHeader,
+    Kind,
+    Time,
+    ending,
+    plan_hash,
+    read_entry,
+)
 from orchestrator.journal.migrations import VERSION, migrate, version_of
 from orchestrator.journal.rows import KINDS, UNREADABLE, decode_row, encode_row, kind_of
 from orchestrator.journal.verification import Verification, find, verify
@@ -98,23 +106,22 @@ class Journal:
 
     # -- writing ------------------------------------------------------------------------------
 
-    def begin(
-        self,
-        kind: Kind,
-        *,
-        application: str,
-        version: str,
-        operator: str,
-        host: str,
-        pid: int,
-        at: float,
-        plan: dict[str, Any],
-        follows: int | None = None,
-        entry: int | None = None,
-    ) -> int:
+    def begin(self, header: EntryHeader, entry: int | None = None) -> int:
         """A new entry; returns its id, which is `entry` for one that takes the place of a discarded one."""
-        text = json.dumps(plan, sort_keys=True)
-        values = (entry, kind, application, version, operator, host, pid, at, follows, text, plan_hash(text))
+        text = json.dumps(header.plan, sort_keys=True)
+        values = (
+            entry,
+            header.kind,
+            header.application,
+            header.version,
+            header.operator,
+            header.host,
+            header.pid,
+            header.began,
+            header.follows,
+            text,
+            plan_hash(text),
+        )
         names = "id, kind, application, version, operator, host, pid, began, follows, plan, plan_hash"
         with self.transaction():
             marks = ", ".join("?" * len(values))
@@ -277,44 +284,22 @@ def _quoted(path: Path) -> str:
 
 
 @contextlib.contextmanager
-def recording(
-    journal: Journal,
-    bus: Bus,
-    at: float,
-    *,
-    kind: Kind,
-    application: str,
-    version: str,
-    operator: str,
-    plan: dict[str, Any],
-    follows: int | None = None,
-) -> Iterator[int]:
+def recording(journal: Journal, bus: Bus, header: EntryHeader) -> Iterator[int]:
     """Begin an entry, write every event into it, and end it with the last one. Yields its id.
 
     Args:
         journal: is written.
         bus: carries the events.
-        at: when it begins, in seconds since 1970; who takes it over from another machine knows it by that.
-        kind, application, version, operator, plan, follows: see `Journal.begin`.
+        header: of the entry.
 
     Raises:
         JournalError: the entry cannot be written; nothing has been done then. Later it comes from
             whoever emits an event.
     """
-    entry = journal.begin(
-        kind,
-        application=application,
-        version=version,
-        operator=operator,
-        host=socket.gethostname(),
-        pid=os.getpid(),
-        at=at,
-        plan=plan,
-        follows=follows,
-    )
+    entry = journal.begin(header)
 
     def keep(record: Record) -> None:
-        bus.journal_head = journal.record(entry, kind, record)
+        bus.journal_head = journal.record(entry, header.kind, record)
 
     bus.journal_head = journal.head(entry)
     unsubscribe = bus.subscribe(keep, first=True)  # what anybody was shown is on the disk

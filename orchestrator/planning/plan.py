@@ -7,8 +7,8 @@ from typing import Any
 
 import msgspec
 
+from backends.availability import Availability
 from backends.errors import RolldeckError
-from backends.installers.availability import Availability
 from backends.model import ServerRef
 from orchestrator.events.events import SCHEMA, STEPS, CommandStarted, Step
 from orchestrator.node import Node, Original

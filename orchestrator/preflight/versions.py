@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 
+from backends.availability import Availability, Presence
 from backends.errors import ConfigError
-from backends.installers.availability import Availability, Presence
 from backends.protocols import Installer
 from backends.text import suggest
 from orchestrator.journal.node_history import FleetHistory

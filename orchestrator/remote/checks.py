@@ -4,7 +4,6 @@ Types and ranges are checked as it is decoded (`orchestrator.untrusted`); here i
 """
 
 from collections.abc import Callable, Collection, Sequence
-from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -19,15 +18,13 @@ from orchestrator.events.ways_back import ready_command
 from orchestrator.journal.rows import decode_event, encode_row
 from orchestrator.node import Original
 from orchestrator.planning.policy import Policy
+from orchestrator.remote.header import RolloutHeader
 from orchestrator.untrusted import check_amounts, check_printable, quoted
-
-if TYPE_CHECKING:
-    from orchestrator.remote.payload import RolloutHeader
 
 MOST_WEIGHT = 256  # of HAProxy
 
 
-def check_head(head: "RolloutHeader") -> frozenset[str]:
+def check_head(head: RolloutHeader) -> frozenset[str]:
     """Its names and versions may become parts of commands.
 
     Returns:
@@ -57,7 +54,7 @@ def check_head(head: "RolloutHeader") -> frozenset[str]:
     return names
 
 
-def check_record(head: "RolloutHeader", names: Collection[str], record: Record) -> None:
+def check_record(head: RolloutHeader, names: Collection[str], record: Record) -> None:
     """One event of a rollout with this head and these nodes. Raises ValueError: it cannot be one of that."""
     event = record.event
     try:
@@ -88,7 +85,7 @@ def check_record(head: "RolloutHeader", names: Collection[str], record: Record) 
         raise ValueError(f"event {record.seq}: {error}") from None
 
 
-def _check_start(head: "RolloutHeader", names: Collection[str], event: events.RolloutStarted) -> None:
+def _check_start(head: RolloutHeader, names: Collection[str], event: events.RolloutStarted) -> None:
     if event.application != head.application:
         raise ValueError(f"it is of application {quoted(event.application)}")
     nodes = frozenset(event.nodes)
@@ -112,7 +109,7 @@ def _check_node(names: Collection[str], node: str) -> None:
         raise ValueError(f"node {quoted(node)} is not in its plan")
 
 
-def with_own_commands(head: "RolloutHeader", records: Sequence[Record]) -> list[Record]:
+def with_own_commands(head: RolloutHeader, records: Sequence[Record]) -> list[Record]:
     """The same with commands of ours instead of somebody else's: they are there to be typed."""
     turns: dict[str, events.NodeStarted] = {}
     before: dict[str, str] = {}
@@ -140,7 +137,7 @@ def with_own_commands(head: "RolloutHeader", records: Sequence[Record]) -> list[
 
 
 def _way_back(
-    head: "RolloutHeader", out: OutOfRotation, turn: events.NodeStarted | None, before: dict[str, str]
+    head: RolloutHeader, out: OutOfRotation, turn: events.NodeStarted | None, before: dict[str, str]
 ) -> OutOfRotation:
     commands: list[BackCommand] = []
     go_back = ""

@@ -6,7 +6,7 @@ What is read there may be anybody's: `read_publication` takes nothing that no Ro
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import msgspec
 
@@ -15,12 +15,12 @@ from orchestrator.events.events import AnyEvent, Record
 from orchestrator.journal.rows import JOURNAL_SCHEMA
 from orchestrator.journal.upcasters import upcast
 from orchestrator.remote.checks import check_head, check_record, with_own_commands
-from orchestrator.untrusted import Count, Name, Number, ProcessId, Time, check_amounts, decode
+from orchestrator.remote.header import RolloutHeader
+from orchestrator.untrusted import Count, Number, Time, check_amounts, decode
 
 MOST = 400_000  # bytes; Consul takes 512 kB
 MOST_UNPACKED = 16_000_000  # bytes, of either side: what is longer loses what can be spared
 LONGEST = 2_000  # characters of one text; the journal of whoever works has all of it
-MOST_NODES = 20_000
 
 # Commands, replies and what a service has written stay in the journal of whoever works; of what is waited
 # for only the last word counts.
@@ -28,67 +28,6 @@ _PRIVATE = (events.CommandSending, events.CommandFinished, events.ServiceLog)
 _DISPENSABLE = (events.NodeNote, events.HookFired, events.Prefetched, events.Traffic)
 
 _Hash = Annotated[str, msgspec.Meta(pattern=r"\A([0-9a-f]{64})?\Z")]
-_Nodes = Annotated[list[Name], msgspec.Meta(max_length=MOST_NODES)]
-_Size = Number | Annotated[str, msgspec.Meta(max_length=16)]  # as in `Policy.serial`
-
-
-class Endpoint(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
-    """Where a node is, and nothing of how commands reach it: others may have written it."""
-
-    address: Annotated[str, msgspec.Meta(max_length=255)]
-    port: Annotated[int, msgspec.Meta(ge=0, le=65535)]
-    ssh: Annotated[str, msgspec.Meta(max_length=255)]
-
-
-class PublishedNode(msgspec.Struct, kw_only=True, frozen=True):
-    """A node of a plan."""
-
-    node: Name
-    wanted: Annotated[str, msgspec.Meta(max_length=128)]  # the version it is to have
-
-
-class PublishedPolicy(msgspec.Struct, kw_only=True, frozen=True):
-    """Of how it is carried out, what is not as the configuration says at the next attempt."""
-
-    serial: _Size | Annotated[list[_Size], msgspec.Meta(min_length=1, max_length=1_000)]
-
-
-class PublishedPlan(msgspec.Struct, kw_only=True, frozen=True):
-    """A plan as far as `resume` needs it; in the journal it reads as a part of a whole one."""
-
-    batches: Annotated[list[_Nodes], msgspec.Meta(max_length=MOST_NODES)]
-    nodes: Annotated[list[PublishedNode], msgspec.Meta(max_length=MOST_NODES)]
-    policy: PublishedPolicy
-    places: Annotated[dict[Name, Endpoint], msgspec.Meta(max_length=MOST_NODES)] = {}
-    findings: Annotated[list[str], msgspec.Meta(max_length=0)] = []
-
-
-class RolloutHeader(msgspec.Struct, frozen=True, kw_only=True):
-    """What a rollout is, and what somebody else needs to finish it."""
-
-    kind: Literal["upgrade", "rollback"]
-    application: Name
-    version: Name
-    operator: Name
-    host: Name
-    pid: ProcessId
-    began: Time
-    plan: PublishedPlan
-    fence: Count = 0  # of the lock under which it is carried out
-
-    @property
-    def who(self) -> str:
-        return f"{self.operator} (process {self.pid} on {self.host})"
-
-
-def head_plan(plan: Mapping[str, Any]) -> PublishedPlan:
-    """Of a plan as it stands in the journal, without commands and findings."""
-    return PublishedPlan(
-        batches=[list(batch) for batch in plan["batches"]],
-        nodes=[PublishedNode(node=node["node"], wanted=node["wanted"]) for node in plan["nodes"]],
-        policy=PublishedPolicy(serial=plan["policy"]["serial"]),
-        places=dict(plan.get("places", {})),
-    )
 
 
 class _Line(msgspec.Struct, frozen=True, array_like=True):

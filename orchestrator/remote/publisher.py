@@ -19,7 +19,8 @@ from orchestrator.engine.control import Control
 from orchestrator.events.event_bus import Bus
 from orchestrator.events.events import NodeNote, Record
 from orchestrator.remote.control_requests import ControlRequest, ControlRequests
-from orchestrator.remote.payload import RolloutHeader, pack
+from orchestrator.remote.header import RolloutHeader
+from orchestrator.remote.payload import pack
 
 APART = 0.2  # seconds between two publications
 PAUSE = 0.5  # before Consul is asked again that could not be asked, or said no

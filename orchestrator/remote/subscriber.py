@@ -13,7 +13,8 @@ from orchestrator.events.events import Record, RolloutEnded
 from orchestrator.events.state import RolloutState
 from orchestrator.remote.checks import apply
 from orchestrator.remote.control_requests import ControlRequest, What
-from orchestrator.remote.payload import RolloutHeader, read_publication
+from orchestrator.remote.header import RolloutHeader
+from orchestrator.remote.payload import read_publication
 from orchestrator.remote.publisher import ask, rollout_key
 
 WAIT = 30.0  # seconds that one look may block

@@ -9,10 +9,10 @@ import msgspec
 
 from orchestrator.errors import JournalError
 from orchestrator.events.events import Record, to_json
-from orchestrator.journal.entries import Entry
+from orchestrator.journal.entries import Entry, EntryHeader
 from orchestrator.journal.store import Journal
 from orchestrator.journal.unfinished import LOOKED_AT
-from orchestrator.remote.payload import RolloutHeader
+from orchestrator.remote.header import RolloutHeader
 
 
 def adopt(journal: Journal, head: RolloutHeader, records: Sequence[Record]) -> bool:
@@ -43,17 +43,17 @@ def adopt(journal: Journal, head: RolloutHeader, records: Sequence[Record]) -> b
         half = there.entry if there is not None else None
         if half is not None:
             journal.discard(half)
-        number = journal.begin(
-            head.kind,
+        header = EntryHeader(
+            kind=head.kind,
             application=head.application,
             version=head.version,
             operator=head.operator,
             host=head.host,
             pid=head.pid,
-            at=head.began,
+            began=head.began,
             plan=msgspec.to_builtins(head.plan) | {"fence": head.fence},
-            entry=half,
         )
+        number = journal.begin(header, half)
         for record in records:
             journal.record(number, head.kind, record)
         journal.seal(number)

@@ -4,12 +4,31 @@ import contextlib
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 from backends.errors import BackendError, Unmeasured
+from orchestrator.engine.control import Control
 from orchestrator.errors import Unauthenticated
+from orchestrator.planning.application import Application
 from orchestrator.remote.checks import check_readable
-from orchestrator.remote.subscriber import PublishedRollout
-from orchestrator.session.session import Session
+from orchestrator.remote.subscriber import PublishedRollout, RolloutSubscriber
+from orchestrator.session.work_log import WorkLog
+
+
+class OpenApplication(Protocol):
+    """Of a session, what is needed to see and to take over what somebody has left."""
+
+    @property
+    def application(self) -> Application: ...
+
+    @property
+    def books(self) -> WorkLog: ...
+
+    @property
+    def control(self) -> Control: ...
+
+    @property
+    def published(self) -> RolloutSubscriber | None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +70,7 @@ class Offer:
         )
 
 
-async def find_offer(session: Session, *, break_lock: bool = False) -> Offer | None:
+async def find_offer(session: OpenApplication, *, break_lock: bool = False) -> Offer | None:
     """What somebody has left on another machine, where that can be seen; None when nothing is new here.
 
     While somebody has the lock it is theirs, and nothing that was left; unless that lock is to be broken.
@@ -74,7 +93,7 @@ async def find_offer(session: Session, *, break_lock: bool = False) -> Offer | N
 
 @asynccontextmanager
 async def broken_first(
-    session: Session, what: str, *, break_lock: bool, trusted: bool
+    session: OpenApplication, what: str, *, break_lock: bool, trusted: bool
 ) -> AsyncIterator[None]:
     """Have the lock already while a plan is made, where that has to know what its holder has left.
 
@@ -101,7 +120,7 @@ async def broken_first(
         yield
 
 
-def take_over(session: Session, offer: Offer) -> bool:
+def take_over(session: OpenApplication, offer: Offer) -> bool:
     """Write it into our journal; returns whether it was new there.
 
     Raises:
@@ -116,7 +135,7 @@ def take_over(session: Session, offer: Offer) -> bool:
     return session.books.adopt(seen.head, seen.records)
 
 
-async def take_over_again(session: Session, *, trusted: bool) -> None:
+async def take_over_again(session: OpenApplication, *, trusted: bool) -> None:
     """Under the lock: whoever had it before may have left something since.
 
     Raises:

@@ -14,7 +14,7 @@ from orchestrator.engine.control import Control
 from orchestrator.events.event_bus import Bus
 from orchestrator.locks.file import FileLock, Lock
 from orchestrator.locks.layered import LayeredLock
-from orchestrator.remote.payload import RolloutHeader
+from orchestrator.remote.header import RolloutHeader
 from orchestrator.remote.publisher import RolloutPublisher
 from orchestrator.remote.subscriber import RolloutSubscriber
 from orchestrator.session.version_publisher import versions_told

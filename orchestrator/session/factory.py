@@ -29,6 +29,7 @@ from orchestrator.planning.application import Application
 from orchestrator.remote.rollout import RemoteRollout
 from orchestrator.session.consul_monitor import ConsulMonitor
 from orchestrator.session.consul_sharing import ConsulSharing
+from orchestrator.session.recovery import roll_back_after
 from orchestrator.session.session import Session
 from orchestrator.session.work_log import WorkLog
 from orchestrator.settings import ApplicationSettings, Settings
@@ -109,6 +110,7 @@ async def open_session(
             bus,
             clock,
             books=books,
+            roll_back_after=roll_back_after,
             activity=activity,
             inventory=inventory,
             versions=versions,

@@ -7,13 +7,12 @@ from backends.errors import BackendError
 from orchestrator.journal.unfinished import unfinished_originals
 from orchestrator.node import Original
 from orchestrator.planning.plan import Finding, Plan, Severity
-from orchestrator.session.adoption import Offer, find_offer, take_over
-from orchestrator.session.session import Session
+from orchestrator.session.adoption import Offer, OpenApplication, find_offer, take_over
 
 Make = Callable[[], Awaitable[Plan]]
 
 
-async def heed_published(session: Session, make: Make, *, break_lock: bool = False) -> Plan:
+async def heed_published(session: OpenApplication, make: Make, *, break_lock: bool = False) -> Plan:
     """A plan in which what was published has its place.
 
     What is vouched for is taken over first, where it matters. What nobody vouches for is not believed, and
@@ -40,7 +39,7 @@ async def heed_published(session: Session, make: Make, *, break_lock: bool = Fal
     return plan
 
 
-async def name_published(session: Session, plan: Plan) -> Plan:
+async def name_published(session: OpenApplication, plan: Plan) -> Plan:
     """A plan that is only looked at, with what was published and not finished as one finding more.
 
     Nothing is taken over. An upgrade would not start while nobody has decided about nodes that were left.
@@ -59,7 +58,7 @@ async def name_published(session: Session, plan: Plan) -> Plan:
     return _with(plan, severity, "rollouts", text)
 
 
-async def _find(session: Session, *, break_lock: bool = False) -> tuple[Offer | None, str]:
+async def _find(session: OpenApplication, *, break_lock: bool = False) -> tuple[Offer | None, str]:
     """What was published and not finished; None when nothing counts, and why, if something was there."""
     try:
         offer = await find_offer(session, break_lock=break_lock)
@@ -70,7 +69,7 @@ async def _find(session: Session, *, break_lock: bool = False) -> tuple[Offer | 
     return offer, ""
 
 
-async def _left(session: Session, plan: Plan, offer: Offer) -> list[str]:
+async def _left(session: OpenApplication, plan: Plan, offer: Offer) -> list[str]:
     """The nodes whose servers are not as they were before a rollout that has not finished with them.
 
     Those are left out about which somebody has decided: with `--force-ready`, by hand since, or in our own
@@ -99,7 +98,7 @@ async def _left(session: Session, plan: Plan, offer: Offer) -> list[str]:
     ]
 
 
-def _words(session: Session, offer: Offer, name: str) -> str:
+def _words(session: OpenApplication, offer: Offer, name: str) -> str:
     app = session.application.name
     return (
         f"is as {offer.words} has left it; {offer.reason}. `rolldeck resume {app}` finishes it,"

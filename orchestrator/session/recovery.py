@@ -1,6 +1,7 @@
 """After a rollout that did not end well: going on with it, or back to the versions before."""
 
 from collections.abc import Collection
+from typing import Any
 
 import msgspec
 
@@ -15,10 +16,16 @@ from orchestrator.journal.unfinished import Leftover
 from orchestrator.node import Node
 from orchestrator.planning.plan import Severity
 from orchestrator.planning.policy import Amount, Policy
-from orchestrator.session import rollback
 from orchestrator.session.adoption import take_over_again
 from orchestrator.session.proposal import Proposal
 from orchestrator.session.session import Session
+
+_ORDERS = {
+    "inventory": "reverse",
+    "reverse": "inventory",
+    "sorted": "reverse_sorted",
+    "reverse_sorted": "sorted",
+}
 
 
 async def plan_resume(
@@ -60,7 +67,7 @@ async def plan_resume(
     wanted = {name: version for name, version in wanted.items() if name in names}
     kind: RolloutKind = "upgrade" if books.history().goes_forward(entry.id) else "rollback"
     if kind == "rollback":
-        changes = rollback.changes(session.application.policy) | changes
+        changes = rollback_changes(session.application.policy) | changes
 
     async def again() -> Proposal | None:
         await take_over_again(session, trusted=trusted)
@@ -142,7 +149,7 @@ async def plan_rollback(
         version or (versions[0] if len(versions) == 1 else " and ".join(versions)),
         nodes=names,
         wanted=wanted,
-        changes=rollback.changes(session.application.policy),
+        changes=rollback_changes(session.application.policy),
         freeze=Severity.WARNING,  # it repairs
         members=members,
         repairs=True,
@@ -223,3 +230,18 @@ async def roll_back_after(session: Session, ended: RolloutEnded, entry: int, how
 def words(left: Leftover) -> str:
     """One line for an operator."""
     return f"{left.node} was {left.words}"
+
+
+def rollback_changes(policy: Policy) -> dict[str, Any]:
+    """What a rollback changes: reverse order, the largest batches, no canary, no bake, no questions.
+
+    The gates stay: floor, own health, HAProxy's checks.
+    """
+    serial = policy.serial[-1] if isinstance(policy.serial, list) else policy.serial
+    return {
+        "order": _ORDERS[policy.order],
+        "serial": serial,
+        "bake_time": 0.0,
+        "confirm": "none",
+        "on_failure": "stop",
+    }

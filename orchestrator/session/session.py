@@ -2,7 +2,7 @@
 
 import asyncio
 import glob
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from functools import partial
@@ -31,7 +31,11 @@ from orchestrator.remote.rollout import RemoteRollout
 from orchestrator.remote.subscriber import RolloutSubscriber
 from orchestrator.session.consul_monitor import ConsulMonitor, ConsulStatus
 from orchestrator.session.proposal import Agree, Proposal, agree_within_request, look_again
+from orchestrator.session.published_leftovers import heed_published
 from orchestrator.session.work_log import WorkLog
+
+RollBack = Callable[["Session", RolloutEnded, int, str], Awaitable[RolloutEnded]]
+"""Carries out `on_failure` after a rollout, of this number in the journal, has ended so."""
 
 
 class Session:
@@ -44,6 +48,7 @@ class Session:
         clock: SystemClock,
         *,
         books: WorkLog,
+        roll_back_after: RollBack,
         activity: Activity | None = None,
         inventory: Inventory | None = None,
         versions: VersionTracker | None = None,
@@ -57,6 +62,7 @@ class Session:
             bus: carries everything that happens.
             clock: the time.
             books: where the work is written down.
+            roll_back_after: does what `on_failure` says, see `orchestrator.session.recovery`.
             activity: what is done here, where others have to know that too.
             inventory: the nodes; None: those of the application are all.
             versions: which ones run, as far as that is seen.
@@ -68,6 +74,7 @@ class Session:
         self.names: Mapping[tuple[str, str], str] = {}  # the node of a server line, see `learn`
         self._learnt: object = None
         self.books = books
+        self._roll_back_after = roll_back_after
         self.bus = bus
         self.clock = clock
         self.activity = activity or Activity(Control(clock, bus))
@@ -201,8 +208,6 @@ class Session:
         break_lock: bool = False,
     ) -> Proposal:
         """An upgrade; see `plan` and `heed_published`."""
-        from orchestrator.session.published_leftovers import heed_published
-
         make = partial(self.plan, version, limit=limit, to_ready=to_ready, changes=changes, freeze=freeze)
 
         def proposed(plan: Plan) -> Proposal:
@@ -328,6 +333,4 @@ class Session:
         may_repair = not self.control.forbidden() and not self.defect and proposal.kind == "upgrade"
         if ended.result != "degraded" or how == "stop" or not may_repair:
             return ended
-        from orchestrator.session.recovery import roll_back_after
-
-        return await roll_back_after(self, ended, entry, how)
+        return await self._roll_back_after(self, ended, entry, how)

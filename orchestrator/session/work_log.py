@@ -13,7 +13,7 @@ from orchestrator.engine.control import Control
 from orchestrator.events.actor import Actor
 from orchestrator.events.event_bus import Bus
 from orchestrator.events.events import LockTaken, NodeNote, Record
-from orchestrator.journal.entries import Entry, Kind
+from orchestrator.journal.entries import Entry, EntryHeader, Kind
 from orchestrator.journal.entry_status import unfinished
 from orchestrator.journal.node_history import FleetHistory
 from orchestrator.journal.store import Journal, recording
@@ -27,9 +27,8 @@ from orchestrator.journal.unfinished import (
 )
 from orchestrator.locks.file import Holder, Lock, this_machine
 from orchestrator.locks.held import HeldLock, hold
-from orchestrator.remote.payload import RolloutHeader, head_plan
+from orchestrator.remote.header import RolloutHeader
 from orchestrator.remote.takeover import adopt, find
-from orchestrator.untrusted import LONGEST_NAME
 
 DAY = 86_400.0  # seconds
 
@@ -223,20 +222,20 @@ class WorkLog:
         if held is None:
             raise RuntimeError("work is written down under the lock only")
         held.carry(control)
-        began = self._clock.time()
+        header = EntryHeader(
+            kind=kind,
+            application=self._application,
+            version=version,
+            operator=self.actor.name,
+            host=held.holder.host,
+            pid=held.holder.pid,
+            began=self._clock.time(),
+            plan=plan,
+            follows=follows,
+        )
         with Journal(self._path) as journal:
-            journal.prune(self._clock.time() - self._keep)
-            with recording(
-                journal,
-                self._bus,
-                began,
-                kind=kind,
-                application=self._application,
-                version=version,
-                operator=self.actor.name,
-                plan=plan,
-                follows=follows,
-            ) as entry:
+            journal.prune(header.began - self._keep)
+            with recording(journal, self._bus, header) as entry:
                 if held.lock.fence:
                     taken = LockTaken(operator=self.actor.name, fence=held.lock.fence, **self.actor.origin)
                     self._bus.emit(taken)
@@ -245,16 +244,6 @@ class WorkLog:
                 if kind == "change":
                     yield entry
                     return
-                head = RolloutHeader(
-                    kind=kind,
-                    application=self._application,
-                    version=version[:LONGEST_NAME],  # it may be those of many nodes
-                    operator=self.actor.name,
-                    host=held.holder.host,
-                    pid=held.holder.pid,
-                    began=began,
-                    plan=head_plan(plan),
-                    fence=held.lock.fence,
-                )
-                async with self._share(held.lock, head, control):
+                shared = RolloutHeader.of(header, held.lock.fence)
+                async with self._share(held.lock, shared, control):
                     yield entry

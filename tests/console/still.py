@@ -15,6 +15,7 @@ from orchestrator.live.rates import Places, Rates
 from orchestrator.node import Node
 from orchestrator.planning.application import Application
 from orchestrator.planning.policy import Policy
+from orchestrator.session.recovery import roll_back_after
 from orchestrator.session.session import Session
 from tests.blank_books import blank_books
 from tests.svg import lean
@@ -192,7 +193,7 @@ def session_on(scene: Scene) -> Session:
     nodes = tuple(_node(each, number) for number, each in enumerate(scene.machines, 11))
     application = Application("shop", nodes, Fleet(balancers, (BACKEND,)), scene.policy)
     bus = Bus(clock)
-    session = Session(application, bus, clock, books=blank_books(clock, bus))
+    session = Session(application, bus, clock, books=blank_books(clock, bus), roll_back_after=roll_back_after)
     session.versions.by_node = {each.name: each.version for each in scene.machines}
     return session
 

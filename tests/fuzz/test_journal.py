@@ -18,6 +18,7 @@ from orchestrator.journal.unfinished import leftovers
 from tests.fuzz.harness import bounded, fuzzed
 from tests.fuzz.structs import built, damaged, plain, real, whole
 from tests.fuzz.texts import json_of, mostly, text, tree
+from tests.unit import journals
 
 event = built(AnyEvent)
 records = st.lists(st.builds(Record, st.integers(0, 40), st.floats(0, 4e9), event), max_size=12)
@@ -63,16 +64,7 @@ def test_events_in_any_order_tell_something(records: list[Record]) -> None:
 @example(rows=[], columns={"kind": "change", "result": "healthy", "plan": '{"nodes": [{}]}'})
 def test_rows_that_somebody_has_changed(rows: list[tuple[Any, Any, str]], columns: dict[str, Any]) -> None:
     with tempfile.TemporaryDirectory() as folder, Journal(Path(folder) / "journal.db") as journal:
-        entry = journal.begin(
-            "upgrade",
-            application="shop",
-            version="1",
-            operator="a",
-            host="b",
-            pid=1,
-            at=0.0,
-            plan={"nodes": []},
-        )
+        entry = journal.begin(journals.header(plan={"nodes": []}))
         for number in range(len(rows)):
             journal.append(entry, Record(number, 0.0, NodeNote(node="", text="")))
         with contextlib.closing(sqlite3.connect(journal.path)) as connection, connection:

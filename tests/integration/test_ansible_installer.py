@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from backends.availability import Availability, Presence
 from backends.errors import Refused
 from backends.hosts.local import LocalHost
 from backends.installers.ansible import AnsibleInstall
-from backends.installers.availability import Availability, Presence
 from backends.installers.kinds import make_installer
 from backends.installers.versions import SymlinkVersion
 from backends.protocols import Installer

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from backends.availability import Presence
 from backends.errors import Refused
 from backends.hosts.local import LocalHost
-from backends.installers.availability import Presence
 from backends.installers.compose import ComposeInstall, replace_command
 from backends.installers.compose_project import LineEdit
 from backends.installers.kinds import default_version, make_installer

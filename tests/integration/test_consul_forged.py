@@ -18,7 +18,7 @@ from orchestrator.engine.control import Control
 from orchestrator.events.actor import Actor
 from orchestrator.events.event_bus import Bus
 from orchestrator.events.events import NodeNote, Paused, Record
-from orchestrator.remote.payload import PublishedPlan, PublishedPolicy, RolloutHeader
+from orchestrator.remote.header import PublishedPlan, PublishedPolicy, RolloutHeader
 from orchestrator.remote.publisher import RolloutPublisher
 from orchestrator.remote.subscriber import RolloutSubscriber
 from tests import forged

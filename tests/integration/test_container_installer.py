@@ -7,9 +7,9 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from backends.availability import Presence
 from backends.errors import Refused
 from backends.hosts.local import LocalHost
-from backends.installers.availability import Presence
 from backends.installers.container import ContainerInstall
 from backends.installers.kinds import default_version, make_installer
 from backends.protocols import Installer

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from backends.availability import Presence
 from backends.errors import Refused, UnknownOutcome
 from backends.hosts.local import LocalHost
-from backends.installers.availability import Presence
 from backends.installers.kinds import default_version, make_installer
 from backends.installers.packages import DnfInstall
 from backends.protocols import Installer

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from backends.availability import Presence
 from backends.errors import PermissionDenied, Refused, Unmeasured
 from backends.hosts.local import LocalHost
-from backends.installers.availability import Presence
 from backends.installers.container import ContainerInstall
 from backends.installers.kinds import default_version, make_installer
 from backends.model import Activity, Command, ServiceState

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from backends.availability import Availability, Presence
 from backends.errors import Refused, UnknownOutcome, Unmeasured
 from backends.hosts.local import LocalHost
 from backends.installers import command
 from backends.installers.ansible import AnsibleInstall
-from backends.installers.availability import Availability, Presence
 from backends.installers.command import CommandInstall
 from backends.installers.compose import writable_command
 from backends.installers.kinds import InstallSettings, default_version, make_installer

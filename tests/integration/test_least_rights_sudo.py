@@ -11,10 +11,10 @@ from typing import Any
 import msgspec
 import pytest
 
+from backends.availability import Presence
 from backends.errors import PermissionDenied, RolldeckError
 from backends.hosts.ssh import SshHost
 from backends.hosts.ssh_settings import SshSettings
-from backends.installers.availability import Presence
 from backends.installers.kinds import InstallSettings, make_installer
 from backends.installers.symlink import SymlinkInstall
 from backends.installers.versions import CommandVersion, SymlinkVersion, VersionSettings

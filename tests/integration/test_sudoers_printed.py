@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from backends.availability import Presence
 from backends.errors import RolldeckError, Unmeasured
 from backends.hosts.ports import NodeConnections, NodePort
 from backends.hosts.ssh import SshHost
 from backends.hosts.ssh_settings import SshSettings
 from backends.hosts.sudo import SudoCall, rule
-from backends.installers.availability import Presence
 from backends.installers.command import CommandInstall
 from backends.installers.kinds import make_installer
 from backends.installers.versions import FileVersion

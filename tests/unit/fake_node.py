@@ -7,8 +7,8 @@ import asyncio
 import itertools
 from collections.abc import Callable, Iterable
 
+from backends.availability import THERE, Availability
 from backends.errors import Refused, Unreachable
-from backends.installers.availability import THERE, Availability
 from backends.model import Activity, Command, CommandResult, HealthResult, ServiceState
 from tests.unit.faults import Faults
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from orchestrator.events.actor import Actor
 from orchestrator.events.events import AnyEvent, Record, RolloutEnded, RolloutStarted, Traffic
-from orchestrator.journal.entries import Kind
+from orchestrator.journal.entries import EntryHeader, Kind
 from orchestrator.journal.store import Journal
 from tests.unit.fakes import World, answer
 from tests.unit.virtual_time import run
@@ -92,15 +92,17 @@ def write(
     """An entry of these records, with the end that the last one gives it. Returns its id."""
     with Journal(path) as journal:
         entry = journal.begin(
-            kind,
-            application=application,
-            version=version,
-            operator=operator,
-            host=host or socket.gethostname(),
-            pid=pid or os.getpid(),
-            at=records[0].at if records else 1_700_000_000.0,
-            plan=PLAN if plan is None else plan,
-            follows=follows,
+            EntryHeader(
+                kind=kind,
+                application=application,
+                version=version,
+                operator=operator,
+                host=host or socket.gethostname(),
+                pid=pid or os.getpid(),
+                began=records[0].at if records else 1_700_000_000.0,
+                plan=PLAN if plan is None else plan,
+                follows=follows,
+            )
         )
         for record in records:
             if isinstance(record.event, RolloutEnded):
@@ -108,6 +110,21 @@ def write(
             else:
                 journal.append(entry, record)
     return entry
+
+
+def header(**changes: Any) -> EntryHeader:
+    """Of an upgrade by somebody elsewhere."""
+    fields: dict[str, Any] = {
+        "kind": "upgrade",
+        "application": "shop",
+        "version": "2",
+        "operator": "me",
+        "host": "here",
+        "pid": 1,
+        "began": 1.0,
+        "plan": {},
+    }
+    return EntryHeader(**(fields | changes))
 
 
 def started(**changes: Any) -> RolloutStarted:

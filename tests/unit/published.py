@@ -10,7 +10,7 @@ from orchestrator.events.events import (
     StepDone,
     StepStarted,
 )
-from orchestrator.remote.payload import PublishedNode, PublishedPlan, PublishedPolicy, RolloutHeader
+from orchestrator.remote.header import PublishedNode, PublishedPlan, PublishedPolicy, RolloutHeader
 
 NODES = [f"web{number}" for number in range(1, 301)]
 BEGAN = 1_700_000_000.25

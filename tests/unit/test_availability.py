@@ -7,9 +7,9 @@ from typing import Any, cast
 import msgspec
 import pytest
 
+from backends.availability import THERE, Availability, Presence
 from backends.errors import ConfigError, Unmeasured, Unreachable
 from backends.installers.ansible import AnsibleInstall
-from backends.installers.availability import THERE, Availability, Presence
 from backends.installers.command import CommandInstall, NoInstall
 from backends.installers.container import ContainerInstall
 from backends.installers.kinds import InstallSettings, make_installer

@@ -35,9 +35,7 @@ def test_a_rollout_that_leaves_a_node_out_forgets_nobody(
     path = tmp_path / "state" / "journal.db"
     plan = {"action": "maint", "nodes": ["web1"], "weight": 0}
     with Journal(path) as journal:
-        entry = journal.begin(
-            "change", application="shop", version="", operator="ann", host="h", pid=1, at=1.0, plan=plan
-        )
+        entry = journal.begin(journals.header(kind="change", version="", operator="ann", plan=plan))
         ended = next(r.event for r in journals.healthy() if isinstance(r.event, RolloutEnded))
         journal.end(entry, Record(1, 2.0, ended), "healthy", "")
     state = OriginalState(

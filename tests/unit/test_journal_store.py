@@ -26,11 +26,10 @@ import sys
 from pathlib import Path
 from orchestrator.events.events import NodeNote, Record
 from orchestrator.journal.store import Journal
+from tests.unit.journals import header
 
 journal = Journal(Path(sys.argv[1]))
-entry = journal.begin(
-    "upgrade", application="shop", version="2", operator="me", host="here", pid=1, at=1.0, plan={}
-)
+entry = journal.begin(header())
 for number in range(1, 100_000):
     journal.append(entry, Record(number, 1.0, NodeNote(node="web1", text="x" * 200)))
     print(number, flush=True)
@@ -253,9 +252,7 @@ def test_a_full_disk_stops_whoever_works(path: Path) -> None:
         bus = Bus(VirtualClock())
         with (
             Journal(path) as journal,
-            recording(
-                journal, bus, 0.0, kind="upgrade", application="shop", version="2", operator="me", plan={}
-            ) as entry,
+            recording(journal, bus, journals.header()) as entry,
         ):
             bus.emit(NodeNote(node="web1", text="fits"))
             pages = journal._connection.execute("PRAGMA page_count").fetchone()[0]

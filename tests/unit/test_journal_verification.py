@@ -242,9 +242,7 @@ def test_the_bus_knows_the_head_while_it_is_recorded(tmp_path: Path) -> None:
         bus.subscribe(lambda _: heads.append(bus.journal_head))
         with (
             Journal(path) as journal,
-            recording(
-                journal, bus, 0.0, kind="upgrade", application="shop", version="2", operator="me", plan={}
-            ) as entry,
+            recording(journal, bus, journals.header()) as entry,
         ):
             heads.append(bus.journal_head)
             bus.emit(NodeNote(node="", text="one"))
@@ -269,9 +267,7 @@ def test_a_change_by_hand_in_the_middle_does_not_end_the_rollouts_entry(tmp_path
         bus = Bus(VirtualClock())
         with (
             Journal(path) as journal,
-            recording(
-                journal, bus, 0.0, kind="upgrade", application="shop", version="2", operator="me", plan={}
-            ),
+            recording(journal, bus, journals.header()),
         ):
             bus.emit(journals.started())
             bus.emit(ManualChangeFinished(nodes=["web2"], servers=[], error=""))

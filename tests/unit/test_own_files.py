@@ -19,6 +19,7 @@ from orchestrator.events.event_bus import Bus
 from orchestrator.events.events import NodeNote
 from orchestrator.journal.store import Journal
 from orchestrator.locks.file import FileLock, Holder
+from tests.unit import journals
 from tests.users import MALLORY, OPS, become, give, needs_root
 
 ANN = Holder(operator="ann@here", host="here", pid=1, since=0.0, what="upgrade to 1.5.0")
@@ -274,16 +275,7 @@ async def test_a_team_has_one_journal_in_a_folder_that_hands_on_its_group(team: 
     for user in (MALLORY, MALLORY + 7):
         with become(user, OPS):
             with Journal(team / "journal.db") as journal:
-                journal.begin(
-                    "upgrade",
-                    application="shop",
-                    version="1",
-                    operator="a",
-                    host="h",
-                    pid=1,
-                    at=0,
-                    plan={},
-                )
+                journal.begin(journals.header(host="h"))
                 assert len(journal.entries()) == (1 if user == MALLORY else 2)
             lock = FileLock.of(team / "locks", "shop")
             await lock.acquire(ANN)

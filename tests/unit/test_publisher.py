@@ -11,7 +11,8 @@ from orchestrator.engine.control import Control
 from orchestrator.events.event_bus import Bus
 from orchestrator.events.events import NodeNote
 from orchestrator.remote.control_requests import ControlRequest
-from orchestrator.remote.payload import PublishedPlan, PublishedPolicy, RolloutHeader, unpack
+from orchestrator.remote.header import PublishedPlan, PublishedPolicy, RolloutHeader
+from orchestrator.remote.payload import unpack
 from orchestrator.remote.publisher import RolloutPublisher
 from tests.unit.virtual_time import VirtualClock, run
 

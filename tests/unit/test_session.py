@@ -17,6 +17,7 @@ from orchestrator.live.versions import AT_ONCE, VersionTracker
 from orchestrator.node import Node
 from orchestrator.planning.application import Application
 from orchestrator.session import work_log
+from orchestrator.session.recovery import roll_back_after
 from orchestrator.session.session import Session
 from tests.blank_books import blank_books
 from tests.unit.fakes import World
@@ -45,7 +46,12 @@ def session(application: Application, *, sees_versions: bool = True) -> Session:
     clock = SystemClock()
     bus = Bus(clock)
     return Session(
-        application, bus, clock, books=blank_books(clock, bus), versions=VersionTracker(sees=sees_versions)
+        application,
+        bus,
+        clock,
+        books=blank_books(clock, bus),
+        roll_back_after=roll_back_after,
+        versions=VersionTracker(sees=sees_versions),
     )
 
 

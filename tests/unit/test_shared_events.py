@@ -19,17 +19,8 @@ from orchestrator.events.events import (
     Waiting,
 )
 from orchestrator.planning.policy import Policy
-from orchestrator.remote.payload import (
-    LONGEST,
-    MOST,
-    Endpoint,
-    PublishedNode,
-    PublishedPlan,
-    PublishedPolicy,
-    RolloutHeader,
-    pack,
-    unpack,
-)
+from orchestrator.remote.header import Endpoint, PublishedNode, PublishedPlan, PublishedPolicy, RolloutHeader
+from orchestrator.remote.payload import LONGEST, MOST, pack, unpack
 
 HEAD = RolloutHeader(
     kind="upgrade",
