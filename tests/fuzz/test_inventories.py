@@ -6,6 +6,7 @@ from typing import Any
 from hypothesis import example
 from hypothesis import strategies as st
 
+from backends.inventories.ansible.command import ListingFailed, decode_listing, decode_value
 from backends.inventories.ansible.groups import Groups
 from backends.inventories.ansible.host_patterns import expand
 from backends.inventories.ansible.ini_parser import parse_ini
@@ -122,6 +123,38 @@ def test_toml(content: str) -> None:
 )
 def test_host_patterns(pattern: str) -> None:
     bounded(lambda: expand(pattern), len(pattern) + 20_000, ValueError)
+
+
+json_group = st.fixed_dictionaries(
+    {}, optional={name: st.lists(mostly(group, text), max_size=3) for name in ("hosts", "children")}
+)
+marks = st.sampled_from([{"__ansible_unsafe": "{{ a }}"}, {"__ansible_vault": "x"}, {"__ansible_unsafe": 1}])
+json_meta = st.fixed_dictionaries(
+    {"hostvars": st.dictionaries(group, st.dictionaries(variable, mostly(marks, tree), max_size=3))}
+)
+
+
+def listing(content: str) -> object:
+    found = decode_listing(content.encode(errors="replace"), content, FILE)
+    for name in found.groups.hosts_of("all")[:50]:
+        variables = {key: decode_value(value) for key, value in found.variables.get(name, {}).items()}
+        build_node(name, variables, FILE, hide_values=True)
+    return None
+
+
+@fuzzed(
+    content=st.one_of(
+        st.dictionaries(mostly(group, text), mostly(json_group, tree), max_size=3).map(json_of),
+        st.builds(
+            lambda meta, groups: json_of({"_meta": meta, **groups}),
+            mostly(json_meta, tree),
+            st.dictionaries(group, json_group, max_size=3),
+        ),
+        anything,
+    )
+)
+def test_listings_of_ansible(content: str) -> None:
+    bounded(lambda: listing(content), 4 * len(content) + 100_000, ListingFailed)
 
 
 @fuzzed(variables=st.dictionaries(variable, mostly(text), max_size=6))

@@ -387,6 +387,10 @@ def test_vaulted_values_are_refused_only_where_they_are_needed(tmp_path: Path) -
     assert found.endswith(
         "hosts.yml: web1.ansible_user: is encrypted with Ansible's vault, expected a plain value"
     )
+    found = refused(
+        tmp_path, "shop: {hosts: {web1: {ansible_host: !unsafe '{{ a }}', a: b}}}", name="hosts.yml"
+    )
+    assert "web1.ansible_host: '{{ a }}' cannot be used" in found, "it is no template"
     assert refused(tmp_path, "shop: {hosts: {web1: {ansible_user: [a]}}}", name="hosts.yml").endswith(
         "web1.ansible_user: found a list, expected a text"
     )

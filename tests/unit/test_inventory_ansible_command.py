@@ -6,6 +6,7 @@ import os
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -14,10 +15,12 @@ from backends.file_trust import Writers
 from backends.inventories.ansible import command
 from backends.inventories.ansible.reader import AnsibleInventory, read_ansible
 from backends.inventories.common import InventoryFile
+from tests.ansible_files import BESIDE, STATIC, write
 from tests.unit.inventories import findings_of
 from tests.users import OPS, give, needs_root
 from tests.waiting import until
 
+CAPTURED = Path(__file__).parent / "captured"
 INI = "[shop]\nweb1\nweb2\n"
 LISTING: Mapping[str, object] = {
     "_meta": {"hostvars": {"web1": {"ansible_user": "deploy"}}},
@@ -48,9 +51,15 @@ class Ansible:
         return len(calls.read_text().splitlines()) if calls.exists() else 0
 
     async def read(
-        self, name: str = "hosts.ini", group: str = "shop", timeout: float = 60.0
+        self,
+        name: str = "hosts.ini",
+        group: str = "shop",
+        timeout: float = 60.0,
+        reader: Literal["auto", "builtin"] = "auto",
     ) -> InventoryFile:
-        settings = AnsibleInventory(path=name, group=group, program=str(self.path), timeout=timeout)
+        settings = AnsibleInventory(
+            path=name, group=group, program=str(self.path), timeout=timeout, reader=reader
+        )
         return await read_ansible(settings, self.folder, "f", "apps.shop.inventory", Writers.own())
 
     async def refused(self, name: str = "hosts.ini", group: str = "shop", timeout: float = 60.0) -> str:
@@ -128,6 +137,29 @@ async def test_marks_of_its_json_are_no_values(ansible: Ansible) -> None:
     assert found == (
         "ansible_host: found '{{ ansible_password }}', but ansible_password is a password, which is not shown"
     )
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {"ansible_host": "hunter2 x"},
+        {"ansible_port": "hunter2"},
+        {"ansible_user": {"__ansible_unsafe": "hunter2 x"}},
+        {"ansible_connection": "hunter2"},
+        {"ansible_port": "{{ hunter2 + 1 }}"},
+        {"ansible_port": "{{ a }}", "a": "{{ hunter2 | lower }}"},
+        {"ansible_user": "a", "ansible_ssh_user": "hunter2"},
+    ],
+)
+async def test_where_a_file_was_encrypted_errors_show_no_values(
+    ansible: Ansible, variables: dict[str, object]
+) -> None:
+    write(ansible.folder, {"group_vars/all": "$ANSIBLE_VAULT;1.1;AES256\n6162\n"})
+    ansible.prints({**LISTING, "_meta": {"hostvars": {"web2": variables}}})
+    said = await ansible.refused()
+    assert said.startswith(f"{ansible.folder}/hosts.ini: web2.ansible_")
+    assert "a value that is not shown, as variables of this host come from an encrypted file" in said
+    assert "hunter2" not in said
 
 
 @pytest.mark.parametrize(
@@ -277,6 +309,19 @@ async def test_a_program_is_asked_again_after_some_seconds(
         now += after
         await ansible.read("cloud")
         assert ansible.calls == calls
+
+
+@pytest.mark.parametrize(("name", "text", "groups"), STATIC)
+async def test_what_ansible_has_printed_means_what_our_reader_reads(
+    ansible: Ansible, name: str, text: str, groups: str
+) -> None:
+    """As captured from ansible-core 2.14; see tests/integration/test_ansible_inventory.py."""
+    write(ansible.folder, {**BESIDE, name: text})
+    ansible.prints((CAPTURED / f"ansible-2.14-{name}.json").read_text())
+    for group in groups.split():
+        theirs, ours = await ansible.read(name, group), await ansible.read(name, group, reader="builtin")
+        assert list(theirs.nodes.items()) == list(ours.nodes.items()), group
+        assert (theirs.reader, ours.reader) == ("ansible-inventory", "Rolldeck's own reader")
 
 
 @pytest.mark.parametrize("text", ["[shop]\nh x", "all: [", "[shop]\nh[1:999999999]", "[shop]\nweb1:ssh\n"])

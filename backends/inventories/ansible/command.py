@@ -96,7 +96,8 @@ def find_program(configured: str) -> str:
     Args:
         configured: a name or path in the place of `ansible-inventory`; may begin with `~`.
     """
-    return shutil.which(os.path.expanduser(configured or PROGRAM)) or ""
+    found = shutil.which(os.path.expanduser(configured or PROGRAM))
+    return os.path.abspath(found) if found else ""
 
 
 async def list_inventory(request: Request, timeout_s: float) -> AnsibleListing:
@@ -133,7 +134,7 @@ async def list_inventory(request: Request, timeout_s: float) -> AnsibleListing:
     text = messages.decode(errors="replace")
     if process.returncode:
         raise ListingFailed(_describe_failure(text, process.returncode), exit_status=process.returncode)
-    return await asyncio.to_thread(_decode, output, text, str(request.inventory))
+    return await asyncio.to_thread(decode_listing, output, text, str(request.inventory))
 
 
 def _environment(request: Request) -> dict[str, str]:
@@ -161,7 +162,18 @@ class _JsonMeta(msgspec.Struct):
     hostvars: dict[str, dict[str, Any]] = {}
 
 
-def _decode(output: bytes, messages: str, file: str) -> AnsibleListing:
+def decode_listing(output: bytes, messages: str, file: str) -> AnsibleListing:
+    """Decode what `ansible-inventory --list` has printed.
+
+    Args:
+        output: the listing.
+        messages: its standard error.
+        file: the inventory, for errors.
+
+    Raises:
+        ListingFailed: it is no listing.
+        ConfigError: groups contain each other.
+    """
     if len(output) > _MOST_OUTPUT:
         raise ListingFailed(f"it has printed more than {_MOST_OUTPUT:,} bytes")
     try:

@@ -47,7 +47,7 @@ def _expand_ranges(pattern: str) -> list[str]:
 
 
 def _expand_range(text: str) -> list[str]:
-    """What stands between brackets: `1:20`, `01:20`, `a:f`, each with a step behind it."""
+    """Expand what stands between brackets: `1:20`, `01:20` or `a:f`, perhaps with a step behind it."""
     match = _BOUNDS.fullmatch(text)
     if not match:
         raise ValueError(f"found the range [{text[:80]}], expected one such as [1:20], [01:20:2] or [a:f]")

@@ -16,7 +16,7 @@ _ENCRYPTED = "$ANSIBLE_VAULT;"
 
 
 class VariableFiles:
-    """Reads each of them once, when it is asked for.
+    """Reads a file once, when it is asked for.
 
     Args:
         folder: of the inventory.
