@@ -6,9 +6,9 @@ import logging
 import os
 import sys
 
-from console.exits import Exit
+from console.exit_codes import Exit
 from console.interrupts import interrupts
-from console.output.background import in_background
+from console.terminal.background_writer import in_background
 
 _GARBAGE = 50_000  # new objects until Python looks for cycles; at its own 700 that takes a seventh of the CPU
 
@@ -17,7 +17,7 @@ class _Said(logging.Handler):
     """Says what libraries warn of: by itself Python makes them wait for standard error, with tracebacks."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        from console.output.text import clean, say
+        from console.terminal.output import clean, say
 
         error = record.exc_info[1] if record.exc_info else None
         text = record.getMessage().partition("\n")[0] + (f": {error!r}" if error else "")
@@ -36,8 +36,8 @@ def main() -> None:
     with in_background(lambda: interrupts.late) as writer:
         # All that it takes to say how it ended: a signal amid an import leaves half a module for good.
         from console.command_line import cli
-        from console.failures import explain
-        from console.output.text import results_lost
+        from console.errors import explain
+        from console.terminal.output import results_lost
 
         try:
             interrupts.begin()

@@ -7,20 +7,20 @@ from collections.abc import Mapping
 
 import click
 
-from console.exits import Exit
+from console.exit_codes import Exit
 
 COMMANDS: Mapping[str, tuple[str, str]] = {
     # name: (module in console.commands, one line for --help)
     "status": ("status", "Show every server on every load balancer."),
     "check": ("check", "Run preflight checks only, for one or all applications."),
-    "plan": ("planning", "Dry run: batches, what stays in rotation, every command."),
+    "plan": ("plan", "Dry run: batches, what stays in rotation, every command."),
     "upgrade": ("upgrade", "Upgrade an application, node by node, without losing a request."),
     "resume": ("recover", "Resume an unfinished rollout from the current state."),
     "rollback": ("recover", "Roll nodes back to their previous versions."),
-    "drain": ("manual", "Take nodes out of rotation and let their sessions end."),
-    "maint": ("manual", "Put nodes into maintenance."),
-    "ready": ("manual", "Put nodes back in rotation, proven by health checks first."),
-    "weight": ("manual", "Set the weight of nodes."),
+    "drain": ("servers", "Take nodes out of rotation and let their sessions end."),
+    "maint": ("servers", "Put nodes into maintenance."),
+    "ready": ("servers", "Put nodes back in rotation, proven by health checks first."),
+    "weight": ("servers", "Set the weight of nodes."),
     "follow": ("follow", "Follow a rollout running on another machine."),
     "control": ("follow", "Pause, resume, abort or continue a rollout on another machine."),
     "history": ("history", "List past rollouts and manual changes."),
@@ -92,6 +92,6 @@ def cli(
     if not all(each.isatty() for each in (sys.stdin, sys.stdout, sys.stderr)):
         click.echo(f"{ctx.get_help()}\n\nThe console needs a terminal; without one, use a command.", err=True)
         return Exit.USAGE
-    from console.opening import open_console
+    from console.tui.run_console import open_console
 
     return open_console(config_file, app, read_only)

@@ -25,8 +25,8 @@ from backends.local_files import open_own
 from backends.model import Exchange
 from backends.secrets import redact
 from backends.text import visible_json
-from console.output.text import clean, say
 from console.paths import log_path
+from console.terminal.output import clean, say
 from orchestrator.events.event_bus import Bus
 from orchestrator.events.events import NodeNote, Record
 from orchestrator.events.text import Repeats

@@ -13,7 +13,7 @@ from collections.abc import Callable, Coroutine, Iterator
 from types import FrameType
 from typing import Any, TypeVar
 
-from console.exits import Exit
+from console.exit_codes import Exit
 
 T = TypeVar("T")
 Listener = Callable[[str], None]

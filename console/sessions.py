@@ -6,8 +6,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from backends.clock import SystemClock
 from console.config.schema import Config
 from console.debug_log import Log
+from console.operator_identity import operator
 from console.paths import journal_path
-from console.who import operator
 from orchestrator.events.actor import Via
 from orchestrator.events.event_bus import Bus
 from orchestrator.session import factory

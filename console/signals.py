@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
 from console.interrupts import TERMINAL_GONE, Listener, interrupts
-from console.who import operator
+from console.operator_identity import operator
 from orchestrator.session.session import Session
 
 

@@ -7,12 +7,12 @@ import tempfile
 from itertools import cycle
 from pathlib import Path
 
-from console.app import Console
 from console.config.loader import load as load_config
 from console.demo.load import Load
 from console.demo.stack import Stack
-from console.output.text import say
 from console.sessions import open_session
+from console.terminal.output import say
+from console.tui.app import Console
 from orchestrator.events.state import NodeState
 from orchestrator.live.poller import Watch
 from tests.console.console_world import Desk, Place

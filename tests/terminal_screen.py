@@ -3,7 +3,7 @@
 import codecs
 import re
 
-from console.output.text import width
+from console.terminal.output import width
 
 _SEQUENCE = re.compile(
     r"\x1b\[(?P<arguments>[0-?]*)[ -/]*(?P<final>[@-~])"  # CSI: moves, colours, modes

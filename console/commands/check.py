@@ -9,14 +9,14 @@ import msgspec
 
 from backends.errors import RolldeckError
 from backends.text import counted
-from console.commands.planning import make_plan, scope
+from console.commands.plan import make_plan, scope
 from console.config.loader import find_and_load
 from console.config.schema import Config
-from console.exits import Exit
-from console.failures import explain
+from console.errors import explain
+from console.exit_codes import Exit
 from console.interrupts import interrupts
-from console.output import plan_text
-from console.output.text import clean, result, result_json
+from console.terminal import plan_text
+from console.terminal.output import clean, result, result_json
 from orchestrator.events.events import SCHEMA
 from orchestrator.planning.plan import Plan
 from orchestrator.planning.policy import Amount

@@ -17,12 +17,12 @@ from console.demo.faulty import FAULTY, described
 from console.demo.haproxy import search_path
 from console.demo.load import Load, Report
 from console.demo.stack import Stack, Transport
-from console.exits import Exit
+from console.exit_codes import Exit
 from console.interrupts import interrupts
-from console.output.ending import EXITS
-from console.output.text import clean, on_terminal, paint, result, say
 from console.sessions import open_session
 from console.signals import stop_on_signals
+from console.terminal.output import clean, on_terminal, paint, result, say
+from console.terminal.summary import EXITS
 from orchestrator.events.state import RolloutState
 from orchestrator.session.session import Session
 
@@ -86,7 +86,7 @@ def demo(
 
 
 async def _with_console(session: Session, config: Config) -> int:
-    from console.opening import show  # Textual takes half a second to import
+    from console.tui.run_console import show  # Textual takes half a second to import
 
     code = await show(session, config)
     return code if isinstance(code, int) else Exit.HEALTHY  # the demo has one application

@@ -11,12 +11,12 @@ from backends.consul.client import Consul
 from backends.errors import ConfigError
 from console.config.loader import find_and_load
 from console.config.schema import Config
-from console.exits import Exit
+from console.exit_codes import Exit
 from console.interrupts import interrupts
-from console.output.ending import EXITS, ending
-from console.output.progress import Progress
-from console.output.text import clean, paint, result, result_json, say
-from console.who import operator
+from console.operator_identity import operator
+from console.terminal.output import clean, paint, result, result_json, say
+from console.terminal.progress import Progress
+from console.terminal.summary import EXITS, ending
 from orchestrator.events.events import to_json
 from orchestrator.events.state import RolloutState
 from orchestrator.remote.control_requests import What

@@ -12,10 +12,10 @@ from backends.errors import ConfigError
 from backends.local_files import write_private
 from backends.text import there_is
 from console.config.loader import find_and_load
-from console.exits import Exit
-from console.output.records import Summary, event_fields
-from console.output.text import clean, on_terminal, result, result_json, say
+from console.exit_codes import Exit
 from console.paths import journal_path
+from console.terminal.history_entries import Summary, event_fields
+from console.terminal.output import clean, on_terminal, result, result_json, say
 from orchestrator.events.events import Record
 from orchestrator.journal.entries import Entry
 from orchestrator.journal.store import Journal
@@ -78,7 +78,7 @@ def list_entries(place: Place, app: str | None, limit: int, as_json: bool) -> in
             there = f"; {there_is(app or '', names)}" if names else ""
             say(clean(f"nothing{f' of {app}' if app else ''} in the journal {journal.path}{there}"))
             return Exit.HEALTHY
-    from console.output.history_text import listed  # its words come with Textual
+    from console.terminal.history import listed  # its words come with Textual
 
     for line in listed(found, _columns()):
         result(line)
@@ -103,13 +103,13 @@ def show(place: Place, entry_id: int, as_json: bool, commands: bool) -> int:
         for record in records:
             result_json(msgspec.json.encode(event_fields(summary.entry, record)))
         return Exit.HEALTHY
-    from console.output.history_text import shown
+    from console.terminal.history import shown
 
     for line in shown(summary, Story.of(records), _columns()):
         result(line)
     if commands:
         result()
-        from console.output.transcript_text import transcript
+        from console.terminal.timeline import transcript
 
         for line in transcript(records):
             result(line)
@@ -153,7 +153,7 @@ def verify(place: Place, entry_id: int | None, head: str | None, as_json: bool) 
     Exits 0 when nothing is wrong, else 1. Whoever may write the journal can write its hashes, too: what
     proves more is a head that was kept elsewhere (hooks get it as `journal_head`), given with --head.
     """
-    from console.output.verification_text import verified, verified_fields
+    from console.terminal.history import verified, verified_fields
 
     if head is not None and not re.fullmatch("[0-9a-fA-F]{64}", head):
         raise click.BadParameter("expected 64 hexadecimal digits", param_hint="--head")

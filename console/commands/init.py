@@ -13,10 +13,10 @@ from backends.haproxy.address import HaproxySettings
 from backends.hosts.ssh_settings import SshSettings
 from backends.local_files import write_private
 from console.commands.first_configuration import Found, described, merged, written
-from console.exits import Exit
+from console.exit_codes import Exit
 from console.interrupts import interrupts
-from console.output.text import clean, result, say
 from console.paths import CONFIG_FILE
+from console.terminal.output import clean, result, say
 from orchestrator.adapters import AdapterFactory
 from orchestrator.planning.balancer_findings import why_unchangeable
 

@@ -6,17 +6,17 @@ from collections.abc import Awaitable, Callable
 import click
 
 from backends.templates import check_version
-from console.commands.manual import break_lock
+from console.commands.servers import break_lock
 from console.commands.upgrade import How, carry_out
 from console.config.loader import find_and_load
 from console.config.schema import Config
-from console.exits import Exit
+from console.exit_codes import Exit
 from console.interrupts import interrupts
-from console.output.ending import EXITS
-from console.output.text import clean, on_terminal, paint, result, say
-from console.prompts import Prompts
 from console.sessions import open_session
 from console.signals import stop_on_signals
+from console.terminal.output import clean, on_terminal, paint, result, say
+from console.terminal.prompts import Prompts
+from console.terminal.summary import EXITS
 from orchestrator.errors import AlreadyRolledBack
 from orchestrator.session.adoption import broken_first, find_offer, take_over
 from orchestrator.session.proposal import Proposal

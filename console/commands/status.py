@@ -11,9 +11,10 @@ from backends.errors import BackendError
 from backends.model import AdminState, Server, Snapshot
 from console.config.loader import find_and_load
 from console.config.schema import Config
-from console.exits import Exit
+from console.exit_codes import Exit
 from console.interrupts import interrupts
-from console.output.health import (
+from console.paths import journal_path
+from console.terminal.json import (
     error_share,
     request_fields,
     request_signals,
@@ -21,9 +22,8 @@ from console.output.health import (
     unattributed,
     unattributed_words,
 )
-from console.output.status_text import status_fields, status_lines
-from console.output.text import clean, paint, result, result_json, say, table
-from console.paths import journal_path
+from console.terminal.output import clean, paint, result, result_json, say, table
+from console.terminal.status import status_fields, status_lines
 from orchestrator.adapters import AdapterFactory
 from orchestrator.errors import JournalError
 from orchestrator.events.events import SCHEMA

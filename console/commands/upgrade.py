@@ -7,18 +7,18 @@ from dataclasses import dataclass
 import click
 
 from backends.templates import check_version
-from console.commands.manual import break_lock
-from console.commands.planning import scope
+from console.commands.plan import scope
+from console.commands.servers import break_lock
 from console.config.loader import find_and_load
-from console.exits import Exit
+from console.exit_codes import Exit
 from console.interrupts import interrupts
-from console.output import plan_text
-from console.output.ending import EXITS, ending
-from console.output.progress import Progress
-from console.output.text import clean, on_terminal, result, result_json, say
-from console.prompts import Prompts
 from console.sessions import open_session
 from console.signals import stop_on_signals
+from console.terminal import plan_text
+from console.terminal.output import clean, on_terminal, result, result_json, say
+from console.terminal.progress import Progress
+from console.terminal.prompts import Prompts
+from console.terminal.summary import EXITS, ending
 from orchestrator.engine.plan_differences import Difference
 from orchestrator.events.events import Record, RollbackStarted, RolloutEnded, to_json
 from orchestrator.planning.plan import Plan, PreflightFailed, Severity

@@ -38,7 +38,7 @@ class ConsoleSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_
 
     theme: Literal["dark", "light", "ansi-dark", "ansi-light", "high-contrast"] = "dark"
     interval: float = 1.0  # seconds between two looks at a load balancer
-    keys: dict[str, str] = {}  # other keys, by the id of what they do: see `console.keys`
+    keys: dict[str, str] = {}  # other keys, by the id of what they do: see `console.tui.keymap`
 
     def __post_init__(self) -> None:
         if not 0.2 <= self.interval <= 60:

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from backends.text import counted
-from console.output.text import clean, shorten
+from console.terminal.output import clean, shorten
 from orchestrator.events import events
 from orchestrator.events.events import STEPS
 from orchestrator.journal.timeline import Story
-from widgets.pieces import clock, duration
+from widgets.segments import clock, duration
 
 NAME_COLUMNS = 20
 MIN_BAR_WIDTH = 1.5  # so that a step which took no time is still visible

@@ -10,8 +10,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from backends.text import counted
-from console.output.ending import why
-from console.output.history_text import (
+from console.report.gantt import Gantt
+from console.terminal.history import (
     HEAD,
     NUMBERS,
     no_end,
@@ -23,18 +23,17 @@ from console.output.history_text import (
     times,
     traffic_words,
 )
-from console.output.records import COLOURS, Summary, findings_of, when
-from console.output.text import clean
-from console.output.timeline import GLYPHS, timeline
-from console.output.transcript_text import commands, reply_lines
-from console.report.gantt import Gantt
+from console.terminal.history_entries import COLOURS, Summary, findings_of, when
+from console.terminal.output import clean
+from console.terminal.summary import why
+from console.terminal.timeline import GLYPHS, commands, reply_lines, timeline
 from orchestrator.events.events import STEPS, Record
 from orchestrator.events.text import PURPOSES, mixed_versions, whose_words
 from orchestrator.events.ways_back import ways_back
 from orchestrator.journal.entries import UNKNOWN
 from orchestrator.journal.timeline import Story
 from orchestrator.planning.plan import grouped
-from widgets.pieces import duration
+from widgets.segments import duration
 
 _MOMENT_CLASSES = {
     **{"ok": " ok", "bad": " bad", "open": " working", "same": "", "event": ""},

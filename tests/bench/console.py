@@ -20,7 +20,7 @@ from pathlib import Path
 from backends.haproxy import commands
 from console.demo.haproxy import search_path
 from console.demo.load import Load
-from console.output.text import result
+from console.terminal.output import result
 from tests.bench.cpu_load import CpuLoad, load
 from tests.free_ports import free_port
 from tests.haproxies import RunningHaproxy, haproxy_paths, running_haproxy, version_of

@@ -16,7 +16,7 @@ from backends.clock import SystemClock
 from backends.consul.catalog import ConsulService, instances
 from backends.consul.client import Consul
 from backends.consul.settings import ConsulSettings
-from console.output.text import result
+from console.terminal.output import result
 from orchestrator.activity import Activity
 from orchestrator.engine.control import Control
 from orchestrator.events.event_bus import Bus

@@ -14,7 +14,7 @@ from backends.consul.client import Consul
 from backends.consul.lock import ConsulLock
 from backends.consul.settings import ConsulSettings
 from console.demo.stack import Stack
-from console.output.text import result
+from console.terminal.output import result
 from orchestrator.settings import LockSettings
 from tests.consuls import CONSUL, Agent
 from tests.integration.consul_world import LOCK_TTL, consul_world, elsewhere

@@ -9,7 +9,7 @@ import sys
 from backends.consul.catalog import ConsulService, instances
 from backends.consul.client import Consul
 from backends.consul.settings import ConsulSettings
-from console.output.text import result
+from console.terminal.output import result
 
 WAIT = 30.0  # seconds that one query may block
 

@@ -16,7 +16,7 @@ from typing import Any
 from console.demo.haproxy import Checks
 from console.demo.load import Load
 from console.demo.stack import Stack, Transport
-from console.output.text import result, table
+from console.terminal.output import result, table
 from tests.bench.watch import Moments, Watch
 from tests.integration.rollouts import Run, seconds_of, tune, upgrade, world
 

@@ -7,7 +7,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from console.output.text import result
+from console.terminal.output import result
 from tests.integration.rollouts import ROLLDECK, world
 
 RUNS = 10

@@ -11,7 +11,7 @@ import pytest
 from textual.pilot import Pilot
 from textual.widgets import Input
 
-from console.screens.main import LOOK_SECONDS
+from console.tui.screens.main import LOOK_SECONDS
 from tests.console.console_world import read
 from tests.console.still import EPOCH, TIME_OF_DAY, Still
 
@@ -48,9 +48,9 @@ def still_world(shape: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("SUDO_USER", "ann")
     monkeypatch.setattr(socket, "gethostname", lambda: "bastion")
     still = SimpleNamespace(time=lambda: EPOCH, strftime=lambda _: TIME_OF_DAY)
-    monkeypatch.setattr("console.screens.main.time", still)
-    monkeypatch.setattr("console.screens.detail.time", still)
-    monkeypatch.setattr("widgets.board.monotonic", lambda: 0.0)
+    monkeypatch.setattr("console.tui.screens.main.time", still)
+    monkeypatch.setattr("console.tui.screens.detail.time", still)
+    monkeypatch.setattr("widgets.rollout.board.monotonic", lambda: 0.0)
     monkeypatch.setenv("TZ", "UTC")
     time.tzset()
     yield

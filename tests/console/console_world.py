@@ -11,11 +11,11 @@ from typing import Any
 from textual.pilot import Pilot
 from textual.screen import Screen
 
-from console.app import Console
 from console.config.loader import load
 from console.demo.stack import Stack
-from console.screens.main import MainScreen
 from console.sessions import open_session
+from console.tui.app import Console
+from console.tui.screens.main import MainScreen
 from orchestrator.events.actor import Actor
 from orchestrator.events.events import CommandFinished, Record, RolloutEnded
 from orchestrator.live.poller import Watch
@@ -58,7 +58,7 @@ async def place(
     frozen: str = "",
     **policy: object,
 ) -> AsyncIterator[Place]:
-    """A quick world, a session and a watch on it, as `console.opening` wires them.
+    """A quick world, a session and a watch on it, as `console.tui.run_console` wires them.
 
     Args:
         directory: for the world; empty or missing.

@@ -8,8 +8,8 @@ from orchestrator.live.poller import InstanceView, View
 from orchestrator.live.rates import Places, Rates
 from orchestrator.live.sessions import Seen
 from tests.unit.console_values import server
-from widgets.detail_model import Detail
-from widgets.detail_page import page
+from widgets.detail.model import Detail
+from widgets.detail.page import page
 
 NOW = 100.0
 WEB1 = ("shop", "web1")

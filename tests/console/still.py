@@ -7,7 +7,7 @@ from backends.clock import SystemClock
 from backends.errors import Refused, Unreachable
 from backends.haproxy.columns import columns_of
 from backends.model import Admin, Backend, Command, Info, Level, Operational, Server, Sessions, Snapshot
-from console.app import Console
+from console.tui.app import Console
 from orchestrator.balancers.group import Fleet
 from orchestrator.events.event_bus import Bus
 from orchestrator.live.poller import InstanceView, View, Watch

@@ -26,9 +26,9 @@ from orchestrator.events.state import RolloutState
 from tests.unit.console_values import harmless
 from tests.unit.fakes import World
 from tests.unit.virtual_time import run
-from widgets import board as module
-from widgets.board import RolloutBoard, window
-from widgets.board_lines import header, sentence
+from widgets.rollout import board as module
+from widgets.rollout.board import RolloutBoard, window
+from widgets.rollout.board_lines import header, sentence
 
 START = 1000.0
 HOSTILE = "[red]x[/] \x1b[31m\x07\u202e" + "日" * 5_000

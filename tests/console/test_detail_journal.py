@@ -11,7 +11,7 @@ from orchestrator.events.events import (
     Record,
     Waiting,
 )
-from widgets.detail_journal import KEPT, Journal
+from widgets.detail.model import KEPT, Journal
 
 PATHS = {("lb1", "shop/web1"), ("lb2", "shop/web1")}
 

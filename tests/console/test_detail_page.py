@@ -20,9 +20,9 @@ from tests.console.detail_values import (
     stream,
 )
 from tests.unit.console_values import HOSTILE, harmless, server
-from widgets.detail_page import as_text, page, title
-from widgets.server_columns import NONE
-from widgets.transcript_lines import Line
+from widgets.detail.page import as_text, page, title
+from widgets.table.columns import NONE
+from widgets.transcript.lines import Line
 
 LB1, LB2 = ServerRef("lb1", *WEB1), ServerRef("lb2", *WEB1)
 

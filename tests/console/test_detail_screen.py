@@ -5,10 +5,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from console.screens.detail import DetailScreen
+from console.tui.screens.detail import DetailScreen
 from tests.console.console_world import Desk, desk, place
 from tests.integration.rollouts import MAINT, say, states
-from widgets.detail import DetailView
+from widgets.detail.view import DetailView
 
 
 @asynccontextmanager

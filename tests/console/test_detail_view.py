@@ -8,8 +8,8 @@ from textual.app import App, ComposeResult
 from backends.model import ServerRef
 from tests.console.detail_values import NOW, WEB1, detail, instance, read, stream
 from tests.unit.console_values import HOSTILE, harmless
-from widgets.detail import DetailTitle, DetailView
-from widgets.transcript_lines import Line
+from widgets.detail.view import DetailTitle, DetailView
+from widgets.transcript.lines import Line
 
 LB1 = ServerRef("lb1", *WEB1)
 

@@ -8,7 +8,7 @@ import pytest
 
 from orchestrator.planning.plan import Finding, Severity
 from tests.console.dialog_values import HOSTILE, Asking, asking, cut_off, ended, out_of_rotation, plan, shown
-from widgets.dialogs.lines import Lines
+from widgets.dialogs.hanging_text import Lines
 from widgets.dialogs.plan import PlanScreen
 from widgets.dialogs.result import ResultScreen, duration
 

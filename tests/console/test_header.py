@@ -7,9 +7,9 @@ from rich.cells import cell_len
 from textual.app import App, ComposeResult
 
 from tests.unit.console_values import harmless
-from widgets.header import StatusHeader, trouble
-from widgets.model import Counts, InstanceLine, Key, Picture, Row
-from widgets.pieces import clock, cut, duration
+from widgets.segments import clock, cut, duration
+from widgets.status_header import StatusHeader, trouble
+from widgets.view_model import Counts, InstanceLine, Key, Picture, Row
 
 LIVE = InstanceLine("lb1", "live", "2.6.12", 0.4, "")
 STALE = InstanceLine("lb2", "stale", "2.6.12", 12, "connection refused")

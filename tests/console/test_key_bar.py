@@ -7,7 +7,7 @@ from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
-from widgets.key_bar import KeyBar
+from widgets.footer import KeyBar
 
 
 class Main(Screen[None]):

@@ -4,10 +4,9 @@ import pytest
 from textual.app import App
 
 from backends.errors import ConfigError
-from console.key_groups import GROUPS
-from console.keys import checked
-from console.screens.main import MainScreen
-from widgets.server_table import ServerTable
+from console.tui.keymap import GROUPS, checked
+from console.tui.screens.main import MainScreen
+from widgets.table.widget import ServerTable
 
 
 @pytest.mark.parametrize("key", ["U", "f5", "ctrl+u", "ctrl+shift+up", "space,f2", "!", "?", "question_mark"])

@@ -11,14 +11,14 @@ import pytest
 from textual.widgets import OptionList
 
 from backends.model import Level, Snapshot
-from console.app import Console
+from console.tui.app import Console
 from orchestrator.engine.control import CONTINUE
 from orchestrator.events.actor import Actor
 from orchestrator.events.events import AnyEvent, Paused
 from tests.console.console_world import Desk, desk, place
 from tests.integration.rollouts import DRAIN, MAINT, NEW, OLD, say, states, versions
-from widgets.key_bar import KeyBar
-from widgets.server_table import ServerTable
+from widgets.footer import KeyBar
+from widgets.table.widget import ServerTable
 
 NODE, STEP = 1, 3  # "each node" and "step by step" in the list of confirmations
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from tests.console.console_world import Desk, desk, place
 from tests.integration.rollouts import DRAIN, say, states
-from widgets.server_table import ServerTable
+from widgets.table.widget import ServerTable
 
 
 async def admins(at: Desk, node: str) -> set[tuple[str, str, int]]:

@@ -18,8 +18,7 @@ from orchestrator.events.events import (
 from orchestrator.events.state import RolloutState
 from orchestrator.planning.capacity import Capacity
 from tests.unit.console_values import HOSTILE, harmless
-from widgets.question import MOST, QuestionPanel
-from widgets.question_lines import capacity_words, shortened, waits
+from widgets.rollout.decision_panel import MOST, QuestionPanel, capacity_words, shortened, waits
 
 KEYS = {"continue": "space", "retry": "r", "skip": "s", "abort": "a", "pause": "p"}
 STARTED = RolloutStarted(

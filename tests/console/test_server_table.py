@@ -9,8 +9,8 @@ from textual.app import App, ComposeResult
 from textual.pilot import Pilot
 
 from tests.unit.console_values import harmless
-from widgets.model import Arrangement, Key, Row, Sort, node_key
-from widgets.server_table import ServerTable
+from widgets.table.widget import ServerTable
+from widgets.view_model import Arrangement, Key, Row, Sort, node_key
 
 ROW = Row(
     key=("shop", "web1"),

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from textual.pilot import Pilot
 
-from console.app import Console
+from console.tui.app import Console
 from orchestrator.planning.plan import Plan
 from tests.console.console_world import place
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from textual.app import App, ComposeResult
 
-from console.screens.transcript import TranscriptScreen
+from console.tui.screens.transcript import TranscriptScreen
 from orchestrator.events.events import (
     AnyEvent,
     CommandFinished,
@@ -20,9 +20,9 @@ from orchestrator.events.events import (
 from tests.unit.console_values import HIDDEN, harmless
 from tests.unit.fakes import World
 from tests.unit.virtual_time import run
-from widgets import transcript as module
-from widgets.transcript import Transcript
-from widgets.transcript_lines import SAID, Lines, said
+from widgets.transcript import view
+from widgets.transcript.lines import SAID, Lines, said
+from widgets.transcript.view import Transcript
 
 
 class Shell(App[None]):
@@ -201,7 +201,7 @@ async def test_it_follows_the_end_unless_scrolled_up() -> None:
 
 
 async def test_memory_is_bounded_and_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "KEPT", 40)
+    monkeypatch.setattr(view, "KEPT", 40)
     app = Shell()
     async with app.run_test(size=(80, 12)) as pilot:
         transcript = app.query_one(Transcript)

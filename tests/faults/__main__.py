@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from console.output.text import result
+from console.terminal.output import result
 from tests.faults.cases import CASES
 from tests.faults.kills import Kills, many_in_a_world
 from tests.faults.managers import COLUMNS

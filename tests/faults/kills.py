@@ -10,7 +10,7 @@ from pathlib import Path
 
 from console.demo.load import Load
 from console.demo.stack import Stack
-from console.output.text import result
+from console.terminal.output import result
 from tests.integration.rollouts import NEW, OLD, rolldeck, started, states, tune, versions, world
 
 RATE = 100  # requests per second

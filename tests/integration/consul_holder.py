@@ -12,7 +12,7 @@ from backends.clock import SystemClock
 from backends.consul.client import Consul
 from backends.consul.lock import ConsulLock
 from backends.consul.settings import ConsulSettings
-from console.output.text import result
+from console.terminal.output import result
 
 
 async def main(address: str, key: str, ttl: int) -> None:

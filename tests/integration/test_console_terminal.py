@@ -192,7 +192,7 @@ async def test_a_terminal_that_has_gone_ends_a_rollout_after_its_running_step(
 
 
 DEFECT = """
-from console.screens.main import MainScreen
+from console.tui.screens.main import MainScreen
 
 def fail(self, password="hunter2"):
     raise LookupError("odd")

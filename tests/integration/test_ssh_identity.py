@@ -15,7 +15,7 @@ pytestmark = pytest.mark.skipif(SSHD is None, reason="no sshd here")
 ROOT = Path(__file__).parents[2]
 ASKED = """
 import msgspec
-from console.who import operator
+from console.operator_identity import operator
 print(msgspec.json.encode(operator('terminal')).decode())
 """
 

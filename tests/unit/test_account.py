@@ -3,7 +3,7 @@
 import click
 import pytest
 
-from console.output.ending import ending
+from console.terminal.summary import ending
 from orchestrator.engine.account import with_refusal, with_rollback
 from orchestrator.events.events import BackCommand, OutOfRotation, RolloutEnded
 from tests.unit.test_ending import ended

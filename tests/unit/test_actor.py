@@ -5,16 +5,16 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from console.output.history_text import shown
-from console.output.records import Summary
 from console.report.report import render_report
+from console.terminal.history import shown
+from console.terminal.history_entries import Summary
 from orchestrator.events.actor import ROLLDECK, Actor, Via, began, requested_with
 from orchestrator.events.events import AbortRequested, AnyEvent, DecisionMade, NodeSkipped, Paused, Resumed
 from orchestrator.events.state import RolloutState
 from orchestrator.journal.store import Journal
 from orchestrator.journal.timeline import Story
 from tests.unit import journals
-from widgets.transcript_lines import lines_of
+from widgets.transcript.lines import lines_of
 
 KEY = "ssh-ed25519 SHA256:abc"
 ANN = Actor("ann@ops", "console", 1000, KEY)

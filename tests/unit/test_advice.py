@@ -7,7 +7,7 @@ import pytest
 
 from backends.errors import Refused
 from backends.model import Activity
-from console.output.ending import ending
+from console.terminal.summary import ending
 from orchestrator.errors import JournalError
 from orchestrator.events.actor import Actor
 from orchestrator.events.events import (

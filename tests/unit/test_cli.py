@@ -9,7 +9,7 @@ import pytest
 
 from console.cli import main
 from console.command_line import COMMANDS, EPILOG
-from console.exits import Exit
+from console.exit_codes import Exit
 from tests.haproxies import haproxy_binaries
 from tests.unit.console_shell import Shell, running_shell
 from tests.unit.console_values import harmless, write

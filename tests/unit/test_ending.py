@@ -6,7 +6,7 @@ import click
 import pytest
 from msgspec import structs
 
-from console.output.ending import EXITS, KINDS, ending
+from console.terminal.summary import EXITS, KINDS, ending
 from orchestrator.events.events import BackCommand, OutOfRotation, Result, RolloutEnded, WayOn
 from tests.unit.console_values import HOSTILE, harmless
 

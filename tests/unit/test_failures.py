@@ -7,8 +7,8 @@ import click
 import pytest
 
 from backends.errors import BackendError, ConfigError, RolldeckError, Unreachable
-from console.exits import Exit
-from console.failures import explain
+from console.errors import explain
+from console.exit_codes import Exit
 from orchestrator.errors import Aborted, StepFailed
 from orchestrator.planning.capacity import Capacity, GuardRefused
 from orchestrator.planning.plan import Finding, PreflightFailed, Severity

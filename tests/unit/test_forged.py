@@ -10,7 +10,7 @@ import pytest
 from backends.clock import SystemClock
 from backends.consul.client import Pair
 from backends.errors import RolldeckError, Unmeasured
-from console.output.ending import ending
+from console.terminal.summary import ending
 from orchestrator.errors import Locked
 from orchestrator.events.actor import Actor
 from orchestrator.events.event_bus import Bus

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from backends.model import Admin, Operational
-from console.output.health import server_fields
+from console.terminal.json import server_fields
 from orchestrator.events.text import health
 from tests.unit.console_values import HOSTILE, server
 

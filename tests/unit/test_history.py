@@ -12,10 +12,10 @@ import click
 import pytest
 
 from console.cli import main
-from console.output.history_text import listed, shown
-from console.output.records import Summary
-from console.output.text import width
-from console.output.transcript_text import transcript
+from console.terminal.history import listed, shown
+from console.terminal.history_entries import Summary
+from console.terminal.output import width
+from console.terminal.timeline import transcript
 from orchestrator.events.events import (
     AbortRequested,
     AnyEvent,

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from console.output.history_text import shown
-from console.output.records import Summary
+from console.terminal.history import shown
+from console.terminal.history_entries import Summary
 from orchestrator.journal.entry_status import unfinished
 from orchestrator.journal.migrations import MIGRATIONS, VERSION, migrate, version_of
 from orchestrator.journal.store import Journal

@@ -7,10 +7,10 @@ from pathlib import Path
 import click
 import pytest
 
-from console.output.history_text import shown
-from console.output.records import Summary, event_fields
-from console.output.transcript_text import transcript
 from console.report.report import render_report
+from console.terminal.history import shown
+from console.terminal.history_entries import Summary, event_fields
+from console.terminal.timeline import transcript
 from orchestrator.events.events import NodeNote, Record, Unreadable
 from orchestrator.journal.entry_status import unfinished
 from orchestrator.journal.migrations import VERSION, version_of

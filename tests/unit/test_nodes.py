@@ -10,9 +10,9 @@ from orchestrator.live.poller import View
 from tests.unit.console_values import HOSTILE, server
 from tests.unit.test_rows import DOWN, DRAIN, MAINT, RISING, instance, only, shown
 from tests.unit.test_rows import nodes as names_of
-from widgets.merged import merged
-from widgets.model import Arrangement, Counts, Key, Picture, Row, node_key, node_of
-from widgets.nodes import carried, nodes_of
+from widgets.table.by_node import carried, nodes_of
+from widgets.table.by_server import merged
+from widgets.view_model import Arrangement, Counts, Key, Picture, Row, node_key, node_of
 
 NODES = Arrangement(by="node")
 

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from backends.model import ServerRef
-from console.output import plan_text
+from console.terminal import plan_text
 from orchestrator.planning.capacity import Capacity
 from orchestrator.planning.plan import Finding, Plan, PlannedCommand, PlannedNode, Severity, plan_fields
 from orchestrator.planning.policy import Policy

@@ -11,8 +11,8 @@ from contextlib import contextmanager
 import click
 import pytest
 
-from console.output.progress import ERASE, Progress, seconds
-from console.output.text import width
+from console.terminal.output import width
+from console.terminal.progress import ERASE, Progress, seconds
 from orchestrator.events import events
 from orchestrator.events.events import AnyEvent, Record
 from orchestrator.events.state import RolloutState

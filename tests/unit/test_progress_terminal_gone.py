@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from console.output.progress import Progress
+from console.terminal.progress import Progress
 from orchestrator.events import events
 from orchestrator.events.events import Record
 from orchestrator.events.state import RolloutState

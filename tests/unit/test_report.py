@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from hatchling.builders.wheel import WheelBuilder
 
-from console.output.records import Summary
 from console.report.report import render_report
+from console.terminal.history_entries import Summary
 from orchestrator.journal.store import Journal
 from tests.unit import journals
 from tests.unit.console_values import harmless

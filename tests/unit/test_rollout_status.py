@@ -9,7 +9,7 @@ import click
 import pytest
 
 from backends.errors import Unreachable
-from console.output.status_text import status_fields, status_lines
+from console.terminal.status import status_fields, status_lines
 from orchestrator.events import events
 from orchestrator.events.events import DecisionRequested, NodeFailed, NodeStarted, Record, RolloutEnded
 from orchestrator.journal.entry_status import RolloutStatus, rollout_status

@@ -10,9 +10,9 @@ from backends.model import Admin, Info, Level, Operational, Server
 from orchestrator.live.poller import InstanceView, View
 from orchestrator.live.rates import Places, Rates
 from tests.unit.console_values import HOSTILE, server
-from widgets.merged import natural
-from widgets.model import Arrangement, By, Counts, Key, Picture, Row
-from widgets.rows import picture
+from widgets.table.by_server import natural
+from widgets.table.model import picture
+from widgets.view_model import Arrangement, By, Counts, Key, Picture, Row
 
 MAINT: dict[str, Any] = {"admin": Admin.FORCED_MAINT, "status": "MAINT", "operational": Operational.STOPPED}
 DRAIN: dict[str, Any] = {"admin": Admin.FORCED_DRAIN, "status": "DRAIN"}

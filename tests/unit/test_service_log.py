@@ -6,7 +6,7 @@ import pytest
 
 from backends.errors import Refused, Unmeasured
 from backends.text import LAST_LINES, MAX_DETAIL
-from console.output.timeline import timeline
+from console.terminal.timeline import timeline
 from orchestrator.events.events import (
     CommandFinished,
     DecisionRequested,
@@ -23,7 +23,7 @@ from tests.unit.faults import Fault
 from tests.unit.published import HEAD
 from tests.unit.test_shared_events import records
 from tests.unit.virtual_time import run
-from widgets.transcript_lines import lines_of
+from widgets.transcript.lines import lines_of
 
 WRITTEN = ("listening on 8080", "bind: address already in use")
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from console import ssh_login
-from console.ssh_login import ssh_credential
+from console import operator_identity
+from console.operator_identity import ssh_credential
 
 KEYGEN = ["ssh-keygen", "-q", "-N", "", "-C", "somebody"]
 
@@ -92,7 +92,7 @@ def test_what_is_no_file_of_ours_is_not_read(tmp_path: Path, monkeypatch: pytest
     file.chmod(0o666)
     assert ssh_credential(str(file)) == "", "others may write it"
     file.chmod(0o600)
-    monkeypatch.setattr(ssh_login, "_owners", lambda: iter([os.getuid() + 1]))
+    monkeypatch.setattr(operator_identity, "_owners", lambda: iter([os.getuid() + 1]))
     assert ssh_credential(str(file)) == "", "it is somebody else's"
 
 

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from console.output import text
-from console.output.background import in_background
-from console.output.text import clean, pad, paint, shorten, table, width
+from console.terminal import output
+from console.terminal.background_writer import in_background
+from console.terminal.output import clean, pad, paint, shorten, table, width
 from tests.unit.console_values import HIDDEN, HOSTILE, anything, harmless
 
 unhurried = settings(deadline=None)
@@ -98,27 +98,27 @@ def test_paint_colours_by_meaning_and_leaves_the_rest_alone() -> None:
 def test_colour_only_where_somebody_looks(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    text.result(paint("1", "ok"))
-    text.say(paint("2", "ok"))
+    output.result(paint("1", "ok"))
+    output.say(paint("2", "ok"))
     assert capsys.readouterr() == ("1\n", "2\n")
     for stream in (sys.stdout, sys.stderr):
         monkeypatch.setattr(stream, "isatty", lambda: True, raising=False)
     monkeypatch.delenv("NO_COLOR", raising=False)
-    text.result(paint("1", "ok"))
-    text.say(paint("2", "ok"))
+    output.result(paint("1", "ok"))
+    output.say(paint("2", "ok"))
     assert capsys.readouterr() == ("\x1b[32m1\x1b[0m\n", "\x1b[32m2\x1b[0m\n")
     monkeypatch.setenv("NO_COLOR", "1")
-    text.result(paint("1", "ok"))
-    text.say(paint("2", "ok"))
+    output.result(paint("1", "ok"))
+    output.say(paint("2", "ok"))
     assert capsys.readouterr() == ("1\n", "2\n")
 
 
 def test_a_stream_that_was_closed_at_the_start_is_no_terminal() -> None:
-    assert not text.on_terminal(None)
+    assert not output.on_terminal(None)
 
 
 def test_what_nobody_cleaned_is_harmless_all_the_same(capsys: pytest.CaptureFixture[str]) -> None:
-    text.result(f"{paint('1', 'ok')} \x1b]0;title\x07\x1b[2J{HIDDEN}\nnext")
+    output.result(f"{paint('1', 'ok')} \x1b]0;title\x07\x1b[2J{HIDDEN}\nnext")
     shown = capsys.readouterr().out
     assert all(harmless(line) for line in shown.splitlines())
     assert shown.startswith("1 \\x1b]0;title\\x07\\x1b[2J\\xad")
@@ -127,7 +127,7 @@ def test_what_nobody_cleaned_is_harmless_all_the_same(capsys: pytest.CaptureFixt
 
 @pytest.mark.parametrize("said", [each for each in HOSTILE if "\ud800" not in each] + ["\x7f", "\U000e0041"])
 def test_a_line_of_json_is_harmless_and_says_the_same(said: str, capsys: pytest.CaptureFixture[str]) -> None:
-    text.result_json(json.dumps({"said": said}, ensure_ascii=False).encode())
+    output.result_json(json.dumps({"said": said}, ensure_ascii=False).encode())
     line = capsys.readouterr().out.removesuffix("\n")
     assert harmless(line)
     assert json.loads(line) == {"said": said}
@@ -143,7 +143,7 @@ def test_a_terminal_that_is_stopped_stops_nobody_who_writes_in_the_background(
         patched.setattr(sys, "stdout", stream)
         with in_background():
             for _ in range(1000):  # far more than a pipe holds: the last ones would block
-                text.result(line)
+                output.result(line)
             seen: list[bytes] = []
             reader = threading.Thread(target=lambda: seen.append(_read_all(reading)))
             reader.start()

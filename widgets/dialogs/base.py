@@ -11,8 +11,8 @@ from textual.screen import ModalScreen
 from textual.widget import Widget
 
 from backends.text import visible
-from widgets.dialogs.choice import Choice
-from widgets.dialogs.lines import Line, Lines
+from widgets.dialogs.button import Choice
+from widgets.dialogs.hanging_text import Line, Lines
 
 Answer = TypeVar("Answer")
 

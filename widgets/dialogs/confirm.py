@@ -5,8 +5,8 @@ from collections.abc import Iterable, Sequence
 from textual import on
 
 from widgets.dialogs.base import Dialog
-from widgets.dialogs.choice import Choice
-from widgets.dialogs.lines import Line, line
+from widgets.dialogs.button import Choice
+from widgets.dialogs.hanging_text import Line, line
 
 
 class Confirm(Dialog[str | None]):

@@ -11,8 +11,8 @@ from backends.text import counted
 from orchestrator.engine.plan_differences import Difference
 from orchestrator.planning.plan import Plan
 from widgets.dialogs import plan_lines
-from widgets.dialogs.choice import Choice
-from widgets.dialogs.lines import QUIET, Line, Lines, line, text
+from widgets.dialogs.button import Choice
+from widgets.dialogs.hanging_text import QUIET, Line, Lines, line, text
 from widgets.dialogs.report import Report
 
 

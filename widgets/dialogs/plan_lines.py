@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from orchestrator.engine.plan_differences import Difference
 from orchestrator.planning.capacity import Capacity
 from orchestrator.planning.plan import Finding, Plan, PlannedCommand, Severity, grouped
-from widgets.dialogs.lines import QUIET, Line, cell, column, line, text
+from widgets.dialogs.hanging_text import QUIET, Line, cell, column, line, text
 from widgets.dialogs.report import heading
 
 MARKS = {

@@ -9,8 +9,8 @@ from textual.containers import Horizontal
 from textual.widget import Widget
 
 from widgets.dialogs.base import Dialog
-from widgets.dialogs.choice import Choice
-from widgets.dialogs.lines import Line, Lines, line
+from widgets.dialogs.button import Choice
+from widgets.dialogs.hanging_text import Line, Lines, line
 
 ANSWERS = (
     ("stay", "Stay", "default", "Back to the console; the rollout continues."),

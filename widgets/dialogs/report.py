@@ -11,8 +11,8 @@ from textual.screen import Screen
 from textual.widgets import Footer, Static
 
 from backends.text import counted
-from widgets.dialogs.choice import Choice
-from widgets.dialogs.lines import Line, Lines, text, uncoloured
+from widgets.dialogs.button import Choice
+from widgets.dialogs.hanging_text import Line, Lines, text, uncoloured
 
 Answer = TypeVar("Answer")
 

@@ -9,8 +9,8 @@ from orchestrator.engine.account import outcomes, stands
 from orchestrator.events.events import OutOfRotation, RolloutEnded
 from orchestrator.events.text import PURPOSES, mixed_versions, whose_words
 from orchestrator.events.ways_back import ways_back
-from widgets.dialogs.choice import Choice
-from widgets.dialogs.lines import QUIET, Line, text
+from widgets.dialogs.button import Choice
+from widgets.dialogs.hanging_text import QUIET, Line, text
 from widgets.dialogs.report import Report, heading
 
 LOOKS = {

@@ -13,8 +13,8 @@ from backends.errors import ConfigError
 from backends.templates import check_version
 from orchestrator.planning.policy import Amount, Policy
 from widgets.dialogs.base import Dialog
-from widgets.dialogs.choice import Choice, Options
-from widgets.dialogs.lines import text
+from widgets.dialogs.button import Choice, Options
+from widgets.dialogs.hanging_text import text
 
 Confirmation = Literal["none", "node", "batch", "step"]
 

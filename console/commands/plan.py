@@ -1,0 +1,123 @@
+"""`rolldeck plan`: everything that can be known before anything is touched, and what would be done."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+import msgspec
+
+from backends.templates import check_version
+from console.config.loader import find_and_load
+from console.config.schema import Config
+from console.exit_codes import Exit
+from console.interrupts import interrupts
+from console.sessions import open_session
+from console.terminal import plan_text
+from console.terminal.output import clean, result, result_json
+from orchestrator.planning.plan import Plan, plan_fields
+from orchestrator.planning.policy import Amount, Policy
+from orchestrator.preflight.preflight import select_nodes
+from orchestrator.preflight.sudoers import sudo_rules
+from orchestrator.session.published_leftovers import name_published
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def sizes(_: click.Context, __: click.Parameter, value: str | None) -> Amount | list[Amount] | None:
+    """`--serial`: "2", "30%", or a list such as "1,25%,100%"."""
+    if value is None:
+        return None
+    parts: list[Amount] = [each.strip() for each in value.split(",")]
+    try:
+        Policy(serial=parts)
+    except ValueError as error:
+        raise click.BadParameter(str(error).removeprefix("serial: ")) from None
+    return parts[0] if len(parts) == 1 else parts
+
+
+def scope(command: F) -> F:
+    """The options that say how much of an application is meant."""
+    for option in (
+        click.option(
+            "--force-ready",
+            "ready",
+            multiple=True,
+            metavar="NODE",
+            help="Put it in rotation although it is out now.",
+        ),
+        click.option(
+            "--limit", multiple=True, metavar="PATTERN", help="Only these nodes, such as web1 or 'web[12]'."
+        ),
+        click.option("--serial", callback=sizes, metavar="SIZES", help="Batches: 2, 30% or 1,25%,100%."),
+    ):
+        command = option(command)
+    return command
+
+
+@click.command()
+@click.argument("app")
+@click.argument("version")
+@scope
+@click.option("--json", "as_json", is_flag=True, help="The whole plan as one JSON object.")
+@click.option(
+    "--sudoers", is_flag=True, help="Instead: the lines of sudoers that the nodes need, and nothing more."
+)
+@click.pass_obj
+def plan(
+    config_file: str | None,
+    app: str,
+    version: str,
+    serial: Amount | list[Amount] | None,
+    limit: tuple[str, ...],
+    ready: tuple[str, ...],
+    as_json: bool,
+    sudoers: bool,
+) -> int:
+    """Dry run: batches, what stays in rotation at each moment, and every command that would be sent."""
+    if sudoers:
+        return interrupts.run(_print_sudoers(find_and_load(config_file), app, version, limit))
+    made = interrupts.run(make_plan(find_and_load(config_file), app, version, serial, limit, ready))
+    if as_json:
+        result_json(msgspec.json.encode(plan_fields(made)))
+    else:
+        for line in (*plan_text.summary(made), "", *plan_text.commands(made)):
+            result(line)
+        for line in plan_text.findings(made.findings):
+            result(line)
+    return Exit.REFUSED if made.errors else Exit.HEALTHY
+
+
+async def _print_sudoers(config: Config, app: str, version: str, limit: tuple[str, ...]) -> Exit:
+    """Nodes that need the same are named together. Raises ConfigError."""
+    check_version(version)
+    async with open_session(config, app) as session:
+        nodes, findings = select_nodes((await session.whole()).nodes, limit)
+        found = await sudo_rules(nodes, version)
+    groups: dict[tuple[str, ...], list[str]] = {}
+    for node in found:
+        lines = (*(f"# missing: {clean(problem)}" for problem in node.problems), *map(clean, node.rules))
+        groups.setdefault(lines or ("# nothing is run with sudo",), []).append(node.node)
+    for finding in findings:
+        result(f"# {clean(finding.subject)}: {clean(finding.text)}")
+    for lines, names in groups.items():
+        result(f"# {clean(app)} on {clean(', '.join(names))}")
+        for line in lines:
+            result(line)
+    return Exit.REFUSED if findings or any(node.problems for node in found) else Exit.HEALTHY
+
+
+async def make_plan(
+    config: Config,
+    app: str,
+    version: str | None,
+    serial: Amount | list[Amount] | None,
+    limit: tuple[str, ...],
+    ready: tuple[str, ...],
+) -> Plan:
+    """Open, look and plan. Raises ConfigError."""
+    if version is not None:
+        check_version(version)
+    changes: dict[str, object] = {} if serial is None else {"serial": serial}
+    async with open_session(config, app) as session:
+        made = await session.plan(version, limit=limit, to_ready=ready, changes=changes)
+        return await name_published(session, made)

@@ -1,0 +1,221 @@
+"""`rolldeck drain | maint | ready | weight`: changes by hand, with a rollout's guard and read-back."""
+
+import asyncio
+import functools
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeVar
+
+import click
+import msgspec
+
+from backends.errors import BackendError, RolldeckError
+from backends.model import Server
+from backends.text import counted, there_is
+from console.config.loader import find_and_load
+from console.exit_codes import Exit
+from console.interrupts import interrupts
+from console.sessions import open_session
+from console.signals import stop_on_signals
+from console.terminal import plan_text
+from console.terminal.json import server_fields
+from console.terminal.output import clean, on_terminal, paint, result, result_json, say, table
+from console.terminal.progress import seconds
+from console.terminal.prompts import Prompts
+from orchestrator.balancers.followers import inherits_only
+from orchestrator.balancers.group import present
+from orchestrator.engine import manual
+from orchestrator.engine.manual import Action, Change, Impact
+from orchestrator.engine.plan_differences import Difference
+from orchestrator.events import events
+from orchestrator.events.events import Record
+from orchestrator.events.text import health
+from orchestrator.planning.capacity import GuardRefused
+from orchestrator.session.manual_change import change_by_hand
+from orchestrator.session.session import Session
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def break_lock(command: F) -> F:
+    """Of every command that changes something."""
+    text = "Break the current lock (recorded)."
+    return click.option("--break-lock", is_flag=True, help=text)(command)
+
+
+def nodes(command: F) -> F:
+    """The arguments and options that all of them share."""
+    options: tuple[Callable[[Any], Any], ...] = (
+        click.option("--json", "as_json", is_flag=True, help="One JSON object for each server afterwards."),
+        click.option("--yes", is_flag=True, help="Do it without asking."),
+        break_lock,
+        click.argument("node", nargs=-1, required=True),
+        click.argument("app"),
+        click.pass_obj,
+    )
+    return functools.reduce(lambda wrapped, option: option(wrapped), options, command)
+
+
+def override(command: F) -> F:
+    text = "Break the capacity floor for this node; its name has to be typed here."
+    return click.option("--override", multiple=True, metavar="NODE", help=text)(command)
+
+
+@click.command()
+@nodes
+@override
+def drain(config_file: str | None, app: str, node: tuple[str, ...], **given: Any) -> int:
+    """Take nodes out of rotation on every load balancer; sessions in flight go on."""
+    return _change(config_file, app, "drain", node, **given)
+
+
+@click.command()
+@nodes
+@override
+def maint(config_file: str | None, app: str, node: tuple[str, ...], **given: Any) -> int:
+    """Put nodes into maintenance on every load balancer, at once. To let sessions end, drain first."""
+    return _change(config_file, app, "maint", node, **given)
+
+
+@click.command()
+@nodes
+def ready(config_file: str | None, app: str, node: tuple[str, ...], **given: Any) -> int:
+    """Put nodes back in rotation, once their own health and HAProxy's checks have proven them.
+
+    One that does not become healthy in time is in maintenance afterwards.
+    """
+    return _change(config_file, app, "ready", node, **given)
+
+
+@click.command()
+@nodes
+@override
+@click.option("--to", "weight", type=click.IntRange(0, 256), required=True, help="0 to 256.")
+def weight(config_file: str | None, app: str, node: tuple[str, ...], **given: Any) -> int:
+    """Set the weight of nodes on every load balancer; 0 takes them out of rotation."""
+    return _change(config_file, app, "weight", node, **given)
+
+
+def _change(
+    config_file: str | None,
+    app: str,
+    action: Action,
+    names: Sequence[str],
+    *,
+    yes: bool,
+    as_json: bool,
+    break_lock: bool,
+    override: Sequence[str] = (),
+    weight: int = 0,
+) -> int:
+    if not yes and not on_terminal(sys.stdin):
+        raise click.UsageError("there is no terminal to ask on: add --yes")
+
+    async def go() -> int:
+        async with open_session(find_and_load(config_file), app) as session, stop_on_signals(session):
+            application = await session.whole()
+            chosen = manual.choose(application, names)
+            for name in override:
+                if name not in names:
+                    raise click.UsageError(f"--override {name}: not among the nodes; {there_is(name, names)}")
+            change = Change(action, chosen, weight, frozenset(override))
+            impact = await manual.impact(application, change)
+            for line in _shown(change, impact):
+                say(line)
+            refused = bool(impact.broken) and not set(impact.nodes) <= change.override
+            if refused:
+                raise GuardRefused(impact.broken)
+            if not yes and not await _confirmed(session, change):
+                say("no changes made")
+                return Exit.ABORTED
+
+            async def agree(now: Impact, differences: Sequence[Difference]) -> Change | None:
+                for line in plan_text.differences(differences):
+                    say(line)
+                if yes or await _confirmed(session, change):
+                    return change  # the floor is looked at once more as it is made
+                return None
+
+            session.bus.subscribe(_tell)
+            try:
+                after = await change_by_hand(session, change, impact, agree, break_lock=break_lock)
+            except (RolldeckError, asyncio.CancelledError):
+                await _tell_where_it_stands(session, impact)
+                raise
+            if as_json:
+                for each in after:
+                    result_json(msgspec.json.encode(server_fields(app, each)))
+            else:
+                for line in _as_text(after):
+                    result(line)
+            return Exit.HEALTHY
+
+    return interrupts.run(go())
+
+
+async def _confirmed(session: Session, change: Change) -> bool:
+    prompts = Prompts(session.control)
+    try:
+        return await prompts.confirm(f"{change.action} {', '.join(each.name for each in change.nodes)}?")
+    finally:
+        prompts.close()
+
+
+async def _tell_where_it_stands(session: Session, impact: Impact) -> None:
+    """It ended half way: what each load balancer reads now, each for itself, and the way back."""
+    refs = {each.ref for each in impact.servers}
+    fleet = session.application.fleet
+    found: list[Server] = []
+    carried: list[Server] = []
+    for name in sorted({ref.instance for ref in refs}):
+        backends = () if impact.followers else fleet.backends
+        try:
+            snapshot = await fleet.balancers[name].snapshot(backends)
+        except BackendError as error:
+            say(f"{paint('unknown', 'bad')}: {clean(str(error))}")
+            continue
+        found += present(refs, [snapshot]).values()
+        carried += present(impact.followers, [snapshot]).values()
+    for line in _as_text([*found, *carried]) if found else ():
+        say(line)
+    for server in carried:
+        if inherits_only(server):
+            say(f"{clean(str(server.ref))} is out because it follows {clean(server.tracks)}")
+    if len(found) < len(refs) or not all(each.in_rotation for each in found):
+        names = " ".join(impact.nodes)
+        say(f"to put it in rotation: rolldeck ready {session.application.name} {names}")
+
+
+def _shown(change: Change, impact: Impact) -> Iterator[str]:
+    """What it would do, before anything is sent."""
+    value = f" {change.weight}" if change.action == "weight" else ""
+    yield f"{change.action}{value}: {', '.join(impact.nodes)} · {counted(impact.sessions, 'session')} now"
+    if impact.registries:
+        yield f"  {'back' if change.action == 'ready' else 'out'} in {', '.join(impact.registries)} too"
+    for words in impact.carried:
+        yield f"  {paint('!', 'warn')} also affects {clean(words)}"
+    for each in impact.capacities:
+        yield f"  {paint(clean(str(each)), 'info' if each.allowed else 'bad')}"
+
+
+def _tell(record: Record) -> None:
+    match record.event:
+        case events.Waiting(node=name, reason=reason, remaining_s=left):
+            say(f"{paint('◐', 'working')} {name}: {clean(reason)} ({seconds(left)} left)")
+        case events.NodeNote(node=name, text=text):
+            say(f"{paint('!', 'warn')} {name}: {clean(text)}")
+
+
+def _as_text(servers: Sequence[Server]) -> Iterator[str]:
+    rows = [
+        (
+            each.ref.server,
+            each.ref.backend,
+            each.ref.instance,
+            each.admin_state,
+            health(each),
+            str(each.weight),
+        )
+        for each in servers
+    ]
+    yield from table(("SERVER", "BACKEND", "ON", "ADMIN", "HEALTH", "WEIGHT"), rows, right=("WEIGHT",))

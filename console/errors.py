@@ -1,0 +1,86 @@
+"""From an exception to words and an exit code: no traceback reaches an operator."""
+
+import io
+import tempfile
+import traceback
+
+import click
+
+from backends.errors import BackendError, ConfigError, RolldeckError
+from backends.text import counted, visible_lines
+from console.config.decoding import MOST_ERRORS, ConfigErrors
+from console.exit_codes import Exit
+from console.terminal.output import clean, lose_results, paint, say
+from orchestrator.errors import Aborted, Locked, PlanChanged, Unauthenticated
+from orchestrator.planning.capacity import GuardRefused
+from orchestrator.planning.plan import PreflightFailed
+
+SHOWN_ERRORS = 50  # of a configuration
+
+
+def explain(error: BaseException) -> int:
+    """Say what went wrong on standard error; returns what to exit with."""
+    match error:
+        case OSError() if _raised_in(error) == "click.utils":  # it writes the help, and to standard output
+            lose_results(error)
+            return Exit.DEGRADED
+        case SystemExit(code=code):
+            return code if isinstance(code, int) else Exit.DEFECT
+        case click.exceptions.Exit(exit_code=code):
+            return code
+        case click.ClickException():
+            words = io.StringIO()
+            error.show(words)
+            for line in words.getvalue().splitlines():
+                say(line)
+            return Exit.USAGE
+        case click.Abort() | KeyboardInterrupt():
+            _line("aborted")
+            return Exit.ABORTED
+        case Aborted():
+            _line(str(error))
+            return Exit.ABORTED
+        case PreflightFailed() | PlanChanged() | GuardRefused() | Locked() | Unauthenticated():
+            _line(f"refused, no changes made: {error}")
+            return Exit.REFUSED
+        case ConfigErrors(errors=errors):
+            for one in errors[:SHOWN_ERRORS]:
+                _line(str(one))
+            more = f", of which the first {SHOWN_ERRORS} are shown" if len(errors) > SHOWN_ERRORS else ""
+            least = "at least " if len(errors) >= MOST_ERRORS else ""
+            _line(f"{least}{counted(len(errors), 'error')} in {errors[0].file}{more}")
+            return Exit.USAGE
+        case ConfigError():
+            _line(str(error))
+            return Exit.USAGE
+        case BackendError() | RolldeckError():
+            _line(str(error))
+            return Exit.DEGRADED
+    return _defect(error)
+
+
+def _raised_in(error: BaseException) -> str:
+    """The name of the module."""
+    frames = list(traceback.walk_tb(error.__traceback__))
+    return str(frames[-1][0].f_globals.get("__name__", "")) if frames else ""
+
+
+def _line(text: str) -> None:
+    say(f"{paint('rolldeck:', 'bad')} {clean(text)}")
+
+
+def _defect(error: BaseException) -> Exit:
+    _line(f"bug in Rolldeck, please report: {type(error).__name__}: {error}; details {_report(error)}")
+    _line("which nodes are in rotation is unknown; check with `rolldeck status`")
+    return Exit.DEFECT
+
+
+def _report(error: BaseException) -> str:
+    """Where the traceback has been written, without locals: they could hold secrets."""
+    text = visible_lines("".join(traceback.format_exception(error))).encode()
+    try:
+        with tempfile.NamedTemporaryFile(prefix="rolldeck-defect-", suffix=".txt", delete=False) as report:
+            report.write(text)
+    except OSError as second:
+        return f"could not be written: {second.strerror}"
+    return f"in {report.name}"

@@ -1,0 +1,143 @@
+"""Who works here: the operator's name, and the SSH key or certificate with which they logged in."""
+
+import base64
+import binascii
+import contextlib
+import functools
+import getpass
+import hashlib
+import os
+import re
+import socket
+import stat
+import struct
+from collections.abc import Iterator
+
+from orchestrator.events.actor import Actor, Via
+
+
+def operator(via: Via) -> Actor:
+    """Who works here, as `user@machine`: under `sudo` the user who called it, with the uid that it gave.
+
+    The name is what the environment says, and can be set by whoever works here; the uid is the kernel's.
+    """
+    try:
+        name = os.environ.get("SUDO_USER") or getpass.getuser()
+    except (KeyError, OSError):  # a user without a name, as containers have them
+        name = str(os.getuid())
+    credential = _credential(os.environ.get("SSH_USER_AUTH", ""))
+    return Actor(f"{name}@{socket.gethostname()}", via, os.getuid(), credential)
+
+
+@functools.cache
+def _credential(path: str) -> str:
+    """Read once: sshd removes the file when the login ends, and a rollout may go on after that."""
+    return ssh_credential(path)
+
+
+MOST = 65_536  # bytes of the file; sshd writes a few hundred for each key
+LONGEST = 100  # characters of a certificate's id that are kept
+
+_NAME = re.compile(r"[A-Za-z0-9@.-]{1,64}")
+_CERTIFICATE = re.compile(r"(?P<key>.+)-cert-v01(?P<vendor>@openssh\.com)")
+
+# How many fields of a certificate, after its nonce, make the public key (OpenSSH's PROTOCOL.certkeys).
+_KEY_FIELDS = {
+    "ssh-rsa": 2,
+    "ssh-ed25519": 1,
+    "ecdsa-sha2-nistp256": 2,
+    "ecdsa-sha2-nistp384": 2,
+    "ecdsa-sha2-nistp521": 2,
+    "sk-ssh-ed25519": 2,
+    "sk-ecdsa-sha2-nistp256": 3,
+}
+
+
+def ssh_credential(path: str) -> str:
+    """Type and fingerprint of each key and certificate in such a file.
+
+    Args:
+        path: of the file; empty when there is none.
+
+    Returns:
+        Such as `ssh-ed25519 SHA256:...`, and for a certificate the fingerprint of its key, its id and its
+        serial number as well; several are joined by commas, in sshd's order. Empty when the file is not
+        there, is not a regular file of ours, or has no line of a key that can be read.
+    """
+    lines = _read(path).splitlines() if path else []
+    return ", ".join(dict.fromkeys(found for line in lines if (found := _login_credential(line))))
+
+
+def _read(path: str) -> str:
+    with contextlib.suppress(OSError, ValueError):
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        with open(descriptor, "rb") as file:
+            found = os.fstat(descriptor)
+            if stat.S_ISREG(found.st_mode) and found.st_uid in _owners() and not found.st_mode & 0o022:
+                return file.read(MOST).decode("ascii", errors="replace")
+    return ""
+
+
+def _owners() -> Iterator[int]:
+    """Who may have written it: sshd for this account, or for the one from which `sudo` came."""
+    yield os.getuid()
+    yield os.geteuid()
+    sudo = os.environ.get("SUDO_UID", "")
+    if os.geteuid() == 0 and sudo.isascii() and sudo.isdecimal():
+        yield int(sudo)
+
+
+def _login_credential(line: str) -> str:
+    method, *presented = line.split(" ")
+    if method != "publickey" or len(presented) != 2:
+        return ""
+    kind, text = presented
+    try:
+        blob = base64.b64decode(text, validate=True)
+        fields = _Fields(blob)
+        if not _NAME.fullmatch(kind) or fields.string() != kind.encode():
+            return ""
+        certificate = _CERTIFICATE.fullmatch(kind)
+        if certificate is None:
+            return f"{kind} {_fingerprint(blob)}"
+        plain, vendor = certificate.groups()
+        fields.string()  # the nonce
+        name = f"{plain}{vendor}" if plain.startswith("sk-") else plain
+        key = [fields.string() for _ in range(_KEY_FIELDS[plain])]
+        serial, _, key_id = fields.number(8), fields.number(4), fields.string()
+    except (binascii.Error, ValueError, KeyError):
+        return ""
+    key_blob = b"".join(struct.pack(">I", len(field)) + field for field in (name.encode(), *key))
+    return f"{kind} {_fingerprint(key_blob)} id {_printable(key_id)!r} serial {serial}"
+
+
+def _fingerprint(blob: bytes) -> str:
+    """As `ssh-keygen -l` shows it."""
+    return f"SHA256:{base64.b64encode(hashlib.sha256(blob).digest()).decode().rstrip('=')}"
+
+
+def _printable(key_id: bytes) -> str:
+    """Whoever signed the certificate chose its id."""
+    text = key_id.decode("utf-8", errors="replace")
+    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)[:LONGEST]
+
+
+class _Fields:
+    """Reads the fields of a key in SSH's wire format. Raises ValueError where it ends too early."""
+
+    def __init__(self, blob: bytes) -> None:
+        self._blob = blob
+        self._at = 0
+
+    def string(self) -> bytes:
+        return self._take(self.number(4))
+
+    def number(self, size: int) -> int:
+        return int.from_bytes(self._take(size), "big")
+
+    def _take(self, size: int) -> bytes:
+        end = self._at + size
+        if end > len(self._blob):
+            raise ValueError("the key ends too early")
+        taken, self._at = self._blob[self._at : end], end
+        return taken

@@ -1,1 +1,0 @@
-"""How things are written to a terminal, a pipe or a log."""

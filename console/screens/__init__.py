@@ -1,1 +1,0 @@
-"""What the console shows, one screen each; widgets do the showing, the session does the work."""

@@ -1,0 +1,278 @@
+"""The journal on a terminal: the list of entries, and one of them closely."""
+
+import shlex
+import textwrap
+import time
+from collections.abc import Iterator, Sequence
+
+from backends.text import counted
+from console.terminal.history_entries import COLOURS, Summary, batches_of, when
+from console.terminal.output import clean, paint, shorten, table, width
+from console.terminal.summary import ending, why
+from console.terminal.timeline import GLYPHS, ROLLOUT, Moment, timeline
+from orchestrator.events.actor import began
+from orchestrator.events.events import SCHEMA, STEPS
+from orchestrator.events.state import DONE
+from orchestrator.events.text import traffic_words as traffic
+from orchestrator.journal.entries import UNKNOWN
+from orchestrator.journal.timeline import Story
+from orchestrator.journal.verification import EntryVerification, Verification
+from widgets.segments import duration
+
+HEADER = ("ID", "WHEN", "APP", "WHAT", "BY", "RESULT", "NODES", "TOOK")
+CUT = {"BY": 6, "APP": 6, "WHAT": 21}  # columns that give way in this order, and what they keep at least
+RECENT = 300 * 86_400.0  # seconds: so long a day needs no year
+LONGEST = 60  # of one cell, however wide it may become
+
+NUMBERS = (*(step.upper() for step in STEPS), "WORK", "WAIT")
+HEAD = ("NODE", "BEFORE", "BECAME", *NUMBERS)
+
+_PAINTED = {"ok": "ok", "bad": "bad", "open": "working", "question": "warn", "pause": "warn", "note": "warn"}
+
+
+def listed(entries: Sequence[Summary], columns: int) -> Iterator[str]:
+    """A table that fits into so many columns where it can; 0: as wide as it is."""
+    rows = _cells(entries, "%Y-%m-%d %H:%M", "%Y-%m-%d %H:%M")
+    if columns and _too_wide(rows, columns) > 0:  # as `ls` does: the time of what is new, the year of the old
+        rows = _fitted(_cells(entries, "%m-%d %H:%M", "%Y-%m-%d"), columns)
+    head, *lines = table(HEADER, rows, right=("ID", "NODES", "TOOK"))
+    yield head
+    for line, each in zip(lines, entries, strict=True):
+        kind = COLOURS.get(each.standing, "info")
+        yield line if kind == "ok" else paint(line, kind)
+
+
+def _cells(entries: Sequence[Summary], new: str, old: str) -> list[list[str]]:
+    recent = time.time() - RECENT
+    return [
+        [shorten(clean(cell), LONGEST) for cell in _row(each, new if each.entry.began > recent else old)]
+        for each in entries
+    ]
+
+
+def _row(summary: Summary, form: str) -> tuple[str, ...]:
+    entry = summary.entry
+    took = "-" if summary.seconds is None else duration(summary.seconds)
+    head = (str(entry.id), when(entry.began, form), entry.application, summary.what, entry.operator)
+    return (*head, summary.standing, summary.nodes, took)
+
+
+def _sizes(rows: list[list[str]]) -> list[int]:
+    return [max([len(title), *(width(row[index]) for row in rows)]) for index, title in enumerate(HEADER)]
+
+
+def _too_wide(rows: list[list[str]], columns: int) -> int:
+    return sum(_sizes(rows)) + 2 * (len(HEADER) - 1) - columns
+
+
+def _fitted(rows: list[list[str]], columns: int) -> list[list[str]]:
+    for title, least in CUT.items():
+        index = HEADER.index(title)
+        size = max(least, _sizes(rows)[index] - max(0, _too_wide(rows, columns)))
+        rows = [[*row[:index], shorten(row[index], size), *row[index + 1 :]] for row in rows]
+    return rows
+
+
+def shown(summary: Summary, story: Story, columns: int) -> Iterator[str]:
+    """One entry: who, when, how it ended, the time of each step, and what happened to each node.
+
+    Args:
+        summary: of the entry.
+        story: of its events.
+        columns: into which long lines of the timeline are broken; 0: they are not.
+    """
+    entry = summary.entry
+    yield f"{entry.kind} {entry.id} of {clean(entry.application)}: {clean(summary.what)}"
+    yield from _facts(summary, story)
+    rows = list(step_rows(story))
+    if rows:
+        yield ""
+        yield from table(HEAD, rows, right=NUMBERS)
+    for name, moments in timeline(story).items():
+        yield ""
+        yield clean(name) if name != ROLLOUT else "in all"
+        for moment in moments:
+            yield from _moment(moment, columns)
+    last = list(_ended(summary, story))
+    yield from ["", *last] if last else []
+
+
+def _facts(summary: Summary, story: Story) -> Iterator[str]:
+    entry = summary.entry
+    until = f" to {when(entry.ended, '%H:%M:%S')}" if entry.ended is not None else ", no end"
+    result = paint(clean(summary.standing), COLOURS.get(summary.standing, "info"))
+    yield f"  result    {result}{why(entry.result, entry.reason)}"
+    if back := summary.rolled_back_words:
+        yield f"            rolled back by {clean(back)}"
+    if entry.problem:
+        yield f"  entry     {paint(clean(f'cannot be read: {entry.problem}'), 'bad')}"
+    yield f"  when      {when(entry.began)}{until} ({when(entry.began, 'UTC%z')})"
+    yield f"  by        {clean(entry.operator)}, process {entry.pid} on {clean(entry.host)}"
+    if origin := origin_words(story):
+        yield f"  from      {clean(origin)}"
+    yield f"  plan      {plan_words(summary)}"
+    if entry.follows is not None:
+        yield f"  follows   {entry.follows}: rolldeck history show {entry.follows}"
+    if story.traffic is not None:
+        seen = story.traffic
+        errors = seen.errors_5xx if seen.errors is None else seen.errors
+        kind = "bad" if errors or seen.unattributed else "ok"
+        yield f"  traffic   {paint(traffic_words(story), kind)}"
+    if story.spans:
+        yield f"  steps     {step_times(story)}"
+        yield f"            {times(story)}"
+    if story.missing:
+        missing = f"not whole: {counted(story.missing, 'event')} missing"
+        yield f"  journal   {paint(missing, 'bad')}"
+
+
+def origin_words(story: Story) -> str:
+    """From where, with which uid and with which SSH key whoever began it has worked; empty: not known."""
+    return began(story.began.origin) if story.began is not None else ""
+
+
+def plan_words(summary: Summary) -> str:
+    """Whether it is the one that was written, and how large it is."""
+    if not summary.entry.intact:
+        return "NOT intact: it is not the one that was written"
+    if summary.entry.kind == "change":
+        return "intact"
+    size = len(batches_of(summary.entry))
+    batches = counted(size, "batch")
+    return f"intact: {counted(summary.total, 'node')} in {batches}"
+
+
+def traffic_words(story: Story) -> str:
+    """Requests and errors while it went on; empty when nobody counted them."""
+    seen = story.traffic
+    return "" if seen is None else f"{traffic(seen)}, in {duration(seen.duration_s)}"
+
+
+def step_times(story: Story) -> str:
+    """What each step took, of all nodes together."""
+    done = {span.step for span in story.spans}
+    return ", ".join(f"{step} {duration(story.spent(step))}" for step in STEPS if step in done)
+
+
+def times(story: Story) -> str:
+    """How much of that was work."""
+    paused = f", paused {duration(story.paused)}" if story.pauses else ""
+    return f"working {duration(story.worked)}, waiting {duration(story.waited)}{paused}"
+
+
+def step_rows(story: Story) -> Iterator[tuple[str, ...]]:
+    """For each node the seconds of each step, under HEAD."""
+    for name in story.nodes:
+        own = [span for span in story.spans if span.node == name]
+        done = {span.step for span in own}
+        took = [duration(story.spent(step, name)) if step in done else "-" for step in STEPS]
+        waited = sum(span.waited for span in own)
+        worked = sum(span.seconds for span in own) - waited
+        before = story.state.before.get(name, "?")
+        sums = [duration(worked), duration(waited)] if own else ["-", "-"]
+        yield (name, before, story.outcome(name), *took, *sums)
+
+
+def _moment(moment: Moment, columns: int) -> Iterator[str]:
+    kind = _PAINTED.get(moment.kind)
+    glyph = paint(GLYPHS[moment.kind], kind) if kind else GLYPHS[moment.kind]
+    step = f"{clean(moment.step):<8}{moment.took:>6}  " if moment.step else ""
+    first, *others = _broken(f"{step}{clean(moment.text)}", columns - 13, len(step)) or [step]
+    yield f"  {when(moment.at, '%H:%M:%S')} {glyph} {first}".rstrip()
+    for more in moment.more:
+        others += _broken(clean(more), columns - 15, 2)
+    for line in others:
+        yield f"{' ' * 13}{line}"
+
+
+def _broken(text: str, columns: int, indent: int) -> list[str]:
+    """Lines of at most so many columns; as it is where that is no width to speak of."""
+    if columns < 40:
+        return [text]
+    return textwrap.wrap(text, columns, subsequent_indent=" " * indent)
+
+
+def _ended(summary: Summary, story: Story) -> Iterator[str]:
+    """How it ended and what was out of rotation, with the commands; or that nobody knows."""
+    if story.state.ended is not None:
+        yield from ending(story.state.ended)
+        return
+    if summary.entry.kind in ("change", UNKNOWN):
+        return
+    yield paint(no_end_words(summary), "working")
+    for words, what in no_end(summary, story):
+        yield f"  {words + ':':<26}{clean(what)}"
+
+
+def no_end_words(summary: Summary) -> str:
+    """Why nothing is said of how it ended."""
+    if summary.standing == "running":
+        return "it still runs"
+    return f"{summary.standing}: what is out of rotation was not written down"
+
+
+def no_end(summary: Summary, story: Story) -> Iterator[tuple[str, str]]:
+    """Of a rollout that has none: what it had begun, and the commands with which to go on."""
+    application = shlex.quote(summary.entry.application)
+    touched = dict.fromkeys(span.node for span in story.spans)
+    done = {each.name for each in story.state.nodes.values() if each.state in DONE}
+    left = [name for name in touched if name not in done]
+    if left:
+        yield "begun and not finished", ", ".join(left)
+    yield "look at it", f"rolldeck status {application}"
+    if summary.standing != "running":
+        yield "finish it", f"rolldeck resume {application}"
+
+
+_WORDS = {
+    "intact": ("intact", "ok"),
+    "unverifiable": ("written before hashes, not verifiable", "info"),
+    "broken": ("BROKEN", "bad"),
+}
+
+
+def verified(found: Verification, path: str) -> Iterator[str]:
+    """A line for each entry with what is wrong with it, the journal's own chain, and a verdict."""
+    for entry in found.entries:
+        yield _entry(entry)
+        yield from (f"  {clean(problem)}" for problem in entry.problems)
+    for problem in found.problems:
+        yield paint(f"journal: {clean(problem)}", "bad")
+    if found.head:
+        pruned = f", removed because of their age: {found.pruned}" if found.pruned else ""
+        yield f"journal: head {found.head}{pruned}"
+    if found.intact:
+        yield f"{clean(path)}: no hash is wrong"
+    else:
+        yield paint(f"{clean(path)}: it is NOT what was written", "bad")
+
+
+def _entry(entry: EntryVerification) -> str:
+    words, kind = _WORDS[entry.state]
+    head = f", head {entry.head}" if entry.head else ""
+    unsealed = entry.state == "intact" and entry.sealed is None
+    doubt = ", not sealed: it may lack its last events" if unsealed else ""
+    return f"entry {entry.entry}: {paint(words, kind)}, {counted(entry.events, 'event')}{head}{doubt}"
+
+
+def verified_fields(found: Verification) -> Iterator[dict[str, object]]:
+    """For `--json`: each entry, then the journal."""
+    for entry in found.entries:
+        yield {
+            "schema": SCHEMA,
+            "kind": "entry_verification",
+            "entry": entry.entry,
+            "state": entry.state,
+            "events": entry.events,
+            "head": entry.head,
+            "sealed": entry.sealed,
+            "problems": list(entry.problems),
+        }
+    yield {
+        "schema": SCHEMA,
+        "kind": "journal_verification",
+        "intact": found.intact,
+        "head": found.head,
+        "pruned": found.pruned,
+        "problems": list(found.problems),
+    }

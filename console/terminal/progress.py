@@ -1,0 +1,149 @@
+"""A running rollout as text: one line for each node, and on a terminal a live line for what works now."""
+
+import os
+import sys
+import time
+
+from backends.text import counted
+from console.terminal.output import clean, on_terminal, paint, say, shorten, show_live
+from orchestrator.events import events
+from orchestrator.events.events import Record
+from orchestrator.events.state import DONE, Cell, NodeState, NodeStatus, RolloutState
+from orchestrator.events.text import bake_words, traffic_words
+
+ERASE = "\r\x1b[2K"
+
+
+def seconds(value: float) -> str:
+    """A duration as people read it: 0.8 s, 12 s, 2:05."""
+    if value < 10:
+        return f"{value:.1f} s"
+    return f"{value:.0f} s" if value < 60 else f"{int(value) // 60}:{int(value) % 60:02d}"
+
+
+class Progress:
+    """A reader of the bus that writes to standard error."""
+
+    def __init__(self, state: RolloutState) -> None:
+        self._state = state
+        self._live = on_terminal(sys.stderr) and os.environ.get("TERM") != "dumb"
+        self._shown = False
+
+    def __call__(self, record: Record) -> None:
+        """After `state` has taken the record."""
+        if text := self._line(record):
+            self._erase()
+            say(text)
+        if isinstance(record.event, events.DecisionRequested):
+            self._erase()  # the question stands on a line of its own, and what is drawn would be typed over
+        elif self._live:
+            self._draw()
+
+    def _line(self, record: Record) -> str:
+        state = self._state
+        match record.event:
+            case events.BatchStarted(number=number, nodes=nodes) if len(state.batches) > 1:
+                left = state.left()
+                batch = f"batch {number}/{len(state.batches)}: {', '.join(nodes)}"
+                if left is None:
+                    return batch
+                done = f"{state.done}/{counted(state.total, 'node')}"
+                return f"{batch} · {done}, about {seconds(left.seconds)} left"
+            case events.RollbackStarted(policy=policy, nodes=nodes):
+                names = clean(", ".join(nodes))
+                return paint(f"rolling back {names}, as on_failure = {policy} says", "warn")
+            case events.RollbackRefused(reason=reason):
+                return paint(f"the rollback was refused: {clean(reason)}", "bad")
+            case events.Prefetched(duration_s=took):
+                return f"{paint('✓', 'ok')} prefetched on all nodes in {seconds(took)}"
+            case events.StepDone(node=name, step=step, detail=detail) if not self._live:
+                cell = state.nodes[name].cells[step]
+                return f"{name:<10} {_glyph(cell)} {step} {seconds(cell.seconds or 0)} · {clean(detail)}"
+            case (
+                events.NodeDone(node=name)
+                | events.NodeFailed(node=name)
+                | events.NodePutBack(node=name)
+                | events.NodeSkipped(node=name)
+            ):
+                return _over(state.nodes[name])
+            case events.ServiceLog(node=name, lines=lines):
+                return "\n".join(f"{name:<10} | {clean(line)}" for line in lines)
+            case events.NodeNote(node=name, text=text):
+                return f"{paint('!', 'warn')} {f'{name}: ' if name else ''}{clean(text)}"
+            case events.HookFired(name=name, moment=moment, ok=False, error=error):
+                return f"{paint('!', 'warn')} hook {clean(name)} at {moment}: {clean(error)}"
+            case events.Traffic() as event:
+                errors = event.errors or event.unattributed
+                words = f"{traffic_words(event)}, in {seconds(event.duration_s)}"
+                return paint(words, "bad") if errors else words
+            case events.Paused(who=who) | events.Resumed(who=who):
+                phase = clean(state.phase_text)
+                return f"{phase} ({clean(who)})" if state.phase == "progressing" else phase
+            case events.AbortRequested(immediate=at_once):
+                when = "at once" if at_once else "after the running step; once more to stop at once"
+                return paint(f"aborting {when}", "warn")
+        return ""
+
+    def _draw(self) -> None:
+        busy = [
+            each
+            for each in self._state.nodes.values()
+            if each.step and each.state not in (NodeState.FAILED, NodeState.HELD)
+        ]
+        if not busy or self._state.ended:
+            self._erase()
+            return
+        now = time.time()
+        parts = []
+        for node in busy:
+            why = clean(node.reason) if node.reason else ""
+            if node.deadline is not None:
+                why += f" ({seconds(max(0.0, node.deadline - now))} left)"
+            parts.append(f"{node.name} {node.state.value} {why}".rstrip())
+        try:
+            columns = os.get_terminal_size(sys.stderr.fileno()).columns
+        except OSError:  # the terminal has gone; what is being done goes on
+            self._live = False
+            return
+        line = shorten(f"◐ {' | '.join(parts)}", columns - 1)
+        show_live(f"{ERASE}{line}")
+        self._shown = True
+
+    def _erase(self) -> None:
+        if self._shown:
+            show_live(ERASE)
+            self._shown = False
+
+
+def _glyph(cell: Cell) -> str:
+    return paint("✓", "ok") if cell.changed else "·"
+
+
+def _unproven(node: NodeStatus) -> str:
+    if node.baked is None or node.baked.proven:
+        return ""
+    return f"\n{'':<10} {paint('!', 'warn')} {bake_words(node.baked)}"
+
+
+def _over(node: NodeStatus) -> str:
+    """A node whose turn is over, in one line that fits 80 columns when all is well."""
+    glyphs = {
+        NodeState.UPGRADED: ("✓", "ok"),
+        NodeState.ROLLED_BACK: ("✓", "ok"),
+        NodeState.FAILED: ("✗", "bad"),
+        NodeState.PUT_BACK: ("↶", "warn"),
+        NodeState.HELD: ("!", "warn"),
+    }
+    glyph, kind = glyphs.get(node.state, ("·", "info"))
+    words = f"{node.name:<10} {paint(glyph, kind)} {paint(node.state.value, kind)}"
+    steps = "  ".join(
+        f"{step} {'-' if cell.seconds is None else f'{cell.seconds:.1f}'}"
+        for step, cell in node.cells.items()
+    )
+    if node.state in DONE:
+        return f"{words} in {seconds(node.seconds)}: {steps}{_unproven(node)}"
+    return (
+        f"{words} {node.step or ''}: {clean(node.reason)}"
+        if node.state in (NodeState.FAILED, NodeState.HELD)
+        else f"{words} {clean(node.reason)}"
+    )

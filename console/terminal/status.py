@@ -1,0 +1,135 @@
+"""What `rolldeck status` says of rollouts, versions and who keeps a node out: in words, and as JSON."""
+
+from collections.abc import Iterator, Sequence
+
+import msgspec
+
+from backends.text import counted
+from console.terminal.output import clean, paint
+from orchestrator.events.events import SCHEMA
+from orchestrator.events.text import PURPOSES, mixed_versions, others_words, since_words
+from orchestrator.journal.entry_status import RolloutStatus, at_work
+from orchestrator.live.versions import NodeVersion
+from orchestrator.session.status import ApplicationStatus, KeptOut
+
+
+def status_lines(app: str, status: ApplicationStatus) -> Iterator[str]:
+    """Lines for standard output, below the table of the servers."""
+    yield from _version_lines(status.versions)
+    for rollout in status.rollouts:
+        yield from _running(app, rollout) if rollout.standing == "running" else _unfinished(app, rollout)
+    if status.holder is not None:
+        yield f"{paint('◐', 'working')} the lock is held by {clean(str(status.holder))}"
+    for kept in status.kept_out:
+        if kept.by != "rollout":
+            yield _kept_out(kept)
+
+
+def _version_lines(versions: Sequence[NodeVersion]) -> Iterator[str]:
+    if not versions:
+        return
+    told = {version.node: version.version for version in versions}
+    sources = [_source(versions, "journal", "as the journal has it"), _source(versions, "disk", "on disk")]
+    source = f" ({'; '.join(filter(None, sources))})" if any(sources) else ""
+    if mixed := mixed_versions(told):
+        yield f"{paint('mixed versions', 'warn')}: {clean(mixed)}{clean(source)}"
+    else:
+        count = counted(len(told), "node")
+        yield f"version {clean(versions[0].version)} on {count}{clean(source)}"
+    differing: dict[str, list[str]] = {}
+    for version in versions:
+        if version.differs:
+            known = "runs" if version.source == "health" else "by the journal"
+            text = f"{version.version} {known}, {version.on_disk} on disk"
+            differing.setdefault(text, []).append(version.node)
+    for text, nodes in differing.items():
+        yield f"{paint('!', 'warn')} {clean(', '.join(nodes))}: {clean(text)}"
+
+
+def _source(versions: Sequence[NodeVersion], source: str, words: str) -> str:
+    """Whose versions are not what the application itself says; without names when that is all of them."""
+    nodes = [version.node for version in versions if version.source == source]
+    return f"{', '.join(nodes)} {words}" if 0 < len(nodes) < len(versions) else words if nodes else ""
+
+
+def _head(rollout: RolloutStatus) -> str:
+    number = f" {rollout.entry}" if rollout.entry else ""
+    return f"{rollout.kind}{number} to {rollout.version}"
+
+
+def _who(rollout: RolloutStatus) -> str:
+    origin = f"; {rollout.origin}" if rollout.origin else ""
+    return f"{rollout.operator} (process {rollout.pid} on {rollout.host}{origin}){since_words(rollout.since)}"
+
+
+def _running(app: str, rollout: RolloutStatus) -> Iterator[str]:
+    phase = "" if rollout.phase == "progressing" else f", {rollout.phase_text}"
+    yield f"{paint('◐', 'working')} {clean(f'{_head(rollout)} runs{phase}: {_who(rollout)}')}"
+    yield f"  {rollout.done}/{counted(rollout.total, 'node')} done"
+    for node in at_work(rollout):
+        reason = f": {node.reason}" if node.reason else ""
+        yield f"  at {clean(f'{node.node}: {node.state}{reason}')}"
+    for question in rollout.questions:
+        asked = f"{question.subject}: {question.text} ({', '.join(question.choices)})"
+        yield f"  {paint('?', 'warn')} {clean(asked)}"
+    if rollout.source == "consul":
+        yield f"  to see it live: rolldeck follow {app}"
+
+
+def _unfinished(app: str, rollout: RolloutStatus) -> Iterator[str]:
+    yield f"{paint('!', 'warn')} {clean(f'{_head(rollout)} was not finished: {rollout.why}')}"
+    yield f"  by {clean(_who(rollout))}"
+    states: dict[str, list[str]] = {}
+    for node in rollout.nodes:
+        states.setdefault(node.state, []).append(node.node)
+    rest = "; ".join(f"{state}: {', '.join(names)}" for state, names in states.items())
+    yield f"  {rollout.done}/{counted(rollout.total, 'node')} done{f'; {clean(rest)}' if rest else ''}"
+    for way in rollout.ways_on:
+        yield f"  {PURPOSES[way.purpose]:<14}{clean(way.command)}"
+
+
+def _kept_out(kept: KeptOut) -> str:
+    by = {
+        "hand": f"by {kept.who}, by hand{since_words(kept.since)}",
+        "others": f"by {others_words(by_agent=kept.by_agent)}{since_words(kept.since)}, untouched",
+        "haproxy": f"by HAProxy: {kept.words}",
+    }[kept.by]
+    return f"  {clean(f'{kept.server} ({kept.backend}) is kept out {by}')}: {clean(', '.join(kept.where))}"
+
+
+# -- JSON -------------------------------------------------------------------------------------
+
+
+def status_fields(app: str, status: ApplicationStatus) -> Iterator[dict[str, object]]:
+    """One object for each line."""
+    head = {"schema": SCHEMA, "application": app}
+    for rollout in status.rollouts:
+        fields = {name: getattr(rollout, name) for name in _ROLLOUT}
+        yield head | {"kind": "rollout", "what": rollout.kind} | msgspec.to_builtins(fields)
+    if status.holder is not None:
+        yield head | {"kind": "lock", **msgspec.to_builtins(status.holder)}
+    for version in status.versions:
+        yield head | {"kind": "node"} | msgspec.to_builtins(version)
+    for left in status.left:
+        yield head | {
+            "kind": "left",
+            "node": left.node,
+            "rollout": left.entry.id,
+            "operator": left.entry.operator,
+            "began": left.entry.began,
+            "version": left.version,
+            "step": left.step,
+            "failed": left.failed,
+            "commands": [f"rolldeck resume {app}"],
+        }
+    for kept in status.kept_out:
+        yield head | {"kind": "kept_out"} | msgspec.to_builtins(kept)
+    for problem in status.problems:
+        yield head | {"kind": "problem", "text": problem}
+
+
+_ROLLOUT = (
+    *("standing", "why", "entry", "version", "operator", "host", "pid", "since", "origin"),
+    *("phase", "phase_by", "phase_reason"),
+    *("done", "total", "nodes", "questions", "touched", "ways_on", "source"),
+)

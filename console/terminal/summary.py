@@ -1,0 +1,84 @@
+"""How a rollout ended, what is out of rotation with the commands that put it back, and how to go on."""
+
+from collections.abc import Iterable, Iterator
+
+from console.exit_codes import Exit
+from console.terminal.output import clean, paint
+from console.terminal.progress import seconds
+from orchestrator.engine.account import outcomes, stands
+from orchestrator.events.events import OutOfRotation, RolloutEnded
+from orchestrator.events.text import PURPOSES, mixed_versions, whose_words
+from orchestrator.events.ways_back import ways_back
+
+EXITS = {"healthy": Exit.HEALTHY, "degraded": Exit.DEGRADED, "aborted": Exit.ABORTED}
+KINDS = {"healthy": "ok", "degraded": "bad", "aborted": "warn"}
+
+
+def ending(ended: RolloutEnded) -> Iterator[str]:
+    """Lines for standard output."""
+    reason = why(ended.result, ended.reason)
+    yield f"{paint(ended.result, KINDS[ended.result])}{reason} · {seconds(ended.duration_s)}"
+    for title, names in outcomes(ended):
+        if title.endswith(" and rolled back"):
+            yield from (f"  {title}: {clean(group)}" for group in _with_standing(ended, names))
+        else:
+            yield f"  {title:<12}{clean(', '.join(names))}"
+    if mixed := mixed_versions(ended.versions):
+        yield f"  {'versions':<12}{clean(mixed)}"
+    if ended.blocked:
+        yield f"{paint('no rolldeck command works now', 'bad')}: {clean(ended.blocked)}"
+    if ended.unproven:
+        why_not = f"too few requests while {'it' if len(ended.unproven) == 1 else 'they'} baked"
+        yield f"  {'unproven':<12}{clean(', '.join(ended.unproven))}: {why_not}"
+    for each in ended.out_of_rotation:
+        yield f"{paint('out of rotation', 'out')}: {clean(each.node)}{_whose(each)}"
+        for place in each.servers:
+            yield f"  {clean(place)}"
+        yield from _ways_back(each, blocked=bool(ended.blocked))
+    for text in ended.unreachable_balancers:
+        yield f"{paint('unknown', 'bad')}: {clean(text)}"
+    first = "once that is fixed, " if ended.blocked else ""
+    for way in ended.ways_on:
+        yield f"{first}{PURPOSES[way.purpose]:<14}{clean(way.command)}"
+        first = ""
+
+
+def _whose(out: OutOfRotation) -> str:
+    words = whose_words(out)
+    return f" ({clean(words)})" if words else ""
+
+
+def _with_standing(ended: RolloutEnded, names: Iterable[str]) -> Iterator[str]:
+    """`web1, web2 (1.4.2, in rotation)`: those together that stand alike."""
+    groups: dict[str, list[str]] = {}
+    for name in names:
+        groups.setdefault(stands(ended, name), []).append(name)
+    for words, alike in groups.items():
+        yield f"{', '.join(alike)} ({words})"
+
+
+def _ways_back(out: OutOfRotation, *, blocked: bool) -> Iterator[str]:
+    ways = ways_back(out)
+    then = "once that is fixed, " if blocked else ""
+    lines = [f"  {then}put back in rotation:  {clean(command)}" for command in ways.own]
+    back = [f"  {then}roll back this node:   {clean(out.rollback_command)}"] if out.rollback_command else []
+    if out.not_ready:
+        lines = [f"  `ready` would refuse it now: {clean(out.not_ready)}", *back, *lines]
+    else:
+        lines += back
+    if ways.by_hand:
+        wait = "; before ready, wait until it reads DRAIN with full health" if ways.awaits_health else ""
+        by_hand = [
+            f"  manual commands, in order{wait}:",
+            *(f"    on {clean(command)}" for command in ways.by_hand),
+        ]
+        # Without a journal only these can be done.
+        lines = [*by_hand, *lines] if blocked else [*lines, *by_hand]
+    yield from lines
+
+
+def why(outcome: str, reason: str) -> str:
+    """What follows the word for the outcome, cleaned."""
+    if reason.startswith(outcome):  # "aborted by ..." says it already
+        return clean(reason.removeprefix(outcome))
+    return f": {clean(reason)}" if reason else ""

@@ -1,0 +1,177 @@
+"""What happened, moment by moment, in words, and every command of an entry with its raw reply."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from console.terminal.history_entries import when
+from console.terminal.output import clean, paint
+from orchestrator.events import events
+from orchestrator.events.events import CommandFinished, CommandSending, Record
+from orchestrator.journal.timeline import Span, Story, unanswered
+from widgets.segments import duration
+from widgets.transcript.lines import said
+
+WORTH = 1.0  # seconds: shorter waits are told only where something went wrong
+ROLLOUT = ""
+"""The section of what concerns no single node."""
+
+_KINDS: dict[type[events.Event], str] = {
+    events.NodeUpgraded: "ok",
+    events.NodeRolledBack: "ok",
+    events.NodeFailed: "bad",
+    events.NodePutBack: "note",
+    events.DecisionRequested: "question",
+    events.DecisionMade: "question",
+    events.Paused: "pause",
+    events.Resumed: "pause",
+    events.AbortRequested: "bad",
+    events.NodeNote: "note",
+    events.Unreadable: "bad",
+}
+_SPANS = {"done": "ok", "same": "same", "failed": "bad", "interrupted": "bad", "open": "open"}
+GLYPHS = {
+    "ok": "✓",
+    "same": "·",
+    "bad": "✗",
+    "open": "◐",
+    "question": "?",
+    "pause": "‖",
+    "note": "!",
+    "event": "·",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """One line of the timeline.
+
+    Attributes:
+        seq: its place among all others.
+        at: seconds since 1970.
+        kind: of GLYPHS.
+        step: that was done or tried; empty for what is none.
+        took: its duration, in words.
+        text: what came of it, as it was said: it is not cleaned.
+        more: what it waited for, and the last lines of the service's log where it has failed.
+    """
+
+    seq: int
+    at: float
+    kind: str
+    text: str
+    step: str = ""
+    took: str = ""
+    more: tuple[str, ...] = ()
+
+
+def timeline(story: Story) -> dict[str, list[Moment]]:
+    """By node, in the order of their turns; what concerns the whole rollout comes first, under ROLLOUT."""
+    sections: dict[str, list[Moment]] = {ROLLOUT: [], **{name: [] for name in story.nodes}}
+    for span in story.spans:
+        sections[span.node].append(_step(span))
+    for record in story.told:
+        moment = _told(record)
+        if moment is not None:
+            node = _whose(record.event)
+            sections[node if node in sections else ROLLOUT].append(moment)
+    for moments in sections.values():
+        moments.sort(key=lambda each: each.seq)
+    return {name: moments for name, moments in sections.items() if moments}
+
+
+def _whose(event: events.AnyEvent) -> str:
+    name: str = getattr(event, "node", "") or getattr(event, "subject", "")
+    return name
+
+
+def _step(span: Span) -> Moment:
+    text = span.detail or ("not finished" if span.how in ("open", "interrupted") else "")
+    if span.how == "failed":
+        text = f"failed: {text}"
+    more = (*_waits(span), *(f"service output: {line}" for line in span.log))
+    return Moment(span.seq, span.began, _SPANS[span.how], text, span.step, duration(span.seconds), more)
+
+
+def _waits(span: Span) -> Iterator[str]:
+    """What took a while; of a step that was not done all of it, as it may say why."""
+    for wait in span.waits.values():
+        if wait.seconds < WORTH and span.how in ("done", "same"):
+            continue
+        last = f"; at the end: {wait.last}" if wait.last != wait.first else ""
+        yield f"waited {duration(wait.seconds)} for: {wait.first}{last}"
+
+
+def _told(record: Record) -> Moment | None:
+    """None for what a step, or the end of the whole, says already."""
+    event = record.event
+    kind = _KINDS.get(type(event), "event")
+    match event:
+        case events.NodeFailed() | events.RolloutEnded():
+            return None
+        case events.ManualChangeStarted(action=action, nodes=nodes, operator=operator, override=override):
+            to = f" to {event.weight}" if action == "weight" else ""
+            floor = f"; below the floor for {', '.join(override)}" if override else ""
+            return Moment(
+                record.seq, record.at, kind, f"by hand, {operator}: {action} {', '.join(nodes)}{to}{floor}"
+            )
+        case events.ManualChangeFinished(error=error, servers=servers):
+            if error:
+                return Moment(record.seq, record.at, "bad", f"the change by hand was not done: {error}")
+            return Moment(record.seq, record.at, "ok", "the change by hand was done", more=tuple(servers))
+    return Moment(record.seq, record.at, kind, said(event))
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One that was sent; nothing in it is cleaned.
+
+    Attributes:
+        at: when it was sent, seconds since 1970.
+        reply: None when none is written down.
+        ok: whether it was understood and obeyed.
+    """
+
+    at: float
+    node: str
+    step: str
+    target: str
+    command: str
+    reply: str | None
+    ok: bool
+    seconds: float
+
+
+def commands(records: Sequence[Record]) -> Iterator[Command]:
+    """In the order of their replies; one without a reply stands where it was sent."""
+    lost = unanswered(records)
+    for record in records:
+        match record.event:
+            case CommandFinished() as event:
+                sent = record.at - event.duration_s
+                where = (event.node, event.step, event.target, event.command)
+                yield Command(sent, *where, event.reply, event.ok, event.duration_s)
+            case CommandSending() as event if record.seq in lost:
+                where = (event.node, event.step, event.target, event.command)
+                yield Command(record.at, *where, None, False, 0.0)
+            case _:
+                pass
+
+
+def transcript(records: Sequence[Record]) -> Iterator[str]:
+    """Lines for a terminal: `>` was sent, `<` came back."""
+    for each in commands(records):
+        place = clean("".join(f"{part} " for part in (each.node, each.step) if part))
+        mark = ">" if each.ok else paint("✗>", "bad")
+        yield (
+            f"{when(each.at, '%H:%M:%S.%f')[:-3]} {place}on {clean(each.target)}"
+            f" {mark} {clean(each.command)}   ({duration(each.seconds)})"
+        )
+        for line in reply_lines(each):
+            yield f"    < {clean(line)}"
+
+
+def reply_lines(command: Command) -> list[str]:
+    """What came back, line by line; words of ours in parentheses where nothing did."""
+    if command.reply is None:
+        return ["(no reply is written down)"]
+    return command.reply.rstrip("\n").split("\n") if command.reply.strip() else ["(empty)"]

@@ -1,0 +1,1 @@
+"""The Textual console over a session."""

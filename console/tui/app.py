@@ -1,0 +1,197 @@
+"""The console: a Textual App over a session. Wiring only; it can go while the session goes on."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, ClassVar
+
+from rich.console import RenderableType
+from textual import events, on
+from textual.app import App, SystemCommand
+from textual.binding import Binding, BindingType
+from textual.command import Provider
+from textual.driver import Driver
+from textual.drivers.linux_driver import LinuxDriver
+from textual.screen import Screen
+
+from backends.local_files import write_beside
+from backends.text import visible
+from console.config.schema import ConsoleSettings
+from console.interrupts import TERMINAL_GONE
+from console.operator_identity import operator
+from console.tui.screens.actions import KEEP
+from console.tui.screens.main import MainScreen
+from console.tui.terminal_driver import TerminalDriver
+from console.tui.themes import HIGH_CONTRAST, THEMES
+from orchestrator.events.events import Record
+from orchestrator.live.poller import Watch
+from orchestrator.session.session import Session
+from widgets.too_small import TooSmall, fits
+
+
+def _nodes() -> type[Provider]:
+    """Imported with the palette: the first picture does not wait for it."""
+    from console.tui.command_palette import NodeCommands
+
+    return NodeCommands
+
+
+def _keymap(settings: ConsoleSettings, file: str) -> dict[str, str]:
+    """Raises ConfigError for a key that does not work."""
+    from console.tui.keymap import GROUPS, checked
+
+    return checked(settings.keys, GROUPS, file)
+
+
+class Console(App[str]):
+    """Shows a session. Its result says what to do with a rollout that still runs: see `QuitDialog`.
+
+    Attributes:
+        records: what happened since the console opened, for the transcript.
+    """
+
+    TITLE = "Rolldeck"
+    ENABLE_COMMAND_PALETTE = True
+    COMMANDS: ClassVar[set[type[Provider] | Callable[[], type[Provider]]]] = {
+        *App.COMMANDS,
+        _nodes,
+    }
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("question_mark", "show_help_panel", "help", id="help", tooltip="Keys of what has the focus")
+    ]
+
+    def __init__(
+        self,
+        session: Session,
+        watch: Watch,
+        read_only: str = "",
+        settings: ConsoleSettings | None = None,
+        file: str = "",
+        applications: Sequence[str] = (),
+    ) -> None:
+        """
+        Args:
+            session: what works; it must outlive the console.
+            watch: the live state, which somebody else runs.
+            read_only: why nothing may be changed; empty when it may.
+            settings: theme and keys.
+            file: of the configuration, for errors.
+            applications: all that the configuration has.
+
+        Raises:
+            ConfigError: a key in the settings that does not work.
+        """
+        super().__init__()
+        settings = settings or ConsoleSettings()
+        self._applications = applications
+        if settings.keys:
+            self.set_keymap(_keymap(settings, file))
+        self.register_theme(HIGH_CONTRAST)
+        self.theme = THEMES[settings.theme]
+        self.session = session
+        self._live = watch
+        self.read_only_because = read_only
+        self.records = deque[Record](maxlen=20_000)
+        # Only collected here: a reader of the bus that raised would stop the rollout.
+        self._unsubscribe = session.bus.subscribe(self.records.append)
+
+    def on_load(self) -> None:
+        # From Python 3.12 on Textual makes all tasks of the loop start eagerly. The loop is the session's
+        # too, and asyncssh's server, which the demo's nodes have, then never answers a log-in.
+        asyncio.get_running_loop().set_task_factory(None)
+
+    def on_mount(self) -> None:
+        self.push_screen(
+            MainScreen(self.session, self._live, self.records, self.read_only_because, self._applications)
+        )
+
+    def on_unmount(self) -> None:
+        self._unsubscribe()
+
+    def on_resize(self, event: events.Resize) -> None:
+        if not fits(event.size) and not any(isinstance(each, TooSmall) for each in self.screen_stack):
+            self.push_screen(TooSmall())
+
+    def get_driver_class(self) -> type[Driver]:
+        found = super().get_driver_class()  # the environment may name another
+        return TerminalDriver if found is LinuxDriver else found
+
+    def _display(self, screen: Screen[Any], renderable: RenderableType | None) -> None:
+        """Everything that is painted comes through here."""
+        driver = self._driver
+        if not isinstance(driver, TerminalDriver):
+            super()._display(screen, renderable)
+        elif driver.takes_frame():
+            with driver.frame():
+                super()._display(screen, renderable)
+
+    @property
+    def defect(self) -> Exception | None:
+        """Of our own code: what has ended the console."""
+        return self._exception
+
+    def _fatal_error(self) -> None:
+        # Textual would write a traceback with all locals, and wait for the terminal to take it.
+        self._close_messages_no_wait()
+
+    def _print_error_renderables(self) -> None:
+        self._exit_renderables.clear()
+
+    @on(TerminalDriver.CaughtUp)
+    def _paint_all(self) -> None:
+        if isinstance(self._driver, TerminalDriver):
+            self._driver.resume_frames()
+        self.refresh()
+
+    @on(TerminalDriver.Gone)
+    def _terminal_gone(self) -> None:
+        self.close(TERMINAL_GONE)
+
+    @on(TerminalDriver.Failed)
+    def _keys_failed(self, event: TerminalDriver.Failed) -> None:
+        self._handle_exception(event.error)
+
+    def close(self, why: str) -> None:
+        """End at once, and a rollout after its running step; several may tell that a terminal has gone."""
+        control = self.session.control
+        if self.session.rolling and not (why == TERMINAL_GONE and control.aborting):
+            control.abort(operator("terminal"), why)
+        self.exit(KEEP)
+
+    async def action_quit(self) -> None:
+        """ctrl+q and the palette: a rollout that runs is asked about here too."""
+        main = next((each for each in self.screen_stack if isinstance(each, MainScreen)), None)
+        if main is None:
+            self.exit("leave")
+        else:
+            main.action_quit_console()
+
+    def deliver_screenshot(
+        self, filename: str | None = None, path: str | None = None, time_format: str | None = None
+    ) -> str | None:
+        """Of the palette: here, and for us alone, as the transcript is; Textual's is for everybody."""
+        place = Path(path or ".") / (filename or "rolldeck-screen.svg")
+        try:
+            written = write_beside(place, self.export_screenshot().encode())
+        except OSError as error:
+            self.notify(f"it cannot be written: {error.strerror}", severity="error", markup=False)
+        else:
+            self.notify(f"written to {visible(str(written.absolute()))}", markup=False)
+        return None
+
+    def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
+        """Textual's own, and every key of the screen that does something now."""
+        yield from super().get_system_commands(screen)
+        seen = set()
+        for each in screen.active_bindings.values():
+            binding = each.binding
+            if each.node is screen and each.enabled and binding.id and binding.id not in seen:
+                seen.add(binding.id)
+                key = self.get_key_display(binding)
+                yield SystemCommand(
+                    f"{binding.description} ({key})",
+                    binding.tooltip,
+                    partial(screen.run_action, binding.action),
+                )

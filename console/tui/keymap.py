@@ -1,0 +1,102 @@
+"""Keys from the configuration, checked before the console opens: every name known, no key used twice."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from textual.app import App
+from textual.binding import Binding, BindingType
+from textual.dom import DOMNode
+from textual.keys import Keys, format_key
+
+from backends.errors import ConfigError
+from console.config.explanation import unknown
+from console.tui.screens.detail import DetailScreen
+from console.tui.screens.main import MainScreen
+from console.tui.screens.transcript import TranscriptScreen
+from widgets.detail.view import DetailView
+from widgets.dialogs.plan import PlanScreen
+from widgets.dialogs.report import Report
+from widgets.rollout.board import RolloutBoard
+from widgets.table.widget import ServerTable
+from widgets.transcript.view import Transcript
+
+Group = Sequence[type[DOMNode]]
+"""Classes whose keys work at the same time."""
+
+_NAMED = {each.value for each in Keys} | {"space"}
+_MODIFIERS = ("ctrl", "shift", "alt", "super", "hyper", "meta")
+
+
+def checked(keys: Mapping[str, str], groups: Sequence[Group], file: str) -> dict[str, str]:
+    """The keymap for Textual.
+
+    Args:
+        keys: of the configuration: one or several keys, separated by commas, by the id of a binding.
+        groups: which classes have bindings.
+        file: of the configuration, for errors.
+
+    Raises:
+        ConfigError: no such id, no such key, or a key that already does something else.
+    """
+    known = {each.id for group in groups for each in _bindings(group) if each.id}
+    for name, text in keys.items():
+        where = f"console.keys.{name}"
+        if name not in known:
+            raise ConfigError(file, where, unknown(name, sorted(known)))
+        for key in text.split(","):
+            if not _is_key(key.strip()):
+                raise ConfigError(
+                    file, where, f"found {key.strip()!r}, expected a key such as u, f5, ctrl+d or space"
+                )
+    keymap = {name: ",".join(each.strip() for each in text.split(",")) for name, text in keys.items()}
+    for group in groups:
+        _refuse_clashes(keymap, group, file)
+    return keymap
+
+
+def _bindings(group: Group) -> Iterable[Binding]:
+    for each in group:
+        yield from _own(each.BINDINGS)
+
+
+def _own(bindings: Iterable[BindingType]) -> Iterable[Binding]:
+    return (each for each in bindings if isinstance(each, Binding))
+
+
+def _refuse_clashes(keymap: Mapping[str, str], group: Group, file: str) -> None:
+    """Raises ConfigError when a key of the configuration does two things at once."""
+    users: dict[str, str] = {}
+    for binding in _bindings(group):
+        name = binding.id or binding.action
+        for key in keymap.get(name, binding.key).split(","):
+            key = _normal(key)
+            other = users.setdefault(key, name)
+            if other != name and (name in keymap or other in keymap):
+                changed, kept = (name, other) if name in keymap else (other, name)
+                raise ConfigError(
+                    file,
+                    f"console.keys.{changed}",
+                    f"{key} is the key of {kept!r} already; change both",
+                )
+
+
+def _normal(key: str) -> str:
+    """The same for "?" and "question_mark"."""
+    key = key.strip()
+    return format_key(key)
+
+
+def _is_key(key: str) -> bool:
+    *modifiers, last = key.rsplit("+", 1) if len(key) > 1 else ("", key)
+    if not last.isprintable() or last.isspace() or not last:
+        return False
+    named = len(last) == 1 or last in _NAMED or format_key(last) != last
+    return named and all(each in _MODIFIERS for part in modifiers if part for each in part.split("+"))
+
+
+GROUPS: tuple[Group, ...] = (
+    (App, MainScreen, ServerTable),
+    (DetailScreen, DetailView),
+    (RolloutBoard,),
+    (TranscriptScreen, Transcript),
+    (PlanScreen, Report),
+)

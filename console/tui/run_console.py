@@ -1,0 +1,138 @@
+"""`rolldeck` without a command: the console."""
+
+import asyncio
+import contextlib
+import gc
+import sys
+from collections.abc import Iterator
+
+from console.config.loader import find_and_load
+from console.config.schema import Config
+from console.exit_codes import Exit
+from console.interrupts import interrupts
+from console.operator_identity import operator
+from console.sessions import open_session
+from console.signals import listening_on, stop_on_signals
+from console.terminal.output import clean, on_terminal, result, say
+from console.terminal.progress import Progress
+from console.terminal.prompts import Prompts
+from console.terminal.summary import EXITS, ending
+from console.tui.app import Console
+from console.tui.screens.actions import ABORT, PAUSE, SWITCH
+from orchestrator.live.poller import Watch
+from orchestrator.session.session import Session
+
+VERSION_SECONDS = 15.0  # between two looks at the versions that run
+SOME, SOME_SECONDS = 8, 2.0  # nodes that are looked at together, and what is between: each costs 5 ms
+
+
+def open_console(config_file: str | None, app: str | None, read_only: bool) -> int:
+    """Open the console on one application; returns the exit code."""
+    config = find_and_load(config_file)
+
+    async def go(name: str) -> int | str:
+        async with open_session(config, name, "console") as session:
+            return await show(session, config, "asked for with --read-only" if read_only else "")
+
+    following: int | str = app or next(iter(config.apps))
+    while isinstance(following, str):
+        following = interrupts.run(go(following))
+    return following
+
+
+async def show(session: Session, config: Config, read_only: str = "") -> int | str:
+    """Run the console over a session, and see a rollout to its end that outlives it.
+
+    Returns:
+        The exit code, or the name of the application to go on with.
+
+    Raises:
+        ConfigError: a key in the configuration that does not work.
+        Exception: a defect has ended the console; a rollout has gone on to its end.
+    """
+    watch = Watch(session.application.fleet, session.clock, interval=config.console.interval)
+    console = Console(session, watch, read_only, config.console, config.file, tuple(config.apps))
+    polling = asyncio.create_task(watch.run(), name="watch")
+    versions = asyncio.create_task(_look_at_versions(session), name="versions")
+    _collect_rarely()
+    try:
+        with _closing(console):
+            answer = await console.run_async()
+    finally:
+        for task in (polling, versions):
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+    if answer is not None and answer.startswith(SWITCH):
+        return answer.removeprefix(SWITCH)
+    if console.defect is not None and session.rolling:
+        say(f"a bug in Rolldeck ended the console, please report it: {clean(repr(console.defect))}")
+    code = await _after(session, answer)
+    if console.defect is not None:
+        raise console.defect
+    return code
+
+
+def _collect_rarely() -> None:
+    """Each poll makes some 40,000 objects of 10,000 servers, none of them in a cycle.
+
+    By default Python would look through them, and all that is older, sixty times a poll: a third of the time.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(100_000, 20, 100)
+
+
+async def _look_at_versions(session: Session) -> None:
+    """Round after round, a few at a time: thousands at once would be all that the console does."""
+    while True:
+        nodes = session.application.nodes
+        for first in range(0, len(nodes), SOME):
+            await session.versions.look(nodes[first : first + SOME])
+            if first + SOME < len(nodes):
+                await session.clock.sleep(SOME_SECONDS)
+        await session.clock.sleep(VERSION_SECONDS)
+
+
+@contextlib.contextmanager
+def _closing(console: Console) -> Iterator[None]:
+    """SIGTERM, and a terminal that has gone, end the console at once and a rollout after its running step."""
+    loop = asyncio.get_running_loop()
+    with listening_on(loop, console.close):
+        yield
+
+
+async def _after(session: Session, answer: str | None) -> int:
+    """Whatever was begun ends with words on what is out of rotation."""
+    if session.rolling:
+        if answer == ABORT:
+            session.control.abort(operator("console"), "the console was closed")
+        elif answer == PAUSE:
+            session.control.pause(operator("console"), "the console was closed")
+            say("paused; Ctrl-C end the rollout after its running step")
+        elif not session.control.aborting:
+            say("the rollout goes on without the console; Ctrl-C ends it after the running step")
+        session.bus.subscribe(Progress(session.state))
+        await _to_its_end(session)
+    ended = session.state.ended
+    if ended is None:
+        return Exit.HEALTHY
+    for line in ending(ended):
+        result(line)
+    return EXITS[ended.result]
+
+
+async def _to_its_end(session: Session) -> None:
+    """Without the console questions are asked on the terminal; without that nobody is there to decide."""
+    prompts = Prompts(session.control)
+    session.control.interactive = on_terminal(sys.stdin)
+    if session.control.interactive:
+        session.bus.subscribe(prompts)
+        prompts.show()
+    elif session.control.questions:
+        session.control.abort(operator("terminal"), "nobody is there to answer")
+    try:
+        async with stop_on_signals(session):
+            await session.finished()
+    finally:
+        prompts.close()

@@ -1,0 +1,344 @@
+"""What the operator does, as conversations: look, show the impact, ask, do, show what was read back.
+
+Each dialog is imported when it is asked for: nobody waits for them before the first server is on the screen.
+"""
+
+from collections.abc import Sequence
+from typing import cast
+
+from textual.screen import Screen
+from textual.worker import WorkerCancelled
+
+from backends.errors import RolldeckError
+from backends.model import Level
+from console.operator_identity import operator
+from console.tui.screens.confirmations import LockAnswer, past_the_freeze, past_the_lock
+from orchestrator.engine import manual
+from orchestrator.engine.manual import Action, Change, Impact
+from orchestrator.engine.plan_differences import Difference
+from orchestrator.errors import AlreadyRolledBack
+from orchestrator.events.text import health
+from orchestrator.journal.entry_status import standing
+from orchestrator.live.poller import Watch
+from orchestrator.planning.plan import Plan
+from orchestrator.session.adoption import find_offer, take_over
+from orchestrator.session.manual_change import change_by_hand
+from orchestrator.session.proposal import Proposal
+from orchestrator.session.recovery import plan_resume, plan_rollback, words
+from orchestrator.session.session import Session
+from widgets.view_model import Key, node_of
+
+LEAVE, KEEP, PAUSE, ABORT = "leave", "keep", "pause", "abort"
+SWITCH = "application: "  # and its name: what the console ends with to go on with another one
+
+
+class Acting:
+    """Talks to the session for the main view; every error becomes a message."""
+
+    def __init__(self, screen: Screen[str], session: Session, watch: Watch, read_only: str) -> None:
+        self._screen = screen
+        self._session = session
+        self._watch = watch
+        self._read_only = read_only
+        self._changing: set[str] = set()  # nodes
+        self._upgrading = False
+
+    @property
+    def read_only(self) -> str:
+        """Why nothing can be changed; empty when it can. One load balancer that may not is enough."""
+        if self._read_only:
+            return self._read_only
+        low: dict[str, list[str]] = {}
+        pages = []
+        for instance in self._watch.view.instances:
+            if instance.read_only:
+                pages.append(instance.name)
+            elif instance.level is not None and instance.level is not Level.ADMIN:
+                low.setdefault(instance.level.name.lower(), []).append(instance.name)
+        words = [
+            f"{', '.join(names)} {'has' if len(names) == 1 else 'have'} level {level}"
+            for level, names in low.items()
+        ]
+        reasons = [f"{' and '.join(words)}, changes need admin"] if words else []
+        if pages:
+            are = "is a statistics page" if len(pages) == 1 else "are statistics pages"
+            reasons.append(f"{', '.join(pages)} {are}, changes need a socket")
+        return "; ".join(reasons)
+
+    def may_change(self, action: str) -> bool:
+        """Whether this may be done now."""
+        return not self.why_not(action)
+
+    def why_not(self, action: str) -> str:
+        """Why this cannot be done now, in words; empty when it can."""
+        if action == "application":
+            rolling = self._session.rolling or self._changing
+            return f"{self._session.application.name} is being worked on" if rolling else ""
+        if self.read_only:
+            how = "" if self._read_only else " (`level admin` at its `stats socket` in haproxy.cfg)"
+            return f"read-only: {self.read_only}{how}"
+        repairs = ("upgrade", "resume", "roll_back")
+        if action in repairs and self._session.rolling:
+            return "a rollout is running: one at a time"
+        if action in repairs and self._upgrading:
+            return "an upgrade is being prepared already"
+        return ""
+
+    async def change(self, action: str, keys: Sequence[Key]) -> bool:
+        """Drain, maint, ready or weight of the nodes behind these rows. Returns whether it was done."""
+        names = list(dict.fromkeys(node_of(key, self._session.names) for key in keys))
+        # A second change of the same node would meet the first one half way, as in the proof before `ready`.
+        if busy := self._changing.intersection(names):
+            self._tell(f"{', '.join(sorted(busy))}: another change is still at work", "warning")
+        if busy or not names:
+            return False
+        self._changing.update(names)
+        try:
+            return await self._change(action, names)
+        finally:
+            self._changing.difference_update(names)
+
+    async def _change(self, action: str, names: Sequence[str]) -> bool:
+        from widgets.dialogs.change import ChangeDialog
+
+        try:
+            lock = await past_the_lock(self._screen.app, self._session)
+            if not lock.proceed:
+                return False
+            application = await self._session.whole()
+            change = Change(cast("Action", action), manual.choose(application, names))
+            impact = await manual.impact(application, change)
+
+            async def ask(now: Impact, differences: Sequence[Difference] = ()) -> Change | None:
+                dialog = ChangeDialog(change.action, now, differences)
+                answer = await self._screen.app.push_screen_wait(dialog)
+                if answer is None:
+                    return None
+                return Change(change.action, change.nodes, answer.weight, answer.override)
+
+            if (chosen := await ask(impact)) is None:
+                return False
+            after = await change_by_hand(self._session, chosen, impact, ask, break_lock=lock.break_lock)
+        except RolldeckError as error:
+            self._tell(str(error), "error")
+            return False
+        read = ", ".join(
+            f"{each.ref.server} on {each.ref.instance}: {each.admin_state} {health(each)}" for each in after
+        )
+        self._tell(f"read back: {read}")
+        return True
+
+    async def upgrade(self) -> None:
+        """Version, plan, start; the result comes when the rollout has ended."""
+        self._upgrading = True
+        try:
+            await self._upgrade()
+        finally:
+            self._upgrading = False
+
+    async def _upgrade(self) -> None:
+        from widgets.dialogs.upgrade import UpgradeDialog
+
+        session = self._session
+        lock = await self._ask_about_lock()
+        if not lock.proceed:
+            return
+        freeze = await past_the_freeze(self._screen.app, session)
+        if freeze is None:
+            return
+        answer = await self._screen.app.push_screen_wait(
+            UpgradeDialog(session.application.name, session.versions.words(), session.application.policy)
+        )
+        if answer is None:
+            return
+        try:
+            self._tell("running preflight checks…", seconds=2)
+            proposal = await session.propose(
+                answer.version, limit=answer.limit, changes=answer.changes, freeze=freeze
+            )
+        except RolldeckError as error:
+            self._tell(str(error), "error")
+            return
+        await self._carry_out(proposal, lock)
+
+    async def resume(self) -> None:
+        """Finish what an earlier rollout has left, if somebody wants that."""
+        self._upgrading = True
+        try:
+            lock = await self._ask_about_lock()
+            if not lock.proceed or not await self._take_over():
+                return
+            found = await plan_resume(self._session)
+            if found is None:
+                self._tell("nothing to resume")
+            else:
+                await self._carry_out(found[0], lock)
+        except RolldeckError as error:
+            self._tell(str(error), "error")
+        finally:
+            self._upgrading = False
+
+    async def _take_over(self) -> bool:
+        """What another machine has left: at once when that is vouched for, else when somebody says so.
+
+        Returns:
+            Whether all is here that counts; not when somebody has left it there.
+        """
+        from widgets.dialogs.confirm import Confirm
+
+        offer = await find_offer(self._session)
+        if offer is None or (offer.reason and self.read_only):
+            return True
+        if offer.ignored:
+            name = self._session.application.name
+            self._tell(f"{offer.reason}; rolldeck resume {name} --trust-published takes it over", "warning")
+            return True
+        if offer.reason:
+            answer = await self._screen.app.push_screen_wait(
+                Confirm(
+                    "Take over the rollout of another machine?",
+                    [f"There is {offer.words}.", "", f"{offer.reason[0].upper()}{offer.reason[1:]}."],
+                    [("no", "Leave it", "default"), ("yes", "Take it over", "primary")],
+                )
+            )
+            if answer != "yes":
+                return False
+        take_over(self._session, offer)
+        return True
+
+    async def roll_back(self) -> None:
+        """Back to the versions before the last rollout, by a plan that is seen first."""
+        self._upgrading = True
+        try:
+            lock = await self._ask_about_lock()
+            if lock.proceed:
+                await self._carry_out(await plan_rollback(self._session), lock)
+        except AlreadyRolledBack as done:
+            self._tell(str(done))
+        except RolldeckError as error:
+            self._tell(str(error), "error")
+        finally:
+            self._upgrading = False
+
+    async def offer_resume(self) -> None:
+        """On start: what earlier rollouts have left, named, and the way to finish it."""
+        from widgets.dialogs.confirm import Confirm
+
+        try:
+            if not await self._take_over():
+                return
+            entry, left = self._session.books.unfinished(), self._session.books.leftovers()
+            holder = await self._session.books.holder()
+        except RolldeckError as error:
+            self._tell(str(error), "error")
+            return
+        if entry is not None and standing(entry) == "running":
+            self._tell(
+                f"rollout {entry.id} to {entry.version} is running on another machine, by {entry.operator}"
+            )
+            return
+        if self.read_only or not (left or entry):
+            return
+        if holder is not None:
+            self._tell(f"an earlier rollout was not finished; {holder} is working on it now")
+            return
+        lines = [words(each) for each in left.values()]
+        if entry is not None and not left:
+            lines = [
+                f"Rollout {entry.id} ({entry.operator}) to {entry.version} is not finished; no node is out."
+            ]
+        answer = await self._screen.app.push_screen_wait(
+            Confirm(
+                "An earlier rollout was not finished",
+                [*lines, "", "Resuming checks the current state, shows the plan and asks before it starts."],
+                [("no", "Not now", "default"), ("yes", "Review plan", "primary")],
+            )
+        )
+        if answer == "yes":
+            await self.resume()
+
+    async def _ask_about_lock(self, before: LockAnswer | None = None) -> LockAnswer:
+        """See `past_the_lock`; an error says no.
+
+        Args:
+            before: what was answered when the work began; asked again only about somebody else's lock.
+        """
+        try:
+            return await past_the_lock(self._screen.app, self._session, before.taken_from if before else None)
+        except RolldeckError as error:
+            self._tell(str(error), "error")
+            return LockAnswer(proceed=False)
+
+    async def _carry_out(self, proposal: Proposal, lock: LockAnswer) -> None:
+        """Show the plan; from there on it is a rollout, and its end is shown.
+
+        Args:
+            proposal: the plan, which was made after the question about the lock.
+            lock: what was answered to that.
+        """
+        from widgets.dialogs.plan import PlanScreen
+        from widgets.dialogs.result import ResultScreen
+
+        session = self._session
+        # What was said meanwhile would lie over the plan's answers.
+        self._screen.app.clear_notifications()
+        if not await self._screen.app.push_screen_wait(PlanScreen(proposal.plan)):
+            return
+        lock = await self._ask_about_lock(lock)  # somebody may have taken it while the plan was read
+        if not lock.proceed:
+            return
+        session.start(proposal, break_lock=lock.break_lock, agree=self._agree)
+        try:
+            ended = await session.finished()
+        except RolldeckError as error:
+            self._tell(str(error), "error")
+            return
+        await session.versions.look(
+            [each for each in session.application.nodes if each.name in session.state.nodes]
+        )
+        if ended is not None:
+            await self._screen.app.push_screen_wait(ResultScreen(ended))
+
+    async def _agree(self, plan: Plan, differences: Sequence[Difference]) -> bool:
+        """Show the plan that it has to be now. A console that goes away meanwhile agrees to nothing."""
+        from widgets.dialogs.plan import PlanScreen
+
+        async def ask() -> bool:
+            return await self._screen.app.push_screen_wait(PlanScreen(plan, differences))
+
+        try:
+            return await self._screen.run_worker(ask(), group="upgrade").wait()
+        except WorkerCancelled:
+            return False
+
+    async def abort(self) -> None:
+        """Ask, then end the rollout; a second time at once."""
+        from widgets.dialogs.confirm import Confirm
+
+        control = self._session.control
+        text = (
+            "at once: a running command continues on its own"
+            if control.aborting
+            else "after the running step; a second abort cuts it short"
+        )
+        answer = await self._screen.app.push_screen_wait(
+            Confirm(
+                "Abort the rollout?",
+                [f"It ends {text}.", "Whatever is then out of rotation is listed."],
+                [("no", "Go on", "default"), ("yes", "Abort", "error")],
+            )
+        )
+        if answer == "yes":
+            control.abort(operator("console"))
+
+    async def quit(self) -> str | None:
+        """What to do with a running rollout; None to stay."""
+        from widgets.dialogs.quit import QuitDialog
+
+        if not self._session.rolling:
+            return LEAVE
+        answer = await self._screen.app.push_screen_wait(QuitDialog())
+        return None if answer == "stay" else answer
+
+    def _tell(self, text: str, severity: str = "information", seconds: float = 8) -> None:
+        self._screen.notify(text, severity=severity, markup=False, timeout=seconds)  # type: ignore[arg-type]

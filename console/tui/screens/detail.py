@@ -1,0 +1,123 @@
+"""One node closely: how it stands on each load balancer, who took it out, its sessions, its journal."""
+
+import time
+from collections import deque
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.screen import Screen
+from textual.widgets import Footer
+
+from console.tui.screens.actions import Acting
+from orchestrator.events.events import Record
+from orchestrator.live.poller import Watch
+from orchestrator.live.sessions import InFlight, worth_reading
+from orchestrator.session.session import Session
+from widgets.detail.model import Detail, Journal
+from widgets.detail.view import DetailTitle, DetailView
+from widgets.table.by_server import merged
+from widgets.view_model import Key
+
+LOOK_SECONDS = 0.1  # how often we look whether there is something new to show
+
+
+class DetailScreen(Screen[None]):
+    """Follows the watch while it is open, and reads the node's sessions only then.
+
+    Args:
+        key: backend and server name of one of the node's lines.
+        session: what works.
+        watch: the live state.
+        records: what happened since the console opened.
+        acting: the main view's conversations, so that a change here is the same as there.
+    """
+
+    HELP = """
+# One node
+Each load balancer has a column. **owner** is who took the node out, as far as HAProxy tells, and what ends
+it. **Sessions** are what a drain waits for, oldest first; **CUT AFTER** is how many seconds of silence are
+left before HAProxy ends one. The **journal** has what was sent, `>`, and what came back, `<`.
+
+`d` `m` `e` `w` act on this node, as in the main view, with the impact shown before.
+"""
+    DEFAULT_CSS = """
+    DetailScreen { layout: vertical; }
+    """
+    # The same ids as in the main view: a key that is remapped there means the same here.
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,enter,q", "app.pop_screen", "back", id="back", tooltip="Back to the main view"),
+        Binding("d", "change('drain')", "drain", id="drain", tooltip="No new traffic; sessions continue"),
+        Binding("m", "change('maint')", "maint", id="maint", tooltip="Maintenance, at once"),
+        Binding("e", "change('ready')", "ready", id="ready", tooltip="Back in rotation, after health checks"),
+        Binding("w", "change('weight')", "weight", id="weight", tooltip="Set the weight"),
+        Binding("y", "copy", "copy", id="copy", tooltip="Copy this page to the clipboard"),
+    ]
+
+    def __init__(
+        self, key: Key, session: Session, watch: Watch, records: deque[Record], acting: Acting
+    ) -> None:
+        super().__init__()
+        self._key = key
+        self._node = session.names.get(key, key[1])
+        self._session = session
+        self._watch = watch
+        self._records = records
+        self._acting = acting
+        self._in_flight = InFlight(session.application.fleet, session.clock)
+        self._journal = Journal(self._node)
+        self._shown: tuple[object, ...] = ()
+
+    def compose(self) -> ComposeResult:
+        yield DetailTitle()
+        yield DetailView()
+        yield Footer(show_command_palette=False)
+
+    def on_mount(self) -> None:
+        self.query_one(DetailView).focus()
+        self._look()
+        self.set_interval(LOOK_SECONDS, self._look)
+        # It ends with the screen: nobody reads sessions that nobody looks at.
+        self.run_worker(self._in_flight.run(), group="sessions")
+
+    def _look(self) -> None:
+        view, seen = self._watch.view, self._in_flight.seen
+        layout = merged(view, self._session.names).layout
+        keys = tuple(key for key, node in zip(layout.keys, layout.nodes, strict=True) if node == self._node)
+        keys = keys or (self._key,)
+        self._in_flight.want(worth_reading(view, keys))
+        paths = {(each.name, "/".join(key)) for each in view.instances for key in keys}
+        news = self._journal.follow(self._records, paths)
+        state = (view, seen, int(time.time()), self._acting.may_change("change"))
+        if news or state != self._shown:
+            self._paint(keys)
+            if state[-1:] != self._shown[-1:]:
+                self.refresh_bindings()
+            self._shown = state
+
+    def _paint(self, keys: tuple[Key, ...]) -> None:
+        detail = Detail(
+            node=self._node,
+            keys=keys,
+            version=self._session.versions.by_node.get(self._node, ""),
+            view=self._watch.view,
+            in_flight=self._in_flight.seen,
+            journal=tuple(self._journal.lines),
+            now=self._session.clock.monotonic(),
+        )
+        self.query_one(DetailTitle).show(detail, time.strftime("%H:%M:%S"))
+        self.query_one(DetailView).show(detail)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """None greys a key out: it is there, but not possible now."""
+        if action == "change":
+            return True if self._acting.may_change(action) else None
+        return True
+
+    def action_change(self, action: str) -> None:
+        # The app's worker and not ours: a change must not be cut off half way because this screen closes.
+        self.app.run_worker(self._acting.change(action, (self._key,)), group="change")
+
+    def action_copy(self) -> None:
+        self.app.copy_to_clipboard(self.query_one(DetailView).as_text())
+        self.notify("copied", timeout=2)

@@ -1,0 +1,374 @@
+"""The main view: every server live, the rollout below it, and what can be done next."""
+
+import time
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import ClassVar
+
+from textual import events, on, work
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.widgets import Input
+
+from backends.consul.settings import NAME
+from console.operator_identity import operator
+from console.tui.screens.actions import SWITCH, Acting
+from console.tui.screens.remote_actions import Asking
+from console.tui.screens.rollout_summary import Told
+from console.tui.screens.table_controls import Arranging
+from orchestrator.engine.control import CONTINUE, RETRY, SKIP
+from orchestrator.events.events import Record
+from orchestrator.live.poller import View, Watch
+from orchestrator.remote.control_requests import What
+from orchestrator.session.session import Session
+from widgets.footer import KeyBar
+from widgets.rollout.board import RolloutBoard
+from widgets.rollout.decision_panel import QuestionPanel, waits
+from widgets.status_header import StatusHeader
+from widgets.table.model import picture
+from widgets.table.widget import ServerTable
+from widgets.view_model import InstanceLine, Key, Picture
+
+LOOK_SECONDS = 0.1  # how often we look whether there is something new to show
+IMPORTANCE = (
+    *("continue", "retry", "skip", "abort", "pause", "help", "quit", "upgrade", "drain", "maint", "ready"),
+    *("filter", "transcript", "sort"),
+)
+"""Which keys stay in the last line where there is no room for all."""
+
+
+class MainScreen(Arranging):
+    """Reads the watch and the session's state, and turns keys into questions to `Acting`."""
+
+    HELP = """
+# Main view
+Each row is a server of HAProxy, over all load balancers. **ADMIN** is what somebody decided, **HEALTH** is
+how it is: the two are never mixed. The marks under **LB** say for each load balancer whether the server is
+in rotation.
+"""
+    DEFAULT_CSS = """
+    MainScreen { layout: vertical; }
+    MainScreen > ServerTable { height: 1fr; }
+    MainScreen > RolloutBoard { height: auto; max-height: 45%; display: none; }
+    MainScreen > RolloutBoard.-shown { display: block; }
+    MainScreen > #filter { display: none; height: 1; border: none; padding: 0 1; }
+    MainScreen > #filter.-shown { display: block; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("u", "upgrade", "upgrade", id="upgrade", tooltip="Choose a version, review the plan, start"),
+        Binding("space", "answer('continue')", "continue", id="continue", tooltip="Continue"),
+        Binding(
+            "p", "pause", "pause", id="pause", tooltip="Pause or resume the rollout; deadlines are stopped"
+        ),
+        Binding("r", "answer('retry')", "retry", id="retry", tooltip="Try the failed node again"),
+        Binding("s", "answer('skip')", "skip", id="skip", tooltip="Leave this node as it is and continue"),
+        Binding("a", "abort", "abort", id="abort", tooltip="End the rollout after the running step"),
+        Binding("d", "change('drain')", "drain", id="drain", tooltip="No new traffic; sessions continue"),
+        Binding("m", "change('maint')", "maint", id="maint", tooltip="Maintenance, at once"),
+        Binding("e", "change('ready')", "ready", id="ready", tooltip="Back in rotation, after health checks"),
+        Binding("w", "change('weight')", "weight", id="weight", tooltip="Set the weight", show=False),
+        Binding(
+            "R",
+            "roll_back",
+            "roll back",
+            id="roll-back",
+            tooltip="Roll back to the previous versions",
+            show=False,
+        ),
+        Binding(
+            "ctrl+r", "resume", "resume", id="resume", tooltip="Finish an unfinished rollout", show=False
+        ),
+        Binding("slash", "filter", "filter", id="filter", tooltip="Show only rows with this text"),
+        Binding(
+            "o",
+            "sort",
+            "sort",
+            id="sort",
+            tooltip="Next sort order: problems, node, sessions, ...",
+            show=False,
+        ),
+        Binding("O", "reverse", "reverse", id="reverse", tooltip="Reverse the sort order", show=False),
+        Binding("v", "view", "group", id="view", tooltip="Group servers by node, over all backends"),
+        Binding("b", "backend", "backend", id="backend", tooltip="Next backend", show=False),
+        Binding(
+            "exclamation_mark", "problems", "problems", id="problems", tooltip="Only problems", show=False
+        ),
+        Binding("g", "application", "application", id="application", tooltip="Go to another application"),
+        Binding(
+            "escape",
+            "put_away",
+            "close",
+            id="put-away",
+            tooltip="Close the filter, then the board of a rollout that has ended",
+            show=False,
+        ),
+        Binding("t", "transcript", "log", id="transcript", tooltip="Every command and every raw reply"),
+        Binding(
+            "q", "quit_console", "quit", id="quit", tooltip="Quit; asks what to do with a running rollout"
+        ),
+    ]
+
+    def __init__(
+        self,
+        session: Session,
+        watch: Watch,
+        records: deque[Record],
+        read_only: str,
+        applications: Sequence[str] = (),
+    ) -> None:
+        """
+        Args:
+            session: what works.
+            watch: the live state.
+            records: what happened, for the transcript.
+            read_only: why nothing may be changed; empty when it may.
+            applications: all that the configuration has.
+        """
+        super().__init__(session, watch)
+        self._applications = applications
+        self._records = records
+        self._acting = Acting(self, session, watch, read_only)
+        self._others = Asking(self, session, read_only)
+        self._view: View | None = None
+        self._picture: Picture | None = None
+        self._second = -1
+        self._possible: object = None  # of the keys in the footer
+        self._put_away: object = object()  # the end of the rollout whose board was put away
+
+    def compose(self) -> ComposeResult:
+        yield StatusHeader()
+        yield ServerTable()
+        yield Input(placeholder="filter: part of a node, backend or state", id="filter", compact=True)
+        yield QuestionPanel()
+        yield RolloutBoard()
+        yield KeyBar(IMPORTANCE)
+
+    def on_mount(self) -> None:
+        self.query_one(ServerTable).focus()
+        self.set_interval(LOOK_SECONDS, self._look)
+        self._paint()
+        self._offer()
+        if self._session.remote is not None:
+            self.run_worker(self._session.remote.run(), group="elsewhere", exit_on_error=False)
+
+    # -- showing ------------------------------------------------------------------------------
+
+    def _look(self) -> None:
+        second = int(time.time())
+        view, passed = self._watch.view, second != self._second
+        self._second = second
+        if view is not self._view or (passed and any(each.state != "live" for each in view.instances)):
+            self._paint()  # of what is stale the age is in the rows
+        elif passed or self._session.rolling or self._others.running is not None:
+            # Putting thousands of rows in order again for the clock alone would be too dear.
+            self._paint_clock()
+            self._paint_board(view)
+
+    def _paint_clock(self) -> None:
+        if self._picture is None:
+            return
+        shown, status = self._picture, self._session.consul_status
+        if status is not None:
+            line = InstanceLine(NAME, status.state, "", status.age, status.note)
+            shown = replace(shown, instances=(*shown.instances, line))
+        self.query_one(StatusHeader).show(shown, time.strftime("%H:%M:%S"))
+
+    def _paint(self) -> None:
+        self._view = view = self._watch.view
+        self._session.learn(view)
+        self._picture = now = picture(
+            view,
+            self._session.application.name,
+            self._session.clock.monotonic(),
+            self._session.versions.by_node,
+            self._session.names,
+            self._arrangement,
+            self._acting.read_only,
+        )
+        self._paint_clock()
+        self.query_one(ServerTable).show(now.rows, len(now.instances), self._arrangement)
+        self._paint_board(view)
+
+    def _paint_board(self, view: View) -> None:
+        board = self.query_one(RolloutBoard)
+        elsewhere = self._others.running
+        shown = bool(self._session.state.nodes) and self._session.state.ended is not self._put_away
+        board.set_class(shown or elsewhere is not None, "-shown")
+        if elsewhere is not None:
+            board.show(elsewhere.state, self._session.clock.time(), elsewhere.words, {})
+        elif shown:
+            self._paint_rollout(view)
+        self._refresh_keys()
+
+    def _paint_rollout(self, view: View) -> None:
+        state, plan = self._session.state, self._session.carried_out
+        if plan is None or any(name not in state.nodes for batch in plan.batches for name in batch):
+            return  # it has just begun: its first event is on the way
+        told = Told(view, plan, state, self._session.application.fleet.backends, self.size.width - 4)
+        board, now = self.query_one(RolloutBoard), self._session.clock.time()
+        board.show(state, now, told.capacity_line(), told.differences())
+        self.query_one(QuestionPanel).show(waits(state, told.impact(), self._key_names()))
+
+    def _key_names(self) -> dict[str, str]:
+        """How the keys are called now, by the ids of their bindings."""
+        bindings = (each for _, each in self._bindings if each.id)
+        return {str(each.id): self.app.get_key_display(each) for each in bindings}
+
+    def _refresh_keys(self) -> None:
+        """Only when another key works now: it rebuilds the footer, too dear for ten times a second."""
+        control = self._session.control
+        possible = (
+            self._session.rolling,
+            self._acting.may_change("change"),
+            self._acting.may_change("upgrade"),
+            control.questions[:1],
+            control.paused,
+            control.aborting,
+            self._others.running is not None,
+        )
+        if possible != self._possible:
+            self._possible = possible
+            self.query_one(KeyBar).relabel({"pause": "resume"} if control.paused else {})
+            self.refresh_bindings()
+
+    # -- doing --------------------------------------------------------------------------------
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """None greys a key out: it is there, but not possible now."""
+        if action in ("change", "upgrade", "resume", "roll_back"):
+            return True if self._acting.may_change(action) else None
+        control = self._session.control
+        if action in ("pause", "abort", "answer") and self._others.running is not None:
+            return self._others.may(action, parameters)
+        if action == "application":
+            several = len(self._applications) > 1
+            return (None if self._acting.why_not(action) else True) if several else False
+        if action == "pause" and control.aborting:
+            return False
+        if action in ("pause", "abort"):
+            return self._session.rolling
+        if action == "answer":
+            choices = control.questions[0].choices if self._session.rolling and control.questions else ()
+            return parameters[0] in choices
+        return True
+
+    def on_key(self, event: events.Key) -> None:
+        """A key that is grey says why; it comes here because nothing else has taken it."""
+        pressed = self.active_bindings.get(event.key)
+        if pressed is not None and not pressed.enabled:
+            action = pressed.binding.action.partition("(")[0]
+            self.notify(self._acting.why_not(action), severity="warning", timeout=4, markup=False)
+
+    # -- for the command palette --------------------------------------------------------------
+
+    @property
+    def node_names(self) -> Sequence[str]:
+        """All nodes, in the order of the inventory."""
+        return [each.name for each in self._session.application.nodes]
+
+    def may(self, action: str) -> bool:
+        """Whether `act_on` would do this now."""
+        return action == "look" or self._acting.may_change(action)
+
+    def act_on(self, action: str, node: str) -> None:
+        """Begin the conversation about one node; "look" shows it closely."""
+        if action == "look":
+            self._look_closely(("", node))
+        else:
+            self._change_now(action, (("", node),))
+
+    def _chosen(self) -> tuple[Key, ...]:
+        table = self.query_one(ServerTable)
+        if table.marked:
+            return tuple(sorted(table.marked))
+        return (table.cursor_key,) if table.cursor_key is not None else ()
+
+    # Never exclusive: that would cut off the change before it half way, and what waits for a result.
+    @work(group="change")
+    async def _change_now(self, action: str, keys: tuple[Key, ...]) -> None:
+        if await self._acting.change(action, keys):
+            self.query_one(ServerTable).clear_marks()
+
+    def action_change(self, action: str) -> None:
+        # The keys are taken now: a re-sort while the dialog is open must not change whom it means.
+        self._change_now(action, self._chosen())
+
+    @work(group="upgrade")
+    async def action_upgrade(self) -> None:
+        await self._acting.upgrade()
+
+    @work(group="upgrade")
+    async def action_resume(self) -> None:
+        await self._acting.resume()
+
+    @work(group="upgrade")
+    async def action_roll_back(self) -> None:
+        await self._acting.roll_back()
+
+    @work(group="offer")
+    async def _offer(self) -> None:
+        await self._acting.offer_resume()
+
+    @work(group="ask")
+    async def _ask(self, what: What) -> None:
+        await self._others.ask(what)
+
+    def action_answer(self, choice: What) -> None:
+        if self._others.running is not None:
+            self._ask(choice)
+            return
+        questions = self._session.control.questions
+        if questions and choice in (CONTINUE, RETRY, SKIP):
+            self._session.control.answer(questions[0].id, choice, operator("console"))
+
+    def action_pause(self) -> None:
+        control = self._session.control
+        if (elsewhere := self._others.running) is not None:
+            self._ask("resume" if elsewhere.paused else "pause")
+        elif control.paused:
+            control.resume(operator("console"))
+        else:
+            control.pause(operator("console"))
+
+    @work(group="abort", exclusive=True)
+    async def action_abort(self) -> None:
+        if self._others.running is not None:
+            await self._others.ask("abort")
+        else:
+            await self._acting.abort()
+
+    @work(group="application", exclusive=True)
+    async def action_application(self) -> None:
+        from widgets.dialogs.select import PickDialog
+
+        here = self._session.application.name
+        picked = await self.app.push_screen_wait(PickDialog("Application", self._applications, here))
+        if picked not in (None, here) and not self._acting.why_not("application"):
+            self.app.exit(SWITCH + picked)
+
+    def action_put_away(self) -> None:
+        """What is not needed any more: the filter first, then the board of a rollout that has ended."""
+        if not self.clear_filter() and self._session.state.ended is not None:
+            self._put_away = self._session.state.ended
+            self._paint()
+
+    def action_transcript(self) -> None:
+        from console.tui.screens.transcript import TranscriptScreen
+
+        self.app.push_screen(TranscriptScreen(self._records))
+
+    @on(ServerTable.Chosen)
+    def _row_chosen(self, event: ServerTable.Chosen) -> None:
+        self._look_closely(event.key)
+
+    def _look_closely(self, key: Key) -> None:
+        from console.tui.screens.detail import DetailScreen
+
+        self.app.push_screen(DetailScreen(key, self._session, self._watch, self._records, self._acting))
+
+    @work(group="quit", exclusive=True)
+    async def action_quit_console(self) -> None:
+        answer = await self._acting.quit()
+        if answer is not None:
+            self.app.exit(answer)

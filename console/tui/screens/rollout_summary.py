@@ -1,0 +1,130 @@
+"""What the main view says of a rollout beside its events: capacity, impact, what is not as planned."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from backends.model import AdminState, ServerRef
+from backends.text import counted
+from orchestrator.balancers.followers import inherits_only
+from orchestrator.events.state import DONE, NodeState, NodeStatus, RolloutState
+from orchestrator.events.text import health
+from orchestrator.live.disruptions import headroom, tightest
+from orchestrator.live.poller import View
+from orchestrator.planning.plan import Plan
+from widgets.rollout.decision_panel import capacity_words, shortened
+
+MOST_COMMANDS = 3  # lines of a question
+
+OUT = (NodeState.STOPPING, NodeState.INSTALLING, NodeState.STARTING, NodeState.FAILED)
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A rollout as it stands against what HAProxy says now.
+
+    Attributes:
+        backends: of the application.
+        width: columns that a line may have.
+    """
+
+    view: View
+    plan: Plan
+    state: RolloutState
+    backends: Sequence[str]
+    width: int
+
+    def capacity_line(self) -> str:
+        """`4 in rotation, floor 2, may lose 2`: where it is tightest. One not seen allows nothing."""
+        if self.state.ended is not None:
+            return ""
+        found, unseen = headroom(
+            self.view,
+            self.backends,
+            self.plan.policy,
+            all_backups=self.plan.all_backups,
+            kept=self._refs(),
+        )
+        if unseen:
+            return f"{', '.join(unseen)} unreachable: no node may be taken out"
+        worst = tightest(found)
+        if worst is None:
+            return ""
+        where = f"{worst.backend}: " if len(self.backends) > 1 else ""
+        return f"{where}{worst.before} in rotation, floor {worst.floor}, may lose {worst.room}"
+
+    def impact(self) -> list[str]:
+        """What a yes to the oldest question would mean; for a failed node, where it is now."""
+        asked = next(iter(self.state.questions.values()), None)
+        if asked is None:
+            return []
+        subjects = [asked.subject] if asked.subject in self.state.nodes else self._batch()
+        refs = [ref for name in subjects for ref in self.plan.node(name).refs]
+        if len(subjects) == 1 and self.state.nodes[subjects[0]].state in (NodeState.FAILED, NodeState.HELD):
+            return [f"now: {_now(self.view, refs)}"]
+        if asked.step and asked.step != "drain":
+            return self._commands(subjects[0], asked.step)
+        backends = tuple(dict.fromkeys(ref.backend for ref in refs))
+        carried = [ref for name in subjects for ref in self.plan.node(name).followers]
+        found, unseen = headroom(
+            self.view,
+            backends,
+            self.plan.policy,
+            {*refs, *carried},
+            self.plan.all_backups,
+            kept=self._refs(),
+        )
+        servers = [server for ref in refs if (server := self.view.server(ref)) is not None]
+        sessions = sum(each.sessions + each.queue for each in servers)
+        steps = ", ".join(self.plan.node(subjects[0]).steps) if subjects else ""
+        along = ", ".join(map(str, carried))
+        return [
+            capacity_words(found, unseen),
+            *([f"also affects {along}"] if carried else []),
+            f"{counted(sessions, 'session')} now · then {steps}",
+        ]
+
+    def _refs(self) -> set[ServerRef]:
+        return {ref for node in self.plan.nodes for ref in node.refs}
+
+    def _batch(self) -> Sequence[str]:
+        """The batch that is asked about: the one after the last that began."""
+        batches = self.plan.batches
+        return batches[self.state.batch] if self.state.batch < len(batches) else ()
+
+    def _commands(self, node: str, step: str) -> list[str]:
+        planned = [(each.target, each.command) for each in self.plan.node(node).commands if each.step == step]
+        nothing = [f"{step}: only checks, no commands are sent"]
+        return shortened(planned, MOST_COMMANDS, self.width) or nothing
+
+    def differences(self) -> Mapping[str, str]:
+        """Nodes that are not as the rollout wants them now, and how they are instead."""
+        found = {name: self._difference(node) for name, node in self.state.nodes.items()}
+        return {name: words for name, words in found.items() if words}
+
+    def _difference(self, node: NodeStatus) -> str:
+        """An upgraded node belongs in rotation (if it was there before), one worked on does not."""
+        planned = self.plan.node(node.name)
+        live = {each.name for each in self.view.instances if each.state == "live"}
+        wrong = []
+        for ref in planned.refs:
+            server, original = self.view.server(ref), planned.originals[ref]
+            if server is None or ref.instance not in live:
+                continue
+            belongs = original.admin is AdminState.READY and original.weight > 0
+            if node.state in DONE and belongs and not (server.in_rotation or inherits_only(server)):
+                wrong.append(f"{server.admin_state} {health(server)} on {ref.instance}")
+            if node.state in OUT and "drain" in node.cells and server.takes_traffic:
+                wrong.append(f"takes traffic on {ref.instance}")
+        return ", ".join(dict.fromkeys(wrong))
+
+
+def _now(view: View, refs: Sequence[ServerRef]) -> str:
+    """`maint on lb1, lb2`."""
+    groups: dict[str, list[str]] = {}
+    for ref in refs:
+        server = view.server(ref)
+        words = "unknown" if server is None else f"{server.admin_state}"
+        if server is not None and server.admin_state is AdminState.READY:
+            words = f"ready, {health(server)}"
+        groups.setdefault(words, []).append(ref.instance)
+    return " · ".join(f"{words} on {', '.join(dict.fromkeys(names))}" for words, names in groups.items())

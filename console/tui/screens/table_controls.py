@@ -1,0 +1,88 @@
+"""What the operator wants to see of the servers, and in which order."""
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import get_args
+
+from textual import on
+from textual.screen import Screen
+from textual.widgets import Input
+
+from backends.text import visible
+from orchestrator.live.poller import Watch
+from orchestrator.session.session import Session
+from widgets.table.by_node import carried
+from widgets.table.widget import ServerTable
+from widgets.view_model import Arrangement, By, Sort
+
+SORTS: Sequence[Sort] = get_args(Sort)
+
+
+class Arranging(Screen[str]):
+    """The part of the main view that filters, orders and changes between servers and nodes."""
+
+    def __init__(self, session: Session, watch: Watch) -> None:
+        super().__init__()
+        self._session = session
+        self._watch = watch
+        self._arrangement = Arrangement()
+
+    @abstractmethod
+    def _paint(self) -> None:
+        """Show everything as it is arranged now."""
+
+    def action_filter(self) -> None:
+        box = self.query_one("#filter", Input)
+        box.add_class("-shown")
+        box.focus()
+
+    @on(Input.Changed, "#filter")
+    def _filter_changed(self, event: Input.Changed) -> None:
+        self._arrange(replace(self._arrangement, filter=event.value))
+
+    @on(Input.Submitted, "#filter")
+    def _filter_done(self, event: Input.Submitted) -> None:
+        event.input.set_class(bool(event.value), "-shown")
+        self.query_one(ServerTable).focus()
+
+    def clear_filter(self) -> bool:
+        """Take the filter away; returns whether there was one."""
+        box = self.query_one("#filter", Input)
+        there = bool(box.value) or box.has_focus
+        box.value = ""
+        box.remove_class("-shown")
+        if there:
+            self.query_one(ServerTable).focus()
+        return there
+
+    def action_sort(self) -> None:
+        following = SORTS[(SORTS.index(self._arrangement.sort) + 1) % len(SORTS)]
+        self._arrange(self._arrangement.ordered(following))
+        self.notify(f"sorted by {following}", timeout=2)
+
+    def action_reverse(self) -> None:
+        self._arrange(self._arrangement.ordered(self._arrangement.sort))
+
+    @on(ServerTable.Ordered)
+    def _ordered(self, event: ServerTable.Ordered) -> None:
+        self._arrange(self._arrangement.ordered(event.sort))
+
+    def action_view(self) -> None:
+        by: By = "server" if self._arrangement.by == "node" else "node"
+        table = self.query_one(ServerTable)
+        table.mark(carried(table.marked, self._watch.view, self._session.names, by))
+        self._arrange(replace(self._arrangement, by=by))
+
+    def action_problems(self) -> None:
+        self._arrange(replace(self._arrangement, problems_only=not self._arrangement.problems_only))
+
+    def action_backend(self) -> None:
+        names = ["", *self._session.application.fleet.backends]
+        following = names[(names.index(self._arrangement.backend) + 1) % len(names)]
+        self._arrange(replace(self._arrangement, backend=following))
+        self.notify(f"backend: {visible(following) or 'all'}", timeout=2, markup=False)
+
+    def _arrange(self, arrangement: Arrangement) -> None:
+        self._arrangement = arrangement
+        self._paint()

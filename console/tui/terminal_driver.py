@@ -1,0 +1,188 @@
+"""The console's way to its terminal: the event loop, and with it a rollout, never waits for that."""
+
+import os
+import select
+import sys
+import termios
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from functools import partial
+from typing import Any
+
+from textual.drivers.linux_driver import LinuxDriver
+from textual.message import Message
+
+from console.terminal.background_writer import BackgroundWriter, Job, current_writer
+
+MOST_FRAMES = 8
+"""So many may wait; after that all are left out until none waits."""
+PIECE = 4096  # bytes that are written at once: a terminal that was emptied has room for as many
+LEAVE_SECONDS = 0.5  # for the terminal to take what puts it back as it was
+LOOK_SECONDS = 1.0  # between two looks whether it is still there
+CANCEL = "\x18\x1b[?2026l\x1b[0m"  # ends a sequence, a synchronized update and colours in their middle
+
+
+class TerminalDriver(LinuxDriver):
+    """Textual's driver with another writer: its own makes the loop wait as soon as 30 writes do.
+
+    A *frame* is all that `App._display` writes at once. Of frames that a terminal does not take in time whole
+    ones are left out, before they are rendered; everything else, such as a switch of a mode, is kept.
+    """
+
+    class CaughtUp(Message):
+        """The terminal reads again, and has everything but the frames that were left out."""
+
+    class Gone(Message):
+        """The terminal has gone for good."""
+
+    class Failed(Message):
+        """A defect ended what reads the keys."""
+
+        def __init__(self, error: Exception) -> None:
+            super().__init__()
+            self.error = error
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._writer = current_writer() or BackgroundWriter()
+        terminal = sys.__stderr__
+        assert terminal is not None  # noqa: S101 - the command line has looked
+        self._output, self._encoding = terminal.fileno(), terminal.encoding
+        self._lock = threading.Lock()
+        self._frames = 0  # that wait or are being written
+        self._behind = False
+        self._frame: list[str] | None = None
+        self._loop_thread = threading.get_ident()
+        self._leaving = False  # frames are not worth writing any more
+        self._farewell: list[str] = []  # what is written while leaving
+        self._cut = False  # the terminal may have got a part of a sequence
+        self._gone = False
+
+    # -- frames -----------------------------------------------------------------------------------
+
+    def takes_frame(self) -> bool:
+        """Whether another frame can be written; after False there is `CaughtUp` as soon as that is so."""
+        with self._lock:
+            self._behind = self._behind or self._frames >= MOST_FRAMES
+            return not self._behind
+
+    @contextmanager
+    def frame(self) -> Iterator[None]:
+        """All that is written within is one frame."""
+        self._frame = []
+        try:
+            yield
+        finally:
+            data, self._frame = "".join(self._frame), None
+            if data:
+                with self._lock:
+                    self._frames += 1
+                self._writer.put(Job(partial(self._write_frame, data), needed=False))
+
+    def resume_frames(self) -> None:
+        """After `CaughtUp`. What is on the terminal is old: the next frame has to be a whole one."""
+        self._behind = False
+
+    def write(self, data: str) -> None:
+        # The thread that reads the input writes too, and nothing of a frame.
+        if self._frame is not None and threading.get_ident() == self._loop_thread:
+            self._frame.append(data)
+        else:
+            if self._leaving:
+                self._farewell.append(data)
+            self._writer.put(Job(partial(self._write_kept, data), needed=False))
+
+    # -- in the writer's thread -------------------------------------------------------------------
+
+    def _write_frame(self, data: str) -> None:
+        self._send(data, is_frame=True)
+        with self._lock:
+            self._frames -= 1
+            caught_up = self._behind and not self._frames
+        if caught_up:
+            self._post(self.CaughtUp())
+
+    def _write_kept(self, data: str) -> None:
+        if self._cut:
+            self._cut = False
+            data = CANCEL + data
+        self._send(data)
+
+    def _send(self, data: str, *, is_frame: bool = False) -> None:
+        left = memoryview(data.encode(self._encoding, "backslashreplace"))
+        begun = False
+        while left and not self._gone:
+            if is_frame and self._leaving:
+                self._cut = self._cut or begun
+                return
+            try:
+                left = left[os.write(self._output, left[:PIECE]) :]
+                begun = True
+                self._writer.progress += 1
+            except BlockingIOError:  # somebody who shares the terminal has made it so
+                select.select([], [self._output], [], LEAVE_SECONDS)
+            except OSError:
+                self._lose()
+
+    # -- a terminal that goes ---------------------------------------------------------------------
+
+    def _run_input_thread(self) -> None:
+        try:
+            self.run_input_thread()
+        except OSError:
+            self._lose()
+        except Exception as error:  # of our own code, or of Textual's
+            self._post(self.Failed(error))
+
+    def _look(self) -> None:
+        """The kernel tells only whoever has it as the controlling terminal."""
+        looking = select.poll()
+        looking.register(self.fileno, 0)
+        if looking.poll(0):
+            self._lose()
+        elif not self._leaving:
+            self._loop.call_later(LOOK_SECONDS, self._look)
+
+    def _lose(self) -> None:
+        with self._lock:
+            known, self._gone = self._gone, True
+        if not known:
+            self._post(self.Gone())
+
+    def _post(self, message: Message) -> None:
+        with suppress(RuntimeError):  # the loop has ended
+            self._loop.call_soon_threadsafe(self._app.post_message, message)
+
+    # -- the beginning and the end ----------------------------------------------------------------
+
+    def start_application_mode(self) -> None:
+        self._leaving = self._behind = False
+        self._farewell = []
+        super().start_application_mode()  # type: ignore[no-untyped-call]
+        self._look()
+
+    def stop_application_mode(self) -> None:
+        self._leaving = True
+        super().stop_application_mode()
+
+    def close(self) -> None:
+        """Wait a little until the terminal has what puts it back as it was; then make room there for that."""
+        super().close()  # ends Textual's own writer, which had nothing to do
+        if not self._gone and not self._all_written(0.0 if self._behind else LEAVE_SECONDS):
+            self._empty()
+            self.write(CANCEL + "".join(self._farewell))  # that may have been emptied with the rest
+            self._all_written(LEAVE_SECONDS)
+
+    def _all_written(self, seconds: float) -> bool:
+        """Whether that is so within this time."""
+        done = threading.Event()
+        self._writer.put(Job(done.set, needed=False))
+        return done.wait(seconds)
+
+    def _empty(self) -> None:
+        """Throw away what it has not read, which are frames, and let it go on where it was stopped."""
+        with suppress(termios.error):
+            termios.tcflow(self._output, termios.TCOOFF)
+            termios.tcflush(self._output, termios.TCOFLUSH)
+            termios.tcflow(self._output, termios.TCOON)  # wakes the thread that waits to write

@@ -1,0 +1,114 @@
+"""Everything that is known of one node at one moment, its journal included: what its detail shows."""
+
+import re
+from collections import deque
+from collections.abc import Collection, Iterable, Mapping, Reversible, Sequence
+from dataclasses import dataclass, field
+
+from backends.model import Server, ServerRef
+from orchestrator.events import events
+from orchestrator.events.events import Record
+from orchestrator.events.text import Repeats
+from orchestrator.live.poller import InstanceView, View
+from orchestrator.live.sessions import Seen
+from widgets.segments import Piece
+from widgets.transcript.lines import Line, lines_of
+from widgets.view_model import Key
+
+LONG_STALE = 10.0  # seconds after which old data are no hiccup any more, as in the header
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Detail:
+    """One node.
+
+    Attributes:
+        node: its name.
+        keys: backend and server name of each line that it has.
+        version: what runs there; empty when nobody knows.
+        view: all load balancers, as they were seen last.
+        in_flight: the sessions, as far as they were read.
+        journal: what happened to it, oldest first.
+        now: monotonic seconds of the watch's clock.
+    """
+
+    node: str
+    keys: tuple[Key, ...]
+    version: str
+    view: View
+    in_flight: Mapping[ServerRef, Seen] = field(default_factory=dict)
+    journal: Sequence[Line] = ()
+    now: float = 0.0
+
+    def lines(self) -> Iterable[tuple[InstanceView, Server]]:
+        """Each server line with the load balancer that has it, in the order of the configuration."""
+        for key in self.keys:
+            for instance in self.view.instances:
+                if (server := instance.server(key)) is not None:
+                    yield instance, server
+
+    def age(self, instance: InstanceView) -> float:
+        """Seconds since its data came."""
+        return 0.0 if instance.read_at is None else max(0.0, self.now - instance.read_at)
+
+    def connection(self, instance: InstanceView) -> Piece:
+        """A load balancer's state as glyph and words."""
+        if instance.state == "live":
+            return "● live", "ok"
+        if instance.state == "connecting":
+            return "◌ connecting", "moving"
+        age = self.age(instance)
+        return f"✗ stale {age:.0f} s", "bad" if age >= LONG_STALE else "moving"
+
+
+KEPT = 1000  # lines
+_BETWEEN = re.compile(r"[\s;]+")
+
+
+class Journal:
+    """Takes records as they come, and keeps the lines of those that concern the node.
+
+    Args:
+        node: its name.
+    """
+
+    def __init__(self, node: str) -> None:
+        self._node = node
+        self._repeats = Repeats()
+        self._last = 0  # sequence number of the record that was taken last
+        self.lines: deque[Line] = deque(maxlen=KEPT)
+
+    def follow(self, records: Reversible[Record], paths: Collection[tuple[str, str]]) -> bool:
+        """Take what is new.
+
+        Args:
+            records: all of them, oldest first; only the new ones are looked at.
+            paths: load balancer and "backend/server" of each line that the node has. What was sent by hand
+                has no node: it is known by these.
+
+        Returns:
+            Whether anything concerned the node.
+        """
+        news = False
+        for record in reversed(list(_since(records, self._last))):
+            self._last = record.seq
+            if self._concerns(record.event, paths) and not self._repeats.has(record.event):
+                self.lines.extend(lines_of(record, len(self.lines)))
+                news = True
+        return news
+
+    def _concerns(self, event: events.AnyEvent, paths: Collection[tuple[str, str]]) -> bool:
+        if isinstance(event, events.CommandFinished) and not event.node:
+            words = set(_BETWEEN.split(event.command))
+            return any(event.target == target and path in words for target, path in paths)
+        if self._node in (getattr(event, "node", ""), getattr(event, "subject", "")):
+            return True
+        return self._node in getattr(event, "nodes", ())
+
+
+def _since(records: Reversible[Record], last: int) -> Iterable[Record]:
+    """The new ones, newest first."""
+    for record in reversed(records):
+        if record.seq <= last:
+            return
+        yield record

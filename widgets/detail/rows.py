@@ -1,0 +1,145 @@
+"""What is said of a node on one load balancer, a row for each thing: pure, from a server to words."""
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+from backends.model import AdminState, Server
+from orchestrator.events.text import health
+from orchestrator.live.poller import InstanceView
+from widgets.segments import Piece
+from widgets.table.columns import NONE, number, percent, since
+from widgets.table.server_status import look
+
+Cell: TypeAlias = list[Piece]
+_HEALTH_KINDS = {"▲": "ok", "△": "moving", "▼": "bad"}
+_NUMBER = 7  # cells of a number, so that units stand below each other
+
+
+def _figure(value: str, unit: str = "") -> Cell:
+    return [(f"{value:>{_NUMBER}}", "plain"), (f" {unit}" if unit else "", "quiet")]
+
+
+def _rotation(server: Server, instance: InstanceView) -> Cell:
+    if server.in_rotation:
+        return [("✓ in rotation", "ok")]
+    kind = look(server, busy=server.sessions > 0).kind
+    return (
+        [("△ takes traffic, not proven", "moving")] if server.takes_traffic else [("✗ out of rotation", kind)]
+    )
+
+
+def _admin(server: Server, instance: InstanceView) -> Cell:
+    kind = "plain" if server.admin_state is AdminState.READY else look(server, busy=server.sessions > 0).kind
+    return [(server.admin_state.value, kind)]
+
+
+def _health(server: Server, instance: InstanceView) -> Cell:
+    words = health(server)
+    # Of the word alone: a drained server that is up is as healthy as any other.
+    kind = _HEALTH_KINDS.get(words[:1], "quiet")
+    words = "not checked" if words == "-" else words
+    return [(words, kind), (f"  since {since(server.last_change)}", "quiet")]
+
+
+def _status(server: Server, instance: InstanceView) -> Cell:
+    return [(server.status, "plain"), (" (backup)" if server.backup else "", "quiet")]
+
+
+def _weight(server: Server, instance: InstanceView) -> Cell:
+    if server.throttle is not None:
+        return [*_figure(str(server.effective_weight), f"of {server.weight}, slow start {server.throttle} %")]
+    changed = server.weight != server.initial_weight
+    return _figure(str(server.weight), f"of {server.initial_weight} configured" if changed else "")
+
+
+def _sessions(server: Server, instance: InstanceView) -> Cell:
+    return _figure(number(server.sessions, _NUMBER), f"in flight, {number(server.queue, 5)} queued")
+
+
+def _requests(server: Server, instance: InstanceView) -> Cell:
+    place = instance.places.index.get((server.ref.backend, server.ref.server))
+    if place is None or instance.state != "live":
+        return _figure(NONE)
+    requests, failed = instance.rates.counts(place)
+    if failed is None:
+        words = " errors unknown (TCP)"
+    else:
+        words = f" {percent(failed / max(requests, failed) if failed else 0.0)} % errors"
+    rate = number(instance.rates.rate(place), _NUMBER)
+    return [*_figure(rate, "/s,"), (words, "bad" if failed else "quiet")]
+
+
+def _response(server: Server, instance: InstanceView) -> Cell:
+    if server.response_time is None:
+        return _figure(NONE)
+    return _figure(str(server.response_time), "ms")
+
+
+def _address(server: Server, instance: InstanceView) -> Cell:
+    if not server.address:
+        return [("not shown", "quiet")]
+    host = f"[{server.address}]" if ":" in server.address else server.address
+    return [
+        (f"{host}:{server.port}", "plain"),
+        (f"  cookie {server.cookie}" if server.cookie else "", "quiet"),
+    ]
+
+
+def _check(server: Server, instance: InstanceView) -> Cell:
+    if server.tracks:
+        return [(f"that of {server.tracks}", "plain")]
+    if not server.checked:
+        return [("none", "quiet")]
+    if not server.check_status:
+        return [("none in maintenance", "quiet")]
+    good = server.check_status.endswith(("OK", "OKC"))
+    took = f" in {server.check_duration} ms" if server.check_duration is not None else ""
+    return [
+        (f"{server.check_status} {server.check_code}".rstrip(), "plain" if good else "bad"),
+        (took, "quiet"),
+    ]
+
+
+def _said(server: Server, instance: InstanceView) -> Cell:
+    return [(server.last_check or NONE, "plain" if server.last_check else "quiet")]
+
+
+def _proof(server: Server, instance: InstanceView) -> Cell:
+    if not server.checked or not server.check_fall:  # as in maintenance
+        return [(NONE, "quiet")]
+    full = server.check_health == server.full_health
+    return [
+        (f"{server.check_health}/{server.full_health}", "plain" if full else "moving"),
+        (f"  rise {server.check_rise}, fall {server.check_fall}, {server.check_failures} failed", "quiet"),
+    ]
+
+
+def _agent(server: Server, instance: InstanceView) -> Cell:
+    if not server.agent_configured:
+        return [("none", "quiet")]
+    if not server.agent:
+        return [("disabled", "moving")]
+    words = server.last_agent.removeprefix("via agent : ")
+    return [
+        (server.agent_status, "bad" if server.agent_status == "L7STS" else "plain"),
+        (f"  {words}", "plain"),
+    ]
+
+
+ROWS: tuple[tuple[str, Callable[[Server, InstanceView], Cell]], ...] = (
+    ("rotation", _rotation),
+    ("admin", _admin),
+    ("health", _health),
+    ("HAProxy", _status),
+    ("weight", _weight),
+    ("sessions", _sessions),
+    ("requests", _requests),
+    ("response", _response),
+    ("address", _address),
+)
+CHECKS: tuple[tuple[str, Callable[[Server, InstanceView], Cell]], ...] = (
+    ("check", _check),
+    ("said", _said),
+    ("passed", _proof),
+    ("agent", _agent),  # the last one: left out where there are none
+)

@@ -1,0 +1,139 @@
+"""The detail of one node: a title, and a page that scrolls and stays where it is read."""
+
+from typing import ClassVar
+
+from rich.text import Text
+from textual.binding import Binding, BindingType
+from textual.geometry import Region, Size
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+from textual.widget import Widget
+
+from backends.text import visible
+from widgets.detail.model import Detail
+from widgets.detail.page import Page, as_text, page, title
+from widgets.segments import KINDS, colours, painted
+
+
+class DetailTitle(Widget):
+    """One line: the node, what runs there, where it is in rotation, the time of day."""
+
+    COMPONENT_CLASSES: ClassVar[set[str]] = {f"detail-title--{kind}" for kind in KINDS}
+    DEFAULT_CSS = """
+    DetailTitle { height: 1; background: $panel; }
+    """ + colours("DetailTitle", "detail-title")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._detail: Detail | None = None
+        self._clock = ""
+
+    def show(self, detail: Detail, clock_text: str) -> None:
+        """Show this node; `clock_text` is the time of day, such as "16:42:05"."""
+        self._detail, self._clock = detail, visible(clock_text)
+        self.refresh()
+
+    def render(self) -> Text:
+        if self._detail is None:
+            return Text()
+        paint = {kind: self.get_component_rich_style(f"detail-title--{kind}") for kind in KINDS}
+        return painted(title(self._detail, self._clock, self.size.width), paint, self.size.width)
+
+
+class DetailView(ScrollView, can_focus=True, inherit_bindings=False):
+    """The page below the title; only lines in sight are painted, and only those that changed."""
+
+    COMPONENT_CLASSES: ClassVar[set[str]] = {f"detail--{kind}" for kind in KINDS}
+    DEFAULT_CSS = """
+    DetailView { height: 1fr; overflow-x: hidden; scrollbar-gutter: stable; scrollbar-size-vertical: 1; }
+    """ + colours("DetailView", "detail")
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding(key, action, text, show=False, id=f"detail-{text}", tooltip=tooltip)
+        for key, action, text, tooltip in (
+            ("up,k", "by(-1)", "up", "A line up"),
+            ("down,j", "by(1)", "down", "A line down"),
+            ("pageup", "page(-1)", "page-up", "A screenful up"),
+            ("pagedown,space", "page(1)", "page-down", "A screenful down"),
+            ("home", "first", "first", "To the beginning"),
+            ("end", "last", "last", "To the newest of the journal, and stay there"),
+        )
+    ]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._detail: Detail | None = None
+        self._page = Page([], {})
+        self._painted: list[Strip] = []
+        self._follows = False  # the end
+        self._settling = False  # it is not the reader who scrolls
+
+    def show(self, detail: Detail) -> None:
+        """Show this node; what is being read stays where it is, and who went to the end stays there."""
+        self._detail = detail
+        self._lay_out()
+
+    def as_text(self) -> str:
+        """The whole page, wide enough for nothing to be cut."""
+        return as_text(self._detail) if self._detail is not None else ""
+
+    def _lay_out(self) -> None:
+        if self._detail is None or self._width <= 0:
+            return
+        section, offset = self._page.place(self.scroll_offset.y)
+        self._page = page(self._detail, self._width)
+        self._settling = True
+        self.virtual_size = Size(self._width, len(self._page.lines))
+        top = self._page.starts.get(section, 0) + offset if self.scroll_offset.y else 0
+        top = self.max_scroll_y if self._follows else top
+        if top != self.scroll_offset.y:
+            self.scroll_to(y=top, animate=False, immediate=True, force=True)
+        self._settling = False
+        self._repaint()
+
+    @property
+    def _width(self) -> int:
+        return self.scrollable_content_region.width  # that of the scroll bar is not ours
+
+    def action_by(self, lines: int) -> None:
+        self.scroll_to(y=self.scroll_offset.y + lines, animate=False, immediate=True)
+
+    def action_first(self) -> None:
+        self._follows = False
+        self.scroll_to(y=0, animate=False, immediate=True)
+
+    def action_last(self) -> None:
+        self._follows = True
+        self.scroll_to(y=self.max_scroll_y, animate=False, immediate=True)
+
+    def action_page(self, pages: int) -> None:
+        self.action_by(pages * max(1, self.size.height - 1))
+
+    def on_resize(self) -> None:
+        self._painted = []
+        self._lay_out()
+
+    def watch_scroll_y(self, old_value: float, new_value: float) -> None:
+        super().watch_scroll_y(old_value, new_value)
+        if new_value < old_value and not self._settling:
+            self._follows = False
+        self._painted = []  # all lines are other lines now: nothing to compare with
+
+    def _repaint(self) -> None:
+        fresh = [self.render_line(y) for y in range(self.size.height)]
+        same = len(fresh) == len(self._painted)
+        regions = [
+            Region(0, y, self._width, 1)
+            for y, strip in enumerate(fresh)
+            if not same or strip != self._painted[y]
+        ]
+        self._painted = fresh
+        if regions:
+            self.refresh(*regions)
+
+    def render_line(self, y: int) -> Strip:
+        at, width, base = y + self.scroll_offset.y, self._width, self.rich_style
+        if not 0 <= at < len(self._page.lines):
+            return Strip.blank(width, base)
+        paint = {kind: self.get_component_rich_style(f"detail--{kind}") for kind in KINDS}
+        text = painted(self._page.lines[at], paint, width)
+        return Strip(text.render(self.app.console)).adjust_cell_length(width, base).apply_style(base)

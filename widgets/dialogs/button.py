@@ -1,0 +1,145 @@
+"""What is pressed or picked in a dialog. It reads without colour: the focus and the choice are glyphs."""
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from rich.cells import cell_len
+from textual import events
+from textual.binding import Binding, BindingType
+from textual.content import Content
+from textual.geometry import Size
+from textual.message import Message
+from textual.reactive import reactive
+from textual.widget import Widget
+
+from backends.text import visible
+from widgets.dialogs.hanging_text import QUIET
+
+
+class Choice(Widget, can_focus=True):
+    """A button of one line: `[ Go on ]`, and `[▸Go on◂]` with the focus; no brackets while it is disabled."""
+
+    DEFAULT_CSS = """
+    Choice { width: auto; height: 1; margin-left: 2; color: $foreground; }
+    Choice.-error { color: $text-error; }
+    Choice.-warning { color: $text-warning; }
+    Choice.-success { color: $text-success; }
+    Choice.-primary { color: $text-primary; }
+    Choice:nocolor { color: $foreground; }
+    Choice:focus { text-style: bold reverse; }
+    Choice:hover { text-style: bold; }
+    Choice:disabled { color: $foreground 50%; }
+    Choice:disabled:ansi { text-style: dim; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter,space", "press", "choose", id="choice.press", tooltip="Give this answer", show=False)
+    ]
+
+    class Pressed(Message):
+        """It was chosen, by key or mouse."""
+
+        def __init__(self, answer: str) -> None:
+            super().__init__()
+            self.answer = answer
+
+    def __init__(self, answer: str, label: str, variant: str = "default", *, width: int = 0) -> None:
+        """
+        Args:
+            answer: what `Pressed` carries.
+            label: what stands on it.
+            variant: default, primary, success, warning or error.
+            width: cells of the label at least, so that buttons below each other line up.
+        """
+        super().__init__(classes=f"-{variant}" if variant in _VARIANTS else "")
+        self.answer = answer
+        self._label = visible(label)
+        self._label += " " * max(0, width - cell_len(self._label))
+
+    def render(self) -> Content:
+        if self.is_disabled:
+            return Content(f"  {self._label}  ")
+        return Content(f"[▸{self._label}◂]" if self.has_focus else f"[ {self._label} ]")
+
+    def get_content_width(self, container: Size, viewport: Size) -> int:
+        return cell_len(self._label) + 4
+
+    def watch_has_focus(self, has_focus: bool) -> None:
+        super().watch_has_focus(has_focus)
+        self.refresh()
+
+    def on_click(self, event: events.Click) -> None:
+        event.stop()
+        self.action_press()
+
+    def action_press(self) -> None:
+        if not self.is_disabled:
+            self.post_message(self.Pressed(self.answer))
+
+
+_VARIANTS = ("primary", "success", "warning", "error")
+
+
+class Options(Widget, can_focus=True):
+    """One of several, each on its own line with what it means."""
+
+    DEFAULT_CSS = """
+    Options { width: 1fr; height: auto; }
+    Options:focus { background: $foreground 8%; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding(
+            "up,left",
+            "move(-1)",
+            "previous",
+            id="options.previous",
+            tooltip="Pick the one before",
+            show=False,
+        ),
+        Binding(
+            "down,right,space", "move(1)", "next", id="options.next", tooltip="Pick the next one", show=False
+        ),
+    ]
+
+    picked: reactive[int] = reactive(0)
+
+    def __init__(self, options: Sequence[tuple[str, str, str]], value: str, *, id: str | None = None) -> None:
+        """
+        Args:
+            options: value, label and meaning of each.
+            value: the one that is picked at first.
+            id: of the widget.
+        """
+        super().__init__(id=id)
+        self._options = options
+        values = [each[0] for each in options]
+        self.set_reactive(Options.picked, values.index(value) if value in values else 0)
+
+    @property
+    def value(self) -> str:
+        """What is picked."""
+        return self._options[self.picked][0]
+
+    def render(self) -> Content:
+        width = max(cell_len(label) for _, label, _ in self._options)
+        return Content("\n").join(self._row(index, width) for index in range(len(self._options)))
+
+    def _row(self, index: int, width: int) -> Content:
+        _, label, meaning = self._options[index]
+        here = index == self.picked
+        mark = ("▸" if self.has_focus else " ") if here else " "
+        padded = visible(label) + " " * (width - cell_len(label))
+        return Content.assemble(
+            (f"{mark}{'◉' if here else '○'} {padded}", "bold" if here else ""),
+            (f"  {visible(meaning)}", QUIET),
+        )
+
+    def watch_has_focus(self, has_focus: bool) -> None:
+        super().watch_has_focus(has_focus)
+        self.refresh()
+
+    def on_click(self, event: events.Click) -> None:
+        if 0 <= event.y < len(self._options):
+            self.picked = event.y
+
+    def action_move(self, by: int) -> None:
+        self.picked = (self.picked + by) % len(self._options)

@@ -1,0 +1,50 @@
+"""One of several by name."""
+
+from collections.abc import Iterable, Sequence
+from typing import ClassVar
+
+from textual import on
+from textual.binding import Binding, BindingType
+from textual.widget import Widget
+
+from widgets.dialogs.base import Dialog
+from widgets.dialogs.button import Choice, Options
+
+
+class PickDialog(Dialog[str | None]):
+    """Answers with what was picked; None for escape."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "open", "open", id="pick.open", tooltip="Open what is picked", show=False)
+    ]
+
+    def __init__(self, title: str, names: Sequence[str], current: str) -> None:
+        """
+        Args:
+            title: what is picked.
+            names: what there is.
+            current: what it is now.
+        """
+        super().__init__()
+        self.title = title
+        self._names = names
+        self._current = current
+
+    def fields(self) -> Iterable[Widget]:
+        rows = [(each, each, "shown now" if each == self._current else "") for each in self._names]
+        yield Options(rows, self._current, id="names")
+
+    def choices(self) -> Iterable[Choice]:
+        yield Choice("no", "Cancel")
+        yield Choice("yes", "Open", "primary")
+
+    def first(self) -> Widget:
+        """Picking does nothing yet."""
+        return self.query_one(Options)
+
+    def action_open(self) -> None:
+        self.dismiss(self.query_one(Options).value)
+
+    @on(Choice.Pressed)
+    def _pressed(self, event: Choice.Pressed) -> None:
+        self.dismiss(self.query_one(Options).value if event.answer == "yes" else None)

@@ -1,0 +1,1 @@
+"""The rollout on the screen, and what waits for the operator."""

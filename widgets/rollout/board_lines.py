@@ -1,0 +1,190 @@
+"""The lines of the rollout board: header, one sentence, headings, and a row for each node."""
+
+from rich.cells import cell_len
+from rich.text import Text
+
+from backends.text import counted, visible
+from orchestrator.events.events import STEPS, RolloutEnded, Step
+from orchestrator.events.state import WORKING, NodeState, NodeStatus, RolloutState
+from widgets.segments import Piece, clock, cut, duration
+
+AT_WORK = {*WORKING.values(), NodeState.BAKING}
+VERBS = {"drain": "drains", "stop": "stops", "install": "installs", "start": "starts", "verify": "verifies"}
+STATES: dict[NodeState, Piece] = {
+    NodeState.PENDING: (" ", "quiet"),
+    NodeState.DRAINED: ("◐", "moving"),
+    NodeState.UPGRADED: ("✓", "ok"),
+    NodeState.ROLLED_BACK: ("✓", "ok"),
+    NodeState.SKIPPED: ("-", "quiet"),
+    NodeState.EXCLUDED: ("-", "quiet"),
+    NodeState.HELD: ("!", "moving"),
+    NodeState.FAILED: ("✗", "bad"),
+    NodeState.PUT_BACK: ("↶", "moving"),
+    NodeState.INTERRUPTED: ("?", "bad"),
+}
+CELL = 7  # a glyph, a space, a time
+SPLIT = 100  # columns from which on what is left is told in two parts
+
+
+def at_work(node: NodeStatus) -> bool:
+    """Whether a step of it runs now."""
+    cell = node.cells.get(node.step) if node.step else None
+    return node.state in AT_WORK and cell is not None and cell.seconds is None
+
+
+def header(state: RolloutState, now: float, width: int) -> list[Piece]:
+    """`shop 1.4.2 → 1.5.0 · batch 2/3 · 3/12 nodes · ████░░ 33 % · left 3:10`; the bar takes the rest."""
+    share = state.done / state.total if state.total else 1.0
+    # With one node a batch both counts would say the same.
+    several = 1 < len(state.batches) < state.total
+    batch = f" · batch {state.batch}/{len(state.batches)}" if several else ""
+    count = f"{batch} · {state.done:>{len(str(state.total))}}/{counted(state.total, 'node')}"
+    before = state.versions_before()
+    title = f"{cut(state.application, width // 5)} {cut(before, width // 6)}".rstrip() if before else ""
+    title = f"{title or cut(state.application, width // 4)} → {cut(state.version, width // 5)}"
+    percent = f"{share:>4.0%}".replace("%", " %")
+    end = _ending(state, width)
+    taken = cell_len(title) + len(count) + len(percent) + len(end[0]) + 4
+    phase = _phase(state, width - taken)
+    bar = min(24, width - taken - sum(cell_len(text) for text, _ in phase))
+    filled = int(bar * share) if bar >= 4 else 0
+    bars = [("█" * filled, "ok"), ("░" * (bar - filled) + " ", "quiet")] if bar >= 4 else []
+    return [(title, "head"), *phase, (f"{count} · ", "plain"), *bars, (percent, "plain"), end]
+
+
+def _phase(state: RolloutState, room: int) -> list[Piece]:
+    if state.ended or state.phase == "progressing":
+        return []
+    glyph = "‖" if _paused(state) else "!"
+    return [(" · ", "quiet"), (cut(f"{glyph} {state.phase_text}", max(10, room - 3)), "moving")]
+
+
+def _paused(state: RolloutState) -> bool:
+    return state.phase == "paused"
+
+
+def _ending(state: RolloutState, width: int) -> Piece:
+    if state.ended is None:
+        if state.phase != "progressing":  # then nobody knows
+            return "", "plain"
+        left = state.left()
+        if left is None:
+            return f" · left {'-':>5}", "plain"
+        if width >= SPLIT:
+            parts = f" (work {clock(left.working)}, wait {clock(left.waiting)})"
+        else:
+            parts = f" (wait {clock(left.waiting)})"
+        return f" · left {clock(left.seconds):>5}{parts}", "plain"
+    glyph, kind = ("✓", "ok") if state.ended.result == "healthy" else ("✗", "bad")
+    return f" · {glyph} {state.ended.result} in {clock(state.ended.duration_s)}", kind
+
+
+def sentence(state: RolloutState, now: float, capacities: str, width: int) -> list[Piece]:
+    """Why it waits, or how it ended, in one line; `capacities` keeps its place at the end.
+
+    Where there is no room the reason is cut, never the countdown: the reason stands in the node's row too.
+    """
+    tail = f" · {cut(capacities, width // 2)}" if capacities else ""
+    room = width - cell_len(tail)
+    text, kind, countdowns = _why(state, now)
+    left = next((each for each in countdowns if cell_len(visible(text + each)) <= room), countdowns[-1])
+    return [(cut(text, room - cell_len(left)) + left, kind), (tail, "plain")]
+
+
+def _why(state: RolloutState, now: float) -> tuple[str, str, list[str]]:
+    """The sentence, its kind, and its end: the long form, and a short one where that has no room."""
+    if state.ended:
+        return *_end(state, state.ended), [""]
+    if state.questions:
+        asked = ", ".join(each.subject for each in state.questions.values())
+        return f"? waiting for a decision: {asked}", "moving", [""]
+    working = [each for each in state.nodes.values() if at_work(each)]
+    if not working:
+        paused = "no new node is started"
+        return *((paused, "moving") if _paused(state) else ("between two steps", "quiet")), [""]
+    first_node = min(working, key=lambda each: each.deadline or float("inf"))
+    baking = first_node.state is NodeState.BAKING
+    verb = "bakes" if baking else VERBS[first_node.step or "drain"]
+    why = f": {first_node.reason}" if first_node.reason and not baking else ""
+    return f"{first_node.name} {verb}{why}", "plain", _countdowns(state, first_node, len(working), now)
+
+
+def _countdowns(state: RolloutState, node: NodeStatus, working: int, now: float) -> list[str]:
+    more = f" · +{counted(working - 1, 'node')} in progress" if working > 1 else ""
+    if _paused(state):
+        return [f" · deadline stopped{more}", " · deadline stopped"]
+    if node.deadline is None:
+        return [more]
+    left = clock(node.deadline - now)
+    if node.state is NodeState.BAKING:
+        return [f" · {left} left{more}", f" · {left} left"]
+    return [f" · timeout in {left}{more}", f" · timeout in {left}"]
+
+
+def _end(state: RolloutState, ended: RolloutEnded) -> Piece:
+    out = [each.node for each in ended.out_of_rotation if not each.intentional]
+    verb = "rolled back" if state.kind == "rollback" else "upgraded"
+    parts = [f"not in rotation: {', '.join(out)}"] if out else []
+    parts += (
+        [f"{counted(len(ended.unreachable_balancers), 'load balancer')} could not be read"]
+        if ended.unreachable_balancers
+        else []
+    )
+    parts += [ended.reason] if ended.reason else []
+    parts += [] if out or ended.unreachable_balancers else [f"all {verb} nodes are in rotation"]
+    return " · ".join(parts), "ok" if ended.result == "healthy" and not ended.unreachable_balancers else "bad"
+
+
+def in_sight(top: int, shown: int, total: int, held: bool) -> str:
+    """Which rows are in sight, and how to get back to those at work."""
+    return f"{top + 1}-{top + shown} of {total}" + (" · end: follow" if held else "")
+
+
+def headings(name: int, gap: int, place: str) -> list[Piece]:
+    """The names of the columns; `place` stands at their end."""
+    steps = "".join(f"{step:<{CELL + gap}}" for step in STEPS)
+    return [(f"{'NODE':<{name}}{' ' * gap}{steps}", "head"), (place, "quiet")]
+
+
+def row(
+    node: NodeStatus, state: RolloutState, now: float, name: int, gap: int, actual: str = ""
+) -> list[Piece]:
+    """A node with a cell for each step, then its state in words.
+
+    Args:
+        node: to show.
+        state: of the rollout, which knows whether somebody is asked about the node.
+        now: seconds since 1970, for what runs.
+        name: columns of its name.
+        gap: columns between two cells.
+        actual: how it is, where that differs from what is wanted; else empty.
+    """
+    asked = any(each.subject == node.name for each in state.questions.values())
+    label = Text(cut(node.name, name))
+    label.pad_right(name - label.cell_len)
+    pieces: list[Piece] = [(label.plain + " " * gap, "plain")]
+    for step in STEPS:
+        text, kind = _cell(node, step, now)
+        pieces.append((f"{text:<{CELL + gap}}", kind))
+    glyph, kind = STATES.get(node.state, ("◐", "moving"))
+    if actual:
+        return [*pieces, (f"{glyph} {node.state.value}", kind), (f" · but {visible(actual)}", "bad")]
+    silent = not node.reason or node.state is NodeState.BAKING
+    words = node.state.value if silent else f"{node.state.value}: {node.reason}"
+    if node.state in AT_WORK and not at_work(node):
+        words = f"{node.step} done"  # "stopping" would say that it still goes on
+    words += f" · service output: {node.log[-1]}" if node.log else ""
+    words += " · waits for you" if asked else ""
+    return [*pieces, (f"{glyph} {visible(words)}", "moving" if asked and kind == "quiet" else kind)]
+
+
+def _cell(node: NodeStatus, step: Step, now: float) -> Piece:
+    cell = node.cells.get(step)
+    if cell is None:
+        return ("✗", "bad") if node.state is NodeState.FAILED and node.step == step else ("", "plain")
+    if cell.seconds is not None:
+        glyph, kind = ("✓", "ok") if cell.changed else ("·", "quiet")
+        return f"{glyph} {duration(cell.seconds):>5}", kind
+    if node.step == step and at_work(node):
+        return f"◐ {clock(now - cell.began):>5}", "moving"
+    return ("?" if node.state is NodeState.INTERRUPTED else "✗"), "bad"

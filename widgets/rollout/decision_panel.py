@@ -1,0 +1,176 @@
+"""What waits for the operator, between the table and the board. Not a dialog: everything else still works."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import ClassVar
+
+from rich.style import Style
+from rich.text import Text
+from textual.geometry import Size
+from textual.widget import Widget
+
+from backends.text import visible
+from orchestrator.engine.control import ABORT, CONTINUE, RETRY, SKIP
+from orchestrator.events.events import DecisionRequested
+from orchestrator.events.state import NodeState, RolloutState
+from orchestrator.planning.capacity import Capacity
+from widgets.segments import KINDS, Piece, colours, cut, painted
+
+ACTIONS = {CONTINUE: "continue", RETRY: "retry", SKIP: "skip", ABORT: "abort"}
+"""The key's id of each choice."""
+LOG_LINES = 3  # of a service's log, above the keys
+
+Keys = Mapping[str, str]
+"""How a key is called, by the id of its binding."""
+
+
+def waits(state: RolloutState, impact: Sequence[str], keys: Keys) -> list[list[Piece]]:
+    """The lines to show; empty while nothing waits for anybody.
+
+    Args:
+        state: of the rollout.
+        impact: what a yes would mean: capacity, sessions, commands.
+        keys: "continue", "retry", "skip", "abort", "pause".
+    """
+    if state.ended is not None:
+        return []
+    if state.questions:
+        first, *others = state.questions.values()
+        title, choices = _title(state, first, len(others)), _choices(state, first, keys)
+        return [title, *_impact(impact), *_log(state, first), choices]
+    if state.phase == "paused":
+        return [
+            [(f"‖ {state.phase_text}", "head")],
+            [("No new node is started and deadlines are stopped; a running command continues.", "plain")],
+            [(keys["pause"], "head"), (" goes on  ", "plain"), *_abort(keys)],
+        ]
+    return []
+
+
+def _title(state: RolloutState, asked: DecisionRequested, others: int) -> list[Piece]:
+    node = state.nodes.get(asked.subject)
+    failed = node is not None and node.state in (NodeState.FAILED, NodeState.HELD)
+    more = [(f"  ({others} more to answer)", "quiet")] if others else []
+    mark = ("✗ ", "bad") if failed else ("? ", "moving")
+    return [mark, (f"{asked.subject}: ", "head"), (asked.text, "bad" if failed else "head"), *more]
+
+
+def _impact(impact: Sequence[str]) -> Iterable[list[Piece]]:
+    return ([(each, "plain")] for each in impact)
+
+
+def _log(state: RolloutState, asked: DecisionRequested) -> Iterable[list[Piece]]:
+    """What the service of a failed node has written last."""
+    node = state.nodes.get(asked.subject)
+    lines = node.log[-LOG_LINES:] if node is not None else ()
+    return ([("| ", "quiet"), (line, "plain")] for line in lines)
+
+
+def _choices(state: RolloutState, asked: DecisionRequested, keys: Keys) -> list[Piece]:
+    pieces: list[Piece] = []
+    for choice in asked.choices:
+        if choice == ABORT:
+            pieces += _abort(keys)
+        else:
+            pieces += [(keys[ACTIONS[choice]], "head"), (f" {_meaning(state, asked, choice)}  ", "plain")]
+    if state.phase != "paused":
+        pieces += [("  ", "plain"), (keys["pause"], "head"), (" pauses", "plain")]
+    return pieces
+
+
+def _meaning(state: RolloutState, asked: DecisionRequested, choice: str) -> str:
+    if choice == CONTINUE:
+        return "goes on"
+    if choice == RETRY:
+        return "try it again"
+    touched = asked.subject in state.nodes and state.nodes[asked.subject].cells
+    return f"leaves it {'out' if touched else 'as it is'}, next one"
+
+
+def _abort(keys: Keys) -> list[Piece]:
+    return [(keys["abort"], "head"), (" end the rollout", "plain")]
+
+
+def capacity_words(capacities: Sequence[Capacity], unseen: Sequence[str]) -> str:
+    """What a yes would leave: `shop: in rotation 4 → 3, floor 2 on lb1, lb2`."""
+    groups: dict[tuple[str, int, int, int, str], list[str]] = {}
+    for each in capacities:
+        key = (each.backend, each.before, each.after, each.floor, each.notes)
+        groups.setdefault(key, []).append(each.instance)
+    parts = [
+        f"{backend}: in rotation {before} → {after}, floor {floor} on {', '.join(names)}{notes}"
+        for (backend, before, after, floor, notes), names in groups.items()
+    ]
+    parts += [f"{name}: unknown"[:40] for name in unseen]
+    return " · ".join(parts)
+
+
+def shortened(commands: Sequence[tuple[str, str]], most: int, width: int) -> list[str]:
+    """Commands of a step, each on a line of its own; how many more there are is said.
+
+    Args:
+        commands: target and command.
+        most: lines.
+        width: columns of a line.
+    """
+    lines = [cut(f"{target}: {command}", width) for target, command in commands]
+    return lines if len(lines) <= most else [*lines[: most - 1], f"... and {len(lines) - most + 1} more"]
+
+
+MOST = 8  # lines
+TITLE = 3  # lines that the first one may take: an error must be readable where it is decided on
+
+
+class QuestionPanel(Widget):
+    """Shows lines with a bar on their left; takes no room while there are none."""
+
+    COMPONENT_CLASSES: ClassVar[set[str]] = {f"question--{kind}" for kind in KINDS}
+    DEFAULT_CSS = """
+    QuestionPanel {
+        height: auto; padding: 0 1 0 0;
+        border-left: thick $warning; background: $warning 12%;
+        display: none;
+    }
+    QuestionPanel.-shown { display: block; }
+    QuestionPanel.-bad { border-left: thick $error; background: $error 12%; }
+    QuestionPanel:nocolor, QuestionPanel:ansi { background: transparent; }
+    """ + colours("QuestionPanel", "question")
+
+    def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:
+        super().__init__(id=id, classes=classes)
+        self._lines: list[list[Piece]] = []
+
+    def show(self, lines: Sequence[Sequence[Piece]]) -> None:
+        """Show these lines, at most `MOST`; none hides it."""
+        fresh = [[(visible(text), kind) for text, kind in line] for line in lines][:MOST]
+        if fresh == self._lines:
+            return
+        grown = len(fresh) != len(self._lines) or fresh[:1] != self._lines[:1]
+        self._lines = fresh
+        self.set_class(bool(fresh), "-shown")
+        self.set_class(bool(fresh) and fresh[0][0][1] == "bad", "-bad")
+        self.refresh(layout=grown)
+
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
+        return len(self._rows(width))
+
+    def render(self) -> Text:
+        return Text("\n", no_wrap=True, end="").join(self._rows(self.size.width))
+
+    def _rows(self, width: int) -> list[Text]:
+        if not self._lines:
+            return []
+        paint = {kind: self.get_component_rich_style(f"question--{kind}") for kind in KINDS}
+        room = max(8, width - 1)
+        others = [Text(" ", end="").append_text(painted(each, paint, room)) for each in self._lines[1:]]
+        return [*self._title(paint, room, min(TITLE, MOST - len(others))), *others]
+
+    def _title(self, paint: Mapping[str, Style], width: int, most: int) -> list[Text]:
+        """The first line, wrapped; what goes on stands behind its mark."""
+        whole = painted(self._lines[0], paint, width * most)
+        rows = list(whole.wrap(self.app.console, width - 2, no_wrap=False))
+        if len(rows) > most:
+            rows[most - 1].append(" …")
+            rows[most - 1].truncate(width - 2, overflow="ellipsis")
+        return [
+            Text("   " if number else " ", end="").append_text(row) for number, row in enumerate(rows[:most])
+        ]

@@ -1,0 +1,70 @@
+"""What lines on the screen are made of: segments of text, each with a kind of colour, and short times."""
+
+from collections.abc import Mapping, Sequence
+
+from rich.style import Style
+from rich.text import Text
+
+from backends.text import visible
+
+Piece = tuple[str, str]
+"""Text, already visible, and the kind that gives it its colour."""
+
+KINDS = ("ok", "moving", "bad", "out", "quiet", "head", "plain")
+
+
+def colours(widget: str, prefix: str) -> str:
+    """CSS that gives each kind its colour, the same for every widget made of pieces.
+
+    Args:
+        widget: name of its class.
+        prefix: of its component classes, as in "board--ok".
+    """
+    to = f"{widget} > .{prefix}--"
+    # Without colours red would turn into the darkest grey of all: the words and glyphs say it.
+    grey = f"{widget}:nocolor > .{prefix}--"
+    return f"""
+    {to}ok {{ color: $success; }}
+    {to}moving {{ color: $warning; }}
+    {to}bad {{ color: $error; text-style: bold; }}
+    {to}out {{ color: $primary; }}
+    {to}quiet {{ color: $foreground 60%; }}
+    {to}head {{ text-style: bold; }}
+    {grey}ok, {grey}moving, {grey}bad, {grey}out {{ color: $foreground; }}
+    """
+
+
+def duration(seconds: float) -> str:
+    """At most five columns: 0.8 s, 12 s, 2:05, 3h07."""
+    if seconds < 9.95:
+        return f"{max(0.0, seconds):.1f} s"
+    return f"{seconds:.0f} s" if seconds < 59.5 else clock(seconds)
+
+
+def clock(seconds: float) -> str:
+    """Minutes and seconds, for what runs: 0:18, 12:05, 3h07."""
+    whole = max(0, int(seconds))
+    if whole < 3600:
+        return f"{whole // 60}:{whole % 60:02d}"
+    return f"{whole // 3600}h{whole % 3600 // 60:02d}"
+
+
+def cut(text: str, columns: int) -> str:
+    """Visible text in at most so many columns; an ellipsis shows that something is missing."""
+    shown = plain(text)
+    shown.truncate(max(1, columns), overflow="ellipsis")
+    return shown.plain
+
+
+def painted(line: Sequence[Piece], paint: Mapping[str, Style], width: int) -> Text:
+    """One line of at most so many columns, each piece in the colour of its kind."""
+    text = Text(no_wrap=True, end="")
+    for part, kind in line:
+        text.append(part, paint[kind])
+    text.truncate(max(1, width), overflow="ellipsis")
+    return text
+
+
+def plain(text: str, style: str = "") -> Text:
+    """Text without markup, with nothing in it that a terminal would obey."""
+    return Text(visible(text), style=style, no_wrap=True, end="")

@@ -1,0 +1,1 @@
+"""Every command that was sent, with its raw reply."""
