@@ -249,7 +249,7 @@ async def test_without_the_shared_lock_that_of_this_machine_will_do_only_if_so_c
         tune(stack, "lock", fallback="refuse")
         refused = await upgrade(stack)
         assert refused.code == 3, refused.text
-        assert "whether somebody works on it elsewhere cannot be seen" in refused.text
+        assert "cannot check whether another machine has the lock" in refused.text
         assert await versions(stack) == dict.fromkeys(stack.nodes, OLD)
         tune(stack, "lock", fallback="local")
         run = await upgrade(stack)
