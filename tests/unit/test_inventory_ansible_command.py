@@ -332,6 +332,17 @@ async def test_what_is_wrong_in_a_static_file_is_said_as_without_ansible(ansible
     assert ansible.calls == 0
 
 
+async def test_what_is_wrong_in_a_file_beside_it_is_said_as_without_ansible(ansible: Ansible) -> None:
+    write(ansible.folder, {"group_vars/shop.yml": "a: 1\n b: {ansible_password: hunter2"})
+    ansible.prints(LISTING, does="echo 'ERROR! Syntax Error while loading YAML.' >&2; exit 4")
+    assert await ansible.refused() == (
+        f"{ansible.folder}/group_vars/shop.yml: line 2: is not YAML: mapping values are not allowed in this"
+        " context"
+    )
+    (ansible.folder / "group_vars/shop.yml").write_text("$ANSIBLE_VAULT;1.1;AES256\n6162\n")
+    assert "ansible-inventory fails: Syntax Error while loading YAML." in await ansible.refused()
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -5,7 +5,7 @@ import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic
-from typing import Literal
+from typing import Any, Literal
 from weakref import WeakKeyDictionary
 
 import msgspec
@@ -78,6 +78,9 @@ async def read_ansible(
         problem = f"{PROGRAM} has not read {path} within {settings.timeout:g} s"
         raise ConfigError(file, f"{key}.timeout", problem) from None
     except ListingFailed as error:
+        if error.exit_status and source.groups is not None:
+            # Where a file beside the inventory is wrong, our error names it, and its line.
+            await asyncio.to_thread(_merge_variables, source.groups, settings.group, path)
         without = "" if source.groups is None else '; with reader = "builtin" it is read without Ansible'
         problem = f"{path}: {PROGRAM} fails: {error}{without}"
         raise ConfigError(file, f"{key}.path", problem) from None
@@ -97,13 +100,16 @@ def _choose_program(settings: AnsibleInventory, file: str, key: str) -> str:
 
 
 def _read_builtin(group: str, path: Path, file: str, key: str) -> InventoryFile:
-    text, place = read_text(path, file, f"{key}.path"), str(path)
-    groups = parse_inventory(text, path)
+    groups = parse_inventory(read_text(path, file, f"{key}.path"), path)
+    hosts = _merge_variables(groups, group, path)
+    nodes = {host: build_node(host, variables, str(path)) for host, variables in hosts.items()}
+    return InventoryFile(str(path), "hosts", nodes, "Rolldeck's own reader")
+
+
+def _merge_variables(groups: Groups, group: str, path: Path) -> dict[str, dict[str, Any]]:
+    """Merge all variables of the hosts of a group, those in files beside the inventory included."""
     beside = VariableFiles(path.parent)
-    nodes = {
-        host: build_node(host, groups.variables_of(host, beside), place) for host in groups.hosts_of(group)
-    }
-    return InventoryFile(place, "hosts", nodes, "Rolldeck's own reader")
+    return {host: groups.variables_of(host, beside) for host in groups.hosts_of(group)}
 
 
 @dataclass(slots=True)
