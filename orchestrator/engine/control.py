@@ -23,8 +23,26 @@ from orchestrator.events.events import (
 CONTINUE, RETRY, SKIP, ABORT = "continue", "retry", "skip", "abort"
 
 
-async def _at_once() -> None:
-    pass
+Published = Callable[[], Awaitable[None]]
+"""Waits until others can see everything that has happened so far, but not for ever."""
+
+
+async def at_once() -> None:
+    """Nobody has to know anything first."""
+
+
+@dataclass(frozen=True, slots=True)
+class RolloutHooks:
+    """What a rollout asks of others before it touches a node.
+
+    Attributes:
+        published: awaited; by then others must know what the node was, to take over from us.
+        differences: what is not as it was when the plan was made, by node, in words: somebody is asked about
+            it before the next node.
+    """
+
+    published: Published = at_once
+    differences: Callable[[], Mapping[str, str]] = dict
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +62,24 @@ class Control:
     Abort is accepted at any time, also while paused or while a question is open.
     """
 
-    def __init__(self, clock: Clock, bus: Bus, *, interactive: bool = False) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        bus: Bus,
+        *,
+        interactive: bool = False,
+        forbidden: Callable[[], str] = lambda: "",
+    ) -> None:
+        """
+        Args:
+            clock: the time.
+            bus: carries what people have done.
+            interactive: somebody is there to answer.
+            forbidden: why no node may be taken out now, such as a lost lock; empty while one may.
+        """
         self.interactive = interactive
+        self._forbidden = forbidden
+        self._cut = ""  # why the work was ended at once
         self._clock = clock
         self._bus = bus
         self._changed = asyncio.Event()
@@ -60,13 +94,6 @@ class Control:
         self._nothing_runs = False  # that an abort would have to let end
         self._halted = ""
         self._undecided: set[str] = set()
-        # Awaited before a node is touched: by then others must know what it was, to take over from us.
-        self.published: Callable[[], Awaitable[None]] = _at_once
-        # What is not as it was when the plan was made, by node, in words: asked about before the next one.
-        self.differences: Callable[[], Mapping[str, str]] = dict
-        self.forbidden: Callable[[], str] = lambda: (
-            ""
-        )  # why no node may be taken out now, such as a lost lock
 
     # -- for front ends -----------------------------------------------------------------------
 
@@ -82,6 +109,11 @@ class Control:
     def halted(self) -> str:
         """Why no further node is taken out of rotation; empty while that is allowed."""
         return self._halted
+
+    @property
+    def forbidden(self) -> str:
+        """Why no node may be taken out now; empty while one may."""
+        return self._cut or self._forbidden()
 
     @property
     def undecided(self) -> bool:
@@ -176,7 +208,7 @@ class Control:
 
     def cut(self, why: str) -> None:
         """End the work now, whatever runs: nothing of it may be sent any more."""
-        self.forbidden = lambda: why
+        self._cut = why
         self.halt(why)
         if self._cancel is not None:
             self._cancel()
@@ -206,7 +238,7 @@ class Control:
         self.raise_if_aborting()
         if self._halted:
             raise Aborted(self._halted)
-        if why := self.forbidden():
+        if why := self.forbidden:
             self.halt(why)
             raise Aborted(why)
 

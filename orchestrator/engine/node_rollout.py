@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from backends.errors import BackendError, RolldeckError
 from backends.model import AdminState, ServerRef
 from backends.text import last_lines
-from orchestrator.engine.control import ABORT, CONTINUE, RETRY, SKIP, Control
+from orchestrator.engine.control import ABORT, CONTINUE, RETRY, SKIP, Control, RolloutHooks
 from orchestrator.engine.put_back import put_back_untouched
 from orchestrator.engine.step_context import Work
 from orchestrator.engine.steps.drain import drain, still_in_maintenance
@@ -76,7 +76,9 @@ class Turn:
         control: Control,
         bus: Bus,
         tally: Tally,
+        asks: RolloutHooks,
     ) -> None:
+        self._asks = asks
         self._planned = planned
         self._name = planned.name
         self._peers = peers  # the nodes of its batch, itself included
@@ -160,7 +162,7 @@ class Turn:
                 originals=[each.said(ref) for ref, each in self._work.originals.items()],
             )
         )
-        await control.published()
+        await self._asks.published()
 
     async def _agree(self) -> None:
         """Somebody decides about what is not as it was when the plan was made; once about each.
@@ -169,7 +171,7 @@ class Turn:
         """
         async with self._tally.agreeing:
             self._control.raise_if_no_drain()  # decided while we waited
-            differences = self._control.differences()
+            differences = self._asks.differences()
             self._tally.agreed &= set(differences.values())  # what went and came again is asked about again
             for subject, text in differences.items():
                 own = subject == self._name

@@ -8,7 +8,7 @@ import msgspec
 from backends.errors import Refused, RolldeckError
 from backends.protocols import Clock, Installer
 from orchestrator.engine.advice import tried, versions_at_end, ways_on
-from orchestrator.engine.control import ABORT, CONTINUE, SKIP, Control
+from orchestrator.engine.control import ABORT, CONTINUE, SKIP, Control, RolloutHooks
 from orchestrator.engine.desired_state import Intentions
 from orchestrator.engine.drift_watcher import Sentinel
 from orchestrator.engine.final_state import look_at_end, with_registries
@@ -56,7 +56,9 @@ class Rollout:
         number: int | None = None,  # in the journal
         kind: RolloutKind = "upgrade",
         other_versions: Mapping[str, str] | None = None,  # of nodes that the plan does not have
+        asks: RolloutHooks | None = None,  # of others, before a node is touched; None: nothing
     ) -> None:
+        self._asks = asks or RolloutHooks()
         self._application = application
         self._plan = plan
         self._control = control
@@ -193,7 +195,7 @@ class Rollout:
             pool=self._pool,
             endpoints=self._endpoints,
         )
-        return Turn(planned, peers, self._plan, work, self._control, self._bus, self._tally)
+        return Turn(planned, peers, self._plan, work, self._control, self._bus, self._tally, self._asks)
 
     def _touch(self, name: str) -> None:
         self._tally.touched.add(name)
@@ -265,7 +267,7 @@ class Rollout:
         if any(kinds.values()):
             reasons = [f"{kind}: {', '.join(who)}" for kind, who in kinds.items() if who]
             # Without the lock, nodes may have changed under somebody else's hands.
-            return "degraded", "; ".join([*reasons, *filter(None, [self._control.forbidden()])])
+            return "degraded", "; ".join([*reasons, *filter(None, [self._control.forbidden])])
         if self._control.halted:
             return "degraded", self._control.halted
         if self._tally.skipped:

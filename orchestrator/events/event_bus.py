@@ -11,10 +11,6 @@ from orchestrator.events.events import AnyEvent, CommandFinished, CommandSending
 Reader = Callable[[Record], None]
 
 
-def anything() -> None:
-    """Of a `Bus`: whatever is to be sent may be sent."""
-
-
 class Bus:
     """Hands every event to every reader, in order, before `emit` returns.
 
@@ -24,7 +20,8 @@ class Bus:
     Attributes:
         journal_head: the head of the journal's entry (see `orchestrator.journal.chain`) with the newest event
             that was written; empty while nothing is written down.
-        allow: asked before a command is sent; what it raises prevents that, and nobody is told that it was.
+        before_send: called before a command is sent; what they raise prevents that, and nobody is told that
+            it was.
         on_the_way: commands that were sent and whose outcome is not known yet.
     """
 
@@ -33,7 +30,7 @@ class Bus:
         self._readers: list[Reader] = []
         self._seq = 0
         self.journal_head = ""
-        self.allow: Callable[[], None] = anything
+        self.before_send: list[Callable[[], None]] = []
         self.on_the_way = 0
         self._turn: ContextVar[tuple[str, str]] = ContextVar("turn", default=("", ""))
 
@@ -69,7 +66,8 @@ class Bus:
         event: AnyEvent
         match said:
             case Intent(target, command):
-                self.allow()
+                for check in self.before_send:
+                    check()
                 event = CommandSending(node=node, step=step, target=target, command=command)
             case Began(target, _, pid, started):
                 event = CommandStarted(node=node, step=step, target=target, pid=pid, started=started)

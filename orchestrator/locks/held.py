@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from backends.protocols import Clock
 from orchestrator.engine.control import Control
 from orchestrator.errors import Fenced
-from orchestrator.events.event_bus import Bus, anything
+from orchestrator.events.event_bus import Bus
 from orchestrator.locks.file import Holder, Lock
 
 LOOK_SECONDS = 0.1  # between two looks whether the lock is still ours
@@ -34,7 +34,6 @@ class HeldLock:
     def carry(self, control: Control) -> None:
         """From now on it is this work that goes on under it."""
         self.control = control
-        control.forbidden = self.lock.lost
 
 
 @asynccontextmanager
@@ -53,20 +52,20 @@ async def hold(
     held = HeldLock(lock, holder, control)
     if before is not None:
         held.notice = f"{'broke' if break_lock else 'took over stale'} lock of {before}"
-    held.carry(control)
 
     def refuse() -> None:
         if why := lock.fenced():
             raise _fenced(why)
 
-    bus.allow = refuse
+    checks = tuple(bus.before_send)
+    bus.before_send.append(refuse)
     watching = asyncio.create_task(_watch(held, bus, clock), name="lock")
     try:
         yield held
     finally:
         watching.cancel()
         await asyncio.wait({watching})
-        bus.allow = anything
+        bus.before_send[:] = checks
         await lock.release()
 
 
@@ -77,7 +76,7 @@ async def _watch(held: HeldLock, bus: Bus, clock: Clock) -> None:
     def refuse() -> None:  # a lock that was given back says nothing of this any more
         raise _fenced(why)
 
-    bus.allow = refuse
+    bus.before_send.append(refuse)
     held.control.cut(why)
     deadline = clock.monotonic() + LAST_SECONDS
     while bus.on_the_way and clock.monotonic() < deadline:

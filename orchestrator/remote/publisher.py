@@ -15,7 +15,7 @@ from backends.consul.client import Consul
 from backends.consul.signing import Signer
 from backends.errors import BackendError
 from orchestrator.background import keep_running
-from orchestrator.engine.control import Control
+from orchestrator.engine.control import Control, Published
 from orchestrator.events.event_bus import Bus
 from orchestrator.events.events import NodeNote, Record
 from orchestrator.remote.control_requests import ControlRequest, ControlRequests
@@ -86,18 +86,19 @@ class RolloutPublisher:
         self._putting = asyncio.Lock()  # an older state must not come after a newer one
 
     @asynccontextmanager
-    async def working(self) -> AsyncIterator[None]:
-        """Publish and listen meanwhile. What Consul does not take stops nothing: HAProxy and nodes count."""
+    async def working(self) -> AsyncIterator[Published]:
+        """Publish and listen meanwhile. What Consul does not take stops nothing: HAProxy and nodes count.
+
+        Yields what waits until everything so far is published, but not for ever.
+        """
         await self._delete_requests()  # those of an earlier rollout
         unsubscribe = self._bus.subscribe(self._keep)
-        before, self._control.published = self._control.published, self._all_published
         works = {"publishing to Consul": self._publish, "taking requests from Consul": self._listen}
         tasks = [asyncio.create_task(keep_running(name, work, self._note)) for name, work in works.items()]
         try:
-            yield
+            yield self._all_published
         finally:
             unsubscribe()
-            self._control.published = before
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)

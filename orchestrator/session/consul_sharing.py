@@ -10,7 +10,7 @@ from backends.consul.settings import ConsulSettings
 from backends.consul.signing import Signer
 from backends.protocols import Clock
 from backends.templates import fill_plain
-from orchestrator.engine.control import Control
+from orchestrator.engine.control import Control, Published, at_once
 from orchestrator.events.event_bus import Bus
 from orchestrator.locks.file import FileLock, Lock
 from orchestrator.locks.layered import LayeredLock
@@ -70,8 +70,12 @@ class ConsulSharing:
         return LayeredLock(local, shared, self._clock, self._lock.ttl, alone=alone)
 
     @asynccontextmanager
-    async def share(self, lock: Lock, head: RolloutHeader, control: Control) -> AsyncIterator[None]:
-        """Others see a rollout, and may ask something of it, where they share its lock; and the versions."""
+    async def share(self, lock: Lock, head: RolloutHeader, control: Control) -> AsyncIterator[Published]:
+        """Others see a rollout, and may ask something of it, where they share its lock; and the versions.
+
+        Yields what waits until others can see everything so far.
+        """
+        published: Published = at_once
         async with AsyncExitStack() as works:
             if template := self._settings.version_key:
 
@@ -93,5 +97,5 @@ class ConsulSharing:
                     control,
                     self._signer,
                 )
-                await works.enter_async_context(publisher.working())
-            yield
+                published = await works.enter_async_context(publisher.working())
+            yield published

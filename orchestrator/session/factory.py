@@ -80,7 +80,6 @@ async def open_session(
         resolver = InventoryResolver(named, fleet, build, settings.file, settings.nodes_key(app), own.port)
         closing.push_async_callback(resolver.close)
         application = _application(settings, app, await resolver.first(), fleet)
-        activity = Activity(Control(clock, bus))
         locks = journal.parent / "locks"
         books = WorkLog(
             journal,
@@ -92,6 +91,7 @@ async def open_session(
             partial(sharing.lock, locks) if sharing is not None else partial(FileLock.of, locks, app),
             sharing.share if sharing is not None else None,
         )
+        activity = Activity(Control(clock, bus, forbidden=books.lost))
         works: dict[str, Callable[[], Awaitable[None]]] = {}
         inventory = Inventory(application.nodes, resolver, source.remarks())
         if source.watch() is not None:

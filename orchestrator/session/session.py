@@ -11,7 +11,7 @@ import msgspec
 
 from backends.clock import SystemClock
 from orchestrator.activity import Activity
-from orchestrator.engine.control import Control
+from orchestrator.engine.control import Control, RolloutHooks
 from orchestrator.engine.rollout import Rollout
 from orchestrator.events.actor import Actor
 from orchestrator.events.event_bus import Bus
@@ -77,7 +77,7 @@ class Session:
         self._roll_back_after = roll_back_after
         self.bus = bus
         self.clock = clock
-        self.activity = activity or Activity(Control(clock, bus))
+        self.activity = activity or Activity(self._new_control(interactive=False))
         self.inventory = inventory or Inventory(application.nodes)
         self.versions = versions or VersionTracker(sees=False)
         self.consul = consul
@@ -232,14 +232,17 @@ class Session:
         self, proposal: Proposal, *, break_lock: bool = False, agree: Agree = agree_within_request
     ) -> None:
         """Begin to carry out a plan in a task of the session's own: it outlives the front end."""
-        self.activity.control = Control(self.clock, self.bus, interactive=True)
+        self.activity.control = self._new_control(interactive=True)
         self.activity.rolling = True
         work = self.run(proposal, break_lock=break_lock, agree=agree)
         self._rollout = asyncio.create_task(work, name="rollout")
 
+    def _new_control(self, *, interactive: bool) -> Control:
+        return Control(self.clock, self.bus, interactive=interactive, forbidden=self.books.lost)
+
     def renew_control(self) -> None:
         """Other reins: those of a rollout that was halted stay so."""
-        self.activity.control = Control(self.clock, self.bus, interactive=self.control.interactive)
+        self.activity.control = self._new_control(interactive=self.control.interactive)
 
     async def finished(self) -> RolloutEnded | None:
         """Wait for the end of what `start` began; None when nothing was."""
@@ -310,7 +313,6 @@ class Session:
             self.carried_out = plan
             # Of what it was made of: nodes may have come, gone or moved while somebody read it.
             application = replace(self.application, nodes=plan.members)
-            self.control.differences = partial(self.inventory.differences, plan.members)
             rollout = Rollout(
                 application,
                 plan,
@@ -321,6 +323,7 @@ class Session:
                 entry,
                 kind,
                 other_versions,
+                RolloutHooks(self.books.published, partial(self.inventory.differences, plan.members)),
             )
             ended = await rollout.run()
         self.defect = rollout.defect
@@ -330,7 +333,7 @@ class Session:
     async def _roll_back(self, ended: RolloutEnded, entry: int, proposal: Proposal) -> RolloutEnded:
         """What `on_failure` says, when it failed and nobody has decided; how all of it has ended together."""
         how = proposal.plan.policy.on_failure
-        may_repair = not self.control.forbidden() and not self.defect and proposal.kind == "upgrade"
+        may_repair = not self.control.forbidden and not self.defect and proposal.kind == "upgrade"
         if ended.result != "degraded" or how == "stop" or not may_repair:
             return ended
         return await self._roll_back_after(self, ended, entry, how)

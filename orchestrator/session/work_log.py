@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from backends.protocols import Clock
-from orchestrator.engine.control import Control
+from orchestrator.engine.control import Control, Published, at_once
 from orchestrator.events.actor import Actor
 from orchestrator.events.event_bus import Bus
 from orchestrator.events.events import LockTaken, NodeNote, Record
@@ -32,7 +32,7 @@ from orchestrator.remote.takeover import adopt, find
 
 DAY = 86_400.0  # seconds
 
-Share = Callable[[Lock, RolloutHeader, Control], AbstractAsyncContextManager[None]]
+Share = Callable[[Lock, RolloutHeader, Control], AbstractAsyncContextManager[Published]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +82,18 @@ class WorkLog:
         self._bus = bus
         self.actor = actor
         self._lock = lock
-        self._share: Share = share or (lambda *_: nullcontext())
+        self._share: Share = share or (lambda *_: nullcontext(at_once))
         self._held: HeldLock | None = None
+        self._published: Published = at_once
         self._writing = False
+
+    def lost(self) -> str:
+        """Why the lock of the work is not ours any more, in words; empty while it is."""
+        return self._held.lock.lost() if self._held is not None else ""
+
+    async def published(self) -> None:
+        """Wait until others can see everything so far of the rollout that runs, but not for ever."""
+        await self._published()
 
     def leftovers(self) -> Mapping[str, Leftover]:
         """Nodes that earlier rollouts did not finish. Raises JournalError."""
@@ -245,5 +254,8 @@ class WorkLog:
                     yield entry
                     return
                 shared = RolloutHeader.of(header, held.lock.fence)
-                async with self._share(held.lock, shared, control):
-                    yield entry
+                async with self._share(held.lock, shared, control) as self._published:
+                    try:
+                        yield entry
+                    finally:
+                        self._published = at_once

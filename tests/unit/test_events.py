@@ -83,7 +83,7 @@ def test_a_command_that_is_not_allowed_is_not_told_as_one_that_leaves() -> None:
             raise Fenced("the lock is gone")
 
         bus.record(Intent("lb1", "set server shop/web1 state drain"))
-        bus.allow = no
+        bus.before_send.append(no)
         with pytest.raises(Fenced):
             bus.record(Intent("lb1", "set server shop/web1 state maint"))
         bus.record(Exchange("lb1", "set server shop/web1 state drain", "", True, 0.1))  # its reply may come

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from backends.consul.client import Pair
-from orchestrator.engine.control import Control
+from orchestrator.engine.control import Control, Published
 from orchestrator.events.event_bus import Bus
 from orchestrator.events.events import NodeNote
 from orchestrator.remote.control_requests import ControlRequest
@@ -69,7 +69,7 @@ class FakeConsul:
         return 1, []
 
 
-async def publish(consul: Any, work: Callable[[Bus, Control], Awaitable[None]]) -> dict[str, float]:
+async def publish(consul: Any, work: Callable[[Bus, Published], Awaitable[None]]) -> dict[str, float]:
     """Work with a publisher; returns when each note was emitted."""
     clock = VirtualClock()
     bus = Bus(clock)
@@ -80,8 +80,10 @@ async def publish(consul: Any, work: Callable[[Bus, Control], Awaitable[None]]) 
 
     bus.subscribe(keep)
     control = Control(clock, bus, interactive=False)
-    async with RolloutPublisher(consul, "rolldeck", HEAD, lambda: "ours", bus, control).working():
-        await work(bus, control)
+    async with RolloutPublisher(
+        consul, "rolldeck", HEAD, lambda: "ours", bus, control
+    ).working() as published:
+        await work(bus, published)
     return emitted
 
 
@@ -91,7 +93,7 @@ def late(consul: FakeConsul, emitted: dict[str, float]) -> list[str]:
 
 
 def test_every_event_is_there_within_a_second_alone_or_in_a_crowd() -> None:
-    async def work(bus: Bus, _: Control) -> None:
+    async def work(bus: Bus, _: Published) -> None:
         for number in range(300):
             bus.emit(NodeNote(node="", text=f"{number}"))
             await asyncio.sleep((0.0, 0.01, 0.05, 0.19, 0.2, 0.21, 3.0)[number % 7])
@@ -106,7 +108,7 @@ def test_every_event_is_there_within_a_second_alone_or_in_a_crowd() -> None:
 
 
 def test_what_happens_during_a_publication_comes_with_the_next_one() -> None:
-    async def work(bus: Bus, _: Control) -> None:
+    async def work(bus: Bus, _: Published) -> None:
         bus.emit(NodeNote(node="", text="before"))
         await asyncio.sleep(0.15)
         bus.emit(NodeNote(node="", text="meanwhile"))
@@ -124,9 +126,9 @@ def test_what_happens_during_a_publication_comes_with_the_next_one() -> None:
 def test_after_a_no_it_is_tried_again_soon() -> None:
     """As it is when the session before had the key at its end."""
 
-    async def work(bus: Bus, control: Control) -> None:
+    async def work(bus: Bus, published: Published) -> None:
         bus.emit(NodeNote(node="", text="begun"))
-        await control.published()
+        await published()
         bus.emit(NodeNote(node="", text="worked"))
         await asyncio.sleep(5)
 
@@ -138,7 +140,7 @@ def test_after_a_no_it_is_tried_again_soon() -> None:
 
 
 def test_the_last_event_is_there_and_the_key_is_given_back_at_the_end() -> None:
-    async def work(bus: Bus, _: Control) -> None:
+    async def work(bus: Bus, _: Published) -> None:
         await asyncio.sleep(1)
         assert consul.held == "ours"
         bus.emit(NodeNote(node="", text="ended"))
