@@ -9,7 +9,8 @@ from textual.geometry import Size
 from textual.widget import Widget
 
 from backends.text import visible
-from widgets.segments import KINDS, Piece, clock, colours, cut, painted
+from orchestrator.events.text import clock
+from widgets.segments import KINDS, Piece, colours, cut, painted
 from widgets.view_model import Counts, InstanceLine, Picture
 
 LONG_STALE = 10  # seconds after which old data is no hiccup any more

@@ -11,8 +11,8 @@ from backends.text import counted
 from console.terminal.output import clean, shorten
 from orchestrator.events import events
 from orchestrator.events.events import STEPS
+from orchestrator.events.text import clock, duration
 from orchestrator.journal.timeline import Story
-from widgets.segments import clock, duration
 
 NAME_COLUMNS = 20
 MIN_BAR_WIDTH = 1.5  # so that a step which took no time is still visible

@@ -28,12 +28,11 @@ from console.terminal.output import clean
 from console.terminal.summary import why
 from console.terminal.timeline import GLYPHS, commands, reply_lines, timeline
 from orchestrator.events.events import STEPS, Record
-from orchestrator.events.text import PURPOSES, mixed_versions, whose_words
+from orchestrator.events.text import PURPOSES, duration, mixed_versions, whose_words
 from orchestrator.events.ways_back import ways_back
 from orchestrator.journal.entries import UNKNOWN
 from orchestrator.journal.timeline import Story
 from orchestrator.planning.plan import grouped
-from widgets.segments import duration
 
 _MOMENT_CLASSES = {
     **{"ok": " ok", "bad": " bad", "open": " working", "same": "", "event": ""},

@@ -13,11 +13,11 @@ from console.terminal.timeline import GLYPHS, ROLLOUT, Moment, timeline
 from orchestrator.events.actor import began
 from orchestrator.events.events import SCHEMA, STEPS
 from orchestrator.events.state import DONE
+from orchestrator.events.text import duration
 from orchestrator.events.text import traffic_words as traffic
 from orchestrator.journal.entries import UNKNOWN
 from orchestrator.journal.timeline import Story
 from orchestrator.journal.verification import EntryVerification, Verification
-from widgets.segments import duration
 
 HEADER = ("ID", "WHEN", "APP", "WHAT", "BY", "RESULT", "NODES", "TOOK")
 CUT = {"BY": 6, "APP": 6, "WHAT": 21}  # columns that give way in this order, and what they keep at least

@@ -7,8 +7,8 @@ from console.terminal.history_entries import when
 from console.terminal.output import clean, paint
 from orchestrator.events import events
 from orchestrator.events.events import CommandFinished, CommandSending, Record
+from orchestrator.events.text import duration
 from orchestrator.journal.timeline import Span, Story, unanswered
-from widgets.segments import duration
 from widgets.transcript.lines import said
 
 WORTH = 1.0  # seconds: shorter waits are told only where something went wrong

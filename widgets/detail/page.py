@@ -10,11 +10,12 @@ from textual.content import Content
 from backends.model import Server, Stream
 from backends.text import visible
 from orchestrator.balancers.maintenance_reason import Owner, owners
+from orchestrator.events.text import clock
 from orchestrator.live.poller import InstanceView
 from orchestrator.live.sessions import INTERVAL, Seen
 from widgets.detail.columns import LABEL, checks, state
 from widgets.detail.model import Detail
-from widgets.segments import Piece, clock, cut
+from widgets.segments import Piece, cut
 from widgets.table.columns import LONGEST, NONE, fit
 from widgets.transcript.lines import MARKS, Line
 

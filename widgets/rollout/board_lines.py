@@ -6,7 +6,8 @@ from rich.text import Text
 from backends.text import counted, visible
 from orchestrator.events.events import STEPS, RolloutEnded, Step
 from orchestrator.events.state import WORKING, NodeState, NodeStatus, RolloutState
-from widgets.segments import Piece, clock, cut, duration
+from orchestrator.events.text import clock, duration
+from widgets.segments import Piece, cut
 
 AT_WORK = {*WORKING.values(), NodeState.BAKING}
 VERBS = {"drain": "drains", "stop": "stops", "install": "installs", "start": "starts", "verify": "verifies"}

@@ -17,8 +17,8 @@ from backends.text import abridge, visible
 from orchestrator.events import events
 from orchestrator.events.actor import requested_with
 from orchestrator.events.events import Record
-from orchestrator.events.text import bake_words, traffic_words
-from widgets.segments import cut, duration
+from orchestrator.events.text import bake_words, duration, traffic_words
+from widgets.segments import cut
 
 SAID: dict[type[events.Event], str] = {
     events.RolloutStarted: "{operator} starts {application} → {version} on {nodes}",
