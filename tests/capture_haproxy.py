@@ -14,9 +14,9 @@ from backends.haproxy import commands
 from backends.haproxy.address import HaproxySettings
 from backends.haproxy.stats_page import StatsPage
 from backends.model import ServerRef
-from tests.answering import Answering, answering
-from tests.free_ports import free_port
-from tests.haproxies import RunningHaproxy, haproxy_paths, running_haproxy, series
+from tests.support.free_ports import free_port
+from tests.support.servers.haproxy import RunningHaproxy, haproxy_paths, running_haproxy, series
+from tests.support.servers.http_server import Answering, answering
 
 FOLDER = Path(__file__).parent / "unit" / "captured"
 APP_PORT, AGENT_PORT = 8080, 8090  # in the captures

@@ -16,7 +16,7 @@ from console.tui.app import Console
 from orchestrator.events.state import NodeState
 from orchestrator.live.poller import Watch
 from tests.console.console_world import Desk, Place
-from tests.svg import lean
+from tests.support.svg import lean
 
 HERE = Path(__file__).parents[1] / "docs" / "pictures"
 RATE = 160  # requests per second, over all load balancers

@@ -22,10 +22,10 @@ from console.demo.haproxy import search_path
 from console.demo.load import Load
 from console.terminal.output import result
 from tests.bench.cpu_load import CpuLoad, load
-from tests.free_ports import free_port
-from tests.haproxies import RunningHaproxy, haproxy_paths, running_haproxy, version_of
-from tests.integration.rollouts import ROLLDECK, world
-from tests.terminals import Terminal
+from tests.support.free_ports import free_port
+from tests.support.rollouts import ROLLDECK, world
+from tests.support.servers.haproxy import RunningHaproxy, haproxy_paths, running_haproxy, version_of
+from tests.support.terminals import Terminal
 
 COLUMNS, LINES = 200, 50
 MANY, FEW = 10_000, 200  # servers

@@ -24,7 +24,7 @@ from orchestrator.inventory.consul import ConsulSource
 from orchestrator.inventory.inventory import LiveInventory
 from tests.bench.consul_watcher import WAIT
 from tests.bench.cpu_load import load
-from tests.consuls import CONSUL, Agent, running_consul
+from tests.support.servers.consul import CONSUL, Agent, running_consul
 
 if TYPE_CHECKING:
     from orchestrator.node import Node

@@ -16,9 +16,9 @@ from backends.consul.settings import ConsulSettings
 from console.demo.stack import Stack
 from console.terminal.output import result
 from orchestrator.settings import LockSettings
-from tests.consuls import CONSUL, Agent
-from tests.integration.consul_world import LOCK_TTL, consul_world, elsewhere
-from tests.integration.rollouts import NEW, OLD, ROLLDECK, started, tune
+from tests.support.consul_world import LOCK_TTL, consul_world, elsewhere
+from tests.support.rollouts import NEW, OLD, ROLLDECK, started, tune
+from tests.support.servers.consul import CONSUL, Agent
 
 ROLLOUTS = (NEW, OLD, NEW)  # one after another without a break, each of four nodes behind two HAProxies
 READY = 2.0  # seconds for a follower to start

@@ -18,7 +18,7 @@ from console.demo.load import Load
 from console.demo.stack import Stack, Transport
 from console.terminal.output import result, table
 from tests.bench.watch import Moments, Watch
-from tests.integration.rollouts import Run, seconds_of, tune, upgrade, world
+from tests.support.rollouts import Run, seconds_of, tune, upgrade, world
 
 BAKE = 1.0
 TARGET = 0.3  # seconds added to each node at most, as agreed

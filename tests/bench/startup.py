@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from console.terminal.output import result
-from tests.integration.rollouts import ROLLDECK, world
+from tests.support.rollouts import ROLLDECK, world
 
 RUNS = 10
 HELP_TARGET, STATUS_TARGET = 0.15, 0.5  # seconds in total, as agreed

@@ -7,7 +7,7 @@ from pathlib import Path
 from console.demo.load import Load, Report
 from console.demo.stack import Transport
 from console.terminal.output import result
-from tests.integration.rollouts import upgrade, world
+from tests.support.rollouts import upgrade, world
 
 RATE = 200  # requests per second; half keep their connection, 2 % of them last 2 s
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from console.demo.node import Node
 from console.demo.stack import Stack
-from tests.integration.rollouts import DRAIN, MAINT
+from tests.support.rollouts import DRAIN, MAINT
 
 PAUSE = 0.005  # seconds between two looks: how fine the measurement is
 

@@ -20,7 +20,7 @@ from orchestrator.events.actor import Actor
 from orchestrator.events.events import CommandFinished, Record, RolloutEnded
 from orchestrator.live.poller import Watch
 from orchestrator.session.session import Session
-from tests.integration.rollouts import tune, world
+from tests.support.rollouts import tune, world
 
 SIZE = (80, 24)
 POLL = 0.2  # seconds between two looks at a load balancer; the console's own default is a second

@@ -7,7 +7,7 @@ from backends.model import Info, Level, Server, ServerRef, Sessions, Stream
 from orchestrator.live.poller import InstanceView, View
 from orchestrator.live.rates import Places, Rates
 from orchestrator.live.sessions import Seen
-from tests.unit.console_values import server
+from tests.support.console_values import server
 from widgets.detail.model import Detail
 from widgets.detail.page import page
 

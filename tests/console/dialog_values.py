@@ -16,7 +16,7 @@ from orchestrator.events.events import STEPS, BackCommand, OutOfRotation, Rollou
 from orchestrator.planning.capacity import Capacity
 from orchestrator.planning.plan import Finding, Plan, PlannedCommand, PlannedNode
 from orchestrator.planning.policy import Policy
-from tests.unit.console_values import server
+from tests.support.console_values import server
 
 Answer = TypeVar("Answer")
 

@@ -17,11 +17,11 @@ from orchestrator.planning.application import Application
 from orchestrator.planning.policy import Policy
 from orchestrator.session.recovery import roll_back_after
 from orchestrator.session.session import Session
-from tests.blank_books import blank_books
-from tests.svg import lean
-from tests.unit.console_values import server
-from tests.unit.fake_balancer import FakeFacts
-from tests.unit.fake_node import FakeHealth, FakeHost, FakeInstaller, FakeNode, FakePort, FakeService
+from tests.support.console_values import server
+from tests.support.fake_balancer import FakeFacts
+from tests.support.fake_node import FakeHealth, FakeHost, FakeInstaller, FakeNode, FakePort, FakeService
+from tests.support.journal import blank_books
+from tests.support.svg import lean
 
 BACKEND = "shop"
 BALANCERS = ("lb1", "lb2")

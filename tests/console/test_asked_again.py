@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from tests.console.console_world import desk, place
-from tests.integration.rollouts import NEW, OLD, State, say, states, versions
+from tests.support.rollouts import NEW, OLD, State, say, states, versions
 
 
 async def test_a_plan_that_is_another_one_under_the_lock_is_shown_again(tmp_path: Path) -> None:

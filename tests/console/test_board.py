@@ -23,9 +23,9 @@ from orchestrator.events.events import (
     Waiting,
 )
 from orchestrator.events.state import RolloutState
-from tests.unit.console_values import harmless
-from tests.unit.fakes import World
-from tests.unit.virtual_time import run
+from tests.support.console_values import harmless
+from tests.support.fake_fleet import World
+from tests.support.virtual_time import run
 from widgets.rollout import board as module
 from widgets.rollout.board import RolloutBoard, window
 from widgets.rollout.board_lines import header, sentence

@@ -19,7 +19,7 @@ from tests.console.detail_values import (
     read,
     stream,
 )
-from tests.unit.console_values import HOSTILE, harmless, server
+from tests.support.console_values import HOSTILE, harmless, server
 from widgets.detail.page import as_text, page, title
 from widgets.table.columns import NONE
 from widgets.transcript.lines import Line

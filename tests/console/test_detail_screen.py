@@ -7,7 +7,7 @@ from pathlib import Path
 
 from console.tui.screens.detail import DetailScreen
 from tests.console.console_world import Desk, desk, place
-from tests.integration.rollouts import MAINT, say, states
+from tests.support.rollouts import MAINT, say, states
 from widgets.detail.view import DetailView
 
 

@@ -7,7 +7,7 @@ from textual.app import App, ComposeResult
 
 from backends.model import ServerRef
 from tests.console.detail_values import NOW, WEB1, detail, instance, read, stream
-from tests.unit.console_values import HOSTILE, harmless
+from tests.support.console_values import HOSTILE, harmless
 from widgets.detail.view import DetailTitle, DetailView
 from widgets.transcript.lines import Line
 

@@ -10,10 +10,10 @@ from console.demo.node import Release
 from console.sessions import open_session
 from orchestrator.live.poller import Watch
 from tests.console.console_world import POLL, Place, desk
-from tests.consuls import needs_consul
-from tests.integration.consul_world import consul_world, elsewhere
-from tests.integration.held_steps import held
-from tests.integration.rollouts import NEW, started, versions
+from tests.support.consul_world import consul_world, elsewhere
+from tests.support.held_steps import held
+from tests.support.rollouts import NEW, started, versions
+from tests.support.servers.consul import needs_consul
 
 pytestmark = needs_consul
 

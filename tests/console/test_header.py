@@ -7,7 +7,7 @@ from rich.cells import cell_len
 from textual.app import App, ComposeResult
 
 from orchestrator.events.text import clock, duration
-from tests.unit.console_values import harmless
+from tests.support.console_values import harmless
 from widgets.segments import cut
 from widgets.status_header import StatusHeader, trouble
 from widgets.view_model import Counts, InstanceLine, Key, Picture, Row

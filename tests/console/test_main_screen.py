@@ -16,7 +16,7 @@ from orchestrator.engine.control import CONTINUE
 from orchestrator.events.actor import Actor
 from orchestrator.events.events import AnyEvent, Paused
 from tests.console.console_world import Desk, desk, place
-from tests.integration.rollouts import DRAIN, MAINT, NEW, OLD, say, states, versions
+from tests.support.rollouts import DRAIN, MAINT, NEW, OLD, say, states, versions
 from widgets.footer import KeyBar
 from widgets.table.widget import ServerTable
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from tests.console.console_world import Desk, desk, place
-from tests.integration.rollouts import DRAIN, say, states
+from tests.support.rollouts import DRAIN, say, states
 from widgets.table.widget import ServerTable
 
 

@@ -10,7 +10,7 @@ from orchestrator.events.events import FreezeOverridden, NodeNote
 from orchestrator.locks.file import FileLock, Holder
 from orchestrator.planning.freeze import Freeze
 from tests.console.console_world import Place, desk, place
-from tests.integration.rollouts import NEW, OLD, states, versions
+from tests.support.rollouts import NEW, OLD, states, versions
 
 ANN = Holder(operator="ann@there", host="elsewhere", pid=1, since=0.0, what="upgrade to 1.4.9")
 BOB = msgspec.structs.replace(ANN, operator="bob@there")

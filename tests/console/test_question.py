@@ -17,7 +17,7 @@ from orchestrator.events.events import (
 )
 from orchestrator.events.state import RolloutState
 from orchestrator.planning.capacity import Capacity
-from tests.unit.console_values import HOSTILE, harmless
+from tests.support.console_values import HOSTILE, harmless
 from widgets.rollout.decision_panel import MOST, QuestionPanel, capacity_words, shortened, waits
 
 KEYS = {"continue": "space", "retry": "r", "skip": "s", "abort": "a", "pause": "p"}

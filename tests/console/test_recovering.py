@@ -6,7 +6,7 @@ from orchestrator.engine.control import ABORT
 from orchestrator.events.actor import Actor
 from orchestrator.locks.file import FileLock, Holder
 from tests.console.console_world import desk, place
-from tests.integration.rollouts import NEW, OLD, states, versions
+from tests.support.rollouts import NEW, OLD, states, versions
 
 SICK = "9.9.9"
 ANN = Holder(operator="ann@there", host="elsewhere", pid=1, since=0.0, what="upgrade to 1.4.9")

@@ -8,7 +8,7 @@ from rich.cells import cell_len
 from textual.app import App, ComposeResult
 from textual.pilot import Pilot
 
-from tests.unit.console_values import harmless
+from tests.support.console_values import harmless
 from widgets.table.widget import ServerTable
 from widgets.view_model import Arrangement, Key, Row, Sort, node_key
 

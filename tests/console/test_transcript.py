@@ -17,9 +17,9 @@ from orchestrator.events.events import (
     StepStarted,
     Waiting,
 )
-from tests.unit.console_values import HIDDEN, harmless
-from tests.unit.fakes import World
-from tests.unit.virtual_time import run
+from tests.support.console_values import HIDDEN, harmless
+from tests.support.fake_fleet import World
+from tests.support.virtual_time import run
 from widgets.transcript import view
 from widgets.transcript.lines import SAID, Lines, said
 from widgets.transcript.view import Transcript

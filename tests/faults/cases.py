@@ -8,7 +8,7 @@ from orchestrator.events.events import STEPS, Step
 from tests.faults import faults
 from tests.faults.managers import COLUMNS, Manager
 from tests.faults.scene import INSTALL, Scene
-from tests.integration.rollouts import OLD, Running
+from tests.support.rollouts import OLD, Running
 
 Ends = str
 """``killed``, ``healthy``, ``degraded`` or ``aborted``; ``refused`` before anything was touched."""

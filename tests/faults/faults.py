@@ -12,8 +12,8 @@ from pathlib import Path
 from console.demo.faulty import FAULTY
 from console.demo.node import Release
 from tests.faults.scene import INSTALL, Scene, small_disk
-from tests.integration.rollouts import NEW, OLD, Running, say, tune
-from tests.sshds import Sshd
+from tests.support.rollouts import NEW, OLD, Running, say, tune
+from tests.support.servers.sshd import Sshd
 
 
 def web1(scene: Scene) -> Sshd:

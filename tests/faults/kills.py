@@ -11,7 +11,7 @@ from pathlib import Path
 from console.demo.load import Load
 from console.demo.stack import Stack
 from console.terminal.output import result
-from tests.integration.rollouts import NEW, OLD, rolldeck, started, states, tune, versions, world
+from tests.support.rollouts import NEW, OLD, rolldeck, started, states, tune, versions, world
 
 RATE = 100  # requests per second
 NOTHING = "nothing begun"

@@ -13,10 +13,10 @@ from typing import Literal
 
 from console.demo.node import Node
 from console.demo.stack import Stack
-from tests import docker_engines
-from tests.integration.monit_nodes import watched_by_monit
-from tests.integration.rollouts import tune
-from tests.systemd_nodes import running_systemd
+from tests.support.monit_nodes import watched_by_monit
+from tests.support.rollouts import tune
+from tests.support.servers import docker_engine
+from tests.support.servers.systemd import running_systemd
 
 Manager = Literal["command", "monit", "systemd", "docker"]
 
@@ -119,7 +119,7 @@ def _by_docker(stack: Stack) -> Iterator[Managed]:
     """The containers have this machine's programs, and the nodes' folders."""
     places = {"/usr", "/lib", "/lib64", "/etc", sys.base_prefix}
     mounts = [f"--volume={place}:{place}:ro" for place in places]
-    with docker_engines.docker() as engine:
+    with docker_engine.docker() as engine:
 
         async def restart(node: Node) -> None:
             engine.call("restart", f"shop-{node.name}")

@@ -12,7 +12,7 @@ from orchestrator.events.events import Step
 from tests.faults.cases import CASES, Fault
 from tests.faults.managers import Manager
 from tests.faults.scene import Scene, Truth, scene
-from tests.integration.rollouts import NEW, OLD, Run, rolldeck, started, until, versions
+from tests.support.rollouts import NEW, OLD, Run, rolldeck, started, until, versions
 
 RATE = 100  # requests per second
 INTO_THE_STEP = 0.25  # seconds after its beginning

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from console.demo.stack import Stack
 from tests.faults.managers import Managed, Manager, managed
-from tests.integration.rollouts import tune, world
-from tests.sshds import Sshd, running_sshd
+from tests.support.rollouts import tune, world
+from tests.support.servers.sshd import Sshd, running_sshd
 
 # One beside another fails: whoever goes on must wait for what an earlier rollout has begun.
 INSTALL = (

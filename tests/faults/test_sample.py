@@ -8,7 +8,7 @@ from orchestrator.events.events import STEPS, Step
 from tests.faults.cases import CASES, Fault
 from tests.faults.kills import kill_and_resume
 from tests.faults.matrix import play
-from tests.integration.rollouts import NEW, tune, world
+from tests.support.rollouts import NEW, tune, world
 
 # Left to `make faults`; most have tests of their own on real parts too: test_upgrade_*.py, test_recovery.py.
 ELSEWHERE = {

@@ -22,7 +22,7 @@ from backends.services.container import ContainerService, ContainerSettings
 from backends.services.systemd import SystemdService, SystemdSettings
 from tests.fuzz.harness import bounded, finished, fuzzed
 from tests.fuzz.texts import anything, digits, grown, json_of, lines_of, mostly, table, text, tree, word
-from tests.scripted_host import Answer, ScriptedHost
+from tests.support.scripted_host import Answer, ScriptedHost
 
 ENDLESS = "9" * 5_000  # Python reads no number of more than 4,300 digits
 VERSIONS = (

@@ -21,10 +21,10 @@ from orchestrator.remote.checks import apply, check_readable
 from orchestrator.remote.control_requests import ControlRequest, ControlRequests
 from orchestrator.remote.header import RolloutHeader
 from orchestrator.remote.payload import pack, read_publication, unpack
-from tests import forged
 from tests.fuzz.harness import bounded, fuzzed
 from tests.fuzz.structs import built, damaged, plain
 from tests.fuzz.texts import SIZES, anything, data, json_of, mostly, text, tree
+from tests.support import forged
 
 SIGNER = Signer(Secret("a key of sixteen bytes and more"), "rolldeck/shop")
 HEAD = msgspec.convert(forged.publication()["head"], RolloutHeader)

@@ -2,8 +2,8 @@
 
 from console.demo.load import Load
 from console.demo.stack import Stack
-from tests.integration.rollouts import NEW, OLD, ROLLDECK, assert_nothing_failed, states
-from tests.terminals import Terminal
+from tests.support.rollouts import NEW, OLD, ROLLDECK, assert_nothing_failed, states
+from tests.support.terminals import Terminal
 
 
 async def upgrade_by_console(stack: Stack, slow_share: float = 0.02) -> None:

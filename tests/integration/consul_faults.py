@@ -8,10 +8,9 @@ import pytest
 
 from console.demo.load import Load
 from console.demo.stack import Stack
-from tests.consuls import Agent
-from tests.integration.consul_world import TTL
-from tests.integration.held_steps import MOMENTS, Moment, held
-from tests.integration.rollouts import (
+from tests.support.consul_world import TTL
+from tests.support.held_steps import MOMENTS, Moment, held
+from tests.support.rollouts import (
     NEW,
     OLD,
     Run,
@@ -22,6 +21,7 @@ from tests.integration.rollouts import (
     states,
     versions,
 )
+from tests.support.servers.consul import Agent
 
 LONG = TTL + 3.0  # seconds: longer than the lock lasts without a renewal
 RENEWAL = "/v1/session/renew/"

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from console.demo.stack import Stack
-from tests.integration.rollouts import Run, until_up, world
+from tests.support.rollouts import Run, until_up, world
 
 LIMITS = ("--network=host", "--ulimit=nofile=1024:1024", "--ulimit=nproc=1000:1000")
 # As the container's first process it would not hear SIGTERM; drained, it may end by SIGKILL.

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from console.demo.stack import Stack
-from tests.integration.rollouts import NEW, tune, upgrade
-from tests.supervisors import Supervisor, running_supervisor
-from tests.systemd_nodes import Systemd, running_systemd
+from tests.support.rollouts import NEW, tune, upgrade
+from tests.support.servers.supervisor import Supervisor, running_supervisor
+from tests.support.servers.systemd import Systemd, running_systemd
 
 UNIT = """\
 [Service]

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from console.demo.stack import Stack
-from tests.integration.rollouts import ROLLDECK, Run
+from tests.support.rollouts import ROLLDECK, Run
 
 
 class Operator:

@@ -5,7 +5,8 @@ import re
 from contextlib import AsyncExitStack
 from pathlib import Path
 
-from tests.integration.rollouts import (
+from tests.integration.test_status import told
+from tests.support.rollouts import (
     DRAIN,
     NEW,
     edit_haproxy,
@@ -18,8 +19,7 @@ from tests.integration.rollouts import (
     until_up,
     world,
 )
-from tests.integration.test_status import told
-from tests.listening import listening
+from tests.support.servers.tcp_listener import listening
 
 
 async def test_an_agent_check_may_be_who_keeps_a_server_out(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from backends.errors import ConfigError
 from backends.file_trust import Writers
 from backends.inventories.ansible.reader import AnsibleInventory, read_ansible
 from backends.inventories.common import InventoryFile
-from tests.ansible_files import BESIDE, STATIC, write
+from tests.support.ansible_files import BESIDE, STATIC, write
 
 pytestmark = pytest.mark.skipif(shutil.which("ansible-inventory") is None, reason="needs ansible-inventory")
 

@@ -15,8 +15,8 @@ from backends.installers.kinds import default_version, make_installer
 from backends.installers.packages import AptInstall
 from backends.protocols import Installer
 from orchestrator.planning.plan import Severity
-from tests.deb_repository import DebRepository, call_there, missing
 from tests.integration.ways_back import find_ways_back
+from tests.support.servers.deb_repository import DebRepository, call_there, missing
 
 pytestmark = pytest.mark.skipif(bool(missing()), reason=missing())
 

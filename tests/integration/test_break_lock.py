@@ -9,11 +9,10 @@ import pytest
 
 from console.demo.load import Load, Report
 from console.demo.stack import Stack
-from tests.consuls import needs_consul
-from tests.integration.consul_world import consul_world
-from tests.integration.held_steps import held
 from tests.integration.operators import operator_of
-from tests.integration.rollouts import (
+from tests.support.consul_world import consul_world
+from tests.support.held_steps import held
+from tests.support.rollouts import (
     MAINT,
     NEW,
     OLD,
@@ -29,6 +28,7 @@ from tests.integration.rollouts import (
     versions,
     world,
 )
+from tests.support.servers.consul import needs_consul
 
 MANY = 4  # the first, one that breaks its lock, and two that race for what it has left
 

@@ -15,7 +15,7 @@ from backends.hosts.local import LocalHost
 from backends.hosts.ports import NodePort
 from backends.model import Activity, ServiceState
 from backends.services.command import CommandService, CommandSettings
-from tests.waiting import until
+from tests.support.wait import until
 
 HOST = LocalHost("web1")
 

@@ -13,10 +13,10 @@ from backends.installers.compose import ComposeInstall, replace_command
 from backends.installers.compose_project import LineEdit
 from backends.installers.kinds import default_version, make_installer
 from backends.protocols import Installer
-from tests import docker_engines
-from tests.docker_engines import IMAGE, POLITE, Docker
+from tests.support.servers import docker_engine
+from tests.support.servers.docker_engine import IMAGE, POLITE, Docker
 
-MISSING = docker_engines.missing(compose=True)
+MISSING = docker_engine.missing(compose=True)
 pytestmark = pytest.mark.skipif(bool(MISSING), reason=MISSING)
 
 HOST = LocalHost("web1")
@@ -38,7 +38,7 @@ REST = (
 
 @pytest.fixture(scope="module")
 def engine() -> Iterator[Docker]:
-    with docker_engines.docker() as running:
+    with docker_engine.docker() as running:
         yield running
 
 
@@ -128,11 +128,11 @@ async def test_the_tag_in_a_file_of_variables(engine: Docker, project: Path) -> 
 async def test_other_containers_of_the_service_are_not_touched(engine: Docker, project: Path) -> None:
     """Compose takes all of them together: the other node's would be stopped while it serves."""
     call = ("--file", str(project), "up", "--no-start")
-    docker_engines.compose(engine, *call, "--scale", "web=2", "web")
+    docker_engine.compose(engine, *call, "--scale", "web=2", "web")
     found = await installer(engine, project).check_availability("2")
     assert found.presence is Presence.NOT_THERE
     assert "the service web has other containers than shop_web_1: shop_web_2;" in found.detail
-    docker_engines.compose(engine, *call, "--scale", "web=1", "web")
+    docker_engine.compose(engine, *call, "--scale", "web=1", "web")
     assert (await installer(engine, project).check_availability("2")).presence is Presence.THERE
 
 
@@ -140,7 +140,7 @@ async def test_what_an_override_file_says_is_not_lost(engine: Docker, project: P
     override = project.with_name("compose.override.yaml")
     write(override, 'version: "3.7"\nservices:\n  web:\n    environment: {DB: prod}\n')
     options = f"-f {project} -f {override}"
-    docker_engines.compose(engine, *options.split(), "up", "--no-start", "web")
+    docker_engine.compose(engine, *options.split(), "up", "--no-start", "web")
     found = await installer(engine, project).check_availability("2")
     assert found.presence is Presence.NOT_THERE
     assert found.detail.endswith(f"expected in install.command, in this order: {options}")

@@ -12,7 +12,7 @@ import pytest
 
 from console.demo.node import Release
 from console.demo.stack import Stack
-from tests.integration.rollouts import (
+from tests.support.rollouts import (
     NEW,
     OLD,
     ROLLDECK,
@@ -25,8 +25,8 @@ from tests.integration.rollouts import (
     versions,
     world,
 )
-from tests.terminal_screen import CURSOR, WRAP
-from tests.terminals import Terminal
+from tests.support.terminal_screen import CURSOR, WRAP
+from tests.support.terminals import Terminal
 
 COLUMNS, LINES = 120, 40
 

@@ -9,7 +9,7 @@ import pytest
 from backends.consul.client import Consul
 from backends.consul.settings import ConsulSettings
 from backends.errors import PermissionDenied, Unreachable
-from tests.consuls import MASTER, Agent, needs_consul, running_consul, three_servers
+from tests.support.servers.consul import MASTER, Agent, needs_consul, running_consul, three_servers
 
 pytestmark = needs_consul
 

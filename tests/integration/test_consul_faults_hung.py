@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.consuls import needs_consul
 from tests.integration.consul_faults import LONG, moments, upgrade_at
-from tests.integration.consul_world import consul_world
-from tests.integration.held_steps import Moment
+from tests.support.consul_world import consul_world
+from tests.support.held_steps import Moment
+from tests.support.servers.consul import needs_consul
 
 pytestmark = [needs_consul, pytest.mark.timeout(300)]
 

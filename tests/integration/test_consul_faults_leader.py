@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.consuls import Agent, client_of, needs_consul, three_servers
 from tests.integration.consul_faults import moments, upgrade_at
-from tests.integration.consul_world import tell, use
-from tests.integration.held_steps import Moment
-from tests.integration.rollouts import tune, world
+from tests.support.consul_world import tell, use
+from tests.support.held_steps import Moment
+from tests.support.rollouts import tune, world
+from tests.support.servers.consul import Agent, client_of, needs_consul, three_servers
 
 pytestmark = [needs_consul, pytest.mark.timeout(300)]
 

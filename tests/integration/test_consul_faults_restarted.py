@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from orchestrator.events.events import Step
-from tests.consuls import Agent, needs_consul
 from tests.integration.consul_faults import (
     LONG,
     RENEWAL,
@@ -18,9 +17,9 @@ from tests.integration.consul_faults import (
     told,
     upgrade_at,
 )
-from tests.integration.consul_world import consul_world, tell
-from tests.integration.held_steps import Moment
-from tests.integration.rollouts import (
+from tests.support.consul_world import consul_world, tell
+from tests.support.held_steps import Moment
+from tests.support.rollouts import (
     DRAIN,
     MAINT,
     NEW,
@@ -32,6 +31,7 @@ from tests.integration.rollouts import (
     states,
     versions,
 )
+from tests.support.servers.consul import Agent, needs_consul
 
 pytestmark = [needs_consul, pytest.mark.timeout(300)]
 

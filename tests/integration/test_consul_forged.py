@@ -21,12 +21,12 @@ from orchestrator.events.events import NodeNote, Paused, Record
 from orchestrator.remote.header import PublishedPlan, PublishedPolicy, RolloutHeader
 from orchestrator.remote.publisher import RolloutPublisher
 from orchestrator.remote.subscriber import RolloutSubscriber
-from tests import forged
-from tests.consuls import Agent, needs_consul, running_consul
-from tests.integration.consul_world import consul_world
 from tests.integration.in_process import refusal
-from tests.integration.rollouts import NEW, OLD, rolldeck, versions
-from tests.waiting import until
+from tests.support import forged
+from tests.support.consul_world import consul_world
+from tests.support.rollouts import NEW, OLD, rolldeck, versions
+from tests.support.servers.consul import Agent, needs_consul, running_consul
+from tests.support.wait import until
 
 pytestmark = needs_consul
 

@@ -13,10 +13,10 @@ from console.sessions import open_session
 from orchestrator.engine.control import CONTINUE, SKIP
 from orchestrator.events.actor import Actor
 from orchestrator.session.session import Session
-from tests.consuls import Agent, needs_consul
-from tests.integration.consul_world import consul_world
-from tests.integration.held_steps import held
-from tests.integration.rollouts import NEW, OLD, rolldeck, started, tune, until, upgrade, versions, world
+from tests.support.consul_world import consul_world
+from tests.support.held_steps import held
+from tests.support.rollouts import NEW, OLD, rolldeck, started, tune, until, upgrade, versions, world
+from tests.support.servers.consul import Agent, needs_consul
 
 pytestmark = needs_consul
 

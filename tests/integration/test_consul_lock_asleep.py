@@ -15,8 +15,8 @@ from backends.consul.client import Consul
 from backends.consul.lock import ConsulLock
 from backends.consul.settings import ConsulSettings
 from console.demo.haproxy import freeze
-from tests.consuls import Agent, needs_consul, running_consul
-from tests.integration.consul_world import TTL
+from tests.support.consul_world import TTL
+from tests.support.servers.consul import Agent, needs_consul, running_consul
 
 pytestmark = needs_consul
 

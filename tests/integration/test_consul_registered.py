@@ -6,10 +6,9 @@ from typing import Any
 
 from console.demo.load import Load
 from console.demo.stack import Stack
-from tests.consuls import CONSUL, Agent, needs_consul
-from tests.integration.consul_world import consul_world
-from tests.integration.held_steps import held
-from tests.integration.rollouts import (
+from tests.support.consul_world import consul_world
+from tests.support.held_steps import held
+from tests.support.rollouts import (
     MAINT,
     NEW,
     assert_nothing_failed,
@@ -20,6 +19,7 @@ from tests.integration.rollouts import (
     upgrade,
     versions,
 )
+from tests.support.servers.consul import CONSUL, Agent, needs_consul
 
 pytestmark = needs_consul
 

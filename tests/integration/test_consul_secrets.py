@@ -14,11 +14,11 @@ import pytest
 from backends.consul.client import Consul
 from backends.consul.settings import ConsulSettings
 from console.demo.stack import Stack
-from tests.consuls import MASTER, Agent, needs_consul
-from tests.integration.consul_world import consul_world
-from tests.integration.rollouts import NEW, OLD, ROLLDECK, Run, rolldeck, started, tune
-from tests.listening import listening
-from tests.terminals import Terminal
+from tests.support.consul_world import consul_world
+from tests.support.rollouts import NEW, OLD, ROLLDECK, Run, rolldeck, started, tune
+from tests.support.servers.consul import MASTER, Agent, needs_consul
+from tests.support.servers.tcp_listener import listening
+from tests.support.terminals import Terminal
 
 WRONG = "99999999-8888-7777-6666-555555555555"
 TOKENS = (MASTER, WRONG)

@@ -10,10 +10,9 @@ from console.demo.load import Load
 from orchestrator.events.events import NodeStarted
 from orchestrator.remote.control_requests import DELIBERATE
 from orchestrator.remote.payload import read_publication, unpack
-from tests.consuls import needs_consul
-from tests.integration.consul_world import consul_world, elsewhere, far_away, killed, lock_runs_out
-from tests.integration.held_steps import held
-from tests.integration.rollouts import (
+from tests.support.consul_world import consul_world, elsewhere, far_away, killed, lock_runs_out
+from tests.support.held_steps import held
+from tests.support.rollouts import (
     MAINT,
     NEW,
     OLD,
@@ -26,6 +25,7 @@ from tests.integration.rollouts import (
     tune,
     versions,
 )
+from tests.support.servers.consul import needs_consul
 from tests.unit import journals
 
 pytestmark = needs_consul

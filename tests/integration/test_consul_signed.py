@@ -13,11 +13,11 @@ from backends.consul.settings import ConsulSettings
 from backends.consul.signing import Signer, open_value
 from backends.secrets import Secret
 from console.demo.stack import Stack
-from tests import forged
-from tests.consuls import Agent, needs_consul
-from tests.integration.consul_world import consul_world, elsewhere, far_away, killed
-from tests.integration.held_steps import held
-from tests.integration.rollouts import NEW, OLD, rolldeck, started, tune, versions
+from tests.support import forged
+from tests.support.consul_world import consul_world, elsewhere, far_away, killed
+from tests.support.held_steps import held
+from tests.support.rollouts import NEW, OLD, rolldeck, started, tune, versions
+from tests.support.servers.consul import Agent, needs_consul
 
 pytestmark = needs_consul
 

@@ -12,9 +12,9 @@ from cryptography.hazmat.primitives import serialization
 from backends.consul.client import Consul
 from backends.consul.settings import ConsulSettings
 from backends.errors import ConfigError, PermissionDenied, Refused, Unreachable
-from tests.certificates import Authority
-from tests.consuls import Agent, needs_consul, running_consul
-from tests.integration.rollouts import ROLLDECK
+from tests.support.certificates import Authority
+from tests.support.rollouts import ROLLDECK
+from tests.support.servers.consul import Agent, needs_consul, running_consul
 
 pytestmark = needs_consul
 

@@ -3,10 +3,9 @@
 from pathlib import Path
 
 from console.demo.load import Load
-from tests.consuls import needs_consul
-from tests.integration.consul_world import consul_world, elsewhere, far_away, killed, lock_runs_out
-from tests.integration.held_steps import held
-from tests.integration.rollouts import (
+from tests.support.consul_world import consul_world, elsewhere, far_away, killed, lock_runs_out
+from tests.support.held_steps import held
+from tests.support.rollouts import (
     NEW,
     OLD,
     assert_nothing_failed,
@@ -16,6 +15,7 @@ from tests.integration.rollouts import (
     upgrade,
     versions,
 )
+from tests.support.servers.consul import needs_consul
 
 pytestmark = needs_consul
 

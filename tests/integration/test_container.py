@@ -11,10 +11,10 @@ from backends.hosts.local import LocalHost
 from backends.hosts.ports import NodePort
 from backends.model import Activity, ServiceState
 from backends.services.container import ContainerService, ContainerSettings
-from tests import containers
-from tests.containers import Podman
-from tests.listening import listening
-from tests.waiting import until
+from tests.support.servers import containers
+from tests.support.servers.containers import Podman
+from tests.support.servers.tcp_listener import listening
+from tests.support.wait import until
 
 pytestmark = pytest.mark.skipif(bool(containers.missing()), reason=containers.missing())
 

@@ -14,9 +14,9 @@ from backends.installers.container import ContainerInstall
 from backends.installers.kinds import default_version, make_installer
 from backends.protocols import Installer
 from orchestrator.planning.plan import Finding, Severity
-from tests import containers
 from tests.integration.ways_back import find_ways_back
-from tests.listening import listening
+from tests.support.servers import containers
+from tests.support.servers.tcp_listener import listening
 
 pytestmark = pytest.mark.skipif(bool(containers.missing()), reason=containers.missing())
 

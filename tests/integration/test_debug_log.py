@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from console.demo.stack import Stack
-from tests.integration.rollouts import NEW, rolldeck, tune, upgrade, world
+from tests.support.rollouts import NEW, rolldeck, tune, upgrade, world
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import pytest
 
 from console.demo.faulty import FAULTY
 from console.demo.load import Load
-from tests.integration.rollouts import NEW, ROLLDECK, Run, tune, upgrade, world
+from tests.support.rollouts import NEW, ROLLDECK, Run, tune, upgrade, world
 
 RATE = 40
 

@@ -14,7 +14,7 @@ from backends.installers.packages import DnfInstall
 from backends.protocols import Installer
 from orchestrator.planning.plan import Severity
 from tests.integration.ways_back import find_ways_back
-from tests.rpm_repository import RpmRepository, missing
+from tests.support.servers.rpm_repository import RpmRepository, missing
 
 pytestmark = pytest.mark.skipif(bool(missing()), reason=missing())
 

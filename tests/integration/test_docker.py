@@ -13,12 +13,12 @@ from backends.installers.kinds import default_version, make_installer
 from backends.model import Activity, Command, ServiceState
 from backends.services.container import ContainerService, ContainerSettings
 from orchestrator.planning.plan import Severity
-from tests import docker_engines
-from tests.docker_engines import EATS, IMAGE, LIMITS, POLITE, Docker
 from tests.integration.ways_back import find_ways_back
-from tests.waiting import until
+from tests.support.servers import docker_engine
+from tests.support.servers.docker_engine import EATS, IMAGE, LIMITS, POLITE, Docker
+from tests.support.wait import until
 
-pytestmark = pytest.mark.skipif(bool(docker_engines.missing()), reason=docker_engines.missing())
+pytestmark = pytest.mark.skipif(bool(docker_engine.missing()), reason=docker_engine.missing())
 
 HOST = LocalHost("web1")
 NO_POLICY = "the container has no restart policy: after a reboot it is up only if something else starts it"
@@ -26,7 +26,7 @@ NO_POLICY = "the container has no restart policy: after a reboot it is up only i
 
 @pytest.fixture(scope="module")
 def engine() -> Iterator[Docker]:
-    with docker_engines.docker() as running:
+    with docker_engine.docker() as running:
         yield running
 
 

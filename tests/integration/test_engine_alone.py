@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from orchestrator.journal.store import Journal
-from tests.integration.rollouts import NEW, journalled, versions, world
+from tests.support.rollouts import NEW, journalled, versions, world
 
 PAGE = Path(__file__).parents[2] / "docs" / "engine.md"
 ALONE = """\

@@ -4,7 +4,7 @@ import asyncio
 import signal
 from pathlib import Path
 
-from tests.integration.rollouts import (
+from tests.support.rollouts import (
     MAINT,
     OLD,
     rolldeck,

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.free_ports import free_port
-from tests.haproxies import RunningHaproxy, haproxy_paths, running_haproxy, series
-from tests.integration.rollouts import ROLLDECK
+from tests.support.free_ports import free_port
+from tests.support.rollouts import ROLLDECK
+from tests.support.servers.haproxy import RunningHaproxy, haproxy_paths, running_haproxy, series
 
 OLD = [path for path in haproxy_paths() if series(path) in ("2.2", "2.4")]
 needs_nbproc = pytest.mark.skipif(not OLD, reason="no HAProxy with nbproc here")

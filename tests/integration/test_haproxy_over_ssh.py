@@ -13,8 +13,8 @@ from backends.haproxy.runtime import Runtime
 from backends.hosts.ssh import SshHost
 from backends.hosts.ssh_settings import SshSettings
 from backends.model import Admin, ServerRef
-from tests.haproxies import RunningHaproxy, haproxy_paths, running_haproxy
-from tests.sshds import Sshd, running_sshd
+from tests.support.servers.haproxy import RunningHaproxy, haproxy_paths, running_haproxy
+from tests.support.servers.sshd import Sshd, running_sshd
 
 pytestmark = pytest.mark.skipif(not haproxy_paths(), reason="no haproxy on this machine")
 

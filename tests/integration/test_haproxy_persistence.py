@@ -14,8 +14,8 @@ from backends.haproxy.address import HaproxySettings
 from backends.haproxy.runtime import Runtime
 from orchestrator.planning.balancer_findings import judge_persistence
 from orchestrator.planning.policy import Policy
-from tests.free_ports import free_port
-from tests.haproxies import haproxy_binaries, running_haproxy
+from tests.support.free_ports import free_port
+from tests.support.servers.haproxy import haproxy_binaries, running_haproxy
 
 COOKIE = "cookie SRV insert indirect nocache"
 STICK = "stick-table type ip size 10k\n    stick on src"

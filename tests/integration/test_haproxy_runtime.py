@@ -14,12 +14,12 @@ from backends.haproxy.runtime import Runtime
 from backends.haproxy.stats_page import StatsPage
 from backends.model import Admin, AdminState, Exchange, Level, Server, ServerRef
 from backends.protocols import LoadBalancer
-from tests.answering import Answering, answering
-from tests.free_ports import free_port
-from tests.haproxies import RunningHaproxy, haproxy_binaries, running_haproxy
-from tests.haproxy_words import WORDS
-from tests.loop_time import watching_loop
-from tests.recording import exchanges
+from tests.support.free_ports import free_port
+from tests.support.haproxy_words import WORDS
+from tests.support.loop_time import watching_loop
+from tests.support.recorder import exchanges
+from tests.support.servers.haproxy import RunningHaproxy, haproxy_binaries, running_haproxy
+from tests.support.servers.http_server import Answering, answering
 
 pytestmark = pytest.mark.parametrize("binary", haproxy_binaries())
 

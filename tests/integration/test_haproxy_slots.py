@@ -8,10 +8,10 @@ import pytest
 from backends.haproxy.address import HaproxySettings
 from backends.haproxy.runtime import Runtime
 from backends.haproxy.stats_page import StatsPage
-from tests.dns_servers import running_dns
-from tests.free_ports import free_port
-from tests.haproxies import RunningHaproxy, haproxy_binaries, running_haproxy
-from tests.integration.rollouts import until
+from tests.support.free_ports import free_port
+from tests.support.rollouts import until
+from tests.support.servers.dns import running_dns
+from tests.support.servers.haproxy import RunningHaproxy, haproxy_binaries, running_haproxy
 
 pytestmark = pytest.mark.parametrize("binary", haproxy_binaries())
 

@@ -13,7 +13,7 @@ import pytest
 
 from backends.errors import BackendError, ConfigError, Refused, UnknownOutcome, Unreachable
 from backends.hooks.kinds import HookSettings, make_hook
-from tests.listening import listening
+from tests.support.servers.tcp_listener import listening
 
 WHAT = "apps.shop.hooks.0"
 PAYLOAD = b'{"moment":"start","reason":"\\"; reboot #$(id)"}'

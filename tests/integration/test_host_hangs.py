@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from console.demo.load import Load
-from tests.integration.monit_nodes import monit_nodes
-from tests.integration.rollouts import NEW, OLD, assert_nothing_failed, started, states, tune, versions, world
-from tests.monits import needs_monit
+from tests.support.monit_nodes import monit_nodes
+from tests.support.rollouts import NEW, OLD, assert_nothing_failed, started, states, tune, versions, world
+from tests.support.servers.monit import needs_monit
 
 pytestmark = needs_monit
 

@@ -12,9 +12,9 @@ from backends.consul.settings import ConsulSettings
 from backends.errors import BackendError, Unmeasured, Unreachable
 from backends.haproxy.address import HaproxySettings
 from backends.haproxy.stats_page import StatsPage
-from tests.health_look import look
-from tests.listening import listening
-from tests.loop_time import watching_loop
+from tests.support.health import look
+from tests.support.loop_time import watching_loop
+from tests.support.servers.tcp_listener import listening
 
 BUSY_SECONDS = 1.0  # of the loop's thread at a time; some of it is this test's own server
 

@@ -14,9 +14,9 @@ from backends.health.kinds import HealthChecks
 from backends.health.simple import CommandHealth, TcpHealth
 from backends.hosts.local import LocalHost
 from backends.model import Exchange, HealthResult
-from tests.health_look import look
-from tests.pages import Handler, raw, reply, serving
-from tests.recording import exchanges
+from tests.support.health import look
+from tests.support.pages import Handler, raw, reply, serving
+from tests.support.recorder import exchanges
 
 UP = reply('{"status":"UP"}')
 CUT_OFF = raw(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nUP")

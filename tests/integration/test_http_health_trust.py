@@ -14,8 +14,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from backends.errors import ConfigError
-from tests.health_look import look
-from tests.pages import reply, serving
+from tests.support.health import look
+from tests.support.pages import reply, serving
 
 UP = reply('{"status":"UP"}')
 VIA = [

@@ -19,10 +19,10 @@ from backends.hosts.ssh_route import resolve
 from backends.hosts.ssh_settings import Hop, SshSettings
 from backends.inert import NotInert
 from backends.model import Command
-from tests.consuls import needs_consul, running_consul
-from tests.integration.rollouts import ROLLDECK
-from tests.listening import listening
-from tests.sshds import Sshd, running_sshd
+from tests.support.rollouts import ROLLDECK
+from tests.support.servers.consul import needs_consul, running_consul
+from tests.support.servers.sshd import Sshd, running_sshd
+from tests.support.servers.tcp_listener import listening
 
 SECRET = "5ecret-0f-c0nsul"
 

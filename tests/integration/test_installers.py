@@ -28,8 +28,8 @@ from backends.installers.versions import (
 from backends.protocols import Installer
 from orchestrator.planning.plan import Finding, Severity
 from tests.integration.ways_back import find_ways_back
-from tests.login_user import open_folder
-from tests.users import MALLORY, give, needs_root
+from tests.support.login_user import open_folder
+from tests.support.users import MALLORY, give, needs_root
 
 NODE = {"app": "shop", "node": "web1", "address": "127.0.0.1", "port": "8080"}
 HOST = LocalHost("web1")

@@ -18,16 +18,18 @@ from backends.consul.settings import TOKEN_ENV, ConsulSettings
 from backends.errors import BackendError, ConfigError, PermissionDenied
 from console.demo.stack import Stack
 from orchestrator.errors import Locked
-from tests.consuls import CONSUL, Agent, needs_consul, running_consul
-from tests.guide import blocks
-from tests.integration.consul_world import consul_world, elsewhere
-from tests.integration.held_steps import held
 from tests.integration.in_process import refusal
-from tests.integration.rollouts import NEW, Run, rolldeck, started, tune
+from tests.support.consul_world import consul_world, elsewhere
+from tests.support.guide import blocks
+from tests.support.held_steps import held
+from tests.support.rollouts import NEW, Run, rolldeck, started, tune
+from tests.support.servers.consul import CONSUL, Agent, needs_consul, running_consul
 
 pytestmark = needs_consul
 
-AGENT = "here"  # the node that tests.consuls runs its agent as; the guide calls them ops1 and web1
+AGENT = (
+    "here"  # the node that tests.support.servers.consul runs its agent as; the guide calls them ops1 and web1
+)
 _POLICY = re.compile(r'# policy "rolldeck-([\w-]+)"\n(.*)', re.DOTALL)
 
 

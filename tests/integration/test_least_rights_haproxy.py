@@ -13,10 +13,10 @@ from backends.haproxy.address import HaproxySettings
 from backends.haproxy.runtime import Runtime
 from backends.model import Admin, ServerRef
 from console.demo.stack import Stack
-from tests.guide import block
-from tests.haproxies import haproxy_paths, running_haproxy
-from tests.integration.rollouts import NEW, edit_haproxy, rolldeck, tune, until_up, world
-from tests.users import MALLORY, OPS, become, needs_root
+from tests.support.guide import block
+from tests.support.rollouts import NEW, edit_haproxy, rolldeck, tune, until_up, world
+from tests.support.servers.haproxy import haproxy_paths, running_haproxy
+from tests.support.users import MALLORY, OPS, become, needs_root
 
 pytestmark = pytest.mark.skipif(not haproxy_paths(), reason="no haproxy on this machine")
 

@@ -15,9 +15,9 @@ from backends.haproxy.runtime import Runtime
 from backends.hosts.ssh import SshHost
 from backends.hosts.ssh_settings import SshSettings
 from backends.model import Admin, Command, ServerRef
-from tests.guide import block
-from tests.haproxies import haproxy_paths, running_haproxy
-from tests.sshds import Sshd, running_sshd
+from tests.support.guide import block
+from tests.support.servers.haproxy import haproxy_paths, running_haproxy
+from tests.support.servers.sshd import Sshd, running_sshd
 
 WEB1 = ServerRef("lb1", "shop", "web1")
 SECTIONS = "backend shop\n    server web1 127.0.0.1:1 on-marked-down shutdown-sessions\n"

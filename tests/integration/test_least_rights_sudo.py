@@ -21,11 +21,11 @@ from backends.installers.versions import CommandVersion, SymlinkVersion, Version
 from backends.model import Activity, Command
 from backends.services.monit import MonitService, MonitSettings
 from backends.services.systemd import SystemdService, SystemdSettings
-from tests.deb_repository import DebRepository, call_there, missing
-from tests.guide import block, blocks
-from tests.integration.rollouts import until
-from tests.login_user import NUMBER, machine_with_sudo, needs_sudo, open_folder
-from tests.monits import needs_monit, running_monit
+from tests.support.guide import block, blocks
+from tests.support.login_user import NUMBER, machine_with_sudo, needs_sudo, open_folder
+from tests.support.rollouts import until
+from tests.support.servers.deb_repository import DebRepository, call_there, missing
+from tests.support.servers.monit import needs_monit, running_monit
 
 pytestmark = needs_sudo
 

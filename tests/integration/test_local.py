@@ -11,7 +11,7 @@ from backends.errors import PermissionDenied, Refused, UnknownOutcome, Unreachab
 from backends.hosts.local import LocalHost
 from backends.model import Began, Command, Exchange, Intent
 from tests.integration.test_ssh import HOSTILE, until
-from tests.recording import exchanges
+from tests.support.recorder import exchanges
 
 
 @pytest.fixture

@@ -14,9 +14,9 @@ from backends.hosts.local import LocalHost
 from backends.hosts.ports import NodePort
 from backends.model import Activity, Command, Exchange
 from backends.services.monit import MonitService, MonitSettings
-from tests.monits import Monit, needs_monit, running_monit
-from tests.recording import exchanges
-from tests.waiting import until
+from tests.support.recorder import exchanges
+from tests.support.servers.monit import Monit, needs_monit, running_monit
+from tests.support.wait import until
 
 pytestmark = needs_monit
 

@@ -8,7 +8,7 @@ import pytest
 
 from console.demo.stack import Stack
 from tests.fixtures import copied, journals
-from tests.integration.rollouts import (
+from tests.support.rollouts import (
     NEW,
     rolldeck,
     say,

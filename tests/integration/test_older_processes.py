@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from console.demo.stack import Stack
-from tests.free_ports import free_port
-from tests.haproxies import RunningHaproxy, haproxy_binaries, running_haproxy
-from tests.integration.rollouts import Run, rolldeck, started, tune, until, until_up, world
+from tests.support.free_ports import free_port
+from tests.support.rollouts import Run, rolldeck, started, tune, until, until_up, world
+from tests.support.servers.haproxy import RunningHaproxy, haproxy_binaries, running_haproxy
 
 ONE = ("upgrade", "shop", "1.5.0", "--yes", "--json", "--limit", "web1")
 

@@ -8,7 +8,7 @@ import pytest
 
 from console.demo.node import Release
 from console.demo.stack import Stack
-from tests.integration.rollouts import NEW, OLD, rolldeck, started, states, tune, upgrade, versions, world
+from tests.support.rollouts import NEW, OLD, rolldeck, started, states, tune, upgrade, versions, world
 
 pytestmark = pytest.mark.timeout(300)  # several rollouts each, on a busy machine
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from console.demo.stack import Stack
-from tests.integration.rollouts import (
+from tests.support.rollouts import (
     NEW,
     OLD,
     ROLLDECK,
@@ -26,7 +26,7 @@ from tests.integration.rollouts import (
     until_ended,
     world,
 )
-from tests.terminals import Terminal
+from tests.support.terminals import Terminal
 
 ROOM = 4096  # bytes in the pipe: the least that Linux has
 

@@ -4,10 +4,10 @@ import signal
 from pathlib import Path
 
 from console.demo.stack import Stack
-from tests.consuls import needs_consul
-from tests.integration.consul_world import consul_world, elsewhere, far_away
-from tests.integration.rollouts import MAINT, NEW, Run, rolldeck, started, states, tune, upgrade, versions
 from tests.integration.test_consul_signed import free, give_key
+from tests.support.consul_world import consul_world, elsewhere, far_away
+from tests.support.rollouts import MAINT, NEW, Run, rolldeck, started, states, tune, upgrade, versions
+from tests.support.servers.consul import needs_consul
 
 pytestmark = needs_consul
 

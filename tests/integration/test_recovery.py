@@ -8,7 +8,7 @@ from console.demo.load import Load
 from console.demo.node import Release
 from console.demo.stack import Stack
 from orchestrator.events.events import STEPS
-from tests.integration.rollouts import (
+from tests.support.rollouts import (
     MAINT,
     NEW,
     OLD,

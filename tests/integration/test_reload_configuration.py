@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from tests.integration.rollouts import NEW, started, tune, world
+from tests.support.rollouts import NEW, started, tune, world
 
 
 async def test_a_reload_with_another_configuration_is_somebodys_decision(tmp_path: Path) -> None:

@@ -12,9 +12,9 @@ from backends.haproxy.runtime import Runtime
 from backends.model import Snapshot
 from console.terminal.json import unattributed
 from orchestrator.engine.traffic import Totals, TrafficCount
-from tests.faulty_http import BRIEFLY, faulty_server, is_error
-from tests.free_ports import free_port
-from tests.haproxies import RunningHaproxy, haproxy_binaries, running_haproxy, series
+from tests.support.free_ports import free_port
+from tests.support.servers.faulty_http import BRIEFLY, faulty_server, is_error
+from tests.support.servers.haproxy import RunningHaproxy, haproxy_binaries, running_haproxy, series
 
 SECTIONS = """
 frontend www

@@ -11,10 +11,8 @@ import pytest
 
 from console.demo.load import Load
 from console.demo.stack import Stack
-from tests.dns_servers import Dns, running_dns
-from tests.free_ports import free_port
-from tests.haproxies import RunningHaproxy, haproxy_binaries, haproxy_paths, running_haproxy
-from tests.integration.rollouts import (
+from tests.support.free_ports import free_port
+from tests.support.rollouts import (
     NEW,
     assert_nothing_failed,
     rolldeck,
@@ -24,6 +22,8 @@ from tests.integration.rollouts import (
     versions,
     world,
 )
+from tests.support.servers.dns import Dns, running_dns
+from tests.support.servers.haproxy import RunningHaproxy, haproxy_binaries, haproxy_paths, running_haproxy
 
 SERVICE = "_shop._tcp.test"
 SECTIONS = """\

@@ -4,7 +4,7 @@ import asyncio
 from pathlib import Path
 
 from console.demo.stack import Stack
-from tests.integration.rollouts import NEW, ROLLDECK, versions, world
+from tests.support.rollouts import NEW, ROLLDECK, versions, world
 
 
 async def into(place: str, stack: Stack, *arguments: str) -> tuple[int, str]:

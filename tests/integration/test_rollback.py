@@ -6,7 +6,7 @@ import pytest
 
 from console.demo.load import Load
 from console.demo.node import Release
-from tests.integration.rollouts import (
+from tests.support.rollouts import (
     NEW,
     OLD,
     Run,

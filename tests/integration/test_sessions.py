@@ -11,9 +11,9 @@ from backends.errors import PermissionDenied, Unreachable
 from backends.haproxy.address import HaproxySettings
 from backends.haproxy.runtime import Runtime
 from backends.model import Sessions
-from tests.answering import answering
-from tests.free_ports import free_port
-from tests.haproxies import RunningHaproxy, haproxy_binaries, running_haproxy
+from tests.support.free_ports import free_port
+from tests.support.servers.haproxy import RunningHaproxy, haproxy_binaries, running_haproxy
+from tests.support.servers.http_server import answering
 
 pytestmark = pytest.mark.parametrize("binary", haproxy_binaries())
 

@@ -12,8 +12,8 @@ from backends.errors import Refused, UnknownOutcome, Unmeasured, Unreachable
 from backends.hosts.ssh import SshHost
 from backends.hosts.ssh_settings import SshSettings
 from backends.model import Command, Exchange
-from tests.recording import exchanges
-from tests.sshds import Sshd, running_sshd
+from tests.support.recorder import exchanges
+from tests.support.servers.sshd import Sshd, running_sshd
 
 HOSTILE = (
     "plain",

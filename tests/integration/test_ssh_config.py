@@ -14,9 +14,9 @@ from backends.hosts.ssh import SshHost
 from backends.hosts.ssh_route import resolve
 from backends.hosts.ssh_settings import Hop, SshSettings
 from backends.model import Command
-from tests.free_ports import free_port
 from tests.integration.test_ssh_login import refused, run, running_agent
-from tests.sshds import Sshd, running_sshd
+from tests.support.free_ports import free_port
+from tests.support.servers.sshd import Sshd, running_sshd
 
 VERBOSE = ("LogLevel DEBUG2", "AcceptEnv *", "AllowAgentForwarding yes", "X11Forwarding yes", "PermitTTY yes")
 

@@ -8,7 +8,7 @@ import pytest
 from backends.errors import Unreachable
 from backends.hosts.ssh import SshHost
 from backends.hosts.ssh_settings import SshSettings
-from tests.users import MALLORY, OPS, give, needs_root
+from tests.support.users import MALLORY, OPS, give, needs_root
 
 pytestmark = needs_root
 

@@ -9,8 +9,8 @@ import pytest
 from backends.errors import MAX_PROBLEM, Unreachable
 from backends.hosts.ssh import SshHost
 from backends.hosts.ssh_settings import SshSettings
-from tests.listening import listening
-from tests.loop_time import watching_loop
+from tests.support.loop_time import watching_loop
+from tests.support.servers.tcp_listener import listening
 
 BUSY_SECONDS = 1.0  # of the loop's thread at a time; some of it is this test's own server
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.sshds import SSHD, Sshd, running_sshd
+from tests.support.servers.sshd import SSHD, Sshd, running_sshd
 
 pytestmark = pytest.mark.skipif(SSHD is None, reason="no sshd here")
 

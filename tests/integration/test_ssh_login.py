@@ -17,9 +17,9 @@ from backends.hosts import known_hosts, ssh_connect
 from backends.hosts.ssh import SshHost
 from backends.hosts.ssh_settings import SshSettings
 from backends.model import Command
-from tests.free_ports import free_port
-from tests.listening import listening
-from tests.sshds import Sshd, running_sshd
+from tests.support.free_ports import free_port
+from tests.support.servers.sshd import Sshd, running_sshd
+from tests.support.servers.tcp_listener import listening
 
 TRUE = Command(("true",))
 

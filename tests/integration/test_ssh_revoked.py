@@ -12,7 +12,7 @@ from backends.hosts.ssh import SshHost
 from backends.hosts.ssh_settings import SshSettings
 from backends.model import Command
 from tests.integration.test_ssh_login import refused, run
-from tests.sshds import Sshd, running_sshd
+from tests.support.servers.sshd import Sshd, running_sshd
 
 
 @pytest.fixture

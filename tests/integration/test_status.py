@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from console.demo.stack import Stack
-from tests.integration.rollouts import (
+from tests.support.rollouts import (
     NEW,
     OLD,
     Run,

@@ -3,9 +3,9 @@
 import json
 from pathlib import Path
 
-from tests.consuls import needs_consul
-from tests.integration.consul_world import consul_world, elsewhere
-from tests.integration.rollouts import NEW, rolldeck, started, tune
+from tests.support.consul_world import consul_world, elsewhere
+from tests.support.rollouts import NEW, rolldeck, started, tune
+from tests.support.servers.consul import needs_consul
 
 pytestmark = needs_consul
 

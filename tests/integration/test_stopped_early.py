@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from console.demo.stack import Stack
-from tests.integration.held_steps import held
 from tests.integration.operators import operator_of
-from tests.integration.rollouts import (
+from tests.support.held_steps import held
+from tests.support.rollouts import (
     NEW,
     OLD,
     Run,
@@ -24,8 +24,8 @@ from tests.integration.rollouts import (
     versions,
     world,
 )
-from tests.listening import listening
-from tests.waiting import until
+from tests.support.servers.tcp_listener import listening
+from tests.support.wait import until
 
 UPGRADE = ("upgrade", "shop", NEW, "--yes", "--json")
 STOPS = [signal.SIGTERM, signal.SIGINT, signal.SIGHUP]

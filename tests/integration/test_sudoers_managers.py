@@ -9,12 +9,12 @@ import pytest
 
 from console.demo.stack import Stack
 from tests.integration.managed_nodes import configure, log_of_a_version_that_dies, units
-from tests.integration.rollouts import NEW, OLD, rolldeck, states, tune, upgrade, versions, world
 from tests.integration.test_sudoers_printed import accept
-from tests.login_user import NUMBER, machine_with_sudo, needs_sudo, open_folder
-from tests.monits import needs_monit, running_monit
-from tests.systemd_nodes import needs_systemd
-from tests.users import give
+from tests.support.login_user import NUMBER, machine_with_sudo, needs_sudo, open_folder
+from tests.support.rollouts import NEW, OLD, rolldeck, states, tune, upgrade, versions, world
+from tests.support.servers.monit import needs_monit, running_monit
+from tests.support.servers.systemd import needs_systemd
+from tests.support.users import give
 
 pytestmark = [needs_sudo, pytest.mark.long]
 

@@ -22,9 +22,9 @@ from backends.templates import VERSION_PATTERN
 from console.demo.stack import Stack
 from orchestrator.node import Node
 from orchestrator.preflight.sudoers import sudo_rules
-from tests.integration.rollouts import NEW, OLD, rolldeck, world
-from tests.login_user import NAME, machine_with_sudo, needs_sudo, open_folder
-from tests.sshds import Sshd
+from tests.support.login_user import NAME, machine_with_sudo, needs_sudo, open_folder
+from tests.support.rollouts import NEW, OLD, rolldeck, world
+from tests.support.servers.sshd import Sshd
 
 pytestmark = needs_sudo
 

@@ -16,8 +16,8 @@ from backends.services.supervisor import (
     SupervisorService,
     SupervisorSettings,
 )
-from tests.supervisors import Supervisor, needs_supervisor, running_supervisor
-from tests.waiting import until
+from tests.support.servers.supervisor import Supervisor, needs_supervisor, running_supervisor
+from tests.support.wait import until
 
 pytestmark = needs_supervisor
 

@@ -11,9 +11,9 @@ from backends.hosts.local import LocalHost
 from backends.model import Activity, Command, ServiceState
 from backends.services.systemd import SystemdService, SystemdSettings
 from backends.services.systemd_rights import NOT_ALLOWED
-from tests.free_ports import free_port
-from tests.systemd_nodes import ENDED_BY_OOMD, Systemd, needs_systemd, running_systemd
-from tests.waiting import until
+from tests.support.free_ports import free_port
+from tests.support.servers.systemd import ENDED_BY_OOMD, Systemd, needs_systemd, running_systemd
+from tests.support.wait import until
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -21,9 +21,8 @@ from orchestrator.balancers.followers import followers, tracked_servers
 from orchestrator.balancers.group import Fleet
 from orchestrator.planning.departure import look_at_departure
 from orchestrator.planning.policy import Policy
-from tests.free_ports import free_port
-from tests.haproxies import haproxy_binaries, running_haproxy
-from tests.integration.rollouts import (
+from tests.support.free_ports import free_port
+from tests.support.rollouts import (
     NEW,
     OLD,
     assert_nothing_failed,
@@ -40,7 +39,8 @@ from tests.integration.rollouts import (
     versions,
     world,
 )
-from tests.listening import Handle, listening
+from tests.support.servers.haproxy import haproxy_binaries, running_haproxy
+from tests.support.servers.tcp_listener import Handle, listening
 
 OTHER = """
 frontend other-www

@@ -9,7 +9,7 @@ import pytest
 
 from console.demo.haproxy import Checks
 from console.demo.stack import Stack
-from tests.integration.rollouts import NEW, Run, started, tune, world
+from tests.support.rollouts import NEW, Run, started, tune, world
 
 
 class CheckPort:

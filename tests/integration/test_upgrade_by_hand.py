@@ -8,7 +8,7 @@ import pytest
 
 from console.demo.load import Load
 from console.demo.stack import Stack
-from tests.integration.rollouts import (
+from tests.support.rollouts import (
     DRAIN,
     MAINT,
     assert_nothing_failed,

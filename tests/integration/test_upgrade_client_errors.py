@@ -6,8 +6,7 @@ import pytest
 
 from console.demo.load import Load
 from console.demo.stack import Stack
-from tests.haproxies import haproxy_binaries
-from tests.integration.rollouts import (
+from tests.support.rollouts import (
     MAINT,
     NEW,
     edit_haproxy,
@@ -18,6 +17,7 @@ from tests.integration.rollouts import (
     upgrade,
     world,
 )
+from tests.support.servers.haproxy import haproxy_binaries
 
 RATE = 60
 

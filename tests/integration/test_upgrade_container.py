@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from console.demo.stack import Stack
-from tests.containers import Podman, missing, podman
 from tests.integration.console_upgrades import upgrade_by_console
 from tests.integration.container_nodes import (
     configure,
@@ -18,12 +17,13 @@ from tests.integration.container_nodes import (
     service_section,
     verbs,
 )
-from tests.integration.rollouts import (
+from tests.integration.under_load import resumed_under_load, rolled_back_under_load, upgraded_under_load
+from tests.support.rollouts import (
     NEW,
     OLD,
     states,
 )
-from tests.integration.under_load import resumed_under_load, rolled_back_under_load, upgraded_under_load
+from tests.support.servers.containers import Podman, missing, podman
 
 pytestmark = pytest.mark.skipif(bool(missing()), reason=missing())
 

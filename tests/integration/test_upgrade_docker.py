@@ -6,8 +6,6 @@ from pathlib import Path
 import pytest
 
 from console.demo.stack import Stack
-from tests import docker_engines
-from tests.docker_engines import EATS, Docker
 from tests.integration.console_upgrades import upgrade_by_console
 from tests.integration.container_nodes import (
     configure,
@@ -20,7 +18,8 @@ from tests.integration.container_nodes import (
     service_section,
     verbs,
 )
-from tests.integration.rollouts import (
+from tests.integration.under_load import resumed_under_load, rolled_back_under_load, upgraded_under_load
+from tests.support.rollouts import (
     MAINT,
     NEW,
     OLD,
@@ -28,9 +27,10 @@ from tests.integration.rollouts import (
     tune,
     upgrade,
 )
-from tests.integration.under_load import resumed_under_load, rolled_back_under_load, upgraded_under_load
+from tests.support.servers import docker_engine
+from tests.support.servers.docker_engine import EATS, Docker
 
-MISSING = docker_engines.missing(compose=True)
+MISSING = docker_engine.missing(compose=True)
 pytestmark = pytest.mark.skipif(bool(MISSING), reason=MISSING)
 
 IMAGE = "127.0.0.1:1/rolldeck-shop"
@@ -48,7 +48,7 @@ SERVICE = """\
 @pytest.fixture(scope="module")
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Docker]:
     folder = tmp_path_factory.mktemp("images")
-    with docker_engines.docker() as running:
+    with docker_engine.docker() as running:
         for version in (OLD, NEW):
             archive = image_archive(folder / f"{version}.tar", version)
             running.call("import", str(archive), f"{IMAGE}:{version}")
@@ -79,7 +79,7 @@ async def into_services(stack: Stack, engine: Docker, folder: Path) -> Path:
         text += SERVICE.format(name=name, image=f"{IMAGE}:{OLD}", server=server(str(node.port)))
     file.write_text(text)
     compose = f"docker-compose --host {engine.address} -p shop"
-    docker_engines.compose(engine, "-p", "shop", "-f", str(file), "up", "--detach")
+    docker_engine.compose(engine, "-p", "shop", "-f", str(file), "up", "--detach")
     rows: dict[str, object] = {
         "kind": "compose",
         "file": str(file),

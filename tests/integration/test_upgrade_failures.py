@@ -10,7 +10,7 @@ import pytest
 from console.demo.load import Load
 from console.demo.node import Release
 from console.demo.stack import Stack
-from tests.integration.rollouts import (
+from tests.support.rollouts import (
     MAINT,
     NEW,
     OLD,

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tests.integration.rollouts import NEW, rolldeck, untouched, upgrade, versions, world
+from tests.support.rollouts import NEW, rolldeck, untouched, upgrade, versions, world
 
 FREEZE = """
 [[apps.shop.freeze]]

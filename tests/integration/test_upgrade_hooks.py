@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from console.demo.stack import Stack
-from tests.integration.rollouts import NEW, OLD, rolldeck, started, untouched, upgrade, versions, world
 from tests.integration.test_hooks import TOKEN, gone, receiving, until
+from tests.support.rollouts import NEW, OLD, rolldeck, started, untouched, upgrade, versions, world
 from tests.unit import journals
 
 

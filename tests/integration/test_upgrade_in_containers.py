@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 
 from console.demo.stack import Stack
-from tests import docker_engines
-from tests.docker_engines import LIMITS, Docker
 from tests.integration.managed_nodes import PROGRAM, PYTHON, configure, log_of_a_version_that_dies
-from tests.integration.rollouts import NEW, OLD, states, tune, upgrade, versions, world
 from tests.integration.under_load import resumed_under_load, rolled_back_under_load
-from tests.supervisors import CONFIGURATION, SUPERVISORD, needs_supervisor
+from tests.support.rollouts import NEW, OLD, states, tune, upgrade, versions, world
+from tests.support.servers import docker_engine
+from tests.support.servers.docker_engine import LIMITS, Docker
+from tests.support.servers.supervisor import CONFIGURATION, SUPERVISORD, needs_supervisor
 
-MISSING = docker_engines.missing()
+MISSING = docker_engine.missing()
 pytestmark = [
     pytest.mark.long,
     needs_supervisor,
@@ -33,7 +33,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Docker]:
             link = tarfile.TarInfo(name)
             link.type, link.linkname = tarfile.SYMTYPE, f"usr/{name}"
             tar.addfile(link)
-    with docker_engines.docker() as running:
+    with docker_engine.docker() as running:
         running.call("import", str(archive), f"{IMAGE}:1")
         yield running
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from console.demo.stack import Stack
-from tests.integration.rollouts import NEW, OLD, rolldeck, untouched, upgrade, versions, world
+from tests.support.rollouts import NEW, OLD, rolldeck, untouched, upgrade, versions, world
 
 INI = """\
 [first]

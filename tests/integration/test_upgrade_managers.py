@@ -10,7 +10,8 @@ from console.demo.load import Load
 from console.demo.stack import Stack
 from tests.integration.console_upgrades import upgrade_by_console
 from tests.integration.managed_nodes import log_of_a_version_that_dies, programs, units
-from tests.integration.rollouts import (
+from tests.integration.under_load import resumed_under_load, rolled_back_under_load, upgraded_under_load
+from tests.support.rollouts import (
     MAINT,
     NEW,
     OLD,
@@ -22,9 +23,8 @@ from tests.integration.rollouts import (
     versions,
     world,
 )
-from tests.integration.under_load import resumed_under_load, rolled_back_under_load, upgraded_under_load
-from tests.supervisors import needs_supervisor
-from tests.systemd_nodes import ENDED_BY_OOMD, needs_systemd
+from tests.support.servers.supervisor import needs_supervisor
+from tests.support.servers.systemd import ENDED_BY_OOMD, needs_systemd
 
 STEPS = ("drain", "stop", "install", "start", "verify")
 MANAGERS = [

@@ -9,8 +9,8 @@ from backends.model import Command
 from console.demo.load import Load
 from console.demo.stack import Stack
 from tests.integration.console_upgrades import upgrade_by_console
-from tests.integration.monit_nodes import monit_nodes
-from tests.integration.rollouts import (
+from tests.support.monit_nodes import monit_nodes
+from tests.support.rollouts import (
     MAINT,
     NEW,
     OLD,
@@ -23,7 +23,7 @@ from tests.integration.rollouts import (
     versions,
     world,
 )
-from tests.monits import needs_monit
+from tests.support.servers.monit import needs_monit
 
 pytestmark = needs_monit
 

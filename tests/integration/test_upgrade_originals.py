@@ -9,7 +9,7 @@ import pytest
 
 from console.demo.load import Load
 from console.demo.stack import Stack
-from tests.integration.rollouts import (
+from tests.support.rollouts import (
     DRAIN,
     MAINT,
     NEW,
@@ -26,7 +26,7 @@ from tests.integration.rollouts import (
     versions,
     world,
 )
-from tests.listening import listening
+from tests.support.servers.tcp_listener import listening
 
 AGENT_ENABLED = 4  # in srv_agent_state
 

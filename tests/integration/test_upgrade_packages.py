@@ -10,10 +10,9 @@ import pytest
 
 from console.demo.load import Load
 from console.demo.stack import Stack
-from tests import deb_repository, rpm_repository
-from tests.deb_repository import DebRepository, call_there
 from tests.integration.console_upgrades import upgrade_by_console
-from tests.integration.rollouts import (
+from tests.integration.under_load import resumed_under_load, rolled_back_under_load, upgraded_under_load
+from tests.support.rollouts import (
     NEW,
     OLD,
     Run,
@@ -25,8 +24,9 @@ from tests.integration.rollouts import (
     versions,
     world,
 )
-from tests.integration.under_load import resumed_under_load, rolled_back_under_load, upgraded_under_load
-from tests.rpm_repository import RpmRepository
+from tests.support.servers import deb_repository, rpm_repository
+from tests.support.servers.deb_repository import DebRepository, call_there
+from tests.support.servers.rpm_repository import RpmRepository
 
 needs_apt = pytest.mark.skipif(bool(deb_repository.missing()), reason=deb_repository.missing())
 needs_dnf = pytest.mark.skipif(bool(rpm_repository.missing()), reason=rpm_repository.missing())

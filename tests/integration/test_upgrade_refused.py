@@ -11,7 +11,7 @@ import asyncssh
 import pytest
 
 from console.demo.stack import Stack
-from tests.integration.rollouts import (
+from tests.support.rollouts import (
     NEW,
     OLD,
     edit_haproxy,
@@ -23,7 +23,7 @@ from tests.integration.rollouts import (
     upgrade,
     world,
 )
-from tests.listening import listening
+from tests.support.servers.tcp_listener import listening
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pytest
 
 from console.demo.connection import Connection, Response
 from console.demo.stack import Stack
-from tests.integration.rollouts import (
+from tests.support.rollouts import (
     NEW,
     OLD,
     Running,

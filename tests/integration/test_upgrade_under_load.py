@@ -7,8 +7,7 @@ import pytest
 
 from console.demo.load import Kind, Load
 from console.demo.stack import Stack
-from tests.haproxies import haproxy_binaries
-from tests.integration.rollouts import (
+from tests.support.rollouts import (
     NEW,
     assert_nothing_failed,
     edit_haproxy,
@@ -19,6 +18,7 @@ from tests.integration.rollouts import (
     versions,
     world,
 )
+from tests.support.servers.haproxy import haproxy_binaries
 
 RATE = 60  # requests per second; half keep their connection, 2 % of them last 2 s
 

@@ -9,12 +9,12 @@ import pytest
 
 from console.demo.stack import Stack
 from tests.integration.managed_nodes import PYTHON, UNIT, configure, log_of_a_version_that_dies
-from tests.integration.rollouts import NEW, OLD, rolldeck, states, tune, versions, world
 from tests.integration.under_load import resumed_under_load, rolled_back_under_load
-from tests.login_user import NAME, NUMBER, open_folder
-from tests.sshds import running_sshd
-from tests.systemd_nodes import Systemd, needs_systemd, running_systemd
-from tests.users import give
+from tests.support.login_user import NAME, NUMBER, open_folder
+from tests.support.rollouts import NEW, OLD, rolldeck, states, tune, versions, world
+from tests.support.servers.sshd import running_sshd
+from tests.support.servers.systemd import Systemd, needs_systemd, running_systemd
+from tests.support.users import give
 
 PARTS = [
     Path(file)

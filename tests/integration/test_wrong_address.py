@@ -7,8 +7,8 @@ import pytest
 
 from console.demo.load import Load
 from console.demo.stack import Stack
-from tests.free_ports import free_port
-from tests.integration.rollouts import (
+from tests.support.free_ports import free_port
+from tests.support.rollouts import (
     DRAIN,
     MAINT,
     NEW,

@@ -5,7 +5,7 @@ from collections.abc import Awaitable
 
 from console.demo.load import Load
 from console.demo.stack import Stack
-from tests.integration.rollouts import NEW, Run, assert_nothing_failed, rolldeck, started, upgrade
+from tests.support.rollouts import NEW, Run, assert_nothing_failed, rolldeck, started, upgrade
 
 RATE = 100  # requests per second
 

@@ -7,7 +7,7 @@ from backends.protocols import Installer
 from orchestrator.node import Node
 from orchestrator.planning.plan import Finding, PlannedNode
 from orchestrator.preflight.versions import look_for_versions, look_for_ways_back
-from tests.unit.fake_node import FakeHealth, FakeHost, FakeNode, FakePort, FakeService
+from tests.support.fake_node import FakeHealth, FakeHost, FakeNode, FakePort, FakeService
 
 
 async def find_ways_back(installer: Installer, wanted: str) -> list[Finding]:

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.haproxies import running_haproxy
-from tests.unit.console_values import write
+from tests.support.console_values import write
+from tests.support.servers.haproxy import running_haproxy
 
 ROLLDECK = (sys.executable, "-c", "from console.cli import main; main()")
 

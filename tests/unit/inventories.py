@@ -9,7 +9,7 @@ from backends.errors import ConfigError
 from console.config.loader import load
 from console.config.schema import Config
 from orchestrator.inventory.source import NodeSettings
-from tests.unit.console_values import TOML, write
+from tests.support.console_values import TOML, write
 
 
 def configured(folder: Path, name: str, *, group: str = "shop", reader: str = "builtin") -> Path:

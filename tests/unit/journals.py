@@ -13,8 +13,8 @@ from orchestrator.events.actor import Actor
 from orchestrator.events.events import AnyEvent, Record, RolloutEnded, RolloutStarted, Traffic
 from orchestrator.journal.entries import EntryHeader, Kind
 from orchestrator.journal.store import Journal
-from tests.unit.fakes import World, answer
-from tests.unit.virtual_time import run
+from tests.support.fake_fleet import World, answer
+from tests.support.virtual_time import run
 
 PLAN: dict[str, Any] = {
     "kind": "plan",

@@ -15,8 +15,8 @@ from orchestrator.events.actor import Actor
 from orchestrator.events.events import RolloutEnded
 from orchestrator.node import Original
 from orchestrator.planning.plan import Plan
-from tests.unit.fake_node import FakeNode
-from tests.unit.fakes import World
+from tests.support.fake_fleet import World
+from tests.support.fake_node import FakeNode
 
 T = TypeVar("T")
 

@@ -8,9 +8,9 @@ import pytest
 from backends.errors import Busy
 from orchestrator.events.actor import Actor
 from orchestrator.events.events import DecisionMade, DecisionRequested, NodeSkipped, StepDone
-from tests.unit.fakes import World, answer, steps
-from tests.unit.faults import Fault
-from tests.unit.virtual_time import run
+from tests.support.fake_faults import Fault
+from tests.support.fake_fleet import World, answer, steps
+from tests.support.virtual_time import run
 
 
 @pytest.mark.parametrize(

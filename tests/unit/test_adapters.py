@@ -18,7 +18,7 @@ from console.config.schema import parse
 from orchestrator.adapters import AdapterFactory
 from orchestrator.inventory.static import resolve_nodes
 from orchestrator.node import Node
-from tests.unit.console_values import raw
+from tests.support.console_values import raw
 
 APT = {"kind": "apt", "package": "shop"}
 NODES = {"web1": {"address": "127.0.0.1", "port": 81}}

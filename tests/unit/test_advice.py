@@ -21,8 +21,8 @@ from orchestrator.events.events import (
     WayOn,
 )
 from orchestrator.events.state import NodeState, RolloutState
-from tests.unit.fakes import World
-from tests.unit.virtual_time import run
+from tests.support.fake_fleet import World
+from tests.support.virtual_time import run
 
 RESUME = WayOn(purpose="resume", command="rolldeck resume shop")
 ROLLBACK = WayOn(purpose="rollback", command="rolldeck rollback shop")

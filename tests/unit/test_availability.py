@@ -21,9 +21,9 @@ from backends.protocols import Installer
 from orchestrator.planning.plan import Finding, Plan, PlannedNode, Severity, plan_fields
 from orchestrator.preflight.preflight import preflight
 from orchestrator.preflight.versions import AT_ONCE, look_for_versions
-from tests.scripted_host import Answer, ScriptedHost
-from tests.unit.fakes import World
-from tests.unit.virtual_time import run
+from tests.support.fake_fleet import World
+from tests.support.scripted_host import Answer, ScriptedHost
+from tests.support.virtual_time import run
 
 VALUES = {"app": "shop", "node": "web1", "address": "10.0.0.1", "port": "80", "service": "shop"}
 NOT_THERE, NOT_KNOWN = Presence.NOT_THERE, Presence.NOT_KNOWN

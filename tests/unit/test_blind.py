@@ -1,8 +1,8 @@
 """What nobody can see is never taken for good, and a node that was touched is named all the same."""
 
 from orchestrator.events.events import RolloutEnded, StepStarted
-from tests.unit.fakes import World
-from tests.unit.virtual_time import run
+from tests.support.fake_fleet import World
+from tests.support.virtual_time import run
 
 
 async def from_step(world: World, step: str, *balancers: str) -> RolloutEnded:

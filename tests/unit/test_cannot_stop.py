@@ -13,9 +13,9 @@ from orchestrator.engine.steps.reach import reach
 from orchestrator.events.events import NodeFailed
 from orchestrator.planning.plan import Severity
 from orchestrator.preflight.preflight import preflight
-from tests.unit.fake_node import FakeService
-from tests.unit.fakes import World
-from tests.unit.virtual_time import run
+from tests.support.fake_fleet import World
+from tests.support.fake_node import FakeService
+from tests.support.virtual_time import run
 
 
 @pytest.mark.parametrize("activity", [Activity.STOPPED, Activity.FAILED])

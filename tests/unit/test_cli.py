@@ -10,9 +10,9 @@ import pytest
 from console.cli import main
 from console.command_line import COMMANDS, EPILOG
 from console.exit_codes import Exit
-from tests.haproxies import haproxy_binaries
+from tests.support.console_values import harmless, write
+from tests.support.servers.haproxy import haproxy_binaries
 from tests.unit.console_shell import Shell, running_shell
-from tests.unit.console_values import harmless, write
 
 
 @pytest.fixture(scope="module", params=haproxy_binaries()[-1:])

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.haproxies import haproxy_binaries
-from tests.scripted_haproxy import Reply, scripted_haproxy
+from tests.support.console_values import harmless, write
+from tests.support.servers.haproxy import haproxy_binaries
+from tests.support.servers.scripted_haproxy import Reply, scripted_haproxy
 from tests.unit.console_shell import APP, CONFIG, ROLLDECK, Shell, running_shell
-from tests.unit.console_values import harmless, write
 
 
 @pytest.fixture(scope="module", params=haproxy_binaries()[-1:])

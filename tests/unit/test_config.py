@@ -24,7 +24,7 @@ from orchestrator.inventory.source import NodeSettings
 from orchestrator.planning.freeze import Freeze
 from orchestrator.planning.policy import Policy
 from orchestrator.settings import Access, ApplicationSettings, LockSettings
-from tests.unit.console_values import raw, write
+from tests.support.console_values import raw, write
 
 EXAMPLE = Path(__file__).parents[2] / "config.toml"
 KINDS = (ServiceSettings, InstallSettings, VersionSettings, HealthSettings, InventorySettings)

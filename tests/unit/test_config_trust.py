@@ -14,9 +14,9 @@ from backends.file_trust import Writers, open_trusted
 from console.command_line import cli
 from console.config import loader
 from console.config.loader import find_and_load, load
-from tests.unit.console_values import TOML, write
+from tests.support.console_values import TOML, write
+from tests.support.users import MALLORY, OPS, become, give, needs_root
 from tests.unit.inventories import configured, nodes_of
-from tests.users import MALLORY, OPS, become, give, needs_root
 
 pytestmark = needs_root
 

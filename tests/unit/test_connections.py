@@ -8,9 +8,9 @@ from backends.errors import Unmeasured
 from backends.hosts.local import LocalHost
 from backends.hosts.ports import NodeConnections
 from orchestrator.engine.steps.drain import drain
-from tests.scripted_host import Answer, ScriptedHost
-from tests.unit.fakes import World
-from tests.unit.virtual_time import run
+from tests.support.fake_fleet import World
+from tests.support.scripted_host import Answer, ScriptedHost
+from tests.support.virtual_time import run
 
 HEADING = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n"
 REST = " 00000000:00000000 00:00000000 00000000     0        0 4242 1 0000000000000000 100 0 0 10 0\n"

@@ -8,7 +8,7 @@ from backends.consul.client import Consul, Pair
 from backends.consul.lock import ConsulLock
 from backends.consul.settings import ConsulSettings
 from backends.errors import Unreachable
-from tests.waiting import until
+from tests.support.wait import until
 
 KEY = "rolldeck/shop/lock"
 OURS = Pair(KEY, b"us", 1, 1, "ours")

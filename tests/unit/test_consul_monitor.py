@@ -11,7 +11,7 @@ from orchestrator.events.actor import Actor
 from orchestrator.events.event_bus import Bus
 from orchestrator.events.events import Paused, Record, Resumed
 from orchestrator.session.consul_monitor import PING, ConsulMonitor
-from tests.unit.virtual_time import VirtualClock, run
+from tests.support.virtual_time import VirtualClock, run
 
 if TYPE_CHECKING:
     from backends.consul.client import Consul

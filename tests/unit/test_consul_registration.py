@@ -9,8 +9,8 @@ import pytest
 from backends.consul.catalog import ConsulService
 from backends.consul.client import decoded
 from backends.consul.maintenance import LONGEST, Registration
-from tests.unit.fake_node import FakeHost, FakeNode
-from tests.unit.virtual_time import run
+from tests.support.fake_node import FakeHost, FakeNode
+from tests.support.virtual_time import run
 
 if TYPE_CHECKING:
     from backends.consul.client import Consul

@@ -8,7 +8,7 @@ from backends.errors import ConfigError, Refused, UnknownOutcome, Unmeasured
 from backends.installers.container import ContainerInstall
 from backends.installers.kinds import default_version, make_installer
 from backends.model import Command
-from tests.scripted_host import Answer, ScriptedHost
+from tests.support.scripted_host import Answer, ScriptedHost
 
 SETTINGS = ContainerInstall(
     name="shop", image="r/shop", create="podman create --name {name} {image}:{version}"

@@ -17,7 +17,7 @@ from orchestrator.events.events import (
     Paused,
     Resumed,
 )
-from tests.unit.virtual_time import VirtualClock, run
+from tests.support.virtual_time import VirtualClock, run
 
 
 def reins() -> tuple[Control, list[AnyEvent]]:

@@ -23,7 +23,7 @@ from console import debug_log
 from console.debug_log import Log, LogSettings
 from orchestrator.events.event_bus import Bus
 from orchestrator.events.events import NodeNote, Record, StepStarted, Waiting
-from tests.unit.console_values import HOSTILE, harmless
+from tests.support.console_values import HOSTILE, harmless
 
 TOKEN = "wire-t0ken"
 

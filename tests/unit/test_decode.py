@@ -14,7 +14,7 @@ from backends.health.kinds import HealthSettings
 from console.config.decoding import decode
 from console.config.renamed_keys import RENAMED_KEYS
 from console.config.schema import Config, parse
-from tests.unit.console_values import raw
+from tests.support.console_values import raw
 
 APP = "apps.shop"
 URL = "http://{address}:{port}/health"

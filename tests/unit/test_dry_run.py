@@ -2,8 +2,8 @@
 
 from backends.model import Admin
 from orchestrator.planning.plan import Plan
-from tests.unit.fakes import World
-from tests.unit.virtual_time import run
+from tests.support.fake_fleet import World
+from tests.support.virtual_time import run
 
 
 def commands(plan: Plan, name: str, step: str) -> list[str]:

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 from backends.errors import Unreachable
 from orchestrator.planning.plan import Finding, Severity
-from tests.unit.fakes import World
-from tests.unit.virtual_time import run
+from tests.support.fake_fleet import World
+from tests.support.virtual_time import run
 
 
 async def found(world: World, severity: Severity) -> list[tuple[str, str]]:

@@ -19,9 +19,9 @@ from orchestrator.planning.capacity import GuardRefused
 from orchestrator.planning.mapping import map_nodes, owners
 from orchestrator.planning.policy import Policy
 from orchestrator.planning.slots import filled, filled_of, node_names
-from tests.unit.console_values import server
-from tests.unit.fakes import World
-from tests.unit.virtual_time import run
+from tests.support.console_values import server
+from tests.support.fake_fleet import World
+from tests.support.virtual_time import run
 
 EMPTY: dict[str, Any] = {
     "address": "",

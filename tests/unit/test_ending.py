@@ -8,7 +8,7 @@ from msgspec import structs
 
 from console.terminal.summary import EXITS, KINDS, ending
 from orchestrator.events.events import BackCommand, OutOfRotation, Result, RolloutEnded, WayOn
-from tests.unit.console_values import HOSTILE, harmless
+from tests.support.console_values import HOSTILE, harmless
 
 WEB2 = OutOfRotation(
     node="web2",

@@ -10,9 +10,9 @@ from orchestrator.node import Node
 from orchestrator.planning.endpoints import Endpoints
 from orchestrator.planning.mapping import map_nodes
 from orchestrator.planning.plan import Finding, Severity
-from tests.unit.console_values import server
-from tests.unit.fakes import World
-from tests.unit.virtual_time import run
+from tests.support.console_values import server
+from tests.support.fake_fleet import World
+from tests.support.virtual_time import run
 
 
 async def _nodes() -> tuple[Node, ...]:

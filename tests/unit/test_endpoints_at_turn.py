@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from orchestrator.events.events import NodeFailed
-from tests.unit.fakes import World
-from tests.unit.virtual_time import run
+from tests.support.fake_fleet import World
+from tests.support.virtual_time import run
 
 
 @pytest.mark.parametrize("state", ["ready", "maint"])

@@ -17,8 +17,8 @@ from orchestrator.events.events import (
     StepDone,
     to_json,
 )
-from tests.unit.fakes import World
-from tests.unit.virtual_time import EPOCH, VirtualClock, run
+from tests.support.fake_fleet import World
+from tests.support.virtual_time import EPOCH, VirtualClock, run
 
 
 def note(text: str) -> NodeNote:

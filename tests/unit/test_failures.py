@@ -12,7 +12,7 @@ from console.exit_codes import Exit
 from orchestrator.errors import Aborted, StepFailed
 from orchestrator.planning.capacity import Capacity, GuardRefused
 from orchestrator.planning.plan import Finding, PreflightFailed, Severity
-from tests.unit.console_values import HOSTILE, harmless
+from tests.support.console_values import HOSTILE, harmless
 
 FULL = Capacity(instance="lb1", backend="shop", before=2, after=1, floor=2, taken=1)
 MISSING = Finding(Severity.ERROR, "web9", "is not registered")

@@ -6,8 +6,8 @@ from backends.errors import PermissionDenied, Refused, UnknownOutcome, Unmeasure
 from backends.haproxy import commands
 from backends.model import AdminState, Level, ServerRef
 from orchestrator.engine.steps.drain import in_maintenance
-from tests.unit.fakes import World
-from tests.unit.virtual_time import run
+from tests.support.fake_fleet import World
+from tests.support.virtual_time import run
 
 REFS = (ServerRef("lb1", "shop", "web1"), ServerRef("lb2", "shop", "web1"))
 

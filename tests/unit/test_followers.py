@@ -9,9 +9,9 @@ from orchestrator.balancers.followers import followers, returning_followers, tra
 from orchestrator.engine import manual
 from orchestrator.planning.capacity import GuardRefused
 from orchestrator.planning.plan import Plan, Severity, plan_fields
-from tests.unit.fakes import World
+from tests.support.fake_fleet import World
+from tests.support.virtual_time import run
 from tests.unit.tracking import add, follow, ref
-from tests.unit.virtual_time import run
 
 
 def tracking(**pairs: str) -> dict[ServerRef, ServerRef]:

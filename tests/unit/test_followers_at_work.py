@@ -9,9 +9,9 @@ from orchestrator.engine.steps.drain import drain
 from orchestrator.engine.steps.verify import verify
 from orchestrator.events.events import OutOfRotation, Waiting
 from orchestrator.planning.plan import Plan, PreflightFailed
-from tests.unit.fakes import World
+from tests.support.fake_fleet import World
+from tests.support.virtual_time import run
 from tests.unit.tracking import add, follow, ref
-from tests.unit.virtual_time import run
 
 # -- while a node is worked on -------------------------------------------------------------------
 

@@ -26,8 +26,8 @@ from orchestrator.remote.rollout import RemoteRollout
 from orchestrator.remote.subscriber import PublishedRollout, RolloutSubscriber
 from orchestrator.session.adoption import Offer, take_over
 from orchestrator.session.work_log import WorkLog
-from tests import forged
 from tests.fixtures import FOLDER
+from tests.support import forged
 from tests.unit import journals
 from tests.unit.test_shared_lock import HERE, US, Key, gone, held, lock_on
 

@@ -14,8 +14,8 @@ from orchestrator.events.events import FreezeOverridden, RolloutStarted
 from orchestrator.planning.freeze import DAYS, Freeze, frozen, judge_freeze
 from orchestrator.planning.plan import PreflightFailed, Severity
 from orchestrator.preflight.preflight import preflight
-from tests.unit.fakes import World
-from tests.unit.virtual_time import EPOCH, run
+from tests.support.fake_fleet import World
+from tests.support.virtual_time import EPOCH, run
 
 BERLIN = "Europe/Berlin"  # put forward on 2026-03-29 at 02:00, back on 2026-10-25 at 03:00
 ZONES = (BERLIN, "America/New_York", "Australia/Lord_Howe", "Pacific/Apia", "UTC")

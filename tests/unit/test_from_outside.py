@@ -22,7 +22,7 @@ from orchestrator.inventory.source import FoundNode, NodeSettings, checked_nodes
 from orchestrator.session.factory import open_session
 from orchestrator.session.session import Session
 from orchestrator.settings import Access, ApplicationSettings, Settings
-from tests.unit.virtual_time import run
+from tests.support.virtual_time import run
 
 if TYPE_CHECKING:
     from orchestrator.events.events import NodeNote

@@ -11,8 +11,8 @@ from backends.model import Admin, Info, Level, Server, ServerRef, Snapshot
 from orchestrator.planning import capacity
 from orchestrator.planning.capacity import GuardRefused, floor_of
 from orchestrator.planning.policy import Amount, Policy
-from tests.unit.fakes import World
-from tests.unit.virtual_time import run
+from tests.support.fake_fleet import World
+from tests.support.virtual_time import run
 
 AMOUNT: st.SearchStrategy[Amount] = st.one_of(
     st.integers(0, 12), st.integers(0, 100).map(lambda share: f"{share}%")

@@ -14,8 +14,8 @@ from orchestrator.planning import capacity
 from orchestrator.planning.capacity import Capacity, GuardRefused
 from orchestrator.planning.plan import Severity
 from orchestrator.planning.policy import Policy
-from tests.unit.fakes import World
-from tests.unit.virtual_time import run
+from tests.support.fake_fleet import World
+from tests.support.virtual_time import run
 
 HALF = msgspec.convert({"min_available": "50%"}, Policy)
 ALL_BACKUPS = {("lb1", "shop")}

@@ -9,8 +9,8 @@ from backends.model import Operational, Server, Snapshot
 from orchestrator.planning import capacity
 from orchestrator.planning.capacity import GuardRefused
 from orchestrator.planning.policy import Policy
-from tests.unit.fakes import World
-from tests.unit.virtual_time import run
+from tests.support.fake_fleet import World
+from tests.support.virtual_time import run
 
 HALF = msgspec.convert({"min_available": "50%"}, Policy)
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backends.haproxy.config_file import MAX_LINE, ConfigFile, parse_config, read_lines, split_line
-from tests.haproxy_words import WORDS
+from tests.support.haproxy_words import WORDS
 
 
 @pytest.mark.parametrize(("written", "read"), WORDS)

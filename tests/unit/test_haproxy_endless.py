@@ -12,9 +12,9 @@ from backends.haproxy.parse import MAX_NAME, MAX_TEXT, number
 from backends.haproxy.runtime import Runtime
 from backends.haproxy.transport import MOST_RECORDED, WriteReplies
 from backends.model import Exchange, ServerRef
-from tests.loop_time import watching_loop
-from tests.recording import exchanges
-from tests.scripted_haproxy import Reply, scripted_haproxy
+from tests.support.loop_time import watching_loop
+from tests.support.recorder import exchanges
+from tests.support.servers.scripted_haproxy import Reply, scripted_haproxy
 
 WEB1 = ServerRef("lb1", "shop", "web1")
 CAPTURED = Path(__file__).parent / "captured"

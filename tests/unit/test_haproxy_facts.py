@@ -14,7 +14,7 @@ from backends.errors import PermissionDenied
 from backends.haproxy.config_facts import MAX_BYTES, MAX_LINES, HaproxyFacts, read_facts, read_local
 from backends.haproxy.config_file import ConfigFile, parse_config
 from backends.model import Persistence
-from tests.loop_time import watching_loop
+from tests.support.loop_time import watching_loop
 
 PLAIN = """
 global

@@ -14,8 +14,8 @@ from orchestrator.engine.steps.drain import drain
 from orchestrator.errors import StepFailed
 from orchestrator.events.events import NodeNote, Waiting
 from orchestrator.planning.plan import PreflightFailed
-from tests.unit.fakes import World
-from tests.unit.virtual_time import run
+from tests.support.fake_fleet import World
+from tests.support.virtual_time import run
 
 HEADING = "#<PID>          <type>          <reloads>       <uptime>        <version>      \n"
 IN_2_2 = (

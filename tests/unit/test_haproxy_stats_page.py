@@ -12,8 +12,8 @@ from backends.errors import BackendError, ConfigError, PermissionDenied, Refused
 from backends.haproxy.address import HaproxySettings
 from backends.haproxy.stats_page import StatsPage
 from backends.model import Admin, AdminState, Info, Level, Operational
-from tests.free_ports import free_port
-from tests.listening import listening
+from tests.support.free_ports import free_port
+from tests.support.servers.tcp_listener import listening
 
 CAPTURED = Path(__file__).parent / "captured"
 VERSIONS = sorted({path.name.split("-")[0] for path in CAPTURED.glob("*-page.txt")})

@@ -18,9 +18,9 @@ from backends.haproxy.address import HaproxySettings, SshAddress, TcpAddress, Un
 from backends.haproxy.runtime import Runtime
 from backends.haproxy.transport import ByteReader, ByteWriter, Transport
 from backends.model import Exchange
-from tests.free_ports import free_port
-from tests.recording import exchanges
-from tests.scripted_haproxy import Reply, scripted_haproxy, until
+from tests.support.free_ports import free_port
+from tests.support.recorder import exchanges
+from tests.support.servers.scripted_haproxy import Reply, scripted_haproxy, until
 
 DRAIN = "set server shop/web1 state drain"
 PROVE = "set server shop/web1 state drain; set server shop/web1 health down"

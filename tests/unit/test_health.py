@@ -12,7 +12,7 @@ from backends.health.http import HttpCheck, HttpHealth, Page, judge, version_of
 from backends.health.http_client import curl
 from backends.health.kinds import HealthChecks, HealthSettings
 from backends.model import Command, HealthResult
-from tests.scripted_host import Answer, ScriptedHost
+from tests.support.scripted_host import Answer, ScriptedHost
 
 VALUES = {"app": "shop", "node": "web1", "address": "127.0.0.1", "port": "8080"}
 URL = "http://{address}:{port}/health"

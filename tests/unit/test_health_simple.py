@@ -6,7 +6,7 @@ from backends.health.kinds import HealthChecks, HealthSettings
 from backends.health.simple import CommandCheck, CommandHealth, TcpCheck, TcpHealth
 from backends.hosts.ports import ConsolePort, NodePort
 from backends.model import Command, HealthResult
-from tests.scripted_host import Answer, ScriptedHost
+from tests.support.scripted_host import Answer, ScriptedHost
 
 VALUES = {"app": "shop", "node": "web1", "address": "127.0.0.1", "port": "8080"}
 BY_CURL = HttpHealth(url="http://{address}:{port}/health", check_from="node")

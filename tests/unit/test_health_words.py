@@ -8,7 +8,7 @@ import pytest
 from backends.model import Admin, Operational
 from console.terminal.json import server_fields
 from orchestrator.events.text import health
-from tests.unit.console_values import HOSTILE, server
+from tests.support.console_values import HOSTILE, server
 
 
 @pytest.mark.parametrize(

@@ -42,9 +42,9 @@ from orchestrator.events.events import (
 )
 from orchestrator.journal.store import Journal
 from orchestrator.journal.timeline import Story
+from tests.support.console_values import HOSTILE, harmless, write
 from tests.unit import journals
 from tests.unit.console_shell import Done
-from tests.unit.console_values import HOSTILE, harmless, write
 
 NASTY = [*(each for each in HOSTILE if "\ud800" not in each), "<script>alert(1)</script>", "a" * 10_240]
 Rolldeck = Callable[..., Done]

@@ -21,8 +21,8 @@ from orchestrator.events.events import (
     RolloutEnded,
     StepStarted,
 )
-from tests.unit.fakes import World, answer
-from tests.unit.virtual_time import run
+from tests.support.fake_fleet import World, answer
+from tests.support.virtual_time import run
 
 EVERY: tuple[Moment, ...] = ("start", "node", "pause", "failure", "end")
 

@@ -8,9 +8,9 @@ from backends.errors import Unreachable
 from backends.model import Level, ServerRef, Sessions
 from orchestrator.live.poller import Watch
 from orchestrator.live.sessions import INTERVAL, InFlight, worth_reading
-from tests.unit.fakes import World
-from tests.unit.faults import Fault
-from tests.unit.virtual_time import run
+from tests.support.fake_faults import Fault
+from tests.support.fake_fleet import World
+from tests.support.virtual_time import run
 
 WEB1 = (ServerRef("lb1", "shop", "web1"), ServerRef("lb2", "shop", "web1"))
 

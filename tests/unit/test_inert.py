@@ -25,7 +25,7 @@ from console.demo.configuration import rolldeck_config
 from orchestrator.inventory.consul import found_nodes
 from orchestrator.inventory.source import NodeSettings, checked_nodes
 from orchestrator.inventory.static import resolve_nodes
-from tests.unit.console_values import raw, server
+from tests.support.console_values import raw, server
 
 GOOD = [
     "web1",

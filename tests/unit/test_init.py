@@ -14,8 +14,8 @@ from console.commands import init
 from console.commands.first_configuration import Found, _key, merged, written
 from console.config.loader import load
 from console.config.schema import parse
-from tests.haproxies import haproxy_binaries, haproxy_paths, running_haproxy
-from tests.unit.console_values import HIDDEN, anything, harmless, server
+from tests.support.console_values import HIDDEN, anything, harmless, server
+from tests.support.servers.haproxy import haproxy_binaries, haproxy_paths, running_haproxy
 
 SECTIONS = """
 backend shop

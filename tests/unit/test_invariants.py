@@ -7,8 +7,8 @@ from orchestrator.events.events import CommandFinished, DecisionMade, NodeFailed
 from orchestrator.events.state import RolloutState
 from orchestrator.node import Original
 from orchestrator.planning.capacity import floor_of
+from tests.support.virtual_time import run
 from tests.unit.scenarios import Outcome, Scenario, play, scenarios
-from tests.unit.virtual_time import run
 
 
 @settings(

@@ -8,7 +8,7 @@ from backends.errors import ConfigError
 from backends.model import Server
 from console.config.schema import parse
 from orchestrator.inventory.static import NodeSpec, resolve_nodes
-from tests.unit.console_values import raw, server
+from tests.support.console_values import raw, server
 
 
 def found(*servers: Server, **app: Any) -> list[NodeSpec]:

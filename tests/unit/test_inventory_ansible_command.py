@@ -15,10 +15,10 @@ from backends.file_trust import Writers
 from backends.inventories.ansible import command
 from backends.inventories.ansible.reader import AnsibleInventory, read_ansible
 from backends.inventories.common import InventoryFile
-from tests.ansible_files import BESIDE, STATIC, write
+from tests.support.ansible_files import BESIDE, STATIC, write
+from tests.support.users import OPS, give, needs_root
+from tests.support.wait import until
 from tests.unit.inventories import findings_of
-from tests.users import OPS, give, needs_root
-from tests.waiting import until
 
 CAPTURED = Path(__file__).parent / "captured"
 INI = "[shop]\nweb1\nweb2\n"

@@ -11,7 +11,7 @@ from console.config.loader import load
 from console.config.schema import parse
 from orchestrator.inventory.source import NodeSettings
 from orchestrator.inventory.static import resolve_nodes
-from tests.unit.console_values import raw, server
+from tests.support.console_values import raw, server
 from tests.unit.inventories import configured, loaded, nodes_of, refused
 
 NODES = """\

@@ -15,9 +15,9 @@ from orchestrator.inventory.resolver import GRACE_S, InventoryResolver
 from orchestrator.inventory.source import NodeSettings
 from orchestrator.inventory.static import NodeSpec
 from orchestrator.node import Node
-from tests.unit.console_values import raw, server
-from tests.unit.fake_balancer import FakeBalancer
-from tests.unit.virtual_time import run
+from tests.support.console_values import raw, server
+from tests.support.fake_balancer import FakeBalancer
+from tests.support.virtual_time import run
 
 HANG = 5.0  # seconds until one that hangs is given up
 

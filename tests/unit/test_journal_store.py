@@ -16,10 +16,10 @@ from orchestrator.events.event_bus import Bus
 from orchestrator.events.events import NodeNote, NodeStarted, Record
 from orchestrator.journal.migrations import VERSION
 from orchestrator.journal.store import Journal, recording
+from tests.support.console_values import HOSTILE
+from tests.support.virtual_time import VirtualClock, run
 from tests.unit import journals
 from tests.unit.console_shell import surroundings
-from tests.unit.console_values import HOSTILE
-from tests.unit.virtual_time import VirtualClock, run
 
 WRITER = """
 import sys

@@ -10,8 +10,8 @@ from orchestrator.journal import chain
 from orchestrator.journal.store import Journal, recording
 from orchestrator.journal.verification import Verification
 from tests.fixtures import copied
+from tests.support.virtual_time import VirtualClock, run
 from tests.unit import journals
-from tests.unit.virtual_time import VirtualClock, run
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.haproxies import haproxy_binaries, running_haproxy
+from tests.support.servers.haproxy import haproxy_binaries, running_haproxy
 
 ROOT = Path(__file__).parents[2]
 

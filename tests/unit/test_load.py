@@ -10,7 +10,7 @@ import pytest
 
 from console.demo.connection import Malformed, Response, parse
 from console.demo.load import IDLE_CLOSE, Address, Kind, Load, Report, schedule
-from tests.listening import listening
+from tests.support.servers.tcp_listener import listening
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 KEPT = Kind(keep_alive=True, slow=False)

@@ -11,7 +11,7 @@ import pytest
 
 from orchestrator.errors import Locked
 from orchestrator.locks.file import FileLock, Holder
-from tests.waiting import until
+from tests.support.wait import until
 
 HERE = socket.gethostname()
 ANN = Holder(operator="ann@here", host=HERE, pid=1, since=0.0, what="upgrade to 1.5.0")
@@ -97,7 +97,7 @@ import asyncio, os, sys
 from pathlib import Path
 import msgspec
 from orchestrator.locks.file import Holder, FileLock
-from tests.waiting import until
+from tests.support.wait import until
 holder = msgspec.json.decode(sys.argv[2], type=Holder)
 asyncio.run(FileLock.of(Path(sys.argv[1]), "shop").acquire(holder))
 os.kill(os.getpid(), 9)

@@ -10,8 +10,8 @@ from orchestrator.engine.manual import Action, Change, apply, choose, impact
 from orchestrator.errors import DeadlinePassed
 from orchestrator.planning.capacity import GuardRefused
 from orchestrator.planning.plan import PreflightFailed
-from tests.unit.fakes import World
-from tests.unit.virtual_time import run
+from tests.support.fake_fleet import World
+from tests.support.virtual_time import run
 
 PROVE = "set server shop/web1 state drain; set server shop/web1 health down"
 READY = "set server shop/web1 state ready"

@@ -8,8 +8,8 @@ from backends.model import Server, ServerRef, Snapshot
 from orchestrator.node import Node
 from orchestrator.planning.mapping import map_nodes, owners
 from orchestrator.planning.plan import Finding, Severity
-from tests.unit.fakes import World
-from tests.unit.virtual_time import run
+from tests.support.fake_fleet import World
+from tests.support.virtual_time import run
 
 
 async def _world() -> tuple[tuple[Node, ...], dict[str, Snapshot]]:

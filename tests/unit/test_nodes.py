@@ -7,7 +7,7 @@ import pytest
 
 from backends.model import Server
 from orchestrator.live.poller import View
-from tests.unit.console_values import HOSTILE, server
+from tests.support.console_values import HOSTILE, server
 from tests.unit.test_rows import DOWN, DRAIN, MAINT, RISING, instance, only, shown
 from tests.unit.test_rows import nodes as names_of
 from widgets.table.by_node import carried, nodes_of

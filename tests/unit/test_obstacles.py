@@ -13,9 +13,9 @@ from backends.services.monit import MonitSettings
 from backends.services.systemd import SystemdSettings
 from orchestrator.engine.manual import Change, apply, choose
 from orchestrator.events.events import NodeFailed, NodeNote
-from tests.scripted_host import Answer, ScriptedHost
-from tests.unit.fakes import World
-from tests.unit.virtual_time import run
+from tests.support.fake_fleet import World
+from tests.support.scripted_host import Answer, ScriptedHost
+from tests.support.virtual_time import run
 
 STOP = Command(("systemctl", "stop", "shop"))
 

@@ -10,8 +10,8 @@ from backends.model import AdminState, Operational, Snapshot
 from orchestrator.engine.final_state import look_at_end
 from orchestrator.events.events import OutOfRotation
 from orchestrator.events.text import whose_words
-from tests.unit.fakes import World
-from tests.unit.virtual_time import run
+from tests.support.fake_fleet import World
+from tests.support.virtual_time import run
 
 
 async def look(world: World) -> tuple[list[OutOfRotation], list[str]]:

@@ -19,8 +19,8 @@ from orchestrator.events.event_bus import Bus
 from orchestrator.events.events import NodeNote
 from orchestrator.journal.store import Journal
 from orchestrator.locks.file import FileLock, Holder
+from tests.support.users import MALLORY, OPS, become, give, needs_root
 from tests.unit import journals
-from tests.users import MALLORY, OPS, become, give, needs_root
 
 ANN = Holder(operator="ann@here", host="here", pid=1, since=0.0, what="upgrade to 1.5.0")
 

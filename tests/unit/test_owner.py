@@ -6,7 +6,7 @@ import pytest
 
 from backends.model import Admin, Operational
 from orchestrator.balancers.maintenance_reason import Owner, owners
-from tests.unit.console_values import server
+from tests.support.console_values import server
 from tests.unit.test_haproxy_parse import VERSIONS, servers
 
 OUT: dict[str, Any] = {"operational": Operational.STOPPED}

@@ -16,7 +16,7 @@ from backends.services.kinds import ServiceSettings
 from backends.templates import NodeShell, NodeText, Placeholders, _templates, wrong_placeholder
 from console.config.loader import load
 from console.config.schema import parse
-from tests.unit.console_values import raw, write
+from tests.support.console_values import raw, write
 
 NAMES = frozenset({"app", "node", "address", "port", "service"})
 TEXT, SHELL = Placeholders(NAMES), Placeholders(NAMES, in_shell=True)

@@ -11,7 +11,7 @@ from console.terminal import plan_text
 from orchestrator.planning.capacity import Capacity
 from orchestrator.planning.plan import Finding, Plan, PlannedCommand, PlannedNode, Severity, plan_fields
 from orchestrator.planning.policy import Policy
-from tests.unit.console_values import HOSTILE, harmless
+from tests.support.console_values import HOSTILE, harmless
 
 REF = ServerRef("lb1", "shop", "web1")
 CAPACITY = Capacity(instance="lb1", backend="shop", before=2, after=1, floor=1, taken=1)

@@ -12,9 +12,9 @@ from orchestrator.engine.rollout import Rollout
 from orchestrator.engine.server_pool import Pool
 from orchestrator.events.actor import Actor
 from orchestrator.events.events import NodeFailed, NodeUpgraded, Record, RolloutEnded, RolloutKind, Waiting
-from tests.unit.console_values import server
-from tests.unit.fakes import World, answer, steps
-from tests.unit.virtual_time import run
+from tests.support.console_values import server
+from tests.support.fake_fleet import World, answer, steps
+from tests.support.virtual_time import run
 
 
 async def while_web1_stops(world: World, happens: Callable[[], object]) -> RolloutEnded:

@@ -11,10 +11,10 @@ from orchestrator.events.events import STEPS
 from orchestrator.node import Original
 from orchestrator.planning.plan import Finding, Left, Severity
 from orchestrator.preflight.preflight import preflight
-from tests.unit.fake_balancer import FakeFacts
-from tests.unit.fakes import World
-from tests.unit.faults import Fault
-from tests.unit.virtual_time import run
+from tests.support.fake_balancer import FakeFacts
+from tests.support.fake_faults import Fault
+from tests.support.fake_fleet import World
+from tests.support.virtual_time import run
 
 
 def texts(findings: tuple[Finding, ...], severity: Severity) -> list[str]:

@@ -10,7 +10,7 @@ import pytest
 from backends.errors import ConfigError
 from console.config.decoding import ConfigErrors
 from console.config.schema import parse
-from tests.unit.console_values import write
+from tests.support.console_values import write
 
 WRONG = """\
 [lock]

@@ -16,7 +16,7 @@ from console.terminal.progress import ERASE, Progress, seconds
 from orchestrator.events import events
 from orchestrator.events.events import AnyEvent, Record
 from orchestrator.events.state import RolloutState
-from tests.unit.console_values import HOSTILE, harmless
+from tests.support.console_values import HOSTILE, harmless
 
 START = events.RolloutStarted(
     application="shop",

@@ -14,7 +14,7 @@ from orchestrator.remote.control_requests import ControlRequest
 from orchestrator.remote.header import PublishedPlan, PublishedPolicy, RolloutHeader
 from orchestrator.remote.payload import unpack
 from orchestrator.remote.publisher import RolloutPublisher
-from tests.unit.virtual_time import VirtualClock, run
+from tests.support.virtual_time import VirtualClock, run
 
 HEAD = RolloutHeader(
     kind="upgrade",

@@ -9,8 +9,8 @@ from backends.errors import NotAsked, PermissionDenied, Refused, Unreachable
 from backends.model import AdminState
 from orchestrator.events.events import NodeFailed, NodeNote, NodePutBack, RolloutEnded, StepStarted
 from orchestrator.events.state import NodeState, RolloutState
-from tests.unit.fakes import World, answer, steps
-from tests.unit.virtual_time import run
+from tests.support.fake_fleet import World, answer, steps
+from tests.support.virtual_time import run
 
 HUNG = Unreachable("web1", "no answer within 5 s")
 

@@ -9,10 +9,10 @@ from backends.model import AdminState
 from orchestrator.engine.manual import Change, apply
 from orchestrator.errors import StepFailed
 from orchestrator.events.events import NodeFailed, NodeNote, RolloutEnded
-from tests.unit.fake_registration import FakeRegistration
-from tests.unit.fakes import World
-from tests.unit.faults import Fault
-from tests.unit.virtual_time import run
+from tests.support.fake_faults import Fault
+from tests.support.fake_fleet import World
+from tests.support.fake_registration import FakeRegistration
+from tests.support.virtual_time import run
 
 MAINT = [AdminState.MAINT] * 2
 

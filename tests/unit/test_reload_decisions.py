@@ -4,9 +4,9 @@ import pytest
 
 from backends.model import Admin, AdminState
 from orchestrator.events.events import NodeNote, StepDone, StepStarted
-from tests.unit.fakes import World
+from tests.support.fake_fleet import World
+from tests.support.virtual_time import run
 from tests.unit.test_put_back_in_the_middle import when
-from tests.unit.virtual_time import run
 
 
 @pytest.mark.parametrize("by", [Admin.FORCED_MAINT | Admin.CONFIG_MAINT, Admin.FORCED_DRAIN])

@@ -14,8 +14,8 @@ from hatchling.builders.wheel import WheelBuilder
 from console.report.report import render_report
 from console.terminal.history_entries import Summary
 from orchestrator.journal.store import Journal
+from tests.support.console_values import harmless
 from tests.unit import journals
-from tests.unit.console_values import harmless
 from tests.unit.test_history import NASTY, Rolldeck, local_time, path, rolldeck, write_hostile
 
 __all__ = ["local_time", "path", "rolldeck"]  # fixtures

@@ -10,9 +10,9 @@ from orchestrator.engine.steps.verify import verify
 from orchestrator.errors import StepFailed
 from orchestrator.events.events import Baked, RolloutEnded, Traffic, Waiting
 from orchestrator.events.text import bake_words, traffic_words
-from tests.unit.fakes import World
+from tests.support.fake_fleet import World
+from tests.support.virtual_time import run
 from tests.unit.test_steps_verify import upgraded
-from tests.unit.virtual_time import run
 
 FIRST = RequestCounters._make([*range(1000, 2000, 100), 0, True, False])
 

@@ -15,8 +15,8 @@ from orchestrator.events import events
 from orchestrator.events.actor import Actor
 from orchestrator.events.event_bus import Bus
 from orchestrator.remote.control_requests import NAMED, ControlRequest, ControlRequests
-from tests import forged
-from tests.unit.virtual_time import VirtualClock, run
+from tests.support import forged
+from tests.support.virtual_time import VirtualClock, run
 
 if TYPE_CHECKING:
     from orchestrator.events.events import AnyEvent

@@ -5,7 +5,7 @@ import socket
 import pytest
 
 from console.demo.ports import ReservedPorts
-from tests.free_ports import free_port
+from tests.support.free_ports import free_port
 
 
 def test_nobody_else_is_given_one_before_its_server_has_started() -> None:

@@ -14,10 +14,10 @@ from orchestrator.events.events import Waiting
 from orchestrator.planning.plan import Severity
 from orchestrator.planning.policy import Policy
 from orchestrator.planning.slots import judge_slots, longest_absence_s
-from tests.unit.console_values import server
-from tests.unit.fake_balancer import FakeFacts
-from tests.unit.fakes import World
-from tests.unit.virtual_time import run
+from tests.support.console_values import server
+from tests.support.fake_balancer import FakeFacts
+from tests.support.fake_fleet import World
+from tests.support.virtual_time import run
 
 POLICY = Policy()
 LONG = longest_absence_s(POLICY)

@@ -17,8 +17,8 @@ from orchestrator.events.events import (
     Waiting,
 )
 from orchestrator.planning.plan import PreflightFailed
-from tests.unit.fakes import World
-from tests.unit.virtual_time import run
+from tests.support.fake_fleet import World
+from tests.support.virtual_time import run
 
 
 def test_batch_after_batch_until_all_is_done() -> None:

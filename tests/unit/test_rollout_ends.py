@@ -5,8 +5,8 @@ import asyncio
 import pytest
 
 from orchestrator.events.events import NodeUpgraded, Record, RolloutEnded, StepStarted
-from tests.unit.fakes import World, steps
-from tests.unit.virtual_time import run
+from tests.support.fake_fleet import World, steps
+from tests.support.virtual_time import run
 
 
 def test_an_instance_that_cannot_be_read_at_the_end_is_no_healthy_end() -> None:

@@ -18,11 +18,11 @@ from orchestrator.journal.unfinished import known_versions, leftovers
 from orchestrator.live.versions import DISK_SECONDS, Disks, NodeVersion, with_disk
 from orchestrator.node import Node
 from orchestrator.session.status import ApplicationStatus, KeptOut
+from tests.support.console_values import HOSTILE, harmless
+from tests.support.fake_faults import Fault
+from tests.support.fake_fleet import World
+from tests.support.virtual_time import run
 from tests.unit import journals
-from tests.unit.console_values import HOSTILE, harmless
-from tests.unit.fakes import World
-from tests.unit.faults import Fault
-from tests.unit.virtual_time import run
 
 
 @pytest.fixture

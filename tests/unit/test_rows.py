@@ -9,7 +9,7 @@ from backends.haproxy.columns import columns_of
 from backends.model import Admin, Info, Level, Operational, Server
 from orchestrator.live.poller import InstanceView, View
 from orchestrator.live.rates import Places, Rates
-from tests.unit.console_values import HOSTILE, server
+from tests.support.console_values import HOSTILE, server
 from widgets.table.by_server import natural
 from widgets.table.model import picture
 from widgets.view_model import Arrangement, By, Counts, Key, Picture, Row

@@ -8,7 +8,7 @@ import pytest
 
 from backends.errors import ConfigError
 from backends.secrets import Secret, load_secret, redact
-from tests.users import MALLORY, give, needs_root
+from tests.support.users import MALLORY, give, needs_root
 
 VALUE = "correct horse"
 

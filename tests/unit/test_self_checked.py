@@ -11,9 +11,9 @@ from orchestrator.engine.steps.verify import verify
 from orchestrator.errors import DeadlinePassed, StepFailed
 from orchestrator.events.events import NodeNote
 from orchestrator.planning.plan import Finding, Severity
-from tests.unit.fakes import World
-from tests.unit.faults import Fault
-from tests.unit.virtual_time import run
+from tests.support.fake_faults import Fault
+from tests.support.fake_fleet import World
+from tests.support.virtual_time import run
 
 UNHEALTHY = "unhealthy by its own health check: cat: /well: no such file"
 

@@ -18,11 +18,11 @@ from orchestrator.events.events import (
 from orchestrator.journal.timeline import Story
 from orchestrator.planning.plan import Severity
 from orchestrator.remote.payload import pack, unpack
-from tests.unit.fakes import World, answer
-from tests.unit.faults import Fault
+from tests.support.fake_faults import Fault
+from tests.support.fake_fleet import World, answer
+from tests.support.virtual_time import run
 from tests.unit.published import HEAD
 from tests.unit.test_shared_events import records
-from tests.unit.virtual_time import run
 from widgets.transcript.lines import lines_of
 
 WRITTEN = ("listening on 8080", "bind: address already in use")

@@ -7,7 +7,7 @@ from backends.hosts.execution import MAX_WORDS, words
 from backends.model import Activity, Command, CommandResult, ServiceState
 from backends.services.command import NOT_KNOWN_AFTER_REBOOT, CommandService, CommandSettings
 from backends.services.common import parse_pid
-from tests.scripted_host import Answer, ScriptedHost
+from tests.support.scripted_host import Answer, ScriptedHost
 
 SETTINGS = CommandSettings(
     start="cd /srv/{app} && ./ctl start --port {port}",

@@ -22,7 +22,7 @@ from backends.services.container import (
     reboot_caveat,
     state_of,
 )
-from tests.scripted_host import Answer, ScriptedHost
+from tests.support.scripted_host import Answer, ScriptedHost
 
 DOCKER = (
     '{"Status":"running","Running":true,"Paused":false,"Restarting":false,"OOMKilled":false,'

@@ -6,7 +6,7 @@ import pytest
 from backends.model import Command
 from backends.protocols import ServiceManager
 from backends.services.kinds import ServiceSettings, make_service
-from tests.scripted_host import ScriptedHost
+from tests.support.scripted_host import ScriptedHost
 
 
 def made(section: dict[str, object]) -> ServiceManager:

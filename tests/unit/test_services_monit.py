@@ -9,7 +9,7 @@ from backends.errors import Busy, ConfigError, Refused, UnknownOutcome, Unmeasur
 from backends.model import Activity, Command, ServiceState
 from backends.services.monit import MonitService, MonitSettings
 from backends.services.monit_output import MonitControl, MonitStatus, parse_control, parse_status, state_of
-from tests.scripted_host import Answer, ScriptedHost
+from tests.support.scripted_host import Answer, ScriptedHost
 
 RUNNING = """\
 Monit 5.33.0 uptime: 0m

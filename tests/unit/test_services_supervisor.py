@@ -12,7 +12,7 @@ from backends.services.supervisor import (
     autostart,
     parse_status,
 )
-from tests.scripted_host import Answer, ScriptedHost
+from tests.support.scripted_host import Answer, ScriptedHost
 
 RUNNING = "shop                             RUNNING   pid 812, uptime 0:01:02\n"
 AVAILABLE = """\

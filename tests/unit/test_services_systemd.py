@@ -18,7 +18,7 @@ from backends.services.systemd_unit import (
     upheld_obstacles,
 )
 from backends.services.systemd_unit import PROPERTIES as READ
-from tests.scripted_host import Answer, ScriptedHost
+from tests.support.scripted_host import Answer, ScriptedHost
 
 # v247 prints properties in its own order, and no Job when there is none.
 RUNNING = """\

@@ -19,9 +19,9 @@ from orchestrator.planning.application import Application
 from orchestrator.session import work_log
 from orchestrator.session.recovery import roll_back_after
 from orchestrator.session.session import Session
-from tests.blank_books import blank_books
-from tests.unit.fakes import World
-from tests.unit.virtual_time import run
+from tests.support.fake_fleet import World
+from tests.support.journal import blank_books
+from tests.support.virtual_time import run
 
 
 @dataclass(slots=True)

@@ -17,7 +17,7 @@ from backends.protocols import Held
 from orchestrator.errors import Locked
 from orchestrator.locks.file import FileLock, Holder, this_machine
 from orchestrator.locks.layered import LayeredLock
-from tests.waiting import until
+from tests.support.wait import until
 
 HERE = socket.gethostname()
 

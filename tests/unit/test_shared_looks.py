@@ -11,10 +11,10 @@ from backends.model import Command
 from backends.services.monit import MonitService, MonitSettings
 from backends.services.systemd import SystemdService, SystemdSettings
 from orchestrator.preflight.nodes import observe
-from tests.scripted_host import Answer, ScriptedHost
-from tests.unit.fakes import World
+from tests.support.fake_fleet import World
+from tests.support.scripted_host import Answer, ScriptedHost
+from tests.support.virtual_time import run
 from tests.unit.test_services_monit import RUNNING, VERBOSE
-from tests.unit.virtual_time import run
 
 UNIT = "Id=shop.service\nLoadState=loaded\nActiveState=active\nSubState=running\nMainPID=812\n"
 RELATED = "TriggeredBy=shop.socket\n"

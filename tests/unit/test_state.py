@@ -24,8 +24,8 @@ from orchestrator.events.events import (
 )
 from orchestrator.events.state import Left, NodeState, RolloutState
 from orchestrator.journal.rows import decode_event, encode_row
-from tests.unit.fakes import World, answer
-from tests.unit.virtual_time import run
+from tests.support.fake_fleet import World, answer
+from tests.support.virtual_time import run
 
 STARTED = RolloutStarted(
     application="shop",

@@ -12,7 +12,7 @@ from backends.model import Admin, Backend, Info, Level, Operational, RequestCoun
 from console.command_line import cli
 from console.commands import status
 from orchestrator.session.status import StatusReader
-from tests.unit.console_values import TOML, server, write
+from tests.support.console_values import TOML, server, write
 
 TCP = RequestCounters(total=7, http=False)
 

@@ -12,9 +12,9 @@ from orchestrator.engine.steps.drain import drain
 from orchestrator.errors import Aborted, DeadlinePassed, StepFailed
 from orchestrator.events.actor import Actor
 from orchestrator.events.events import NodeNote, Waiting
-from tests.unit.fakes import World
-from tests.unit.faults import Fault
-from tests.unit.virtual_time import run
+from tests.support.fake_faults import Fault
+from tests.support.fake_fleet import World
+from tests.support.virtual_time import run
 
 
 def reasons(world: World) -> list[str]:

@@ -9,8 +9,8 @@ from orchestrator.engine.steps.start import start
 from orchestrator.engine.steps.stop import stop
 from orchestrator.errors import DeadlinePassed, StepFailed
 from orchestrator.events.events import CommandStarted
-from tests.unit.fakes import World
-from tests.unit.virtual_time import run
+from tests.support.fake_fleet import World
+from tests.support.virtual_time import run
 
 
 def test_what_is_there_is_not_installed_again() -> None:

@@ -7,9 +7,9 @@ from backends.model import Activity
 from orchestrator.engine.steps.stop import stop
 from orchestrator.errors import DeadlinePassed, StepFailed
 from orchestrator.events.events import NodeNote, Waiting
-from tests.unit.fakes import World
-from tests.unit.faults import Fault
-from tests.unit.virtual_time import run
+from tests.support.fake_faults import Fault
+from tests.support.fake_fleet import World
+from tests.support.virtual_time import run
 
 
 def test_stopped_is_port_closed_and_process_gone() -> None:

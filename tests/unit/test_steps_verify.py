@@ -13,10 +13,10 @@ from orchestrator.engine.steps.verify import verify
 from orchestrator.errors import DeadlinePassed, StepFailed
 from orchestrator.events.actor import Actor
 from orchestrator.events.events import Waiting
-from tests.unit.fake_node import FakeNode
-from tests.unit.fakes import World
-from tests.unit.faults import Fault
-from tests.unit.virtual_time import run
+from tests.support.fake_faults import Fault
+from tests.support.fake_fleet import World
+from tests.support.fake_node import FakeNode
+from tests.support.virtual_time import run
 
 PROVE = "set server shop/web1 state drain; set server shop/web1 health down"
 READY = "set server shop/web1 state ready"

@@ -15,8 +15,8 @@ from orchestrator.events.events import (
     StepStarted,
     Waiting,
 )
-from tests.unit.fakes import World
-from tests.unit.virtual_time import run
+from tests.support.fake_fleet import World
+from tests.support.virtual_time import run
 
 
 def told(world: World) -> list[str]:

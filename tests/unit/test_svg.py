@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 from textual.app import App, ComposeResult
 from textual.widgets import Static
 
-from tests.svg import CELL, lean
+from tests.support.svg import CELL, lean
 
 ROOT = Path(__file__).parents[2]
 NAMESPACE = "http://www.w3.org/2000/svg"

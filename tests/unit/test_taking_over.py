@@ -11,7 +11,7 @@ from orchestrator.errors import Unauthenticated
 from orchestrator.events.events import LockTaken
 from orchestrator.remote.subscriber import RolloutSubscriber
 from orchestrator.session.adoption import broken_first, find_offer, take_over_again
-from tests import forged
+from tests.support import forged
 from tests.unit import journals
 from tests.unit.test_forged import Desk, OneKey
 

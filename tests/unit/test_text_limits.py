@@ -16,7 +16,7 @@ from backends.services import container, monit_output, systemd_unit
 from backends.text import MAX_DETAIL, abridge, decode, last_lines, shorten
 from orchestrator.events import events
 from orchestrator.events.events import Record
-from tests.recording import exchanges
+from tests.support.recorder import exchanges
 from widgets.transcript.lines import MAX_REPLY, lines_of
 
 LONG = 1_000_000

@@ -16,9 +16,9 @@ from orchestrator.events.events import (
     StepDone,
     Waiting,
 )
-from tests.unit.fakes import World, answer, steps
-from tests.unit.faults import Fault
-from tests.unit.virtual_time import run
+from tests.support.fake_faults import Fault
+from tests.support.fake_fleet import World, answer, steps
+from tests.support.virtual_time import run
 
 
 def break_install(world: World, name: str, times: int = 1) -> None:

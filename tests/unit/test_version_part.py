@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
-from tests.unit.fakes import World
-from tests.unit.virtual_time import run
+from tests.support.fake_fleet import World
+from tests.support.virtual_time import run
 
 
 def test_the_part_is_compared_with_what_runs() -> None:

@@ -16,7 +16,7 @@ from backends.installers.versions import (
     image_tag,
 )
 from backends.model import Command
-from tests.scripted_host import Answer, ScriptedHost
+from tests.support.scripted_host import Answer, ScriptedHost
 
 VALUES = {"app": "shop", "node": "web1", "address": "10.0.0.1", "port": "8080"}
 COMMAND = CommandVersion(run="/opt/{app}/bin/version --port {port}")

@@ -10,7 +10,7 @@ from backends.errors import Unreachable
 from orchestrator.events.event_bus import Bus
 from orchestrator.events.events import NodeNote, NodeStarted, NodeUpgraded, Record
 from orchestrator.session.version_publisher import versions_told
-from tests.unit.virtual_time import VirtualClock, run
+from tests.support.virtual_time import VirtualClock, run
 
 if TYPE_CHECKING:
     from backends.consul.client import Consul

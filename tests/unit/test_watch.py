@@ -12,9 +12,9 @@ from backends.haproxy.columns import columns_of
 from backends.model import ServerRef
 from orchestrator.live.poller import InstanceView, Watch
 from orchestrator.live.rates import Places, Rates
-from tests.unit.console_values import server
-from tests.unit.fakes import World
-from tests.unit.virtual_time import run
+from tests.support.console_values import server
+from tests.support.fake_fleet import World
+from tests.support.virtual_time import run
 
 WEB1 = ServerRef("lb1", "shop", "web1")
 

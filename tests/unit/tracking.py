@@ -1,9 +1,9 @@
 """Servers of the fakes that follow others by `track`."""
 
 from backends.model import ServerRef
-from tests.unit.fake_node import FakeNode
-from tests.unit.fake_server import FakeServer
-from tests.unit.fakes import World
+from tests.support.fake_fleet import World
+from tests.support.fake_node import FakeNode
+from tests.support.fake_server import FakeServer
 
 
 def ref(path: str, instance: str = "lb1") -> ServerRef:

@@ -9,7 +9,7 @@ from typing import Literal
 
 from console.demo.stack import Stack
 from orchestrator.events.events import STEPS, Step
-from tests.integration.rollouts import NEW, tune
+from tests.support.rollouts import NEW, tune
 
 Moment = Step | Literal["bake"]  # the end of `verify`, when the node is in rotation again
 MOMENTS: tuple[Moment, ...] = (*STEPS, "bake")

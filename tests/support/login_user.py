@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.sshds import Sshd, running_sshd
+from tests.support.servers.sshd import Sshd, running_sshd
 
 NAME, NUMBER = "rolldeck", 54_321  # of the user; nobody else has it
 needs_sudo = pytest.mark.skipif(

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from backends.availability import THERE, Availability
 from backends.errors import Refused, Unreachable
 from backends.model import Activity, Command, CommandResult, HealthResult, ServiceState
-from tests.unit.faults import Faults
+from tests.support.fake_faults import Faults
 
 _PIDS = itertools.count(1000)
 

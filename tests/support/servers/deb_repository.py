@@ -8,7 +8,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.needs import missing_as_root
+from tests.support.needs import missing_as_root
 
 PROGRAMS = ("apt-get", "dpkg-deb", "dpkg-query")
 

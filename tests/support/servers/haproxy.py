@@ -22,7 +22,7 @@ from pathlib import Path
 import pytest
 
 from console.demo.haproxy import freeze
-from tests.free_ports import free_port
+from tests.support.free_ports import free_port
 
 START_SECONDS = 15.0
 

@@ -1,7 +1,7 @@
 """A registry without a Consul: one node in it, with faults on demand."""
 
 from backends.model import Command, Registered
-from tests.unit.faults import Faults
+from tests.support.fake_faults import Faults
 
 
 class FakeRegistration:

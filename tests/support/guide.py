@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-GUIDE = Path(__file__).parents[1] / "docs" / "least-rights.md"
+GUIDE = Path(__file__).parents[2] / "docs" / "least-rights.md"
 _BLOCK = re.compile(r"^```([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 

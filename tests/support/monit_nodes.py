@@ -11,8 +11,8 @@ from pathlib import Path
 
 from console.demo.node import Node
 from console.demo.stack import Stack
-from tests.monits import REAPER
-from tests.sshds import Sshd, running_sshd
+from tests.support.servers.monit import REAPER
+from tests.support.servers.sshd import Sshd, running_sshd
 
 CONTROL = """\
 set daemon {cycle_s}

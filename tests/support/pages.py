@@ -9,7 +9,7 @@ import contextlib
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
-from tests.listening import listening
+from tests.support.servers.tcp_listener import listening
 
 Handler = Callable[[bytes, asyncio.StreamWriter], Awaitable[None]]
 """Gets the head of the request and writes whatever it likes."""

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.containers import build_archive
+from tests.support.servers.containers import build_archive
 
 IMAGE = "127.0.0.1:1/rolldeck-test"  # nobody is asked on the internet
 LIMITS = ("--network=host", "--ulimit=nofile=1024:1024", "--ulimit=nproc=1000:1000")

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from tests.listening import listening
+from tests.support.servers.tcp_listener import listening
 
 
 @dataclass(slots=True)

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.needs import missing_as_root
+from tests.support.needs import missing_as_root
 
 PROGRAMS = ("dnf", "rpm", "rpmbuild", "createrepo_c")
 

@@ -20,9 +20,9 @@ from backends.model import (
     Snapshot,
     Stream,
 )
-from tests.unit.fake_node import FakeNode
-from tests.unit.fake_server import FakeServer
-from tests.unit.faults import Faults
+from tests.support.fake_faults import Faults
+from tests.support.fake_node import FakeNode
+from tests.support.fake_server import FakeServer
 
 if TYPE_CHECKING:
     from backends.protocols import Recorder

@@ -20,7 +20,7 @@ import httpx
 import pytest
 
 from console.demo.haproxy import freeze, search_path
-from tests.free_ports import free_port
+from tests.support.free_ports import free_port
 
 CONSUL = shutil.which("consul", path=search_path())
 needs_consul = pytest.mark.skipif(CONSUL is None, reason="no consul on the PATH of this machine")

@@ -19,10 +19,10 @@ from orchestrator.planning.application import Application
 from orchestrator.planning.plan import Plan
 from orchestrator.planning.policy import Policy
 from orchestrator.preflight.preflight import preflight
-from tests.unit.fake_balancer import FakeBalancer
-from tests.unit.fake_node import FakeHealth, FakeHost, FakeInstaller, FakeNode, FakePort, FakeService
-from tests.unit.fake_server import FakeServer
-from tests.unit.virtual_time import VirtualClock
+from tests.support.fake_balancer import FakeBalancer
+from tests.support.fake_node import FakeHealth, FakeHost, FakeInstaller, FakeNode, FakePort, FakeService
+from tests.support.fake_server import FakeServer
+from tests.support.virtual_time import VirtualClock
 
 E = TypeVar("E", bound=AnyEvent)
 

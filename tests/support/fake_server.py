@@ -7,7 +7,7 @@ is "UP" or "UP 1/3" at once; `health down` never recovers without checks; an age
 import asyncio
 
 from backends.model import Admin, Operational, RequestCounters, Server, ServerRef
-from tests.unit.fake_node import FakeNode
+from tests.support.fake_node import FakeNode
 
 MAINT, DRAIN = Admin.FORCED_MAINT, Admin.FORCED_DRAIN
 # Flags are slow to combine, and the properties look at servers a million times.

@@ -21,7 +21,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.free_ports import free_port
+from tests.support.free_ports import free_port
 
 needs_monit = pytest.mark.skipif(shutil.which("monit") is None, reason="monit is not installed")
 CYCLE = 1  # seconds between two looks of Monit at the application
@@ -54,7 +54,7 @@ while os.path.exists(folder + "/lease") and time.monotonic() < end:
 REAPER = """
 import ctypes, os, sys
 
-from tests.free_ports import free_port
+from tests.support.free_ports import free_port
 ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER, see prctl(2)
 os.spawnvp(os.P_NOWAIT, sys.argv[1], sys.argv[1:])
 while True:

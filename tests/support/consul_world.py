@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from console.demo.stack import Stack
-from tests.consuls import Agent, running_consul
-from tests.integration.rollouts import NEW, ROLLDECK, Run, started, tune, world
+from tests.support.rollouts import NEW, ROLLDECK, Run, started, tune, world
+from tests.support.servers.consul import Agent, running_consul
 
 TTL = 10  # seconds of the session: the shortest that Consul allows
 LOCK_TTL = 2 * TTL + 1  # within which another takes over

@@ -17,7 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from tests.terminal_screen import TerminalScreen
+from tests.support.terminal_screen import TerminalScreen
 
 _TAIL = 65_536  # bytes of the output that are kept, for a word that is looked for or a reason to show
 _END_SECONDS = 5.0

@@ -1,0 +1,1 @@
+"""Real servers that a test starts on free ports and stops by their process ids."""
