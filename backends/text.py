@@ -128,6 +128,21 @@ def plural(noun: str) -> str:
     return f"{noun}s"
 
 
+def format_duration(seconds: float) -> str:
+    """At most five columns: 0.8 s, 12 s, 2:05, 3h07."""
+    if seconds < 9.95:
+        return f"{max(0.0, seconds):.1f} s"
+    return f"{seconds:.0f} s" if seconds < 59.5 else format_clock(max(60.0, seconds))
+
+
+def format_clock(seconds: float) -> str:
+    """Minutes and seconds, for what runs: 0:18, 12:05, 3h07."""
+    whole = max(0, int(seconds))
+    if whole < 3600:
+        return f"{whole // 60}:{whole % 60:02d}"
+    return f"{whole // 3600}h{whole % 3600 // 60:02d}"
+
+
 _COMPARED = 80  # characters of the name that was found
 _BEGINNING = 4  # letters of a name that are enough to know it by
 _LISTED = 30  # names; more would hide what was said before them

@@ -1,4 +1,4 @@
-"""What lines on the screen are made of: segments of text, each with a kind of colour, and short times."""
+"""What lines on the screen are made of: segments of text, each with a kind of colour."""
 
 from collections.abc import Mapping, Sequence
 

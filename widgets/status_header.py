@@ -8,8 +8,7 @@ from rich.text import Text
 from textual.geometry import Size
 from textual.widget import Widget
 
-from backends.text import visible
-from orchestrator.events.text import clock
+from backends.text import format_clock, visible
 from widgets.segments import KINDS, Piece, colours, cut, painted
 from widgets.view_model import Counts, InstanceLine, Picture
 
@@ -139,7 +138,7 @@ def _instance(line: InstanceLine, parts: int) -> list[Piece]:
 
 
 def _age(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 60 else clock(seconds)
+    return f"{seconds:.0f} s" if seconds < 60 else format_clock(seconds)
 
 
 def _only_trouble(lines: Sequence[InstanceLine]) -> list[Piece]:

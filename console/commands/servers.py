@@ -11,7 +11,7 @@ import msgspec
 
 from backends.errors import BackendError, RolldeckError
 from backends.model import Server
-from backends.text import counted, there_is
+from backends.text import counted, format_duration, there_is
 from console.config.loader import find_and_load
 from console.exit_codes import Exit
 from console.interrupts import interrupts
@@ -20,7 +20,6 @@ from console.signals import stop_on_signals
 from console.terminal import plan_text
 from console.terminal.json import server_fields
 from console.terminal.output import clean, on_terminal, paint, result, result_json, say, table
-from console.terminal.progress import seconds
 from console.terminal.prompts import Prompts
 from orchestrator.balancers.followers import inherits_only
 from orchestrator.balancers.group import present
@@ -201,7 +200,7 @@ def _shown(change: Change, impact: Impact) -> Iterator[str]:
 def _tell(record: Record) -> None:
     match record.event:
         case events.Waiting(node=name, reason=reason, remaining_s=left):
-            say(f"{paint('◐', 'working')} {name}: {clean(reason)} ({seconds(left)} left)")
+            say(f"{paint('◐', 'working')} {name}: {clean(reason)} ({format_duration(left)} left)")
         case events.NodeNote(node=name, text=text):
             say(f"{paint('!', 'warn')} {name}: {clean(text)}")
 

@@ -7,11 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from backends.text import counted
+from backends.text import counted, format_clock, format_duration
 from console.terminal.output import clean, shorten
 from orchestrator.events import events
 from orchestrator.events.events import STEPS
-from orchestrator.events.text import clock, duration
 from orchestrator.journal.timeline import Story
 
 NAME_COLUMNS = 20
@@ -74,7 +73,7 @@ class Gantt:
         self._seconds = max(story.seen - self._began, 0.001)
         self._rows = {node: self.top + _ROW_HEIGHT * index for index, node in enumerate(story.nodes)}
         self.height = self.top + _ROW_HEIGHT * len(self._rows) + 6
-        self.label = f"{counted(len(self._rows), 'node')} over {clock(self._seconds)}"
+        self.label = f"{counted(len(self._rows), 'node')} over {format_clock(self._seconds)}"
         self.pauses = list(self._pauses())
         self.failures = list(self._failures())
         self.questions = list(self._questions())
@@ -85,7 +84,7 @@ class Gantt:
         step_s = next((tick for tick in _TICKS_S if self._seconds / tick <= 10), self._seconds / 10)
         for number in range(int(self._seconds / step_s) + 1):
             x = self._x(self._began + number * step_s)
-            yield Label(x, self.top - 12, clock(number * step_s))
+            yield Label(x, self.top - 12, format_clock(number * step_s))
 
     def names(self) -> Iterator[Label]:
         for node, y in self._rows.items():
@@ -96,7 +95,7 @@ class Gantt:
         """A drain that waited for sessions is paler; so is what came after a verification: the bake."""
         for span in self._story.spans:
             y, ended = self._rows[span.node], span.ended or self._story.seen
-            title = f"{span.step} {duration(span.seconds)}: {span.detail}".removesuffix(": ")
+            title = f"{span.step} {format_duration(span.seconds)}: {span.detail}".removesuffix(": ")
             kind = span.step if span.step in STEPS else "other"
             if span.step == STEPS[0] or span.baked is None:
                 idle = span.step == STEPS[0] and bool(span.waits)
@@ -108,7 +107,7 @@ class Gantt:
     def _pauses(self) -> Iterator[Bar]:
         for pause in self._story.pauses:
             ended = pause.ended or self._story.seen
-            title = f"paused {duration(ended - pause.began)}"
+            title = f"paused {format_duration(ended - pause.began)}"
             yield self._bar("paused", pause.began, ended, self.top - 6, title)
 
     def _failures(self) -> Iterator[Mark]:

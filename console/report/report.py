@@ -9,7 +9,7 @@ from functools import cache
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from backends.text import counted
+from backends.text import counted, format_duration
 from console.report.gantt import Gantt
 from console.terminal.history import (
     HEAD,
@@ -28,7 +28,7 @@ from console.terminal.output import clean
 from console.terminal.summary import why
 from console.terminal.timeline import GLYPHS, commands, reply_lines, timeline
 from orchestrator.events.events import STEPS, Record
-from orchestrator.events.text import PURPOSES, duration, mixed_versions, whose_words
+from orchestrator.events.text import PURPOSES, mixed_versions, whose_words
 from orchestrator.events.ways_back import ways_back
 from orchestrator.journal.entries import UNKNOWN
 from orchestrator.journal.timeline import Story
@@ -104,7 +104,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"counted": counted, "duration": duration, "when": when}
+    environment.filters |= {"counted": counted, "duration": format_duration, "when": when}
     environment.globals |= {
         "GLYPHS": GLYPHS,
         "HEAD": HEAD,

@@ -5,7 +5,7 @@ import textwrap
 import time
 from collections.abc import Iterator, Sequence
 
-from backends.text import counted
+from backends.text import counted, format_duration
 from console.terminal.history_entries import COLOURS, Summary, batches_of, when
 from console.terminal.output import clean, paint, shorten, table, width
 from console.terminal.summary import ending, why
@@ -13,7 +13,6 @@ from console.terminal.timeline import GLYPHS, ROLLOUT, Moment, timeline
 from orchestrator.events.actor import began
 from orchestrator.events.events import SCHEMA, STEPS
 from orchestrator.events.state import DONE
-from orchestrator.events.text import duration
 from orchestrator.events.text import traffic_words as traffic
 from orchestrator.journal.entries import UNKNOWN
 from orchestrator.journal.timeline import Story
@@ -52,7 +51,7 @@ def _cells(entries: Sequence[Summary], new: str, old: str) -> list[list[str]]:
 
 def _row(summary: Summary, form: str) -> tuple[str, ...]:
     entry = summary.entry
-    took = "-" if summary.seconds is None else duration(summary.seconds)
+    took = "-" if summary.seconds is None else format_duration(summary.seconds)
     head = (str(entry.id), when(entry.began, form), entry.application, summary.what, entry.operator)
     return (*head, summary.standing, summary.nodes, took)
 
@@ -145,19 +144,19 @@ def plan_words(summary: Summary) -> str:
 def traffic_words(story: Story) -> str:
     """Requests and errors while it went on; empty when nobody counted them."""
     seen = story.traffic
-    return "" if seen is None else f"{traffic(seen)}, in {duration(seen.duration_s)}"
+    return "" if seen is None else f"{traffic(seen)}, in {format_duration(seen.duration_s)}"
 
 
 def step_times(story: Story) -> str:
     """What each step took, of all nodes together."""
     done = {span.step for span in story.spans}
-    return ", ".join(f"{step} {duration(story.spent(step))}" for step in STEPS if step in done)
+    return ", ".join(f"{step} {format_duration(story.spent(step))}" for step in STEPS if step in done)
 
 
 def times(story: Story) -> str:
     """How much of that was work."""
-    paused = f", paused {duration(story.paused)}" if story.pauses else ""
-    return f"working {duration(story.worked)}, waiting {duration(story.waited)}{paused}"
+    paused = f", paused {format_duration(story.paused)}" if story.pauses else ""
+    return f"working {format_duration(story.worked)}, waiting {format_duration(story.waited)}{paused}"
 
 
 def step_rows(story: Story) -> Iterator[tuple[str, ...]]:
@@ -165,11 +164,11 @@ def step_rows(story: Story) -> Iterator[tuple[str, ...]]:
     for name in story.nodes:
         own = [span for span in story.spans if span.node == name]
         done = {span.step for span in own}
-        took = [duration(story.spent(step, name)) if step in done else "-" for step in STEPS]
+        took = [format_duration(story.spent(step, name)) if step in done else "-" for step in STEPS]
         waited = sum(span.waited for span in own)
         worked = sum(span.seconds for span in own) - waited
         before = story.state.before.get(name, "?")
-        sums = [duration(worked), duration(waited)] if own else ["-", "-"]
+        sums = [format_duration(worked), format_duration(waited)] if own else ["-", "-"]
         yield (name, before, story.outcome(name), *took, *sums)
 
 

@@ -4,7 +4,7 @@ import os
 import sys
 import time
 
-from backends.text import counted
+from backends.text import counted, format_duration
 from console.terminal.output import clean, on_terminal, paint, say, shorten, show_live
 from orchestrator.events import events
 from orchestrator.events.events import Record
@@ -12,13 +12,6 @@ from orchestrator.events.state import DONE, Cell, NodeState, NodeStatus, Rollout
 from orchestrator.events.text import bake_words, traffic_words
 
 ERASE = "\r\x1b[2K"
-
-
-def seconds(value: float) -> str:
-    """A duration as people read it: 0.8 s, 12 s, 2:05."""
-    if value < 10:
-        return f"{value:.1f} s"
-    return f"{value:.0f} s" if value < 60 else f"{int(value) // 60}:{int(value) % 60:02d}"
 
 
 class Progress:
@@ -48,17 +41,19 @@ class Progress:
                 if left is None:
                     return batch
                 done = f"{state.done}/{counted(state.total, 'node')}"
-                return f"{batch} · {done}, about {seconds(left.seconds)} left"
+                return f"{batch} · {done}, about {format_duration(left.seconds)} left"
             case events.RollbackStarted(policy=policy, nodes=nodes):
                 names = clean(", ".join(nodes))
                 return paint(f"rolling back {names}, as on_failure = {policy} says", "warn")
             case events.RollbackRefused(reason=reason):
                 return paint(f"the rollback was refused: {clean(reason)}", "bad")
             case events.Prefetched(duration_s=took):
-                return f"{paint('✓', 'ok')} prefetched on all nodes in {seconds(took)}"
+                return f"{paint('✓', 'ok')} prefetched on all nodes in {format_duration(took)}"
             case events.StepDone(node=name, step=step, detail=detail) if not self._live:
                 cell = state.nodes[name].cells[step]
-                return f"{name:<10} {_glyph(cell)} {step} {seconds(cell.seconds or 0)} · {clean(detail)}"
+                return (
+                    f"{name:<10} {_glyph(cell)} {step} {format_duration(cell.seconds or 0)} · {clean(detail)}"
+                )
             case (
                 events.NodeDone(node=name)
                 | events.NodeFailed(node=name)
@@ -74,7 +69,7 @@ class Progress:
                 return f"{paint('!', 'warn')} hook {clean(name)} at {moment}: {clean(error)}"
             case events.Traffic() as event:
                 errors = event.errors or event.unattributed
-                words = f"{traffic_words(event)}, in {seconds(event.duration_s)}"
+                words = f"{traffic_words(event)}, in {format_duration(event.duration_s)}"
                 return paint(words, "bad") if errors else words
             case events.Paused(who=who) | events.Resumed(who=who):
                 phase = clean(state.phase_text)
@@ -98,7 +93,7 @@ class Progress:
         for node in busy:
             why = clean(node.reason) if node.reason else ""
             if node.deadline is not None:
-                why += f" ({seconds(max(0.0, node.deadline - now))} left)"
+                why += f" ({format_duration(max(0.0, node.deadline - now))} left)"
             parts.append(f"{node.name} {node.state.value} {why}".rstrip())
         try:
             columns = os.get_terminal_size(sys.stderr.fileno()).columns
@@ -141,7 +136,7 @@ def _over(node: NodeStatus) -> str:
         for step, cell in node.cells.items()
     )
     if node.state in DONE:
-        return f"{words} in {seconds(node.seconds)}: {steps}{_unproven(node)}"
+        return f"{words} in {format_duration(node.seconds)}: {steps}{_unproven(node)}"
     return (
         f"{words} {node.step or ''}: {clean(node.reason)}"
         if node.state in (NodeState.FAILED, NodeState.HELD)

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable, Iterator
 
+from backends.text import format_duration
 from console.exit_codes import Exit
 from console.terminal.output import clean, paint
-from console.terminal.progress import seconds
 from orchestrator.engine.account import outcomes, stands
 from orchestrator.events.events import OutOfRotation, RolloutEnded
 from orchestrator.events.text import PURPOSES, mixed_versions, whose_words
@@ -17,7 +17,7 @@ KINDS = {"healthy": "ok", "degraded": "bad", "aborted": "warn"}
 def ending(ended: RolloutEnded) -> Iterator[str]:
     """Lines for standard output."""
     reason = why(ended.result, ended.reason)
-    yield f"{paint(ended.result, KINDS[ended.result])}{reason} · {seconds(ended.duration_s)}"
+    yield f"{paint(ended.result, KINDS[ended.result])}{reason} · {format_duration(ended.duration_s)}"
     for title, names in outcomes(ended):
         if title.endswith(" and rolled back"):
             yield from (f"  {title}: {clean(group)}" for group in _with_standing(ended, names))

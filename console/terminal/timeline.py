@@ -3,11 +3,11 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from backends.text import format_duration
 from console.terminal.history_entries import when
 from console.terminal.output import clean, paint
 from orchestrator.events import events
 from orchestrator.events.events import CommandFinished, CommandSending, Record
-from orchestrator.events.text import duration
 from orchestrator.journal.timeline import Span, Story, unanswered
 from widgets.transcript.lines import said
 
@@ -89,7 +89,9 @@ def _step(span: Span) -> Moment:
     if span.how == "failed":
         text = f"failed: {text}"
     more = (*_waits(span), *(f"service output: {line}" for line in span.log))
-    return Moment(span.seq, span.began, _SPANS[span.how], text, span.step, duration(span.seconds), more)
+    return Moment(
+        span.seq, span.began, _SPANS[span.how], text, span.step, format_duration(span.seconds), more
+    )
 
 
 def _waits(span: Span) -> Iterator[str]:
@@ -98,7 +100,7 @@ def _waits(span: Span) -> Iterator[str]:
         if wait.seconds < WORTH and span.how in ("done", "same"):
             continue
         last = f"; at the end: {wait.last}" if wait.last != wait.first else ""
-        yield f"waited {duration(wait.seconds)} for: {wait.first}{last}"
+        yield f"waited {format_duration(wait.seconds)} for: {wait.first}{last}"
 
 
 def _told(record: Record) -> Moment | None:
@@ -164,7 +166,7 @@ def transcript(records: Sequence[Record]) -> Iterator[str]:
         mark = ">" if each.ok else paint("✗>", "bad")
         yield (
             f"{when(each.at, '%H:%M:%S.%f')[:-3]} {place}on {clean(each.target)}"
-            f" {mark} {clean(each.command)}   ({duration(each.seconds)})"
+            f" {mark} {clean(each.command)}   ({format_duration(each.seconds)})"
         )
         for line in reply_lines(each):
             yield f"    < {clean(line)}"

@@ -9,21 +9,6 @@ from orchestrator.balancers.request_errors import ENOUGH
 from orchestrator.events.events import AnyEvent, Baked, OutOfRotation, StepStarted, Traffic, Waiting
 
 
-def duration(seconds: float) -> str:
-    """At most five columns: 0.8 s, 12 s, 2:05, 3h07."""
-    if seconds < 9.95:
-        return f"{max(0.0, seconds):.1f} s"
-    return f"{seconds:.0f} s" if seconds < 59.5 else clock(seconds)
-
-
-def clock(seconds: float) -> str:
-    """Minutes and seconds, for what runs: 0:18, 12:05, 3h07."""
-    whole = max(0, int(seconds))
-    if whole < 3600:
-        return f"{whole // 60}:{whole % 60:02d}"
-    return f"{whole // 3600}h{whole % 3600 // 60:02d}"
-
-
 def health(server: Server) -> str:
     """The operational axis in words, never mixed with what somebody decided."""
     if server.admin_state is AdminState.MAINT:

@@ -10,7 +10,7 @@ from orchestrator.planning.plan import Finding, Severity
 from tests.console.dialog_values import HOSTILE, Asking, asking, cut_off, ended, out_of_rotation, plan, shown
 from widgets.dialogs.hanging_text import Lines
 from widgets.dialogs.plan import PlanScreen
-from widgets.dialogs.result import ResultScreen, duration
+from widgets.dialogs.result import ResultScreen
 
 ERROR = Finding(Severity.ERROR, "web2", "is in no backend")
 WARNING = Finding(Severity.WARNING, "web1", "has a slow start")
@@ -175,10 +175,3 @@ async def test_without_colour_what_is_broken_is_as_clear_as_the_rest(monkeypatch
         assert as_clear_as_the_rest(app)
     async with asking(ResultScreen(ended(out_of_rotation(), unreachable_balancers=["lb2"]))) as (other, _):
         assert as_clear_as_the_rest(other)
-
-
-@pytest.mark.parametrize(
-    ("value", "words"), [(0.8, "0.8 s"), (9.96, "10 s"), (59.6, "1:00"), (125.4, "2:05")]
-)
-def test_durations(value: float, words: str) -> None:
-    assert duration(value) == words

@@ -6,7 +6,6 @@ import pytest
 from rich.cells import cell_len
 from textual.app import App, ComposeResult
 
-from orchestrator.events.text import clock, duration
 from tests.support.console_values import harmless
 from widgets.segments import cut
 from widgets.status_header import StatusHeader, trouble
@@ -111,18 +110,6 @@ async def test_it_is_one_line_again_when_all_is_well_again() -> None:
             header.show(picture, "16:42:05")
             await pilot.pause()
             assert header.size.height == height
-
-
-def test_durations_take_at_most_five_columns() -> None:
-    assert [duration(each) for each in (-1, 0.84, 9.96, 59.6, 125, 11_220)] == [
-        "0.0 s",
-        "0.8 s",
-        "10 s",
-        "0:59",
-        "2:05",
-        "3h07",
-    ]
-    assert clock(18.9) == "0:18"
 
 
 def test_a_cut_counts_columns_not_characters() -> None:

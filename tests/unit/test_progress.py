@@ -12,7 +12,7 @@ import click
 import pytest
 
 from console.terminal.output import width
-from console.terminal.progress import ERASE, Progress, seconds
+from console.terminal.progress import ERASE, Progress
 from orchestrator.events import events
 from orchestrator.events.events import AnyEvent, Record
 from orchestrator.events.state import RolloutState
@@ -43,14 +43,6 @@ def begun(node: str = "web1") -> events.StepStarted:
 
 def done(detail: str, node: str = "web1", *, changed: bool = True) -> events.StepDone:
     return events.StepDone(node=node, step="drain", changed=changed, detail=detail, duration_s=1.23)
-
-
-@pytest.mark.parametrize(
-    ("value", "words"),
-    [(0, "0.0 s"), (0.84, "0.8 s"), (12.4, "12 s"), (59.4, "59 s"), (125, "2:05"), (3600, "60:00")],
-)
-def test_durations_as_people_read_them(value: float, words: str) -> None:
-    assert seconds(value) == words
 
 
 def test_a_line_for_all_that_matters(capsys: pytest.CaptureFixture[str]) -> None:

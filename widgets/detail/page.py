@@ -8,9 +8,8 @@ from rich.cells import cell_len
 from textual.content import Content
 
 from backends.model import Server, Stream
-from backends.text import visible
+from backends.text import format_clock, visible
 from orchestrator.balancers.maintenance_reason import Owner, owners
-from orchestrator.events.text import clock
 from orchestrator.live.poller import InstanceView
 from orchestrator.live.sessions import INTERVAL, Seen
 from widgets.detail.columns import LABEL, checks, state
@@ -105,7 +104,7 @@ def _streams(detail: Detail, streams: Iterable[Stream]) -> list[list[Piece]]:
     backend = len(detail.keys) > 1
     lines: list[list[Piece]] = [[(head + (" BACKEND" if backend else ""), "quiet")]]
     for each in ordered:
-        age = NONE if each.age is None else clock(each.age)
+        age = NONE if each.age is None else format_clock(each.age)
         limit = NONE if each.silence_left is None else f"{each.silence_left} s"
         lines.append(
             [

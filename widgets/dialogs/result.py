@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from textual import on
 from textual.content import Content
 
+from backends.text import format_duration
 from orchestrator.engine.account import outcomes, stands
 from orchestrator.events.events import OutOfRotation, RolloutEnded
 from orchestrator.events.text import PURPOSES, mixed_versions, whose_words
@@ -32,13 +33,6 @@ MARKS = {  # by the first word of what has become of a node
 }
 
 
-def duration(seconds: float) -> str:
-    """As people read it: 0.8 s, 12 s, 2:05."""
-    if seconds < 59.5:
-        return f"{seconds:.1f} s" if seconds < 9.95 else f"{seconds:.0f} s"
-    return f"{round(seconds) // 60}:{round(seconds) % 60:02d}"
-
-
 class ResultScreen(Report[None]):
     """Nothing to decide: it is read, copied and closed."""
 
@@ -50,7 +44,9 @@ class ResultScreen(Report[None]):
         ended = self._ended
         words, style = LOOKS[ended.result]
         why = ended.reason.removeprefix(ended.result).strip() if ended.reason else ""
-        return text(words, style) + text((f" · {why}" if why else "") + f" · {duration(ended.duration_s)}")
+        return text(words, style) + text(
+            (f" · {why}" if why else "") + f" · {format_duration(ended.duration_s)}"
+        )
 
     def lines(self) -> Sequence[Line]:
         return [*self._blocked(), *self._out(), *self._unseen(), *self._ways_on(), *self._outcomes()]

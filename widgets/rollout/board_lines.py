@@ -3,10 +3,9 @@
 from rich.cells import cell_len
 from rich.text import Text
 
-from backends.text import counted, visible
+from backends.text import counted, format_clock, format_duration, visible
 from orchestrator.events.events import STEPS, RolloutEnded, Step
 from orchestrator.events.state import WORKING, NodeState, NodeStatus, RolloutState
-from orchestrator.events.text import clock, duration
 from widgets.segments import Piece, cut
 
 AT_WORK = {*WORKING.values(), NodeState.BAKING}
@@ -72,12 +71,12 @@ def _ending(state: RolloutState, width: int) -> Piece:
         if left is None:
             return f" · left {'-':>5}", "plain"
         if width >= SPLIT:
-            parts = f" (work {clock(left.working)}, wait {clock(left.waiting)})"
+            parts = f" (work {format_clock(left.working)}, wait {format_clock(left.waiting)})"
         else:
-            parts = f" (wait {clock(left.waiting)})"
-        return f" · left {clock(left.seconds):>5}{parts}", "plain"
+            parts = f" (wait {format_clock(left.waiting)})"
+        return f" · left {format_clock(left.seconds):>5}{parts}", "plain"
     glyph, kind = ("✓", "ok") if state.ended.result == "healthy" else ("✗", "bad")
-    return f" · {glyph} {state.ended.result} in {clock(state.ended.duration_s)}", kind
+    return f" · {glyph} {state.ended.result} in {format_clock(state.ended.duration_s)}", kind
 
 
 def sentence(state: RolloutState, now: float, capacities: str, width: int) -> list[Piece]:
@@ -116,7 +115,7 @@ def _countdowns(state: RolloutState, node: NodeStatus, working: int, now: float)
         return [f" · deadline stopped{more}", " · deadline stopped"]
     if node.deadline is None:
         return [more]
-    left = clock(node.deadline - now)
+    left = format_clock(node.deadline - now)
     if node.state is NodeState.BAKING:
         return [f" · {left} left{more}", f" · {left} left"]
     return [f" · timeout in {left}{more}", f" · timeout in {left}"]
@@ -185,7 +184,7 @@ def _cell(node: NodeStatus, step: Step, now: float) -> Piece:
         return ("✗", "bad") if node.state is NodeState.FAILED and node.step == step else ("", "plain")
     if cell.seconds is not None:
         glyph, kind = ("✓", "ok") if cell.changed else ("·", "quiet")
-        return f"{glyph} {duration(cell.seconds):>5}", kind
+        return f"{glyph} {format_duration(cell.seconds):>5}", kind
     if node.step == step and at_work(node):
-        return f"◐ {clock(now - cell.began):>5}", "moving"
+        return f"◐ {format_clock(now - cell.began):>5}", "moving"
     return ("?" if node.state is NodeState.INTERRUPTED else "✗"), "bad"

@@ -13,11 +13,11 @@ from textual.reactive import reactive
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from backends.text import abridge, visible
+from backends.text import abridge, format_duration, visible
 from orchestrator.events import events
 from orchestrator.events.actor import requested_with
 from orchestrator.events.events import Record
-from orchestrator.events.text import bake_words, duration, traffic_words
+from orchestrator.events.text import bake_words, traffic_words
 from widgets.segments import cut
 
 SAID: dict[type[events.Event], str] = {
@@ -186,5 +186,5 @@ def said(event: events.AnyEvent) -> str:
 
 def _word(value: object) -> str:
     if isinstance(value, float):
-        return duration(value)
+        return format_duration(value)
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
