@@ -80,6 +80,4 @@ def url_port(url: SplitResult) -> int | None:
     try:
         return None if url.port is None else check_port(url.port)
     except ValueError:
-        raise NotInert(
-            "the port is not a number from 1 to 65535; an IPv6 address stands in brackets"
-        ) from None
+        raise NotInert("the port is not a number from 1 to 65535; an IPv6 address needs brackets") from None

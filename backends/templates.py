@@ -257,7 +257,7 @@ def _templates(kind: type[msgspec.Struct]) -> dict[str, Placeholders]:
 
 def _words(found: str, name: str, allowed: Placeholders) -> str:
     meant = _meant(name, allowed.names)
-    why = "which has no value here" if name in NAMES and found == f"{{{name}}}" else "which nobody fills in"
+    why = "which has no value here" if name in NAMES and found == f"{{{name}}}" else "which is not defined"
     hint = f"did you mean {{{meant}}}? " if meant else ""
     names = ", ".join(f"{{{known}}}" for known in sorted(allowed.names))
     return f"found {found}, {why}; {hint}expected {f'one of: {names}' if names else 'a text without names'}"

@@ -25,7 +25,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "control": ("follow", "Pause, resume, abort or continue a rollout on another machine."),
     "history": ("history", "List past rollouts and manual changes."),
     "init": ("init", "Write a first configuration by looking at a HAProxy."),
-    "demo": ("demo", "A real upgrade on real local parts, under load."),
+    "demo": ("demo", "Run a real upgrade on local servers, under load."),
 }
 
 
@@ -72,7 +72,7 @@ Exit codes: 0 healthy · 1 stopped by a failure, or something is out of rotation
     "--config",
     "config_file",
     metavar="FILE",
-    help="Configuration file (default: ./config.toml, then the XDG folder).",
+    help="Configuration file (default: ./config.toml, then $XDG_CONFIG_HOME/rolldeck/config.toml).",
 )
 @click.option("--app", metavar="APP", help="Application to open in the console (default: the first).")
 @click.option("--read-only", is_flag=True, help="Open the console read-only.")

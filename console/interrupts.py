@@ -19,7 +19,7 @@ T = TypeVar("T")
 Listener = Callable[[str], None]
 """Is told why everything is to end; called between any two lines of the main thread."""
 
-TERMINAL_GONE = "the terminal has gone"
+TERMINAL_GONE = "the terminal was closed"
 REASONS = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM", signal.SIGHUP: TERMINAL_GONE}
 PATIENCE_SECONDS = 5.0  # from a signal that has nothing left to stop to the end by force
 

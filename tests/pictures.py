@@ -69,7 +69,7 @@ async def _visit(at: Desk) -> None:
     await _picture(at, "main")
 
     await at.press("x", "down", "x", "down", "x", "d")
-    await at.sees("Refused: too little would stay in rotation")
+    await at.sees("Refused: the capacity floor would be violated")
     await _picture(at, "refused")
     await at.press("escape", "x", "up", "x", "up", "x")
 

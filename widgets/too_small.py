@@ -37,5 +37,5 @@ class TooSmall(ModalScreen[None]):
         return (
             f"This terminal has {size.width} by {size.height};\n"
             f"Rolldeck needs {SMALLEST.width} by {SMALLEST.height}.\n"
-            "A rollout that runs goes on meanwhile."
+            "A running rollout continues."
         )

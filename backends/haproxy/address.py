@@ -74,7 +74,7 @@ def _split(text: str) -> SplitResult:
     try:
         return urlsplit(text)
     except ValueError:  # brackets that do not match, or with something else in them
-        raise ValueError(f"{text!r}: expected {FORMS}; only an IPv6 address stands in brackets") from None
+        raise ValueError(f"{text!r}: expected {FORMS}; only an IPv6 address needs brackets") from None
 
 
 class HaproxySettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
@@ -132,7 +132,7 @@ def _check_stats_url(text: str) -> None:
     url = urlsplit(text)
     if "@" in url.netloc:
         # It would stand in every error text; what is there is not repeated here either.
-        raise ValueError("stats_url: no user or password in it, please; see username and password_env")
+        raise ValueError("stats_url: no user or password may be in it; use username and password_env")
     if url.scheme not in ("http", "https"):
         raise ValueError(f"stats_url: found {text!r}, expected http:// or https://")
     try:

@@ -74,8 +74,8 @@ def explain(offered: OfferedKey, files: Sequence[str], add_command: str, *, keep
     forget = shlex.join(("ssh-keygen", "-R", offered.pattern, "-f", file))
     return (
         f"the host key of {offered.pattern} HAS CHANGED: it offers {shown}, but {file} line {line} "
-        f"says {known.get_algorithm()} {known.get_fingerprint()}; somebody may be in between. If "
-        f"the host was reinstalled, forget the old key: {forget}; then add the new: {add_command}"
+        f"says {known.get_algorithm()} {known.get_fingerprint()}; somebody may be intercepting it. "
+        f"If the host was reinstalled, forget the old key: {forget}; then add the new: {add_command}"
     )
 
 

@@ -164,7 +164,7 @@ class NodeConnections:
             raise Unmeasured(self._host.name, problem)
         states = _states(result.stdout, self._port)
         if not states:
-            raise Unmeasured(self._host.name, f"nobody listens on port {self._port} there")
+            raise Unmeasured(self._host.name, f"nothing listens on port {self._port} there")
         return states.count(ESTABLISHED)
 
 

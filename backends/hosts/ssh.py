@@ -179,7 +179,7 @@ class SshHost(CommandHost):
             return Unreachable(self._name, f"{path}: {said}")
         match capture.stdout.split():
             case []:
-                problem = "nobody listens there, or sshd forbids it (AllowStreamLocalForwarding)"
+                problem = "nothing listens there, or sshd forbids it (AllowStreamLocalForwarding)"
                 return Unreachable(self._name, f"{path}: {problem}")
             case ["denied"]:
                 return PermissionDenied(self._name, f"{path}: permission denied ({said})")

@@ -56,7 +56,7 @@ def sudo_call(before: Sequence[str], tracker: Sequence[str], command: Command) -
         return _call(words)
     script = command.argv[2] if not words else ""
     if re.search(r"(^|[\s;&|($`'\"])sudo\s", script):
-        raise Unmeasured("", "what sudo is asked to run cannot be told from a script")
+        raise Unmeasured("", "the command that sudo runs cannot be determined from a script")
     return None
 
 
@@ -74,12 +74,12 @@ def _call(words: Sequence[str]) -> SudoCall:
         elif option in ("-E", "--preserve-env"):
             sets_environment = True
         elif option not in _NEEDLESS:
-            raise Unmeasured("", f"what sudo is asked to run cannot be told with its option {option}")
+            raise Unmeasured("", f"the command that sudo runs cannot be determined with its option {option}")
     while rest and re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*=.*", rest[0], re.DOTALL):
         sets_environment = True
         rest.pop(0)
     if not rest:
-        raise Unmeasured("", "sudo is not asked to run anything")
+        raise Unmeasured("", "sudo runs no command here")
     return SudoCall(rest[0], tuple(rest[1:]), user, group, sets_environment)
 
 

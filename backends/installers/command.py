@@ -69,4 +69,4 @@ class NoInstall(Recipe, kw_only=True, frozen=True, tag="none"):
         return ()
 
     def availability_unknown(self) -> str:
-        return "somebody else installs it"
+        return "it is installed by other means"

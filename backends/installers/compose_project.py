@@ -72,7 +72,7 @@ def set_tag(text: str, file: str, service: str, tag: str) -> LineEdit | Variable
     if variable := _variable_of(value):
         uses = len(re.findall(rf"\$\{{?{variable.name}\b", text))
         if uses > 1:
-            problem = f"its tag is the variable {variable.name}, which stands {uses} times in the file"
+            problem = f"its tag is the variable {variable.name}, which is used {uses} times in the file"
             raise ConfigError(file, key, f"{problem}: others would change with it; expected one of its own")
         return variable
     return _edit(text, file, key, image, value, _with_tag(value, file, key, tag))
@@ -118,7 +118,7 @@ def _find_image(text: str, file: str, service: str) -> Any:
         path.append(key)
         where = ".".join(path)
         if getattr(node, "id", "") != "mapping":
-            raise ConfigError(file, where, "there is no such key: what it should stand in is no mapping")
+            raise ConfigError(file, where, "there is no such key: its parent is not a mapping")
         pairs = [(name, value) for name, value in node.value if name.value == key]
         if len(pairs) != 1:
             known = ", ".join(str(name.value)[:40] for name, _ in node.value[:12])

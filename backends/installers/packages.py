@@ -92,7 +92,7 @@ class AptInstall(Recipe, kw_only=True, frozen=True, tag="apt"):
         return tuple(found)
 
     def _install(self, version: str, *options: str) -> Command:
-        # A changed configuration file would be asked about, and nobody is there to answer: keep it.
+        # A changed configuration file would be asked about, and no operator is there to answer: keep it.
         keep = ("-o", "Dpkg::Options::=--force-confdef", "-o", "Dpkg::Options::=--force-confold")
         wanted = f"{self.package}={version}"
         return self._apt_get("install", "-y", "--allow-downgrades", *keep, *options, "--", wanted)

@@ -12,8 +12,8 @@ from backends.model import Command, CommandResult
 from backends.templates import InstallShell, InstallText, NodeText, fill, fill_plain
 
 _OBSTACLES = {
-    "no link": "what stands at `link` is no link, and would not be replaced",
-    "no folder": "the folder of `link` is not there",
+    "no link": "`link` is not a symbolic link, and would not be replaced",
+    "no folder": "the folder of `link` does not exist",
     "not writable": "the folder of `link` cannot be written by the user who would replace the link",
 }
 

@@ -96,7 +96,7 @@ class SymlinkVersion(_Kind, kw_only=True, frozen=True, tag="symlink"):
         if _no_such_file(result):
             return None
         if result.exit_status == 1 and result.stderr.rstrip().endswith(": Invalid argument"):
-            raise Unmeasured(result.target, f"installed version: no link stands there: {words(result)}")
+            raise Unmeasured(result.target, f"installed version: there is no link: {words(result)}")
         return _found(result, PurePosixPath(_successful(result).strip()).name, self.pattern)
 
 

@@ -86,7 +86,7 @@ def _loader() -> Any:
             seen: set[object] = set()
             for key, _ in node.value:
                 if _same(key) in seen and key.tag != _MERGE:
-                    problem = f"the key {str(key.value)[:80]!r} stands twice in one mapping"
+                    problem = f"the key {str(key.value)[:80]!r} is in one mapping twice"
                     raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
                 seen.add(_same(key))
             super().flatten_mapping(node)

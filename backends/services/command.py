@@ -18,7 +18,7 @@ _ACTIVITIES = {0: Activity.RUNNING, 1: Activity.STOPPED, 3: Activity.STOPPED}
 
 _OF_SUDO = 1  # also the exit status of a sudo that refuses
 NOT_KNOWN_AFTER_REBOOT = (
-    "its service is started and stopped by commands: nothing tells whether something else starts it too, and"
+    "its service is started and stopped by commands: it is unknown whether something else starts it too, and"
     " whether it comes back after a reboot"
 )
 

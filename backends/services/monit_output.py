@@ -74,7 +74,7 @@ _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _HEADER = re.compile(r"[A-Z][A-Za-z ]* '(?P<name>.+)'")
 _FIELD = re.compile(r"\s+(?P<key>\S.*?)\s{2,}(?P<value>\S.*)")
 _PENDING = re.compile(r"(?P<status>.*) - (?P<action>\w+) pending")
-_UNSEEN = frozenset({"initializing", "waiting"})  # Monit has not looked yet
+_UNSEEN = frozenset({"initializing", "waiting"})  # Monit has not checked yet
 
 
 @dataclass(frozen=True, slots=True)

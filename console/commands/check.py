@@ -99,7 +99,7 @@ class _Check:
 
     def _write(self, app: str, fields: Mapping[str, object]) -> None:
         if not self._as_json:
-            result(f"{app}: could not be looked at")
+            result(f"{app}: could not be checked")
             return
         head = {"schema": SCHEMA, "kind": "check", "application": app, "version": self._scope.version or ""}
         result_json(msgspec.json.encode({**head, "configuration": self._file, **fields}))
@@ -113,10 +113,10 @@ class _Check:
             if line not in self._said:
                 result(indent + line)
             self._said.add(line)
-        above = "; what it has in common with others is said above" if again else ""
+        above = "; findings shared with other applications are listed above" if again else ""
         if made.errors:
             errors = counted(len(made.errors), "error")
-            result(f"{indent}{app} cannot be upgraded as it is: {errors}{above}")
+            result(f"{indent}{app} cannot be upgraded: {errors}{above}")
         else:
             batches = counted(len(made.batches), "batch")
             result(f"{indent}{app} can be upgraded: {counted(len(made.nodes), 'node')}, {batches}{above}")

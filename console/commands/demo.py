@@ -38,25 +38,27 @@ SHOWN_FAILURES = 5
     default=TO,
     show_default=True,
     metavar="VERSION",
-    help="Upgrade to this one when the console does not open; faulty ones are named below.",
+    help="Target version if the console does not open; faulty versions are listed below.",
 )
 @click.option("--rate", default=100, show_default=True, metavar="N", help="Requests per second.")
-@click.option("--transport", type=click.Choice(["unix", "tcp", "ssh"]), default="unix", help="To HAProxy.")
+@click.option(
+    "--transport", type=click.Choice(["unix", "tcp", "ssh"]), default="unix", help="How to reach HAProxy."
+)
 @click.option("--headless", is_flag=True, help="Run the upgrade without the console, also on a terminal.")
 @click.option(
     "--consul/--no-consul",
     default=None,
-    help="A real Consul agent knows nodes and HAProxies. Default: when consul is on the PATH.",
+    help="Use a real Consul agent for service discovery (default: if consul is on the PATH).",
 )
-@click.option("--json", "as_json", is_flag=True, help="Headless; every event as one line of JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Headless, with every event as one line of JSON.")
 def demo(
     version: str, rate: int, transport: Transport, headless: bool, consul: bool | None, as_json: bool
 ) -> int:
-    """Two HAProxies, four nodes with SSH, load, and an upgrade from 1.4.2 to 1.5.0 through all of it.
+    """Upgrade four nodes behind two HAProxies from 1.4.2 to 1.5.0, over SSH and under load.
 
-    On a terminal the console opens on it: `u`, 1.5.0, and the upgrade begins. Without one the upgrade runs by
-    itself. Everything is real, runs on loopback in a temporary folder, and is gone at the end. Exits 0 only
-    when the upgrade was healthy and no request failed. There are faulty versions too, named below.
+    On a terminal the console opens: press u and type 1.5.0 to upgrade. Without a terminal the upgrade
+    runs by itself. Everything is real, runs on loopback in a temporary folder, and is removed at the end. The
+    exit code is 0 only if the upgrade was healthy and no request failed. See below for faulty versions.
     """
     if shutil.which("haproxy", path=search_path()) is None:
         raise ConfigError("", "", "the demo needs haproxy; `make demo` installs it")
@@ -101,7 +103,7 @@ async def _demo(
         )
         say(f"starting {what} on loopback, in {folder} ...")
         async with Stack(Path(folder), transport=transport, consul=consul) as stack:
-            say("look at them from another terminal:")
+            say("to see them from another terminal:")
             say(f"  rolldeck --config {stack.config_path} status")
             stack.add_faulty_releases()
             config = load(stack.config_path)

@@ -12,8 +12,8 @@ from backends.text import absent, there_is, visible, visible_toml
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
 
 HEAD = """\
-# Rolldeck's configuration, written by `rolldeck init` from what HAProxy said.
-# Look through it, then: rolldeck check · rolldeck plan APP VERSION · rolldeck upgrade APP VERSION
+# Rolldeck's configuration, written by `rolldeck init` from HAProxy's state.
+# Review it, then: rolldeck check · rolldeck plan APP VERSION · rolldeck upgrade APP VERSION
 # All times are seconds. The config.toml beside Rolldeck's README explains every key.
 """
 
@@ -71,10 +71,10 @@ _PORTS = """
 # the application's own as `port` of such a node, or of the application when it is the same for all."""
 
 _MATCH = """
-match = "address"       # name resolution fills these servers: a node may stand in another one tomorrow"""
+match = "address"       # name resolution fills these servers: a node may be in another one tomorrow"""
 
 _EMPTY = """
-# {count} of HAProxy's servers here are slots that nothing has filled: there is no machine to name."""
+# {count} of HAProxy's servers here are empty slots, without a machine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,7 +254,7 @@ def _node(node: FirstNode, port: int) -> str:
     if node.computed:
         said += "; port = ? of the application (HAProxy computes it)"
     if not node.address:
-        said += "; address = ? of the machine (HAProxy does not tell it, or has a unix socket)"
+        said += "; address = ? of the machine (HAProxy does not report it, or uses a unix socket)"
     return f"{_key(node.name)} = {{ {', '.join(fields)} }}   # {said}"
 
 

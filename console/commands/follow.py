@@ -55,7 +55,7 @@ async def _follow(following: RolloutSubscriber, app: str, as_json: bool) -> int:
             continue
         seen = looked
         if not told:
-            proof = "signed with our key" if seen.verified else "as Consul says, which nobody vouches for"
+            proof = "signed with our key" if seen.verified else "from Consul, unauthenticated"
             head = seen.head
             say(f"{head.kind} of {app} to {clean(head.version)}, by {clean(head.who)} ({proof})")
         for record in seen.records:
@@ -107,7 +107,7 @@ def control(config_file: str | None, app: str, what: What, subject: str) -> int:
                     if seen is not None and seen.doubt
                     else ""
                 )
-                say(f"no rollout of {app} runs now{clean(why)}")
+                say(f"no rollout of {app} is running{clean(why)}")
                 return Exit.REFUSED
             key = await following.ask(seen, what, operator("terminal"), subject)
             for _ in range(int(PATIENCE * 5)):
@@ -120,7 +120,7 @@ def control(config_file: str | None, app: str, what: What, subject: str) -> int:
                     return Exit.HEALTHY
                 await asyncio.sleep(0.2)
             await following.withdraw(key)
-            say(f"not accepted within {PATIENCE:g} s; that rollout says why. The request was withdrawn")
+            say(f"not accepted within {PATIENCE:g} s (see the rollout's output); the request was withdrawn")
             return Exit.DEGRADED
 
     return interrupts.run(go())
@@ -131,7 +131,9 @@ async def _following(config: Config, app: str) -> AsyncIterator[RolloutSubscribe
     config.app(app)
     if config.consul is None or config.lock.kind != "consul":
         raise ConfigError(
-            config.file, "lock.kind", 'found "local", expected "consul": others are only seen there'
+            config.file,
+            "lock.kind",
+            'found "local", expected "consul": only with that lock are rollouts visible on other machines',
         )
     consul = Consul(config.consul)
     try:

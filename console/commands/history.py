@@ -142,9 +142,9 @@ def export(place: Place, entry_id: int, output: str | None, force: bool) -> int:
     return Exit.HEALTHY
 
 
-@history.command(short_help="Whether the journal is what was written.")
+@history.command(short_help="Verify that the journal was not changed.")
 @click.argument("entry_id", metavar="[ID]", type=click.IntRange(1, 2**63 - 1), required=False)
-@click.option("--head", metavar="HASH", help="A head that has left this machine: it must be in the journal.")
+@click.option("--head", metavar="HASH", help="A head that was kept elsewhere; it must be in the journal.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object for each entry, then the journal's.")
 @click.pass_obj
 def verify(place: Place, entry_id: int | None, head: str | None, as_json: bool) -> int:

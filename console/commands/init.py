@@ -59,7 +59,7 @@ def init(
         raise _exists(output) from None
     except OSError as error:
         raise ConfigError(output, "", f"cannot be written: {error.strerror}") from None
-    say(f"wrote {clean(output)}; next: look through it, then `rolldeck check`")
+    say(f"wrote {clean(output)}; next: review it, then `rolldeck check`")
     return Exit.HEALTHY
 
 

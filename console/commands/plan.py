@@ -43,7 +43,7 @@ def scope(command: F) -> F:
             "ready",
             multiple=True,
             metavar="NODE",
-            help="Put it in rotation although it is out now.",
+            help="Put this node in rotation although it is out now.",
         ),
         click.option(
             "--limit", multiple=True, metavar="PATTERN", help="Only these nodes, such as web1 or 'web[12]'."
@@ -59,9 +59,7 @@ def scope(command: F) -> F:
 @click.argument("version")
 @scope
 @click.option("--json", "as_json", is_flag=True, help="The whole plan as one JSON object.")
-@click.option(
-    "--sudoers", is_flag=True, help="Instead: the lines of sudoers that the nodes need, and nothing more."
-)
+@click.option("--sudoers", is_flag=True, help="Print only the sudoers lines that the nodes need.")
 @click.pass_obj
 def plan(
     config_file: str | None,
@@ -96,7 +94,7 @@ async def _print_sudoers(config: Config, app: str, version: str, limit: tuple[st
     groups: dict[tuple[str, ...], list[str]] = {}
     for node in found:
         lines = (*(f"# missing: {clean(problem)}" for problem in node.problems), *map(clean, node.rules))
-        groups.setdefault(lines or ("# nothing is run with sudo",), []).append(node.node)
+        groups.setdefault(lines or ("# no command is run with sudo",), []).append(node.node)
     for finding in findings:
         result(f"# {clean(finding.subject)}: {clean(finding.text)}")
     for lines, names in groups.items():

@@ -32,7 +32,7 @@ JSON = "Every event as one line of JSON on standard output."
 @click.option(
     "--trust-published",
     is_flag=True,
-    help="Take over what another machine has left in Consul although nobody vouches for it.",
+    help="Take over an unauthenticated rollout of another machine from Consul.",
 )
 @break_lock
 @click.option("--json", "as_json", is_flag=True, help=JSON)
@@ -45,13 +45,15 @@ def resume(
     break_lock: bool,
     as_json: bool,
 ) -> int:
-    """Finish the last rollout of APP, and the nodes that earlier ones have left out of rotation.
+    """Finish the last rollout of APP, and the nodes that earlier ones left out of rotation.
 
-    Looks at everything first: HAProxy, services, versions on disk and running. What has the right version and
-    is only out of rotation is proven and put back; state and weight are those from before it was touched.
+    Everything is checked first: HAProxy, services, and the versions on disk and running. A node that has the
+    right version and is only out of rotation is verified and put back; the state and weight from before the
+    rollout are restored.
 
-    What another machine has left in Consul is taken over when it is signed with the key of `[consul]`
-    signing_key_env, _file or _command; without a key you are asked, and --yes needs --trust-published.
+    An unfinished rollout of another machine is taken over from Consul if it is signed with the key of
+    `[consul]` signing_key_env, _file or _command. Without a key you are asked, and --yes requires
+    --trust-published.
     """
     how = How(yes, on_terminal(sys.stdin), as_json, break_lock)
 
@@ -65,7 +67,7 @@ def resume(
             return None
         proposal, entry = found
         began = f"of {entry.operator}"
-        say(f"goes on with rollout {entry.id} {clean(began)}, to {clean(entry.version)}")
+        say(f"resuming rollout {entry.id} {clean(began)}, to {clean(entry.version)}")
         return proposal
 
     return _recover(config_file, app, plan, how, trusted=trust_published)
@@ -78,11 +80,11 @@ async def _take_over(session: Session, how: How, trusted: bool) -> None:
         return
     if offer.reason and not trusted:
         if offer.ignored:
-            say(f"{paint('!', 'warn')} {clean(offer.reason)}; --trust-published takes it over all the same")
+            say(f"{paint('!', 'warn')} {clean(offer.reason)}; --trust-published takes it over anyway")
             return
         if how.yes or await session.books.holder() is not None:  # who works still: the lock comes first
             raise offer.refusal
-        say(f"there is {clean(offer.words)}")
+        say(f"found {clean(offer.words)}")
         prompts = Prompts(session.control)
         try:
             if not await prompts.confirm(f"{clean(offer.reason)}. Take it over?"):
@@ -102,7 +104,7 @@ async def _take_over(session: Session, how: How, trusted: bool) -> None:
     "entry",
     type=int,
     metavar="ID",
-    help="Entry of `rolldeck history`; a rollback is undone (default: the last that is no rollback).",
+    help="Entry of `rolldeck history`; a rollback is undone (default: the last that is not a rollback).",
 )
 @click.option("--node", "nodes", multiple=True, help="Only this node (repeatable).")
 @click.option("--yes", is_flag=True, help="Start without asking.")
@@ -119,10 +121,11 @@ def rollback(
     break_lock: bool,
     as_json: bool,
 ) -> int:
-    """Bring the nodes that a rollout has touched back to the last versions that were healthy on them.
+    """Roll the nodes of the last rollout back to the last versions that were healthy on them.
 
-    Through the same gates, in reverse order, without bake or canary batches. It is a rollout of its own, and
-    is not undone by a second one. With VERSION, all nodes of APP, or those of --node, go to that one.
+    The same steps and checks apply, in reverse order, without bake time or canary batches. A rollback is a
+    rollout of its own, and a second one does not undo it. With VERSION, all nodes of APP, or those given by
+    --node, get that version.
     """
     if version is not None:
         check_version(version)

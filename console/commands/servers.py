@@ -46,7 +46,7 @@ def nodes(command: F) -> F:
     """The arguments and options that all of them share."""
     options: tuple[Callable[[Any], Any], ...] = (
         click.option("--json", "as_json", is_flag=True, help="One JSON object for each server afterwards."),
-        click.option("--yes", is_flag=True, help="Do it without asking."),
+        click.option("--yes", is_flag=True, help="Apply without asking."),
         break_lock,
         click.argument("node", nargs=-1, required=True),
         click.argument("app"),
@@ -56,7 +56,7 @@ def nodes(command: F) -> F:
 
 
 def override(command: F) -> F:
-    text = "Break the capacity floor for this node; its name has to be typed here."
+    text = "Break the capacity floor for this node, by its name."
     return click.option("--override", multiple=True, metavar="NODE", help=text)(command)
 
 

@@ -57,8 +57,8 @@ def upgrade(
 ) -> int:
     """Take APP to VERSION, batch by batch, and stop at the first thing that is wrong.
 
-    Ctrl-C stops after the running step, a second one at once. Either way what is out of rotation is
-    listed with the commands that put it back.
+    Ctrl-C stops after the running step, a second Ctrl-C at once. In either case, nodes that are out of
+    rotation are listed with the commands that put them back.
     """
     check_version(version)
     terminal = on_terminal(sys.stdin)
@@ -133,7 +133,7 @@ async def carry_out(session: Session, proposal: Proposal, how: How) -> RolloutEn
             return await agree_within_request(now, differences)
         for line in plan_text.summary(now):
             say(line)
-        return await prompts.confirm(_question(now, "Go on with this plan?"))
+        return await prompts.confirm(_question(now, "Start this plan?"))
 
     session.control.interactive = how.terminal and not how.yes
     progress = Progress(session.state)
@@ -163,4 +163,4 @@ async def carry_out(session: Session, proposal: Proposal, how: How) -> RolloutEn
 def _question(plan: Plan, usual: str = "Go on?") -> str:
     """Names what has failed before where it is to go again."""
     failed = [f"{version} has failed on {', '.join(nodes)}" for version, nodes in plan.failed_before.items()]
-    return f"{clean('; '.join(failed))}. Go on all the same?" if failed else usual
+    return f"{clean('; '.join(failed))}. Start anyway?" if failed else usual

@@ -28,7 +28,7 @@ FAULTY = (
     FaultyVersion("1.6.0-crash", "dies under traffic, at its tenth request", {"exit_at_request": 10}),
     FaultyVersion("1.6.0-errors", "answers 20 % of all requests with 500", {"error_every": 5}),
     FaultyVersion("1.6.0-slow", "answers 60 times slower", {"answer_s": 60 * QUICK_S}),
-    FaultyVersion("1.6.0-wrong-version", "says that it is 1.5.0", {"reports_version": "1.5.0"}),
+    FaultyVersion("1.6.0-wrong-version", "reports version 1.5.0", {"reports_version": "1.5.0"}),
     FaultyVersion("1.6.0-hanging-stop", "never stops", {"ignore_sigterm": True}, shown_by_next=True),
 )
 

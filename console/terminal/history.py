@@ -133,7 +133,7 @@ def origin_words(story: Story) -> str:
 def plan_words(summary: Summary) -> str:
     """Whether it is the one that was written, and how large it is."""
     if not summary.entry.intact:
-        return "NOT intact: it is not the one that was written"
+        return "NOT intact: it was changed"
     if summary.entry.kind == "change":
         return "intact"
     size = len(batches_of(summary.entry))
@@ -207,7 +207,7 @@ def no_end_words(summary: Summary) -> str:
     """Why nothing is said of how it ended."""
     if summary.standing == "running":
         return "it still runs"
-    return f"{summary.standing}: what is out of rotation was not written down"
+    return f"{summary.standing}: what is out of rotation was not recorded"
 
 
 def no_end(summary: Summary, story: Story) -> Iterator[tuple[str, str]]:
@@ -241,9 +241,9 @@ def verified(found: Verification, path: str) -> Iterator[str]:
         pruned = f", removed because of their age: {found.pruned}" if found.pruned else ""
         yield f"journal: head {found.head}{pruned}"
     if found.intact:
-        yield f"{clean(path)}: no hash is wrong"
+        yield f"{clean(path)}: all hashes match"
     else:
-        yield paint(f"{clean(path)}: it is NOT what was written", "bad")
+        yield paint(f"{clean(path)}: it was CHANGED", "bad")
 
 
 def _entry(entry: EntryVerification) -> str:

@@ -43,7 +43,7 @@ def _batch_rows(plan: Plan) -> Iterator[tuple[str, str, str]]:
 
 def differences(found: Sequence[Difference]) -> Iterator[str]:
     """What is not as it was when somebody looked first, before the lock was ours."""
-    yield f"{paint('!', 'warn')} what is there has changed meanwhile:"
+    yield f"{paint('!', 'warn')} the state has changed meanwhile:"
     yield from (f"  {clean(str(each))}" for each in found)
 
 

@@ -44,7 +44,7 @@ class Progress:
                 return f"{batch} · {done}, about {format_duration(left.seconds)} left"
             case events.RollbackStarted(policy=policy, nodes=nodes):
                 names = clean(", ".join(nodes))
-                return paint(f"rolling back {names}, as on_failure = {policy} says", "warn")
+                return paint(f"rolling back {names} (on_failure = {policy})", "warn")
             case events.RollbackRefused(reason=reason):
                 return paint(f"the rollback was refused: {clean(reason)}", "bad")
             case events.Prefetched(duration_s=took):
@@ -75,7 +75,7 @@ class Progress:
                 phase = clean(state.phase_text)
                 return f"{phase} ({clean(who)})" if state.phase == "progressing" else phase
             case events.AbortRequested(immediate=at_once):
-                when = "at once" if at_once else "after the running step; once more to stop at once"
+                when = "at once" if at_once else "after the running step; again to stop at once"
                 return paint(f"aborting {when}", "warn")
         return ""
 

@@ -13,7 +13,7 @@ from orchestrator.events.events import Record
 MEANING = {
     "continue": "go on",
     "retry": "try this node again",
-    "skip": "leave it as it is and go on with the rest",
+    "skip": "leave it as it is and continue with the rest",
     "abort": "end the rollout",
 }
 
@@ -101,4 +101,4 @@ class Prompts:
         if self._confirming is not None and not self._confirming.done():
             self._confirming.set_result(False)
         elif self.control.questions:
-            self.control.abort(operator("terminal"), "the terminal has gone")
+            self.control.abort(operator("terminal"), "the terminal was closed")

@@ -73,7 +73,7 @@ def _running(app: str, rollout: RolloutStatus) -> Iterator[str]:
         asked = f"{question.subject}: {question.text} ({', '.join(question.choices)})"
         yield f"  {paint('?', 'warn')} {clean(asked)}"
     if rollout.source == "consul":
-        yield f"  to see it live: rolldeck follow {app}"
+        yield f"  to follow it: rolldeck follow {app}"
 
 
 def _unfinished(app: str, rollout: RolloutStatus) -> Iterator[str]:

@@ -113,13 +113,12 @@ def _told(record: Record) -> Moment | None:
         case events.ManualChangeStarted(action=action, nodes=nodes, operator=operator, override=override):
             to = f" to {event.weight}" if action == "weight" else ""
             floor = f"; below the floor for {', '.join(override)}" if override else ""
-            return Moment(
-                record.seq, record.at, kind, f"by hand, {operator}: {action} {', '.join(nodes)}{to}{floor}"
-            )
+            change = f"{action} {', '.join(nodes)}{to}{floor}"
+            return Moment(record.seq, record.at, kind, f"manual change by {operator}: {change}")
         case events.ManualChangeFinished(error=error, servers=servers):
             if error:
-                return Moment(record.seq, record.at, "bad", f"the change by hand was not done: {error}")
-            return Moment(record.seq, record.at, "ok", "the change by hand was done", more=tuple(servers))
+                return Moment(record.seq, record.at, "bad", f"the manual change failed: {error}")
+            return Moment(record.seq, record.at, "ok", "the manual change was done", more=tuple(servers))
     return Moment(record.seq, record.at, kind, said(event))
 
 
@@ -175,5 +174,5 @@ def transcript(records: Sequence[Record]) -> Iterator[str]:
 def reply_lines(command: Command) -> list[str]:
     """What came back, line by line; words of ours in parentheses where nothing did."""
     if command.reply is None:
-        return ["(no reply is written down)"]
+        return ["(no reply recorded)"]
     return command.reply.rstrip("\n").split("\n") if command.reply.strip() else ["(empty)"]

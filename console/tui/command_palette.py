@@ -9,7 +9,7 @@ from backends.text import visible
 from console.tui.screens.main import MainScreen
 
 OFFERED = {
-    "look": ("look closely", "Load balancers side by side, sessions, checks, journal"),
+    "look": ("details", "Load balancers side by side, sessions, checks, journal"),
     "drain": ("drain", "No new traffic; sessions continue"),
     "maint": ("maintenance", "Out at once"),
     "ready": ("ready", "Back in rotation, after health checks"),
@@ -50,7 +50,7 @@ class NodeCommands(Provider):
         main = self._main
         if main is not None:
             for node in main.node_names[:8]:
-                label = f"{visible(node)} look closely"
+                label = f"{visible(node)} details"
                 yield DiscoveryHit(label, partial(main.act_on, "look", node), help=OFFERED["look"][1])
 
     def _likely(self, main: MainScreen, words: list[str]) -> Iterator[tuple[str, str]]:

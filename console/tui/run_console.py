@@ -32,7 +32,7 @@ def open_console(config_file: str | None, app: str | None, read_only: bool) -> i
 
     async def go(name: str) -> int | str:
         async with open_session(config, name, "console") as session:
-            return await show(session, config, "asked for with --read-only" if read_only else "")
+            return await show(session, config, "--read-only was given" if read_only else "")
 
     following: int | str = app or next(iter(config.apps))
     while isinstance(following, str):
@@ -111,7 +111,7 @@ async def _after(session: Session, answer: str | None) -> int:
             session.control.pause(operator("console"), "the console was closed")
             say("paused; Ctrl-C end the rollout after its running step")
         elif not session.control.aborting:
-            say("the rollout goes on without the console; Ctrl-C ends it after the running step")
+            say("the rollout continues without the console; Ctrl-C ends it after the running step")
         session.bus.subscribe(Progress(session.state))
         await _to_its_end(session)
     ended = session.state.ended
@@ -130,7 +130,7 @@ async def _to_its_end(session: Session) -> None:
         session.bus.subscribe(prompts)
         prompts.show()
     elif session.control.questions:
-        session.control.abort(operator("terminal"), "nobody is there to answer")
+        session.control.abort(operator("terminal"), "no operator is there to answer")
     try:
         async with stop_on_signals(session):
             await session.finished()

@@ -68,7 +68,7 @@ class Fleet:
         """
         snapshot = await self.read(name, backends)
         if self.noticed(snapshot):
-            raise Unmeasured(name, "was reloaded; what was set there is being set again")
+            raise Unmeasured(name, "was reloaded; its states and weights are being restored")
         if self._processes is not None and name not in self._processes:
             self.accept(snapshot)
         return snapshot
@@ -97,7 +97,7 @@ class Fleet:
         snapshot = await self.balancers[name].snapshot(self.backends if backends is None else backends)
         if snapshot.info.stopping:
             # In the middle of a reload; the new one knows nothing of what this one says.
-            raise Unmeasured(name, f"an old worker answers, which is stopping (pid {snapshot.info.pid})")
+            raise Unmeasured(name, f"an old worker answered, which is stopping (pid {snapshot.info.pid})")
         self._infos[name] = snapshot.info
         return snapshot
 

@@ -75,7 +75,7 @@ async def _try(node: Node, out: OutOfRotation) -> OutOfRotation:
     except (BackendError, TimeoutError) as error:
         if health is not None and health.ok:
             return out  # `ready` looks at its health alone, where the service manager says nothing
-        why = f"it cannot be asked: {str(error) or 'no answer in time'}"
+        why = f"it cannot be queried: {str(error) or 'no answer in time'}"
         return msgspec.structs.replace(out, not_ready=why)
     if service.stopping:
         why = f"its service is being stopped ({service.detail})"

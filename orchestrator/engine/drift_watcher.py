@@ -112,7 +112,7 @@ class Sentinel:
                 await self._clock.sleep(0)
                 snapshot = await self._fleet.read(name)
             self._fleet.accept(snapshot)
-            told = f"set again: {'; '.join(done)}" if done else "everything is as it is wanted"
+            told = f"restored: {'; '.join(done)}" if done else "everything is in its desired state"
             self._bus.emit(NodeNote(node="", text=f"{name} was reloaded; {told}"))
         finally:
             # Paused by us only: it goes on when this load balancer counts again, or is tried once more.

@@ -26,7 +26,7 @@ class Streak:
         self._next = work.control.worked()
         self._wrong_version = 0
         self._good_since = self._good_until = self._next  # the first and the last good look in a row
-        self.reason = "not looked yet"
+        self.reason = "not checked yet"
         self.good = 0  # good looks in a row, so far
         self.bad = 0
         self._stays = not asks_manager  # it is not being stopped, as far as its manager says
@@ -101,7 +101,7 @@ class Streak:
         try:
             state = await work.node.service.state()
         except BackendError as error:
-            problem = f"its service manager cannot be asked: {error.beside(work.node.name)}"
+            problem = f"its service manager cannot be queried: {error.beside(work.node.name)}"
             if work.by_hand and work.self_checked is None:  # whoever decides may know better
                 work.self_checked = False
                 work.note(f"{problem}; whether that finds it healthy is unknown")
@@ -147,7 +147,7 @@ class Liveness:
             return None
         reason = self._reason(state, ended)
         if judge and state.activity is Activity.FAILED:
-            raise StepFailed(f"its manager has given up on the service: {reason}")
+            raise StepFailed(f"its service manager has given up on it: {reason}")
         if judge and (ended or state.retrying or state.activity is Activity.STOPPED):
             self._judge(reason)
         return reason

@@ -190,7 +190,7 @@ class Hooks:
         try:
             await hook.fire(payload)
         except asyncio.CancelledError:
-            fired("ended, since the rollout was aborted")
+            fired("stopped, because the rollout was aborted")
             raise
         except RolldeckError as failure:
             error = failure.problem if isinstance(failure, BackendError) else str(failure)

@@ -155,7 +155,7 @@ async def apply(
                     try:
                         await discovery.leave(work)
                     except RolldeckError as error:
-                        raise StepFailed(f"done in HAProxy on all, but not elsewhere: {error}") from error
+                        raise StepFailed(f"done on every HAProxy, but not elsewhere: {error}") from error
     after = await application.fleet.servers(refs)
     return tuple(after[ref] for ref in refs)
 

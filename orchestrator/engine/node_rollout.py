@@ -179,10 +179,10 @@ class Turn:
                 if elsewhere or text in self._tally.agreed:
                     continue
                 if not self._control.interactive:
-                    self._control.halt(f"{text}, and nobody is there to decide")
+                    self._control.halt(f"{text}, and no operator is there to decide")
                     self._control.raise_if_no_drain()
                 choices = (CONTINUE, SKIP, ABORT) if own else (CONTINUE, ABORT)
-                question = f"{text}: {'upgrade it all the same' if own else 'go on with the plan as it is'}?"
+                question = f"{text}: {'upgrade it anyway' if own else 'continue with the plan as it is'}?"
                 subject = self._name if own else "inventory"
                 choice, who = await self._control.ask(subject, question, choices, "change")
                 self._tally.agreed.add(text)
@@ -198,7 +198,7 @@ class Turn:
                 who = self._work.intentions.who_set(ref, now, now.agent)
                 self._work.note(
                     f"{who} set {ref} to {now.admin}, weight {now.weight}, since the plan was made:"
-                    " it is put back so"
+                    " it will be restored that way"
                 )
 
     async def _look_at_originals(self) -> dict[ServerRef, Original]:

@@ -68,7 +68,7 @@ def _differences(before: Plan, now: Plan) -> Iterator[Difference]:
             continue
         yield from _of_node(was, is_)
         if before.wanted(name) != now.wanted(name):
-            yield Difference(name, "version to have", before.wanted(name), now.wanted(name), beyond=True)
+            yield Difference(name, "target version", before.wanted(name), now.wanted(name), beyond=True)
 
 
 def _of_node(was: PlannedNode, now: PlannedNode) -> Iterator[Difference]:

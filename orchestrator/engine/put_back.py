@@ -51,7 +51,7 @@ async def _keep_decisions(work: Work) -> None:
         theirs = not work.intentions.met(server) and server.admin & Admin.FORCED_DRAIN
         if theirs and work.originals[ref].admin is AdminState.READY:
             work.originals[ref] = replace(work.originals[ref], admin=AdminState.DRAIN)
-            work.note(f"somebody has drained {ref} meanwhile: it is left so")
+            work.note(f"somebody has drained {ref} meanwhile: it is left drained")
 
 
 def in_return_order(

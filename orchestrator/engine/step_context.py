@@ -190,13 +190,11 @@ class Work:
                     await action()
             except TimeoutError:
                 lost = UnknownOutcome(self.node.name, f"no end within {timeout:g} s; it may still be running")
-                self.note(f"{what}: {lost.problem}; looking at what is true before anything else")
+                self.note(f"{what}: {lost.problem}; checking the actual state first")
             except (Unreachable, Busy) as error:
                 return error.beside(self.node.name)
             except UnknownOutcome as error:
-                self.note(
-                    f"{what}: {error.beside(self.node.name)}; looking at what is true before anything else"
-                )
+                self.note(f"{what}: {error.beside(self.node.name)}; checking the actual state first")
                 lost = error
             return None
 

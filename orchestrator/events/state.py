@@ -126,9 +126,9 @@ class RolloutState:
             case "paused":
                 return f"paused by {self.phase_by}" + (f": {self.phase_reason}" if self.phase_reason else "")
             case "aborting" if self.immediate:
-                return f"aborting at once, asked by {self.phase_by}"
+                return f"aborting at once, requested by {self.phase_by}"
             case "aborting":
-                return f"aborting, asked by {self.phase_by}; once more cuts the running step short"
+                return f"aborting, requested by {self.phase_by}; again cuts the running step short"
         return self.phase
 
     @property

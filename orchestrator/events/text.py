@@ -57,11 +57,11 @@ def traffic_words(traffic: Traffic) -> str:
     parts = [counted(traffic.served, "request"), errors]
     parts += [f"{traffic.unattributed:,} not attributable"] if traffic.unattributed else []
     if traffic.gaps:
-        parts.append("without the moment before counters began again")
+        parts.append("without the time before counters were reset")
     return ", ".join(parts)
 
 
-PURPOSES = {"resume": "to finish it:", "rollback": "to go back:"}
+PURPOSES = {"resume": "to finish it:", "rollback": "to roll back:"}
 
 
 def mixed_versions(versions: Mapping[str, str]) -> str:

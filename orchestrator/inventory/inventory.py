@@ -177,11 +177,11 @@ class LiveInventory(Inventory):
         """See `Inventory`."""
         name, texts = self._source.name, list[str]()
         if silent:
-            texts.append(f"{name} does not answer, the nodes are those of before: {silent}")
+            texts.append(f"{name} does not answer, the previous nodes are kept: {silent}")
         if self._wrong:
-            texts.append(f"what {name} has cannot be used, the nodes are those of before: {self._wrong}")
+            texts.append(f"the data of {name} cannot be used, the previous nodes are kept: {self._wrong}")
         elif self.nodes and not self.latest and self._told:
-            texts.append(f"{self._lost}; the nodes are those of before")
+            texts.append(f"{self._lost}; the previous nodes are kept")
         return texts
 
     def words(self) -> str:
@@ -202,7 +202,7 @@ class LiveInventory(Inventory):
 
     @property
     def _lost(self) -> str:
-        return f"{self._source.name} has no instance at all any more: it may have lost its data"
+        return f"{self._source.name} has no instances any more: it may have lost its data"
 
     def _differences(self, nodes: Sequence[Node]) -> Mapping[str, str]:
         if self.latest is None:

@@ -103,13 +103,13 @@ def _judge(
     backends = [each.ref.backend for each in servers]
     for backend in sorted({each for each in backends if backends.count(each) > 1}):
         names = ", ".join(each.ref.server for each in servers if each.ref.backend == backend)
-        yield Finding(Severity.ERROR, node.name, f"stands in {backend} on {instance} more than once: {names}")
+        yield Finding(Severity.ERROR, node.name, f"is in {backend} on {instance} more than once: {names}")
     for server in servers:
         if not commands.is_safe(server.ref):
             yield Finding(
                 Severity.ERROR,
                 node.name,
-                f"{server.ref}: HAProxy could take this name for something else; nothing is sent to it",
+                f"{server.ref}: HAProxy could misread this name; no commands are sent for it",
             )
 
 
@@ -134,7 +134,7 @@ def _uneven(node: Node, refs: Sequence[ServerRef]) -> Iterable[Finding]:
         places.setdefault(ref.instance, set()).add(ref.backend)
     if len({frozenset(each) for each in places.values()}) > 1:
         listed = "; ".join(f"{name}: {', '.join(sorted(each))}" for name, each in places.items())
-        yield Finding(Severity.WARNING, node.name, f"stands in different backends on each ({listed})")
+        yield Finding(Severity.WARNING, node.name, f"is in different backends on each ({listed})")
 
 
 def _shared(mapped: Mapped, others: Mapping[str, Sequence[ServerRef]]) -> Iterable[Finding]:
@@ -144,4 +144,4 @@ def _shared(mapped: Mapped, others: Mapping[str, Sequence[ServerRef]]) -> Iterab
             owners.setdefault(ref, []).append(name)
     for ref, names in owners.items():
         if len(names) > 1 and any(name in mapped for name in names):
-            yield Finding(Severity.ERROR, str(ref), f"is more than one node at once: {', '.join(names)}")
+            yield Finding(Severity.ERROR, str(ref), f"belongs to more than one node: {', '.join(names)}")

@@ -180,11 +180,11 @@ def steps_for(
         return (
             "drain",
             "verify",
-        ), f"has {wanted} and takes traffic, but was never proven: out, then verified"
+        ), f"has {wanted} and gets traffic, but was never verified: drain, then verify"
     if in_rotation:
         return (), f"has {wanted} and is in rotation"
     if stays_out:
-        return (), f"has {wanted}; out of rotation on purpose, and stays so"
+        return (), f"has {wanted}; intentionally out of rotation, and stays out"
     return ("verify",), f"has {wanted}, but is not in rotation everywhere"
 
 

@@ -145,7 +145,7 @@ def _finding(backend: str, left: Sequence[tuple[str, Server]], unmanaged: Collec
     one = len(words) == 1
     text = (
         f"has {'the node' if one else 'the nodes'} {', '.join(words[:LISTED])}{more} too (on {where}),"
-        f" {'which is' if one else 'which are'} not taken out there: what comes that way fails while"
+        f" {'which is' if one else 'which are'} not drained there: requests that come that way fail while"
         f" {'it is' if one else 'they are'} worked on"
     )
     if backend in unmanaged:

@@ -41,7 +41,7 @@ def judge_servers(servers: Sequence[Server], to_ready: bool) -> Iterable[Finding
             then = (
                 "put in rotation at the end"
                 if to_ready
-                else "left so (--force-ready NODE puts it in rotation)"
+                else "left out (--force-ready NODE puts it in rotation)"
             )
             yield Finding(Severity.INFO, where, f"is in {original.admin} now, and is {then}")
         elif server.admin_state is not AdminState.READY:
@@ -54,7 +54,7 @@ def judge_servers(servers: Sequence[Server], to_ready: bool) -> Iterable[Finding
             text = f"is not in rotation with full health: {server.status} {server.check_status}"
             yield Finding(Severity.WARNING, where, text.rstrip() + ramp)
         if not server.checked and not server.tracks:
-            text = "has no health checks: only its own health says when it may go back"
+            text = "has no health checks: only its own health decides when it may return"
             yield Finding(Severity.WARNING, where, text)
         if server.agent:
             text = "has an agent check: switched off while its node is worked on"
@@ -89,7 +89,7 @@ def judge_configuration(
 
 def _judge_facts(name: str, facts: Facts, backends: Iterable[str]) -> Iterator[Finding]:
     if isinstance(facts, BackendError):
-        text = f"its configuration could not be looked at: {facts.problem}"
+        text = f"its configuration could not be read: {facts.problem}"
         yield Finding(Severity.WARNING, name, text)
         return
     if facts.state_file is False:

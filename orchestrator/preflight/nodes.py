@@ -45,7 +45,7 @@ async def _registered(node: Node, measure: _Measure) -> Registered | None:
         return None
     if registration.leaves:
         await measure(f"maintenance in {registration.place} cannot be set", registration.check)
-    return await measure(f"{registration.place} cannot be asked", registration.look)
+    return await measure(f"{registration.place} cannot be queried", registration.look)
 
 
 def _judge(node: Node, registration: Registration, seen: Registered) -> Iterator[Finding]:
@@ -56,7 +56,7 @@ def _judge(node: Node, registration: Registration, seen: Registered) -> Iterator
         text = f"is in maintenance in {place} since an earlier rollout, which is ended with its turn"
         yield Finding(Severity.WARNING, node.name, text)
     elif seen.maintenance:
-        text = f"is in maintenance in {place} now, and is left so: {seen.maintenance}"
+        text = f"is in maintenance in {place} now, and is left there: {seen.maintenance}"
         yield Finding(Severity.INFO, node.name, text)
 
 

@@ -97,7 +97,7 @@ async def preflight(
         own_version = (wanted or {}).get(name, version)
         node = _plan_node(application, seen, own, own_version, version, to_ready=ready, left=before)
         if node.unproven and not all(found.allowed for found in floors.without(node.refs)):
-            why = f"has {own_version} and takes traffic, but was never proven: verified there, for the floor"
+            why = f"has {own_version} and gets traffic, but was never verified: only verify, for the floor"
             node = replace(node, steps=("verify",), why=why)
         if version is not None:
             commands = commands_for(
@@ -187,7 +187,7 @@ def _judge_health_check(application: Application) -> Iterator[Finding]:
         if application.policy.require_haproxy_checks
         else ""
     )
-    text = f"no health check is configured: a version is taken for good as soon as its port is open{checks}"
+    text = f"no health check is configured: a version counts as healthy as soon as its port is open{checks}"
     yield Finding(Severity.WARNING, application.name, f"{text} (see [apps.{application.name}.health])")
 
 
@@ -196,12 +196,12 @@ def _judge_node(
 ) -> Iterator[Finding]:
     """Who has left it and what becomes of it, or what is special about its server lines."""
     if left is not None and not ready and any(not server.in_rotation for server in servers):
-        text = f"{left.words}; it is finished now, and put back as before"
+        text = f"{left.words}; this rollout finishes it and puts it back as before"
         yield Finding(Severity.WARNING, node.name, text)
         return
     yield from judge_servers(servers, ready)
     if left is not None and node.unproven:
-        text = f"{left.words}; it takes traffic and was never proven: that comes first"
+        text = f"{left.words}; it gets traffic and was never verified: it comes first"
         yield Finding(Severity.WARNING, node.name, text)
 
 

@@ -53,7 +53,7 @@ async def _of_node(node: Node, version: str) -> NodeRules:
         await host.connect()
         user = await host.login_name()
     except BackendError as error:
-        return NodeRules(node.name, (), (f"cannot be asked: {error.beside(node.name)}",))
+        return NodeRules(node.name, (), (f"cannot be queried: {error.beside(node.name)}",))
     with rehearsing() as sent:
         await _rehearse(node, version)
         noted = [rehearsed.command for rehearsed in sent]

@@ -82,13 +82,13 @@ async def _way_back(node: Node, row: PlannedNode, slots: Mapping[str, asyncio.Se
         found = Availability(Presence.NOT_THERE, error.problem)
     match found.presence:
         case Presence.NOT_THERE:
-            text = f"going back to {version} would not work: {_without_suggestion(found)}"
+            text = f"a rollback to {version} would fail: {_without_suggestion(found)}"
             return [Finding(Severity.WARNING, node.name, text)]
         case Presence.NOT_KNOWN if found.lacking:
-            text = f"going back to {version} may not work: {_without_suggestion(found)}"
+            text = f"a rollback to {version} may fail: {_without_suggestion(found)}"
             return [Finding(Severity.WARNING, node.name, text)]
         case Presence.NOT_KNOWN:
-            text = f"not checked whether going back to {version} would work: {_without_suggestion(found)}"
+            text = f"not checked whether a rollback to {version} would work: {_without_suggestion(found)}"
             return [Finding(Severity.INFO, node.name, text)]
     return []
 
@@ -112,10 +112,11 @@ def judge_availability(
     for name, availability in found.items():
         match availability.presence:
             case Presence.NOT_THERE:
-                text = f"{wanted[name]} cannot be had: {_words(availability, wanted[name])}"
+                text = f"{wanted[name]} is not available: {_words(availability, wanted[name])}"
                 yield Finding(Severity.ERROR, name, text)
             case Presence.NOT_KNOWN:
-                text = f"not checked whether {wanted[name]} can be had: {_words(availability, wanted[name])}"
+                words = _words(availability, wanted[name])
+                text = f"not checked whether {wanted[name]} is available: {words}"
                 yield Finding(Severity.INFO, name, text)
 
 

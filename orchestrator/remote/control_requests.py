@@ -94,7 +94,7 @@ class ControlRequests:
             request, verified = self._checked(pair.value)
         except ValueError as error:
             key = shorten(pair.key, SHOWN)
-            self._refuse(f"the request in Consul's key {key} is not carried out: {error}")
+            self._refuse(f"the request in Consul's key {key} was refused: {error}")
             return False
         claimed = [f"uid {request.uid}"] if request.uid >= 0 else []
         claimed += [request.credential] if request.credential else []
@@ -115,10 +115,10 @@ class ControlRequests:
             check_printable(what, getattr(request, what))
         if request.fence != self._fence or not self._fence:  # without one nobody can have seen this rollout
             raise ValueError(
-                f"{request.who} asked it of another rollout (fence {request.fence}, not {self._fence})"
+                f"{request.who} sent it for another rollout (fence {request.fence}, not {self._fence})"
             )
         if request.nonce in self._taken:
-            raise ValueError(f"{request.who} asked it before")
+            raise ValueError(f"{request.who} has sent it before")
         late = time.time() - request.at
         if opened.verified and abs(late) > WINDOW:
             when = f"{late:.0f} s ago" if late > 0 else f"in {-late:.0f} s"
@@ -141,7 +141,7 @@ class ControlRequests:
     def _abort(self, actor: Actor) -> None:
         """The second one ends it at once: not by two people who did not know of each other."""
         if self._control.aborting and asyncio.get_running_loop().time() - self._aborted < DELIBERATE:
-            text = "asked to abort just after somebody else had: once more, and it ends at once"
+            text = "requested an abort just after another request; one more ends the rollout at once"
             self._bus.emit(NodeNote(node="", text=f"{actor} {text}"))
             return
         self._control.abort(actor, "asked from another machine")
@@ -150,12 +150,12 @@ class ControlRequests:
         open_ = [each for each in self._control.questions if request.subject in ("", each.subject)]
         if len(open_) != 1 or choice not in open_[0].choices:
             what = "no such question is open" if not open_ else f"open: {', '.join(q.subject for q in open_)}"
-            self._bus.emit(NodeNote(node="", text=f"{actor} asked to {request.what}, and {what}"))
+            self._bus.emit(NodeNote(node="", text=f"{actor} requested {request.what}, but {what}"))
             return
         self._control.answer(open_[0].id, choice, actor)
 
     def _refuse(self, text: str) -> None:
         self._named += 1
         if self._named <= NAMED:
-            last = "; further ones are not named" if self._named == NAMED else ""
+            last = "; further requests are not listed" if self._named == NAMED else ""
             self._bus.emit(NodeNote(node="", text=f"{text}{last}"))

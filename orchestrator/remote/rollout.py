@@ -46,7 +46,7 @@ class RemoteRollout:
     @property
     def words(self) -> str:
         """Who carries it out, and how to have a word with them."""
-        return f"by {self.seen.head.operator}; p and a ask them" if self.seen is not None else ""
+        return f"by {self.seen.head.operator}; p and a send requests" if self.seen is not None else ""
 
     async def run(self) -> None:
         """Until cancelled."""

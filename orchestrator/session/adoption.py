@@ -65,8 +65,8 @@ class Offer:
     def refusal(self) -> Unauthenticated:
         """Says how it can be taken over, or be left."""
         return Unauthenticated(
-            f"there is {self.words}, and {self.reason}; --trust-published takes it over (besides --yes);"
-            " if nobody has left it, delete that key"
+            f"found {self.words}, and {self.reason}; --trust-published, besides --yes, takes it over;"
+            " if it is not genuine, delete that key"
         )
 
 

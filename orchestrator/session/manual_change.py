@@ -51,7 +51,7 @@ async def _look_again(session: Session, change: Change, shown: Impact, agree: Ag
             break
         change, shown = answer, now
     words = "; ".join(str(each) for each in found)
-    raise PlanChanged(f"what is there has changed since it was shown: {words}")
+    raise PlanChanged(f"the state has changed since it was shown: {words}")
 
 
 async def _make(session: Session, change: Change, what: str) -> tuple[Server, ...]:

@@ -68,8 +68,8 @@ async def look_again(
             return proposal, found
         found += differences
         if not await agree(now.plan, differences):
-            raise PlanChanged(f"what is there has changed since the plan was made: {_words(differences)}")
-    raise PlanChanged(f"what is there changes all the time: {_words(found)}")
+            raise PlanChanged(f"the state has changed since the plan was made: {_words(differences)}")
+    raise PlanChanged(f"the state keeps changing: {_words(found)}")
 
 
 def _compare(before: Proposal, now: Proposal) -> list[Difference]:

@@ -221,7 +221,7 @@ class Session:
     def _doubts(self, unread_words: Sequence[str]) -> list[Finding]:
         """Of what the plan is made of: the journal, and an inventory that somebody else has."""
         unread = [
-            Finding(Severity.WARNING, "journal", f"{words}; a node that it tells of may be out of rotation")
+            Finding(Severity.WARNING, "journal", f"{words}; a node that it concerns may be out of rotation")
             for words in unread_words
         ]
         doubts = self.inventory.doubts(self.consul.silent if self.consul is not None else "")

@@ -141,7 +141,7 @@ async def test_paused_and_aborting_say_who_and_why() -> None:
     assert "deadline stopped" in why
     assert "at most" not in why
     head, *_ = await shown(folded(*DRAINING, AbortRequested(who="bob", why="", immediate=False)))
-    assert "! aborting, asked by bob" in head
+    assert "! aborting, requested by bob" in head
     assert "left" not in head
 
 

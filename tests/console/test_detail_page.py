@@ -63,7 +63,7 @@ def test_a_stale_one_says_so_with_its_age_and_is_quiet() -> None:
         in_flight={LB2: read(stream(30, "lb2"), at=NOW - 12)},
     )
     found = lines(shown)
-    assert found[0] == " lb2: connection refused; what stands here is 12 s old"
+    assert found[0] == " lb2: connection refused; this is 12 s old"
     assert "lb2 ✗ stale 12 s" in "\n".join(found)
     assert kind_of(shown, "stale 12 s") == "bad"
     rotation = next(line for line in page(shown, 80).lines if line and line[0][0].startswith(" rotation"))

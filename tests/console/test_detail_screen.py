@@ -97,7 +97,7 @@ async def test_a_frozen_load_balancer_is_stale_here_and_keys_answer(tmp_path: Pa
         lb1 = here.stack.instances["lb1"]
         lb1.freeze()
         try:
-            await at.sees("lb1 ✗ stale", "lb1: no answer; what stands here is", "lb2 ● live")
+            await at.sees("lb1 ✗ stale", "lb1: no answer; this is", "lb2 ● live")
             async with held(at, "lb2") as clients:  # those of the other are read all the same
                 await at.press("end")
                 view = screen.query_one(DetailView)
@@ -112,7 +112,7 @@ async def test_a_frozen_load_balancer_is_stale_here_and_keys_answer(tmp_path: Pa
 
 
 async def test_read_only_greys_the_keys(tmp_path: Path) -> None:
-    async with place(tmp_path) as here, desk(here, "asked for with --read-only") as at:
+    async with place(tmp_path) as here, desk(here, "--read-only was given") as at:
         screen = await open_detail(at)
         assert screen.check_action("change", ("drain",)) is None
         await at.press("d", "m", "e", "w")

@@ -60,7 +60,7 @@ async def test_at_the_top_what_is_new_above_is_seen() -> None:
         dead = instance("lb2", state="stale", failing="connection refused", read_at=NOW - 3)
         view.show(detail(instance("lb1"), dead, journal=many))
         await pilot.pause()
-        assert screen(app)[0] == " lb2: connection refused; what stands here is 3 s old"
+        assert screen(app)[0] == " lb2: connection refused; this is 3 s old"
 
 
 async def test_at_the_end_it_follows_until_somebody_goes_up() -> None:

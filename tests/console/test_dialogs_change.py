@@ -39,7 +39,7 @@ async def test_below_the_floor_it_refuses_and_says_what_would_make_it_possible()
     async with asking(ChangeDialog("maint", impact(ALLOWED, BROKEN))) as (app, pilot):
         text = " ".join("\n".join(shown(app)).replace("│", " ").split())
         assert "✗ shop on lb2 in rotation 2 → 1, floor 2" in text
-        assert "Refused: too little would stay in rotation." in text
+        assert "Refused: the capacity floor would be violated." in text
         assert "1 more server in rotation in shop on lb2" in text
         assert cut_off(app) == []
         await pilot.press("right")  # the yes cannot be reached: this is the input

@@ -188,7 +188,7 @@ async def test_what_would_break_the_floor_is_refused_unless_its_name_is_typed(tm
 
 
 async def test_read_only_greys_the_keys_and_sends_nothing(tmp_path: Path) -> None:
-    async with place(tmp_path) as here, desk(here, "asked for with --read-only") as at:
+    async with place(tmp_path) as here, desk(here, "--read-only was given") as at:
         assert at.possible("upgrade") is None
         for action in ("drain", "maint", "ready", "weight"):
             assert at.possible("change", action) is None

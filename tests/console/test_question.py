@@ -47,7 +47,7 @@ def test_a_node_to_be_confirmed() -> None:
     assert words(of, "in rotation 4 → 3") == [
         "? web1: take it out of rotation? 1.4 → 1.5",
         "in rotation 4 → 3",
-        "space goes on  s leaves it as it is, next one  a end the rollout  p pauses",
+        "space continue  s leave it as it is, next node  a end the rollout  p pause",
     ]
 
 
@@ -60,7 +60,7 @@ def test_a_failed_node_says_what_each_choice_does() -> None:
     )
     lines = words(of, "now: maint on lb1")
     assert lines[0] == "✗ web1: verify failed: sick  (1 more to answer)"
-    assert lines[2] == "r try it again  s leaves it out, next one  a end the rollout  p pauses"
+    assert lines[2] == "r try it again  s leave it out, next node  a end the rollout  p pause"
     assert waits(of, [], KEYS)[0][0] == ("✗ ", "bad")
 
 

@@ -126,7 +126,7 @@ CASES = (
         mend=faults.release_again,
         ends={"drain": "refused"},
         recovery="upgrade",
-        words="1.5.0 cannot be had",
+        words="1.5.0 is not available",
     ),
     Fault(
         name="service manager cannot start it",
@@ -237,7 +237,7 @@ CASES = (
         prepare=faults.installer("sleep 600"),
         mend=faults.end_the_installer,
         ends={"install": "degraded"},
-        words="the installer still runs on web1 as process",
+        words="the installer is still running on web1, pid",
     ),
     Fault(
         name="install fills the disk",

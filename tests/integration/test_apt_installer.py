@@ -104,7 +104,7 @@ async def test_the_way_back_is_there_as_long_as_its_package_is(
     for installer, verb, now in ((as_they_are, "would", ""), (apt, "may", " now")):
         [found] = await find_ways_back(installer, "1.5.0")
         assert found.severity is Severity.WARNING
-        assert found.text.startswith(f"going back to 1.4.2 {verb} not work: {missing}{now}")
+        assert found.text.startswith(f"a rollback to 1.4.2 {verb} fail: {missing}{now}")
         assert "; apt last changed the lists at 20" in found.text
         assert found.text.endswith("; there is 1.5.0")
 

@@ -146,7 +146,7 @@ async def test_what_was_left_while_somebody_read_the_plan_is_no_original(place: 
                 await running.end()
             assert await admins(stack, "web1") == {MAINT}
             operator.types("y")
-            await operator.reads("Go on with this plan?")
+            await operator.reads("Start this plan?")
             operator.types("y")
             run = await operator.end()
         assert run.code == 0, run.text
@@ -162,7 +162,7 @@ async def test_without_agreement_to_the_other_plan_nothing_is_touched(place: Pat
             await say(stack, "set server shop/web2 weight 9", "lb2")
             operator.types("y")
             await operator.reads("web2: shop/web2 on lb2: ready, weight 1 → ready, weight 9")
-            await operator.reads("Go on with this plan?")
+            await operator.reads("Start this plan?")
             operator.types("n")
             run = await operator.end()
         assert run.code == 3, run.text

@@ -143,7 +143,7 @@ async def test_a_rollout_that_the_console_leaves_behind_on_a_terminal_that_does_
         assert (await rolldeck(stack, "weight", "shop", "web1", "--to", "1", "--yes")).code == 0
         terminal.read_on()
         assert await terminal.ends() == 0
-        await terminal.shows("the rollout goes on without the console", "healthy", "upgraded")
+        await terminal.shows("the rollout continues without the console", "healthy", "upgraded")
         assert restored(terminal), (terminal.modes, terminal.unknown)
 
 
@@ -182,7 +182,7 @@ async def test_a_terminal_that_has_gone_ends_a_rollout_after_its_running_step(
         await until_ended(stack)
     told = journalled(stack)
     [request] = [event for event in told if event["event"] == "abort_requested"]
-    assert (request["why"], request["immediate"]) == ("the terminal has gone", False)
+    assert (request["why"], request["immediate"]) == ("the terminal was closed", False)
     assert told[-1]["result"] == "aborted"
     steps = [event for event in told if event["event"].startswith("step_")]
     assert steps[-1]["event"] == "step_done"

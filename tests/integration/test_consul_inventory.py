@@ -84,7 +84,7 @@ async def test_what_comes_and_goes_is_in_the_session_at_once_and_in_the_next_pla
 
             await until(silent, timeout=30)
             findings = "".join(finding.text for finding in (await session.plan(NEW)).findings)
-            assert "Consul does not answer, the nodes are those of before" in findings
+            assert "Consul does not answer, the previous nodes are kept" in findings
 
 
 async def test_two_of_one_name_are_said_and_the_nodes_stay(tmp_path: Path) -> None:
@@ -122,12 +122,12 @@ async def test_a_rollout_asks_about_what_has_come_and_gone(tmp_path: Path) -> No
             asked = await question(session, "inventory")
             assert (
                 session.control.questions[0].text
-                == "Consul has web9 now, which is not in the plan: go on with the plan as it is?"
+                == "Consul has web9 now, which is not in the plan: continue with the plan as it is?"
             )
             assert names(session) == ["web1", "web2", "web3"]
             session.control.answer(asked, CONTINUE, Actor("me"))
             asked = await question(session, "web3")
-            assert "Consul does not have web3 any more: upgrade it all the same?" in (
+            assert "Consul does not have web3 any more: upgrade it anyway?" in (
                 session.control.questions[0].text
             )
             session.control.answer(asked, SKIP, Actor("me"))
@@ -146,7 +146,7 @@ async def test_without_anybody_to_ask_it_stops(tmp_path: Path) -> None:
             let_go()
             run = await running.end()
         assert run.code == 1, run.text
-        why = "Consul has web9 now, which is not in the plan, and nobody is there to decide"
+        why = "Consul has web9 now, which is not in the plan, and no operator is there to decide"
         assert run.ended["reason"] == why
         assert (run.ended["upgraded"], run.ended["pending"]) == (["web1"], ["web2"])
         await deregister(agent, "web9")
@@ -271,7 +271,7 @@ async def test_a_plan_is_carried_out_with_the_nodes_it_was_made_of(tmp_path: Pat
             asked = await question(session, "web2")
             place = f"127.0.0.1:{stack.nodes['web3'].port}"
             assert session.control.questions[0].text == (
-                f"web2 is at {place} in Consul now: upgrade it all the same?"
+                f"web2 is at {place} in Consul now: upgrade it anyway?"
             )
             session.control.answer(asked, CONTINUE, Actor("me"))  # where it was when the plan was made
             ended = await session.finished()

@@ -58,7 +58,7 @@ async def test_a_node_is_out_in_consul_while_it_is_worked_on_and_what_a_human_se
         follow(stack, agent)
         await set_by_human(agent, "web2")
         planned = await rolldeck(stack, "plan", "shop", NEW)
-        assert f"is in maintenance in Consul now, and is left so: {HUMAN}" in planned.text
+        assert f"is in maintenance in Consul now, and is left there: {HUMAN}" in planned.text
         assert "-service=web1 -enable" in planned.text
         assert "-service=web2" not in planned.text
         async with held(stack, "stop") as let_go:

@@ -95,7 +95,7 @@ async def test_what_is_not_signed_is_ignored_and_named(tmp_path: Path) -> None:
         run = await rolldeck(stack, "resume", "shop", "--yes")
         assert run.code == 0, run.text
         assert "it is not signed" in run.text
-        assert "--trust-published takes it over all the same" in run.text
+        assert "--trust-published takes it over anyway" in run.text
         assert "nothing to resume" in run.text
         assert (await rolldeck(stack, "control", "shop", "abort")).code == 3
         run = await rolldeck(stack, "resume", "shop", "--yes", "--trust-published")
@@ -142,7 +142,7 @@ async def test_without_a_key_somebody_has_to_say_that_it_is_to_be_believed(tmp_p
             run = await far_away(stack, "resume", "shop", "--yes")
             assert run.code == 3, run.text
             assert "it comes from Consul unauthenticated" in run.text
-            assert "--trust-published takes it over (besides --yes)" in run.text
+            assert "--trust-published, besides --yes, takes it over" in run.text
             assert await versions(stack) != dict.fromkeys(stack.nodes, NEW)
             run = await far_away(stack, "resume", "shop", "--yes", "--trust-published")
         assert run.code == 0, run.text

@@ -89,7 +89,7 @@ async def test_the_way_back_is_there_as_long_as_its_image_is(
     image = f"localhost/{containers.IMAGE}:2"
     engine.call("untag", image, image)  # of the one name alone
     try:
-        text = "going back to 2 would not work: the node has no such image; there is 1"
+        text = "a rollback to 2 would fail: the node has no such image; there is 1"
         assert await find_ways_back(shop, "1") == [Finding(Severity.WARNING, "web1", text)]
     finally:
         engine.build("2")

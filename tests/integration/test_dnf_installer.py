@@ -85,7 +85,7 @@ async def test_the_way_back_is_there_as_long_as_its_package_is(repository: RpmRe
     [found] = await find_ways_back(node, "1.5.0")
     assert found.severity is Severity.WARNING
     missing = "what dnf has fetched of the repositories has no shop of this version"
-    assert found.text.startswith(f"going back to 1.4.2 may not work: {missing}")
+    assert found.text.startswith(f"a rollback to 1.4.2 may fail: {missing}")
     assert "; dnf fetched that at 20" in found.text
     assert found.text.endswith("; there is 1.5.0")
 

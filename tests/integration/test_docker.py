@@ -235,6 +235,6 @@ async def test_images_of_the_engine(engine: Docker) -> None:
     engine.call("rmi", "--force", f"{IMAGE}:2")
     [found] = await find_ways_back(installer, "1")
     assert found.severity is Severity.INFO
-    unknown = "not checked whether going back to 2 would work: the registry could not be asked"
+    unknown = "not checked whether a rollback to 2 would work: the registry could not be asked"
     assert found.text.startswith(unknown)
     assert found.text.endswith("; there is 1")

@@ -74,11 +74,11 @@ async def test_a_symlinked_release_from_nothing_and_back(shop: Path) -> None:
 async def test_a_link_that_could_not_be_replaced_is_found_before(shop: Path) -> None:
     nowhere = SymlinkInstall(releases=f"{shop}/releases", link=f"{shop}/none/current")
     found = await installer(nowhere).check_availability("1.5.0")
-    assert found == Availability(Presence.NOT_THERE, "the folder of `link` is not there")
+    assert found == Availability(Presence.NOT_THERE, "the folder of `link` does not exist")
     (shop / "current").mkdir()
     found = await installer(symlink(shop)).check_availability("1.5.0")
-    assert (found.presence, found.detail[:36]) == (Presence.NOT_THERE, "what stands at `link` is no link, an")
-    with pytest.raises(Unmeasured, match="no link stands there"):
+    assert (found.presence, found.detail[:36]) == (Presence.NOT_THERE, "`link` is not a symbolic link, and w")
+    with pytest.raises(Unmeasured, match="there is no link"):
         await installer(symlink(shop)).installed()
     with pytest.raises(ValueError, match="`link`: found '/opt/shop/current/', expected the link itself"):
         SymlinkInstall(releases="/opt/shop/releases", link="/opt/shop/current/")
@@ -159,7 +159,7 @@ async def test_the_way_back_is_there_as_long_as_its_release_is(shop: Path) -> No
     assert await find_ways_back(node, "1.5.0") == []
     shutil.rmtree(shop / "releases" / "1.4.2")
     text = f"there is no directory {shop}/releases/1.4.2; there is 1.5.0"
-    finding = Finding(Severity.WARNING, "web1", f"going back to 1.4.2 would not work: {text}")
+    finding = Finding(Severity.WARNING, "web1", f"a rollback to 1.4.2 would fail: {text}")
     assert await find_ways_back(node, "1.5.0") == [finding]
 
 

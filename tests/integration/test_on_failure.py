@@ -29,7 +29,7 @@ async def test_one_account_of_how_it_is_at_the_end(tmp_path: Path) -> None:
         assert run.out.startswith("degraded: failed: web2; rolled back · ")
         assert "out of rotation" not in run.out
         assert run.out.count("degraded") == 1
-        heading = "rolling back web1, web2, as on_failure = rollback-all says"
+        heading = "rolling back web1, web2 (on_failure = rollback-all)"
         assert heading in run.err
         assert "web2       ✓ rolled back" in run.err.partition(heading)[2]
         assert await versions(stack) == dict.fromkeys(stack.nodes, OLD)
@@ -85,7 +85,7 @@ async def test_an_unfinished_rollout_is_not_forgotten_while_the_fleet_is_mixed(t
         stack.nodes["web2"].add_release(Release(version=NEW, start_delay=0.1))
         resumed = await rolldeck(stack, "resume", "shop", "--yes")
         assert resumed.code == 0, resumed.text
-        assert "goes on with rollout 1 of" in resumed.err
+        assert "resuming rollout 1 of" in resumed.err
         assert f"web2: {NEW} failed here at verify in rollout 1" in resumed.err
         assert await versions(stack) == dict.fromkeys(stack.nodes, NEW)
         assert "nothing to resume" in (await rolldeck(stack, "resume", "shop", "--yes")).out

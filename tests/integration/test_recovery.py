@@ -93,7 +93,7 @@ async def test_an_installer_that_outlives_the_kill_is_waited_for(place: Path) ->
             began = await running.event("command_started", node="web1", step="install")
             running.process.kill()
             await running.end()
-        still = f"the install command of an earlier rollout still runs on web1 as process {began['pid']}"
+        still = f"the install command of an earlier rollout is still running on web1, pid {began['pid']}"
         async with started(stack, "resume", "shop", "--yes", "--json") as running:
             await running.event("waiting", node="web1", reason=still)
             for node in stack.nodes.values():

@@ -20,7 +20,7 @@ async def test_a_reload_with_another_configuration_is_somebodys_decision(tmp_pat
             run = await running.end()
         assert (run.ended["upgraded"], run.ended["held"]) == (["web1"], ["web2"])
         [failed] = [event["error"] for event in run.events if event["event"] == "node_failed"]
-        assert failed.startswith("backend api has the node web2 (as x) too (on lb1), which is not taken out")
+        assert failed.startswith("backend api has the node web2 (as x) too (on lb1), which is not drained")
         assert "set server shop/web3 state ready" not in [line for _, line in run.sent]
         [out] = run.ended["out_of_rotation"]
         assert (out["node"], out["intentional"], out["commands"]) == ("web3", True, [])

@@ -24,7 +24,7 @@ async def test_what_another_machine_rolls_out_and_leaves_is_told(tmp_path: Path)
         assert f"upgrade to {NEW} runs: " in text.out
         assert f"process {running.process.pid} on " in text.out
         assert "  at web1: " in text.out
-        assert "to see it live: rolldeck follow shop" in text.out
+        assert "to follow it: rolldeck follow shop" in text.out
         assert "kept out by somebody else" not in text.out
         assert "rolldeck resume" not in text.text
         lines = [json.loads(line) for line in as_json.out.splitlines()]

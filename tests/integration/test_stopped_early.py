@@ -160,7 +160,7 @@ async def test_while_it_asks_about_a_plan_that_has_changed(stack: Stack) -> None
         stack.add_release("9.9.9")
         await stack.instances["lb1"].ask("set server shop/web2 weight 9")
         operator.types("y")
-        await operator.reads("Go on with this plan?")
+        await operator.reads("Start this plan?")
         await twice(operator.process, signal.SIGTERM, 0.05)
         assert_aborted(await operator.end())
 

@@ -189,7 +189,7 @@ async def test_sudo_before_everything_has_rules_too() -> None:
             assert (await node.installer.check_availability("2.0")).presence is Presence.NOT_THERE
             assert not await node.port_probe.is_open()
             assert node.connections is not None
-            with pytest.raises(Unmeasured, match="nobody listens on port 9"):
+            with pytest.raises(Unmeasured, match="nothing listens on port 9"):
                 await node.connections.count()
             assert await host.alive(os.getpid())
             assert not await host.alive(2**22 + 1, 7)

@@ -55,7 +55,7 @@ async def test_a_node_killed_in_its_bake_is_taken_out_proven_and_baked_before_al
         assert resumed.code == 0, resumed.text
         assert begun(resumed.events)[:3] == [("web3", "drain"), ("web3", "verify"), ("web1", "drain")]
         assert resumed.ended["upgraded"] == ["web3", "web1", "web2"]
-        assert "it takes traffic and was never proven" in resumed.err
+        assert "it gets traffic and was never verified" in resumed.err
         assert_nothing_failed(report)
         assert await versions(stack) == dict.fromkeys(stack.nodes, NEW)
         again = await rolldeck(stack, "resume", "shop", "--yes")

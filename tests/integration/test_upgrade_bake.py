@@ -66,7 +66,7 @@ async def test_lost_checks_with_good_own_health_are_looked_at_further(
     async with checked_apart(tmp_path / "s") as (stack, checks):
         run = await upgraded(stack, checks, lost=lost, killed=False)
         assert run.code == 0, run.text
-        assert f"lost a health check of HAProxy: {seen} on lb1" in reasons(run)
+        assert f"failed a health check of HAProxy: {seen} on lb1" in reasons(run)
         assert set((await stack.instances["lb1"].statuses()).values()) == {"UP"}
 
 
@@ -85,4 +85,4 @@ async def test_a_lost_check_with_bad_own_health_fails_the_bake_at_once(tmp_path:
         run = await upgraded(stack, checks, lost=1, killed=True)
         assert run.code == 1, run.text
         [failed] = [event for event in run.events if event["event"] == "node_failed"]
-        assert "lost a health check of HAProxy: UP 2/3 on lb1; own health: " in failed["error"]
+        assert "failed a health check of HAProxy: UP 2/3 on lb1; own health: " in failed["error"]

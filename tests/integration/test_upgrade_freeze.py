@@ -24,7 +24,7 @@ async def test_a_frozen_application_is_upgraded_only_when_that_is_asked_for(tmp_
         assert (refused.code, checked.code) == (3, 3), refused.text + checked.text
         assert "refused, no changes made" in refused.err
         assert WORDS in refused.err
-        assert "--override-freeze goes on all the same" in refused.err
+        assert "--override-freeze starts anyway" in refused.err
         assert "\x1b" not in refused.err + checked.text
         assert await untouched(stack) == before
 

@@ -187,7 +187,7 @@ async def test_warnings_that_do_not_stop(tmp_path: Path) -> None:
         healthless = await rolldeck(stack, "check", "shop", NEW)
     assert run.code == healthless.code == 0, run.text + healthless.text
     assert "no health check is configured" not in run.out
-    assert "! shop: no health check is configured: a version is taken for good as soon as" in healthless.out
+    assert "! shop: no health check is configured: a version counts as healthy as soon as" in healthless.out
     assert 'shop on lb1: cookie persistence ("SRV")' in run.out
     assert "on-marked-down shutdown-sessions" in run.out
     assert "shop/web1 on lb1: has weight 0 now, and keeps it" in run.out
@@ -204,7 +204,7 @@ async def test_a_version_that_cannot_be_one(stack: Stack) -> None:
 
 async def test_a_version_that_is_nowhere_to_be_had(stack: Stack) -> None:
     before = await untouched(stack), what_runs(stack)
-    said = "9.9.9 cannot be had: there is no directory releases/9.9.9; there is"
+    said = "9.9.9 is not available: there is no directory releases/9.9.9; there is"
     for arguments in (
         ("upgrade", "shop", "9.9.9", "--yes"),
         ("check", "shop", "9.9.9"),

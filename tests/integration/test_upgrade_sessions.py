@@ -82,7 +82,7 @@ async def test_sessions_left_shutdown_cuts_them_and_says_so(stack: Stack) -> Non
     run = await upgrade(stack, NEW, "--limit", node)
     assert run.code == 0, run.text
     notes = [each["text"] for each in run.events if each["event"] == "node_note"]
-    assert any("shut down, as on_remaining_sessions says" in each for each in notes), notes
+    assert any("shut down (on_remaining_sessions)" in each for each in notes), notes
     assert not (await reader.read()).endswith(b"0\r\n\r\n"), "the download is cut"
     writer.close()
 

@@ -113,7 +113,7 @@ async def test_a_node_is_not_taken_out_while_another_line_leads_to_it(stack: Sta
     run = await failed_by_a_move(stack, "web1", two, "baked")
     assert (run.ended["upgraded"], run.ended["held"]) == (["web1"], ["web2"])
     [failed] = [event for event in run.events if event["event"] == "node_failed"]
-    assert "backend shop has the node web2 (as web1) too (on lb1), which is not taken out" in failed["error"]
+    assert "backend shop has the node web2 (as web1) too (on lb1), which is not drained" in failed["error"]
     assert not failed["touched"]
     assert (await versions(stack))["web2"] == OLD
 

@@ -179,7 +179,7 @@ async def test_the_questions() -> None:
     ("settings", "words"),
     [
         (CommandInstall(run="x"), "no `exists` command is configured"),
-        (NoInstall(), "somebody else installs it"),
+        (NoInstall(), "it is installed by other means"),
     ],
 )
 async def test_who_cannot_tell_asks_nothing(settings: InstallSettings, words: str) -> None:
@@ -343,7 +343,7 @@ def test_a_version_that_is_nowhere_is_an_error_before_anything_is_touched() -> N
         plan = await world.plan("1.6.9")
         assert [error.subject for error in plan.errors] == ["web1", "web2", "web3"]
         assert {error.text for error in plan.errors} == {
-            "1.6.9 cannot be had: there is no directory releases/1.6.9; there is 1.6.0, 1.5.0;"
+            "1.6.9 is not available: there is no directory releases/1.6.9; there is 1.6.0, 1.5.0;"
             " did you mean '1.6.0'?"
         }
         assert not world.touched()
@@ -358,7 +358,7 @@ def test_going_back_to_what_is_gone_is_an_error_too() -> None:
         world = World()
         world.nodes["web1"].availabilities["0.9"] = Availability(NOT_THERE, "removed")
         plan = await preflight(world.application, "1.0", wanted={"web1": "0.9"}, repairs=True)
-        assert [error.text for error in plan.errors] == ["0.9 cannot be had: removed"]
+        assert [error.text for error in plan.errors] == ["0.9 is not available: removed"]
 
     run(scenario())
 
@@ -369,7 +369,7 @@ def test_what_is_not_known_is_said_and_forbids_nothing() -> None:
         for node in world.nodes.values():
             node.availabilities["2.0"] = Availability(NOT_KNOWN, "no `exists` command is configured")
         plan = await world.plan()
-        text = "not checked whether 2.0 can be had: no `exists` command is configured"
+        text = "not checked whether 2.0 is available: no `exists` command is configured"
         assert plan.findings == tuple(
             Finding(Severity.INFO, name, text) for name in ("web1", "web2", "web3")
         ), "one text, which is said once for the three"
@@ -407,7 +407,7 @@ def test_an_unreachable_node_is_not_asked_once_more() -> None:
 
 
 def ways_back(plan: Plan) -> list[Finding]:
-    return [finding for finding in plan.findings if "going back" in finding.text]
+    return [finding for finding in plan.findings if "a rollback to" in finding.text]
 
 
 def test_a_version_of_now_that_cannot_be_had_again_is_a_warning() -> None:
@@ -415,7 +415,7 @@ def test_a_version_of_now_that_cannot_be_had_again_is_a_warning() -> None:
         world = World()
         world.nodes["web2"].availabilities["1.0"] = Availability(NOT_THERE, "removed", ("2.0", "1.9"))
         plan = await world.plan()
-        text = "going back to 1.0 would not work: removed; there is 2.0, 1.9"
+        text = "a rollback to 1.0 would fail: removed; there is 2.0, 1.9"
         assert ways_back(plan) == [Finding(Severity.WARNING, "web2", text)]
         assert not plan.errors
         assert (await world.carry_out(plan)).result == "healthy"
@@ -427,7 +427,7 @@ def test_a_way_back_that_nobody_knows_is_said_and_one_that_is_there_is_not() -> 
     async def scenario() -> None:
         world = World()
         world.nodes["web2"].availabilities["1.0"] = Availability(NOT_KNOWN, "the registry is silent")
-        text = "not checked whether going back to 1.0 would work: the registry is silent"
+        text = "not checked whether a rollback to 1.0 would work: the registry is silent"
         assert ways_back(await world.plan()) == [Finding(Severity.INFO, "web2", text)]
 
     run(scenario())
@@ -441,9 +441,9 @@ def test_a_version_of_now_that_the_last_fetch_lacked_is_a_warning() -> None:
         for version in ("1.0", "2.0"):
             world.nodes["web2"].availabilities[version] = lacking
         plan = await world.plan()
-        text = f"going back to 1.0 may not work: {lists}; there is 2.0"
+        text = f"a rollback to 1.0 may fail: {lists}; there is 2.0"
         assert ways_back(plan) == [Finding(Severity.WARNING, "web2", text)]
-        [unknown] = [finding for finding in plan.findings if "can be had" in finding.text]
+        [unknown] = [finding for finding in plan.findings if "not checked" in finding.text]
         assert (unknown.subject, unknown.severity) == ("web2", Severity.INFO), "the next fetch is to bring it"
         assert not plan.errors
 
@@ -457,7 +457,7 @@ def test_an_answer_for_any_version_is_asked_for_once() -> None:
         cannot_tell = Availability(NOT_KNOWN, "Ansible cannot tell", any_version=True)
         node.availabilities["2.0"] = cannot_tell
         node.availabilities["1.0"] = Availability(NOT_KNOWN, "was asked once more")
-        text = "not checked whether going back to 1.0 would work: Ansible cannot tell"
+        text = "not checked whether a rollback to 1.0 would work: Ansible cannot tell"
         assert ways_back(await world.plan()) == [Finding(Severity.INFO, "web1", text)]
 
     run(scenario())
@@ -490,7 +490,7 @@ def test_a_version_of_now_that_no_installer_takes_is_no_way_back() -> None:
         [found] = ways_back(await world.plan())
         assert (found.severity, found.text) == (
             Severity.WARNING,
-            "going back to 1.0 would not work: is not a version",
+            "a rollback to 1.0 would fail: is not a version",
         )
 
     run(scenario())

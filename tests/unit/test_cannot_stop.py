@@ -125,7 +125,7 @@ def test_no_health_check_at_all_is_a_warning(required: bool, more: str) -> None:
             [warning] = plan.findings
             assert (warning.severity, warning.subject) == (Severity.WARNING, "shop")
             assert warning.text == (
-                "no health check is configured: a version is taken for good as soon as its port is open"
+                "no health check is configured: a version counts as healthy as soon as its port is open"
                 f"{more} (see [apps.shop.health])"
             )
 

@@ -71,7 +71,7 @@ def test_a_tag_in_a_variable(image: str, variable: VariableTag) -> None:
     [
         (compose("image: shop@sha256:abc"), "services.web.image: .*pinned by its digest"),
         (compose("image: shop:${A}-${B}"), r"services.web.image: found 'shop:\$\{A\}-\$\{B\}', expected"),
-        (compose("image: shop:${TAG}\n    labels: {v: '${TAG}'}"), "TAG, which stands 2 times"),
+        (compose("image: shop:${TAG}\n    labels: {v: '${TAG}'}"), "TAG, which is used 2 times"),
         (compose("image: &shop shop:1"), "without an anchor"),
         (compose("image: >-\n      shop:1"), "alone on one line"),
         (compose("image: [shop]"), "expected the name of an image"),

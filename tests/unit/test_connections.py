@@ -37,8 +37,8 @@ async def test_established_ones_with_this_local_port_count(table: str, count: in
     [
         (Answer("", "grep: /proc/net/tcp: Permission denied", 2), "could not be read: grep"),
         (Answer(HEADING + LISTENS, truncated=True), "could not be read"),
-        (Answer(HEADING), "nobody listens on port 8080"),
-        (Answer(HEADING + OURS), "nobody listens on port 8080"),
+        (Answer(HEADING), "nothing listens on port 8080"),
+        (Answer(HEADING + OURS), "nothing listens on port 8080"),
     ],
 )
 async def test_what_was_not_seen_is_not_0(answer: Answer, words: str) -> None:

@@ -24,7 +24,7 @@ def test_a_node_in_a_backend_that_is_not_named_is_an_error_unless_that_is_accept
         world.balancers["lb2"].add("api", "web1-api", world.nodes["web1"])
         [(node, text)] = await found(world, Severity.ERROR)
         assert node == "backend api"
-        assert text.startswith("has the node web1 (as web1-api) too (on lb2), which is not taken out there:")
+        assert text.startswith("has the node web1 (as web1-api) too (on lb2), which is not drained there:")
         assert "ignored_backends" in text
         world.application = replace(world.application, ignored_backends=("api",))
         assert await found(world, Severity.ERROR) == []
@@ -43,7 +43,7 @@ def test_each_backend_is_said_once_whatever_of_it_is_concerned() -> None:
         [(api, both), (blog, one)] = await found(world, Severity.ERROR)
         assert (api, blog) == ("backend api", "backend blog")
         names = "web1, web2, web3, web4, web5, web6, web7, web8 and 4 more"
-        assert both.startswith(f"has the nodes {names} too (on lb1, lb2), which are not taken out there:")
+        assert both.startswith(f"has the nodes {names} too (on lb1, lb2), which are not drained there:")
         assert one.startswith("has the node web2 too (on lb1, lb2), which is not")
 
     run(scenario())

@@ -163,7 +163,7 @@ def test_init_leaves_empty_slots_out(srv: str) -> None:
     [backend] = {server.ref.backend for server in servers}
     snapshot = replace(slots(3, 7), servers=servers, backends=(Backend(backend, "http", "", ""),))
     text = written({"lb1": "unix:///x"}, "", merged({"lb1": Found(snapshot)}, []))
-    assert "# 7 of HAProxy's servers here are slots that nothing has filled" in text
+    assert "# 7 of HAProxy's servers here are empty slots" in text
     (app,) = parse(tomllib.loads(text), "f").apps.values()
     assert list(app.nodes) == ["web-1", "web-2", "web-3"]
     assert app.match == ("address" if srv else "name")

@@ -111,7 +111,7 @@ def test_how_to_go_on_is_the_last_word() -> None:
     on = [WayOn(purpose="rollback", command="rolldeck rollback shop")]
     on.append(WayOn(purpose="resume", command="rolldeck resume shop"))
     said = lines(ended("aborted", "aborted by ann", pending=["web2"], ways_on=on))
-    assert said[-2:] == ["to go back:   rolldeck rollback shop", "to finish it: rolldeck resume shop"]
+    assert said[-2:] == ["to roll back: rolldeck rollback shop", "to finish it: rolldeck resume shop"]
 
 
 def test_a_mixed_fleet_is_said_also_when_all_is_well() -> None:

@@ -182,10 +182,18 @@ def test_during_a_rollout_differences_are_asked_about_and_nothing_is_taken_over(
 @pytest.mark.parametrize(
     ("nodes", "problem", "doubt"),
     [
-        ({}, None, "etcd has no instance at all any more: it may have lost its data; the nodes are"),
-        ({"web1": FoundNode("x", "$(id)", 80)}, None, "what etcd has cannot be used, the nodes are those of"),
-        ({}, ConfigError("", "shop", "is no node"), "cannot be used, the nodes are those of before: shop"),
-        ({}, ValueError("a defect"), "what etcd has cannot be used, the nodes are those of before: ValueErr"),
+        ({}, None, "etcd has no instances any more: it may have lost its data; the previous nodes"),
+        (
+            {"web1": FoundNode("x", "$(id)", 80)},
+            None,
+            "the data of etcd cannot be used, the previous nodes are",
+        ),
+        ({}, ConfigError("", "shop", "is no node"), "cannot be used, the previous nodes are kept: shop"),
+        (
+            {},
+            ValueError("a defect"),
+            "the data of etcd cannot be used, the previous nodes are kept: ValueErr",
+        ),
         ({}, Unreachable("etcd", "no answer"), ""),
     ],
 )

@@ -176,7 +176,7 @@ def test_changes_by_hand(path: Path, rolldeck: Rolldeck) -> None:
     assert " weight web1 to 50 " in rolldeck().out
     out = rolldeck("show", "1").out
     assert out.startswith("change 1 of shop: weight web1 to 50\n  result    healthy\n")
-    assert out.endswith("✓ the change by hand was done\n             shop/web1 on lb1: ready UP\n")
+    assert out.endswith("✓ the manual change was done\n             shop/web1 on lb1: ready UP\n")
 
 
 def test_one_closely(path: Path, rolldeck: Rolldeck) -> None:
@@ -227,7 +227,7 @@ def test_every_command_with_its_reply(path: Path, rolldeck: Rolldeck) -> None:
         "22:13:22.000 on lb2 ✗> bad   (0.0 s)",
         "    < (empty)",
         "22:13:23.000 web1 stop on web1 ✗> systemctl stop shop   (0.0 s)",
-        "    < (no reply is written down)",
+        "    < (no reply recorded)",
     ]
 
 
@@ -242,7 +242,7 @@ def test_one_as_json(path: Path, rolldeck: Rolldeck) -> None:
 def test_without_an_end_it_says_what_was_begun(path: Path, rolldeck: Rolldeck) -> None:
     journals.write(path, journals.troubled()[:60], pid=2**22 + 1, application="a b")
     assert rolldeck("show", "1").out.splitlines()[-4:] == [
-        "interrupted: what is out of rotation was not written down",
+        "interrupted: what is out of rotation was not recorded",
         "  begun and not finished:   web1, web2",
         "  look at it:               rolldeck status 'a b'",
         "  finish it:                rolldeck resume 'a b'",
@@ -343,7 +343,7 @@ def test_what_somebody_has_changed(path: Path, rolldeck: Rolldeck) -> None:
         other.close()
         assert rolldeck().code == 0
         out = rolldeck("show", "1").out
-        assert "  plan      NOT intact: it is not the one that was written\n" in out
+        assert "  plan      NOT intact: it was changed\n" in out
         assert "  journal   not whole: 1 event missing\n" in out
         assert rolldeck("export", "1", "--output", "-").code == 0
 

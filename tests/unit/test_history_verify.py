@@ -44,13 +44,13 @@ def test_the_command_says_so_and_exits_with_it(path: Path, rolldeck: Rolldeck) -
     assert done.code == 0
     assert "entry 3: intact, 9 events, head " in done.out
     assert "not sealed: it may lack its last events" in done.out
-    assert "no hash is wrong" in done.out
+    assert "all hashes match" in done.out
     journals.change(path, "UPDATE entries SET operator = 'bob@ops' WHERE id = 1")
     done = rolldeck()
     assert done.code == 1
     assert "entry 1: BROKEN" in done.out
     assert "its operator, host, process" in done.out
-    assert "it is NOT what was written" in done.out
+    assert "it was CHANGED" in done.out
     assert rolldeck("2").code == 0
     assert rolldeck("1").code == 1
     done = rolldeck("99")

@@ -210,7 +210,7 @@ def test_an_abort_waits_for_no_hook(moment: Moment) -> None:
         assert made.clock.monotonic() < 5100
         assert hook.ended == 1
         [fired] = made.events(HookFired)
-        assert (fired.ok, fired.error) == (False, "ended, since the rollout was aborted")
+        assert (fired.ok, fired.error) == (False, "stopped, because the rollout was aborted")
         assert ended.result == ("healthy" if moment == "end" else "aborted")
 
     run(scenario())

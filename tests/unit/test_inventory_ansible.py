@@ -178,7 +178,7 @@ def test_what_is_no_inventory_in_ini(text: str, error: str) -> None:
         ("all: {a: b: c}", "line 1: is not YAML: "),
         ("a: 1\n b: 2", "line 2: is not YAML: "),
         ("all: {}\n---\nall: {}", "line 2: is not YAML: but found another document"),
-        ("all: {hosts: {a: , b: , a: }}", "line 1: is not YAML: the key 'a' stands twice in one mapping"),
+        ("all: {hosts: {a: , b: , a: }}", "line 1: is not YAML: the key 'a' is in one mapping twice"),
         ("all: {hosts: [a, b]}", "all.hosts: found a list, expected a mapping: each name with a colon"),
         ("all: {hosts: {1: }}", "all.hosts: found 1, expected the name of a host, in quotes"),
         ("all: {hosts: {a: 3}}", "all.hosts.a: found 3, expected a mapping"),

@@ -70,13 +70,13 @@ def test_a_name_for_one_backend_only() -> None:
 def test_twice_in_one_backend_is_an_error() -> None:
     twin = replace(SEEN["lb1"].servers[0], ref=ServerRef("lb1", "shop", "twin"))
     _, findings = map_nodes(NODES, with_servers("lb1", *SEEN["lb1"].servers, twin), "address")
-    assert errors(findings) == ["web1 stands in shop on lb1 more than once: web1, twin"]
+    assert errors(findings) == ["web1 is in shop on lb1 more than once: web1, twin"]
 
 
 def test_a_server_of_two_nodes_is_an_error() -> None:
     nodes = [NODES[0], replace(NODES[1], servers=("web1", "web2"))]
     _, findings = map_nodes(nodes, SEEN, "name")
-    assert "shop/web1 on lb1 is more than one node at once: web1, web2" in errors(findings)
+    assert "shop/web1 on lb1 belongs to more than one node: web1, web2" in errors(findings)
 
 
 @pytest.mark.parametrize(("address", "warned"), [("10.0.0.9", True), ("", False), ("10.0.0.1", False)])
@@ -92,7 +92,7 @@ def test_different_backends_on_each_instance_are_pointed_out() -> None:
     mapped, findings = map_nodes(NODES, with_servers("lb2", *SEEN["lb2"].servers, extra), "name")
     assert len(mapped["web1"]) == 3
     assert [each.text for each in findings] == [
-        "stands in different backends on each (lb1: shop; lb2: api, shop)"
+        "is in different backends on each (lb1: shop; lb2: api, shop)"
     ]
 
 
@@ -101,8 +101,8 @@ def test_a_line_that_also_belongs_to_a_node_that_was_not_chosen_is_an_error() ->
     assert errors(map_nodes(NODES[:1], SEEN, "name")[1]) == []
     _, findings = map_nodes(NODES[:1], SEEN, "name", among=(NODES[0], other))
     assert errors(findings) == [
-        "shop/web1 on lb1 is more than one node at once: web1, web2",
-        "shop/web1 on lb2 is more than one node at once: web1, web2",
+        "shop/web1 on lb1 belongs to more than one node: web1, web2",
+        "shop/web1 on lb2 belongs to more than one node: web1, web2",
     ]
 
 
@@ -113,7 +113,7 @@ def test_a_name_that_haproxy_could_misread_is_an_error_and_nothing_is_built_for_
     mapped, findings = map_nodes([node], with_servers("lb2", odd), "name")
     assert mapped["web1"] == (ServerRef("lb1", "shop", "web1"),)
     assert len(errors(findings)) == 1
-    assert "could take this name for something else" in errors(findings)[0]
+    assert "could misread this name" in errors(findings)[0]
 
 
 def test_the_owner_of_each_line_is_found_by_name_by_backend_and_name_and_by_place() -> None:

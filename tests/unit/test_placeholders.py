@@ -75,7 +75,7 @@ def test_the_whole_text(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         load(write(tmp_path, text))
     assert str(caught.value) == (
-        f"{tmp_path}/config.toml: apps.shop.health.url: found {{adress}}, which nobody fills in;"
+        f"{tmp_path}/config.toml: apps.shop.health.url: found {{adress}}, which is not defined;"
         f" did you mean {{address}}? {EXPECTED}"
     )
 
@@ -127,7 +127,7 @@ def test_what_only_looks_like_a_name_may_stand_there() -> None:
 )
 def test_templates_of_consul(consul: dict[str, Any], places: dict[str, Any], key: str) -> None:
     document = raw(**({"load_balancers": places} if places else {})) | {"consul": consul}
-    with pytest.raises(ConfigError, match="which nobody fills in") as caught:
+    with pytest.raises(ConfigError, match="which is not defined") as caught:
         parse(document, "f")
     assert caught.value.key == key
 
@@ -170,7 +170,7 @@ def test_texts_in_order(text: str) -> None:
     ],
 )
 def test_texts_have_no_other_braces(text: str, found: str) -> None:
-    assert wrong_placeholder(text, TEXT).startswith(f"found {found}, which nobody fills in; ")
+    assert wrong_placeholder(text, TEXT).startswith(f"found {found}, which is not defined; ")
 
 
 def test_every_template_is_declared() -> None:

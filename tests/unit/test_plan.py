@@ -57,7 +57,7 @@ def test_the_order_is_the_policys() -> None:
         ("2", None, True, False, STEPS, "2 is installed, but the running version is unknown: restart"),
         ("2", "2", True, False, (), "has 2 and is in rotation"),
         ("2", "2", False, False, ("verify",), "has 2, but is not in rotation everywhere"),
-        ("2", "2", False, True, (), "has 2; out of rotation on purpose, and stays so"),
+        ("2", "2", False, True, (), "has 2; intentionally out of rotation, and stays out"),
         ("1", "1", False, True, STEPS, "1 → 2"),
     ],
 )

@@ -37,7 +37,7 @@ def plan(*nodes: PlannedNode, version: str = "1.5.0", **more: object) -> Plan:
         (replace(WEB1, steps=()), "steps: drain, verify → nothing", False),
         (replace(WEB1, left_by=12), "unfinished rollout: nothing → 12", False),
         (replace(WEB1, awaits=BUSY), "still run: nothing → process 7 on web1", False),
-        (replace(WEB1, wanted="1.3.0"), "version to have: 1.5.0 → 1.3.0", True),
+        (replace(WEB1, wanted="1.3.0"), "target version: 1.5.0 → 1.3.0", True),
     ],
 )
 def test_what_decides_about_a_node_is_compared(now: PlannedNode, words: str, beyond: bool) -> None:
@@ -72,12 +72,12 @@ def test_more_that_is_carried_along_is_more_than_was_agreed_to() -> None:
     follower = ServerRef("lb1", "other", "o1")
     carrying = plan(replace(WEB1, followers=(follower,)))
     (found,) = plan_differences(plan(WEB1), carrying)
-    assert (str(found), found.beyond) == ("web1: carries along: nothing → other/o1 on lb1", True)
+    assert (str(found), found.beyond) == ("web1: also affects: nothing → other/o1 on lb1", True)
     (found,) = plan_differences(carrying, plan(WEB1))
     assert not found.beyond
     nobody = Impact(("web1",), (), ())
     (found,) = impact_differences(nobody, replace(nobody, followers=(follower,)))
-    assert str(found) == "web1: carries along: nothing → other/o1 on lb1"
+    assert str(found) == "web1: also affects: nothing → other/o1 on lb1"
 
 
 def proposals(*later: Plan, follows: int | None = None) -> Proposal:
@@ -111,7 +111,7 @@ async def test_it_is_planned_again_until_it_holds_still() -> None:
 
 async def test_what_never_holds_still_is_not_begun() -> None:
     plans = [weighing(number) for number in range(10, 10 + MOST_PLANS)]
-    with pytest.raises(PlanChanged, match="what is there changes all the time"):
+    with pytest.raises(PlanChanged, match="the state keeps changing"):
         await look_again(proposals(*plans))
 
 

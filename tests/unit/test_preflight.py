@@ -127,7 +127,7 @@ def test_what_is_special_is_said() -> None:
             "shop on lb1: static algorithm (source)",
             "lb1: no state file",
             "shop on lb1: on-marked-down shutdown-sessions",
-            "shop/web1 on lb1: is in maint now, and is left so",
+            "shop/web1 on lb1: is in maint now, and is left out",
             "shop/web2 on lb1: has no health checks",
             "shop/web3 on lb1: has an agent check",
             "shop/web4 on lb1: has weight 0 now, and keeps it",
@@ -169,8 +169,8 @@ def test_what_is_special_is_said() -> None:
         (
             "SRV",
             FakeFacts(persistence=None, unseen="no file"),
-            "then maintenance moves them, unless `option persist` or `force-persist` is set, which is not"
-            " known: no file",
+            "then maintenance moves them, unless `option persist` or `force-persist` is set, which is"
+            " unknown: no file",
         ),
         ("", FakeFacts(persistence=None, unseen="no file"), None),
         ("", FakeFacts(persistence={"other": Persistence(("stick table",), "option persist")}), None),

@@ -74,7 +74,7 @@ def test_a_line_for_all_that_matters(capsys: pytest.CaptureFixture[str]) -> None
         "paused by ann: lunch",
         "progressing (ann)",
         "web2       ✗ failed drain: no answer",
-        "aborting after the running step; once more to stop at once",
+        "aborting after the running step; again to stop at once",
         "aborting at once",
     ]
 

@@ -143,7 +143,7 @@ async def test_abort_ends_the_rollout(keyboard: Keyboard) -> None:
 async def test_a_terminal_that_goes_away_aborts(keyboard: Keyboard) -> None:
     async with prompting() as (control, _):
         keyboard.hang_up()
-        with pytest.raises(Aborted, match="the terminal has gone"):
+        with pytest.raises(Aborted, match="the terminal was closed"):
             await control.ask("web1", "take it out?", CHOICES)
 
 

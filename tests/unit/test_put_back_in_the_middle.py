@@ -49,7 +49,7 @@ def test_a_reload_in_any_step_is_undone_before_anything_goes_on(step: str) -> No
 
     world = run(scenario())
     [noted] = [each.text for each in world.events(NodeNote) if "was reloaded" in each.text]
-    assert noted.startswith("lb1 was reloaded; set again: ")
+    assert noted.startswith("lb1 was reloaded; restored: ")
     assert "set server shop/web3 state maint" in noted
     assert [(each.who, each.via) for each in world.events(Paused)] == [("Rolldeck", "rolldeck")]
     assert [(each.who, each.via) for each in world.events(Resumed)] == [("Rolldeck", "rolldeck")]

@@ -140,7 +140,7 @@ def test_what_somebody_has_set_there_stays_and_is_told(reason: str) -> None:
         assert (await world.carry_out(plan)).result == "healthy"
         assert (registration.asked, registration.reason) == ([], reason)
         told = [each.text for each in world.events(NodeNote) if each.node == "web1"]
-        assert told == [f"is in maintenance in Consul, and is left so: {reason}"]
+        assert told == [f"is in maintenance in Consul, and is left there: {reason}"]
 
     run(scenario())
 
@@ -235,7 +235,7 @@ def test_by_hand_a_silent_registry_is_said_with_what_haproxy_has() -> None:
         world = World(balancer_unreachable_timeout=5)
         registration = registered(world)
         registration.faults.always["look"] = Fault(Unreachable("consul", "no answer"))
-        with pytest.raises(StepFailed, match="done in HAProxy on all, but not elsewhere: Consul to answer"):
+        with pytest.raises(StepFailed, match="done on every HAProxy, but not elsewhere: Consul to answer"):
             await by_hand(world, "maint")
         assert world.admin("web1") == MAINT
         with pytest.raises(

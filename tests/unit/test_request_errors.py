@@ -137,7 +137,8 @@ def test_resets_fail_a_bake_as_answers_with_5xx_do() -> None:
             await verify(work)
         await beside
         assert str(failed.value) == (
-            "clients saw 2 errors (2 without a response) in 198 requests since it is back, allowed 1"
+            "clients saw 2 errors (2 without a response) in 198 requests since it is back in rotation,"
+            " allowed 1"
         )
         [baked] = world.events(Baked)
         assert (baked.requests, baked.errors, baked.proven) == (198, 2, True)

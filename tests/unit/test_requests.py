@@ -84,7 +84,7 @@ def test_no_forged_one_is_carried_out_and_each_is_named_up_to_a_limit() -> None:
             desk.put(value)
         assert len(desk.notes) == len(desk.events) == NAMED
         assert all("key requests/" in note and len(note) < 500 for note in desk.notes)
-        assert desk.notes[-1].endswith("further ones are not named")
+        assert desk.notes[-1].endswith("further requests are not listed")
 
     at_desk(scenario)
 
@@ -95,7 +95,7 @@ def test_what_was_meant_for_another_rollout_is_left_alone() -> None:
     def scenario(desk: Desk) -> None:
         desk.ask("abort", fence=FENCE - 1)
         assert not desk.control.aborting
-        assert "of another rollout (fence 6, not 7)" in desk.notes[0]
+        assert "for another rollout (fence 6, not 7)" in desk.notes[0]
 
     for signer in (None, SIGNER):
         at_desk(scenario, signer)
@@ -107,7 +107,7 @@ def test_the_same_request_is_taken_once_whatever_its_key() -> None:
         desk.ask("resume")
         desk.put(value)
         assert not desk.control.paused
-        assert "ann@far asked it before" in desk.notes[0]
+        assert "ann@far has sent it before" in desk.notes[0]
         desk.requests.take(Pair("requests/1", value, 1, 0, ""))  # the very key, which could not be deleted
         assert len(desk.notes) == 1
 

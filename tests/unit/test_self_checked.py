@@ -60,7 +60,7 @@ def test_one_that_becomes_unhealthy_while_it_bakes_fails() -> None:
         work = await upgraded(world)
         world.at(30, lambda: setattr(world.nodes["web1"], "own_check", UNHEALTHY))
         with pytest.raises(
-            StepFailed, match=f"health was lost while it baked: service is running, {UNHEALTHY}"
+            StepFailed, match=f"own health failed during bake time: service is running, {UNHEALTHY}"
         ):
             await verify(work)
         assert world.clock.monotonic() < 35
@@ -86,7 +86,7 @@ def test_a_manager_that_cannot_be_asked_never_passes() -> None:
         work = await upgraded(world)
         world.nodes["web1"].faults.always["state"] = Fault(Unmeasured("web1", "no answer"))
         with pytest.raises(
-            DeadlinePassed, match="own health: its service manager cannot be asked: no answer"
+            DeadlinePassed, match="own health: its service manager cannot be queried: no answer"
         ):
             await verify(work)
 

@@ -105,10 +105,10 @@ def test_the_phase_says_who_and_why() -> None:
     assert folded(STARTED, Paused(who="ann", why=""), Resumed(who="ann", duration_s=1)).phase == "progressing"
     asked = DecisionRequested(question="q1", subject="web1", text="?", choices=["continue"])
     aborting = folded(STARTED, asked, AbortRequested(who="bob", why="", immediate=False))
-    said = "aborting, asked by bob; once more cuts the running step short"
+    said = "aborting, requested by bob; again cuts the running step short"
     assert (aborting.phase_text, aborting.questions) == (said, {})
     at_once = folded(STARTED, asked, AbortRequested(who="bob", why="", immediate=True))
-    assert at_once.phase_text == "aborting at once, asked by bob"
+    assert at_once.phase_text == "aborting at once, requested by bob"
 
 
 def test_the_time_left_is_told_from_the_nodes_that_are_done() -> None:

@@ -92,7 +92,7 @@ def test_an_installer_that_never_ends_meets_its_deadline() -> None:
         web1 = world.nodes["web1"]
         web1.processes.add(77)
         web1.faults.add("install", UnknownOutcome("web1", "timed out", pid=77))
-        with pytest.raises(DeadlinePassed, match="the installer still runs on web1 as process 77"):
+        with pytest.raises(DeadlinePassed, match="the installer is still running on web1, pid 77"):
             await install(world.work())
 
     run(scenario())
@@ -109,7 +109,7 @@ def test_what_an_earlier_rollout_has_begun_is_waited_for_or_named() -> None:
         await await_end(world.work(), began)
         assert world.clock.monotonic() >= 30
         web1.processes.add(77)
-        words = "the install command of an earlier rollout still runs on web1 as process 77"
+        words = "the install command of an earlier rollout is still running on web1, pid 77"
         with pytest.raises(DeadlinePassed, match=words):
             await await_end(world.work(), began)
 
@@ -230,7 +230,7 @@ def test_a_manager_that_has_given_up_ends_the_wait() -> None:
         web1.lies_about_start = True
         began = world.clock.monotonic()
         world.at(3, lambda: setattr(web1, "activity", Activity.FAILED))
-        with pytest.raises(StepFailed, match="its manager has given up on the service: service is failed"):
+        with pytest.raises(StepFailed, match="its service manager has given up on it: service is failed"):
             await start(world.work())
         assert world.clock.monotonic() - began < 5
 

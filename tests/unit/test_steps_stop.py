@@ -72,7 +72,7 @@ def test_a_lost_answer_is_never_blindly_repeated(executed: bool) -> None:
             with pytest.raises(DeadlinePassed):
                 await stop(world.work())
             assert world.nodes["web1"].asked == []
-        assert "looking at what is true" in world.events(NodeNote)[0].text
+        assert "checking the actual state" in world.events(NodeNote)[0].text
 
     run(scenario())
 

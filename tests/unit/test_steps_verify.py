@@ -109,7 +109,7 @@ def test_the_minimum_time_in_health_begins_anew_with_each_bad_look_and_stands_st
         assert await verify(work) == "in rotation"
         ready = next(at for at, line in world.balancers["lb1"].sent if line == READY)
         assert 100 + 18 - 12 < ready < 100 + 18 - 12 + 3
-        assert any("has to be for 10 s" in event.reason for event in world.events(Waiting))
+        assert any("required for 10 s" in event.reason for event in world.events(Waiting))
 
     run(scenario())
 
@@ -342,9 +342,7 @@ def test_what_is_lost_while_it_bakes_is_a_failure(what: str) -> None:
                 node.flaps = [False] * 100  # its own health only; HAProxy sees nothing
 
         beside = asyncio.create_task(spoil())
-        with pytest.raises(
-            StepFailed, match="own health was lost" if what == "own health" else "DRAIN on lb2"
-        ):
+        with pytest.raises(StepFailed, match="own health failed" if what == "own health" else "DRAIN on lb2"):
             await verify(work)
         await beside
 
@@ -368,7 +366,8 @@ def test_one_lost_check_while_it_bakes_is_looked_at_further() -> None:
         assert await verify(work) == "in rotation"
         await beside
         assert any(
-            event.reason == "lost a health check of HAProxy: UP 2/3 on lb2" for event in world.events(Waiting)
+            event.reason == "failed a health check of HAProxy: UP 2/3 on lb2"
+            for event in world.events(Waiting)
         )
 
     run(scenario())
@@ -387,7 +386,7 @@ def test_one_that_stays_half_lost_is_no_end_of_the_bake() -> None:
 
         beside = asyncio.create_task(lose())
         with pytest.raises(
-            DeadlinePassed, match=r"end of bake: .*lost a health check of HAProxy: UP 2/3 on lb2"
+            DeadlinePassed, match=r"end of bake: .*failed a health check of HAProxy: UP 2/3 on lb2"
         ):
             await verify(work)
         await beside
@@ -412,7 +411,7 @@ def test_a_lost_check_with_bad_own_health_fails_the_bake_at_once() -> None:
 
         beside = asyncio.create_task(lose())
         with pytest.raises(
-            StepFailed, match=re.escape("lost a health check of HAProxy: UP 2/3 on lb2; own health: 503")
+            StepFailed, match=re.escape("failed a health check of HAProxy: UP 2/3 on lb2; own health: 503")
         ):
             await verify(work)
         await beside

@@ -105,7 +105,7 @@ async def test_what_is_installed(settings: VersionSettings, answer: Answer, expe
         (FILE, Answer(""), "nothing was printed"),
         (FILE, Answer("", "head: cannot open 'x' for reading: Permission denied", 1), "Permission"),
         (FILE, Answer("", "dial unix: no such file or directory", 1), "no such file"),
-        (LINK, Answer("", "readlink: /opt/shop/current: Invalid argument", 1), "no link stands there"),
+        (LINK, Answer("", "readlink: /opt/shop/current: Invalid argument", 1), "there is no link"),
         (LINK, Answer("/\n"), "nothing was printed"),
         (DPKG, Answer("", "sh: dpkg-query: not found", 127), "exit status 127"),
         (DPKG, Answer("installed 1.4.2\ninstalled 1.4.3\n"), r"several .* 1\.4\.2, 1\.4\.3"),

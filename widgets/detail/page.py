@@ -29,7 +29,7 @@ def trouble(detail: Detail, width: int) -> list[list[Piece]]:
     for each in detail.view.instances:
         if each.state == "live":
             continue
-        old = f"; what stands here is {detail.age(each):.0f} s old" if each.read_at is not None else ""
+        old = f"; this is {detail.age(each):.0f} s old" if each.read_at is not None else ""
         words = f"{each.name[:LONGEST]}: {each.failing[:LONGEST] or 'no answer yet'}{old}"
         lines += _wrapped([(" ", "plain")], words, detail.connection(each)[1], width)
     return lines

@@ -32,8 +32,8 @@ VERBS: dict[Action, str] = {
 }
 MEANINGS: dict[Action, str] = {
     "drain": "No new traffic; sessions in flight go on.",
-    "maint": "Out at once, checks stop too. To let sessions end, drain first.",
-    "ready": "Own health and HAProxy's checks prove it first; if they do not in time, it is in maintenance.",
+    "maint": "Out at once; checks stop too. To let sessions end, drain first.",
+    "ready": "Own health and HAProxy's checks must pass first; otherwise it ends up in maintenance.",
     "weight": "The share of new traffic, 0 to 256; 0 takes it out of rotation.",
 }
 
@@ -99,7 +99,7 @@ def refusal(action: Action, broken: Sequence[Capacity], several: bool) -> Iterat
     """Why it is refused, and what would make it possible."""
     what = "Weight 0 is refused" if action == "weight" else "Refused"
     yield Line(
-        text("✗ ", "$text-error"), text(f"{what}: too little would stay in rotation.", "bold $text-error")
+        text("✗ ", "$text-error"), text(f"{what}: the capacity floor would be violated.", "bold $text-error")
     )
     places: dict[tuple[int, str], list[str]] = {}
     for each in broken:
@@ -170,7 +170,7 @@ class ChangeDialog(Dialog[ChangeAnswer | None]):
             yield Lines(list(refusal(self._action, self._impact.broken, several)), id="refusal")
             names = "all names, separated by spaces" if several else "its name"
             yield Static(
-                text(f"To do it all the same, type {names}: {' '.join(self._impact.nodes)}"),
+                text(f"To do it anyway, type {names}: {' '.join(self._impact.nodes)}"),
                 classes="label",
                 id="override-label",
             )

@@ -73,17 +73,17 @@ def _choices(state: RolloutState, asked: DecisionRequested, keys: Keys) -> list[
         else:
             pieces += [(keys[ACTIONS[choice]], "head"), (f" {_meaning(state, asked, choice)}  ", "plain")]
     if state.phase != "paused":
-        pieces += [("  ", "plain"), (keys["pause"], "head"), (" pauses", "plain")]
+        pieces += [("  ", "plain"), (keys["pause"], "head"), (" pause", "plain")]
     return pieces
 
 
 def _meaning(state: RolloutState, asked: DecisionRequested, choice: str) -> str:
     if choice == CONTINUE:
-        return "goes on"
+        return "continue"
     if choice == RETRY:
         return "try it again"
     touched = asked.subject in state.nodes and state.nodes[asked.subject].cells
-    return f"leaves it {'out' if touched else 'as it is'}, next one"
+    return f"leave it {'out' if touched else 'as it is'}, next node"
 
 
 def _abort(keys: Keys) -> list[Piece]:

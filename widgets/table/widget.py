@@ -46,7 +46,7 @@ class ServerTable(ScrollView, can_focus=True, inherit_bindings=False):
 Each row is a server or, after `v`, a node: ✓ then means in rotation in all of its backends there.
 
 Arrows, page up and down, home and end move the cursor; it stays on its server whatever the order.
-`x` marks a server: what you do then is done to all that are marked.
+`x` marks a server: an action then applies to all marked rows.
 
 A click on a title orders by it, another one reverses it (▾ ▴); HEALTH has the problems first.
 """
@@ -78,8 +78,8 @@ A click on a title orders by it, another one reverses it (▾ ▴); HEALTH has t
             ("pagedown", "page(1)", "page-down", "A screenful down"),
             ("home", "move(-1_000_000_000)", "first", "To the first server"),
             ("end", "move(1_000_000_000)", "last", "To the last server"),
-            ("x", "mark", "mark", "Mark this server, or take the mark away"),
-            ("enter", "choose", "choose", "Look at this server closely"),
+            ("x", "mark", "mark", "Mark or unmark this server"),
+            ("enter", "choose", "choose", "Show this server in detail"),
         )
     ]
     empty_text = reactive("no servers")

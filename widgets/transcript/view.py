@@ -40,7 +40,7 @@ class Transcript(Vertical):
 
     HELP = """
 # Transcript
-`>` was sent, `<` is the raw reply, `✗` failed, `·` is what happened besides. It follows the end
+`>` was sent, `<` is the raw reply, `✗` failed, `·` is another event. It follows the end
 until you scroll up; `f` follows again.
 """
     DEFAULT_CSS = """
@@ -114,7 +114,7 @@ until you scroll up; `f` follows again.
         parts += (
             [f"{len(list(self._found()))} with {self._view.query_text!r}"] if self._view.query_text else []
         )
-        parts += ["follows" if self._view.following else "stands still, f: follow"]
+        parts += ["follows" if self._view.following else "not following, f: follow"]
         self._status.update(Text(visible(" · ".join(parts)), no_wrap=True, overflow="ellipsis"))
 
     # -- what is asked ------------------------------------------------------------------------

@@ -89,7 +89,7 @@ class Acting:
         names = list(dict.fromkeys(node_of(key, self._session.names) for key in keys))
         # A second change of the same node would meet the first one half way, as in the proof before `ready`.
         if busy := self._changing.intersection(names):
-            self._tell(f"{', '.join(sorted(busy))}: another change is still at work", "warning")
+            self._tell(f"{', '.join(sorted(busy))}: another change is still in progress", "warning")
         if busy or not names:
             return False
         self._changing.update(names)

@@ -43,8 +43,8 @@ class MainScreen(Arranging):
 
     HELP = """
 # Main view
-Each row is a server of HAProxy, over all load balancers. **ADMIN** is what somebody decided, **HEALTH** is
-how it is: the two are never mixed. The marks under **LB** say for each load balancer whether the server is
+Each row is a server of HAProxy, over all load balancers. **ADMIN** is the administrative state, **HEALTH** is
+what health checks find. The marks under **LB** say for each load balancer whether the server is
 in rotation.
 """
     DEFAULT_CSS = """

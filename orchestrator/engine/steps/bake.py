@@ -76,7 +76,7 @@ async def bake(
         nonlocal was_doubted
         await streak.look()
         if streak.bad >= streak.needed:
-            raise StepFailed(f"its own health was lost while it baked: {streak.reason}")
+            raise StepFailed(f"own health failed during bake time: {streak.reason}")
         doubt = ""
         for server in await _missing(work, refs):
             if work.fleet.reloads > reloads:  # every server has to prove itself from nothing then
@@ -84,7 +84,7 @@ async def bake(
             if not server.takes_traffic or server.throttle is not None:
                 raise StepFailed(f"did not stay in rotation: {in_words(server)}")
             # Such as "UP 1/2": it has lost a check, and HAProxy still sends it traffic.
-            doubt = f"lost a health check of HAProxy: {in_words(server)}"
+            doubt = f"failed a health check of HAProxy: {in_words(server)}"
         if doubt and not was_doubted:  # then its own health decides, as it is now
             await streak.look(at_once=True)
         was_doubted = bool(doubt)
@@ -123,4 +123,4 @@ def _too_many(found: Signals, allowed: int) -> str:
     }
     parts = ", ".join(f"{number} {words}" for words, number in kinds.items() if number)
     errors, requests = counted(found.known, "error"), counted(found.started, "request")
-    return f"clients saw {errors} ({parts}) in {requests} since it is back, allowed {allowed}"
+    return f"clients saw {errors} ({parts}) in {requests} since it is back in rotation, allowed {allowed}"

@@ -69,7 +69,7 @@ async def come_back(work: Work) -> None:
         text = f"it is back in HAProxy, but it is unknown whether it is back in {registration.place}: {error}"
         raise StillRegisteredOut(text) from error
     if seen.maintenance:
-        work.note(f"is in maintenance in {registration.place}, and is left so: {seen.maintenance}")
+        work.note(f"is in maintenance in {registration.place}, and is left there: {seen.maintenance}")
 
 
 async def doubt(work: Work) -> str | None:

@@ -174,7 +174,7 @@ async def _wait_for_sessions(work: Work) -> bool:
     try:
         await work.until(lambda: _busy(work), timeout=work.policy.drain_timeout, what="sessions to end")
     except DeadlinePassed as passed:
-        work.note(f"{passed}; going on to maintenance")
+        work.note(f"{passed}; continuing with maintenance")
         return True
     return False
 
@@ -201,7 +201,7 @@ async def _settle(work: Work, begun: float) -> int:
         if work.policy.on_remaining_sessions == "shutdown":
             for ref in await _affected(work, stopped=True):
                 await work.fleet.balancers[ref.instance].write(commands.shutdown_sessions(ref))
-            work.note(f"{passed}; shut down, as on_remaining_sessions says")
+            work.note(f"{passed}; shut down (on_remaining_sessions)")
         else:
             work.note(f"{passed}; the stop will cut them")
         servers = await _affected(work, stopped=True)

@@ -55,7 +55,7 @@ async def await_end(work: Work, command: CommandStarted) -> None:
 async def _until_gone(work: Work, host: Host, pid: int, started: int, what: str) -> None:
     async def gone() -> str | None:
         if await host.alive(pid, started):
-            return f"{what} still runs on {host.name} as process {pid}"
+            return f"{what} is still running on {host.name}, pid {pid}"
         return None
 
     await work.until(gone, timeout=work.policy.install_timeout, what="its end")

@@ -56,7 +56,7 @@ def cannot_stop(state: ServiceState, is_open: bool) -> str:
     """Why the manager would not stop a service whose port is open; empty when it would."""
     if not is_open or state.activity not in (Activity.STOPPED, Activity.FAILED):
         return ""
-    why = state.unwatched or "a stop would do nothing to whatever has the port"
+    why = state.unwatched or "a stop would not affect the process that has the port"
     return f'the service manager says "{state.detail}", but the port is open: {why}'
 
 

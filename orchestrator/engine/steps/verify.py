@@ -66,7 +66,7 @@ async def prove(work: Work, streak: Streak) -> None:
             await _look_for_death(liveness)
         bad = streak.bad
         if not unhealthy and streak.lasted_s < least_s:
-            unhealthy = f"own health is good, and has to be for {least_s:g} s"
+            unhealthy = f"own health is good, required for {least_s:g} s"
         if streak.good and gated is None:
             gated = await _enter_gate(work)
         unproven = await _unproven(work, gated or [])
