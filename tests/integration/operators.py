@@ -7,25 +7,24 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from console.demo.stack import Stack
-from tests.support.rollouts import ROLLDECK, Run
+from tests.support.forks import Forked, fork
+from tests.support.rollouts import Run
 
 
 class Operator:
     """Reads what `rolldeck` says on standard error, and types on its standard input."""
 
-    def __init__(self, process: asyncio.subprocess.Process, keyboard: int) -> None:
+    def __init__(self, process: Forked, keyboard: int) -> None:
         self.process = process
         self._keyboard = keyboard
         self._err = ""
         self._out = asyncio.create_task(self._read_out())
 
     async def _read_out(self) -> bytes:
-        assert self.process.stdout is not None
         return await self.process.stdout.read()
 
     async def reads(self, words: str) -> None:
         """Wait until it has said this since the last answer. Raises TimeoutError."""
-        assert self.process.stderr is not None
         async with asyncio.timeout(60):
             while words not in self._err:
                 chunk = await self.process.stderr.read(4096)
@@ -38,7 +37,6 @@ class Operator:
 
     async def end(self) -> Run:
         """What it said since the last answer, and how it ended."""
-        assert self.process.stderr is not None
         self._err += (await self.process.stderr.read()).decode()
         return Run(await self.process.wait(), (await self._out).decode(), self._err)
 
@@ -47,12 +45,7 @@ class Operator:
 async def operator_of(stack: Stack, *arguments: str) -> AsyncIterator[Operator]:
     """Start the real command with a terminal to type on; one that is still there at the end is killed."""
     ours, theirs = pty.openpty()
-    process = await asyncio.create_subprocess_exec(
-        *(ROLLDECK, "--config", str(stack.config_path), *arguments),
-        stdin=theirs,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
+    process = await fork("--config", str(stack.config_path), *arguments, stdin=theirs)
     os.close(theirs)
     made = Operator(process, ours)
     try:

@@ -10,6 +10,7 @@ import pytest
 
 from console.demo.stack import Stack
 from tests.integration.operators import operator_of
+from tests.support.forks import Forked
 from tests.support.held_steps import held
 from tests.support.rollouts import (
     NEW,
@@ -46,7 +47,7 @@ async def stack(tmp_path: Path) -> AsyncIterator[Stack]:
         yield made
 
 
-async def twice(process: asyncio.subprocess.Process, number: signal.Signals, apart: float) -> None:
+async def twice(process: asyncio.subprocess.Process | Forked, number: signal.Signals, apart: float) -> None:
     for _ in range(2):
         if process.returncode is None:
             send_signal(process, number)
@@ -69,7 +70,7 @@ def catches(pid: int, number: signal.Signals) -> bool:
 
 async def stopped(stack: Stack, *arguments: str, number: signal.Signals, apart: float, at: str) -> Run:
     """Of a command without a terminal, when this is true of it."""
-    async with started(stack, *arguments) as running:
+    async with started(stack, *arguments, script=at == "start-up") as running:
         await _moment(running, stack, at)
         await twice(running.process, number, apart)
         async with asyncio.timeout(30):

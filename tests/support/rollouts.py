@@ -9,7 +9,6 @@ import json
 import os
 import signal
 import sqlite3
-import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -20,8 +19,9 @@ from typing import Any
 from console.demo.haproxy import Checks
 from console.demo.load import Report
 from console.demo.stack import Stack
+from tests.support.forks import SCRIPT, Forked, execute, fork
 
-ROLLDECK = str(Path(sys.executable).with_name("rolldeck"))
+ROLLDECK = SCRIPT
 OLD, NEW = "1.4.2", "1.5.0"
 MAINT, DRAIN = 1, 8  # forced, in srv_admin_state
 
@@ -106,7 +106,7 @@ class Run:
 class Running:
     """A `rolldeck` that has been started; what it writes is kept."""
 
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
+    def __init__(self, process: asyncio.subprocess.Process | Forked) -> None:
         self.process = process
         self._lines: list[str] = []
         self._more = asyncio.Event()
@@ -148,28 +148,28 @@ class Running:
         return Run(code, "".join(self._lines), (await self._errors).decode())
 
 
-def send_signal(process: asyncio.subprocess.Process, number: signal.Signals) -> None:
+def send_signal(process: asyncio.subprocess.Process | Forked, number: signal.Signals) -> None:
     """Send it, if there still is one: `Process.send_signal` would reap it, and its exit code be lost."""
     with contextlib.suppress(ProcessLookupError):
         os.kill(process.pid, number)
 
 
 @asynccontextmanager
-async def started(stack: Stack, *arguments: str) -> AsyncIterator[Running]:
-    """Start the real command with no terminal; a run that is still there at the end is killed."""
-    process = await asyncio.create_subprocess_exec(
-        *(ROLLDECK, "--config", str(stack.config_path), *arguments),
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        limit=2**20,
-    )
-    running = Running(process)
+async def started(stack: Stack, *arguments: str, script: bool = False) -> AsyncIterator[Running]:
+    """Start the real command with no terminal; a run that is still there at the end is killed.
+
+    Args:
+        stack: whose configuration it reads.
+        arguments: of the command.
+        script: start the installed script, Python and imports included, where a test is about the start.
+    """
+    arguments = ("--config", str(stack.config_path), *arguments)
+    running = Running(await (execute if script else fork)(*arguments))
     try:
         yield running
     finally:
-        if process.returncode is None:
-            process.kill()
+        if running.process.returncode is None:
+            running.process.kill()
         await running.end()
 
 
