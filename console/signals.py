@@ -33,10 +33,10 @@ async def stop_on_signals(session: Session) -> AsyncIterator[None]:
     outside = interrupts.listener
 
     def stop(why: str) -> None:
-        if session.rolling:
+        if session.is_rolling:
             if not (why == TERMINAL_GONE and session.control.aborting):
                 session.control.abort(operator("terminal"), why)
-        elif session.control.aborting or session.endings:
+        elif session.control.aborting or session.results:
             interrupts.end_late()  # all is said, and one too many must not replace the exit code
         elif outside is not None:
             outside(why)
@@ -45,5 +45,5 @@ async def stop_on_signals(session: Session) -> AsyncIterator[None]:
         try:
             yield
         finally:
-            if session.control.aborting or session.endings:
+            if session.control.aborting or session.results:
                 interrupts.end()

@@ -12,14 +12,14 @@ class Activity:
 
     Attributes:
         control: what people can do to its work; each rollout has one of its own.
-        rolling: a rollout runs.
+        is_rolling: a rollout runs.
         state: of the last rollout.
     """
 
     control: Control
-    rolling: bool = False
+    is_rolling: bool = False
     state: RolloutState = field(default_factory=RolloutState)
 
-    def at_work(self) -> set[str]:
+    def active_nodes(self) -> set[str]:
         """Nodes that a rollout works on now."""
         return {name for name, node in self.state.nodes.items() if node.state in AT_WORK}

@@ -89,7 +89,7 @@ async def _print_sudoers(config: Config, app: str, version: str, limit: tuple[st
     """Nodes that need the same are named together. Raises ConfigError."""
     check_version(version)
     async with open_session(config, app) as session:
-        nodes, findings = select_nodes((await session.whole()).nodes, limit)
+        nodes, findings = select_nodes((await session.load_all_nodes()).nodes, limit)
         found = await sudo_rules(nodes, version)
     groups: dict[tuple[str, ...], list[str]] = {}
     for node in found:

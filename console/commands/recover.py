@@ -59,7 +59,7 @@ def resume(
 
     async def plan(session: Session) -> Proposal | None:
         await _take_over(session, how, trust_published)
-        for each in session.books.leftovers().values():
+        for each in session.work_log.leftovers().values():
             say(clean(words(each)))
         found = await plan_resume(session, trusted=trust_published)
         if found is None:
@@ -82,7 +82,7 @@ async def _take_over(session: Session, how: How, trusted: bool) -> None:
         if offer.ignored:
             say(f"{paint('!', 'warn')} {clean(offer.reason)}; --trust-published takes it over anyway")
             return
-        if how.yes or await session.books.holder() is not None:  # who works still: the lock comes first
+        if how.yes or await session.work_log.holder() is not None:  # who works still: the lock comes first
             raise offer.refusal
         say(f"found {clean(offer.words)}")
         prompts = Prompts(session.control)
@@ -156,7 +156,7 @@ def _recover(
 
     async def go() -> int:
         async with open_session(config, name) as session, stop_on_signals(session):
-            await session.books.refuse_if_locked(how.break_lock)
+            await session.work_log.ensure_unlocked(how.break_lock)
             async with broken_first(session, "recovery", break_lock=how.break_lock, trusted=trusted):
                 proposal = await plan(session)
                 if proposal is None:

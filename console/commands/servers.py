@@ -112,7 +112,7 @@ def _change(
 
     async def go() -> int:
         async with open_session(find_and_load(config_file), app) as session, stop_on_signals(session):
-            application = await session.whole()
+            application = await session.load_all_nodes()
             chosen = manual.choose(application, names)
             for name in override:
                 if name not in names:

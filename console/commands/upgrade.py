@@ -72,7 +72,7 @@ def upgrade(
 
     async def go() -> int:
         async with open_session(config, app) as session, stop_on_signals(session):
-            await session.books.refuse_if_locked(break_lock)
+            await session.work_log.ensure_unlocked(break_lock)
             freeze = Severity.WARNING if override_freeze else Severity.ERROR
             how = How(yes=yes, terminal=terminal, as_json=as_json, break_lock=break_lock)
             what = f"upgrade to {version}"

@@ -156,7 +156,7 @@ class Console(App[str]):
     def close(self, why: str) -> None:
         """End at once, and a rollout after its running step; several may tell that a terminal has gone."""
         control = self.session.control
-        if self.session.rolling and not (why == TERMINAL_GONE and control.aborting):
+        if self.session.is_rolling and not (why == TERMINAL_GONE and control.aborting):
             control.abort(operator("terminal"), why)
         self.exit(KEEP)
 

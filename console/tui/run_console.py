@@ -65,7 +65,7 @@ async def show(session: Session, config: Config, read_only: str = "") -> int | s
                 await task
     if answer is not None and answer.startswith(SWITCH):
         return answer.removeprefix(SWITCH)
-    if console.defect is not None and session.rolling:
+    if console.defect is not None and session.is_rolling:
         say(f"a bug in Rolldeck ended the console, please report it: {clean(repr(console.defect))}")
     code = await _after(session, answer)
     if console.defect is not None:
@@ -104,7 +104,7 @@ def _closing(console: Console) -> Iterator[None]:
 
 async def _after(session: Session, answer: str | None) -> int:
     """Whatever was begun ends with words on what is out of rotation."""
-    if session.rolling:
+    if session.is_rolling:
         if answer == ABORT:
             session.control.abort(operator("console"), "the console was closed")
         elif answer == PAUSE:

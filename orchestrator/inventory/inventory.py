@@ -50,10 +50,10 @@ class Inventory:
         self.nodes = nodes
         self._resolver = resolver
 
-    async def whole(self) -> tuple[Node, ...]:
+    async def load_all(self) -> tuple[Node, ...]:
         """All nodes, those of a load balancer too that answered late. Raises ConfigError."""
         if self._resolver is not None:
-            self.nodes = await self._resolver.whole()
+            self.nodes = await self._resolver.all_nodes()
         return self.nodes
 
     def differences(self, nodes: Sequence[Node]) -> Mapping[str, str]:
@@ -133,14 +133,14 @@ class LiveInventory(Inventory):
             await self._clock.sleep(PAUSES_S[min(failed, len(PAUSES_S) - 1)])
             failed += 1
 
-    async def whole(self) -> tuple[Node, ...]:
+    async def load_all(self) -> tuple[Node, ...]:
         """See `Inventory`; with those that a rollout has left and that are gone from the source."""
         self.nodes = await self._resolved()
         return self.nodes
 
     async def _resolved(self) -> tuple[Node, ...]:
-        if self._activity.rolling:
-            return await self._nodes.whole()
+        if self._activity.is_rolling:
+            return await self._nodes.all_nodes()
         # A source without any may have lost its data: then the nodes are those of before.
         named = self._named = checked_nodes(self.latest or {}) or self._named
         self._seen |= named
@@ -148,11 +148,11 @@ class LiveInventory(Inventory):
         left = {name: node for name, node in self._left().items() if name not in named}
         self._absent = frozenset(left)
         if left:
-            self._nodes.renew(dict(sorted({**named, **left}.items())))
+            self._nodes.replace(dict(sorted({**named, **left}.items())))
             with contextlib.suppress(ConfigError):  # HAProxy does not know it either
-                return await self._nodes.whole()
-        self._nodes.renew(named)
-        return await self._nodes.whole()
+                return await self._nodes.all_nodes()
+        self._nodes.replace(named)
+        return await self._nodes.all_nodes()
 
     def _left(self) -> dict[str, NodeSettings]:
         try:
@@ -165,8 +165,8 @@ class LiveInventory(Inventory):
         self.latest = found
         differences = self._differences(self.nodes)
         self._tell(differences)
-        if differences and found and not self._activity.rolling:
-            await self.whole()
+        if differences and found and not self._activity.is_rolling:
+            await self.load_all()
             self._told = {}
 
     def differences(self, nodes: Sequence[Node]) -> Mapping[str, str]:
@@ -218,8 +218,8 @@ class LiveInventory(Inventory):
                 texts[name] = f"{source} has {name} now, which is not in the plan"
             elif found.port not in (0, node.port) or found.address not in node.addresses:
                 texts[name] = f"{name} is at {found.address}:{found.port} in {source} now"
-        at_work = self._activity.at_work()
-        return {name: text for name, text in texts.items() if name not in at_work}
+        active = self._activity.active_nodes()
+        return {name: text for name, text in texts.items() if name not in active}
 
     def _tell(self, differences: Mapping[str, str]) -> None:
         """Say what is new among them; one that has gone may be said again."""

@@ -10,7 +10,7 @@ from orchestrator.inventory.source import NodeSettings
 from orchestrator.inventory.static import NodeSpec, resolve_nodes
 from orchestrator.node import Node
 
-GRACE_S = 0.3  # for the others, when the first load balancer has answered
+STRAGGLER_WAIT_S = 0.3  # for the others, when the first load balancer has answered
 
 Build = Callable[[Sequence[NodeSpec]], Awaitable[Sequence[Node]]]
 
@@ -49,8 +49,8 @@ class InventoryResolver:
         self._growing = asyncio.Lock()
         self._begin()
 
-    def renew(self, named: Mapping[str, NodeSettings]) -> None:
-        """Others than before: what `first` and `whole` return from now on."""
+    def replace(self, named: Mapping[str, NodeSettings]) -> None:
+        """Others than before: what `first_known` and `all_nodes` return from now on."""
         if named != self._named:
             self._named = named
             self._known = None
@@ -63,7 +63,7 @@ class InventoryResolver:
                 for name in self._fleet.balancers
             }
 
-    async def first(self) -> tuple[Node, ...]:
+    async def first_known(self) -> tuple[Node, ...]:
         """Those that are known soon: one load balancer that hangs must not keep the console closed.
 
         Raises:
@@ -72,10 +72,10 @@ class InventoryResolver:
         while self._waiting and not self._answers():
             await asyncio.wait(self._waiting, return_when=asyncio.FIRST_COMPLETED)
         if self._waiting:
-            await asyncio.wait(self._waiting, timeout=GRACE_S)
+            await asyncio.wait(self._waiting, timeout=STRAGGLER_WAIT_S)
         while True:
             try:
-                return await self._grow()
+                return await self._build_new()
             except ConfigError:
                 if not self._waiting:
                     raise
@@ -83,7 +83,7 @@ class InventoryResolver:
                 self._waiting, return_when=asyncio.FIRST_COMPLETED
             )  # it may tell what is missing
 
-    async def whole(self) -> tuple[Node, ...]:
+    async def all_nodes(self) -> tuple[Node, ...]:
         """All of them: waits until every load balancer has answered or failed.
 
         One that does not answer is preflight's to report.
@@ -93,7 +93,7 @@ class InventoryResolver:
         """
         if self._waiting:
             await asyncio.wait(self._waiting)
-        return await self._grow()
+        return await self._build_new()
 
     async def close(self) -> None:
         """End what is still being read."""
@@ -110,7 +110,7 @@ class InventoryResolver:
         done = (reading.result() for reading in self._reads.values() if reading.done())
         return [snapshot for snapshot in done if snapshot is not None]
 
-    async def _grow(self) -> tuple[Node, ...]:
+    async def _build_new(self) -> tuple[Node, ...]:
         async with self._growing:
             answers = self._answers()
             while self._known is None or len(answers) != self._used:
@@ -120,7 +120,7 @@ class InventoryResolver:
                 built = await self._build([spec for spec in specs if self._specs.get(spec.name) != spec])
                 self._nodes |= {node.name: node for node in built}
                 self._specs = {spec.name: spec for spec in specs}
-                if named is self._named:  # not renewed meanwhile
+                if named is self._named:  # not replaced meanwhile
                     known = tuple(self._nodes[spec.name] for spec in specs)
                     self._known, self._used = known, len(answers)
             if not self._waiting:

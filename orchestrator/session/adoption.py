@@ -22,7 +22,7 @@ class OpenApplication(Protocol):
     def application(self) -> Application: ...
 
     @property
-    def books(self) -> WorkLog: ...
+    def work_log(self) -> WorkLog: ...
 
     @property
     def control(self) -> Control: ...
@@ -79,13 +79,13 @@ async def find_offer(session: OpenApplication, *, break_lock: bool = False) -> O
         BackendError: Consul could not be asked, or has there what nobody honest has written.
         JournalError: what is known here cannot be read.
     """
-    books, following = session.books, session.published
-    if following is None or (not break_lock and await books.holder() is not None):
+    work_log, following = session.work_log, session.published
+    if following is None or (not break_lock and await work_log.holder() is not None):
         return None
     seen = await following.look()
-    if seen is None or books.knows(seen.head, seen.records) or (seen.healthy and not seen.doubt):
+    if seen is None or work_log.knows(seen.head, seen.records) or (seen.healthy and not seen.doubt):
         return None
-    if seen.verified and seen.head.fence < (newest := books.newest_fence()):
+    if seen.verified and seen.head.fence < (newest := work_log.newest_fence()):
         older = f"it was signed under fence {seen.head.fence}, and this machine has seen {newest}"
         seen = replace(seen, verified=False, doubt=older)
     return Offer(seen, following.key)
@@ -116,7 +116,7 @@ async def broken_first(
             with contextlib.suppress(BackendError):  # the plan says that Consul cannot be asked
                 offer = await find_offer(session, break_lock=True)
         if offer is not None and (trusted or not offer.reason):
-            await lock.enter_async_context(session.books.locked(what, session.control, break_lock=True))
+            await lock.enter_async_context(session.work_log.locked(what, session.control, break_lock=True))
         yield
 
 
@@ -132,7 +132,7 @@ def take_over(session: OpenApplication, offer: Offer) -> bool:
         check_readable(seen.records)
     except ValueError as error:
         raise Unmeasured("consul", f"key {offer.key}: {error}") from None
-    return session.books.adopt(seen.head, seen.records)
+    return session.work_log.import_remote(seen.head, seen.records)
 
 
 async def take_over_again(session: OpenApplication, *, trusted: bool) -> None:

@@ -80,7 +80,7 @@ class ConsulMonitor:
         What somebody else has paused, or has wanted paused since, does not go on by itself.
         """
         pausing, judged = self._pausing, self._judged
-        rollout = pausing.control if pausing is not None and pausing.rolling else None
+        rollout = pausing.control if pausing is not None and pausing.is_rolling else None
         with contextlib.suppress(Exception):  # a journal that cannot be written stops who works, not us
             if self._why and rollout is not None and rollout is not judged:
                 self._judged = rollout

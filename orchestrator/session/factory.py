@@ -79,9 +79,9 @@ async def open_session(
         build = partial(adapters.nodes, app, own, source)
         resolver = InventoryResolver(named, fleet, build, settings.file, settings.nodes_key(app), own.port)
         closing.push_async_callback(resolver.close)
-        application = _application(settings, app, await resolver.first(), fleet)
+        application = _application(settings, app, await resolver.first_known(), fleet)
         locks = journal.parent / "locks"
-        books = WorkLog(
+        work_log = WorkLog(
             journal,
             settings.journal.retention_days,
             app,
@@ -91,11 +91,11 @@ async def open_session(
             partial(sharing.lock, locks) if sharing is not None else partial(FileLock.of, locks, app),
             sharing.share if sharing is not None else None,
         )
-        activity = Activity(Control(clock, bus, forbidden=books.lost))
+        activity = Activity(Control(clock, bus, forbidden=work_log.lost))
         works: dict[str, Callable[[], Awaitable[None]]] = {}
         inventory = Inventory(application.nodes, resolver, source.remarks())
         if source.watch() is not None:
-            nodes, left = application.nodes, books.leftovers
+            nodes, left = application.nodes, work_log.leftovers
             inventory = live = LiveInventory(source, resolver, nodes, named, activity, left, bus, clock)
             works[f"following the nodes in {source.name}"] = live.run
         monitor = None
@@ -109,7 +109,7 @@ async def open_session(
             application,
             bus,
             clock,
-            books=books,
+            work_log=work_log,
             roll_back_after=roll_back_after,
             activity=activity,
             inventory=inventory,

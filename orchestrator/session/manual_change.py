@@ -35,7 +35,7 @@ async def change_by_hand(
         RolldeckError: as `manual.apply` does.
     """
     what = f"{change.action} {', '.join(each.name for each in change.nodes)}"
-    async with session.books.locked(what, session.control, break_lock=break_lock):
+    async with session.work_log.locked(what, session.control, break_lock=break_lock):
         return await _make(session, await _look_again(session, change, shown, agree), what)
 
 
@@ -57,7 +57,7 @@ async def _look_again(session: Session, change: Change, shown: Impact, agree: Ag
 async def _make(session: Session, change: Change, what: str) -> tuple[Server, ...]:
     names = [each.name for each in change.nodes]
     plan = {"action": change.action, "nodes": names, "weight": change.weight}
-    async with session.books.work("change", what, session.control, plan=plan):
+    async with session.work_log.begin("change", what, session.control, plan=plan):
         session.bus.emit(
             ManualChangeStarted(
                 action=change.action,

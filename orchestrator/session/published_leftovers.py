@@ -77,7 +77,7 @@ async def _left(session: OpenApplication, plan: Plan, offer: Offer) -> list[str]
     Others than those of the plan count too: what we publish replaces what Consul knows of them.
     """
     published = unfinished_originals(offer.seen.records)
-    known = session.books.decided_since(offer.seen.head.began) | session.books.leftovers().keys()
+    known = session.work_log.decided_since(offer.seen.head.began) | session.work_log.leftovers().keys()
     decided = known | {node.name for node in plan.nodes if node.to_ready or node.left_by}
     if not published.keys() - decided:
         return []

@@ -46,8 +46,8 @@ async def plan_resume(
     Raises:
         JournalError: the journal cannot be read.
     """
-    books = session.books
-    entry, left = books.unfinished(), books.leftovers()
+    work_log = session.work_log
+    entry, left = work_log.unfinished(), work_log.leftovers()
     planned = _planned(entry) if entry is not None else None
     if entry is not None and planned is not None:
         wanted = {node.node: node.wanted for node in planned.nodes}
@@ -65,7 +65,7 @@ async def plan_resume(
     else:
         return None
     wanted = {name: version for name, version in wanted.items() if name in names}
-    kind: RolloutKind = "upgrade" if books.history().goes_forward(entry.id) else "rollback"
+    kind: RolloutKind = "upgrade" if work_log.history().goes_forward(entry.id) else "rollback"
     if kind == "rollback":
         changes = rollback_changes(session.application.policy) | changes
 
@@ -135,7 +135,7 @@ async def plan_rollback(
         ConfigError: no such rollout, a node that it has not touched, or of which nobody knows what it had.
         JournalError: the journal cannot be read.
     """
-    way = session.books.history().way_back(entry)
+    way = session.work_log.history().way_back(entry)
     if way is None and (entry is not None or not version):
         which = "no rollout" if entry is None else f"no rollout {entry}"
         raise ConfigError("", "rollback", f"the journal has {which} of {session.application.name}")
@@ -207,15 +207,15 @@ async def roll_back_after(session: Session, ended: RolloutEnded, entry: int, how
     wanted = failed if how == "rollback-node" else [*ended.upgraded, *failed]
     names: list[str] = []
     try:
-        way = session.books.history().way_back(entry)
+        way = session.work_log.history().way_back(entry)
         names = [name for name in wanted if way is not None and name in way.touched]
         if not names:
             return ended
         session.control.raise_if_aborting()
-        session.renew_control()  # the old one forbids what is a repair now
+        session.reset_control()  # the old one forbids what is a repair now
         session.bus.emit(RollbackStarted(rollout=entry, policy=how, nodes=names))
         back = await session.run(await plan_rollback(session, entry, names))
-        plan = session.carried_out
+        plan = session.current_plan
     except RolldeckError as error:
         reason = str(error)
     except Exception as defect:  # of our own code: what is out of rotation is said all the same

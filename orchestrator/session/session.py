@@ -47,7 +47,7 @@ class Session:
         bus: Bus,
         clock: SystemClock,
         *,
-        books: WorkLog,
+        work_log: WorkLog,
         roll_back_after: RollBack,
         activity: Activity | None = None,
         inventory: Inventory | None = None,
@@ -61,7 +61,7 @@ class Session:
             application: what is worked on, with the nodes that are known so far.
             bus: carries everything that happens.
             clock: the time.
-            books: where the work is written down.
+            work_log: where the work is written down.
             roll_back_after: does what `on_failure` says, see `orchestrator.session.recovery`.
             activity: what is done here, where others have to know that too.
             inventory: the nodes; None: those of the application are all.
@@ -71,9 +71,9 @@ class Session:
             remote: the one that is seen there.
         """
         self._application = application
-        self.names: Mapping[tuple[str, str], str] = {}  # the node of a server line, see `learn`
+        self.names: Mapping[tuple[str, str], str] = {}  # the node of a server line, see `index_servers`
         self._learnt: object = None
-        self.books = books
+        self.work_log = work_log
         self._roll_back_after = roll_back_after
         self.bus = bus
         self.clock = clock
@@ -84,8 +84,8 @@ class Session:
         self.published = published
         self.remote = remote
         self.defect: BaseException | None = None  # of our own code, in the last rollout
-        self.endings: list[RolloutEnded] = []  # of all rollouts so far
-        self.carried_out: Plan | None = None  # the last one that was begun
+        self.results: list[RolloutEnded] = []  # of all rollouts so far
+        self.current_plan: Plan | None = None  # the last one that was begun
         self._rollout: asyncio.Task[RolloutEnded] | None = None
         bus.subscribe(self._follow)
 
@@ -102,9 +102,9 @@ class Session:
         return self.activity.control
 
     @property
-    def rolling(self) -> bool:
+    def is_rolling(self) -> bool:
         """A rollout runs: signals and quitting must go through `control`."""
-        return self.activity.rolling
+        return self.activity.is_rolling
 
     @property
     def state(self) -> RolloutState:
@@ -114,23 +114,23 @@ class Session:
     @property
     def actor(self) -> Actor:
         """Who works here."""
-        return self.books.actor
+        return self.work_log.actor
 
     def _follow(self, record: Record) -> None:
         self.state.apply(record)
         self.versions.learn(record, self.state.version)
 
-    def at_work(self) -> set[str]:
+    def active_nodes(self) -> set[str]:
         """Nodes that a rollout works on now."""
-        return self.activity.at_work()
+        return self.activity.active_nodes()
 
-    async def whole(self) -> Application:
+    async def load_all_nodes(self) -> Application:
         """The application with all of its nodes, those of a load balancer too that answered late.
 
         Raises:
             ConfigError: they do not fit together.
         """
-        await self.inventory.whole()
+        await self.inventory.load_all()
         return self.application
 
     @property
@@ -140,7 +140,7 @@ class Session:
         note = "; ".join(filter(None, (self.inventory.words(), problem)))
         return self.consul.status(note) if self.consul is not None else None
 
-    def learn(self, view: View) -> None:
+    def index_servers(self, view: View) -> None:
         """Name the nodes of the servers that are seen; costs nothing while those are the same."""
         nodes, match = self.application.nodes, self.application.match
         views = [instance.servers for instance in view.instances]
@@ -180,9 +180,9 @@ class Session:
         Raises:
             JournalError: what earlier rollouts have left cannot be read.
         """
-        past = self.books.past()
+        past = self.work_log.past()
         left = {name: node.left() for name, node in past.left.items()}
-        whole = replace(self.application, nodes=members) if members else await self.whole()
+        whole = replace(self.application, nodes=members) if members else await self.load_all_nodes()
         policy = msgspec.structs.replace(whole.policy, **(changes or {}))
         exact = [glob.escape(each) for each in nodes]
         plan = await preflight(
@@ -233,14 +233,14 @@ class Session:
     ) -> None:
         """Begin to carry out a plan in a task of the session's own: it outlives the front end."""
         self.activity.control = self._new_control(interactive=True)
-        self.activity.rolling = True
+        self.activity.is_rolling = True
         work = self.run(proposal, break_lock=break_lock, agree=agree)
         self._rollout = asyncio.create_task(work, name="rollout")
 
     def _new_control(self, *, interactive: bool) -> Control:
-        return Control(self.clock, self.bus, interactive=interactive, forbidden=self.books.lost)
+        return Control(self.clock, self.bus, interactive=interactive, forbidden=self.work_log.lost)
 
-    def renew_control(self) -> None:
+    def reset_control(self) -> None:
         """Other reins: those of a rollout that was halted stay so."""
         self.activity.control = self._new_control(interactive=self.control.interactive)
 
@@ -271,23 +271,23 @@ class Session:
         """
         if proposal.plan.errors:
             raise PreflightFailed(proposal.plan.errors)
-        self.activity.rolling = True
+        self.activity.is_rolling = True
         found: Sequence[object] = ()
         try:
             async with AsyncExitStack() as lock:
                 with self.control.nothing_begun():
                     what = f"{proposal.kind} to {proposal.plan.version}"
-                    held = self.books.locked(what, self.control, break_lock=break_lock)
+                    held = self.work_log.locked(what, self.control, break_lock=break_lock)
                     if await lock.enter_async_context(held):
                         proposal, found = await look_again(proposal, agree)
                 ended, entry = await self._carry_out(proposal, found)
                 return await self._roll_back(ended, entry, proposal)  # nobody comes in between
         finally:
-            self.activity.rolling = False
+            self.activity.is_rolling = False
 
     async def _other_versions(self, plan: Plan) -> dict[str, str]:
         """Of the nodes of the application that a plan leaves alone: known here, or else looked at now."""
-        known = self.books.known_versions() | self.versions.by_node
+        known = self.work_log.known_versions() | self.versions.by_node
         planned = {node.name for node in plan.nodes}
         others = [node for node in self.application.nodes if node.name not in planned]
         if unknown := [node for node in others if node.name not in known]:
@@ -300,7 +300,7 @@ class Session:
         names = {each.name for each in plan.nodes}
         places = {name: where for name, where in self.inventory.endpoints().items() if name in names}
         other_versions = await self._other_versions(plan)
-        async with self.books.work(
+        async with self.work_log.begin(
             kind,
             f"{kind} to {plan.version}",
             self.control,
@@ -310,7 +310,7 @@ class Session:
         ) as entry:
             for each in found:
                 self.bus.emit(NodeNote(node="", text=f"planned again under the lock: {each}"))
-            self.carried_out = plan
+            self.current_plan = plan
             # Of what it was made of: nodes may have come, gone or moved while somebody read it.
             application = replace(self.application, nodes=plan.members)
             rollout = Rollout(
@@ -323,11 +323,11 @@ class Session:
                 entry,
                 kind,
                 other_versions,
-                RolloutHooks(self.books.published, partial(self.inventory.differences, plan.members)),
+                RolloutHooks(self.work_log.published, partial(self.inventory.differences, plan.members)),
             )
             ended = await rollout.run()
         self.defect = rollout.defect
-        self.endings.append(ended)
+        self.results.append(ended)
         return ended, entry
 
     async def _roll_back(self, ended: RolloutEnded, entry: int, proposal: Proposal) -> RolloutEnded:

@@ -142,7 +142,7 @@ class WorkLog:
         with Journal(self._path, read_only=True) as journal:
             return decided_since(journal, self._application, at)
 
-    def adopt(self, head: RolloutHeader, records: Sequence[Record]) -> bool:
+    def import_remote(self, head: RolloutHeader, records: Sequence[Record]) -> bool:
         """Take a rollout of another machine into this journal, so that it can be resumed; once only.
 
         Returns:
@@ -158,7 +158,7 @@ class WorkLog:
         """Who else works on this application; None when nobody does."""
         return None if self._held else await self._lock().holder()
 
-    async def refuse_if_locked(self, break_lock: bool = False) -> None:
+    async def ensure_unlocked(self, break_lock: bool = False) -> None:
         """Before anything is looked at. Raises Locked when somebody else works on this application."""
         holder = None if break_lock else await self.holder()
         if holder is not None:
@@ -195,7 +195,7 @@ class WorkLog:
                 self._held = None
 
     @asynccontextmanager
-    async def work(
+    async def begin(
         self,
         kind: Kind,
         what: str,

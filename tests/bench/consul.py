@@ -128,7 +128,7 @@ async def _changes(agent: Agent) -> bool:
     nodes = cast("tuple[Node, ...]", tuple(places))
     clock, source = SystemClock(), ConsulSource(consul, ConsulService(service="shop"))
     # As while a rollout runs: what is different is told, and not taken over.
-    rolling = Activity(Control(clock, bus), rolling=True)
+    rolling = Activity(Control(clock, bus), is_rolling=True)
     watch = LiveInventory(source, cast("Any", None), nodes, {}, rolling, dict, bus, clock)
     told, stalls = asyncio.Event(), [0.0]
     bus.subscribe(lambda _: told.set())

@@ -20,7 +20,7 @@ from orchestrator.session.session import Session
 from tests.support.console_values import server
 from tests.support.fake_balancer import FakeFacts
 from tests.support.fake_node import FakeHealth, FakeHost, FakeInstaller, FakeNode, FakePort, FakeService
-from tests.support.journal import blank_books
+from tests.support.journal import blank_work_log
 from tests.support.svg import lean
 
 BACKEND = "shop"
@@ -193,7 +193,9 @@ def session_on(scene: Scene) -> Session:
     nodes = tuple(_node(each, number) for number, each in enumerate(scene.machines, 11))
     application = Application("shop", nodes, Fleet(balancers, (BACKEND,)), scene.policy)
     bus = Bus(clock)
-    session = Session(application, bus, clock, books=blank_books(clock, bus), roll_back_after=roll_back_after)
+    session = Session(
+        application, bus, clock, work_log=blank_work_log(clock, bus), roll_back_after=roll_back_after
+    )
     session.versions.by_node = {each.name: each.version for each in scene.machines}
     return session
 

@@ -54,7 +54,7 @@ class Story:
         before = session_on(replace(CALM, policy=scene.policy))
         plan = asyncio.run(before.plan("1.5.0", changes={"confirm": confirm}))
         names = [each.name for each in plan.nodes]
-        self.session.carried_out, self.session.activity.rolling = plan, True
+        self.session.current_plan, self.session.activity.is_rolling = plan, True
         self.session.activity.control = Control(self._clock, self.session.bus, interactive=True)
         self._tell(
             RolloutStarted(
@@ -110,7 +110,7 @@ class Story:
 
     def ends(self, how: RolloutEnded) -> "Story":
         self._tell(how)
-        self.session.activity.rolling = False
+        self.session.activity.is_rolling = False
         return self
 
     def console(self) -> Still:

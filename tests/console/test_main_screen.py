@@ -223,7 +223,7 @@ async def test_a_rollout_that_is_kept_goes_on_after_the_console_has_gone(tmp_pat
             await at.press("down", "enter")
             await gone(at)
         assert at.app.return_value == "keep"
-        assert here.session.rolling
+        assert here.session.is_rolling
         here.session.control.answer(
             here.session.control.questions[0].id, CONTINUE, Actor("another front end")
         )

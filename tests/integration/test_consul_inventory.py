@@ -112,7 +112,7 @@ async def test_a_rollout_asks_about_what_has_come_and_gone(tmp_path: Path) -> No
             session.start(await session.propose(NEW))
 
             async def stopping() -> bool:
-                return session.at_work() == {"web1"}
+                return session.active_nodes() == {"web1"}
 
             await until(stopping, timeout=30)
             await deregister(agent, "web1")  # as many do when they are stopped: that is no difference

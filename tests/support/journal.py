@@ -9,7 +9,7 @@ from orchestrator.locks.file import FileLock
 from orchestrator.session.work_log import WorkLog
 
 
-def blank_books(clock: Clock, bus: Bus) -> WorkLog:
+def blank_work_log(clock: Clock, bus: Bus) -> WorkLog:
     return WorkLog(
         Path("/nonexistent/journal.db"),
         365,

@@ -38,11 +38,11 @@ def killed(journal, entry, record):
     return append(journal, entry, record)
 
 Journal.append = killed
-print(test_adoption.books(Path(sys.argv[1])).adopt(published.HEAD, published.records()))
+print(test_adoption.work_log(Path(sys.argv[1])).import_remote(published.HEAD, published.records()))
 """
 
 
-def books(path: Path) -> WorkLog:
+def work_log(path: Path) -> WorkLog:
     clock = SystemClock()
     lock = FileLock.of(path.parent, "shop")
     return WorkLog(path, 365, "shop", clock, Bus(clock), Actor("bob@here"), lambda: lock)
@@ -63,7 +63,7 @@ def assert_whole(path: Path, entry: int = 1) -> None:
         verified = journal.verify()
         assert verified.intact
         assert [each.state for each in verified.entries if each.entry == entry] == ["intact"]
-    last = books(path).leftovers()
+    last = work_log(path).leftovers()
     assert list(last) == [published.NODES[-1]]
     [original] = last[published.NODES[-1]].originals.values()
     assert original.weight == 300, "what the last node had is known"
@@ -75,8 +75,8 @@ def path(tmp_path: Path) -> Path:
 
 
 def test_it_is_taken_over_once(path: Path) -> None:
-    assert books(path).adopt(published.HEAD, published.records())
-    assert not books(path).adopt(published.HEAD, published.records())
+    assert work_log(path).import_remote(published.HEAD, published.records())
+    assert not work_log(path).import_remote(published.HEAD, published.records())
     assert_whole(path)
 
 
@@ -90,8 +90,8 @@ def test_killed_in_the_middle_it_leaves_nothing_and_is_taken_over_next_time(
     process.communicate()
     with Journal(path, read_only=True) as journal:
         assert [entry.id for entry in journal.entries()] == [1]
-    assert books(path).leftovers() == {}
-    assert books(path).adopt(published.HEAD, published.records())
+    assert work_log(path).leftovers() == {}
+    assert work_log(path).import_remote(published.HEAD, published.records())
     assert_whole(path, 2)
 
 
@@ -119,11 +119,11 @@ def test_on_a_full_disk_it_leaves_nothing_and_is_taken_over_once_there_is_room(d
     path = disk / "journal.db"
     journals.write(path, journals.healthy()[:5], application="other")
     with pytest.raises(JournalError, match=r"full|I/O"):
-        books(path).adopt(published.HEAD, published.records())
+        work_log(path).import_remote(published.HEAD, published.records())
     with Journal(path, read_only=True) as journal:
         assert [entry.id for entry in journal.entries()] == [1]
     subprocess.run(["mount", "-o", "remount,size=16m", str(disk)], check=True)
-    assert books(path).adopt(published.HEAD, published.records())
+    assert work_log(path).import_remote(published.HEAD, published.records())
     assert_whole(path, 2)
 
 
@@ -133,10 +133,10 @@ def test_a_repeated_number_leaves_nothing(path: Path, number: int) -> None:
     records[700] = msgspec.structs.replace(records[700], seq=number)
     expected = f"is not taken over: found event {number} after event 700, expected rising numbers"
     with pytest.raises(JournalError, match=expected):
-        books(path).adopt(published.HEAD, records)
+        work_log(path).import_remote(published.HEAD, records)
     with Journal(path, read_only=True) as journal:
         assert journal.entries() == []
-    assert books(path).adopt(published.HEAD, published.records())
+    assert work_log(path).import_remote(published.HEAD, published.records())
     assert_whole(path)
 
 
@@ -144,7 +144,7 @@ def test_a_repeated_number_leaves_nothing(path: Path, number: int) -> None:
 def test_what_cannot_be_written_leaves_nothing(path: Path, field: dict[str, float]) -> None:
     *records, last = published.records()
     with pytest.raises(JournalError):
-        books(path).adopt(published.HEAD, [*records, msgspec.structs.replace(last, **field)])
+        work_log(path).import_remote(published.HEAD, [*records, msgspec.structs.replace(last, **field)])
     with Journal(path, read_only=True) as journal:
         assert journal.entries() == []
 
@@ -153,10 +153,10 @@ def test_the_half_that_an_earlier_version_has_left_is_replaced_by_the_whole(path
     copied("journal-v1-half.db", path)
     with Journal(path, read_only=True) as journal:
         assert len(list(journal.records(1))) == KILLED_AT
-    assert list(books(path).leftovers()) == ["web7"]  # half of the truth
-    assert books(path).adopt(published.HEAD, published.records())
+    assert list(work_log(path).leftovers()) == ["web7"]  # half of the truth
+    assert work_log(path).import_remote(published.HEAD, published.records())
     assert_whole(path)
-    assert not books(path).adopt(published.HEAD, published.records())
+    assert not work_log(path).import_remote(published.HEAD, published.records())
 
 
 def test_half_of_something_else_is_left_alone(path: Path) -> None:
@@ -164,7 +164,7 @@ def test_half_of_something_else_is_left_alone(path: Path) -> None:
     copied("journal-v1-half.db", path)
     records = published.records()
     records[10] = msgspec.structs.replace(records[10], at=1.0)
-    assert not books(path).adopt(published.HEAD, records)
+    assert not work_log(path).import_remote(published.HEAD, records)
     with Journal(path, read_only=True) as journal:
         assert len(list(journal.records(1))) == KILLED_AT
 
@@ -172,4 +172,4 @@ def test_half_of_something_else_is_left_alone(path: Path) -> None:
 def test_a_killed_one_of_this_machine_is_left_alone(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     copied("journal-v1-half.db", path)
     monkeypatch.setattr(socket, "gethostname", lambda: "ops")
-    assert not books(path).adopt(published.HEAD, published.records())
+    assert not work_log(path).import_remote(published.HEAD, published.records())

@@ -39,7 +39,7 @@ class Desk:
         self.control = Control(self.clock, self.bus)
         self.consul = Silent()
         self.watch = ConsulMonitor(
-            cast("Consul", self.consul), self.clock, Activity(self.control, rolling=True)
+            cast("Consul", self.consul), self.clock, Activity(self.control, is_rolling=True)
         )
 
     def _tell(self, record: Record) -> None:

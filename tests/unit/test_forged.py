@@ -55,7 +55,7 @@ class Desk:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.books = WorkLog(
+        self.work_log = WorkLog(
             path, 365, "shop", CLOCK, Bus(CLOCK), ACTOR, lambda: FileLock.of(path.parent, "shop")
         )
 
@@ -84,15 +84,15 @@ async def work_with(value: bytes, path: Path) -> bool:
 
 def read_back(desk: Desk, seen: PublishedRollout) -> None:
     """As `status`, `resume`, `rollback` and `history` do."""
-    for name, left in desk.books.leftovers().items():
+    for name, left in desk.work_log.leftovers().items():
         assert name in left.words or left.words
         endpoint_of(left)
-    entry = desk.books.unfinished()
+    entry = desk.work_log.unfinished()
     if entry is not None:
         wanted = {node["node"]: node["wanted"] for node in entry.plan["nodes"]}
         assert all(name in wanted for batch in entry.plan["batches"] for name in batch)
         assert entry.plan["policy"]["serial"]
-        desk.books.history().way_back(entry.id)
+        desk.work_log.history().way_back(entry.id)
     with Journal(desk.path, read_only=True) as journal:
         [entry] = journal.entries("shop")
         assert [each.event for each in journal.records(entry.id)] == [each.event for each in seen.records]
@@ -257,6 +257,6 @@ def test_what_an_earlier_version_has_taken_over_is_said_without_a_traceback(tmp_
     began = NodeStarted(node="web1", version="2", originals=[state])
     desk = Desk(tmp_path / "journal.db")
     entry = journals.write(desk.path, journals.numbered(began))
-    assert desk.books.leftovers() == {}
-    [text] = desk.books.past().unread
+    assert desk.work_log.leftovers() == {}
+    [text] = desk.work_log.past().unread
     assert text == f"event 1 of entry {entry} cannot be read: 'up' is not a valid AdminState"

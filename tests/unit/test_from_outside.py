@@ -165,7 +165,7 @@ def test_during_a_rollout_differences_are_asked_about_and_nothing_is_taken_over(
         async with opened(tmp_path, source) as session:
             await settle()
             nodes = session.application.nodes
-            session.activity.rolling = True
+            session.activity.is_rolling = True
             source.put({"web1": FoundNode("/shop/web1", "10.0.0.9", 80)})
             await settle()
             assert session.application.nodes is nodes

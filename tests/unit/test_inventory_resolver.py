@@ -11,7 +11,7 @@ from backends.errors import ConfigError
 from backends.model import Server, Snapshot
 from console.config.schema import parse
 from orchestrator.balancers.group import Fleet
-from orchestrator.inventory.resolver import GRACE_S, InventoryResolver
+from orchestrator.inventory.resolver import STRAGGLER_WAIT_S, InventoryResolver
 from orchestrator.inventory.source import NodeSettings
 from orchestrator.inventory.static import NodeSpec
 from orchestrator.node import Node
@@ -57,10 +57,10 @@ class Desk:
 
     async def first(self) -> tuple[list[str], float]:
         """The names, and when they were known."""
-        return [each.name for each in await self.resolver.first()], asyncio.get_running_loop().time()
+        return [each.name for each in await self.resolver.first_known()], asyncio.get_running_loop().time()
 
     async def whole(self) -> tuple[list[str], float]:
-        return [each.name for each in await self.resolver.whole()], asyncio.get_running_loop().time()
+        return [each.name for each in await self.resolver.all_nodes()], asyncio.get_running_loop().time()
 
 
 def test_nobody_is_asked_when_the_configuration_says_it_all() -> None:
@@ -78,7 +78,7 @@ def test_one_that_hangs_keeps_the_others_waiting_for_the_grace_only() -> None:
     async def go() -> None:
         lb1, lb2 = Answers("lb1", HANG), Answers("lb2", 0.1, server("web1", "lb2"))
         desk = Desk(lb1, lb2)
-        assert await desk.first() == (["web1"], 0.1 + GRACE_S)
+        assert await desk.first() == (["web1"], 0.1 + STRAGGLER_WAIT_S)
         assert await desk.whole() == (["web1"], HANG)
         assert (lb1.asked, lb2.asked, desk.built) == (1, 1, ["web1"])
 
@@ -157,7 +157,7 @@ def test_others_that_come_while_nodes_are_built_are_not_lost() -> None:
         desk.slow = 5.0
         first = asyncio.create_task(desk.whole())
         await asyncio.sleep(1)
-        desk.resolver.renew({"web1": node(9), "web2": node(2)})
+        desk.resolver.replace({"web1": node(9), "web2": node(2)})
         assert [names for names, _ in (await first, await desk.whole())] == [["web1", "web2"]] * 2
         assert desk.built == ["web1", "web1", "web2"], "again, as it is at another place"
 

@@ -20,7 +20,7 @@ from orchestrator.session import work_log
 from orchestrator.session.recovery import roll_back_after
 from orchestrator.session.session import Session
 from tests.support.fake_fleet import World
-from tests.support.journal import blank_books
+from tests.support.journal import blank_work_log
 from tests.support.virtual_time import run
 
 
@@ -49,7 +49,7 @@ def session(application: Application, *, sees_versions: bool = True) -> Session:
         application,
         bus,
         clock,
-        books=blank_books(clock, bus),
+        work_log=blank_work_log(clock, bus),
         roll_back_after=roll_back_after,
         versions=VersionTracker(sees=sees_versions),
     )
@@ -130,12 +130,12 @@ def test_names_come_with_what_is_seen_and_stay_the_same_object_while_that_does()
         assert made.names == {}
         odd = replace(second, ref=replace(second.ref, server="s2"))
         seen = view(first, odd)
-        made.learn(seen)
+        made.index_servers(seen)
         names = made.names
         assert names == {("shop", "web1"): "web1", ("shop", "s2"): "web2"}
-        made.learn(View(seen.instances))
+        made.index_servers(View(seen.instances))
         assert made.names is names
-        made.learn(view(first))
+        made.index_servers(view(first))
         assert made.names == {("shop", "web1"): "web1"}
 
     run(go())

@@ -72,13 +72,13 @@ class Acting:
     def why_not(self, action: str) -> str:
         """Why this cannot be done now, in words; empty when it can."""
         if action == "application":
-            rolling = self._session.rolling or self._changing
+            rolling = self._session.is_rolling or self._changing
             return f"{self._session.application.name} is being worked on" if rolling else ""
         if self.read_only:
             how = "" if self._read_only else " (`level admin` at its `stats socket` in haproxy.cfg)"
             return f"read-only: {self.read_only}{how}"
         repairs = ("upgrade", "resume", "roll_back")
-        if action in repairs and self._session.rolling:
+        if action in repairs and self._session.is_rolling:
             return "a rollout is running: one at a time"
         if action in repairs and self._upgrading:
             return "an upgrade is being prepared already"
@@ -105,7 +105,7 @@ class Acting:
             lock = await past_the_lock(self._screen.app, self._session)
             if not lock.proceed:
                 return False
-            application = await self._session.whole()
+            application = await self._session.load_all_nodes()
             change = Change(cast("Action", action), manual.choose(application, names))
             impact = await manual.impact(application, change)
 
@@ -227,8 +227,8 @@ class Acting:
         try:
             if not await self._take_over():
                 return
-            entry, left = self._session.books.unfinished(), self._session.books.leftovers()
-            holder = await self._session.books.holder()
+            entry, left = self._session.work_log.unfinished(), self._session.work_log.leftovers()
+            holder = await self._session.work_log.holder()
         except RolldeckError as error:
             self._tell(str(error), "error")
             return
@@ -335,7 +335,7 @@ class Acting:
         """What to do with a running rollout; None to stay."""
         from widgets.dialogs.quit import QuitDialog
 
-        if not self._session.rolling:
+        if not self._session.is_rolling:
             return LEAVE
         answer = await self._screen.app.push_screen_wait(QuitDialog())
         return None if answer == "stay" else answer

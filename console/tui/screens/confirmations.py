@@ -42,7 +42,7 @@ async def past_the_lock(app: App[Any], session: Session, agreed: Holder | None =
     """
     from widgets.dialogs.confirm import Confirm
 
-    holder = await session.books.holder()
+    holder = await session.work_log.holder()
     if holder is None or holder == agreed:
         return LockAnswer(proceed=True, taken_from=holder)
     answer = await app.push_screen_wait(

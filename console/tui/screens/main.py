@@ -160,7 +160,7 @@ in rotation.
         self._second = second
         if view is not self._view or (passed and any(each.state != "live" for each in view.instances)):
             self._paint()  # of what is stale the age is in the rows
-        elif passed or self._session.rolling or self._others.running is not None:
+        elif passed or self._session.is_rolling or self._others.running is not None:
             # Putting thousands of rows in order again for the clock alone would be too dear.
             self._paint_clock()
             self._paint_board(view)
@@ -176,7 +176,7 @@ in rotation.
 
     def _paint(self) -> None:
         self._view = view = self._watch.view
-        self._session.learn(view)
+        self._session.index_servers(view)
         self._picture = now = picture(
             view,
             self._session.application.name,
@@ -202,7 +202,7 @@ in rotation.
         self._refresh_keys()
 
     def _paint_rollout(self, view: View) -> None:
-        state, plan = self._session.state, self._session.carried_out
+        state, plan = self._session.state, self._session.current_plan
         if plan is None or any(name not in state.nodes for batch in plan.batches for name in batch):
             return  # it has just begun: its first event is on the way
         told = Told(view, plan, state, self._session.application.fleet.backends, self.size.width - 4)
@@ -219,7 +219,7 @@ in rotation.
         """Only when another key works now: it rebuilds the footer, too dear for ten times a second."""
         control = self._session.control
         possible = (
-            self._session.rolling,
+            self._session.is_rolling,
             self._acting.may_change("change"),
             self._acting.may_change("upgrade"),
             control.questions[:1],
@@ -247,9 +247,9 @@ in rotation.
         if action == "pause" and control.aborting:
             return False
         if action in ("pause", "abort"):
-            return self._session.rolling
+            return self._session.is_rolling
         if action == "answer":
-            choices = control.questions[0].choices if self._session.rolling and control.questions else ()
+            choices = control.questions[0].choices if self._session.is_rolling and control.questions else ()
             return parameters[0] in choices
         return True
 

@@ -28,7 +28,7 @@ class Asking:
     def running(self) -> "RemoteRollout | None":
         """The rollout that is carried out there now; None while there is none."""
         found = self._session.remote
-        return found if found is not None and found.running and not self._session.rolling else None
+        return found if found is not None and found.running and not self._session.is_rolling else None
 
     def may(self, action: str, parameters: Sequence[object]) -> bool:
         """Whether it can be asked this now."""
