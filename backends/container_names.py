@@ -5,8 +5,8 @@ So `docker inspect fe` may answer of a container that is called otherwise, when 
 
 import re
 
+from backends.command import CommandResult
 from backends.hosts.execution import words
-from backends.model import CommandResult
 
 NO_SUCH = "no such container"
 _ABSENT = re.compile(r"no such (container|object)", re.IGNORECASE)

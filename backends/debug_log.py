@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-from backends.model import Exchange
+from backends.command import CommandFinished
 
 WIRE = logging.getLogger("rolldeck.wire")
 WIRE.propagate = False  # never to standard error
@@ -20,13 +20,13 @@ _private = ContextVar("private", default=False)
 
 
 def heard(target: str, command: str, reply: str | bytes | bytearray, ok: bool, seconds: float) -> None:
-    """Tell of one exchange, as `backends.model.Exchange` has it."""
+    """Log one exchange, with the fields of `backends.command.CommandFinished`."""
     if not WIRE.isEnabledFor(logging.DEBUG):
         return
     said = "(not kept)" if _private.get() else reply[:_RAW]
     if not isinstance(said, str):
         said = said.decode(errors="replace")
-    WIRE.debug(Exchange(target, command[:_RAW], said, ok, round(seconds, 4)))
+    WIRE.debug(CommandFinished(target, command[:_RAW], said, ok, round(seconds, 4)))
 
 
 @contextmanager

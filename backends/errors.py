@@ -76,7 +76,7 @@ class UnknownOutcome(BackendError):
 
     Attributes:
         pid: process id of the command on the far side when it is known, which may still be running.
-        started: see `backends.model.Began`.
+        started: see `backends.command.CommandStarted`.
     """
 
     def __init__(self, target: str, problem: str, *, pid: int | None = None, started: int = 0) -> None:

@@ -4,10 +4,11 @@ import re
 import shlex
 from collections.abc import Awaitable, Callable, Mapping
 
+from backends.command import Command
 from backends.errors import Unmeasured
 from backends.hosts.execution import look
 from backends.hosts.rehearsal import is_rehearsal
-from backends.model import Command, ServiceState
+from backends.model import ServiceState
 from backends.protocols import Host
 
 LOOK_TIMEOUT_S = 10.0

@@ -1,28 +1,13 @@
 """The boundaries: what the orchestrator needs from the world. Adapters are small, one file each."""
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from backends.availability import Availability
-from backends.model import (
-    Began,
-    Command,
-    CommandResult,
-    Exchange,
-    HealthResult,
-    Intent,
-    Persistence,
-    Registered,
-    ServiceState,
-    Sessions,
-    Snapshot,
-)
-
-Recorder = Callable[[Intent | Began | Exchange], None]
-"""Receives each command before it is sent, and with its raw reply as soon as that is there (or known to be
-lost); in between the process that a tracked one is. When it raises before, nothing is sent."""
+from backends.command import Command, CommandResult
+from backends.model import HealthResult, Persistence, Registered, ServiceState, Sessions, Snapshot
 
 
 class Clock(Protocol):
@@ -117,9 +102,9 @@ class Host(Protocol):
         Args:
             command: what to run.
             timeout: seconds; when they are over the command may still be running on the host.
-            track: find out the command's process id and tell the recorder, so that a lost one can be
+            track: find out the command's process id and report it to the listener, so that a lost one can be
                 waited for.
-            record: tell the recorder; polls that look many times a minute do not.
+            record: report the command to the listener; polls that run many times a minute are not reported.
 
         Raises:
             Unreachable: it was never started.
@@ -131,7 +116,7 @@ class Host(Protocol):
 
         Args:
             pid: its id.
-            started: as in `Began`; another process that has its id by now is not it. 0: any will do.
+            started: as in `CommandStarted`; another process that has its id by now is not it. 0: any will do.
 
         Raises:
             Unreachable, UnknownOutcome: nobody could be asked.

@@ -20,9 +20,9 @@ from typing import Any
 
 import msgspec
 
+from backends.command import CommandFinished
 from backends.debug_log import MOST, WIRE
 from backends.local_files import open_own
-from backends.model import Exchange
 from backends.secrets import redact
 from backends.text import visible_json
 from console.paths import log_path
@@ -119,7 +119,7 @@ class _JsonFormatter(logging.Formatter):
         if isinstance(logged, Record):
             time = logged.at
             fields = {"seq": logged.seq, **msgspec.to_builtins(logged.event)}
-        elif isinstance(logged, Exchange):
+        elif isinstance(logged, CommandFinished):
             time = record.created
             fields = {"event": "wire", **msgspec.to_builtins(logged)}
             for name in ("command", "reply"):

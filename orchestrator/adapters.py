@@ -9,6 +9,7 @@ from functools import partial
 
 import msgspec
 
+from backends.command import CommandListener
 from backends.errors import ConfigError
 from backends.haproxy.address import HaproxySettings, SshAddress
 from backends.haproxy.runtime import Runtime
@@ -19,7 +20,7 @@ from backends.hosts.ssh import SshHost
 from backends.hosts.ssh_settings import SshSettings
 from backends.installers.kinds import creates_containers, default_version, make_installer
 from backends.local_process import LOGIN, base_environment, operator_environment
-from backends.protocols import Host, LoadBalancer, Recorder
+from backends.protocols import Host, LoadBalancer
 from backends.services.container import ContainerSettings
 from backends.services.kinds import make_service
 from backends.templates import fill_plain
@@ -36,18 +37,18 @@ class AdapterFactory:
 
     Args:
         ssh: how machines are reached.
-        recorder: is told of every command.
+        listener: receives a report of every command.
         file: the configuration, for errors.
     """
 
-    def __init__(self, ssh: SshSettings, recorder: Recorder, file: str = "") -> None:
+    def __init__(self, ssh: SshSettings, listener: CommandListener, file: str = "") -> None:
         self._ssh_settings = ssh
         self._file = file
-        self._recorder = recorder
+        self._listener = listener
         self._connecting = asyncio.Semaphore(ssh.max_concurrent_logins)
         self._open = AsyncExitStack()
-        self._console = LocalHost("here", recorder=recorder)
-        self._tools = LocalHost("here", recorder=recorder, environment=operator_environment)
+        self._console = LocalHost("here", listener=listener)
+        self._tools = LocalHost("here", listener=listener, environment=operator_environment)
 
     async def close(self) -> None:
         await self._open.aclose()
@@ -64,7 +65,7 @@ class AdapterFactory:
             return StatsPage(name, settings)
         address = settings.address()
         if not isinstance(address, SshAddress):
-            return Runtime(name, settings, recorder=self._recorder)
+            return Runtime(name, settings, listener=self._listener)
         ssh = self._ssh_settings
         host = self._ssh(
             name,
@@ -77,7 +78,7 @@ class AdapterFactory:
             connect_timeout=settings.timeout + ssh.connect_timeout + ssh.login_timeout,  # of the way there
             open_unix=host.open_unix,
             read_file=host.read_file,
-            recorder=self._recorder,
+            listener=self._listener,
         )
 
     async def nodes(
@@ -110,7 +111,7 @@ class AdapterFactory:
                 spec.name,
                 sudo=sudo,
                 prefix=prefix,
-                recorder=self._recorder,
+                listener=self._listener,
                 environment=partial(base_environment, app.access.env, of=LOGIN),
             )
         else:
@@ -171,7 +172,7 @@ class AdapterFactory:
             settings,
             sudo=sudo,
             prefix=prefix,
-            recorder=self._recorder,
+            listener=self._listener,
             connecting=self._connecting,
         )
         self._open.push_async_callback(host.close)

@@ -7,11 +7,12 @@ Maintenance belongs to the agent on which a service is registered, so it is set 
 import shlex
 from collections.abc import Mapping
 
+from backends.command import Command
 from backends.consul.catalog import ConsulService, instance, is_maintenance
 from backends.consul.client import Check, Consul, Entry
 from backends.errors import Unmeasured
 from backends.hosts.execution import ask
-from backends.model import Command, Registered
+from backends.model import Registered
 from backends.protocols import Host
 from backends.templates import fill_plain
 from backends.text import MAX_DETAIL, shorten

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from functools import partial
 
+from backends.command import CommandListener
 from backends.errors import PermissionDenied, Refused, UnknownOutcome
 from backends.haproxy import commands, parse
 from backends.haproxy.address import HaproxySettings, SshAddress, TcpAddress
@@ -13,7 +14,6 @@ from backends.haproxy.join import join
 from backends.haproxy.sessions import parse_sessions, read_older_sessions, sessions_end
 from backends.haproxy.transport import Opener, Transport, WriteReplies, reads_end, writes_end
 from backends.model import NEEDS_ADMIN, Backend, Server, ServerRef, Sessions, Snapshot
-from backends.protocols import Recorder
 from backends.text import absent, run_beside
 
 _SEVERITY = "set severity-output number"
@@ -30,7 +30,7 @@ class Runtime:
         read_file: reads HAProxy's configuration file on the machine of the socket; by default files of this
             machine are read, unless the socket is on another one. Through a TCP socket only
             `settings.config_file` is read, as HAProxy may be anywhere.
-        recorder: receives every write with its reply, and reads too when `record_reads`.
+        listener: receives every write with its reply, and reads too when `record_reads`.
         record_reads: False by default, since polls are large and many.
     """
 
@@ -42,7 +42,7 @@ class Runtime:
         connect_timeout: float | None = None,
         open_unix: Opener | None = None,
         read_file: ReadFile | None = None,
-        recorder: Recorder | None = None,
+        listener: CommandListener | None = None,
         record_reads: bool = False,
     ) -> None:
         self._name = name
@@ -60,7 +60,7 @@ class Runtime:
             connect_timeout=connect_timeout,
             concurrency=settings.concurrency,
             open_unix=open_unix,
-            recorder=recorder,
+            listener=listener,
             record_reads=record_reads,
         )
 

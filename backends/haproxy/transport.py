@@ -9,11 +9,10 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from backends.command import CommandFinished, CommandListener, CommandSending
 from backends.debug_log import heard
 from backends.errors import BackendError, UnknownOutcome, Unmeasured, Unreachable
 from backends.haproxy.address import Address, SshAddress, TcpAddress, UnixAddress
-from backends.model import Exchange, Intent
-from backends.protocols import Recorder
 from backends.text import decode, run_beside
 
 _SEVERITY = re.compile(r"^\[[0-9]\]: ?", re.MULTILINE)
@@ -111,7 +110,7 @@ class Transport:
         connect_timeout: seconds to connect; through SSH that includes the log-in. Default: `timeout`.
         concurrency: connections at once; HAProxy takes 10.
         open_unix: opens the socket of an `SshAddress`.
-        recorder: receives every write, and reads too when `record_reads`.
+        listener: receives every write, and reads too when `record_reads`.
         record_reads: polls would fill a transcript with megabytes, so they are left out by default.
     """
 
@@ -121,7 +120,7 @@ class Transport:
     connect_timeout: float | None = None
     concurrency: int = 4
     open_unix: Opener | None = None
-    recorder: Recorder | None = None
+    listener: CommandListener | None = None
     record_reads: bool = False
     _slots: asyncio.Semaphore = field(init=False, repr=False)
 
@@ -162,8 +161,8 @@ class Transport:
         self, line: str, whole: Whole | None, record: bool, most_bytes: int, lost: _Lost
     ) -> str:
         async with self._slots:
-            if record and self.recorder is not None:
-                self.recorder(Intent(self.name, line))
+            if record and self.listener is not None:
+                self.listener(CommandSending(self.name, line))
             started = time.monotonic()
             received = bytearray()
             answered = False
@@ -174,8 +173,8 @@ class Transport:
                 seconds = time.monotonic() - started
                 if not record:
                     heard(self.name, line, received, answered, seconds)
-                elif self.recorder is not None:
-                    self.recorder(Exchange(self.name, line, _recorded(received), answered, seconds))
+                elif self.listener is not None:
+                    self.listener(CommandFinished(self.name, line, _recorded(received), answered, seconds))
         return await run_beside(len(received), decode, received)
 
     async def _converse(

@@ -8,13 +8,13 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from backends.command import Command, CommandResult
 from backends.debug_log import heard
 from backends.errors import BackendError, ConfigError, Unmeasured, Unreachable
 from backends.health.common import MARGIN
 from backends.health.http import HttpHealth, Page
 from backends.hosts.execution import look, words
 from backends.http_common import AGENT, UNENCODED, authorities, bearer, in_words, no_cookies, read_body
-from backends.model import Command, CommandResult
 from backends.protocols import Host
 from backends.secrets import Secret, load_secret
 

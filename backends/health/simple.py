@@ -4,11 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from backends.command import Command
 from backends.errors import BackendError, ConfigError
 from backends.health.common import MARGIN, HealthKind, healthy, unhealthy
 from backends.hosts.execution import look, words
 from backends.hosts.ports import ConsolePort, NodePort
-from backends.model import Command, HealthResult
+from backends.model import HealthResult
 from backends.protocols import Host, PortProbe
 from backends.templates import NodeShell, fill
 
@@ -89,5 +90,5 @@ class CommandCheck:
         if result.exit_status == _TIMED_OUT:
             return unhealthy(f"timed out after {timeout:g} s")
         if result.ok:
-            return healthy(result.said if result.stdout or result.stderr else "exit status 0")
+            return healthy(result.last_line if result.stdout or result.stderr else "exit status 0")
         return unhealthy(f"exit status {result.exit_status}: {words(result)}")

@@ -9,6 +9,14 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Sequence
 
+from backends.command import (
+    Command,
+    CommandFinished,
+    CommandListener,
+    CommandResult,
+    CommandSending,
+    CommandStarted,
+)
 from backends.debug_log import heard, private
 from backends.errors import (
     BackendError,
@@ -21,8 +29,6 @@ from backends.hosts.execution import words
 from backends.hosts.output import TRACKER, Capture
 from backends.hosts.rehearsal import is_rehearsal, rehearse
 from backends.hosts.sudo import SudoCall, listing_query, sudo_call, sudo_query, wants_password
-from backends.model import Began, Command, CommandResult, Exchange, Intent
-from backends.protocols import Recorder
 from backends.text import last_lines
 
 MAX_OUTPUT = 1024 * 1024
@@ -78,7 +84,7 @@ class CommandHost(ABC):
         *,
         sudo: bool = False,
         prefix: str = "",
-        recorder: Recorder | None = None,
+        listener: CommandListener | None = None,
         max_output: int = MAX_OUTPUT,
     ) -> None:
         """
@@ -86,7 +92,7 @@ class CommandHost(ABC):
             name: the node's name in the configuration; errors and the transcript use it.
             sudo: run everything by `sudo -n`, which fails rather than ask for a password.
             prefix: put before each command and after sudo, such as "docker exec -i app1".
-            recorder: receives each command with its raw reply.
+            listener: receives each command with its raw reply.
             max_output: bytes kept of each output stream.
 
         Raises:
@@ -94,7 +100,7 @@ class CommandHost(ABC):
         """
         self._name = name
         self._before = (*(("sudo", "-n", "--") if sudo else ()), *shlex.split(prefix))
-        self._recorder = recorder
+        self._listener = listener
         self._max_output = max_output
 
     @property
@@ -128,8 +134,8 @@ class CommandHost(ABC):
             raise Refused(self._name, "an argument contains a NUL byte; nothing was sent")
         if rehearse(self, command, track=track) and record:
             return CommandResult(self._name, line, 0, "", "", 0.0)
-        if record and self._recorder:
-            self._recorder(Intent(self._name, line))
+        if record and self._listener:
+            self._listener(CommandSending(self._name, line))
         capture = self._capture(track, limit)
         begun = time.monotonic()
         try:
@@ -152,7 +158,7 @@ class CommandHost(ABC):
         result = await self.run(command, timeout=10, record=False)
         word = result.stdout.strip()
         if word not in ("alive", "gone"):
-            raise Unmeasured(self._name, f"whether process {pid} lives: {result.said}")
+            raise Unmeasured(self._name, f"whether process {pid} lives: {result.last_line}")
         return word == "alive"
 
     async def sudo_refusal(self, command: Command, *, track: bool = False) -> str:
@@ -194,7 +200,7 @@ class CommandHost(ABC):
         result = await self._query((*self._before_sudo, "id", "-un"))
         name = result.stdout.strip()
         if not result.ok or not _USER.fullmatch(name):
-            raise Unmeasured(self._name, f"the name of the login user: {result.said}")
+            raise Unmeasured(self._name, f"the name of the login user: {result.last_line}")
         return name
 
     async def _query(self, argv: Sequence[str]) -> CommandResult:
@@ -215,8 +221,8 @@ class CommandHost(ABC):
         if result.exit_status == _TIMED_OUT:
             raise Unmeasured(self._name, f"{path} was not read within {FILE_SECONDS} s")
         if not result.ok:
-            denied = "ermission denied" in result.said
-            raise (PermissionDenied if denied else Refused)(self._name, result.said)
+            denied = "ermission denied" in result.last_line
+            raise (PermissionDenied if denied else Refused)(self._name, result.last_line)
         if len(result.stdout.encode()) > most_bytes:
             raise Unmeasured(self._name, f"{path} is longer than {most_bytes:,} bytes")
         return result.stdout
@@ -227,12 +233,12 @@ class CommandHost(ABC):
 
     @contextlib.asynccontextmanager
     async def _telling(self, wanted: bool, line: str, capture: Capture) -> AsyncIterator[None]:
-        """Tell the recorder of the process while it runs; who is killed meanwhile has it written down."""
+        """Tell the listener of the process while it runs; who is killed meanwhile has it written down."""
 
         async def tell() -> None:
             await capture.told()
-            if self._recorder and capture.pid is not None:
-                self._recorder(Began(self._name, line, capture.pid, capture.started))
+            if self._listener and capture.pid is not None:
+                self._listener(CommandStarted(self._name, line, capture.pid, capture.started))
 
         telling = asyncio.create_task(tell()) if wanted else None
         try:
@@ -279,5 +285,5 @@ class CommandHost(ABC):
         seconds = time.monotonic() - begun
         if not wanted:
             heard(self._name, line, reply, ok, seconds)
-        elif self._recorder:
-            self._recorder(Exchange(self._name, line, reply, ok, seconds))
+        elif self._listener:
+            self._listener(CommandFinished(self._name, line, reply, ok, seconds))

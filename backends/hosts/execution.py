@@ -5,8 +5,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
+from backends.command import Command, CommandResult
 from backends.errors import PermissionDenied, Refused, UnknownOutcome, Unmeasured
-from backends.model import Command, CommandResult
 from backends.protocols import Host
 from backends.text import last_lines
 

@@ -8,11 +8,11 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import IO
 
+from backends.command import CommandListener
 from backends.errors import PermissionDenied, Unreachable
 from backends.hosts.command_host import MAX_OUTPUT, CommandHost
 from backends.hosts.output import Capture
 from backends.local_process import login_environment
-from backends.protocols import Recorder
 
 _NOT_STARTED = {errno.ENOENT: 127, errno.EACCES: 126, errno.ENOEXEC: 126, errno.ENOTDIR: 127}
 """The exit status a shell gives for a command that cannot be started, as it would be over SSH."""
@@ -31,12 +31,12 @@ class LocalHost(CommandHost):
         *,
         sudo: bool = False,
         prefix: str = "",
-        recorder: Recorder | None = None,
+        listener: CommandListener | None = None,
         max_output: int = MAX_OUTPUT,
         environment: Callable[[], dict[str, str]] = login_environment,
     ) -> None:
         """See `CommandHost`; `environment` is that of each command as it is started."""
-        super().__init__(name, sudo=sudo, prefix=prefix, recorder=recorder, max_output=max_output)
+        super().__init__(name, sudo=sudo, prefix=prefix, listener=listener, max_output=max_output)
         self._environment = environment
 
     async def connect(self) -> None:

@@ -23,7 +23,7 @@ class Capture:
     Attributes:
         exit_status: 0-255; death by signal n is 128 + n, as in a shell. None until it is known.
         pid: of the command on its host, when it was started with `TRACKER` and has said so.
-        started: see `backends.model.Began`.
+        started: see `backends.command.CommandStarted`.
         truncated: something was left out.
         lost_because: why `exit_status` will never be known; empty otherwise.
     """

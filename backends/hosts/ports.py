@@ -4,9 +4,9 @@ import asyncio
 import contextlib
 import socket
 
+from backends.command import Command
 from backends.errors import Unmeasured, Unreachable
 from backends.hosts.execution import look, words
-from backends.model import Command
 from backends.protocols import Host
 
 LISTEN = "0A"  # TCP_LISTEN in /proc/net/tcp; see proc(5) and net/tcp_states.h

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 
-from backends.model import Command
+from backends.command import Command
 
 
 @dataclass(frozen=True, slots=True)

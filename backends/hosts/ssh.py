@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
+from backends.command import CommandListener
 from backends.errors import BackendError, PermissionDenied, Refused, UnknownOutcome, Unreachable
 from backends.hosts.command_host import CommandHost
 from backends.hosts.output import Capture
 from backends.hosts.ssh_settings import SshSettings
-from backends.protocols import Recorder
 
 if TYPE_CHECKING:
     from backends.hosts.ssh_channels import CommandSession
@@ -35,7 +35,7 @@ class SshHost(CommandHost):
         *,
         sudo: bool = False,
         prefix: str = "",
-        recorder: Recorder | None = None,
+        listener: CommandListener | None = None,
         connecting: asyncio.Semaphore | None = None,
     ) -> None:
         """
@@ -45,10 +45,10 @@ class SshHost(CommandHost):
             settings: how to get there.
             sudo: see `CommandHost`.
             prefix: see `CommandHost`.
-            recorder: see `CommandHost`.
+            listener: see `CommandHost`.
             connecting: shared by many hosts, bounds how many of them log in at the same time.
         """
-        super().__init__(name, sudo=sudo, prefix=prefix, recorder=recorder, max_output=settings.max_output)
+        super().__init__(name, sudo=sudo, prefix=prefix, listener=listener, max_output=settings.max_output)
         self._address = address
         self._settings = settings
         self._connecting = connecting or nullcontext()

@@ -7,8 +7,8 @@ import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from backends.command import Command
 from backends.errors import Unmeasured
-from backends.model import Command
 
 _OF_WHOM = ("-u", "--user", "-g", "--group")
 _NEEDLESS = ("-n", "--non-interactive", "-E", "--preserve-env", "-H", "--set-home")

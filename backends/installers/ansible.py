@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from backends.availability import Availability, Presence
+from backends.command import Command, CommandResult
 from backends.errors import ConfigError
 from backends.hosts.execution import words
 from backends.inert import is_address
 from backends.installers.common import Recipe
-from backends.model import Command, CommandResult
 from backends.templates import InstallTable, InstallText, NoText, fill_plain
 from backends.text import MAX_DETAIL, last_lines, shorten
 

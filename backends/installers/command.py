@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from backends.availability import THERE, Availability, Presence
+from backends.command import Command, CommandResult
 from backends.hosts.execution import words
 from backends.installers.common import Recipe
-from backends.model import Command, CommandResult
 from backends.templates import InstallShell, fill
 
 EXISTS_TIMEOUT_S = 20  # seconds for `exists`

@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 import msgspec
 
 from backends.availability import Availability, Presence
+from backends.command import Command, CommandResult
 from backends.errors import BackendError
 from backends.hosts.execution import look, refusal, words_of_both
 from backends.installers.versions import VersionProbe
-from backends.model import Command, CommandResult
 from backends.obstacles import command_obstacles
 from backends.protocols import Host
 from backends.templates import check_version, check_words

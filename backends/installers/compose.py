@@ -8,6 +8,7 @@ from typing import Literal
 import msgspec
 
 from backends.availability import Availability, Presence
+from backends.command import Command
 from backends.container_names import is_absent, show_of
 from backends.errors import ConfigError, Refused, Unmeasured
 from backends.hosts.execution import look, words
@@ -27,7 +28,6 @@ from backends.installers.compose_project import (
     set_variable,
 )
 from backends.installers.container import Image
-from backends.model import Command
 from backends.obstacles import command_obstacles
 from backends.services.common import service_name
 from backends.templates import InstallText, NodeText, NoText, check_words, fill_plain

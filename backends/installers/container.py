@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from backends.availability import THERE, Availability, Presence, only_versions
+from backends.command import Command, CommandResult
 from backends.container_names import is_absent, show_of
 from backends.errors import ConfigError, Refused, Unmeasured
 from backends.hosts.execution import look, words
 from backends.installers.common import LOOK_TIMEOUT_S, Recipe, RecipeInstaller
-from backends.model import Command, CommandResult
 from backends.protocols import Host
 from backends.services.common import service_name
 from backends.templates import CreateShell, InstallText, NodeText, NoText, fill, fill_plain

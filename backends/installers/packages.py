@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from backends.availability import THERE, Availability, Presence, only_versions
+from backends.command import Command, CommandResult
 from backends.errors import ConfigError
 from backends.hosts.execution import words
 from backends.installers.common import Recipe
 from backends.installers.versions import Package
-from backends.model import Command, CommandResult
 from backends.templates import NoText
 
 _DNF_FETCHED = re.compile(r"^Repo-expire\s*:.*\(last: ([^)]+)\)", re.MULTILINE)

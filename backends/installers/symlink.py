@@ -5,10 +5,10 @@ import shlex
 from collections.abc import Mapping
 
 from backends.availability import THERE, Availability, Presence, only_versions
+from backends.command import Command, CommandResult
 from backends.hosts.execution import words
 from backends.installers.common import Recipe
 from backends.installers.versions import check_link
-from backends.model import Command, CommandResult
 from backends.templates import InstallShell, InstallText, NodeText, fill, fill_plain
 
 _OBSTACLES = {

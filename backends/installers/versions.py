@@ -13,10 +13,10 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from backends.command import Command, CommandResult
 from backends.container_names import is_absent, show_of
 from backends.errors import ConfigError, Unmeasured
 from backends.hosts.execution import look, words
-from backends.model import Command, CommandResult
 from backends.patterns import search
 from backends.protocols import Host
 from backends.services.common import service_name

@@ -5,9 +5,10 @@ from collections.abc import Mapping
 
 import msgspec
 
+from backends.command import Command, CommandResult
 from backends.errors import Unmeasured
 from backends.hosts.execution import ask, look, words
-from backends.model import Activity, Command, CommandResult, ServiceState
+from backends.model import Activity, ServiceState
 from backends.obstacles import command_obstacles
 from backends.protocols import Host
 from backends.services.common import parse_pid

@@ -7,10 +7,11 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from backends.command import Command
 from backends.container_names import is_absent, show_of
 from backends.errors import Unmeasured
 from backends.hosts.execution import ask, look, words
-from backends.model import Activity, Command, ServiceState
+from backends.model import Activity, ServiceState
 from backends.obstacles import command_obstacles
 from backends.protocols import Host
 from backends.services.common import service_name

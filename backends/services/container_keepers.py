@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 
-from backends.model import Command
+from backends.command import Command
 from backends.text import MAX_DETAIL, shorten
 
 _KEEPERS = {

@@ -14,9 +14,10 @@ from typing import Literal
 
 import msgspec
 
+from backends.command import Command, CommandResult
 from backends.errors import Busy, ConfigError, NotAsked, Refused, UnknownOutcome, Unmeasured
 from backends.hosts.execution import look, refusal, words
-from backends.model import Command, CommandResult, ServiceState
+from backends.model import ServiceState
 from backends.obstacles import command_obstacles, process_obstacles
 from backends.protocols import Host
 from backends.services.common import service_name

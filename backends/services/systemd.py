@@ -5,10 +5,11 @@ from collections.abc import Mapping
 
 import msgspec
 
+from backends.command import Command
 from backends.errors import BackendError, Refused, Unmeasured, Unreachable
 from backends.hosts.execution import ask, look, words
 from backends.hosts.rehearsal import is_rehearsal
-from backends.model import Command, ServiceState
+from backends.model import ServiceState
 from backends.obstacles import command_obstacles
 from backends.protocols import Host
 from backends.services.common import service_name

@@ -1,7 +1,7 @@
 """Rights under systemd: polkit's, and whether a user's units go on after the logout."""
 
+from backends.command import Command, CommandResult
 from backends.hosts.execution import look, words
-from backends.model import Command, CommandResult
 from backends.protocols import Host
 from backends.services.systemd_unit import parse_show
 

@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 
-from backends.model import Began, Exchange, Intent
+from backends import command
 from backends.protocols import Clock
 from orchestrator.events.events import AnyEvent, CommandFinished, CommandSending, CommandStarted, Record
 
@@ -60,28 +60,28 @@ class Bus:
         finally:
             self._turn.reset(token)
 
-    def record(self, said: Intent | Began | Exchange) -> None:
-        """The `Recorder` that backends are given."""
+    def record(self, report: command.CommandReport) -> None:
+        """Emit what a backend reports of a command; backends are given this as their `CommandListener`."""
         node, step = self._turn.get()
         event: AnyEvent
-        match said:
-            case Intent(target, command):
+        match report:
+            case command.CommandSending(target, line):
                 for check in self.before_send:
                     check()
-                event = CommandSending(node=node, step=step, target=target, command=command)
-            case Began(target, _, pid, started):
+                event = CommandSending(node=node, step=step, target=target, command=line)
+            case command.CommandStarted(target, _, pid, started):
                 event = CommandStarted(node=node, step=step, target=target, pid=pid, started=started)
-            case Exchange(target, command, reply, ok, seconds):
+            case command.CommandFinished(target, line, reply, ok, seconds):
                 self.on_the_way -= 1
                 event = CommandFinished(
                     node=node,
                     step=step,
                     target=target,
-                    command=command,
+                    command=line,
                     reply=reply,
                     ok=ok,
                     duration_s=round(seconds, 4),
                 )
         self.emit(event)
-        if isinstance(said, Intent):  # with its event written down it will be sent
+        if isinstance(report, command.CommandSending):  # it is sent only once its event is written down
             self.on_the_way += 1

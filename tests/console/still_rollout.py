@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 
-from backends.model import Exchange
+from backends.command import CommandFinished
 from orchestrator.engine.control import Control
 from orchestrator.events.events import (
     STEPS,
@@ -85,7 +85,7 @@ class Story:
         self._tell(StepStarted(node=name, step=step))
         with self.session.bus.turn(name, step):
             for target, command, reply in _sent(name, step):
-                self.session.bus.record(Exchange(target, command, reply, True, 0.004))
+                self.session.bus.record(CommandFinished(target, command, reply, True, 0.004))
         return self
 
     def done(self, name: str, step: Step) -> "Story":

@@ -3,6 +3,7 @@
 from hypothesis import example
 from hypothesis import strategies as st
 
+from backends.command import CommandResult
 from backends.health.http import HttpHealth, Page, judge, version_of
 from backends.hosts.command_host import MAX_OUTPUT
 from backends.hosts.output import Capture
@@ -15,7 +16,6 @@ from backends.installers.versions import (
     SymlinkVersion,
     image_tag,
 )
-from backends.model import CommandResult
 from backends.services import monit_output
 from backends.services.common import parse_pid
 from backends.services.container import ContainerService, ContainerSettings

@@ -6,11 +6,12 @@ from collections.abc import Iterator
 import pytest
 
 from backends.availability import Presence
+from backends.command import Command
 from backends.errors import PermissionDenied, Refused, Unmeasured
 from backends.hosts.local import LocalHost
 from backends.installers.container import ContainerInstall
 from backends.installers.kinds import default_version, make_installer
-from backends.model import Activity, Command, ServiceState
+from backends.model import Activity, ServiceState
 from backends.services.container import ContainerService, ContainerSettings
 from orchestrator.planning.plan import Severity
 from tests.integration.ways_back import find_ways_back

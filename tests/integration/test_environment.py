@@ -6,12 +6,12 @@ import msgspec
 import pytest
 
 from backends.clock import SystemClock
+from backends.command import Command
 from backends.errors import ConfigError, Refused
 from backends.hooks.kinds import HookSettings, make_hook
 from backends.hosts.local import LocalHost
 from backends.installers.common import RecipeInstaller
 from backends.local_process import secret_names
-from backends.model import Command
 from backends.protocols import Host
 from backends.secrets import load_secret
 from console.config.schema import parse

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from backends.command import CommandFinished
 from backends.errors import PermissionDenied, Refused, UnknownOutcome, Unreachable
 from backends.haproxy import commands
 from backends.haproxy.address import HaproxySettings
 from backends.haproxy.runtime import Runtime
 from backends.haproxy.stats_page import StatsPage
-from backends.model import Admin, AdminState, Exchange, Level, Server, ServerRef
+from backends.model import Admin, AdminState, Level, Server, ServerRef
 from backends.protocols import LoadBalancer
 from tests.support.free_ports import free_port
 from tests.support.haproxy_words import WORDS
@@ -63,11 +64,15 @@ def ref(server: str, backend: str = "shop") -> ServerRef:
 
 
 def runtime(
-    socket: Path | str, *, master: bool = False, timeout: float = 5.0, seen: list[Exchange] | None = None
+    socket: Path | str,
+    *,
+    master: bool = False,
+    timeout: float = 5.0,
+    seen: list[CommandFinished] | None = None,
 ) -> Runtime:
     text = socket if isinstance(socket, str) else f"unix://{socket}"
     settings = HaproxySettings(socket=text, master=master, timeout=timeout)
-    return Runtime("lb1", settings, recorder=exchanges(seen) if seen is not None else None)
+    return Runtime("lb1", settings, listener=exchanges(seen) if seen is not None else None)
 
 
 async def server(lb: LoadBalancer, name: str, backend: str = "shop") -> Server:
@@ -145,7 +150,7 @@ async def test_every_write_is_read_back(haproxy: RunningHaproxy, way: str) -> No
 
 
 async def test_what_was_sent_and_said_is_recorded(haproxy: RunningHaproxy) -> None:
-    seen: list[Exchange] = []
+    seen: list[CommandFinished] = []
     lb = runtime(haproxy.socket, seen=seen)
     await lb.snapshot()
     await lb.write(commands.maint(ref("web1")))

@@ -5,18 +5,22 @@ import shutil
 import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
+from backends.command import CommandFinished
 from backends.health.http import HttpHealth
 from backends.health.kinds import HealthChecks
 from backends.health.simple import CommandHealth, TcpHealth
 from backends.hosts.local import LocalHost
-from backends.model import Exchange, HealthResult
+from backends.model import HealthResult
 from tests.support.health import look
 from tests.support.pages import Handler, raw, reply, serving
 from tests.support.recorder import exchanges
+
+if TYPE_CHECKING:
+    from backends.command import CommandFinished
 
 UP = reply('{"status":"UP"}')
 CUT_OFF = raw(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nUP")
@@ -196,8 +200,8 @@ async def test_each_look_is_a_new_connection_and_no_proxy(monkeypatch: pytest.Mo
 
 
 async def test_looking_is_not_recorded() -> None:
-    recorded: list[Exchange] = []
-    node = LocalHost("web1", recorder=exchanges(recorded))
+    recorded: list[CommandFinished] = []
+    node = LocalHost("web1", listener=exchanges(recorded))
     settings = HttpHealth(url="http://127.0.0.1:{port}/health", check_from="node")
     async with serving({"/health": UP}) as port:
         await HealthChecks(settings, "", node).of(node, {"port": str(port)}).look()

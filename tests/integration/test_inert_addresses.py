@@ -12,13 +12,13 @@ from typing import Any
 
 import pytest
 
+from backends.command import Command
 from backends.errors import Unreachable
 from backends.haproxy.address import SshAddress, parse_address
 from backends.hosts.ssh import SshHost
 from backends.hosts.ssh_route import resolve
 from backends.hosts.ssh_settings import Hop, SshSettings
 from backends.inert import NotInert
-from backends.model import Command
 from tests.support.rollouts import ROLLDECK
 from tests.support.servers.consul import needs_consul, running_consul
 from tests.support.servers.sshd import Sshd, running_sshd

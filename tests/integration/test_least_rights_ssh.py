@@ -8,13 +8,14 @@ from pathlib import Path
 import asyncssh
 import pytest
 
+from backends.command import Command
 from backends.errors import Unreachable
 from backends.haproxy import commands
 from backends.haproxy.address import HaproxySettings
 from backends.haproxy.runtime import Runtime
 from backends.hosts.ssh import SshHost
 from backends.hosts.ssh_settings import SshSettings
-from backends.model import Admin, Command, ServerRef
+from backends.model import Admin, ServerRef
 from tests.support.guide import block
 from tests.support.servers.haproxy import haproxy_paths, running_haproxy
 from tests.support.servers.sshd import Sshd, running_sshd

@@ -12,13 +12,14 @@ import msgspec
 import pytest
 
 from backends.availability import Presence
+from backends.command import Command
 from backends.errors import PermissionDenied, RolldeckError
 from backends.hosts.ssh import SshHost
 from backends.hosts.ssh_settings import SshSettings
 from backends.installers.kinds import InstallSettings, make_installer
 from backends.installers.symlink import SymlinkInstall
 from backends.installers.versions import CommandVersion, SymlinkVersion, VersionSettings
-from backends.model import Activity, Command
+from backends.model import Activity
 from backends.services.monit import MonitService, MonitSettings
 from backends.services.systemd import SystemdService, SystemdSettings
 from tests.support.guide import block, blocks

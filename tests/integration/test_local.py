@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from backends.command import Command, CommandFinished, CommandReport, CommandStarted
 from backends.errors import PermissionDenied, Refused, UnknownOutcome, Unreachable
 from backends.hosts.local import LocalHost
-from backends.model import Began, Command, Exchange, Intent
 from tests.integration.test_ssh import HOSTILE, until
 from tests.support.recorder import exchanges
 
@@ -50,7 +50,7 @@ async def test_what_cannot_be_started_is_what_a_shell_makes_of_it(
     missing = await host.run(Command(("no-such-command-here",)), track=track)
     locked = await host.run(Command((f"{tmp_path}/locked",)), track=track)
     assert (missing.exit_status, locked.exit_status) == (127, 126)
-    assert "no-such-command-here" in missing.said
+    assert "no-such-command-here" in missing.last_line
 
 
 async def test_standard_input_is_closed(host: LocalHost) -> None:
@@ -99,15 +99,15 @@ async def test_behind_a_prefix_only_a_tracked_pid_is_told() -> None:
 
 
 async def test_a_tracked_command_is_told_while_it_runs() -> None:
-    began: list[Began] = []
+    began: list[CommandStarted] = []
     said = asyncio.Event()
 
-    def record(each: Intent | Began | Exchange) -> None:
-        if isinstance(each, Began):
+    def record(each: CommandReport) -> None:
+        if isinstance(each, CommandStarted):
             began.append(each)
             said.set()
 
-    host = LocalHost("here", prefix="env", recorder=record)
+    host = LocalHost("here", prefix="env", listener=record)
     running = asyncio.create_task(host.run(Command(("sleep", "30")), track=True))
     async with asyncio.timeout(10):
         await said.wait()
@@ -131,8 +131,8 @@ async def test_a_thread_of_the_kernel_is_no_process_of_a_service() -> None:
 
 
 async def test_cancelling_returns_at_once_and_leaves_the_command(tmp_path: Path) -> None:
-    seen: list[Exchange] = []
-    host = LocalHost("here", recorder=exchanges(seen))
+    seen: list[CommandFinished] = []
+    host = LocalHost("here", listener=exchanges(seen))
     script = Command.shell(f"echo $$ > {tmp_path}/pid; exec sleep 30")
     running = asyncio.create_task(host.run(script))
     pid = int(await until(tmp_path / "pid"))

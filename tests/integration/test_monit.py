@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from backends.command import Command, CommandFinished
 from backends.errors import Busy, Refused, Unmeasured
 from backends.hosts.local import LocalHost
 from backends.hosts.ports import NodePort
-from backends.model import Activity, Command, Exchange
+from backends.model import Activity
 from backends.services.monit import MonitService, MonitSettings
 from tests.support.recorder import exchanges
 from tests.support.servers.monit import Monit, needs_monit, running_monit
@@ -55,8 +56,8 @@ async def test_a_name_of_several_words(tmp_path: Path) -> None:
             return (await named.state()).activity is Activity.STOPPED
 
         await until(runs)
-        transcript: list[Exchange] = []
-        await service(monit, "My shop: front end", LocalHost("web1", recorder=exchanges(transcript))).stop()
+        transcript: list[CommandFinished] = []
+        await service(monit, "My shop: front end", LocalHost("web1", listener=exchanges(transcript))).stop()
         await until(stopped)
         assert [each.command for each in transcript] == [f"{monit.command} stop 'My shop: front end'"]
         assert not await NodePort(HOST, monit.port).is_open()
@@ -69,8 +70,8 @@ async def test_stop_and_start_are_read_back(monit: Monit) -> None:
     before = await service(monit).state()
     assert before.pid == monit.application_pid()
 
-    transcript: list[Exchange] = []
-    await service(monit, host=LocalHost("web1", recorder=exchanges(transcript))).stop()
+    transcript: list[CommandFinished] = []
+    await service(monit, host=LocalHost("web1", listener=exchanges(transcript))).stop()
     asked = await service(monit).state()
     assert asked.activity in (Activity.CHANGING, Activity.STOPPED)
     await until(lambda: is_down(monit))

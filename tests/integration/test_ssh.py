@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from backends.command import Command, CommandFinished
 from backends.errors import Refused, UnknownOutcome, Unmeasured, Unreachable
 from backends.hosts.ssh import SshHost
 from backends.hosts.ssh_settings import SshSettings
-from backends.model import Command, Exchange
 from tests.support.recorder import exchanges
 from tests.support.servers.sshd import Sshd, running_sshd
 
@@ -92,7 +92,7 @@ async def test_death_by_a_signal_is_128_and_its_number(host: SshHost) -> None:
 async def test_a_missing_command_is_an_ordinary_result(host: SshHost) -> None:
     result = await host.run(Command(("no-such-command-here",)))
     assert result.exit_status == 127
-    assert "not found" in result.said
+    assert "not found" in result.last_line
 
 
 async def test_standard_input_is_closed(host: SshHost) -> None:
@@ -283,9 +283,9 @@ async def test_what_is_no_regular_file_is_not_opened(host: SshHost, tmp_path: Pa
             await host.read_file(path, 100)
 
 
-async def test_the_recorder_gets_what_can_be_repeated_by_hand(sshd: Sshd) -> None:
-    seen: list[Exchange] = []
-    host = SshHost("web1", sshd.alias, settings(sshd), recorder=exchanges(seen))
+async def test_the_listener_gets_what_can_be_repeated_by_hand(sshd: Sshd) -> None:
+    seen: list[CommandFinished] = []
+    host = SshHost("web1", sshd.alias, settings(sshd), listener=exchanges(seen))
     try:
         await host.run(Command.shell("echo out; echo err >&2; exit 3"), track=True)
         await host.run(Command(("true",)), record=False)

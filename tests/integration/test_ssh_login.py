@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from backends.command import Command
 from backends.errors import HostKeyError, Unreachable
 from backends.hosts import known_hosts, ssh_connect
 from backends.hosts.ssh import SshHost
 from backends.hosts.ssh_settings import SshSettings
-from backends.model import Command
 from tests.support.free_ports import free_port
 from tests.support.servers.sshd import Sshd, running_sshd
 from tests.support.servers.tcp_listener import listening

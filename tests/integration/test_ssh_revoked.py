@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from backends.command import Command
 from backends.errors import HostKeyError
 from backends.hosts import ssh_route
 from backends.hosts.ssh import SshHost
 from backends.hosts.ssh_settings import SshSettings
-from backends.model import Command
 from tests.integration.test_ssh_login import refused, run
 from tests.support.servers.sshd import Sshd, running_sshd
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from backends.command import Command
 from backends.hosts.ssh import SshHost
 from backends.hosts.ssh_settings import SshSettings
-from backends.model import Command
 from backends.services.command import CommandService, CommandSettings
 from tests.support.login_user import machine_with_sudo, needs_sudo, open_folder
 from tests.support.servers.sshd import Sshd

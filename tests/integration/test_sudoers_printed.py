@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from backends.availability import Presence
+from backends.command import Command
 from backends.errors import RolldeckError, Unmeasured
 from backends.hosts.ports import NodeConnections, NodePort
 from backends.hosts.ssh import SshHost
@@ -16,7 +17,7 @@ from backends.hosts.sudo import SudoCall, rule
 from backends.installers.command import CommandInstall
 from backends.installers.kinds import make_installer
 from backends.installers.versions import FileVersion
-from backends.model import Activity, Command, HealthResult
+from backends.model import Activity, HealthResult
 from backends.services.command import CommandService, CommandSettings
 from backends.templates import VERSION_PATTERN
 from console.demo.stack import Stack

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from backends.command import Command
 from backends.errors import PermissionDenied, Refused, Unmeasured
 from backends.hosts.local import LocalHost
-from backends.model import Activity, Command, ServiceState
+from backends.model import Activity, ServiceState
 from backends.services.systemd import SystemdService, SystemdSettings
 from backends.services.systemd_rights import NOT_ALLOWED
 from tests.support.free_ports import free_port

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from backends.command import Command
 from backends.hosts.local import LocalHost
-from backends.model import Command
 from console.demo.load import Load
 from console.demo.stack import Stack
 from tests.integration.console_upgrades import upgrade_by_console

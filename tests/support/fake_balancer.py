@@ -6,12 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from backends.command import CommandFinished, CommandSending
 from backends.errors import PermissionDenied, Refused, Unreachable
 from backends.model import (
     Backend,
-    Exchange,
     Info,
-    Intent,
     Level,
     Persistence,
     RequestCounters,
@@ -25,7 +24,7 @@ from tests.support.fake_node import FakeNode
 from tests.support.fake_server import FakeServer
 
 if TYPE_CHECKING:
-    from backends.protocols import Recorder
+    from backends.command import CommandListener
 
 _SERVER = re.compile(r"set server (?P<path>\S+) (?P<what>state|weight|health) (?P<value>\S+)")
 _OTHER = re.compile(r"(?P<what>enable agent|disable agent|shutdown sessions server) (?P<path>\S+)")
@@ -74,7 +73,7 @@ class FakeBalancer:
         self.down = False  # refuses every connection
         self.deaf = False  # accepts every write and does nothing
         self.sent: list[tuple[float, str]] = []
-        self.recorder: Recorder = lambda exchange: None
+        self.listener: CommandListener = lambda exchange: None
         self.moves: list[Move] = []
 
     def add(self, backend: str, server: str, node: FakeNode) -> FakeServer:
@@ -154,7 +153,7 @@ class FakeBalancer:
             raise Unreachable(self.name, "connection refused")
         if self.level < Level.ADMIN:
             raise PermissionDenied(self.name, f"`{command}`: Permission denied")
-        self.recorder(Intent(self.name, command))
+        self.listener(CommandSending(self.name, command))
         now, before = asyncio.get_running_loop().time(), self.in_rotation()
         self.sent.append((now, command))
         for line in command.split("; "):
@@ -162,7 +161,7 @@ class FakeBalancer:
                 self._carry_out(line)
         taking = sum(each.seen().takes_traffic for each in self.servers.values())
         self.moves.append(Move(now, command, before, self.in_rotation(), taking))
-        self.recorder(Exchange(self.name, command, "\n", True, 0.001))
+        self.listener(CommandFinished(self.name, command, "\n", True, 0.001))
 
     def _carry_out(self, line: str) -> None:
         match = _SERVER.fullmatch(line) or _OTHER.fullmatch(line)

@@ -47,7 +47,7 @@ class World:
         self.records: list[Record] = []
         self.bus.subscribe(self.records.append)
         for balancer in self.balancers.values():
-            balancer.recorder = self.bus.record
+            balancer.listener = self.bus.record
             for name, node in self.nodes.items():
                 balancer.add(BACKEND, name, node)
             balancer.begin()

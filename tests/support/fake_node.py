@@ -8,8 +8,9 @@ import itertools
 from collections.abc import Callable, Iterable
 
 from backends.availability import THERE, Availability
+from backends.command import Command, CommandResult
 from backends.errors import Refused, Unreachable
-from backends.model import Activity, Command, CommandResult, HealthResult, ServiceState
+from backends.model import Activity, HealthResult, ServiceState
 from tests.support.fake_faults import Faults
 
 _PIDS = itertools.count(1000)

@@ -1,6 +1,7 @@
 """A registry without a Consul: one node in it, with faults on demand."""
 
-from backends.model import Command, Registered
+from backends.command import Command
+from backends.model import Registered
 from tests.support.fake_faults import Faults
 
 

@@ -1,16 +1,15 @@
-"""What adapters tell their recorder, sorted."""
+"""Listeners that keep what adapters report of their commands."""
 
-from backends.model import Began, Exchange, Intent
-from backends.protocols import Recorder
+from backends.command import CommandFinished, CommandListener, CommandReport, CommandSending
 
 
-def exchanges(seen: list[Exchange], announced: list[Intent] | None = None) -> Recorder:
-    """A recorder that keeps commands with their replies and, if that is asked for, what was announced."""
+def exchanges(seen: list[CommandFinished], announced: list[CommandSending] | None = None) -> CommandListener:
+    """Return a listener that keeps finished commands and, with a second list, those about to be sent."""
 
-    def record(said: Intent | Began | Exchange) -> None:
-        if isinstance(said, Exchange):
-            seen.append(said)
-        elif isinstance(said, Intent) and announced is not None:
-            announced.append(said)
+    def record(report: CommandReport) -> None:
+        if isinstance(report, CommandFinished):
+            seen.append(report)
+        elif isinstance(report, CommandSending) and announced is not None:
+            announced.append(report)
 
     return record

@@ -5,7 +5,7 @@ import shlex
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from backends.model import Command, CommandResult
+from backends.command import Command, CommandResult
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from backends.command import Command
 from backends.errors import ConfigError, Unreachable
 from backends.haproxy.runtime import Runtime
 from backends.haproxy.stats_page import StatsPage
@@ -11,7 +12,6 @@ from backends.hosts.local import LocalHost
 from backends.hosts.ports import ConsolePort, NodePort
 from backends.hosts.ssh import SshHost
 from backends.hosts.ssh_settings import SshSettings
-from backends.model import Command
 from backends.services.monit import MonitService
 from backends.services.systemd import SystemdService
 from console.config.schema import parse

@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from backends.availability import THERE, Availability, Presence
+from backends.command import Command
 from backends.errors import ConfigError, Unmeasured, Unreachable
 from backends.installers.ansible import AnsibleInstall
 from backends.installers.command import CommandInstall, NoInstall
@@ -16,7 +17,6 @@ from backends.installers.kinds import InstallSettings, make_installer
 from backends.installers.packages import AptInstall, DnfInstall
 from backends.installers.symlink import SymlinkInstall
 from backends.installers.versions import FileVersion
-from backends.model import Command
 from backends.protocols import Installer
 from orchestrator.planning.plan import Finding, Plan, PlannedNode, Severity, plan_fields
 from orchestrator.preflight.preflight import preflight

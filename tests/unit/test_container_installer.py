@@ -4,10 +4,10 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from backends.command import Command
 from backends.errors import ConfigError, Refused, UnknownOutcome, Unmeasured
 from backends.installers.container import ContainerInstall
 from backends.installers.kinds import default_version, make_installer
-from backends.model import Command
 from tests.support.scripted_host import Answer, ScriptedHost
 
 SETTINGS = ContainerInstall(

@@ -5,7 +5,7 @@ import json
 import msgspec
 import pytest
 
-from backends.model import Exchange, Intent
+from backends import command
 from orchestrator.errors import Fenced
 from orchestrator.events.event_bus import Bus
 from orchestrator.events.events import (
@@ -60,12 +60,12 @@ def test_a_command_belongs_to_the_turn_in_which_it_was_sent() -> None:
         bus = Bus(VirtualClock())
         told: list[Record] = []
         bus.subscribe(told.append)
-        sent = Exchange("lb1", "show info", "ok", True, 0.123456)
+        finished = command.CommandFinished("lb1", "show info", "ok", True, 0.123456)
         with bus.turn("web1", "drain"):
-            bus.record(sent)
+            bus.record(finished)
             with bus.turn("web1", "stop"):
-                bus.record(sent)
-        bus.record(sent)
+                bus.record(finished)
+        bus.record(finished)
         events = [each.event for each in told if isinstance(each.event, CommandFinished)]
         assert [(each.node, each.step) for each in events] == [("web1", "drain"), ("web1", "stop"), ("", "")]
         assert events[0].duration_s == 0.1235
@@ -82,11 +82,13 @@ def test_a_command_that_is_not_allowed_is_not_told_as_one_that_leaves() -> None:
         def no() -> None:
             raise Fenced("the lock is gone")
 
-        bus.record(Intent("lb1", "set server shop/web1 state drain"))
+        bus.record(command.CommandSending("lb1", "set server shop/web1 state drain"))
         bus.before_send.append(no)
         with pytest.raises(Fenced):
-            bus.record(Intent("lb1", "set server shop/web1 state maint"))
-        bus.record(Exchange("lb1", "set server shop/web1 state drain", "", True, 0.1))  # its reply may come
+            bus.record(command.CommandSending("lb1", "set server shop/web1 state maint"))
+        bus.record(
+            command.CommandFinished("lb1", "set server shop/web1 state drain", "", True, 0.1)
+        )  # its reply may come
         assert [type(each.event) for each in told] == [CommandSending, CommandFinished]
 
     run(scenario())

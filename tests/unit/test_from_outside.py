@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any, cast
 import msgspec
 import pytest
 
+from backends.command import Command
 from backends.errors import ConfigError, Unreachable
 from backends.haproxy.address import HaproxySettings
 from backends.hooks.kinds import HookSettings
 from backends.installers.symlink import SymlinkInstall
 from backends.local_process import operator_environment
-from backends.model import Command, ServiceState
+from backends.model import ServiceState
 from backends.protocols import Host
 from backends.services import kinds
 from orchestrator.events.actor import Actor

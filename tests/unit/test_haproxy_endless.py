@@ -5,13 +5,14 @@ from pathlib import Path
 
 import pytest
 
+from backends.command import CommandFinished
 from backends.errors import MAX_PROBLEM, BackendError, UnknownOutcome, Unmeasured
 from backends.haproxy import commands
 from backends.haproxy.address import HaproxySettings
 from backends.haproxy.parse import MAX_NAME, MAX_TEXT, number
 from backends.haproxy.runtime import Runtime
 from backends.haproxy.transport import MOST_RECORDED, WriteReplies
-from backends.model import Exchange, ServerRef
+from backends.model import ServerRef
 from tests.support.loop_time import watching_loop
 from tests.support.recorder import exchanges
 from tests.support.servers.scripted_haproxy import Reply, scripted_haproxy
@@ -24,9 +25,9 @@ LONG = 10_000_000
 BUSY_SECONDS = 1.0  # of the loop's thread at a time; some of it is this test's own fake
 
 
-def runtime(socket: Path, seen: list[Exchange] | None = None) -> Runtime:
+def runtime(socket: Path, seen: list[CommandFinished] | None = None) -> Runtime:
     settings = HaproxySettings(socket=f"unix://{socket}", timeout=60)
-    return Runtime("lb1", settings, recorder=exchanges(seen) if seen is not None else None)
+    return Runtime("lb1", settings, listener=exchanges(seen) if seen is not None else None)
 
 
 def replaced(old: str, new: str, count: int = 1) -> Callable[[], str]:
@@ -94,7 +95,7 @@ async def test_texts_that_nothing_depends_on_are_cut(tmp_path: Path) -> None:
     ids=["words", "newlines", "answers"],
 )
 async def test_the_answer_to_a_write_is_cut_before_it_is_recorded(tmp_path: Path, text: str) -> None:
-    seen: list[Exchange] = []
+    seen: list[CommandFinished] = []
     async with scripted_haproxy(tmp_path, Reply(text.encode())) as scripted, watching_loop() as loop:
         with pytest.raises(UnknownOutcome, match="the reply is longer than 65,536 bytes"):
             await runtime(scripted.socket, seen).write(commands.drain(WEB1))

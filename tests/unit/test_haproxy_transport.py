@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from backends.command import CommandFinished
 from backends.errors import (
     BackendError,
     PermissionDenied,
@@ -17,7 +18,6 @@ from backends.haproxy import transport
 from backends.haproxy.address import HaproxySettings, SshAddress, TcpAddress, UnixAddress
 from backends.haproxy.runtime import Runtime
 from backends.haproxy.transport import ByteReader, ByteWriter, Transport
-from backends.model import Exchange
 from tests.support.free_ports import free_port
 from tests.support.recorder import exchanges
 from tests.support.servers.scripted_haproxy import Reply, scripted_haproxy, until
@@ -27,13 +27,13 @@ PROVE = "set server shop/web1 state drain; set server shop/web1 health down"
 SENT = "set severity-output number; "
 
 
-def runtime(socket: Path, seen: list[Exchange] | None = None, *, master: bool = False) -> Runtime:
+def runtime(socket: Path, seen: list[CommandFinished] | None = None, *, master: bool = False) -> Runtime:
     settings = HaproxySettings(socket=f"unix://{socket}", timeout=0.2, master=master)
-    return Runtime("lb1", settings, recorder=exchanges(seen) if seen is not None else None)
+    return Runtime("lb1", settings, listener=exchanges(seen) if seen is not None else None)
 
 
-async def write(tmp_path: Path, reply: Reply, command: str = DRAIN) -> list[Exchange]:
-    seen: list[Exchange] = []
+async def write(tmp_path: Path, reply: Reply, command: str = DRAIN) -> list[CommandFinished]:
+    seen: list[CommandFinished] = []
     async with scripted_haproxy(tmp_path, reply) as scripted:
         try:
             await runtime(scripted.socket, seen).write(command)
@@ -43,7 +43,7 @@ async def write(tmp_path: Path, reply: Reply, command: str = DRAIN) -> list[Exch
 
 
 async def test_a_write_is_one_line_and_is_recorded_with_its_raw_reply(tmp_path: Path) -> None:
-    seen: list[Exchange] = []
+    seen: list[CommandFinished] = []
     async with scripted_haproxy(tmp_path, Reply(b"\n\n")) as scripted:
         await runtime(scripted.socket, seen).write(DRAIN)
         assert scripted.lines == [SENT + DRAIN]
@@ -143,7 +143,7 @@ async def test_a_reply_without_end_is_given_up(tmp_path: Path, monkeypatch: pyte
 
 
 async def test_nothing_was_sent_when_there_is_no_connection(tmp_path: Path) -> None:
-    seen: list[Exchange] = []
+    seen: list[CommandFinished] = []
     with pytest.raises(Unreachable, match=r"none\.sock: No such file or directory"):
         await runtime(tmp_path / "none.sock", seen).write(DRAIN)
     assert [(exchange.reply, exchange.ok) for exchange in seen] == [("", False)]
@@ -164,19 +164,19 @@ async def test_a_whole_answer_is_enough_though_the_connection_stays_open(tmp_pat
 
 
 async def test_reads_are_recorded_only_when_asked_for(tmp_path: Path) -> None:
-    seen: list[Exchange] = []
+    seen: list[CommandFinished] = []
     async with scripted_haproxy(tmp_path, Reply(b"x\n\n")) as scripted:
         address = UnixAddress(str(scripted.socket))
-        await Transport("lb1", address, recorder=exchanges(seen)).read("show info")
+        await Transport("lb1", address, listener=exchanges(seen)).read("show info")
         assert seen == []
-        await Transport("lb1", address, recorder=exchanges(seen), record_reads=True).read("show info")
+        await Transport("lb1", address, listener=exchanges(seen), record_reads=True).read("show info")
     assert [(exchange.command, exchange.reply) for exchange in seen] == [("show info", "x\n\n")]
 
 
 async def test_a_cancelled_write_is_recorded_as_lost(tmp_path: Path) -> None:
-    seen: list[Exchange] = []
+    seen: list[CommandFinished] = []
     async with scripted_haproxy(tmp_path, Reply(hang=True)) as scripted:
-        lines = Transport("lb1", UnixAddress(str(scripted.socket)), recorder=exchanges(seen))
+        lines = Transport("lb1", UnixAddress(str(scripted.socket)), listener=exchanges(seen))
         task = asyncio.create_task(lines.write(DRAIN))
         await until(lambda: bool(scripted.lines))
         task.cancel()

@@ -6,12 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from backends.command import Command
 from backends.errors import Unmeasured
 from backends.health.common import MAX_DETAIL, printable
 from backends.health.http import HttpCheck, HttpHealth, Page, judge, version_of
 from backends.health.http_client import curl
 from backends.health.kinds import HealthChecks, HealthSettings
-from backends.model import Command, HealthResult
+from backends.model import HealthResult
 from tests.support.scripted_host import Answer, ScriptedHost
 
 VALUES = {"app": "shop", "node": "web1", "address": "127.0.0.1", "port": "8080"}

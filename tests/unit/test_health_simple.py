@@ -1,11 +1,12 @@
 import pytest
 
+from backends.command import Command
 from backends.errors import ConfigError, UnknownOutcome, Unreachable
 from backends.health.http import HttpHealth
 from backends.health.kinds import HealthChecks, HealthSettings
 from backends.health.simple import CommandCheck, CommandHealth, TcpCheck, TcpHealth
 from backends.hosts.ports import ConsolePort, NodePort
-from backends.model import Command, HealthResult
+from backends.model import HealthResult
 from tests.support.scripted_host import Answer, ScriptedHost
 
 VALUES = {"app": "shop", "node": "web1", "address": "127.0.0.1", "port": "8080"}

@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from backends.command import Command
 from backends.errors import Unreachable
 from backends.hosts.command_host import CommandHost
 from backends.hosts.local import LocalHost
 from backends.hosts.output import TRACKER, Capture
 from backends.hosts.ssh_connect import dial
 from backends.hosts.ssh_settings import Hop, SshSettings
-from backends.model import Command
 
 
 class Unsent(CommandHost):

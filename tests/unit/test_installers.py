@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from backends.command import Command
 from backends.errors import ConfigError, Refused, UnknownOutcome
 from backends.installers.ansible import AnsibleInstall
 from backends.installers.command import CommandInstall, NoInstall
@@ -20,7 +21,6 @@ from backends.installers.versions import (
     SymlinkVersion,
     VersionSettings,
 )
-from backends.model import Command
 from tests.support.scripted_host import Answer, ScriptedHost
 
 VALUES = {"app": "shop", "node": "web1", "address": "10.0.0.1", "port": "8080"}

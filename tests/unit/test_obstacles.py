@@ -2,9 +2,10 @@
 
 import pytest
 
+from backends.command import Command
 from backends.errors import Unmeasured
 from backends.hosts.sudo import listing_query, sudo_query, wants_password
-from backends.model import Activity, Command, ServiceState
+from backends.model import Activity, ServiceState
 from backends.obstacles import command_obstacles, first_program, process_obstacles
 from backends.services.command import CommandService, CommandSettings
 from backends.services.container import ContainerService, ContainerSettings

@@ -6,10 +6,10 @@ import time
 
 import pytest
 
+from backends.command import CommandResult
 from backends.errors import Unmeasured
 from backends.health.http import HttpHealth, Page, judge, version_of
 from backends.installers.versions import CommandVersion, FileVersion
-from backends.model import CommandResult
 from backends.patterns import MAX_TEXT, search
 
 SLOW = [

@@ -5,9 +5,9 @@ import socket
 
 import pytest
 
+from backends.command import Command
 from backends.errors import UnknownOutcome, Unmeasured, Unreachable
 from backends.hosts.ports import ConsolePort, NodePort, listening_ports
-from backends.model import Command
 from tests.support.scripted_host import Answer, ScriptedHost
 
 HEADING = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n"

@@ -2,9 +2,10 @@
 
 import pytest
 
+from backends.command import Command, CommandResult
 from backends.errors import ConfigError, Refused, UnknownOutcome, Unmeasured
 from backends.hosts.execution import MAX_WORDS, words
-from backends.model import Activity, Command, CommandResult, ServiceState
+from backends.model import Activity, ServiceState
 from backends.services.command import NOT_KNOWN_AFTER_REBOOT, CommandService, CommandSettings
 from backends.services.common import parse_pid
 from tests.support.scripted_host import Answer, ScriptedHost

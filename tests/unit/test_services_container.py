@@ -5,6 +5,7 @@ from typing import Literal
 import msgspec
 import pytest
 
+from backends.command import Command
 from backends.errors import PermissionDenied, Refused, Unmeasured
 from backends.installers.command import CommandInstall
 from backends.installers.compose import ComposeInstall
@@ -12,7 +13,7 @@ from backends.installers.container import ContainerInstall
 from backends.installers.kinds import InstallSettings, creates_containers
 from backends.installers.packages import AptInstall
 from backends.installers.symlink import SymlinkInstall
-from backends.model import Activity, Command, ServiceState
+from backends.model import Activity, ServiceState
 from backends.services.container import (
     ContainerService,
     ContainerSettings,

@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from backends.model import Command
+from backends.command import Command
 from backends.protocols import ServiceManager
 from backends.services.kinds import ServiceSettings, make_service
 from tests.support.scripted_host import ScriptedHost

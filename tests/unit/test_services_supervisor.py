@@ -2,8 +2,9 @@
 
 import pytest
 
+from backends.command import Command
 from backends.errors import ConfigError, Refused, Unmeasured
-from backends.model import Activity, Command, ServiceState
+from backends.model import Activity, ServiceState
 from backends.services.supervisor import (
     AUTORESTART_UNKNOWN,
     NOT_AT_BOOT,

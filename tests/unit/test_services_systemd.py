@@ -2,8 +2,9 @@
 
 import pytest
 
+from backends.command import Command
 from backends.errors import PermissionDenied, Refused, Unmeasured
-from backends.model import Activity, Command, ServiceState
+from backends.model import Activity, ServiceState
 from backends.services.systemd import SystemdService, SystemdSettings, journalctl
 from backends.services.systemd_rights import LINGER, NOT_ALLOWED
 from backends.services.systemd_unit import (

@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import pytest
 
+from backends.command import Command
 from backends.errors import Unreachable
 from backends.hosts.execution import look, sharing_looks
-from backends.model import Command
 from backends.services.monit import MonitService, MonitSettings
 from backends.services.systemd import SystemdService, SystemdSettings
 from orchestrator.preflight.nodes import observe

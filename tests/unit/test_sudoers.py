@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from backends.command import Command
 from backends.errors import Unmeasured
 from backends.hosts.execution import ask, look
 from backends.hosts.local import LocalHost
 from backends.hosts.rehearsal import rehearsing
 from backends.hosts.sudo import LONGEST_PATTERN, SudoCall, rule, sudo_call
-from backends.model import Command
 from backends.templates import VERSION_PATTERN
 
 ALL = ("sudo", "-n", "--")
@@ -68,7 +68,7 @@ def test_a_rule_that_sudo_would_not_take_is_an_error() -> None:
 
 async def test_a_rehearsal_looks_and_changes_nothing(tmp_path: Path) -> None:
     recorded: list[object] = []
-    host = LocalHost("web1", recorder=recorded.append)
+    host = LocalHost("web1", listener=recorded.append)
     change, question = Command(("touch", str(tmp_path / "done"))), Command(("echo", "yes"))
     with rehearsing() as sent:
         await ask(host, change, "touch", timeout=5, track=True)

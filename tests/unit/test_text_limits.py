@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backends import text as text_limits
+from backends.command import Command, CommandFinished
 from backends.errors import MAX_PROBLEM, ConfigError, Refused
 from backends.hosts.local import LocalHost
 from backends.hosts.output import Capture
-from backends.model import Command, Exchange
 from backends.services import container, monit_output, systemd_unit
 from backends.text import MAX_DETAIL, abridge, decode, last_lines, shorten
 from orchestrator.events import events
@@ -57,8 +57,8 @@ def test_what_a_service_manager_says_has_a_limit() -> None:
 
 
 async def test_a_command_whose_output_was_cut_says_so_in_the_transcript() -> None:
-    seen: list[Exchange] = []
-    host = LocalHost("here", max_output=1000, recorder=exchanges(seen))
+    seen: list[CommandFinished] = []
+    host = LocalHost("here", max_output=1000, listener=exchanges(seen))
     await host.run(Command.shell("head -c 5000000 /dev/zero | tr '\\0' x"))
     assert seen[0].reply == "x" * 1000 + "… (5,000,000 bytes, of which the rest was left out)"
 

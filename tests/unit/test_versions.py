@@ -3,6 +3,7 @@ import shlex
 import msgspec
 import pytest
 
+from backends.command import Command
 from backends.errors import ConfigError, RolldeckError, UnknownOutcome, Unmeasured, Unreachable
 from backends.installers.versions import (
     CommandVersion,
@@ -15,7 +16,6 @@ from backends.installers.versions import (
     VersionSettings,
     image_tag,
 )
-from backends.model import Command
 from tests.support.scripted_host import Answer, ScriptedHost
 
 VALUES = {"app": "shop", "node": "web1", "address": "10.0.0.1", "port": "8080"}
