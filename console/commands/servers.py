@@ -28,7 +28,7 @@ from orchestrator.engine.manual import Action, Change, Impact
 from orchestrator.engine.plan_differences import Difference
 from orchestrator.events import events
 from orchestrator.events.events import Record
-from orchestrator.events.text import health
+from orchestrator.events.text import health, remaining_text
 from orchestrator.planning.capacity import GuardRefused
 from orchestrator.session.manual_change import change_by_hand
 from orchestrator.session.session import Session
@@ -199,8 +199,9 @@ def _shown(change: Change, impact: Impact) -> Iterator[str]:
 
 def _tell(record: Record) -> None:
     match record.event:
-        case events.Waiting(node=name, reason=reason, remaining_s=left):
-            say(f"{paint('◐', 'working')} {name}: {clean(reason)} ({format_duration(left)} left)")
+        case events.Waiting(node=name, reason=reason, remaining_s=left_s, baking=baking):
+            left = remaining_text(format_duration(left_s), baking=baking)
+            say(f"{paint('◐', 'working')} {name}: {clean(reason)} ({left})")
         case events.NodeNote(node=name, text=text):
             say(f"{paint('!', 'warn')} {name}: {clean(text)}")
 

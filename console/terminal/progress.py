@@ -9,7 +9,7 @@ from console.terminal.output import clean, on_terminal, paint, say, shorten, sho
 from orchestrator.events import events
 from orchestrator.events.events import Record
 from orchestrator.events.state import DONE, Cell, NodeState, NodeStatus, RolloutState
-from orchestrator.events.text import bake_words, traffic_words
+from orchestrator.events.text import bake_words, describe, remaining_text
 
 ERASE = "\r\x1b[2K"
 
@@ -42,13 +42,12 @@ class Progress:
                     return batch
                 done = f"{state.done}/{counted(state.total, 'node')}"
                 return f"{batch} · {done}, about {format_duration(left.seconds)} left"
-            case events.RollbackStarted(policy=policy, nodes=nodes):
-                names = clean(", ".join(nodes))
-                return paint(f"rolling back {names} (on_failure = {policy})", "warn")
-            case events.RollbackRefused(reason=reason):
-                return paint(f"the rollback was refused: {clean(reason)}", "bad")
-            case events.Prefetched(duration_s=took):
-                return f"{paint('✓', 'ok')} prefetched on all nodes in {format_duration(took)}"
+            case events.RollbackStarted() as event:
+                return paint(clean(describe(event)), "warn")
+            case events.RollbackRefused() as event:
+                return paint(clean(describe(event)), "bad")
+            case events.Prefetched() as event:
+                return f"{paint('✓', 'ok')} {describe(event)}"
             case events.StepDone(node=name, step=step, detail=detail) if not self._live:
                 cell = state.nodes[name].cells[step]
                 return (
@@ -65,18 +64,15 @@ class Progress:
                 return "\n".join(f"{name:<10} | {clean(line)}" for line in lines)
             case events.NodeNote(node=name, text=text):
                 return f"{paint('!', 'warn')} {f'{name}: ' if name else ''}{clean(text)}"
-            case events.HookFired(name=name, moment=moment, ok=False, error=error):
-                return f"{paint('!', 'warn')} hook {clean(name)} at {moment}: {clean(error)}"
+            case events.HookFired(ok=False) as event:
+                return f"{paint('!', 'warn')} {clean(describe(event))}"
             case events.Traffic() as event:
-                errors = event.errors or event.unattributed
-                words = f"{traffic_words(event)}, in {format_duration(event.duration_s)}"
-                return paint(words, "bad") if errors else words
-            case events.Paused(who=who) | events.Resumed(who=who):
-                phase = clean(state.phase_text)
-                return f"{phase} ({clean(who)})" if state.phase == "progressing" else phase
-            case events.AbortRequested(immediate=at_once):
-                when = "at once" if at_once else "after the running step; again to stop at once"
-                return paint(f"aborting {when}", "warn")
+                words = clean(describe(event))
+                return paint(words, "bad") if event.errors or event.unattributed else words
+            case events.Paused() | events.Resumed() as event:
+                return clean(describe(event))
+            case events.AbortRequested():
+                return paint(clean(state.phase_text), "warn")
         return ""
 
     def _draw(self) -> None:
@@ -93,7 +89,8 @@ class Progress:
         for node in busy:
             why = clean(node.reason) if node.reason else ""
             if node.deadline is not None:
-                why += f" ({format_duration(max(0.0, node.deadline - now))} left)"
+                left = format_duration(node.deadline - now)
+                why += f" ({remaining_text(left, baking=node.state is NodeState.BAKING)})"
             parts.append(f"{node.name} {node.state.value} {why}".rstrip())
         try:
             columns = os.get_terminal_size(sys.stderr.fileno()).columns

@@ -8,8 +8,8 @@ from console.terminal.history_entries import when
 from console.terminal.output import clean, paint
 from orchestrator.events import events
 from orchestrator.events.events import CommandFinished, CommandSending, Record
+from orchestrator.events.text import describe, details
 from orchestrator.journal.timeline import Span, Story, unanswered
-from widgets.transcript.lines import said
 
 WORTH = 1.0  # seconds: shorter waits are told only where something went wrong
 ROLLOUT = ""
@@ -110,16 +110,9 @@ def _told(record: Record) -> Moment | None:
     match event:
         case events.NodeFailed() | events.RolloutEnded():
             return None
-        case events.ManualChangeStarted(action=action, nodes=nodes, operator=operator, override=override):
-            to = f" to {event.weight}" if action == "weight" else ""
-            floor = f"; below the floor for {', '.join(override)}" if override else ""
-            change = f"{action} {', '.join(nodes)}{to}{floor}"
-            return Moment(record.seq, record.at, kind, f"manual change by {operator}: {change}")
-        case events.ManualChangeFinished(error=error, servers=servers):
-            if error:
-                return Moment(record.seq, record.at, "bad", f"the manual change failed: {error}")
-            return Moment(record.seq, record.at, "ok", "the manual change was done", more=tuple(servers))
-    return Moment(record.seq, record.at, kind, said(event))
+        case events.ManualChangeFinished(error=error):
+            kind = "bad" if error else "ok"
+    return Moment(record.seq, record.at, kind, describe(event), more=tuple(details(event)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,12 +1,98 @@
-"""Servers, times, requests and the end of a rollout in words; the same wherever they are shown."""
+"""Events, servers, requests and the end of a rollout in words; the same wherever they are shown."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from backends.model import AdminState, Server
-from backends.text import counted
+from backends.text import counted, format_duration
 from orchestrator.balancers.request_errors import ENOUGH
+from orchestrator.events import events
+from orchestrator.events.actor import requested_with
 from orchestrator.events.events import AnyEvent, Baked, OutOfRotation, StepStarted, Traffic, Waiting
+
+_SENTENCES: dict[type[events.Event], str] = {
+    events.RolloutStarted: "{operator} starts {application} → {version} on {nodes}",
+    events.FreezeOverridden: "{operator} overrides the freeze: {reason}",
+    events.LockTaken: "{operator} acquired the shared lock (fencing token {fence})",
+    events.Prefetched: "prefetched on all nodes in {duration_s}",
+    events.BatchStarted: "batch {number}: {nodes}",
+    events.NodeStarted: "target version {version}",
+    events.StepStarted: "started",
+    events.Waiting: "waiting, {remaining}: {reason}",
+    events.NodeNote: "note: {text}",
+    events.CommandStarted: "running on {target}, pid {pid}",
+    events.StepDone: "done in {duration_s}: {detail}",
+    events.Baked: "{words}, in {duration_s}",
+    events.NodeUpgraded: "upgraded in {duration_s}",
+    events.NodeRolledBack: "rolled back in {duration_s}",
+    events.NodeSkipped: "skipped by {who}",
+    events.NodeFailed: "failed: {error}",
+    events.ServiceLog: "last output of its service:",
+    events.NodePutBack: "put back unchanged: its service had not been stopped",
+    events.DecisionRequested: "asks for {choices}: {text}",
+    events.DecisionMade: "{who} answered {choice}",
+    events.Paused: "paused by {who}: {why}",
+    events.Resumed: "resumed by {who} after {duration_s}",
+    events.AbortRequested: "abort requested by {who}: {why}",
+    events.Traffic: "{words}, in {duration_s}",
+    events.HookFired: "hook {name} at {moment}, {duration_s}: {error}",
+    events.ManualChangeStarted: "manual change by {operator}: {action} {nodes}{words}",
+    events.ManualChangeFinished: "the manual change {words}: {error}",
+    events.Unreadable: "unknown event {kind!r}, which cannot be read: {problem}",
+    events.RollbackStarted: "rolling back {nodes} (on_failure = {policy})",
+    events.RollbackRefused: "the rollback was refused: {reason}",
+    events.RolloutEnded: "ended {result} in {duration_s}: {reason}",
+}
+"""All but commands, which stand for themselves. `words` and `remaining` are made from several fields."""
+
+
+def describe(event: AnyEvent) -> str:
+    """One event as a sentence, without its node and step; what stands below it is `details`.
+
+    Values are as they came: the reader makes them harmless. Of a command all fields are given.
+    """
+    fields = {name: _field_text(name, getattr(event, name)) for name in event.__struct_fields__}
+    if isinstance(event, events.ByActor):
+        for name in ("who", "operator"):
+            fields[name] = requested_with(fields.get(name, ""), event.origin)
+    match event:
+        case Traffic():
+            fields["words"] = traffic_words(event)
+        case Baked():
+            fields["words"] = bake_words(event)
+        case Waiting():
+            fields["remaining"] = remaining_text(fields["remaining_s"], baking=event.baking)
+        case events.ManualChangeStarted(action=action, weight=weight, override=override):
+            to = f" to {weight}" if action == "weight" else ""
+            fields["words"] = to + (f"; below the floor for {', '.join(override)}" if override else "")
+        case events.ManualChangeFinished(error=error):
+            fields["words"] = "failed" if error else "was done"
+    sentence = _SENTENCES.get(type(event))
+    # Only our own words are a format; what comes from outside is a value, in which braces mean nothing.
+    if sentence is not None:
+        return sentence.format(**fields).removesuffix(": ")
+    return " · ".join(filter(None, fields.values()))
+
+
+def details(event: AnyEvent) -> list[str]:
+    """What stands in lines of its own below the sentence: a service's output, servers as they read now."""
+    match event:
+        case events.ServiceLog(lines=lines):
+            return list(lines)
+        case events.ManualChangeFinished(servers=servers):
+            return list(servers)
+    return []
+
+
+def _field_text(name: str, value: object) -> str:
+    if name.endswith("_s") and isinstance(value, int | float):
+        return format_duration(value)
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def remaining_text(duration: str, *, baking: bool) -> str:
+    """What is left until a deadline; a bake just ends then."""
+    return f"{duration} left" if baking else f"timeout in {duration}"
 
 
 def health(server: Server) -> str:

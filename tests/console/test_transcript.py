@@ -11,7 +11,6 @@ from console.tui.screens.transcript import TranscriptScreen
 from orchestrator.events.events import (
     AnyEvent,
     CommandFinished,
-    CommandSending,
     NodeNote,
     Record,
     StepStarted,
@@ -21,7 +20,7 @@ from tests.support.console_values import HIDDEN, harmless
 from tests.support.fake_fleet import World
 from tests.support.virtual_time import run
 from widgets.transcript import view
-from widgets.transcript.lines import SAID, Lines, said
+from widgets.transcript.lines import Lines
 from widgets.transcript.view import Transcript
 
 
@@ -217,9 +216,3 @@ async def test_memory_is_bounded_and_it_says_so(monkeypatch: pytest.MonkeyPatch)
             transcript.add(Record(99 + number, 1000.0, sent("new")))
         await pilot.pause()
         assert screen(app) == before  # what is being read stays where it is
-
-
-def test_every_event_has_its_words() -> None:
-    kinds = set(AnyEvent.__args__)
-    assert kinds - set(SAID) == {CommandFinished, CommandSending}
-    assert said(NodeNote(node="web1", text="{x}")) == "note: {x}"

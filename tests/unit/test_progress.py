@@ -72,10 +72,10 @@ def test_a_line_for_all_that_matters(capsys: pytest.CaptureFixture[str]) -> None
         "batch 2/2: web2 · 1/2 nodes, about 1.2 s left",
         "web2       · drain 1.2 s · was out already",
         "paused by ann: lunch",
-        "progressing (ann)",
+        "resumed by ann after 1.0 s",
         "web2       ✗ failed drain: no answer",
-        "aborting after the running step; again to stop at once",
-        "aborting at once",
+        "aborting, requested by ann; again cuts the running step short",
+        "aborting at once, requested by ann",
     ]
 
 

@@ -6,6 +6,7 @@ from rich.text import Text
 from backends.text import counted, format_clock, format_duration, visible
 from orchestrator.events.events import STEPS, RolloutEnded, Step
 from orchestrator.events.state import WORKING, NodeState, NodeStatus, RolloutState
+from orchestrator.events.text import remaining_text
 from widgets.segments import Piece, cut
 
 AT_WORK = {*WORKING.values(), NodeState.BAKING}
@@ -115,10 +116,8 @@ def _countdowns(state: RolloutState, node: NodeStatus, working: int, now: float)
         return [f" · deadline stopped{more}", " · deadline stopped"]
     if node.deadline is None:
         return [more]
-    left = format_clock(node.deadline - now)
-    if node.state is NodeState.BAKING:
-        return [f" · {left} left{more}", f" · {left} left"]
-    return [f" · timeout in {left}{more}", f" · timeout in {left}"]
+    left = remaining_text(format_clock(node.deadline - now), baking=node.state is NodeState.BAKING)
+    return [f" · {left}{more}", f" · {left}"]
 
 
 def _end(state: RolloutState, ended: RolloutEnded) -> Piece:

@@ -13,46 +13,12 @@ from textual.reactive import reactive
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from backends.text import abridge, format_duration, visible
+from backends.text import abridge, visible
 from orchestrator.events import events
-from orchestrator.events.actor import requested_with
 from orchestrator.events.events import Record
-from orchestrator.events.text import bake_words, traffic_words
+from orchestrator.events.text import describe, details
 from widgets.segments import cut
 
-SAID: dict[type[events.Event], str] = {
-    events.RolloutStarted: "{operator} starts {application} → {version} on {nodes}",
-    events.FreezeOverridden: "{operator} overrides the freeze: {reason}",
-    events.LockTaken: "{operator} acquired the shared lock (fencing token {fence})",
-    events.Prefetched: "prefetched on all nodes in {duration_s}",
-    events.BatchStarted: "batch {number}: {nodes}",
-    events.NodeStarted: "target version {version}",
-    events.StepStarted: "started",
-    events.Waiting: "waiting, timeout in {remaining_s}: {reason}",
-    events.NodeNote: "note: {text}",
-    events.CommandStarted: "running on {target}, pid {pid}",
-    events.StepDone: "done in {duration_s}: {detail}",
-    events.Baked: "{words}, in {duration_s}",
-    events.NodeUpgraded: "upgraded in {duration_s}",
-    events.NodeRolledBack: "rolled back in {duration_s}",
-    events.NodeSkipped: "skipped by {who}",
-    events.NodeFailed: "failed: {error}",
-    events.ServiceLog: "last output of its service:",
-    events.NodePutBack: "put back unchanged: its service had not been stopped",
-    events.DecisionRequested: "asks for {choices}: {text}",
-    events.DecisionMade: "{who} answered {choice}",
-    events.Paused: "paused by {who}: {why}",
-    events.Resumed: "resumed by {who} after {duration_s}",
-    events.AbortRequested: "abort requested by {who}: {why}",
-    events.Traffic: "{words}, in {duration_s}",
-    events.HookFired: "hook {name} at {moment}, {duration_s}: {error}",
-    events.ManualChangeStarted: "manual change by {operator}: {action} {nodes}",
-    events.ManualChangeFinished: "manual change: {servers}{error}",
-    events.Unreadable: "unknown event {kind!r}, which cannot be read: {problem}",
-    events.RollbackStarted: "rolling back {nodes} (on_failure = {policy})",
-    events.RollbackRefused: "the rollback was refused: {reason}",
-    events.RolloutEnded: "ended {result} in {duration_s}: {reason}",
-}
 MAX_REPLY = 128 * 1024  # characters of a reply that are shown; the journal has all of it
 MARKS = {"command": " >", "failed": "✗>", "reply": " <", "event": " ·", "bad": " ✗"}
 
@@ -151,15 +117,13 @@ def lines_of(record: Record, number: int) -> list[Line]:
         return []  # the command follows with its reply
     node = visible(getattr(event, "node", getattr(event, "subject", "")))
     step = visible(getattr(event, "step", ""))
-    if isinstance(event, events.ServiceLog):
-        return [
-            Line(number + index, at, node, step, "", "reply" if index else "event", visible(text))
-            for index, text in enumerate((said(event), *event.lines))
-        ]
     if not isinstance(event, events.CommandFinished):
         bad = isinstance(event, events.NodeFailed) or (isinstance(event, events.HookFired) and not event.ok)
         kind = "bad" if bad else "event"
-        return [Line(number, at, node, step, "", kind, visible(said(event)))]
+        return [
+            Line(number + index, at, node, step, "", "reply" if index else kind, visible(text))
+            for index, text in enumerate((describe(event), *details(event)))
+        ]
     kind = "command" if event.ok else "failed"
     reply = abridge(event.reply.rstrip(), MAX_REPLY)
     texts = [event.command, *(reply.split("\n") if reply.strip() else ["(empty)"])]
@@ -167,24 +131,3 @@ def lines_of(record: Record, number: int) -> list[Line]:
         Line(number + index, at, node, step, visible(event.target), "reply" if index else kind, visible(text))
         for index, text in enumerate(texts)
     ]
-
-
-def said(event: events.AnyEvent) -> str:
-    """An event in words, without the node and step that stand before it; what is not known here, as it is."""
-    fields = {name: _word(getattr(event, name)) for name in event.__struct_fields__}
-    if isinstance(event, events.ByActor):
-        for name in ("who", "operator"):
-            fields[name] = requested_with(fields.get(name, ""), event.origin)
-    if isinstance(event, events.Traffic):
-        fields["words"] = traffic_words(event)
-    if isinstance(event, events.Baked):
-        fields["words"] = bake_words(event)
-    words = SAID.get(type(event))
-    # Only our own words are a format; what comes from outside is a value, in which braces mean nothing.
-    return words.format(**fields).removesuffix(": ") if words else " · ".join(filter(None, fields.values()))
-
-
-def _word(value: object) -> str:
-    if isinstance(value, float):
-        return format_duration(value)
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)

@@ -1,0 +1,56 @@
+import pytest
+
+from orchestrator.events import events
+from orchestrator.events.events import AnyEvent
+from orchestrator.events.text import _SENTENCES, describe, details
+
+
+def test_every_event_but_commands_has_a_sentence() -> None:
+    kinds = set(AnyEvent.__args__)
+    assert kinds - set(_SENTENCES) == {events.CommandFinished, events.CommandSending}
+
+
+def test_what_comes_from_outside_is_no_format() -> None:
+    assert describe(events.NodeNote(node="web1", text="{x}")) == "note: {x}"
+
+
+@pytest.mark.parametrize(
+    ("event", "sentence"),
+    [
+        (
+            events.Waiting(node="web1", step="drain", reason="3 sessions", remaining_s=42),
+            "waiting, timeout in 42 s: 3 sessions",
+        ),
+        (
+            events.Waiting(node="web1", step="verify", reason="baking", remaining_s=9, baking=True),
+            "waiting, 9.0 s left: baking",
+        ),
+        (
+            events.ManualChangeStarted(
+                action="weight", nodes=["web1"], weight=50, override=[], operator="ann"
+            ),
+            "manual change by ann: weight web1 to 50",
+        ),
+        (
+            events.ManualChangeStarted(
+                action="drain", nodes=["web1", "web2"], weight=0, override=["web2"], operator="ann"
+            ),
+            "manual change by ann: drain web1, web2; below the floor for web2",
+        ),
+        (events.ManualChangeFinished(nodes=["web1"], servers=["x"], error=""), "the manual change was done"),
+        (
+            events.ManualChangeFinished(nodes=["web1"], servers=[], error="the lock is lost"),
+            "the manual change failed: the lock is lost",
+        ),
+        (events.Paused(who="ann", why="", via="socket"), "paused by ann via this machine's socket"),
+    ],
+)
+def test_sentences(event: AnyEvent, sentence: str) -> None:
+    assert describe(event) == sentence
+
+
+def test_servers_and_a_services_output_stand_below_the_sentence() -> None:
+    read = ["shop/web1 on lb1: maint"]
+    assert details(events.ManualChangeFinished(nodes=["web1"], servers=read, error="")) == read
+    assert details(events.ServiceLog(node="web1", step="start", lines=["a", "b"])) == ["a", "b"]
+    assert details(events.StepStarted(node="web1", step="drain")) == []
