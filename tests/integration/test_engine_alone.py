@@ -18,6 +18,12 @@ runpy.run_path(script, run_name="__main__")
 """
 
 
+def test_the_files_that_the_page_names_are_there() -> None:
+    named = re.findall(r"`([a-z_/]+\.py)`", PAGE.read_text())
+    assert len(named) > 4
+    assert [file for file in named if not (PAGE.parents[1] / file).is_file()] == []
+
+
 async def test_the_program_of_the_page_upgrades_real_nodes_without_any_front_end(tmp_path: Path) -> None:
     [program] = re.findall(r"^```python\n(.*?)^```$", PAGE.read_text(), re.DOTALL | re.MULTILINE)
     script = tmp_path / "upgrade.py"
