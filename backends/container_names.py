@@ -6,7 +6,7 @@ So `docker inspect fe` may answer of a container that is called otherwise, when 
 import re
 
 from backends.command import CommandResult
-from backends.hosts.execution import words
+from backends.hosts.execution import format_output
 
 NO_SUCH = "no such container"
 _ABSENT = re.compile(r"no such (container|object)", re.IGNORECASE)
@@ -22,4 +22,4 @@ def is_absent(result: CommandResult) -> bool:
     """Whether the result of `inspect` with such a format says that there is no container of the name."""
     if result.ok:
         return result.stdout.strip() == NO_SUCH
-    return _ABSENT.search(words(result)) is not None
+    return _ABSENT.search(format_output(result)) is not None

@@ -1,7 +1,7 @@
-"""What is said on the wire and is no event: polls, health checks. Only heard with `rolldeck --debug`.
+"""A log of the exchanges that are no events, such as polls and health checks, for `rolldeck --debug`.
 
-It goes to a logger of the standard library, which drops it unless somebody has asked for it: so nothing has
-to be handed down to whatever talks, and nothing is lost where nobody listens.
+They go to a logger of the standard library, which drops them unless it is enabled: no adapter has to be given
+a listener for them, and they cost nothing while nobody reads them.
 """
 
 import logging
@@ -14,26 +14,28 @@ from backends.command import CommandFinished
 WIRE = logging.getLogger("rolldeck.wire")
 WIRE.propagate = False  # never to standard error
 
-MOST = 4096  # characters of a command or a reply that are kept
-_RAW = 2 * MOST  # secrets are taken out of more than that, so that none is cut in the middle
-_private = ContextVar("private", default=False)
+MAX_TEXT_CHARS = 4096  # characters of a command or a reply that are kept
+_MAX_RAW_CHARS = (
+    2 * MAX_TEXT_CHARS
+)  # secrets are redacted in a longer text, so that none is cut in the middle
+_redacting = ContextVar("redacting", default=False)
 
 
-def heard(target: str, command: str, reply: str | bytes | bytearray, ok: bool, seconds: float) -> None:
+def log_exchange(target: str, command: str, reply: str | bytes | bytearray, ok: bool, seconds: float) -> None:
     """Log one exchange, with the fields of `backends.command.CommandFinished`."""
     if not WIRE.isEnabledFor(logging.DEBUG):
         return
-    said = "(not kept)" if _private.get() else reply[:_RAW]
-    if not isinstance(said, str):
-        said = said.decode(errors="replace")
-    WIRE.debug(CommandFinished(target, command[:_RAW], said, ok, round(seconds, 4)))
+    text = "(not kept)" if _redacting.get() else reply[:_MAX_RAW_CHARS]
+    if not isinstance(text, str):
+        text = text.decode(errors="replace")
+    WIRE.debug(CommandFinished(target, command[:_MAX_RAW_CHARS], text, ok, round(seconds, 4)))
 
 
 @contextmanager
-def private() -> Iterator[None]:
-    """What is replied within is not kept: a configuration file has passwords in it."""
-    token = _private.set(True)
+def redacted() -> Iterator[None]:
+    """Keep no reply of an exchange logged within: a configuration file has passwords in it."""
+    token = _redacting.set(True)
     try:
         yield
     finally:
-        _private.reset(token)
+        _redacting.reset(token)

@@ -1,4 +1,4 @@
-"""What all HTTP clients have in common: tokens, bounded bodies, and the reasons of their errors in words."""
+"""What all HTTP clients share: tokens, bounded bodies, and errors as text."""
 
 import asyncio
 import errno
@@ -16,17 +16,17 @@ from backends.secrets import Secret
 if TYPE_CHECKING:
     import httpx
 
-AGENT = "rolldeck"
+USER_AGENT = "rolldeck"
 UNENCODED = {"Accept-Encoding": "identity"}
-"""Goes with every request: a small compressed reply could unpack to any size. See `read_body`."""
+"""Headers of every request: a small compressed reply could unpack to any size. See `read_body`."""
 
-_TURN = 64  # pieces of a body until something else may run: they may be a byte each
+_CHUNKS_PER_YIELD = 64  # chunks of a body, perhaps of a byte each, until other tasks may run
 
 _TOKEN = re.compile(r"[\x21-\x7e]+")
 
 
-def bearer(secret: Secret, what: str) -> str:
-    """The value of an Authorization header.
+def authorization_header(secret: Secret, what: str) -> str:
+    """Return the value of an Authorization header with a bearer token.
 
     Args:
         secret: the token.
@@ -42,13 +42,16 @@ def bearer(secret: Secret, what: str) -> str:
 
 
 def no_cookies() -> CookieJar:
-    """A jar that keeps and sends none: whoever answers could fill it without end."""
+    """Return a jar that keeps and sends no cookies: a server could fill it without end."""
     return CookieJar(DefaultCookiePolicy(netscape=False, rfc2965=False))
 
 
 @cache
 def authorities(ca_file: str = "") -> ssl.SSLContext:
-    """Those to trust: of a file, or the system's. Reading them takes 20 ms of CPU: all clients share it.
+    """Return the certificate authorities of a file or, without one, of the system.
+
+    Reading them takes 20 ms of CPU, so all clients share the context.
+
 
     Raises:
         OSError: the file cannot be used.
@@ -57,7 +60,7 @@ def authorities(ca_file: str = "") -> ssl.SSLContext:
 
 
 async def read_body(target: str, reply: "httpx.Response", most_bytes: int) -> bytearray:
-    """Read a body as it comes, never more than so many bytes. Whoever calls sets a time-out for all of it.
+    """Read a body in chunks, and never more than `most_bytes`. The caller sets a time-out for all of it.
 
     Args:
         target: for the error.
@@ -71,19 +74,19 @@ async def read_body(target: str, reply: "httpx.Response", most_bytes: int) -> by
     if encoding not in ("", "identity"):
         raise Unmeasured(target, f"the reply is encoded as {encoding[:40]!r}, and only plain ones are read")
     body = bytearray()
-    pieces = 0
-    async for piece in reply.aiter_raw():
-        body += piece
-        pieces += 1
+    chunks = 0
+    async for chunk in reply.aiter_raw():
+        body += chunk
+        chunks += 1
         if len(body) > most_bytes:
             raise Unmeasured(target, f"the reply is longer than {most_bytes:,} bytes")
-        if pieces % _TURN == 0:
+        if chunks % _CHUNKS_PER_YIELD == 0:
             await asyncio.sleep(0)
     return body
 
 
-def in_words(error: Exception) -> str:
-    """The reason, which stands at the bottom of what httpx wraps around it."""
+def format_http_error(error: Exception) -> str:
+    """Return the reason of an error, which is the innermost of the errors that httpx wraps around it."""
     causes = list(_causes(error))
     for cause in causes:
         if isinstance(cause, ssl.SSLCertVerificationError):

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from backends.command import Command
 from backends.errors import Unmeasured
-from backends.hosts.execution import look
+from backends.hosts.execution import query
 from backends.hosts.rehearsal import is_rehearsal
 from backends.model import ServiceState
 from backends.protocols import Host
@@ -99,6 +99,6 @@ def first_program(command: Command) -> str:
 
 async def _is_there(host: Host, program: str) -> bool:
     command = Command(("sh", "-c", _IS_THERE, "sh", program))
-    result = await look(host, command, timeout=LOOK_TIMEOUT_S)
+    result = await query(host, command, timeout=LOOK_TIMEOUT_S)
     # The word alone: with sudo or a container between, another answer says nothing of the program.
     return result.stdout.strip() != "missing"

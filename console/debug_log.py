@@ -21,7 +21,7 @@ from typing import Any
 import msgspec
 
 from backends.command import CommandFinished
-from backends.debug_log import MOST, WIRE
+from backends.debug_log import MAX_TEXT_CHARS, WIRE
 from backends.local_files import open_own
 from backends.secrets import redact
 from backends.text import visible_json
@@ -123,7 +123,7 @@ class _JsonFormatter(logging.Formatter):
             time = record.created
             fields = {"event": "wire", **msgspec.to_builtins(logged)}
             for name in ("command", "reply"):
-                fields[name] = redact(fields[name])[:MOST]
+                fields[name] = redact(fields[name])[:MAX_TEXT_CHARS]
         else:
             raise TypeError(type(logged).__name__)
         at = datetime.fromtimestamp(time, UTC).astimezone().isoformat(timespec="milliseconds")

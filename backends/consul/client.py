@@ -13,7 +13,7 @@ import msgspec
 
 from backends.consul.errors import explained
 from backends.consul.settings import NAME, ConsulSettings
-from backends.debug_log import WIRE, heard
+from backends.debug_log import WIRE, log_exchange
 from backends.errors import Unmeasured, Unreachable
 
 if TYPE_CHECKING:
@@ -296,7 +296,7 @@ class Consul:
             said = repr(error)
             raise Unmeasured(NAME, f"{what}: the answer is not understood") from None
         finally:
-            heard(NAME, what, said, ok, time.monotonic() - begun)
+            log_exchange(NAME, what, said, ok, time.monotonic() - begun)
 
     async def _open(self) -> "Api":
         async with self._opening:

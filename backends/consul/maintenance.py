@@ -11,7 +11,7 @@ from backends.command import Command
 from backends.consul.catalog import ConsulService, instance, is_maintenance
 from backends.consul.client import Check, Consul, Entry
 from backends.errors import Unmeasured
-from backends.hosts.execution import ask
+from backends.hosts.execution import execute
 from backends.model import Registered
 from backends.protocols import Host
 from backends.templates import fill_plain
@@ -105,18 +105,18 @@ class Registration:
 
     async def check(self) -> None:
         """Whether the command reaches its agent; it changes nothing."""
-        await ask(self._host, Command(tuple(self._words)), "see maintenance in Consul", timeout=TIMEOUT)
+        await execute(self._host, Command(tuple(self._words)), "see maintenance in Consul", timeout=TIMEOUT)
 
     async def leave(self, *, by_hand: bool = False) -> None:
-        await self._ask(self.leave_command(by_hand=by_hand), "set maintenance in Consul")
+        await self._execute(self.leave_command(by_hand=by_hand), "set maintenance in Consul")
 
     async def come_back(self) -> None:
-        await self._ask(self.return_command(), "end maintenance in Consul")
+        await self._execute(self.return_command(), "end maintenance in Consul")
 
-    async def _ask(self, command: Command | None, what: str) -> None:
+    async def _execute(self, command: Command | None, what: str) -> None:
         if command is None:
             raise Unmeasured(self._host.name, f"{what}: the id of its instance is not known")
-        await ask(self._host, command, what, timeout=TIMEOUT)
+        await execute(self._host, command, what, timeout=TIMEOUT)
 
     def _command(self, *options: str) -> Command:
         return Command((*self._words, f"-service={self._identity}", *options))

@@ -9,7 +9,7 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Never
 
-from backends.debug_log import heard
+from backends.debug_log import log_exchange
 from backends.errors import PermissionDenied, Refused, Unmeasured, Unreachable
 from backends.haproxy.address import HaproxySettings
 from backends.haproxy.config_facts import HaproxyFacts
@@ -108,7 +108,7 @@ class StatsPage:
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise Unreachable(self._name, f"{self._url}: {error}") from error
         finally:
-            heard(self._name, f"GET {self._url}", received, whole, time.monotonic() - begun)
+            log_exchange(self._name, f"GET {self._url}", received, whole, time.monotonic() - begun)
         return await run_beside(len(received), decode, received)
 
     async def _receive(self) -> bytearray:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from backends.command import CommandFinished, CommandListener, CommandSending
-from backends.debug_log import heard
+from backends.debug_log import log_exchange
 from backends.errors import BackendError, UnknownOutcome, Unmeasured, Unreachable
 from backends.haproxy.address import Address, SshAddress, TcpAddress, UnixAddress
 from backends.text import decode, run_beside
@@ -172,7 +172,7 @@ class Transport:
             finally:
                 seconds = time.monotonic() - started
                 if not record:
-                    heard(self.name, line, received, answered, seconds)
+                    log_exchange(self.name, line, received, answered, seconds)
                 elif self.listener is not None:
                     self.listener(CommandFinished(self.name, line, _recorded(received), answered, seconds))
         return await run_beside(len(received), decode, received)

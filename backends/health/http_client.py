@@ -9,12 +9,20 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from backends.command import Command, CommandResult
-from backends.debug_log import heard
+from backends.debug_log import log_exchange
 from backends.errors import BackendError, ConfigError, Unmeasured, Unreachable
 from backends.health.common import MARGIN
 from backends.health.http import HttpHealth, Page
-from backends.hosts.execution import look, words
-from backends.http_common import AGENT, UNENCODED, authorities, bearer, in_words, no_cookies, read_body
+from backends.hosts.execution import format_output, query
+from backends.http_common import (
+    UNENCODED,
+    USER_AGENT,
+    authorities,
+    authorization_header,
+    format_http_error,
+    no_cookies,
+    read_body,
+)
 from backends.protocols import Host
 from backends.secrets import Secret, load_secret
 
@@ -74,10 +82,10 @@ class WebClient:
         except BackendError:
             raise
         except Exception as error:  # not all is wrapped, such as a redirect to port 99999
-            raise Unreachable(url, in_words(error)) from error
+            raise Unreachable(url, format_http_error(error)) from error
         finally:
             asked = "\n".join((f"GET {url}", *(f"{name}: {value}" for name, value in client.headers.items())))
-            heard(url, asked, said, said[:1].isdigit(), time.monotonic() - begun)
+            log_exchange(url, asked, said, said[:1].isdigit(), time.monotonic() - begun)
 
     async def _get(self, client: "httpx.AsyncClient", url: str) -> Page:
         """Follow redirects here: httpx would read all of their bodies, however long they are."""
@@ -115,7 +123,7 @@ class WebClient:
             settings.password_command,
             f"{self._what}.password",
         )
-        headers = {"User-Agent": AGENT, **UNENCODED, **settings.headers}
+        headers = {"User-Agent": USER_AGENT, **UNENCODED, **settings.headers}
         if secret is not None:
             headers["Authorization"] = self._authorization(secret)
         return httpx.AsyncClient(
@@ -131,7 +139,7 @@ class WebClient:
         if self._settings.username:
             pair = f"{self._settings.username}:{secret.reveal()}".encode()
             return f"Basic {base64.b64encode(pair).decode()}"
-        return bearer(secret, f"{self._what}.password")
+        return authorization_header(secret, f"{self._what}.password")
 
     def _verify(self) -> ssl.SSLContext | bool:
         if not self._settings.verify_tls:
@@ -153,7 +161,7 @@ class NodeFetch:
     async def fetch(self, url: str) -> Page:
         """Get one page; raises Unreachable, Unmeasured."""
         timeout = self.settings.timeout + MARGIN
-        result = await look(self.host, curl(self.settings, url), timeout=timeout)
+        result = await query(self.host, curl(self.settings, url), timeout=timeout)
         return page_of(result, self.settings)
 
 
@@ -165,7 +173,7 @@ def curl(settings: HttpHealth, url: str) -> Command:
         (
             *("curl", "-q", "-g", "-sS", "--noproxy", "*", "--proto", "=http,https"),
             *("--max-time", f"{settings.timeout:g}", "--max-filesize", str(MAX_BODY)),
-            *("--user-agent", AGENT),
+            *("--user-agent", USER_AGENT),
             *(part for header in headers for part in ("--header", header)),
             *(redirects if settings.follow_redirects else ()),
             *(() if settings.verify_tls else ("--insecure",)),
@@ -182,7 +190,7 @@ def page_of(result: CommandResult, settings: HttpHealth) -> Page:
     if result.exit_status == _CURL_TOO_LONG or result.truncated:
         raise Unmeasured(result.target, _TOO_LONG)
     if not result.ok:
-        raise Unreachable(result.target, re.sub(r"^curl: \(\d+\) ", "", words(result)))
+        raise Unreachable(result.target, re.sub(r"^curl: \(\d+\) ", "", format_output(result)))
     body, _, status = result.stdout.rpartition("\n")
     if not status.isdecimal():
         raise Unmeasured(result.target, "curl did not say the status of the reply")

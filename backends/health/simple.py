@@ -7,7 +7,7 @@ from typing import Literal
 from backends.command import Command
 from backends.errors import BackendError, ConfigError
 from backends.health.common import MARGIN, HealthKind, healthy, unhealthy
-from backends.hosts.execution import look, words
+from backends.hosts.execution import format_output, query
 from backends.hosts.ports import ConsolePort, NodePort
 from backends.model import HealthResult
 from backends.protocols import Host, PortProbe
@@ -84,11 +84,11 @@ class CommandCheck:
     async def look(self) -> HealthResult:
         command, timeout = self.settings.command(self.values), self.settings.timeout
         try:
-            result = await look(self.host, command, timeout=timeout + MARGIN)
+            result = await query(self.host, command, timeout=timeout + MARGIN)
         except BackendError as error:
             return unhealthy(error.problem)
         if result.exit_status == _TIMED_OUT:
             return unhealthy(f"timed out after {timeout:g} s")
         if result.ok:
             return healthy(result.last_line if result.stdout or result.stderr else "exit status 0")
-        return unhealthy(f"exit status {result.exit_status}: {words(result)}")
+        return unhealthy(f"exit status {result.exit_status}: {format_output(result)}")

@@ -5,9 +5,16 @@ import time
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
-from backends.debug_log import heard
+from backends.debug_log import log_exchange
 from backends.errors import Refused, UnknownOutcome, Unreachable
-from backends.http_common import AGENT, UNENCODED, authorities, bearer, in_words, no_cookies
+from backends.http_common import (
+    UNENCODED,
+    USER_AGENT,
+    authorities,
+    authorization_header,
+    format_http_error,
+    no_cookies,
+)
 from backends.protocols import Moment
 from backends.secrets import load_secret
 
@@ -43,10 +50,10 @@ class WebHook:
         """See `backends.protocols.Hook.fire`: Unreachable, UnknownOutcome (no answer in time), Refused."""
         import httpx
 
-        headers = {"User-Agent": AGENT, "Content-Type": "application/json", **UNENCODED}
+        headers = {"User-Agent": USER_AGENT, "Content-Type": "application/json", **UNENCODED}
         token = await load_secret(self.token_env, self.token_file, self.token_command, f"{self.what}.token")
         if token is not None:
-            headers["Authorization"] = bearer(token, f"{self.what}.token")
+            headers["Authorization"] = authorization_header(token, f"{self.what}.token")
         tls = await asyncio.to_thread(authorities)
         begun, status = time.monotonic(), 0
         try:
@@ -66,10 +73,12 @@ class WebHook:
         except (TimeoutError, httpx.TimeoutException):
             raise UnknownOutcome(self.name, f"timed out after {self.timeout:g} s") from None
         except Exception as error:  # not all is wrapped
-            raise Unreachable(self.name, in_words(error)) from None
+            raise Unreachable(self.name, format_http_error(error)) from None
         finally:
             told = payload.decode(errors="replace")
-            heard(self.name, f"POST {told}", str(status), 200 <= status < 300, time.monotonic() - begun)
+            log_exchange(
+                self.name, f"POST {told}", str(status), 200 <= status < 300, time.monotonic() - begun
+            )
         if not 200 <= status < 300:
             redirect = ", and redirects are not followed" if 300 <= status < 400 else ""
             raise Refused(self.name, f"HTTP {status}, expected 2xx{redirect}")

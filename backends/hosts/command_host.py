@@ -17,7 +17,7 @@ from backends.command import (
     CommandSending,
     CommandStarted,
 )
-from backends.debug_log import heard, private
+from backends.debug_log import log_exchange, redacted
 from backends.errors import (
     BackendError,
     PermissionDenied,
@@ -25,7 +25,7 @@ from backends.errors import (
     UnknownOutcome,
     Unmeasured,
 )
-from backends.hosts.execution import words
+from backends.hosts.execution import format_output
 from backends.hosts.output import TRACKER, Capture
 from backends.hosts.rehearsal import is_rehearsal, rehearse
 from backends.hosts.sudo import SudoCall, listing_query, sudo_call, sudo_query, wants_password
@@ -172,7 +172,7 @@ class CommandHost(ABC):
                 return "this login may not run it" if allowed.exit_status == 1 else ""
             # Otherwise it is another sudo that cannot be asked like this, or something before it that failed.
             is_sudo = "sudo" in allowed.stderr and not _NO_QUERY.search(allowed.stderr)
-            return words(allowed) if is_sudo else ""
+            return format_output(allowed) if is_sudo else ""
         listing = await self._query(listing_query(query))
         return "a password is required" if wants_password(listing.stdout, allowed.stdout.strip()) else ""
 
@@ -209,13 +209,13 @@ class CommandHost(ABC):
         await self._execute(argv, capture, SUDO_SECONDS)
         line = shlex.join(argv)
         result = self._result(line, capture, begun)
-        heard(self._name, line, f"{result.stdout}{result.stderr}", result.ok, result.seconds)
+        log_exchange(self._name, line, f"{result.stdout}{result.stderr}", result.ok, result.seconds)
         return result
 
     async def read_file(self, path: str, most_bytes: int) -> str:
         """See `backends.protocols.Host.read_file`."""
         command = Command(("sh", "-c", _READ, "sh", path, str(most_bytes + 1), str(FILE_SECONDS)))
-        with private():
+        with redacted():
             room = max(most_bytes + 1, self._max_output)  # of what it says on standard error, too
             result = await self._run(command, 2.0 * FILE_SECONDS, track=False, record=False, limit=room)
         if result.exit_status == _TIMED_OUT:
@@ -284,6 +284,6 @@ class CommandHost(ABC):
     def _record(self, wanted: bool, line: str, reply: str, ok: bool, begun: float) -> None:
         seconds = time.monotonic() - begun
         if not wanted:
-            heard(self._name, line, reply, ok, seconds)
+            log_exchange(self._name, line, reply, ok, seconds)
         elif self._listener:
             self._listener(CommandFinished(self._name, line, reply, ok, seconds))

@@ -1,4 +1,4 @@
-"""Two ways to run a command on a host: `ask` changes something, `look` only reads."""
+"""Two ways to run a command on a host: `execute` changes something, `query` only reads."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -11,9 +11,9 @@ from backends.protocols import Host
 from backends.text import last_lines
 
 _shared: ContextVar[dict[tuple[int, Command], CommandResult] | None] = ContextVar("shared", default=None)
-"""The results of looks, by the identity of the host and the command."""
+"""The results of queries, by the identity of the host and the command."""
 
-MAX_WORDS = 400  # characters of an error text; the transcript has all of it
+MAX_OUTPUT_CHARS = 400  # of an error text; the transcript has all of the output
 
 _DENIED = re.compile(
     r"permission denied|access denied|authentication required|must be (run as )?root"
@@ -22,13 +22,13 @@ _DENIED = re.compile(
 )
 
 
-def words(result: CommandResult) -> str:
-    """What the other side said, on one line: the reason is often not in the last line alone."""
+def format_output(result: CommandResult) -> str:
+    """Return the output of a command on one line: the reason is often not in the last line alone."""
     return _one_line((result.stderr.strip() or result.stdout.strip()).splitlines()) or "(no output)"
 
 
-def words_of_both(result: CommandResult) -> str:
-    """Standard error and the last lines of standard output, on one line.
+def format_both_outputs(result: CommandResult) -> str:
+    """Return standard error and the last lines of standard output, on one line.
 
     What a program runs for its user, such as a package's script, often says on standard output why it failed,
     and standard error only says that it did.
@@ -40,18 +40,25 @@ def words_of_both(result: CommandResult) -> str:
 
 
 def _one_line(lines: Iterable[str]) -> str:
-    said = "; ".join(stripped for line in lines if (stripped := line.strip()))
-    return said if len(said) <= MAX_WORDS else f"...{said[-MAX_WORDS:]}"
+    text = "; ".join(stripped for line in lines if (stripped := line.strip()))
+    return text if len(text) <= MAX_OUTPUT_CHARS else f"...{text[-MAX_OUTPUT_CHARS:]}"
 
 
-def refusal(target: str, what: str, result: CommandResult, said: str = "") -> Refused:
-    """The error for a command that ended with a status other than 0; `said` instead of its `words`."""
-    kind = PermissionDenied if _DENIED.search(words(result)) else Refused
-    reason = f"exit status {result.exit_status}: {said or words(result)}"
+def refused_error(target: str, what: str, result: CommandResult, text: str = "") -> Refused:
+    """Return the error for a command that ended with a status other than 0.
+
+    Args:
+        target: the host.
+        what: what the command is for, such as ``stop shop``.
+        result: how it ended.
+        text: the reason; by default the output of the command.
+    """
+    kind = PermissionDenied if _DENIED.search(format_output(result)) else Refused
+    reason = f"exit status {result.exit_status}: {text or format_output(result)}"
     return kind(target, f"{what}: {reason}", reason=reason)
 
 
-async def ask(
+async def execute(
     host: Host, command: Command, what: str, *, timeout: float, track: bool = False
 ) -> CommandResult:
     """Run a command that changes something.
@@ -64,20 +71,20 @@ async def ask(
         track: see `Host.run`.
 
     Raises:
-        Refused: it ended with a status other than 0; its words are in the text.
+        Refused: it ended with a status other than 0; the text has its output.
         Unreachable, UnknownOutcome: as they come from the host.
     """
     result = await host.run(command, timeout=timeout, track=track)
     if not result.ok:
-        raise refusal(host.name, what, result)
+        raise refused_error(host.name, what, result)
     return result
 
 
 @contextmanager
-def sharing_looks() -> Iterator[None]:
-    """Within, also in tasks started within, a look that is repeated gets the result of the first one.
+def shared_queries() -> Iterator[None]:
+    """Give a query that is repeated within, also in tasks started within, the result of the first one.
 
-    For several questions about one moment. Whoever waits for a change must not be within.
+    This is for several questions about one moment. Code that waits for a change must not run within.
     """
     token = _shared.set({})
     try:
@@ -86,10 +93,10 @@ def sharing_looks() -> Iterator[None]:
         _shared.reset(token)
 
 
-async def look(host: Host, command: Command, *, timeout: float) -> CommandResult:
+async def query(host: Host, command: Command, *, timeout: float) -> CommandResult:
     """Run a command that only reads, whatever its exit status, and keep it out of the transcript.
 
-    See `sharing_looks` for where one is not repeated.
+    A query within `shared_queries` is not repeated.
 
     Raises:
         Unreachable: as it comes from the host.

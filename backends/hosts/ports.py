@@ -6,7 +6,7 @@ import socket
 
 from backends.command import Command
 from backends.errors import Unmeasured, Unreachable
-from backends.hosts.execution import look, words
+from backends.hosts.execution import format_output, query
 from backends.protocols import Host
 
 LISTEN = "0A"  # TCP_LISTEN in /proc/net/tcp; see proc(5) and net/tcp_states.h
@@ -104,11 +104,11 @@ class NodePort:
             Unreachable: as it comes from the host.
             Unmeasured: no table was seen, or only a part of it.
         """
-        result = await look(self._host, self.command(), timeout=self._timeout)
+        result = await query(self._host, self.command(), timeout=self._timeout)
         if self._port in listening_ports(result.stdout):
             return True
         if result.truncated or "local_address" not in result.stdout:
-            problem = f"port {self._port}: /proc/net/tcp could not be read: {words(result)}"
+            problem = f"port {self._port}: /proc/net/tcp could not be read: {format_output(result)}"
             raise Unmeasured(self._host.name, problem)
         return False
 
@@ -158,9 +158,11 @@ class NodeConnections:
             Unmeasured: no table was seen or only a part of it, or nobody listens on the port there, so that
                 its connections may end elsewhere.
         """
-        result = await look(self._host, self.command(), timeout=self._timeout_s)
+        result = await query(self._host, self.command(), timeout=self._timeout_s)
         if result.truncated or "local_address" not in result.stdout:
-            problem = f"connections on port {self._port}: /proc/net/tcp could not be read: {words(result)}"
+            problem = (
+                f"connections on port {self._port}: /proc/net/tcp could not be read: {format_output(result)}"
+            )
             raise Unmeasured(self._host.name, problem)
         states = _states(result.stdout, self._port)
         if not states:

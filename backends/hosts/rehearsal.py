@@ -24,7 +24,7 @@ _sent: ContextVar[list[Rehearsed] | None] = ContextVar("sent", default=None)
 def rehearsing() -> Iterator[list[Rehearsed]]:
     """Within, also in tasks started within, a recorded command is not run and succeeds without a word.
 
-    Those that are not recorded only read (see `backends.hosts.execution.look`), and are run. Yields all of
+    Those that are not recorded only read (see `backends.hosts.execution.query`), and are run. Yields all of
     them, in their order.
     """
     found: list[Rehearsed] = []

@@ -9,7 +9,7 @@ import msgspec
 from backends.availability import Availability, Presence
 from backends.command import Command, CommandResult
 from backends.errors import ConfigError
-from backends.hosts.execution import words
+from backends.hosts.execution import format_output
 from backends.inert import is_address
 from backends.installers.common import Recipe
 from backends.templates import InstallTable, InstallText, NoText, fill_plain
@@ -129,7 +129,8 @@ class AnsibleInstall(Recipe, kw_only=True, frozen=True, tag="ansible"):
 
     def read_availability(self, result: CommandResult, values: Mapping[str, str]) -> Availability:
         if not result.ok:
-            problem = f"`ansible-playbook --list-hosts` fails: {stated_error(result.stderr) or words(result)}"
+            reason = stated_error(result.stderr) or format_output(result)
+            problem = f"`ansible-playbook --list-hosts` fails: {reason}"
             return Availability(Presence.NOT_THERE, problem)
         limit = self._one_host(values)
         hosts = listed_hosts(result.stdout)

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from backends.availability import THERE, Availability, Presence
 from backends.command import Command, CommandResult
-from backends.hosts.execution import words
+from backends.hosts.execution import format_output
 from backends.installers.common import Recipe
 from backends.templates import InstallShell, fill
 
@@ -47,10 +47,10 @@ class CommandInstall(Recipe, kw_only=True, frozen=True, tag="command"):
     def read_availability(self, result: CommandResult, values: Mapping[str, str]) -> Availability:
         before, mark, status = result.stdout.rpartition(f"\n{_STATUS}")
         if not mark:
-            return Availability(Presence.NOT_KNOWN, f"`exists` was not run: {words(result)}")
+            return Availability(Presence.NOT_KNOWN, f"`exists` was not run: {format_output(result)}")
         if status.strip() == "0":
             return THERE
-        said = words(replace(result, stdout=before))
+        said = format_output(replace(result, stdout=before))
         if status.strip() == "1":
             return Availability(Presence.NOT_THERE, f"`exists` says so: {said}")
         if status.strip() == _TIMED_OUT:

@@ -8,7 +8,7 @@ import msgspec
 from backends.availability import Availability, Presence
 from backends.command import Command, CommandResult
 from backends.errors import BackendError
-from backends.hosts.execution import look, refusal, words_of_both
+from backends.hosts.execution import format_both_outputs, query, refused_error
 from backends.installers.versions import VersionProbe
 from backends.obstacles import command_obstacles
 from backends.protocols import Host
@@ -64,7 +64,7 @@ class Recipe(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=Tr
 
     def failure_words(self, result: CommandResult) -> str:
         """What a command that failed said about why, on one line and of bounded length."""
-        return words_of_both(result)
+        return format_both_outputs(result)
 
     def availability_unknown(self) -> str:
         """Why there is no `availability_command`, in words."""
@@ -123,19 +123,19 @@ class RecipeInstaller:
         command = self.recipe.obstacle_command(self._with(version))
         if found or command is None:
             return found
-        obstacle = self.recipe.read_obstacle(await look(self.host, command, timeout=LOOK_TIMEOUT_S))
+        obstacle = self.recipe.read_obstacle(await query(self.host, command, timeout=LOOK_TIMEOUT_S))
         return (obstacle,) if obstacle else ()
 
     async def _look_for(self, values: Mapping[str, str]) -> Availability:
         command = self.recipe.availability_command(values)
         if command is None:
             return Availability(Presence.NOT_KNOWN, self.recipe.availability_unknown(), any_version=True)
-        result = await look(self.host, command, timeout=LOOK_TIMEOUT_S)
+        result = await query(self.host, command, timeout=LOOK_TIMEOUT_S)
         found = self.recipe.read_availability(result, values)
         command = self.recipe.fetch_command(values)
         if found.presence is Presence.THERE or command is None:
             return found
-        fetched = self.recipe.read_fetch(await look(self.host, command, timeout=LOOK_TIMEOUT_S))
+        fetched = self.recipe.read_fetch(await query(self.host, command, timeout=LOOK_TIMEOUT_S))
         return replace(found, detail=f"{found.detail}; {fetched}") if fetched else found
 
     async def install(self, version: str) -> None:
@@ -147,17 +147,17 @@ class RecipeInstaller:
             Unreachable: it was not started.
         """
         for command in self.install_commands(version):
-            await self._ask(command, f"install {version}")
+            await self._execute(command, f"install {version}")
 
     async def prefetch(self, version: str) -> None:
         """Bring close what `install` will need; raises as it does."""
         for command in self.prefetch_commands(version):
-            await self._ask(command, f"prefetch {version}")
+            await self._execute(command, f"prefetch {version}")
 
     def _with(self, version: str) -> Mapping[str, str]:
         return {**self.values, "version": check_version(version)}
 
-    async def _ask(self, command: Command, what: str) -> None:
+    async def _execute(self, command: Command, what: str) -> None:
         result = await self.host.run(command, timeout=self.timeout, track=True)
         if not result.ok:
-            raise refusal(self.host.name, what, result, self.recipe.failure_words(result))
+            raise refused_error(self.host.name, what, result, self.recipe.failure_words(result))

@@ -11,7 +11,7 @@ from backends.availability import Availability, Presence
 from backends.command import Command
 from backends.container_names import is_absent, show_of
 from backends.errors import ConfigError, Refused, Unmeasured
-from backends.hosts.execution import look, words
+from backends.hosts.execution import format_output, query
 from backends.installers.common import LOOK_TIMEOUT_S, Recipe, RecipeInstaller
 from backends.installers.compose_project import (
     ONE_OFF,
@@ -148,7 +148,7 @@ class ComposeInstaller(RecipeInstaller):
         edit = await self._find_edit(version, values)
         await self._replace(edit, f"install {version}")
         try:
-            await self._ask(self.recipe.create_command(values), f"install {version}")
+            await self._execute(self.recipe.create_command(values), f"install {version}")
         except Refused as refused:
             await self._put_back(refused, edit)
             raise
@@ -164,7 +164,7 @@ class ComposeInstaller(RecipeInstaller):
 
     async def _replace(self, edit: LineEdit, what: str) -> None:
         if edit.before != edit.after:
-            await self._ask(replace_command(edit), what)
+            await self._execute(replace_command(edit), what)
 
     async def _find_edit(self, version: str, values: Mapping[str, str]) -> LineEdit:
         file, service = self.recipe.path(values), self.recipe.service_of(values)
@@ -187,7 +187,7 @@ class ComposeInstaller(RecipeInstaller):
             return (refused.problem,)
         commands = {"the edit": replace_command(edit), "install": self.recipe.create_command(values)}
         found = await command_obstacles(self.host, commands, track=True, programs=True)
-        written = await look(self.host, writable_command(edit.file), timeout=LOOK_TIMEOUT_S)
+        written = await query(self.host, writable_command(edit.file), timeout=LOOK_TIMEOUT_S)
         if written.stdout.strip() == "no":
             found += (f"the folder of {edit.file} cannot be written by the user who would edit the file",)
         return (*found, *await self._project_obstacles(values))
@@ -202,19 +202,19 @@ class ComposeInstaller(RecipeInstaller):
         if found := project_obstacles(name, service, labels, recipe.compose_options(values)):
             return found
         command = recipe.replicas_command(values, labels[PROJECT])
-        result = await look(self.host, command, timeout=LOOK_TIMEOUT_S)
+        result = await query(self.host, command, timeout=LOOK_TIMEOUT_S)
         if not result.ok:
-            raise Unmeasured(self.host.name, f"containers of the service {service}: {words(result)}")
+            raise Unmeasured(self.host.name, f"containers of the service {service}: {format_output(result)}")
         obstacle = replica_obstacle(name, service, result.stdout.split())
         return (obstacle,) if obstacle else ()
 
     async def _labels(self, command: Command, name: str) -> dict[str, str] | None:
         """None when there is no such container."""
-        result = await look(self.host, command, timeout=LOOK_TIMEOUT_S)
+        result = await query(self.host, command, timeout=LOOK_TIMEOUT_S)
         if is_absent(result):
             return None
         if not result.ok:
-            raise Unmeasured(self.host.name, f"inspect {name}: {words(result)}")
+            raise Unmeasured(self.host.name, f"inspect {name}: {format_output(result)}")
         try:
             found = msgspec.json.decode(result.stdout, type=dict[str, str] | None)
         except msgspec.DecodeError as error:

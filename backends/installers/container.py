@@ -10,7 +10,7 @@ from backends.availability import THERE, Availability, Presence, only_versions
 from backends.command import Command, CommandResult
 from backends.container_names import is_absent, show_of
 from backends.errors import ConfigError, Refused, Unmeasured
-from backends.hosts.execution import look, words
+from backends.hosts.execution import format_output, query
 from backends.installers.common import LOOK_TIMEOUT_S, Recipe, RecipeInstaller
 from backends.protocols import Host
 from backends.services.common import service_name
@@ -72,8 +72,8 @@ class Image:
         local = await _query(host, self.find_command())
         if local.ok:
             return THERE
-        if not _NO_IMAGE.search(words(local)):
-            return Availability(Presence.NOT_KNOWN, words(local))
+        if not _NO_IMAGE.search(format_output(local)):
+            return Availability(Presence.NOT_KNOWN, format_output(local))
         tags = await _query(host, self.tags_command())
         others = only_versions(tags.stdout.split()) if tags.ok else ()
         command = self.manifest_command()
@@ -82,7 +82,7 @@ class Image:
         registry = await _query(host, command)
         if registry.ok:
             return THERE
-        said = words(registry)
+        said = format_output(registry)
         if _REGISTRY_HAS_NONE.search(said):
             missing = f"neither the node nor the registry has the image: {said}"
             return Availability(Presence.NOT_THERE, missing, others)
@@ -93,7 +93,7 @@ class Image:
 
 
 async def _query(host: Host, command: Command) -> CommandResult:
-    return await look(host, command, timeout=LOOK_TIMEOUT_S)
+    return await query(host, command, timeout=LOOK_TIMEOUT_S)
 
 
 class ContainerInstall(Recipe, kw_only=True, frozen=True, tag="container"):
@@ -177,7 +177,7 @@ class ContainerInstaller(RecipeInstaller):
             await self._put_back(refused, values)
             raise
         if await self._exists(self.recipe.names(values)[1]):
-            await self._ask(self.recipe.remove_previous(values), "remove the previous container")
+            await self._execute(self.recipe.remove_previous(values), "remove the previous container")
 
     async def _obstacles(self, version: str) -> tuple[str, ...]:
         """Also whether another container has the name that the old one is to get meanwhile, and runs."""
@@ -198,11 +198,11 @@ class ContainerInstaller(RecipeInstaller):
         if not await self._exists(name):
             return
         if await self._exists(previous):
-            await self._ask(self.recipe.remove_previous(values), f"remove {previous}")
-        await self._ask(self.recipe.rename(values), f"rename {name}")
+            await self._execute(self.recipe.remove_previous(values), f"remove {previous}")
+        await self._execute(self.recipe.rename(values), f"rename {name}")
 
     async def _create(self, version: str, values: Mapping[str, str]) -> None:
-        await self._ask(self.recipe.create_command(values), f"install {version}")
+        await self._execute(self.recipe.create_command(values), f"install {version}")
         name = self.recipe.names(values)[0]
         if not await self._exists(name):
             problem = f"install {version}: `create` made no container called {name}"
@@ -212,9 +212,9 @@ class ContainerInstaller(RecipeInstaller):
         name, previous = self.recipe.names(values)
         try:
             if await self._exists(name):  # `run` instead of `create` can fail at starting it
-                await self._ask(self.recipe.remove_new(values), f"remove {name}")
+                await self._execute(self.recipe.remove_new(values), f"remove {name}")
             if await self._exists(previous):
-                await self._ask(self.recipe.rename_back(values), f"rename {previous} back")
+                await self._execute(self.recipe.rename_back(values), f"rename {previous} back")
         except Refused as second:
             problem = f"{refused.problem}; and {previous} is still set aside: {second.problem}"
             raise Refused(self.host.name, problem) from refused
@@ -225,9 +225,9 @@ class ContainerInstaller(RecipeInstaller):
     async def _inspect(self, name: str, shown: str) -> str | None:
         """None when there is no such container."""
         command = self.recipe.call("inspect", "--type", "container", "--format", show_of(name, shown), name)
-        result = await look(self.host, command, timeout=self.timeout)
+        result = await query(self.host, command, timeout=self.timeout)
         if is_absent(result):
             return None
         if not result.ok:
-            raise Unmeasured(self.host.name, f"inspect {name}: {words(result)}")
+            raise Unmeasured(self.host.name, f"inspect {name}: {format_output(result)}")
         return result.stdout.strip()

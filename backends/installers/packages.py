@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from backends.availability import THERE, Availability, Presence, only_versions
 from backends.command import Command, CommandResult
 from backends.errors import ConfigError
-from backends.hosts.execution import words
+from backends.hosts.execution import format_output
 from backends.installers.common import Recipe
 from backends.installers.versions import Package
 from backends.templates import NoText
@@ -55,7 +55,7 @@ class AptInstall(Recipe, kw_only=True, frozen=True, tag="apt"):
 
     def read_availability(self, result: CommandResult, values: Mapping[str, str]) -> Availability:
         if not result.ok:
-            return Availability(Presence.NOT_KNOWN, f"apt-cache: {words(result)}")
+            return Availability(Presence.NOT_KNOWN, f"apt-cache: {format_output(result)}")
         rows = [[cell.strip() for cell in line.split(" | ")] for line in result.stdout.splitlines()]
         # Sources are listed too, and cannot be installed.
         found = [row[1] for row in rows if len(row) == 3 and not row[2].endswith(" Sources")]
@@ -134,7 +134,7 @@ class DnfInstall(Recipe, kw_only=True, frozen=True, tag="dnf"):
 
     def read_availability(self, result: CommandResult, values: Mapping[str, str]) -> Availability:
         if not result.ok:
-            return Availability(Presence.NOT_KNOWN, f"dnf: {words(result)}")
+            return Availability(Presence.NOT_KNOWN, f"dnf: {format_output(result)}")
         found = [line.strip() for line in result.stdout.splitlines() if line.strip()]
         if values["version"] in found:
             return THERE

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from backends.availability import THERE, Availability, Presence, only_versions
 from backends.command import Command, CommandResult
-from backends.hosts.execution import words
+from backends.hosts.execution import format_output
 from backends.installers.common import Recipe
 from backends.installers.versions import check_link
 from backends.templates import InstallShell, InstallText, NodeText, fill, fill_plain
@@ -74,7 +74,7 @@ class SymlinkInstall(Recipe, kw_only=True, frozen=True, tag="symlink"):
         if word == "there":
             return THERE
         if word != "missing":
-            return Availability(Presence.NOT_KNOWN, words(result))
+            return Availability(Presence.NOT_KNOWN, format_output(result))
         others = only_versions(name.removesuffix("/") for name in names)
         missing = f"there is no directory {self._release(values)}"
         if not self.prefetch:

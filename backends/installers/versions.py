@@ -16,7 +16,7 @@ import msgspec
 from backends.command import Command, CommandResult
 from backends.container_names import is_absent, show_of
 from backends.errors import ConfigError, Unmeasured
-from backends.hosts.execution import look, words
+from backends.hosts.execution import format_output, query
 from backends.patterns import search
 from backends.protocols import Host
 from backends.services.common import service_name
@@ -96,7 +96,7 @@ class SymlinkVersion(_Kind, kw_only=True, frozen=True, tag="symlink"):
         if _no_such_file(result):
             return None
         if result.exit_status == 1 and result.stderr.rstrip().endswith(": Invalid argument"):
-            raise Unmeasured(result.target, f"installed version: there is no link: {words(result)}")
+            raise Unmeasured(result.target, f"installed version: there is no link: {format_output(result)}")
         return _found(result, PurePosixPath(_successful(result).strip()).name, self.pattern)
 
 
@@ -186,7 +186,7 @@ class VersionProbe:
             Unreachable: the node could not be asked.
         """
         command = self.settings.command(self.values)
-        return self.settings.read(await look(self.host, command, timeout=self.timeout))
+        return self.settings.read(await query(self.host, command, timeout=self.timeout))
 
 
 def image_tag(image: str) -> str:
@@ -229,7 +229,7 @@ def _no_such_file(result: CommandResult) -> bool:
 
 def _successful(result: CommandResult) -> str:
     if not result.ok:
-        problem = f"installed version: exit status {result.exit_status}: {words(result)}"
+        problem = f"installed version: exit status {result.exit_status}: {format_output(result)}"
         raise Unmeasured(result.target, problem)
     return result.stdout
 
@@ -247,7 +247,9 @@ def _found(result: CommandResult, text: str, pattern: str) -> str:
     if not version:
         what = f"nothing matches {pattern!r}" if pattern else "nothing was printed"
         if result.stderr.strip():
-            what += f" on standard output; standard error, which is not looked at, says: {words(result)}"
+            what += (
+                f" on standard output; standard error, which is not looked at, says: {format_output(result)}"
+            )
         raise Unmeasured(result.target, f"installed version: {what}")
     try:
         return check_version(version)

@@ -7,7 +7,7 @@ import msgspec
 
 from backends.command import Command, CommandResult
 from backends.errors import Unmeasured
-from backends.hosts.execution import ask, look, words
+from backends.hosts.execution import execute, format_output, query
 from backends.model import Activity, ServiceState
 from backends.obstacles import command_obstacles
 from backends.protocols import Host
@@ -71,10 +71,10 @@ class CommandService:
         return Command(("cat", "--", fill_plain(self._settings.pid_file, self._values)))
 
     async def stop(self) -> None:
-        await self._ask(self.stop_command(), "the stop command")
+        await self._execute(self.stop_command(), "the stop command")
 
     async def start(self) -> None:
-        await self._ask(self.start_command(), "the start command")
+        await self._execute(self.start_command(), "the start command")
 
     async def state(self) -> ServiceState:
         """Read back; the process id only while it runs, as pid files are left behind.
@@ -82,9 +82,9 @@ class CommandService:
         Raises:
             Unmeasured: the status command ended with a status other than 0, 1 and 3, or sudo refused it.
         """
-        result, pid = await asyncio.gather(self._look(self.state_command()), self._pid())
+        result, pid = await asyncio.gather(self._query(self.state_command()), self._pid())
         activity = _ACTIVITIES.get(result.exit_status)
-        detail = f"status command: exit status {result.exit_status}: {words(result)}"
+        detail = f"status command: exit status {result.exit_status}: {format_output(result)}"
         if activity is None:
             raise Unmeasured(self._host.name, detail)
         if result.exit_status == _OF_SUDO and (why := await self._host.sudo_refusal(self.state_command())):
@@ -111,10 +111,10 @@ class CommandService:
     async def _pid(self) -> int | None:
         if not self._settings.pid_file:
             return None
-        return parse_pid((await self._look(self.pid_command())).stdout)
+        return parse_pid((await self._query(self.pid_command())).stdout)
 
-    async def _ask(self, command: Command, what: str) -> None:
-        await ask(self._host, command, what, timeout=self._settings.timeout, track=True)
+    async def _execute(self, command: Command, what: str) -> None:
+        await execute(self._host, command, what, timeout=self._settings.timeout, track=True)
 
-    async def _look(self, command: Command) -> CommandResult:
-        return await look(self._host, command, timeout=self._settings.timeout)
+    async def _query(self, command: Command) -> CommandResult:
+        return await query(self._host, command, timeout=self._settings.timeout)

@@ -10,7 +10,7 @@ import msgspec
 from backends.command import Command
 from backends.container_names import is_absent, show_of
 from backends.errors import Unmeasured
-from backends.hosts.execution import ask, look, words
+from backends.hosts.execution import execute, format_output, query
 from backends.model import Activity, ServiceState
 from backends.obstacles import command_obstacles
 from backends.protocols import Host
@@ -101,11 +101,11 @@ class ContainerService:
         """Ask, and wait with the engine: it returns when the container has ended."""
         timeout = self._settings.stop_timeout + STOP_MARGIN
         what = f"stop {self._name}"
-        await ask(self._host, self.stop_command(), what, timeout=timeout, track=True)
+        await execute(self._host, self.stop_command(), what, timeout=timeout, track=True)
 
     async def start(self) -> None:
         what, timeout = f"start {self._name}", self._settings.timeout
-        await ask(self._host, self.start_command(), what, timeout=timeout, track=True)
+        await execute(self._host, self.start_command(), what, timeout=timeout, track=True)
 
     async def state(self) -> ServiceState:
         """Read back.
@@ -113,11 +113,11 @@ class ContainerService:
         Raises:
             Unmeasured: the engine did not answer, or with something that is not known here.
         """
-        result = await look(self._host, self.state_command(), timeout=self._settings.timeout)
+        result = await query(self._host, self.state_command(), timeout=self._settings.timeout)
         if is_absent(result):
             return ServiceState(Activity.STOPPED, None, f"no such container: {self._name}")
         if not result.ok:
-            raise Unmeasured(self._host.name, f"inspect {self._name}: {words(result)}")
+            raise Unmeasured(self._host.name, f"inspect {self._name}: {format_output(result)}")
         try:
             return state_of(
                 msgspec.json.decode(result.stdout, type=InspectedState),
@@ -144,11 +144,11 @@ class ContainerService:
     async def last_lines(self) -> tuple[str, ...]:
         """See `ServiceManager.last_lines`. The times tell which of the two outputs a line comes after."""
         command = self._engine("logs", "--timestamps", "--tail", str(LAST_LINES), self._name)
-        result = await look(self._host, command, timeout=self._settings.timeout)
+        result = await query(self._host, command, timeout=self._settings.timeout)
         if not result.ok:
-            if is_absent(result) or _NO_LOGS.search(words(result)):
+            if is_absent(result) or _NO_LOGS.search(format_output(result)):
                 return ()
-            raise Unmeasured(self._host.name, f"logs of {self._name}: {words(result)}")
+            raise Unmeasured(self._host.name, f"logs of {self._name}: {format_output(result)}")
         stamped = [line.partition(" ") for line in (result.stdout + result.stderr).splitlines()]
         stamped.sort(key=lambda line: line[0])
         return last_lines("\n".join(text for _, _, text in stamped))
@@ -160,7 +160,7 @@ class ContainerService:
             return obstacle
         if not (unit := unit_of(labels)):
             return ""
-        active = await look(self._host, is_active_command(unit), timeout=self._settings.timeout)
+        active = await query(self._host, is_active_command(unit), timeout=self._settings.timeout)
         return unit_obstacle(unit) if active.ok else ""
 
     async def _creation(self) -> "InspectedCreation | None":
@@ -168,11 +168,11 @@ class ContainerService:
         command = self._engine(
             "inspect", "--type", "container", "--format", self._show(_CREATION), self._name
         )
-        result = await look(self._host, command, timeout=self._settings.timeout)
+        result = await query(self._host, command, timeout=self._settings.timeout)
         if is_absent(result):
             return None
         if not result.ok:
-            raise Unmeasured(self._host.name, f"inspect {self._name}: {words(result)}")
+            raise Unmeasured(self._host.name, f"inspect {self._name}: {format_output(result)}")
         try:
             return msgspec.json.decode(result.stdout, type=InspectedCreation)
         except msgspec.DecodeError as error:

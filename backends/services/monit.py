@@ -16,7 +16,7 @@ import msgspec
 
 from backends.command import Command, CommandResult
 from backends.errors import Busy, ConfigError, NotAsked, Refused, UnknownOutcome, Unmeasured
-from backends.hosts.execution import look, refusal, words
+from backends.hosts.execution import format_output, query, refused_error
 from backends.model import ServiceState
 from backends.obstacles import command_obstacles, process_obstacles
 from backends.protocols import Host
@@ -96,10 +96,10 @@ class MonitService:
         return Command((*program[:-1], "tail", "-n", str(LOG_LINES), "--", log))
 
     async def stop(self) -> None:
-        await self._ask("stop", self.stop_command())
+        await self._execute("stop", self.stop_command())
 
     async def start(self) -> None:
-        await self._ask("start", self.start_command())
+        await self._execute("start", self.start_command())
 
     async def state(self) -> ServiceState:
         """Read back.
@@ -167,9 +167,9 @@ class MonitService:
         """Of what can be done without: where sudo would refuse it, it is not tried."""
         if await self._host.sudo_refusal(command):
             return None
-        return await look(self._host, command, timeout=self._settings.timeout)
+        return await query(self._host, command, timeout=self._settings.timeout)
 
-    async def _ask(self, action: Action, command: Command) -> None:
+    async def _execute(self, action: Action, command: Command) -> None:
         """Look first: with no daemon `monit stop` would run the script itself and exit with 0.
 
         Raises:
@@ -185,8 +185,8 @@ class MonitService:
         result = await self._host.run(command, timeout=self._settings.timeout)
         if result.ok:
             return
-        if _BUSY.search(words(result)):
-            raise Busy(self._host.name, f"{what}: {words(result)}")
+        if _BUSY.search(format_output(result)):
+            raise Busy(self._host.name, f"{what}: {format_output(result)}")
         raise self._failure(action, result)
 
     async def _pending(self, action: Action) -> str:
@@ -197,15 +197,15 @@ class MonitService:
             raise NotAsked(error.target, problem) from error
 
     def _failure(self, action: Action, result: CommandResult) -> Exception:
-        if _LOST.search(words(result)):
+        if _LOST.search(format_output(result)):
             # A request that reached a hung Monit is carried out when it goes on.
-            problem = f"monit {action} {self._name}: {words(result)}"
+            problem = f"monit {action} {self._name}: {format_output(result)}"
             return UnknownOutcome(self._host.name, problem)
-        return refusal(self._host.name, f"monit {action} {self._name}", result)
+        return refused_error(self._host.name, f"monit {action} {self._name}", result)
 
     async def _status(self) -> MonitStatus:
-        result = await look(self._host, self.state_command(), timeout=self._settings.timeout)
-        said = words(result)
+        result = await query(self._host, self.state_command(), timeout=self._settings.timeout)
+        said = format_output(result)
         if _NO_DAEMON.search(said):
             raise Unmeasured(self._host.name, f"the monit daemon is not running ({said})")
         if _NO_SERVICE.search(said):

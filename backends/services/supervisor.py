@@ -13,7 +13,7 @@ import msgspec
 
 from backends.command import Command, CommandResult
 from backends.errors import ConfigError, Refused, Unmeasured
-from backends.hosts.execution import ask, look, words
+from backends.hosts.execution import execute, format_output, query
 from backends.model import Activity, ServiceState
 from backends.obstacles import command_obstacles, process_obstacles
 from backends.protocols import Host
@@ -96,10 +96,10 @@ class SupervisorService:
 
     async def stop(self) -> None:
         """Ask, and wait with supervisorctl: it returns when the program has ended."""
-        await self._ask("stop", self.stop_command(), self._settings.stop_timeout)
+        await self._execute("stop", self.stop_command(), self._settings.stop_timeout)
 
     async def start(self) -> None:
-        await self._ask("start", self.start_command(), self._settings.timeout)
+        await self._execute("start", self.start_command(), self._settings.timeout)
 
     async def state(self) -> ServiceState:
         """Read back.
@@ -108,7 +108,7 @@ class SupervisorService:
             Refused: supervisord has no such program.
             Unmeasured: it does not run or does not answer, or says what is not known here.
         """
-        result = await look(self._host, self.state_command(), timeout=self._settings.timeout)
+        result = await query(self._host, self.state_command(), timeout=self._settings.timeout)
         return self._state(result)
 
     async def obstacles(self) -> tuple[str, ...]:
@@ -120,7 +120,7 @@ class SupervisorService:
 
     async def caveats(self) -> tuple[str, ...]:
         """See `ServiceManager.caveats`."""
-        result = await look(self._host, self._supervisorctl("avail"), timeout=self._settings.timeout)
+        result = await query(self._host, self._supervisorctl("avail"), timeout=self._settings.timeout)
         started = autostart(result.stdout, self._name) if result.ok else None
         return (AUTORESTART_UNKNOWN, NOT_AT_BOOT) if started is False else (AUTORESTART_UNKNOWN,)
 
@@ -128,21 +128,23 @@ class SupervisorService:
         """What the program wrote to its standard error last; where that is nothing, to its output."""
         for channel in ("stderr", "stdout"):
             command = self._supervisorctl("tail", f"-{TAIL_BYTES}", self._name, channel)
-            result = await look(self._host, command, timeout=self._settings.timeout)
+            result = await query(self._host, command, timeout=self._settings.timeout)
             if result.ok and (lines := last_lines(result.stdout)):
                 return lines
         return ()
 
-    async def _ask(self, action: str, command: Command, timeout: float) -> None:
+    async def _execute(self, action: str, command: Command, timeout: float) -> None:
         what = f"supervisorctl {action} {self._name}"
-        await ask(self._host, command, what, timeout=timeout, track=True)
+        await execute(self._host, command, what, timeout=timeout, track=True)
 
     def _state(self, result: CommandResult) -> ServiceState:
-        if _NO_PROGRAM.search(words(result)):
-            raise Refused(self._host.name, f"supervisord has no program {self._name} ({words(result)})")
+        if _NO_PROGRAM.search(format_output(result)):
+            raise Refused(
+                self._host.name, f"supervisord has no program {self._name} ({format_output(result)})"
+            )
         state = parse_status(result.stdout, self._name)
         if state is None or result.exit_status not in (0, 3):
-            raise Unmeasured(self._host.name, f"supervisorctl status {self._name}: {words(result)}")
+            raise Unmeasured(self._host.name, f"supervisorctl status {self._name}: {format_output(result)}")
         return state
 
     def _supervisorctl(self, *arguments: str) -> Command:

@@ -7,7 +7,7 @@ import msgspec
 
 from backends.command import Command
 from backends.errors import BackendError, Refused, Unmeasured, Unreachable
-from backends.hosts.execution import ask, look, words
+from backends.hosts.execution import execute, format_output, query
 from backends.hosts.rehearsal import is_rehearsal
 from backends.model import ServiceState
 from backends.obstacles import command_obstacles
@@ -96,7 +96,7 @@ class SystemdService:
         return Command((*call, f"{own}={unit_id(name)}")), Command((*call, unit, name))
 
     async def stop(self) -> None:
-        await self._ask(self.stop_command(), "stop")
+        await self._execute(self.stop_command(), "stop")
 
     async def start(self) -> None:
         """Ask for it; before, have a changed unit file read, and the starts of a version that died forgotten.
@@ -107,10 +107,10 @@ class SystemdService:
         shown = await self._show_if_possible()
         if is_rehearsal() or shown.get("NeedDaemonReload") == "yes":
             what = f"start {self._name}, whose unit file has changed: systemctl daemon-reload"
-            await ask(self._host, self.reload_command(), what, timeout=self._settings.timeout)
+            await execute(self._host, self.reload_command(), what, timeout=self._settings.timeout)
         if is_rehearsal() or _has_died(shown):
             await self._reset()
-        await self._ask(self.start_command(), "start")
+        await self._execute(self.start_command(), "start")
 
     async def state(self) -> ServiceState:
         """Read back.
@@ -149,7 +149,7 @@ class SystemdService:
         """What polkit may refuse; where sudo is between, `obstacles` has asked that."""
         if self._settings.user or not shlex.split(self._settings.command)[0].endswith("systemctl"):
             return ()
-        caveat = rights_caveat(await look(self._host, rights_command(), timeout=self._settings.timeout))
+        caveat = rights_caveat(await query(self._host, rights_command(), timeout=self._settings.timeout))
         return (caveat,) if caveat else ()
 
     async def last_lines(self) -> tuple[str, ...]:
@@ -162,7 +162,7 @@ class SystemdService:
 
     async def _lines_of(self, name: str) -> tuple[str, ...]:
         for command in self.log_commands(name):
-            result = await look(self._host, command, timeout=self._settings.timeout)
+            result = await query(self._host, command, timeout=self._settings.timeout)
             if result.ok and (lines := last_lines(result.stdout)) and not is_rehearsal():
                 return lines
         return ()
@@ -188,21 +188,23 @@ class SystemdService:
         if not names:
             return (), ()
         command = self._systemctl("show", f"--property={','.join(RELATED_PROPERTIES)}", "--", *names)
-        result = await look(self._host, command, timeout=self._settings.timeout)
+        result = await query(self._host, command, timeout=self._settings.timeout)
         if not result.ok:
-            return (), (f"whether {', '.join(names)} start or stop it cannot be seen: {words(result)}",)
+            return (), (
+                f"whether {', '.join(names)} start or stop it cannot be seen: {format_output(result)}",
+            )
         return parse_units(result.stdout), ()
 
     async def _show(self) -> dict[str, str]:
-        result = await look(self._host, self.state_command(), timeout=self._settings.timeout)
+        result = await query(self._host, self.state_command(), timeout=self._settings.timeout)
         shown = parse_show(result.stdout)
         if not result.ok or "ActiveState" not in shown:
-            raise Unmeasured(self._host.name, f"systemctl show {self._name}: {words(result)}")
+            raise Unmeasured(self._host.name, f"systemctl show {self._name}: {format_output(result)}")
         return shown
 
-    async def _ask(self, command: Command, action: str) -> None:
+    async def _execute(self, command: Command, action: str) -> None:
         what = f"{action} {self._name}"
-        await ask(self._host, command, what, timeout=self._settings.timeout)
+        await execute(self._host, command, what, timeout=self._settings.timeout)
 
     def _systemctl(self, *arguments: str) -> Command:
         scope = ("--user",) if self._settings.user else ()

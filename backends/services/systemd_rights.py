@@ -1,7 +1,7 @@
 """Rights under systemd: polkit's, and whether a user's units go on after the logout."""
 
 from backends.command import Command, CommandResult
-from backends.hosts.execution import look, words
+from backends.hosts.execution import format_output, query
 from backends.protocols import Host
 from backends.services.systemd_unit import parse_show
 
@@ -36,7 +36,7 @@ async def lingering_caveats(host: Host, timeout_s: float) -> tuple[str, ...]:
         Unreachable: as it comes from the host.
         Unmeasured: the answer was lost.
     """
-    result = await look(host, LINGER, timeout=timeout_s)
+    result = await query(host, LINGER, timeout=timeout_s)
     match parse_show(result.stdout).get("Linger") if result.ok else None:
         case "yes":
             return ()
@@ -45,4 +45,6 @@ async def lingering_caveats(host: Host, timeout_s: float) -> tuple[str, ...]:
                 "its unit belongs to a user who does not linger: it ends with that user's last login, perhaps"
                 " Rolldeck's own, and systemd would not start it after a reboot; see loginctl enable-linger",
             )
-    return (f"whether its unit goes on when its user is not logged in cannot be seen: {words(result)}",)
+    return (
+        f"whether its unit goes on when its user is not logged in cannot be seen: {format_output(result)}",
+    )

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from backends.errors import BackendError
-from backends.hosts.execution import sharing_looks
+from backends.hosts.execution import shared_queries
 from backends.model import Activity, Registered
 from backends.protocols import Registration
 from orchestrator.engine.steps.reach import cannot_stop
@@ -81,7 +81,7 @@ async def _observe(node: Node) -> Observation:
     await measure("cannot be reached", node.host.connect)
     if findings:
         return Observation(node, None, None, False, None, tuple(findings))
-    with sharing_looks():  # each answer of the manager is read for several of these
+    with shared_queries():  # each answer of the manager is read for several of these
         state = await measure("service state cannot be read", node.service.state)
         is_open = await measure(f"port {node.port} cannot be seen", node.port_probe.is_open)
         obstacles = await measure("what its service manager may do cannot be seen", node.service.obstacles)

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from backends.clock import SystemClock
-from backends.debug_log import MOST, WIRE, heard, private
+from backends.debug_log import MAX_TEXT_CHARS, WIRE, log_exchange, redacted
 from backends.secrets import load_secret
 from console import debug_log
 from console.debug_log import Log, LogSettings
@@ -248,7 +248,7 @@ async def test_a_disk_that_hangs_holds_up_nothing(tmp_path: Path, monkeypatch: p
 
 async def test_the_wire_is_heard_only_when_that_is_asked_for(tmp_path: Path) -> None:
     async with logging_to(tmp_path / "log"):
-        heard("lb1", "show info", "Name: HAProxy", True, 0.1)
+        log_exchange("lb1", "show info", "Name: HAProxy", True, 0.1)
     assert lines(tmp_path / "log") == []
 
 
@@ -256,23 +256,25 @@ async def test_the_wire_is_heard_only_when_that_is_asked_for(tmp_path: Path) -> 
 async def test_the_wire_without_secrets_and_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ROLLDECK_TEST_WIRE", TOKEN)
     await load_secret("ROLLDECK_TEST_WIRE", "", "", "p")
-    across = "x" * (MOST - 4) + TOKEN
+    across = "x" * (MAX_TEXT_CHARS - 4) + TOKEN
     async with logging_to(tmp_path / "log") as (bus, _):
-        heard("lb1", "show stat", "y" * 100_000, True, 0.123456)
-        heard("web1", "GET http://joe:pw@h/\nAuthorization: Bearer abc", f"200\n{TOKEN}".encode(), True, 0.1)
-        heard("web1", "a", across, False, 0.1)
-        with private():
-            heard("lb1", "cat -- /etc/haproxy/haproxy.cfg", "stats auth admin:hunter2", True, 0.1)
+        log_exchange("lb1", "show stat", "y" * 100_000, True, 0.123456)
+        log_exchange(
+            "web1", "GET http://joe:pw@h/\nAuthorization: Bearer abc", f"200\n{TOKEN}".encode(), True, 0.1
+        )
+        log_exchange("web1", "a", across, False, 0.1)
+        with redacted():
+            log_exchange("lb1", "cat -- /etc/haproxy/haproxy.cfg", "stats auth admin:hunter2", True, 0.1)
         bus.emit(note(f"it said {TOKEN}"))
     stat_, get, cut, file, event = lines(tmp_path / "log")
     assert (stat_["event"], stat_["target"], stat_["command"]) == ("wire", "lb1", "show stat")
-    assert (stat_["reply"], stat_["seconds"]) == ("y" * MOST, 0.1235)
+    assert (stat_["reply"], stat_["seconds"]) == ("y" * MAX_TEXT_CHARS, 0.1235)
     assert (get["command"], get["reply"]) == ("GET http://***@h/\nAuthorization: ***", "200\n***")
-    assert cut["reply"] == "x" * (MOST - 4) + "***"
+    assert cut["reply"] == "x" * (MAX_TEXT_CHARS - 4) + "***"
     assert file["reply"] == "(not kept)"
     assert event["text"] == "it said ***"
     assert TOKEN not in (tmp_path / "log").read_text()
-    heard("lb1", "afterwards", "", True, 0.1)
+    log_exchange("lb1", "afterwards", "", True, 0.1)
     assert len(lines(tmp_path / "log")) == 5
 
 

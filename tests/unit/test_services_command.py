@@ -4,7 +4,7 @@ import pytest
 
 from backends.command import Command, CommandResult
 from backends.errors import ConfigError, Refused, UnknownOutcome, Unmeasured
-from backends.hosts.execution import MAX_WORDS, words
+from backends.hosts.execution import MAX_OUTPUT_CHARS, format_output
 from backends.model import Activity, ServiceState
 from backends.services.command import NOT_KNOWN_AFTER_REBOOT, CommandService, CommandSettings
 from backends.services.common import parse_pid
@@ -118,12 +118,12 @@ async def test_a_lost_answer_is_unknown_after_asking_and_unmeasured_after_lookin
 
 def test_words_are_one_line_and_bounded() -> None:
     def said(stdout: str, stderr: str) -> str:
-        return words(CommandResult("web1", "x", 1, stdout, stderr, 0.0))
+        return format_output(CommandResult("web1", "x", 1, stdout, stderr, 0.0))
 
     assert said("out", " a \n\n b\n") == "a; b"
     assert said("out\n", " \n") == "out"
     assert said("", "") == "(no output)"
-    assert len(said("", "x" * 5000 + "end")) == MAX_WORDS + 3
+    assert len(said("", "x" * 5000 + "end")) == MAX_OUTPUT_CHARS + 3
     assert said("", "x" * 5000 + "end").endswith("end")
 
 

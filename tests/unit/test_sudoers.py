@@ -8,7 +8,7 @@ import pytest
 
 from backends.command import Command
 from backends.errors import Unmeasured
-from backends.hosts.execution import ask, look
+from backends.hosts.execution import execute, query
 from backends.hosts.local import LocalHost
 from backends.hosts.rehearsal import rehearsing
 from backends.hosts.sudo import LONGEST_PATTERN, SudoCall, rule, sudo_call
@@ -71,12 +71,12 @@ async def test_a_rehearsal_looks_and_changes_nothing(tmp_path: Path) -> None:
     host = LocalHost("web1", listener=recorded.append)
     change, question = Command(("touch", str(tmp_path / "done"))), Command(("echo", "yes"))
     with rehearsing() as sent:
-        await ask(host, change, "touch", timeout=5, track=True)
-        assert (await look(host, question, timeout=5)).stdout == "yes\n"
+        await execute(host, change, "touch", timeout=5, track=True)
+        assert (await query(host, question, timeout=5)).stdout == "yes\n"
     assert not (tmp_path / "done").exists()
     assert [(each.command, each.track) for each in sent] == [(change, True), (question, False)]
     assert recorded == []
-    await ask(host, change, "touch", timeout=5)
+    await execute(host, change, "touch", timeout=5)
     assert (tmp_path / "done").exists()
 
 

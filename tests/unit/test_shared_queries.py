@@ -1,4 +1,4 @@
-"""What preflight sees of a service manager is asked for once, however many questions it answers."""
+"""Preflight runs each query of a service manager once, however many questions it answers."""
 
 from collections import Counter
 from dataclasses import replace
@@ -7,7 +7,7 @@ import pytest
 
 from backends.command import Command
 from backends.errors import Unreachable
-from backends.hosts.execution import look, sharing_looks
+from backends.hosts.execution import query, shared_queries
 from backends.services.monit import MonitService, MonitSettings
 from backends.services.systemd import SystemdService, SystemdSettings
 from orchestrator.preflight.nodes import observe
@@ -33,7 +33,7 @@ def make_service(host: ScriptedHost, kind: str) -> MonitService | SystemdService
 
 
 @pytest.mark.parametrize("kind", ["monit", "systemd"])
-def test_a_manager_is_asked_each_thing_once(kind: str) -> None:
+def test_each_query_of_a_manager_runs_once(kind: str) -> None:
     async def scenario() -> None:
         world = World(nodes=1)
         host = ScriptedHost(answer)
@@ -49,19 +49,19 @@ def test_a_manager_is_asked_each_thing_once(kind: str) -> None:
     run(scenario())
 
 
-async def test_looks_on_two_hosts_are_two_and_a_failure_is_none() -> None:
+async def test_queries_on_two_hosts_both_run_and_a_failure_is_not_shared() -> None:
     one, other = ScriptedHost(lambda _: Answer("one")), ScriptedHost(lambda _: Answer("other"))
     command = Command(("true",))
-    with sharing_looks():
-        found = [(await look(host, command, timeout=1)).stdout for host in (one, other, one)]
+    with shared_queries():
+        found = [(await query(host, command, timeout=1)).stdout for host in (one, other, one)]
     assert (found, len(one.ran), len(other.ran)) == (["one", "other", "one"], 1, 1)
 
     def fail(_: Command) -> Answer:
         raise Unreachable("web1", "gone")
 
     silent = ScriptedHost(fail)
-    with sharing_looks():
+    with shared_queries():
         for _ in range(2):
             with pytest.raises(Unreachable):
-                await look(silent, command, timeout=1)
+                await query(silent, command, timeout=1)
     assert len(silent.ran) == 2
