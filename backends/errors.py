@@ -3,17 +3,17 @@
 RolldeckError
 ├── ConfigError          a file, a key in it, what was found and what was expected
 └── BackendError         something outside did not do as asked; `target` says which
-    ├── Unreachable      could not be asked: refused, timed out, no such socket
+    ├── Unreachable      no request was sent: refused, timed out, no such socket
     │   └── HostKeyError     the host's SSH key is unknown or has changed
-    ├── UnknownOutcome   was asked, and the answer was lost: it may or may not have happened
-    ├── Refused          was asked, and answered no (HAProxy's text, a non-zero exit status)
-    │   ├── NotAsked         something stood against asking: nothing was sent
-    │   │   └── Busy             something else is under way there, which will end: asking again may help
+    ├── UnknownOutcome   the answer was lost: what was requested may or may not have happened
+    ├── Refused          the answer was no (HAProxy's text, a non-zero exit status)
+    │   ├── NotAsked         nothing was sent, because something forbids it
+    │   │   └── Busy             something else is under way there and will end: a retry may help
     │   └── PermissionDenied the level of the socket or the rights of the user are too low
-    └── Unmeasured       answered, but the answer cannot be understood
+    └── UnreadableReply  answered, but the answer cannot be understood
 
-The difference between them decides what happens next: `Refused` changed nothing, `UnknownOutcome` must be
-looked at again before anything else is sent, and none of them ever counts as a pass.
+The difference between them decides what happens next: after `Refused` nothing has changed, after
+`UnknownOutcome` the state must be read before anything else is sent, and no error ever counts as a pass.
 """
 
 from backends.text import shorten
@@ -113,5 +113,5 @@ class PermissionDenied(Refused):
     """The socket's level or the user's rights do not allow it."""
 
 
-class Unmeasured(BackendError):
+class UnreadableReply(BackendError):
     """Answered, but not with something that can be understood; never a pass."""

@@ -10,7 +10,7 @@ from functools import cache
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import TYPE_CHECKING
 
-from backends.errors import ConfigError, Unmeasured
+from backends.errors import ConfigError, UnreadableReply
 from backends.secrets import Secret
 
 if TYPE_CHECKING:
@@ -68,18 +68,20 @@ async def read_body(target: str, reply: "httpx.Response", most_bytes: int) -> by
         most_bytes: of the body.
 
     Raises:
-        Unmeasured: it is longer, or compressed.
+        UnreadableReply: it is longer, or compressed.
     """
     encoding = reply.headers.get("Content-Encoding", "identity").strip().lower()
     if encoding not in ("", "identity"):
-        raise Unmeasured(target, f"the reply is encoded as {encoding[:40]!r}, and only plain ones are read")
+        raise UnreadableReply(
+            target, f"the reply is encoded as {encoding[:40]!r}, and only plain ones are read"
+        )
     body = bytearray()
     chunks = 0
     async for chunk in reply.aiter_raw():
         body += chunk
         chunks += 1
         if len(body) > most_bytes:
-            raise Unmeasured(target, f"the reply is longer than {most_bytes:,} bytes")
+            raise UnreadableReply(target, f"the reply is longer than {most_bytes:,} bytes")
         if chunks % _CHUNKS_PER_YIELD == 0:
             await asyncio.sleep(0)
     return body

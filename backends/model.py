@@ -111,7 +111,7 @@ class Server:
     weight: int  # set by the configuration or by `set server ... weight`
     initial_weight: int  # of the configuration
     effective_weight: int  # what counts now: the slow-start ramp is in it
-    checked: bool  # HAProxy runs health checks on it
+    has_checks: bool  # HAProxy runs health checks on it
     check_status: str  # "L7OK", "L4CON" ...; empty when there are no checks
     check_health: int
     check_rise: int
@@ -124,7 +124,7 @@ class Server:
     agent_configured: bool  # there is one, perhaps switched off now
     agent_status: str  # "L7OK", "L7STS" (it says down), "CHECKED" (it spoke of something else) ...
     last_agent: str  # the agent's own words; empty in 2.2, and when it says nothing of health
-    tracks: str  # "backend/server" whose health it follows; empty when none
+    track_target: str  # "backend/server" whose health it follows; empty when none
     backup: bool
     cookie: str
     sessions: int  # streams in flight; idle keep-alive connections do not count
@@ -153,21 +153,21 @@ class Server:
         return self.check_rise + self.check_fall - 1
 
     @property
-    def proven(self) -> bool:
+    def checks_passed(self) -> bool:
         """HAProxy's own checks found it in full health. False for a server without checks.
 
         With `slowstart` it is STARTING then, also in DRAIN: waiting for RUNNING there would use the ramp
         up before any traffic comes.
         """
         return (
-            self.checked
+            self.has_checks
             and self.operational in (Operational.STARTING, Operational.RUNNING)
             and self.check_health == self.full_health
             and self.status in ("UP", "DRAIN", "DRAIN (agent)", "NOLB")
         )
 
     @property
-    def takes_traffic(self) -> bool:
+    def receives_traffic(self) -> bool:
         """New traffic goes there now, whether or not it has proven its health."""
         return (
             self.admin_state is AdminState.READY
@@ -178,7 +178,7 @@ class Server:
     @property
     def in_rotation(self) -> bool:
         """It takes its full share of new traffic: ready, in full health, with a weight, not ramping up."""
-        healthy = self.proven if self.checked else self.operational is Operational.RUNNING
+        healthy = self.checks_passed if self.has_checks else self.operational is Operational.RUNNING
         return (
             self.admin_state is AdminState.READY
             and healthy

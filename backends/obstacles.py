@@ -5,7 +5,7 @@ import shlex
 from collections.abc import Awaitable, Callable, Mapping
 
 from backends.command import Command
-from backends.errors import Unmeasured
+from backends.errors import UnreadableReply
 from backends.hosts.execution import query
 from backends.hosts.rehearsal import is_rehearsal
 from backends.model import ServiceState
@@ -72,7 +72,7 @@ async def process_obstacles(
     try:
         if await host.alive(pid):
             return ()
-    except Unmeasured:
+    except UnreadableReply:
         return ()  # the stop and the start will say so
     if (await look_again()).pid != pid:
         return ()

@@ -11,7 +11,7 @@ import signal
 import threading
 from collections.abc import Iterator
 
-from backends.errors import Unmeasured
+from backends.errors import UnreadableReply
 
 CPU_SECONDS = 0.1  # for one search; an honest one takes a thousandth of that
 MAX_TEXT = (
@@ -27,16 +27,16 @@ def search(pattern: str, text: str, flags: int = 0) -> re.Match[str] | None:
     """`re.search` with an end.
 
     Raises:
-        Unmeasured: the text is too long, or the search took too much of the processor's time.
+        UnreadableReply: the text is too long, or the search took too much of the processor's time.
     """
     if len(text) > MAX_TEXT:
         problem = f"{pattern!r} is searched in at most {MAX_TEXT:,} characters, and there are {len(text):,}"
-        raise Unmeasured("", problem)
+        raise UnreadableReply("", problem)
     try:
         with _limit():
             return re.search(pattern, text, flags)
     except _OutOfTime:
-        raise Unmeasured("", f"{pattern!r} takes too long on what was said") from None
+        raise UnreadableReply("", f"{pattern!r} takes too long on what was said") from None
 
 
 @contextlib.contextmanager

@@ -23,7 +23,10 @@ class Clock(Protocol):
 
 
 class LoadBalancer(Protocol):
-    """One HAProxy process. All methods raise Unreachable, Refused, Unmeasured; `write` UnknownOutcome too."""
+    """One HAProxy process.
+
+    All methods raise Unreachable, Refused and UnreadableReply; `write` also raises UnknownOutcome.
+    """
 
     @property
     def name(self) -> str: ...
@@ -120,7 +123,7 @@ class Host(Protocol):
 
         Raises:
             Unreachable, UnknownOutcome: nobody could be asked.
-            Unmeasured: the answer was neither yes nor no.
+            UnreadableReply: the answer was neither yes nor no.
         """
 
     async def sudo_refusal(self, command: Command, *, track: bool = False) -> str:
@@ -142,7 +145,7 @@ class Host(Protocol):
         Raises:
             Unreachable, UnknownOutcome: nobody could be asked.
             Refused, PermissionDenied: it is not there, is no regular file, or must not be read.
-            Unmeasured: it is longer than that.
+            UnreadableReply: it is longer than that.
         """
 
     async def open_unix(
@@ -197,14 +200,14 @@ class PortProbe(Protocol):
     """Whether the application's port is open, seen from where the configuration says."""
 
     async def is_open(self) -> bool:
-        """Raises Unreachable or Unmeasured when neither open nor closed was seen (a time-out is neither)."""
+        """Raise Unreachable or UnreadableReply when it is neither open nor closed, as after a time-out."""
 
 
 class Connections(Protocol):
     """The connections that a node has on its application's port, whoever made them."""
 
     async def count(self) -> int:
-        """Established ones. Raises Unreachable or Unmeasured when they cannot be counted."""
+        """Established ones. Raises Unreachable or UnreadableReply when they cannot be counted."""
 
 
 class Installer(Protocol):
@@ -224,7 +227,7 @@ class Installer(Protocol):
         """What `install` may run when it has failed; empty for most kinds."""
 
     async def installed(self) -> str | None:
-        """The version on disk, None when nothing is installed. Raises Unmeasured when it cannot be told."""
+        """Return the version on disk, or None when nothing is installed. Raises UnreadableReply."""
 
     async def check_availability(self, version: str) -> Availability:
         """Whether `install` could bring this version, after `prefetch`. Changes nothing.

@@ -14,7 +14,7 @@ import msgspec
 from backends.consul.errors import explained
 from backends.consul.settings import NAME, ConsulSettings
 from backends.debug_log import WIRE, log_exchange
-from backends.errors import Unmeasured, Unreachable
+from backends.errors import Unreachable, UnreadableReply
 
 if TYPE_CHECKING:
     from backends.consul.transport import Api
@@ -73,22 +73,22 @@ def decoded(body: bytes, what: str) -> list[Entry]:
         what: was asked, for the error.
 
     Raises:
-        Unmeasured: it is no JSON, or an entry has not what an entry has.
+        UnreadableReply: it is no JSON, or an entry has not what an entry has.
     """
     try:
         return _DECODER.decode(body)
     except msgspec.MsgspecError as error:
-        raise Unmeasured(NAME, f"{what}: the answer is not understood: {error}") from None
+        raise UnreadableReply(NAME, f"{what}: the answer is not understood: {error}") from None
     except UnicodeDecodeError as error:
-        raise Unmeasured(NAME, f"{what}: the answer is not UTF-8 text: {error.reason}") from None
+        raise UnreadableReply(NAME, f"{what}: the answer is not UTF-8 text: {error.reason}") from None
 
 
 def checked(answer: Any, kind: Any, what: str) -> Any:
-    """What py-consul has decoded, as this type. Raises Unmeasured, as `decoded` does."""
+    """What py-consul has decoded, as this type. Raises UnreadableReply, as `decoded` does."""
     try:
         return msgspec.convert(answer, kind)
     except msgspec.ValidationError as error:
-        raise Unmeasured(NAME, f"{what}: the answer is not understood: {error}") from None
+        raise UnreadableReply(NAME, f"{what}: the answer is not understood: {error}") from None
 
 
 T = TypeVar("T")
@@ -258,7 +258,7 @@ class Consul:
         try:
             after = int(said)
         except ValueError as error:
-            raise Unmeasured(NAME, f"{what}: an index that is no number: {said!r}") from error
+            raise UnreadableReply(NAME, f"{what}: an index that is no number: {said!r}") from error
         if after < index or not after:  # a restored or new server begins to count again
             await asyncio.sleep(BREATH)  # the next look will not block, and whoever asks may ask for ever
             return 0, found
@@ -294,7 +294,7 @@ class Consul:
             RecursionError,
         ) as error:  # py-consul's, of JSON that is none of Consul's
             said = repr(error)
-            raise Unmeasured(NAME, f"{what}: the answer is not understood") from None
+            raise UnreadableReply(NAME, f"{what}: the answer is not understood") from None
         finally:
             log_exchange(NAME, what, said, ok, time.monotonic() - begun)
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from backends.command import Command
 from backends.consul.catalog import ConsulService, instance, is_maintenance
 from backends.consul.client import Check, Consul, Entry
-from backends.errors import Unmeasured
+from backends.errors import UnreadableReply
 from backends.hosts.execution import execute
 from backends.model import Registered
 from backends.protocols import Host
@@ -72,7 +72,7 @@ class Registration:
         # A Consul before 1.5 has no filter, and gives all of them.
         own = [each for each in found if instance(each).called(service.name) == self._node]
         if len(own) > 1:
-            raise Unmeasured("consul", f"{len(own)} instances are {self._node!r} by {service.name!r}")
+            raise UnreadableReply("consul", f"{len(own)} instances are {self._node!r} by {service.name!r}")
         if not own:
             return Registered(there=False)
         self._identity = own[0].service.identity
@@ -115,7 +115,7 @@ class Registration:
 
     async def _execute(self, command: Command | None, what: str) -> None:
         if command is None:
-            raise Unmeasured(self._host.name, f"{what}: the id of its instance is not known")
+            raise UnreadableReply(self._host.name, f"{what}: the id of its instance is not known")
         await execute(self._host, command, what, timeout=TIMEOUT)
 
     def _command(self, *options: str) -> Command:

@@ -60,7 +60,16 @@ def columns_of(servers: Sequence[Server]) -> Columns:
 
 
 _state = attrgetter(
-    *("admin", "operational", "status", "weight", "effective_weight", "throttle", "checked", "tracks"),
+    *(
+        "admin",
+        "operational",
+        "status",
+        "weight",
+        "effective_weight",
+        "throttle",
+        "has_checks",
+        "track_target",
+    ),
     *("check_status", "check_health", "check_rise", "check_fall", "backup", "empty_slot"),
 )
 

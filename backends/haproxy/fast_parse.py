@@ -133,7 +133,7 @@ def fast_join(
         None when anything about them is unusual: quotes, another order, a field that is no number.
 
     Raises:
-        Unmeasured: one is larger than any that HAProxy writes.
+        UnreadableReply: one is larger than any that HAProxy writes.
     """
     for text in (*stats, *states):
         check_size(instance, text)

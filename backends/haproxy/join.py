@@ -7,7 +7,7 @@ operator; `show servers state` has them apart, but neither health nor sessions. 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from backends.errors import Unmeasured
+from backends.errors import UnreadableReply
 from backends.haproxy.parse import BACKEND_ROW, MAX_TEXT, SERVER_ROW, Row, number
 from backends.haproxy.slots import empty_among, line_of
 from backends.model import Admin, Backend, Operational, RequestCounters, Server, ServerRef
@@ -28,7 +28,7 @@ def join(
     """Join both replies by (proxy id, server id): names may repeat.
 
     Raises:
-        Unmeasured: they do not speak of the same servers, as when one was added in between.
+        UnreadableReply: they do not speak of the same servers, as when one was added in between.
     """
     backends = tuple(backend(instance, row) for row in stat if row["type"] == BACKEND_ROW)
     rows = {(row["iid"], row["sid"]): row for row in stat if row["type"] == SERVER_ROW}
@@ -39,7 +39,7 @@ def join(
         odd = rows.keys() ^ states.keys()
         names = [rows[key]["svname"] if key in rows else states[key]["srv_name"] for key in odd]
         problem = f"the list of servers changed while it was read: {', '.join(sorted(names))}"
-        raise Unmeasured(instance, problem)
+        raise UnreadableReply(instance, problem)
     return backends, servers_of(instance, [(row, states[key]) for key, row in rows.items()])
 
 
@@ -47,7 +47,7 @@ def servers_of(instance: str, rows: Sequence[tuple[Row, Row]]) -> tuple[Server, 
     """Build all servers of one load balancer, each from its rows of both replies.
 
     Raises:
-        Unmeasured: a field is not the number it should be.
+        UnreadableReply: a field is not the number it should be.
     """
     servers = [server(instance, row, state) for row, state in rows]
     empty = empty_among([line_of(row["iid"], state) for row, state in rows])
@@ -60,13 +60,13 @@ def backend(instance: str, row: Row) -> Backend:
     """Build a backend from its own row of `show stat`.
 
     Raises:
-        Unmeasured: a field is not the number it should be.
+        UnreadableReply: a field is not the number it should be.
     """
     name = row["pxname"]
     try:
         found = counters(row)
     except ValueError as error:
-        raise Unmeasured(instance, f"the row of backend {name}: {error}") from None
+        raise UnreadableReply(instance, f"the row of backend {name}: {error}") from None
     found = found._replace(doubtful_aborts=row[SINCE_3_2] != "")
     return Backend(name, _text(row["mode"]), _text(row["algo"]), _text(row["cookie"]), found)
 
@@ -110,13 +110,13 @@ def server(instance: str, row: Row, state: Row) -> Server:
     """Build a server from its row of `show stat` and its row of `show servers state`.
 
     Raises:
-        Unmeasured: a field is not the number it should be.
+        UnreadableReply: a field is not the number it should be.
     """
     try:
         return _server(instance, row, state)
     except ValueError as error:
         name = f"{row['pxname']}/{row['svname']}"
-        raise Unmeasured(instance, f"the row of {name}: {error}") from None
+        raise UnreadableReply(instance, f"the row of {name}: {error}") from None
 
 
 def _server(instance: str, row: Row, state: Row) -> Server:
@@ -135,7 +135,7 @@ def _server(instance: str, row: Row, state: Row) -> Server:
         weight=number(state["srv_uweight"]),
         initial_weight=number(state["srv_iweight"]),
         effective_weight=number(row["weight"]),
-        checked=number(state["srv_check_state"]) & _CHECK_RUNS == _CHECK_RUNS,
+        has_checks=number(state["srv_check_state"]) & _CHECK_RUNS == _CHECK_RUNS,
         check_status=_text(row["check_status"].removeprefix("* ")),  # the mark of a check under way
         check_health=number(row["check_health"] or "0"),
         check_rise=number(row["check_rise"] or "0"),
@@ -148,7 +148,7 @@ def _server(instance: str, row: Row, state: Row) -> Server:
         agent_configured=bool(agent_state & _CONFIGURED),
         agent_status=_text(row["agent_status"].removeprefix("* ")),
         last_agent=_text(row["last_agt"]),
-        tracks=_text(row["tracked"]),
+        track_target=_text(row["tracked"]),
         backup=row["bck"] not in ("", "0"),
         cookie=_text(row["cookie"]),
         sessions=number(row["scur"]),

@@ -1,4 +1,4 @@
-"""Parsers of replies: pure, and never silently partial. What cannot be understood is `Unmeasured`.
+"""Parsers of replies: pure, and never silently partial. What cannot be understood is `UnreadableReply`.
 
 Formats: HAProxy's management guide, "show info", "show stat" and "show servers state".
 """
@@ -8,7 +8,7 @@ import io
 from collections.abc import Mapping
 from operator import itemgetter
 
-from backends.errors import PermissionDenied, Refused, Unmeasured
+from backends.errors import PermissionDenied, Refused, UnreadableReply
 from backends.model import Info, Level
 from backends.text import shorten
 
@@ -50,7 +50,7 @@ def split_replies(instance: str, text: str, count: int) -> list[str]:
 
     Raises:
         Refused, PermissionDenied: with HAProxy's words, when that is what one of them says.
-        Unmeasured: there are more or fewer, or the last one was cut off.
+        UnreadableReply: there are more or fewer, or the last one was cut off.
     """
     replies = text.split("\n\n", count + 1)
     for reply in replies:
@@ -142,10 +142,10 @@ def check_size(instance: str, text: str) -> None:
     """Refuse a table that is larger than any that HAProxy writes, before it is divided.
 
     Raises:
-        Unmeasured: it has too many rows or columns, or a row is too long.
+        UnreadableReply: it has too many rows or columns, or a row is too long.
     """
     if text.count("\n") > MAX_ROWS + 2:
-        raise Unmeasured(instance, f"a table of more than {MAX_ROWS:,} rows")
+        raise UnreadableReply(instance, f"a table of more than {MAX_ROWS:,} rows")
     longest = max(text.split("\n"), key=len)
     if len(longest) > MAX_ROW:
         raise _unclear(instance, f"rows of at most {MAX_ROW:,} characters", longest)
@@ -184,6 +184,6 @@ def _csv_rows(instance: str, text: str, width: int, leading: int) -> list[list[s
     return rows
 
 
-def _unclear(instance: str, expected: str, text: str) -> Unmeasured:
+def _unclear(instance: str, expected: str, text: str) -> UnreadableReply:
     found = f"{text[:120]!r}" + (f"… ({len(text):,} characters)" if len(text) > 120 else "")
-    return Unmeasured(instance, f"expected {expected}, got {found}")
+    return UnreadableReply(instance, f"expected {expected}, got {found}")

@@ -74,7 +74,7 @@ class Runtime:
         Raises:
             Unreachable: no connection, or no complete answer in time.
             Refused: there is no such backend.
-            Unmeasured: the reply was cut off or cannot be understood.
+            UnreadableReply: the reply was cut off or cannot be understood.
         """
         try:
             snapshot = await self._snapshot(backends)
@@ -126,7 +126,7 @@ class Runtime:
         Raises:
             Unreachable: no connection, or no complete answer in time.
             Refused, PermissionDenied: with HAProxy's words.
-            Unmeasured: the reply was cut off or cannot be understood.
+            UnreadableReply: the reply was cut off or cannot be understood.
             UnsafeCommand: a name that will not be sent.
         """
         ref = ServerRef(self._name, backend, server)
@@ -138,7 +138,7 @@ class Runtime:
 
         Raises:
             Unreachable: no connection, or no complete answer in time.
-            Unmeasured: a reply was cut off or cannot be understood.
+            UnreadableReply: a reply was cut off or cannot be understood.
         """
         if not self._settings.master:
             return None

@@ -5,7 +5,7 @@ import re
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Mapping
 
-from backends.errors import BackendError, PermissionDenied, Refused, Unmeasured
+from backends.errors import BackendError, PermissionDenied, Refused, UnreadableReply
 from backends.haproxy import commands
 from backends.haproxy.columns import Name
 from backends.haproxy.parse import MAX_NAME, SERVER_ROW, number, parse_stat
@@ -37,7 +37,7 @@ def parse_sessions(ref: ServerRef, text: str, limit: int) -> Sessions:
 
     Raises:
         PermissionDenied, Refused: with HAProxy's words, when that is what it says.
-        Unmeasured: the reply was cut off, or a line of this server cannot be understood.
+        UnreadableReply: the reply was cut off, or a line of this server cannot be understood.
     """
     words = text[:40].strip()
     if words == "Permission denied":
@@ -45,10 +45,10 @@ def parse_sessions(ref: ServerRef, text: str, limit: int) -> Sessions:
     if words in _REFUSALS:
         raise Refused(ref.instance, words)
     if text != "\n" and not text.endswith("\n\n"):
-        raise Unmeasured(ref.instance, f"`show sess` was cut off after {len(text)} characters")
+        raise UnreadableReply(ref.instance, f"`show sess` was cut off after {len(text)} characters")
     # A reply may be megabytes: only the lines of this server are looked at closely, only the oldest read.
     if text.count("\n") > MAX_SESSIONS:
-        raise Unmeasured(ref.instance, f"`show sess` with more than {MAX_SESSIONS:,} lines")
+        raise UnreadableReply(ref.instance, f"`show sess` with more than {MAX_SESSIONS:,} lines")
     mark = f" be={ref.backend} srv={ref.server} "
     lines = [line for line in text.split("\n") if mark in line]
     oldest = heapq.nlargest(limit, lines, key=_rank)
@@ -56,9 +56,9 @@ def parse_sessions(ref: ServerRef, text: str, limit: int) -> Sessions:
 
 
 def count_sessions(instance: str, text: str) -> Counter[Name]:
-    """Count all sessions of a reply to `show sess`, by backend and server name. Raises Unmeasured."""
+    """Count all sessions of a reply to `show sess`, by backend and server name. Raises UnreadableReply."""
     if text != "\n" and not text.endswith("\n\n"):
-        raise Unmeasured(instance, f"`show sess` was cut off after {len(text)} characters")
+        raise UnreadableReply(instance, f"`show sess` was cut off after {len(text)} characters")
     return Counter((match[1], match[2]) for match in _PLACE.finditer(text))
 
 
@@ -70,7 +70,7 @@ def _rank(line: str) -> int:
 def _stream(ref: ServerRef, line: str) -> Stream:
     match = _LINE.match(line)
     if match is None:
-        raise Unmeasured(ref.instance, f"expected a line of `show sess`, got {line[:120]!r}")
+        raise UnreadableReply(ref.instance, f"expected a line of `show sess`, got {line[:120]!r}")
     limits = [_seconds(each) for each in _SILENCE.findall(line)]
     return Stream(
         ref=ref,
@@ -105,7 +105,7 @@ def parse_old_workers(instance: str, text: str) -> tuple[int, ...]:
     """Their process ids, from the reply to `show proc`: the first column of the lines below a heading.
 
     Raises:
-        Unmeasured: one is not a number.
+        UnreadableReply: one is not a number.
     """
     _, _, below = text.partition(_OLD_WORKERS)
     pids = []
@@ -116,7 +116,7 @@ def parse_old_workers(instance: str, text: str) -> tuple[int, ...]:
             try:
                 pids.append(number(words[0]))
             except ValueError as error:
-                raise Unmeasured(instance, f"`show proc`: {error}") from None
+                raise UnreadableReply(instance, f"`show proc`: {error}") from None
     return tuple(pids[:_MOST_WORKERS])
 
 
@@ -153,4 +153,4 @@ async def _read_worker(instance: str, pid: int, ask: Ask) -> Counter[Name]:
             {(row["pxname"], row["svname"]): number(row["scur"]) + number(row["qcur"]) for row in servers}
         )
     except ValueError as error:
-        raise Unmeasured(instance, f"the statistics of worker {pid}: {error}") from None
+        raise UnreadableReply(instance, f"the statistics of worker {pid}: {error}") from None

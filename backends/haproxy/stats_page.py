@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Never
 
 from backends.debug_log import log_exchange
-from backends.errors import PermissionDenied, Refused, Unmeasured, Unreachable
+from backends.errors import PermissionDenied, Refused, Unreachable, UnreadableReply
 from backends.haproxy.address import HaproxySettings
 from backends.haproxy.config_facts import HaproxyFacts
 from backends.haproxy.join import backend, servers_of
@@ -53,7 +53,7 @@ class StatsPage:
             Unreachable: no connection, or no complete answer in time.
             PermissionDenied: user name and password are refused.
             Refused: there is no such backend.
-            Unmeasured: the answer is not the CSV of a statistics page, or was cut off.
+            UnreadableReply: the answer is not the CSV of a statistics page, or was cut off.
             ConfigError: the password cannot be read.
         """
         text = await self.fetch()
@@ -61,7 +61,7 @@ class StatsPage:
 
     def _parse(self, text: str, backends: Sequence[str]) -> Snapshot:
         if not text.endswith("\n"):
-            raise Unmeasured(self._name, f"{self._url}: the page was cut off")
+            raise UnreadableReply(self._name, f"{self._url}: the page was cut off")
         every = parse_stat(self._name, text)
         rows = [row for row in every if not backends or row["pxname"] in backends]
         found = tuple(backend(self._name, row) for row in rows if row["type"] == BACKEND_ROW)
@@ -104,7 +104,7 @@ class StatsPage:
             problem = f"{self._url}: no complete answer within {self._settings.timeout:g} s"
             raise Unreachable(self._name, problem) from None
         except httpx.RemoteProtocolError as error:
-            raise Unmeasured(self._name, f"{self._url}: {error}") from error
+            raise UnreadableReply(self._name, f"{self._url}: {error}") from error
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise Unreachable(self._name, f"{self._url}: {error}") from error
         finally:
@@ -146,7 +146,7 @@ class StatsPage:
             asked = "user name or password refused" if self._settings.username else "asks for a login"
             raise PermissionDenied(self._name, f"{self._url}: {asked} (HTTP {status})")
         if status != 200:
-            raise Unmeasured(self._name, f"{self._url}: HTTP {status} instead of the page")
+            raise UnreadableReply(self._name, f"{self._url}: HTTP {status} instead of the page")
 
 
 def _derived_state(row: Row) -> dict[str, str]:

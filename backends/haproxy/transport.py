@@ -11,7 +11,7 @@ from typing import Protocol
 
 from backends.command import CommandFinished, CommandListener, CommandSending
 from backends.debug_log import log_exchange
-from backends.errors import BackendError, UnknownOutcome, Unmeasured, Unreachable
+from backends.errors import BackendError, UnknownOutcome, Unreachable, UnreadableReply
 from backends.haproxy.address import Address, SshAddress, TcpAddress, UnixAddress
 from backends.text import decode, run_beside
 
@@ -137,7 +137,7 @@ class Transport:
 
         Raises:
             Unreachable: no connection, or no complete answer in time.
-            Unmeasured: more than `MOST_BYTES`.
+            UnreadableReply: more than `MOST_BYTES`.
         """
         return await self._exchange(line, whole, self.record_reads, MOST_BYTES, lost=Unreachable)
 
@@ -154,7 +154,7 @@ class Transport:
         """
         try:
             return await self._exchange(line, whole, True, MOST_WRITE_BYTES, lost=UnknownOutcome)
-        except Unmeasured as error:
+        except UnreadableReply as error:
             raise UnknownOutcome(self.name, error.problem) from None
 
     async def _exchange(
@@ -207,7 +207,7 @@ class Transport:
             received += chunk
             if len(received) > most_bytes:
                 begins = received[:_QUOTED].decode(errors="replace")
-                raise Unmeasured(
+                raise UnreadableReply(
                     self.name, f"the reply is longer than {most_bytes:,} bytes; it begins with {begins!r}"
                 )
             if whole is not None and whole(received):

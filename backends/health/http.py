@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from backends.errors import BackendError, Unmeasured
+from backends.errors import BackendError, UnreadableReply
 from backends.health.common import HealthKind, healthy, unhealthy
 from backends.installers.versions import check_pattern
 from backends.model import HealthResult
@@ -141,7 +141,7 @@ class HttpCheck:
         if self.settings.version_url:
             page = await self._page(self.settings.version_url)
             if page.status != http.HTTPStatus.OK:
-                raise Unmeasured("", f"version: {_status(page.status)}, expected 200")
+                raise UnreadableReply("", f"version: {_status(page.status)}, expected 200")
         return version_of(self.settings, page)
 
     async def _page(self, url: str) -> Page:
@@ -162,24 +162,24 @@ def judge(settings: HttpHealth, page: Page) -> str:
         document = _json(page)
         wrong = (_difference(document, path, value) for path, value in wanted)
         return next(filter(None, wrong), "")
-    except Unmeasured as error:
+    except UnreadableReply as error:
         return error.problem
 
 
 def version_of(settings: HttpHealth, page: Page) -> str:
-    """The running version on its page. Raises Unmeasured: a version not seen is never a pass."""
+    """The running version on its page. Raises UnreadableReply: a version not seen is never a pass."""
     text = page.body.strip()
     if settings.version_json:
         found = _find(_json(page), settings.version_json)
         if not isinstance(found, str | int | float):
-            raise Unmeasured("", f"version: {settings.version_json} is {_as_json(found)}")
+            raise UnreadableReply("", f"version: {settings.version_json} is {_as_json(found)}")
         text = str(found)
     if settings.version_pattern:
         match = search(settings.version_pattern, text, re.MULTILINE)
         text = (match[1] or "") if match else ""
     if not text:
         where = settings.version_pattern or settings.version_json or "an empty page"
-        raise Unmeasured("", f"version: nothing found by {where!r}")
+        raise UnreadableReply("", f"version: nothing found by {where!r}")
     return text
 
 
@@ -194,13 +194,13 @@ def _difference(document: object, path: str, expected: Scalar) -> str:
 
 
 def _find(document: object, path: str) -> object:
-    """The value at a dotted path; numbers count in lists. Raises Unmeasured when there is none.
+    """The value at a dotted path; numbers count in lists. Raises UnreadableReply when there is none.
 
     A key with dots in it wins where there is one: Spring and others write ``"build.version"``.
     """
     for value in _values(document, path.split(".")):
         return value
-    raise Unmeasured("", f"the reply has no {path}")
+    raise UnreadableReply("", f"the reply has no {path}")
 
 
 def _values(document: object, parts: Sequence[str]) -> Iterator[object]:
@@ -221,7 +221,7 @@ def _json(page: Page) -> object:
         return msgspec.json.decode(page.body)
     except (msgspec.DecodeError, RecursionError):
         start = page.body[:40]
-        raise Unmeasured("", f"the reply is not JSON: {start!r}") from None
+        raise UnreadableReply("", f"the reply is not JSON: {start!r}") from None
 
 
 def _as_json(value: object) -> str:

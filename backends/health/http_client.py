@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from backends.command import Command, CommandResult
 from backends.debug_log import log_exchange
-from backends.errors import BackendError, ConfigError, Unmeasured, Unreachable
+from backends.errors import BackendError, ConfigError, Unreachable, UnreadableReply
 from backends.health.common import MARGIN
 from backends.health.http import HttpHealth, Page
 from backends.hosts.execution import format_output, query
@@ -63,7 +63,7 @@ class WebClient:
 
         Raises:
             Unreachable: no whole reply, in words.
-            Unmeasured: a reply that is too long.
+            UnreadableReply: a reply that is too long.
             ConfigError: the password or the certificates cannot be read.
         """
         import httpx
@@ -159,7 +159,7 @@ class NodeFetch:
     settings: HttpHealth
 
     async def fetch(self, url: str) -> Page:
-        """Get one page; raises Unreachable, Unmeasured."""
+        """Get one page; raises Unreachable, UnreadableReply."""
         timeout = self.settings.timeout + MARGIN
         result = await query(self.host, curl(self.settings, url), timeout=timeout)
         return page_of(result, self.settings)
@@ -184,14 +184,14 @@ def curl(settings: HttpHealth, url: str) -> Command:
 
 
 def page_of(result: CommandResult, settings: HttpHealth) -> Page:
-    """What curl brought. Raises Unreachable or Unmeasured when it did not."""
+    """What curl brought. Raises Unreachable or UnreadableReply when it did not."""
     if result.exit_status == _CURL_TIMED_OUT:
         raise Unreachable(result.target, f"timed out after {settings.timeout:g} s")
     if result.exit_status == _CURL_TOO_LONG or result.truncated:
-        raise Unmeasured(result.target, _TOO_LONG)
+        raise UnreadableReply(result.target, _TOO_LONG)
     if not result.ok:
         raise Unreachable(result.target, re.sub(r"^curl: \(\d+\) ", "", format_output(result)))
     body, _, status = result.stdout.rpartition("\n")
     if not status.isdecimal():
-        raise Unmeasured(result.target, "curl did not say the status of the reply")
+        raise UnreadableReply(result.target, "curl did not say the status of the reply")
     return Page(int(status), body)

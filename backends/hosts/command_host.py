@@ -23,7 +23,7 @@ from backends.errors import (
     PermissionDenied,
     Refused,
     UnknownOutcome,
-    Unmeasured,
+    UnreadableReply,
 )
 from backends.hosts.execution import format_output
 from backends.hosts.output import TRACKER, Capture
@@ -158,7 +158,7 @@ class CommandHost(ABC):
         result = await self.run(command, timeout=10, record=False)
         word = result.stdout.strip()
         if word not in ("alive", "gone"):
-            raise Unmeasured(self._name, f"whether process {pid} lives: {result.last_line}")
+            raise UnreadableReply(self._name, f"whether process {pid} lives: {result.last_line}")
         return word == "alive"
 
     async def sudo_refusal(self, command: Command, *, track: bool = False) -> str:
@@ -180,7 +180,7 @@ class CommandHost(ABC):
         """What sudo is asked to run for this command, None where no sudo is in the way. Arguments as `run`.
 
         Raises:
-            Unmeasured: that cannot be told from the command.
+            UnreadableReply: that cannot be told from the command.
         """
         return sudo_call(self._before, TRACKER if track else (), command)
 
@@ -196,11 +196,11 @@ class CommandHost(ABC):
         return found if _PATH.fullmatch(found) and posixpath.basename(found) == program else ""
 
     async def login_name(self) -> str:
-        """Who calls sudo. Raises Unmeasured: nobody could tell."""
+        """Who calls sudo. Raises UnreadableReply: nobody could tell."""
         result = await self._query((*self._before_sudo, "id", "-un"))
         name = result.stdout.strip()
         if not result.ok or not _USER.fullmatch(name):
-            raise Unmeasured(self._name, f"the name of the login user: {result.last_line}")
+            raise UnreadableReply(self._name, f"the name of the login user: {result.last_line}")
         return name
 
     async def _query(self, argv: Sequence[str]) -> CommandResult:
@@ -219,12 +219,12 @@ class CommandHost(ABC):
             room = max(most_bytes + 1, self._max_output)  # of what it says on standard error, too
             result = await self._run(command, 2.0 * FILE_SECONDS, track=False, record=False, limit=room)
         if result.exit_status == _TIMED_OUT:
-            raise Unmeasured(self._name, f"{path} was not read within {FILE_SECONDS} s")
+            raise UnreadableReply(self._name, f"{path} was not read within {FILE_SECONDS} s")
         if not result.ok:
             denied = "ermission denied" in result.last_line
             raise (PermissionDenied if denied else Refused)(self._name, result.last_line)
         if len(result.stdout.encode()) > most_bytes:
-            raise Unmeasured(self._name, f"{path} is longer than {most_bytes:,} bytes")
+            raise UnreadableReply(self._name, f"{path} is longer than {most_bytes:,} bytes")
         return result.stdout
 
     @abstractmethod

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 
 from backends.command import Command, CommandResult
-from backends.errors import PermissionDenied, Refused, UnknownOutcome, Unmeasured
+from backends.errors import PermissionDenied, Refused, UnknownOutcome, UnreadableReply
 from backends.protocols import Host
 from backends.text import last_lines
 
@@ -100,7 +100,7 @@ async def query(host: Host, command: Command, *, timeout: float) -> CommandResul
 
     Raises:
         Unreachable: as it comes from the host.
-        Unmeasured: the answer was lost. Nothing can have changed, so it is no `UnknownOutcome`.
+        UnreadableReply: the answer was lost. Nothing can have changed, so it is no `UnknownOutcome`.
     """
     shared = _shared.get()
     if shared is not None and (known := shared.get((id(host), command))) is not None:
@@ -108,7 +108,7 @@ async def query(host: Host, command: Command, *, timeout: float) -> CommandResul
     try:
         result = await host.run(command, timeout=timeout, record=False)
     except UnknownOutcome as error:
-        raise Unmeasured(error.target, error.problem) from error
+        raise UnreadableReply(error.target, error.problem) from error
     if shared is not None:
         shared[id(host), command] = result
     return result

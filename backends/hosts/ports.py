@@ -5,7 +5,7 @@ import contextlib
 import socket
 
 from backends.command import Command
-from backends.errors import Unmeasured, Unreachable
+from backends.errors import Unreachable, UnreadableReply
 from backends.hosts.execution import format_output, query
 from backends.protocols import Host
 
@@ -102,14 +102,14 @@ class NodePort:
 
         Raises:
             Unreachable: as it comes from the host.
-            Unmeasured: no table was seen, or only a part of it.
+            UnreadableReply: no table was seen, or only a part of it.
         """
         result = await query(self._host, self.command(), timeout=self._timeout)
         if self._port in listening_ports(result.stdout):
             return True
         if result.truncated or "local_address" not in result.stdout:
             problem = f"port {self._port}: /proc/net/tcp could not be read: {format_output(result)}"
-            raise Unmeasured(self._host.name, problem)
+            raise UnreadableReply(self._host.name, problem)
         return False
 
 
@@ -155,7 +155,7 @@ class NodeConnections:
 
         Raises:
             Unreachable: as it comes from the host.
-            Unmeasured: no table was seen or only a part of it, or nobody listens on the port there, so that
+            UnreadableReply: the table is missing or incomplete, or nobody listens on the port there, so that
                 its connections may end elsewhere.
         """
         result = await query(self._host, self.command(), timeout=self._timeout_s)
@@ -163,10 +163,10 @@ class NodeConnections:
             problem = (
                 f"connections on port {self._port}: /proc/net/tcp could not be read: {format_output(result)}"
             )
-            raise Unmeasured(self._host.name, problem)
+            raise UnreadableReply(self._host.name, problem)
         states = _states(result.stdout, self._port)
         if not states:
-            raise Unmeasured(self._host.name, f"nothing listens on port {self._port} there")
+            raise UnreadableReply(self._host.name, f"nothing listens on port {self._port} there")
         return states.count(ESTABLISHED)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from backends.command import Command
-from backends.errors import Unmeasured
+from backends.errors import UnreadableReply
 
 _OF_WHOM = ("-u", "--user", "-g", "--group")
 _NEEDLESS = ("-n", "--non-interactive", "-E", "--preserve-env", "-H", "--set-home")
@@ -45,7 +45,7 @@ def sudo_call(before: Sequence[str], tracker: Sequence[str], command: Command) -
     """The call of sudo in a command as it is sent, None without one; arguments as for `sudo_query`.
 
     Raises:
-        Unmeasured: it is in a shell command that is more than its words, or has options not known here.
+        UnreadableReply: it is in a shell command that is more than its words, or has options not known here.
     """
     if before[:1] == ("sudo",):
         return _call((*before, *tracker, *command.argv))
@@ -56,7 +56,7 @@ def sudo_call(before: Sequence[str], tracker: Sequence[str], command: Command) -
         return _call(words)
     script = command.argv[2] if not words else ""
     if re.search(r"(^|[\s;&|($`'\"])sudo\s", script):
-        raise Unmeasured("", "the command that sudo runs cannot be determined from a script")
+        raise UnreadableReply("", "the command that sudo runs cannot be determined from a script")
     return None
 
 
@@ -74,12 +74,14 @@ def _call(words: Sequence[str]) -> SudoCall:
         elif option in ("-E", "--preserve-env"):
             sets_environment = True
         elif option not in _NEEDLESS:
-            raise Unmeasured("", f"the command that sudo runs cannot be determined with its option {option}")
+            raise UnreadableReply(
+                "", f"the command that sudo runs cannot be determined with its option {option}"
+            )
     while rest and re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*=.*", rest[0], re.DOTALL):
         sets_environment = True
         rest.pop(0)
     if not rest:
-        raise Unmeasured("", "sudo runs no command here")
+        raise UnreadableReply("", "sudo runs no command here")
     return SudoCall(rest[0], tuple(rest[1:]), user, group, sets_environment)
 
 

@@ -101,7 +101,7 @@ class RecipeInstaller:
         return self.recipe.undo_commands(self._with(version))
 
     async def installed(self) -> str | None:
-        """The version on disk, None when nothing is installed. Raises Unmeasured, Unreachable."""
+        """The version on disk, None when nothing is installed. Raises UnreadableReply, Unreachable."""
         return await self.probe.installed()
 
     async def check_availability(self, version: str) -> Availability:

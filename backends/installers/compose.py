@@ -10,7 +10,7 @@ import msgspec
 from backends.availability import Availability, Presence
 from backends.command import Command
 from backends.container_names import is_absent, show_of
-from backends.errors import ConfigError, Refused, Unmeasured
+from backends.errors import ConfigError, Refused, UnreadableReply
 from backends.hosts.execution import format_output, query
 from backends.installers.common import LOOK_TIMEOUT_S, Recipe, RecipeInstaller
 from backends.installers.compose_project import (
@@ -142,7 +142,7 @@ class ComposeInstaller(RecipeInstaller):
         Raises:
             Refused: the file is not as expected or could not be changed, or compose failed.
             UnknownOutcome: an answer was lost; nothing more was tried.
-            Unreachable, Unmeasured: the node could not be asked.
+            Unreachable, UnreadableReply: the node could not be asked.
         """
         values = self._with(version)
         edit = await self._find_edit(version, values)
@@ -204,7 +204,9 @@ class ComposeInstaller(RecipeInstaller):
         command = recipe.replicas_command(values, labels[PROJECT])
         result = await query(self.host, command, timeout=LOOK_TIMEOUT_S)
         if not result.ok:
-            raise Unmeasured(self.host.name, f"containers of the service {service}: {format_output(result)}")
+            raise UnreadableReply(
+                self.host.name, f"containers of the service {service}: {format_output(result)}"
+            )
         obstacle = replica_obstacle(name, service, result.stdout.split())
         return (obstacle,) if obstacle else ()
 
@@ -214,11 +216,11 @@ class ComposeInstaller(RecipeInstaller):
         if is_absent(result):
             return None
         if not result.ok:
-            raise Unmeasured(self.host.name, f"inspect {name}: {format_output(result)}")
+            raise UnreadableReply(self.host.name, f"inspect {name}: {format_output(result)}")
         try:
             found = msgspec.json.decode(result.stdout, type=dict[str, str] | None)
         except msgspec.DecodeError as error:
-            raise Unmeasured(self.host.name, f"inspect {name}: {error}") from error
+            raise UnreadableReply(self.host.name, f"inspect {name}: {error}") from error
         return found or {}
 
     async def _look_for(self, values: Mapping[str, str]) -> Availability:

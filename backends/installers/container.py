@@ -9,7 +9,7 @@ from typing import Literal
 from backends.availability import THERE, Availability, Presence, only_versions
 from backends.command import Command, CommandResult
 from backends.container_names import is_absent, show_of
-from backends.errors import ConfigError, Refused, Unmeasured
+from backends.errors import ConfigError, Refused, UnreadableReply
 from backends.hosts.execution import format_output, query
 from backends.installers.common import LOOK_TIMEOUT_S, Recipe, RecipeInstaller
 from backends.protocols import Host
@@ -167,7 +167,7 @@ class ContainerInstaller(RecipeInstaller):
         Raises:
             Refused: an engine's command failed; the old container has its name back.
             UnknownOutcome: an answer was lost; nothing more was tried.
-            Unreachable, Unmeasured: the engine could not be asked.
+            Unreachable, UnreadableReply: the engine could not be asked.
         """
         values = self._with(version)
         await self._set_aside(values)
@@ -229,5 +229,5 @@ class ContainerInstaller(RecipeInstaller):
         if is_absent(result):
             return None
         if not result.ok:
-            raise Unmeasured(self.host.name, f"inspect {name}: {format_output(result)}")
+            raise UnreadableReply(self.host.name, f"inspect {name}: {format_output(result)}")
         return result.stdout.strip()

@@ -1,7 +1,7 @@
 """Which version is on a node's disk: one small way of asking for each way of installing.
 
 "Not installed" (None) is only said where the evidence is certain, such as the package manager's own
-words; everything else that is not a version is Unmeasured, and never a pass.
+words; everything else that is not a version is UnreadableReply, and never a pass.
 """
 
 import re
@@ -15,7 +15,7 @@ import msgspec
 
 from backends.command import Command, CommandResult
 from backends.container_names import is_absent, show_of
-from backends.errors import ConfigError, Unmeasured
+from backends.errors import ConfigError, UnreadableReply
 from backends.hosts.execution import format_output, query
 from backends.patterns import search
 from backends.protocols import Host
@@ -96,7 +96,9 @@ class SymlinkVersion(_Kind, kw_only=True, frozen=True, tag="symlink"):
         if _no_such_file(result):
             return None
         if result.exit_status == 1 and result.stderr.rstrip().endswith(": Invalid argument"):
-            raise Unmeasured(result.target, f"installed version: there is no link: {format_output(result)}")
+            raise UnreadableReply(
+                result.target, f"installed version: there is no link: {format_output(result)}"
+            )
         return _found(result, PurePosixPath(_successful(result).strip()).name, self.pattern)
 
 
@@ -157,7 +159,7 @@ class ContainerVersion(_Kind, kw_only=True, frozen=True, tag="container"):
         image = _successful(result).strip()
         tag = image_tag(image)
         if not tag:
-            raise Unmeasured(result.target, f"image {image!r} has no tag to read a version from")
+            raise UnreadableReply(result.target, f"image {image!r} has no tag to read a version from")
         return _found(result, tag, "")
 
 
@@ -182,7 +184,7 @@ class VersionProbe:
         """The version on disk, None when nothing is installed.
 
         Raises:
-            Unmeasured: it cannot be told.
+            UnreadableReply: it cannot be told.
             Unreachable: the node could not be asked.
         """
         command = self.settings.command(self.values)
@@ -230,7 +232,7 @@ def _no_such_file(result: CommandResult) -> bool:
 def _successful(result: CommandResult) -> str:
     if not result.ok:
         problem = f"installed version: exit status {result.exit_status}: {format_output(result)}"
-        raise Unmeasured(result.target, problem)
+        raise UnreadableReply(result.target, problem)
     return result.stdout
 
 
@@ -239,8 +241,8 @@ def _found(result: CommandResult, text: str, pattern: str) -> str:
     if pattern:
         try:
             match = search(pattern, text, re.MULTILINE)
-        except Unmeasured as error:
-            raise Unmeasured(result.target, f"installed version: {error.problem}") from None
+        except UnreadableReply as error:
+            raise UnreadableReply(result.target, f"installed version: {error.problem}") from None
         version = (match[1] or "") if match else ""
     else:
         version = next((line.strip() for line in text.splitlines() if line.strip()), "")
@@ -250,12 +252,12 @@ def _found(result: CommandResult, text: str, pattern: str) -> str:
             what += (
                 f" on standard output; standard error, which is not looked at, says: {format_output(result)}"
             )
-        raise Unmeasured(result.target, f"installed version: {what}")
+        raise UnreadableReply(result.target, f"installed version: {what}")
     try:
         return check_version(version)
     except ConfigError as error:
         hint = "" if pattern else "; a `pattern` can pick it out of other text"
-        raise Unmeasured(result.target, f"installed version: {error.problem}{hint}") from None
+        raise UnreadableReply(result.target, f"installed version: {error.problem}{hint}") from None
 
 
 def _only(result: CommandResult, versions: list[str]) -> str | None:
@@ -264,5 +266,5 @@ def _only(result: CommandResult, versions: list[str]) -> str | None:
         return None
     if len(set(versions)) > 1:
         found = ", ".join(sorted(set(versions)))
-        raise Unmeasured(result.target, f"several versions are installed: {found}")
+        raise UnreadableReply(result.target, f"several versions are installed: {found}")
     return _found(result, versions[0], "")

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import msgspec
 
 from backends.command import Command, CommandResult
-from backends.errors import Unmeasured
+from backends.errors import UnreadableReply
 from backends.hosts.execution import execute, format_output, query
 from backends.model import Activity, ServiceState
 from backends.obstacles import command_obstacles
@@ -80,15 +80,15 @@ class CommandService:
         """Read back; the process id only while it runs, as pid files are left behind.
 
         Raises:
-            Unmeasured: the status command ended with a status other than 0, 1 and 3, or sudo refused it.
+            UnreadableReply: the status command ended with a status other than 0, 1 and 3, or sudo refused it.
         """
         result, pid = await asyncio.gather(self._query(self.state_command()), self._pid())
         activity = _ACTIVITIES.get(result.exit_status)
         detail = f"status command: exit status {result.exit_status}: {format_output(result)}"
         if activity is None:
-            raise Unmeasured(self._host.name, detail)
+            raise UnreadableReply(self._host.name, detail)
         if result.exit_status == _OF_SUDO and (why := await self._host.sudo_refusal(self.state_command())):
-            raise Unmeasured(self._host.name, f"sudo would not run the status command: {why}")
+            raise UnreadableReply(self._host.name, f"sudo would not run the status command: {why}")
         if activity is not Activity.RUNNING:
             return ServiceState(activity, None, detail)
         if self._settings.pid_file:

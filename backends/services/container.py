@@ -9,7 +9,7 @@ import msgspec
 
 from backends.command import Command
 from backends.container_names import is_absent, show_of
-from backends.errors import Unmeasured
+from backends.errors import UnreadableReply
 from backends.hosts.execution import execute, format_output, query
 from backends.model import Activity, ServiceState
 from backends.obstacles import command_obstacles
@@ -111,13 +111,13 @@ class ContainerService:
         """Read back.
 
         Raises:
-            Unmeasured: the engine did not answer, or with something that is not known here.
+            UnreadableReply: the engine did not answer, or with something that is not known here.
         """
         result = await query(self._host, self.state_command(), timeout=self._settings.timeout)
         if is_absent(result):
             return ServiceState(Activity.STOPPED, None, f"no such container: {self._name}")
         if not result.ok:
-            raise Unmeasured(self._host.name, f"inspect {self._name}: {format_output(result)}")
+            raise UnreadableReply(self._host.name, f"inspect {self._name}: {format_output(result)}")
         try:
             return state_of(
                 msgspec.json.decode(result.stdout, type=InspectedState),
@@ -125,7 +125,7 @@ class ContainerService:
                 waits=self._settings.engine == "docker",
             )
         except (msgspec.DecodeError, ValueError) as error:
-            raise Unmeasured(self._host.name, f"inspect {self._name}: {error}") from error
+            raise UnreadableReply(self._host.name, f"inspect {self._name}: {error}") from error
 
     async def obstacles(self) -> tuple[str, ...]:
         """See `ServiceManager.obstacles`."""
@@ -148,7 +148,7 @@ class ContainerService:
         if not result.ok:
             if is_absent(result) or _NO_LOGS.search(format_output(result)):
                 return ()
-            raise Unmeasured(self._host.name, f"logs of {self._name}: {format_output(result)}")
+            raise UnreadableReply(self._host.name, f"logs of {self._name}: {format_output(result)}")
         stamped = [line.partition(" ") for line in (result.stdout + result.stderr).splitlines()]
         stamped.sort(key=lambda line: line[0])
         return last_lines("\n".join(text for _, _, text in stamped))
@@ -172,11 +172,11 @@ class ContainerService:
         if is_absent(result):
             return None
         if not result.ok:
-            raise Unmeasured(self._host.name, f"inspect {self._name}: {format_output(result)}")
+            raise UnreadableReply(self._host.name, f"inspect {self._name}: {format_output(result)}")
         try:
             return msgspec.json.decode(result.stdout, type=InspectedCreation)
         except msgspec.DecodeError as error:
-            raise Unmeasured(self._host.name, f"inspect {self._name}: {error}") from error
+            raise UnreadableReply(self._host.name, f"inspect {self._name}: {error}") from error
 
     def _show(self, shown: str) -> str:
         return show_of(self._name, shown)

@@ -15,7 +15,7 @@ from typing import Literal
 import msgspec
 
 from backends.command import Command, CommandResult
-from backends.errors import Busy, ConfigError, NotAsked, Refused, UnknownOutcome, Unmeasured
+from backends.errors import Busy, ConfigError, NotAsked, Refused, UnknownOutcome, UnreadableReply
 from backends.hosts.execution import format_output, query, refused_error
 from backends.model import ServiceState
 from backends.obstacles import command_obstacles, process_obstacles
@@ -106,7 +106,7 @@ class MonitService:
 
         Raises:
             Refused: Monit has no such service.
-            Unmeasured: its daemon does not run or does not answer, or says what is not known here.
+            UnreadableReply: its daemon does not run or does not answer, or says what is not known here.
         """
         monitor = self._host.render(self._monit("monitor"))
         return state_of(self._host.name, await self._status(), monitor)
@@ -192,7 +192,7 @@ class MonitService:
     async def _pending(self, action: Action) -> str:
         try:
             return (await self._status()).pending
-        except Unmeasured as error:
+        except UnreadableReply as error:
             problem = f"monit was not asked to {action} {self._name}: {error.problem}"
             raise NotAsked(error.target, problem) from error
 
@@ -207,12 +207,12 @@ class MonitService:
         result = await query(self._host, self.state_command(), timeout=self._settings.timeout)
         said = format_output(result)
         if _NO_DAEMON.search(said):
-            raise Unmeasured(self._host.name, f"the monit daemon is not running ({said})")
+            raise UnreadableReply(self._host.name, f"the monit daemon is not running ({said})")
         if _NO_SERVICE.search(said):
             raise Refused(self._host.name, f"monit has no service {self._name} ({said})")
         status = parse_status(result.stdout, self._name) if result.ok else None
         if status is None:
-            raise Unmeasured(self._host.name, f"monit status {self._name}: {said}")
+            raise UnreadableReply(self._host.name, f"monit status {self._name}: {said}")
         return status
 
     def _monit(self, verb: str) -> Command:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from backends.errors import Unmeasured
+from backends.errors import UnreadableReply
 from backends.model import Activity, ServiceState
 from backends.services.common import parse_pid
 from backends.text import MAX_DETAIL, shorten
@@ -126,12 +126,12 @@ def state_of(target: str, status: MonitStatus, monitor: str = "monit monitor") -
     "Not monitored". A process that runs is `RUNNING`, also when one of Monit's tests fails on it.
 
     Raises:
-        Unmeasured: a status that is not known here.
+        UnreadableReply: a status that is not known here.
     """
     said = _said(status)
     activity = _activity(status, said)
     if activity is None:
-        raise Unmeasured(target, f"monit says {status.text!r}")
+        raise UnreadableReply(target, f"monit says {status.text!r}")
     return ServiceState(
         activity=activity,
         pid=status.pid,

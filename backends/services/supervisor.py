@@ -12,7 +12,7 @@ from collections.abc import Mapping
 import msgspec
 
 from backends.command import Command, CommandResult
-from backends.errors import ConfigError, Refused, Unmeasured
+from backends.errors import ConfigError, Refused, UnreadableReply
 from backends.hosts.execution import execute, format_output, query
 from backends.model import Activity, ServiceState
 from backends.obstacles import command_obstacles, process_obstacles
@@ -106,7 +106,7 @@ class SupervisorService:
 
         Raises:
             Refused: supervisord has no such program.
-            Unmeasured: it does not run or does not answer, or says what is not known here.
+            UnreadableReply: it does not run or does not answer, or says what is not known here.
         """
         result = await query(self._host, self.state_command(), timeout=self._settings.timeout)
         return self._state(result)
@@ -144,7 +144,9 @@ class SupervisorService:
             )
         state = parse_status(result.stdout, self._name)
         if state is None or result.exit_status not in (0, 3):
-            raise Unmeasured(self._host.name, f"supervisorctl status {self._name}: {format_output(result)}")
+            raise UnreadableReply(
+                self._host.name, f"supervisorctl status {self._name}: {format_output(result)}"
+            )
         return state
 
     def _supervisorctl(self, *arguments: str) -> Command:

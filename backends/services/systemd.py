@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import msgspec
 
 from backends.command import Command
-from backends.errors import BackendError, Refused, Unmeasured, Unreachable
+from backends.errors import BackendError, Refused, Unreachable, UnreadableReply
 from backends.hosts.execution import execute, format_output, query
 from backends.hosts.rehearsal import is_rehearsal
 from backends.model import ServiceState
@@ -117,13 +117,13 @@ class SystemdService:
 
         Raises:
             Refused: there is no such unit.
-            Unmeasured: systemd did not answer, or with a state that is not known here.
+            UnreadableReply: systemd did not answer, or with a state that is not known here.
         """
         shown = await self._show()
         if shown.get("LoadState") == "not-found" and shown["ActiveState"] == "inactive":
             raise Refused(self._host.name, f"systemd has no unit {self._name}")
         if shown["ActiveState"] not in ACTIVITIES:
-            raise Unmeasured(self._host.name, f"{self._name} is {shown['ActiveState']!r}")
+            raise UnreadableReply(self._host.name, f"{self._name} is {shown['ActiveState']!r}")
         return state_of(shown)
 
     async def obstacles(self) -> tuple[str, ...]:
@@ -170,7 +170,7 @@ class SystemdService:
     async def _show_if_possible(self) -> Mapping[str, str]:
         try:
             return await self._show()
-        except Unmeasured:
+        except UnreadableReply:
             return {}
 
     async def _reset(self) -> None:
@@ -199,7 +199,7 @@ class SystemdService:
         result = await query(self._host, self.state_command(), timeout=self._settings.timeout)
         shown = parse_show(result.stdout)
         if not result.ok or "ActiveState" not in shown:
-            raise Unmeasured(self._host.name, f"systemctl show {self._name}: {format_output(result)}")
+            raise UnreadableReply(self._host.name, f"systemctl show {self._name}: {format_output(result)}")
         return shown
 
     async def _execute(self, command: Command, action: str) -> None:

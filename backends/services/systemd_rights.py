@@ -34,7 +34,7 @@ async def lingering_caveats(host: Host, timeout_s: float) -> tuple[str, ...]:
 
     Raises:
         Unreachable: as it comes from the host.
-        Unmeasured: the answer was lost.
+        UnreadableReply: the answer was lost.
     """
     result = await query(host, LINGER, timeout=timeout_s)
     match parse_show(result.stdout).get("Linger") if result.ok else None:

@@ -179,7 +179,7 @@ async def _tell_where_it_stands(session: Session, impact: Impact) -> None:
         say(line)
     for server in carried:
         if inherits_only(server):
-            say(f"{clean(str(server.ref))} is out because it follows {clean(server.tracks)}")
+            say(f"{clean(str(server.ref))} is out because it follows {clean(server.track_target)}")
     if len(found) < len(refs) or not all(each.in_rotation for each in found):
         names = " ".join(impact.nodes)
         say(f"to put it in rotation: rolldeck ready {session.application.name} {names}")

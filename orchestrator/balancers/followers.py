@@ -24,7 +24,7 @@ def tracked_servers(snapshots: Iterable[Snapshot]) -> dict[ServerRef, ServerRef]
     for snapshot in snapshots:
         columns = columns_of(snapshot.servers)
         # Servers that are alike track the same one.
-        tracks = {at: snapshot.servers[at].tracks for at in set(columns.alike)}
+        tracks = {at: snapshot.servers[at].track_target for at in set(columns.alike)}
         if not any(tracks.values()):
             continue
         instance = snapshot.info.instance
@@ -36,7 +36,11 @@ def tracked_servers(snapshots: Iterable[Snapshot]) -> dict[ServerRef, ServerRef]
 
 def tracked_by(servers: Iterable[Server]) -> dict[ServerRef, ServerRef]:
     """The same of a few servers that have been built."""
-    return {server.ref: _ref(server.ref.instance, server.tracks) for server in servers if server.tracks}
+    return {
+        server.ref: _ref(server.ref.instance, server.track_target)
+        for server in servers
+        if server.track_target
+    }
 
 
 def followers(tracked: Tracked, leaving: Collection[ServerRef]) -> frozenset[ServerRef]:

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from backends.errors import BackendError, Refused, UnknownOutcome, Unmeasured
+from backends.errors import BackendError, Refused, UnknownOutcome, UnreadableReply
 from backends.haproxy.columns import names_of
 from backends.model import Info, Server, ServerRef, Snapshot
 from backends.protocols import LoadBalancer, LoadBalancerFacts
@@ -63,12 +63,12 @@ class Fleet:
             backends: see `read`.
 
         Raises:
-            Unmeasured: it was reloaded, and what was set there is being set again.
+            UnreadableReply: it was reloaded, and what was set there is being set again.
             BackendError: as `read`.
         """
         snapshot = await self.read(name, backends)
         if self.noticed(snapshot):
-            raise Unmeasured(name, "was reloaded; its states and weights are being restored")
+            raise UnreadableReply(name, "was reloaded; its states and weights are being restored")
         if self._processes is not None and name not in self._processes:
             self.accept(snapshot)
         return snapshot
@@ -97,7 +97,9 @@ class Fleet:
         snapshot = await self.balancers[name].snapshot(self.backends if backends is None else backends)
         if snapshot.info.stopping:
             # In the middle of a reload; the new one knows nothing of what this one says.
-            raise Unmeasured(name, f"an old worker answered, which is stopping (pid {snapshot.info.pid})")
+            raise UnreadableReply(
+                name, f"an old worker answered, which is stopping (pid {snapshot.info.pid})"
+            )
         self._infos[name] = snapshot.info
         return snapshot
 
@@ -133,7 +135,7 @@ class Fleet:
             others: of any backend of the same load balancers; those that are not there are left out.
 
         Raises:
-            Unmeasured: a load balancer no longer knows one of `refs`.
+            UnreadableReply: a load balancer no longer knows one of `refs`.
         """
         snapshots = await self._snapshots(refs, others)
         found = _servers(refs, snapshots)
@@ -248,7 +250,7 @@ def _servers(refs: Iterable[ServerRef], snapshots: Iterable[Snapshot]) -> dict[S
     seen = present(refs, snapshots)
     for ref in refs:
         if ref not in seen:
-            raise Unmeasured(ref.instance, f"no longer knows {ref.backend}/{ref.server}")
+            raise UnreadableReply(ref.instance, f"no longer knows {ref.backend}/{ref.server}")
     return {ref: seen[ref] for ref in refs}
 
 

@@ -52,7 +52,7 @@ def _owners(server: Server) -> Iterator[Owner]:
         yield _inherited(server, "drain")
     if server.status == "DOWN (agent)":
         yield _down(server)
-    if server.weight == 0 and not server.tracks:
+    if server.weight == 0 and not server.track_target:
         yield _weightless(server)
 
 
@@ -68,13 +68,13 @@ def _forced(server: Server, what: str) -> Owner:
 
 
 def _inherited(server: Server, what: str) -> Owner:
-    tracked = server.tracks or "a server"
+    tracked = server.track_target or "a server"
     return Owner("tracked", f"{what} inherited from {tracked}, which it tracks; only that can end it")
 
 
 def _down(server: Server) -> Owner:
-    if server.tracks:
-        return Owner("agent", f"down by the agent check of {server.tracks}, which it tracks")
+    if server.track_target:
+        return Owner("agent", f"down by the agent check of {server.track_target}, which it tracks")
     said = f": {_spoken(server)}" if _spoken(server) else ""
     return Owner("agent", f"down by its agent check{said}")
 
@@ -95,6 +95,6 @@ def _spoken(server: Server) -> str:
 def _free(server: Server) -> str:
     if server.in_rotation:
         return "no administrative hold"
-    if server.tracks:
-        return f"no administrative hold; controlled by the checks of {server.tracks}"
+    if server.track_target:
+        return f"no administrative hold; controlled by the checks of {server.track_target}"
     return "no administrative hold; controlled by health checks"

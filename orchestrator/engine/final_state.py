@@ -105,7 +105,7 @@ async def _read(balancer: LoadBalancer, application: Application) -> Snapshot | 
         for _ in range(AGENT_LOOKS):
             snapshot = await balancer.snapshot(application.fleet.backends)
             down = [server for server in snapshot.servers if server.status == "DOWN (agent)"]
-            if all(server.last_agent or server.tracks for server in down):
+            if all(server.last_agent or server.track_target for server in down):
                 break
             await asyncio.sleep(AGENT_PAUSE)
     except BackendError as error:
@@ -230,7 +230,7 @@ def weight_words(server: Server) -> str:
 
 def _where(server: Server, original: Original) -> str:
     agent = ", agent check off" if _silenced(server, original) else ""
-    follows = f", because it follows {server.tracks}" if inherits_only(server) else ""
+    follows = f", because it follows {server.track_target}" if inherits_only(server) else ""
     weight = weight_words(server)
     return f"{server.ref}: {server.admin_state} ({server.status}){weight}{follows}{agent}"
 

@@ -86,7 +86,7 @@ async def _read(balancer: LoadBalancer) -> Snapshot | BackendError:
 def _where(refs: Sequence[ServerRef], tracked: Tracked, snapshots: Sequence[Snapshot]) -> list[str]:
     servers = present(followers(tracked, refs), snapshots)
     return [
-        f"{ref}: {server.admin_state} ({server.status}), because it follows {server.tracks}"
+        f"{ref}: {server.admin_state} ({server.status}), because it follows {server.track_target}"
         for ref, server in sorted(servers.items())
         if inherits_only(server)
     ]

@@ -68,7 +68,7 @@ class Pool:
         seen = self._seen.setdefault(instance, _Seen())
         columns = columns_of(snapshot.servers)
         heads = {first: snapshot.servers[first] for first in set(columns.alike)}
-        serving = {first for first, server in heads.items() if server.takes_traffic and not server.backup}
+        serving = {first for first, server in heads.items() if server.receives_traffic and not server.backup}
         rotating = {first for first, server in heads.items() if server.in_rotation and not server.backup}
         empty = {first for first, server in heads.items() if server.empty_slot}
         down = {first for first, server in heads.items() if _is_down(server)}

@@ -99,9 +99,9 @@ def health(server: Server) -> str:
     """The operational axis in words, never mixed with what somebody decided."""
     if server.admin_state is AdminState.MAINT:
         return "-"  # nothing checks it
-    if not server.checked and not server.tracks:
+    if not server.has_checks and not server.track_target:
         return "no check"
-    if server.in_rotation or server.proven:
+    if server.in_rotation or server.checks_passed:
         return "▲ up"
     if server.throttle is not None:
         return f"△ slow start {server.throttle} %"

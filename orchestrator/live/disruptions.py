@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 
 from backends.model import Server, ServerRef
 from orchestrator.live.poller import InstanceView, View
-from orchestrator.planning.capacity import TAKES_TRAFFIC, Capacity, Place, floor_of, serving_backups
+from orchestrator.planning.capacity import RECEIVES_TRAFFIC, Capacity, Place, floor_of, serving_backups
 from orchestrator.planning.policy import Policy
 
 
@@ -83,7 +83,7 @@ def _of(
                 before=before,
                 after=after,
                 floor=floor_of(sum(count for _, count in peers), policy),
-                taken=sum(server.takes_traffic for server in going),
+                taken=sum(server.receives_traffic for server in going),
                 takes_over=tuple(server.ref.server for server in serving_then if server not in serving),
                 spare=len([server for server in spare_then if server not in serving_then]),
             )
@@ -105,7 +105,7 @@ def _filled(
 
 def _spare(backups: Sequence[Server], *, together: bool) -> list[Server]:
     """Which of them are in rotation as soon as no active server takes traffic."""
-    able = serving_backups(backups, all_of_them=together, takes=TAKES_TRAFFIC)
+    able = serving_backups(backups, all_of_them=together, takes=RECEIVES_TRAFFIC)
     return [server for server in able if server.in_rotation]
 
 
@@ -113,8 +113,8 @@ def _serving(
     peers: Sequence[tuple[Server, int]], gone: Sequence[Server], spare: list[Server]
 ) -> tuple[int, list[Server]]:
     """How many are in rotation without those that are gone, and which of them are backups."""
-    taking = sum(count for server, count in peers if server.takes_traffic)
-    if taking > sum(server.takes_traffic for server in gone):
+    taking = sum(count for server, count in peers if server.receives_traffic)
+    if taking > sum(server.receives_traffic for server in gone):
         counted = sum(count for server, count in peers if server.in_rotation)
         return counted - sum(server.in_rotation for server in gone), []
     return len(spare), spare

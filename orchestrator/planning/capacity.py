@@ -34,7 +34,7 @@ Counts = Callable[[Server], bool]
 """Whether a server counts for the floor."""
 
 IN_ROTATION: Counts = attrgetter("in_rotation")
-TAKES_TRAFFIC: Counts = attrgetter("takes_traffic")
+RECEIVES_TRAFFIC: Counts = attrgetter("receives_traffic")
 
 Place = tuple[str, str]
 """A load balancer and one of its backends."""
@@ -228,7 +228,7 @@ def _capacity_of(
     backups = [server for server in servers if server.backup] if peers is not servers else []
 
     def takes(server: Server) -> bool:
-        return server.takes_traffic or counts(server)
+        return server.receives_traffic or counts(server)
 
     def spare(gone: frozenset[ServerRef]) -> list[Server]:
         able = (server for server in backups if server.ref not in gone)

@@ -53,7 +53,7 @@ def judge_servers(servers: Sequence[Server], to_ready: bool) -> Iterable[Finding
             ramp = f", slow start at {server.throttle} %" if server.throttle is not None else ""
             text = f"is not in rotation with full health: {server.status} {server.check_status}"
             yield Finding(Severity.WARNING, where, text.rstrip() + ramp)
-        if not server.checked and not server.tracks:
+        if not server.has_checks and not server.track_target:
             text = "has no health checks: only its own health decides when it may return"
             yield Finding(Severity.WARNING, where, text)
         if server.agent:

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterat
 from contextlib import suppress
 from dataclasses import dataclass
 
-from backends.errors import BackendError, ConfigError, RolldeckError, Unmeasured
+from backends.errors import BackendError, ConfigError, RolldeckError, UnreadableReply
 from backends.hosts.command_host import CommandHost
 from backends.hosts.rehearsal import Rehearsed, rehearsing
 from backends.hosts.sudo import rule
@@ -67,7 +67,7 @@ async def _of_node(node: Node, version: str) -> NodeRules:
     rules: dict[str, None] = {}
     problems: dict[str, None] = {}
     async for found in _rules(host, user, sent, patterns):
-        if isinstance(found, Unmeasured):
+        if isinstance(found, UnreadableReply):
             problems[found.problem] = None
         else:
             rules[found] = None
@@ -76,7 +76,7 @@ async def _of_node(node: Node, version: str) -> NodeRules:
 
 async def _rules(
     host: CommandHost, user: str, sent: Iterable[Rehearsed], patterns: dict[str, str]
-) -> AsyncIterator[str | Unmeasured]:
+) -> AsyncIterator[str | UnreadableReply]:
     for rehearsed in sent:
         if rehearsed.host is not host:
             continue  # on the console's own machine
@@ -86,14 +86,14 @@ async def _rules(
                 continue
             path = call.program if call.program.startswith("/") else await host.find_program(call.program)
             if not path:
-                raise Unmeasured(host.name, f"sudo is asked to run {call.program}, which is not there")
+                raise UnreadableReply(host.name, f"sudo is asked to run {call.program}, which is not there")
             yield rule(user, call, path, patterns)
         except ValueError as error:
-            yield Unmeasured(host.name, f"{host.render(rehearsed.command)}: {error}")
-        except Unmeasured as error:
-            yield Unmeasured(host.name, f"{host.render(rehearsed.command)}: {error.problem}")
+            yield UnreadableReply(host.name, f"{host.render(rehearsed.command)}: {error}")
+        except UnreadableReply as error:
+            yield UnreadableReply(host.name, f"{host.render(rehearsed.command)}: {error.problem}")
         except BackendError as error:
-            yield Unmeasured(host.name, error.beside(host.name))
+            yield UnreadableReply(host.name, error.beside(host.name))
 
 
 async def _rehearse(node: Node, version: str) -> None:

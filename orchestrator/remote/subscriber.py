@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from backends.consul.client import Consul
 from backends.consul.signing import Signer, open_value
-from backends.errors import Unmeasured
+from backends.errors import UnreadableReply
 from orchestrator.events.actor import Actor
 from orchestrator.events.events import Record, RolloutEnded
 from orchestrator.events.state import RolloutState
@@ -93,11 +93,11 @@ class RolloutSubscriber:
                 return
 
     def fold(self, state: RolloutState, record: Record) -> None:
-        """Let a state take a record. Raises Unmeasured: it does not fit to those before it."""
+        """Let a state take a record. Raises UnreadableReply: it does not fit to those before it."""
         try:
             apply(state, record)
         except ValueError as error:
-            raise Unmeasured("consul", f"key {self.key}: {error}") from None
+            raise UnreadableReply("consul", f"key {self.key}: {error}") from None
 
     async def ask(self, seen: PublishedRollout, what: What, actor: Actor, subject: str = "") -> str:
         """Leave a request to the rollout that was seen; see `orchestrator.remote.publisher.ask`."""
@@ -132,7 +132,7 @@ class RolloutSubscriber:
                 raise ValueError(f"is of application {found.head.application!a}")
         except ValueError as error:
             unsigned = f"{opened.doubt}, and " if opened.doubt else ""
-            raise Unmeasured("consul", f"key {self.key}: {unsigned}{error}") from None
+            raise UnreadableReply("consul", f"key {self.key}: {unsigned}{error}") from None
         self._known = {record.seq: record for record in found.records}
         doubt = opened.doubt or (self._replayed(found.head.fence, found.number) if opened.verified else "")
         verified = opened.verified and not doubt

@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from backends.errors import BackendError, Unmeasured
+from backends.errors import BackendError, UnreadableReply
 from orchestrator.engine.control import Control
 from orchestrator.errors import Unauthenticated
 from orchestrator.planning.application import Application
@@ -124,14 +124,14 @@ def take_over(session: OpenApplication, offer: Offer) -> bool:
     """Write it into our journal; returns whether it was new there.
 
     Raises:
-        Unmeasured: it could not be read there afterwards.
+        UnreadableReply: it could not be read there afterwards.
         JournalError: it could not be written down.
     """
     seen = offer.seen
     try:
         check_readable(seen.records)
     except ValueError as error:
-        raise Unmeasured("consul", f"key {offer.key}: {error}") from None
+        raise UnreadableReply("consul", f"key {offer.key}: {error}") from None
     return session.work_log.import_remote(seen.head, seen.records)
 
 

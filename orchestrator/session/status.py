@@ -269,7 +269,7 @@ def _out_with_ours(followers: Sequence[Server]) -> list[KeptOut]:
             name,
             "haproxy",
             "",
-            "; ".join(dict.fromkeys(f"it follows {server.tracks}" for server in own)),
+            "; ".join(dict.fromkeys(f"it follows {server.track_target}" for server in own)),
             round(now - min(server.last_change for server in own)),
             tuple(f"{server.ref.instance}: {server.status}" for server in own),
         )

@@ -144,7 +144,7 @@ def test_checks_agents_and_tracking() -> None:
     for words in ("L7STS 503 in 12 ms", "Layer7 wrong status", "1/4  rise 2, fall 3, 4 failed"):
         assert words in found
     assert "L7STS  down (deploy)" in found
-    follows = server("web1", checked=False, tracks="shop/web9")
+    follows = server("web1", has_checks=False, track_target="shop/web9")
     assert "that of shop/web9" in "\n".join(lines(detail(instance("lb1", follows))))
     silent = server("web1", agent_configured=True)
     assert "disabled" in "\n".join(lines(detail(instance("lb1", silent))))
@@ -197,7 +197,7 @@ def test_nothing_from_outside_moves_anything(text: str, width: int) -> None:
         agent_status=text,
         last_agent=text,
         admin=Admin.FORCED_DRAIN | Admin.INHERITED_MAINT,
-        tracks=text,
+        track_target=text,
         sessions=3,
     )
     one = instance(text, bad, state="stale", failing=text, read_at=NOW - 2)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from backends.errors import Refused, UnknownOutcome, Unmeasured
+from backends.errors import Refused, UnknownOutcome, UnreadableReply
 from backends.hosts.local import LocalHost
 from backends.hosts.ports import NodePort
 from backends.model import Activity, ServiceState
@@ -88,7 +88,7 @@ async def test_what_the_commands_say_is_in_the_refusal(folder: Path) -> None:
 
 
 async def test_a_status_command_that_is_not_there_measures_nothing(folder: Path) -> None:
-    with pytest.raises(Unmeasured, match="exit status 127"):
+    with pytest.raises(UnreadableReply, match="exit status 127"):
         await service(folder, status="{home}/tcl status").state()
 
 

@@ -11,7 +11,7 @@ from backends.clock import SystemClock
 from backends.consul.client import Consul
 from backends.consul.lock import ConsulLock
 from backends.consul.settings import ConsulSettings
-from backends.errors import BackendError, Unmeasured
+from backends.errors import BackendError, UnreadableReply
 from console.config.loader import load
 from console.sessions import open_session
 from orchestrator.engine.control import Control
@@ -161,6 +161,6 @@ async def test_a_key_of_another_application_is_not_ours(tmp_path: Path) -> None:
     async with running_consul(tmp_path) as agent, opened(agent) as consul:
         assert await consul.put("rolldeck/bank/rollout", forged.packed(forged.publication()))
         with pytest.raises(
-            Unmeasured, match=r"^consul: key rolldeck/bank/rollout: is of application 'shop'$"
+            UnreadableReply, match=r"^consul: key rolldeck/bank/rollout: is of application 'shop'$"
         ):
             await RolloutSubscriber(consul, "rolldeck", "bank").look()

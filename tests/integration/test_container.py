@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from backends.errors import Refused, Unmeasured
+from backends.errors import Refused, UnreadableReply
 from backends.hosts.local import LocalHost
 from backends.hosts.ports import NodePort
 from backends.model import Activity, ServiceState
@@ -115,7 +115,7 @@ async def test_what_it_wrote_last_and_what_its_engine_leaves_open(podman: Podman
 
 async def test_without_the_engine_nothing_is_measured(podman: Podman) -> None:
     host = LocalHost("web1", prefix="env PATH=/nowhere")
-    with pytest.raises(Unmeasured, match="inspect web"):
+    with pytest.raises(UnreadableReply, match="inspect web"):
         await service(podman, host=host).state()
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from backends.availability import Presence
 from backends.command import Command
-from backends.errors import PermissionDenied, Refused, Unmeasured
+from backends.errors import PermissionDenied, Refused, UnreadableReply
 from backends.hosts.local import LocalHost
 from backends.installers.container import ContainerInstall
 from backends.installers.kinds import default_version, make_installer
@@ -192,11 +192,11 @@ async def test_an_engine_that_does_not_answer(engine: Docker) -> None:
         HOST, ContainerSettings(name="web", engine_options="--host unix:///nowhere/docker.sock"), {}
     )
     for look in (gone.state, gone.caveats, gone.last_lines):
-        with pytest.raises(Unmeasured, match="Cannot connect to the Docker daemon"):
+        with pytest.raises(UnreadableReply, match="Cannot connect to the Docker daemon"):
             await look()
     nobody = LocalHost("web1", prefix="setpriv --reuid=65534 --regid=65534 --clear-groups")
     (engine.folder).chmod(0o711)
-    with pytest.raises(Unmeasured, match=r"inspect web: .*permission denied"):
+    with pytest.raises(UnreadableReply, match=r"inspect web: .*permission denied"):
         await service(engine, host=nobody).state()
     with pytest.raises(PermissionDenied, match="permission denied"):
         await service(engine, host=nobody).stop()

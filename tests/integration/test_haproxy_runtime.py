@@ -279,7 +279,7 @@ async def test_up_right_out_of_maintenance_proves_nothing(haproxy: RunningHaprox
     await lb.write(commands.ready(web1))
     trap = await server(lb, "web1")
     assert trap.status.startswith("UP ")
-    assert not trap.proven
+    assert not trap.checks_passed
     assert not trap.in_rotation
 
 
@@ -294,11 +294,11 @@ async def test_checks_prove_a_server_in_drain_before_it_is_ready(
     app.status = 503
     await lb.write(commands.prove(web1))
     down = await server(lb, "web1")
-    assert (down.status, down.admin_state, down.proven) == ("DOWN", AdminState.DRAIN, False)
+    assert (down.status, down.admin_state, down.checks_passed) == ("DOWN", AdminState.DRAIN, False)
     await asyncio.sleep(0.4)  # more than two checks, that all fail
     assert (await server(lb, "web1")).status == "DOWN"
     app.status = 200
-    proven = await until(lb, "web1", lambda s: s.proven)
+    proven = await until(lb, "web1", lambda s: s.checks_passed)
     assert (proven.status, proven.check_health) == ("DRAIN", 4)
     await lb.write(commands.ready(web1))
     assert (await server(lb, "web1")).in_rotation
@@ -317,7 +317,7 @@ async def test_an_agent_puts_a_server_back_unless_it_is_off(haproxy: RunningHapr
 
 async def test_a_server_that_ramps_up_is_not_in_full_rotation(haproxy: RunningHaproxy) -> None:
     lb, ramp = runtime(haproxy.socket), ref("ramp")
-    await until(lb, "ramp", lambda s: s.proven)
+    await until(lb, "ramp", lambda s: s.checks_passed)
     await lb.write(commands.maint(ramp))
     await lb.write(commands.ready(ramp))
     found = await until(lb, "ramp", lambda s: s.status == "UP")
@@ -393,8 +393,8 @@ async def test_the_statistics_page_of_a_real_haproxy(
     monkeypatch.setenv("ROLLDECK_TEST", "hunter2")
     page = StatsPage("lb1", settings)
     said, known = await page.snapshot(["shop"]), await lb.snapshot(["shop"])
-    assert [(s.ref, s.status, s.weight, s.checked) for s in said.servers] == [
-        (s.ref, s.status, s.weight, s.checked) for s in known.servers
+    assert [(s.ref, s.status, s.weight, s.has_checks) for s in said.servers] == [
+        (s.ref, s.status, s.weight, s.has_checks) for s in known.servers
     ]
     monkeypatch.setenv("ROLLDECK_TEST", "wrong")
     with pytest.raises(PermissionDenied, match="refused"):

@@ -9,7 +9,7 @@ import pytest
 
 from backends.consul.client import Consul
 from backends.consul.settings import ConsulSettings
-from backends.errors import BackendError, Unmeasured, Unreachable
+from backends.errors import BackendError, Unreachable, UnreadableReply
 from backends.haproxy.address import HaproxySettings
 from backends.haproxy.stats_page import StatsPage
 from tests.support.health import look
@@ -29,7 +29,7 @@ async def stats(port: int) -> str:
     page = StatsPage("lb1", HaproxySettings(stats_url=f"http://127.0.0.1:{port}/health", timeout=30))
     with pytest.raises(BackendError) as caught:
         await page.snapshot()
-    assert type(caught.value) is Unmeasured
+    assert type(caught.value) is UnreadableReply
     return caught.value.problem
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from backends.availability import Availability, Presence
-from backends.errors import Refused, UnknownOutcome, Unmeasured
+from backends.errors import Refused, UnknownOutcome, UnreadableReply
 from backends.hosts.local import LocalHost
 from backends.installers import command
 from backends.installers.ansible import AnsibleInstall
@@ -78,7 +78,7 @@ async def test_a_link_that_could_not_be_replaced_is_found_before(shop: Path) -> 
     (shop / "current").mkdir()
     found = await installer(symlink(shop)).check_availability("1.5.0")
     assert (found.presence, found.detail[:36]) == (Presence.NOT_THERE, "`link` is not a symbolic link, and w")
-    with pytest.raises(Unmeasured, match="there is no link"):
+    with pytest.raises(UnreadableReply, match="there is no link"):
         await installer(symlink(shop)).installed()
     with pytest.raises(ValueError, match="`link`: found '/opt/shop/current/', expected the link itself"):
         SymlinkInstall(releases="/opt/shop/releases", link="/opt/shop/current/")
@@ -196,7 +196,7 @@ async def test_a_command_that_is_kept_from_running_says_nothing() -> None:
 async def test_a_directory_in_the_place_of_the_link_is_left_alone(shop: Path) -> None:
     (shop / "current").mkdir()
     node = installer(symlink(shop))
-    with pytest.raises(Unmeasured, match="Invalid argument"):
+    with pytest.raises(UnreadableReply, match="Invalid argument"):
         await node.installed()
     with pytest.raises(Refused, match="cannot overwrite directory"):
         await node.install("1.5.0")
@@ -259,9 +259,9 @@ async def test_files_and_links_of_this_system(tmp_path: Path) -> None:
     file = FileVersion(path=f"{tmp_path}/file", pattern=r"^Shop (\S+)")
     assert await VersionProbe(HOST, jar, NODE).installed() == "1.4.2"
     assert await VersionProbe(HOST, file, NODE).installed() == "1.4.2"
-    with pytest.raises(Unmeasured, match="Is a directory"):
+    with pytest.raises(UnreadableReply, match="Is a directory"):
         await VersionProbe(HOST, FileVersion(path=str(tmp_path)), NODE).installed()
-    with pytest.raises(Unmeasured, match="Not a directory"):
+    with pytest.raises(UnreadableReply, match="Not a directory"):
         await VersionProbe(HOST, SymlinkVersion(path=f"{tmp_path}/file/x"), NODE).installed()
 
 

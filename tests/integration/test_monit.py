@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from backends.command import Command, CommandFinished
-from backends.errors import Busy, Refused, Unmeasured
+from backends.errors import Busy, Refused, UnreadableReply
 from backends.hosts.local import LocalHost
 from backends.hosts.ports import NodePort
 from backends.model import Activity
@@ -163,7 +163,7 @@ async def test_with_no_daemon_nothing_is_stopped(monit: Monit) -> None:
     await until(lambda: is_up(monit))
     pid = monit.application_pid()
     monit.stop()
-    with pytest.raises(Unmeasured, match="the monit daemon is not running"):
+    with pytest.raises(UnreadableReply, match="the monit daemon is not running"):
         await service(monit).state()
     with pytest.raises(Refused, match="not asked to stop shop: the monit daemon is not running"):
         await service(monit).stop()

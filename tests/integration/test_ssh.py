@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from backends.command import Command, CommandFinished
-from backends.errors import Refused, UnknownOutcome, Unmeasured, Unreachable
+from backends.errors import Refused, UnknownOutcome, Unreachable, UnreadableReply
 from backends.hosts.ssh import SshHost
 from backends.hosts.ssh_settings import SshSettings
 from tests.support.recorder import exchanges
@@ -252,7 +252,7 @@ async def test_a_zombie_is_gone(host: SshHost, tmp_path: Path) -> None:
 async def test_a_prefix_that_fails_does_not_count_as_gone(sshd: Sshd) -> None:
     host = SshHost("web1", sshd.alias, settings(sshd), prefix="false")
     try:
-        with pytest.raises(Unmeasured, match=f"whether process {os.getpid()} lives"):
+        with pytest.raises(UnreadableReply, match=f"whether process {os.getpid()} lives"):
             await host.alive(os.getpid())
     finally:
         await host.close()
@@ -270,7 +270,7 @@ async def test_a_file_that_is_too_long_is_not_half_read(sshd: Sshd, tmp_path: Pa
     host = SshHost("web1", sshd.alias, settings(sshd, max_output=1000))
     try:
         assert len(await host.read_file(f"{tmp_path}/long", 2000)) == 2000
-        with pytest.raises(Unmeasured, match="longer than 1,999 bytes"):
+        with pytest.raises(UnreadableReply, match="longer than 1,999 bytes"):
             await host.read_file(f"{tmp_path}/long", 1999)
     finally:
         await host.close()

@@ -9,7 +9,7 @@ import pytest
 
 from backends.availability import Presence
 from backends.command import Command
-from backends.errors import RolldeckError, Unmeasured
+from backends.errors import RolldeckError, UnreadableReply
 from backends.hosts.ports import NodeConnections, NodePort
 from backends.hosts.ssh import SshHost
 from backends.hosts.ssh_settings import SshSettings
@@ -190,7 +190,7 @@ async def test_sudo_before_everything_has_rules_too() -> None:
             assert (await node.installer.check_availability("2.0")).presence is Presence.NOT_THERE
             assert not await node.port_probe.is_open()
             assert node.connections is not None
-            with pytest.raises(Unmeasured, match="nothing listens on port 9"):
+            with pytest.raises(UnreadableReply, match="nothing listens on port 9"):
                 await node.connections.count()
             assert await host.alive(os.getpid())
             assert not await host.alive(2**22 + 1, 7)

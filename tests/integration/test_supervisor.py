@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from backends.errors import Refused, UnknownOutcome, Unmeasured
+from backends.errors import Refused, UnknownOutcome, UnreadableReply
 from backends.hosts.local import LocalHost
 from backends.model import Activity
 from backends.services.supervisor import (
@@ -131,7 +131,7 @@ async def test_what_becomes_of_it_later(supervisor: Supervisor) -> None:
 async def test_one_that_hangs_is_not_known(supervisor: Supervisor) -> None:
     supervisor.signal(signal.SIGSTOP)
     try:
-        with pytest.raises(Unmeasured):
+        with pytest.raises(UnreadableReply):
             await service(supervisor, "shop", timeout=1).state()
         with pytest.raises(UnknownOutcome):
             await service(supervisor, "stubborn", timeout=1).stop()
@@ -142,7 +142,7 @@ async def test_one_that_hangs_is_not_known(supervisor: Supervisor) -> None:
 async def test_one_that_is_not_there(tmp_path: Path) -> None:
     command = f"/usr/bin/supervisorctl -s unix://{tmp_path}/none.sock"
     gone = SupervisorService(LocalHost("web1"), SupervisorSettings(name="shop", command=command), {})
-    with pytest.raises(Unmeasured, match="no such file"):
+    with pytest.raises(UnreadableReply, match="no such file"):
         await gone.state()
     with pytest.raises(Refused, match="no such file"):
         await gone.stop()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from backends.command import Command
-from backends.errors import PermissionDenied, Refused, Unmeasured
+from backends.errors import PermissionDenied, Refused, UnreadableReply
 from backends.hosts.local import LocalHost
 from backends.model import Activity, ServiceState
 from backends.services.systemd import SystemdService, SystemdSettings
@@ -274,7 +274,7 @@ async def test_one_that_is_masked_or_missing(systemd: Systemd) -> None:
     with pytest.raises(Refused, match="not found"):
         await missing.start()
     assert await missing.last_lines() == ()
-    with pytest.raises(Unmeasured, match="neither a valid invocation ID nor unit name"):
+    with pytest.raises(UnreadableReply, match="neither a valid invocation ID nor unit name"):
         await service(systemd, "app@.service").state()
 
 

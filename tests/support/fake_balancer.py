@@ -159,7 +159,7 @@ class FakeBalancer:
         for line in command.split("; "):
             if not self.deaf:
                 self._carry_out(line)
-        taking = sum(each.seen().takes_traffic for each in self.servers.values())
+        taking = sum(each.seen().receives_traffic for each in self.servers.values())
         self.moves.append(Move(now, command, before, self.in_rotation(), taking))
         self.listener(CommandFinished(self.name, command, "\n", True, 0.001))
 
@@ -173,7 +173,7 @@ class FakeBalancer:
         elif what == "weight":
             server.weight = int(match["value"])
         elif what == "health":
-            if server.tracks:
+            if server.track_target:
                 raise Refused(self.name, f"`{line}`: cannot change health on a tracking server.")
             server.health_down()
         elif what == "shutdown sessions server":

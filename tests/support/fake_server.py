@@ -25,7 +25,7 @@ class FakeServer:
         self.admin = Admin.NONE
         self.weight = self.initial_weight = 1
         self.inter, self.rise, self.fall = 1.0, 2, 3
-        self.checked = True
+        self.has_checks = True
         self.health = self.full
         self.up = True
         self.slow_start = 0.0
@@ -33,7 +33,7 @@ class FakeServer:
         self.agent_configured = self.agent = False
         self.agent_says = ""  # "ready": puts it in rotation, also out of maintenance
         self.backup = False
-        self.tracks: FakeServer | None = None
+        self.track_target: FakeServer | None = None
         self.cookie = ""
         self.sticky = 0  # clients with a cookie: they stay until maintenance moves them
         self.leaving: list[float] = []  # when each session in flight ends
@@ -83,7 +83,7 @@ class FakeServer:
         loop = asyncio.get_running_loop()
         if self.agent and self.agent_says == "ready" and self.admin & FORCED:
             self.set_state("ready")
-        if self.checked and not self.admin & MAINT:
+        if self.has_checks and not self.admin & MAINT:
             self.check()
         if self.gives_5xx and self.seen().in_rotation:
             self.errors_5xx += 1
@@ -124,14 +124,14 @@ class FakeServer:
     @property
     def source(self) -> "FakeServer":
         """Whose health it has: at the end of all that is tracked."""
-        return self.tracks.source if self.tracks else self
+        return self.track_target.source if self.track_target else self
 
     @property
     def whole_admin(self) -> Admin:
         """With what it inherits, through as many servers as there are."""
-        if not self.tracks:
+        if not self.track_target:
             return self.admin
-        followed = self.tracks.whole_admin
+        followed = self.track_target.whole_admin
         if followed & ANY_MAINT:
             return self.admin | Admin.INHERITED_MAINT
         if followed & ANY_DRAIN:
@@ -142,8 +142,12 @@ class FakeServer:
         if admin & Admin.RESOLUTION_MAINT and not admin & MAINT:
             return "MAINT (resolution)"
         if admin & ANY_MAINT:
-            return "MAINT" if admin & MAINT or not self.tracks else f"MAINT (via {self.tracks.ref.server})"
-        if not self.checked and not self.tracks:
+            return (
+                "MAINT"
+                if admin & MAINT or not self.track_target
+                else f"MAINT (via {self.track_target.ref.server})"
+            )
+        if not self.has_checks and not self.track_target:
             return "DRAIN" if admin & DRAIN else "no check"
         source = self.source
         word = "DRAIN" if admin & ANY_DRAIN and source.up else "UP"
@@ -169,9 +173,9 @@ class FakeServer:
     def seen(self) -> Server:
         """As HAProxy's replies, joined, would have it."""
         admin, up = self.whole_admin, self.up
-        if self.tracks:
+        if self.track_target:
             up = self.source.up
-        elif not self.checked:
+        elif not self.has_checks:
             up = not admin & MAINT
         if self.emptied:
             admin, up = admin | Admin.RESOLUTION_MAINT, False
@@ -188,11 +192,11 @@ class FakeServer:
             weight=self.weight,
             initial_weight=self.initial_weight,
             effective_weight=0 if out else self.weight,
-            checked=self.checked,
-            check_status=("L7OK" if self.node.serving else "L4CON") if self.checked else "",
-            check_health=self.health if self.checked else 0,
-            check_rise=self.rise if self.checked else 0,
-            check_fall=self.fall if self.checked else 0,
+            has_checks=self.has_checks,
+            check_status=("L7OK" if self.node.serving else "L4CON") if self.has_checks else "",
+            check_health=self.health if self.has_checks else 0,
+            check_rise=self.rise if self.has_checks else 0,
+            check_fall=self.fall if self.has_checks else 0,
             check_code="",
             check_duration=None,
             check_failures=0,
@@ -201,7 +205,9 @@ class FakeServer:
             agent_configured=self.agent_configured,
             agent_status="",
             last_agent="",
-            tracks=f"{self.tracks.ref.backend}/{self.tracks.ref.server}" if self.tracks else "",
+            track_target=f"{self.track_target.ref.backend}/{self.track_target.ref.server}"
+            if self.track_target
+            else "",
             backup=self.backup,
             cookie=self.cookie,
             sessions=self.sessions,

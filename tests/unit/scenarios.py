@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from hypothesis import strategies as st
 
-from backends.errors import PermissionDenied, Refused, UnknownOutcome, Unmeasured, Unreachable
+from backends.errors import PermissionDenied, Refused, UnknownOutcome, Unreachable, UnreadableReply
 from backends.model import ServerRef
 from orchestrator.engine.control import ABORT, CONTINUE, RETRY, SKIP
 from orchestrator.events.actor import Actor
@@ -28,7 +28,7 @@ ERRORS: dict[str, Callable[[str], Exception]] = {
     "unknown": lambda target: UnknownOutcome(target, "connection lost"),
     "refused": lambda target: Refused(target, "no"),
     "denied": lambda target: PermissionDenied(target, "Permission denied"),
-    "unmeasured": lambda target: Unmeasured(target, "garbage"),
+    "unmeasured": lambda target: UnreadableReply(target, "garbage"),
 }
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from backends.availability import THERE, Availability, Presence
 from backends.command import Command
-from backends.errors import ConfigError, Unmeasured, Unreachable
+from backends.errors import ConfigError, Unreachable, UnreadableReply
 from backends.installers.ansible import AnsibleInstall
 from backends.installers.command import CommandInstall, NoInstall
 from backends.installers.container import ContainerInstall
@@ -289,7 +289,7 @@ async def test_an_image_that_was_built_here_is_in_no_registry() -> None:
     assert (found.presence, found.others, len(ran)) == (NOT_THERE, ("1.6.0",), 2)
 
 
-@pytest.mark.parametrize("error", [Unmeasured("web1", "no end in time"), Unreachable("web1", "gone")])
+@pytest.mark.parametrize("error", [UnreadableReply("web1", "no end in time"), Unreachable("web1", "gone")])
 async def test_what_cannot_be_asked_is_not_known(error: Exception) -> None:
     def fail(_: Command) -> Answer:
         raise error

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from backends.errors import Unmeasured
+from backends.errors import UnreadableReply
 from backends.hosts.local import LocalHost
 from backends.hosts.ports import NodeConnections
 from orchestrator.engine.steps.drain import drain
@@ -42,7 +42,7 @@ async def test_established_ones_with_this_local_port_count(table: str, count: in
     ],
 )
 async def test_what_was_not_seen_is_not_0(answer: Answer, words: str) -> None:
-    with pytest.raises(Unmeasured, match=words):
+    with pytest.raises(UnreadableReply, match=words):
         await NodeConnections(ScriptedHost(lambda _: answer), 8080).count()
 
 

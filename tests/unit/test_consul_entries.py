@@ -7,7 +7,7 @@ import pytest
 
 from backends.consul.catalog import instance
 from backends.consul.client import decoded
-from backends.errors import Unmeasured
+from backends.errors import UnreadableReply
 
 
 def entry(**changes: Any) -> dict[str, Any]:
@@ -81,5 +81,7 @@ def test_the_worst_of_its_checks_is_its_status(checks: list[tuple[str, str]], ex
     ],
 )
 def test_what_is_no_such_answer_is_called_that(body: bytes, words: str) -> None:
-    with pytest.raises(Unmeasured, match=f"^consul: health of service shop: the answer is not .*{words}"):
+    with pytest.raises(
+        UnreadableReply, match=f"^consul: health of service shop: the answer is not .*{words}"
+    ):
         decoded(body, "health of service shop")

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from backends.command import Command
-from backends.errors import ConfigError, Refused, UnknownOutcome, Unmeasured
+from backends.errors import ConfigError, Refused, UnknownOutcome, UnreadableReply
 from backends.installers.container import ContainerInstall
 from backends.installers.kinds import default_version, make_installer
 from tests.support.scripted_host import Answer, ScriptedHost
@@ -144,7 +144,7 @@ async def test_nothing_more_is_tried_after_a_lost_answer() -> None:
 
 async def test_an_engine_that_cannot_be_asked_changes_nothing() -> None:
     engine = Engine({"shop": "r/shop:1.4.2"}, failing={"inspect"})
-    with pytest.raises(Unmeasured, match="Cannot connect"):
+    with pytest.raises(UnreadableReply, match="Cannot connect"):
         await install(engine)
     assert engine.changes == []
 

@@ -32,7 +32,7 @@ def test_of_a_node_in_rotation() -> None:
 def test_a_server_without_checks_is_never_set_down() -> None:
     async def scenario() -> None:
         world = World(nodes=2, instances=1)
-        world.server("web1").checked = False
+        world.server("web1").has_checks = False
         plan = await world.plan()
         assert commands(plan, "web1", "verify") == ["lb1: set server shop/web1 state ready"]
         await world.upgrade()

@@ -9,7 +9,7 @@ import pytest
 
 from backends.clock import SystemClock
 from backends.consul.client import Pair
-from backends.errors import RolldeckError, Unmeasured
+from backends.errors import RolldeckError, UnreadableReply
 from console.terminal.summary import ending
 from orchestrator.errors import Locked
 from orchestrator.events.actor import Actor
@@ -74,7 +74,7 @@ async def work_with(value: bytes, path: Path) -> bool:
             assert all(forged.MARK not in line for line in ending(seen.ended))
         desk = Desk(path)
         assert take_over(cast("Session", desk), Offer(seen, KEY))
-    except Unmeasured as error:
+    except UnreadableReply as error:
         if KEY not in str(error) or len(str(error)) > 400:
             raise AssertionError("does not say what is wrong") from error
         return False

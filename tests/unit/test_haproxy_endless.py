@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from backends.command import CommandFinished
-from backends.errors import MAX_PROBLEM, BackendError, UnknownOutcome, Unmeasured
+from backends.errors import MAX_PROBLEM, BackendError, UnknownOutcome, UnreadableReply
 from backends.haproxy import commands
 from backends.haproxy.address import HaproxySettings
 from backends.haproxy.parse import MAX_NAME, MAX_TEXT, number
@@ -76,7 +76,7 @@ async def test_a_table_without_measure_is_not_read(tmp_path: Path, name: str) ->
     async with scripted_haproxy(tmp_path, Reply(text)) as scripted, watching_loop() as loop:
         with pytest.raises(BackendError) as caught:
             await runtime(scripted.socket).snapshot()
-    assert type(caught.value) is Unmeasured
+    assert type(caught.value) is UnreadableReply
     assert len(str(caught.value)) < MAX_PROBLEM + 100
     assert loop.longest_s < BUSY_SECONDS
 

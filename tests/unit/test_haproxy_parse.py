@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backends.errors import PermissionDenied, Refused, Unmeasured
+from backends.errors import PermissionDenied, Refused, UnreadableReply
 from backends.haproxy import parse
 from backends.haproxy.join import join
 from backends.haproxy.transport import WriteReplies
@@ -72,7 +72,7 @@ def test_a_server_in_full(version: str) -> None:
         weight=50,
         initial_weight=50,
         effective_weight=50,
-        checked=True,
+        has_checks=True,
         check_status="L7OK",
         check_health=4,
         check_rise=3,
@@ -85,7 +85,7 @@ def test_a_server_in_full(version: str) -> None:
         agent_configured=False,
         agent_status="",
         last_agent="",
-        tracks="",
+        track_target="",
         backup=False,
         cookie="up",
         sessions=0,
@@ -95,7 +95,7 @@ def test_a_server_in_full(version: str) -> None:
         counters=RequestCounters(),
         response_time=None,
     )
-    assert up.proven
+    assert up.checks_passed
     assert up.in_rotation
 
 
@@ -126,8 +126,8 @@ def test_states(version: str) -> None:
         name: (
             found[name].status,
             found[name].admin_state,
-            found[name].checked,
-            found[name].proven,
+            found[name].has_checks,
+            found[name].checks_passed,
             found[name].in_rotation,
         )
         for name in STATES
@@ -142,7 +142,7 @@ def test_what_only_some_servers_have(version: str) -> None:
         "silenced",
         "agent-only",
     ]
-    assert {name: s.tracks for name, s in found.items() if s.tracks} == {"follower": "shop/maint"}
+    assert {name: s.track_target for name, s in found.items() if s.track_target} == {"follower": "shop/maint"}
     assert [name for name, server in found.items() if server.backup] == ["BACKEND"]
     assert {name: s.cookie for name, s in found.items() if s.cookie} == {
         "up": "up",
@@ -179,7 +179,7 @@ def test_a_server_that_only_one_reply_knows_is_not_dropped_in_silence(version: s
     both = list(tables(version))
     lines = both[which].split("\n")
     both[which] = "\n".join(line for line in lines if " drained " not in line and ",drained," not in line)
-    with pytest.raises(Unmeasured, match="changed while it was read: drained"):
+    with pytest.raises(UnreadableReply, match="changed while it was read: drained"):
         read(*both)
 
 
@@ -192,7 +192,7 @@ def test_quoted_fields(version: str) -> None:
 def test_a_reply_that_is_cut_anywhere_is_known(version: str) -> None:
     text = captured(version)
     for length in range(0, len(text), 7):
-        with pytest.raises(Unmeasured):
+        with pytest.raises(UnreadableReply):
             parse.split_replies("lb1", text[:length], FOUR)
     assert len(parse.split_replies("lb1", text, FOUR)) == FOUR
 
@@ -205,7 +205,7 @@ def test_a_field_that_is_no_number_is_not_measured(version: str, column: str, va
     header, first, *rest = stat.split("\n")
     cells = first.split(",")
     cells[header[2:].split(",").index(column)] = value
-    with pytest.raises(Unmeasured):
+    with pytest.raises(UnreadableReply):
         read(state, "\n".join([header, ",".join(cells), *rest]))
 
 
@@ -238,7 +238,7 @@ def test_no_text_is_anything_but_understood_or_not_measured(
     parser = data.draw(st.sampled_from(PARSERS))
     try:
         result = parser(text)
-    except (Unmeasured, Refused):
+    except (UnreadableReply, Refused):
         return
     assert result is not None
 
@@ -255,7 +255,7 @@ def test_no_damage_to_a_reply_is_anything_but_understood_or_not_measured(
     damaged = text[:start] + data.draw(st.text(max_size=5)) + text[end:]
     try:
         backends, found = read(*(damaged if index == which else replies[index] for index in (0, 1)))
-    except Unmeasured:
+    except UnreadableReply:
         return
     assert len(backends) <= 40
     assert len({(server.ref, server.port) for server in found}) <= 40

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from backends.errors import Refused, Unmeasured, Unreachable
+from backends.errors import Refused, Unreachable, UnreadableReply
 from backends.haproxy.sessions import parse_old_workers, read_older_sessions
 from backends.model import Info
 from orchestrator.balancers.processes import unreached_processes
@@ -48,7 +48,7 @@ def test_the_old_workers_of_a_master(text: str, pids: tuple[int, ...]) -> None:
 
 
 def test_an_old_worker_without_a_process_id_is_not_passed_over() -> None:
-    with pytest.raises(Unmeasured, match="`show proc`"):
+    with pytest.raises(UnreadableReply, match="`show proc`"):
         parse_old_workers("lb1", "# old workers\nmoved worker 1\n\n")
 
 
@@ -86,7 +86,7 @@ async def test_an_old_worker_that_has_ended_meanwhile_has_none() -> None:
         "@!11876 show stat -1 4 -1": GONE,
     }
     assert await read(replies) == {}
-    with pytest.raises(Unmeasured):  # it is there, and what it says is not understood
+    with pytest.raises(UnreadableReply):  # it is there, and what it says is not understood
         await read(replies | {"show proc": IN_3_2})
 
 

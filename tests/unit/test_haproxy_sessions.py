@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backends.errors import PermissionDenied, Refused, Unmeasured
+from backends.errors import PermissionDenied, Refused, UnreadableReply
 from backends.haproxy import commands
 from backends.haproxy.address import HaproxySettings
 from backends.haproxy.sessions import parse_sessions, sessions_end
@@ -67,7 +67,7 @@ def test_others_in_the_same_reply(version: str) -> None:
 def test_a_reply_that_is_cut_anywhere_is_known(version: str) -> None:
     text = captured(version)
     for length in range(0, len(text), 7):
-        with pytest.raises(Unmeasured):
+        with pytest.raises(UnreadableReply):
             parse_sessions(WEB1, text[:length], 50)
         assert not sessions_end(text[:length].encode())
     assert sessions_end(text.encode())
@@ -102,7 +102,7 @@ def test_thousands_are_counted_and_the_oldest_returned() -> None:
         ("Permission denied\n\n", PermissionDenied),
         ("No such backend.\n\n", Refused),
         ("No such server.\n\n", Refused),
-        ("0x1: something be=shop srv=web1 else\n\n", Unmeasured),
+        ("0x1: something be=shop srv=web1 else\n\n", UnreadableReply),
     ],
 )
 def test_what_is_no_list_keeps_haproxys_words(words: str, error: type[Exception]) -> None:
@@ -122,6 +122,6 @@ def test_no_damage_is_anything_but_understood_or_not_measured(damage: str, at: i
     damaged = text[:at] + damage + text[at + cut :] + "\n\n"
     try:
         found = parse_sessions(WEB1, damaged, 50)
-    except (Unmeasured, Refused):
+    except (UnreadableReply, Refused):
         return
     assert found.total <= 1 + damage.count("\n")

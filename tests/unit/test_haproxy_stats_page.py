@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from backends.errors import BackendError, ConfigError, PermissionDenied, Refused, Unmeasured, Unreachable
+from backends.errors import BackendError, ConfigError, PermissionDenied, Refused, Unreachable, UnreadableReply
 from backends.haproxy.address import HaproxySettings
 from backends.haproxy.stats_page import StatsPage
 from backends.model import Admin, AdminState, Info, Level, Operational
@@ -62,10 +62,10 @@ async def test_what_a_page_tells(version: str) -> None:
     assert found["unresolved"].admin is Admin.RESOLUTION_MAINT
     assert found["dead.drained"].admin_state is AdminState.READY  # the page cannot tell
     assert found["dead"].operational is Operational.STOPPED
-    assert found["drained"].proven
+    assert found["drained"].checks_passed
     assert found["up"].in_rotation
     assert not found["half"].in_rotation
-    assert [name for name, each in found.items() if not each.checked] == [
+    assert [name for name, each in found.items() if not each.has_checks] == [
         "unchecked",
         "follower",
         "agent-only",
@@ -103,15 +103,15 @@ async def test_the_password_is_sent_and_never_shown(monkeypatch: pytest.MonkeyPa
 @pytest.mark.parametrize(
     ("head", "body", "error", "words"),
     [
-        (b"HTTP/1.0 200 OK\r\n\r\n", b"<html>hello</html>\n", Unmeasured, "the CSV of `show stat`"),
-        (b"HTTP/1.0 200 OK\r\n\r\n", b"", Unmeasured, "cut off"),
-        (b"HTTP/1.0 200 OK\r\n\r\n", b"# pxname,svname\n", Unmeasured, "columns type"),
-        (b"HTTP/1.0 200 OK\r\n\r\n", b"# pxname,svname\nshop,w", Unmeasured, "cut off"),
-        (b"HTTP/1.0 200 OK\r\nContent-Length: 90\r\n\r\n", b"# px\n", Unmeasured, "stats;csv"),
-        (b"HTTP/1.0 302 Found\r\nLocation: /x\r\n\r\n", b"", Unmeasured, "HTTP 302"),
-        (b"HTTP/1.0 503 Sorry\r\n\r\n", b"", Unmeasured, "HTTP 503"),
+        (b"HTTP/1.0 200 OK\r\n\r\n", b"<html>hello</html>\n", UnreadableReply, "the CSV of `show stat`"),
+        (b"HTTP/1.0 200 OK\r\n\r\n", b"", UnreadableReply, "cut off"),
+        (b"HTTP/1.0 200 OK\r\n\r\n", b"# pxname,svname\n", UnreadableReply, "columns type"),
+        (b"HTTP/1.0 200 OK\r\n\r\n", b"# pxname,svname\nshop,w", UnreadableReply, "cut off"),
+        (b"HTTP/1.0 200 OK\r\nContent-Length: 90\r\n\r\n", b"# px\n", UnreadableReply, "stats;csv"),
+        (b"HTTP/1.0 302 Found\r\nLocation: /x\r\n\r\n", b"", UnreadableReply, "HTTP 302"),
+        (b"HTTP/1.0 503 Sorry\r\n\r\n", b"", UnreadableReply, "HTTP 503"),
         (b"HTTP/1.0 403 No\r\n\r\n", b"", PermissionDenied, "HTTP 403"),
-        (b"not http at all\r\n\r\n", b"", Unmeasured, "stats;csv"),
+        (b"not http at all\r\n\r\n", b"", UnreadableReply, "stats;csv"),
     ],
 )
 async def test_what_is_no_page(head: bytes, body: bytes, error: type[BackendError], words: str) -> None:

@@ -40,10 +40,10 @@ def test_the_columns_say_what_the_servers_say(version: str) -> None:
         assert list(getattr(quick, name)) == getattr(slow, name)
     for server, first in zip(fast[1], quick.alike, strict=True):
         like = fast[1][first]
-        assert (server.admin_state, server.in_rotation, server.takes_traffic, server.status) == (
+        assert (server.admin_state, server.in_rotation, server.receives_traffic, server.status) == (
             like.admin_state,
             like.in_rotation,
-            like.takes_traffic,
+            like.receives_traffic,
             like.status,
         )
 

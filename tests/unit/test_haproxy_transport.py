@@ -11,8 +11,8 @@ from backends.errors import (
     PermissionDenied,
     Refused,
     UnknownOutcome,
-    Unmeasured,
     Unreachable,
+    UnreadableReply,
 )
 from backends.haproxy import transport
 from backends.haproxy.address import HaproxySettings, SshAddress, TcpAddress, UnixAddress
@@ -117,12 +117,12 @@ async def test_an_answer_that_does_not_come_is_unreachable_for_a_read(tmp_path: 
 @pytest.mark.parametrize(
     ("reply", "error"),
     [
-        (b"", Unmeasured),
-        (b"\n", Unmeasured),
-        (b"\x00\xff\xfe garbage \x1b[31m\n\n", Unmeasured),
-        (b"Proxy is disabled.\n\n", Unmeasured),
-        (b"Name: HAProxy\nVersion: 2.6\nPid: 1\nUptime_sec: 1\nStopp", Unmeasured),
-        (b"Can't find the target PID matching the prefix '@1'\n", Unmeasured),
+        (b"", UnreadableReply),
+        (b"\n", UnreadableReply),
+        (b"\x00\xff\xfe garbage \x1b[31m\n\n", UnreadableReply),
+        (b"Proxy is disabled.\n\n", UnreadableReply),
+        (b"Name: HAProxy\nVersion: 2.6\nPid: 1\nUptime_sec: 1\nStopp", UnreadableReply),
+        (b"Can't find the target PID matching the prefix '@1'\n", UnreadableReply),
         (b"Permission denied\n\n", PermissionDenied),
     ],
 )
@@ -136,7 +136,7 @@ async def test_what_a_reply_to_a_read_means(tmp_path: Path, reply: bytes, error:
 async def test_a_reply_without_end_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(transport, "MOST_BYTES", 1000)
     async with scripted_haproxy(tmp_path, Reply(b"x" * 70_000)) as scripted:
-        with pytest.raises(Unmeasured, match="longer than 1,000 bytes; it begins with 'xxx"):
+        with pytest.raises(UnreadableReply, match="longer than 1,000 bytes; it begins with 'xxx"):
             await runtime(scripted.socket).snapshot()
         with pytest.raises(UnknownOutcome, match="longer than 65,536 bytes; it begins with 'xxx"):
             await runtime(scripted.socket).write(DRAIN)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backends.command import Command
-from backends.errors import Unmeasured
+from backends.errors import UnreadableReply
 from backends.health.common import MAX_DETAIL, printable
 from backends.health.http import HttpCheck, HttpHealth, Page, judge, version_of
 from backends.health.http_client import curl
@@ -108,7 +108,7 @@ def test_the_running_version(settings: HttpHealth, body: str, version: str) -> N
     ],
 )
 def test_a_version_that_is_not_there_is_not_a_pass(settings: HttpHealth, body: str, problem: str) -> None:
-    with pytest.raises(Unmeasured, match=problem):
+    with pytest.raises(UnreadableReply, match=problem):
         version_of(settings, Page(200, body))
 
 

@@ -19,7 +19,7 @@ from tests.support.console_values import HOSTILE, server
         ({"admin": Admin.CONFIG_MAINT}, "▲ up"),  # "disabled" in the configuration, and ready since
         ({"admin": Admin.FORCED_MAINT, "status": "MAINT"}, "-"),
         ({"admin": Admin.INHERITED_MAINT, "status": "MAINT (via b/s)"}, "-"),
-        ({"checked": False, "check_status": "", "status": "no check"}, "no check"),
+        ({"has_checks": False, "check_status": "", "status": "no check"}, "no check"),
         ({"status": "UP 1/3", "check_health": 2}, "△ 2/4 L7OK"),
         ({"admin": Admin.FORCED_DRAIN, "status": "DRAIN 2/3", "check_health": 3}, "△ 3/4 L7OK"),
         ({"operational": Operational.STOPPED, "status": "DOWN", "check_status": "L4CON"}, "▼ L4CON"),

@@ -3,7 +3,7 @@
 import pytest
 
 from backends.command import Command
-from backends.errors import Unmeasured
+from backends.errors import UnreadableReply
 from backends.hosts.sudo import listing_query, sudo_query, wants_password
 from backends.model import Activity, ServiceState
 from backends.obstacles import command_obstacles, first_program, process_obstacles
@@ -209,7 +209,7 @@ def test_an_obstacle_is_none_where_nothing_is_stopped() -> None:
 def test_an_obstacle_that_cannot_be_looked_for_is_an_error() -> None:
     async def scenario() -> None:
         world = World()
-        world.nodes["web2"].faults.add("obstacles", Unmeasured("web2", "no answer"))
+        world.nodes["web2"].faults.add("obstacles", UnreadableReply("web2", "no answer"))
         [error] = (await world.plan()).errors
         assert error.text == "what its service manager may do cannot be seen: no answer"
 

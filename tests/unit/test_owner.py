@@ -48,7 +48,7 @@ def test_on_what_haproxy_really_said(version: str) -> None:
 def test_there_is_always_one_and_it_says_what_is_left() -> None:
     assert words() == "no administrative hold"
     assert "health checks" in words(status="DOWN", check_health=0, **OUT)
-    assert "the checks of shop/web9" in words(status="DOWN", tracks="shop/web9", **OUT)
+    assert "the checks of shop/web9" in words(status="DOWN", track_target="shop/web9", **OUT)
 
 
 def test_with_an_agent_it_is_not_told_who_forced_it() -> None:
@@ -64,7 +64,7 @@ def test_the_agent_says_down() -> None:
     assert owners(server(agent=True, last_agent="via agent : down (deploy)", **down)) == (
         Owner("agent", "down by its agent check: down (deploy)"),
     )
-    assert words(tracks="shop/web9", **down) == "down by the agent check of shop/web9, which it tracks"
+    assert words(track_target="shop/web9", **down) == "down by the agent check of shop/web9, which it tracks"
 
 
 def test_several_at_once_the_strongest_first() -> None:

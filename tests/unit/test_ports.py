@@ -6,7 +6,7 @@ import socket
 import pytest
 
 from backends.command import Command
-from backends.errors import UnknownOutcome, Unmeasured, Unreachable
+from backends.errors import UnknownOutcome, Unreachable, UnreadableReply
 from backends.hosts.ports import ConsolePort, NodePort, listening_ports
 from tests.support.scripted_host import Answer, ScriptedHost
 
@@ -65,7 +65,7 @@ async def test_seen_on_the_node(answer: Answer, port: int, is_open: bool) -> Non
     ],
 )
 async def test_a_table_that_was_not_seen_whole(answer: Answer) -> None:
-    with pytest.raises(Unmeasured, match="port 80: /proc/net/tcp could not be read"):
+    with pytest.raises(UnreadableReply, match="port 80: /proc/net/tcp could not be read"):
         await NodePort(ScriptedHost(lambda _: answer), 80).is_open()
 
 
@@ -73,7 +73,7 @@ async def test_a_lost_answer_is_no_measurement() -> None:
     def lost(_: Command) -> Answer:
         raise UnknownOutcome("web1", "no end within 10 s")
 
-    with pytest.raises(Unmeasured, match="no end"):
+    with pytest.raises(UnreadableReply, match="no end"):
         await NodePort(ScriptedHost(lost), 80).is_open()
 
 

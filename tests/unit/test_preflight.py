@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from backends.errors import BackendError, HostKeyError, Refused, Unmeasured, Unreachable
+from backends.errors import BackendError, HostKeyError, Refused, Unreachable, UnreadableReply
 from backends.model import Level, Persistence, Snapshot
 from orchestrator.events.events import STEPS
 from orchestrator.node import Original
@@ -42,8 +42,8 @@ def test_a_fleet_in_order_has_a_plan_without_findings() -> None:
     [
         ("connect", HostKeyError("web2", "key has changed"), "cannot be reached: key has changed"),
         ("state", Refused("web2", "no service"), "service state cannot be read: no service"),
-        ("port", Unmeasured("web2", "timed out"), "port 80 cannot be seen: timed out"),
-        ("installed", Unmeasured("web2", "?"), "installed version cannot be read: ?"),
+        ("port", UnreadableReply("web2", "timed out"), "port 80 cannot be seen: timed out"),
+        ("installed", UnreadableReply("web2", "?"), "installed version cannot be read: ?"),
         ("health", Unreachable("web2", "refused"), "health cannot be checked: refused"),
     ],
 )
@@ -117,7 +117,7 @@ def test_what_is_special_is_said() -> None:
         lb1.cookie, lb1.algorithm = "SRV", "source"
         lb1.config = FakeFacts(False, frozenset({"shop"}), "")
         world.take_out("web1")
-        world.server("web2").checked = False
+        world.server("web2").has_checks = False
         world.server("web3").agent = world.server("web3").agent_configured = True
         world.server("web4").weight = 0
         plan = await world.plan()

@@ -99,7 +99,7 @@ def test_inherited_maintenance_is_not_relied_on() -> None:
         world = World(3, 1)
         other = world.balancers["lb1"].add("other", "db", world.nodes["web3"])
         other.set_state("maint")
-        world.server("web1").tracks = other
+        world.server("web1").track_target = other
         during: list[AdminState] = []
 
         def ends() -> None:

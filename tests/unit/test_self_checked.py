@@ -2,7 +2,7 @@
 
 import pytest
 
-from backends.errors import Unmeasured, Unreachable
+from backends.errors import Unreachable, UnreadableReply
 from backends.model import ServiceState
 from orchestrator.engine.manual import Change, apply, choose
 from orchestrator.engine.step_context import Work
@@ -84,7 +84,7 @@ def test_a_manager_that_cannot_be_asked_never_passes() -> None:
     async def scenario() -> None:
         world = World(verify_timeout=30)
         work = await upgraded(world)
-        world.nodes["web1"].faults.always["state"] = Fault(Unmeasured("web1", "no answer"))
+        world.nodes["web1"].faults.always["state"] = Fault(UnreadableReply("web1", "no answer"))
         with pytest.raises(
             DeadlinePassed, match="own health: its service manager cannot be queried: no answer"
         ):

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from backends.errors import Refused, Unmeasured
+from backends.errors import Refused, UnreadableReply
 from backends.text import LAST_LINES, MAX_DETAIL
 from console.terminal.timeline import timeline
 from orchestrator.events.events import (
@@ -78,7 +78,9 @@ def test_neither_the_failure_nor_the_way_out_of_rotation_waits_for_it() -> None:
 
 
 @pytest.mark.parametrize(
-    "fault", [Fault(Unmeasured("web1", "no answer")), Fault(None, seconds=10_000)], ids=["error", "silence"]
+    "fault",
+    [Fault(UnreadableReply("web1", "no answer")), Fault(None, seconds=10_000)],
+    ids=["error", "silence"],
 )
 def test_that_it_cannot_be_read_is_no_failure_of_its_own(fault: Fault) -> None:
     async def scenario() -> None:
@@ -172,7 +174,7 @@ def test_it_is_said_of_nodes_whose_service_is_stopped_only() -> None:
 def test_that_it_cannot_be_seen_is_told_too() -> None:
     async def scenario() -> None:
         world = World(nodes=1, min_available=0)
-        world.nodes["web1"].faults.add("caveats", Unmeasured("web1", "no answer"))
+        world.nodes["web1"].faults.add("caveats", UnreadableReply("web1", "no answer"))
         plan = await world.plan()
         assert not plan.errors
         assert "what its service manager leaves open cannot be seen: no answer" in [

@@ -3,7 +3,7 @@
 import pytest
 
 from backends.command import Command, CommandResult
-from backends.errors import ConfigError, Refused, UnknownOutcome, Unmeasured
+from backends.errors import ConfigError, Refused, UnknownOutcome, UnreadableReply
 from backends.hosts.execution import MAX_OUTPUT_CHARS, format_output
 from backends.model import Activity, ServiceState
 from backends.services.command import NOT_KNOWN_AFTER_REBOOT, CommandService, CommandSettings
@@ -57,7 +57,7 @@ async def test_exit_statuses(exit_status: int, activity: Activity) -> None:
 @pytest.mark.parametrize("exit_status", [2, 4, 126, 127, 137, 255])
 async def test_other_exit_statuses_are_no_measurement(exit_status: int) -> None:
     command, _ = service(Answer("", "syntax error", exit_status))
-    with pytest.raises(Unmeasured, match=f"exit status {exit_status}: syntax error"):
+    with pytest.raises(UnreadableReply, match=f"exit status {exit_status}: syntax error"):
         await command.state()
 
 
@@ -112,7 +112,7 @@ async def test_a_lost_answer_is_unknown_after_asking_and_unmeasured_after_lookin
     with pytest.raises(UnknownOutcome) as asked:
         await command.start()
     assert asked.value.pid == 12
-    with pytest.raises(Unmeasured, match="connection lost"):
+    with pytest.raises(UnreadableReply, match="connection lost"):
         await command.state()
 
 
@@ -138,5 +138,5 @@ async def test_a_sudo_that_refuses_the_status_command_says_nothing_of_the_servic
     said = "sudo: a password is required"
     host = ScriptedHost(lambda _: Answer("", said, 1), refusal=lambda _: "a password is required")
     settings = CommandSettings(start="up", stop="down", status="sudo -n how")
-    with pytest.raises(Unmeasured, match="sudo would not run the status command"):
+    with pytest.raises(UnreadableReply, match="sudo would not run the status command"):
         await CommandService(host, settings, VALUES).state()

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from backends.command import Command
-from backends.errors import PermissionDenied, Refused, Unmeasured
+from backends.errors import PermissionDenied, Refused, UnreadableReply
 from backends.installers.command import CommandInstall
 from backends.installers.compose import ComposeInstall
 from backends.installers.container import ContainerInstall
@@ -134,7 +134,7 @@ async def test_a_container_that_does_not_exist_is_stopped(said: str) -> None:
 )
 async def test_states_that_cannot_be_told(answer: Answer) -> None:
     container, _ = service(answer)
-    with pytest.raises(Unmeasured, match="inspect shop"):
+    with pytest.raises(UnreadableReply, match="inspect shop"):
         await container.state()
 
 

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from backends.command import Command
-from backends.errors import Busy, ConfigError, Refused, UnknownOutcome, Unmeasured
+from backends.errors import Busy, ConfigError, Refused, UnknownOutcome, UnreadableReply
 from backends.model import Activity, ServiceState
 from backends.services.monit import MonitService, MonitSettings
 from backends.services.monit_output import MonitControl, MonitStatus, parse_control, parse_status, state_of
@@ -168,7 +168,7 @@ def test_what_monit_only_watches_is_stopped_when_it_does_not_exist() -> None:
 def test_an_unknown_status_is_no_measurement() -> None:
     found = parse_status(status("Enchanted"), "shop")
     assert found is not None
-    with pytest.raises(Unmeasured, match="Enchanted"):
+    with pytest.raises(UnreadableReply, match="Enchanted"):
         state_of("web1", found)
 
 
@@ -184,11 +184,11 @@ async def test_looking_stays_out_of_the_transcript_and_asking_does_not() -> None
     [
         (Answer("", "Service 'shop' not found\n", 1), Refused, "has no service shop"),
         (Answer("", 'There is no service named "shop"\n', 1), Refused, "has no service shop"),
-        (Answer("", "Monit: the monit daemon is not running\n", 1), Unmeasured, "not running"),
-        (Answer("", "Error receiving data -- x\n", 1), Unmeasured, "Error receiving data"),
-        (Answer("Monit 5.33.0 uptime: 0m\n"), Unmeasured, "uptime"),
-        (Answer("", "sh: monit: not found", 127), Unmeasured, "not found"),
-        (Answer(RUNNING, "cut off", 1), Unmeasured, "cut off"),
+        (Answer("", "Monit: the monit daemon is not running\n", 1), UnreadableReply, "not running"),
+        (Answer("", "Error receiving data -- x\n", 1), UnreadableReply, "Error receiving data"),
+        (Answer("Monit 5.33.0 uptime: 0m\n"), UnreadableReply, "uptime"),
+        (Answer("", "sh: monit: not found", 127), UnreadableReply, "not found"),
+        (Answer(RUNNING, "cut off", 1), UnreadableReply, "cut off"),
     ],
 )
 async def test_states_that_cannot_be_told(answer: Answer, error: type[Exception], words: str) -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from backends.command import Command
-from backends.errors import ConfigError, Refused, Unmeasured
+from backends.errors import ConfigError, Refused, UnreadableReply
 from backends.model import Activity, ServiceState
 from backends.services.supervisor import (
     AUTORESTART_UNKNOWN,
@@ -67,11 +67,15 @@ def test_the_group_of_the_same_name_is_left_out() -> None:
     [
         (Answer("shop: ERROR (no such process)\n", "", 4), Refused, "supervisord has no program shop"),
         (Answer("shop: ERROR (no such group)\n", "", 4), Refused, "supervisord has no program shop"),
-        (Answer("unix:///run/supervisor.sock no such file\n", "", 4), Unmeasured, "no such file"),
-        (Answer("http://127.0.0.1:9001 refused connection\n", "", 4), Unmeasured, "refused connection"),
-        (Answer("shop  UNKNOWN  \n", "", 3), Unmeasured, "UNKNOWN"),
-        (Answer("", "Error: could not find config file /x\n", 2), Unmeasured, "could not find config file"),
-        (Answer("", "supervisorctl: not found", 127), Unmeasured, "not found"),
+        (Answer("unix:///run/supervisor.sock no such file\n", "", 4), UnreadableReply, "no such file"),
+        (Answer("http://127.0.0.1:9001 refused connection\n", "", 4), UnreadableReply, "refused connection"),
+        (Answer("shop  UNKNOWN  \n", "", 3), UnreadableReply, "UNKNOWN"),
+        (
+            Answer("", "Error: could not find config file /x\n", 2),
+            UnreadableReply,
+            "could not find config file",
+        ),
+        (Answer("", "supervisorctl: not found", 127), UnreadableReply, "not found"),
     ],
 )
 async def test_states_that_cannot_be_told(answer: Answer, error: type[Exception], words: str) -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from backends.command import Command
-from backends.errors import PermissionDenied, Refused, Unmeasured
+from backends.errors import PermissionDenied, Refused, UnreadableReply
 from backends.model import Activity, ServiceState
 from backends.services.systemd import SystemdService, SystemdSettings, journalctl
 from backends.services.systemd_rights import LINGER, NOT_ALLOWED
@@ -147,10 +147,10 @@ NOT_BOOTED = (
             Refused,
             "systemd has no unit shop@web1.service",
         ),
-        (Answer("", NOT_BOOTED, 1), Unmeasured, "not been booted"),
-        (Answer("", "sh: systemctl: not found\n", 127), Unmeasured, "not found"),
-        (Answer(""), Unmeasured, "no output"),
-        (Answer("ActiveState=confused\n"), Unmeasured, "confused"),
+        (Answer("", NOT_BOOTED, 1), UnreadableReply, "not been booted"),
+        (Answer("", "sh: systemctl: not found\n", 127), UnreadableReply, "not found"),
+        (Answer(""), UnreadableReply, "no output"),
+        (Answer("ActiveState=confused\n"), UnreadableReply, "confused"),
     ],
 )
 async def test_states_that_cannot_be_told(answer: Answer, error: type[Exception], words: str) -> None:

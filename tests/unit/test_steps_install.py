@@ -2,7 +2,7 @@
 
 import pytest
 
-from backends.errors import Refused, UnknownOutcome, Unmeasured, Unreachable
+from backends.errors import Refused, UnknownOutcome, Unreachable, UnreadableReply
 from backends.model import Activity
 from orchestrator.engine.steps.install import await_end, install
 from orchestrator.engine.steps.start import start
@@ -48,8 +48,8 @@ def test_an_installer_that_succeeds_with_the_wrong_version_has_failed() -> None:
 def test_a_version_that_cannot_be_read_is_no_pass() -> None:
     async def scenario() -> None:
         world = World()
-        world.nodes["web1"].faults.add("installed", Unmeasured("web1", "garbage"))
-        with pytest.raises(Unmeasured):
+        world.nodes["web1"].faults.add("installed", UnreadableReply("web1", "garbage"))
+        with pytest.raises(UnreadableReply):
             await install(world.work())
         assert world.nodes["web1"].asked == []
 

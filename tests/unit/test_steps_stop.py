@@ -2,7 +2,7 @@
 
 import pytest
 
-from backends.errors import Busy, PermissionDenied, Refused, UnknownOutcome, Unmeasured, Unreachable
+from backends.errors import Busy, PermissionDenied, Refused, UnknownOutcome, Unreachable, UnreadableReply
 from backends.model import Activity
 from orchestrator.engine.steps.stop import stop
 from orchestrator.errors import DeadlinePassed, StepFailed
@@ -136,7 +136,7 @@ def test_a_look_that_measures_nothing_is_no_pass(look: str) -> None:
         web1 = world.nodes["web1"]
 
         def blind() -> None:
-            web1.faults.always[look] = Fault(Unmeasured("web1", "no answer"))
+            web1.faults.always[look] = Fault(UnreadableReply("web1", "no answer"))
 
         world.at(0.05, blind)
         with pytest.raises(DeadlinePassed, match="last seen: no answer"):

@@ -181,10 +181,10 @@ def test_haproxys_checks_that_never_pass_are_a_failure() -> None:
 def test_only_checked_servers_that_track_no_other_are_proven() -> None:
     async def scenario() -> None:
         world = World()
-        world.server("web1", "lb1").checked = False
+        world.server("web1", "lb1").has_checks = False
         second = world.balancers["lb2"].add("shop", "web1b", world.nodes["web1"])
         second.address = "10.0.0.9"  # another machine: the plan refuses further lines of the same one
-        world.server("web1", "lb2").tracks = second
+        world.server("web1", "lb2").track_target = second
         second.begin()
         work, _ = await upgraded(world)
         assert await verify(work) == "in rotation"

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from backends.command import Command
-from backends.errors import Unmeasured
+from backends.errors import UnreadableReply
 from backends.hosts.execution import execute, query
 from backends.hosts.local import LocalHost
 from backends.hosts.rehearsal import rehearsing
@@ -34,7 +34,7 @@ ALL = ("sudo", "-n", "--")
 )
 def test_what_sudo_is_asked_to_run(before: tuple[str, ...], command: Command, call: SudoCall | None) -> None:
     if call is None:
-        with pytest.raises(Unmeasured, match="option"):
+        with pytest.raises(UnreadableReply, match="option"):
             sudo_call(before, (), command)
     else:
         assert sudo_call(before, (), command) == call
@@ -44,7 +44,7 @@ def test_what_sudo_is_asked_to_run(before: tuple[str, ...], command: Command, ca
     "script", ["cd /srv && sudo -n ctl", "x=$(sudo id)", "sh -c 'sudo id'", "sudo id; ls"]
 )
 def test_what_a_script_asks_of_sudo_is_not_guessed(script: str) -> None:
-    with pytest.raises(Unmeasured, match="script"):
+    with pytest.raises(UnreadableReply, match="script"):
         sudo_call((), (), Command.shell(script))
 
 
@@ -85,7 +85,7 @@ async def test_a_rehearsal_looks_and_changes_nothing(tmp_path: Path) -> None:
 )
 async def test_a_node_cannot_name_anybody_but_a_user(tmp_path: Path, said: str) -> None:
     program(tmp_path, "id", said)
-    with pytest.raises(Unmeasured, match="login user"):
+    with pytest.raises(UnreadableReply, match="login user"):
         await host_with(tmp_path).login_name()
 
 

@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from backends.command import Command
-from backends.errors import ConfigError, RolldeckError, UnknownOutcome, Unmeasured, Unreachable
+from backends.errors import ConfigError, RolldeckError, UnknownOutcome, Unreachable, UnreadableReply
 from backends.installers.versions import (
     CommandVersion,
     ContainerVersion,
@@ -117,7 +117,7 @@ async def test_what_is_installed(settings: VersionSettings, answer: Answer, expe
 async def test_what_cannot_be_told_is_never_a_version(
     settings: VersionSettings, answer: Answer, problem: str
 ) -> None:
-    with pytest.raises(Unmeasured, match=problem) as caught:
+    with pytest.raises(UnreadableReply, match=problem) as caught:
         await look(settings, answer)
     assert caught.value.target == "web1"
     assert "\x1b" not in str(caught.value)
@@ -132,7 +132,7 @@ async def test_looking_is_neither_recorded_nor_tracked() -> None:
 @pytest.mark.parametrize(
     ("raised", "expected"),
     [
-        (UnknownOutcome("web1", "connection lost", pid=7), Unmeasured),
+        (UnknownOutcome("web1", "connection lost", pid=7), UnreadableReply),
         (Unreachable("web1", "refused"), Unreachable),
     ],
 )

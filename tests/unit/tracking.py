@@ -17,7 +17,7 @@ def follow(world: World, follower: str, followed: str, node: str = "", instance:
     balancer = world.balancers[instance]
     machine = world.nodes.get(node) or FakeNode(node or name)
     made = balancer.servers.get(follower) or balancer.add(backend, name, machine)
-    made.checked, made.tracks = False, balancer.servers[followed]
+    made.has_checks, made.track_target = False, balancer.servers[followed]
     return made
 
 

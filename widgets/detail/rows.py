@@ -24,7 +24,9 @@ def _rotation(server: Server, instance: InstanceView) -> Cell:
         return [("✓ in rotation", "ok")]
     kind = look(server, busy=server.sessions > 0).kind
     return (
-        [("△ takes traffic, not proven", "moving")] if server.takes_traffic else [("✗ out of rotation", kind)]
+        [("△ takes traffic, not proven", "moving")]
+        if server.receives_traffic
+        else [("✗ out of rotation", kind)]
     )
 
 
@@ -86,9 +88,9 @@ def _address(server: Server, instance: InstanceView) -> Cell:
 
 
 def _check(server: Server, instance: InstanceView) -> Cell:
-    if server.tracks:
-        return [(f"that of {server.tracks}", "plain")]
-    if not server.checked:
+    if server.track_target:
+        return [(f"that of {server.track_target}", "plain")]
+    if not server.has_checks:
         return [("none", "quiet")]
     if not server.check_status:
         return [("none in maintenance", "quiet")]
@@ -105,7 +107,7 @@ def _said(server: Server, instance: InstanceView) -> Cell:
 
 
 def _proof(server: Server, instance: InstanceView) -> Cell:
-    if not server.checked or not server.check_fall:  # as in maintenance
+    if not server.has_checks or not server.check_fall:  # as in maintenance
         return [(NONE, "quiet")]
     full = server.check_health == server.full_health
     return [

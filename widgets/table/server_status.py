@@ -69,8 +69,8 @@ def _judge(server: Server, busy: bool) -> tuple[Kind, Group]:
         return ("bad" if "resolution" in server.status else "out"), "maint"
     if server.admin_state is AdminState.DRAIN or server.weight == 0:
         return ("moving" if busy else "out"), "draining"
-    if server.takes_traffic or server.operational is Operational.STOPPING or server.check_health > 0:
-        return "moving", "up" if server.takes_traffic else "down"
+    if server.receives_traffic or server.operational is Operational.STOPPING or server.check_health > 0:
+        return "moving", "up" if server.receives_traffic else "down"
     return "bad", "down"
 
 

@@ -81,7 +81,7 @@ async def bake(
         for server in await _missing(work, refs):
             if work.fleet.reloads > reloads:  # every server has to prove itself from nothing then
                 return f"after a reload: {in_words(server)}"
-            if not server.takes_traffic or server.throttle is not None:
+            if not server.receives_traffic or server.throttle is not None:
                 raise StepFailed(f"did not stay in rotation: {in_words(server)}")
             # Such as "UP 1/2": it has lost a check, and HAProxy still sends it traffic.
             doubt = f"failed a health check of HAProxy: {in_words(server)}"

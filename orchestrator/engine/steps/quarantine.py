@@ -48,7 +48,7 @@ async def _keep_out_of(work: Work, instance: str) -> None:
             seen,
             refs,
             work.policy,
-            counts=capacity.TAKES_TRAFFIC,
+            counts=capacity.RECEIVES_TRAFFIC,
             unmanaged=work.unmanaged,
             all_backups=await read_all_backups(fleet.balancers, seen, carried.union(refs)),
         )

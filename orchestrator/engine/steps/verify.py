@@ -84,7 +84,7 @@ async def _look_for_death(liveness: Liveness) -> None:
 
 def can_be_proven(server: Server) -> bool:
     """`health down` never recovers without checks, and is refused on a server that tracks another."""
-    return server.checked and not server.tracks
+    return server.has_checks and not server.track_target
 
 
 async def _enter_gate(work: Work) -> list[ServerRef]:
@@ -113,7 +113,7 @@ async def _unproven(work: Work, gated: list[ServerRef]) -> str | None:
             return f"name resolution keeps {ref} in maintenance: HAProxy has no address for it yet"
         if server.admin_state is not AdminState.DRAIN:
             raise StepFailed(f"{ref} was set to {server.admin_state} by somebody else")
-        if not server.proven:
+        if not server.checks_passed:
             return (
                 f"HAProxy's checks on {ref.instance}: {server.status}, health"
                 f" {server.check_health}/{server.full_health} {server.check_status}"
