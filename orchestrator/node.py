@@ -13,7 +13,7 @@ from backends.protocols import (
     Registration,
     ServiceManager,
 )
-from orchestrator.events.events import OriginalState
+from orchestrator.events.ways_back import OriginalState
 
 
 @dataclass(frozen=True, slots=True)

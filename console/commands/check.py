@@ -17,7 +17,6 @@ from console.exit_codes import Exit
 from console.interrupts import interrupts
 from console.terminal import plan_text
 from console.terminal.output import clean, result, result_json
-from orchestrator.events.events import SCHEMA
 from orchestrator.planning.plan import Plan
 from orchestrator.planning.policy import Amount
 
@@ -101,8 +100,8 @@ class _Check:
         if not self._as_json:
             result(f"{app}: could not be checked")
             return
-        head = {"schema": SCHEMA, "kind": "check", "application": app, "version": self._scope.version or ""}
-        result_json(msgspec.json.encode({**head, "configuration": self._file, **fields}))
+        head = {"kind": "check", "application": app, "version": self._scope.version or ""}
+        result_json({**head, "configuration": self._file, **fields})
 
     def _tell(self, app: str, made: Plan) -> None:
         if self._several:

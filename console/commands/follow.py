@@ -17,7 +17,7 @@ from console.operator_identity import operator
 from console.terminal.output import clean, paint, result, result_json, say
 from console.terminal.progress import Progress
 from console.terminal.summary import EXITS, ending
-from orchestrator.events.events import to_json
+from orchestrator.events.json import event_fields
 from orchestrator.events.state import RolloutState
 from orchestrator.remote.control_requests import What
 from orchestrator.remote.subscriber import PublishedRollout, RolloutSubscriber
@@ -63,7 +63,7 @@ async def _follow(following: RolloutSubscriber, app: str, as_json: bool) -> int:
                 told = record.seq
                 following.fold(state, record)
                 if as_json:
-                    result_json(to_json(record))
+                    result_json(event_fields(record))
                 else:
                     progress(record)
     return _end(seen, app, as_json)

@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 
 import click
-import msgspec
 
 from backends.errors import ConfigError
 from backends.local_files import write_private
@@ -14,9 +13,10 @@ from backends.text import there_is
 from console.config.loader import find_and_load
 from console.exit_codes import Exit
 from console.paths import journal_path
-from console.terminal.history_entries import Summary, event_fields
+from console.terminal.history_entries import Summary
 from console.terminal.output import clean, on_terminal, result, result_json, say
 from orchestrator.events.events import Record
+from orchestrator.events.json import event_fields
 from orchestrator.journal.entries import Entry
 from orchestrator.journal.store import Journal
 from orchestrator.journal.timeline import Story
@@ -71,7 +71,7 @@ def list_entries(place: Place, app: str | None, limit: int, as_json: bool) -> in
         found = [Summary.of(journal, each) for each in journal.entries(app or "", limit=limit, unknown=True)]
         if as_json:
             for each in found:
-                result_json(msgspec.json.encode(each.fields()))
+                result_json(each.fields())
             return Exit.HEALTHY
         if not found:
             names = sorted({each.application for each in journal.entries(unknown=True)})
@@ -99,9 +99,9 @@ def show(place: Place, entry_id: int, as_json: bool, commands: bool) -> int:
     """Show one entry in detail: who, when, each step of each node, and what was out of rotation."""
     summary, records = _read(place, entry_id)
     if as_json:
-        result_json(msgspec.json.encode(summary.fields() | {"plan": summary.entry.plan}))
+        result_json(summary.fields() | {"plan": summary.entry.plan})
         for record in records:
-            result_json(msgspec.json.encode(event_fields(summary.entry, record)))
+            result_json(event_fields(record, entry=summary.entry.id))
         return Exit.HEALTHY
     from console.terminal.history import shown
 
@@ -167,7 +167,7 @@ def verify(place: Place, entry_id: int | None, head: str | None, as_json: bool) 
         at = {"head_found": None if lost or where is None else {"entry": where[0], "seq": where[1]}}
         *entries, whole = verified_fields(found)
         for fields in (*entries, whole | (at if head is not None else {})):
-            result_json(msgspec.json.encode(fields))
+            result_json(fields)
     else:
         for line in verified(found, str(journal.path)):
             result(line)

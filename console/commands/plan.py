@@ -4,7 +4,6 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import click
-import msgspec
 
 from backends.templates import check_version
 from console.config.loader import find_and_load
@@ -76,7 +75,7 @@ def plan(
         return interrupts.run(_print_sudoers(find_and_load(config_file), app, version, limit))
     made = interrupts.run(make_plan(find_and_load(config_file), app, version, serial, limit, ready))
     if as_json:
-        result_json(msgspec.json.encode(plan_fields(made)))
+        result_json(plan_fields(made))
     else:
         for line in (*plan_text.summary(made), "", *plan_text.commands(made)):
             result(line)

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
 import click
-import msgspec
 
 from backends.errors import BackendError, RolldeckError
 from backends.model import Server
@@ -143,7 +142,7 @@ def _change(
                 raise
             if as_json:
                 for each in after:
-                    result_json(msgspec.json.encode(server_fields(app, each)))
+                    result_json(server_fields(app, each))
             else:
                 for line in _as_text(after):
                     result(line)

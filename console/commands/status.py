@@ -4,7 +4,6 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 
 import click
-import msgspec
 
 from backends.consul.client import Consul
 from backends.errors import BackendError
@@ -26,7 +25,6 @@ from console.terminal.output import clean, paint, result, result_json, say, tabl
 from console.terminal.status import status_fields, status_lines
 from orchestrator.adapters import AdapterFactory
 from orchestrator.errors import JournalError
-from orchestrator.events.events import SCHEMA
 from orchestrator.events.text import health
 from orchestrator.live.versions import Disks
 from orchestrator.session.status import ApplicationStatus, StatusReader
@@ -156,7 +154,7 @@ def _show_unexplained(app: str, found: Mapping[str, Mapping[str, int | None]], *
         if words := unattributed_words(found):
             result(clean(words))
         return
-    head = {"schema": SCHEMA, "kind": "backend", "application": app}
+    head = {"kind": "backend", "application": app}
     for instance, backends in found.items():
         for backend, count in backends.items():
             _line(head | {"load_balancer": instance, "backend": backend, "unattributed": count})
@@ -198,7 +196,7 @@ def _row(name: str, backend: str, servers: Sequence[Server], seen: Seen, errors:
 def _as_json(app: str, seen: Seen) -> bool:
     healthy = True
     for name, each in seen.items():
-        head = {"schema": SCHEMA, "application": app, "load_balancer": name}
+        head = {"application": app, "load_balancer": name}
         if isinstance(each, BackendError):
             healthy = False
             _line(head | {"kind": "load_balancer", "reachable": False, "error": str(each)})
@@ -224,4 +222,4 @@ def _as_json(app: str, seen: Seen) -> bool:
 
 
 def _line(fields: Mapping[str, object]) -> None:
-    result_json(msgspec.json.encode(fields))
+    result_json(fields)

@@ -20,7 +20,8 @@ from console.terminal.progress import Progress
 from console.terminal.prompts import Prompts
 from console.terminal.summary import EXITS, ending
 from orchestrator.engine.plan_differences import Difference
-from orchestrator.events.events import Record, RollbackStarted, RolloutEnded, to_json
+from orchestrator.events.events import Record, RollbackStarted, RolloutEnded
+from orchestrator.events.json import event_fields
 from orchestrator.planning.plan import Plan, PreflightFailed, Severity
 from orchestrator.planning.policy import Amount
 from orchestrator.session.adoption import broken_first
@@ -140,7 +141,7 @@ async def carry_out(session: Session, proposal: Proposal, how: How) -> RolloutEn
 
     def read(record: Record) -> None:
         if how.as_json:
-            result_json(to_json(record))
+            result_json(event_fields(record))
         progress(record)
         if isinstance(record.event, RollbackStarted):
             prompts.control = session.control

@@ -11,7 +11,7 @@ from console.terminal.output import clean, paint, shorten, table, width
 from console.terminal.summary import ending, why
 from console.terminal.timeline import GLYPHS, ROLLOUT, Moment, timeline
 from orchestrator.events.actor import began
-from orchestrator.events.events import SCHEMA, STEPS
+from orchestrator.events.events import STEPS
 from orchestrator.events.state import DONE
 from orchestrator.events.text import traffic_words as traffic
 from orchestrator.journal.entries import UNKNOWN
@@ -258,7 +258,6 @@ def verified_fields(found: Verification) -> Iterator[dict[str, object]]:
     """For `--json`: each entry, then the journal."""
     for entry in found.entries:
         yield {
-            "schema": SCHEMA,
             "kind": "entry_verification",
             "entry": entry.entry,
             "state": entry.state,
@@ -268,7 +267,6 @@ def verified_fields(found: Verification) -> Iterator[dict[str, object]]:
             "problems": list(entry.problems),
         }
     yield {
-        "schema": SCHEMA,
         "kind": "journal_verification",
         "intact": found.intact,
         "head": found.head,

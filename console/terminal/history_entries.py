@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from orchestrator.errors import JournalError
-from orchestrator.events.events import SCHEMA, NodeDone, Record, RolloutStarted, format_time
+from orchestrator.events.events import NodeDone, RolloutStarted
 from orchestrator.journal.entries import Entry
 from orchestrator.journal.entry_status import standing
 from orchestrator.journal.node_history import FleetHistory
@@ -102,7 +102,6 @@ class Summary:
         """For `--json`."""
         entry = self.entry
         return {
-            "schema": SCHEMA,
             "kind": "entry",
             "entry": entry.id,
             "what": entry.kind,
@@ -124,12 +123,6 @@ class Summary:
             "plan_intact": entry.intact,
             "problem": entry.problem,
         }
-
-
-def event_fields(entry: Entry, record: Record) -> dict[str, object]:
-    """One event as `upgrade --json` gives it, and whose it is."""
-    head = {"schema": SCHEMA, "entry": entry.id, "seq": record.seq, "time": format_time(record.at)}
-    return {**head, **msgspec.to_builtins(record.event)}
 
 
 # A plan that somebody changed may hold anything: it is read as far as it is one.

@@ -6,13 +6,11 @@ from collections.abc import Mapping, Sequence
 from backends.model import Server, Snapshot
 from backends.text import counted
 from orchestrator.balancers.request_errors import Look, Signals, in_all
-from orchestrator.events.events import SCHEMA
 
 
 def server_fields(app: str, server: Server) -> dict[str, object]:
     """One server for `--json`."""
     return {
-        "schema": SCHEMA,
         "kind": "server",
         "application": app,
         "load_balancer": server.ref.instance,

@@ -7,13 +7,14 @@ import re
 import stat
 import sys
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TextIO
 
 import click
 
 from backends.text import is_visible, visible, visible_json
 from console.terminal.background_writer import Job, current_writer
+from orchestrator.events.json import encode
 
 GLYPHS = {"ok": "✓", "bad": "✗", "working": "◐", "warn": "!", "info": "·"}
 COLOURS = {"ok": "green", "bad": "red", "working": "yellow", "warn": "yellow", "out": "blue", "info": None}
@@ -65,9 +66,9 @@ def result(text: str = "") -> None:
     _write(text, sys.stdout, results=True)
 
 
-def result_json(line: bytes) -> None:
+def result_json(fields: Mapping[str, object]) -> None:
     """Write a line of JSON as a result; what a terminal could obey in it is escaped, which JSON allows."""
-    result(visible_json(line.decode()))
+    result(visible_json(encode(fields).decode()))
 
 
 def say(text: str = "") -> None:

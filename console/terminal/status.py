@@ -6,7 +6,6 @@ import msgspec
 
 from backends.text import counted
 from console.terminal.output import clean, paint
-from orchestrator.events.events import SCHEMA
 from orchestrator.events.text import PURPOSES, mixed_versions, others_words, since_words
 from orchestrator.journal.entry_status import RolloutStatus, at_work
 from orchestrator.live.versions import NodeVersion
@@ -102,7 +101,7 @@ def _kept_out(kept: KeptOut) -> str:
 
 def status_fields(app: str, status: ApplicationStatus) -> Iterator[dict[str, object]]:
     """One object for each line."""
-    head = {"schema": SCHEMA, "application": app}
+    head: dict[str, object] = {"application": app}
     for rollout in status.rollouts:
         fields = {name: getattr(rollout, name) for name in _ROLLOUT}
         yield head | {"kind": "rollout", "what": rollout.kind} | msgspec.to_builtins(fields)

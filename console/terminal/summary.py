@@ -6,9 +6,9 @@ from backends.text import format_duration
 from console.exit_codes import Exit
 from console.terminal.output import clean, paint
 from orchestrator.engine.account import outcomes, stands
-from orchestrator.events.events import OutOfRotation, RolloutEnded
+from orchestrator.events.events import RolloutEnded
 from orchestrator.events.text import PURPOSES, mixed_versions, whose_words
-from orchestrator.events.ways_back import ways_back
+from orchestrator.events.ways_back import OutOfRotation, ways_back
 
 EXITS = {"healthy": Exit.HEALTHY, "degraded": Exit.DEGRADED, "aborted": Exit.ABORTED}
 KINDS = {"healthy": "ok", "degraded": "bad", "aborted": "warn"}

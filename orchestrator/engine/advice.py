@@ -7,7 +7,8 @@ import msgspec
 
 from backends.errors import BackendError
 from backends.model import Activity
-from orchestrator.events.events import CommandKind, OutOfRotation, Step, WayOn
+from orchestrator.events.events import Step
+from orchestrator.events.ways_back import CommandKind, OutOfRotation, WayOn
 from orchestrator.node import Node
 from orchestrator.planning.application import Application
 from orchestrator.planning.plan import Plan

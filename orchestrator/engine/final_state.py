@@ -14,8 +14,7 @@ from orchestrator.balancers.maintenance_reason import owners
 from orchestrator.engine.out_followers import with_followers
 from orchestrator.engine.server_pool import Pool
 from orchestrator.engine.steps.verify import RESTORE, can_be_proven
-from orchestrator.events.events import BackCommand, CommandKind, OutOfRotation
-from orchestrator.events.ways_back import ready_command
+from orchestrator.events.ways_back import BackCommand, CommandKind, OutOfRotation, ready_command
 from orchestrator.node import Node, Original
 from orchestrator.planning.application import Application
 from orchestrator.planning.mapping import owners as nodes_behind

@@ -18,17 +18,16 @@ from orchestrator.errors import StepFailed
 from orchestrator.events.actor import Via
 from orchestrator.events.event_bus import Bus
 from orchestrator.events.events import (
-    SCHEMA,
     AbortRequested,
     HookFired,
     NodeDone,
     NodeFailed,
-    OutOfRotation,
     Paused,
     Record,
     RolloutEnded,
-    format_time,
 )
+from orchestrator.events.json import SCHEMA, format_time
+from orchestrator.events.ways_back import OutOfRotation
 from orchestrator.planning.plan import Plan
 
 

@@ -10,7 +10,7 @@ from backends.model import AdminState, Server, ServerRef, Snapshot
 from backends.protocols import LoadBalancer
 from orchestrator.balancers.followers import Tracked, followers, inherits_only, tracked_servers
 from orchestrator.balancers.group import present
-from orchestrator.events.events import OutOfRotation
+from orchestrator.events.ways_back import OutOfRotation
 from orchestrator.planning.plan import Plan
 
 

@@ -30,8 +30,8 @@ from orchestrator.events.events import (
     RolloutEnded,
     RolloutKind,
     RolloutStarted,
-    WayOn,
 )
+from orchestrator.events.ways_back import WayOn
 from orchestrator.planning.application import Application
 from orchestrator.planning.endpoints import Endpoints
 from orchestrator.planning.freeze import overridden

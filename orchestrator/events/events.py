@@ -1,19 +1,15 @@
 """What happens, as values: the console, the command line and the journal read nothing else.
 
-On `--json` each event is one line: its fields, `event` with the name, `schema`, `seq` and `time`. Within a
-schema version fields are only ever added; a changed meaning raises `SCHEMA`. The journal has a schema of its
-own, see `orchestrator.journal.rows`.
+How they read as JSON is in `orchestrator.events.json`, and as sentences in `orchestrator.events.text`.
 """
 
-from datetime import UTC, datetime
 from typing import Literal
 
 import msgspec
 
 from backends.protocols import Moment
 from orchestrator.events.actor import Origin, Via
-
-SCHEMA = 2
+from orchestrator.events.ways_back import OriginalState, OutOfRotation, WayOn
 
 Step = Literal["drain", "stop", "install", "start", "verify"]
 STEPS: tuple[Step, ...] = ("drain", "stop", "install", "start", "verify")
@@ -21,11 +17,8 @@ STEPS: tuple[Step, ...] = ("drain", "stop", "install", "start", "verify")
 Result = Literal["healthy", "degraded", "aborted"]
 RolloutKind = Literal["upgrade", "rollback"]
 
-CommandKind = Literal["ready", "upgrade", "prove", "by_hand"]
-"""Of a command that puts a node back: Rolldeck's own, one that makes HAProxy check it anew, or another."""
-
+# Before a batch, a node or a step; of a node that has failed; of an inventory that has changed.
 DecisionKind = Literal["batch", "node", "step", "failure", "change"]
-"""Before a batch, a node or a step; of a node that has failed; of an inventory that has changed."""
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="event"):
@@ -55,8 +48,6 @@ class RolloutStarted(ByActor, frozen=True, kw_only=True, tag="rollout_started"):
 
 
 class FreezeOverridden(ByActor, frozen=True, kw_only=True, tag="freeze_overridden"):
-    """The rollout was begun in spite of a freeze."""
-
     operator: str
     reason: str  # until when it is frozen, and why
 
@@ -77,17 +68,6 @@ class Prefetched(Event, frozen=True, kw_only=True, tag="prefetched"):
 class BatchStarted(Event, frozen=True, kw_only=True, tag="batch_started"):
     number: int  # from 1
     nodes: list[str]
-
-
-class OriginalState(msgspec.Struct, frozen=True, kw_only=True):
-    """What had been decided about one server before its node was touched."""
-
-    instance: str
-    backend: str
-    server: str
-    admin: str
-    weight: int
-    agent: bool
 
 
 class NodeStarted(Event, frozen=True, kw_only=True, tag="node_started"):
@@ -168,10 +148,7 @@ class NodeFailed(Event, frozen=True, kw_only=True, tag="node_failed"):
 
 
 class ServiceLog(Event, frozen=True, kw_only=True, tag="service_log"):
-    """What the service of a node that has failed had written last, as far as its manager keeps it.
-
-    It is read once the node is out of rotation: neither that nor the news of the failure waits for it.
-    """
+    """What the service of a failed node had written last; read once the node is out of rotation."""
 
     node: str
     step: Step  # that failed
@@ -221,8 +198,6 @@ class AbortRequested(ByActor, frozen=True, kw_only=True, tag="abort_requested"):
 
 
 class ManualChangeStarted(ByActor, frozen=True, kw_only=True, tag="manual_change_started"):
-    """A change by hand."""
-
     action: str  # drain, maint, ready, weight
     nodes: list[str]
     weight: int  # of the action "weight"
@@ -236,68 +211,34 @@ class ManualChangeFinished(Event, frozen=True, kw_only=True, tag="manual_change_
     error: str  # why it was not done; empty when it was
 
 
-class CommandSending(Event, frozen=True, kw_only=True, tag="command_sending"):
-    """A command that is about to be sent; `sent` follows when the reply is there, or known to be lost."""
+class CommandEvent(Event, frozen=True, kw_only=True):
+    """Base of what concerns a command. `node` and `step` are empty outside a node's turn."""
 
     node: str
     step: str
     target: str
+
+
+class CommandSending(CommandEvent, frozen=True, kw_only=True, tag="command_sending"):
+    """About to be sent; `command_finished` follows when the reply is there, or known to be lost."""
+
     command: str
 
 
-class CommandStarted(Event, frozen=True, kw_only=True, tag="command_started"):
-    """A command on a host that may go on there without us, such as an installer; `sent` at its end."""
+class CommandStarted(CommandEvent, frozen=True, kw_only=True, tag="command_started"):
+    """One that may go on at its host without us, such as an installer; `command_finished` at its end."""
 
-    node: str
-    step: str
-    target: str
     pid: int
     started: int  # clock ticks after that machine's boot; 0: not known
 
 
-class CommandFinished(Event, frozen=True, kw_only=True, tag="command_finished"):
-    """A command that was sent and its raw reply. `node` and `step` are empty outside a node's turn."""
+class CommandFinished(CommandEvent, frozen=True, kw_only=True, tag="command_finished"):
+    """A command that was sent and its raw reply."""
 
-    node: str
-    step: str
-    target: str
     command: str
     reply: str
     ok: bool
     duration_s: float
-
-
-class BackCommand(msgspec.Struct, frozen=True):
-    """A command that puts a node back, as it is typed, and what it is."""
-
-    kind: CommandKind
-    text: str
-
-
-class OutOfRotation(msgspec.Struct, frozen=True, kw_only=True):
-    """A node that does not take traffic, where, and what puts it back."""
-
-    node: str
-    servers: list[str]  # "shop/web1 on lb1: maint"
-    intentional: bool  # somebody wants it so: as it was before the rollout, or, `by_others`, since then
-    commands: list[BackCommand]  # the first one puts it back as it is now, proven
-    rollback_command: str = ""  # brings a failed node back to the version that it had
-    by_others: bool = False  # taken out by somebody else while the rollout went on, and left so
-    by_agent: bool = False  # or by its agent check: HAProxy does not tell the two apart
-    since: float = 0.0  # when it was taken out by others, seconds since 1970; 0: not known
-    not_ready: str = ""  # why `rolldeck ready` cannot put it back as it is now, as was seen; empty: it can
-    stopped: bool = False  # because its service does not run, and `ready` would start nothing
-
-    @property
-    def command_texts(self) -> list[str]:
-        return [command.text for command in self.commands]
-
-
-class WayOn(msgspec.Struct, frozen=True, kw_only=True):
-    """What can be done about a rollout that has not ended well."""
-
-    purpose: Literal["resume", "rollback"]
-    command: str
 
 
 class Traffic(Event, frozen=True, kw_only=True, tag="traffic"):
@@ -333,8 +274,6 @@ class RolloutEnded(Event, frozen=True, kw_only=True, tag="rollout_ended"):
 
 
 class RollbackStarted(Event, frozen=True, kw_only=True, tag="rollback_started"):
-    """A rollout has failed, and its nodes are about to be brought back."""
-
     rollout: int  # in the journal
     policy: str  # `on_failure`
     nodes: list[str]
@@ -409,14 +348,3 @@ class Record(msgspec.Struct, frozen=True):
     seq: int
     at: float  # seconds since 1970
     event: AnyEvent
-
-
-def to_json(record: Record) -> bytes:
-    """One flat JSON object, without a newline."""
-    head = {"schema": SCHEMA, "seq": record.seq, "time": format_time(record.at)}
-    return msgspec.json.encode(head | msgspec.to_builtins(record.event))
-
-
-def format_time(at: float) -> str:
-    """Seconds since 1970 as RFC 3339 has them, in UTC: "2026-11-28T20:31:23.042Z"."""
-    return datetime.fromtimestamp(round(at, 3), UTC).isoformat(timespec="milliseconds")[:-6] + "Z"

@@ -8,7 +8,8 @@ from backends.text import counted, format_duration
 from orchestrator.balancers.request_errors import ENOUGH
 from orchestrator.events import events
 from orchestrator.events.actor import requested_with
-from orchestrator.events.events import AnyEvent, Baked, OutOfRotation, StepStarted, Traffic, Waiting
+from orchestrator.events.events import AnyEvent, Baked, StepStarted, Traffic, Waiting
+from orchestrator.events.ways_back import OutOfRotation
 
 _SENTENCES: dict[type[events.Event], str] = {
     events.RolloutStarted: "{operator} starts {application} → {version} on {nodes}",

@@ -12,8 +12,9 @@ import msgspec
 from orchestrator.engine.advice import AFTER_INSTALL
 from orchestrator.events import events
 from orchestrator.events.actor import began
-from orchestrator.events.events import Record, RolloutStarted, WayOn
+from orchestrator.events.events import Record, RolloutStarted
 from orchestrator.events.state import AT_WORK, DONE, NodeState, Phase, RolloutState
+from orchestrator.events.ways_back import WayOn
 from orchestrator.journal.entries import UNKNOWN, Entry
 from orchestrator.journal.store import Journal
 from orchestrator.journal.unfinished import LOOKED_AT, known_versions

@@ -18,6 +18,7 @@ import msgspec
 from backends.model import AdminState
 from backends.text import shorten
 from orchestrator.events.events import AnyEvent, NodeStarted, Record, Unreadable
+from orchestrator.events.json import flat
 from orchestrator.journal.upcasters import UPCASTERS, Fields, Upcaster, upcast
 
 JOURNAL_SCHEMA = 2  # of the rows that this Rolldeck writes
@@ -38,7 +39,7 @@ UNREADABLE = kind_of(Unreadable)
 def encode_row(record: Record) -> bytes:
     """A record as it is written: one flat JSON object, without a newline."""
     head = {"schema": JOURNAL_SCHEMA, "seq": record.seq, "at": round(record.at, 3)}
-    return msgspec.json.encode(head | msgspec.to_builtins(record.event))
+    return msgspec.json.encode(head | flat(record.event))
 
 
 def decode_row(seq: object, at: object, text: bytes, before: Record | None = None) -> Record:

@@ -10,7 +10,8 @@ import msgspec
 from backends.availability import Availability
 from backends.errors import RolldeckError
 from backends.model import ServerRef
-from orchestrator.events.events import SCHEMA, STEPS, CommandStarted, Step
+from orchestrator.events.events import STEPS, CommandStarted, Step
+from orchestrator.events.json import SCHEMA
 from orchestrator.node import Node, Original
 from orchestrator.planning.capacity import Capacity, Place
 from orchestrator.planning.policy import Amount, Policy, resolve

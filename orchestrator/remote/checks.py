@@ -12,9 +12,9 @@ from backends.model import AdminState, ServerRef
 from backends.templates import check_host, check_value, check_version
 from orchestrator.engine.final_state import back_unseen
 from orchestrator.events import events
-from orchestrator.events.events import BackCommand, OriginalState, OutOfRotation, Record
+from orchestrator.events.events import Record
 from orchestrator.events.state import RolloutState
-from orchestrator.events.ways_back import ready_command
+from orchestrator.events.ways_back import BackCommand, OriginalState, OutOfRotation, WayOn, ready_command
 from orchestrator.journal.rows import decode_event, encode_row
 from orchestrator.node import Original
 from orchestrator.planning.policy import Policy
@@ -126,7 +126,7 @@ def with_own_commands(head: RolloutHeader, records: Sequence[Record]) -> list[Re
             case events.RolloutEnded(out_of_rotation=out, ways_on=ways_on) if out or ways_on:
                 ways = [_way_back(head, node_out, turns.get(node_out.node), before) for node_out in out]
                 on = [
-                    events.WayOn(purpose=way.purpose, command=f"rolldeck {way.purpose} {head.application}")
+                    WayOn(purpose=way.purpose, command=f"rolldeck {way.purpose} {head.application}")
                     for way in ways_on
                 ]
                 event = msgspec.structs.replace(event, out_of_rotation=ways, ways_on=on)

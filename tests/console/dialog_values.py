@@ -12,7 +12,8 @@ from textual.widget import Widget
 
 from backends.model import ServerRef
 from orchestrator.engine.manual import Impact
-from orchestrator.events.events import STEPS, BackCommand, OutOfRotation, RolloutEnded
+from orchestrator.events.events import STEPS, RolloutEnded
+from orchestrator.events.ways_back import BackCommand, OutOfRotation
 from orchestrator.planning.capacity import Capacity
 from orchestrator.planning.plan import Finding, Plan, PlannedCommand, PlannedNode
 from orchestrator.planning.policy import Policy

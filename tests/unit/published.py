@@ -4,12 +4,12 @@ from orchestrator.events.events import (
     AnyEvent,
     NodeStarted,
     NodeUpgraded,
-    OriginalState,
     Record,
     RolloutStarted,
     StepDone,
     StepStarted,
 )
+from orchestrator.events.ways_back import OriginalState
 from orchestrator.remote.header import PublishedNode, PublishedPlan, PublishedPolicy, RolloutHeader
 
 NODES = [f"web{number}" for number in range(1, 301)]

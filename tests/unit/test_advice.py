@@ -18,9 +18,9 @@ from orchestrator.events.events import (
     RolloutEnded,
     StepDone,
     Traffic,
-    WayOn,
 )
 from orchestrator.events.state import NodeState, RolloutState
+from orchestrator.events.ways_back import WayOn
 from tests.support.fake_fleet import World
 from tests.support.virtual_time import run
 

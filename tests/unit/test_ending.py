@@ -7,7 +7,8 @@ import pytest
 from msgspec import structs
 
 from console.terminal.summary import EXITS, KINDS, ending
-from orchestrator.events.events import BackCommand, OutOfRotation, Result, RolloutEnded, WayOn
+from orchestrator.events.events import Result, RolloutEnded
+from orchestrator.events.ways_back import BackCommand, OutOfRotation, WayOn
 from tests.support.console_values import HOSTILE, harmless
 
 WEB2 = OutOfRotation(

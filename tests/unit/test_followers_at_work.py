@@ -7,7 +7,8 @@ from orchestrator.engine import manual
 from orchestrator.engine.final_state import look_at_end
 from orchestrator.engine.steps.drain import drain
 from orchestrator.engine.steps.verify import verify
-from orchestrator.events.events import OutOfRotation, Waiting
+from orchestrator.events.events import Waiting
+from orchestrator.events.ways_back import OutOfRotation
 from orchestrator.planning.plan import Plan, PreflightFailed
 from tests.support.fake_fleet import World
 from tests.support.virtual_time import run

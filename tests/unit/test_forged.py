@@ -14,7 +14,8 @@ from console.terminal.summary import ending
 from orchestrator.errors import Locked
 from orchestrator.events.actor import Actor
 from orchestrator.events.event_bus import Bus
-from orchestrator.events.events import NodeStarted, OriginalState, RolloutEnded
+from orchestrator.events.events import NodeStarted, RolloutEnded
+from orchestrator.events.ways_back import OriginalState
 from orchestrator.inventory.inventory import endpoint_of
 from orchestrator.journal.store import Journal
 from orchestrator.journal.timeline import Story

@@ -7,6 +7,7 @@ import pytest
 
 from backends.model import Admin, Operational
 from console.terminal.json import server_fields
+from orchestrator.events.json import encode
 from orchestrator.events.text import health
 from tests.support.console_values import HOSTILE, server
 
@@ -43,7 +44,7 @@ def test_only_what_is_in_rotation_is_up_without_a_doubt() -> None:
 @pytest.mark.parametrize("said", [each for each in HOSTILE if "\ud800" not in each])
 def test_json_has_both_axes_and_carries_any_text(said: str) -> None:
     drained = server(admin=Admin.FORCED_DRAIN, status=said, check_status=said)
-    fields = msgspec.json.decode(msgspec.json.encode(server_fields("shop", drained)))
+    fields = msgspec.json.decode(encode(server_fields("shop", drained)))
     assert (fields["schema"], fields["kind"], fields["application"]) == (2, "server", "shop")
     assert (fields["admin"], fields["operational"], fields["status"]) == ("drain", "running", said)
     assert (fields["load_balancer"], fields["backend"], fields["server"]) == ("lb1", "shop", "web1")

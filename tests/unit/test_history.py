@@ -19,7 +19,6 @@ from console.terminal.timeline import transcript
 from orchestrator.events.events import (
     AbortRequested,
     AnyEvent,
-    BackCommand,
     CommandFinished,
     CommandSending,
     DecisionMade,
@@ -30,7 +29,6 @@ from orchestrator.events.events import (
     NodeNote,
     NodeRolledBack,
     NodeStarted,
-    OutOfRotation,
     Paused,
     Record,
     RolloutEnded,
@@ -38,8 +36,9 @@ from orchestrator.events.events import (
     StepDone,
     StepStarted,
     Waiting,
-    to_json,
 )
+from orchestrator.events.json import encode, event_fields
+from orchestrator.events.ways_back import BackCommand, OutOfRotation
 from orchestrator.journal.store import Journal
 from orchestrator.journal.timeline import Story
 from tests.support.console_values import HOSTILE, harmless, write
@@ -236,7 +235,7 @@ def test_one_as_json(path: Path, rolldeck: Rolldeck) -> None:
     journals.write(path, records)
     head, *lines = [json.loads(line) for line in rolldeck("show", "1", "--json").out.splitlines()]
     assert (head["kind"], head["plan"], head["plan_intact"]) == ("entry", journals.PLAN, True)
-    assert lines == [json.loads(to_json(each)) | {"entry": 1} for each in records]
+    assert lines == [json.loads(encode(event_fields(each))) | {"entry": 1} for each in records]
 
 
 def test_without_an_end_it_says_what_was_begun(path: Path, rolldeck: Rolldeck) -> None:

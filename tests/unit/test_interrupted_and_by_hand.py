@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from orchestrator.events.events import NodeStarted, OriginalState, Record, RolloutEnded
+from orchestrator.events.events import NodeStarted, Record, RolloutEnded
+from orchestrator.events.ways_back import OriginalState
 from orchestrator.journal.entry_status import rollout_status
 from orchestrator.journal.manual_changes import hand_changes
 from orchestrator.journal.store import Journal

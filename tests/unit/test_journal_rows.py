@@ -9,9 +9,10 @@ import pytest
 
 from console.report.report import render_report
 from console.terminal.history import shown
-from console.terminal.history_entries import Summary, event_fields
+from console.terminal.history_entries import Summary
 from console.terminal.timeline import transcript
 from orchestrator.events.events import NodeNote, Record, Unreadable
+from orchestrator.events.json import event_fields
 from orchestrator.journal.entry_status import unfinished
 from orchestrator.journal.migrations import VERSION, version_of
 from orchestrator.journal.rows import JOURNAL_SCHEMA, decode_event, encode_row
@@ -147,7 +148,7 @@ def test_it_is_shown_as_what_it_is(path: Path, kind: str) -> None:
     assert [line for line in lines if "which cannot be read" in line]
     assert "which cannot be read" in render_report(summary, records)
     assert list(transcript(records))
-    fields = event_fields(entry, records[12])
+    fields = event_fields(records[12], entry=entry.id)
     assert (fields["event"], fields["seq"]) == ("unreadable", 13)
 
 

@@ -8,8 +8,8 @@ import pytest
 
 from backends.model import AdminState, Operational, Snapshot
 from orchestrator.engine.final_state import look_at_end
-from orchestrator.events.events import OutOfRotation
 from orchestrator.events.text import whose_words
+from orchestrator.events.ways_back import OutOfRotation
 from tests.support.fake_fleet import World
 from tests.support.virtual_time import run
 

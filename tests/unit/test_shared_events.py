@@ -12,12 +12,12 @@ from orchestrator.events.events import (
     NodeFailed,
     NodeNote,
     NodeStarted,
-    OutOfRotation,
     Record,
     RolloutEnded,
     StepDone,
     Waiting,
 )
+from orchestrator.events.ways_back import OutOfRotation
 from orchestrator.planning.policy import Policy
 from orchestrator.remote.header import Endpoint, PublishedNode, PublishedPlan, PublishedPolicy, RolloutHeader
 from orchestrator.remote.payload import LONGEST, MOST, pack, unpack

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from console.terminal import output
 from console.terminal.background_writer import in_background
 from console.terminal.output import clean, pad, paint, shorten, table, width
+from orchestrator.events.json import SCHEMA
 from tests.support.console_values import HIDDEN, HOSTILE, anything, harmless
 
 unhurried = settings(deadline=None)
@@ -127,10 +128,10 @@ def test_what_nobody_cleaned_is_harmless_all_the_same(capsys: pytest.CaptureFixt
 
 @pytest.mark.parametrize("said", [each for each in HOSTILE if "\ud800" not in each] + ["\x7f", "\U000e0041"])
 def test_a_line_of_json_is_harmless_and_says_the_same(said: str, capsys: pytest.CaptureFixture[str]) -> None:
-    output.result_json(json.dumps({"said": said}, ensure_ascii=False).encode())
+    output.result_json({"said": said})
     line = capsys.readouterr().out.removesuffix("\n")
     assert harmless(line)
-    assert json.loads(line) == {"said": said}
+    assert json.loads(line) == {"schema": SCHEMA, "said": said}
 
 
 def test_a_terminal_that_is_stopped_stops_nobody_who_writes_in_the_background(

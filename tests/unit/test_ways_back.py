@@ -2,8 +2,7 @@
 
 from msgspec import structs
 
-from orchestrator.events.events import BackCommand, OutOfRotation
-from orchestrator.events.ways_back import ready_command, ways_back
+from orchestrator.events.ways_back import BackCommand, OutOfRotation, ready_command, ways_back
 
 OUT = OutOfRotation(node="web1", servers=["shop/web1 on lb1: maint"], intentional=False, commands=[])
 READY = ready_command("shop", "web1")

@@ -7,9 +7,9 @@ from textual.content import Content
 
 from backends.text import format_duration
 from orchestrator.engine.account import outcomes, stands
-from orchestrator.events.events import OutOfRotation, RolloutEnded
+from orchestrator.events.events import RolloutEnded
 from orchestrator.events.text import PURPOSES, mixed_versions, whose_words
-from orchestrator.events.ways_back import ways_back
+from orchestrator.events.ways_back import OutOfRotation, ways_back
 from widgets.dialogs.button import Choice
 from widgets.dialogs.hanging_text import QUIET, Line, text
 from widgets.dialogs.report import Report, heading
