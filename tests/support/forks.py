@@ -25,12 +25,14 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from tempfile import TemporaryFile
 
 import console
 
 SCRIPT = str(Path(sys.executable).with_name("rolldeck"))
 _PACKAGES = ("console.commands", "console.config", "orchestrator", "backends")
 _LARGEST = 1 << 20  # bytes of a request, which are arguments and environment, and of a line of output
+_NOTHING = os.open(os.devnull, os.O_RDONLY)
 
 
 class Forked:
@@ -70,21 +72,48 @@ async def fork(*arguments: str, stdin: int | None = None) -> Forked:
         arguments: without the name of the command.
         stdin: an open file; nothing can be read when it is not given.
     """
-    theirs = [stdin if stdin is not None else os.open(os.devnull, os.O_RDONLY)]
-    readers = []
-    for _ in range(2):
-        reading, writing = os.pipe()
-        theirs.append(writing)
-        readers.append(await _reader(reading))
-    status, reported = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    theirs.append(reported.detach())
-    request = {"arguments": arguments, "folder": os.getcwd(), "environment": dict(os.environ)}
-    socket.send_fds(_server(), [json.dumps(request).encode()], theirs)
-    for file in theirs if stdin is None else theirs[1:]:
+    pipes = [os.pipe(), os.pipe()]
+    theirs = [writing for _, writing in pipes]
+    source = _NOTHING if stdin is None else stdin
+    status = _request(arguments, Path.cwd(), os.environ, [source, *theirs])
+    for file in theirs:
         os.close(file)
+    readers = [await _reader(reading) for reading, _ in pipes]
     status.setblocking(False)
     pid = int(await asyncio.get_running_loop().sock_recv(status, 64))
     return Forked(pid, status, readers)
+
+
+def run(
+    arguments: Sequence[str], folder: Path, environment: Mapping[str, str]
+) -> subprocess.CompletedProcess[str]:
+    """Run `rolldeck` to its end, without a loop, as `subprocess.run` would. Raises TimeoutError."""
+    with TemporaryFile() as out, TemporaryFile() as err:
+        streams = [_NOTHING, out.fileno(), err.fileno()]
+        with _request(arguments, folder, environment, streams) as status:
+            status.settimeout(60)
+            pid = int(status.recv(64))
+            try:
+                code = int(status.recv(64))
+            except TimeoutError:
+                os.kill(pid, signal.SIGKILL)
+                raise
+        texts = []
+        for file in (out, err):
+            file.seek(0)
+            texts.append(file.read().decode())
+    return subprocess.CompletedProcess([SCRIPT, *arguments], code, *texts)
+
+
+def _request(
+    arguments: Sequence[str], folder: Path, environment: Mapping[str, str], streams: Sequence[int]
+) -> socket.socket:
+    """Ask for a fork; what is returned says first its process id, and at its end its exit code."""
+    request = {"arguments": arguments, "folder": str(folder), "environment": dict(environment)}
+    status, reported = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with reported:
+        socket.send_fds(_server(), [json.dumps(request).encode()], [*streams, reported.fileno()])
+    return status
 
 
 async def execute(*arguments: str) -> asyncio.subprocess.Process:

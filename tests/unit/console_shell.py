@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.support.console_values import write
+from tests.support.forks import run
 from tests.support.servers.haproxy import running_haproxy
 
 ROLLDECK = (sys.executable, "-c", "from console.cli import main; main()")
@@ -58,16 +59,7 @@ class Shell:
     folder: Path
 
     def __call__(self, *arguments: str, **environment: str) -> Done:
-        done = subprocess.run(
-            [*ROLLDECK, *arguments],
-            cwd=self.folder,
-            env=self.environment(**environment),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+        done = run(arguments, self.folder, self.environment(**environment))
         assert "Traceback" not in done.stderr
         return Done(done.returncode, done.stdout, done.stderr)
 
