@@ -60,12 +60,8 @@ class Inventory:
         """What is to be asked about in a rollout of these, by node ("" for all of it), in words."""
         return {}
 
-    def doubts(self, silent: str) -> list[str]:
-        """Why a plan may not be made of these nodes, in words.
-
-        Args:
-            silent: why Consul does not answer; empty while it does.
-        """
+    def doubts(self) -> list[str]:
+        """Why a plan may not be made of these nodes, in words."""
         return []
 
     def words(self) -> str:
@@ -89,6 +85,7 @@ class LiveInventory(Inventory):
         unfinished: nodes that rollouts have left; those stay, registered or not.
         bus: carries what is told.
         clock: the time.
+        silent: why the source does not answer, where somebody notices that sooner than who watches it.
     """
 
     def __init__(
@@ -101,6 +98,7 @@ class LiveInventory(Inventory):
         unfinished: Unfinished,
         bus: Bus,
         clock: Clock,
+        silent: Callable[[], str] | None = None,
     ) -> None:
         super().__init__(nodes, remarks=source.remarks())
         self.latest: Mapping[str, FoundNode] | None = None  # before the first look
@@ -113,6 +111,8 @@ class LiveInventory(Inventory):
         self._bus = bus
         self._clock = clock
         self._absent: frozenset[str] = frozenset()  # left by a rollout, and gone from the source
+        self._failure = ""  # why the source could not be asked
+        self._silent = silent or (lambda: self._failure)
         self._told: Mapping[str, str] = {}  # differences that were told and are not taken over
         self._wrong = ""  # why what the source has cannot be used
         self._changes = ""  # what came and went last
@@ -126,9 +126,11 @@ class LiveInventory(Inventory):
                 async with aclosing(watching) as states:
                     async for found in states:
                         await self._take(found)
-                        self._wrong, failed = "", 0
+                        self._wrong, self._failure, failed = "", "", 0
             except Exception as error:  # a defect too is told: nothing new would ever be seen after it
-                if not isinstance(error, BackendError):  # it answers, and what it has cannot be used
+                if isinstance(error, BackendError):
+                    self._failure = error.problem
+                else:  # it answers, and what it has cannot be used
                     self._tell_of_wrong(str(error) if isinstance(error, ConfigError) else repr(error))
             await self._clock.sleep(PAUSES_S[min(failed, len(PAUSES_S) - 1)])
             failed += 1
@@ -173,10 +175,10 @@ class LiveInventory(Inventory):
         """See `Inventory`."""
         return self._differences(nodes) if self._source.confirms_changes else {}
 
-    def doubts(self, silent: str) -> list[str]:
+    def doubts(self) -> list[str]:
         """See `Inventory`."""
         name, texts = self._source.name, list[str]()
-        if silent:
+        if silent := self._silent():
             texts.append(f"{name} does not answer, the previous nodes are kept: {silent}")
         if self._wrong:
             texts.append(f"the data of {name} cannot be used, the previous nodes are kept: {self._wrong}")

@@ -48,8 +48,7 @@ class ConsulMonitor:
         self._why = ""  # it does not answer
         self._judged: Control | None = None  # the rollout that was paused in this outage
 
-    @property
-    def silent(self) -> str:
+    def silence(self) -> str:
         """Why it does not answer; empty while it does."""
         return self._why
 

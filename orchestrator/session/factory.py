@@ -71,12 +71,12 @@ async def open_session(
             signer = await settings.consul.signer(app) if settings.lock.kind == "consul" else None
             sharing = ConsulSharing(consul, settings.consul, settings.lock, app, signer, bus, clock)
         haproxy = await settings.find_haproxy(app, consul)
-        source = source or settings.source_of(app, consul)
-        named = await source.read()
+        nodes_from = source or settings.source_of(app, consul)
+        named = await nodes_from.read()
         adapters = AdapterFactory(settings.ssh, bus.record, settings.file)
         closing.push_async_callback(adapters.close)
         fleet = Fleet(adapters.balancers(haproxy), own.backends)
-        build = partial(adapters.nodes, app, own, source)
+        build = partial(adapters.nodes, app, own, nodes_from)
         resolver = InventoryResolver(named, fleet, build, settings.file, settings.nodes_key(app), own.port)
         closing.push_async_callback(resolver.close)
         application = _application(settings, app, await resolver.first_known(), fleet)
@@ -93,16 +93,20 @@ async def open_session(
         )
         activity = Activity(Control(clock, bus, forbidden=work_log.lost))
         works: dict[str, Callable[[], Awaitable[None]]] = {}
-        inventory = Inventory(application.nodes, resolver, source.remarks())
-        if source.watch() is not None:
-            nodes, left = application.nodes, work_log.leftovers
-            inventory = live = LiveInventory(source, resolver, nodes, named, activity, left, bus, clock)
-            works[f"following the nodes in {source.name}"] = live.run
         monitor = None
         if consul is not None and settings.consul is not None and _asks_consul(settings, own):
             pauses = settings.consul.on_unavailable == "pause"
             monitor = ConsulMonitor(consul, clock, activity if pauses else None)
             works["asking whether Consul answers"] = monitor.run
+        nodes, left = application.nodes, work_log.leftovers
+        inventory = Inventory(nodes, resolver, nodes_from.remarks())
+        if nodes_from.watch() is not None:
+            asked = monitor is not None and source is None and needs_consul(own.inventory)
+            silent = monitor.silence if monitor is not None and asked else None
+            inventory = live = LiveInventory(
+                nodes_from, resolver, nodes, named, activity, left, bus, clock, silent
+            )
+            works[f"following the nodes in {nodes_from.name}"] = live.run
         versions = VersionTracker(sees=own.health_check.reports_version)
         published = sharing.subscriber() if sharing is not None else None
         session = Session(

@@ -224,8 +224,7 @@ class Session:
             Finding(Severity.WARNING, "journal", f"{words}; a node that it concerns may be out of rotation")
             for words in unread_words
         ]
-        doubts = self.inventory.doubts(self.consul.silent if self.consul is not None else "")
-        found = [Finding(Severity.WARNING, "inventory", text) for text in doubts]
+        found = [Finding(Severity.WARNING, "inventory", text) for text in self.inventory.doubts()]
         return [*unread, *self.inventory.remarks, *found]
 
     def start(

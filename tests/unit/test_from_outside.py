@@ -195,7 +195,11 @@ def test_during_a_rollout_differences_are_asked_about_and_nothing_is_taken_over(
             ValueError("a defect"),
             "the data of etcd cannot be used, the previous nodes are kept: ValueErr",
         ),
-        ({}, Unreachable("etcd", "no answer"), ""),
+        (
+            {},
+            Unreachable("etcd", "no answer"),
+            "etcd does not answer, the previous nodes are kept: no answer",
+        ),
     ],
 )
 def test_what_cannot_be_used_changes_no_node_and_is_a_doubt(
@@ -208,11 +212,11 @@ def test_what_cannot_be_used_changes_no_node_and_is_a_doubt(
             source.put(nodes, problem)
             await settle()
             assert names(session) == ["web1", "web2"]
-            assert doubt in "".join(session.inventory.doubts(""))
+            assert doubt in "".join(session.inventory.doubts())
             source.put(Etcd("web1").nodes)
             await asyncio.sleep(2)  # it is asked again after a pause
             assert names(session) == ["web1"]
-            assert session.inventory.doubts("") == []
+            assert session.inventory.doubts() == []
 
     run(scenario())
 
