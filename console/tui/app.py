@@ -1,4 +1,4 @@
-"""The console: a Textual App over a session. Wiring only; it can go while the session goes on."""
+"""The console: a Textual App over a session. It only connects parts, and can go while the session goes on."""
 
 import asyncio
 from collections import deque

@@ -1,4 +1,4 @@
-"""Books in which nothing stands, for sessions that only show something."""
+"""A work log in which nothing stands, for sessions that only show something."""
 
 from pathlib import Path
 
