@@ -96,7 +96,7 @@ class Log:
     def _report(self, problem: str) -> None:
         if not self._is_reported:
             self._is_reported = True
-            text = f"the log {self._file.baseFilename} cannot be written, and goes on without: {problem}"
+            text = f"the log {self._file.baseFilename} cannot be written; continuing without it: {problem}"
             self._bus.emit(NodeNote(node="", text=text))
 
 

@@ -141,7 +141,7 @@ class ConsulSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_f
 
 def _no_password() -> str:
     """OpenSSL would ask for it on the terminal, in the middle of the console."""
-    raise OSError(None, "is encrypted, and nobody can be asked for its password")
+    raise OSError(None, "is encrypted, and its password cannot be asked for")
 
 
 def _unfit(key: str, error: OSError) -> str:

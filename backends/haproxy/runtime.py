@@ -190,7 +190,7 @@ def _refusal(sent: Sequence[str], answers: Sequence[str], words: str) -> str:
     if len(answers) != len(sent):
         return f"`{commands.SEPARATOR.join(sent)}`: {words}"
     text = "; ".join(f"`{line}`: {words}" for line, words in zip(sent, answers, strict=True) if words)
-    return text + (" (the rest of the line was carried out)" if "" in answers else "")
+    return text + (" (the rest of the line was executed)" if "" in answers else "")
 
 
 def _missing(snapshot: Snapshot, wanted: Sequence[str]) -> list[str]:

@@ -145,7 +145,7 @@ class CommandHost(ABC):
             self._record(record, line, error.problem, False, begun)
             raise
         except asyncio.CancelledError:
-            self._record(record, line, "(no longer waited for; it may go on)", False, begun)
+            self._record(record, line, "(no longer waited for; it may still be running)", False, begun)
             raise
         result = self._result(line, capture, begun)
         cut = f"… ({capture.received:,} bytes, of which the rest was left out)" if result.truncated else ""

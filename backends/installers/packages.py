@@ -64,7 +64,7 @@ class AptInstall(Recipe, kw_only=True, frozen=True, tag="apt"):
         missing = f"the package lists have no {self.package} of this version"
         if not self.update:
             return Availability(Presence.NOT_THERE, missing, only_versions(found))
-        brought = f"{missing} now, and are fetched anew before the first node is taken out"
+        brought = f"{missing} now, and are updated before the first node is drained"
         others = only_versions(found)
         return Availability(Presence.NOT_KNOWN, brought, others, lacking=bool(others))
 

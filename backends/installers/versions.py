@@ -249,9 +249,7 @@ def _found(result: CommandResult, text: str, pattern: str) -> str:
     if not version:
         what = f"nothing matches {pattern!r}" if pattern else "nothing was printed"
         if result.stderr.strip():
-            what += (
-                f" on standard output; standard error, which is not looked at, says: {format_output(result)}"
-            )
+            what += f" on standard output; standard error, which is not read, says: {format_output(result)}"
         raise UnreadableReply(result.target, f"installed version: {what}")
     try:
         return check_version(version)

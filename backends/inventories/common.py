@@ -76,7 +76,7 @@ def read_text(path: Path, file: str, key: str, writers: Writers = NAMED) -> str:
     except OSError as error:
         raise ConfigError(file, key, f"{path} cannot be read: {error.strerror}") from None
     except ValueError:  # a zero byte
-        raise ConfigError(file, key, f"found {str(path)!r}, which is no path") from None
+        raise ConfigError(file, key, f"found {str(path)!r}, which is not a path") from None
     if len(content) > LONGEST:
         raise ConfigError(str(path), "", f"is longer than {LONGEST} bytes")
     try:

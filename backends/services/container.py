@@ -203,7 +203,7 @@ class InspectedCreation(msgspec.Struct, frozen=True, rename="pascal"):
 def doubt_of_start(creation: InspectedCreation | None) -> str:
     """Why a start may find no container, in words; empty where nothing speaks against it."""
     if creation is None:
-        return "there is no such container, and only an installer of containers would create it"
+        return "the container does not exist, and only a container installer would create it"
     if creation.auto_remove:
         return (
             "the container was made with --rm: its engine removes it when it is stopped,"

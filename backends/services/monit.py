@@ -139,8 +139,8 @@ class MonitService:
         if control is not None and control.every:
             often = shorten(f"{control.every}; a cycle is {control.cycle}", MAX_DETAIL)
             found.append(
-                f"Monit does not look at its service in each cycle ({often}), and sees a start at its next"
-                " look alone: start_timeout has to be longer than that"
+                f"Monit does not check its service in every cycle ({often}), and notices a start only at its"
+                " next check: start_timeout has to be longer than that"
             )
         if control is not None and control.dependents:
             others = ", ".join(control.dependents)

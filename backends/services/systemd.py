@@ -191,7 +191,7 @@ class SystemdService:
         result = await query(self._host, command, timeout=self._settings.timeout)
         if not result.ok:
             return (), (
-                f"whether {', '.join(names)} start or stop it cannot be seen: {format_output(result)}",
+                f"whether {', '.join(names)} start or stop it cannot be checked: {format_output(result)}",
             )
         return parse_units(result.stdout), ()
 

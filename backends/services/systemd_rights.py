@@ -46,5 +46,6 @@ async def lingering_caveats(host: Host, timeout_s: float) -> tuple[str, ...]:
                 " Rolldeck's own, and systemd would not start it after a reboot; see loginctl enable-linger",
             )
     return (
-        f"whether its unit goes on when its user is not logged in cannot be seen: {format_output(result)}",
+        "whether its unit keeps running when its user is not logged in cannot be checked:"
+        f" {format_output(result)}",
     )

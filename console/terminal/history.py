@@ -218,7 +218,7 @@ def no_end(summary: Summary, story: Story) -> Iterator[tuple[str, str]]:
     left = [name for name in touched if name not in done]
     if left:
         yield "begun and not finished", ", ".join(left)
-    yield "look at it", f"rolldeck status {application}"
+    yield "check it", f"rolldeck status {application}"
     if summary.standing != "running":
         yield "finish it", f"rolldeck resume {application}"
 

@@ -89,7 +89,7 @@ def _unfinished(app: str, rollout: RolloutStatus) -> Iterator[str]:
 
 def _kept_out(kept: KeptOut) -> str:
     by = {
-        "hand": f"by {kept.who}, by hand{since_words(kept.since)}",
+        "hand": f"by {kept.who}, manually{since_words(kept.since)}",
         "others": f"by {others_words(by_agent=kept.by_agent)}{since_words(kept.since)}, untouched",
         "haproxy": f"by HAProxy: {kept.words}",
     }[kept.by]

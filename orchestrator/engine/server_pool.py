@@ -151,5 +151,4 @@ def _is_down(server: Server) -> bool:
 def _during(turns: tuple[str, ...]) -> str:
     if not turns:
         return "since the rollout began"
-    owners = " and ".join(f"{name}'s" for name in turns)
-    return f"during {owners} turn"
+    return f"during the upgrade of {' and '.join(turns)}"

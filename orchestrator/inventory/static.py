@@ -82,7 +82,7 @@ def resolve_nodes(
                 raise ConfigError(
                     file,
                     f"{key}.{name}.{field}",
-                    f"missing, and HAProxy does not tell it for {' or '.join(names)}",
+                    f"missing, and HAProxy does not report it for {' or '.join(names)}",
                 )
         with _located(file, f"{key}.{name}"):
             check_value("name", name)

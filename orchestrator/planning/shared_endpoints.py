@@ -59,7 +59,7 @@ async def look_elsewhere(balancers: Iterable[LoadBalancer]) -> Elsewhere:
             return await balancer.snapshot()
         except BackendError as error:
             text = (
-                "whether its nodes also stand in other backends, or others follow them, could not be seen:"
+                "whether its nodes are also in other backends, or tracked there, could not be checked:"
                 f" {error.problem}"
             )
             return Finding(Severity.ERROR, balancer.name, text)

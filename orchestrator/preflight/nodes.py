@@ -53,7 +53,7 @@ def _judge(node: Node, registration: Registration, seen: Registered) -> Iterator
     if not seen.there:
         yield Finding(Severity.WARNING, node.name, f"{place} does not have it now")
     elif seen.by_rollout:
-        text = f"is in maintenance in {place} since an earlier rollout, which is ended with its turn"
+        text = f"is in maintenance in {place} since an earlier rollout; its upgrade ends that"
         yield Finding(Severity.WARNING, node.name, text)
     elif seen.maintenance:
         text = f"is in maintenance in {place} now, and is left there: {seen.maintenance}"
@@ -65,7 +65,7 @@ async def _caveats(node: Node) -> tuple[str, ...]:
     try:
         return await node.service.caveats()
     except BackendError as error:
-        return (f"what its service manager leaves open cannot be seen: {error.beside(node.name)}",)
+        return (f"the limits of its service manager cannot be determined: {error.beside(node.name)}",)
 
 
 async def _observe(node: Node) -> Observation:
@@ -83,8 +83,10 @@ async def _observe(node: Node) -> Observation:
         return Observation(node, None, None, False, None, tuple(findings))
     with shared_queries():  # each answer of the manager is read for several of these
         state = await measure("service state cannot be read", node.service.state)
-        is_open = await measure(f"port {node.port} cannot be seen", node.port_probe.is_open)
-        obstacles = await measure("what its service manager may do cannot be seen", node.service.obstacles)
+        is_open = await measure(f"port {node.port} cannot be checked", node.port_probe.is_open)
+        obstacles = await measure(
+            "the rights of its service manager cannot be checked", node.service.obstacles
+        )
         caveats = await _caveats(node)
     if state is not None and state.stopping:
         text = f"its service is being stopped now ({state.detail})"

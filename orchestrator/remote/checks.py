@@ -46,7 +46,9 @@ def check_head(head: RolloutHeader) -> frozenset[str]:
         raise ValueError("its batches have a node twice, or one that is not in its plan")
     for node in head.plan.nodes:
         if not _is_version(node.wanted):
-            raise ValueError(f"node {node.node} is to have {quoted(node.wanted)}, which is no version")
+            raise ValueError(
+                f"node {node.node} has target version {quoted(node.wanted)}, which is not a version"
+            )
     for name, endpoint in head.plan.places.items():
         _check_inert("a node", name)
         for what, value in (("address", endpoint.address), ("ssh", endpoint.ssh or endpoint.address)):
@@ -63,13 +65,13 @@ def check_record(head: RolloutHeader, names: Collection[str], record: Record) ->
             case events.CommandSending() | events.CommandFinished() | events.ServiceLog():
                 raise ValueError("commands, replies and logs are not published")
             case events.Unreadable():
-                raise ValueError("what stands unread in a journal is not published")
+                raise ValueError("unreadable events of a journal are not published")
             case events.RolloutStarted():
                 _check_start(head, names, event)
             case events.NodeStarted(node=node, version=version, originals=originals):
                 _check_node(names, node)
                 if not _is_version(version):
-                    raise ValueError(f"found {quoted(version)}, which is no version")
+                    raise ValueError(f"found {quoted(version)}, which is not a version")
                 for original in originals:
                     _check_original(original)
             case events.RolloutEnded(out_of_rotation=out):

@@ -62,7 +62,7 @@ class RolloutHeader(msgspec.Struct, frozen=True, kw_only=True):
     def of(cls, entry: EntryHeader, fence: int) -> "RolloutHeader":
         """Of a rollout, not of a change by hand, as it begins; `fence` is that of its lock."""
         if entry.kind == "change":
-            raise TypeError("nobody else can finish a change by hand")
+            raise TypeError("a manual change cannot be taken over")
         return cls(
             kind=entry.kind,
             application=entry.application,

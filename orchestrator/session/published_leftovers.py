@@ -63,7 +63,7 @@ async def _find(session: OpenApplication, *, break_lock: bool = False) -> tuple[
     try:
         offer = await find_offer(session, break_lock=break_lock)
     except BackendError as error:
-        return None, f"of other machines cannot be seen: {error}"
+        return None, f"of other machines cannot be read: {error}"
     if offer is not None and offer.ignored:
         return None, offer.reason
     return offer, ""

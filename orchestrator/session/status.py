@@ -183,7 +183,8 @@ class StatusReader:
         followers, errors = await find_out_followers(self._balancers, out, beside=self._own.backends)
         status.kept_out += _out_with_ours(followers)
         status.problems += [
-            f"servers that follow those of {app} elsewhere cannot be seen: {error}" for error in errors
+            f"servers that follow those of {app} in other backends cannot be read: {error}"
+            for error in errors
         ]
         return status
 

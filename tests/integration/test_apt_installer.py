@@ -80,7 +80,7 @@ async def test_what_the_package_lists_have_is_known_before(
     assert (await apt.check_availability("1.4.2")).presence is Presence.THERE
     missing = await apt.check_availability("1.4.3")
     assert (missing.presence, missing.others) == (Presence.NOT_KNOWN, ("1.4.2",))
-    assert "are fetched anew before the first node is taken out" in missing.detail
+    assert "are updated before the first node is drained" in missing.detail
     found = await make_apt(prefix, update=False).check_availability("1.4.3")
     assert (found.presence, found.others) == (Presence.NOT_THERE, ("1.4.2",))
     missing_there, _, changed = found.detail.partition("; apt last changed the lists at ")

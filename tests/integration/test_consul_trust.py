@@ -127,7 +127,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("client_key", "missing.pem", "cannot be used: No such file or directory"),
         ("client_key", "text.pem", "is no private key in PEM"),
         ("client_key", "other-key.pem", "is not the key of client_cert"),
-        ("client_key", "locked-key.pem", "cannot be used: is encrypted, and nobody can be asked"),
+        ("client_key", "locked-key.pem", "cannot be used: is encrypted, and its password"),
     ],
 )
 async def test_a_file_that_is_unfit_is_named(files: Path, key: str, file: str, problem: str) -> None:

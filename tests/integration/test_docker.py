@@ -145,7 +145,7 @@ async def test_one_that_is_killed_for_lack_of_memory(engine: Docker) -> None:
 
 async def test_what_would_not_be_there_after_the_stop(engine: Docker) -> None:
     """Only an installer of containers brings it again."""
-    absent = "there is no such container, and only an installer of containers would create it"
+    absent = "the container does not exist, and only a container installer would create it"
     assert await service(engine, recreated=False).obstacles() == (absent,)
     assert await service(engine).caveats() == (absent,)
     assert await service(engine, recreated=True).obstacles() == ()

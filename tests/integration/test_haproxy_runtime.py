@@ -187,7 +187,7 @@ async def test_refusals_in_haproxys_words(haproxy: RunningHaproxy, master: bool)
         await lb.write(commands.prove(ref("follower")))
     assert caught.value.problem == (
         "`set server shop/follower health down`: cannot change health on a tracking server."
-        " (the rest of the line was carried out)"
+        " (the rest of the line was executed)"
     )
     said = r"Can't find backend\. shopp \(did you mean 'shop'\?\), none; there is: .*shop"
     with pytest.raises(Refused, match=said):

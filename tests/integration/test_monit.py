@@ -220,9 +220,9 @@ async def test_what_its_control_file_leaves_open_and_what_it_logs(tmp_path: Path
         assert [line for line in lines if "'shop'" in line] == list(lines)
         assert await service(monit, "child").caveats() == ()
         assert await service(monit, "bare").caveats() == (
-            "Monit does not look at its service in each cycle (Check service every 5 cycles; a cycle is"
-            " 1 seconds with start delay 0 seconds), and sees a start at its next look alone: start_timeout"
-            " has to be longer than that",
+            "Monit does not check its service in every cycle (Check service every 5 cycles; a cycle is"
+            " 1 seconds with start delay 0 seconds), and notices a start only at its next check:"
+            " start_timeout has to be longer than that",
         )
         assert await service(monit, "bare").obstacles() == (
             "Monit has no stop program for bare, and would stop nothing",

@@ -124,7 +124,7 @@ async def test_a_node_that_dies_during_the_turn_of_another_stops_new_drains(stac
         stack.nodes["web3"].kill()
         waiting = await running.event("waiting", node="web2", step="drain")
         run = await running.end()
-    fell = "web3 fell out of rotation during web1's turn: DOWN L4CON on lb1"
+    fell = "web3 fell out of rotation during the upgrade of web1: DOWN L4CON on lb1"
     assert waiting["reason"] == fell
     assert run.code == 1, run.text
     assert (run.ended["upgraded"], run.ended["held"]) == (["web1"], ["web2"])

@@ -168,7 +168,7 @@ def test_check_of_all_exits_with_the_highest_code(tmp_path: Path) -> None:
     assert "apps.b.nodes.web1.address: missing" in done.err
     alone = Shell(tmp_path)("check", "b", "--json")
     assert (alone.code, json.loads(alone.out)["result"]) == (2, "failed")
-    assert "missing, and HAProxy does not tell it" in json.loads(alone.out)["error"]
+    assert "missing, and HAProxy does not report it" in json.loads(alone.out)["error"]
     assert Shell(tmp_path)("check", "--limit", "web1").code == 2
 
 

@@ -223,7 +223,7 @@ async def test_one_that_breaks_meanwhile_says_so_once(
     texts = [each.event.text for each in records if isinstance(each.event, NodeNote)]
     assert texts.count("all the same") == 5
     assert len(texts) == 6
-    problem = f"the log {path} cannot be written, and goes on without: Is a directory"
+    problem = f"the log {path} cannot be written; continuing without it: Is a directory"
     assert problem in texts
 
 

@@ -66,8 +66,7 @@ def test_what_could_not_be_seen_is_said() -> None:
         [(balancer, text)] = await found(world, Severity.ERROR)
         assert balancer == "lb1"
         assert text == (
-            "whether its nodes also stand in other backends, or others follow them, could not be seen:"
-            " timed out"
+            "whether its nodes are also in other backends, or tracked there, could not be checked: timed out"
         )
 
     run(scenario())

@@ -86,7 +86,7 @@ async def test_a_line_that_was_refused_in_part_says_which_part(tmp_path: Path) -
         await write(tmp_path, reply, PROVE)
     assert caught.value.problem == (
         "`set server shop/web1 health down`: cannot change health on a tracking server."
-        " (the rest of the line was carried out)"
+        " (the rest of the line was executed)"
     )
 
 

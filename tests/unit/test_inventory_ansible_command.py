@@ -375,7 +375,7 @@ async def test_which_reader_it_is(ansible: Ansible, monkeypatch: pytest.MonkeyPa
     assert await reader(reader="ansible") == (
         "f: apps.shop.inventory.reader: found 'ansible', but there is no ansible-inventory in the PATH"
     )
-    found = f"f: apps.shop.inventory.program: found {missing!r}, which is no program"
+    found = f"f: apps.shop.inventory.program: found {missing!r}, which is not a program"
     assert await reader(program=missing) == await reader(program=missing, reader="ansible") == found
     monkeypatch.setenv("PATH", f"{ansible.path.parent}:{path}")
     assert await reader() == await reader(reader="ansible") == "ansible-inventory"

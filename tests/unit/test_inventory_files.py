@@ -107,7 +107,7 @@ def test_a_file_that_cannot_be_read(tmp_path: Path, name: str) -> None:
     [
         ("", "found an empty text, expected the path of a file"),
         ("~nobody-of-this-name/hosts", "whose home folder is not known"),
-        ("a\0b", "which is no path"),
+        ("a\0b", "which is not a path"),
     ],
 )
 def test_what_is_no_path(path: str, problem: str) -> None:

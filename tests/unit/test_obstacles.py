@@ -211,7 +211,7 @@ def test_an_obstacle_that_cannot_be_looked_for_is_an_error() -> None:
         world = World()
         world.nodes["web2"].faults.add("obstacles", UnreadableReply("web2", "no answer"))
         [error] = (await world.plan()).errors
-        assert error.text == "what its service manager may do cannot be seen: no answer"
+        assert error.text == "the rights of its service manager cannot be checked: no answer"
 
     run(scenario())
 

@@ -177,7 +177,7 @@ def test_that_it_cannot_be_seen_is_told_too() -> None:
         world.nodes["web1"].faults.add("caveats", UnreadableReply("web1", "no answer"))
         plan = await world.plan()
         assert not plan.errors
-        assert "what its service manager leaves open cannot be seen: no answer" in [
+        assert "the limits of its service manager cannot be determined: no answer" in [
             each.text for each in plan.findings if each.severity is Severity.INFO
         ]
 

@@ -122,7 +122,7 @@ def test_a_lost_answer_of_a_process_nobody_can_look_for_never_passes(executed: b
         world = World()
         lost = UnknownOutcome("web1", "connection lost")
         world.nodes["web1"].faults.add("install", lost, executed=executed)
-        with pytest.raises(StepFailed, match="whether the installer still runs cannot be seen"):
+        with pytest.raises(StepFailed, match="whether the installer is still running cannot be checked"):
             await install(world.work())
         assert len(world.nodes["web1"].asked) <= 1, "not asked for a second time"
 

@@ -31,7 +31,7 @@ VERBS: dict[Action, str] = {
     "weight": "Set weight",
 }
 MEANINGS: dict[Action, str] = {
-    "drain": "No new traffic; sessions in flight go on.",
+    "drain": "No new traffic; sessions in flight continue.",
     "maint": "Out at once; checks stop too. To let sessions end, drain first.",
     "ready": "Own health and HAProxy's checks must pass first; otherwise it ends up in maintenance.",
     "weight": "The share of new traffic, 0 to 256; 0 takes it out of rotation.",

@@ -95,7 +95,7 @@ def _choose_program(settings: AnsibleInventory, file: str, key: str) -> str:
     if program or (settings.reader == "auto" and not settings.program):
         return program
     if settings.program:
-        raise ConfigError(file, f"{key}.program", f"found {settings.program!r}, which is no program")
+        raise ConfigError(file, f"{key}.program", f"found {settings.program!r}, which is not a program")
     raise ConfigError(file, f"{key}.reader", f"found 'ansible', but there is no {PROGRAM} in the PATH")
 
 

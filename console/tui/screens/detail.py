@@ -35,9 +35,9 @@ class DetailScreen(Screen[None]):
 
     HELP = """
 # One node
-Each load balancer has a column. **owner** is who took the node out, as far as HAProxy tells, and what ends
-it. **Sessions** are what a drain waits for, oldest first; **CUT AFTER** is how many seconds of silence are
-left before HAProxy ends one. The **journal** has what was sent, `>`, and what came back, `<`.
+Each load balancer has a column. **owner** says who took the node out, as far as HAProxy
+reports it, and what ends that. **Sessions** are what a drain waits for, oldest first; **CUT AFTER** is the
+seconds of silence left before HAProxy ends one. The **journal** has what was sent, `>`, and the replies, `<`.
 
 `d` `m` `e` `w` act on this node, as in the main view, with the impact shown before.
 """

@@ -30,7 +30,7 @@ async def install(work: Work) -> str | None:
         raise StepFailed(refused.beside_step(work.node.name)) from refused
     if lost is not None:
         if lost.pid is None:
-            raise StepFailed(f"{lost.problem}; whether the installer still runs cannot be seen")
+            raise StepFailed(f"{lost.problem}; whether the installer is still running cannot be checked")
         # Half way, perhaps: the right version on disk proves nothing yet.
         await _until_gone(work, installer.host, lost.pid, lost.started, "the installer")
     now = await installer.installed()
