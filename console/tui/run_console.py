@@ -109,7 +109,7 @@ async def _after(session: Session, answer: str | None) -> int:
             session.control.abort(operator("console"), "the console was closed")
         elif answer == PAUSE:
             session.control.pause(operator("console"), "the console was closed")
-            say("paused; Ctrl-C end the rollout after its running step")
+            say("paused; Ctrl-C ends the rollout after its running step")
         elif not session.control.aborting:
             say("the rollout continues without the console; Ctrl-C ends it after the running step")
         session.bus.subscribe(Progress(session.state))

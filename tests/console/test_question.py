@@ -79,7 +79,7 @@ def test_what_the_service_of_a_failed_node_wrote_last_stands_above_the_keys() ->
 def test_a_pause_says_how_to_go_on() -> None:
     lines = words(state(Paused(who="ann", why="lunch")))
     assert lines[0] == "‖ paused by ann: lunch"
-    assert lines[-1] == "p goes on  a end the rollout"
+    assert lines[-1] == "p resume  a end the rollout"
 
 
 def test_other_keys_are_called_by_their_names() -> None:

@@ -41,7 +41,7 @@ def waits(state: RolloutState, impact: Sequence[str], keys: Keys) -> list[list[P
         return [
             [(f"‖ {state.phase_text}", "head")],
             [("No new node is started and deadlines are stopped; a running command continues.", "plain")],
-            [(keys["pause"], "head"), (" goes on  ", "plain"), *_abort(keys)],
+            [(keys["pause"], "head"), (" resume  ", "plain"), *_abort(keys)],
         ]
     return []
 
