@@ -216,7 +216,7 @@ async def test_a_defect_in_the_console_stops_no_rollout(stack: Stack, tmp_path: 
         assert (await until_ended(stack))["result"] == "healthy"
         terminal.read_on()
         assert await terminal.ends() == 70
-        await terminal.shows("a bug in Rolldeck ended the console", "goes on", "healthy", "details in")
+        await terminal.shows("a bug in Rolldeck ended the console", "continues", "healthy", "details in")
         assert "hunter2" not in terminal.screen
         assert "Traceback" not in terminal.screen
         assert restored(terminal), (terminal.modes, terminal.unknown)

@@ -42,7 +42,7 @@ def test_a_fleet_in_order_has_a_plan_without_findings() -> None:
     [
         ("connect", HostKeyError("web2", "key has changed"), "cannot be reached: key has changed"),
         ("state", Refused("web2", "no service"), "service state cannot be read: no service"),
-        ("port", UnreadableReply("web2", "timed out"), "port 80 cannot be seen: timed out"),
+        ("port", UnreadableReply("web2", "timed out"), "port 80 cannot be checked: timed out"),
         ("installed", UnreadableReply("web2", "?"), "installed version cannot be read: ?"),
         ("health", Unreachable("web2", "refused"), "health cannot be checked: refused"),
     ],
