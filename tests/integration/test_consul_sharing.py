@@ -61,7 +61,7 @@ async def test_the_second_sees_all_of_it_live_asks_for_something_and_ends_as_it_
         with elsewhere(stack):
             late = await rolldeck(stack, "control", "shop", "abort")
         assert late.code == 3, late.text
-        assert "no rollout of shop runs now" in late.text
+        assert "no rollout of shop is running" in late.text
 
 
 async def test_what_a_node_was_is_published_before_it_is_touched_and_shows_what_was_cut_off(
