@@ -17,9 +17,9 @@ from console.terminal.history_entries import Summary
 from console.terminal.output import clean, on_terminal, result, result_json, say
 from orchestrator.events.events import Record
 from orchestrator.events.json import event_fields
+from orchestrator.events.timeline import Timeline
 from orchestrator.journal.entries import Entry
 from orchestrator.journal.store import Journal
-from orchestrator.journal.timeline import Story
 
 
 class ListByDefault(click.Group):
@@ -105,7 +105,7 @@ def show(place: Place, entry_id: int, as_json: bool, commands: bool) -> int:
         return Exit.HEALTHY
     from console.terminal.history import shown
 
-    for line in shown(summary, Story.of(records), _columns()):
+    for line in shown(summary, Timeline.of(records), _columns()):
         result(line)
     if commands:
         result()

@@ -11,7 +11,7 @@ from backends.text import counted, format_clock, format_duration
 from console.terminal.output import clean, shorten
 from orchestrator.events import events
 from orchestrator.events.events import STEPS
-from orchestrator.journal.timeline import Story
+from orchestrator.events.timeline import Timeline
 
 NAME_COLUMNS = 20
 MIN_BAR_WIDTH = 1.5  # so that a step which took no time is still visible
@@ -66,18 +66,18 @@ class Gantt:
     top: ClassVar = 26  # for the times of the grid
     bar_height: ClassVar = 14
 
-    def __init__(self, story: Story) -> None:
-        """Of a story in which at least one step was begun."""
-        self._story = story
-        self._began = min(story.state.began or story.spans[0].began, story.spans[0].began)
-        self._seconds = max(story.seen - self._began, 0.001)
-        self._rows = {node: self.top + _ROW_HEIGHT * index for index, node in enumerate(story.nodes)}
+    def __init__(self, timeline: Timeline) -> None:
+        """Of a timeline in which at least one step was begun."""
+        self._timeline = timeline
+        self._began = min(timeline.state.began or timeline.spans[0].began, timeline.spans[0].began)
+        self._seconds = max(timeline.last_at - self._began, 0.001)
+        self._rows = {node: self.top + _ROW_HEIGHT * index for index, node in enumerate(timeline.nodes)}
         self.height = self.top + _ROW_HEIGHT * len(self._rows) + 6
         self.label = f"{counted(len(self._rows), 'node')} over {format_clock(self._seconds)}"
         self.pauses = list(self._pauses())
         self.failures = list(self._failures())
         self.questions = list(self._questions())
-        self.waited = any(span.waited for span in story.spans)
+        self.waited = any(span.waited for span in timeline.spans)
 
     def ticks(self) -> Iterator[Label]:
         """The lines of the grid: at most eleven, with their times."""
@@ -93,8 +93,8 @@ class Gantt:
 
     def steps(self) -> Iterator[Bar]:
         """A drain that waited for sessions is paler; so is what came after a verification: the bake."""
-        for span in self._story.spans:
-            y, ended = self._rows[span.node], span.ended or self._story.seen
+        for span in self._timeline.spans:
+            y, ended = self._rows[span.node], span.ended or self._timeline.last_at
             title = f"{span.step} {format_duration(span.seconds)}: {span.detail}".removesuffix(": ")
             kind = span.step if span.step in STEPS else "other"
             if span.step == STEPS[0] or span.baked is None:
@@ -105,21 +105,21 @@ class Gantt:
                 yield self._bar(kind, span.baked, ended, y, title, idle=True)
 
     def _pauses(self) -> Iterator[Bar]:
-        for pause in self._story.pauses:
-            ended = pause.ended or self._story.seen
+        for pause in self._timeline.pauses:
+            ended = pause.ended or self._timeline.last_at
             title = f"paused {format_duration(ended - pause.began)}"
             yield self._bar("paused", pause.began, ended, self.top - 6, title)
 
     def _failures(self) -> Iterator[Mark]:
-        for span in self._story.spans:
-            if span.how in ("failed", "interrupted"):
-                title = f"{span.step} {span.how}: {span.detail}"
-                yield self._mark("failed", span.node, span.ended or self._story.seen, title)
+        for span in self._timeline.spans:
+            if span.result in ("failed", "interrupted"):
+                title = f"{span.step} {span.result}: {span.detail}"
+                yield self._mark("failed", span.node, span.ended or self._timeline.last_at, title)
 
     def _questions(self) -> Iterator[Mark]:
         """About nodes; without those that a failure has raised, because its cross stands there."""
-        failed = {(span.node, span.ended) for span in self._story.spans if span.how == "failed"}
-        for record in self._story.told:
+        failed = {(span.node, span.ended) for span in self._timeline.spans if span.result == "failed"}
+        for record in self._timeline.notes:
             event = record.event
             if isinstance(event, events.DecisionRequested) and event.subject in self._rows:
                 if (event.subject, record.at) not in failed:

@@ -20,18 +20,18 @@ from console.terminal.history import (
     plan_words,
     step_rows,
     step_times,
-    times,
     traffic_words,
+    work_and_wait,
 )
 from console.terminal.history_entries import COLOURS, Summary, findings_of, when
 from console.terminal.output import clean
 from console.terminal.summary import why
-from console.terminal.timeline import GLYPHS, commands, reply_lines, timeline
+from console.terminal.timeline import GLYPHS, commands, moments_by_node, reply_lines
 from orchestrator.events.events import STEPS, Record
 from orchestrator.events.text import PURPOSES, mixed_versions, whose_words
+from orchestrator.events.timeline import Timeline
 from orchestrator.events.ways_back import ways_back
 from orchestrator.journal.entries import UNKNOWN
-from orchestrator.journal.timeline import Story
 from orchestrator.planning.plan import grouped
 
 _MOMENT_CLASSES = {
@@ -47,8 +47,8 @@ def render_report(summary: Summary, records: Sequence[Record]) -> str:
         summary: of the entry.
         records: all events of the entry.
     """
-    story = Story.of(records)
-    entry, ended = summary.entry, story.state.ended
+    timeline = Timeline.of(records)
+    entry, ended = summary.entry, timeline.state.ended
     has_no_end = ended is None and entry.kind not in ("change", UNKNOWN)
     text = (
         _environment()
@@ -59,14 +59,14 @@ def render_report(summary: Summary, records: Sequence[Record]) -> str:
             title=f"{entry.application}: {summary.what}",
             standing_class=COLOURS.get(summary.standing, ""),
             reason=why(entry.result, entry.reason),
-            facts=_facts(summary, story),
+            facts=_facts(summary, timeline),
             ended=ended,
             mixed=mixed_versions(ended.versions) if ended is not None else "",
             no_end_text=no_end_words(summary) if has_no_end else "",
-            no_end=no_end(summary, story),
-            gantt=Gantt(story) if story.spans else None,
-            rows=list(step_rows(story)),
-            timeline=timeline(story),
+            no_end=no_end(summary, timeline),
+            gantt=Gantt(timeline) if timeline.spans else None,
+            rows=list(step_rows(timeline)),
+            timeline=moments_by_node(timeline),
             findings=grouped(findings_of(entry)),
             commands=list(commands(records)),
         )
@@ -74,7 +74,7 @@ def render_report(summary: Summary, records: Sequence[Record]) -> str:
     return f"{text}\n"
 
 
-def _facts(summary: Summary, story: Story) -> Iterator[tuple[str, str]]:
+def _facts(summary: Summary, timeline: Timeline) -> Iterator[tuple[str, str]]:
     entry = summary.entry
     until = f" to {when(entry.ended, '%H:%M:%S')}" if entry.ended is not None else ", no end"
     problem = f", cannot be read: {entry.problem}" if entry.problem else ""
@@ -83,13 +83,13 @@ def _facts(summary: Summary, story: Story) -> Iterator[tuple[str, str]]:
         "Rolled back": f"by entry {summary.rolled_back_words}" if summary.rolled_back else "",
         "When": f"{when(entry.began)}{until} ({when(entry.began, 'UTC%z')})",
         "By": f"{entry.operator}, process {entry.pid} on {entry.host}",
-        "From": origin_words(story),
+        "From": origin_words(timeline),
         "Nodes": f"{summary.nodes} done",
-        "Steps": f"{step_times(story)}; {times(story)}" if story.spans else "",
-        "Traffic": traffic_words(story),
+        "Steps": f"{step_times(timeline)}; {work_and_wait(timeline)}" if timeline.spans else "",
+        "Traffic": traffic_words(timeline),
         "Plan": plan_words(summary),
         "Follows": "" if entry.follows is None else f"entry {entry.follows}",
-        "Journal": f"not whole: {counted(story.missing, 'event')} missing" if story.missing else "",
+        "Journal": f"not whole: {counted(timeline.missing, 'event')} missing" if timeline.missing else "",
     }
     return ((name, value) for name, value in facts.items() if value)
 

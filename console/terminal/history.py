@@ -9,13 +9,14 @@ from backends.text import counted, format_duration
 from console.terminal.history_entries import COLOURS, Summary, batches_of, when
 from console.terminal.output import clean, paint, shorten, table, width
 from console.terminal.summary import ending, why
-from console.terminal.timeline import GLYPHS, ROLLOUT, Moment, timeline
+from console.terminal.timeline import GLYPHS, ROLLOUT, Moment, moments_by_node
 from orchestrator.events.actor import began
 from orchestrator.events.events import STEPS
+from orchestrator.events.spans import StepTimes
 from orchestrator.events.state import DONE
-from orchestrator.events.text import traffic_words as traffic
+from orchestrator.events.text import describe
+from orchestrator.events.timeline import Timeline
 from orchestrator.journal.entries import UNKNOWN
-from orchestrator.journal.timeline import Story
 from orchestrator.journal.verification import EntryVerification, Verification
 
 HEADER = ("ID", "WHEN", "APP", "WHAT", "BY", "RESULT", "NODES", "TOOK")
@@ -72,31 +73,31 @@ def _fitted(rows: list[list[str]], columns: int) -> list[list[str]]:
     return rows
 
 
-def shown(summary: Summary, story: Story, columns: int) -> Iterator[str]:
+def shown(summary: Summary, timeline: Timeline, columns: int) -> Iterator[str]:
     """One entry: who, when, how it ended, the time of each step, and what happened to each node.
 
     Args:
         summary: of the entry.
-        story: of its events.
+        timeline: of its events.
         columns: into which long lines of the timeline are broken; 0: they are not.
     """
     entry = summary.entry
     yield f"{entry.kind} {entry.id} of {clean(entry.application)}: {clean(summary.what)}"
-    yield from _facts(summary, story)
-    rows = list(step_rows(story))
+    yield from _facts(summary, timeline)
+    rows = list(step_rows(timeline))
     if rows:
         yield ""
         yield from table(HEAD, rows, right=NUMBERS)
-    for name, moments in timeline(story).items():
+    for name, moments in moments_by_node(timeline).items():
         yield ""
         yield clean(name) if name != ROLLOUT else "in all"
         for moment in moments:
             yield from _moment(moment, columns)
-    last = list(_ended(summary, story))
+    last = list(_ended(summary, timeline))
     yield from ["", *last] if last else []
 
 
-def _facts(summary: Summary, story: Story) -> Iterator[str]:
+def _facts(summary: Summary, timeline: Timeline) -> Iterator[str]:
     entry = summary.entry
     until = f" to {when(entry.ended, '%H:%M:%S')}" if entry.ended is not None else ", no end"
     result = paint(clean(summary.standing), COLOURS.get(summary.standing, "info"))
@@ -107,27 +108,27 @@ def _facts(summary: Summary, story: Story) -> Iterator[str]:
         yield f"  entry     {paint(clean(f'cannot be read: {entry.problem}'), 'bad')}"
     yield f"  when      {when(entry.began)}{until} ({when(entry.began, 'UTC%z')})"
     yield f"  by        {clean(entry.operator)}, process {entry.pid} on {clean(entry.host)}"
-    if origin := origin_words(story):
+    if origin := origin_words(timeline):
         yield f"  from      {clean(origin)}"
     yield f"  plan      {plan_words(summary)}"
     if entry.follows is not None:
         yield f"  follows   {entry.follows}: rolldeck history show {entry.follows}"
-    if story.traffic is not None:
-        seen = story.traffic
+    if timeline.traffic is not None:
+        seen = timeline.traffic
         errors = seen.errors_5xx if seen.errors is None else seen.errors
         kind = "bad" if errors or seen.unattributed else "ok"
-        yield f"  traffic   {paint(traffic_words(story), kind)}"
-    if story.spans:
-        yield f"  steps     {step_times(story)}"
-        yield f"            {times(story)}"
-    if story.missing:
-        missing = f"not whole: {counted(story.missing, 'event')} missing"
+        yield f"  traffic   {paint(traffic_words(timeline), kind)}"
+    if timeline.spans:
+        yield f"  steps     {step_times(timeline)}"
+        yield f"            {work_and_wait(timeline)}"
+    if timeline.missing:
+        missing = f"not whole: {counted(timeline.missing, 'event')} missing"
         yield f"  journal   {paint(missing, 'bad')}"
 
 
-def origin_words(story: Story) -> str:
+def origin_words(timeline: Timeline) -> str:
     """From where, with which uid and with which SSH key whoever began it has worked; empty: not known."""
-    return began(story.began.origin) if story.began is not None else ""
+    return began(timeline.began.origin) if timeline.began is not None else ""
 
 
 def plan_words(summary: Summary) -> str:
@@ -141,35 +142,36 @@ def plan_words(summary: Summary) -> str:
     return f"intact: {counted(summary.total, 'node')} in {batches}"
 
 
-def traffic_words(story: Story) -> str:
+def traffic_words(timeline: Timeline) -> str:
     """Requests and errors while it went on; empty when nobody counted them."""
-    seen = story.traffic
-    return "" if seen is None else f"{traffic(seen)}, in {format_duration(seen.duration_s)}"
+    return "" if timeline.traffic is None else describe(timeline.traffic)
 
 
-def step_times(story: Story) -> str:
+def step_times(timeline: Timeline) -> str:
     """What each step took, of all nodes together."""
-    done = {span.step for span in story.spans}
-    return ", ".join(f"{step} {format_duration(story.spent(step))}" for step in STEPS if step in done)
+    done = {span.step for span in timeline.spans}
+    return ", ".join(
+        f"{step} {format_duration(timeline.duration_of(step))}" for step in STEPS if step in done
+    )
 
 
-def times(story: Story) -> str:
+def work_and_wait(timeline: Timeline) -> str:
     """How much of that was work."""
-    paused = f", paused {format_duration(story.paused)}" if story.pauses else ""
-    return f"working {format_duration(story.worked)}, waiting {format_duration(story.waited)}{paused}"
+    paused = f", paused {format_duration(timeline.paused)}" if timeline.pauses else ""
+    steps = timeline.times
+    return f"working {format_duration(steps.working)}, waiting {format_duration(steps.waiting)}{paused}"
 
 
-def step_rows(story: Story) -> Iterator[tuple[str, ...]]:
+def step_rows(timeline: Timeline) -> Iterator[tuple[str, ...]]:
     """For each node the seconds of each step, under HEAD."""
-    for name in story.nodes:
-        own = [span for span in story.spans if span.node == name]
+    for name in timeline.nodes:
+        own = [span for span in timeline.spans if span.node == name]
         done = {span.step for span in own}
-        took = [format_duration(story.spent(step, name)) if step in done else "-" for step in STEPS]
-        waited = sum(span.waited for span in own)
-        worked = sum(span.seconds for span in own) - waited
-        before = story.state.before.get(name, "?")
-        sums = [format_duration(worked), format_duration(waited)] if own else ["-", "-"]
-        yield (name, before, story.outcome(name), *took, *sums)
+        took = [format_duration(timeline.duration_of(step, name)) if step in done else "-" for step in STEPS]
+        times = StepTimes.of(own)
+        before = timeline.state.before.get(name, "?")
+        sums = [format_duration(times.working), format_duration(times.waiting)] if own else ["-", "-"]
+        yield (name, before, timeline.node_result(name), *took, *sums)
 
 
 def _moment(moment: Moment, columns: int) -> Iterator[str]:
@@ -191,15 +193,15 @@ def _broken(text: str, columns: int, indent: int) -> list[str]:
     return textwrap.wrap(text, columns, subsequent_indent=" " * indent)
 
 
-def _ended(summary: Summary, story: Story) -> Iterator[str]:
+def _ended(summary: Summary, timeline: Timeline) -> Iterator[str]:
     """How it ended and what was out of rotation, with the commands; or that nobody knows."""
-    if story.state.ended is not None:
-        yield from ending(story.state.ended)
+    if timeline.state.ended is not None:
+        yield from ending(timeline.state.ended)
         return
     if summary.entry.kind in ("change", UNKNOWN):
         return
     yield paint(no_end_words(summary), "working")
-    for words, what in no_end(summary, story):
+    for words, what in no_end(summary, timeline):
         yield f"  {words + ':':<26}{clean(what)}"
 
 
@@ -210,11 +212,11 @@ def no_end_words(summary: Summary) -> str:
     return f"{summary.standing}: what is out of rotation was not recorded"
 
 
-def no_end(summary: Summary, story: Story) -> Iterator[tuple[str, str]]:
+def no_end(summary: Summary, timeline: Timeline) -> Iterator[tuple[str, str]]:
     """Of a rollout that has none: what it had begun, and the commands with which to go on."""
     application = shlex.quote(summary.entry.application)
-    touched = dict.fromkeys(span.node for span in story.spans)
-    done = {each.name for each in story.state.nodes.values() if each.state in DONE}
+    touched = dict.fromkeys(span.node for span in timeline.spans)
+    done = {each.name for each in timeline.state.nodes.values() if each.state in DONE}
     left = [name for name in touched if name not in done]
     if left:
         yield "begun and not finished", ", ".join(left)

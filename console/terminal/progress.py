@@ -8,7 +8,8 @@ from backends.text import counted, format_duration
 from console.terminal.output import clean, on_terminal, paint, say, shorten, show_live
 from orchestrator.events import events
 from orchestrator.events.events import Record
-from orchestrator.events.state import DONE, Cell, NodeState, NodeStatus, RolloutState
+from orchestrator.events.spans import StepSpan
+from orchestrator.events.state import DONE, NodeState, NodeStatus, RolloutState
 from orchestrator.events.text import bake_words, describe, remaining_text
 
 ERASE = "\r\x1b[2K"
@@ -36,7 +37,7 @@ class Progress:
         state = self._state
         match record.event:
             case events.BatchStarted(number=number, nodes=nodes) if len(state.batches) > 1:
-                left = state.left()
+                left = state.eta()
                 batch = f"batch {number}/{len(state.batches)}: {', '.join(nodes)}"
                 if left is None:
                     return batch
@@ -49,10 +50,8 @@ class Progress:
             case events.Prefetched() as event:
                 return f"{paint('✓', 'ok')} {describe(event)}"
             case events.StepDone(node=name, step=step, detail=detail) if not self._live:
-                cell = state.nodes[name].cells[step]
-                return (
-                    f"{name:<10} {_glyph(cell)} {step} {format_duration(cell.seconds or 0)} · {clean(detail)}"
-                )
+                span = state.nodes[name].steps[step]
+                return f"{name:<10} {_glyph(span)} {step} {format_duration(span.seconds)} · {clean(detail)}"
             case (
                 events.NodeDone(node=name)
                 | events.NodeFailed(node=name)
@@ -107,8 +106,8 @@ class Progress:
             self._shown = False
 
 
-def _glyph(cell: Cell) -> str:
-    return paint("✓", "ok") if cell.changed else "·"
+def _glyph(span: StepSpan) -> str:
+    return paint("✓", "ok") if span.result == "done" else "·"
 
 
 def _unproven(node: NodeStatus) -> str:
@@ -129,8 +128,7 @@ def _over(node: NodeStatus) -> str:
     glyph, kind = glyphs.get(node.state, ("·", "info"))
     words = f"{node.name:<10} {paint(glyph, kind)} {paint(node.state.value, kind)}"
     steps = "  ".join(
-        f"{step} {'-' if cell.seconds is None else f'{cell.seconds:.1f}'}"
-        for step, cell in node.cells.items()
+        f"{step} {f'{span.seconds:.1f}' if span.is_done else '-'}" for step, span in node.steps.items()
     )
     if node.state in DONE:
         return f"{words} in {format_duration(node.seconds)}: {steps}{_unproven(node)}"

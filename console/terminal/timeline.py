@@ -8,8 +8,9 @@ from console.terminal.history_entries import when
 from console.terminal.output import clean, paint
 from orchestrator.events import events
 from orchestrator.events.events import CommandFinished, CommandSending, Record
+from orchestrator.events.spans import StepSpan
 from orchestrator.events.text import describe, details
-from orchestrator.journal.timeline import Span, Story, unanswered
+from orchestrator.events.timeline import Timeline, unanswered
 
 WORTH = 1.0  # seconds: shorter waits are told only where something went wrong
 ROLLOUT = ""
@@ -64,12 +65,12 @@ class Moment:
     more: tuple[str, ...] = ()
 
 
-def timeline(story: Story) -> dict[str, list[Moment]]:
+def moments_by_node(timeline: Timeline) -> dict[str, list[Moment]]:
     """By node, in the order of their turns; what concerns the whole rollout comes first, under ROLLOUT."""
-    sections: dict[str, list[Moment]] = {ROLLOUT: [], **{name: [] for name in story.nodes}}
-    for span in story.spans:
+    sections: dict[str, list[Moment]] = {ROLLOUT: [], **{name: [] for name in timeline.nodes}}
+    for span in timeline.spans:
         sections[span.node].append(_step(span))
-    for record in story.told:
+    for record in timeline.notes:
         moment = _told(record)
         if moment is not None:
             node = _whose(record.event)
@@ -84,20 +85,20 @@ def _whose(event: events.AnyEvent) -> str:
     return name
 
 
-def _step(span: Span) -> Moment:
-    text = span.detail or ("not finished" if span.how in ("open", "interrupted") else "")
-    if span.how == "failed":
+def _step(span: StepSpan) -> Moment:
+    text = span.detail or ("not finished" if span.result in ("open", "interrupted") else "")
+    if span.result == "failed":
         text = f"failed: {text}"
     more = (*_waits(span), *(f"service output: {line}" for line in span.log))
     return Moment(
-        span.seq, span.began, _SPANS[span.how], text, span.step, format_duration(span.seconds), more
+        span.seq, span.began, _SPANS[span.result], text, span.step, format_duration(span.seconds), more
     )
 
 
-def _waits(span: Span) -> Iterator[str]:
+def _waits(span: StepSpan) -> Iterator[str]:
     """What took a while; of a step that was not done all of it, as it may say why."""
     for wait in span.waits.values():
-        if wait.seconds < WORTH and span.how in ("done", "same"):
+        if wait.seconds < WORTH and span.result in ("done", "same"):
             continue
         last = f"; at the end: {wait.last}" if wait.last != wait.first else ""
         yield f"waited {format_duration(wait.seconds)} for: {wait.first}{last}"

@@ -8,6 +8,7 @@ from typing import Literal
 from orchestrator.events import events
 from orchestrator.events.actor import requested
 from orchestrator.events.events import STEPS, Record, Step
+from orchestrator.events.spans import StepSpan, StepSpans, StepTimes
 
 
 class NodeState(enum.StrEnum):
@@ -48,33 +49,10 @@ _OVER = DONE | {
     NodeState.INTERRUPTED,
 }
 AT_WORK = frozenset((*WORKING.values(), NodeState.DRAINED, NodeState.BAKING))
-
-
-@dataclass(frozen=True, slots=True)
-class Left:
-    """Estimated seconds to come, from the nodes that are done. Nobody's decisions are in it."""
-
-    working: float  # stop, install, start, verify
-    waiting: float  # for sessions to end, and while a node bakes
-
-    @property
-    def seconds(self) -> float:
-        return self.working + self.waiting
+"""Begun, and not over."""
 
 
 Phase = Literal["planned", "progressing", "paused", "aborting", "healthy", "degraded", "aborted"]
-
-
-@dataclass(slots=True)
-class Cell:
-    """One step of one node."""
-
-    began: float  # seconds since 1970
-    seconds: float | None = None  # once it is done
-    changed: bool = True
-    detail: str = ""
-    baked: float | None = None  # since when it only bakes, seconds since 1970
-    waited: float = 0.0  # of `seconds`, without anything to do: for sessions, or while it baked
 
 
 @dataclass(slots=True)
@@ -86,11 +64,17 @@ class NodeStatus:
     step: Step | None = None
     reason: str = ""
     deadline: float | None = None  # of what it waits for, seconds since 1970
-    cells: dict[Step, Cell] = field(default_factory=dict)
+    steps: dict[Step, StepSpan] = field(default_factory=dict)  # the last try of each
     seconds: float = 0.0  # of its whole turn, once it is over
     baked: events.Baked | None = None  # how its last bake went
-    spent: Left | None = None  # of that, without what people took to decide
+    times: StepTimes | None = None  # of that, without what people took to decide
     log: tuple[str, ...] = ()  # the last lines of its service, when it has failed; they are not cleaned
+
+    @property
+    def at_work(self) -> bool:
+        """Whether a step of it runs now."""
+        span = self.steps.get(self.step) if self.step else None
+        return self.state in AT_WORK and span is not None and not span.is_done
 
 
 @dataclass(slots=True)
@@ -111,6 +95,7 @@ class RolloutState:
     questions: dict[str, events.DecisionRequested] = field(default_factory=dict)
     began: float = 0.0
     ended: events.RolloutEnded | None = None
+    _spans: StepSpans = field(default_factory=StepSpans)
 
     @classmethod
     def of(cls, records: Iterable[Record]) -> "RolloutState":
@@ -141,18 +126,18 @@ class RolloutState:
         """Nodes with something to do."""
         return sum(len(each) for each in self.batches)
 
-    def left(self) -> Left | None:
+    def eta(self) -> StepTimes | None:
         """What is to come, from the nodes done so far; None before the first one.
 
         A batch takes as long as one of its nodes; of one that has begun only what is not done yet counts.
         """
-        done = [each.spent for each in self.nodes.values() if each.spent is not None]
+        done = [node.times for node in self.nodes.values() if node.times is not None]
         if not done:
             return None
-        working = sum(each.working for each in done) / len(done)
-        waiting = sum(each.waiting for each in done) / len(done)
+        working = sum(times.working for times in done) / len(done)
+        waiting = sum(times.waiting for times in done) / len(done)
         batches = sum(self._share(batch) for batch in self.batches)
-        return Left(working * batches, waiting * batches)
+        return StepTimes(working * batches, waiting * batches)
 
     def _share(self, batch: list[str]) -> float:
         """How much of a batch is to come, 0 to 1: that of its node that is least far."""
@@ -162,7 +147,7 @@ class RolloutState:
     def _to_come(node: NodeStatus) -> float:
         if node.state in _OVER:
             return 0.0
-        done = sum(cell.seconds is not None for cell in node.cells.values())
+        done = sum(span.is_done for span in node.steps.values())
         return 1 - done / len(STEPS)
 
     def versions_before(self) -> str:
@@ -173,7 +158,8 @@ class RolloutState:
     def apply(self, record: Record) -> None:
         name = getattr(record.event, "node", None)
         if name is not None and (self.ended is not None or name not in self.nodes):
-            return  # of a change by hand: no part of this rollout
+            return  # of a manual change: no part of this rollout
+        self._spans.apply(record)
         match record.event:
             case events.RolloutStarted() as event:
                 self._start(event, record.at)
@@ -183,16 +169,18 @@ class RolloutState:
                 node = self.nodes[name]
                 node.state, node.step = WORKING[step], step
                 node.reason, node.deadline, node.log = "", None, ()
-                node.cells[step] = Cell(record.at)
+                if (span := self._spans.open_span(name)) is not None:
+                    node.steps[step] = span
             case events.Waiting(node=name, reason=reason, remaining_s=left, baking=baking):
                 node = self.nodes[name]
                 node.reason, node.deadline = reason, record.at + left
                 if baking:
                     node.state = NodeState.BAKING
-                    if node.step and (cell := node.cells.get(node.step)) and cell.baked is None:
-                        cell.baked = record.at
-            case events.StepDone() as event:
-                self._step_done(event, record.at)
+            case events.StepDone(node=name, step=step):
+                node = self.nodes[name]
+                node.reason, node.deadline = "", None
+                if step == STEPS[0]:
+                    node.state = NodeState.DRAINED
             case events.Baked() as event:
                 self.nodes[event.node].baked = event
             case events.NodeUpgraded(node=name, duration_s=seconds):
@@ -237,6 +225,7 @@ class RolloutState:
         self.batches, self.began, self.phase = event.batches, at, "progressing"
         self.phase_by, self.phase_reason, self.immediate = "", "", False
         self.batch, self.ended, self.questions, self.before = 0, None, {}, dict(event.before)
+        self._spans = StepSpans()
         self.nodes = {name: NodeStatus(name) for name in event.nodes}
         with_work = {name for batch in event.batches for name in batch}
         for name, node in self.nodes.items():
@@ -246,21 +235,5 @@ class RolloutState:
     def _done(self, name: str, state: NodeState, seconds: float) -> None:
         node = self.nodes[name]
         node.state, node.step, node.seconds = state, None, seconds
-        node.spent = _spent(node)
+        node.times = StepTimes.of(node.steps.values())
         node.reason, node.deadline = "", None
-
-    def _step_done(self, event: events.StepDone, at: float) -> None:
-        node = self.nodes[event.node]
-        cell = node.cells[event.step]
-        cell.waited = min(event.duration_s, at - cell.baked) if cell.baked is not None else 0.0
-        if event.step == "drain":
-            cell.waited = event.duration_s
-        cell.seconds, cell.changed, cell.detail = event.duration_s, event.changed, event.detail
-        node.reason, node.deadline = "", None
-        if event.step == STEPS[0]:
-            node.state = NodeState.DRAINED
-
-
-def _spent(node: NodeStatus) -> Left:
-    waiting = sum(cell.waited for cell in node.cells.values())
-    return Left(sum(cell.seconds or 0.0 for cell in node.cells.values()) - waiting, waiting)

@@ -91,7 +91,7 @@ async def test_step_by_step_asks_before_each_step(tmp_path: Path) -> None:
         for node in ("web1", "web2"):
             for step in ("drain", "stop", "install", "start", "verify"):
                 await at.asked(node, f"{step}?")
-                cells = here.session.state.nodes[node].cells
+                cells = here.session.state.nodes[node].steps
                 assert step not in cells, "it began before it was confirmed"
                 await at.press("space")
         await at.result("healthy")

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from orchestrator.events.events import AnyEvent, NodeNote, Record
 from orchestrator.events.json import encode, event_fields
+from orchestrator.events.timeline import Timeline, unanswered
 from orchestrator.journal.entry_status import standing, unfinished
 from orchestrator.journal.store import Journal
-from orchestrator.journal.timeline import Story, unanswered
 from orchestrator.journal.unfinished import leftovers
 from tests.fuzz.harness import bounded, fuzzed
 from tests.fuzz.structs import built, damaged, plain, real, whole
@@ -52,8 +52,12 @@ def test_events_in_any_order_tell_something(records: list[Record]) -> None:
     """A journal in which some are missing, changed or repeated is read as far as that goes."""
 
     def told() -> Any:
-        story = Story.of(records)
-        return [story.outcome(node) for node in story.nodes], story.worked, unanswered(records)
+        timeline = Timeline.of(records)
+        return (
+            [timeline.node_result(node) for node in timeline.nodes],
+            timeline.times.working,
+            unanswered(records),
+        )
 
     bounded(told, sum(len(encode(event_fields(record))) for record in records))
 

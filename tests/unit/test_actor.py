@@ -11,8 +11,8 @@ from console.terminal.history_entries import Summary
 from orchestrator.events.actor import ROLLDECK, Actor, Via, began, requested_with
 from orchestrator.events.events import AbortRequested, AnyEvent, DecisionMade, NodeSkipped, Paused, Resumed
 from orchestrator.events.state import RolloutState
+from orchestrator.events.timeline import Timeline
 from orchestrator.journal.store import Journal
-from orchestrator.journal.timeline import Story
 from tests.unit import journals
 from widgets.transcript.lines import lines_of
 
@@ -39,7 +39,7 @@ def everywhere(path: Path, *told: AnyEvent) -> list[str]:
         assert found is not None
         records, summary = list(journal.records(entry)), Summary.of(journal, found)
     transcript = "\n".join(line.text for record in records for line in lines_of(record, 1))
-    return ["\n".join(shown(summary, Story.of(records), 0)), render_report(summary, records), transcript]
+    return ["\n".join(shown(summary, Timeline.of(records), 0)), render_report(summary, records), transcript]
 
 
 @pytest.mark.parametrize("event", events(EVE), ids=lambda event: type(event).__name__)

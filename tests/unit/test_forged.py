@@ -15,10 +15,10 @@ from orchestrator.errors import Locked
 from orchestrator.events.actor import Actor
 from orchestrator.events.event_bus import Bus
 from orchestrator.events.events import NodeStarted, RolloutEnded
+from orchestrator.events.timeline import Timeline
 from orchestrator.events.ways_back import OriginalState
 from orchestrator.inventory.inventory import endpoint_of
 from orchestrator.journal.store import Journal
-from orchestrator.journal.timeline import Story
 from orchestrator.live.versions import VersionTracker
 from orchestrator.locks.file import FileLock
 from orchestrator.locks.layered import LayeredLock
@@ -97,7 +97,7 @@ def read_back(desk: Desk, seen: PublishedRollout) -> None:
     with Journal(desk.path, read_only=True) as journal:
         [entry] = journal.entries("shop")
         assert [each.event for each in journal.records(entry.id)] == [each.event for each in seen.records]
-        Story.of(journal.records(entry.id))
+        Timeline.of(journal.records(entry.id))
 
 
 @pytest.mark.timeout(600)

@@ -38,9 +38,9 @@ from orchestrator.events.events import (
     Waiting,
 )
 from orchestrator.events.json import encode, event_fields
+from orchestrator.events.timeline import Timeline
 from orchestrator.events.ways_back import BackCommand, OutOfRotation
 from orchestrator.journal.store import Journal
-from orchestrator.journal.timeline import Story
 from tests.support.console_values import HOSTILE, harmless, write
 from tests.unit import journals
 from tests.unit.console_shell import Done
@@ -356,7 +356,7 @@ def test_nothing_that_was_said_can_control_a_terminal(path: Path, text: str) -> 
         records, summary = list(journal.records(entry)), Summary.of(journal, found)
     lines = [*listed([summary], 80), *listed([summary], 0)]
     for columns in (0, 80):
-        lines += shown(summary, Story.of(records), columns)
+        lines += shown(summary, Timeline.of(records), columns)
     for line in [*lines, *transcript(records)]:
         assert harmless(click.unstyle(line)), line[:200]
         assert text.isprintable() or text not in line  # not even a colour, which `unstyle` takes away

@@ -10,10 +10,10 @@ import pytest
 
 from console.terminal.history import shown
 from console.terminal.history_entries import Summary
+from orchestrator.events.timeline import Timeline
 from orchestrator.journal.entry_status import unfinished
 from orchestrator.journal.migrations import MIGRATIONS, VERSION, migrate, version_of
 from orchestrator.journal.store import Journal
-from orchestrator.journal.timeline import Story
 from orchestrator.journal.unfinished import leftovers
 from tests.fixtures import copied
 from tests.unit import journals
@@ -85,7 +85,7 @@ def assert_read(journal: Journal) -> None:
     assert last is not None
     assert last.id == 3
     for entry in journal.entries():
-        lines = "\n".join(shown(Summary.of(journal, entry), Story.of(journal.records(entry.id)), 0))
+        lines = "\n".join(shown(Summary.of(journal, entry), Timeline.of(journal.records(entry.id)), 0))
         assert "ann@ops" in lines
 
 

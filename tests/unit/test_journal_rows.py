@@ -13,11 +13,11 @@ from console.terminal.history_entries import Summary
 from console.terminal.timeline import transcript
 from orchestrator.events.events import NodeNote, Record, Unreadable
 from orchestrator.events.json import event_fields
+from orchestrator.events.timeline import Timeline
 from orchestrator.journal.entry_status import unfinished
 from orchestrator.journal.migrations import VERSION, version_of
 from orchestrator.journal.rows import JOURNAL_SCHEMA, decode_event, encode_row
 from orchestrator.journal.store import Journal
-from orchestrator.journal.timeline import Story
 from orchestrator.journal.unfinished import leftovers, unread
 from orchestrator.journal.upcasters import Fields, Upcaster
 from tests.fixtures import FOLDER, copied
@@ -144,7 +144,7 @@ def test_it_is_shown_as_what_it_is(path: Path, kind: str) -> None:
         assert entry is not None
         records = list(journal.records(3))
         summary = Summary.of(journal, entry)
-    lines = [click.unstyle(line) for line in shown(summary, Story.of(records), 0)]
+    lines = [click.unstyle(line) for line in shown(summary, Timeline.of(records), 0)]
     assert [line for line in lines if "which cannot be read" in line]
     assert "which cannot be read" in render_report(summary, records)
     assert list(transcript(records))
@@ -203,7 +203,7 @@ def test_an_entry_that_cannot_be_read_hides_no_other(path: Path, change: str) ->
         assert [bool(entry.problem) for entry in found] == [False, not whole, False]
         for entry in found:
             summary = Summary.of(journal, entry)
-            lines = "\n".join(shown(summary, Story.of(journal.records(entry.id)), 0))
+            lines = "\n".join(shown(summary, Timeline.of(journal.records(entry.id)), 0))
             assert bool(entry.problem) == ("cannot be read" in lines)
             assert json.dumps(summary.fields())
         told = unread(journal, "shop")

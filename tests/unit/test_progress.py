@@ -165,4 +165,4 @@ def test_a_standard_error_that_was_closed_at_the_start(monkeypatch: pytest.Monke
     with monkeypatch.context() as patched:
         patched.setattr(sys, "stderr", None)
         state = show(begun(), done("ended"))
-    assert state.nodes["web1"].cells["drain"].detail == "ended"
+    assert state.nodes["web1"].steps["drain"].detail == "ended"

@@ -6,7 +6,7 @@ import pytest
 
 from backends.errors import Refused, UnreadableReply
 from backends.text import LAST_LINES, MAX_DETAIL
-from console.terminal.timeline import timeline
+from console.terminal.timeline import moments_by_node
 from orchestrator.events.events import (
     CommandFinished,
     DecisionRequested,
@@ -15,7 +15,7 @@ from orchestrator.events.events import (
     Record,
     ServiceLog,
 )
-from orchestrator.journal.timeline import Story
+from orchestrator.events.timeline import Timeline
 from orchestrator.planning.plan import Severity
 from orchestrator.remote.payload import pack, unpack
 from tests.support.fake_faults import Fault
@@ -127,7 +127,9 @@ def test_history_and_transcript_show_it_with_the_failure() -> None:
         return world.records
 
     seen = run(scenario())
-    [failed] = [moment for moment in timeline(Story.of(seen))["web1"] if moment.text.startswith("failed")]
+    [failed] = [
+        moment for moment in moments_by_node(Timeline.of(seen))["web1"] if moment.text.startswith("failed")
+    ]
     assert failed.step == "start"
     assert [more for more in failed.more if "service output" in more] == [
         f"service output: {line}" for line in WRITTEN

@@ -22,7 +22,8 @@ from orchestrator.events.events import (
     StepStarted,
     Waiting,
 )
-from orchestrator.events.state import Left, NodeState, RolloutState
+from orchestrator.events.spans import StepTimes
+from orchestrator.events.state import NodeState, RolloutState
 from orchestrator.journal.rows import decode_event, encode_row
 from tests.support.fake_fleet import World, answer
 from tests.support.virtual_time import run
@@ -46,7 +47,7 @@ def folded(*events: Event) -> RolloutState:
 def test_before_the_first_event() -> None:
     state = RolloutState()
     assert (state.phase, state.total, state.done) == ("planned", 0, 0)
-    assert state.left() is None
+    assert state.eta() is None
 
 
 def test_a_node_without_work_is_excluded() -> None:
@@ -97,7 +98,7 @@ def test_a_reason_has_a_deadline_until_the_step_is_done() -> None:
     done = StepDone(node="web1", step="drain", changed=False, detail="was so", duration_s=2.5)
     over = folded(STARTED, *begun, done).nodes["web1"]
     assert (over.reason, over.deadline) == ("", None)
-    assert (over.cells["drain"].seconds, over.cells["drain"].changed) == (2.5, False)
+    assert (over.steps["drain"].seconds, over.steps["drain"].result) == (2.5, "same")
 
 
 def test_the_phase_says_who_and_why() -> None:
@@ -119,14 +120,28 @@ def test_the_time_left_is_told_from_the_nodes_that_are_done() -> None:
         BatchStarted(number=2, nodes=["web2"]),
     )
     assert (state.batch, state.done) == (2, 1)
-    assert state.left() == Left(working=9.0, waiting=11.0)  # 60 s for a human's decision are not in it
+    assert state.eta() == StepTimes(working=9.0, waiting=11.0)  # 60 s for a human's decision are not in it
     begun = [
         StepStarted(node="web2", step="drain"),
         StepDone(node="web2", step="drain", changed=True, detail="", duration_s=9),
     ]
-    later = folded(STARTED, *turn("web1"), *begun).left()
+    later = folded(STARTED, *turn("web1"), *begun).eta()
     assert later is not None
     assert later.seconds == pytest.approx(20 * 4 / 5)
+
+
+def test_a_pause_while_a_node_bakes_is_neither_work_nor_waiting() -> None:
+    moments: list[tuple[float, Event]] = [
+        (0, STARTED),
+        (0, StepStarted(node="web1", step="verify")),
+        (4, Waiting(node="web1", step="verify", reason="baking", remaining_s=16, baking=True)),
+        (10, Paused(who="ann", why="")),
+        (40, Resumed(who="ann", duration_s=30)),
+        (50, StepDone(node="web1", step="verify", changed=True, detail="", duration_s=20)),
+        (50, NodeUpgraded(node="web1", duration_s=20)),
+    ]
+    records = [Record(seq, 1000 + at, event) for seq, (at, event) in enumerate(moments, 1)]  # type: ignore[arg-type]
+    assert RolloutState.of(records).nodes["web1"].times == StepTimes(working=4.0, waiting=16.0)
 
 
 def turn(node: str) -> list[Event]:
@@ -191,7 +206,7 @@ def test_any_prefix_of_a_real_stream_can_be_shown(name: str) -> None:
         step_by_step.apply(record)
         assert RolloutState.of(records[:count]) == step_by_step
         assert step_by_step.done <= step_by_step.total
-        left = step_by_step.left()
+        left = step_by_step.eta()
         assert left is None or (left.working >= 0 and left.waiting >= 0)
     ended = step_by_step.ended
     assert ended is not None

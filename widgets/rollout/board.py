@@ -12,7 +12,7 @@ from textual.widget import Widget
 
 from backends.text import visible
 from orchestrator.events.state import NodeState, RolloutState
-from widgets.rollout.board_lines import at_work, header, headings, in_sight, row, sentence
+from widgets.rollout.board_lines import header, headings, in_sight, row, sentence
 from widgets.segments import KINDS, colours, painted
 
 TOP = 3  # lines that always stay: header, sentence, headings
@@ -102,7 +102,7 @@ The rows follow the nodes at work until you scroll.
 
     def _tick(self) -> None:
         """Running times go on also when nothing is reported."""
-        if any(at_work(each) for each in self._rollout.nodes.values()) and self._rollout.ended is None:
+        if any(each.at_work for each in self._rollout.nodes.values()) and self._rollout.ended is None:
             now = monotonic()
             self._now, self._shown_at = self._now + now - self._shown_at, now
             self._repaint(False)
@@ -137,7 +137,7 @@ def in_view(state: RolloutState) -> list[int]:
     asked = {each.subject for each in state.questions.values()}
     nodes = list(enumerate(state.nodes.values()))
     return (
-        [index for index, each in nodes if at_work(each) or each.name in asked]
+        [index for index, each in nodes if each.at_work or each.name in asked]
         or [
             index
             for index, each in nodes

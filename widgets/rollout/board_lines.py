@@ -5,11 +5,10 @@ from rich.text import Text
 
 from backends.text import counted, format_clock, format_duration, visible
 from orchestrator.events.events import STEPS, RolloutEnded, Step
-from orchestrator.events.state import WORKING, NodeState, NodeStatus, RolloutState
+from orchestrator.events.state import AT_WORK, NodeState, NodeStatus, RolloutState
 from orchestrator.events.text import remaining_text
 from widgets.segments import Piece, cut
 
-AT_WORK = {*WORKING.values(), NodeState.BAKING}
 VERBS = {"drain": "drains", "stop": "stops", "install": "installs", "start": "starts", "verify": "verifies"}
 STATES: dict[NodeState, Piece] = {
     NodeState.PENDING: (" ", "quiet"),
@@ -25,12 +24,6 @@ STATES: dict[NodeState, Piece] = {
 }
 CELL = 7  # a glyph, a space, a time
 SPLIT = 100  # columns from which on what is left is told in two parts
-
-
-def at_work(node: NodeStatus) -> bool:
-    """Whether a step of it runs now."""
-    cell = node.cells.get(node.step) if node.step else None
-    return node.state in AT_WORK and cell is not None and cell.seconds is None
 
 
 def header(state: RolloutState, now: float, width: int) -> list[Piece]:
@@ -68,7 +61,7 @@ def _ending(state: RolloutState, width: int) -> Piece:
     if state.ended is None:
         if state.phase != "progressing":  # then nobody knows
             return "", "plain"
-        left = state.left()
+        left = state.eta()
         if left is None:
             return f" · left {'-':>5}", "plain"
         if width >= SPLIT:
@@ -99,7 +92,7 @@ def _why(state: RolloutState, now: float) -> tuple[str, str, list[str]]:
     if state.questions:
         asked = ", ".join(each.subject for each in state.questions.values())
         return f"? waiting for a decision: {asked}", "moving", [""]
-    working = [each for each in state.nodes.values() if at_work(each)]
+    working = [each for each in state.nodes.values() if each.at_work]
     if not working:
         paused = "no new node is started"
         return *((paused, "moving") if _paused(state) else ("between two steps", "quiet")), [""]
@@ -170,7 +163,7 @@ def row(
         return [*pieces, (f"{glyph} {node.state.value}", kind), (f" · but {visible(actual)}", "bad")]
     silent = not node.reason or node.state is NodeState.BAKING
     words = node.state.value if silent else f"{node.state.value}: {node.reason}"
-    if node.state in AT_WORK and not at_work(node):
+    if node.state in AT_WORK - {NodeState.DRAINED} and not node.at_work:
         words = f"{node.step} done"  # "stopping" would say that it still goes on
     words += f" · service output: {node.log[-1]}" if node.log else ""
     words += " · waits for you" if asked else ""
@@ -178,12 +171,12 @@ def row(
 
 
 def _cell(node: NodeStatus, step: Step, now: float) -> Piece:
-    cell = node.cells.get(step)
-    if cell is None:
+    span = node.steps.get(step)
+    if span is None:
         return ("✗", "bad") if node.state is NodeState.FAILED and node.step == step else ("", "plain")
-    if cell.seconds is not None:
-        glyph, kind = ("✓", "ok") if cell.changed else ("·", "quiet")
-        return f"{glyph} {format_duration(cell.seconds):>5}", kind
-    if node.step == step and at_work(node):
-        return f"◐ {format_clock(now - cell.began):>5}", "moving"
+    if span.is_done:
+        glyph, kind = ("✓", "ok") if span.result == "done" else ("·", "quiet")
+        return f"{glyph} {format_duration(span.seconds):>5}", kind
+    if node.step == step and node.at_work:
+        return f"◐ {format_clock(now - span.began):>5}", "moving"
     return ("?" if node.state is NodeState.INTERRUPTED else "✗"), "bad"

@@ -82,7 +82,7 @@ def _meaning(state: RolloutState, asked: DecisionRequested, choice: str) -> str:
         return "continue"
     if choice == RETRY:
         return "try it again"
-    touched = asked.subject in state.nodes and state.nodes[asked.subject].cells
+    touched = asked.subject in state.nodes and state.nodes[asked.subject].steps
     return f"leave it {'out' if touched else 'as it is'}, next node"
 
 

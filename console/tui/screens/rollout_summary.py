@@ -113,7 +113,7 @@ class Told:
             belongs = original.admin is AdminState.READY and original.weight > 0
             if node.state in DONE and belongs and not (server.in_rotation or inherits_only(server)):
                 wrong.append(f"{server.admin_state} {health(server)} on {ref.instance}")
-            if node.state in OUT and "drain" in node.cells and server.receives_traffic:
+            if node.state in OUT and "drain" in node.steps and server.receives_traffic:
                 wrong.append(f"takes traffic on {ref.instance}")
         return ", ".join(dict.fromkeys(wrong))
 

@@ -1,4 +1,4 @@
-"""The story of an entry: steps with their times, waits, pauses; whole, cut off anywhere, or with gaps."""
+"""The timeline of an entry: steps with their times, waits, pauses; whole, cut off anywhere, or with gaps."""
 
 import os
 import socket
@@ -22,23 +22,23 @@ from orchestrator.events.events import (
     Waiting,
 )
 from orchestrator.events.state import RolloutState
+from orchestrator.events.timeline import Timeline, unanswered
 from orchestrator.journal.entries import Entry
 from orchestrator.journal.entry_status import standing
 from orchestrator.journal.store import Journal
-from orchestrator.journal.timeline import Story, unanswered
 from tests.unit import journals
 
 HEALTHY, TROUBLED = journals.healthy(), journals.troubled()
 
 
-def spans(story: Story, node: str) -> list[tuple[str, str]]:
-    return [(each.step, each.how) for each in story.spans if each.node == node]
+def spans(timeline: Timeline, node: str) -> list[tuple[str, str]]:
+    return [(each.step, each.result) for each in timeline.spans if each.node == node]
 
 
 def test_every_try_of_every_step() -> None:
-    story = Story.of(TROUBLED)
+    timeline = Timeline.of(TROUBLED)
     once = ["drain", "stop", "install", "start", "verify"]
-    assert spans(story, "web1") == [(step, "done") for step in once]
+    assert spans(timeline, "web1") == [(step, "done") for step in once]
     first = [(step, "done") for step in once[:4]] + [("verify", "failed")]
     again = [
         ("drain", "same"),
@@ -47,54 +47,54 @@ def test_every_try_of_every_step() -> None:
         ("start", "done"),
         ("verify", "failed"),
     ]
-    assert spans(story, "web2") == first + again
-    assert spans(story, "web3") == []
-    assert story.nodes == ["web1", "web2", "web3"]
-    assert [story.outcome(name) for name in story.nodes] == ["upgraded", "failed", "pending"]
+    assert spans(timeline, "web2") == first + again
+    assert spans(timeline, "web3") == []
+    assert timeline.nodes == ["web1", "web2", "web3"]
+    assert [timeline.node_result(name) for name in timeline.nodes] == ["upgraded", "failed", "pending"]
 
 
 def test_times_are_without_pauses() -> None:
-    story = Story.of(TROUBLED)
-    assert [(round(each.ended or 0) - round(each.began)) for each in story.pauses] == [20]
-    assert story.paused == pytest.approx(20)
-    drain = next(each for each in story.spans if (each.node, each.step) == ("web1", "drain"))
+    timeline = Timeline.of(TROUBLED)
+    assert [(round(each.ended or 0) - round(each.began)) for each in timeline.pauses] == [20]
+    assert timeline.paused == pytest.approx(20)
+    drain = next(each for each in timeline.spans if (each.node, each.step) == ("web1", "drain"))
     assert drain.seconds == pytest.approx(5, abs=0.1)  # nine went by, and four of them were paused
     [wait] = drain.waits.values()
     assert (wait.first, wait.last) == ("sessions: 3 on lb1, 3 on lb2", "sessions: 1 on lb1, 1 on lb2")
     assert wait.seconds == pytest.approx(drain.seconds, abs=0.1)
-    failed = next(each for each in story.spans if each.how == "failed")
+    failed = next(each for each in timeline.spans if each.result == "failed")
     assert failed.seconds == pytest.approx(20, abs=0.1)
     assert (failed.waited, failed.detail.startswith("healthy: not within 20 s")) == (0, True)
 
 
 def test_what_was_work_and_what_was_waiting() -> None:
     """The same as the board says from the same events."""
-    story, state = Story.of(HEALTHY), RolloutState.of(HEALTHY)
-    spent = [each.spent for each in state.nodes.values() if each.spent is not None]
+    timeline, state = Timeline.of(HEALTHY), RolloutState.of(HEALTHY)
+    spent = [node.times for node in state.nodes.values() if node.times is not None]
     assert len(spent) == 3
-    assert story.worked == pytest.approx(sum(each.working for each in spent))
-    assert story.waited == pytest.approx(sum(each.waiting for each in spent))
-    assert story.waited > 15  # three bakes of 5 seconds, and the sessions of one
-    each_step = (story.spent(step) for step in ("drain", "stop", "install", "start", "verify"))
-    assert sum(each_step) == pytest.approx(story.worked + story.waited)
+    assert timeline.times.working == pytest.approx(sum(each.working for each in spent))
+    assert timeline.times.waiting == pytest.approx(sum(each.waiting for each in spent))
+    assert timeline.times.waiting > 15  # three bakes of 5 seconds, and the sessions of one
+    each_step = (timeline.duration_of(step) for step in ("drain", "stop", "install", "start", "verify"))
+    assert sum(each_step) == pytest.approx(timeline.times.working + timeline.times.waiting)
 
 
 @pytest.mark.parametrize("records", [HEALTHY, TROUBLED], ids=["healthy", "troubled"])
 def test_cut_off_anywhere_it_is_told_as_far_as_it_goes(records: Sequence[Record]) -> None:
     for end in range(len(records) + 1):
-        story = Story.of(records[:end])
-        assert story.missing == 0
-        assert all(each.seconds >= each.waited >= 0 for each in story.spans)
-        open_now = [each.node for each in story.spans if each.how == "open"]
+        timeline = Timeline.of(records[:end])
+        assert timeline.missing == 0
+        assert all(each.seconds >= each.waited >= 0 for each in timeline.spans)
+        open_now = [each.node for each in timeline.spans if each.result == "open"]
         assert len(open_now) == len(set(open_now))
     assert open_now == []
 
 
 @pytest.mark.parametrize("gone", range(0, 60, 3))
 def test_with_a_gap_it_says_so(gone: int) -> None:
-    story = Story.of([*TROUBLED[: gone + 1], *TROUBLED[gone + 4 :]])
-    assert story.missing == 3
-    assert story.state.ended is not None
+    timeline = Timeline.of([*TROUBLED[: gone + 1], *TROUBLED[gone + 4 :]])
+    assert timeline.missing == 3
+    assert timeline.state.ended is not None
 
 
 def test_ready_by_hand_has_waits_but_no_steps() -> None:
@@ -104,17 +104,17 @@ def test_ready_by_hand_has_waits_but_no_steps() -> None:
         Waiting(node="web1", step="verify", reason="own health: 2/3", remaining_s=8),
         ManualChangeFinished(nodes=["web1"], servers=[], error="not in time"),
     )
-    [span] = Story.of(records).spans
-    assert (span.step, span.how, span.seconds, span.detail) == ("verify", "failed", 2.0, "not in time")
+    [span] = Timeline.of(records).spans
+    assert (span.step, span.result, span.seconds, span.detail) == ("verify", "failed", 2.0, "not in time")
     assert [(each.last, each.seconds) for each in span.waits.values()] == [("own health: 2/3", 2.0)]
 
 
 def test_what_was_served_meanwhile() -> None:
-    traffic = Story.of(journals.with_traffic(HEALTHY, errors=2)).traffic
+    traffic = Timeline.of(journals.with_traffic(HEALTHY, errors=2)).traffic
     assert traffic is not None
     assert (traffic.served, traffic.errors_5xx) == (120_345, 2)
     before = [each for each in HEALTHY if not isinstance(each.event, Traffic)]
-    assert Story.of(before).traffic is None
+    assert Timeline.of(before).traffic is None
 
 
 def test_a_command_without_a_reply() -> None:
@@ -140,7 +140,7 @@ def test_an_upgrade_after_a_retry_counts_once() -> None:
         StepDone(node="web1", step="stop", changed=True, detail="", duration_s=1),
         NodeUpgraded(node="web1", duration_s=1),
     )
-    assert spans(Story.of(records), "web1") == [("stop", "interrupted"), ("stop", "done")]
+    assert spans(Timeline.of(records), "web1") == [("stop", "interrupted"), ("stop", "done")]
 
 
 @pytest.fixture

@@ -1,0 +1,123 @@
+"""What happened in one entry, from its events: the steps with their times, and all that came between."""
+
+import contextlib
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from orchestrator.events import events
+from orchestrator.events.events import Record
+from orchestrator.events.spans import Pause, StepSpan, StepSpans, StepTimes
+from orchestrator.events.state import NodeState, RolloutState
+
+
+@dataclass(slots=True)
+class Timeline:
+    """Made by `of`.
+
+    Attributes:
+        state: of the rollout; without nodes for a manual change.
+        steps: of the nodes, also those of a manual change.
+        notes: what is neither a step nor a wait nor a command: questions, failures, notes, pauses, ...
+        missing: how many records are not there although later ones are.
+    """
+
+    state: RolloutState = field(default_factory=RolloutState)
+    steps: StepSpans = field(default_factory=StepSpans)
+    notes: list[Record] = field(default_factory=list)
+    traffic: events.Traffic | None = None
+    missing: int = 0
+
+    @classmethod
+    def of(cls, records: Iterable[Record]) -> "Timeline":
+        timeline = cls()
+        last_seq = 0
+        for record in records:
+            if last_seq and record.seq > last_seq + 1:
+                timeline.missing += record.seq - last_seq - 1
+            last_seq = record.seq
+            timeline._apply(record)
+        timeline.steps.measure_open()
+        return timeline
+
+    def _apply(self, record: Record) -> None:
+        with contextlib.suppress(KeyError):  # where records are missing, it is told as far as it goes
+            self.state.apply(record)
+        self.steps.apply(record)
+        match record.event:
+            case (
+                events.StepStarted()
+                | events.Waiting()
+                | events.StepDone()
+                | events.CommandSending()
+                | events.CommandFinished()
+                | events.BatchStarted()
+                | events.NodeStarted()
+                | events.LockTaken()
+                | events.ServiceLog()
+            ):
+                pass
+            case events.Traffic() as event:
+                self.traffic = event
+            case _:
+                self.notes.append(record)
+
+    @property
+    def spans(self) -> list[StepSpan]:
+        return self.steps.spans
+
+    @property
+    def pauses(self) -> list[Pause]:
+        return self.steps.pauses
+
+    @property
+    def last_at(self) -> float:
+        """Seconds since 1970 of the newest record."""
+        return self.steps.last_at
+
+    def duration_of(self, step: str, node: str = "") -> float:
+        """Seconds of one step, without pauses: of all nodes together, or of one."""
+        return sum(span.seconds for span in self.spans if span.step == step and node in ("", span.node))
+
+    @property
+    def times(self) -> StepTimes:
+        """Of all steps."""
+        return StepTimes.of(self.spans)
+
+    @property
+    def paused(self) -> float:
+        """Seconds."""
+        return sum((pause.ended or self.last_at) - pause.began for pause in self.pauses)
+
+    @property
+    def nodes(self) -> list[str]:
+        """In the order in which they were begun; those that were never touched come last."""
+        named = [span.node for span in self.spans]
+        planned = [name for batch in self.state.batches for name in batch]
+        return list(dict.fromkeys([*named, *planned, *self.state.nodes]))
+
+    @property
+    def began(self) -> events.ByActor | None:
+        """What it began with, which says who did that and from where; None in one that is cut off."""
+        for record in self.notes:
+            if isinstance(record.event, events.RolloutStarted | events.ManualChangeStarted):
+                return record.event
+        return None
+
+    def node_result(self, node: str) -> str:
+        """What has become of it, in one word."""
+        status = self.state.nodes.get(node)
+        return status.state.value if status is not None else NodeState.UNKNOWN.value
+
+
+def unanswered(records: Iterable[Record]) -> set[int]:
+    """Numbers of the `CommandSending` of which no reply is written: whoever sent it was killed meanwhile."""
+    sending: dict[tuple[str, str, str, str], list[int]] = {}
+    for record in records:
+        event = record.event
+        if isinstance(event, events.CommandSending | events.CommandFinished):
+            key = (event.node, event.step, event.target, event.command)
+            if isinstance(event, events.CommandSending):
+                sending.setdefault(key, []).append(record.seq)
+            elif sending.get(key):
+                sending[key].pop(0)
+    return {number for numbers in sending.values() for number in numbers}
