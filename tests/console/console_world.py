@@ -130,7 +130,7 @@ class Desk:
     async def type(self, text: str) -> None:
         await self.pilot.press(*(_KEYS.get(each, each) for each in text))
 
-    async def until(self, is_true: Callable[[], object], seconds: float = 20) -> None:
+    async def until(self, is_true: Callable[[], object], seconds: float = 90) -> None:
         """Look again and again; fails with the screen when it is still not true after so many seconds."""
         deadline = time.monotonic() + seconds
         while not is_true():

@@ -32,7 +32,15 @@ def test_each_version_is_tried() -> None:
     assert list(ENDS) == [faulty.version for faulty in FAULTY]
 
 
-@pytest.mark.parametrize("version", ENDS)
+@pytest.mark.parametrize(
+    "version",
+    [
+        version
+        if version.endswith(("errors", "crash", "version"))
+        else pytest.param(version, marks=pytest.mark.long)
+        for version in ENDS
+    ],
+)
 async def test_an_upgrade_to_it(tmp_path: Path, version: str) -> None:
     step, words = ENDS[version]
     async with (

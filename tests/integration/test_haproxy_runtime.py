@@ -15,6 +15,7 @@ from backends.haproxy.runtime import Runtime
 from backends.haproxy.stats_page import StatsPage
 from backends.model import Admin, AdminState, Level, Server, ServerRef
 from backends.protocols import LoadBalancer
+from tests.support import wait
 from tests.support.free_ports import free_port
 from tests.support.haproxy_words import WORDS
 from tests.support.loop_time import watching_loop
@@ -392,10 +393,15 @@ async def test_the_statistics_page_of_a_real_haproxy(
     )
     monkeypatch.setenv("ROLLDECK_TEST", "hunter2")
     page = StatsPage("lb1", settings)
-    said, known = await page.snapshot(["shop"]), await lb.snapshot(["shop"])
-    assert [(s.ref, s.status, s.weight, s.has_checks) for s in said.servers] == [
-        (s.ref, s.status, s.weight, s.has_checks) for s in known.servers
-    ]
+
+    async def same() -> bool:
+        """A check may come between the two."""
+        said, known = await page.snapshot(["shop"]), await lb.snapshot(["shop"])
+        return [(s.ref, s.status, s.weight, s.has_checks) for s in said.servers] == [
+            (s.ref, s.status, s.weight, s.has_checks) for s in known.servers
+        ]
+
+    await wait.until(same)
     monkeypatch.setenv("ROLLDECK_TEST", "wrong")
     with pytest.raises(PermissionDenied, match="refused"):
         await StatsPage("lb1", settings).snapshot()

@@ -36,7 +36,10 @@ async def admins(stack: Stack, node: str) -> set[int]:
     return {servers[node].admin for servers in (await states(stack)).values()}
 
 
-@pytest.mark.parametrize("step", ["drain", "stop", "install", "start", "verify"])
+@pytest.mark.parametrize(
+    "step",
+    [step if step in ("stop", "start") else pytest.param(step, marks=pytest.mark.long) for step in STEPS],
+)
 async def test_killed_in_any_step_and_resumed(place: Path, step: str) -> None:
     async with world(place, nodes=2) as stack:
         # Only a drain has to wait for long requests, also that of a resume.

@@ -53,7 +53,7 @@ async def sessions(stack: Stack, node: str) -> int:
 
 
 async def test_a_session_that_outlives_the_deadline_is_finished_by_a_polite_stop(stack: Stack) -> None:
-    request = await slow_request(stack, 8.0)
+    request = await slow_request(stack, 10.0)
     run = await upgrade(stack, NEW, "--limit", "web1")
     assert run.code == 0, run.text
     drained = next(each for each in run.events if each["event"] == "step_done" and each["step"] == "drain")
@@ -63,7 +63,7 @@ async def test_a_session_that_outlives_the_deadline_is_finished_by_a_polite_stop
 
 async def test_sessions_left_fail_keeps_the_old_version_running(stack: Stack) -> None:
     tune(stack, "apps.shop.rollout", on_remaining_sessions="fail")
-    request = await slow_request(stack, 9.0)
+    request = await slow_request(stack, 15.0)
     run = await upgrade(stack, NEW, "--limit", "web1")
     assert run.code == 1, run.text
     assert (run.ended["failed"], run.ended["put_back"]) == ([], ["web1"])  # it was never stopped
@@ -76,7 +76,7 @@ async def test_sessions_left_fail_keeps_the_old_version_running(stack: Stack) ->
 async def test_sessions_left_shutdown_cuts_them_and_says_so(stack: Stack) -> None:
     tune(stack, "apps.shop.rollout", on_remaining_sessions="shutdown")
     reader, writer = await asyncio.open_connection(*stack.frontends[0])
-    writer.write(b"GET /download?seconds=10 HTTP/1.1\r\nHost: x\r\n\r\n")
+    writer.write(b"GET /download?seconds=30 HTTP/1.1\r\nHost: x\r\n\r\n")
     await reader.readuntil(b"\r\n\r\n")
     [node] = [name for name in stack.nodes if await sessions(stack, name)]
     run = await upgrade(stack, NEW, "--limit", node)

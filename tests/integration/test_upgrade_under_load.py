@@ -18,7 +18,7 @@ from tests.support.rollouts import (
     versions,
     world,
 )
-from tests.support.servers.haproxy import haproxy_binaries
+from tests.support.servers.haproxy import oldest_and_newest_haproxy
 
 RATE = 60  # requests per second; half keep their connection, 2 % of them last 2 s
 
@@ -59,7 +59,7 @@ async def test_over_tcp(place: Path) -> None:
         await upgraded_under_load(stack)
 
 
-@pytest.mark.parametrize("binary", haproxy_binaries())
+@pytest.mark.parametrize("binary", oldest_and_newest_haproxy())
 async def test_every_version_of_haproxy(place: Path, binary: Path) -> None:
     async with world(place, nodes=2, haproxy=str(binary)) as stack:
         await upgraded_under_load(stack)

@@ -268,7 +268,7 @@ async def statuses(stack: Stack, backend: str) -> dict[tuple[str, str], str]:
     return found
 
 
-async def until(condition: Callable[[], Awaitable[bool]], timeout: float = 20.0) -> None:
+async def until(condition: Callable[[], Awaitable[bool]], timeout: float = 60.0) -> None:
     """Look every 20 ms. Raises TimeoutError."""
     async with asyncio.timeout(timeout):
         while not await condition():  # noqa: ASYNC110

@@ -5,7 +5,7 @@ import time
 from collections.abc import Awaitable, Callable
 
 
-async def until(is_true: Callable[[], Awaitable[bool]], seconds: float = 20) -> None:
+async def until(is_true: Callable[[], Awaitable[bool]], seconds: float = 60) -> None:
     """Look again and again; fails when it is still not true after so many seconds."""
     deadline = time.monotonic() + seconds
     while not await is_true():

@@ -85,6 +85,14 @@ def haproxy_binaries() -> list[object]:
     return [pytest.param(path, id=series(path), marks=pytest.mark.matrix) for path in haproxy_paths()]
 
 
+def oldest_and_newest_haproxy() -> list[object]:
+    """The same for a test that takes long: the versions between those two are for `make test-matrix`."""
+    paths = haproxy_paths()
+    marks = [pytest.mark.matrix, pytest.mark.long]
+    between = [pytest.param(path, id=series(path), marks=marks) for path in paths[1:-1]]
+    return [*haproxy_binaries()[:1], *between, *haproxy_binaries()[1:][-1:]]
+
+
 async def _ask(path: Path, command: str) -> str:
     reader, writer = await asyncio.open_unix_connection(path)
     try:
