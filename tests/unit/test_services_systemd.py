@@ -337,7 +337,7 @@ async def test_nothing_is_forgotten_of_one_that_never_died() -> None:
     [
         (Answer("Linger=yes\n"), ""),
         (Answer("Linger=no\n"), "ends with that user's last login"),
-        (Answer("", "Failed to connect to bus: No medium found\n", 1), "cannot be seen: Failed to connect"),
+        (Answer("", "Failed to connect to bus: No medium found\n", 1), "cannot be checked: Failed to"),
     ],
 )
 async def test_whether_the_systemd_of_a_user_outlives_logins(linger: Answer, caveat: str) -> None:
