@@ -28,9 +28,8 @@ from console.terminal.output import clean
 from console.terminal.summary import why
 from console.terminal.timeline import GLYPHS, commands, moments_by_node, reply_lines
 from orchestrator.events.events import STEPS, Record
-from orchestrator.events.text import PURPOSES, mixed_versions, whose_words
+from orchestrator.events.text import PURPOSES, mixed_versions, way_lines, whose_words
 from orchestrator.events.timeline import Timeline
-from orchestrator.events.ways_back import ways_back
 from orchestrator.journal.entries import UNKNOWN
 from orchestrator.planning.plan import grouped
 
@@ -113,7 +112,7 @@ def _environment() -> Environment:
         "PURPOSES": PURPOSES,
         "STEPS": STEPS,
         "reply_lines": reply_lines,
-        "ways_back": ways_back,
+        "way_lines": way_lines,
         "whose_words": whose_words,
     }
     return environment

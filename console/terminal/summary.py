@@ -7,8 +7,8 @@ from console.exit_codes import Exit
 from console.terminal.output import clean, paint
 from orchestrator.engine.account import outcomes, stands
 from orchestrator.events.events import RolloutEnded
-from orchestrator.events.text import PURPOSES, mixed_versions, whose_words
-from orchestrator.events.ways_back import OutOfRotation, ways_back
+from orchestrator.events.text import PURPOSES, WayLine, mixed_versions, way_lines, whose_words
+from orchestrator.events.ways_back import OutOfRotation
 
 EXITS = {"healthy": Exit.HEALTHY, "degraded": Exit.DEGRADED, "aborted": Exit.ABORTED}
 KINDS = {"healthy": "ok", "degraded": "bad", "aborted": "warn"}
@@ -34,7 +34,7 @@ def ending(ended: RolloutEnded) -> Iterator[str]:
         yield f"{paint('out of rotation', 'out')}: {clean(each.node)}{_whose(each)}"
         for place in each.servers:
             yield f"  {clean(place)}"
-        yield from _ways_back(each, blocked=bool(ended.blocked))
+        yield from map(_way, way_lines(each, blocked=bool(ended.blocked)))
     for text in ended.unreachable_balancers:
         yield f"{paint('unknown', 'bad')}: {clean(text)}"
     first = "once that is fixed, " if ended.blocked else ""
@@ -57,24 +57,11 @@ def _with_standing(ended: RolloutEnded, names: Iterable[str]) -> Iterator[str]:
         yield f"{', '.join(alike)} ({words})"
 
 
-def _ways_back(out: OutOfRotation, *, blocked: bool) -> Iterator[str]:
-    ways = ways_back(out)
-    then = "once that is fixed, " if blocked else ""
-    lines = [f"  {then}put back in rotation:  {clean(command)}" for command in ways.own]
-    back = [f"  {then}roll back this node:   {clean(out.rollback_command)}"] if out.rollback_command else []
-    if out.not_ready:
-        lines = [f"  `ready` would refuse it now: {clean(out.not_ready)}", *back, *lines]
-    else:
-        lines += back
-    if ways.by_hand:
-        wait = "; before ready, wait until it reads DRAIN with full health" if ways.awaits_health else ""
-        by_hand = [
-            f"  manual commands, in order{wait}:",
-            *(f"    on {clean(command)}" for command in ways.by_hand),
-        ]
-        # Without a journal only these can be done.
-        lines = [*by_hand, *lines] if blocked else [*lines, *by_hand]
-    yield from lines
+def _way(line: WayLine) -> str:
+    if line.kind == "by_hand":
+        return f"    {line.label} {clean(line.text)}"
+    space = "  " if line.kind == "rolldeck" else " "
+    return f"  {line.label}{space}{clean(line.text)}".rstrip()
 
 
 def why(outcome: str, reason: str) -> str:

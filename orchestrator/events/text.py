@@ -1,7 +1,9 @@
 """Events, servers, requests and the end of a rollout in words; the same wherever they are shown."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Literal
 
 from backends.model import AdminState, Server
 from backends.text import counted, format_duration
@@ -9,7 +11,7 @@ from orchestrator.balancers.request_errors import ENOUGH
 from orchestrator.events import events
 from orchestrator.events.actor import requested_with
 from orchestrator.events.events import AnyEvent, Baked, StepStarted, Traffic, Waiting
-from orchestrator.events.ways_back import OutOfRotation
+from orchestrator.events.ways_back import OutOfRotation, ways_back
 
 _SENTENCES: dict[type[events.Event], str] = {
     events.RolloutStarted: "{operator} starts {application} → {version} on {nodes}",
@@ -149,6 +151,45 @@ def traffic_words(traffic: Traffic) -> str:
 
 
 PURPOSES = {"resume": "to finish it:", "rollback": "to roll back:"}
+
+
+@dataclass(frozen=True, slots=True)
+class WayLine:
+    """One line about how a node gets back.
+
+    Attributes:
+        kind: "refused" says why `rolldeck ready` would do nothing now, "rolldeck" is a command of ours,
+            "heading" stands above the commands that are typed by hand, "by_hand" is one of these.
+        label: stands before the text; those of our commands end in one column.
+        text: a command, or a reason; it is not cleaned.
+    """
+
+    kind: Literal["refused", "rolldeck", "heading", "by_hand"]
+    label: str
+    text: str = ""
+
+
+def way_lines(out: OutOfRotation, *, blocked: bool = False) -> list[WayLine]:
+    """What puts a node back, in the order in which it is to be tried.
+
+    Args:
+        out: the node.
+        blocked: no command of Rolldeck works now, as without a journal: only those by hand can be done.
+    """
+    ways = ways_back(out)
+    then = "once that is fixed, " if blocked else ""
+    ready = [WayLine("rolldeck", f"{then}put back in rotation:", command) for command in ways.own]
+    rollback = [WayLine("rolldeck", f"{then}roll back this node: ", out.rollback_command)]
+    rollback = rollback if out.rollback_command else []
+    if out.not_ready:
+        own = [WayLine("refused", "`ready` would refuse it now:", out.not_ready), *rollback, *ready]
+    else:
+        own = [*ready, *rollback]
+    by_hand = [WayLine("by_hand", "on", command) for command in ways.by_hand]
+    if by_hand:
+        wait = "; before ready, wait until it reads DRAIN with full health" if ways.awaits_health else ""
+        by_hand.insert(0, WayLine("heading", f"manual commands, in order{wait}:"))
+    return [*by_hand, *own] if blocked else [*own, *by_hand]
 
 
 def mixed_versions(versions: Mapping[str, str]) -> str:

@@ -1,8 +1,10 @@
 import pytest
+from msgspec import structs
 
 from orchestrator.events import events
 from orchestrator.events.events import AnyEvent
-from orchestrator.events.text import _SENTENCES, describe, details
+from orchestrator.events.text import _SENTENCES, describe, details, way_lines
+from orchestrator.events.ways_back import BackCommand, OutOfRotation, ready_command
 
 
 def test_every_event_but_commands_has_a_sentence() -> None:
@@ -54,3 +56,20 @@ def test_servers_and_a_services_output_stand_below_the_sentence() -> None:
     assert details(events.ManualChangeFinished(nodes=["web1"], servers=read, error="")) == read
     assert details(events.ServiceLog(node="web1", step="start", lines=["a", "b"])) == ["a", "b"]
     assert details(events.StepStarted(node="web1", step="drain")) == []
+
+
+def test_what_cannot_work_now_is_not_the_first_way_back() -> None:
+    commands = [ready_command("shop", "web1"), BackCommand("prove", "lb1: set server shop/web1 health down")]
+    out = OutOfRotation(
+        node="web1", servers=[], intentional=False, commands=commands, rollback_command="rolldeck upgrade x"
+    )
+    by_hand = ["heading", "by_hand"]
+    assert [line.kind for line in way_lines(out)] == ["rolldeck", "rolldeck", *by_hand]
+    assert [line.kind for line in way_lines(out, blocked=True)] == [*by_hand, "rolldeck", "rolldeck"]
+    refused = way_lines(structs.replace(out, not_ready="its service does not run"))
+    assert [line.text for line in refused[:3]] == [
+        "its service does not run",
+        "rolldeck upgrade x",
+        "rolldeck ready shop web1",
+    ]
+    assert "wait until it reads DRAIN" in way_lines(out)[2].label

@@ -8,8 +8,7 @@ from textual.content import Content
 from backends.text import format_duration
 from orchestrator.engine.account import outcomes, stands
 from orchestrator.events.events import RolloutEnded
-from orchestrator.events.text import PURPOSES, mixed_versions, whose_words
-from orchestrator.events.ways_back import OutOfRotation, ways_back
+from orchestrator.events.text import PURPOSES, WayLine, mixed_versions, way_lines, whose_words
 from widgets.dialogs.button import Choice
 from widgets.dialogs.hanging_text import QUIET, Line, text
 from widgets.dialogs.report import Report, heading
@@ -78,7 +77,7 @@ class ResultScreen(Report[None]):
             yield heading(title, "$text-primary" if each.intentional else "$text-error")
             for place in each.servers:
                 yield Line(text("  "), text(place))
-            yield from _ways_back(each)
+            yield from map(_way, way_lines(each, blocked=bool(self._ended.blocked)))
 
     def _blocked(self) -> Iterator[Line]:
         if self._ended.blocked:
@@ -111,17 +110,13 @@ class ResultScreen(Report[None]):
             yield Line(text(f"  {'versions':<18}", QUIET), text(mixed))
 
 
-def _ways_back(out: OutOfRotation) -> Iterator[Line]:
-    """The first way is proven before traffic comes; HAProxy's own commands are for working by hand."""
-    ways = ways_back(out)
-    if out.not_ready:
-        yield Line(text("  `ready` would refuse it now: ", "$text-warning"), text(out.not_ready))
-    for command in ways.own:
-        yield Line(text("  put back in rotation: ", QUIET), text(command, "bold"))
-    if out.rollback_command:
-        yield Line(text("  roll back this node:  ", QUIET), text(out.rollback_command, "bold"))
-    if ways.by_hand:
-        wait = "; before ready, wait until it reads DRAIN with full health" if ways.awaits_health else ""
-        yield Line(text("  "), text(f"manual commands, in order{wait}:", QUIET))
-    for command in ways.by_hand:
-        yield Line(text("    on "), text(command))
+def _way(line: WayLine) -> Line:
+    match line.kind:
+        case "refused":
+            return Line(text(f"  {line.label} ", "$text-warning"), text(line.text))
+        case "rolldeck":
+            return Line(text(f"  {line.label} ", QUIET), text(line.text, "bold"))
+        case "heading":
+            return Line(text("  "), text(line.label, QUIET))
+        case "by_hand":
+            return Line(text(f"    {line.label} "), text(line.text))
