@@ -281,26 +281,26 @@ class ServiceState:
 
 @dataclass(frozen=True, slots=True)
 class Registered:
-    """A node in a registry that others than HAProxy look it up in, as one look shows it.
+    """A node as a service discovery, such as Consul, has it registered.
 
     Attributes:
-        there: it is registered.
-        maintenance: why it is in maintenance there, in the words of whoever set it; empty when it is not.
-        by_rollout: a rollout of ours has set that, and may end it.
-        by_hand: a change by hand of ours has.
-        doubts: what the registry's own checks have against it, in words; maintenance is none of that.
+        exists: the node is registered.
+        maintenance: the reason of its maintenance there, as whoever enabled it wrote it; empty without one.
+        set_by_rollout: a rollout of Rolldeck enabled that maintenance, and a rollout may end it.
+        set_manually: a manual change of Rolldeck enabled it.
+        failing_checks: the registry's own checks that do not pass, as text; maintenance is not among them.
     """
 
-    there: bool
+    exists: bool
     maintenance: str = ""
-    by_rollout: bool = False
-    by_hand: bool = False
-    doubts: tuple[str, ...] = ()
+    set_by_rollout: bool = False
+    set_manually: bool = False
+    failing_checks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class HealthResult:
-    """One look at an application's own health. `ok` is False for everything that could not be measured."""
+    """The result of one health check. `ok` is False for everything that could not be measured."""
 
     ok: bool
     detail: str  # "200 OK", "connection refused", "status is DOWN, expected UP" ...

@@ -1,4 +1,7 @@
-"""The boundaries: what the orchestrator needs from the world. Adapters are small, one file each."""
+"""The boundaries: what the orchestrator needs from load balancers, hosts, services and so on.
+
+Each protocol has its adapters in a package beside this module, one small file for each kind.
+"""
 
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
@@ -241,53 +244,53 @@ class Installer(Protocol):
 
 
 class HealthCheck(Protocol):
-    """The application's own health, one look at a time."""
+    """The application's own health."""
 
-    async def look(self) -> HealthResult:
-        """Never raises for an unhealthy application: that is a result."""
+    async def check(self) -> HealthResult:
+        """Check once. An unhealthy application is a result and never an error."""
 
 
 class Registration(Protocol):
-    """A node in a registry that others than HAProxy look it up in. Methods that ask raise BackendError."""
+    """A node in a service discovery, such as Consul. Methods that send a request raise BackendError."""
 
     @property
-    def place(self) -> str:
-        """Which registry, for people."""
+    def name(self) -> str:
+        """Name of the service discovery, for people."""
 
     @property
-    def leaves(self) -> bool:
-        """Whether it is to be in maintenance there while it is worked on."""
+    def sync_maintenance(self) -> bool:
+        """Whether the node is in maintenance there while a rollout works on it."""
 
     @property
-    def gate(self) -> bool:
-        """Whether the registry's own checks have to pass before it goes back."""
+    def gate_on_checks(self) -> bool:
+        """Whether the registry's own checks have to pass before the node goes back."""
 
-    async def look(self) -> Registered:
-        """As it is now."""
+    async def query(self) -> Registered:
+        """Read how the node is registered now."""
 
     async def check(self) -> None:
-        """Whether maintenance could be set; changes nothing."""
+        """Raise BackendError if maintenance could not be enabled. This changes nothing."""
 
-    def leave_command(self, *, by_hand: bool = False) -> Command | None:
-        """What `leave` runs; None before a look that has found it."""
+    def enable_command(self, *, manually: bool = False) -> Command | None:
+        """Return what `enable_maintenance` runs; None until `query` has found the node."""
 
-    def return_command(self) -> Command | None:
-        """What `come_back` runs; None before a look that has found it."""
+    def disable_command(self) -> Command | None:
+        """Return what `disable_maintenance` runs; None until `query` has found the node."""
 
-    async def leave(self, *, by_hand: bool = False) -> None:
-        """Ask for maintenance there; it must be read back."""
+    async def enable_maintenance(self, *, manually: bool = False) -> None:
+        """Request maintenance; whether it is enabled must be read back."""
 
-    async def come_back(self) -> None:
-        """Ask for its end; it must be read back."""
+    async def disable_maintenance(self) -> None:
+        """Request the end of maintenance; whether it has ended must be read back."""
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class LockValue:
     """What the holder of a lock has written there.
 
     Attributes:
-        value: as it was given to `KeyLock.take`, if it is theirs.
-        doubt: why it may be somebody else's; empty when nothing speaks against it.
+        value: as it was given to `KeyLock.try_acquire`, if the holder wrote it.
+        doubt: why somebody else may have written it; empty when nothing suggests that.
     """
 
     value: bytes
@@ -295,29 +298,29 @@ class Held:
 
 
 class KeyLock(Protocol):
-    """A lock that several machines share, with a value that says who has it."""
+    """A lock that several machines share, with a value that says who holds it."""
 
     @property
-    def fence(self) -> int:
-        """Grows with each holder: what carries a smaller one comes from an earlier holder."""
+    def fencing_token(self) -> int:
+        """A number that grows with each holder: a smaller one belongs to an earlier holder."""
 
-    async def holder(self) -> Held | None:
-        """What its holder has written there; None when nobody has it, or it is ours. Raises BackendError."""
+    async def holder(self) -> LockValue | None:
+        """Return what another holder has written; None when there is none. Raises BackendError."""
 
-    async def take(self, value: bytes) -> bool:
-        """Take it and hold it; returns whether it was free. Raises BackendError."""
+    async def try_acquire(self, value: bytes) -> bool:
+        """Acquire the lock and keep it; return whether it was free. Raises BackendError."""
 
-    async def break_it(self) -> None:
-        """Take it away from whoever has it. Raises BackendError."""
+    async def force_release(self) -> None:
+        """Take the lock away from its holder. Raises BackendError."""
 
-    def lost(self) -> str:
-        """Why no node may be taken out under it any more, in words; empty while it is ours."""
+    def lost_reason(self) -> str:
+        """Return why no node may be taken out under this lock any more; empty while it is held."""
 
-    def fenced(self) -> str:
-        """Why nothing at all may be done under it any more, in words; empty while something may."""
+    def fenced_reason(self) -> str:
+        """Return why nothing at all may be done under this lock any more; empty while something may."""
 
     async def release(self) -> None:
-        """Give it back; without effect when it is not ours. Never raises."""
+        """Give the lock back, without effect when it is not held. Never raises."""
 
 
 Moment = Literal["start", "node", "pause", "failure", "end"]

@@ -13,7 +13,7 @@ from backends.command import CommandListener
 from backends.errors import ConfigError
 from backends.haproxy.address import HaproxySettings, SshAddress
 from backends.haproxy.runtime import Runtime
-from backends.health.kinds import HealthChecks
+from backends.health.kinds import HealthCheckFactory
 from backends.hosts.local import LocalHost
 from backends.hosts.ports import ConsolePort, NodeConnections, NodePort
 from backends.hosts.ssh import SshHost
@@ -95,12 +95,17 @@ class AdapterFactory:
         Raises:
             ConfigError: the settings do not fit together.
         """
-        checks = HealthChecks(app.health_check, f"apps.{name}.health", self._console)
+        checks = HealthCheckFactory(app.health_check, f"apps.{name}.health", self._console)
         self._open.push_async_callback(checks.close)
         return list(await asyncio.gather(*(self._node(name, app, source, spec, checks) for spec in specs)))
 
     async def _node(
-        self, name: str, app: ApplicationSettings, source: NodeSource, spec: NodeSpec, checks: HealthChecks
+        self,
+        name: str,
+        app: ApplicationSettings,
+        source: NodeSource,
+        spec: NodeSpec,
+        checks: HealthCheckFactory,
     ) -> Node:
         own = spec.settings
         sudo = app.access.sudo if own.sudo is None else own.sudo
@@ -150,7 +155,7 @@ class AdapterFactory:
                 values=values,
                 timeout=app.rollout.install_timeout,
             ),
-            health=checks.of(host, values),
+            health=checks.create(host, values),
             health_successes=app.health_check.successes,
             health_interval=app.health_check.interval,
             registration=source.registration(spec.name, host, values),

@@ -1,7 +1,8 @@
-"""A lock that several machines share: a session that is renewed, and a key that it holds.
+"""A lock that several machines share: a session in Consul that is renewed, and a key that it holds.
 
-It ends in three ways: it is given back; its session has ended (somebody broke it, or its machine was declared
-dead); or it could not be renewed for as long as Consul waits, so that somebody else may have it by now.
+The lock ends in three ways: it is released; its session has ended, because somebody broke the lock or Consul
+declared its machine dead; or it could not be renewed before its time to live ran out, so that another
+machine may hold it by now.
 """
 
 import asyncio
@@ -12,22 +13,22 @@ from dataclasses import dataclass, field
 from backends.consul.client import Consul, Pair
 from backends.consul.signing import Signer, open_value
 from backends.errors import BackendError
-from backends.protocols import Clock, Held
+from backends.protocols import Clock, LockValue
 
-WAIT = 30.0  # seconds that one look at the key may block
-PAUSE = 0.5  # seconds before Consul is asked again that could not be asked
+BLOCKING_WAIT_S = 30.0  # how long one blocking read of the key may take
+RETRY_INTERVAL_S = 0.5  # between requests to a Consul that does not answer
 
 
 @dataclass(slots=True)
 class ConsulLock:
-    """One key.
+    """A lock on one key. Implements `backends.protocols.KeyLock`.
 
     Attributes:
-        key: what is locked.
+        key: the key in Consul.
         ttl: seconds without a renewal after which the session ends; at least 10.
-        delay: seconds in which nobody gets it after that: whoever had it may be about to write.
-        fence: how often it was taken up to and with us: an earlier holder has a smaller one.
-        signer: signs what we write there, for our session only, and verifies what others did; or None.
+        delay: seconds after that in which nobody gets the lock, as its last holder may be about to write.
+        fencing_token: how often the lock was acquired so far: an earlier holder has a smaller one.
+        signer: signs what is written to the key, for this session only, and verifies what others wrote.
     """
 
     consul: Consul
@@ -35,39 +36,39 @@ class ConsulLock:
     clock: Clock
     ttl: int = 15
     delay: int = 5
-    fence: int = 0
+    fencing_token: int = 0
     signer: Signer | None = None
     _session: str = ""
-    _renewed: float = 0.0  # when the last renewal that succeeded was asked for
-    _tried: float = 0.0  # when a renewal was tried last by one that was not asleep before it
-    _gone: str = ""  # why it is not ours any more, for certain
+    _renewed: float = 0.0  # when the last successful renewal was requested
+    _tried: float = 0.0  # when the last renewal was requested by a process that had not been suspended
+    _loss: str = ""  # why the lock is certainly lost
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
 
     @property
     def session(self) -> str:
-        """That holds it; empty while it is not ours."""
+        """The session that holds the lock; empty while it is not held."""
         return self._session
 
-    async def holder(self) -> Held | None:
-        """What its holder has written there; None when nobody has it, or it is ours. Raises BackendError."""
+    async def holder(self) -> LockValue | None:
+        """Return what another holder has written; None when there is none. Raises BackendError."""
         _, pair = await self.consul.get(self.key)
         if pair is None or pair.session in ("", self._session):
             return None
         opened = open_value(self.signer, "lock", pair.value, pair.session)
-        return Held(opened.content, opened.doubt)
+        return LockValue(opened.content, opened.doubt)
 
-    async def take(self, value: bytes) -> bool:
-        """Take it and hold it; returns whether it was free.
+    async def try_acquire(self, value: bytes) -> bool:
+        """Acquire the lock and keep it; return whether it was free.
 
         Raises:
-            BackendError: Consul could not be asked.
+            BackendError: Consul does not answer.
         """
-        asked = _now()
+        requested = _now()
         self._session = await self.consul.begin_session(f"rolldeck {self.key}", self.ttl, self.delay)
-        self._renewed = self._tried = asked
-        self._gone = ""
+        self._renewed = self._tried = requested
+        self._loss = ""
         try:
-            if self.signer is not None:  # for this session: copied under another one it is worth nothing
+            if self.signer is not None:  # for this session: a copy under another one is not valid
                 value = self.signer.sign("lock", value, self._session)
             taken = await self.consul.put(self.key, value, acquire=self._session)
             index, pair = await self.consul.get(self.key)
@@ -77,44 +78,44 @@ class ConsulLock:
         if not taken or pair is None or pair.session != self._session:
             await self._end_session()
             return False
-        self.fence = pair.locked
+        self.fencing_token = pair.locked
         self._tasks = [
             asyncio.create_task(self._renew(), name=f"renew {self.key}"),
             asyncio.create_task(self._watch(index), name=f"watch {self.key}"),
         ]
         return True
 
-    async def break_it(self) -> None:
-        """End the session of whoever has it. Raises BackendError."""
+    async def force_release(self) -> None:
+        """End the session that holds the lock. Raises BackendError."""
         _, pair = await self.consul.get(self.key)
         if pair is not None and pair.session:
             await self.consul.end_session(pair.session)
 
-    def fenced(self) -> str:
-        """Why nothing at all may be done under it any more, in words; empty while something may.
+    def fenced_reason(self) -> str:
+        """Return why nothing at all may be done under this lock any more; empty while something may.
 
-        Who merely cannot ask Consul may end the step that runs. Whose lock is known to be gone may not, nor
-        who was asleep for so long that it may be gone: others act on the nodes then.
+        While Consul merely does not answer, the running step may end. It may not when the lock is known to
+        be lost, or when this machine was suspended for so long that it may be: others act on the nodes then.
         """
-        if not self._gone and self._session and _now() - self._tried > self.ttl:
+        if not self._loss and self._session and _now() - self._tried > self.ttl:
             return "Rolldeck was suspended for longer than its lock lasts"
-        return self._gone  # for as long as the work takes: then nothing is tried any more
+        return self._loss  # for as long as the work takes: then nothing is tried any more
 
-    def lost(self) -> str:
-        """Why no node may be taken out under it any more, in words; empty while it is ours."""
+    def lost_reason(self) -> str:
+        """Return why no node may be taken out under this lock any more; empty while it is held."""
         if not self._session:
             return "the lock was released"
-        if self._gone:
-            return self._gone
+        if self._loss:
+            return self._loss
         silent = _now() - self._renewed
         if silent > self.ttl:
             return f"the lock could not be renewed in Consul for {silent:.0f} s; another machine may have it"
         return ""
 
     async def release(self) -> None:
-        """Give it back; without effect when it is not ours. Never raises: the session ends by itself."""
-        for each in self._tasks:
-            each.cancel()
+        """Give the lock back, if it is held. Never raises: the session ends by itself."""
+        for task in self._tasks:
+            task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks = []
         await self._end_session()
@@ -127,53 +128,55 @@ class ConsulLock:
                 await self.consul.end_session(session)
 
     async def _renew(self) -> None:
-        """Three times in each period: one lost answer is no lost lock."""
+        """Renew the session three times in each period, so that one lost answer does not lose the lock."""
         while True:
             await self.clock.sleep(self.ttl / 3)
             while True:
-                asked = _now()
-                if not self.fenced():  # who was asleep stays fenced until Consul has answered
-                    self._tried = asked
+                requested = _now()
+                if (
+                    not self.fenced_reason()
+                ):  # after a suspension the lock stays fenced until Consul has answered
+                    self._tried = requested
                 with contextlib.suppress(BackendError, TimeoutError):
-                    # However patient the settings are: who waits for an answer is not asleep.
+                    # Whatever the time-out in the settings is: waiting for an answer is not being suspended.
                     async with asyncio.timeout(self.ttl / 3):
-                        there = await self.consul.renew_session(self._session)
-                        if there or not await self._has_the_key():
+                        exists = await self.consul.renew_session(self._session)
+                        if exists or not await self._holds_key():
                             break
-                await self.clock.sleep(PAUSE)
-            if not there:
-                self._gone = self._gone or "the lock's session in Consul has ended"
+                await self.clock.sleep(RETRY_INTERVAL_S)
+            if not exists:
+                self._loss = self._loss or "the lock's session in Consul has ended"
                 return
-            self._renewed = self._tried = asked
+            self._renewed = self._tried = requested
 
-    async def _has_the_key(self) -> bool:
-        """Whether our session has, as all servers agree. Raises BackendError.
+    async def _holds_key(self) -> bool:
+        """Return whether this session holds the key, as all servers agree. Raises BackendError.
 
-        A server that has just been started leads before it has read its data: for a moment it says of every
-        session that there is no such one. Of a key it says nothing then.
+        A server that has just started may lead before it has read its data: for a moment it denies every
+        session. It returns an error for a key then.
         """
         _, pair = await self.consul.get(self.key)
         return pair is not None and pair.session == self._session
 
     async def _watch(self, index: int) -> None:
-        """Hear at once that somebody broke it."""
-        while not self._gone:
+        """Notice at once when somebody breaks the lock."""
+        while not self._loss:
             try:
-                index, pair = await self.consul.get(self.key, index, WAIT)
+                index, pair = await self.consul.get(self.key, index, BLOCKING_WAIT_S)
             except BackendError:
-                await self.clock.sleep(PAUSE)
+                await self.clock.sleep(RETRY_INTERVAL_S)
                 continue
             if pair is None or pair.session != self._session:
-                self._gone = _words(pair)
+                self._loss = _lost_reason(pair)
                 return
 
 
 def _now() -> float:
-    """Seconds that also pass while the machine is suspended: others take the lock meanwhile."""
+    """Return seconds that also pass while the machine is suspended, when others may acquire the lock."""
     return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
-def _words(pair: Pair | None) -> str:
+def _lost_reason(pair: Pair | None) -> str:
     if pair is None or not pair.session:
         return "the lock was broken in Consul"
     return "another holder has the lock in Consul"

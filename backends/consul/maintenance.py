@@ -1,7 +1,7 @@
-"""A node as Consul's own users find it: its checks, and the maintenance that goes along with HAProxy's.
+"""A node's registration in Consul: its checks, and a maintenance that accompanies the one in HAProxy.
 
-Maintenance belongs to the agent on which a service is registered, so it is set where that runs, by
-`consul maint`; what it is, all servers know, and it is read back from them.
+The agent on which a service is registered owns its maintenance, so `consul maint` runs where that agent
+runs. All servers know the resulting state, and it is read back from them.
 """
 
 import shlex
@@ -17,11 +17,11 @@ from backends.protocols import Host
 from backends.templates import fill_plain
 from backends.text import MAX_DETAIL, shorten
 
-ROLLOUT = "Rolldeck rollout"  # the reason that a rollout gives: such a maintenance it may end
-BY_HAND = "Rolldeck by hand"  # and that of a change by hand, which only another one ends
-TIMEOUT = 10.0  # seconds for the command
-LONGEST = 100  # characters of a check's name or a reason: whoever registers them is not trusted
-NAMED = 3  # checks; of more, how many
+ROLLOUT_REASON = "Rolldeck rollout"  # a rollout may end a maintenance with this reason
+MANUAL_REASON = "Rolldeck by hand"  # only another manual change ends a maintenance with this one
+COMMAND_TIMEOUT_S = 10.0
+MAX_TEXT_CHARS = 100  # of a check's name or a reason: whoever registers them is not trusted
+MAX_NAMED_CHECKS = 3  # the others are only counted
 
 _ACCEPTED = {
     "none": ("passing", "warning", "critical"),
@@ -30,15 +30,15 @@ _ACCEPTED = {
 }
 
 
-class Registration:
+class ConsulRegistration:
     """One instance of a service. Implements `backends.protocols.Registration`.
 
     Args:
-        consul: is asked.
-        service: that it is an instance of, and what is done there.
-        node: its name, as `ConsulService.name` says.
-        host: on which `consul maint` is run.
-        values: for the command, as in all templates.
+        consul: the client.
+        service: the settings of the service that the node is an instance of.
+        node: the name of the node, as `ConsulService.name` defines it.
+        host: where `consul maint` runs.
+        values: placeholders for the command, as in all templates.
     """
 
     def __init__(
@@ -48,82 +48,85 @@ class Registration:
         self._service = service
         self._node = node
         self._host = host
-        self._words = [fill_plain(each, values) for each in shlex.split(service.maintenance)]
-        self._identity = node if service.name == "id" else ""  # else known after the first look
+        self._words = [fill_plain(word, values) for word in shlex.split(service.maintenance)]
+        self._identity = node if service.name == "id" else ""  # otherwise known after the first query
 
     @property
-    def place(self) -> str:
+    def name(self) -> str:
         return "Consul"
 
     @property
-    def leaves(self) -> bool:
+    def sync_maintenance(self) -> bool:
         return bool(self._words)
 
     @property
-    def gate(self) -> bool:
+    def gate_on_checks(self) -> bool:
         return self._service.require_consul_checks != "none"
 
-    async def look(self) -> Registered:
-        """See `backends.protocols.Registration`. One that was stopped may not be registered at all."""
+    async def query(self) -> Registered:
+        """See `backends.protocols.Registration`. A node that was stopped may not be registered at all."""
         service = self._service
         _, found = await self._consul.services(
             service.service, service.tags, service.datacenter, where=_where(service.name, self._node)
         )
-        # A Consul before 1.5 has no filter, and gives all of them.
-        own = [each for each in found if instance(each).called(service.name) == self._node]
+        # Consul before 1.5 has no filter and returns all instances.
+        own = [entry for entry in found if instance(entry).called(service.name) == self._node]
         if len(own) > 1:
             raise UnreadableReply("consul", f"{len(own)} instances are {self._node!r} by {service.name!r}")
         if not own:
-            return Registered(there=False)
+            return Registered(exists=False)
         self._identity = own[0].service.identity
-        return self._seen(own[0])
+        return self._registered(own[0])
 
-    def _seen(self, entry: Entry) -> Registered:
+    def _registered(self, entry: Entry) -> Registered:
         accepted = _ACCEPTED[self._service.require_consul_checks]
-        why = [_reason(each) for each in entry.checks if is_maintenance(each)]
-        doubts = [
-            f"{(each.name or each.identity)[:LONGEST]} is {each.status}"
-            for each in entry.checks
-            if not is_maintenance(each) and each.status not in accepted
+        reasons = [_reason(check) for check in entry.checks if is_maintenance(check)]
+        failing = [
+            f"{(check.name or check.identity)[:MAX_TEXT_CHARS]} is {check.status}"
+            for check in entry.checks
+            if not is_maintenance(check) and check.status not in accepted
         ]
         return Registered(
-            there=True,
-            maintenance=shorten("; ".join(why[:NAMED]), MAX_DETAIL),
-            by_rollout=any(each.startswith(ROLLOUT) for each in why),
-            by_hand=any(each.startswith(BY_HAND) for each in why),
-            doubts=tuple(doubts[:NAMED]) + ((f"{len(doubts) - NAMED} more",) if doubts[NAMED:] else ()),
+            exists=True,
+            maintenance=shorten("; ".join(reasons[:MAX_NAMED_CHECKS]), MAX_DETAIL),
+            set_by_rollout=any(reason.startswith(ROLLOUT_REASON) for reason in reasons),
+            set_manually=any(reason.startswith(MANUAL_REASON) for reason in reasons),
+            failing_checks=tuple(failing[:MAX_NAMED_CHECKS])
+            + ((f"{len(failing) - MAX_NAMED_CHECKS} more",) if failing[MAX_NAMED_CHECKS:] else ()),
         )
 
-    def leave_command(self, *, by_hand: bool = False) -> Command | None:
+    def enable_command(self, *, manually: bool = False) -> Command | None:
         if not self._identity:
-            return None  # without a service it would be the whole machine
-        reason = BY_HAND if by_hand else ROLLOUT
+            return None  # without an id, `consul maint` would mean the whole machine
+        reason = MANUAL_REASON if manually else ROLLOUT_REASON
         return self._command("-enable", f"-reason={reason}")
 
-    def return_command(self) -> Command | None:
+    def disable_command(self) -> Command | None:
         return self._command("-disable") if self._identity else None
 
     async def check(self) -> None:
-        """Whether the command reaches its agent; it changes nothing."""
-        await execute(self._host, Command(tuple(self._words)), "see maintenance in Consul", timeout=TIMEOUT)
+        """Raise BackendError unless the command reaches its agent. This changes nothing."""
+        await execute(
+            self._host, Command(tuple(self._words)), "see maintenance in Consul", timeout=COMMAND_TIMEOUT_S
+        )
 
-    async def leave(self, *, by_hand: bool = False) -> None:
-        await self._execute(self.leave_command(by_hand=by_hand), "set maintenance in Consul")
+    async def enable_maintenance(self, *, manually: bool = False) -> None:
+        await self._execute(self.enable_command(manually=manually), "set maintenance in Consul")
 
-    async def come_back(self) -> None:
-        await self._execute(self.return_command(), "end maintenance in Consul")
+    async def disable_maintenance(self) -> None:
+        await self._execute(self.disable_command(), "end maintenance in Consul")
 
     async def _execute(self, command: Command | None, what: str) -> None:
         if command is None:
             raise UnreadableReply(self._host.name, f"{what}: the id of its instance is not known")
-        await execute(self._host, command, what, timeout=TIMEOUT)
+        await execute(self._host, command, what, timeout=COMMAND_TIMEOUT_S)
 
     def _command(self, *options: str) -> Command:
         return Command((*self._words, f"-service={self._identity}", *options))
 
 
 def _where(by: str, name: str) -> str:
-    """In Consul's filter language; a name has no quotes in it, see `check_value`."""
+    """Return a filter in Consul's language; a name has no quotes in it, see `check_value`."""
     if by == "node":
         return f'Node.Node == "{name}"'
     if by == "id":
@@ -133,4 +136,4 @@ def _where(by: str, name: str) -> str:
 
 
 def _reason(check: Check) -> str:
-    return check.notes[:LONGEST] or "no reason given"
+    return check.notes[:MAX_TEXT_CHARS] or "no reason given"

@@ -125,7 +125,7 @@ class HttpCheck:
     values: Mapping[str, str]
     fetch: Fetch
 
-    async def look(self) -> HealthResult:
+    async def check(self) -> HealthResult:
         try:
             page = await self._page(self.settings.url)
             problem = judge(self.settings, page)

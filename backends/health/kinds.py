@@ -10,7 +10,7 @@ from backends.protocols import HealthCheck, Host
 HealthSettings = TcpHealth | HttpHealth | CommandHealth
 
 
-class HealthChecks:
+class HealthCheckFactory:
     """Makes the checks of one application's nodes, which share one HTTP client."""
 
     def __init__(self, settings: HealthSettings, what: str, console: Host) -> None:
@@ -24,7 +24,7 @@ class HealthChecks:
         self._console = console
         self._web = WebClient(settings, what) if isinstance(settings, HttpHealth) else None
 
-    def of(self, host: Host, values: Mapping[str, str]) -> HealthCheck:
+    def create(self, host: Host, values: Mapping[str, str]) -> HealthCheck:
         """The check of one node.
 
         Args:

@@ -48,7 +48,7 @@ class TcpCheck:
     probe: PortProbe
     port: int
 
-    async def look(self) -> HealthResult:
+    async def check(self) -> HealthResult:
         try:
             opened = await self.probe.is_open()
         except BackendError as error:
@@ -81,7 +81,7 @@ class CommandCheck:
     settings: CommandHealth
     values: Mapping[str, str]
 
-    async def look(self) -> HealthResult:
+    async def check(self) -> HealthResult:
         command, timeout = self.settings.command(self.values), self.settings.timeout
         try:
             result = await query(self.host, command, timeout=timeout + MARGIN)

@@ -53,7 +53,7 @@ async def _try_start(node: Node, out: OutOfRotation) -> OutOfRotation:
     """HAProxy has it as it was, and it is down. Where it is healthy, starting it would find nothing to do."""
     try:
         async with asyncio.timeout(LOOK_SECONDS):
-            health = await node.health.look()
+            health = await node.health.check()
     except (BackendError, TimeoutError):
         return out
     if not health.ok:
@@ -71,7 +71,7 @@ async def _try(node: Node, out: OutOfRotation) -> OutOfRotation:
     health = None
     try:
         async with asyncio.timeout(LOOK_SECONDS):
-            health = await node.health.look()
+            health = await node.health.check()
             service = await node.service.state()
     except (BackendError, TimeoutError) as error:
         if health is not None and health.ok:

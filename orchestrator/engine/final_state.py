@@ -284,11 +284,15 @@ async def with_registries(
     """
     found = {each.node: each for each in out}
     nodes = [each for each in application.nodes if each.name in unfinished]
-    kept = [(each, each.registration) for each in nodes if each.registration and each.registration.leaves]
+    kept = [
+        (each, each.registration)
+        for each in nodes
+        if each.registration and each.registration.sync_maintenance
+    ]
     seen = await asyncio.gather(*(_look(registration) for _, registration in kept))
     unseen = dict.fromkeys(str(each) for each in seen if isinstance(each, BackendError))
     for (node, registration), each in zip(kept, seen, strict=True):
-        if isinstance(each, BackendError) or each.by_rollout:
+        if isinstance(each, BackendError) or each.set_by_rollout:
             what = "unknown" if isinstance(each, BackendError) else "maintenance"
             found[node.name] = _added(application, node, registration, what, found.get(node.name))
     return list(found.values()), list(unseen)
@@ -296,7 +300,7 @@ async def with_registries(
 
 async def _look(registration: Registration) -> Registered | BackendError:
     try:
-        return await registration.look()
+        return await registration.query()
     except BackendError as error:
         return error
 
@@ -308,9 +312,9 @@ def _added(
         before = known.servers if known is not None else []
         ready = [ready_command(application.name, node.name)]
         known = OutOfRotation(node=node.name, servers=before, intentional=False, commands=ready)
-    back = registration.return_command()
+    back = registration.disable_command()
     by_hand = (
         [BackCommand("by_hand", f"{node.host.name}: {node.host.render(back)}")] if back is not None else []
     )
-    servers = [*known.servers, f"{registration.place}: {what}"]
+    servers = [*known.servers, f"{registration.name}: {what}"]
     return msgspec.structs.replace(known, servers=servers, commands=[*known.commands, *by_hand])

@@ -91,8 +91,8 @@ class Streak:
         """Own health and, where the service manager checks that too, what it has found; seen side by side."""
         node = self._work.node
         if not self._asks_manager or self._work.self_checked is False:
-            return await node.health.look()
-        result, doubt = await both(node.health.look(), self._doubt())
+            return await node.health.check()
+        result, doubt = await both(node.health.check(), self._doubt())
         return replace(result, ok=False, detail=doubt) if result.ok and doubt else result
 
     async def _doubt(self) -> str:

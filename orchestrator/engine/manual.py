@@ -109,7 +109,7 @@ async def impact(application: Application, change: Change) -> Impact:
         in_return_order(change.nodes, mapped, {server.ref: server for server in servers})
         carried = await _followers(application, refs)
     kept = [each.registration for each in change.nodes] if change.action != "weight" else []
-    registries = {each.place for each in kept if each is not None and each.leaves}
+    registries = {each.name for each in kept if each is not None and each.sync_maintenance}
     return Impact(
         tuple(node.name for node in change.nodes),
         servers,

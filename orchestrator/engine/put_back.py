@@ -28,7 +28,7 @@ async def put_back_untouched(work: Work, planned: PlannedNode) -> bool:
         return False
     own = replace(work, wanted=planned.running)
     try:
-        if not (await own.node.health.look()).ok:
+        if not (await own.node.health.check()).ok:
             return False
         await _keep_decisions(own)
     except RolldeckError as error:

@@ -53,9 +53,9 @@ class ConsulSource:
         """See `NodeSource`: its maintenance and its checks, if the configuration cares about either."""
         if self._service.require_consul_checks == "none" and not self._service.maintenance:
             return None
-        from backends.consul.maintenance import Registration as InConsul
+        from backends.consul.maintenance import ConsulRegistration
 
-        return InConsul(self._consul, self._service, node, host, values)
+        return ConsulRegistration(self._consul, self._service, node, host, values)
 
     def remarks(self) -> Sequence[Finding]:
         """See `NodeSource`: there is nothing to say."""

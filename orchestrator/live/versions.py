@@ -50,7 +50,7 @@ class VersionTracker:
 
         async def look(node: Node) -> None:
             async with slots:
-                seen = await node.health.look()
+                seen = await node.health.check()
             if seen.version is not None:
                 self.by_node[node.name] = seen.version
             else:

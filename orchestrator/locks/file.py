@@ -89,16 +89,16 @@ class Lock(Protocol):
         """Who has it now, or may have it; None when nobody has, or it is ours. Takes nothing."""
 
     @property
-    def fence(self) -> int:
+    def fencing_token(self) -> int:
         """Grows with each holder, over all machines; 0 where nobody else could act under an older one."""
 
     def refusal(self, holder: Holder) -> Locked:
         """Says who has it, and what can be done about it."""
 
-    def lost(self) -> str:
+    def lost_reason(self) -> str:
         """Why it is not ours any more, in words; empty while it is. Asked before each drain."""
 
-    def fenced(self) -> str:
+    def fenced_reason(self) -> str:
         """Why nothing at all may be sent any more, in words; empty while something may. Asked before that."""
 
     def awaited(self) -> str:
@@ -172,7 +172,7 @@ class FileLock:
         while True:
             self._sending = open_own(path, os.O_RDWR | os.O_CREAT)
             busy = not _locked(self._sending)
-            if why := self.lost():
+            if why := self.lost_reason():
                 raise Locked(why)
             if not busy and _same(self._sending, path):
                 return
@@ -205,8 +205,8 @@ class FileLock:
         return Locked(f"{holder}; --break-lock breaks the lock")
 
     @property
-    def fence(self) -> int:
-        """See `Lock.fence`: a file is locked by one process or by none."""
+    def fencing_token(self) -> int:
+        """See `Lock.fencing_token`: a file is locked by one process or by none."""
         return 0
 
     def _take(self) -> bool:
@@ -216,7 +216,7 @@ class FileLock:
             os.close(file)
             return False
         self._file = file
-        if self.lost():  # it was unlinked between opening and locking
+        if self.lost_reason():  # it was unlinked between opening and locking
             os.close(file)
             self._file = -1
             return self._take()
@@ -234,21 +234,21 @@ class FileLock:
         finally:
             os.close(file)
 
-    def lost(self) -> str:
-        """See `Lock.lost`."""
+    def lost_reason(self) -> str:
+        """See `Lock.lost_reason`."""
         if self._file < 0:
             return "the lock was released"
-        return self.fenced() or ("" if self._named() else f"the lock {self.path} was removed")
+        return self.fenced_reason() or ("" if self._named() else f"the lock {self.path} was removed")
 
-    def fenced(self) -> str:
-        """See `Lock.fenced`: once another file has its name, somebody else works on the nodes."""
+    def fenced_reason(self) -> str:
+        """See `Lock.fenced_reason`: once another file has its name, somebody else works on the nodes."""
         if self._file < 0 or _same(self._file, self.path) or not self._named():
             return ""
         return f"the lock was broken by {_words(self._read())}"
 
     def awaited(self) -> str:
         """See `Lock.awaited`: whoever broke it waits until nothing is on the way any more."""
-        return self.fenced()
+        return self.fenced_reason()
 
     def _named(self) -> bool:
         """Whether there is any file with its name."""
@@ -261,7 +261,7 @@ class FileLock:
             self._sending = -1
         if self._file < 0:
             return
-        if not self.lost():
+        if not self.lost_reason():
             os.ftruncate(self._file, 0)  # nobody has it: an empty file
         os.close(self._file)
         self._file = -1

@@ -54,7 +54,7 @@ async def hold(
         held.notice = f"{'broke' if break_lock else 'took over stale'} lock of {before}"
 
     def refuse() -> None:
-        if why := lock.fenced():
+        if why := lock.fenced_reason():
             raise _fenced(why)
 
     checks = tuple(bus.before_send)

@@ -52,7 +52,7 @@ class LayeredLock:
         broken: Holder | None = None
         value = msgspec.json.encode(holder)
         deadline = self.clock.monotonic() + LONGEST_DELAY
-        while not await self.shared.take(value):
+        while not await self.shared.try_acquire(value):
             found = await self.shared.holder()
             if found is None:
                 if self.clock.monotonic() > deadline:
@@ -62,7 +62,7 @@ class LayeredLock:
             there = read_holder(found.value, found.doubt)
             if not break_it and not _gone(there):
                 raise self.refusal(there)
-            await self.shared.break_it()
+            await self.shared.force_release()
             broken = there
         self._shared = True
         return broken
@@ -86,17 +86,17 @@ class LayeredLock:
         )
 
     @property
-    def fence(self) -> int:
-        """See `Lock.fence`."""
-        return self.shared.fence if self._shared else 0
+    def fencing_token(self) -> int:
+        """See `Lock.fencing_token`."""
+        return self.shared.fencing_token if self._shared else 0
 
-    def lost(self) -> str:
-        """See `Lock.lost`."""
-        return (self.shared.lost() if self._shared else "") or self.local.lost()
+    def lost_reason(self) -> str:
+        """See `Lock.lost_reason`."""
+        return (self.shared.lost_reason() if self._shared else "") or self.local.lost_reason()
 
-    def fenced(self) -> str:
-        """See `Lock.fenced`."""
-        return (self.shared.fenced() if self._shared else "") or self.local.fenced()
+    def fenced_reason(self) -> str:
+        """See `Lock.fenced_reason`."""
+        return (self.shared.fenced_reason() if self._shared else "") or self.local.fenced_reason()
 
     def awaited(self) -> str:
         """See `Lock.awaited`. On another machine nobody waits: what was begun here comes to its end."""

@@ -40,14 +40,14 @@ def commands_for(
 def _registry(node: Node, seen: Registered | None) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
     """What takes it out of a registry, and what brings it back; nothing where somebody else has it out."""
     registration = node.registration
-    if registration is None or not registration.leaves or seen is None or not seen.there:
+    if registration is None or not registration.sync_maintenance or seen is None or not seen.exists:
         return [], []
     leave, back = (
         [(node.host.name, node.host.render(each))] if each is not None else []
-        for each in (registration.leave_command(), registration.return_command())
+        for each in (registration.enable_command(), registration.disable_command())
     )
     if seen.maintenance:
-        return [], back if seen.by_rollout else []
+        return [], back if seen.set_by_rollout else []
     return leave, back
 
 

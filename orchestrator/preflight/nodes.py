@@ -43,16 +43,16 @@ class _Measure(Protocol):
 async def _registered(node: Node, measure: _Measure) -> Registered | None:
     if (registration := node.registration) is None:
         return None
-    if registration.leaves:
-        await measure(f"maintenance in {registration.place} cannot be set", registration.check)
-    return await measure(f"{registration.place} cannot be queried", registration.look)
+    if registration.sync_maintenance:
+        await measure(f"maintenance in {registration.name} cannot be set", registration.check)
+    return await measure(f"{registration.name} cannot be queried", registration.query)
 
 
 def _judge(node: Node, registration: Registration, seen: Registered) -> Iterator[Finding]:
-    place = registration.place
-    if not seen.there:
+    place = registration.name
+    if not seen.exists:
         yield Finding(Severity.WARNING, node.name, f"{place} does not have it now")
-    elif seen.by_rollout:
+    elif seen.set_by_rollout:
         text = f"is in maintenance in {place} since an earlier rollout; its upgrade ends that"
         yield Finding(Severity.WARNING, node.name, text)
     elif seen.maintenance:
@@ -93,7 +93,7 @@ async def _observe(node: Node) -> Observation:
         findings.append(Finding(Severity.WARNING, node.name, text))
     cannot = cannot_stop(state, is_open) if state is not None and is_open is not None else ""
     installed = await measure("installed version cannot be read", node.installer.installed)
-    health = await measure("health cannot be checked", node.health.look)
+    health = await measure("health cannot be checked", node.health.check)
     if state is not None and state.self_checked and state.activity is Activity.CHANGING:
         findings.append(Finding(Severity.WARNING, node.name, f"is not healthy now: {state.detail}"))
     if health is not None and not health.ok:

@@ -276,7 +276,7 @@ def _plan_node(
     if left is not None and not to_ready:
         originals |= {ref: each for ref, each in left.originals.items() if ref in originals}
     belonging = [each for each in servers if originals[each.ref].admin is AdminState.READY]
-    left_in_registry = seen.registered is not None and seen.registered.by_rollout
+    left_in_registry = seen.registered is not None and seen.registered.set_by_rollout
     unproven = (
         left is not None
         and left.version == version

@@ -105,7 +105,7 @@ async def _rehearse(node: Node, version: str) -> None:
         service.caveats,
         service.last_lines,
         node.port_probe.is_open,
-        node.health.look,
+        node.health.check,
         installer.installed,
         lambda: installer.check_availability(version),
         lambda: installer.check_availability(NOT_THERE),
@@ -120,7 +120,7 @@ async def _rehearse(node: Node, version: str) -> None:
         lambda: installer.install(version),
     ]
     if (registration := node.registration) is not None:
-        looks += [registration.check, registration.look]
+        looks += [registration.check, registration.query]
     for call in (*looks, *changes):
         with suppress(RolldeckError):
             await call()
@@ -131,7 +131,7 @@ def _built(node: Node, version: str) -> Iterator[Rehearsed]:
     registration, installer = node.registration, node.installer
     untracked = [node.service.stop_command(), node.service.start_command()]
     if registration is not None:
-        untracked += filter(None, [registration.leave_command(), registration.return_command()])
+        untracked += filter(None, [registration.enable_command(), registration.disable_command()])
     yield from (Rehearsed(node.host, command, track=False) for command in untracked)
     with suppress(ConfigError):
         for command in (

@@ -80,7 +80,7 @@ class ConsulSharing:
             if template := self._settings.version_key:
 
                 def lost() -> str:
-                    return lock.lost() or lock.fenced()
+                    return lock.lost_reason() or lock.fenced_reason()
 
                 def key(node: str) -> str:
                     return fill_plain(template, {"app": head.application, "node": node})

@@ -89,7 +89,7 @@ class WorkLog:
 
     def lost(self) -> str:
         """Why the lock of the work is not ours any more, in words; empty while it is."""
-        return self._held.lock.lost() if self._held is not None else ""
+        return self._held.lock.lost_reason() if self._held is not None else ""
 
     async def published(self) -> None:
         """Wait until others can see everything so far of the rollout that runs, but not for ever."""
@@ -245,15 +245,17 @@ class WorkLog:
         with Journal(self._path) as journal:
             journal.prune(header.began - self._keep)
             with recording(journal, self._bus, header) as entry:
-                if held.lock.fence:
-                    taken = LockTaken(operator=self.actor.name, fence=held.lock.fence, **self.actor.origin)
+                if held.lock.fencing_token:
+                    taken = LockTaken(
+                        operator=self.actor.name, fence=held.lock.fencing_token, **self.actor.origin
+                    )
                     self._bus.emit(taken)
                 if held.notice:
                     self._bus.emit(NodeNote(node="", text=held.notice))
                 if kind == "change":
                     yield entry
                     return
-                shared = RolloutHeader.of(header, held.lock.fence)
+                shared = RolloutHeader.of(header, held.lock.fencing_token)
                 async with self._share(held.lock, shared, control) as self._published:
                     try:
                         yield entry

@@ -58,7 +58,7 @@ async def test_somebody_elses_lock_is_named_left_and_taken_away(tmp_path: Path) 
         await at.press("enter")
         await at.until(lambda: at.app.screen is at.main)
         assert not here.changes
-        assert not lock.lost()
+        assert not lock.lost_reason()
         for key in ("u", "R", "ctrl+r"):  # first of all: nothing is asked, looked at or planned before
             await at.press(key)
             await at.sees("shop is locked", "ann@there", "1.4.9")
@@ -71,7 +71,7 @@ async def test_somebody_elses_lock_is_named_left_and_taken_away(tmp_path: Path) 
         await at.type(NEW)
         await at.press("enter")
         await at.sees(f"shop → {NEW}", "Start")
-        assert not lock.lost()
+        assert not lock.lost_reason()
         await lock.release()
         lock = await hold(here, BOB)  # another one than the operator has agreed to
         await at.press("right", "enter")
@@ -79,7 +79,7 @@ async def test_somebody_elses_lock_is_named_left_and_taken_away(tmp_path: Path) 
         assert await versions(here.stack) == {"web1": OLD, "web2": OLD}
         await at.press("right", "enter")
         await at.result("healthy")
-        assert "the lock was broken by" in lock.lost()
+        assert "the lock was broken by" in lock.lost_reason()
         said = [each.event.text for each in here.records if isinstance(each.event, NodeNote)]
         assert any("broke lock of bob@there" in each for each in said)
         assert await versions(here.stack) == {"web1": NEW, "web2": NEW}

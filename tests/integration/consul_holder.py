@@ -19,7 +19,7 @@ async def main(address: str, key: str, ttl: int) -> None:
     clock = SystemClock()
     consul = Consul(ConsulSettings(address=address, timeout=1))
     lock = ConsulLock(consul, key, clock, ttl, 0)
-    assert await lock.take(b"the one that sleeps")
+    assert await lock.try_acquire(b"the one that sleeps")
     said: list[str] = []
     last = clock.monotonic()
     result("taken")  # from now on it may be put to sleep
@@ -27,10 +27,12 @@ async def main(address: str, key: str, ttl: int) -> None:
         # Nothing is awaited between waking and this look; and each turn of the loop has one.
         now = clock.monotonic()
         if said or now - last > ttl:
-            said.append(lock.fenced())
+            said.append(lock.fenced_reason())
         last = now
         await asyncio.sleep(0)
-    result(json.dumps({"first": said[0], "open": said.count(""), "last": said[-1], "lost": lock.lost()}))
+    result(
+        json.dumps({"first": said[0], "open": said.count(""), "last": said[-1], "lost": lock.lost_reason()})
+    )
     await lock.release()
     await consul.close()
 

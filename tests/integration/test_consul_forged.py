@@ -124,7 +124,7 @@ async def test_requests_are_taken_after_any_that_cannot_be(tmp_path: Path) -> No
     plan = PublishedPlan(batches=[], nodes=[], policy=PublishedPolicy(serial=1))
     async with running_consul(tmp_path) as agent, opened(agent) as consul:
         lock = ConsulLock(consul, "rolldeck/shop/lock", clock)
-        assert await lock.take(b"us")
+        assert await lock.try_acquire(b"us")
         head = RolloutHeader(
             kind="upgrade",
             application="shop",
@@ -134,10 +134,10 @@ async def test_requests_are_taken_after_any_that_cannot_be(tmp_path: Path) -> No
             pid=1,
             began=1.0,
             plan=plan,
-            fence=lock.fence,
+            fence=lock.fencing_token,
         )
         async with RolloutPublisher(consul, "rolldeck", head, lambda: lock.session, bus, control).working():
-            for number, (_, value) in enumerate(forged.requests(lock.fence)):
+            for number, (_, value) in enumerate(forged.requests(lock.fencing_token)):
                 assert await consul.put(f"{FOLDER}{number}", value)
             following = RolloutSubscriber(consul, "rolldeck", "shop")
 

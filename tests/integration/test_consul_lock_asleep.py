@@ -56,7 +56,7 @@ async def other(agent: Agent, timeout: float = 1) -> AsyncIterator[ConsulLock]:
 async def take(lock: ConsulLock) -> None:
     """As soon as Consul has ended the session of who sleeps."""
     async with asyncio.timeout(4 * TTL):
-        while not await lock.take(b"the one that is awake"):  # noqa: ASYNC110
+        while not await lock.try_acquire(b"the one that is awake"):  # noqa: ASYNC110
             await asyncio.sleep(0.2)
 
 
@@ -71,10 +71,10 @@ async def end(process: asyncio.subprocess.Process) -> dict[str, object]:
 
 async def test_who_wakes_after_another_has_taken_it_is_fenced_from_the_first_moment(tmp_path: Path) -> None:
     async with running_consul(tmp_path) as agent, holder(agent) as process, other(agent) as lock:
-        assert not await lock.take(b"too early")
+        assert not await lock.try_acquire(b"too early")
         freeze(process.pid)
         await take(lock)
-        assert lock.fence == 2
+        assert lock.fencing_token == 2
         said = await end(process)
         assert said["first"] == "Rolldeck was suspended for longer than its lock lasts"
         assert said["open"] == 0
@@ -84,7 +84,10 @@ async def test_who_wakes_after_another_has_taken_it_is_fenced_from_the_first_mom
             "another holder has the lock in Consul",
         )
         assert said["lost"] == said["last"]
-        assert (lock.lost(), lock.fenced()) == ("", "")  # what it did when it woke took nothing away
+        assert (lock.lost_reason(), lock.fenced_reason()) == (
+            "",
+            "",
+        )  # what it did when it woke took nothing away
 
 
 async def test_who_wakes_while_nobody_can_be_asked_stays_fenced(tmp_path: Path) -> None:
@@ -103,9 +106,9 @@ async def test_who_wakes_while_nobody_can_be_asked_stays_fenced(tmp_path: Path) 
 async def test_who_waits_patiently_for_an_answer_is_not_asleep(tmp_path: Path) -> None:
     """The node that is worked on may be brought to its end, and no other one is begun."""
     async with running_consul(tmp_path) as agent, other(agent, timeout=3 * TTL) as lock:
-        assert await lock.take(b"patient")
+        assert await lock.try_acquire(b"patient")
         agent.freeze()
         await asyncio.sleep(1.7 * TTL)
-        assert "could not be renewed" in lock.lost()
-        assert lock.fenced() == ""
+        assert "could not be renewed" in lock.lost_reason()
+        assert lock.fenced_reason() == ""
         agent.thaw()

@@ -11,7 +11,7 @@ import pytest
 
 from backends.command import CommandFinished
 from backends.health.http import HttpHealth
-from backends.health.kinds import HealthChecks
+from backends.health.kinds import HealthCheckFactory
 from backends.health.simple import CommandHealth, TcpHealth
 from backends.hosts.local import LocalHost
 from backends.model import HealthResult
@@ -144,11 +144,11 @@ async def test_a_redirect_that_leads_nowhere(via: str, target: str) -> None:
 
 @pytest.mark.parametrize("via", ["console", "node"])
 async def test_health_by_the_port_alone(via: Literal["console", "node"], closed_port: int) -> None:
-    checks = HealthChecks(TcpHealth(check_from=via), "apps.shop.health", LocalHost("here"))
+    checks = HealthCheckFactory(TcpHealth(check_from=via), "apps.shop.health", LocalHost("here"))
     node, values = LocalHost("web1"), {"address": "127.0.0.1"}
     async with serving({}) as port:
-        opened = await checks.of(node, {**values, "port": str(port)}).look()
-    closed = await checks.of(node, {**values, "port": str(closed_port)}).look()
+        opened = await checks.create(node, {**values, "port": str(port)}).check()
+    closed = await checks.create(node, {**values, "port": str(closed_port)}).check()
     assert opened == HealthResult(True, f"port {port} is open")
     assert closed == HealthResult(False, f"port {closed_port} is closed")
 
@@ -157,7 +157,7 @@ async def test_a_command_that_hangs_is_ended_on_the_node(tmp_path: Path) -> None
     pid_file = tmp_path / "pid"
     settings = CommandHealth(run=f"sleep 60 & echo $! > {pid_file}; wait", timeout=0.3)
     node = LocalHost("web1")
-    result = await HealthChecks(settings, "apps.shop.health", node).of(node, {}).look()
+    result = await HealthCheckFactory(settings, "apps.shop.health", node).create(node, {}).check()
     assert result == HealthResult(False, "timed out after 0.3 s")
     async with asyncio.timeout(10):
         while await node.alive(int(pid_file.read_text())):  # noqa: ASYNC110 - it was only signalled
@@ -167,7 +167,7 @@ async def test_a_command_that_hangs_is_ended_on_the_node(tmp_path: Path) -> None
 async def test_a_node_without_curl(tmp_path: Path) -> None:
     settings = HttpHealth(url="http://127.0.0.1:1/", check_from="node")
     node = LocalHost("web1", prefix=f"env PATH={tmp_path} /usr/bin/env")
-    result = await HealthChecks(settings, "", LocalHost("here")).of(node, {}).look()
+    result = await HealthCheckFactory(settings, "", LocalHost("here")).create(node, {}).check()
     assert not result.ok
     assert "curl" in result.detail
     assert "No such file" in result.detail
@@ -190,10 +190,10 @@ async def test_each_look_is_a_new_connection_and_no_proxy(monkeypatch: pytest.Mo
         peers.add(writer.get_extra_info("peername"))
         await UP(head, writer)
 
-    checks = HealthChecks(HttpHealth(url="http://127.0.0.1:{port}/health"), "", LocalHost("here"))
+    checks = HealthCheckFactory(HttpHealth(url="http://127.0.0.1:{port}/health"), "", LocalHost("here"))
     async with serving({"/health": remember}) as port:
-        check = checks.of(LocalHost("web1"), {"port": str(port)})
-        results = [await check.look() for _ in range(3)]
+        check = checks.create(LocalHost("web1"), {"port": str(port)})
+        results = [await check.check() for _ in range(3)]
         await checks.close()
     assert [result.ok for result in results] == [True] * 3
     assert len(peers) == 3
@@ -204,5 +204,5 @@ async def test_looking_is_not_recorded() -> None:
     node = LocalHost("web1", listener=exchanges(recorded))
     settings = HttpHealth(url="http://127.0.0.1:{port}/health", check_from="node")
     async with serving({"/health": UP}) as port:
-        await HealthChecks(settings, "", node).of(node, {"port": str(port)}).look()
+        await HealthCheckFactory(settings, "", node).create(node, {"port": str(port)}).check()
     assert recorded == []

@@ -144,7 +144,7 @@ async def test_a_rule_means_its_own_arguments_alone() -> None:
 class Healthy:
     """Implements `HealthCheck`."""
 
-    async def look(self) -> HealthResult:
+    async def check(self) -> HealthResult:
         return HealthResult(True, "200 OK")
 
 

@@ -239,7 +239,7 @@ class FakeHealth:
     def __init__(self, node: FakeNode) -> None:
         self._node = node
 
-    async def look(self) -> HealthResult:
+    async def check(self) -> HealthResult:
         return await self._node.faults.around("health", self._node.look)
 
 

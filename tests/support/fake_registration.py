@@ -8,43 +8,43 @@ from tests.support.fake_faults import Faults
 class FakeRegistration:
     """Implements `Registration`. Everything observable is an attribute."""
 
-    place = "Consul"
-    leaves = True
+    name = "Consul"
+    sync_maintenance = True
 
-    def __init__(self, *, gate: bool = False) -> None:
-        self.gate = gate
+    def __init__(self, *, gate_on_checks: bool = False) -> None:
+        self.gate_on_checks = gate_on_checks
         self.faults = Faults()
-        self.there = True
+        self.exists = True
         self.reason = ""  # of its maintenance
-        self.doubts: tuple[str, ...] = ()
+        self.failing_checks: tuple[str, ...] = ()
         self.deaf = False  # it says yes, and nothing changes
         self.asked: list[str] = []
 
-    async def look(self) -> Registered:
+    async def query(self) -> Registered:
         return await self.faults.around("look", self._seen)
 
     def _seen(self) -> Registered:
         return Registered(
-            there=self.there,
+            exists=self.exists,
             maintenance=self.reason,
-            by_rollout=self.reason == "rollout",
-            by_hand=self.reason == "by hand",
-            doubts=self.doubts,
+            set_by_rollout=self.reason == "rollout",
+            set_manually=self.reason == "by hand",
+            failing_checks=self.failing_checks,
         )
 
     async def check(self) -> None:
         await self.faults.around("check", lambda: None)
 
-    def leave_command(self, *, by_hand: bool = False) -> Command:
+    def enable_command(self, *, manually: bool = False) -> Command:
         return Command(("maint", "-enable"))
 
-    def return_command(self) -> Command:
+    def disable_command(self) -> Command:
         return Command(("maint", "-disable"))
 
-    async def leave(self, *, by_hand: bool = False) -> None:
-        await self._set("leave", "by hand" if by_hand else "rollout")
+    async def enable_maintenance(self, *, manually: bool = False) -> None:
+        await self._set("leave", "by hand" if manually else "rollout")
 
-    async def come_back(self) -> None:
+    async def disable_maintenance(self) -> None:
         await self._set("come back", "")
 
     async def _set(self, what: str, reason: str) -> None:

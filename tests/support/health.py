@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 
 from backends.health.http import HttpHealth
-from backends.health.kinds import HealthChecks
+from backends.health.kinds import HealthCheckFactory
 from backends.hosts.local import LocalHost
 from backends.model import HealthResult
 
@@ -13,11 +13,11 @@ from backends.model import HealthResult
 async def look(port: int, **settings: Any) -> HealthResult:
     """Look by the settings that are given; the page is `/health` if they do not say."""
     defaults = {"url": "http://{address}:{port}/health"}
-    checks = HealthChecks(
+    checks = HealthCheckFactory(
         msgspec.convert({**defaults, **settings}, HttpHealth), "apps.shop.health", LocalHost("here")
     )
     values = {"address": "127.0.0.1", "port": str(port), "app": "shop", "node": "web1"}
     try:
-        return await checks.of(LocalHost("web1"), values).look()
+        return await checks.create(LocalHost("web1"), values).check()
     finally:
         await checks.close()

@@ -70,15 +70,15 @@ async def renewed(consul: Said) -> None:
 async def test_a_server_that_has_not_read_its_data_yet_has_not_ended_the_session() -> None:
     consul = Said()
     lock = ConsulLock(consul, KEY, Quick())
-    assert await lock.take(b"us")
+    assert await lock.try_acquire(b"us")
     consul.there, consul.pair = False, Unreachable("consul", "not ready to serve consistent reads")
     await renewed(consul)
     consul.pair = OURS
     await renewed(consul)
-    assert (lock.lost(), lock.fenced()) == ("", "")
+    assert (lock.lost_reason(), lock.fenced_reason()) == ("", "")
     consul.there = True
     await renewed(consul)
-    assert (lock.lost(), lock.fenced()) == ("", "")
+    assert (lock.lost_reason(), lock.fenced_reason()) == ("", "")
     await lock.release()
 
 
@@ -86,12 +86,12 @@ async def test_a_session_that_has_ended_is_the_end_whatever_is_there_instead() -
     for pair in (FREE, THEIRS, None):
         consul = Said()
         lock = ConsulLock(consul, KEY, Quick())
-        assert await lock.take(b"us")
+        assert await lock.try_acquire(b"us")
         consul.there, consul.pair = False, pair
 
         async def fenced(lock: ConsulLock = lock) -> bool:
-            return bool(lock.fenced())
+            return bool(lock.fenced_reason())
 
         await until(fenced)
-        assert lock.lost() == lock.fenced() == "the lock's session in Consul has ended"
+        assert lock.lost_reason() == lock.fenced_reason() == "the lock's session in Consul has ended"
         await lock.release()

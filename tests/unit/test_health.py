@@ -11,7 +11,7 @@ from backends.errors import UnreadableReply
 from backends.health.common import MAX_DETAIL, printable
 from backends.health.http import HttpCheck, HttpHealth, Page, judge, version_of
 from backends.health.http_client import curl
-from backends.health.kinds import HealthChecks, HealthSettings
+from backends.health.kinds import HealthCheckFactory, HealthSettings
 from backends.model import HealthResult
 from tests.support.scripted_host import Answer, ScriptedHost
 
@@ -116,7 +116,7 @@ async def look(settings: HttpHealth, pages: dict[str, Page]) -> HealthResult:
     async def fetch(url: str) -> Page:
         return pages[url]
 
-    return await HttpCheck(settings, VALUES, fetch).look()
+    return await HttpCheck(settings, VALUES, fetch).check()
 
 
 async def test_health_and_version_from_two_pages() -> None:
@@ -169,8 +169,8 @@ def test_curl(settings: HttpHealth, options: str) -> None:
 
 async def via_node(answer: Answer, **settings: Any) -> tuple[HealthResult, ScriptedHost]:
     host = ScriptedHost(lambda _: answer)
-    checks = HealthChecks(http(check_from="node", **settings), "apps.shop.health", ScriptedHost())
-    return await checks.of(host, VALUES).look(), host
+    checks = HealthCheckFactory(http(check_from="node", **settings), "apps.shop.health", ScriptedHost())
+    return await checks.create(host, VALUES).check(), host
 
 
 @pytest.mark.parametrize(

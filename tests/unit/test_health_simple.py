@@ -3,7 +3,7 @@ import pytest
 from backends.command import Command
 from backends.errors import ConfigError, UnknownOutcome, Unreachable
 from backends.health.http import HttpHealth
-from backends.health.kinds import HealthChecks, HealthSettings
+from backends.health.kinds import HealthCheckFactory, HealthSettings
 from backends.health.simple import CommandCheck, CommandHealth, TcpCheck, TcpHealth
 from backends.hosts.ports import ConsolePort, NodePort
 from backends.model import HealthResult
@@ -24,7 +24,7 @@ BY_CURL = HttpHealth(url="http://{address}:{port}/health", check_from="node")
 async def test_health_by_a_command(answer: Answer, result: HealthResult) -> None:
     host = ScriptedHost(lambda _: answer)
     settings = CommandHealth(run="check {port}", timeout=9)
-    assert await CommandCheck(host, settings, VALUES).look() == result
+    assert await CommandCheck(host, settings, VALUES).check() == result
     assert host.ran == [Command(("timeout", "9", "sh", "-c", "check 8080"))]
     assert (host.recorded, host.timeouts) == ([], [14])
 
@@ -35,14 +35,16 @@ async def test_a_node_that_cannot_be_asked_is_not_healthy(error: Exception, sett
     def fail(_: Command) -> Answer:
         raise error
 
-    check = HealthChecks(settings, "apps.shop.health", ScriptedHost()).of(ScriptedHost(fail), VALUES)
-    assert await check.look() == HealthResult(False, "lost")
+    check = HealthCheckFactory(settings, "apps.shop.health", ScriptedHost()).create(
+        ScriptedHost(fail), VALUES
+    )
+    assert await check.check() == HealthResult(False, "lost")
 
 
 async def test_a_command_can_run_on_the_console() -> None:
     node, console = ScriptedHost(), ScriptedHost()
     settings = CommandHealth(run="check {node}", check_from="console")
-    await HealthChecks(settings, "apps.shop.health", console).of(node, VALUES).look()
+    await HealthCheckFactory(settings, "apps.shop.health", console).create(node, VALUES).check()
     assert (node.ran, console.ran) == ([], [settings.command(VALUES)])
 
 
@@ -50,13 +52,13 @@ def test_who_looks_at_a_port() -> None:
     host = ScriptedHost()
     assert isinstance(TcpHealth().probe(host, VALUES), NodePort)
     assert isinstance(TcpHealth(check_from="console").probe(host, VALUES), ConsolePort)
-    check = HealthChecks(TcpHealth(port=9000), "apps.shop.health", host).of(host, VALUES)
+    check = HealthCheckFactory(TcpHealth(port=9000), "apps.shop.health", host).create(host, VALUES)
     assert isinstance(check, TcpCheck)
     assert check.port == 9000
 
 
 def test_a_port_is_needed() -> None:
     with pytest.raises(ConfigError, match="expected 1 to 65535"):
-        HealthChecks(TcpHealth(), "apps.shop.health", ScriptedHost()).of(
+        HealthCheckFactory(TcpHealth(), "apps.shop.health", ScriptedHost()).create(
             ScriptedHost(), {**VALUES, "port": "0"}
         )

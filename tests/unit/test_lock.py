@@ -33,12 +33,12 @@ async def test_the_second_is_refused_with_the_holders_name_until_it_is_given_bac
     await first.release()
     assert await second.holder() is None
     assert await second.acquire(BOB) is None
-    assert first.lost() == "the lock was released"
+    assert first.lost_reason() == "the lock was released"
 
 
 async def until_fenced(lock: FileLock) -> None:
     async def fenced() -> bool:
-        return bool(lock.fenced())
+        return bool(lock.fenced_reason())
 
     await until(fenced)
 
@@ -46,14 +46,14 @@ async def until_fenced(lock: FileLock) -> None:
 async def test_broken_by_hand_the_holder_is_told_to_both(folder: Path) -> None:
     first, second = FileLock.of(folder, "shop"), FileLock.of(folder, "shop")
     await first.acquire(ANN)
-    assert (first.lost(), first.fenced()) == ("", "")
+    assert (first.lost_reason(), first.fenced_reason()) == ("", "")
     breaking = asyncio.create_task(second.acquire(BOB, break_it=True))
     await until_fenced(first)
-    assert first.lost() == first.fenced() == f"the lock was broken by {BOB}"
+    assert first.lost_reason() == first.fenced_reason() == f"the lock was broken by {BOB}"
     assert not breaking.done(), "the first may still send something"
     await first.release()  # the lock is not ours any more: no effect on that
     assert await breaking == ANN
-    assert (second.lost(), second.fenced()) == ("", "")
+    assert (second.lost_reason(), second.fenced_reason()) == ("", "")
     assert await FileLock.of(folder, "shop").holder() == BOB
 
 
@@ -82,14 +82,14 @@ async def test_broken_while_it_waits_for_the_one_before_it_has_nothing(folder: P
         await waiting
     await first.release()
     assert await breaking == BOB
-    assert third.lost() == ""
+    assert third.lost_reason() == ""
 
 
 async def test_a_lock_that_was_removed_forbids_the_next_drain_and_fences_nobody(folder: Path) -> None:
     lock = FileLock.of(folder, "shop")
     await lock.acquire(ANN)
     lock.path.unlink()
-    assert (lock.lost(), lock.fenced()) == (f"the lock {lock.path} was removed", "")
+    assert (lock.lost_reason(), lock.fenced_reason()) == (f"the lock {lock.path} was removed", "")
 
 
 KILLED = """

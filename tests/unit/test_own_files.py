@@ -68,7 +68,7 @@ async def test_a_lock_that_was_replaced_by_a_link_is_lost(folder: Path) -> None:
     await lock.acquire(ANN)
     lock.path.rename(folder / "moved")
     lock.path.symlink_to("moved")
-    assert lock.lost() == "the lock was broken by an unnamed operator"
+    assert lock.lost_reason() == "the lock was broken by an unnamed operator"
     await lock.release()
     assert (folder / "moved").read_text() != ""
 

@@ -17,9 +17,9 @@ from tests.support.virtual_time import run
 MAINT = [AdminState.MAINT] * 2
 
 
-def registered(world: World, *, gate: bool = False) -> FakeRegistration:
+def registered(world: World, *, gate_on_checks: bool = False) -> FakeRegistration:
     """From now on web1 is in a registry."""
-    registration = FakeRegistration(gate=gate)
+    registration = FakeRegistration(gate_on_checks=gate_on_checks)
     nodes = tuple(
         replace(each, registration=registration) if each.name == "web1" else each
         for each in world.application.nodes
@@ -148,11 +148,11 @@ def test_what_somebody_has_set_there_stays_and_is_told(reason: str) -> None:
 def test_its_checks_are_waited_for_and_one_that_does_not_have_it_does_not_pass() -> None:
     async def scenario() -> None:
         world = World(verify_timeout=30)
-        registration = registered(world, gate=True)
-        registration.doubts = ("port is critical",)
-        world.at(8, lambda: setattr(registration, "doubts", ()))
+        registration = registered(world, gate_on_checks=True)
+        registration.failing_checks = ("port is critical",)
+        world.at(8, lambda: setattr(registration, "failing_checks", ()))
         assert (await world.upgrade()).result == "healthy"
-        registration.there = False
+        registration.exists = False
         world.nodes["web1"].installed = "1.0"
         ended = await world.upgrade()
         assert ended.failed == ["web1"]
@@ -167,12 +167,12 @@ def test_one_that_is_not_registered_after_its_start_is_waited_for_and_never_take
         world = World(balancer_unreachable_timeout=20)
         registration = registered(world)
         node = world.nodes["web1"]
-        node.on_asked = lambda what: setattr(registration, "there", what != "stop")
-        world.at(12, lambda: setattr(registration, "there", True))
+        node.on_asked = lambda what: setattr(registration, "exists", what != "stop")
+        world.at(12, lambda: setattr(registration, "exists", True))
         assert (await world.upgrade()).result == "healthy"
         assert registration.reason == ""
         node.installed = "1.0"
-        node.on_asked = lambda what: setattr(registration, "there", False)
+        node.on_asked = lambda what: setattr(registration, "exists", False)
         ended = await world.upgrade()
         assert ended.failed == ["web1"]
         assert "Consul does not have it" in world.events(NodeFailed)[-1].error

@@ -33,7 +33,7 @@ class Versions:
     most: int = 0
     looks: list[str] = field(default_factory=list)
 
-    async def look(self) -> HealthResult:
+    async def check(self) -> HealthResult:
         self.now += 1
         self.most = max(self.most, self.now)
         await asyncio.sleep(0.1)

@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from backends.clock import SystemClock
-from backends.protocols import Held
+from backends.protocols import LockValue
 from orchestrator.errors import Locked
 from orchestrator.locks.file import FileLock, Holder, this_machine
 from orchestrator.locks.layered import LayeredLock
@@ -28,26 +28,26 @@ class Key:
 
     value: bytes | None = None
     ours: bool = False
-    fence: int = 0
+    fencing_token: int = 0
     doubt: str = ""
     reason: str = ""  # why nothing may be sent any more
 
-    async def holder(self) -> Held | None:
-        return None if self.ours or self.value is None else Held(self.value, self.doubt)
+    async def holder(self) -> LockValue | None:
+        return None if self.ours or self.value is None else LockValue(self.value, self.doubt)
 
-    async def take(self, value: bytes) -> bool:
+    async def try_acquire(self, value: bytes) -> bool:
         if self.value is not None:
             return False
         self.value, self.ours = value, True
         return True
 
-    async def break_it(self) -> None:
+    async def force_release(self) -> None:
         self.value = None
 
-    def lost(self) -> str:
+    def lost_reason(self) -> str:
         return ""
 
-    def fenced(self) -> str:
+    def fenced_reason(self) -> str:
         return self.reason
 
     async def release(self) -> None:
@@ -120,7 +120,7 @@ async def test_only_who_breaks_it_on_this_machine_is_waiting(tmp_path: Path) -> 
     lock, key = lock_on(tmp_path, held(HERE, gone()))
     await lock.acquire(US)
     key.reason = "the lock's session in Consul has ended"
-    assert (lock.fenced(), lock.awaited()) == (key.reason, "")
+    assert (lock.fenced_reason(), lock.awaited()) == (key.reason, "")
     breaker = FileLock.of(tmp_path, "shop")
     breaking = asyncio.create_task(breaker.acquire(US, break_it=True))
 

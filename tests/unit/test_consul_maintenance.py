@@ -8,7 +8,7 @@ import pytest
 
 from backends.consul.catalog import ConsulService
 from backends.consul.client import decoded
-from backends.consul.maintenance import LONGEST, Registration
+from backends.consul.maintenance import MAX_TEXT_CHARS, ConsulRegistration
 from tests.support.fake_node import FakeHost, FakeNode
 from tests.support.virtual_time import run
 
@@ -38,20 +38,20 @@ class Answers:
         return 1, self.entries
 
 
-def registration(consul: Answers, **settings: object) -> Registration:
+def registration(consul: Answers, **settings: object) -> ConsulRegistration:
     raw = {"kind": "consul", "service": "shop", "maintenance": "consul maint", **settings}
     service = msgspec.convert(raw, ConsulService)
     host = cast("Host", FakeHost(FakeNode("web1")))
-    return Registration(cast("Consul", consul), service, "web1", host, {"node": "web1"})
+    return ConsulRegistration(cast("Consul", consul), service, "web1", host, {"node": "web1"})
 
 
 def test_without_its_id_there_is_no_command_as_that_would_mean_the_whole_machine() -> None:
     async def go() -> None:
         made = registration(Answers(entry("web2", "shop-2"), entry("web1", "shop-1")))
-        assert made.leave_command() is None
-        assert made.return_command() is None
-        assert (await made.look()).there
-        back = made.return_command()
+        assert made.enable_command() is None
+        assert made.disable_command() is None
+        assert (await made.query()).exists
+        back = made.disable_command()
         assert back is not None
         assert back.argv == ("consul", "maint", "-service=shop-1", "-disable")
 
@@ -64,12 +64,12 @@ def test_what_others_have_written_is_cut() -> None:
         maint = ("_service_maintenance:shop-1", "critical", "Rolldeck rollout" + "y" * 100_000)
         seen = await registration(
             Answers(entry("web1", "shop-1", maint, *bad)), require_consul_checks="passing"
-        ).look()
-        assert seen.by_rollout
-        assert len(seen.maintenance) == LONGEST
-        assert len(seen.doubts) == 4
-        assert seen.doubts[-1] == "47 more"
-        assert all(len(each) < LONGEST + 20 for each in seen.doubts)
+        ).query()
+        assert seen.set_by_rollout
+        assert len(seen.maintenance) == MAX_TEXT_CHARS
+        assert len(seen.failing_checks) == 4
+        assert seen.failing_checks[-1] == "47 more"
+        assert all(len(each) < MAX_TEXT_CHARS + 20 for each in seen.failing_checks)
 
     run(go())
 
@@ -85,7 +85,7 @@ def test_a_token_in_the_command_is_refused_without_being_shown(command: str) -> 
 def test_maintenance_by_any_number_of_checks_is_told_in_short() -> None:
     async def go() -> None:
         checks = [(f"_service_maintenance:{number}", "critical", "r" * 1_000) for number in range(10_000)]
-        seen = await registration(Answers(entry("web1", "shop-1", *checks))).look()
+        seen = await registration(Answers(entry("web1", "shop-1", *checks))).query()
         assert 0 < len(seen.maintenance) < 500
 
     run(go())
