@@ -167,7 +167,7 @@ async def test_maintenance_of_somebody_else_is_left_to_them(tmp_path: Path) -> N
 
         assert (await rolldeck(stack, "maint", "shop", "web2", "--yes")).code == 0
         by_hand = await rolldeck(stack, "status")
-        assert re.search(r"web2 \(shop\) is kept out by \S+@\S+, by hand since", by_hand.out), by_hand.out
+        assert re.search(r"web2 \(shop\) is kept out by \S+@\S+, manually since", by_hand.out), by_hand.out
 
 
 async def test_a_node_that_was_held_and_then_taken_out_by_somebody_is_theirs(tmp_path: Path) -> None:
