@@ -24,6 +24,7 @@ from orchestrator.events.events import Record, RollbackStarted, RolloutEnded
 from orchestrator.events.json import event_fields
 from orchestrator.planning.plan import Plan, PreflightFailed, Severity
 from orchestrator.planning.policy import Amount
+from orchestrator.planning.text import failed_versions_text
 from orchestrator.session.adoption import broken_first
 from orchestrator.session.proposal import Proposal, agree_within_request
 from orchestrator.session.session import Session
@@ -163,5 +164,5 @@ async def carry_out(session: Session, proposal: Proposal, how: How) -> RolloutEn
 
 def _question(plan: Plan, usual: str = "Go on?") -> str:
     """Names what has failed before where it is to go again."""
-    failed = [f"{version} has failed on {', '.join(nodes)}" for version, nodes in plan.failed_before.items()]
-    return f"{clean('; '.join(failed))}. Start anyway?" if failed else usual
+    failed = failed_versions_text(plan)
+    return f"{clean(failed)}. Start anyway?" if failed else usual

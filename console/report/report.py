@@ -31,7 +31,7 @@ from orchestrator.events.events import STEPS, Record
 from orchestrator.events.text import PURPOSES, mixed_versions, way_lines, whose_words
 from orchestrator.events.timeline import Timeline
 from orchestrator.journal.entries import UNKNOWN
-from orchestrator.planning.plan import grouped
+from orchestrator.planning.text import group_findings
 
 _MOMENT_CLASSES = {
     **{"ok": " ok", "bad": " bad", "open": " working", "same": "", "event": ""},
@@ -66,7 +66,7 @@ def render_report(summary: Summary, records: Sequence[Record]) -> str:
             gantt=Gantt(timeline) if timeline.spans else None,
             rows=list(step_rows(timeline)),
             timeline=moments_by_node(timeline),
-            findings=grouped(findings_of(entry)),
+            findings=group_findings(findings_of(entry)),
             commands=list(commands(records)),
         )
     )

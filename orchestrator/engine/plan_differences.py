@@ -28,7 +28,12 @@ class Difference:
     beyond: bool = False
 
     def __str__(self) -> str:
-        return f"{self.subject}: {self.what}: {self.before or 'nothing'} → {self.now or 'nothing'}"
+        return f"{self.subject}: {self.change}"
+
+    @property
+    def change(self) -> str:
+        """What has changed, and how."""
+        return f"{self.what}: {self.before or 'nothing'} → {self.now or 'nothing'}"
 
 
 def plan_differences(before: Plan, now: Plan) -> tuple[Difference, ...]:

@@ -40,16 +40,6 @@ class Finding:
     text: str
 
 
-def grouped(findings: Sequence[Finding]) -> dict[tuple[Severity, str], list[str]]:
-    """Who each text is about, errors first: the same text about several subjects is said once."""
-    groups: dict[tuple[Severity, str], list[str]] = {}
-    for each in sorted(findings, key=lambda finding: list(Severity).index(finding.severity)):
-        subjects = groups.setdefault((each.severity, each.text), [])
-        if each.subject not in subjects:
-            subjects.append(each.subject)
-    return groups
-
-
 @dataclass(frozen=True, slots=True)
 class PlannedCommand:
     """One command as it would be sent."""

@@ -17,8 +17,9 @@ from orchestrator.events.events import (
 )
 from orchestrator.events.state import RolloutState
 from orchestrator.planning.capacity import Capacity
+from orchestrator.planning.text import capacity_text
 from tests.support.console_values import HOSTILE, harmless
-from widgets.rollout.decision_panel import MOST, QuestionPanel, capacity_words, shortened, waits
+from widgets.rollout.decision_panel import MOST, QuestionPanel, shortened, waits
 
 KEYS = {"continue": "space", "retry": "r", "skip": "s", "abort": "a", "pause": "p"}
 STARTED = RolloutStarted(
@@ -94,7 +95,7 @@ def test_load_balancers_with_the_same_numbers_share_a_place() -> None:
         Capacity("lb2", "shop", 4, 3, 2),
         Capacity("lb3", "shop", 3, 2, 2),
     ]
-    assert capacity_words(found, ["lb4"]) == (
+    assert capacity_text(found, ["lb4"]) == (
         "shop: in rotation 4 → 3, floor 2 on lb1, lb2 · shop: in rotation 3 → 2, floor 2 on lb3"
         " · lb4: unknown"
     )
@@ -103,7 +104,7 @@ def test_load_balancers_with_the_same_numbers_share_a_place() -> None:
 def test_who_takes_over_and_who_goes_along_is_beside_the_numbers() -> None:
     over = Capacity("lb1", "shop", 1, 1, 1, takes_over=("web5",))
     along = Capacity("lb1", "pair", 2, 0, 1, carried=(("pair/r2", "pair/r1"),))
-    assert capacity_words([over, along], []) == (
+    assert capacity_text([over, along], []) == (
         "shop: in rotation 1 → 1, floor 1 on lb1; web5 (backup) takes over"
         " · pair: in rotation 2 → 0, floor 1 on lb1; pair/r2 follows pair/r1"
     )

@@ -53,6 +53,14 @@ def test_summary() -> None:
     ]
 
 
+def test_that_a_node_goes_back_in_rotation_against_its_state_is_said() -> None:
+    shown = lines(plan_text.summary(plan(node("web1", to_ready=True, failed_in=7))))
+    assert (
+        shown[2]
+        == "web1  1.4.2  1.4.2 → 1.5.0; put in rotation although it is out now; that failed here in rollout 7"
+    )
+
+
 def test_with_nothing_to_do_there_are_no_batches() -> None:
     done = node("web1", steps=(), why="has 1.5.0 and is in rotation")
     assert lines(plan_text.summary(plan(done)))[-1].startswith("web1")

@@ -10,6 +10,7 @@ from textual.content import Content
 from backends.text import counted
 from orchestrator.engine.plan_differences import Difference
 from orchestrator.planning.plan import Plan
+from orchestrator.planning.text import failed_versions_text
 from widgets.dialogs import plan_lines
 from widgets.dialogs.button import Choice
 from widgets.dialogs.hanging_text import QUIET, Line, Lines, line, text
@@ -58,11 +59,8 @@ class PlanScreen(Report[bool]):
             return text(words, "bold $text-error")
         if not self._plan.batches:
             return text("· nothing to do")
-        if failed := self._plan.failed_before:
-            found = "; ".join(
-                f"{version} has failed on {', '.join(names)}" for version, names in failed.items()
-            )
-            return text(f"! {found}", "bold $text-warning")
+        if failed := failed_versions_text(self._plan):
+            return text(f"! {failed}", "bold $text-warning")
         return text("nothing has been touched yet")
 
     def choices(self) -> Iterable[Choice]:

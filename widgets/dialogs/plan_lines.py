@@ -3,16 +3,19 @@
 from collections.abc import Iterator, Sequence
 
 from orchestrator.engine.plan_differences import Difference
-from orchestrator.planning.capacity import Capacity
-from orchestrator.planning.plan import Finding, Plan, PlannedCommand, Severity, grouped
+from orchestrator.planning.plan import Finding, Plan, PlannedCommand, Severity
+from orchestrator.planning.text import (
+    SEVERITY_GLYPHS,
+    command_groups,
+    failed_before_text,
+    group_capacities,
+    group_findings,
+    task_text,
+)
 from widgets.dialogs.hanging_text import QUIET, Line, cell, column, line, text
 from widgets.dialogs.report import heading
 
-MARKS = {
-    Severity.ERROR: ("✗ ", "$text-error"),
-    Severity.WARNING: ("! ", "$text-warning"),
-    Severity.INFO: ("· ", QUIET),
-}
+STYLES = {Severity.ERROR: "$text-error", Severity.WARNING: "$text-warning", Severity.INFO: QUIET}
 BAR = 12  # cells at most
 
 
@@ -20,9 +23,12 @@ def findings(found: Sequence[Finding]) -> Iterator[Line]:
     """Errors first; the same text about several subjects is said once."""
     if found:
         yield heading("Preflight found")
-    for (severity, words), subjects in grouped(found).items():
-        mark, style = MARKS[severity]
-        yield Line(text(mark, style), text(", ".join(subjects), style) + text(f": {words}"))
+    for (severity, words), subjects in group_findings(found).items():
+        style = STYLES[severity]
+        yield Line(
+            text(f"{SEVERITY_GLYPHS[severity]} ", style),
+            text(", ".join(subjects), style) + text(f": {words}"),
+        )
 
 
 def differences(found: Sequence[Difference]) -> Iterator[Line]:
@@ -30,9 +36,9 @@ def differences(found: Sequence[Difference]) -> Iterator[Line]:
     if found:
         yield heading("Changed meanwhile")
     for each in found:
-        mark, style = MARKS[Severity.WARNING]
-        change = text(f": {each.what}: {each.before or 'nothing'} → {each.now or 'nothing'}")
-        yield Line(text(mark, style), text(each.subject, style) + change)
+        style = STYLES[Severity.WARNING]
+        mark = text(f"{SEVERITY_GLYPHS[Severity.WARNING]} ", style)
+        yield Line(mark, text(each.subject, style) + text(f": {each.change}"))
 
 
 def capacity(plan: Plan) -> Iterator[Line]:
@@ -45,8 +51,8 @@ def capacity(plan: Plan) -> Iterator[Line]:
     for number, (names, found) in enumerate(zip(plan.batches, plan.capacities, strict=True), 1):
         label = cell(f"{number}/{len(plan.batches)}", 2 * len(str(len(plan.batches))) + 1, "bold", right=True)
         yield Line(label + "  ", text(", ".join(names)))
-        for each, places in _alike(found).items():
-            before, after, floor, allowed, backend, notes = each
+        for left, names_alike in group_capacities(found):
+            before, after, floor, allowed = left.before, left.after, left.floor, left.allowed
             style = "$text-success" if allowed else "$text-error"
             numbers = (
                 f"{'✓' if allowed else '✗'} {before:>{digits}} → {after:>{digits}}, floor {floor:>{digits}}  "
@@ -56,15 +62,7 @@ def capacity(plan: Plan) -> Iterator[Line]:
                 + text(numbers, style)
                 + text(_bar(before, after, most), style)
             )
-            yield Line(head + "  ", text(f"{backend} on {', '.join(places)}{notes}"))
-
-
-def _alike(found: Sequence[Capacity]) -> dict[tuple[int, int, int, bool, str, str], list[str]]:
-    result: dict[tuple[int, int, int, bool, str, str], list[str]] = {}
-    for each in found:
-        key = (each.before, each.after, each.floor, each.allowed, each.backend, each.notes)
-        result.setdefault(key, []).append(each.instance)
-    return result
+            yield Line(head + "  ", text(f"{left.backend} on {', '.join(names_alike)}{left.notes}"))
 
 
 def _bar(before: int, after: int, most: int) -> str:
@@ -84,22 +82,16 @@ def nodes(plan: Plan) -> Iterator[Line]:
     for each in plan.nodes:
         mark = text("→ ") if each.steps else text("· ", QUIET)
         head = mark + cell(each.name, names) + "  " + cell(each.current, versions) + "  "
-        back = "; put in rotation although it is out now" if each.to_ready else ""
-        failed = (
-            text(f"; that failed here in rollout {each.failed_in}", "$text-warning") if each.failed_in else ""
-        )
-        yield Line(head, text(each.why + back, "" if each.steps else QUIET) + failed)
+        style = "" if each.steps else QUIET
+        yield Line(head, text(task_text(each), style) + text(failed_before_text(each), "$text-warning"))
 
 
 def commands(plan: Plan) -> Iterator[Line]:
     """Every command that would be sent, in order, as it would be sent."""
     yield heading("Commands, as they would be sent")
-    if plan.prefetch:
-        yield line(text("prefetch, in parallel on all nodes", "bold"))
-        yield from _listed(plan.prefetch)
-    for name in (name for batch in plan.batches for name in batch):
-        yield line(text(name, "bold"))
-        yield from _listed(plan.node(name).commands)
+    for title, planned in command_groups(plan):
+        yield line(text(title, "bold"))
+        yield from _listed(planned)
 
 
 def _listed(planned: Sequence[PlannedCommand]) -> Iterator[Line]:

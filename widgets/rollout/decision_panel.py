@@ -12,7 +12,6 @@ from backends.text import visible
 from orchestrator.engine.control import ABORT, CONTINUE, RETRY, SKIP
 from orchestrator.events.events import DecisionRequested
 from orchestrator.events.state import NodeState, RolloutState
-from orchestrator.planning.capacity import Capacity
 from widgets.segments import KINDS, Piece, colours, cut, painted
 
 ACTIONS = {CONTINUE: "continue", RETRY: "retry", SKIP: "skip", ABORT: "abort"}
@@ -88,20 +87,6 @@ def _meaning(state: RolloutState, asked: DecisionRequested, choice: str) -> str:
 
 def _abort(keys: Keys) -> list[Piece]:
     return [(keys["abort"], "head"), (" end the rollout", "plain")]
-
-
-def capacity_words(capacities: Sequence[Capacity], unseen: Sequence[str]) -> str:
-    """What a yes would leave: `shop: in rotation 4 → 3, floor 2 on lb1, lb2`."""
-    groups: dict[tuple[str, int, int, int, str], list[str]] = {}
-    for each in capacities:
-        key = (each.backend, each.before, each.after, each.floor, each.notes)
-        groups.setdefault(key, []).append(each.instance)
-    parts = [
-        f"{backend}: in rotation {before} → {after}, floor {floor} on {', '.join(names)}{notes}"
-        for (backend, before, after, floor, notes), names in groups.items()
-    ]
-    parts += [f"{name}: unknown"[:40] for name in unseen]
-    return " · ".join(parts)
 
 
 def shortened(commands: Sequence[tuple[str, str]], most: int, width: int) -> list[str]:

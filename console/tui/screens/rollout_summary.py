@@ -11,7 +11,8 @@ from orchestrator.events.text import health
 from orchestrator.live.disruptions import headroom, tightest
 from orchestrator.live.poller import View
 from orchestrator.planning.plan import Plan
-from widgets.rollout.decision_panel import capacity_words, shortened
+from orchestrator.planning.text import capacity_text
+from widgets.rollout.decision_panel import shortened
 
 MOST_COMMANDS = 3  # lines of a question
 
@@ -78,7 +79,7 @@ class Told:
         steps = ", ".join(self.plan.node(subjects[0]).steps) if subjects else ""
         along = ", ".join(map(str, carried))
         return [
-            capacity_words(found, unseen),
+            capacity_text(found, unseen),
             *([f"also affects {along}"] if carried else []),
             f"{counted(sessions, 'session')} now · then {steps}",
         ]
