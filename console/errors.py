@@ -12,7 +12,7 @@ from console.config.decoding import MOST_ERRORS, ConfigErrors
 from console.exit_codes import Exit
 from console.terminal.output import clean, lose_results, paint, say
 from orchestrator.errors import Aborted, Locked, PlanChanged, Unauthenticated
-from orchestrator.planning.capacity import GuardRefused
+from orchestrator.planning.capacity import CapacityViolation
 from orchestrator.planning.plan import PreflightFailed
 
 SHOWN_ERRORS = 50  # of a configuration
@@ -40,7 +40,7 @@ def explain(error: BaseException) -> int:
         case Aborted():
             _line(str(error))
             return Exit.ABORTED
-        case PreflightFailed() | PlanChanged() | GuardRefused() | Locked() | Unauthenticated():
+        case PreflightFailed() | PlanChanged() | CapacityViolation() | Locked() | Unauthenticated():
             _line(f"refused, no changes made: {error}")
             return Exit.REFUSED
         case ConfigErrors(errors=errors):

@@ -1,19 +1,19 @@
 """Why the orchestrator did not go on. All of these are texts for an operator, none is a bug.
 
 RolldeckError (backends.errors)
-├── GuardRefused       a drain would leave too little in rotation
-├── PreflightFailed    no changes made, because of the findings it carries
-├── PlanChanged        no changes made, because what is there is not as in the plan any more
-├── AlreadyRolledBack  no changes made, because a rollback is there already
-├── StepFailed         one step of one node failed, and why
-│   ├── DeadlinePassed     what was waited for did not come in time
-│   └── StillRegisteredOut it is back in HAProxy, but it is unknown whether it is back in a registry
-├── JournalError       the journal cannot be read or written: nothing is done without it
-├── Locked             somebody else works on this application
-├── Unauthenticated          nobody vouches for it, and nobody has said that it is to be believed
-├── Fenced             the lock is gone in the middle: nothing may be sent any more
-├── Skipped            somebody chose to leave this node out
-└── Aborted            somebody chose to end the rollout
+├── CapacityViolation               a drain would leave too little in rotation
+├── PreflightFailed                 no changes made, because of the findings it carries
+├── PlanChanged                     no changes made, because what is there is not as in the plan any more
+├── AlreadyRolledBack               no changes made, because a rollback is there already
+├── StepFailed                      one step of one node failed, and why
+│   ├── StepTimeout                 what was waited for did not come in time
+│   └── ServiceDiscoveryMaintenance it is back in HAProxy, but it is unknown whether it is back in a registry
+├── JournalError                    the journal cannot be read or written: nothing is done without it
+├── Locked                          somebody else works on this application
+├── Unauthenticated                 nobody vouches for it, and nobody has said that it is to be believed
+├── Fenced                          the lock is gone in the middle: nothing may be sent any more
+├── Skipped                         somebody chose to leave this node out
+└── Aborted                         somebody chose to end the rollout
 """
 
 from pathlib import Path
@@ -37,11 +37,11 @@ class StepFailed(RolldeckError):
     """A step of a node could not be completed; the node stays as it is now."""
 
 
-class DeadlinePassed(StepFailed):
+class StepTimeout(StepFailed):
     """Waited the configured time; the text says for what and what was seen last."""
 
 
-class StillRegisteredOut(StepFailed):
+class ServiceDiscoveryMaintenance(StepFailed):
     """In HAProxy all is well; in the registry it is still in maintenance, or that is not known."""
 
 

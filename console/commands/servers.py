@@ -28,7 +28,7 @@ from orchestrator.engine.plan_differences import Difference
 from orchestrator.events import events
 from orchestrator.events.events import Record
 from orchestrator.events.text import health, remaining_text
-from orchestrator.planning.capacity import GuardRefused
+from orchestrator.planning.capacity import CapacityViolation
 from orchestrator.session.manual_change import change_by_hand
 from orchestrator.session.session import Session
 
@@ -122,7 +122,7 @@ def _change(
                 say(line)
             refused = bool(impact.broken) and not set(impact.nodes) <= change.override
             if refused:
-                raise GuardRefused(impact.broken)
+                raise CapacityViolation(impact.broken)
             if not yes and not await _confirmed(session, change):
                 say("no changes made")
                 return Exit.ABORTED

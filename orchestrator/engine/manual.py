@@ -28,7 +28,7 @@ from orchestrator.node import Node, Original
 from orchestrator.planning import capacity
 from orchestrator.planning.application import Application
 from orchestrator.planning.balancer_findings import judge_level
-from orchestrator.planning.capacity import Capacity, GuardRefused
+from orchestrator.planning.capacity import Capacity, CapacityViolation
 from orchestrator.planning.departure import Departure, look_at_departure
 from orchestrator.planning.mapping import map_nodes
 from orchestrator.planning.plan import Finding, PreflightFailed, Severity
@@ -134,7 +134,7 @@ async def apply(
         The servers as they read afterwards.
 
     Raises:
-        GuardRefused: the floor would be broken, and no override names the node.
+        CapacityViolation: the floor would be broken, and no override names the node.
         StepFailed: `ready`, and the node did not become healthy in time.
         PreflightFailed, BackendError: see `impact`.
     """
@@ -191,7 +191,7 @@ async def _followers(application: Application, refs: Collection[ServerRef]) -> f
 async def _guard(application: Application, change: Change, refs: Collection[ServerRef]) -> None:
     try:
         capacity.refuse((await _departure(application, change, refs)).capacities)
-    except GuardRefused:
+    except CapacityViolation:
         if not {each.name for each in change.nodes} <= change.override:
             raise
 

@@ -16,7 +16,7 @@ from orchestrator.engine.steps.quarantine import keep_out
 from orchestrator.engine.steps.start import start
 from orchestrator.engine.steps.stop import stop
 from orchestrator.engine.steps.verify import verify
-from orchestrator.errors import Aborted, Skipped, StepFailed, StillRegisteredOut
+from orchestrator.errors import Aborted, ServiceDiscoveryMaintenance, Skipped, StepFailed
 from orchestrator.events.event_bus import Bus
 from orchestrator.events.events import (
     DecisionKind,
@@ -233,7 +233,7 @@ class Turn:
             touched = self._name in self._tally.touched
             words = error.beside(self._name)
             self._bus.emit(NodeFailed(node=self._name, step=step, error=words, touched=touched))
-            stays = step == "drain" or isinstance(error, StillRegisteredOut)
+            stays = step == "drain" or isinstance(error, ServiceDiscoveryMaintenance)
             if self._name in self._tally.touched and not await self._put_back(error) and not stays:
                 await self._keep_out()
             if touched and step in LOGGED:

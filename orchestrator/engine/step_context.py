@@ -14,7 +14,7 @@ from orchestrator.balancers.request_errors import Look
 from orchestrator.engine.control import Control
 from orchestrator.engine.desired_state import Intent, Intentions
 from orchestrator.engine.server_pool import Pool
-from orchestrator.errors import DeadlinePassed
+from orchestrator.errors import StepTimeout
 from orchestrator.events.event_bus import Bus
 from orchestrator.events.events import Baked, NodeNote, Step, Waiting
 from orchestrator.node import Node, Original
@@ -131,7 +131,7 @@ class Work:
             baking: the node is only watched in rotation; see `Waiting`.
 
         Raises:
-            DeadlinePassed: with the last reason.
+            StepTimeout: with the last reason.
             Refused: somebody said no; waiting would not change that.
         """
         start, began = self.control.worked(), self.clock.monotonic()
@@ -150,7 +150,7 @@ class Work:
             now = self.control.worked()
             left = start + timeout - now
             if left <= 0:
-                raise DeadlinePassed(f"{what}: not within {timeout:g} s; last seen: {reason}")
+                raise StepTimeout(f"{what}: not within {timeout:g} s; last seen: {reason}")
             if reason != told or now - told_at >= 1.0:
                 told, told_at = reason, now
                 soonest = min(left, at - now) if at > now else left

@@ -18,7 +18,7 @@ from orchestrator.balancers.followers import (
 from orchestrator.planning.policy import Policy, resolve
 
 
-class GuardRefused(RolldeckError):
+class CapacityViolation(RolldeckError):
     """Taking this node out now would break the capacity floor.
 
     Attributes:
@@ -174,7 +174,7 @@ def check(
     """`capacity`, refused when any of it falls under its floor.
 
     Raises:
-        GuardRefused: with every backend that would be left with too little.
+        CapacityViolation: with every backend that would be left with too little.
     """
     capacities = capacity(
         snapshots,
@@ -190,10 +190,10 @@ def check(
 
 
 def refuse(capacities: Iterable[Capacity]) -> None:
-    """Raises GuardRefused with those that fall under their floor, if there are any."""
+    """Raises CapacityViolation with those that fall under their floor, if there are any."""
     broken = tuple(found for found in capacities if not found.allowed)
     if broken:
-        raise GuardRefused(broken)
+        raise CapacityViolation(broken)
 
 
 def _place(ref: ServerRef) -> Place:

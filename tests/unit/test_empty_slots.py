@@ -15,7 +15,7 @@ from orchestrator.live.disruptions import headroom
 from orchestrator.live.poller import InstanceView, View
 from orchestrator.live.rates import Places, Rates
 from orchestrator.planning import capacity
-from orchestrator.planning.capacity import GuardRefused
+from orchestrator.planning.capacity import CapacityViolation
 from orchestrator.planning.mapping import map_nodes, owners
 from orchestrator.planning.policy import Policy
 from orchestrator.planning.slots import filled, filled_of, node_names
@@ -50,7 +50,7 @@ def test_half_of_three_is_two_however_many_slots_there_are() -> None:
     counted = filled_of({"lb1": slots(3, 7)}, {ref(1)})
     (found,) = capacity.check(counted, {ref(1)}, HALF)
     assert (found.before, found.after, found.floor) == (3, 2, 2)
-    with pytest.raises(GuardRefused):
+    with pytest.raises(CapacityViolation):
         capacity.check({"lb1": slots(3, 7)}, {ref(1)}, HALF)
 
 

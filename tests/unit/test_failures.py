@@ -10,7 +10,7 @@ from backends.errors import BackendError, ConfigError, RolldeckError, Unreachabl
 from console.errors import explain
 from console.exit_codes import Exit
 from orchestrator.errors import Aborted, StepFailed
-from orchestrator.planning.capacity import Capacity, GuardRefused
+from orchestrator.planning.capacity import Capacity, CapacityViolation
 from orchestrator.planning.plan import Finding, PreflightFailed, Severity
 from tests.support.console_values import HOSTILE, harmless
 
@@ -30,7 +30,7 @@ MISSING = Finding(Severity.ERROR, "web9", "is not registered")
         (Aborted("aborted by ann"), Exit.ABORTED, "rolldeck: aborted by ann"),
         (ConfigError("f", "apps.shop", "missing"), Exit.USAGE, "rolldeck: f: apps.shop: missing"),
         (PreflightFailed((MISSING,)), Exit.REFUSED, "no changes made: web9: is not registered"),
-        (GuardRefused((FULL,)), Exit.REFUSED, "shop on lb1: in rotation 2 → 1, floor 2"),
+        (CapacityViolation((FULL,)), Exit.REFUSED, "shop on lb1: in rotation 2 → 1, floor 2"),
         (Unreachable("lb1", "refused"), Exit.DEGRADED, "rolldeck: lb1: refused"),
         (BackendError("lb1", "odd"), Exit.DEGRADED, "rolldeck: lb1: odd"),
         (StepFailed("web1 is not healthy"), Exit.DEGRADED, "rolldeck: web1 is not healthy"),

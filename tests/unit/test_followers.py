@@ -7,7 +7,7 @@ import pytest
 from backends.model import Admin, ServerRef
 from orchestrator.balancers.followers import followers, returning_followers, tracked_servers
 from orchestrator.engine import manual
-from orchestrator.planning.capacity import GuardRefused
+from orchestrator.planning.capacity import CapacityViolation
 from orchestrator.planning.plan import Plan, Severity, plan_fields
 from tests.support.fake_fleet import World
 from tests.support.virtual_time import run
@@ -171,7 +171,7 @@ def test_a_change_by_hand_is_refused_as_well(action: manual.Action) -> None:
         world = World(2, 1)
         follow(world, "other/o1", "shop/web1")
         change = manual.Change(action, manual.choose(world.application, ["web1"]))
-        with pytest.raises(GuardRefused, match="other/o1 follows shop/web1"):
+        with pytest.raises(CapacityViolation, match="other/o1 follows shop/web1"):
             await manual.apply(world.application, change, world.control, world.clock, world.bus)
         assert world.sent() == []
         forced = replace(change, override=frozenset({"web1"}))

@@ -11,7 +11,7 @@ from orchestrator.live.disruptions import headroom
 from orchestrator.live.poller import InstanceView, View
 from orchestrator.live.rates import Places, Rates
 from orchestrator.planning import capacity
-from orchestrator.planning.capacity import Capacity, GuardRefused
+from orchestrator.planning.capacity import Capacity, CapacityViolation
 from orchestrator.planning.plan import Severity
 from orchestrator.planning.policy import Policy
 from tests.support.fake_fleet import World
@@ -102,7 +102,7 @@ def test_all_backups_count_where_haproxy_uses_all_of_them() -> None:
 
 
 def test_the_refusal_and_the_permission_say_what_becomes_of_the_backup() -> None:
-    with pytest.raises(GuardRefused, match=r"^shop on lb1: in rotation 1 → 0, floor 1$"):
+    with pytest.raises(CapacityViolation, match=r"^shop on lb1: in rotation 1 → 0, floor 1$"):
         capacity.check({"lb1": pool(a1="up", b1="down")}, {ServerRef("lb1", "shop", "a1")}, HALF)
     assert str(without(pool(a1="up", b1="up"), "a1")) == (
         "shop on lb1: in rotation 1 → 1, floor 1; b1 (backup) takes over"

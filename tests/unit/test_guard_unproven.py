@@ -7,7 +7,7 @@ import pytest
 
 from backends.model import Operational, Server, Snapshot
 from orchestrator.planning import capacity
-from orchestrator.planning.capacity import GuardRefused
+from orchestrator.planning.capacity import CapacityViolation
 from orchestrator.planning.policy import Policy
 from tests.support.fake_fleet import World
 from tests.support.virtual_time import run
@@ -29,7 +29,7 @@ def changed(snapshot: Snapshot, *servers: Server) -> dict[str, Snapshot]:
 def test_after_a_reload_nothing_counts_and_nothing_may_go() -> None:
     seen = run(_just_reloaded())
     assert {each.status for each in seen.servers} == {"UP 1/3"}
-    with pytest.raises(GuardRefused, match="in rotation 0 → 0, floor 2"):
+    with pytest.raises(CapacityViolation, match="in rotation 0 → 0, floor 2"):
         capacity.check({"lb1": seen}, {seen.servers[0].ref}, HALF)
 
 
@@ -43,14 +43,14 @@ def test_the_backup_stays_while_it_is_all_that_serves() -> None:
     seen = run(_just_reloaded(2))
     dead = replace(seen.servers[0], operational=Operational.STOPPED, status="DOWN", check_health=0)
     backup = replace(seen.servers[1], backup=True, status="UP", check_health=4)
-    with pytest.raises(GuardRefused):
+    with pytest.raises(CapacityViolation):
         capacity.check(changed(seen, dead, backup), {backup.ref}, HALF)
 
 
 def test_backups_alone_are_counted_like_any_other_server() -> None:
     seen = run(_just_reloaded(1))
     backup = replace(seen.servers[0], backup=True, status="UP", check_health=4)
-    with pytest.raises(GuardRefused, match="in rotation 1 → 0, floor 1"):
+    with pytest.raises(CapacityViolation, match="in rotation 1 → 0, floor 1"):
         capacity.check(changed(seen, backup), {backup.ref}, HALF)
 
 

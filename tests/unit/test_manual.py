@@ -7,8 +7,8 @@ import pytest
 from backends.errors import Refused
 from backends.model import AdminState, Level, Server
 from orchestrator.engine.manual import Action, Change, apply, choose, impact
-from orchestrator.errors import DeadlinePassed
-from orchestrator.planning.capacity import GuardRefused
+from orchestrator.errors import StepTimeout
+from orchestrator.planning.capacity import CapacityViolation
 from orchestrator.planning.plan import PreflightFailed
 from tests.support.fake_fleet import World
 from tests.support.virtual_time import run
@@ -45,10 +45,10 @@ def test_the_floor_is_kept_unless_every_node_is_named(action: Action, more: dict
         world = World(nodes=2, min_available=1)
         both = change(world, action, "web1", "web2", **more)
         assert [each.after for each in (await impact(world.application, both)).broken] == [0, 0]
-        with pytest.raises(GuardRefused, match="shop on lb1: in rotation 2 → 0, floor 1"):
+        with pytest.raises(CapacityViolation, match="shop on lb1: in rotation 2 → 0, floor 1"):
             await carry_out(world, both)
         half = change(world, action, "web1", "web2", override=frozenset({"web1"}), **more)
-        with pytest.raises(GuardRefused):
+        with pytest.raises(CapacityViolation):
             await carry_out(world, half)
         assert world.sent() == []
         named = change(world, action, "web1", "web2", override=frozenset({"web1", "web2"}), **more)
@@ -160,7 +160,7 @@ def test_ready_of_what_is_being_stopped_waits_for_its_end() -> None:
         world = World(verify_timeout=5)
         world.take_out("web1", "maint")
         world.nodes["web1"].stopping = True
-        with pytest.raises(DeadlinePassed, match=r"its service is being stopped \(running\)"):
+        with pytest.raises(StepTimeout, match=r"its service is being stopped \(running\)"):
             await carry_out(world, change(world, "ready", "web1"))
         assert READY not in world.sent()
         assert world.admin("web1") == [AdminState.MAINT] * 2
@@ -179,7 +179,7 @@ def test_ready_of_an_unhealthy_node_ends_in_maintenance(state: str, ill: str) ->
         else:
             world.nodes["web1"].flaps = [True] * 1000
             world.nodes["web1"].healthy = False
-        with pytest.raises(DeadlinePassed, match="own health" if ill == "itself" else "HAProxy's checks"):
+        with pytest.raises(StepTimeout, match="own health" if ill == "itself" else "HAProxy's checks"):
             await carry_out(world, change(world, "ready", "web1"))
         assert world.admin("web1") == [AdminState.MAINT] * 2
         assert READY not in world.sent()

@@ -9,7 +9,7 @@ from backends.errors import Unreachable
 from backends.model import Admin, Info, Level, Server, ServerRef, Snapshot
 from orchestrator.engine.steps.drain import drain
 from orchestrator.engine.steps.verify import verify
-from orchestrator.errors import DeadlinePassed
+from orchestrator.errors import StepTimeout
 from orchestrator.events.events import Waiting
 from orchestrator.planning.plan import Severity
 from orchestrator.planning.policy import Policy
@@ -102,7 +102,7 @@ def test_an_address_that_never_comes_is_not_somebody_elses_doing() -> None:
         work = world.work(wanted=None)
         await drain(work)
         world.server("web1").admin |= Admin.RESOLUTION_MAINT
-        with pytest.raises(DeadlinePassed, match="HAProxy has no address for it yet"):
+        with pytest.raises(StepTimeout, match="HAProxy has no address for it yet"):
             await verify(work)
 
     run(scenario())

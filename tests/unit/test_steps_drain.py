@@ -9,7 +9,7 @@ import pytest
 from backends.errors import Refused, UnknownOutcome, Unreachable
 from backends.model import AdminState
 from orchestrator.engine.steps.drain import drain
-from orchestrator.errors import Aborted, DeadlinePassed, StepFailed
+from orchestrator.errors import Aborted, StepFailed, StepTimeout
 from orchestrator.events.actor import Actor
 from orchestrator.events.events import NodeNote, Waiting
 from tests.support.fake_faults import Fault
@@ -132,7 +132,7 @@ def test_the_guard_waits_for_capacity_and_then_goes_on() -> None:
 def test_capacity_that_does_not_come_back_is_a_failure_and_nothing_was_sent() -> None:
     async def scenario() -> None:
         world = World(nodes=2, min_available=2, capacity_timeout=20)
-        with pytest.raises(DeadlinePassed, match=re.escape("in rotation 2 → 1, floor 2")):
+        with pytest.raises(StepTimeout, match=re.escape("in rotation 2 → 1, floor 2")):
             await drain(world.work())
         assert now() == pytest.approx(20, abs=0.1)
         assert world.sent() == []
@@ -262,7 +262,7 @@ def test_an_instance_that_stays_unreachable_is_a_failure() -> None:
         world = World(capacity_timeout=20, balancer_unreachable_timeout=20)
         work = world.work()
         world.balancers["lb2"].down = True
-        with pytest.raises(DeadlinePassed, match="lb2: connection refused"):
+        with pytest.raises(StepTimeout, match="lb2: connection refused"):
             await drain(work)
         assert world.sent() == []
 

@@ -7,7 +7,7 @@ from backends.model import Activity
 from orchestrator.engine.steps.install import await_end, install
 from orchestrator.engine.steps.start import start
 from orchestrator.engine.steps.stop import stop
-from orchestrator.errors import DeadlinePassed, StepFailed
+from orchestrator.errors import StepFailed, StepTimeout
 from orchestrator.events.events import CommandStarted
 from tests.support.fake_fleet import World
 from tests.support.virtual_time import run
@@ -92,7 +92,7 @@ def test_an_installer_that_never_ends_meets_its_deadline() -> None:
         web1 = world.nodes["web1"]
         web1.processes.add(77)
         web1.faults.add("install", UnknownOutcome("web1", "timed out", pid=77))
-        with pytest.raises(DeadlinePassed, match="the installer is still running on web1, pid 77"):
+        with pytest.raises(StepTimeout, match="the installer is still running on web1, pid 77"):
             await install(world.work())
 
     run(scenario())
@@ -110,7 +110,7 @@ def test_what_an_earlier_rollout_has_begun_is_waited_for_or_named() -> None:
         assert world.clock.monotonic() >= 30
         web1.processes.add(77)
         words = "the install command of an earlier rollout is still running on web1, pid 77"
-        with pytest.raises(DeadlinePassed, match=words):
+        with pytest.raises(StepTimeout, match=words):
             await await_end(world.work(), began)
 
     run(scenario())
@@ -154,7 +154,7 @@ def test_a_manager_that_says_running_while_nothing_is_there_is_not_believed() ->
         world = World(start_timeout=100)
         await stop(world.work())
         world.nodes["web1"].lies_about_start = True
-        with pytest.raises(DeadlinePassed, match="port 80 is closed"):
+        with pytest.raises(StepTimeout, match="port 80 is closed"):
             await start(world.work())
 
     run(scenario())

@@ -5,7 +5,7 @@ import pytest
 from backends.errors import Busy, PermissionDenied, Refused, UnknownOutcome, Unreachable, UnreadableReply
 from backends.model import Activity
 from orchestrator.engine.steps.stop import stop
-from orchestrator.errors import DeadlinePassed, StepFailed
+from orchestrator.errors import StepFailed, StepTimeout
 from orchestrator.events.events import NodeNote, Waiting
 from tests.support.fake_faults import Fault
 from tests.support.fake_fleet import World
@@ -40,9 +40,7 @@ def test_a_manager_that_says_stopped_while_all_goes_on_is_not_believed() -> None
     async def scenario() -> None:
         world = World(stop_timeout=40)
         world.nodes["web1"].ignores_stop = True
-        with pytest.raises(
-            DeadlinePassed, match=r"service to stop: not within 40 s.*port 80 is open, process"
-        ):
+        with pytest.raises(StepTimeout, match=r"service to stop: not within 40 s.*port 80 is open, process"):
             await stop(world.work())
 
     run(scenario())
@@ -54,7 +52,7 @@ def test_a_port_that_closed_alone_is_not_enough() -> None:
         web1 = world.nodes["web1"]
         web1.ignores_stop = True
         world.at(1, lambda: setattr(web1, "port_open", False))
-        with pytest.raises(DeadlinePassed, match=r"last seen: process \d+ is there"):
+        with pytest.raises(StepTimeout, match=r"last seen: process \d+ is there"):
             await stop(world.work())
 
     run(scenario())
@@ -69,7 +67,7 @@ def test_a_lost_answer_is_never_blindly_repeated(executed: bool) -> None:
             assert await stop(world.work()) == "port closed, process gone"
             assert world.nodes["web1"].asked == ["stop"]
         else:
-            with pytest.raises(DeadlinePassed):
+            with pytest.raises(StepTimeout):
                 await stop(world.work())
             assert world.nodes["web1"].asked == []
         assert "checking the actual state" in world.events(NodeNote)[0].text
@@ -109,7 +107,7 @@ def test_a_manager_that_stays_busy_is_named_and_was_not_asked() -> None:
         work = world.work()
         world.nodes["web1"].faults.always["stop"] = Fault(BUSY)
         with pytest.raises(
-            DeadlinePassed, match=r"^stop to be accepted: not within 60 s; last seen: .*start pending$"
+            StepTimeout, match=r"^stop to be accepted: not within 60 s; last seen: .*start pending$"
         ):
             await stop(work)
         assert (world.nodes["web1"].asked, work.stop_sent) == ([], False)
@@ -139,7 +137,7 @@ def test_a_look_that_measures_nothing_is_no_pass(look: str) -> None:
             web1.faults.always[look] = Fault(UnreadableReply("web1", "no answer"))
 
         world.at(0.05, blind)
-        with pytest.raises(DeadlinePassed, match="last seen: no answer"):
+        with pytest.raises(StepTimeout, match="last seen: no answer"):
             await stop(work)
         assert not web1.processes  # it had stopped, but nobody could know
 
@@ -155,7 +153,7 @@ def test_a_restart_behind_our_back_is_seen() -> None:
         web1.start_delay = 0.1
         web1.linger = 1.0
         world.at(0.5, web1.start)
-        with pytest.raises(DeadlinePassed, match="service is running, port 80 is open"):
+        with pytest.raises(StepTimeout, match="service is running, port 80 is open"):
             await stop(world.work())
         assert web1.activity is Activity.RUNNING
 
@@ -171,7 +169,7 @@ def test_a_stop_command_without_an_end_does_not_hold_the_step() -> None:
             await world.clock.sleep(3600)
 
         work.node.service.stop = hang  # type: ignore[method-assign]
-        with pytest.raises(DeadlinePassed, match=r"service to stop: not within 40 s"):
+        with pytest.raises(StepTimeout, match=r"service to stop: not within 40 s"):
             await stop(work)
         assert world.clock.monotonic() < 120
         assert any("no end within 40 s" in each.text for each in world.events(NodeNote))

@@ -10,7 +10,7 @@ from backends.model import Activity, AdminState
 from orchestrator.engine.step_context import Work
 from orchestrator.engine.steps.drain import drain
 from orchestrator.engine.steps.verify import verify
-from orchestrator.errors import DeadlinePassed, StepFailed
+from orchestrator.errors import StepFailed, StepTimeout
 from orchestrator.events.actor import Actor
 from orchestrator.events.events import Waiting
 from tests.support.fake_faults import Fault
@@ -92,7 +92,7 @@ def test_a_process_that_dies_after_two_seconds_takes_no_traffic(required: bool) 
             server.inter = 0.1
         work, node = await upgraded(world)
         world.at(2, lambda: setattr(node, "healthy", False))
-        with pytest.raises(DeadlinePassed, match="own health: 503"):
+        with pytest.raises(StepTimeout, match="own health: 503"):
             await verify(work)
         assert READY not in lines(world)
 
@@ -144,7 +144,7 @@ def test_unhealthy_to_the_end_is_a_failure_and_takes_no_traffic() -> None:
         world = World(verify_timeout=60)
         work, node = await upgraded(world)
         node.healthy = False
-        with pytest.raises(DeadlinePassed, match=re.escape("own health: 503 (0/3)")):
+        with pytest.raises(StepTimeout, match=re.escape("own health: 503 (0/3)")):
             await verify(work)
         assert lines(world) == []
 
@@ -171,7 +171,7 @@ def test_haproxys_checks_that_never_pass_are_a_failure() -> None:
         work, _ = await upgraded(world)
         world.server("web1", "lb2").node = blocked = FakeNode("blocked")
         blocked.healthy = False
-        with pytest.raises(DeadlinePassed, match=r"HAProxy's checks on lb2: DOWN, health 0/4 L4CON"):
+        with pytest.raises(StepTimeout, match=r"HAProxy's checks on lb2: DOWN, health 0/4 L4CON"):
             await verify(work)
         assert READY not in lines(world)
 
@@ -386,7 +386,7 @@ def test_one_that_stays_half_lost_is_no_end_of_the_bake() -> None:
 
         beside = asyncio.create_task(lose())
         with pytest.raises(
-            DeadlinePassed, match=r"end of bake: .*failed a health check of HAProxy: UP 2/3 on lb2"
+            StepTimeout, match=r"end of bake: .*failed a health check of HAProxy: UP 2/3 on lb2"
         ):
             await verify(work)
         await beside
@@ -488,7 +488,7 @@ def test_an_instance_that_dies_while_it_bakes_never_passes() -> None:
             world.balancers["lb2"].faults.always["snapshot"] = Fault(gone)
 
         beside = asyncio.create_task(spoil())
-        with pytest.raises(DeadlinePassed, match=r"end of bake: .*lb2: connection refused"):
+        with pytest.raises(StepTimeout, match=r"end of bake: .*lb2: connection refused"):
             await verify(work)
         await beside
 

@@ -7,7 +7,7 @@ from backends.errors import BackendError
 from backends.model import Registered
 from backends.protocols import Registration
 from orchestrator.engine.step_context import Work
-from orchestrator.errors import StepFailed, StillRegisteredOut
+from orchestrator.errors import ServiceDiscoveryMaintenance, StepFailed
 
 
 async def reach(work: Work) -> None:
@@ -55,7 +55,7 @@ async def come_back(work: Work) -> None:
     """End what `leave` has set, and read that back; by hand also what an earlier change by hand has set.
 
     Raises:
-        StillRegisteredOut: it could not be ended, or did not end in time.
+        ServiceDiscoveryMaintenance: it could not be ended, or did not end in time.
     """
     if (registration := _leaving(work)) is None:
         return
@@ -67,7 +67,7 @@ async def come_back(work: Work) -> None:
             seen = await registration.query()
     except (BackendError, StepFailed) as error:
         text = f"it is back in HAProxy, but it is unknown whether it is back in {registration.name}: {error}"
-        raise StillRegisteredOut(text) from error
+        raise ServiceDiscoveryMaintenance(text) from error
     if seen.maintenance:
         work.note(f"is in maintenance in {registration.name}, and is left there: {seen.maintenance}")
 

@@ -12,9 +12,9 @@ from orchestrator.engine.older_processes import OlderProcesses
 from orchestrator.engine.step_context import Work
 from orchestrator.engine.steps import discovery
 from orchestrator.engine.steps.reach import reach, refuse_left_in, refuse_misplaced
-from orchestrator.errors import DeadlinePassed, StepFailed
+from orchestrator.errors import StepFailed, StepTimeout
 from orchestrator.planning import capacity
-from orchestrator.planning.capacity import GuardRefused
+from orchestrator.planning.capacity import CapacityViolation
 from orchestrator.planning.departure import Departure, look_at_departure
 
 
@@ -100,7 +100,7 @@ async def _leave(work: Work) -> None:
                         return reason
                     refuse_left_in(work, departure)
                     capacity.refuse(departure.capacities)
-            except GuardRefused as refusal:
+            except CapacityViolation as refusal:
                 return str(refusal)
             control.raise_if_no_drain()  # as late as can be: another node may have failed meanwhile
             work.touch()
@@ -173,7 +173,7 @@ async def _wait_for_sessions(work: Work) -> bool:
     """Returns whether the deadline ended the wait (clients with a cookie may never leave)."""
     try:
         await work.until(lambda: _busy(work), timeout=work.policy.drain_timeout, what="sessions to end")
-    except DeadlinePassed as passed:
+    except StepTimeout as passed:
         work.note(f"{passed}; continuing with maintenance")
         return True
     return False
@@ -195,7 +195,7 @@ async def _settle(work: Work, begun: float) -> int:
 
     try:
         await work.until(probe, timeout=timeout, what="last sessions to end")
-    except DeadlinePassed as passed:
+    except StepTimeout as passed:
         if work.policy.on_remaining_sessions == "fail":
             raise StepFailed(f'{passed}; on_remaining_sessions is "fail"') from None
         if work.policy.on_remaining_sessions == "shutdown":

@@ -9,7 +9,7 @@ from orchestrator.engine.step_context import Work
 from orchestrator.engine.steps import discovery
 from orchestrator.engine.steps.drain import in_maintenance, silence_agents
 from orchestrator.planning import capacity
-from orchestrator.planning.capacity import GuardRefused
+from orchestrator.planning.capacity import CapacityViolation
 from orchestrator.planning.departure import read_all_backups
 
 
@@ -59,5 +59,5 @@ async def _keep_out_of(work: Work, instance: str) -> None:
 
     try:
         await work.patiently(attempt)
-    except GuardRefused as refusal:
+    except CapacityViolation as refusal:
         work.note(f"left in rotation although it failed, because of the floor: {refusal}")
