@@ -18,8 +18,8 @@ from orchestrator.events.event_bus import Bus
 from orchestrator.events.events import NodeNote
 from orchestrator.node import Original
 
-INTERVAL = 1.0  # seconds between two looks
-LAST_LOOK = 5.0  # seconds for the last one: the end of a rollout waits for it
+INTERVAL = 1.0
+LAST_LOOK = 5.0  # the end of a rollout waits for it
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from backends.errors import BackendError
 from backends.model import Activity, HealthResult, ServiceState
-from orchestrator.engine.step_context import Work, both
+from orchestrator.engine.step_context import StepContext, both
 from orchestrator.errors import StepFailed
 
 
@@ -15,15 +15,15 @@ class Streak:
     One good look proves little: a service that dies at once and is restarted looks well for half a second.
     """
 
-    def __init__(self, work: Work, *, asks_manager: bool = True) -> None:
+    def __init__(self, context: StepContext, *, asks_manager: bool = True) -> None:
         """
         Args:
-            work: of the node.
+            context: of the node.
             asks_manager: False where nothing was done to its service: its host may hang, and health decides.
         """
-        self._work = work
+        self._context = context
         self._asks_manager = asks_manager
-        self._next = work.control.worked()
+        self._next = context.control.worked()
         self._wrong_version = 0
         self._good_since = self._good_until = self._next  # the first and the last good look in a row
         self.reason = "not checked yet"
@@ -33,7 +33,7 @@ class Streak:
 
     @property
     def needed(self) -> int:
-        return self._work.node.health_successes
+        return self._context.node.health_successes
 
     @property
     def lasted_s(self) -> float:
@@ -49,9 +49,9 @@ class Streak:
         Raises:
             StepFailed: healthy several times in a row, but it is another version that runs.
         """
-        if at_once or self._work.control.worked() >= self._next:
+        if at_once or self._context.control.worked() >= self._next:
             await self._look()
-            self._next = self._work.control.worked() + self._work.node.health_interval
+            self._next = self._context.control.worked() + self._context.node.health_interval
         if self.good >= self.needed:
             return await self._being_stopped()
         return f"own health: {self.reason} ({self.good}/{self.needed})"
@@ -61,7 +61,7 @@ class Streak:
         if self._stays:
             return None
         with contextlib.suppress(BackendError):  # that its manager cannot be asked is no failure here
-            state = await self._work.node.service.state()
+            state = await self._context.node.service.state()
             if state.stopping:
                 return f"its service is being stopped ({state.detail})"
         self._stays = True
@@ -69,7 +69,7 @@ class Streak:
 
     async def _look(self) -> None:
         result = await self._health()
-        wanted = None if self._work.wanted is None else self._work.node.called(self._work.wanted)
+        wanted = None if self._context.wanted is None else self._context.node.called(self._context.wanted)
         other = result.ok and wanted is not None and result.version not in (None, wanted)
         if other:
             self.reason = f"{result.version} runs, expected {wanted}"
@@ -80,7 +80,7 @@ class Streak:
             self.reason = result.detail
             self._wrong_version = 0
         if result.ok and not other:
-            self._good_until = self._work.control.worked()
+            self._good_until = self._context.control.worked()
             if not self.good:
                 self._good_since = self._good_until
             self.good, self.bad = self.good + 1, 0
@@ -89,25 +89,25 @@ class Streak:
 
     async def _health(self) -> HealthResult:
         """Own health and, where the service manager checks that too, what it has found; seen side by side."""
-        node = self._work.node
-        if not self._asks_manager or self._work.self_checked is False:
+        node = self._context.node
+        if not self._asks_manager or self._context.self_checked is False:
             return await node.health.check()
         result, doubt = await both(node.health.check(), self._doubt())
         return replace(result, ok=False, detail=doubt) if result.ok and doubt else result
 
     async def _doubt(self) -> str:
         """What the service manager has against its health, in words; empty where it does not check that."""
-        work = self._work
+        context = self._context
         try:
-            state = await work.node.service.state()
+            state = await context.node.service.state()
         except BackendError as error:
-            problem = f"its service manager cannot be queried: {error.beside(work.node.name)}"
-            if work.by_hand and work.self_checked is None:  # whoever decides may know better
-                work.self_checked = False
-                work.note(f"{problem}; whether that finds it healthy is unknown")
+            problem = f"its service manager cannot be queried: {error.beside(context.node.name)}"
+            if context.by_hand and context.self_checked is None:  # whoever decides may know better
+                context.self_checked = False
+                context.note(f"{problem}; whether that finds it healthy is unknown")
                 return ""
             return problem
-        work.self_checked = state.self_checked
+        context.self_checked = state.self_checked
         if not state.self_checked or state.activity is Activity.RUNNING:
             return ""
         return f"service is {state.detail or state.activity}"
@@ -121,8 +121,8 @@ class Liveness:
     one whose second start is slow has the time that any start has.
     """
 
-    def __init__(self, work: Work) -> None:
-        self._work = work
+    def __init__(self, context: StepContext) -> None:
+        self._context = context
         self._pid: int | None = None  # as the manager said at the last look
         self._dead_since: float | None = None  # seconds of `Control.worked`
 
@@ -140,7 +140,7 @@ class Liveness:
             BackendError: it could not be seen.
         """
         known = self._pid
-        (state, is_open), alive = await both(self._work.look(), self._alive(known))
+        (state, is_open), alive = await both(self._context.look(), self._alive(known))
         self._pid = state.pid
         ended = state.activity is Activity.RUNNING and known is not None and known == state.pid and not alive
         if state.activity is Activity.RUNNING and is_open:
@@ -154,16 +154,16 @@ class Liveness:
 
     async def _alive(self, pid: int | None) -> bool:
         """A manager that looks once a minute calls a process running that has long ended."""
-        return pid is None or await self._work.node.host.alive(pid)
+        return pid is None or await self._context.node.host.alive(pid)
 
     def _reason(self, state: ServiceState, ended: bool) -> str:
         if state.activity is not Activity.RUNNING:
             return f"service is {state.detail or state.activity}"
-        closed = f"port {self._work.node.port} is closed"
+        closed = f"port {self._context.node.port} is closed"
         return f"process {state.pid} has ended, {closed}" if ended else closed
 
     def _judge(self, reason: str) -> None:
-        now, grace = self._work.control.worked(), self._work.policy.start_grace
+        now, grace = self._context.control.worked(), self._context.policy.start_grace
         if self._dead_since is None:
             self._dead_since = now
         elif now - self._dead_since >= grace:

@@ -16,7 +16,7 @@ from orchestrator.balancers.processes import unreached_processes
 from orchestrator.engine.control import Control
 from orchestrator.engine.health_gate import Streak
 from orchestrator.engine.put_back import in_return_order
-from orchestrator.engine.step_context import Work
+from orchestrator.engine.step_context import StepContext
 from orchestrator.engine.steps import discovery
 from orchestrator.engine.steps.drain import in_maintenance
 from orchestrator.engine.steps.quarantine import keep_out
@@ -150,10 +150,10 @@ async def apply(
             await _write(application, change, refs)
         if change.action in ("drain", "maint"):
             for node in change.nodes:
-                work = _work(application, node, mapped[node.name], {}, control, clock, bus, "drain")
+                context = _context(application, node, mapped[node.name], {}, control, clock, bus, "drain")
                 with bus.turn(node.name, "drain"):
                     try:
-                        await discovery.leave(work)
+                        await discovery.leave(context)
                     except RolldeckError as error:
                         raise StepFailed(f"done on every HAProxy, but not elsewhere: {error}") from error
     after = await application.fleet.servers(refs)
@@ -224,31 +224,33 @@ async def _ready(
 ) -> None:
     servers = await application.fleet.servers(refs)
     originals = {ref: Original.to_ready(each) for ref, each in servers.items()}
-    work = _work(application, node, refs, originals, control, clock, bus, "verify")
-    work.followers = await _followers(application, refs)
+    context = _context(application, node, refs, originals, control, clock, bus, "verify")
+    context.followers = await _followers(application, refs)
     with bus.turn(node.name, "verify"):
         try:
-            await prove(work, Streak(work))
-            await put_back(work)
+            await prove(context, Streak(context))
+            await put_back(context)
         except RolldeckError as error:
             try:
-                await keep_out(work)
+                await keep_out(context)
             except RolldeckError as second:
-                work.note(f"could not be brought back to maintenance everywhere: {second.beside(node.name)}")
+                context.note(
+                    f"could not be brought back to maintenance everywhere: {second.beside(node.name)}"
+                )
             raise error
-        await discovery.come_back(work)
-        await _tell_unwatched(work)
+        await discovery.come_back(context)
+        await _tell_unwatched(context)
 
 
-async def _tell_unwatched(work: Work) -> None:
+async def _tell_unwatched(context: StepContext) -> None:
     """It works, but its service manager would neither restart nor stop it."""
     with contextlib.suppress(BackendError):  # that the manager cannot be asked is no matter of the rotation
-        state = await work.node.service.state()
+        state = await context.node.service.state()
         if state.unwatched:
-            work.note(f"is in rotation, but {state.unwatched}")
+            context.note(f"is in rotation, but {state.unwatched}")
 
 
-def _work(
+def _context(
     application: Application,
     node: Node,
     refs: tuple[ServerRef, ...],
@@ -257,8 +259,8 @@ def _work(
     clock: Clock,
     bus: Bus,
     step: Step,
-) -> Work:
-    return Work(
+) -> StepContext:
+    return StepContext(
         node=node,
         refs=refs,
         originals=originals,

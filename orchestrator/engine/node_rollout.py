@@ -9,7 +9,7 @@ from backends.model import AdminState, ServerRef
 from backends.text import last_lines
 from orchestrator.engine.control import ABORT, CONTINUE, RETRY, SKIP, Control, RolloutHooks
 from orchestrator.engine.put_back import put_back_untouched
-from orchestrator.engine.step_context import Work
+from orchestrator.engine.step_context import StepContext
 from orchestrator.engine.steps.drain import drain, still_in_maintenance
 from orchestrator.engine.steps.install import await_end, install
 from orchestrator.engine.steps.quarantine import keep_out
@@ -38,7 +38,7 @@ from orchestrator.planning.plan import Plan, PlannedNode
 LOGGED: frozenset[Step] = frozenset(("stop", "start", "verify"))  # steps that fail by the service's doing
 LOG_TIMEOUT_S = 5.0  # for its manager to say what it has written last
 
-ACTIONS: dict[Step, Callable[[Work], Awaitable[str | None]]] = {
+ACTIONS: dict[Step, Callable[[StepContext], Awaitable[str | None]]] = {
     "drain": drain,
     "stop": stop,
     "install": install,
@@ -72,7 +72,7 @@ class Turn:
         planned: PlannedNode,
         peers: tuple[str, ...],
         plan: Plan,
-        work: Work,
+        context: StepContext,
         control: Control,
         bus: Bus,
         tally: Tally,
@@ -83,7 +83,7 @@ class Turn:
         self._name = planned.name
         self._peers = peers  # the nodes of its batch, itself included
         self._plan = plan
-        self._work = work
+        self._context = context
         self._control = control
         self._bus = bus
         self._tally = tally
@@ -107,29 +107,29 @@ class Turn:
         start = self._control.worked()
         await self._begin()
         if self._planned.awaits is not None:
-            await await_end(self._work, self._planned.awaits)
+            await await_end(self._context, self._planned.awaits)
         for step in self._planned.steps:
             if self._plan.policy.confirm == "step":
                 await self._confirm(f"{step}?", "step", step)
             await self._control.checkpoint()  # last: a "go" while all is paused starts nothing yet
-            self._work.step = step
+            self._context.step = step
             with self._bus.turn(self._name, step):
                 await self._run(step)
         self._tally.done.append(self._name)
-        if self._work.baked is not None and not self._work.baked.proven:
+        if self._context.baked is not None and not self._context.baked.proven:
             self._tally.unproven.append(self._name)
         seconds = round(self._control.worked() - start, 3)
         done = NodeRolledBack if self._tally.kind == "rollback" else NodeUpgraded
-        self._bus.emit(done(node=self._name, duration_s=seconds, version=self._work.wanted or ""))
+        self._bus.emit(done(node=self._name, duration_s=seconds, version=self._context.wanted or ""))
 
     async def _run(self, step: Step) -> None:
         start = self._control.worked()
         self._bus.emit(StepStarted(node=self._name, step=step))
         if step != "drain":  # which says so itself: it may wait for capacity first
-            self._work.touch()
+            self._context.mark_touched()
         if step != "drain" and "drain" in self._planned.steps:
-            await still_in_maintenance(self._work)
-        detail = await ACTIONS[step](self._work)
+            await still_in_maintenance(self._context)
+        detail = await ACTIONS[step](self._context)
         self._bus.emit(
             StepDone(
                 node=self._name,
@@ -151,15 +151,15 @@ class Turn:
         if self._plan.policy.confirm == "node":
             await self._confirm(f"take it out of rotation? {self._planned.why}")
             control.raise_if_no_drain()
-        self._work.originals = await self._look_at_originals()
+        self._context.originals = await self._look_at_originals()
         self._tell_of_changes()
-        self._tally.originals[self._name] = self._work.originals
-        self._work.intentions.originals |= self._work.originals
+        self._tally.originals[self._name] = self._context.originals
+        self._context.intentions.originals |= self._context.originals
         self._bus.emit(
             NodeStarted(
                 node=self._name,
-                version=self._work.wanted or "",
-                originals=[each.said(ref) for ref, each in self._work.originals.items()],
+                version=self._context.wanted or "",
+                originals=[each.said(ref) for ref, each in self._context.originals.items()],
             )
         )
         await self._asks.published()
@@ -192,18 +192,18 @@ class Turn:
 
     def _tell_of_changes(self) -> None:
         """Who changed a node while others had their turn has a reason: it is kept, and told."""
-        for ref, now in self._work.originals.items():
+        for ref, now in self._context.originals.items():
             planned = self._planned.originals.get(ref)
             if planned is not None and now != planned:
-                who = self._work.intentions.who_set(ref, now, now.agent)
-                self._work.note(
+                who = self._context.intentions.who_set(ref, now, now.agent)
+                self._context.note(
                     f"{who} set {ref} to {now.admin}, weight {now.weight}, since the plan was made:"
                     " it will be restored that way"
                 )
 
     async def _look_at_originals(self) -> dict[ServerRef, Original]:
         """As they are right now: somebody may have changed one since the plan was made."""
-        servers = await self._work.patiently(self._work.servers)
+        servers = await self._context.retry_until_reachable(self._context.servers)
         if self._planned.left_by:
             return dict(self._planned.originals)  # what they are now is what that rollout has left
         found = {ref: Original.of(each) for ref, each in servers.items()}
@@ -227,7 +227,7 @@ class Turn:
         too_many = share > self._plan.policy.max_fail_percentage
         if too_many and not self._control.interactive:
             self._control.halt(f"{self._name} failed")
-        step = self._work.step
+        step = self._context.step
         self._tally.failed_at[self._name] = step
         with self._control.deciding(self._name):
             touched = self._name in self._tally.touched
@@ -245,12 +245,12 @@ class Turn:
 
     async def _put_back(self, failure: RolldeckError) -> bool:
         """Whether it is back as it was, because nothing had been done to its service yet."""
-        step = self._work.step
+        step = self._context.step
         try:
             with self._bus.turn(self._name, step):
-                back = await put_back_untouched(self._work, self._planned)
+                back = await put_back_untouched(self._context, self._planned)
         except RolldeckError as error:
-            self._work.note(f"could not be brought to maintenance everywhere: {error.beside(self._name)}")
+            self._context.note(f"could not be brought to maintenance everywhere: {error.beside(self._name)}")
             return False
         if back:
             self._tally.failed.remove(self._name)
@@ -261,16 +261,16 @@ class Turn:
 
     async def _keep_out(self) -> None:
         try:
-            with self._bus.turn(self._name, self._work.step):
-                await keep_out(self._work)
+            with self._bus.turn(self._name, self._context.step):
+                await keep_out(self._context)
         except RolldeckError as error:
-            self._work.note(f"could not be brought to maintenance everywhere: {error.beside(self._name)}")
+            self._context.note(f"could not be brought to maintenance everywhere: {error.beside(self._name)}")
 
     async def _show_log(self, step: Step) -> None:
         """What the service has written last; that it cannot be read is no failure of its own."""
         try:
             async with asyncio.timeout(LOG_TIMEOUT_S):
-                found = await self._work.node.service.last_lines()
+                found = await self._context.node.service.last_lines()
         except (TimeoutError, RolldeckError):
             return
         if lines := last_lines("\n".join(found)):

@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from backends.errors import BackendError
 from backends.model import Snapshot
 from orchestrator.balancers.group import Fleet
-from orchestrator.engine.step_context import Work
+from orchestrator.engine.step_context import StepContext
 from orchestrator.node import Node
 from orchestrator.planning.plan import Finding, Severity
 
@@ -63,42 +63,44 @@ class OlderProcesses:
         counted: the node's own connections are what is looked at.
     """
 
-    def __init__(self, work: Work, *, first_count: int | None) -> None:
+    def __init__(self, context: StepContext, *, first_count: int | None) -> None:
         """
         Args:
-            work: on the node.
+            context: on the node.
             first_count: its connections just now; None when they are not looked at.
         """
-        self._work = work
+        self._context = context
         self.counted = first_count is not None
-        self._none_until = work.clock.monotonic() + FRESH_S if first_count == 0 else 0.0
+        self._none_until = context.clock.monotonic() + FRESH_S if first_count == 0 else 0.0
 
     @classmethod
-    async def behind(cls, work: Work) -> "OlderProcesses":
+    async def behind(cls, context: StepContext) -> "OlderProcesses":
         """Find out how they can be seen, and note it when they cannot."""
-        names = {ref.instance for ref in work.refs}
-        young = work.fleet.started_within(work.policy.drain_timeout, names)
-        blind = await work.patiently(lambda: _without_master(work.fleet, young))
-        first_count = await _count(work.node) if blind else None
+        names = {ref.instance for ref in context.refs}
+        young = context.fleet.started_within(context.policy.drain_timeout, names)
+        blind = await context.retry_until_reachable(lambda: _without_master(context.fleet, young))
+        first_count = await _count(context.node) if blind else None
         if blind and first_count is None:
             listed = ", ".join(f"{name} was started or reloaded {young[name]} s ago" for name in blind)
-            work.note(f"sessions of older HAProxy processes cannot be seen ({listed}): the stop may cut them")
-        return cls(work, first_count=first_count)
+            context.note(
+                f"sessions of older HAProxy processes cannot be seen ({listed}): the stop may cut them"
+            )
+        return cls(context, first_count=first_count)
 
     async def connections(self) -> int:
         """How many there are now; 0 when the load balancers know it themselves, or nobody does."""
-        if not self.counted or self._work.node.connections is None:
+        if not self.counted or self._context.node.connections is None:
             return 0
-        if self._work.clock.monotonic() < self._none_until:
+        if self._context.clock.monotonic() < self._none_until:
             return 0
-        return await self._work.node.connections.count()
+        return await self._context.node.connections.count()
 
     async def reason(self) -> str | None:
         """Why the service may not be stopped yet, or None."""
         count = await self.connections()
         if not count:
             return None
-        port = self._work.node.port
+        port = self._context.node.port
         return f"connections on port {port}: {count}, perhaps of older HAProxy processes after a reload"
 
 

@@ -7,7 +7,7 @@ from backends.errors import RolldeckError
 from backends.model import Admin, AdminState, Server, ServerRef
 from orchestrator.balancers.followers import Tracked, inherits, path, tracked_by
 from orchestrator.engine.health_gate import Streak
-from orchestrator.engine.step_context import Work
+from orchestrator.engine.step_context import StepContext
 from orchestrator.engine.steps import discovery
 from orchestrator.engine.steps.quarantine import keep_out
 from orchestrator.engine.steps.verify import prove, put_back
@@ -15,7 +15,7 @@ from orchestrator.node import Node
 from orchestrator.planning.plan import Finding, PlannedNode, PreflightFailed, Severity
 
 
-async def put_back_untouched(work: Work, planned: PlannedNode) -> bool:
+async def put_back_untouched(context: StepContext, planned: PlannedNode) -> bool:
     """Prove the node on the version that it had, and give every server its original state.
 
     Nothing is done for a node that an earlier rollout had left out, or that is to be put in rotation on
@@ -24,9 +24,9 @@ async def put_back_untouched(work: Work, planned: PlannedNode) -> bool:
     Returns:
         Whether it is back as it was. If it was tried in vain, the node is in maintenance.
     """
-    if work.stop_sent or planned.left_by or planned.to_ready or "drain" not in planned.steps:
+    if context.stop_sent or planned.left_by or planned.to_ready or "drain" not in planned.steps:
         return False
-    own = replace(work, wanted=planned.running)
+    own = replace(context, wanted=planned.running)
     try:
         if not (await own.node.health.check()).ok:
             return False
@@ -45,13 +45,13 @@ async def put_back_untouched(work: Work, planned: PlannedNode) -> bool:
     return True
 
 
-async def _keep_decisions(work: Work) -> None:
+async def _keep_decisions(context: StepContext) -> None:
     """What somebody has drained in the middle is theirs, and stays so."""
-    for ref, server in (await work.patiently(work.servers)).items():
-        theirs = not work.intentions.met(server) and server.admin & Admin.FORCED_DRAIN
-        if theirs and work.originals[ref].admin is AdminState.READY:
-            work.originals[ref] = replace(work.originals[ref], admin=AdminState.DRAIN)
-            work.note(f"somebody has drained {ref} meanwhile: it is left drained")
+    for ref, server in (await context.retry_until_reachable(context.servers)).items():
+        theirs = not context.intentions.met(server) and server.admin & Admin.FORCED_DRAIN
+        if theirs and context.originals[ref].admin is AdminState.READY:
+            context.originals[ref] = replace(context.originals[ref], admin=AdminState.DRAIN)
+            context.note(f"somebody has drained {ref} meanwhile: it is left drained")
 
 
 def in_return_order(

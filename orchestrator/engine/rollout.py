@@ -15,7 +15,7 @@ from orchestrator.engine.final_state import look_at_end, with_registries
 from orchestrator.engine.hooks import Hooks
 from orchestrator.engine.node_rollout import Tally, Turn
 from orchestrator.engine.server_pool import Pool
-from orchestrator.engine.step_context import Work
+from orchestrator.engine.step_context import StepContext
 from orchestrator.engine.traffic import summarize
 from orchestrator.errors import Aborted, JournalError, StepFailed
 from orchestrator.events.actor import Actor
@@ -176,7 +176,7 @@ class Rollout:
 
     def _turn(self, name: str, peers: tuple[str, ...]) -> Turn:
         planned = self._plan.node(name)
-        work = Work(
+        work = StepContext(
             node=next(each for each in self._application.nodes if each.name == name),
             refs=planned.refs,
             originals=planned.originals,
@@ -187,7 +187,7 @@ class Rollout:
             clock=self._clock,
             control=self._control,
             bus=self._bus,
-            touch=lambda: self._touch(name),
+            mark_touched=lambda: self._touch(name),
             intentions=self._intentions,
             followers=frozenset(planned.followers),
             inherited=frozenset(planned.inherited),

@@ -26,14 +26,15 @@ U = TypeVar("U")
 Probe = Callable[[], Awaitable[str | None]]
 """Looks once; None when what is waited for is there, else the reason why not, in words."""
 
-QUICKEST_LOOK = 0.02  # seconds
-SLOWEST_LOOK = 1.0
-GRACE = 1.0  # a command with this very limit of its own is to end by that one, which knows its process
-SHARE_OF_WAIT = 0.05  # look again after 5 % of the time waited so far: what it adds stays in proportion
+POLL_INTERVAL_MIN_S = 0.02
+POLL_INTERVAL_MAX_S = 1.0
+# A command with this very limit of its own is to end by that one, which knows its process.
+HOST_TIMEOUT_GRACE_S = 1.0
+POLL_BACKOFF_RATIO = 0.05  # of the time waited so far: what polling adds stays in proportion
 
 
 @dataclass(slots=True)
-class Work:
+class StepContext:
     """Everything a step may use. `originals` is filled when the node's turn begins."""
 
     node: Node
@@ -46,14 +47,14 @@ class Work:
     control: Control
     bus: Bus
     step: Step = "drain"
-    touch: Callable[[], None] = lambda: None  # says that from here on the node is not as it was
+    mark_touched: Callable[[], None] = lambda: None  # from here on the node is not as it was
     pids: set[int] = field(default_factory=set)  # of the service, as far as seen before the stop
     stops: bool = True  # its turn stops the service, and is not only to verify it
     by_hand: bool = False  # a change by hand, and no rollout's turn
     baked: Baked | None = None  # how its bake went, once there was one
     self_checked: bool | None = None  # its manager checks its health, as last seen; None: not seen yet
     stop_sent: bool = False  # the service was asked to stop, or may have been
-    left_registry: bool = False  # a rollout has set maintenance there, which is to end with its turn
+    discovery_maintenance_set: bool = False  # a rollout set it there, and is to end it
     intentions: Intentions = field(default_factory=Intentions)  # of the whole rollout
     pool: Pool = field(default_factory=Pool)  # likewise
     endpoints: Endpoints = field(default_factory=Endpoints)  # of all nodes of the application
@@ -61,14 +62,14 @@ class Work:
     inherited: frozenset[ServerRef] = frozenset()  # its own that were out before, with a server they follow
     unmanaged: tuple[str, ...] = ()  # backends in which the node is left, see `Application`
 
-    def intend(self, intent: Intent, refs: Sequence[ServerRef] | None = None) -> None:
+    def set_desired(self, intent: Intent, refs: Sequence[ServerRef] | None = None) -> None:
         """Say what is about to be set, by default on all servers of the node."""
         self.intentions.set(self.refs if refs is None else refs, intent)
 
     def note(self, text: str) -> None:
         self.bus.emit(NodeNote(node=self.node.name, text=text))
 
-    def belonging(self, state: AdminState) -> list[ServerRef]:
+    def servers_originally(self, state: AdminState) -> list[ServerRef]:
         """The servers whose original state is this one."""
         return [ref for ref in self.refs if self.originals[ref].admin is state]
 
@@ -84,9 +85,11 @@ class Work:
         self, refs: Sequence[ServerRef], build: Build, reached: Callable[[Server], bool]
     ) -> bool:
         """`Fleet.ensure`, patient with a load balancer that does not answer for a moment."""
-        return await self.patiently(lambda: self.fleet.ensure(refs, build, reached))
+        return await self.retry_until_reachable(lambda: self.fleet.ensure(refs, build, reached))
 
-    async def patiently(self, call: Callable[[], Awaitable[T]], what: str = "load balancers to answer") -> T:
+    async def retry_until_reachable(
+        self, call: Callable[[], Awaitable[T]], what: str = "load balancers to answer"
+    ) -> T:
         """Repeat what only ensures until it is answered, for `balancer_unreachable_timeout` at most."""
         results: list[T] = []
 
@@ -94,7 +97,7 @@ class Work:
             results.append(await call())
             return None
 
-        await self.until(attempt, timeout=self.policy.balancer_unreachable_timeout, what=what)
+        await self.wait_for(attempt, timeout=self.policy.balancer_unreachable_timeout, what=what)
         return results[0]
 
     async def look(self) -> tuple[ServiceState, bool]:
@@ -107,7 +110,7 @@ class Work:
         self.self_checked = state.self_checked
         return state, is_open
 
-    async def until(
+    async def wait_for(
         self,
         probe: Probe,
         *,
@@ -164,11 +167,11 @@ class Work:
                     )
                 )
             waited = self.clock.monotonic() - began  # paused or not: no hurry after an hour
-            pause = max(QUICKEST_LOOK, min(SLOWEST_LOOK, waited * SHARE_OF_WAIT))
+            pause = max(POLL_INTERVAL_MIN_S, min(POLL_INTERVAL_MAX_S, waited * POLL_BACKOFF_RATIO))
             soon = at > now and not self.control.paused  # while paused this moment does not come nearer
             await self.clock.sleep(min(pause, max(left, 0.001), max(at - now, 0.001) if soon else pause))
 
-    async def ask(
+    async def start_action(
         self, action: Callable[[], Awaitable[None]], *, timeout: float, what: str
     ) -> UnknownOutcome | None:
         """Ask for something that is looked at afterwards.
@@ -186,7 +189,7 @@ class Work:
         async def attempt() -> str | None:
             nonlocal lost
             try:
-                async with asyncio.timeout(timeout + GRACE):
+                async with asyncio.timeout(timeout + HOST_TIMEOUT_GRACE_S):
                     await action()
             except TimeoutError:
                 lost = UnknownOutcome(self.node.name, f"no end within {timeout:g} s; it may still be running")
@@ -198,7 +201,7 @@ class Work:
                 lost = error
             return None
 
-        await self.until(attempt, timeout=timeout, what=f"{what} to be accepted")
+        await self.wait_for(attempt, timeout=timeout, what=f"{what} to be accepted")
         return lost
 
 

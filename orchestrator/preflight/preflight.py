@@ -275,7 +275,7 @@ def _plan_node(
     originals = {each.ref: original(each) for each in servers}
     if left is not None and not to_ready:
         originals |= {ref: each for ref, each in left.originals.items() if ref in originals}
-    belonging = [each for each in servers if originals[each.ref].admin is AdminState.READY]
+    servers_originally = [each for each in servers if originals[each.ref].admin is AdminState.READY]
     left_in_registry = seen.registered is not None and seen.registered.set_by_rollout
     unproven = (
         left is not None
@@ -287,10 +287,10 @@ def _plan_node(
         seen.installed,
         seen.running,
         called=seen.node.called(version or ""),
-        in_rotation=bool(belonging)
-        and all(_as_it_belongs(each, originals[each.ref]) for each in belonging)
+        in_rotation=bool(servers_originally)
+        and all(_as_it_belongs(each, originals[each.ref]) for each in servers_originally)
         and not left_in_registry,
-        stays_out=not belonging and not left_in_registry,
+        stays_out=not servers_originally and not left_in_registry,
         unproven=unproven,
     )
     return PlannedNode(

@@ -10,7 +10,7 @@ from backends.model import AdminState
 from orchestrator.balancers.group import Fleet
 from orchestrator.engine.control import Control
 from orchestrator.engine.rollout import Rollout
-from orchestrator.engine.step_context import Work
+from orchestrator.engine.step_context import StepContext
 from orchestrator.events.actor import Actor
 from orchestrator.events.event_bus import Bus
 from orchestrator.events.events import AnyEvent, Record, RolloutEnded, StepStarted
@@ -81,10 +81,10 @@ class World:
         """Whether anything at all was asked of anybody."""
         return bool(self.sent()) or any(each.asked for each in self.nodes.values())
 
-    def work(self, name: str = "web1", wanted: str | None = "2.0") -> Work:
+    def context(self, name: str = "web1", wanted: str | None = "2.0") -> StepContext:
         """What a step of this node is given, with its servers as they are now."""
         lines = self.servers(name)
-        return Work(
+        return StepContext(
             node=next(each for each in self.application.nodes if each.name == name),
             refs=tuple(each.ref for each in lines),
             originals={each.ref: Original.of(each.seen()) for each in lines},

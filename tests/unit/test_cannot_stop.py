@@ -60,7 +60,7 @@ def test_all_that_is_looked_at_before_a_drain_is_asked_side_by_side(monkeypatch:
 
     async def scenario() -> None:
         world = World()
-        work = world.work()
+        context = world.context()
         both_asked = asyncio.Barrier(2)
 
         async def state(_: FakeService) -> ServiceState:
@@ -73,7 +73,7 @@ def test_all_that_is_looked_at_before_a_drain_is_asked_side_by_side(monkeypatch:
 
         monkeypatch.setattr(FakeService, "state", state)
         monkeypatch.setattr(FakeService, "obstacles", obstacles)
-        await reach(work)
+        await reach(context)
 
     run(scenario())
 

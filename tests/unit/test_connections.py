@@ -84,9 +84,9 @@ def test_where_there_are_none_a_drain_counts_them_once() -> None:
     async def scenario() -> None:
         world = World(instances=1)
         world.balancers["lb1"].older = None  # older processes of HAProxy cannot be seen there
-        work, connections = world.work(), NoConnections()
-        object.__setattr__(work.node, "connections", connections)
-        assert await drain(work) == "no sessions left"
+        context, connections = world.context(), NoConnections()
+        object.__setattr__(context.node, "connections", connections)
+        assert await drain(context) == "no sessions left"
         assert connections.looks == 1
 
     run(scenario())

@@ -38,9 +38,9 @@ def test_the_sessions_of_followers_end_before_maintenance() -> None:
         follower = follow(world, "other/o1", "shop/web1")
         add(world, "other/o2")
         follower.leaving = [20.0]
-        work = world.work()
-        assert await drain(work) == "no sessions left"
-        assert work.followers == {ref("other/o1")}
+        context = world.context()
+        assert await drain(context) == "no sessions left"
+        assert context.followers == {ref("other/o1")}
         (drained, _), (maintained, _) = world.balancers["lb1"].sent
         assert drained < 1
         assert maintained == pytest.approx(20, rel=0.1)
@@ -56,7 +56,7 @@ def test_only_sessions_of_the_machine_itself_are_cut(node: str, shut: bool) -> N
         world = World(2, 1, drain_timeout=5, maint_grace_period=5, on_remaining_sessions="shutdown")
         follow(world, "other/o1", "shop/web1", node).leaving = [3600.0]
         add(world, "other/o2")
-        await drain(world.work())
+        await drain(world.context())
         lines = [line for _, line in world.balancers["lb1"].sent]
         assert ("shutdown sessions server other/o1" in lines) is shut
 
@@ -70,10 +70,10 @@ def test_a_node_is_back_when_its_followers_are() -> None:
         held = follow(world, "other/o3", "shop/web1")
         held.set_state("maint")
         add(world, "other/o2")
-        work = world.work(wanted="1.0")
-        await drain(work)
+        context = world.context(wanted="1.0")
+        await drain(context)
         world.balancers["lb1"].servers["other/o1"].ramp_ends = 60.0
-        assert await verify(work) == "in rotation"
+        assert await verify(context) == "in rotation"
         assert world.clock.monotonic() >= 60
         last = [event.reason for event in world.events(Waiting)][-1]
         assert last.startswith("other/o1, which follows it: UP on lb1, slow start")
@@ -86,10 +86,10 @@ def test_a_follower_that_a_reload_has_removed_is_not_waited_for() -> None:
         world = World(2, 1, bake_time=0)
         follow(world, "other/o1", "shop/web1")
         add(world, "other/o2")
-        work = world.work(wanted="1.0")
-        await drain(work)
+        context = world.context(wanted="1.0")
+        await drain(context)
         del world.balancers["lb1"].servers["other/o1"]
-        assert await verify(work) == "in rotation"
+        assert await verify(context) == "in rotation"
 
     run(scenario())
 

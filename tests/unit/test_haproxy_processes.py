@@ -125,7 +125,7 @@ def test_nothing_is_written_to_one_of_two_processes() -> None:
             with pytest.raises(PreflightFailed, match="stats socket PATH level admin process NUMBER"):
                 await action
         with pytest.raises(Refused, match="2 processes"):
-            await drain(world.work())
+            await drain(world.context())
         assert not world.sent()
         assert len((await world.fleet.look())["lb1"].servers) == 3, "looking is fine"
 
@@ -156,7 +156,7 @@ def test_sessions_that_only_the_master_sees_are_waited_for() -> None:
         world = World(instances=1)
         world.balancers["lb1"].older = {("shop", "web1"): 2, ("shop", "web2"): 5, ("other", "web1"): 9}
         world.at(40, lambda: setattr(world.balancers["lb1"], "older", {}))
-        assert await drain(world.work()) == "no sessions left"
+        assert await drain(world.context()) == "no sessions left"
         assert 40 <= asyncio.get_running_loop().time() < 45
         assert reasons(world)[0] == "sessions: 2 on lb1 in processes that a reload has replaced"
 
@@ -178,9 +178,9 @@ def test_without_a_master_the_nodes_connections_are_waited_for(
         world = World(instances=1)
         world.balancers["lb1"].older = None
         await asyncio.sleep(uptime)
-        work = world.work()
-        object.__setattr__(work.node, "connections", Connected(until))
-        assert await drain(work) == detail
+        context = world.context()
+        object.__setattr__(context.node, "connections", Connected(until))
+        assert await drain(context) == detail
         assert asyncio.get_running_loop().time() == pytest.approx(settled, abs=12)
 
     run(scenario())
@@ -190,10 +190,10 @@ def test_connections_left_are_a_failure_where_sessions_left_are() -> None:
     async def scenario() -> None:
         world = World(instances=1, on_remaining_sessions="fail")
         world.balancers["lb1"].older = None
-        work = world.work()
-        object.__setattr__(work.node, "connections", Connected(1000))
+        context = world.context()
+        object.__setattr__(context.node, "connections", Connected(1000))
         with pytest.raises(StepFailed, match="connections on port 80: 1, perhaps of older HAProxy"):
-            await drain(work)
+            await drain(context)
 
     run(scenario())
 
@@ -207,7 +207,7 @@ def test_where_nobody_sees_them_it_is_said_before_and_during(connections: Connec
             object.__setattr__(node, "connections", connections)
         [warning] = [each for each in (await world.plan()).findings if "older HAProxy" in each.text]
         assert "neither here nor on web1, web2, web3" in warning.text
-        assert await drain(world.work()) == "no sessions left"
+        assert await drain(world.context()) == "no sessions left"
         assert [each.text for each in world.events(NodeNote) if "the stop may cut them" in each.text]
 
     run(scenario())

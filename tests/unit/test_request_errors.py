@@ -125,7 +125,7 @@ def test_a_tally_goes_on_after_a_restart_of_the_counters() -> None:
 def test_resets_fail_a_bake_as_answers_with_5xx_do() -> None:
     async def scenario() -> None:
         world = World(bake_time=20, max_5xx=1)
-        work, _ = await upgraded(world)
+        context, _ = await upgraded(world)
 
         async def spoil() -> None:
             await world.until(lambda: any(each.reason == "baking" for each in world.events(Waiting)))
@@ -134,7 +134,7 @@ def test_resets_fail_a_bake_as_answers_with_5xx_do() -> None:
 
         beside = asyncio.create_task(spoil())
         with pytest.raises(StepFailed) as failed:
-            await verify(work)
+            await verify(context)
         await beside
         assert str(failed.value) == (
             "clients saw 2 errors (2 without a response) in 198 requests since it is back in rotation,"

@@ -77,8 +77,8 @@ def test_name_resolution_is_named_and_waited_for() -> None:
 
     async def scenario() -> None:
         world = World(instances=1)
-        work = world.work(wanted=None)
-        await drain(work)
+        context = world.context(wanted=None)
+        await drain(context)
         fake = world.server("web1")
 
         def resolve() -> None:
@@ -86,7 +86,7 @@ def test_name_resolution_is_named_and_waited_for() -> None:
 
         fake.admin |= Admin.RESOLUTION_MAINT
         world.at(20, resolve)
-        assert await verify(work) == "in rotation"
+        assert await verify(context) == "in rotation"
         reasons = [each.reason for each in world.events(Waiting)]
         assert any("name resolution keeps shop/web1 on lb1 in maintenance" in each for each in reasons), (
             reasons
@@ -99,10 +99,10 @@ def test_name_resolution_is_named_and_waited_for() -> None:
 def test_an_address_that_never_comes_is_not_somebody_elses_doing() -> None:
     async def scenario() -> None:
         world = World(instances=1, verify_timeout=30)
-        work = world.work(wanted=None)
-        await drain(work)
+        context = world.context(wanted=None)
+        await drain(context)
         world.server("web1").admin |= Admin.RESOLUTION_MAINT
         with pytest.raises(StepTimeout, match="HAProxy has no address for it yet"):
-            await verify(work)
+            await verify(context)
 
     run(scenario())

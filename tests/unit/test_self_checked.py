@@ -5,7 +5,7 @@ import pytest
 from backends.errors import Unreachable, UnreadableReply
 from backends.model import ServiceState
 from orchestrator.engine.manual import Change, apply, choose
-from orchestrator.engine.step_context import Work
+from orchestrator.engine.step_context import StepContext
 from orchestrator.engine.steps.drain import drain
 from orchestrator.engine.steps.verify import verify
 from orchestrator.errors import StepFailed, StepTimeout
@@ -18,37 +18,37 @@ from tests.support.virtual_time import run
 UNHEALTHY = "unhealthy by its own health check: cat: /well: no such file"
 
 
-async def upgraded(world: World, *, self_checked: bool = True) -> Work:
+async def upgraded(world: World, *, self_checked: bool = True) -> StepContext:
     """web1 in maintenance, the new version on disk and running; what is left is to verify."""
     node = world.nodes["web1"]
     node.self_checked = self_checked
-    work = world.work()
-    await drain(work)
+    context = world.context()
+    await drain(context)
     node.installed = node.running = "2.0"
-    work.step = "verify"
-    return work
+    context.step = "verify"
+    return context
 
 
-def count_states(work: Work) -> list[ServiceState]:
+def count_states(context: StepContext) -> list[ServiceState]:
     """Those that the service manager is asked for from now on."""
     states: list[ServiceState] = []
-    state = work.node.service.state
+    state = context.node.service.state
 
     async def counted() -> ServiceState:
         states.append(await state())
         return states[-1]
 
-    work.node.service.state = counted  # type: ignore[method-assign]
+    context.node.service.state = counted  # type: ignore[method-assign]
     return states
 
 
 def test_one_that_becomes_unhealthy_after_its_start_is_not_put_back() -> None:
     async def scenario() -> None:
         world = World(verify_timeout=30)
-        work = await upgraded(world)
+        context = await upgraded(world)
         world.nodes["web1"].own_check = UNHEALTHY
         with pytest.raises(StepTimeout, match=f"own health: service is running, {UNHEALTHY}"):
-            await verify(work)
+            await verify(context)
         assert not any(server.seen().in_rotation for server in world.servers("web1"))
 
     run(scenario())
@@ -57,12 +57,12 @@ def test_one_that_becomes_unhealthy_after_its_start_is_not_put_back() -> None:
 def test_one_that_becomes_unhealthy_while_it_bakes_fails() -> None:
     async def scenario() -> None:
         world = World(bake_time=60)
-        work = await upgraded(world)
+        context = await upgraded(world)
         world.at(30, lambda: setattr(world.nodes["web1"], "own_check", UNHEALTHY))
         with pytest.raises(
             StepFailed, match=f"own health failed during bake time: service is running, {UNHEALTHY}"
         ):
-            await verify(work)
+            await verify(context)
         assert world.clock.monotonic() < 35
 
     run(scenario())
@@ -71,10 +71,10 @@ def test_one_that_becomes_unhealthy_while_it_bakes_fails() -> None:
 def test_one_that_recovers_in_time_is_put_back() -> None:
     async def scenario() -> None:
         world = World(verify_timeout=60, bake_time=0)
-        work = await upgraded(world)
+        context = await upgraded(world)
         world.nodes["web1"].own_check = UNHEALTHY
         world.at(40, lambda: setattr(world.nodes["web1"], "own_check", ""))
-        assert await verify(work) == "in rotation"
+        assert await verify(context) == "in rotation"
         assert world.clock.monotonic() > 40
 
     run(scenario())
@@ -83,10 +83,10 @@ def test_one_that_recovers_in_time_is_put_back() -> None:
 def test_a_manager_that_cannot_be_asked_never_passes() -> None:
     async def scenario() -> None:
         world = World(verify_timeout=30)
-        work = await upgraded(world)
+        context = await upgraded(world)
         world.nodes["web1"].faults.always["state"] = Fault(UnreadableReply("web1", "no answer"))
         with pytest.raises(StepTimeout, match="own health: its service manager cannot be queried: no answer"):
-            await verify(work)
+            await verify(context)
 
     run(scenario())
 
@@ -95,10 +95,10 @@ def test_a_manager_that_cannot_be_asked_never_passes() -> None:
 def test_a_manager_without_a_check_of_its_own_is_not_asked_again(was_seen: bool) -> None:
     async def scenario() -> None:
         world = World(bake_time=20)
-        work = await upgraded(world, self_checked=False)
-        work.self_checked = work.self_checked if was_seen else None
-        states = count_states(work)
-        await verify(work)
+        context = await upgraded(world, self_checked=False)
+        context.self_checked = context.self_checked if was_seen else None
+        states = count_states(context)
+        await verify(context)
         assert len(states) == (1 if was_seen else 2), "one is whether it is being stopped"
 
     run(scenario())

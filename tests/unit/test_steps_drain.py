@@ -32,7 +32,7 @@ def now() -> float:
 def test_drains_everywhere_then_maintenance() -> None:
     async def scenario() -> None:
         world = World()
-        assert await drain(world.work()) == "no sessions left"
+        assert await drain(world.context()) == "no sessions left"
         assert [line for _, line in world.balancers["lb2"].sent] == [
             "set server shop/web1 state drain",
             "set server shop/web1 state maint",
@@ -46,9 +46,9 @@ def test_in_maintenance_already_sends_nothing_but_lets_its_sessions_end() -> Non
     async def scenario() -> None:
         world = World()
         world.take_out("web1")
-        assert await drain(world.work()) is None
+        assert await drain(world.context()) is None
         world.server("web1").leaving = [now() + 4]
-        assert await drain(world.work()) is None
+        assert await drain(world.context()) is None
         assert now() == pytest.approx(4, abs=0.5)
         assert world.sent() == []
 
@@ -61,7 +61,7 @@ def test_waits_for_sessions_and_queue_on_every_instance() -> None:
         world.server("web1", "lb2").leaving = [now() + 20, now() + 30]
         world.server("web1", "lb2").queue = 1
         world.at(25, lambda: setattr(world.server("web1", "lb2"), "queue", 0))
-        assert await drain(world.work()) == "no sessions left"
+        assert await drain(world.context()) == "no sessions left"
         assert now() == pytest.approx(30, rel=0.1)
         assert reasons(world)[0] == "sessions: 3 on lb2"
 
@@ -72,7 +72,7 @@ def test_clients_with_a_cookie_are_moved_by_maintenance_at_the_deadline() -> Non
     async def scenario() -> None:
         world = World(drain_timeout=60)
         world.server("web1").sticky = 2
-        assert await drain(world.work()) == "forced to maintenance at the deadline"
+        assert await drain(world.context()) == "forced to maintenance at the deadline"
         assert now() == pytest.approx(60.5, abs=0.2)
         assert "not within 60 s; last seen: sessions: 2 on lb1" in notes(world)
 
@@ -95,9 +95,9 @@ def test_what_remains_in_maintenance_is_the_policys_choice(
         world.server("web1").leaving = [now() + 3600]
         if detail is None:
             with pytest.raises(StepFailed, match="last seen: sessions: 1 on lb1"):
-                await drain(world.work())
+                await drain(world.context())
         else:
-            assert await drain(world.work()) == detail
+            assert await drain(world.context()) == detail
         assert ("shutdown sessions server shop/web1" in world.sent()) is shut
         assert world.admin("web1") == [AdminState.MAINT] * 2
 
@@ -110,7 +110,7 @@ def test_a_pause_stops_the_deadline() -> None:
         world.server("web1").leaving = [now() + 1000]
         world.at(30, lambda: world.control.pause(Actor("ann")))
         world.at(990, lambda: world.control.resume(Actor("ann")))
-        assert await drain(world.work()) == "no sessions left"
+        assert await drain(world.context()) == "no sessions left"
         assert now() == pytest.approx(1000, abs=2)
 
     run(scenario())
@@ -121,7 +121,7 @@ def test_the_guard_waits_for_capacity_and_then_goes_on() -> None:
         world = World(nodes=2, min_available=1)
         world.server("web2", "lb2").set_state("maint")
         world.at(30, lambda: world.server("web2", "lb2").set_state("ready"))
-        assert await drain(world.work()) == "no sessions left"
+        assert await drain(world.context()) == "no sessions left"
         assert reasons(world)[0] == "shop on lb2: in rotation 1 → 0, floor 1"
         # "UP 1/3" is not UP: full health takes two more checks.
         assert world.balancers["lb1"].sent[0][0] > 31
@@ -133,7 +133,7 @@ def test_capacity_that_does_not_come_back_is_a_failure_and_nothing_was_sent() ->
     async def scenario() -> None:
         world = World(nodes=2, min_available=2, capacity_timeout=20)
         with pytest.raises(StepTimeout, match=re.escape("in rotation 2 → 1, floor 2")):
-            await drain(world.work())
+            await drain(world.context())
         assert now() == pytest.approx(20, abs=0.1)
         assert world.sent() == []
 
@@ -145,7 +145,7 @@ def test_an_abort_while_it_waits_for_capacity_touches_nothing() -> None:
         world = World(nodes=2, min_available=2)
         world.at(5, lambda: world.control.abort(Actor("ann")))
         with pytest.raises(Aborted):
-            await drain(world.work())
+            await drain(world.context())
         assert now() == pytest.approx(5, abs=0.5)
         assert world.sent() == []
 
@@ -157,7 +157,7 @@ def test_a_failure_elsewhere_while_it_waits_for_capacity_touches_nothing() -> No
         world = World(nodes=2, min_available=2)
         world.at(5, lambda: world.control.halt("web2 failed"))
         with pytest.raises(Aborted, match="web2 failed"):
-            await drain(world.work())
+            await drain(world.context())
         assert world.sent() == []
 
     run(scenario())
@@ -171,7 +171,7 @@ def test_capacity_that_comes_back_while_paused_drains_nothing_yet() -> None:
         for server in world.servers("web2"):
             world.at(10, partial(server.set_state, "ready"))
         world.at(500, lambda: world.control.resume(Actor("ann")))
-        await drain(world.work())
+        await drain(world.context())
         assert world.balancers["lb1"].sent[0][0] >= 500
 
     run(scenario())
@@ -190,7 +190,7 @@ def test_capacity_that_comes_back_while_a_failure_is_undecided_drains_nothing_ye
 
         async with asyncio.TaskGroup() as group:
             group.create_task(undecided())
-            group.create_task(drain(world.work()))
+            group.create_task(drain(world.context()))
         assert world.balancers["lb1"].sent[0][0] >= 500
 
     run(scenario())
@@ -199,11 +199,11 @@ def test_capacity_that_comes_back_while_a_failure_is_undecided_drains_nothing_ye
 def test_a_failure_during_the_very_look_still_stops_the_drain() -> None:
     async def scenario() -> None:
         world = World()
-        work = world.work()
+        context = world.context()
         world.balancers["lb2"].faults.always["snapshot"] = Fault(None, seconds=2)
         world.at(3, lambda: world.control.halt("web2 failed"))  # the guard's own look is under way
         with pytest.raises(Aborted):
-            await drain(work)
+            await drain(context)
         assert world.sent() == []
 
     run(scenario())
@@ -217,7 +217,7 @@ def test_agents_are_switched_off_before_the_drain() -> None:
         for server in world.servers("web1"):
             server.agent_configured = server.agent = True
             server.agent_says = "ready"
-        await drain(world.work())
+        await drain(world.context())
         assert [line for _, line in world.balancers["lb1"].sent] == [
             "disable agent shop/web1",
             "set server shop/web1 state drain",
@@ -234,7 +234,7 @@ def test_an_agent_is_silenced_in_maintenance_too() -> None:
         world = World()
         world.take_out("web1")
         world.server("web1").agent_configured = world.server("web1").agent = True
-        await drain(world.work())
+        await drain(world.context())
         assert world.sent() == ["disable agent shop/web1"]
 
     run(scenario())
@@ -247,11 +247,11 @@ def test_a_lost_answer_is_looked_at(executed: bool) -> None:
         lost = UnknownOutcome("lb2", "cut off")
         world.balancers["lb2"].faults.add("write", lost, executed=executed)
         if executed:
-            assert await drain(world.work()) == "no sessions left"
+            assert await drain(world.context()) == "no sessions left"
             assert len(world.sent()) == 4
         else:
             with pytest.raises(Refused, match="lb2"):
-                await drain(world.work())
+                await drain(world.context())
             assert world.admin("web1") == [AdminState.DRAIN, AdminState.READY]
 
     run(scenario())
@@ -260,10 +260,10 @@ def test_a_lost_answer_is_looked_at(executed: bool) -> None:
 def test_an_instance_that_stays_unreachable_is_a_failure() -> None:
     async def scenario() -> None:
         world = World(capacity_timeout=20, balancer_unreachable_timeout=20)
-        work = world.work()
+        context = world.context()
         world.balancers["lb2"].down = True
         with pytest.raises(StepTimeout, match="lb2: connection refused"):
-            await drain(work)
+            await drain(context)
         assert world.sent() == []
 
     run(scenario())
@@ -273,7 +273,7 @@ def test_an_instance_that_is_silent_for_a_moment_is_asked_again() -> None:
     async def scenario() -> None:
         world = World()
         world.balancers["lb2"].faults.add("snapshot", Unreachable("lb2", "timed out"), seconds=2, times=2)
-        assert await drain(world.work()) == "no sessions left"
+        assert await drain(world.context()) == "no sessions left"
         assert world.admin("web1") == [AdminState.MAINT] * 2
 
     run(scenario())

@@ -17,8 +17,8 @@ def test_what_is_there_is_not_installed_again() -> None:
     async def scenario() -> None:
         world = World()
         world.nodes["web1"].installed = "2.0"
-        assert await install(world.work()) is None
-        assert await install(world.work(wanted=None)) is None
+        assert await install(world.context()) is None
+        assert await install(world.context(wanted=None)) is None
         assert world.nodes["web1"].asked == []
 
     run(scenario())
@@ -29,7 +29,7 @@ def test_installs_and_looks_again(before: str | None, detail: str) -> None:
     async def scenario() -> None:
         world = World()
         world.nodes["web1"].installed = before
-        assert await install(world.work()) == detail
+        assert await install(world.context()) == detail
         assert world.nodes["web1"].installed == "2.0"
 
     run(scenario())
@@ -40,7 +40,7 @@ def test_an_installer_that_succeeds_with_the_wrong_version_has_failed() -> None:
         world = World()
         world.nodes["web1"].installs = "1.9"
         with pytest.raises(StepFailed, match=r"after the install the version is 1\.9, expected 2\.0"):
-            await install(world.work())
+            await install(world.context())
 
     run(scenario())
 
@@ -50,7 +50,7 @@ def test_a_version_that_cannot_be_read_is_no_pass() -> None:
         world = World()
         world.nodes["web1"].faults.add("installed", UnreadableReply("web1", "garbage"))
         with pytest.raises(UnreadableReply):
-            await install(world.work())
+            await install(world.context())
         assert world.nodes["web1"].asked == []
 
     run(scenario())
@@ -62,7 +62,7 @@ def test_an_installer_that_fails_is_quoted() -> None:
         world = World()
         world.nodes["web1"].faults.add("install", Refused("web1", f"install 2.0: {space}", reason=space))
         with pytest.raises(StepFailed, match=r"^exit status 1: No space left on device$"):
-            await install(world.work())
+            await install(world.context())
 
     run(scenario())
 
@@ -79,7 +79,7 @@ def test_an_installer_that_was_lost_is_waited_for_and_not_started_twice() -> Non
             web1.installed = "2.0"
 
         world.at(90, ends)
-        assert await install(world.work()) == "1.0 → 2.0"
+        assert await install(world.context()) == "1.0 → 2.0"
         assert world.clock.monotonic() >= 90
         assert web1.asked == []
 
@@ -93,7 +93,7 @@ def test_an_installer_that_never_ends_meets_its_deadline() -> None:
         web1.processes.add(77)
         web1.faults.add("install", UnknownOutcome("web1", "timed out", pid=77))
         with pytest.raises(StepTimeout, match="the installer is still running on web1, pid 77"):
-            await install(world.work())
+            await install(world.context())
 
     run(scenario())
 
@@ -103,15 +103,15 @@ def test_what_an_earlier_rollout_has_begun_is_waited_for_or_named() -> None:
         world = World(install_timeout=50)
         web1 = world.nodes["web1"]
         began = CommandStarted(node="web1", step="install", target="web1", pid=77, started=0)
-        await await_end(world.work(), began)  # it has ended
+        await await_end(world.context(), began)  # it has ended
         web1.processes.add(77)
         world.at(30, lambda: web1.processes.discard(77))
-        await await_end(world.work(), began)
+        await await_end(world.context(), began)
         assert world.clock.monotonic() >= 30
         web1.processes.add(77)
         words = "the install command of an earlier rollout is still running on web1, pid 77"
         with pytest.raises(StepTimeout, match=words):
-            await await_end(world.work(), began)
+            await await_end(world.context(), began)
 
     run(scenario())
 
@@ -123,7 +123,7 @@ def test_a_lost_answer_of_a_process_nobody_can_look_for_never_passes(executed: b
         lost = UnknownOutcome("web1", "connection lost")
         world.nodes["web1"].faults.add("install", lost, executed=executed)
         with pytest.raises(StepFailed, match="whether the installer is still running cannot be checked"):
-            await install(world.work())
+            await install(world.context())
         assert len(world.nodes["web1"].asked) <= 1, "not asked for a second time"
 
     run(scenario())
@@ -133,8 +133,8 @@ def test_start_waits_for_the_port() -> None:
     async def scenario() -> None:
         world = World()
         world.nodes["web1"].start_delay = 120  # a Spring Boot start
-        await stop(world.work())
-        assert await start(world.work()) == "running, port 80 open"
+        await stop(world.context())
+        assert await start(world.context()) == "running, port 80 open"
         assert world.nodes["web1"].port_open
 
     run(scenario())
@@ -143,7 +143,7 @@ def test_start_waits_for_the_port() -> None:
 def test_what_is_up_is_not_started_again() -> None:
     async def scenario() -> None:
         world = World()
-        assert await start(world.work()) is None
+        assert await start(world.context()) is None
         assert world.nodes["web1"].asked == []
 
     run(scenario())
@@ -152,10 +152,10 @@ def test_what_is_up_is_not_started_again() -> None:
 def test_a_manager_that_says_running_while_nothing_is_there_is_not_believed() -> None:
     async def scenario() -> None:
         world = World(start_timeout=100)
-        await stop(world.work())
+        await stop(world.context())
         world.nodes["web1"].lies_about_start = True
         with pytest.raises(StepTimeout, match="port 80 is closed"):
-            await start(world.work())
+            await start(world.context())
 
     run(scenario())
 
@@ -166,13 +166,13 @@ def test_a_service_that_dies_right_after_its_start_is_not_waited_for(said: Activ
 
     async def scenario() -> None:
         world = World(start_timeout=180, start_grace=10)
-        await stop(world.work())
+        await stop(world.context())
         web1 = world.nodes["web1"]
         web1.start_delay = 3600
         began = world.clock.monotonic()
         world.at(2, lambda: web1.die(said))
         with pytest.raises(StepFailed, match="the service died, and was not up again within 10 s: "):
-            await start(world.work())
+            await start(world.context())
         assert 12 < world.clock.monotonic() - began < 15
 
     run(scenario())
@@ -181,12 +181,12 @@ def test_a_service_that_dies_right_after_its_start_is_not_waited_for(said: Activ
 def test_a_service_that_is_started_again_in_time_is_up() -> None:
     async def scenario() -> None:
         world = World(start_timeout=180, start_grace=10)
-        await stop(world.work())
+        await stop(world.context())
         web1 = world.nodes["web1"]
         web1.start_delay = 60  # a large application: also of the second start, long after the grace
         world.at(2, lambda: web1.die(Activity.STOPPED))
         world.at(9, web1.start)
-        assert await start(world.work()) == "running, port 80 open"
+        assert await start(world.context()) == "running, port 80 open"
 
     run(scenario())
 
@@ -194,9 +194,9 @@ def test_a_service_that_is_started_again_in_time_is_up() -> None:
 def test_a_slow_start_is_waited_for_however_short_the_grace_is() -> None:
     async def scenario() -> None:
         world = World(start_timeout=180, start_grace=1)
-        await stop(world.work())
+        await stop(world.context())
         world.nodes["web1"].start_delay = 170
-        assert await start(world.work()) == "running, port 80 open"
+        assert await start(world.context()) == "running, port 80 open"
 
     run(scenario())
 
@@ -206,7 +206,7 @@ def test_one_that_its_manager_starts_again_and_again_is_not_waited_for() -> None
 
     async def scenario() -> None:
         world = World(start_timeout=180, start_grace=10)
-        await stop(world.work())
+        await stop(world.context())
         web1 = world.nodes["web1"]
         web1.start_delay = 3600
         began = world.clock.monotonic()
@@ -216,7 +216,7 @@ def test_one_that_its_manager_starts_again_and_again_is_not_waited_for() -> None
             world.at(second + 2, lambda: setattr(web1, "retrying", False))
             world.at(second + 2, web1.start)
         with pytest.raises(StepFailed, match="the service died, and was not up again within 10 s: "):
-            await start(world.work())
+            await start(world.context())
         assert 12 < world.clock.monotonic() - began < 17
 
     run(scenario())
@@ -225,13 +225,13 @@ def test_one_that_its_manager_starts_again_and_again_is_not_waited_for() -> None
 def test_a_manager_that_has_given_up_ends_the_wait() -> None:
     async def scenario() -> None:
         world = World(start_timeout=100)
-        await stop(world.work())
+        await stop(world.context())
         web1 = world.nodes["web1"]
         web1.lies_about_start = True
         began = world.clock.monotonic()
         world.at(3, lambda: setattr(web1, "activity", Activity.FAILED))
         with pytest.raises(StepFailed, match="its service manager has given up on it: service is failed"):
-            await start(world.work())
+            await start(world.context())
         assert world.clock.monotonic() - began < 5
 
     run(scenario())
@@ -247,11 +247,11 @@ def test_a_manager_that_has_given_up_ends_the_wait() -> None:
 def test_start_is_asked_for_once(error: Exception, executed: bool, asked: list[str]) -> None:
     async def scenario() -> None:
         world = World()
-        await stop(world.work())
+        await stop(world.context())
         web1 = world.nodes["web1"]
         web1.asked.clear()
         web1.faults.add("start", error, executed=executed)
-        assert await start(world.work()) == "running, port 80 open"
+        assert await start(world.context()) == "running, port 80 open"
         assert web1.asked == asked
 
     run(scenario())
@@ -260,9 +260,9 @@ def test_start_is_asked_for_once(error: Exception, executed: bool, asked: list[s
 def test_a_start_that_is_refused_is_quoted() -> None:
     async def scenario() -> None:
         world = World()
-        await stop(world.work())
+        await stop(world.context())
         world.nodes["web1"].faults.add("start", Refused("web1", "unit is masked"))
         with pytest.raises(StepFailed, match=r"^refused: unit is masked$"):
-            await start(world.work())
+            await start(world.context())
 
     run(scenario())

@@ -17,7 +17,7 @@ def test_stopped_is_port_closed_and_process_gone() -> None:
         world = World()
         web1 = world.nodes["web1"]
         web1.linger = 7.0  # the process finishes what is in flight
-        assert await stop(world.work()) == "port closed, process gone"
+        assert await stop(world.context()) == "port closed, process gone"
         assert not web1.processes
         assert world.clock.monotonic() > 7
         assert [each.reason for each in world.events(Waiting)][-1].startswith("process ")
@@ -28,9 +28,9 @@ def test_stopped_is_port_closed_and_process_gone() -> None:
 def test_stopped_already_asks_nothing() -> None:
     async def scenario() -> None:
         world = World()
-        await stop(world.work())
+        await stop(world.context())
         world.nodes["web1"].asked.clear()
-        assert await stop(world.work()) is None
+        assert await stop(world.context()) is None
         assert world.nodes["web1"].asked == []
 
     run(scenario())
@@ -41,7 +41,7 @@ def test_a_manager_that_says_stopped_while_all_goes_on_is_not_believed() -> None
         world = World(stop_timeout=40)
         world.nodes["web1"].ignores_stop = True
         with pytest.raises(StepTimeout, match=r"service to stop: not within 40 s.*port 80 is open, process"):
-            await stop(world.work())
+            await stop(world.context())
 
     run(scenario())
 
@@ -53,7 +53,7 @@ def test_a_port_that_closed_alone_is_not_enough() -> None:
         web1.ignores_stop = True
         world.at(1, lambda: setattr(web1, "port_open", False))
         with pytest.raises(StepTimeout, match=r"last seen: process \d+ is there"):
-            await stop(world.work())
+            await stop(world.context())
 
     run(scenario())
 
@@ -64,11 +64,11 @@ def test_a_lost_answer_is_never_blindly_repeated(executed: bool) -> None:
         world = World(stop_timeout=30)
         world.nodes["web1"].faults.add("stop", UnknownOutcome("web1", "connection lost"), executed=executed)
         if executed:
-            assert await stop(world.work()) == "port closed, process gone"
+            assert await stop(world.context()) == "port closed, process gone"
             assert world.nodes["web1"].asked == ["stop"]
         else:
             with pytest.raises(StepTimeout):
-                await stop(world.work())
+                await stop(world.context())
             assert world.nodes["web1"].asked == []
         assert "checking the actual state" in world.events(NodeNote)[0].text
 
@@ -79,7 +79,7 @@ def test_what_was_never_started_is_asked_again() -> None:
     async def scenario() -> None:
         world = World()
         world.nodes["web1"].faults.add("stop", Unreachable("web1", "refused"), times=3)
-        assert await stop(world.work()) == "port closed, process gone"
+        assert await stop(world.context()) == "port closed, process gone"
         assert world.nodes["web1"].asked == ["stop"]
 
     run(scenario())
@@ -94,7 +94,7 @@ def test_a_manager_that_is_busy_is_asked_again_until_the_deadline() -> None:
         web1 = world.nodes["web1"]
         web1.faults.always["stop"] = Fault(BUSY)
         world.at(50, web1.faults.always.clear)
-        assert await stop(world.work()) == "port closed, process gone"
+        assert await stop(world.context()) == "port closed, process gone"
         assert web1.asked == ["stop"]
         assert "start pending" in world.events(Waiting)[0].reason
 
@@ -104,13 +104,13 @@ def test_a_manager_that_is_busy_is_asked_again_until_the_deadline() -> None:
 def test_a_manager_that_stays_busy_is_named_and_was_not_asked() -> None:
     async def scenario() -> None:
         world = World(stop_timeout=60)
-        work = world.work()
+        context = world.context()
         world.nodes["web1"].faults.always["stop"] = Fault(BUSY)
         with pytest.raises(
             StepTimeout, match=r"^stop to be accepted: not within 60 s; last seen: .*start pending$"
         ):
-            await stop(work)
-        assert (world.nodes["web1"].asked, work.stop_sent) == ([], False)
+            await stop(context)
+        assert (world.nodes["web1"].asked, context.stop_sent) == ([], False)
 
     run(scenario())
 
@@ -121,7 +121,7 @@ def test_a_refusal_is_final(error: Refused) -> None:
         world = World()
         world.nodes["web1"].faults.add("stop", error)
         with pytest.raises(StepFailed, match=f"^refused: {error.problem}$"):
-            await stop(world.work())
+            await stop(world.context())
 
     run(scenario())
 
@@ -130,7 +130,7 @@ def test_a_refusal_is_final(error: Refused) -> None:
 def test_a_look_that_measures_nothing_is_no_pass(look: str) -> None:
     async def scenario() -> None:
         world = World(stop_timeout=30)
-        work = world.work()
+        context = world.context()
         web1 = world.nodes["web1"]
 
         def blind() -> None:
@@ -138,7 +138,7 @@ def test_a_look_that_measures_nothing_is_no_pass(look: str) -> None:
 
         world.at(0.05, blind)
         with pytest.raises(StepTimeout, match="last seen: no answer"):
-            await stop(work)
+            await stop(context)
         assert not web1.processes  # it had stopped, but nobody could know
 
     run(scenario())
@@ -154,7 +154,7 @@ def test_a_restart_behind_our_back_is_seen() -> None:
         web1.linger = 1.0
         world.at(0.5, web1.start)
         with pytest.raises(StepTimeout, match="service is running, port 80 is open"):
-            await stop(world.work())
+            await stop(world.context())
         assert web1.activity is Activity.RUNNING
 
     run(scenario())
@@ -163,14 +163,14 @@ def test_a_restart_behind_our_back_is_seen() -> None:
 def test_a_stop_command_without_an_end_does_not_hold_the_step() -> None:
     async def scenario() -> None:
         world = World(stop_timeout=40)
-        work = world.work()
+        context = world.context()
 
         async def hang() -> None:
             await world.clock.sleep(3600)
 
-        work.node.service.stop = hang  # type: ignore[method-assign]
+        context.node.service.stop = hang  # type: ignore[method-assign]
         with pytest.raises(StepTimeout, match=r"service to stop: not within 40 s"):
-            await stop(work)
+            await stop(context)
         assert world.clock.monotonic() < 120
         assert any("no end within 40 s" in each.text for each in world.events(NodeNote))
 

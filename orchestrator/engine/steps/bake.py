@@ -7,27 +7,27 @@ from backends.text import counted
 from orchestrator.balancers.followers import inherits_only
 from orchestrator.balancers.request_errors import ENOUGH, Look, RequestTally, Signals
 from orchestrator.engine.health_gate import Streak
-from orchestrator.engine.step_context import Work
+from orchestrator.engine.step_context import StepContext
 from orchestrator.engine.traffic import TrafficCount
 from orchestrator.errors import StepFailed
 from orchestrator.events.events import Baked
 
 
-async def not_in_rotation(work: Work, refs: list[ServerRef]) -> str | None:
+async def not_in_rotation(context: StepContext, refs: list[ServerRef]) -> str | None:
     """The first of these servers that is not in rotation with full health, in words."""
-    return next((in_words(server) for server in await _missing(work, refs)), None)
+    return next((in_words(server) for server in await _missing(context, refs)), None)
 
 
-async def _missing(work: Work, refs: list[ServerRef]) -> list[Server]:
+async def _missing(context: StepContext, refs: list[ServerRef]) -> list[Server]:
     """Those that are not in rotation with full health."""
-    servers = (await work.fleet.servers(refs)).values()
+    servers = (await context.fleet.servers(refs)).values()
     return [
         server
         for server in servers
         if not server.in_rotation
-        and not _weightless(work, server)
+        and not _weightless(context, server)
         # Nothing that is done to it ends what it inherits: with that it is as much back as it was.
-        and not (server.ref in work.inherited and inherits_only(server))
+        and not (server.ref in context.inherited and inherits_only(server))
     ]
 
 
@@ -37,13 +37,13 @@ def in_words(server: Server) -> str:
     return f"{server.status} on {server.ref.instance}{ramp}"
 
 
-def _weightless(work: Work, server: Server) -> bool:
+def _weightless(context: StepContext, server: Server) -> bool:
     """Somebody had given it the weight 0: with that it is as much back as it ever was."""
-    return work.originals[server.ref].weight == 0 and server.admin_state is AdminState.READY
+    return context.originals[server.ref].weight == 0 and server.admin_state is AdminState.READY
 
 
 async def bake(
-    work: Work,
+    context: StepContext,
     refs: list[ServerRef],
     streak: Streak,
     before: Mapping[ServerRef, Look],
@@ -52,7 +52,7 @@ async def bake(
     """Watch these servers for the policy's `bake_time`, and say what they were given and how it went.
 
     Args:
-        work: of the node.
+        context: of the node.
         refs: its servers that belong in rotation.
         streak: of looks at its own health.
         before: what had been counted before it went back; its errors count from there on.
@@ -61,14 +61,14 @@ async def bake(
     Raises:
         StepFailed: it left the rotation, its own health went, or clients saw too many errors.
     """
-    start = work.control.worked()
-    end = start + work.policy.bake_time
-    reloads = work.fleet.reloads
+    start = context.control.worked()
+    end = start + context.policy.bake_time
+    reloads = context.fleet.reloads
     was_doubted = False
     tallies = {ref: RequestTally(before[ref]) for ref in refs}
 
     async def count() -> Signals:
-        for ref, look in (await work.fleet.requests(refs, traffic.add)).items():
+        for ref, look in (await context.fleet.requests(refs, traffic.add)).items():
             tallies[ref].add(look)
         return sum((tally.signals for tally in tallies.values()), Signals())
 
@@ -78,8 +78,8 @@ async def bake(
         if streak.bad >= streak.needed:
             raise StepFailed(f"own health failed during bake time: {streak.reason}")
         doubt = ""
-        for server in await _missing(work, refs):
-            if work.fleet.reloads > reloads:  # every server has to prove itself from nothing then
+        for server in await _missing(context, refs):
+            if context.fleet.reloads > reloads:  # every server has to prove itself from nothing then
                 return f"after a reload: {in_words(server)}"
             if not server.receives_traffic or server.throttle is not None:
                 raise StepFailed(f"did not stay in rotation: {in_words(server)}")
@@ -91,27 +91,27 @@ async def bake(
         if doubt and streak.bad:
             raise StepFailed(f"{doubt}; own health: {streak.reason}")
         found = await count()
-        if found.known > work.policy.max_5xx:
-            raise StepFailed(_too_many(found, work.policy.max_5xx))
+        if found.known > context.policy.max_5xx:
+            raise StepFailed(_too_many(found, context.policy.max_5xx))
         # Not done on a bad look either: it gets the time to be good again, or to be lost.
-        return doubt or ("baking" if work.control.worked() < end or streak.bad else None)
+        return doubt or ("baking" if context.control.worked() < end or streak.bad else None)
 
-    timeout = work.policy.bake_time + work.policy.balancer_unreachable_timeout
+    timeout = context.policy.bake_time + context.policy.balancer_unreachable_timeout
     try:
-        await work.until(probe, timeout=timeout, what="end of bake", at=end, baking=True)
+        await context.wait_for(probe, timeout=timeout, what="end of bake", at=end, baking=True)
     finally:
         found = sum((tally.signals for tally in tallies.values()), Signals())
-        work.baked = Baked(
-            node=work.node.name,
+        context.baked = Baked(
+            node=context.node.name,
             requests=found.started,
             errors=found.hard,
             refused=found.refused,
             retried=found.soft,
             proven=found.hard is not None and found.started >= ENOUGH,
-            duration_s=round(work.control.worked() - start, 3),
+            duration_s=round(context.control.worked() - start, 3),
             unattributed=traffic.totals().unattributed,
         )
-        work.bus.emit(work.baked)
+        context.bus.emit(context.baked)
 
 
 def _too_many(found: Signals, allowed: int) -> str:

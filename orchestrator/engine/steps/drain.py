@@ -9,7 +9,7 @@ from orchestrator.balancers.followers import is_same_endpoint, path
 from orchestrator.balancers.group import present
 from orchestrator.engine.desired_state import Intent
 from orchestrator.engine.older_processes import OlderProcesses
-from orchestrator.engine.step_context import Work
+from orchestrator.engine.step_context import StepContext
 from orchestrator.engine.steps import discovery
 from orchestrator.engine.steps.reach import reach, refuse_left_in, refuse_misplaced
 from orchestrator.errors import StepFailed, StepTimeout
@@ -28,7 +28,7 @@ def out(server: Server) -> bool:
     return server.own_admin_state is not AdminState.READY
 
 
-async def drain(work: Work) -> str | None:
+async def drain(context: StepContext) -> str | None:
     """Guard, drain, wait for sessions and queue to be empty everywhere or the deadline, then maintenance.
 
     Where a registry is to follow, the node leaves it as soon as it drains.
@@ -39,36 +39,36 @@ async def drain(work: Work) -> str | None:
     Raises:
         StepFailed: the capacity did not come back in time, or sessions remain and the policy says fail.
     """
-    servers = await work.patiently(work.servers)
-    refuse_misplaced(work, servers.values())
+    servers = await context.retry_until_reachable(context.servers)
+    refuse_misplaced(context, servers.values())
     if all(in_maintenance(each) for each in servers.values()):
-        work.touch()
-        work.intend(Intent.MAINT)
-        await work.patiently(lambda: silence_agents(work, work.refs))
-        await discovery.leave(work)
-        begun = work.control.worked()
-        left = await _settle(work, begun)  # maintenance does not end what was in flight when it began
+        context.mark_touched()
+        context.set_desired(Intent.MAINT)
+        await context.retry_until_reachable(lambda: silence_agents(context, context.refs))
+        await discovery.leave(context)
+        begun = context.control.worked()
+        left = await _settle(context, begun)  # maintenance does not end what was in flight when it began
         return f"{counted(left, 'session')} left" if left else None
-    await discovery.reach(work)
-    await _leave(work)
-    begun = work.control.worked()
-    await discovery.leave(work)
-    forced = await _wait_for_sessions(work)
-    work.intend(Intent.MAINT)
-    await work.ensure(work.refs, commands.maint, in_maintenance)
-    left = await _settle(work, begun)
+    await discovery.reach(context)
+    await _leave(context)
+    begun = context.control.worked()
+    await discovery.leave(context)
+    forced = await _wait_for_sessions(context)
+    context.set_desired(Intent.MAINT)
+    await context.ensure(context.refs, commands.maint, in_maintenance)
+    left = await _settle(context, begun)
     if left:
         return f"forced to maintenance, {counted(left, 'session')} left"
     return "forced to maintenance at the deadline" if forced else "no sessions left"
 
 
-async def still_in_maintenance(work: Work) -> None:
+async def still_in_maintenance(context: StepContext) -> None:
     """Look again before the service is touched.
 
     Raises:
         StepFailed: a reload of HAProxy, or somebody, has put the node back in the middle.
     """
-    for ref, server in (await work.patiently(work.servers)).items():
+    for ref, server in (await context.retry_until_reachable(context.servers)).items():
         if not in_maintenance(server):
             raise StepFailed(
                 f"{ref} is not in maintenance any more but {server.admin_state} ({server.status}):"
@@ -76,136 +76,140 @@ async def still_in_maintenance(work: Work) -> None:
             )
 
 
-async def silence_agents(work: Work, refs: Sequence[ServerRef]) -> None:
+async def silence_agents(context: StepContext, refs: Sequence[ServerRef]) -> None:
     """An agent check that answers "ready" would put the server back in rotation behind our back."""
-    agents = [ref for ref in refs if work.originals[ref].agent]
-    await work.fleet.ensure(agents, commands.agent_off, lambda server: not server.agent)
+    agents = [ref for ref in refs if context.originals[ref].agent]
+    await context.fleet.ensure(agents, commands.agent_off, lambda server: not server.agent)
 
 
-async def _leave(work: Work) -> None:
+async def _leave(context: StepContext) -> None:
     """Drain as soon as the guard allows; the lock makes the look and the drain one action."""
 
-    control = work.control
+    control = context.control
 
     async def attempt() -> str | None:
         # Capacity may come back while all is paused, or while a failed node waits for a decision.
         await control.wait_until(lambda: not control.paused and not control.undecided)
-        await reach(work)  # after the wait, which may have taken an hour
-        async with work.fleet.lock:
+        await reach(context)  # after the wait, which may have taken an hour
+        async with context.fleet.lock:
             try:
                 # Without the backends of others first: while capacity is waited for, nothing else is read.
                 for whole in (False, True):
-                    departure = await _departure(work, whole=whole)
-                    if reason := _fallen(work, departure.snapshots):
+                    departure = await _departure(context, whole=whole)
+                    if reason := _fallen(context, departure.snapshots):
                         return reason
-                    refuse_left_in(work, departure)
+                    refuse_left_in(context, departure)
                     capacity.refuse(departure.capacities)
             except CapacityViolation as refusal:
                 return str(refusal)
             control.raise_if_no_drain()  # as late as can be: another node may have failed meanwhile
-            work.touch()
-            work.followers = departure.followers
-            work.intend(Intent.DRAIN)
-            await silence_agents(work, work.refs)
-            await work.fleet.ensure(work.refs, commands.drain, out)
+            context.mark_touched()
+            context.followers = departure.followers
+            context.set_desired(Intent.DRAIN)
+            await silence_agents(context, context.refs)
+            await context.fleet.ensure(context.refs, commands.drain, out)
             return None
 
-    await work.until(attempt, timeout=work.policy.capacity_timeout, what="capacity to take it out", free=True)
-
-
-async def _departure(work: Work, *, whole: bool) -> Departure:
-    """What it would mean if the node went now."""
-    return await look_at_departure(
-        work.fleet,
-        work.refs,
-        work.policy,
-        whole=whole,
-        unmanaged=work.unmanaged,
-        counted=work.pool.filled,
+    await context.wait_for(
+        attempt, timeout=context.policy.capacity_timeout, what="capacity to take it out", free=True
     )
 
 
-def _fallen(work: Work, snapshots: Mapping[str, Snapshot]) -> str:
+async def _departure(context: StepContext, *, whole: bool) -> Departure:
+    """What it would mean if the node went now."""
+    return await look_at_departure(
+        context.fleet,
+        context.refs,
+        context.policy,
+        whole=whole,
+        unmanaged=context.unmanaged,
+        counted=context.pool.filled,
+    )
+
+
+def _fallen(context: StepContext, snapshots: Mapping[str, Snapshot]) -> str:
     """Judge what may have changed since the plan; why the node cannot be taken out yet, or empty."""
-    refuse_misplaced(work, present(work.refs, snapshots.values()).values())
+    refuse_misplaced(context, present(context.refs, snapshots.values()).values())
     for snapshot in snapshots.values():
-        work.pool.see(snapshot)
-    expected = {ref for ref in work.intentions.originals if work.intentions.expects_out(ref)}
-    return work.pool.fallen(snapshots, expected.union(work.refs))
+        context.pool.see(snapshot)
+    expected = {ref for ref in context.intentions.originals if context.intentions.expects_out(ref)}
+    return context.pool.fallen(snapshots, expected.union(context.refs))
 
 
-async def _affected(work: Work, *, stopped: bool) -> dict[ServerRef, Server]:
+async def _affected(context: StepContext, *, stopped: bool) -> dict[ServerRef, Server]:
     """The node's servers and those that follow them; with `stopped` only what a stop of its service cuts.
 
     A follower with the node's own address and port is the same service. Another one goes on with what it has.
     """
-    servers = await work.fleet.servers(work.refs, work.followers)
-    own = [servers[ref] for ref in work.refs]
+    servers = await context.fleet.servers(context.refs, context.followers)
+    own = [servers[ref] for ref in context.refs]
     return {
         ref: server
         for ref, server in servers.items()
-        if not stopped or ref in work.refs or is_same_endpoint(server, own)
+        if not stopped or ref in context.refs or is_same_endpoint(server, own)
     }
 
 
-async def _busy(work: Work, *, stopped: bool = False) -> str | None:
-    servers = await _affected(work, stopped=stopped)
+async def _busy(context: StepContext, *, stopped: bool = False) -> str | None:
+    servers = await _affected(context, stopped=stopped)
     busy = [
-        f"{server.sessions + server.queue} on {_where(work, server.ref)}"
+        f"{server.sessions + server.queue} on {_where(context, server.ref)}"
         for server in servers.values()
         if server.sessions + server.queue
     ]
-    older = await work.fleet.older_sessions(servers)
+    older = await context.fleet.older_sessions(servers)
     busy += [
         f"{count} on {name} in processes that a reload has replaced" for name, count in older.items() if count
     ]
     return f"sessions: {', '.join(busy)}" if busy else None
 
 
-def _where(work: Work, ref: ServerRef) -> str:
+def _where(context: StepContext, ref: ServerRef) -> str:
     """The load balancer, and what tells the server from the node's others there."""
-    if ref not in work.refs:
+    if ref not in context.refs:
         return f"{ref.instance} ({path(ref)}, which follows it)"
-    return f"{ref.instance} ({ref.backend})" if len(work.fleet.backends) > 1 else ref.instance
+    return f"{ref.instance} ({ref.backend})" if len(context.fleet.backends) > 1 else ref.instance
 
 
-async def _wait_for_sessions(work: Work) -> bool:
+async def _wait_for_sessions(context: StepContext) -> bool:
     """Returns whether the deadline ended the wait (clients with a cookie may never leave)."""
     try:
-        await work.until(lambda: _busy(work), timeout=work.policy.drain_timeout, what="sessions to end")
+        await context.wait_for(
+            lambda: _busy(context), timeout=context.policy.drain_timeout, what="sessions to end"
+        )
     except StepTimeout as passed:
-        work.note(f"{passed}; continuing with maintenance")
+        context.note(f"{passed}; continuing with maintenance")
         return True
     return False
 
 
-async def _settle(work: Work, begun: float) -> int:
+async def _settle(context: StepContext, begun: float) -> int:
     """In maintenance nothing new arrives: wait a little for what is left; returns how much remains.
 
     What older HAProxy processes have in flight gets as long as any other session: `drain_timeout` from
     `begun` on, the moment at which the drain was set.
     """
-    older = await OlderProcesses.behind(work)
-    timeout = work.policy.maint_grace_period
+    older = await OlderProcesses.behind(context)
+    timeout = context.policy.maint_grace_period
     if older.counted:
-        timeout = max(timeout, work.policy.drain_timeout - (work.control.worked() - begun))
+        timeout = max(timeout, context.policy.drain_timeout - (context.control.worked() - begun))
 
     async def probe() -> str | None:
-        return await _busy(work, stopped=True) or await older.reason()
+        return await _busy(context, stopped=True) or await older.reason()
 
     try:
-        await work.until(probe, timeout=timeout, what="last sessions to end")
+        await context.wait_for(probe, timeout=timeout, what="last sessions to end")
     except StepTimeout as passed:
-        if work.policy.on_remaining_sessions == "fail":
+        if context.policy.on_remaining_sessions == "fail":
             raise StepFailed(f'{passed}; on_remaining_sessions is "fail"') from None
-        if work.policy.on_remaining_sessions == "shutdown":
-            for ref in await _affected(work, stopped=True):
-                await work.fleet.balancers[ref.instance].write(commands.shutdown_sessions(ref))
-            work.note(f"{passed}; shut down (on_remaining_sessions)")
+        if context.policy.on_remaining_sessions == "shutdown":
+            for ref in await _affected(context, stopped=True):
+                await context.fleet.balancers[ref.instance].write(commands.shutdown_sessions(ref))
+            context.note(f"{passed}; shut down (on_remaining_sessions)")
         else:
-            work.note(f"{passed}; the stop will cut them")
-        servers = await _affected(work, stopped=True)
+            context.note(f"{passed}; the stop will cut them")
+        servers = await _affected(context, stopped=True)
         seen = sum(server.sessions + server.queue for server in servers.values())
-        replaced = sum((await work.fleet.older_sessions(servers)).values())
+        replaced = sum((await context.fleet.older_sessions(servers)).values())
         return seen + replaced or await older.connections()
     return 0

@@ -5,7 +5,7 @@ import asyncio
 from backends.haproxy import commands
 from orchestrator.balancers.followers import followers, tracked_servers
 from orchestrator.engine.desired_state import Intent
-from orchestrator.engine.step_context import Work
+from orchestrator.engine.step_context import StepContext
 from orchestrator.engine.steps import discovery
 from orchestrator.engine.steps.drain import in_maintenance, silence_agents
 from orchestrator.planning import capacity
@@ -13,7 +13,7 @@ from orchestrator.planning.capacity import CapacityViolation
 from orchestrator.planning.departure import read_all_backups
 
 
-async def keep_out(work: Work) -> None:
+async def keep_out(context: StepContext) -> None:
     """Bring a failed node to maintenance everywhere, except where the floor needs even this one.
 
     Each load balancer for itself: one that does not answer must not leave a bad node in rotation elsewhere.
@@ -22,42 +22,42 @@ async def keep_out(work: Work) -> None:
         RolldeckError: a load balancer could not be asked, or refused; the others have been dealt with. Or the
             registry.
     """
-    instances = sorted({ref.instance for ref in work.refs})
-    async with work.fleet.lock:
+    instances = sorted({ref.instance for ref in context.refs})
+    async with context.fleet.lock:
         results = await asyncio.gather(
-            *(_keep_out_of(work, each) for each in instances), return_exceptions=True
+            *(_keep_out_of(context, each) for each in instances), return_exceptions=True
         )
     for result in results:
         if result is not None:
             raise result
-    if all(in_maintenance(each) for each in (await work.servers()).values()):
-        await discovery.leave(work)
+    if all(in_maintenance(each) for each in (await context.servers()).values()):
+        await discovery.leave(context)
 
 
-async def _keep_out_of(work: Work, instance: str) -> None:
-    fleet = work.fleet
-    refs = [ref for ref in work.refs if ref.instance == instance]
+async def _keep_out_of(context: StepContext, instance: str) -> None:
+    fleet = context.fleet
+    refs = [ref for ref in context.refs if ref.instance == instance]
 
     async def attempt() -> None:
         # The guard is asked again with each attempt: capacity may have been lost meanwhile.
         # Whoever follows it may stand in any backend.
-        seen = work.pool.filled({instance: await fleet.read(instance, ())})
+        seen = context.pool.filled({instance: await fleet.read(instance, ())})
         # Better others that have yet to prove themselves, as after a reload, than one that is known to fail.
         carried = followers(tracked_servers(seen.values()), refs)
         capacity.check(
             seen,
             refs,
-            work.policy,
+            context.policy,
             counts=capacity.RECEIVES_TRAFFIC,
-            unmanaged=work.unmanaged,
+            unmanaged=context.unmanaged,
             all_backups=await read_all_backups(fleet.balancers, seen, carried.union(refs)),
         )
-        work.followers |= carried
-        work.intend(Intent.MAINT, refs)
-        await silence_agents(work, refs)
+        context.followers |= carried
+        context.set_desired(Intent.MAINT, refs)
+        await silence_agents(context, refs)
         await fleet.ensure(refs, commands.maint, in_maintenance)
 
     try:
-        await work.patiently(attempt)
+        await context.retry_until_reachable(attempt)
     except CapacityViolation as refusal:
-        work.note(f"left in rotation although it failed, because of the floor: {refusal}")
+        context.note(f"left in rotation although it failed, because of the floor: {refusal}")

@@ -7,7 +7,7 @@ from dataclasses import replace
 from backends.errors import Refused
 from backends.haproxy.columns import names_of
 from backends.model import Activity, Server, ServiceState, Snapshot
-from orchestrator.engine.step_context import Work, both
+from orchestrator.engine.step_context import StepContext, both
 from orchestrator.errors import StepFailed
 from orchestrator.planning.departure import Departure
 from orchestrator.planning.plan import Severity
@@ -17,7 +17,7 @@ LEFT_ALONE = "it was left in rotation"
 SHORTEST_S = 1.0  # for the last look before the deadline
 
 
-async def reach(work: Work) -> None:
+async def reach(context: StepContext) -> None:
     """Look at the host, the service and its port, as the steps that follow will have to.
 
     A host that died after the plan was made is found while its node still serves, and not when the node has
@@ -26,30 +26,30 @@ async def reach(work: Work) -> None:
     Raises:
         StepFailed: it did not answer within `host_timeout`, or said no; no changes made.
     """
-    timeout_s = work.policy.host_timeout
-    end = work.control.worked() + timeout_s
+    timeout_s = context.policy.host_timeout
+    end = context.control.worked() + timeout_s
     what = "its host and its service manager to answer"
 
     async def probe() -> str | None:
         try:
-            async with asyncio.timeout(max(SHORTEST_S, end - work.control.worked())):
-                await work.node.host.connect()
+            async with asyncio.timeout(max(SHORTEST_S, end - context.control.worked())):
+                await context.node.host.connect()
                 # Side by side: each of them starts a program on the node, while the batch waits.
-                (state, is_open), obstacles = await both(work.look(), _obstacles(work))
+                (state, is_open), obstacles = await both(context.look(), _obstacles(context))
         except TimeoutError:
-            return f"{work.node.name} does not answer"
-        if problems := [*filter(None, [cannot_stop(state, is_open) if work.stops else ""]), *obstacles]:
+            return f"{context.node.name} does not answer"
+        if problems := [*filter(None, [cannot_stop(state, is_open) if context.stops else ""]), *obstacles]:
             raise StepFailed("; ".join(problems))
         return None
 
     try:
-        await work.until(probe, timeout=timeout_s, what=what, free=True)
+        await context.wait_for(probe, timeout=timeout_s, what=what, free=True)
     except (StepFailed, Refused) as error:
-        raise StepFailed(f"{error.beside(work.node.name)}; {LEFT_ALONE}") from error
+        raise StepFailed(f"{error.beside(context.node.name)}; {LEFT_ALONE}") from error
 
 
-async def _obstacles(work: Work) -> tuple[str, ...]:
-    return await work.node.service.obstacles() if work.stops else ()
+async def _obstacles(context: StepContext) -> tuple[str, ...]:
+    return await context.node.service.obstacles() if context.stops else ()
 
 
 def cannot_stop(state: ServiceState, is_open: bool) -> str:
@@ -60,27 +60,27 @@ def cannot_stop(state: ServiceState, is_open: bool) -> str:
     return f'the service manager says "{state.detail}", but the port is open: {why}'
 
 
-def refuse_misplaced(work: Work, servers: Iterable[Server]) -> None:
+def refuse_misplaced(context: StepContext, servers: Iterable[Server]) -> None:
     """Raises StepFailed when HAProxy has another machine behind a server of this node than in the plan."""
-    if problem := work.endpoints.misplaced(work.node, list(servers)):
+    if problem := context.endpoints.misplaced(context.node, list(servers)):
         raise StepFailed(problem)
 
 
-def refuse_left_in(work: Work, departure: Departure) -> None:
+def refuse_left_in(context: StepContext, departure: Departure) -> None:
     """Raises StepFailed when other lines lead to this node by now: they would not be taken out with it.
 
     All backends were looked at when the plan was made, and are again after a reload; otherwise those of the
     application are, whose servers have been built for the guard.
 
     Args:
-        work: of the node.
+        context: of the node.
         departure: has what was read of the load balancers right before the node goes.
     """
     snapshots = departure.snapshots
-    if not work.fleet.reloads:
-        snapshots = {name: _of_backends(each, work.fleet.backends) for name, each in snapshots.items()}
+    if not context.fleet.reloads:
+        snapshots = {name: _of_backends(each, context.fleet.backends) for name, each in snapshots.items()}
     seen = Elsewhere(snapshots, departure.tracked)
-    found = judge_elsewhere(seen, {work.node.name: work.refs}, work.unmanaged)
+    found = judge_elsewhere(seen, {context.node.name: context.refs}, context.unmanaged)
     wrong = [finding for finding in found if finding.severity is Severity.ERROR]
     if wrong:
         raise StepFailed("; ".join(f"{finding.subject} {finding.text}" for finding in wrong))

@@ -8,7 +8,7 @@ from backends.model import Admin, AdminState, Server, ServerRef
 from orchestrator.balancers.followers import path, returning_followers
 from orchestrator.engine.desired_state import Intent
 from orchestrator.engine.health_gate import Liveness, Streak
-from orchestrator.engine.step_context import Work
+from orchestrator.engine.step_context import StepContext
 from orchestrator.engine.steps import discovery
 from orchestrator.engine.steps.bake import bake, in_words, not_in_rotation
 from orchestrator.engine.steps.reach import refuse_misplaced
@@ -23,7 +23,7 @@ RESTORE = {
 }
 
 
-async def verify(work: Work) -> str | None:
+async def verify(context: StepContext) -> str | None:
     """Own health and HAProxy's proof, the original state, full health everywhere, the bake, the registry.
 
     Returns:
@@ -32,21 +32,21 @@ async def verify(work: Work) -> str | None:
     Raises:
         StepFailed: unhealthy, a wrong version runs, not in rotation in time, or errors while it bakes.
     """
-    streak = Streak(work)
-    await prove(work, streak)
-    back = work.belonging(AdminState.READY)
+    streak = Streak(context)
+    await prove(context, streak)
+    back = context.servers_originally(AdminState.READY)
     traffic = TrafficCount({ref.backend for ref in back})
-    before = await work.patiently(lambda: work.requests(traffic.add))
-    await put_back(work)
-    if back and work.policy.bake_time:
-        await bake(work, back, streak, before, traffic)
-    await discovery.come_back(work)  # last: until then nobody else has to do with it
-    if back and not any(work.originals[ref].weight for ref in back):
+    before = await context.retry_until_reachable(lambda: context.requests(traffic.add))
+    await put_back(context)
+    if back and context.policy.bake_time:
+        await bake(context, back, streak, before, traffic)
+    await discovery.come_back(context)  # last: until then nobody else has to do with it
+    if back and not any(context.originals[ref].weight for ref in back):
         return "healthy; left at weight 0 as it was before"
     return "in rotation" if back else "healthy; left out of rotation as it was before"
 
 
-async def prove(work: Work, streak: Streak) -> None:
+async def prove(context: StepContext, streak: Streak) -> None:
     """Own health in a row and, from its first good look on, HAProxy's own checks and a registry's; all hold.
 
     Own health is good for `min_healthy` seconds by then. While it is bad the service itself is looked at: one
@@ -56,8 +56,8 @@ async def prove(work: Work, streak: Streak) -> None:
     DRAIN, after `health down`, HAProxy checks from nothing and sends no balanced traffic meanwhile.
     """
     gated: list[ServerRef] | None = None
-    liveness, bad = Liveness(work), 0
-    least_s = work.policy.min_healthy
+    liveness, bad = Liveness(context), 0
+    least_s = context.policy.min_healthy
 
     async def probe() -> str | None:
         nonlocal gated, bad
@@ -68,12 +68,12 @@ async def prove(work: Work, streak: Streak) -> None:
         if not unhealthy and streak.lasted_s < least_s:
             unhealthy = f"own health is good, required for {least_s:g} s"
         if streak.good and gated is None:
-            gated = await _enter_gate(work)
-        unproven = await _unproven(work, gated or [])
-        doubt = await discovery.doubt(work) if streak.good else None
+            gated = await _enter_gate(context)
+        unproven = await _unproven(context, gated or [])
+        doubt = await discovery.doubt(context) if streak.good else None
         return "; ".join(each for each in (unhealthy, unproven, doubt) if each) or None
 
-    await work.until(probe, timeout=work.policy.verify_timeout, what="healthy")
+    await context.wait_for(probe, timeout=context.policy.verify_timeout, what="healthy")
 
 
 async def _look_for_death(liveness: Liveness) -> None:
@@ -87,27 +87,27 @@ def can_be_proven(server: Server) -> bool:
     return server.has_checks and not server.track_target
 
 
-async def _enter_gate(work: Work) -> list[ServerRef]:
+async def _enter_gate(context: StepContext) -> list[ServerRef]:
     """Put those that will leave maintenance under HAProxy's checks; returns those to be proven."""
-    servers = await work.servers()
-    refuse_misplaced(work, servers.values())  # HAProxy would prove another machine
-    if not work.policy.require_haproxy_checks:
+    servers = await context.servers()
+    refuse_misplaced(context, servers.values())  # HAProxy would prove another machine
+    if not context.policy.require_haproxy_checks:
         return []
     able = [
         ref
-        for ref in work.belonging(AdminState.READY) + work.belonging(AdminState.DRAIN)
+        for ref in context.servers_originally(AdminState.READY) + context.servers_originally(AdminState.DRAIN)
         if can_be_proven(servers[ref])
         # One that takes traffic now (a retry, or it was never drained) has no stale result to fear.
         if servers[ref].admin_state is not AdminState.READY
     ]
-    work.intend(Intent.PROVE, able)
+    context.set_desired(Intent.PROVE, able)
     for ref in able:
-        await work.fleet.balancers[ref.instance].write(commands.prove(ref))
+        await context.fleet.balancers[ref.instance].write(commands.prove(ref))
     return able
 
 
-async def _unproven(work: Work, gated: list[ServerRef]) -> str | None:
-    servers = await work.fleet.servers(gated)
+async def _unproven(context: StepContext, gated: list[ServerRef]) -> str | None:
+    servers = await context.fleet.servers(gated)
     for ref, server in servers.items():
         if server.admin & (Admin.FORCED_MAINT | Admin.RESOLUTION_MAINT) == Admin.RESOLUTION_MAINT:
             return f"name resolution keeps {ref} in maintenance: HAProxy has no address for it yet"
@@ -121,40 +121,40 @@ async def _unproven(work: Work, gated: list[ServerRef]) -> str | None:
     return None
 
 
-async def put_back(work: Work) -> None:
+async def put_back(context: StepContext) -> None:
     """Give every server its original weight, state and agent check, and wait for its full health."""
-    originals = work.originals
-    refuse_misplaced(work, (await work.patiently(work.servers)).values())
-    work.intend(Intent.ORIGINAL)
-    await work.ensure(
-        work.refs,
+    originals = context.originals
+    refuse_misplaced(context, (await context.retry_until_reachable(context.servers)).values())
+    context.set_desired(Intent.ORIGINAL)
+    await context.ensure(
+        context.refs,
         lambda ref: commands.weight(ref, str(originals[ref].weight)),
         lambda server: server.weight == originals[server.ref].weight,
     )
-    await work.ensure(
-        work.refs,
+    await context.ensure(
+        context.refs,
         lambda ref: RESTORE[originals[ref].admin](ref),
         lambda server: Original.of(server).admin is originals[server.ref].admin,
     )
-    agents = [ref for ref in work.refs if originals[ref].agent]
-    await work.ensure(agents, commands.agent_on, lambda server: server.agent)
-    back = work.belonging(AdminState.READY)
+    agents = [ref for ref in context.refs if originals[ref].agent]
+    await context.ensure(agents, commands.agent_on, lambda server: server.agent)
+    back = context.servers_originally(AdminState.READY)
 
     async def probe() -> str | None:
-        return await not_in_rotation(work, back) or await _followers_missing(work, back)
+        return await not_in_rotation(context, back) or await _followers_missing(context, back)
 
-    await work.until(probe, timeout=work.policy.verify_timeout, what="in rotation with full health")
+    await context.wait_for(probe, timeout=context.policy.verify_timeout, what="in rotation with full health")
 
 
-async def _followers_missing(work: Work, back: list[ServerRef]) -> str | None:
+async def _followers_missing(context: StepContext, back: list[ServerRef]) -> str | None:
     """The first server that went out with the node and is not back with it, in words.
 
     Whoever is kept out by itself was out before, or is somebody else's decision.
     """
-    if not work.followers or not back:
+    if not context.followers or not back:
         return None
-    servers = await work.fleet.servers(back, work.followers)
-    others = [server for ref, server in servers.items() if ref in work.followers]
+    servers = await context.fleet.servers(back, context.followers)
+    others = [server for ref, server in servers.items() if ref in context.followers]
     returning = returning_followers(others, back)
     return next(
         (
