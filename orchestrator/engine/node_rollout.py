@@ -48,7 +48,7 @@ ACTIONS: dict[Step, Callable[[StepContext], Awaitable[str | None]]] = {
 
 
 @dataclass(slots=True)
-class Tally:
+class Progress:
     """What has become of the nodes so far."""
 
     kind: RolloutKind = "upgrade"
@@ -60,11 +60,11 @@ class Tally:
     put_back: list[str] = field(default_factory=list)  # failed before the stop, and as they were before
     touched: set[str] = field(default_factory=set)
     originals: dict[str, dict[ServerRef, Original]] = field(default_factory=dict)
-    agreed: set[str] = field(default_factory=set)  # differences from the plan that somebody accepted
-    agreeing: asyncio.Lock = field(default_factory=asyncio.Lock)
+    accepted_drift: set[str] = field(default_factory=set)  # differences from the plan that somebody accepted
+    drift_lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
-class Turn:
+class NodeRollout:
     """Takes one node through its steps. Nothing that happens to it ends the turn of another."""
 
     def __init__(
@@ -75,7 +75,7 @@ class Turn:
         context: StepContext,
         control: Control,
         bus: Bus,
-        tally: Tally,
+        progress: Progress,
         asks: RolloutHooks,
     ) -> None:
         self._asks = asks
@@ -86,15 +86,15 @@ class Turn:
         self._context = context
         self._control = control
         self._bus = bus
-        self._tally = tally
+        self._progress = progress
 
     async def run(self) -> None:
         """Until the node is done, skipped, failed for good, or the rollout is aborted."""
         while True:
             try:
-                await self._steps()
+                await self._run_steps()
             except Skipped as skipped:
-                self._tally.skipped.append(self._name)
+                self._progress.skipped.append(self._name)
                 self._bus.emit(NodeSkipped(node=self._name, who=skipped.by.name, **skipped.by.origin))
             except Aborted:
                 pass
@@ -103,7 +103,7 @@ class Turn:
                     continue
             return
 
-    async def _steps(self) -> None:
+    async def _run_steps(self) -> None:
         start = self._control.worked()
         await self._begin()
         if self._planned.awaits is not None:
@@ -114,15 +114,15 @@ class Turn:
             await self._control.checkpoint()  # last: a "go" while all is paused starts nothing yet
             self._context.step = step
             with self._bus.turn(self._name, step):
-                await self._run(step)
-        self._tally.done.append(self._name)
+                await self._run_step(step)
+        self._progress.done.append(self._name)
         if self._context.baked is not None and not self._context.baked.proven:
-            self._tally.unproven.append(self._name)
+            self._progress.unproven.append(self._name)
         seconds = round(self._control.worked() - start, 3)
-        done = NodeRolledBack if self._tally.kind == "rollback" else NodeUpgraded
+        done = NodeRolledBack if self._progress.kind == "rollback" else NodeUpgraded
         self._bus.emit(done(node=self._name, duration_s=seconds, version=self._context.wanted or ""))
 
-    async def _run(self, step: Step) -> None:
+    async def _run_step(self, step: Step) -> None:
         start = self._control.worked()
         self._bus.emit(StepStarted(node=self._name, step=step))
         if step != "drain":  # which says so itself: it may wait for capacity first
@@ -142,18 +142,18 @@ class Turn:
 
     async def _begin(self) -> None:
         """Before a node is touched: nothing undecided elsewhere, and confirmed where that is asked."""
-        if self._name in self._tally.touched:
+        if self._name in self._progress.touched:
             return  # a retry: its turn has begun, and its originals are those from before
         control = self._control
         await control.wait_until(lambda: not control.paused and not control.undecided)
         control.raise_if_no_drain()
-        await self._agree()
+        await self._confirm_inventory_drift()
         if self._plan.policy.confirm == "node":
             await self._confirm(f"take it out of rotation? {self._planned.why}")
             control.raise_if_no_drain()
-        self._context.originals = await self._look_at_originals()
-        self._tell_of_changes()
-        self._tally.originals[self._name] = self._context.originals
+        self._context.originals = await self._read_originals()
+        self._note_external_changes()
+        self._progress.originals[self._name] = self._context.originals
         self._context.intentions.originals |= self._context.originals
         self._bus.emit(
             NodeStarted(
@@ -164,19 +164,21 @@ class Turn:
         )
         await self._asks.published()
 
-    async def _agree(self) -> None:
+    async def _confirm_inventory_drift(self) -> None:
         """Somebody decides about what is not as it was when the plan was made; once about each.
 
         A node that has had its turn may be gone; one that is yet to come is asked about then.
         """
-        async with self._tally.agreeing:
+        async with self._progress.drift_lock:
             self._control.raise_if_no_drain()  # decided while we waited
             differences = self._asks.differences()
-            self._tally.agreed &= set(differences.values())  # what went and came again is asked about again
+            self._progress.accepted_drift &= set(
+                differences.values()
+            )  # what went and came again is asked about again
             for subject, text in differences.items():
                 own = subject == self._name
                 elsewhere = not own and any(subject in batch for batch in self._plan.batches)
-                if elsewhere or text in self._tally.agreed:
+                if elsewhere or text in self._progress.accepted_drift:
                     continue
                 if not self._control.interactive:
                     self._control.halt(f"{text}, and no operator is there to decide")
@@ -185,12 +187,12 @@ class Turn:
                 question = f"{text}: {'upgrade it anyway' if own else 'continue with the plan as it is'}?"
                 subject = self._name if own else "inventory"
                 choice, who = await self._control.ask(subject, question, choices, "change")
-                self._tally.agreed.add(text)
+                self._progress.accepted_drift.add(text)
                 if choice == SKIP:
                     raise Skipped(who)
         self._control.raise_if_no_drain()
 
-    def _tell_of_changes(self) -> None:
+    def _note_external_changes(self) -> None:
         """Who changed a node while others had their turn has a reason: it is kept, and told."""
         for ref, now in self._context.originals.items():
             planned = self._planned.originals.get(ref)
@@ -201,7 +203,7 @@ class Turn:
                     " it will be restored that way"
                 )
 
-    async def _look_at_originals(self) -> dict[ServerRef, Original]:
+    async def _read_originals(self) -> dict[ServerRef, Original]:
         """As they are right now: somebody may have changed one since the plan was made."""
         servers = await self._context.retry_until_reachable(self._context.servers)
         if self._planned.left_by:
@@ -221,27 +223,27 @@ class Turn:
 
     async def _failed(self, error: RolldeckError) -> bool:
         """Keep the node out, stop new drains, and let somebody decide. Returns whether to try again."""
-        self._tally.failed.append(self._name)
-        failed = sum(name in (*self._tally.failed, *self._tally.put_back) for name in self._peers)
+        self._progress.failed.append(self._name)
+        failed = sum(name in (*self._progress.failed, *self._progress.put_back) for name in self._peers)
         share = 100 * failed / len(self._peers)
         too_many = share > self._plan.policy.max_fail_percentage
         if too_many and not self._control.interactive:
             self._control.halt(f"{self._name} failed")
         step = self._context.step
-        self._tally.failed_at[self._name] = step
+        self._progress.failed_at[self._name] = step
         with self._control.deciding(self._name):
-            touched = self._name in self._tally.touched
+            touched = self._name in self._progress.touched
             words = error.beside(self._name)
             self._bus.emit(NodeFailed(node=self._name, step=step, error=words, touched=touched))
             stays = step == "drain" or isinstance(error, ServiceDiscoveryMaintenance)
-            if self._name in self._tally.touched and not await self._put_back(error) and not stays:
-                await self._keep_out()
+            if self._name in self._progress.touched and not await self._put_back(error) and not stays:
+                await self._quarantine()
             if touched and step in LOGGED:
                 await self._show_log(step)
             if not self._control.interactive:
                 return False
-            back = "; it was put back" if self._name in self._tally.put_back else ""
-            return await self._decided(f"{step} failed: {words}{back}")
+            back = "; it was put back" if self._name in self._progress.put_back else ""
+            return await self._ask_retry_skip_abort(f"{step} failed: {words}{back}")
 
     async def _put_back(self, failure: RolldeckError) -> bool:
         """Whether it is back as it was, because nothing had been done to its service yet."""
@@ -253,13 +255,13 @@ class Turn:
             self._context.note(f"could not be brought to maintenance everywhere: {error.beside(self._name)}")
             return False
         if back:
-            self._tally.failed.remove(self._name)
-            self._tally.put_back.append(self._name)
-            self._tally.touched.discard(self._name)
+            self._progress.failed.remove(self._name)
+            self._progress.put_back.append(self._name)
+            self._progress.touched.discard(self._name)
             self._bus.emit(NodePutBack(node=self._name, step=step, error=failure.beside(self._name)))
         return back
 
-    async def _keep_out(self) -> None:
+    async def _quarantine(self) -> None:
         try:
             with self._bus.turn(self._name, self._context.step):
                 await keep_out(self._context)
@@ -276,12 +278,12 @@ class Turn:
         if lines := last_lines("\n".join(found)):
             self._bus.emit(ServiceLog(node=self._name, step=step, lines=list(lines)))
 
-    async def _decided(self, text: str) -> bool:
+    async def _ask_retry_skip_abort(self, text: str) -> bool:
         try:
             choice, _ = await self._control.ask(self._name, text, (RETRY, SKIP, ABORT), "failure")
         except Aborted:
             return False
         if choice == RETRY:
-            for names in (self._tally.failed, self._tally.put_back):
+            for names in (self._progress.failed, self._progress.put_back):
                 names[:] = [name for name in names if name != self._name]
         return choice == RETRY

@@ -13,7 +13,7 @@ from orchestrator.engine.desired_state import Intentions
 from orchestrator.engine.drift_watcher import Sentinel
 from orchestrator.engine.final_state import look_at_end, with_registries
 from orchestrator.engine.hooks import Hooks
-from orchestrator.engine.node_rollout import Tally, Turn
+from orchestrator.engine.node_rollout import NodeRollout, Progress
 from orchestrator.engine.server_pool import Pool
 from orchestrator.engine.step_context import StepContext
 from orchestrator.engine.traffic import summarize
@@ -67,7 +67,7 @@ class Rollout:
         self._operator = operator
         self._hooks = Hooks(application.hooks, plan, control, clock, bus, operator.name, number)
         self._other_versions = other_versions or {}
-        self._tally = Tally(kind)
+        self._progress = Progress(kind)
         self._intentions = Intentions(
             {ref: original for each in plan.nodes for ref, original in each.originals.items()},
             left={ref for each in plan.nodes if each.left_by or each.to_ready for ref in each.refs},
@@ -95,7 +95,7 @@ class Rollout:
                 batches=[list(each) for each in self._plan.batches],
                 operator=self._operator.name,
                 before={each.name: each.current for each in self._plan.nodes if each.known},
-                kind=self._tally.kind,
+                kind=self._progress.kind,
                 **self._operator.origin,
             )
         )
@@ -170,11 +170,11 @@ class Rollout:
 
     async def _take(self, name: str, peers: tuple[str, ...]) -> None:
         try:
-            await self._turn(name, peers).run()
+            await self._node_rollout(name, peers).run()
         finally:
             self._pool.end(name)
 
-    def _turn(self, name: str, peers: tuple[str, ...]) -> Turn:
+    def _node_rollout(self, name: str, peers: tuple[str, ...]) -> NodeRollout:
         planned = self._plan.node(name)
         work = StepContext(
             node=next(each for each in self._application.nodes if each.name == name),
@@ -195,10 +195,12 @@ class Rollout:
             pool=self._pool,
             endpoints=self._endpoints,
         )
-        return Turn(planned, peers, self._plan, work, self._control, self._bus, self._tally, self._asks)
+        return NodeRollout(
+            planned, peers, self._plan, work, self._control, self._bus, self._progress, self._asks
+        )
 
     def _touch(self, name: str) -> None:
-        self._tally.touched.add(name)
+        self._progress.touched.add(name)
         self._pool.begin(name)
 
     async def _prefetch(self) -> None:
@@ -236,7 +238,7 @@ class Rollout:
             f"batch {number}", f"take out {', '.join(names)}? {after}", (CONTINUE, SKIP, ABORT), "batch"
         )
         if choice == SKIP:
-            self._tally.skipped.extend(names)
+            self._progress.skipped.extend(names)
             for name in names:
                 self._bus.emit(NodeSkipped(node=name, who=who.name, **who.origin))
         return choice == CONTINUE
@@ -247,7 +249,7 @@ class Rollout:
         if not isinstance(failure, RolldeckError):
             self.defect = failure
         names = {name for batch in self._plan.batches for name in batch}
-        all_done = names <= {*self._tally.done}
+        all_done = names <= {*self._progress.done}
         if (self._control.aborting and not all_done) or work.cancelled():
             try:
                 self._control.raise_if_aborting()
@@ -263,33 +265,33 @@ class Rollout:
         if failure is not None:
             return "degraded", f"internal error: {failure!r}"
         failed, held = self._failed_and_held()
-        kinds = {"failed": failed, "put back": self._tally.put_back, "held": held}
+        kinds = {"failed": failed, "put back": self._progress.put_back, "held": held}
         if any(kinds.values()):
             reasons = [f"{kind}: {', '.join(who)}" for kind, who in kinds.items() if who]
             # Without the lock, nodes may have changed under somebody else's hands.
             return "degraded", "; ".join([*reasons, *filter(None, [self._control.forbidden])])
         if self._control.halted:
             return "degraded", self._control.halted
-        if self._tally.skipped:
-            return "degraded", f"skipped: {', '.join(self._tally.skipped)}"
+        if self._progress.skipped:
+            return "degraded", f"skipped: {', '.join(self._progress.skipped)}"
         return "healthy", ""
 
     def _failed_and_held(self) -> tuple[list[str], list[str]]:
         """Who was touched and failed, and who could not be taken out and is as before."""
-        tally = self._tally
+        progress = self._progress
         return (
-            [name for name in tally.failed if name in tally.touched],
-            [name for name in tally.failed if name not in tally.touched],
+            [name for name in progress.failed if name in progress.touched],
+            [name for name in progress.failed if name not in progress.touched],
         )
 
     async def _end(self, result: Result, reason: str, start: float) -> RolloutEnded:
-        tally, plan = self._tally, self._plan
-        unfinished = tally.touched.difference(tally.done)
-        versions = versions_at_end(plan, tally.done, unfinished, self._other_versions)
+        progress, plan = self._progress, self._plan
+        unfinished = progress.touched.difference(progress.done)
+        versions = versions_at_end(plan, progress.done, unfinished, self._other_versions)
         out, unseen = await look_at_end(
             self._application,
             plan,
-            tally.originals,
+            progress.originals,
             unfinished,
             now=self._clock.time(),
             pool=self._pool,
@@ -298,23 +300,23 @@ class Rollout:
         out, unasked = await with_registries(self._application, out, unfinished)
         unseen += unasked
         out = await tried(self._application, out, unfinished)
-        others = [each.node for each in out if each.by_others and each.node in tally.done]
+        others = [each.node for each in out if each.by_others and each.node in progress.done]
         if result == "healthy" and (unseen or any(not each.intentional for each in out)):
             result, reason = "degraded", "not everything is back in rotation"
         elif result == "healthy" and others:
             result, reason = "degraded", f"taken out by somebody else: {', '.join(others)}"
         failed, held = self._failed_and_held()
-        done = {*tally.done, *failed, *tally.skipped, *tally.put_back}
+        done = {*progress.done, *failed, *progress.skipped, *progress.put_back}
         names = [name for batch in self._plan.batches for name in batch]
         return RolloutEnded(
             result=result,
             reason=reason,
-            upgraded=list(tally.done) if tally.kind == "upgrade" else [],
-            rolled_back=list(tally.done) if tally.kind == "rollback" else [],
+            upgraded=list(progress.done) if progress.kind == "upgrade" else [],
+            rolled_back=list(progress.done) if progress.kind == "rollback" else [],
             failed=failed,
-            skipped=list(tally.skipped),
-            interrupted=[n for n in names if n in tally.touched and n not in done],
-            pending=[n for n in names if n not in tally.touched and n not in done],
+            skipped=list(progress.skipped),
+            interrupted=[n for n in names if n in progress.touched and n not in done],
+            pending=[n for n in names if n not in progress.touched and n not in done],
             out_of_rotation=out,
             unreachable_balancers=unseen,
             duration_s=round(self._clock.monotonic() - start, 3),
@@ -322,13 +324,13 @@ class Rollout:
             versions=versions,
             ways_on=[] if result == "healthy" else self._ways_on(failed),
             blocked=self._blocked,
-            unproven=list(tally.unproven),
-            put_back=list(self._tally.put_back),
+            unproven=list(progress.unproven),
+            put_back=list(self._progress.put_back),
         )
 
     def _ways_on(self, failed: list[str]) -> list[WayOn]:
-        failed_at = {name: self._tally.failed_at[name] for name in failed}
-        return ways_on(self._plan, self._tally.kind, self._tally.touched, failed_at)
+        failed_at = {name: self._progress.failed_at[name] for name in failed}
+        return ways_on(self._plan, self._progress.kind, self._progress.touched, failed_at)
 
 
 def _plain(failure: BaseException | None) -> BaseException | None:
