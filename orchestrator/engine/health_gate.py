@@ -9,7 +9,7 @@ from orchestrator.engine.step_context import StepContext, both
 from orchestrator.errors import StepFailed
 
 
-class Streak:
+class ConsecutiveChecks:
     """Counts looks at a node's own health, at most one each `health_interval`.
 
     One good look proves little: a service that dies at once and is restarted looks well for half a second.

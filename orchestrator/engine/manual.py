@@ -14,7 +14,7 @@ from backends.text import there_is
 from orchestrator.balancers.followers import describe_followers, followers, tracked_servers
 from orchestrator.balancers.processes import unreached_processes
 from orchestrator.engine.control import Control
-from orchestrator.engine.health_gate import Streak
+from orchestrator.engine.health_gate import ConsecutiveChecks
 from orchestrator.engine.put_back import in_return_order
 from orchestrator.engine.step_context import StepContext
 from orchestrator.engine.steps import discovery
@@ -228,7 +228,7 @@ async def _ready(
     context.followers = await _followers(application, refs)
     with bus.turn(node.name, "verify"):
         try:
-            await prove(context, Streak(context))
+            await prove(context, ConsecutiveChecks(context))
             await put_back(context)
         except RolldeckError as error:
             try:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from backends.errors import RolldeckError
 from backends.model import Admin, AdminState, Server, ServerRef
 from orchestrator.balancers.followers import Tracked, inherits, path, tracked_by
-from orchestrator.engine.health_gate import Streak
+from orchestrator.engine.health_gate import ConsecutiveChecks
 from orchestrator.engine.step_context import StepContext
 from orchestrator.engine.steps import discovery
 from orchestrator.engine.steps.quarantine import keep_out
@@ -35,7 +35,7 @@ async def put_back_untouched(context: StepContext, planned: PlannedNode) -> bool
         own.note(f"was not put back: {error.beside(own.node.name)}")
         return False
     try:
-        await prove(own, Streak(own, asks_manager=False))
+        await prove(own, ConsecutiveChecks(own, asks_manager=False))
         await put_back(own)
         await discovery.come_back(own)
     except RolldeckError as error:

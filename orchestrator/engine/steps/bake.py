@@ -6,7 +6,7 @@ from backends.model import AdminState, Server, ServerRef
 from backends.text import counted
 from orchestrator.balancers.followers import inherits_only
 from orchestrator.balancers.request_errors import ENOUGH, Look, RequestTally, Signals
-from orchestrator.engine.health_gate import Streak
+from orchestrator.engine.health_gate import ConsecutiveChecks
 from orchestrator.engine.step_context import StepContext
 from orchestrator.engine.traffic import TrafficCount
 from orchestrator.errors import StepFailed
@@ -45,7 +45,7 @@ def _weightless(context: StepContext, server: Server) -> bool:
 async def bake(
     context: StepContext,
     refs: list[ServerRef],
-    streak: Streak,
+    checks: ConsecutiveChecks,
     before: Mapping[ServerRef, Look],
     traffic: TrafficCount,
 ) -> None:
@@ -54,7 +54,7 @@ async def bake(
     Args:
         context: of the node.
         refs: its servers that belong in rotation.
-        streak: of looks at its own health.
+        checks: of its own health.
         before: what had been counted before it went back; its errors count from there on.
         traffic: of all servers of its backends, from there on.
 
@@ -74,9 +74,9 @@ async def bake(
 
     async def probe() -> str | None:
         nonlocal was_doubted
-        await streak.look()
-        if streak.bad >= streak.needed:
-            raise StepFailed(f"own health failed during bake time: {streak.reason}")
+        await checks.look()
+        if checks.bad >= checks.needed:
+            raise StepFailed(f"own health failed during bake time: {checks.reason}")
         doubt = ""
         for server in await _missing(context, refs):
             if context.fleet.reloads > reloads:  # every server has to prove itself from nothing then
@@ -86,15 +86,15 @@ async def bake(
             # Such as "UP 1/2": it has lost a check, and HAProxy still sends it traffic.
             doubt = f"failed a health check of HAProxy: {in_words(server)}"
         if doubt and not was_doubted:  # then its own health decides, as it is now
-            await streak.look(at_once=True)
+            await checks.look(at_once=True)
         was_doubted = bool(doubt)
-        if doubt and streak.bad:
-            raise StepFailed(f"{doubt}; own health: {streak.reason}")
+        if doubt and checks.bad:
+            raise StepFailed(f"{doubt}; own health: {checks.reason}")
         found = await count()
         if found.known > context.policy.max_5xx:
             raise StepFailed(_too_many(found, context.policy.max_5xx))
         # Not done on a bad look either: it gets the time to be good again, or to be lost.
-        return doubt or ("baking" if context.control.worked() < end or streak.bad else None)
+        return doubt or ("baking" if context.control.worked() < end or checks.bad else None)
 
     timeout = context.policy.bake_time + context.policy.balancer_unreachable_timeout
     try:

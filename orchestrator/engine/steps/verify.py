@@ -7,7 +7,7 @@ from backends.haproxy import commands
 from backends.model import Admin, AdminState, Server, ServerRef
 from orchestrator.balancers.followers import path, returning_followers
 from orchestrator.engine.desired_state import Intent
-from orchestrator.engine.health_gate import Liveness, Streak
+from orchestrator.engine.health_gate import ConsecutiveChecks, Liveness
 from orchestrator.engine.step_context import StepContext
 from orchestrator.engine.steps import discovery
 from orchestrator.engine.steps.bake import bake, in_words, not_in_rotation
@@ -32,21 +32,21 @@ async def verify(context: StepContext) -> str | None:
     Raises:
         StepFailed: unhealthy, a wrong version runs, not in rotation in time, or errors while it bakes.
     """
-    streak = Streak(context)
-    await prove(context, streak)
+    checks = ConsecutiveChecks(context)
+    await prove(context, checks)
     back = context.servers_originally(AdminState.READY)
     traffic = TrafficCount({ref.backend for ref in back})
     before = await context.retry_until_reachable(lambda: context.requests(traffic.add))
     await put_back(context)
     if back and context.policy.bake_time:
-        await bake(context, back, streak, before, traffic)
+        await bake(context, back, checks, before, traffic)
     await discovery.come_back(context)  # last: until then nobody else has to do with it
     if back and not any(context.originals[ref].weight for ref in back):
         return "healthy; left at weight 0 as it was before"
     return "in rotation" if back else "healthy; left out of rotation as it was before"
 
 
-async def prove(context: StepContext, streak: Streak) -> None:
+async def prove(context: StepContext, checks: ConsecutiveChecks) -> None:
     """Own health in a row and, from its first good look on, HAProxy's own checks and a registry's; all hold.
 
     Own health is good for `min_healthy` seconds by then. While it is bad the service itself is looked at: one
@@ -61,16 +61,16 @@ async def prove(context: StepContext, streak: Streak) -> None:
 
     async def probe() -> str | None:
         nonlocal gated, bad
-        unhealthy = await streak.look()
-        if streak.bad > bad:  # once for each bad look
+        unhealthy = await checks.look()
+        if checks.bad > bad:  # once for each bad look
             await _look_for_death(liveness)
-        bad = streak.bad
-        if not unhealthy and streak.lasted_s < least_s:
+        bad = checks.bad
+        if not unhealthy and checks.lasted_s < least_s:
             unhealthy = f"own health is good, required for {least_s:g} s"
-        if streak.good and gated is None:
+        if checks.good and gated is None:
             gated = await _enter_gate(context)
         unproven = await _unproven(context, gated or [])
-        doubt = await discovery.doubt(context) if streak.good else None
+        doubt = await discovery.doubt(context) if checks.good else None
         return "; ".join(each for each in (unhealthy, unproven, doubt) if each) or None
 
     await context.wait_for(probe, timeout=context.policy.verify_timeout, what="healthy")
