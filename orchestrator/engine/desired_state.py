@@ -10,7 +10,7 @@ from orchestrator.events.events import ManualChangeStarted
 from orchestrator.node import Original
 
 
-class Intent(enum.Enum):
+class DesiredState(enum.Enum):
     """How a server is to be."""
 
     ORIGINAL = "as it was before"
@@ -20,7 +20,7 @@ class Intent(enum.Enum):
 
 
 @dataclass(slots=True)
-class Intentions:
+class DesiredStates:
     """Of all servers of a plan. Filled at the start, changed by the steps just before they write.
 
     What is wanted is *reached* once it was read so. From then on, whatever reads otherwise is somebody else's
@@ -36,7 +36,7 @@ class Intentions:
     """
 
     originals: dict[ServerRef, Original] = field(default_factory=dict)
-    wanted: dict[ServerRef, Intent] = field(default_factory=dict)
+    wanted: dict[ServerRef, DesiredState] = field(default_factory=dict)
     left: set[ServerRef] = field(default_factory=set)
     by_hand: dict[ServerRef, ManualChangeStarted] = field(default_factory=dict)
     moment: int = 0
@@ -45,21 +45,21 @@ class Intentions:
         default_factory=dict
     )  # from these, until it is reached
 
-    def of(self, ref: ServerRef) -> Intent:
-        return self.wanted.get(ref, Intent.ORIGINAL)
+    def desired(self, ref: ServerRef) -> DesiredState:
+        return self.wanted.get(ref, DesiredState.ORIGINAL)
 
-    def set(self, refs: Collection[ServerRef], intent: Intent) -> None:
+    def set(self, refs: Collection[ServerRef], state: DesiredState) -> None:
         for ref in refs:
-            if self.of(ref) is not intent:
+            if self.desired(ref) is not state:
                 if ref in self.originals:
                     self._under_way.setdefault(ref, set()).add(self._state(ref))
                 self._change(ref)
-            self.wanted[ref] = intent
+            self.wanted[ref] = state
 
     def see(self, servers: Iterable[Server]) -> None:
         """Whoever has read servers after the last command that it sent to them says how they are now."""
         for server in servers:
-            if server.ref in self._under_way and self.met(server):
+            if server.ref in self._under_way and self.satisfied_by(server):
                 del self._under_way[server.ref]
                 self._change(server.ref)
 
@@ -69,8 +69,8 @@ class Intentions:
 
     def _state(self, ref: ServerRef) -> AdminState:
         """Which administrative state is wanted."""
-        intent = self.of(ref)
-        return self.originals[ref].admin if intent is Intent.ORIGINAL else _STATES[intent]
+        state = self.desired(ref)
+        return self.originals[ref].admin if state is DesiredState.ORIGINAL else _STATES[state]
 
     def by_others(self, server: Server, moment: int) -> bool:
         """Whether somebody else has made it otherwise than it is wanted.
@@ -82,7 +82,7 @@ class Intentions:
         ref = server.ref
         if self._changed.get(ref, 0) > moment:
             return False
-        if self.met(server):
+        if self.satisfied_by(server):
             self.see((server,))
             return False
         under_way = self._under_way.get(ref)
@@ -99,20 +99,20 @@ class Intentions:
 
     def worked_on(self, ref: ServerRef) -> bool:
         """Its node is out, or on its way."""
-        return self.of(ref) is not Intent.ORIGINAL
+        return self.desired(ref) is not DesiredState.ORIGINAL
 
     def expects_out(self, ref: ServerRef) -> bool:
         """Its node is out because of this rollout, or was left out until its turn begins."""
         return self.worked_on(ref) or (ref in self.left and ref not in self.wanted)
 
-    def met(self, server: Server) -> bool:
+    def satisfied_by(self, server: Server) -> bool:
         """Whether the administrative state, weight and agent check are as they are wanted."""
-        original, intent = self.originals[server.ref], self.of(server.ref)
+        original, state = self.originals[server.ref], self.desired(server.ref)
         if server.ref in self.left and server.ref not in self.wanted:
             return True  # as that one has left it; nobody has to be told
-        if intent is Intent.MAINT:
+        if state is DesiredState.MAINT:
             return bool(server.admin & Admin.FORCED_MAINT)
-        if intent in (Intent.DRAIN, Intent.PROVE):
+        if state in (DesiredState.DRAIN, DesiredState.PROVE):
             return server.own_admin_state is AdminState.DRAIN
         return (
             Original.of(server).admin is original.admin
@@ -120,28 +120,32 @@ class Intentions:
             and (server.agent or not original.agent)
         )
 
-    def ways(self, server: Server) -> list[str]:
+    def commands_to_reach(self, server: Server) -> list[str]:
         """The commands that bring a server there."""
-        original, intent, ref = self.originals[server.ref], self.of(server.ref), server.ref
+        original, state, ref = self.originals[server.ref], self.desired(server.ref), server.ref
         lines = []
         if server.weight != original.weight:
             lines.append(commands.weight(ref, str(original.weight)))
-        if intent is Intent.ORIGINAL:
+        if state is DesiredState.ORIGINAL:
             if Original.of(server).admin is not original.admin:
                 lines.append(_RESTORE[original.admin](ref))
             return [*lines, commands.agent_on(ref)] if original.agent and not server.agent else lines
         if server.agent:
             lines.append(commands.agent_off(ref))
-        return [*lines, _SET[intent](ref)]
+        return [*lines, _SET[state](ref)]
 
 
 _STATES = {
-    Intent.DRAIN: AdminState.DRAIN,
-    Intent.MAINT: AdminState.MAINT,
-    Intent.PROVE: AdminState.DRAIN,
+    DesiredState.DRAIN: AdminState.DRAIN,
+    DesiredState.MAINT: AdminState.MAINT,
+    DesiredState.PROVE: AdminState.DRAIN,
 }
 _BY_HAND = {"drain": AdminState.DRAIN, "maint": AdminState.MAINT, "ready": AdminState.READY}
-_SET = {Intent.DRAIN: commands.drain, Intent.MAINT: commands.maint, Intent.PROVE: commands.prove}
+_SET = {
+    DesiredState.DRAIN: commands.drain,
+    DesiredState.MAINT: commands.maint,
+    DesiredState.PROVE: commands.prove,
+}
 _RESTORE = {
     AdminState.MAINT: commands.maint,
     AdminState.DRAIN: commands.drain,

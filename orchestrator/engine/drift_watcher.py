@@ -10,7 +10,7 @@ from backends.model import Admin, AdminState, Server, ServerRef, Snapshot
 from backends.protocols import Clock
 from orchestrator.balancers.group import Fleet
 from orchestrator.engine.control import Control
-from orchestrator.engine.desired_state import Intentions
+from orchestrator.engine.desired_state import DesiredStates
 from orchestrator.engine.server_pool import Pool
 from orchestrator.engine.traffic import TrafficCount
 from orchestrator.events.actor import ROLLDECK
@@ -45,14 +45,14 @@ class Sentinel:
     def __init__(
         self,
         fleet: Fleet,
-        intentions: Intentions,
+        desired_states: DesiredStates,
         pool: Pool,
         control: Control,
         clock: Clock,
         bus: Bus,
     ) -> None:
         self._fleet = fleet
-        self._intentions = intentions
+        self._desired_states = desired_states
         self._pool = pool
         self._control = control
         self._clock = clock
@@ -65,7 +65,7 @@ class Sentinel:
 
     async def run(self) -> None:
         """Until cancelled."""
-        self._fleet.watched = self._intentions.see
+        self._fleet.watched = self._desired_states.see
         while True:
             for name in self._fleet.balancers:
                 try:
@@ -75,7 +75,7 @@ class Sentinel:
             await self._clock.sleep(INTERVAL)
 
     async def _look(self, name: str) -> None:
-        moment = self._intentions.moment
+        moment = self._desired_states.moment
         snapshot = await self._fleet.read(name)
         self.traffic.add(snapshot)
         self._pool.see(snapshot)
@@ -106,7 +106,7 @@ class Sentinel:
                 self._adopt_weight(server)
             while missing := [each for each in self._ours(snapshot) if self._was_lost(each)]:
                 for server in missing:
-                    for line in self._intentions.ways(server):
+                    for line in self._desired_states.commands_to_reach(server):
                         await self._fleet.balancers[name].write(line)
                         done.append(line)
                 await self._clock.sleep(0)
@@ -126,47 +126,50 @@ class Sentinel:
         or where a state file brings back what somebody had set: that is not undone. Of a server that has been
         worked on, the state file may have the maintenance from then.
         """
-        if self._intentions.met(server):
+        if self._desired_states.satisfied_by(server):
             return False
         ref = server.ref
-        if self._intentions.worked_on(ref) or self._intentions.originals[ref].admin is not AdminState.READY:
+        if (
+            self._desired_states.worked_on(ref)
+            or self._desired_states.originals[ref].admin is not AdminState.READY
+        ):
             return True
         if Original.of(server).admin is AdminState.READY:
             return True
         known = self._configured.get(ref)
         if server.admin & Admin.CONFIG_MAINT:
             return known is None or known.disabled
-        return ref in self._intentions.wanted
+        return ref in self._desired_states.wanted
 
     def _adopt_weight(self, server: Server) -> None:
         """A weight that was the configuration's, and is another one there now, was changed by somebody."""
-        known, original = self._configured.get(server.ref), self._intentions.originals[server.ref]
+        known, original = self._configured.get(server.ref), self._desired_states.originals[server.ref]
         if (
             known is not None
-            and not self._intentions.worked_on(server.ref)
+            and not self._desired_states.worked_on(server.ref)
             and original.weight == known.weight != server.initial_weight == server.weight
         ):
-            self._intentions.originals[server.ref] = replace(original, weight=server.weight)
+            self._desired_states.originals[server.ref] = replace(original, weight=server.weight)
             text = f"{server.ref} has the weight {server.weight} in the configuration now, and keeps it"
             self._bus.emit(NodeNote(node=server.ref.server, text=text))
 
     def _ours(self, snapshot: Snapshot) -> list[Server]:
-        return [each for each in snapshot.servers if each.ref in self._intentions.originals]
+        return [each for each in snapshot.servers if each.ref in self._desired_states.originals]
 
     def _name_strangers(self, ours: Sequence[Server], moment: int) -> None:
         """No fight: it is told, and the step of a node that is worked on fails when it looks."""
         for server in ours:
             ref = server.ref
-            if not self._intentions.by_others(server, moment):
-                if self._intentions.met(server):
+            if not self._desired_states.by_others(server, moment):
+                if self._desired_states.satisfied_by(server):
                     self._told.pop(ref, None)
                 continue
-            wanted = self._intentions.of(ref).value
+            wanted = self._desired_states.desired(ref).value
             # An agent check may say another weight every second.
             now = f"{server.admin_state}" + ("" if server.agent else f", weight {server.weight}")
             if self._told.get(ref) == f"{wanted} {now}":
                 continue
             self._told[ref] = f"{wanted} {now}"
-            who = self._intentions.who_set(ref, Original.of(server), server.agent)
+            who = self._desired_states.who_set(ref, Original.of(server), server.agent)
             text = f"{who} set {ref} to {server.admin_state}, weight {server.weight}"
             self._bus.emit(NodeNote(node=ref.server, text=f"{text}; this rollout wants it {wanted}"))

@@ -154,7 +154,7 @@ class NodeRollout:
         self._context.originals = await self._read_originals()
         self._note_external_changes()
         self._progress.originals[self._name] = self._context.originals
-        self._context.intentions.originals |= self._context.originals
+        self._context.desired_states.originals |= self._context.originals
         self._bus.emit(
             NodeStarted(
                 node=self._name,
@@ -197,7 +197,7 @@ class NodeRollout:
         for ref, now in self._context.originals.items():
             planned = self._planned.originals.get(ref)
             if planned is not None and now != planned:
-                who = self._context.intentions.who_set(ref, now, now.agent)
+                who = self._context.desired_states.who_set(ref, now, now.agent)
                 self._context.note(
                     f"{who} set {ref} to {now.admin}, weight {now.weight}, since the plan was made:"
                     " it will be restored that way"

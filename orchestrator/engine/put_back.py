@@ -48,7 +48,7 @@ async def put_back_untouched(context: StepContext, planned: PlannedNode) -> bool
 async def _keep_decisions(context: StepContext) -> None:
     """What somebody has drained in the middle is theirs, and stays so."""
     for ref, server in (await context.retry_until_reachable(context.servers)).items():
-        theirs = not context.intentions.met(server) and server.admin & Admin.FORCED_DRAIN
+        theirs = not context.desired_states.satisfied_by(server) and server.admin & Admin.FORCED_DRAIN
         if theirs and context.originals[ref].admin is AdminState.READY:
             context.originals[ref] = replace(context.originals[ref], admin=AdminState.DRAIN)
             context.note(f"somebody has drained {ref} meanwhile: it is left drained")

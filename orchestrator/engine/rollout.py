@@ -9,7 +9,7 @@ from backends.errors import Refused, RolldeckError
 from backends.protocols import Clock, Installer
 from orchestrator.engine.advice import tried, versions_at_end, ways_on
 from orchestrator.engine.control import ABORT, CONTINUE, SKIP, Control, RolloutHooks
-from orchestrator.engine.desired_state import Intentions
+from orchestrator.engine.desired_state import DesiredStates
 from orchestrator.engine.drift_watcher import Sentinel
 from orchestrator.engine.final_state import look_at_end, with_registries
 from orchestrator.engine.hooks import Hooks
@@ -68,7 +68,7 @@ class Rollout:
         self._hooks = Hooks(application.hooks, plan, control, clock, bus, operator.name, number)
         self._other_versions = other_versions or {}
         self._progress = Progress(kind)
-        self._intentions = Intentions(
+        self._desired_states = DesiredStates(
             {ref: original for each in plan.nodes for ref, original in each.originals.items()},
             left={ref for each in plan.nodes if each.left_by or each.to_ready for ref in each.refs},
         )
@@ -131,7 +131,7 @@ class Rollout:
             return
         fleet = self._application.fleet
         fleet.begin_guard()
-        sentinel = Sentinel(fleet, self._intentions, self._pool, self._control, self._clock, self._bus)
+        sentinel = Sentinel(fleet, self._desired_states, self._pool, self._control, self._clock, self._bus)
         watching = asyncio.ensure_future(sentinel.run())
         forget = self._bus.subscribe(self._note_by_hand)
         began = self._clock.monotonic()
@@ -151,7 +151,7 @@ class Rollout:
         if isinstance(record.event, ManualChangeStarted):
             for node in self._plan.nodes:
                 if node.name in record.event.nodes:
-                    self._intentions.by_hand |= dict.fromkeys(node.refs, record.event)
+                    self._desired_states.by_hand |= dict.fromkeys(node.refs, record.event)
 
     async def _batches(self) -> None:
         await self._control.checkpoint()
@@ -188,7 +188,7 @@ class Rollout:
             control=self._control,
             bus=self._bus,
             mark_touched=lambda: self._touch(name),
-            intentions=self._intentions,
+            desired_states=self._desired_states,
             followers=frozenset(planned.followers),
             inherited=frozenset(planned.inherited),
             unmanaged=self._application.ignored_backends,

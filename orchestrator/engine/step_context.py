@@ -12,7 +12,7 @@ from backends.protocols import Clock
 from orchestrator.balancers.group import Build, Fleet
 from orchestrator.balancers.request_errors import Look
 from orchestrator.engine.control import Control
-from orchestrator.engine.desired_state import Intent, Intentions
+from orchestrator.engine.desired_state import DesiredState, DesiredStates
 from orchestrator.engine.server_pool import Pool
 from orchestrator.errors import StepTimeout
 from orchestrator.events.event_bus import Bus
@@ -55,16 +55,16 @@ class StepContext:
     self_checked: bool | None = None  # its manager checks its health, as last seen; None: not seen yet
     stop_sent: bool = False  # the service was asked to stop, or may have been
     discovery_maintenance_set: bool = False  # a rollout set it there, and is to end it
-    intentions: Intentions = field(default_factory=Intentions)  # of the whole rollout
+    desired_states: DesiredStates = field(default_factory=DesiredStates)  # of the whole rollout
     pool: Pool = field(default_factory=Pool)  # likewise
     endpoints: Endpoints = field(default_factory=Endpoints)  # of all nodes of the application
     followers: frozenset[ServerRef] = frozenset()  # carried along by `track`, as they were read last
     inherited: frozenset[ServerRef] = frozenset()  # its own that were out before, with a server they follow
     unmanaged: tuple[str, ...] = ()  # backends in which the node is left, see `Application`
 
-    def set_desired(self, intent: Intent, refs: Sequence[ServerRef] | None = None) -> None:
+    def set_desired(self, state: DesiredState, refs: Sequence[ServerRef] | None = None) -> None:
         """Say what is about to be set, by default on all servers of the node."""
-        self.intentions.set(self.refs if refs is None else refs, intent)
+        self.desired_states.set(self.refs if refs is None else refs, state)
 
     def note(self, text: str) -> None:
         self.bus.emit(NodeNote(node=self.node.name, text=text))

@@ -7,7 +7,7 @@ from backends.model import Admin, AdminState, Server, ServerRef, Snapshot
 from backends.text import counted
 from orchestrator.balancers.followers import is_same_endpoint, path
 from orchestrator.balancers.group import present
-from orchestrator.engine.desired_state import Intent
+from orchestrator.engine.desired_state import DesiredState
 from orchestrator.engine.older_processes import OlderProcesses
 from orchestrator.engine.step_context import StepContext
 from orchestrator.engine.steps import discovery
@@ -43,7 +43,7 @@ async def drain(context: StepContext) -> str | None:
     refuse_misplaced(context, servers.values())
     if all(in_maintenance(each) for each in servers.values()):
         context.mark_touched()
-        context.set_desired(Intent.MAINT)
+        context.set_desired(DesiredState.MAINT)
         await context.retry_until_reachable(lambda: silence_agents(context, context.refs))
         await discovery.leave(context)
         begun = context.control.worked()
@@ -54,7 +54,7 @@ async def drain(context: StepContext) -> str | None:
     begun = context.control.worked()
     await discovery.leave(context)
     forced = await _wait_for_sessions(context)
-    context.set_desired(Intent.MAINT)
+    context.set_desired(DesiredState.MAINT)
     await context.ensure(context.refs, commands.maint, in_maintenance)
     left = await _settle(context, begun)
     if left:
@@ -105,7 +105,7 @@ async def _leave(context: StepContext) -> None:
             control.raise_if_no_drain()  # as late as can be: another node may have failed meanwhile
             context.mark_touched()
             context.followers = departure.followers
-            context.set_desired(Intent.DRAIN)
+            context.set_desired(DesiredState.DRAIN)
             await silence_agents(context, context.refs)
             await context.fleet.ensure(context.refs, commands.drain, out)
             return None
@@ -132,7 +132,7 @@ def _fallen(context: StepContext, snapshots: Mapping[str, Snapshot]) -> str:
     refuse_misplaced(context, present(context.refs, snapshots.values()).values())
     for snapshot in snapshots.values():
         context.pool.see(snapshot)
-    expected = {ref for ref in context.intentions.originals if context.intentions.expects_out(ref)}
+    expected = {ref for ref in context.desired_states.originals if context.desired_states.expects_out(ref)}
     return context.pool.fallen(snapshots, expected.union(context.refs))
 
 

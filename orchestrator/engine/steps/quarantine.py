@@ -4,7 +4,7 @@ import asyncio
 
 from backends.haproxy import commands
 from orchestrator.balancers.followers import followers, tracked_servers
-from orchestrator.engine.desired_state import Intent
+from orchestrator.engine.desired_state import DesiredState
 from orchestrator.engine.step_context import StepContext
 from orchestrator.engine.steps import discovery
 from orchestrator.engine.steps.drain import in_maintenance, silence_agents
@@ -53,7 +53,7 @@ async def _keep_out_of(context: StepContext, instance: str) -> None:
             all_backups=await read_all_backups(fleet.balancers, seen, carried.union(refs)),
         )
         context.followers |= carried
-        context.set_desired(Intent.MAINT, refs)
+        context.set_desired(DesiredState.MAINT, refs)
         await silence_agents(context, refs)
         await fleet.ensure(refs, commands.maint, in_maintenance)
 

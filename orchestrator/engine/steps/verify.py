@@ -6,7 +6,7 @@ from backends.errors import BackendError
 from backends.haproxy import commands
 from backends.model import Admin, AdminState, Server, ServerRef
 from orchestrator.balancers.followers import path, returning_followers
-from orchestrator.engine.desired_state import Intent
+from orchestrator.engine.desired_state import DesiredState
 from orchestrator.engine.health_gate import ConsecutiveChecks, Liveness
 from orchestrator.engine.step_context import StepContext
 from orchestrator.engine.steps import discovery
@@ -100,7 +100,7 @@ async def _enter_gate(context: StepContext) -> list[ServerRef]:
         # One that takes traffic now (a retry, or it was never drained) has no stale result to fear.
         if servers[ref].admin_state is not AdminState.READY
     ]
-    context.set_desired(Intent.PROVE, able)
+    context.set_desired(DesiredState.PROVE, able)
     for ref in able:
         await context.fleet.balancers[ref.instance].write(commands.prove(ref))
     return able
@@ -125,7 +125,7 @@ async def put_back(context: StepContext) -> None:
     """Give every server its original weight, state and agent check, and wait for its full health."""
     originals = context.originals
     refuse_misplaced(context, (await context.retry_until_reachable(context.servers)).values())
-    context.set_desired(Intent.ORIGINAL)
+    context.set_desired(DesiredState.ORIGINAL)
     await context.ensure(
         context.refs,
         lambda ref: commands.weight(ref, str(originals[ref].weight)),
