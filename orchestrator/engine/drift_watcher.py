@@ -18,8 +18,8 @@ from orchestrator.events.event_bus import Bus
 from orchestrator.events.events import NodeNote
 from orchestrator.node import Original
 
-INTERVAL = 1.0
-LAST_LOOK = 5.0  # the end of a rollout waits for it
+POLL_INTERVAL_S = 1.0
+LAST_READ_TIMEOUT_S = 5.0  # the end of a rollout waits for it
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Configured:
         return cls(bool(server.admin & Admin.CONFIG_MAINT), server.initial_weight)
 
 
-class Sentinel:
+class DriftWatcher:
     """Looks at every load balancer once a second.
 
     A new process has forgotten every state that was set at run time: a node that is stopped would get
@@ -59,7 +59,7 @@ class Sentinel:
         self._bus = bus
         self.traffic = TrafficCount()
         self._configured: dict[ServerRef, Configured] = {}  # as it was before a reload
-        self._told: dict[
+        self._pending_reports: dict[
             ServerRef, str
         ] = {}  # what somebody has made of a server, until it is as wanted again
 
@@ -69,12 +69,12 @@ class Sentinel:
         while True:
             for name in self._fleet.balancers:
                 try:
-                    await self._look(name)
+                    await self._poll(name)
                 except BackendError:
                     continue  # whoever needs it will say so
-            await self._clock.sleep(INTERVAL)
+            await self._clock.sleep(POLL_INTERVAL_S)
 
-    async def _look(self, name: str) -> None:
+    async def _poll(self, name: str) -> None:
         moment = self._desired_states.moment
         snapshot = await self._fleet.read(name)
         self.traffic.add(snapshot)
@@ -83,7 +83,7 @@ class Sentinel:
             await self._set_again(name, snapshot)
         else:
             ours = self._ours(snapshot)
-            self._name_strangers(ours, moment)
+            self._report_external_changes(ours, moment)
             self._configured |= {server.ref: Configured.of(server) for server in ours}
 
     async def count_last(self) -> None:
@@ -94,7 +94,7 @@ class Sentinel:
                 self.traffic.add(await self._fleet.read(name))
 
         with suppress(TimeoutError):
-            async with asyncio.timeout(LAST_LOOK):
+            async with asyncio.timeout(LAST_READ_TIMEOUT_S):
                 await asyncio.gather(*map(look, self._fleet.balancers))
 
     async def _set_again(self, name: str, snapshot: Snapshot) -> None:
@@ -156,20 +156,20 @@ class Sentinel:
     def _ours(self, snapshot: Snapshot) -> list[Server]:
         return [each for each in snapshot.servers if each.ref in self._desired_states.originals]
 
-    def _name_strangers(self, ours: Sequence[Server], moment: int) -> None:
+    def _report_external_changes(self, ours: Sequence[Server], moment: int) -> None:
         """No fight: it is told, and the step of a node that is worked on fails when it looks."""
         for server in ours:
             ref = server.ref
             if not self._desired_states.by_others(server, moment):
                 if self._desired_states.satisfied_by(server):
-                    self._told.pop(ref, None)
+                    self._pending_reports.pop(ref, None)
                 continue
             wanted = self._desired_states.desired(ref).value
             # An agent check may say another weight every second.
             now = f"{server.admin_state}" + ("" if server.agent else f", weight {server.weight}")
-            if self._told.get(ref) == f"{wanted} {now}":
+            if self._pending_reports.get(ref) == f"{wanted} {now}":
                 continue
-            self._told[ref] = f"{wanted} {now}"
+            self._pending_reports[ref] = f"{wanted} {now}"
             who = self._desired_states.who_set(ref, Original.of(server), server.agent)
             text = f"{who} set {ref} to {server.admin_state}, weight {server.weight}"
             self._bus.emit(NodeNote(node=ref.server, text=f"{text}; this rollout wants it {wanted}"))

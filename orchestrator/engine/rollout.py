@@ -10,7 +10,7 @@ from backends.protocols import Clock, Installer
 from orchestrator.engine.advice import tried, versions_at_end, ways_on
 from orchestrator.engine.control import ABORT, CONTINUE, SKIP, Control, RolloutHooks
 from orchestrator.engine.desired_state import DesiredStates
-from orchestrator.engine.drift_watcher import Sentinel
+from orchestrator.engine.drift_watcher import DriftWatcher
 from orchestrator.engine.final_state import look_at_end, with_registries
 from orchestrator.engine.hooks import Hooks
 from orchestrator.engine.node_rollout import NodeRollout, Progress
@@ -126,13 +126,13 @@ class Rollout:
         return ended
 
     async def _work(self) -> None:
-        """The batches, with a sentinel beside them."""
+        """The batches, with the drift watcher beside them."""
         if not self._plan.batches:
             return
         fleet = self._application.fleet
         fleet.begin_guard()
-        sentinel = Sentinel(fleet, self._desired_states, self._pool, self._control, self._clock, self._bus)
-        watching = asyncio.ensure_future(sentinel.run())
+        watcher = DriftWatcher(fleet, self._desired_states, self._pool, self._control, self._clock, self._bus)
+        watching = asyncio.ensure_future(watcher.run())
         forget = self._bus.subscribe(self._note_by_hand)
         began = self._clock.monotonic()
         try:
@@ -141,9 +141,9 @@ class Rollout:
             forget()
             watching.cancel()
             await asyncio.wait({watching})
-            await sentinel.count_last()
+            await watcher.count_last()
             fleet.end_guard()
-            self._bus.emit(summarize(sentinel.traffic.totals(), self._clock.monotonic() - began))
+            self._bus.emit(summarize(watcher.traffic.totals(), self._clock.monotonic() - began))
         if not watching.cancelled() and (defect := watching.exception()) is not None:
             raise defect
 
