@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from orchestrator.engine.control import Control
+from orchestrator.engine.control import RolloutControl
 from orchestrator.events.state import AT_WORK, RolloutState
 
 
@@ -16,7 +16,7 @@ class Activity:
         state: of the last rollout.
     """
 
-    control: Control
+    control: RolloutControl
     is_rolling: bool = False
     state: RolloutState = field(default_factory=RolloutState)
 

@@ -6,7 +6,7 @@ import sys
 
 from console.operator_identity import operator
 from console.terminal.output import clean, paint, say
-from orchestrator.engine.control import RETRY, Control
+from orchestrator.engine.control import RETRY, RolloutControl
 from orchestrator.events import events
 from orchestrator.events.events import Record
 
@@ -25,7 +25,7 @@ class Prompts:
         control: of the rollout that goes on; that of a rollback which follows it is another one.
     """
 
-    def __init__(self, control: Control) -> None:
+    def __init__(self, control: RolloutControl) -> None:
         self.control = control
         self._reading = False
         self._typed = b""  # the beginning of a line

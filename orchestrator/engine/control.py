@@ -55,8 +55,8 @@ class Question:
     choices: tuple[str, ...]
 
 
-class Control:
-    """The state of a rollout's reins.
+class RolloutControl:
+    """Operator controls of a running rollout.
 
     `interactive` says whether somebody is there to answer: only then does a failure wait for a decision.
     Abort is accepted at any time, also while paused or while a question is open.
@@ -79,7 +79,7 @@ class Control:
         """
         self.interactive = interactive
         self._forbidden = forbidden
-        self._cut = ""  # why the work was ended at once
+        self._end_reason = ""  # why the work was ended at once
         self._clock = clock
         self._bus = bus
         self._changed = asyncio.Event()
@@ -92,8 +92,8 @@ class Control:
         self._abort: tuple[Actor, str] | None = None
         self._cancel: Callable[[], object] | None = None
         self._nothing_runs = False  # that an abort would have to let end
-        self._halted = ""
-        self._undecided: set[str] = set()
+        self._stop_reason = ""
+        self._open_failures: set[str] = set()
 
     # -- for front ends -----------------------------------------------------------------------
 
@@ -106,19 +106,19 @@ class Control:
         return self._abort is not None
 
     @property
-    def halted(self) -> str:
+    def stop_reason(self) -> str:
         """Why no further node is taken out of rotation; empty while that is allowed."""
-        return self._halted
+        return self._stop_reason
 
     @property
     def forbidden(self) -> str:
         """Why no node may be taken out now; empty while one may."""
-        return self._cut or self._forbidden()
+        return self._end_reason or self._forbidden()
 
     @property
-    def undecided(self) -> bool:
+    def has_open_failure(self) -> bool:
         """A failed node waits for somebody's decision."""
-        return bool(self._undecided)
+        return bool(self._open_failures)
 
     @property
     def questions(self) -> tuple[Question, ...]:
@@ -173,12 +173,12 @@ class Control:
 
     # -- for the rollout ----------------------------------------------------------------------
 
-    def on_abort_at_once(self, cancel: Callable[[], object]) -> None:
+    def on_immediate_abort(self, cancel: Callable[[], object]) -> None:
         """Register what ends the work when there is no time to finish the running steps."""
         self._cancel = cancel
 
     @contextlib.contextmanager
-    def nothing_begun(self) -> Iterator[None]:
+    def before_first_change(self) -> Iterator[None]:
         """Before anything is touched: an abort, or a lock that is lost, ends the current task's wait at once.
 
         Raises:
@@ -202,44 +202,44 @@ class Control:
             if not ended or task.uncancel():
                 raise
             self.raise_if_aborting()
-            raise Locked(self._halted) from None
+            raise Locked(self._stop_reason) from None
         finally:
             self._cancel, self._nothing_runs = None, False
 
-    def cut(self, why: str) -> None:
+    def end_immediately(self, why: str) -> None:
         """End the work now, whatever runs: nothing of it may be sent any more."""
-        self._cut = why
-        self.halt(why)
+        self._end_reason = why
+        self.stop_new_drains(why)
         if self._cancel is not None:
             self._cancel()
 
-    def worked(self) -> float:
+    def elapsed_excluding_pauses(self) -> float:
         """Monotonic seconds without those spent paused: what deadlines are measured with."""
         now = self._clock.monotonic() if self._paused_since is None else self._paused_since
         return now - self._paused_before
 
-    def halt(self, why: str) -> None:
+    def stop_new_drains(self, why: str) -> None:
         """Take no further node out; those that are out go on to their end."""
-        self._halted = self._halted or why
+        self._stop_reason = self._stop_reason or why
         self._wake()
 
     @contextlib.contextmanager
-    def deciding(self, name: str) -> Iterator[None]:
+    def hold_new_drains(self, name: str) -> Iterator[None]:
         """From the moment a node fails until somebody has decided: nothing else is taken out."""
-        self._undecided.add(name)
+        self._open_failures.add(name)
         try:
             yield
         finally:
-            self._undecided.discard(name)
+            self._open_failures.discard(name)
             self._wake()
 
-    def raise_if_no_drain(self) -> None:
+    def raise_if_drains_stopped(self) -> None:
         """Before a node is touched. Raises Aborted when the rollout ends or has failed elsewhere."""
         self.raise_if_aborting()
-        if self._halted:
-            raise Aborted(self._halted)
+        if self._stop_reason:
+            raise Aborted(self._stop_reason)
         if why := self.forbidden:
-            self.halt(why)
+            self.stop_new_drains(why)
             raise Aborted(why)
 
     def raise_if_aborting(self) -> None:
@@ -259,7 +259,7 @@ class Control:
                 return
             await self._changed.wait()
 
-    async def ask(
+    async def request_decision(
         self,
         subject: str,
         text: str,

@@ -9,7 +9,7 @@ from backends.errors import BackendError
 from backends.model import Admin, AdminState, Server, ServerRef, Snapshot
 from backends.protocols import Clock
 from orchestrator.balancers.group import Fleet
-from orchestrator.engine.control import Control
+from orchestrator.engine.control import RolloutControl
 from orchestrator.engine.desired_state import DesiredStates
 from orchestrator.engine.server_pool import Pool
 from orchestrator.engine.traffic import TrafficCount
@@ -47,7 +47,7 @@ class DriftWatcher:
         fleet: Fleet,
         desired_states: DesiredStates,
         pool: Pool,
-        control: Control,
+        control: RolloutControl,
         clock: Clock,
         bus: Bus,
     ) -> None:

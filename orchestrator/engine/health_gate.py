@@ -23,7 +23,7 @@ class ConsecutiveChecks:
         """
         self._context = context
         self._asks_manager = asks_manager
-        self._next = context.control.worked()
+        self._next = context.control.elapsed_excluding_pauses()
         self._wrong_version = 0
         self._good_since = self._good_until = self._next  # the first and the last good look in a row
         self.reason = "not checked yet"
@@ -49,9 +49,9 @@ class ConsecutiveChecks:
         Raises:
             StepFailed: healthy several times in a row, but it is another version that runs.
         """
-        if at_once or self._context.control.worked() >= self._next:
+        if at_once or self._context.control.elapsed_excluding_pauses() >= self._next:
             await self._look()
-            self._next = self._context.control.worked() + self._context.node.health_interval
+            self._next = self._context.control.elapsed_excluding_pauses() + self._context.node.health_interval
         if self.good >= self.needed:
             return await self._being_stopped()
         return f"own health: {self.reason} ({self.good}/{self.needed})"
@@ -80,7 +80,7 @@ class ConsecutiveChecks:
             self.reason = result.detail
             self._wrong_version = 0
         if result.ok and not other:
-            self._good_until = self._context.control.worked()
+            self._good_until = self._context.control.elapsed_excluding_pauses()
             if not self.good:
                 self._good_since = self._good_until
             self.good, self.bad = self.good + 1, 0
@@ -124,7 +124,7 @@ class Liveness:
     def __init__(self, context: StepContext) -> None:
         self._context = context
         self._pid: int | None = None  # as the manager said at the last look
-        self._dead_since: float | None = None  # seconds of `Control.worked`
+        self._dead_since: float | None = None  # seconds of `RolloutControl.elapsed_excluding_pauses`
 
     async def missing(self, *, judge: bool = True) -> str | None:
         """Look once.
@@ -163,7 +163,7 @@ class Liveness:
         return f"process {state.pid} has ended, {closed}" if ended else closed
 
     def _judge(self, reason: str) -> None:
-        now, grace = self._context.control.worked(), self._context.policy.start_grace
+        now, grace = self._context.control.elapsed_excluding_pauses(), self._context.policy.start_grace
         if self._dead_since is None:
             self._dead_since = now
         elif now - self._dead_since >= grace:

@@ -13,7 +13,7 @@ import msgspec
 
 from backends.errors import BackendError, RolldeckError
 from backends.protocols import Clock, Hook, Moment
-from orchestrator.engine.control import Control
+from orchestrator.engine.control import RolloutControl
 from orchestrator.errors import StepFailed
 from orchestrator.events.actor import Via
 from orchestrator.events.event_bus import Bus
@@ -64,7 +64,7 @@ class Hooks:
         self,
         hooks: Sequence[Hook],
         plan: Plan,
-        control: Control,
+        control: RolloutControl,
         clock: Clock,
         bus: Bus,
         operator: str,
@@ -140,8 +140,8 @@ class Hooks:
         self._begin("start")
         await self.settled()
         self._control.raise_if_aborting()
-        if self._control.halted:
-            raise StepFailed(f"{self._control.halted}; no node was touched")
+        if self._control.stop_reason:
+            raise StepFailed(f"{self._control.stop_reason}; no node was touched")
 
     def _follow(self, record: Record) -> None:
         match record.event:
@@ -168,7 +168,7 @@ class Hooks:
             held = ExitStack()
             if moment != "pause":
                 # Held from now on, not from when the task runs: the next turn may begin before that.
-                held.enter_context(self._control.deciding(f"{hook.name} {moment} {node}"))
+                held.enter_context(self._control.hold_new_drains(f"{hook.name} {moment} {node}"))
                 self._awaited.add(task)
             self._running.add(task)
             task.add_done_callback(self._running.discard)
@@ -198,7 +198,9 @@ class Hooks:
         else:
             error = ""
         if error and hook.stops and moment != "end":
-            self._control.halt(f"hook {hook.name} at {moment}{f' of {node}' if node else ''}: {error}")
+            self._control.stop_new_drains(
+                f"hook {hook.name} at {moment}{f' of {node}' if node else ''}: {error}"
+            )
         fired(error)
 
     def _of(self, moment: Moment) -> list[Hook]:

@@ -13,7 +13,7 @@ from backends.protocols import Clock
 from backends.text import there_is
 from orchestrator.balancers.followers import describe_followers, followers, tracked_servers
 from orchestrator.balancers.processes import unreached_processes
-from orchestrator.engine.control import Control
+from orchestrator.engine.control import RolloutControl
 from orchestrator.engine.health_gate import ConsecutiveChecks
 from orchestrator.engine.put_back import in_return_order
 from orchestrator.engine.step_context import StepContext
@@ -121,7 +121,7 @@ async def impact(application: Application, change: Change) -> Impact:
 
 
 async def apply(
-    application: Application, change: Change, control: Control, clock: Clock, bus: Bus
+    application: Application, change: Change, control: RolloutControl, clock: Clock, bus: Bus
 ) -> tuple[Server, ...]:
     """Make the change on every load balancer, and read it back from each.
 
@@ -218,7 +218,7 @@ async def _ready(
     application: Application,
     node: Node,
     refs: tuple[ServerRef, ...],
-    control: Control,
+    control: RolloutControl,
     clock: Clock,
     bus: Bus,
 ) -> None:
@@ -255,7 +255,7 @@ def _context(
     node: Node,
     refs: tuple[ServerRef, ...],
     originals: dict[ServerRef, Original],
-    control: Control,
+    control: RolloutControl,
     clock: Clock,
     bus: Bus,
     step: Step,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from backends.errors import BackendError, RolldeckError
 from backends.model import AdminState, ServerRef
 from backends.text import last_lines
-from orchestrator.engine.control import ABORT, CONTINUE, RETRY, SKIP, Control, RolloutHooks
+from orchestrator.engine.control import ABORT, CONTINUE, RETRY, SKIP, RolloutControl, RolloutHooks
 from orchestrator.engine.put_back import put_back_untouched
 from orchestrator.engine.step_context import StepContext
 from orchestrator.engine.steps.drain import drain, still_in_maintenance
@@ -73,7 +73,7 @@ class NodeRollout:
         peers: tuple[str, ...],
         plan: Plan,
         context: StepContext,
-        control: Control,
+        control: RolloutControl,
         bus: Bus,
         progress: Progress,
         asks: RolloutHooks,
@@ -104,7 +104,7 @@ class NodeRollout:
             return
 
     async def _run_steps(self) -> None:
-        start = self._control.worked()
+        start = self._control.elapsed_excluding_pauses()
         await self._begin()
         if self._planned.awaits is not None:
             await await_end(self._context, self._planned.awaits)
@@ -118,12 +118,12 @@ class NodeRollout:
         self._progress.done.append(self._name)
         if self._context.baked is not None and not self._context.baked.proven:
             self._progress.unproven.append(self._name)
-        seconds = round(self._control.worked() - start, 3)
+        seconds = round(self._control.elapsed_excluding_pauses() - start, 3)
         done = NodeRolledBack if self._progress.kind == "rollback" else NodeUpgraded
         self._bus.emit(done(node=self._name, duration_s=seconds, version=self._context.wanted or ""))
 
     async def _run_step(self, step: Step) -> None:
-        start = self._control.worked()
+        start = self._control.elapsed_excluding_pauses()
         self._bus.emit(StepStarted(node=self._name, step=step))
         if step != "drain":  # which says so itself: it may wait for capacity first
             self._context.mark_touched()
@@ -136,21 +136,21 @@ class NodeRollout:
                 step=step,
                 changed=detail is not None,
                 detail=detail or "nothing to do",
-                duration_s=round(self._control.worked() - start, 3),
+                duration_s=round(self._control.elapsed_excluding_pauses() - start, 3),
             )
         )
 
     async def _begin(self) -> None:
-        """Before a node is touched: nothing undecided elsewhere, and confirmed where that is asked."""
+        """Before a node is touched: no other failure is open, and it is confirmed where that is asked."""
         if self._name in self._progress.touched:
             return  # a retry: its turn has begun, and its originals are those from before
         control = self._control
-        await control.wait_until(lambda: not control.paused and not control.undecided)
-        control.raise_if_no_drain()
+        await control.wait_until(lambda: not control.paused and not control.has_open_failure)
+        control.raise_if_drains_stopped()
         await self._confirm_inventory_drift()
         if self._plan.policy.confirm == "node":
             await self._confirm(f"take it out of rotation? {self._planned.why}")
-            control.raise_if_no_drain()
+            control.raise_if_drains_stopped()
         self._context.originals = await self._read_originals()
         self._note_external_changes()
         self._progress.originals[self._name] = self._context.originals
@@ -170,7 +170,7 @@ class NodeRollout:
         A node that has had its turn may be gone; one that is yet to come is asked about then.
         """
         async with self._progress.drift_lock:
-            self._control.raise_if_no_drain()  # decided while we waited
+            self._control.raise_if_drains_stopped()  # decided while we waited
             differences = self._asks.differences()
             self._progress.accepted_drift &= set(
                 differences.values()
@@ -181,16 +181,16 @@ class NodeRollout:
                 if elsewhere or text in self._progress.accepted_drift:
                     continue
                 if not self._control.interactive:
-                    self._control.halt(f"{text}, and no operator is there to decide")
-                    self._control.raise_if_no_drain()
+                    self._control.stop_new_drains(f"{text}, and no operator is there to decide")
+                    self._control.raise_if_drains_stopped()
                 choices = (CONTINUE, SKIP, ABORT) if own else (CONTINUE, ABORT)
                 question = f"{text}: {'upgrade it anyway' if own else 'continue with the plan as it is'}?"
                 subject = self._name if own else "inventory"
-                choice, who = await self._control.ask(subject, question, choices, "change")
+                choice, who = await self._control.request_decision(subject, question, choices, "change")
                 self._progress.accepted_drift.add(text)
                 if choice == SKIP:
                     raise Skipped(who)
-        self._control.raise_if_no_drain()
+        self._control.raise_if_drains_stopped()
 
     def _note_external_changes(self) -> None:
         """Who changed a node while others had their turn has a reason: it is kept, and told."""
@@ -217,7 +217,7 @@ class NodeRollout:
 
     async def _confirm(self, text: str, kind: DecisionKind = "node", step: Step | None = None) -> None:
         choices = (CONTINUE, SKIP, ABORT)
-        choice, who = await self._control.ask(self._name, text, choices, kind, step)
+        choice, who = await self._control.request_decision(self._name, text, choices, kind, step)
         if choice == SKIP:
             raise Skipped(who)
 
@@ -228,10 +228,10 @@ class NodeRollout:
         share = 100 * failed / len(self._peers)
         too_many = share > self._plan.policy.max_fail_percentage
         if too_many and not self._control.interactive:
-            self._control.halt(f"{self._name} failed")
+            self._control.stop_new_drains(f"{self._name} failed")
         step = self._context.step
         self._progress.failed_at[self._name] = step
-        with self._control.deciding(self._name):
+        with self._control.hold_new_drains(self._name):
             touched = self._name in self._progress.touched
             words = error.beside(self._name)
             self._bus.emit(NodeFailed(node=self._name, step=step, error=words, touched=touched))
@@ -280,7 +280,9 @@ class NodeRollout:
 
     async def _ask_retry_skip_abort(self, text: str) -> bool:
         try:
-            choice, _ = await self._control.ask(self._name, text, (RETRY, SKIP, ABORT), "failure")
+            choice, _ = await self._control.request_decision(
+                self._name, text, (RETRY, SKIP, ABORT), "failure"
+            )
         except Aborted:
             return False
         if choice == RETRY:

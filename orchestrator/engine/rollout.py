@@ -8,7 +8,7 @@ import msgspec
 from backends.errors import Refused, RolldeckError
 from backends.protocols import Clock, Installer
 from orchestrator.engine.advice import tried, versions_at_end, ways_on
-from orchestrator.engine.control import ABORT, CONTINUE, SKIP, Control, RolloutHooks
+from orchestrator.engine.control import ABORT, CONTINUE, SKIP, RolloutControl, RolloutHooks
 from orchestrator.engine.desired_state import DesiredStates
 from orchestrator.engine.drift_watcher import DriftWatcher
 from orchestrator.engine.final_state import look_at_end, with_registries
@@ -49,7 +49,7 @@ class Rollout:
         self,
         application: Application,
         plan: Plan,
-        control: Control,
+        control: RolloutControl,
         clock: Clock,
         bus: Bus,
         operator: Actor,
@@ -102,7 +102,7 @@ class Rollout:
         for each in overridden(self._plan.findings, self._operator):
             self._bus.emit(each)
         work = asyncio.ensure_future(self._hooks.around(self._work))
-        self._control.on_abort_at_once(work.cancel)
+        self._control.on_immediate_abort(work.cancel)
         try:
             await asyncio.wait({work})
         except asyncio.CancelledError:
@@ -159,7 +159,7 @@ class Rollout:
         for number, names in enumerate(self._plan.batches, 1):
             await self._hooks.settled()
             await self._control.checkpoint()
-            if self._control.halted:
+            if self._control.stop_reason:
                 return
             if self._plan.policy.confirm == "batch" and not await self._confirmed(number):
                 continue
@@ -234,7 +234,7 @@ class Rollout:
     async def _confirmed(self, number: int) -> bool:
         names = self._plan.batches[number - 1]
         after = "; ".join(str(each) for each in self._plan.capacities[number - 1])
-        choice, who = await self._control.ask(
+        choice, who = await self._control.request_decision(
             f"batch {number}", f"take out {', '.join(names)}? {after}", (CONTINUE, SKIP, ABORT), "batch"
         )
         if choice == SKIP:
@@ -255,8 +255,8 @@ class Rollout:
                 self._control.raise_if_aborting()
             except Aborted as aborted:
                 return "aborted", str(aborted)
-            if self._control.halted:  # and cut: its lock is somebody else's
-                return "degraded", self._control.halted
+            if self._control.stop_reason:  # and cut: its lock is somebody else's
+                return "degraded", self._control.stop_reason
             return "aborted", "cancelled"
         if isinstance(failure, JournalError):
             self._blocked = str(failure)
@@ -270,8 +270,8 @@ class Rollout:
             reasons = [f"{kind}: {', '.join(who)}" for kind, who in kinds.items() if who]
             # Without the lock, nodes may have changed under somebody else's hands.
             return "degraded", "; ".join([*reasons, *filter(None, [self._control.forbidden])])
-        if self._control.halted:
-            return "degraded", self._control.halted
+        if self._control.stop_reason:
+            return "degraded", self._control.stop_reason
         if self._progress.skipped:
             return "degraded", f"skipped: {', '.join(self._progress.skipped)}"
         return "healthy", ""

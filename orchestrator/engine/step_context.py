@@ -11,7 +11,7 @@ from backends.model import AdminState, Server, ServerRef, ServiceState, Snapshot
 from backends.protocols import Clock
 from orchestrator.balancers.group import Build, Fleet
 from orchestrator.balancers.request_errors import Look
-from orchestrator.engine.control import Control
+from orchestrator.engine.control import RolloutControl
 from orchestrator.engine.desired_state import DesiredState, DesiredStates
 from orchestrator.engine.server_pool import Pool
 from orchestrator.errors import StepTimeout
@@ -44,7 +44,7 @@ class StepContext:
     fleet: Fleet
     policy: Policy
     clock: Clock
-    control: Control
+    control: RolloutControl
     bus: Bus
     step: Step = "drain"
     mark_touched: Callable[[], None] = lambda: None  # from here on the node is not as it was
@@ -137,11 +137,11 @@ class StepContext:
             StepTimeout: with the last reason.
             Refused: somebody said no; waiting would not change that.
         """
-        start, began = self.control.worked(), self.clock.monotonic()
+        start, began = self.control.elapsed_excluding_pauses(), self.clock.monotonic()
         told, told_at = "", start
         while True:
             if free:
-                self.control.raise_if_no_drain()
+                self.control.raise_if_drains_stopped()
             try:
                 reason = await probe()
             except Refused:
@@ -150,7 +150,7 @@ class StepContext:
                 reason = error.beside(self.node.name)
             if reason is None:
                 return
-            now = self.control.worked()
+            now = self.control.elapsed_excluding_pauses()
             left = start + timeout - now
             if left <= 0:
                 raise StepTimeout(f"{what}: not within {timeout:g} s; last seen: {reason}")

@@ -164,7 +164,7 @@ class NodePutBack(Event, frozen=True, kw_only=True, tag="node_put_back"):
 
 
 class DecisionRequested(Event, frozen=True, kw_only=True, tag="decision_requested"):
-    """Somebody must decide; `Control.answer` takes one of the choices."""
+    """Somebody must decide; `RolloutControl.answer` takes one of the choices."""
 
     question: str  # its id
     subject: str  # the node or batch concerned

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from backends.protocols import Clock
-from orchestrator.engine.control import Control
+from orchestrator.engine.control import RolloutControl
 from orchestrator.errors import Fenced
 from orchestrator.events.event_bus import Bus
 from orchestrator.locks.file import Holder, Lock
@@ -28,17 +28,17 @@ class HeldLock:
 
     lock: Lock
     holder: Holder
-    control: Control
+    control: RolloutControl
     notice: str = ""
 
-    def carry(self, control: Control) -> None:
+    def carry(self, control: RolloutControl) -> None:
         """From now on it is this work that goes on under it."""
         self.control = control
 
 
 @asynccontextmanager
 async def hold(
-    lock: Lock, holder: Holder, control: Control, bus: Bus, clock: Clock, *, break_lock: bool
+    lock: Lock, holder: Holder, control: RolloutControl, bus: Bus, clock: Clock, *, break_lock: bool
 ) -> AsyncIterator[HeldLock]:
     """Take it, and give it back.
 
@@ -77,7 +77,7 @@ async def _watch(held: HeldLock, bus: Bus, clock: Clock) -> None:
         raise _fenced(why)
 
     bus.before_send.append(refuse)
-    held.control.cut(why)
+    held.control.end_immediately(why)
     deadline = clock.monotonic() + LAST_SECONDS
     while bus.on_the_way and clock.monotonic() < deadline:
         await clock.sleep(LOOK_SECONDS / 10)

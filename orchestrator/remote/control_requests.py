@@ -10,7 +10,7 @@ import msgspec
 from backends.consul.client import Pair
 from backends.consul.signing import Signer, open_value
 from backends.text import shorten
-from orchestrator.engine.control import Control
+from orchestrator.engine.control import RolloutControl
 from orchestrator.events.actor import Actor
 from orchestrator.events.event_bus import Bus
 from orchestrator.events.events import AbortRequested, NodeNote, Record
@@ -60,7 +60,7 @@ class ControlRequests:
         signer: tells who may ask; None: everybody who may write there.
     """
 
-    def __init__(self, fence: int, bus: Bus, control: Control, signer: Signer | None = None) -> None:
+    def __init__(self, fence: int, bus: Bus, control: RolloutControl, signer: Signer | None = None) -> None:
         self._fence = fence
         self._bus = bus
         self._control = control

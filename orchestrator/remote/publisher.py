@@ -15,7 +15,7 @@ from backends.consul.client import Consul
 from backends.consul.signing import Signer
 from backends.errors import BackendError
 from orchestrator.background import keep_running
-from orchestrator.engine.control import Control, Published
+from orchestrator.engine.control import Published, RolloutControl
 from orchestrator.events.event_bus import Bus
 from orchestrator.events.events import NodeNote, Record
 from orchestrator.remote.control_requests import ControlRequest, ControlRequests
@@ -67,7 +67,7 @@ class RolloutPublisher:
         head: RolloutHeader,
         session: Callable[[], str],
         bus: Bus,
-        control: Control,
+        control: RolloutControl,
         signer: Signer | None = None,
     ) -> None:
         self._consul = consul

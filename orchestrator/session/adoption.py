@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from backends.errors import BackendError, UnreadableReply
-from orchestrator.engine.control import Control
+from orchestrator.engine.control import RolloutControl
 from orchestrator.errors import Unauthenticated
 from orchestrator.planning.application import Application
 from orchestrator.remote.checks import check_readable
@@ -25,7 +25,7 @@ class OpenApplication(Protocol):
     def work_log(self) -> WorkLog: ...
 
     @property
-    def control(self) -> Control: ...
+    def control(self) -> RolloutControl: ...
 
     @property
     def published(self) -> RolloutSubscriber | None: ...

@@ -11,7 +11,7 @@ from orchestrator.activity import Activity
 from orchestrator.events.actor import ROLLDECK, Actor
 
 if TYPE_CHECKING:
-    from orchestrator.engine.control import Control
+    from orchestrator.engine.control import RolloutControl
 
 AGAIN = Actor(f"{ROLLDECK}, as Consul answers again", ROLLDECK.via)  # as who lets it go on
 PING = 2.0  # seconds between two looks whether it answers: a blocking query would notice late
@@ -46,7 +46,7 @@ class ConsulMonitor:
         self._pausing = pausing
         self._answered = 0.0  # monotonic; 0 before the first answer
         self._why = ""  # it does not answer
-        self._judged: Control | None = None  # the rollout that was paused in this outage
+        self._judged: RolloutControl | None = None  # the rollout that was paused in this outage
 
     def silence(self) -> str:
         """Why it does not answer; empty while it does."""

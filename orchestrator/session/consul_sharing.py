@@ -10,7 +10,7 @@ from backends.consul.settings import ConsulSettings
 from backends.consul.signing import Signer
 from backends.protocols import Clock
 from backends.templates import fill_plain
-from orchestrator.engine.control import Control, Published, at_once
+from orchestrator.engine.control import Published, RolloutControl, at_once
 from orchestrator.events.event_bus import Bus
 from orchestrator.locks.file import FileLock, Lock
 from orchestrator.locks.layered import LayeredLock
@@ -70,7 +70,9 @@ class ConsulSharing:
         return LayeredLock(local, shared, self._clock, self._lock.ttl, alone=alone)
 
     @asynccontextmanager
-    async def share(self, lock: Lock, head: RolloutHeader, control: Control) -> AsyncIterator[Published]:
+    async def share(
+        self, lock: Lock, head: RolloutHeader, control: RolloutControl
+    ) -> AsyncIterator[Published]:
         """Others see a rollout, and may ask something of it, where they share its lock; and the versions.
 
         Yields what waits until others can see everything so far.

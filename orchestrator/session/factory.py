@@ -14,7 +14,7 @@ from orchestrator.activity import Activity
 from orchestrator.adapters import AdapterFactory
 from orchestrator.background import keep_running
 from orchestrator.balancers.group import Fleet
-from orchestrator.engine.control import Control
+from orchestrator.engine.control import RolloutControl
 from orchestrator.events.actor import Actor
 from orchestrator.events.event_bus import Bus
 from orchestrator.events.events import NodeNote
@@ -91,7 +91,7 @@ async def open_session(
             partial(sharing.lock, locks) if sharing is not None else partial(FileLock.of, locks, app),
             sharing.share if sharing is not None else None,
         )
-        activity = Activity(Control(clock, bus, forbidden=work_log.lost))
+        activity = Activity(RolloutControl(clock, bus, forbidden=work_log.lost))
         works: dict[str, Callable[[], Awaitable[None]]] = {}
         monitor = None
         if consul is not None and settings.consul is not None and _asks_consul(settings, own):

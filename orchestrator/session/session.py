@@ -11,7 +11,7 @@ import msgspec
 
 from backends.clock import SystemClock
 from orchestrator.activity import Activity
-from orchestrator.engine.control import Control, RolloutHooks
+from orchestrator.engine.control import RolloutControl, RolloutHooks
 from orchestrator.engine.rollout import Rollout
 from orchestrator.events.actor import Actor
 from orchestrator.events.event_bus import Bus
@@ -97,7 +97,7 @@ class Session:
         return self._application
 
     @property
-    def control(self) -> Control:
+    def control(self) -> RolloutControl:
         """What people can do to the work that is done here."""
         return self.activity.control
 
@@ -236,11 +236,11 @@ class Session:
         work = self.run(proposal, break_lock=break_lock, agree=agree)
         self._rollout = asyncio.create_task(work, name="rollout")
 
-    def _new_control(self, *, interactive: bool) -> Control:
-        return Control(self.clock, self.bus, interactive=interactive, forbidden=self.work_log.lost)
+    def _new_control(self, *, interactive: bool) -> RolloutControl:
+        return RolloutControl(self.clock, self.bus, interactive=interactive, forbidden=self.work_log.lost)
 
     def reset_control(self) -> None:
-        """Other reins: those of a rollout that was halted stay so."""
+        """Replace the control: one that has stopped new drains cannot be used again."""
         self.activity.control = self._new_control(interactive=self.control.interactive)
 
     async def finished(self) -> RolloutEnded | None:
@@ -274,7 +274,7 @@ class Session:
         found: Sequence[object] = ()
         try:
             async with AsyncExitStack() as lock:
-                with self.control.nothing_begun():
+                with self.control.before_first_change():
                     what = f"{proposal.kind} to {proposal.plan.version}"
                     held = self.work_log.locked(what, self.control, break_lock=break_lock)
                     if await lock.enter_async_context(held):

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from backends.protocols import Clock
-from orchestrator.engine.control import Control, Published, at_once
+from orchestrator.engine.control import Published, RolloutControl, at_once
 from orchestrator.events.actor import Actor
 from orchestrator.events.event_bus import Bus
 from orchestrator.events.events import LockTaken, NodeNote, Record
@@ -32,7 +32,7 @@ from orchestrator.remote.takeover import adopt, find
 
 DAY = 86_400.0  # seconds
 
-Share = Callable[[Lock, RolloutHeader, Control], AbstractAsyncContextManager[Published]]
+Share = Callable[[Lock, RolloutHeader, RolloutControl], AbstractAsyncContextManager[Published]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +165,9 @@ class WorkLog:
             raise self._lock().refusal(holder)
 
     @asynccontextmanager
-    async def locked(self, what: str, control: Control, *, break_lock: bool = False) -> AsyncIterator[bool]:
+    async def locked(
+        self, what: str, control: RolloutControl, *, break_lock: bool = False
+    ) -> AsyncIterator[bool]:
         """Hold the lock; yields whether it was taken now: within other work of ours it is held already.
 
         Args:
@@ -199,7 +201,7 @@ class WorkLog:
         self,
         kind: Kind,
         what: str,
-        control: Control,
+        control: RolloutControl,
         *,
         version: str = "",
         plan: dict[str, Any],
@@ -225,7 +227,7 @@ class WorkLog:
 
     @asynccontextmanager
     async def _written(
-        self, kind: Kind, control: Control, version: str, plan: dict[str, Any], follows: int | None
+        self, kind: Kind, control: RolloutControl, version: str, plan: dict[str, Any], follows: int | None
     ) -> AsyncIterator[int]:
         held = self._held
         if held is None:

@@ -18,7 +18,7 @@ from backends.consul.client import Consul
 from backends.consul.settings import ConsulSettings
 from console.terminal.output import result
 from orchestrator.activity import Activity
-from orchestrator.engine.control import Control
+from orchestrator.engine.control import RolloutControl
 from orchestrator.events.event_bus import Bus
 from orchestrator.inventory.consul import ConsulSource
 from orchestrator.inventory.inventory import LiveInventory
@@ -128,7 +128,7 @@ async def _changes(agent: Agent) -> bool:
     nodes = cast("tuple[Node, ...]", tuple(places))
     clock, source = SystemClock(), ConsulSource(consul, ConsulService(service="shop"))
     # As while a rollout runs: what is different is told, and not taken over.
-    rolling = Activity(Control(clock, bus), is_rolling=True)
+    rolling = Activity(RolloutControl(clock, bus), is_rolling=True)
     watch = LiveInventory(source, cast("Any", None), nodes, {}, rolling, dict, bus, clock)
     told, stalls = asyncio.Event(), [0.0]
     bus.subscribe(lambda _: told.set())

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from backends.command import CommandFinished
-from orchestrator.engine.control import Control
+from orchestrator.engine.control import RolloutControl
 from orchestrator.events.events import (
     STEPS,
     AnyEvent,
@@ -55,7 +55,7 @@ class Story:
         plan = asyncio.run(before.plan("1.5.0", changes={"confirm": confirm}))
         names = [each.name for each in plan.nodes]
         self.session.current_plan, self.session.activity.is_rolling = plan, True
-        self.session.activity.control = Control(self._clock, self.session.bus, interactive=True)
+        self.session.activity.control = RolloutControl(self._clock, self.session.bus, interactive=True)
         self._tell(
             RolloutStarted(
                 application="shop",
@@ -132,7 +132,7 @@ class _Asking(Still):
 
     def on_load(self) -> None:
         for each in self._questions:
-            self._tasks.append(asyncio.create_task(self.session.control.ask(*each)))
+            self._tasks.append(asyncio.create_task(self.session.control.request_decision(*each)))
 
 
 def _sent(name: str, step: Step) -> Sequence[tuple[str, str, str]]:

@@ -12,7 +12,7 @@ from backends.clock import SystemClock
 from backends.consul.client import Pair
 from backends.consul.signing import Signer, open_value
 from backends.secrets import Secret
-from orchestrator.engine.control import Control
+from orchestrator.engine.control import RolloutControl
 from orchestrator.events.event_bus import Bus
 from orchestrator.events.events import AnyEvent, Record
 from orchestrator.events.state import RolloutState
@@ -116,7 +116,7 @@ def test_requests(values: list[bytes]) -> None:
         clock = SystemClock()
         bus = Bus(clock)
         for signer in (None, SIGNER):
-            requests = ControlRequests(3, bus, Control(clock, bus), signer)
+            requests = ControlRequests(3, bus, RolloutControl(clock, bus), signer)
             for number, value in enumerate(values):
                 requests.take(Pair(f"requests/{number}", value, number, 0, ""))
 

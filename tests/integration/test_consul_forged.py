@@ -14,7 +14,7 @@ from backends.consul.settings import ConsulSettings
 from backends.errors import BackendError, UnreadableReply
 from console.config.loader import load
 from console.sessions import open_session
-from orchestrator.engine.control import Control
+from orchestrator.engine.control import RolloutControl
 from orchestrator.events.actor import Actor
 from orchestrator.events.event_bus import Bus
 from orchestrator.events.events import NodeNote, Paused, Record
@@ -118,7 +118,7 @@ async def test_the_console_says_in_its_header_what_it_cannot_follow(tmp_path: Pa
 async def test_requests_are_taken_after_any_that_cannot_be(tmp_path: Path) -> None:
     clock = SystemClock()
     bus = Bus(clock)
-    control = Control(clock, bus)
+    control = RolloutControl(clock, bus)
     records: list[Record] = []
     bus.subscribe(records.append)
     plan = PublishedPlan(batches=[], nodes=[], policy=PublishedPolicy(serial=1))

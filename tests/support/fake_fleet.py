@@ -8,7 +8,7 @@ import msgspec
 
 from backends.model import AdminState
 from orchestrator.balancers.group import Fleet
-from orchestrator.engine.control import Control
+from orchestrator.engine.control import RolloutControl
 from orchestrator.engine.rollout import Rollout
 from orchestrator.engine.step_context import StepContext
 from orchestrator.events.actor import Actor
@@ -43,7 +43,7 @@ class World:
         self.balancers = {f"lb{n}": FakeBalancer(f"lb{n}") for n in range(1, instances + 1)}
         self.clock = VirtualClock()
         self.bus = Bus(self.clock)
-        self.control = Control(self.clock, self.bus, interactive=interactive)
+        self.control = RolloutControl(self.clock, self.bus, interactive=interactive)
         self.records: list[Record] = []
         self.bus.subscribe(self.records.append)
         for balancer in self.balancers.values():

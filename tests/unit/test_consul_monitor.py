@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, cast
 
 from backends.errors import Unreachable
 from orchestrator.activity import Activity
-from orchestrator.engine.control import Control
+from orchestrator.engine.control import RolloutControl
 from orchestrator.events.actor import Actor
 from orchestrator.events.event_bus import Bus
 from orchestrator.events.events import Paused, Record, Resumed
@@ -36,7 +36,7 @@ class Desk:
         self.bus = Bus(self.clock)
         self.told: list[str] = []
         self.bus.subscribe(self._tell)
-        self.control = Control(self.clock, self.bus)
+        self.control = RolloutControl(self.clock, self.bus)
         self.consul = Silent()
         self.watch = ConsulMonitor(
             cast("Consul", self.consul), self.clock, Activity(self.control, is_rolling=True)
@@ -52,7 +52,7 @@ class Desk:
         await self.clock.sleep(3 * PING)
 
 
-def scenario(play: Callable[[Desk, Control], Awaitable[None]]) -> Desk:
+def scenario(play: Callable[[Desk, RolloutControl], Awaitable[None]]) -> Desk:
     """Play it while the watch goes on."""
     seen: list[Desk] = []
 
@@ -69,7 +69,7 @@ def scenario(play: Callable[[Desk, Control], Awaitable[None]]) -> Desk:
 
 
 def test_it_pauses_and_goes_on_by_itself() -> None:
-    async def play(desk: Desk, control: Control) -> None:
+    async def play(desk: Desk, control: RolloutControl) -> None:
         await desk.look(down=False)
         await desk.look(down=True)
         assert control.paused
@@ -80,7 +80,7 @@ def test_it_pauses_and_goes_on_by_itself() -> None:
 
 
 def test_whoever_lets_it_go_on_decides_for_the_rest_of_the_outage() -> None:
-    async def play(desk: Desk, control: Control) -> None:
+    async def play(desk: Desk, control: RolloutControl) -> None:
         await desk.look(down=True)
         control.resume(Actor("me"))
         await desk.look(down=True)
@@ -96,7 +96,7 @@ def test_whoever_lets_it_go_on_decides_for_the_rest_of_the_outage() -> None:
 
 
 def test_what_a_human_wants_paused_stays_so() -> None:
-    async def play(desk: Desk, control: Control) -> None:
+    async def play(desk: Desk, control: RolloutControl) -> None:
         await desk.look(down=True)
         control.pause(Actor("me"))  # too, while it is
         await desk.look(down=False)
@@ -111,7 +111,7 @@ def test_what_a_human_wants_paused_stays_so() -> None:
 
 
 def test_a_journal_that_cannot_be_written_does_not_end_the_looks() -> None:
-    async def play(desk: Desk, control: Control) -> None:
+    async def play(desk: Desk, control: RolloutControl) -> None:
         def full(_: Record) -> None:
             raise OSError("no space left")
 

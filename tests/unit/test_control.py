@@ -5,7 +5,7 @@ import asyncio
 import msgspec
 import pytest
 
-from orchestrator.engine.control import ABORT, CONTINUE, RETRY, SKIP, Control
+from orchestrator.engine.control import ABORT, CONTINUE, RETRY, SKIP, RolloutControl
 from orchestrator.errors import Aborted
 from orchestrator.events.actor import Actor
 from orchestrator.events.event_bus import Bus
@@ -20,12 +20,12 @@ from orchestrator.events.events import (
 from tests.support.virtual_time import VirtualClock, run
 
 
-def reins() -> tuple[Control, list[AnyEvent]]:
+def reins() -> tuple[RolloutControl, list[AnyEvent]]:
     clock = VirtualClock()
     bus = Bus(clock)
     told: list[AnyEvent] = []
     bus.subscribe(lambda record: told.append(record.event))
-    return Control(clock, bus), told
+    return RolloutControl(clock, bus), told
 
 
 def test_the_time_spent_paused_is_no_time_worked() -> None:
@@ -36,11 +36,11 @@ def test_the_time_spent_paused_is_no_time_worked() -> None:
         control.pause(Actor("bob"))  # it is paused already
         assert control.paused
         await asyncio.sleep(3600)
-        assert control.worked() == pytest.approx(10)
+        assert control.elapsed_excluding_pauses() == pytest.approx(10)
         control.resume(Actor("ann"))
         control.resume(Actor("ann"))
         await asyncio.sleep(5)
-        assert control.worked() == pytest.approx(15)
+        assert control.elapsed_excluding_pauses() == pytest.approx(15)
         assert told == [Paused(who="ann", why="lunch"), Resumed(who="ann", duration_s=3600.0)]
 
     run(scenario())
@@ -76,10 +76,10 @@ def test_abort_ends_a_pause_and_every_wait() -> None:
 def test_a_question_waits_for_one_of_its_choices() -> None:
     async def scenario() -> None:
         control, told = reins()
-        asked = asyncio.create_task(control.ask("web1", "go?", (CONTINUE, SKIP, ABORT)))
+        asked = asyncio.create_task(control.request_decision("web1", "go?", (CONTINUE, SKIP, ABORT)))
         await asyncio.sleep(100)
         (question,) = control.questions
-        assert (question.subject, question.text, control.undecided) == ("web1", "go?", False)
+        assert (question.subject, question.text, control.has_open_failure) == ("web1", "go?", False)
         with pytest.raises(ValueError, match="'retry' is not one of continue, skip, abort"):
             control.answer(question.id, RETRY, Actor("ann"))
         with pytest.raises(ValueError, match="no open question 'q9'"):
@@ -97,15 +97,15 @@ def test_a_question_waits_for_one_of_its_choices() -> None:
 def test_a_failure_is_undecided_until_somebody_has_decided() -> None:
     async def scenario() -> None:
         control, _ = reins()
-        waiting = asyncio.create_task(control.wait_until(lambda: not control.undecided))
-        with control.deciding("web1"):
-            with control.deciding("web2"):
-                assert control.undecided
-            assert control.undecided
+        waiting = asyncio.create_task(control.wait_until(lambda: not control.has_open_failure))
+        with control.hold_new_drains("web1"):
+            with control.hold_new_drains("web2"):
+                assert control.has_open_failure
+            assert control.has_open_failure
             await asyncio.sleep(10)
             assert not waiting.done()
         await waiting
-        assert not control.undecided
+        assert not control.has_open_failure
 
     run(scenario())
 
@@ -113,8 +113,8 @@ def test_a_failure_is_undecided_until_somebody_has_decided() -> None:
 def test_the_answer_abort_aborts_the_rollout() -> None:
     async def scenario() -> None:
         control, _ = reins()
-        asked = asyncio.create_task(control.ask("web1", "go?", (CONTINUE, ABORT)))
-        other = asyncio.create_task(control.ask("web2", "go?", (CONTINUE, ABORT)))
+        asked = asyncio.create_task(control.request_decision("web1", "go?", (CONTINUE, ABORT)))
+        other = asyncio.create_task(control.request_decision("web2", "go?", (CONTINUE, ABORT)))
         await asyncio.sleep(0)
         control.answer(control.questions[0].id, ABORT, Actor("ann"))
         results = await asyncio.gather(asked, other, return_exceptions=True)
@@ -129,7 +129,7 @@ def test_the_second_abort_is_at_once_and_keeps_the_first_reason() -> None:
     async def scenario() -> None:
         control, told = reins()
         cancelled: list[bool] = []
-        control.on_abort_at_once(lambda: cancelled.append(True))
+        control.on_immediate_abort(lambda: cancelled.append(True))
         control.abort(Actor("ann"), "first")
         assert cancelled == []
         control.abort(Actor("bob"), "second")
@@ -145,7 +145,7 @@ def test_an_abort_may_be_at_once_the_first_time() -> None:
     async def scenario() -> None:
         control, _ = reins()
         cancelled: list[bool] = []
-        control.on_abort_at_once(lambda: cancelled.append(True))
+        control.on_immediate_abort(lambda: cancelled.append(True))
         control.abort(Actor("ann"), at_once=True)
         assert cancelled == [True]
 
@@ -155,13 +155,13 @@ def test_an_abort_may_be_at_once_the_first_time() -> None:
 def test_a_halt_stops_new_drains_and_nothing_else() -> None:
     async def scenario() -> None:
         control, _ = reins()
-        control.halt("web1 failed")
-        control.halt("web2 failed")
+        control.stop_new_drains("web1 failed")
+        control.stop_new_drains("web2 failed")
         control.raise_if_aborting()
         await control.checkpoint()
         with pytest.raises(Aborted, match="web1 failed"):
-            control.raise_if_no_drain()
-        assert control.halted == "web1 failed"
+            control.raise_if_drains_stopped()
+        assert control.stop_reason == "web1 failed"
 
     run(scenario())
 
@@ -170,7 +170,7 @@ def test_each_event_says_who_did_it_and_from_where() -> None:
     async def scenario() -> None:
         control, told = reins()
         ann = Actor("ann@ops", "console", 1000, "ssh-ed25519 SHA256:abc")
-        asked = asyncio.create_task(control.ask("web1", "go?", (CONTINUE, SKIP, ABORT)))
+        asked = asyncio.create_task(control.request_decision("web1", "go?", (CONTINUE, SKIP, ABORT)))
         await asyncio.sleep(0)
         control.pause(ann, "lunch")
         control.resume(ann)

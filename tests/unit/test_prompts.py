@@ -10,7 +10,7 @@ import pytest
 
 from backends.clock import SystemClock
 from console.terminal.prompts import Prompts
-from orchestrator.engine.control import ABORT, CONTINUE, RETRY, SKIP, Control
+from orchestrator.engine.control import ABORT, CONTINUE, RETRY, SKIP, RolloutControl
 from orchestrator.errors import Aborted
 from orchestrator.events.event_bus import Bus
 
@@ -45,10 +45,10 @@ def keyboard(monkeypatch: pytest.MonkeyPatch) -> Iterator[Keyboard]:
 
 
 @asynccontextmanager
-async def prompting() -> AsyncIterator[tuple[Control, Prompts]]:
+async def prompting() -> AsyncIterator[tuple[RolloutControl, Prompts]]:
     clock = SystemClock()
     bus = Bus(clock)
-    control = Control(clock, bus, interactive=True)
+    control = RolloutControl(clock, bus, interactive=True)
     prompts = Prompts(control)
     bus.subscribe(prompts)
     try:
@@ -101,7 +101,7 @@ async def test_nobody_there_is_a_no(keyboard: Keyboard) -> None:
 async def test_an_answer_is_a_word_or_its_beginning(typed: str, choice: str, keyboard: Keyboard) -> None:
     async with prompting() as (control, _):
         keyboard.type(typed)
-        answer, who = await control.ask("web1", "take it out?", CHOICES)
+        answer, who = await control.request_decision("web1", "take it out?", CHOICES)
         assert answer == choice
         assert "@" in who.name
         assert who.via == "terminal"
@@ -112,7 +112,7 @@ async def test_a_wrong_answer_is_asked_again(
     wrong: str | bytes, keyboard: Keyboard, capsys: pytest.CaptureFixture[str]
 ) -> None:
     async with prompting() as (control, _):
-        asking = asyncio.create_task(control.ask("web1", "take it out?", CHOICES))
+        asking = asyncio.create_task(control.request_decision("web1", "take it out?", CHOICES))
         keyboard.type(wrong)
         said = await until_said(capsys, "one of: continue, skip, abort")
         assert "? web1: take it out?\n  continue (go on), skip (" in said
@@ -125,7 +125,7 @@ async def test_the_beginning_of_two_words_is_neither(
     keyboard: Keyboard, capsys: pytest.CaptureFixture[str]
 ) -> None:
     async with prompting() as (control, _):
-        asking = asyncio.create_task(control.ask("web1", "which?", ("start", "stop")))
+        asking = asyncio.create_task(control.request_decision("web1", "which?", ("start", "stop")))
         keyboard.type("st\n")
         await until_said(capsys, "one of: start, stop")
         keyboard.type("sto\n")
@@ -136,7 +136,7 @@ async def test_abort_ends_the_rollout(keyboard: Keyboard) -> None:
     async with prompting() as (control, _):
         keyboard.type("a\n")
         with pytest.raises(Aborted):
-            await control.ask("web1", "take it out?", CHOICES)
+            await control.request_decision("web1", "take it out?", CHOICES)
         assert control.aborting
 
 
@@ -144,7 +144,7 @@ async def test_a_terminal_that_goes_away_aborts(keyboard: Keyboard) -> None:
     async with prompting() as (control, _):
         keyboard.hang_up()
         with pytest.raises(Aborted, match="the terminal was closed"):
-            await control.ask("web1", "take it out?", CHOICES)
+            await control.request_decision("web1", "take it out?", CHOICES)
 
 
 async def test_a_line_may_come_in_pieces_and_several_at_once(keyboard: Keyboard) -> None:
@@ -156,7 +156,9 @@ async def test_a_line_may_come_in_pieces_and_several_at_once(keyboard: Keyboard)
         assert not asking.done()
         keyboard.type("es\n")
         assert await asking is True
-        both = asyncio.gather(control.ask("web1", "1", CHOICES), control.ask("web2", "2", CHOICES))
+        both = asyncio.gather(
+            control.request_decision("web1", "1", CHOICES), control.request_decision("web2", "2", CHOICES)
+        )
         keyboard.type("continue\nskip\n")
         assert [choice for choice, _ in await both] == [CONTINUE, SKIP]
 
@@ -165,8 +167,8 @@ async def test_questions_are_shown_one_at_a_time_and_the_oldest_is_answered(
     keyboard: Keyboard, capsys: pytest.CaptureFixture[str]
 ) -> None:
     async with prompting() as (control, _):
-        first = asyncio.create_task(control.ask("web1", "failed", (RETRY, SKIP, ABORT)))
-        second = asyncio.create_task(control.ask("web2", "failed", (RETRY, SKIP, ABORT)))
+        first = asyncio.create_task(control.request_decision("web1", "failed", (RETRY, SKIP, ABORT)))
+        second = asyncio.create_task(control.request_decision("web2", "failed", (RETRY, SKIP, ABORT)))
         said = await until_said(capsys, "abort")
         assert "web1" in said
         assert "web2" not in said
@@ -183,6 +185,6 @@ async def test_what_is_asked_cannot_control_the_terminal(
 ) -> None:
     async with prompting() as (control, _):
         keyboard.type("continue\n")
-        await control.ask("web\x1b[2J1", "really\x9b2J\n? web2: no\u202e", CHOICES)
+        await control.request_decision("web\x1b[2J1", "really\x9b2J\n? web2: no\u202e", CHOICES)
     said = capsys.readouterr().err
     assert "? web\\x1b[2J1: really\\x9b2J ? web2: no\\u202e\n" in said

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from backends.consul.client import Pair
-from orchestrator.engine.control import Control, Published
+from orchestrator.engine.control import Published, RolloutControl
 from orchestrator.events.event_bus import Bus
 from orchestrator.events.events import NodeNote
 from orchestrator.remote.control_requests import ControlRequest
@@ -79,7 +79,7 @@ async def publish(consul: Any, work: Callable[[Bus, Published], Awaitable[None]]
         emitted[record.event.text] = clock.monotonic()
 
     bus.subscribe(keep)
-    control = Control(clock, bus, interactive=False)
+    control = RolloutControl(clock, bus, interactive=False)
     async with RolloutPublisher(
         consul, "rolldeck", HEAD, lambda: "ours", bus, control
     ).working() as published:
@@ -177,7 +177,7 @@ def test_requests_are_taken_again_after_a_defect_and_it_is_said() -> None:
 
     notes: list[str] = []
 
-    async def work(bus: Bus, control: Control) -> None:
+    async def work(bus: Bus, control: RolloutControl) -> None:
         bus.subscribe(lambda record: notes.append(getattr(record.event, "text", "")))
         await asyncio.sleep(5)
         assert control.paused
@@ -187,7 +187,7 @@ def test_requests_are_taken_again_after_a_defect_and_it_is_said() -> None:
         consul.deleted = []
         clock = VirtualClock()
         bus = Bus(clock)
-        control = Control(clock, bus)
+        control = RolloutControl(clock, bus)
         async with RolloutPublisher(consul, "rolldeck", HEAD, lambda: "ours", bus, control).working():  # type: ignore[arg-type]
             await work(bus, control)
         assert "one" in consul.deleted

@@ -10,7 +10,7 @@ import msgspec
 from backends.consul.client import Pair
 from backends.consul.signing import Signer
 from backends.secrets import Secret
-from orchestrator.engine.control import Control
+from orchestrator.engine.control import RolloutControl
 from orchestrator.events import events
 from orchestrator.events.actor import Actor
 from orchestrator.events.event_bus import Bus
@@ -31,7 +31,7 @@ class Desk:
     def __init__(self, signer: Signer | None = None) -> None:
         clock = VirtualClock()
         self.bus = Bus(clock)
-        self.control = Control(clock, self.bus)
+        self.control = RolloutControl(clock, self.bus)
         self.events: list[AnyEvent] = []
         self.bus.subscribe(lambda record: self.events.append(record.event))
         self.requests = ControlRequests(FENCE, self.bus, self.control, signer)
@@ -119,7 +119,7 @@ def test_two_who_abort_in_the_same_moment_do_not_end_it_at_once() -> None:
     async def scenario() -> None:
         desk = Desk()
         at_once: list[str] = []
-        desk.control.on_abort_at_once(lambda: at_once.append("at once"))
+        desk.control.on_immediate_abort(lambda: at_once.append("at once"))
         desk.ask("abort", "ann@far")
         desk.ask("abort", "bob@there")
         await asyncio.sleep(1.9)

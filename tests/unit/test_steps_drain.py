@@ -155,7 +155,7 @@ def test_an_abort_while_it_waits_for_capacity_touches_nothing() -> None:
 def test_a_failure_elsewhere_while_it_waits_for_capacity_touches_nothing() -> None:
     async def scenario() -> None:
         world = World(nodes=2, min_available=2)
-        world.at(5, lambda: world.control.halt("web2 failed"))
+        world.at(5, lambda: world.control.stop_new_drains("web2 failed"))
         with pytest.raises(Aborted, match="web2 failed"):
             await drain(world.context())
         assert world.sent() == []
@@ -183,7 +183,7 @@ def test_capacity_that_comes_back_while_a_failure_is_undecided_drains_nothing_ye
         world.take_out("web2")
 
         async def undecided() -> None:
-            with world.control.deciding("web3"):
+            with world.control.hold_new_drains("web3"):
                 for server in world.servers("web2"):
                     world.at(10, partial(server.set_state, "ready"))
                 await asyncio.sleep(500)
@@ -201,7 +201,7 @@ def test_a_failure_during_the_very_look_still_stops_the_drain() -> None:
         world = World()
         context = world.context()
         world.balancers["lb2"].faults.always["snapshot"] = Fault(None, seconds=2)
-        world.at(3, lambda: world.control.halt("web2 failed"))  # the guard's own look is under way
+        world.at(3, lambda: world.control.stop_new_drains("web2 failed"))  # the guard's own look is under way
         with pytest.raises(Aborted):
             await drain(context)
         assert world.sent() == []

@@ -61,7 +61,7 @@ async def bake(
     Raises:
         StepFailed: it left the rotation, its own health went, or clients saw too many errors.
     """
-    start = context.control.worked()
+    start = context.control.elapsed_excluding_pauses()
     end = start + context.policy.bake_time
     reloads = context.fleet.reloads
     was_doubted = False
@@ -94,7 +94,7 @@ async def bake(
         if found.known > context.policy.max_5xx:
             raise StepFailed(_too_many(found, context.policy.max_5xx))
         # Not done on a bad look either: it gets the time to be good again, or to be lost.
-        return doubt or ("baking" if context.control.worked() < end or checks.bad else None)
+        return doubt or ("baking" if context.control.elapsed_excluding_pauses() < end or checks.bad else None)
 
     timeout = context.policy.bake_time + context.policy.balancer_unreachable_timeout
     try:
@@ -108,7 +108,7 @@ async def bake(
             refused=found.refused,
             retried=found.soft,
             proven=found.hard is not None and found.started >= ENOUGH,
-            duration_s=round(context.control.worked() - start, 3),
+            duration_s=round(context.control.elapsed_excluding_pauses() - start, 3),
             unattributed=traffic.totals().unattributed,
         )
         context.bus.emit(context.baked)

@@ -46,12 +46,12 @@ async def drain(context: StepContext) -> str | None:
         context.set_desired(DesiredState.MAINT)
         await context.retry_until_reachable(lambda: silence_agents(context, context.refs))
         await discovery.leave(context)
-        begun = context.control.worked()
+        begun = context.control.elapsed_excluding_pauses()
         left = await _settle(context, begun)  # maintenance does not end what was in flight when it began
         return f"{counted(left, 'session')} left" if left else None
     await discovery.reach(context)
     await _leave(context)
-    begun = context.control.worked()
+    begun = context.control.elapsed_excluding_pauses()
     await discovery.leave(context)
     forced = await _wait_for_sessions(context)
     context.set_desired(DesiredState.MAINT)
@@ -89,7 +89,7 @@ async def _leave(context: StepContext) -> None:
 
     async def attempt() -> str | None:
         # Capacity may come back while all is paused, or while a failed node waits for a decision.
-        await control.wait_until(lambda: not control.paused and not control.undecided)
+        await control.wait_until(lambda: not control.paused and not control.has_open_failure)
         await reach(context)  # after the wait, which may have taken an hour
         async with context.fleet.lock:
             try:
@@ -102,7 +102,7 @@ async def _leave(context: StepContext) -> None:
                     capacity.refuse(departure.capacities)
             except CapacityViolation as refusal:
                 return str(refusal)
-            control.raise_if_no_drain()  # as late as can be: another node may have failed meanwhile
+            control.raise_if_drains_stopped()  # as late as can be: another node may have failed meanwhile
             context.mark_touched()
             context.followers = departure.followers
             context.set_desired(DesiredState.DRAIN)
@@ -192,7 +192,9 @@ async def _settle(context: StepContext, begun: float) -> int:
     older = await OlderProcesses.behind(context)
     timeout = context.policy.maint_grace_period
     if older.counted:
-        timeout = max(timeout, context.policy.drain_timeout - (context.control.worked() - begun))
+        timeout = max(
+            timeout, context.policy.drain_timeout - (context.control.elapsed_excluding_pauses() - begun)
+        )
 
     async def probe() -> str | None:
         return await _busy(context, stopped=True) or await older.reason()

@@ -27,12 +27,12 @@ async def reach(context: StepContext) -> None:
         StepFailed: it did not answer within `host_timeout`, or said no; no changes made.
     """
     timeout_s = context.policy.host_timeout
-    end = context.control.worked() + timeout_s
+    end = context.control.elapsed_excluding_pauses() + timeout_s
     what = "its host and its service manager to answer"
 
     async def probe() -> str | None:
         try:
-            async with asyncio.timeout(max(SHORTEST_S, end - context.control.worked())):
+            async with asyncio.timeout(max(SHORTEST_S, end - context.control.elapsed_excluding_pauses())):
                 await context.node.host.connect()
                 # Side by side: each of them starts a program on the node, while the batch waits.
                 (state, is_open), obstacles = await both(context.look(), _obstacles(context))
