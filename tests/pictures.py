@@ -31,7 +31,7 @@ async def take(folder: Path) -> None:
     async with Stack(folder / "demo") as stack:
         config = load_config(stack.config_path)
         async with open_session(config, next(iter(config.apps))) as session:
-            watch = Watch(session.application.fleet, session.clock, interval=config.console.interval)
+            watch = Watch(session.application.balancer_group, session.clock, interval=config.console.interval)
             place = Place(stack, session, watch, [])
             await session.versions.look(session.application.nodes)
             app = Console(session, watch)

@@ -162,13 +162,13 @@ async def _confirmed(session: Session, change: Change) -> bool:
 async def _tell_where_it_stands(session: Session, impact: Impact) -> None:
     """It ended half way: what each load balancer reads now, each for itself, and the way back."""
     refs = {each.ref for each in impact.servers}
-    fleet = session.application.fleet
+    balancer_group = session.application.balancer_group
     found: list[Server] = []
     carried: list[Server] = []
     for name in sorted({ref.instance for ref in refs}):
-        backends = () if impact.followers else fleet.backends
+        backends = () if impact.followers else balancer_group.backends
         try:
-            snapshot = await fleet.balancers[name].snapshot(backends)
+            snapshot = await balancer_group.balancers[name].snapshot(backends)
         except BackendError as error:
             say(f"{paint('unknown', 'bad')}: {clean(str(error))}")
             continue

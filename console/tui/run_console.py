@@ -50,7 +50,7 @@ async def show(session: Session, config: Config, read_only: str = "") -> int | s
         ConfigError: a key in the configuration that does not work.
         Exception: a defect has ended the console; a rollout has gone on to its end.
     """
-    watch = Watch(session.application.fleet, session.clock, interval=config.console.interval)
+    watch = Watch(session.application.balancer_group, session.clock, interval=config.console.interval)
     console = Console(session, watch, read_only, config.console, config.file, tuple(config.apps))
     polling = asyncio.create_task(watch.run(), name="watch")
     versions = asyncio.create_task(_look_at_versions(session), name="versions")

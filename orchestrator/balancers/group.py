@@ -15,7 +15,7 @@ T = TypeVar("T")
 Build = Callable[[ServerRef], str]
 
 
-class Fleet:
+class BalancerGroup:
     """The load balancers in front of one application.
 
     A load balancer that cannot be asked fails the whole call: what was not measured never passes.
@@ -26,28 +26,28 @@ class Fleet:
         self.backends = tuple(backends)
         self.lock = asyncio.Lock()  # a guard and the drain that it allows are one action
         self.reloads = 0  # that were undone
-        self.watched: Callable[[Collection[Server]], None] = _nobody  # is shown what `servers` has read
+        self.on_read: Callable[[Collection[Server]], None] = _ignore  # is shown what `servers` has read
         self._processes: dict[str, tuple[int, int]] | None = None  # pid and uptime; None: nobody cares
         self._infos: dict[str, Info] = {}  # as they were read last
 
     # -- reloads ------------------------------------------------------------------------------
 
-    def begin_guard(self) -> None:
+    def track_reloads(self) -> None:
         """From the next look at each on, what another process says does not count until it is accepted."""
         self._processes = {}
 
-    def end_guard(self) -> None:
-        """Nobody cares any more."""
+    def stop_tracking(self) -> None:
+        """Stop tracking reloads."""
         self._processes = None
-        self.watched = _nobody
+        self.on_read = _ignore
 
-    def accept(self, snapshot: Snapshot) -> None:
-        """What this process says counts."""
-        self.reloads += self.noticed(snapshot)
+    def acknowledge(self, snapshot: Snapshot) -> None:
+        """Accept this HAProxy process as current."""
+        self.reloads += self.is_reloaded(snapshot)
         if self._processes is not None:
             self._processes[snapshot.info.instance] = (snapshot.info.pid, snapshot.info.uptime)
 
-    def noticed(self, snapshot: Snapshot) -> bool:
+    def is_reloaded(self, snapshot: Snapshot) -> bool:
         """Whether this comes from another process than the one that was accepted."""
         known = (self._processes or {}).get(snapshot.info.instance)
         if known is None:
@@ -55,7 +55,7 @@ class Fleet:
         pid, uptime = known
         return snapshot.info.pid != pid or snapshot.info.uptime < uptime
 
-    async def read_checked(self, name: str, backends: Sequence[str] | None = None) -> Snapshot:
+    async def read_current(self, name: str, backends: Sequence[str] | None = None) -> Snapshot:
         """Read one load balancer; one that was reloaded has forgotten what was set there.
 
         Args:
@@ -67,10 +67,10 @@ class Fleet:
             BackendError: as `read`.
         """
         snapshot = await self.read(name, backends)
-        if self.noticed(snapshot):
+        if self.is_reloaded(snapshot):
             raise UnreadableReply(name, "was reloaded; its states and weights are being restored")
         if self._processes is not None and name not in self._processes:
-            self.accept(snapshot)
+            self.acknowledge(snapshot)
         return snapshot
 
     # -- reading ------------------------------------------------------------------------------
@@ -81,7 +81,7 @@ class Fleet:
         Raises the first BackendError.
         """
         backends = () if whole else None
-        snapshots = await _all(self.read_checked(name, backends) for name in self.balancers)
+        snapshots = await _all(self.read_current(name, backends) for name in self.balancers)
         return dict(zip(self.balancers, snapshots, strict=True))
 
     async def read(self, name: str, backends: Sequence[str] | None = None) -> Snapshot:
@@ -139,7 +139,7 @@ class Fleet:
         """
         snapshots = await self._snapshots(refs, others)
         found = _servers(refs, snapshots)
-        self.watched(found.values())
+        self.on_read(found.values())
         return found | present(others, snapshots) if others else found
 
     async def requests(
@@ -175,11 +175,11 @@ class Fleet:
         """Read the application's backends, and those of the others as far as they are still there."""
         backends = self._backends_of(name, others)
         try:
-            return await self.read_checked(name, backends)
+            return await self.read_current(name, backends)
         except Refused:
             if len(backends) == len(self.backends):
                 raise
-        return await self.read_checked(name, ())
+        return await self.read_current(name, ())
 
     def _backends_of(self, name: str, refs: Collection[ServerRef]) -> tuple[str, ...]:
         """Those of the application, and those in which these servers stand on this load balancer."""
@@ -242,7 +242,7 @@ class Fleet:
                 raise Refused(name, unreached[name])
 
 
-def _nobody(_: Collection[Server]) -> None:
+def _ignore(_: Collection[Server]) -> None:
     """Nobody watches."""
 
 

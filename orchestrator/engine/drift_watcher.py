@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from backends.errors import BackendError
 from backends.model import Admin, AdminState, Server, ServerRef, Snapshot
 from backends.protocols import Clock
-from orchestrator.balancers.group import Fleet
+from orchestrator.balancers.group import BalancerGroup
 from orchestrator.engine.control import RolloutControl
 from orchestrator.engine.desired_state import DesiredStates
 from orchestrator.engine.server_pool import Pool
@@ -39,19 +39,19 @@ class DriftWatcher:
 
     A new process has forgotten every state that was set at run time: a node that is stopped would get
     traffic. Until everything is set again there and reads back, nothing that is read there counts
-    (`Fleet.read_checked`), and the rollout is paused.
+    (`BalancerGroup.read_current`), and the rollout is paused.
     """
 
     def __init__(
         self,
-        fleet: Fleet,
+        balancer_group: BalancerGroup,
         desired_states: DesiredStates,
         pool: Pool,
         control: RolloutControl,
         clock: Clock,
         bus: Bus,
     ) -> None:
-        self._fleet = fleet
+        self._balancer_group = balancer_group
         self._desired_states = desired_states
         self._pool = pool
         self._control = control
@@ -65,9 +65,9 @@ class DriftWatcher:
 
     async def run(self) -> None:
         """Until cancelled."""
-        self._fleet.watched = self._desired_states.see
+        self._balancer_group.on_read = self._desired_states.see
         while True:
-            for name in self._fleet.balancers:
+            for name in self._balancer_group.balancers:
                 try:
                     await self._poll(name)
                 except BackendError:
@@ -76,10 +76,10 @@ class DriftWatcher:
 
     async def _poll(self, name: str) -> None:
         moment = self._desired_states.moment
-        snapshot = await self._fleet.read(name)
+        snapshot = await self._balancer_group.read(name)
         self.traffic.add(snapshot)
         self._pool.see(snapshot)
-        if self._fleet.noticed(snapshot):
+        if self._balancer_group.is_reloaded(snapshot):
             await self._set_again(name, snapshot)
         else:
             ours = self._ours(snapshot)
@@ -91,11 +91,11 @@ class DriftWatcher:
 
         async def look(name: str) -> None:
             with suppress(BackendError):
-                self.traffic.add(await self._fleet.read(name))
+                self.traffic.add(await self._balancer_group.read(name))
 
         with suppress(TimeoutError):
             async with asyncio.timeout(LAST_READ_TIMEOUT_S):
-                await asyncio.gather(*map(look, self._fleet.balancers))
+                await asyncio.gather(*map(look, self._balancer_group.balancers))
 
     async def _set_again(self, name: str, snapshot: Snapshot) -> None:
         paused = self._control.paused
@@ -107,11 +107,11 @@ class DriftWatcher:
             while missing := [each for each in self._ours(snapshot) if self._was_lost(each)]:
                 for server in missing:
                     for line in self._desired_states.commands_to_reach(server):
-                        await self._fleet.balancers[name].write(line)
+                        await self._balancer_group.balancers[name].write(line)
                         done.append(line)
                 await self._clock.sleep(0)
-                snapshot = await self._fleet.read(name)
-            self._fleet.accept(snapshot)
+                snapshot = await self._balancer_group.read(name)
+            self._balancer_group.acknowledge(snapshot)
             told = f"restored: {'; '.join(done)}" if done else "everything is in its desired state"
             self._bus.emit(NodeNote(node="", text=f"{name} was reloaded; {told}"))
         finally:

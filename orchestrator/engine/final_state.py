@@ -48,7 +48,7 @@ async def look_at_end(
     Returns:
         The nodes that are not back as they were, and what could not be read, with the reason.
     """
-    balancers = application.fleet.balancers
+    balancers = application.balancer_group.balancers
     results = await asyncio.gather(*(_read(each, application) for each in balancers.values()))
     snapshots = [each for each in results if isinstance(each, Snapshot)]
     unseen = [str(each) for each in results if isinstance(each, BackendError)]
@@ -72,7 +72,7 @@ async def look_at_end(
         elif missing or blind:
             version = (versions or {}).get(node.name)
             out.append(describe(plan, node, missing, before, blind, on_purpose=on_purpose, version=version))
-    out, not_asked = await with_followers(application.fleet.balancers, plan, out)
+    out, not_asked = await with_followers(application.balancer_group.balancers, plan, out)
     fallen = pool.missing(snapshots) if pool is not None else []
     out += _others_fallen(application, fallen, versions or {})
     return out, [*unseen, *(problem for problem in not_asked if problem not in unseen)]
@@ -102,7 +102,7 @@ async def _read(balancer: LoadBalancer, application: Application) -> Snapshot | 
     """Read one, for half a second if need be: while HAProxy asks an agent, what that last said is blank."""
     try:
         for _ in range(AGENT_LOOKS):
-            snapshot = await balancer.snapshot(application.fleet.backends)
+            snapshot = await balancer.snapshot(application.balancer_group.backends)
             down = [server for server in snapshot.servers if server.status == "DOWN (agent)"]
             if all(server.last_agent or server.track_target for server in down):
                 break

@@ -99,7 +99,7 @@ async def impact(application: Application, change: Change) -> Impact:
             HAProxy lets nothing be changed.
         BackendError: a load balancer cannot be read.
     """
-    snapshots = await application.fleet.look()
+    snapshots = await application.balancer_group.look()
     mapped = await _mapped(application, change.nodes)
     refs = {ref for each in mapped.values() for ref in each}
     servers = tuple(each for snapshot in snapshots.values() for each in snapshot.servers if each.ref in refs)
@@ -141,10 +141,10 @@ async def apply(
     mapped = await _mapped(application, change.nodes)
     refs = tuple(ref for each in mapped.values() for ref in each)
     if change.action == "ready":
-        for node in in_return_order(change.nodes, mapped, await application.fleet.servers(refs)):
+        for node in in_return_order(change.nodes, mapped, await application.balancer_group.servers(refs)):
             await _ready(application, node, mapped[node.name], control, clock, bus)
     else:
-        async with application.fleet.lock:
+        async with application.balancer_group.lock:
             if change.takes_out:
                 await _guard(application, change, refs)
             await _write(application, change, refs)
@@ -156,12 +156,12 @@ async def apply(
                         await discovery.leave(context)
                     except RolldeckError as error:
                         raise StepFailed(f"done on every HAProxy, but not elsewhere: {error}") from error
-    after = await application.fleet.servers(refs)
+    after = await application.balancer_group.servers(refs)
     return tuple(after[ref] for ref in refs)
 
 
 async def _mapped(application: Application, nodes: Sequence[Node]) -> dict[str, tuple[ServerRef, ...]]:
-    snapshots = await application.fleet.look()
+    snapshots = await application.balancer_group.look()
     mapped, findings = map_nodes(nodes, snapshots, application.match, among=application.nodes)
     errors = tuple(each for each in findings if each.severity is Severity.ERROR)
     errors += tuple(finding for snapshot in snapshots.values() for finding in judge_level(snapshot))
@@ -174,7 +174,7 @@ async def _mapped(application: Application, nodes: Sequence[Node]) -> dict[str, 
 
 async def _departure(application: Application, change: Change, refs: Collection[ServerRef]) -> Departure:
     return await look_at_departure(
-        application.fleet,
+        application.balancer_group,
         refs,
         application.policy,
         carries=change.action != "weight",  # HAProxy passes a state on, and no weight
@@ -184,7 +184,7 @@ async def _departure(application: Application, change: Change, refs: Collection[
 
 
 async def _followers(application: Application, refs: Collection[ServerRef]) -> frozenset[ServerRef]:
-    snapshots = await application.fleet.look(whole=True)
+    snapshots = await application.balancer_group.look(whole=True)
     return followers(tracked_servers(snapshots.values()), refs)
 
 
@@ -197,21 +197,23 @@ async def _guard(application: Application, change: Change, refs: Collection[Serv
 
 
 async def _write(application: Application, change: Change, refs: Sequence[ServerRef]) -> None:
-    fleet = application.fleet
+    balancer_group = application.balancer_group
     if change.action == "weight":
         value = change.weight
-        await fleet.ensure(
+        await balancer_group.ensure(
             refs, lambda ref: commands.weight(ref, str(value)), lambda server: server.weight == value
         )
         return
-    servers = await fleet.servers(refs)
+    servers = await balancer_group.servers(refs)
     # An agent check that answers "ready" would undo it.
     agents = [ref for ref in refs if servers[ref].agent]
-    await fleet.ensure(agents, commands.agent_off, lambda server: not server.agent)
+    await balancer_group.ensure(agents, commands.agent_off, lambda server: not server.agent)
     if change.action == "drain":
-        await fleet.ensure(refs, commands.drain, lambda server: bool(server.admin & Admin.FORCED_DRAIN))
+        await balancer_group.ensure(
+            refs, commands.drain, lambda server: bool(server.admin & Admin.FORCED_DRAIN)
+        )
     else:
-        await fleet.ensure(refs, commands.maint, in_maintenance)
+        await balancer_group.ensure(refs, commands.maint, in_maintenance)
 
 
 async def _ready(
@@ -222,7 +224,7 @@ async def _ready(
     clock: Clock,
     bus: Bus,
 ) -> None:
-    servers = await application.fleet.servers(refs)
+    servers = await application.balancer_group.servers(refs)
     originals = {ref: Original.to_ready(each) for ref, each in servers.items()}
     context = _context(application, node, refs, originals, control, clock, bus, "verify")
     context.followers = await _followers(application, refs)
@@ -265,7 +267,7 @@ def _context(
         refs=refs,
         originals=originals,
         wanted=None,
-        fleet=application.fleet,
+        balancer_group=application.balancer_group,
         policy=application.policy,
         clock=clock,
         control=control,

@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from backends.errors import BackendError
 from backends.model import Snapshot
-from orchestrator.balancers.group import Fleet
+from orchestrator.balancers.group import BalancerGroup
 from orchestrator.engine.step_context import StepContext
 from orchestrator.node import Node
 from orchestrator.planning.plan import Finding, Severity
@@ -19,12 +19,12 @@ ADVICE = "set `master = true` with the socket of `haproxy -S` to see them"
 
 
 async def judge_older_processes(
-    fleet: Fleet, snapshots: Mapping[str, Snapshot], nodes: Sequence[Node], within_s: float
+    balancer_group: BalancerGroup, snapshots: Mapping[str, Snapshot], nodes: Sequence[Node], within_s: float
 ) -> list[Finding]:
     """Say where sessions of older processes could be cut without anybody seeing them.
 
     Args:
-        fleet: the load balancers.
+        balancer_group: the load balancers.
         snapshots: as they were read now.
         nodes: those to be worked on.
         within_s: a process that is older than that has outlived all that a drain would wait for.
@@ -35,7 +35,7 @@ async def judge_older_processes(
         if snapshot.info.uptime < within_s and not snapshot.info.stopping
     }
     try:
-        blind = await _without_master(fleet, young)
+        blind = await _without_master(balancer_group, young)
     except BackendError as error:
         text = f"sessions of older HAProxy processes cannot be seen: {error.problem}"
         return [Finding(Severity.ERROR, error.target, text)]
@@ -77,8 +77,8 @@ class OlderProcesses:
     async def behind(cls, context: StepContext) -> "OlderProcesses":
         """Find out how they can be seen, and note it when they cannot."""
         names = {ref.instance for ref in context.refs}
-        young = context.fleet.started_within(context.policy.drain_timeout, names)
-        blind = await context.retry_until_reachable(lambda: _without_master(context.fleet, young))
+        young = context.balancer_group.started_within(context.policy.drain_timeout, names)
+        blind = await context.retry_until_reachable(lambda: _without_master(context.balancer_group, young))
         first_count = await _count(context.node) if blind else None
         if blind and first_count is None:
             listed = ", ".join(f"{name} was started or reloaded {young[name]} s ago" for name in blind)
@@ -104,9 +104,13 @@ class OlderProcesses:
         return f"connections on port {port}: {count}, perhaps of older HAProxy processes after a reload"
 
 
-async def _without_master(fleet: Fleet, names: Collection[str]) -> list[str]:
+async def _without_master(balancer_group: BalancerGroup, names: Collection[str]) -> list[str]:
     """Those of these load balancers that cannot see their older processes."""
-    return [name for name in names if await fleet.balancers[name].older_sessions(fleet.backends) is None]
+    return [
+        name
+        for name in names
+        if await balancer_group.balancers[name].older_sessions(balancer_group.backends) is None
+    ]
 
 
 async def _count(node: Node) -> int | None:

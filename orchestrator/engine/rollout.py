@@ -73,7 +73,7 @@ class Rollout:
             left={ref for each in plan.nodes if each.left_by or each.to_ready for ref in each.refs},
         )
         names = {ref: node.name for node in plan.nodes for ref in node.refs}
-        self._pool = Pool(names, application.fleet.backends, mends=kind == "rollback")
+        self._pool = Pool(names, application.balancer_group.backends, mends=kind == "rollback")
         self._endpoints = Endpoints(plan.members or application.nodes, application.match)
         self.defect: BaseException | None = None
         self._blocked = ""  # see `RolloutEnded.blocked`
@@ -129,9 +129,11 @@ class Rollout:
         """The batches, with the drift watcher beside them."""
         if not self._plan.batches:
             return
-        fleet = self._application.fleet
-        fleet.begin_guard()
-        watcher = DriftWatcher(fleet, self._desired_states, self._pool, self._control, self._clock, self._bus)
+        balancer_group = self._application.balancer_group
+        balancer_group.track_reloads()
+        watcher = DriftWatcher(
+            balancer_group, self._desired_states, self._pool, self._control, self._clock, self._bus
+        )
         watching = asyncio.ensure_future(watcher.run())
         forget = self._bus.subscribe(self._note_by_hand)
         began = self._clock.monotonic()
@@ -142,7 +144,7 @@ class Rollout:
             watching.cancel()
             await asyncio.wait({watching})
             await watcher.count_last()
-            fleet.end_guard()
+            balancer_group.stop_tracking()
             self._bus.emit(summarize(watcher.traffic.totals(), self._clock.monotonic() - began))
         if not watching.cancelled() and (defect := watching.exception()) is not None:
             raise defect
@@ -182,7 +184,7 @@ class Rollout:
             originals=planned.originals,
             wanted=self._plan.wanted(name),
             stops="stop" in planned.steps,
-            fleet=self._application.fleet,
+            balancer_group=self._application.balancer_group,
             policy=self._plan.policy,
             clock=self._clock,
             control=self._control,

@@ -9,7 +9,7 @@ from typing import TypeVar
 from backends.errors import BackendError, Busy, Refused, UnknownOutcome, Unreachable
 from backends.model import AdminState, Server, ServerRef, ServiceState, Snapshot
 from backends.protocols import Clock
-from orchestrator.balancers.group import Build, Fleet
+from orchestrator.balancers.group import BalancerGroup, Build
 from orchestrator.balancers.request_errors import Look
 from orchestrator.engine.control import RolloutControl
 from orchestrator.engine.desired_state import DesiredState, DesiredStates
@@ -41,7 +41,7 @@ class StepContext:
     refs: tuple[ServerRef, ...]
     originals: dict[ServerRef, Original]
     wanted: str | None  # the version; None when any will do
-    fleet: Fleet
+    balancer_group: BalancerGroup
     policy: Policy
     clock: Clock
     control: RolloutControl
@@ -74,18 +74,18 @@ class StepContext:
         return [ref for ref in self.refs if self.originals[ref].admin is state]
 
     async def servers(self) -> dict[ServerRef, Server]:
-        """One look at this node's servers; see `Fleet.servers`."""
-        return await self.fleet.servers(self.refs)
+        """One look at this node's servers; see `BalancerGroup.servers`."""
+        return await self.balancer_group.servers(self.refs)
 
     async def requests(self, show: Callable[[Snapshot], object] | None = None) -> dict[ServerRef, Look]:
-        """What this node's servers have counted of requests; see `Fleet.requests`."""
-        return await self.fleet.requests(self.refs, show)
+        """What this node's servers have counted of requests; see `BalancerGroup.requests`."""
+        return await self.balancer_group.requests(self.refs, show)
 
     async def ensure(
         self, refs: Sequence[ServerRef], build: Build, reached: Callable[[Server], bool]
     ) -> bool:
-        """`Fleet.ensure`, patient with a load balancer that does not answer for a moment."""
-        return await self.retry_until_reachable(lambda: self.fleet.ensure(refs, build, reached))
+        """`BalancerGroup.ensure`, patient with a load balancer that does not answer for a moment."""
+        return await self.retry_until_reachable(lambda: self.balancer_group.ensure(refs, build, reached))
 
     async def retry_until_reachable(
         self, call: Callable[[], Awaitable[T]], what: str = "load balancers to answer"

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from backends.errors import BackendError, ConfigError
 from backends.model import Snapshot
-from orchestrator.balancers.group import Fleet
+from orchestrator.balancers.group import BalancerGroup
 from orchestrator.inventory.source import NodeSettings
 from orchestrator.inventory.static import NodeSpec, resolve_nodes
 from orchestrator.node import Node
@@ -20,7 +20,7 @@ class InventoryResolver:
 
     Args:
         named: the nodes that the source has.
-        fleet: the application's load balancers.
+        balancer_group: the application's load balancers.
         build: makes nodes, each once for its place.
         file: of the configuration, for errors.
         key: of the nodes in it, for errors.
@@ -30,14 +30,14 @@ class InventoryResolver:
     def __init__(
         self,
         named: Mapping[str, NodeSettings],
-        fleet: Fleet,
+        balancer_group: BalancerGroup,
         build: Build,
         file: str,
         key: str,
         port: int = 0,
     ) -> None:
         self._named = named
-        self._fleet = fleet
+        self._balancer_group = balancer_group
         self._build = build
         self._file, self._key = file, key
         self._port = port
@@ -60,7 +60,7 @@ class InventoryResolver:
         if not _complete(self._named, self._port) and not self._reads:
             self._reads = {
                 name: asyncio.create_task(self._read(name), name=f"inventory {name}")
-                for name in self._fleet.balancers
+                for name in self._balancer_group.balancers
             }
 
     async def first_known(self) -> tuple[Node, ...]:
@@ -129,7 +129,7 @@ class InventoryResolver:
 
     async def _read(self, name: str) -> Snapshot | None:
         try:
-            return await self._fleet.balancers[name].snapshot(self._fleet.backends)
+            return await self._balancer_group.balancers[name].snapshot(self._balancer_group.backends)
         except BackendError:
             return None
 

@@ -9,7 +9,7 @@ from backends.errors import BackendError
 from backends.haproxy.columns import Columns, Name, columns_of
 from backends.model import Info, Level, Server, ServerRef, Snapshot
 from backends.protocols import Clock
-from orchestrator.balancers.group import Fleet
+from orchestrator.balancers.group import BalancerGroup
 from orchestrator.live.rates import Places, Rates
 
 State = Literal["connecting", "live", "stale"]
@@ -79,16 +79,16 @@ class Watch:
     """Polls as long as `run` runs; what goes wrong becomes part of the view, never an exception.
 
     Args:
-        fleet: what is watched.
+        balancer_group: what is watched.
         clock: the time.
         interval: seconds between the beginnings of two polls of one load balancer.
     """
 
-    def __init__(self, fleet: Fleet, clock: Clock, *, interval: float = 1.0) -> None:
-        self._fleet = fleet
+    def __init__(self, balancer_group: BalancerGroup, clock: Clock, *, interval: float = 1.0) -> None:
+        self._balancer_group = balancer_group
         self._clock = clock
         self._interval = interval
-        self._view = View(tuple(InstanceView(name) for name in fleet.balancers))
+        self._view = View(tuple(InstanceView(name) for name in balancer_group.balancers))
         self._readers: list[Callable[[], object]] = []
         self._telling = False
 
@@ -105,7 +105,7 @@ class Watch:
     async def run(self) -> None:
         """Poll until cancelled."""
         async with asyncio.TaskGroup() as group:
-            for name in self._fleet.balancers:
+            for name in self._balancer_group.balancers:
                 group.create_task(self._follow(name), name=f"watch {name}")
 
     async def _follow(self, name: str) -> None:
@@ -124,7 +124,7 @@ class Watch:
         """Read, and say so while it goes on when the last data grow too old: it may hang for long."""
         doubt = asyncio.create_task(self._doubt(name, begun), name=f"doubt {name}")
         try:
-            return await self._fleet.read(name)
+            return await self._balancer_group.read(name)
         finally:
             doubt.cancel()
             await asyncio.wait([doubt])

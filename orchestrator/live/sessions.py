@@ -8,7 +8,7 @@ from backends.errors import BackendError, PermissionDenied, RolldeckError
 from backends.haproxy.columns import Name
 from backends.model import Level, ServerRef, Sessions
 from backends.protocols import Clock
-from orchestrator.balancers.group import Fleet
+from orchestrator.balancers.group import BalancerGroup
 from orchestrator.live.poller import View
 
 INTERVAL = 2.0  # seconds between the beginnings of two reads of one load balancer, at least
@@ -60,12 +60,12 @@ class InFlight:
     """Reads as long as `run` runs: load balancers side by side, so that none waits for a dead one.
 
     Args:
-        fleet: the load balancers.
+        balancer_group: the load balancers.
         clock: the time.
     """
 
-    def __init__(self, fleet: Fleet, clock: Clock) -> None:
-        self._fleet = fleet
+    def __init__(self, balancer_group: BalancerGroup, clock: Clock) -> None:
+        self._balancer_group = balancer_group
         self._clock = clock
         self._wanted: tuple[ServerRef, ...] = ()
         self._seen: Mapping[ServerRef, Seen] = {}
@@ -82,7 +82,7 @@ class InFlight:
     async def run(self) -> None:
         """Read until cancelled; what goes wrong becomes part of `seen`, never an exception."""
         async with asyncio.TaskGroup() as group:
-            for name in self._fleet.balancers:
+            for name in self._balancer_group.balancers:
                 group.create_task(self._follow(name), name=f"sessions on {name}")
 
     async def _follow(self, name: str) -> None:
@@ -98,7 +98,9 @@ class InFlight:
     async def _read(self, ref: ServerRef) -> Seen:
         before = self._seen.get(ref, Seen())
         try:
-            sessions = await self._fleet.balancers[ref.instance].sessions(ref.backend, ref.server, SHOWN)
+            sessions = await self._balancer_group.balancers[ref.instance].sessions(
+                ref.backend, ref.server, SHOWN
+            )
         except PermissionDenied as error:
             return Seen(failing=error.problem, denied=True)
         except BackendError as error:

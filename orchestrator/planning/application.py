@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from backends.protocols import Hook
-from orchestrator.balancers.group import Fleet
+from orchestrator.balancers.group import BalancerGroup
 from orchestrator.node import Node
 from orchestrator.planning.endpoints import Match
 from orchestrator.planning.freeze import Freeze
@@ -16,7 +16,7 @@ class Application:
 
     name: str
     nodes: tuple[Node, ...]
-    fleet: Fleet
+    balancer_group: BalancerGroup
     policy: Policy
     match: Match = "name"
     ignored_backends: tuple[str, ...] = ()  # where nodes stand too, and are left in

@@ -8,7 +8,7 @@ from backends.haproxy.columns import names_of
 from backends.model import ServerRef, Snapshot
 from backends.protocols import LoadBalancer
 from orchestrator.balancers.followers import Tracked, followers, tracked_servers
-from orchestrator.balancers.group import Facts, Fleet, read_facts
+from orchestrator.balancers.group import BalancerGroup, Facts, read_facts
 from orchestrator.planning import capacity
 from orchestrator.planning.capacity import Capacity, Place
 from orchestrator.planning.policy import Policy
@@ -59,7 +59,7 @@ class Floors:
 
 
 async def look_at_departure(
-    fleet: Fleet,
+    balancer_group: BalancerGroup,
     leaving: Collection[ServerRef],
     policy: Policy,
     *,
@@ -71,7 +71,7 @@ async def look_at_departure(
     """Read every load balancer; touch nothing.
 
     Args:
-        fleet: the load balancers.
+        balancer_group: the load balancers.
         leaving: the servers that would go.
         policy: has the floor.
         whole: read the backends that are not ours too: followers may stand there.
@@ -82,10 +82,10 @@ async def look_at_departure(
     Raises:
         BackendError: one of them cannot be read.
     """
-    snapshots = await fleet.look(whole=whole and carries)
+    snapshots = await balancer_group.look(whole=whole and carries)
     tracked = tracked_servers(snapshots.values()) if carries else {}
     carried = followers(tracked, leaving)
-    all_backups = await read_all_backups(fleet.balancers, snapshots, carried.union(leaving))
+    all_backups = await read_all_backups(balancer_group.balancers, snapshots, carried.union(leaving))
     floors = Floors(counted(snapshots), policy, unmanaged, all_backups)
     return Departure(tracked, carried, floors.without(leaving, carries=carries), snapshots)
 

@@ -74,12 +74,14 @@ async def preflight(
         for name, problem in unreached_processes(each.info for each in snapshots.values()).items()
     )
     findings += await judge_older_processes(
-        application.fleet, snapshots, nodes, application.policy.drain_timeout
+        application.balancer_group, snapshots, nodes, application.policy.drain_timeout
     )
     ports = {ref: node.port for node in nodes for ref in mapped[node.name]}
-    facts = await read_facts(application.fleet.balancers)
-    findings += judge_configuration(facts, application.fleet.backends, snapshots, ports, application.policy)
-    elsewhere = await look_elsewhere(application.fleet.balancers[name] for name in snapshots)
+    facts = await read_facts(application.balancer_group.balancers)
+    findings += judge_configuration(
+        facts, application.balancer_group.backends, snapshots, ports, application.policy
+    )
+    elsewhere = await look_elsewhere(application.balancer_group.balancers[name] for name in snapshots)
     findings += [
         *elsewhere.findings,
         *judge_elsewhere(elsewhere, mapped, application.ignored_backends),
@@ -248,11 +250,11 @@ def select_nodes(
 async def _snapshots(application: Application) -> tuple[dict[str, Snapshot], list[Finding]]:
     async def read(balancer: LoadBalancer) -> Snapshot | Finding:
         try:
-            return await balancer.snapshot(application.fleet.backends)
+            return await balancer.snapshot(application.balancer_group.backends)
         except BackendError as error:
             return Finding(Severity.ERROR, balancer.name, f"cannot be read: {error.problem}")
 
-    balancers = application.fleet.balancers
+    balancers = application.balancer_group.balancers
     seen = await asyncio.gather(*(read(each) for each in balancers.values()))
     results = dict(zip(balancers, seen, strict=True))
     return (

@@ -13,7 +13,7 @@ from backends.local_process import keep_secret
 from orchestrator.activity import Activity
 from orchestrator.adapters import AdapterFactory
 from orchestrator.background import keep_running
-from orchestrator.balancers.group import Fleet
+from orchestrator.balancers.group import BalancerGroup
 from orchestrator.engine.control import RolloutControl
 from orchestrator.events.actor import Actor
 from orchestrator.events.event_bus import Bus
@@ -75,11 +75,13 @@ async def open_session(
         named = await nodes_from.read()
         adapters = AdapterFactory(settings.ssh, bus.record, settings.file)
         closing.push_async_callback(adapters.close)
-        fleet = Fleet(adapters.balancers(haproxy), own.backends)
+        balancer_group = BalancerGroup(adapters.balancers(haproxy), own.backends)
         build = partial(adapters.nodes, app, own, nodes_from)
-        resolver = InventoryResolver(named, fleet, build, settings.file, settings.nodes_key(app), own.port)
+        resolver = InventoryResolver(
+            named, balancer_group, build, settings.file, settings.nodes_key(app), own.port
+        )
         closing.push_async_callback(resolver.close)
-        application = _application(settings, app, await resolver.first_known(), fleet)
+        application = _application(settings, app, await resolver.first_known(), balancer_group)
         locks = journal.parent / "locks"
         work_log = WorkLog(
             journal,
@@ -126,12 +128,14 @@ async def open_session(
         yield session
 
 
-def _application(settings: Settings, app: str, nodes: tuple[Node, ...], fleet: Fleet) -> Application:
+def _application(
+    settings: Settings, app: str, nodes: tuple[Node, ...], balancer_group: BalancerGroup
+) -> Application:
     own = settings.app(app)
     return Application(
         app,
         nodes,
-        fleet,
+        balancer_group,
         own.rollout,
         own.match,
         tuple(own.ignored_backends),

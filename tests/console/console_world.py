@@ -77,7 +77,7 @@ async def place(
         async with open_session(load(stack.config_path), "shop") as session:
             records: list[Record] = []
             session.bus.subscribe(records.append)
-            watch = Watch(session.application.fleet, session.clock, interval=POLL)
+            watch = Watch(session.application.balancer_group, session.clock, interval=POLL)
             polling = asyncio.create_task(watch.run())
             await session.versions.look(session.application.nodes)
             try:

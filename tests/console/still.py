@@ -9,7 +9,7 @@ from backends.errors import Refused, Unreachable
 from backends.haproxy.columns import columns_of
 from backends.model import Admin, Backend, Info, Level, Operational, Server, Sessions, Snapshot
 from console.tui.app import Console
-from orchestrator.balancers.group import Fleet
+from orchestrator.balancers.group import BalancerGroup
 from orchestrator.events.event_bus import Bus
 from orchestrator.live.poller import InstanceView, View, Watch
 from orchestrator.live.rates import Places, Rates
@@ -156,8 +156,8 @@ class _Apt(FakeInstaller):
 
 
 class _StillWatch(Watch):
-    def __init__(self, fleet: Fleet, clock: StillClock, view: View) -> None:
-        super().__init__(fleet, clock)
+    def __init__(self, balancer_group: BalancerGroup, clock: StillClock, view: View) -> None:
+        super().__init__(balancer_group, clock)
         self._still = view
 
     @property
@@ -179,7 +179,7 @@ class Still(Console):
         session = session or session_on(scene)
         clock = session.clock
         assert isinstance(clock, StillClock)
-        watch = _StillWatch(session.application.fleet, clock, view_of(scene, clock.moment))
+        watch = _StillWatch(session.application.balancer_group, clock, view_of(scene, clock.moment))
         super().__init__(session, watch, read_only, applications=applications)
         self.animation_level = "none"
 
@@ -192,7 +192,7 @@ def session_on(scene: Scene) -> Session:
     clock = StillClock()
     balancers = [StillBalancer(name, scene) for name in BALANCERS]
     nodes = tuple(_node(each, number) for number, each in enumerate(scene.machines, 11))
-    application = Application("shop", nodes, Fleet(balancers, (BACKEND,)), scene.policy)
+    application = Application("shop", nodes, BalancerGroup(balancers, (BACKEND,)), scene.policy)
     bus = Bus(clock)
     session = Session(
         application, bus, clock, work_log=blank_work_log(clock, bus), roll_back_after=roll_back_after

@@ -26,7 +26,7 @@ async def test_it_is_seen_live_asked_by_keys_and_taken_over(tmp_path: Path) -> N
             with elsewhere(stack):
                 config = load(stack.config_path)
             async with open_session(config, "shop") as session:
-                watch = Watch(session.application.fleet, session.clock, interval=POLL)
+                watch = Watch(session.application.balancer_group, session.clock, interval=POLL)
                 polling = asyncio.create_task(watch.run())
                 here = Place(stack, session, watch, [])
                 try:

@@ -319,7 +319,7 @@ async def test_a_grey_key_says_why(tmp_path: Path) -> None:
 
 async def test_a_socket_that_may_not_change_makes_it_read_only(tmp_path: Path) -> None:
     async with place(tmp_path) as here:
-        lb2 = here.session.application.fleet.balancers["lb2"]
+        lb2 = here.session.application.balancer_group.balancers["lb2"]
         real = lb2.snapshot
 
         async def low(backends: Sequence[str] = ()) -> Snapshot:

@@ -18,7 +18,7 @@ from backends.haproxy.runtime import Runtime
 from backends.model import AdminState, ServerRef
 from console.demo.load import Load
 from orchestrator.balancers.followers import followers, tracked_servers
-from orchestrator.balancers.group import Fleet
+from orchestrator.balancers.group import BalancerGroup
 from orchestrator.planning.departure import look_at_departure
 from orchestrator.planning.policy import Policy
 from tests.support.free_ports import free_port
@@ -262,11 +262,11 @@ async def test_every_haproxy_uses_the_backups_that_are_reckoned_with(tmp_path: P
         )
         async with running_haproxy(tmp_path / "h", binary, sections) as haproxy:
             runtime = Runtime("lb1", HaproxySettings(socket=f"unix://{haproxy.socket}"))
-            fleet = Fleet([runtime], list(fronts))
+            balancer_group = BalancerGroup([runtime], list(fronts))
             active = [ServerRef("lb1", name, "a1") for name in fronts]
 
             async def taking_over() -> dict[str, set[str]]:
-                found = await look_at_departure(fleet, active, Policy())
+                found = await look_at_departure(balancer_group, active, Policy())
                 return {capacity.backend: set(capacity.takes_over) for capacity in found.capacities}
 
             assert await taking_over() == {"one": {"b1"}, "all": {"b1", "b2"}}
@@ -278,5 +278,5 @@ async def test_every_haproxy_uses_the_backups_that_are_reckoned_with(tmp_path: P
             assert await who_answers(fronts["all"]) == {"b1", "b2"}
             await runtime.write("set server one/b1 state ready")
             assert await who_answers(fronts["one"]) == {"b1"}
-            found = await look_at_departure(fleet, [ServerRef("lb1", "one", "b1")], Policy())
+            found = await look_at_departure(balancer_group, [ServerRef("lb1", "one", "b1")], Policy())
             assert (found.capacities[0].before, found.capacities[0].after) == (1, 1)

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from backends.model import AdminState
-from orchestrator.balancers.group import Fleet
+from orchestrator.balancers.group import BalancerGroup
 from orchestrator.engine.control import RolloutControl
 from orchestrator.engine.rollout import Rollout
 from orchestrator.engine.step_context import StepContext
@@ -51,9 +51,9 @@ class World:
             for name, node in self.nodes.items():
                 balancer.add(BACKEND, name, node)
             balancer.begin()
-        self.fleet = Fleet(tuple(self.balancers.values()), (BACKEND,))
+        self.balancer_group = BalancerGroup(tuple(self.balancers.values()), (BACKEND,))
         self.application = Application(
-            "shop", tuple(_node(each) for each in self.nodes.values()), self.fleet, self.policy
+            "shop", tuple(_node(each) for each in self.nodes.values()), self.balancer_group, self.policy
         )
         self.rollout: Rollout | None = None
 
@@ -89,7 +89,7 @@ class World:
             refs=tuple(each.ref for each in lines),
             originals={each.ref: Original.of(each.seen()) for each in lines},
             wanted=wanted,
-            fleet=self.fleet,
+            balancer_group=self.balancer_group,
             policy=self.policy,
             clock=self.clock,
             control=self.control,

@@ -17,7 +17,7 @@ WEB1 = (ServerRef("lb1", "shop", "web1"), ServerRef("lb2", "shop", "web1"))
 
 @asynccontextmanager
 async def reading(world: World) -> AsyncIterator[InFlight]:
-    in_flight = InFlight(world.fleet, world.clock)
+    in_flight = InFlight(world.balancer_group, world.clock)
     in_flight.want(WEB1)
     task = asyncio.create_task(in_flight.run())
     yield in_flight
@@ -105,7 +105,7 @@ def test_too_low_a_level_is_said_in_words_and_nothing_old_is_kept() -> None:
 def test_only_what_has_sessions_is_worth_a_read() -> None:
     async def go() -> None:
         world = World()
-        watch = Watch(world.fleet, world.clock)
+        watch = Watch(world.balancer_group, world.clock)
         task = asyncio.create_task(watch.run())
         names = [("shop", "web1"), ("shop", "nobody")]
         await asyncio.sleep(0.5)

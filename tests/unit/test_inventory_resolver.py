@@ -10,7 +10,7 @@ import pytest
 from backends.errors import ConfigError
 from backends.model import Server, Snapshot
 from console.config.schema import parse
-from orchestrator.balancers.group import Fleet
+from orchestrator.balancers.group import BalancerGroup
 from orchestrator.inventory.resolver import STRAGGLER_WAIT_S, InventoryResolver
 from orchestrator.inventory.source import NodeSettings
 from orchestrator.inventory.static import NodeSpec
@@ -45,9 +45,9 @@ class Desk:
         self.built: list[str] = []
         self.slow = 0.0  # seconds that building takes
         settings = parse(raw(**app), "f").app("shop")
-        fleet = Fleet(balancers, ["shop"])
+        balancer_group = BalancerGroup(balancers, ["shop"])
         self.resolver = InventoryResolver(
-            settings.nodes, fleet, self._build, "f", "apps.shop.nodes", settings.port
+            settings.nodes, balancer_group, self._build, "f", "apps.shop.nodes", settings.port
         )
 
     async def _build(self, places: Sequence[NodeSpec]) -> Sequence[Node]:

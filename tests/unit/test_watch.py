@@ -21,7 +21,7 @@ WEB1 = ServerRef("lb1", "shop", "web1")
 
 @asynccontextmanager
 async def watching(world: World) -> AsyncIterator[Watch]:
-    watch = Watch(world.fleet, world.clock)
+    watch = Watch(world.balancer_group, world.clock)
     task = asyncio.create_task(watch.run())
     yield watch
     assert not task.done(), "a watch never ends by itself"

@@ -64,7 +64,7 @@ seconds of silence left before HAProxy ends one. The **journal** has what was se
         self._watch = watch
         self._records = records
         self._acting = acting
-        self._in_flight = InFlight(session.application.fleet, session.clock)
+        self._in_flight = InFlight(session.application.balancer_group, session.clock)
         self._journal = Journal(self._node)
         self._shown: tuple[object, ...] = ()
 

@@ -205,7 +205,7 @@ in rotation.
         state, plan = self._session.state, self._session.current_plan
         if plan is None or any(name not in state.nodes for batch in plan.batches for name in batch):
             return  # it has just begun: its first event is on the way
-        told = Told(view, plan, state, self._session.application.fleet.backends, self.size.width - 4)
+        told = Told(view, plan, state, self._session.application.balancer_group.backends, self.size.width - 4)
         board, now = self.query_one(RolloutBoard), self._session.clock.time()
         board.show(state, now, told.capacity_line(), told.differences())
         self.query_one(QuestionPanel).show(waits(state, told.impact(), self._key_names()))

@@ -78,7 +78,7 @@ class Arranging(Screen[str]):
         self._arrange(replace(self._arrangement, problems_only=not self._arrangement.problems_only))
 
     def action_backend(self) -> None:
-        names = ["", *self._session.application.fleet.backends]
+        names = ["", *self._session.application.balancer_group.backends]
         following = names[(names.index(self._arrangement.backend) + 1) % len(names)]
         self._arrange(replace(self._arrangement, backend=following))
         self.notify(f"backend: {visible(following) or 'all'}", timeout=2, markup=False)

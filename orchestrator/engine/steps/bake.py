@@ -20,7 +20,7 @@ async def not_in_rotation(context: StepContext, refs: list[ServerRef]) -> str | 
 
 async def _missing(context: StepContext, refs: list[ServerRef]) -> list[Server]:
     """Those that are not in rotation with full health."""
-    servers = (await context.fleet.servers(refs)).values()
+    servers = (await context.balancer_group.servers(refs)).values()
     return [
         server
         for server in servers
@@ -63,12 +63,12 @@ async def bake(
     """
     start = context.control.elapsed_excluding_pauses()
     end = start + context.policy.bake_time
-    reloads = context.fleet.reloads
+    reloads = context.balancer_group.reloads
     was_doubted = False
     tallies = {ref: RequestTally(before[ref]) for ref in refs}
 
     async def count() -> Signals:
-        for ref, look in (await context.fleet.requests(refs, traffic.add)).items():
+        for ref, look in (await context.balancer_group.requests(refs, traffic.add)).items():
             tallies[ref].add(look)
         return sum((tally.signals for tally in tallies.values()), Signals())
 
@@ -79,7 +79,7 @@ async def bake(
             raise StepFailed(f"own health failed during bake time: {checks.reason}")
         doubt = ""
         for server in await _missing(context, refs):
-            if context.fleet.reloads > reloads:  # every server has to prove itself from nothing then
+            if context.balancer_group.reloads > reloads:  # every server has to prove itself from nothing then
                 return f"after a reload: {in_words(server)}"
             if not server.receives_traffic or server.throttle is not None:
                 raise StepFailed(f"did not stay in rotation: {in_words(server)}")

@@ -79,7 +79,7 @@ async def still_in_maintenance(context: StepContext) -> None:
 async def silence_agents(context: StepContext, refs: Sequence[ServerRef]) -> None:
     """An agent check that answers "ready" would put the server back in rotation behind our back."""
     agents = [ref for ref in refs if context.originals[ref].agent]
-    await context.fleet.ensure(agents, commands.agent_off, lambda server: not server.agent)
+    await context.balancer_group.ensure(agents, commands.agent_off, lambda server: not server.agent)
 
 
 async def _leave(context: StepContext) -> None:
@@ -91,7 +91,7 @@ async def _leave(context: StepContext) -> None:
         # Capacity may come back while all is paused, or while a failed node waits for a decision.
         await control.wait_until(lambda: not control.paused and not control.has_open_failure)
         await reach(context)  # after the wait, which may have taken an hour
-        async with context.fleet.lock:
+        async with context.balancer_group.lock:
             try:
                 # Without the backends of others first: while capacity is waited for, nothing else is read.
                 for whole in (False, True):
@@ -107,7 +107,7 @@ async def _leave(context: StepContext) -> None:
             context.followers = departure.followers
             context.set_desired(DesiredState.DRAIN)
             await silence_agents(context, context.refs)
-            await context.fleet.ensure(context.refs, commands.drain, out)
+            await context.balancer_group.ensure(context.refs, commands.drain, out)
             return None
 
     await context.wait_for(
@@ -118,7 +118,7 @@ async def _leave(context: StepContext) -> None:
 async def _departure(context: StepContext, *, whole: bool) -> Departure:
     """What it would mean if the node went now."""
     return await look_at_departure(
-        context.fleet,
+        context.balancer_group,
         context.refs,
         context.policy,
         whole=whole,
@@ -141,7 +141,7 @@ async def _affected(context: StepContext, *, stopped: bool) -> dict[ServerRef, S
 
     A follower with the node's own address and port is the same service. Another one goes on with what it has.
     """
-    servers = await context.fleet.servers(context.refs, context.followers)
+    servers = await context.balancer_group.servers(context.refs, context.followers)
     own = [servers[ref] for ref in context.refs]
     return {
         ref: server
@@ -157,7 +157,7 @@ async def _busy(context: StepContext, *, stopped: bool = False) -> str | None:
         for server in servers.values()
         if server.sessions + server.queue
     ]
-    older = await context.fleet.older_sessions(servers)
+    older = await context.balancer_group.older_sessions(servers)
     busy += [
         f"{count} on {name} in processes that a reload has replaced" for name, count in older.items() if count
     ]
@@ -168,7 +168,7 @@ def _where(context: StepContext, ref: ServerRef) -> str:
     """The load balancer, and what tells the server from the node's others there."""
     if ref not in context.refs:
         return f"{ref.instance} ({path(ref)}, which follows it)"
-    return f"{ref.instance} ({ref.backend})" if len(context.fleet.backends) > 1 else ref.instance
+    return f"{ref.instance} ({ref.backend})" if len(context.balancer_group.backends) > 1 else ref.instance
 
 
 async def _wait_for_sessions(context: StepContext) -> bool:
@@ -206,12 +206,12 @@ async def _settle(context: StepContext, begun: float) -> int:
             raise StepFailed(f'{passed}; on_remaining_sessions is "fail"') from None
         if context.policy.on_remaining_sessions == "shutdown":
             for ref in await _affected(context, stopped=True):
-                await context.fleet.balancers[ref.instance].write(commands.shutdown_sessions(ref))
+                await context.balancer_group.balancers[ref.instance].write(commands.shutdown_sessions(ref))
             context.note(f"{passed}; shut down (on_remaining_sessions)")
         else:
             context.note(f"{passed}; the stop will cut them")
         servers = await _affected(context, stopped=True)
         seen = sum(server.sessions + server.queue for server in servers.values())
-        replaced = sum((await context.fleet.older_sessions(servers)).values())
+        replaced = sum((await context.balancer_group.older_sessions(servers)).values())
         return seen + replaced or await older.connections()
     return 0

@@ -23,7 +23,7 @@ async def keep_out(context: StepContext) -> None:
             registry.
     """
     instances = sorted({ref.instance for ref in context.refs})
-    async with context.fleet.lock:
+    async with context.balancer_group.lock:
         results = await asyncio.gather(
             *(_keep_out_of(context, each) for each in instances), return_exceptions=True
         )
@@ -35,13 +35,13 @@ async def keep_out(context: StepContext) -> None:
 
 
 async def _keep_out_of(context: StepContext, instance: str) -> None:
-    fleet = context.fleet
+    balancer_group = context.balancer_group
     refs = [ref for ref in context.refs if ref.instance == instance]
 
     async def attempt() -> None:
         # The guard is asked again with each attempt: capacity may have been lost meanwhile.
         # Whoever follows it may stand in any backend.
-        seen = context.pool.filled({instance: await fleet.read(instance, ())})
+        seen = context.pool.filled({instance: await balancer_group.read(instance, ())})
         # Better others that have yet to prove themselves, as after a reload, than one that is known to fail.
         carried = followers(tracked_servers(seen.values()), refs)
         capacity.check(
@@ -50,12 +50,12 @@ async def _keep_out_of(context: StepContext, instance: str) -> None:
             context.policy,
             counts=capacity.RECEIVES_TRAFFIC,
             unmanaged=context.unmanaged,
-            all_backups=await read_all_backups(fleet.balancers, seen, carried.union(refs)),
+            all_backups=await read_all_backups(balancer_group.balancers, seen, carried.union(refs)),
         )
         context.followers |= carried
         context.set_desired(DesiredState.MAINT, refs)
         await silence_agents(context, refs)
-        await fleet.ensure(refs, commands.maint, in_maintenance)
+        await balancer_group.ensure(refs, commands.maint, in_maintenance)
 
     try:
         await context.retry_until_reachable(attempt)

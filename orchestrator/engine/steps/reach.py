@@ -77,8 +77,10 @@ def refuse_left_in(context: StepContext, departure: Departure) -> None:
         departure: has what was read of the load balancers right before the node goes.
     """
     snapshots = departure.snapshots
-    if not context.fleet.reloads:
-        snapshots = {name: _of_backends(each, context.fleet.backends) for name, each in snapshots.items()}
+    if not context.balancer_group.reloads:
+        snapshots = {
+            name: _of_backends(each, context.balancer_group.backends) for name, each in snapshots.items()
+        }
     seen = Elsewhere(snapshots, departure.tracked)
     found = judge_elsewhere(seen, {context.node.name: context.refs}, context.unmanaged)
     wrong = [finding for finding in found if finding.severity is Severity.ERROR]

@@ -102,12 +102,12 @@ async def _enter_gate(context: StepContext) -> list[ServerRef]:
     ]
     context.set_desired(DesiredState.PROVE, able)
     for ref in able:
-        await context.fleet.balancers[ref.instance].write(commands.prove(ref))
+        await context.balancer_group.balancers[ref.instance].write(commands.prove(ref))
     return able
 
 
 async def _unproven(context: StepContext, gated: list[ServerRef]) -> str | None:
-    servers = await context.fleet.servers(gated)
+    servers = await context.balancer_group.servers(gated)
     for ref, server in servers.items():
         if server.admin & (Admin.FORCED_MAINT | Admin.RESOLUTION_MAINT) == Admin.RESOLUTION_MAINT:
             return f"name resolution keeps {ref} in maintenance: HAProxy has no address for it yet"
@@ -153,7 +153,7 @@ async def _followers_missing(context: StepContext, back: list[ServerRef]) -> str
     """
     if not context.followers or not back:
         return None
-    servers = await context.fleet.servers(back, context.followers)
+    servers = await context.balancer_group.servers(back, context.followers)
     others = [server for ref, server in servers.items() if ref in context.followers]
     returning = returning_followers(others, back)
     return next(

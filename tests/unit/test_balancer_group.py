@@ -13,7 +13,7 @@ REFS = (ServerRef("lb1", "shop", "web1"), ServerRef("lb2", "shop", "web1"))
 
 
 async def maint(world: World) -> bool:
-    return await world.fleet.ensure(REFS, commands.maint, in_maintenance)
+    return await world.balancer_group.ensure(REFS, commands.maint, in_maintenance)
 
 
 def test_writes_to_all_and_reads_back() -> None:
@@ -45,7 +45,7 @@ def test_an_instance_that_cannot_be_read_stops_before_anything_is_sent() -> None
         with pytest.raises(Unreachable, match="lb2"):
             await maint(world)
         with pytest.raises(Unreachable, match="lb2"):
-            await world.fleet.look()
+            await world.balancer_group.look()
         assert world.sent() == []
 
     run(scenario())
@@ -104,6 +104,6 @@ def test_a_server_that_is_gone_is_not_measured() -> None:
         world = World()
         del world.balancers["lb2"].servers["shop/web1"]
         with pytest.raises(UnreadableReply, match="lb2: no longer knows shop/web1"):
-            await world.fleet.servers(REFS)
+            await world.balancer_group.servers(REFS)
 
     run(scenario())
