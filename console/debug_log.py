@@ -27,7 +27,7 @@ from backends.secrets import redact
 from backends.text import visible_json
 from console.paths import log_path
 from console.terminal.output import clean, say
-from orchestrator.events.event_bus import Bus
+from orchestrator.events.event_bus import EventBus
 from orchestrator.events.events import NodeNote, Record
 from orchestrator.events.text import Repeats
 
@@ -49,7 +49,7 @@ class LogSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fiel
 class Log:
     """Of one session, from when it is made until `close`. The wire is in it when `WIRE` is enabled."""
 
-    def __init__(self, settings: LogSettings, application: str, bus: Bus) -> None:
+    def __init__(self, settings: LogSettings, application: str, bus: EventBus) -> None:
         """
         Args:
             settings: where, and how much.

@@ -9,7 +9,7 @@ from console.debug_log import Log
 from console.operator_identity import operator
 from console.paths import journal_path
 from orchestrator.events.actor import Via
-from orchestrator.events.event_bus import Bus
+from orchestrator.events.event_bus import EventBus
 from orchestrator.session import factory
 from orchestrator.session.session import Session
 
@@ -28,7 +28,7 @@ async def open_session(config: Config, app: str, via: Via = "terminal") -> Async
         BackendError: Consul has to tell where things are, and could not be asked.
     """
     config.app(app)  # before there is a log of it
-    bus = Bus(SystemClock())
+    bus = EventBus(SystemClock())
     journal = journal_path(config.journal.path)
     async with AsyncExitStack() as closing:
         closing.push_async_callback(Log(config.log, app, bus).close)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from backends.protocols import Clock
 from orchestrator.errors import Aborted, Locked
 from orchestrator.events.actor import Actor, requested
-from orchestrator.events.event_bus import Bus
+from orchestrator.events.event_bus import EventBus
 from orchestrator.events.events import (
     AbortRequested,
     DecisionKind,
@@ -65,7 +65,7 @@ class RolloutControl:
     def __init__(
         self,
         clock: Clock,
-        bus: Bus,
+        bus: EventBus,
         *,
         interactive: bool = False,
         forbidden: Callable[[], str] = lambda: "",

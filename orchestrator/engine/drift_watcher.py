@@ -14,7 +14,7 @@ from orchestrator.engine.desired_state import DesiredStates
 from orchestrator.engine.server_pool import Pool
 from orchestrator.engine.traffic import TrafficCount
 from orchestrator.events.actor import ROLLDECK
-from orchestrator.events.event_bus import Bus
+from orchestrator.events.event_bus import EventBus
 from orchestrator.events.events import NodeNote
 from orchestrator.node import Original
 
@@ -49,7 +49,7 @@ class DriftWatcher:
         pool: Pool,
         control: RolloutControl,
         clock: Clock,
-        bus: Bus,
+        bus: EventBus,
     ) -> None:
         self._balancer_group = balancer_group
         self._desired_states = desired_states

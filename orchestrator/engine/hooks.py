@@ -16,7 +16,7 @@ from backends.protocols import Clock, Hook, Moment
 from orchestrator.engine.control import RolloutControl
 from orchestrator.errors import StepFailed
 from orchestrator.events.actor import Via
-from orchestrator.events.event_bus import Bus
+from orchestrator.events.event_bus import EventBus
 from orchestrator.events.events import (
     AbortRequested,
     HookFired,
@@ -66,7 +66,7 @@ class Hooks:
         plan: Plan,
         control: RolloutControl,
         clock: Clock,
-        bus: Bus,
+        bus: EventBus,
         operator: str,
         rollout: int | None = None,
     ) -> None:

@@ -22,7 +22,7 @@ from orchestrator.engine.steps.drain import in_maintenance
 from orchestrator.engine.steps.quarantine import keep_out
 from orchestrator.engine.steps.verify import prove, put_back
 from orchestrator.errors import StepFailed
-from orchestrator.events.event_bus import Bus
+from orchestrator.events.event_bus import EventBus
 from orchestrator.events.events import Step
 from orchestrator.node import Node, Original
 from orchestrator.planning import capacity
@@ -121,7 +121,7 @@ async def impact(application: Application, change: Change) -> Impact:
 
 
 async def apply(
-    application: Application, change: Change, control: RolloutControl, clock: Clock, bus: Bus
+    application: Application, change: Change, control: RolloutControl, clock: Clock, bus: EventBus
 ) -> tuple[Server, ...]:
     """Make the change on every load balancer, and read it back from each.
 
@@ -151,7 +151,7 @@ async def apply(
         if change.action in ("drain", "maint"):
             for node in change.nodes:
                 context = _context(application, node, mapped[node.name], {}, control, clock, bus, "drain")
-                with bus.turn(node.name, "drain"):
+                with bus.commands_of(node.name, "drain"):
                     try:
                         await discovery.leave(context)
                     except RolldeckError as error:
@@ -222,13 +222,13 @@ async def _ready(
     refs: tuple[ServerRef, ...],
     control: RolloutControl,
     clock: Clock,
-    bus: Bus,
+    bus: EventBus,
 ) -> None:
     servers = await application.balancer_group.servers(refs)
     originals = {ref: Original.to_ready(each) for ref, each in servers.items()}
     context = _context(application, node, refs, originals, control, clock, bus, "verify")
     context.followers = await _followers(application, refs)
-    with bus.turn(node.name, "verify"):
+    with bus.commands_of(node.name, "verify"):
         try:
             await prove(context, ConsecutiveChecks(context))
             await put_back(context)
@@ -259,7 +259,7 @@ def _context(
     originals: dict[ServerRef, Original],
     control: RolloutControl,
     clock: Clock,
-    bus: Bus,
+    bus: EventBus,
     step: Step,
 ) -> StepContext:
     return StepContext(

@@ -17,7 +17,7 @@ from orchestrator.engine.steps.start import start
 from orchestrator.engine.steps.stop import stop
 from orchestrator.engine.steps.verify import verify
 from orchestrator.errors import Aborted, ServiceDiscoveryMaintenance, Skipped, StepFailed
-from orchestrator.events.event_bus import Bus
+from orchestrator.events.event_bus import EventBus
 from orchestrator.events.events import (
     DecisionKind,
     NodeFailed,
@@ -74,7 +74,7 @@ class NodeRollout:
         plan: Plan,
         context: StepContext,
         control: RolloutControl,
-        bus: Bus,
+        bus: EventBus,
         progress: Progress,
         asks: RolloutHooks,
     ) -> None:
@@ -113,7 +113,7 @@ class NodeRollout:
                 await self._confirm(f"{step}?", "step", step)
             await self._control.checkpoint()  # last: a "go" while all is paused starts nothing yet
             self._context.step = step
-            with self._bus.turn(self._name, step):
+            with self._bus.commands_of(self._name, step):
                 await self._run_step(step)
         self._progress.done.append(self._name)
         if self._context.baked is not None and not self._context.baked.proven:
@@ -249,7 +249,7 @@ class NodeRollout:
         """Whether it is back as it was, because nothing had been done to its service yet."""
         step = self._context.step
         try:
-            with self._bus.turn(self._name, step):
+            with self._bus.commands_of(self._name, step):
                 back = await put_back_untouched(self._context, self._planned)
         except RolldeckError as error:
             self._context.note(f"could not be brought to maintenance everywhere: {error.beside(self._name)}")
@@ -263,7 +263,7 @@ class NodeRollout:
 
     async def _quarantine(self) -> None:
         try:
-            with self._bus.turn(self._name, self._context.step):
+            with self._bus.commands_of(self._name, self._context.step):
                 await keep_out(self._context)
         except RolldeckError as error:
             self._context.note(f"could not be brought to maintenance everywhere: {error.beside(self._name)}")

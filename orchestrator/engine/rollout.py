@@ -19,7 +19,7 @@ from orchestrator.engine.step_context import StepContext
 from orchestrator.engine.traffic import summarize
 from orchestrator.errors import Aborted, JournalError, StepFailed
 from orchestrator.events.actor import Actor
-from orchestrator.events.event_bus import Bus
+from orchestrator.events.event_bus import EventBus
 from orchestrator.events.events import (
     BatchStarted,
     ManualChangeStarted,
@@ -51,7 +51,7 @@ class Rollout:
         plan: Plan,
         control: RolloutControl,
         clock: Clock,
-        bus: Bus,
+        bus: EventBus,
         operator: Actor,
         number: int | None = None,  # in the journal
         kind: RolloutKind = "upgrade",
@@ -216,7 +216,7 @@ class Rollout:
         ]
 
         async def fetch(name: str, installer: Installer) -> None:
-            with self._bus.turn(name, "prefetch"):
+            with self._bus.commands_of(name, "prefetch"):
                 await installer.prefetch(self._plan.wanted(name))
 
         results = await asyncio.gather(

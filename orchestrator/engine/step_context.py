@@ -15,7 +15,7 @@ from orchestrator.engine.control import RolloutControl
 from orchestrator.engine.desired_state import DesiredState, DesiredStates
 from orchestrator.engine.server_pool import Pool
 from orchestrator.errors import StepTimeout
-from orchestrator.events.event_bus import Bus
+from orchestrator.events.event_bus import EventBus
 from orchestrator.events.events import Baked, NodeNote, Step, Waiting
 from orchestrator.node import Node, Original
 from orchestrator.planning.endpoints import Endpoints
@@ -45,7 +45,7 @@ class StepContext:
     policy: Policy
     clock: Clock
     control: RolloutControl
-    bus: Bus
+    bus: EventBus
     step: Step = "drain"
     mark_touched: Callable[[], None] = lambda: None  # from here on the node is not as it was
     pids: set[int] = field(default_factory=set)  # of the service, as far as seen before the stop

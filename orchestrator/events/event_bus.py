@@ -11,7 +11,7 @@ from orchestrator.events.events import AnyEvent, CommandFinished, CommandSending
 Reader = Callable[[Record], None]
 
 
-class Bus:
+class EventBus:
     """Hands every event to every reader, in order, before `emit` returns.
 
     A reader that raises stops whoever emitted, after all others have been told: a journal that cannot be
@@ -22,7 +22,7 @@ class Bus:
             that was written; empty while nothing is written down.
         before_send: called before a command is sent; what they raise prevents that, and nobody is told that
             it was.
-        on_the_way: commands that were sent and whose outcome is not known yet.
+        commands_in_flight: commands that were sent and whose outcome is not known yet.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -31,8 +31,8 @@ class Bus:
         self._seq = 0
         self.journal_head = ""
         self.before_send: list[Callable[[], None]] = []
-        self.on_the_way = 0
-        self._turn: ContextVar[tuple[str, str]] = ContextVar("turn", default=("", ""))
+        self.commands_in_flight = 0
+        self._commands_of: ContextVar[tuple[str, str]] = ContextVar("turn", default=("", ""))
 
     def subscribe(self, reader: Reader, *, first: bool = False) -> Callable[[], None]:
         """Add a reader, before all others if asked; the returned function removes it again."""
@@ -52,17 +52,17 @@ class Bus:
             raise failure
 
     @contextlib.contextmanager
-    def turn(self, node: str, step: str) -> Iterator[None]:
+    def commands_of(self, node: str, step: str) -> Iterator[None]:
         """Commands recorded within belong to this node and step, also in tasks started within."""
-        token = self._turn.set((node, step))
+        token = self._commands_of.set((node, step))
         try:
             yield
         finally:
-            self._turn.reset(token)
+            self._commands_of.reset(token)
 
     def record(self, report: command.CommandReport) -> None:
         """Emit what a backend reports of a command; backends are given this as their `CommandListener`."""
-        node, step = self._turn.get()
+        node, step = self._commands_of.get()
         event: AnyEvent
         match report:
             case command.CommandSending(target, line):
@@ -72,7 +72,7 @@ class Bus:
             case command.CommandStarted(target, _, pid, started):
                 event = CommandStarted(node=node, step=step, target=target, pid=pid, started=started)
             case command.CommandFinished(target, line, reply, ok, seconds):
-                self.on_the_way -= 1
+                self.commands_in_flight -= 1
                 event = CommandFinished(
                     node=node,
                     step=step,
@@ -84,4 +84,4 @@ class Bus:
                 )
         self.emit(event)
         if isinstance(report, command.CommandSending):  # it is sent only once its event is written down
-            self.on_the_way += 1
+            self.commands_in_flight += 1

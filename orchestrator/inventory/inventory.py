@@ -15,7 +15,7 @@ from backends.protocols import Clock
 from backends.templates import check_host
 from orchestrator.activity import Activity
 from orchestrator.errors import JournalError
-from orchestrator.events.event_bus import Bus
+from orchestrator.events.event_bus import EventBus
 from orchestrator.events.events import NodeNote
 from orchestrator.inventory.resolver import InventoryResolver
 from orchestrator.inventory.source import FoundNode, NodeSettings, NodeSource, checked_nodes
@@ -96,7 +96,7 @@ class LiveInventory(Inventory):
         named: Mapping[str, NodeSettings],
         activity: Activity,
         unfinished: Unfinished,
-        bus: Bus,
+        bus: EventBus,
         clock: Clock,
         silent: Callable[[], str] | None = None,
     ) -> None:

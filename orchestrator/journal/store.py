@@ -17,7 +17,7 @@ import msgspec
 
 from backends.local_files import prepare_database
 from orchestrator.errors import JournalError
-from orchestrator.events.event_bus import Bus
+from orchestrator.events.event_bus import EventBus
 from orchestrator.events.events import Record
 from orchestrator.journal import chain
 from orchestrator.journal.chain import transaction
@@ -284,7 +284,7 @@ def _quoted(path: Path) -> str:
 
 
 @contextlib.contextmanager
-def recording(journal: Journal, bus: Bus, header: EntryHeader) -> Iterator[int]:
+def recording(journal: Journal, bus: EventBus, header: EntryHeader) -> Iterator[int]:
     """Begin an entry, write every event into it, and end it with the last one. Yields its id.
 
     Args:

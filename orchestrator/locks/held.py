@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from backends.protocols import Clock
 from orchestrator.engine.control import RolloutControl
 from orchestrator.errors import Fenced
-from orchestrator.events.event_bus import Bus
+from orchestrator.events.event_bus import EventBus
 from orchestrator.locks.file import Holder, Lock
 
 LOOK_SECONDS = 0.1  # between two looks whether the lock is still ours
@@ -38,7 +38,7 @@ class HeldLock:
 
 @asynccontextmanager
 async def hold(
-    lock: Lock, holder: Holder, control: RolloutControl, bus: Bus, clock: Clock, *, break_lock: bool
+    lock: Lock, holder: Holder, control: RolloutControl, bus: EventBus, clock: Clock, *, break_lock: bool
 ) -> AsyncIterator[HeldLock]:
     """Take it, and give it back.
 
@@ -69,7 +69,7 @@ async def hold(
         await lock.release()
 
 
-async def _watch(held: HeldLock, bus: Bus, clock: Clock) -> None:
+async def _watch(held: HeldLock, bus: EventBus, clock: Clock) -> None:
     while not (why := held.lock.awaited()):
         await clock.sleep(LOOK_SECONDS)
 
@@ -79,7 +79,7 @@ async def _watch(held: HeldLock, bus: Bus, clock: Clock) -> None:
     bus.before_send.append(refuse)
     held.control.end_immediately(why)
     deadline = clock.monotonic() + LAST_SECONDS
-    while bus.on_the_way and clock.monotonic() < deadline:
+    while bus.commands_in_flight and clock.monotonic() < deadline:
         await clock.sleep(LOOK_SECONDS / 10)
     await held.lock.release()
 

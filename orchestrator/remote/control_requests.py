@@ -12,7 +12,7 @@ from backends.consul.signing import Signer, open_value
 from backends.text import shorten
 from orchestrator.engine.control import RolloutControl
 from orchestrator.events.actor import Actor
-from orchestrator.events.event_bus import Bus
+from orchestrator.events.event_bus import EventBus
 from orchestrator.events.events import AbortRequested, NodeNote, Record
 from orchestrator.untrusted import SHOWN, Count, Name, Time, check_printable, decode
 
@@ -60,7 +60,9 @@ class ControlRequests:
         signer: tells who may ask; None: everybody who may write there.
     """
 
-    def __init__(self, fence: int, bus: Bus, control: RolloutControl, signer: Signer | None = None) -> None:
+    def __init__(
+        self, fence: int, bus: EventBus, control: RolloutControl, signer: Signer | None = None
+    ) -> None:
         self._fence = fence
         self._bus = bus
         self._control = control

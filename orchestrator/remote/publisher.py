@@ -16,7 +16,7 @@ from backends.consul.signing import Signer
 from backends.errors import BackendError
 from orchestrator.background import keep_running
 from orchestrator.engine.control import Published, RolloutControl
-from orchestrator.events.event_bus import Bus
+from orchestrator.events.event_bus import EventBus
 from orchestrator.events.events import NodeNote, Record
 from orchestrator.remote.control_requests import ControlRequest, ControlRequests
 from orchestrator.remote.header import RolloutHeader
@@ -66,7 +66,7 @@ class RolloutPublisher:
         prefix: str,
         head: RolloutHeader,
         session: Callable[[], str],
-        bus: Bus,
+        bus: EventBus,
         control: RolloutControl,
         signer: Signer | None = None,
     ) -> None:

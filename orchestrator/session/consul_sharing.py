@@ -11,7 +11,7 @@ from backends.consul.signing import Signer
 from backends.protocols import Clock
 from backends.templates import fill_plain
 from orchestrator.engine.control import Published, RolloutControl, at_once
-from orchestrator.events.event_bus import Bus
+from orchestrator.events.event_bus import EventBus
 from orchestrator.locks.file import FileLock, Lock
 from orchestrator.locks.layered import LayeredLock
 from orchestrator.remote.header import RolloutHeader
@@ -41,7 +41,7 @@ class ConsulSharing:
         lock: LockSettings,
         app: str,
         signer: Signer | None,
-        bus: Bus,
+        bus: EventBus,
         clock: Clock,
     ) -> None:
         self._consul = consul

@@ -16,7 +16,7 @@ from orchestrator.background import keep_running
 from orchestrator.balancers.group import BalancerGroup
 from orchestrator.engine.control import RolloutControl
 from orchestrator.events.actor import Actor
-from orchestrator.events.event_bus import Bus
+from orchestrator.events.event_bus import EventBus
 from orchestrator.events.events import NodeNote
 from orchestrator.inventory.inventory import Inventory, LiveInventory
 from orchestrator.inventory.kinds import needs_consul
@@ -42,7 +42,7 @@ async def open_session(
     *,
     actor: Actor,
     journal: Path,
-    bus: Bus | None = None,
+    bus: EventBus | None = None,
     source: NodeSource | None = None,
 ) -> AsyncIterator[Session]:
     """Open what work on an application needs, and close it at the end.
@@ -62,7 +62,7 @@ async def open_session(
     own = settings.app(app)  # before Consul is asked
     keep_secret(settings.secret_variables())
     clock = SystemClock()
-    bus = bus or Bus(clock)
+    bus = bus or EventBus(clock)
     async with AsyncExitStack() as closing:
         consul, sharing = None, None
         if settings.consul is not None:
@@ -153,7 +153,7 @@ def _asks_consul(settings: Settings, own: ApplicationSettings) -> bool:
 
 
 @asynccontextmanager
-async def _working(works: Mapping[str, Callable[[], Awaitable[None]]], bus: Bus) -> AsyncIterator[None]:
+async def _working(works: Mapping[str, Callable[[], Awaitable[None]]], bus: EventBus) -> AsyncIterator[None]:
     """Within it this work goes on, by its names for people."""
 
     def report(text: str) -> None:

@@ -14,7 +14,7 @@ from orchestrator.activity import Activity
 from orchestrator.engine.control import RolloutControl, RolloutHooks
 from orchestrator.engine.rollout import Rollout
 from orchestrator.events.actor import Actor
-from orchestrator.events.event_bus import Bus
+from orchestrator.events.event_bus import EventBus
 from orchestrator.events.events import NodeNote, Record, RolloutEnded
 from orchestrator.events.state import RolloutState
 from orchestrator.inventory.inventory import Inventory
@@ -44,7 +44,7 @@ class Session:
     def __init__(
         self,
         application: Application,
-        bus: Bus,
+        bus: EventBus,
         clock: SystemClock,
         *,
         work_log: WorkLog,

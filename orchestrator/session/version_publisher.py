@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from backends.consul.client import Consul
 from backends.errors import RolldeckError
 from orchestrator.background import keep_running
-from orchestrator.events.event_bus import Bus
+from orchestrator.events.event_bus import EventBus
 from orchestrator.events.events import NodeDone, NodeNote, NodeStarted, Record
 
 PAUSE = 1.0  # seconds before Consul is asked again that could not be asked
@@ -17,7 +17,7 @@ LAST = 5.0  # for what is left at the end
 
 @asynccontextmanager
 async def versions_told(
-    consul: Consul, key: Callable[[str], str], bus: Bus, lost: Callable[[], str]
+    consul: Consul, key: Callable[[str], str], bus: EventBus, lost: Callable[[], str]
 ) -> AsyncIterator[None]:
     """Within it, each node that is done is written. What Consul does not take stops nothing, and is told.
 

@@ -11,7 +11,7 @@ from typing import Any
 from backends.protocols import Clock
 from orchestrator.engine.control import Published, RolloutControl, at_once
 from orchestrator.events.actor import Actor
-from orchestrator.events.event_bus import Bus
+from orchestrator.events.event_bus import EventBus
 from orchestrator.events.events import LockTaken, NodeNote, Record
 from orchestrator.journal.entries import Entry, EntryHeader, Kind
 from orchestrator.journal.entry_status import unfinished
@@ -70,7 +70,7 @@ class WorkLog:
         retention_days: int,
         application: str,
         clock: Clock,
-        bus: Bus,
+        bus: EventBus,
         actor: Actor,
         lock: Callable[[], Lock],
         share: Share | None = None,

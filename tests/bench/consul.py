@@ -19,7 +19,7 @@ from backends.consul.settings import ConsulSettings
 from console.terminal.output import result
 from orchestrator.activity import Activity
 from orchestrator.engine.control import RolloutControl
-from orchestrator.events.event_bus import Bus
+from orchestrator.events.event_bus import EventBus
 from orchestrator.inventory.consul import ConsulSource
 from orchestrator.inventory.inventory import LiveInventory
 from tests.bench.consul_watcher import WAIT
@@ -120,7 +120,7 @@ async def _looks(agent: Agent) -> bool:
 
 async def _changes(agent: Agent) -> bool:
     """One instance comes and goes while it is watched: how late that is told, how long all else waits."""
-    consul, bus = Consul(ConsulSettings(address=agent.address, timeout=30)), Bus(SystemClock())
+    consul, bus = Consul(ConsulSettings(address=agent.address, timeout=30)), EventBus(SystemClock())
     found = (await instances(consul, ConsulService(service="shop")))[1]
     places = [
         SimpleNamespace(name=name, addresses={each.address}, port=each.port) for name, each in found.items()

@@ -10,7 +10,7 @@ from backends.haproxy.columns import columns_of
 from backends.model import Admin, Backend, Info, Level, Operational, Server, Sessions, Snapshot
 from console.tui.app import Console
 from orchestrator.balancers.group import BalancerGroup
-from orchestrator.events.event_bus import Bus
+from orchestrator.events.event_bus import EventBus
 from orchestrator.live.poller import InstanceView, View, Watch
 from orchestrator.live.rates import Places, Rates
 from orchestrator.node import Node
@@ -193,7 +193,7 @@ def session_on(scene: Scene) -> Session:
     balancers = [StillBalancer(name, scene) for name in BALANCERS]
     nodes = tuple(_node(each, number) for number, each in enumerate(scene.machines, 11))
     application = Application("shop", nodes, BalancerGroup(balancers, (BACKEND,)), scene.policy)
-    bus = Bus(clock)
+    bus = EventBus(clock)
     session = Session(
         application, bus, clock, work_log=blank_work_log(clock, bus), roll_back_after=roll_back_after
     )

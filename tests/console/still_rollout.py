@@ -83,7 +83,7 @@ class Story:
     def step(self, name: str, step: Step) -> "Story":
         """A step began, with what it sends."""
         self._tell(StepStarted(node=name, step=step))
-        with self.session.bus.turn(name, step):
+        with self.session.bus.commands_of(name, step):
             for target, command, reply in _sent(name, step):
                 self.session.bus.record(CommandFinished(target, command, reply, True, 0.004))
         return self

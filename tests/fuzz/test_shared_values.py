@@ -13,7 +13,7 @@ from backends.consul.client import Pair
 from backends.consul.signing import Signer, open_value
 from backends.secrets import Secret
 from orchestrator.engine.control import RolloutControl
-from orchestrator.events.event_bus import Bus
+from orchestrator.events.event_bus import EventBus
 from orchestrator.events.events import AnyEvent, Record
 from orchestrator.events.state import RolloutState
 from orchestrator.locks.file import Holder, read_holder
@@ -114,7 +114,7 @@ def test_a_holder_of_a_lock(value: bytes) -> None:
 def test_requests(values: list[bytes]) -> None:
     async def take() -> None:
         clock = SystemClock()
-        bus = Bus(clock)
+        bus = EventBus(clock)
         for signer in (None, SIGNER):
             requests = ControlRequests(3, bus, RolloutControl(clock, bus), signer)
             for number, value in enumerate(values):

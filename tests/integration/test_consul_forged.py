@@ -16,7 +16,7 @@ from console.config.loader import load
 from console.sessions import open_session
 from orchestrator.engine.control import RolloutControl
 from orchestrator.events.actor import Actor
-from orchestrator.events.event_bus import Bus
+from orchestrator.events.event_bus import EventBus
 from orchestrator.events.events import NodeNote, Paused, Record
 from orchestrator.remote.header import PublishedPlan, PublishedPolicy, RolloutHeader
 from orchestrator.remote.publisher import RolloutPublisher
@@ -117,7 +117,7 @@ async def test_the_console_says_in_its_header_what_it_cannot_follow(tmp_path: Pa
 
 async def test_requests_are_taken_after_any_that_cannot_be(tmp_path: Path) -> None:
     clock = SystemClock()
-    bus = Bus(clock)
+    bus = EventBus(clock)
     control = RolloutControl(clock, bus)
     records: list[Record] = []
     bus.subscribe(records.append)

@@ -16,7 +16,7 @@ from backends.protocols import Host
 from backends.secrets import load_secret
 from console.config.schema import parse
 from orchestrator.adapters import AdapterFactory
-from orchestrator.events.event_bus import Bus
+from orchestrator.events.event_bus import EventBus
 from orchestrator.inventory.static import resolve_nodes
 
 TOKENS = {
@@ -119,7 +119,7 @@ async def test_a_password_manager_works_with_agents_and_logins_and_gets_no_other
 
 async def test_nodes_of_this_machine_get_what_access_names_and_ansible_the_operators() -> None:
     config = parse(CONFIG, "config.toml")
-    adapters = AdapterFactory(config.ssh, Bus(SystemClock()).record)
+    adapters = AdapterFactory(config.ssh, EventBus(SystemClock()).record)
     try:
         app = config.app("shop")
         specs = resolve_nodes(

@@ -12,7 +12,7 @@ from orchestrator.engine.control import RolloutControl
 from orchestrator.engine.rollout import Rollout
 from orchestrator.engine.step_context import StepContext
 from orchestrator.events.actor import Actor
-from orchestrator.events.event_bus import Bus
+from orchestrator.events.event_bus import EventBus
 from orchestrator.events.events import AnyEvent, Record, RolloutEnded, StepStarted
 from orchestrator.node import Node, Original
 from orchestrator.planning.application import Application
@@ -42,7 +42,7 @@ class World:
         self.nodes = {f"web{n}": FakeNode(f"web{n}") for n in range(1, nodes + 1)}
         self.balancers = {f"lb{n}": FakeBalancer(f"lb{n}") for n in range(1, instances + 1)}
         self.clock = VirtualClock()
-        self.bus = Bus(self.clock)
+        self.bus = EventBus(self.clock)
         self.control = RolloutControl(self.clock, self.bus, interactive=interactive)
         self.records: list[Record] = []
         self.bus.subscribe(self.records.append)

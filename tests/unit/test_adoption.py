@@ -12,7 +12,7 @@ import pytest
 from backends.clock import SystemClock
 from orchestrator.errors import JournalError
 from orchestrator.events.actor import Actor
-from orchestrator.events.event_bus import Bus
+from orchestrator.events.event_bus import EventBus
 from orchestrator.journal.store import Journal
 from orchestrator.locks.file import FileLock
 from orchestrator.session.work_log import WorkLog
@@ -45,7 +45,7 @@ print(test_adoption.work_log(Path(sys.argv[1])).import_remote(published.HEAD, pu
 def work_log(path: Path) -> WorkLog:
     clock = SystemClock()
     lock = FileLock.of(path.parent, "shop")
-    return WorkLog(path, 365, "shop", clock, Bus(clock), Actor("bob@here"), lambda: lock)
+    return WorkLog(path, 365, "shop", clock, EventBus(clock), Actor("bob@here"), lambda: lock)
 
 
 def adopting(path: Path, killed_at: int = -1) -> "subprocess.Popen[str]":

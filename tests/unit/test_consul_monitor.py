@@ -8,7 +8,7 @@ from backends.errors import Unreachable
 from orchestrator.activity import Activity
 from orchestrator.engine.control import RolloutControl
 from orchestrator.events.actor import Actor
-from orchestrator.events.event_bus import Bus
+from orchestrator.events.event_bus import EventBus
 from orchestrator.events.events import Paused, Record, Resumed
 from orchestrator.session.consul_monitor import PING, ConsulMonitor
 from tests.support.virtual_time import VirtualClock, run
@@ -33,7 +33,7 @@ class Desk:
 
     def __init__(self) -> None:
         self.clock = VirtualClock()
-        self.bus = Bus(self.clock)
+        self.bus = EventBus(self.clock)
         self.told: list[str] = []
         self.bus.subscribe(self._tell)
         self.control = RolloutControl(self.clock, self.bus)

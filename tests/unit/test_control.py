@@ -8,7 +8,7 @@ import pytest
 from orchestrator.engine.control import ABORT, CONTINUE, RETRY, SKIP, RolloutControl
 from orchestrator.errors import Aborted
 from orchestrator.events.actor import Actor
-from orchestrator.events.event_bus import Bus
+from orchestrator.events.event_bus import EventBus
 from orchestrator.events.events import (
     AbortRequested,
     AnyEvent,
@@ -22,7 +22,7 @@ from tests.support.virtual_time import VirtualClock, run
 
 def reins() -> tuple[RolloutControl, list[AnyEvent]]:
     clock = VirtualClock()
-    bus = Bus(clock)
+    bus = EventBus(clock)
     told: list[AnyEvent] = []
     bus.subscribe(lambda record: told.append(record.event))
     return RolloutControl(clock, bus), told

@@ -21,7 +21,7 @@ from backends.debug_log import MAX_TEXT_CHARS, WIRE, log_exchange, redacted
 from backends.secrets import load_secret
 from console import debug_log
 from console.debug_log import Log, LogSettings
-from orchestrator.events.event_bus import Bus
+from orchestrator.events.event_bus import EventBus
 from orchestrator.events.events import NodeNote, Record, StepStarted, Waiting
 from tests.support.console_values import HOSTILE, harmless
 
@@ -29,8 +29,8 @@ TOKEN = "wire-t0ken"
 
 
 @asynccontextmanager
-async def logging_to(path: Path, **settings: int) -> AsyncIterator[tuple[Bus, list[Record]]]:
-    bus = Bus(SystemClock())
+async def logging_to(path: Path, **settings: int) -> AsyncIterator[tuple[EventBus, list[Record]]]:
+    bus = EventBus(SystemClock())
     records: list[Record] = []
     bus.subscribe(records.append)
     log = Log(LogSettings(path=str(path), **settings), "shop", bus)

@@ -7,7 +7,7 @@ import pytest
 
 from backends import command
 from orchestrator.errors import Fenced
-from orchestrator.events.event_bus import Bus
+from orchestrator.events.event_bus import EventBus
 from orchestrator.events.events import (
     CommandFinished,
     CommandSending,
@@ -27,7 +27,7 @@ def note(text: str) -> NodeNote:
 
 def test_every_reader_gets_every_event_in_order() -> None:
     async def scenario() -> None:
-        bus = Bus(VirtualClock())
+        bus = EventBus(VirtualClock())
         first: list[Record] = []
         second: list[Record] = []
         bus.subscribe(first.append)
@@ -43,7 +43,7 @@ def test_every_reader_gets_every_event_in_order() -> None:
 
 def test_a_reader_that_cannot_read_stops_whoever_emits() -> None:
     async def scenario() -> None:
-        bus = Bus(VirtualClock())
+        bus = EventBus(VirtualClock())
 
         def full(record: Record) -> None:
             raise OSError("No space left on device")
@@ -57,13 +57,13 @@ def test_a_reader_that_cannot_read_stops_whoever_emits() -> None:
 
 def test_a_command_belongs_to_the_turn_in_which_it_was_sent() -> None:
     async def scenario() -> None:
-        bus = Bus(VirtualClock())
+        bus = EventBus(VirtualClock())
         told: list[Record] = []
         bus.subscribe(told.append)
         finished = command.CommandFinished("lb1", "show info", "ok", True, 0.123456)
-        with bus.turn("web1", "drain"):
+        with bus.commands_of("web1", "drain"):
             bus.record(finished)
-            with bus.turn("web1", "stop"):
+            with bus.commands_of("web1", "stop"):
                 bus.record(finished)
         bus.record(finished)
         events = [each.event for each in told if isinstance(each.event, CommandFinished)]
@@ -75,7 +75,7 @@ def test_a_command_belongs_to_the_turn_in_which_it_was_sent() -> None:
 
 def test_a_command_that_is_not_allowed_is_not_told_as_one_that_leaves() -> None:
     async def scenario() -> None:
-        bus = Bus(VirtualClock())
+        bus = EventBus(VirtualClock())
         told: list[Record] = []
         bus.subscribe(told.append)
 

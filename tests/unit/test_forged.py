@@ -13,7 +13,7 @@ from backends.errors import RolldeckError, UnreadableReply
 from console.terminal.summary import ending
 from orchestrator.errors import Locked
 from orchestrator.events.actor import Actor
-from orchestrator.events.event_bus import Bus
+from orchestrator.events.event_bus import EventBus
 from orchestrator.events.events import NodeStarted, RolloutEnded
 from orchestrator.events.timeline import Timeline
 from orchestrator.events.ways_back import OriginalState
@@ -57,7 +57,7 @@ class Desk:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.work_log = WorkLog(
-            path, 365, "shop", CLOCK, Bus(CLOCK), ACTOR, lambda: FileLock.of(path.parent, "shop")
+            path, 365, "shop", CLOCK, EventBus(CLOCK), ACTOR, lambda: FileLock.of(path.parent, "shop")
         )
 
 

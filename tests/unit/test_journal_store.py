@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.errors import JournalError
-from orchestrator.events.event_bus import Bus
+from orchestrator.events.event_bus import EventBus
 from orchestrator.events.events import NodeNote, NodeStarted, Record
 from orchestrator.journal.migrations import VERSION
 from orchestrator.journal.store import Journal, recording
@@ -249,7 +249,7 @@ def test_a_disk_that_is_really_full(tmp_path: Path) -> None:
 
 def test_a_full_disk_stops_whoever_works(path: Path) -> None:
     async def scenario() -> None:
-        bus = Bus(VirtualClock())
+        bus = EventBus(VirtualClock())
         with (
             Journal(path) as journal,
             recording(journal, bus, journals.header()) as entry,

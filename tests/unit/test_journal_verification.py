@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.events.event_bus import Bus
+from orchestrator.events.event_bus import EventBus
 from orchestrator.events.events import ManualChangeFinished, NodeNote, Record
 from orchestrator.journal import chain
 from orchestrator.journal.store import Journal, recording
@@ -237,7 +237,7 @@ def test_the_bus_knows_the_head_while_it_is_recorded(tmp_path: Path) -> None:
     path = tmp_path / "journal.db"
 
     async def scenario() -> list[str]:
-        bus = Bus(VirtualClock())
+        bus = EventBus(VirtualClock())
         heads: list[str] = []
         bus.subscribe(lambda _: heads.append(bus.journal_head))
         with (
@@ -264,7 +264,7 @@ def test_a_change_by_hand_in_the_middle_does_not_end_the_rollouts_entry(tmp_path
     path = tmp_path / "journal.db"
 
     async def scenario() -> None:
-        bus = Bus(VirtualClock())
+        bus = EventBus(VirtualClock())
         with (
             Journal(path) as journal,
             recording(journal, bus, journals.header()),

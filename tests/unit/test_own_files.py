@@ -15,7 +15,7 @@ from backends.local_files import open_own, prepare_database, write_private
 from console.debug_log import Log, LogSettings
 from console.paths import journal_path, state_folder
 from orchestrator.errors import JournalError, Locked
-from orchestrator.events.event_bus import Bus
+from orchestrator.events.event_bus import EventBus
 from orchestrator.events.events import NodeNote
 from orchestrator.journal.store import Journal
 from orchestrator.locks.file import FileLock, Holder
@@ -122,7 +122,7 @@ def test_a_look_at_the_journal_takes_no_locks_from_one_that_is_open(folder: Path
 async def test_a_log_that_is_a_link_is_not_written_and_stops_nothing(
     folder: Path, precious: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    bus = Bus(_Clock())
+    bus = EventBus(_Clock())
     (folder / "rolldeck.log").symlink_to(precious)
     log = Log(LogSettings(path=str(folder / "rolldeck.log")), "shop", bus)
     bus.emit(NodeNote(node="", text="something"))
@@ -132,7 +132,7 @@ async def test_a_log_that_is_a_link_is_not_written_and_stops_nothing(
 
 
 async def test_rotation_follows_no_link(folder: Path, precious: Path) -> None:
-    bus = Bus(_Clock())
+    bus = EventBus(_Clock())
     (folder / "rolldeck.log.1").symlink_to(precious)
     (folder / "rolldeck.log.2").symlink_to(precious)
     log = Log(LogSettings(path=str(folder / "rolldeck.log"), max_bytes=10_000, backup_count=2), "shop", bus)

@@ -12,7 +12,7 @@ from backends.clock import SystemClock
 from console.terminal.prompts import Prompts
 from orchestrator.engine.control import ABORT, CONTINUE, RETRY, SKIP, RolloutControl
 from orchestrator.errors import Aborted
-from orchestrator.events.event_bus import Bus
+from orchestrator.events.event_bus import EventBus
 
 CHOICES = (CONTINUE, SKIP, ABORT)
 
@@ -47,7 +47,7 @@ def keyboard(monkeypatch: pytest.MonkeyPatch) -> Iterator[Keyboard]:
 @asynccontextmanager
 async def prompting() -> AsyncIterator[tuple[RolloutControl, Prompts]]:
     clock = SystemClock()
-    bus = Bus(clock)
+    bus = EventBus(clock)
     control = RolloutControl(clock, bus, interactive=True)
     prompts = Prompts(control)
     bus.subscribe(prompts)

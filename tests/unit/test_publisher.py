@@ -8,7 +8,7 @@ import msgspec
 
 from backends.consul.client import Pair
 from orchestrator.engine.control import Published, RolloutControl
-from orchestrator.events.event_bus import Bus
+from orchestrator.events.event_bus import EventBus
 from orchestrator.events.events import NodeNote
 from orchestrator.remote.control_requests import ControlRequest
 from orchestrator.remote.header import PublishedPlan, PublishedPolicy, RolloutHeader
@@ -69,10 +69,10 @@ class FakeConsul:
         return 1, []
 
 
-async def publish(consul: Any, work: Callable[[Bus, Published], Awaitable[None]]) -> dict[str, float]:
+async def publish(consul: Any, work: Callable[[EventBus, Published], Awaitable[None]]) -> dict[str, float]:
     """Work with a publisher; returns when each note was emitted."""
     clock = VirtualClock()
-    bus = Bus(clock)
+    bus = EventBus(clock)
     emitted: dict[str, float] = {}
 
     def keep(record: Any) -> None:
@@ -93,7 +93,7 @@ def late(consul: FakeConsul, emitted: dict[str, float]) -> list[str]:
 
 
 def test_every_event_is_there_within_a_second_alone_or_in_a_crowd() -> None:
-    async def work(bus: Bus, _: Published) -> None:
+    async def work(bus: EventBus, _: Published) -> None:
         for number in range(300):
             bus.emit(NodeNote(node="", text=f"{number}"))
             await asyncio.sleep((0.0, 0.01, 0.05, 0.19, 0.2, 0.21, 3.0)[number % 7])
@@ -108,7 +108,7 @@ def test_every_event_is_there_within_a_second_alone_or_in_a_crowd() -> None:
 
 
 def test_what_happens_during_a_publication_comes_with_the_next_one() -> None:
-    async def work(bus: Bus, _: Published) -> None:
+    async def work(bus: EventBus, _: Published) -> None:
         bus.emit(NodeNote(node="", text="before"))
         await asyncio.sleep(0.15)
         bus.emit(NodeNote(node="", text="meanwhile"))
@@ -126,7 +126,7 @@ def test_what_happens_during_a_publication_comes_with_the_next_one() -> None:
 def test_after_a_no_it_is_tried_again_soon() -> None:
     """As it is when the session before had the key at its end."""
 
-    async def work(bus: Bus, published: Published) -> None:
+    async def work(bus: EventBus, published: Published) -> None:
         bus.emit(NodeNote(node="", text="begun"))
         await published()
         bus.emit(NodeNote(node="", text="worked"))
@@ -140,7 +140,7 @@ def test_after_a_no_it_is_tried_again_soon() -> None:
 
 
 def test_the_last_event_is_there_and_the_key_is_given_back_at_the_end() -> None:
-    async def work(bus: Bus, _: Published) -> None:
+    async def work(bus: EventBus, _: Published) -> None:
         await asyncio.sleep(1)
         assert consul.held == "ours"
         bus.emit(NodeNote(node="", text="ended"))
@@ -177,7 +177,7 @@ def test_requests_are_taken_again_after_a_defect_and_it_is_said() -> None:
 
     notes: list[str] = []
 
-    async def work(bus: Bus, control: RolloutControl) -> None:
+    async def work(bus: EventBus, control: RolloutControl) -> None:
         bus.subscribe(lambda record: notes.append(getattr(record.event, "text", "")))
         await asyncio.sleep(5)
         assert control.paused
@@ -186,7 +186,7 @@ def test_requests_are_taken_again_after_a_defect_and_it_is_said() -> None:
         consul = Failing()
         consul.deleted = []
         clock = VirtualClock()
-        bus = Bus(clock)
+        bus = EventBus(clock)
         control = RolloutControl(clock, bus)
         async with RolloutPublisher(consul, "rolldeck", HEAD, lambda: "ours", bus, control).working():  # type: ignore[arg-type]
             await work(bus, control)

@@ -13,7 +13,7 @@ from backends.secrets import Secret
 from orchestrator.engine.control import RolloutControl
 from orchestrator.events import events
 from orchestrator.events.actor import Actor
-from orchestrator.events.event_bus import Bus
+from orchestrator.events.event_bus import EventBus
 from orchestrator.remote.control_requests import NAMED, ControlRequest, ControlRequests
 from tests.support import forged
 from tests.support.virtual_time import VirtualClock, run
@@ -30,7 +30,7 @@ class Desk:
 
     def __init__(self, signer: Signer | None = None) -> None:
         clock = VirtualClock()
-        self.bus = Bus(clock)
+        self.bus = EventBus(clock)
         self.control = RolloutControl(clock, self.bus)
         self.events: list[AnyEvent] = []
         self.bus.subscribe(lambda record: self.events.append(record.event))

@@ -9,7 +9,7 @@ import pytest
 from backends.clock import SystemClock
 from backends.haproxy.columns import columns_of
 from backends.model import HealthResult, Server
-from orchestrator.events.event_bus import Bus
+from orchestrator.events.event_bus import EventBus
 from orchestrator.journal.store import Journal
 from orchestrator.live.poller import InstanceView, View
 from orchestrator.live.rates import Places, Rates
@@ -44,7 +44,7 @@ class Versions:
 
 def session(application: Application, *, sees_versions: bool = True) -> Session:
     clock = SystemClock()
-    bus = Bus(clock)
+    bus = EventBus(clock)
     return Session(
         application,
         bus,

@@ -7,7 +7,7 @@ import pytest
 
 from backends.consul.settings import ConsulSettings
 from backends.errors import Unreachable
-from orchestrator.events.event_bus import Bus
+from orchestrator.events.event_bus import EventBus
 from orchestrator.events.events import NodeNote, NodeStarted, NodeUpgraded, Record
 from orchestrator.session.version_publisher import versions_told
 from tests.support.virtual_time import VirtualClock, run
@@ -30,7 +30,7 @@ class Store:
         return True
 
 
-def upgraded(bus: Bus, node: str, version: str) -> None:
+def upgraded(bus: EventBus, node: str, version: str) -> None:
     bus.emit(NodeStarted(node=node, version=version, originals=[]))
     bus.emit(NodeUpgraded(node=node, duration_s=1))
 
@@ -39,7 +39,7 @@ def upgraded(bus: Bus, node: str, version: str) -> None:
 def test_what_waits_is_written_later_and_never_after_the_lock_is_gone(lost: str) -> None:
     async def go() -> None:
         clock = VirtualClock()
-        bus, store, why = Bus(clock), Store(), [""]
+        bus, store, why = EventBus(clock), Store(), [""]
         told: list[str] = []
 
         def note(record: Record) -> None:
