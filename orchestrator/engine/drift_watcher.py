@@ -11,7 +11,7 @@ from backends.protocols import Clock
 from orchestrator.balancers.group import BalancerGroup
 from orchestrator.engine.control import RolloutControl
 from orchestrator.engine.desired_state import DesiredStates
-from orchestrator.engine.server_pool import Pool
+from orchestrator.engine.server_pool import ServerPool
 from orchestrator.engine.traffic import TrafficCount
 from orchestrator.events.actor import ROLLDECK
 from orchestrator.events.event_bus import EventBus
@@ -46,7 +46,7 @@ class DriftWatcher:
         self,
         balancer_group: BalancerGroup,
         desired_states: DesiredStates,
-        pool: Pool,
+        pool: ServerPool,
         control: RolloutControl,
         clock: Clock,
         bus: EventBus,

@@ -12,7 +12,7 @@ from backends.protocols import LoadBalancer, Registration
 from orchestrator.balancers.followers import followers, inherits_only, tracked_by
 from orchestrator.balancers.maintenance_reason import owners
 from orchestrator.engine.out_followers import with_followers
-from orchestrator.engine.server_pool import Pool
+from orchestrator.engine.server_pool import ServerPool
 from orchestrator.engine.steps.verify import RESTORE, can_be_proven
 from orchestrator.events.ways_back import BackCommand, CommandKind, OutOfRotation, ready_command
 from orchestrator.node import Node, Original
@@ -31,7 +31,7 @@ async def look_at_end(
     unfinished: Collection[str] = (),
     *,
     now: float | None = None,
-    pool: Pool | None = None,
+    pool: ServerPool | None = None,
     versions: Mapping[str, str] | None = None,
 ) -> tuple[list[OutOfRotation], list[str]]:
     """Read every load balancer once more, each for itself, so that a dead one hides nothing else.

@@ -14,7 +14,7 @@ from orchestrator.engine.drift_watcher import DriftWatcher
 from orchestrator.engine.final_state import look_at_end, with_registries
 from orchestrator.engine.hooks import Hooks
 from orchestrator.engine.node_rollout import NodeRollout, Progress
-from orchestrator.engine.server_pool import Pool
+from orchestrator.engine.server_pool import ServerPool
 from orchestrator.engine.step_context import StepContext
 from orchestrator.engine.traffic import summarize
 from orchestrator.errors import Aborted, JournalError, StepFailed
@@ -73,7 +73,7 @@ class Rollout:
             left={ref for each in plan.nodes if each.left_by or each.to_ready for ref in each.refs},
         )
         names = {ref: node.name for node in plan.nodes for ref in node.refs}
-        self._pool = Pool(names, application.balancer_group.backends, mends=kind == "rollback")
+        self._pool = ServerPool(names, application.balancer_group.backends, mends=kind == "rollback")
         self._endpoints = Endpoints(plan.members or application.nodes, application.match)
         self.defect: BaseException | None = None
         self._blocked = ""  # see `RolloutEnded.blocked`

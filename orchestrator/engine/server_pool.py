@@ -21,7 +21,7 @@ class _Seen:
     last: tuple[object, ...] = ()  # what decides, as it was at the last look
 
 
-class Pool:
+class ServerPool:
     """Shown every look at a load balancer while a rollout goes on.
 
     A look costs little, however many servers there are: those in the same state are judged once.

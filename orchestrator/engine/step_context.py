@@ -13,7 +13,7 @@ from orchestrator.balancers.group import BalancerGroup, Build
 from orchestrator.balancers.request_errors import Look
 from orchestrator.engine.control import RolloutControl
 from orchestrator.engine.desired_state import DesiredState, DesiredStates
-from orchestrator.engine.server_pool import Pool
+from orchestrator.engine.server_pool import ServerPool
 from orchestrator.errors import StepTimeout
 from orchestrator.events.event_bus import EventBus
 from orchestrator.events.events import Baked, NodeNote, Step, Waiting
@@ -56,7 +56,7 @@ class StepContext:
     stop_sent: bool = False  # the service was asked to stop, or may have been
     discovery_maintenance_set: bool = False  # a rollout set it there, and is to end it
     desired_states: DesiredStates = field(default_factory=DesiredStates)  # of the whole rollout
-    pool: Pool = field(default_factory=Pool)  # likewise
+    pool: ServerPool = field(default_factory=ServerPool)  # likewise
     endpoints: Endpoints = field(default_factory=Endpoints)  # of all nodes of the application
     followers: frozenset[ServerRef] = frozenset()  # carried along by `track`, as they were read last
     inherited: frozenset[ServerRef] = frozenset()  # its own that were out before, with a server they follow

@@ -9,7 +9,7 @@ import pytest
 from backends.model import Admin, Info, Level, Operational, Server, ServerRef, Snapshot
 from orchestrator.engine.control import ABORT
 from orchestrator.engine.rollout import Rollout
-from orchestrator.engine.server_pool import Pool
+from orchestrator.engine.server_pool import ServerPool
 from orchestrator.events.actor import Actor
 from orchestrator.events.events import NodeFailed, NodeUpgraded, Record, RolloutEnded, RolloutKind, Waiting
 from tests.support.console_values import server
@@ -211,7 +211,7 @@ DOWN: dict[str, Any] = {
     ],
 )
 def test_only_what_went_down_by_itself_has_fallen_out(changes: dict[str, Any], fallen: bool) -> None:
-    pool = Pool(backends=["shop"])
+    pool = ServerPool(backends=["shop"])
     before: dict[str, Any] = {"backup": True} if "backup" in changes else {}
     pool.see(seen(server("web1"), server("web2", **before), server("web3", backend="other")))
     after = seen(server("web1"), server("web2", **changes), server("web3", backend="other", **DOWN))
@@ -286,7 +286,7 @@ def slots(up: int, empty: int) -> Snapshot:
 
 
 def test_a_slot_that_was_filled_when_the_rollout_began_never_stops_counting() -> None:
-    pool = Pool(backends=["shop"])
+    pool = ServerPool(backends=["shop"])
     pool.see(slots(3, 7))
     for gone in (slots(2, 8), slots(1, 9)):
         pool.see(gone)
@@ -294,6 +294,6 @@ def test_a_slot_that_was_filled_when_the_rollout_began_never_stops_counting() ->
 
 
 def test_the_slot_of_a_node_of_the_plan_counts_though_it_was_never_filled() -> None:
-    pool = Pool({ServerRef("lb1", "shop", "web5"): "n5"}, ["shop"])
+    pool = ServerPool({ServerRef("lb1", "shop", "web5"): "n5"}, ["shop"])
     counted = pool.filled({"lb1": slots(2, 8)})["lb1"].servers
     assert [each.ref.server for each in counted] == ["web1", "web2", "web5"]
