@@ -6,14 +6,14 @@ from typing import Any, Literal
 import msgspec
 from msgspec.structs import replace
 
-from backends.consul.balancers import Places
+from backends.consul.balancers import ConsulBalancers
 from backends.consul.client import SHORTEST_TTL, Consul
 from backends.consul.settings import ConsulSettings
 from backends.errors import ConfigError
 from backends.file_trust import Writers
 from backends.haproxy.address import HaproxySettings
 from backends.health.kinds import HealthSettings
-from backends.health.simple import TcpHealth
+from backends.health.tcp import TcpHealth
 from backends.hooks.kinds import HookSettings
 from backends.hosts.ssh_settings import SshSettings
 from backends.installers.command import NoInstall
@@ -97,7 +97,9 @@ class ApplicationSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unkn
     access: Access = Access()
     nodes: dict[str, NodeSettings] = {}
     inventory: InventorySettings | None = None  # nodes that somebody else knows
-    load_balancers: Places | None = None  # load balancers that Consul knows, instead of [haproxy.NAME]
+    load_balancers: ConsulBalancers | None = (
+        None  # load balancers that Consul knows, instead of [haproxy.NAME]
+    )
     version: VersionSettings | None = None  # how the installed one is read; default: as `install` knows
     install: InstallSettings = NoInstall()
     health: HealthSettings | None = None  # None: the open port alone

@@ -1,4 +1,4 @@
-"""Where the load balancers of an application are: from a key in Consul, or from a service of them."""
+"""The load balancers of an application, as a key or a service in Consul names them."""
 
 import json
 from collections.abc import Mapping
@@ -11,88 +11,89 @@ from backends.consul.catalog import ConsulService, instances
 from backends.consul.client import Consul
 from backends.errors import ConfigError
 from backends.haproxy.address import UnixAddress, parse_address
+from backends.kinds import TaggedSettings
 from backends.templates import AppKey, HostText, check_host, check_value, fill_plain
 
 _EXPECTED = "a host, a list of hosts, or an object of names and hosts"
 
 
-class _Kind(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True, tag_field="kind"):
-    """Common to both.
+class _BalancerSettings(TaggedSettings, kw_only=True, frozen=True):
+    """Settings that both kinds share.
 
     Attributes:
-        socket: address of the Runtime API, with `{host}` where a value names only a host.
-        schemes: of whole addresses that may stand in Consul: "ssh", "tcp", "unix". Whoever may write there
-            then decides on user, port and path too, and with "unix" or "tcp" what on this machine or in its
-            network is connected to. Empty: only addresses that `socket` makes of some host.
+        socket: address of the Runtime API, with `{host}` where a value in Consul names only a host.
+        schemes: schemes of complete addresses that Consul may contain: "ssh", "tcp", "unix". Whoever writes
+            to Consul then chooses user, port and path too, and with "unix" or "tcp" what Rolldeck connects to
+            on this machine or in its network. Empty: only addresses that `socket` yields for some host.
     """
 
     socket: HostText = "ssh://{host}/run/haproxy/admin.sock"
-    schemes: list[Literal["ssh", "tcp", "unix"]] = []
+    schemes: list[Literal["ssh", "tcp", "unix"]] = msgspec.field(default_factory=list)
 
     def __post_init__(self) -> None:
         if "{host}" not in self.socket:
             raise ValueError(f"socket: found {self.socket!r}, expected {{host}} in it")
         try:
-            parse_address(self.of("lb1"))
+            parse_address(self.address_of("lb1"))
         except ValueError as error:
             raise ValueError(f"socket: {error}") from None
 
-    def of(self, host: str) -> str:
-        """The address of the Runtime API on a host; only an IPv6 address has brackets."""
-        shown = f"[{host}]" if ":" in host else host
-        return self.socket.replace("[{host}]", "{host}").replace("{host}", shown)
+    def address_of(self, host: str) -> str:
+        """Return the address of the Runtime API on a host; only an IPv6 address gets brackets."""
+        bracketed = f"[{host}]" if ":" in host else host
+        return self.socket.replace("[{host}]", "{host}").replace("{host}", bracketed)
 
 
-class KeyPlaces(_Kind, kw_only=True, frozen=True, tag="consul-key"):
-    """A key, one for each application or one for all.
+class KeyBalancers(_BalancerSettings, kw_only=True, frozen=True, tag="consul-key"):
+    """A key in Consul, one for each application or one for all.
 
-    Its value is a host, several of them separated by commas or spaces, or JSON: a host or a list of hosts; an
-    object of names and hosts; or an object of applications, each with any of these. Where a host is expected
-    a whole address (`tcp://10.0.0.1:9999`) may stand, if `schemes` has its scheme or `socket` would make it.
+    Its value is a host, several hosts separated by commas or spaces, or JSON: a host or a list of hosts; an
+    object of names and hosts; or an object of applications, each with any of these. A complete address
+    (`tcp://10.0.0.1:9999`) may replace a host, if `schemes` has its scheme or `socket` yields the same.
 
     Attributes:
-        key: of Consul's key/value store; may name {app}.
+        key: the key in Consul's key/value store; it may contain {app}.
     """
 
     key: AppKey
 
 
-class ServicePlaces(_Kind, kw_only=True, frozen=True, tag="consul-service"):
+class ServiceBalancers(_BalancerSettings, kw_only=True, frozen=True, tag="consul-service"):
     """A service of HAProxy instances. See `ConsulService` for tags and name."""
 
     service: str
-    tags: list[str] = []
+    tags: list[str] = msgspec.field(default_factory=list)
     datacenter: str = ""
     name: str = "node"
 
 
-Places = KeyPlaces | ServicePlaces
+ConsulBalancers = KeyBalancers | ServiceBalancers
 
 
-async def sockets(consul: Consul, places: Places, app: str) -> dict[str, str]:
-    """The addresses of the Runtime APIs by name.
+async def find_sockets(consul: Consul, source: ConsulBalancers, app: str) -> dict[str, str]:
+    """Read the addresses of the Runtime APIs, by the names of the load balancers.
 
     Args:
-        consul: is asked.
-        places: where to look.
+        consul: the client.
+        source: the key or the service that names them.
         app: the application.
 
     Raises:
-        BackendError: Consul could not be asked.
-        ConfigError: what it has is not understood, or it has nothing.
+        BackendError: Consul does not answer.
+        ConfigError: the value in Consul is missing or cannot be understood.
     """
-    if isinstance(places, ServicePlaces):
+    if isinstance(source, ServiceBalancers):
         service = ConsulService(
-            service=places.service, tags=places.tags, datacenter=places.datacenter, name=places.name
+            service=source.service, tags=source.tags, datacenter=source.datacenter, name=source.name
         )
         _, found = await instances(consul, service)
-        hosts: Mapping[str, str] = {name: each.address for name, each in found.items()}
-        what = f"service {places.service} in Consul"
+        hosts: Mapping[str, str] = {name: instance.address for name, instance in found.items()}
+        what = f"service {source.service} in Consul"
     else:
-        where = fill_plain(places.key, {"app": app})
+        where = fill_plain(source.key, {"app": app})
         _, pair = await consul.get(where)
         if pair is None:
-            raise ConfigError("", "places.key", f"there is no key {where!r} in Consul")
+            raise ConfigError("", "load_balancers.key", f"there is no key {where!r} in Consul")
         what = f"key {where} in Consul"
         hosts = _hosts(_decoded(pair.value, what), app, what)
     if not hosts:
@@ -100,33 +101,37 @@ async def sockets(consul: Consul, places: Places, app: str) -> dict[str, str]:
     for name in hosts:
         check_value(f"{what}: name", name)
     table = f"[apps.{app}.load_balancers]"
-    return {name: address(places, host, f"{what}: host of {name}", table) for name, host in hosts.items()}
+    return {
+        name: runtime_address(source, host, f"{what}: host of {name}", table) for name, host in hosts.items()
+    }
 
 
-def address(places: Places, host: str, what: str, table: str) -> str:
-    """The address of a Runtime API that Consul names by its host or as a whole. Pure.
+def runtime_address(source: ConsulBalancers, host: str, what: str, table: str) -> str:
+    """Return the address of a Runtime API that Consul names by its host or as a complete address.
 
     Args:
-        places: says what may stand in Consul.
-        host: that stands there.
-        what: its place there, for errors.
-        table: of the configuration in which more can be allowed, for errors.
+        source: the settings, which restrict what Consul may contain.
+        host: the host or address found in Consul.
+        what: where it was found, for errors.
+        table: the table of the configuration in which more can be allowed, for errors.
 
     Raises:
-        ConfigError: it is not inert, or not allowed.
+        ConfigError: the address is not inert, or not allowed.
     """
     if "://" not in host:
-        return places.of(check_host(what, host))
+        return source.address_of(check_host(what, host))
     try:
         whole = parse_address(host)
     except ValueError as error:
         raise ConfigError("", what, str(error)) from None
     scheme = urlsplit(host).scheme
-    if scheme in places.schemes:
+    if scheme in source.schemes:
         return host
-    if not isinstance(whole, UnixAddress) and whole == parse_address(places.of(whole.host)):
+    if not isinstance(whole, UnixAddress) and whole == parse_address(source.address_of(whole.host)):
         return host
-    allowed = " or ".join((f"a host for {places.socket!r}", *(f"{each}://…" for each in places.schemes)))
+    allowed = " or ".join(
+        (f"a host for {source.socket!r}", *(f"{allowed}://…" for allowed in source.schemes))
+    )
     raise ConfigError(
         "",
         what,
@@ -141,7 +146,7 @@ def _decoded(value: bytes, what: str) -> Any:
     except UnicodeDecodeError:
         raise ConfigError("", what, "is not UTF-8 text") from None
     if not text.startswith(("{", "[", '"')):
-        if text and _is_json(text):  # null, true, 5: what a program writes that has nothing to say
+        if text and _is_json(text):  # null, true or 5, which a program writes when it has no value
             raise ConfigError("", what, f"found {text[:80]}, expected {_EXPECTED}")
         return text.replace(",", " ").split()
     try:
@@ -171,5 +176,5 @@ def _is_json(text: str) -> bool:
 
 
 def _short(host: str) -> str:
-    """A name for a load balancer that has none: its host."""
+    """Return a name for a load balancer that has none, which is its host."""
     return host.partition("://")[2].partition("/")[0] if "://" in host else host

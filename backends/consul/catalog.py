@@ -8,20 +8,14 @@ import msgspec
 
 from backends.consul.client import Check, Consul, Entry
 from backends.errors import ConfigError
+from backends.kinds import TaggedSettings
 from backends.templates import NodeShell, check_words
 
 NODE_MAINTENANCE = "_node_maintenance"
 SERVICE_MAINTENANCE = "_service_maintenance:"
 
 
-class ConsulService(
-    msgspec.Struct,
-    kw_only=True,
-    frozen=True,
-    forbid_unknown_fields=True,
-    tag_field="kind",
-    tag="consul",
-):
+class ConsulService(TaggedSettings, kw_only=True, frozen=True, tag="consul"):
     """An inventory that Consul has.
 
     Attributes:
@@ -40,7 +34,7 @@ class ConsulService(
     """
 
     service: str
-    tags: list[str] = []
+    tags: list[str] = msgspec.field(default_factory=list)
     datacenter: str = ""
     name: str = "node"
     ssh: str = ""

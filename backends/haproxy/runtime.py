@@ -12,7 +12,7 @@ from backends.haproxy.config_facts import HaproxyFacts, ReadFile, read_facts, re
 from backends.haproxy.fast_parse import fast_join
 from backends.haproxy.join import join
 from backends.haproxy.sessions import parse_sessions, read_older_sessions, sessions_end
-from backends.haproxy.transport import Opener, Transport, WriteReplies, reads_end, writes_end
+from backends.haproxy.transport import Opener, Transport, WriteReply, read_complete, write_complete
 from backends.model import NEEDS_ADMIN, Backend, Server, ServerRef, Sessions, Snapshot
 from backends.text import absent, run_beside
 
@@ -157,8 +157,8 @@ class Runtime:
         sent = command.split(commands.SEPARATOR)
         # A master socket takes `set severity-output` for itself and does not pass the numbers on.
         parts = sent if self._settings.master else [_SEVERITY, *sent]
-        whole = partial(writes_end, count=len(parts))
-        replies = WriteReplies.parse(await self._transport.write(self._line(parts), whole))
+        whole = partial(write_complete, count=len(parts))
+        replies = WriteReply.parse(await self._transport.write(self._line(parts), whole))
         answers = replies.answers if self._settings.master else replies.answers[1:]
         if not replies.complete or len(answers) < len(sent):
             said = f": {replies.words}" if replies.words else ""
@@ -179,7 +179,7 @@ class Runtime:
         return parse.split_replies(self._name, await self._read((commands.config_files(),)), 1)[0]
 
     async def _read(self, reads: Sequence[str]) -> str:
-        return await self._transport.read(self._line(reads), partial(reads_end, count=len(reads)))
+        return await self._transport.read(self._line(reads), partial(read_complete, count=len(reads)))
 
     def _line(self, parts: Sequence[str]) -> str:
         prefix = _WORKER if self._settings.master else ""

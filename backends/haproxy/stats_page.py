@@ -15,7 +15,7 @@ from backends.haproxy.address import HaproxySettings
 from backends.haproxy.config_facts import HaproxyFacts
 from backends.haproxy.join import backend, servers_of
 from backends.haproxy.parse import BACKEND_ROW, SERVER_ROW, Row, parse_stat
-from backends.haproxy.transport import MOST_BYTES
+from backends.haproxy.transport import MAX_READ_REPLY_BYTES
 from backends.http_common import UNENCODED, authorities, no_cookies, read_body
 from backends.model import Admin, Info, Level, Operational, Snapshot
 from backends.secrets import load_secret
@@ -114,7 +114,7 @@ class StatsPage:
     async def _receive(self) -> bytearray:
         async with self._client() as client, client.stream("GET", self._url) as response:
             self._judge(response)
-            return await read_body(self._name, response, MOST_BYTES)
+            return await read_body(self._name, response, MAX_READ_REPLY_BYTES)
 
     async def _load_password(self) -> None:
         import httpx

@@ -1,4 +1,4 @@
-"""One connection for each line: open, send, read all of the answer. No state survives a line."""
+"""Connections to the Runtime API: each line opens one, is sent, and its reply is read to the end."""
 
 import asyncio
 import os
@@ -19,8 +19,8 @@ _SEVERITY = re.compile(r"^\[[0-9]\]: ?", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
-class WriteReplies:
-    """The answers to one line of commands, without severity numbers.
+class WriteReply:
+    """The reply to one line of commands, without severity numbers.
 
     Attributes:
         answers: one for each command; empty for a success.
@@ -31,7 +31,7 @@ class WriteReplies:
     complete: bool
 
     @classmethod
-    def parse(cls, text: str) -> "WriteReplies":
+    def parse(cls, text: str) -> "WriteReply":
         """Divide a reply: a success is a lone newline, a text ends with an empty line."""
         answers = []
         begin = 0
@@ -49,29 +49,29 @@ class WriteReplies:
 
     @property
     def words(self) -> str:
-        """All that HAProxy had to say, on one line."""
+        """The texts of all answers, on one line."""
         return "; ".join(" ".join(answer.split()) for answer in self.answers if answer)
 
 
-def reads_end(received: bytes | bytearray, count: int) -> bool:
-    """Whether these bytes hold the replies to so many reads, the last one to its end."""
+def read_complete(received: bytes | bytearray, count: int) -> bool:
+    """Return whether these bytes are the complete reply to `count` reads."""
     return received.endswith(b"\n\n") and received.count(b"\n\n") >= count
 
 
-def writes_end(received: bytes | bytearray, count: int) -> bool:
-    """Whether these bytes hold the replies to so many writes, the last one to its end."""
+def write_complete(received: bytes | bytearray, count: int) -> bool:
+    """Return whether these bytes are the complete reply to `count` writes."""
     if not received.endswith(b"\n"):
         return False
-    replies = WriteReplies.parse(received.decode(errors="replace"))
+    replies = WriteReply.parse(received.decode(errors="replace"))
     return replies.complete and len(replies.answers) >= count
 
 
-MOST_BYTES = 32 * 1024 * 1024  # of the reply to a read; 10,000 servers are 3.6 MB
-MOST_WRITE_BYTES = 64 * 1024  # of the reply to a write: nothing, or a sentence; the help text is 10 kB
-MOST_RECORDED = 64 * 1024  # characters of a reply in the transcript
-CHUNK = 256 * 1024
-CLOSE_SECONDS = 1.0
-_QUOTED = 200  # bytes of a reply that is not understood
+MAX_READ_REPLY_BYTES = 32 * 1024 * 1024  # 10,000 servers are 3.6 MB
+MAX_WRITE_REPLY_BYTES = 64 * 1024  # a write returns nothing or a sentence; the help text is 10 kB
+MAX_RECORDED_BYTES = 64 * 1024  # of a reply in the transcript
+CHUNK_BYTES = 256 * 1024
+CLOSE_TIMEOUT_S = 1.0
+_QUOTED_BYTES = 200  # of a reply that is too long
 
 
 class ByteReader(Protocol):
@@ -137,9 +137,9 @@ class Transport:
 
         Raises:
             Unreachable: no connection, or no complete answer in time.
-            UnreadableReply: more than `MOST_BYTES`.
+            UnreadableReply: more than `MAX_READ_REPLY_BYTES`.
         """
-        return await self._exchange(line, whole, self.record_reads, MOST_BYTES, lost=Unreachable)
+        return await self._exchange(line, whole, self.record_reads, MAX_READ_REPLY_BYTES, lost=Unreachable)
 
     async def write(self, line: str, whole: Whole | None = None) -> str:
         """Send a line that may change something and return the whole reply.
@@ -150,10 +150,10 @@ class Transport:
 
         Raises:
             Unreachable: it was never sent.
-            UnknownOutcome: it was sent, but the answer was lost, or is longer than `MOST_WRITE_BYTES`.
+            UnknownOutcome: it was sent, but the answer was lost, or is longer than `MAX_WRITE_REPLY_BYTES`.
         """
         try:
-            return await self._exchange(line, whole, True, MOST_WRITE_BYTES, lost=UnknownOutcome)
+            return await self._exchange(line, whole, True, MAX_WRITE_REPLY_BYTES, lost=UnknownOutcome)
         except UnreadableReply as error:
             raise UnknownOutcome(self.name, error.problem) from None
 
@@ -203,10 +203,10 @@ class Transport:
     async def _receive(
         self, reader: ByteReader, received: bytearray, whole: Whole | None, most_bytes: int
     ) -> None:
-        while chunk := await reader.read(CHUNK):
+        while chunk := await reader.read(CHUNK_BYTES):
             received += chunk
             if len(received) > most_bytes:
-                begins = received[:_QUOTED].decode(errors="replace")
+                begins = received[:_QUOTED_BYTES].decode(errors="replace")
                 raise UnreadableReply(
                     self.name, f"the reply is longer than {most_bytes:,} bytes; it begins with {begins!r}"
                 )
@@ -248,16 +248,16 @@ class Transport:
 
 def _recorded(received: bytearray) -> str:
     """A reply for the transcript, with a mark where it is cut; what is too long was never read to its end."""
-    if len(received) <= MOST_RECORDED:
+    if len(received) <= MAX_RECORDED_BYTES:
         return received.decode(errors="replace")
-    return f"{received[:MOST_RECORDED].decode(errors='replace')}… ({len(received):,} bytes or more)"
+    return f"{received[:MAX_RECORDED_BYTES].decode(errors='replace')}… ({len(received):,} bytes or more)"
 
 
 async def _close(writer: ByteWriter) -> None:
     # The answer is complete or lost by now: how the connection ends cannot change that.
     with suppress(Exception):
         writer.close()
-        async with asyncio.timeout(CLOSE_SECONDS):
+        async with asyncio.timeout(CLOSE_TIMEOUT_S):
             await writer.wait_closed()
 
 

@@ -2,16 +2,15 @@
 
 import unicodedata
 
-import msgspec
-
 from backends.installers.versions import check_pattern
+from backends.kinds import TaggedSettings
 from backends.model import HealthResult
 
 MAX_DETAIL = 200  # characters of an application's own words
 MARGIN = 5.0  # seconds for the way to a node and back, beyond what the look there may take
 
 
-class HealthKind(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True, tag_field="kind"):
+class HealthKind(TaggedSettings, kw_only=True, frozen=True):
     """Common settings.
 
     Attributes:

@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping
 
+from backends.health.command import CommandCheck, CommandHealth
 from backends.health.http import HttpCheck, HttpHealth
 from backends.health.http_client import NodeFetch, WebClient
-from backends.health.simple import CommandCheck, CommandHealth, TcpCheck, TcpHealth
+from backends.health.tcp import TcpCheck, TcpHealth
 from backends.protocols import HealthCheck, Host
 
 HealthSettings = TcpHealth | HttpHealth | CommandHealth

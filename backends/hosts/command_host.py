@@ -25,9 +25,8 @@ from backends.errors import (
     UnknownOutcome,
     UnreadableReply,
 )
-from backends.hosts.execution import format_output
+from backends.hosts.execution import format_output, is_rehearsal, rehearse
 from backends.hosts.output import TRACKER, Capture
-from backends.hosts.rehearsal import is_rehearsal, rehearse
 from backends.hosts.sudo import SudoCall, listing_query, sudo_call, sudo_query, wants_password
 from backends.text import last_lines
 

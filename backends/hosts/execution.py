@@ -1,9 +1,10 @@
-"""Two ways to run a command on a host: `execute` changes something, `query` only reads."""
+"""How commands run on hosts: `execute` changes something, `query` only reads, and a rehearsal shows both."""
 
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass
 
 from backends.command import Command, CommandResult
 from backends.errors import PermissionDenied, Refused, UnknownOutcome, UnreadableReply
@@ -112,3 +113,49 @@ async def query(host: Host, command: Command, *, timeout: float) -> CommandResul
     if shared is not None:
         shared[id(host), command] = result
     return result
+
+
+@dataclass(frozen=True, slots=True)
+class Rehearsed:
+    """One command that a host received in a rehearsal; see `Host.run`."""
+
+    host: object
+    command: Command
+    track: bool
+
+
+_rehearsed: ContextVar[list[Rehearsed] | None] = ContextVar("rehearsed", default=None)
+
+
+@contextmanager
+def rehearsing() -> Iterator[list[Rehearsed]]:
+    """Collect the commands of this context and of tasks started in it, without changing anything.
+
+    A recorded command is not run and succeeds without output. A command that is not recorded only reads (see
+    `query`), and is run. Yields all of them in their order.
+    """
+    commands: list[Rehearsed] = []
+    token = _rehearsed.set(commands)
+    try:
+        yield commands
+    finally:
+        _rehearsed.reset(token)
+
+
+def rehearse(host: object, command: Command, *, track: bool) -> bool:
+    """Note the command if this is a rehearsal, and return whether it is one."""
+    commands = _rehearsed.get()
+    if commands is None:
+        return False
+    commands.append(Rehearsed(host, command, track))
+    return True
+
+
+def is_rehearsal() -> bool:
+    """Return whether this runs within `rehearsing`."""
+    return _rehearsed.get() is not None
+
+
+def assume(condition: bool) -> bool:
+    """Return the condition, or True in a rehearsal, which shows each command that may become necessary."""
+    return condition or is_rehearsal()

@@ -11,7 +11,7 @@ from backends.command import Command, CommandResult
 from backends.errors import ConfigError
 from backends.hosts.execution import format_output
 from backends.inert import is_address
-from backends.installers.common import Recipe
+from backends.installers.common import CommandSequence
 from backends.templates import InstallTable, InstallText, NoText, fill_plain
 from backends.text import MAX_DETAIL, last_lines, shorten
 
@@ -91,7 +91,7 @@ _CONSOLE = frozenset({"localhost", "127.0.0.1", "::1"})  # a play for them does 
 _SHOWN_HOSTS = 5  # that an error names
 
 
-class AnsibleInstall(Recipe, kw_only=True, frozen=True, tag="ansible"):
+class AnsibleInstall(CommandSequence, kw_only=True, frozen=True, tag="ansible"):
     """`ansible-playbook` for one node.
 
     Attributes:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from backends.availability import THERE, Availability, Presence
 from backends.command import Command, CommandResult
 from backends.hosts.execution import format_output
-from backends.installers.common import Recipe
+from backends.installers.common import CommandSequence
 from backends.templates import InstallShell, fill
 
 EXISTS_TIMEOUT_S = 20  # seconds for `exists`
@@ -15,7 +15,7 @@ _TIMED_OUT = "124"  # of timeout(1)
 _STATUS = "rolldeck: exit status "
 
 
-class CommandInstall(Recipe, kw_only=True, frozen=True, tag="command"):
+class CommandInstall(CommandSequence, kw_only=True, frozen=True, tag="command"):
     """Templates of shell commands.
 
     Attributes:
@@ -62,7 +62,7 @@ class CommandInstall(Recipe, kw_only=True, frozen=True, tag="command"):
         return "no `exists` command is configured in its install table"
 
 
-class NoInstall(Recipe, kw_only=True, frozen=True, tag="none"):
+class NoInstall(CommandSequence, kw_only=True, frozen=True, tag="none"):
     """Someone else installs; the version is only verified."""
 
     def install_commands(self, values: Mapping[str, str]) -> tuple[Command, ...]:

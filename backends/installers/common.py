@@ -3,21 +3,20 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-import msgspec
-
 from backends.availability import Availability, Presence
 from backends.command import Command, CommandResult
 from backends.errors import BackendError
 from backends.hosts.execution import format_both_outputs, query, refused_error
 from backends.installers.versions import VersionProbe
+from backends.kinds import TaggedSettings
 from backends.obstacles import command_obstacles
 from backends.protocols import Host
 from backends.templates import check_version, check_words
 
-LOOK_TIMEOUT_S = 30.0  # for one look at what is there
+QUERY_TIMEOUT_S = 30.0  # for one look at what is there
 
 
-class Recipe(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True, tag_field="kind"):
+class CommandSequence(TaggedSettings, kw_only=True, frozen=True):
     """Settings of one way to install, which also know the commands.
 
     `values` always has the wanted version. An empty tuple means that there is nothing to do.
@@ -72,8 +71,8 @@ class Recipe(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=Tr
 
 
 @dataclass(frozen=True, slots=True)
-class RecipeInstaller:
-    """An Installer that runs the commands of a recipe.
+class SequenceInstaller:
+    """An Installer that runs the commands of a sequence.
 
     Attributes:
         host: where the commands run.
@@ -83,22 +82,22 @@ class RecipeInstaller:
     """
 
     host: Host
-    recipe: Recipe
+    sequence: CommandSequence
     probe: VersionProbe
     values: Mapping[str, str]
     timeout: float
 
     def install_commands(self, version: str) -> tuple[Command, ...]:
         """What `install` would run. Raises ConfigError for a version that cannot be installed."""
-        return self.recipe.install_commands(self._with(version))
+        return self.sequence.install_commands(self._with(version))
 
     def prefetch_commands(self, version: str) -> tuple[Command, ...]:
         """What `prefetch` would run. Raises ConfigError for a version that cannot be installed."""
-        return self.recipe.prefetch_commands(self._with(version))
+        return self.sequence.prefetch_commands(self._with(version))
 
     def undo_commands(self, version: str) -> tuple[Command, ...]:
         """What `install` may run when it has failed. Raises ConfigError as `install_commands`."""
-        return self.recipe.undo_commands(self._with(version))
+        return self.sequence.undo_commands(self._with(version))
 
     async def installed(self) -> str | None:
         """The version on disk, None when nothing is installed. Raises UnreadableReply, Unreachable."""
@@ -120,22 +119,22 @@ class RecipeInstaller:
             return ()
         programs = not self.prefetch_commands(version)
         found = await command_obstacles(self.host, {"install": commands[0]}, track=True, programs=programs)
-        command = self.recipe.obstacle_command(self._with(version))
+        command = self.sequence.obstacle_command(self._with(version))
         if found or command is None:
             return found
-        obstacle = self.recipe.read_obstacle(await query(self.host, command, timeout=LOOK_TIMEOUT_S))
+        obstacle = self.sequence.read_obstacle(await query(self.host, command, timeout=QUERY_TIMEOUT_S))
         return (obstacle,) if obstacle else ()
 
     async def _look_for(self, values: Mapping[str, str]) -> Availability:
-        command = self.recipe.availability_command(values)
+        command = self.sequence.availability_command(values)
         if command is None:
-            return Availability(Presence.NOT_KNOWN, self.recipe.availability_unknown(), any_version=True)
-        result = await query(self.host, command, timeout=LOOK_TIMEOUT_S)
-        found = self.recipe.read_availability(result, values)
-        command = self.recipe.fetch_command(values)
+            return Availability(Presence.NOT_KNOWN, self.sequence.availability_unknown(), any_version=True)
+        result = await query(self.host, command, timeout=QUERY_TIMEOUT_S)
+        found = self.sequence.read_availability(result, values)
+        command = self.sequence.fetch_command(values)
         if found.presence is Presence.THERE or command is None:
             return found
-        fetched = self.recipe.read_fetch(await query(self.host, command, timeout=LOOK_TIMEOUT_S))
+        fetched = self.sequence.read_fetch(await query(self.host, command, timeout=QUERY_TIMEOUT_S))
         return replace(found, detail=f"{found.detail}; {fetched}") if fetched else found
 
     async def install(self, version: str) -> None:
@@ -160,4 +159,4 @@ class RecipeInstaller:
     async def _execute(self, command: Command, what: str) -> None:
         result = await self.host.run(command, timeout=self.timeout, track=True)
         if not result.ok:
-            raise refused_error(self.host.name, what, result, self.recipe.failure_words(result))
+            raise refused_error(self.host.name, what, result, self.sequence.failure_words(result))

@@ -12,7 +12,7 @@ from backends.command import Command
 from backends.container_names import is_absent, show_of
 from backends.errors import ConfigError, Refused, UnreadableReply
 from backends.hosts.execution import format_output, query
-from backends.installers.common import LOOK_TIMEOUT_S, Recipe, RecipeInstaller
+from backends.installers.common import QUERY_TIMEOUT_S, CommandSequence, SequenceInstaller
 from backends.installers.compose_project import (
     ONE_OFF,
     PROJECT,
@@ -32,7 +32,7 @@ from backends.obstacles import command_obstacles
 from backends.services.common import service_name
 from backends.templates import InstallText, NodeText, NoText, check_words, fill_plain
 
-MOST_BYTES = 128 * 1024  # of a compose file
+MAX_FILE_BYTES = 128 * 1024  # of a compose file
 
 # Written beside and moved over it: whoever reads the file finds the old one or the new one, never half.
 _REPLACE_LINE = r"""
@@ -44,7 +44,7 @@ cp -p -- "$file" "$new" && LC_ALL=C sed -e "$2s/.*/$4/" -- "$file" >"$new" && mv
 _IS_WRITABLE = """test -w "$(dirname -- "$(readlink -f -- "$1")")" || echo no"""
 
 
-class ComposeInstall(Recipe, kw_only=True, frozen=True, tag="compose"):
+class ComposeInstall(CommandSequence, kw_only=True, frozen=True, tag="compose"):
     """One service of a compose file.
 
     Attributes:
@@ -131,10 +131,10 @@ class ComposeInstall(Recipe, kw_only=True, frozen=True, tag="compose"):
 
 
 @dataclass(frozen=True, slots=True)
-class ComposeInstaller(RecipeInstaller):
+class ComposeInstaller(SequenceInstaller):
     """An Installer that can be run again after any interruption: the line is changed once."""
 
-    recipe: ComposeInstall
+    sequence: ComposeInstall
 
     async def install(self, version: str) -> None:
         """Replace the tag, and let compose create the container; without success the tag is put back.
@@ -148,7 +148,7 @@ class ComposeInstaller(RecipeInstaller):
         edit = await self._find_edit(version, values)
         await self._replace(edit, f"install {version}")
         try:
-            await self._execute(self.recipe.create_command(values), f"install {version}")
+            await self._execute(self.sequence.create_command(values), f"install {version}")
         except Refused as refused:
             await self._put_back(refused, edit)
             raise
@@ -167,14 +167,14 @@ class ComposeInstaller(RecipeInstaller):
             await self._execute(replace_command(edit), what)
 
     async def _find_edit(self, version: str, values: Mapping[str, str]) -> LineEdit:
-        file, service = self.recipe.path(values), self.recipe.service_of(values)
+        file, service = self.sequence.path(values), self.sequence.service_of(values)
         try:
             tag = check_tag(version)
-            found = set_tag(await self.host.read_file(file, MOST_BYTES), file, service, tag)
+            found = set_tag(await self.host.read_file(file, MAX_FILE_BYTES), file, service, tag)
             if isinstance(found, LineEdit):
                 return found
-            variables = self.recipe.compose_options(values).variables_file
-            return set_variable(await self.host.read_file(variables, MOST_BYTES), variables, found, tag)
+            variables = self.sequence.compose_options(values).variables_file
+            return set_variable(await self.host.read_file(variables, MAX_FILE_BYTES), variables, found, tag)
         except ConfigError as error:
             raise Refused(self.host.name, str(error)) from error
 
@@ -185,24 +185,24 @@ class ComposeInstaller(RecipeInstaller):
             edit = await self._find_edit(version, values)
         except Refused as refused:
             return (refused.problem,)
-        commands = {"the edit": replace_command(edit), "install": self.recipe.create_command(values)}
+        commands = {"the edit": replace_command(edit), "install": self.sequence.create_command(values)}
         found = await command_obstacles(self.host, commands, track=True, programs=True)
-        written = await query(self.host, writable_command(edit.file), timeout=LOOK_TIMEOUT_S)
+        written = await query(self.host, writable_command(edit.file), timeout=QUERY_TIMEOUT_S)
         if written.stdout.strip() == "no":
             found += (f"the folder of {edit.file} cannot be written by the user who would edit the file",)
         return (*found, *await self._project_obstacles(values))
 
     async def _project_obstacles(self, values: Mapping[str, str]) -> tuple[str, ...]:
         """Why compose would change more than the container's image; of one that is not there yet, nothing."""
-        recipe, name = self.recipe, service_name(self.recipe.name, values)
-        labels = await self._labels(recipe.inspect_command(values), name)
+        sequence, name = self.sequence, service_name(self.sequence.name, values)
+        labels = await self._labels(sequence.inspect_command(values), name)
         if labels is None:
             return ()
-        service = recipe.service_of(values)
-        if found := project_obstacles(name, service, labels, recipe.compose_options(values)):
+        service = sequence.service_of(values)
+        if found := project_obstacles(name, service, labels, sequence.compose_options(values)):
             return found
-        command = recipe.replicas_command(values, labels[PROJECT])
-        result = await query(self.host, command, timeout=LOOK_TIMEOUT_S)
+        command = sequence.replicas_command(values, labels[PROJECT])
+        result = await query(self.host, command, timeout=QUERY_TIMEOUT_S)
         if not result.ok:
             raise UnreadableReply(
                 self.host.name, f"containers of the service {service}: {format_output(result)}"
@@ -212,7 +212,7 @@ class ComposeInstaller(RecipeInstaller):
 
     async def _labels(self, command: Command, name: str) -> dict[str, str] | None:
         """None when there is no such container."""
-        result = await query(self.host, command, timeout=LOOK_TIMEOUT_S)
+        result = await query(self.host, command, timeout=QUERY_TIMEOUT_S)
         if is_absent(result):
             return None
         if not result.ok:
@@ -226,7 +226,7 @@ class ComposeInstaller(RecipeInstaller):
     async def _look_for(self, values: Mapping[str, str]) -> Availability:
         """By the image of the configuration, or by the name that stands in the file."""
         try:
-            image = self.recipe.wanted_image(values) or await self._image_in_file(values)
+            image = self.sequence.wanted_image(values) or await self._image_in_file(values)
         except ConfigError as error:
             return Availability(Presence.NOT_KNOWN, error.problem)
         if image is None:
@@ -235,11 +235,11 @@ class ComposeInstaller(RecipeInstaller):
         return await image.find(self.host)
 
     async def _image_in_file(self, values: Mapping[str, str]) -> Image | None:
-        recipe, file = self.recipe, self.recipe.path(values)
-        name = image_name(await self.host.read_file(file, MOST_BYTES), file, recipe.service_of(values))
+        sequence, file = self.sequence, self.sequence.path(values)
+        name = image_name(await self.host.read_file(file, MAX_FILE_BYTES), file, sequence.service_of(values))
         if not name:
             return None
-        return Image(recipe.engine, recipe.engine_options, name, check_tag(values["version"]))
+        return Image(sequence.engine, sequence.engine_options, name, check_tag(values["version"]))
 
 
 def writable_command(file: str) -> Command:

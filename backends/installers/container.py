@@ -11,7 +11,7 @@ from backends.command import Command, CommandResult
 from backends.container_names import is_absent, show_of
 from backends.errors import ConfigError, Refused, UnreadableReply
 from backends.hosts.execution import format_output, query
-from backends.installers.common import LOOK_TIMEOUT_S, Recipe, RecipeInstaller
+from backends.installers.common import QUERY_TIMEOUT_S, CommandSequence, SequenceInstaller
 from backends.protocols import Host
 from backends.services.common import service_name
 from backends.templates import CreateShell, InstallText, NodeText, NoText, fill, fill_plain
@@ -93,10 +93,10 @@ class Image:
 
 
 async def _query(host: Host, command: Command) -> CommandResult:
-    return await query(host, command, timeout=LOOK_TIMEOUT_S)
+    return await query(host, command, timeout=QUERY_TIMEOUT_S)
 
 
-class ContainerInstall(Recipe, kw_only=True, frozen=True, tag="container"):
+class ContainerInstall(CommandSequence, kw_only=True, frozen=True, tag="container"):
     """A container of Docker or Podman.
 
     Attributes:
@@ -156,10 +156,10 @@ class ContainerInstall(Recipe, kw_only=True, frozen=True, tag="container"):
 
 
 @dataclass(frozen=True, slots=True)
-class ContainerInstaller(RecipeInstaller):
+class ContainerInstaller(SequenceInstaller):
     """An Installer that can be run again after any interruption: it looks what is there first."""
 
-    recipe: ContainerInstall
+    sequence: ContainerInstall
 
     async def install(self, version: str) -> None:
         """Set the old container aside, create the new one, remove the old one.
@@ -176,45 +176,45 @@ class ContainerInstaller(RecipeInstaller):
         except Refused as refused:
             await self._put_back(refused, values)
             raise
-        if await self._exists(self.recipe.names(values)[1]):
-            await self._execute(self.recipe.remove_previous(values), "remove the previous container")
+        if await self._exists(self.sequence.names(values)[1]):
+            await self._execute(self.sequence.remove_previous(values), "remove the previous container")
 
     async def _obstacles(self, version: str) -> tuple[str, ...]:
         """Also whether another container has the name that the old one is to get meanwhile, and runs."""
-        found = await RecipeInstaller._obstacles(self, version)
-        previous = self.recipe.names(self._with(version))[1]
+        found = await SequenceInstaller._obstacles(self, version)
+        previous = self.sequence.names(self._with(version))[1]
         if await self._inspect(previous, "{{.State.Running}}") != "true":
             return found
-        stop = self.host.render(self.recipe.call("stop", previous))
+        stop = self.host.render(self.sequence.call("stop", previous))
         obstacle = f"the container {previous} runs, and has the name that the old one gets; first run: {stop}"
         return (*found, obstacle)
 
     async def _look_for(self, values: Mapping[str, str]) -> Availability:
-        return await self.recipe.wanted_image(values).find(self.host)
+        return await self.sequence.wanted_image(values).find(self.host)
 
     async def _set_aside(self, values: Mapping[str, str]) -> None:
         """A previous one without a new one is what an interruption leaves: it already is aside."""
-        name, previous = self.recipe.names(values)
+        name, previous = self.sequence.names(values)
         if not await self._exists(name):
             return
         if await self._exists(previous):
-            await self._execute(self.recipe.remove_previous(values), f"remove {previous}")
-        await self._execute(self.recipe.rename(values), f"rename {name}")
+            await self._execute(self.sequence.remove_previous(values), f"remove {previous}")
+        await self._execute(self.sequence.rename(values), f"rename {name}")
 
     async def _create(self, version: str, values: Mapping[str, str]) -> None:
-        await self._execute(self.recipe.create_command(values), f"install {version}")
-        name = self.recipe.names(values)[0]
+        await self._execute(self.sequence.create_command(values), f"install {version}")
+        name = self.sequence.names(values)[0]
         if not await self._exists(name):
             problem = f"install {version}: `create` made no container called {name}"
             raise Refused(self.host.name, problem)
 
     async def _put_back(self, refused: Refused, values: Mapping[str, str]) -> None:
-        name, previous = self.recipe.names(values)
+        name, previous = self.sequence.names(values)
         try:
             if await self._exists(name):  # `run` instead of `create` can fail at starting it
-                await self._execute(self.recipe.remove_new(values), f"remove {name}")
+                await self._execute(self.sequence.remove_new(values), f"remove {name}")
             if await self._exists(previous):
-                await self._execute(self.recipe.rename_back(values), f"rename {previous} back")
+                await self._execute(self.sequence.rename_back(values), f"rename {previous} back")
         except Refused as second:
             problem = f"{refused.problem}; and {previous} is still set aside: {second.problem}"
             raise Refused(self.host.name, problem) from refused
@@ -224,7 +224,7 @@ class ContainerInstaller(RecipeInstaller):
 
     async def _inspect(self, name: str, shown: str) -> str | None:
         """None when there is no such container."""
-        command = self.recipe.call("inspect", "--type", "container", "--format", show_of(name, shown), name)
+        command = self.sequence.call("inspect", "--type", "container", "--format", show_of(name, shown), name)
         result = await query(self.host, command, timeout=self.timeout)
         if is_absent(result):
             return None

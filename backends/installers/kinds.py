@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from backends.installers.ansible import AnsibleInstall
 from backends.installers.command import CommandInstall, NoInstall
-from backends.installers.common import RecipeInstaller
+from backends.installers.common import SequenceInstaller
 from backends.installers.compose import ComposeInstall, ComposeInstaller
 from backends.installers.container import ContainerInstall, ContainerInstaller
 from backends.installers.packages import AptInstall, DnfInstall
@@ -79,8 +79,8 @@ def make_installer(
     """
     probe = VersionProbe(host, version, values)
     if isinstance(settings, ContainerInstall):
-        return ContainerInstaller(host=host, recipe=settings, probe=probe, values=values, timeout=timeout)
+        return ContainerInstaller(host=host, sequence=settings, probe=probe, values=values, timeout=timeout)
     if isinstance(settings, ComposeInstall):
-        return ComposeInstaller(host=host, recipe=settings, probe=probe, values=values, timeout=timeout)
+        return ComposeInstaller(host=host, sequence=settings, probe=probe, values=values, timeout=timeout)
     where = console if isinstance(settings, AnsibleInstall) else host
-    return RecipeInstaller(host=where, recipe=settings, probe=probe, values=values, timeout=timeout)
+    return SequenceInstaller(host=where, sequence=settings, probe=probe, values=values, timeout=timeout)

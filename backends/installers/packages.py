@@ -9,7 +9,7 @@ from backends.availability import THERE, Availability, Presence, only_versions
 from backends.command import Command, CommandResult
 from backends.errors import ConfigError
 from backends.hosts.execution import format_output
-from backends.installers.common import Recipe
+from backends.installers.common import CommandSequence
 from backends.installers.versions import Package
 from backends.templates import NoText
 
@@ -17,7 +17,7 @@ _DNF_FETCHED = re.compile(r"^Repo-expire\s*:.*\(last: ([^)]+)\)", re.MULTILINE)
 _DNF_TIME = "%a %b %d %H:%M:%S %Y"
 
 
-class AptInstall(Recipe, kw_only=True, frozen=True, tag="apt"):
+class AptInstall(CommandSequence, kw_only=True, frozen=True, tag="apt"):
     """A Debian package; versions are full ones, such as `1:1.5.0-1`.
 
     Attributes:
@@ -103,7 +103,7 @@ class AptInstall(Recipe, kw_only=True, frozen=True, tag="apt"):
         return Command(("env", "DEBIAN_FRONTEND=noninteractive", "apt-get", *options, *arguments))
 
 
-class DnfInstall(Recipe, kw_only=True, frozen=True, tag="dnf"):
+class DnfInstall(CommandSequence, kw_only=True, frozen=True, tag="dnf"):
     """An RPM package. `dnf install` with an exact version also downgrades.
 
     Attributes:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from backends.availability import THERE, Availability, Presence, only_versions
 from backends.command import Command, CommandResult
 from backends.hosts.execution import format_output
-from backends.installers.common import Recipe
+from backends.installers.common import CommandSequence
 from backends.installers.versions import check_link
 from backends.templates import InstallShell, InstallText, NodeText, fill, fill_plain
 
@@ -18,7 +18,7 @@ _OBSTACLES = {
 }
 
 
-class SymlinkInstall(Recipe, kw_only=True, frozen=True, tag="symlink"):
+class SymlinkInstall(CommandSequence, kw_only=True, frozen=True, tag="symlink"):
     """Points the link to the release's directory, atomically.
 
     Attributes:
@@ -55,7 +55,7 @@ class SymlinkInstall(Recipe, kw_only=True, frozen=True, tag="symlink"):
         )
 
     def read_obstacle(self, result: CommandResult) -> str:
-        """See `Recipe.read_obstacle`."""
+        """See `CommandSequence.read_obstacle`."""
         return _OBSTACLES.get(result.stdout.strip(), "")
 
     def availability_command(self, values: Mapping[str, str]) -> Command | None:

@@ -17,6 +17,7 @@ from backends.command import Command, CommandResult
 from backends.container_names import is_absent, show_of
 from backends.errors import ConfigError, UnreadableReply
 from backends.hosts.execution import format_output, query
+from backends.kinds import TaggedSettings
 from backends.patterns import search
 from backends.protocols import Host
 from backends.services.common import service_name
@@ -30,11 +31,7 @@ _FILE_BYTES = 65536
 _LAST_WORDS = 5_000  # characters; a path has at most 4,096
 
 
-class _Kind(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True, tag_field="kind"):
-    """Common to all: decoded from TOML, told apart by `kind`."""
-
-
-class CommandVersion(_Kind, kw_only=True, frozen=True, tag="command"):
+class CommandVersion(TaggedSettings, kw_only=True, frozen=True, tag="command"):
     """A shell command that prints the version; it cannot say "not installed".
 
     Attributes:
@@ -56,7 +53,7 @@ class CommandVersion(_Kind, kw_only=True, frozen=True, tag="command"):
         return _found(result, _successful(result), self.pattern)
 
 
-class FileVersion(_Kind, kw_only=True, frozen=True, tag="file"):
+class FileVersion(TaggedSettings, kw_only=True, frozen=True, tag="file"):
     """A file that holds the version; no such file means not installed. `pattern` as above."""
 
     path: NodeText
@@ -75,7 +72,7 @@ class FileVersion(_Kind, kw_only=True, frozen=True, tag="file"):
         return _found(result, _successful(result), self.pattern)
 
 
-class SymlinkVersion(_Kind, kw_only=True, frozen=True, tag="symlink"):
+class SymlinkVersion(TaggedSettings, kw_only=True, frozen=True, tag="symlink"):
     """A link such as `/opt/shop/current -> releases/1.4.2`: the last part of its target.
 
     No such link means not installed. `pattern` is applied to the last part.
@@ -102,7 +99,7 @@ class SymlinkVersion(_Kind, kw_only=True, frozen=True, tag="symlink"):
         return _found(result, PurePosixPath(_successful(result).strip()).name, self.pattern)
 
 
-class DpkgVersion(_Kind, kw_only=True, frozen=True, tag="dpkg"):
+class DpkgVersion(TaggedSettings, kw_only=True, frozen=True, tag="dpkg"):
     """A Debian package's full version; any status but "installed", half-configured too, counts as
     not installed, so that installing again repairs it."""
 
@@ -119,7 +116,7 @@ class DpkgVersion(_Kind, kw_only=True, frozen=True, tag="dpkg"):
         return _only(result, [line[1] for line in lines if line[:1] == ["installed"] and line[1:]])
 
 
-class RpmVersion(_Kind, kw_only=True, frozen=True, tag="rpm"):
+class RpmVersion(TaggedSettings, kw_only=True, frozen=True, tag="rpm"):
     """An RPM package's version; with `release` it reads like `1.5.0-2.el9`, else like `1.5.0`."""
 
     package: Package
@@ -135,7 +132,7 @@ class RpmVersion(_Kind, kw_only=True, frozen=True, tag="rpm"):
         return _only(result, _successful(result).split())
 
 
-class ContainerVersion(_Kind, kw_only=True, frozen=True, tag="container"):
+class ContainerVersion(TaggedSettings, kw_only=True, frozen=True, tag="container"):
     """The tag of the image that a container was created from, running or not.
 
     `name` is a template, for containers that are called after their node.

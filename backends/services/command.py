@@ -3,11 +3,10 @@
 import asyncio
 from collections.abc import Mapping
 
-import msgspec
-
 from backends.command import Command, CommandResult
 from backends.errors import UnreadableReply
 from backends.hosts.execution import execute, format_output, query
+from backends.kinds import TaggedSettings
 from backends.model import Activity, ServiceState
 from backends.obstacles import command_obstacles
 from backends.protocols import Host
@@ -24,14 +23,7 @@ NOT_KNOWN_AFTER_REBOOT = (
 )
 
 
-class CommandSettings(
-    msgspec.Struct,
-    kw_only=True,
-    frozen=True,
-    forbid_unknown_fields=True,
-    tag_field="kind",
-    tag="command",
-):
+class CommandSettings(TaggedSettings, kw_only=True, frozen=True, tag="command"):
     """Of the configuration. All are templates with `{node}`, `{port}` and the like.
 
     Attributes:

@@ -11,6 +11,7 @@ from backends.command import Command
 from backends.container_names import is_absent, show_of
 from backends.errors import UnreadableReply
 from backends.hosts.execution import execute, format_output, query
+from backends.kinds import TaggedSettings
 from backends.model import Activity, ServiceState
 from backends.obstacles import command_obstacles
 from backends.protocols import Host
@@ -35,14 +36,7 @@ _CREATION = (
 _NO_LOGS = re.compile(r"does not support reading|using the 'none' log driver", re.IGNORECASE)
 
 
-class ContainerSettings(
-    msgspec.Struct,
-    kw_only=True,
-    frozen=True,
-    forbid_unknown_fields=True,
-    tag_field="kind",
-    tag="container",
-):
+class ContainerSettings(TaggedSettings, kw_only=True, frozen=True, tag="container"):
     """Of the configuration.
 
     Attributes:

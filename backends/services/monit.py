@@ -12,11 +12,10 @@ import shlex
 from collections.abc import Mapping
 from typing import Literal
 
-import msgspec
-
 from backends.command import Command, CommandResult
 from backends.errors import Busy, ConfigError, NotAsked, Refused, UnknownOutcome, UnreadableReply
 from backends.hosts.execution import format_output, query, refused_error
+from backends.kinds import TaggedSettings
 from backends.model import ServiceState
 from backends.obstacles import command_obstacles, process_obstacles
 from backends.protocols import Host
@@ -42,14 +41,7 @@ _LOST = re.compile(r"error receiving data|cannot read|timed? ?out", re.IGNORECAS
 Action = Literal["stop", "start"]
 
 
-class MonitSettings(
-    msgspec.Struct,
-    kw_only=True,
-    frozen=True,
-    forbid_unknown_fields=True,
-    tag_field="kind",
-    tag="monit",
-):
+class MonitSettings(TaggedSettings, kw_only=True, frozen=True, tag="monit"):
     """Of the configuration.
 
     Attributes:

@@ -9,11 +9,10 @@ import re
 import shlex
 from collections.abc import Mapping
 
-import msgspec
-
 from backends.command import Command, CommandResult
 from backends.errors import ConfigError, Refused, UnreadableReply
 from backends.hosts.execution import execute, format_output, query
+from backends.kinds import TaggedSettings
 from backends.model import Activity, ServiceState
 from backends.obstacles import command_obstacles, process_obstacles
 from backends.protocols import Host
@@ -45,14 +44,7 @@ NOT_AT_BOOT = (
 )
 
 
-class SupervisorSettings(
-    msgspec.Struct,
-    kw_only=True,
-    frozen=True,
-    forbid_unknown_fields=True,
-    tag_field="kind",
-    tag="supervisor",
-):
+class SupervisorSettings(TaggedSettings, kw_only=True, frozen=True, tag="supervisor"):
     """Of the configuration.
 
     Attributes:

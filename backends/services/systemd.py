@@ -3,27 +3,27 @@
 import shlex
 from collections.abc import Mapping
 
-import msgspec
-
 from backends.command import Command
 from backends.errors import BackendError, Refused, Unreachable, UnreadableReply
-from backends.hosts.execution import execute, format_output, query
-from backends.hosts.rehearsal import is_rehearsal
+from backends.hosts.execution import assume, execute, format_output, is_rehearsal, query
+from backends.kinds import TaggedSettings
 from backends.model import ServiceState
 from backends.obstacles import command_obstacles
 from backends.protocols import Host
 from backends.services.common import service_name
-from backends.services.systemd_rights import lingering_caveats, rights_caveat, rights_command
 from backends.services.systemd_unit import (
     ACTIVITIES,
     PROPERTIES,
     RELATED_PROPERTIES,
     Properties,
     is_unit_name,
+    lingering_caveats,
     parse_show,
     parse_units,
     related_units,
     relation_caveats,
+    rights_caveat,
+    rights_command,
     socket_obstacles,
     state_of,
     unit_caveats,
@@ -34,14 +34,7 @@ from backends.templates import NoText, ServiceName, check_words
 from backends.text import LAST_LINES, last_lines
 
 
-class SystemdSettings(
-    msgspec.Struct,
-    kw_only=True,
-    frozen=True,
-    forbid_unknown_fields=True,
-    tag_field="kind",
-    tag="systemd",
-):
+class SystemdSettings(TaggedSettings, kw_only=True, frozen=True, tag="systemd"):
     """Of the configuration.
 
     Attributes:
@@ -105,10 +98,10 @@ class SystemdService:
         it would refuse to start the good version after them.
         """
         shown = await self._show_if_possible()
-        if is_rehearsal() or shown.get("NeedDaemonReload") == "yes":
+        if assume(shown.get("NeedDaemonReload") == "yes"):
             what = f"start {self._name}, whose unit file has changed: systemctl daemon-reload"
             await execute(self._host, self.reload_command(), what, timeout=self._settings.timeout)
-        if is_rehearsal() or _has_died(shown):
+        if assume(_has_died(shown)):
             await self._reset()
         await self._execute(self.start_command(), "start")
 

@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
-from backends.consul.balancers import Places, sockets
+from backends.consul.balancers import ConsulBalancers, find_sockets
 from backends.consul.catalog import ConsulService, Instance, instances
 from backends.consul.client import Consul
 from backends.errors import ConfigError
@@ -75,7 +75,9 @@ def found_nodes(service: ConsulService, found: Mapping[str, Instance]) -> dict[s
     }
 
 
-async def find_balancers(consul: Consul, places: Places, file: str, app: str) -> dict[str, HaproxySettings]:
+async def find_balancers(
+    consul: Consul, places: ConsulBalancers, file: str, app: str
+) -> dict[str, HaproxySettings]:
     """The load balancers of an application, as Consul names them now.
 
     Args:
@@ -89,7 +91,7 @@ async def find_balancers(consul: Consul, places: Places, file: str, app: str) ->
         BackendError: Consul could not be asked.
     """
     with _located(file, app):
-        found = await sockets(consul, places, app)
+        found = await find_sockets(consul, places, app)
     balancers = {}
     for name, address in found.items():
         try:

@@ -92,7 +92,7 @@ def _checked(event: AnyEvent) -> AnyEvent:
 
 def _unreadable(text: bytes, problem: str) -> Unreadable:
     try:
-        kind = msgspec.json.decode(text, type=_Kind).event
+        kind = msgspec.json.decode(text, type=_EventName).event
     except (msgspec.MsgspecError, ValueError, RecursionError):
         kind = ""
     return Unreadable(
@@ -102,5 +102,5 @@ def _unreadable(text: bytes, problem: str) -> Unreadable:
     )
 
 
-class _Kind(msgspec.Struct, frozen=True):
+class _EventName(msgspec.Struct, frozen=True):
     event: str = ""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from backends.errors import BackendError, ConfigError, RolldeckError, UnreadableReply
 from backends.hosts.command_host import CommandHost
-from backends.hosts.rehearsal import Rehearsed, rehearsing
+from backends.hosts.execution import Rehearsed, rehearsing
 from backends.hosts.sudo import rule
 from backends.templates import VERSION_PATTERN
 from orchestrator.node import Node

@@ -8,7 +8,7 @@ import consul.base
 from hypothesis import example
 from hypothesis import strategies as st
 
-from backends.consul.balancers import KeyPlaces, sockets
+from backends.consul.balancers import KeyBalancers, find_sockets
 from backends.consul.catalog import ConsulService, instance
 from backends.consul.client import Consul, Pair, decoded
 from backends.consul.settings import ConsulSettings
@@ -22,7 +22,7 @@ from tests.fuzz.structs import name
 from tests.fuzz.texts import anything, data, grown, json_of, mostly, table, text, tree
 
 SETTINGS = ConsulSettings()
-PLACES = KeyPlaces(key="haproxy")
+PLACES = KeyBalancers(key="haproxy")
 SERVICE = ConsulService(service="shop", ssh="meta:ssh")
 
 check = table(CheckID=name, Status=st.sampled_from(["passing", "warning", "critical"]), Name=text, Notes=text)
@@ -130,7 +130,7 @@ def test_where_load_balancers_are(value: bytes, app: str) -> None:
         async def get(self, key: str, index: int = 0, wait: float = 0) -> tuple[int, Pair | None]:
             return 1, Pair(key, value, 1, 0, "")
 
-    found = bounded(lambda: finished(sockets(Keys(SETTINGS), PLACES, app)), len(value))
+    found = bounded(lambda: finished(find_sockets(Keys(SETTINGS), PLACES, app)), len(value))
     for socket in (found or {}).values():
         # As the configuration that is made of it is checked.
         there = bounded(lambda socket=socket: parse_address(socket), len(socket), ValueError, NotInert)  # type: ignore[misc]

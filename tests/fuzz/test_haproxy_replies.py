@@ -9,7 +9,7 @@ from backends.haproxy import parse
 from backends.haproxy.fast_parse import fast_join
 from backends.haproxy.join import join
 from backends.haproxy.sessions import parse_sessions, sessions_end
-from backends.haproxy.transport import WriteReplies, reads_end, writes_end
+from backends.haproxy.transport import WriteReply, read_complete, write_complete
 from backends.model import ServerRef
 from tests.fuzz.harness import bounded, fuzzed
 from tests.fuzz.texts import anything, digits, grown, lines_of, mostly, word
@@ -79,10 +79,10 @@ def test_show_info(text: str) -> None:
 def test_where_replies_end(text: str, count: int) -> None:
     sent = text.encode(errors="replace")
     bounded(lambda: parse.split_replies("lb1", text, count), len(text))
-    bounded(lambda: reads_end(sent, count), len(text))
-    bounded(lambda: writes_end(sent, count), len(text))
+    bounded(lambda: read_complete(sent, count), len(text))
+    bounded(lambda: write_complete(sent, count), len(text))
     bounded(lambda: sessions_end(sent), len(text))
-    bounded(lambda: WriteReplies.parse(text).words, len(text))
+    bounded(lambda: WriteReply.parse(text).words, len(text))
 
 
 @fuzzed(stat=stat, state=state)

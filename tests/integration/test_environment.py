@@ -10,7 +10,7 @@ from backends.command import Command
 from backends.errors import ConfigError, Refused
 from backends.hooks.kinds import HookSettings, make_hook
 from backends.hosts.local import LocalHost
-from backends.installers.common import RecipeInstaller
+from backends.installers.common import SequenceInstaller
 from backends.local_process import secret_names
 from backends.protocols import Host
 from backends.secrets import load_secret
@@ -127,7 +127,7 @@ async def test_nodes_of_this_machine_get_what_access_names_and_ansible_the_opera
         )
         [node] = await adapters.nodes("shop", app, config.source_of("shop", None), specs)
         assert (await seen_on(node.host)).keys() & TOKENS.keys() == {"DOCKER_HOST"}
-        assert isinstance(node.installer, RecipeInstaller)
+        assert isinstance(node.installer, SequenceInstaller)
         names = (await seen_on(node.installer.host)).keys() & TOKENS.keys()
         assert names == TOKENS.keys() - {"CONSUL_HTTP_TOKEN", "STATS_PASSWORD"}
     finally:

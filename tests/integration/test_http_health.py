@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import pytest
 
 from backends.command import CommandFinished
+from backends.health.command import CommandHealth
 from backends.health.http import HttpHealth
 from backends.health.kinds import HealthCheckFactory
-from backends.health.simple import CommandHealth, TcpHealth
+from backends.health.tcp import TcpHealth
 from backends.hosts.local import LocalHost
 from backends.model import HealthResult
 from tests.support.health import look

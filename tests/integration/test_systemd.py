@@ -11,7 +11,7 @@ from backends.errors import PermissionDenied, Refused, UnreadableReply
 from backends.hosts.local import LocalHost
 from backends.model import Activity, ServiceState
 from backends.services.systemd import SystemdService, SystemdSettings
-from backends.services.systemd_rights import NOT_ALLOWED
+from backends.services.systemd_unit import NOT_ALLOWED
 from tests.support.free_ports import free_port
 from tests.support.servers.systemd import ENDED_BY_OOMD, Systemd, needs_systemd, running_systemd
 from tests.support.wait import until

@@ -11,7 +11,7 @@ from backends.haproxy import commands
 from backends.haproxy.address import HaproxySettings
 from backends.haproxy.parse import MAX_NAME, MAX_TEXT, number
 from backends.haproxy.runtime import Runtime
-from backends.haproxy.transport import MOST_RECORDED, WriteReplies
+from backends.haproxy.transport import MAX_RECORDED_BYTES, WriteReply
 from backends.model import ServerRef
 from tests.support.loop_time import watching_loop
 from tests.support.recorder import exchanges
@@ -99,13 +99,13 @@ async def test_the_answer_to_a_write_is_cut_before_it_is_recorded(tmp_path: Path
     async with scripted_haproxy(tmp_path, Reply(text.encode())) as scripted, watching_loop() as loop:
         with pytest.raises(UnknownOutcome, match="the reply is longer than 65,536 bytes"):
             await runtime(scripted.socket, seen).write(commands.drain(WEB1))
-    assert len(seen[0].reply) <= MOST_RECORDED + 50
+    assert len(seen[0].reply) <= MAX_RECORDED_BYTES + 50
     assert seen[0].reply.endswith(" bytes or more)")
     assert loop.longest_s < BUSY_SECONDS
 
 
 def test_answers_are_divided_in_a_time_in_proportion_to_their_length() -> None:
-    assert len(WriteReplies.parse("\n" * 1_000_000).answers) == 1_000_000
+    assert len(WriteReply.parse("\n" * 1_000_000).answers) == 1_000_000
 
 
 @pytest.mark.parametrize(

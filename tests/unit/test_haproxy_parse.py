@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from backends.errors import PermissionDenied, Refused, UnreadableReply
 from backends.haproxy import parse
 from backends.haproxy.join import join
-from backends.haproxy.transport import WriteReplies
+from backends.haproxy.transport import WriteReply
 from backends.model import Admin, AdminState, Backend, Level, Operational, RequestCounters, Server, ServerRef
 
 CAPTURED = Path(__file__).parent / "captured"
@@ -262,8 +262,8 @@ def test_no_damage_to_a_reply_is_anything_but_understood_or_not_measured(
 
 
 def test_answers_to_writes(version: str) -> None:
-    parsed = WriteReplies.parse("\n\n[3]: No such server.\n\n\n")
-    assert parsed == WriteReplies(("", "", "No such server.", ""), complete=True)
+    parsed = WriteReply.parse("\n\n[3]: No such server.\n\n\n")
+    assert parsed == WriteReply(("", "", "No such server.", ""), complete=True)
     assert parsed.words == "No such server."
-    assert WriteReplies.parse("\n[3]: No") == WriteReplies(("", "No"), complete=False)
-    assert WriteReplies.parse("") == WriteReplies((), complete=True)
+    assert WriteReply.parse("\n[3]: No") == WriteReply(("", "No"), complete=False)
+    assert WriteReply.parse("") == WriteReply((), complete=True)

@@ -134,7 +134,7 @@ async def test_what_a_reply_to_a_read_means(tmp_path: Path, reply: bytes, error:
 
 
 async def test_a_reply_without_end_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transport, "MOST_BYTES", 1000)
+    monkeypatch.setattr(transport, "MAX_READ_REPLY_BYTES", 1000)
     async with scripted_haproxy(tmp_path, Reply(b"x" * 70_000)) as scripted:
         with pytest.raises(UnreadableReply, match="longer than 1,000 bytes; it begins with 'xxx"):
             await runtime(scripted.socket).snapshot()

@@ -11,7 +11,7 @@ from asyncssh.config import SSHClientConfig
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backends.consul.balancers import KeyPlaces, Places, address
+from backends.consul.balancers import ConsulBalancers, KeyBalancers, runtime_address
 from backends.consul.catalog import ConsulService, Instance
 from backends.consul.settings import ConsulSettings
 from backends.errors import ConfigError
@@ -130,11 +130,11 @@ SOURCES: Mapping[str, Callable[[str], object]] = {
     "address of HAProxy": lambda text: resolve_nodes({}, [server(address=text)], "f", "k.nodes"),
     "address in Consul's catalog": lambda text: of_an_instance(address=text),
     "ssh in Consul's catalog": lambda text: of_an_instance(meta={"ssh": text}),
-    "host in Consul's key": lambda text: address(
-        KeyPlaces(key="k"), text, "key k", "[apps.shop.load_balancers]"
+    "host in Consul's key": lambda text: runtime_address(
+        KeyBalancers(key="k"), text, "key k", "[apps.shop.load_balancers]"
     ),
-    "whole address in Consul's key": lambda text: address(
-        KeyPlaces(key="k", schemes=["ssh"]), f"ssh://me@{text}/s", "key k", "[apps.shop.load_balancers]"
+    "whole address in Consul's key": lambda text: runtime_address(
+        KeyBalancers(key="k", schemes=["ssh"]), f"ssh://me@{text}/s", "key k", "[apps.shop.load_balancers]"
     ),
 }
 
@@ -275,16 +275,16 @@ def test_hooks_are_held_to_the_same_and_not_shown(url: str) -> None:
 SSH = "ssh://{host}/run/haproxy/admin.sock"
 
 
-def allowed(host: str, places: Places | None = None) -> str:
-    return address(
-        places or KeyPlaces(key="k"), host, "key k in Consul: host of lb1", "[apps.shop.load_balancers]"
+def allowed(host: str, places: ConsulBalancers | None = None) -> str:
+    return runtime_address(
+        places or KeyBalancers(key="k"), host, "key k in Consul: host of lb1", "[apps.shop.load_balancers]"
     )
 
 
 def test_a_host_is_put_where_the_configuration_says() -> None:
     assert allowed("lb1") == "ssh://lb1/run/haproxy/admin.sock"
     assert allowed("fe80::1%eth0") == "ssh://[fe80::1%eth0]/run/haproxy/admin.sock"
-    assert allowed("::1", KeyPlaces(key="k", socket="tcp://[{host}]:9999")) == "tcp://[::1]:9999"
+    assert allowed("::1", KeyBalancers(key="k", socket="tcp://[{host}]:9999")) == "tcp://[::1]:9999"
 
 
 @pytest.mark.parametrize(
@@ -297,7 +297,7 @@ def test_a_host_is_put_where_the_configuration_says() -> None:
     ],
 )
 def test_a_whole_address_that_the_configuration_would_make_is_fine(host: str, socket: str) -> None:
-    assert allowed(host, KeyPlaces(key="k", socket=socket)) == host
+    assert allowed(host, KeyBalancers(key="k", socket=socket)) == host
 
 
 @pytest.mark.parametrize(
@@ -317,14 +317,16 @@ def test_other_whole_addresses_need_their_scheme_in_the_configuration(
     host: str, scheme: str, socket: str
 ) -> None:
     with pytest.raises(ConfigError) as caught:
-        allowed(host, KeyPlaces(key="k", socket=socket))
+        allowed(host, KeyBalancers(key="k", socket=socket))
     assert str(caught.value) == (
         f"key k in Consul: host of lb1: found {host!r}, a whole address with scheme '{scheme}', expected"
         f' a host for {socket!r}; schemes = ["{scheme}"] in [apps.shop.load_balancers] allows whole addresses'
         " of this kind"
     )
     assert (
-        allowed(host, msgspec.convert({"kind": "consul-key", "key": "k", "schemes": [scheme]}, Places))
+        allowed(
+            host, msgspec.convert({"kind": "consul-key", "key": "k", "schemes": [scheme]}, ConsulBalancers)
+        )
         == host
     )
 
@@ -332,12 +334,12 @@ def test_other_whole_addresses_need_their_scheme_in_the_configuration(
 @pytest.mark.parametrize("socket", ["ssh://lb1/s", "http://{host}/s", "ssh://{host}", "ssh://$(id){host}/s"])
 def test_a_socket_that_can_be_none_is_found_when_the_configuration_is_read(socket: str) -> None:
     with pytest.raises(msgspec.ValidationError, match="socket"):
-        msgspec.convert({"kind": "consul-key", "key": "k", "socket": socket}, Places)
+        msgspec.convert({"kind": "consul-key", "key": "k", "socket": socket}, ConsulBalancers)
 
 
 def test_a_scheme_that_there_is_not() -> None:
     with pytest.raises(msgspec.ValidationError, match="http"):
-        msgspec.convert({"kind": "consul-key", "key": "k", "schemes": ["http"]}, Places)
+        msgspec.convert({"kind": "consul-key", "key": "k", "schemes": ["http"]}, ConsulBalancers)
 
 
 def test_the_user_of_ssh_is_named_when_it_cannot_be_used() -> None:

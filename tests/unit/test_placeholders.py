@@ -5,7 +5,7 @@ from typing import Any, get_args
 
 import pytest
 
-from backends.consul.balancers import KeyPlaces, ServicePlaces
+from backends.consul.balancers import KeyBalancers, ServiceBalancers
 from backends.consul.catalog import ConsulService
 from backends.consul.settings import ConsulSettings
 from backends.errors import ConfigError
@@ -177,7 +177,7 @@ def test_every_template_is_declared() -> None:
     """Its docstring calls a field a template, or its adapter fills it."""
     kinds = (ServiceSettings, InstallSettings, VersionSettings, HealthSettings)
     structs = [struct for kind in kinds for struct in get_args(kind)]
-    structs += [ConsulService, ConsulSettings, KeyPlaces, ServicePlaces]
+    structs += [ConsulService, ConsulSettings, KeyBalancers, ServiceBalancers]
     declared = {(struct.__name__, field) for struct in structs for field in _templates(struct)}
     assert {
         (struct.__name__, field)

@@ -6,9 +6,10 @@ from backends.command import Command
 from backends.errors import PermissionDenied, Refused, UnreadableReply
 from backends.model import Activity, ServiceState
 from backends.services.systemd import SystemdService, SystemdSettings, journalctl
-from backends.services.systemd_rights import LINGER, NOT_ALLOWED
 from backends.services.systemd_unit import (
+    LINGER,
     MAX_RELATED,
+    NOT_ALLOWED,
     parse_show,
     parse_units,
     related_units,

@@ -8,9 +8,8 @@ import pytest
 
 from backends.command import Command
 from backends.errors import UnreadableReply
-from backends.hosts.execution import execute, query
+from backends.hosts.execution import execute, query, rehearsing
 from backends.hosts.local import LocalHost
-from backends.hosts.rehearsal import rehearsing
 from backends.hosts.sudo import LONGEST_PATTERN, SudoCall, rule, sudo_call
 from backends.templates import VERSION_PATTERN
 

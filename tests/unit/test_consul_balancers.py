@@ -5,7 +5,7 @@ from typing import cast
 
 import pytest
 
-from backends.consul.balancers import KeyPlaces, sockets
+from backends.consul.balancers import KeyBalancers, find_sockets
 from backends.consul.client import Consul, Pair
 from backends.errors import ConfigError
 
@@ -21,8 +21,8 @@ class OneKey:
 
 
 async def places(value: str) -> dict[str, str]:
-    found = await sockets(
-        cast("Consul", OneKey(value)), KeyPlaces(key="lbs", socket="tcp://{host}:9"), "shop"
+    found = await find_sockets(
+        cast("Consul", OneKey(value)), KeyBalancers(key="lbs", socket="tcp://{host}:9"), "shop"
     )
     return {name: address.removeprefix("tcp://").removesuffix(":9") for name, address in found.items()}
 

@@ -2,9 +2,10 @@ import pytest
 
 from backends.command import Command
 from backends.errors import ConfigError, UnknownOutcome, Unreachable
+from backends.health.command import CommandCheck, CommandHealth
 from backends.health.http import HttpHealth
 from backends.health.kinds import HealthCheckFactory, HealthSettings
-from backends.health.simple import CommandCheck, CommandHealth, TcpCheck, TcpHealth
+from backends.health.tcp import TcpCheck, TcpHealth
 from backends.hosts.ports import ConsolePort, NodePort
 from backends.model import HealthResult
 from tests.support.scripted_host import Answer, ScriptedHost
