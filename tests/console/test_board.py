@@ -153,19 +153,21 @@ async def _records(sick: set[str]) -> list[Record]:
     return world.records
 
 
-HEALTHY, DEGRADED = run(_records(set())), run(_records({"web2"}))
+@pytest.fixture(scope="module")
+def healthy() -> list[Record]:
+    return run(_records(set()))
 
 
-def test_the_result_is_the_last_word() -> None:
-    assert header(RolloutState.of(HEALTHY), START, 80)[-1] == (" · ✓ healthy in 0:18", "ok")
-    bad = RolloutState.of(DEGRADED)
+def test_the_result_is_the_last_word(healthy: list[Record]) -> None:
+    assert header(RolloutState.of(healthy), START, 80)[-1] == (" · ✓ healthy in 0:18", "ok")
+    bad = RolloutState.of(run(_records({"web2"})))
     text, kind = header(bad, START, 80)[-1]
     assert (text[:13], kind) == (" · ✗ degraded", "bad")
     assert sentence(bad, START, "", 80)[0] == ("not in rotation: web2 · failed: web2", "bad")
 
 
-async def test_any_prefix_of_a_real_stream_can_be_shown() -> None:
-    records = [each for each in HEALTHY if not isinstance(each.event, CommandFinished)]
+async def test_any_prefix_of_a_real_stream_can_be_shown(healthy: list[Record]) -> None:
+    records = [each for each in healthy if not isinstance(each.event, CommandFinished)]
     app = Shell()
     async with app.run_test(size=(80, 24)) as pilot:
         board, state = app.query_one(RolloutBoard), RolloutState()

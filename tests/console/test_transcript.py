@@ -72,21 +72,22 @@ async def test_a_command_and_each_line_of_its_raw_reply() -> None:
         ]
 
 
-async def _healthy() -> list[Record]:
-    world = World(nodes=2)
-    await world.upgrade()
-    return world.records
+@pytest.fixture(scope="module")
+def healthy() -> list[Record]:
+    async def upgrade() -> list[Record]:
+        world = World(nodes=2)
+        await world.upgrade()
+        return world.records
 
-
-HEALTHY = run(_healthy())
+    return run(upgrade())
 
 
 @pytest.mark.parametrize("width", [80, 120])
-async def test_a_real_rollout_reads_as_a_story(width: int) -> None:
+async def test_a_real_rollout_reads_as_a_story(width: int, healthy: list[Record]) -> None:
     app = Shell()
     async with app.run_test(size=(width, 24), notifications=True) as pilot:
         transcript = app.query_one(Transcript)
-        for record in HEALTHY:
+        for record in healthy:
             transcript.add(record)
         await pilot.pause()
         told = words(transcript)

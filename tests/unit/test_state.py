@@ -1,5 +1,7 @@
 """The fold: what anyone sees, at any moment, is computed from the events alone."""
 
+from functools import cache
+
 import msgspec
 import pytest
 
@@ -195,12 +197,17 @@ async def _decided() -> list[Record]:
     return world.records
 
 
-STREAMS = {"healthy": run(_healthy()), "failing": run(_failing()), "decided": run(_decided())}
+STREAMS = {"healthy": _healthy, "failing": _failing, "decided": _decided}
+
+
+@cache
+def stream(name: str) -> list[Record]:
+    return run(STREAMS[name]())
 
 
 @pytest.mark.parametrize("name", STREAMS)
 def test_any_prefix_of_a_real_stream_can_be_shown(name: str) -> None:
-    records = STREAMS[name]
+    records = stream(name)
     step_by_step = RolloutState()
     for count, record in enumerate(records, 1):
         step_by_step.apply(record)
@@ -218,9 +225,9 @@ def test_any_prefix_of_a_real_stream_can_be_shown(name: str) -> None:
 @pytest.mark.parametrize("name", STREAMS)
 def test_a_journal_that_is_read_back_gives_the_same_state(name: str) -> None:
     read = []
-    for record in STREAMS[name]:
+    for record in stream(name):
         read.append(Record(record.seq, record.at, decode_event(encode_row(record))))
-    from_journal, live = RolloutState.of(read), RolloutState.of(STREAMS[name])
+    from_journal, live = RolloutState.of(read), RolloutState.of(stream(name))
     assert {key: each.state for key, each in from_journal.nodes.items()} == {
         key: each.state for key, each in live.nodes.items()
     }

@@ -2,7 +2,7 @@
 
 import os
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,15 +28,13 @@ from orchestrator.journal.entry_status import standing
 from orchestrator.journal.store import Journal
 from tests.unit import journals
 
-HEALTHY, TROUBLED = journals.healthy(), journals.troubled()
-
 
 def spans(timeline: Timeline, node: str) -> list[tuple[str, str]]:
     return [(each.step, each.result) for each in timeline.spans if each.node == node]
 
 
 def test_every_try_of_every_step() -> None:
-    timeline = Timeline.of(TROUBLED)
+    timeline = Timeline.of(journals.troubled())
     once = ["drain", "stop", "install", "start", "verify"]
     assert spans(timeline, "web1") == [(step, "done") for step in once]
     first = [(step, "done") for step in once[:4]] + [("verify", "failed")]
@@ -54,7 +52,7 @@ def test_every_try_of_every_step() -> None:
 
 
 def test_times_are_without_pauses() -> None:
-    timeline = Timeline.of(TROUBLED)
+    timeline = Timeline.of(journals.troubled())
     assert [(round(each.ended or 0) - round(each.began)) for each in timeline.pauses] == [20]
     assert timeline.paused == pytest.approx(20)
     drain = next(each for each in timeline.spans if (each.node, each.step) == ("web1", "drain"))
@@ -69,7 +67,7 @@ def test_times_are_without_pauses() -> None:
 
 def test_what_was_work_and_what_was_waiting() -> None:
     """The same as the board says from the same events."""
-    timeline, state = Timeline.of(HEALTHY), RolloutState.of(HEALTHY)
+    timeline, state = Timeline.of(journals.healthy()), RolloutState.of(journals.healthy())
     spent = [node.times for node in state.nodes.values() if node.times is not None]
     assert len(spent) == 3
     assert timeline.times.working == pytest.approx(sum(each.working for each in spent))
@@ -79,8 +77,9 @@ def test_what_was_work_and_what_was_waiting() -> None:
     assert sum(each_step) == pytest.approx(timeline.times.working + timeline.times.waiting)
 
 
-@pytest.mark.parametrize("records", [HEALTHY, TROUBLED], ids=["healthy", "troubled"])
-def test_cut_off_anywhere_it_is_told_as_far_as_it_goes(records: Sequence[Record]) -> None:
+@pytest.mark.parametrize("read", [journals.healthy, journals.troubled], ids=["healthy", "troubled"])
+def test_cut_off_anywhere_it_is_told_as_far_as_it_goes(read: Callable[[], Sequence[Record]]) -> None:
+    records = read()
     for end in range(len(records) + 1):
         timeline = Timeline.of(records[:end])
         assert timeline.missing == 0
@@ -92,7 +91,7 @@ def test_cut_off_anywhere_it_is_told_as_far_as_it_goes(records: Sequence[Record]
 
 @pytest.mark.parametrize("gone", range(0, 60, 3))
 def test_with_a_gap_it_says_so(gone: int) -> None:
-    timeline = Timeline.of([*TROUBLED[: gone + 1], *TROUBLED[gone + 4 :]])
+    timeline = Timeline.of([*journals.troubled()[: gone + 1], *journals.troubled()[gone + 4 :]])
     assert timeline.missing == 3
     assert timeline.state.ended is not None
 
@@ -110,10 +109,10 @@ def test_ready_by_hand_has_waits_but_no_steps() -> None:
 
 
 def test_what_was_served_meanwhile() -> None:
-    traffic = Timeline.of(journals.with_traffic(HEALTHY, errors=2)).traffic
+    traffic = Timeline.of(journals.with_traffic(journals.healthy(), errors=2)).traffic
     assert traffic is not None
     assert (traffic.served, traffic.errors_5xx) == (120_345, 2)
-    before = [each for each in HEALTHY if not isinstance(each.event, Traffic)]
+    before = [each for each in journals.healthy() if not isinstance(each.event, Traffic)]
     assert Timeline.of(before).traffic is None
 
 
@@ -128,7 +127,7 @@ def test_a_command_without_a_reply() -> None:
 
     records = journals.numbered(sending("a"), sending("a"), sent("a"), sending("b"), sent("b"), sent("c"))
     assert unanswered(records) == {2}
-    assert unanswered(TROUBLED) == set()
+    assert unanswered(journals.troubled()) == set()
 
 
 def test_an_upgrade_after_a_retry_counts_once() -> None:
