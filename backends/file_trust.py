@@ -148,11 +148,7 @@ def _walk(
     try:
         while True:
             name = ahead.pop()
-            passes = os.fstat(folder)
-            if not _is_sticky(passes) or not (ahead or in_sticky):
-                _check(passes, where, writers, folder)
-            elif writers.users is not None:
-                _check_owner(passes, where, writers.users)
+            _check_on_the_way(folder, where, writers, in_sticky=bool(ahead) or in_sticky)
             here = os.path.normpath(os.path.join(where, name))
             target = _link(name, folder)
             if target is None:
@@ -172,6 +168,15 @@ def _walk(
             ahead += reversed(_names(target))
     finally:
         os.close(folder)
+
+
+def _check_on_the_way(folder: int, where: str, writers: Writers, *, in_sticky: bool) -> None:
+    """Check a folder that is passed through; of a sticky one, where that will do, only the owner."""
+    info = os.fstat(folder)
+    if not (in_sticky and _is_sticky(info)):
+        _check(info, where, writers, folder)
+    elif writers.users is not None:
+        _check_owner(info, where, writers.users)
 
 
 def _replaced(old: int, new: int) -> int:

@@ -3,6 +3,7 @@
 import io
 import tempfile
 import traceback
+from collections.abc import Sequence
 
 import click
 
@@ -29,26 +30,16 @@ def explain(error: BaseException) -> int:
         case click.exceptions.Exit(exit_code=code):
             return code
         case click.ClickException():
-            words = io.StringIO()
-            error.show(words)
-            for line in words.getvalue().splitlines():
-                say(line)
+            _say_wrong_use(error)
             return Exit.USAGE
-        case click.Abort() | KeyboardInterrupt():
-            _line("aborted")
-            return Exit.ABORTED
-        case Aborted():
-            _line(str(error))
+        case click.Abort() | KeyboardInterrupt() | Aborted():
+            _line(str(error) if isinstance(error, Aborted) else "aborted")
             return Exit.ABORTED
         case PreflightFailed() | PlanChanged() | CapacityViolation() | Locked() | Unauthenticated():
             _line(f"refused, no changes made: {error}")
             return Exit.REFUSED
         case ConfigErrors(errors=errors):
-            for one in errors[:SHOWN_ERRORS]:
-                _line(str(one))
-            more = f", of which the first {SHOWN_ERRORS} are shown" if len(errors) > SHOWN_ERRORS else ""
-            least = "at least " if len(errors) >= MOST_ERRORS else ""
-            _line(f"{least}{counted(len(errors), 'error')} in {errors[0].file}{more}")
+            _say_config_errors(errors)
             return Exit.USAGE
         case ConfigError():
             _line(str(error))
@@ -57,6 +48,21 @@ def explain(error: BaseException) -> int:
             _line(str(error))
             return Exit.DEGRADED
     return _defect(error)
+
+
+def _say_wrong_use(error: click.ClickException) -> None:
+    words = io.StringIO()
+    error.show(words)
+    for line in words.getvalue().splitlines():
+        say(line)
+
+
+def _say_config_errors(errors: Sequence[ConfigError]) -> None:
+    for error in errors[:SHOWN_ERRORS]:
+        _line(str(error))
+    more = f", of which the first {SHOWN_ERRORS} are shown" if len(errors) > SHOWN_ERRORS else ""
+    least = "at least " if len(errors) >= MOST_ERRORS else ""
+    _line(f"{least}{counted(len(errors), 'error')} in {errors[0].file}{more}")
 
 
 def _raised_in(error: BaseException) -> str:

@@ -4,6 +4,8 @@ What is read in Consul may be anybody's. It is decoded here and nowhere else, an
 ValueError with a short text, whatever it is.
 """
 
+from collections.abc import Iterable
+from itertools import chain
 from typing import Annotated, TypeVar
 
 import msgspec
@@ -57,22 +59,22 @@ def check_amounts(value: object) -> None:
     Raises:
         ValueError: something has not.
     """
+    if isinstance(value, str) and len(value) > 2_001:
+        raise ValueError(f"found a text of {len(value)} characters, expected at most 2001")
+    if isinstance(value, int | float) and not -_LARGEST <= value <= _LARGEST:
+        raise ValueError("found a number beyond 2**53")
+    for part in _parts(value):
+        check_amounts(part)
+
+
+def _parts(value: object) -> Iterable[object]:
+    """What a list, dict or struct is made of; nothing of what has no parts."""
     match value:
-        case str():
-            if len(value) > 2_001:
-                raise ValueError(f"found a text of {len(value)} characters, expected at most 2001")
-        case int() | float():
-            if not -_LARGEST <= value <= _LARGEST:
-                raise ValueError("found a number beyond 2**53")
         case list() | tuple():
-            for part in value:
-                check_amounts(part)
+            return value
         case dict():
-            for key, part in value.items():
-                check_amounts(key)
-                check_amounts(part)
+            return chain.from_iterable(value.items())
         case msgspec.Struct():
-            for field in value.__struct_fields__:
-                check_amounts(getattr(value, field))
+            return (getattr(value, field) for field in value.__struct_fields__)
         case _:
-            pass
+            return ()

@@ -1,6 +1,6 @@
 """What may stand in `config.toml`, table by table; unknown keys are refused."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from functools import partial
 from typing import Any, Literal, TypeVar, cast
 
@@ -87,20 +87,7 @@ def parse(raw: dict[str, Any], file: str) -> Config:
     known = list(balancers) if isinstance(balancers, dict) else None
     for name in known or ():
         problems.collect(partial(_name, name, file, "haproxy"), name)
-    apps = raw.get("apps", {})
-    if not isinstance(apps, dict):
-        problems.add(file, "apps", f"found {shown(apps)}, expected a table of named tables")
-        apps = None
-    told = bool(apps) and all(isinstance(app, dict) and "load_balancers" in app for app in apps.values())
-    if known == [] and not told:
-        problems.add(file, "haproxy", "found none, expected at least one [haproxy.NAME] table")
-    if apps == {}:
-        problems.add(file, "apps", "found none, expected at least one [apps.NAME] table")
-    for name, value in (apps or {}).items():
-        problems.collect(partial(_name, name, file, "apps"), name)
-        app = problems.collect(partial(_app, value, known, file, f"apps.{name}"), None)
-        if app is not None:
-            config.apps[name] = app
+    config.apps.update(_apps(raw.get("apps", {}), known, file, problems))
     if "consul" not in raw:
         problems.collect(partial(_need_consul, config), None)
     if config.consul is not None:
@@ -119,6 +106,25 @@ def _need_consul(config: Config) -> None:
         raise ConfigError(
             config.file, asked[0], "asks Consul, and there is no [consul] table that says where"
         )
+
+
+def _apps(
+    apps: Any, balancers: Collection[str] | None, file: str, problems: Problems
+) -> Iterator[tuple[str, ApplicationSettings]]:
+    """The applications that are well by name, and whether there are load balancers for them; see `_app`."""
+    if not isinstance(apps, dict):
+        problems.add(file, "apps", f"found {shown(apps)}, expected a table of named tables")
+        apps = None
+    told = bool(apps) and all(isinstance(app, dict) and "load_balancers" in app for app in apps.values())
+    if balancers is not None and not balancers and not told:
+        problems.add(file, "haproxy", "found none, expected at least one [haproxy.NAME] table")
+    if apps == {}:
+        problems.add(file, "apps", "found none, expected at least one [apps.NAME] table")
+    for name, value in (apps or {}).items():
+        problems.collect(partial(_name, name, file, "apps"), name)
+        app = problems.collect(partial(_app, value, balancers, file, f"apps.{name}"), None)
+        if app is not None:
+            yield name, app
 
 
 def _app(table: Any, balancers: Collection[str] | None, file: str, key: str) -> ApplicationSettings:

@@ -27,47 +27,15 @@ async def versions_told(
         bus: carries which node is done.
         lost: why somebody else may work on the nodes by now; then nothing is written any more.
     """
-    wanted: dict[str, str] = {}
-    waiting: dict[str, str] = {}
-    some, told = asyncio.Event(), set[str]()
-
-    def keep(record: Record) -> None:
-        match record.event:
-            case NodeStarted(node=node, version=version):
-                wanted[node] = version
-            case NodeDone(node=node):
-                waiting[node] = wanted.get(node, "")
-                some.set()
-
-    async def written() -> bool:
-        """All that waits, oldest first; whether Consul has taken it."""
-        while waiting and not lost():
-            node, version = next(iter(waiting.items()))
-            try:
-                await consul.put(key(node), version.encode())
-            except RolldeckError as error:
-                if node not in told:
-                    told.add(node)
-                    bus.emit(NodeNote(node=node, text=f"its version is not written to Consul yet: {error}"))
-                return False
-            if waiting[node] == version:
-                del waiting[node]
-        return True
-
-    async def work() -> None:
-        while True:
-            await some.wait()
-            some.clear()
-            if not await written():
-                some.set()
-                await asyncio.sleep(PAUSE)
-
-    unsubscribe = bus.subscribe(keep)
+    publisher = _VersionPublisher(consul, key, bus, lost)
+    unsubscribe = bus.subscribe(publisher.keep)
 
     def report(text: str) -> None:
         bus.emit(NodeNote(node="", text=text))
 
-    working = asyncio.create_task(keep_running("writing versions to Consul", work, report), name="versions")
+    working = asyncio.create_task(
+        keep_running("writing versions to Consul", publisher.run, report), name="versions"
+    )
     try:
         yield
     finally:
@@ -76,5 +44,55 @@ async def versions_told(
         await asyncio.gather(working, return_exceptions=True)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(LAST):
-                while not await written():  # noqa: ASYNC110 - Consul cannot tell us
+                while not await publisher.write():  # noqa: ASYNC110 - Consul cannot tell us
                     await asyncio.sleep(PAUSE)
+
+
+class _VersionPublisher:
+    """See `versions_told`."""
+
+    def __init__(
+        self, consul: Consul, key: Callable[[str], str], bus: EventBus, lost: Callable[[], str]
+    ) -> None:
+        self._consul = consul
+        self._key = key
+        self._bus = bus
+        self._lost = lost
+        self._wanted: dict[str, str] = {}  # the version that each node is to have
+        self._waiting: dict[str, str] = {}  # what is not written yet, oldest first
+        self._some_wait = asyncio.Event()
+        self._told = set[str]()  # the nodes of which somebody knows that they wait
+
+    def keep(self, record: Record) -> None:
+        """Take note of a node that is done."""
+        match record.event:
+            case NodeStarted(node=node, version=version):
+                self._wanted[node] = version
+            case NodeDone(node=node):
+                self._waiting[node] = self._wanted.get(node, "")
+                self._some_wait.set()
+
+    async def write(self) -> bool:
+        """Write all that waits, oldest first; whether Consul has taken it."""
+        while self._waiting and not self._lost():
+            node, version = next(iter(self._waiting.items()))
+            try:
+                await self._consul.put(self._key(node), version.encode())
+            except RolldeckError as error:
+                if node not in self._told:
+                    self._told.add(node)
+                    text = f"its version is not written to Consul yet: {error}"
+                    self._bus.emit(NodeNote(node=node, text=text))
+                return False
+            if self._waiting[node] == version:
+                del self._waiting[node]
+        return True
+
+    async def run(self) -> None:
+        """Write whatever begins to wait, until cancelled."""
+        while True:
+            await self._some_wait.wait()
+            self._some_wait.clear()
+            if not await self.write():
+                self._some_wait.set()
+                await asyncio.sleep(PAUSE)

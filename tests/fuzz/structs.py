@@ -40,6 +40,16 @@ def _usual(found: inspect.Type, odd: bool) -> SearchStrategy[Any]:
             return _struct(found, odd)
         case inspect.UnionType(types=types):
             return st.one_of([_of(one, odd=odd) for one in types])
+        case inspect.ListType(item_type=item) | inspect.VarTupleType(item_type=item):
+            return st.lists(_of(item, odd=odd), max_size=3)
+        case inspect.DictType(value_type=value):
+            return st.dictionaries(st.one_of(name, text), _of(value, odd=odd), max_size=3)
+        case _:
+            return _without_parts(found)
+
+
+def _without_parts(found: inspect.Type) -> SearchStrategy[Any]:
+    match found:
         case inspect.LiteralType(values=values):
             return st.sampled_from(sorted(values, key=str))
         case inspect.StrType(pattern=pattern, max_length=longest):
@@ -55,10 +65,6 @@ def _usual(found: inspect.Type, odd: bool) -> SearchStrategy[Any]:
             return st.booleans()
         case inspect.NoneType():
             return st.none()
-        case inspect.ListType(item_type=item) | inspect.VarTupleType(item_type=item):
-            return st.lists(_of(item, odd=odd), max_size=3)
-        case inspect.DictType(value_type=value):
-            return st.dictionaries(st.one_of(name, text), _of(value, odd=odd), max_size=3)
         case _:
             return tree
 

@@ -62,9 +62,9 @@ class _IniParser:
         self._named: dict[str, str] = {}  # groups that have yet to be declared, and the line that named them
         self._children: list[tuple[str, str]] = []
         self._where = ""
+        self._section, self._group = "hosts", UNGROUPED
 
     def parse(self, text: str) -> Groups:
-        section, group = "hosts", UNGROUPED
         for number, raw in enumerate(text.splitlines(), 1):
             line, self._where = raw.strip(), f"line {number}"
             if len(line) > _LONGEST_LINE:
@@ -74,19 +74,8 @@ class _IniParser:
                     "found a program or YAML, expected an inventory in INI form;"
                     " the name of one in YAML ends in .yml or .yaml, or has no ending"
                 )
-            if not line or line[0] in "#;":
-                continue
-            if line[0] == "[" and (match := _SECTION.fullmatch(line)):
-                group, section = match[1], match[2] or "hosts"
-                self._begin_section(group, section)
-            elif line[0] == "[" and line[-1] == "]":
-                raise self._error(f"found {line[:80]!r}, expected [GROUP], [GROUP:vars] or [GROUP:children]")
-            elif section == "hosts":
-                self._add_host(line, group)
-            elif section == "vars":
-                self._add_variable(line, group)
-            else:
-                self._add_child(line, group)
+            if line and line[0] not in "#;":
+                self._parse_line(line)
         for name, where in self._named.items():
             if name not in self._declared:
                 raise ConfigError(self._file, where, f"no group {name!r}, expected a section [{name}]")
@@ -94,9 +83,22 @@ class _IniParser:
             self._groups.add_child(parent, child)
         return self._groups.finish()
 
+    def _parse_line(self, line: str) -> None:
+        if line[0] == "[" and (match := _SECTION.fullmatch(line)):
+            self._begin_section(match[1], match[2] or "hosts")
+        elif line[0] == "[" and line[-1] == "]":
+            raise self._error(f"found {line[:80]!r}, expected [GROUP], [GROUP:vars] or [GROUP:children]")
+        elif self._section == "hosts":
+            self._add_host(line, self._group)
+        elif self._section == "vars":
+            self._add_variable(line, self._group)
+        else:
+            self._add_child(line, self._group)
+
     def _begin_section(self, group: str, section: str) -> None:
         if section not in _SECTIONS:
             raise self._error(f"found a section of {section!r}, expected one of: {', '.join(_SECTIONS)}")
+        self._section, self._group = section, group
         self._groups.add_group(group)
         if section == "vars":
             self._named.setdefault(group, self._where)
