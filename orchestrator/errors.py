@@ -46,12 +46,17 @@ class ServiceDiscoveryMaintenance(StepFailed):
 
 
 class JournalError(RolldeckError):
-    """Without a journal nothing is done: what is not written down cannot be resumed."""
+    """Without a journal nothing is done: what is not written down cannot be resumed.
 
-    def __init__(self, path: Path, problem: str) -> None:
+    Attributes:
+        path: of its file.
+        problem: why it cannot be read or written.
+        damaged: the file itself is not what SQLite writes, and no entry of it can be trusted.
+    """
+
+    def __init__(self, path: Path, problem: str, *, damaged: bool = False) -> None:
         self.path = path
         self.problem = problem
-        damaged = "malformed" in problem or "not a database" in problem or "***" in problem
         hint = f"; it is damaged: mv {path} {path}.damaged, and a new one is begun" if damaged else ""
         super().__init__(f"journal {path}: {problem}{hint}")
 

@@ -7,7 +7,7 @@ from console.exit_codes import Exit
 from console.terminal.output import clean, paint
 from orchestrator.engine.account import outcomes, stands
 from orchestrator.events.events import RolloutEnded
-from orchestrator.events.text import PURPOSES, WayLine, mixed_versions, way_lines, whose_words
+from orchestrator.events.text import PURPOSES, WayLine, mixed_versions, reason_beside, way_lines, whose_words
 from orchestrator.events.ways_back import OutOfRotation
 
 EXITS = {"healthy": Exit.HEALTHY, "degraded": Exit.DEGRADED, "aborted": Exit.ABORTED}
@@ -18,11 +18,13 @@ def ending(ended: RolloutEnded) -> Iterator[str]:
     """Lines for standard output."""
     reason = why(ended.result, ended.reason)
     yield f"{paint(ended.result, KINDS[ended.result])}{reason} · {format_duration(ended.duration_s)}"
-    for title, names in outcomes(ended):
-        if title.endswith(" and rolled back"):
-            yield from (f"  {title}: {clean(group)}" for group in _with_standing(ended, names))
+    for outcome in outcomes(ended):
+        if outcome.and_rolled_back:
+            yield from (
+                f"  {outcome.title}: {clean(group)}" for group in _with_standing(ended, outcome.nodes)
+            )
         else:
-            yield f"  {title:<12}{clean(', '.join(names))}"
+            yield f"  {outcome.title:<12}{clean(', '.join(outcome.nodes))}"
     if mixed := mixed_versions(ended.versions):
         yield f"  {'versions':<12}{clean(mixed)}"
     if ended.blocked:
@@ -64,8 +66,6 @@ def _way(line: WayLine) -> str:
     return f"  {line.label}{space}{clean(line.text)}".rstrip()
 
 
-def why(outcome: str, reason: str) -> str:
-    """What follows the word for the outcome, cleaned."""
-    if reason.startswith(outcome):  # "aborted by ..." says it already
-        return clean(reason.removeprefix(outcome))
-    return f": {clean(reason)}" if reason else ""
+def why(result: str, reason: str) -> str:
+    """What follows the word for the result, cleaned."""
+    return clean(reason_beside(result, reason))

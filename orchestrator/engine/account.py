@@ -1,10 +1,13 @@
 """A rollout that has failed and the rollback that followed it, as one account of how all is at the end."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import msgspec
 
 from orchestrator.events.events import RolloutEnded
+from orchestrator.events.state import NodeState
+from orchestrator.events.text import reason_without_result
 
 
 def with_rollback(failed: RolloutEnded, back: RolloutEnded, versions: Mapping[str, str]) -> RolloutEnded:
@@ -31,7 +34,7 @@ def with_rollback(failed: RolloutEnded, back: RolloutEnded, versions: Mapping[st
     if back.result == "healthy" and not set(failed.upgraded) <= set(rolled_back):
         ways_on = failed.ways_on  # the fleet has two versions
     how = "rolled back" if back.result == "healthy" else f"the rollback was {back.result}"
-    why = back.reason.removeprefix(back.result).strip() if back.reason else ""
+    why = reason_without_result(back.result, back.reason)
     return msgspec.structs.replace(
         failed,
         reason=f"{failed.reason}; {how}" + (f" ({why})" if why else ""),
@@ -60,23 +63,44 @@ def with_refusal(failed: RolloutEnded, reason: str) -> RolloutEnded:
     return msgspec.structs.replace(failed, reason=f"{failed.reason}; the rollback was refused: {reason}")
 
 
-def outcomes(ended: RolloutEnded) -> list[tuple[str, list[str]]]:
-    """What has become of the nodes: a word for it, and their names.
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """Nodes of which the same has become.
 
-    Those that were rolled back after something else are counted by both, as in "failed and rolled back".
+    Attributes:
+        state: how their part of the rollout has ended.
+        and_rolled_back: they were rolled back after that.
+        nodes: their names.
     """
-    found: list[tuple[str, list[str]]] = []
+
+    state: NodeState
+    nodes: list[str]
+    and_rolled_back: bool = False
+
+    @property
+    def title(self) -> str:
+        return f"{self.state.value} and rolled back" if self.and_rolled_back else self.state.value
+
+
+def outcomes(ended: RolloutEnded) -> list[Outcome]:
+    """What has become of the nodes; those that were rolled back after something else are told apart."""
+    by_state = {
+        NodeState.UPGRADED: ended.upgraded,
+        NodeState.FAILED: ended.failed,
+        NodeState.PUT_BACK: ended.put_back,
+        NodeState.HELD: ended.held,
+        NodeState.SKIPPED: ended.skipped,
+        NodeState.INTERRUPTED: ended.interrupted,
+        NodeState.PENDING: [name for name in ended.pending if name not in ended.held],
+    }
+    named = {name for names in by_state.values() for name in names}
+    only_back = [name for name in ended.rolled_back if name not in named]
+    found = [Outcome(NodeState.ROLLED_BACK, only_back)]
     back = set(ended.rolled_back)
-    named: set[str] = set()
-    for title in ("upgraded", "failed", "put back", "held", "skipped", "interrupted", "pending"):
-        names: list[str] = getattr(ended, title.replace(" ", "_"))
-        if title == "pending":
-            names = [name for name in names if name not in ended.held]
-        found.append((f"{title} and rolled back", [name for name in names if name in back]))
-        found.append((title, [name for name in names if name not in back]))
-        named.update(names)
-    found.insert(0, ("rolled back", [name for name in ended.rolled_back if name not in named]))
-    return [(title, names) for title, names in found if names]
+    for state, names in by_state.items():
+        found.append(Outcome(state, [name for name in names if name in back], and_rolled_back=True))
+        found.append(Outcome(state, [name for name in names if name not in back]))
+    return [outcome for outcome in found if outcome.nodes]
 
 
 def stands(ended: RolloutEnded, node: str) -> str:

@@ -192,6 +192,18 @@ def way_lines(out: OutOfRotation, *, blocked: bool = False) -> list[WayLine]:
     return [*by_hand, *own] if blocked else [*own, *by_hand]
 
 
+def reason_without_result(result: str, reason: str) -> str:
+    """A reason to be put behind a result that it may begin with: `by ann` of `aborted by ann`."""
+    return reason.removeprefix(result).strip()
+
+
+def reason_beside(result: str, reason: str) -> str:
+    """What follows the word for a result: ` by ann: lunch`, or `: failed: web2`; empty without a reason."""
+    if not reason or reason == result:
+        return ""
+    return f" {reason_without_result(result, reason)}" if reason.startswith(result) else f": {reason}"
+
+
 def mixed_versions(versions: Mapping[str, str]) -> str:
     """`1.4.2 on web2, web3; 1.5.0 on web1`; empty when all have the same one."""
     nodes: dict[str, list[str]] = {}

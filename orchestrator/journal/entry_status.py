@@ -14,6 +14,7 @@ from orchestrator.events import events
 from orchestrator.events.actor import began
 from orchestrator.events.events import Record, RolloutStarted
 from orchestrator.events.state import AT_WORK, DONE, NodeState, Phase, RolloutState
+from orchestrator.events.text import reason_beside
 from orchestrator.events.ways_back import WayOn
 from orchestrator.journal.entries import UNKNOWN, Entry
 from orchestrator.journal.store import Journal
@@ -153,9 +154,11 @@ def rollout_status(journal: Journal, application: str) -> RolloutStatus | None:
     identity = Identity(
         application, entry.kind, entry.version, entry.operator, entry.host, entry.pid, entry.began, entry.id
     )
-    why = f"{stands}: {entry.reason}" if entry.reason and not entry.reason.startswith(stands) else ""
     return status_of(
-        identity, list(journal.records(entry.id)), why or entry.reason or stands, running=stands == "running"
+        identity,
+        list(journal.records(entry.id)),
+        f"{stands}{reason_beside(stands, entry.reason)}",
+        running=stands == "running",
     )
 
 

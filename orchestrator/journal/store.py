@@ -86,7 +86,7 @@ class Journal:
             connection.execute("PRAGMA synchronous = FULL")  # a commit outlives a power cut
         found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
         if found != "ok":
-            raise sqlite3.DatabaseError(found)
+            raise JournalError(self.path, found, damaged=True)
         version = version_of(connection)
         if version > VERSION:
             known = f"this one knows tables 1 to {VERSION}"
@@ -265,7 +265,9 @@ class Journal:
         try:
             yield
         except sqlite3.DatabaseError as error:
-            raise JournalError(self.path, str(error)) from error
+            code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # without what SQLite adds for its own kinds
+            damaged = code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+            raise JournalError(self.path, str(error), damaged=damaged) from error
         except OSError as error:
             raise JournalError(self.path, error.strerror or str(error)) from error
         except (msgspec.MsgspecError, ValueError, OverflowError, RecursionError) as error:

@@ -177,6 +177,11 @@ def test_a_newer_one_is_refused(path: Path) -> None:
             Journal(path, read_only=read_only)
 
 
+def test_that_it_is_damaged_is_what_sqlite_says_not_how_it_is_worded() -> None:
+    problem = "cannot be understood: JSON is malformed: invalid character (byte 0)"
+    assert str(JournalError(Path("j.db"), problem)) == f"journal j.db: {problem}"
+
+
 @pytest.mark.parametrize("read_only", [True, False])
 def test_a_damaged_one_says_what_to_do(path: Path, read_only: bool) -> None:
     journals.write(path, journals.troubled())

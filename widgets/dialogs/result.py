@@ -8,7 +8,15 @@ from textual.content import Content
 from backends.text import format_duration
 from orchestrator.engine.account import outcomes, stands
 from orchestrator.events.events import RolloutEnded
-from orchestrator.events.text import PURPOSES, WayLine, mixed_versions, way_lines, whose_words
+from orchestrator.events.state import NodeState
+from orchestrator.events.text import (
+    PURPOSES,
+    WayLine,
+    mixed_versions,
+    reason_without_result,
+    way_lines,
+    whose_words,
+)
 from widgets.dialogs.button import Choice
 from widgets.dialogs.hanging_text import QUIET, Line, text
 from widgets.dialogs.report import Report, heading
@@ -20,15 +28,15 @@ LOOKS = {
 }
 
 
-MARKS = {  # by the first word of what has become of a node
-    "upgraded": ("✓", "$text-success"),
-    "rolled": ("✓", "$text-success"),
-    "failed": ("✗", "$text-error"),
-    "put": ("↶", "$text-warning"),
-    "held": ("!", "$text-warning"),
-    "interrupted": ("!", "$text-warning"),
-    "skipped": ("·", QUIET),
-    "pending": ("·", QUIET),
+MARKS = {
+    NodeState.UPGRADED: ("✓", "$text-success"),
+    NodeState.ROLLED_BACK: ("✓", "$text-success"),
+    NodeState.FAILED: ("✗", "$text-error"),
+    NodeState.PUT_BACK: ("↶", "$text-warning"),
+    NodeState.HELD: ("!", "$text-warning"),
+    NodeState.INTERRUPTED: ("!", "$text-warning"),
+    NodeState.SKIPPED: ("·", QUIET),
+    NodeState.PENDING: ("·", QUIET),
 }
 
 
@@ -42,7 +50,7 @@ class ResultScreen(Report[None]):
     def headline(self) -> Content:
         ended = self._ended
         words, style = LOOKS[ended.result]
-        why = ended.reason.removeprefix(ended.result).strip() if ended.reason else ""
+        why = reason_without_result(ended.result, ended.reason)
         return text(words, style) + text(
             (f" · {why}" if why else "") + f" · {format_duration(ended.duration_s)}"
         )
@@ -99,13 +107,14 @@ class ResultScreen(Report[None]):
     def _outcomes(self) -> Iterator[Line]:
         ended = self._ended
         yield heading("Nodes")
-        for title, names in outcomes(ended):
-            mark, style = MARKS[title.split()[0]]
-            head = text(f"{mark} {title:<12}", style) + text(f"{len(names):>4}  ")
-            back = title.endswith(" and rolled back")
-            yield Line(
-                head, text(", ".join(f"{name} ({stands(ended, name)})" if back else name for name in names))
-            )
+        for outcome in outcomes(ended):
+            mark, style = MARKS[outcome.state]
+            head = text(f"{mark} {outcome.title:<12}", style) + text(f"{len(outcome.nodes):>4}  ")
+            names = [
+                f"{name} ({stands(ended, name)})" if outcome.and_rolled_back else name
+                for name in outcome.nodes
+            ]
+            yield Line(head, text(", ".join(names)))
         if mixed := mixed_versions(ended.versions):
             yield Line(text(f"  {'versions':<18}", QUIET), text(mixed))
 
