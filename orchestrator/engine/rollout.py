@@ -253,19 +253,27 @@ class Rollout:
         names = {name for batch in self._plan.batches for name in batch}
         all_done = names <= {*self._progress.done}
         if (self._control.aborting and not all_done) or work.cancelled():
-            try:
-                self._control.raise_if_aborting()
-            except Aborted as aborted:
-                return "aborted", str(aborted)
-            if self._control.stop_reason:  # and cut: its lock is somebody else's
-                return "degraded", self._control.stop_reason
-            return "aborted", "cancelled"
+            return self._judge_cut()
         if isinstance(failure, JournalError):
             self._blocked = str(failure)
         if isinstance(failure, RolldeckError):
             return "degraded", str(failure)
         if failure is not None:
             return "degraded", f"internal error: {failure!r}"
+        return self._judge_nodes()
+
+    def _judge_cut(self) -> tuple[Result, str]:
+        """Of a rollout that was aborted or cancelled before everything was done."""
+        try:
+            self._control.raise_if_aborting()
+        except Aborted as aborted:
+            return "aborted", str(aborted)
+        if self._control.stop_reason:  # and cut: its lock is somebody else's
+            return "degraded", self._control.stop_reason
+        return "aborted", "cancelled"
+
+    def _judge_nodes(self) -> tuple[Result, str]:
+        """Of a rollout without a failure of its own: how its nodes went."""
         failed, held = self._failed_and_held()
         kinds = {"failed": failed, "put back": self._progress.put_back, "held": held}
         if any(kinds.values()):

@@ -114,21 +114,17 @@ class StepSpans:
                 self._close(node, at, "done" if changed else "same", detail, seconds)
             case events.NodeFailed(node=node, error=error):
                 self._close(node, at, "failed", error)
-            case events.ServiceLog(node=node, step=step, lines=lines):
-                own = (span for span in reversed(self.spans) if (span.node, span.step) == (node, step))
-                if (failed := next(own, None)) is not None:
-                    failed.log = tuple(lines)
+            case events.ServiceLog() as event:
+                self._add_log(event)
             case events.ManualChangeFinished(nodes=nodes, error=error):
-                for node in nodes:
-                    self._close(node, at, "failed" if error else "done", error)
+                self._close_all(nodes, at, "failed" if error else "done", error)
             case events.Paused():
                 self.pauses.append(Pause(at, None))
             case events.Resumed():
                 self._end_pause(at)
             case events.RolloutEnded():
                 self._end_pause(at)
-                for node in list(self._open):
-                    self._close(node, at, "interrupted")
+                self._close_all(list(self._open), at, "interrupted")
             case _:
                 pass
 
@@ -157,6 +153,11 @@ class StepSpans:
         wait.last = event.reason
         self._waiting[event.node] = (wait, record.at)
 
+    def _add_log(self, event: events.ServiceLog) -> None:
+        own = (span for span in reversed(self.spans) if (span.node, span.step) == (event.node, event.step))
+        if (failed := next(own, None)) is not None:
+            failed.log = tuple(event.lines)
+
     def _end_wait(self, node: str, at: float) -> None:
         if node in self._waiting:
             wait, since = self._waiting.pop(node)
@@ -165,6 +166,10 @@ class StepSpans:
     def _end_pause(self, at: float) -> None:
         if self.pauses and self.pauses[-1].ended is None:
             self.pauses[-1] = Pause(self.pauses[-1].began, at)
+
+    def _close_all(self, nodes: Iterable[str], at: float, result: SpanResult, detail: str = "") -> None:
+        for node in nodes:
+            self._close(node, at, result, detail)
 
     def _close(
         self, node: str, at: float, result: SpanResult, detail: str = "", seconds: float | None = None

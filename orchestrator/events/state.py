@@ -10,6 +10,8 @@ from orchestrator.events.actor import requested
 from orchestrator.events.events import STEPS, Record, Step
 from orchestrator.events.spans import StepSpan, StepSpans, StepTimes
 
+StepEvent = events.StepStarted | events.Waiting | events.StepDone | events.Baked
+
 
 class NodeState(enum.StrEnum):
     """What a node is doing, in the field's words."""
@@ -75,6 +77,12 @@ class NodeStatus:
         """Whether a step of it runs now."""
         span = self.steps.get(self.step) if self.step else None
         return self.state in AT_WORK and span is not None and not span.is_done
+
+    def finish(self, state: NodeState, seconds: float) -> None:
+        """It is done, after so many seconds."""
+        self.state, self.step, self.seconds = state, None, seconds
+        self.times = StepTimes.of(self.steps.values())
+        self.reason, self.deadline = "", None
 
 
 @dataclass(slots=True)
@@ -160,46 +168,17 @@ class RolloutState:
         if name is not None and (self.ended is not None or name not in self.nodes):
             return  # of a manual change: no part of this rollout
         self._spans.apply(record)
+        if name is not None:
+            self._apply_to(self.nodes[name], record)
+        else:
+            self._apply_to_rollout(record)
+
+    def _apply_to_rollout(self, record: Record) -> None:
         match record.event:
             case events.RolloutStarted() as event:
                 self._start(event, record.at)
             case events.BatchStarted(number=number):
                 self.batch = number
-            case events.StepStarted(node=name, step=step):
-                node = self.nodes[name]
-                node.state, node.step = WORKING[step], step
-                node.reason, node.deadline, node.log = "", None, ()
-                if (span := self._spans.open_span(name)) is not None:
-                    node.steps[step] = span
-            case events.Waiting(node=name, reason=reason, remaining_s=left, baking=baking):
-                node = self.nodes[name]
-                node.reason, node.deadline = reason, record.at + left
-                if baking:
-                    node.state = NodeState.BAKING
-            case events.StepDone(node=name, step=step):
-                node = self.nodes[name]
-                node.reason, node.deadline = "", None
-                if step == STEPS[0]:
-                    node.state = NodeState.DRAINED
-            case events.Baked() as event:
-                self.nodes[event.node].baked = event
-            case events.NodeUpgraded(node=name, duration_s=seconds):
-                self._done(name, NodeState.UPGRADED, seconds)
-            case events.NodeRolledBack(node=name, duration_s=seconds):
-                self._done(name, NodeState.ROLLED_BACK, seconds)
-            case events.NodeSkipped(node=name, who=who, via=via):
-                node = self.nodes[name]
-                node.state, node.reason, node.deadline = NodeState.SKIPPED, f"by {requested(who, via)}", None
-            case events.NodeFailed(node=name, step=step, error=error, touched=touched):
-                node = self.nodes[name]
-                node.state = NodeState.FAILED if touched else NodeState.HELD
-                node.step, node.reason, node.deadline = step, error, None
-            case events.ServiceLog(node=name, lines=lines):
-                self.nodes[name].log = tuple(lines)
-            case events.NodePutBack(node=name, step=step, error=error):
-                node = self.nodes[name]
-                node.state, node.step, node.deadline = NodeState.PUT_BACK, None, None
-                node.reason = f"failed at {step} before its service was stopped: {error}"
             case events.DecisionRequested() as event:
                 self.questions[event.question] = event
             case events.DecisionMade(question=question):
@@ -213,12 +192,48 @@ class RolloutState:
                 self.immediate = immediate
                 self.questions.clear()
             case events.RolloutEnded() as event:
-                self.phase, self.ended = event.result, event
-                for name in event.interrupted:
-                    node = self.nodes[name]
-                    node.state, node.reason, node.deadline = NodeState.INTERRUPTED, "", None
+                self._end(event)
             case _:
                 pass
+
+    def _apply_to(self, node: NodeStatus, record: Record) -> None:
+        match record.event:
+            case events.StepStarted() | events.Waiting() | events.StepDone() | events.Baked() as event:
+                self._apply_step(node, event, record.at)
+            case events.NodeUpgraded(duration_s=seconds):
+                node.finish(NodeState.UPGRADED, seconds)
+            case events.NodeRolledBack(duration_s=seconds):
+                node.finish(NodeState.ROLLED_BACK, seconds)
+            case events.NodeSkipped(who=who, via=via):
+                node.state, node.reason, node.deadline = NodeState.SKIPPED, f"by {requested(who, via)}", None
+            case events.NodeFailed(step=step, error=error, touched=touched):
+                node.state = NodeState.FAILED if touched else NodeState.HELD
+                node.step, node.reason, node.deadline = step, error, None
+            case events.ServiceLog(lines=lines):
+                node.log = tuple(lines)
+            case events.NodePutBack(step=step, error=error):
+                node.state, node.step, node.deadline = NodeState.PUT_BACK, None, None
+                node.reason = f"failed at {step} before its service was stopped: {error}"
+            case _:
+                pass
+
+    def _apply_step(self, node: NodeStatus, event: StepEvent, at: float) -> None:
+        match event:
+            case events.StepStarted(step=step):
+                node.state, node.step = WORKING[step], step
+                node.reason, node.deadline, node.log = "", None, ()
+                if (span := self._spans.open_span(node.name)) is not None:
+                    node.steps[step] = span
+            case events.Waiting(reason=reason, remaining_s=left, baking=baking):
+                node.reason, node.deadline = reason, at + left
+                if baking:
+                    node.state = NodeState.BAKING
+            case events.StepDone(step=step):
+                node.reason, node.deadline = "", None
+                if step == STEPS[0]:
+                    node.state = NodeState.DRAINED
+            case events.Baked():
+                node.baked = event
 
     def _start(self, event: events.RolloutStarted, at: float) -> None:
         self.application, self.version, self.kind = event.application, event.version, event.kind
@@ -232,8 +247,8 @@ class RolloutState:
             if name not in with_work:
                 node.state, node.reason = NodeState.EXCLUDED, "nothing to do"
 
-    def _done(self, name: str, state: NodeState, seconds: float) -> None:
-        node = self.nodes[name]
-        node.state, node.step, node.seconds = state, None, seconds
-        node.times = StepTimes.of(node.steps.values())
-        node.reason, node.deadline = "", None
+    def _end(self, event: events.RolloutEnded) -> None:
+        self.phase, self.ended = event.result, event
+        for name in event.interrupted:
+            node = self.nodes[name]
+            node.state, node.reason, node.deadline = NodeState.INTERRUPTED, "", None

@@ -1,6 +1,6 @@
 """Watch a node for a while under the traffic that it gets, before another one is touched."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from backends.model import AdminState, Server, ServerRef
 from backends.text import counted
@@ -77,14 +77,11 @@ async def bake(
         await checks.look()
         if checks.bad >= checks.needed:
             raise StepFailed(f"own health failed during bake time: {checks.reason}")
-        doubt = ""
-        for server in await _missing(context, refs):
-            if context.balancer_group.reloads > reloads:  # every server has to prove itself from nothing then
-                return f"after a reload: {in_words(server)}"
-            if not server.receives_traffic or server.throttle is not None:
-                raise StepFailed(f"did not stay in rotation: {in_words(server)}")
-            # Such as "UP 1/2": it has lost a check, and HAProxy still sends it traffic.
-            doubt = f"failed a health check of HAProxy: {in_words(server)}"
+        missing = await _missing(context, refs)
+        if missing and context.balancer_group.reloads > reloads:
+            # Every server has to prove itself from nothing then.
+            return f"after a reload: {in_words(missing[0])}"
+        doubt = _doubt(missing)
         if doubt and not was_doubted:  # then its own health decides, as it is now
             await checks.look(at_once=True)
         was_doubted = bool(doubt)
@@ -112,6 +109,22 @@ async def bake(
             unattributed=traffic.totals().unattributed,
         )
         context.bus.emit(context.baked)
+
+
+def _doubt(missing: Sequence[Server]) -> str:
+    """Why its own health has to decide about a node; empty when nothing is missing.
+
+    Args:
+        missing: its servers that are not in rotation with full health.
+
+    Raises:
+        StepFailed: one of them gets no traffic any more.
+    """
+    for server in missing:
+        if not server.receives_traffic or server.throttle is not None:
+            raise StepFailed(f"did not stay in rotation: {in_words(server)}")
+    # Such as "UP 1/2": it has lost a check, and HAProxy still sends it traffic.
+    return f"failed a health check of HAProxy: {in_words(missing[-1])}" if missing else ""
 
 
 def _too_many(found: Signals, allowed: int) -> str:
