@@ -13,7 +13,7 @@ from backends.protocols import (
     Registration,
     ServiceManager,
 )
-from orchestrator.events.ways_back import OriginalState
+from orchestrator.events.ways_back import OriginalStateRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,16 +33,16 @@ class Node:
     health_interval: float = 0.5  # seconds between two looks
     registration: Registration | None = None  # where others than HAProxy look it up
     connections: Connections | None = None  # on its port; None where its kernel does not see them
-    version_regex: str = ""  # regular expression with one group; see `called`
+    version_regex: str = ""  # regular expression with one group; see `reported_version`
 
-    def called(self, version: str) -> str:
+    def reported_version(self, version: str) -> str:
         """What the application itself calls this version: of the package 1.5.0-1 it may say 1.5.0."""
         match = re.search(self.version_regex, version) if self.version_regex else None
         return match[1] if match else version
 
 
 @dataclass(frozen=True, slots=True)
-class Original:
+class OriginalState:
     """What a human had decided about one server before we touched it; it is given back exactly."""
 
     admin: AdminState  # as forced by somebody; inherited and resolved states are HAProxy's own
@@ -50,7 +50,7 @@ class Original:
     agent: bool
 
     @classmethod
-    def of(cls, server: Server) -> "Original":
+    def of(cls, server: Server) -> "OriginalState":
         if server.admin & Admin.FORCED_MAINT:
             admin = AdminState.MAINT
         elif server.admin & Admin.FORCED_DRAIN:
@@ -59,9 +59,9 @@ class Original:
             admin = AdminState.READY
         return cls(admin, server.weight, server.agent)
 
-    def said(self, ref: ServerRef) -> OriginalState:
+    def to_event(self, ref: ServerRef) -> OriginalStateRecord:
         """For the journal."""
-        return OriginalState(
+        return OriginalStateRecord(
             instance=ref.instance,
             backend=ref.backend,
             server=ref.server,
@@ -71,13 +71,13 @@ class Original:
         )
 
     @classmethod
-    def read(cls, said: OriginalState) -> tuple[ServerRef, "Original"]:
+    def from_event(cls, said: OriginalStateRecord) -> tuple[ServerRef, "OriginalState"]:
         """From the journal. Raises ValueError for a state that there is not."""
         ref = ServerRef(said.instance, said.backend, said.server)
         return ref, cls(AdminState(said.admin), said.weight, said.agent)
 
     @classmethod
-    def to_ready(cls, server: Server) -> "Original":
+    def as_ready(cls, server: Server) -> "OriginalState":
         """What to give back to a server that is to be in rotation whatever it is now.
 
         Its agent check belongs to that: a rollout that failed has left it switched off.

@@ -103,7 +103,7 @@ async def _rest(
         once(f"{paint('!', 'warn')} {clean(problem)}")
     # Beside JSON too: what an earlier rollout has left is for people.
     for left in status.left:
-        once(f"{paint('!', 'warn')} {clean(left.node)} was {clean(left.words)}")
+        once(f"{paint('!', 'warn')} {clean(left.node)} was {clean(left.text)}")
     if status.left:
         once(f"  to finish it: rolldeck resume {app}")
     return not status.unfinished

@@ -31,7 +31,9 @@ def summary(plan: Plan) -> Iterator[str]:
         f"{plan.application} → {plan.version} · {work} of {counted(len(plan.nodes), 'node')}"
         f" in {counted(len(plan.batches), 'batch')}"
     )
-    rows = [(node.name, node.current, task_text(node) + failed_before_text(node)) for node in plan.nodes]
+    rows = [
+        (node.name, node.displayed_version, task_text(node) + failed_before_text(node)) for node in plan.nodes
+    ]
     yield from table(("NODE", "NOW", "WHAT"), rows)
     if plan.batches:
         yield ""

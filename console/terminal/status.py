@@ -116,7 +116,7 @@ def status_fields(app: str, status: ApplicationStatus) -> Iterator[dict[str, obj
             "rollout": left.entry.id,
             "operator": left.entry.operator,
             "began": left.entry.began,
-            "version": left.version,
+            "version": left.target_version,
             "step": left.step,
             "failed": left.failed,
             "commands": [f"rolldeck resume {app}"],

@@ -10,10 +10,10 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from backends.haproxy.columns import columns_of
 from backends.model import Admin, AdminState, Server, ServerRef, Snapshot
 
-Tracked = Mapping[ServerRef, ServerRef]
+TrackTargets = Mapping[ServerRef, ServerRef]
 """By each server that follows another one, that other one."""
 
-MOST_NAMED = 10  # followers in words
+MAX_NAMED_SERVERS = 10  # followers in words
 
 _INHERITED = Admin.INHERITED_MAINT | Admin.INHERITED_DRAIN
 
@@ -43,7 +43,7 @@ def tracked_by(servers: Iterable[Server]) -> dict[ServerRef, ServerRef]:
     }
 
 
-def followers(tracked: Tracked, leaving: Collection[ServerRef]) -> frozenset[ServerRef]:
+def followers(tracked: TrackTargets, leaving: Collection[ServerRef]) -> frozenset[ServerRef]:
     """Find all servers that are carried along, directly or through others, without the ones that leave."""
     behind: dict[ServerRef, list[ServerRef]] = {}
     for follower, followed in tracked.items():
@@ -95,15 +95,15 @@ def is_same_endpoint(server: Server, others: Iterable[Server]) -> bool:
     )
 
 
-def describe_followers(tracked: Tracked, carried: Collection[ServerRef]) -> Iterator[str]:
+def describe_followers(tracked: TrackTargets, carried: Collection[ServerRef]) -> Iterator[str]:
     """Say who is carried along by whom: `other/o1 on lb1, lb2, which follows pair/r1`."""
     places: dict[tuple[str, str], list[str]] = {}
     for ref in sorted(carried):
         places.setdefault((path(ref), path(tracked[ref])), []).append(ref.instance)
-    for (follower, followed), instances in list(places.items())[:MOST_NAMED]:
+    for (follower, followed), instances in list(places.items())[:MAX_NAMED_SERVERS]:
         yield f"{follower} on {', '.join(instances)}, which follows {followed}"
-    if len(places) > MOST_NAMED:
-        yield f"{len(places) - MOST_NAMED} more servers that follow it"
+    if len(places) > MAX_NAMED_SERVERS:
+        yield f"{len(places) - MAX_NAMED_SERVERS} more servers that follow it"
 
 
 def path(ref: ServerRef) -> str:

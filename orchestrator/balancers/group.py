@@ -22,7 +22,7 @@ class BalancerGroup:
     """
 
     def __init__(self, balancers: Sequence[LoadBalancer], backends: Sequence[str]) -> None:
-        self.balancers = {each.name: each for each in balancers}
+        self.balancers = {balancer.name: balancer for balancer in balancers}
         self.backends = tuple(backends)
         self.lock = asyncio.Lock()  # a guard and the drain that it allows are one action
         self.reloads = 0  # that were undone
@@ -268,13 +268,13 @@ def present(refs: Iterable[ServerRef], snapshots: Iterable[Snapshot]) -> dict[Se
 async def _all(coroutines: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
     """Run side by side and let ALL of them end: one dead instance must not keep the others from a write."""
     results = await asyncio.gather(*coroutines, return_exceptions=True)
-    failures = [each for each in results if isinstance(each, BaseException)]
+    failures = [result for result in results if isinstance(result, BaseException)]
     for failure in failures:
         if not isinstance(failure, BackendError):
             raise failure
     if failures:
         raise failures[0]
-    return [each for each in results if not isinstance(each, BaseException)]
+    return [result for result in results if not isinstance(result, BaseException)]
 
 
 Facts = LoadBalancerFacts | BackendError

@@ -6,11 +6,13 @@ from typing import Literal
 
 from backends.model import Admin, Server
 
-Who = Literal["operator", "operator or agent", "agent", "configuration", "resolution", "tracked", "nobody"]
+Decider = Literal[
+    "operator", "operator or agent", "agent", "configuration", "resolution", "tracked", "nobody"
+]
 
 
 @dataclass(frozen=True, slots=True)
-class Owner:
+class MaintenanceReason:
     """One reason why a server is, or will be, out of rotation.
 
     Attributes:
@@ -19,31 +21,35 @@ class Owner:
         now: it keeps the server out now; False for what only counts after a reload.
     """
 
-    who: Who
-    words: str
-    now: bool = True
+    who: Decider
+    text: str
+    active: bool = True
 
 
-def owners(server: Server) -> tuple[Owner, ...]:
+def maintenance_reasons(server: Server) -> tuple[MaintenanceReason, ...]:
     """Everything that owns the administrative state of a server, the strongest first; never empty.
 
     HAProxy keeps no names. What an operator and what an agent check forced at run time look the same (the
     status `DRAIN (agent)` only says that there is an agent), so with an agent both are named.
     """
-    return tuple(_owners(server)) or (Owner("nobody", _free(server), now=False),)
+    return tuple(_reasons(server)) or (MaintenanceReason("nobody", _no_hold(server), active=False),)
 
 
-def _owners(server: Server) -> Iterator[Owner]:
+def _reasons(server: Server) -> Iterator[MaintenanceReason]:
     admin = server.admin
     if admin & Admin.RESOLUTION_MAINT:
-        yield Owner("resolution", "maintenance by name resolution: HAProxy has no address for its name")
+        yield MaintenanceReason(
+            "resolution", "maintenance by name resolution: HAProxy has no address for its name"
+        )
     if admin & Admin.FORCED_MAINT and admin & Admin.CONFIG_MAINT:
-        yield Owner("configuration", "maintenance from the configuration (`disabled`); `ready` ends it")
+        yield MaintenanceReason(
+            "configuration", "maintenance from the configuration (`disabled`); `ready` ends it"
+        )
     elif admin & Admin.FORCED_MAINT:
         yield _forced(server, "maintenance")
     elif admin & Admin.CONFIG_MAINT:
         words = "made ready at run time: `disabled` in the configuration takes it out at the next reload"
-        yield Owner("configuration", words, now=False)
+        yield MaintenanceReason("configuration", words, active=False)
     if admin & Admin.INHERITED_MAINT:
         yield _inherited(server, "maintenance")
     if admin & Admin.FORCED_DRAIN:
@@ -56,43 +62,49 @@ def _owners(server: Server) -> Iterator[Owner]:
         yield _weightless(server)
 
 
-def _forced(server: Server, what: str) -> Owner:
+def _forced(server: Server, what: str) -> MaintenanceReason:
     if server.agent:
-        said = f" (last it said: {_spoken(server)})" if _spoken(server) else ""
+        said = f" (last it said: {_agent_reply(server)})" if _agent_reply(server) else ""
         words = f"{what} at run time, by an operator or the agent check{said}; HAProxy keeps no record"
-        return Owner("operator or agent", words)
-    return Owner(
+        return MaintenanceReason("operator or agent", words)
+    return MaintenanceReason(
         "operator",
         f"{what} by an operator at run time; `ready` ends it; without a state file so does a reload",
     )
 
 
-def _inherited(server: Server, what: str) -> Owner:
+def _inherited(server: Server, what: str) -> MaintenanceReason:
     tracked = server.track_target or "a server"
-    return Owner("tracked", f"{what} inherited from {tracked}, which it tracks; only that can end it")
+    return MaintenanceReason(
+        "tracked", f"{what} inherited from {tracked}, which it tracks; only that can end it"
+    )
 
 
-def _down(server: Server) -> Owner:
+def _down(server: Server) -> MaintenanceReason:
     if server.track_target:
-        return Owner("agent", f"down by the agent check of {server.track_target}, which it tracks")
-    said = f": {_spoken(server)}" if _spoken(server) else ""
-    return Owner("agent", f"down by its agent check{said}")
+        return MaintenanceReason(
+            "agent", f"down by the agent check of {server.track_target}, which it tracks"
+        )
+    said = f": {_agent_reply(server)}" if _agent_reply(server) else ""
+    return MaintenanceReason("agent", f"down by its agent check{said}")
 
 
-def _weightless(server: Server) -> Owner:
+def _weightless(server: Server) -> MaintenanceReason:
     if server.initial_weight == 0:
-        return Owner("configuration", "weight 0 in the configuration: no balanced traffic")
+        return MaintenanceReason("configuration", "weight 0 in the configuration: no balanced traffic")
     was = f"{server.initial_weight} in the configuration"
     if server.agent:
-        return Owner("operator or agent", f"weight 0 at run time, by an operator or the agent check; {was}")
-    return Owner("operator", f"weight 0 by an operator at run time; {was}")
+        return MaintenanceReason(
+            "operator or agent", f"weight 0 at run time, by an operator or the agent check; {was}"
+        )
+    return MaintenanceReason("operator", f"weight 0 by an operator at run time; {was}")
 
 
-def _spoken(server: Server) -> str:
+def _agent_reply(server: Server) -> str:
     return server.last_agent.removeprefix("via agent : ")
 
 
-def _free(server: Server) -> str:
+def _no_hold(server: Server) -> str:
     if server.in_rotation:
         return "no administrative hold"
     if server.track_target:

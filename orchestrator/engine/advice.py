@@ -102,7 +102,7 @@ def ways_on(plan: Plan, kind: str, touched: Collection[str], failed_at: Mapping[
     if not touched:
         return []
     resume = WayOn(purpose="resume", command=f"rolldeck resume {plan.application}")
-    known = all(plan.node(name).known for name in touched)
+    known = all(plan.node(name).has_version for name in touched)
     if kind == "rollback" or not known:
         return [resume]
     rollback = WayOn(purpose="rollback", command=f"rolldeck rollback {plan.application}")
@@ -124,9 +124,9 @@ def versions_at_end(
     found = dict(others)
     for node in plan.nodes:
         if node.name in upgraded:
-            found[node.name] = plan.wanted(node.name)
+            found[node.name] = plan.target_version(node.name)
         elif node.name in unfinished:
             found.pop(node.name, None)
-        elif node.known:
-            found[node.name] = node.current
+        elif node.has_version:
+            found[node.name] = node.displayed_version
     return dict(sorted(found.items()))

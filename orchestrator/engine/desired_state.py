@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from backends.haproxy import commands
 from backends.model import Admin, AdminState, Server, ServerRef
 from orchestrator.events.events import ManualChangeStarted
-from orchestrator.node import Original
+from orchestrator.node import OriginalState
 
 
 class DesiredState(enum.Enum):
@@ -35,7 +35,7 @@ class DesiredStates:
             nothing of it.
     """
 
-    originals: dict[ServerRef, Original] = field(default_factory=dict)
+    originals: dict[ServerRef, OriginalState] = field(default_factory=dict)
     wanted: dict[ServerRef, DesiredState] = field(default_factory=dict)
     left: set[ServerRef] = field(default_factory=set)
     by_hand: dict[ServerRef, ManualChangeStarted] = field(default_factory=dict)
@@ -86,9 +86,9 @@ class DesiredStates:
             self.see((server,))
             return False
         under_way = self._under_way.get(ref)
-        return under_way is None or Original.of(server).admin not in (*under_way, self._state(ref))
+        return under_way is None or OriginalState.of(server).admin not in (*under_way, self._state(ref))
 
-    def who_set(self, ref: ServerRef, now: Original, agent: bool = False) -> str:
+    def who_set(self, ref: ServerRef, now: OriginalState, agent: bool = False) -> str:
         """Who has made it so, as far as that can be known."""
         change = self.by_hand.get(ref)
         if change is not None and (
@@ -115,7 +115,7 @@ class DesiredStates:
         if state in (DesiredState.DRAIN, DesiredState.PROVE):
             return server.own_admin_state is AdminState.DRAIN
         return (
-            Original.of(server).admin is original.admin
+            OriginalState.of(server).admin is original.admin
             and server.weight == original.weight
             and (server.agent or not original.agent)
         )
@@ -127,7 +127,7 @@ class DesiredStates:
         if server.weight != original.weight:
             lines.append(commands.weight(ref, str(original.weight)))
         if state is DesiredState.ORIGINAL:
-            if Original.of(server).admin is not original.admin:
+            if OriginalState.of(server).admin is not original.admin:
                 lines.append(_RESTORE[original.admin](ref))
             return [*lines, commands.agent_on(ref)] if original.agent and not server.agent else lines
         if server.agent:

@@ -16,7 +16,7 @@ from orchestrator.engine.traffic import TrafficCount
 from orchestrator.events.actor import ROLLDECK
 from orchestrator.events.event_bus import EventBus
 from orchestrator.events.events import NodeNote
-from orchestrator.node import Original
+from orchestrator.node import OriginalState
 
 POLL_INTERVAL_S = 1.0
 LAST_READ_TIMEOUT_S = 5.0  # the end of a rollout waits for it
@@ -134,7 +134,7 @@ class DriftWatcher:
             or self._desired_states.originals[ref].admin is not AdminState.READY
         ):
             return True
-        if Original.of(server).admin is AdminState.READY:
+        if OriginalState.of(server).admin is AdminState.READY:
             return True
         known = self._configured.get(ref)
         if server.admin & Admin.CONFIG_MAINT:
@@ -170,6 +170,6 @@ class DriftWatcher:
             if self._pending_reports.get(ref) == f"{wanted} {now}":
                 continue
             self._pending_reports[ref] = f"{wanted} {now}"
-            who = self._desired_states.who_set(ref, Original.of(server), server.agent)
+            who = self._desired_states.who_set(ref, OriginalState.of(server), server.agent)
             text = f"{who} set {ref} to {server.admin_state}, weight {server.weight}"
             self._bus.emit(NodeNote(node=ref.server, text=f"{text}; this rollout wants it {wanted}"))

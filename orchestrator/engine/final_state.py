@@ -10,17 +10,17 @@ from backends.haproxy import commands
 from backends.model import AdminState, Registered, Server, ServerRef, Snapshot
 from backends.protocols import LoadBalancer, Registration
 from orchestrator.balancers.followers import followers, inherits_only, tracked_by
-from orchestrator.balancers.maintenance_reason import owners
+from orchestrator.balancers.maintenance_reason import maintenance_reasons
 from orchestrator.engine.out_followers import with_followers
 from orchestrator.engine.server_pool import ServerPool
 from orchestrator.engine.steps.verify import RESTORE, can_be_proven
 from orchestrator.events.ways_back import BackCommand, CommandKind, OutOfRotation, ready_command
-from orchestrator.node import Node, Original
+from orchestrator.node import Node, OriginalState
 from orchestrator.planning.application import Application
-from orchestrator.planning.mapping import owners as nodes_behind
+from orchestrator.planning.mapping import node_by_server
 from orchestrator.planning.plan import Plan, PlannedNode
 
-Originals = Mapping[ServerRef, Original]
+Originals = Mapping[ServerRef, OriginalState]
 AGENT_LOOKS, AGENT_PAUSE = 10, 0.05  # seconds between two of them
 
 
@@ -82,7 +82,7 @@ def _others_fallen(
     application: Application, servers: Sequence[Server], versions: Mapping[str, str]
 ) -> Iterator[OutOfRotation]:
     """Servers of the same backends that the plan does not have: it did nothing to them, and they are down."""
-    names = nodes_behind(application.nodes, servers, application.match)
+    names = node_by_server(application.nodes, servers, application.match)
     groups: dict[str, list[Server]] = {}
     for server in servers:
         name = (server.ref.backend, server.ref.server)
@@ -118,7 +118,7 @@ def _by_others(servers: Sequence[Server], originals: Originals) -> list[Server]:
         server
         for server in servers
         if not server.in_rotation
-        and (now := Original.of(server)) != originals[server.ref]
+        and (now := OriginalState.of(server)) != originals[server.ref]
         and (now.admin is not AdminState.READY or now.weight == 0)
     ]
 
@@ -184,12 +184,12 @@ def describe(
     elif inheriting := [server for server in changed if inherits_only(server)]:
         ours = _ready_of_tracked(plan, inheriting)
     elif by_agent := [server for server in changed if not raw and server.status == "DOWN (agent)"]:
-        not_ready = owners(by_agent[0])[0].words
+        not_ready = maintenance_reasons(by_agent[0])[0].text
     elif wrong and not raw:  # HAProxy has it as it was, and it is down all the same: start its service
-        start = f"rolldeck upgrade {plan.application} {version or plan.wanted(node.name)}"
+        start = f"rolldeck upgrade {plan.application} {version or plan.target_version(node.name)}"
         ours = [BackCommand("upgrade", f"{start} --limit {node.name}")]
     go_back = ""
-    if ready and node.installed not in (None, plan.wanted(node.name)):
+    if ready and node.installed not in (None, plan.target_version(node.name)):
         upgrade = f"rolldeck upgrade {plan.application} {node.installed}"
         go_back = f"{upgrade} --limit {node.name} --force-ready {node.name}"
     return OutOfRotation(
@@ -212,13 +212,13 @@ def _held_on_purpose(plan: Plan, servers: Mapping[ServerRef, Server]) -> list[Se
     ]
 
 
-def _as_found(server: Server, original: Original) -> bool:
+def _as_found(server: Server, original: OriginalState) -> bool:
     """It is out because somebody had it out before, and in the very same way."""
     deliberate = original.admin is not AdminState.READY or original.weight == 0
-    return deliberate and Original.of(server) == original
+    return deliberate and OriginalState.of(server) == original
 
 
-def _silenced(server: Server, original: Original) -> bool:
+def _silenced(server: Server, original: OriginalState) -> bool:
     return original.agent and not server.agent
 
 
@@ -227,7 +227,7 @@ def weight_words(server: Server) -> str:
     return ", weight 0" if server.weight == 0 and server.own_admin_state is AdminState.READY else ""
 
 
-def _where(server: Server, original: Original) -> str:
+def _where(server: Server, original: OriginalState) -> str:
     agent = ", agent check off" if _silenced(server, original) else ""
     follows = f", because it follows {server.track_target}" if inherits_only(server) else ""
     weight = weight_words(server)
@@ -244,7 +244,7 @@ def _ready_of_tracked(plan: Plan, servers: Sequence[Server]) -> list[BackCommand
     ]
 
 
-def back_unseen(ref: ServerRef, original: Original) -> list[BackCommand]:
+def back_unseen(ref: ServerRef, original: OriginalState) -> list[BackCommand]:
     """What gives a server that cannot be read its state back."""
     hint = "   (once it is healthy)" if original.admin is AdminState.READY else ""
     lines = [f"{RESTORE[original.admin](ref)}{hint}"]
@@ -252,12 +252,12 @@ def back_unseen(ref: ServerRef, original: Original) -> list[BackCommand]:
     return [BackCommand("by_hand", f"{ref.instance}: {line}") for line in lines]
 
 
-def _back(server: Server, original: Original) -> list[BackCommand]:
+def _back(server: Server, original: OriginalState) -> list[BackCommand]:
     lines: list[tuple[CommandKind, str]] = []
     if server.weight != original.weight:
         lines.append(("by_hand", commands.weight(server.ref, str(original.weight))))
     if original.admin is not AdminState.READY:
-        if Original.of(server).admin is not original.admin:
+        if OriginalState.of(server).admin is not original.admin:
             lines.append(("by_hand", RESTORE[original.admin](server.ref)))
     elif server.own_admin_state is not AdminState.READY:
         if can_be_proven(server):

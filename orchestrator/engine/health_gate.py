@@ -69,7 +69,11 @@ class ConsecutiveChecks:
 
     async def _look(self) -> None:
         result = await self._health()
-        wanted = None if self._context.wanted is None else self._context.node.called(self._context.wanted)
+        wanted = (
+            None
+            if self._context.wanted is None
+            else self._context.node.reported_version(self._context.wanted)
+        )
         other = result.ok and wanted is not None and result.version not in (None, wanted)
         if other:
             self.reason = f"{result.version} runs, expected {wanted}"

@@ -212,7 +212,7 @@ class Hooks:
             time=format_time(self._clock.time()),
             application=self._plan.application,
             version=self._plan.version,
-            before={each.name: each.current for each in self._plan.nodes if each.known},
+            before={each.name: each.displayed_version for each in self._plan.nodes if each.has_version},
             operator=self._operator,
             rollout=self._rollout,
             journal_head=self._bus.journal_head,

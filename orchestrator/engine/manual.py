@@ -24,12 +24,12 @@ from orchestrator.engine.steps.verify import prove, put_back
 from orchestrator.errors import StepFailed
 from orchestrator.events.event_bus import EventBus
 from orchestrator.events.events import Step
-from orchestrator.node import Node, Original
+from orchestrator.node import Node, OriginalState
 from orchestrator.planning import capacity
 from orchestrator.planning.application import Application
 from orchestrator.planning.balancer_findings import judge_level
 from orchestrator.planning.capacity import Capacity, CapacityViolation
-from orchestrator.planning.departure import Departure, look_at_departure
+from orchestrator.planning.departure import Departure, measure_departure
 from orchestrator.planning.mapping import map_nodes
 from orchestrator.planning.plan import Finding, PreflightFailed, Severity
 from orchestrator.planning.slots import filled_of
@@ -173,12 +173,12 @@ async def _mapped(application: Application, nodes: Sequence[Node]) -> dict[str, 
 
 
 async def _departure(application: Application, change: Change, refs: Collection[ServerRef]) -> Departure:
-    return await look_at_departure(
+    return await measure_departure(
         application.balancer_group,
         refs,
         application.policy,
-        carries=change.action != "weight",  # HAProxy passes a state on, and no weight
-        unmanaged=application.ignored_backends,
+        with_followers=change.action != "weight",  # HAProxy passes a state on, and no weight
+        ignored_backends=application.ignored_backends,
         counted=partial(filled_of, kept=refs, nodes=application.nodes, match=application.match),
     )
 
@@ -190,7 +190,7 @@ async def _followers(application: Application, refs: Collection[ServerRef]) -> f
 
 async def _guard(application: Application, change: Change, refs: Collection[ServerRef]) -> None:
     try:
-        capacity.refuse((await _departure(application, change, refs)).capacities)
+        capacity.raise_if_violated((await _departure(application, change, refs)).capacities)
     except CapacityViolation:
         if not {each.name for each in change.nodes} <= change.override:
             raise
@@ -225,7 +225,7 @@ async def _ready(
     bus: EventBus,
 ) -> None:
     servers = await application.balancer_group.servers(refs)
-    originals = {ref: Original.to_ready(each) for ref, each in servers.items()}
+    originals = {ref: OriginalState.as_ready(each) for ref, each in servers.items()}
     context = _context(application, node, refs, originals, control, clock, bus, "verify")
     context.followers = await _followers(application, refs)
     with bus.commands_of(node.name, "verify"):
@@ -256,7 +256,7 @@ def _context(
     application: Application,
     node: Node,
     refs: tuple[ServerRef, ...],
-    originals: dict[ServerRef, Original],
+    originals: dict[ServerRef, OriginalState],
     control: RolloutControl,
     clock: Clock,
     bus: EventBus,

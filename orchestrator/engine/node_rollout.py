@@ -32,7 +32,7 @@ from orchestrator.events.events import (
     StepDone,
     StepStarted,
 )
-from orchestrator.node import Original
+from orchestrator.node import OriginalState
 from orchestrator.planning.plan import Plan, PlannedNode
 
 LOGGED: frozenset[Step] = frozenset(("stop", "start", "verify"))  # steps that fail by the service's doing
@@ -59,7 +59,7 @@ class Progress:
     unproven: list[str] = field(default_factory=list)  # upgraded, but too little was seen of it
     put_back: list[str] = field(default_factory=list)  # failed before the stop, and as they were before
     touched: set[str] = field(default_factory=set)
-    originals: dict[str, dict[ServerRef, Original]] = field(default_factory=dict)
+    originals: dict[str, dict[ServerRef, OriginalState]] = field(default_factory=dict)
     accepted_drift: set[str] = field(default_factory=set)  # differences from the plan that somebody accepted
     drift_lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -106,8 +106,8 @@ class NodeRollout:
     async def _run_steps(self) -> None:
         start = self._control.elapsed_excluding_pauses()
         await self._begin()
-        if self._planned.awaits is not None:
-            await await_end(self._context, self._planned.awaits)
+        if self._planned.running_command is not None:
+            await await_end(self._context, self._planned.running_command)
         for step in self._planned.steps:
             if self._plan.policy.confirm == "step":
                 await self._confirm(f"{step}?", "step", step)
@@ -149,7 +149,7 @@ class NodeRollout:
         control.raise_if_drains_stopped()
         await self._confirm_inventory_drift()
         if self._plan.policy.confirm == "node":
-            await self._confirm(f"take it out of rotation? {self._planned.why}")
+            await self._confirm(f"take it out of rotation? {self._planned.reason}")
             control.raise_if_drains_stopped()
         self._context.originals = await self._read_originals()
         self._note_external_changes()
@@ -159,7 +159,7 @@ class NodeRollout:
             NodeStarted(
                 node=self._name,
                 version=self._context.wanted or "",
-                originals=[each.said(ref) for ref, each in self._context.originals.items()],
+                originals=[each.to_event(ref) for ref, each in self._context.originals.items()],
             )
         )
         await self._asks.published()
@@ -199,20 +199,20 @@ class NodeRollout:
             if planned is not None and now != planned:
                 who = self._context.desired_states.who_set(ref, now, now.agent)
                 self._context.note(
-                    f"{who} set {ref} to {now.admin}, weight {now.weight}, since the plan was made:"
-                    " it will be restored that way"
+                    f"{who} set {ref} to {now.admin}, weight {now.weight}, since the plan was made: it will"
+                    " be restored that way"
                 )
 
-    async def _read_originals(self) -> dict[ServerRef, Original]:
+    async def _read_originals(self) -> dict[ServerRef, OriginalState]:
         """As they are right now: somebody may have changed one since the plan was made."""
         servers = await self._context.retry_until_reachable(self._context.servers)
-        if self._planned.left_by:
+        if self._planned.unfinished_rollout:
             return dict(self._planned.originals)  # what they are now is what that rollout has left
-        found = {ref: Original.of(each) for ref, each in servers.items()}
+        found = {ref: OriginalState.of(each) for ref, each in servers.items()}
         for ref, planned in self._planned.originals.items():
             # Put in rotation on request (--force-ready), although a human had it out.
-            if planned.admin is AdminState.READY and self._planned.to_ready:
-                found[ref] = Original.to_ready(servers[ref])
+            if planned.admin is AdminState.READY and self._planned.force_ready:
+                found[ref] = OriginalState.as_ready(servers[ref])
         return found
 
     async def _confirm(self, text: str, kind: DecisionKind = "node", step: Step | None = None) -> None:

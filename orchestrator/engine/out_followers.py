@@ -8,7 +8,7 @@ import msgspec
 from backends.errors import BackendError
 from backends.model import AdminState, Server, ServerRef, Snapshot
 from backends.protocols import LoadBalancer
-from orchestrator.balancers.followers import Tracked, followers, inherits_only, tracked_servers
+from orchestrator.balancers.followers import TrackTargets, followers, inherits_only, tracked_servers
 from orchestrator.balancers.group import present
 from orchestrator.events.ways_back import OutOfRotation
 from orchestrator.planning.plan import Plan
@@ -83,7 +83,7 @@ async def _read(balancer: LoadBalancer) -> Snapshot | BackendError:
         return error
 
 
-def _where(refs: Sequence[ServerRef], tracked: Tracked, snapshots: Sequence[Snapshot]) -> list[str]:
+def _where(refs: Sequence[ServerRef], tracked: TrackTargets, snapshots: Sequence[Snapshot]) -> list[str]:
     servers = present(followers(tracked, refs), snapshots)
     return [
         f"{ref}: {server.admin_state} ({server.status}), because it follows {server.track_target}"

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from backends.model import ServerRef
 from orchestrator.engine.manual import Impact
-from orchestrator.node import Original
+from orchestrator.node import OriginalState
 from orchestrator.planning.plan import Plan, PlannedNode
 
 
@@ -43,7 +43,7 @@ def plan_differences(before: Plan, now: Plan) -> tuple[Difference, ...]:
 
 def impact_differences(before: Impact, now: Impact) -> tuple[Difference, ...]:
     """Compare what decides about a change by hand: states, weights, floors, and who follows."""
-    old, new = ({each.ref: Original.of(each) for each in seen.servers} for seen in (before, now))
+    old, new = ({each.ref: OriginalState.of(each) for each in seen.servers} for seen in (before, now))
     found = [
         Difference(ref.server, str(ref), _words(old.get(ref)), _words(new.get(ref)))
         for ref in dict.fromkeys((*old, *new))
@@ -72,8 +72,10 @@ def _differences(before: Plan, now: Plan) -> Iterator[Difference]:
             yield Difference(name, "node", "there" if was else "", "there" if is_ else "", beyond)
             continue
         yield from _of_node(was, is_)
-        if before.wanted(name) != now.wanted(name):
-            yield Difference(name, "target version", before.wanted(name), now.wanted(name), beyond=True)
+        if before.target_version(name) != now.target_version(name):
+            yield Difference(
+                name, "target version", before.target_version(name), now.target_version(name), beyond=True
+            )
 
 
 def _of_node(was: PlannedNode, now: PlannedNode) -> Iterator[Difference]:
@@ -83,7 +85,9 @@ def _of_node(was: PlannedNode, now: PlannedNode) -> Iterator[Difference]:
             yield Difference(was.name, str(ref), _words(before), _words(after))
     yield from _if_other(was.name, "installed", was.installed or "", now.installed or "")
     yield from _if_other(was.name, "running", was.running or "", now.running or "")
-    yield from _if_other(was.name, "unfinished rollout", _number(was.left_by), _number(now.left_by))
+    yield from _if_other(
+        was.name, "unfinished rollout", _number(was.unfinished_rollout), _number(now.unfinished_rollout)
+    )
     yield from _if_other(was.name, "command that may still run", _process(was), _process(now))
     yield from _if_other(was.name, "steps", ", ".join(was.steps), ", ".join(now.steps))
     if was.followers != now.followers:
@@ -100,7 +104,7 @@ def _if_other(subject: str, what: str, before: str, now: str) -> Iterator[Differ
         yield Difference(subject, what, before, now)
 
 
-def _same(before: Original | None, now: Original | None) -> bool:
+def _same(before: OriginalState | None, now: OriginalState | None) -> bool:
     if before is None or now is None:
         return before is now
     # An agent check sets the weight again and again: that is nobody's decision.
@@ -108,14 +112,18 @@ def _same(before: Original | None, now: Original | None) -> bool:
     return (before.admin, before.agent) == (now.admin, now.agent) and weighs
 
 
-def _words(original: Original | None) -> str:
+def _words(original: OriginalState | None) -> str:
     if original is None:
         return ""
     return f"{original.admin}, weight {original.weight}{', agent check' if original.agent else ''}"
 
 
 def _process(node: PlannedNode) -> str:
-    return f"process {node.awaits.pid} on {node.awaits.target}" if node.awaits is not None else ""
+    return (
+        f"process {node.running_command.pid} on {node.running_command.target}"
+        if node.running_command is not None
+        else ""
+    )
 
 
 def _number(entry: int) -> str:

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from backends.errors import RolldeckError
 from backends.model import Admin, AdminState, Server, ServerRef
-from orchestrator.balancers.followers import Tracked, inherits, path, tracked_by
+from orchestrator.balancers.followers import TrackTargets, inherits, path, tracked_by
 from orchestrator.engine.health_gate import ConsecutiveChecks
 from orchestrator.engine.step_context import StepContext
 from orchestrator.engine.steps import discovery
@@ -24,7 +24,7 @@ async def put_back_untouched(context: StepContext, planned: PlannedNode) -> bool
     Returns:
         Whether it is back as it was. If it was tried in vain, the node is in maintenance.
     """
-    if context.stop_sent or planned.left_by or planned.to_ready or "drain" not in planned.steps:
+    if context.stop_sent or planned.unfinished_rollout or planned.force_ready or "drain" not in planned.steps:
         return False
     own = replace(context, wanted=planned.running)
     try:
@@ -85,7 +85,7 @@ def in_return_order(
     return sorted(nodes, key=lambda node: depths[node.name])
 
 
-def _depth(ref: ServerRef, tracked: Tracked) -> int:
+def _depth(ref: ServerRef, tracked: TrackTargets) -> int:
     """How many servers it inherits from, one after the other."""
     seen: list[ServerRef] = []
     while ref in tracked and ref not in seen:

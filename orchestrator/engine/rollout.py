@@ -70,11 +70,13 @@ class Rollout:
         self._progress = Progress(kind)
         self._desired_states = DesiredStates(
             {ref: original for each in plan.nodes for ref, original in each.originals.items()},
-            left={ref for each in plan.nodes if each.left_by or each.to_ready for ref in each.refs},
+            left={
+                ref for each in plan.nodes if each.unfinished_rollout or each.force_ready for ref in each.refs
+            },
         )
         names = {ref: node.name for node in plan.nodes for ref in node.refs}
         self._pool = ServerPool(names, application.balancer_group.backends, mends=kind == "rollback")
-        self._endpoints = Endpoints(plan.members or application.nodes, application.match)
+        self._endpoints = Endpoints(plan.nodes_at_plan_time or application.nodes, application.match)
         self.defect: BaseException | None = None
         self._blocked = ""  # see `RolloutEnded.blocked`
 
@@ -94,7 +96,7 @@ class Rollout:
                 nodes=[each.name for each in self._plan.nodes],
                 batches=[list(each) for each in self._plan.batches],
                 operator=self._operator.name,
-                before={each.name: each.current for each in self._plan.nodes if each.known},
+                before={each.name: each.displayed_version for each in self._plan.nodes if each.has_version},
                 kind=self._progress.kind,
                 **self._operator.origin,
             )
@@ -182,7 +184,7 @@ class Rollout:
             node=next(each for each in self._application.nodes if each.name == name),
             refs=planned.refs,
             originals=planned.originals,
-            wanted=self._plan.wanted(name),
+            wanted=self._plan.target_version(name),
             stops="stop" in planned.steps,
             balancer_group=self._application.balancer_group,
             policy=self._plan.policy,
@@ -212,12 +214,12 @@ class Rollout:
         nodes = [
             each
             for each in self._application.nodes
-            if each.name in todo and each.installer.prefetch_commands(self._plan.wanted(each.name))
+            if each.name in todo and each.installer.prefetch_commands(self._plan.target_version(each.name))
         ]
 
         async def fetch(name: str, installer: Installer) -> None:
             with self._bus.commands_of(name, "prefetch"):
-                await installer.prefetch(self._plan.wanted(name))
+                await installer.prefetch(self._plan.target_version(name))
 
         results = await asyncio.gather(
             *(fetch(each.name, each.installer) for each in nodes), return_exceptions=True

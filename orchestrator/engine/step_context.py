@@ -17,7 +17,7 @@ from orchestrator.engine.server_pool import ServerPool
 from orchestrator.errors import StepTimeout
 from orchestrator.events.event_bus import EventBus
 from orchestrator.events.events import Baked, NodeNote, Step, Waiting
-from orchestrator.node import Node, Original
+from orchestrator.node import Node, OriginalState
 from orchestrator.planning.endpoints import Endpoints
 from orchestrator.planning.policy import Policy
 
@@ -39,7 +39,7 @@ class StepContext:
 
     node: Node
     refs: tuple[ServerRef, ...]
-    originals: dict[ServerRef, Original]
+    originals: dict[ServerRef, OriginalState]
     wanted: str | None  # the version; None when any will do
     balancer_group: BalancerGroup
     policy: Policy

@@ -9,7 +9,7 @@ import msgspec
 
 from backends.protocols import Moment
 from orchestrator.events.actor import Origin, Via
-from orchestrator.events.ways_back import OriginalState, OutOfRotation, WayOn
+from orchestrator.events.ways_back import OriginalStateRecord, OutOfRotation, WayOn
 
 Step = Literal["drain", "stop", "install", "start", "verify"]
 STEPS: tuple[Step, ...] = ("drain", "stop", "install", "start", "verify")
@@ -75,7 +75,7 @@ class NodeStarted(Event, frozen=True, kw_only=True, tag="node_started"):
 
     node: str
     version: str  # that it is to have
-    originals: list[OriginalState]
+    originals: list[OriginalStateRecord]
 
 
 class StepStarted(Event, frozen=True, kw_only=True, tag="step_started"):

@@ -6,7 +6,7 @@ from typing import Literal
 import msgspec
 
 
-class OriginalState(msgspec.Struct, frozen=True, kw_only=True):
+class OriginalStateRecord(msgspec.Struct, frozen=True, kw_only=True):
     """What had been decided about one server before its node was touched."""
 
     instance: str

@@ -19,7 +19,7 @@ from orchestrator.events.event_bus import EventBus
 from orchestrator.events.events import NodeNote
 from orchestrator.inventory.resolver import InventoryResolver
 from orchestrator.inventory.source import FoundNode, NodeSettings, NodeSource, checked_nodes
-from orchestrator.journal.unfinished import Leftover
+from orchestrator.journal.unfinished import UnfinishedNode
 from orchestrator.node import Node
 from orchestrator.planning.plan import Finding
 from orchestrator.remote.header import Endpoint
@@ -28,7 +28,7 @@ PAUSES_S = (1.0, 2.0, 5.0, 10.0)  # before a source is asked again that could no
 FRESH_S = 60.0  # for which the header names what came and went
 NAMED = 3  # of what came or went; of more, how many
 
-Unfinished = Callable[[], Mapping[str, Leftover]]
+Unfinished = Callable[[], Mapping[str, UnfinishedNode]]
 
 
 class Inventory:
@@ -249,7 +249,7 @@ class LiveInventory(Inventory):
             self._bus.emit(NodeNote(node="", text=text))
 
 
-def endpoint_of(left: Leftover) -> NodeSettings:
+def endpoint_of(left: UnfinishedNode) -> NodeSettings:
     """Where its plan knew a node; whoever wrote that may have been another machine."""
     try:
         found = msgspec.convert(left.entry.plan["places"][left.node], Endpoint)

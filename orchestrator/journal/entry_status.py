@@ -18,7 +18,7 @@ from orchestrator.events.text import reason_beside
 from orchestrator.events.ways_back import WayOn
 from orchestrator.journal.entries import UNKNOWN, Entry
 from orchestrator.journal.store import Journal
-from orchestrator.journal.unfinished import LOOKED_AT, known_versions
+from orchestrator.journal.unfinished import MAX_ENTRIES, known_versions
 
 CLOCK_SET = 60.0  # seconds that a clock may have been set by since the entry was begun
 
@@ -244,7 +244,7 @@ def unfinished(journal: Journal, application: str) -> Entry | None:
     Raises:
         JournalError: it cannot be read.
     """
-    rollouts = (each for each in journal.entries(application, limit=LOOKED_AT) if each.kind != "change")
+    rollouts = (entry for entry in journal.entries(application, limit=MAX_ENTRIES) if entry.kind != "change")
     versions: Mapping[str, str] | None = None
     for number, entry in enumerate(rollouts):
         if entry.result == "healthy":

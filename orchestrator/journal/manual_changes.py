@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from backends.model import AdminState
 from orchestrator.events.events import NodeStarted
 from orchestrator.journal.store import Journal
-from orchestrator.journal.unfinished import LOOKED_AT, read_change
+from orchestrator.journal.unfinished import MAX_ENTRIES, read_change
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ def hand_changes(journal: Journal, application: str) -> dict[str, HandChange]:
         JournalError: it cannot be read.
     """
     found: dict[str, HandChange | None] = {}
-    for entry in journal.entries(application, limit=LOOKED_AT):
+    for entry in journal.entries(application, limit=MAX_ENTRIES):
         if entry.kind != "change":
             for record in journal.records(entry.id, "node_started"):
                 if isinstance(record.event, NodeStarted) and _puts_back(record.event):

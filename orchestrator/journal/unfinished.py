@@ -12,12 +12,12 @@ from orchestrator.events import events
 from orchestrator.events.events import CommandStarted, Record, Step
 from orchestrator.journal.entries import Entry
 from orchestrator.journal.store import Journal
-from orchestrator.node import Original
-from orchestrator.planning.plan import Left
+from orchestrator.node import OriginalState
+from orchestrator.planning.plan import Unfinished
 
-LOOKED_AT = 100  # entries, the newest: a node that was left out longer ago is somebody's decision by now
+MAX_ENTRIES = 100  # entries, the newest: a node that was left out longer ago is somebody's decision by now
 
-_TOLD = (
+_NODE_EVENTS = (
     "node_started",
     "step_started",
     "command_started",
@@ -30,7 +30,7 @@ _TOLD = (
 
 
 @dataclass(frozen=True, slots=True)
-class Leftover:
+class UnfinishedNode:
     """A node whose turn has begun and was not completed.
 
     Attributes:
@@ -43,44 +43,44 @@ class Leftover:
 
     node: str
     entry: Entry
-    version: str
+    target_version: str
     step: Step | None
     failed: str
-    originals: Mapping[ServerRef, Original]
+    originals: Mapping[ServerRef, OriginalState]
     command: CommandStarted | None
 
     @property
-    def words(self) -> str:
+    def text(self) -> str:
         """`left by rollout 12 (ann@here, 2026-11-25 03:12): failed at verify: ...`."""
         at = datetime.fromtimestamp(self.entry.began, UTC).astimezone().strftime("%Y-%m-%d %H:%M")
         where = f" at {self.step}" if self.step else ""
         what = f"failed{where}: {self.failed}" if self.failed else f"interrupted{where}"
         return f"left by rollout {self.entry.id} ({self.entry.operator}, {at}): {what}"
 
-    def left(self) -> Left:
+    def for_plan(self) -> Unfinished:
         """For preflight."""
-        return Left(
+        return Unfinished(
             self.entry.id,
             self.originals,
-            self.words,
+            self.text,
             self.command,
-            self.version,
+            self.target_version,
         )
 
 
-def leftovers(journal: Journal, application: str) -> dict[str, Leftover]:
+def unfinished_nodes(journal: Journal, application: str) -> dict[str, UnfinishedNode]:
     """By node. A node that was upgraded, or taken out or put back by hand since, is none.
 
     A change by hand that did not succeed has decided nothing, and one of the weight only that. What cannot be
-    understood counts as if it were not there: see `unread`.
+    understood counts as if it were not there: see `unreadable_entries`.
 
     Raises:
         JournalError: it cannot be read.
     """
-    found: dict[str, Leftover] = {}
+    found: dict[str, UnfinishedNode] = {}
     decided: set[str] = set()
     weights: dict[str, int] = {}
-    for entry in journal.entries(application, limit=LOOKED_AT):
+    for entry in journal.entries(application, limit=MAX_ENTRIES):
         if entry.kind == "change":
             change = read_change(entry)
             nodes = change.nodes if entry.result == "healthy" else []
@@ -89,11 +89,11 @@ def leftovers(journal: Journal, application: str) -> dict[str, Leftover]:
             else:
                 decided.update(nodes)
             continue
-        for node, leftover in _of(entry, journal.records(entry.id, *_TOLD)):
+        for node, leftover in _nodes_of(entry, journal.records(entry.id, *_NODE_EVENTS)):
             if node not in decided:
                 decided.add(node)
-                if leftover is not None and not _untouched(journal, leftover):
-                    found[node] = _weighing(leftover, weights.get(node))
+                if leftover is not None and not _is_untouched(journal, leftover):
+                    found[node] = _with_weight(leftover, weights.get(node))
     return found
 
 
@@ -113,7 +113,7 @@ def read_change(entry: Entry) -> _Change:
         return _Change()
 
 
-def unread(journal: Journal, application: str) -> list[str]:
+def unreadable_entries(journal: Journal, application: str) -> list[str]:
     """What of the journal cannot be understood and may tell of nodes that are out, in words.
 
     What is older than the newest rollout that ended healthy was told before that one.
@@ -122,7 +122,7 @@ def unread(journal: Journal, application: str) -> list[str]:
         JournalError: it cannot be read.
     """
     found = []
-    for entry in journal.entries(application, limit=LOOKED_AT, unknown=True):
+    for entry in journal.entries(application, limit=MAX_ENTRIES, unknown=True):
         if entry.problem:
             found.append(f"entry {entry.id} cannot be read: {entry.problem}")
             continue
@@ -130,7 +130,7 @@ def unread(journal: Journal, application: str) -> list[str]:
             break
         rows = [
             (record.seq, record.event.problem)
-            for record in journal.records(entry.id, *_TOLD)
+            for record in journal.records(entry.id, *_NODE_EVENTS)
             if isinstance(record.event, events.Unreadable)
         ]
         if rows:
@@ -147,36 +147,38 @@ def decided_since(journal: Journal, application: str, at: float) -> set[str]:
         JournalError: it cannot be read.
     """
     found: set[str] = set()
-    for entry in journal.entries(application, limit=LOOKED_AT):
+    for entry in journal.entries(application, limit=MAX_ENTRIES):
         if entry.began > at and entry.kind != "change":
             turns = journal.records(entry.id, "node_started")
-            found.update(each.event.node for each in turns if isinstance(each.event, events.NodeStarted))
+            found.update(
+                record.event.node for record in turns if isinstance(record.event, events.NodeStarted)
+            )
         elif entry.began > at and entry.result == "healthy" and entry.plan.get("action") != "weight":
             found.update(entry.plan.get("nodes", []))
     return found
 
 
-def unfinished_originals(records: Iterable[Record]) -> dict[str, dict[ServerRef, Original]]:
+def unfinished_originals(records: Iterable[Record]) -> dict[str, dict[ServerRef, OriginalState]]:
     """By node: what had been decided about its servers before a turn that has begun and not ended well."""
-    found: dict[str, dict[ServerRef, Original]] = {}
+    found: dict[str, dict[ServerRef, OriginalState]] = {}
     for record in records:
         match record.event:
             case events.NodeStarted(node=node, originals=originals):
-                found.setdefault(node, dict(Original.read(each) for each in originals))
+                found.setdefault(node, dict(OriginalState.from_event(original) for original in originals))
             case events.NodeDone(node=node) | events.NodePutBack(node=node):
                 found.pop(node, None)
     return found
 
 
-def _weighing(leftover: Leftover, weight: int | None) -> Leftover:
+def _with_weight(leftover: UnfinishedNode, weight: int | None) -> UnfinishedNode:
     """With the weight that somebody has set since."""
     if weight is None:
         return leftover
-    originals = {ref: replace(each, weight=weight) for ref, each in leftover.originals.items()}
+    originals = {ref: replace(original, weight=weight) for ref, original in leftover.originals.items()}
     return replace(leftover, originals=originals)
 
 
-def _of(entry: Entry, records: Iterable[Record]) -> list[tuple[str, Leftover | None]]:
+def _nodes_of(entry: Entry, records: Iterable[Record]) -> list[tuple[str, UnfinishedNode | None]]:
     """Each node whose turn has begun, and what is left of it; None when it was completed."""
     began: dict[str, events.NodeStarted] = {}
     steps: dict[str, Step] = {}
@@ -208,9 +210,9 @@ def _of(entry: Entry, records: Iterable[Record]) -> list[tuple[str, Leftover | N
             case _:
                 pass
 
-    def left(node: str, event: events.NodeStarted) -> Leftover:
-        originals = dict(Original.read(each) for each in event.originals)
-        return Leftover(
+    def left(node: str, event: events.NodeStarted) -> UnfinishedNode:
+        originals = dict(OriginalState.from_event(original) for original in event.originals)
+        return UnfinishedNode(
             node, entry, event.version, steps.get(node), failed.get(node, ""), originals, commands.get(node)
         )
 
@@ -221,7 +223,7 @@ def _of(entry: Entry, records: Iterable[Record]) -> list[tuple[str, Leftover | N
     ]
 
 
-def _untouched(journal: Journal, leftover: Leftover) -> bool:
+def _is_untouched(journal: Journal, leftover: UnfinishedNode) -> bool:
     """Its turn had begun, and nothing was sent: whoever has taken it out is somebody else.
 
     The commands of a rollout that was adopted are not known here, even if it ran on this machine; earlier
@@ -261,7 +263,7 @@ def known_versions(journal: Journal, application: str) -> dict[str, KnownVersion
         JournalError: it cannot be read.
     """
     found: dict[str, KnownVersion] = {}
-    for entry in journal.entries(application, limit=LOOKED_AT):
+    for entry in journal.entries(application, limit=MAX_ENTRIES):
         if entry.kind != "change":
             found = dict(_version_of(journal, entry)) | found
     return dict(sorted(found.items()))

@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 
 from backends.model import Server, ServerRef
 from orchestrator.live.poller import InstanceView, View
-from orchestrator.planning.capacity import RECEIVES_TRAFFIC, Capacity, Place, floor_of, serving_backups
+from orchestrator.planning.capacity import RECEIVES_TRAFFIC, BackendKey, Capacity, floor_of, serving_backups
 from orchestrator.planning.policy import Policy
 
 
@@ -14,7 +14,7 @@ def headroom(
     backends: Sequence[str],
     policy: Policy,
     leaving: Collection[ServerRef] = (),
-    all_backups: Collection[Place] = (),
+    all_backups: Collection[BackendKey] = (),
     *,
     kept: Collection[ServerRef] = (),
 ) -> tuple[tuple[Capacity, ...], tuple[str, ...]]:
@@ -33,14 +33,14 @@ def headroom(
     Returns:
         Of each backend on each load balancer that is live, and the names of those that are not.
     """
-    live = [each for each in view.instances if each.state == "live"]
+    live = [balancer for balancer in view.instances if balancer.state == "live"]
     return (
         tuple(
             found
             for instance in live
             for found in _of(instance, backends, policy, leaving, all_backups, kept)
         ),
-        tuple(each.name for each in view.instances if each.state != "live"),
+        tuple(balancer.name for balancer in view.instances if balancer.state != "live"),
     )
 
 
@@ -49,7 +49,7 @@ def _of(
     backends: Sequence[str],
     policy: Policy,
     leaving: Collection[ServerRef],
-    all_backups: Collection[Place],
+    all_backups: Collection[BackendKey],
     kept: Collection[ServerRef],
 ) -> list[Capacity]:
     columns = instance.columns
@@ -83,7 +83,7 @@ def _of(
                 before=before,
                 after=after,
                 floor=floor_of(sum(count for _, count in peers), policy),
-                taken=sum(server.receives_traffic for server in going),
+                traffic_servers_removed=sum(server.receives_traffic for server in going),
                 takes_over=tuple(server.ref.server for server in serving_then if server not in serving),
                 spare=len([server for server in spare_then if server not in serving_then]),
             )
@@ -132,4 +132,4 @@ def _backups(instance: InstanceView, backend: str) -> list[Server]:
 
 def tightest(capacities: Sequence[Capacity]) -> Capacity | None:
     """Where the least may be lost; None when nothing is known."""
-    return min(capacities, key=lambda found: (found.room, found.before - found.floor), default=None)
+    return min(capacities, key=lambda found: (found.remaining, found.before - found.floor), default=None)

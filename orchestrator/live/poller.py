@@ -62,7 +62,7 @@ class View:
     instances: tuple[InstanceView, ...]
 
     def instance(self, name: str) -> InstanceView:
-        return next(each for each in self.instances if each.name == name)
+        return next(balancer for balancer in self.instances if balancer.name == name)
 
     def server(self, ref: ServerRef) -> Server | None:
         """As it was last seen, live or stale; None when it was not."""
@@ -144,7 +144,7 @@ class Watch:
         reloaded = old.info is not None and _began_again(old.info, snapshot.info)
         columns = columns_of(snapshot.servers)
         places = old.places if old.places.names == columns.names else Places(columns.names)
-        backends = {each.name: each.counters for each in snapshot.backends}
+        backends = {backend.name: backend.counters for backend in snapshot.backends}
         rates = Rates(places) if reloaded else old.rates
         rates = rates.with_sample(places, now, columns, backends)
         self._show(
@@ -172,7 +172,9 @@ class Watch:
             self._show(new)
 
     def _show(self, new: InstanceView) -> None:
-        self._view = View(tuple(new if each.name == new.name else each for each in self._view.instances))
+        self._view = View(
+            tuple(new if balancer.name == new.name else balancer for balancer in self._view.instances)
+        )
         if not self._telling:
             self._telling = True
             asyncio.get_running_loop().call_soon(self._tell)

@@ -48,7 +48,7 @@ class Rates:
         """One look later."""
         kept = self.samples[-TREND:]
         if places is not self.places:
-            kept = tuple(self._moved(each, places) for each in kept)
+            kept = tuple(self._moved(sample, places) for sample in kept)
         return Rates(places, (*kept, Sample(at, columns.counters, backends or {})))
 
     def rate(self, index: int) -> float | None:
@@ -95,9 +95,9 @@ class Rates:
         for index, (backend, _) in enumerate(self.places.names):
             if backend not in missing or _sound(first.counters[index], last.counters[index]) is not None:
                 continue
-            if (each := self._since(first, last, index)) is not None:
-                missing[backend] -= each.told
-        return sum(max(0, each) for each in missing.values())
+            if (signal := self._since(first, last, index)) is not None:
+                missing[backend] -= signal.told
+        return sum(max(0, errors) for errors in missing.values())
 
     def _since(self, before: Sample, after: Sample, index: int) -> Signals | None:
         """None when it was not there, its counters went back, or no time has passed."""
@@ -111,7 +111,7 @@ class Rates:
         """The last rates that are known, oldest first, at most `TREND`."""
         pairs = zip(self.samples, self.samples[1:], strict=False)
         rates = (_rate(before, after, index) for before, after in pairs)
-        return tuple(each for each in rates if each is not None)
+        return tuple(rate for rate in rates if rate is not None)
 
     def _moved(self, sample: Sample, places: Places) -> Sample:
         """The same counters where the servers stand now: some came or went, the others keep their trend."""

@@ -142,5 +142,8 @@ def with_disk(node: Node, known: NodeVersion | None, installed: str) -> NodeVers
     if known is None:
         return NodeVersion(node.name, installed, "disk", on_disk=installed)
     # Of the package 1.5.0-1 the application itself may say 1.5.0.
-    same = known.version in (installed, node.called(installed) if known.source == "health" else installed)
+    same = known.version in (
+        installed,
+        node.reported_version(installed) if known.source == "health" else installed,
+    )
     return NodeVersion(known.node, known.version, known.source, known.at, installed, not same)

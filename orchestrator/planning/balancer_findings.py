@@ -65,8 +65,8 @@ def _known(backend: Backend, persistence: Persistence | None, policy: Policy) ->
     if persistence is None:
         # The socket knows of a cookie that the file has not: the file has changed since it was read.
         return _unknown(backend, "the configuration file does not have this cookie", policy)
-    by = [each for each in persistence.by if not (backend.cookie and each.startswith("cookie"))]
-    named = " and ".join([*([_cookie(backend)] if backend.cookie else []), *(f"{each}" for each in by)])
+    by = [kind for kind in persistence.by if not (backend.cookie and kind.startswith("cookie"))]
+    named = " and ".join([*([_cookie(backend)] if backend.cookie else []), *by])
     what = named if by == [] else f"persistence by {named}"
     if not persistence.in_maintenance:
         return f"{what}: {_draining(policy)}, then maintenance moves them"

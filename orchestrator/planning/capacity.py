@@ -8,14 +8,14 @@ from backends.errors import RolldeckError
 from backends.haproxy.columns import names_of
 from backends.model import Server, ServerRef, Snapshot
 from orchestrator.balancers.followers import (
-    MOST_NAMED,
-    Tracked,
+    MAX_NAMED_SERVERS,
+    TrackTargets,
     followers,
     is_same_endpoint,
     path,
     tracked_servers,
 )
-from orchestrator.planning.policy import Policy, resolve
+from orchestrator.planning.policy import Policy, resolve_count
 
 
 class CapacityViolation(RolldeckError):
@@ -30,13 +30,13 @@ class CapacityViolation(RolldeckError):
         super().__init__("; ".join(str(capacity) for capacity in broken))
 
 
-Counts = Callable[[Server], bool]
+CountsForFloor = Callable[[Server], bool]
 """Whether a server counts for the floor."""
 
-IN_ROTATION: Counts = attrgetter("in_rotation")
-RECEIVES_TRAFFIC: Counts = attrgetter("receives_traffic")
+IN_ROTATION: CountsForFloor = attrgetter("in_rotation")
+RECEIVES_TRAFFIC: CountsForFloor = attrgetter("receives_traffic")
 
-Place = tuple[str, str]
+BackendKey = tuple[str, str]
 """A load balancer and one of its backends."""
 
 
@@ -49,7 +49,9 @@ class Capacity:
     before: int  # servers in rotation now
     after: int  # servers in rotation once the drain is done
     floor: int
-    taken: int = 1  # servers that take traffic now and would not any more, whatever they have to prove
+    traffic_servers_removed: int = (
+        1  # servers that take traffic now and would not any more, whatever they have to prove
+    )
     takes_over: tuple[str, ...] = ()  # backup servers that serve then, and do not now
     carried: tuple[tuple[str, str], ...] = ()  # "backend/server" that leaves, and the one that it follows
     spare: int = 0  # backup servers that do not serve then, and would if no active one did
@@ -61,10 +63,10 @@ class Capacity:
         "Not counted as in rotation" would not do: after a reload of HAProxy every server is "UP 1/3" and
         none counts, but they carry all the traffic there is.
         """
-        return self.after >= self.floor or not self.taken
+        return self.after >= self.floor or not self.traffic_servers_removed
 
     @property
-    def room(self) -> int:
+    def remaining(self) -> int:
         """How many more may leave, one after the other. Backups do not serve beside an active server."""
         if self.floor <= 1 and self.spare >= self.floor:
             return self.after
@@ -73,26 +75,26 @@ class Capacity:
     @property
     def notes(self) -> str:
         """What is not to be seen from the numbers alone, to be put behind them; often empty."""
-        named = [f"{name} (backup) takes over" for name in self.takes_over[:MOST_NAMED]]
-        named += [f"{follower} follows {followed}" for follower, followed in self.carried[:MOST_NAMED]]
+        named = [f"{name} (backup) takes over" for name in self.takes_over[:MAX_NAMED_SERVERS]]
+        named += [f"{follower} follows {followed}" for follower, followed in self.carried[:MAX_NAMED_SERVERS]]
         return "".join(f"; {note}" for note in named)
 
     def __str__(self) -> str:
         return (
-            f"{self.backend} on {self.instance}: in rotation {self.before} → {self.after}, floor {self.floor}"
-            f"{self.notes}"
+            f"{self.backend} on {self.instance}: in rotation {self.before} → {self.after}, floor"
+            f" {self.floor}{self.notes}"
         )
 
 
 def floor_of(total: int, policy: Policy) -> int:
     """How many of `total` servers must stay in rotation: the stricter of the two settings."""
-    floor = resolve(policy.min_available, total, up=True)
+    floor = resolve_count(policy.min_available, total, up=True)
     if policy.max_unavailable is not None:
-        floor = max(floor, total - resolve(policy.max_unavailable, total))
+        floor = max(floor, total - resolve_count(policy.max_unavailable, total))
     return floor
 
 
-def serving_backups(backups: Iterable[Server], *, all_of_them: bool, takes: Counts) -> list[Server]:
+def serving_backups(backups: Iterable[Server], *, all_of_them: bool, takes: CountsForFloor) -> list[Server]:
     """Which backup servers HAProxy uses while no active server takes traffic.
 
     Args:
@@ -104,16 +106,16 @@ def serving_backups(backups: Iterable[Server], *, all_of_them: bool, takes: Coun
     return able if all_of_them else able[:1]
 
 
-def capacity(
+def measure_capacity(
     snapshots: Mapping[str, Snapshot],
     leaving: Collection[ServerRef],
     policy: Policy,
     *,
     back: Collection[ServerRef] = (),
-    counts: Counts = IN_ROTATION,
-    carries: bool = True,
-    unmanaged: Collection[str] = (),
-    all_backups: Collection[Place] = (),
+    counts: CountsForFloor = IN_ROTATION,
+    with_followers: bool = True,
+    ignored_backends: Collection[str] = (),
+    all_backups: Collection[BackendKey] = (),
 ) -> tuple[Capacity, ...]:
     """What stays in rotation when `leaving` go, for each backend that they or their followers stand in.
 
@@ -131,14 +133,14 @@ def capacity(
             address and port have no floor there.
         all_backups: where `option allbackups` is set.
     """
-    tracked = tracked_servers(snapshots.values()) if carries else {}
+    tracked = tracked_servers(snapshots.values()) if with_followers else {}
     carried = followers(tracked, leaving)
-    servers = _by_backend(snapshots, {_place(ref) for ref in carried.union(leaving)})
+    servers = _by_backend(snapshots, {_backend_key(ref) for ref in carried.union(leaving)})
     own = [server for peers in servers.values() for server in peers if server.ref in leaving]
     carried -= {
         server.ref
         for (_, backend), peers in servers.items()
-        if backend in unmanaged
+        if backend in ignored_backends
         for server in peers
         if server.ref in carried and is_same_endpoint(server, own)
     }
@@ -148,61 +150,63 @@ def capacity(
         return counts(server) or server.ref in back
 
     return tuple(
-        _capacity_of(
+        _measure_backend(
             servers[place],
             going,
             policy,
             counts_then,
             all_backups=place in all_backups,
-            carried=_pairs(tracked, (ref for ref in carried if _place(ref) == place)),
+            carried=_follower_pairs(tracked, (ref for ref in carried if _backend_key(ref) == place)),
         )
-        for place in sorted({_place(ref) for ref in going})
+        for place in sorted({_backend_key(ref) for ref in going})
         if place in servers
     )
 
 
-def check(
+def check_capacity(
     snapshots: Mapping[str, Snapshot],
     leaving: Collection[ServerRef],
     policy: Policy,
     *,
-    counts: Counts = IN_ROTATION,
-    carries: bool = True,
-    unmanaged: Collection[str] = (),
-    all_backups: Collection[Place] = (),
+    counts: CountsForFloor = IN_ROTATION,
+    with_followers: bool = True,
+    ignored_backends: Collection[str] = (),
+    all_backups: Collection[BackendKey] = (),
 ) -> tuple[Capacity, ...]:
     """`capacity`, refused when any of it falls under its floor.
 
     Raises:
         CapacityViolation: with every backend that would be left with too little.
     """
-    capacities = capacity(
+    capacities = measure_capacity(
         snapshots,
         leaving,
         policy,
         counts=counts,
-        carries=carries,
-        unmanaged=unmanaged,
+        with_followers=with_followers,
+        ignored_backends=ignored_backends,
         all_backups=all_backups,
     )
-    refuse(capacities)
+    raise_if_violated(capacities)
     return capacities
 
 
-def refuse(capacities: Iterable[Capacity]) -> None:
+def raise_if_violated(capacities: Iterable[Capacity]) -> None:
     """Raises CapacityViolation with those that fall under their floor, if there are any."""
     broken = tuple(found for found in capacities if not found.allowed)
     if broken:
         raise CapacityViolation(broken)
 
 
-def _place(ref: ServerRef) -> Place:
+def _backend_key(ref: ServerRef) -> BackendKey:
     return ref.instance, ref.backend
 
 
-def _by_backend(snapshots: Mapping[str, Snapshot], wanted: Collection[Place]) -> dict[Place, list[Server]]:
+def _by_backend(
+    snapshots: Mapping[str, Snapshot], wanted: Collection[BackendKey]
+) -> dict[BackendKey, list[Server]]:
     """The servers of these backends; of the others none is built."""
-    found: dict[Place, list[Server]] = {}
+    found: dict[BackendKey, list[Server]] = {}
     for instance in {instance for instance, _ in wanted}:
         servers = snapshots[instance].servers
         for index, (backend, _) in enumerate(names_of(servers)):
@@ -211,15 +215,15 @@ def _by_backend(snapshots: Mapping[str, Snapshot], wanted: Collection[Place]) ->
     return found
 
 
-def _pairs(tracked: Tracked, carried: Iterable[ServerRef]) -> tuple[tuple[str, str], ...]:
+def _follower_pairs(tracked: TrackTargets, carried: Iterable[ServerRef]) -> tuple[tuple[str, str], ...]:
     return tuple((path(ref), path(tracked[ref])) for ref in sorted(carried))
 
 
-def _capacity_of(
+def _measure_backend(
     servers: Sequence[Server],
     leaving: frozenset[ServerRef],
     policy: Policy,
-    counts: Counts,
+    counts: CountsForFloor,
     *,
     all_backups: bool,
     carried: tuple[tuple[str, str], ...],
@@ -248,7 +252,7 @@ def _capacity_of(
         before=len(before),
         after=len(after),
         floor=floor_of(len(peers), policy),
-        taken=sum(server.ref in leaving and takes(server) for server in servers),
+        traffic_servers_removed=sum(server.ref in leaving and takes(server) for server in servers),
         takes_over=tuple(server.ref.server for server in after if server.backup and server not in before)
         if backups
         else (),

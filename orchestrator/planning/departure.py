@@ -7,10 +7,10 @@ from backends.errors import BackendError
 from backends.haproxy.columns import names_of
 from backends.model import ServerRef, Snapshot
 from backends.protocols import LoadBalancer
-from orchestrator.balancers.followers import Tracked, followers, tracked_servers
+from orchestrator.balancers.followers import TrackTargets, followers, tracked_servers
 from orchestrator.balancers.group import BalancerGroup, Facts, read_facts
 from orchestrator.planning import capacity
-from orchestrator.planning.capacity import Capacity, Place
+from orchestrator.planning.capacity import BackendKey, Capacity
 from orchestrator.planning.policy import Policy
 
 Counted = Callable[[Mapping[str, Snapshot]], Mapping[str, Snapshot]]
@@ -28,7 +28,7 @@ class Departure:
         snapshots: what was read.
     """
 
-    tracked: Tracked
+    tracked: TrackTargets
     followers: frozenset[ServerRef]
     capacities: tuple[Capacity, ...]
     snapshots: Mapping[str, Snapshot]
@@ -36,36 +36,36 @@ class Departure:
 
 @dataclass(frozen=True, slots=True)
 class Floors:
-    """What is known of the load balancers now, for the guard; attributes as in `capacity.capacity`."""
+    """What is known of the load balancers now, for the guard; attributes as in `measure_capacity`."""
 
     snapshots: Mapping[str, Snapshot]
     policy: Policy
-    unmanaged: Collection[str]
-    all_backups: frozenset[Place]
+    ignored_backends: Collection[str]
+    all_backups: frozenset[BackendKey]
 
     def without(
-        self, leaving: Collection[ServerRef], back: Collection[ServerRef] = (), *, carries: bool = True
+        self, leaving: Collection[ServerRef], back: Collection[ServerRef] = (), *, with_followers: bool = True
     ) -> tuple[Capacity, ...]:
         """What stays in rotation when some servers go and others are back by then."""
-        return capacity.capacity(
+        return capacity.measure_capacity(
             self.snapshots,
             leaving,
             self.policy,
             back=back,
-            carries=carries,
-            unmanaged=self.unmanaged,
+            with_followers=with_followers,
+            ignored_backends=self.ignored_backends,
             all_backups=self.all_backups,
         )
 
 
-async def look_at_departure(
+async def measure_departure(
     balancer_group: BalancerGroup,
     leaving: Collection[ServerRef],
     policy: Policy,
     *,
-    whole: bool = True,
-    carries: bool = True,
-    unmanaged: Collection[str] = (),
+    all_backends: bool = True,
+    with_followers: bool = True,
+    ignored_backends: Collection[str] = (),
     counted: Counted = dict,
 ) -> Departure:
     """Read every load balancer; touch nothing.
@@ -75,24 +75,24 @@ async def look_at_departure(
         leaving: the servers that would go.
         policy: has the floor.
         whole: read the backends that are not ours too: followers may stand there.
-        carries: whether followers go with them; see `capacity.capacity`.
-        unmanaged: see `capacity.capacity`.
+        carries: whether followers go with them; see `measure_capacity`.
+        unmanaged: see `measure_capacity`.
         counted: leaves out what is no server, such as empty slots.
 
     Raises:
         BackendError: one of them cannot be read.
     """
-    snapshots = await balancer_group.look(whole=whole and carries)
-    tracked = tracked_servers(snapshots.values()) if carries else {}
+    snapshots = await balancer_group.look(whole=all_backends and with_followers)
+    tracked = tracked_servers(snapshots.values()) if with_followers else {}
     carried = followers(tracked, leaving)
     all_backups = await read_all_backups(balancer_group.balancers, snapshots, carried.union(leaving))
-    floors = Floors(counted(snapshots), policy, unmanaged, all_backups)
-    return Departure(tracked, carried, floors.without(leaving, carries=carries), snapshots)
+    floors = Floors(counted(snapshots), policy, ignored_backends, all_backups)
+    return Departure(tracked, carried, floors.without(leaving, with_followers=with_followers), snapshots)
 
 
 async def read_all_backups(
     balancers: Mapping[str, LoadBalancer], snapshots: Mapping[str, Snapshot], refs: Collection[ServerRef]
-) -> frozenset[Place]:
+) -> frozenset[BackendKey]:
     """The configuration is read only where there is more than one backup server."""
     several = find_several_backups(snapshots, refs)
     names = {instance for instance, _ in several}
@@ -100,7 +100,7 @@ async def read_all_backups(
     return find_all_backups(facts, several)
 
 
-def find_all_backups(facts: Mapping[str, Facts], several: Collection[Place]) -> frozenset[Place]:
+def find_all_backups(facts: Mapping[str, Facts], several: Collection[BackendKey]) -> frozenset[BackendKey]:
     """Find the backends in which all backup servers serve together.
 
     Only HAProxy's configuration file tells. Where it cannot be read, the first one alone counts.
@@ -117,7 +117,9 @@ def _all_backups(facts: Facts) -> Collection[str]:
     return () if isinstance(facts, BackendError) else facts.all_backups or ()
 
 
-def find_several_backups(snapshots: Mapping[str, Snapshot], refs: Collection[ServerRef]) -> frozenset[Place]:
+def find_several_backups(
+    snapshots: Mapping[str, Snapshot], refs: Collection[ServerRef]
+) -> frozenset[BackendKey]:
     """Find the backends of these servers that have more than one backup server."""
     counts = dict.fromkeys(((ref.instance, ref.backend) for ref in refs), 0)
     for instance, snapshot in snapshots.items():

@@ -64,7 +64,9 @@ class Freeze(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=Tr
     def window(self, at: float) -> tuple[float, float] | None:
         """Begin and end, in seconds since 1970, of the window in which this moment is."""
         windows = self._weekly(at) if self.days else iter([self._once()])
-        return max((each for each in windows if each[0] <= at < each[1]), default=None, key=lambda x: x[1])
+        return max(
+            (window for window in windows if window[0] <= at < window[1]), default=None, key=lambda x: x[1]
+        )
 
     def _weekly(self, at: float) -> Iterator[tuple[float, float]]:
         first, last = _clock("from", self.begin), _clock("to", self.end)
@@ -112,11 +114,11 @@ class Frozen:
 
 def frozen(freezes: Sequence[Freeze], at: float) -> Frozen | None:
     """Whether this moment (seconds since 1970) is in a window, and when none follows any more."""
-    now = [(window[1], each) for each in freezes if (window := each.window(at))]
+    now = [(window[1], freeze) for freeze in freezes if (window := freeze.window(at))]
     if not now:
         return None
     until, last = max(now, key=lambda found: found[0])
-    while following := [window[1] for each in freezes if (window := each.window(until))]:
+    while following := [window[1] for freeze in freezes if (window := freeze.window(until))]:
         until = max(following)
         if until - at > LONGEST * 86400:
             return Frozen(None, last.reason, last.timezone)
@@ -140,9 +142,9 @@ def judge_freeze(freezes: Sequence[Freeze], at: float, severity: Severity) -> li
 
 def overridden(findings: Iterable[Finding], operator: Actor) -> Iterator[FreezeOverridden]:
     """The events that keep in mind that a rollout is begun in spite of a freeze."""
-    for each in findings:
-        if each.subject == SUBJECT and each.severity is Severity.WARNING:
-            yield FreezeOverridden(operator=operator.name, reason=each.text, **operator.origin)
+    for finding in findings:
+        if finding.subject == SUBJECT and finding.severity is Severity.WARNING:
+            yield FreezeOverridden(operator=operator.name, reason=finding.text, **operator.origin)
 
 
 def _clock(name: str, value: object) -> time:

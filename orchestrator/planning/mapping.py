@@ -37,7 +37,7 @@ def map_nodes(
     mapped: Mapped = {}
     findings: list[Finding] = []
     endpoints = Endpoints(among or nodes, match)
-    lines = {instance: _Lines(each.servers, match) for instance, each in snapshots.items()}
+    lines = {instance: _Lines(snapshot.servers, match) for instance, snapshot in snapshots.items()}
     for node in nodes:
         for instance, own in lines.items():
             findings += _judge(node, instance, own.of(node), own.servers, match)
@@ -45,11 +45,11 @@ def map_nodes(
         found = _refs(node, lines.values())
         mapped[node.name] = tuple(sorted(ref for ref in found if commands.is_safe(ref)))
         findings += _uneven(node, found)
-    others = {each.name: _refs(each, lines.values()) for each in among if each.name not in mapped}
+    others = {node.name: _refs(node, lines.values()) for node in among if node.name not in mapped}
     return mapped, (*findings, *_shared(mapped, others))
 
 
-def owners(nodes: Iterable[Node], servers: Sequence[Server], match: Match) -> dict[Name, str]:
+def node_by_server(nodes: Iterable[Node], servers: Sequence[Server], match: Match) -> dict[Name, str]:
     """The node behind each server line of one load balancer; lines that are no node's are left out."""
     known = {key: node.name for node in nodes for key in _keys_of(node, match)}
     # By name alone no server has to be built: there may be thousands.
@@ -65,8 +65,12 @@ class _Lines:
         self.servers = servers
         self._match: Match = match
         self._places: dict[_Key, list[int]] = {}
-        for place, each in enumerate(servers):
-            own = _by_address(each) if match == "address" else _by_name((each.ref.backend, each.ref.server))
+        for place, server in enumerate(servers):
+            own = (
+                _by_address(server)
+                if match == "address"
+                else _by_name((server.ref.backend, server.ref.server))
+            )
             for key in own:
                 self._places.setdefault(key, []).append(place)
 
@@ -92,7 +96,7 @@ def _by_name(name: Name) -> tuple[_Key, ...]:
 
 
 def _refs(node: Node, lines: Iterable[_Lines]) -> list[ServerRef]:
-    return [server.ref for each in lines for server in each.of(node)]
+    return [server.ref for known in lines for server in known.of(node)]
 
 
 def _judge(
@@ -100,9 +104,9 @@ def _judge(
 ) -> Iterable[Finding]:
     if not servers:
         yield _missing(node, instance, peers, match)
-    backends = [each.ref.backend for each in servers]
-    for backend in sorted({each for each in backends if backends.count(each) > 1}):
-        names = ", ".join(each.ref.server for each in servers if each.ref.backend == backend)
+    backends = [server.ref.backend for server in servers]
+    for backend in sorted({backend for backend in backends if backends.count(backend) > 1}):
+        names = ", ".join(server.ref.server for server in servers if server.ref.backend == backend)
         yield Finding(Severity.ERROR, node.name, f"is in {backend} on {instance} more than once: {names}")
     for server in servers:
         if not commands.is_safe(server.ref):
@@ -116,10 +120,10 @@ def _judge(
 def _missing(node: Node, instance: str, peers: Iterable[Server], match: Match) -> Finding:
     peers = [peer for peer in peers if not peer.empty_slot]
     if match == "name":
-        wanted, known = " or ".join(node.servers), sorted({each.ref.server for each in peers})
+        wanted, known = " or ".join(node.servers), sorted({server.ref.server for server in peers})
     else:
         wanted = " or ".join(f"{address}:{node.port}" for address in sorted(node.addresses))
-        known = sorted({f"{each.address}:{each.port}" for each in peers})
+        known = sorted({f"{server.address}:{server.port}" for server in peers})
     listed = ", ".join(known[:8]) + (" ..." if len(known) > 8 else "")
     return Finding(
         Severity.ERROR,
@@ -132,16 +136,16 @@ def _uneven(node: Node, refs: Sequence[ServerRef]) -> Iterable[Finding]:
     places: dict[str, set[str]] = {}
     for ref in refs:
         places.setdefault(ref.instance, set()).add(ref.backend)
-    if len({frozenset(each) for each in places.values()}) > 1:
-        listed = "; ".join(f"{name}: {', '.join(sorted(each))}" for name, each in places.items())
+    if len({frozenset(backends) for backends in places.values()}) > 1:
+        listed = "; ".join(f"{name}: {', '.join(sorted(backends))}" for name, backends in places.items())
         yield Finding(Severity.WARNING, node.name, f"is in different backends on each ({listed})")
 
 
 def _shared(mapped: Mapped, others: Mapping[str, Sequence[ServerRef]]) -> Iterable[Finding]:
-    owners: dict[ServerRef, list[str]] = {}
+    names_by_server: dict[ServerRef, list[str]] = {}
     for name, refs in (*mapped.items(), *others.items()):
         for ref in refs:
-            owners.setdefault(ref, []).append(name)
-    for ref, names in owners.items():
+            names_by_server.setdefault(ref, []).append(name)
+    for ref, names in names_by_server.items():
         if len(names) > 1 and any(name in mapped for name in names):
             yield Finding(Severity.ERROR, str(ref), f"belongs to more than one node: {', '.join(names)}")

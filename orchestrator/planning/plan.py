@@ -12,9 +12,9 @@ from backends.errors import RolldeckError
 from backends.model import ServerRef
 from orchestrator.events.events import STEPS, CommandStarted, Step
 from orchestrator.events.json import SCHEMA
-from orchestrator.node import Node, Original
-from orchestrator.planning.capacity import Capacity, Place
-from orchestrator.planning.policy import Amount, Policy, resolve
+from orchestrator.node import Node, OriginalState
+from orchestrator.planning.capacity import BackendKey, Capacity
+from orchestrator.planning.policy import Amount, Policy, resolve_count
 
 
 class PreflightFailed(RolldeckError):
@@ -55,29 +55,31 @@ class PlannedNode:
 
     name: str
     refs: tuple[ServerRef, ...]
-    originals: dict[ServerRef, Original]
+    originals: dict[ServerRef, OriginalState]
     installed: str | None  # version on disk; None: nothing there, or not known
     running: str | None  # version that answers; None when it could not be told
     steps: tuple[Step, ...]  # empty: nothing to do
-    why: str  # of the steps, in words
-    to_ready: bool = False  # put in rotation at the end although a human has it out now
-    left_by: int = 0  # the rollout that did not finish with it: the originals are those from before it
-    awaits: CommandStarted | None = None  # that it had begun there: nothing is done beside it
+    reason: str  # of the steps, in words
+    force_ready: bool = False  # put in rotation at the end although a human has it out now
+    unfinished_rollout: int = (
+        0  # the rollout that did not finish with it: the originals are those from before it
+    )
+    running_command: CommandStarted | None = None  # that it had begun there: nothing is done beside it
     failed_in: int = 0  # the rollout in which the version that it is to have failed on it, and not well since
     unproven: bool = False  # it takes traffic with a version that no rollout has proven: it goes first
-    wanted: str = ""  # the version it is to have, where that is not the plan's
+    target_version: str = ""  # the version it is to have, where that is not the plan's
     commands: tuple[PlannedCommand, ...] = ()
     followers: tuple[ServerRef, ...] = ()  # that are carried along, in whatever backend, by `track`
     availability: Availability | None = None  # of the version it is to have; None: it is not installed here
     inherited: tuple[ServerRef, ...] = ()  # its own that are out now with a server that they follow
 
     @property
-    def known(self) -> bool:
+    def has_version(self) -> bool:
         """Whether anything is known of the version that it has."""
         return bool(self.running or self.installed)
 
     @property
-    def current(self) -> str:
+    def displayed_version(self) -> str:
         """The version to show: what runs, else what is installed."""
         return self.running or self.installed or "?"
 
@@ -94,12 +96,12 @@ class Plan:
     capacities: tuple[tuple[Capacity, ...], ...]  # for each batch, what stays in rotation
     prefetch: tuple[PlannedCommand, ...] = ()
     findings: tuple[Finding, ...] = field(default=())
-    members: tuple[Node, ...] = ()  # all of the application, at the places where they were then
-    all_backups: frozenset[Place] = frozenset()  # where all backup servers serve together
+    nodes_at_plan_time: tuple[Node, ...] = ()  # all of the application, at the places where they were then
+    all_backups: frozenset[BackendKey] = frozenset()  # where all backup servers serve together
 
     @property
     def errors(self) -> tuple[Finding, ...]:
-        return tuple(each for each in self.findings if each.severity is Severity.ERROR)
+        return tuple(finding for finding in self.findings if finding.severity is Severity.ERROR)
 
     @property
     def failed_before(self) -> dict[str, list[str]]:
@@ -107,15 +109,15 @@ class Plan:
         found: dict[str, list[str]] = {}
         for node in self.nodes:
             if node.failed_in and node.steps:
-                found.setdefault(node.wanted or self.version, []).append(node.name)
+                found.setdefault(node.target_version or self.version, []).append(node.name)
         return found
 
-    def wanted(self, name: str) -> str:
+    def target_version(self, name: str) -> str:
         """The version that this node is to have."""
-        return self.node(name).wanted or self.version
+        return self.node(name).target_version or self.version
 
     def node(self, name: str) -> PlannedNode:
-        return next(each for each in self.nodes if each.name == name)
+        return next(node for node in self.nodes if node.name == name)
 
 
 def batches(names: Sequence[str], serial: Amount | Sequence[Amount]) -> tuple[tuple[str, ...], ...]:
@@ -128,7 +130,7 @@ def batches(names: Sequence[str], serial: Amount | Sequence[Amount]) -> tuple[tu
     start = 0
     while start < len(names):
         size = sizes[min(len(result), len(sizes) - 1)]
-        count = max(1, resolve(size, len(names)))
+        count = max(1, resolve_count(size, len(names)))
         result.append(tuple(names[start : start + count]))
         start += count
     return tuple(result)
@@ -141,11 +143,11 @@ def in_order(names: Sequence[str], order: str) -> list[str]:
 
 
 def steps_for(
-    wanted: str,
+    target_version: str,
     installed: str | None,
     running: str | None,
     *,
-    called: str = "",
+    reported: str = "",
     in_rotation: bool,
     stays_out: bool,
     unproven: bool = False,
@@ -161,66 +163,73 @@ def steps_for(
         stays_out: a human took it out everywhere; it goes back to that.
         unproven: it takes traffic, and a rollout to this version has not finished with it.
     """
-    if installed != wanted:
-        return STEPS, f"{installed or 'nothing'} → {wanted}"
+    if installed != target_version:
+        return STEPS, f"{installed or 'nothing'} → {target_version}"
     if running is None:
-        return STEPS, f"{wanted} is installed, but the running version is unknown: restart"
-    if running != (called or wanted):
-        return STEPS, f"{wanted} is installed, but {running} runs: restart"
+        return STEPS, f"{target_version} is installed, but the running version is unknown: restart"
+    if running != (reported or target_version):
+        return STEPS, f"{target_version} is installed, but {running} runs: restart"
     if unproven:
         return (
             "drain",
             "verify",
-        ), f"has {wanted} and gets traffic, but was never verified: drain, then verify"
+        ), f"has {target_version} and gets traffic, but was never verified: drain, then verify"
     if in_rotation:
-        return (), f"has {wanted} and is in rotation"
+        return (), f"has {target_version} and is in rotation"
     if stays_out:
-        return (), f"has {wanted}; intentionally out of rotation, and stays out"
-    return ("verify",), f"has {wanted}, but is not in rotation everywhere"
+        return (), f"has {target_version}; intentionally out of rotation, and stays out"
+    return ("verify",), f"has {target_version}, but is not in rotation everywhere"
 
 
 @dataclass(frozen=True, slots=True)
-class Left:
+class Unfinished:
     """A node that an earlier rollout has touched and not finished."""
 
     entry: int  # of the journal
-    originals: Mapping[ServerRef, Original]  # as they were before it
-    words: str  # by whom it was left, when, and how far it had come
+    originals: Mapping[ServerRef, OriginalState]  # as they were before it
+    text: str  # by whom it was left, when, and how far it had come
     command: CommandStarted | None = None  # that may still run there
-    version: str = ""  # that it was to have
+    target_version: str = ""  # that it was to have
 
 
 def _availability(found: Availability | None) -> dict[str, Any] | None:
     return msgspec.to_builtins(found) if found is not None else None
 
 
-def plan_fields(made: Plan) -> dict[str, Any]:
+def _capacity(capacity: Capacity) -> dict[str, Any]:
+    names = {"traffic_servers_removed": "taken"}  # what is public keeps its name
+    return {names.get(name, name): value for name, value in msgspec.to_builtins(capacity).items()}
+
+
+def plan_fields(plan: Plan) -> dict[str, Any]:
     """All of it, ready to be written as JSON."""
     return {
         "schema": SCHEMA,
         "kind": "plan",
-        "application": made.application,
-        "version": made.version,
-        "batches": made.batches,
+        "application": plan.application,
+        "version": plan.version,
+        "batches": plan.batches,
         "nodes": [
             {
-                "node": each.name,
-                "installed": each.installed,
-                "running": each.running,
-                "wanted": made.wanted(each.name),
-                "failed_in": each.failed_in or None,
-                "steps": each.steps,
-                "why": each.why,
-                "availability": _availability(each.availability),
-                "servers": [msgspec.to_builtins(ref) for ref in each.refs],
-                "followers": [msgspec.to_builtins(ref) for ref in each.followers],
-                "originals": [msgspec.to_builtins(was.said(ref)) for ref, was in each.originals.items()],
-                "commands": [msgspec.to_builtins(command) for command in each.commands],
+                "node": node.name,
+                "installed": node.installed,
+                "running": node.running,
+                "wanted": plan.target_version(node.name),
+                "failed_in": node.failed_in or None,
+                "steps": node.steps,
+                "why": node.reason,
+                "availability": _availability(node.availability),
+                "servers": [msgspec.to_builtins(ref) for ref in node.refs],
+                "followers": [msgspec.to_builtins(ref) for ref in node.followers],
+                "originals": [
+                    msgspec.to_builtins(original.to_event(ref)) for ref, original in node.originals.items()
+                ],
+                "commands": [msgspec.to_builtins(command) for command in node.commands],
             }
-            for each in made.nodes
+            for node in plan.nodes
         ],
-        "capacities": [[msgspec.to_builtins(each) for each in batch] for batch in made.capacities],
-        "prefetch": [msgspec.to_builtins(each) for each in made.prefetch],
-        "findings": [msgspec.to_builtins(each) for each in made.findings],
-        "policy": msgspec.to_builtins(made.policy),
+        "capacities": [[_capacity(capacity) for capacity in batch] for batch in plan.capacities],
+        "prefetch": [msgspec.to_builtins(command) for command in plan.prefetch],
+        "findings": [msgspec.to_builtins(finding) for finding in plan.findings],
+        "policy": msgspec.to_builtins(plan.policy),
     }

@@ -59,14 +59,14 @@ class Policy(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=Tr
 
 def _check(name: str, amount: Amount, *, least: int) -> None:
     try:
-        number = resolve(amount, 100)
+        number = resolve_count(amount, 100)
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from None
     if number < least:
         raise ValueError(f"{name}: found {amount!r}, expected at least 1 or 1%")
 
 
-def resolve(amount: Amount, total: int, *, up: bool = False) -> int:
+def resolve_count(amount: Amount, total: int, *, up: bool = False) -> int:
     """The number of nodes that an amount stands for.
 
     Args:

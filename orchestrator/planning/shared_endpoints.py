@@ -8,7 +8,7 @@ from backends.errors import BackendError
 from backends.model import AdminState, Server, ServerRef, Snapshot
 from backends.protocols import LoadBalancer
 from orchestrator.balancers.followers import (
-    Tracked,
+    TrackTargets,
     describe_followers,
     followers,
     is_same_endpoint,
@@ -18,11 +18,11 @@ from orchestrator.balancers.followers import (
 from orchestrator.balancers.group import present
 from orchestrator.planning.plan import Finding, Severity
 
-LISTED = 8  # nodes of one backend that are named
+MAX_LISTED_NODES = 8  # nodes of one backend that are named
 
 
 @dataclass(frozen=True, slots=True)
-class Elsewhere:
+class SharedEndpoints:
     """The load balancers with all of their backends.
 
     Attributes:
@@ -32,7 +32,7 @@ class Elsewhere:
     """
 
     snapshots: Mapping[str, Snapshot]
-    tracked: Tracked
+    tracked: TrackTargets
     findings: tuple[Finding, ...] = ()
 
     def followers(self, refs: Collection[ServerRef]) -> tuple[ServerRef, ...]:
@@ -48,7 +48,7 @@ class Elsewhere:
         return present(refs, self.snapshots.values())
 
 
-async def look_elsewhere(balancers: Iterable[LoadBalancer]) -> Elsewhere:
+async def read_shared_endpoints(balancers: Iterable[LoadBalancer]) -> SharedEndpoints:
     """Read all backends of these load balancers.
 
     One that cannot be read so is an error: what a drain also affects there would not be known.
@@ -66,15 +66,15 @@ async def look_elsewhere(balancers: Iterable[LoadBalancer]) -> Elsewhere:
 
     results = await asyncio.gather(*map(read, balancers))
     snapshots = {found.info.instance: found for found in results if isinstance(found, Snapshot)}
-    return Elsewhere(
+    return SharedEndpoints(
         snapshots,
         tracked_servers(snapshots.values()),
         tuple(found for found in results if isinstance(found, Finding)),
     )
 
 
-def judge_elsewhere(
-    seen: Elsewhere, mapped: Mapping[str, Sequence[ServerRef]], unmanaged: Collection[str]
+def judge_shared_endpoints(
+    shared: SharedEndpoints, mapped: Mapping[str, Sequence[ServerRef]], ignored_backends: Collection[str]
 ) -> list[Finding]:
     """Find server lines with a node's address and port that its turn would not take out.
 
@@ -87,25 +87,25 @@ def judge_elsewhere(
         mapped: the server lines of each node, on all load balancers.
         unmanaged: backends in which that is accepted; only a warning then.
     """
-    out = {name: {*refs, *seen.followers(refs)} for name, refs in mapped.items()}
+    out = {name: {*refs, *shared.followers(refs)} for name, refs in mapped.items()}
     found: dict[str, list[tuple[str, Server]]] = {}
-    for snapshot in seen.snapshots.values():
+    for snapshot in shared.snapshots.values():
         for name, server in _left_in(mapped, out, snapshot.servers):
             found.setdefault(server.ref.backend, []).append((name, server))
-    return [_finding(backend, left, unmanaged) for backend, left in found.items()]
+    return [_finding(backend, left, ignored_backends) for backend, left in found.items()]
 
 
-def judge_followers(name: str, refs: Sequence[ServerRef], seen: Elsewhere) -> Iterable[Finding]:
+def judge_followers(name: str, refs: Sequence[ServerRef], shared: SharedEndpoints) -> Iterable[Finding]:
     """Say what a node that is taken out carries along; another machine is worth a warning."""
-    carried = seen.followers(refs)
+    carried = shared.followers(refs)
     if not carried:
         return
-    servers = seen.servers((*refs, *carried))
+    servers = shared.servers((*refs, *carried))
     own = [servers[ref] for ref in refs if ref in servers]
     same = [ref for ref in carried if is_same_endpoint(servers[ref], own)]
     others = [ref for ref in carried if ref not in same]
     for severity, found in ((Severity.WARNING, others), (Severity.INFO, same)):
-        for words in describe_followers(seen.tracked, found):
+        for words in describe_followers(shared.tracked, found):
             yield Finding(severity, name, f"also affects {words}")
 
 
@@ -140,11 +140,12 @@ def _finding(backend: str, left: Sequence[tuple[str, Server]], unmanaged: Collec
         name if list(servers) == [name] else f"{name} (as {', '.join(servers)})"
         for name, servers in nodes.items()
     ]
-    more = f" and {len(words) - LISTED} more" if len(words) > LISTED else ""
+    more = f" and {len(words) - MAX_LISTED_NODES} more" if len(words) > MAX_LISTED_NODES else ""
     where = ", ".join(dict.fromkeys(server.ref.instance for _, server in left))
     one = len(words) == 1
     text = (
-        f"has {'the node' if one else 'the nodes'} {', '.join(words[:LISTED])}{more} too (on {where}),"
+        f"has {'the node' if one else 'the nodes'} {', '.join(words[:MAX_LISTED_NODES])}{more} too"
+        f" (on {where}),"
         f" {'which is' if one else 'which are'} not drained there: requests that come that way fail while"
         f" {'it is' if one else 'they are'} worked on"
     )

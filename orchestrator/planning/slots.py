@@ -10,7 +10,7 @@ from backends.model import Server, ServerRef, Snapshot
 from orchestrator.balancers.group import Facts
 from orchestrator.node import Node
 from orchestrator.planning.endpoints import Match
-from orchestrator.planning.mapping import owners
+from orchestrator.planning.mapping import node_by_server
 from orchestrator.planning.plan import Finding, Severity
 from orchestrator.planning.policy import Policy
 
@@ -30,7 +30,7 @@ def node_names(
     found: dict[Name, str] = {}
     empty: set[Name] = set()
     for servers in views:
-        found |= owners(nodes, servers, match)
+        found |= node_by_server(nodes, servers, match)
         empty |= empty_names(servers)
     there = set(found.values())
     return {name: node for name, node in before.items() if name in empty and node not in there} | found
@@ -80,7 +80,7 @@ def filled_of(
     for instance, snapshot in snapshots.items():
         own = {(ref.backend, ref.server) for ref in kept if ref.instance == instance}
         if nodes and match == "name" and next(_empty(snapshot.servers), None) is not None:
-            own |= owners(nodes, snapshot.servers, match).keys()
+            own |= node_by_server(nodes, snapshot.servers, match).keys()
         servers = filled(snapshot.servers, own)
         found[instance] = snapshot if servers is snapshot.servers else replace(snapshot, servers=servers)
     return found

@@ -22,7 +22,7 @@ def group_findings(findings: Sequence[Finding]) -> dict[tuple[Severity, str], li
 
 def task_text(node: PlannedNode) -> str:
     """What is to be done with a node, and why."""
-    return f"{node.why}; put in rotation although it is out now" if node.to_ready else node.why
+    return f"{node.reason}; put in rotation although it is out now" if node.force_ready else node.reason
 
 
 def failed_before_text(node: PlannedNode) -> str:

@@ -6,7 +6,7 @@ from backends.errors import BackendError
 from backends.haproxy.columns import Name
 from backends.model import AdminState, Server, ServerRef, Snapshot
 from orchestrator.balancers.group import Facts
-from orchestrator.node import Original
+from orchestrator.node import OriginalState
 from orchestrator.planning.balancer_findings import judge_level, judge_persistence
 from orchestrator.planning.plan import Finding, Severity
 from orchestrator.planning.policy import Policy
@@ -36,7 +36,7 @@ def judge_servers(servers: Sequence[Server], to_ready: bool) -> Iterable[Finding
     """What is special about the server lines of one node; `to_ready`: it is put in rotation in any case."""
     for server in servers:
         where = str(server.ref)
-        original = Original.of(server)
+        original = OriginalState.of(server)
         if original.admin is not AdminState.READY:
             then = (
                 "put in rotation at the end"

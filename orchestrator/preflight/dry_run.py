@@ -25,7 +25,8 @@ def commands_for(
         "drain": _drain(servers, leaves),
         "stop": [(node.host.name, node.host.render(node.service.stop_command()))],
         "install": [
-            (node.host.name, node.host.render(each)) for each in node.installer.install_commands(version)
+            (node.host.name, node.host.render(command))
+            for command in node.installer.install_commands(version)
         ]
         if planned.installed != version
         else [],
@@ -43,8 +44,8 @@ def _registry(node: Node, seen: Registered | None) -> tuple[list[tuple[str, str]
     if registration is None or not registration.sync_maintenance or seen is None or not seen.exists:
         return [], []
     leave, back = (
-        [(node.host.name, node.host.render(each))] if each is not None else []
-        for each in (registration.enable_command(), registration.disable_command())
+        [(node.host.name, node.host.render(command))] if command is not None else []
+        for command in (registration.enable_command(), registration.disable_command())
     )
     if seen.maintenance:
         return [], back if seen.set_by_rollout else []

@@ -31,9 +31,9 @@ class Observation:
     caveats: tuple[str, ...] = ()  # what its manager cannot know or do
 
 
-async def observe(nodes: Sequence[Node]) -> list[Observation]:
+async def observe_nodes(nodes: Sequence[Node]) -> list[Observation]:
     """Look at all nodes side by side; what cannot be measured becomes an error finding, not a guess."""
-    return list(await asyncio.gather(*(_observe(each) for each in nodes)))
+    return list(await asyncio.gather(*(_observe_node(node) for node in nodes)))
 
 
 class _Measure(Protocol):
@@ -68,7 +68,7 @@ async def _caveats(node: Node) -> tuple[str, ...]:
         return (f"the limits of its service manager cannot be determined: {error.beside(node.name)}",)
 
 
-async def _observe(node: Node) -> Observation:
+async def _observe_node(node: Node) -> Observation:
     findings: list[Finding] = []
 
     async def measure(what: str, look: Callable[[], Awaitable[T]]) -> T | None:

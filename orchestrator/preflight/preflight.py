@@ -13,26 +13,31 @@ from orchestrator.balancers.followers import inherits_only
 from orchestrator.balancers.group import Facts, read_facts
 from orchestrator.balancers.processes import unreached_processes
 from orchestrator.engine.older_processes import judge_older_processes
-from orchestrator.node import Node, Original
+from orchestrator.node import Node, OriginalState
 from orchestrator.planning.application import Application
 from orchestrator.planning.departure import Floors, find_all_backups, find_several_backups
 from orchestrator.planning.mapping import Mapped, map_nodes
 from orchestrator.planning.plan import (
     Finding,
-    Left,
     Plan,
     PlannedNode,
     Severity,
+    Unfinished,
     batches,
     in_order,
     steps_for,
 )
-from orchestrator.planning.shared_endpoints import Elsewhere, judge_elsewhere, judge_followers, look_elsewhere
+from orchestrator.planning.shared_endpoints import (
+    SharedEndpoints,
+    judge_followers,
+    judge_shared_endpoints,
+    read_shared_endpoints,
+)
 from orchestrator.planning.slots import filled_of
 from orchestrator.preflight.balancers import judge_balancer, judge_configuration, judge_servers
 from orchestrator.preflight.dry_run import commands_for, prefetch_for
-from orchestrator.preflight.nodes import Observation, observe
-from orchestrator.preflight.versions import judge_availability, look_for_versions, look_for_ways_back
+from orchestrator.preflight.nodes import Observation, observe_nodes
+from orchestrator.preflight.versions import check_availability, check_ways_back, judge_availability
 
 
 async def preflight(
@@ -40,11 +45,11 @@ async def preflight(
     version: str | None,
     *,
     limit: Sequence[str] = (),
-    to_ready: Collection[str] = (),
-    left: Mapping[str, Left] | None = None,
-    wanted: Mapping[str, str] | None = None,
-    known: Sequence[Finding] = (),
-    repairs: bool = False,
+    force_ready: Collection[str] = (),
+    unfinished: Mapping[str, Unfinished] | None = None,
+    target_versions: Mapping[str, str] | None = None,
+    known_findings: Sequence[Finding] = (),
+    is_repair: bool = False,
 ) -> Plan:
     """Look at everything and compute the plan. Touches nothing.
 
@@ -61,17 +66,17 @@ async def preflight(
     Returns:
         The plan; when `plan.errors` is not empty it must not be run.
     """
-    nodes, findings = select_nodes(application.nodes, limit, to_ready)
-    snapshots, unreadable = await _snapshots(application)
-    findings += [*known, *unreadable, *_judge_health_check(application)]
+    nodes, findings = select_nodes(application.nodes, limit, force_ready)
+    snapshots, unreadable = await _read_snapshots(application)
+    findings += [*known_findings, *unreadable, *_judge_health_check(application)]
     mapped, mapping_findings = map_nodes(nodes, snapshots, application.match, among=application.nodes)
     findings += mapping_findings
-    servers = {each.ref: each for snapshot in snapshots.values() for each in snapshot.servers}
+    servers = {server.ref: server for snapshot in snapshots.values() for server in snapshot.servers}
     for snapshot in snapshots.values():
         findings += judge_balancer(snapshot)
     findings += (
         Finding(Severity.ERROR, name, problem)
-        for name, problem in unreached_processes(each.info for each in snapshots.values()).items()
+        for name, problem in unreached_processes(snapshot.info for snapshot in snapshots.values()).items()
     )
     findings += await judge_older_processes(
         application.balancer_group, snapshots, nodes, application.policy.drain_timeout
@@ -81,26 +86,26 @@ async def preflight(
     findings += judge_configuration(
         facts, application.balancer_group.backends, snapshots, ports, application.policy
     )
-    elsewhere = await look_elsewhere(application.balancer_group.balancers[name] for name in snapshots)
+    elsewhere = await read_shared_endpoints(application.balancer_group.balancers[name] for name in snapshots)
     findings += [
         *elsewhere.findings,
-        *judge_elsewhere(elsewhere, mapped, application.ignored_backends),
+        *judge_shared_endpoints(elsewhere, mapped, application.ignored_backends),
     ]
     floors = _floors(application, snapshots, elsewhere, mapped, facts)
 
     planned: list[PlannedNode] = []
     serving: list[Observation] = []
     measured: list[Node] = []
-    for seen in await observe(nodes):
+    for seen in await observe_nodes(nodes):
         own = [servers[ref] for ref in mapped[seen.node.name]]
         findings += seen.findings
         name = seen.node.name
-        ready, before = name in to_ready, (left or {}).get(name)
-        own_version = (wanted or {}).get(name, version)
-        node = _plan_node(application, seen, own, own_version, version, to_ready=ready, left=before)
+        ready, before = name in force_ready, (unfinished or {}).get(name)
+        own_version = (target_versions or {}).get(name, version)
+        node = _plan_node(application, seen, own, own_version, version, force_ready=ready, unfinished=before)
         if node.unproven and not all(found.allowed for found in floors.without(node.refs)):
             why = f"has {own_version} and gets traffic, but was never verified: only verify, for the floor"
-            node = replace(node, steps=("verify",), why=why)
+            node = replace(node, steps=("verify",), reason=why)
         if version is not None:
             commands = commands_for(
                 application, seen.node, node, own, own_version or version, seen.registered
@@ -123,23 +128,23 @@ async def preflight(
             findings += [Finding(Severity.INFO, name, caveat) for caveat in seen.caveats]
 
     if version is not None:
-        available = await look_for_versions(measured, planned, version)
+        available = await check_availability(measured, planned, version)
         planned = [replace(row, availability=available.get(row.name)) for row in planned]
         findings += judge_availability(available, planned, version)
-        if application.policy.two_way == "check" and not repairs:
-            findings += await look_for_ways_back(measured, planned)
+        if application.policy.two_way == "check" and not is_repair:
+            findings += await check_ways_back(measured, planned)
 
     if serving and not any(seen.healthy for seen in serving):
         # HAProxy finds them well: it is what own health looks at that is wrong.
         text = (
             "own health fails on every node that is in rotation; the first node would certainly fail verify"
         )
-        severity = Severity.WARNING if repairs else Severity.ERROR
+        severity = Severity.WARNING if is_repair else Severity.ERROR
         findings.append(Finding(severity, ", ".join(seen.node.name for seen in serving), text))
 
     policy = application.policy
     first, rest = (
-        in_order([each.name for each in planned if each.steps and each.unproven is unproven], policy.order)
+        in_order([node.name for node in planned if node.steps and node.unproven is unproven], policy.order)
         for unproven in (True, False)
     )
     todo = [*first, *rest]
@@ -148,8 +153,8 @@ async def preflight(
     capacities = []
     back: set[ServerRef] = set()
     for batch in cut:
-        members = [each for each in planned if each.name in batch]
-        leaving = {ref for each in members for ref in _leaving(each)}
+        members = [node for node in planned if node.name in batch]
+        leaving = {ref for node in members for ref in _leaving(node)}
         after = floors.without(leaving, back)
         # A batch that does not come back stops the rollout before the next one begins.
         returning = {ref for node in members for ref in _returning(node)}
@@ -158,10 +163,10 @@ async def preflight(
             Finding(
                 Severity.ERROR,
                 ", ".join(batch),
-                f"capacity floor violated: {each} (see serial, min_available, max_unavailable)",
+                f"capacity floor violated: {found} (see serial, min_available, max_unavailable)",
             )
-            for each in after
-            if not each.allowed
+            for found in after
+            if not found.allowed
         )
         capacities.append(after)
     return Plan(
@@ -172,10 +177,10 @@ async def preflight(
         batches=cut,
         capacities=tuple(capacities),
         prefetch=prefetch_for(
-            [(each, (wanted or {}).get(each.name, version)) for each in nodes if each.name in todo]
+            [(node, (target_versions or {}).get(node.name, version)) for node in nodes if node.name in todo]
         ),
         findings=tuple(findings),
-        members=application.nodes,
+        nodes_at_plan_time=application.nodes,
         all_backups=floors.all_backups,
     )
 
@@ -194,23 +199,23 @@ def _judge_health_check(application: Application) -> Iterator[Finding]:
 
 
 def _judge_node(
-    node: PlannedNode, servers: Sequence[Server], left: Left | None, ready: bool
+    node: PlannedNode, servers: Sequence[Server], unfinished: Unfinished | None, ready: bool
 ) -> Iterator[Finding]:
     """Who has left it and what becomes of it, or what is special about its server lines."""
-    if left is not None and not ready and any(not server.in_rotation for server in servers):
-        text = f"{left.words}; this rollout finishes it and puts it back as before"
+    if unfinished is not None and not ready and any(not server.in_rotation for server in servers):
+        text = f"{unfinished.text}; this rollout finishes it and puts it back as before"
         yield Finding(Severity.WARNING, node.name, text)
         return
     yield from judge_servers(servers, ready)
-    if left is not None and node.unproven:
-        text = f"{left.words}; it gets traffic and was never verified: it comes first"
+    if unfinished is not None and node.unproven:
+        text = f"{unfinished.text}; it gets traffic and was never verified: it comes first"
         yield Finding(Severity.WARNING, node.name, text)
 
 
 def _floors(
     application: Application,
     snapshots: Mapping[str, Snapshot],
-    elsewhere: Elsewhere,
+    elsewhere: SharedEndpoints,
     mapped: Mapped,
     facts: Mapping[str, Facts],
 ) -> Floors:
@@ -224,11 +229,11 @@ def _floors(
 
 
 def select_nodes(
-    nodes: Sequence[Node], limit: Sequence[str], to_ready: Collection[str] = ()
+    nodes: Sequence[Node], limit: Sequence[str], force_ready: Collection[str] = ()
 ) -> tuple[list[Node], list[Finding]]:
     """The nodes that are meant, and what is wrong with how they are named."""
     findings = []
-    known = [each.name for each in nodes]
+    known = [node.name for node in nodes]
     if not known:
         findings.append(Finding(Severity.ERROR, "inventory", "has no nodes"))
     for pattern in limit:
@@ -236,18 +241,18 @@ def select_nodes(
             text = f"--limit {pattern} matches no node; {there_is(pattern, known)}"
             findings.append(Finding(Severity.ERROR, "inventory", text))
     chosen = [
-        each
-        for each in nodes
-        if not limit or any(fnmatch.fnmatchcase(each.name, pattern) for pattern in limit)
+        node
+        for node in nodes
+        if not limit or any(fnmatch.fnmatchcase(node.name, pattern) for pattern in limit)
     ]
-    for name in sorted(set(to_ready) - {node.name for node in chosen}):
+    for name in sorted(set(force_ready) - {node.name for node in chosen}):
         others = "" if name in known else f"; {there_is(name, known)}"
         text = f"--force-ready {name} is not among the chosen nodes{others}"
         findings.append(Finding(Severity.ERROR, "inventory", text))
     return chosen, findings
 
 
-async def _snapshots(application: Application) -> tuple[dict[str, Snapshot], list[Finding]]:
+async def _read_snapshots(application: Application) -> tuple[dict[str, Snapshot], list[Finding]]:
     async def read(balancer: LoadBalancer) -> Snapshot | Finding:
         try:
             return await balancer.snapshot(application.balancer_group.backends)
@@ -255,64 +260,64 @@ async def _snapshots(application: Application) -> tuple[dict[str, Snapshot], lis
             return Finding(Severity.ERROR, balancer.name, f"cannot be read: {error.problem}")
 
     balancers = application.balancer_group.balancers
-    seen = await asyncio.gather(*(read(each) for each in balancers.values()))
+    seen = await asyncio.gather(*(read(balancer) for balancer in balancers.values()))
     results = dict(zip(balancers, seen, strict=True))
     return (
-        {name: each for name, each in results.items() if isinstance(each, Snapshot)},
-        [each for each in results.values() if isinstance(each, Finding)],
+        {name: result for name, result in results.items() if isinstance(result, Snapshot)},
+        [result for result in results.values() if isinstance(result, Finding)],
     )
 
 
 def _plan_node(
     application: Application,
-    seen: Observation,
+    observation: Observation,
     servers: Sequence[Server],
     version: str | None,
-    usual: str | None,
+    plan_version: str | None,
     *,
-    to_ready: bool,
-    left: Left | None,
+    force_ready: bool,
+    unfinished: Unfinished | None,
 ) -> PlannedNode:
-    original = Original.to_ready if to_ready else Original.of
-    originals = {each.ref: original(each) for each in servers}
-    if left is not None and not to_ready:
-        originals |= {ref: each for ref, each in left.originals.items() if ref in originals}
-    servers_originally = [each for each in servers if originals[each.ref].admin is AdminState.READY]
-    left_in_registry = seen.registered is not None and seen.registered.set_by_rollout
+    original = OriginalState.as_ready if force_ready else OriginalState.of
+    originals = {server.ref: original(server) for server in servers}
+    if unfinished is not None and not force_ready:
+        originals |= {ref: original for ref, original in unfinished.originals.items() if ref in originals}
+    servers_originally = [server for server in servers if originals[server.ref].admin is AdminState.READY]
+    left_in_registry = observation.registered is not None and observation.registered.set_by_rollout
     unproven = (
-        left is not None
-        and left.version == version
-        and any(each.admin_state is AdminState.READY for each in servers)
+        unfinished is not None
+        and unfinished.target_version == version
+        and any(server.admin_state is AdminState.READY for server in servers)
     )
     steps, why = steps_for(
         version or "",
-        seen.installed,
-        seen.running,
-        called=seen.node.called(version or ""),
+        observation.installed,
+        observation.running,
+        reported=observation.node.reported_version(version or ""),
         in_rotation=bool(servers_originally)
-        and all(_as_it_belongs(each, originals[each.ref]) for each in servers_originally)
+        and all(_is_as_before(server, originals[server.ref]) for server in servers_originally)
         and not left_in_registry,
         stays_out=not servers_originally and not left_in_registry,
         unproven=unproven,
     )
     return PlannedNode(
-        name=seen.node.name,
+        name=observation.node.name,
         refs=tuple(originals),
         originals=originals,
-        installed=seen.installed,
-        running=seen.running,
+        installed=observation.installed,
+        running=observation.running,
         steps=steps,
-        why=why,
-        to_ready=to_ready,
-        left_by=left.entry if left is not None and not to_ready else 0,
-        awaits=left.command if left is not None else None,
-        wanted=version if version is not None and version != usual else "",
+        reason=why,
+        force_ready=force_ready,
+        unfinished_rollout=unfinished.entry if unfinished is not None and not force_ready else 0,
+        running_command=unfinished.command if unfinished is not None else None,
+        target_version=version if version is not None and version != plan_version else "",
         unproven=unproven and "stop" not in steps,
         inherited=tuple(server.ref for server in servers if inherits_only(server)),
     )
 
 
-def _as_it_belongs(server: Server, original: Original) -> bool:
+def _is_as_before(server: Server, original: OriginalState) -> bool:
     return server.in_rotation and server.weight == original.weight and (server.agent or not original.agent)
 
 
@@ -323,4 +328,8 @@ def _leaving(node: PlannedNode) -> tuple[ServerRef, ...]:
 
 def _returning(node: PlannedNode) -> set[ServerRef]:
     """The servers that are in rotation once this node's turn is done."""
-    return {ref for ref, each in node.originals.items() if each.admin is AdminState.READY and each.weight > 0}
+    return {
+        ref
+        for ref, original in node.originals.items()
+        if original.admin is AdminState.READY and original.weight > 0
+    }

@@ -12,14 +12,16 @@ from orchestrator.journal.node_history import FleetHistory
 from orchestrator.node import Node
 from orchestrator.planning.plan import Finding, Plan, PlannedNode, Severity
 
-SHOWN_OTHERS = 5  # versions that an error names
-AT_ONCE = 4  # looks on one host: Ansible's are all on the console's machine, and each is a second's work
+MAX_OTHER_VERSIONS = 5  # versions that an error names
+MAX_CHECKS_PER_HOST = (
+    4  # looks on one host: Ansible's are all on the console's machine, and each is a second's work
+)
 
 
-async def look_for_versions(
+async def check_availability(
     nodes: Collection[Node], planned: Sequence[PlannedNode], version: str
 ) -> dict[str, Availability]:
-    """Look on all nodes that are to be installed, side by side, but at most `AT_ONCE` times on one host.
+    """Look for the version on all nodes to be installed, at most `MAX_CHECKS_PER_HOST` times on one host.
 
     Args:
         nodes: those that could be looked at; others are not asked again.
@@ -32,14 +34,14 @@ async def look_for_versions(
     node_by_name = {node.name: node for node in nodes}
     slots = _slots(nodes)
     asked = {
-        row.name: _look(node_by_name[row.name].installer, row.wanted or version, slots)
+        row.name: _check(node_by_name[row.name].installer, row.target_version or version, slots)
         for row in planned
-        if row.name in node_by_name and _is_installed(row, row.wanted or version)
+        if row.name in node_by_name and _is_installed(row, row.target_version or version)
     }
     return dict(zip(asked, await asyncio.gather(*asked.values()), strict=True))
 
 
-async def look_for_ways_back(nodes: Collection[Node], planned: Sequence[PlannedNode]) -> list[Finding]:
+async def check_ways_back(nodes: Collection[Node], planned: Sequence[PlannedNode]) -> list[Finding]:
     """Whether each node could be given the version that it has now once more, after another one.
 
     A rollback installs like an upgrade: it takes the old package, image or release, and an installer that
@@ -61,10 +63,10 @@ async def look_for_ways_back(nodes: Collection[Node], planned: Sequence[PlannedN
 
 def _slots(nodes: Collection[Node]) -> dict[str, asyncio.Semaphore]:
     """By the name of the host on which an installer runs its commands."""
-    return {node.installer.host.name: asyncio.Semaphore(AT_ONCE) for node in nodes}
+    return {node.installer.host.name: asyncio.Semaphore(MAX_CHECKS_PER_HOST) for node in nodes}
 
 
-async def _look(installer: Installer, version: str, slots: Mapping[str, asyncio.Semaphore]) -> Availability:
+async def _check(installer: Installer, version: str, slots: Mapping[str, asyncio.Semaphore]) -> Availability:
     async with slots[installer.host.name]:
         return await installer.check_availability(version)
 
@@ -77,7 +79,7 @@ def _has_way_back(row: PlannedNode) -> bool:
 async def _way_back(node: Node, row: PlannedNode, slots: Mapping[str, asyncio.Semaphore]) -> list[Finding]:
     version = row.installed or ""
     try:
-        found = await _look_for_way_back(node, row, slots)
+        found = await _check_way_back(node, row, slots)
     except ConfigError as error:
         found = Availability(Presence.NOT_THERE, error.problem)
     match found.presence:
@@ -93,13 +95,13 @@ async def _way_back(node: Node, row: PlannedNode, slots: Mapping[str, asyncio.Se
     return []
 
 
-async def _look_for_way_back(
+async def _check_way_back(
     node: Node, row: PlannedNode, slots: Mapping[str, asyncio.Semaphore]
 ) -> Availability:
     """What was found of the wanted version where that holds for any: Ansible takes a second for a look."""
     version = row.installed or ""
     if row.availability is None or not row.availability.any_version:
-        return await _look(node.installer, version, slots)
+        return await _check(node.installer, version, slots)
     node.installer.install_commands(version)  # raises ConfigError for a version that it does not take
     return row.availability
 
@@ -108,7 +110,7 @@ def judge_availability(
     found: Mapping[str, Availability], planned: Sequence[PlannedNode], version: str
 ) -> Iterator[Finding]:
     """A version that cannot be had is an error, one that may be had is said not to be checked."""
-    wanted = {row.name: row.wanted or version for row in planned}
+    wanted = {row.name: row.target_version or version for row in planned}
     for name, availability in found.items():
         match availability.presence:
             case Presence.NOT_THERE:
@@ -122,7 +124,7 @@ def judge_availability(
 
 def _is_installed(row: PlannedNode, version: str) -> bool:
     """Whether its turn will install the version. One that an installer may still bring is not looked for."""
-    return "install" in row.steps and row.installed != version and row.awaits is None
+    return "install" in row.steps and row.installed != version and row.running_command is None
 
 
 def _words(availability: Availability, version: str) -> str:
@@ -132,7 +134,7 @@ def _words(availability: Availability, version: str) -> str:
 
 
 def _without_suggestion(availability: Availability) -> str:
-    shown = availability.others[:SHOWN_OTHERS]
+    shown = availability.others[:MAX_OTHER_VERSIONS]
     more = len(availability.others) - len(shown)
     there = f"; there is {', '.join(shown)}" if shown else ""
     there += f" and {more} more" if more else ""
@@ -143,9 +145,9 @@ def name_failures(plan: Plan, history: FleetHistory) -> Plan:
     """The plan, with the rollout in which a version has failed on a node, and a warning of that."""
     nodes, findings = [], []
     for node in plan.nodes:
-        failure = history.failure(node.name, plan.wanted(node.name)) if node.steps else None
+        failure = history.failure(node.name, plan.target_version(node.name)) if node.steps else None
         nodes.append(node if failure is None else replace(node, failed_in=failure.entry))
-        if failure is not None and failure.entry != node.left_by:  # the plan tells of that already
+        if failure is not None and failure.entry != node.unfinished_rollout:  # the plan tells of that already
             text = (
                 f"{failure.version} failed here at {failure.step} in rollout {failure.entry}: {failure.error}"
             )

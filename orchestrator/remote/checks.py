@@ -14,9 +14,15 @@ from orchestrator.engine.final_state import back_unseen
 from orchestrator.events import events
 from orchestrator.events.events import Record
 from orchestrator.events.state import RolloutState
-from orchestrator.events.ways_back import BackCommand, OriginalState, OutOfRotation, WayOn, ready_command
+from orchestrator.events.ways_back import (
+    BackCommand,
+    OriginalStateRecord,
+    OutOfRotation,
+    WayOn,
+    ready_command,
+)
 from orchestrator.journal.rows import decode_event, encode_row
-from orchestrator.node import Original
+from orchestrator.node import OriginalState
 from orchestrator.planning.policy import Policy
 from orchestrator.remote.header import RolloutHeader
 from orchestrator.untrusted import check_amounts, check_printable, quoted
@@ -97,7 +103,7 @@ def _check_start(head: RolloutHeader, names: Collection[str], event: events.Roll
         raise ValueError("it has nodes that are not in its plan")
 
 
-def _check_original(original: OriginalState) -> None:
+def _check_original(original: OriginalStateRecord) -> None:
     for name in (original.instance, original.backend, original.server):
         check_printable("a server", name)
     if original.admin not in list(AdminState):
@@ -152,7 +158,7 @@ def _way_back(
                 f" --limit {out.node} --force-ready {out.node}"
             )
         for original in turn.originals if turn is not None else []:
-            ref, was = Original.read(original)
+            ref, was = OriginalState.from_event(original)
             if _is_inert(ref):
                 commands += back_unseen(ref, was)
     return msgspec.structs.replace(out, rollback_command=go_back, commands=commands)

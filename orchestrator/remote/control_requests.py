@@ -149,7 +149,9 @@ class ControlRequests:
         self._control.abort(actor, "asked from another machine")
 
     def _answer(self, choice: str, request: ControlRequest, actor: Actor) -> None:
-        open_ = [each for each in self._control.questions if request.subject in ("", each.subject)]
+        open_ = [
+            question for question in self._control.questions if request.subject in ("", question.subject)
+        ]
         if len(open_) != 1 or choice not in open_[0].choices:
             what = "no such question is open" if not open_ else f"open: {', '.join(q.subject for q in open_)}"
             self._bus.emit(NodeNote(node="", text=f"{actor} requested {request.what}, but {what}"))

@@ -43,8 +43,8 @@ class PublishedRollout:
     @property
     def ended(self) -> RolloutEnded | None:
         """How it ended; None without an end."""
-        last = (each.event for each in reversed(self.records))
-        return next((each for each in last if isinstance(each, RolloutEnded)), None)
+        last = (record.event for record in reversed(self.records))
+        return next((event for event in last if isinstance(event, RolloutEnded)), None)
 
     @property
     def healthy(self) -> bool:

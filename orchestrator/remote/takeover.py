@@ -12,7 +12,7 @@ from orchestrator.events.events import Record
 from orchestrator.events.json import event_fields
 from orchestrator.journal.entries import Entry, EntryHeader
 from orchestrator.journal.store import Journal
-from orchestrator.journal.unfinished import LOOKED_AT
+from orchestrator.journal.unfinished import MAX_ENTRIES
 from orchestrator.remote.header import RolloutHeader
 
 
@@ -76,7 +76,7 @@ class Found:
 
 def find(journal: Journal, head: RolloutHeader, records: Sequence[Record]) -> Found | None:
     """Where a rollout stands in the journal; None where it does not. Raises JournalError."""
-    for entry in journal.entries(head.application, limit=LOOKED_AT):
+    for entry in journal.entries(head.application, limit=MAX_ENTRIES):
         if (entry.host, entry.pid, entry.began) == (head.host, head.pid, head.began):
             return Found(entry.id, _half(journal, entry, records))
     return None

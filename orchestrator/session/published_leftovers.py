@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from backends.errors import BackendError
 from orchestrator.journal.unfinished import unfinished_originals
-from orchestrator.node import Original
+from orchestrator.node import OriginalState
 from orchestrator.planning.plan import Finding, Plan, Severity
 from orchestrator.session.adoption import Offer, OpenApplication, find_offer, take_over
 
@@ -78,14 +78,14 @@ async def _left(session: OpenApplication, plan: Plan, offer: Offer) -> list[str]
     """
     published = unfinished_originals(offer.seen.records)
     known = session.work_log.decided_since(offer.seen.head.began) | session.work_log.leftovers().keys()
-    decided = known | {node.name for node in plan.nodes if node.to_ready or node.left_by}
+    decided = known | {node.name for node in plan.nodes if node.force_ready or node.unfinished_rollout}
     if not published.keys() - decided:
         return []
     try:
         snapshots = await session.application.balancer_group.look()
     except BackendError:  # the plan says so
         return []
-    now = {each.ref: Original.of(each) for seen in snapshots.values() for each in seen.servers}
+    now = {each.ref: OriginalState.of(each) for seen in snapshots.values() for each in seen.servers}
     return [
         name
         for name, originals in published.items()

@@ -12,7 +12,7 @@ from orchestrator.errors import AlreadyRolledBack
 from orchestrator.events.events import RollbackRefused, RollbackStarted, RolloutEnded, RolloutKind
 from orchestrator.journal.entries import Entry
 from orchestrator.journal.node_history import WayBack
-from orchestrator.journal.unfinished import Leftover
+from orchestrator.journal.unfinished import UnfinishedNode
 from orchestrator.node import Node
 from orchestrator.planning.plan import Severity
 from orchestrator.planning.policy import Amount, Policy
@@ -55,7 +55,7 @@ async def plan_resume(
         changes = {"serial": planned.policy.serial}
     elif left:
         entry = next(iter(left.values())).entry
-        wanted = {name: each.version for name, each in left.items()}
+        wanted = {name: each.target_version for name, each in left.items()}
         names, changes = list(left), {}
     elif entry is not None:
         how = f"rolldeck upgrade {entry.application} {entry.version}"
@@ -71,7 +71,7 @@ async def plan_resume(
 
     async def again() -> Proposal | None:
         await take_over_again(session, trusted=trusted)
-        found = await plan_resume(session, plan.members, trusted=trusted)
+        found = await plan_resume(session, plan.nodes_at_plan_time, trusted=trusted)
         return found[0] if found is not None else None
 
     plan = await session.plan(
@@ -157,7 +157,7 @@ async def plan_rollback(
 
     async def again() -> Proposal | None:
         try:
-            return await plan_rollback(session, entry, nodes, version, plan.members)
+            return await plan_rollback(session, entry, nodes, version, plan.nodes_at_plan_time)
         except AlreadyRolledBack:
             return None
 
@@ -222,14 +222,14 @@ async def roll_back_after(session: Session, ended: RolloutEnded, entry: int, how
         session.defect = defect
         reason = f"internal error: {defect!r}"
     else:
-        return with_rollback(ended, back, {name: plan.wanted(name) for name in names} if plan else {})
+        return with_rollback(ended, back, {name: plan.target_version(name) for name in names} if plan else {})
     session.bus.emit(RollbackRefused(rollout=entry, reason=reason))
     return with_refusal(ended, reason)
 
 
-def words(left: Leftover) -> str:
+def words(left: UnfinishedNode) -> str:
     """One line for an operator."""
-    return f"{left.node} was {left.words}"
+    return f"{left.node} was {left.text}"
 
 
 def rollback_changes(policy: Policy) -> dict[str, Any]:

@@ -181,7 +181,7 @@ class Session:
             JournalError: what earlier rollouts have left cannot be read.
         """
         past = self.work_log.past()
-        left = {name: node.left() for name, node in past.left.items()}
+        left = {name: node.for_plan() for name, node in past.left.items()}
         whole = replace(self.application, nodes=members) if members else await self.load_all_nodes()
         policy = msgspec.structs.replace(whole.policy, **(changes or {}))
         exact = [glob.escape(each) for each in nodes]
@@ -189,11 +189,14 @@ class Session:
             replace(whole, policy=policy),
             version,
             limit=[*limit, *exact],
-            to_ready=to_ready,
-            left=left,
-            wanted=wanted,
-            repairs=repairs,
-            known=[*judge_freeze(whole.freezes, self.clock.time(), freeze), *self._doubts(past.unread)],
+            force_ready=to_ready,
+            unfinished=left,
+            target_versions=wanted,
+            is_repair=repairs,
+            known_findings=[
+                *judge_freeze(whole.freezes, self.clock.time(), freeze),
+                *self._doubts(past.unread),
+            ],
         )
         return name_failures(plan, past.history) if version is not None else plan
 
@@ -212,7 +215,7 @@ class Session:
 
         def proposed(plan: Plan) -> Proposal:
             async def again() -> Proposal:
-                return proposed(await heed_published(self, partial(make, members=plan.members)))
+                return proposed(await heed_published(self, partial(make, members=plan.nodes_at_plan_time)))
 
             return Proposal(plan, again)
 
@@ -311,7 +314,7 @@ class Session:
                 self.bus.emit(NodeNote(node="", text=f"planned again under the lock: {each}"))
             self.current_plan = plan
             # Of what it was made of: nodes may have come, gone or moved while somebody read it.
-            application = replace(self.application, nodes=plan.members)
+            application = replace(self.application, nodes=plan.nodes_at_plan_time)
             rollout = Rollout(
                 application,
                 plan,
@@ -322,7 +325,9 @@ class Session:
                 entry,
                 kind,
                 other_versions,
-                RolloutHooks(self.work_log.published, partial(self.inventory.differences, plan.members)),
+                RolloutHooks(
+                    self.work_log.published, partial(self.inventory.differences, plan.nodes_at_plan_time)
+                ),
             )
             ended = await rollout.run()
         self.defect = rollout.defect

@@ -13,7 +13,7 @@ from backends.errors import BackendError, ConfigError
 from backends.model import Server, ServerRef, Snapshot
 from backends.protocols import LoadBalancer
 from orchestrator.adapters import AdapterFactory
-from orchestrator.balancers.maintenance_reason import owners
+from orchestrator.balancers.maintenance_reason import maintenance_reasons
 from orchestrator.engine.final_state import since as out_since
 from orchestrator.engine.final_state import weight_words
 from orchestrator.engine.out_followers import find_out_followers
@@ -23,11 +23,11 @@ from orchestrator.journal.manual_changes import HandChange, hand_changes
 from orchestrator.journal.store import Journal
 from orchestrator.journal.unfinished import (
     KnownVersion,
-    Leftover,
+    UnfinishedNode,
     known_versions,
-    leftovers,
+    unfinished_nodes,
     unfinished_originals,
-    unread,
+    unreadable_entries,
 )
 from orchestrator.live.versions import Disks, NodeVersion, running_versions, with_disk
 from orchestrator.locks.file import FileLock, Holder
@@ -75,7 +75,7 @@ class ApplicationStatus:
 
     rollouts: list[RolloutStatus] = field(default_factory=list)
     holder: Holder | None = None
-    left: list[Leftover] = field(default_factory=list)
+    left: list[UnfinishedNode] = field(default_factory=list)
     versions: list[NodeVersion] = field(default_factory=list)
     kept_out: list[KeptOut] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
@@ -163,9 +163,9 @@ class StatusReader:
         with Journal(self._path, read_only=True) as journal:
             own = rollout_status(journal, app)
             known = known_versions(journal, app)
-            left = leftovers(journal, app)
+            left = unfinished_nodes(journal, app)
             hands = hand_changes(journal, app)
-            status.problems += unread(journal, app)
+            status.problems += unreadable_entries(journal, app)
             if own is not None and (own.touched or own.standing == "running"):
                 status.rollouts.append(own)
             if self._consul is not None and self._settings.lock.kind == "consul":
@@ -252,7 +252,9 @@ def _kept_out(
     """The servers that somebody has decided about, by backend and name; checks that fail are nobody's."""
     groups: dict[tuple[str, str], list[Server]] = {}
     for server in servers:
-        if any(owner.now and owner.who not in ("nobody", "agent") for owner in owners(server)):
+        if any(
+            owner.active and owner.who not in ("nobody", "agent") for owner in maintenance_reasons(server)
+        ):
             groups.setdefault((server.ref.backend, server.ref.server), []).append(server)
     now = time.time()
     return [_reason(backend, name, own, rollouts, hands, now) for (backend, name), own in groups.items()]
@@ -287,10 +289,10 @@ def _reason(
     now: float,
 ) -> KeptOut:
     rollout = next((rollouts[server.ref] for server in servers if server.ref in rollouts), None)
-    deciding = [owner for server in servers for owner in owners(server) if owner.now]
+    deciding = [owner for server in servers for owner in maintenance_reasons(server) if owner.active]
     since = out_since(servers, now)
     where = tuple(f"{server.ref.instance}: {server.admin_state}{weight_words(server)}" for server in servers)
-    words = "; ".join(dict.fromkeys(owner.words for owner in deciding))
+    words = "; ".join(dict.fromkeys(owner.text for owner in deciding))
     by: Literal["rollout", "hand", "others", "haproxy"] = "others"
     who = ""
     if rollout is not None:

@@ -18,12 +18,12 @@ from orchestrator.journal.entry_status import unfinished
 from orchestrator.journal.node_history import FleetHistory
 from orchestrator.journal.store import Journal, recording
 from orchestrator.journal.unfinished import (
-    LOOKED_AT,
-    Leftover,
+    MAX_ENTRIES,
+    UnfinishedNode,
     decided_since,
     known_versions,
-    leftovers,
-    unread,
+    unfinished_nodes,
+    unreadable_entries,
 )
 from orchestrator.locks.file import Holder, Lock, this_machine
 from orchestrator.locks.held import HeldLock, hold
@@ -41,11 +41,11 @@ class Past:
 
     Attributes:
         left: nodes that they did not finish.
-        unread: what of the journal cannot be understood, in words; see `leftovers.unread`.
+        unread: what of the journal cannot be understood, in words; see `unreadable_entries`.
         history: what each node has been through.
     """
 
-    left: Mapping[str, Leftover]
+    left: Mapping[str, UnfinishedNode]
     unread: Sequence[str]
     history: FleetHistory
 
@@ -95,10 +95,10 @@ class WorkLog:
         """Wait until others can see everything so far of the rollout that runs, but not for ever."""
         await self._published()
 
-    def leftovers(self) -> Mapping[str, Leftover]:
+    def leftovers(self) -> Mapping[str, UnfinishedNode]:
         """Nodes that earlier rollouts did not finish. Raises JournalError."""
         with Journal(self._path, read_only=True) as journal:
-            return leftovers(journal, self._application)
+            return unfinished_nodes(journal, self._application)
 
     def unfinished(self) -> Entry | None:
         """The last rollout, when it did not end healthy. Raises JournalError."""
@@ -108,7 +108,10 @@ class WorkLog:
     def past(self) -> Past:
         """All that a plan needs, by opening the journal once: a large one takes long. Raises JournalError."""
         with Journal(self._path, read_only=True) as journal:
-            left, odd = leftovers(journal, self._application), unread(journal, self._application)
+            left, odd = (
+                unfinished_nodes(journal, self._application),
+                unreadable_entries(journal, self._application),
+            )
             return Past(left, odd, FleetHistory.read(journal, self._application))
 
     def known_versions(self) -> dict[str, str]:
@@ -131,7 +134,7 @@ class WorkLog:
     def newest_fence(self) -> int:
         """The highest one under which this machine has worked, or seen somebody work. Raises JournalError."""
         with Journal(self._path, read_only=True) as journal:
-            entries = journal.entries(self._application, limit=LOOKED_AT)
+            entries = journal.entries(self._application, limit=MAX_ENTRIES)
             plans = [entry.plan.get("fence") for entry in entries]
             seen = [fence for fence in plans if isinstance(fence, int)]
             taken = [each.event for entry in entries for each in journal.records(entry.id, "lock_taken")]

@@ -15,7 +15,7 @@ from orchestrator.events.json import encode, event_fields
 from orchestrator.events.timeline import Timeline, unanswered
 from orchestrator.journal.entry_status import standing, unfinished
 from orchestrator.journal.store import Journal
-from orchestrator.journal.unfinished import leftovers
+from orchestrator.journal.unfinished import unfinished_nodes
 from tests.fuzz.harness import bounded, fuzzed
 from tests.fuzz.structs import built, damaged, plain, real, whole
 from tests.fuzz.texts import json_of, mostly, text, tree
@@ -86,7 +86,7 @@ def test_rows_that_somebody_has_changed(rows: list[tuple[Any, Any, str]], column
         found = bounded(lambda: list(journal.records(entry)), size)
         assert found is not None, "one row must not hide the others"
         assert len(found) == len(rows)
-        bounded(lambda: [left.words for left in leftovers(journal, "shop").values()], size)
+        bounded(lambda: [left.text for left in unfinished_nodes(journal, "shop").values()], size)
         bounded(lambda: unfinished(journal, "shop"), size)
         bounded(lambda: [standing(kept) for kept in journal.entries(unknown=True)], size)
         bounded(journal.verify, size)

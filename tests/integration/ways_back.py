@@ -6,7 +6,7 @@ from backends.availability import Presence
 from backends.protocols import Installer
 from orchestrator.node import Node
 from orchestrator.planning.plan import Finding, PlannedNode
-from orchestrator.preflight.versions import look_for_versions, look_for_ways_back
+from orchestrator.preflight.versions import check_availability, check_ways_back
 from tests.support.fake_node import FakeHealth, FakeHost, FakeNode, FakePort, FakeService
 
 
@@ -30,6 +30,6 @@ async def find_ways_back(installer: Installer, wanted: str) -> list[Finding]:
     installed = await installer.installed()
     assert installed not in (None, wanted)
     planned = PlannedNode("web1", (), {}, installed, None, ("install",), "")
-    found = await look_for_versions([node], [planned], wanted)
+    found = await check_availability([node], [planned], wanted)
     assert found["web1"].presence is not Presence.NOT_THERE, found
-    return await look_for_ways_back([node], [replace(planned, availability=found["web1"])])
+    return await check_ways_back([node], [replace(planned, availability=found["web1"])])

@@ -14,7 +14,7 @@ from orchestrator.engine.step_context import StepContext
 from orchestrator.events.actor import Actor
 from orchestrator.events.event_bus import EventBus
 from orchestrator.events.events import AnyEvent, Record, RolloutEnded, StepStarted
-from orchestrator.node import Node, Original
+from orchestrator.node import Node, OriginalState
 from orchestrator.planning.application import Application
 from orchestrator.planning.plan import Plan
 from orchestrator.planning.policy import Policy
@@ -87,7 +87,7 @@ class World:
         return StepContext(
             node=next(each for each in self.application.nodes if each.name == name),
             refs=tuple(each.ref for each in lines),
-            originals={each.ref: Original.of(each.seen()) for each in lines},
+            originals={each.ref: OriginalState.of(each.seen()) for each in lines},
             wanted=wanted,
             balancer_group=self.balancer_group,
             policy=self.policy,
@@ -117,7 +117,7 @@ class World:
     async def plan(
         self, version: str = "2.0", *, limit: Sequence[str] = (), to_ready: Collection[str] = ()
     ) -> Plan:
-        return await preflight(self.application, version, limit=limit, to_ready=to_ready)
+        return await preflight(self.application, version, limit=limit, force_ready=to_ready)
 
     async def upgrade(self, version: str = "2.0", *, to_ready: Collection[str] = ()) -> RolloutEnded:
         return await self.carry_out(await self.plan(version, to_ready=to_ready))

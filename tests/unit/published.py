@@ -9,7 +9,7 @@ from orchestrator.events.events import (
     StepDone,
     StepStarted,
 )
-from orchestrator.events.ways_back import OriginalState
+from orchestrator.events.ways_back import OriginalStateRecord
 from orchestrator.remote.header import PublishedNode, PublishedPlan, PublishedPolicy, RolloutHeader
 
 NODES = [f"web{number}" for number in range(1, 301)]
@@ -43,7 +43,7 @@ def records() -> list[Record]:
         )
     ]
     for number, node in enumerate(NODES, 1):
-        weight = OriginalState(
+        weight = OriginalStateRecord(
             instance="lb1", backend="shop", server=node, admin="ready", weight=number, agent=False
         )
         events += [

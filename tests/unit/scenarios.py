@@ -13,7 +13,7 @@ from backends.model import ServerRef
 from orchestrator.engine.control import ABORT, CONTINUE, RETRY, SKIP
 from orchestrator.events.actor import Actor
 from orchestrator.events.events import RolloutEnded
-from orchestrator.node import Original
+from orchestrator.node import OriginalState
 from orchestrator.planning.plan import Plan
 from tests.support.fake_fleet import World
 from tests.support.fake_node import FakeNode
@@ -166,22 +166,22 @@ class Outcome:
 
     world: World
     plan: Plan
-    originals: dict[ServerRef, Original]
+    originals: dict[ServerRef, OriginalState]
     ended: RolloutEnded | None = None  # None: the plan had errors, and was not begun
     stopped_in_rotation: list[str] = field(default_factory=list)
 
-    def original(self, name: str) -> list[Original]:
+    def original(self, name: str) -> list[OriginalState]:
         return [self.originals[each.ref] for each in self.world.servers(name)]
 
-    def now(self, name: str) -> list[Original]:
-        return [Original.of(each.seen()) for each in self.world.servers(name)]
+    def now(self, name: str) -> list[OriginalState]:
+        return [OriginalState.of(each.seen()) for each in self.world.servers(name)]
 
 
 async def play(scenario: Scenario) -> Outcome:
     """Run it to its end, in virtual time."""
     world = World(scenario.nodes, scenario.instances, interactive=scenario.interactive, **scenario.policy)
     _set_the_stage(world, scenario)
-    originals = {ref.ref: Original.of(ref.seen()) for name in world.nodes for ref in world.servers(name)}
+    originals = {ref.ref: OriginalState.of(ref.seen()) for name in world.nodes for ref in world.servers(name)}
     outcome = Outcome(world, await world.plan(), originals)
     if outcome.plan.errors:
         return outcome

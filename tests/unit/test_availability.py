@@ -20,7 +20,7 @@ from backends.installers.versions import FileVersion
 from backends.protocols import Installer
 from orchestrator.planning.plan import Finding, Plan, PlannedNode, Severity, plan_fields
 from orchestrator.preflight.preflight import preflight
-from orchestrator.preflight.versions import AT_ONCE, look_for_versions
+from orchestrator.preflight.versions import MAX_CHECKS_PER_HOST, check_availability
 from tests.support.fake_fleet import World
 from tests.support.scripted_host import Answer, ScriptedHost
 from tests.support.virtual_time import run
@@ -240,9 +240,9 @@ async def test_one_host_is_looked_at_a_few_times_at_once() -> None:
 
     console = Slow(ScriptedHost())
     nodes = [replace(node, installer=cast("Installer", console)) for node in world.application.nodes]
-    planned = [PlannedNode(node.name, (), {}, "1.0", "1.0", steps=("install",), why="") for node in nodes]
-    found = await look_for_versions(nodes, planned, "1.6.0")
-    assert (len(found), at_once[1]) == (len(nodes), AT_ONCE)
+    planned = [PlannedNode(node.name, (), {}, "1.0", "1.0", steps=("install",), reason="") for node in nodes]
+    found = await check_availability(nodes, planned, "1.6.0")
+    assert (len(found), at_once[1]) == (len(nodes), MAX_CHECKS_PER_HOST)
 
 
 async def test_what_prefetch_is_to_bring_is_not_refused() -> None:
@@ -357,7 +357,7 @@ def test_going_back_to_what_is_gone_is_an_error_too() -> None:
     async def scenario() -> None:
         world = World()
         world.nodes["web1"].availabilities["0.9"] = Availability(NOT_THERE, "removed")
-        plan = await preflight(world.application, "1.0", wanted={"web1": "0.9"}, repairs=True)
+        plan = await preflight(world.application, "1.0", target_versions={"web1": "0.9"}, is_repair=True)
         assert [error.text for error in plan.errors] == ["0.9 is not available: removed"]
 
     run(scenario())
@@ -476,7 +476,7 @@ def test_where_no_way_back_is_asked_for(why: str) -> None:
             node.availabilities["2.0"] = Availability(NOT_THERE, "never was")
         if why == "has none":
             node.installed = None
-        plan = await preflight(world.application, "2.0", repairs=why == "repairs")
+        plan = await preflight(world.application, "2.0", is_repair=why == "repairs")
         assert ways_back(plan) == []
 
     run(scenario())

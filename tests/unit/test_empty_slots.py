@@ -16,7 +16,7 @@ from orchestrator.live.poller import InstanceView, View
 from orchestrator.live.rates import Places, Rates
 from orchestrator.planning import capacity
 from orchestrator.planning.capacity import CapacityViolation
-from orchestrator.planning.mapping import map_nodes, owners
+from orchestrator.planning.mapping import map_nodes, node_by_server
 from orchestrator.planning.policy import Policy
 from orchestrator.planning.slots import filled, filled_of, node_names
 from tests.support.console_values import server
@@ -48,10 +48,10 @@ HALF = Policy(min_available="50%")
 
 def test_half_of_three_is_two_however_many_slots_there_are() -> None:
     counted = filled_of({"lb1": slots(3, 7)}, {ref(1)})
-    (found,) = capacity.check(counted, {ref(1)}, HALF)
+    (found,) = capacity.check_capacity(counted, {ref(1)}, HALF)
     assert (found.before, found.after, found.floor) == (3, 2, 2)
     with pytest.raises(CapacityViolation):
-        capacity.check({"lb1": slots(3, 7)}, {ref(1)}, HALF)
+        capacity.check_capacity({"lb1": slots(3, 7)}, {ref(1)}, HALF)
 
 
 def test_without_any_the_servers_are_the_same_object() -> None:
@@ -107,7 +107,7 @@ def test_by_address_a_node_is_not_in_a_slot_that_it_has_left() -> None:
         node = replace(world.application.nodes[0], addresses=frozenset({"10.0.0.1"}), port=8080)
         left = server("web-1", **EMPTY | {"address": "10.0.0.1"})  # as HAProxy 2.2 has it
         now = server("web-2", address="10.0.0.1")
-        assert owners([node], (left, now), "address") == {("shop", "web-2"): "web1"}
+        assert node_by_server([node], (left, now), "address") == {("shop", "web-2"): "web1"}
         seen = replace(slots(0, 0), servers=(left, now))
         assert map_nodes([node], {"lb1": seen}, "address") == ({"web1": (now.ref,)}, ())
 

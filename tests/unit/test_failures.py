@@ -14,7 +14,7 @@ from orchestrator.planning.capacity import Capacity, CapacityViolation
 from orchestrator.planning.plan import Finding, PreflightFailed, Severity
 from tests.support.console_values import HOSTILE, harmless
 
-FULL = Capacity(instance="lb1", backend="shop", before=2, after=1, floor=2, taken=1)
+FULL = Capacity(instance="lb1", backend="shop", before=2, after=1, floor=2, traffic_servers_removed=1)
 MISSING = Finding(Severity.ERROR, "web9", "is not registered")
 
 

@@ -16,7 +16,7 @@ from orchestrator.events.actor import Actor
 from orchestrator.events.event_bus import EventBus
 from orchestrator.events.events import NodeStarted, RolloutEnded
 from orchestrator.events.timeline import Timeline
-from orchestrator.events.ways_back import OriginalState
+from orchestrator.events.ways_back import OriginalStateRecord
 from orchestrator.inventory.inventory import endpoint_of
 from orchestrator.journal.store import Journal
 from orchestrator.live.versions import VersionTracker
@@ -86,7 +86,7 @@ async def work_with(value: bytes, path: Path) -> bool:
 def read_back(desk: Desk, seen: PublishedRollout) -> None:
     """As `status`, `resume`, `rollback` and `history` do."""
     for name, left in desk.work_log.leftovers().items():
-        assert name in left.words or left.words
+        assert name in left.text or left.text
         endpoint_of(left)
     entry = desk.work_log.unfinished()
     if entry is not None:
@@ -254,7 +254,9 @@ async def test_following_goes_on_after_a_defect_and_says_so() -> None:
 
 
 def test_what_an_earlier_version_has_taken_over_is_said_without_a_traceback(tmp_path: Path) -> None:
-    state = OriginalState(instance="lb1", backend="shop", server="web1", admin="up", weight=1, agent=False)
+    state = OriginalStateRecord(
+        instance="lb1", backend="shop", server="web1", admin="up", weight=1, agent=False
+    )
     began = NodeStarted(node="web1", version="2", originals=[state])
     desk = Desk(tmp_path / "journal.db")
     entry = journals.write(desk.path, journals.numbered(began))

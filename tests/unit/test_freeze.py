@@ -232,12 +232,12 @@ def test_a_freeze_refuses_and_overridden_it_is_an_event() -> None:
         world = World(nodes=2)
         always = freeze(**{"from": datetime(2020, 1, 1, tzinfo=UTC), "to": datetime(2040, 1, 1, tzinfo=UTC)})
         found = {each: judge_freeze([always], EPOCH, each) for each in Severity}
-        refused = await preflight(world.application, "2.0", known=found[Severity.ERROR])
+        refused = await preflight(world.application, "2.0", known_findings=found[Severity.ERROR])
         with pytest.raises(PreflightFailed, match="freeze: frozen until Sun 2040-01-01 01:00"):
             await world.carry_out(refused)
         assert not world.touched()
         assert world.records == []
-        warned = await preflight(world.application, "2.0", known=found[Severity.WARNING])
+        warned = await preflight(world.application, "2.0", known_findings=found[Severity.WARNING])
         assert (await world.carry_out(warned)).result == "healthy"
         [event] = world.events(FreezeOverridden)
         assert (event.operator, event.reason) == ("me@here", found[Severity.WARNING][0].text)

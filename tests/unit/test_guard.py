@@ -91,9 +91,9 @@ def test_nothing_in_rotation_leaves_below_the_floor_and_what_is_out_always_may(
     )
     if breaks:
         with pytest.raises(CapacityViolation):
-            capacity.check(snapshots, refs, rules)
+            capacity.check_capacity(snapshots, refs, rules)
     else:
-        assert all(each.allowed for each in capacity.check(snapshots, refs, rules))
+        assert all(each.allowed for each in capacity.check_capacity(snapshots, refs, rules))
 
 
 def _stays(states: list[bool], leaving: set[int], backup: int) -> int:
@@ -106,7 +106,7 @@ def _stays(states: list[bool], leaving: set[int], backup: int) -> int:
 def test_the_refusal_names_backend_instance_and_numbers() -> None:
     snapshots = {"lb1": snapshot([True, True, False])}
     with pytest.raises(CapacityViolation, match=r"^shop on lb1: in rotation 2 → 1, floor 2$") as refused:
-        capacity.check(snapshots, {ServerRef("lb1", "shop", "web0")}, policy("50%"))
+        capacity.check_capacity(snapshots, {ServerRef("lb1", "shop", "web0")}, policy("50%"))
     assert [each.before for each in refused.value.broken] == [2]
 
 
@@ -114,7 +114,7 @@ def test_one_instance_with_too_little_is_enough_to_refuse() -> None:
     snapshots = {"lb1": snapshot([True] * 4), "lb2": snapshot([True, True, False, False], "lb2")}
     refs = {ServerRef(name, "shop", "web0") for name in snapshots}
     with pytest.raises(CapacityViolation, match="on lb2"):
-        capacity.check(snapshots, refs, policy("50%"))
+        capacity.check_capacity(snapshots, refs, policy("50%"))
 
 
 @pytest.mark.parametrize(
@@ -133,5 +133,5 @@ def test_half_a_server_does_not_count_as_capacity(change: dict[str, object]) -> 
     weak = replace(first, **change)  # type: ignore[arg-type]
     snapshots = {"lb1": replace(seen, servers=(weak, second))}
     with pytest.raises(CapacityViolation):
-        capacity.check(snapshots, {second.ref}, policy(1))
-    assert capacity.check(snapshots, {first.ref}, policy(1))[0].allowed
+        capacity.check_capacity(snapshots, {second.ref}, policy(1))
+    assert capacity.check_capacity(snapshots, {first.ref}, policy(1))[0].allowed

@@ -50,7 +50,7 @@ def pool(**states: str) -> Snapshot:
 
 
 def without(seen: Snapshot, *leaving: str, all_backups: bool = False, back: tuple[str, ...] = ()) -> Capacity:
-    (found,) = capacity.capacity(
+    (found,) = capacity.measure_capacity(
         {"lb1": seen},
         {ServerRef("lb1", "shop", name) for name in leaving},
         HALF,
@@ -103,7 +103,7 @@ def test_all_backups_count_where_haproxy_uses_all_of_them() -> None:
 
 def test_the_refusal_and_the_permission_say_what_becomes_of_the_backup() -> None:
     with pytest.raises(CapacityViolation, match=r"^shop on lb1: in rotation 1 → 0, floor 1$"):
-        capacity.check({"lb1": pool(a1="up", b1="down")}, {ServerRef("lb1", "shop", "a1")}, HALF)
+        capacity.check_capacity({"lb1": pool(a1="up", b1="down")}, {ServerRef("lb1", "shop", "a1")}, HALF)
     assert str(without(pool(a1="up", b1="up"), "a1")) == (
         "shop on lb1: in rotation 1 → 1, floor 1; b1 (backup) takes over"
     )
@@ -162,7 +162,7 @@ def test_the_live_view_counts_as_the_guard_does(
     ],
 )
 def test_how_many_may_go_one_after_the_other(states: dict[str, str], room: int) -> None:
-    assert without(pool(**states), "nobody").room == room
+    assert without(pool(**states), "nobody").remaining == room
 
 
 # -- through the whole engine --------------------------------------------------------------------

@@ -30,13 +30,13 @@ def test_after_a_reload_nothing_counts_and_nothing_may_go() -> None:
     seen = run(_just_reloaded())
     assert {each.status for each in seen.servers} == {"UP 1/3"}
     with pytest.raises(CapacityViolation, match="in rotation 0 → 0, floor 2"):
-        capacity.check({"lb1": seen}, {seen.servers[0].ref}, HALF)
+        capacity.check_capacity({"lb1": seen}, {seen.servers[0].ref}, HALF)
 
 
 def test_one_that_takes_no_traffic_may_be_worked_on_even_then() -> None:
     seen = run(_just_reloaded())
     down = replace(seen.servers[0], operational=Operational.STOPPED, status="DOWN 1/2", check_health=1)
-    assert capacity.check(changed(seen, down), {down.ref}, HALF)[0].allowed
+    assert capacity.check_capacity(changed(seen, down), {down.ref}, HALF)[0].allowed
 
 
 def test_the_backup_stays_while_it_is_all_that_serves() -> None:
@@ -44,14 +44,14 @@ def test_the_backup_stays_while_it_is_all_that_serves() -> None:
     dead = replace(seen.servers[0], operational=Operational.STOPPED, status="DOWN", check_health=0)
     backup = replace(seen.servers[1], backup=True, status="UP", check_health=4)
     with pytest.raises(CapacityViolation):
-        capacity.check(changed(seen, dead, backup), {backup.ref}, HALF)
+        capacity.check_capacity(changed(seen, dead, backup), {backup.ref}, HALF)
 
 
 def test_backups_alone_are_counted_like_any_other_server() -> None:
     seen = run(_just_reloaded(1))
     backup = replace(seen.servers[0], backup=True, status="UP", check_health=4)
     with pytest.raises(CapacityViolation, match="in rotation 1 → 0, floor 1"):
-        capacity.check(changed(seen, backup), {backup.ref}, HALF)
+        capacity.check_capacity(changed(seen, backup), {backup.ref}, HALF)
 
 
 def test_a_plan_made_just_after_a_reload_takes_nothing_out() -> None:

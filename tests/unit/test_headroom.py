@@ -23,7 +23,7 @@ def test_it_counts_as_the_guard_does(leaving: tuple[str, ...], policy: Policy) -
         if each.info is not None and each.level is not None
     }
     everything = refs or {ServerRef(lb, "shop", "nobody") for lb in ("lb1", "lb2")}
-    expected = capacity.capacity(snapshots, everything, policy)
+    expected = capacity.measure_capacity(snapshots, everything, policy)
     assert unseen == ()
     assert [(each.before, each.after, each.floor) for each in found] == [
         (each.before, each.after, each.floor) for each in expected

@@ -7,7 +7,7 @@ import pytest
 from msgspec.structs import replace
 
 from orchestrator.events.events import NodeStarted, Record, RolloutEnded
-from orchestrator.events.ways_back import OriginalState
+from orchestrator.events.ways_back import OriginalStateRecord
 from orchestrator.journal.entry_status import rollout_status
 from orchestrator.journal.manual_changes import hand_changes
 from orchestrator.journal.store import Journal
@@ -39,7 +39,7 @@ def test_a_rollout_that_leaves_a_node_out_forgets_nobody(
         entry = journal.begin(journals.header(kind="change", version="", operator="ann", plan=plan))
         ended = next(r.event for r in journals.healthy() if isinstance(r.event, RolloutEnded))
         journal.end(entry, Record(1, 2.0, ended), "healthy", "")
-    state = OriginalState(
+    state = OriginalStateRecord(
         instance="lb1", backend="shop", server="web1", admin=admin, weight=weight, agent=False
     )
     turn = NodeStarted(node="web1", version="2.0", originals=[state])

@@ -5,7 +5,7 @@ from hypothesis import HealthCheck, given, settings
 from backends.model import AdminState
 from orchestrator.events.events import CommandFinished, DecisionMade, NodeFailed
 from orchestrator.events.state import RolloutState
-from orchestrator.node import Original
+from orchestrator.node import OriginalState
 from orchestrator.planning.capacity import floor_of
 from tests.support.virtual_time import run
 from tests.unit.scenarios import Outcome, Scenario, play, scenarios
@@ -114,7 +114,7 @@ def what_is_not_as_it_was_is_named_with_commands(outcome: Outcome) -> None:
     blind = {each.partition(":")[0] for each in ended.unreachable_balancers}
     for name in world.nodes:
         for server, original in zip(world.servers(name), outcome.original(name), strict=True):
-            if server.ref.instance in blind or Original.of(server.seen()) == original:
+            if server.ref.instance in blind or OriginalState.of(server.seen()) == original:
                 continue
             assert name in told, f"{server.ref} is {server.status(server.admin)}, and nobody is told"
             assert not told[name].intentional

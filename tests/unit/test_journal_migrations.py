@@ -14,7 +14,7 @@ from orchestrator.events.timeline import Timeline
 from orchestrator.journal.entry_status import unfinished
 from orchestrator.journal.migrations import MIGRATIONS, VERSION, migrate, version_of
 from orchestrator.journal.store import Journal
-from orchestrator.journal.unfinished import leftovers
+from orchestrator.journal.unfinished import unfinished_nodes
 from tests.fixtures import copied
 from tests.unit import journals
 from tests.unit.console_shell import surroundings
@@ -77,9 +77,9 @@ def assert_read(journal: Journal) -> None:
         ("upgrade", "1.5.0", "healthy", True),
     ]
     assert [len(list(journal.records(number))) for number in (1, 2, 3)] == [88, 6, 19]
-    left = leftovers(journal, "shop")
+    left = unfinished_nodes(journal, "shop")
     assert list(left) == ["web1"]
-    assert left["web1"].words.endswith("interrupted at install")
+    assert left["web1"].text.endswith("interrupted at install")
     assert {original.weight for original in left["web1"].originals.values()} == {50}
     last = unfinished(journal, "shop")
     assert last is not None

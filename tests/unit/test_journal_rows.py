@@ -18,7 +18,7 @@ from orchestrator.journal.entry_status import unfinished
 from orchestrator.journal.migrations import VERSION, version_of
 from orchestrator.journal.rows import JOURNAL_SCHEMA, decode_event, encode_row
 from orchestrator.journal.store import Journal
-from orchestrator.journal.unfinished import leftovers, unread
+from orchestrator.journal.unfinished import unfinished_nodes, unreadable_entries
 from orchestrator.journal.upcasters import Fields, Upcaster
 from tests.fixtures import FOLDER, copied
 from tests.fixtures import journals as fixtures
@@ -126,12 +126,12 @@ def test_one_row_keeps_nobody_from_the_others(path: Path, event: object, seq: in
         found = list(journal.records(3))
         assert [record.seq for record in found] == list(range(1, 20))
         assert [record.seq for record in found if isinstance(record.event, Unreadable)] == [seq]
-        left = leftovers(journal, "shop")
+        left = unfinished_nodes(journal, "shop")
         last = unfinished(journal, "shop")
-        told = unread(journal, "shop")
+        told = unreadable_entries(journal, "shop")
     assert last is not None
     assert last.id == 3
-    assert left["web1"].words.endswith("interrupted at install")
+    assert left["web1"].text.endswith("interrupted at install")
     assert {original.weight for original in left["web1"].originals.values()} == {50}
     assert not told or told[0].startswith(f"event {seq} of entry 3 cannot be read: ")
 
@@ -155,13 +155,13 @@ def test_it_is_shown_as_what_it_is(path: Path, kind: str) -> None:
 def test_what_may_matter_is_told_until_a_rollout_has_ended_well(path: Path) -> None:
     replace(path, 3, 3, '{"event":"turn_began","node":"web1"}')
     with Journal(path, read_only=True) as journal:
-        assert leftovers(journal, "shop") == {}
-        [told] = unread(journal, "shop")
+        assert unfinished_nodes(journal, "shop") == {}
+        [told] = unreadable_entries(journal, "shop")
         assert told.startswith("event 3 of entry 3 cannot be read: ")
-        assert unread(journal, "other") == []
+        assert unreadable_entries(journal, "other") == []
     journals.write(path, journals.healthy())
     with Journal(path, read_only=True) as journal:
-        assert unread(journal, "shop") == []
+        assert unreadable_entries(journal, "shop") == []
 
 
 def test_hashes_are_of_the_rows_as_they_stand(path: Path) -> None:
@@ -182,7 +182,7 @@ def test_a_row_without_a_number_or_a_time(path: Path, column: str, value: object
         found = list(journal.records(3))
         assert len(found) == 19
         assert sum(isinstance(record.event, Unreadable) for record in found) == 1
-        assert list(leftovers(journal, "shop")) == ["web1"]
+        assert list(unfinished_nodes(journal, "shop")) == ["web1"]
 
 
 # -- entries ----------------------------------------------------------------------------------
@@ -197,7 +197,7 @@ def test_an_entry_that_cannot_be_read_hides_no_other(path: Path, change: str) ->
     with Journal(path, read_only=True) as journal:
         whole = "CAST" in change  # it is text, if an odd one
         assert [entry.id for entry in journal.entries("shop")] == ([3, 2, 1] if whole else [3, 1])
-        assert list(leftovers(journal, "shop")) == ["web1"]
+        assert list(unfinished_nodes(journal, "shop")) == ["web1"]
         found = journal.entries("shop", unknown=True)
         assert [entry.id for entry in found] == [3, 2, 1]
         assert [bool(entry.problem) for entry in found] == [False, not whole, False]
@@ -206,7 +206,7 @@ def test_an_entry_that_cannot_be_read_hides_no_other(path: Path, change: str) ->
             lines = "\n".join(shown(summary, Timeline.of(journal.records(entry.id)), 0))
             assert bool(entry.problem) == ("cannot be read" in lines)
             assert json.dumps(summary.fields())
-        told = unread(journal, "shop")
+        told = unreadable_entries(journal, "shop")
     assert bool(told) is not whole
 
 
@@ -215,4 +215,4 @@ def test_a_plan_that_is_none_is_not_intact(path: Path, plan: str) -> None:
     journals.change(path, f"UPDATE entries SET plan = '{plan}'")  # noqa: S608
     with Journal(path, read_only=True) as journal:
         assert [entry.intact for entry in journal.entries()] == [False] * 3
-        assert list(leftovers(journal, "shop")) == ["web1"]
+        assert list(unfinished_nodes(journal, "shop")) == ["web1"]

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from backends.model import Admin, Operational
-from orchestrator.balancers.maintenance_reason import Owner, owners
+from orchestrator.balancers.maintenance_reason import MaintenanceReason, maintenance_reasons
 from tests.support.console_values import server
 from tests.unit.test_haproxy_parse import VERSIONS, servers
 
@@ -13,11 +13,11 @@ OUT: dict[str, Any] = {"operational": Operational.STOPPED}
 
 
 def who(**changes: Any) -> list[tuple[str, bool]]:
-    return [(each.who, each.now) for each in owners(server(**changes))]
+    return [(each.who, each.active) for each in maintenance_reasons(server(**changes))]
 
 
 def words(**changes: Any) -> str:
-    return " | ".join(each.words for each in owners(server(**changes)))
+    return " | ".join(each.text for each in maintenance_reasons(server(**changes)))
 
 
 # The servers of tests/capture_haproxy.py
@@ -40,9 +40,11 @@ CAPTURED = {
 @pytest.mark.parametrize("version", VERSIONS)
 def test_on_what_haproxy_really_said(version: str) -> None:
     found = servers(version)
-    assert {name: [(each.who, each.now) for each in owners(found[name])] for name in CAPTURED} == CAPTURED
-    (follower,) = owners(found["follower"])
-    assert "inherited from shop/maint" in follower.words
+    assert {
+        name: [(each.who, each.active) for each in maintenance_reasons(found[name])] for name in CAPTURED
+    } == CAPTURED
+    (follower,) = maintenance_reasons(found["follower"])
+    assert "inherited from shop/maint" in follower.text
 
 
 def test_there_is_always_one_and_it_says_what_is_left() -> None:
@@ -61,8 +63,8 @@ def test_with_an_agent_it_is_not_told_who_forced_it() -> None:
 
 def test_the_agent_says_down() -> None:
     down: dict[str, Any] = {"status": "DOWN (agent)", **OUT}
-    assert owners(server(agent=True, last_agent="via agent : down (deploy)", **down)) == (
-        Owner("agent", "down by its agent check: down (deploy)"),
+    assert maintenance_reasons(server(agent=True, last_agent="via agent : down (deploy)", **down)) == (
+        MaintenanceReason("agent", "down by its agent check: down (deploy)"),
     )
     assert words(track_target="shop/web9", **down) == "down by the agent check of shop/web9, which it tracks"
 

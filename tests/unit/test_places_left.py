@@ -7,7 +7,7 @@ import pytest
 from orchestrator.inventory.inventory import endpoint_of
 from orchestrator.inventory.source import NodeSettings
 from orchestrator.journal.entries import Entry
-from orchestrator.journal.unfinished import Leftover
+from orchestrator.journal.unfinished import UnfinishedNode
 
 ENTRY = Entry(
     id=1,
@@ -28,9 +28,9 @@ ENTRY = Entry(
 PLACE = {"address": "10.0.0.1", "port": 80, "ssh": "web1"}
 
 
-def left(place: object) -> Leftover:
+def left(place: object) -> UnfinishedNode:
     entry = replace(ENTRY, plan={"places": {"web1": place}})
-    return Leftover("web1", entry, "2", None, "", {}, None)
+    return UnfinishedNode("web1", entry, "2", None, "", {}, None)
 
 
 def test_it_is_where_its_plan_knew_it() -> None:

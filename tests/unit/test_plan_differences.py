@@ -10,13 +10,13 @@ from orchestrator.engine.manual import Impact
 from orchestrator.engine.plan_differences import Difference, impact_differences, plan_differences
 from orchestrator.errors import PlanChanged
 from orchestrator.events.events import CommandStarted
-from orchestrator.node import Original
+from orchestrator.node import OriginalState
 from orchestrator.planning.plan import Finding, Plan, PlannedNode, PreflightFailed, Severity
 from orchestrator.planning.policy import Policy
 from orchestrator.session.proposal import MOST_PLANS, Proposal, agree_within_request, look_again
 
 REF = ServerRef("lb1", "shop", "web1")
-READY = Original(AdminState.READY, 1, False)
+READY = OriginalState(AdminState.READY, 1, False)
 WEB1 = PlannedNode("web1", (REF,), {REF: READY}, "1.4.2", "1.4.2", ("drain", "verify"), "1.4.2 → 1.5.0")
 BUSY = CommandStarted(node="web1", step="install", target="web1", pid=7, started=1)
 
@@ -35,9 +35,9 @@ def plan(*nodes: PlannedNode, version: str = "1.5.0", **more: object) -> Plan:
         (replace(WEB1, installed="1.5.0"), "installed: 1.4.2 → 1.5.0", False),
         (replace(WEB1, running=None), "running: 1.4.2 → nothing", False),
         (replace(WEB1, steps=()), "steps: drain, verify → nothing", False),
-        (replace(WEB1, left_by=12), "unfinished rollout: nothing → 12", False),
-        (replace(WEB1, awaits=BUSY), "still run: nothing → process 7 on web1", False),
-        (replace(WEB1, wanted="1.3.0"), "target version: 1.5.0 → 1.3.0", True),
+        (replace(WEB1, unfinished_rollout=12), "unfinished rollout: nothing → 12", False),
+        (replace(WEB1, running_command=BUSY), "still run: nothing → process 7 on web1", False),
+        (replace(WEB1, target_version="1.3.0"), "target version: 1.5.0 → 1.3.0", True),
     ],
 )
 def test_what_decides_about_a_node_is_compared(now: PlannedNode, words: str, beyond: bool) -> None:
@@ -46,12 +46,12 @@ def test_what_decides_about_a_node_is_compared(now: PlannedNode, words: str, bey
 
 
 def test_words_and_commands_decide_nothing() -> None:
-    assert plan_differences(plan(WEB1), plan(replace(WEB1, why="other", commands=()))) == ()
+    assert plan_differences(plan(WEB1), plan(replace(WEB1, reason="other", commands=()))) == ()
 
 
 def test_a_weight_that_an_agent_check_sets_is_nobodys_decision() -> None:
     before, now = (
-        replace(WEB1, originals={REF: Original(AdminState.READY, weight, True)}) for weight in (100, 75)
+        replace(WEB1, originals={REF: OriginalState(AdminState.READY, weight, True)}) for weight in (100, 75)
     )
     assert plan_differences(plan(before), plan(now)) == ()
 

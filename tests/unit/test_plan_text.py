@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 
 import click
-import msgspec
 import pytest
 
 from backends.model import ServerRef
@@ -14,7 +13,7 @@ from orchestrator.planning.policy import Policy
 from tests.support.console_values import HOSTILE, harmless
 
 REF = ServerRef("lb1", "shop", "web1")
-CAPACITY = Capacity(instance="lb1", backend="shop", before=2, after=1, floor=1, taken=1)
+CAPACITY = Capacity(instance="lb1", backend="shop", before=2, after=1, floor=1, traffic_servers_removed=1)
 
 
 def node(name: str, **changes: object) -> PlannedNode:
@@ -24,7 +23,7 @@ def node(name: str, **changes: object) -> PlannedNode:
         "installed": "1.4.2",
         "running": "1.4.2",
         "steps": ("drain", "stop"),
-        "why": "1.4.2 → 1.5.0",
+        "reason": "1.4.2 → 1.5.0",
         "commands": (PlannedCommand("drain", "lb1", "set server shop/web1 state drain"),),
     }
     return PlannedNode(name, **(fields | changes))  # type: ignore[arg-type]
@@ -41,7 +40,7 @@ def lines(*parts: Iterable[str]) -> list[str]:
 
 
 def test_summary() -> None:
-    done = node("web2", running="1.5.0", steps=(), why="has 1.5.0 and is in rotation")
+    done = node("web2", running="1.5.0", steps=(), reason="has 1.5.0 and is in rotation")
     assert lines(plan_text.summary(plan(node("web1"), done))) == [
         "shop → 1.5.0 · 1 of 2 nodes in 1 batch",
         "NODE  NOW    WHAT",
@@ -54,7 +53,7 @@ def test_summary() -> None:
 
 
 def test_that_a_node_goes_back_in_rotation_against_its_state_is_said() -> None:
-    shown = lines(plan_text.summary(plan(node("web1", to_ready=True, failed_in=7))))
+    shown = lines(plan_text.summary(plan(node("web1", force_ready=True, failed_in=7))))
     assert (
         shown[2]
         == "web1  1.4.2  1.4.2 → 1.5.0; put in rotation although it is out now; that failed here in rollout 7"
@@ -62,7 +61,7 @@ def test_that_a_node_goes_back_in_rotation_against_its_state_is_said() -> None:
 
 
 def test_with_nothing_to_do_there_are_no_batches() -> None:
-    done = node("web1", steps=(), why="has 1.5.0 and is in rotation")
+    done = node("web1", steps=(), reason="has 1.5.0 and is in rotation")
     assert lines(plan_text.summary(plan(done)))[-1].startswith("web1")
 
 
@@ -95,7 +94,7 @@ def test_errors_come_first_and_the_same_text_is_said_once() -> None:
 def test_nothing_in_a_plan_can_control_a_terminal(said: str) -> None:
     command = PlannedCommand("drain", said, said)
     made = plan(
-        node(said, installed=said, running=said, why=said, commands=(command,)),
+        node(said, installed=said, running=said, reason=said, commands=(command,)),
         findings=[Finding(Severity.ERROR, said, said)],
     )
     for line in lines(plan_text.summary(made), plan_text.commands(made), plan_text.findings(made.findings)):
@@ -106,4 +105,18 @@ def test_json_has_everything_that_the_text_has() -> None:
     fields = plan_fields(plan(node("web1"), findings=[Finding(Severity.WARNING, "web1", "has no checks")]))
     assert (fields["schema"], fields["kind"], fields["batches"]) == (2, "plan", (("web1",),))
     assert fields["findings"] == [{"severity": "warning", "subject": "web1", "text": "has no checks"}]
-    assert fields["capacities"] == [[msgspec.to_builtins(CAPACITY)]]
+    assert fields["capacities"] == [
+        [
+            {
+                "instance": "lb1",
+                "backend": "shop",
+                "before": 2,
+                "after": 1,
+                "floor": 1,
+                "taken": 1,
+                "takes_over": (),
+                "carried": (),
+                "spare": 0,
+            }
+        ]
+    ]

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.planning.policy import Policy, resolve
+from orchestrator.planning.policy import Policy, resolve_count
 
 
 @pytest.mark.parametrize(
@@ -22,18 +22,18 @@ from orchestrator.planning.policy import Policy, resolve
     ],
 )
 def test_an_amount_is_a_number_or_a_share(amount: int | str, total: int, down: int, up: int) -> None:
-    assert (resolve(amount, total), resolve(amount, total, up=True)) == (down, up)
+    assert (resolve_count(amount, total), resolve_count(amount, total, up=True)) == (down, up)
 
 
 @pytest.mark.parametrize("amount", [-1, "-1", "101%", "half", "", "%", "1.5", "½", "٣"])
 def test_anything_else_is_refused_with_what_was_found(amount: int | str) -> None:
     with pytest.raises(ValueError, match="found"):
-        resolve(amount, 10)
+        resolve_count(amount, 10)
 
 
 @given(share=st.integers(0, 100), total=st.integers(0, 10_000))
 def test_a_share_is_rounded_by_less_than_one_node(share: int, total: int) -> None:
-    down, up = resolve(f"{share}%", total), resolve(f"{share}%", total, up=True)
+    down, up = resolve_count(f"{share}%", total), resolve_count(f"{share}%", total, up=True)
     assert down <= share * total / 100 <= up
     assert up - down <= 1
     assert 0 <= down <= up <= total

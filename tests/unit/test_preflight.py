@@ -8,8 +8,8 @@ import pytest
 from backends.errors import BackendError, HostKeyError, Refused, Unreachable, UnreadableReply
 from backends.model import Level, Persistence, Snapshot
 from orchestrator.events.events import STEPS
-from orchestrator.node import Original
-from orchestrator.planning.plan import Finding, Left, Severity
+from orchestrator.node import OriginalState
+from orchestrator.planning.plan import Finding, Severity, Unfinished
 from orchestrator.preflight.preflight import preflight
 from tests.support.fake_balancer import FakeFacts
 from tests.support.fake_faults import Fault
@@ -31,7 +31,7 @@ def test_a_fleet_in_order_has_a_plan_without_findings() -> None:
             "shop on lb1: in rotation 4 → 2, floor 1",
             "shop on lb2: in rotation 4 → 2, floor 1",
         ]
-        assert (plan.node("web1").current, plan.node("web1").why) == ("1.0", "1.0 → 2.0")
+        assert (plan.node("web1").displayed_version, plan.node("web1").reason) == ("1.0", "1.0 → 2.0")
         assert not world.touched()
 
     run(scenario())
@@ -269,9 +269,9 @@ def test_every_command_is_planned_as_it_is_then_sent() -> None:
     run(scenario())
 
 
-def left_at_verify(world: World, name: str, version: str = "2.0") -> Left:
-    originals = {each.ref: Original.of(each.seen()) for each in world.servers(name)}
-    return Left(7, originals, "left by rollout 7 (ann): interrupted at verify", version=version)
+def left_at_verify(world: World, name: str, version: str = "2.0") -> Unfinished:
+    originals = {each.ref: OriginalState.of(each.seen()) for each in world.servers(name)}
+    return Unfinished(7, originals, "left by rollout 7 (ann): interrupted at verify", target_version=version)
 
 
 @pytest.mark.parametrize("version", ["2.0", "3.0"])
@@ -280,7 +280,7 @@ def test_a_node_that_serves_unproven_is_proven_first_unless_it_gets_another_vers
         world = World(order="reverse")
         world.nodes["web1"].installed = world.nodes["web1"].running = "2.0"
         left = {"web1": left_at_verify(world, "web1")}
-        plan = await preflight(world.application, version, left=left)
+        plan = await preflight(world.application, version, unfinished=left)
         node = plan.node("web1")
         if version == "2.0":
             assert (node.steps, node.unproven) == (("drain", "verify"), True)
@@ -299,7 +299,7 @@ def test_an_unproven_node_that_the_floor_needs_is_verified_where_it_is() -> None
         world.nodes["web1"].installed = world.nodes["web1"].running = "2.0"
         world.take_out("web2")
         left = {"web1": left_at_verify(world, "web1")}
-        plan = await preflight(world.application, "2.0", limit=["web1"], left=left)
+        plan = await preflight(world.application, "2.0", limit=["web1"], unfinished=left)
         assert plan.node("web1").steps == ("verify",)
         assert not plan.errors
 

@@ -14,7 +14,7 @@ from orchestrator.events import events
 from orchestrator.events.events import DecisionRequested, NodeFailed, NodeStarted, Record, RolloutEnded
 from orchestrator.journal.entry_status import RolloutStatus, rollout_status
 from orchestrator.journal.store import Journal
-from orchestrator.journal.unfinished import known_versions, leftovers
+from orchestrator.journal.unfinished import known_versions, unfinished_nodes
 from orchestrator.live.versions import DISK_SECONDS, Disks, NodeVersion, with_disk
 from orchestrator.node import Node
 from orchestrator.session.status import ApplicationStatus, KeptOut
@@ -103,13 +103,13 @@ def test_a_turn_that_was_held_leaves_nothing_behind(path: Path) -> None:
     turn = until(journals.healthy(), events.StepStarted)
     journals.write(path, turn, pid=2**22 + 7)
     with Journal(path, read_only=True) as journal:
-        assert leftovers(journal, "shop") == {}
+        assert unfinished_nodes(journal, "shop") == {}
     last = turn[-1]
     failed = NodeFailed(node="web1", step="drain", error="capacity", touched=False)
     held = [*turn, Record(last.seq + 1, last.at, failed)]
     journals.write(path, held, host="another")
     with Journal(path, read_only=True) as journal:
-        assert leftovers(journal, "shop") == {}
+        assert unfinished_nodes(journal, "shop") == {}
 
 
 def test_versions_that_the_journal_knows(path: Path) -> None:

@@ -10,7 +10,7 @@ from backends.errors import Unreachable
 from backends.hosts.execution import query, shared_queries
 from backends.services.monit import MonitService, MonitSettings
 from backends.services.systemd import SystemdService, SystemdSettings
-from orchestrator.preflight.nodes import observe
+from orchestrator.preflight.nodes import observe_nodes
 from tests.support.fake_fleet import World
 from tests.support.scripted_host import Answer, ScriptedHost
 from tests.support.virtual_time import run
@@ -39,7 +39,7 @@ def test_each_query_of_a_manager_runs_once(kind: str) -> None:
         host = ScriptedHost(answer)
         service = make_service(host, kind)
         (node,) = world.application.nodes
-        (seen,) = await observe([replace(node, service=service)])
+        (seen,) = await observe_nodes([replace(node, service=service)])
         assert not seen.findings
         assert seen.caveats
         assert set(Counter(host.ran).values()) == {1}, Counter(host.ran)

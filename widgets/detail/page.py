@@ -9,7 +9,7 @@ from textual.content import Content
 
 from backends.model import Server, Stream
 from backends.text import format_clock, visible
-from orchestrator.balancers.maintenance_reason import Owner, owners
+from orchestrator.balancers.maintenance_reason import MaintenanceReason, maintenance_reasons
 from orchestrator.live.poller import InstanceView
 from orchestrator.live.sessions import INTERVAL, Seen
 from widgets.detail.columns import LABEL, checks, state
@@ -37,11 +37,11 @@ def trouble(detail: Detail, width: int) -> list[list[Piece]]:
 
 def ownership(detail: Detail, width: int) -> list[list[Piece]]:
     """Who keeps the node out, and what ends it; load balancers that say the same stand together."""
-    said: dict[tuple[str, Owner], list[str]] = {}
+    said: dict[tuple[str, MaintenanceReason], list[str]] = {}
     for instance, server in detail.lines():
         backend = server.ref.backend if len(detail.keys) > 1 else ""
         stale = "" if instance.state == "live" else " (stale)"
-        for owner in owners(server):
+        for owner in maintenance_reasons(server):
             said.setdefault((backend, owner), []).append(instance.name + stale)
     lines: list[list[Piece]] = []
     for (backend, owner), names in said.items():
@@ -51,14 +51,14 @@ def ownership(detail: Detail, width: int) -> list[list[Piece]]:
         )
         where = f"{backend} on {where}" if backend else f"on {where}"
         head: list[Piece] = [(" " + fit(label, LABEL), "quiet")]
-        lines += _wrapped(head, f"{where}: {owner.words}"[: 2 * LONGEST], _kind(owner), width)
+        lines += _wrapped(head, f"{where}: {owner.text}"[: 2 * LONGEST], _kind(owner), width)
     return lines
 
 
-def _kind(owner: Owner) -> str:
+def _kind(owner: MaintenanceReason) -> str:
     if owner.who == "nobody":
         return "quiet"
-    if not owner.now:
+    if not owner.active:
         return "moving"
     return "bad" if owner.who in ("resolution", "agent") else "out"
 

@@ -77,11 +77,11 @@ def nodes(plan: Plan) -> Iterator[Line]:
     yield heading("Nodes")
     names, versions = (
         column(each.name for each in plan.nodes),
-        column((each.current for each in plan.nodes), 20),
+        column((each.displayed_version for each in plan.nodes), 20),
     )
     for each in plan.nodes:
         mark = text("→ ") if each.steps else text("· ", QUIET)
-        head = mark + cell(each.name, names) + "  " + cell(each.current, versions) + "  "
+        head = mark + cell(each.name, names) + "  " + cell(each.displayed_version, versions) + "  "
         style = "" if each.steps else QUIET
         yield Line(head, text(task_text(each), style) + text(failed_before_text(each), "$text-warning"))
 

@@ -51,7 +51,7 @@ class Told:
         if worst is None:
             return ""
         where = f"{worst.backend}: " if len(self.backends) > 1 else ""
-        return f"{where}{worst.before} in rotation, floor {worst.floor}, may lose {worst.room}"
+        return f"{where}{worst.before} in rotation, floor {worst.floor}, may lose {worst.remaining}"
 
     def impact(self) -> list[str]:
         """What a yes to the oldest question would mean; for a failed node, where it is now."""

@@ -15,7 +15,7 @@ from orchestrator.engine.steps.reach import reach, refuse_left_in, refuse_mispla
 from orchestrator.errors import StepFailed, StepTimeout
 from orchestrator.planning import capacity
 from orchestrator.planning.capacity import CapacityViolation
-from orchestrator.planning.departure import Departure, look_at_departure
+from orchestrator.planning.departure import Departure, measure_departure
 
 
 def in_maintenance(server: Server) -> bool:
@@ -71,8 +71,8 @@ async def still_in_maintenance(context: StepContext) -> None:
     for ref, server in (await context.retry_until_reachable(context.servers)).items():
         if not in_maintenance(server):
             raise StepFailed(
-                f"{ref} is not in maintenance any more but {server.admin_state} ({server.status}):"
-                " somebody changed it"
+                f"{ref} is not in maintenance any more but {server.admin_state} ({server.status}): somebody"
+                " changed it"
             )
 
 
@@ -99,7 +99,7 @@ async def _leave(context: StepContext) -> None:
                     if reason := _fallen(context, departure.snapshots):
                         return reason
                     refuse_left_in(context, departure)
-                    capacity.refuse(departure.capacities)
+                    capacity.raise_if_violated(departure.capacities)
             except CapacityViolation as refusal:
                 return str(refusal)
             control.raise_if_drains_stopped()  # as late as can be: another node may have failed meanwhile
@@ -117,12 +117,12 @@ async def _leave(context: StepContext) -> None:
 
 async def _departure(context: StepContext, *, whole: bool) -> Departure:
     """What it would mean if the node went now."""
-    return await look_at_departure(
+    return await measure_departure(
         context.balancer_group,
         context.refs,
         context.policy,
-        whole=whole,
-        unmanaged=context.unmanaged,
+        all_backends=whole,
+        ignored_backends=context.unmanaged,
         counted=context.pool.filled,
     )
 

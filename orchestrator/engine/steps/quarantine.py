@@ -44,12 +44,12 @@ async def _keep_out_of(context: StepContext, instance: str) -> None:
         seen = context.pool.filled({instance: await balancer_group.read(instance, ())})
         # Better others that have yet to prove themselves, as after a reload, than one that is known to fail.
         carried = followers(tracked_servers(seen.values()), refs)
-        capacity.check(
+        capacity.check_capacity(
             seen,
             refs,
             context.policy,
             counts=capacity.RECEIVES_TRAFFIC,
-            unmanaged=context.unmanaged,
+            ignored_backends=context.unmanaged,
             all_backups=await read_all_backups(balancer_group.balancers, seen, carried.union(refs)),
         )
         context.followers |= carried

@@ -11,7 +11,7 @@ from orchestrator.engine.step_context import StepContext, both
 from orchestrator.errors import StepFailed
 from orchestrator.planning.departure import Departure
 from orchestrator.planning.plan import Severity
-from orchestrator.planning.shared_endpoints import Elsewhere, judge_elsewhere
+from orchestrator.planning.shared_endpoints import SharedEndpoints, judge_shared_endpoints
 
 LEFT_ALONE = "it was left in rotation"
 SHORTEST_S = 1.0  # for the last look before the deadline
@@ -81,8 +81,8 @@ def refuse_left_in(context: StepContext, departure: Departure) -> None:
         snapshots = {
             name: _of_backends(each, context.balancer_group.backends) for name, each in snapshots.items()
         }
-    seen = Elsewhere(snapshots, departure.tracked)
-    found = judge_elsewhere(seen, {context.node.name: context.refs}, context.unmanaged)
+    seen = SharedEndpoints(snapshots, departure.tracked)
+    found = judge_shared_endpoints(seen, {context.node.name: context.refs}, context.unmanaged)
     wrong = [finding for finding in found if finding.severity is Severity.ERROR]
     if wrong:
         raise StepFailed("; ".join(f"{finding.subject} {finding.text}" for finding in wrong))

@@ -14,7 +14,7 @@ from orchestrator.engine.steps.bake import bake, in_words, not_in_rotation
 from orchestrator.engine.steps.reach import refuse_misplaced
 from orchestrator.engine.traffic import TrafficCount
 from orchestrator.errors import StepFailed
-from orchestrator.node import Original
+from orchestrator.node import OriginalState
 
 RESTORE = {
     AdminState.MAINT: commands.maint,
@@ -134,7 +134,7 @@ async def put_back(context: StepContext) -> None:
     await context.ensure(
         context.refs,
         lambda ref: RESTORE[originals[ref].admin](ref),
-        lambda server: Original.of(server).admin is originals[server.ref].admin,
+        lambda server: OriginalState.of(server).admin is originals[server.ref].admin,
     )
     agents = [ref for ref in context.refs if originals[ref].agent]
     await context.ensure(agents, commands.agent_on, lambda server: server.agent)
