@@ -5,6 +5,7 @@ import codecs
 import json
 import re
 from collections.abc import Callable, Collection, Iterable
+from datetime import UTC, datetime
 from typing import ParamSpec, TypeVar
 
 # Printable to Python, and yet seen by nobody: Unicode's "default ignorable" characters that are letters or
@@ -141,6 +142,18 @@ def format_clock(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60}:{whole % 60:02d}"
     return f"{whole // 3600}h{whole % 3600 // 60:02d}"
+
+
+UNKNOWN_TIME = "?"
+"""A moment that nobody can have written."""
+
+
+def format_local_time(at: float, form: str = "%Y-%m-%d %H:%M:%S") -> str:
+    """A moment, in seconds since 1970, in local time, or UNKNOWN_TIME."""
+    try:
+        return datetime.fromtimestamp(at, UTC).astimezone().strftime(form)
+    except (OverflowError, ValueError, OSError):
+        return UNKNOWN_TIME
 
 
 _COMPARED = 80  # characters of the name that was found

@@ -9,7 +9,7 @@ from functools import cache
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from backends.text import counted, format_duration
+from backends.text import counted, format_duration, format_local_time
 from console.report.gantt import Gantt
 from console.terminal.history import (
     HEAD,
@@ -23,7 +23,7 @@ from console.terminal.history import (
     traffic_words,
     work_and_wait,
 )
-from console.terminal.history_entries import COLOURS, Summary, findings_of, when
+from console.terminal.history_entries import COLOURS, Summary, findings_of
 from console.terminal.output import clean
 from console.terminal.summary import why
 from console.terminal.timeline import GLYPHS, commands, moments_by_node, reply_lines
@@ -75,12 +75,12 @@ def render_report(summary: Summary, records: Sequence[Record]) -> str:
 
 def _facts(summary: Summary, timeline: Timeline) -> Iterator[tuple[str, str]]:
     entry = summary.entry
-    until = f" to {when(entry.ended, '%H:%M:%S')}" if entry.ended is not None else ", no end"
+    until = f" to {format_local_time(entry.ended, '%H:%M:%S')}" if entry.ended is not None else ", no end"
     problem = f", cannot be read: {entry.problem}" if entry.problem else ""
     facts = {
         "Entry": f"{entry.id} ({entry.kind}){problem}",
         "Rolled back": f"by entry {summary.rolled_back_words}" if summary.rolled_back else "",
-        "When": f"{when(entry.began)}{until} ({when(entry.began, 'UTC%z')})",
+        "When": f"{format_local_time(entry.began)}{until} ({format_local_time(entry.began, 'UTC%z')})",
         "By": f"{entry.operator}, process {entry.pid} on {entry.host}",
         "From": origin_words(timeline),
         "Nodes": f"{summary.nodes} done",
@@ -103,7 +103,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"counted": counted, "duration": format_duration, "when": when}
+    environment.filters |= {"counted": counted, "duration": format_duration, "when": format_local_time}
     environment.globals |= {
         "GLYPHS": GLYPHS,
         "HEAD": HEAD,

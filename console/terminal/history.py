@@ -5,8 +5,8 @@ import textwrap
 import time
 from collections.abc import Iterator, Sequence
 
-from backends.text import counted, format_duration
-from console.terminal.history_entries import COLOURS, Summary, batches_of, when
+from backends.text import counted, format_duration, format_local_time
+from console.terminal.history_entries import COLOURS, Summary, batches_of
 from console.terminal.output import clean, paint, shorten, table, width
 from console.terminal.summary import ending, why
 from console.terminal.timeline import GLYPHS, ROLLOUT, Moment, moments_by_node
@@ -53,7 +53,13 @@ def _cells(entries: Sequence[Summary], new: str, old: str) -> list[list[str]]:
 def _row(summary: Summary, form: str) -> tuple[str, ...]:
     entry = summary.entry
     took = "-" if summary.seconds is None else format_duration(summary.seconds)
-    head = (str(entry.id), when(entry.began, form), entry.application, summary.what, entry.operator)
+    head = (
+        str(entry.id),
+        format_local_time(entry.began, form),
+        entry.application,
+        summary.what,
+        entry.operator,
+    )
     return (*head, summary.standing, summary.nodes, took)
 
 
@@ -99,14 +105,14 @@ def shown(summary: Summary, timeline: Timeline, columns: int) -> Iterator[str]:
 
 def _facts(summary: Summary, timeline: Timeline) -> Iterator[str]:
     entry = summary.entry
-    until = f" to {when(entry.ended, '%H:%M:%S')}" if entry.ended is not None else ", no end"
+    until = f" to {format_local_time(entry.ended, '%H:%M:%S')}" if entry.ended is not None else ", no end"
     result = paint(clean(summary.standing), COLOURS.get(summary.standing, "info"))
     yield f"  result    {result}{why(entry.result, entry.reason)}"
     if back := summary.rolled_back_words:
         yield f"            rolled back by {clean(back)}"
     if entry.problem:
         yield f"  entry     {paint(clean(f'cannot be read: {entry.problem}'), 'bad')}"
-    yield f"  when      {when(entry.began)}{until} ({when(entry.began, 'UTC%z')})"
+    yield f"  when      {format_local_time(entry.began)}{until} ({format_local_time(entry.began, 'UTC%z')})"
     yield f"  by        {clean(entry.operator)}, process {entry.pid} on {clean(entry.host)}"
     if origin := origin_words(timeline):
         yield f"  from      {clean(origin)}"
@@ -179,7 +185,7 @@ def _moment(moment: Moment, columns: int) -> Iterator[str]:
     glyph = paint(GLYPHS[moment.kind], kind) if kind else GLYPHS[moment.kind]
     step = f"{clean(moment.step):<8}{moment.took:>6}  " if moment.step else ""
     first, *others = _broken(f"{step}{clean(moment.text)}", columns - 13, len(step)) or [step]
-    yield f"  {when(moment.at, '%H:%M:%S')} {glyph} {first}".rstrip()
+    yield f"  {format_local_time(moment.at, '%H:%M:%S')} {glyph} {first}".rstrip()
     for more in moment.more:
         others += _broken(clean(more), columns - 15, 2)
     for line in others:

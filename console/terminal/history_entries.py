@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -159,11 +158,3 @@ def _read(entry: Entry, key: str, shape: Any) -> Any:
         return msgspec.convert(entry.plan.get(key, []), shape)
     except (AttributeError, msgspec.ValidationError):
         return []
-
-
-def when(at: float, form: str = "%Y-%m-%d %H:%M:%S") -> str:
-    """A moment in local time."""
-    try:
-        return datetime.fromtimestamp(at, UTC).astimezone().strftime(form)
-    except (OverflowError, ValueError, OSError):  # a moment that nobody can have written
-        return "?"

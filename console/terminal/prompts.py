@@ -9,13 +9,7 @@ from console.terminal.output import clean, paint, say
 from orchestrator.engine.control import RETRY, RolloutControl
 from orchestrator.events import events
 from orchestrator.events.events import Record
-
-MEANING = {
-    "continue": "go on",
-    "retry": "try this node again",
-    "skip": "leave it as it is and continue with the rest",
-    "abort": "end the rollout",
-}
+from orchestrator.events.text import choice_text
 
 
 class Prompts:
@@ -59,7 +53,7 @@ class Prompts:
         if not self.control.questions:
             return
         first = self.control.questions[0]
-        choices = ", ".join(f"{paint(each, 'warn')} ({MEANING.get(each, each)})" for each in first.choices)
+        choices = ", ".join(map(_explained, first.choices))
         # Why it failed stands in the line above already.
         text = "what now?" if RETRY in first.choices else clean(first.text)
         say(f"{paint('?', 'warn')} {clean(first.subject)}: {text}")
@@ -102,3 +96,8 @@ class Prompts:
             self._confirming.set_result(False)
         elif self.control.questions:
             self.control.abort(operator("terminal"), "the terminal was closed")
+
+
+def _explained(choice: str) -> str:
+    meaning = choice_text(choice)
+    return paint(choice, "warn") + (f" ({meaning})" if meaning != choice else "")

@@ -3,8 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from backends.text import format_duration
-from console.terminal.history_entries import when
+from backends.text import format_duration, format_local_time
 from console.terminal.output import clean, paint
 from orchestrator.events import events
 from orchestrator.events.events import CommandFinished, CommandSending, Record
@@ -158,7 +157,7 @@ def transcript(records: Sequence[Record]) -> Iterator[str]:
         place = clean("".join(f"{part} " for part in (each.node, each.step) if part))
         mark = ">" if each.ok else paint("✗>", "bad")
         yield (
-            f"{when(each.at, '%H:%M:%S.%f')[:-3]} {place}on {clean(each.target)}"
+            f"{format_local_time(each.at, '%H:%M:%S.%f')[:-3]} {place}on {clean(each.target)}"
             f" {mark} {clean(each.command)}   ({format_duration(each.seconds)})"
         )
         for line in reply_lines(each):

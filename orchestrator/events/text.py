@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Literal
 
 from backends.model import AdminState, Server
-from backends.text import counted, format_duration
+from backends.text import UNKNOWN_TIME, counted, format_duration, format_local_time
 from orchestrator.balancers.request_errors import ENOUGH
 from orchestrator.events import events
 from orchestrator.events.actor import requested_with
@@ -91,6 +91,18 @@ def _field_text(name: str, value: object) -> str:
     if name.endswith("_s") and isinstance(value, int | float):
         return format_duration(value)
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def choice_text(choice: str, *, touched: bool = False) -> str:
+    """What a choice of a decision means, for the node concerned; `touched`: it is out of rotation now."""
+    match choice:
+        case "retry":
+            return "try it again"
+        case "skip":
+            return f"leave it {'out' if touched else 'as it is'}, next node"
+        case "abort":
+            return "end the rollout"
+    return choice
 
 
 def remaining_text(duration: str, *, baking: bool) -> str:
@@ -230,12 +242,9 @@ def since_words(at: float) -> str:
     """` since 14:05:12`, with the day where that is not today; empty for 0."""
     if not at:
         return ""
-    try:
-        then, now = (datetime.fromtimestamp(moment, UTC).astimezone() for moment in (at, _now()))
-    except (OverflowError, ValueError, OSError):  # a moment that nobody can have written
-        return ""
-    day = "" if then.date() == now.date() else "%Y-%m-%d "
-    return then.strftime(f" since {day}%H:%M:%S")
+    same_day = format_local_time(at, "%Y-%m-%d") == format_local_time(_now(), "%Y-%m-%d")
+    moment = format_local_time(at, "%H:%M:%S" if same_day else "%Y-%m-%d %H:%M:%S")
+    return "" if moment == UNKNOWN_TIME else f" since {moment}"
 
 
 def _now() -> float:

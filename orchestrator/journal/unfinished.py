@@ -3,11 +3,11 @@
 import socket
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 
 import msgspec
 
 from backends.model import ServerRef
+from backends.text import format_local_time
 from orchestrator.events import events
 from orchestrator.events.events import CommandStarted, Record, Step
 from orchestrator.journal.entries import Entry
@@ -52,7 +52,7 @@ class UnfinishedNode:
     @property
     def text(self) -> str:
         """`left by rollout 12 (ann@here, 2026-11-25 03:12): failed at verify: ...`."""
-        at = datetime.fromtimestamp(self.entry.began, UTC).astimezone().strftime("%Y-%m-%d %H:%M")
+        at = format_local_time(self.entry.began, "%Y-%m-%d %H:%M")
         where = f" at {self.step}" if self.step else ""
         what = f"failed{where}: {self.failed}" if self.failed else f"interrupted{where}"
         return f"left by rollout {self.entry.id} ({self.entry.operator}, {at}): {what}"

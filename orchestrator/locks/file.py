@@ -9,7 +9,6 @@ import os
 import socket
 import time
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Protocol
 from urllib.parse import quote
@@ -18,7 +17,7 @@ import msgspec
 
 from backends.file_trust import Untrusted
 from backends.local_files import open_own
-from backends.text import shorten
+from backends.text import format_local_time, shorten
 from orchestrator.errors import Locked
 from orchestrator.untrusted import SHOWN, ProcessId, Time, decode
 
@@ -43,7 +42,7 @@ class Holder(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     def __str__(self) -> str:
         if self.doubt and not self.operator:
             return f"an unverified operator ({self.doubt})"
-        since = datetime.fromtimestamp(self.since, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+        since = format_local_time(self.since)
         who = (
             f"{self.operator} (process {self.pid} on {self.host}) since {since}: {shorten(self.what, SHOWN)}"
         )

@@ -1,6 +1,6 @@
 import pytest
 
-from backends.text import format_clock, format_duration
+from backends.text import UNKNOWN_TIME, format_clock, format_duration, format_local_time
 
 
 @pytest.mark.parametrize(
@@ -24,3 +24,8 @@ def test_durations_take_at_most_five_columns(seconds: float, text: str) -> None:
 
 def test_a_clock_does_not_run_ahead() -> None:
     assert format_clock(18.9) == "0:18"
+
+
+@pytest.mark.parametrize("at", [1e300, -1e300, float("nan"), float("inf")])
+def test_a_moment_that_nobody_can_have_written_breaks_nothing(at: float) -> None:
+    assert format_local_time(at) == UNKNOWN_TIME

@@ -3,7 +3,7 @@ from msgspec import structs
 
 from orchestrator.events import events
 from orchestrator.events.events import AnyEvent
-from orchestrator.events.text import _SENTENCES, describe, details, way_lines
+from orchestrator.events.text import _SENTENCES, choice_text, describe, details, way_lines
 from orchestrator.events.ways_back import BackCommand, OutOfRotation, ready_command
 
 
@@ -73,3 +73,9 @@ def test_what_cannot_work_now_is_not_the_first_way_back() -> None:
         "rolldeck ready shop web1",
     ]
     assert "wait until it reads DRAIN" in way_lines(out)[2].label
+
+
+def test_each_choice_means_the_same_wherever_it_is_offered() -> None:
+    meanings = [choice_text(choice) for choice in ("continue", "retry", "skip", "abort")]
+    assert meanings == ["continue", "try it again", "leave it as it is, next node", "end the rollout"]
+    assert choice_text("skip", touched=True) == "leave it out, next node"

@@ -115,7 +115,7 @@ async def test_a_wrong_answer_is_asked_again(
         asking = asyncio.create_task(control.request_decision("web1", "take it out?", CHOICES))
         keyboard.type(wrong)
         said = await until_said(capsys, "one of: continue, skip, abort")
-        assert "? web1: take it out?\n  continue (go on), skip (" in said
+        assert "? web1: take it out?\n  continue, skip (" in said
         assert not asking.done()
         keyboard.type("continue\n")
         assert (await asking)[0] == CONTINUE

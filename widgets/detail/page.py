@@ -38,17 +38,18 @@ def trouble(detail: Detail, width: int) -> list[list[Piece]]:
 def ownership(detail: Detail, width: int) -> list[list[Piece]]:
     """Who keeps the node out, and what ends it; load balancers that say the same stand together."""
     said: dict[tuple[str, MaintenanceReason], list[str]] = {}
+    all_live = True
     for instance, server in detail.lines():
         backend = server.ref.backend if len(detail.keys) > 1 else ""
         stale = "" if instance.state == "live" else " (stale)"
+        all_live = all_live and not stale
         for owner in maintenance_reasons(server):
             said.setdefault((backend, owner), []).append(instance.name + stale)
     lines: list[list[Piece]] = []
     for (backend, owner), names in said.items():
         label = "" if lines else "owner"
-        where = (
-            ", ".join(names) if len(names) < len(detail.view.instances) or "stale" in str(names) else "all"
-        )
+        everywhere = all_live and len(names) == len(detail.view.instances)
+        where = "all" if everywhere else ", ".join(names)
         where = f"{backend} on {where}" if backend else f"on {where}"
         head: list[Piece] = [(" " + fit(label, LABEL), "quiet")]
         lines += _wrapped(head, f"{where}: {owner.text}"[: 2 * LONGEST], _kind(owner), width)

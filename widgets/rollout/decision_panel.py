@@ -12,6 +12,7 @@ from backends.text import visible
 from orchestrator.engine.control import ABORT, CONTINUE, RETRY, SKIP
 from orchestrator.events.events import DecisionRequested
 from orchestrator.events.state import NodeState, RolloutState
+from orchestrator.events.text import choice_text
 from widgets.segments import KINDS, Piece, colours, cut, painted
 
 ACTIONS = {CONTINUE: "continue", RETRY: "retry", SKIP: "skip", ABORT: "abort"}
@@ -66,27 +67,20 @@ def _log(state: RolloutState, asked: DecisionRequested) -> Iterable[list[Piece]]
 
 def _choices(state: RolloutState, asked: DecisionRequested, keys: Keys) -> list[Piece]:
     pieces: list[Piece] = []
+    touched = asked.subject in state.nodes and bool(state.nodes[asked.subject].steps)
     for choice in asked.choices:
         if choice == ABORT:
             pieces += _abort(keys)
         else:
-            pieces += [(keys[ACTIONS[choice]], "head"), (f" {_meaning(state, asked, choice)}  ", "plain")]
+            meaning = choice_text(choice, touched=touched)
+            pieces += [(keys[ACTIONS[choice]], "head"), (f" {meaning}  ", "plain")]
     if state.phase != "paused":
         pieces += [("  ", "plain"), (keys["pause"], "head"), (" pause", "plain")]
     return pieces
 
 
-def _meaning(state: RolloutState, asked: DecisionRequested, choice: str) -> str:
-    if choice == CONTINUE:
-        return "continue"
-    if choice == RETRY:
-        return "try it again"
-    touched = asked.subject in state.nodes and state.nodes[asked.subject].steps
-    return f"leave it {'out' if touched else 'as it is'}, next node"
-
-
 def _abort(keys: Keys) -> list[Piece]:
-    return [(keys["abort"], "head"), (" end the rollout", "plain")]
+    return [(keys["abort"], "head"), (f" {choice_text(ABORT)}", "plain")]
 
 
 def shortened(commands: Sequence[tuple[str, str]], most: int, width: int) -> list[str]:

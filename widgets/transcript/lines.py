@@ -2,7 +2,6 @@
 
 from collections import deque
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from typing import ClassVar
 
 from rich.style import Style
@@ -13,7 +12,7 @@ from textual.reactive import reactive
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from backends.text import abridge, visible
+from backends.text import abridge, format_local_time, visible
 from orchestrator.events import events
 from orchestrator.events.events import Record
 from orchestrator.events.text import describe, details
@@ -111,7 +110,7 @@ class Lines(ScrollView, can_focus=True):
 
 def lines_of(record: Record, number: int) -> list[Line]:
     """A record as lines, numbered from `number`: a command with each line of its reply, or one line."""
-    at = datetime.fromtimestamp(record.at, UTC).astimezone().strftime("%H:%M:%S")
+    at = format_local_time(record.at, "%H:%M:%S")
     event = record.event
     if isinstance(event, events.CommandSending):
         return []  # the command follows with its reply
