@@ -17,22 +17,22 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Key:
+class FooterKey:
     """A key as it is shown."""
 
     id: str
     key: str  # as Textual calls it
-    shown: str
+    display: str
     label: str
     enabled: bool
     tooltip: str
 
     @property
     def width(self) -> int:
-        return cell_len(self.shown) + 1 + cell_len(self.label)
+        return cell_len(self.display) + 1 + cell_len(self.label)
 
 
-def _place(usual: Sequence[str | None], name: str) -> int:
+def _usual_index(usual: Sequence[str | None], name: str) -> int:
     return usual.index(name) if name in usual else len(usual)
 
 
@@ -58,71 +58,71 @@ class KeyBar(Widget):
     def __init__(self, importance: Sequence[str] = ()) -> None:
         super().__init__()
         self._importance = tuple(importance)
-        self._keys: tuple[Key, ...] = ()
+        self._keys: tuple[FooterKey, ...] = ()
         self._labels: Mapping[str, str] = {}
 
     def on_mount(self) -> None:
-        self.screen.bindings_updated_signal.subscribe(self, self._changed)
+        self.screen.bindings_updated_signal.subscribe(self, self._update_keys)
 
     @property
-    def keys(self) -> tuple[Key, ...]:
+    def keys(self) -> tuple[FooterKey, ...]:
         """All that could be shown, whether or not there is room."""
         return self._keys
 
     def relabel(self, labels: Mapping[str, str]) -> None:
         """What keys do now that is not what their binding says, by its id."""
         self._labels = labels
-        self._changed(self.screen)
+        self._update_keys(self.screen)
 
-    def _changed(self, screen: "Screen[object]") -> None:
-        found: dict[str, Key] = {}
-        for each in screen.active_bindings.values():
-            binding = each.binding
+    def _update_keys(self, screen: "Screen[object]") -> None:
+        found: dict[str, FooterKey] = {}
+        for active in screen.active_bindings.values():
+            binding = active.binding
             if binding.show and binding.id and binding.id not in found:
-                found[binding.id] = Key(
+                found[binding.id] = FooterKey(
                     id=binding.id,
                     key=binding.key,
-                    shown=visible(self.app.get_key_display(binding)),
+                    display=visible(self.app.get_key_display(binding)),
                     label=visible(self._labels.get(binding.id, binding.description)),
-                    enabled=each.enabled,
-                    tooltip=each.tooltip,
+                    enabled=active.enabled,
+                    tooltip=active.tooltip,
                 )
         # A key that the configuration has changed comes last in Textual's own order.
-        usual = [each.id for each in screen.BINDINGS if isinstance(each, Binding)]
-        fresh = tuple(sorted(found.values(), key=lambda key: _place(usual, key.id)))
+        usual = [binding.id for binding in screen.BINDINGS if isinstance(binding, Binding)]
+        fresh = tuple(sorted(found.values(), key=lambda key: _usual_index(usual, key.id)))
         if fresh != self._keys:
             self._keys = fresh
             self.refresh()
 
-    def fitting(self, width: int) -> list[Key]:
+    def fitting_keys(self, width: int) -> list[FooterKey]:
         """The keys that have room, in their usual order."""
         gap = 2
-        rank = {name: place for place, name in enumerate(self._importance)}
+        rank = {name: index for index, name in enumerate(self._importance)}
         kept, room = set(), width + gap
-        for each in sorted(self._keys, key=lambda key: rank.get(key.id, len(rank))):
-            if each.width + gap > room:
+        for key in sorted(self._keys, key=lambda key: rank.get(key.id, len(rank))):
+            if key.width + gap > room:
                 break
-            room -= each.width + gap
-            kept.add(each.id)
-        return [each for each in self._keys if each.id in kept]
+            room -= key.width + gap
+            kept.add(key.id)
+        return [key for key in self._keys if key.id in kept]
 
     def render(self) -> Text:
         key = self.get_component_rich_style("key-bar--key")
         label = self.get_component_rich_style("key-bar--label")
         off = self.get_component_rich_style("key-bar--off")
         text = Text(no_wrap=True, end="")
-        for number, each in enumerate(self.fitting(self.size.width)):
+        for number, shown_key in enumerate(self.fitting_keys(self.size.width)):
             text.append("  " if number else "", label)
-            text.append(each.shown, key if each.enabled else off)
-            text.append(f" {each.label}", label if each.enabled else off)
+            text.append(shown_key.display, key if shown_key.enabled else off)
+            text.append(f" {shown_key.label}", label if shown_key.enabled else off)
         return text
 
-    def _at(self, x: int) -> Key | None:
+    def _at(self, x: int) -> FooterKey | None:
         start = 0
-        for each in self.fitting(self.size.width):
-            if start <= x < start + each.width:
-                return each
-            start += each.width + 2
+        for key in self.fitting_keys(self.size.width):
+            if start <= x < start + key.width:
+                return key
+            start += key.width + 2
         return None
 
     def on_mouse_move(self, event: events.MouseMove) -> None:

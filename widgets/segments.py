@@ -1,4 +1,4 @@
-"""What lines on the screen are made of: segments of text, each with a kind of colour."""
+"""Segments: the pieces of text, each with a kind of color, that lines on the screen are made of."""
 
 from collections.abc import Mapping, Sequence
 
@@ -7,22 +7,22 @@ from rich.text import Text
 
 from backends.text import visible
 
-Piece = tuple[str, str]
-"""Text, already visible, and the kind that gives it its colour."""
+Segment = tuple[str, str]
+"""Text that is safe to print, and the kind that gives it its color."""
 
 KINDS = ("ok", "moving", "bad", "out", "quiet", "head", "plain")
 
 
-def colours(widget: str, prefix: str) -> str:
-    """CSS that gives each kind its colour, the same for every widget made of pieces.
+def css_colors(widget: str, prefix: str) -> str:
+    """Return CSS that gives each kind its color, the same for every widget that renders segments.
 
     Args:
-        widget: name of its class.
+        widget: name of the class of the widget.
         prefix: of its component classes, as in "board--ok".
     """
     to = f"{widget} > .{prefix}--"
-    # Without colours red would turn into the darkest grey of all: the words and glyphs say it.
-    grey = f"{widget}:nocolor > .{prefix}--"
+    # Without colors red would turn into the darkest gray of all; words and glyphs carry the meaning.
+    gray = f"{widget}:nocolor > .{prefix}--"
     return f"""
     {to}ok {{ color: $success; }}
     {to}moving {{ color: $warning; }}
@@ -30,26 +30,26 @@ def colours(widget: str, prefix: str) -> str:
     {to}out {{ color: $primary; }}
     {to}quiet {{ color: $foreground 60%; }}
     {to}head {{ text-style: bold; }}
-    {grey}ok, {grey}moving, {grey}bad, {grey}out {{ color: $foreground; }}
+    {gray}ok, {gray}moving, {gray}bad, {gray}out {{ color: $foreground; }}
     """
 
 
-def cut(text: str, columns: int) -> str:
-    """Visible text in at most so many columns; an ellipsis shows that something is missing."""
-    shown = plain(text)
-    shown.truncate(max(1, columns), overflow="ellipsis")
-    return shown.plain
+def truncate(text: str, columns: int) -> str:
+    """Return safe text of at most this many columns; an ellipsis marks what was cut."""
+    shortened = to_text(text)
+    shortened.truncate(max(1, columns), overflow="ellipsis")
+    return shortened.plain
 
 
-def painted(line: Sequence[Piece], paint: Mapping[str, Style], width: int) -> Text:
-    """One line of at most so many columns, each piece in the colour of its kind."""
+def render_line(line: Sequence[Segment], styles: Mapping[str, Style], width: int) -> Text:
+    """Return one line of at most this many columns, each segment in the color of its kind."""
     text = Text(no_wrap=True, end="")
     for part, kind in line:
-        text.append(part, paint[kind])
+        text.append(part, styles[kind])
     text.truncate(max(1, width), overflow="ellipsis")
     return text
 
 
-def plain(text: str, style: str = "") -> Text:
-    """Text without markup, with nothing in it that a terminal would obey."""
+def to_text(text: str, style: str = "") -> Text:
+    """Return text without markup and without control characters."""
     return Text(visible(text), style=style, no_wrap=True, end="")

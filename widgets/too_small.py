@@ -6,12 +6,12 @@ from textual.geometry import Size
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
-SMALLEST = Size(80, 24)
+MIN_SIZE = Size(80, 24)
 
 
 def fits(size: Size) -> bool:
     """Whether everything can be shown."""
-    return size.width >= SMALLEST.width and size.height >= SMALLEST.height
+    return size.width >= MIN_SIZE.width and size.height >= MIN_SIZE.height
 
 
 class TooSmall(ModalScreen[None]):
@@ -36,6 +36,6 @@ class TooSmall(ModalScreen[None]):
     def _words(size: Size) -> str:
         return (
             f"This terminal has {size.width} by {size.height};\n"
-            f"Rolldeck needs {SMALLEST.width} by {SMALLEST.height}.\n"
+            f"Rolldeck needs {MIN_SIZE.width} by {MIN_SIZE.height}.\n"
             "A running rollout continues."
         )

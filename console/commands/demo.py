@@ -88,9 +88,9 @@ def demo(
 
 
 async def _with_console(session: Session, config: Config) -> int:
-    from console.tui.run_console import show  # Textual takes half a second to import
+    from console.tui.run_console import run_tui  # Textual takes half a second to import
 
-    code = await show(session, config)
+    code = await run_tui(session, config)
     return code if isinstance(code, int) else Exit.HEALTHY  # the demo has one application
 
 

@@ -40,9 +40,9 @@ def _nodes() -> type[Provider]:
 
 def _keymap(settings: ConsoleSettings, file: str) -> dict[str, str]:
     """Raises ConfigError for a key that does not work."""
-    from console.tui.keymap import GROUPS, checked
+    from console.tui.keymap import GROUPS, check_keymap
 
-    return checked(settings.keys, GROUPS, file)
+    return check_keymap(settings.keys, GROUPS, file)
 
 
 class Console(App[str]):
@@ -111,7 +111,7 @@ class Console(App[str]):
         self._unsubscribe()
 
     def on_resize(self, event: events.Resize) -> None:
-        if not fits(event.size) and not any(isinstance(each, TooSmall) for each in self.screen_stack):
+        if not fits(event.size) and not any(isinstance(screen, TooSmall) for screen in self.screen_stack):
             self.push_screen(TooSmall())
 
     def get_driver_class(self) -> type[Driver]:
@@ -162,7 +162,7 @@ class Console(App[str]):
 
     async def action_quit(self) -> None:
         """ctrl+q and the palette: a rollout that runs is asked about here too."""
-        main = next((each for each in self.screen_stack if isinstance(each, MainScreen)), None)
+        main = next((screen for screen in self.screen_stack if isinstance(screen, MainScreen)), None)
         if main is None:
             self.exit("leave")
         else:
@@ -185,9 +185,9 @@ class Console(App[str]):
         """Textual's own, and every key of the screen that does something now."""
         yield from super().get_system_commands(screen)
         seen = set()
-        for each in screen.active_bindings.values():
-            binding = each.binding
-            if each.node is screen and each.enabled and binding.id and binding.id not in seen:
+        for active in screen.active_bindings.values():
+            binding = active.binding
+            if active.node is screen and active.enabled and binding.id and binding.id not in seen:
                 seen.add(binding.id)
                 key = self.get_key_display(binding)
                 yield SystemCommand(

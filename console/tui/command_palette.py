@@ -8,14 +8,14 @@ from textual.command import DiscoveryHit, Hit, Hits, Provider
 from backends.text import visible
 from console.tui.screens.main import MainScreen
 
-OFFERED = {
+NODE_ACTIONS = {
     "look": ("details", "Load balancers side by side, sessions, checks, journal"),
     "drain": ("drain", "No new traffic; sessions continue"),
     "maint": ("maintenance", "Out at once"),
     "ready": ("ready", "Back in rotation, after health checks"),
     "weight": ("weight", "Set the weight"),
 }
-MOST = 50  # hits: nobody reads more, and there may be thousands of nodes
+MAX_HITS = 50  # hits: nobody reads more, and there may be thousands of nodes
 
 
 class NodeCommands(Provider):
@@ -32,18 +32,18 @@ class NodeCommands(Provider):
         matcher = self.matcher(query)
         count = 0
         for node, action in self._likely(main, query.casefold().split()):
-            label = f"{visible(node)} {OFFERED[action][0]}"
-            score = max(matcher.match(label), matcher.match(f"{OFFERED[action][0]} {visible(node)}"))
+            label = f"{visible(node)} {NODE_ACTIONS[action][0]}"
+            score = max(matcher.match(label), matcher.match(f"{NODE_ACTIONS[action][0]} {visible(node)}"))
             if score > 0:
                 yield Hit(
                     score,
                     matcher.highlight(label),
                     partial(main.act_on, action, node),
                     text=label,
-                    help=OFFERED[action][1],
+                    help=NODE_ACTIONS[action][1],
                 )
                 count += 1
-            if count == MOST:
+            if count == MAX_HITS:
                 return
 
     async def discover(self) -> Hits:
@@ -51,14 +51,14 @@ class NodeCommands(Provider):
         if main is not None:
             for node in main.node_names[:8]:
                 label = f"{visible(node)} details"
-                yield DiscoveryHit(label, partial(main.act_on, "look", node), help=OFFERED["look"][1])
+                yield DiscoveryHit(label, partial(main.act_on, "look", node), help=NODE_ACTIONS["look"][1])
 
     def _likely(self, main: MainScreen, words: list[str]) -> Iterator[tuple[str, str]]:
         """Cheap before dear: fuzzy matching of ten thousand names would hold up the screen."""
         for node in main.node_names:
             name = node.casefold()
-            if len(main.node_names) > MOST and not any(each in name for each in words):
+            if len(main.node_names) > MAX_HITS and not any(word in name for word in words):
                 continue
-            for action in OFFERED:
+            for action in NODE_ACTIONS:
                 if main.may(action):
                     yield node, action

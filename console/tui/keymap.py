@@ -22,11 +22,11 @@ from widgets.transcript.view import Transcript
 Group = Sequence[type[DOMNode]]
 """Classes whose keys work at the same time."""
 
-_NAMED = {each.value for each in Keys} | {"space"}
+_NAMED = {key.value for key in Keys} | {"space"}
 _MODIFIERS = ("ctrl", "shift", "alt", "super", "hyper", "meta")
 
 
-def checked(keys: Mapping[str, str], groups: Sequence[Group], file: str) -> dict[str, str]:
+def check_keymap(keys: Mapping[str, str], groups: Sequence[Group], file: str) -> dict[str, str]:
     """The keymap for Textual.
 
     Args:
@@ -37,7 +37,7 @@ def checked(keys: Mapping[str, str], groups: Sequence[Group], file: str) -> dict
     Raises:
         ConfigError: no such id, no such key, or a key that already does something else.
     """
-    known = {each.id for group in groups for each in _bindings(group) if each.id}
+    known = {binding.id for group in groups for binding in _bindings(group) if binding.id}
     for name, text in keys.items():
         where = f"console.keys.{name}"
         if name not in known:
@@ -47,19 +47,19 @@ def checked(keys: Mapping[str, str], groups: Sequence[Group], file: str) -> dict
                 raise ConfigError(
                     file, where, f"found {key.strip()!r}, expected a key such as u, f5, ctrl+d or space"
                 )
-    keymap = {name: ",".join(each.strip() for each in text.split(",")) for name, text in keys.items()}
+    keymap = {name: ",".join(part.strip() for part in text.split(",")) for name, text in keys.items()}
     for group in groups:
         _refuse_clashes(keymap, group, file)
     return keymap
 
 
 def _bindings(group: Group) -> Iterable[Binding]:
-    for each in group:
-        yield from _own(each.BINDINGS)
+    for owner in group:
+        yield from _own(owner.BINDINGS)
 
 
 def _own(bindings: Iterable[BindingType]) -> Iterable[Binding]:
-    return (each for each in bindings if isinstance(each, Binding))
+    return (binding for binding in bindings if isinstance(binding, Binding))
 
 
 def _refuse_clashes(keymap: Mapping[str, str], group: Group, file: str) -> None:
@@ -90,7 +90,7 @@ def _is_key(key: str) -> bool:
     if not last.isprintable() or last.isspace() or not last:
         return False
     named = len(last) == 1 or last in _NAMED or format_key(last) != last
-    return named and all(each in _MODIFIERS for part in modifiers if part for each in part.split("+"))
+    return named and all(modifier in _MODIFIERS for part in modifiers if part for modifier in part.split("+"))
 
 
 GROUPS: tuple[Group, ...] = (

@@ -22,8 +22,11 @@ from console.tui.screens.actions import ABORT, PAUSE, SWITCH
 from orchestrator.live.poller import Watch
 from orchestrator.session.session import Session
 
-VERSION_SECONDS = 15.0  # between two looks at the versions that run
-SOME, SOME_SECONDS = 8, 2.0  # nodes that are looked at together, and what is between: each costs 5 ms
+VERSION_POLL_INTERVAL_S = 15.0  # between two looks at the versions that run
+VERSION_BATCH_NODES, VERSION_BATCH_INTERVAL_S = (
+    8,
+    2.0,
+)  # nodes that are looked at together, and what is between: each costs 5 ms
 
 
 def open_console(config_file: str | None, app: str | None, read_only: bool) -> int:
@@ -32,7 +35,7 @@ def open_console(config_file: str | None, app: str | None, read_only: bool) -> i
 
     async def go(name: str) -> int | str:
         async with open_session(config, name, "console") as session:
-            return await show(session, config, "--read-only was given" if read_only else "")
+            return await run_tui(session, config, "--read-only was given" if read_only else "")
 
     following: int | str = app or next(iter(config.apps))
     while isinstance(following, str):
@@ -40,7 +43,7 @@ def open_console(config_file: str | None, app: str | None, read_only: bool) -> i
     return following
 
 
-async def show(session: Session, config: Config, read_only: str = "") -> int | str:
+async def run_tui(session: Session, config: Config, read_only: str = "") -> int | str:
     """Run the console over a session, and see a rollout to its end that outlives it.
 
     Returns:
@@ -53,7 +56,7 @@ async def show(session: Session, config: Config, read_only: str = "") -> int | s
     watch = Watch(session.application.balancer_group, session.clock, interval=config.console.interval)
     console = Console(session, watch, read_only, config.console, config.file, tuple(config.apps))
     polling = asyncio.create_task(watch.run(), name="watch")
-    versions = asyncio.create_task(_look_at_versions(session), name="versions")
+    versions = asyncio.create_task(_poll_versions(session), name="versions")
     _collect_rarely()
     try:
         with _closing(console):
@@ -67,7 +70,7 @@ async def show(session: Session, config: Config, read_only: str = "") -> int | s
         return answer.removeprefix(SWITCH)
     if console.defect is not None and session.is_rolling:
         say(f"a bug in Rolldeck ended the console, please report it: {clean(repr(console.defect))}")
-    code = await _after(session, answer)
+    code = await _finish_rollout(session, answer)
     if console.defect is not None:
         raise console.defect
     return code
@@ -83,15 +86,15 @@ def _collect_rarely() -> None:
     gc.set_threshold(100_000, 20, 100)
 
 
-async def _look_at_versions(session: Session) -> None:
+async def _poll_versions(session: Session) -> None:
     """Round after round, a few at a time: thousands at once would be all that the console does."""
     while True:
         nodes = session.application.nodes
-        for first in range(0, len(nodes), SOME):
-            await session.versions.look(nodes[first : first + SOME])
-            if first + SOME < len(nodes):
-                await session.clock.sleep(SOME_SECONDS)
-        await session.clock.sleep(VERSION_SECONDS)
+        for first in range(0, len(nodes), VERSION_BATCH_NODES):
+            await session.versions.look(nodes[first : first + VERSION_BATCH_NODES])
+            if first + VERSION_BATCH_NODES < len(nodes):
+                await session.clock.sleep(VERSION_BATCH_INTERVAL_S)
+        await session.clock.sleep(VERSION_POLL_INTERVAL_S)
 
 
 @contextlib.contextmanager
@@ -102,7 +105,7 @@ def _closing(console: Console) -> Iterator[None]:
         yield
 
 
-async def _after(session: Session, answer: str | None) -> int:
+async def _finish_rollout(session: Session, answer: str | None) -> int:
     """Whatever was begun ends with words on what is out of rotation."""
     if session.is_rolling:
         if answer == ABORT:
@@ -113,7 +116,7 @@ async def _after(session: Session, answer: str | None) -> int:
         elif not session.control.aborting:
             say("the rollout continues without the console; Ctrl-C ends it after the running step")
         session.bus.subscribe(Progress(session.state))
-        await _to_its_end(session)
+        await _wait_for_end(session)
     ended = session.state.ended
     if ended is None:
         return Exit.HEALTHY
@@ -122,7 +125,7 @@ async def _after(session: Session, answer: str | None) -> int:
     return EXITS[ended.result]
 
 
-async def _to_its_end(session: Session) -> None:
+async def _wait_for_end(session: Session) -> None:
     """Without the console questions are asked on the terminal; without that nobody is there to decide."""
     prompts = Prompts(session.control)
     session.control.interactive = on_terminal(sys.stdin)

@@ -15,12 +15,14 @@ from textual.message import Message
 
 from console.terminal.background_writer import BackgroundWriter, Job, current_writer
 
-MOST_FRAMES = 8
+MAX_WAITING_FRAMES = 8
 """So many may wait; after that all are left out until none waits."""
-PIECE = 4096  # bytes that are written at once: a terminal that was emptied has room for as many
-LEAVE_SECONDS = 0.5  # for the terminal to take what puts it back as it was
-LOOK_SECONDS = 1.0  # between two looks whether it is still there
-CANCEL = "\x18\x1b[?2026l\x1b[0m"  # ends a sequence, a synchronized update and colours in their middle
+WRITE_CHUNK_BYTES = 4096  # bytes that are written at once: a terminal that was emptied has room for as many
+LEAVE_TIMEOUT_S = 0.5  # for the terminal to take what puts it back as it was
+ALIVE_CHECK_INTERVAL_S = 1.0  # between two looks whether it is still there
+RESET_SEQUENCE = (
+    "\x18\x1b[?2026l\x1b[0m"  # ends a sequence, a synchronized update and colours in their middle
+)
 
 
 class TerminalDriver(LinuxDriver):
@@ -64,7 +66,7 @@ class TerminalDriver(LinuxDriver):
     def takes_frame(self) -> bool:
         """Whether another frame can be written; after False there is `CaughtUp` as soon as that is so."""
         with self._lock:
-            self._behind = self._behind or self._frames >= MOST_FRAMES
+            self._behind = self._behind or self._frames >= MAX_WAITING_FRAMES
             return not self._behind
 
     @contextmanager
@@ -106,7 +108,7 @@ class TerminalDriver(LinuxDriver):
     def _write_kept(self, data: str) -> None:
         if self._cut:
             self._cut = False
-            data = CANCEL + data
+            data = RESET_SEQUENCE + data
         self._send(data)
 
     def _send(self, data: str, *, is_frame: bool = False) -> None:
@@ -117,11 +119,11 @@ class TerminalDriver(LinuxDriver):
                 self._cut = self._cut or begun
                 return
             try:
-                left = left[os.write(self._output, left[:PIECE]) :]
+                left = left[os.write(self._output, left[:WRITE_CHUNK_BYTES]) :]
                 begun = True
                 self._writer.progress += 1
             except BlockingIOError:  # somebody who shares the terminal has made it so
-                select.select([], [self._output], [], LEAVE_SECONDS)
+                select.select([], [self._output], [], LEAVE_TIMEOUT_S)
             except OSError:
                 self._lose()
 
@@ -142,7 +144,7 @@ class TerminalDriver(LinuxDriver):
         if looking.poll(0):
             self._lose()
         elif not self._leaving:
-            self._loop.call_later(LOOK_SECONDS, self._look)
+            self._loop.call_later(ALIVE_CHECK_INTERVAL_S, self._look)
 
     def _lose(self) -> None:
         with self._lock:
@@ -169,10 +171,10 @@ class TerminalDriver(LinuxDriver):
     def close(self) -> None:
         """Wait a little until the terminal has what puts it back as it was; then make room there for that."""
         super().close()  # ends Textual's own writer, which had nothing to do
-        if not self._gone and not self._all_written(0.0 if self._behind else LEAVE_SECONDS):
+        if not self._gone and not self._all_written(0.0 if self._behind else LEAVE_TIMEOUT_S):
             self._empty()
-            self.write(CANCEL + "".join(self._farewell))  # that may have been emptied with the rest
-            self._all_written(LEAVE_SECONDS)
+            self.write(RESET_SEQUENCE + "".join(self._farewell))  # that may have been emptied with the rest
+            self._all_written(LEAVE_TIMEOUT_S)
 
     def _all_written(self, seconds: float) -> bool:
         """Whether that is so within this time."""

@@ -11,7 +11,7 @@ import pytest
 from textual.pilot import Pilot
 from textual.widgets import Input
 
-from console.tui.screens.main import LOOK_SECONDS
+from console.tui.screens.main import POLL_INTERVAL_S
 from tests.console.console_world import read
 from tests.console.still import EPOCH, TIME_OF_DAY, Still
 
@@ -83,7 +83,7 @@ async def _still(pilot: Pilot[str]) -> None:
     before = ""
     while before != (now := read(pilot.app.screen)):
         before = now
-        await pilot.pause(1.5 * LOOK_SECONDS)
+        await pilot.pause(1.5 * POLL_INTERVAL_S)
 
 
 def sees(*words: str) -> Act:

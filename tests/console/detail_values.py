@@ -9,7 +9,7 @@ from orchestrator.live.rates import Places, Rates
 from orchestrator.live.sessions import Seen
 from tests.support.console_values import server
 from widgets.detail.model import Detail
-from widgets.detail.page import page
+from widgets.detail.page import build_page
 
 NOW = 100.0
 WEB1 = ("shop", "web1")
@@ -60,9 +60,9 @@ def detail(*instances: InstanceView, **changes: Any) -> Detail:
 
 def lines(shown: Detail, width: int = 80) -> list[str]:
     """The page as text."""
-    return ["".join(text for text, _ in line).rstrip() for line in page(shown, width).lines]
+    return ["".join(text for text, _ in line).rstrip() for line in build_page(shown, width).lines]
 
 
 def kind_of(shown: Detail, text: str, width: int = 80) -> str:
     """The kind of the first piece that has this text."""
-    return next(kind for line in page(shown, width).lines for part, kind in line if text in part)
+    return next(kind for line in build_page(shown, width).lines for part, kind in line if text in part)

@@ -27,7 +27,7 @@ from tests.support.console_values import harmless
 from tests.support.fake_fleet import World
 from tests.support.virtual_time import run
 from widgets.rollout import board as module
-from widgets.rollout.board import RolloutBoard, window
+from widgets.rollout.board import RolloutBoard, scroll_window
 from widgets.rollout.board_lines import header, sentence
 
 START = 1000.0
@@ -247,7 +247,7 @@ async def test_running_times_go_on_by_themselves_and_stop_with_the_work(
     [(0, [0], 0), (0, [9], 5), (5, [7], 5), (5, [2, 3], 2), (0, [2, 12], 2), (15, [], 10)],
 )
 def test_the_rows_move_as_little_as_possible(top: int, wanted: list[int], expected: int) -> None:
-    assert window(top, 5, 15, wanted) == expected
+    assert scroll_window(top, 5, 15, wanted) == expected
 
 
 async def test_what_is_broken_is_not_the_darkest_without_colour(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ from orchestrator.events.events import (
     Record,
     Waiting,
 )
-from widgets.detail.model import KEPT, Journal
+from widgets.detail.model import MAX_JOURNAL_LINES, NodeJournal
 
 PATHS = {("lb1", "shop/web1"), ("lb2", "shop/web1")}
 
@@ -26,12 +26,12 @@ def records(*events: AnyEvent) -> deque[Record]:
     return deque(Record(number, 1000.0, event) for number, event in enumerate(events, 1))
 
 
-def texts(journal: Journal) -> list[str]:
+def texts(journal: NodeJournal) -> list[str]:
     return [each.text for each in journal.lines]
 
 
 def test_what_concerns_the_node() -> None:
-    journal = Journal("web1")
+    journal = NodeJournal("web1")
     happened = records(
         BatchStarted(number=1, nodes=["web1", "web2"]),
         BatchStarted(number=2, nodes=["web3"]),
@@ -56,7 +56,7 @@ def test_what_concerns_the_node() -> None:
 
 
 def test_only_what_is_new_and_no_repeated_waiting() -> None:
-    journal = Journal("web1")
+    journal = NodeJournal("web1")
     waiting = Waiting(node="web1", step="drain", reason="7 sessions", remaining_s=3)
     happened = records(waiting, waiting, NodeNote(node="web2", text="another's"))
     assert journal.follow(happened, PATHS)
@@ -68,7 +68,9 @@ def test_only_what_is_new_and_no_repeated_waiting() -> None:
 
 
 def test_it_is_bounded() -> None:
-    journal = Journal("web1")
-    journal.follow(records(*(NodeNote(node="web1", text=str(n)) for n in range(KEPT + 5))), PATHS)
-    assert len(journal.lines) == KEPT
-    assert texts(journal)[-1] == f"note: {KEPT + 4}"
+    journal = NodeJournal("web1")
+    journal.follow(
+        records(*(NodeNote(node="web1", text=str(n)) for n in range(MAX_JOURNAL_LINES + 5))), PATHS
+    )
+    assert len(journal.lines) == MAX_JOURNAL_LINES
+    assert texts(journal)[-1] == f"note: {MAX_JOURNAL_LINES + 4}"

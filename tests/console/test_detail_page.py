@@ -20,8 +20,8 @@ from tests.console.detail_values import (
     stream,
 )
 from tests.support.console_values import HOSTILE, harmless, server
-from widgets.detail.page import as_text, page, title
-from widgets.table.columns import NONE
+from widgets.detail.page import as_text, build_page, build_title
+from widgets.table.columns import NO_VALUE
 from widgets.transcript.lines import Line
 
 LB1, LB2 = ServerRef("lb1", *WEB1), ServerRef("lb2", *WEB1)
@@ -66,7 +66,9 @@ def test_a_stale_one_says_so_with_its_age_and_is_quiet() -> None:
     assert found[0] == " lb2: connection refused; this is 12 s old"
     assert "lb2 ✗ stale 12 s" in "\n".join(found)
     assert kind_of(shown, "stale 12 s") == "bad"
-    rotation = next(line for line in page(shown, 80).lines if line and line[0][0].startswith(" rotation"))
+    rotation = next(
+        line for line in build_page(shown, 80).lines if line and line[0][0].startswith(" rotation")
+    )
     assert [kind for text, kind in rotation if "in rotation" in text] == ["ok", "quiet"]
     assert "on lb1, lb2 (stale): no administrative" in "\n".join(found)
     assert "1 on lb2, 12 s old" in "\n".join(found)
@@ -101,7 +103,7 @@ def test_sessions_of_all_load_balancers_oldest_first() -> None:
     found = lines(detail(in_flight=streams))
     start = next(index for index, line in enumerate(found) if line.startswith(" Sessions"))
     assert found[start] == " Sessions   2 on lb1 · the 2 oldest of 1,234 on lb2"
-    assert [line.split()[0] for line in found[start + 2 : start + 6]] == ["1:02", "0:03", "0:01", NONE]
+    assert [line.split()[0] for line in found[start + 2 : start + 6]] == ["1:02", "0:03", "0:01", NO_VALUE]
     assert found[start + 2].split() == ["1:02", "28", "s", "lb2", "10.0.0.9:4000", "www"]
 
 
@@ -121,7 +123,7 @@ def test_a_node_in_two_backends_has_both() -> None:
     assert "\n admin      lb1 ● live" in found
     assert "admin on all: weight 0 by an operator" in found
     assert "0 shop on lb1 · 0 admin on lb1" in found
-    assert title(shown, "", 80)[1] == ("  shop, admin", "quiet")
+    assert build_title(shown, "", 80)[1] == ("  shop, admin", "quiet")
 
 
 def test_checks_agents_and_tracking() -> None:
@@ -210,15 +212,15 @@ def test_nothing_from_outside_moves_anything(text: str, width: int) -> None:
         in_flight={bad.ref: replace(read(stream(3, client=text, frontend=text, ref=bad.ref)), failing=text)},
         journal=(replace(journalled("x"), node="web1", target=text[:9] if harmless(text) else "t"),),
     )
-    for line in page(shown, width).lines:
+    for line in build_page(shown, width).lines:
         whole = "".join(part for part, _ in line)
         assert harmless(whole)
         assert len(whole) < 8000
     assert harmless(as_text(shown).replace("\n", ""))
-    assert harmless("".join(part for part, _ in title(shown, "16:42:05", width)))
-    above = [line for line in page(shown, width).lines if line and "Sessions" not in line[0][0]]
+    assert harmless("".join(part for part, _ in build_title(shown, "16:42:05", width)))
+    above = [line for line in build_page(shown, width).lines if line and "Sessions" not in line[0][0]]
     assert max(cell_len("".join(part for part, _ in line)) for line in above[:16]) <= width
 
 
 def test_an_empty_view_is_no_error() -> None:
-    assert " Sessions   " + NONE in lines(replace(detail(), view=View(())))
+    assert " Sessions   " + NO_VALUE in lines(replace(detail(), view=View(())))

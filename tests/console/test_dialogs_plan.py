@@ -8,7 +8,7 @@ import pytest
 
 from orchestrator.planning.plan import Finding, Severity
 from tests.console.dialog_values import HOSTILE, Asking, asking, cut_off, ended, out_of_rotation, plan, shown
-from widgets.dialogs.hanging_text import Lines
+from widgets.dialogs.hanging_text import Entries
 from widgets.dialogs.plan import PlanScreen
 from widgets.dialogs.result import ResultScreen
 
@@ -62,7 +62,7 @@ async def test_with_nothing_to_do_there_is_nothing_to_start() -> None:
 
 async def test_every_command_on_request_and_none_is_cut() -> None:
     async with asking(PlanScreen(plan())) as (app, pilot):
-        lines = app.screen.query_one(Lines)
+        lines = app.screen.query_one(Entries)
         assert "20 commands" in lines.render().plain
         await pilot.press("c")
         text = lines.render().plain

@@ -7,13 +7,14 @@ from rich.cells import cell_len
 from textual.app import App, ComposeResult
 
 from tests.support.console_values import harmless
-from widgets.segments import cut
-from widgets.status_header import StatusHeader, trouble
-from widgets.view_model import Counts, InstanceLine, Key, Picture, Row
+from widgets.segments import truncate
+from widgets.status_header import StatusHeader, describe_trouble
+from widgets.table.model import MainViewModel, Row
+from widgets.view_model import BalancerBadge, RowCounts, RowKey
 
-LIVE = InstanceLine("lb1", "live", "2.6.12", 0.4, "")
-STALE = InstanceLine("lb2", "stale", "2.6.12", 12, "connection refused")
-NEW = InstanceLine("lb3", "connecting", "", 0, "")
+LIVE = BalancerBadge("lb1", "live", "2.6.12", 0.4, "")
+STALE = BalancerBadge("lb2", "stale", "2.6.12", 12, "connection refused")
+NEW = BalancerBadge("lb3", "connecting", "", 0, "")
 HOSTILE = "[red]x[/] \x1b[31m\x07\u202e" + "y" * 10_000
 
 
@@ -24,14 +25,14 @@ class NoRows:
     def __getitem__(self, index: int) -> Row:
         raise IndexError(index)
 
-    def key(self, index: int) -> Key:
+    def key(self, index: int) -> RowKey:
         raise IndexError(index)
 
-    def index(self, key: Key) -> int | None:
+    def index(self, key: RowKey) -> int | None:
         return None
 
 
-CALM = Picture("shop", (LIVE, replace(LIVE, name="lb2")), Counts(4, 1, 1, 0), NoRows(), "")
+CALM = MainViewModel("shop", (LIVE, replace(LIVE, name="lb2")), RowCounts(4, 1, 1, 0), NoRows(), "")
 
 
 class Shell(App[None]):
@@ -39,7 +40,7 @@ class Shell(App[None]):
         yield StatusHeader()
 
 
-async def shown(picture: Picture, width: int = 80) -> list[str]:
+async def shown(picture: MainViewModel, width: int = 80) -> list[str]:
     app = Shell()
     async with app.run_test(size=(width, 24), notifications=True) as pilot:
         header = app.query_one(StatusHeader)
@@ -84,16 +85,16 @@ async def test_without_room_the_live_ones_are_counted_and_the_others_named() -> 
 
 
 async def test_numbers_that_change_move_nothing() -> None:
-    (one,) = await shown(replace(CALM, counts=Counts(12, 0, 0, 0)))
-    (other,) = await shown(replace(CALM, counts=Counts(2, 10, 0, 0)))
+    (one,) = await shown(replace(CALM, counts=RowCounts(12, 0, 0, 0)))
+    (other,) = await shown(replace(CALM, counts=RowCounts(2, 10, 0, 0)))
     assert one.index("drain") == other.index("drain")
     assert one.index("maint") == other.index("maint")
 
 
 @pytest.mark.parametrize("width", [80, 120])
 async def test_nothing_from_outside_is_obeyed(width: int) -> None:
-    hostile = InstanceLine(HOSTILE, "stale", HOSTILE, 12, HOSTILE)
-    lines = await shown(Picture(HOSTILE, (hostile,) * 3, CALM.counts, NoRows(), HOSTILE), width)
+    hostile = BalancerBadge(HOSTILE, "stale", HOSTILE, 12, HOSTILE)
+    lines = await shown(MainViewModel(HOSTILE, (hostile,) * 3, CALM.counts, NoRows(), HOSTILE), width)
     assert len(lines) == 2
     for line in lines:
         assert harmless(line)
@@ -113,15 +114,15 @@ async def test_it_is_one_line_again_when_all_is_well_again() -> None:
 
 
 def test_a_cut_counts_columns_not_characters() -> None:
-    assert cut("日本語", 5) == "日本…"
-    assert cut("web1", 4) == "web1"
+    assert truncate("日本語", 5) == "日本…"
+    assert truncate("web1", 4) == "web1"
 
 
 def test_of_a_reason_that_is_too_long_the_end_stays() -> None:
-    line = InstanceLine(
+    line = BalancerBadge(
         "lb1", "stale", "2.6.12", 12, "/a/very/" + "long/" * 30 + "lb1.sock: Connection refused"
     )
     both = replace(CALM, instances=(line, replace(line, name="lb2")))
-    words = "".join(text for text, _ in trouble(both, 80))
+    words = "".join(text for text, _ in describe_trouble(both, 80))
     assert cell_len(words) <= 80
     assert words.count("lb1.sock: Connection refused") == 2

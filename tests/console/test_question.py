@@ -19,7 +19,7 @@ from orchestrator.events.state import RolloutState
 from orchestrator.planning.capacity import Capacity
 from orchestrator.planning.text import capacity_text
 from tests.support.console_values import HOSTILE, harmless
-from widgets.rollout.decision_panel import MOST, QuestionPanel, shortened, waits
+from widgets.rollout.decision_panel import MAX_LINES, DecisionPanel, decision_lines, shorten_commands
 
 KEYS = {"continue": "space", "retry": "r", "skip": "s", "abort": "a", "pause": "p"}
 STARTED = RolloutStarted(
@@ -36,7 +36,7 @@ def asked(text: str, *choices: str, subject: str = "web1", number: int = 1) -> D
 
 
 def words(of: RolloutState, *impact: str) -> list[str]:
-    return ["".join(text for text, _ in line) for line in waits(of, impact, KEYS)]
+    return ["".join(text for text, _ in line) for line in decision_lines(of, impact, KEYS)]
 
 
 def test_nothing_while_nothing_waits() -> None:
@@ -62,7 +62,7 @@ def test_a_failed_node_says_what_each_choice_does() -> None:
     lines = words(of, "now: maint on lb1")
     assert lines[0] == "✗ web1: verify failed: sick  (1 more to answer)"
     assert lines[2] == "r try it again  s leave it out, next node  a end the rollout  p pause"
-    assert waits(of, [], KEYS)[0][0] == ("✗ ", "bad")
+    assert decision_lines(of, [], KEYS)[0][0] == ("✗ ", "bad")
 
 
 def test_what_the_service_of_a_failed_node_wrote_last_stands_above_the_keys() -> None:
@@ -85,7 +85,7 @@ def test_a_pause_says_how_to_go_on() -> None:
 
 def test_other_keys_are_called_by_their_names() -> None:
     of = state(asked("stop?", "continue", "abort"))
-    last = waits(of, [], {**KEYS, "continue": "f5"})[-1]
+    last = decision_lines(of, [], {**KEYS, "continue": "f5"})[-1]
     assert last[0] == ("f5", "head")
 
 
@@ -112,21 +112,21 @@ def test_who_takes_over_and_who_goes_along_is_beside_the_numbers() -> None:
 
 def test_what_is_left_out_of_the_commands_is_counted() -> None:
     commands = [("web1", f"command {number}") for number in range(5)]
-    assert shortened(commands, 3, 80) == ["web1: command 0", "web1: command 1", "... and 3 more"]
-    assert shortened(commands[:3], 3, 80)[-1] == "web1: command 2"
-    assert all(cell_len(each) <= 10 for each in shortened([("web1", "long " * 99)], 3, 10))
+    assert shorten_commands(commands, 3, 80) == ["web1: command 0", "web1: command 1", "... and 3 more"]
+    assert shorten_commands(commands[:3], 3, 80)[-1] == "web1: command 2"
+    assert all(cell_len(each) <= 10 for each in shorten_commands([("web1", "long " * 99)], 3, 10))
 
 
 class Shell(App[None]):
     def compose(self) -> ComposeResult:
         yield Static("above")
-        yield QuestionPanel()
+        yield DecisionPanel()
 
 
 async def test_it_takes_no_room_until_something_waits_and_gives_it_back() -> None:
     app = Shell()
     async with app.run_test(size=(80, 24), notifications=True) as pilot:
-        panel = app.query_one(QuestionPanel)
+        panel = app.query_one(DecisionPanel)
         assert not panel.display
         panel.show([[("one", "head")], [("two", "plain")]])
         await pilot.pause()
@@ -136,7 +136,7 @@ async def test_it_takes_no_room_until_something_waits_and_gives_it_back() -> Non
         assert "one" in panel.render_line(0).text
         panel.show([[("bad", "bad")]] * 20)
         await pilot.pause()
-        assert panel.size.height == MOST
+        assert panel.size.height == MAX_LINES
         assert panel.has_class("-bad")
         panel.show([])
         await pilot.pause()
@@ -147,27 +147,27 @@ async def test_an_error_is_not_cut_where_it_is_decided_on() -> None:
     app = Shell()
     error = "verify failed: not healthy within 300 s: HTTP 503, expected 200 (http://10.0.0.13:8080/health)"
     async with app.run_test(size=(80, 24), notifications=True) as pilot:
-        panel = app.query_one(QuestionPanel)
-        panel.show(waits(state(asked(error, "retry", "abort")), ["now: maint on lb1"], KEYS))
+        panel = app.query_one(DecisionPanel)
+        panel.show(decision_lines(state(asked(error, "retry", "abort")), ["now: maint on lb1"], KEYS))
         await pilot.pause()
         rows = [panel.render_line(y).text for y in range(panel.size.height)]
         assert " ".join(" ".join(rows[:2]).split()) == f"? web1: {error}"
         assert rows[1].startswith("   ")
         assert len(rows) == 4
-        panel.show(waits(state(asked("long " * 200, "retry", "abort")), ["now"] * 5, KEYS))
+        panel.show(decision_lines(state(asked("long " * 200, "retry", "abort")), ["now"] * 5, KEYS))
         await pilot.pause()
-        assert panel.size.height == MOST
+        assert panel.size.height == MAX_LINES
         assert panel.render_line(1).text.rstrip().endswith("…")
-        assert "r try it again" in panel.render_line(MOST - 1).text
+        assert "r try it again" in panel.render_line(MAX_LINES - 1).text
 
 
 @pytest.mark.parametrize("text", HOSTILE)
 async def test_nothing_from_outside_is_obeyed(text: str) -> None:
     app = Shell()
     async with app.run_test(size=(80, 24), notifications=True) as pilot:
-        panel = app.query_one(QuestionPanel)
+        panel = app.query_one(DecisionPanel)
         of = state(asked(text, "continue", "skip", "abort"))
-        panel.show(waits(of, [text], KEYS))
+        panel.show(decision_lines(of, [text], KEYS))
         await pilot.pause()
         for y in range(panel.size.height):
             line = panel.render_line(y).text

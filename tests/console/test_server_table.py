@@ -9,8 +9,9 @@ from textual.app import App, ComposeResult
 from textual.pilot import Pilot
 
 from tests.support.console_values import harmless
+from widgets.table.model import Row
 from widgets.table.widget import ServerTable
-from widgets.view_model import Arrangement, Key, Row, Sort, node_key
+from widgets.view_model import RowKey, Sort, TableOptions, node_key
 
 ROW = Row(
     key=("shop", "web1"),
@@ -25,12 +26,12 @@ ROW = Row(
     queue=0,
     rate=143.2,
     errors=0.0,
-    response=8,
+    response_ms=8,
     trend=(1.0, 2.0, 4.0, 8.0, 4.0, 2.0, 0.0, 8.0),
-    since=190,
-    marks="✓✓",
+    since_s=190,
+    glyphs="✓✓",
     note="",
-    problem=False,
+    is_problem=False,
 )
 HOSTILE = (
     "\x1b[31mred\x1b[0m\x1b[2J",
@@ -71,17 +72,17 @@ class Listed:
         self.asked += 1
         return self._rows[index]
 
-    def key(self, index: int) -> Key:
+    def key(self, index: int) -> RowKey:
         return self._rows[index].key
 
-    def index(self, key: Key) -> int | None:
+    def index(self, key: RowKey) -> int | None:
         return self._index.get(key)
 
 
 class TableApp(App[None]):
     def __init__(self) -> None:
         super().__init__()
-        self.told: list[tuple[str, Key]] = []
+        self.told: list[tuple[str, RowKey]] = []
         self.asked: list[Sort] = []
 
     def compose(self) -> ComposeResult:
@@ -118,8 +119,8 @@ def lines(table: ServerTable) -> list[str]:
 
 
 async def test_it_looks_like_the_sketch_at_80_columns() -> None:
-    drain = replace(server("web3"), admin="drain", kind="moving", rate=0.0, errors=None, response=None)
-    split = replace(server("web5"), admin="maint/ready", health="‖ -", marks="✓✗", note="ready on lb2")
+    drain = replace(server("web3"), admin="drain", kind="moving", rate=0.0, errors=None, response_ms=None)
+    split = replace(server("web5"), admin="maint/ready", health="‖ -", glyphs="✓✗", note="ready on lb2")
     async with TableApp().run_test(size=(80, 24), notifications=True) as pilot:
         table = await shown(pilot, [ROW, drain, split])
         assert [line.rstrip() for line in lines(table)[:4]] == [
@@ -208,7 +209,7 @@ async def test_the_order_is_shown_in_the_titles_and_moves_nothing(width: int) ->
         titles = {}
         for sort, title in ORDERS.items():
             for reverse, arrow in ((False, "▾"), (True, "▴")):
-                table.show(Listed([ROW]), 2, Arrangement(sort=sort, reverse=reverse))
+                table.show(Listed([ROW]), 2, TableOptions(sort=sort, reverse=reverse))
                 line = lines(table)[0]
                 assert f"{title}{arrow}" in line
                 titles[line.replace(arrow, " ")] = cell_len(line)
@@ -246,7 +247,7 @@ async def test_a_long_note_takes_the_place_of_the_last_columns_as_far_as_it_must
 async def test_a_node_says_in_how_many_backends_it_is_when_their_names_do_not_fit() -> None:
     names = ("a, b", "api, shop", "api, assets, shop, www", "日本語, サーバー", "\x1b[2J, [red]")
     nodes = [
-        replace(ROW, key=node_key(f"web{at}"), backend=each, backends=each.count(",") + 1)
+        replace(ROW, key=node_key(f"web{at}"), backend=each, backend_count=each.count(",") + 1)
         for at, each in enumerate(names)
     ]
     async with TableApp().run_test(size=(80, 24), notifications=True) as pilot:
@@ -285,7 +286,7 @@ async def test_hostile_text_stays_in_its_cells(text: str, width: int) -> None:
         ROW, key=(text, text), node=text, backend=text, health=text, version=text, weight=text, note=text
     )
     async with TableApp().run_test(size=(width, 24), notifications=True) as pilot:
-        table = await shown(pilot, [ROW, hostile, replace(ROW, key=("a", "b"), admin=text, marks=text)])
+        table = await shown(pilot, [ROW, hostile, replace(ROW, key=("a", "b"), admin=text, glyphs=text)])
         for y in range(4):
             strip = table.render_line(y)
             assert cell_len(strip.text) == strip.cell_length == width - 1
@@ -298,9 +299,15 @@ async def test_hostile_text_stays_in_its_cells(text: str, width: int) -> None:
 
 async def test_numbers_of_any_size_keep_their_columns() -> None:
     big = replace(
-        ROW, sessions=1_234_567, queue=98_765, rate=1_234_567.8, errors=1.0, response=123_456, since=10**7
+        ROW,
+        sessions=1_234_567,
+        queue=98_765,
+        rate=1_234_567.8,
+        errors=1.0,
+        response_ms=123_456,
+        since_s=10**7,
     )
-    small = replace(big, sessions=0, queue=0, rate=0.4, errors=0.001, response=0, since=-1)
+    small = replace(big, sessions=0, queue=0, rate=0.4, errors=0.001, response_ms=0, since_s=-1)
     for width in (80, 120, 200):
         async with TableApp().run_test(size=(width, 24), notifications=True) as pilot:
             table = await shown(pilot, [big, replace(small, key=("a", "b"))])

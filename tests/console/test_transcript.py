@@ -201,7 +201,7 @@ async def test_it_follows_the_end_unless_scrolled_up() -> None:
 
 
 async def test_memory_is_bounded_and_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(view, "KEPT", 40)
+    monkeypatch.setattr(view, "MAX_LINES", 40)
     app = Shell()
     async with app.run_test(size=(80, 12)) as pilot:
         transcript = app.query_one(Transcript)

@@ -10,11 +10,12 @@ from orchestrator.live.poller import View
 from tests.support.console_values import HOSTILE, server
 from tests.unit.test_rows import DOWN, DRAIN, MAINT, RISING, instance, only, shown
 from tests.unit.test_rows import nodes as names_of
-from widgets.table.by_node import carried, nodes_of
-from widgets.table.by_server import merged
-from widgets.view_model import Arrangement, Counts, Key, Picture, Row, node_key, node_of
+from widgets.table.by_node import group_by_node, translate_keys
+from widgets.table.by_server import merge_by_name
+from widgets.table.model import MainViewModel, Row
+from widgets.view_model import RowCounts, RowKey, TableOptions, node_key, node_of
 
-NODES = Arrangement(by="node")
+NODES = TableOptions(by="node")
 
 Changes = Mapping[str, Mapping[str, Any]]
 """What a server differs in from a healthy one, by "backend/server"."""
@@ -36,11 +37,11 @@ def view(*own: Changes, stale: tuple[str, ...] = ()) -> View:
 
 def node(*own: Changes, stale: tuple[str, ...] = ()) -> Row:
     """The only row of this view."""
-    return only(view(*own, stale=stale), arrangement=NODES)
+    return only(view(*own, stale=stale), options=NODES)
 
 
-def by_node(of: View, **changes: Any) -> Picture:
-    return shown(of, Arrangement(by="node", **changes))
+def by_node(of: View, **changes: Any) -> MainViewModel:
+    return shown(of, TableOptions(by="node", **changes))
 
 
 def test_a_row_in_full() -> None:
@@ -55,7 +56,7 @@ def test_a_row_in_full() -> None:
         ]
 
     two = View((instance("lb1", polls("lb1")), instance("lb2", polls("lb2"))))
-    row = only(two, arrangement=NODES, versions={"web1": "1.5.0"}, names={("shop", "s1"): "web1"})
+    row = only(two, options=NODES, versions={"web1": "1.5.0"}, names={("shop", "s1"): "web1"})
     assert row == Row(
         key=("", "web1"),
         node="web1",
@@ -69,18 +70,18 @@ def test_a_row_in_full() -> None:
         queue=2,
         rate=168,
         errors=4 / 168,
-        response=30,
+        response_ms=30,
         trend=(88, 168),
-        since=2,
-        marks="✓✓",
+        since_s=2,
+        glyphs="✓✓",
         note="",
-        problem=False,
-        backends=2,
+        is_problem=False,
+        backend_count=2,
     )
 
 
 @pytest.mark.parametrize(
-    ("api", "shop", "admin", "marks", "note", "kind"),
+    ("api", "shop", "admin", "glyphs", "note", "kind"),
     [
         ((MAINT, MAINT), ({}, {}), "maint/ready", "✗✗", "maint in api", "moving"),
         (({}, {}), (MAINT, MAINT), "ready/maint", "✗✗", "maint in shop", "moving"),
@@ -106,25 +107,25 @@ def test_it_names_where_it_differs(
     api: tuple[Mapping[str, Any], Mapping[str, Any]],
     shop: tuple[Mapping[str, Any], Mapping[str, Any]],
     admin: str,
-    marks: str,
+    glyphs: str,
     note: str,
     kind: str,
 ) -> None:
     row = node(*({"api/web1": one, "shop/web1": other} for one, other in zip(api, shop, strict=True)))
-    assert (row.admin, row.marks, row.note, row.kind) == (admin, marks, note, kind)
-    assert row.problem
+    assert (row.admin, row.glyphs, row.note, row.kind) == (admin, glyphs, note, kind)
+    assert row.is_problem
 
 
 def test_the_minority_is_named_and_the_worst_health_shown() -> None:
     row = node({"a/web1": {}, "b/web1": DOWN, "c/web1": RISING, "d/web1": {}, "e/web1": {}})
     assert row.note == "▼ L4CON in b, △ 2/4 L7OK in c"
-    assert (row.health, row.backend, row.marks) == ("▼ L4CON", "a, b, c, d, e", "✗")
+    assert (row.health, row.backend, row.glyphs) == ("▼ L4CON", "a, b, c, d, e", "✗")
 
 
 def test_one_backend_alone_reads_as_in_the_server_view() -> None:
     of = view({"shop/web1": MAINT}, {"shop/web1": {}})
-    servers_row, row = only(of), only(of, arrangement=NODES)
-    assert (row.admin, row.note, row.marks) == (servers_row.admin, servers_row.note, servers_row.marks)
+    servers_row, row = only(of), only(of, options=NODES)
+    assert (row.admin, row.note, row.glyphs) == (servers_row.admin, servers_row.note, servers_row.glyphs)
     assert row.key == ("", "web1")
 
 
@@ -132,32 +133,32 @@ def test_a_stale_load_balancer_is_a_question_mark_and_counts_for_nothing() -> No
     one: Changes = {"api/web1": {"sessions": 5}, "shop/web1": {"sessions": 2}}
     other: Changes = {"api/web1": {"sessions": 7} | MAINT, "shop/web1": MAINT}
     row = node(one, other, stale=("lb2",))
-    assert (row.marks, row.sessions, row.admin, row.note) == ("✓?", 7, "ready", "")
-    assert (row.kind, row.problem) == ("moving", True)
+    assert (row.glyphs, row.sessions, row.admin, row.note) == ("✓?", 7, "ready", "")
+    assert (row.kind, row.is_problem) == ("moving", True)
 
 
 def test_what_nobody_says_now_is_called_stale_with_the_last_that_was_known() -> None:
     of = view({"api/web1": MAINT, "shop/web1": {"sessions": 3}}, stale=("lb1",))
     found = shown(of, NODES, now=22.4)
     row = found.rows[0]
-    assert (row.marks, row.note, row.admin, row.sessions) == ("?", "stale 12 s", "maint/ready", 3)
-    assert (row.rate, row.problem, found.counts) == (None, True, Counts(0, 0, 0, 0, "node"))
+    assert (row.glyphs, row.note, row.admin, row.sessions) == ("?", "stale 12 s", "maint/ready", 3)
+    assert (row.rate, row.is_problem, found.counts) == (None, True, RowCounts(0, 0, 0, 0, "node"))
 
 
 def test_what_one_load_balancer_lacks_is_missing_there() -> None:
     row = node({"api/web1": {}, "shop/web1": {}}, {"shop/web1": {}})
-    assert (row.marks, row.note, row.kind) == ("✓?", "missing in api on lb2", "moving")
+    assert (row.glyphs, row.note, row.kind) == ("✓?", "missing in api on lb2", "moving")
     row = node({"api/web1": {}, "shop/web1": {}}, {})
-    assert (row.marks, row.note) == ("✓?", "missing on lb2")
+    assert (row.glyphs, row.note) == ("✓?", "missing on lb2")
     row = node({"api/web1": {}, "shop/web1": {}}, {"shop/web1": MAINT})
-    assert row.marks == "✓✗", "being out outweighs not being known"
+    assert row.glyphs == "✓✗", "being out outweighs not being known"
 
 
 def test_another_server_name_on_each_load_balancer_is_nothing_missing() -> None:
     of = view({"api/a": {}, "shop/web1": {}}, {"api/b": {}, "shop/web1": {}})
     names = {("api", "a"): "web1", ("api", "b"): "web1"}
-    row = only(of, arrangement=NODES, names=names)
-    assert (row.marks, row.note, row.backend, row.backends) == ("✓✓", "", "api, shop", 2)
+    row = only(of, options=NODES, names=names)
+    assert (row.glyphs, row.note, row.backend, row.backend_count) == ("✓✓", "", "api, shop", 2)
 
 
 MANY: Changes = {
@@ -191,8 +192,8 @@ def test_sorted_and_filtered_like_servers(changes: dict[str, Any], expected: str
 
 
 def test_counts_are_of_nodes() -> None:
-    assert by_node(view(MANY)).counts == Counts(up=2, draining=0, maint=1, down=1, of="node")
-    assert shown(view(MANY)).counts == Counts(up=3, draining=0, maint=1, down=1)
+    assert by_node(view(MANY)).counts == RowCounts(up=2, draining=0, maint=1, down=1, of="node")
+    assert shown(view(MANY)).counts == RowCounts(up=3, draining=0, maint=1, down=1)
 
 
 def test_a_filter_finds_each_health_not_only_the_worst() -> None:
@@ -202,12 +203,12 @@ def test_a_filter_finds_each_health_not_only_the_worst() -> None:
 
 def test_a_key_of_one_view_finds_its_machine_in_the_other() -> None:
     of = view(MANY)
-    nodes, servers_ = by_node(of, sort="node").rows, shown(of, Arrangement(sort="node")).rows
+    nodes, servers_ = by_node(of, sort="node").rows, shown(of, TableOptions(sort="node")).rows
     assert nodes.index(("shop", "web2")) == nodes.index(("api", "web2")) == nodes.index(("", "web2")) == 1
     found = servers_.index(node_key("web2"))
     assert found is not None
     assert servers_.key(found) == ("api", "web2")
-    only_shop = shown(of, Arrangement(backend="shop")).rows
+    only_shop = shown(of, TableOptions(backend="shop")).rows
     found = only_shop.index(node_key("web2"))
     assert found is not None
     assert only_shop.key(found) == ("shop", "web2"), "the first that is shown"
@@ -220,10 +221,10 @@ def test_a_key_of_one_view_finds_its_machine_in_the_other() -> None:
 
 def test_marks_go_to_the_node_and_to_all_of_its_servers() -> None:
     of, names = view(MANY), {("www", "web3"): "machine"}
-    marked: frozenset[Key] = frozenset({("shop", "web2"), ("www", "web3"), ("shop", "gone")})
-    nodes = carried(marked, of, names, "node")
+    marked: frozenset[RowKey] = frozenset({("shop", "web2"), ("www", "web3"), ("shop", "gone")})
+    nodes = translate_keys(marked, of, names, "node")
     assert nodes == {node_key("web2"), node_key("machine"), node_key("gone")}
-    assert carried(nodes, of, names, "server") == {("api", "web2"), ("shop", "web2"), ("www", "web3")}
+    assert translate_keys(nodes, of, names, "server") == {("api", "web2"), ("shop", "web2"), ("www", "web3")}
     assert {node_of(each, names) for each in marked} == {node_of(each, names) for each in nodes}
 
 
@@ -242,18 +243,18 @@ def test_hostile_names_are_grouped_and_found(text: str) -> None:
 def test_alike_nodes_share_one_standing_and_the_grouping_is_kept() -> None:
     own: Changes = {f"{backend}/web{number}": {} for backend in ("api", "shop") for number in range(50)}
     one, other = view({**own, "shop/web7": MAINT}), view(own)
-    first = nodes_of(merged(one, {}))
-    assert len(set(map(id, first.standings))) == 2
-    assert nodes_of(merged(one, {})) is first
+    first = group_by_node(merge_by_name(one, {}))
+    assert len(set(map(id, first.statuses))) == 2
+    assert group_by_node(merge_by_name(one, {})) is first
     names = {("shop", "web7"): "web8"}
-    assert len(nodes_of(merged(other, names)).layout.keys) == 50
-    assert nodes_of(merged(other, names)).layout.groups != first.layout.groups
+    assert len(group_by_node(merge_by_name(other, names)).rows.keys) == 50
+    assert group_by_node(merge_by_name(other, names)).rows.groups != first.rows.groups
 
 
 def test_a_second_look_at_the_same_servers_keeps_the_grouping() -> None:
     one = view(MANY)
-    layout = nodes_of(merged(one, {})).layout
-    assert nodes_of(merged(View(one.instances), {})).layout is layout
+    layout = group_by_node(merge_by_name(one, {})).rows
+    assert group_by_node(merge_by_name(View(one.instances), {})).rows is layout
 
 
 def test_nothing_at_all() -> None:

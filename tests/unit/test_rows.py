@@ -10,9 +10,9 @@ from backends.model import Admin, Info, Level, Operational, Server
 from orchestrator.live.poller import InstanceView, View
 from orchestrator.live.rates import Places, Rates
 from tests.support.console_values import HOSTILE, server
-from widgets.table.by_server import natural
-from widgets.table.model import picture
-from widgets.view_model import Arrangement, By, Counts, Key, Picture, Row
+from widgets.table.by_server import natural_sort_key
+from widgets.table.model import MainViewModel, Row, build_view_model
+from widgets.view_model import GroupBy, RowCounts, RowKey, TableOptions
 
 MAINT: dict[str, Any] = {"admin": Admin.FORCED_MAINT, "status": "MAINT", "operational": Operational.STOPPED}
 DRAIN: dict[str, Any] = {"admin": Admin.FORCED_DRAIN, "status": "DRAIN"}
@@ -56,16 +56,16 @@ def view(*changes: Mapping[str, Mapping[str, Any]], **of_instances: Mapping[str,
 
 def shown(
     of: View,
-    arrangement: Arrangement | None = None,
+    options: TableOptions | None = None,
     *,
     now: float = 10.5,
     versions: Mapping[str, str] | None = None,
-    names: Mapping[Key, str] | None = None,
-) -> Picture:
-    return picture(of, "shop", now, versions or {}, names or {}, arrangement or Arrangement(), "")
+    names: Mapping[RowKey, str] | None = None,
+) -> MainViewModel:
+    return build_view_model(of, "shop", now, versions or {}, names or {}, options or TableOptions(), "")
 
 
-def nodes(found: Picture) -> list[str]:
+def nodes(found: MainViewModel) -> list[str]:
     return [found.rows[index].node for index in range(len(found.rows))]
 
 
@@ -95,43 +95,49 @@ def test_a_row_in_full() -> None:
         queue=2,
         rate=80,
         errors=0.1,
-        response=8,
+        response_ms=8,
         trend=(80,),
-        since=5,
-        marks="✓✓",
+        since_s=5,
+        glyphs="✓✓",
         note="",
-        problem=False,
+        is_problem=False,
     )
 
 
 @pytest.mark.parametrize(
     ("changes", "kind", "admin", "health", "counts"),
     [
-        ({}, "ok", "ready", "▲ up", Counts(1, 0, 0, 0)),
-        (DOWN, "bad", "ready", "▼ L4CON", Counts(0, 0, 0, 1)),
-        (RISING, "moving", "ready", "△ 2/4 L7OK", Counts(1, 0, 0, 0)),
-        (DOWN | {"status": "DOWN 1/2", "check_health": 1}, "moving", "ready", "▼ L4CON", Counts(0, 0, 0, 1)),
-        (DRAIN, "out", "drain", "▲ up", Counts(0, 1, 0, 0)),
-        (DRAIN | {"sessions": 2}, "moving", "drain", "▲ up", Counts(0, 1, 0, 0)),
-        (MAINT, "out", "maint", "-", Counts(0, 0, 1, 0)),
-        (MAINT | {"status": "MAINT (resolution)"}, "bad", "maint", "-", Counts(0, 0, 1, 0)),
-        ({"weight": 0, "effective_weight": 0}, "out", "ready", "▲ up", Counts(0, 1, 0, 0)),
-        ({"throttle": 40}, "moving", "ready", "▲ up", Counts(1, 0, 0, 0)),
+        ({}, "ok", "ready", "▲ up", RowCounts(1, 0, 0, 0)),
+        (DOWN, "bad", "ready", "▼ L4CON", RowCounts(0, 0, 0, 1)),
+        (RISING, "moving", "ready", "△ 2/4 L7OK", RowCounts(1, 0, 0, 0)),
+        (
+            DOWN | {"status": "DOWN 1/2", "check_health": 1},
+            "moving",
+            "ready",
+            "▼ L4CON",
+            RowCounts(0, 0, 0, 1),
+        ),
+        (DRAIN, "out", "drain", "▲ up", RowCounts(0, 1, 0, 0)),
+        (DRAIN | {"sessions": 2}, "moving", "drain", "▲ up", RowCounts(0, 1, 0, 0)),
+        (MAINT, "out", "maint", "-", RowCounts(0, 0, 1, 0)),
+        (MAINT | {"status": "MAINT (resolution)"}, "bad", "maint", "-", RowCounts(0, 0, 1, 0)),
+        ({"weight": 0, "effective_weight": 0}, "out", "ready", "▲ up", RowCounts(0, 1, 0, 0)),
+        ({"throttle": 40}, "moving", "ready", "▲ up", RowCounts(1, 0, 0, 0)),
     ],
 )
 def test_words_and_colours(
-    changes: dict[str, Any], kind: str, admin: str, health: str, counts: Counts
+    changes: dict[str, Any], kind: str, admin: str, health: str, counts: RowCounts
 ) -> None:
     of = view({"web1": changes}, {"web1": changes})
     row = only(of)
     assert (row.kind, row.admin, row.health, row.note) == (kind, admin, health, "")
-    assert row.problem == (kind != "ok")
-    assert row.marks == ("✗✗" if row.problem else "✓✓")
+    assert row.is_problem == (kind != "ok")
+    assert row.glyphs == ("✗✗" if row.is_problem else "✓✓")
     assert shown(of).counts == counts
 
 
 @pytest.mark.parametrize(
-    ("first", "second", "admin", "marks", "note", "kind"),
+    ("first", "second", "admin", "glyphs", "note", "kind"),
     [
         (MAINT, {}, "maint/ready", "✗✓", "ready on lb2", "moving"),
         ({}, MAINT, "ready/maint", "✓✗", "maint on lb2", "moving"),
@@ -141,11 +147,11 @@ def test_words_and_colours(
     ],
 )
 def test_load_balancers_that_disagree(
-    first: dict[str, Any], second: dict[str, Any], admin: str, marks: str, note: str, kind: str
+    first: dict[str, Any], second: dict[str, Any], admin: str, glyphs: str, note: str, kind: str
 ) -> None:
     row = only(view({"web1": first}, {"web1": second}))
-    assert (row.admin, row.marks, row.note, row.kind) == (admin, marks, note, kind)
-    assert row.problem
+    assert (row.admin, row.glyphs, row.note, row.kind) == (admin, glyphs, note, kind)
+    assert row.is_problem
 
 
 def test_the_minority_is_named() -> None:
@@ -157,21 +163,21 @@ def test_the_minority_is_named() -> None:
 def test_a_server_that_one_load_balancer_lacks() -> None:
     of = view({"web1": {}, "web2": {}}, {"web1": {}})
     row = shown(of).rows[0]
-    assert (row.node, row.marks, row.note, row.kind, row.problem) == (
+    assert (row.node, row.glyphs, row.note, row.kind, row.is_problem) == (
         "web2",
         "✓?",
         "missing on lb2",
         "moving",
         True,
     )
-    assert shown(of).counts == Counts(2, 0, 0, 0)
+    assert shown(of).counts == RowCounts(2, 0, 0, 0)
 
 
 def test_one_stale_load_balancer_is_a_question_mark_and_none_of_its_numbers_counts() -> None:
     of = view({"web1": {"sessions": 5}}, {"web1": {"sessions": 7} | MAINT}, lb2={"state": "stale"})
     row = only(of)
-    assert (row.marks, row.sessions, row.admin) == ("✓?", 5, "ready")
-    assert (row.kind, row.problem) == ("moving", True)
+    assert (row.glyphs, row.sessions, row.admin) == ("✓?", 5, "ready")
+    assert (row.kind, row.is_problem) == ("moving", True)
 
 
 def test_what_no_load_balancer_says_now_is_called_stale_with_its_age() -> None:
@@ -179,18 +185,18 @@ def test_what_no_load_balancer_says_now_is_called_stale_with_its_age() -> None:
     of = view({"web1": {"sessions": 5}}, {"web1": {}}, lb1=stale, lb2=stale)
     found = shown(of, now=22.4)
     row = found.rows[0]
-    assert (row.marks, row.note, row.kind, row.rate) == ("??", "stale 12 s", "moving", None)
-    assert (row.admin, row.sessions, row.problem) == ("ready", 5, True)
-    assert found.counts == Counts(0, 0, 0, 0)
+    assert (row.glyphs, row.note, row.kind, row.rate) == ("??", "stale 12 s", "moving", None)
+    assert (row.admin, row.sessions, row.is_problem) == ("ready", 5, True)
+    assert found.counts == RowCounts(0, 0, 0, 0)
     assert (found.instances[0].state, found.instances[0].note) == ("stale", "no answer")
-    assert found.instances[0].age == pytest.approx(12.4)
+    assert found.instances[0].age_s == pytest.approx(12.4)
 
 
 def test_instances_in_the_header() -> None:
     of = View((InstanceView("lb1"), instance("lb2", [[]], reloaded_at=5.0)))
     first, second = shown(of).instances
-    assert (first.state, first.version, first.age, first.note) == ("connecting", "", 0, "")
-    assert (second.version, second.age, second.note) == ("2.6.12", 0.5, "reloaded 6 s ago")
+    assert (first.state, first.version, first.age_s, first.note) == ("connecting", "", 0, "")
+    assert (second.version, second.age_s, second.note) == ("2.6.12", 0.5, "reloaded 6 s ago")
     assert shown(of, now=100).instances[1].note == ""
 
 
@@ -216,12 +222,12 @@ MANY: dict[str, dict[str, Any]] = {
     ],
 )
 def test_orders(sort: Any, expected: str) -> None:
-    assert nodes(shown(view(MANY), Arrangement(sort=sort))) == expected.split()
+    assert nodes(shown(view(MANY), TableOptions(sort=sort))) == expected.split()
 
 
 def test_reversed_orders() -> None:
-    assert nodes(shown(view(MANY), Arrangement(sort="node", reverse=True)))[0] == "web10"
-    assert nodes(shown(view(MANY), Arrangement(sort="sessions", reverse=True)))[-1] == "web2"
+    assert nodes(shown(view(MANY), TableOptions(sort="node", reverse=True)))[0] == "web10"
+    assert nodes(shown(view(MANY), TableOptions(sort="sessions", reverse=True)))[-1] == "web2"
 
 
 @pytest.mark.parametrize(
@@ -229,19 +235,19 @@ def test_reversed_orders() -> None:
     [("WEB1", "web1 web10"), ("maint", "web1"), ("l4con", "web3"), ("sho", ""), ("nothing", "-")],
 )
 def test_filter(filter_: str, expected: str) -> None:
-    found = nodes(shown(view(MANY), Arrangement(filter=filter_)))
+    found = nodes(shown(view(MANY), TableOptions(filter=filter_)))
     assert found == {"": nodes(shown(view(MANY))), "-": []}.get(expected, expected.split())
 
 
 def test_only_problems_and_only_one_backend() -> None:
-    assert nodes(shown(view(MANY), Arrangement(problems_only=True))) == ["web3", "web4", "web1"]
+    assert nodes(shown(view(MANY), TableOptions(problems_only=True))) == ["web3", "web4", "web1"]
     two = View((instance("lb1", [[server("a"), server("a", backend="api")]]),))
-    found = shown(two, Arrangement(backend="api"))
+    found = shown(two, TableOptions(backend="api"))
     assert [found.rows.key(n) for n in range(len(found.rows))] == [("api", "a")]
 
 
 def test_keys_find_their_rows() -> None:
-    rows = shown(view(MANY), Arrangement(problems_only=True)).rows
+    rows = shown(view(MANY), TableOptions(problems_only=True)).rows
     for index in range(len(rows)):
         assert rows.index(rows.key(index)) == index
         assert rows[index].key == rows.key(index)
@@ -252,24 +258,24 @@ def test_keys_find_their_rows() -> None:
 @pytest.mark.parametrize("text", HOSTILE)
 def test_hostile_names_are_shown_sorted_and_found(text: str) -> None:
     of = view({text: {}, "web1": {}, "x": DOWN | {"check_status": text}})
-    found = shown(of, Arrangement(sort="node"))
+    found = shown(of, TableOptions(sort="node"))
     assert text in nodes(found)
     assert found.rows.index(("shop", text)) is not None
-    filtered = shown(of, Arrangement(filter=text))
+    filtered = shown(of, TableOptions(filter=text))
     assert text in nodes(filtered)
 
 
 def test_natural_order_takes_any_digits() -> None:
     names = ["web10", "web2", "web" + "9" * 5000, "web²", "web٣", "10", "2", "", "web02"]
-    assert sorted(names, key=natural)[:3] == ["", "2", "10"]
-    ordered = sorted(names, key=natural)
+    assert sorted(names, key=natural_sort_key)[:3] == ["", "2", "10"]
+    ordered = sorted(names, key=natural_sort_key)
     assert ordered.index("web2") < ordered.index("web10") < ordered.index("web" + "9" * 5000)
 
 
 def test_nothing_at_all() -> None:
     found = shown(View((InstanceView("lb1"),)))
     assert len(found.rows) == 0
-    assert found.counts == Counts(0, 0, 0, 0)
+    assert found.counts == RowCounts(0, 0, 0, 0)
 
 
 EMPTY: dict[str, Any] = {
@@ -281,17 +287,17 @@ EMPTY: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("by", ["server", "node"])
-def test_slots_that_nothing_has_filled_are_neither_counted_nor_shown(by: By) -> None:
+def test_slots_that_nothing_has_filled_are_neither_counted_nor_shown(by: GroupBy) -> None:
     of = view(*[{"web1": {}, "web2": DOWN, "web3": EMPTY, "web4": EMPTY}] * 2)
-    found = shown(of, Arrangement(by=by))
-    assert found.counts == Counts(1, 0, 0, 1, by)
+    found = shown(of, TableOptions(by=by))
+    assert found.counts == RowCounts(1, 0, 0, 1, by)
     assert nodes(found) == ["web2", "web1"]
-    assert nodes(shown(of, Arrangement(by=by, filter="web3"))) == []
+    assert nodes(shown(of, TableOptions(by=by, filter="web3"))) == []
 
 
 def test_a_slot_that_one_load_balancer_has_filled_is_missing_on_the_other() -> None:
     row = shown(view({"web1": {}, "web2": {}}, {"web1": EMPTY, "web2": {}})).rows[0]
-    assert (row.marks, row.note, row.problem) == ("✓?", "missing on lb2", True)
+    assert (row.glyphs, row.note, row.is_problem) == ("✓?", "missing on lb2", True)
 
 
 def test_a_slot_that_is_empty_where_it_can_be_seen_is_not_shown() -> None:
@@ -304,8 +310,8 @@ def test_the_empty_slot_of_a_node_is_shown_as_out() -> None:
     found = shown(of, names={("shop", "web2"): "n2"})
     assert nodes(found) == ["n2", "web1"]
     assert (found.rows[0].admin, found.rows[0].kind) == ("maint", "bad")
-    assert found.counts == Counts(1, 0, 1, 0)
+    assert found.counts == RowCounts(1, 0, 1, 0)
 
 
 def test_where_every_slot_is_empty_they_are_shown() -> None:
-    assert shown(view({"web1": EMPTY, "web2": EMPTY})).counts == Counts(0, 0, 2, 0)
+    assert shown(view({"web1": EMPTY, "web2": EMPTY})).counts == RowCounts(0, 0, 2, 0)

@@ -10,16 +10,16 @@ from backends.text import visible
 from orchestrator.live.poller import InstanceView
 from widgets.detail.model import Detail
 from widgets.detail.rows import CHECKS, ROWS, Cell
-from widgets.segments import Piece, cut
-from widgets.table.columns import LONGEST, NONE, fit
+from widgets.segments import Segment, truncate
+from widgets.table.columns import MAX_CELL_CHARS, NO_VALUE, fit
 
-LABEL = 11  # cells before the columns
+LABEL_CELLS = 11  # cells before the columns
 NARROWEST, WIDEST = 30, 56  # cells of a column
 
 
-def state(detail: Detail, name: Name, width: int) -> list[list[Piece]]:
+def build_state(detail: Detail, name: Name, width: int) -> list[list[Segment]]:
     """How a server stands on each load balancer."""
-    lines: list[list[Piece]] = []
+    lines: list[list[Segment]] = []
     for group, wide in _groups(detail, width):
         lines += [[]] if lines else []
         lines.append(_titles(detail, name, group, wide))
@@ -27,15 +27,23 @@ def state(detail: Detail, name: Name, width: int) -> list[list[Piece]]:
     return lines
 
 
-def checks(detail: Detail, name: Name, width: int) -> list[list[Piece]]:
+def build_checks(detail: Detail, name: Name, width: int) -> list[list[Segment]]:
     """What the last checks said on each load balancer, below its state; with their names only if need be."""
-    lines: list[list[Piece]] = []
+    lines: list[list[Segment]] = []
     groups = _groups(detail, width)
     agents = any(server.agent_configured for _, server in detail.lines())
     for group, wide in groups:
         if len(groups) > 1 or len(detail.keys) > 1:
-            named: list[Piece] = [(" " + fit("" if lines else name[0][:LONGEST], LABEL), "quiet")]
-            lines.append(named + [(fit(cut(each.name[:LONGEST], wide - 1), wide), "quiet") for each in group])
+            named: list[Segment] = [
+                (" " + fit("" if lines else name[0][:MAX_CELL_CHARS], LABEL_CELLS), "quiet")
+            ]
+            lines.append(
+                named
+                + [
+                    (fit(truncate(instance.name[:MAX_CELL_CHARS], wide - 1), wide), "quiet")
+                    for instance in group
+                ]
+            )
         rows = CHECKS if agents else CHECKS[:-1]
         lines += [_row(label, cell, name, group, wide) for label, cell in rows]
     return lines
@@ -43,7 +51,7 @@ def checks(detail: Detail, name: Name, width: int) -> list[list[Piece]]:
 
 def _groups(detail: Detail, width: int) -> list[tuple[Sequence[InstanceView], int]]:
     instances = detail.view.instances
-    room = width - 1 - LABEL
+    room = width - 1 - LABEL_CELLS
     across = max(1, min(len(instances), room // NARROWEST))
     # Alike: of four that do not fit, two and two and not three and one.
     rows = max(1, -(-len(instances) // across))
@@ -52,13 +60,13 @@ def _groups(detail: Detail, width: int) -> list[tuple[Sequence[InstanceView], in
     return [(instances[first : first + across], wide) for first in range(0, len(instances), across)]
 
 
-def _titles(detail: Detail, name: Name, group: Sequence[InstanceView], wide: int) -> list[Piece]:
-    line: list[Piece] = [(" " + fit(name[0][:LONGEST], LABEL - 1) + " ", "head")]
-    for each in group:
-        words, kind = detail.connection(each)
-        version = each.info.version.partition("-")[0] if each.info is not None else ""
+def _titles(detail: Detail, name: Name, group: Sequence[InstanceView], wide: int) -> list[Segment]:
+    line: list[Segment] = [(" " + fit(name[0][:MAX_CELL_CHARS], LABEL_CELLS - 1) + " ", "head")]
+    for instance in group:
+        words, kind = detail.connection(instance)
+        version = instance.info.version.partition("-")[0] if instance.info is not None else ""
         # The state first: a long name must not push it out.
-        title = cut(each.name[:LONGEST], max(4, wide - 2 - cell_len(words)))
+        title = truncate(instance.name[:MAX_CELL_CHARS], max(4, wide - 2 - cell_len(words)))
         line += _fitted([(title, "head"), (" " + words, kind), ("  " + version, "quiet")], wide)
     return line
 
@@ -69,34 +77,38 @@ def _row(
     name: Name,
     group: Sequence[InstanceView],
     wide: int,
-) -> list[Piece]:
-    line: list[Piece] = [(" " + fit(label, LABEL), "quiet")]
+) -> list[Segment]:
+    line: list[Segment] = [(" " + fit(label, LABEL_CELLS), "quiet")]
     for instance in group:
         server = instance.server(name)
         if server is None:
-            pieces = _absent(label, instance)
+            segments = _absent(label, instance)
         elif instance.state == "live":
-            pieces = cell(server, instance)
+            segments = cell(server, instance)
         else:  # never in the colours of what is true now
-            pieces = [("".join(text for text, _ in cell(server, instance)), "quiet")]
-        line += _fitted(pieces, wide)
+            segments = [("".join(text for text, _ in cell(server, instance)), "quiet")]
+        line += _fitted(segments, wide)
     return line
 
 
 def _absent(label: str, instance: InstanceView) -> Cell:
     if label != ROWS[0][0]:
-        return [(NONE, "quiet")]
+        return [(NO_VALUE, "quiet")]
     return [("unknown here" if instance.state == "live" else "no answer yet", "moving")]
 
 
-def _fitted(pieces: Cell, wide: int) -> Cell:
+def _fitted(segments: Cell, wide: int) -> Cell:
     """Exactly so many cells; the last one is always free."""
     result: Cell = []
     left = wide - 1
-    for text, kind in pieces:
+    for text, kind in segments:
         if not text or left <= 0:
             continue
-        shown = cut(text[:LONGEST], left) if cell_len(visible(text[:LONGEST])) > left else visible(text)
+        shown = (
+            truncate(text[:MAX_CELL_CHARS], left)
+            if cell_len(visible(text[:MAX_CELL_CHARS])) > left
+            else visible(text)
+        )
         result.append((shown, kind))
         left -= cell_len(shown)
     return [*result, (" " * (left + 1), "plain")]

@@ -11,11 +11,9 @@ from orchestrator.events.events import Record
 from orchestrator.events.text import Repeats
 from orchestrator.live.poller import InstanceView, View
 from orchestrator.live.sessions import Seen
-from widgets.segments import Piece
+from widgets.segments import Segment
 from widgets.transcript.lines import Line, lines_of
-from widgets.view_model import Key
-
-LONG_STALE = 10.0  # seconds after which old data are no hiccup any more, as in the header
+from widgets.view_model import LONG_STALE_S, RowKey
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -33,7 +31,7 @@ class Detail:
     """
 
     node: str
-    keys: tuple[Key, ...]
+    keys: tuple[RowKey, ...]
     version: str
     view: View
     in_flight: Mapping[ServerRef, Seen] = field(default_factory=dict)
@@ -51,21 +49,21 @@ class Detail:
         """Seconds since its data came."""
         return 0.0 if instance.read_at is None else max(0.0, self.now - instance.read_at)
 
-    def connection(self, instance: InstanceView) -> Piece:
+    def connection(self, instance: InstanceView) -> Segment:
         """A load balancer's state as glyph and words."""
         if instance.state == "live":
             return "● live", "ok"
         if instance.state == "connecting":
             return "◌ connecting", "moving"
         age = self.age(instance)
-        return f"✗ stale {age:.0f} s", "bad" if age >= LONG_STALE else "moving"
+        return f"✗ stale {age:.0f} s", "bad" if age >= LONG_STALE_S else "moving"
 
 
-KEPT = 1000  # lines
+MAX_JOURNAL_LINES = 1000  # lines
 _BETWEEN = re.compile(r"[\s;]+")
 
 
-class Journal:
+class NodeJournal:
     """Takes records as they come, and keeps the lines of those that concern the node.
 
     Args:
@@ -76,7 +74,7 @@ class Journal:
         self._node = node
         self._repeats = Repeats()
         self._last = 0  # sequence number of the record that was taken last
-        self.lines: deque[Line] = deque(maxlen=KEPT)
+        self.lines: deque[Line] = deque(maxlen=MAX_JOURNAL_LINES)
 
     def follow(self, records: Reversible[Record], paths: Collection[tuple[str, str]]) -> bool:
         """Take what is new.

@@ -12,30 +12,32 @@ from backends.text import format_clock, visible
 from orchestrator.balancers.maintenance_reason import MaintenanceReason, maintenance_reasons
 from orchestrator.live.poller import InstanceView
 from orchestrator.live.sessions import INTERVAL, Seen
-from widgets.detail.columns import LABEL, checks, state
+from widgets.detail.columns import LABEL_CELLS, build_checks, build_state
 from widgets.detail.model import Detail
-from widgets.segments import Piece, cut
-from widgets.table.columns import LONGEST, NONE, fit
+from widgets.segments import Segment, truncate
+from widgets.table.columns import MAX_CELL_CHARS, NO_VALUE, fit
 from widgets.transcript.lines import MARKS, Line
 
-MOST_ROWS = 3  # of one line of the journal
-LATE = 3 * INTERVAL  # seconds; sessions that are older are called so
+MAX_ROWS_PER_LINE = 3  # of one line of the journal
+LATE_S = 3 * INTERVAL  # seconds; sessions that are older are called so
 _JOURNAL_KINDS = {"command": "head", "failed": "bad", "bad": "bad", "reply": "plain", "event": "quiet"}
 
 
-def trouble(detail: Detail, width: int) -> list[list[Piece]]:
+def trouble(detail: Detail, width: int) -> list[list[Segment]]:
     """Load balancers that do not answer, and why; what is shown of them is old."""
     lines = []
-    for each in detail.view.instances:
-        if each.state == "live":
+    for instance in detail.view.instances:
+        if instance.state == "live":
             continue
-        old = f"; this is {detail.age(each):.0f} s old" if each.read_at is not None else ""
-        words = f"{each.name[:LONGEST]}: {each.failing[:LONGEST] or 'no answer yet'}{old}"
-        lines += _wrapped([(" ", "plain")], words, detail.connection(each)[1], width)
+        old = f"; this is {detail.age(instance):.0f} s old" if instance.read_at is not None else ""
+        words = (
+            f"{instance.name[:MAX_CELL_CHARS]}: {instance.failing[:MAX_CELL_CHARS] or 'no answer yet'}{old}"
+        )
+        lines += _wrapped([(" ", "plain")], words, detail.connection(instance)[1], width)
     return lines
 
 
-def ownership(detail: Detail, width: int) -> list[list[Piece]]:
+def ownership(detail: Detail, width: int) -> list[list[Segment]]:
     """Who keeps the node out, and what ends it; load balancers that say the same stand together."""
     said: dict[tuple[str, MaintenanceReason], list[str]] = {}
     all_live = True
@@ -45,14 +47,14 @@ def ownership(detail: Detail, width: int) -> list[list[Piece]]:
         all_live = all_live and not stale
         for owner in maintenance_reasons(server):
             said.setdefault((backend, owner), []).append(instance.name + stale)
-    lines: list[list[Piece]] = []
+    lines: list[list[Segment]] = []
     for (backend, owner), names in said.items():
         label = "" if lines else "owner"
         everywhere = all_live and len(names) == len(detail.view.instances)
         where = "all" if everywhere else ", ".join(names)
         where = f"{backend} on {where}" if backend else f"on {where}"
-        head: list[Piece] = [(" " + fit(label, LABEL), "quiet")]
-        lines += _wrapped(head, f"{where}: {owner.text}"[: 2 * LONGEST], _kind(owner), width)
+        head: list[Segment] = [(" " + fit(label, LABEL_CELLS), "quiet")]
+        lines += _wrapped(head, f"{where}: {owner.text}"[: 2 * MAX_CELL_CHARS], _kind(owner), width)
     return lines
 
 
@@ -64,16 +66,18 @@ def _kind(owner: MaintenanceReason) -> str:
     return "bad" if owner.who in ("resolution", "agent") else "out"
 
 
-def sessions(detail: Detail, width: int) -> list[list[Piece]]:
+def sessions(detail: Detail, width: int) -> list[list[Segment]]:
     """What is in flight over all load balancers, the oldest first."""
-    lines: list[list[Piece]] = []
+    lines: list[list[Segment]] = []
     counts: list[str] = []
     streams: list[Stream] = []
     for instance, server in detail.lines():
         where = f"{server.ref.backend} on {instance.name}" if len(detail.keys) > 1 else f"on {instance.name}"
         seen = detail.in_flight.get(server.ref, Seen())
         if seen.failing and (instance.state == "live" or seen.denied):  # else it is said at the top
-            lines += _wrapped([(" ", "plain")], f"{where}: {seen.failing}"[: 2 * LONGEST], "moving", width)
+            lines += _wrapped(
+                [(" ", "plain")], f"{where}: {seen.failing}"[: 2 * MAX_CELL_CHARS], "moving", width
+            )
         if _none(instance, server):
             counts.append(f"0 {where}")
         elif seen.sessions is None:
@@ -82,11 +86,11 @@ def sessions(detail: Detail, width: int) -> list[list[Piece]]:
             shown, total = len(seen.sessions.oldest), seen.sessions.total
             count = f"{total:,}" if shown == total else f"the {shown} oldest of {total:,}"
             late = detail.now - (seen.read_at or 0.0)
-            old = late > LATE or instance.state != "live"
+            old = late > LATE_S or instance.state != "live"
             counts.append(f"{count} {where}" + (f", {late:.0f} s old" if old else ""))
             streams += seen.sessions.oldest
-    title: list[Piece] = [(" " + fit("Sessions", LABEL), "head")]
-    heads = _wrapped(title, " · ".join(counts)[: 2 * LONGEST] or NONE, "quiet", width)
+    title: list[Segment] = [(" " + fit("Sessions", LABEL_CELLS), "head")]
+    heads = _wrapped(title, " · ".join(counts)[: 2 * MAX_CELL_CHARS] or NO_VALUE, "quiet", width)
     return [*heads, *lines, *_streams(detail, streams)]
 
 
@@ -94,27 +98,27 @@ def _none(instance: InstanceView, server: Server) -> bool:
     return instance.state == "live" and not server.sessions
 
 
-def _streams(detail: Detail, streams: Iterable[Stream]) -> list[list[Piece]]:
-    ordered = sorted(streams, key=lambda each: (-_age(each), each.ref, each.client))
+def _streams(detail: Detail, streams: Iterable[Stream]) -> list[list[Segment]]:
+    ordered = sorted(streams, key=lambda stream: (-_age(stream), stream.ref, stream.client))
     if not ordered:
         return []
-    names = [each.name for each in detail.view.instances]
+    names = [instance.name for instance in detail.view.instances]
     on = min(16, max(3, *map(len, names))) + 1
-    client = min(48, max(22, *(len(each.client) for each in ordered))) + 1
+    client = min(48, max(22, *(len(stream.client) for stream in ordered))) + 1
     head = f" {'AGE':>7} {'CUT AFTER':>10}  {fit('ON', on)} {fit('CLIENT', client)} {fit('FRONTEND', 16)}"
     backend = len(detail.keys) > 1
-    lines: list[list[Piece]] = [[(head + (" BACKEND" if backend else ""), "quiet")]]
-    for each in ordered:
-        age = NONE if each.age is None else format_clock(each.age)
-        limit = NONE if each.silence_left is None else f"{each.silence_left} s"
+    lines: list[list[Segment]] = [[(head + (" BACKEND" if backend else ""), "quiet")]]
+    for stream in ordered:
+        age = NO_VALUE if stream.age is None else format_clock(stream.age)
+        limit = NO_VALUE if stream.silence_left is None else f"{stream.silence_left} s"
         lines.append(
             [
                 (f" {age:>7}", "plain"),
                 (f" {limit:>10}  ", "quiet"),
-                (fit(each.ref.instance, on) + " ", "plain"),
-                (fit(each.client, client) + " ", "plain"),
-                (fit(each.frontend, 16) + " ", "quiet"),
-                (visible(each.ref.backend[:LONGEST]) if backend else "", "quiet"),
+                (fit(stream.ref.instance, on) + " ", "plain"),
+                (fit(stream.client, client) + " ", "plain"),
+                (fit(stream.frontend, 16) + " ", "quiet"),
+                (visible(stream.ref.backend[:MAX_CELL_CHARS]) if backend else "", "quiet"),
             ]
         )
     return lines
@@ -124,34 +128,34 @@ def _age(stream: Stream) -> int:
     return -1 if stream.age is None else stream.age
 
 
-def journal(detail: Detail, width: int) -> list[list[Piece]]:
+def journal(detail: Detail, width: int) -> list[list[Segment]]:
     """What was sent and what happened, as the transcript has it, newest last."""
-    title: list[Piece] = [(" " + fit("Journal", LABEL), "head")]
+    title: list[Segment] = [(" " + fit("Journal", LABEL_CELLS), "head")]
     if not detail.journal:
         return [[*title, ("nothing since the console opened", "quiet")]]
     lines = [[*title, ("> sent, < the raw reply, · happened, ✗ failed; newest last", "quiet")]]
-    return lines + [row for each in detail.journal for row in _journalled(each, width)]
+    return lines + [row for line in detail.journal for row in _journalled(line, width)]
 
 
-def _journalled(line: Line, width: int) -> list[list[Piece]]:
+def _journalled(line: Line, width: int) -> list[list[Segment]]:
     size = 8 if width < 100 else 14
     head = " " * (18 + size)
     if line.kind != "reply":
-        head = f" {line.time:<8} {line.step:<7} {fit(cut(line.target[:LONGEST], size), size)}"
+        head = f" {line.time:<8} {line.step:<7} {fit(truncate(line.target[:MAX_CELL_CHARS], size), size)}"
     kind = _JOURNAL_KINDS[line.kind]
-    pieces: list[Piece] = [(head, "quiet"), (MARKS[line.kind] + " ", kind)]
+    segments: list[Segment] = [(head, "quiet"), (MARKS[line.kind] + " ", kind)]
     # Of a line of 10 kB only the beginning: all of it is in the transcript, and in what is copied.
-    rows = _wrapped(pieces, line.text[: (MOST_ROWS + 1) * width], kind, width)
-    if len(rows) > MOST_ROWS:
-        rows = [*rows[: MOST_ROWS - 1], [*rows[MOST_ROWS - 1], ("…", "quiet")]]
+    rows = _wrapped(segments, line.text[: (MAX_ROWS_PER_LINE + 1) * width], kind, width)
+    if len(rows) > MAX_ROWS_PER_LINE:
+        rows = [*rows[: MAX_ROWS_PER_LINE - 1], [*rows[MAX_ROWS_PER_LINE - 1], ("…", "quiet")]]
     return rows
 
 
-def _wrapped(head: list[Piece], words: str, kind: str, width: int) -> list[list[Piece]]:
+def _wrapped(head: list[Segment], words: str, kind: str, width: int) -> list[list[Segment]]:
     """Words beside a head; what does not fit goes on below the words."""
     indent = sum(cell_len(text) for text, _ in head)
     rows = Content(visible(words)).wrap(max(8, width - indent - 1)) or [Content("")]
-    space: list[Piece] = [(" " * indent, "plain")]
+    space: list[Segment] = [(" " * indent, "plain")]
     return [[*(space if index else head), (row.plain, kind)] for index, row in enumerate(rows)]
 
 
@@ -162,7 +166,7 @@ WIDE = 160  # cells of a line in what is copied
 class Page:
     """Lines, and where each section begins; in the order in which they stand."""
 
-    lines: list[list[Piece]]
+    lines: list[list[Segment]]
     starts: dict[str, int]
 
     def place(self, line: int) -> tuple[str, int]:
@@ -172,35 +176,35 @@ class Page:
         return (names[index], line - starts[index]) if index >= 0 else ("", line)
 
 
-def page(detail: Detail, width: int) -> Page:
+def build_page(detail: Detail, width: int) -> Page:
     """Everything, for so many cells."""
     return _joined({**_above(detail, width), "journal": journal(detail, width)})
 
 
 def as_text(detail: Detail) -> str:
     """Everything, to be pasted somewhere; lines of the journal are whole."""
-    above = _joined({"title": [title(detail, "", 0)], **_above(detail, WIDE)}).lines
+    above = _joined({"title": [build_title(detail, "", 0)], **_above(detail, WIDE)}).lines
     lines = ["".join(text for text, _ in line).rstrip() for line in above]
     return "\n".join([*lines, "", *map(str, detail.journal), ""])
 
 
-def _above(detail: Detail, width: int) -> dict[str, list[list[Piece]]]:
+def _above(detail: Detail, width: int) -> dict[str, list[list[Segment]]]:
     """What stands above the journal."""
-    sections: dict[str, list[list[Piece]]] = {}
+    sections: dict[str, list[list[Segment]]] = {}
     if wrong := trouble(detail, width):
         sections["trouble"] = wrong
     for key in detail.keys:
-        sections[f"state {key}"] = state(detail, key, width)
+        sections[f"state {key}"] = build_state(detail, key, width)
     sections["owner"] = ownership(detail, width)
     for key in detail.keys:
-        sections[f"checks {key}"] = checks(detail, key, width)
+        sections[f"checks {key}"] = build_checks(detail, key, width)
     sections["sessions"] = sessions(detail, width)
     return sections
 
 
-def _joined(sections: dict[str, list[list[Piece]]]) -> Page:
+def _joined(sections: dict[str, list[list[Segment]]]) -> Page:
     """One below the other, with a line of space before each but the first, and before the owner."""
-    lines: list[list[Piece]] = []
+    lines: list[list[Segment]] = []
     starts = {}
     for name, own in sections.items():
         if lines and own and name != "owner":
@@ -210,28 +214,32 @@ def _joined(sections: dict[str, list[list[Piece]]]) -> Page:
     return Page(lines, starts)
 
 
-def title(detail: Detail, clock_text: str, width: int) -> list[Piece]:
+def build_title(detail: Detail, clock_text: str, width: int) -> list[Segment]:
     """The node, its version, and a mark for each load balancer; the time on the right."""
     names = ", ".join(key[0] if key[1] == detail.node else "/".join(key) for key in detail.keys)
-    left: list[Piece] = [
-        (f" {cut(detail.node[:LONGEST], 40)}", "head"),
-        (f"  {visible(names[:LONGEST])}", "quiet"),
+    left: list[Segment] = [
+        (f" {truncate(detail.node[:MAX_CELL_CHARS], 40)}", "head"),
+        (f"  {visible(names[:MAX_CELL_CHARS])}", "quiet"),
     ]
-    left += [(f"  {visible(detail.version[:LONGEST])}", "plain")] if detail.version else []
-    right: list[Piece] = []
-    for each in detail.view.instances:
-        mark, kind = _mark(detail, each.name)
-        right += [(f"{cut(each.name[:LONGEST], 12)} ", "plain"), (mark, kind), ("  ", "plain")]
+    left += [(f"  {visible(detail.version[:MAX_CELL_CHARS])}", "plain")] if detail.version else []
+    right: list[Segment] = []
+    for instance in detail.view.instances:
+        mark, kind = _mark(detail, instance.name)
+        right += [
+            (f"{truncate(instance.name[:MAX_CELL_CHARS], 12)} ", "plain"),
+            (mark, kind),
+            ("  ", "plain"),
+        ]
     right.append((f" {clock_text} ", "plain"))
     room = width - sum(cell_len(text) for text, _ in right)
     used = sum(cell_len(text) for text, _ in left)
     if used > room > 0:
-        left = [(cut("".join(text for text, _ in left), room), "head")]
+        left = [(truncate("".join(text for text, _ in left), room), "head")]
         used = cell_len(left[0][0])
     return [*left, (" " * max(2, room - used), "plain"), *right]
 
 
-def _mark(detail: Detail, name: str) -> Piece:
+def _mark(detail: Detail, name: str) -> Segment:
     """As in the table: in rotation in every backend, not, or not known."""
     seen = [(instance, server) for instance, server in detail.lines() if instance.name == name]
     if not seen or any(instance.state != "live" for instance, _ in seen):

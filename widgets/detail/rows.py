@@ -6,11 +6,11 @@ from typing import TypeAlias
 from backends.model import AdminState, Server
 from orchestrator.events.text import health
 from orchestrator.live.poller import InstanceView
-from widgets.segments import Piece
-from widgets.table.columns import NONE, number, percent, since
-from widgets.table.server_status import look
+from widgets.segments import Segment
+from widgets.table.columns import NO_VALUE, format_number, format_percent, format_since
+from widgets.table.server_status import judge_server
 
-Cell: TypeAlias = list[Piece]
+Cell: TypeAlias = list[Segment]
 _HEALTH_KINDS = {"▲": "ok", "△": "moving", "▼": "bad"}
 _NUMBER = 7  # cells of a number, so that units stand below each other
 
@@ -22,7 +22,7 @@ def _figure(value: str, unit: str = "") -> Cell:
 def _rotation(server: Server, instance: InstanceView) -> Cell:
     if server.in_rotation:
         return [("✓ in rotation", "ok")]
-    kind = look(server, busy=server.sessions > 0).kind
+    kind = judge_server(server, has_sessions=server.sessions > 0).kind
     return (
         [("△ takes traffic, not proven", "moving")]
         if server.receives_traffic
@@ -31,7 +31,11 @@ def _rotation(server: Server, instance: InstanceView) -> Cell:
 
 
 def _admin(server: Server, instance: InstanceView) -> Cell:
-    kind = "plain" if server.admin_state is AdminState.READY else look(server, busy=server.sessions > 0).kind
+    kind = (
+        "plain"
+        if server.admin_state is AdminState.READY
+        else judge_server(server, has_sessions=server.sessions > 0).kind
+    )
     return [(server.admin_state.value, kind)]
 
 
@@ -40,7 +44,7 @@ def _health(server: Server, instance: InstanceView) -> Cell:
     # Of the word alone: a drained server that is up is as healthy as any other.
     kind = _HEALTH_KINDS.get(words[:1], "quiet")
     words = "not checked" if words == "-" else words
-    return [(words, kind), (f"  since {since(server.last_change)}", "quiet")]
+    return [(words, kind), (f"  since {format_since(server.last_change)}", "quiet")]
 
 
 def _status(server: Server, instance: InstanceView) -> Cell:
@@ -55,25 +59,27 @@ def _weight(server: Server, instance: InstanceView) -> Cell:
 
 
 def _sessions(server: Server, instance: InstanceView) -> Cell:
-    return _figure(number(server.sessions, _NUMBER), f"in flight, {number(server.queue, 5)} queued")
+    return _figure(
+        format_number(server.sessions, _NUMBER), f"in flight, {format_number(server.queue, 5)} queued"
+    )
 
 
 def _requests(server: Server, instance: InstanceView) -> Cell:
     place = instance.places.index.get((server.ref.backend, server.ref.server))
     if place is None or instance.state != "live":
-        return _figure(NONE)
+        return _figure(NO_VALUE)
     requests, failed = instance.rates.counts(place)
     if failed is None:
         words = " errors unknown (TCP)"
     else:
-        words = f" {percent(failed / max(requests, failed) if failed else 0.0)} % errors"
-    rate = number(instance.rates.rate(place), _NUMBER)
+        words = f" {format_percent(failed / max(requests, failed) if failed else 0.0)} % errors"
+    rate = format_number(instance.rates.rate(place), _NUMBER)
     return [*_figure(rate, "/s,"), (words, "bad" if failed else "quiet")]
 
 
 def _response(server: Server, instance: InstanceView) -> Cell:
     if server.response_time is None:
-        return _figure(NONE)
+        return _figure(NO_VALUE)
     return _figure(str(server.response_time), "ms")
 
 
@@ -103,12 +109,12 @@ def _check(server: Server, instance: InstanceView) -> Cell:
 
 
 def _said(server: Server, instance: InstanceView) -> Cell:
-    return [(server.last_check or NONE, "plain" if server.last_check else "quiet")]
+    return [(server.last_check or NO_VALUE, "plain" if server.last_check else "quiet")]
 
 
 def _proof(server: Server, instance: InstanceView) -> Cell:
     if not server.has_checks or not server.check_fall:  # as in maintenance
-        return [(NONE, "quiet")]
+        return [(NO_VALUE, "quiet")]
     full = server.check_health == server.full_health
     return [
         (f"{server.check_health}/{server.full_health}", "plain" if full else "moving"),

@@ -11,8 +11,8 @@ from textual.widget import Widget
 
 from backends.text import visible
 from widgets.detail.model import Detail
-from widgets.detail.page import Page, as_text, page, title
-from widgets.segments import KINDS, colours, painted
+from widgets.detail.page import Page, as_text, build_page, build_title
+from widgets.segments import KINDS, css_colors, render_line
 
 
 class DetailTitle(Widget):
@@ -21,7 +21,7 @@ class DetailTitle(Widget):
     COMPONENT_CLASSES: ClassVar[set[str]] = {f"detail-title--{kind}" for kind in KINDS}
     DEFAULT_CSS = """
     DetailTitle { height: 1; background: $panel; }
-    """ + colours("DetailTitle", "detail-title")
+    """ + css_colors("DetailTitle", "detail-title")
 
     def __init__(self) -> None:
         super().__init__()
@@ -36,8 +36,8 @@ class DetailTitle(Widget):
     def render(self) -> Text:
         if self._detail is None:
             return Text()
-        paint = {kind: self.get_component_rich_style(f"detail-title--{kind}") for kind in KINDS}
-        return painted(title(self._detail, self._clock, self.size.width), paint, self.size.width)
+        styles = {kind: self.get_component_rich_style(f"detail-title--{kind}") for kind in KINDS}
+        return render_line(build_title(self._detail, self._clock, self.size.width), styles, self.size.width)
 
 
 class DetailView(ScrollView, can_focus=True, inherit_bindings=False):
@@ -46,7 +46,7 @@ class DetailView(ScrollView, can_focus=True, inherit_bindings=False):
     COMPONENT_CLASSES: ClassVar[set[str]] = {f"detail--{kind}" for kind in KINDS}
     DEFAULT_CSS = """
     DetailView { height: 1fr; overflow-x: hidden; scrollbar-gutter: stable; scrollbar-size-vertical: 1; }
-    """ + colours("DetailView", "detail")
+    """ + css_colors("DetailView", "detail")
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding(key, action, text, show=False, id=f"detail-{text}", tooltip=tooltip)
         for key, action, text, tooltip in (
@@ -63,7 +63,7 @@ class DetailView(ScrollView, can_focus=True, inherit_bindings=False):
         super().__init__()
         self._detail: Detail | None = None
         self._page = Page([], {})
-        self._painted: list[Strip] = []
+        self._rendered: list[Strip] = []
         self._follows = False  # the end
         self._settling = False  # it is not the reader who scrolls
 
@@ -80,7 +80,7 @@ class DetailView(ScrollView, can_focus=True, inherit_bindings=False):
         if self._detail is None or self._width <= 0:
             return
         section, offset = self._page.place(self.scroll_offset.y)
-        self._page = page(self._detail, self._width)
+        self._page = build_page(self._detail, self._width)
         self._settling = True
         self.virtual_size = Size(self._width, len(self._page.lines))
         top = self._page.starts.get(section, 0) + offset if self.scroll_offset.y else 0
@@ -109,24 +109,24 @@ class DetailView(ScrollView, can_focus=True, inherit_bindings=False):
         self.action_by(pages * max(1, self.size.height - 1))
 
     def on_resize(self) -> None:
-        self._painted = []
+        self._rendered = []
         self._lay_out()
 
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
         super().watch_scroll_y(old_value, new_value)
         if new_value < old_value and not self._settling:
             self._follows = False
-        self._painted = []  # all lines are other lines now: nothing to compare with
+        self._rendered = []  # all lines are other lines now: nothing to compare with
 
     def _repaint(self) -> None:
         fresh = [self.render_line(y) for y in range(self.size.height)]
-        same = len(fresh) == len(self._painted)
+        same = len(fresh) == len(self._rendered)
         regions = [
             Region(0, y, self._width, 1)
             for y, strip in enumerate(fresh)
-            if not same or strip != self._painted[y]
+            if not same or strip != self._rendered[y]
         ]
-        self._painted = fresh
+        self._rendered = fresh
         if regions:
             self.refresh(*regions)
 
@@ -134,6 +134,6 @@ class DetailView(ScrollView, can_focus=True, inherit_bindings=False):
         at, width, base = y + self.scroll_offset.y, self._width, self.rich_style
         if not 0 <= at < len(self._page.lines):
             return Strip.blank(width, base)
-        paint = {kind: self.get_component_rich_style(f"detail--{kind}") for kind in KINDS}
-        text = painted(self._page.lines[at], paint, width)
+        styles = {kind: self.get_component_rich_style(f"detail--{kind}") for kind in KINDS}
+        text = render_line(self._page.lines[at], styles, width)
         return Strip(text.render(self.app.console)).adjust_cell_length(width, base).apply_style(base)

@@ -11,8 +11,8 @@ from textual.screen import ModalScreen
 from textual.widget import Widget
 
 from backends.text import visible
-from widgets.dialogs.button import Choice
-from widgets.dialogs.hanging_text import Line, Lines
+from widgets.dialogs.button import InlineButton
+from widgets.dialogs.hanging_text import Entries, Entry
 
 Answer = TypeVar("Answer")
 
@@ -20,7 +20,7 @@ Answer = TypeVar("Answer")
 class Dialog(ModalScreen[Answer], Generic[Answer]):
     """A box with text that scrolls when there is much of it, and answers that are always in sight.
 
-    Subclasses give `lines`, `fields` and `choices`, and react to `Choice.Pressed`.
+    Subclasses give `lines`, `fields` and `choices`, and react to `InlineButton.Pressed`.
     """
 
     AUTO_FOCUS = ""  # `compose` decides: the safe answer
@@ -64,12 +64,12 @@ class Dialog(ModalScreen[Answer], Generic[Answer]):
         with box:
             # It never takes the focus: that would be one more stop before an answer.
             with VerticalScroll(id="text", can_focus=False):
-                yield Lines(self.lines())
+                yield Entries(self.lines())
             yield from self.fields()
             with Horizontal(id="answers"):
                 yield from self.choices()
 
-    def lines(self) -> Sequence[Line]:
+    def lines(self) -> Sequence[Entry]:
         """What the dialog says."""
         return ()
 
@@ -77,7 +77,7 @@ class Dialog(ModalScreen[Answer], Generic[Answer]):
         """What is filled in, below the text."""
         return ()
 
-    def choices(self) -> Iterable[Choice]:
+    def choices(self) -> Iterable[InlineButton]:
         """The answers; the first one is the safe one."""
         return ()
 
@@ -92,15 +92,15 @@ class Dialog(ModalScreen[Answer], Generic[Answer]):
         """Give the text what the rest leaves over: the answers are never pushed out of sight."""
         box, text = self.query_one("#box"), self.query_one("#text")
         rest = sum(
-            each.outer_size.height + each.styles.margin.height
-            for each in box.children
-            if each is not text and each.display
+            child.outer_size.height + child.styles.margin.height
+            for child in box.children
+            if child is not text and child.display
         )
         text.styles.max_height = max(2, self.size.height - box.gutter.height - rest)
 
     def first(self) -> Widget:
         """What has the focus at first: the safe answer."""
-        return self.query(Choice).first()
+        return self.query(InlineButton).first()
 
     def action_cancel(self) -> None:
         self.dismiss(None)

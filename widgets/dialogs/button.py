@@ -13,23 +13,23 @@ from textual.reactive import reactive
 from textual.widget import Widget
 
 from backends.text import visible
-from widgets.dialogs.hanging_text import QUIET
+from widgets.dialogs.hanging_text import QUIET_STYLE
 
 
-class Choice(Widget, can_focus=True):
+class InlineButton(Widget, can_focus=True):
     """A button of one line: `[ Go on ]`, and `[▸Go on◂]` with the focus; no brackets while it is disabled."""
 
     DEFAULT_CSS = """
-    Choice { width: auto; height: 1; margin-left: 2; color: $foreground; }
-    Choice.-error { color: $text-error; }
-    Choice.-warning { color: $text-warning; }
-    Choice.-success { color: $text-success; }
-    Choice.-primary { color: $text-primary; }
-    Choice:nocolor { color: $foreground; }
-    Choice:focus { text-style: bold reverse; }
-    Choice:hover { text-style: bold; }
-    Choice:disabled { color: $foreground 50%; }
-    Choice:disabled:ansi { text-style: dim; }
+    InlineButton { width: auto; height: 1; margin-left: 2; color: $foreground; }
+    InlineButton.-error { color: $text-error; }
+    InlineButton.-warning { color: $text-warning; }
+    InlineButton.-success { color: $text-success; }
+    InlineButton.-primary { color: $text-primary; }
+    InlineButton:nocolor { color: $foreground; }
+    InlineButton:focus { text-style: bold reverse; }
+    InlineButton:hover { text-style: bold; }
+    InlineButton:disabled { color: $foreground 50%; }
+    InlineButton:disabled:ansi { text-style: dim; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter,space", "press", "choose", id="choice.press", tooltip="Give this answer", show=False)
@@ -79,12 +79,12 @@ class Choice(Widget, can_focus=True):
 _VARIANTS = ("primary", "success", "warning", "error")
 
 
-class Options(Widget, can_focus=True):
+class RadioList(Widget, can_focus=True):
     """One of several, each on its own line with what it means."""
 
     DEFAULT_CSS = """
-    Options { width: 1fr; height: auto; }
-    Options:focus { background: $foreground 8%; }
+    RadioList { width: 1fr; height: auto; }
+    RadioList:focus { background: $foreground 8%; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding(
@@ -111,8 +111,8 @@ class Options(Widget, can_focus=True):
         """
         super().__init__(id=id)
         self._options = options
-        values = [each[0] for each in options]
-        self.set_reactive(Options.picked, values.index(value) if value in values else 0)
+        values = [option[0] for option in options]
+        self.set_reactive(RadioList.picked, values.index(value) if value in values else 0)
 
     @property
     def value(self) -> str:
@@ -130,7 +130,7 @@ class Options(Widget, can_focus=True):
         padded = visible(label) + " " * (width - cell_len(label))
         return Content.assemble(
             (f"{mark}{'◉' if here else '○'} {padded}", "bold" if here else ""),
-            (f"  {visible(meaning)}", QUIET),
+            (f"  {visible(meaning)}", QUIET_STYLE),
         )
 
     def watch_has_focus(self, has_focus: bool) -> None:

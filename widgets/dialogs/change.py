@@ -14,8 +14,16 @@ from orchestrator.engine.manual import Action, Impact
 from orchestrator.engine.plan_differences import Difference
 from orchestrator.planning.capacity import Capacity
 from widgets.dialogs.base import Dialog
-from widgets.dialogs.button import Choice
-from widgets.dialogs.hanging_text import QUIET, Line, Lines, cell, column, line, text
+from widgets.dialogs.button import InlineButton
+from widgets.dialogs.hanging_text import (
+    QUIET_STYLE,
+    Entries,
+    Entry,
+    column_width,
+    entry,
+    pad_cell,
+    to_content,
+)
 from widgets.dialogs.plan_lines import differences as changed
 
 TITLES: dict[Action, str] = {
@@ -37,85 +45,88 @@ MEANINGS: dict[Action, str] = {
     "weight": "The share of new traffic, 0 to 256; 0 takes it out of rotation.",
 }
 
-TITLE = 48  # cells that names take in the title at most
+MAX_TITLE_CELLS = 48  # cells that names take in the title at most
 
 
-def title(action: Action, nodes: Sequence[str]) -> str:
+def build_title(action: Action, nodes: Sequence[str]) -> str:
     """The question; names that do not fit are below it."""
     names = ", ".join(nodes) if _in_title(nodes) else "these nodes" if len(nodes) > 1 else "this node"
     return f"{TITLES[action]} {names}{'' if action == 'weight' else '?'}"
 
 
 def _in_title(nodes: Sequence[str]) -> bool:
-    return column([", ".join(nodes)], TITLE + 1) <= TITLE
+    return column_width([", ".join(nodes)], MAX_TITLE_CELLS + 1) <= MAX_TITLE_CELLS
 
 
-def described(action: Action, impact: Impact) -> Iterator[Line]:
+def describe_impact(action: Action, impact: Impact) -> Iterator[Entry]:
     """Who, what it would leave, and how it is now."""
     if not _in_title(impact.nodes):
-        yield line(text(", ".join(impact.nodes), "bold"))
-    yield line(text(MEANINGS[action], QUIET))
+        yield entry(to_content(", ".join(impact.nodes), "bold"))
+    yield entry(to_content(MEANINGS[action], QUIET_STYLE))
     if impact.registries:
         where = ", ".join(impact.registries)
-        yield line(text(f"{'Back' if action == 'ready' else 'Out'} in {where} too.", QUIET))
-    yield line(text(f"{counted(impact.sessions, 'session')} now", "bold"))
+        yield entry(to_content(f"{'Back' if action == 'ready' else 'Out'} in {where} too.", QUIET_STYLE))
+    yield entry(to_content(f"{counted(impact.sessions, 'session')} now", "bold"))
     for words in impact.carried:
-        yield line(text(f"Also affects {words}.", "$text-warning"))
+        yield entry(to_content(f"Also affects {words}.", "$text-warning"))
     if impact.capacities:
-        yield line("")
+        yield entry("")
         if action == "weight":
-            yield line("Weight 0 would leave:")
-        yield from capacities(impact.capacities)
+            yield entry("Weight 0 would leave:")
+        yield from list_capacities(impact.capacities)
     if impact.servers:
-        yield line("")
+        yield entry("")
         yield from _servers(impact.servers)
 
 
-def capacities(found: Sequence[Capacity]) -> Iterator[Line]:
+def list_capacities(found: Sequence[Capacity]) -> Iterator[Entry]:
     """What would stay in rotation, broken floors first."""
-    places = {each: f"{each.backend} on {each.instance}" for each in found}
-    width = column(places.values())
-    digits = max(len(str(each.before)) for each in found)
-    for each in sorted(found, key=lambda capacity: capacity.allowed):
-        mark, style = ("✓", "$text-success") if each.allowed else ("✗", "$text-error")
-        numbers = (
-            f"in rotation {each.before:>{digits}} → {each.after:>{digits}}, floor {each.floor}{each.notes}"
+    places = {capacity: f"{capacity.backend} on {capacity.instance}" for capacity in found}
+    width = column_width(places.values())
+    digits = max(len(str(capacity.before)) for capacity in found)
+    for capacity in sorted(found, key=lambda capacity: capacity.allowed):
+        mark, style = ("✓", "$text-success") if capacity.allowed else ("✗", "$text-error")
+        numbers = f"in rotation {capacity.before:>{digits}} → {capacity.after:>{digits}}"
+        floor = f", floor {capacity.floor}{capacity.notes}"
+        head = to_content(f"{mark} ", style) + pad_cell(places[capacity], width) + "  "
+        yield Entry(head, to_content(numbers + floor, style))
+
+
+def _servers(servers: Sequence[Server]) -> Iterator[Entry]:
+    width = column_width(str(server.ref) for server in servers)
+    digits = max(len(str(server.sessions)) for server in servers)
+    states = column_width(server.status for server in servers)
+    for server in servers:
+        where = pad_cell(str(server.ref), width, QUIET_STYLE)
+        state = f"{server.admin_state:<5}  " + pad_cell(server.status, states).plain
+        sessions = f"{server.sessions:>{digits}} " + (
+            "session " if server.sessions == 1 else plural("session")
         )
-        yield Line(text(f"{mark} ", style) + cell(places[each], width) + "  ", text(numbers, style))
+        yield Entry(where + "  ", to_content(f"{state}  {sessions}  weight {server.weight}"))
 
 
-def _servers(servers: Sequence[Server]) -> Iterator[Line]:
-    width = column(str(each.ref) for each in servers)
-    digits = max(len(str(each.sessions)) for each in servers)
-    states = column(each.status for each in servers)
-    for each in servers:
-        where = cell(str(each.ref), width, QUIET)
-        state = f"{each.admin_state:<5}  " + cell(each.status, states).plain
-        sessions = f"{each.sessions:>{digits}} " + ("session " if each.sessions == 1 else plural("session"))
-        yield Line(where + "  ", text(f"{state}  {sessions}  weight {each.weight}"))
-
-
-def refusal(action: Action, broken: Sequence[Capacity], several: bool) -> Iterator[Line]:
+def describe_refusal(action: Action, broken: Sequence[Capacity], several: bool) -> Iterator[Entry]:
     """Why it is refused, and what would make it possible."""
     what = "Weight 0 is refused" if action == "weight" else "Refused"
-    yield Line(
-        text("✗ ", "$text-error"), text(f"{what}: the capacity floor would be violated.", "bold $text-error")
+    yield Entry(
+        to_content("✗ ", "$text-error"),
+        to_content(f"{what}: the capacity floor would be violated.", "bold $text-error"),
     )
     places: dict[tuple[int, str], list[str]] = {}
-    for each in broken:
-        places.setdefault((each.floor - each.after, each.backend), []).append(each.instance)
+    for capacity in broken:
+        places.setdefault((capacity.floor - capacity.after, capacity.backend), []).append(capacity.instance)
     needs = [
         f"{counted(missing, 'more server')} in rotation in {backend} on {' and on '.join(instances)}"
         for (missing, backend), instances in places.items()
     ]
     fewer = "fewer nodes at once, " if several else ""
-    yield Line(
-        text("  "),
-        text(f"Possible with {fewer}{', and '.join(needs)}, or a lower floor in the configuration."),
+    yield Entry(
+        to_content("  "),
+        to_content(f"Possible with {fewer}{', and '.join(needs)}, or a lower floor in the configuration."),
     )
 
 
-LEAST_WEIGHT, MOST_WEIGHT = 0, 256  # HAProxy's own limits
+MIN_WEIGHT, MAX_WEIGHT = 0, 256  # HAProxy's own limits
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,35 +161,35 @@ class ChangeDialog(Dialog[ChangeAnswer | None]):
             differences: from what was shown before, where it is shown again.
         """
         super().__init__()
-        self.title = title(action, impact.nodes)
+        self.title = build_title(action, impact.nodes)
         self._action = action
         self._impact = impact
         self._differences = differences
 
-    def lines(self) -> Sequence[Line]:
-        return [*changed(self._differences), *described(self._action, self._impact)]
+    def lines(self) -> Sequence[Entry]:
+        return [*changed(self._differences), *describe_impact(self._action, self._impact)]
 
     def fields(self) -> Iterable[Widget]:
         if self._action == "weight":
             yield Static(
-                text(f"New weight, {LEAST_WEIGHT} to {MOST_WEIGHT}:"), id="weight-label", classes="label"
+                to_content(f"New weight, {MIN_WEIGHT} to {MAX_WEIGHT}:"), id="weight-label", classes="label"
             )
             yield Input(id="weight", placeholder="type here", max_length=4, select_on_focus=False)
             yield Static(id="weight-hint", classes="hint")
         if self._impact.broken:
             several = len(self._impact.nodes) > 1
-            yield Lines(list(refusal(self._action, self._impact.broken, several)), id="refusal")
+            yield Entries(list(describe_refusal(self._action, self._impact.broken, several)), id="refusal")
             names = "all names, separated by spaces" if several else "its name"
             yield Static(
-                text(f"To do it anyway, type {names}: {' '.join(self._impact.nodes)}"),
+                to_content(f"To do it anyway, type {names}: {' '.join(self._impact.nodes)}"),
                 classes="label",
                 id="override-label",
             )
             yield Input(id="override", placeholder="type here", select_on_focus=False)
 
-    def choices(self) -> Iterable[Choice]:
-        yield Choice("no", "Cancel")
-        yield Choice("yes", VERBS[self._action], "success" if self._action == "ready" else "warning")
+    def choices(self) -> Iterable[InlineButton]:
+        yield InlineButton("no", "Cancel")
+        yield InlineButton("yes", VERBS[self._action], "success" if self._action == "ready" else "warning")
 
     def on_mount(self) -> None:
         super().on_mount()
@@ -199,7 +210,7 @@ class ChangeDialog(Dialog[ChangeAnswer | None]):
         if not (typed.isascii() and typed.isdigit()):
             return None
         number = int(typed)
-        return number if LEAST_WEIGHT <= number <= MOST_WEIGHT else None
+        return number if MIN_WEIGHT <= number <= MAX_WEIGHT else None
 
     @property
     def refused(self) -> bool:
@@ -229,13 +240,13 @@ class ChangeDialog(Dialog[ChangeAnswer | None]):
     def _explain_weight(self) -> None:
         typed = self.query_one("#weight", Input).value
         wrong = bool(typed) and self.weight is None
-        hint = f"✗ found {typed!r}, expected a whole number from {LEAST_WEIGHT} to {MOST_WEIGHT}"
-        self.query_one("#weight-hint", Static).update(text(hint) if wrong else Content(""))
+        hint = f"✗ found {typed!r}, expected a whole number from {MIN_WEIGHT} to {MAX_WEIGHT}"
+        self.query_one("#weight-hint", Static).update(to_content(hint) if wrong else Content(""))
         self.query_one("#weight").set_class(wrong, "-invalid")
 
     @property
-    def _yes(self) -> Choice:
-        return self.query(Choice).last()
+    def _yes(self) -> InlineButton:
+        return self.query(InlineButton).last()
 
     # -- answers ------------------------------------------------------------------------------
 
@@ -247,8 +258,8 @@ class ChangeDialog(Dialog[ChangeAnswer | None]):
         elif not self._yes.disabled:
             self._yes.focus()
 
-    @on(Choice.Pressed)
-    def _pressed(self, event: Choice.Pressed) -> None:
+    @on(InlineButton.Pressed)
+    def _pressed(self, event: InlineButton.Pressed) -> None:
         weight = self.weight
         if event.answer == "no" or weight is None:
             self.dismiss(None)

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Sequence
 from textual import on
 
 from widgets.dialogs.base import Dialog
-from widgets.dialogs.button import Choice
-from widgets.dialogs.hanging_text import Line, line
+from widgets.dialogs.button import InlineButton
+from widgets.dialogs.hanging_text import Entry, entry
 
 
 class Confirm(Dialog[str | None]):
@@ -32,16 +32,16 @@ class Confirm(Dialog[str | None]):
         self._choices = choices
         self._safe = choices[0][0] if safe is None else safe
 
-    def lines(self) -> Sequence[Line]:
-        return [line(each) for each in self._text]
+    def lines(self) -> Sequence[Entry]:
+        return [entry(text) for text in self._text]
 
-    def choices(self) -> Iterable[Choice]:
+    def choices(self) -> Iterable[InlineButton]:
         for answer, label, variant in self._choices:
-            yield Choice(answer, label, variant)
+            yield InlineButton(answer, label, variant)
 
-    def first(self) -> Choice:
-        return next(each for each in self.query(Choice) if each.answer == self._safe)
+    def first(self) -> InlineButton:
+        return next(button for button in self.query(InlineButton) if button.answer == self._safe)
 
-    @on(Choice.Pressed)
-    def _pressed(self, event: Choice.Pressed) -> None:
+    @on(InlineButton.Pressed)
+    def _pressed(self, event: InlineButton.Pressed) -> None:
         self.dismiss(event.answer)

@@ -11,22 +11,22 @@ from textual.widget import Widget
 
 from backends.text import visible
 
-QUIET = "$foreground 60%"
+QUIET_STYLE = "$foreground 60%"
 """Style of what is only there when one looks for it."""
 
-COLOURS = re.compile(r"\$text-(success|warning|error|primary)")
-HEAD = 28  # cells that a column of names takes at most
+COLOR_STYLES = re.compile(r"\$text-(success|warning|error|primary)")
+MAX_NAME_CELLS = 28  # cells that a column of names takes at most
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class Entry:
     """One entry; what does not fit in the width goes on below its body, never below its head."""
 
     head: Content
     body: Content
 
 
-def text(value: str, style: str = "") -> Content:
+def to_content(value: str, style: str = "") -> Content:
     """Text from outside as content: no markup, nothing that a terminal would obey.
 
     Args:
@@ -36,47 +36,48 @@ def text(value: str, style: str = "") -> Content:
     return Content.styled(visible(value), style)
 
 
-def uncoloured(content: Content) -> Content:
+def strip_colors(content: Content) -> Content:
     """For screens without colours: red would be as dim as what is quiet, and it matters most."""
     spans = [
-        Span(start, end, COLOURS.sub("$foreground", style) if isinstance(style, str) else style)
+        Span(start, end, COLOR_STYLES.sub("$foreground", style) if isinstance(style, str) else style)
         for start, end, style in content.spans
     ]
     return Content(content.plain, spans)
 
 
-def line(*parts: Content | str) -> Line:
+def entry(*parts: Content | str) -> Entry:
     """An entry without a head; strings are made harmless."""
-    return Line(
-        Content(""), Content("").join(each if isinstance(each, Content) else text(each) for each in parts)
+    return Entry(
+        Content(""),
+        Content("").join(part if isinstance(part, Content) else to_content(part) for part in parts),
     )
 
 
-def cell(value: str, width: int, style: str = "", *, right: bool = False) -> Content:
+def pad_cell(value: str, width: int, style: str = "", *, right: bool = False) -> Content:
     """Text in a column of so many cells; what is too long ends with an ellipsis."""
-    cut = text(value).truncate(width, ellipsis=True).plain
+    cut = to_content(value).truncate(width, ellipsis=True).plain
     space = " " * max(0, width - cell_len(cut))
     return Content.styled(space + cut if right else cut + space, style)
 
 
-def column(values: Iterable[str], most: int = HEAD) -> int:
+def column_width(values: Iterable[str], most: int = MAX_NAME_CELLS) -> int:
     """Cells that a column of these needs, at most `most`."""
-    return min(most, max((cell_len(visible(each)) for each in values), default=0))
+    return min(most, max((cell_len(visible(value)) for value in values), default=0))
 
 
-class Lines(Widget):
+class Entries(Widget):
     """Shows entries one below the other, as high as they need to be."""
 
     DEFAULT_CSS = """
-    Lines { width: 1fr; height: auto; }
+    Entries { width: 1fr; height: auto; }
     """
 
-    def __init__(self, lines: Sequence[Line] = (), *, id: str | None = None) -> None:
+    def __init__(self, lines: Sequence[Entry] = (), *, id: str | None = None) -> None:
         super().__init__(id=id)
-        self._lines: Sequence[Line] = lines
+        self._lines: Sequence[Entry] = lines
         self._laid_out: tuple[int, list[Content]] = (0, [])
 
-    def show(self, lines: Sequence[Line]) -> None:
+    def show(self, lines: Sequence[Entry]) -> None:
         """Show other entries."""
         self._lines = lines
         self._laid_out = (0, [])
@@ -84,18 +85,18 @@ class Lines(Widget):
 
     def render(self) -> Content:
         content = Content("\n").join(self._at(self.size.width))
-        return uncoloured(content) if self.app.no_color else content
+        return strip_colors(content) if self.app.no_color else content
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
         return len(self._at(width))
 
     def _at(self, width: int) -> list[Content]:
         if self._laid_out[0] != width:
-            self._laid_out = (width, [row for each in self._lines for row in _wrapped(each, width)])
+            self._laid_out = (width, [row for entry in self._lines for row in _wrapped(entry, width)])
         return self._laid_out[1]
 
 
-def _wrapped(entry: Line, width: int) -> list[Content]:
+def _wrapped(entry: Entry, width: int) -> list[Content]:
     indent = entry.head.cell_length
     rows = entry.body.wrap(max(8, width - indent)) or [Content("")]
     space = Content(" " * indent)

@@ -12,8 +12,8 @@ from orchestrator.engine.plan_differences import Difference
 from orchestrator.planning.plan import Plan
 from orchestrator.planning.text import failed_versions_text
 from widgets.dialogs import plan_lines
-from widgets.dialogs.button import Choice
-from widgets.dialogs.hanging_text import QUIET, Line, Lines, line, text
+from widgets.dialogs.button import InlineButton
+from widgets.dialogs.hanging_text import QUIET_STYLE, Entries, Entry, entry, to_content
 from widgets.dialogs.report import Report
 
 
@@ -38,45 +38,48 @@ class PlanScreen(Report[bool]):
     def headline(self) -> Content:
         plan = self._plan
         work = sum(map(len, plan.batches))
-        return text(
+        return to_content(
             f"{plan.application} → {plan.version} · {work} of {counted(len(plan.nodes), 'node')}"
             f" in {counted(len(plan.batches), 'batch')}"
         )
 
-    def lines(self) -> Sequence[Line]:
+    def lines(self) -> Sequence[Entry]:
         plan = self._plan
         found = [*plan_lines.differences(self._differences), *plan_lines.findings(plan.findings)]
         lines = [*found, *plan_lines.capacity(plan), *plan_lines.nodes(plan)]
         if self._with_commands:
             return [*lines, *plan_lines.commands(plan)]
         commands = counted(len(self.commands()), "command")
-        return [*lines, line(""), line(text(f"c shows all {commands}", QUIET))]
+        return [*lines, entry(""), entry(to_content(f"c shows all {commands}", QUIET_STYLE))]
 
     def reason(self) -> Content:
         errors = len(self._plan.errors)
         if errors:
             words = f"✗ cannot start: {counted(errors, 'error')}, see above"
-            return text(words, "bold $text-error")
+            return to_content(words, "bold $text-error")
         if not self._plan.batches:
-            return text("· nothing to do")
+            return to_content("· nothing to do")
         if failed := failed_versions_text(self._plan):
-            return text(f"! {failed}", "bold $text-warning")
-        return text("nothing has been touched yet")
+            return to_content(f"! {failed}", "bold $text-warning")
+        return to_content("nothing has been touched yet")
 
-    def choices(self) -> Iterable[Choice]:
-        yield Choice("no", "Back")
-        start = Choice("yes", "Start", "warning")
+    def choices(self) -> Iterable[InlineButton]:
+        yield InlineButton("no", "Back")
+        start = InlineButton("yes", "Start", "warning")
         start.disabled = bool(self._plan.errors) or not self._plan.batches
         yield start
 
     def commands(self) -> Sequence[str]:
         planned = [
-            each for batch in self._plan.batches for name in batch for each in self._plan.node(name).commands
+            command
+            for batch in self._plan.batches
+            for name in batch
+            for command in self._plan.node(name).commands
         ]
-        return [f"{each.target}: {each.command}" for each in (*self._plan.prefetch, *planned)]
+        return [f"{command.target}: {command.command}" for command in (*self._plan.prefetch, *planned)]
 
-    @on(Choice.Pressed)
-    def _pressed(self, event: Choice.Pressed) -> None:
+    @on(InlineButton.Pressed)
+    def _pressed(self, event: InlineButton.Pressed) -> None:
         self.dismiss(event.answer == "yes")
 
     def action_leave(self) -> None:
@@ -84,4 +87,4 @@ class PlanScreen(Report[bool]):
 
     def action_commands(self) -> None:
         self._with_commands = not self._with_commands
-        self.query_one("#lines", Lines).show(self.lines())
+        self.query_one("#lines", Entries).show(self.lines())

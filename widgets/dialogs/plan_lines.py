@@ -12,45 +12,47 @@ from orchestrator.planning.text import (
     group_findings,
     task_text,
 )
-from widgets.dialogs.hanging_text import QUIET, Line, cell, column, line, text
-from widgets.dialogs.report import heading
+from widgets.dialogs.hanging_text import QUIET_STYLE, Entry, column_width, entry, pad_cell, to_content
+from widgets.dialogs.report import heading_entry
 
-STYLES = {Severity.ERROR: "$text-error", Severity.WARNING: "$text-warning", Severity.INFO: QUIET}
+STYLES = {Severity.ERROR: "$text-error", Severity.WARNING: "$text-warning", Severity.INFO: QUIET_STYLE}
 BAR = 12  # cells at most
 
 
-def findings(found: Sequence[Finding]) -> Iterator[Line]:
+def findings(found: Sequence[Finding]) -> Iterator[Entry]:
     """Errors first; the same text about several subjects is said once."""
     if found:
-        yield heading("Preflight found")
+        yield heading_entry("Preflight found")
     for (severity, words), subjects in group_findings(found).items():
         style = STYLES[severity]
-        yield Line(
-            text(f"{SEVERITY_GLYPHS[severity]} ", style),
-            text(", ".join(subjects), style) + text(f": {words}"),
+        yield Entry(
+            to_content(f"{SEVERITY_GLYPHS[severity]} ", style),
+            to_content(", ".join(subjects), style) + to_content(f": {words}"),
         )
 
 
-def differences(found: Sequence[Difference]) -> Iterator[Line]:
+def differences(found: Sequence[Difference]) -> Iterator[Entry]:
     """What is not as it was when somebody looked first."""
     if found:
-        yield heading("Changed meanwhile")
-    for each in found:
+        yield heading_entry("Changed meanwhile")
+    for difference in found:
         style = STYLES[Severity.WARNING]
-        mark = text(f"{SEVERITY_GLYPHS[Severity.WARNING]} ", style)
-        yield Line(mark, text(each.subject, style) + text(f": {each.change}"))
+        mark = to_content(f"{SEVERITY_GLYPHS[Severity.WARNING]} ", style)
+        yield Entry(mark, to_content(difference.subject, style) + to_content(f": {difference.change}"))
 
 
-def capacity(plan: Plan) -> Iterator[Line]:
+def capacity(plan: Plan) -> Iterator[Entry]:
     """What stays in rotation while each batch is out; places that are alike share a line."""
     if not plan.batches:
         return
-    yield heading("In rotation, batch by batch")
-    most = max((each.before for batch in plan.capacities for each in batch), default=0)
+    yield heading_entry("In rotation, batch by batch")
+    most = max((capacity.before for batch in plan.capacities for capacity in batch), default=0)
     digits = len(str(most))
     for number, (names, found) in enumerate(zip(plan.batches, plan.capacities, strict=True), 1):
-        label = cell(f"{number}/{len(plan.batches)}", 2 * len(str(len(plan.batches))) + 1, "bold", right=True)
-        yield Line(label + "  ", text(", ".join(names)))
+        label = pad_cell(
+            f"{number}/{len(plan.batches)}", 2 * len(str(len(plan.batches))) + 1, "bold", right=True
+        )
+        yield Entry(label + "  ", to_content(", ".join(names)))
         for left, names_alike in group_capacities(found):
             before, after, floor, allowed = left.before, left.after, left.floor, left.allowed
             style = "$text-success" if allowed else "$text-error"
@@ -58,11 +60,11 @@ def capacity(plan: Plan) -> Iterator[Line]:
                 f"{'✓' if allowed else '✗'} {before:>{digits}} → {after:>{digits}}, floor {floor:>{digits}}  "
             )
             head = (
-                text(" " * (label.cell_length + 2))
-                + text(numbers, style)
-                + text(_bar(before, after, most), style)
+                to_content(" " * (label.cell_length + 2))
+                + to_content(numbers, style)
+                + to_content(_bar(before, after, most), style)
             )
-            yield Line(head + "  ", text(f"{left.backend} on {', '.join(names_alike)}{left.notes}"))
+            yield Entry(head + "  ", to_content(f"{left.backend} on {', '.join(names_alike)}{left.notes}"))
 
 
 def _bar(before: int, after: int, most: int) -> str:
@@ -72,30 +74,36 @@ def _bar(before: int, after: int, most: int) -> str:
     return ("█" * full + "░" * (there - full)).ljust(cells)
 
 
-def nodes(plan: Plan) -> Iterator[Line]:
+def nodes(plan: Plan) -> Iterator[Entry]:
     """Every node that was looked at: what it has, and what is to be done."""
-    yield heading("Nodes")
+    yield heading_entry("Nodes")
     names, versions = (
-        column(each.name for each in plan.nodes),
-        column((each.displayed_version for each in plan.nodes), 20),
+        column_width(node.name for node in plan.nodes),
+        column_width((node.displayed_version for node in plan.nodes), 20),
     )
-    for each in plan.nodes:
-        mark = text("→ ") if each.steps else text("· ", QUIET)
-        head = mark + cell(each.name, names) + "  " + cell(each.displayed_version, versions) + "  "
-        style = "" if each.steps else QUIET
-        yield Line(head, text(task_text(each), style) + text(failed_before_text(each), "$text-warning"))
+    for node in plan.nodes:
+        mark = to_content("→ ") if node.steps else to_content("· ", QUIET_STYLE)
+        head = mark + pad_cell(node.name, names) + "  " + pad_cell(node.displayed_version, versions) + "  "
+        style = "" if node.steps else QUIET_STYLE
+        yield Entry(
+            head, to_content(task_text(node), style) + to_content(failed_before_text(node), "$text-warning")
+        )
 
 
-def commands(plan: Plan) -> Iterator[Line]:
+def commands(plan: Plan) -> Iterator[Entry]:
     """Every command that would be sent, in order, as it would be sent."""
-    yield heading("Commands, as they would be sent")
+    yield heading_entry("Commands, as they would be sent")
     for title, planned in command_groups(plan):
-        yield line(text(title, "bold"))
+        yield entry(to_content(title, "bold"))
         yield from _listed(planned)
 
 
-def _listed(planned: Sequence[PlannedCommand]) -> Iterator[Line]:
-    where = column((each.target for each in planned), 20)
-    for each in planned:
-        head = text(f"  {each.step:<7}  ", QUIET) + cell(each.target, where, QUIET) + "  "
-        yield Line(head, text(each.command))
+def _listed(planned: Sequence[PlannedCommand]) -> Iterator[Entry]:
+    where = column_width((command.target for command in planned), 20)
+    for command in planned:
+        head = (
+            to_content(f"  {command.step:<7}  ", QUIET_STYLE)
+            + pad_cell(command.target, where, QUIET_STYLE)
+            + "  "
+        )
+        yield Entry(head, to_content(command.command))

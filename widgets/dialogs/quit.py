@@ -9,8 +9,8 @@ from textual.containers import Horizontal
 from textual.widget import Widget
 
 from widgets.dialogs.base import Dialog
-from widgets.dialogs.button import Choice
-from widgets.dialogs.hanging_text import Line, Lines, line
+from widgets.dialogs.button import InlineButton
+from widgets.dialogs.hanging_text import Entries, Entry, entry
 
 ANSWERS = (
     ("stay", "Stay", "default", "Back to the console; the rollout continues."),
@@ -30,7 +30,7 @@ class QuitDialog(Dialog[str]):
 
     DEFAULT_CSS = """
     QuitDialog .answer { height: auto; margin-top: 1; }
-    QuitDialog .answer Choice { margin: 0 2 0 0; }
+    QuitDialog .answer InlineButton { margin: 0 2 0 0; }
     QuitDialog #answers { display: none; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -49,20 +49,20 @@ class QuitDialog(Dialog[str]):
         self.title = "A rollout is running: quit?"
         self._text = lines
 
-    def lines(self) -> Sequence[Line]:
-        return [line(each) for each in self._text]
+    def lines(self) -> Sequence[Entry]:
+        return [entry(text) for text in self._text]
 
     def fields(self) -> Iterable[Widget]:
         width = max(len(label) for _, label, _, _ in ANSWERS)
         for answer, label, variant, meaning in ANSWERS:
             yield Horizontal(
-                Choice(answer, label, variant, width=width),
-                Lines([line(meaning)]),
+                InlineButton(answer, label, variant, width=width),
+                Entries([entry(meaning)]),
                 classes="answer",
             )
 
-    @on(Choice.Pressed)
-    def _pressed(self, event: Choice.Pressed) -> None:
+    @on(InlineButton.Pressed)
+    def _pressed(self, event: InlineButton.Pressed) -> None:
         self.dismiss(event.answer)
 
     def action_cancel(self) -> None:

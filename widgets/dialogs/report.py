@@ -11,15 +11,15 @@ from textual.screen import Screen
 from textual.widgets import Footer, Static
 
 from backends.text import counted
-from widgets.dialogs.button import Choice
-from widgets.dialogs.hanging_text import Line, Lines, text, uncoloured
+from widgets.dialogs.button import InlineButton
+from widgets.dialogs.hanging_text import Entries, Entry, strip_colors, to_content
 
 Answer = TypeVar("Answer")
 
 
-def heading(words: str, style: str = "") -> Line:
+def heading_entry(words: str, style: str = "") -> Entry:
     """The title of a part, with a line of space above."""
-    return Line(Content(""), Content("\n") + text(words, f"bold {style}".strip()))
+    return Entry(Content(""), Content("\n") + to_content(words, f"bold {style}".strip()))
 
 
 class Report(Screen[Answer], Generic[Answer]):
@@ -50,20 +50,20 @@ class Report(Screen[Answer], Generic[Answer]):
     def compose(self) -> ComposeResult:
         yield Static(self._shown(self.headline()), id="headline")
         with VerticalScroll(id="text", can_focus=False):
-            yield Lines(self.lines(), id="lines")
+            yield Entries(self.lines(), id="lines")
         with Horizontal(id="answers"):
             yield Static(self._shown(self.reason()), id="reason")
             yield from self.choices()
         yield Footer(show_command_palette=False)
 
     def _shown(self, content: Content) -> Content:
-        return uncoloured(content) if self.app.no_color else content
+        return strip_colors(content) if self.app.no_color else content
 
     def headline(self) -> Content:
         """What it is about, in one line."""
         return Content("")
 
-    def lines(self) -> Sequence[Line]:
+    def lines(self) -> Sequence[Entry]:
         """All that there is to read."""
         return ()
 
@@ -71,7 +71,7 @@ class Report(Screen[Answer], Generic[Answer]):
         """What stands beside the answers: why one of them is not possible."""
         return Content("")
 
-    def choices(self) -> Iterable[Choice]:
+    def choices(self) -> Iterable[InlineButton]:
         """The answers; the first one is the safe one."""
         return ()
 
@@ -80,7 +80,7 @@ class Report(Screen[Answer], Generic[Answer]):
         return ()
 
     def on_mount(self) -> None:
-        self.query(Choice).first().focus()
+        self.query(InlineButton).first().focus()
 
     def action_leave(self) -> None:
         self.dismiss(None)
@@ -88,7 +88,7 @@ class Report(Screen[Answer], Generic[Answer]):
     def action_copy(self) -> None:
         commands = self.commands()
         if commands:
-            self.app.copy_to_clipboard("\n".join(text(each).plain for each in commands) + "\n")
+            self.app.copy_to_clipboard("\n".join(to_content(command).plain for command in commands) + "\n")
         self.notify(
             f"{counted(len(commands), 'command')} copied" if commands else "there is no command to copy",
             timeout=3,

@@ -17,9 +17,9 @@ from orchestrator.events.text import (
     way_lines,
     whose_words,
 )
-from widgets.dialogs.button import Choice
-from widgets.dialogs.hanging_text import QUIET, Line, text
-from widgets.dialogs.report import Report, heading
+from widgets.dialogs.button import InlineButton
+from widgets.dialogs.hanging_text import QUIET_STYLE, Entry, to_content
+from widgets.dialogs.report import Report, heading_entry
 
 LOOKS = {
     "healthy": ("✓ healthy", "$text-success"),
@@ -35,8 +35,8 @@ MARKS = {
     NodeState.PUT_BACK: ("↶", "$text-warning"),
     NodeState.HELD: ("!", "$text-warning"),
     NodeState.INTERRUPTED: ("!", "$text-warning"),
-    NodeState.SKIPPED: ("·", QUIET),
-    NodeState.PENDING: ("·", QUIET),
+    NodeState.SKIPPED: ("·", QUIET_STYLE),
+    NodeState.PENDING: ("·", QUIET_STYLE),
 }
 
 
@@ -51,81 +51,83 @@ class ResultScreen(Report[None]):
         ended = self._ended
         words, style = LOOKS[ended.result]
         why = reason_without_result(ended.result, ended.reason)
-        return text(words, style) + text(
+        return to_content(words, style) + to_content(
             (f" · {why}" if why else "") + f" · {format_duration(ended.duration_s)}"
         )
 
-    def lines(self) -> Sequence[Line]:
+    def lines(self) -> Sequence[Entry]:
         return [*self._blocked(), *self._out(), *self._unseen(), *self._ways_on(), *self._outcomes()]
 
     def reason(self) -> Content:
         out = len(self._ended.out_of_rotation)
         if self._ended.unreachable_balancers:
-            return text("✗ not everything could be read", "$text-error")
-        return text(f"{out} out of rotation" if out else "everything is in rotation")
+            return to_content("✗ not everything could be read", "$text-error")
+        return to_content(f"{out} out of rotation" if out else "everything is in rotation")
 
-    def choices(self) -> Iterable[Choice]:
-        yield Choice("close", "Close")
+    def choices(self) -> Iterable[InlineButton]:
+        yield InlineButton("close", "Close")
 
     def commands(self) -> Sequence[str]:
         return [
             command
-            for each in self._ended.out_of_rotation
-            for command in (*each.command_texts, *([each.rollback_command] if each.rollback_command else []))
+            for out in self._ended.out_of_rotation
+            for command in (*out.command_texts, *([out.rollback_command] if out.rollback_command else []))
         ] + [way.command for way in self._ended.ways_on]
 
-    @on(Choice.Pressed)
+    @on(InlineButton.Pressed)
     def _pressed(self) -> None:
         self.dismiss(None)
 
-    def _out(self) -> Iterator[Line]:
-        for each in self._ended.out_of_rotation:
-            words = whose_words(each)
-            title = f"‖ Out of rotation: {each.node}" + (f" ({words})" if words else "")
-            yield heading(title, "$text-primary" if each.intentional else "$text-error")
-            for place in each.servers:
-                yield Line(text("  "), text(place))
-            yield from map(_way, way_lines(each, blocked=bool(self._ended.blocked)))
+    def _out(self) -> Iterator[Entry]:
+        for out in self._ended.out_of_rotation:
+            words = whose_words(out)
+            title = f"‖ Out of rotation: {out.node}" + (f" ({words})" if words else "")
+            yield heading_entry(title, "$text-primary" if out.intentional else "$text-error")
+            for place in out.servers:
+                yield Entry(to_content("  "), to_content(place))
+            yield from map(_way, way_lines(out, blocked=bool(self._ended.blocked)))
 
-    def _blocked(self) -> Iterator[Line]:
+    def _blocked(self) -> Iterator[Entry]:
         if self._ended.blocked:
-            yield heading("✗ No rolldeck command works now", "$text-error")
-            yield Line(text("  "), text(self._ended.blocked))
+            yield heading_entry("✗ No rolldeck command works now", "$text-error")
+            yield Entry(to_content("  "), to_content(self._ended.blocked))
 
-    def _ways_on(self) -> Iterator[Line]:
+    def _ways_on(self) -> Iterator[Entry]:
         if self._ended.ways_on:
-            yield heading("The rollout")
+            yield heading_entry("The rollout")
         for way in self._ended.ways_on:
-            yield Line(text(f"  {PURPOSES[way.purpose]:<14}", QUIET), text(way.command, "bold"))
+            yield Entry(
+                to_content(f"  {PURPOSES[way.purpose]:<14}", QUIET_STYLE), to_content(way.command, "bold")
+            )
 
-    def _unseen(self) -> Iterator[Line]:
+    def _unseen(self) -> Iterator[Entry]:
         if self._ended.unreachable_balancers:
-            yield heading("? Unknown")
-        for each in self._ended.unreachable_balancers:
-            yield Line(text("✗ ", "$text-error"), text(each))
+            yield heading_entry("? Unknown")
+        for name in self._ended.unreachable_balancers:
+            yield Entry(to_content("✗ ", "$text-error"), to_content(name))
 
-    def _outcomes(self) -> Iterator[Line]:
+    def _outcomes(self) -> Iterator[Entry]:
         ended = self._ended
-        yield heading("Nodes")
+        yield heading_entry("Nodes")
         for outcome in outcomes(ended):
             mark, style = MARKS[outcome.state]
-            head = text(f"{mark} {outcome.title:<12}", style) + text(f"{len(outcome.nodes):>4}  ")
+            head = to_content(f"{mark} {outcome.title:<12}", style) + to_content(f"{len(outcome.nodes):>4}  ")
             names = [
                 f"{name} ({stands(ended, name)})" if outcome.and_rolled_back else name
                 for name in outcome.nodes
             ]
-            yield Line(head, text(", ".join(names)))
+            yield Entry(head, to_content(", ".join(names)))
         if mixed := mixed_versions(ended.versions):
-            yield Line(text(f"  {'versions':<18}", QUIET), text(mixed))
+            yield Entry(to_content(f"  {'versions':<18}", QUIET_STYLE), to_content(mixed))
 
 
-def _way(line: WayLine) -> Line:
+def _way(line: WayLine) -> Entry:
     match line.kind:
         case "refused":
-            return Line(text(f"  {line.label} ", "$text-warning"), text(line.text))
+            return Entry(to_content(f"  {line.label} ", "$text-warning"), to_content(line.text))
         case "rolldeck":
-            return Line(text(f"  {line.label} ", QUIET), text(line.text, "bold"))
+            return Entry(to_content(f"  {line.label} ", QUIET_STYLE), to_content(line.text, "bold"))
         case "heading":
-            return Line(text("  "), text(line.label, QUIET))
+            return Entry(to_content("  "), to_content(line.label, QUIET_STYLE))
         case "by_hand":
-            return Line(text(f"    {line.label} "), text(line.text))
+            return Entry(to_content(f"    {line.label} "), to_content(line.text))

@@ -8,10 +8,10 @@ from textual.binding import Binding, BindingType
 from textual.widget import Widget
 
 from widgets.dialogs.base import Dialog
-from widgets.dialogs.button import Choice, Options
+from widgets.dialogs.button import InlineButton, RadioList
 
 
-class PickDialog(Dialog[str | None]):
+class SelectDialog(Dialog[str | None]):
     """Answers with what was picked; None for escape."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -31,20 +31,20 @@ class PickDialog(Dialog[str | None]):
         self._current = current
 
     def fields(self) -> Iterable[Widget]:
-        rows = [(each, each, "shown now" if each == self._current else "") for each in self._names]
-        yield Options(rows, self._current, id="names")
+        rows = [(name, name, "shown now" if name == self._current else "") for name in self._names]
+        yield RadioList(rows, self._current, id="names")
 
-    def choices(self) -> Iterable[Choice]:
-        yield Choice("no", "Cancel")
-        yield Choice("yes", "Open", "primary")
+    def choices(self) -> Iterable[InlineButton]:
+        yield InlineButton("no", "Cancel")
+        yield InlineButton("yes", "Open", "primary")
 
     def first(self) -> Widget:
         """Picking does nothing yet."""
-        return self.query_one(Options)
+        return self.query_one(RadioList)
 
     def action_open(self) -> None:
-        self.dismiss(self.query_one(Options).value)
+        self.dismiss(self.query_one(RadioList).value)
 
-    @on(Choice.Pressed)
-    def _pressed(self, event: Choice.Pressed) -> None:
-        self.dismiss(self.query_one(Options).value if event.answer == "yes" else None)
+    @on(InlineButton.Pressed)
+    def _pressed(self, event: InlineButton.Pressed) -> None:
+        self.dismiss(self.query_one(RadioList).value if event.answer == "yes" else None)

@@ -13,8 +13,8 @@ from backends.errors import ConfigError
 from backends.templates import check_version
 from orchestrator.planning.policy import Amount, Policy
 from widgets.dialogs.base import Dialog
-from widgets.dialogs.button import Choice, Options
-from widgets.dialogs.hanging_text import text
+from widgets.dialogs.button import InlineButton, RadioList
+from widgets.dialogs.hanging_text import to_content
 
 Confirmation = Literal["none", "node", "batch", "step"]
 
@@ -53,7 +53,7 @@ class UpgradeAnswer:
 
 def parse_serial(typed: str) -> Amount | list[Amount]:
     """Batch sizes as in `--serial`. Raises ValueError, in words for an operator."""
-    parts: list[Amount] = [each.strip() for each in typed.split(",")]
+    parts: list[Amount] = [part.strip() for part in typed.split(",")]
     try:
         Policy(serial=parts)
     except ValueError as error:
@@ -102,12 +102,12 @@ class UpgradeDialog(Dialog[UpgradeAnswer | None]):
         yield _field("Version", "version", "", self._now)
         yield _field("Batches", "serial", serial, SERIAL_HINT)
         yield _field("Nodes", "limit", "", LIMIT_HINT)
-        options = Options(CONFIRMATIONS, self._policy.confirm, id="confirm")
+        options = RadioList(CONFIRMATIONS, self._policy.confirm, id="confirm")
         yield Horizontal(Static("Confirm", classes="name"), options, classes="field")
 
-    def choices(self) -> Iterable[Choice]:
-        yield Choice("no", "Cancel")
-        yield Choice("yes", "Review plan", "primary")
+    def choices(self) -> Iterable[InlineButton]:
+        yield InlineButton("no", "Cancel")
+        yield InlineButton("yes", "Review plan", "primary")
 
     def first(self) -> Widget:
         """Nothing is touched before the plan has been seen, so the first field is safe."""
@@ -122,8 +122,8 @@ class UpgradeDialog(Dialog[UpgradeAnswer | None]):
     def _submitted(self) -> None:
         self._go_on()
 
-    @on(Choice.Pressed)
-    def _pressed(self, event: Choice.Pressed) -> None:
+    @on(InlineButton.Pressed)
+    def _pressed(self, event: InlineButton.Pressed) -> None:
         if event.answer == "yes":
             self._go_on()
         else:
@@ -145,7 +145,7 @@ class UpgradeDialog(Dialog[UpgradeAnswer | None]):
             UpgradeAnswer(
                 parse_version(self._value("version")),
                 parse_serial(self._value("serial")),
-                cast("Confirmation", self.query_one(Options).value),
+                cast("Confirmation", self.query_one(RadioList).value),
                 tuple(self._value("limit").split()),
             )
         )
@@ -156,11 +156,11 @@ class UpgradeDialog(Dialog[UpgradeAnswer | None]):
     def _hint(self, name: str, error: str = "") -> None:
         usual = {"version": self._now, "serial": SERIAL_HINT, "limit": LIMIT_HINT}[name]
         hint = self.query_one(f"#{name}-hint", Static)
-        hint.update(text(f"✗ {error}" if error else usual))
+        hint.update(to_content(f"✗ {error}" if error else usual))
         hint.set_class(bool(error), "-wrong")
 
 
 def _field(label: str, name: str, value: str, hint: str) -> Widget:
     entry = Input(value, id=name, placeholder=EXAMPLES[name], select_on_focus=False)
-    below = Static(text(hint), id=f"{name}-hint", classes="hint")
+    below = Static(to_content(hint), id=f"{name}-hint", classes="hint")
     return Horizontal(Static(label, classes="name"), Vertical(entry, below, classes="right"), classes="field")

@@ -13,9 +13,9 @@ from textual.widget import Widget
 from backends.text import visible
 from orchestrator.events.state import NodeState, RolloutState
 from widgets.rollout.board_lines import header, headings, in_sight, row, sentence
-from widgets.segments import KINDS, colours, painted
+from widgets.segments import KINDS, css_colors, render_line
 
-TOP = 3  # lines that always stay: header, sentence, headings
+FIXED_LINES = 3  # lines that always stay: header, sentence, headings
 
 
 class RolloutBoard(Widget, can_focus=True):
@@ -25,7 +25,7 @@ class RolloutBoard(Widget, can_focus=True):
     DEFAULT_CSS = """
     RolloutBoard { height: auto; padding: 0 1; }
     RolloutBoard:focus > .board--head { text-style: bold underline; }
-    """ + colours("RolloutBoard", "board")
+    """ + css_colors("RolloutBoard", "board")
     HELP = """
 # Rollout
 Each row is a node, each column a step: ✓ done, · nothing was to do, ◐ at work, ✗ failed, ? interrupted.
@@ -73,7 +73,7 @@ The rows follow the nodes at work until you scroll.
         self.set_interval(1.0, self._tick)
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
-        return TOP + len(self._rollout.nodes)
+        return FIXED_LINES + len(self._rollout.nodes)
 
     def render(self) -> Text:
         self._drawn = self._picture(self._now)
@@ -98,11 +98,11 @@ The rows follow the nodes at work until you scroll.
 
     @property
     def _room(self) -> int:
-        return max(1, self.size.height - TOP)
+        return max(1, self.size.height - FIXED_LINES)
 
     def _tick(self) -> None:
         """Running times go on also when nothing is reported."""
-        if any(each.at_work for each in self._rollout.nodes.values()) and self._rollout.ended is None:
+        if any(node.at_work for node in self._rollout.nodes.values()) and self._rollout.ended is None:
             now = monotonic()
             self._now, self._shown_at = self._now + now - self._shown_at, now
             self._repaint(False)
@@ -117,37 +117,39 @@ The rows follow the nodes at work until you scroll.
         if width <= 0 or not state.nodes:
             return Text()
         nodes = list(state.nodes.values())
-        self._top_row = window(self._top_row, self._room, len(nodes), [] if self._held else in_view(state))
+        self._top_row = scroll_window(
+            self._top_row, self._room, len(nodes), [] if self._held else find_rows_in_focus(state)
+        )
         rows = nodes[self._top_row : self._top_row + self._room]
-        name = min(max(4, *(len(visible(each.name)) for each in nodes)), max(8, width // 6))
+        name = min(max(4, *(len(visible(node.name)) for node in nodes)), max(8, width // 6))
         gap = 2 if width < 100 else 4
         place = "" if len(rows) == len(nodes) else in_sight(self._top_row, len(rows), len(nodes), self._held)
         lines = [
             header(state, now, width),
             sentence(state, now, self._capacities, width),
             headings(name, gap, place),
-            *(row(each, state, now, name, gap, self._actual.get(each.name, "")) for each in rows),
+            *(row(node, state, now, name, gap, self._actual.get(node.name, "")) for node in rows),
         ]
-        paint = {kind: self.get_component_rich_style(f"board--{kind}") for kind in KINDS}
-        return Text("\n", no_wrap=True, end="").join(painted(line, paint, width) for line in lines)
+        styles = {kind: self.get_component_rich_style(f"board--{kind}") for kind in KINDS}
+        return Text("\n", no_wrap=True, end="").join(render_line(line, styles, width) for line in lines)
 
 
-def in_view(state: RolloutState) -> list[int]:
+def find_rows_in_focus(state: RolloutState) -> list[int]:
     """Which rows matter now: those at work or asked about, else the broken ones, else the next one."""
-    asked = {each.subject for each in state.questions.values()}
+    asked = {question.subject for question in state.questions.values()}
     nodes = list(enumerate(state.nodes.values()))
     return (
-        [index for index, each in nodes if each.at_work or each.name in asked]
+        [index for index, node in nodes if node.at_work or node.name in asked]
         or [
             index
-            for index, each in nodes
-            if each.state in (NodeState.FAILED, NodeState.HELD, NodeState.INTERRUPTED)
+            for index, node in nodes
+            if node.state in (NodeState.FAILED, NodeState.HELD, NodeState.INTERRUPTED)
         ]
-        or [index for index, each in nodes if each.state is NodeState.PENDING][:1]
+        or [index for index, node in nodes if node.state is NodeState.PENDING][:1]
     )
 
 
-def window(top: int, room: int, total: int, wanted: Sequence[int]) -> int:
+def scroll_window(top: int, room: int, total: int, wanted: Sequence[int]) -> int:
     """The first row to show: as before where that shows what is wanted, else moved as little as possible."""
     if wanted:
         top = max(top, wanted[-1] - room + 1)

@@ -7,10 +7,10 @@ from backends.text import counted, format_clock, format_duration, visible
 from orchestrator.events.events import STEPS, RolloutEnded, Step
 from orchestrator.events.state import AT_WORK, NodeState, NodeStatus, RolloutState
 from orchestrator.events.text import remaining_text
-from widgets.segments import Piece, cut
+from widgets.segments import Segment, truncate
 
 VERBS = {"drain": "drains", "stop": "stops", "install": "installs", "start": "starts", "verify": "verifies"}
-STATES: dict[NodeState, Piece] = {
+STATES: dict[NodeState, Segment] = {
     NodeState.PENDING: (" ", "quiet"),
     NodeState.DRAINED: ("◐", "moving"),
     NodeState.UPGRADED: ("✓", "ok"),
@@ -26,7 +26,7 @@ CELL = 7  # a glyph, a space, a time
 SPLIT = 100  # columns from which on what is left is told in two parts
 
 
-def header(state: RolloutState, now: float, width: int) -> list[Piece]:
+def header(state: RolloutState, now: float, width: int) -> list[Segment]:
     """`shop 1.4.2 → 1.5.0 · batch 2/3 · 3/12 nodes · ████░░ 33 % · left 3:10`; the bar takes the rest."""
     share = state.done / state.total if state.total else 1.0
     # With one node a batch both counts would say the same.
@@ -34,8 +34,10 @@ def header(state: RolloutState, now: float, width: int) -> list[Piece]:
     batch = f" · batch {state.batch}/{len(state.batches)}" if several else ""
     count = f"{batch} · {state.done:>{len(str(state.total))}}/{counted(state.total, 'node')}"
     before = state.versions_before()
-    title = f"{cut(state.application, width // 5)} {cut(before, width // 6)}".rstrip() if before else ""
-    title = f"{title or cut(state.application, width // 4)} → {cut(state.version, width // 5)}"
+    title = (
+        f"{truncate(state.application, width // 5)} {truncate(before, width // 6)}".rstrip() if before else ""
+    )
+    title = f"{title or truncate(state.application, width // 4)} → {truncate(state.version, width // 5)}"
     percent = f"{share:>4.0%}".replace("%", " %")
     end = _ending(state, width)
     taken = cell_len(title) + len(count) + len(percent) + len(end[0]) + 4
@@ -46,18 +48,18 @@ def header(state: RolloutState, now: float, width: int) -> list[Piece]:
     return [(title, "head"), *phase, (f"{count} · ", "plain"), *bars, (percent, "plain"), end]
 
 
-def _phase(state: RolloutState, room: int) -> list[Piece]:
+def _phase(state: RolloutState, room: int) -> list[Segment]:
     if state.ended or state.phase == "progressing":
         return []
     glyph = "‖" if _paused(state) else "!"
-    return [(" · ", "quiet"), (cut(f"{glyph} {state.phase_text}", max(10, room - 3)), "moving")]
+    return [(" · ", "quiet"), (truncate(f"{glyph} {state.phase_text}", max(10, room - 3)), "moving")]
 
 
 def _paused(state: RolloutState) -> bool:
     return state.phase == "paused"
 
 
-def _ending(state: RolloutState, width: int) -> Piece:
+def _ending(state: RolloutState, width: int) -> Segment:
     if state.ended is None:
         if state.phase != "progressing":  # then nobody knows
             return "", "plain"
@@ -73,16 +75,18 @@ def _ending(state: RolloutState, width: int) -> Piece:
     return f" · {glyph} {state.ended.result} in {format_clock(state.ended.duration_s)}", kind
 
 
-def sentence(state: RolloutState, now: float, capacities: str, width: int) -> list[Piece]:
+def sentence(state: RolloutState, now: float, capacities: str, width: int) -> list[Segment]:
     """Why it waits, or how it ended, in one line; `capacities` keeps its place at the end.
 
     Where there is no room the reason is cut, never the countdown: the reason stands in the node's row too.
     """
-    tail = f" · {cut(capacities, width // 2)}" if capacities else ""
+    tail = f" · {truncate(capacities, width // 2)}" if capacities else ""
     room = width - cell_len(tail)
     text, kind, countdowns = _why(state, now)
-    left = next((each for each in countdowns if cell_len(visible(text + each)) <= room), countdowns[-1])
-    return [(cut(text, room - cell_len(left)) + left, kind), (tail, "plain")]
+    left = next(
+        (countdown for countdown in countdowns if cell_len(visible(text + countdown)) <= room), countdowns[-1]
+    )
+    return [(truncate(text, room - cell_len(left)) + left, kind), (tail, "plain")]
 
 
 def _why(state: RolloutState, now: float) -> tuple[str, str, list[str]]:
@@ -90,13 +94,13 @@ def _why(state: RolloutState, now: float) -> tuple[str, str, list[str]]:
     if state.ended:
         return *_end(state, state.ended), [""]
     if state.questions:
-        asked = ", ".join(each.subject for each in state.questions.values())
+        asked = ", ".join(question.subject for question in state.questions.values())
         return f"? waiting for a decision: {asked}", "moving", [""]
-    working = [each for each in state.nodes.values() if each.at_work]
+    working = [node for node in state.nodes.values() if node.at_work]
     if not working:
         paused = "no new node is started"
         return *((paused, "moving") if _paused(state) else ("between two steps", "quiet")), [""]
-    first_node = min(working, key=lambda each: each.deadline or float("inf"))
+    first_node = min(working, key=lambda node: node.deadline or float("inf"))
     baking = first_node.state is NodeState.BAKING
     verb = "bakes" if baking else VERBS[first_node.step or "drain"]
     why = f": {first_node.reason}" if first_node.reason and not baking else ""
@@ -113,8 +117,8 @@ def _countdowns(state: RolloutState, node: NodeStatus, working: int, now: float)
     return [f" · {left}{more}", f" · {left}"]
 
 
-def _end(state: RolloutState, ended: RolloutEnded) -> Piece:
-    out = [each.node for each in ended.out_of_rotation if not each.intentional]
+def _end(state: RolloutState, ended: RolloutEnded) -> Segment:
+    out = [out.node for out in ended.out_of_rotation if not out.intentional]
     verb = "rolled back" if state.kind == "rollback" else "upgraded"
     parts = [f"not in rotation: {', '.join(out)}"] if out else []
     parts += (
@@ -132,7 +136,7 @@ def in_sight(top: int, shown: int, total: int, held: bool) -> str:
     return f"{top + 1}-{top + shown} of {total}" + (" · end: follow" if held else "")
 
 
-def headings(name: int, gap: int, place: str) -> list[Piece]:
+def headings(name: int, gap: int, place: str) -> list[Segment]:
     """The names of the columns; `place` stands at their end."""
     steps = "".join(f"{step:<{CELL + gap}}" for step in STEPS)
     return [(f"{'NODE':<{name}}{' ' * gap}{steps}", "head"), (place, "quiet")]
@@ -140,7 +144,7 @@ def headings(name: int, gap: int, place: str) -> list[Piece]:
 
 def row(
     node: NodeStatus, state: RolloutState, now: float, name: int, gap: int, actual: str = ""
-) -> list[Piece]:
+) -> list[Segment]:
     """A node with a cell for each step, then its state in words.
 
     Args:
@@ -151,26 +155,26 @@ def row(
         gap: columns between two cells.
         actual: how it is, where that differs from what is wanted; else empty.
     """
-    asked = any(each.subject == node.name for each in state.questions.values())
-    label = Text(cut(node.name, name))
+    asked = any(question.subject == node.name for question in state.questions.values())
+    label = Text(truncate(node.name, name))
     label.pad_right(name - label.cell_len)
-    pieces: list[Piece] = [(label.plain + " " * gap, "plain")]
+    segments: list[Segment] = [(label.plain + " " * gap, "plain")]
     for step in STEPS:
         text, kind = _cell(node, step, now)
-        pieces.append((f"{text:<{CELL + gap}}", kind))
+        segments.append((f"{text:<{CELL + gap}}", kind))
     glyph, kind = STATES.get(node.state, ("◐", "moving"))
     if actual:
-        return [*pieces, (f"{glyph} {node.state.value}", kind), (f" · but {visible(actual)}", "bad")]
+        return [*segments, (f"{glyph} {node.state.value}", kind), (f" · but {visible(actual)}", "bad")]
     silent = not node.reason or node.state is NodeState.BAKING
     words = node.state.value if silent else f"{node.state.value}: {node.reason}"
     if node.state in AT_WORK - {NodeState.DRAINED} and not node.at_work:
         words = f"{node.step} done"  # "stopping" would say that it still goes on
     words += f" · service output: {node.log[-1]}" if node.log else ""
     words += " · waits for you" if asked else ""
-    return [*pieces, (f"{glyph} {visible(words)}", "moving" if asked and kind == "quiet" else kind)]
+    return [*segments, (f"{glyph} {visible(words)}", "moving" if asked and kind == "quiet" else kind)]
 
 
-def _cell(node: NodeStatus, step: Step, now: float) -> Piece:
+def _cell(node: NodeStatus, step: Step, now: float) -> Segment:
     span = node.steps.get(step)
     if span is None:
         return ("✗", "bad") if node.state is NodeState.FAILED and node.step == step else ("", "plain")

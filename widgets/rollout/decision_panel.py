@@ -13,17 +13,17 @@ from orchestrator.engine.control import ABORT, CONTINUE, RETRY, SKIP
 from orchestrator.events.events import DecisionRequested
 from orchestrator.events.state import NodeState, RolloutState
 from orchestrator.events.text import choice_text
-from widgets.segments import KINDS, Piece, colours, cut, painted
+from widgets.segments import KINDS, Segment, css_colors, render_line, truncate
 
-ACTIONS = {CONTINUE: "continue", RETRY: "retry", SKIP: "skip", ABORT: "abort"}
+ACTION_BY_CHOICE = {CONTINUE: "continue", RETRY: "retry", SKIP: "skip", ABORT: "abort"}
 """The key's id of each choice."""
-LOG_LINES = 3  # of a service's log, above the keys
+MAX_LOG_LINES = 3  # of a service's log, above the keys
 
-Keys = Mapping[str, str]
+KeyNames = Mapping[str, str]
 """How a key is called, by the id of its binding."""
 
 
-def waits(state: RolloutState, impact: Sequence[str], keys: Keys) -> list[list[Piece]]:
+def decision_lines(state: RolloutState, impact: Sequence[str], keys: KeyNames) -> list[list[Segment]]:
     """The lines to show; empty while nothing waits for anybody.
 
     Args:
@@ -46,7 +46,7 @@ def waits(state: RolloutState, impact: Sequence[str], keys: Keys) -> list[list[P
     return []
 
 
-def _title(state: RolloutState, asked: DecisionRequested, others: int) -> list[Piece]:
+def _title(state: RolloutState, asked: DecisionRequested, others: int) -> list[Segment]:
     node = state.nodes.get(asked.subject)
     failed = node is not None and node.state in (NodeState.FAILED, NodeState.HELD)
     more = [(f"  ({others} more to answer)", "quiet")] if others else []
@@ -54,36 +54,36 @@ def _title(state: RolloutState, asked: DecisionRequested, others: int) -> list[P
     return [mark, (f"{asked.subject}: ", "head"), (asked.text, "bad" if failed else "head"), *more]
 
 
-def _impact(impact: Sequence[str]) -> Iterable[list[Piece]]:
-    return ([(each, "plain")] for each in impact)
+def _impact(impact: Sequence[str]) -> Iterable[list[Segment]]:
+    return ([(text, "plain")] for text in impact)
 
 
-def _log(state: RolloutState, asked: DecisionRequested) -> Iterable[list[Piece]]:
+def _log(state: RolloutState, asked: DecisionRequested) -> Iterable[list[Segment]]:
     """What the service of a failed node has written last."""
     node = state.nodes.get(asked.subject)
-    lines = node.log[-LOG_LINES:] if node is not None else ()
+    lines = node.log[-MAX_LOG_LINES:] if node is not None else ()
     return ([("| ", "quiet"), (line, "plain")] for line in lines)
 
 
-def _choices(state: RolloutState, asked: DecisionRequested, keys: Keys) -> list[Piece]:
-    pieces: list[Piece] = []
+def _choices(state: RolloutState, asked: DecisionRequested, keys: KeyNames) -> list[Segment]:
+    segments: list[Segment] = []
     touched = asked.subject in state.nodes and bool(state.nodes[asked.subject].steps)
     for choice in asked.choices:
         if choice == ABORT:
-            pieces += _abort(keys)
+            segments += _abort(keys)
         else:
             meaning = choice_text(choice, touched=touched)
-            pieces += [(keys[ACTIONS[choice]], "head"), (f" {meaning}  ", "plain")]
+            segments += [(keys[ACTION_BY_CHOICE[choice]], "head"), (f" {meaning}  ", "plain")]
     if state.phase != "paused":
-        pieces += [("  ", "plain"), (keys["pause"], "head"), (" pause", "plain")]
-    return pieces
+        segments += [("  ", "plain"), (keys["pause"], "head"), (" pause", "plain")]
+    return segments
 
 
-def _abort(keys: Keys) -> list[Piece]:
+def _abort(keys: KeyNames) -> list[Segment]:
     return [(keys["abort"], "head"), (f" {choice_text(ABORT)}", "plain")]
 
 
-def shortened(commands: Sequence[tuple[str, str]], most: int, width: int) -> list[str]:
+def shorten_commands(commands: Sequence[tuple[str, str]], most: int, width: int) -> list[str]:
     """Commands of a step, each on a line of its own; how many more there are is said.
 
     Args:
@@ -91,36 +91,36 @@ def shortened(commands: Sequence[tuple[str, str]], most: int, width: int) -> lis
         most: lines.
         width: columns of a line.
     """
-    lines = [cut(f"{target}: {command}", width) for target, command in commands]
+    lines = [truncate(f"{target}: {command}", width) for target, command in commands]
     return lines if len(lines) <= most else [*lines[: most - 1], f"... and {len(lines) - most + 1} more"]
 
 
-MOST = 8  # lines
-TITLE = 3  # lines that the first one may take: an error must be readable where it is decided on
+MAX_LINES = 8  # lines
+MAX_TITLE_LINES = 3  # lines that the first one may take: an error must be readable where it is decided on
 
 
-class QuestionPanel(Widget):
+class DecisionPanel(Widget):
     """Shows lines with a bar on their left; takes no room while there are none."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {f"question--{kind}" for kind in KINDS}
     DEFAULT_CSS = """
-    QuestionPanel {
+    DecisionPanel {
         height: auto; padding: 0 1 0 0;
         border-left: thick $warning; background: $warning 12%;
         display: none;
     }
-    QuestionPanel.-shown { display: block; }
-    QuestionPanel.-bad { border-left: thick $error; background: $error 12%; }
-    QuestionPanel:nocolor, QuestionPanel:ansi { background: transparent; }
-    """ + colours("QuestionPanel", "question")
+    DecisionPanel.-shown { display: block; }
+    DecisionPanel.-bad { border-left: thick $error; background: $error 12%; }
+    DecisionPanel:nocolor, DecisionPanel:ansi { background: transparent; }
+    """ + css_colors("DecisionPanel", "question")
 
     def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:
         super().__init__(id=id, classes=classes)
-        self._lines: list[list[Piece]] = []
+        self._lines: list[list[Segment]] = []
 
-    def show(self, lines: Sequence[Sequence[Piece]]) -> None:
-        """Show these lines, at most `MOST`; none hides it."""
-        fresh = [[(visible(text), kind) for text, kind in line] for line in lines][:MOST]
+    def show(self, lines: Sequence[Sequence[Segment]]) -> None:
+        """Show these lines, at most `MAX_LINES`; none hides it."""
+        fresh = [[(visible(text), kind) for text, kind in line] for line in lines][:MAX_LINES]
         if fresh == self._lines:
             return
         grown = len(fresh) != len(self._lines) or fresh[:1] != self._lines[:1]
@@ -138,14 +138,14 @@ class QuestionPanel(Widget):
     def _rows(self, width: int) -> list[Text]:
         if not self._lines:
             return []
-        paint = {kind: self.get_component_rich_style(f"question--{kind}") for kind in KINDS}
+        styles = {kind: self.get_component_rich_style(f"question--{kind}") for kind in KINDS}
         room = max(8, width - 1)
-        others = [Text(" ", end="").append_text(painted(each, paint, room)) for each in self._lines[1:]]
-        return [*self._title(paint, room, min(TITLE, MOST - len(others))), *others]
+        others = [Text(" ", end="").append_text(render_line(line, styles, room)) for line in self._lines[1:]]
+        return [*self._title(styles, room, min(MAX_TITLE_LINES, MAX_LINES - len(others))), *others]
 
-    def _title(self, paint: Mapping[str, Style], width: int, most: int) -> list[Text]:
+    def _title(self, styles: Mapping[str, Style], width: int, most: int) -> list[Text]:
         """The first line, wrapped; what goes on stands behind its mark."""
-        whole = painted(self._lines[0], paint, width * most)
+        whole = render_line(self._lines[0], styles, width * most)
         rows = list(whole.wrap(self.app.console, width - 2, no_wrap=False))
         if len(rows) > most:
             rows[most - 1].append(" …")

@@ -1,4 +1,4 @@
-"""The servers of a view by machine: grouped once for each layout, judged once for each case."""
+"""The servers of a view by machine: grouped once for each set of rows, merged once for each combination."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -6,136 +6,151 @@ from functools import cached_property
 from operator import itemgetter
 
 from orchestrator.live.poller import InstanceView, View
-from widgets.table.aggregate import Sums, Where
-from widgets.table.by_server import Layout, Merged, merged, natural
+from widgets.table.by_server import (
+    Aggregate,
+    BalancerLines,
+    ServerRows,
+    ServersByName,
+    merge_by_name,
+    natural_sort_key,
+)
 from widgets.table.server_status import (
     ABSENT,
     EMPTY,
-    RANKS,
-    Look,
-    Standing,
-    is_empty,
-    mark,
-    no_server,
-    summed,
-    word_of,
+    RANK_BY_KIND,
+    RowStatus,
+    ServerState,
+    difference_text,
+    empty_slot_status,
+    glyph,
+    is_empty_slot,
+    worst_of,
 )
-from widgets.view_model import By, Key, node_key, node_of
+from widgets.view_model import GroupBy, RowKey, node_key, node_of
 
-_Pick = Callable[[list[Standing]], "Standing | tuple[Standing, ...]"]
+_Picker = Callable[[list[RowStatus]], "RowStatus | tuple[RowStatus, ...]"]
 
 
-class NodeLayout:
-    """Which nodes there are, in their natural order, and the places of their servers."""
+class NodeRows:
+    """The nodes in their natural order, and the rows of their servers."""
 
-    def __init__(self, servers: Layout) -> None:
+    def __init__(self, servers: ServerRows) -> None:
         groups: dict[str, list[int]] = {}
-        for place, node in enumerate(servers.nodes):
-            groups.setdefault(node, []).append(place)
+        for row, node in enumerate(servers.nodes):
+            groups.setdefault(node, []).append(row)
         self.servers = servers
         self.nodes = list(groups)
-        self.keys = [node_key(each) for each in self.nodes]
+        self.keys = [node_key(node) for node in self.nodes]
         self.groups = list(groups.values())
         # The backends of each group, the same object for the same backends: thousands of nodes share one.
         known: dict[tuple[str, ...], tuple[str, ...]] = {}
-        stands = (tuple(servers.backends[place] for place in group) for group in self.groups)
-        self.stands = [known.setdefault(each, each) for each in stands]
-        self.picks: list[_Pick] = [itemgetter(*group) for group in self.groups]
-        shown = {each: ", ".join(dict.fromkeys(sorted(each, key=natural))) for each in known}
-        self.backends = [shown[each] for each in self.stands]
+        names = (tuple(servers.backends[row] for row in group) for group in self.groups)
+        self.backend_names = [known.setdefault(backends, backends) for backends in names]
+        self.pickers: list[_Picker] = [itemgetter(*group) for group in self.groups]
+        joined = {
+            backends: ", ".join(dict.fromkeys(sorted(backends, key=natural_sort_key))) for backends in known
+        }
+        self.backends = [joined[backends] for backends in self.backend_names]
 
     @cached_property
-    def places(self) -> dict[Key, int]:
-        return {key: place for place, key in enumerate(self.keys)}
+    def row_by_key(self) -> dict[RowKey, int]:
+        return {key: row for row, key in enumerate(self.keys)}
 
     @cached_property
-    def texts(self) -> list[str]:
-        """What a filter looks in."""
-        texts = self.servers.texts
-        return [" ".join([texts[place] for place in group]) for group in self.groups]
+    def search_texts(self) -> list[str]:
+        """What a filter searches, for each row."""
+        texts = self.servers.search_texts
+        return [" ".join([texts[row] for row in group]) for group in self.groups]
 
-    def stands_in(self, place: int, backend: str) -> bool:
-        return backend in self.stands[place]
+    def has_backend(self, row: int, backend: str) -> bool:
+        return backend in self.backend_names[row]
 
-    def same(self, key: Key) -> tuple[int, ...]:
-        """The place of a node, or of a server's node."""
-        at = self.servers.places.get(key)
-        place = self.places.get(key if at is None else node_key(self.servers.nodes[at]))
-        return () if place is None else (place,)
+    def rows_of(self, key: RowKey) -> tuple[int, ...]:
+        """Return the row of a node, or of a server's node."""
+        server = self.servers.row_by_key.get(key)
+        row = self.row_by_key.get(key if server is None else node_key(self.servers.nodes[server]))
+        return () if row is None else (row,)
 
-    def size(self, place: int) -> int:
-        """In how many backends it stands."""
-        return len(set(self.stands[place]))
+    def backend_count(self, row: int) -> int:
+        """Return in how many backends the node stands."""
+        return len(set(self.backend_names[row]))
 
 
-class Nodes(Sums):
-    """A view, with one standing for each node of its layout."""
+class ServersByNode(Aggregate):
+    """A view, with one status for each node."""
 
-    def __init__(self, servers: Merged, layout: NodeLayout) -> None:
-        super().__init__(servers.view, servers.layout.where)
-        self.layout = layout
-        self.standings = _standings(servers, layout)
+    def __init__(self, servers: ServersByName, rows: NodeRows) -> None:
+        super().__init__(servers.view, servers.rows.lines)
+        self.rows = rows
+        self.statuses = _merge_statuses(servers, rows)
         self._servers = servers
 
-    def last_look(self, place: int) -> Standing:
-        """The last that was known of it."""
-        looks: list[list[Look | None]] = [
-            [self._servers.last_look(each)] for each in self.layout.groups[place]
+    def last_known(self, row: int) -> RowStatus:
+        """Return the status by what was read last, however old."""
+        states: list[list[ServerState | None]] = [
+            [self._servers.last_known(server)] for server in self.rows.groups[row]
         ]
-        return over_backends([""], self.layout.stands[place], looks)
+        return merge_backends([""], self.rows.backend_names[row], states)
 
-    def _at(self, place: int, among: Where) -> list[tuple[InstanceView, int]]:
-        group = self.layout.groups[place]
-        return [(each, where[own]) for own in group for each, where in among if where[own] >= 0]
+    def _lines_of(self, row: int, lines: BalancerLines) -> list[tuple[InstanceView, int]]:
+        servers = self.rows.groups[row]
+        return [
+            (instance, indexes[server])
+            for server in servers
+            for instance, indexes in lines
+            if indexes[server] >= 0
+        ]
 
 
-def _standings(servers: Merged, layout: NodeLayout) -> list[Standing]:
-    names = [each.name for each in servers.view.instances]
-    own = servers.standings
-    known: dict[object, Standing] = {}
+def _merge_statuses(servers: ServersByName, rows: NodeRows) -> list[RowStatus]:
+    instances = [instance.name for instance in servers.view.instances]
+    known: dict[object, RowStatus] = {}
     result = []
-    for stands, pick in zip(layout.stands, layout.picks, strict=True):
-        picked = pick(own)
-        if isinstance(picked, Standing):
+    for backends, pick in zip(rows.backend_names, rows.pickers, strict=True):
+        picked = pick(servers.statuses)
+        if isinstance(picked, RowStatus):
             result.append(picked)
             continue
-        case = id(stands), picked
-        standing = known.get(case)
-        if standing is None:
-            standing = known[case] = over_backends(names, stands, [each.looks for each in picked])
-        result.append(standing)
+        combination = id(backends), picked
+        status = known.get(combination)
+        if status is None:
+            states = [server.states for server in picked]
+            status = known[combination] = merge_backends(instances, backends, states)
+        result.append(status)
     return result
 
 
-class _Latest:
+class _Cache:
     """The last results, as in `widgets.table.by_server`."""
 
-    layout: NodeLayout | None = None
-    nodes: tuple[Merged, Nodes] | None = None
+    rows: NodeRows | None = None
+    grouped: tuple[ServersByName, ServersByNode] | None = None
 
 
-def nodes_of(servers: Merged) -> Nodes:
-    """The nodes of a merged view; the same view is taken together once."""
-    if _Latest.layout is None or _Latest.layout.servers is not servers.layout:
-        _Latest.layout = NodeLayout(servers.layout)
-    if _Latest.nodes is None or _Latest.nodes[0] is not servers:
-        _Latest.nodes = servers, Nodes(servers, _Latest.layout)
-    return _Latest.nodes[1]
+def group_by_node(servers: ServersByName) -> ServersByNode:
+    """Group the servers of a merged view by node; the same view is grouped once."""
+    if _Cache.rows is None or _Cache.rows.servers is not servers.rows:
+        _Cache.rows = NodeRows(servers.rows)
+    if _Cache.grouped is None or _Cache.grouped[0] is not servers:
+        _Cache.grouped = servers, ServersByNode(servers, _Cache.rows)
+    return _Cache.grouped[1]
 
 
-def carried(keys: Iterable[Key], view: View, names: Mapping[Key, str], by: By) -> frozenset[Key]:
-    """What stands for the same machines in the other view: the nodes of servers, all servers of nodes.
+def translate_keys(
+    keys: Iterable[RowKey], view: View, names: Mapping[RowKey, str], by: GroupBy
+) -> frozenset[RowKey]:
+    """Return the keys of the same machines in the other grouping: nodes of servers, or servers of nodes.
 
     Args:
-        keys: of rows of either view.
-        view: of the watch.
+        keys: of rows of either grouping.
+        view: of the poller.
         names: the node of each server, by backend and server name.
-        by: what a row is where they are carried to.
+        by: what a row is in the grouping that the keys are translated to.
     """
     if by == "node":
         return frozenset(node_key(node_of(key, names)) for key in keys)
-    wanted, layout = {node_of(key, names) for key in keys}, merged(view, names).layout
-    return frozenset(key for key, node in zip(layout.keys, layout.nodes, strict=True) if node in wanted)
+    wanted, rows = {node_of(key, names) for key in keys}, merge_by_name(view, names).rows
+    return frozenset(key for key, node in zip(rows.keys, rows.nodes, strict=True) if node in wanted)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,76 +159,84 @@ class _Cell:
 
     backend: str
     instance: str
-    look: Look | None
+    state: ServerState | None
 
 
-def over_backends(
-    names: Sequence[str], backends: Sequence[str], looks: Sequence[Sequence[Look | None]]
-) -> Standing:
-    """Merge what the servers of one node say.
+def merge_backends(
+    names: Sequence[str], backends: Sequence[str], states: Sequence[Sequence[ServerState | None]]
+) -> RowStatus:
+    """Merge the states of all servers of one node.
 
     Args:
         names: of the load balancers.
         backends: of the servers, one for each.
-        looks: for each server, one for each load balancer; None where the data are stale or not there yet.
+        states: for each server, one for each load balancer; None where the data are stale or have not been
+            read yet.
     """
-    if is_empty(every := [look for own in looks for look in own]):
-        return no_server(tuple(every))
+    if is_empty_slot(all_states := [state for server in states for state in server]):
+        return empty_slot_status(tuple(all_states))
     cells = [
-        _Cell(backend, name, each)
+        _Cell(backend, name, state)
         for backend in dict.fromkeys(backends)
-        for at, name in enumerate(names)
-        for each in _present([own[at] for own, its in zip(looks, backends, strict=True) if its == backend])
+        for index, name in enumerate(names)
+        for state in _drop_absent(
+            [server[index] for server, own in zip(states, backends, strict=True) if own == backend]
+        )
     ]
-    marks = "".join(_mark([each.look for each in cells if each.instance == name]) for name in names)
-    standing = summed(tuple(each.look for each in cells), marks, _note(cells))
+    glyphs = "".join(_merge_glyphs([cell.state for cell in cells if cell.instance == name]) for name in names)
+    status = worst_of(tuple(cell.state for cell in cells), glyphs, _describe_differences(cells))
     # A filter finds each health, not only the worst one that is shown.
-    healths = dict.fromkeys(each.health.casefold() for each in standing.looks if each is not None)
-    return replace(standing, words=" ".join((standing.words, *healths)))
+    healths = dict.fromkeys(state.health.casefold() for state in status.states if state is not None)
+    return replace(status, search_text=" ".join((status.search_text, *healths)))
 
 
-def _present(looks: Sequence[Look | None]) -> Sequence[Look | None]:
-    """The servers of a node in one backend there: one has another name on each load balancer perhaps."""
-    return [look for look in looks if look not in (ABSENT, EMPTY)] or [ABSENT]
+def _drop_absent(states: Sequence[ServerState | None]) -> Sequence[ServerState | None]:
+    """A node may have another server name on each load balancer, so that it lacks the other names."""
+    return [state for state in states if state not in (ABSENT, EMPTY)] or [ABSENT]
 
 
-def _mark(looks: Sequence[Look | None]) -> str:
-    """In rotation only when it is so in every backend; being out outweighs not being known."""
-    marks = set(map(mark, looks))
-    return next((each for each in "✗?✓" if each in marks), "?")
+def _merge_glyphs(states: Sequence[ServerState | None]) -> str:
+    """In rotation only when it is so in every backend; out of rotation outweighs unknown."""
+    glyphs = set(map(glyph, states))
+    return next((candidate for candidate in "✗?✓" if candidate in glyphs), "?")
 
 
-def _note(cells: Sequence[_Cell]) -> str:
-    """Where it differs from most; from the better, when there are as many."""
-    every = [each for each in cells if each.look is not None]
-    looks = [each.look for each in every if each.look is not None]
-    said: dict[str, list[_Cell]] = {}
+def _describe_differences(cells: Sequence[_Cell]) -> str:
+    """Name where the node differs from most; from the better state where there is no majority."""
+    known = [(cell, cell.state) for cell in cells if cell.state is not None]
+    known_cells, states = [cell for cell, _ in known], [state for _, state in known]
+    cells_by_text: dict[str, list[_Cell]] = {}
     best: dict[str, int] = {}
-    for cell, look in zip(every, looks, strict=True):
-        _, word = word_of(look, looks)
-        said.setdefault(word, []).append(cell)
-        best[word] = max(best.get(word, 0), RANKS[look.kind])
-    usual = max(said, key=lambda word: (len(said[word]), best[word]), default="")
+    for cell, state in known:
+        text = difference_text(state, states)
+        cells_by_text.setdefault(text, []).append(cell)
+        best[text] = max(best.get(text, 0), RANK_BY_KIND[state.kind])
+    most_common = max(cells_by_text, key=lambda text: (len(cells_by_text[text]), best[text]), default="")
     return ", ".join(
-        f"{word} {place}" for word, own in said.items() if word != usual for place in _places(own, every)
+        f"{text} {location}"
+        for text, own in cells_by_text.items()
+        if text != most_common
+        for location in _describe_locations(own, known_cells)
     )
 
 
-def _places(own: Sequence[_Cell], every: Sequence[_Cell]) -> Sequence[str]:
+def _describe_locations(own: Sequence[_Cell], all_cells: Sequence[_Cell]) -> Sequence[str]:
     """As short as it is exact: a whole backend, a whole load balancer, or one on the other."""
-    whole = _covered(own, every, lambda each: each.backend)
-    rest = [each for each in own if each.backend not in whole]
-    if len({each.backend for each in every}) == 1:
-        return [f"on {each.instance}" for each in own]
+    backends = _covered(own, all_cells, lambda cell: cell.backend)
+    rest = [cell for cell in own if cell.backend not in backends]
+    if len({cell.backend for cell in all_cells}) == 1:
+        return [f"on {cell.instance}" for cell in own]
     if rest:
-        instances = _covered(own, every, lambda each: each.instance)
-        if all(each.instance in instances for each in own):
-            return [f"on {each}" for each in instances]
-    return [*(f"in {each}" for each in whole), *(f"in {each.backend} on {each.instance}" for each in rest)]
+        instances = _covered(own, all_cells, lambda cell: cell.instance)
+        if all(cell.instance in instances for cell in own):
+            return [f"on {instance}" for instance in instances]
+    return [
+        *(f"in {backend}" for backend in backends),
+        *(f"in {cell.backend} on {cell.instance}" for cell in rest),
+    ]
 
 
-def _covered(own: Sequence[_Cell], every: Sequence[_Cell], part: Callable[[_Cell], str]) -> Sequence[str]:
-    """The parts of which all cells are among these."""
-    wanted = [each for each in every if each not in own]
-    left = set(map(part, wanted))
-    return [each for each in dict.fromkeys(map(part, own)) if each not in left]
+def _covered(own: Sequence[_Cell], all_cells: Sequence[_Cell], part: Callable[[_Cell], str]) -> Sequence[str]:
+    """The parts all of whose cells are among these."""
+    partial = {part(cell) for cell in all_cells if cell not in own}
+    return [name for name in dict.fromkeys(map(part, own)) if name not in partial]

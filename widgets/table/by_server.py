@@ -1,140 +1,219 @@
-"""All load balancers of a view, one place for each server: what costs time is done once for each view."""
+"""All load balancers of a view merged, one row for each server; costly work is done once for each view."""
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from functools import cached_property, lru_cache
 
 from orchestrator.live.poller import InstanceView, View
 from orchestrator.live.rates import Places
-from widgets.table.aggregate import NOWHERE, Sums, Where
-from widgets.table.server_status import ABSENT, EMPTY, Look, Standing, drains, look, together
-from widgets.view_model import Key, node_key, node_of
+from widgets.table.server_status import (
+    ABSENT,
+    EMPTY,
+    RowStatus,
+    ServerState,
+    is_draining,
+    judge_server,
+    merge_balancers,
+)
+from widgets.view_model import RowKey, node_key, node_of
+
+NO_LINE = -1
+BalancerLines = list[tuple[InstanceView, list[int]]]
+"""A load balancer, and the index of its line for each server; `NO_LINE` where it does not have the server."""
 
 _DIGITS = re.compile(r"([0-9]+)")
 
 
 @lru_cache(maxsize=32_768)
-def natural(text: str) -> tuple[tuple[int, int, str], ...]:
-    """A key that sorts web2 before web10, for any text."""
+def natural_sort_key(text: str) -> tuple[tuple[int, int, str], ...]:
+    """Return a key that sorts web2 before web10, for any text."""
     return tuple(
         (1, len(part.lstrip("0")), part.lstrip("0")) if number % 2 else (0, 0, part)
         for number, part in enumerate(_DIGITS.split(text.casefold()))
     )
 
 
-class Layout:
-    """Which servers there are, in the natural order of their nodes, and where each load balancer has them."""
+class Aggregate(ABC):
+    """The numbers of a row: sums, rates and trends over all server lines behind it.
 
-    def __init__(self, places: tuple[Places, ...], names: Mapping[Key, str]) -> None:
-        every = dict.fromkeys(name for each in places for name in each.names)
-        nodes = {key: node_of(key, names) for key in every}
-        self.keys = sorted(every, key=lambda key: (natural(nodes[key]), natural(key[0]), key))
+    Only load balancers that are live count. Each number is computed when it is asked for.
+    """
+
+    def __init__(self, view: View, lines: list[list[int]]) -> None:
+        """
+        Args:
+            view: of the poller.
+            lines: for each load balancer, the index of its line for each server.
+        """
+        self.view = view
+        self._all_lines: BalancerLines = list(zip(view.instances, lines, strict=True))
+        self._live_lines: BalancerLines = [
+            (instance, indexes) for instance, indexes in self._all_lines if instance.state == "live"
+        ]
+
+    @abstractmethod
+    def _lines_of(self, row: int, lines: BalancerLines) -> list[tuple[InstanceView, int]]:
+        """Return the lines behind a row, among these."""
+
+    def lines_of(self, row: int) -> list[tuple[InstanceView, int]]:
+        """Return the lines behind a row that are live; where none of them is, those that were read last."""
+        return self._lines_of(row, self._live_lines) or self._lines_of(row, self._all_lines)
+
+    def sessions(self, row: int) -> int:
+        return sum(instance.columns.sessions[line] for instance, line in self.lines_of(row))
+
+    def response_ms(self, row: int) -> int | None:
+        """Return the slowest response time; None when none is known."""
+        times = (instance.columns.response[line] for instance, line in self.lines_of(row))
+        return max((time for time in times if time is not None), default=None)
+
+    def rate(self, row: int) -> float | None:
+        """Return the requests per second over all that are live; None when none of them knows."""
+        rates = [instance.rates.rate(line) for instance, line in self._lines_of(row, self._live_lines)]
+        known = [rate for rate in rates if rate is not None]
+        return sum(known) if known else None
+
+    def errors(self, row: int) -> tuple[float | None, bool]:
+        """Return the ratio of requests that ended in an error for the client, between the last two polls.
+
+        Returns:
+            The ratio, None without requests; and whether it is known anywhere, which it is not in TCP mode.
+        """
+        counts = [instance.rates.counts(line) for instance, line in self._lines_of(row, self._live_lines)]
+        known = [(requests, failed) for requests, failed in counts if failed is not None]
+        requests, failures = (sum(column) for column in zip(*known, strict=True)) if known else (0, 0)
+        # One whose request began before the first of the two polls is an error without a request.
+        return (failures / max(requests, failures) if requests or failures else None), bool(
+            known or not counts
+        )
+
+    def trend(self, row: int) -> tuple[float, ...]:
+        """Return the sums, aligned at the latest; as long as the shortest trend that has any value."""
+        trends = [instance.rates.trend(line) for instance, line in self._lines_of(row, self._live_lines)]
+        known = [trend for trend in trends if trend]
+        shortest = min(map(len, known), default=0)
+        return tuple(map(sum, zip(*(trend[-shortest:] for trend in known), strict=True))) if known else ()
+
+
+class ServerRows:
+    """The servers in the natural order of their nodes, and the line of each load balancer for them."""
+
+    def __init__(self, listings: tuple[Places, ...], names: Mapping[RowKey, str]) -> None:
+        keys = dict.fromkeys(name for listing in listings for name in listing.names)
+        nodes = {key: node_of(key, names) for key in keys}
+        self.keys = sorted(
+            keys, key=lambda key: (natural_sort_key(nodes[key]), natural_sort_key(key[0]), key)
+        )
         self.nodes = [nodes[key] for key in self.keys]
         self.backends = [key[0] for key in self.keys]
-        self.where = [[each.index.get(key, NOWHERE) for key in self.keys] for each in places]
+        self.lines = [[listing.index.get(key, NO_LINE) for key in self.keys] for listing in listings]
 
-    def stands_in(self, place: int, backend: str) -> bool:
-        return self.backends[place] == backend
+    def has_backend(self, row: int, backend: str) -> bool:
+        return self.backends[row] == backend
 
-    def same(self, key: Key) -> tuple[int, ...]:
-        """The places of a server, or of all servers of a node."""
-        if (place := self.places.get(key)) is not None:
-            return (place,)
+    def rows_of(self, key: RowKey) -> tuple[int, ...]:
+        """Return the row of a server, or the rows of all servers of a node."""
+        if (row := self.row_by_key.get(key)) is not None:
+            return (row,)
         if key[0]:
             return ()
-        return tuple(at for at, node in enumerate(self.nodes) if key == node_key(node))
+        return tuple(row for row, node in enumerate(self.nodes) if key == node_key(node))
 
-    def size(self, place: int) -> int:
-        """In how many backends it stands."""
+    def backend_count(self, row: int) -> int:
+        """Return in how many backends the row stands: a server is in one."""
         return 1
 
     @cached_property
-    def places(self) -> dict[Key, int]:
-        return {key: place for place, key in enumerate(self.keys)}
+    def row_by_key(self) -> dict[RowKey, int]:
+        return {key: row for row, key in enumerate(self.keys)}
 
     @cached_property
-    def texts(self) -> list[str]:
-        """What a filter looks in."""
+    def search_texts(self) -> list[str]:
+        """What a filter searches, for each row."""
         return [
             f"{node} {key[0]} {key[1]}".casefold() for node, key in zip(self.nodes, self.keys, strict=True)
         ]
 
 
-class Merged(Sums):
-    """A view, with one standing for each place of its layout."""
+class ServersByName(Aggregate):
+    """A view, with one status for each server."""
 
-    def __init__(self, view: View, layout: Layout, standings: list[Standing]) -> None:
-        super().__init__(view, layout.where)
-        self.layout = layout
-        self.standings = standings
+    def __init__(self, view: View, rows: ServerRows, statuses: list[RowStatus]) -> None:
+        super().__init__(view, rows.lines)
+        self.rows = rows
+        self.statuses = statuses
 
-    def last_look(self, place: int) -> Look:
-        """The last that was known of it."""
-        seen = self.seen(place)
-        return look(seen[0][0].servers[seen[0][1]]) if seen else ABSENT
+    def last_known(self, row: int) -> ServerState:
+        """Return the state that was read last, however old."""
+        lines = self.lines_of(row)
+        return judge_server(lines[0][0].servers[lines[0][1]]) if lines else ABSENT
 
-    def _at(self, place: int, among: Where) -> list[tuple[InstanceView, int]]:
-        return [(each, where[place]) for each, where in among if where[place] != NOWHERE]
-
-
-class _Latest:
-    """The last results: a picture is asked for more often than anything changes."""
-
-    layout: Layout | None = None
-    places: tuple[Places, ...] = ()
-    names: dict[Key, str] | None = None
-    merged: Merged | None = None
+    def _lines_of(self, row: int, lines: BalancerLines) -> list[tuple[InstanceView, int]]:
+        return [(instance, indexes[row]) for instance, indexes in lines if indexes[row] != NO_LINE]
 
 
-def merged(view: View, names: Mapping[Key, str]) -> Merged:
-    """Merge a view; the same view with the same names is merged once."""
-    places = tuple(each.places for each in view.instances)
-    if _Latest.layout is None or _Latest.places != places or names != _Latest.names:
-        _Latest.layout, _Latest.places, _Latest.names = Layout(places, names), places, dict(names)
-        _Latest.merged = None
-    if _Latest.merged is None or _Latest.merged.view is not view:
-        _Latest.merged = Merged(view, _Latest.layout, _standings(view, _Latest.layout, names))
-    return _Latest.merged
+class _Cache:
+    """The last results: the view is shown more often than anything in it changes."""
+
+    rows: ServerRows | None = None
+    listings: tuple[Places, ...] = ()
+    names: dict[RowKey, str] | None = None
+    merged: ServersByName | None = None
 
 
-def _standings(view: View, layout: Layout, names: Mapping[Key, str]) -> list[Standing]:
-    looks = [
-        _looks(instance, where, layout.keys, names)
-        for instance, where in zip(view.instances, layout.where, strict=True)
+def merge_by_name(view: View, names: Mapping[RowKey, str]) -> ServersByName:
+    """Merge the load balancers of a view; the same view with the same names is merged once."""
+    listings = tuple(instance.places for instance in view.instances)
+    if _Cache.rows is None or _Cache.listings != listings or names != _Cache.names:
+        _Cache.rows, _Cache.listings, _Cache.names = ServerRows(listings, names), listings, dict(names)
+        _Cache.merged = None
+    if _Cache.merged is None or _Cache.merged.view is not view:
+        _Cache.merged = ServersByName(view, _Cache.rows, _merge_statuses(view, _Cache.rows, names))
+    return _Cache.merged
+
+
+def _merge_statuses(view: View, rows: ServerRows, names: Mapping[RowKey, str]) -> list[RowStatus]:
+    columns = [
+        _judge_servers(instance, lines, rows.keys, names)
+        for instance, lines in zip(view.instances, rows.lines, strict=True)
     ]
-    known: dict[tuple[Look | None, ...], Standing] = {}
-    instances = [each.name for each in view.instances]
+    known: dict[tuple[ServerState | None, ...], RowStatus] = {}
+    instances = [instance.name for instance in view.instances]
     result = []
-    for row in zip(*looks, strict=True):
-        standing = known.get(row)
-        if standing is None:
-            standing = known[row] = together(instances, row)
-        result.append(standing)
+    for states in zip(*columns, strict=True):
+        status = known.get(states)
+        if status is None:
+            status = known[states] = merge_balancers(instances, states)
+        result.append(status)
     return result
 
 
-def _looks(
-    instance: InstanceView, where: list[int], keys: list[Key], names: Mapping[Key, str]
-) -> list[Look | None]:
-    """One for each place; servers in the same state share one. The slot of a node is never an empty one."""
+def _judge_servers(
+    instance: InstanceView, lines: list[int], keys: list[RowKey], names: Mapping[RowKey, str]
+) -> list[ServerState | None]:
+    """Return a state for each row; servers in the same state share one.
+
+    The slot of a node never counts as an empty one.
+    """
     if instance.state != "live":
-        return [None] * len(where)
+        return [None] * len(lines)
     columns = instance.columns
-    quiet, busy = {}, {}
+    idle, busy = {}, {}
     for first in set(columns.alike):
         server = instance.servers[first]
-        quiet[first] = EMPTY if server.empty_slot else look(server)
-        if drains(server):
-            busy[first] = look(server, busy=True)
-    found: list[Look | None] = [
-        busy[first] if sessions and first in busy else quiet[first]
+        idle[first] = EMPTY if server.empty_slot else judge_server(server)
+        if is_draining(server):
+            busy[first] = judge_server(server, has_sessions=True)
+    states: list[ServerState | None] = [
+        busy[first] if sessions and first in busy else idle[first]
         for first, sessions in zip(columns.alike, columns.sessions, strict=True)
     ]
-    found.append(ABSENT)  # at `NOWHERE`, the end
-    if EMPTY in quiet.values():
+    states.append(ABSENT)  # at `NO_LINE`, the end
+    if EMPTY in idle.values():
         # As in `orchestrator.planning.slots.filled`: where every slot is empty, they are shown.
-        serving = {name[0] for name, look in zip(columns.names, found, strict=False) if look is not EMPTY}
-        for key, place in zip(keys, where, strict=True):
-            if found[place] is EMPTY and (key in names or key[0] not in serving):
-                found[place] = look(instance.servers[place])
-    return [found[place] for place in where]
+        serving = {name[0] for name, state in zip(columns.names, states, strict=False) if state is not EMPTY}
+        for key, line in zip(keys, lines, strict=True):
+            if states[line] is EMPTY and (key in names or key[0] not in serving):
+                states[line] = judge_server(instance.servers[line])
+    return [states[line] for line in lines]

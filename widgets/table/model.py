@@ -1,172 +1,234 @@
-"""From the live view to the table: merged, sorted, filtered; each row made when it is asked for."""
+"""The rows of the server table: merged, sorted and filtered; each is made when it is asked for."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from operator import neg
+from typing import Protocol
 
 from backends.text import counted
 from orchestrator.live.poller import InstanceView, View
-from widgets.table.by_node import Nodes, nodes_of
-from widgets.table.by_server import Merged, merged
-from widgets.view_model import Arrangement, By, Counts, InstanceLine, Key, Picture, Row
+from widgets.table.by_node import ServersByNode, group_by_node
+from widgets.table.by_server import ServersByName, merge_by_name
+from widgets.view_model import BalancerBadge, GroupBy, Kind, RowCounts, RowKey, TableOptions
 
-_RELOAD_SHOWN = 60.0  # seconds
+_RELOAD_SHOWN_S = 60.0
+_MISSING = -1.0  # sorts after every number
 
 
-def picture(
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A server, or a node over all its backends, over all load balancers. `TableRows` makes it."""
+
+    key: RowKey
+    node: str
+    backend: str  # "api, shop" for a node that is in several
+    admin: str  # "ready", "drain", "maint"; "maint/ready" where load balancers or backends disagree
+    health: str  # glyph and word: "▲ up", "△ 1/3", "▼ L4CON", "-" in maintenance
+    kind: Kind
+    version: str  # empty when it is not known
+    weight: str
+    sessions: int
+    queue: int
+    rate: float | None  # requests per second; None before the second poll, and right after a reload
+    errors: float | None  # ratio of requests that ended in an error for the client; None without requests
+    response_ms: int | None
+    trend: tuple[float, ...]  # requests per second, oldest first, at most 8
+    since_s: int  # since the operational state last changed
+    glyphs: str  # one for each load balancer, in their order: ✓ in rotation, ✗ not, ? not known
+    note: str  # where they disagree, in words; else empty
+    is_problem: bool  # it is not in rotation everywhere
+    backend_count: int = 1  # how many names `backend` has
+    errors_known: bool = True  # False in TCP mode
+
+
+class Rows(Protocol):
+    """Rows in an order; each is made when it is asked for, as there may be ten thousand."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> Row: ...
+
+    def key(self, index: int) -> RowKey: ...
+
+    def index(self, key: RowKey) -> int | None:
+        """Return where a row is now; None when it is not shown.
+
+        A key of the other grouping finds the row of the same machine, so that the cursor stays on it.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class MainViewModel:
+    """Everything that the main view shows of HAProxy at one moment."""
+
+    application: str
+    instances: tuple[BalancerBadge, ...]
+    counts: RowCounts
+    rows: Rows
+    read_only: str  # why nothing can be changed; empty when it can
+
+
+def build_view_model(
     view: View,
     application_name: str,
     now: float,
     versions: Mapping[str, str],
-    names: Mapping[Key, str],
-    arrangement: Arrangement,
+    names: Mapping[RowKey, str],
+    options: TableOptions,
     read_only: str,
-) -> Picture:
-    """Everything that the main view shows of HAProxy.
+) -> MainViewModel:
+    """Return everything that the main view shows of HAProxy.
 
     Args:
-        view: of the watch.
-        application_name: what it is called.
-        now: monotonic seconds of the watch's clock.
-        versions: what runs, by node.
+        view: of the poller.
+        application_name: what the application is called.
+        now: monotonic seconds of the poller's clock.
+        versions: the running version of each node.
         names: the node of each server, by backend and server; a server without one is its own node.
-        arrangement: what to show, in which order.
+        options: which rows to show, in which order.
         read_only: why nothing can be changed; empty when it can.
     """
-    servers = merged(view, names)
-    data = nodes_of(servers) if arrangement.by == "node" else servers
-    return Picture(
+    servers = merge_by_name(view, names)
+    data = group_by_node(servers) if options.by == "node" else servers
+    return MainViewModel(
         application=application_name,
-        instances=tuple(_line(each, now) for each in view.instances),
-        counts=_counts(data, arrangement.by),
-        rows=MergedRows(data, order(data, arrangement), versions, now),
+        instances=tuple(_badge(instance, now) for instance in view.instances),
+        counts=_count_groups(data, options.by),
+        rows=TableRows(data, sort_rows(data, options), versions, now),
         read_only=read_only,
     )
 
 
-class MergedRows:
-    """Implements `widgets.view_model.Rows`."""
+class TableRows:
+    """Implements `Rows`."""
 
     def __init__(
-        self, data: Merged | Nodes, places: list[int], versions: Mapping[str, str], now: float
+        self, data: ServersByName | ServersByNode, order: list[int], versions: Mapping[str, str], now: float
     ) -> None:
+        """
+        Args:
+            data: the merged view.
+            order: indexes of the rows to show, in their order.
+            versions: the running version of each node.
+            now: monotonic seconds of the poller's clock.
+        """
         self._data = data
-        self._order = places
+        self._order = order
         self._versions = versions
         self._now = now
 
     def __len__(self) -> int:
         return len(self._order)
 
-    def key(self, index: int) -> Key:
-        return self._data.layout.keys[self._order[index]]
+    def key(self, index: int) -> RowKey:
+        return self._data.rows.keys[self._order[index]]
 
-    def index(self, key: Key) -> int | None:
-        found = []
-        for place in self._data.layout.same(key):
+    def index(self, key: RowKey) -> int | None:
+        indexes = []
+        for row in self._data.rows.rows_of(key):
             with suppress(ValueError):
-                found.append(self._order.index(place))
-        return min(found, default=None)
+                indexes.append(self._order.index(row))
+        return min(indexes, default=None)
 
     def __getitem__(self, index: int) -> Row:
-        data, place = self._data, self._order[index]
-        layout, node = data.layout, data.layout.nodes[place]
-        standing = data.standings[place]
-        seen = data.seen(place)
-        servers = [instance.servers[at] for instance, at in seen]
-        admin, health, weight, note = standing.admin, standing.health, standing.weight, standing.note
-        if standing.group == "unseen":  # the last that is known, and called so
-            last = data.last_look(place)
-            age = max((_age(instance, self._now) for instance, _ in seen), default=0.0)
-            admin, health, weight, note = last.admin, last.health, last.weight, f"stale {age:.0f} s"
-        errors, errors_known = data.errors(place)
-        times = [each.response_time for each in servers if each.response_time is not None]
+        data, row = self._data, self._order[index]
+        rows, node = data.rows, data.rows.nodes[row]
+        status = data.statuses[row]
+        lines = data.lines_of(row)
+        servers = [instance.servers[line] for instance, line in lines]
+        admin, health, weight, note = status.admin, status.health, status.weight, status.note
+        if status.group == "unknown":  # show what was read last, and how old that is
+            last = data.last_known(row)
+            age_s = max((_age(instance, self._now) for instance, _ in lines), default=0.0)
+            admin, health, weight, note = last.admin, last.health, last.weight, f"stale {age_s:.0f} s"
+        errors, errors_known = data.errors(row)
         return Row(
-            key=layout.keys[place],
+            key=rows.keys[row],
             node=node,
-            backend=layout.backends[place],
+            backend=rows.backends[row],
             admin=admin,
             health=health,
-            kind=standing.kind,
+            kind=status.kind,
             version=self._versions.get(node, ""),
             weight=weight,
-            sessions=sum(each.sessions for each in servers),
-            queue=sum(each.queue for each in servers),
-            rate=data.rate(place),
+            sessions=sum(server.sessions for server in servers),
+            queue=sum(server.queue for server in servers),
+            rate=data.rate(row),
             errors=errors,
             errors_known=errors_known,
-            response=max(times, default=None),
-            trend=data.trend(place),
-            since=min((each.last_change for each in servers), default=0),
-            marks=standing.marks,
+            response_ms=data.response_ms(row),
+            trend=data.trend(row),
+            since_s=min((server.last_change for server in servers), default=0),
+            glyphs=status.glyphs,
             note=note,
-            problem=standing.problem,
-            backends=layout.size(place),
+            is_problem=status.is_problem,
+            backend_count=rows.backend_count(row),
         )
 
 
-def _counts(data: Merged | Nodes, of: By) -> Counts:
+def _count_groups(data: ServersByName | ServersByNode, of: GroupBy) -> RowCounts:
     groups: Counter[str] = Counter()
-    for standing, count in Counter(data.standings).items():
-        groups[standing.group] += count
-    return Counts(groups["up"], groups["draining"], groups["maint"], groups["down"], of)
+    for status, count in Counter(data.statuses).items():
+        groups[status.group] += count
+    return RowCounts(groups["up"], groups["draining"], groups["maint"], groups["down"], of)
 
 
-def _line(instance: InstanceView, now: float) -> InstanceLine:
+def _badge(instance: InstanceView, now: float) -> BalancerBadge:
     note = instance.failing
-    if not note and instance.reloaded_at is not None and now - instance.reloaded_at < _RELOAD_SHOWN:
+    if not note and instance.reloaded_at is not None and now - instance.reloaded_at < _RELOAD_SHOWN_S:
         note = f"reloaded {now - instance.reloaded_at:.0f} s ago"
     if not instance.failing and instance.unattributed:
         note = f"{counted(instance.unattributed, 'error')} not attributable to a server" + (
             f", {note}" if note else ""
         )
     version = instance.info.version.partition("-")[0] if instance.info is not None else ""
-    return InstanceLine(instance.name, instance.state, version, _age(instance, now), note)
+    return BalancerBadge(instance.name, instance.state, version, _age(instance, now), note)
 
 
 def _age(instance: InstanceView, now: float) -> float:
     return 0.0 if instance.read_at is None else max(0.0, now - instance.read_at)
 
 
-_NOTHING = -1.0  # sorts after every number
+def sort_rows(data: ServersByName | ServersByNode, options: TableOptions) -> list[int]:
+    """Return the indexes of the rows to show, in order.
 
-
-def order(data: Merged | Nodes, wanted: Arrangement) -> list[int]:
-    """Places to show. They come naturally sorted by node, and every sort here is stable."""
-    layout, standings, needle = data.layout, data.standings, wanted.filter.casefold().strip()
-    places = [place for place, standing in enumerate(standings) if standing.group != "empty"]
-    if wanted.backend:
-        places = [each for each in places if layout.stands_in(each, wanted.backend)]
-    if wanted.problems_only:
-        places = [each for each in places if standings[each].problem]
+    The rows are naturally sorted by node, and every sort here is stable.
+    """
+    rows, statuses, needle = data.rows, data.statuses, options.filter.casefold().strip()
+    shown = [row for row, status in enumerate(statuses) if status.group != "empty"]
+    if options.backend:
+        shown = [row for row in shown if rows.has_backend(row, options.backend)]
+    if options.problems_only:
+        shown = [row for row in shown if statuses[row].is_problem]
     if needle:
-        texts = layout.texts
-        places = [each for each in places if needle in texts[each] or needle in standings[each].words]
-    if wanted.sort == "node":
-        return places[::-1] if wanted.reverse else places
-    values = _values(data, wanted.sort)
-    if not wanted.reverse:  # the most remarkable first
-        return sorted(places, key=values.__getitem__)
-    return sorted(places, key=[-each for each in values].__getitem__)
+        texts = rows.search_texts
+        shown = [row for row in shown if needle in texts[row] or needle in statuses[row].search_text]
+    if options.sort == "node":
+        return shown[::-1] if options.reverse else shown
+    values = _sort_values(data, options.sort)
+    if not options.reverse:  # the most remarkable first
+        return sorted(shown, key=values.__getitem__)
+    return sorted(shown, key=[-value for value in values].__getitem__)
 
 
-def _values(data: Merged | Nodes, sort: str) -> list[float]:
-    """What to sort by: the smaller the earlier."""
+def _sort_values(data: ServersByName | ServersByNode, sort: str) -> list[float]:
+    """Return what to sort each row by: the smaller the earlier."""
     if sort == "problems":
-        return [each.rank for each in data.standings]
-    return list(map(neg, map(_number(data, sort), range(len(data.standings)))))
+        return [status.rank for status in data.statuses]
+    return list(map(neg, map(_number_getter(data, sort), range(len(data.statuses)))))
 
 
-def _number(data: Merged | Nodes, sort: str) -> Callable[[int], float]:
-    by: dict[str, Callable[[int], float]] = {
+def _number_getter(data: ServersByName | ServersByNode, sort: str) -> Callable[[int], float]:
+    getters: dict[str, Callable[[int], float]] = {
         "sessions": data.sessions,
-        "rate": lambda place: _or_nothing(data.rate(place)),
-        "errors": lambda place: _or_nothing(data.errors(place)[0]),
-        "response": lambda place: _or_nothing(data.response(place)),
+        "rate": lambda row: _or_missing(data.rate(row)),
+        "errors": lambda row: _or_missing(data.errors(row)[0]),
+        "response": lambda row: _or_missing(data.response_ms(row)),
     }
-    return by[sort]
+    return getters[sort]
 
 
-def _or_nothing(value: float | None) -> float:
-    return _NOTHING if value is None else value
+def _or_missing(value: float | None) -> float:
+    return _MISSING if value is None else value

@@ -1,4 +1,4 @@
-"""How a server stands on each load balancer, and on all of them together: in words, marks and one colour."""
+"""The status of a server on each load balancer, and on all of them: in words, glyphs and one color."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,16 +8,16 @@ from backends.model import AdminState, Operational, Server
 from orchestrator.events.text import health
 from widgets.view_model import Kind
 
-Group = Literal["up", "draining", "maint", "down", "unseen", "empty"]
+Group = Literal["up", "draining", "maint", "down", "unknown", "empty"]
 
-RANKS: dict[Kind, int] = {"bad": 0, "moving": 1, "out": 2, "quiet": 3, "ok": 4}
-_UNSEEN_RANK = 3  # in rotation as far as can be seen: after all that is known to be out
-_GROUPS: tuple[Group, ...] = ("maint", "draining", "down", "up")  # the first one that fits
+RANK_BY_KIND: dict[Kind, int] = {"bad": 0, "moving": 1, "out": 2, "quiet": 3, "ok": 4}
+_UNKNOWN_RANK = 3  # in rotation as far as is known: after all that is known to be out
+_GROUPS_BY_PRIORITY: tuple[Group, ...] = ("maint", "draining", "down", "up")  # the first one that fits
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Look:
-    """One server line on one load balancer, as far as it does not change with each request."""
+class ServerState:
+    """One server line on one load balancer, without what changes with each request."""
 
     kind: Kind
     group: Group
@@ -28,8 +28,8 @@ class Look:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Standing:
-    """A server over all load balancers; thousands of them share one."""
+class RowStatus:
+    """A server over all load balancers; thousands of servers share one instance."""
 
     kind: Kind
     rank: int  # of problems: the smaller the worse
@@ -37,129 +37,133 @@ class Standing:
     admin: str
     health: str
     weight: str
-    marks: str
+    glyphs: str
     note: str
-    problem: bool
-    words: str  # what a filter finds
-    looks: tuple["Look | None", ...]  # what it was made of
+    is_problem: bool
+    search_text: str  # what a filter matches
+    states: tuple["ServerState | None", ...]  # what it was merged from
 
 
-ABSENT = Look("moving", "unseen", "-", "-", "", False)  # it is live, and does not know the server
-EMPTY = Look("quiet", "empty", "-", "-", "", False)  # a slot that nothing has filled there
+ABSENT = ServerState("moving", "unknown", "-", "-", "", False)
+"""The load balancer is live and does not have the server."""
+EMPTY = ServerState("quiet", "empty", "-", "-", "", False)
+"""The server line is a slot that nothing has filled."""
 
 
-def look(server: Server, *, busy: bool = False) -> Look:
-    """Judge one server.
+def judge_server(server: Server, *, has_sessions: bool = False) -> ServerState:
+    """Return the state of one server line.
 
     Args:
         server: as it was read.
-        busy: it still has sessions, so a drain is on its way.
+        has_sessions: it still has sessions, so a drain has not finished.
     """
     weight = str(server.weight)
     if server.effective_weight != server.weight and server.throttle is not None:
         weight = f"{server.effective_weight}/{server.weight}"
-    kind, group = _judge(server, busy)
-    return Look(kind, group, server.admin_state.value, health(server), weight, server.in_rotation)
+    kind, group = _classify(server, has_sessions)
+    return ServerState(kind, group, server.admin_state.value, health(server), weight, server.in_rotation)
 
 
-def _judge(server: Server, busy: bool) -> tuple[Kind, Group]:
+def _classify(server: Server, has_sessions: bool) -> tuple[Kind, Group]:
     if server.in_rotation:
         return "ok", "up"
     if server.admin_state is AdminState.MAINT:
         return ("bad" if "resolution" in server.status else "out"), "maint"
     if server.admin_state is AdminState.DRAIN or server.weight == 0:
-        return ("moving" if busy else "out"), "draining"
+        return ("moving" if has_sessions else "out"), "draining"
     if server.receives_traffic or server.operational is Operational.STOPPING or server.check_health > 0:
         return "moving", "up" if server.receives_traffic else "down"
     return "bad", "down"
 
 
-def drains(server: Server) -> bool:
-    """Whether sessions decide what it is called."""
+def is_draining(server: Server) -> bool:
+    """Whether the state of the server depends on its sessions."""
     return not server.in_rotation and server.admin_state is not AdminState.MAINT
 
 
-def together(names: Sequence[str], looks: Sequence[Look | None]) -> Standing:
-    """Merge what the load balancers say.
+def merge_balancers(names: Sequence[str], states: Sequence[ServerState | None]) -> RowStatus:
+    """Merge the states of one server on all load balancers.
 
     Args:
         names: of the load balancers.
-        looks: one for each; None where the data are stale or not there yet.
+        states: one for each; None where the data are stale or have not been read yet.
     """
-    if is_empty(looks):
-        return no_server(tuple(looks))
-    looks = [ABSENT if look is EMPTY else look for look in looks]
-    known = [(name, each) for name, each in zip(names, looks, strict=True) if each is not None]
-    marks = "".join(map(mark, looks))
-    return summed(tuple(looks), marks, _disagreement(known))
+    if is_empty_slot(states):
+        return empty_slot_status(tuple(states))
+    states = [ABSENT if state is EMPTY else state for state in states]
+    known = [(name, state) for name, state in zip(names, states, strict=True) if state is not None]
+    return worst_of(tuple(states), "".join(map(glyph, states)), _describe_disagreement(known))
 
 
-def is_empty(looks: Sequence[Look | None]) -> bool:
-    """Whether these are looks at a slot that no load balancer has filled, as far as they can be seen."""
-    return EMPTY in looks and all(look in (EMPTY, ABSENT, None) for look in looks)
+def is_empty_slot(states: Sequence[ServerState | None]) -> bool:
+    """Whether no load balancer has filled the slot, as far as is known."""
+    return EMPTY in states and all(state in (EMPTY, ABSENT, None) for state in states)
 
 
-def no_server(looks: tuple[Look | None, ...]) -> Standing:
-    """That of an empty slot, which is not shown."""
-    return Standing("quiet", RANKS["quiet"], "empty", "-", "-", "", "?" * len(looks), "", False, "", looks)
+def empty_slot_status(states: tuple[ServerState | None, ...]) -> RowStatus:
+    """Return the status of an empty slot, which is not shown."""
+    glyphs = "?" * len(states)
+    return RowStatus("quiet", RANK_BY_KIND["quiet"], "empty", "-", "-", "", glyphs, "", False, "", states)
 
 
-def summed(looks: tuple[Look | None, ...], marks: str, note: str) -> Standing:
-    """One standing of several looks; the worst decides.
+def worst_of(states: tuple[ServerState | None, ...], glyphs: str, note: str) -> RowStatus:
+    """Return one status for several states; the worst state decides.
 
     Args:
-        looks: at all places; None where the data are stale or not there yet.
-        marks: one glyph for each load balancer.
+        states: on all load balancers; None where the data are stale or have not been read yet.
+        glyphs: one for each load balancer.
         note: where they disagree, in words.
     """
-    known = [each for each in looks if each is not None]
+    known = [state for state in states if state is not None]
     if not known:
-        return Standing("moving", _UNSEEN_RANK, "unseen", "", "", "", marks, "", True, "stale", looks)
-    worst = min(known, key=lambda each: RANKS[each.kind])
-    admin = "/".join(dict.fromkeys(each.admin for each in known if each is not ABSENT)) or "-"
+        return RowStatus("moving", _UNKNOWN_RANK, "unknown", "", "", "", glyphs, "", True, "stale", states)
+    worst = min(known, key=lambda state: RANK_BY_KIND[state.kind])
+    present = [state for state in known if state is not ABSENT]
+    admin = "/".join(dict.fromkeys(state.admin for state in present)) or "-"
     kind = "moving" if note and worst.kind != "bad" else worst.kind
-    rank, problem = RANKS[kind], kind != "ok"
-    if None in looks and kind == "ok":
-        kind, rank, problem = "moving", _UNSEEN_RANK, True  # not proven everywhere
-    seen = next((each for each in known if each is not ABSENT), worst)
-    shown = seen if worst is ABSENT else worst
-    groups = {each.group for each in known}
-    return Standing(
+    rank, is_problem = RANK_BY_KIND[kind], kind != "ok"
+    if None in states and kind == "ok":
+        kind, rank, is_problem = "moving", _UNKNOWN_RANK, True  # not confirmed by every load balancer
+    shown = next(iter(present), worst) if worst is ABSENT else worst
+    groups = {state.group for state in known}
+    return RowStatus(
         kind=kind,
         rank=rank,
-        group=next((each for each in _GROUPS if each in groups), "down"),
+        group=next((group for group in _GROUPS_BY_PRIORITY if group in groups), "down"),
         admin=admin,
         health=shown.health,
-        weight="/".join(dict.fromkeys(each.weight for each in known if each is not ABSENT)),
-        marks=marks,
+        weight="/".join(dict.fromkeys(state.weight for state in present)),
+        glyphs=glyphs,
         note=note,
-        problem=problem,
-        words=" ".join((admin, shown.health, note)).casefold(),
-        looks=looks,
+        is_problem=is_problem,
+        search_text=" ".join((admin, shown.health, note)).casefold(),
+        states=states,
     )
 
 
-def mark(each: Look | None) -> str:
-    """The glyph of one look."""
-    if each is None or each is ABSENT:
+def glyph(state: ServerState | None) -> str:
+    """Return ✓ in rotation, ✗ out of rotation, ? not known."""
+    if state is None or state is ABSENT:
         return "?"
-    return "✓" if each.in_rotation else "✗"
+    return "✓" if state.in_rotation else "✗"
 
 
-def _disagreement(known: Sequence[tuple[str, Look]]) -> str:
-    """What those say that differ from most (from the first one, when there are as many)."""
-    said = [(name, *word_of(each, [other for _, other in known])) for name, each in known]
-    count = [sum(words == other for *_, other in said) for *_, words in said]
-    usual = said[count.index(max(count))][-1] if said else ""
-    return ", ".join(f"{words} on {name}" for name, _, words in said if words != usual)
+def _describe_disagreement(known: Sequence[tuple[str, ServerState]]) -> str:
+    """Name the load balancers that differ from most (from the first one where there is no majority)."""
+    states = [state for _, state in known]
+    texts = [(name, difference_text(state, states)) for name, state in known]
+    counts = [sum(text == other for _, other in texts) for _, text in texts]
+    most_common = texts[counts.index(max(counts))][1] if texts else ""
+    return ", ".join(f"{text} on {name}" for name, text in texts if text != most_common)
 
 
-def word_of(each: Look, all_of_them: Sequence[Look]) -> tuple[str, str]:
-    """The axis on which they differ, and the word on it: what somebody decided goes first."""
-    if each is ABSENT:
-        return "missing", "missing"
-    if len({other.admin for other in all_of_them if other is not ABSENT}) > 1:
-        return "admin", each.admin
-    if len({other.in_rotation for other in all_of_them if other is not ABSENT}) > 1:
-        return "health", each.health
-    return "same", ""
+def difference_text(state: ServerState, all_states: Sequence[ServerState]) -> str:
+    """Return the word by which a state differs from the others: of its admin state, else of its health."""
+    if state is ABSENT:
+        return "missing"
+    present = [other for other in all_states if other is not ABSENT]
+    if len({other.admin for other in present}) > 1:
+        return state.admin
+    if len({other.in_rotation for other in present}) > 1:
+        return state.health
+    return ""

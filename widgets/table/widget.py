@@ -13,8 +13,9 @@ from textual.reactive import reactive
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from widgets.table.columns import Runs, fit, heading, line, order_at
-from widgets.view_model import Arrangement, Key, Row, Rows, Sort
+from widgets.table.columns import RowSegments, build_heading, build_row, fit, sort_at
+from widgets.table.model import Row, Rows
+from widgets.view_model import RowKey, Sort, TableOptions
 
 
 class ServerTable(ScrollView, can_focus=True, inherit_bindings=False):
@@ -23,14 +24,14 @@ class ServerTable(ScrollView, can_focus=True, inherit_bindings=False):
     class Moved(Message):
         """The cursor is on another server."""
 
-        def __init__(self, key: Key) -> None:
+        def __init__(self, key: RowKey) -> None:
             super().__init__()
             self.key = key
 
     class Chosen(Message):
         """Enter or a double click on a server."""
 
-        def __init__(self, key: Key) -> None:
+        def __init__(self, key: RowKey) -> None:
             super().__init__()
             self.key = key
 
@@ -88,18 +89,18 @@ A click on a title orders by it, another one reverses it (▾ ▴); HEALTH has t
         super().__init__(id=id, classes=classes)
         self._rows: Rows | None = None
         self._instances = 0
-        self._arrangement = Arrangement()
+        self._options = TableOptions()
         self._at = 0
-        self._key: Key | None = None
-        self._marked: frozenset[Key] = frozenset()
+        self._key: RowKey | None = None
+        self._marked: frozenset[RowKey] = frozenset()
         self._strips: LRUCache[tuple[object, ...], Strip] = LRUCache(512)
         self._styles: dict[tuple[str, bool], Style] = {}
-        self._painted: list[Strip] = []
+        self._rendered: list[Strip] = []
 
     # -- what others see ----------------------------------------------------------------------
 
     @property
-    def cursor_key(self) -> Key | None:
+    def cursor_key(self) -> RowKey | None:
         """Backend and name of the server under the cursor; None when no row is shown."""
         return self._key if self._count else None
 
@@ -109,7 +110,7 @@ A click on a title orders by it, another one reverses it (▾ ▴); HEALTH has t
         return self._rows[self._at] if self._rows is not None and self._count else None
 
     @property
-    def marked(self) -> frozenset[Key]:
+    def marked(self) -> frozenset[RowKey]:
         """What is marked, in sight or filtered out."""
         return self._marked
 
@@ -117,22 +118,22 @@ A click on a title orders by it, another one reverses it (▾ ▴); HEALTH has t
         """Take all marks away."""
         self.mark(frozenset())
 
-    def mark(self, keys: frozenset[Key]) -> None:
+    def mark(self, keys: frozenset[RowKey]) -> None:
         """Mark these, and nothing else."""
         self._marked = keys
         self._repaint()
 
-    def show(self, rows: Rows, instances: int, arrangement: Arrangement | None = None) -> None:
+    def show(self, rows: Rows, instances: int, options: TableOptions | None = None) -> None:
         """Show these rows. The cursor stays on its server, or where it was when that is gone.
 
         Args:
             rows: what to show, in order; read only where it is in sight.
             instances: how many load balancers there are, for the width of their marks.
-            arrangement: of the rows; the one before when None.
+            options: of the rows; the one before when None.
         """
         followed = 0 <= self._at - self.scroll_offset.y < self._page
         self._rows, self._instances = rows, instances
-        self._arrangement = arrangement or self._arrangement
+        self._options = options or self._options
         self.virtual_size = Size(self._width, len(rows) + 1)
         at = rows.index(self._key) if self._key is not None else 0
         self._put(self._at if at is None else at, follow=followed)
@@ -181,7 +182,7 @@ A click on a title orders by it, another one reverses it (▾ ▴); HEALTH has t
         if offset is None or offset.y > self._count - self.scroll_offset.y:
             return
         if offset.y == 0:
-            if sort := order_at(offset.x, self._width, self._instances):
+            if sort := sort_at(offset.x, self._width, self._instances):
                 self.post_message(self.Ordered(sort))
             return
         self._put(self.scroll_offset.y + offset.y - 1)
@@ -199,35 +200,35 @@ A click on a title orders by it, another one reverses it (▾ ▴); HEALTH has t
 
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
         super().watch_scroll_y(old_value, new_value)
-        self._painted = []  # all lines are other rows now: nothing to compare with
+        self._rendered = []  # all lines are other rows now: nothing to compare with
 
     def notify_style_update(self) -> None:
         self._strips.clear()
         self._styles.clear()
-        self._painted = []
+        self._rendered = []
         super().notify_style_update()
 
     def _repaint(self) -> None:
         # Only the lines that differ: most numbers of most servers do not change within a second.
         width = self._width
         fresh = [self._line(y, width) for y in range(self.size.height)]
-        same = len(fresh) == len(self._painted)
+        same = len(fresh) == len(self._rendered)
         regions = [
-            Region(0, y, width, 1) for y, strip in enumerate(fresh) if not same or strip != self._painted[y]
+            Region(0, y, width, 1) for y, strip in enumerate(fresh) if not same or strip != self._rendered[y]
         ]
-        self._painted = fresh
+        self._rendered = fresh
         if regions:
             self.refresh(*regions)
 
     def render_line(self, y: int) -> Strip:
         width = self._width
         # What asks for a line has nearly always just been told that it differs.
-        known = self._painted[y] if y < len(self._painted) else None
+        known = self._rendered[y] if y < len(self._rendered) else None
         return known if known is not None and known.cell_length == width else self._line(y, width)
 
     def _line(self, y: int, width: int) -> Strip:
         if y == 0:
-            titles = heading(width, self._instances, len(self._marked), self._arrangement)
+            titles = build_heading(width, self._instances, len(self._marked), self._options)
             return self._strip([(titles, "header")], width)
         at = self.scroll_offset.y + y - 1
         if self._rows is not None and at < self._count:
@@ -240,11 +241,11 @@ A click on a title orders by it, another one reverses it (▾ ▴); HEALTH has t
         known = (row, width, self._instances, cursor, marked)
         if (strip := self._strips.get(known)) is None:
             glyph = ("◆" if marked else "▸") if cursor else "•" if marked else " "
-            strip = self._strip([(glyph, "plain"), *line(row, width, self._instances)], width, cursor)
+            strip = self._strip([(glyph, "plain"), *build_row(row, width, self._instances)], width, cursor)
             self._strips[known] = strip
         return strip
 
-    def _strip(self, runs: Runs, width: int, cursor: bool = False) -> Strip:
+    def _strip(self, runs: RowSegments, width: int, cursor: bool = False) -> Strip:
         if cursor and self._style("cursor").reverse:  # without colours one bar reads better than patches
             runs = [("".join(text for text, _ in runs), "cursor")]
         segments = [Segment(text, self._style(name, cursor)) for text, name in runs]

@@ -16,7 +16,7 @@ from backends.text import abridge, format_local_time, visible
 from orchestrator.events import events
 from orchestrator.events.events import Record
 from orchestrator.events.text import describe, details
-from widgets.segments import cut
+from widgets.segments import truncate
 
 MAX_REPLY = 128 * 1024  # characters of a reply that are shown; the journal has all of it
 MARKS = {"command": " >", "failed": "✗>", "reply": " <", "event": " ·", "bad": " ✗"}
@@ -95,7 +95,7 @@ class Lines(ScrollView, can_focus=True):
         # Cut before it is painted: a line of 10 kB costs as much as what is seen of it.
         text = Text(no_wrap=True, end="")
         size = 8 if width < 100 else 14
-        short = replace(line, node=cut(line.node, size), target=cut(line.target, size))
+        short = replace(line, node=truncate(line.node, size), target=truncate(line.target, size))
         text.append(f"{short.head(size)} ", self._style("head"))
         text.append(f"{MARKS[line.kind]} {line.text[: 4 * width]}", style)
         if self.query_text and self.query_text in str(line).lower():

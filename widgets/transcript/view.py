@@ -16,7 +16,7 @@ from orchestrator.events.events import Record
 from orchestrator.events.text import Repeats
 from widgets.transcript.lines import Line, Lines, lines_of
 
-KEPT = 20_000  # lines
+MAX_LINES = 20_000  # lines
 
 
 class Search(Input):
@@ -58,7 +58,7 @@ until you scroll up; `f` follows again.
 
     def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:
         super().__init__(id=id, classes=classes)
-        self._all: deque[Line] = deque(maxlen=KEPT)
+        self._all: deque[Line] = deque(maxlen=MAX_LINES)
         self._view, self._search, self._status = Lines(), Search(compact=True), Static(markup=False)
         self._only = ""
         self._count = self._gone = 0  # lines ever added; lines that went from the view since it was drawn
@@ -91,7 +91,7 @@ until you scroll up; `f` follows again.
 
     def _keep(self, line: Line) -> None:
         self._count += 1
-        if len(self._all) == KEPT and self._view.lines and self._view.lines[0] is self._all[0]:
+        if len(self._all) == MAX_LINES and self._view.lines and self._view.lines[0] is self._all[0]:
             self._view.lines.popleft()
             self._gone += 1
         self._all.append(line)
@@ -132,7 +132,7 @@ until you scroll up; `f` follows again.
     @only.setter
     def only(self, node: str) -> None:
         self._only = visible(node)
-        self._view.lines = deque(each for each in self._all if not self._only or each.node == self._only)
+        self._view.lines = deque(line for line in self._all if not self._only or line.node == self._only)
         self._view.following = True
         self._settle()
 
@@ -143,7 +143,7 @@ until you scroll up; `f` follows again.
             How many lines have it.
         """
         self._view.query_text = visible(text).lower()
-        seen = [each.number for each in self._view.lines]
+        seen = [line.number for line in self._view.lines]
         top = int(self._view.scroll_y)
         self._view.here = seen[top] - 1 if top < len(seen) else 0
         self.action_next(1)
@@ -151,7 +151,9 @@ until you scroll up; `f` follows again.
 
     def lines_as_text(self) -> str:
         """What is shown, each line whole, ready to be copied or saved."""
-        first = [f"({counted(self.dropped, 'older line')} dropped; {KEPT} are kept)"] if self.dropped else []
+        first = (
+            [f"({counted(self.dropped, 'older line')} dropped; {MAX_LINES} are kept)"] if self.dropped else []
+        )
         return "\n".join([*first, *map(str, self._view.lines), ""])
 
     def action_search(self) -> None:
@@ -162,7 +164,7 @@ until you scroll up; `f` follows again.
         found = list(self._found())
         if found:
             here = self._view.here
-            ahead = [each for each in found[::direction] if (each[1] - here) * direction > 0]
+            ahead = [match for match in found[::direction] if (match[1] - here) * direction > 0]
             index, self._view.here = ahead[0] if ahead else found[::direction][0]
             self._view.scroll_to(y=max(0, index - self._view.size.height // 2), animate=False, immediate=True)
         self._view.refresh()

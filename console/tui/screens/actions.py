@@ -12,7 +12,7 @@ from textual.worker import WorkerCancelled
 from backends.errors import RolldeckError
 from backends.model import Level
 from console.operator_identity import operator
-from console.tui.screens.confirmations import LockAnswer, past_the_freeze, past_the_lock
+from console.tui.screens.confirmations import LockAnswer, confirm_break_lock, confirm_override_freeze
 from orchestrator.engine import manual
 from orchestrator.engine.manual import Action, Change, Impact
 from orchestrator.engine.plan_differences import Difference
@@ -26,13 +26,13 @@ from orchestrator.session.manual_change import change_by_hand
 from orchestrator.session.proposal import Proposal
 from orchestrator.session.recovery import plan_resume, plan_rollback, words
 from orchestrator.session.session import Session
-from widgets.view_model import Key, node_of
+from widgets.view_model import RowKey, node_of
 
 LEAVE, KEEP, PAUSE, ABORT = "leave", "keep", "pause", "abort"
 SWITCH = "application: "  # and its name: what the console ends with to go on with another one
 
 
-class Acting:
+class OperatorActions:
     """Talks to the session for the main view; every error becomes a message."""
 
     def __init__(self, screen: Screen[str], session: Session, watch: Watch, read_only: str) -> None:
@@ -84,12 +84,12 @@ class Acting:
             return "an upgrade is being prepared already"
         return ""
 
-    async def change(self, action: str, keys: Sequence[Key]) -> bool:
+    async def change(self, action: str, keys: Sequence[RowKey]) -> bool:
         """Drain, maint, ready or weight of the nodes behind these rows. Returns whether it was done."""
         names = list(dict.fromkeys(node_of(key, self._session.names) for key in keys))
         # A second change of the same node would meet the first one half way, as in the proof before `ready`.
         if busy := self._changing.intersection(names):
-            self._tell(f"{', '.join(sorted(busy))}: another change is still in progress", "warning")
+            self._notify(f"{', '.join(sorted(busy))}: another change is still in progress", "warning")
         if busy or not names:
             return False
         self._changing.update(names)
@@ -102,7 +102,7 @@ class Acting:
         from widgets.dialogs.change import ChangeDialog
 
         try:
-            lock = await past_the_lock(self._screen.app, self._session)
+            lock = await confirm_break_lock(self._screen.app, self._session)
             if not lock.proceed:
                 return False
             application = await self._session.load_all_nodes()
@@ -120,12 +120,13 @@ class Acting:
                 return False
             after = await change_by_hand(self._session, chosen, impact, ask, break_lock=lock.break_lock)
         except RolldeckError as error:
-            self._tell(str(error), "error")
+            self._notify(str(error), "error")
             return False
         read = ", ".join(
-            f"{each.ref.server} on {each.ref.instance}: {each.admin_state} {health(each)}" for each in after
+            f"{server.ref.server} on {server.ref.instance}: {server.admin_state} {health(server)}"
+            for server in after
         )
-        self._tell(f"read back: {read}")
+        self._notify(f"read back: {read}")
         return True
 
     async def upgrade(self) -> None:
@@ -143,7 +144,7 @@ class Acting:
         lock = await self._ask_about_lock()
         if not lock.proceed:
             return
-        freeze = await past_the_freeze(self._screen.app, session)
+        freeze = await confirm_override_freeze(self._screen.app, session)
         if freeze is None:
             return
         answer = await self._screen.app.push_screen_wait(
@@ -152,12 +153,12 @@ class Acting:
         if answer is None:
             return
         try:
-            self._tell("running preflight checks…", seconds=2)
+            self._notify("running preflight checks…", seconds=2)
             proposal = await session.propose(
                 answer.version, limit=answer.limit, changes=answer.changes, freeze=freeze
             )
         except RolldeckError as error:
-            self._tell(str(error), "error")
+            self._notify(str(error), "error")
             return
         await self._carry_out(proposal, lock)
 
@@ -170,11 +171,11 @@ class Acting:
                 return
             found = await plan_resume(self._session)
             if found is None:
-                self._tell("nothing to resume")
+                self._notify("nothing to resume")
             else:
                 await self._carry_out(found[0], lock)
         except RolldeckError as error:
-            self._tell(str(error), "error")
+            self._notify(str(error), "error")
         finally:
             self._upgrading = False
 
@@ -191,7 +192,7 @@ class Acting:
             return True
         if offer.ignored:
             name = self._session.application.name
-            self._tell(f"{offer.reason}; rolldeck resume {name} --trust-published takes it over", "warning")
+            self._notify(f"{offer.reason}; rolldeck resume {name} --trust-published takes it over", "warning")
             return True
         if offer.reason:
             answer = await self._screen.app.push_screen_wait(
@@ -214,9 +215,9 @@ class Acting:
             if lock.proceed:
                 await self._carry_out(await plan_rollback(self._session), lock)
         except AlreadyRolledBack as done:
-            self._tell(str(done))
+            self._notify(str(done))
         except RolldeckError as error:
-            self._tell(str(error), "error")
+            self._notify(str(error), "error")
         finally:
             self._upgrading = False
 
@@ -230,19 +231,19 @@ class Acting:
             entry, left = self._session.work_log.unfinished(), self._session.work_log.leftovers()
             holder = await self._session.work_log.holder()
         except RolldeckError as error:
-            self._tell(str(error), "error")
+            self._notify(str(error), "error")
             return
         if entry is not None and standing(entry) == "running":
-            self._tell(
+            self._notify(
                 f"rollout {entry.id} to {entry.version} is running on another machine, by {entry.operator}"
             )
             return
         if self.read_only or not (left or entry):
             return
         if holder is not None:
-            self._tell(f"an earlier rollout was not finished; {holder} is working on it now")
+            self._notify(f"an earlier rollout was not finished; {holder} is working on it now")
             return
-        lines = [words(each) for each in left.values()]
+        lines = [words(unfinished) for unfinished in left.values()]
         if entry is not None and not left:
             lines = [
                 f"Rollout {entry.id} ({entry.operator}) to {entry.version} is not finished; no node is out."
@@ -258,15 +259,17 @@ class Acting:
             await self.resume()
 
     async def _ask_about_lock(self, before: LockAnswer | None = None) -> LockAnswer:
-        """See `past_the_lock`; an error says no.
+        """See `confirm_break_lock`; an error says no.
 
         Args:
             before: what was answered when the work began; asked again only about somebody else's lock.
         """
         try:
-            return await past_the_lock(self._screen.app, self._session, before.taken_from if before else None)
+            return await confirm_break_lock(
+                self._screen.app, self._session, before.taken_from if before else None
+            )
         except RolldeckError as error:
-            self._tell(str(error), "error")
+            self._notify(str(error), "error")
             return LockAnswer(proceed=False)
 
     async def _carry_out(self, proposal: Proposal, lock: LockAnswer) -> None:
@@ -291,10 +294,10 @@ class Acting:
         try:
             ended = await session.finished()
         except RolldeckError as error:
-            self._tell(str(error), "error")
+            self._notify(str(error), "error")
             return
         await session.versions.look(
-            [each for each in session.application.nodes if each.name in session.state.nodes]
+            [node for node in session.application.nodes if node.name in session.state.nodes]
         )
         if ended is not None:
             await self._screen.app.push_screen_wait(ResultScreen(ended))
@@ -340,5 +343,5 @@ class Acting:
         answer = await self._screen.app.push_screen_wait(QuitDialog())
         return None if answer == "stay" else answer
 
-    def _tell(self, text: str, severity: str = "information", seconds: float = 8) -> None:
+    def _notify(self, text: str, severity: str = "information", seconds: float = 8) -> None:
         self._screen.notify(text, severity=severity, markup=False, timeout=seconds)  # type: ignore[arg-type]

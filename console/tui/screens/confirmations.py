@@ -29,7 +29,7 @@ class LockAnswer:
         return self.taken_from is not None
 
 
-async def past_the_lock(app: App[Any], session: Session, agreed: Holder | None = None) -> LockAnswer:
+async def confirm_break_lock(app: App[Any], session: Session, agreed: Holder | None = None) -> LockAnswer:
     """Ask where somebody else works on this application.
 
     Args:
@@ -60,7 +60,7 @@ async def past_the_lock(app: App[Any], session: Session, agreed: Holder | None =
     return LockAnswer(proceed=answer == "yes", taken_from=holder)
 
 
-async def past_the_freeze(app: App[Any], session: Session) -> Severity | None:
+async def confirm_override_freeze(app: App[Any], session: Session) -> Severity | None:
     """Ask where nothing is to be rolled out now.
 
     Returns:
@@ -74,7 +74,7 @@ async def past_the_freeze(app: App[Any], session: Session) -> Severity | None:
     answer = await app.push_screen_wait(
         Confirm(
             "Freeze window active",
-            [each.text for each in frozen] + ["", "The override is recorded with your name."],
+            [finding.text for finding in frozen] + ["", "The override is recorded with your name."],
             [("no", "Not now", "default"), ("yes", "Override it", "error")],
         )
     )

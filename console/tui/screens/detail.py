@@ -9,17 +9,17 @@ from textual.binding import Binding, BindingType
 from textual.screen import Screen
 from textual.widgets import Footer
 
-from console.tui.screens.actions import Acting
+from console.tui.screens.actions import OperatorActions
 from orchestrator.events.events import Record
 from orchestrator.live.poller import Watch
 from orchestrator.live.sessions import InFlight, worth_reading
 from orchestrator.session.session import Session
-from widgets.detail.model import Detail, Journal
+from widgets.detail.model import Detail, NodeJournal
 from widgets.detail.view import DetailTitle, DetailView
-from widgets.table.by_server import merged
-from widgets.view_model import Key
+from widgets.table.by_server import merge_by_name
+from widgets.view_model import RowKey
 
-LOOK_SECONDS = 0.1  # how often we look whether there is something new to show
+POLL_INTERVAL_S = 0.1  # how often we look whether there is something new to show
 
 
 class DetailScreen(Screen[None]):
@@ -30,7 +30,7 @@ class DetailScreen(Screen[None]):
         session: what works.
         watch: the live state.
         records: what happened since the console opened.
-        acting: the main view's conversations, so that a change here is the same as there.
+        actions: the main view's conversations, so that a change here is the same as there.
     """
 
     HELP = """
@@ -55,7 +55,7 @@ seconds of silence left before HAProxy ends one. The **journal** has what was se
     ]
 
     def __init__(
-        self, key: Key, session: Session, watch: Watch, records: deque[Record], acting: Acting
+        self, key: RowKey, session: Session, watch: Watch, records: deque[Record], actions: OperatorActions
     ) -> None:
         super().__init__()
         self._key = key
@@ -63,9 +63,9 @@ seconds of silence left before HAProxy ends one. The **journal** has what was se
         self._session = session
         self._watch = watch
         self._records = records
-        self._acting = acting
+        self._actions = actions
         self._in_flight = InFlight(session.application.balancer_group, session.clock)
-        self._journal = Journal(self._node)
+        self._journal = NodeJournal(self._node)
         self._shown: tuple[object, ...] = ()
 
     def compose(self) -> ComposeResult:
@@ -75,27 +75,27 @@ seconds of silence left before HAProxy ends one. The **journal** has what was se
 
     def on_mount(self) -> None:
         self.query_one(DetailView).focus()
-        self._look()
-        self.set_interval(LOOK_SECONDS, self._look)
+        self._poll()
+        self.set_interval(POLL_INTERVAL_S, self._poll)
         # It ends with the screen: nobody reads sessions that nobody looks at.
         self.run_worker(self._in_flight.run(), group="sessions")
 
-    def _look(self) -> None:
+    def _poll(self) -> None:
         view, seen = self._watch.view, self._in_flight.seen
-        layout = merged(view, self._session.names).layout
-        keys = tuple(key for key, node in zip(layout.keys, layout.nodes, strict=True) if node == self._node)
+        rows = merge_by_name(view, self._session.names).rows
+        keys = tuple(key for key, node in zip(rows.keys, rows.nodes, strict=True) if node == self._node)
         keys = keys or (self._key,)
         self._in_flight.want(worth_reading(view, keys))
-        paths = {(each.name, "/".join(key)) for each in view.instances for key in keys}
+        paths = {(instance.name, "/".join(key)) for instance in view.instances for key in keys}
         news = self._journal.follow(self._records, paths)
-        state = (view, seen, int(time.time()), self._acting.may_change("change"))
+        state = (view, seen, int(time.time()), self._actions.may_change("change"))
         if news or state != self._shown:
             self._paint(keys)
             if state[-1:] != self._shown[-1:]:
                 self.refresh_bindings()
             self._shown = state
 
-    def _paint(self, keys: tuple[Key, ...]) -> None:
+    def _paint(self, keys: tuple[RowKey, ...]) -> None:
         detail = Detail(
             node=self._node,
             keys=keys,
@@ -111,12 +111,12 @@ seconds of silence left before HAProxy ends one. The **journal** has what was se
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """None greys a key out: it is there, but not possible now."""
         if action == "change":
-            return True if self._acting.may_change(action) else None
+            return True if self._actions.may_change(action) else None
         return True
 
     def action_change(self, action: str) -> None:
         # The app's worker and not ours: a change must not be cut off half way because this screen closes.
-        self.app.run_worker(self._acting.change(action, (self._key,)), group="change")
+        self.app.run_worker(self._actions.change(action, (self._key,)), group="change")
 
     def action_copy(self) -> None:
         self.app.copy_to_clipboard(self.query_one(DetailView).as_text())

@@ -13,10 +13,10 @@ from textual.widgets import Input
 
 from backends.consul.settings import NAME
 from console.operator_identity import operator
-from console.tui.screens.actions import SWITCH, Acting
-from console.tui.screens.remote_actions import Asking
-from console.tui.screens.rollout_summary import Told
-from console.tui.screens.table_controls import Arranging
+from console.tui.screens.actions import SWITCH, OperatorActions
+from console.tui.screens.remote_actions import RemoteActions
+from console.tui.screens.rollout_summary import RolloutSummary
+from console.tui.screens.table_controls import SortAndFilter
 from orchestrator.engine.control import CONTINUE, RETRY, SKIP
 from orchestrator.events.events import Record
 from orchestrator.live.poller import View, Watch
@@ -24,22 +24,22 @@ from orchestrator.remote.control_requests import What
 from orchestrator.session.session import Session
 from widgets.footer import KeyBar
 from widgets.rollout.board import RolloutBoard
-from widgets.rollout.decision_panel import QuestionPanel, waits
+from widgets.rollout.decision_panel import DecisionPanel, decision_lines
 from widgets.status_header import StatusHeader
-from widgets.table.model import picture
+from widgets.table.model import MainViewModel, build_view_model
 from widgets.table.widget import ServerTable
-from widgets.view_model import InstanceLine, Key, Picture
+from widgets.view_model import BalancerBadge, RowKey
 
-LOOK_SECONDS = 0.1  # how often we look whether there is something new to show
-IMPORTANCE = (
+POLL_INTERVAL_S = 0.1  # how often we look whether there is something new to show
+KEYS_BY_IMPORTANCE = (
     *("continue", "retry", "skip", "abort", "pause", "help", "quit", "upgrade", "drain", "maint", "ready"),
     *("filter", "transcript", "sort"),
 )
 """Which keys stay in the last line where there is no room for all."""
 
 
-class MainScreen(Arranging):
-    """Reads the watch and the session's state, and turns keys into questions to `Acting`."""
+class MainScreen(SortAndFilter):
+    """Reads the watch and the session's state, and turns keys into questions to `OperatorActions`."""
 
     HELP = """
 # Main view
@@ -128,25 +128,25 @@ in rotation.
         super().__init__(session, watch)
         self._applications = applications
         self._records = records
-        self._acting = Acting(self, session, watch, read_only)
-        self._others = Asking(self, session, read_only)
+        self._actions = OperatorActions(self, session, watch, read_only)
+        self._remote = RemoteActions(self, session, read_only)
         self._view: View | None = None
-        self._picture: Picture | None = None
+        self._view_model: MainViewModel | None = None
         self._second = -1
-        self._possible: object = None  # of the keys in the footer
+        self._possible_keys: object = None  # of the keys in the footer
         self._put_away: object = object()  # the end of the rollout whose board was put away
 
     def compose(self) -> ComposeResult:
         yield StatusHeader()
         yield ServerTable()
         yield Input(placeholder="filter: part of a node, backend or state", id="filter", compact=True)
-        yield QuestionPanel()
+        yield DecisionPanel()
         yield RolloutBoard()
-        yield KeyBar(IMPORTANCE)
+        yield KeyBar(KEYS_BY_IMPORTANCE)
 
     def on_mount(self) -> None:
         self.query_one(ServerTable).focus()
-        self.set_interval(LOOK_SECONDS, self._look)
+        self.set_interval(POLL_INTERVAL_S, self._poll)
         self._paint()
         self._offer()
         if self._session.remote is not None:
@@ -154,49 +154,51 @@ in rotation.
 
     # -- showing ------------------------------------------------------------------------------
 
-    def _look(self) -> None:
+    def _poll(self) -> None:
         second = int(time.time())
         view, passed = self._watch.view, second != self._second
         self._second = second
-        if view is not self._view or (passed and any(each.state != "live" for each in view.instances)):
+        if view is not self._view or (
+            passed and any(instance.state != "live" for instance in view.instances)
+        ):
             self._paint()  # of what is stale the age is in the rows
-        elif passed or self._session.is_rolling or self._others.running is not None:
+        elif passed or self._session.is_rolling or self._remote.running is not None:
             # Putting thousands of rows in order again for the clock alone would be too dear.
             self._paint_clock()
             self._paint_board(view)
 
     def _paint_clock(self) -> None:
-        if self._picture is None:
+        if self._view_model is None:
             return
-        shown, status = self._picture, self._session.consul_status
+        shown, status = self._view_model, self._session.consul_status
         if status is not None:
-            line = InstanceLine(NAME, status.state, "", status.age, status.note)
+            line = BalancerBadge(NAME, status.state, "", status.age, status.note)
             shown = replace(shown, instances=(*shown.instances, line))
         self.query_one(StatusHeader).show(shown, time.strftime("%H:%M:%S"))
 
     def _paint(self) -> None:
         self._view = view = self._watch.view
         self._session.index_servers(view)
-        self._picture = now = picture(
+        self._view_model = now = build_view_model(
             view,
             self._session.application.name,
             self._session.clock.monotonic(),
             self._session.versions.by_node,
             self._session.names,
-            self._arrangement,
-            self._acting.read_only,
+            self._options,
+            self._actions.read_only,
         )
         self._paint_clock()
-        self.query_one(ServerTable).show(now.rows, len(now.instances), self._arrangement)
+        self.query_one(ServerTable).show(now.rows, len(now.instances), self._options)
         self._paint_board(view)
 
     def _paint_board(self, view: View) -> None:
         board = self.query_one(RolloutBoard)
-        elsewhere = self._others.running
+        remote = self._remote.running
         shown = bool(self._session.state.nodes) and self._session.state.ended is not self._put_away
-        board.set_class(shown or elsewhere is not None, "-shown")
-        if elsewhere is not None:
-            board.show(elsewhere.state, self._session.clock.time(), elsewhere.words, {})
+        board.set_class(shown or remote is not None, "-shown")
+        if remote is not None:
+            board.show(remote.state, self._session.clock.time(), remote.words, {})
         elif shown:
             self._paint_rollout(view)
         self._refresh_keys()
@@ -205,30 +207,32 @@ in rotation.
         state, plan = self._session.state, self._session.current_plan
         if plan is None or any(name not in state.nodes for batch in plan.batches for name in batch):
             return  # it has just begun: its first event is on the way
-        told = Told(view, plan, state, self._session.application.balancer_group.backends, self.size.width - 4)
+        summary = RolloutSummary(
+            view, plan, state, self._session.application.balancer_group.backends, self.size.width - 4
+        )
         board, now = self.query_one(RolloutBoard), self._session.clock.time()
-        board.show(state, now, told.capacity_line(), told.differences())
-        self.query_one(QuestionPanel).show(waits(state, told.impact(), self._key_names()))
+        board.show(state, now, summary.capacity_line(), summary.differences())
+        self.query_one(DecisionPanel).show(decision_lines(state, summary.impact(), self._key_names()))
 
     def _key_names(self) -> dict[str, str]:
         """How the keys are called now, by the ids of their bindings."""
-        bindings = (each for _, each in self._bindings if each.id)
-        return {str(each.id): self.app.get_key_display(each) for each in bindings}
+        bindings = (binding for _, binding in self._bindings if binding.id)
+        return {str(binding.id): self.app.get_key_display(binding) for binding in bindings}
 
     def _refresh_keys(self) -> None:
         """Only when another key works now: it rebuilds the footer, too dear for ten times a second."""
         control = self._session.control
-        possible = (
+        possible_keys = (
             self._session.is_rolling,
-            self._acting.may_change("change"),
-            self._acting.may_change("upgrade"),
+            self._actions.may_change("change"),
+            self._actions.may_change("upgrade"),
             control.questions[:1],
             control.paused,
             control.aborting,
-            self._others.running is not None,
+            self._remote.running is not None,
         )
-        if possible != self._possible:
-            self._possible = possible
+        if possible_keys != self._possible_keys:
+            self._possible_keys = possible_keys
             self.query_one(KeyBar).relabel({"pause": "resume"} if control.paused else {})
             self.refresh_bindings()
 
@@ -237,13 +241,13 @@ in rotation.
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """None greys a key out: it is there, but not possible now."""
         if action in ("change", "upgrade", "resume", "roll_back"):
-            return True if self._acting.may_change(action) else None
+            return True if self._actions.may_change(action) else None
         control = self._session.control
-        if action in ("pause", "abort", "answer") and self._others.running is not None:
-            return self._others.may(action, parameters)
+        if action in ("pause", "abort", "answer") and self._remote.running is not None:
+            return self._remote.may(action, parameters)
         if action == "application":
             several = len(self._applications) > 1
-            return (None if self._acting.why_not(action) else True) if several else False
+            return (None if self._actions.why_not(action) else True) if several else False
         if action == "pause" and control.aborting:
             return False
         if action in ("pause", "abort"):
@@ -258,27 +262,27 @@ in rotation.
         pressed = self.active_bindings.get(event.key)
         if pressed is not None and not pressed.enabled:
             action = pressed.binding.action.partition("(")[0]
-            self.notify(self._acting.why_not(action), severity="warning", timeout=4, markup=False)
+            self.notify(self._actions.why_not(action), severity="warning", timeout=4, markup=False)
 
     # -- for the command palette --------------------------------------------------------------
 
     @property
     def node_names(self) -> Sequence[str]:
         """All nodes, in the order of the inventory."""
-        return [each.name for each in self._session.application.nodes]
+        return [node.name for node in self._session.application.nodes]
 
     def may(self, action: str) -> bool:
         """Whether `act_on` would do this now."""
-        return action == "look" or self._acting.may_change(action)
+        return action == "look" or self._actions.may_change(action)
 
     def act_on(self, action: str, node: str) -> None:
         """Begin the conversation about one node; "look" shows it closely."""
         if action == "look":
-            self._look_closely(("", node))
+            self._open_detail(("", node))
         else:
             self._change_now(action, (("", node),))
 
-    def _chosen(self) -> tuple[Key, ...]:
+    def _chosen(self) -> tuple[RowKey, ...]:
         table = self.query_one(ServerTable)
         if table.marked:
             return tuple(sorted(table.marked))
@@ -286,8 +290,8 @@ in rotation.
 
     # Never exclusive: that would cut off the change before it half way, and what waits for a result.
     @work(group="change")
-    async def _change_now(self, action: str, keys: tuple[Key, ...]) -> None:
-        if await self._acting.change(action, keys):
+    async def _change_now(self, action: str, keys: tuple[RowKey, ...]) -> None:
+        if await self._actions.change(action, keys):
             self.query_one(ServerTable).clear_marks()
 
     def action_change(self, action: str) -> None:
@@ -296,26 +300,26 @@ in rotation.
 
     @work(group="upgrade")
     async def action_upgrade(self) -> None:
-        await self._acting.upgrade()
+        await self._actions.upgrade()
 
     @work(group="upgrade")
     async def action_resume(self) -> None:
-        await self._acting.resume()
+        await self._actions.resume()
 
     @work(group="upgrade")
     async def action_roll_back(self) -> None:
-        await self._acting.roll_back()
+        await self._actions.roll_back()
 
     @work(group="offer")
     async def _offer(self) -> None:
-        await self._acting.offer_resume()
+        await self._actions.offer_resume()
 
     @work(group="ask")
     async def _ask(self, what: What) -> None:
-        await self._others.ask(what)
+        await self._remote.ask(what)
 
     def action_answer(self, choice: What) -> None:
-        if self._others.running is not None:
+        if self._remote.running is not None:
             self._ask(choice)
             return
         questions = self._session.control.questions
@@ -324,8 +328,8 @@ in rotation.
 
     def action_pause(self) -> None:
         control = self._session.control
-        if (elsewhere := self._others.running) is not None:
-            self._ask("resume" if elsewhere.paused else "pause")
+        if (remote := self._remote.running) is not None:
+            self._ask("resume" if remote.paused else "pause")
         elif control.paused:
             control.resume(operator("console"))
         else:
@@ -333,18 +337,18 @@ in rotation.
 
     @work(group="abort", exclusive=True)
     async def action_abort(self) -> None:
-        if self._others.running is not None:
-            await self._others.ask("abort")
+        if self._remote.running is not None:
+            await self._remote.ask("abort")
         else:
-            await self._acting.abort()
+            await self._actions.abort()
 
     @work(group="application", exclusive=True)
     async def action_application(self) -> None:
-        from widgets.dialogs.select import PickDialog
+        from widgets.dialogs.select import SelectDialog
 
         here = self._session.application.name
-        picked = await self.app.push_screen_wait(PickDialog("Application", self._applications, here))
-        if picked not in (None, here) and not self._acting.why_not("application"):
+        picked = await self.app.push_screen_wait(SelectDialog("Application", self._applications, here))
+        if picked not in (None, here) and not self._actions.why_not("application"):
             self.app.exit(SWITCH + picked)
 
     def action_put_away(self) -> None:
@@ -360,15 +364,15 @@ in rotation.
 
     @on(ServerTable.Chosen)
     def _row_chosen(self, event: ServerTable.Chosen) -> None:
-        self._look_closely(event.key)
+        self._open_detail(event.key)
 
-    def _look_closely(self, key: Key) -> None:
+    def _open_detail(self, key: RowKey) -> None:
         from console.tui.screens.detail import DetailScreen
 
-        self.app.push_screen(DetailScreen(key, self._session, self._watch, self._records, self._acting))
+        self.app.push_screen(DetailScreen(key, self._session, self._watch, self._records, self._actions))
 
     @work(group="quit", exclusive=True)
     async def action_quit_console(self) -> None:
-        answer = await self._acting.quit()
+        answer = await self._actions.quit()
         if answer is not None:
             self.app.exit(answer)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 AFTER = {"abort": "; a second request does not wait for the running step"}
 
 
-class Asking:
+class RemoteActions:
     """Its reins are on the other machine: everything here is a request, written down there with our name."""
 
     def __init__(self, screen: Screen[str], session: Session, read_only: str) -> None:
@@ -35,7 +35,7 @@ class Asking:
         found = self.running
         if found is None or self._read_only or action != "answer":
             return found is not None and not self._read_only
-        return any(parameters[0] in each.choices for each in found.state.questions.values())
+        return any(parameters[0] in question.choices for question in found.state.questions.values())
 
     async def ask(self, what: "What") -> None:
         """Leave a request, an abort only after a question here."""

@@ -12,15 +12,15 @@ from orchestrator.live.disruptions import headroom, tightest
 from orchestrator.live.poller import View
 from orchestrator.planning.plan import Plan
 from orchestrator.planning.text import capacity_text
-from widgets.rollout.decision_panel import shortened
+from widgets.rollout.decision_panel import shorten_commands
 
-MOST_COMMANDS = 3  # lines of a question
+MAX_COMMANDS = 3  # lines of a question
 
-OUT = (NodeState.STOPPING, NodeState.INSTALLING, NodeState.STARTING, NodeState.FAILED)
+OUT_OF_ROTATION_STATES = (NodeState.STOPPING, NodeState.INSTALLING, NodeState.STARTING, NodeState.FAILED)
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class RolloutSummary:
     """A rollout as it stands against what HAProxy says now.
 
     Attributes:
@@ -75,7 +75,7 @@ class Told:
             kept=self._refs(),
         )
         servers = [server for ref in refs if (server := self.view.server(ref)) is not None]
-        sessions = sum(each.sessions + each.queue for each in servers)
+        sessions = sum(server.sessions + server.queue for server in servers)
         steps = ", ".join(self.plan.node(subjects[0]).steps) if subjects else ""
         along = ", ".join(map(str, carried))
         return [
@@ -93,9 +93,13 @@ class Told:
         return batches[self.state.batch] if self.state.batch < len(batches) else ()
 
     def _commands(self, node: str, step: str) -> list[str]:
-        planned = [(each.target, each.command) for each in self.plan.node(node).commands if each.step == step]
+        planned = [
+            (command.target, command.command)
+            for command in self.plan.node(node).commands
+            if command.step == step
+        ]
         nothing = [f"{step}: only checks, no commands are sent"]
-        return shortened(planned, MOST_COMMANDS, self.width) or nothing
+        return shorten_commands(planned, MAX_COMMANDS, self.width) or nothing
 
     def differences(self) -> Mapping[str, str]:
         """Nodes that are not as the rollout wants them now, and how they are instead."""
@@ -105,7 +109,7 @@ class Told:
     def _difference(self, node: NodeStatus) -> str:
         """An upgraded node belongs in rotation (if it was there before), one worked on does not."""
         planned = self.plan.node(node.name)
-        live = {each.name for each in self.view.instances if each.state == "live"}
+        live = {instance.name for instance in self.view.instances if instance.state == "live"}
         wrong = []
         for ref in planned.refs:
             server, original = self.view.server(ref), planned.originals[ref]
@@ -114,7 +118,7 @@ class Told:
             belongs = original.admin is AdminState.READY and original.weight > 0
             if node.state in DONE and belongs and not (server.in_rotation or inherits_only(server)):
                 wrong.append(f"{server.admin_state} {health(server)} on {ref.instance}")
-            if node.state in OUT and "drain" in node.steps and server.receives_traffic:
+            if node.state in OUT_OF_ROTATION_STATES and "drain" in node.steps and server.receives_traffic:
                 wrong.append(f"takes traffic on {ref.instance}")
         return ", ".join(dict.fromkeys(wrong))
 

@@ -12,21 +12,21 @@ from textual.widgets import Input
 from backends.text import visible
 from orchestrator.live.poller import Watch
 from orchestrator.session.session import Session
-from widgets.table.by_node import carried
+from widgets.table.by_node import translate_keys
 from widgets.table.widget import ServerTable
-from widgets.view_model import Arrangement, By, Sort
+from widgets.view_model import GroupBy, Sort, TableOptions
 
 SORTS: Sequence[Sort] = get_args(Sort)
 
 
-class Arranging(Screen[str]):
+class SortAndFilter(Screen[str]):
     """The part of the main view that filters, orders and changes between servers and nodes."""
 
     def __init__(self, session: Session, watch: Watch) -> None:
         super().__init__()
         self._session = session
         self._watch = watch
-        self._arrangement = Arrangement()
+        self._options = TableOptions()
 
     @abstractmethod
     def _paint(self) -> None:
@@ -39,7 +39,7 @@ class Arranging(Screen[str]):
 
     @on(Input.Changed, "#filter")
     def _filter_changed(self, event: Input.Changed) -> None:
-        self._arrange(replace(self._arrangement, filter=event.value))
+        self._apply_options(replace(self._options, filter=event.value))
 
     @on(Input.Submitted, "#filter")
     def _filter_done(self, event: Input.Submitted) -> None:
@@ -57,32 +57,32 @@ class Arranging(Screen[str]):
         return there
 
     def action_sort(self) -> None:
-        following = SORTS[(SORTS.index(self._arrangement.sort) + 1) % len(SORTS)]
-        self._arrange(self._arrangement.ordered(following))
+        following = SORTS[(SORTS.index(self._options.sort) + 1) % len(SORTS)]
+        self._apply_options(self._options.sorted_by(following))
         self.notify(f"sorted by {following}", timeout=2)
 
     def action_reverse(self) -> None:
-        self._arrange(self._arrangement.ordered(self._arrangement.sort))
+        self._apply_options(self._options.sorted_by(self._options.sort))
 
     @on(ServerTable.Ordered)
     def _ordered(self, event: ServerTable.Ordered) -> None:
-        self._arrange(self._arrangement.ordered(event.sort))
+        self._apply_options(self._options.sorted_by(event.sort))
 
     def action_view(self) -> None:
-        by: By = "server" if self._arrangement.by == "node" else "node"
+        by: GroupBy = "server" if self._options.by == "node" else "node"
         table = self.query_one(ServerTable)
-        table.mark(carried(table.marked, self._watch.view, self._session.names, by))
-        self._arrange(replace(self._arrangement, by=by))
+        table.mark(translate_keys(table.marked, self._watch.view, self._session.names, by))
+        self._apply_options(replace(self._options, by=by))
 
     def action_problems(self) -> None:
-        self._arrange(replace(self._arrangement, problems_only=not self._arrangement.problems_only))
+        self._apply_options(replace(self._options, problems_only=not self._options.problems_only))
 
     def action_backend(self) -> None:
         names = ["", *self._session.application.balancer_group.backends]
-        following = names[(names.index(self._arrangement.backend) + 1) % len(names)]
-        self._arrange(replace(self._arrangement, backend=following))
+        following = names[(names.index(self._options.backend) + 1) % len(names)]
+        self._apply_options(replace(self._options, backend=following))
         self.notify(f"backend: {visible(following) or 'all'}", timeout=2, markup=False)
 
-    def _arrange(self, arrangement: Arrangement) -> None:
-        self._arrangement = arrangement
+    def _apply_options(self, options: TableOptions) -> None:
+        self._options = options
         self._paint()
