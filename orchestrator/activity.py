@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from orchestrator.engine.control import RolloutControl
-from orchestrator.events.state import AT_WORK, RolloutState
+from orchestrator.events.state import RolloutState, is_under_way
 
 
 @dataclass(slots=True)
@@ -22,4 +22,4 @@ class Activity:
 
     def active_nodes(self) -> set[str]:
         """Nodes that a rollout works on now."""
-        return {name for name, node in self.state.nodes.items() if node.state in AT_WORK}
+        return {name for name, node in self.state.nodes.items() if is_under_way(node.state)}

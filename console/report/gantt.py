@@ -10,7 +10,7 @@ from typing import ClassVar, Literal
 from backends.text import counted, format_clock, format_duration
 from console.terminal.output import clean, shorten
 from orchestrator.events import events
-from orchestrator.events.events import STEPS
+from orchestrator.events.steps import STEPS
 from orchestrator.events.timeline import Timeline
 
 NAME_COLUMNS = 20
@@ -97,8 +97,9 @@ class Gantt:
             y, ended = self._rows[span.node], span.ended or self._timeline.last_at
             title = f"{span.step} {format_duration(span.seconds)}: {span.detail}".removesuffix(": ")
             kind = span.step if span.step in STEPS else "other"
-            if span.step == STEPS[0] or span.baked is None:
-                idle = span.step == STEPS[0] and bool(span.waits)
+            waits = kind != "other" and STEPS.spec(kind).waits
+            if waits or span.baked is None:
+                idle = waits and bool(span.waits)
                 yield self._bar(kind, span.began, ended, y, title, idle=idle)
             else:
                 yield self._bar(kind, span.began, span.baked, y, title)

@@ -12,10 +12,10 @@ from markupsafe import Markup
 from backends.text import counted, format_duration, format_local_time
 from console.report.gantt import Gantt
 from console.terminal.history import (
-    HEAD,
-    NUMBERS,
     no_end,
     no_end_words,
+    node_columns,
+    number_columns,
     origin_words,
     plan_words,
     step_rows,
@@ -27,7 +27,8 @@ from console.terminal.history_entries import COLOURS, Summary, findings_of
 from console.terminal.output import clean
 from console.terminal.summary import why
 from console.terminal.timeline import GLYPHS, commands, moments_by_node, reply_lines
-from orchestrator.events.events import STEPS, Record
+from orchestrator.events.events import Record
+from orchestrator.events.steps import STEPS
 from orchestrator.events.text import PURPOSES, mixed_versions, way_lines, whose_words
 from orchestrator.events.timeline import Timeline
 from orchestrator.journal.entries import UNKNOWN
@@ -106,9 +107,9 @@ def _environment() -> Environment:
     environment.filters |= {"counted": counted, "duration": format_duration, "when": format_local_time}
     environment.globals |= {
         "GLYPHS": GLYPHS,
-        "HEAD": HEAD,
+        "HEAD": node_columns(),
         "MOMENT_CLASSES": _MOMENT_CLASSES,
-        "NUMBERS": NUMBERS,
+        "NUMBERS": number_columns(),
         "PURPOSES": PURPOSES,
         "STEPS": STEPS,
         "reply_lines": reply_lines,

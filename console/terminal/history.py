@@ -11,9 +11,9 @@ from console.terminal.output import clean, paint, shorten, table, width
 from console.terminal.summary import ending, why
 from console.terminal.timeline import GLYPHS, ROLLOUT, Moment, moments_by_node
 from orchestrator.events.actor import began
-from orchestrator.events.events import STEPS
 from orchestrator.events.spans import StepTimes
 from orchestrator.events.state import DONE
+from orchestrator.events.steps import STEPS
 from orchestrator.events.text import describe
 from orchestrator.events.timeline import Timeline
 from orchestrator.journal.entries import UNKNOWN
@@ -24,10 +24,18 @@ CUT = {"BY": 6, "APP": 6, "WHAT": 21}  # columns that give way in this order, an
 RECENT = 300 * 86_400.0  # seconds: so long a day needs no year
 LONGEST = 60  # of one cell, however wide it may become
 
-NUMBERS = (*(step.upper() for step in STEPS), "WORK", "WAIT")
-HEAD = ("NODE", "BEFORE", "BECAME", *NUMBERS)
 
 _PAINTED = {"ok": "ok", "bad": "bad", "open": "working", "question": "warn", "pause": "warn", "note": "warn"}
+
+
+def number_columns() -> tuple[str, ...]:
+    """The headings of the seconds of each step and in all."""
+    return (*(step.upper() for step in STEPS), "WORK", "WAIT")
+
+
+def node_columns() -> tuple[str, ...]:
+    """The headings of the table of nodes."""
+    return ("NODE", "BEFORE", "BECAME", *number_columns())
 
 
 def listed(entries: Sequence[Summary], columns: int) -> Iterator[str]:
@@ -93,7 +101,7 @@ def shown(summary: Summary, timeline: Timeline, columns: int) -> Iterator[str]:
     rows = list(step_rows(timeline))
     if rows:
         yield ""
-        yield from table(HEAD, rows, right=NUMBERS)
+        yield from table(node_columns(), rows, right=number_columns())
     for name, moments in moments_by_node(timeline).items():
         yield ""
         yield clean(name) if name != ROLLOUT else "in all"
@@ -169,7 +177,7 @@ def work_and_wait(timeline: Timeline) -> str:
 
 
 def step_rows(timeline: Timeline) -> Iterator[tuple[str, ...]]:
-    """For each node the seconds of each step, under HEAD."""
+    """For each node the seconds of each step, under `node_columns`."""
     for name in timeline.nodes:
         own = [span for span in timeline.spans if span.node == name]
         done = {span.step for span in own}

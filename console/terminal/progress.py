@@ -90,7 +90,7 @@ class Progress:
             if node.deadline is not None:
                 left = format_duration(node.deadline - now)
                 why += f" ({remaining_text(left, baking=node.state is NodeState.BAKING)})"
-            parts.append(f"{node.name} {node.state.value} {why}".rstrip())
+            parts.append(f"{node.name} {node.state} {why}".rstrip())
         try:
             columns = os.get_terminal_size(sys.stderr.fileno()).columns
         except OSError:  # the terminal has gone; what is being done goes on
@@ -118,7 +118,7 @@ def _unproven(node: NodeStatus) -> str:
 
 def _over(node: NodeStatus) -> str:
     """A node whose turn is over, in one line that fits 80 columns when all is well."""
-    glyphs = {
+    glyphs: dict[str, tuple[str, str]] = {
         NodeState.UPGRADED: ("✓", "ok"),
         NodeState.ROLLED_BACK: ("✓", "ok"),
         NodeState.FAILED: ("✗", "bad"),
@@ -126,7 +126,7 @@ def _over(node: NodeStatus) -> str:
         NodeState.HELD: ("!", "warn"),
     }
     glyph, kind = glyphs.get(node.state, ("·", "info"))
-    words = f"{node.name:<10} {paint(glyph, kind)} {paint(node.state.value, kind)}"
+    words = f"{node.name:<10} {paint(glyph, kind)} {paint(node.state, kind)}"
     steps = "  ".join(
         f"{step} {f'{span.seconds:.1f}' if span.is_done else '-'}" for step, span in node.steps.items()
     )

@@ -7,14 +7,13 @@ import msgspec
 
 from backends.errors import BackendError
 from backends.model import Activity
-from orchestrator.events.events import Step
+from orchestrator.events.steps import STEPS, Step
 from orchestrator.events.ways_back import CommandKind, OutOfRotation, WayOn
 from orchestrator.node import Node
 from orchestrator.planning.application import Application
 from orchestrator.planning.plan import Plan
 
 LOOK_SECONDS = 10.0  # for one node, at the end: it may be the one that hangs
-AFTER_INSTALL: frozenset[Step] = frozenset({"start", "verify"})  # who fails there has the new version
 
 
 async def tried(
@@ -106,7 +105,7 @@ def ways_on(plan: Plan, kind: str, touched: Collection[str], failed_at: Mapping[
     if kind == "rollback" or not known:
         return [resume]
     rollback = WayOn(purpose="rollback", command=f"rolldeck rollback {plan.application}")
-    bad = AFTER_INSTALL.intersection(failed_at.values())
+    bad = set(STEPS.after("install")).intersection(failed_at.values())  # there the new version runs
     return [rollback, resume] if bad else [resume, rollback]
 
 

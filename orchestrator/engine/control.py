@@ -17,8 +17,8 @@ from orchestrator.events.events import (
     DecisionRequested,
     Paused,
     Resumed,
-    Step,
 )
+from orchestrator.events.steps import Step
 
 CONTINUE, RETRY, SKIP, ABORT = "continue", "retry", "skip", "abort"
 

@@ -23,7 +23,7 @@ from orchestrator.engine.steps.quarantine import keep_out
 from orchestrator.engine.steps.verify import prove, put_back
 from orchestrator.errors import StepFailed
 from orchestrator.events.event_bus import EventBus
-from orchestrator.events.events import Step
+from orchestrator.events.steps import Step
 from orchestrator.node import Node, OriginalState
 from orchestrator.planning import capacity
 from orchestrator.planning.application import Application
@@ -153,7 +153,7 @@ async def apply(
                 context = _context(application, node, mapped[node.name], {}, control, clock, bus, "drain")
                 with bus.commands_of(node.name, "drain"):
                     try:
-                        await discovery.leave(context)
+                        await discovery.enter_maintenance(context)
                     except RolldeckError as error:
                         raise StepFailed(f"done on every HAProxy, but not elsewhere: {error}") from error
     after = await application.balancer_group.servers(refs)
@@ -240,7 +240,7 @@ async def _ready(
                     f"could not be brought back to maintenance everywhere: {second.beside(node.name)}"
                 )
             raise error
-        await discovery.come_back(context)
+        await discovery.exit_maintenance(context)
         await _tell_unwatched(context)
 
 

@@ -1,7 +1,6 @@
 """One node's turn: its steps in order, with the questions, the failures and what follows from them."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from backends.errors import BackendError, RolldeckError
@@ -10,12 +9,10 @@ from backends.text import last_lines
 from orchestrator.engine.control import ABORT, CONTINUE, RETRY, SKIP, RolloutControl, RolloutHooks
 from orchestrator.engine.put_back import put_back_untouched
 from orchestrator.engine.step_context import StepContext
-from orchestrator.engine.steps.drain import drain, still_in_maintenance
-from orchestrator.engine.steps.install import await_end, install
+from orchestrator.engine.steps.drain import still_in_maintenance
+from orchestrator.engine.steps.install import await_end
 from orchestrator.engine.steps.quarantine import keep_out
-from orchestrator.engine.steps.start import start
-from orchestrator.engine.steps.stop import stop
-from orchestrator.engine.steps.verify import verify
+from orchestrator.engine.steps.registry import run_step
 from orchestrator.errors import Aborted, ServiceDiscoveryMaintenance, Skipped, StepFailed
 from orchestrator.events.event_bus import EventBus
 from orchestrator.events.events import (
@@ -28,23 +25,14 @@ from orchestrator.events.events import (
     NodeUpgraded,
     RolloutKind,
     ServiceLog,
-    Step,
     StepDone,
     StepStarted,
 )
+from orchestrator.events.steps import STEPS, Step
 from orchestrator.node import OriginalState
 from orchestrator.planning.plan import Plan, PlannedNode
 
-LOGGED: frozenset[Step] = frozenset(("stop", "start", "verify"))  # steps that fail by the service's doing
 LOG_TIMEOUT_S = 5.0  # for its manager to say what it has written last
-
-ACTIONS: dict[Step, Callable[[StepContext], Awaitable[str | None]]] = {
-    "drain": drain,
-    "stop": stop,
-    "install": install,
-    "start": start,
-    "verify": verify,
-}
 
 
 @dataclass(slots=True)
@@ -129,7 +117,7 @@ class NodeRollout:
             self._context.mark_touched()
         if step != "drain" and "drain" in self._planned.steps:
             await still_in_maintenance(self._context)
-        detail = await ACTIONS[step](self._context)
+        detail = await run_step(step, self._context)
         self._bus.emit(
             StepDone(
                 node=self._name,
@@ -238,7 +226,7 @@ class NodeRollout:
             stays = step == "drain" or isinstance(error, ServiceDiscoveryMaintenance)
             if self._name in self._progress.touched and not await self._put_back(error) and not stays:
                 await self._quarantine()
-            if touched and step in LOGGED:
+            if touched and STEPS.spec(step).logs_service:
                 await self._show_log(step)
             if not self._control.interactive:
                 return False

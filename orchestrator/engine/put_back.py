@@ -37,7 +37,7 @@ async def put_back_untouched(context: StepContext, planned: PlannedNode) -> bool
     try:
         await prove(own, ConsecutiveChecks(own, asks_manager=False))
         await put_back(own)
-        await discovery.come_back(own)
+        await discovery.exit_maintenance(own)
     except RolldeckError as error:
         own.note(f"could not be put back: {error.beside(own.node.name)}")
         await keep_out(own)

@@ -16,7 +16,8 @@ from orchestrator.engine.desired_state import DesiredState, DesiredStates
 from orchestrator.engine.server_pool import ServerPool
 from orchestrator.errors import StepTimeout
 from orchestrator.events.event_bus import EventBus
-from orchestrator.events.events import Baked, NodeNote, Step, Waiting
+from orchestrator.events.events import Baked, NodeNote, Waiting
+from orchestrator.events.steps import Step
 from orchestrator.node import Node, OriginalState
 from orchestrator.planning.endpoints import Endpoints
 from orchestrator.planning.policy import Policy

@@ -9,10 +9,8 @@ import msgspec
 
 from backends.protocols import Moment
 from orchestrator.events.actor import Origin, Via
+from orchestrator.events.steps import Step, check_step
 from orchestrator.events.ways_back import OriginalStateRecord, OutOfRotation, WayOn
-
-Step = Literal["drain", "stop", "install", "start", "verify"]
-STEPS: tuple[Step, ...] = ("drain", "stop", "install", "start", "verify")
 
 Result = Literal["healthy", "degraded", "aborted"]
 RolloutKind = Literal["upgrade", "rollback"]
@@ -35,6 +33,13 @@ class ByActor(Event, frozen=True, kw_only=True):
     @property
     def origin(self) -> Origin:
         return Origin(via=self.via, uid=self.uid, credential=self.credential)
+
+
+class OfStep(Event, frozen=True, kw_only=True):
+    """Base of what happens in a step, or because of one: only steps of the table are understood."""
+
+    def __post_init__(self) -> None:
+        check_step(getattr(self, "step", None))
 
 
 class RolloutStarted(ByActor, frozen=True, kw_only=True, tag="rollout_started"):
@@ -78,12 +83,12 @@ class NodeStarted(Event, frozen=True, kw_only=True, tag="node_started"):
     originals: list[OriginalStateRecord]
 
 
-class StepStarted(Event, frozen=True, kw_only=True, tag="step_started"):
+class StepStarted(OfStep, frozen=True, kw_only=True, tag="step_started"):
     node: str
     step: Step
 
 
-class Waiting(Event, frozen=True, kw_only=True, tag="waiting"):
+class Waiting(OfStep, frozen=True, kw_only=True, tag="waiting"):
     """Why a step is not done yet; sent when the reason changes and at least every second."""
 
     node: str
@@ -100,7 +105,7 @@ class NodeNote(Event, frozen=True, kw_only=True, tag="node_note"):
     text: str
 
 
-class StepDone(Event, frozen=True, kw_only=True, tag="step_done"):
+class StepDone(OfStep, frozen=True, kw_only=True, tag="step_done"):
     node: str
     step: Step
     changed: bool  # False: it was already so
@@ -140,14 +145,14 @@ class NodeSkipped(ByActor, frozen=True, kw_only=True, tag="node_skipped"):
     who: str
 
 
-class NodeFailed(Event, frozen=True, kw_only=True, tag="node_failed"):
+class NodeFailed(OfStep, frozen=True, kw_only=True, tag="node_failed"):
     node: str
     step: Step
     error: str
     touched: bool = True  # False: it is as it was, and only held back: nothing was sent that changes it
 
 
-class ServiceLog(Event, frozen=True, kw_only=True, tag="service_log"):
+class ServiceLog(OfStep, frozen=True, kw_only=True, tag="service_log"):
     """What the service of a failed node had written last; read once the node is out of rotation."""
 
     node: str
@@ -155,7 +160,7 @@ class ServiceLog(Event, frozen=True, kw_only=True, tag="service_log"):
     lines: list[str]  # oldest first
 
 
-class NodePutBack(Event, frozen=True, kw_only=True, tag="node_put_back"):
+class NodePutBack(OfStep, frozen=True, kw_only=True, tag="node_put_back"):
     """A node whose turn had failed before its service was asked to stop: it is as it was before."""
 
     node: str
@@ -163,7 +168,7 @@ class NodePutBack(Event, frozen=True, kw_only=True, tag="node_put_back"):
     error: str
 
 
-class DecisionRequested(Event, frozen=True, kw_only=True, tag="decision_requested"):
+class DecisionRequested(OfStep, frozen=True, kw_only=True, tag="decision_requested"):
     """Somebody must decide; `RolloutControl.answer` takes one of the choices."""
 
     question: str  # its id

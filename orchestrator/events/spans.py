@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from orchestrator.events import events
-from orchestrator.events.events import STEPS, Record
+from orchestrator.events.events import Record
+from orchestrator.events.steps import STEPS
 
 SpanResult = Literal["done", "same", "failed", "interrupted", "open"]
 """What became of a step; "same": it was so already."""
@@ -183,7 +184,7 @@ class StepSpans:
 
     def _measure(self, span: StepSpan, seconds: float, until: float) -> None:
         span.seconds = seconds
-        if span.step == STEPS[0]:
+        if span.step in STEPS and STEPS.spec(span.step).waits:
             span.waited = seconds
         elif span.baked is not None:
             span.waited = min(seconds, self._worked(span.baked, until))

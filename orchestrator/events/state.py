@@ -7,22 +7,18 @@ from typing import Literal
 
 from orchestrator.events import events
 from orchestrator.events.actor import requested
-from orchestrator.events.events import STEPS, Record, Step
+from orchestrator.events.events import Record
 from orchestrator.events.spans import StepSpan, StepSpans, StepTimes
+from orchestrator.events.steps import STEPS, Step
 
 StepEvent = events.StepStarted | events.Waiting | events.StepDone | events.Baked
 
 
 class NodeState(enum.StrEnum):
-    """What a node is doing, in the field's words."""
+    """What a node is doing where no step runs; while one does, it has the state of that step in `STEPS`."""
 
     PENDING = "pending"
-    DRAINING = "draining"
     DRAINED = "drained"
-    STOPPING = "stopping"
-    INSTALLING = "installing"
-    STARTING = "starting"
-    VERIFYING = "verifying"
     BAKING = "baking"
     UPGRADED = "upgraded"
     ROLLED_BACK = "rolled back"
@@ -35,13 +31,6 @@ class NodeState(enum.StrEnum):
     UNKNOWN = "unknown"
 
 
-WORKING: dict[Step, NodeState] = {
-    "drain": NodeState.DRAINING,
-    "stop": NodeState.STOPPING,
-    "install": NodeState.INSTALLING,
-    "start": NodeState.STARTING,
-    "verify": NodeState.VERIFYING,
-}
 DONE = frozenset((NodeState.UPGRADED, NodeState.ROLLED_BACK))
 _OVER = DONE | {
     NodeState.SKIPPED,
@@ -50,8 +39,11 @@ _OVER = DONE | {
     NodeState.PUT_BACK,
     NodeState.INTERRUPTED,
 }
-AT_WORK = frozenset((*WORKING.values(), NodeState.DRAINED, NodeState.BAKING))
-"""Begun, and not over."""
+
+
+def is_under_way(state: str) -> bool:
+    """Whether a node in this state has begun, and is not over."""
+    return state in STEPS.states or state in (NodeState.DRAINED, NodeState.BAKING)
 
 
 Phase = Literal["planned", "progressing", "paused", "aborting", "healthy", "degraded", "aborted"]
@@ -62,7 +54,7 @@ class NodeStatus:
     """One node, with a reason in words."""
 
     name: str
-    state: NodeState = NodeState.PENDING
+    state: str = NodeState.PENDING  # a `NodeState`, or that of a step
     step: Step | None = None
     reason: str = ""
     deadline: float | None = None  # of what it waits for, seconds since 1970
@@ -76,7 +68,7 @@ class NodeStatus:
     def at_work(self) -> bool:
         """Whether a step of it runs now."""
         span = self.steps.get(self.step) if self.step else None
-        return self.state in AT_WORK and span is not None and not span.is_done
+        return is_under_way(self.state) and span is not None and not span.is_done
 
     def finish(self, state: NodeState, seconds: float) -> None:
         """It is done, after so many seconds."""
@@ -220,7 +212,7 @@ class RolloutState:
     def _apply_step(self, node: NodeStatus, event: StepEvent, at: float) -> None:
         match event:
             case events.StepStarted(step=step):
-                node.state, node.step = WORKING[step], step
+                node.state, node.step = STEPS.spec(step).state, step
                 node.reason, node.deadline, node.log = "", None, ()
                 if (span := self._spans.open_span(node.name)) is not None:
                     node.steps[step] = span
@@ -230,7 +222,7 @@ class RolloutState:
                     node.state = NodeState.BAKING
             case events.StepDone(step=step):
                 node.reason, node.deadline = "", None
-                if step == STEPS[0]:
+                if step == "drain":
                     node.state = NodeState.DRAINED
             case events.Baked():
                 node.baked = event

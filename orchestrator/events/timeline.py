@@ -106,7 +106,7 @@ class Timeline:
     def node_result(self, node: str) -> str:
         """What has become of it, in one word."""
         status = self.state.nodes.get(node)
-        return status.state.value if status is not None else NodeState.UNKNOWN.value
+        return str(status.state if status is not None else NodeState.UNKNOWN)
 
 
 def unanswered(records: Iterable[Record]) -> set[int]:

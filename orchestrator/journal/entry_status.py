@@ -9,11 +9,11 @@ from typing import Literal
 
 import msgspec
 
-from orchestrator.engine.advice import AFTER_INSTALL
 from orchestrator.events import events
 from orchestrator.events.actor import began
 from orchestrator.events.events import Record, RolloutStarted
-from orchestrator.events.state import AT_WORK, DONE, NodeState, Phase, RolloutState
+from orchestrator.events.state import DONE, NodeState, Phase, RolloutState, is_under_way
+from orchestrator.events.steps import STEPS
 from orchestrator.events.text import reason_beside
 from orchestrator.events.ways_back import WayOn
 from orchestrator.journal.entries import UNKNOWN, Entry
@@ -188,7 +188,7 @@ def status_of(identity: Identity, records: Iterable[Record], why: str, *, runnin
                 pass
     planned = [node for batch in state.batches for node in batch]
     nodes = tuple(
-        NodeProgress(name, found.state.value, found.step or "", found.reason)
+        NodeProgress(name, str(found.state), found.step or "", found.reason)
         for name in planned
         if (found := state.nodes.get(name)) is not None and found.state not in _DONE
     )
@@ -224,15 +224,17 @@ def _ways_on(identity: Identity, state: RolloutState, known: bool) -> list[WayOn
     if identity.kind != "upgrade" or not known or not identity.entry:
         return [resume]
     rollback = WayOn(purpose="rollback", command=f"rolldeck rollback {identity.application}")
-    bad = any(node.state is NodeState.FAILED and node.step in AFTER_INSTALL for node in state.nodes.values())
+    bad = any(
+        node.state is NodeState.FAILED and node.step in STEPS.after("install")
+        for node in state.nodes.values()
+    )
     return [rollback, resume] if bad else [resume, rollback]
 
 
 def at_work(status: RolloutStatus) -> list[NodeProgress]:
     """The nodes that it works on, or about which somebody is asked."""
     asked = {question.subject for question in status.questions}
-    states = {state.value for state in AT_WORK}
-    return [node for node in status.nodes if node.state in states or node.node in asked]
+    return [node for node in status.nodes if is_under_way(node.state) or node.node in asked]
 
 
 def unfinished(journal: Journal, application: str) -> Entry | None:

@@ -8,12 +8,12 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from orchestrator.events import events
-from orchestrator.events.events import Record, Step
+from orchestrator.events.events import Record
+from orchestrator.events.steps import STEPS, Step
 from orchestrator.journal.entries import Entry
 from orchestrator.journal.store import Journal
 
 _TOLD = ("rollout_started", "node_started", "node_upgraded", "node_rolled_back", "node_failed")
-_OF_THE_VERSION: tuple[Step, ...] = ("install", "start", "verify")  # a failure there is the version's own
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,7 @@ class NodeHistory:
         if not turn.done:
             if forward or version not in self.healthy:  # half a rollback does not make it worse
                 self.doubtful.add(version)
-            if turn.failure is not None and turn.failure.step in _OF_THE_VERSION:
+            if turn.failure is not None and _is_of_the_version(turn.failure.step):
                 self.failures[version] = Failure(turn.entry, version, turn.failure.step, turn.failure.error)
             return
         returns = last is not None and not last.back and last.healthy_before[-1:] == (version,)
@@ -242,3 +242,8 @@ class FleetHistory:
 def goes_on(entry: Entry) -> bool:
     """Whether it has gone on with the rollout that it follows, and is none of its own."""
     return entry.follows is not None and (entry.kind == "upgrade" or entry.plan.get("resumes") is True)
+
+
+def _is_of_the_version(step: Step) -> bool:
+    """Whether a failure in this step is the version's own: it is installed, or runs."""
+    return step in ("install", *STEPS.after("install"))

@@ -9,7 +9,8 @@ import msgspec
 from backends.model import ServerRef
 from backends.text import format_local_time
 from orchestrator.events import events
-from orchestrator.events.events import CommandStarted, Record, Step
+from orchestrator.events.events import CommandStarted, Record
+from orchestrator.events.steps import Step
 from orchestrator.journal.entries import Entry
 from orchestrator.journal.store import Journal
 from orchestrator.node import OriginalState

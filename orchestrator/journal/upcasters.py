@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from orchestrator.events.events import STEPS
+from orchestrator.events.steps import STEPS
 
 Fields = dict[str, Any]
 

@@ -10,8 +10,9 @@ import msgspec
 from backends.availability import Availability
 from backends.errors import RolldeckError
 from backends.model import ServerRef
-from orchestrator.events.events import STEPS, CommandStarted, Step
+from orchestrator.events.events import CommandStarted
 from orchestrator.events.json import SCHEMA
+from orchestrator.events.steps import STEPS, Step
 from orchestrator.node import Node, OriginalState
 from orchestrator.planning.capacity import BackendKey, Capacity
 from orchestrator.planning.policy import Amount, Policy, resolve_count
@@ -164,11 +165,11 @@ def steps_for(
         unproven: it takes traffic, and a rollout to this version has not finished with it.
     """
     if installed != target_version:
-        return STEPS, f"{installed or 'nothing'} → {target_version}"
+        return tuple(STEPS), f"{installed or 'nothing'} → {target_version}"
     if running is None:
-        return STEPS, f"{target_version} is installed, but the running version is unknown: restart"
+        return tuple(STEPS), f"{target_version} is installed, but the running version is unknown: restart"
     if running != (reported or target_version):
-        return STEPS, f"{target_version} is installed, but {running} runs: restart"
+        return tuple(STEPS), f"{target_version} is installed, but {running} runs: restart"
     if unproven:
         return (
             "drain",

@@ -13,6 +13,7 @@ from orchestrator.balancers.followers import inherits_only
 from orchestrator.balancers.group import Facts, read_facts
 from orchestrator.balancers.processes import unreached_processes
 from orchestrator.engine.older_processes import judge_older_processes
+from orchestrator.engine.steps.registry import DryRunContext
 from orchestrator.node import Node, OriginalState
 from orchestrator.planning.application import Application
 from orchestrator.planning.departure import Floors, find_all_backups, find_several_backups
@@ -108,7 +109,9 @@ async def preflight(
             node = replace(node, steps=("verify",), reason=why)
         if version is not None:
             commands = commands_for(
-                application, seen.node, node, own, own_version or version, seen.registered
+                DryRunContext(
+                    seen.node, node, own, own_version or version, application.policy, seen.registered
+                )
             )
             node = replace(node, commands=commands)
         if node.steps:

@@ -12,7 +12,8 @@ from textual.widget import Widget
 
 from backends.model import ServerRef
 from orchestrator.engine.manual import Impact
-from orchestrator.events.events import STEPS, RolloutEnded
+from orchestrator.events.events import RolloutEnded
+from orchestrator.events.steps import STEPS
 from orchestrator.events.ways_back import BackCommand, OutOfRotation
 from orchestrator.planning.capacity import Capacity
 from orchestrator.planning.plan import Finding, Plan, PlannedCommand, PlannedNode
@@ -48,7 +49,7 @@ def _planned(name: str) -> PlannedNode:
         PlannedCommand("verify", "lb1", f"set server shop/{name} state ready"),
     )
     refs = (ServerRef("lb1", "shop", name), ServerRef("lb2", "shop", name))
-    return PlannedNode(name, refs, {}, "1.4.2", "1.4.2", STEPS, "1.4.2 → 1.5.0", commands=commands)
+    return PlannedNode(name, refs, {}, "1.4.2", "1.4.2", tuple(STEPS), "1.4.2 → 1.5.0", commands=commands)
 
 
 def ended(*out: OutOfRotation, **changes: Any) -> RolloutEnded:

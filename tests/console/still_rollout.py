@@ -7,7 +7,6 @@ from dataclasses import replace
 from backends.command import CommandFinished
 from orchestrator.engine.control import RolloutControl
 from orchestrator.events.events import (
-    STEPS,
     AnyEvent,
     BatchStarted,
     DecisionKind,
@@ -16,11 +15,11 @@ from orchestrator.events.events import (
     Record,
     RolloutEnded,
     RolloutStarted,
-    Step,
     StepDone,
     StepStarted,
     Waiting,
 )
+from orchestrator.events.steps import STEPS, Step
 from orchestrator.session.session import Session
 from tests.console.still import BUSY, CALM, Scene, Still, StillClock, session_on
 

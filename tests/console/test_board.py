@@ -5,7 +5,6 @@ from rich.cells import cell_len
 from textual.app import App, ComposeResult
 
 from orchestrator.events.events import (
-    STEPS,
     AbortRequested,
     BatchStarted,
     CommandFinished,
@@ -23,6 +22,7 @@ from orchestrator.events.events import (
     Waiting,
 )
 from orchestrator.events.state import RolloutState
+from orchestrator.events.steps import STEPS
 from tests.support.console_values import harmless
 from tests.support.fake_fleet import World
 from tests.support.virtual_time import run

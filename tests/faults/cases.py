@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
 
-from orchestrator.events.events import STEPS, Step
+from orchestrator.events.steps import STEPS, Step
 from tests.faults import faults
 from tests.faults.managers import COLUMNS, Manager
 from tests.faults.scene import INSTALL, Scene

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from console.demo.load import Load, Report
-from orchestrator.events.events import Step
+from orchestrator.events.steps import Step
 from tests.faults.cases import CASES, Fault
 from tests.faults.managers import Manager
 from tests.faults.scene import Scene, Truth, scene

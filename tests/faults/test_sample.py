@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.events.events import STEPS, Step
+from orchestrator.events.steps import STEPS, Step
 from tests.faults.cases import CASES, Fault
 from tests.faults.kills import kill_and_resume
 from tests.faults.matrix import play

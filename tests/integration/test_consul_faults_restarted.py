@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.events.events import Step
+from orchestrator.events.steps import Step
 from tests.integration.consul_faults import (
     LONG,
     RENEWAL,

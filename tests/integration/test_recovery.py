@@ -7,7 +7,7 @@ import pytest
 from console.demo.load import Load
 from console.demo.node import Release
 from console.demo.stack import Stack
-from orchestrator.events.events import STEPS
+from orchestrator.events.steps import STEPS
 from tests.support.rollouts import (
     MAINT,
     NEW,

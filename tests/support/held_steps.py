@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from console.demo.stack import Stack
-from orchestrator.events.events import STEPS, Step
+from orchestrator.events.steps import STEPS, Step
 from tests.support.rollouts import NEW, tune
 
 Moment = Step | Literal["bake"]  # the end of `verify`, when the node is in rotation again

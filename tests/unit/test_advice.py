@@ -10,16 +10,9 @@ from backends.model import Activity
 from console.terminal.summary import ending
 from orchestrator.errors import JournalError
 from orchestrator.events.actor import Actor
-from orchestrator.events.events import (
-    STEPS,
-    NodeFailed,
-    NodeUpgraded,
-    Record,
-    RolloutEnded,
-    StepDone,
-    Traffic,
-)
+from orchestrator.events.events import NodeFailed, NodeUpgraded, Record, RolloutEnded, StepDone, Traffic
 from orchestrator.events.state import NodeState, RolloutState
+from orchestrator.events.steps import STEPS
 from orchestrator.events.ways_back import WayOn
 from tests.support.fake_fleet import World
 from tests.support.virtual_time import run
@@ -140,7 +133,7 @@ def test_what_is_being_stopped_is_started_again_whichever_version_answers() -> N
         world = World(nodes=2)
         world.nodes["web1"].stopping = True
         plan = await world.plan("1.0")
-        assert plan.node("web1").steps == STEPS
+        assert plan.node("web1").steps == tuple(STEPS)
         assert plan.node("web2").steps == ()
         assert any("its service is being stopped now" in finding.text for finding in plan.findings)
         return world

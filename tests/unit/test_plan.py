@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.events.events import STEPS, Step
+from orchestrator.events.steps import STEPS, Step
 from orchestrator.planning.plan import batches, in_order, steps_for
 from orchestrator.planning.policy import Amount
 
@@ -51,14 +51,14 @@ def test_the_order_is_the_policys() -> None:
 @pytest.mark.parametrize(
     ("installed", "running", "in_rotation", "stays_out", "steps", "why"),
     [
-        ("1", "1", True, False, STEPS, "1 → 2"),
-        (None, None, False, False, STEPS, "nothing → 2"),
-        ("2", "1", True, False, STEPS, "2 is installed, but 1 runs: restart"),
-        ("2", None, True, False, STEPS, "2 is installed, but the running version is unknown: restart"),
+        ("1", "1", True, False, tuple(STEPS), "1 → 2"),
+        (None, None, False, False, tuple(STEPS), "nothing → 2"),
+        ("2", "1", True, False, tuple(STEPS), "2 is installed, but 1 runs: restart"),
+        ("2", None, True, False, tuple(STEPS), "2 is installed, but the running version is unknown: restart"),
         ("2", "2", True, False, (), "has 2 and is in rotation"),
         ("2", "2", False, False, ("verify",), "has 2, but is not in rotation everywhere"),
         ("2", "2", False, True, (), "has 2; intentionally out of rotation, and stays out"),
-        ("1", "1", False, True, STEPS, "1 → 2"),
+        ("1", "1", False, True, tuple(STEPS), "1 → 2"),
     ],
 )
 def test_a_node_is_given_the_steps_that_it_lacks(

@@ -7,7 +7,7 @@ import pytest
 
 from backends.errors import BackendError, HostKeyError, Refused, Unreachable, UnreadableReply
 from backends.model import Level, Persistence, Snapshot
-from orchestrator.events.events import STEPS
+from orchestrator.events.steps import STEPS
 from orchestrator.node import OriginalState
 from orchestrator.planning.plan import Finding, Severity, Unfinished
 from orchestrator.preflight.preflight import preflight
@@ -287,7 +287,7 @@ def test_a_node_that_serves_unproven_is_proven_first_unless_it_gets_another_vers
             assert plan.batches == (("web1",), ("web3",), ("web2",))
             assert [each.step for each in node.commands if each.step == "stop"] == []
         else:
-            assert (node.steps, node.unproven) == (STEPS, False)
+            assert (node.steps, node.unproven) == (tuple(STEPS), False)
             assert plan.batches == (("web3",), ("web2",), ("web1",))
 
     run(scenario())

@@ -8,7 +8,6 @@ import pytest
 from backends.errors import Refused
 from orchestrator.events.actor import Actor
 from orchestrator.events.events import (
-    STEPS,
     AbortRequested,
     BatchStarted,
     DecisionRequested,
@@ -26,6 +25,7 @@ from orchestrator.events.events import (
 )
 from orchestrator.events.spans import StepTimes
 from orchestrator.events.state import NodeState, RolloutState
+from orchestrator.events.steps import STEPS
 from orchestrator.journal.rows import decode_event, encode_row
 from tests.support.fake_fleet import World, answer
 from tests.support.virtual_time import run
@@ -65,7 +65,7 @@ def test_a_node_without_work_is_excluded() -> None:
 @pytest.mark.parametrize(
     ("events", "expected"),
     [
-        ([StepStarted(node="web1", step="drain")], NodeState.DRAINING),
+        ([StepStarted(node="web1", step="drain")], "draining"),
         (
             [
                 StepStarted(node="web1", step="drain"),
@@ -73,7 +73,7 @@ def test_a_node_without_work_is_excluded() -> None:
             ],
             NodeState.DRAINED,
         ),
-        ([StepStarted(node="web1", step="install")], NodeState.INSTALLING),
+        ([StepStarted(node="web1", step="install")], "installing"),
         (
             [
                 StepStarted(node="web1", step="verify"),

@@ -22,7 +22,7 @@ CONFIRMATIONS = (
     ("none", "automatic", "continues by itself, stops at a failure"),
     ("node", "each node", "asks before a node is taken out"),
     ("batch", "each batch", "asks before each batch"),
-    ("step", "step by step", "asks before each of the five steps"),
+    ("step", "step by step", "asks before each step"),
 )
 SERIAL_HINT = "nodes at once: 2, 30% or 1,25%,100%"
 LIMIT_HINT = "empty for all, or names and patterns: web1 web[34]"

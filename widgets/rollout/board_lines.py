@@ -4,13 +4,13 @@ from rich.cells import cell_len
 from rich.text import Text
 
 from backends.text import counted, format_clock, format_duration, visible
-from orchestrator.events.events import STEPS, RolloutEnded, Step
-from orchestrator.events.state import AT_WORK, NodeState, NodeStatus, RolloutState
+from orchestrator.events.events import RolloutEnded
+from orchestrator.events.state import NodeState, NodeStatus, RolloutState, is_under_way
+from orchestrator.events.steps import STEPS, Step
 from orchestrator.events.text import remaining_text
 from widgets.segments import Segment, truncate
 
-VERBS = {"drain": "drains", "stop": "stops", "install": "installs", "start": "starts", "verify": "verifies"}
-STATES: dict[NodeState, Segment] = {
+STATES: dict[str, Segment] = {
     NodeState.PENDING: (" ", "quiet"),
     NodeState.DRAINED: ("◐", "moving"),
     NodeState.UPGRADED: ("✓", "ok"),
@@ -102,7 +102,7 @@ def _why(state: RolloutState, now: float) -> tuple[str, str, list[str]]:
         return *((paused, "moving") if _paused(state) else ("between two steps", "quiet")), [""]
     first_node = min(working, key=lambda node: node.deadline or float("inf"))
     baking = first_node.state is NodeState.BAKING
-    verb = "bakes" if baking else VERBS[first_node.step or "drain"]
+    verb = "bakes" if baking else STEPS.spec(first_node.step or STEPS[0]).verb
     why = f": {first_node.reason}" if first_node.reason and not baking else ""
     return f"{first_node.name} {verb}{why}", "plain", _countdowns(state, first_node, len(working), now)
 
@@ -164,10 +164,10 @@ def row(
         segments.append((f"{text:<{CELL + gap}}", kind))
     glyph, kind = STATES.get(node.state, ("◐", "moving"))
     if actual:
-        return [*segments, (f"{glyph} {node.state.value}", kind), (f" · but {visible(actual)}", "bad")]
+        return [*segments, (f"{glyph} {node.state}", kind), (f" · but {visible(actual)}", "bad")]
     silent = not node.reason or node.state is NodeState.BAKING
-    words = node.state.value if silent else f"{node.state.value}: {node.reason}"
-    if node.state in AT_WORK - {NodeState.DRAINED} and not node.at_work:
+    words = node.state if silent else f"{node.state}: {node.reason}"
+    if is_under_way(node.state) and node.state != NodeState.DRAINED and not node.at_work:
         words = f"{node.step} done"  # "stopping" would say that it still goes on
     words += f" · service output: {node.log[-1]}" if node.log else ""
     words += " · waits for you" if asked else ""

@@ -7,6 +7,7 @@ from backends.model import AdminState, ServerRef
 from backends.text import counted
 from orchestrator.balancers.followers import inherits_only
 from orchestrator.events.state import DONE, NodeState, NodeStatus, RolloutState
+from orchestrator.events.steps import STEPS
 from orchestrator.events.text import health
 from orchestrator.live.disruptions import headroom, tightest
 from orchestrator.live.poller import View
@@ -15,8 +16,6 @@ from orchestrator.planning.text import capacity_text
 from widgets.rollout.decision_panel import shorten_commands
 
 MAX_COMMANDS = 3  # lines of a question
-
-OUT_OF_ROTATION_STATES = (NodeState.STOPPING, NodeState.INSTALLING, NodeState.STARTING, NodeState.FAILED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +117,7 @@ class RolloutSummary:
             belongs = original.admin is AdminState.READY and original.weight > 0
             if node.state in DONE and belongs and not (server.in_rotation or inherits_only(server)):
                 wrong.append(f"{server.admin_state} {health(server)} on {ref.instance}")
-            if node.state in OUT_OF_ROTATION_STATES and "drain" in node.steps and server.receives_traffic:
+            if _is_out(node) and "drain" in node.steps and server.receives_traffic:
                 wrong.append(f"takes traffic on {ref.instance}")
         return ", ".join(dict.fromkeys(wrong))
 
@@ -133,3 +132,11 @@ def _now(view: View, refs: Sequence[ServerRef]) -> str:
             words = f"ready, {health(server)}"
         groups.setdefault(words, []).append(ref.instance)
     return " · ".join(f"{words} on {', '.join(dict.fromkeys(names))}" for words, names in groups.items())
+
+
+def _is_out(node: NodeStatus) -> bool:
+    """Whether a step runs, or has failed, in which the node must not take traffic."""
+    if node.state == NodeState.FAILED or node.step is None:
+        return node.state == NodeState.FAILED
+    at_work = node.state == STEPS.spec(node.step).state
+    return at_work and node.step not in ("drain", "verify")

@@ -3,24 +3,27 @@
 What somebody else has put in maintenance there stays so.
 """
 
+from backends.command import Command as HostCommand
 from backends.errors import BackendError
 from backends.model import Registered
 from backends.protocols import Registration
 from orchestrator.engine.step_context import StepContext
+from orchestrator.engine.steps.registry import Command, DryRunContext
 from orchestrator.errors import ServiceDiscoveryMaintenance, StepFailed
+from orchestrator.node import Node
 
 
-async def reach(context: StepContext) -> None:
+async def check_reachable(context: StepContext) -> None:
     """Before a node is touched: a registry that does not answer keeps it in rotation.
 
     Raises:
         StepFailed: it did not answer in time.
     """
-    if (registration := _leaving(context)) is not None:
+    if (registration := _synced(context.node)) is not None:
         await context.retry_until_reachable(registration.query, f"{registration.name} to answer")
 
 
-async def leave(context: StepContext) -> None:
+async def enter_maintenance(context: StepContext) -> None:
     """Set maintenance there and read it back; nothing to do where it is out already, or not registered.
 
     By hand it is for somebody's reason from now on, also where a rollout had set it.
@@ -28,7 +31,7 @@ async def leave(context: StepContext) -> None:
     Raises:
         StepFailed, BackendError: it could not be set, or did not come in time.
     """
-    if (registration := _leaving(context)) is None:
+    if (registration := _synced(context.node)) is None:
         return
     seen = await context.retry_until_reachable(registration.query, f"{registration.name} to answer")
     context.discovery_maintenance_set |= seen.set_by_rollout
@@ -51,13 +54,15 @@ async def leave(context: StepContext) -> None:
     await context.wait_for(missing, timeout=context.policy.balancer_unreachable_timeout, what=what)
 
 
-async def come_back(context: StepContext) -> None:
-    """End what `leave` has set, and read that back; by hand also what an earlier change by hand has set.
+async def exit_maintenance(context: StepContext) -> None:
+    """End what `enter_maintenance` has set, and read that back.
+
+    A change by hand also ends what an earlier change by hand has set.
 
     Raises:
         ServiceDiscoveryMaintenance: it could not be ended, or did not end in time.
     """
-    if (registration := _leaving(context)) is None:
+    if (registration := _synced(context.node)) is None:
         return
     try:
         seen = await context.retry_until_reachable(registration.query, f"{registration.name} to answer")
@@ -72,7 +77,7 @@ async def come_back(context: StepContext) -> None:
         context.note(f"is in maintenance in {registration.name}, and is left there: {seen.maintenance}")
 
 
-async def doubt(context: StepContext) -> str | None:
+async def failing_checks(context: StepContext) -> str | None:
     """What the registry's own checks have against it, where they are a gate; None when nothing."""
     registration = context.node.registration
     if registration is None or not registration.gate_on_checks:
@@ -83,8 +88,31 @@ async def doubt(context: StepContext) -> str | None:
     return f"{registration.name}: {', '.join(seen.failing_checks)}" if seen.failing_checks else None
 
 
-def _leaving(context: StepContext) -> Registration | None:
-    registration = context.node.registration
+def enter_commands(context: DryRunContext) -> list[Command]:
+    """List what `enter_maintenance` would send; nothing where somebody has set maintenance already."""
+    registration, registered = _synced(context.node), context.registered
+    if registration is None or registered is None or not registered.exists or registered.maintenance:
+        return []
+    return _rendered(context.node, registration.enable_command())
+
+
+def exit_commands(context: DryRunContext) -> list[Command]:
+    """List what `exit_maintenance` would send; nothing where somebody else has set maintenance."""
+    registration, registered = _synced(context.node), context.registered
+    if registration is None or registered is None or not registered.exists:
+        return []
+    if registered.maintenance and not registered.set_by_rollout:
+        return []
+    return _rendered(context.node, registration.disable_command())
+
+
+def _rendered(node: Node, command: HostCommand | None) -> list[Command]:
+    return [] if command is None else [(node.host.name, node.host.render(command))]
+
+
+def _synced(node: Node) -> Registration | None:
+    """The node's registration, where its maintenance mode is kept in sync with HAProxy's."""
+    registration = node.registration
     return registration if registration is not None and registration.sync_maintenance else None
 
 

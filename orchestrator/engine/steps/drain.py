@@ -1,6 +1,6 @@
 """Take a node out of rotation and let its sessions end."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from backends.haproxy import commands
 from backends.model import Admin, AdminState, Server, ServerRef, Snapshot
@@ -12,6 +12,7 @@ from orchestrator.engine.older_processes import OlderProcesses
 from orchestrator.engine.step_context import StepContext
 from orchestrator.engine.steps import discovery
 from orchestrator.engine.steps.reach import reach, refuse_left_in, refuse_misplaced
+from orchestrator.engine.steps.registry import Command, DryRunContext
 from orchestrator.errors import StepFailed, StepTimeout
 from orchestrator.planning import capacity
 from orchestrator.planning.capacity import CapacityViolation
@@ -45,14 +46,14 @@ async def drain(context: StepContext) -> str | None:
         context.mark_touched()
         context.set_desired(DesiredState.MAINT)
         await context.retry_until_reachable(lambda: silence_agents(context, context.refs))
-        await discovery.leave(context)
+        await discovery.enter_maintenance(context)
         begun = context.control.elapsed_excluding_pauses()
         left = await _settle(context, begun)  # maintenance does not end what was in flight when it began
         return f"{counted(left, 'session')} left" if left else None
-    await discovery.reach(context)
+    await discovery.check_reachable(context)
     await _leave(context)
     begun = context.control.elapsed_excluding_pauses()
-    await discovery.leave(context)
+    await discovery.enter_maintenance(context)
     forced = await _wait_for_sessions(context)
     context.set_desired(DesiredState.MAINT)
     await context.ensure(context.refs, commands.maint, in_maintenance)
@@ -60,6 +61,20 @@ async def drain(context: StepContext) -> str | None:
     if left:
         return f"forced to maintenance, {counted(left, 'session')} left"
     return "forced to maintenance at the deadline" if forced else "no sessions left"
+
+
+def drain_commands(context: DryRunContext) -> Iterator[Command]:
+    """List what a drain would send."""
+    for server in context.servers:
+        if server.agent:
+            yield server.ref.instance, commands.agent_off(server.ref)
+    for server in context.servers:
+        if not out(server):
+            yield server.ref.instance, commands.drain(server.ref)
+    yield from discovery.enter_commands(context)
+    for server in context.servers:
+        if not in_maintenance(server):
+            yield server.ref.instance, commands.maint(server.ref)
 
 
 async def still_in_maintenance(context: StepContext) -> None:

@@ -3,6 +3,7 @@
 from backends.errors import Refused
 from backends.protocols import Host
 from orchestrator.engine.step_context import StepContext
+from orchestrator.engine.steps.registry import Command, DryRunContext
 from orchestrator.errors import StepFailed
 from orchestrator.events.events import CommandStarted
 
@@ -37,6 +38,15 @@ async def install(context: StepContext) -> str | None:
     if now != wanted:
         raise StepFailed(f"after the install the version is {now or 'none'}, expected {wanted}")
     return f"{found or 'nothing'} → {wanted}"
+
+
+def install_commands(context: DryRunContext) -> list[Command]:
+    """List what an installation would send; nothing where the version is there already."""
+    if context.planned.installed == context.version:
+        return []
+    host = context.node.host
+    commands = context.node.installer.install_commands(context.version)
+    return [(host.name, host.render(command)) for command in commands]
 
 
 async def await_end(context: StepContext, command: CommandStarted) -> None:

@@ -31,7 +31,7 @@ async def keep_out(context: StepContext) -> None:
         if result is not None:
             raise result
     if all(in_maintenance(each) for each in (await context.servers()).values()):
-        await discovery.leave(context)
+        await discovery.enter_maintenance(context)
 
 
 async def _keep_out_of(context: StepContext, instance: str) -> None:

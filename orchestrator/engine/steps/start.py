@@ -3,6 +3,7 @@
 from backends.errors import Refused
 from orchestrator.engine.health_gate import Liveness
 from orchestrator.engine.step_context import StepContext
+from orchestrator.engine.steps.registry import Command, DryRunContext
 from orchestrator.errors import StepFailed
 
 
@@ -25,3 +26,9 @@ async def start(context: StepContext) -> str | None:
 
     await context.wait_for(Liveness(context).missing, timeout=timeout, what="service to start")
     return f"running, port {context.node.port} open"
+
+
+def start_commands(context: DryRunContext) -> list[Command]:
+    """List what a start would send."""
+    host = context.node.host
+    return [(host.name, host.render(context.node.service.start_command()))]

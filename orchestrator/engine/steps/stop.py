@@ -3,6 +3,7 @@
 from backends.errors import NotAsked, Refused, Unreachable
 from backends.model import Activity
 from orchestrator.engine.step_context import StepContext, both
+from orchestrator.engine.steps.registry import Command, DryRunContext
 from orchestrator.errors import StepFailed
 
 
@@ -24,6 +25,12 @@ async def stop(context: StepContext) -> str | None:
         raise StepFailed(f"refused: {refused.beside_step(context.node.name)}") from refused
     await context.wait_for(lambda: _running(context), timeout=timeout, what="service to stop")
     return "port closed, process gone"
+
+
+def stop_commands(context: DryRunContext) -> list[Command]:
+    """List what a stop would send."""
+    host = context.node.host
+    return [(host.name, host.render(context.node.service.stop_command()))]
 
 
 async def _send(context: StepContext) -> None:

@@ -1,6 +1,7 @@
 """Prove that a node works, put it back as it was, and watch it."""
 
 import contextlib
+from collections.abc import Iterator
 
 from backends.errors import BackendError
 from backends.haproxy import commands
@@ -12,6 +13,7 @@ from orchestrator.engine.step_context import StepContext
 from orchestrator.engine.steps import discovery
 from orchestrator.engine.steps.bake import bake, in_words, not_in_rotation
 from orchestrator.engine.steps.reach import refuse_misplaced
+from orchestrator.engine.steps.registry import Command, DryRunContext
 from orchestrator.engine.traffic import TrafficCount
 from orchestrator.errors import StepFailed
 from orchestrator.node import OriginalState
@@ -40,10 +42,26 @@ async def verify(context: StepContext) -> str | None:
     await put_back(context)
     if back and context.policy.bake_time:
         await bake(context, back, checks, before, traffic)
-    await discovery.come_back(context)  # last: until then nobody else has to do with it
+    await discovery.exit_maintenance(context)  # last: until then nobody else has to do with it
     if back and not any(context.originals[ref].weight for ref in back):
         return "healthy; left at weight 0 as it was before"
     return "in rotation" if back else "healthy; left out of rotation as it was before"
+
+
+def verify_commands(context: DryRunContext) -> Iterator[Command]:
+    """List what a verification would send."""
+    originals = context.planned.originals
+    for server in context.servers:
+        leaves = originals[server.ref].admin is not AdminState.MAINT
+        if leaves and context.policy.require_haproxy_checks and can_be_proven(server):
+            yield server.ref.instance, commands.prove(server.ref)
+    for ref, original in originals.items():
+        if original.admin is not AdminState.MAINT:
+            yield ref.instance, RESTORE[original.admin](ref)
+    for ref, original in originals.items():
+        if original.agent:
+            yield ref.instance, commands.agent_on(ref)
+    yield from discovery.exit_commands(context)
 
 
 async def prove(context: StepContext, checks: ConsecutiveChecks) -> None:
@@ -70,7 +88,7 @@ async def prove(context: StepContext, checks: ConsecutiveChecks) -> None:
         if checks.good and gated is None:
             gated = await _enter_gate(context)
         unproven = await _unproven(context, gated or [])
-        doubt = await discovery.doubt(context) if checks.good else None
+        doubt = await discovery.failing_checks(context) if checks.good else None
         return "; ".join(each for each in (unhealthy, unproven, doubt) if each) or None
 
     await context.wait_for(probe, timeout=context.policy.verify_timeout, what="healthy")
