@@ -243,7 +243,7 @@ def test_without_an_end_it_says_what_was_begun(path: Path, rolldeck: Rolldeck) -
     assert rolldeck("show", "1").out.splitlines()[-4:] == [
         "interrupted: what is out of rotation was not recorded",
         "  begun and not finished:   web1, web2",
-        "  look at it:               rolldeck status 'a b'",
+        "  check it:                 rolldeck status 'a b'",
         "  finish it:                rolldeck resume 'a b'",
     ]
 
@@ -256,7 +256,7 @@ def test_one_that_runs(path: Path, rolldeck: Rolldeck) -> None:
     assert rolldeck("show", "1").out.splitlines()[-3:] == [
         "it still runs",
         "  begun and not finished:   web1, web2",
-        "  look at it:               rolldeck status shop",
+        "  check it:                 rolldeck status shop",
     ]
 
 
