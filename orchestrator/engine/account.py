@@ -25,7 +25,7 @@ def with_rollback(failed: RolloutEnded, back: RolloutEnded, versions: Mapping[st
     open_nodes = {*back.failed, *back.skipped, *back.interrupted, *back.pending}
     worked_on = {*back.failed, *back.skipped, *back.interrupted}
     rolled_back = [name for name in versions if name not in open_nodes]
-    out = [each for each in failed.out_of_rotation if each.node not in versions] + back.out_of_rotation
+    out = [entry for entry in failed.out_of_rotation if entry.node not in versions] + back.out_of_rotation
 
     def with_those(before: list[str], now: list[str]) -> list[str]:
         return [*(name for name in before if name not in worked_on), *now]
@@ -55,7 +55,9 @@ def with_rollback(failed: RolloutEnded, back: RolloutEnded, versions: Mapping[st
 def _at_the_end(failed: RolloutEnded, back: RolloutEnded) -> dict[str, str]:
     """Versions, without those of nodes that are half rolled back."""
     worked_on = {*back.failed, *back.interrupted}
-    return {name: each for name, each in failed.versions.items() if name not in worked_on} | back.versions
+    return {
+        name: version for name, version in failed.versions.items() if name not in worked_on
+    } | back.versions
 
 
 def with_refusal(failed: RolloutEnded, reason: str) -> RolloutEnded:
@@ -106,7 +108,7 @@ def outcomes(ended: RolloutEnded) -> list[Outcome]:
 def stands(ended: RolloutEnded, node: str) -> str:
     """`1.4.2, in rotation`: the version of a node that was rolled back, and whether it takes traffic."""
     version = ended.versions.get(node, "")
-    out = {each.node: each for each in ended.out_of_rotation}
+    out = {entry.node: entry for entry in ended.out_of_rotation}
     if node in out:
         where = "out of rotation as before" if out[node].intentional else "out of rotation"
     else:

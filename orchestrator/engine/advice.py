@@ -33,12 +33,12 @@ async def tried(
     return list(
         await asyncio.gather(
             *(
-                _try(nodes[each.node], each)
-                if each.node in unfinished and each.node in nodes and _has(each, "ready")
-                else _try_start(nodes[each.node], each)
-                if each.node in nodes and _has(each, "upgrade")
-                else _as_it_is(each)
-                for each in out
+                _try(nodes[entry.node], entry)
+                if entry.node in unfinished and entry.node in nodes and _has(entry, "ready")
+                else _try_start(nodes[entry.node], entry)
+                if entry.node in nodes and _has(entry, "upgrade")
+                else _as_it_is(entry)
+                for entry in out
             )
         )
     )

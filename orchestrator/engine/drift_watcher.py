@@ -104,7 +104,7 @@ class DriftWatcher:
         try:
             for server in self._ours(snapshot):
                 self._adopt_weight(server)
-            while missing := [each for each in self._ours(snapshot) if self._was_lost(each)]:
+            while missing := [server for server in self._ours(snapshot) if self._was_lost(server)]:
                 for server in missing:
                     for line in self._desired_states.commands_to_reach(server):
                         await self._balancer_group.balancers[name].write(line)
@@ -154,7 +154,7 @@ class DriftWatcher:
             self._bus.emit(NodeNote(node=server.ref.server, text=text))
 
     def _ours(self, snapshot: Snapshot) -> list[Server]:
-        return [each for each in snapshot.servers if each.ref in self._desired_states.originals]
+        return [server for server in snapshot.servers if server.ref in self._desired_states.originals]
 
     def _report_external_changes(self, ours: Sequence[Server], moment: int) -> None:
         """No fight: it is told, and the step of a node that is worked on fails when it looks."""

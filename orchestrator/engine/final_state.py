@@ -49,11 +49,11 @@ async def look_at_end(
         The nodes that are not back as they were, and what could not be read, with the reason.
     """
     balancers = application.balancer_group.balancers
-    results = await asyncio.gather(*(_read(each, application) for each in balancers.values()))
-    snapshots = [each for each in results if isinstance(each, Snapshot)]
-    unseen = [str(each) for each in results if isinstance(each, BackendError)]
-    servers = {each.ref: each for snapshot in snapshots for each in snapshot.servers}
-    read = {each.info.instance for each in snapshots}
+    results = await asyncio.gather(*(_read(balancer, application) for balancer in balancers.values()))
+    snapshots = [result for result in results if isinstance(result, Snapshot)]
+    unseen = [str(result) for result in results if isinstance(result, BackendError)]
+    servers = {server.ref: server for snapshot in snapshots for server in snapshot.servers}
+    read = {snapshot.info.instance for snapshot in snapshots}
     on_purpose = _held_on_purpose(plan, servers)
     out = []
     for node in plan.nodes:
@@ -64,7 +64,9 @@ async def look_at_end(
         ]
         before = originals.get(node.name, node.originals)
         own = [servers[ref] for ref in node.refs if ref in servers]
-        missing = [each for each in own if not each.in_rotation or _silenced(each, before[each.ref])]
+        missing = [
+            server for server in own if not server.in_rotation or _silenced(server, before[server.ref])
+        ]
         blind = [ref for ref in node.refs if ref.instance not in read and node.name in unfinished]
         others = [] if now is None or node.name in unfinished else _by_others(own, before)
         if others and now is not None:
@@ -142,7 +144,7 @@ def _left_to_others(
     """Without any command: whoever has taken it out has a reason."""
     return OutOfRotation(
         node=node.name,
-        servers=[_where(each, originals[each.ref]) for each in missing],
+        servers=[_where(server, originals[server.ref]) for server in missing],
         intentional=True,
         commands=[],
         by_others=True,
@@ -175,7 +177,7 @@ def describe(
     ]
     raw = [command for server in changed for command in _back(server, originals[server.ref])]
     raw += [command for ref in blind for command in back_unseen(ref, originals[ref])]
-    wrong = [each.ref for each in changed] + list(blind)
+    wrong = [server.ref for server in changed] + list(blind)
     ready = raw and any(originals[ref].admin is AdminState.READY for ref in wrong)
     ours: list[BackCommand] = []
     not_ready = ""
@@ -194,7 +196,7 @@ def describe(
         go_back = f"{upgrade} --limit {node.name} --force-ready {node.name}"
     return OutOfRotation(
         node=node.name,
-        servers=[_where(each, originals[each.ref]) for each in missing]
+        servers=[_where(server, originals[server.ref]) for server in missing]
         + [f"{ref}: unknown" for ref in blind],
         intentional=not wrong,
         commands=[*ours, *raw],
@@ -282,18 +284,18 @@ async def with_registries(
     Returns:
         The same with what is out in a registry, and what could not be asked, with the reason.
     """
-    found = {each.node: each for each in out}
-    nodes = [each for each in application.nodes if each.name in unfinished]
+    found = {entry.node: entry for entry in out}
+    nodes = [node for node in application.nodes if node.name in unfinished]
     kept = [
-        (each, each.registration)
-        for each in nodes
-        if each.registration and each.registration.sync_maintenance
+        (node, node.registration)
+        for node in nodes
+        if node.registration and node.registration.sync_maintenance
     ]
     seen = await asyncio.gather(*(_look(registration) for _, registration in kept))
-    unseen = dict.fromkeys(str(each) for each in seen if isinstance(each, BackendError))
-    for (node, registration), each in zip(kept, seen, strict=True):
-        if isinstance(each, BackendError) or each.set_by_rollout:
-            what = "unknown" if isinstance(each, BackendError) else "maintenance"
+    unseen = dict.fromkeys(str(answer) for answer in seen if isinstance(answer, BackendError))
+    for (node, registration), registered in zip(kept, seen, strict=True):
+        if isinstance(registered, BackendError) or registered.set_by_rollout:
+            what = "unknown" if isinstance(registered, BackendError) else "maintenance"
             found[node.name] = _added(application, node, registration, what, found.get(node.name))
     return list(found.values()), list(unseen)
 

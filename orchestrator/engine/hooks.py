@@ -128,13 +128,13 @@ class Hooks:
         )
         unsubscribe = self._bus.subscribe(self._follow_abort)
         try:
-            tasks = [asyncio.create_task(self._fire(each, "end", "", payload)) for each in self._of("end")]
+            tasks = [asyncio.create_task(self._fire(hook, "end", "", payload)) for hook in self._of("end")]
             self._running.update(tasks)
             results = await asyncio.gather(*tasks, return_exceptions=True)
         finally:
             unsubscribe()
             self._running.clear()
-        return next((each for each in results if isinstance(each, Exception)), None)
+        return next((result for result in results if isinstance(result, Exception)), None)
 
     async def _start(self) -> None:
         self._begin("start")
@@ -204,7 +204,7 @@ class Hooks:
         fired(error)
 
     def _of(self, moment: Moment) -> list[Hook]:
-        return [each for each in self._hooks if moment in each.on]
+        return [hook for hook in self._hooks if moment in hook.on]
 
     def _payload(self, moment: Moment, **more: Any) -> bytes:
         told = Told(
@@ -212,7 +212,7 @@ class Hooks:
             time=format_time(self._clock.time()),
             application=self._plan.application,
             version=self._plan.version,
-            before={each.name: each.displayed_version for each in self._plan.nodes if each.has_version},
+            before={node.name: node.displayed_version for node in self._plan.nodes if node.has_version},
             operator=self._operator,
             rollout=self._rollout,
             journal_head=self._bus.journal_head,

@@ -51,12 +51,12 @@ class Impact:
     @property
     def sessions(self) -> int:
         """In flight on these servers now."""
-        return sum(each.sessions + each.queue for each in self.servers)
+        return sum(server.sessions + server.queue for server in self.servers)
 
     @property
     def broken(self) -> tuple[Capacity, ...]:
         """The floors it would break."""
-        return tuple(each for each in self.capacities if not each.allowed)
+        return tuple(capacity for capacity in self.capacities if not capacity.allowed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ class Change:
 
 def choose(application: Application, names: Sequence[str]) -> tuple[Node, ...]:
     """The nodes by name. Raises PreflightFailed for a name that does not exist."""
-    known = {each.name: each for each in application.nodes}
+    known = {node.name: node for node in application.nodes}
     unknown = [
         Finding(Severity.ERROR, name, f"no such node; {there_is(name, known)}")
         for name in names
@@ -101,15 +101,21 @@ async def impact(application: Application, change: Change) -> Impact:
     """
     snapshots = await application.balancer_group.look()
     mapped = await _mapped(application, change.nodes)
-    refs = {ref for each in mapped.values() for ref in each}
-    servers = tuple(each for snapshot in snapshots.values() for each in snapshot.servers if each.ref in refs)
+    refs = {ref for servers_of_node in mapped.values() for ref in servers_of_node}
+    servers = tuple(
+        server for snapshot in snapshots.values() for server in snapshot.servers if server.ref in refs
+    )
     departure = await _departure(application, change, refs) if change.takes_out else None
     carried = departure.followers if departure is not None else frozenset[ServerRef]()
     if change.action == "ready":
         in_return_order(change.nodes, mapped, {server.ref: server for server in servers})
         carried = await _followers(application, refs)
-    kept = [each.registration for each in change.nodes] if change.action != "weight" else []
-    registries = {each.name for each in kept if each is not None and each.sync_maintenance}
+    kept = [node.registration for node in change.nodes] if change.action != "weight" else []
+    registries = {
+        registration.name
+        for registration in kept
+        if registration is not None and registration.sync_maintenance
+    }
     return Impact(
         tuple(node.name for node in change.nodes),
         servers,
@@ -139,7 +145,7 @@ async def apply(
         PreflightFailed, BackendError: see `impact`.
     """
     mapped = await _mapped(application, change.nodes)
-    refs = tuple(ref for each in mapped.values() for ref in each)
+    refs = tuple(ref for servers_of_node in mapped.values() for ref in servers_of_node)
     if change.action == "ready":
         for node in in_return_order(change.nodes, mapped, await application.balancer_group.servers(refs)):
             await _ready(application, node, mapped[node.name], control, clock, bus)
@@ -163,7 +169,7 @@ async def apply(
 async def _mapped(application: Application, nodes: Sequence[Node]) -> dict[str, tuple[ServerRef, ...]]:
     snapshots = await application.balancer_group.look()
     mapped, findings = map_nodes(nodes, snapshots, application.match, among=application.nodes)
-    errors = tuple(each for each in findings if each.severity is Severity.ERROR)
+    errors = tuple(finding for finding in findings if finding.severity is Severity.ERROR)
     errors += tuple(finding for snapshot in snapshots.values() for finding in judge_level(snapshot))
     unreached = unreached_processes(snapshot.info for snapshot in snapshots.values())
     errors += tuple(Finding(Severity.ERROR, name, problem) for name, problem in unreached.items())
@@ -192,7 +198,7 @@ async def _guard(application: Application, change: Change, refs: Collection[Serv
     try:
         capacity.raise_if_violated((await _departure(application, change, refs)).capacities)
     except CapacityViolation:
-        if not {each.name for each in change.nodes} <= change.override:
+        if not {node.name for node in change.nodes} <= change.override:
             raise
 
 
@@ -225,7 +231,7 @@ async def _ready(
     bus: EventBus,
 ) -> None:
     servers = await application.balancer_group.servers(refs)
-    originals = {ref: OriginalState.as_ready(each) for ref, each in servers.items()}
+    originals = {ref: OriginalState.as_ready(server) for ref, server in servers.items()}
     context = _context(application, node, refs, originals, control, clock, bus, "verify")
     context.followers = await _followers(application, refs)
     with bus.commands_of(node.name, "verify"):

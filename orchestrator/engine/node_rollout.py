@@ -147,7 +147,7 @@ class NodeRollout:
             NodeStarted(
                 node=self._name,
                 version=self._context.wanted or "",
-                originals=[each.to_event(ref) for ref, each in self._context.originals.items()],
+                originals=[original.to_event(ref) for ref, original in self._context.originals.items()],
             )
         )
         await self._asks.published()
@@ -196,7 +196,7 @@ class NodeRollout:
         servers = await self._context.retry_until_reachable(self._context.servers)
         if self._planned.unfinished_rollout:
             return dict(self._planned.originals)  # what they are now is what that rollout has left
-        found = {ref: OriginalState.of(each) for ref, each in servers.items()}
+        found = {ref: OriginalState.of(server) for ref, server in servers.items()}
         for ref, planned in self._planned.originals.items():
             # Put in rotation on request (--force-ready), although a human had it out.
             if planned.admin is AdminState.READY and self._planned.force_ready:

@@ -43,28 +43,28 @@ def plan_differences(before: Plan, now: Plan) -> tuple[Difference, ...]:
 
 def impact_differences(before: Impact, now: Impact) -> tuple[Difference, ...]:
     """Compare what decides about a change by hand: states, weights, floors, and who follows."""
-    old, new = ({each.ref: OriginalState.of(each) for each in seen.servers} for seen in (before, now))
+    old, new = ({server.ref: OriginalState.of(server) for server in seen.servers} for seen in (before, now))
     found = [
         Difference(ref.server, str(ref), _words(old.get(ref)), _words(new.get(ref)))
         for ref in dict.fromkeys((*old, *new))
         if not _same(old.get(ref), new.get(ref))
     ]
-    broken = {(each.instance, each.backend) for each in before.broken}
+    broken = {(capacity.instance, capacity.backend) for capacity in before.broken}
     found += [
-        Difference(", ".join(now.nodes), "capacity", "allowed", str(each))
-        for each in now.broken
-        if (each.instance, each.backend) not in broken
+        Difference(", ".join(now.nodes), "capacity", "allowed", str(capacity))
+        for capacity in now.broken
+        if (capacity.instance, capacity.backend) not in broken
     ]
     followers = [_listed(node.followers) for node in (before, now)]
     found += _if_other(", ".join(now.nodes), "also affects", *followers)
-    registries = [", ".join(each.registries) for each in (before, now)]
+    registries = [", ".join(impact.registries) for impact in (before, now)]
     return (*found, *_if_other(", ".join(now.nodes), "follows", *registries))
 
 
 def _differences(before: Plan, now: Plan) -> Iterator[Difference]:
     if before.version != now.version:
         yield Difference(now.application, "version", before.version, now.version, beyond=True)
-    old, new = ({each.name: each for each in plan.nodes} for plan in (before, now))
+    old, new = ({node.name: node for node in plan.nodes} for plan in (before, now))
     for name in dict.fromkeys((*old, *new)):
         was, is_ = old.get(name), new.get(name)
         if was is None or is_ is None:

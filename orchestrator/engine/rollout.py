@@ -69,9 +69,9 @@ class Rollout:
         self._other_versions = other_versions or {}
         self._progress = Progress(kind)
         self._desired_states = DesiredStates(
-            {ref: original for each in plan.nodes for ref, original in each.originals.items()},
+            {ref: original for node in plan.nodes for ref, original in node.originals.items()},
             left={
-                ref for each in plan.nodes if each.unfinished_rollout or each.force_ready for ref in each.refs
+                ref for node in plan.nodes if node.unfinished_rollout or node.force_ready for ref in node.refs
             },
         )
         names = {ref: node.name for node in plan.nodes for ref in node.refs}
@@ -93,16 +93,16 @@ class Rollout:
             RolloutStarted(
                 application=self._plan.application,
                 version=self._plan.version,
-                nodes=[each.name for each in self._plan.nodes],
-                batches=[list(each) for each in self._plan.batches],
+                nodes=[node.name for node in self._plan.nodes],
+                batches=[list(batch) for batch in self._plan.batches],
                 operator=self._operator.name,
-                before={each.name: each.displayed_version for each in self._plan.nodes if each.has_version},
+                before={node.name: node.displayed_version for node in self._plan.nodes if node.has_version},
                 kind=self._progress.kind,
                 **self._operator.origin,
             )
         )
-        for each in overridden(self._plan.findings, self._operator):
-            self._bus.emit(each)
+        for event in overridden(self._plan.findings, self._operator):
+            self._bus.emit(event)
         work = asyncio.ensure_future(self._hooks.around(self._work))
         self._control.on_immediate_abort(work.cancel)
         try:
@@ -181,7 +181,7 @@ class Rollout:
     def _node_rollout(self, name: str, peers: tuple[str, ...]) -> NodeRollout:
         planned = self._plan.node(name)
         work = StepContext(
-            node=next(each for each in self._application.nodes if each.name == name),
+            node=next(node for node in self._application.nodes if node.name == name),
             refs=planned.refs,
             originals=planned.originals,
             wanted=self._plan.target_version(name),
@@ -212,9 +212,9 @@ class Rollout:
         start = self._clock.monotonic()
         todo = {name for batch in self._plan.batches for name in batch}
         nodes = [
-            each
-            for each in self._application.nodes
-            if each.name in todo and each.installer.prefetch_commands(self._plan.target_version(each.name))
+            node
+            for node in self._application.nodes
+            if node.name in todo and node.installer.prefetch_commands(self._plan.target_version(node.name))
         ]
 
         async def fetch(name: str, installer: Installer) -> None:
@@ -222,7 +222,7 @@ class Rollout:
                 await installer.prefetch(self._plan.target_version(name))
 
         results = await asyncio.gather(
-            *(fetch(each.name, each.installer) for each in nodes), return_exceptions=True
+            *(fetch(node.name, node.installer) for node in nodes), return_exceptions=True
         )
         for node, result in zip(nodes, results, strict=True):
             if isinstance(result, RolldeckError):
@@ -237,7 +237,7 @@ class Rollout:
 
     async def _confirmed(self, number: int) -> bool:
         names = self._plan.batches[number - 1]
-        after = "; ".join(str(each) for each in self._plan.capacities[number - 1])
+        after = "; ".join(str(capacity) for capacity in self._plan.capacities[number - 1])
         choice, who = await self._control.request_decision(
             f"batch {number}", f"take out {', '.join(names)}? {after}", (CONTINUE, SKIP, ABORT), "batch"
         )
@@ -312,8 +312,8 @@ class Rollout:
         out, unasked = await with_registries(self._application, out, unfinished)
         unseen += unasked
         out = await tried(self._application, out, unfinished)
-        others = [each.node for each in out if each.by_others and each.node in progress.done]
-        if result == "healthy" and (unseen or any(not each.intentional for each in out)):
+        others = [entry.node for entry in out if entry.by_others and entry.node in progress.done]
+        if result == "healthy" and (unseen or any(not entry.intentional for entry in out)):
             result, reason = "degraded", "not everything is back in rotation"
         elif result == "healthy" and others:
             result, reason = "degraded", f"taken out by somebody else: {', '.join(others)}"
@@ -348,10 +348,10 @@ class Rollout:
 def _plain(failure: BaseException | None) -> BaseException | None:
     """Of what a task group wraps, an error that can be said in words; else the failure as it is."""
     found = [failure] if failure is not None else []
-    while any(isinstance(each, BaseExceptionGroup) for each in found):
+    while any(isinstance(error, BaseExceptionGroup) for error in found):
         found = [
             inner
-            for each in found
-            for inner in (each.exceptions if isinstance(each, BaseExceptionGroup) else [each])
+            for error in found
+            for inner in (error.exceptions if isinstance(error, BaseExceptionGroup) else [error])
         ]
-    return next((each for each in found if isinstance(each, RolldeckError)), failure)
+    return next((error for error in found if isinstance(error, RolldeckError)), failure)

@@ -88,7 +88,7 @@ def summarize(totals: Totals, seconds: float) -> Traffic:
 
 
 def _rows(snapshot: Snapshot) -> dict[str, RequestCounters]:
-    return {each.name: each.counters for each in snapshot.backends}
+    return {backend.name: backend.counters for backend in snapshot.backends}
 
 
 def _began_again(before: Snapshot, after: Snapshot) -> bool:
@@ -100,11 +100,11 @@ def _began_again(before: Snapshot, after: Snapshot) -> bool:
 def _count(totals: Totals, first: Snapshot, last: Snapshot, explained: Callable[[str], bool]) -> None:
     then, now = _rows(first), _rows(last)
     told = Counter[str]()
-    for backend, each, answered_5xx in _signals(first, last, then, now):
-        totals.requests += each.started
+    for backend, change, answered_5xx in _signals(first, last, then, now):
+        totals.requests += change.started
         totals.answered_5xx += answered_5xx
-        totals.errors += each.known
-        told[backend] += each.told
+        totals.errors += change.known
+        told[backend] += change.told
     for name, counters in now.items():
         if not counters.http:
             totals.unknown.add(name)

@@ -42,7 +42,7 @@ async def drain(context: StepContext) -> str | None:
     """
     servers = await context.retry_until_reachable(context.servers)
     refuse_misplaced(context, servers.values())
-    if all(in_maintenance(each) for each in servers.values()):
+    if all(in_maintenance(server) for server in servers.values()):
         context.mark_touched()
         context.set_desired(DesiredState.MAINT)
         await context.retry_until_reachable(lambda: silence_agents(context, context.refs))

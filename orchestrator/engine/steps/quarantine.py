@@ -25,12 +25,12 @@ async def keep_out(context: StepContext) -> None:
     instances = sorted({ref.instance for ref in context.refs})
     async with context.balancer_group.lock:
         results = await asyncio.gather(
-            *(_keep_out_of(context, each) for each in instances), return_exceptions=True
+            *(_keep_out_of(context, instance) for instance in instances), return_exceptions=True
         )
     for result in results:
         if result is not None:
             raise result
-    if all(in_maintenance(each) for each in (await context.servers()).values()):
+    if all(in_maintenance(server) for server in (await context.servers()).values()):
         await discovery.enter_maintenance(context)
 
 

@@ -79,7 +79,8 @@ def refuse_left_in(context: StepContext, departure: Departure) -> None:
     snapshots = departure.snapshots
     if not context.balancer_group.reloads:
         snapshots = {
-            name: _of_backends(each, context.balancer_group.backends) for name, each in snapshots.items()
+            name: _of_backends(snapshot, context.balancer_group.backends)
+            for name, snapshot in snapshots.items()
         }
     seen = SharedEndpoints(snapshots, departure.tracked)
     found = judge_shared_endpoints(seen, {context.node.name: context.refs}, context.unmanaged)

@@ -89,7 +89,7 @@ async def prove(context: StepContext, checks: ConsecutiveChecks) -> None:
             gated = await _enter_gate(context)
         unproven = await _unproven(context, gated or [])
         doubt = await discovery.failing_checks(context) if checks.good else None
-        return "; ".join(each for each in (unhealthy, unproven, doubt) if each) or None
+        return "; ".join(reason for reason in (unhealthy, unproven, doubt) if reason) or None
 
     await context.wait_for(probe, timeout=context.policy.verify_timeout, what="healthy")
 
