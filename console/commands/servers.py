@@ -22,8 +22,8 @@ from console.terminal.output import clean, on_terminal, paint, result, result_js
 from console.terminal.prompts import Prompts
 from orchestrator.balancers.followers import inherits_only
 from orchestrator.balancers.group import present
-from orchestrator.engine import manual
-from orchestrator.engine.manual import Action, Change, Impact
+from orchestrator.engine import manual_change as manual
+from orchestrator.engine.manual_change import Action, Change, Impact
 from orchestrator.engine.plan_differences import Difference
 from orchestrator.events import events
 from orchestrator.events.events import Record

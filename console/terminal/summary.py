@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from backends.text import format_duration
 from console.exit_codes import Exit
 from console.terminal.output import clean, paint
-from orchestrator.engine.account import outcomes, stands
+from orchestrator.engine.result import outcomes, version_and_rotation
 from orchestrator.events.events import RolloutEnded
 from orchestrator.events.text import PURPOSES, WayLine, mixed_versions, reason_beside, way_lines, whose_words
 from orchestrator.events.ways_back import OutOfRotation
@@ -54,7 +54,7 @@ def _with_standing(ended: RolloutEnded, names: Iterable[str]) -> Iterator[str]:
     """`web1, web2 (1.4.2, in rotation)`: those together that stand alike."""
     groups: dict[str, list[str]] = {}
     for name in names:
-        groups.setdefault(stands(ended, name), []).append(name)
+        groups.setdefault(version_and_rotation(ended, name), []).append(name)
     for words, alike in groups.items():
         yield f"{', '.join(alike)} ({words})"
 

@@ -21,10 +21,10 @@ from orchestrator.planning.mapping import node_by_server
 from orchestrator.planning.plan import Plan, PlannedNode
 
 Originals = Mapping[ServerRef, OriginalState]
-AGENT_LOOKS, AGENT_PAUSE = 10, 0.05  # seconds between two of them
+AGENT_READS, AGENT_PAUSE_S = 10, 0.05  # seconds between two of them
 
 
-async def look_at_end(
+async def read_final_state(
     application: Application,
     plan: Plan,
     originals: Mapping[str, Originals],
@@ -103,12 +103,12 @@ def _others_fallen(
 async def _read(balancer: LoadBalancer, application: Application) -> Snapshot | BackendError:
     """Read one, for half a second if need be: while HAProxy asks an agent, what that last said is blank."""
     try:
-        for _ in range(AGENT_LOOKS):
+        for _ in range(AGENT_READS):
             snapshot = await balancer.snapshot(application.balancer_group.backends)
             down = [server for server in snapshot.servers if server.status == "DOWN (agent)"]
             if all(server.last_agent or server.track_target for server in down):
                 break
-            await asyncio.sleep(AGENT_PAUSE)
+            await asyncio.sleep(AGENT_PAUSE_S)
     except BackendError as error:
         return error
     return snapshot
@@ -271,7 +271,7 @@ def _back(server: Server, original: OriginalState) -> list[BackCommand]:
     return [BackCommand(kind, f"{server.ref.instance}: {line}") for kind, line in lines]
 
 
-async def with_registries(
+async def with_discovery_maintenance(
     application: Application, out: Sequence[OutOfRotation], unfinished: Collection[str]
 ) -> tuple[list[OutOfRotation], list[str]]:
     """Look at the nodes that were touched and are not done; of the others the end has been read back.

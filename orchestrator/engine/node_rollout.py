@@ -11,7 +11,7 @@ from orchestrator.engine.put_back import put_back_untouched
 from orchestrator.engine.step_context import StepContext
 from orchestrator.engine.steps.drain import still_in_maintenance
 from orchestrator.engine.steps.install import await_end
-from orchestrator.engine.steps.quarantine import keep_out
+from orchestrator.engine.steps.quarantine import quarantine
 from orchestrator.engine.steps.registry import run_step
 from orchestrator.errors import Aborted, ServiceDiscoveryMaintenance, Skipped, StepFailed
 from orchestrator.events.event_bus import EventBus
@@ -252,7 +252,7 @@ class NodeRollout:
     async def _quarantine(self) -> None:
         try:
             with self._bus.commands_of(self._name, self._context.step):
-                await keep_out(self._context)
+                await quarantine(self._context)
         except RolldeckError as error:
             self._context.note(f"could not be brought to maintenance everywhere: {error.beside(self._name)}")
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from backends.model import ServerRef
-from orchestrator.engine.manual import Impact
+from orchestrator.engine.manual_change import Impact
 from orchestrator.node import OriginalState
 from orchestrator.planning.plan import Plan, PlannedNode
 

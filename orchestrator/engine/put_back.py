@@ -9,7 +9,7 @@ from orchestrator.balancers.followers import TrackTargets, inherits, path, track
 from orchestrator.engine.health_gate import ConsecutiveChecks
 from orchestrator.engine.step_context import StepContext
 from orchestrator.engine.steps import discovery
-from orchestrator.engine.steps.quarantine import keep_out
+from orchestrator.engine.steps.quarantine import quarantine
 from orchestrator.engine.steps.verify import prove, put_back
 from orchestrator.node import Node
 from orchestrator.planning.plan import Finding, PlannedNode, PreflightFailed, Severity
@@ -40,7 +40,7 @@ async def put_back_untouched(context: StepContext, planned: PlannedNode) -> bool
         await discovery.exit_maintenance(own)
     except RolldeckError as error:
         own.note(f"could not be put back: {error.beside(own.node.name)}")
-        await keep_out(own)
+        await quarantine(own)
         return False
     return True
 

@@ -7,13 +7,13 @@ import msgspec
 
 from backends.errors import Refused, RolldeckError
 from backends.protocols import Clock, Installer
-from orchestrator.engine.advice import tried, versions_at_end, ways_on
 from orchestrator.engine.control import ABORT, CONTINUE, SKIP, RolloutControl, RolloutHooks
 from orchestrator.engine.desired_state import DesiredStates
 from orchestrator.engine.drift_watcher import DriftWatcher
-from orchestrator.engine.final_state import look_at_end, with_registries
+from orchestrator.engine.final_state import read_final_state, with_discovery_maintenance
 from orchestrator.engine.hooks import Hooks
 from orchestrator.engine.node_rollout import NodeRollout, Progress
+from orchestrator.engine.result import versions_at_end, ways_on, with_checked_commands
 from orchestrator.engine.server_pool import ServerPool
 from orchestrator.engine.step_context import StepContext
 from orchestrator.engine.traffic import summarize
@@ -300,7 +300,7 @@ class Rollout:
         progress, plan = self._progress, self._plan
         unfinished = progress.touched.difference(progress.done)
         versions = versions_at_end(plan, progress.done, unfinished, self._other_versions)
-        out, unseen = await look_at_end(
+        out, unseen = await read_final_state(
             self._application,
             plan,
             progress.originals,
@@ -309,9 +309,9 @@ class Rollout:
             pool=self._pool,
             versions=versions,
         )
-        out, unasked = await with_registries(self._application, out, unfinished)
+        out, unasked = await with_discovery_maintenance(self._application, out, unfinished)
         unseen += unasked
-        out = await tried(self._application, out, unfinished)
+        out = await with_checked_commands(self._application, out, unfinished)
         others = [entry.node for entry in out if entry.by_others and entry.node in progress.done]
         if result == "healthy" and (unseen or any(not entry.intentional for entry in out)):
             result, reason = "degraded", "not everything is back in rotation"

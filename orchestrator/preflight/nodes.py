@@ -9,7 +9,7 @@ from backends.errors import BackendError
 from backends.hosts.execution import shared_queries
 from backends.model import Activity, Registered
 from backends.protocols import Registration
-from orchestrator.engine.steps.reach import cannot_stop
+from orchestrator.engine.steps.reachability import cannot_stop
 from orchestrator.node import Node
 from orchestrator.planning.plan import Finding, Severity
 

@@ -4,8 +4,8 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from backends.errors import RolldeckError
 from backends.model import Server
-from orchestrator.engine import manual
-from orchestrator.engine.manual import Change, Impact
+from orchestrator.engine import manual_change as manual
+from orchestrator.engine.manual_change import Change, Impact
 from orchestrator.engine.plan_differences import Difference, impact_differences
 from orchestrator.errors import PlanChanged
 from orchestrator.events.events import ManualChangeFinished, ManualChangeStarted

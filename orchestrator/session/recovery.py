@@ -7,7 +7,7 @@ import msgspec
 
 from backends.errors import ConfigError, RolldeckError
 from backends.text import suggest
-from orchestrator.engine.account import with_refusal, with_rollback
+from orchestrator.engine.result import with_refusal, with_rollback
 from orchestrator.errors import AlreadyRolledBack
 from orchestrator.events.events import RollbackRefused, RollbackStarted, RolloutEnded, RolloutKind
 from orchestrator.journal.entries import Entry

@@ -11,7 +11,7 @@ from textual.screen import Screen
 from textual.widget import Widget
 
 from backends.model import ServerRef
-from orchestrator.engine.manual import Impact
+from orchestrator.engine.manual_change import Impact
 from orchestrator.events.events import RolloutEnded
 from orchestrator.events.steps import STEPS
 from orchestrator.events.ways_back import BackCommand, OutOfRotation

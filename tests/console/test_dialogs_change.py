@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from orchestrator.engine.manual import Action
+from orchestrator.engine.manual_change import Action
 from orchestrator.planning.capacity import Capacity
 from tests.console.dialog_values import ALLOWED, BROKEN, HOSTILE, asking, cut_off, impact, shown, type_in
 from widgets.dialogs.change import ChangeAnswer, ChangeDialog

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from backends.model import Activity, ServiceState
-from orchestrator.engine.steps.reach import reach
+from orchestrator.engine.steps.reachability import check_reachable
 from orchestrator.events.events import NodeFailed
 from orchestrator.planning.plan import Severity
 from orchestrator.preflight.preflight import preflight
@@ -73,7 +73,7 @@ def test_all_that_is_looked_at_before_a_drain_is_asked_side_by_side(monkeypatch:
 
         monkeypatch.setattr(FakeService, "state", state)
         monkeypatch.setattr(FakeService, "obstacles", obstacles)
-        await reach(context)
+        await check_reachable(context)
 
     run(scenario())
 

@@ -6,7 +6,7 @@ import pytest
 
 from backends.model import Admin, ServerRef
 from orchestrator.balancers.followers import followers, returning_followers, tracked_servers
-from orchestrator.engine import manual
+from orchestrator.engine import manual_change as manual
 from orchestrator.planning.capacity import CapacityViolation
 from orchestrator.planning.plan import Plan, Severity, plan_fields
 from tests.support.fake_fleet import World

@@ -3,8 +3,8 @@
 import pytest
 
 from backends.model import AdminState
-from orchestrator.engine import manual
-from orchestrator.engine.final_state import look_at_end
+from orchestrator.engine import manual_change as manual
+from orchestrator.engine.final_state import read_final_state
 from orchestrator.engine.steps.drain import drain
 from orchestrator.engine.steps.verify import verify
 from orchestrator.events.events import Waiting
@@ -111,7 +111,7 @@ def test_nodes_of_one_batch_may_follow_each_other() -> None:
 
 
 async def out(world: World, plan: Plan) -> list[OutOfRotation]:
-    found, _ = await look_at_end(world.application, plan, {})
+    found, _ = await read_final_state(world.application, plan, {})
     return found
 
 

@@ -9,7 +9,7 @@ from backends.errors import Refused, Unreachable, UnreadableReply
 from backends.haproxy.sessions import parse_old_workers, read_older_sessions
 from backends.model import Info
 from orchestrator.balancers.processes import unreached_processes
-from orchestrator.engine.manual import Change, apply, impact
+from orchestrator.engine.manual_change import Change, apply, impact
 from orchestrator.engine.steps.drain import drain
 from orchestrator.errors import StepFailed
 from orchestrator.events.events import NodeNote, Waiting

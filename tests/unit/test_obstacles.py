@@ -12,7 +12,7 @@ from backends.services.container import ContainerService, ContainerSettings
 from backends.services.kinds import ServiceSettings, make_service
 from backends.services.monit import MonitSettings
 from backends.services.systemd import SystemdSettings
-from orchestrator.engine.manual import Change, apply, choose
+from orchestrator.engine.manual_change import Change, apply, choose
 from orchestrator.events.events import NodeFailed, NodeNote
 from tests.support.fake_fleet import World
 from tests.support.scripted_host import Answer, ScriptedHost

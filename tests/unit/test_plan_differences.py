@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from backends.model import AdminState, ServerRef
-from orchestrator.engine.manual import Impact
+from orchestrator.engine.manual_change import Impact
 from orchestrator.engine.plan_differences import Difference, impact_differences, plan_differences
 from orchestrator.errors import PlanChanged
 from orchestrator.events.events import CommandStarted

@@ -6,7 +6,7 @@ import pytest
 
 from backends.errors import Refused, UnknownOutcome, Unreachable
 from backends.model import AdminState
-from orchestrator.engine.manual import Change, apply
+from orchestrator.engine.manual_change import Change, apply
 from orchestrator.errors import StepFailed
 from orchestrator.events.events import NodeFailed, NodeNote, RolloutEnded
 from tests.support.fake_faults import Fault

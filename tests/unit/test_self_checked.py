@@ -4,7 +4,7 @@ import pytest
 
 from backends.errors import Unreachable, UnreadableReply
 from backends.model import ServiceState
-from orchestrator.engine.manual import Change, apply, choose
+from orchestrator.engine.manual_change import Change, apply, choose
 from orchestrator.engine.step_context import StepContext
 from orchestrator.engine.steps.drain import drain
 from orchestrator.engine.steps.verify import verify

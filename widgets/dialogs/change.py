@@ -10,7 +10,7 @@ from textual.widgets import Input, Static
 
 from backends.model import Server
 from backends.text import counted, plural
-from orchestrator.engine.manual import Action, Impact
+from orchestrator.engine.manual_change import Action, Impact
 from orchestrator.engine.plan_differences import Difference
 from orchestrator.planning.capacity import Capacity
 from widgets.dialogs.base import Dialog

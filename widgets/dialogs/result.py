@@ -6,7 +6,7 @@ from textual import on
 from textual.content import Content
 
 from backends.text import format_duration
-from orchestrator.engine.account import outcomes, stands
+from orchestrator.engine.result import outcomes, version_and_rotation
 from orchestrator.events.events import RolloutEnded
 from orchestrator.events.state import NodeState
 from orchestrator.events.text import (
@@ -113,7 +113,7 @@ class ResultScreen(Report[None]):
             mark, style = MARKS[outcome.state]
             head = to_content(f"{mark} {outcome.title:<12}", style) + to_content(f"{len(outcome.nodes):>4}  ")
             names = [
-                f"{name} ({stands(ended, name)})" if outcome.and_rolled_back else name
+                f"{name} ({version_and_rotation(ended, name)})" if outcome.and_rolled_back else name
                 for name in outcome.nodes
             ]
             yield Entry(head, to_content(", ".join(names)))

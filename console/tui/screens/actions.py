@@ -13,8 +13,8 @@ from backends.errors import RolldeckError
 from backends.model import Level
 from console.operator_identity import operator
 from console.tui.screens.confirmations import LockAnswer, confirm_break_lock, confirm_override_freeze
-from orchestrator.engine import manual
-from orchestrator.engine.manual import Action, Change, Impact
+from orchestrator.engine import manual_change as manual
+from orchestrator.engine.manual_change import Action, Change, Impact
 from orchestrator.engine.plan_differences import Difference
 from orchestrator.errors import AlreadyRolledBack
 from orchestrator.events.text import health

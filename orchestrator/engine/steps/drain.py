@@ -11,7 +11,7 @@ from orchestrator.engine.desired_state import DesiredState
 from orchestrator.engine.older_processes import OlderProcesses
 from orchestrator.engine.step_context import StepContext
 from orchestrator.engine.steps import discovery
-from orchestrator.engine.steps.reach import reach, refuse_left_in, refuse_misplaced
+from orchestrator.engine.steps.reachability import check_reachable, refuse_left_in, refuse_misplaced
 from orchestrator.engine.steps.registry import Command, DryRunContext
 from orchestrator.errors import StepFailed, StepTimeout
 from orchestrator.planning import capacity
@@ -24,7 +24,7 @@ def in_maintenance(server: Server) -> bool:
     return bool(server.admin & Admin.FORCED_MAINT)
 
 
-def out(server: Server) -> bool:
+def is_out(server: Server) -> bool:
     """No new balanced traffic goes there, whatever becomes of a server that it tracks."""
     return server.own_admin_state is not AdminState.READY
 
@@ -51,7 +51,7 @@ async def drain(context: StepContext) -> str | None:
         left = await _settle(context, begun)  # maintenance does not end what was in flight when it began
         return f"{counted(left, 'session')} left" if left else None
     await discovery.check_reachable(context)
-    await _leave(context)
+    await _drain_when_allowed(context)
     begun = context.control.elapsed_excluding_pauses()
     await discovery.enter_maintenance(context)
     forced = await _wait_for_sessions(context)
@@ -69,7 +69,7 @@ def drain_commands(context: DryRunContext) -> Iterator[Command]:
         if server.agent:
             yield server.ref.instance, commands.agent_off(server.ref)
     for server in context.servers:
-        if not out(server):
+        if not is_out(server):
             yield server.ref.instance, commands.drain(server.ref)
     yield from discovery.enter_commands(context)
     for server in context.servers:
@@ -97,7 +97,7 @@ async def silence_agents(context: StepContext, refs: Sequence[ServerRef]) -> Non
     await context.balancer_group.ensure(agents, commands.agent_off, lambda server: not server.agent)
 
 
-async def _leave(context: StepContext) -> None:
+async def _drain_when_allowed(context: StepContext) -> None:
     """Drain as soon as the guard allows; the lock makes the look and the drain one action."""
 
     control = context.control
@@ -105,7 +105,7 @@ async def _leave(context: StepContext) -> None:
     async def attempt() -> str | None:
         # Capacity may come back while all is paused, or while a failed node waits for a decision.
         await control.wait_until(lambda: not control.paused and not control.has_open_failure)
-        await reach(context)  # after the wait, which may have taken an hour
+        await check_reachable(context)  # after the wait, which may have taken an hour
         async with context.balancer_group.lock:
             try:
                 # Without the backends of others first: while capacity is waited for, nothing else is read.
@@ -122,7 +122,7 @@ async def _leave(context: StepContext) -> None:
             context.followers = departure.followers
             context.set_desired(DesiredState.DRAIN)
             await silence_agents(context, context.refs)
-            await context.balancer_group.ensure(context.refs, commands.drain, out)
+            await context.balancer_group.ensure(context.refs, commands.drain, is_out)
             return None
 
     await context.wait_for(

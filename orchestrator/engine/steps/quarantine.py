@@ -13,7 +13,7 @@ from orchestrator.planning.capacity import CapacityViolation
 from orchestrator.planning.departure import read_all_backups
 
 
-async def keep_out(context: StepContext) -> None:
+async def quarantine(context: StepContext) -> None:
     """Bring a failed node to maintenance everywhere, except where the floor needs even this one.
 
     Each load balancer for itself: one that does not answer must not leave a bad node in rotation elsewhere.
@@ -25,7 +25,7 @@ async def keep_out(context: StepContext) -> None:
     instances = sorted({ref.instance for ref in context.refs})
     async with context.balancer_group.lock:
         results = await asyncio.gather(
-            *(_keep_out_of(context, instance) for instance in instances), return_exceptions=True
+            *(_quarantine_on(context, instance) for instance in instances), return_exceptions=True
         )
     for result in results:
         if result is not None:
@@ -34,7 +34,7 @@ async def keep_out(context: StepContext) -> None:
         await discovery.enter_maintenance(context)
 
 
-async def _keep_out_of(context: StepContext, instance: str) -> None:
+async def _quarantine_on(context: StepContext, instance: str) -> None:
     balancer_group = context.balancer_group
     refs = [ref for ref in context.refs if ref.instance == instance]
 

@@ -12,7 +12,7 @@ from orchestrator.engine.health_gate import ConsecutiveChecks, Liveness
 from orchestrator.engine.step_context import StepContext
 from orchestrator.engine.steps import discovery
 from orchestrator.engine.steps.bake import bake, in_words, not_in_rotation
-from orchestrator.engine.steps.reach import refuse_misplaced
+from orchestrator.engine.steps.reachability import refuse_misplaced
 from orchestrator.engine.steps.registry import Command, DryRunContext
 from orchestrator.engine.traffic import TrafficCount
 from orchestrator.errors import StepFailed

@@ -6,7 +6,7 @@ import pytest
 
 from backends.errors import Refused
 from backends.model import AdminState, Level, Server
-from orchestrator.engine.manual import Action, Change, apply, choose, impact
+from orchestrator.engine.manual_change import Action, Change, apply, choose, impact
 from orchestrator.errors import StepTimeout
 from orchestrator.planning.capacity import CapacityViolation
 from orchestrator.planning.plan import PreflightFailed

@@ -17,7 +17,7 @@ LEFT_ALONE = "it was left in rotation"
 SHORTEST_S = 1.0  # for the last look before the deadline
 
 
-async def reach(context: StepContext) -> None:
+async def check_reachable(context: StepContext) -> None:
     """Look at the host, the service and its port, as the steps that follow will have to.
 
     A host that died after the plan was made is found while its node still serves, and not when the node has

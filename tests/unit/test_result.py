@@ -4,7 +4,7 @@ import click
 import pytest
 
 from console.terminal.summary import ending
-from orchestrator.engine.account import with_refusal, with_rollback
+from orchestrator.engine.result import with_refusal, with_rollback
 from orchestrator.events.events import RolloutEnded
 from orchestrator.events.ways_back import BackCommand, OutOfRotation
 from tests.unit.test_ending import ended

@@ -19,7 +19,7 @@ from orchestrator.engine.put_back import in_return_order
 from orchestrator.engine.step_context import StepContext
 from orchestrator.engine.steps import discovery
 from orchestrator.engine.steps.drain import in_maintenance
-from orchestrator.engine.steps.quarantine import keep_out
+from orchestrator.engine.steps.quarantine import quarantine
 from orchestrator.engine.steps.verify import prove, put_back
 from orchestrator.errors import StepFailed
 from orchestrator.events.event_bus import EventBus
@@ -240,7 +240,7 @@ async def _ready(
             await put_back(context)
         except RolldeckError as error:
             try:
-                await keep_out(context)
+                await quarantine(context)
             except RolldeckError as second:
                 context.note(
                     f"could not be brought back to maintenance everywhere: {second.beside(node.name)}"

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from backends.model import AdminState, Operational, Snapshot
-from orchestrator.engine.final_state import look_at_end
+from orchestrator.engine.final_state import read_final_state
 from orchestrator.events.text import whose_words
 from orchestrator.events.ways_back import OutOfRotation
 from tests.support.fake_fleet import World
@@ -16,7 +16,7 @@ from tests.support.virtual_time import run
 
 async def look(world: World) -> tuple[list[OutOfRotation], list[str]]:
     """As at the end of a rollout whose plan was made before anything below happened."""
-    return await look_at_end(world.application, await world.plan(), {})
+    return await read_final_state(world.application, await world.plan(), {})
 
 
 def test_nothing_is_out() -> None:
@@ -35,7 +35,7 @@ def test_the_commands_by_hand_bring_it_back_as_it_was() -> None:
         for server in world.servers("web1"):
             server.weight, server.agent = 1, False
             server.set_state("maint")
-        (out,), unseen = await look_at_end(world.application, plan, {})
+        (out,), unseen = await read_final_state(world.application, plan, {})
         assert (out.node, out.intentional, unseen) == ("web1", False, [])
         assert out.servers == [
             "shop/web1 on lb1: maint (MAINT), agent check off",
@@ -46,7 +46,7 @@ def test_the_commands_by_hand_bring_it_back_as_it_was() -> None:
             instance, _, line = command.partition(": ")
             await world.balancers[instance].write(line.split("   (then wait")[0])
             await asyncio.sleep(3)
-        assert await look_at_end(world.application, plan, {}) == ([], [])
+        assert await read_final_state(world.application, plan, {}) == ([], [])
 
     run(scenario())
 
@@ -57,7 +57,7 @@ def test_what_was_drained_and_is_in_maintenance_now_was_not_left_so() -> None:
         world.take_out("web1", "drain")
         plan = await world.plan()
         world.take_out("web1", "maint")
-        ((out,), _) = await look_at_end(world.application, plan, {})
+        ((out,), _) = await read_final_state(world.application, plan, {})
         assert not out.intentional
         assert out.command_texts == ["lb1: set server shop/web1 state drain"]
         assert out.rollback_command == ""  # that would put it in rotation
@@ -82,9 +82,9 @@ def test_a_weight_of_zero_is_on_purpose_only_while_nothing_else_keeps_it_out() -
         for server in world.servers("web1"):
             server.weight = 0
         plan = await world.plan()
-        ((before,), _) = await look_at_end(world.application, plan, {})
+        ((before,), _) = await read_final_state(world.application, plan, {})
         world.take_out("web1")
-        ((after,), _) = await look_at_end(world.application, plan, {})
+        ((after,), _) = await read_final_state(world.application, plan, {})
         assert (before.intentional, after.intentional) == (True, False)
         assert "lb1: set server shop/web1 state ready" in after.command_texts
 
@@ -97,7 +97,7 @@ def test_in_rotation_with_a_silenced_agent_is_not_as_it_was() -> None:
         world.server("web1").agent_configured = world.server("web1").agent = True
         plan = await world.plan()
         world.server("web1").agent = False
-        ((out,), _) = await look_at_end(world.application, plan, {})
+        ((out,), _) = await read_final_state(world.application, plan, {})
         assert out.command_texts[1:] == ["lb1: enable agent shop/web1"]
         assert world.admin("web1") == [AdminState.READY] * 2
 
@@ -111,7 +111,7 @@ def test_what_is_down_is_started_on_the_version_that_it_has() -> None:
         world = World(nodes=2, instances=1)
         plan = await world.plan()
         world.server("web1").health_down()
-        ((out,), _) = await look_at_end(world.application, plan, {}, versions={"web1": "1.0"})
+        ((out,), _) = await read_final_state(world.application, plan, {}, versions={"web1": "1.0"})
         assert out.command_texts == ["rolldeck upgrade shop 1.0 --limit web1"]
 
     run(scenario())
@@ -123,12 +123,12 @@ def test_a_weight_is_told_without_a_moment_that_nobody_knows() -> None:
         plan = await world.plan()
         await asyncio.sleep(20)
         world.server("web1").weight = 0
-        ((weightless,), _) = await look_at_end(world.application, plan, {}, now=1000.0)
+        ((weightless,), _) = await read_final_state(world.application, plan, {}, now=1000.0)
         assert (weightless.by_others, weightless.since) == (True, 0.0)
         assert weightless.servers == ["shop/web1 on lb1: ready (UP), weight 0"]
         assert whose_words(weightless) == "kept out by somebody else, untouched"
         world.take_out("web1")
-        ((out,), _) = await look_at_end(world.application, plan, {}, now=1000.0)
+        ((out,), _) = await read_final_state(world.application, plan, {}, now=1000.0)
         assert out.since > 0
 
     run(scenario())
@@ -151,7 +151,7 @@ def test_what_an_agent_has_said_is_read_again_while_haproxy_asks_it_again() -> N
             return replace(whole, servers=(down, *others))
 
         balancer.snapshot = snapshot  # type: ignore[method-assign]
-        ((out,), _) = await look_at_end(world.application, plan, {})
+        ((out,), _) = await read_final_state(world.application, plan, {})
         assert out.not_ready == "down by its agent check: down (disk full)"
 
     run(scenario())
@@ -163,7 +163,7 @@ def test_a_dead_instance_hides_nothing_of_the_others() -> None:
         plan = await world.plan()
         world.take_out("web1")
         world.balancers["lb1"].down = True
-        (out,), unseen = await look_at_end(world.application, plan, {})
+        (out,), unseen = await read_final_state(world.application, plan, {})
         assert out.servers == ["shop/web1 on lb2: maint (MAINT)"]
         assert unseen == ["lb1: connection refused"]
 
@@ -175,7 +175,7 @@ def test_a_server_that_an_instance_no_longer_knows_is_not_seen() -> None:
         world = World(nodes=2)
         plan = await world.plan()
         del world.balancers["lb2"].servers["shop/web1"]
-        assert await look_at_end(world.application, plan, {}) == ([], ["lb2: no longer knows shop/web1"])
+        assert await read_final_state(world.application, plan, {}) == ([], ["lb2: no longer knows shop/web1"])
 
     run(scenario())
 

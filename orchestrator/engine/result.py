@@ -1,0 +1,242 @@
+"""What came of a rollout and the rollback after it, and which commands help: each is checked first."""
+
+import asyncio
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from backends.errors import BackendError
+from backends.model import Activity
+from orchestrator.events.events import RolloutEnded
+from orchestrator.events.state import NodeState
+from orchestrator.events.steps import STEPS, Step
+from orchestrator.events.text import reason_without_result
+from orchestrator.events.ways_back import CommandKind, OutOfRotation, WayOn
+from orchestrator.node import Node
+from orchestrator.planning.application import Application
+from orchestrator.planning.plan import Plan
+
+
+def with_rollback(failed: RolloutEnded, back: RolloutEnded, versions: Mapping[str, str]) -> RolloutEnded:
+    """How the two have ended together.
+
+    Args:
+        failed: the rollout.
+        back: the rollback; what is out of rotation was looked at after it.
+        versions: to which it was to bring which nodes, also those that had nothing to do.
+
+    Returns:
+        The rollout's result. `rolled_back` are nodes that stand in `upgraded`, `failed` or `interrupted` too,
+        by what had become of them before. A node whose rollback failed or was interrupted is counted so.
+    """
+    open_nodes = {*back.failed, *back.skipped, *back.interrupted, *back.pending}
+    worked_on = {*back.failed, *back.skipped, *back.interrupted}
+    rolled_back = [name for name in versions if name not in open_nodes]
+    out = [entry for entry in failed.out_of_rotation if entry.node not in versions] + back.out_of_rotation
+
+    def with_those(before: list[str], now: list[str]) -> list[str]:
+        return [*(name for name in before if name not in worked_on), *now]
+
+    ways_on = back.ways_on
+    if back.result == "healthy" and not set(failed.upgraded) <= set(rolled_back):
+        ways_on = failed.ways_on  # the fleet has two versions
+    how = "rolled back" if back.result == "healthy" else f"the rollback was {back.result}"
+    why = reason_without_result(back.result, back.reason)
+    return msgspec.structs.replace(
+        failed,
+        reason=f"{failed.reason}; {how}" + (f" ({why})" if why else ""),
+        upgraded=with_those(failed.upgraded, []),
+        failed=with_those(failed.failed, back.failed),
+        skipped=[*failed.skipped, *back.skipped],
+        interrupted=with_those(failed.interrupted, back.interrupted),
+        out_of_rotation=out,
+        unreachable_balancers=back.unreachable_balancers,
+        duration_s=round(failed.duration_s + back.duration_s, 3),
+        rolled_back=rolled_back,
+        versions=_at_the_end(failed, back) | {name: versions[name] for name in rolled_back},
+        ways_on=ways_on,
+        blocked=back.blocked,
+    )
+
+
+def _at_the_end(failed: RolloutEnded, back: RolloutEnded) -> dict[str, str]:
+    """Versions, without those of nodes that are half rolled back."""
+    worked_on = {*back.failed, *back.interrupted}
+    return {
+        name: version for name, version in failed.versions.items() if name not in worked_on
+    } | back.versions
+
+
+def with_refusal(failed: RolloutEnded, reason: str) -> RolloutEnded:
+    """Nothing was rolled back: all is as the failed rollout has left it."""
+    return msgspec.structs.replace(failed, reason=f"{failed.reason}; the rollback was refused: {reason}")
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """Nodes of which the same has become.
+
+    Attributes:
+        state: how their part of the rollout has ended.
+        and_rolled_back: they were rolled back after that.
+        nodes: their names.
+    """
+
+    state: NodeState
+    nodes: list[str]
+    and_rolled_back: bool = False
+
+    @property
+    def title(self) -> str:
+        return f"{self.state.value} and rolled back" if self.and_rolled_back else self.state.value
+
+
+def outcomes(ended: RolloutEnded) -> list[Outcome]:
+    """What has become of the nodes; those that were rolled back after something else are told apart."""
+    by_state = {
+        NodeState.UPGRADED: ended.upgraded,
+        NodeState.FAILED: ended.failed,
+        NodeState.PUT_BACK: ended.put_back,
+        NodeState.HELD: ended.held,
+        NodeState.SKIPPED: ended.skipped,
+        NodeState.INTERRUPTED: ended.interrupted,
+        NodeState.PENDING: [name for name in ended.pending if name not in ended.held],
+    }
+    named = {name for names in by_state.values() for name in names}
+    only_back = [name for name in ended.rolled_back if name not in named]
+    found = [Outcome(NodeState.ROLLED_BACK, only_back)]
+    back = set(ended.rolled_back)
+    for state, names in by_state.items():
+        found.append(Outcome(state, [name for name in names if name in back], and_rolled_back=True))
+        found.append(Outcome(state, [name for name in names if name not in back]))
+    return [outcome for outcome in found if outcome.nodes]
+
+
+def version_and_rotation(ended: RolloutEnded, node: str) -> str:
+    """`1.4.2, in rotation`: the version of a node that was rolled back, and whether it takes traffic."""
+    version = ended.versions.get(node, "")
+    out = {entry.node: entry for entry in ended.out_of_rotation}
+    if node in out:
+        where = "out of rotation as before" if out[node].intentional else "out of rotation"
+    else:
+        where = "unknown whether in rotation" if ended.unreachable_balancers else "in rotation"
+    return f"{version}, {where}" if version else where
+
+
+NODE_CHECK_TIMEOUT_S = 10.0  # for one node, at the end: it may be the one that hangs
+
+
+async def with_checked_commands(
+    application: Application, out: Sequence[OutOfRotation], unfinished: Collection[str]
+) -> list[OutOfRotation]:
+    """Look whether `rolldeck ready` could work on the nodes that are to be put back.
+
+    It proves a node, and starts nothing: nobody is told to type it where the service does not run, or is
+    being stopped and would be killed while it serves. Neither is anybody told to start what runs.
+
+    Args:
+        application: has the nodes.
+        out: those that are out of rotation, with the commands.
+        unfinished: names of those that were touched and are not done; the others are as they were.
+    """
+    nodes = {node.name: node for node in application.nodes}
+    return list(
+        await asyncio.gather(
+            *(
+                _check_ready(nodes[entry.node], entry)
+                if entry.node in unfinished and entry.node in nodes and _has(entry, "ready")
+                else _check_start(nodes[entry.node], entry)
+                if entry.node in nodes and _has(entry, "upgrade")
+                else _unchanged(entry)
+                for entry in out
+            )
+        )
+    )
+
+
+def _has(out: OutOfRotation, kind: CommandKind) -> bool:
+    return any(command.kind == kind for command in out.commands)
+
+
+async def _check_start(node: Node, out: OutOfRotation) -> OutOfRotation:
+    """HAProxy has it as it was, and it is down. Where it is healthy, starting it would find nothing to do."""
+    try:
+        async with asyncio.timeout(NODE_CHECK_TIMEOUT_S):
+            health = await node.health.check()
+    except (BackendError, TimeoutError):
+        return out
+    if not health.ok:
+        return out
+    why = "its own health is good, but not HAProxy's checks of it"
+    kept = [command for command in out.commands if command.kind != "upgrade"]
+    return msgspec.structs.replace(out, not_ready=why, commands=kept)
+
+
+async def _unchanged(out: OutOfRotation) -> OutOfRotation:
+    return out
+
+
+async def _check_ready(node: Node, out: OutOfRotation) -> OutOfRotation:
+    health = None
+    try:
+        async with asyncio.timeout(NODE_CHECK_TIMEOUT_S):
+            health = await node.health.check()
+            service = await node.service.state()
+    except (BackendError, TimeoutError) as error:
+        if health is not None and health.ok:
+            return out  # `ready` looks at its health alone, where the service manager says nothing
+        why = f"it cannot be queried: {str(error) or 'no answer in time'}"
+        return msgspec.structs.replace(out, not_ready=why)
+    if service.stopping:
+        why = f"its service is being stopped ({service.detail})"
+        return msgspec.structs.replace(out, not_ready=why, stopped=True)
+    if health.ok:
+        return out
+    if service.activity in (Activity.RUNNING, Activity.CHANGING):
+        return msgspec.structs.replace(out, not_ready=f"it is not healthy: {health.detail}")
+    why = f"its service does not run ({service.detail or service.activity})"
+    return msgspec.structs.replace(out, not_ready=why, stopped=True)
+
+
+def ways_on(plan: Plan, kind: str, touched: Collection[str], failed_at: Mapping[str, Step]) -> list[WayOn]:
+    """What can be done about a rollout that has not ended well.
+
+    Args:
+        plan: of it.
+        kind: "upgrade" or "rollback".
+        touched: the nodes that it has changed; without any there is nothing to finish or to undo.
+        failed_at: where nodes have failed: after the installation the new version is to blame, and going
+            back comes first.
+    """
+    if not touched:
+        return []
+    resume = WayOn(purpose="resume", command=f"rolldeck resume {plan.application}")
+    known = all(plan.node(name).has_version for name in touched)
+    if kind == "rollback" or not known:
+        return [resume]
+    rollback = WayOn(purpose="rollback", command=f"rolldeck rollback {plan.application}")
+    bad = set(STEPS.after("install")).intersection(failed_at.values())  # there the new version runs
+    return [rollback, resume] if bad else [resume, rollback]
+
+
+def versions_at_end(
+    plan: Plan, upgraded: Collection[str], unfinished: Collection[str], others: Mapping[str, str]
+) -> dict[str, str]:
+    """Which version each node has, as far as that is known without looking again.
+
+    Args:
+        plan: of the rollout.
+        upgraded: nodes that are done.
+        unfinished: nodes of which nobody can say it before they were looked at.
+        others: of nodes that the plan does not have.
+    """
+    found = dict(others)
+    for node in plan.nodes:
+        if node.name in upgraded:
+            found[node.name] = plan.target_version(node.name)
+        elif node.name in unfinished:
+            found.pop(node.name, None)
+        elif node.has_version:
+            found[node.name] = node.displayed_version
+    return dict(sorted(found.items()))
