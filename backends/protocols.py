@@ -6,7 +6,7 @@ Each protocol has its adapters in a package beside this module, one small file f
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Protocol
 
 from backends.availability import Availability
 from backends.command import Command, CommandResult
@@ -321,31 +321,3 @@ class KeyLock(Protocol):
 
     async def release(self) -> None:
         """Give the lock back, without effect when it is not held. Never raises."""
-
-
-Moment = Literal["start", "node", "pause", "failure", "end"]
-"""Of a rollout: before a node is touched, after each node, when paused, when a node fails, at the end."""
-
-
-class Hook(Protocol):
-    """Something of the operator's own that is told what happens in a rollout, and may object."""
-
-    @property
-    def name(self) -> str:
-        """For people; nothing secret is in it."""
-
-    @property
-    def on(self) -> Collection[Moment]:
-        """When it is told."""
-
-    @property
-    def stops(self) -> bool:
-        """Whether the rollout stops when it fails."""
-
-    async def fire(self, payload: bytes) -> None:
-        """Tell it, by one JSON object; cancelling ends it with all that it has started.
-
-        Raises:
-            BackendError: it could not be told, did not answer in time, or answered no.
-            ConfigError: the secret that it needs cannot be read.
-        """

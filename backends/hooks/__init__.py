@@ -1,0 +1,1 @@
+"""Hooks: commands and URLs of the operator's that are informed of a rollout, and may object."""

@@ -1,4 +1,4 @@
-"""A hook that is a command of this machine: told on its standard input, and ended when its time is over."""
+"""A hook that is a command on this machine: it reads JSON on standard input, and has a time limit."""
 
 import asyncio
 import contextlib
@@ -11,26 +11,26 @@ from typing import IO, Any
 import msgspec
 
 from backends.errors import Refused, UnknownOutcome, Unreachable
+from backends.hooks.common import Moment
 from backends.local_process import base_environment, own_session
-from backends.protocols import Moment
 
-MAX_WORDS = 400  # bytes of its last words that are kept
-LINGER = 0.2  # seconds that its last words may need to arrive
-SHORTEST = 6  # characters of a variable's value that is not repeated: shorter ones are in many words
+MAX_ERROR_BYTES = 400  # of the end of its standard error
+LINGER_S = 0.2  # how long its last output may take to arrive after its exit
+MIN_REDACTED_CHARS = 6  # shorter values of variables are parts of many words
 
-_TOLD = ("moment", "application", "version", "rollout", "node", "result")
+_VARIABLES = ("moment", "application", "version", "rollout", "node", "result")
 
 
 @dataclass(frozen=True, slots=True)
 class CommandHook:
-    """Implements `backends.protocols.Hook`.
+    """Implements `backends.hooks.common.Hook`.
 
     Attributes:
         name: for people.
-        on: when it is told.
-        stops: the rollout stops when it fails.
-        command: for /bin/sh; exit status 0 is well.
-        timeout: seconds; then it is killed, with its children.
+        on: the moments at which the hook is called.
+        stops: whether the rollout stops when the hook fails.
+        command: the command for /bin/sh; exit status 0 means that it does not object.
+        timeout: seconds, after which the command is killed with its children.
         env: names of variables that it gets besides those of `backends.local_process.BASE`.
     """
 
@@ -42,25 +42,25 @@ class CommandHook:
     env: Collection[str] = ()
 
     async def fire(self, payload: bytes) -> None:
-        """See `backends.protocols.Hook.fire`: Unreachable, UnknownOutcome (its time was over), Refused."""
+        """See `backends.hooks.common.Hook.fire`: Unreachable, UnknownOutcome (its time was over), Refused."""
         try:
-            # A file, not a pipe: a command that never reads what it is told blocks nobody.
-            with tempfile.TemporaryFile() as told:
-                told.write(payload + b"\n")
-                told.seek(0)
-                async with _listening() as (words, stderr):
-                    await self._run(told, words, stderr, variables(payload))
+            # A file instead of a pipe: a command that never reads its standard input blocks nobody.
+            with tempfile.TemporaryFile() as stdin:
+                stdin.write(payload + b"\n")
+                stdin.seek(0)
+                async with _error_pipe() as (reader, stderr):
+                    await self._run(stdin, reader, stderr, variables(payload))
         except OSError as error:
             raise Unreachable(self.name, f"cannot be started: {error.strerror}") from error
 
     async def _run(
-        self, told: IO[bytes], words: "_Words", stderr: IO[bytes], told_too: dict[str, str]
+        self, stdin: IO[bytes], reader: "_LastLine", stderr: IO[bytes], values: dict[str, str]
     ) -> None:
         options: dict[str, Any] = {
-            "stdin": told,
+            "stdin": stdin,
             "stdout": asyncio.subprocess.DEVNULL,
             "stderr": stderr,
-            "env": base_environment(self.env) | told_too,
+            "env": base_environment(self.env) | values,
         }
         async with own_session("/bin/sh", "-c", self.command, **options) as process:
             stderr.close()
@@ -71,59 +71,59 @@ class CommandHook:
                 problem = f"did not end within {self.timeout:g} s, and was killed"
                 raise UnknownOutcome(self.name, problem) from None
         if status:
-            said = self._without_values(await words.last())
-            raise Refused(self.name, f"exit status {status}" + (f": {said}" if said else ""))
+            reason = self._without_values(await reader.last())
+            raise Refused(self.name, f"exit status {status}" + (f": {reason}" if reason else ""))
 
-    def _without_values(self, words: str) -> str:
-        """What a variable was handed over with is most likely a token: it is not to be in the journal."""
+    def _without_values(self, text: str) -> str:
+        """Redact the values of the variables, which are most likely tokens, for the journal."""
         for name in self.env:
-            if len(value := os.environ.get(name, "")) >= SHORTEST:
-                words = words.replace(value, "***")
-        return words
+            if len(value := os.environ.get(name, "")) >= MIN_REDACTED_CHARS:
+                text = text.replace(value, "***")
+        return text
 
 
 def variables(payload: bytes) -> dict[str, str]:
-    """What a hook is told, as variables: ROLLDECK_MOMENT and so on, without those that would be empty."""
+    """Return fields of the payload as variables: ROLLDECK_MOMENT and so on, without empty ones."""
     try:
-        told = msgspec.json.decode(payload, type=dict[str, Any])
+        fields = msgspec.json.decode(payload, type=dict[str, Any])
     except msgspec.MsgspecError:
         return {}
-    values = {f"ROLLDECK_{name.upper()}": str(told.get(name) or "") for name in _TOLD}
+    values = {f"ROLLDECK_{name.upper()}": str(fields.get(name) or "") for name in _VARIABLES}
     return {name: value for name, value in values.items() if value and "\0" not in value}
 
 
-class _Words(asyncio.Protocol):
-    """The end of what a command says on standard error."""
+class _LastLine(asyncio.Protocol):
+    """Keeps the end of a command's standard error."""
 
     def __init__(self) -> None:
         self._kept = b""
         self._ended = asyncio.Event()
 
     def data_received(self, data: bytes) -> None:
-        self._kept = (self._kept + data)[-MAX_WORDS:]
+        self._kept = (self._kept + data)[-MAX_ERROR_BYTES:]
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._ended.set()
 
     async def last(self) -> str:
-        """Its last line. What it left running in the background may never close the pipe."""
+        """Return the last line. A process left in the background may never close the pipe."""
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(LINGER):
+            async with asyncio.timeout(LINGER_S):
                 await self._ended.wait()
         lines = self._kept.decode(errors="replace").strip().splitlines()
         return lines[-1].strip() if lines else ""
 
 
 @contextlib.asynccontextmanager
-async def _listening() -> AsyncIterator[tuple[_Words, IO[bytes]]]:
-    """A pipe of our own: asyncio's would keep `wait` waiting for whoever else holds it.
+async def _error_pipe() -> AsyncIterator[tuple[_LastLine, IO[bytes]]]:
+    """Open a pipe: with one of asyncio's, `wait` would wait for every process that holds it.
 
-    Yields who listens, and the end for the command, to be closed here once that has it.
+    Yields the reader, and the end for the command, which is closed here once the command has it.
     """
-    ear, mouth = (os.fdopen(end, mode, 0) for end, mode in zip(os.pipe(), ("rb", "wb"), strict=True))
-    with mouth:
-        transport, words = await asyncio.get_running_loop().connect_read_pipe(_Words, ear)
+    read_end, write_end = (os.fdopen(end, mode, 0) for end, mode in zip(os.pipe(), ("rb", "wb"), strict=True))
+    with write_end:
+        transport, reader = await asyncio.get_running_loop().connect_read_pipe(_LastLine, read_end)
         try:
-            yield words, mouth
+            yield reader, write_end
         finally:
             transport.close()

@@ -1,4 +1,4 @@
-"""The settings of a hook, and the two kinds that there are: a command or a URL."""
+"""The settings of a hook, and the adapter that they choose: a command or a URL."""
 
 import re
 from typing import Literal
@@ -7,10 +7,10 @@ from urllib.parse import urlsplit
 import msgspec
 
 from backends.hooks.command import CommandHook
+from backends.hooks.common import Hook, Moment
 from backends.hooks.webhook import WebHook
 from backends.inert import check_authority
 from backends.local_process import check_names
-from backends.protocols import Hook, Moment
 
 _URL = re.compile(r"https?://[^\s/@\x00-\x1f]+(/[^\s\x00-\x1f]*)?")
 
@@ -19,13 +19,13 @@ class HookSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fie
     """One `[[hooks]]` table.
 
     Attributes:
-        events: of which it is told; at least one moment.
-        command: run here by /bin/sh, with the JSON on its standard input.
-        url: where the JSON is posted to.
+        events: the moments at which the hook is called; at least one.
+        command: a command that /bin/sh runs on this machine, with the JSON on its standard input.
+        url: a URL to which the JSON is posted.
         token_env, token_file, token_command: where the bearer token for `url` is; at most one.
         env: names of variables that the command gets besides a few; see `backends.local_process`.
-        timeout: seconds.
-        on_failure: "stop" stops the rollout when it fails.
+        timeout: seconds for one call.
+        on_failure: "stop" stops the rollout when the hook fails.
     """
 
     events: list[Moment]
@@ -44,9 +44,9 @@ class HookSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fie
         if bool(self.command.strip()) == bool(self.url):
             raise ValueError("expected exactly one of `command` and `url`")
         if self.url and not _is_url(self.url):
-            # Not shown: many chat services have a secret in theirs.
+            # The URL is not shown: many chat services have a secret in theirs.
             raise ValueError("url: expected http(s)://HOST/..., without user")
-        tokens = [each for each in (self.token_env, self.token_file, self.token_command) if each]
+        tokens = [source for source in (self.token_env, self.token_file, self.token_command) if source]
         if tokens and not self.url:
             raise ValueError("a token is only for `url`")
         if len(tokens) > 1:
@@ -67,11 +67,11 @@ def _is_url(text: str) -> bool:
 
 
 def make_hook(settings: HookSettings, what: str) -> Hook:
-    """The adapter.
+    """Make the adapter of one hook.
 
     Args:
-        settings: of one hook.
-        what: their place in the configuration, such as ``apps.shop.hooks.0``; people know it by that.
+        settings: the settings of the hook.
+        what: their path in the configuration, such as ``apps.shop.hooks.0``, by which people know the hook.
     """
     on, stops = frozenset(settings.events), settings.on_failure == "stop"
     if settings.command:

@@ -1,4 +1,4 @@
-"""A hook that is a URL: told by a POST, and any status but 2xx is an objection."""
+"""A hook that is a URL: it receives a POST, and objects by any status but 2xx."""
 
 import asyncio
 import time
@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from backends.debug_log import log_exchange
 from backends.errors import Refused, UnknownOutcome, Unreachable
+from backends.hooks.common import Moment
 from backends.http_common import (
     UNENCODED,
     USER_AGENT,
@@ -15,24 +16,23 @@ from backends.http_common import (
     format_http_error,
     no_cookies,
 )
-from backends.protocols import Moment
 from backends.secrets import load_secret
 
 
 @dataclass(frozen=True, slots=True)
 class WebHook:
-    """Implements `backends.protocols.Hook`.
+    """Implements `backends.hooks.common.Hook`.
 
-    What the other side says is not even read: it may be anything, the token that it was sent too. A
-    redirect is not followed, since the token would go where nobody has configured it to go.
+    The body of the response is not read: it may contain anything, even the token of the request. A redirect
+    is not followed, since the token would go to a server that nobody has configured.
 
     Attributes:
-        name: for people; the URL is not in it, as many chat services have a secret in theirs.
-        on: when it is told.
-        stops: the rollout stops when it fails.
-        url: where to.
-        timeout: seconds for all of it.
-        what: its place in the configuration, for errors.
+        name: for people, without the URL, as many chat services have a secret in theirs.
+        on: the moments at which the hook is called.
+        stops: whether the rollout stops when the hook fails.
+        url: the URL of the POST.
+        timeout: seconds for the whole exchange.
+        what: its path in the configuration, for errors.
         token_env, token_file, token_command: where the bearer token is; at most one.
     """
 
@@ -47,7 +47,7 @@ class WebHook:
     token_command: str = ""
 
     async def fire(self, payload: bytes) -> None:
-        """See `backends.protocols.Hook.fire`: Unreachable, UnknownOutcome (no answer in time), Refused."""
+        """See `backends.hooks.common.Hook.fire`: Unreachable, UnknownOutcome (no answer in time), Refused."""
         import httpx
 
         headers = {"User-Agent": USER_AGENT, "Content-Type": "application/json", **UNENCODED}
@@ -55,11 +55,11 @@ class WebHook:
         if token is not None:
             headers["Authorization"] = authorization_header(token, f"{self.what}.token")
         tls = await asyncio.to_thread(authorities)
-        begun, status = time.monotonic(), 0
+        started, status = time.monotonic(), 0
         try:
             async with (
                 asyncio.timeout(self.timeout),
-                # Unlike a node, it may well be behind the proxy that the environment names.
+                # Unlike a node, the server may well be behind the proxy that the environment names.
                 httpx.AsyncClient(
                     headers=headers,
                     cookies=no_cookies(),
@@ -72,12 +72,12 @@ class WebHook:
                 status = reply.status_code
         except (TimeoutError, httpx.TimeoutException):
             raise UnknownOutcome(self.name, f"timed out after {self.timeout:g} s") from None
-        except Exception as error:  # not all is wrapped
+        except Exception as error:  # httpx does not wrap all errors
             raise Unreachable(self.name, format_http_error(error)) from None
         finally:
-            told = payload.decode(errors="replace")
+            body = payload.decode(errors="replace")
             log_exchange(
-                self.name, f"POST {told}", str(status), 200 <= status < 300, time.monotonic() - begun
+                self.name, f"POST {body}", str(status), 200 <= status < 300, time.monotonic() - started
             )
         if not 200 <= status < 300:
             redirect = ", and redirects are not followed" if 300 <= status < 400 else ""

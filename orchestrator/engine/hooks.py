@@ -12,7 +12,8 @@ from typing import Any
 import msgspec
 
 from backends.errors import BackendError, RolldeckError
-from backends.protocols import Clock, Hook, Moment
+from backends.hooks.common import Hook, Moment
+from backends.protocols import Clock
 from orchestrator.engine.control import RolloutControl
 from orchestrator.errors import StepFailed
 from orchestrator.events.actor import Via
@@ -31,8 +32,8 @@ from orchestrator.events.ways_back import OutOfRotation
 from orchestrator.planning.plan import Plan
 
 
-class Told(msgspec.Struct, frozen=True, kw_only=True):
-    """What a hook is told, as JSON. What has no meaning at a moment is empty; fields are only ever added."""
+class HookPayload(msgspec.Struct, frozen=True, kw_only=True):
+    """The JSON that a hook receives. Fields without a meaning at a moment are empty; none is ever removed."""
 
     schema: int = SCHEMA
     moment: Moment
@@ -207,7 +208,7 @@ class Hooks:
         return [hook for hook in self._hooks if moment in hook.on]
 
     def _payload(self, moment: Moment, **more: Any) -> bytes:
-        told = Told(
+        payload = HookPayload(
             moment=moment,
             time=format_time(self._clock.time()),
             application=self._plan.application,
@@ -218,4 +219,4 @@ class Hooks:
             journal_head=self._bus.journal_head,
             **more,
         )
-        return msgspec.json.encode(told)
+        return msgspec.json.encode(payload)

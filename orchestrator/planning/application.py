@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from backends.protocols import Hook
+from backends.hooks.common import Hook
 from orchestrator.balancers.group import BalancerGroup
 from orchestrator.node import Node
 from orchestrator.planning.endpoints import Match
