@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from backends.errors import ConfigError
 from backends.templates import check_version
 
-MOST_OTHERS = 20  # versions that are kept of what a node lists
+MAX_OTHER_VERSIONS = 20  # versions that are kept of what a node lists
 
 
 class Presence(enum.StrEnum):
@@ -45,7 +45,7 @@ def only_versions(texts: Iterable[str]) -> tuple[str, ...]:
     """Those of the texts that can be versions, each once: what a node lists is foreign text."""
     found: dict[str, None] = {}
     for text in texts:
-        if len(found) == MOST_OTHERS:
+        if len(found) == MAX_OTHER_VERSIONS:
             break
         try:
             found[check_version(text)] = None

@@ -14,7 +14,7 @@ from backends.command import CommandFinished
 WIRE = logging.getLogger("rolldeck.wire")
 WIRE.propagate = False  # never to standard error
 
-MAX_TEXT_CHARS = 4096  # characters of a command or a reply that are kept
+MAX_TEXT_CHARS = 4096  # of a command or a reply that are kept
 _MAX_RAW_CHARS = (
     2 * MAX_TEXT_CHARS
 )  # secrets are redacted in a longer text, so that none is cut in the middle

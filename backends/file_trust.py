@@ -17,7 +17,7 @@ from pathlib import Path
 # Without O_PATH a folder on the way would have to be readable.
 _FOLDER = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC  # opening a fifo does not wait
-_MOST_LINKS = 40  # on one way, as in Linux
+_MAX_SYMLINKS = 40  # on one way, as in Linux
 _ACL = "system.posix_acl_access"
 
 
@@ -159,7 +159,7 @@ def _walk(
             if not ahead and not follow:
                 raise Untrusted(here, "is a symbolic link, expected the folder itself")
             links += 1
-            if links > _MOST_LINKS:
+            if links > _MAX_SYMLINKS:
                 raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), here)
             if writers.users is not None:
                 _check_owner(os.stat(name, dir_fd=folder, follow_symlinks=False), here, writers.users)

@@ -10,7 +10,7 @@ import ipaddress
 import re
 from urllib.parse import SplitResult
 
-LONGEST = 255  # characters; a name of DNS has 253
+MAX_HOST_CHARS = 255  # a name of DNS has 253
 
 _INERT = re.compile(r"[A-Za-z0-9_.:][A-Za-z0-9_.:%-]*")
 
@@ -28,11 +28,11 @@ def check_inert(text: str) -> str:
     Raises:
         NotInert: it is empty, too long, could be an option, or has other characters.
     """
-    if len(text) <= LONGEST and _INERT.fullmatch(text):
+    if len(text) <= MAX_HOST_CHARS and _INERT.fullmatch(text):
         return text
     raise NotInert(
-        f"{text[:LONGEST]!r} cannot be used: expected letters, digits and . _ : % -, at most {LONGEST},"
-        " and neither % nor - as the first"
+        f"{text[:MAX_HOST_CHARS]!r} cannot be used: expected letters, digits and . _ : % -,"
+        f" at most {MAX_HOST_CHARS}, and neither % nor - as the first"
     )
 
 
@@ -49,7 +49,7 @@ def check_port(port: int) -> int:
     """Return the port if it is one. Raises NotInert."""
     if 1 <= port <= 65535:
         return port
-    raise NotInert(f"port {str(port)[:LONGEST]} cannot be used: expected 1 to 65535")
+    raise NotInert(f"port {str(port)[:MAX_HOST_CHARS]} cannot be used: expected 1 to 65535")
 
 
 def check_authority(url: SplitResult) -> None:

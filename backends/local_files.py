@@ -14,7 +14,7 @@ from pathlib import Path
 from backends.file_trust import Untrusted, Writers, described, expected_owner, is_teams, open_own_folder
 
 _NEW = os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-_MOST_BESIDE = 1000  # files of one name
+_MAX_FILES_PER_NAME = 1000  # files of one name
 _BESIDE = ("", "-wal", "-shm", "-journal")  # of SQLite's files, by the end of their names
 
 
@@ -117,7 +117,7 @@ def write_private(path: Path, content: bytes, *, replace: bool) -> None:
 
 def write_beside(path: Path, content: bytes) -> Path:
     """The same beside what is there already: as `NAME-2.txt` and so on. Returns its path. Raises OSError."""
-    for number in range(1, _MOST_BESIDE):
+    for number in range(1, _MAX_FILES_PER_NAME):
         free = path if number == 1 else path.with_stem(f"{path.stem}-{number}")
         try:
             write_private(free, content, replace=False)
@@ -188,7 +188,7 @@ def _linked(path: Path) -> Untrusted:
     return Untrusted(str(path), "is a symbolic link, expected the file itself")
 
 
-_PIECE = 1024 * 1024  # bytes
+_CHUNK_BYTES = 1024 * 1024
 
 
 async def read_regular_file(path: str, most_bytes: int) -> bytes:
@@ -229,7 +229,7 @@ def _read(path: str, most_bytes: int) -> bytes:
         if not stat.S_ISREG(os.fstat(file).st_mode):
             raise OSError(errno.EINVAL, "not a regular file")
         content = bytearray()
-        while piece := os.read(file, _PIECE):
+        while piece := os.read(file, _CHUNK_BYTES):
             content += piece
             if len(content) > most_bytes:
                 raise OSError(errno.EFBIG, f"longer than {most_bytes:,} bytes")

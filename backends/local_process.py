@@ -85,11 +85,11 @@ def secret_names(configuration: Mapping[str, Any]) -> set[str]:
     """All that a decoded configuration names as the place of a secret: keys such as `password_env`."""
     found: set[str] = set()
     for key, value in configuration.items():
-        for each in value if isinstance(value, list) else [value]:
-            if isinstance(each, dict):
-                found |= secret_names(each)
-            elif key.endswith("_env") and isinstance(each, str):
-                found.add(each)
+        for item in value if isinstance(value, list) else [value]:
+            if isinstance(item, dict):
+                found |= secret_names(item)
+            elif key.endswith("_env") and isinstance(item, str):
+                found.add(item)
     return found
 
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 
 from backends.errors import UnreadableReply
 
-CPU_SECONDS = 0.1  # for one search; an honest one takes a thousandth of that
+MAX_CPU_S = 0.1  # for one search; an honest one takes a thousandth of that
 MAX_TEXT = (
     64 * 1024
 )  # characters; `re` looks for signals every few thousand steps, and one may go through all
@@ -52,7 +52,7 @@ def _limit() -> Iterator[None]:
 
     # The handler stays, since a signal that comes late would end the process without one.
     signal.signal(signal.SIGVTALRM, expire)
-    signal.setitimer(signal.ITIMER_VIRTUAL, CPU_SECONDS, CPU_SECONDS)
+    signal.setitimer(signal.ITIMER_VIRTUAL, MAX_CPU_S, MAX_CPU_S)
     try:
         yield
     finally:

@@ -16,7 +16,7 @@ from backends.errors import ConfigError
 from backends.file_trust import Writers, expected_owner
 from backends.local_process import operator_environment, own_session
 
-COMMAND_SECONDS = 30.0  # a password manager may ask a human to unlock it
+COMMAND_TIMEOUT_S = 30.0  # a password manager may ask a human to unlock it
 
 
 _known: set[str] = set()  # all that was read, for `redact`
@@ -127,10 +127,10 @@ async def _from_command(command: str, key: str) -> str:
     options: dict[str, Any] = {"stdin": DEVNULL, "stdout": PIPE, "env": operator_environment()}
     async with own_session("/bin/sh", "-c", command, **options) as process:
         try:
-            async with asyncio.timeout(COMMAND_SECONDS):
+            async with asyncio.timeout(COMMAND_TIMEOUT_S):
                 output, _ = await process.communicate()
         except TimeoutError:
-            problem = f"`{command}` did not end within {COMMAND_SECONDS:g} s"
+            problem = f"`{command}` did not end within {COMMAND_TIMEOUT_S:g} s"
             raise ConfigError("", key, problem) from None
     if process.returncode:
         raise ConfigError("", key, f"`{command}` failed with exit status {process.returncode}")

@@ -34,7 +34,7 @@ VERSION_PATTERN = "[A-Za-z0-9][A-Za-z0-9._+:~-]{0,127}"
 _VERSION = re.compile(VERSION_PATTERN)
 _VALUE = re.compile(r"[A-Za-z0-9_.:%@][A-Za-z0-9_.:%@+=,~-]{0,254}")
 _INERT = re.compile(r"[A-Za-z0-9_.:%@+=,/-][A-Za-z0-9_.:%@+=,/~-]*")
-_LONGEST_WORDS = 4_096  # characters; shlex takes four times as long for a word twice as long
+_MAX_COMMAND_CHARS = 4_096  # shlex takes four times as long for a word twice as long
 _TILDE_EXPANDS = re.compile(r"[:=]~")  # in an assignment: V=1:~root
 
 
@@ -122,8 +122,8 @@ def check_words(what: str, text: str) -> None:
     Raises:
         ValueError: an open quote, or far too long; msgspec reports it with the path of the key.
     """
-    if len(text) > _LONGEST_WORDS:
-        raise ValueError(f"{what}: found {len(text)} characters, expected at most {_LONGEST_WORDS}")
+    if len(text) > _MAX_COMMAND_CHARS:
+        raise ValueError(f"{what}: found {len(text)} characters, expected at most {_MAX_COMMAND_CHARS}")
     try:
         shlex.split(text)
     except ValueError:

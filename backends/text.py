@@ -72,10 +72,10 @@ def _in_toml(character: str) -> str:
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
 
-LARGE = 256 * 1024  # bytes or characters; from this size on, a text is read beside the event loop
-MAX_DETAIL = 400  # characters of what a service manager or a registry says of one node
-LAST_LINES = 5  # of what a service has written last
-_PIECE = 256 * 1024  # bytes; some 3 ms
+MIN_BESIDE_LENGTH = 256 * 1024  # bytes or characters; from this size on, a text is read beside the event loop
+MAX_DETAIL_CHARS = 400  # of what a service manager or a registry says of one node
+MAX_LAST_LINES = 5  # of what a service has written last
+_CHUNK_BYTES = 256 * 1024  # some 3 ms
 
 
 def shorten(text: str, most: int) -> str:
@@ -87,15 +87,15 @@ async def run_beside(
     size: int, function: Callable[Arguments, Result], *args: Arguments.args, **kwargs: Arguments.kwargs
 ) -> Result:
     """Call a function in a thread when the text that it is to read is large, so that no key waits for it."""
-    if size < LARGE:
+    if size < MIN_BESIDE_LENGTH:
         return function(*args, **kwargs)
     return await asyncio.to_thread(function, *args, **kwargs)
 
 
 def last_lines(text: str) -> tuple[str, ...]:
-    """The last lines in which something is written, at most LAST_LINES, oldest first, none of them long."""
+    """Return the last lines that are not blank, at most MAX_LAST_LINES, oldest first, each shortened."""
     lines = [line.rstrip() for line in text.splitlines() if line.strip()]
-    return tuple(shorten(line, MAX_DETAIL) for line in lines[-LAST_LINES:])
+    return tuple(shorten(line, MAX_DETAIL_CHARS) for line in lines[-MAX_LAST_LINES:])
 
 
 def abridge(text: str, most: int) -> str:
@@ -108,10 +108,10 @@ def abridge(text: str, most: int) -> str:
 
 def decode(data: bytes | bytearray) -> str:
     """UTF-8 as text, in pieces: nothing else can run in the process while one is being decoded."""
-    if len(data) <= _PIECE:
+    if len(data) <= _CHUNK_BYTES:
         return data.decode(errors="replace")
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
-    pieces = [decoder.decode(data[at : at + _PIECE]) for at in range(0, len(data), _PIECE)]
+    pieces = [decoder.decode(data[at : at + _CHUNK_BYTES]) for at in range(0, len(data), _CHUNK_BYTES)]
     return "".join((*pieces, decoder.decode(b"", final=True)))
 
 
@@ -156,9 +156,9 @@ def format_local_time(at: float, form: str = "%Y-%m-%d %H:%M:%S") -> str:
         return UNKNOWN_TIME
 
 
-_COMPARED = 80  # characters of the name that was found
-_BEGINNING = 4  # letters of a name that are enough to know it by
-_LISTED = 30  # names; more would hide what was said before them
+_MAX_COMPARED_CHARS = 80  # of the name that was found
+_MIN_PREFIX_CHARS = 4  # letters of a name that are enough to know it by
+_MAX_LISTED_NAMES = 30  # names; more would hide what was said before them
 
 
 def closest(found: object, known: Iterable[str]) -> str:
@@ -167,13 +167,13 @@ def closest(found: object, known: Iterable[str]) -> str:
     One letter may differ, two in a name of six letters and more, and three in one of ten; capitals do not
     count. Of several the last one in the alphabet is taken. Else it may be how the name begins.
     """
-    text = str(found)[:_COMPARED].lower()
+    text = str(found)[:_MAX_COMPARED_CHARS].lower()
     best, meant, longer = _LIMITS[-1][1], "", ""
     for name in sorted(known):
         limit = min(best, _limit(len(text), len(name)))
         if (distance := _distance(text, name.lower(), limit)) <= limit:
             best, meant = distance, name
-        elif len(text) >= _BEGINNING and name.lower().startswith(text):
+        elif len(text) >= _MIN_PREFIX_CHARS and name.lower().startswith(text):
             longer = min(longer or name, name, key=len)
     return meant or longer
 
@@ -192,8 +192,8 @@ def one_of(found: object, known: Collection[str]) -> str:
 def there_is(found: object, known: Collection[str]) -> str:
     """The names that there are, and which of them was meant perhaps."""
     names = list(known)
-    more = f" and {len(names) - _LISTED:,} more" if len(names) > _LISTED else ""
-    return f"{suggest(found, known)}there is: {', '.join(names[:_LISTED]) or 'none'}{more}"
+    more = f" and {len(names) - _MAX_LISTED_NAMES:,} more" if len(names) > _MAX_LISTED_NAMES else ""
+    return f"{suggest(found, known)}there is: {', '.join(names[:_MAX_LISTED_NAMES]) or 'none'}{more}"
 
 
 def absent(missing: Collection[str], known: Collection[str]) -> str:

@@ -7,7 +7,7 @@ import msgspec
 from msgspec.structs import replace
 
 from backends.consul.balancers import ConsulBalancers
-from backends.consul.client import SHORTEST_TTL, Consul
+from backends.consul.client import MIN_TTL_S, Consul
 from backends.consul.settings import ConsulSettings
 from backends.errors import ConfigError
 from backends.file_trust import Writers
@@ -55,7 +55,7 @@ class LockSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fie
     def __post_init__(self) -> None:
         if not 0 <= self.lock_delay <= 60:
             raise ValueError(f"lock_delay: found {self.lock_delay}, expected 0 to 60 seconds")
-        shortest = 2 * SHORTEST_TTL + _MARGIN + self.lock_delay
+        shortest = 2 * MIN_TTL_S + _MARGIN + self.lock_delay
         if not shortest <= self.ttl <= 3600:
             raise ValueError(
                 f"ttl: found {self.ttl}, expected {shortest} to 3600 seconds, with a lock_delay"

@@ -1,4 +1,4 @@
-"""Instances of a service: where they are, and what Consul's checks say of them."""
+"""Instances of a service in Consul: their addresses and the status of their checks."""
 
 import shlex
 from collections.abc import Mapping, Sequence
@@ -16,21 +16,21 @@ SERVICE_MAINTENANCE = "_service_maintenance:"
 
 
 class ConsulService(TaggedSettings, kw_only=True, frozen=True, tag="consul"):
-    """An inventory that Consul has.
+    """An inventory of nodes that Consul holds.
 
     Attributes:
-        service: its name; each instance is a node.
-        tags: that an instance must have, all of them.
-        datacenter: empty for that of `[consul]`.
-        name: what a node is called, as HAProxy's server: the Consul "node" it runs on, the instance's "id",
-            or "meta:KEY" of the service or node.
-        ssh: what SSH calls its machine, likewise; empty: its address.
-        require_consul_checks: what Consul's checks must say before a node goes back, in the verify step:
-            "passing", or not worse than "warning".
-        maintenance: `consul maint` as it is called where the agent of a node runs; set while the node is
-            worked on. Empty: Consul is left alone.
-        on_change: what a rollout does when the inventory is not that of the plan any more: "confirm" before
-            it goes on to the next node, or only "notify".
+        service: name of the service; each of its instances is a node.
+        tags: tags that an instance must have, all of them.
+        datacenter: empty for the one of `[consul]`.
+        name: where the name of a node, and of its servers in HAProxy, comes from: the Consul "node" it runs
+            on, the instance's "id", or "meta:KEY" of the service or node.
+        ssh: where the name of its machine for SSH comes from, likewise; empty: the address.
+        require_consul_checks: the status that Consul's checks must have before the verify step puts a node
+            back: "passing", or not worse than "warning".
+        maintenance: the command `consul maint` as it runs beside the agent of a node; the maintenance lasts
+            while a rollout works on the node. Empty: no maintenance in Consul.
+        on_change: what a rollout does when the inventory has changed since the plan: "confirm" before the
+            next node, or only "notify".
     """
 
     service: str
@@ -49,7 +49,7 @@ class ConsulService(TaggedSettings, kw_only=True, frozen=True, tag="consul"):
             if value not in ("node", "id") and not value.startswith("meta:"):
                 raise ValueError(f'{key}: found {value!r}, expected "node", "id" or "meta:KEY"')
         check_words("maintenance", self.maintenance)
-        if any(each.lstrip("-").partition("=")[0] == "token" for each in shlex.split(self.maintenance)):
+        if any(word.lstrip("-").partition("=")[0] == "token" for word in shlex.split(self.maintenance)):
             raise ValueError(
                 "maintenance: a -token would be shown; expected -token-file, or the environment there"
             )
@@ -71,8 +71,8 @@ class Instance(msgspec.Struct, frozen=True, gc=False):
     meta: Mapping[str, str]
     status: str
 
-    def called(self, by: str) -> str:
-        """Its name as `ConsulService.name` says; empty when it has no such meta."""
+    def name_by(self, by: str) -> str:
+        """Return the name that `ConsulService.name` selects; empty when the instance has no such meta."""
         if by == "node":
             return self.node
         return self.identity if by == "id" else self.meta.get(by.removeprefix("meta:"), "")
@@ -91,41 +91,42 @@ def instance(entry: Entry) -> Instance:
 
 
 def is_maintenance(check: Check) -> bool:
-    """Of the machine or of the service."""
+    """Return whether a check is the maintenance of the machine or of the service."""
     return check.identity == NODE_MAINTENANCE or check.identity.startswith(SERVICE_MAINTENANCE)
 
 
 def _status(checks: Sequence[Check]) -> str:
     worst = "passing"
-    for each in checks:
-        if is_maintenance(each):
+    for check in checks:
+        if is_maintenance(check):
             return "maintenance"
-        if each.status == "critical" or worst == "passing":
-            worst = each.status
+        if check.status == "critical" or worst == "passing":
+            worst = check.status
     return worst
 
 
 async def instances(
     consul: Consul, settings: ConsulService, index: int = 0, wait: float = 0
 ) -> tuple[int, dict[str, Instance]]:
-    """All of a service, by their names; with an index and a wait as in `Consul.services`.
+    """Read all instances of a service, by their names; index and wait are those of `Consul.services`.
 
     Raises:
-        BackendError: Consul could not be asked.
-        ConfigError: two of them have the same name, or one has none.
+        BackendError: Consul does not answer.
+        ConfigError: two instances have the same name, or one has none.
     """
     after, raw = await consul.services(settings.service, settings.tags, settings.datacenter, index, wait)
     found: dict[str, Instance] = {}
-    for each in map(instance, raw):
-        name = each.called(settings.name)
+    for entry in raw:
+        candidate = instance(entry)
+        name = candidate.name_by(settings.name)
         if not name:
-            raise ConfigError("", "inventory.name", f"{each.identity} in Consul has no {settings.name}")
+            raise ConfigError("", "inventory.name", f"{candidate.identity} in Consul has no {settings.name}")
         if name in found:
             raise ConfigError(
                 "",
                 "inventory.name",
-                f"{each.identity} and {found[name].identity} are both {name!r} by {settings.name!r};"
+                f"{candidate.identity} and {found[name].identity} are both {name!r} by {settings.name!r};"
                 ' expected one that tells them apart, such as name = "id"',
             )
-        found[name] = each
+        found[name] = candidate
     return after, {name: found[name] for name in sorted(found)}

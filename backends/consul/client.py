@@ -1,4 +1,4 @@
-"""Consul for Rolldeck: what is asked of it, with checked answers and errors in words."""
+"""Consul for Rolldeck: what is asked of it, with checked answers and errors as text."""
 
 import asyncio
 import logging
@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from backends.consul.errors import explained
+from backends.consul.errors import describe_error
 from backends.consul.settings import NAME, ConsulSettings
 from backends.debug_log import WIRE, log_exchange
 from backends.errors import Unreachable, UnreadableReply
@@ -65,7 +65,7 @@ class KeyValue(msgspec.Struct, frozen=True, rename="pascal"):
 _DECODER = msgspec.json.Decoder(list[Entry])
 
 
-def decoded(body: bytes, what: str) -> list[Entry]:
+def decode_entries(body: bytes, what: str) -> list[Entry]:
     """Of a whole answer.
 
     Args:
@@ -83,8 +83,8 @@ def decoded(body: bytes, what: str) -> list[Entry]:
         raise UnreadableReply(NAME, f"{what}: the answer is not UTF-8 text: {error.reason}") from None
 
 
-def checked(answer: Any, kind: Any, what: str) -> Any:
-    """What py-consul has decoded, as this type. Raises UnreadableReply, as `decoded` does."""
+def checked_answer(answer: Any, kind: Any, what: str) -> Any:
+    """Convert what py-consul has decoded to this type. Raises UnreadableReply, as `decode_entries` does."""
     try:
         return msgspec.convert(answer, kind)
     except msgspec.ValidationError as error:
@@ -93,8 +93,8 @@ def checked(answer: Any, kind: Any, what: str) -> Any:
 
 T = TypeVar("T")
 
-SHORTEST_TTL = 10  # seconds; Consul's own limit
-BREATH = 0.2  # seconds before it is asked again that has lost count
+MIN_TTL_S = 10  # the limit of Consul itself
+INDEX_RESET_PAUSE_S = 0.2  # until the next request, after the index went backwards
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +133,7 @@ class Consul:
 
     async def leader(self) -> str:
         """The server that leads now. Raises Unreachable also when none does."""
-        found: str = checked(
+        found: str = checked_answer(
             await self._call("the leader", lambda api: api.status.leader()), str, "the leader"
         )
         if not found:
@@ -171,7 +171,7 @@ class Consul:
             index,
             wait,
         )
-        return after, decoded(body, what)
+        return after, decode_entries(body, what)
 
     async def get(self, key: str, index: int = 0, wait: float = 0) -> tuple[int, Pair | None]:
         """A key as all servers agree on it; with an index as in `services`."""
@@ -182,7 +182,7 @@ class Consul:
             index,
             wait,
         )
-        there: KeyValue | None = checked(found, KeyValue | None, what)
+        there: KeyValue | None = checked_answer(found, KeyValue | None, what)
         return after, None if there is None else _pair(there)
 
     async def list(self, prefix: str, index: int = 0, wait: float = 0) -> tuple[int, list[Pair]]:
@@ -194,7 +194,7 @@ class Consul:
             index,
             wait,
         )
-        pairs: list[KeyValue] = checked(found, list[KeyValue] | None, what) or []
+        pairs: list[KeyValue] = checked_answer(found, list[KeyValue] | None, what) or []
         return after, [_pair(pair) for pair in pairs]
 
     async def put(
@@ -224,7 +224,7 @@ class Consul:
 
         Args:
             name: for people.
-            ttl: seconds, at least `SHORTEST_TTL`; Consul may take up to twice that.
+            ttl: seconds, at least `MIN_TTL_S`; Consul may take up to twice that.
             lock_delay: seconds after its end in which nobody gets what it had locked.
         """
         what = "create a session"
@@ -233,7 +233,7 @@ class Consul:
             # By default it would end with the health of the agent: in a cluster seconds after that hangs.
             lambda api: api.session.create(name, checks=[], lock_delay=lock_delay, ttl=ttl),
         )
-        session: str = checked(created, str, what)
+        session: str = checked_answer(created, str, what)
         return session
 
     async def renew_session(self, session: str) -> bool:
@@ -260,7 +260,9 @@ class Consul:
         except ValueError as error:
             raise UnreadableReply(NAME, f"{what}: an index that is no number: {said!r}") from error
         if after < index or not after:  # a restored or new server begins to count again
-            await asyncio.sleep(BREATH)  # the next look will not block, and whoever asks may ask for ever
+            await asyncio.sleep(
+                INDEX_RESET_PAUSE_S
+            )  # the next look will not block, and whoever asks may ask for ever
             return 0, found
         return after, found
 
@@ -287,7 +289,7 @@ class Consul:
             raise
         except (httpx.HTTPError, ssl.SSLError, consul.ConsulException) as error:
             said = str(error)
-            raise explained(what, error, self._settings, token=bool(api.token)) from None
+            raise describe_error(what, error, self._settings, token=bool(api.token)) from None
         except (
             ValueError,
             AttributeError,

@@ -5,10 +5,10 @@ import ssl
 from backends.consul.settings import NAME, TOKEN_ENV, ConsulSettings
 from backends.errors import BackendError, PermissionDenied, Refused, Unreachable
 
-MOST = 200  # characters of an answer that is told: it may be a whole page of something that is no Consul
+MAX_ANSWER_CHARS = 200  # of an answer in an error: what is not Consul may answer with a whole page
 
 
-def explained(what: str, error: Exception, settings: ConsulSettings, *, token: bool) -> BackendError:
+def describe_error(what: str, error: Exception, settings: ConsulSettings, *, token: bool) -> BackendError:
     """What to raise instead.
 
     Args:
@@ -19,7 +19,7 @@ def explained(what: str, error: Exception, settings: ConsulSettings, *, token: b
     """
     import consul
 
-    said = f"{str(error).strip():.{MOST}}" or type(error).__name__
+    said = f"{str(error).strip():.{MAX_ANSWER_CHARS}}" or type(error).__name__
     if isinstance(error, consul.ACLPermissionDenied):
         return PermissionDenied(NAME, f"{what}: permission denied; {_denied(said, token)} ({said})")
     if not isinstance(error, consul.ConsulException):

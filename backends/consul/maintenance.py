@@ -15,7 +15,7 @@ from backends.hosts.execution import execute
 from backends.model import Registered
 from backends.protocols import Host
 from backends.templates import fill_plain
-from backends.text import MAX_DETAIL, shorten
+from backends.text import MAX_DETAIL_CHARS, shorten
 
 ROLLOUT_REASON = "Rolldeck rollout"  # a rollout may end a maintenance with this reason
 MANUAL_REASON = "Rolldeck by hand"  # only another manual change ends a maintenance with this one
@@ -70,7 +70,7 @@ class ConsulRegistration:
             service.service, service.tags, service.datacenter, where=_where(service.name, self._node)
         )
         # Consul before 1.5 has no filter and returns all instances.
-        own = [entry for entry in found if instance(entry).called(service.name) == self._node]
+        own = [entry for entry in found if instance(entry).name_by(service.name) == self._node]
         if len(own) > 1:
             raise UnreadableReply("consul", f"{len(own)} instances are {self._node!r} by {service.name!r}")
         if not own:
@@ -88,7 +88,7 @@ class ConsulRegistration:
         ]
         return Registered(
             exists=True,
-            maintenance=shorten("; ".join(reasons[:MAX_NAMED_CHECKS]), MAX_DETAIL),
+            maintenance=shorten("; ".join(reasons[:MAX_NAMED_CHECKS]), MAX_DETAIL_CHARS),
             set_by_rollout=any(reason.startswith(ROLLOUT_REASON) for reason in reasons),
             set_manually=any(reason.startswith(MANUAL_REASON) for reason in reasons),
             failing_checks=tuple(failing[:MAX_NAMED_CHECKS])

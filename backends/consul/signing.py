@@ -20,7 +20,7 @@ from backends.text import counted
 
 Kind = Literal["publication", "request", "lock"]
 
-SHORTEST_KEY = 16  # bytes
+MIN_KEY_BYTES = 16
 _MARK = b"rolldeck-hmac-sha256-1 "
 _HEAD = len(_MARK) + 65  # bytes of the first line
 
@@ -48,7 +48,7 @@ class Signer:
     """Signs the values of one application.
 
     Attributes:
-        key: at least `SHORTEST_KEY` bytes; see `checked_key`.
+        key: at least `MIN_KEY_BYTES` bytes; see `checked_key`.
         scope: of the values, such as "rolldeck/shop": the prefix of all keys, and the application.
     """
 
@@ -90,8 +90,8 @@ def open_value(signer: Signer | None, kind: Kind, value: bytes, bound: str = "")
 def checked_key(key: Secret, name: str) -> Secret:
     """The same key. Raises ConfigError: it could be guessed."""
     length = len(key.reveal().encode())
-    if length < SHORTEST_KEY:
-        found = f"the key has {counted(length, 'byte')}, expected at least {SHORTEST_KEY}"
+    if length < MIN_KEY_BYTES:
+        found = f"the key has {counted(length, 'byte')}, expected at least {MIN_KEY_BYTES}"
         problem = f"{found}, such as of: openssl rand -hex 32"
         raise ConfigError("", name, problem)
     return key

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 MAX_JSON = 4 * 1024 * 1024  # bytes of an answer that json.loads reads; a value has at most 512 kB
 MAX_INSTANCES = 32 * 1024 * 1024  # bytes of the instances of a service; some 20,000
-MARGIN = 2.0  # seconds that an answer to a blocking query may be late, beyond Consul's own jitter
+BLOCKING_MARGIN_S = 2.0  # that an answer to a blocking query may be late, beyond Consul's own jitter
 
 Callback = Callable[[consul.base.Response], Any]
 Params = Sequence[tuple[str, Any]] | None
@@ -72,7 +72,9 @@ class Http(consul.base.HTTPClient):  # type: ignore[misc]
 
         given = dict(params or ())
         wait = float(given.get("wait", "0s").removesuffix("s")) if "index" in given else 0.0
-        return httpx.Timeout(self._timeout, read=self._timeout + wait + wait / 16 + (MARGIN if wait else 0))
+        return httpx.Timeout(
+            self._timeout, read=self._timeout + wait + wait / 16 + (BLOCKING_MARGIN_S if wait else 0)
+        )
 
     get = partialmethod(_send, "GET")
     put = partialmethod(_send, "PUT")

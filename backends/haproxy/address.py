@@ -11,8 +11,8 @@ FORMS = (
     '"unix:///run/haproxy/admin.sock", "tcp://10.0.0.1:9999" or "ssh://user@host:22/run/haproxy/admin.sock"'
 )
 SCHEMES = ("unix", "tcp", "ssh")
-LONGEST = 1024  # characters; a path of a socket has at most 107
-MOST_CONNECTIONS = 10  # HAProxy's default of `stats maxconn`
+MAX_ADDRESS_CHARS = 1024  # a path of a socket has at most 107
+MAX_CONNECTIONS = 10  # HAProxy's default of `stats maxconn`
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +49,9 @@ def parse_address(text: str) -> Address:
     Raises:
         ValueError: the text says what was found and what was expected.
     """
-    shown = f"{text[:LONGEST]!r}"
-    if len(text) > LONGEST or not text.isprintable():  # `urlsplit` would pass over line breaks
-        raise ValueError(f"{shown}: expected {FORMS}, at most {LONGEST} printable characters")
+    shown = f"{text[:MAX_ADDRESS_CHARS]!r}"
+    if len(text) > MAX_ADDRESS_CHARS or not text.isprintable():  # `urlsplit` would pass over line breaks
+        raise ValueError(f"{shown}: expected {FORMS}, at most {MAX_ADDRESS_CHARS} printable characters")
     url = _split(text)
     if url.query or url.fragment or url.password is not None:
         raise ValueError(f"{shown}: expected {FORMS}, with nothing more in it")
@@ -109,8 +109,8 @@ class HaproxySettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_
         """Raise ValueError, which msgspec reports with the path of the key."""
         if not 0 < self.timeout <= 600:
             raise ValueError(f"timeout: found {self.timeout:g}, expected more than 0, at most 600 seconds")
-        if not 1 <= self.concurrency <= MOST_CONNECTIONS:
-            raise ValueError(f"concurrency: found {self.concurrency}, expected 1 to {MOST_CONNECTIONS}")
+        if not 1 <= self.concurrency <= MAX_CONNECTIONS:
+            raise ValueError(f"concurrency: found {self.concurrency}, expected 1 to {MAX_CONNECTIONS}")
         if bool(self.socket) == bool(self.stats_url):
             raise ValueError("expected exactly one of `socket` and `stats_url`")
         if self.stats_url and self.master:

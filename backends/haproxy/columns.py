@@ -52,10 +52,10 @@ def columns_of(servers: Sequence[Server]) -> Columns:
     first: dict[object, int] = {}
     return Columns(
         names=list(names_of(servers)),
-        alike=[first.setdefault(_state(each), index) for index, each in enumerate(servers)],
-        sessions=[each.sessions for each in servers],
-        counters=[each.counters for each in servers],
-        response=[each.response_time for each in servers],
+        alike=[first.setdefault(_state(server), index) for index, server in enumerate(servers)],
+        sessions=[server.sessions for server in servers],
+        counters=[server.counters for server in servers],
+        response=[server.response_time for server in servers],
     )
 
 
@@ -74,7 +74,7 @@ _state = attrgetter(
 )
 
 
-_PIECE = 256 * 1024  # characters; about 3 ms
+_CHUNK_CHARS = 256 * 1024  # about 3 ms
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +120,7 @@ def read(header: Sequence[str], body: str, wanted: Wanted) -> Rows | None:
     begin = 0
     while begin < len(body):
         # In pieces: nothing else can run in the process while one is being matched.
-        end = body.find("\n", begin + _PIECE)
+        end = body.find("\n", begin + _CHUNK_CHARS)
         end = len(body) if end < 0 else end
         found += pattern.findall(body, begin, end)
         begin = end + 1
@@ -142,13 +142,13 @@ def read_one(header: tuple[str, ...], line: str, wanted: Wanted) -> tuple[str, .
 
 def joined(tables: Collection[Rows | None]) -> Rows | None:
     """One after the other; None when one is missing, or they are not alike."""
-    every = [each for each in tables if each is not None]
-    if len({each.header for each in every}) != 1 or len(every) != len(tables):
+    found_tables = [table for table in tables if table is not None]
+    if len({table.header for table in found_tables}) != 1 or len(found_tables) != len(tables):
         return None
-    if len(every) == 1:
-        return every[0]
-    lines = [line for each in every for line in each.lines]
-    return Rows(every[0].header, lines, [found for each in every for found in each.wanted])
+    if len(found_tables) == 1:
+        return found_tables[0]
+    lines = [line for table in found_tables for line in table.lines]
+    return Rows(found_tables[0].header, lines, [found for table in found_tables for found in table.wanted])
 
 
 @lru_cache(maxsize=16)
@@ -174,7 +174,7 @@ def _pattern(header: tuple[str, ...], wanted: Wanted) -> re.Pattern[str] | None:
 
 T = TypeVar("T")
 
-FEW = 500  # rows that are read one by one; whoever wants more wants all, as for an order
+MAX_SINGLE_ROWS = 500  # rows that are read one by one; whoever wants more wants all, as for an order
 
 _WANTED = Wanted(",", (("scur",), ("stot",), FAILURES, RESPONSES, ENDINGS, ("rtime",)), frozenset())
 
@@ -214,7 +214,7 @@ class Counters:
         if self._all is not None:
             return self._all[index]
         if index not in self._known:
-            if len(self._known) >= FEW:
+            if len(self._known) >= MAX_SINGLE_ROWS:
                 return self._read_all()[index]
             self._known[index] = _counts(read_one(self._header, self._lines[index], _WANTED))
         return self._known[index]
@@ -223,7 +223,7 @@ class Counters:
         rows = read(self._header, "\n".join(self._lines), _WANTED)
         if rows is None:
             raise ValueError("rows that were not checked")
-        self._all, self._lines, self._known = [_counts(each) for each in rows.wanted], [], {}
+        self._all, self._lines, self._known = [_counts(line) for line in rows.wanted], [], {}
         return self._all
 
 
@@ -243,7 +243,7 @@ class Counter(Sequence[T]):
     def __getitem__(self, index: slice) -> Sequence[T]: ...
     def __getitem__(self, index: int | slice) -> T | Sequence[T]:
         if isinstance(index, slice):
-            return [self[each] for each in range(*index.indices(len(self)))]
+            return [self[position] for position in range(*index.indices(len(self)))]
         return self._pick(self._counters.of(range(len(self))[index]))
 
 

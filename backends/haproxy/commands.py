@@ -13,7 +13,7 @@ SEPARATOR = "; "
 
 _SAFE = re.compile(r"[A-Za-z0-9_.:-]+")
 _WEIGHT = re.compile(r"([0-9]{1,3})(%?)")
-_MOST_NAMED = 20  # backends on one line; HAProxy's input buffer holds 16 kB
+_MAX_BACKENDS_PER_LINE = 20  # backends on one line; HAProxy's input buffer holds 16 kB
 
 
 class UnsafeCommand(RolldeckError, ValueError):
@@ -82,7 +82,7 @@ def snapshot(backends: Sequence[str] = ()) -> tuple[str, ...]:
     Args:
         backends: their names; all backends when empty.
     """
-    named = 0 < len(backends) <= _MOST_NAMED
+    named = 0 < len(backends) <= _MAX_BACKENDS_PER_LINE
     groups = [(name, name) for name in map(_safe, backends)] if named else [("", "-1")]
     reads = ["show info", "show cli level"]
     for state, stat in groups:

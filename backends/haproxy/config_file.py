@@ -9,8 +9,8 @@ from itertools import pairwise
 from backends.haproxy.columns import Name
 from backends.model import Persistence
 
-MAX_LINE = 65_536  # characters; what comes after them on a line is not looked at
-MAX_WORDS = 64  # HAProxy does not start with more of them on a line
+MAX_LINE_CHARS = 65_536  # what comes after them on a line is not looked at
+MAX_LINE_WORDS = 64  # HAProxy does not start with more of them on a line
 
 _PIECES = re.compile(
     r"""
@@ -23,7 +23,7 @@ _PIECES = re.compile(
     """,
     re.VERBOSE | re.DOTALL,
 )
-_PIECE = 64 * 1024  # characters
+_CHUNK_CHARS = 64 * 1024
 _ESCAPE = re.compile(r"\\(x[0-9A-Fa-f]{2}|.)", re.DOTALL)
 _MEANINGS = {" ": " ", "\\": "\\", "#": "#", "'": "'", '"': '"', "n": "\n", "r": "\r", "t": "\t"}
 
@@ -35,11 +35,11 @@ def read_lines(text: str, keywords: Collection[str]) -> Iterator[list[str]]:
     while begin < len(text):
         # In pieces: nothing else can run in the process while one is being matched. Where a piece ends within
         # a line, more of that than counts has been seen, and the rest of it begins no line.
-        most = min(begin + _PIECE + MAX_LINE, len(text))
-        end = text.find("\n", begin + _PIECE, most)
+        most = min(begin + _CHUNK_CHARS + MAX_LINE_CHARS, len(text))
+        end = text.find("\n", begin + _CHUNK_CHARS, most)
         end = most if end < 0 else end
         for match in pattern.finditer(text, begin, end):
-            words = split_line(text[match.start() : min(match.end(), match.start() + MAX_LINE)])
+            words = split_line(text[match.start() : min(match.end(), match.start() + MAX_LINE_CHARS)])
             if words and words[0] in keywords:
                 yield words
         begin = end + 1 if text.startswith("\n", end) else end
@@ -53,7 +53,7 @@ def split_line(line: str) -> list[str]:
         return _split_plain(line.partition("#")[0])
     words, word, inside = list[str](), list[str](), False
     at = 0
-    while at < len(line) and len(words) < MAX_WORDS:
+    while at < len(line) and len(words) < MAX_LINE_WORDS:
         match = _PIECES.match(line, at)
         if match is None:
             return _split_plain(line)
@@ -81,8 +81,8 @@ def _pattern(keywords: frozenset[str]) -> re.Pattern[str]:
 
 def _split_plain(line: str) -> list[str]:
     if not line.isascii():  # `split` knows more blanks than HAProxy
-        return [word for word in re.split(r"[ \t\v\f]+", line, maxsplit=MAX_WORDS) if word]
-    return line.split(None, MAX_WORDS)
+        return [word for word in re.split(r"[ \t\v\f]+", line, maxsplit=MAX_LINE_WORDS) if word]
+    return line.split(None, MAX_LINE_WORDS)
 
 
 def _unquote(match: re.Match[str]) -> str:

@@ -24,7 +24,7 @@ from backends.haproxy.columns import (
 from backends.haproxy.join import ENDINGS, FAILURES, RESPONSES, backend, server
 from backends.haproxy.parse import (
     BACKEND_ROW,
-    MAX_NAME,
+    MAX_NAME_CHARS,
     SERVER_ROW,
     STAT_FIELDS,
     STAT_NEEDED,
@@ -75,7 +75,7 @@ _STATE = Wanted(
 )
 _TYPE = _STAT.runs.index(("type",))
 _STATES = _STATE.runs.index(("srv_op_state", "srv_admin_state", "srv_uweight"))
-_OPERATIONAL = frozenset(str(each.value) for each in Operational)
+_OPERATIONAL = frozenset(str(state.value) for state in Operational)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +115,7 @@ class Servers(Columnar):
     def __getitem__(self, index: slice) -> Sequence[Server]: ...
     def __getitem__(self, index: int | slice) -> Server | Sequence[Server]:
         if isinstance(index, slice):
-            return tuple(self[each] for each in range(*index.indices(len(self))))
+            return tuple(self[position] for position in range(*index.indices(len(self))))
         index = range(len(self))[index]
         if index not in self._built:
             row = self._tables.row(index)
@@ -218,9 +218,9 @@ def _columns(stat: Rows, state: Rows, empty: frozenset[int]) -> Columns | None:
     be_id, srv_id, states, checked = zip(*state.wanted, strict=True)
     if iid != be_id or sid != srv_id or len(set(zip(iid, sid, strict=True))) != len(iid):
         return None
-    if max(map(len, chain(backends, names))) > MAX_NAME:
+    if max(map(len, chain(backends, names))) > MAX_NAME_CHARS:
         return None
-    if {each.partition(" ")[0] for each in set(states)} - _OPERATIONAL:
+    if {number.partition(" ")[0] for number in set(states)} - _OPERATIONAL:
         return None
     first: dict[tuple[str | bool, ...], int] = {}
     slots = [at in empty for at in range(len(names))] if empty else repeat(False, len(names))
@@ -228,8 +228,8 @@ def _columns(stat: Rows, state: Rows, empty: frozenset[int]) -> Columns | None:
     counters = Counters(stat.header, stat.lines)
     return Columns(
         names=list(zip(backends, names, strict=True)),
-        alike=[first.setdefault(each, index) for index, each in enumerate(alike)],
+        alike=[first.setdefault(fields, index) for index, fields in enumerate(alike)],
         sessions=list(map(int, sessions)),
-        counters=Counter(counters, lambda each: each.counters),
-        response=Counter(counters, lambda each: each.response),
+        counters=Counter(counters, lambda counted: counted.counters),
+        response=Counter(counters, lambda counted: counted.response),
     )

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from backends.errors import UnreadableReply
-from backends.haproxy.parse import BACKEND_ROW, MAX_TEXT, SERVER_ROW, Row, number
+from backends.haproxy.parse import BACKEND_ROW, MAX_TEXT_CHARS, SERVER_ROW, Row, number
 from backends.haproxy.slots import empty_among, line_of
 from backends.model import Admin, Backend, Operational, RequestCounters, Server, ServerRef
 from backends.text import shorten
@@ -174,4 +174,4 @@ def _given(text: str) -> str:
 
 
 def _text(text: str) -> str:
-    return shorten(text, MAX_TEXT)
+    return shorten(text, MAX_TEXT_CHARS)

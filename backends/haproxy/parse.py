@@ -34,14 +34,14 @@ STATE_FIELDS = (
 BACKEND_ROW, SERVER_ROW = "1", "2"  # the column `type`; names do not tell, a server may be "BACKEND"
 
 MAX_ROWS = 100_000  # of one table
-MAX_ROW = 16_384  # characters; what HAProxy writes has a tenth of that
+MAX_ROW_CHARS = 16_384  # what HAProxy writes has a tenth of that
 MAX_COLUMNS = 1_000  # 208 in HAProxy 3.2
-MAX_NAME = 255  # characters of a name of a backend or server
-MAX_TEXT = 1_000  # characters of any other text of a server
-_MAX_INFO = 65_536  # characters of `show info`
+MAX_NAME_CHARS = 255  # of a name of a backend or server
+MAX_TEXT_CHARS = 1_000  # of any other text of a server
+_MAX_INFO_CHARS = 65_536  # of `show info`
 _MAX_DIGITS = 18  # so that all numbers fit into 64 bits
 
-_MAX_REFUSAL = 100  # characters; longer than each of
+_MAX_REFUSAL_CHARS = 100  # longer than each of
 _REFUSALS = ("No such backend.", "No such proxy.", "Can't find backend.")
 
 
@@ -54,7 +54,7 @@ def split_replies(instance: str, text: str, count: int) -> list[str]:
     """
     replies = text.split("\n\n", count + 1)
     for reply in replies:
-        words = reply[:_MAX_REFUSAL].strip() if len(reply) <= _MAX_REFUSAL else ""
+        words = reply[:_MAX_REFUSAL_CHARS].strip() if len(reply) <= _MAX_REFUSAL_CHARS else ""
         if words == "Permission denied":
             raise PermissionDenied(instance, words)
         if words in _REFUSALS:
@@ -66,17 +66,17 @@ def split_replies(instance: str, text: str, count: int) -> list[str]:
 
 def parse_info(instance: str, text: str) -> Info:
     """Parse `show info`: lines of ``Name: value``."""
-    if len(text) > _MAX_INFO:
-        raise _unclear(instance, f"`show info` of at most {_MAX_INFO:,} characters", text)
+    if len(text) > _MAX_INFO_CHARS:
+        raise _unclear(instance, f"`show info` of at most {_MAX_INFO_CHARS:,} characters", text)
     fields = dict(line.split(": ", 1) for line in text.split("\n") if ": " in line)
     try:
         return Info(
             instance=instance,
-            version=shorten(fields["Version"], MAX_NAME),
+            version=shorten(fields["Version"], MAX_NAME_CHARS),
             pid=number(fields["Pid"]),
             uptime=number(fields["Uptime_sec"]),
             stopping=number(fields["Stopping"]) != 0,
-            node=shorten(fields.get("node", ""), MAX_NAME),
+            node=shorten(fields.get("node", ""), MAX_NAME_CHARS),
             processes=number(fields.get("Nbproc", "1")),
             process=number(fields.get("Process_num", "1")),
         )
@@ -89,7 +89,7 @@ def parse_info(instance: str, text: str) -> Info:
 def parse_level(instance: str, text: str) -> Level:
     """Parse `show cli level`, which every level may ask and which changes nothing."""
     try:
-        return Level[text[:_MAX_REFUSAL].strip().upper()]
+        return Level[text[:_MAX_REFUSAL_CHARS].strip().upper()]
     except KeyError:
         raise _unclear(instance, "admin, operator or user", text) from None
 
@@ -147,9 +147,9 @@ def check_size(instance: str, text: str) -> None:
     if text.count("\n") > MAX_ROWS + 2:
         raise UnreadableReply(instance, f"a table of more than {MAX_ROWS:,} rows")
     longest = max(text.split("\n"), key=len)
-    if len(longest) > MAX_ROW:
-        raise _unclear(instance, f"rows of at most {MAX_ROW:,} characters", longest)
-    if text[: 2 * MAX_ROW].partition("\n")[0].count(",") >= MAX_COLUMNS:
+    if len(longest) > MAX_ROW_CHARS:
+        raise _unclear(instance, f"rows of at most {MAX_ROW_CHARS:,} characters", longest)
+    if text[: 2 * MAX_ROW_CHARS].partition("\n")[0].count(",") >= MAX_COLUMNS:
         raise _unclear(instance, f"at most {MAX_COLUMNS:,} columns", text)
 
 
@@ -163,8 +163,8 @@ def number(text: str) -> int:
 
 def _check_names(instance: str, *names: str) -> None:
     for name in names:
-        if len(name) > MAX_NAME:
-            raise _unclear(instance, f"names of at most {MAX_NAME} characters", name)
+        if len(name) > MAX_NAME_CHARS:
+            raise _unclear(instance, f"names of at most {MAX_NAME_CHARS} characters", name)
 
 
 def _csv_rows(instance: str, text: str, width: int, leading: int) -> list[list[str]]:

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Collection, Mapping
 from backends.errors import BackendError, PermissionDenied, Refused, UnreadableReply
 from backends.haproxy import commands
 from backends.haproxy.columns import Name
-from backends.haproxy.parse import MAX_NAME, SERVER_ROW, number, parse_stat
+from backends.haproxy.parse import MAX_NAME_CHARS, SERVER_ROW, number, parse_stat
 from backends.model import ServerRef, Sessions, Stream
 from backends.text import shorten
 
@@ -71,13 +71,13 @@ def _stream(ref: ServerRef, line: str) -> Stream:
     match = _LINE.match(line)
     if match is None:
         raise UnreadableReply(ref.instance, f"expected a line of `show sess`, got {line[:120]!r}")
-    limits = [_seconds(each) for each in _SILENCE.findall(line)]
+    limits = [_seconds(text) for text in _SILENCE.findall(line)]
     return Stream(
         ref=ref,
-        client=shorten(match["client"], MAX_NAME),
-        frontend=shorten(match["frontend"], MAX_NAME),
+        client=shorten(match["client"], MAX_NAME_CHARS),
+        frontend=shorten(match["frontend"], MAX_NAME_CHARS),
         age=_age(line),
-        silence_left=min((each for each in limits if each is not None), default=None),
+        silence_left=min((limit for limit in limits if limit is not None), default=None),
     )
 
 
@@ -95,7 +95,7 @@ def _seconds(text: str) -> int | None:
 
 
 _OLD_WORKERS = "# old workers"
-_MOST_WORKERS = 100  # that are asked; a master with more of them has a problem of its own
+_MAX_WORKERS = 100  # that are asked; a master with more of them has a problem of its own
 
 Ask = Callable[[str], Awaitable[str]]
 """Sends one read to the master and returns its whole reply."""
@@ -117,7 +117,7 @@ def parse_old_workers(instance: str, text: str) -> tuple[int, ...]:
                 pids.append(number(words[0]))
             except ValueError as error:
                 raise UnreadableReply(instance, f"`show proc`: {error}") from None
-    return tuple(pids[:_MOST_WORKERS])
+    return tuple(pids[:_MAX_WORKERS])
 
 
 async def read_older_sessions(instance: str, backends: Collection[str], ask: Ask) -> Mapping[Name, int]:

@@ -65,7 +65,7 @@ class StatsPage:
         every = parse_stat(self._name, text)
         rows = [row for row in every if not backends or row["pxname"] in backends]
         found = tuple(backend(self._name, row) for row in rows if row["type"] == BACKEND_ROW)
-        missing = [name for name in backends if name not in {each.name for each in found}]
+        missing = [name for name in backends if name not in {backend.name for backend in found}]
         if missing:
             known = list(dict.fromkeys(row["pxname"] for row in every if row["type"] == BACKEND_ROW))
             raise Refused(self._name, f"not on the statistics page: {absent(missing, known)}")

@@ -6,13 +6,13 @@ from typing import Literal
 
 from backends.command import Command
 from backends.errors import BackendError
-from backends.health.common import MARGIN, HealthKind, healthy, unhealthy
+from backends.health.common import NODE_MARGIN_S, HealthKind, healthy, unhealthy
 from backends.hosts.execution import format_output, query
 from backends.model import HealthResult
 from backends.protocols import Host
 from backends.templates import NodeShell, fill
 
-_TIMED_OUT = 124  # of timeout(1)
+_TIMEOUT_EXIT_STATUS = 124  # of timeout(1)
 
 
 class CommandHealth(HealthKind, kw_only=True, frozen=True, tag="command"):
@@ -43,10 +43,10 @@ class CommandCheck:
     async def check(self) -> HealthResult:
         command, timeout = self.settings.command(self.values), self.settings.timeout
         try:
-            result = await query(self.host, command, timeout=timeout + MARGIN)
+            result = await query(self.host, command, timeout=timeout + NODE_MARGIN_S)
         except BackendError as error:
             return unhealthy(error.problem)
-        if result.exit_status == _TIMED_OUT:
+        if result.exit_status == _TIMEOUT_EXIT_STATUS:
             return unhealthy(f"timed out after {timeout:g} s")
         if result.ok:
             return healthy(result.last_line if result.stdout or result.stderr else "exit status 0")

@@ -1,4 +1,4 @@
-"""What all health checks have in common: how often to look, and words fit to be shown."""
+"""What all health checks share: how often a check runs, and text that is fit to be shown."""
 
 import unicodedata
 
@@ -6,19 +6,19 @@ from backends.installers.versions import check_pattern
 from backends.kinds import TaggedSettings
 from backends.model import HealthResult
 
-MAX_DETAIL = 200  # characters of an application's own words
-MARGIN = 5.0  # seconds for the way to a node and back, beyond what the look there may take
+MAX_DETAIL_CHARS = 200  # of an application's own words
+NODE_MARGIN_S = 5.0  # for the way to a node and back, beyond the time-out of the check itself
 
 
 class HealthKind(TaggedSettings, kw_only=True, frozen=True):
-    """Common settings.
+    """Settings of every health check.
 
     Attributes:
-        timeout: seconds for one look, from the first packet to the last.
-        successes: looks that have to be good in a row.
-        interval: seconds from one look to the next.
-        version_regex: regular expression with one group that finds, in a version, what the application calls
-            it: of the package 1.5.0-1 it may say 1.5.0.
+        timeout: seconds for one check, from the first packet to the last.
+        successes: number of consecutive checks that have to succeed.
+        interval: seconds from one check to the next.
+        version_regex: regular expression with one group that extracts the application's own version from
+            that of a package: of 1.5.0-1 the application may report 1.5.0.
     """
 
     timeout: float = 5.0
@@ -37,7 +37,7 @@ class HealthKind(TaggedSettings, kw_only=True, frozen=True):
 
     @property
     def reports_version(self) -> bool:
-        """Whether a look from this machine tells which version runs."""
+        """Whether a check from this machine reports the version that runs."""
         return False
 
 
@@ -50,8 +50,10 @@ def unhealthy(detail: str) -> HealthResult:
 
 
 def printable(text: str) -> str:
-    """One line without control characters, which an application may send to fool a terminal."""
+    """Return one line without control characters, which could manipulate a terminal."""
     # Category C: control, format (writing direction), surrogates, private use, unassigned.
-    seen = (" " if unicodedata.category(each)[0] in "CZ" else each for each in text[: 4 * MAX_DETAIL])
-    line = " ".join("".join(seen).split())
-    return line if len(line) <= MAX_DETAIL else f"{line[: MAX_DETAIL - 3]}..."
+    visible = (
+        " " if unicodedata.category(char)[0] in "CZ" else char for char in text[: 4 * MAX_DETAIL_CHARS]
+    )
+    line = " ".join("".join(visible).split())
+    return line if len(line) <= MAX_DETAIL_CHARS else f"{line[: MAX_DETAIL_CHARS - 3]}..."

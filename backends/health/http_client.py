@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from backends.command import Command, CommandResult
 from backends.debug_log import log_exchange
 from backends.errors import BackendError, ConfigError, Unreachable, UnreadableReply
-from backends.health.common import MARGIN
+from backends.health.common import NODE_MARGIN_S
 from backends.health.http import HttpHealth, Page
 from backends.hosts.execution import format_output, query
 from backends.http_common import (
@@ -29,15 +29,15 @@ from backends.secrets import Secret, load_secret
 if TYPE_CHECKING:
     import httpx
 
-MAX_BODY = 1024 * 1024
+MAX_BODY_BYTES = 1024 * 1024
 """Bytes of a page; a longer one is no health page."""
 
 MAX_REDIRECTS = 5
 
-_TOO_LONG = f"the reply is longer than {MAX_BODY:,} bytes"
+_TOO_LONG = f"the reply is longer than {MAX_BODY_BYTES:,} bytes"
 _CURL_TIMED_OUT = 28
 _CURL_TOO_LONG = 63
-_CONNECTIONS = 100
+_MAX_CONNECTIONS = 100
 
 
 class WebClient:
@@ -94,7 +94,7 @@ class WebClient:
             reply = await client.send(request, stream=True)
             try:
                 if reply.next_request is None or not self._settings.follow_redirects:
-                    body = await read_body(url, reply, MAX_BODY)
+                    body = await read_body(url, reply, MAX_BODY_BYTES)
                     return Page(reply.status_code, body.decode("utf-8", "replace"))
                 request = reply.next_request
             finally:
@@ -132,7 +132,7 @@ class WebClient:
             trust_env=False,
             cookies=no_cookies(),
             timeout=settings.timeout,  # of each part; `fetch` bounds the whole
-            limits=httpx.Limits(max_connections=_CONNECTIONS, max_keepalive_connections=0),
+            limits=httpx.Limits(max_connections=_MAX_CONNECTIONS, max_keepalive_connections=0),
         )
 
     def _authorization(self, secret: Secret) -> str:
@@ -160,7 +160,7 @@ class NodeFetch:
 
     async def fetch(self, url: str) -> Page:
         """Get one page; raises Unreachable, UnreadableReply."""
-        timeout = self.settings.timeout + MARGIN
+        timeout = self.settings.timeout + NODE_MARGIN_S
         result = await query(self.host, curl(self.settings, url), timeout=timeout)
         return page_of(result, self.settings)
 
@@ -172,7 +172,7 @@ def curl(settings: HttpHealth, url: str) -> Command:
     return Command(
         (
             *("curl", "-q", "-g", "-sS", "--noproxy", "*", "--proto", "=http,https"),
-            *("--max-time", f"{settings.timeout:g}", "--max-filesize", str(MAX_BODY)),
+            *("--max-time", f"{settings.timeout:g}", "--max-filesize", str(MAX_BODY_BYTES)),
             *("--user-agent", USER_AGENT),
             *(part for header in headers for part in ("--header", header)),
             *(redirects if settings.follow_redirects else ()),

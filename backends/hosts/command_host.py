@@ -30,13 +30,13 @@ from backends.hosts.output import TRACKER, Capture
 from backends.hosts.sudo import SudoCall, listing_query, sudo_call, sudo_query, wants_password
 from backends.text import last_lines
 
-MAX_OUTPUT = 1024 * 1024
+MAX_OUTPUT_BYTES = 1024 * 1024
 """Bytes kept of each of standard output and standard error."""
 
 _NO_QUERY = re.compile(r"^usage: |(invalid|unknown|unrecognized) option", re.IGNORECASE | re.MULTILINE)
-_TIMED_OUT = 124  # of timeout(1)
-SUDO_SECONDS = 10.0  # for asking sudo what it would run
-FILE_SECONDS = 10  # for reading a file; then its reader is ended on the host, too
+_TIMEOUT_EXIT_STATUS = 124  # of timeout(1)
+SUDO_TIMEOUT_S = 10.0  # for asking sudo what it would run
+READ_FILE_TIMEOUT_S = 10  # for reading a file; then its reader is ended on the host, too
 
 # A device or a pipe has no end, and opening a pipe may never return.
 _READ = r"""
@@ -84,7 +84,7 @@ class CommandHost(ABC):
         sudo: bool = False,
         prefix: str = "",
         listener: CommandListener | None = None,
-        max_output: int = MAX_OUTPUT,
+        max_output: int = MAX_OUTPUT_BYTES,
     ) -> None:
         """
         Args:
@@ -205,7 +205,7 @@ class CommandHost(ABC):
     async def _query(self, argv: Sequence[str]) -> CommandResult:
         """Run this as it is, without sudo and prefix; never recorded."""
         capture, begun = self._capture(False, self._max_output), time.monotonic()
-        await self._execute(argv, capture, SUDO_SECONDS)
+        await self._execute(argv, capture, SUDO_TIMEOUT_S)
         line = shlex.join(argv)
         result = self._result(line, capture, begun)
         log_exchange(self._name, line, f"{result.stdout}{result.stderr}", result.ok, result.seconds)
@@ -213,12 +213,14 @@ class CommandHost(ABC):
 
     async def read_file(self, path: str, most_bytes: int) -> str:
         """See `backends.protocols.Host.read_file`."""
-        command = Command(("sh", "-c", _READ, "sh", path, str(most_bytes + 1), str(FILE_SECONDS)))
+        command = Command(("sh", "-c", _READ, "sh", path, str(most_bytes + 1), str(READ_FILE_TIMEOUT_S)))
         with redacted():
             room = max(most_bytes + 1, self._max_output)  # of what it says on standard error, too
-            result = await self._run(command, 2.0 * FILE_SECONDS, track=False, record=False, limit=room)
-        if result.exit_status == _TIMED_OUT:
-            raise UnreadableReply(self._name, f"{path} was not read within {FILE_SECONDS} s")
+            result = await self._run(
+                command, 2.0 * READ_FILE_TIMEOUT_S, track=False, record=False, limit=room
+            )
+        if result.exit_status == _TIMEOUT_EXIT_STATUS:
+            raise UnreadableReply(self._name, f"{path} was not read within {READ_FILE_TIMEOUT_S} s")
         if not result.ok:
             denied = "ermission denied" in result.last_line
             raise (PermissionDenied if denied else Refused)(self._name, result.last_line)

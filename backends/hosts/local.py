@@ -10,7 +10,7 @@ from typing import IO
 
 from backends.command import CommandListener
 from backends.errors import PermissionDenied, Unreachable
-from backends.hosts.command_host import MAX_OUTPUT, CommandHost
+from backends.hosts.command_host import MAX_OUTPUT_BYTES, CommandHost
 from backends.hosts.output import Capture
 from backends.local_process import login_environment
 
@@ -32,7 +32,7 @@ class LocalHost(CommandHost):
         sudo: bool = False,
         prefix: str = "",
         listener: CommandListener | None = None,
-        max_output: int = MAX_OUTPUT,
+        max_output: int = MAX_OUTPUT_BYTES,
         environment: Callable[[], dict[str, str]] = login_environment,
     ) -> None:
         """See `CommandHost`; `environment` is that of each command as it is started."""

@@ -4,8 +4,8 @@ import asyncio
 import re
 
 _PID_LINE = re.compile(rb"^rolldeck-pid=(\d{1,10}) (\d{0,20})\n", re.MULTILINE)
-_PID_WITHIN = 64 * 1024  # bytes; start-up files of a shell may print something before it
-_LINGER = 1.0  # seconds without output after the exit, before the output counts as complete
+_MAX_PREAMBLE_BYTES = 64 * 1024  # start-up files of a shell may print something before it
+_LINGER_S = 1.0  # without output after the exit, before the output counts as complete
 
 # proc(5): the 22nd field of `stat` is the start; the second one is `(sh)`, in which there is no space.
 _TELL = """\
@@ -94,7 +94,7 @@ class Capture:
         while not self._closed.is_set():
             before = self._received
             try:
-                async with asyncio.timeout(_LINGER):
+                async with asyncio.timeout(_LINGER_S):
                     await self._closed.wait()
             except TimeoutError:
                 if self._received == before:
@@ -110,4 +110,4 @@ class Capture:
             self._told.set()
             del stream[found.start() : found.end()]
         self._line = stream.rfind(b"\n", self._line) + 1 or self._line
-        self._tracking = not self._told.is_set() and len(stream) < _PID_WITHIN
+        self._tracking = not self._told.is_set() and len(stream) < _MAX_PREAMBLE_BYTES

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from backends.hosts.ssh_connect import Link
 
 
-_PAUSES = (0.02, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
+_RETRY_PAUSES_S = (0.02, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
 """Seconds between requests for a session, until we give up."""
 
 
@@ -117,7 +117,7 @@ class SshHost(CommandHost):
         sshd refuses a session while those that have just ended still count against MaxSessions,
         and a connection may have been lost some time ago without anybody noticing.
         """
-        for pause in (*_PAUSES, None):
+        for pause in (*_RETRY_PAUSES_S, None):
             link = await self._open_link()
             try:
                 return await self._request(link, session, line, timeout)

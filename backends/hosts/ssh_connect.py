@@ -26,7 +26,7 @@ from backends.inert import NotInert
 if TYPE_CHECKING:
     from backends.hosts.ssh_settings import SshSettings
 
-_GOODBYE = 2.0  # seconds to close in good order
+_CLOSE_TIMEOUT_S = 2.0  # to close in good order
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class Link:
         for connection in (self.connection, *reversed(self.jumps)):
             connection.close()
             try:
-                async with asyncio.timeout(_GOODBYE):
+                async with asyncio.timeout(_CLOSE_TIMEOUT_S):
                     await connection.wait_closed()
             except TimeoutError:
                 connection.abort()

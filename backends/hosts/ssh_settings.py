@@ -5,7 +5,7 @@ from typing import Annotated
 
 import msgspec
 
-from backends.hosts.command_host import MAX_OUTPUT
+from backends.hosts.command_host import MAX_OUTPUT_BYTES
 from backends.inert import NotInert, check_inert, check_port
 
 Seconds = Annotated[float, msgspec.Meta(gt=0)]
@@ -26,7 +26,7 @@ class SshSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fiel
     login_timeout: Seconds = 10.0
     keepalive_interval: Seconds = 2.0
     keepalive_count: AtLeastOne = 2  # unanswered ones until the connection counts as lost
-    max_output: AtLeastOne = MAX_OUTPUT  # bytes kept of each output stream of a command
+    max_output: AtLeastOne = MAX_OUTPUT_BYTES  # bytes kept of each output stream of a command
     concurrency: AtLeastOne = 8  # commands at once on one connection; sshd's MaxSessions is 10
     max_concurrent_logins: AtLeastOne = 20  # for whoever makes the semaphore that hosts share
 

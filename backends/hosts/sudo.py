@@ -152,7 +152,7 @@ def _own_words(command: Command) -> tuple[str, ...]:
     return () if _SHELL_SIGNS & set(script) else tuple(shlex.split(script))
 
 
-LONGEST_PATTERN = 1024  # characters that sudo takes of a regular expression
+MAX_PATTERN_CHARS = 1024  # that sudo takes of a regular expression
 _SPECIAL = re.compile(r"[,:=\\#*?\[\]!^]")
 _UNWRITTEN = re.compile(r"[\n\t]|(?<= ) |^ | $")  # has no place in a line of sudoers, or would be left out
 
@@ -190,8 +190,8 @@ def _arguments(text: str, patterns: Mapping[str, str]) -> str:
     values = sorted(known, key=len, reverse=True)
     parts = re.split("(" + "|".join(_standing_alone(value).pattern for value in values) + ")", text)
     pattern = f"^{''.join(known.get(part) or _as_pattern(part) for part in parts)}$"
-    if len(pattern) > LONGEST_PATTERN:
-        raise ValueError(f"its rule would have {len(pattern)} characters, and sudo takes {LONGEST_PATTERN}")
+    if len(pattern) > MAX_PATTERN_CHARS:
+        raise ValueError(f"its rule would have {len(pattern)} characters, and sudo takes {MAX_PATTERN_CHARS}")
     return pattern
 
 

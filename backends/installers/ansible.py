@@ -13,7 +13,7 @@ from backends.hosts.execution import format_output
 from backends.inert import is_address
 from backends.installers.common import CommandSequence
 from backends.templates import InstallTable, InstallText, NoText, fill_plain
-from backends.text import MAX_DETAIL, last_lines, shorten
+from backends.text import MAX_DETAIL_CHARS, last_lines, shorten
 
 # A play's hosts as `--list-hosts` shows them: their number, then one on each line, further in.
 _HOSTS = re.compile(r"^( *)hosts \(\d+\):")
@@ -46,7 +46,7 @@ def stated_error(text: str) -> str:
     """
     _, mark, rest = text.rpartition(_ERROR)
     lines = [line.strip() for line in rest.splitlines() if line.strip()]
-    return shorten(f"{mark.strip()} {'; '.join(lines)}", MAX_DETAIL) if mark else ""
+    return shorten(f"{mark.strip()} {'; '.join(lines)}", MAX_DETAIL_CHARS) if mark else ""
 
 
 def failed_task(text: str) -> str:
@@ -58,7 +58,7 @@ def failed_task(text: str) -> str:
     task = next((found[1] for line in reversed(lines[: failures[-1]]) if (found := _TASK.match(line))), "")
     end = next((index for index, line in enumerate(lines) if _RECAP.match(line)), len(lines))
     reason = _reason(lines[_first_of_task(failures, lines) : end])
-    return f"task {shorten(task, MAX_DETAIL)!r}: {reason}" if task else reason
+    return f"task {shorten(task, MAX_DETAIL_CHARS)!r}: {reason}" if task else reason
 
 
 def _first_of_task(failures: Sequence[int], lines: Sequence[str]) -> int:
@@ -77,10 +77,10 @@ def _reason(lines: Sequence[str]) -> str:
     try:
         fields = msgspec.json.decode(result, type=Mapping[str, object])
     except msgspec.DecodeError:
-        return shorten("; ".join(line.strip() for line in last_lines("\n".join(lines))), MAX_DETAIL)
+        return shorten("; ".join(line.strip() for line in last_lines("\n".join(lines))), MAX_DETAIL_CHARS)
     texts = (fields.get(name) for name in _MESSAGES)
     said = dict.fromkeys("; ".join(last_lines(text)) for text in texts if isinstance(text, str))
-    return shorten("; ".join(text for text in said if text), MAX_DETAIL) or "(no message)"
+    return shorten("; ".join(text for text in said if text), MAX_DETAIL_CHARS) or "(no message)"
 
 
 _ONE_HOST = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@%+=-]*")
@@ -88,7 +88,7 @@ _LIMIT = re.compile(r"--lim(i|it)?")  # Ansible takes the beginnings of options,
 _ONE_VALUE = re.compile(r"\{[^{}]*\}")
 _GROUPS = ("all", "ungrouped")  # those that every inventory has
 _CONSOLE = frozenset({"localhost", "127.0.0.1", "::1"})  # a play for them does not change another node
-_SHOWN_HOSTS = 5  # that an error names
+_MAX_SHOWN_HOSTS = 5  # that an error names
 
 
 class AnsibleInstall(CommandSequence, kw_only=True, frozen=True, tag="ansible"):
@@ -140,7 +140,7 @@ class AnsibleInstall(CommandSequence, kw_only=True, frozen=True, tag="ansible"):
         others = sorted((hosts or frozenset()) - _CONSOLE)
         # Of a pattern of the operator's own, more than one host may well be wanted.
         if len(others) > 1 and _ONE_VALUE.fullmatch(self.limit):
-            shown = ", ".join(others[:_SHOWN_HOSTS]) + (", …" if len(others) > _SHOWN_HOSTS else "")
+            shown = ", ".join(others[:_MAX_SHOWN_HOSTS]) + (", …" if len(others) > _MAX_SHOWN_HOSTS else "")
             problem = f"the limit {limit!r} is {len(others)} hosts for Ansible ({shown}); expected one"
             return Availability(Presence.NOT_THERE, problem)
         return Availability(Presence.NOT_KNOWN, self.availability_unknown(), any_version=True)

@@ -10,8 +10,8 @@ from backends.hosts.execution import format_output
 from backends.installers.common import CommandSequence
 from backends.templates import InstallShell, fill
 
-EXISTS_TIMEOUT_S = 20  # seconds for `exists`
-_TIMED_OUT = "124"  # of timeout(1)
+EXISTS_TIMEOUT_S = 20  # for `exists`
+_TIMEOUT_EXIT_STATUS = "124"  # of timeout(1)
 _STATUS = "rolldeck: exit status "
 
 
@@ -53,7 +53,7 @@ class CommandInstall(CommandSequence, kw_only=True, frozen=True, tag="command"):
         said = format_output(replace(result, stdout=before))
         if status.strip() == "1":
             return Availability(Presence.NOT_THERE, f"`exists` says so: {said}")
-        if status.strip() == _TIMED_OUT:
+        if status.strip() == _TIMEOUT_EXIT_STATUS:
             return Availability(Presence.NOT_KNOWN, f"`exists` did not end within {EXISTS_TIMEOUT_S} s")
         expected = "expected 0 (it can be had) or 1 (it cannot)"
         return Availability(Presence.NOT_KNOWN, f"`exists`: exit status {status.strip()}, {expected}: {said}")

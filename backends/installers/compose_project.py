@@ -10,7 +10,7 @@ from typing import Any
 
 from backends.errors import ConfigError
 from backends.inventories.yaml_text import compose_yaml
-from backends.text import MAX_DETAIL, shorten
+from backends.text import MAX_DETAIL_CHARS, shorten
 
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 _VARIABLE = r"\$(?:\{(?P<braced>[A-Za-z_][A-Za-z0-9_]*)(?::?[-?][^{}]*)?\}|(?P<plain>[A-Za-z_][A-Za-z0-9_]*))"
@@ -287,4 +287,4 @@ def _base(path: str) -> str:
 
 
 def _text(text: str) -> str:
-    return shorten(text, MAX_DETAIL)
+    return shorten(text, MAX_DETAIL_CHARS)

@@ -27,8 +27,8 @@ Package = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9+._:-]*\Z"
 """A package's name: never an option, a path or a wildcard of the package manager."""
 
 _NO_SUCH_FILE = re.compile(r"(head|readlink): .*: No such file or directory\s*\Z")
-_FILE_BYTES = 65536
-_LAST_WORDS = 5_000  # characters; a path has at most 4,096
+_MAX_FILE_BYTES = 65536
+_MAX_OUTPUT_CHARS = 5_000  # a path has at most 4,096
 
 
 class CommandVersion(TaggedSettings, kw_only=True, frozen=True, tag="command"):
@@ -64,7 +64,7 @@ class FileVersion(TaggedSettings, kw_only=True, frozen=True, tag="file"):
 
     def command(self, values: Mapping[str, str]) -> Command:
         path = fill_plain(self.path, values)
-        return _in_english("head", "-c", str(_FILE_BYTES), "--", path)
+        return _in_english("head", "-c", str(_MAX_FILE_BYTES), "--", path)
 
     def read(self, result: CommandResult) -> str | None:
         if _no_such_file(result):
@@ -223,7 +223,7 @@ def _in_english(*argv: str) -> Command:
 
 def _no_such_file(result: CommandResult) -> bool:
     # The end alone: the pattern would look for each of its beginnings through all of a long text.
-    return result.exit_status == 1 and _NO_SUCH_FILE.search(result.stderr[-_LAST_WORDS:]) is not None
+    return result.exit_status == 1 and _NO_SUCH_FILE.search(result.stderr[-_MAX_OUTPUT_CHARS:]) is not None
 
 
 def _successful(result: CommandResult) -> str:

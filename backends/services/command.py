@@ -16,7 +16,7 @@ from backends.templates import NodeShell, NodeText, fill, fill_plain
 # LSB: 0 running, 1 dead with a pid file left, 3 not running. 2 is also a shell's syntax error.
 _ACTIVITIES = {0: Activity.RUNNING, 1: Activity.STOPPED, 3: Activity.STOPPED}
 
-_OF_SUDO = 1  # also the exit status of a sudo that refuses
+_SUDO_EXIT_STATUS = 1  # also the exit status of a sudo that refuses
 NOT_KNOWN_AFTER_REBOOT = (
     "its service is started and stopped by commands: it is unknown whether something else starts it too, and"
     " whether it comes back after a reboot"
@@ -79,7 +79,9 @@ class CommandService:
         detail = f"status command: exit status {result.exit_status}: {format_output(result)}"
         if activity is None:
             raise UnreadableReply(self._host.name, detail)
-        if result.exit_status == _OF_SUDO and (why := await self._host.sudo_refusal(self.state_command())):
+        if result.exit_status == _SUDO_EXIT_STATUS and (
+            why := await self._host.sudo_refusal(self.state_command())
+        ):
             raise UnreadableReply(self._host.name, f"sudo would not run the status command: {why}")
         if activity is not Activity.RUNNING:
             return ServiceState(activity, None, detail)

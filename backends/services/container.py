@@ -23,9 +23,9 @@ from backends.services.container_keepers import (
     unit_of,
 )
 from backends.templates import NoText, ServiceName, check_words
-from backends.text import LAST_LINES, MAX_DETAIL, last_lines, shorten
+from backends.text import MAX_DETAIL_CHARS, MAX_LAST_LINES, last_lines, shorten
 
-STOP_MARGIN = 30.0  # seconds the engine gets beyond the stop time-out, to kill and to clean up
+STOP_MARGIN_S = 30.0  # the engine gets beyond the stop time-out, to kill and to clean up
 
 _STOPPED = frozenset({"created", "configured", "initialized", "exited", "stopped"})
 _CHANGING = frozenset({"restarting", "removing", "stopping"})
@@ -93,7 +93,7 @@ class ContainerService:
 
     async def stop(self) -> None:
         """Ask, and wait with the engine: it returns when the container has ended."""
-        timeout = self._settings.stop_timeout + STOP_MARGIN
+        timeout = self._settings.stop_timeout + STOP_MARGIN_S
         what = f"stop {self._name}"
         await execute(self._host, self.stop_command(), what, timeout=timeout, track=True)
 
@@ -137,7 +137,7 @@ class ContainerService:
 
     async def last_lines(self) -> tuple[str, ...]:
         """See `ServiceManager.last_lines`. The times tell which of the two outputs a line comes after."""
-        command = self._engine("logs", "--timestamps", "--tail", str(LAST_LINES), self._name)
+        command = self._engine("logs", "--timestamps", "--tail", str(MAX_LAST_LINES), self._name)
         result = await query(self._host, command, timeout=self._settings.timeout)
         if not result.ok:
             if is_absent(result) or _NO_LOGS.search(format_output(result)):
@@ -269,7 +269,7 @@ def state_of(state: InspectedState, *, unpause: str = "", waits: bool = True) ->
     return ServiceState(
         activity=Activity.CHANGING if doubt else _activity(state),
         pid=state.pid if state.pid > 0 else None,
-        detail=shorten(_detail(state, doubt), MAX_DETAIL),
+        detail=shorten(_detail(state, doubt), MAX_DETAIL_CHARS),
         retrying=state.status == "restarting",
         stopping=state.status in ("removing", "stopping"),
         unwatched=f"it is paused, which `{unpause}` ends" if unpause and state.status == "paused" else "",

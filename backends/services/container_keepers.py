@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 
 from backends.command import Command
-from backends.text import MAX_DETAIL, shorten
+from backends.text import MAX_DETAIL_CHARS, shorten
 
 _KEEPERS = {
     "com.docker.swarm.service.name": "the swarm service",
@@ -21,7 +21,9 @@ def keeper_obstacle(labels: Mapping[str, str]) -> str:
     """Why a stop would not last, in words; empty where no label says so."""
     for label, keeper in _KEEPERS.items():
         if name := labels.get(label):
-            return f"the container belongs to {keeper} {shorten(name, MAX_DETAIL)}, which would replace it"
+            return (
+                f"the container belongs to {keeper} {shorten(name, MAX_DETAIL_CHARS)}, which would replace it"
+            )
     return ""
 
 

@@ -29,7 +29,7 @@ from backends.services.monit_output import (
     state_of,
 )
 from backends.templates import NoText, ServiceName, check_words
-from backends.text import MAX_DETAIL, last_lines, shorten
+from backends.text import MAX_DETAIL_CHARS, last_lines, shorten
 
 LOG_LINES = 500  # of all services, among which those about one are looked for
 
@@ -129,7 +129,7 @@ class MonitService:
         if status.mode == "passive":
             found.append("Monit would not start its service again when it has died (mode passive)")
         if control is not None and control.every:
-            often = shorten(f"{control.every}; a cycle is {control.cycle}", MAX_DETAIL)
+            often = shorten(f"{control.every}; a cycle is {control.cycle}", MAX_DETAIL_CHARS)
             found.append(
                 f"Monit does not check its service in every cycle ({often}), and notices a start only at its"
                 " next check: start_timeout has to be longer than that"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from backends.errors import UnreadableReply
 from backends.model import Activity, ServiceState
 from backends.services.common import parse_pid
-from backends.text import MAX_DETAIL, shorten
+from backends.text import MAX_DETAIL_CHARS, shorten
 
 _NAME = re.compile(r"[A-Z][A-Za-z ]* Name\s+= (?P<name>.+)")
 _CONTROL_FIELD = re.compile(r" (?P<key>\S.*?)\s+= (?P<value>.+)")
@@ -135,7 +135,7 @@ def state_of(target: str, status: MonitStatus, monitor: str = "monit monitor") -
     return ServiceState(
         activity=activity,
         pid=status.pid,
-        detail=shorten(status.text, MAX_DETAIL),
+        detail=shorten(status.text, MAX_DETAIL_CHARS),
         retrying=activity is Activity.CHANGING and not status.pending and not said & _UNSEEN,
         unwatched=(
             f"Monit does not watch it and neither stops nor restarts it; first run: {monitor}"

@@ -18,7 +18,7 @@ from backends.obstacles import command_obstacles, process_obstacles
 from backends.protocols import Host
 from backends.services.common import parse_pid, service_name
 from backends.templates import NoText, ServiceName, check_words
-from backends.text import MAX_DETAIL, last_lines, shorten
+from backends.text import MAX_DETAIL_CHARS, last_lines, shorten
 
 TAIL_BYTES = 4096  # of its output, for the last lines
 
@@ -160,7 +160,7 @@ def parse_status(text: str, name: str) -> ServiceState | None:
         return ServiceState(
             activity=_ACTIVITIES[state],
             pid=parse_pid(pid[1]) if pid else None,
-            detail=shorten(f"{state}: {said}" if said else state, MAX_DETAIL),
+            detail=shorten(f"{state}: {said}" if said else state, MAX_DETAIL_CHARS),
             retrying=state == "BACKOFF",
             stopping=state == "STOPPING",
         )

@@ -31,7 +31,7 @@ from backends.services.systemd_unit import (
     upheld_obstacles,
 )
 from backends.templates import NoText, ServiceName, check_words
-from backends.text import LAST_LINES, last_lines
+from backends.text import MAX_LAST_LINES, last_lines
 
 
 class SystemdSettings(TaggedSettings, kw_only=True, frozen=True, tag="systemd"):
@@ -82,7 +82,7 @@ class SystemdService:
 
     def log_commands(self, name: str) -> tuple[Command, Command]:
         """Read what its processes wrote; and, if that is nothing, what systemd wrote of it too."""
-        lines = ("--lines", str(LAST_LINES), "--output", "cat", "--no-pager", "--quiet")
+        lines = ("--lines", str(MAX_LAST_LINES), "--output", "cat", "--no-pager", "--quiet")
         own = "_SYSTEMD_USER_UNIT" if self._settings.user else "_SYSTEMD_UNIT"
         unit = "--user-unit" if self._settings.user else "--unit"
         call = (*journalctl(self._settings.command), *lines)

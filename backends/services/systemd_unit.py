@@ -8,7 +8,7 @@ from backends.hosts.execution import format_output, query
 from backends.model import Activity, ServiceState
 from backends.protocols import Host
 from backends.services.common import parse_pid
-from backends.text import MAX_DETAIL, shorten
+from backends.text import MAX_DETAIL_CHARS, shorten
 
 PROPERTIES = (
     "Id",
@@ -127,7 +127,7 @@ def state_of(shown: Mapping[str, str]) -> ServiceState:
     return ServiceState(
         activity=activity,
         pid=parse_pid(shown.get("MainPID", "")),
-        detail=shorten(_detail(shown), MAX_DETAIL),
+        detail=shorten(_detail(shown), MAX_DETAIL_CHARS),
         retrying=retrying,
         stopping=shown["ActiveState"] == "deactivating",
     )
@@ -151,7 +151,7 @@ Properties = Mapping[str, tuple[str, ...]]
 
 RELATED_PROPERTIES = ("Id", "ActiveState", "Listen")
 
-MAX_RELATED = 50  # units that are asked for: a node is not trusted to name few
+MAX_RELATED_UNITS = 50  # units that are asked for: a node is not trusted to name few
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:@\\-]{0,254}")  # as systemd allows, and no option
 _STOPS_WITH = ("RequiredBy", "BoundBy", "ConsistsOf")
@@ -163,7 +163,7 @@ def related_units(shown: Mapping[str, str]) -> tuple[str, ...]:
     """Units that start this one or stop with it; nobody would miss a target, but it may start others."""
     others = " ".join(shown.get(key, "") for key in ("TriggeredBy", *_STOPS_WITH)).split()
     names = [*upholding(shown), *(name for name in others if not name.endswith((".target", ".slice")))]
-    return tuple(dict.fromkeys(name for name in names if is_unit_name(name)))[:MAX_RELATED]
+    return tuple(dict.fromkeys(name for name in names if is_unit_name(name)))[:MAX_RELATED_UNITS]
 
 
 def is_unit_name(name: str) -> bool:

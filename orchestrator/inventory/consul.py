@@ -69,7 +69,7 @@ def found_nodes(service: ConsulService, found: Mapping[str, Instance]) -> dict[s
             instance.identity,
             instance.address,
             instance.port,
-            instance.called(service.ssh) if service.ssh else "",
+            instance.name_by(service.ssh) if service.ssh else "",
         )
         for name, instance in found.items()
     }

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from backends.consul.balancers import KeyBalancers, find_sockets
 from backends.consul.catalog import ConsulService, instance
-from backends.consul.client import Consul, Pair, decoded
+from backends.consul.client import Consul, Pair, decode_entries
 from backends.consul.settings import ConsulSettings
 from backends.consul.transport import Api
 from backends.haproxy.address import SshAddress, parse_address
@@ -79,7 +79,7 @@ def asked(code: int, index: str, body: str) -> Consul:
 @fuzzed(body=body_of(entry))
 def test_instances_of_a_service(body: str) -> None:
     def read() -> dict[str, NodeSettings]:
-        entries = decoded(body.encode(errors="replace"), "health")
+        entries = decode_entries(body.encode(errors="replace"), "health")
         found = found_nodes(SERVICE, {found.node: found for found in map(instance, entries)})
         return checked_nodes(found)
 

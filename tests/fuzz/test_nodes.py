@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from backends.command import CommandResult
 from backends.health.http import HttpHealth, Page, judge, version_of
-from backends.hosts.command_host import MAX_OUTPUT
+from backends.hosts.command_host import MAX_OUTPUT_BYTES
 from backends.hosts.output import Capture
 from backends.installers.versions import (
     CommandVersion,
@@ -137,6 +137,6 @@ def test_a_page_of_health(body: str, status: int) -> None:
 )
 @example(said=f"rolldeck-pid={ENDLESS} 1\n", stderr=False)
 def test_output_of_a_command(said: str, stderr: bool) -> None:
-    capture = Capture(MAX_OUTPUT, track=True)
+    capture = Capture(MAX_OUTPUT_BYTES, track=True)
     sent = said.encode(errors="replace")
     bounded(lambda: capture.feed(sent, stderr=stderr), len(sent))

@@ -266,7 +266,7 @@ async def test_large_tables_are_read_beside_the_loop_and_say_the_same(
 ) -> None:
     lb = runtime(f"unix://{haproxy.socket}")
     small = [each.ref for each in (await lb.snapshot()).servers]
-    monkeypatch.setattr("backends.text.LARGE", 1)
+    monkeypatch.setattr("backends.text.MIN_BESIDE_LENGTH", 1)
     assert small == [each.ref for each in (await lb.snapshot()).servers] != []
     with pytest.raises(Refused, match=r"nowhere"):
         await lb.snapshot(["nowhere"])

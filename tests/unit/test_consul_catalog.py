@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from backends.consul.catalog import instance
-from backends.consul.client import decoded
+from backends.consul.client import decode_entries
 from backends.errors import UnreadableReply
 
 
@@ -30,7 +30,7 @@ def check(identity: str, status: str) -> dict[str, Any]:
 
 
 def read(*entries: Any) -> list[Any]:
-    return [instance(each) for each in decoded(json.dumps(entries).encode(), "health of service shop")]
+    return [instance(each) for each in decode_entries(json.dumps(entries).encode(), "health of service shop")]
 
 
 def test_an_instance_is_where_its_node_is_and_its_own_meta_come_last() -> None:
@@ -84,4 +84,4 @@ def test_what_is_no_such_answer_is_called_that(body: bytes, words: str) -> None:
     with pytest.raises(
         UnreadableReply, match=f"^consul: health of service shop: the answer is not .*{words}"
     ):
-        decoded(body, "health of service shop")
+        decode_entries(body, "health of service shop")

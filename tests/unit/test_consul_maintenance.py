@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from backends.consul.catalog import ConsulService
-from backends.consul.client import decoded
+from backends.consul.client import decode_entries
 from backends.consul.maintenance import MAX_TEXT_CHARS, ConsulRegistration
 from tests.support.fake_node import FakeHost, FakeNode
 from tests.support.virtual_time import run
@@ -32,7 +32,7 @@ class Answers:
     """A Consul that gives these instances, whatever it is asked for: one before 1.5 knows no filter."""
 
     def __init__(self, *entries: dict[str, object]) -> None:
-        self.entries = decoded(json.dumps(entries).encode(), "test")
+        self.entries = decode_entries(json.dumps(entries).encode(), "test")
 
     async def services(self, *_: object, **__: object) -> tuple[int, object]:
         return 1, self.entries

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backends.haproxy.config_file import MAX_LINE, ConfigFile, parse_config, read_lines, split_line
+from backends.haproxy.config_file import MAX_LINE_CHARS, ConfigFile, parse_config, read_lines, split_line
 from tests.support.haproxy_words import WORDS
 
 
@@ -37,7 +37,7 @@ def test_a_keyword_may_be_quoted_or_escaped() -> None:
 
 
 def test_a_line_without_end_is_read_up_to_a_limit_and_what_follows_it_is_read() -> None:
-    long = f"server a {'x ' * MAX_LINE}" * 3
+    long = f"server a {'x ' * MAX_LINE_CHARS}" * 3
     found = list(read_lines(f"{long}\nserver b :1\n", ("server",)))
     assert [words[1] for words in found] == ["a", "b"]
 

@@ -9,7 +9,7 @@ from backends.command import CommandFinished
 from backends.errors import MAX_PROBLEM, BackendError, UnknownOutcome, UnreadableReply
 from backends.haproxy import commands
 from backends.haproxy.address import HaproxySettings
-from backends.haproxy.parse import MAX_NAME, MAX_TEXT, number
+from backends.haproxy.parse import MAX_NAME_CHARS, MAX_TEXT_CHARS, number
 from backends.haproxy.runtime import Runtime
 from backends.haproxy.transport import MAX_RECORDED_BYTES, WriteReply
 from backends.model import ServerRef
@@ -47,9 +47,9 @@ def table(row: Callable[[int], str]) -> Callable[[], str]:
 
 HOSTILE: dict[str, Callable[[], str]] = {
     "a name": replaced("shop,up,", f"shop,{'n' * LONG},"),
-    "a name in one table": replaced("shop,up,", f"shop,{'n' * (MAX_NAME + 1)},"),
-    "a backend": replaced("shop,", f"{'b' * (MAX_NAME + 1)},", -1),
-    "quoted name": replaced("shop,up,", f'shop,"{"n" * (MAX_NAME + 1)}",'),
+    "a name in one table": replaced("shop,up,", f"shop,{'n' * (MAX_NAME_CHARS + 1)},"),
+    "a backend": replaced("shop,", f"{'b' * (MAX_NAME_CHARS + 1)},", -1),
+    "quoted name": replaced("shop,up,", f'shop,"{"n" * (MAX_NAME_CHARS + 1)}",'),
     "a check": replaced("Layer7 check passed", "c" * LONG),
     "a column": replaced("# pxname,", f"# pxname,{'c' * LONG},"),
     "columns": replaced("# pxname,", f"# pxname,{'c,' * 5_000}"),
@@ -86,7 +86,7 @@ async def test_texts_that_nothing_depends_on_are_cut(tmp_path: Path) -> None:
     async with scripted_haproxy(tmp_path, Reply(text.encode())) as scripted:
         snapshot = await runtime(scripted.socket).snapshot()
     assert snapshot.info.version.endswith("… (5,016 characters)")
-    assert snapshot.servers[0].last_check == "c" * MAX_TEXT + "… (5,000 characters)"
+    assert snapshot.servers[0].last_check == "c" * MAX_TEXT_CHARS + "… (5,000 characters)"
 
 
 @pytest.mark.parametrize(
@@ -124,7 +124,7 @@ async def test_a_session_without_measure_is_shown_in_short(tmp_path: Path, old: 
     async with scripted_haproxy(tmp_path, Reply(text.encode())) as scripted, watching_loop() as loop:
         sessions = await runtime(scripted.socket).sessions(backend, server, 5)
     assert sessions.total == 1
-    assert len(sessions.oldest[0].client) < MAX_NAME + 50
+    assert len(sessions.oldest[0].client) < MAX_NAME_CHARS + 50
     assert loop.longest_s < BUSY_SECONDS
 
 

@@ -54,7 +54,7 @@ def test_counters_say_the_same_one_by_one_and_all_at_once(
     state, stat = tables(version)
     slow = columns_of(read(state, stat)[1])
     for few in (1000, 3, 0):
-        monkeypatch.setattr(columns, "FEW", few)
+        monkeypatch.setattr(columns, "MAX_SINGLE_ROWS", few)
         fast = fast_join("lb1", [stat], [state])
         assert fast is not None
         quick = columns_of(fast[1])

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from backends.command import Command
 from backends.errors import UnreadableReply
-from backends.health.common import MAX_DETAIL, printable
+from backends.health.common import MAX_DETAIL_CHARS, printable
 from backends.health.http import HttpCheck, HttpHealth, Page, judge, version_of
 from backends.health.http_client import curl
 from backends.health.kinds import HealthCheckFactory, HealthSettings
@@ -140,7 +140,7 @@ async def test_an_application_cannot_speak_to_the_terminal() -> None:
 def test_words_for_the_operator_are_one_printable_line(text: str) -> None:
     line = printable(text)
     assert line.isprintable()
-    assert len(line) <= MAX_DETAIL
+    assert len(line) <= MAX_DETAIL_CHARS
 
 
 CURL = (

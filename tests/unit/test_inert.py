@@ -18,7 +18,7 @@ from backends.errors import ConfigError
 from backends.haproxy.address import HaproxySettings, SshAddress, TcpAddress, parse_address
 from backends.hooks.kinds import HookSettings
 from backends.hosts.ssh_settings import Hop, SshSettings
-from backends.inert import LONGEST, NotInert, check_inert, check_port
+from backends.inert import MAX_HOST_CHARS, NotInert, check_inert, check_port
 from backends.inventories.toml import parse_toml
 from console.config.schema import parse
 from console.demo.configuration import rolldeck_config
@@ -36,7 +36,7 @@ GOOD = [
     "_dmarc.x",
     ".x",
     "i-0123abcd",
-    "a" * LONGEST,
+    "a" * MAX_HOST_CHARS,
 ]
 HOSTILE = [
     "$(id)",
@@ -65,7 +65,7 @@ HOSTILE = [
     "w\u00e9b",
     "\u0661",
     "",
-    "a" * (LONGEST + 1),
+    "a" * (MAX_HOST_CHARS + 1),
 ]
 
 
@@ -78,7 +78,7 @@ def test_names_and_addresses_pass(text: str) -> None:
 def test_whatever_a_program_might_read_something_in_does_not(text: str) -> None:
     with pytest.raises(NotInert, match="cannot be used: expected letters, digits") as caught:
         check_inert(text)
-    assert len(str(caught.value)) < 4 * LONGEST
+    assert len(str(caught.value)) < 4 * MAX_HOST_CHARS
     assert str(caught.value).isprintable()
 
 

@@ -108,7 +108,7 @@ async def test_a_broken_file_does_not_leak_into_the_traceback(tmp_path: Path) ->
 async def test_a_command_that_hangs_is_ended_with_its_children(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("backends.secrets.COMMAND_SECONDS", 0.1)
+    monkeypatch.setattr("backends.secrets.COMMAND_TIMEOUT_S", 0.1)
     with pytest.raises(ConfigError, match="did not end"):
         await load_secret("", "", "sleep 60; true", "p")
 

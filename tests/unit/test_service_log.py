@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from backends.errors import Refused, UnreadableReply
-from backends.text import LAST_LINES, MAX_DETAIL
+from backends.text import MAX_DETAIL_CHARS, MAX_LAST_LINES
 from console.terminal.timeline import moments_by_node
 from orchestrator.events.events import (
     CommandFinished,
@@ -114,8 +114,8 @@ def test_however_much_a_manager_says_little_is_kept() -> None:
         world.nodes["web1"].last_lines = ("x" * 100_000,) * 100
         await world.upgrade()
         [found] = world.events(ServiceLog)
-        assert len(found.lines) == LAST_LINES
-        assert all(len(line) < MAX_DETAIL + 50 for line in found.lines)
+        assert len(found.lines) == MAX_LAST_LINES
+        assert all(len(line) < MAX_DETAIL_CHARS + 50 for line in found.lines)
 
     run(scenario())
 

@@ -8,7 +8,7 @@ from backends.model import Activity, ServiceState
 from backends.services.systemd import SystemdService, SystemdSettings, journalctl
 from backends.services.systemd_unit import (
     LINGER,
-    MAX_RELATED,
+    MAX_RELATED_UNITS,
     NOT_ALLOWED,
     parse_show,
     parse_units,
@@ -266,7 +266,7 @@ def test_of_related_units_only_names_are_taken_and_not_too_many() -> None:
     assert related_units(named) == ("shop.timer", r"app\x2done@1.service")
     assert related_units({"UpheldBy": "a.target --help b.service"}) == ("a.target", "b.service")
     many = {"RequiredBy": " ".join(f"unit{number}.service" for number in range(9_999))}
-    assert len(related_units(many)) == MAX_RELATED
+    assert len(related_units(many)) == MAX_RELATED_UNITS
 
 
 @pytest.mark.parametrize(

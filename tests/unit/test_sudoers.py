@@ -10,7 +10,7 @@ from backends.command import Command
 from backends.errors import UnreadableReply
 from backends.hosts.execution import execute, query, rehearsing
 from backends.hosts.local import LocalHost
-from backends.hosts.sudo import LONGEST_PATTERN, SudoCall, rule, sudo_call
+from backends.hosts.sudo import MAX_PATTERN_CHARS, SudoCall, rule, sudo_call
 from backends.templates import VERSION_PATTERN
 
 ALL = ("sudo", "-n", "--")
@@ -61,7 +61,7 @@ def test_a_version_within_another_word_is_not_left_open() -> None:
 
 
 def test_a_rule_that_sudo_would_not_take_is_an_error() -> None:
-    with pytest.raises(ValueError, match=f"sudo takes {LONGEST_PATTERN}"):
+    with pytest.raises(ValueError, match=f"sudo takes {MAX_PATTERN_CHARS}"):
         rule("ann", SudoCall("get", ("1.5", "x" * 1024)), "/bin/get", {"1.5": VERSION_PATTERN})
 
 

@@ -13,7 +13,7 @@ from backends.errors import MAX_PROBLEM, ConfigError, Refused
 from backends.hosts.local import LocalHost
 from backends.hosts.output import Capture
 from backends.services import container, monit_output, systemd_unit
-from backends.text import MAX_DETAIL, abridge, decode, last_lines, shorten
+from backends.text import MAX_DETAIL_CHARS, abridge, decode, last_lines, shorten
 from orchestrator.events import events
 from orchestrator.events.events import Record
 from tests.support.recorder import exchanges
@@ -52,7 +52,7 @@ def test_what_a_service_manager_says_has_a_limit() -> None:
         container.state_of(container.InspectedState("exited", error="x" * LONG)),
     ]
     for state in states:
-        assert MAX_DETAIL < len(state.detail) < MAX_DETAIL + 50
+        assert MAX_DETAIL_CHARS < len(state.detail) < MAX_DETAIL_CHARS + 50
         assert state.detail.endswith(" characters)")
 
 
@@ -92,5 +92,5 @@ def test_of_a_long_log_the_last_lines_are_kept_in_their_order_and_none_is_long()
     text = "\n".join(["1", "2", "3", "", "4\r", " 5", "  ", "x" * 2000]) + "\n"
     found = last_lines(text)
     assert found[:-1] == ("2", "3", "4", " 5")
-    assert found[-1] == shorten("x" * 2000, MAX_DETAIL)
+    assert found[-1] == shorten("x" * 2000, MAX_DETAIL_CHARS)
     assert last_lines("\n \n") == ()

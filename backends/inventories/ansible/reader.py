@@ -27,7 +27,7 @@ from backends.inventories.ansible.source import Source, inspect_source, parse_in
 from backends.inventories.ansible.variable_files import VariableFiles
 from backends.inventories.common import MOST_NODES, InventoryFile, read_text, resolve_path
 
-_REUSE_S = 10.0  # seconds; what `status` and `check` want to know of several applications is asked once
+_REUSE_S = 10.0  # what `status` and `check` want to know of several applications is asked once
 _MOST_LISTINGS = 8  # that are kept
 
 
