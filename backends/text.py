@@ -162,10 +162,11 @@ _MAX_LISTED_NAMES = 30  # names; more would hide what was said before them
 
 
 def closest(found: object, known: Iterable[str]) -> str:
-    """The known name that was meant perhaps; empty when none is close.
+    """Return the known name that was probably meant; empty when none is close.
 
-    One letter may differ, two in a name of six letters and more, and three in one of ten; capitals do not
-    count. Of several the last one in the alphabet is taken. Else it may be how the name begins.
+    One letter may differ, two in a name of six letters or more, and three in one of ten; case is ignored. Of
+    several equally close names the last one in the alphabet is returned. Otherwise the text may be the
+    beginning of a name. `difflib` cannot be used: it rates "print" and "port" like "lb3" and "lb2".
     """
     text = str(found)[:_MAX_COMPARED_CHARS].lower()
     best, meant, longer = _LIMITS[-1][1], "", ""

@@ -86,7 +86,7 @@ def test_the_same_backend_twice_is_left_to_the_slow_way(version: str) -> None:
 def test_a_reply_that_is_matched_in_pieces_is_read_to_its_last_row(
     version: str, piece: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rows, "_PIECE", piece)
+    monkeypatch.setattr(rows, "_CHUNK_CHARS", piece)
     state, stat = tables(version)
     fast = fast_join("lb1", [stat], [state])
     assert fast is not None

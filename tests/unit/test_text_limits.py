@@ -33,7 +33,7 @@ def test_what_is_cut_says_how_long_it_was() -> None:
 @given(st.binary(max_size=200), st.integers(1, 9))
 def test_what_is_decoded_in_pieces_is_the_same(data: bytes, piece: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(text_limits, "_PIECE", piece)
+        patch.setattr(text_limits, "_CHUNK_BYTES", piece)
         assert decode(data) == data.decode(errors="replace")
 
 
