@@ -37,7 +37,7 @@ def test_an_instance_is_where_its_node_is_and_its_own_meta_come_last() -> None:
     [found] = read(entry())
     assert (found.identity, found.node, found.address, found.port) == ("shop-1", "web1", "10.0.0.1", 8080)
     assert found.meta == {"rack": "7", "zone": "a"}
-    assert [found.called(by) for by in ("id", "node", "meta:zone", "meta:none")] == [
+    assert [found.name_by(by) for by in ("id", "node", "meta:zone", "meta:none")] == [
         "shop-1",
         "web1",
         "a",
