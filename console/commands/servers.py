@@ -27,7 +27,7 @@ from orchestrator.engine.manual_change import Action, Change, Impact
 from orchestrator.engine.plan_differences import Difference
 from orchestrator.events import events
 from orchestrator.events.events import Record
-from orchestrator.events.text import health, remaining_text
+from orchestrator.events.text import format_health, remaining_text
 from orchestrator.planning.capacity import CapacityViolation
 from orchestrator.session.manual_change import change_by_hand
 from orchestrator.session.session import Session
@@ -212,7 +212,7 @@ def _as_text(servers: Sequence[Server]) -> Iterator[str]:
             each.ref.backend,
             each.ref.instance,
             each.admin_state,
-            health(each),
+            format_health(each),
             str(each.weight),
         )
         for each in servers

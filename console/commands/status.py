@@ -25,7 +25,7 @@ from console.terminal.output import clean, paint, result, result_json, say, tabl
 from console.terminal.status import status_fields, status_lines
 from orchestrator.adapters import AdapterFactory
 from orchestrator.errors import JournalError
-from orchestrator.events.text import health
+from orchestrator.events.text import format_health
 from orchestrator.live.versions import Disks
 from orchestrator.session.status import ApplicationStatus, StatusReader
 
@@ -175,11 +175,13 @@ def _kind(servers: Sequence[Server], live: int) -> str:
 
 def _row(name: str, backend: str, servers: Sequence[Server], seen: Seen, errors: str) -> tuple[str, ...]:
     admins = {each.admin_state for each in servers}
-    healths = {health(each) for each in servers}
+    healths = {format_health(each) for each in servers}
     marks = {each.ref.instance: "✓" if each.in_rotation else "✗" for each in servers}
     line = "".join(marks.get(instance, "?") for instance in seen)
     if len(admins) > 1 or len(healths) > 1:
-        line += " " + ", ".join(f"{each.ref.instance}: {each.admin_state} {health(each)}" for each in servers)
+        line += " " + ", ".join(
+            f"{each.ref.instance}: {each.admin_state} {format_health(each)}" for each in servers
+        )
     return (
         name,
         backend,

@@ -29,7 +29,7 @@ from console.terminal.summary import why
 from console.terminal.timeline import GLYPHS, commands, moments_by_node, reply_lines
 from orchestrator.events.events import Record
 from orchestrator.events.steps import STEPS
-from orchestrator.events.text import PURPOSES, mixed_versions, way_lines, whose_words
+from orchestrator.events.text import WAY_ON_LABELS, intention_text, mixed_versions_text, way_lines
 from orchestrator.events.timeline import Timeline
 from orchestrator.journal.entries import UNKNOWN
 from orchestrator.planning.text import group_findings
@@ -61,7 +61,7 @@ def render_report(summary: Summary, records: Sequence[Record]) -> str:
             reason=why(entry.result, entry.reason),
             facts=_facts(summary, timeline),
             ended=ended,
-            mixed=mixed_versions(ended.versions) if ended is not None else "",
+            mixed=mixed_versions_text(ended.versions) if ended is not None else "",
             no_end_text=no_end_words(summary) if has_no_end else "",
             no_end=no_end(summary, timeline),
             gantt=Gantt(timeline) if timeline.spans else None,
@@ -110,11 +110,11 @@ def _environment() -> Environment:
         "HEAD": node_columns(),
         "MOMENT_CLASSES": _MOMENT_CLASSES,
         "NUMBERS": number_columns(),
-        "PURPOSES": PURPOSES,
+        "WAY_ON_LABELS": WAY_ON_LABELS,
         "STEPS": STEPS,
         "reply_lines": reply_lines,
         "way_lines": way_lines,
-        "whose_words": whose_words,
+        "intention_text": intention_text,
     }
     return environment
 

@@ -10,7 +10,7 @@ from orchestrator.events import events
 from orchestrator.events.events import Record
 from orchestrator.events.spans import StepSpan
 from orchestrator.events.state import DONE, NodeState, NodeStatus, RolloutState
-from orchestrator.events.text import bake_words, describe, remaining_text
+from orchestrator.events.text import bake_text, describe, remaining_text
 
 ERASE = "\r\x1b[2K"
 
@@ -113,7 +113,7 @@ def _glyph(span: StepSpan) -> str:
 def _unproven(node: NodeStatus) -> str:
     if node.baked is None or node.baked.proven:
         return ""
-    return f"\n{'':<10} {paint('!', 'warn')} {bake_words(node.baked)}"
+    return f"\n{'':<10} {paint('!', 'warn')} {bake_text(node.baked)}"
 
 
 def _over(node: NodeStatus) -> str:

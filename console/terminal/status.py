@@ -6,7 +6,7 @@ import msgspec
 
 from backends.text import counted
 from console.terminal.output import clean, paint
-from orchestrator.events.text import PURPOSES, mixed_versions, others_words, since_words
+from orchestrator.events.text import WAY_ON_LABELS, mixed_versions_text, others_text, since_text
 from orchestrator.journal.entry_status import RolloutStatus, at_work
 from orchestrator.live.versions import NodeVersion
 from orchestrator.session.status import ApplicationStatus, KeptOut
@@ -30,7 +30,7 @@ def _version_lines(versions: Sequence[NodeVersion]) -> Iterator[str]:
     told = {version.node: version.version for version in versions}
     sources = [_source(versions, "journal", "as the journal has it"), _source(versions, "disk", "on disk")]
     source = f" ({'; '.join(filter(None, sources))})" if any(sources) else ""
-    if mixed := mixed_versions(told):
+    if mixed := mixed_versions_text(told):
         yield f"{paint('mixed versions', 'warn')}: {clean(mixed)}{clean(source)}"
     else:
         count = counted(len(told), "node")
@@ -58,7 +58,7 @@ def _head(rollout: RolloutStatus) -> str:
 
 def _who(rollout: RolloutStatus) -> str:
     origin = f"; {rollout.origin}" if rollout.origin else ""
-    return f"{rollout.operator} (process {rollout.pid} on {rollout.host}{origin}){since_words(rollout.since)}"
+    return f"{rollout.operator} (process {rollout.pid} on {rollout.host}{origin}){since_text(rollout.since)}"
 
 
 def _running(app: str, rollout: RolloutStatus) -> Iterator[str]:
@@ -84,13 +84,13 @@ def _unfinished(app: str, rollout: RolloutStatus) -> Iterator[str]:
     rest = "; ".join(f"{state}: {', '.join(names)}" for state, names in states.items())
     yield f"  {rollout.done}/{counted(rollout.total, 'node')} done{f'; {clean(rest)}' if rest else ''}"
     for way in rollout.ways_on:
-        yield f"  {PURPOSES[way.purpose]:<14}{clean(way.command)}"
+        yield f"  {WAY_ON_LABELS[way.purpose]:<14}{clean(way.command)}"
 
 
 def _kept_out(kept: KeptOut) -> str:
     by = {
-        "hand": f"by {kept.who}, manually{since_words(kept.since)}",
-        "others": f"by {others_words(by_agent=kept.by_agent)}{since_words(kept.since)}, untouched",
+        "hand": f"by {kept.who}, manually{since_text(kept.since)}",
+        "others": f"by {others_text(by_agent=kept.by_agent)}{since_text(kept.since)}, untouched",
         "haproxy": f"by HAProxy: {kept.words}",
     }[kept.by]
     return f"  {clean(f'{kept.server} ({kept.backend}) is kept out {by}')}: {clean(', '.join(kept.where))}"

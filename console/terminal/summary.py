@@ -7,7 +7,14 @@ from console.exit_codes import Exit
 from console.terminal.output import clean, paint
 from orchestrator.engine.result import outcomes, version_and_rotation
 from orchestrator.events.events import RolloutEnded
-from orchestrator.events.text import PURPOSES, WayLine, mixed_versions, reason_beside, way_lines, whose_words
+from orchestrator.events.text import (
+    WAY_ON_LABELS,
+    WayLine,
+    intention_text,
+    mixed_versions_text,
+    reason_beside,
+    way_lines,
+)
 from orchestrator.events.ways_back import OutOfRotation
 
 EXITS = {"healthy": Exit.HEALTHY, "degraded": Exit.DEGRADED, "aborted": Exit.ABORTED}
@@ -25,7 +32,7 @@ def ending(ended: RolloutEnded) -> Iterator[str]:
             )
         else:
             yield f"  {outcome.title:<12}{clean(', '.join(outcome.nodes))}"
-    if mixed := mixed_versions(ended.versions):
+    if mixed := mixed_versions_text(ended.versions):
         yield f"  {'versions':<12}{clean(mixed)}"
     if ended.blocked:
         yield f"{paint('no rolldeck command works now', 'bad')}: {clean(ended.blocked)}"
@@ -41,12 +48,12 @@ def ending(ended: RolloutEnded) -> Iterator[str]:
         yield f"{paint('unknown', 'bad')}: {clean(text)}"
     first = "once that is fixed, " if ended.blocked else ""
     for way in ended.ways_on:
-        yield f"{first}{PURPOSES[way.purpose]:<14}{clean(way.command)}"
+        yield f"{first}{WAY_ON_LABELS[way.purpose]:<14}{clean(way.command)}"
         first = ""
 
 
 def _whose(out: OutOfRotation) -> str:
-    words = whose_words(out)
+    words = intention_text(out)
     return f" ({clean(words)})" if words else ""
 
 

@@ -36,10 +36,13 @@ class ByActor(Event, frozen=True, kw_only=True):
 
 
 class OfStep(Event, frozen=True, kw_only=True):
-    """Base of what happens in a step, or because of one: only steps of the table are understood."""
+    """Base of what happens in a step, or because one has failed: only steps of the table are understood."""
+
+    node: str
+    step: Step
 
     def __post_init__(self) -> None:
-        check_step(getattr(self, "step", None))
+        check_step(self.step)
 
 
 class RolloutStarted(ByActor, frozen=True, kw_only=True, tag="rollout_started"):
@@ -83,16 +86,12 @@ class NodeStarted(Event, frozen=True, kw_only=True, tag="node_started"):
     originals: list[OriginalStateRecord]
 
 
-class StepStarted(OfStep, frozen=True, kw_only=True, tag="step_started"):
-    node: str
-    step: Step
+class StepStarted(OfStep, frozen=True, kw_only=True, tag="step_started"): ...
 
 
 class Waiting(OfStep, frozen=True, kw_only=True, tag="waiting"):
     """Why a step is not done yet; sent when the reason changes and at least every second."""
 
-    node: str
-    step: Step
     reason: str
     remaining_s: float  # to the deadline, or to the end of a bake
     baking: bool = False  # nothing is to be done: the node is watched in rotation
@@ -106,8 +105,6 @@ class NodeNote(Event, frozen=True, kw_only=True, tag="node_note"):
 
 
 class StepDone(OfStep, frozen=True, kw_only=True, tag="step_done"):
-    node: str
-    step: Step
     changed: bool  # False: it was already so
     detail: str
     duration_s: float  # without time spent paused
@@ -146,8 +143,6 @@ class NodeSkipped(ByActor, frozen=True, kw_only=True, tag="node_skipped"):
 
 
 class NodeFailed(OfStep, frozen=True, kw_only=True, tag="node_failed"):
-    node: str
-    step: Step
     error: str
     touched: bool = True  # False: it is as it was, and only held back: nothing was sent that changes it
 
@@ -155,20 +150,16 @@ class NodeFailed(OfStep, frozen=True, kw_only=True, tag="node_failed"):
 class ServiceLog(OfStep, frozen=True, kw_only=True, tag="service_log"):
     """What the service of a failed node had written last; read once the node is out of rotation."""
 
-    node: str
-    step: Step  # that failed
     lines: list[str]  # oldest first
 
 
 class NodePutBack(OfStep, frozen=True, kw_only=True, tag="node_put_back"):
     """A node whose turn had failed before its service was asked to stop: it is as it was before."""
 
-    node: str
-    step: Step  # that failed
     error: str
 
 
-class DecisionRequested(OfStep, frozen=True, kw_only=True, tag="decision_requested"):
+class DecisionRequested(Event, frozen=True, kw_only=True, tag="decision_requested"):
     """Somebody must decide; `RolloutControl.answer` takes one of the choices."""
 
     question: str  # its id
@@ -177,6 +168,9 @@ class DecisionRequested(OfStep, frozen=True, kw_only=True, tag="decision_request
     choices: list[str]
     kind: DecisionKind = "node"
     step: Step | None = None  # of the kind "step"
+
+    def __post_init__(self) -> None:
+        check_step(self.step)
 
 
 class DecisionMade(ByActor, frozen=True, kw_only=True, tag="decision_made"):

@@ -60,9 +60,9 @@ def describe(event: AnyEvent) -> str:
             fields[name] = requested_with(fields.get(name, ""), event.origin)
     match event:
         case Traffic():
-            fields["words"] = traffic_words(event)
+            fields["words"] = traffic_text(event)
         case Baked():
-            fields["words"] = bake_words(event)
+            fields["words"] = bake_text(event)
         case Waiting():
             fields["remaining"] = remaining_text(fields["remaining_s"], baking=event.baking)
         case events.ManualChangeStarted(action=action, weight=weight, override=override):
@@ -110,7 +110,7 @@ def remaining_text(duration: str, *, baking: bool) -> str:
     return f"{duration} left" if baking else f"timeout in {duration}"
 
 
-def health(server: Server) -> str:
+def format_health(server: Server) -> str:
     """The operational axis in words, never mixed with what somebody decided."""
     if server.admin_state is AdminState.MAINT:
         return "-"  # nothing checks it
@@ -125,7 +125,7 @@ def health(server: Server) -> str:
     return f"▼ {server.check_status or server.status}"
 
 
-def bake_words(baked: Baked) -> str:
+def bake_text(baked: Baked) -> str:
     """What a bake has proven: `baked with 120 requests, no errors, 3 not attributable`."""
     return _baked(baked) + (f", {baked.unattributed:,} not attributable" if baked.unattributed else "")
 
@@ -143,7 +143,7 @@ def _baked(baked: Baked) -> str:
     return f"{found}, no errors"
 
 
-def traffic_words(traffic: Traffic) -> str:
+def traffic_text(traffic: Traffic) -> str:
     """What clients were given: `1,204 requests, 3 errors, 2 not attributable`."""
     unknown = ", ".join(traffic.unknown)
     if traffic.errors is not None:
@@ -162,7 +162,7 @@ def traffic_words(traffic: Traffic) -> str:
     return ", ".join(parts)
 
 
-PURPOSES = {"resume": "to finish it:", "rollback": "to roll back:"}
+WAY_ON_LABELS = {"resume": "to finish it:", "rollback": "to roll back:"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,7 +216,7 @@ def reason_beside(result: str, reason: str) -> str:
     return f" {reason_without_result(result, reason)}" if reason.startswith(result) else f": {reason}"
 
 
-def mixed_versions(versions: Mapping[str, str]) -> str:
+def mixed_versions_text(versions: Mapping[str, str]) -> str:
     """`1.4.2 on web2, web3; 1.5.0 on web1`; empty when all have the same one."""
     nodes: dict[str, list[str]] = {}
     for name, version in versions.items():
@@ -226,19 +226,19 @@ def mixed_versions(versions: Mapping[str, str]) -> str:
     return "; ".join(f"{version} on {', '.join(names)}" for version, names in sorted(nodes.items()))
 
 
-def whose_words(out: OutOfRotation) -> str:
+def intention_text(out: OutOfRotation) -> str:
     """Why somebody wants it to be out; empty where nobody does."""
     if out.by_others:
-        return f"kept out by {others_words(by_agent=out.by_agent)}{since_words(out.since)}, untouched"
+        return f"kept out by {others_text(by_agent=out.by_agent)}{since_text(out.since)}, untouched"
     return "as it was before" if out.intentional else ""
 
 
-def others_words(*, by_agent: bool) -> str:
+def others_text(*, by_agent: bool) -> str:
     """Who it was when it was not us. HAProxy does not tell an operator from an agent check."""
     return "somebody else, or its agent check," if by_agent else "somebody else"
 
 
-def since_words(at: float) -> str:
+def since_text(at: float) -> str:
     """` since 14:05:12`, with the day where that is not today; empty for 0."""
     if not at:
         return ""
@@ -251,7 +251,7 @@ def _now() -> float:
     return datetime.now(UTC).timestamp()
 
 
-class Repeats:
+class RepeatedWaits:
     """Knows a `Waiting` that only repeats its reason."""
 
     def __init__(self) -> None:

@@ -9,7 +9,7 @@ from orchestrator.engine.manual_change import Change, Impact
 from orchestrator.engine.plan_differences import Difference, impact_differences
 from orchestrator.errors import PlanChanged
 from orchestrator.events.events import ManualChangeFinished, ManualChangeStarted
-from orchestrator.events.text import health
+from orchestrator.events.text import format_health
 from orchestrator.session.session import Session
 
 MOST_LOOKS = 4  # under the lock, until two in a row are the same
@@ -79,6 +79,6 @@ async def _make(session: Session, change: Change, what: str) -> tuple[Server, ..
             error = str(failure)
             raise
         finally:
-            read = [f"{each.ref}: {each.admin_state} {health(each)}" for each in after]
+            read = [f"{each.ref}: {each.admin_state} {format_health(each)}" for each in after]
             session.bus.emit(ManualChangeFinished(nodes=names, servers=read, error=error))
     return after

@@ -9,7 +9,7 @@ from orchestrator.balancers.request_errors import Look, RequestTally, Signals, s
 from orchestrator.engine.steps.verify import verify
 from orchestrator.errors import StepFailed
 from orchestrator.events.events import Baked, RolloutEnded, Traffic, Waiting
-from orchestrator.events.text import bake_words, traffic_words
+from orchestrator.events.text import bake_text, traffic_text
 from tests.support.fake_fleet import World
 from tests.support.virtual_time import run
 from tests.unit.test_steps_verify import upgraded
@@ -153,7 +153,7 @@ def test_a_bake_without_requests_proves_nothing_and_says_so() -> None:
         ended = await world.upgrade()
         assert (ended.result, ended.unproven) == ("healthy", ["web1", "web2"])
         baked = {each.node: each for each in world.events(Baked)}
-        assert bake_words(baked["web1"]) == "baked with 0 requests: nothing proven"
+        assert bake_text(baked["web1"]) == "baked with 0 requests: nothing proven"
         assert world.events(RolloutEnded)[-1].unproven == ended.unproven
 
     run(scenario())
@@ -172,7 +172,7 @@ def test_a_bake_with_enough_requests() -> None:
         await beside
         assert ended.unproven == []
         [baked] = world.events(Baked)
-        assert bake_words(baked) == "baked with 120 requests, no errors"
+        assert bake_text(baked) == "baked with 120 requests, no errors"
 
     run(scenario())
 
@@ -192,7 +192,7 @@ def test_a_bake_names_errors_that_no_server_explains() -> None:
         await beside
         assert (ended.result, ended.unproven) == ("healthy", [])
         [baked] = world.events(Baked)
-        assert bake_words(baked) == "baked with 120 requests, no errors, 3 not attributable"
+        assert bake_text(baked) == "baked with 120 requests, no errors, 3 not attributable"
 
     run(scenario())
 
@@ -217,7 +217,7 @@ def _serve(world: World, name: str, requests: int) -> None:
 )
 def test_a_bake_in_words(fields: dict[str, int], words: str) -> None:
     rest = {"node": "web1", "errors": 0, "refused": 0, "retried": 0, "proven": True, "duration_s": 1.0}
-    assert bake_words(Baked(**(rest | fields))) == words  # type: ignore[arg-type]
+    assert bake_text(Baked(**(rest | fields))) == words  # type: ignore[arg-type]
 
 
 def test_what_a_rollout_says_of_all_traffic() -> None:
@@ -235,7 +235,7 @@ def test_what_a_rollout_says_of_all_traffic() -> None:
         await world.upgrade()
         [traffic] = world.events(Traffic)
         assert (traffic.errors, traffic.unattributed, traffic.unknown) == (4, 3, [])
-        assert traffic_words(traffic) == f"{traffic.served} requests, 4 errors, 3 not attributable"
+        assert traffic_text(traffic) == f"{traffic.served} requests, 4 errors, 3 not attributable"
 
     run(scenario())
 
@@ -252,10 +252,10 @@ def test_errors_of_an_application_in_tcp_mode_are_unknown_and_never_0() -> None:
         ended = await world.upgrade()
         [traffic] = world.events(Traffic)
         assert (traffic.errors, traffic.unknown, ended.unproven) == (None, ["shop"], ["web1"])
-        assert traffic_words(traffic) == "0 requests, errors unknown in TCP mode: shop"
+        assert traffic_text(traffic) == "0 requests, errors unknown in TCP mode: shop"
 
     run(scenario())
 
 
 def test_traffic_of_an_older_journal() -> None:
-    assert traffic_words(Traffic(served=7, errors_5xx=1, duration_s=2.0)) == "7 requests, 1 error (5xx only)"
+    assert traffic_text(Traffic(served=7, errors_5xx=1, duration_s=2.0)) == "7 requests, 1 error (5xx only)"

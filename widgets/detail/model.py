@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from backends.model import Server, ServerRef
 from orchestrator.events import events
 from orchestrator.events.events import Record
-from orchestrator.events.text import Repeats
+from orchestrator.events.text import RepeatedWaits
 from orchestrator.live.poller import InstanceView, View
 from orchestrator.live.sessions import Seen
 from widgets.segments import Segment
@@ -72,7 +72,7 @@ class NodeJournal:
 
     def __init__(self, node: str) -> None:
         self._node = node
-        self._repeats = Repeats()
+        self._repeats = RepeatedWaits()
         self._last = 0  # sequence number of the record that was taken last
         self.lines: deque[Line] = deque(maxlen=MAX_JOURNAL_LINES)
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 from backends.model import AdminState, Server
-from orchestrator.events.text import health
+from orchestrator.events.text import format_health
 from orchestrator.live.poller import InstanceView
 from widgets.segments import Segment
 from widgets.table.columns import NO_VALUE, format_number, format_percent, format_since
@@ -40,7 +40,7 @@ def _admin(server: Server, instance: InstanceView) -> Cell:
 
 
 def _health(server: Server, instance: InstanceView) -> Cell:
-    words = health(server)
+    words = format_health(server)
     # Of the word alone: a drained server that is up is as healthy as any other.
     kind = _HEALTH_KINDS.get(words[:1], "quiet")
     words = "not checked" if words == "-" else words

@@ -10,12 +10,12 @@ from orchestrator.engine.result import outcomes, version_and_rotation
 from orchestrator.events.events import RolloutEnded
 from orchestrator.events.state import NodeState
 from orchestrator.events.text import (
-    PURPOSES,
+    WAY_ON_LABELS,
     WayLine,
-    mixed_versions,
+    intention_text,
+    mixed_versions_text,
     reason_without_result,
     way_lines,
-    whose_words,
 )
 from widgets.dialogs.button import InlineButton
 from widgets.dialogs.hanging_text import QUIET_STYLE, Entry, to_content
@@ -80,7 +80,7 @@ class ResultScreen(Report[None]):
 
     def _out(self) -> Iterator[Entry]:
         for out in self._ended.out_of_rotation:
-            words = whose_words(out)
+            words = intention_text(out)
             title = f"‖ Out of rotation: {out.node}" + (f" ({words})" if words else "")
             yield heading_entry(title, "$text-primary" if out.intentional else "$text-error")
             for place in out.servers:
@@ -97,7 +97,8 @@ class ResultScreen(Report[None]):
             yield heading_entry("The rollout")
         for way in self._ended.ways_on:
             yield Entry(
-                to_content(f"  {PURPOSES[way.purpose]:<14}", QUIET_STYLE), to_content(way.command, "bold")
+                to_content(f"  {WAY_ON_LABELS[way.purpose]:<14}", QUIET_STYLE),
+                to_content(way.command, "bold"),
             )
 
     def _unseen(self) -> Iterator[Entry]:
@@ -117,7 +118,7 @@ class ResultScreen(Report[None]):
                 for name in outcome.nodes
             ]
             yield Entry(head, to_content(", ".join(names)))
-        if mixed := mixed_versions(ended.versions):
+        if mixed := mixed_versions_text(ended.versions):
             yield Entry(to_content(f"  {'versions':<18}", QUIET_STYLE), to_content(mixed))
 
 

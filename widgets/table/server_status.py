@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from backends.model import AdminState, Operational, Server
-from orchestrator.events.text import health
+from orchestrator.events.text import format_health
 from widgets.view_model import Kind
 
 Group = Literal["up", "draining", "maint", "down", "unknown", "empty"]
@@ -61,7 +61,9 @@ def judge_server(server: Server, *, has_sessions: bool = False) -> ServerState:
     if server.effective_weight != server.weight and server.throttle is not None:
         weight = f"{server.effective_weight}/{server.weight}"
     kind, group = _classify(server, has_sessions)
-    return ServerState(kind, group, server.admin_state.value, health(server), weight, server.in_rotation)
+    return ServerState(
+        kind, group, server.admin_state.value, format_health(server), weight, server.in_rotation
+    )
 
 
 def _classify(server: Server, has_sessions: bool) -> tuple[Kind, Group]:

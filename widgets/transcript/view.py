@@ -13,7 +13,7 @@ from textual.widgets import Input, Static
 
 from backends.text import counted, visible
 from orchestrator.events.events import Record
-from orchestrator.events.text import Repeats
+from orchestrator.events.text import RepeatedWaits
 from widgets.transcript.lines import Line, Lines, lines_of
 
 MAX_LINES = 20_000  # lines
@@ -62,7 +62,7 @@ until you scroll up; `f` follows again.
         self._view, self._search, self._status = Lines(), Search(compact=True), Static(markup=False)
         self._only = ""
         self._count = self._gone = 0  # lines ever added; lines that went from the view since it was drawn
-        self._repeats = Repeats()
+        self._repeats = RepeatedWaits()
         self._seen_nodes: dict[str, None] = {}  # in the order of their first line
         self._pending = False
 

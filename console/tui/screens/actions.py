@@ -17,7 +17,7 @@ from orchestrator.engine import manual_change as manual
 from orchestrator.engine.manual_change import Action, Change, Impact
 from orchestrator.engine.plan_differences import Difference
 from orchestrator.errors import AlreadyRolledBack
-from orchestrator.events.text import health
+from orchestrator.events.text import format_health
 from orchestrator.journal.entry_status import standing
 from orchestrator.live.poller import Watch
 from orchestrator.planning.plan import Plan
@@ -123,7 +123,7 @@ class OperatorActions:
             self._notify(str(error), "error")
             return False
         read = ", ".join(
-            f"{server.ref.server} on {server.ref.instance}: {server.admin_state} {health(server)}"
+            f"{server.ref.server} on {server.ref.instance}: {server.admin_state} {format_health(server)}"
             for server in after
         )
         self._notify(f"read back: {read}")

@@ -8,7 +8,7 @@ from backends.text import counted
 from orchestrator.balancers.followers import inherits_only
 from orchestrator.events.state import DONE, NodeState, NodeStatus, RolloutState
 from orchestrator.events.steps import STEPS
-from orchestrator.events.text import health
+from orchestrator.events.text import format_health
 from orchestrator.live.disruptions import headroom, tightest
 from orchestrator.live.poller import View
 from orchestrator.planning.plan import Plan
@@ -116,7 +116,7 @@ class RolloutSummary:
                 continue
             belongs = original.admin is AdminState.READY and original.weight > 0
             if node.state in DONE and belongs and not (server.in_rotation or inherits_only(server)):
-                wrong.append(f"{server.admin_state} {health(server)} on {ref.instance}")
+                wrong.append(f"{server.admin_state} {format_health(server)} on {ref.instance}")
             if _is_out(node) and "drain" in node.steps and server.receives_traffic:
                 wrong.append(f"takes traffic on {ref.instance}")
         return ", ".join(dict.fromkeys(wrong))
@@ -129,7 +129,7 @@ def _now(view: View, refs: Sequence[ServerRef]) -> str:
         server = view.server(ref)
         words = "unknown" if server is None else f"{server.admin_state}"
         if server is not None and server.admin_state is AdminState.READY:
-            words = f"ready, {health(server)}"
+            words = f"ready, {format_health(server)}"
         groups.setdefault(words, []).append(ref.instance)
     return " · ".join(f"{words} on {', '.join(dict.fromkeys(names))}" for words, names in groups.items())
 

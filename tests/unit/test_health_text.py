@@ -8,7 +8,7 @@ import pytest
 from backends.model import Admin, Operational
 from console.terminal.json import server_fields
 from orchestrator.events.json import encode
-from orchestrator.events.text import health
+from orchestrator.events.text import format_health
 from tests.support.console_values import HOSTILE, server
 
 
@@ -28,12 +28,12 @@ from tests.support.console_values import HOSTILE, server
     ],
 )
 def test_words(changes: dict[str, Any], words: str) -> None:
-    assert health(server(**changes)) == words
+    assert format_health(server(**changes)) == words
 
 
 def test_a_server_in_maintenance_is_never_called_up() -> None:
     for bits in (Admin.FORCED_MAINT, Admin.INHERITED_MAINT, Admin.RESOLUTION_MAINT):
-        assert "up" not in health(server(admin=bits | Admin.FORCED_DRAIN))
+        assert "up" not in format_health(server(admin=bits | Admin.FORCED_DRAIN))
 
 
 def test_only_what_is_in_rotation_is_up_without_a_doubt() -> None:
