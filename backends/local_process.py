@@ -70,8 +70,9 @@ def login_environment() -> dict[str, str]:
 
 
 def operator_environment() -> dict[str, str]:
-    """That of the operator's own tools, such as a password manager or Ansible, which work with agents and
-    logins of the operator's: all of it without the secrets of Rolldeck's other parts.
+    """That of the operator's own tools, such as a password manager or Ansible.
+
+    They work with agents and logins of the operator's: all of it, but no secrets of Rolldeck's other parts.
     """
     return {name: value for name, value in os.environ.items() if name not in _secrets}
 

@@ -22,7 +22,7 @@ def is_visible(text: str) -> bool:
 
 
 def visible(text: str) -> str:
-    """Show what could control a terminal, reorder text or hide as `\\x1b`-like escapes.
+    r"""Show what could control a terminal, reorder text or hide as `\x1b`-like escapes.
 
     Those are control characters, bidirectional ones, ones without width or ink, and lone surrogates; tabs and
     line breaks become spaces. An emoji's variation selector is shown too: without it two names that look the

@@ -50,7 +50,8 @@ class Log:
     """Of one session, from when it is made until `close`. The wire is in it when `WIRE` is enabled."""
 
     def __init__(self, settings: LogSettings, application: str, bus: EventBus) -> None:
-        """
+        """Open the file and begin to write.
+
         Args:
             settings: where, and how much.
             application: of the session; it stands in every line.
@@ -139,7 +140,8 @@ class _LogFile(RotatingFileHandler):
     """
 
     def __init__(self, settings: LogSettings, report: Callable[[str], None]) -> None:
-        """
+        """Plan the file; `begin` opens it.
+
         Args:
             settings: where, and how much.
             report: called in the thread that writes, with what has gone wrong.
@@ -162,7 +164,7 @@ class _LogFile(RotatingFileHandler):
         file = open_own(Path(self.baseFilename), os.O_WRONLY | os.O_APPEND | os.O_CREAT)
         return open(file, "a", encoding=self.encoding, errors=self.errors)
 
-    def shouldRollover(self, record: logging.LogRecord) -> bool:
+    def shouldRollover(self, record: logging.LogRecord) -> bool:  # noqa: N802 - the name is logging's
         if self.stream and not self._is_in_place(self.stream):
             self._open_again(self.stream)
         if not super().shouldRollover(record) or self.stream is None:
@@ -182,7 +184,7 @@ class _LogFile(RotatingFileHandler):
         self._open_again(stream)
         return False
 
-    def doRollover(self) -> None:
+    def doRollover(self) -> None:  # noqa: N802 - the name is logging's
         """Holds the lock, which ends when its file is closed, until all files have their new names."""
         lock = os.dup(self.stream.fileno()) if self.stream else None
         try:
@@ -203,7 +205,7 @@ class _LogFile(RotatingFileHandler):
         except FileNotFoundError:
             return False
 
-    def handleError(self, record: logging.LogRecord) -> None:
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the name is logging's
         """Instead of a traceback on standard error."""
         error = sys.exc_info()[1]
         self._report(getattr(error, "strerror", None) or type(error).__name__)

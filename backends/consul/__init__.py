@@ -1,0 +1,1 @@
+"""Consul: its HTTP API, locks, maintenance mode, and nodes and load balancers from its catalogue."""

@@ -79,6 +79,7 @@ class Instance(msgspec.Struct, frozen=True, gc=False):
 
 
 def instance(entry: Entry) -> Instance:
+    """Of an entry of the catalogue; the service's own address comes before that of its node."""
     node, service = entry.node, entry.service
     return Instance(
         service.identity,

@@ -38,6 +38,8 @@ class Service(msgspec.Struct, frozen=True, gc=False, rename="pascal"):
 
 
 class Check(msgspec.Struct, frozen=True, gc=False, rename="pascal"):
+    """A health check of an instance or of its node, as the catalogue has it."""
+
     status: Literal["passing", "warning", "critical"]
     identity: str = msgspec.field(name="CheckID")
     name: str = ""
@@ -203,7 +205,8 @@ class Consul:
         """Set a key; returns whether that was done, which the condition may have forbidden.
 
         Args:
-            key, value: what to set.
+            key: to set.
+            value: of it; at most 512 KiB, which is Consul's own limit.
             cas: only when this is the index of its last change; 0: only when there is none yet.
             acquire: a session that takes its lock with it.
             release: a session that gives its lock back with it.

@@ -42,10 +42,12 @@ class HealthKind(TaggedSettings, kw_only=True, frozen=True):
 
 
 def healthy(detail: str, version: str | None = None) -> HealthResult:
+    """A good result; what an application says is made printable."""
     return HealthResult(True, printable(detail), None if version is None else printable(version))
 
 
 def unhealthy(detail: str) -> HealthResult:
+    """A bad result; what an application says is made printable."""
     return HealthResult(False, printable(detail))
 
 

@@ -48,7 +48,8 @@ class WebClient:
     """
 
     def __init__(self, settings: HttpHealth, what: str) -> None:
-        """
+        """Prepare requests; no connection is opened yet.
+
         Args:
             settings: of the application.
             what: their place in the configuration, such as ``apps.shop.health``.

@@ -15,7 +15,8 @@ class HealthCheckFactory:
     """Makes the checks of one application's nodes, which share one HTTP client."""
 
     def __init__(self, settings: HealthSettings, what: str, console: Host) -> None:
-        """
+        """Keep what all checks of an application share.
+
         Args:
             settings: of the application.
             what: their place in the configuration, such as ``apps.shop.health``.

@@ -86,7 +86,8 @@ class CommandHost(ABC):
         listener: CommandListener | None = None,
         max_output: int = MAX_OUTPUT_BYTES,
     ) -> None:
-        """
+        """Describe a host; no connection is opened yet.
+
         Args:
             name: the node's name in the configuration; errors and the transcript use it.
             sudo: run everything by `sudo -n`, which fails rather than ask for a password.

@@ -38,7 +38,8 @@ class SshHost(CommandHost):
         listener: CommandListener | None = None,
         connecting: asyncio.Semaphore | None = None,
     ) -> None:
-        """
+        """Describe a host; the first command connects to it.
+
         Args:
             name: the node's name in the configuration.
             address: host name, address, or a `Host` of the ssh configuration.

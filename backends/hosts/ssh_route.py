@@ -218,7 +218,7 @@ def _known_hosts(settings: "SshSettings", options: asyncssh.SSHClientConnectionO
 
 
 def _keeper(settings: "SshSettings", options: asyncssh.SSHClientConnectionOptions) -> str:
-    """ssh adds a key to the first file of the user; Vagrant and others make that one /dev/null."""
+    """The first file of the user is where ssh adds a key; Vagrant and others make that one /dev/null."""
     user: Any = options.config.get("UserKnownHostsFile", USER_FILES)
     first = settings.known_hosts or next(iter(user), "")
     return "" if first in NOWHERE else str(first)

@@ -100,8 +100,10 @@ class SymlinkVersion(TaggedSettings, kw_only=True, frozen=True, tag="symlink"):
 
 
 class DpkgVersion(TaggedSettings, kw_only=True, frozen=True, tag="dpkg"):
-    """A Debian package's full version; any status but "installed", half-configured too, counts as
-    not installed, so that installing again repairs it."""
+    """A Debian package's full version.
+
+    Any status but "installed", half-configured too, counts as not installed: installing again repairs it.
+    """
 
     package: Package
 

@@ -55,6 +55,7 @@ def nodes(command: F) -> F:
 
 
 def override(command: F) -> F:
+    """Of every command that may take a node out of rotation."""
     text = "Break the capacity floor for this node, by its name."
     return click.option("--override", multiple=True, metavar="NODE", help=text)(command)
 

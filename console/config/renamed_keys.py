@@ -45,5 +45,6 @@ def renamed_to(table: type, key: str) -> str:
 
     Args:
         table: the struct that the table in the file is decoded into.
+        key: that was found in it, and is not known.
     """
     return next((RENAMED_KEYS[kind][key] for kind in table.__mro__ if key in RENAMED_KEYS.get(kind, {})), "")

@@ -1,0 +1,1 @@
+"""`rolldeck demo`: real HAProxies, nodes and load on loopback, to try everything on."""

@@ -141,6 +141,7 @@ def _response(status: str, body: dict[str, str], close: bool) -> bytes:
 
 
 def main() -> None:
+    """Serve until it is told to end."""
     node, port = sys.argv[1:3]
     beside = os.path.join(os.path.dirname(os.path.abspath(__file__)), "release.json")
     with open(beside, encoding="utf-8") as file:

@@ -37,8 +37,7 @@ def _environment(pid: str) -> bytes:
 
 
 def sweep(directory: str, timeout: float = 5.0) -> None:
-    """Kill until two looks in a row, 20 ms apart, find nothing: a process may start another
-    meanwhile.
+    """Kill until two looks in a row, 20 ms apart, find nothing: a process may start another meanwhile.
 
     Args:
         directory: the stack's directory, exactly as its processes carry it.
@@ -65,6 +64,7 @@ def _remove_sockets(directory: str) -> None:
 
 
 def main() -> None:
+    """Wait for the end of standard input, then sweep."""
     sys.stdin.buffer.read()
     sweep(sys.argv[1])
 

@@ -51,6 +51,7 @@ def shorten(text: str, columns: int) -> str:
 
 
 def pad(text: str, columns: int, *, right: bool = False) -> str:
+    """Fill a text with blanks to so many columns of a terminal; with `right` on its left side."""
     space = " " * max(0, columns - width(text))
     return space + text if right else text + space
 

@@ -71,7 +71,8 @@ class Console(App[str]):
         file: str = "",
         applications: Sequence[str] = (),
     ) -> None:
-        """
+        """Plan the console; `run_async` shows it.
+
         Args:
             session: what works; it must outlive the console.
             watch: the live state, which somebody else runs.

@@ -70,7 +70,8 @@ class RolloutControl:
         interactive: bool = False,
         forbidden: Callable[[], str] = lambda: "",
     ) -> None:
-        """
+        """Let work go on until somebody pauses or aborts it.
+
         Args:
             clock: the time.
             bus: carries what people have done.

@@ -16,7 +16,8 @@ class ConsecutiveChecks:
     """
 
     def __init__(self, context: StepContext, *, asks_manager: bool = True) -> None:
-        """
+        """Begin to count; nothing has been looked at yet.
+
         Args:
             context: of the node.
             asks_manager: False where nothing was done to its service: its host may hang, and health decides.

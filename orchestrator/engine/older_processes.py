@@ -64,7 +64,8 @@ class OlderProcesses:
     """
 
     def __init__(self, context: StepContext, *, first_count: int | None) -> None:
-        """
+        """Begin to follow them, for one node.
+
         Args:
             context: on the node.
             first_count: its connections just now; None when they are not looked at.

@@ -34,7 +34,8 @@ class ServerPool:
         *,
         mends: bool = False,
     ) -> None:
-        """
+        """Begin with what the plan knows; nothing has been seen yet.
+
         Args:
             nodes: the servers of the plan, with the names of their nodes.
             backends: of the application; by default all that are seen.

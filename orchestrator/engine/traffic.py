@@ -41,7 +41,8 @@ class TrafficCount:
     """
 
     def __init__(self, backends: Collection[str] | None = None) -> None:
-        """
+        """Begin to count; the first look at each load balancer is what later ones are compared with.
+
         Args:
             backends: of which responses are counted that no server explains; by default all.
         """

@@ -46,6 +46,8 @@ class OfStep(Event, frozen=True, kw_only=True):
 
 
 class RolloutStarted(ByActor, frozen=True, kw_only=True, tag="rollout_started"):
+    """A rollout began, with what it is to do."""
+
     application: str
     version: str
     nodes: list[str]
@@ -56,6 +58,8 @@ class RolloutStarted(ByActor, frozen=True, kw_only=True, tag="rollout_started"):
 
 
 class FreezeOverridden(ByActor, frozen=True, kw_only=True, tag="freeze_overridden"):
+    """A rollout was started within a freeze window, on purpose."""
+
     operator: str
     reason: str  # until when it is frozen, and why
 
@@ -74,6 +78,8 @@ class Prefetched(Event, frozen=True, kw_only=True, tag="prefetched"):
 
 
 class BatchStarted(Event, frozen=True, kw_only=True, tag="batch_started"):
+    """The nodes of a batch are next."""
+
     number: int  # from 1
     nodes: list[str]
 
@@ -86,7 +92,8 @@ class NodeStarted(Event, frozen=True, kw_only=True, tag="node_started"):
     originals: list[OriginalStateRecord]
 
 
-class StepStarted(OfStep, frozen=True, kw_only=True, tag="step_started"): ...
+class StepStarted(OfStep, frozen=True, kw_only=True, tag="step_started"):
+    """A step of a node began."""
 
 
 class Waiting(OfStep, frozen=True, kw_only=True, tag="waiting"):
@@ -105,6 +112,8 @@ class NodeNote(Event, frozen=True, kw_only=True, tag="node_note"):
 
 
 class StepDone(OfStep, frozen=True, kw_only=True, tag="step_done"):
+    """A step of a node ended well."""
+
     changed: bool  # False: it was already so
     detail: str
     duration_s: float  # without time spent paused
@@ -131,18 +140,24 @@ class NodeDone(Event, frozen=True, kw_only=True):
     version: str = ""  # that was proven on it
 
 
-class NodeUpgraded(NodeDone, frozen=True, kw_only=True, tag="node_upgraded"): ...
+class NodeUpgraded(NodeDone, frozen=True, kw_only=True, tag="node_upgraded"):
+    """A node has the new version, and was proven with it."""
 
 
-class NodeRolledBack(NodeDone, frozen=True, kw_only=True, tag="node_rolled_back"): ...
+class NodeRolledBack(NodeDone, frozen=True, kw_only=True, tag="node_rolled_back"):
+    """A node has the version of before again, and was proven with it."""
 
 
 class NodeSkipped(ByActor, frozen=True, kw_only=True, tag="node_skipped"):
+    """Somebody decided that a node is left as it is."""
+
     node: str
     who: str
 
 
 class NodeFailed(OfStep, frozen=True, kw_only=True, tag="node_failed"):
+    """A step of a node failed, and with it the node's turn."""
+
     error: str
     touched: bool = True  # False: it is as it was, and only held back: nothing was sent that changes it
 
@@ -174,6 +189,8 @@ class DecisionRequested(Event, frozen=True, kw_only=True, tag="decision_requeste
 
 
 class DecisionMade(ByActor, frozen=True, kw_only=True, tag="decision_made"):
+    """Somebody answered a question, which `decision_requested` had asked."""
+
     question: str
     subject: str
     choice: str
@@ -181,22 +198,30 @@ class DecisionMade(ByActor, frozen=True, kw_only=True, tag="decision_made"):
 
 
 class Paused(ByActor, frozen=True, kw_only=True, tag="paused"):
+    """All work stands still until somebody resumes it."""
+
     who: str
     why: str
 
 
 class Resumed(ByActor, frozen=True, kw_only=True, tag="resumed"):
+    """Work goes on after a pause."""
+
     who: str
     duration_s: float  # how long it was paused
 
 
 class AbortRequested(ByActor, frozen=True, kw_only=True, tag="abort_requested"):
+    """Somebody asked for an end: no further step begins."""
+
     who: str
     why: str
     immediate: bool  # False: after the running steps
 
 
 class ManualChangeStarted(ByActor, frozen=True, kw_only=True, tag="manual_change_started"):
+    """Somebody is about to change servers by hand."""
+
     action: str  # drain, maint, ready, weight
     nodes: list[str]
     weight: int  # of the action "weight"
@@ -205,6 +230,8 @@ class ManualChangeStarted(ByActor, frozen=True, kw_only=True, tag="manual_change
 
 
 class ManualChangeFinished(Event, frozen=True, kw_only=True, tag="manual_change_finished"):
+    """A change by hand has ended."""
+
     nodes: list[str]
     servers: list[str]  # as they read afterwards: "shop/web1 on lb1: maint"
     error: str  # why it was not done; empty when it was
@@ -253,6 +280,8 @@ class Traffic(Event, frozen=True, kw_only=True, tag="traffic"):
 
 
 class RolloutEnded(Event, frozen=True, kw_only=True, tag="rollout_ended"):
+    """A rollout has ended: how each node went, and what is out of rotation now."""
+
     result: Result
     reason: str
     upgraded: list[str]
@@ -273,6 +302,8 @@ class RolloutEnded(Event, frozen=True, kw_only=True, tag="rollout_ended"):
 
 
 class RollbackStarted(Event, frozen=True, kw_only=True, tag="rollback_started"):
+    """A failed rollout is followed by its rollback, as `on_failure` says."""
+
     rollout: int  # in the journal
     policy: str  # `on_failure`
     nodes: list[str]
@@ -305,40 +336,13 @@ class Unreadable(Event, frozen=True, kw_only=True, tag="unreadable"):
 
 
 AnyEvent = (
-    RolloutStarted
-    | FreezeOverridden
-    | LockTaken
-    | Prefetched
-    | BatchStarted
-    | NodeStarted
-    | StepStarted
-    | Waiting
-    | NodeNote
-    | StepDone
-    | Baked
-    | NodeUpgraded
-    | NodeRolledBack
-    | NodeSkipped
-    | NodeFailed
-    | NodePutBack
-    | ServiceLog
-    | DecisionRequested
-    | DecisionMade
-    | Paused
-    | Resumed
-    | AbortRequested
-    | ManualChangeStarted
-    | ManualChangeFinished
-    | CommandSending
-    | CommandStarted
-    | CommandFinished
-    | Traffic
-    | RolloutEnded
-    | RollbackStarted
-    | RollbackRefused
-    | HookFired
+    RolloutStarted | FreezeOverridden | LockTaken | Prefetched | BatchStarted | NodeStarted
+    | StepStarted | Waiting | NodeNote | StepDone | Baked | NodeUpgraded | NodeRolledBack | NodeSkipped
+    | NodeFailed | NodePutBack | ServiceLog | DecisionRequested | DecisionMade | Paused | Resumed
+    | AbortRequested | ManualChangeStarted | ManualChangeFinished | CommandSending | CommandStarted
+    | CommandFinished | Traffic | RolloutEnded | RollbackStarted | RollbackRefused | HookFired
     | Unreadable
-)
+)  # fmt: skip
 
 
 class Record(msgspec.Struct, frozen=True):

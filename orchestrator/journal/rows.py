@@ -46,7 +46,9 @@ def decode_row(seq: object, at: object, text: bytes, before: Record | None = Non
     """A row as it stands in the file, whatever that is.
 
     Args:
-        seq, at, text: its columns.
+        seq: its number, from 1.
+        at: its time, seconds since 1970.
+        text: the event in JSON.
         before: the record before it: a row without a number or a time has those of that one.
     """
     event = decode_event(text)

@@ -21,7 +21,8 @@ class Endpoints:
     """
 
     def __init__(self, nodes: Iterable[Node] = (), match: Match = "name") -> None:
-        """
+        """Index the addresses of the nodes.
+
         Args:
             nodes: all of the application.
             match: by what server lines belong to them.

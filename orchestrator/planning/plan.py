@@ -27,6 +27,8 @@ class PreflightFailed(RolldeckError):
 
 
 class Severity(enum.StrEnum):
+    """What a finding means for the plan."""
+
     ERROR = "error"  # nothing will be touched
     WARNING = "warning"
     INFO = "info"

@@ -68,8 +68,11 @@ def pack(
     """The value of the key. What would be too long loses what can be spared, then all but the essence.
 
     Args:
-        head, number, at, journal_head: see `Publication`.
+        head: see `Publication`, as for the other ones.
         records: all that has happened.
+        number: of the publication.
+        at: when, seconds since 1970.
+        journal_head: of the journal of the machine that publishes it.
     """
     packed = b""
     for spare in ((), _DISPENSABLE, (*_DISPENSABLE, events.StepDone, events.BatchStarted)):

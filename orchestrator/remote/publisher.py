@@ -30,10 +30,12 @@ LEFT_THERE = 100  # requests that are not carried out; of more all are deleted
 
 
 def rollout_key(prefix: str, app: str) -> str:
+    """Where the running rollout of an application is published."""
     return f"{prefix}/{app}/rollout"
 
 
 def requests_key(prefix: str, app: str) -> str:
+    """Below which requests to the running rollout of an application are put."""
     return f"{prefix}/{app}/requests/"
 
 

@@ -56,7 +56,8 @@ class Session:
         published: RolloutSubscriber | None = None,
         remote: RemoteRollout | None = None,
     ) -> None:
-        """
+        """Put a session together; see `orchestrator.session.factory`, which opens what it needs.
+
         Args:
             application: what is worked on, with the nodes that are known so far.
             bus: carries everything that happens.

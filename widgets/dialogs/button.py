@@ -43,7 +43,8 @@ class InlineButton(Widget, can_focus=True):
             self.answer = answer
 
     def __init__(self, answer: str, label: str, variant: str = "default", *, width: int = 0) -> None:
-        """
+        """Describe a button.
+
         Args:
             answer: what `Pressed` carries.
             label: what stands on it.
@@ -103,7 +104,8 @@ class RadioList(Widget, can_focus=True):
     picked: reactive[int] = reactive(0)
 
     def __init__(self, options: Sequence[tuple[str, str, str]], value: str, *, id: str | None = None) -> None:
-        """
+        """Describe the options; one of them is always picked.
+
         Args:
             options: value, label and meaning of each.
             value: the one that is picked at first.

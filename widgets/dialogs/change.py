@@ -154,7 +154,8 @@ class ChangeDialog(Dialog[ChangeAnswer | None]):
     """
 
     def __init__(self, action: Action, impact: Impact, differences: Sequence[Difference] = ()) -> None:
-        """
+        """Plan the dialog for one action.
+
         Args:
             action: what is to be done.
             impact: what it would do; for "weight", what weight 0 would do.

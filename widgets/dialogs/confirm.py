@@ -19,7 +19,8 @@ class Confirm(Dialog[str | None]):
         choices: Sequence[tuple[str, str, str]],
         safe: str | None = None,
     ) -> None:
-        """
+        """Plan the dialog for one question.
+
         Args:
             title: the question; it names what it is about.
             lines: what there is to know before answering.

@@ -25,7 +25,8 @@ class PlanScreen(Report[bool]):
     ]
 
     def __init__(self, plan: Plan, differences: Sequence[Difference] = ()) -> None:
-        """
+        """Plan the screen for one plan.
+
         Args:
             plan: is shown.
             differences: from the plan that was agreed to before, where it is another one now.

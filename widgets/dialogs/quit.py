@@ -41,7 +41,8 @@ class QuitDialog(Dialog[str]):
     ]
 
     def __init__(self, lines: Sequence[str] = ()) -> None:
-        """
+        """Plan the dialog.
+
         Args:
             lines: where the rollout stands, if there is more to say than that it runs.
         """

@@ -19,7 +19,8 @@ class SelectDialog(Dialog[str | None]):
     ]
 
     def __init__(self, title: str, names: Sequence[str], current: str) -> None:
-        """
+        """Plan the dialog for one thing to pick.
+
         Args:
             title: what is picked.
             names: what there is.

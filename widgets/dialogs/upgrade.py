@@ -85,7 +85,8 @@ class UpgradeDialog(Dialog[UpgradeAnswer | None]):
     """
 
     def __init__(self, application: str, running_now: str, policy: Policy) -> None:
-        """
+        """Plan the dialog for one application.
+
         Args:
             application: its name.
             running_now: versions that run now, such as "1.4.2 on 4 nodes"; empty when not known.

@@ -117,7 +117,8 @@ in rotation.
         read_only: str,
         applications: Sequence[str] = (),
     ) -> None:
-        """
+        """Plan the screen; it is filled when it is mounted.
+
         Args:
             session: what works.
             watch: the live state.

@@ -99,7 +99,6 @@ async def silence_agents(context: StepContext, refs: Sequence[ServerRef]) -> Non
 
 async def _drain_when_allowed(context: StepContext) -> None:
     """Drain as soon as the guard allows; the lock makes the look and the drain one action."""
-
     control = context.control
 
     async def attempt() -> str | None:
