@@ -128,9 +128,9 @@ def measure_capacity(
         policy: has the floor.
         back: servers to count as in rotation, because what comes first puts them back. For plans only.
         counts: what a server must be to count.
-        carries: servers that follow others go with them; a weight is not inherited.
-        unmanaged: backends where traffic to a machine may fail while it is worked on: followers with the same
-            address and port have no floor there.
+        with_followers: servers that follow others go with them; a weight is not inherited.
+        ignored_backends: backends where traffic to a machine may fail while it is worked on: followers with
+            the same address and port have no floor there.
         all_backups: where `option allbackups` is set.
     """
     tracked = tracked_servers(snapshots.values()) if with_followers else {}

@@ -74,9 +74,9 @@ async def measure_departure(
         balancer_group: the load balancers.
         leaving: the servers that would go.
         policy: has the floor.
-        whole: read the backends that are not ours too: followers may stand there.
-        carries: whether followers go with them; see `measure_capacity`.
-        unmanaged: see `measure_capacity`.
+        all_backends: read the backends that are not ours too: followers may stand there.
+        with_followers: whether followers go with them; see `measure_capacity`.
+        ignored_backends: see `measure_capacity`.
         counted: leaves out what is no server, such as empty slots.
 
     Raises:

@@ -158,10 +158,10 @@ def steps_for(
     """What a node needs, and why in words.
 
     Args:
-        wanted: the version it is to have.
+        target_version: that it is to have.
         installed: the version on disk, None when there is none or it is not known.
         running: the version that answers, None when it is not known.
-        called: what the application itself calls the wanted version, if that differs.
+        reported: what the application itself calls the target version, if that differs.
         in_rotation: it is in rotation with its full health everywhere it belongs.
         stays_out: a human took it out everywhere; it goes back to that.
         unproven: it takes traffic, and a rollout to this version has not finished with it.

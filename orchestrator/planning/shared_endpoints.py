@@ -83,9 +83,9 @@ def judge_shared_endpoints(
     backend is one finding, whatever of it is concerned.
 
     Args:
-        seen: all backends.
+        shared: all backends.
         mapped: the server lines of each node, on all load balancers.
-        unmanaged: backends in which that is accepted; only a warning then.
+        ignored_backends: backends in which that is accepted; only a warning then.
     """
     out = {name: {*refs, *shared.followers(refs)} for name, refs in mapped.items()}
     found: dict[str, list[tuple[str, Server]]] = {}

@@ -58,11 +58,11 @@ async def preflight(
         application: what to upgrade.
         version: to which version; None to look only, as if every node had to be upgraded.
         limit: node names or patterns such as "web[12]"; all nodes when empty.
-        to_ready: nodes to put in rotation at the end although a human has them out now.
-        left: nodes that an earlier rollout did not finish, with what they were before it.
-        wanted: versions of nodes that are to have another one than `version`.
-        known: what has been found already, such as a freeze.
-        repairs: it is to mend what is there, such as a rollback: nodes that are not well forbid nothing.
+        force_ready: nodes to put in rotation at the end although a human has them out now.
+        unfinished: nodes that an earlier rollout did not finish, with what they were before it.
+        target_versions: of nodes that are to have another one than `version`.
+        known_findings: what has been found already, such as a freeze.
+        is_repair: it is to mend what is there, such as a rollback: nodes that are not well forbid nothing.
 
     Returns:
         The plan; when `plan.errors` is not empty it must not be run.
