@@ -4,6 +4,7 @@ import asyncio
 import functools
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import click
@@ -28,6 +29,7 @@ from orchestrator.engine.plan_differences import Difference
 from orchestrator.events import events
 from orchestrator.events.events import Record
 from orchestrator.events.text import format_health, remaining_text
+from orchestrator.planning.application import Application
 from orchestrator.planning.capacity import CapacityViolation
 from orchestrator.session.manual_change import change_by_hand
 from orchestrator.session.session import Session
@@ -65,7 +67,7 @@ def override(command: F) -> F:
 @override
 def drain(config_file: str | None, app: str, node: tuple[str, ...], **given: Any) -> int:
     """Take nodes out of rotation on every load balancer; sessions in flight go on."""
-    return _change(config_file, app, "drain", node, **given)
+    return _run(config_file, _Request(app, "drain", node, **given))
 
 
 @click.command()
@@ -73,7 +75,7 @@ def drain(config_file: str | None, app: str, node: tuple[str, ...], **given: Any
 @override
 def maint(config_file: str | None, app: str, node: tuple[str, ...], **given: Any) -> int:
     """Put nodes into maintenance on every load balancer, at once. To let sessions end, drain first."""
-    return _change(config_file, app, "maint", node, **given)
+    return _run(config_file, _Request(app, "maint", node, **given))
 
 
 @click.command()
@@ -83,7 +85,7 @@ def ready(config_file: str | None, app: str, node: tuple[str, ...], **given: Any
 
     One that does not become healthy in time is in maintenance afterwards.
     """
-    return _change(config_file, app, "ready", node, **given)
+    return _run(config_file, _Request(app, "ready", node, **given))
 
 
 @click.command()
@@ -92,64 +94,76 @@ def ready(config_file: str | None, app: str, node: tuple[str, ...], **given: Any
 @click.option("--to", "weight", type=click.IntRange(0, 256), required=True, help="0 to 256.")
 def weight(config_file: str | None, app: str, node: tuple[str, ...], **given: Any) -> int:
     """Set the weight of nodes on every load balancer; 0 takes them out of rotation."""
-    return _change(config_file, app, "weight", node, **given)
+    return _run(config_file, _Request(app, "weight", node, **given))
 
 
-def _change(
-    config_file: str | None,
-    app: str,
-    action: Action,
-    names: Sequence[str],
-    *,
-    yes: bool,
-    as_json: bool,
-    break_lock: bool,
-    override: Sequence[str] = (),
-    weight: int = 0,
-) -> int:
-    if not yes and not on_terminal(sys.stdin):
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """What the command line says: see the options."""
+
+    app: str
+    action: Action
+    nodes: Sequence[str]
+    yes: bool
+    as_json: bool
+    break_lock: bool
+    override: Sequence[str] = ()
+    weight: int = 0
+
+
+def _run(config_file: str | None, request: _Request) -> int:
+    if not request.yes and not on_terminal(sys.stdin):
         raise click.UsageError("there is no terminal to ask on: add --yes")
+    return interrupts.run(_change(config_file, request))
 
-    async def go() -> int:
-        async with open_session(find_and_load(config_file), app) as session, stop_on_signals(session):
-            application = await session.load_all_nodes()
-            chosen = manual.choose(application, names)
-            for name in override:
-                if name not in names:
-                    raise click.UsageError(f"--override {name}: not among the nodes; {there_is(name, names)}")
-            change = Change(action, chosen, weight, frozenset(override))
-            impact = await manual.impact(application, change)
-            for line in _shown(change, impact):
-                say(line)
-            refused = bool(impact.broken) and not set(impact.nodes) <= change.override
-            if refused:
-                raise CapacityViolation(impact.broken)
-            if not yes and not await _confirmed(session, change):
-                say("no changes made")
-                return Exit.ABORTED
 
-            async def agree(now: Impact, differences: Sequence[Difference]) -> Change | None:
-                for line in plan_text.differences(differences):
-                    say(line)
-                if yes or await _confirmed(session, change):
-                    return change  # the floor is looked at once more as it is made
-                return None
+async def _change(config_file: str | None, request: _Request) -> int:
+    async with open_session(find_and_load(config_file), request.app) as session, stop_on_signals(session):
+        application = await session.load_all_nodes()
+        change = _as_change(application, request)
+        impact = await manual.impact(application, change)
+        for line in _shown(change, impact):
+            say(line)
+        if impact.broken and not set(impact.nodes) <= change.override:
+            raise CapacityViolation(impact.broken)
+        if not request.yes and not await _confirmed(session, change):
+            say("no changes made")
+            return Exit.ABORTED
+        after = await _carry_out(session, request, change, impact)
+        if request.as_json:
+            for server in after:
+                result_json(server_fields(request.app, server))
+        else:
+            for line in _as_text(after):
+                result(line)
+        return Exit.HEALTHY
 
-            session.bus.subscribe(_tell)
-            try:
-                after = await change_by_hand(session, change, impact, agree, break_lock=break_lock)
-            except (RolldeckError, asyncio.CancelledError):
-                await _tell_where_it_stands(session, impact)
-                raise
-            if as_json:
-                for each in after:
-                    result_json(server_fields(app, each))
-            else:
-                for line in _as_text(after):
-                    result(line)
-            return Exit.HEALTHY
 
-    return interrupts.run(go())
+def _as_change(application: Application, request: _Request) -> Change:
+    chosen = manual.choose(application, request.nodes)
+    for name in request.override:
+        if name not in request.nodes:
+            others = there_is(name, request.nodes)
+            raise click.UsageError(f"--override {name}: not among the nodes; {others}")
+    return Change(request.action, chosen, request.weight, frozenset(request.override))
+
+
+async def _carry_out(session: Session, request: _Request, change: Change, impact: Impact) -> Sequence[Server]:
+    """Make the change, and say where it stands when it ends half way; returns the servers afterwards."""
+
+    async def agree(now: Impact, differences: Sequence[Difference]) -> Change | None:
+        for line in plan_text.differences(differences):
+            say(line)
+        if request.yes or await _confirmed(session, change):
+            return change  # the floor is looked at once more as it is made
+        return None
+
+    session.bus.subscribe(_tell)
+    try:
+        return await change_by_hand(session, change, impact, agree, break_lock=request.break_lock)
+    except (RolldeckError, asyncio.CancelledError):
+        await _tell_where_it_stands(session, impact)
+        raise
 
 
 async def _confirmed(session: Session, change: Change) -> bool:

@@ -3,6 +3,8 @@
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import click
 
@@ -30,6 +32,25 @@ from orchestrator.session.proposal import Proposal, agree_within_request
 from orchestrator.session.session import Session
 
 
+@dataclass(frozen=True, slots=True)
+class _Options:
+    """Of the command line, as they are described there."""
+
+    serial: Amount | list[Amount] | None
+    limit: tuple[str, ...]
+    ready: tuple[str, ...]
+    confirm: str | None
+    override_freeze: bool
+    yes: bool
+    break_lock: bool
+    as_json: bool
+
+    def changes(self) -> dict[str, object]:
+        """Of the policy: what was given of it."""
+        given = {"serial": self.serial, "confirm": self.confirm}
+        return {name: value for name, value in given.items() if value is not None}
+
+
 @click.command()
 @click.argument("app")
 @click.argument("version")
@@ -44,48 +65,37 @@ from orchestrator.session.session import Session
 @break_lock
 @click.option("--json", "as_json", is_flag=True, help="Every event as one line of JSON on standard output.")
 @click.pass_obj
-def upgrade(
-    config_file: str | None,
-    app: str,
-    version: str,
-    serial: Amount | list[Amount] | None,
-    limit: tuple[str, ...],
-    ready: tuple[str, ...],
-    confirm: str | None,
-    override_freeze: bool,
-    yes: bool,
-    break_lock: bool,
-    as_json: bool,
-) -> int:
+def upgrade(config_file: str | None, /, app: str, version: str, **given: Any) -> int:
     """Take APP to VERSION, batch by batch, and stop at the first thing that is wrong.
 
     Ctrl-C stops after the running step, a second Ctrl-C at once. In either case, nodes that are out of
     rotation are listed with the commands that put them back.
     """
     check_version(version)
+    options = _Options(**given)
     terminal = on_terminal(sys.stdin)
-    if not terminal and not yes:
+    if not terminal and not options.yes:
         raise click.UsageError("there is no terminal to ask on: add --yes")
-    changes = {"serial": serial, "confirm": confirm}
     config = find_and_load(config_file)
-    if not terminal and (confirm or config.app(app).rollout.confirm) != "none":
+    if not terminal and (options.confirm or config.app(app).rollout.confirm) != "none":
         raise click.UsageError("there is no terminal to confirm on: use --confirm none")
-    given = {name: value for name, value in changes.items() if value is not None}
 
     async def go() -> int:
         async with open_session(config, app) as session, stop_on_signals(session):
-            await session.work_log.ensure_unlocked(break_lock)
-            freeze = Severity.WARNING if override_freeze else Severity.ERROR
-            how = How(yes=yes, terminal=terminal, as_json=as_json, break_lock=break_lock)
+            await session.work_log.ensure_unlocked(options.break_lock)
+            freeze = Severity.WARNING if options.override_freeze else Severity.ERROR
+            how = How(
+                yes=options.yes, terminal=terminal, as_json=options.as_json, break_lock=options.break_lock
+            )
             what = f"upgrade to {version}"
-            async with broken_first(session, what, break_lock=break_lock, trusted=False):
+            async with broken_first(session, what, break_lock=options.break_lock, trusted=False):
                 proposal = await session.propose(
                     version,
-                    limit=limit,
-                    to_ready=ready,
-                    changes=given,
+                    limit=options.limit,
+                    to_ready=options.ready,
+                    changes=options.changes(),
                     freeze=freeze,
-                    break_lock=break_lock,
+                    break_lock=options.break_lock,
                 )
                 ended = await carry_out(session, proposal, how)
             return EXITS[ended.result] if ended else Exit.ABORTED
@@ -127,17 +137,34 @@ async def carry_out(session: Session, proposal: Proposal, how: How) -> RolloutEn
     if plan.batches and not how.yes and not await prompts.confirm(_question(plan)):
         say("no changes made")
         return None
-
-    async def agree(now: Plan, differences: Sequence[Difference]) -> bool:
-        for line in plan_text.differences(differences):
-            say(line)
-        if how.yes:
-            return await agree_within_request(now, differences)
-        for line in plan_text.summary(now):
-            say(line)
-        return await prompts.confirm(_question(now, "Start this plan?"))
-
     session.control.interactive = how.terminal and not how.yes
+    _show_events(session, prompts, how)
+    try:
+        agree = partial(_agree, prompts, how)
+        ended = await session.run(proposal, break_lock=how.break_lock, agree=agree)
+    finally:
+        prompts.close()
+    for line in ending(ended):
+        # Beside JSON too: its reader may be gone, and what is out of rotation has to be said.
+        (say if how.as_json else result)(line)
+    if session.defect is not None:
+        raise session.defect
+    return ended
+
+
+async def _agree(prompts: Prompts, how: How, now: Plan, differences: Sequence[Difference]) -> bool:
+    """Whether a plan that has changed since it was agreed to may be carried out."""
+    for line in plan_text.differences(differences):
+        say(line)
+    if how.yes:
+        return await agree_within_request(now, differences)
+    for line in plan_text.summary(now):
+        say(line)
+    return await prompts.confirm(_question(now, "Start this plan?"))
+
+
+def _show_events(session: Session, prompts: Prompts, how: How) -> None:
+    """Show what happens from now on, and ask what is to be decided."""
     progress = Progress(session.state)
 
     def read(record: Record) -> None:
@@ -150,16 +177,6 @@ async def carry_out(session: Session, proposal: Proposal, how: How) -> RolloutEn
     session.bus.subscribe(read)
     if how.terminal:
         session.bus.subscribe(prompts)
-    try:
-        ended = await session.run(proposal, break_lock=how.break_lock, agree=agree)
-    finally:
-        prompts.close()
-    for line in ending(ended):
-        # Beside JSON too: its reader may be gone, and what is out of rotation has to be said.
-        (say if how.as_json else result)(line)
-    if session.defect is not None:
-        raise session.defect
-    return ended
 
 
 def _question(plan: Plan, usual: str = "Go on?") -> str:

@@ -7,7 +7,7 @@ import time
 from backends.text import counted, format_duration
 from console.terminal.output import clean, on_terminal, paint, say, shorten, show_live
 from orchestrator.events import events
-from orchestrator.events.events import Record
+from orchestrator.events.events import AnyEvent, Record
 from orchestrator.events.spans import StepSpan
 from orchestrator.events.state import DONE, NodeState, NodeStatus, RolloutState
 from orchestrator.events.text import bake_text, describe, remaining_text
@@ -34,21 +34,11 @@ class Progress:
             self._draw()
 
     def _line(self, record: Record) -> str:
+        return self._line_of_node(record.event) or self._line_of_rollout(record.event)
+
+    def _line_of_node(self, event: AnyEvent) -> str:
         state = self._state
-        match record.event:
-            case events.BatchStarted(number=number, nodes=nodes) if len(state.batches) > 1:
-                left = state.eta()
-                batch = f"batch {number}/{len(state.batches)}: {', '.join(nodes)}"
-                if left is None:
-                    return batch
-                done = f"{state.done}/{counted(state.total, 'node')}"
-                return f"{batch} · {done}, about {format_duration(left.seconds)} left"
-            case events.RollbackStarted() as event:
-                return paint(clean(describe(event)), "warn")
-            case events.RollbackRefused() as event:
-                return paint(clean(describe(event)), "bad")
-            case events.Prefetched() as event:
-                return f"{paint('✓', 'ok')} {describe(event)}"
+        match event:
             case events.StepDone(node=name, step=step, detail=detail) if not self._live:
                 span = state.nodes[name].steps[step]
                 return f"{name:<10} {_glyph(span)} {step} {format_duration(span.seconds)} · {clean(detail)}"
@@ -63,6 +53,24 @@ class Progress:
                 return "\n".join(f"{name:<10} | {clean(line)}" for line in lines)
             case events.NodeNote(node=name, text=text):
                 return f"{paint('!', 'warn')} {f'{name}: ' if name else ''}{clean(text)}"
+        return ""
+
+    def _line_of_rollout(self, event: AnyEvent) -> str:
+        state = self._state
+        match event:
+            case events.BatchStarted(number=number, nodes=nodes) if len(state.batches) > 1:
+                left = state.eta()
+                batch = f"batch {number}/{len(state.batches)}: {', '.join(nodes)}"
+                if left is None:
+                    return batch
+                done = f"{state.done}/{counted(state.total, 'node')}"
+                return f"{batch} · {done}, about {format_duration(left.seconds)} left"
+            case events.RollbackStarted() as event:
+                return paint(clean(describe(event)), "warn")
+            case events.RollbackRefused() as event:
+                return paint(clean(describe(event)), "bad")
+            case events.Prefetched() as event:
+                return f"{paint('✓', 'ok')} {describe(event)}"
             case events.HookFired(ok=False) as event:
                 return f"{paint('!', 'warn')} {clean(describe(event))}"
             case events.Traffic() as event:

@@ -2,14 +2,14 @@
 
 import socket
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import msgspec
 
 from backends.model import ServerRef
 from backends.text import format_local_time
 from orchestrator.events import events
-from orchestrator.events.events import CommandStarted, Record
+from orchestrator.events.events import AnyEvent, CommandStarted, Record
 from orchestrator.events.steps import Step
 from orchestrator.journal.entries import Entry
 from orchestrator.journal.store import Journal
@@ -181,47 +181,62 @@ def _with_weight(leftover: UnfinishedNode, weight: int | None) -> UnfinishedNode
 
 def _nodes_of(entry: Entry, records: Iterable[Record]) -> list[tuple[str, UnfinishedNode | None]]:
     """Each node whose turn has begun, and what is left of it; None when it was completed."""
-    began: dict[str, events.NodeStarted] = {}
-    steps: dict[str, Step] = {}
-    commands: dict[str, CommandStarted] = {}
-    failed: dict[str, str] = {}
-    done: set[str] = set()
-    held: set[str] = set()
+    turns = _Turns()
     for record in records:
-        match record.event:
-            case events.NodeStarted(node=node) as event:
+        turns.apply(record.event)
+    return [
+        (node, None if node in turns.done else turns.left(entry, node))
+        for node in turns.began
+        if node not in turns.held or node in turns.done or turns.steps.get(node) != "drain"
+    ]
+
+
+@dataclass(slots=True)
+class _Turns:
+    """What a rollout's events say of the turns of its nodes, by node."""
+
+    began: dict[str, events.NodeStarted] = field(default_factory=dict)
+    steps: dict[str, Step] = field(default_factory=dict)  # the one that began last
+    commands: dict[str, CommandStarted] = field(default_factory=dict)  # of which no end is known
+    failed: dict[str, str] = field(default_factory=dict)  # why
+    done: set[str] = field(default_factory=set)
+    held: set[str] = field(default_factory=set)  # nothing was sent that changes them
+
+    def apply(self, event: AnyEvent) -> None:
+        match event:
+            case events.NodeStarted(node=node):
                 # A retry begins no new turn, and what was before the first one counts.
-                if node in done:  # and put back: the turn that follows is a new one
-                    done.discard(node)
-                    began[node] = event
-                began.setdefault(node, event)
+                if node in self.done:  # and put back: the turn that follows is a new one
+                    self.done.discard(node)
+                    self.began[node] = event
+                self.began.setdefault(node, event)
             case events.StepStarted(node=node, step=step):
-                steps[node] = step
-                failed.pop(node, None)
+                self.steps[node] = step
+                self.failed.pop(node, None)
             case CommandStarted(node=node) as command:
-                commands[node] = command
+                self.commands[node] = command
             case events.StepDone(node=node):
-                commands.pop(node, None)
+                self.commands.pop(node, None)
             case events.NodeFailed(node=node, touched=False):
-                held.add(node)
+                self.held.add(node)
             case events.NodeFailed(node=node, error=error):
-                failed[node] = error
+                self.failed[node] = error
             case events.NodeDone(node=node):
-                done.add(node)
+                self.done.add(node)
             case _:
                 pass
 
-    def left(node: str, event: events.NodeStarted) -> UnfinishedNode:
-        originals = dict(OriginalState.from_event(original) for original in event.originals)
+    def left(self, entry: Entry, node: str) -> UnfinishedNode:
+        event = self.began[node]
         return UnfinishedNode(
-            node, entry, event.version, steps.get(node), failed.get(node, ""), originals, commands.get(node)
+            node,
+            entry,
+            event.version,
+            self.steps.get(node),
+            self.failed.get(node, ""),
+            dict(OriginalState.from_event(original) for original in event.originals),
+            self.commands.get(node),
         )
-
-    return [
-        (node, None if node in done else left(node, event))
-        for node, event in began.items()
-        if node not in held or node in done or steps.get(node) != "drain"
-    ]
 
 
 def _is_untouched(journal: Journal, leftover: UnfinishedNode) -> bool:

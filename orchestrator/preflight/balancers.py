@@ -6,8 +6,12 @@ from backends.errors import BackendError
 from backends.haproxy.columns import Name
 from backends.model import AdminState, Server, ServerRef, Snapshot
 from orchestrator.balancers.group import Facts
-from orchestrator.node import OriginalState
+from orchestrator.balancers.processes import unreached_processes
+from orchestrator.engine.older_processes import judge_older_processes
+from orchestrator.node import Node, OriginalState
+from orchestrator.planning.application import Application
 from orchestrator.planning.balancer_findings import judge_level, judge_persistence
+from orchestrator.planning.mapping import Mapped
 from orchestrator.planning.plan import Finding, Severity
 from orchestrator.planning.policy import Policy
 from orchestrator.planning.slots import judge_slots
@@ -15,7 +19,27 @@ from orchestrator.planning.slots import judge_slots
 STATIC_ALGORITHMS = ("static-rr", "source", "uri", "url_param", "hdr", "rdp-cookie")
 
 
-def judge_balancer(snapshot: Snapshot) -> Iterable[Finding]:
+async def judge_balancers(
+    application: Application,
+    nodes: Sequence[Node],
+    mapped: Mapped,
+    snapshots: Mapping[str, Snapshot],
+    facts: Mapping[str, Facts],
+) -> list[Finding]:
+    """What is special about each load balancer, its processes and its configuration."""
+    group, policy = application.balancer_group, application.policy
+    findings = [finding for snapshot in snapshots.values() for finding in _judge_balancer(snapshot)]
+    findings += (
+        Finding(Severity.ERROR, name, problem)
+        for name, problem in unreached_processes(snapshot.info for snapshot in snapshots.values()).items()
+    )
+    findings += await judge_older_processes(group, snapshots, nodes, policy.drain_timeout)
+    ports = {ref: node.port for node in nodes for ref in mapped[node.name]}
+    findings += _judge_configuration(facts, group.backends, snapshots, ports, policy)
+    return findings
+
+
+def _judge_balancer(snapshot: Snapshot) -> Iterable[Finding]:
     """Level, liveness and algorithm of one load balancer."""
     name = snapshot.info.instance
     yield from judge_level(snapshot)
@@ -61,7 +85,7 @@ def judge_servers(servers: Sequence[Server], to_ready: bool) -> Iterable[Finding
             yield Finding(Severity.INFO, where, text)
 
 
-def judge_configuration(
+def _judge_configuration(
     facts: Mapping[str, Facts],
     backends: Collection[str],
     snapshots: Mapping[str, Snapshot],

@@ -11,7 +11,7 @@ from backends.model import Activity, Registered
 from backends.protocols import Registration
 from orchestrator.engine.steps.reachability import cannot_stop
 from orchestrator.node import Node
-from orchestrator.planning.plan import Finding, Severity
+from orchestrator.planning.plan import Finding, PlannedNode, Severity
 
 T = TypeVar("T")
 
@@ -34,6 +34,25 @@ class Observation:
 async def observe_nodes(nodes: Sequence[Node]) -> list[Observation]:
     """Look at all nodes side by side; what cannot be measured becomes an error finding, not a guess."""
     return list(await asyncio.gather(*(_observe_node(node) for node in nodes)))
+
+
+def judge_stop(node: PlannedNode, seen: Observation) -> Iterator[Finding]:
+    """What forbids to stop its service, where that is planned, and what there is to know before."""
+    if "stop" in node.steps:
+        for problem in (*filter(None, [seen.cannot_stop]), *seen.obstacles):
+            yield Finding(Severity.ERROR, node.name, problem)
+        for caveat in seen.caveats:
+            yield Finding(Severity.INFO, node.name, caveat)
+
+
+def judge_own_health(serving: Sequence[Observation], *, is_repair: bool) -> Iterator[Finding]:
+    """Of the nodes in rotation: HAProxy finds them well, so it is what own health looks at that is wrong."""
+    if serving and not any(seen.healthy for seen in serving):
+        text = (
+            "own health fails on every node that is in rotation; the first node would certainly fail verify"
+        )
+        severity = Severity.WARNING if is_repair else Severity.ERROR
+        yield Finding(severity, ", ".join(seen.node.name for seen in serving), text)
 
 
 class _Measure(Protocol):

@@ -11,11 +11,10 @@ from backends.protocols import LoadBalancer
 from backends.text import there_is
 from orchestrator.balancers.followers import inherits_only
 from orchestrator.balancers.group import Facts, read_facts
-from orchestrator.balancers.processes import unreached_processes
-from orchestrator.engine.older_processes import judge_older_processes
 from orchestrator.engine.steps.registry import DryRunContext
 from orchestrator.node import Node, OriginalState
 from orchestrator.planning.application import Application
+from orchestrator.planning.capacity import Capacity
 from orchestrator.planning.departure import Floors, find_all_backups, find_several_backups
 from orchestrator.planning.mapping import Mapped, map_nodes
 from orchestrator.planning.plan import (
@@ -35,9 +34,9 @@ from orchestrator.planning.shared_endpoints import (
     read_shared_endpoints,
 )
 from orchestrator.planning.slots import filled_of
-from orchestrator.preflight.balancers import judge_balancer, judge_configuration, judge_servers
+from orchestrator.preflight.balancers import judge_balancers, judge_servers
 from orchestrator.preflight.dry_run import commands_for, prefetch_for
-from orchestrator.preflight.nodes import Observation, observe_nodes
+from orchestrator.preflight.nodes import Observation, judge_own_health, judge_stop, observe_nodes
 from orchestrator.preflight.versions import check_availability, check_ways_back, judge_availability
 
 
@@ -73,20 +72,8 @@ async def preflight(
     mapped, mapping_findings = map_nodes(nodes, snapshots, application.match, among=application.nodes)
     findings += mapping_findings
     servers = {server.ref: server for snapshot in snapshots.values() for server in snapshot.servers}
-    for snapshot in snapshots.values():
-        findings += judge_balancer(snapshot)
-    findings += (
-        Finding(Severity.ERROR, name, problem)
-        for name, problem in unreached_processes(snapshot.info for snapshot in snapshots.values()).items()
-    )
-    findings += await judge_older_processes(
-        application.balancer_group, snapshots, nodes, application.policy.drain_timeout
-    )
-    ports = {ref: node.port for node in nodes for ref in mapped[node.name]}
     facts = await read_facts(application.balancer_group.balancers)
-    findings += judge_configuration(
-        facts, application.balancer_group.backends, snapshots, ports, application.policy
-    )
+    findings += await judge_balancers(application, nodes, mapped, snapshots, facts)
     elsewhere = await read_shared_endpoints(application.balancer_group.balancers[name] for name in snapshots)
     findings += [
         *elsewhere.findings,
@@ -125,10 +112,7 @@ async def preflight(
             measured.append(seen.node)
         if is_measured and "verify" in node.steps and serves:
             serving.append(seen)
-        if "stop" in node.steps:
-            found = (*filter(None, [seen.cannot_stop]), *seen.obstacles)
-            findings += [Finding(Severity.ERROR, name, problem) for problem in found]
-            findings += [Finding(Severity.INFO, name, caveat) for caveat in seen.caveats]
+        findings += judge_stop(node, seen)
 
     if version is not None:
         available = await check_availability(measured, planned, version)
@@ -137,14 +121,7 @@ async def preflight(
         if application.policy.two_way == "check" and not is_repair:
             findings += await check_ways_back(measured, planned)
 
-    if serving and not any(seen.healthy for seen in serving):
-        # HAProxy finds them well: it is what own health looks at that is wrong.
-        text = (
-            "own health fails on every node that is in rotation; the first node would certainly fail verify"
-        )
-        severity = Severity.WARNING if is_repair else Severity.ERROR
-        findings.append(Finding(severity, ", ".join(seen.node.name for seen in serving), text))
-
+    findings += judge_own_health(serving, is_repair=is_repair)
     policy = application.policy
     first, rest = (
         in_order([node.name for node in planned if node.steps and node.unproven is unproven], policy.order)
@@ -153,32 +130,16 @@ async def preflight(
     todo = [*first, *rest]
     # What nobody has proven takes traffic: it is decided about before anything else is taken out.
     cut = batches(first, policy.serial) + batches(rest, policy.serial)
-    capacities = []
-    back: set[ServerRef] = set()
-    for batch in cut:
-        members = [node for node in planned if node.name in batch]
-        leaving = {ref for node in members for ref in _leaving(node)}
-        after = floors.without(leaving, back)
-        # A batch that does not come back stops the rollout before the next one begins.
-        returning = {ref for node in members for ref in _returning(node)}
-        back |= returning | elsewhere.returning(returning)
-        findings += (
-            Finding(
-                Severity.ERROR,
-                ", ".join(batch),
-                f"capacity floor violated: {found} (see serial, min_available, max_unavailable)",
-            )
-            for found in after
-            if not found.allowed
-        )
-        capacities.append(after)
+    capacities = _capacities(cut, planned, floors, elsewhere)
+    for names, after in zip(cut, capacities, strict=True):
+        findings += _judge_capacities(names, after)
     return Plan(
         application=application.name,
         version=version or "",
         policy=policy,
         nodes=tuple(planned),
         batches=cut,
-        capacities=tuple(capacities),
+        capacities=capacities,
         prefetch=prefetch_for(
             [(node, (target_versions or {}).get(node.name, version)) for node in nodes if node.name in todo]
         ),
@@ -186,6 +147,28 @@ async def preflight(
         nodes_at_plan_time=application.nodes,
         all_backups=floors.all_backups,
     )
+
+
+def _capacities(
+    cut: Sequence[Sequence[str]], planned: Sequence[PlannedNode], floors: Floors, shared: SharedEndpoints
+) -> tuple[tuple[Capacity, ...], ...]:
+    """What stays in rotation while each batch is out."""
+    capacities = []
+    back: set[ServerRef] = set()
+    for batch in cut:
+        members = [node for node in planned if node.name in batch]
+        capacities.append(floors.without({ref for node in members for ref in _leaving(node)}, back))
+        # A batch that does not come back stops the rollout before the next one begins.
+        returning = {ref for node in members for ref in _returning(node)}
+        back |= returning | shared.returning(returning)
+    return tuple(capacities)
+
+
+def _judge_capacities(batch: Sequence[str], after: Sequence[Capacity]) -> Iterator[Finding]:
+    for found in after:
+        if not found.allowed:
+            text = f"capacity floor violated: {found} (see serial, min_available, max_unavailable)"
+            yield Finding(Severity.ERROR, ", ".join(batch), text)
 
 
 def _judge_health_check(application: Application) -> Iterator[Finding]:

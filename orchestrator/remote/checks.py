@@ -74,19 +74,12 @@ def check_record(head: RolloutHeader, names: Collection[str], record: Record) ->
                 raise ValueError("unreadable events of a journal are not published")
             case events.RolloutStarted():
                 _check_start(head, names, event)
-            case events.NodeStarted(node=node, version=version, originals=originals):
-                _check_node(names, node)
-                if not _is_version(version):
-                    raise ValueError(f"found {quoted(version)}, which is not a version")
-                for original in originals:
-                    _check_original(original)
-            case events.RolloutEnded(out_of_rotation=out):
-                for node_out in out:
-                    if node_out.node not in names:  # it fell out of rotation beside the plan
-                        check_printable("a node", node_out.node)
-            case events.CommandStarted(pid=pid, started=started):
-                if not (0 < pid < 2**31 and started >= 0):
-                    raise ValueError(f"found process {pid}, begun at {started}, which cannot be")
+            case events.NodeStarted():
+                _check_node_start(names, event)
+            case events.RolloutEnded():
+                _check_end(names, event)
+            case events.CommandStarted():
+                _check_command(event)
             case _:
                 pass
     except ValueError as error:
@@ -103,6 +96,26 @@ def _check_start(head: RolloutHeader, names: Collection[str], event: events.Roll
         raise ValueError("it has nodes that are not in its plan")
 
 
+def _check_node_start(names: Collection[str], event: events.NodeStarted) -> None:
+    if event.node not in names:
+        raise ValueError(f"node {quoted(event.node)} is not in its plan")
+    if not _is_version(event.version):
+        raise ValueError(f"found {quoted(event.version)}, which is not a version")
+    for original in event.originals:
+        _check_original(original)
+
+
+def _check_end(names: Collection[str], event: events.RolloutEnded) -> None:
+    for node_out in event.out_of_rotation:
+        if node_out.node not in names:  # it fell out of rotation beside the plan
+            check_printable("a node", node_out.node)
+
+
+def _check_command(event: events.CommandStarted) -> None:
+    if not (0 < event.pid < 2**31 and event.started >= 0):
+        raise ValueError(f"found process {event.pid}, begun at {event.started}, which cannot be")
+
+
 def _check_original(original: OriginalStateRecord) -> None:
     for name in (original.instance, original.backend, original.server):
         check_printable("a server", name)
@@ -110,11 +123,6 @@ def _check_original(original: OriginalStateRecord) -> None:
         raise ValueError(f"found state {quoted(original.admin)}, expected {', '.join(AdminState)}")
     if not 0 <= original.weight <= MOST_WEIGHT:
         raise ValueError(f"found weight {original.weight}, expected 0 to {MOST_WEIGHT}")
-
-
-def _check_node(names: Collection[str], node: str) -> None:
-    if node not in names:
-        raise ValueError(f"node {quoted(node)} is not in its plan")
 
 
 def with_own_commands(head: RolloutHeader, records: Sequence[Record]) -> list[Record]:
