@@ -41,7 +41,8 @@ class Aggregate(ABC):
     """
 
     def __init__(self, view: View, lines: list[list[int]]) -> None:
-        """
+        """Find the lines of live load balancers; nothing is added up yet.
+
         Args:
             view: of the poller.
             lines: for each load balancer, the index of its line for each server.

@@ -107,7 +107,8 @@ class TableRows:
     def __init__(
         self, data: ServersByName | ServersByNode, order: list[int], versions: Mapping[str, str], now: float
     ) -> None:
-        """
+        """Show these rows; none is built before it is drawn.
+
         Args:
             data: the merged view.
             order: indexes of the rows to show, in their order.
