@@ -1,4 +1,4 @@
-"""Values that cross rooms: what load balancers, hosts and services say. Frozen, with derivations only."""
+"""What load balancers, hosts and services report, as frozen values that all packages share."""
 
 import enum
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ class Admin(enum.IntFlag):
 
 
 class AdminState(enum.StrEnum):
-    """The administrative axis: what somebody decided, as opposed to how the server is."""
+    """The administrative state: what somebody decided about a server, whatever its health."""
 
     READY = "ready"
     DRAIN = "drain"
@@ -28,7 +28,7 @@ class AdminState(enum.StrEnum):
 
 
 class Operational(enum.IntEnum):
-    """HAProxy's `srv_op_state`: how the server is, as opposed to what somebody decided."""
+    """HAProxy's `srv_op_state`: how the server is, whatever somebody decided."""
 
     STOPPED = 0
     STARTING = 1
@@ -37,7 +37,7 @@ class Operational(enum.IntEnum):
 
 
 class Level(enum.IntEnum):
-    """What a connection to the Runtime API may do. Only `ADMIN` can change a server's state."""
+    """The level of a connection to the Runtime API. Only `ADMIN` can change the state of a server."""
 
     USER = 0
     OPERATOR = 1
@@ -51,7 +51,7 @@ NEEDS_ADMIN = "changing states needs admin (`level admin` at its `stats socket` 
 class ServerRef:
     """One server line of one backend on one load balancer."""
 
-    instance: str  # the load balancer's name in our configuration
+    instance: str  # name of the load balancer in the configuration of Rolldeck
     backend: str
     server: str
 
@@ -60,30 +60,30 @@ class ServerRef:
 
 
 class RequestCounters(NamedTuple):
-    """What one row of `show stat` has counted of requests, in HAProxy's own words behind each.
+    """The request counters of one row of `show stat`; a comment names HAProxy's column.
 
-    All up to `in_flight` only grow, until HAProxy begins again or somebody clears them. What they
-    mean together for the clients is in `orchestrator.balancers.request_errors`. A tuple, as there may be
-    ten thousand.
+    All counters before `in_flight` only grow, until HAProxy restarts or somebody clears them. What clients
+    experienced is derived from them in `orchestrator.balancers.request_errors`. This is a tuple because there
+    may be ten thousand.
     """
 
-    total: int = 0  # stot: also each attempt that was retried or given to another server
-    answered: int = 0  # req_tot without hrsp_1xx: responses that were begun, without those on the way to one
-    informational: int = 0  # hrsp_1xx: 100 and 103, and 101 of a WebSocket
-    answered_5xx: int = 0  # hrsp_5xx; of a server what it said itself, of a backend what clients were told
-    refused: int = 0  # econ: no connection after all attempts
-    broken: int = 0  # eresp: no response, or half of one; some HAProxies count some of these twice
-    retries: int = 0  # wretr; those of `retry-on` are counted twice
-    redispatches: int = 0  # wredis: given to another server
+    total: int = 0  # stot: includes attempts that were retried or redispatched
+    answered: int = 0  # req_tot without hrsp_1xx: responses that began, except informational ones
+    informational: int = 0  # hrsp_1xx: 100, 103, and 101 of a WebSocket
+    answered_5xx: int = 0  # hrsp_5xx: of a server its own responses, of a backend those that clients received
+    refused: int = 0  # econ: requests without a connection after all attempts
+    broken: int = 0  # eresp: missing or incomplete responses; some versions of HAProxy count some twice
+    retries: int = 0  # wretr: retries; those of `retry-on` count twice
+    redispatches: int = 0  # wredis: requests passed to another server
     client_aborts: int = 0  # cli_abrt
-    server_aborts: int = 0  # srv_abrt: broken off in the middle of a response
+    server_aborts: int = 0  # srv_abrt: responses that the server broke off
     in_flight: int = 0  # scur
-    http: bool = True  # False in TCP mode, where nothing is known of responses
-    doubtful_aborts: bool = False  # of a backend: srv_abrt may count a request that had no response (3.2)
+    http: bool = True  # False in TCP mode, in which responses are unknown
+    doubtful_aborts: bool = False  # srv_abrt of a backend may include requests without a response (3.2)
 
     @property
     def requests(self) -> int:
-        """Sent to it, without those that went to another server in the end; sessions in TCP mode."""
+        """Requests that were sent here and not to another server in the end; in TCP mode sessions."""
         return max(self.answered + self.refused, self.total - self.redispatches - self.retries)
 
 
@@ -100,31 +100,31 @@ def _admin_state(admin: Admin) -> AdminState:
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """One server as one HAProxy sees it now. Counters restart at 0 when HAProxy reloads."""
+    """One server as one HAProxy reports it. Counters restart at 0 when HAProxy reloads."""
 
     ref: ServerRef
     address: str  # empty when the socket's level hides it
     port: int  # 0 when hidden, not set, or computed for each connection; "+1000" reads as 1000
     admin: Admin
     operational: Operational
-    status: str  # the CSV's words: "UP", "UP 1/3", "DRAIN", "MAINT (via be/srv)", "no check" ...
+    status: str  # as in `show stat`: "UP", "UP 1/3", "DRAIN", "MAINT (via be/srv)", "no check" ...
     weight: int  # set by the configuration or by `set server ... weight`
     initial_weight: int  # of the configuration
-    effective_weight: int  # what counts now: the slow-start ramp is in it
-    has_checks: bool  # HAProxy runs health checks on it
+    effective_weight: int  # the weight in use now, which includes the slow-start ramp
+    has_checks: bool  # HAProxy runs health checks of this server
     check_status: str  # "L7OK", "L4CON" ...; empty when there are no checks
     check_health: int
     check_rise: int
     check_fall: int
-    check_code: str  # what it answered, such as "200"; empty when nothing was, or for a connection alone
+    check_code: str  # its answer, such as "200"; empty without an answer, or for a mere connection
     check_duration: int | None  # of the last check, milliseconds; None before the first one
-    check_failures: int  # failed checks while it was up
-    last_check: str  # the last check's own words
+    check_failures: int  # failed checks while the server was up
+    last_check: str  # the text of the last check
     agent: bool  # an agent check is configured and enabled
-    agent_configured: bool  # there is one, perhaps switched off now
-    agent_status: str  # "L7OK", "L7STS" (it says down), "CHECKED" (it spoke of something else) ...
-    last_agent: str  # the agent's own words; empty in 2.2, and when it says nothing of health
-    track_target: str  # "backend/server" whose health it follows; empty when none
+    agent_configured: bool  # an agent check is configured, perhaps disabled now
+    agent_status: str  # "L7OK", "L7STS" (down), "CHECKED" (an answer about something else) ...
+    last_agent: str  # the agent's text; empty in 2.2, and when the agent reports no health
+    track_target: str  # "backend/server" whose health this server follows; empty without one
     backup: bool
     cookie: str
     sessions: int  # streams in flight; idle keep-alive connections do not count
@@ -133,9 +133,9 @@ class Server:
     last_change: int  # seconds since the operational state last changed
     counters: RequestCounters
     response_time: int | None  # decayed average, milliseconds
-    host_name: str = ""  # that HAProxy resolves for it; empty when it has an address of its own
-    srv_record: str = ""  # that names its host and port; empty when none does
-    empty_slot: bool = False  # a line that name resolution, or a controller, has not filled: no server
+    host_name: str = ""  # the name that HAProxy resolves; empty when the address is fixed
+    srv_record: str = ""  # the DNS record that names host and port; empty without one
+    empty_slot: bool = False  # a line that name resolution, or a controller, has not filled
 
     @property
     def admin_state(self) -> AdminState:
@@ -144,20 +144,20 @@ class Server:
 
     @property
     def own_admin_state(self) -> AdminState:
-        """The same without what it inherits from a server that it tracks, and what ends with that."""
+        """The administrative state without what the server inherits from a server that it tracks."""
         return _admin_state(self.admin & ~(Admin.INHERITED_MAINT | Admin.INHERITED_DRAIN))
 
     @property
     def full_health(self) -> int:
-        """The value of `check_health` that means "nothing left to prove"."""
+        """The value of `check_health` in full health."""
         return self.check_rise + self.check_fall - 1
 
     @property
     def checks_passed(self) -> bool:
-        """HAProxy's own checks found it in full health. False for a server without checks.
+        """Whether HAProxy's own checks found the server in full health. False without checks.
 
-        With `slowstart` it is STARTING then, also in DRAIN: waiting for RUNNING there would use the ramp
-        up before any traffic comes.
+        With `slowstart` such a server is STARTING, also in DRAIN: a wait for RUNNING would use up the ramp
+        before any traffic arrives.
         """
         return (
             self.has_checks
@@ -168,7 +168,7 @@ class Server:
 
     @property
     def receives_traffic(self) -> bool:
-        """New traffic goes there now, whether or not it has proven its health."""
+        """Whether the server receives new traffic now, in full health or not."""
         return (
             self.admin_state is AdminState.READY
             and self.operational in (Operational.STARTING, Operational.RUNNING)
@@ -177,7 +177,7 @@ class Server:
 
     @property
     def in_rotation(self) -> bool:
-        """It takes its full share of new traffic: ready, in full health, with a weight, not ramping up."""
+        """Whether it receives its full share of new traffic: ready, healthy, weighted, not ramping up."""
         healthy = self.checks_passed if self.has_checks else self.operational is Operational.RUNNING
         return (
             self.admin_state is AdminState.READY
@@ -193,15 +193,15 @@ class Stream:
     """One session in flight: a request, or a TCP connection, from a client to a server."""
 
     ref: ServerRef
-    client: str  # address and port; "unix:2" for a unix socket, "unknown" for one of HAProxy's own
+    client: str  # address and port; "unix:2" for a unix socket, "unknown" for HAProxy itself
     frontend: str
-    age: int | None  # seconds since it began; None when HAProxy does not say
+    age: int | None  # seconds since it began; None when HAProxy does not report it
     silence_left: int | None  # seconds without a byte after which HAProxy ends it; None: no limit now
 
 
 @dataclass(frozen=True, slots=True)
 class Sessions:
-    """What is in flight on one server, as far as it is of use to see."""
+    """The sessions in flight on one server."""
 
     total: int
     oldest: tuple[Stream, ...]  # the oldest first; perhaps not all
@@ -215,17 +215,17 @@ class Backend:
     mode: str  # "http" or "tcp"
     algorithm: str
     cookie: str
-    counters: RequestCounters = NOTHING_COUNTED  # of the row of the backend itself
+    counters: RequestCounters = NOTHING_COUNTED  # from the row of the backend itself
 
 
 @dataclass(frozen=True, slots=True)
 class Persistence:
-    """What keeps clients of one backend on their servers, by HAProxy's configuration.
+    """What keeps clients of one backend on their servers, according to HAProxy's configuration.
 
     Attributes:
-        by: such as `cookie "SRV"` or "stick table"; never empty.
-        in_maintenance: what sends them to a server in maintenance too, "option persist" or "force-persist";
-            empty when maintenance moves them.
+        by: the mechanisms, such as `cookie "SRV"` or "stick table"; never empty.
+        in_maintenance: the option that sends clients even to a server in maintenance, "option persist" or
+            "force-persist"; empty when maintenance moves them.
     """
 
     by: tuple[str, ...]
@@ -234,7 +234,7 @@ class Persistence:
 
 @dataclass(frozen=True, slots=True)
 class Info:
-    """Of `show info`: who answers, and since when."""
+    """`show info`: which process answers, and since when it runs."""
 
     instance: str
     version: str
@@ -243,40 +243,40 @@ class Info:
     stopping: bool  # an old worker finishing its connections
     node: str = ""  # HAProxy's name for its machine
     processes: int = 1  # that serve side by side (`nbproc`), each with states of its own
-    process: int = 1  # which of them answers, from 1
+    process: int = 1  # the number of the one that answers, from 1
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Everything one load balancer said at one moment."""
+    """Everything that one load balancer reported at one moment."""
 
     info: Info
     level: Level
     backends: tuple[Backend, ...]
     servers: Sequence[Server]  # a tuple, or built one by one: there may be thousands
-    read_only: str = ""  # why nothing can be changed through it, whatever the level: "a statistics page"
+    read_only: str = ""  # why nothing can be changed, whatever the level: "a statistics page"
 
 
 class Activity(enum.StrEnum):
-    """What a service manager says of a service."""
+    """The state of a service, as its manager reports it."""
 
     RUNNING = "running"
     STOPPED = "stopped"
     CHANGING = "changing"  # an action is pending or under way
-    FAILED = "failed"  # it has given up
+    FAILED = "failed"  # the manager has given up
 
 
 @dataclass(frozen=True, slots=True)
 class ServiceState:
-    """A service as its manager sees it; only together with port and process is it the truth."""
+    """A service as its manager reports it; port and process have to confirm it."""
 
     activity: Activity
-    pid: int | None  # of the main process while it is known
-    detail: str  # the manager's own words
-    retrying: bool = False  # it has died or did not start, and its manager starts it again
-    unwatched: str = ""  # why its manager does nothing for it now, and what ends that, in words
-    stopping: bool = False  # it is being stopped: it may answer well, and be killed at any moment
-    self_checked: bool = False  # its manager checks its health, without which it is not `RUNNING`
+    pid: int | None  # id of the main process while it is known
+    detail: str  # the manager's own text
+    retrying: bool = False  # the service died or did not start, and its manager restarts it
+    unwatched: str = ""  # why its manager does not act on it now, and what ends that
+    stopping: bool = False  # the service is being stopped: it may still answer, and be killed soon
+    self_checked: bool = False  # its manager checks its health, and only then reports `RUNNING`
 
 
 @dataclass(frozen=True, slots=True)
@@ -304,4 +304,4 @@ class HealthResult:
 
     ok: bool
     detail: str  # "200 OK", "connection refused", "status is DOWN, expected UP" ...
-    version: str | None = None  # the version that runs, when the check reads one
+    version: str | None = None  # the version that runs, if the check reads one

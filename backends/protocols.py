@@ -17,10 +17,10 @@ class Clock(Protocol):
     """Time, so that tests never wait for real."""
 
     def time(self) -> float:
-        """Seconds since 1970, for people."""
+        """Return seconds since 1970, for people."""
 
     def monotonic(self) -> float:
-        """Seconds that never jump, for deadlines."""
+        """Return seconds that never jump, for deadlines."""
 
     async def sleep(self, seconds: float) -> None: ...
 
@@ -35,26 +35,26 @@ class LoadBalancer(Protocol):
     def name(self) -> str: ...
 
     async def snapshot(self, backends: Sequence[str] = ()) -> Snapshot:
-        """Read info, level and the servers of these backends (all of them when empty)."""
+        """Read the information, the level and the servers of these backends, or of all when empty."""
 
     async def sessions(self, backend: str, server: str, limit: int) -> Sessions:
-        """Read what is in flight on one server: how many, and the `limit` oldest. PermissionDenied: level."""
+        """Read the sessions of one server: their number, and the `limit` oldest. PermissionDenied: level."""
 
     async def older_sessions(self, backends: Sequence[str] = ()) -> Mapping[tuple[str, str], int] | None:
-        """Sessions that processes replaced by a reload still have, by backend and server name.
+        """Count the sessions that processes before the last reload still have, by backend and server name.
 
-        None: they cannot be seen from here.
+        Returns None where they cannot be read.
         """
 
     async def write(self, command: str) -> None:
-        """Send one line built by `backends.haproxy.commands`; any text in reply is a refusal."""
+        """Send one line built by `backends.haproxy.commands`; any text in the reply is a refusal."""
 
     async def facts(self) -> "LoadBalancerFacts":
-        """Read what only matters before a rollout starts, from the configuration file if it can be read."""
+        """Read what matters before a rollout starts, from the configuration file if it can be read."""
 
 
 class LoadBalancerFacts(Protocol):
-    """Of the configuration file; None means that it could not be seen, and why is in `unseen`."""
+    """Facts of the configuration file. None means that it could not be read, for the reason in `unseen`."""
 
     @property
     def state_file(self) -> bool | None: ...
@@ -65,35 +65,35 @@ class LoadBalancerFacts(Protocol):
 
     @property
     def persistence(self) -> Mapping[str, Persistence] | None:
-        """Of the backends in which something keeps clients on their servers."""
+        """What keeps clients on their servers, by the names of the backends that have it."""
 
     @property
     def hold_obsolete_s(self) -> Mapping[str, float] | None:
-        """For how many seconds a DNS record that is gone still counts, of backends resolved at run time."""
+        """Seconds for which a removed DNS record still counts, by backends that are resolved at run time."""
 
     @property
     def relative_ports(self) -> Collection[tuple[str, str]] | None:
-        """Backend and name of the servers whose port is computed from the client's for each connection."""
+        """Backend and name of the servers whose port is computed from the client's, for each connection."""
 
     @property
     def all_backups(self) -> Collection[str] | None:
-        """Backends in which `option allbackups` makes all backup servers serve, not the first one alone."""
+        """Backends in which `option allbackups` makes all backup servers serve, and not only the first."""
 
     @property
     def unseen(self) -> str: ...
 
 
 class Host(Protocol):
-    """A place where commands run: over SSH or here, perhaps inside a container."""
+    """A machine on which commands run: over SSH or this one, perhaps inside a container."""
 
     @property
     def name(self) -> str: ...
 
     def render(self, command: Command) -> str:
-        """The line as it would be run, with sudo and prefix, quoted."""
+        """Return the line that would run, with sudo and prefix, quoted."""
 
     async def connect(self) -> None:
-        """Open what `run` will use, so that a problem shows early. Raises Unreachable, HostKeyError."""
+        """Connect ahead of `run`, so that a problem shows early. Raises Unreachable, HostKeyError."""
 
     async def run(
         self,
@@ -103,58 +103,58 @@ class Host(Protocol):
         track: bool = False,
         record: bool = True,
     ) -> CommandResult:
-        """Run to the end and return the result, whatever the exit status.
+        """Run a command to its end and return the result, whatever its exit status.
 
         Args:
-            command: what to run.
-            timeout: seconds; when they are over the command may still be running on the host.
-            track: find out the command's process id and report it to the listener, so that a lost one can be
-                waited for.
-            record: report the command to the listener; polls that run many times a minute are not reported.
+            command: the command.
+            timeout: seconds, after which the command may still be running on the host.
+            track: whether to report the command's process id to the listener, so that the end of a command
+                whose connection is lost can be awaited.
+            record: whether to report the command to the listener; polls are not reported.
 
         Raises:
-            Unreachable: it was never started.
-            UnknownOutcome: started, but the connection or the time ran out before it ended.
+            Unreachable: the command was never started.
+            UnknownOutcome: the connection was lost, or the time ran out, before the command ended.
         """
 
     async def alive(self, pid: int, started: int = 0) -> bool:
-        """Whether this process is there, seen from where commands run. Never recorded.
+        """Return whether a process exists where commands run. This is never recorded.
 
         Args:
-            pid: its id.
-            started: as in `CommandStarted`; another process that has its id by now is not it. 0: any will do.
+            pid: the process id.
+            started: as in `CommandStarted`, to exclude a later process with the same id; 0: any process.
 
         Raises:
-            Unreachable, UnknownOutcome: nobody could be asked.
+            Unreachable, UnknownOutcome: the host does not answer.
             UnreadableReply: the answer was neither yes nor no.
         """
 
     async def sudo_refusal(self, command: Command, *, track: bool = False) -> str:
-        """Why sudo would not run this command, in words, by a query that runs nothing. Never recorded.
+        """Return why sudo would not run this command, by a query that runs nothing and is never recorded.
 
-        Empty when it would, where no sudo is in the way, and when that cannot be told.
+        The text is empty when sudo would run it, where no sudo is involved, and when it cannot be known.
 
         Args:
-            command: as it would be run.
+            command: the command that would run.
             track: as for `run`.
 
         Raises:
-            Unreachable, UnknownOutcome: nobody could be asked.
+            Unreachable, UnknownOutcome: the host does not answer.
         """
 
     async def read_file(self, path: str, most_bytes: int) -> str:
-        """A regular text file as commands see it. Never recorded.
+        """Read a regular text file where commands run. This is never recorded.
 
         Raises:
-            Unreachable, UnknownOutcome: nobody could be asked.
-            Refused, PermissionDenied: it is not there, is no regular file, or must not be read.
-            UnreadableReply: it is longer than that.
+            Unreachable, UnknownOutcome: the host does not answer.
+            Refused, PermissionDenied: the file is missing, not regular, or may not be read.
+            UnreadableReply: the file is longer than `most_bytes`.
         """
 
     async def open_unix(
         self, path: str, *, timeout: float = 10.0
     ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        """Connect to a unix socket there, as the login user: sudo and prefix do not apply.
+        """Connect to a unix socket of the host as the login user, without sudo and prefix.
 
         A connection lost later shows as an OSError from the streams.
 
@@ -167,7 +167,7 @@ class Host(Protocol):
 
 
 class ServiceManager(Protocol):
-    """Starts and stops one service on one host. Both only ASK; the state must be read back."""
+    """Starts and stops one service on one host. Both are only requests; the state must be read back."""
 
     def stop_command(self) -> Command: ...
 
@@ -176,22 +176,22 @@ class ServiceManager(Protocol):
     async def state(self) -> ServiceState: ...
 
     async def obstacles(self) -> tuple[str, ...]:
-        """Why it could not stop or start the service, in words, without doing either.
+        """Return why the service could not be stopped or started, without doing either.
 
-        A service that has failed is none: it can be started. Raises as `state`.
+        A service that has failed is no obstacle: it can be started. Raises as `state`.
         """
 
     async def caveats(self) -> tuple[str, ...]:
-        """What this manager cannot know or do, and a rollout or a reboot may meet, in words.
+        """Return what the manager cannot know or do, as far as it may matter in a rollout or at a reboot.
 
-        They keep nothing from going on. The same text of several nodes is said once: the node's name is not
-        in it. Raises as `state`.
+        Caveats stop nothing. A text does not contain the node's name, so that the same text of several nodes
+        is shown once. Raises as `state`.
         """
 
     async def last_lines(self) -> tuple[str, ...]:
-        """The last lines that the manager has of the service, oldest first; at most LAST_LINES.
+        """Return the last lines of the service's log, oldest first; at most MAX_LAST_LINES.
 
-        Empty where it keeps none. Raises as `state`.
+        The result is empty if the manager keeps no log. Raises as `state`.
         """
 
     async def stop(self) -> None: ...
@@ -200,17 +200,17 @@ class ServiceManager(Protocol):
 
 
 class PortProbe(Protocol):
-    """Whether the application's port is open, seen from where the configuration says."""
+    """A check of the application's port, from the node or from the console."""
 
     async def is_open(self) -> bool:
-        """Raise Unreachable or UnreadableReply when it is neither open nor closed, as after a time-out."""
+        """Return whether the port is open. Raises Unreachable, UnreadableReply, also after a time-out."""
 
 
 class Connections(Protocol):
-    """The connections that a node has on its application's port, whoever made them."""
+    """The connections to the application's port of a node, from whichever client."""
 
     async def count(self) -> int:
-        """Established ones. Raises Unreachable or UnreadableReply when they cannot be counted."""
+        """Count the established connections. Raises Unreachable, UnreadableReply."""
 
 
 class Installer(Protocol):
@@ -218,24 +218,25 @@ class Installer(Protocol):
 
     @property
     def host(self) -> Host:
-        """Where its commands run: the node, or the console's machine (Ansible)."""
+        """The host on which its commands run: the node, or the console's machine (Ansible)."""
 
     def install_commands(self, version: str) -> tuple[Command, ...]:
-        """What `install` would run, for plans; without side effects."""
+        """Return what `install` would run, for plans; this has no side effects."""
 
     def prefetch_commands(self, version: str) -> tuple[Command, ...]:
-        """What `prefetch` would run; empty when there is nothing to prefetch."""
+        """Return what `prefetch` would run; empty when there is nothing to prefetch."""
 
     def undo_commands(self, version: str) -> tuple[Command, ...]:
-        """What `install` may run when it has failed; empty for most kinds."""
+        """Return what `install` may run after a failure; empty for most kinds."""
 
     async def installed(self) -> str | None:
         """Return the version on disk, or None when nothing is installed. Raises UnreadableReply."""
 
     async def check_availability(self, version: str) -> Availability:
-        """Whether `install` could bring this version, after `prefetch`. Changes nothing.
+        """Find out whether `install` could install this version, after `prefetch`. This changes nothing.
 
-        Never raises a BackendError: what cannot be asked is not known. ConfigError: as `install_commands`.
+        Never raises BackendError: without an answer the availability is unknown. Raises ConfigError as
+        `install_commands` does.
         """
 
     async def install(self, version: str) -> None: ...
