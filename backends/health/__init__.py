@@ -1,1 +1,1 @@
-"""Ways to see an application's own health. See `backends.protocols.HealthCheck`."""
+"""Health checks of applications, one module each. `backends.kinds` says how a kind is added."""

@@ -1,4 +1,4 @@
-"""All health checks, chosen by `kind` in the configuration."""
+"""All health checks, chosen by `kind` in the configuration; see `backends.kinds`."""
 
 from collections.abc import Mapping
 

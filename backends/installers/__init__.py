@@ -1,1 +1,1 @@
-"""Ways to bring a version onto a node's disk."""
+"""Ways to install a version on a node, one module each. `backends.kinds` says how a kind is added."""

@@ -1,4 +1,4 @@
-"""All ways to install, chosen by `kind` in the configuration."""
+"""All ways to install, chosen by `kind` in the configuration; see `backends.kinds`."""
 
 from collections.abc import Mapping
 

@@ -1,1 +1,1 @@
-"""Service managers: one file each, all with the same three questions. See `backends.protocols`."""
+"""Service managers, one module each. `backends.kinds` says how a kind is added."""

@@ -1,4 +1,4 @@
-"""Services with commands of their own: three templates, with LSB exit statuses for the state."""
+"""Services with commands of the operator: three templates, with LSB exit statuses for the state."""
 
 import asyncio
 from collections.abc import Mapping
@@ -24,14 +24,14 @@ NOT_KNOWN_AFTER_REBOOT = (
 
 
 class CommandSettings(TaggedSettings, kw_only=True, frozen=True, tag="command"):
-    """Of the configuration. All are templates with `{node}`, `{port}` and the like.
+    """Settings of a service with commands of its own; all are templates with `{node}`, `{port}` and so on.
 
     Attributes:
         start: shell command that starts the service and returns. What it leaves running should not
-            hold its output (``>/dev/null 2>&1 &``): an open one is waited for a little.
+            hold its output (``>/dev/null 2>&1 &``): Rolldeck waits a little for an open one.
         stop: shell command that asks it to stop; it may return before it has.
-        status: shell command; exit status 0 means running, 1 and 3 stopped, any other nothing.
-        pid_file: path of a file with the main process's id; empty when there is none.
+        status: shell command; exit status 0 means running, 1 and 3 mean stopped, any other is an error.
+        pid_file: path of a file with the id of the main process; empty without one.
         timeout: seconds for one command to end.
     """
 
@@ -69,7 +69,7 @@ class CommandService:
         await self._execute(self.start_command(), "the start command")
 
     async def state(self) -> ServiceState:
-        """Read back; the process id only while it runs, as pid files are left behind.
+        """Read the state; the process id only while the service runs, as pid files are left behind.
 
         Raises:
             UnreadableReply: the status command ended with a status other than 0, 1 and 3, or sudo refused it.
@@ -90,7 +90,7 @@ class CommandService:
         return ServiceState(activity, pid, detail)
 
     async def obstacles(self) -> tuple[str, ...]:
-        """See `ServiceManager.obstacles`. Only the first program of each command can be looked for."""
+        """See `ServiceManager.obstacles`. Only the first program of each command can be checked."""
         commands = {"stop": self.stop_command(), "start": self.start_command()}
         return await command_obstacles(self._host, commands, track=True, programs=True)
 
@@ -99,7 +99,7 @@ class CommandService:
         return (NOT_KNOWN_AFTER_REBOOT,)
 
     async def last_lines(self) -> tuple[str, ...]:
-        """Commands keep none: where their output goes is their own."""
+        """Return none: only the commands know where their output goes."""
         return ()
 
     async def _pid(self) -> int | None:

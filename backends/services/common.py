@@ -1,4 +1,4 @@
-"""What service managers have in common: names of services and process ids."""
+"""What service managers share: names of services and process ids."""
 
 import re
 from collections.abc import Mapping
@@ -15,11 +15,11 @@ def service_name(template: str, values: Mapping[str, str], *, blanks: bool = Fal
 
     Args:
         template: the name in the configuration.
-        values: what it may name.
-        blanks: the service manager has names of several words.
+        values: the values of its placeholders.
+        blanks: whether the service manager allows names of several words.
 
     Raises:
-        ConfigError: what comes out could be taken for an option, or has other characters.
+        ConfigError: the resulting name could be taken for an option, or has other characters.
     """
     name = fill_plain(template, values)
     if not (_WITH_BLANKS if blanks else _ONE_ARGUMENT).fullmatch(name):
@@ -37,6 +37,6 @@ _PID = re.compile(r"0*([1-9][0-9]{0,9})")  # Linux has none of more than seven d
 
 
 def parse_pid(text: str) -> int | None:
-    """The process id in the first line of a text; None when there is none."""
+    """Return the process id in the first line of a text; None without one."""
     match = _PID.fullmatch(text.strip().split("\n", 1)[0].strip())
     return int(match[1]) if match else None

@@ -37,11 +37,11 @@ _NO_LOGS = re.compile(r"does not support reading|using the 'none' log driver", r
 
 
 class ContainerSettings(TaggedSettings, kw_only=True, frozen=True, tag="container"):
-    """Of the configuration.
+    """Settings of a container.
 
     Attributes:
-        name: the container; `{node}` and the like are filled in.
-        engine: the program that runs it.
+        name: name of the container; `{node}` and the like are filled in.
+        engine: the engine that runs it.
         engine_options: options before the command, such as ``--cgroup-manager=cgroupfs``.
         stop_timeout: seconds the application gets between SIGTERM and SIGKILL.
         timeout: seconds for any other call of the engine.
@@ -58,13 +58,13 @@ class ContainerSettings(TaggedSettings, kw_only=True, frozen=True, tag="containe
 
 
 class ContainerService:
-    """One container. If it does not exist it is stopped: the installer may create it anew.
+    """One container. A container that does not exist counts as stopped: the installer may create it anew.
 
     Args:
-        host: where its engine runs.
-        settings: of the configuration.
-        values: what templates may name.
-        recreated: whether an install creates the container anew; None: that is not known.
+        host: the host of the engine.
+        settings: the settings in the configuration.
+        values: the values of placeholders in templates.
+        recreated: whether an install creates the container anew; None if that is unknown.
     """
 
     def __init__(
@@ -92,7 +92,7 @@ class ContainerService:
         )
 
     async def stop(self) -> None:
-        """Ask, and wait with the engine: it returns when the container has ended."""
+        """Stop the container. The engine returns when it has ended."""
         timeout = self._settings.stop_timeout + STOP_MARGIN_S
         what = f"stop {self._name}"
         await execute(self._host, self.stop_command(), what, timeout=timeout, track=True)
@@ -102,10 +102,10 @@ class ContainerService:
         await execute(self._host, self.start_command(), what, timeout=timeout, track=True)
 
     async def state(self) -> ServiceState:
-        """Read back.
+        """Read the state of the service.
 
         Raises:
-            UnreadableReply: the engine did not answer, or with something that is not known here.
+            UnreadableReply: the engine did not answer, or answered with an unknown state.
         """
         result = await query(self._host, self.state_command(), timeout=self._settings.timeout)
         if is_absent(result):
@@ -136,7 +136,7 @@ class ContainerService:
         return tuple(filter(None, [doubt, reboot_caveat(creation) if creation else ""]))
 
     async def last_lines(self) -> tuple[str, ...]:
-        """See `ServiceManager.last_lines`. The times tell which of the two outputs a line comes after."""
+        """See `ServiceManager.last_lines`. Time stamps merge the lines of the two outputs."""
         command = self._engine("logs", "--timestamps", "--tail", str(MAX_LAST_LINES), self._name)
         result = await query(self._host, command, timeout=self._settings.timeout)
         if not result.ok:
@@ -148,7 +148,7 @@ class ContainerService:
         return last_lines("\n".join(text for _, _, text in stamped))
 
     async def _keeper(self, creation: "InspectedCreation | None") -> str:
-        """Who else would start it again, in words; empty where that is nobody known."""
+        """Return who else would start the container again, as text; empty if nobody is known."""
         labels = (creation and creation.labels) or {}
         if obstacle := keeper_obstacle(labels):
             return obstacle
@@ -158,7 +158,7 @@ class ContainerService:
         return unit_obstacle(unit) if active.ok else ""
 
     async def _creation(self) -> "InspectedCreation | None":
-        """How the container was made; None when there is none."""
+        """Read how the container was created; None when there is none."""
         command = self._engine(
             "inspect", "--type", "container", "--format", self._show(_CREATION), self._name
         )
@@ -187,7 +187,7 @@ class RestartPolicy(msgspec.Struct, frozen=True, rename="pascal"):
 
 
 class InspectedCreation(msgspec.Struct, frozen=True, rename="pascal"):
-    """What we read of `.HostConfig` of `inspect`."""
+    """The part of `.HostConfig` of `inspect` that is read."""
 
     restart_policy: RestartPolicy
     auto_remove: bool
@@ -195,7 +195,7 @@ class InspectedCreation(msgspec.Struct, frozen=True, rename="pascal"):
 
 
 def doubt_of_start(creation: InspectedCreation | None) -> str:
-    """Why a start may find no container, in words; empty where nothing speaks against it."""
+    """Return why a start may find no container; empty if nothing suggests that."""
     if creation is None:
         return "the container does not exist, and only a container installer would create it"
     if creation.auto_remove:
@@ -207,7 +207,7 @@ def doubt_of_start(creation: InspectedCreation | None) -> str:
 
 
 def reboot_caveat(creation: InspectedCreation) -> str:
-    """What becomes of the container without anybody's command; empty where nothing is to be said."""
+    """Return what happens to the container without a command of anybody; empty if nothing does."""
     reboot = "after a reboot it is up only if something else starts it"
     match creation.restart_policy.name:
         case "unless-stopped":
@@ -230,7 +230,7 @@ class InspectedProbe(msgspec.Struct, frozen=True, rename="pascal"):
 
 
 class InspectedHealth(msgspec.Struct, frozen=True, rename="pascal"):
-    """Of the health check in the image; Podman has it with an empty status where there is none."""
+    """The health check of the image; without one Podman reports it with an empty status."""
 
     status: str = ""
     log: list[InspectedProbe] | None = None  # the newest is the last
@@ -240,7 +240,7 @@ _UNCHECKED = ("", "none")
 
 
 class InspectedState(msgspec.Struct, frozen=True, rename="pascal"):
-    """`.State` of `inspect`; both engines have these, and more that we do not read."""
+    """The part of `.State` of `inspect` that is read; both engines have it."""
 
     status: str
     pid: int = 0
@@ -278,7 +278,7 @@ def state_of(state: InspectedState, *, unpause: str = "", waits: bool = True) ->
 
 
 def _doubt(state: InspectedState, *, waits: bool) -> str:
-    """Why the container's own health check keeps it from being up, in words; empty where nothing does."""
+    """Return why the container's own health check keeps it from being up; empty if it does not."""
     if state.health is None or state.status != "running":
         return ""
     match state.health.status:
@@ -290,7 +290,7 @@ def _doubt(state: InspectedState, *, waits: bool) -> str:
 
 
 def _last_output(health: InspectedHealth) -> str:
-    """What its last run said, or else how it ended, to be put behind other words."""
+    """Return the output of the last run, or else how it ended, as a suffix."""
     last = health.log[-1] if health.log else InspectedProbe()
     if said := " ".join(last.output.split()):
         return f": {said}"

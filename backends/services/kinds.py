@@ -1,4 +1,4 @@
-"""All service managers, chosen by `kind` in the configuration."""
+"""All service managers, chosen by `kind` in the configuration; see `backends.kinds`."""
 
 from collections.abc import Callable, Mapping
 from typing import Any

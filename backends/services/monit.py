@@ -1,8 +1,8 @@
-"""Services of Monit: its command line, which only asks, and `monit status`, read back.
+"""Services of Monit: its command line requests a start or stop, and `monit status` reads the state.
 
-What it says is true of Monit alone. "Not monitored" also follows a stop that failed, with the
+The status is that of Monit alone. "Not monitored" also follows a stop that failed, with the
 process running on, and "OK" comes long before the port is open. The process id is the last one
-Monit saw: during "start pending" it is still the old one, and after a stop there is none.
+that Monit found: during "start pending" it is still the old one, and after a stop there is none.
 """
 
 import asyncio
@@ -42,12 +42,12 @@ Action = Literal["stop", "start"]
 
 
 class MonitSettings(TaggedSettings, kw_only=True, frozen=True, tag="monit"):
-    """Of the configuration.
+    """Settings of a service of Monit.
 
     Attributes:
-        name: the service as Monit's control file calls it; `{node}` and the like are filled in.
+        name: the service in Monit's control file; `{node}` and the like are filled in.
         command: how Monit is called, with options, such as ``monit -c /etc/monit/monitrc``.
-        timeout: seconds for one call; a hung Monit takes five to say so.
+        timeout: seconds for one call; a Monit that hangs takes five to report that.
     """
 
     name: ServiceName
@@ -78,12 +78,12 @@ class MonitService:
         return self._monit("status")
 
     def control_command(self) -> Command:
-        """What tells of the control file; the status alone does not."""
+        """Return the command that shows the control file, which the status does not contain."""
         program, options = self._program()
         return Command((*program, *options, "-v", "status", self._name))
 
     def log_command(self, log: str) -> Command:
-        """The end of Monit's log, by whatever comes before Monit itself, such as sudo."""
+        """Return the command for the end of Monit's log, with what precedes Monit itself, such as sudo."""
         program, _ = self._program()
         return Command((*program[:-1], "tail", "-n", str(LOG_LINES), "--", log))
 
@@ -94,11 +94,11 @@ class MonitService:
         await self._execute("start", self.start_command())
 
     async def state(self) -> ServiceState:
-        """Read back.
+        """Read the state of the service.
 
         Raises:
             Refused: Monit has no such service.
-            UnreadableReply: its daemon does not run or does not answer, or says what is not known here.
+            UnreadableReply: its daemon does not run, does not answer, or reports an unknown state.
         """
         monitor = self._host.render(self._monit("monitor"))
         return state_of(self._host.name, await self._status(), monitor)
@@ -141,32 +141,32 @@ class MonitService:
         return (*found, *await process_obstacles(self._host, "Monit", status.pid, self.state))
 
     async def last_lines(self) -> tuple[str, ...]:
-        """The last lines about the service in Monit's own log, where Monit tells where that is."""
+        """Return the last lines about the service in Monit's own log, if its path is known."""
         control = await self._control()
         if control is None or not control.log:
             return ()
-        result = await self._look_if_allowed(self.log_command(control.log))
+        result = await self._query_if_allowed(self.log_command(control.log))
         if result is None or not result.ok:
             return ()
         return last_lines(lines_about(result.stdout, self._name))
 
     async def _control(self) -> MonitControl | None:
-        """None where Monit does not tell, or must not be asked."""
-        result = await self._look_if_allowed(self.control_command())
+        """Read the control file; None if Monit does not show it, or sudo forbids the query."""
+        result = await self._query_if_allowed(self.control_command())
         return parse_control(result.stdout, self._name) if result is not None and result.ok else None
 
-    async def _look_if_allowed(self, command: Command) -> CommandResult | None:
-        """Of what can be done without: where sudo would refuse it, it is not tried."""
+    async def _query_if_allowed(self, command: Command) -> CommandResult | None:
+        """Run an optional query, unless sudo would refuse it."""
         if await self._host.sudo_refusal(command):
             return None
         return await query(self._host, command, timeout=self._settings.timeout)
 
     async def _execute(self, action: Action, command: Command) -> None:
-        """Look first: with no daemon `monit stop` would run the script itself and exit with 0.
+        """Request an action after a query: without a daemon `monit stop` would run the script itself.
 
         Raises:
-            Busy: Monit has another action of the service to do first; how long that takes only its own
-                time-outs know.
+            Busy: Monit has another action of the service to complete first, for as long as its own
+                time-outs allow.
         """
         pending = await self._pending(action)
         if pending == action:
@@ -213,7 +213,7 @@ class MonitService:
         return Command((*program, *options, verb, self._name))
 
     def _program(self) -> tuple[list[str], list[str]]:
-        """The words up to Monit itself, and its options; what has another name is taken for its last word."""
+        """Return the words up to Monit itself, and its options; another program name ends the words."""
         words = shlex.split(self._settings.command)
         names = [posixpath.basename(word) for word in words]
         end = names.index("monit") + 1 if "monit" in names else len(words)

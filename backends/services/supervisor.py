@@ -1,8 +1,8 @@
-"""Programs of supervisord: `supervisorctl`, which waits for a stop and a start, and its `status`, read back.
+"""Programs of supervisord: `supervisorctl` starts and stops them and waits, and its `status` is read.
 
-A start ends when the program has run for `startsecs`, or has died; a stop ends when it is gone. Where it is
-so already they write an error, and exit with 0. The exit statuses of `status` are those of LSB, but for 4:
-that is an unknown program as well as a supervisord that does not answer.
+A start ends when the program has run for `startsecs`, or has died; a stop ends when it has ended. If the
+program is already in that state, both print an error and exit with 0. The exit statuses of `status` are
+those of LSB, except 4, which means an unknown program or a supervisord that does not answer.
 """
 
 import re
@@ -45,11 +45,11 @@ NOT_AT_BOOT = (
 
 
 class SupervisorSettings(TaggedSettings, kw_only=True, frozen=True, tag="supervisor"):
-    """Of the configuration.
+    """Settings of a program of supervisord.
 
     Attributes:
         name: the program, such as ``shop``, or ``group:shop``; `{node}` and the like are filled in.
-        command: how it is called, with options, such as ``supervisorctl -c /etc/supervisord.conf``.
+        command: the call of supervisorctl with options, such as ``supervisorctl -c /etc/supervisord.conf``.
         stop_timeout: seconds for a stop; more than the program's `stopwaitsecs`.
         timeout: seconds for any other call; more than the program's `startsecs`.
     """
@@ -87,18 +87,18 @@ class SupervisorService:
         return self._supervisorctl("status", self._name)
 
     async def stop(self) -> None:
-        """Ask, and wait with supervisorctl: it returns when the program has ended."""
+        """Stop the program. supervisorctl returns when it has ended."""
         await self._execute("stop", self.stop_command(), self._settings.stop_timeout)
 
     async def start(self) -> None:
         await self._execute("start", self.start_command(), self._settings.timeout)
 
     async def state(self) -> ServiceState:
-        """Read back.
+        """Read the state of the service.
 
         Raises:
             Refused: supervisord has no such program.
-            UnreadableReply: it does not run or does not answer, or says what is not known here.
+            UnreadableReply: supervisord does not run, does not answer, or reports an unknown state.
         """
         result = await query(self._host, self.state_command(), timeout=self._settings.timeout)
         return self._state(result)
@@ -117,7 +117,7 @@ class SupervisorService:
         return (AUTORESTART_UNKNOWN, NOT_AT_BOOT) if started is False else (AUTORESTART_UNKNOWN,)
 
     async def last_lines(self) -> tuple[str, ...]:
-        """What the program wrote to its standard error last; where that is nothing, to its output."""
+        """Return the end of the program's standard error or, if that is empty, of its standard output."""
         for channel in ("stderr", "stdout"):
             command = self._supervisorctl("tail", f"-{TAIL_BYTES}", self._name, channel)
             result = await query(self._host, command, timeout=self._settings.timeout)
@@ -146,7 +146,7 @@ class SupervisorService:
 
 
 def parse_status(text: str, name: str) -> ServiceState | None:
-    """Read the line of one program in ``supervisorctl status``; None when there is none that is known here.
+    """Read the line of one program in ``supervisorctl status``; None without a line of a known state.
 
     A line is the name, a state in capitals, and a description: ``shop  RUNNING  pid 812, uptime 0:01:02``.
     """
@@ -155,12 +155,12 @@ def parse_status(text: str, name: str) -> ServiceState | None:
         state, _, description = rest.strip().partition(" ")
         if not is_named(program, name) or state not in _ACTIVITIES:
             continue
-        said = description.strip()
-        pid = _PID.match(said) if state == "RUNNING" else None
+        detail = description.strip()
+        pid = _PID.match(detail) if state == "RUNNING" else None
         return ServiceState(
             activity=_ACTIVITIES[state],
             pid=parse_pid(pid[1]) if pid else None,
-            detail=shorten(f"{state}: {said}" if said else state, MAX_DETAIL_CHARS),
+            detail=shorten(f"{state}: {detail}" if detail else state, MAX_DETAIL_CHARS),
             retrying=state == "BACKOFF",
             stopping=state == "STOPPING",
         )
@@ -168,12 +168,12 @@ def parse_status(text: str, name: str) -> ServiceState | None:
 
 
 def is_named(program: str, name: str) -> bool:
-    """Whether it is this one: supervisorctl leaves out the group of a program that is called as its group."""
+    """Return whether the names match: supervisorctl omits a group that has the name of its program."""
     return name in (program, f"{program}:{program}")
 
 
 def autostart(text: str, name: str) -> bool | None:
-    """Whether a program is started with supervisord, by ``supervisorctl avail``; None when it is not said."""
+    """Return whether supervisord starts a program itself, by ``supervisorctl avail``; None if unknown."""
     for line in text.splitlines():
         program, *rest = line.split()
         if is_named(program, name) and (mode := {"auto", "manual"}.intersection(rest)):

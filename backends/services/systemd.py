@@ -1,4 +1,4 @@
-"""Services of systemd: `systemctl`, asked not to wait, and read back by `systemctl show`."""
+"""Units of systemd: `systemctl --no-block` starts and stops them, `systemctl show` reads their state."""
 
 import shlex
 from collections.abc import Mapping
@@ -35,12 +35,12 @@ from backends.text import MAX_LAST_LINES, last_lines
 
 
 class SystemdSettings(TaggedSettings, kw_only=True, frozen=True, tag="systemd"):
-    """Of the configuration.
+    """Settings of a unit of systemd.
 
     Attributes:
         name: the unit, such as ``shop.service``; `{node}` and the like are filled in.
-        user: it belongs to the login user's own systemd (``systemctl --user``).
-        command: how it is called there, such as ``sudo -n systemctl``.
+        user: whether the unit belongs to the login user's own systemd (``systemctl --user``).
+        command: how systemctl is called on the node, such as ``sudo -n systemctl``.
         timeout: seconds for one call of ``systemctl``, which never waits for the service.
     """
 
@@ -56,7 +56,7 @@ class SystemdSettings(TaggedSettings, kw_only=True, frozen=True, tag="systemd"):
 
 
 class SystemdService:
-    """One unit. `failed` also follows a stop whose exit status systemd was not told to expect."""
+    """One unit. A stop with an exit status that systemd does not expect also ends in `failed`."""
 
     def __init__(self, host: Host, settings: SystemdSettings, values: Mapping[str, str]) -> None:
         self._host = host
@@ -81,7 +81,7 @@ class SystemdService:
         return self._systemctl("daemon-reload")
 
     def log_commands(self, name: str) -> tuple[Command, Command]:
-        """Read what its processes wrote; and, if that is nothing, what systemd wrote of it too."""
+        """Return commands that read what its processes wrote and, failing that, what systemd wrote too."""
         lines = ("--lines", str(MAX_LAST_LINES), "--output", "cat", "--no-pager", "--quiet")
         own = "_SYSTEMD_USER_UNIT" if self._settings.user else "_SYSTEMD_UNIT"
         unit = "--user-unit" if self._settings.user else "--unit"
@@ -92,10 +92,10 @@ class SystemdService:
         await self._execute(self.stop_command(), "stop")
 
     async def start(self) -> None:
-        """Ask for it; before, have a changed unit file read, and the starts of a version that died forgotten.
+        """Request the start, after a reload of a changed unit file and a reset of failed starts.
 
-        From the old unit file systemd might start the old version. The starts count towards StartLimitBurst:
-        it would refuse to start the good version after them.
+        From the old unit file systemd might start the old version. Failed starts count towards
+        StartLimitBurst, after which systemd would refuse to start the good version.
         """
         shown = await self._show_if_possible()
         if assume(shown.get("NeedDaemonReload") == "yes"):
@@ -106,11 +106,11 @@ class SystemdService:
         await self._execute(self.start_command(), "start")
 
     async def state(self) -> ServiceState:
-        """Read back.
+        """Read the state of the service.
 
         Raises:
             Refused: there is no such unit.
-            UnreadableReply: systemd did not answer, or with a state that is not known here.
+            UnreadableReply: systemd did not answer, or answered with an unknown state.
         """
         shown = await self._show()
         if shown.get("LoadState") == "not-found" and shown["ActiveState"] == "inactive":
@@ -139,14 +139,14 @@ class SystemdService:
         return (*found, *await self._rights())
 
     async def _rights(self) -> tuple[str, ...]:
-        """What polkit may refuse; where sudo is between, `obstacles` has asked that."""
+        """Return what polkit may refuse; where systemctl runs by sudo, `obstacles` has found that out."""
         if self._settings.user or not shlex.split(self._settings.command)[0].endswith("systemctl"):
             return ()
         caveat = rights_caveat(await query(self._host, rights_command(), timeout=self._settings.timeout))
         return (caveat,) if caveat else ()
 
     async def last_lines(self) -> tuple[str, ...]:
-        """See `ServiceManager.last_lines`. Whoever may not read the journal sees none."""
+        """See `ServiceManager.last_lines`. Without the right to read the journal there are none."""
         if lines := await self._lines_of(self._name):
             return lines
         # The journal knows no aliases.
@@ -167,7 +167,7 @@ class SystemdService:
             return {}
 
     async def _reset(self) -> None:
-        """What comes of it is seen by the start; only what never reached the host is an error of its own."""
+        """Reset failed starts. It is an error only if the host was not reached: the start shows the rest."""
         try:
             await self._host.run(self.reset_command(), timeout=self._settings.timeout)
         except Unreachable:
@@ -176,7 +176,7 @@ class SystemdService:
             return
 
     async def _related(self, shown: Mapping[str, str]) -> tuple[tuple[Properties, ...], tuple[str, ...]]:
-        """Units that start this one or stop with it; and why they cannot be seen, as where sudo forbids."""
+        """Return units that start this one or stop with it, and why they cannot be read, as by sudo."""
         names = related_units(shown)
         if not names:
             return (), ()
@@ -209,12 +209,12 @@ def _has_died(shown: Mapping[str, str]) -> bool:
 
 
 def unit_id(name: str) -> str:
-    """The whole name of a unit, as systemctl completes it."""
+    """Return the complete name of a unit, as systemctl completes it."""
     return name if name.endswith((".service", ".scope", ".socket", ".target")) else f"{name}.service"
 
 
 def journalctl(systemctl: str) -> tuple[str, ...]:
-    """How the journal is read there, by how systemctl is called, such as ``sudo -n /bin/systemctl``."""
+    """Return the call of journalctl that matches a call of systemctl, such as ``sudo -n /bin/systemctl``."""
     *before, program = shlex.split(systemctl)
     folder, slash, name = program.rpartition("/")
     return (*before, f"{folder}{slash}journalctl") if name == "systemctl" else ("journalctl",)
