@@ -107,7 +107,7 @@ class _Check:
         if self._several:
             result(f"{app}:")
         indent, again = "  " if self._several else "", False
-        for line in plan_text.findings(made.findings):
+        for line in plan_text.finding_lines(made.findings):
             again |= line in self._said
             if line not in self._said:
                 result(indent + line)

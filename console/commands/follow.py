@@ -16,7 +16,7 @@ from console.interrupts import interrupts
 from console.operator_identity import operator
 from console.terminal.output import clean, paint, result, result_json, say
 from console.terminal.progress import Progress
-from console.terminal.summary import EXITS, ending
+from console.terminal.summary import EXITS, ending_lines
 from orchestrator.events.json import event_fields
 from orchestrator.events.state import RolloutState
 from orchestrator.remote.control_requests import What
@@ -74,7 +74,7 @@ def _end(seen: PublishedRollout | None, app: str, as_json: bool) -> int:
         say(f"the rollout was interrupted and its lock has expired; take over with: rolldeck resume {app}")
         return Exit.DEGRADED
     if not as_json:
-        for line in ending(seen.ended):
+        for line in ending_lines(seen.ended):
             result(line)
     if seen.journal_head:
         say(f"head of its journal on {clean(seen.head.host)}: {seen.journal_head}")

@@ -13,8 +13,10 @@ from backends.text import there_is
 from console.config.loader import find_and_load
 from console.exit_codes import Exit
 from console.paths import journal_path
-from console.terminal.history_entries import Summary
+from console.terminal.history import entry_lines, entry_table, verification_fields, verification_lines
+from console.terminal.history_entries import EntrySummary
 from console.terminal.output import clean, on_terminal, result, result_json, say
+from console.terminal.timeline import transcript_lines
 from orchestrator.events.events import Record
 from orchestrator.events.json import event_fields
 from orchestrator.events.timeline import Timeline
@@ -68,7 +70,8 @@ def _open(place: Place) -> Journal:
 def list_entries(place: Place, app: str | None, limit: int, as_json: bool) -> int:
     """List the entries, newest first, for one application or for all (the default)."""
     with _open(place) as journal:
-        found = [Summary.of(journal, each) for each in journal.entries(app or "", limit=limit, unknown=True)]
+        entries = journal.entries(app or "", limit=limit, unknown=True)
+        found = [EntrySummary.of(journal, entry) for entry in entries]
         if as_json:
             for each in found:
                 result_json(each.fields())
@@ -78,9 +81,7 @@ def list_entries(place: Place, app: str | None, limit: int, as_json: bool) -> in
             there = f"; {there_is(app or '', names)}" if names else ""
             say(clean(f"nothing{f' of {app}' if app else ''} in the journal {journal.path}{there}"))
             return Exit.HEALTHY
-    from console.terminal.history import listed  # its words come with Textual
-
-    for line in listed(found, _columns()):
+    for line in entry_table(found, _columns()):
         result(line)
     return Exit.HEALTHY
 
@@ -103,15 +104,11 @@ def show(place: Place, entry_id: int, as_json: bool, commands: bool) -> int:
         for record in records:
             result_json(event_fields(record, entry=summary.entry.id))
         return Exit.HEALTHY
-    from console.terminal.history import shown
-
-    for line in shown(summary, Timeline.of(records), _columns()):
+    for line in entry_lines(summary, Timeline.of(records), _columns()):
         result(line)
     if commands:
         result()
-        from console.terminal.timeline import transcript
-
-        for line in transcript(records):
+        for line in transcript_lines(records):
             result(line)
     return Exit.HEALTHY
 
@@ -153,8 +150,6 @@ def verify(place: Place, entry_id: int | None, head: str | None, as_json: bool) 
     Exits 0 when nothing is wrong, else 1. Whoever may write the journal can write its hashes, too: what
     proves more is a head that was kept elsewhere (hooks get it as `journal_head`), given with --head.
     """
-    from console.terminal.history import verified, verified_fields
-
     if head is not None and not re.fullmatch("[0-9a-fA-F]{64}", head):
         raise click.BadParameter("expected 64 hexadecimal digits", param_hint="--head")
     with _open(place) as journal:
@@ -165,11 +160,11 @@ def verify(place: Place, entry_id: int | None, head: str | None, as_json: bool) 
     lost = head is not None and (where is None or entry_id not in (None, where[0]))
     if as_json:
         at = {"head_found": None if lost or where is None else {"entry": where[0], "seq": where[1]}}
-        *entries, whole = verified_fields(found)
+        *entries, whole = verification_fields(found)
         for fields in (*entries, whole | (at if head is not None else {})):
             result_json(fields)
     else:
-        for line in verified(found, str(journal.path)):
+        for line in verification_lines(found, str(journal.path)):
             result(line)
         if lost:
             result(f"{head}: no such head{f' of entry {entry_id}' if entry_id else ''}")
@@ -178,11 +173,11 @@ def verify(place: Place, entry_id: int | None, head: str | None, as_json: bool) 
     return Exit.HEALTHY if found.intact and not lost else Exit.DEGRADED
 
 
-def _read(place: Place, entry_id: int) -> tuple[Summary, list[Record]]:
+def _read(place: Place, entry_id: int) -> tuple[EntrySummary, list[Record]]:
     """Raises ConfigError for an entry that is not there, JournalError."""
     with _open(place) as journal:
         entry = _existing(journal, entry_id)
-        return Summary.whole(journal, entry), list(journal.records(entry.id))
+        return EntrySummary.whole(journal, entry), list(journal.records(entry.id))
 
 
 def _existing(journal: Journal, entry_id: int) -> Entry:

@@ -77,9 +77,9 @@ def plan(
     if as_json:
         result_json(plan_fields(made))
     else:
-        for line in (*plan_text.summary(made), "", *plan_text.commands(made)):
+        for line in (*plan_text.plan_lines(made), "", *plan_text.command_lines(made)):
             result(line)
-        for line in plan_text.findings(made.findings):
+        for line in plan_text.finding_lines(made.findings):
             result(line)
     return Exit.REFUSED if made.errors else Exit.HEALTHY
 

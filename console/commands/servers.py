@@ -152,7 +152,7 @@ async def _carry_out(session: Session, request: _Request, change: Change, impact
     """Make the change, and say where it stands when it ends half way; returns the servers afterwards."""
 
     async def agree(now: Impact, differences: Sequence[Difference]) -> Change | None:
-        for line in plan_text.differences(differences):
+        for line in plan_text.difference_lines(differences):
             say(line)
         if request.yes or await _confirmed(session, change):
             return change  # the floor is looked at once more as it is made

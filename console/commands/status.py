@@ -19,7 +19,7 @@ from console.terminal.json import (
     request_signals,
     server_fields,
     unattributed,
-    unattributed_words,
+    unattributed_text,
 )
 from console.terminal.output import clean, paint, result, result_json, say, table
 from console.terminal.status import status_fields, status_lines
@@ -151,7 +151,7 @@ def _unexplained(seen: Seen) -> dict[str, dict[str, int | None]]:
 
 def _show_unexplained(app: str, found: Mapping[str, Mapping[str, int | None]], *, as_json: bool) -> None:
     if not as_json:
-        if words := unattributed_words(found):
+        if words := unattributed_text(found):
             result(clean(words))
         return
     head = {"kind": "backend", "application": app}

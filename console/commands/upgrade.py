@@ -20,7 +20,7 @@ from console.terminal import plan_text
 from console.terminal.output import clean, on_terminal, result, result_json, say
 from console.terminal.progress import Progress
 from console.terminal.prompts import Prompts
-from console.terminal.summary import EXITS, ending
+from console.terminal.summary import EXITS, ending_lines
 from orchestrator.engine.plan_differences import Difference
 from orchestrator.events.events import Record, RollbackStarted, RolloutEnded
 from orchestrator.events.json import event_fields
@@ -127,11 +127,11 @@ async def carry_out(session: Session, proposal: Proposal, how: How) -> RolloutEn
         How it ended, together with the rollback that followed if one did; None when the answer was no.
     """
     plan = proposal.plan
-    for line in plan_text.findings(plan.findings):
+    for line in plan_text.finding_lines(plan.findings):
         say(line)
     if plan.errors:
         raise PreflightFailed(plan.errors)
-    for line in plan_text.summary(plan):
+    for line in plan_text.plan_lines(plan):
         say(line)
     prompts = Prompts(session.control)
     if plan.batches and not how.yes and not await prompts.confirm(_question(plan)):
@@ -144,7 +144,7 @@ async def carry_out(session: Session, proposal: Proposal, how: How) -> RolloutEn
         ended = await session.run(proposal, break_lock=how.break_lock, agree=agree)
     finally:
         prompts.close()
-    for line in ending(ended):
+    for line in ending_lines(ended):
         # Beside JSON too: its reader may be gone, and what is out of rotation has to be said.
         (say if how.as_json else result)(line)
     if session.defect is not None:
@@ -154,11 +154,11 @@ async def carry_out(session: Session, proposal: Proposal, how: How) -> RolloutEn
 
 async def _agree(prompts: Prompts, how: How, now: Plan, differences: Sequence[Difference]) -> bool:
     """Whether a plan that has changed since it was agreed to may be carried out."""
-    for line in plan_text.differences(differences):
+    for line in plan_text.difference_lines(differences):
         say(line)
     if how.yes:
         return await agree_within_request(now, differences)
-    for line in plan_text.summary(now):
+    for line in plan_text.plan_lines(now):
         say(line)
     return await prompts.confirm(_question(now, "Start this plan?"))
 

@@ -12,21 +12,21 @@ from markupsafe import Markup
 from backends.text import counted, format_duration, format_local_time
 from console.report.gantt import Gantt
 from console.terminal.history import (
-    no_end,
-    no_end_words,
+    no_end_facts,
+    no_end_text,
     node_columns,
     number_columns,
-    origin_words,
-    plan_words,
+    origin_text,
+    plan_size_text,
     step_rows,
-    step_times,
-    traffic_words,
-    work_and_wait,
+    step_times_text,
+    traffic_text,
+    work_and_wait_text,
 )
-from console.terminal.history_entries import COLOURS, Summary, findings_of
+from console.terminal.history_entries import COLOURS, EntrySummary, findings_of
 from console.terminal.output import clean
-from console.terminal.summary import why
-from console.terminal.timeline import GLYPHS, commands, moments_by_node, reply_lines
+from console.terminal.summary import reason_text
+from console.terminal.timeline import GLYPHS, commands, entries_by_node, reply_lines
 from orchestrator.events.events import Record
 from orchestrator.events.steps import STEPS
 from orchestrator.events.text import WAY_ON_LABELS, intention_text, mixed_versions_text, way_lines
@@ -40,7 +40,7 @@ _MOMENT_CLASSES = {
 }
 
 
-def render_report(summary: Summary, records: Sequence[Record]) -> str:
+def render_report(summary: EntrySummary, records: Sequence[Record]) -> str:
     """The whole file.
 
     Args:
@@ -58,15 +58,15 @@ def render_report(summary: Summary, records: Sequence[Record]) -> str:
             entry=entry,
             title=f"{entry.application}: {summary.what}",
             standing_class=COLOURS.get(summary.standing, ""),
-            reason=why(entry.result, entry.reason),
+            reason=reason_text(entry.result, entry.reason),
             facts=_facts(summary, timeline),
             ended=ended,
             mixed=mixed_versions_text(ended.versions) if ended is not None else "",
-            no_end_text=no_end_words(summary) if has_no_end else "",
-            no_end=no_end(summary, timeline),
+            no_end_text=no_end_text(summary) if has_no_end else "",
+            no_end=no_end_facts(summary, timeline),
             gantt=Gantt(timeline) if timeline.spans else None,
             rows=list(step_rows(timeline)),
-            timeline=moments_by_node(timeline),
+            timeline=entries_by_node(timeline),
             findings=group_findings(findings_of(entry)),
             commands=list(commands(records)),
         )
@@ -74,7 +74,7 @@ def render_report(summary: Summary, records: Sequence[Record]) -> str:
     return f"{text}\n"
 
 
-def _facts(summary: Summary, timeline: Timeline) -> Iterator[tuple[str, str]]:
+def _facts(summary: EntrySummary, timeline: Timeline) -> Iterator[tuple[str, str]]:
     entry = summary.entry
     until = f" to {format_local_time(entry.ended, '%H:%M:%S')}" if entry.ended is not None else ", no end"
     problem = f", cannot be read: {entry.problem}" if entry.problem else ""
@@ -83,11 +83,11 @@ def _facts(summary: Summary, timeline: Timeline) -> Iterator[tuple[str, str]]:
         "Rolled back": f"by entry {summary.rolled_back_words}" if summary.rolled_back else "",
         "When": f"{format_local_time(entry.began)}{until} ({format_local_time(entry.began, 'UTC%z')})",
         "By": f"{entry.operator}, process {entry.pid} on {entry.host}",
-        "From": origin_words(timeline),
+        "From": origin_text(timeline),
         "Nodes": f"{summary.nodes} done",
-        "Steps": f"{step_times(timeline)}; {work_and_wait(timeline)}" if timeline.spans else "",
-        "Traffic": traffic_words(timeline),
-        "Plan": plan_words(summary),
+        "Steps": f"{step_times_text(timeline)}; {work_and_wait_text(timeline)}" if timeline.spans else "",
+        "Traffic": traffic_text(timeline),
+        "Plan": plan_size_text(summary),
         "Follows": "" if entry.follows is None else f"entry {entry.follows}",
         "Journal": f"not whole: {counted(timeline.missing, 'event')} missing" if timeline.missing else "",
     }

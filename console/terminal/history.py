@@ -6,10 +6,10 @@ import time
 from collections.abc import Iterator, Sequence
 
 from backends.text import counted, format_duration, format_local_time
-from console.terminal.history_entries import COLOURS, Summary, batches_of
+from console.terminal.history_entries import COLOURS, EntrySummary, batches_of
 from console.terminal.output import clean, paint, shorten, table, width
-from console.terminal.summary import ending, why
-from console.terminal.timeline import GLYPHS, ROLLOUT, Moment, moments_by_node
+from console.terminal.summary import ending_lines, reason_text
+from console.terminal.timeline import GLYPHS, ROLLOUT, TimelineEntry, entries_by_node
 from orchestrator.events.actor import began
 from orchestrator.events.spans import StepTimes
 from orchestrator.events.state import DONE
@@ -20,9 +20,10 @@ from orchestrator.journal.entries import UNKNOWN
 from orchestrator.journal.verification import EntryVerification, Verification
 
 HEADER = ("ID", "WHEN", "APP", "WHAT", "BY", "RESULT", "NODES", "TOOK")
-CUT = {"BY": 6, "APP": 6, "WHAT": 21}  # columns that give way in this order, and what they keep at least
-RECENT = 300 * 86_400.0  # seconds: so long a day needs no year
-LONGEST = 60  # of one cell, however wide it may become
+# Columns that give way in this order, and what they keep at least.
+MIN_COLUMNS = {"BY": 6, "APP": 6, "WHAT": 21}
+RECENT_S = 300 * 86_400.0  # so long a day needs no year
+MAX_CELL_COLUMNS = 60  # of one cell, however wide it may become
 
 
 _PAINTED = {"ok": "ok", "bad": "bad", "open": "working", "question": "warn", "pause": "warn", "note": "warn"}
@@ -38,7 +39,7 @@ def node_columns() -> tuple[str, ...]:
     return ("NODE", "BEFORE", "BECAME", *number_columns())
 
 
-def listed(entries: Sequence[Summary], columns: int) -> Iterator[str]:
+def entry_table(entries: Sequence[EntrySummary], columns: int) -> Iterator[str]:
     """A table that fits into so many columns where it can; 0: as wide as it is."""
     rows = _cells(entries, "%Y-%m-%d %H:%M", "%Y-%m-%d %H:%M")
     if columns and _too_wide(rows, columns) > 0:  # as `ls` does: the time of what is new, the year of the old
@@ -50,15 +51,18 @@ def listed(entries: Sequence[Summary], columns: int) -> Iterator[str]:
         yield line if kind == "ok" else paint(line, kind)
 
 
-def _cells(entries: Sequence[Summary], new: str, old: str) -> list[list[str]]:
-    recent = time.time() - RECENT
+def _cells(entries: Sequence[EntrySummary], new: str, old: str) -> list[list[str]]:
+    recent = time.time() - RECENT_S
     return [
-        [shorten(clean(cell), LONGEST) for cell in _row(each, new if each.entry.began > recent else old)]
+        [
+            shorten(clean(cell), MAX_CELL_COLUMNS)
+            for cell in _row(each, new if each.entry.began > recent else old)
+        ]
         for each in entries
     ]
 
 
-def _row(summary: Summary, form: str) -> tuple[str, ...]:
+def _row(summary: EntrySummary, form: str) -> tuple[str, ...]:
     entry = summary.entry
     took = "-" if summary.seconds is None else format_duration(summary.seconds)
     head = (
@@ -80,14 +84,14 @@ def _too_wide(rows: list[list[str]], columns: int) -> int:
 
 
 def _fitted(rows: list[list[str]], columns: int) -> list[list[str]]:
-    for title, least in CUT.items():
+    for title, least in MIN_COLUMNS.items():
         index = HEADER.index(title)
         size = max(least, _sizes(rows)[index] - max(0, _too_wide(rows, columns)))
         rows = [[*row[:index], shorten(row[index], size), *row[index + 1 :]] for row in rows]
     return rows
 
 
-def shown(summary: Summary, timeline: Timeline, columns: int) -> Iterator[str]:
+def entry_lines(summary: EntrySummary, timeline: Timeline, columns: int) -> Iterator[str]:
     """One entry: who, when, how it ended, the time of each step, and what happened to each node.
 
     Args:
@@ -102,50 +106,50 @@ def shown(summary: Summary, timeline: Timeline, columns: int) -> Iterator[str]:
     if rows:
         yield ""
         yield from table(node_columns(), rows, right=number_columns())
-    for name, moments in moments_by_node(timeline).items():
+    for name, moments in entries_by_node(timeline).items():
         yield ""
         yield clean(name) if name != ROLLOUT else "in all"
         for moment in moments:
-            yield from _moment(moment, columns)
+            yield from _timeline_lines(moment, columns)
     last = list(_ended(summary, timeline))
     yield from ["", *last] if last else []
 
 
-def _facts(summary: Summary, timeline: Timeline) -> Iterator[str]:
+def _facts(summary: EntrySummary, timeline: Timeline) -> Iterator[str]:
     entry = summary.entry
     until = f" to {format_local_time(entry.ended, '%H:%M:%S')}" if entry.ended is not None else ", no end"
     result = paint(clean(summary.standing), COLOURS.get(summary.standing, "info"))
-    yield f"  result    {result}{why(entry.result, entry.reason)}"
+    yield f"  result    {result}{reason_text(entry.result, entry.reason)}"
     if back := summary.rolled_back_words:
         yield f"            rolled back by {clean(back)}"
     if entry.problem:
         yield f"  entry     {paint(clean(f'cannot be read: {entry.problem}'), 'bad')}"
     yield f"  when      {format_local_time(entry.began)}{until} ({format_local_time(entry.began, 'UTC%z')})"
     yield f"  by        {clean(entry.operator)}, process {entry.pid} on {clean(entry.host)}"
-    if origin := origin_words(timeline):
+    if origin := origin_text(timeline):
         yield f"  from      {clean(origin)}"
-    yield f"  plan      {plan_words(summary)}"
+    yield f"  plan      {plan_size_text(summary)}"
     if entry.follows is not None:
         yield f"  follows   {entry.follows}: rolldeck history show {entry.follows}"
     if timeline.traffic is not None:
         seen = timeline.traffic
         errors = seen.errors_5xx if seen.errors is None else seen.errors
         kind = "bad" if errors or seen.unattributed else "ok"
-        yield f"  traffic   {paint(traffic_words(timeline), kind)}"
+        yield f"  traffic   {paint(traffic_text(timeline), kind)}"
     if timeline.spans:
-        yield f"  steps     {step_times(timeline)}"
-        yield f"            {work_and_wait(timeline)}"
+        yield f"  steps     {step_times_text(timeline)}"
+        yield f"            {work_and_wait_text(timeline)}"
     if timeline.missing:
         missing = f"not whole: {counted(timeline.missing, 'event')} missing"
         yield f"  journal   {paint(missing, 'bad')}"
 
 
-def origin_words(timeline: Timeline) -> str:
+def origin_text(timeline: Timeline) -> str:
     """From where, with which uid and with which SSH key whoever began it has worked; empty: not known."""
     return began(timeline.began.origin) if timeline.began is not None else ""
 
 
-def plan_words(summary: Summary) -> str:
+def plan_size_text(summary: EntrySummary) -> str:
     """Whether it is the one that was written, and how large it is."""
     if not summary.entry.intact:
         return "NOT intact: it was changed"
@@ -156,12 +160,12 @@ def plan_words(summary: Summary) -> str:
     return f"intact: {counted(summary.total, 'node')} in {batches}"
 
 
-def traffic_words(timeline: Timeline) -> str:
+def traffic_text(timeline: Timeline) -> str:
     """Requests and errors while it went on; empty when nobody counted them."""
     return "" if timeline.traffic is None else describe(timeline.traffic)
 
 
-def step_times(timeline: Timeline) -> str:
+def step_times_text(timeline: Timeline) -> str:
     """What each step took, of all nodes together."""
     done = {span.step for span in timeline.spans}
     return ", ".join(
@@ -169,7 +173,7 @@ def step_times(timeline: Timeline) -> str:
     )
 
 
-def work_and_wait(timeline: Timeline) -> str:
+def work_and_wait_text(timeline: Timeline) -> str:
     """How much of that was work."""
     paused = f", paused {format_duration(timeline.paused)}" if timeline.pauses else ""
     steps = timeline.times
@@ -188,7 +192,7 @@ def step_rows(timeline: Timeline) -> Iterator[tuple[str, ...]]:
         yield (name, before, timeline.node_result(name), *took, *sums)
 
 
-def _moment(moment: Moment, columns: int) -> Iterator[str]:
+def _timeline_lines(moment: TimelineEntry, columns: int) -> Iterator[str]:
     kind = _PAINTED.get(moment.kind)
     glyph = paint(GLYPHS[moment.kind], kind) if kind else GLYPHS[moment.kind]
     step = f"{clean(moment.step):<8}{moment.took:>6}  " if moment.step else ""
@@ -207,26 +211,26 @@ def _broken(text: str, columns: int, indent: int) -> list[str]:
     return textwrap.wrap(text, columns, subsequent_indent=" " * indent)
 
 
-def _ended(summary: Summary, timeline: Timeline) -> Iterator[str]:
+def _ended(summary: EntrySummary, timeline: Timeline) -> Iterator[str]:
     """How it ended and what was out of rotation, with the commands; or that nobody knows."""
     if timeline.state.ended is not None:
-        yield from ending(timeline.state.ended)
+        yield from ending_lines(timeline.state.ended)
         return
     if summary.entry.kind in ("change", UNKNOWN):
         return
-    yield paint(no_end_words(summary), "working")
-    for words, what in no_end(summary, timeline):
+    yield paint(no_end_text(summary), "working")
+    for words, what in no_end_facts(summary, timeline):
         yield f"  {words + ':':<26}{clean(what)}"
 
 
-def no_end_words(summary: Summary) -> str:
+def no_end_text(summary: EntrySummary) -> str:
     """Why nothing is said of how it ended."""
     if summary.standing == "running":
         return "it still runs"
     return f"{summary.standing}: what is out of rotation was not recorded"
 
 
-def no_end(summary: Summary, timeline: Timeline) -> Iterator[tuple[str, str]]:
+def no_end_facts(summary: EntrySummary, timeline: Timeline) -> Iterator[tuple[str, str]]:
     """Of a rollout that has none: what it had begun, and the commands with which to go on."""
     application = shlex.quote(summary.entry.application)
     touched = dict.fromkeys(span.node for span in timeline.spans)
@@ -246,7 +250,7 @@ _WORDS = {
 }
 
 
-def verified(found: Verification, path: str) -> Iterator[str]:
+def verification_lines(found: Verification, path: str) -> Iterator[str]:
     """A line for each entry with what is wrong with it, the journal's own chain, and a verdict."""
     for entry in found.entries:
         yield _entry(entry)
@@ -270,7 +274,7 @@ def _entry(entry: EntryVerification) -> str:
     return f"entry {entry.entry}: {paint(words, kind)}, {counted(entry.events, 'event')}{head}{doubt}"
 
 
-def verified_fields(found: Verification) -> Iterator[dict[str, object]]:
+def verification_fields(found: Verification) -> Iterator[dict[str, object]]:
     """For `--json`: each entry, then the journal."""
     for entry in found.entries:
         yield {

@@ -20,7 +20,7 @@ _TOLD = ("rollout_started", "node_upgraded", "node_rolled_back")
 
 
 @dataclass(frozen=True, slots=True)
-class Summary:
+class EntrySummary:
     """One line of the list.
 
     Attributes:
@@ -41,7 +41,7 @@ class Summary:
     rolled_back: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, journal: Journal, entry: Entry) -> "Summary":
+    def of(cls, journal: Journal, entry: Entry) -> "EntrySummary":
         """Raises JournalError."""
         told = [each.event for each in journal.records(entry.id, *_TOLD)]
         started = next((each for each in told if isinstance(each, RolloutStarted)), None)
@@ -60,7 +60,7 @@ class Summary:
         return cls(entry, stands, before, done, total, seconds)
 
     @classmethod
-    def whole(cls, journal: Journal, entry: Entry) -> "Summary":
+    def whole(cls, journal: Journal, entry: Entry) -> "EntrySummary":
         """With what has become of it since: that takes all entries. Raises JournalError."""
         summary = cls.of(journal, entry)
         if entry.kind == "change" or entry.problem:

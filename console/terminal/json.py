@@ -55,7 +55,7 @@ def unattributed(snapshot: Snapshot) -> dict[str, int | None]:
     }
 
 
-def unattributed_words(found: Mapping[str, Mapping[str, int | None]]) -> str:
+def unattributed_text(found: Mapping[str, Mapping[str, int | None]]) -> str:
     """`5 errors not attributable to a server (shop on lb1: 2, shop on lb2: 3)`; empty when there are none.
 
     Args:

@@ -17,14 +17,14 @@ from orchestrator.planning.text import (
 _KINDS = {Severity.ERROR: "bad", Severity.WARNING: "warn", Severity.INFO: "info"}
 
 
-def findings(found: Sequence[Finding]) -> Iterator[str]:
+def finding_lines(found: Sequence[Finding]) -> Iterator[str]:
     """Errors first; the same text about several subjects is said once."""
     for (severity, text), subjects in group_findings(found).items():
         glyph = paint(SEVERITY_GLYPHS[severity], _KINDS[severity])
         yield f"{glyph} {clean(', '.join(subjects))}: {clean(text)}"
 
 
-def summary(plan: Plan) -> Iterator[str]:
+def plan_lines(plan: Plan) -> Iterator[str]:
     """What would happen to whom, and what stays in rotation meanwhile."""
     work = sum(len(each) for each in plan.batches)
     yield (
@@ -45,13 +45,13 @@ def _batch_rows(plan: Plan) -> Iterator[tuple[str, str, str]]:
         yield str(number), ", ".join(names), "; ".join(str(each) for each in capacities)
 
 
-def differences(found: Sequence[Difference]) -> Iterator[str]:
+def difference_lines(found: Sequence[Difference]) -> Iterator[str]:
     """What is not as it was when somebody looked first, before the lock was ours."""
     yield f"{paint('!', 'warn')} the state has changed meanwhile:"
     yield from (f"  {clean(str(each))}" for each in found)
 
 
-def commands(plan: Plan) -> Iterator[str]:
+def command_lines(plan: Plan) -> Iterator[str]:
     """Every command that would be sent, in order, as it would be sent."""
     for title, planned in command_groups(plan):
         yield f"{clean(title)}:"

@@ -21,9 +21,9 @@ EXITS = {"healthy": Exit.HEALTHY, "degraded": Exit.DEGRADED, "aborted": Exit.ABO
 KINDS = {"healthy": "ok", "degraded": "bad", "aborted": "warn"}
 
 
-def ending(ended: RolloutEnded) -> Iterator[str]:
+def ending_lines(ended: RolloutEnded) -> Iterator[str]:
     """Lines for standard output."""
-    reason = why(ended.result, ended.reason)
+    reason = reason_text(ended.result, ended.reason)
     yield f"{paint(ended.result, KINDS[ended.result])}{reason} · {format_duration(ended.duration_s)}"
     for outcome in outcomes(ended):
         if outcome.and_rolled_back:
@@ -73,6 +73,6 @@ def _way(line: WayLine) -> str:
     return f"  {line.label}{space}{clean(line.text)}".rstrip()
 
 
-def why(result: str, reason: str) -> str:
+def reason_text(result: str, reason: str) -> str:
     """What follows the word for the result, cleaned."""
     return clean(reason_beside(result, reason))

@@ -11,7 +11,7 @@ from orchestrator.events.spans import StepSpan
 from orchestrator.events.text import describe, details
 from orchestrator.events.timeline import Timeline, unanswered
 
-WORTH = 1.0  # seconds: shorter waits are told only where something went wrong
+MIN_WAIT_SHOWN_S = 1.0  # shorter waits are told only where something went wrong
 ROLLOUT = ""
 """The section of what concerns no single node."""
 
@@ -42,7 +42,7 @@ GLYPHS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Moment:
+class TimelineEntry:
     """One line of the timeline.
 
     Attributes:
@@ -64,13 +64,13 @@ class Moment:
     more: tuple[str, ...] = ()
 
 
-def moments_by_node(timeline: Timeline) -> dict[str, list[Moment]]:
+def entries_by_node(timeline: Timeline) -> dict[str, list[TimelineEntry]]:
     """By node, in the order of their turns; what concerns the whole rollout comes first, under ROLLOUT."""
-    sections: dict[str, list[Moment]] = {ROLLOUT: [], **{name: [] for name in timeline.nodes}}
+    sections: dict[str, list[TimelineEntry]] = {ROLLOUT: [], **{name: [] for name in timeline.nodes}}
     for span in timeline.spans:
         sections[span.node].append(_step(span))
     for record in timeline.notes:
-        moment = _told(record)
+        moment = _note_entry(record)
         if moment is not None:
             node = _whose(record.event)
             sections[node if node in sections else ROLLOUT].append(moment)
@@ -84,12 +84,12 @@ def _whose(event: events.AnyEvent) -> str:
     return name
 
 
-def _step(span: StepSpan) -> Moment:
+def _step(span: StepSpan) -> TimelineEntry:
     text = span.detail or ("not finished" if span.result in ("open", "interrupted") else "")
     if span.result == "failed":
         text = f"failed: {text}"
     more = (*_waits(span), *(f"service output: {line}" for line in span.log))
-    return Moment(
+    return TimelineEntry(
         span.seq, span.began, _SPANS[span.result], text, span.step, format_duration(span.seconds), more
     )
 
@@ -97,13 +97,13 @@ def _step(span: StepSpan) -> Moment:
 def _waits(span: StepSpan) -> Iterator[str]:
     """What took a while; of a step that was not done all of it, as it may say why."""
     for wait in span.waits.values():
-        if wait.seconds < WORTH and span.result in ("done", "same"):
+        if wait.seconds < MIN_WAIT_SHOWN_S and span.result in ("done", "same"):
             continue
         last = f"; at the end: {wait.last}" if wait.last != wait.first else ""
         yield f"waited {format_duration(wait.seconds)} for: {wait.first}{last}"
 
 
-def _told(record: Record) -> Moment | None:
+def _note_entry(record: Record) -> TimelineEntry | None:
     """None for what a step, or the end of the whole, says already."""
     event = record.event
     kind = _KINDS.get(type(event), "event")
@@ -112,11 +112,11 @@ def _told(record: Record) -> Moment | None:
             return None
         case events.ManualChangeFinished(error=error):
             kind = "bad" if error else "ok"
-    return Moment(record.seq, record.at, kind, describe(event), more=tuple(details(event)))
+    return TimelineEntry(record.seq, record.at, kind, describe(event), more=tuple(details(event)))
 
 
 @dataclass(frozen=True, slots=True)
-class Command:
+class SentCommand:
     """One that was sent; nothing in it is cleaned.
 
     Attributes:
@@ -135,7 +135,7 @@ class Command:
     seconds: float
 
 
-def commands(records: Sequence[Record]) -> Iterator[Command]:
+def commands(records: Sequence[Record]) -> Iterator[SentCommand]:
     """In the order of their replies; one without a reply stands where it was sent."""
     lost = unanswered(records)
     for record in records:
@@ -143,15 +143,15 @@ def commands(records: Sequence[Record]) -> Iterator[Command]:
             case CommandFinished() as event:
                 sent = record.at - event.duration_s
                 where = (event.node, event.step, event.target, event.command)
-                yield Command(sent, *where, event.reply, event.ok, event.duration_s)
+                yield SentCommand(sent, *where, event.reply, event.ok, event.duration_s)
             case CommandSending() as event if record.seq in lost:
                 where = (event.node, event.step, event.target, event.command)
-                yield Command(record.at, *where, None, False, 0.0)
+                yield SentCommand(record.at, *where, None, False, 0.0)
             case _:
                 pass
 
 
-def transcript(records: Sequence[Record]) -> Iterator[str]:
+def transcript_lines(records: Sequence[Record]) -> Iterator[str]:
     """Lines for a terminal: `>` was sent, `<` came back."""
     for each in commands(records):
         place = clean("".join(f"{part} " for part in (each.node, each.step) if part))
@@ -164,7 +164,7 @@ def transcript(records: Sequence[Record]) -> Iterator[str]:
             yield f"    < {clean(line)}"
 
 
-def reply_lines(command: Command) -> list[str]:
+def reply_lines(command: SentCommand) -> list[str]:
     """What came back, line by line; words of ours in parentheses where nothing did."""
     if command.reply is None:
         return ["(no reply recorded)"]

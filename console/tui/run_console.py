@@ -16,7 +16,7 @@ from console.signals import listening_on, stop_on_signals
 from console.terminal.output import clean, on_terminal, result, say
 from console.terminal.progress import Progress
 from console.terminal.prompts import Prompts
-from console.terminal.summary import EXITS, ending
+from console.terminal.summary import EXITS, ending_lines
 from console.tui.app import Console
 from console.tui.screens.actions import ABORT, PAUSE, SWITCH
 from orchestrator.live.poller import Watch
@@ -120,7 +120,7 @@ async def _finish_rollout(session: Session, answer: str | None) -> int:
     ended = session.state.ended
     if ended is None:
         return Exit.HEALTHY
-    for line in ending(ended):
+    for line in ending_lines(ended):
         result(line)
     return EXITS[ended.result]
 

@@ -6,8 +6,8 @@ import msgspec
 import pytest
 
 from console.report.report import render_report
-from console.terminal.history import shown
-from console.terminal.history_entries import Summary
+from console.terminal.history import entry_lines
+from console.terminal.history_entries import EntrySummary
 from orchestrator.events.actor import ROLLDECK, Actor, Via, began, requested_with
 from orchestrator.events.events import AbortRequested, AnyEvent, DecisionMade, NodeSkipped, Paused, Resumed
 from orchestrator.events.state import RolloutState
@@ -37,9 +37,13 @@ def everywhere(path: Path, *told: AnyEvent) -> list[str]:
     with Journal(path, read_only=True) as journal:
         found = journal.entry(entry)
         assert found is not None
-        records, summary = list(journal.records(entry)), Summary.of(journal, found)
+        records, summary = list(journal.records(entry)), EntrySummary.of(journal, found)
     transcript = "\n".join(line.text for record in records for line in lines_of(record, 1))
-    return ["\n".join(shown(summary, Timeline.of(records), 0)), render_report(summary, records), transcript]
+    return [
+        "\n".join(entry_lines(summary, Timeline.of(records), 0)),
+        render_report(summary, records),
+        transcript,
+    ]
 
 
 @pytest.mark.parametrize("event", events(EVE), ids=lambda event: type(event).__name__)

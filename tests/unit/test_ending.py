@@ -6,7 +6,7 @@ import click
 import pytest
 from msgspec import structs
 
-from console.terminal.summary import EXITS, KINDS, ending
+from console.terminal.summary import EXITS, KINDS, ending_lines
 from orchestrator.events.events import Result, RolloutEnded
 from orchestrator.events.ways_back import BackCommand, OutOfRotation, WayOn
 from tests.support.console_values import HOSTILE, harmless
@@ -40,7 +40,7 @@ def ended(result: Result = "healthy", reason: str = "", **changes: object) -> Ro
 
 
 def lines(end: RolloutEnded) -> list[str]:
-    return [click.unstyle(line) for line in ending(end)]
+    return [click.unstyle(line) for line in ending_lines(end)]
 
 
 def test_all_is_well() -> None:

@@ -10,7 +10,7 @@ import pytest
 from backends.clock import SystemClock
 from backends.consul.client import Pair
 from backends.errors import RolldeckError, UnreadableReply
-from console.terminal.summary import ending
+from console.terminal.summary import ending_lines
 from orchestrator.errors import Locked
 from orchestrator.events.actor import Actor
 from orchestrator.events.event_bus import EventBus
@@ -72,7 +72,7 @@ async def work_with(value: bytes, path: Path) -> bool:
         elsewhere = RemoteRollout(following, CLOCK, ACTOR, VersionTracker(sees=False))
         elsewhere._take(seen)
         if seen.ended is not None:
-            assert all(forged.MARK not in line for line in ending(seen.ended))
+            assert all(forged.MARK not in line for line in ending_lines(seen.ended))
         desk = Desk(path)
         assert take_over(cast("Session", desk), Offer(seen, KEY))
     except UnreadableReply as error:

@@ -12,10 +12,10 @@ import click
 import pytest
 
 from console.cli import main
-from console.terminal.history import listed, shown
-from console.terminal.history_entries import Summary
+from console.terminal.history import entry_lines, entry_table
+from console.terminal.history_entries import EntrySummary
 from console.terminal.output import width
-from console.terminal.timeline import transcript
+from console.terminal.timeline import transcript_lines
 from orchestrator.events.events import (
     AbortRequested,
     AnyEvent,
@@ -353,11 +353,11 @@ def test_nothing_that_was_said_can_control_a_terminal(path: Path, text: str) -> 
     with Journal(path, read_only=True) as journal:
         found = journal.entry(entry)
         assert found is not None
-        records, summary = list(journal.records(entry)), Summary.of(journal, found)
-    lines = [*listed([summary], 80), *listed([summary], 0)]
+        records, summary = list(journal.records(entry)), EntrySummary.of(journal, found)
+    lines = [*entry_table([summary], 80), *entry_table([summary], 0)]
     for columns in (0, 80):
-        lines += shown(summary, Timeline.of(records), columns)
-    for line in [*lines, *transcript(records)]:
+        lines += entry_lines(summary, Timeline.of(records), columns)
+    for line in [*lines, *transcript_lines(records)]:
         assert harmless(click.unstyle(line)), line[:200]
         assert text.isprintable() or text not in line  # not even a colour, which `unstyle` takes away
 
@@ -367,8 +367,8 @@ def test_the_list_fits(path: Path, columns: int) -> None:
     for text in ("shop", "日本語" * 30, "x" * 10_240):
         journals.write(path, journals.healthy()[:1], application=text, operator=f"{text}@ops1.example.com")
     with Journal(path, read_only=True) as journal:
-        entries = [Summary.of(journal, each) for each in journal.entries()]
-    lines = [click.unstyle(line) for line in listed(entries, columns)]
+        entries = [EntrySummary.of(journal, each) for each in journal.entries()]
+    lines = [click.unstyle(line) for line in entry_table(entries, columns)]
     assert max(width(line) for line in lines) <= columns
     assert all("upgrade 1.0 → 2.0" in line for line in lines[1:])
 
@@ -377,6 +377,6 @@ def test_the_year_goes_where_it_is_this_year(path: Path, monkeypatch: pytest.Mon
     journals.write(path, journals.healthy())
     monkeypatch.setattr("time.time", lambda: 1_700_000_000.0 + 3600)
     with Journal(path, read_only=True) as journal:
-        entries = [Summary.of(journal, each) for each in journal.entries()]
-    assert " 11-14 22:13 " in list(listed(entries, 70))[1]
-    assert " 2023-11-14 22:13 " in list(listed(entries, 120))[1]
+        entries = [EntrySummary.of(journal, each) for each in journal.entries()]
+    assert " 11-14 22:13 " in list(entry_table(entries, 70))[1]
+    assert " 2023-11-14 22:13 " in list(entry_table(entries, 120))[1]

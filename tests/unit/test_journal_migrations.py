@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from console.terminal.history import shown
-from console.terminal.history_entries import Summary
+from console.terminal.history import entry_lines
+from console.terminal.history_entries import EntrySummary
 from orchestrator.events.timeline import Timeline
 from orchestrator.journal.entry_status import unfinished
 from orchestrator.journal.migrations import MIGRATIONS, VERSION, migrate, version_of
@@ -85,7 +85,9 @@ def assert_read(journal: Journal) -> None:
     assert last is not None
     assert last.id == 3
     for entry in journal.entries():
-        lines = "\n".join(shown(Summary.of(journal, entry), Timeline.of(journal.records(entry.id)), 0))
+        lines = "\n".join(
+            entry_lines(EntrySummary.of(journal, entry), Timeline.of(journal.records(entry.id)), 0)
+        )
         assert "ann@ops" in lines
 
 

@@ -8,9 +8,9 @@ import click
 import pytest
 
 from console.report.report import render_report
-from console.terminal.history import shown
-from console.terminal.history_entries import Summary
-from console.terminal.timeline import transcript
+from console.terminal.history import entry_lines
+from console.terminal.history_entries import EntrySummary
+from console.terminal.timeline import transcript_lines
 from orchestrator.events.events import NodeNote, Record, Unreadable
 from orchestrator.events.json import event_fields
 from orchestrator.events.timeline import Timeline
@@ -143,11 +143,11 @@ def test_it_is_shown_as_what_it_is(path: Path, kind: str) -> None:
         entry = journal.entry(3)
         assert entry is not None
         records = list(journal.records(3))
-        summary = Summary.of(journal, entry)
-    lines = [click.unstyle(line) for line in shown(summary, Timeline.of(records), 0)]
+        summary = EntrySummary.of(journal, entry)
+    lines = [click.unstyle(line) for line in entry_lines(summary, Timeline.of(records), 0)]
     assert [line for line in lines if "which cannot be read" in line]
     assert "which cannot be read" in render_report(summary, records)
-    assert list(transcript(records))
+    assert list(transcript_lines(records))
     fields = event_fields(records[12], entry=entry.id)
     assert (fields["event"], fields["seq"]) == ("unreadable", 13)
 
@@ -202,8 +202,8 @@ def test_an_entry_that_cannot_be_read_hides_no_other(path: Path, change: str) ->
         assert [entry.id for entry in found] == [3, 2, 1]
         assert [bool(entry.problem) for entry in found] == [False, not whole, False]
         for entry in found:
-            summary = Summary.of(journal, entry)
-            lines = "\n".join(shown(summary, Timeline.of(journal.records(entry.id)), 0))
+            summary = EntrySummary.of(journal, entry)
+            lines = "\n".join(entry_lines(summary, Timeline.of(journal.records(entry.id)), 0))
             assert bool(entry.problem) == ("cannot be read" in lines)
             assert json.dumps(summary.fields())
         told = unreadable_entries(journal, "shop")

@@ -12,7 +12,7 @@ import pytest
 from hatchling.builders.wheel import WheelBuilder
 
 from console.report.report import render_report
-from console.terminal.history_entries import Summary
+from console.terminal.history_entries import EntrySummary
 from orchestrator.journal.store import Journal
 from tests.support.console_values import harmless
 from tests.unit import journals
@@ -67,7 +67,7 @@ def report(path: Path, entry: int) -> str:
     with Journal(path, read_only=True) as journal:
         found = journal.entry(entry)
         assert found is not None
-        return render_report(Summary.of(journal, found), list(journal.records(entry)))
+        return render_report(EntrySummary.of(journal, found), list(journal.records(entry)))
 
 
 def test_a_whole_report(path: Path) -> None:

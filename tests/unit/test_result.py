@@ -3,7 +3,7 @@
 import click
 import pytest
 
-from console.terminal.summary import ending
+from console.terminal.summary import ending_lines
 from orchestrator.engine.result import with_refusal, with_rollback
 from orchestrator.events.events import RolloutEnded
 from orchestrator.events.ways_back import BackCommand, OutOfRotation
@@ -28,7 +28,7 @@ BOTH = {"web1": "1.4.2", "web2": "1.4.2"}
 
 
 def said(end: RolloutEnded) -> list[str]:
-    return [click.unstyle(line) for line in ending(end)]
+    return [click.unstyle(line) for line in ending_lines(end)]
 
 
 def test_all_of_it_was_rolled_back() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from backends.errors import Refused
 from backends.model import Activity
-from console.terminal.summary import ending
+from console.terminal.summary import ending_lines
 from orchestrator.errors import JournalError
 from orchestrator.events.actor import Actor
 from orchestrator.events.events import NodeFailed, NodeUpgraded, Record, RolloutEnded, StepDone, Traffic
@@ -99,7 +99,7 @@ def test_ready_is_not_advised_where_the_service_does_not_run() -> None:
     [out] = ended.out_of_rotation
     assert out.not_ready.startswith("its service does not run (")
     assert out.stopped
-    said = list(ending(ended))
+    said = list(ending_lines(ended))
     assert not [line for line in said if "rolldeck ready" in line]
     assert [line for line in said if "state ready" in line], "HAProxy's own are named all the same"
     assert out.rollback_command == "rolldeck upgrade shop 1.0 --limit web1 --force-ready web1"
@@ -124,7 +124,7 @@ def test_ready_is_not_advised_for_what_is_being_stopped() -> None:
     assert ended.failed == ["web1"]
     [out] = ended.out_of_rotation
     assert out.not_ready == "its service is being stopped (changing)"
-    assert not [line for line in ending(ended) if "rolldeck ready" in line]
+    assert not [line for line in ending_lines(ended) if "rolldeck ready" in line]
     assert out.rollback_command == "rolldeck upgrade shop 1.0 --limit web1 --force-ready web1"
 
 

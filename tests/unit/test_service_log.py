@@ -6,7 +6,7 @@ import pytest
 
 from backends.errors import Refused, UnreadableReply
 from backends.text import MAX_DETAIL_CHARS, MAX_LAST_LINES
-from console.terminal.timeline import moments_by_node
+from console.terminal.timeline import entries_by_node
 from orchestrator.events.events import (
     CommandFinished,
     DecisionRequested,
@@ -128,7 +128,7 @@ def test_history_and_transcript_show_it_with_the_failure() -> None:
 
     seen = run(scenario())
     [failed] = [
-        moment for moment in moments_by_node(Timeline.of(seen))["web1"] if moment.text.startswith("failed")
+        moment for moment in entries_by_node(Timeline.of(seen))["web1"] if moment.text.startswith("failed")
     ]
     assert failed.step == "start"
     assert [more for more in failed.more if "service output" in more] == [
