@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
@@ -15,6 +15,7 @@ from textual.command import Provider
 from textual.driver import Driver
 from textual.drivers.linux_driver import LinuxDriver
 from textual.screen import Screen
+from textual.theme import Theme
 
 from backends.local_files import write_beside
 from backends.text import visible
@@ -24,11 +25,34 @@ from console.operator_identity import operator
 from console.tui.screens.actions import KEEP
 from console.tui.screens.main import MainScreen
 from console.tui.terminal_driver import TerminalDriver
-from console.tui.themes import HIGH_CONTRAST, THEMES
 from orchestrator.events.events import Record
 from orchestrator.live.poller import Watch
 from orchestrator.session.session import Session
 from widgets.too_small import TooSmall, fits
+
+HIGH_CONTRAST = Theme(
+    name="high-contrast",
+    primary="#6fd3ff",
+    secondary="#6fd3ff",
+    accent="#ffff00",
+    foreground="#ffffff",
+    background="#000000",
+    surface="#000000",
+    panel="#262626",
+    success="#00ff66",
+    warning="#ffd700",
+    error="#ff6b6b",
+    dark=True,
+)
+
+THEMES: Mapping[str, str] = {
+    "dark": "textual-dark",
+    "light": "textual-light",
+    "ansi-dark": "ansi-dark",
+    "ansi-light": "ansi-light",
+    "high-contrast": HIGH_CONTRAST.name,
+}
+"""Textual's name of each theme that the configuration knows."""
 
 
 def _nodes() -> type[Provider]:

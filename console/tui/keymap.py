@@ -13,8 +13,8 @@ from console.tui.screens.detail import DetailScreen
 from console.tui.screens.main import MainScreen
 from console.tui.screens.transcript import TranscriptScreen
 from widgets.detail.view import DetailView
+from widgets.dialogs.base import Report
 from widgets.dialogs.plan import PlanScreen
-from widgets.dialogs.report import Report
 from widgets.rollout.board import RolloutBoard
 from widgets.table.widget import ServerTable
 from widgets.transcript.view import Transcript

@@ -3,8 +3,7 @@
 import pytest
 
 from tests.console.dialog_values import HOSTILE, asking, cut_off, shown
-from widgets.dialogs.confirm import Confirm
-from widgets.dialogs.quit import ANSWERS, QuitDialog
+from widgets.dialogs.confirm import ANSWERS, Confirm, QuitDialog
 
 CHOICES = [("pause", "Pause", "default"), ("skip", "Skip", "warning"), ("continue", "Go on", "success")]
 

@@ -12,7 +12,7 @@ from backends.text import format_clock, visible
 from orchestrator.balancers.maintenance_reason import MaintenanceReason, maintenance_reasons
 from orchestrator.live.poller import InstanceView
 from orchestrator.live.sessions import INTERVAL, Seen
-from widgets.detail.columns import LABEL_CELLS, build_checks, build_state
+from widgets.detail.balancer_table import LABEL_CELLS, build_checks, build_state
 from widgets.detail.model import Detail
 from widgets.segments import Segment, truncate
 from widgets.table.columns import MAX_CELL_CHARS, NO_VALUE, fit

@@ -1,4 +1,4 @@
-"""The look and the keys that all dialogs share: one rounded box, no box inside, escape is no."""
+"""The look and the keys that dialogs and reports share: text that scrolls, and answers that stay in sight."""
 
 from collections.abc import Iterable, Sequence
 from typing import ClassVar, Generic, TypeVar
@@ -7,12 +7,13 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
-from textual.screen import ModalScreen
+from textual.screen import ModalScreen, Screen
 from textual.widget import Widget
+from textual.widgets import Footer, Static
 
-from backends.text import visible
+from backends.text import counted, visible
 from widgets.dialogs.button import InlineButton
-from widgets.dialogs.hanging_text import Entries, Entry
+from widgets.dialogs.hanging_text import Entries, Entry, strip_colors, to_content
 
 Answer = TypeVar("Answer")
 
@@ -108,3 +109,94 @@ class Dialog(ModalScreen[Answer], Generic[Answer]):
     def action_scroll_text(self, by: int) -> None:
         box = self.query_one("#text", VerticalScroll)
         box.scroll_relative(y=by * max(1, box.size.height - 1), animate=False)
+
+
+def heading_entry(words: str, style: str = "") -> Entry:
+    """The title of a part, with a line of space above."""
+    return Entry(Content(""), Content("\n") + to_content(words, f"bold {style}".strip()))
+
+
+class Report(Screen[Answer], Generic[Answer]):
+    """A headline, text that scrolls with the arrow keys, and answers; the first one has the focus."""
+
+    AUTO_FOCUS = ""
+    DEFAULT_CSS = """
+    Report > #headline { height: 1; padding: 0 1; background: $panel; text-style: bold; }
+    Report > #text { height: 1fr; padding: 0 1; scrollbar-size-vertical: 1; }
+    Report > #answers { height: 1; padding: 0 1; }
+    Report > #answers > #reason { width: 1fr; color: $text-muted; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "leave", "back", id="report.back", tooltip="Back; nothing is started"),
+        Binding("y", "copy", "copy", id="report.copy", tooltip="Copy the commands to the clipboard"),
+        Binding("up,k", "scroll_text(-1)", "up", id="report.up", tooltip="Scroll up", show=False),
+        Binding("down,j", "scroll_text(1)", "down", id="report.down", tooltip="Scroll down", show=False),
+        Binding("pageup", "page(-1)", "page up", id="report.pageup", tooltip="A page up", show=False),
+        Binding("pagedown", "page(1)", "page down", id="report.pagedown", tooltip="A page down", show=False),
+        Binding("home", "end(-1)", "top", id="report.home", tooltip="To the beginning", show=False),
+        Binding("end", "end(1)", "bottom", id="report.end", tooltip="To the end", show=False),
+        Binding(
+            "left", "app.focus_previous", "previous", id="report.previous", tooltip="Previous", show=False
+        ),
+        Binding("right", "app.focus_next", "next", id="report.next", tooltip="Next answer", show=False),
+    ]
+
+    def compose(self) -> ComposeResult:
+        yield Static(self._shown(self.headline()), id="headline")
+        with VerticalScroll(id="text", can_focus=False):
+            yield Entries(self.lines(), id="lines")
+        with Horizontal(id="answers"):
+            yield Static(self._shown(self.reason()), id="reason")
+            yield from self.choices()
+        yield Footer(show_command_palette=False)
+
+    def _shown(self, content: Content) -> Content:
+        return strip_colors(content) if self.app.no_color else content
+
+    def headline(self) -> Content:
+        """What it is about, in one line."""
+        return Content("")
+
+    def lines(self) -> Sequence[Entry]:
+        """All that there is to read."""
+        return ()
+
+    def reason(self) -> Content:
+        """What stands beside the answers: why one of them is not possible."""
+        return Content("")
+
+    def choices(self) -> Iterable[InlineButton]:
+        """The answers; the first one is the safe one."""
+        return ()
+
+    def commands(self) -> Sequence[str]:
+        """What can be copied, one command a line."""
+        return ()
+
+    def on_mount(self) -> None:
+        self.query(InlineButton).first().focus()
+
+    def action_leave(self) -> None:
+        self.dismiss(None)
+
+    def action_copy(self) -> None:
+        commands = self.commands()
+        if commands:
+            self.app.copy_to_clipboard("\n".join(to_content(command).plain for command in commands) + "\n")
+        self.notify(
+            f"{counted(len(commands), 'command')} copied" if commands else "there is no command to copy",
+            timeout=3,
+        )
+
+    def action_scroll_text(self, by: int) -> None:
+        self._text.scroll_relative(y=by, animate=False)
+
+    def action_page(self, by: int) -> None:
+        self._text.scroll_relative(y=by * max(1, self._text.size.height - 1), animate=False)
+
+    def action_end(self, which: int) -> None:
+        self._text.scroll_to(y=0 if which < 0 else self._text.max_scroll_y, animate=False)
+
+    @property
+    def _text(self) -> VerticalScroll:
+        return self.query_one("#text", VerticalScroll)

@@ -24,7 +24,7 @@ from widgets.dialogs.hanging_text import (
     pad_cell,
     to_content,
 )
-from widgets.dialogs.plan_lines import differences as changed
+from widgets.dialogs.plan import list_differences
 
 TITLES: dict[Action, str] = {
     "drain": "Drain",
@@ -168,7 +168,7 @@ class ChangeDialog(Dialog[ChangeAnswer | None]):
         self._differences = differences
 
     def lines(self) -> Sequence[Entry]:
-        return [*changed(self._differences), *describe_impact(self._action, self._impact)]
+        return [*list_differences(self._differences), *describe_impact(self._action, self._impact)]
 
     def fields(self) -> Iterable[Widget]:
         if self._action == "weight":

@@ -1,12 +1,16 @@
-"""A question with a few answers."""
+"""Questions with a few answers: confirm something, quit while a rollout runs, select a name."""
 
 from collections.abc import Iterable, Sequence
+from typing import ClassVar
 
 from textual import on
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal
+from textual.widget import Widget
 
 from widgets.dialogs.base import Dialog
-from widgets.dialogs.button import InlineButton
-from widgets.dialogs.hanging_text import Entry, entry
+from widgets.dialogs.button import InlineButton, RadioList
+from widgets.dialogs.hanging_text import Entries, Entry, entry
 
 
 class Confirm(Dialog[str | None]):
@@ -19,7 +23,7 @@ class Confirm(Dialog[str | None]):
         choices: Sequence[tuple[str, str, str]],
         safe: str | None = None,
     ) -> None:
-        """Plan the dialog for one question.
+        """Create the dialog for one question.
 
         Args:
             title: the question; it names what it is about.
@@ -46,3 +50,101 @@ class Confirm(Dialog[str | None]):
     @on(InlineButton.Pressed)
     def _pressed(self, event: InlineButton.Pressed) -> None:
         self.dismiss(event.answer)
+
+
+ANSWERS = (
+    ("stay", "Stay", "default", "Back to the console; the rollout continues."),
+    ("keep", "Keep going", "primary", "Close the console; the rollout continues without it."),
+    ("pause", "Pause", "warning", "Start no new node and stop deadlines, then close the console."),
+    (
+        "abort",
+        "Abort",
+        "error",
+        "End it after the running step; nodes that are out of rotation stay out, and are listed.",
+    ),
+)
+
+
+class QuitDialog(Dialog[str]):
+    """Answers "stay" (also for escape), "keep", "pause" or "abort"."""
+
+    DEFAULT_CSS = """
+    QuitDialog .answer { height: auto; margin-top: 1; }
+    QuitDialog .answer InlineButton { margin: 0 2 0 0; }
+    QuitDialog #answers { display: none; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding(
+            "up", "app.focus_previous", "previous", id="quit.previous", tooltip="Previous answer", show=False
+        ),
+        Binding("down", "app.focus_next", "next", id="quit.next", tooltip="Next answer", show=False),
+    ]
+
+    def __init__(self, lines: Sequence[str] = ()) -> None:
+        """Create the dialog.
+
+        Args:
+            lines: where the rollout stands, if there is more to say than that it runs.
+        """
+        super().__init__()
+        self.title = "A rollout is running: quit?"
+        self._text = lines
+
+    def lines(self) -> Sequence[Entry]:
+        return [entry(text) for text in self._text]
+
+    def fields(self) -> Iterable[Widget]:
+        width = max(len(label) for _, label, _, _ in ANSWERS)
+        for answer, label, variant, meaning in ANSWERS:
+            yield Horizontal(
+                InlineButton(answer, label, variant, width=width),
+                Entries([entry(meaning)]),
+                classes="answer",
+            )
+
+    @on(InlineButton.Pressed)
+    def _pressed(self, event: InlineButton.Pressed) -> None:
+        self.dismiss(event.answer)
+
+    def action_cancel(self) -> None:
+        self.dismiss("stay")
+
+
+class SelectDialog(Dialog[str | None]):
+    """Answers with what was picked; None for escape."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "open", "open", id="pick.open", tooltip="Open what is picked", show=False)
+    ]
+
+    def __init__(self, title: str, names: Sequence[str], current: str) -> None:
+        """Create the dialog for one thing to select.
+
+        Args:
+            title: what is picked.
+            names: what there is.
+            current: what it is now.
+        """
+        super().__init__()
+        self.title = title
+        self._names = names
+        self._current = current
+
+    def fields(self) -> Iterable[Widget]:
+        rows = [(name, name, "shown now" if name == self._current else "") for name in self._names]
+        yield RadioList(rows, self._current, id="names")
+
+    def choices(self) -> Iterable[InlineButton]:
+        yield InlineButton("no", "Cancel")
+        yield InlineButton("yes", "Open", "primary")
+
+    def first(self) -> Widget:
+        """Picking does nothing yet."""
+        return self.query_one(RadioList)
+
+    def action_open(self) -> None:
+        self.dismiss(self.query_one(RadioList).value)
+
+    @on(InlineButton.Pressed)
+    def _pressed(self, event: InlineButton.Pressed) -> None:
+        self.dismiss(self.query_one(RadioList).value if event.answer == "yes" else None)

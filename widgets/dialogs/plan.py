@@ -1,6 +1,6 @@
-"""The plan: everything that can be known before anything is touched, and the one way to start."""
+"""The plan: everything that is known before a change, and the only way to start it."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import ClassVar
 
 from textual import on
@@ -9,12 +9,27 @@ from textual.content import Content
 
 from backends.text import counted
 from orchestrator.engine.plan_differences import Difference
-from orchestrator.planning.plan import Plan
-from orchestrator.planning.text import failed_versions_text
-from widgets.dialogs import plan_lines
+from orchestrator.planning.plan import Finding, Plan, PlannedCommand, Severity
+from orchestrator.planning.text import (
+    SEVERITY_GLYPHS,
+    command_groups,
+    failed_before_text,
+    failed_versions_text,
+    group_capacities,
+    group_findings,
+    task_text,
+)
+from widgets.dialogs.base import Report, heading_entry
 from widgets.dialogs.button import InlineButton
-from widgets.dialogs.hanging_text import QUIET_STYLE, Entries, Entry, entry, to_content
-from widgets.dialogs.report import Report
+from widgets.dialogs.hanging_text import (
+    QUIET_STYLE,
+    Entries,
+    Entry,
+    column_width,
+    entry,
+    pad_cell,
+    to_content,
+)
 
 
 class PlanScreen(Report[bool]):
@@ -46,10 +61,10 @@ class PlanScreen(Report[bool]):
 
     def lines(self) -> Sequence[Entry]:
         plan = self._plan
-        found = [*plan_lines.differences(self._differences), *plan_lines.findings(plan.findings)]
-        lines = [*found, *plan_lines.capacity(plan), *plan_lines.nodes(plan)]
+        found = [*list_differences(self._differences), *list_findings(plan.findings)]
+        lines = [*found, *list_capacities(plan), *list_nodes(plan)]
         if self._with_commands:
-            return [*lines, *plan_lines.commands(plan)]
+            return [*lines, *list_commands(plan)]
         commands = counted(len(self.commands()), "command")
         return [*lines, entry(""), entry(to_content(f"c shows all {commands}", QUIET_STYLE))]
 
@@ -89,3 +104,97 @@ class PlanScreen(Report[bool]):
     def action_commands(self) -> None:
         self._with_commands = not self._with_commands
         self.query_one("#lines", Entries).show(self.lines())
+
+
+STYLES = {Severity.ERROR: "$text-error", Severity.WARNING: "$text-warning", Severity.INFO: QUIET_STYLE}
+BAR = 12  # cells at most
+
+
+def list_findings(found: Sequence[Finding]) -> Iterator[Entry]:
+    """Errors first; the same text about several subjects is said once."""
+    if found:
+        yield heading_entry("Preflight found")
+    for (severity, words), subjects in group_findings(found).items():
+        style = STYLES[severity]
+        yield Entry(
+            to_content(f"{SEVERITY_GLYPHS[severity]} ", style),
+            to_content(", ".join(subjects), style) + to_content(f": {words}"),
+        )
+
+
+def list_differences(found: Sequence[Difference]) -> Iterator[Entry]:
+    """What is not as it was when somebody looked first."""
+    if found:
+        yield heading_entry("Changed meanwhile")
+    for difference in found:
+        style = STYLES[Severity.WARNING]
+        mark = to_content(f"{SEVERITY_GLYPHS[Severity.WARNING]} ", style)
+        yield Entry(mark, to_content(difference.subject, style) + to_content(f": {difference.change}"))
+
+
+def list_capacities(plan: Plan) -> Iterator[Entry]:
+    """What stays in rotation while each batch is out; places that are alike share a line."""
+    if not plan.batches:
+        return
+    yield heading_entry("In rotation, batch by batch")
+    most = max((capacity.before for batch in plan.capacities for capacity in batch), default=0)
+    digits = len(str(most))
+    for number, (names, found) in enumerate(zip(plan.batches, plan.capacities, strict=True), 1):
+        label = pad_cell(
+            f"{number}/{len(plan.batches)}", 2 * len(str(len(plan.batches))) + 1, "bold", right=True
+        )
+        yield Entry(label + "  ", to_content(", ".join(names)))
+        for left, names_alike in group_capacities(found):
+            before, after, floor, allowed = left.before, left.after, left.floor, left.allowed
+            style = "$text-success" if allowed else "$text-error"
+            numbers = (
+                f"{'✓' if allowed else '✗'} {before:>{digits}} → {after:>{digits}}, floor {floor:>{digits}}  "
+            )
+            head = (
+                to_content(" " * (label.cell_length + 2))
+                + to_content(numbers, style)
+                + to_content(_bar(before, after, most), style)
+            )
+            yield Entry(head + "  ", to_content(f"{left.backend} on {', '.join(names_alike)}{left.notes}"))
+
+
+def _bar(before: int, after: int, most: int) -> str:
+    """What stays, and what goes meanwhile; all bars of a plan have one scale."""
+    cells = min(BAR, most)
+    full, there = (round(value * cells / most) if most else 0 for value in (after, before))
+    return ("█" * full + "░" * (there - full)).ljust(cells)
+
+
+def list_nodes(plan: Plan) -> Iterator[Entry]:
+    """Every node that was looked at: what it has, and what is to be done."""
+    yield heading_entry("Nodes")
+    names, versions = (
+        column_width(node.name for node in plan.nodes),
+        column_width((node.displayed_version for node in plan.nodes), 20),
+    )
+    for node in plan.nodes:
+        mark = to_content("→ ") if node.steps else to_content("· ", QUIET_STYLE)
+        head = mark + pad_cell(node.name, names) + "  " + pad_cell(node.displayed_version, versions) + "  "
+        style = "" if node.steps else QUIET_STYLE
+        yield Entry(
+            head, to_content(task_text(node), style) + to_content(failed_before_text(node), "$text-warning")
+        )
+
+
+def list_commands(plan: Plan) -> Iterator[Entry]:
+    """Every command that would be sent, in order, as it would be sent."""
+    yield heading_entry("Commands, as they would be sent")
+    for title, planned in command_groups(plan):
+        yield entry(to_content(title, "bold"))
+        yield from _listed(planned)
+
+
+def _listed(planned: Sequence[PlannedCommand]) -> Iterator[Entry]:
+    where = column_width((command.target for command in planned), 20)
+    for command in planned:
+        head = (
+            to_content(f"  {command.step:<7}  ", QUIET_STYLE)
+            + pad_cell(command.target, where, QUIET_STYLE)
+            + "  "
+        )
+        yield Entry(head, to_content(command.command))

@@ -17,9 +17,9 @@ from orchestrator.events.text import (
     reason_without_result,
     way_lines,
 )
+from widgets.dialogs.base import Report, heading_entry
 from widgets.dialogs.button import InlineButton
 from widgets.dialogs.hanging_text import QUIET_STYLE, Entry, to_content
-from widgets.dialogs.report import Report, heading_entry
 
 LOOKS = {
     "healthy": ("✓ healthy", "$text-success"),

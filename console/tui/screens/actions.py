@@ -12,7 +12,14 @@ from textual.worker import WorkerCancelled
 from backends.errors import RolldeckError
 from backends.model import Level
 from console.operator_identity import operator
-from console.tui.screens.confirmations import LockAnswer, confirm_break_lock, confirm_override_freeze
+from console.tui.screens.confirmations import (
+    LockAnswer,
+    confirm_abort,
+    confirm_break_lock,
+    confirm_override_freeze,
+    confirm_resume,
+    confirm_take_over,
+)
 from orchestrator.engine import manual_change as manual
 from orchestrator.engine.manual_change import Action, Change, Impact
 from orchestrator.engine.plan_differences import Difference
@@ -185,8 +192,6 @@ class OperatorActions:
         Returns:
             Whether all is here that counts; not when somebody has left it there.
         """
-        from widgets.dialogs.confirm import Confirm
-
         offer = await find_offer(self._session)
         if offer is None or (offer.reason and self.read_only):
             return True
@@ -194,16 +199,8 @@ class OperatorActions:
             name = self._session.application.name
             self._notify(f"{offer.reason}; rolldeck resume {name} --trust-published takes it over", "warning")
             return True
-        if offer.reason:
-            answer = await self._screen.app.push_screen_wait(
-                Confirm(
-                    "Take over the rollout of another machine?",
-                    [f"There is {offer.words}.", "", f"{offer.reason[0].upper()}{offer.reason[1:]}."],
-                    [("no", "Leave it", "default"), ("yes", "Take it over", "primary")],
-                )
-            )
-            if answer != "yes":
-                return False
+        if offer.reason and not await confirm_take_over(self._screen.app, offer):
+            return False
         take_over(self._session, offer)
         return True
 
@@ -223,8 +220,6 @@ class OperatorActions:
 
     async def offer_resume(self) -> None:
         """On start: what earlier rollouts have left, named, and the way to finish it."""
-        from widgets.dialogs.confirm import Confirm
-
         try:
             if not await self._take_over():
                 return
@@ -248,14 +243,7 @@ class OperatorActions:
             lines = [
                 f"Rollout {entry.id} ({entry.operator}) to {entry.version} is not finished; no node is out."
             ]
-        answer = await self._screen.app.push_screen_wait(
-            Confirm(
-                "An earlier rollout was not finished",
-                [*lines, "", "Resuming checks the current state, shows the plan and asks before it starts."],
-                [("no", "Not now", "default"), ("yes", "Review plan", "primary")],
-            )
-        )
-        if answer == "yes":
+        if await confirm_resume(self._screen.app, lines):
             await self.resume()
 
     async def _ask_about_lock(self, before: LockAnswer | None = None) -> LockAnswer:
@@ -316,27 +304,13 @@ class OperatorActions:
 
     async def abort(self) -> None:
         """Ask, then end the rollout; a second time at once."""
-        from widgets.dialogs.confirm import Confirm
-
         control = self._session.control
-        text = (
-            "at once: a running command continues on its own"
-            if control.aborting
-            else "after the running step; a second abort cuts it short"
-        )
-        answer = await self._screen.app.push_screen_wait(
-            Confirm(
-                "Abort the rollout?",
-                [f"It ends {text}.", "Whatever is then out of rotation is listed."],
-                [("no", "Go on", "default"), ("yes", "Abort", "error")],
-            )
-        )
-        if answer == "yes":
+        if await confirm_abort(self._screen.app, second=control.aborting):
             control.abort(operator("console"))
 
     async def quit(self) -> str | None:
         """What to do with a running rollout; None to stay."""
-        from widgets.dialogs.quit import QuitDialog
+        from widgets.dialogs.confirm import QuitDialog
 
         if not self._session.is_rolling:
             return LEAVE

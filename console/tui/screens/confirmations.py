@@ -1,5 +1,9 @@
-"""What holds an operator back and gives way to one who knows why: a freeze, somebody else's lock."""
+"""Questions before an action: about locks, freeze windows, unfinished rollouts, and before an abort.
 
+Each dialog is imported when it is shown: nobody waits for it before the first server is on the screen.
+"""
+
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,6 +12,7 @@ from textual.app import App
 from orchestrator.locks.file import Holder
 from orchestrator.planning.freeze import judge_freeze
 from orchestrator.planning.plan import Severity
+from orchestrator.session.adoption import Offer
 from orchestrator.session.session import Session
 
 
@@ -79,3 +84,60 @@ async def confirm_override_freeze(app: App[Any], session: Session) -> Severity |
         )
     )
     return Severity.WARNING if answer == "yes" else None
+
+
+async def confirm_take_over(app: App[Any], offer: Offer) -> bool:
+    """Ask whether to take over a rollout of another machine."""
+    from widgets.dialogs.confirm import Confirm
+
+    answer = await app.push_screen_wait(
+        Confirm(
+            "Take over the rollout of another machine?",
+            [f"There is {offer.words}.", "", f"{offer.reason[0].upper()}{offer.reason[1:]}."],
+            [("no", "Leave it", "default"), ("yes", "Take it over", "primary")],
+        )
+    )
+    return answer == "yes"
+
+
+async def confirm_resume(app: App[Any], unfinished: Sequence[str]) -> bool:
+    """Ask whether to finish an earlier rollout.
+
+    Args:
+        app: shows the question.
+        unfinished: what it did not finish, one line each.
+    """
+    from widgets.dialogs.confirm import Confirm
+
+    answer = await app.push_screen_wait(
+        Confirm(
+            "An earlier rollout was not finished",
+            [*unfinished, "", "Resuming checks the current state, shows the plan and asks before it starts."],
+            [("no", "Not now", "default"), ("yes", "Review plan", "primary")],
+        )
+    )
+    return answer == "yes"
+
+
+async def confirm_abort(app: App[Any], *, second: bool) -> bool:
+    """Ask whether to end the rollout.
+
+    Args:
+        app: shows the question.
+        second: an abort has been requested before, so this one does not wait for the running step.
+    """
+    from widgets.dialogs.confirm import Confirm
+
+    text = (
+        "at once: a running command continues on its own"
+        if second
+        else "after the running step; a second abort cuts it short"
+    )
+    answer = await app.push_screen_wait(
+        Confirm(
+            "Abort the rollout?",
+            [f"It ends {text}.", "Whatever is then out of rotation is listed."],
+            [("no", "Go on", "default"), ("yes", "Abort", "error")],
+        )
+    )
+    return answer == "yes"
