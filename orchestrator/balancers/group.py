@@ -1,4 +1,4 @@
-"""All load balancers as one: written to everywhere, read back from each."""
+"""The load balancers of an application as one: commands go to all, and each is read back."""
 
 import asyncio
 from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping, Sequence
@@ -33,7 +33,7 @@ class BalancerGroup:
     # -- reloads ------------------------------------------------------------------------------
 
     def track_reloads(self) -> None:
-        """From the next look at each on, what another process says does not count until it is accepted."""
+        """From the next read of each on, another process does not count until it is acknowledged."""
         self._processes = {}
 
     def stop_tracking(self) -> None:

@@ -1,4 +1,4 @@
-"""What people can do to a running rollout: pause, resume, answer, abort. Any front end can use it."""
+"""Operator controls of a running rollout: pause, resume, answer, abort. Any front end can use them."""
 
 import asyncio
 import contextlib
@@ -28,7 +28,7 @@ Published = Callable[[], Awaitable[None]]
 
 
 async def at_once() -> None:
-    """Nobody has to know anything first."""
+    """The default for `RolloutHooks.published`: there is nothing to wait for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class RolloutHooks:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """Something that waits for a decision."""
+    """An open question to the operators."""
 
     id: str
     subject: str
@@ -108,7 +108,7 @@ class RolloutControl:
 
     @property
     def stop_reason(self) -> str:
-        """Why no further node is taken out of rotation; empty while that is allowed."""
+        """Why no further node is drained; empty while draining is allowed."""
         return self._stop_reason
 
     @property
@@ -118,7 +118,7 @@ class RolloutControl:
 
     @property
     def has_open_failure(self) -> bool:
-        """A failed node waits for somebody's decision."""
+        """Whether a failed node waits for a decision."""
         return bool(self._open_failures)
 
     @property
@@ -208,25 +208,25 @@ class RolloutControl:
             self._cancel, self._nothing_runs = None, False
 
     def end_immediately(self, why: str) -> None:
-        """End the work now, whatever runs: nothing of it may be sent any more."""
+        """End the rollout now, whatever runs: it must not send anything any more."""
         self._end_reason = why
         self.stop_new_drains(why)
         if self._cancel is not None:
             self._cancel()
 
     def elapsed_excluding_pauses(self) -> float:
-        """Monotonic seconds without those spent paused: what deadlines are measured with."""
+        """Monotonic seconds without pauses; deadlines are measured with these."""
         now = self._clock.monotonic() if self._paused_since is None else self._paused_since
         return now - self._paused_before
 
     def stop_new_drains(self, why: str) -> None:
-        """Take no further node out; those that are out go on to their end."""
+        """Drain no further node; nodes that are out of rotation go on to their end."""
         self._stop_reason = self._stop_reason or why
         self._wake()
 
     @contextlib.contextmanager
     def hold_new_drains(self, name: str) -> Iterator[None]:
-        """From the moment a node fails until somebody has decided: nothing else is taken out."""
+        """Hold new drains from the moment a node fails until an operator has decided."""
         self._open_failures.add(name)
         try:
             yield
@@ -235,7 +235,7 @@ class RolloutControl:
             self._wake()
 
     def raise_if_drains_stopped(self) -> None:
-        """Before a node is touched. Raises Aborted when the rollout ends or has failed elsewhere."""
+        """Check before a node is touched. Raises Aborted when the rollout ends or another node has failed."""
         self.raise_if_aborting()
         if self._stop_reason:
             raise Aborted(self._stop_reason)

@@ -1,4 +1,4 @@
-"""What a rollout wants of each server now: set again after a reload, and told from what others do."""
+"""The desired state of each server now: restored after a reload, and compared with external changes."""
 
 import enum
 from collections.abc import Collection, Iterable
@@ -11,7 +11,7 @@ from orchestrator.node import OriginalState
 
 
 class DesiredState(enum.Enum):
-    """How a server is to be."""
+    """The administrative state that a rollout wants a server to have."""
 
     ORIGINAL = "as it was before"
     DRAIN = "drained"
@@ -29,7 +29,7 @@ class DesiredStates:
     Attributes:
         originals: as the servers are given back.
         wanted: of those that are worked on.
-        left: out until their turn has begun: by an earlier rollout, or by somebody who wants them back now.
+        left: out until their node begins: by an earlier rollout, or by somebody who wants them back now.
         by_hand: the last change that was made by hand while the rollout goes on, by the same program.
         moment: counts what is wanted and what is reached; what was read before the last one of a server says
             nothing of it.
@@ -57,7 +57,7 @@ class DesiredStates:
             self.wanted[ref] = state
 
     def see(self, servers: Iterable[Server]) -> None:
-        """Whoever has read servers after the last command that it sent to them says how they are now."""
+        """Take note of servers that were read after the last command to them."""
         for server in servers:
             if server.ref in self._under_way and self.satisfied_by(server):
                 del self._under_way[server.ref]
@@ -68,7 +68,7 @@ class DesiredStates:
         self._changed[ref] = self.moment
 
     def _state(self, ref: ServerRef) -> AdminState:
-        """Which administrative state is wanted."""
+        """The administrative state that is wanted."""
         state = self.desired(ref)
         return self.originals[ref].admin if state is DesiredState.ORIGINAL else _STATES[state]
 
@@ -89,7 +89,7 @@ class DesiredStates:
         return under_way is None or OriginalState.of(server).admin not in (*under_way, self._state(ref))
 
     def who_set(self, ref: ServerRef, now: OriginalState, agent: bool = False) -> str:
-        """Who has made it so, as far as that can be known."""
+        """Who set this state, as far as that can be known."""
         change = self.by_hand.get(ref)
         if change is not None and (
             now.weight == change.weight if change.action == "weight" else now.admin == _BY_HAND[change.action]
@@ -98,11 +98,11 @@ class DesiredStates:
         return "somebody, or its agent check," if agent else "somebody"
 
     def worked_on(self, ref: ServerRef) -> bool:
-        """Its node is out, or on its way."""
+        """Whether its node is out of rotation, or being drained."""
         return self.desired(ref) is not DesiredState.ORIGINAL
 
     def expects_out(self, ref: ServerRef) -> bool:
-        """Its node is out because of this rollout, or was left out until its turn begins."""
+        """Whether its node is out because of this rollout, or was left out until the node begins."""
         return self.worked_on(ref) or (ref in self.left and ref not in self.wanted)
 
     def satisfied_by(self, server: Server) -> bool:
@@ -121,7 +121,7 @@ class DesiredStates:
         )
 
     def commands_to_reach(self, server: Server) -> list[str]:
-        """The commands that bring a server there."""
+        """The commands that bring a server to its desired state."""
         original, state, ref = self.originals[server.ref], self.desired(server.ref), server.ref
         lines = []
         if server.weight != original.weight:

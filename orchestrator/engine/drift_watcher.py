@@ -1,4 +1,4 @@
-"""Watches the load balancers while a rollout runs: a reload is undone, what somebody else does is named."""
+"""Watches the load balancers during a rollout: reloads are undone, external changes are reported."""
 
 import asyncio
 from collections.abc import Sequence
@@ -35,7 +35,7 @@ class Configured:
 
 
 class DriftWatcher:
-    """Looks at every load balancer once a second.
+    """Reads every load balancer once a second.
 
     A new process has forgotten every state that was set at run time: a node that is stopped would get
     traffic. Until everything is set again there and reads back, nothing that is read there counts
@@ -64,7 +64,7 @@ class DriftWatcher:
         ] = {}  # what somebody has made of a server, until it is as wanted again
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Run until cancelled."""
         self._balancer_group.on_read = self._desired_states.see
         while True:
             for name in self._balancer_group.balancers:
@@ -157,7 +157,7 @@ class DriftWatcher:
         return [server for server in snapshot.servers if server.ref in self._desired_states.originals]
 
     def _report_external_changes(self, ours: Sequence[Server], moment: int) -> None:
-        """No fight: it is told, and the step of a node that is worked on fails when it looks."""
+        """Report external changes without undoing them: the step of such a node fails when it reads it."""
         for server in ours:
             ref = server.ref
             if not self._desired_states.by_others(server, moment):

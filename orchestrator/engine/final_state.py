@@ -39,7 +39,7 @@ async def read_final_state(
     Args:
         application: has the load balancers.
         plan: has the nodes.
-        originals: of the nodes whose turn has begun, as they were then.
+        originals: of the nodes that have begun, as they were then.
         unfinished: nodes that were touched and are not done: named even where nobody can be asked.
         now: seconds since 1970. With it, who has taken out any other node since then is somebody else.
         pool: with it, other servers that fell out of rotation by themselves since then are named too.

@@ -168,7 +168,7 @@ class Hooks:
             task = self._group.create_task(self._fire(hook, moment, node, payload), name=f"hook {hook.name}")
             held = ExitStack()
             if moment != "pause":
-                # Held from now on, not from when the task runs: the next turn may begin before that.
+                # Held from now on, not from when the task runs: the next node may begin before that.
                 held.enter_context(self._control.hold_new_drains(f"{hook.name} {moment} {node}"))
                 self._awaited.add(task)
             self._running.add(task)

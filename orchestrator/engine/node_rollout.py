@@ -1,4 +1,4 @@
-"""One node's turn: its steps in order, with the questions, the failures and what follows from them."""
+"""The rollout of one node: its steps in order, with questions to operators and what follows a failure."""
 
 import asyncio
 from dataclasses import dataclass, field
@@ -37,7 +37,7 @@ LOG_TIMEOUT_S = 5.0  # for its manager to say what it has written last
 
 @dataclass(slots=True)
 class Progress:
-    """What has become of the nodes so far."""
+    """What a rollout has done so far, by node."""
 
     kind: RolloutKind = "upgrade"
     done: list[str] = field(default_factory=list)  # upgraded, or rolled back
@@ -53,7 +53,7 @@ class Progress:
 
 
 class NodeRollout:
-    """Takes one node through its steps. Nothing that happens to it ends the turn of another."""
+    """Takes one node through its steps. A failure here does not end the rollout of another node."""
 
     def __init__(
         self,
@@ -77,7 +77,7 @@ class NodeRollout:
         self._progress = progress
 
     async def run(self) -> None:
-        """Until the node is done, skipped, failed for good, or the rollout is aborted."""
+        """Run until the node is done, skipped or failed for good, or the rollout is aborted."""
         while True:
             try:
                 await self._run_steps()
@@ -131,7 +131,7 @@ class NodeRollout:
     async def _begin(self) -> None:
         """Before a node is touched: no other failure is open, and it is confirmed where that is asked."""
         if self._name in self._progress.touched:
-            return  # a retry: its turn has begun, and its originals are those from before
+            return  # a retry: it has begun, and its original states are those from before
         control = self._control
         await control.wait_until(lambda: not control.paused and not control.has_open_failure)
         control.raise_if_drains_stopped()
@@ -153,9 +153,9 @@ class NodeRollout:
         await self._asks.published()
 
     async def _confirm_inventory_drift(self) -> None:
-        """Somebody decides about what is not as it was when the plan was made; once about each.
+        """Have an operator decide about each difference from the plan, once.
 
-        A node that has had its turn may be gone; one that is yet to come is asked about then.
+        Nodes that are done may be gone; a node that is yet to come is asked about when it begins.
         """
         async with self._progress.drift_lock:
             self._control.raise_if_drains_stopped()  # decided while we waited
@@ -181,7 +181,7 @@ class NodeRollout:
         self._control.raise_if_drains_stopped()
 
     def _note_external_changes(self) -> None:
-        """Who changed a node while others had their turn has a reason: it is kept, and told."""
+        """Keep what somebody changed on this node while other nodes were upgraded, and note it."""
         for ref, now in self._context.originals.items():
             planned = self._planned.originals.get(ref)
             if planned is not None and now != planned:
@@ -192,7 +192,7 @@ class NodeRollout:
                 )
 
     async def _read_originals(self) -> dict[ServerRef, OriginalState]:
-        """As they are right now: somebody may have changed one since the plan was made."""
+        """Read the states as they are right now: somebody may have changed one since the plan was made."""
         servers = await self._context.retry_until_reachable(self._context.servers)
         if self._planned.unfinished_rollout:
             return dict(self._planned.originals)  # what they are now is what that rollout has left
@@ -210,7 +210,7 @@ class NodeRollout:
             raise Skipped(who)
 
     async def _failed(self, error: RolldeckError) -> bool:
-        """Keep the node out, stop new drains, and let somebody decide. Returns whether to try again."""
+        """Keep the node out, stop new drains, and have an operator decide. Returns whether to try again."""
         self._progress.failed.append(self._name)
         failed = sum(name in (*self._progress.failed, *self._progress.put_back) for name in self._peers)
         share = 100 * failed / len(self._peers)
@@ -234,7 +234,7 @@ class NodeRollout:
             return await self._ask_retry_skip_abort(f"{step} failed: {words}{back}")
 
     async def _put_back(self, failure: RolldeckError) -> bool:
-        """Whether it is back as it was, because nothing had been done to its service yet."""
+        """Put the node back if its service is untouched yet. Returns whether it is as it was before."""
         step = self._context.step
         try:
             with self._bus.commands_of(self._name, step):
@@ -257,7 +257,7 @@ class NodeRollout:
             self._context.note(f"could not be brought to maintenance everywhere: {error.beside(self._name)}")
 
     async def _show_log(self, step: Step) -> None:
-        """What the service has written last; that it cannot be read is no failure of its own."""
+        """Emit the last output of the service. If that cannot be read, it is not a failure of its own."""
         try:
             async with asyncio.timeout(LOG_TIMEOUT_S):
                 found = await self._context.node.service.last_lines()

@@ -39,28 +39,28 @@ class ServerPool:
         Args:
             nodes: the servers of the plan, with the names of their nodes.
             backends: of the application; by default all that are seen.
-            mends: it is a rollback, which is to bring back what falls: a node whose turn is yet to come holds
-                up nothing.
+            mends: it is a rollback, which brings back what fell out: no node that is yet to come holds it
+                up.
         """
         self._mends = mends
         self._ended: set[str] = set()
         self._nodes = dict(nodes or {})
         self._backends = None if backends is None else frozenset(backends)
         self._seen: dict[str, _Seen] = {}
-        self._fell: dict[ServerRef, tuple[str, ...]] = {}  # in whose turns, for those that are down now
-        self._turns: tuple[str, ...] = ()  # under way, from the moment at which the node was touched
-        self._last: tuple[str, ...] = ()  # whose turn ended last
+        self._fell: dict[ServerRef, tuple[str, ...]] = {}  # of servers that are down: nodes under way then
+        self._under_way: tuple[str, ...] = ()  # under way, from the moment at which the node was touched
+        self._last: tuple[str, ...] = ()  # the node that ended last
 
     def begin(self, node: str) -> None:
         """From here on something is done to this node."""
-        if node not in self._turns:
-            self._turns = (*self._turns, node)
+        if node not in self._under_way:
+            self._under_way = (*self._under_way, node)
 
     def end(self, node: str) -> None:
-        """Its turn is over, however it ended."""
+        """The rollout of this node is over, however it ended."""
         self._ended.add(node)
-        if node in self._turns:
-            self._turns = tuple(turn for turn in self._turns if turn != node)
+        if node in self._under_way:
+            self._under_way = tuple(name for name in self._under_way if name != node)
             self._last = (node,)
 
     def see(self, snapshot: Snapshot) -> None:
@@ -89,7 +89,7 @@ class ServerPool:
         for ref in [ref for ref in self._fell if ref.instance == instance and ref not in fallen]:
             del self._fell[ref]
         for ref in fallen:
-            self._fell.setdefault(ref, self._turns or self._last)
+            self._fell.setdefault(ref, self._under_way or self._last)
 
     def filled(self, snapshots: Mapping[str, Snapshot]) -> dict[str, Snapshot]:
         """Without empty slots, but for those that were filled once, and those of the plan."""
@@ -121,8 +121,8 @@ class ServerPool:
             how = f"{server.status} {server.check_status}".rstrip()
             groups.setdefault((self.name_of(ref), self._fell[ref], how), []).append(ref.instance)
         return "; ".join(
-            f"{name} fell out of rotation {_during(turns)}: {how} on {', '.join(dict.fromkeys(instances))}"
-            for (name, turns, how), instances in groups.items()
+            f"{name} fell out of rotation {_during(nodes)}: {how} on {', '.join(dict.fromkeys(instances))}"
+            for (name, nodes, how), instances in groups.items()
         )
 
     def missing(self, snapshots: Iterable[Snapshot]) -> list[Server]:
@@ -149,7 +149,7 @@ def _is_down(server: Server) -> bool:
     return server.operational is Operational.STOPPED and not server.admin & _DECIDED
 
 
-def _during(turns: tuple[str, ...]) -> str:
-    if not turns:
+def _during(nodes: tuple[str, ...]) -> str:
+    if not nodes:
         return "since the rollout began"
-    return f"during the upgrade of {' and '.join(turns)}"
+    return f"during the upgrade of {' and '.join(nodes)}"

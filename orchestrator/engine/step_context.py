@@ -1,4 +1,4 @@
-"""One node's turn: what every step is given, and the one way in which all of them wait."""
+"""The context that every step of a node is given, with the one loop in which all of them wait."""
 
 import asyncio
 import math
@@ -25,7 +25,7 @@ from orchestrator.planning.policy import Policy
 T = TypeVar("T")
 U = TypeVar("U")
 Probe = Callable[[], Awaitable[str | None]]
-"""Looks once; None when what is waited for is there, else the reason why not, in words."""
+"""Checks once. Returns None when what is waited for is there, else the reason why it is not."""
 
 POLL_INTERVAL_MIN_S = 0.02
 POLL_INTERVAL_MAX_S = 1.0
@@ -36,7 +36,7 @@ POLL_BACKOFF_RATIO = 0.05  # of the time waited so far: what polling adds stays 
 
 @dataclass(slots=True)
 class StepContext:
-    """Everything a step may use. `originals` is filled when the node's turn begins."""
+    """Everything that a step may use. `originals` is filled when the rollout of the node begins."""
 
     node: Node
     refs: tuple[ServerRef, ...]
@@ -50,8 +50,8 @@ class StepContext:
     step: Step = "drain"
     mark_touched: Callable[[], None] = lambda: None  # from here on the node is not as it was
     pids: set[int] = field(default_factory=set)  # of the service, as far as seen before the stop
-    stops: bool = True  # its turn stops the service, and is not only to verify it
-    by_hand: bool = False  # a change by hand, and no rollout's turn
+    stops: bool = True  # the service is stopped, and not only verified
+    by_hand: bool = False  # this is a manual change, not a rollout
     baked: Baked | None = None  # how its bake went, once there was one
     self_checked: bool | None = None  # its manager checks its health, as last seen; None: not seen yet
     stop_sent: bool = False  # the service was asked to stop, or may have been
@@ -64,7 +64,7 @@ class StepContext:
     unmanaged: tuple[str, ...] = ()  # backends in which the node is left, see `Application`
 
     def set_desired(self, state: DesiredState, refs: Sequence[ServerRef] | None = None) -> None:
-        """Say what is about to be set, by default on all servers of the node."""
+        """Record the state that is about to be set, by default on all servers of the node."""
         self.desired_states.set(self.refs if refs is None else refs, state)
 
     def note(self, text: str) -> None:
@@ -75,11 +75,11 @@ class StepContext:
         return [ref for ref in self.refs if self.originals[ref].admin is state]
 
     async def servers(self) -> dict[ServerRef, Server]:
-        """One look at this node's servers; see `BalancerGroup.servers`."""
+        """Read this node's servers; see `BalancerGroup.servers`."""
         return await self.balancer_group.servers(self.refs)
 
     async def requests(self, show: Callable[[Snapshot], object] | None = None) -> dict[ServerRef, Look]:
-        """What this node's servers have counted of requests; see `BalancerGroup.requests`."""
+        """Read the request counters of this node's servers; see `BalancerGroup.requests`."""
         return await self.balancer_group.requests(self.refs, show)
 
     async def ensure(
@@ -91,7 +91,7 @@ class StepContext:
     async def retry_until_reachable(
         self, call: Callable[[], Awaitable[T]], what: str = "load balancers to answer"
     ) -> T:
-        """Repeat what only ensures until it is answered, for `balancer_unreachable_timeout` at most."""
+        """Repeat an idempotent call until it is answered, for `balancer_unreachable_timeout` at most."""
         results: list[T] = []
 
         async def attempt() -> str | None:
@@ -102,7 +102,7 @@ class StepContext:
         return results[0]
 
     async def look(self) -> tuple[ServiceState, bool]:
-        """What the service manager says, and whether the port is open; seen side by side.
+        """Ask the service manager and the port in parallel: the state, and whether the port is open.
 
         Raises:
             BackendError: one of them could not be seen.
@@ -121,17 +121,17 @@ class StepContext:
         at: float = math.inf,
         baking: bool = False,
     ) -> None:
-        """Look again and again until the probe is content.
+        """Poll until the probe returns None.
 
-        What cannot be asked or understood is a reason to look again until the deadline, never a pass.
+        An unreachable target or an unreadable reply is never a pass: it is polled again until the deadline.
         The deadline stands still while the rollout is paused.
 
         Args:
-            probe: one look.
+            probe: checks once.
             timeout: seconds, on the clock that stops during a pause.
             what: what is waited for, in words, for the error.
             free: nothing has been touched yet, so an abort may end the wait.
-            at: look at this moment too, however slow the looks have become by then.
+            at: poll at this moment too, however long the interval has become by then.
             baking: the node is only watched in rotation; see `Waiting`.
 
         Raises:
@@ -175,11 +175,11 @@ class StepContext:
     async def start_action(
         self, action: Callable[[], Awaitable[None]], *, timeout: float, what: str
     ) -> UnknownOutcome | None:
-        """Ask for something that is looked at afterwards.
+        """Start an action whose effect is checked afterwards.
 
-        An action that never started is asked for again until the deadline: its host could not be asked, or is
-        busy with something else. One whose answer was lost is not: it may be under way. Neither is one that
-        does not end in time: its host may be without an answer for ever.
+        An action that never started is tried again until the deadline: its host was unreachable or busy. An
+        action whose answer was lost is not tried again, because it may be under way; neither is one that does
+        not end in time, because its host may never answer.
 
         Returns:
             The lost answer, when there was one: with the process id of a command that may still run, if that
@@ -207,7 +207,7 @@ class StepContext:
 
 
 async def both(first: Awaitable[T], second: Awaitable[U]) -> tuple[T, U]:
-    """Side by side, and both to their end; then the first error, if there was one."""
+    """Await both in parallel and to their end, then raise the first error, if there was one."""
     one, other = await asyncio.gather(first, second, return_exceptions=True)
     if isinstance(one, BaseException):
         raise one

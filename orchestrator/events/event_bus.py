@@ -32,7 +32,7 @@ class EventBus:
         self.journal_head = ""
         self.before_send: list[Callable[[], None]] = []
         self.commands_in_flight = 0
-        self._commands_of: ContextVar[tuple[str, str]] = ContextVar("turn", default=("", ""))
+        self._commands_of: ContextVar[tuple[str, str]] = ContextVar("commands_of", default=("", ""))
 
     def subscribe(self, reader: Reader, *, first: bool = False) -> Callable[[], None]:
         """Add a reader, before all others if asked; the returned function removes it again."""
