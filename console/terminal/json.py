@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from backends.model import Server, Snapshot
 from backends.text import counted
-from orchestrator.balancers.request_errors import Look, Signals, in_all
+from orchestrator.balancers.request_errors import Sample, Signals, in_all
 
 
 def server_fields(app: str, server: Server) -> dict[str, object]:
@@ -35,7 +35,7 @@ def request_signals(snapshot: Snapshot) -> dict[tuple[str, str], Signals]:
     """What became of the requests of each server, by backend and server, since HAProxy began to count."""
     rows = {each.name: each.counters for each in snapshot.backends}
     return {
-        (each.ref.backend, each.ref.server): in_all(Look(each.counters, rows.get(each.ref.backend)))
+        (each.ref.backend, each.ref.server): in_all(Sample(each.counters, rows.get(each.ref.backend)))
         for each in snapshot.servers
     }
 

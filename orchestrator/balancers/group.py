@@ -9,7 +9,7 @@ from backends.haproxy.columns import names_of
 from backends.model import Info, Server, ServerRef, Snapshot
 from backends.protocols import LoadBalancer, LoadBalancerFacts
 from orchestrator.balancers.processes import unreached_processes
-from orchestrator.balancers.request_errors import Look
+from orchestrator.balancers.request_errors import Sample
 
 T = TypeVar("T")
 Build = Callable[[ServerRef], str]
@@ -75,7 +75,7 @@ class BalancerGroup:
 
     # -- reading ------------------------------------------------------------------------------
 
-    async def look(self, *, whole: bool = False) -> dict[str, Snapshot]:
+    async def read_all(self, *, whole: bool = False) -> dict[str, Snapshot]:
         """Read every load balancer, side by side; as a `whole` with the backends that are not ours.
 
         Raises the first BackendError.
@@ -144,7 +144,7 @@ class BalancerGroup:
 
     async def requests(
         self, refs: Collection[ServerRef], show: Callable[[Snapshot], object] | None = None
-    ) -> dict[ServerRef, Look]:
+    ) -> dict[ServerRef, Sample]:
         """What these servers and their backends have counted of requests. Raises as `servers`.
 
         Args:
@@ -161,7 +161,7 @@ class BalancerGroup:
             for backend in snapshot.backends
         }
         return {
-            ref: Look(server.counters, backends.get((ref.instance, ref.backend)))
+            ref: Sample(server.counters, backends.get((ref.instance, ref.backend)))
             for ref, server in _servers(refs, snapshots).items()
         }
 

@@ -72,7 +72,7 @@ class Signals(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class Sample:
     """The counters of one server at one moment, and those of its backend at the same one."""
 
     server: RequestCounters
@@ -84,7 +84,7 @@ def went_back(before: RequestCounters, after: RequestCounters) -> bool:
     return any(map(gt, before[:_GROWING], after[:_GROWING]))
 
 
-def signals(before: Look, after: Look) -> Signals | None:
+def signals(before: Sample, after: Sample) -> Signals | None:
     """What happened between two looks at one server.
 
     Over several polls it is taken from the first of them each time: what one poll sees half of cancels out.
@@ -125,10 +125,10 @@ def signals(before: Look, after: Look) -> Signals | None:
     return Signals(started, answered, silent, hard, broken, cut, refused, soft)
 
 
-def in_all(look: Look) -> Signals:
+def in_all(look: Sample) -> Signals:
     """What happened since HAProxy began to count."""
     nothing = RequestCounters(http=look.server.http)
-    return signals(Look(nothing, look.backend and RequestCounters()), look) or Signals()
+    return signals(Sample(nothing, look.backend and RequestCounters()), look) or Signals()
 
 
 def _told(grown: RequestCounters, then: RequestCounters | None, now: RequestCounters | None) -> int | None:
@@ -157,12 +157,12 @@ class RequestTally:
 
     __slots__ = ("_first", "_kept", "_last", "gaps")
 
-    def __init__(self, first: Look) -> None:
+    def __init__(self, first: Sample) -> None:
         self._first = self._last = first
         self._kept = Signals()
         self.gaps = 0  # polls in which a counter went back: nothing is known of the time before them
 
-    def add(self, look: Look) -> None:
+    def add(self, look: Sample) -> None:
         """The next look, in the order in which they came."""
         if went_back(self._last.server, look.server):
             self._kept += signals(self._first, self._last) or Signals()

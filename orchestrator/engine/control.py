@@ -27,7 +27,7 @@ Published = Callable[[], Awaitable[None]]
 """Waits until others can see everything that has happened so far, but not for ever."""
 
 
-async def at_once() -> None:
+async def already_published() -> None:
     """The default for `RolloutHooks.published`: there is nothing to wait for."""
 
 
@@ -41,7 +41,7 @@ class RolloutHooks:
             it before the next node.
     """
 
-    published: Published = at_once
+    published: Published = already_published
     differences: Callable[[], Mapping[str, str]] = dict
 
 
@@ -161,15 +161,15 @@ class RolloutControl:
         )
         self._wake()
 
-    def abort(self, who: Actor, why: str = "", *, at_once: bool = False) -> None:
+    def abort(self, who: Actor, why: str = "", *, immediate: bool = False) -> None:
         """End the rollout: after the running steps, or at once (the second request always is)."""
-        at_once = at_once or self.aborting
+        immediate = immediate or self.aborting
         self._abort = self._abort or (who, why)
         self.resume(who)
         self._questions.clear()
-        self._bus.emit(AbortRequested(who=who.name, why=why, immediate=at_once, **who.origin))
+        self._bus.emit(AbortRequested(who=who.name, why=why, immediate=immediate, **who.origin))
         self._wake()
-        if (at_once or self._nothing_runs) and self._cancel is not None:
+        if (immediate or self._nothing_runs) and self._cancel is not None:
             self._cancel()
 
     # -- for the rollout ----------------------------------------------------------------------

@@ -89,13 +89,13 @@ class DriftWatcher:
     async def count_last(self) -> None:
         """Count what happened since the last look, once all is over; who cannot answer is left out."""
 
-        async def look(name: str) -> None:
+        async def read(name: str) -> None:
             with suppress(BackendError):
                 self.traffic.add(await self._balancer_group.read(name))
 
         with suppress(TimeoutError):
             async with asyncio.timeout(LAST_READ_TIMEOUT_S):
-                await asyncio.gather(*map(look, self._balancer_group.balancers))
+                await asyncio.gather(*map(read, self._balancer_group.balancers))
 
     async def _set_again(self, name: str, snapshot: Snapshot) -> None:
         paused = self._control.paused

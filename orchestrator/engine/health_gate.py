@@ -10,9 +10,9 @@ from orchestrator.errors import StepFailed
 
 
 class ConsecutiveChecks:
-    """Counts looks at a node's own health, at most one each `health_interval`.
+    """Counts checks of a node's own health in a row, at most one each `health_interval`.
 
-    One good look proves little: a service that dies at once and is restarted looks well for half a second.
+    One good check proves little: a service that dies at once and is restarted seems well for half a second.
     """
 
     def __init__(self, context: StepContext, *, asks_manager: bool = True) -> None:
@@ -26,9 +26,9 @@ class ConsecutiveChecks:
         self._asks_manager = asks_manager
         self._next = context.control.elapsed_excluding_pauses()
         self._wrong_version = 0
-        self._good_since = self._good_until = self._next  # the first and the last good look in a row
+        self._good_since = self._good_until = self._next  # the first and the last good check in a row
         self.reason = "not checked yet"
-        self.good = 0  # good looks in a row, so far
+        self.good = 0  # good checks in a row, so far
         self.bad = 0
         self._stays = not asks_manager  # it is not being stopped, as far as its manager says
 
@@ -38,20 +38,20 @@ class ConsecutiveChecks:
 
     @property
     def lasted_s(self) -> float:
-        """Seconds from the first good look in a row to the last one, without those spent paused."""
+        """Seconds from the first good check in a row to the last one, without those spent paused."""
         return self._good_until - self._good_since if self.good else 0.0
 
-    async def look(self, *, at_once: bool = False) -> str | None:
-        """Look, if it is time to. None when enough looks in a row were good, else why not.
+    async def check(self, *, immediate: bool = False) -> str | None:
+        """Check if it is time to. Returns None when enough checks in a row were good, else why not.
 
         Args:
-            at_once: look now, although the last look is not `health_interval` old.
+            immediate: check now, although the last check is not `health_interval` old.
 
         Raises:
             StepFailed: healthy several times in a row, but it is another version that runs.
         """
-        if at_once or self._context.control.elapsed_excluding_pauses() >= self._next:
-            await self._look()
+        if immediate or self._context.control.elapsed_excluding_pauses() >= self._next:
+            await self._check()
             self._next = self._context.control.elapsed_excluding_pauses() + self._context.node.health_interval
         if self.good >= self.needed:
             return await self._being_stopped()
@@ -68,7 +68,7 @@ class ConsecutiveChecks:
         self._stays = True
         return None
 
-    async def _look(self) -> None:
+    async def _check(self) -> None:
         result = await self._health()
         wanted = (
             None
@@ -145,7 +145,7 @@ class Liveness:
             BackendError: it could not be seen.
         """
         known = self._pid
-        (state, is_open), alive = await both(self._context.look(), self._alive(known))
+        (state, is_open), alive = await both(self._context.query_service(), self._alive(known))
         self._pid = state.pid
         ended = state.activity is Activity.RUNNING and known is not None and known == state.pid and not alive
         if state.activity is Activity.RUNNING and is_open:

@@ -99,7 +99,7 @@ async def impact(application: Application, change: Change) -> Impact:
             HAProxy lets nothing be changed.
         BackendError: a load balancer cannot be read.
     """
-    snapshots = await application.balancer_group.look()
+    snapshots = await application.balancer_group.read_all()
     mapped = await _mapped(application, change.nodes)
     refs = {ref for servers_of_node in mapped.values() for ref in servers_of_node}
     servers = tuple(
@@ -167,7 +167,7 @@ async def apply(
 
 
 async def _mapped(application: Application, nodes: Sequence[Node]) -> dict[str, tuple[ServerRef, ...]]:
-    snapshots = await application.balancer_group.look()
+    snapshots = await application.balancer_group.read_all()
     mapped, findings = map_nodes(nodes, snapshots, application.match, among=application.nodes)
     errors = tuple(finding for finding in findings if finding.severity is Severity.ERROR)
     errors += tuple(finding for snapshot in snapshots.values() for finding in judge_level(snapshot))
@@ -190,7 +190,7 @@ async def _departure(application: Application, change: Change, refs: Collection[
 
 
 async def _followers(application: Application, refs: Collection[ServerRef]) -> frozenset[ServerRef]:
-    snapshots = await application.balancer_group.look(whole=True)
+    snapshots = await application.balancer_group.read_all(whole=True)
     return followers(tracked_servers(snapshots.values()), refs)
 
 

@@ -10,7 +10,7 @@ from backends.errors import BackendError, Busy, Refused, UnknownOutcome, Unreach
 from backends.model import AdminState, Server, ServerRef, ServiceState, Snapshot
 from backends.protocols import Clock
 from orchestrator.balancers.group import BalancerGroup, Build
-from orchestrator.balancers.request_errors import Look
+from orchestrator.balancers.request_errors import Sample
 from orchestrator.engine.control import RolloutControl
 from orchestrator.engine.desired_state import DesiredState, DesiredStates
 from orchestrator.engine.server_pool import ServerPool
@@ -78,7 +78,7 @@ class StepContext:
         """Read this node's servers; see `BalancerGroup.servers`."""
         return await self.balancer_group.servers(self.refs)
 
-    async def requests(self, show: Callable[[Snapshot], object] | None = None) -> dict[ServerRef, Look]:
+    async def requests(self, show: Callable[[Snapshot], object] | None = None) -> dict[ServerRef, Sample]:
         """Read the request counters of this node's servers; see `BalancerGroup.requests`."""
         return await self.balancer_group.requests(self.refs, show)
 
@@ -101,7 +101,7 @@ class StepContext:
         await self.wait_for(attempt, timeout=self.policy.balancer_unreachable_timeout, what=what)
         return results[0]
 
-    async def look(self) -> tuple[ServiceState, bool]:
+    async def query_service(self) -> tuple[ServiceState, bool]:
         """Ask the service manager and the port in parallel: the state, and whether the port is open.
 
         Raises:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 
 from backends.haproxy.columns import columns_of
 from backends.model import RequestCounters, Snapshot
-from orchestrator.balancers.request_errors import Look, Signals, signals, went_back
+from orchestrator.balancers.request_errors import Sample, Signals, signals, went_back
 from orchestrator.events.events import Traffic
 
 
@@ -130,7 +130,7 @@ def _signals(
         if place is None:
             continue
         old, backend = before.counters[place], name[0]
-        change = signals(Look(old, then.get(backend)), Look(counters, now.get(backend)))
+        change = signals(Sample(old, then.get(backend)), Sample(counters, now.get(backend)))
         if change is not None:
             found.append((backend, change, counters.answered_5xx - old.answered_5xx))
     return found

@@ -6,7 +6,7 @@ from functools import cached_property
 
 from backends.haproxy.columns import Columns, Name
 from backends.model import RequestCounters
-from orchestrator.balancers.request_errors import Look, Signals, signals, went_back
+from orchestrator.balancers.request_errors import Sample, Signals, signals, went_back
 
 TREND = 8  # rates that are kept
 
@@ -23,7 +23,7 @@ class Places:
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
+class RateSample:
     """The counters at one moment, in the order of the places; None for a server that was not there."""
 
     at: float  # monotonic seconds
@@ -36,7 +36,7 @@ class Rates:
     """The last few looks at the counters of one load balancer. Empty right after a reload."""
 
     places: Places = field(default_factory=lambda: Places([]))
-    samples: tuple[Sample, ...] = ()
+    samples: tuple[RateSample, ...] = ()
 
     def with_sample(
         self,
@@ -49,7 +49,7 @@ class Rates:
         kept = self.samples[-TREND:]
         if places is not self.places:
             kept = tuple(self._moved(sample, places) for sample in kept)
-        return Rates(places, (*kept, Sample(at, columns.counters, backends or {})))
+        return Rates(places, (*kept, RateSample(at, columns.counters, backends or {})))
 
     def rate(self, index: int) -> float | None:
         """Requests, or sessions in TCP mode, per second between the last two looks.
@@ -99,13 +99,13 @@ class Rates:
                 missing[backend] -= signal.told
         return sum(max(0, errors) for errors in missing.values())
 
-    def _since(self, before: Sample, after: Sample, index: int) -> Signals | None:
+    def _since(self, before: RateSample, after: RateSample, index: int) -> Signals | None:
         """None when it was not there, its counters went back, or no time has passed."""
         then, now = before.counters[index], after.counters[index]
         if then is None or now is None or before.at > after.at:
             return None
         backend = self.places.names[index][0]
-        return signals(Look(then, before.backends.get(backend)), Look(now, after.backends.get(backend)))
+        return signals(Sample(then, before.backends.get(backend)), Sample(now, after.backends.get(backend)))
 
     def trend(self, index: int) -> tuple[float, ...]:
         """The last rates that are known, oldest first, at most `TREND`."""
@@ -113,11 +113,11 @@ class Rates:
         rates = (_rate(before, after, index) for before, after in pairs)
         return tuple(rate for rate in rates if rate is not None)
 
-    def _moved(self, sample: Sample, places: Places) -> Sample:
+    def _moved(self, sample: RateSample, places: Places) -> RateSample:
         """The same counters where the servers stand now: some came or went, the others keep their trend."""
         where = [self.places.index.get(name) for name in places.names]
         counters = [None if place is None else sample.counters[place] for place in where]
-        return Sample(sample.at, counters, sample.backends)
+        return RateSample(sample.at, counters, sample.backends)
 
 
 def _sound(then: RequestCounters | None, now: RequestCounters | None) -> int | None:
@@ -130,7 +130,7 @@ def _sound(then: RequestCounters | None, now: RequestCounters | None) -> int | N
     return max(0, now.requests - then.requests)
 
 
-def _rate(before: Sample, after: Sample, index: int) -> float | None:
+def _rate(before: RateSample, after: RateSample, index: int) -> float | None:
     seconds, then, now = after.at - before.at, before.counters[index], after.counters[index]
     if seconds <= 0 or then is None or now is None or went_back(then, now):
         return None

@@ -82,7 +82,7 @@ async def measure_departure(
     Raises:
         BackendError: one of them cannot be read.
     """
-    snapshots = await balancer_group.look(whole=all_backends and with_followers)
+    snapshots = await balancer_group.read_all(whole=all_backends and with_followers)
     tracked = tracked_servers(snapshots.values()) if with_followers else {}
     carried = followers(tracked, leaving)
     all_backups = await read_all_backups(balancer_group.balancers, snapshots, carried.union(leaving))

@@ -10,7 +10,7 @@ from backends.consul.settings import ConsulSettings
 from backends.consul.signing import Signer
 from backends.protocols import Clock
 from backends.templates import fill_plain
-from orchestrator.engine.control import Published, RolloutControl, at_once
+from orchestrator.engine.control import Published, RolloutControl, already_published
 from orchestrator.events.event_bus import EventBus
 from orchestrator.locks.file import FileLock, Lock
 from orchestrator.locks.layered import LayeredLock
@@ -77,7 +77,7 @@ class ConsulSharing:
 
         Yields what waits until others can see everything so far.
         """
-        published: Published = at_once
+        published: Published = already_published
         async with AsyncExitStack() as works:
             if template := self._settings.version_key:
 

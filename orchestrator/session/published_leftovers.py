@@ -82,7 +82,7 @@ async def _left(session: OpenApplication, plan: Plan, offer: Offer) -> list[str]
     if not published.keys() - decided:
         return []
     try:
-        snapshots = await session.application.balancer_group.look()
+        snapshots = await session.application.balancer_group.read_all()
     except BackendError:  # the plan says so
         return []
     now = {each.ref: OriginalState.of(each) for seen in snapshots.values() for each in seen.servers}

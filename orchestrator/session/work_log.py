@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from backends.protocols import Clock
-from orchestrator.engine.control import Published, RolloutControl, at_once
+from orchestrator.engine.control import Published, RolloutControl, already_published
 from orchestrator.events.actor import Actor
 from orchestrator.events.event_bus import EventBus
 from orchestrator.events.events import LockTaken, NodeNote, Record
@@ -82,9 +82,9 @@ class WorkLog:
         self._bus = bus
         self.actor = actor
         self._lock = lock
-        self._share: Share = share or (lambda *_: nullcontext(at_once))
+        self._share: Share = share or (lambda *_: nullcontext(already_published))
         self._held: HeldLock | None = None
-        self._published: Published = at_once
+        self._published: Published = already_published
         self._writing = False
 
     def lost(self) -> str:
@@ -265,4 +265,4 @@ class WorkLog:
                     try:
                         yield entry
                     finally:
-                        self._published = at_once
+                        self._published = already_published

@@ -92,7 +92,7 @@ async def place(
 async def _end(session: Session) -> None:
     """A test that failed in the middle must not leave a rollout behind."""
     if session.is_rolling:
-        session.control.abort(Actor("the test"), at_once=True)
+        session.control.abort(Actor("the test"), immediate=True)
         await session.finished()
 
 

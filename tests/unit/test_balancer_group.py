@@ -45,7 +45,7 @@ def test_an_instance_that_cannot_be_read_stops_before_anything_is_sent() -> None
         with pytest.raises(Unreachable, match="lb2"):
             await maint(world)
         with pytest.raises(Unreachable, match="lb2"):
-            await world.balancer_group.look()
+            await world.balancer_group.read_all()
         assert world.sent() == []
 
     run(scenario())

@@ -146,7 +146,7 @@ def test_an_abort_may_be_at_once_the_first_time() -> None:
         control, _ = reins()
         cancelled: list[bool] = []
         control.on_immediate_abort(lambda: cancelled.append(True))
-        control.abort(Actor("ann"), at_once=True)
+        control.abort(Actor("ann"), immediate=True)
         assert cancelled == [True]
 
     run(scenario())

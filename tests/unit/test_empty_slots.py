@@ -70,7 +70,7 @@ def test_a_node_of_that_name_counts_although_its_record_is_gone() -> None:
     async def scenario() -> None:
         world = World(nodes=3, instances=1)
         world.server("web3").emptied = True
-        seen = await world.balancer_group.look()
+        seen = await world.balancer_group.read_all()
         assert len(filled_of(seen)["lb1"].servers) == 2
         assert len(filled_of(seen, nodes=world.application.nodes)["lb1"].servers) == 3
 

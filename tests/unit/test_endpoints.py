@@ -132,7 +132,7 @@ def test_a_host_name_that_was_resolved_is_an_address() -> None:
 
 def test_a_plan_of_one_node_heeds_the_addresses_of_all_others() -> None:
     async def scenario() -> dict[str, Snapshot]:
-        return await World(nodes=2, instances=1).balancer_group.look()
+        return await World(nodes=2, instances=1).balancer_group.read_all()
 
     seen = run(scenario())
     swapped = replace(seen["lb1"], servers=(line("web1", "10.0.0.2"), line("web2", "10.0.0.1")))

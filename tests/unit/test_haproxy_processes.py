@@ -127,7 +127,7 @@ def test_nothing_is_written_to_one_of_two_processes() -> None:
         with pytest.raises(Refused, match="2 processes"):
             await drain(world.context())
         assert not world.sent()
-        assert len((await world.balancer_group.look())["lb1"].servers) == 3, "looking is fine"
+        assert len((await world.balancer_group.read_all())["lb1"].servers) == 3, "looking is fine"
 
     run(scenario())
 

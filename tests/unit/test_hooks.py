@@ -220,7 +220,7 @@ def test_an_abort_at_once_ends_hooks_too_and_the_end_is_told_of_it() -> None:
     async def scenario() -> None:
         slow, told = FakeHook(on=["node"], seconds=30_000), FakeHook(on=["end"])
         made = world(slow, told)
-        made.at(5000, lambda: made.control.abort(Actor("ann"), "now", at_once=True))
+        made.at(5000, lambda: made.control.abort(Actor("ann"), "now", immediate=True))
         assert (await made.upgrade()).result == "aborted"
         assert (slow.ended, told.told[0]["result"], told.told[0]["reason"]) == (
             1,

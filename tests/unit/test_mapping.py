@@ -14,7 +14,7 @@ from tests.support.virtual_time import run
 
 async def _world() -> tuple[tuple[Node, ...], dict[str, Snapshot]]:
     world = World(nodes=2, instances=2)
-    return world.application.nodes, await world.balancer_group.look()
+    return world.application.nodes, await world.balancer_group.read_all()
 
 
 NODES, SEEN = run(_world())

@@ -125,7 +125,7 @@ def view(*servers: Server) -> View:
 def test_names_come_with_what_is_seen_and_stay_the_same_object_while_that_does() -> None:
     async def go() -> None:
         world = World(nodes=2, instances=1)
-        first, second = (await world.balancer_group.look())["lb1"].servers
+        first, second = (await world.balancer_group.read_all())["lb1"].servers
         made = session(replace(world.application, match="address"))
         assert made.names == {}
         odd = replace(second, ref=replace(second.ref, server="s2"))

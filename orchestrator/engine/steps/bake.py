@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from backends.model import AdminState, Server, ServerRef
 from backends.text import counted
 from orchestrator.balancers.followers import inherits_only
-from orchestrator.balancers.request_errors import ENOUGH, Look, RequestTally, Signals
+from orchestrator.balancers.request_errors import ENOUGH, RequestTally, Sample, Signals
 from orchestrator.engine.health_gate import ConsecutiveChecks
 from orchestrator.engine.step_context import StepContext
 from orchestrator.engine.traffic import TrafficCount
@@ -46,7 +46,7 @@ async def bake(
     context: StepContext,
     refs: list[ServerRef],
     checks: ConsecutiveChecks,
-    before: Mapping[ServerRef, Look],
+    before: Mapping[ServerRef, Sample],
     traffic: TrafficCount,
 ) -> None:
     """Watch these servers for the policy's `bake_time`, and say what they were given and how it went.
@@ -74,7 +74,7 @@ async def bake(
 
     async def probe() -> str | None:
         nonlocal was_doubted
-        await checks.look()
+        await checks.check()
         if checks.bad >= checks.needed:
             raise StepFailed(f"own health failed during bake time: {checks.reason}")
         missing = await _missing(context, refs)
@@ -83,7 +83,7 @@ async def bake(
             return f"after a reload: {in_words(missing[0])}"
         doubt = _doubt(missing)
         if doubt and not was_doubted:  # then its own health decides, as it is now
-            await checks.look(at_once=True)
+            await checks.check(immediate=True)
         was_doubted = bool(doubt)
         if doubt and checks.bad:
             raise StepFailed(f"{doubt}; own health: {checks.reason}")

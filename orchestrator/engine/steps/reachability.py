@@ -35,7 +35,7 @@ async def check_reachable(context: StepContext) -> None:
             async with asyncio.timeout(max(SHORTEST_S, end - context.control.elapsed_excluding_pauses())):
                 await context.node.host.connect()
                 # Side by side: each of them starts a program on the node, while the batch waits.
-                (state, is_open), obstacles = await both(context.look(), _obstacles(context))
+                (state, is_open), obstacles = await both(context.query_service(), _obstacles(context))
         except TimeoutError:
             return f"{context.node.name} does not answer"
         if problems := [*filter(None, [cannot_stop(state, is_open) if context.stops else ""]), *obstacles]:

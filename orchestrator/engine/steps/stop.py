@@ -46,7 +46,7 @@ async def _send(context: StepContext) -> None:
 async def _running(context: StepContext) -> str | None:
     """Why it is not stopped yet, or None."""
     known = sorted(context.pids)
-    (state, is_open), alive = await both(context.look(), _alive(context, known))
+    (state, is_open), alive = await both(context.query_service(), _alive(context, known))
     context.pids.difference_update(pid for pid in known if pid not in alive)
     if state.pid is not None and state.pid not in known:
         context.pids.add(state.pid)  # what is seen for the first time is there until the next look

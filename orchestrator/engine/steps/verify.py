@@ -79,7 +79,7 @@ async def prove(context: StepContext, checks: ConsecutiveChecks) -> None:
 
     async def probe() -> str | None:
         nonlocal gated, bad
-        unhealthy = await checks.look()
+        unhealthy = await checks.check()
         if checks.bad > bad:  # once for each bad look
             await _look_for_death(liveness)
         bad = checks.bad
