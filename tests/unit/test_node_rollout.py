@@ -1,4 +1,4 @@
-"""One node's turn: its order, its failures, and what people can decide about them."""
+"""The rollout of one node: its order, its failures, and what people can decide about them."""
 
 import asyncio
 

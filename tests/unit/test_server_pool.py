@@ -1,4 +1,4 @@
-"""A server that falls out of rotation during another node's turn stops new drains; the end names it."""
+"""A server that falls out of rotation while another node is upgraded stops new drains."""
 
 import asyncio
 from collections.abc import Callable
@@ -18,7 +18,7 @@ from tests.support.virtual_time import run
 
 
 async def while_web1_stops(world: World, happens: Callable[[], object]) -> RolloutEnded:
-    """An upgrade, with something that happens in the middle of web1's turn."""
+    """An upgrade, with something that happens while web1 is upgraded."""
 
     async def strike() -> None:
         await world.until(lambda: world.nodes["web1"].asked)
@@ -39,7 +39,7 @@ def test_the_next_drain_waits_for_it_and_then_fails_untouched() -> None:
     async def scenario() -> None:
         world = World(nodes=4, min_available=1, capacity_timeout=20)
         ended = await while_web1_stops(world, lambda: fall(world, "web3"))
-        reason = "web3 fell out of rotation during web1's turn: DOWN L4CON on lb1, lb2"
+        reason = "web3 fell out of rotation during the upgrade of web1: DOWN L4CON on lb1, lb2"
         assert errors(world) == [f"capacity to take it out: not within 20 s; last seen: {reason}"]
         assert (ended.result, ended.upgraded, ended.held) == ("degraded", ["web1"], ["web2"])
         assert reason in [each.reason for each in world.events(Waiting) if each.node == "web2"]
@@ -56,7 +56,7 @@ def test_the_operator_sees_why_it_waits_and_decides() -> None:
         async def operator() -> None:
             question = await world.question("web2")
             text = next(each.text for each in world.control.questions if each.id == question)
-            assert "web3 fell out of rotation during web1's turn: DOWN L4CON" in text
+            assert "web3 fell out of rotation during the upgrade of web1: DOWN L4CON" in text
             await answer(world, ABORT, "web2")
 
         async with asyncio.TaskGroup() as group:
@@ -180,7 +180,7 @@ def test_a_slot_that_name_resolution_empties_has_fallen_out() -> None:
         world = World(nodes=4, instances=1, min_available=1, capacity_timeout=10)
         ended = await while_web1_stops(world, lambda: setattr(world.server("web3"), "emptied", True))
         assert ended.held == ["web2"]
-        assert "web3 fell out of rotation during web1's turn: MAINT (resolution)" in errors(world)[0]
+        assert "web3 fell out of rotation during the upgrade of web1: MAINT (resolution)" in errors(world)[0]
 
     run(scenario())
 
