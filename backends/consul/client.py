@@ -263,9 +263,8 @@ class Consul:
         except ValueError as error:
             raise UnreadableReply(NAME, f"{what}: an index that is no number: {said!r}") from error
         if after < index or not after:  # a restored or new server begins to count again
-            await asyncio.sleep(
-                INDEX_RESET_PAUSE_S
-            )  # the next look will not block, and whoever asks may ask for ever
+            # The next request will not block, and the caller may go on for ever.
+            await asyncio.sleep(INDEX_RESET_PAUSE_S)
             return 0, found
         return after, found
 

@@ -133,9 +133,7 @@ class ConsulLock:
             await self.clock.sleep(self.ttl / 3)
             while True:
                 requested = _now()
-                if (
-                    not self.fenced_reason()
-                ):  # after a suspension the lock stays fenced until Consul has answered
+                if not self.fenced_reason():  # after a suspension it stays fenced until Consul has answered
                     self._tried = requested
                 with contextlib.suppress(BackendError, TimeoutError):
                     # Whatever the time-out in the settings is: waiting for an answer is not being suspended.

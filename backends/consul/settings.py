@@ -126,9 +126,8 @@ class ConsulSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_f
             context = ssl.create_default_context(cafile=file or None)
             if self.client_cert:
                 key, file = "client_cert", self.client_cert
-                ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(
-                    file
-                )  # whether it is one at all
+                # This fails unless the file is a certificate at all.
+                ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(file)
                 key, file = "client_key", self.client_key
                 context.load_cert_chain(self.client_cert, file, _no_password)
         except OSError as error:  # an SSLError is one

@@ -1,4 +1,4 @@
-"""Holds a lock in Consul and says at its end what `fenced()` was in every turn of the loop: see
+"""Holds a lock in Consul and says at its end what `fenced_reason()` returned in every turn of the loop: see
 test_consul_lock_asleep.py, which puts it to sleep meanwhile.
 
     python -m tests.integration.consul_holder ADDRESS KEY TTL
@@ -23,7 +23,7 @@ async def main(address: str, key: str, ttl: int) -> None:
     said: list[str] = []
     last = clock.monotonic()
     result("taken")  # from now on it may be put to sleep
-    while not said or not said[-1] or "asleep" in said[-1]:  # until Consul itself has said so
+    while not said or not said[-1] or "suspended" in said[-1]:  # until Consul itself has said so
         # Nothing is awaited between waking and this look; and each turn of the loop has one.
         now = clock.monotonic()
         if said or now - last > ttl:

@@ -84,10 +84,8 @@ async def test_who_wakes_after_another_has_taken_it_is_fenced_from_the_first_mom
             "another holder has the lock in Consul",
         )
         assert said["lost"] == said["last"]
-        assert (lock.lost_reason(), lock.fenced_reason()) == (
-            "",
-            "",
-        )  # what it did when it woke took nothing away
+        # What it did when it woke took nothing away.
+        assert (lock.lost_reason(), lock.fenced_reason()) == ("", "")
 
 
 async def test_who_wakes_while_nobody_can_be_asked_stays_fenced(tmp_path: Path) -> None:

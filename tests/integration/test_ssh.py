@@ -340,7 +340,7 @@ async def test_a_socket_that_cannot_be_opened_says_why(host: SshHost, tmp_path: 
     with pytest.raises(Unreachable, match=r"none\.sock: no such socket"):
         await host.open_unix(f"{tmp_path}/none.sock")
     (tmp_path / "file.sock").touch()
-    with pytest.raises(Unreachable, match=r"file\.sock: nobody listens"):
+    with pytest.raises(Unreachable, match=r"file\.sock: nothing listens"):
         await host.open_unix(f"{tmp_path}/file.sock")
 
 

@@ -86,9 +86,8 @@ def test_a_command_that_is_not_allowed_is_not_told_as_one_that_leaves() -> None:
         bus.before_send.append(no)
         with pytest.raises(Fenced):
             bus.record(command.CommandSending("lb1", "set server shop/web1 state maint"))
-        bus.record(
-            command.CommandFinished("lb1", "set server shop/web1 state drain", "", True, 0.1)
-        )  # its reply may come
+        # The reply of a command that was sent before may still come.
+        bus.record(command.CommandFinished("lb1", "set server shop/web1 state drain", "", True, 0.1))
         assert [type(each.event) for each in told] == [CommandSending, CommandFinished]
 
     run(scenario())
