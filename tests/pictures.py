@@ -15,7 +15,7 @@ from console.terminal.output import say
 from console.tui.app import Console
 from orchestrator.events.state import NodeState
 from orchestrator.live.poller import Watch
-from tests.console.console_world import Desk, Place
+from tests.console.real_console import ConsoleStack, Driver
 from tests.support.svg import lean
 
 HERE = Path(__file__).parents[1] / "docs" / "pictures"
@@ -32,13 +32,13 @@ async def take(folder: Path) -> None:
         config = load_config(stack.config_path)
         async with open_session(config, next(iter(config.apps))) as session:
             watch = Watch(session.application.balancer_group, session.clock, interval=config.console.interval)
-            place = Place(stack, session, watch, [])
+            console_stack = ConsoleStack(stack, session, watch, [])
             await session.versions.look(session.application.nodes)
             app = Console(session, watch)
             async with asyncio.TaskGroup() as group:
                 beside = [group.create_task(each) for each in (watch.run(), _traffic(stack))]
                 async with app.run_test(size=SIZE, notifications=True) as pilot:
-                    await _visit(Desk(app, pilot, place))
+                    await _visit(Driver(app, pilot, console_stack))
                 for task in beside:
                     task.cancel()
 
@@ -62,8 +62,8 @@ async def _traffic(stack: Stack) -> None:
         say(f"{served} requests served, {sum(each.total_failed for each in reports)} failed")
 
 
-async def _visit(at: Desk) -> None:
-    state = at.place.session.state
+async def _visit(at: Driver) -> None:
+    state = at.console_stack.session.state
     await at.sees("web4", "up 4")
     await asyncio.sleep(TREND)
     await _picture(at, "main")
@@ -95,10 +95,10 @@ async def _visit(at: Desk) -> None:
     await at.result("healthy")
 
 
-async def _picture(at: Desk, name: str) -> None:
+async def _picture(at: Driver, name: str) -> None:
     await at.pilot.pause(0.3)
     svg = lean(at.app.export_screenshot(simplify=True))
-    for private in (str(at.place.stack.directory), f"{getpass.getuser()}@", socket.gethostname()):
+    for private in (str(at.console_stack.stack.directory), f"{getpass.getuser()}@", socket.gethostname()):
         if private in svg:
             raise ValueError(f"{name}.svg would show {private!r} of the machine on which it was taken")
     (HERE / f"{name}.svg").write_text(svg, encoding="utf-8")

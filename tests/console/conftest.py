@@ -1,4 +1,4 @@
-"""What the snapshots of the console need: an environment that is the same everywhere, and a camera."""
+"""What the snapshots of the console need: an environment that is the same everywhere, and a comparison."""
 
 import asyncio
 import socket
@@ -12,8 +12,8 @@ from textual.pilot import Pilot
 from textual.widgets import Input
 
 from console.tui.screens.main import POLL_INTERVAL_S
-from tests.console.console_world import read
-from tests.console.still import EPOCH, TIME_OF_DAY, Still
+from tests.console.frozen_console import EPOCH, TIME_OF_DAY, FrozenConsole
+from tests.console.real_console import read
 
 Act = str | Callable[[Pilot[str]], Awaitable[None]]
 """A key, or something else that is done or waited for."""
@@ -21,13 +21,13 @@ Act = str | Callable[[Pilot[str]], Awaitable[None]]
 SIZES = {"80x24": (80, 24), "120x40": (120, 40), "no-colour": (80, 24)}
 small = pytest.mark.parametrize("shape", ["80x24", "no-colour"], indirect=True)
 """For what looks the same on a larger terminal."""
-PATIENCE = 20.0  # seconds that something may take to be seen
+SEEN_WITHIN_S = 20.0  # seconds that something may take to be seen
 
 
-class Camera(Protocol):
+class SnapshotCheck(Protocol):
     """Whether the console looks as it did; `--snapshot-update` makes what it shows now the rule."""
 
-    def __call__(self, make: Callable[[], Still], *acts: Act) -> bool: ...
+    def __call__(self, make: Callable[[], FrozenConsole], *acts: Act) -> bool: ...
 
 
 @pytest.fixture(params=SIZES)
@@ -37,7 +37,7 @@ def shape(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def still_world(shape: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def frozen_environment(shape: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Nothing on the screen may depend on the machine, its user, its settings or the time."""
     for name in ("NO_COLOR", "COLORTERM", "SUDO_USER"):
         monkeypatch.delenv(name, raising=False)
@@ -59,10 +59,12 @@ def still_world(shape: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.fixture
-def looks_as_before(still_world: None, shape: str, snap_compare: Callable[..., bool]) -> Camera:
-    """A camera for one picture."""
+def matches_snapshot(
+    frozen_environment: None, shape: str, snap_compare: Callable[..., bool]
+) -> SnapshotCheck:
+    """Return what compares one screen with its snapshot."""
 
-    def compare(make: Callable[[], Still], *acts: Act) -> bool:
+    def compare(make: Callable[[], FrozenConsole], *acts: Act) -> bool:
         async def act(pilot: Pilot[str]) -> None:
             for each in acts:
                 if isinstance(each, str):
@@ -71,14 +73,14 @@ def looks_as_before(still_world: None, shape: str, snap_compare: Callable[..., b
                     await each(pilot)
             for field in pilot.app.screen.query(Input):
                 field.cursor_blink = False
-            await _still(pilot)
+            await _wait_until_still(pilot)
 
         return snap_compare(make(), terminal_size=SIZES[shape], run_before=act)
 
     return compare
 
 
-async def _still(pilot: Pilot[str]) -> None:
+async def _wait_until_still(pilot: Pilot[str]) -> None:
     """Wait until two looks show the same."""
     before = ""
     while before != (now := read(pilot.app.screen)):
@@ -90,7 +92,7 @@ def sees(*words: str) -> Act:
     """Wait until the screen in front says all of this."""
 
     async def wait(pilot: Pilot[str]) -> None:
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + SEEN_WITHIN_S
         while not all(each in read(pilot.app.screen) for each in words):
             assert time.monotonic() < deadline, f"never saw {words} in:\n{read(pilot.app.screen)}"
             await asyncio.sleep(0.01)

@@ -6,15 +6,15 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from console.tui.screens.detail import DetailScreen
-from tests.console.console_world import Desk, desk, place
+from tests.console.real_console import Driver, console_stack, drive
 from tests.support.rollouts import MAINT, say, states
 from widgets.detail.view import DetailView
 
 
 @asynccontextmanager
-async def held(at: Desk, instance: str) -> AsyncIterator[list[str]]:
+async def held(at: Driver, instance: str) -> AsyncIterator[list[str]]:
     """A slow request on every node through one load balancer, and the addresses of who asks."""
-    stack = at.place.stack
+    stack = at.console_stack.stack
     writers = []
     for _ in stack.nodes:
         _, writer = await asyncio.open_connection("127.0.0.1", stack.instances[instance].port)
@@ -27,7 +27,7 @@ async def held(at: Desk, instance: str) -> AsyncIterator[list[str]]:
             writer.close()
 
 
-async def open_detail(at: Desk, node: str = "web1") -> DetailScreen:
+async def open_detail(at: Driver, node: str = "web1") -> DetailScreen:
     await at.press("o", "home", *["down"] * (int(node[-1]) - 1), "enter")  # by node
     await at.sees(f" {node}  shop", "Sessions")
     screen = at.app.screen
@@ -36,7 +36,7 @@ async def open_detail(at: Desk, node: str = "web1") -> DetailScreen:
 
 
 async def test_both_load_balancers_a_session_with_its_age_and_back(tmp_path: Path) -> None:
-    async with place(tmp_path) as here, desk(here) as at:
+    async with console_stack(tmp_path) as here, drive(here) as at:
         async with held(at, "lb2") as clients:
             await open_detail(at)
             await at.sees("lb1 ● live", "lb2 ● live", "✓ in rotation", "no administrative hold", "1.4.2")
@@ -50,7 +50,7 @@ async def test_both_load_balancers_a_session_with_its_age_and_back(tmp_path: Pat
 
 
 async def test_the_owner_and_the_journal_after_a_change_from_here(tmp_path: Path) -> None:
-    async with place(tmp_path) as here, desk(here) as at:
+    async with console_stack(tmp_path) as here, drive(here) as at:
         await open_detail(at, "web2")
         await at.press("m")
         await at.sees("Maintenance for web2?")
@@ -69,7 +69,7 @@ async def test_the_owner_and_the_journal_after_a_change_from_here(tmp_path: Path
 
 
 async def test_what_somebody_else_does_is_seen(tmp_path: Path) -> None:
-    async with place(tmp_path) as here, desk(here) as at:
+    async with console_stack(tmp_path) as here, drive(here) as at:
         await open_detail(at)
         await say(here.stack, "set server shop/web1 state maint", "lb1")
         await at.sees("on lb1: maintenance by an operator", "on lb2: no administrative hold")
@@ -77,7 +77,7 @@ async def test_what_somebody_else_does_is_seen(tmp_path: Path) -> None:
 
 
 async def test_a_change_goes_on_when_its_screen_is_left(tmp_path: Path) -> None:
-    async with place(tmp_path) as here, desk(here) as at:
+    async with console_stack(tmp_path) as here, drive(here) as at:
         await say(here.stack, "set server shop/web1 state maint")
         await at.sees("maint 1")
         await open_detail(at)
@@ -92,7 +92,7 @@ async def test_a_change_goes_on_when_its_screen_is_left(tmp_path: Path) -> None:
 
 
 async def test_a_frozen_load_balancer_is_stale_here_and_keys_answer(tmp_path: Path) -> None:
-    async with place(tmp_path) as here, desk(here) as at:
+    async with console_stack(tmp_path) as here, drive(here) as at:
         screen = await open_detail(at)
         lb1 = here.stack.instances["lb1"]
         lb1.freeze()
@@ -112,7 +112,7 @@ async def test_a_frozen_load_balancer_is_stale_here_and_keys_answer(tmp_path: Pa
 
 
 async def test_read_only_greys_the_keys(tmp_path: Path) -> None:
-    async with place(tmp_path) as here, desk(here, "--read-only was given") as at:
+    async with console_stack(tmp_path) as here, drive(here, "--read-only was given") as at:
         screen = await open_detail(at)
         assert screen.check_action("change", ("drain",)) is None
         await at.press("d", "m", "e", "w")

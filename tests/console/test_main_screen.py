@@ -15,7 +15,7 @@ from console.tui.app import Console
 from orchestrator.engine.control import CONTINUE
 from orchestrator.events.actor import Actor
 from orchestrator.events.events import AnyEvent, Paused
-from tests.console.console_world import Desk, desk, place
+from tests.console.real_console import Driver, console_stack, drive
 from tests.support.rollouts import DRAIN, MAINT, NEW, OLD, say, states, versions
 from widgets.footer import KeyBar
 from widgets.table.widget import ServerTable
@@ -23,15 +23,15 @@ from widgets.table.widget import ServerTable
 NODE, STEP = 1, 3  # "each node" and "step by step" in the list of confirmations
 
 
-async def admins(at: Desk, node: str) -> set[int]:
+async def admins(at: Driver, node: str) -> set[int]:
     """What HAProxy itself says was decided about a node, over all load balancers."""
-    return {servers[node].admin for servers in (await states(at.place.stack)).values()}
+    return {servers[node].admin for servers in (await states(at.console_stack.stack)).values()}
 
 
 async def test_the_table_is_live_an_upgrade_goes_through_and_escape_takes_its_board_away(
     tmp_path: Path,
 ) -> None:
-    async with place(tmp_path) as here, desk(here) as at:
+    async with console_stack(tmp_path) as here, drive(here) as at:
         assert "web1" in at.text
         assert "web2" in at.text
         assert at.text.count(OLD) == 2
@@ -63,7 +63,7 @@ async def test_the_table_is_live_an_upgrade_goes_through_and_escape_takes_its_bo
 
 
 async def test_each_node_is_asked_about_space_goes_on_and_s_skips(tmp_path: Path) -> None:
-    async with place(tmp_path) as here, desk(here) as at:
+    async with console_stack(tmp_path) as here, drive(here) as at:
         await at.start(NEW, NODE)
         await at.asked("web1", "out of rotation?")
         assert at.possible("answer", "retry") is False
@@ -86,7 +86,7 @@ async def test_each_node_is_asked_about_space_goes_on_and_s_skips(tmp_path: Path
 
 
 async def test_step_by_step_asks_before_each_step(tmp_path: Path) -> None:
-    async with place(tmp_path) as here, desk(here) as at:
+    async with console_stack(tmp_path) as here, drive(here) as at:
         await at.start(NEW, STEP)
         for node in ("web1", "web2"):
             for step in ("drain", "stop", "install", "start", "verify"):
@@ -99,8 +99,10 @@ async def test_step_by_step_asks_before_each_step(tmp_path: Path) -> None:
 
 async def test_what_never_becomes_healthy_is_retried_then_skipped(tmp_path: Path) -> None:
     async with (
-        place(tmp_path, versions=("9.9.9",), verify_timeout=0.5, min_healthy=0, min_available=0) as here,
-        desk(here) as at,
+        console_stack(
+            tmp_path, versions=("9.9.9",), verify_timeout=0.5, min_healthy=0, min_available=0
+        ) as here,
+        drive(here) as at,
     ):
         await at.start("9.9.9")
         await at.asked("web1", "verify failed")
@@ -124,7 +126,7 @@ async def test_what_never_becomes_healthy_is_retried_then_skipped(tmp_path: Path
 
 
 async def test_p_pauses_and_resumes(tmp_path: Path) -> None:
-    async with place(tmp_path) as here, desk(here) as at:
+    async with console_stack(tmp_path) as here, drive(here) as at:
         await at.start(NEW, NODE)
         await at.asked("web1", "out of rotation?")
         told: list[AnyEvent] = []
@@ -144,7 +146,7 @@ async def test_p_pauses_and_resumes(tmp_path: Path) -> None:
 
 
 async def test_maintenance_and_ready_by_hand(tmp_path: Path) -> None:
-    async with place(tmp_path) as here, desk(here) as at:
+    async with console_stack(tmp_path) as here, drive(here) as at:
         await at.press("m")
         await at.sees("Maintenance for web1?", "in rotation", "floor 1")
         await at.press("enter")  # the safe answer has the focus
@@ -168,7 +170,7 @@ async def test_maintenance_and_ready_by_hand(tmp_path: Path) -> None:
 
 
 async def test_what_would_break_the_floor_is_refused_unless_its_name_is_typed(tmp_path: Path) -> None:
-    async with place(tmp_path) as here, desk(here) as at:
+    async with console_stack(tmp_path) as here, drive(here) as at:
         await say(here.stack, "set server shop/web2 state maint")
         await at.sees("maint 1")
         await at.press("o", "home")  # by node
@@ -188,7 +190,7 @@ async def test_what_would_break_the_floor_is_refused_unless_its_name_is_typed(tm
 
 
 async def test_read_only_greys_the_keys_and_sends_nothing(tmp_path: Path) -> None:
-    async with place(tmp_path) as here, desk(here, "--read-only was given") as at:
+    async with console_stack(tmp_path) as here, drive(here, "--read-only was given") as at:
         assert at.possible("upgrade") is None
         for action in ("drain", "maint", "ready", "weight"):
             assert at.possible("change", action) is None
@@ -200,16 +202,16 @@ async def test_read_only_greys_the_keys_and_sends_nothing(tmp_path: Path) -> Non
 
 
 async def test_q_leaves_at_once_without_a_rollout(tmp_path: Path) -> None:
-    async with place(tmp_path) as here:
-        async with desk(here) as at:
+    async with console_stack(tmp_path) as here:
+        async with drive(here) as at:
             await at.press("q")
             await gone(at)
         assert at.app.return_value == "leave"
 
 
 async def test_a_rollout_that_is_kept_goes_on_after_the_console_has_gone(tmp_path: Path) -> None:
-    async with place(tmp_path) as here:
-        async with desk(here) as at:
+    async with console_stack(tmp_path) as here:
+        async with drive(here) as at:
             await at.start(NEW, NODE)
             await at.asked("web1", "out of rotation?")
             await at.press("space")
@@ -234,7 +236,7 @@ async def test_a_rollout_that_is_kept_goes_on_after_the_console_has_gone(tmp_pat
 
 
 async def test_a_change_by_hand_during_a_rollout_does_not_end_it(tmp_path: Path) -> None:
-    async with place(tmp_path, nodes=3, min_available=1) as here, desk(here) as at:
+    async with console_stack(tmp_path, nodes=3, min_available=1) as here, drive(here) as at:
         await at.start(NEW, NODE)
         await at.asked("web1", "out of rotation?")
         await at.press("o", "end", "m")
@@ -248,7 +250,7 @@ async def test_a_change_by_hand_during_a_rollout_does_not_end_it(tmp_path: Path)
 
 
 async def test_one_frozen_load_balancer_is_called_stale_and_keys_still_answer(tmp_path: Path) -> None:
-    async with place(tmp_path) as here, desk(here) as at:
+    async with console_stack(tmp_path) as here, drive(here) as at:
         lb1 = here.stack.instances["lb1"]
         lb1.freeze()
         try:
@@ -265,7 +267,7 @@ async def test_one_frozen_load_balancer_is_called_stale_and_keys_still_answer(tm
 
 
 async def test_one_that_is_frozen_from_the_beginning_does_not_keep_the_console_closed(tmp_path: Path) -> None:
-    async with place(tmp_path, frozen="lb1") as here, desk(here) as at:
+    async with console_stack(tmp_path, frozen="lb1") as here, drive(here) as at:
         assert here.watch.view.instance("lb1").state == "connecting"
         await at.sees("web1", "web2", "lb1: no answer")
         here.stack.instances["lb1"].thaw()
@@ -275,7 +277,7 @@ async def test_one_that_is_frozen_from_the_beginning_does_not_keep_the_console_c
 
 
 async def test_filter_order_and_problems(tmp_path: Path) -> None:
-    async with place(tmp_path, nodes=3) as here, desk(here) as at:
+    async with console_stack(tmp_path, nodes=3) as here, drive(here) as at:
         await at.press("down")
         await at.press("slash")
         await at.type("web2")
@@ -297,7 +299,7 @@ async def test_filter_order_and_problems(tmp_path: Path) -> None:
         assert "sorted by node" in at.said
 
 
-async def gone(at: Desk) -> None:
+async def gone(at: Driver) -> None:
     """Wait until the console has been told to end; it no longer answers the pilot then."""
     deadline = time.monotonic() + 10
     while at.app.return_value is None:
@@ -306,7 +308,7 @@ async def gone(at: Desk) -> None:
 
 
 async def test_a_grey_key_says_why(tmp_path: Path) -> None:
-    async with place(tmp_path) as here, desk(here) as at:
+    async with console_stack(tmp_path) as here, drive(here) as at:
         await at.start(NEW, NODE)
         await at.asked("web1", "out of rotation?")
         await at.press("u")
@@ -318,7 +320,7 @@ async def test_a_grey_key_says_why(tmp_path: Path) -> None:
 
 
 async def test_a_socket_that_may_not_change_makes_it_read_only(tmp_path: Path) -> None:
-    async with place(tmp_path) as here:
+    async with console_stack(tmp_path) as here:
         lb2 = here.session.application.balancer_group.balancers["lb2"]
         real = lb2.snapshot
 
@@ -326,7 +328,7 @@ async def test_a_socket_that_may_not_change_makes_it_read_only(tmp_path: Path) -
             return replace(await real(backends), level=Level.OPERATOR)
 
         lb2.snapshot = low  # type: ignore[method-assign]
-        async with desk(here) as at:
+        async with drive(here) as at:
             await at.sees("read-only: lb2 has level operator, changes need admin")
             assert at.possible("upgrade") is None
             await at.press("d")
@@ -336,7 +338,7 @@ async def test_a_socket_that_may_not_change_makes_it_read_only(tmp_path: Path) -
 
 
 async def test_the_palette_knows_every_action_and_every_node(tmp_path: Path) -> None:
-    async with place(tmp_path) as here, desk(here) as at:
+    async with console_stack(tmp_path) as here, drive(here) as at:
         await at.press("ctrl+p")
         await at.until(lambda: at.app.screen is not at.main)
         await at.type("drain web2")
@@ -357,14 +359,14 @@ async def test_a_picture_of_the_screen_is_for_us_alone(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "precious").write_text("precious")
     (tmp_path / "rolldeck-screen.svg").symlink_to("precious")
-    async with place(tmp_path) as here, desk(here) as at:
+    async with console_stack(tmp_path) as here, drive(here) as at:
         at.app.deliver_screenshot()
     assert (tmp_path / "precious").read_text() == "precious"
     assert (tmp_path / "rolldeck-screen-2.svg").stat().st_mode & 0o777 == 0o600
 
 
 async def test_ctrl_q_asks_about_a_running_rollout_too(tmp_path: Path) -> None:
-    async with place(tmp_path) as here, desk(here) as at:
+    async with console_stack(tmp_path) as here, drive(here) as at:
         await at.start(NEW, NODE)
         await at.asked("web1", "out of rotation?")
         await at.press("ctrl+q")
@@ -377,7 +379,7 @@ async def test_ctrl_q_asks_about_a_running_rollout_too(tmp_path: Path) -> None:
 
 
 async def test_a_terminal_too_small_is_told_so_and_it_comes_back(tmp_path: Path) -> None:
-    async with place(tmp_path) as here, desk(here) as at:
+    async with console_stack(tmp_path) as here, drive(here) as at:
         await at.press("d")
         await at.sees("Drain web1?")
         await at.pilot.resize_terminal(70, 24)
@@ -393,10 +395,10 @@ async def test_a_terminal_too_small_is_told_so_and_it_comes_back(tmp_path: Path)
 
 
 async def test_another_application_is_opened_from_here(tmp_path: Path) -> None:
-    async with place(tmp_path) as here:
+    async with console_stack(tmp_path) as here:
         app = Console(here.session, here.watch, applications=("shop", "api [b]"))
         async with app.run_test(size=(80, 24), notifications=True) as pilot:
-            at = Desk(app, pilot, here)
+            at = Driver(app, pilot, here)
             await at.sees("web1")
             await at.press("g")
             await at.sees("Application", "shop", "api [b]")
@@ -410,12 +412,12 @@ async def test_another_application_is_opened_from_here(tmp_path: Path) -> None:
 
 
 async def test_with_one_application_there_is_nothing_to_choose(tmp_path: Path) -> None:
-    async with place(tmp_path) as here, desk(here) as at:
+    async with console_stack(tmp_path) as here, drive(here) as at:
         assert at.possible("application") is False
 
 
 async def test_one_killed_load_balancer_is_called_stale_and_comes_back_by_itself(tmp_path: Path) -> None:
-    async with place(tmp_path) as here, desk(here) as at:
+    async with console_stack(tmp_path) as here, drive(here) as at:
         lb1 = here.stack.instances["lb1"]
         await lb1.kill()
         await at.sees("lb1: ", "Connection refused")
@@ -428,7 +430,7 @@ async def test_one_killed_load_balancer_is_called_stale_and_comes_back_by_itself
 
 
 async def test_a_reload_is_announced_and_its_counters_begin_again(tmp_path: Path) -> None:
-    async with place(tmp_path) as here, desk(here) as at:
+    async with console_stack(tmp_path) as here, drive(here) as at:
         await at.until(lambda: here.watch.view.instance("lb1").rates.rate(0) is not None)
         await here.stack.instances["lb1"].reload()
         await at.sees("lb1: reloaded")

@@ -8,9 +8,9 @@ from textual.pilot import Pilot
 from textual.screen import Screen
 
 from orchestrator.planning.policy import Policy
-from tests.console.conftest import Act, Camera, sees, small, types
+from tests.console.conftest import Act, SnapshotCheck, sees, small, types
 from tests.console.dialog_values import ended, out_of_rotation
-from tests.console.still import BUSY, CALM, TROUBLED, Scene, Still, session_on
+from tests.console.frozen_console import BUSY, CALM, TROUBLED, Frame, FrozenConsole, session_of
 from widgets.dialogs.plan import PlanScreen
 from widgets.dialogs.result import ResultScreen
 
@@ -26,53 +26,55 @@ def shows(screen: Screen[Any]) -> Act:
     return push
 
 
-def test_upgrade(looks_as_before: Camera) -> None:
-    assert looks_as_before(lambda: Still(QUIET), "u", sees("Upgrade shop", "now: 1.4.2 on 4"))
+def test_upgrade(matches_snapshot: SnapshotCheck) -> None:
+    assert matches_snapshot(lambda: FrozenConsole(QUIET), "u", sees("Upgrade shop", "now: 1.4.2 on 4"))
 
 
 @small
-def test_upgrade_with_an_error(looks_as_before: Camera) -> None:
+def test_upgrade_with_an_error(matches_snapshot: SnapshotCheck) -> None:
     acts = ("u", sees("Upgrade shop"), types("1.5 0"), "enter", sees("✗ not a version"))
-    assert looks_as_before(lambda: Still(QUIET), *acts)
+    assert matches_snapshot(lambda: FrozenConsole(QUIET), *acts)
 
 
-def test_plan(looks_as_before: Camera) -> None:
+def test_plan(matches_snapshot: SnapshotCheck) -> None:
     scene = replace(CALM, machines=(*BUSY[:5], replace(TROUBLED.machines[4], name="web6", elsewhere={})))
     acts = ("u", sees("Upgrade shop"), types("1.5.0"), "enter", sees("Preflight found", "Start"))
-    assert looks_as_before(lambda: Still(scene), *acts)
+    assert matches_snapshot(lambda: FrozenConsole(scene), *acts)
 
 
-def test_plan_with_commands(looks_as_before: Camera) -> None:
-    plan = asyncio.run(session_on(CALM).plan("1.5.0", limit=["web1", "web2"]))
-    assert looks_as_before(lambda: Still(CALM), shows(PlanScreen(plan)), "c", "end", sees("state ready"))
+def test_plan_with_commands(matches_snapshot: SnapshotCheck) -> None:
+    plan = asyncio.run(session_of(CALM).plan("1.5.0", limit=["web1", "web2"]))
+    assert matches_snapshot(
+        lambda: FrozenConsole(CALM), shows(PlanScreen(plan)), "c", "end", sees("state ready")
+    )
 
 
-def test_plan_with_errors(looks_as_before: Camera) -> None:
+def test_plan_with_errors(matches_snapshot: SnapshotCheck) -> None:
     scene = replace(TROUBLED, policy=Policy(serial=2, min_available=5))
-    plan = asyncio.run(session_on(scene).plan("1.5.0"))
-    assert looks_as_before(lambda: Still(scene), shows(PlanScreen(plan)), sees("cannot start"))
+    plan = asyncio.run(session_of(scene).plan("1.5.0"))
+    assert matches_snapshot(lambda: FrozenConsole(scene), shows(PlanScreen(plan)), sees("cannot start"))
 
 
-def test_drain(looks_as_before: Camera) -> None:
-    assert looks_as_before(lambda: Still(CALM), "down", "d", sees("Drain web2?"))
+def test_drain(matches_snapshot: SnapshotCheck) -> None:
+    assert matches_snapshot(lambda: FrozenConsole(CALM), "down", "d", sees("Drain web2?"))
 
 
-def test_drain_refused(looks_as_before: Camera) -> None:
-    scene = Scene(BUSY[:2], policy=Policy(min_available=2))
-    assert looks_as_before(lambda: Still(scene), "d", sees("Refused"))
+def test_drain_refused(matches_snapshot: SnapshotCheck) -> None:
+    scene = Frame(BUSY[:2], policy=Policy(min_available=2))
+    assert matches_snapshot(lambda: FrozenConsole(scene), "d", sees("Refused"))
 
 
 @small
-def test_weight(looks_as_before: Camera) -> None:
+def test_weight(matches_snapshot: SnapshotCheck) -> None:
     acts = ("w", sees("Weight of web1"), types("300"), sees("expected a whole number"))
-    assert looks_as_before(lambda: Still(CALM), *acts)
+    assert matches_snapshot(lambda: FrozenConsole(CALM), *acts)
 
 
-def test_result_healthy(looks_as_before: Camera) -> None:
+def test_result_healthy(matches_snapshot: SnapshotCheck) -> None:
     how = ended(upgraded=[each.name for each in BUSY], pending=[], duration_s=511.2)
-    assert looks_as_before(lambda: Still(CALM), shows(ResultScreen(how)), sees("✓ healthy"))
+    assert matches_snapshot(lambda: FrozenConsole(CALM), shows(ResultScreen(how)), sees("✓ healthy"))
 
 
-def test_result_degraded(looks_as_before: Camera) -> None:
+def test_result_degraded(matches_snapshot: SnapshotCheck) -> None:
     how = ended(out_of_rotation(), reason="degraded web3 failed at verify", pending=["web4", "web5", "web6"])
-    assert looks_as_before(lambda: Still(CALM), shows(ResultScreen(how)), sees("✗ degraded"))
+    assert matches_snapshot(lambda: FrozenConsole(CALM), shows(ResultScreen(how)), sees("✗ degraded"))

@@ -27,7 +27,7 @@ POLL = 0.2  # seconds between two looks at a load balancer; the console's own de
 
 
 @dataclass(slots=True)
-class Place:
+class ConsoleStack:
     """A world with a session on it, and what the session has done so far; it outlives the console."""
 
     stack: Stack
@@ -49,7 +49,7 @@ class Place:
 
 
 @asynccontextmanager
-async def place(
+async def console_stack(
     directory: Path,
     *,
     nodes: int = 2,
@@ -57,7 +57,7 @@ async def place(
     further_backends: tuple[str, ...] = (),
     frozen: str = "",
     **policy: object,
-) -> AsyncIterator[Place]:
+) -> AsyncIterator[ConsoleStack]:
     """A quick world, a session and a watch on it, as `console.tui.run_console` wires them.
 
     Args:
@@ -81,7 +81,7 @@ async def place(
             polling = asyncio.create_task(watch.run())
             await session.versions.look(session.application.nodes)
             try:
-                yield Place(stack, session, watch, records)
+                yield ConsoleStack(stack, session, watch, records)
             finally:
                 await _end(session)
                 polling.cancel()
@@ -97,12 +97,12 @@ async def _end(session: Session) -> None:
 
 
 @dataclass(slots=True)
-class Desk:
-    """The console in front of a place, as somebody who presses keys and reads sees it."""
+class Driver:
+    """A console over a stack, worked by keys and read as text."""
 
     app: Console
     pilot: Pilot[str]
-    place: Place
+    console_stack: ConsoleStack
 
     @property
     def main(self) -> MainScreen:
@@ -145,7 +145,7 @@ class Desk:
         """Wait until the rollout asks this about a node."""
 
         def found() -> bool:
-            questions = self.place.session.control.questions
+            questions = self.console_stack.session.control.questions
             return any(each.subject == node and text in each.text for each in questions)
 
         await self.until(found)
@@ -155,7 +155,7 @@ class Desk:
         return self.main.check_action(action, arguments)
 
     async def start(self, version: str, confirm: int = 0) -> None:
-        """From the main view to a running rollout; `confirm` is a place in the dialog's list."""
+        """From the main view to a running rollout; `confirm` is the index in the dialog's list."""
         await self.press("u")
         await self.sees("Upgrade shop", "Version")
         await self.type(version)
@@ -164,7 +164,7 @@ class Desk:
         await self.press("enter")
         await self.sees(f"shop → {version}", "Start")
         await self.press("right", "enter")
-        await self.until(lambda: self.place.session.state.version == version)
+        await self.until(lambda: self.console_stack.session.state.version == version)
 
     async def result(self, word: str) -> None:
         """Wait for the result screen, read its headline, and close it."""
@@ -182,11 +182,13 @@ def read(screen: Screen[Any]) -> str:
 
 
 @asynccontextmanager
-async def desk(place: Place, read_only: str = "", *, up: int | None = None) -> AsyncIterator[Desk]:
+async def drive(
+    console_stack: ConsoleStack, read_only: str = "", *, up: int | None = None
+) -> AsyncIterator[Driver]:
     """Open the console there; it is ready when every server has been seen on every load balancer."""
-    app = Console(place.session, place.watch, read_only)
+    app = Console(console_stack.session, console_stack.watch, read_only)
     async with app.run_test(size=SIZE, notifications=True) as pilot:
-        made = Desk(app, pilot, place)
-        servers = len(place.stack.nodes) * len(place.stack.backends) if up is None else up
+        made = Driver(app, pilot, console_stack)
+        servers = len(console_stack.stack.nodes) * len(console_stack.stack.backends) if up is None else up
         await made.until(lambda: f"servers up {servers}" in " ".join(made.text.split()))
         yield made

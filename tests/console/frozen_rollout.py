@@ -1,4 +1,4 @@
-"""Rollouts for the still life, told to a session as a real one would tell them."""
+"""Rollouts for the frozen console, reported to a session as a real rollout would report them."""
 
 import asyncio
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ from orchestrator.events.events import (
 )
 from orchestrator.events.steps import STEPS, Step
 from orchestrator.session.session import Session
-from tests.console.still import BUSY, CALM, Scene, Still, StillClock, session_on
+from tests.console.frozen_console import BUSY, CALM, Frame, FrozenClock, FrozenConsole, session_of
 
 # No sum of them is near a whole second: Python 3.12 and newer add up floats in another way than 3.11.
 TOOK: dict[Step, float] = {"drain": 38.3, "stop": 2.4, "install": 11.6, "start": 24.2, "verify": 9.2}
@@ -31,26 +31,26 @@ Question = tuple[str, str, tuple[str, ...], DecisionKind, Step | None]
 FAILURE = "not healthy within 300 s, last seen: 503 Service Unavailable, expected 200"
 
 
-def halfway(third: str = "ready") -> Scene:
+def halfway(third: str = "ready") -> Frame:
     """Two nodes have the new version; the third one is in this state."""
     new = tuple(replace(each, version="1.5.0", since=95) for each in BUSY[:2])
     idle = {"sessions": 7 if third == "drain" else 0, "trend": (144, 139, 60, 2, 0, 0, 0, 0), "since": 18}
     worked_on = BUSY[2] if third == "ready" else replace(BUSY[2], state=third, **idle)  # type: ignore[arg-type]
-    return Scene((*new, worked_on, *BUSY[3:]))
+    return Frame((*new, worked_on, *BUSY[3:]))
 
 
-class Story:
+class FrozenRollout:
     """A session in the middle of an upgrade to 1.5.0. Each method is something that happened next."""
 
-    def __init__(self, scene: Scene, confirm: str = "none") -> None:
+    def __init__(self, scene: Frame, confirm: str = "none") -> None:
         self.scene = scene
-        self.session = session_on(scene)
-        assert isinstance(self.session.clock, StillClock)
+        self.session = session_of(scene)
+        assert isinstance(self.session.clock, FrozenClock)
         self._clock = self.session.clock
         self._questions: list[Question] = []
         self._records: list[Record] = []
         self.session.bus.subscribe(self._records.append)
-        before = session_on(replace(CALM, policy=scene.policy))
+        before = session_of(replace(CALM, policy=scene.policy))
         plan = asyncio.run(before.plan("1.5.0", changes={"confirm": confirm}))
         names = [each.name for each in plan.nodes]
         self.session.current_plan, self.session.activity.is_rolling = plan, True
@@ -66,7 +66,7 @@ class Story:
             )
         )
 
-    def upgraded(self, *names: str) -> "Story":
+    def upgraded(self, *names: str) -> "FrozenRollout":
         """These went through all steps."""
         for number, name in enumerate(names, self.session.state.batch + 1):
             self._tell(BatchStarted(number=number, nodes=[name]))
@@ -75,11 +75,11 @@ class Story:
             self._tell(NodeUpgraded(node=name, duration_s=sum(TOOK.values())))
         return self
 
-    def batch(self, name: str) -> "Story":
+    def batch(self, name: str) -> "FrozenRollout":
         self._tell(BatchStarted(number=self.session.state.batch + 1, nodes=[name]))
         return self
 
-    def step(self, name: str, step: Step) -> "Story":
+    def step(self, name: str, step: Step) -> "FrozenRollout":
         """A step began, with what it sends."""
         self._tell(StepStarted(node=name, step=step))
         with self.session.bus.commands_of(name, step):
@@ -87,32 +87,32 @@ class Story:
                 self.session.bus.record(CommandFinished(target, command, reply, True, 0.004))
         return self
 
-    def done(self, name: str, step: Step) -> "Story":
+    def done(self, name: str, step: Step) -> "FrozenRollout":
         self._clock.moment += TOOK[step]
         self._tell(StepDone(node=name, step=step, changed=True, detail="", duration_s=TOOK[step]))
         return self
 
-    def waits(self, name: str, step: Step, reason: str, left: float, after: float) -> "Story":
+    def waits(self, name: str, step: Step, reason: str, left: float, after: float) -> "FrozenRollout":
         """So many seconds later it says why it is not done yet."""
         self._clock.moment += after
         self._tell(Waiting(node=name, step=step, reason=reason, remaining_s=left))
         return self
 
-    def failed(self, name: str, step: Step, error: str) -> "Story":
+    def failed(self, name: str, step: Step, error: str) -> "FrozenRollout":
         self._tell(NodeFailed(node=name, step=step, error=error))
         return self
 
-    def asks(self, subject: str, text: str, *choices: str, step: Step | None = None) -> "Story":
+    def asks(self, subject: str, text: str, *choices: str, step: Step | None = None) -> "FrozenRollout":
         """It will wait for an answer as soon as the console is there."""
         self._questions.append((subject, text, choices, "step" if step else "node", step))
         return self
 
-    def ends(self, how: RolloutEnded) -> "Story":
+    def ends(self, how: RolloutEnded) -> "FrozenRollout":
         self._tell(how)
         self.session.activity.is_rolling = False
         return self
 
-    def console(self) -> Still:
+    def console(self) -> FrozenConsole:
         console = _Asking(self.scene, self.session, self._questions)
         console.records.extend(self._records)
         return console
@@ -121,10 +121,10 @@ class Story:
         self.session.bus.emit(event)
 
 
-class _Asking(Still):
+class _Asking(FrozenConsole):
     """Its questions wait from the start, as those of a running rollout would."""
 
-    def __init__(self, scene: Scene, session: Session, questions: Sequence[Question]) -> None:
+    def __init__(self, scene: Frame, session: Session, questions: Sequence[Question]) -> None:
         super().__init__(scene, session)
         self._questions = questions
         self._tasks: list[asyncio.Task[object]] = []

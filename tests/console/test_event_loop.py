@@ -6,7 +6,7 @@ from textual.pilot import Pilot
 
 from console.tui.app import Console
 from orchestrator.planning.plan import Plan
-from tests.console.console_world import place
+from tests.console.real_console import console_stack
 
 
 async def test_nodes_can_be_entered_while_the_console_runs(tmp_path: Path) -> None:
@@ -17,7 +17,7 @@ async def test_nodes_can_be_entered_while_the_console_runs(tmp_path: Path) -> No
         plans.append(await at.session.plan("1.5.0"))
         pilot.app.exit()
 
-    async with place(tmp_path / "w") as at:
+    async with console_stack(tmp_path / "w") as at:
         await Console(at.session, at.watch).run_async(headless=True, auto_pilot=look)
     (plan,) = plans
     assert plan.errors == ()

@@ -8,8 +8,8 @@ import pytest
 from backends.model import Server
 from orchestrator.live.poller import View
 from tests.support.console_values import HOSTILE, server
-from tests.unit.test_rows import DOWN, DRAIN, MAINT, RISING, instance, only, shown
-from tests.unit.test_rows import nodes as names_of
+from tests.unit.test_table_model import DOWN, DRAIN, MAINT, RISING, instance, only, shown
+from tests.unit.test_table_model import nodes as names_of
 from widgets.table.by_node import group_by_node, translate_keys
 from widgets.table.by_server import merge_by_name
 from widgets.table.model import MainViewModel, Row

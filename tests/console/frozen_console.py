@@ -1,4 +1,4 @@
-"""A still life: the console on fixed data. No network, no polling, and no clock in it moves."""
+"""The console frozen on fixed data. No network, no polling, and no clock in it moves."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -65,7 +65,7 @@ class Machine:
 
 
 @dataclass(frozen=True, slots=True)
-class Scene:
+class Frame:
     """What there is to be seen."""
 
     machines: tuple[Machine, ...]
@@ -85,8 +85,8 @@ BUSY = (
 )
 """Six nodes in full health."""
 
-CALM = Scene(BUSY)
-TROUBLED = Scene(
+CALM = Frame(BUSY)
+TROUBLED = Frame(
     (
         replace(BUSY[0], version="1.5.0"),
         replace(BUSY[1], version="1.5.0", errors=2),
@@ -100,7 +100,7 @@ TROUBLED = Scene(
 """As in the sketch: a drain, a maintenance on one load balancer only, a node that is down."""
 
 
-class StillClock(SystemClock):
+class FrozenClock(SystemClock):
     """Stands where it is put."""
 
     def __init__(self) -> None:
@@ -113,10 +113,10 @@ class StillClock(SystemClock):
         return self.moment
 
 
-class StillBalancer:
+class FrozenBalancer:
     """Implements `LoadBalancer`: always says the same, and takes no command."""
 
-    def __init__(self, name: str, scene: Scene) -> None:
+    def __init__(self, name: str, scene: Frame) -> None:
         self.name = name
         self._scene = scene
 
@@ -127,13 +127,13 @@ class StillBalancer:
         return Snapshot(_info(self.name), self._scene.level, shown, servers(self._scene, self.name))
 
     async def sessions(self, backend: str, server: str, limit: int) -> Sessions:
-        raise Unreachable(self.name, "this is a still life")
+        raise Unreachable(self.name, "this is a frozen console")
 
     async def older_sessions(self, backends: Sequence[str] = ()) -> None:
         return None
 
     async def write(self, command: str) -> None:
-        raise Refused(self.name, f"`{command}`: this is a still life")
+        raise Refused(self.name, f"`{command}`: this is a frozen console")
 
     async def facts(self) -> FakeFacts:
         return FakeFacts()
@@ -155,8 +155,8 @@ class _Apt(FakeInstaller):
         return (Command(("sudo", "apt-get", "install", "-y", "--download-only", f"shop={version}")),)
 
 
-class _StillWatch(Watch):
-    def __init__(self, balancer_group: BalancerGroup, clock: StillClock, view: View) -> None:
+class _FrozenWatch(Watch):
+    def __init__(self, balancer_group: BalancerGroup, clock: FrozenClock, view: View) -> None:
         super().__init__(balancer_group, clock)
         self._still = view
 
@@ -165,21 +165,21 @@ class _StillWatch(Watch):
         return self._still
 
 
-class Still(Console):
+class FrozenConsole(Console):
     """The console on a scene. Its screenshots are lean SVG."""
 
     def __init__(
         self,
-        scene: Scene,
+        scene: Frame,
         session: Session | None = None,
         *,
         read_only: str = "",
         applications: Sequence[str] = (),
     ) -> None:
-        session = session or session_on(scene)
+        session = session or session_of(scene)
         clock = session.clock
-        assert isinstance(clock, StillClock)
-        watch = _StillWatch(session.application.balancer_group, clock, view_of(scene, clock.moment))
+        assert isinstance(clock, FrozenClock)
+        watch = _FrozenWatch(session.application.balancer_group, clock, view_of(scene, clock.moment))
         super().__init__(session, watch, read_only, applications=applications)
         self.animation_level = "none"
 
@@ -187,10 +187,10 @@ class Still(Console):
         return lean(super().export_screenshot(title=title, simplify=True))
 
 
-def session_on(scene: Scene) -> Session:
+def session_of(scene: Frame) -> Session:
     """A session on nodes and load balancers that are as in the scene."""
-    clock = StillClock()
-    balancers = [StillBalancer(name, scene) for name in BALANCERS]
+    clock = FrozenClock()
+    balancers = [FrozenBalancer(name, scene) for name in BALANCERS]
     nodes = tuple(_node(each, number) for number, each in enumerate(scene.machines, 11))
     application = Application("shop", nodes, BalancerGroup(balancers, (BACKEND,)), scene.policy)
     bus = EventBus(clock)
@@ -201,12 +201,12 @@ def session_on(scene: Scene) -> Session:
     return session
 
 
-def view_of(scene: Scene, now: float) -> View:
+def view_of(scene: Frame, now: float) -> View:
     """What a watch would have seen by then, in monotonic seconds."""
     return View(tuple(_instance(scene, name, now) for name in BALANCERS))
 
 
-def servers(scene: Scene, instance: str, look: int = 7) -> tuple[Server, ...]:
+def servers(scene: Frame, instance: str, look: int = 7) -> tuple[Server, ...]:
     """All machines as one load balancer sees them, at one of its last eight looks."""
     found = []
     for number, each in enumerate(scene.machines, 11):
@@ -224,7 +224,7 @@ def servers(scene: Scene, instance: str, look: int = 7) -> tuple[Server, ...]:
     return tuple(found)
 
 
-def _instance(scene: Scene, name: str, now: float) -> InstanceView:
+def _instance(scene: Frame, name: str, now: float) -> InstanceView:
     looks = range(4, 8) if name == scene.reloaded else range(-1, 8)
     places = Places([(BACKEND, each.name) for each in scene.machines])
     rates = Rates(places)

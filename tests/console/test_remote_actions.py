@@ -9,7 +9,7 @@ from console.config.loader import load
 from console.demo.node import Release
 from console.sessions import open_session
 from orchestrator.live.poller import Watch
-from tests.console.console_world import POLL, Place, desk
+from tests.console.real_console import POLL, ConsoleStack, drive
 from tests.support.consul_world import consul_world, elsewhere
 from tests.support.held_steps import held
 from tests.support.rollouts import NEW, started, versions
@@ -28,9 +28,9 @@ async def test_it_is_seen_live_asked_by_keys_and_taken_over(tmp_path: Path) -> N
             async with open_session(config, "shop") as session:
                 watch = Watch(session.application.balancer_group, session.clock, interval=POLL)
                 polling = asyncio.create_task(watch.run())
-                here = Place(stack, session, watch, [])
+                here = ConsoleStack(stack, session, watch, [])
                 try:
-                    async with desk(here, up=1) as at:
+                    async with drive(here, up=1) as at:
                         await at.until(lambda: "; p and a send requests" in at.behind)
                         await at.press("p")
                         assert (await first.event("paused"))["why"] == "asked from another machine"

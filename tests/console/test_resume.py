@@ -5,7 +5,7 @@ from pathlib import Path
 from orchestrator.engine.control import ABORT
 from orchestrator.events.actor import Actor
 from orchestrator.locks.file import FileLock, Holder
-from tests.console.console_world import desk, place
+from tests.console.real_console import console_stack, drive
 from tests.support.rollouts import NEW, OLD, states, versions
 
 SICK = "9.9.9"
@@ -13,7 +13,7 @@ ANN = Holder(operator="ann@there", host="elsewhere", pid=1, since=0.0, what="upg
 
 
 async def test_what_was_left_is_named_on_start_and_finished_by_keys(tmp_path: Path) -> None:
-    async with place(tmp_path, versions=(SICK,), verify_timeout=0.5, min_healthy=0) as here:
+    async with console_stack(tmp_path, versions=(SICK,), verify_timeout=0.5, min_healthy=0) as here:
         proposal = await here.session.propose(SICK)
         here.session.start(proposal)
         control = here.session.control
@@ -24,11 +24,11 @@ async def test_what_was_left_is_named_on_start_and_finished_by_keys(tmp_path: Pa
         here.stack.add_release(SICK, healthy=True)  # somebody has mended it
         lock = FileLock.of(here.stack.directory / "locks", "shop")
         await lock.acquire(ANN)
-        async with desk(here, up=1) as at:
+        async with drive(here, up=1) as at:
             await at.until(lambda: "an earlier rollout was not finished; ann@there" in at.said)
             assert at.app.screen is at.main
         await lock.release()
-        async with desk(here, up=1) as at:
+        async with drive(here, up=1) as at:
             await at.sees("An earlier rollout was not finished", "web1 was left by rollout 1")
             await at.press("enter")  # the safe answer has the focus
             await at.until(lambda: at.app.screen is at.main)
@@ -41,7 +41,7 @@ async def test_what_was_left_is_named_on_start_and_finished_by_keys(tmp_path: Pa
 
 
 async def test_back_to_the_versions_before_by_keys(tmp_path: Path) -> None:
-    async with place(tmp_path) as here, desk(here) as at:
+    async with console_stack(tmp_path) as here, drive(here) as at:
         await at.start(NEW)
         await at.result("healthy")
         await at.press("R")
@@ -52,7 +52,7 @@ async def test_back_to_the_versions_before_by_keys(tmp_path: Path) -> None:
 
 
 async def test_what_was_rolled_back_is_not_rolled_back_again(tmp_path: Path) -> None:
-    async with place(tmp_path) as here, desk(here) as at:
+    async with console_stack(tmp_path) as here, drive(here) as at:
         await at.start(NEW)
         await at.result("healthy")
         await at.press("R")

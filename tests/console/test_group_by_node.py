@@ -1,22 +1,22 @@
-"""One row for each machine over two real backends, by keys: switch, keep the place, act on all of a node."""
+"""One row for each machine over two real backends, by keys: switch, keep the cursor, act on all of a node."""
 
 from pathlib import Path
 
-from tests.console.console_world import Desk, desk, place
+from tests.console.real_console import Driver, console_stack, drive
 from tests.support.rollouts import DRAIN, say, states
 from widgets.table.widget import ServerTable
 
 
-async def admins(at: Desk, node: str) -> set[tuple[str, str, int]]:
+async def admins(at: Driver, node: str) -> set[tuple[str, str, int]]:
     """What HAProxy itself says was decided about a node, by load balancer and backend."""
     return {
         (instance, backend, servers[node].admin)
-        for backend in at.place.stack.backends
-        for instance, servers in (await states(at.place.stack, backend)).items()
+        for backend in at.console_stack.stack.backends
+        for instance, servers in (await states(at.console_stack.stack, backend)).items()
     }
 
 
-def rows(at: Desk) -> list[str]:
+def rows(at: Driver) -> list[str]:
     """The lines of the table that are a server or a node."""
     table = at.main.query_one(ServerTable)
     lines = [table.render_line(y).text for y in range(1, table.size.height)]
@@ -24,7 +24,7 @@ def rows(at: Desk) -> list[str]:
 
 
 async def test_v_shows_machines_and_d_drains_one_in_all_of_its_backends(tmp_path: Path) -> None:
-    async with place(tmp_path, further_backends=("api",)) as here, desk(here) as at:
+    async with console_stack(tmp_path, further_backends=("api",)) as here, drive(here) as at:
         table = at.main.query_one(ServerTable)
         assert [line.split()[1] for line in rows(at)] == ["api", "shop", "api", "shop"]
         await at.press("end", "x")
@@ -52,7 +52,7 @@ async def test_v_shows_machines_and_d_drains_one_in_all_of_its_backends(tmp_path
 
 
 async def test_a_node_that_is_out_of_one_backend_says_which(tmp_path: Path) -> None:
-    async with place(tmp_path, further_backends=("api",)) as here, desk(here) as at:
+    async with console_stack(tmp_path, further_backends=("api",)) as here, drive(here) as at:
         await at.press("v")
         await say(here.stack, "set server api/web1 state maint")
         await at.sees("✗✗ maint in api", "mixed")
@@ -65,7 +65,7 @@ async def test_a_node_that_is_out_of_one_backend_says_which(tmp_path: Path) -> N
 
 
 async def test_o_and_a_click_on_a_title_order_the_rows(tmp_path: Path) -> None:
-    async with place(tmp_path) as here, desk(here) as at:
+    async with console_stack(tmp_path) as here, drive(here) as at:
         await at.press("o")
         await at.sees("NODE▾")
         assert [line.split()[0].lstrip("▸") for line in rows(at)] == ["web1", "web2"]

@@ -9,27 +9,27 @@ import msgspec
 from orchestrator.events.events import FreezeOverridden, NodeNote
 from orchestrator.locks.file import FileLock, Holder
 from orchestrator.planning.freeze import Freeze
-from tests.console.console_world import Place, desk, place
+from tests.console.real_console import ConsoleStack, console_stack, drive
 from tests.support.rollouts import NEW, OLD, states, versions
 
 ANN = Holder(operator="ann@there", host="elsewhere", pid=1, since=0.0, what="upgrade to 1.4.9")
 BOB = msgspec.structs.replace(ANN, operator="bob@there")
 
 
-def freeze(here: Place) -> None:
+def freeze(here: ConsoleStack) -> None:
     begin, end = datetime(2020, 1, 1, tzinfo=UTC), datetime(2099, 1, 1, tzinfo=UTC)
     year_end = Freeze(begin=begin, end=end, reason="year end")
     here.session._application = replace(here.session.application, freezes=(year_end,))
 
 
-async def hold(here: Place, holder: Holder = ANN) -> FileLock:
+async def hold(here: ConsoleStack, holder: Holder = ANN) -> FileLock:
     lock = FileLock.of(here.stack.directory / "locks", "shop")
     await lock.acquire(holder)
     return lock
 
 
 async def test_a_freeze_is_named_kept_to_and_overridden(tmp_path: Path) -> None:
-    async with place(tmp_path) as here, desk(here) as at:
+    async with console_stack(tmp_path) as here, drive(here) as at:
         freeze(here)
         await at.press("u")
         await at.sees("Freeze window active", "year end")
@@ -51,7 +51,7 @@ async def test_a_freeze_is_named_kept_to_and_overridden(tmp_path: Path) -> None:
 
 
 async def test_somebody_elses_lock_is_named_left_and_taken_away(tmp_path: Path) -> None:
-    async with place(tmp_path) as here, desk(here) as at:
+    async with console_stack(tmp_path) as here, drive(here) as at:
         lock = await hold(here)
         await at.press("m")
         await at.sees("shop is locked", "ann@there (process 1 on elsewhere)", "1.4.9")

@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from tests.console.console_world import desk, place
+from tests.console.real_console import console_stack, drive
 from tests.support.rollouts import NEW, OLD, State, say, states, versions
 
 
 async def test_a_plan_that_is_another_one_under_the_lock_is_shown_again(tmp_path: Path) -> None:
-    async with place(tmp_path) as here, desk(here) as at:
+    async with console_stack(tmp_path) as here, drive(here) as at:
         await at.press("u")
         await at.sees("Upgrade shop", "Version")
         await at.type(NEW)
@@ -26,7 +26,7 @@ async def test_a_plan_that_is_another_one_under_the_lock_is_shown_again(tmp_path
 
 
 async def test_who_does_not_agree_to_it_touches_nothing(tmp_path: Path) -> None:
-    async with place(tmp_path) as here, desk(here) as at:
+    async with console_stack(tmp_path) as here, drive(here) as at:
         await at.press("u")
         await at.sees("Upgrade shop", "Version")
         await at.type(NEW)
@@ -43,7 +43,7 @@ async def test_who_does_not_agree_to_it_touches_nothing(tmp_path: Path) -> None:
 
 
 async def test_an_impact_that_is_another_one_is_shown_again(tmp_path: Path) -> None:
-    async with place(tmp_path) as here, desk(here) as at:
+    async with console_stack(tmp_path) as here, drive(here) as at:
         await at.press("w")
         await at.sees("New weight")
         await at.type("7")
