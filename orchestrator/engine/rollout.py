@@ -5,8 +5,8 @@ from collections.abc import Mapping
 
 import msgspec
 
-from backends.errors import Refused, RolldeckError
-from backends.protocols import Clock, Installer
+from backends.errors import RolldeckError
+from backends.protocols import Clock
 from orchestrator.engine.control import ABORT, CONTINUE, SKIP, RolloutControl, RolloutHooks
 from orchestrator.engine.desired_state import DesiredStates
 from orchestrator.engine.drift_watcher import DriftWatcher
@@ -16,8 +16,9 @@ from orchestrator.engine.node_rollout import NodeRollout, Progress
 from orchestrator.engine.result import versions_at_end, ways_on, with_checked_commands
 from orchestrator.engine.server_pool import ServerPool
 from orchestrator.engine.step_context import StepContext
+from orchestrator.engine.steps.install import prefetch
 from orchestrator.engine.traffic import summarize
-from orchestrator.errors import Aborted, JournalError, StepFailed
+from orchestrator.errors import Aborted, JournalError
 from orchestrator.events.actor import Actor
 from orchestrator.events.event_bus import EventBus
 from orchestrator.events.events import (
@@ -211,28 +212,8 @@ class Rollout:
         """Bring the package to every node before the first one is out of rotation."""
         start = self._clock.monotonic()
         todo = {name for batch in self._plan.batches for name in batch}
-        nodes = [
-            node
-            for node in self._application.nodes
-            if node.name in todo and node.installer.prefetch_commands(self._plan.target_version(node.name))
-        ]
-
-        async def fetch(name: str, installer: Installer) -> None:
-            with self._bus.commands_of(name, "prefetch"):
-                await installer.prefetch(self._plan.target_version(name))
-
-        results = await asyncio.gather(
-            *(fetch(node.name, node.installer) for node in nodes), return_exceptions=True
-        )
-        for node, result in zip(nodes, results, strict=True):
-            if isinstance(result, RolldeckError):
-                words = result.beside(node.name)
-                if isinstance(result, Refused):
-                    words = result.beside_step(node.name)
-                raise StepFailed(f"prefetch failed on {node.name}, no node was touched: {words}") from result
-            if isinstance(result, BaseException):
-                raise result
-        if nodes:
+        nodes = [node for node in self._application.nodes if node.name in todo]
+        if await prefetch(nodes, self._plan.target_version, self._bus):
             self._bus.emit(Prefetched(duration_s=round(self._clock.monotonic() - start, 3)))
 
     async def _confirmed(self, number: int) -> bool:

@@ -1,11 +1,16 @@
 """Make sure that the wanted version is on disk."""
 
-from backends.errors import Refused
+import asyncio
+from collections.abc import Callable, Sequence
+
+from backends.errors import Refused, RolldeckError
 from backends.protocols import Host
 from orchestrator.engine.step_context import StepContext
 from orchestrator.engine.steps.registry import Command, DryRunContext
 from orchestrator.errors import StepFailed
+from orchestrator.events.event_bus import EventBus
 from orchestrator.events.events import CommandStarted
+from orchestrator.node import Node
 
 
 async def install(context: StepContext) -> str | None:
@@ -47,6 +52,33 @@ def install_commands(context: DryRunContext) -> list[Command]:
     host = context.node.host
     commands = context.node.installer.install_commands(context.version)
     return [(host.name, host.render(command)) for command in commands]
+
+
+async def prefetch(nodes: Sequence[Node], version_of: Callable[[str], str], bus: EventBus) -> bool:
+    """Bring the package to all nodes in parallel, where their installers can fetch it beforehand.
+
+    Returns:
+        Whether there was anything to fetch.
+
+    Raises:
+        StepFailed: it failed on a node; the others were waited for.
+    """
+
+    async def fetch(node: Node) -> None:
+        with bus.commands_of(node.name, "prefetch"):
+            await node.installer.prefetch(version_of(node.name))
+
+    fetching = [node for node in nodes if node.installer.prefetch_commands(version_of(node.name))]
+    results = await asyncio.gather(*map(fetch, fetching), return_exceptions=True)
+    for node, result in zip(fetching, results, strict=True):
+        if isinstance(result, RolldeckError):
+            words = result.beside(node.name)
+            if isinstance(result, Refused):
+                words = result.beside_step(node.name)
+            raise StepFailed(f"prefetch failed on {node.name}, no node was touched: {words}") from result
+        if isinstance(result, BaseException):
+            raise result
+    return bool(fetching)
 
 
 async def await_end(context: StepContext, command: CommandStarted) -> None:
