@@ -86,7 +86,7 @@ class DevAgent:
         """Write the key down as soon as it answers. Raises RuntimeError."""
         consul = Consul(ConsulSettings(address=self.address))
         try:
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 while not await self._told(consul, sockets):  # noqa: ASYNC110 - it cannot tell us
                     await asyncio.sleep(0.05)
         except TimeoutError as error:

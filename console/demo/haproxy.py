@@ -162,7 +162,7 @@ class HAProxy:
                 start_new_session=True,  # Ctrl-C on the terminal is not for HAProxy
             )
         try:
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 while not await self._answers():  # noqa: ASYNC110 - it cannot tell us
                     await asyncio.sleep(0.01)
         except TimeoutError as error:

@@ -207,7 +207,7 @@ class Stack:
         address = self.consul.address if self.consul else ""
         self.config_path.write_text(rolldeck_config(self.directory, sockets, nodes, self.backends, address))
 
-    async def wait_until_up(self, timeout: float = 15.0) -> None:
+    async def wait_until_up(self, timeout: float = 60.0) -> None:
         """Wait up to `timeout` seconds until all is UP on every HAProxy. Raises TimeoutError."""
         async with asyncio.timeout(timeout):
             for instance, backend in product(self.instances.values(), self.backends):

@@ -34,7 +34,7 @@ async def small(place: Path) -> AsyncIterator[Stack]:
         yield stack
 
 
-async def until(condition: Callable[[], bool], timeout: float = 10.0) -> None:
+async def until(condition: Callable[[], bool], timeout: float = 60.0) -> None:
     async with asyncio.timeout(timeout):
         while not condition():  # noqa: ASYNC110
             await asyncio.sleep(0.01)
@@ -58,7 +58,7 @@ async def run_release(node: Node, version: str) -> None:
 
 
 async def until_answers(stack: Stack, name: str) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while await stack.running_version(name) is None:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
 

@@ -84,7 +84,7 @@ async def server(lb: LoadBalancer, name: str, backend: str = "shop") -> Server:
 async def until(
     lb: LoadBalancer, name: str, condition: Callable[[Server], bool], backend: str = "shop"
 ) -> Server:
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(60):
         while True:
             if condition(found := await server(lb, name, backend)):
                 return found

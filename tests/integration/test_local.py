@@ -21,7 +21,7 @@ def host() -> LocalHost:
 
 async def end(host: LocalHost, pid: int) -> None:
     os.kill(pid, signal.SIGKILL)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while await host.alive(pid):  # noqa: ASYNC110 - a process has no event
             await asyncio.sleep(0.02)
 
@@ -109,7 +109,7 @@ async def test_a_tracked_command_is_told_while_it_runs() -> None:
 
     host = LocalHost("here", prefix="env", listener=record)
     running = asyncio.create_task(host.run(Command(("sleep", "30")), track=True))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await said.wait()
     [each] = began
     assert (each.target, each.command) == ("here", "env sleep 30")

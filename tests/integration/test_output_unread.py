@@ -50,7 +50,7 @@ class Unread:
             return [json.loads(line) for line in pipe]
 
     async def code(self) -> int:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             return await self.process.wait()
 
 
@@ -187,7 +187,7 @@ async def test_what_libraries_log_holds_up_nothing_and_has_no_traceback() -> Non
         limit=1,
     )
     assert process.stdout is not None
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         assert await process.stdout.readexactly(4) == b"done"  # nobody has read standard error
     _, said = await process.communicate()
     lines = said.decode().splitlines()

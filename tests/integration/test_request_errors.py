@@ -97,7 +97,7 @@ class Stack:
     async def settled(self) -> Snapshot:
         """When nothing is in flight any more and no counter moves."""
         last = None
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while True:
                 snapshot = await self._runtime.snapshot()
                 counters = [row.counters for row in snapshot.servers] + [

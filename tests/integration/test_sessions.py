@@ -43,7 +43,7 @@ async def held(folder: Path, binary: Path, *paths: str) -> AsyncIterator[tuple[R
                 writer.write(f"GET {path} HTTP/1.0\r\n\r\n".encode())
                 clients.append("{}:{}".format(*writer.get_extra_info("sockname")))
                 writers.append(writer)
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 while answers.requests < len(paths):  # noqa: ASYNC110  (it cannot tell us)
                     await asyncio.sleep(0.01)
             try:
@@ -84,7 +84,7 @@ async def test_those_of_this_server_and_no_others(tmp_path: Path, binary: Path, 
 async def test_the_age_grows(tmp_path: Path, binary: Path) -> None:
     async with held(tmp_path, binary, "/slow") as (haproxy, _):
         lb = runtime(haproxy.socket)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while True:
                 (found,) = (await lb.sessions("shop", "web1", 50)).oldest
                 if (found.age or 0) >= 2:

@@ -51,7 +51,7 @@ async def host(sshd: Sshd) -> AsyncIterator[SshHost]:
 
 async def until(path: Path) -> str:
     """The text of a file that is about to be written."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not text(path):  # noqa: ASYNC110 - a file has no event
             await asyncio.sleep(0.02)
     return text(path)
@@ -62,7 +62,7 @@ def text(path: Path) -> str:
 
 
 async def until_gone(host: SshHost, pid: int) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while await host.alive(pid):  # noqa: ASYNC110 - a process over there has no event
             await asyncio.sleep(0.05)
 

@@ -73,7 +73,7 @@ async def stopped(stack: Stack, *arguments: str, number: signal.Signals, apart: 
     async with started(stack, *arguments, script=at == "start-up") as running:
         await _moment(running, stack, at)
         await twice(running.process, number, apart)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             return await running.end()
 
 

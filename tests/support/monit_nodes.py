@@ -56,7 +56,7 @@ def watched_by_monit(node: Node, cycle_s: int = 1, delay_s: float = 0.0) -> Iter
         stderr=subprocess.DEVNULL,
     )
     try:
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while b"OK" not in subprocess.run([command, "status"], capture_output=True).stdout:
             assert time.monotonic() < deadline, (folder / "monit.log").read_text()
             time.sleep(0.05)
@@ -64,7 +64,7 @@ def watched_by_monit(node: Node, cycle_s: int = 1, delay_s: float = 0.0) -> Iter
     finally:
         with contextlib.suppress(OSError, ValueError):
             os.kill(int((folder / "monit.pid").read_text()), signal.SIGKILL)
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while reaper.poll() is None:  # a start that is under way does not end with Monit
             assert time.monotonic() < deadline, f"{node.name} cannot be ended"
             node.kill()

@@ -110,7 +110,7 @@ def podman(folder: Path) -> Iterator[Podman]:
 
 def _await_cleanup(runroot: str) -> None:
     """Each container's monitor calls podman once more after its end, which makes the folders anew."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while any(runroot in line for line in _command_lines()):
         assert time.monotonic() < deadline, "podman is still cleaning up"
         time.sleep(0.02)

@@ -24,7 +24,7 @@ import pytest
 from console.demo.haproxy import freeze
 from tests.support.free_ports import free_port
 
-START_SECONDS = 15.0
+START_SECONDS = 60.0
 
 GLOBAL = """\
 global
@@ -98,7 +98,7 @@ async def _ask(path: Path, command: str) -> str:
     try:
         writer.write(command.encode() + b"\n")
         writer.write_eof()  # a master socket says nothing before it sees the end
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             return (await reader.read(-1)).decode()
     finally:
         writer.close()
@@ -176,7 +176,7 @@ class RunningHaproxy:
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait(10)
         # The worker is not our child: it is gone when its port is.
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
             with socket.socket() as probe:
                 if probe.connect_ex(("127.0.0.1", self.port)):

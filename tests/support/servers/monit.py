@@ -135,7 +135,7 @@ class Monit:
             self._reaper.wait(10)
 
     def _await_answer(self) -> None:
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while subprocess.run([*shlex.split(self.command), "status"], capture_output=True).returncode:
             assert time.monotonic() < deadline, f"monit does not answer: {self.log}"
             time.sleep(0.02)

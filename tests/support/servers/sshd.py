@@ -198,7 +198,7 @@ def _generate_key(path: Path) -> None:
 
 
 def _wait_for_greeting(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         if process.poll() is not None:
             break

@@ -75,7 +75,7 @@ def running_supervisor(folder: Path, programs: str) -> Iterator[Supervisor]:
     )
     supervisor = Supervisor(folder, process)
     try:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while not (folder / "s.sock").is_socket():
             assert process.poll() is None, f"supervisord has ended with {process.returncode}"
             assert time.monotonic() < deadline, (folder / "supervisord.log").read_text()
