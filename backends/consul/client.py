@@ -1,4 +1,4 @@
-"""Consul for Rolldeck: what is asked of it, with checked answers and errors as text."""
+"""A client of Consul: the requests that Rolldeck needs, with checked answers and errors."""
 
 import asyncio
 import logging
@@ -72,10 +72,10 @@ def decode_entries(body: bytes, what: str) -> list[Entry]:
 
     Args:
         body: JSON.
-        what: was asked, for the error.
+        what: the request, for the error.
 
     Raises:
-        UnreadableReply: it is no JSON, or an entry has not what an entry has.
+        UnreadableReply: the body is not JSON, or an entry has other fields.
     """
     try:
         return _DECODER.decode(body)
@@ -104,9 +104,9 @@ class Pair:
     """One key with its value.
 
     Attributes:
-        modified: index of its last change, for compare-and-set.
-        locked: how often its lock was taken so far: it only grows, and so tells old holders from new ones.
-        session: that holds its lock; empty when nobody does.
+        modified: the index of its last change, for compare-and-set.
+        locked: how often its lock was acquired so far, a number that only grows from holder to holder.
+        session: the session that holds its lock; empty without a holder.
     """
 
     key: str
@@ -117,7 +117,7 @@ class Pair:
 
 
 class Consul:
-    """One agent, opened on first need. All methods raise BackendError: it was not asked, or said no."""
+    """A client of one agent, opened at the first request. All methods raise BackendError."""
 
     def __init__(self, settings: ConsulSettings) -> None:
         self._settings = settings
@@ -134,7 +134,7 @@ class Consul:
         await self._open()
 
     async def leader(self) -> str:
-        """The server that leads now. Raises Unreachable also when none does."""
+        """Return the server that leads now. Raises Unreachable also without a leader."""
         found: str = checked_answer(
             await self._call("the leader", lambda api: api.status.leader()), str, "the leader"
         )
@@ -151,15 +151,15 @@ class Consul:
         wait: float = 0,
         where: str = "",
     ) -> tuple[int, list[Entry]]:
-        """Instances of a service with their checks.
+        """Read the instances of a service with their checks.
 
         Args:
-            name: of the service.
-            tags: that an instance must have, all of them.
-            datacenter: empty for that of the settings.
-            index: of the last answer; then this returns when something changes, or the wait is over.
-            wait: seconds.
-            where: only those, in Consul's filter language.
+            name: the name of the service.
+            tags: tags that an instance must have, all of them.
+            datacenter: the datacenter; empty for that of the settings.
+            index: the index of the last answer, to wait for the next change.
+            wait: seconds of that wait.
+            where: a filter in Consul's language.
 
         Returns:
             The index for the next call, and the instances.
@@ -176,7 +176,7 @@ class Consul:
         return after, decode_entries(body, what)
 
     async def get(self, key: str, index: int = 0, wait: float = 0) -> tuple[int, Pair | None]:
-        """A key as all servers agree on it; with an index as in `services`."""
+        """Read a key as all servers agree on it; the index is that of `services`."""
         what = f"key {key}"
         after, found = await self._read(
             what,
@@ -184,11 +184,11 @@ class Consul:
             index,
             wait,
         )
-        there: KeyValue | None = checked_answer(found, KeyValue | None, what)
-        return after, None if there is None else _pair(there)
+        pair: KeyValue | None = checked_answer(found, KeyValue | None, what)
+        return after, None if pair is None else _pair(pair)
 
     async def list(self, prefix: str, index: int = 0, wait: float = 0) -> tuple[int, list[Pair]]:
-        """All keys that begin so, in their order; with an index as in `services`."""
+        """Read all keys with a prefix, in their order; the index is that of `services`."""
         what = f"keys {prefix}"
         after, found = await self._read(
             what,
@@ -202,14 +202,14 @@ class Consul:
     async def put(
         self, key: str, value: bytes, *, cas: int | None = None, acquire: str = "", release: str = ""
     ) -> bool:
-        """Set a key; returns whether that was done, which the condition may have forbidden.
+        """Set a key, and return whether the condition allowed it.
 
         Args:
-            key: to set.
-            value: of it; at most 512 KiB, which is Consul's own limit.
-            cas: only when this is the index of its last change; 0: only when there is none yet.
-            acquire: a session that takes its lock with it.
-            release: a session that gives its lock back with it.
+            key: the key.
+            value: the value; at most 512 KiB, which is Consul's own limit.
+            cas: set it only if its last change has this index; 0: only if it does not exist.
+            acquire: a session that acquires the lock of the key.
+            release: a session that releases it.
         """
         done = await self._call(
             f"set {key}",
@@ -223,24 +223,24 @@ class Consul:
         await self._call(f"delete {key}", lambda api: api.kv.delete(_quoted(key), recurse=recurse or None))
 
     async def begin_session(self, name: str, ttl: int, lock_delay: int) -> str:
-        """A session that ends unless it is renewed in time; what it has locked is free then, and stays.
+        """Create a session that ends unless it is renewed in time; its locks are released then.
 
         Args:
             name: for people.
             ttl: seconds, at least `MIN_TTL_S`; Consul may take up to twice that.
-            lock_delay: seconds after its end in which nobody gets what it had locked.
+            lock_delay: seconds after its end in which nobody can acquire what it had locked.
         """
         what = "create a session"
         created = await self._call(
             what,
-            # By default it would end with the health of the agent: in a cluster seconds after that hangs.
+            # By default a session ends when its agent is unhealthy: in a cluster seconds after it hangs.
             lambda api: api.session.create(name, checks=[], lock_delay=lock_delay, ttl=ttl),
         )
         session: str = checked_answer(created, str, what)
         return session
 
     async def renew_session(self, session: str) -> bool:
-        """Whether it was still there."""
+        """Renew a session, and return whether it still existed."""
         from consul import NotFound
 
         try:
@@ -255,7 +255,7 @@ class Consul:
     async def _read(
         self, what: str, call: Callable[..., Awaitable[tuple[str, T]]], index: int, wait: float
     ) -> tuple[int, T]:
-        """Read, or wait for the next change; returns the index for the next call too."""
+        """Read now or after the next change, and return the index for the next call too."""
         block = {"index": index, "wait": f"{wait:g}s"} if index else {}
         said, found = await self._call(what, lambda api: call(api, **block))
         try:

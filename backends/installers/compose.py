@@ -9,7 +9,7 @@ import msgspec
 
 from backends.availability import Availability, Presence
 from backends.command import Command
-from backends.container_names import is_absent, show_of
+from backends.containers import inspect_format, is_absent
 from backends.errors import ConfigError, Refused, UnreadableReply
 from backends.hosts.execution import format_output, query
 from backends.installers.common import QUERY_TIMEOUT_S, CommandSequence, SequenceInstaller
@@ -105,7 +105,12 @@ class ComposeInstall(CommandSequence, kw_only=True, frozen=True, tag="compose"):
         """The labels that compose gave to the container."""
         name = service_name(self.name, values)
         return self._call(
-            "inspect", "--type", "container", "--format", show_of(name, "{{json .Config.Labels}}"), name
+            "inspect",
+            "--type",
+            "container",
+            "--format",
+            inspect_format(name, "{{json .Config.Labels}}"),
+            name,
         )
 
     def replicas_command(self, values: Mapping[str, str], project: str) -> Command:

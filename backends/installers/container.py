@@ -8,7 +8,7 @@ from typing import Literal
 
 from backends.availability import THERE, Availability, Presence, only_versions
 from backends.command import Command, CommandResult
-from backends.container_names import is_absent, show_of
+from backends.containers import inspect_format, is_absent
 from backends.errors import ConfigError, Refused, UnreadableReply
 from backends.hosts.execution import format_output, query
 from backends.installers.common import QUERY_TIMEOUT_S, CommandSequence, SequenceInstaller
@@ -224,7 +224,9 @@ class ContainerInstaller(SequenceInstaller):
 
     async def _inspect(self, name: str, shown: str) -> str | None:
         """None when there is no such container."""
-        command = self.sequence.call("inspect", "--type", "container", "--format", show_of(name, shown), name)
+        command = self.sequence.call(
+            "inspect", "--type", "container", "--format", inspect_format(name, shown), name
+        )
         result = await query(self.host, command, timeout=self.timeout)
         if is_absent(result):
             return None

@@ -14,7 +14,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from backends.command import Command, CommandResult
-from backends.container_names import is_absent, show_of
+from backends.containers import inspect_format, is_absent
 from backends.errors import ConfigError, UnreadableReply
 from backends.hosts.execution import format_output, query
 from backends.kinds import TaggedSettings
@@ -149,7 +149,7 @@ class ContainerVersion(TaggedSettings, kw_only=True, frozen=True, tag="container
 
     def command(self, values: Mapping[str, str]) -> Command:
         name = service_name(self.name, values)
-        show = ("inspect", "--type", "container", "--format", show_of(name, "{{.Config.Image}}"), name)
+        show = ("inspect", "--type", "container", "--format", inspect_format(name, "{{.Config.Image}}"), name)
         return Command((self.engine, *shlex.split(self.engine_options), *show))
 
     def read(self, result: CommandResult) -> str | None:

@@ -8,7 +8,14 @@ from typing import Annotated, Literal
 import msgspec
 
 from backends.command import Command
-from backends.container_names import is_absent, show_of
+from backends.containers import (
+    inspect_format,
+    is_absent,
+    is_active_command,
+    keeper_obstacle,
+    unit_obstacle,
+    unit_of,
+)
 from backends.errors import UnreadableReply
 from backends.hosts.execution import execute, format_output, query
 from backends.kinds import TaggedSettings
@@ -16,12 +23,6 @@ from backends.model import Activity, ServiceState
 from backends.obstacles import command_obstacles
 from backends.protocols import Host
 from backends.services.common import service_name
-from backends.services.container_keepers import (
-    is_active_command,
-    keeper_obstacle,
-    unit_obstacle,
-    unit_of,
-)
 from backends.templates import NoText, ServiceName, check_words
 from backends.text import MAX_DETAIL_CHARS, MAX_LAST_LINES, last_lines, shorten
 
@@ -173,7 +174,7 @@ class ContainerService:
             raise UnreadableReply(self._host.name, f"inspect {self._name}: {error}") from error
 
     def _show(self, shown: str) -> str:
-        return show_of(self._name, shown)
+        return inspect_format(self._name, shown)
 
     def _engine(self, *arguments: str) -> Command:
         options = shlex.split(self._settings.engine_options)

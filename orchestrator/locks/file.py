@@ -73,7 +73,7 @@ def this_machine() -> str:
 class Lock(Protocol):
     """Of one application."""
 
-    async def acquire(self, holder: Holder, *, break_it: bool = False) -> Holder | None:
+    async def acquire(self, holder: Holder, *, break_lock: bool = False) -> Holder | None:
         """Take it.
 
         Returns:
@@ -126,18 +126,18 @@ class FileLock:
     def of(cls, folder: Path, application: str) -> "FileLock":
         return cls(folder / f"{quote(application, safe='')}.lock")
 
-    async def acquire(self, holder: Holder, *, break_it: bool = False) -> Holder | None:
+    async def acquire(self, holder: Holder, *, break_lock: bool = False) -> Holder | None:
         """See `Lock.acquire`. One on another machine, which shares the folder, is never known to be gone."""
         try:
             broken: Holder | None = None
             while not self._take():
                 found = self._read()
-                if not break_it:
+                if not break_lock:
                     raise Locked(f"{_words(found)}; --break-lock breaks the lock")
                 self.path.unlink(missing_ok=True)
                 broken = found or broken
             before = self._read() or broken
-            if before is not None and before.host != holder.host and not break_it:
+            if before is not None and before.host != holder.host and not break_lock:
                 os.close(self._file)
                 self._file = -1
                 raise Locked(

@@ -48,7 +48,7 @@ async def hold(
     Raises:
         Locked: somebody else has it.
     """
-    before = await lock.acquire(holder, break_it=break_lock)
+    before = await lock.acquire(holder, break_lock=break_lock)
     held = HeldLock(lock, holder, control)
     if before is not None:
         held.notice = f"{'broke' if break_lock else 'took over stale'} lock of {before}"

@@ -34,11 +34,11 @@ class LayeredLock:
     alone: bool = False
     _shared: bool = False  # the shared one is ours
 
-    async def acquire(self, holder: Holder, *, break_it: bool = False) -> Holder | None:
+    async def acquire(self, holder: Holder, *, break_lock: bool = False) -> Holder | None:
         """See `Lock.acquire`; of one that is in its delay it waits for the end of that."""
-        before = await self.local.acquire(holder, break_it=break_it)
+        before = await self.local.acquire(holder, break_lock=break_lock)
         try:
-            return await self._share(holder, break_it) or before
+            return await self._share(holder, break_lock) or before
         except BackendError as error:
             if self.alone:
                 return before
@@ -48,7 +48,7 @@ class LayeredLock:
             await self.local.release()
             raise
 
-    async def _share(self, holder: Holder, break_it: bool) -> Holder | None:
+    async def _share(self, holder: Holder, break_lock: bool) -> Holder | None:
         broken: Holder | None = None
         value = msgspec.json.encode(holder)
         deadline = self.clock.monotonic() + LONGEST_DELAY
@@ -60,7 +60,7 @@ class LayeredLock:
                 await self.clock.sleep(PAUSE)
                 continue
             there = read_holder(found.value, found.doubt)
-            if not break_it and not _gone(there):
+            if not break_lock and not _gone(there):
                 raise self.refusal(there)
             await self.shared.force_release()
             broken = there

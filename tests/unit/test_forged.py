@@ -220,7 +220,7 @@ async def test_who_cannot_be_verified_is_nobody_that_has_died(tmp_path: Path) ->
     assert str(holder).startswith("an unverified operator (it is not signed), claiming to be ann@")
     with pytest.raises(Locked, match="unverified"):
         await lock.acquire(US)
-    assert await lock.acquire(US, break_it=True) == holder
+    assert await lock.acquire(US, break_lock=True) == holder
     await lock.release()
 
 

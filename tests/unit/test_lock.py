@@ -47,7 +47,7 @@ async def test_broken_by_hand_the_holder_is_told_to_both(folder: Path) -> None:
     first, second = FileLock.of(folder, "shop"), FileLock.of(folder, "shop")
     await first.acquire(ANN)
     assert (first.lost_reason(), first.fenced_reason()) == ("", "")
-    breaking = asyncio.create_task(second.acquire(BOB, break_it=True))
+    breaking = asyncio.create_task(second.acquire(BOB, break_lock=True))
     await until_fenced(first)
     assert first.lost_reason() == first.fenced_reason() == f"the lock was broken by {BOB}"
     assert not breaking.done(), "the first may still send something"
@@ -63,9 +63,9 @@ async def test_who_does_not_stop_is_waited_for_no_longer_than_said(
     monkeypatch.setattr("orchestrator.locks.file.STOP_SECONDS", 0.1)
     first, second, third = (FileLock.of(folder, "shop") for _ in range(3))
     await first.acquire(ANN)
-    assert await second.acquire(BOB, break_it=True) == ANN
+    assert await second.acquire(BOB, break_lock=True) == ANN
     monkeypatch.setattr("orchestrator.locks.file.STOP_SECONDS", 60.0)
-    breaking = asyncio.create_task(third.acquire(ANN, break_it=True))  # waits for the second all the same
+    breaking = asyncio.create_task(third.acquire(ANN, break_lock=True))  # waits for the second all the same
     await until_fenced(second)
     assert not breaking.done()
     await second.release()
@@ -75,9 +75,9 @@ async def test_who_does_not_stop_is_waited_for_no_longer_than_said(
 async def test_broken_while_it_waits_for_the_one_before_it_has_nothing(folder: Path) -> None:
     first, second, third = (FileLock.of(folder, "shop") for _ in range(3))
     await first.acquire(ANN)
-    waiting = asyncio.create_task(second.acquire(BOB, break_it=True))
+    waiting = asyncio.create_task(second.acquire(BOB, break_lock=True))
     await until_fenced(first)
-    breaking = asyncio.create_task(third.acquire(ANN, break_it=True))
+    breaking = asyncio.create_task(third.acquire(ANN, break_lock=True))
     with pytest.raises(Locked, match="the lock was broken by ann@here"):
         await waiting
     await first.release()
@@ -123,7 +123,7 @@ async def test_one_from_another_machine_is_never_known_to_be_gone(folder: Path) 
     assert await lock.holder() == far
     with pytest.raises(Locked, match="whether that process still runs cannot be checked from here"):
         await lock.acquire(BOB)
-    assert await lock.acquire(BOB, break_it=True) == far
+    assert await lock.acquire(BOB, break_lock=True) == far
 
 
 async def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:

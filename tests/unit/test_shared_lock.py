@@ -111,7 +111,7 @@ async def test_our_own_that_could_not_be_given_back_is_taken_again(tmp_path: Pat
 async def test_a_lock_elsewhere_is_broken_where_that_is_asked(tmp_path: Path) -> None:
     there = held("elsewhere", 1, "another kernel")
     lock, _ = lock_on(tmp_path, there)
-    assert await lock.acquire(US, break_it=True) == there
+    assert await lock.acquire(US, break_lock=True) == there
     await lock.release()
 
 
@@ -122,7 +122,7 @@ async def test_only_who_breaks_it_on_this_machine_is_waiting(tmp_path: Path) -> 
     key.reason = "the lock's session in Consul has ended"
     assert (lock.fenced_reason(), lock.awaited()) == (key.reason, "")
     breaker = FileLock.of(tmp_path, "shop")
-    breaking = asyncio.create_task(breaker.acquire(US, break_it=True))
+    breaking = asyncio.create_task(breaker.acquire(US, break_lock=True))
 
     async def waits() -> bool:
         return bool(lock.awaited())
