@@ -18,23 +18,23 @@ class HealthCheckFactory:
         """Keep what all checks of an application share.
 
         Args:
-            settings: of the application.
-            what: their place in the configuration, such as ``apps.shop.health``.
-            console: the machine that this runs on.
+            settings: the settings of the application.
+            what: their path in the configuration, such as ``apps.shop.health``.
+            console: the machine of the console.
         """
         self._settings = settings
         self._console = console
         self._web = WebClient(settings, what) if isinstance(settings, HttpHealth) else None
 
     def create(self, host: Host, values: Mapping[str, str]) -> HealthCheck:
-        """The check of one node.
+        """Make the check of one node.
 
         Args:
             host: the node.
-            values: what templates may name: app, node, address, port and service, all inert.
+            values: the values of placeholders: app, node, address, port and service, all inert.
 
         Raises:
-            ConfigError: there is no port to look at.
+            ConfigError: there is no port to check.
         """
         settings = self._settings
         if isinstance(settings, TcpHealth):

@@ -1,4 +1,4 @@
-"""What all hosts have in common: how a command is put together, recorded and judged."""
+"""What all hosts share: how a command is composed, reported and judged."""
 
 import asyncio
 import contextlib
@@ -75,7 +75,7 @@ _USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 
 
 class CommandHost(ABC):
-    """A `backends.protocols.Host` but for the way in which a command is carried to it."""
+    """A `backends.protocols.Host` without the transport of commands, which subclasses add."""
 
     def __init__(
         self,
@@ -108,7 +108,7 @@ class CommandHost(ABC):
         return self._name
 
     def render(self, command: Command) -> str:
-        """The line as it would be run, with sudo and prefix, quoted."""
+        """Return the line that would run, with sudo and prefix, quoted."""
         return shlex.join(self._argv(command))
 
     async def run(

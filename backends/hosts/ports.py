@@ -13,10 +13,10 @@ LISTEN = "0A"  # TCP_LISTEN in /proc/net/tcp; see proc(5) and net/tcp_states.h
 
 
 class ConsolePort:
-    """Seen from here by connecting: what a load balancer on this machine would see."""
+    """A port checked from this machine by a connection, as a load balancer here would."""
 
     def __init__(self, address: str, port: int, timeout: float = 2.0) -> None:
-        """Watch a port.
+        """Describe a port to check.
 
         Args:
             address: host name or IP address.
@@ -29,7 +29,7 @@ class ConsolePort:
         self._target = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
 
     async def is_open(self) -> bool:
-        """Try each address of the name: one that accepts is open, all refused is closed.
+        """Try each address of the name: the port is open if one accepts, and closed if all refuse.
 
         Raises:
             Unreachable: time-out, no route, unknown name: neither open nor closed was seen.
@@ -76,10 +76,10 @@ class ConsolePort:
 
 
 class NodePort:
-    """Seen on the node, in the kernel's own table: needs no route and no open firewall."""
+    """A port checked on the node in the kernel's own table, without a route or an open firewall."""
 
     def __init__(self, host: Host, port: int, timeout: float = 10.0) -> None:
-        """Watch a port.
+        """Describe a port to check.
 
         Args:
             host: the node; with a prefix, the network of the container it leads into.
@@ -98,7 +98,7 @@ class NodePort:
         return Command(("grep", "-hE", pattern, "/proc/net/tcp", "/proc/net/tcp6"))
 
     async def is_open(self) -> bool:
-        """Look once.
+        """Run one check.
 
         Raises:
             Unreachable: as it comes from the host.
@@ -146,12 +146,12 @@ class NodeConnections:
         self._timeout_s = timeout_s
 
     def command(self) -> Command:
-        """Only the rows of this port come back, and the heading, which proves that there was a table."""
+        """Return the command for the rows of this port, and the heading, which proves that a table exists."""
         row = f":{self._port:04X} [0-9A-F]*:[0-9A-F]* ({ESTABLISHED}|{LISTEN}) "
         return Command(("grep", "-hE", f"local_address|{row}", "/proc/net/tcp", "/proc/net/tcp6"))
 
     async def count(self) -> int:
-        """Look once.
+        """Run one check.
 
         Raises:
             Unreachable: as it comes from the host.
@@ -171,7 +171,7 @@ class NodeConnections:
 
 
 def _states(table: str, port: int) -> list[str]:
-    """Of each row with this local port; a row is ``sl local_address rem_address st ...``."""
+    """Return the state in each row with this local port: ``sl local_address rem_address st ...``."""
     states = []
     for line in table.splitlines():
         columns = line.split(maxsplit=4)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 _RETRY_PAUSES_S = (0.02, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
-"""Seconds between requests for a session, until we give up."""
+"""Seconds between requests for a session, until the last one fails."""
 
 
 class SshHost(CommandHost):
@@ -38,7 +38,7 @@ class SshHost(CommandHost):
         listener: CommandListener | None = None,
         connecting: asyncio.Semaphore | None = None,
     ) -> None:
-        """Describe a host; the first command connects to it.
+        """Describe a host, to which the first command connects.
 
         Args:
             name: the node's name in the configuration.
@@ -73,7 +73,7 @@ class SshHost(CommandHost):
     async def open_unix(
         self, path: str, *, timeout: float = 10.0
     ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        """See `backends.protocols.Host.open_unix`. As the login user: sudo and prefix do not apply."""
+        """See `backends.protocols.Host.open_unix`. sudo and prefix do not apply to the login user."""
         from backends.hosts.ssh_channels import StreamSession
         from backends.hosts.ssh_library import asyncssh
 
@@ -113,7 +113,7 @@ class SshHost(CommandHost):
                 session.channel.abort()
 
     async def _start(self, session: "CommandSession", line: str, timeout: float) -> None:
-        """Start it, again if it certainly was not started: nothing can then happen twice.
+        """Start a command, and retry only if it certainly was not started, so that nothing happens twice.
 
         sshd refuses a session while those that have just ended still count against MaxSessions,
         and a connection may have been lost some time ago without anybody noticing.
@@ -147,7 +147,7 @@ class SshHost(CommandHost):
             raise _NotStarted(reason) from error
 
     async def _open_link(self) -> "Link":
-        """The open connection; whoever comes while it is being opened shares the outcome."""
+        """Return the open connection; calls during its opening share the outcome."""
         from backends.hosts.ssh_connect import dial
 
         if self._link and not self._link.closed:
@@ -170,7 +170,7 @@ class SshHost(CommandHost):
             return self._link
 
     async def _why_no_socket(self, path: str, said: str) -> BackendError:
-        """Find out what sshd does not tell: it only says that it could not."""
+        """Find out why a socket could not be opened, which sshd does not report."""
         quoted = shlex.quote(path)
         script = f"test -e {quoted} || echo missing; test -w {quoted} || echo denied"
         capture = Capture(1024)

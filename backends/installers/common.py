@@ -1,4 +1,4 @@
-"""What ways to install have in common: commands that follow from settings, run in their order."""
+"""What installers share: a sequence of commands that follows from settings, and runs in its order."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -30,43 +30,43 @@ class CommandSequence(TaggedSettings, kw_only=True, frozen=True):
         raise NotImplementedError
 
     def prefetch_commands(self, values: Mapping[str, str]) -> tuple[Command, ...]:
-        """What can be done while the node is still serving."""
+        """Return what can run while the node still serves."""
         return ()
 
     def undo_commands(self, values: Mapping[str, str]) -> tuple[Command, ...]:
-        """What may follow a command of `install_commands` that has failed."""
+        """Return what may run after a command of `install_commands` has failed."""
         return ()
 
     def availability_command(self, values: Mapping[str, str]) -> Command | None:
-        """What tells whether the version can be had, and changes nothing; None: nothing does."""
+        """Return a query for whether the version is available; None if there is no such query."""
         return None
 
     def read_availability(self, result: CommandResult, values: Mapping[str, str]) -> Availability:
-        """What the result of `availability_command` says."""
+        """Interpret the result of `availability_command`."""
         raise NotImplementedError
 
     def fetch_command(self, values: Mapping[str, str]) -> Command | None:
-        """What tells when the node fetched what `availability_command` reads; None: that is no copy."""
+        """Return a query for the age of what `availability_command` reads; None if it reads no copy."""
         return None
 
     def read_fetch(self, result: CommandResult) -> str:
-        """When that was, in words, by the result of `fetch_command`; empty where it does not tell."""
+        """Interpret the result of `fetch_command`, as text; empty if it tells nothing."""
         raise NotImplementedError
 
     def obstacle_command(self, values: Mapping[str, str]) -> Command | None:
-        """What tells whether the node itself refuses an install, and changes nothing; None: nothing does."""
+        """Return a query for whether the node refuses installs; None if there is no such query."""
         return None
 
     def read_obstacle(self, result: CommandResult) -> str:
-        """Why the node refuses, in words, by the result of `obstacle_command`; empty where it does not."""
+        """Interpret the result of `obstacle_command`, as text; empty if the node does not refuse."""
         raise NotImplementedError
 
     def failure_words(self, result: CommandResult) -> str:
-        """What a command that failed said about why, on one line and of bounded length."""
+        """Return the reason that a failed command gave, on one line of bounded length."""
         return format_both_outputs(result)
 
     def availability_unknown(self) -> str:
-        """Why there is no `availability_command`, in words."""
+        """Return why there is no `availability_command`."""
         return f"install kind {self.__struct_config__.tag!r} cannot tell"
 
 
@@ -75,10 +75,10 @@ class SequenceInstaller:
     """An Installer that runs the commands of a sequence.
 
     Attributes:
-        host: where the commands run.
+        host: the host on which the commands run.
         probe: reads the installed version, perhaps on another host.
-        values: what templates may name, but for the version.
-        timeout: seconds for each command; when they are over it may still be running on the host.
+        values: the values of placeholders, except the version.
+        timeout: seconds for each command, after which it may still be running on the host.
     """
 
     host: Host
@@ -88,19 +88,19 @@ class SequenceInstaller:
     timeout: float
 
     def install_commands(self, version: str) -> tuple[Command, ...]:
-        """What `install` would run. Raises ConfigError for a version that cannot be installed."""
+        """Return what `install` would run. Raises ConfigError for a version that cannot be installed."""
         return self.sequence.install_commands(self._with(version))
 
     def prefetch_commands(self, version: str) -> tuple[Command, ...]:
-        """What `prefetch` would run. Raises ConfigError for a version that cannot be installed."""
+        """Return what `prefetch` would run. Raises ConfigError for a version that cannot be installed."""
         return self.sequence.prefetch_commands(self._with(version))
 
     def undo_commands(self, version: str) -> tuple[Command, ...]:
-        """What `install` may run when it has failed. Raises ConfigError as `install_commands`."""
+        """Return what `install` may run after a failure. Raises ConfigError as `install_commands` does."""
         return self.sequence.undo_commands(self._with(version))
 
     async def installed(self) -> str | None:
-        """The version on disk, None when nothing is installed. Raises UnreadableReply, Unreachable."""
+        """Return the version on disk, or None without one. Raises UnreadableReply, Unreachable."""
         return await self.probe.installed()
 
     async def check_availability(self, version: str) -> Availability:
@@ -114,7 +114,7 @@ class SequenceInstaller:
             return Availability(Presence.NOT_KNOWN, error.problem)
 
     async def _obstacles(self, version: str) -> tuple[str, ...]:
-        """Why it could not be installed; `prefetch`, where there is one, may bring the first program."""
+        """Return why it could not be installed; `prefetch` may still bring the first program."""
         if not (commands := self.install_commands(version)):
             return ()
         programs = not self.prefetch_commands(version)
@@ -138,7 +138,7 @@ class SequenceInstaller:
         return replace(found, detail=f"{found.detail}; {fetched}") if fetched else found
 
     async def install(self, version: str) -> None:
-        """Run the commands to the end. That they succeed proves nothing: look again.
+        """Run the commands to the end. Their success proves nothing: the version must be read back.
 
         Raises:
             Refused: one of them failed; those after it have not been run.
@@ -149,7 +149,7 @@ class SequenceInstaller:
             await self._execute(command, f"install {version}")
 
     async def prefetch(self, version: str) -> None:
-        """Bring close what `install` will need; raises as it does."""
+        """Fetch what `install` will need; raises as `install` does."""
         for command in self.prefetch_commands(version):
             await self._execute(command, f"prefetch {version}")
 

@@ -32,7 +32,7 @@ InstallSettings = (
 
 
 def default_version(settings: InstallSettings) -> VersionSettings | None:
-    """How the installed version is read when the configuration does not say; None: it has to."""
+    """Return how to read the installed version by default; None if the configuration must say it."""
     match settings:
         case AptInstall(package=package):
             return DpkgVersion(package=package)
@@ -49,7 +49,7 @@ def default_version(settings: InstallSettings) -> VersionSettings | None:
 
 
 def creates_containers(settings: InstallSettings) -> bool | None:
-    """Whether an install creates the service's container anew; None: only its author knows."""
+    """Return whether an install creates the service's container anew; None if it is unknown."""
     match settings:
         case ContainerInstall() | ComposeInstall():
             return True
@@ -67,14 +67,14 @@ def make_installer(
     values: Mapping[str, str],
     timeout: float = 600.0,
 ) -> Installer:
-    """The installer of one node.
+    """Make the installer of one node.
 
     Args:
         settings: how to install.
         version: how the installed version is read; see `default_version`.
         host: the node.
-        console: the machine that this runs on, where Ansible is.
-        values: what templates may name: app, node, address, port and service, all inert.
+        console: the machine of the console, on which Ansible runs.
+        values: the values of placeholders: app, node, address, port and service, all inert.
         timeout: seconds for each command.
     """
     probe = VersionProbe(host, version, values)

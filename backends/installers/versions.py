@@ -1,4 +1,4 @@
-"""Which version is on a node's disk: one small way of asking for each way of installing.
+"""The version on a node's disk: one query for each way to install.
 
 "Not installed" (None) is only said where the evidence is certain, such as the package manager's own
 words; everything else that is not a version is UnreadableReply, and never a pass.
@@ -35,7 +35,7 @@ class CommandVersion(TaggedSettings, kw_only=True, frozen=True, tag="command"):
     """A shell command that prints the version; it cannot say "not installed".
 
     Attributes:
-        run: template of the command.
+        run: the template of the command.
         pattern: regular expression with one group that finds the version in the whole output;
             without it the first line that is not empty is the version.
     """
@@ -54,7 +54,7 @@ class CommandVersion(TaggedSettings, kw_only=True, frozen=True, tag="command"):
 
 
 class FileVersion(TaggedSettings, kw_only=True, frozen=True, tag="file"):
-    """A file that holds the version; no such file means not installed. `pattern` as above."""
+    """A file that contains the version; without the file nothing is installed. `pattern` as above."""
 
     path: NodeText
     pattern: str = ""
@@ -167,11 +167,11 @@ VersionSettings = CommandVersion | FileVersion | SymlinkVersion | DpkgVersion | 
 
 @dataclass(frozen=True, slots=True)
 class VersionProbe:
-    """Asks one node for the version on its disk.
+    """Reads the version on the disk of one node.
 
     Attributes:
-        values: what the templates may name.
-        timeout: seconds for one look.
+        values: the values of placeholders in templates.
+        timeout: seconds for one query.
     """
 
     host: Host
@@ -180,7 +180,7 @@ class VersionProbe:
     timeout: float = 30.0
 
     async def installed(self) -> str | None:
-        """The version on disk, None when nothing is installed.
+        """Return the version on disk, or None when nothing is installed.
 
         Raises:
             UnreadableReply: it cannot be told.
@@ -191,7 +191,7 @@ class VersionProbe:
 
 
 def image_tag(image: str) -> str:
-    """The tag of an image: `latest` without one, as for engines; empty for a digest or an id."""
+    """Return the tag of an image: `latest` without one, as for engines; empty for a digest or an id."""
     name, _, digest = image.partition("@")
     tag = name.rpartition("/")[2].partition(":")[2]  # the colon of "localhost:5000/shop" is a port
     bare_id = re.fullmatch(r"(sha256:)?[0-9a-f]{12,64}", name)
@@ -219,7 +219,7 @@ def check_pattern(pattern: str) -> None:
 
 
 def _in_english(*argv: str) -> Command:
-    """The evidence for "not installed" is a text, which must not be translated."""
+    """Return a command whose output is not translated, as "not installed" is recognised by its text."""
     return Command(("env", "LC_ALL=C", *argv))
 
 
@@ -236,7 +236,7 @@ def _successful(result: CommandResult) -> str:
 
 
 def _found(result: CommandResult, text: str, pattern: str) -> str:
-    """The version in `text`, by the pattern or as its first line that is not empty."""
+    """Return the version in `text`, by the pattern or as the first line that is not empty."""
     if pattern:
         try:
             match = search(pattern, text, re.MULTILINE)
@@ -258,7 +258,7 @@ def _found(result: CommandResult, text: str, pattern: str) -> str:
 
 
 def _only(result: CommandResult, versions: list[str]) -> str | None:
-    """The one version; several architectures of a package must agree."""
+    """Return the one version, on which several architectures of a package must agree."""
     if not versions:
         return None
     if len(set(versions)) > 1:

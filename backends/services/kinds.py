@@ -14,7 +14,7 @@ ServiceSettings = MonitSettings | SystemdSettings | SupervisorSettings | Contain
 
 
 Make = Callable[[Host, Any, Mapping[str, str]], ServiceManager]
-"""Makes the service of one node: of its host, its settings and what templates may name."""
+"""Makes the service of one node, from its host, its settings and the values of placeholders."""
 
 _KINDS: dict[type, Make] = {
     MonitSettings: MonitService,
@@ -38,13 +38,13 @@ def register_service(settings: type, make: Make) -> None:
 def make_service(
     settings: ServiceSettings, host: Host, values: Mapping[str, str], *, recreated: bool | None = None
 ) -> ServiceManager:
-    """The service of one node.
+    """Make the service of one node.
 
     Args:
-        settings: of the application.
-        host: where it runs.
-        values: what templates may name.
-        recreated: whether an install creates its container anew; None: that is not known.
+        settings: the settings of the application.
+        host: the host on which the service runs.
+        values: the values of placeholders in templates.
+        recreated: whether an install creates its container anew; None if that is unknown.
     """
     if isinstance(settings, ContainerSettings):
         return ContainerService(host, settings, values, recreated=recreated)
