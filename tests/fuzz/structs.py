@@ -7,6 +7,8 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 from msgspec import inspect
 
+from orchestrator.events.events import DecisionRequested, OfStep
+from orchestrator.events.steps import STEPS
 from tests.fuzz.texts import json_of, mostly, text, tree
 
 name = st.sampled_from(["web1", "web2", "shop", "lb1", "drain", "1.5.0", "baking", ""])  # so that they meet
@@ -70,12 +72,22 @@ def _without_parts(found: inspect.Type) -> SearchStrategy[Any]:
 
 
 def _struct(found: inspect.StructType, odd: bool) -> SearchStrategy[Any]:
-    needed = {one.encode_name: _of(one.type, odd=odd) for one in found.fields if one.required and not odd}
-    more = {one.encode_name: _of(one.type, odd=odd) for one in found.fields if not one.required or odd}
+    values = {field.encode_name: _field(found.cls, field, odd) for field in found.fields}
+    needed = {
+        field.encode_name: values[field.encode_name] for field in found.fields if field.required and not odd
+    }
+    more = {name: values[name] for name in values if name not in needed}
     tag = {found.tag_field: found.tag} if found.tag_field else {}
     if found.array_like:
         return st.tuples(*(_of(one.type, odd=odd) for one in found.fields)).map(list)
     return st.fixed_dictionaries(needed, optional=more).map(lambda fields: tag | fields)
+
+
+def _field(struct: type, field: inspect.Field, odd: bool) -> SearchStrategy[Any]:
+    # Its type allows any text; that it is a step of the table is checked besides.
+    if field.name == "step" and issubclass(struct, OfStep | DecisionRequested):
+        return mostly(st.sampled_from(list(STEPS)), text) if odd else st.sampled_from(list(STEPS))
+    return _of(field.type, odd=odd)
 
 
 def built(kind: Any) -> SearchStrategy[Any]:
