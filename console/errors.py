@@ -9,14 +9,14 @@ import click
 
 from backends.errors import BackendError, ConfigError, RolldeckError
 from backends.text import counted, visible_lines
-from console.config.decoding import MOST_ERRORS, ConfigErrors
+from console.config.decoding import MAX_ERRORS, ConfigErrors
 from console.exit_codes import Exit
 from console.terminal.output import clean, lose_results, paint, say
 from orchestrator.errors import Aborted, Locked, PlanChanged, Unauthenticated
 from orchestrator.planning.capacity import CapacityViolation
 from orchestrator.planning.plan import PreflightFailed
 
-SHOWN_ERRORS = 50  # of a configuration
+MAX_SHOWN_ERRORS = 50  # of a configuration
 
 
 def explain(error: BaseException) -> int:
@@ -58,10 +58,10 @@ def _say_wrong_use(error: click.ClickException) -> None:
 
 
 def _say_config_errors(errors: Sequence[ConfigError]) -> None:
-    for error in errors[:SHOWN_ERRORS]:
+    for error in errors[:MAX_SHOWN_ERRORS]:
         _line(str(error))
-    more = f", of which the first {SHOWN_ERRORS} are shown" if len(errors) > SHOWN_ERRORS else ""
-    least = "at least " if len(errors) >= MOST_ERRORS else ""
+    more = f", of which the first {MAX_SHOWN_ERRORS} are shown" if len(errors) > MAX_SHOWN_ERRORS else ""
+    least = "at least " if len(errors) >= MAX_ERRORS else ""
     _line(f"{least}{counted(len(errors), 'error')} in {errors[0].file}{more}")
 
 

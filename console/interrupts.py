@@ -21,7 +21,7 @@ Listener = Callable[[str], None]
 
 TERMINAL_GONE = "the terminal was closed"
 REASONS = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM", signal.SIGHUP: TERMINAL_GONE}
-PATIENCE_SECONDS = 5.0  # from a signal that has nothing left to stop to the end by force
+FORCE_EXIT_DELAY_S = 5.0  # from a signal that has nothing left to stop to the end by force
 
 
 class Interrupts:
@@ -126,7 +126,7 @@ class Interrupts:
     def _force(self) -> None:
         if not self._forced:
             self._forced = True
-            timer = threading.Timer(PATIENCE_SECONDS, _exit)
+            timer = threading.Timer(FORCE_EXIT_DELAY_S, _exit)
             timer.daemon = True
             timer.start()
 

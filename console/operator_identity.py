@@ -35,8 +35,8 @@ def _credential(path: str) -> str:
     return ssh_credential(path)
 
 
-MOST = 65_536  # bytes of the file; sshd writes a few hundred for each key
-LONGEST = 100  # characters of a certificate's id that are kept
+MAX_FILE_BYTES = 65_536  # bytes of the file; sshd writes a few hundred for each key
+MAX_KEY_ID_CHARS = 100  # characters of a certificate's id that are kept
 
 _NAME = re.compile(r"[A-Za-z0-9@.-]{1,64}")
 _CERTIFICATE = re.compile(r"(?P<key>.+)-cert-v01(?P<vendor>@openssh\.com)")
@@ -74,7 +74,7 @@ def _read(path: str) -> str:
         with open(descriptor, "rb") as file:
             found = os.fstat(descriptor)
             if stat.S_ISREG(found.st_mode) and found.st_uid in _owners() and not found.st_mode & 0o022:
-                return file.read(MOST).decode("ascii", errors="replace")
+                return file.read(MAX_FILE_BYTES).decode("ascii", errors="replace")
     return ""
 
 
@@ -119,7 +119,9 @@ def _fingerprint(blob: bytes) -> str:
 def _printable(key_id: bytes) -> str:
     """Whoever signed the certificate chose its id."""
     text = key_id.decode("utf-8", errors="replace")
-    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)[:LONGEST]
+    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)[
+        :MAX_KEY_ID_CHARS
+    ]
 
 
 class _Fields:

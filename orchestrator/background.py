@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from backends.text import shorten
-from orchestrator.untrusted import SHOWN
+from orchestrator.untrusted import MAX_SHOWN_CHARS
 
 PAUSES = (0.5, 1.0, 5.0, 30.0)  # seconds before work begins again that has failed
 
@@ -25,7 +25,7 @@ async def keep_running(name: str, work: Callable[[], Awaitable[None]], report: C
         except Exception as error:
             why = f"{type(error).__name__}: {error}"
         try:
-            report(f"internal error: {name} failed and is restarted: {shorten(why, SHOWN)}")
+            report(f"internal error: {name} failed and is restarted: {shorten(why, MAX_SHOWN_CHARS)}")
         except Exception:  # noqa: S110 - a journal that cannot be written stops who works, not us
             pass
         await asyncio.sleep(PAUSES[min(failed, len(PAUSES) - 1)])

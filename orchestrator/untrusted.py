@@ -14,12 +14,12 @@ from backends.text import shorten
 
 T = TypeVar("T")
 
-LONGEST_NAME = 255
-SHOWN = 200  # characters of somebody else's value in a message
+MAX_NAME_CHARS = 255
+MAX_SHOWN_CHARS = 200  # characters of somebody else's value in a message
 _LATEST = 32_503_680_000  # the year 3000 in seconds since 1970: what a clock can show
 _LARGEST = 2**53  # what any reader of JSON keeps exactly, and SQLite can store
 
-Name = Annotated[str, msgspec.Meta(min_length=1, max_length=LONGEST_NAME)]
+Name = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_NAME_CHARS)]
 Text = Annotated[str, msgspec.Meta(max_length=2_001)]
 Time = Annotated[float, msgspec.Meta(ge=0, le=_LATEST)]
 """Seconds since 1970."""
@@ -39,12 +39,12 @@ def decode(value: bytes, kind: type[T]) -> T:
     except RecursionError:
         raise ValueError("cannot be understood: it is nested too deeply") from None
     except ValueError as error:  # msgspec's own, and of bytes that are not UTF-8
-        raise ValueError(f"cannot be understood: {shorten(str(error), SHOWN)}") from None
+        raise ValueError(f"cannot be understood: {shorten(str(error), MAX_SHOWN_CHARS)}") from None
 
 
 def quoted(text: str) -> str:
     """Somebody else's text within a message of ours."""
-    return shorten(ascii(text), SHOWN)
+    return shorten(ascii(text), MAX_SHOWN_CHARS)
 
 
 def check_printable(what: str, text: str) -> None:

@@ -14,7 +14,7 @@ from console.sessions import open_session
 from console.terminal.output import say
 from console.tui.app import Console
 from orchestrator.events.state import NodeState
-from orchestrator.live.poller import Watch
+from orchestrator.live.poller import Poller
 from tests.console.real_console import ConsoleStack, Driver
 from tests.support.svg import lean
 
@@ -31,7 +31,9 @@ async def take(folder: Path) -> None:
     async with Stack(folder / "demo") as stack:
         config = load_config(stack.config_path)
         async with open_session(config, next(iter(config.apps))) as session:
-            watch = Watch(session.application.balancer_group, session.clock, interval=config.console.interval)
+            watch = Poller(
+                session.application.balancer_group, session.clock, interval=config.console.interval
+            )
             console_stack = ConsoleStack(stack, session, watch, [])
             await session.versions.look(session.application.nodes)
             app = Console(session, watch)

@@ -27,7 +27,7 @@ from orchestrator.events.state import RolloutState
 from orchestrator.session.session import Session
 
 FROM, TO = "1.4.2", "1.5.0"
-SHOWN_FAILURES = 5
+MAX_SHOWN_FAILURES = 5
 
 
 @click.command(epilog=f"\b\nFaulty versions to try, in the console or by --to:\n{described()}")
@@ -123,5 +123,5 @@ def _tell(report: Report, state: RolloutState) -> None:
     result(f"requests served  {report.total_served}   (in {report.seconds:.1f} s)")
     failed = str(report.total_failed)
     result(f"requests failed  {paint(failed, 'bad' if report.total_failed else 'ok')}")
-    for each in report.failures[:SHOWN_FAILURES]:
+    for each in report.failures[:MAX_SHOWN_FAILURES]:
         say(f"  {each.at:.2f} s after {each.after:.2f} s on {each.frontend}: {clean(each.problem)}")

@@ -19,10 +19,10 @@ from console.terminal.progress import Progress
 from console.terminal.summary import EXITS, ending_lines
 from orchestrator.events.json import event_fields
 from orchestrator.events.state import RolloutState
-from orchestrator.remote.control_requests import What
+from orchestrator.remote.control_requests import ControlAction
 from orchestrator.remote.subscriber import PublishedRollout, RolloutSubscriber
 
-PATIENCE = 10.0  # seconds for a request to be taken
+ACCEPT_TIMEOUT_S = 10.0  # seconds for a request to be taken
 
 
 @click.command()
@@ -83,7 +83,7 @@ def _end(seen: PublishedRollout | None, app: str, as_json: bool) -> int:
 
 @click.command()
 @click.argument("app")
-@click.argument("what", type=click.Choice(get_args(What)))
+@click.argument("what", type=click.Choice(get_args(ControlAction)))
 @click.option(
     "--node",
     "subject",
@@ -91,7 +91,7 @@ def _end(seen: PublishedRollout | None, app: str, as_json: bool) -> int:
     help="Node or batch whose question to answer (required if several are open).",
 )
 @click.pass_obj
-def control(config_file: str | None, app: str, what: What, subject: str) -> int:
+def control(config_file: str | None, app: str, what: ControlAction, subject: str) -> int:
     """Pause, resume, abort, continue, retry or skip: control a rollout of APP on another machine.
 
     The request is recorded with your name. Exits 0 once it is accepted.
@@ -110,7 +110,7 @@ def control(config_file: str | None, app: str, what: What, subject: str) -> int:
                 say(f"no rollout of {app} is running{clean(why)}")
                 return Exit.REFUSED
             key = await following.ask(seen, what, operator("terminal"), subject)
-            for _ in range(int(PATIENCE * 5)):
+            for _ in range(int(ACCEPT_TIMEOUT_S * 5)):
                 if await following.taken(key):
                     result(f"accepted by {clean(seen.head.who)}")
                     if what == "abort":
@@ -120,7 +120,10 @@ def control(config_file: str | None, app: str, what: What, subject: str) -> int:
                     return Exit.HEALTHY
                 await asyncio.sleep(0.2)
             await following.withdraw(key)
-            say(f"not accepted within {PATIENCE:g} s (see the rollout's output); the request was withdrawn")
+            say(
+                f"not accepted within {ACCEPT_TIMEOUT_S:g} s (see the rollout's output); the request was"
+                " withdrawn"
+            )
             return Exit.DEGRADED
 
     return interrupts.run(go())

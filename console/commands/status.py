@@ -26,7 +26,7 @@ from console.terminal.status import status_fields, status_lines
 from orchestrator.adapters import AdapterFactory
 from orchestrator.errors import JournalError
 from orchestrator.events.text import format_health
-from orchestrator.live.versions import Disks
+from orchestrator.live.versions import DiskVersions
 from orchestrator.session.status import ApplicationStatus, StatusReader
 
 
@@ -45,7 +45,7 @@ def status(config_file: str | None, app: str | None, as_json: bool) -> int:
 
 
 async def _status(config: Config, names: Sequence[str], as_json: bool) -> int:
-    worst, once, disks = Exit.HEALTHY, SayOnce(), Disks()
+    worst, once, disks = Exit.HEALTHY, SayOnce(), DiskVersions()
     consul = Consul(config.consul) if config.consul is not None else None
     try:
         for name in names:

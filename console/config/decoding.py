@@ -20,8 +20,8 @@ from console.config.explanation import Path, Problem, explain, plain, shown, str
 
 T = TypeVar("T")
 
-MOST = 100  # problems of one table; whoever has more has another kind of file
-MOST_ERRORS = 1000  # of a long table, each of which costs a millisecond
+MAX_PROBLEMS = 100  # problems of one table; whoever has more has another kind of file
+MAX_ERRORS = 1000  # of a long table, each of which costs a millisecond
 _BITS = 64  # of an integer, as TOML has it
 
 
@@ -60,7 +60,7 @@ class Problems:
     @property
     def full(self) -> bool:
         """Whether there are so many that the rest of a long table need not be looked at."""
-        return len(self._errors) >= MOST_ERRORS
+        return len(self._errors) >= MAX_ERRORS
 
     def add(self, file: str, key: str, problem: str) -> None:
         self._errors.append(ConfigError(file, key, problem))
@@ -168,7 +168,7 @@ def _mend(copied: "_Mended", raw: Any, kind: Any) -> Iterator[Problem]:
     for problem in odd_numbers(raw):
         yield problem
         copied.mend(problem.broken)
-    for _ in range(MOST):
+    for _ in range(MAX_PROBLEMS):
         try:
             msgspec.convert(copied.raw, kind)
         except msgspec.ValidationError as error:

@@ -12,7 +12,7 @@ from backends.inventories.toml import parse_toml
 from console.config.schema import Config, parse
 from console.paths import find_config
 
-LONGEST = 4 * 1024 * 1024  # bytes; some 20,000 nodes
+MAX_FILE_BYTES = 4 * 1024 * 1024  # bytes; some 20,000 nodes
 
 
 def find_and_load(explicit: str | None) -> Config:
@@ -51,9 +51,9 @@ def _read(path: Path, file: str, named: bool) -> tuple[str, Writers]:
     try:
         with path.open("rb") if named else open(open_trusted(path, own), "rb") as stream:
             writers = Writers.also_of(os.fstat(stream.fileno())) if named else own
-            content = stream.read(LONGEST + 1)
-        if len(content) > LONGEST:
-            raise ConfigError(file, "", f"is not a configuration: it is longer than {LONGEST} bytes")
+            content = stream.read(MAX_FILE_BYTES + 1)
+        if len(content) > MAX_FILE_BYTES:
+            raise ConfigError(file, "", f"is not a configuration: it is longer than {MAX_FILE_BYTES} bytes")
         return content.decode(), writers
     except Untrusted as error:
         raise ConfigError(file, "", _untrusted(file, error)) from None

@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
 
-GIVE_UP_SECONDS = 1.0
+GIVE_UP_TIMEOUT_S = 1.0
 """After a signal, how long nothing may have been taken until the rest is given up."""
-_LOOK_SECONDS = 0.1
+_CHECK_INTERVAL_S = 0.1
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -87,10 +87,10 @@ class BackgroundWriter:
             late = self._late()
             progress, quiet = self.progress, 0.0
             while self._needed and self._thread is not None and self._thread.is_alive():
-                if (noted or late) and quiet >= GIVE_UP_SECONDS:
+                if (noted or late) and quiet >= GIVE_UP_TIMEOUT_S:
                     break
-                self._changed.wait(_LOOK_SECONDS)
-                quiet = quiet + _LOOK_SECONDS if (noted or late) and self.progress == progress else 0.0
+                self._changed.wait(_CHECK_INTERVAL_S)
+                quiet = quiet + _CHECK_INTERVAL_S if (noted or late) and self.progress == progress else 0.0
                 progress = self.progress
             self.finished = not self._needed and not self._jobs
 

@@ -16,7 +16,7 @@ from orchestrator.planning.plan import Finding, Severity
 
 COLOURS = {"healthy": "ok", "degraded": "bad", "aborted": "warn", "running": "working", "interrupted": "bad"}
 
-_TOLD = ("rollout_started", "node_upgraded", "node_rolled_back")
+_NODE_EVENTS = ("rollout_started", "node_upgraded", "node_rolled_back")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class EntrySummary:
     @classmethod
     def of(cls, journal: Journal, entry: Entry) -> "EntrySummary":
         """Raises JournalError."""
-        told = [each.event for each in journal.records(entry.id, *_TOLD)]
+        told = [each.event for each in journal.records(entry.id, *_NODE_EVENTS)]
         started = next((each for each in told if isinstance(each, RolloutStarted)), None)
         batches = started.batches if started else batches_of(entry)
         names = {name for batch in batches for name in batch}

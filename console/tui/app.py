@@ -26,7 +26,7 @@ from console.tui.screens.actions import KEEP
 from console.tui.screens.main import MainScreen
 from console.tui.terminal_driver import TerminalDriver
 from orchestrator.events.events import Record
-from orchestrator.live.poller import Watch
+from orchestrator.live.poller import Poller
 from orchestrator.session.session import Session
 from widgets.too_small import TooSmall, fits
 
@@ -89,7 +89,7 @@ class Console(App[str]):
     def __init__(
         self,
         session: Session,
-        watch: Watch,
+        watch: Poller,
         read_only: str = "",
         settings: ConsoleSettings | None = None,
         file: str = "",

@@ -19,7 +19,7 @@ from console.terminal.prompts import Prompts
 from console.terminal.summary import EXITS, ending_lines
 from console.tui.app import Console
 from console.tui.screens.actions import ABORT, PAUSE, SWITCH
-from orchestrator.live.poller import Watch
+from orchestrator.live.poller import Poller
 from orchestrator.session.session import Session
 
 VERSION_POLL_INTERVAL_S = 15.0  # between two looks at the versions that run
@@ -53,7 +53,7 @@ async def run_tui(session: Session, config: Config, read_only: str = "") -> int 
         ConfigError: a key in the configuration that does not work.
         Exception: a defect has ended the console; a rollout has gone on to its end.
     """
-    watch = Watch(session.application.balancer_group, session.clock, interval=config.console.interval)
+    watch = Poller(session.application.balancer_group, session.clock, interval=config.console.interval)
     console = Console(session, watch, read_only, config.console, config.file, tuple(config.apps))
     polling = asyncio.create_task(watch.run(), name="watch")
     versions = asyncio.create_task(_poll_versions(session), name="versions")

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from backends.model import Info
 
-_LISTED = 8  # numbers of processes in a message
+_MAX_LISTED = 8  # numbers of processes in a message
 
 
 def unreached_processes(infos: Iterable[Info]) -> dict[str, str]:
@@ -38,7 +38,7 @@ def _problem(known: list[Info]) -> str:
     missing = [number for number in range(1, total + 1) if numbers.count(number) < copies]
     if not missing:
         return ""
-    listed = ", ".join(map(str, missing[:_LISTED])) + (", ..." if len(missing) > _LISTED else "")
+    listed = ", ".join(map(str, missing[:_MAX_LISTED])) + (", ..." if len(missing) > _MAX_LISTED else "")
     return (
         f"HAProxy runs {total} processes (nbproc) and each has its own server states, but process {listed}"
         f" of {known[0].node or 'this machine'} is not in the configuration: a change would not reach it."

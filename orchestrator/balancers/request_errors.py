@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from backends.model import RequestCounters
 
-ENOUGH = 50
+MIN_REQUESTS = 50
 """Requests; with fewer, none of which failed, one in twenty may still fail."""
 
 _GROWING = RequestCounters._fields.index("in_flight")  # counters; what comes after them is none

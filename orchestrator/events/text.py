@@ -7,7 +7,7 @@ from typing import Literal
 
 from backends.model import AdminState, Server
 from backends.text import UNKNOWN_TIME, counted, format_duration, format_local_time
-from orchestrator.balancers.request_errors import ENOUGH
+from orchestrator.balancers.request_errors import MIN_REQUESTS
 from orchestrator.events import events
 from orchestrator.events.actor import requested_with
 from orchestrator.events.events import AnyEvent, Baked, StepStarted, Traffic, Waiting
@@ -74,7 +74,7 @@ def describe(event: AnyEvent) -> str:
     # Only our own words are a format; what comes from outside is a value, in which braces mean nothing.
     if sentence is not None:
         return sentence.format(**fields).removesuffix(": ")
-    return " · ".join(filter(None, fields.values()))
+    return "   ".join(filter(None, fields.values()))
 
 
 def details(event: AnyEvent) -> list[str]:
@@ -137,8 +137,8 @@ def _baked(baked: Baked) -> str:
     found = f"baked with {counted(baked.requests, 'request' if baked.errors is not None else 'session')}"
     if baked.errors:
         return f"{found}, {counted(baked.errors, 'error')}"
-    if baked.requests < ENOUGH:
-        few = f", fewer than {ENOUGH}" if baked.requests else ""
+    if baked.requests < MIN_REQUESTS:
+        few = f", fewer than {MIN_REQUESTS}" if baked.requests else ""
         return f"{found}{few}: nothing proven"
     return f"{found}, no errors"
 

@@ -25,7 +25,7 @@ import sqlite3
 import struct
 from collections.abc import Iterator
 
-SINCE = 2  # version of the tables that has hashes
+FIRST_HASHED_VERSION = 2  # version of the tables that has hashes
 START = bytes(32)  # stands before the first link
 
 _LINKS = """

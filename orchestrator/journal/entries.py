@@ -13,7 +13,7 @@ from orchestrator.journal.rows import LATEST
 
 Kind = Literal["upgrade", "rollback", "change"]
 UNKNOWN = "unknown"  # the kind of an entry that cannot be read
-SHOWN = 300  # characters of why an entry cannot be read
+MAX_PROBLEM_CHARS = 300  # characters of why an entry cannot be read
 
 COLUMNS = (
     "id, kind, application, version, operator, host, pid, began, ended, result, reason, follows, plan,"
@@ -106,7 +106,7 @@ def read_entry(columns: tuple[Any, ...]) -> Entry:
     try:
         row, problem = msgspec.convert(columns, _Row), ""
     except msgspec.ValidationError as error:
-        row, problem = _doubtful(columns), shorten(str(error), SHOWN)
+        row, problem = _doubtful(columns), shorten(str(error), MAX_PROBLEM_CHARS)
     *fields, plan, written = msgspec.structs.astuple(row)
     if problem:
         fields[1] = UNKNOWN

@@ -20,7 +20,7 @@ from orchestrator.journal.entries import UNKNOWN, Entry
 from orchestrator.journal.store import Journal
 from orchestrator.journal.unfinished import MAX_ENTRIES, known_versions
 
-CLOCK_SET = 60.0  # seconds that a clock may have been set by since the entry was begun
+CLOCK_TOLERANCE_S = 60.0  # seconds that a clock may have been set by since the entry was begun
 
 
 def standing(entry: Entry) -> str:
@@ -55,7 +55,7 @@ def runs(pid: int, since: float) -> bool:
     except PermissionError:
         pass  # it is there, and somebody else's
     started = _started(pid)
-    return started is None or started <= since + CLOCK_SET
+    return started is None or started <= since + CLOCK_TOLERANCE_S
 
 
 def _started(pid: int) -> float | None:

@@ -13,7 +13,7 @@ from orchestrator.events.steps import STEPS, Step
 from orchestrator.journal.entries import Entry
 from orchestrator.journal.store import Journal
 
-_TOLD = ("rollout_started", "node_started", "node_upgraded", "node_rolled_back", "node_failed")
+_NODE_EVENTS = ("rollout_started", "node_started", "node_upgraded", "node_rolled_back", "node_failed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +144,7 @@ class FleetHistory:
     def read(cls, journal: Journal, application: str) -> "FleetHistory":
         """Raises JournalError."""
         entries = [entry for entry in journal.entries(application) if entry.kind != "change"]
-        return cls((entry, journal.records(entry.id, *_TOLD)) for entry in reversed(entries))
+        return cls((entry, journal.records(entry.id, *_NODE_EVENTS)) for entry in reversed(entries))
 
     def _take(self, entry: Entry, records: Iterable[Record]) -> None:
         self._entries[entry.id] = entry

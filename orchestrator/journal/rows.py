@@ -23,7 +23,7 @@ from orchestrator.journal.upcasters import UPCASTERS, Fields, Upcaster, upcast
 
 JOURNAL_SCHEMA = 2  # of the rows that this Rolldeck writes
 
-SHOWN = 2_000  # characters of a row that nobody understands
+MAX_PROBLEM_CHARS = 2_000  # characters of a row that nobody understands
 LATEST = 32_503_680_000  # the year 3000 in seconds since 1970: what a clock can show
 
 
@@ -100,7 +100,7 @@ def _unreadable(text: bytes, problem: str) -> Unreadable:
     return Unreadable(
         kind=shorten(kind, 100),
         problem=shorten(problem, 300),
-        text=shorten(text.decode(errors="replace"), SHOWN),
+        text=shorten(text.decode(errors="replace"), MAX_PROBLEM_CHARS),
     )
 
 

@@ -37,7 +37,7 @@ from orchestrator.journal.verification import Verification, find, verify
 
 __all__ = ["Entry", "Journal", "Kind", "Time"]
 
-BUSY_SECONDS = 5.0  # to wait for another writer
+BUSY_TIMEOUT_S = 5.0  # to wait for another writer
 
 
 class Journal:
@@ -67,7 +67,7 @@ class Journal:
         else:
             prepare_database(self.path, create=True)
             where = f"file:{_quoted(self.path)}?mode=rw"
-        connection = sqlite3.connect(where, uri=True, isolation_level=None, timeout=BUSY_SECONDS)
+        connection = sqlite3.connect(where, uri=True, isolation_level=None, timeout=BUSY_TIMEOUT_S)
         connection.text_factory = lambda text: text.decode(errors="replace")  # somebody may have changed it
         try:
             version = self._prepare(connection)
@@ -258,7 +258,7 @@ class Journal:
 
     def _chained(self) -> bool:
         """It may be an old file that is only read, and be migrated by another process meanwhile."""
-        return version_of(self._connection) >= chain.SINCE
+        return version_of(self._connection) >= chain.FIRST_HASHED_VERSION
 
     @contextlib.contextmanager
     def _explained(self) -> Iterator[None]:

@@ -14,7 +14,7 @@ from orchestrator.journal.rows import decode_event
 
 State = Literal["intact", "unverifiable", "broken"]
 
-MOST = 10  # problems of one entry that are named
+MAX_PROBLEMS = 10  # problems of one entry that are named
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ def verify(connection: sqlite3.Connection, entry: int | None = None) -> Verifica
     try:
         where, values = ("", ()) if entry is None else ("WHERE id = ?", (entry,))
         ids = [row[0] for row in connection.execute(f"SELECT id FROM entries {where} ORDER BY id", values)]  # noqa: S608
-        if version_of(connection) < chain.SINCE:
+        if version_of(connection) < chain.FIRST_HASHED_VERSION:
             return Verification(
                 tuple(EntryVerification(id_, "unverifiable", _count(connection, id_)) for id_ in ids)
             )
@@ -111,7 +111,7 @@ def find(connection: sqlite3.Connection, head: str) -> tuple[int, int] | None:
     Returns:
         The entry and the number of the event, 0 for an entry without events; None where it does not stand.
     """
-    if version_of(connection) < chain.SINCE:
+    if version_of(connection) < chain.FIRST_HASHED_VERSION:
         return None
     found: tuple[int, int] | None = connection.execute(
         "SELECT entry, seq FROM hashes WHERE hash = :head"
@@ -186,8 +186,8 @@ def _verify_entry(connection: sqlite3.Connection, links: _Links, entry: int) -> 
         *_wrong_seals(links.sealed.get(entry, []), first, hashes),
         *_wrong_end(connection, entry),
     ]
-    if len(problems) > MOST:
-        problems[MOST:] = [f"and {len(problems) - MOST} more"]
+    if len(problems) > MAX_PROBLEMS:
+        problems[MAX_PROBLEMS:] = [f"and {len(problems) - MAX_PROBLEMS} more"]
     head = next(reversed(hashes.values()), first)
     return EntryVerification(
         entry,

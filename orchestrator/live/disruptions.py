@@ -4,13 +4,13 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 
 from backends.model import Server, ServerRef
-from orchestrator.live.poller import InstanceView, View
+from orchestrator.live.poller import BalancerView, FleetView
 from orchestrator.planning.capacity import RECEIVES_TRAFFIC, BackendKey, Capacity, floor_of, serving_backups
 from orchestrator.planning.policy import Policy
 
 
 def headroom(
-    view: View,
+    view: FleetView,
     backends: Sequence[str],
     policy: Policy,
     leaving: Collection[ServerRef] = (),
@@ -45,7 +45,7 @@ def headroom(
 
 
 def _of(
-    instance: InstanceView,
+    instance: BalancerView,
     backends: Sequence[str],
     policy: Policy,
     leaving: Collection[ServerRef],
@@ -92,7 +92,7 @@ def _of(
 
 
 def _filled(
-    instance: InstanceView, backend: str, every: list[tuple[Server, int]], kept: Collection[ServerRef]
+    instance: BalancerView, backend: str, every: list[tuple[Server, int]], kept: Collection[ServerRef]
 ) -> list[tuple[Server, int]]:
     """Without empty slots, as in `orchestrator.planning.slots.filled`."""
     own = [(server, count) for server, count in every if not server.empty_slot]
@@ -120,7 +120,7 @@ def _serving(
     return len(spare), spare
 
 
-def _backups(instance: InstanceView, backend: str) -> list[Server]:
+def _backups(instance: BalancerView, backend: str) -> list[Server]:
     """In HAProxy's order."""
     columns = instance.columns
     return [

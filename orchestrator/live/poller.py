@@ -10,16 +10,18 @@ from backends.haproxy.columns import Columns, Name, columns_of
 from backends.model import Info, Level, Server, ServerRef, Snapshot
 from backends.protocols import Clock
 from orchestrator.balancers.group import BalancerGroup
-from orchestrator.live.rates import Places, Rates
+from orchestrator.live.rates import Rates, RowIndex
 
 State = Literal["connecting", "live", "stale"]
 
-PATIENCE = 2  # polls that data may be old before they are stale
-_BREATH = 0.1  # of an interval, between two polls of a load balancer that needs longer than that to answer
+STALE_AFTER_POLLS = 2  # polls that data may be old before they are stale
+_MIN_PAUSE_RATIO = (
+    0.1  # of an interval, between two polls of a load balancer that needs longer than that to answer
+)
 
 
 @dataclass(frozen=True, slots=True)
-class InstanceView:
+class BalancerView:
     """One load balancer as it was last seen. Times are monotonic seconds of the watch's clock.
 
     Attributes:
@@ -46,7 +48,7 @@ class InstanceView:
     read_only: str = ""  # see `Snapshot.read_only`
 
     @property
-    def places(self) -> Places:
+    def places(self) -> RowIndex:
         return self.rates.places
 
     def server(self, name: Name) -> Server | None:
@@ -56,12 +58,12 @@ class InstanceView:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class View:
+class FleetView:
     """All load balancers at one moment, in the order of the configuration."""
 
-    instances: tuple[InstanceView, ...]
+    instances: tuple[BalancerView, ...]
 
-    def instance(self, name: str) -> InstanceView:
+    def instance(self, name: str) -> BalancerView:
         return next(balancer for balancer in self.instances if balancer.name == name)
 
     def server(self, ref: ServerRef) -> Server | None:
@@ -75,7 +77,7 @@ class View:
         return instance.rates.rate(place) if place is not None and instance.state == "live" else None
 
 
-class Watch:
+class Poller:
     """Polls as long as `run` runs; what goes wrong becomes part of the view, never an exception.
 
     Args:
@@ -88,12 +90,12 @@ class Watch:
         self._balancer_group = balancer_group
         self._clock = clock
         self._interval = interval
-        self._view = View(tuple(InstanceView(name) for name in balancer_group.balancers))
+        self._view = FleetView(tuple(BalancerView(name) for name in balancer_group.balancers))
         self._readers: list[Callable[[], object]] = []
         self._telling = False
 
     @property
-    def view(self) -> View:
+    def view(self) -> FleetView:
         """The latest; another object after each change."""
         return self._view
 
@@ -118,7 +120,7 @@ class Watch:
             except Exception as error:  # the others must go on, whatever it is
                 self._failed(name, f"{type(error).__name__}: {error}")
             took = self._clock.monotonic() - begun
-            await self._clock.sleep(max(self._interval - took, self._interval * _BREATH))
+            await self._clock.sleep(max(self._interval - took, self._interval * _MIN_PAUSE_RATIO))
 
     async def _ask(self, name: str, begun: float) -> Snapshot:
         """Read, and say so while it goes on when the last data grow too old: it may hang for long."""
@@ -131,7 +133,7 @@ class Watch:
 
     async def _doubt(self, name: str, begun: float) -> None:
         read_at = self._view.instance(name).read_at
-        limit = (begun if read_at is None else read_at) + PATIENCE * self._interval
+        limit = (begun if read_at is None else read_at) + STALE_AFTER_POLLS * self._interval
         await self._clock.sleep(max(0.0, limit - self._clock.monotonic()))
         # What failed before is a better reason than that nothing is heard now.
         if not self._view.instance(name).failing:
@@ -143,12 +145,12 @@ class Watch:
         old, now = self._view.instance(name), self._clock.monotonic()
         reloaded = old.info is not None and _began_again(old.info, snapshot.info)
         columns = columns_of(snapshot.servers)
-        places = old.places if old.places.names == columns.names else Places(columns.names)
+        places = old.places if old.places.names == columns.names else RowIndex(columns.names)
         backends = {backend.name: backend.counters for backend in snapshot.backends}
         rates = Rates(places) if reloaded else old.rates
         rates = rates.with_sample(places, now, columns, backends)
         self._show(
-            InstanceView(
+            BalancerView(
                 name=name,
                 state="live",
                 info=snapshot.info,
@@ -171,8 +173,8 @@ class Watch:
         if new.failing != old.failing or new.state != old.state:
             self._show(new)
 
-    def _show(self, new: InstanceView) -> None:
-        self._view = View(
+    def _show(self, new: BalancerView) -> None:
+        self._view = FleetView(
             tuple(new if balancer.name == new.name else balancer for balancer in self._view.instances)
         )
         if not self._telling:

@@ -8,11 +8,11 @@ from backends.haproxy.columns import Columns, Name
 from backends.model import RequestCounters
 from orchestrator.balancers.request_errors import Sample, Signals, signals, went_back
 
-TREND = 8  # rates that are kept
+TREND_LENGTH = 8  # rates that are kept
 
 
 @dataclass(frozen=True, eq=False)
-class Places:
+class RowIndex:
     """Which server stands where in the columns. The same object as long as nothing changes."""
 
     names: list[Name]
@@ -35,18 +35,18 @@ class RateSample:
 class Rates:
     """The last few looks at the counters of one load balancer. Empty right after a reload."""
 
-    places: Places = field(default_factory=lambda: Places([]))
+    places: RowIndex = field(default_factory=lambda: RowIndex([]))
     samples: tuple[RateSample, ...] = ()
 
     def with_sample(
         self,
-        places: Places,
+        places: RowIndex,
         at: float,
         columns: Columns,
         backends: Mapping[str, RequestCounters] | None = None,
     ) -> "Rates":
         """One look later."""
-        kept = self.samples[-TREND:]
+        kept = self.samples[-TREND_LENGTH:]
         if places is not self.places:
             kept = tuple(self._moved(sample, places) for sample in kept)
         return Rates(places, (*kept, RateSample(at, columns.counters, backends or {})))
@@ -108,12 +108,12 @@ class Rates:
         return signals(Sample(then, before.backends.get(backend)), Sample(now, after.backends.get(backend)))
 
     def trend(self, index: int) -> tuple[float, ...]:
-        """The last rates that are known, oldest first, at most `TREND`."""
+        """The last rates that are known, oldest first, at most `TREND_LENGTH`."""
         pairs = zip(self.samples, self.samples[1:], strict=False)
         rates = (_rate(before, after, index) for before, after in pairs)
         return tuple(rate for rate in rates if rate is not None)
 
-    def _moved(self, sample: RateSample, places: Places) -> RateSample:
+    def _moved(self, sample: RateSample, places: RowIndex) -> RateSample:
         """The same counters where the servers stand now: some came or went, the others keep their trend."""
         where = [self.places.index.get(name) for name in places.names]
         counters = [None if place is None else sample.counters[place] for place in where]

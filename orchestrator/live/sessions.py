@@ -9,17 +9,17 @@ from backends.haproxy.columns import Name
 from backends.model import Level, ServerRef, Sessions
 from backends.protocols import Clock
 from orchestrator.balancers.group import BalancerGroup
-from orchestrator.live.poller import View
+from orchestrator.live.poller import FleetView
 
-INTERVAL = 2.0  # seconds between the beginnings of two reads of one load balancer, at least
-SHOWN = 50  # of the oldest, from each server
+POLL_INTERVAL_S = 2.0  # seconds between the beginnings of two reads of one load balancer, at least
+MAX_SESSIONS = 50  # of the oldest, from each server
 # Before 3.2 HAProxy writes out the sessions of all servers, at its own cost: of its time, at most a fifth.
-_REST = 4.0  # times as long as the read took
-_LONGEST_REST = 10.0  # seconds
+_REST_RATIO = 4.0  # times as long as the read took
+_MAX_REST_S = 10.0  # seconds
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class PolledSessions:
     """The sessions on one server, as they were read last. Times are monotonic seconds.
 
     Attributes:
@@ -35,7 +35,7 @@ class Seen:
     denied: bool = False
 
 
-def worth_reading(view: View, names: Iterable[Name]) -> tuple[ServerRef, ...]:
+def worth_reading(view: FleetView, names: Iterable[Name]) -> tuple[ServerRef, ...]:
     """Those of these servers that have any sessions: a read costs HAProxy much, and they may have none.
 
     Args:
@@ -56,7 +56,7 @@ def worth_reading(view: View, names: Iterable[Name]) -> tuple[ServerRef, ...]:
     )
 
 
-class InFlight:
+class SessionPoller:
     """Reads as long as `run` runs: load balancers side by side, so that none waits for a dead one.
 
     Args:
@@ -68,10 +68,10 @@ class InFlight:
         self._balancer_group = balancer_group
         self._clock = clock
         self._wanted: tuple[ServerRef, ...] = ()
-        self._seen: Mapping[ServerRef, Seen] = {}
+        self._seen: Mapping[ServerRef, PolledSessions] = {}
 
     @property
-    def seen(self) -> Mapping[ServerRef, Seen]:
+    def seen(self) -> Mapping[ServerRef, PolledSessions]:
         """The latest, by server; another object after each change."""
         return self._seen
 
@@ -93,20 +93,20 @@ class InFlight:
                     fresh = await self._read(ref)  # others write meanwhile: only then all that is known
                     self._seen = {**self._seen, ref: fresh}
             took = self._clock.monotonic() - begun
-            await self._clock.sleep(max(INTERVAL - took, min(took * _REST, _LONGEST_REST)))
+            await self._clock.sleep(max(POLL_INTERVAL_S - took, min(took * _REST_RATIO, _MAX_REST_S)))
 
-    async def _read(self, ref: ServerRef) -> Seen:
-        before = self._seen.get(ref, Seen())
+    async def _read(self, ref: ServerRef) -> PolledSessions:
+        before = self._seen.get(ref, PolledSessions())
         try:
             sessions = await self._balancer_group.balancers[ref.instance].sessions(
-                ref.backend, ref.server, SHOWN
+                ref.backend, ref.server, MAX_SESSIONS
             )
         except PermissionDenied as error:
-            return Seen(failing=error.problem, denied=True)
+            return PolledSessions(failing=error.problem, denied=True)
         except BackendError as error:
             return replace(before, failing=error.problem)
         except RolldeckError as error:
             return replace(before, failing=str(error))
         except Exception as error:  # the others must go on, whatever it is
             return replace(before, failing=f"{type(error).__name__}: {error}")
-        return Seen(sessions, self._clock.monotonic())
+        return PolledSessions(sessions, self._clock.monotonic())

@@ -11,9 +11,9 @@ from backends.errors import BackendError
 from orchestrator.events.events import NodeDone, Record
 from orchestrator.node import Node
 
-AT_ONCE = 16  # looks
-ASK_SECONDS = 10.0  # for all versions that run; what has not answered then has the journal's word
-DISK_SECONDS = 5.0  # for the log-ins to all nodes of an application
+MAX_CONCURRENT_CHECKS = 16  # looks
+HEALTH_TIMEOUT_S = 10.0  # for all versions that run; what has not answered then has the journal's word
+DISK_TIMEOUT_S = 5.0  # for the log-ins to all nodes of an application
 
 
 class VersionTracker:
@@ -46,7 +46,7 @@ class VersionTracker:
         """See which version runs on these nodes."""
         if not self.sees:
             return
-        slots = asyncio.Semaphore(AT_ONCE)
+        slots = asyncio.Semaphore(MAX_CONCURRENT_CHECKS)
 
         async def look(node: Node) -> None:
             async with slots:
@@ -80,7 +80,7 @@ class NodeVersion:
     differs: bool = False
 
 
-class Disks:
+class DiskVersions:
     """Reads versions on disk. Once no node of an application has answered in time, no other is asked.
 
     Who may not log in to nodes from here waits once, and not for each of 40 applications.
@@ -102,7 +102,7 @@ class Disks:
                     found[node.name] = version
 
         try:
-            async with asyncio.timeout(DISK_SECONDS):
+            async with asyncio.timeout(DISK_TIMEOUT_S):
                 await asyncio.gather(*(look(node) for node in nodes))
         except TimeoutError:
             self._silent = not found
@@ -118,7 +118,7 @@ async def look_at_versions(nodes: Sequence[Node], *, sees: bool) -> dict[str, st
         nodes: to ask; those that do not answer are left out.
         sees: see `VersionTracker`.
     """
-    running, on_disk = await asyncio.gather(running_versions(nodes, sees=sees), Disks().look(nodes))
+    running, on_disk = await asyncio.gather(running_versions(nodes, sees=sees), DiskVersions().look(nodes))
     found = dict(running)
     for node in nodes:
         if installed := on_disk.get(node.name):
@@ -132,7 +132,7 @@ async def running_versions(nodes: Sequence[Node], *, sees: bool) -> dict[str, st
     """By node, where its health tells the version and is asked from here."""
     versions = VersionTracker(sees=sees)
     with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(ASK_SECONDS):
+        async with asyncio.timeout(HEALTH_TIMEOUT_S):
             await versions.look(nodes)
     return dict(versions.by_node)
 

@@ -19,13 +19,13 @@ from backends.file_trust import Untrusted
 from backends.local_files import open_own
 from backends.text import format_local_time, shorten
 from orchestrator.errors import Locked
-from orchestrator.untrusted import SHOWN, ProcessId, Time, decode
+from orchestrator.untrusted import MAX_SHOWN_CHARS, ProcessId, Time, decode
 
 _Name = Annotated[str, msgspec.Meta(max_length=1_000)]
 
-_LONGEST = 65_536  # bytes of who has a lock
-STOP_SECONDS = 10.0  # that whoever has lost the lock is given to stop sending
-LOOK_SECONDS = 0.02  # between two looks whether it has
+_MAX_BYTES = 65_536  # bytes of who has a lock
+STOP_TIMEOUT_S = 10.0  # that whoever has lost the lock is given to stop sending
+CHECK_INTERVAL_S = 0.02  # between two looks whether it has
 
 
 class Holder(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -43,9 +43,8 @@ class Holder(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         if self.doubt and not self.operator:
             return f"an unverified operator ({self.doubt})"
         since = format_local_time(self.since)
-        who = (
-            f"{self.operator} (process {self.pid} on {self.host}) since {since}: {shorten(self.what, SHOWN)}"
-        )
+        what = shorten(self.what, MAX_SHOWN_CHARS)
+        who = f"{self.operator} (process {self.pid} on {self.host}) since {since}: {what}"
         return f"an unverified operator ({self.doubt}), claiming to be {who}" if self.doubt else who
 
 
@@ -167,7 +166,7 @@ class FileLock:
             Locked: somebody else has broken it meanwhile; nothing was done under it.
         """
         path = self.path.with_suffix(".sending")
-        deadline = time.monotonic() + STOP_SECONDS
+        deadline = time.monotonic() + STOP_TIMEOUT_S
         while True:
             self._sending = open_own(path, os.O_RDWR | os.O_CREAT)
             busy = not _locked(self._sending)
@@ -180,7 +179,7 @@ class FileLock:
             if busy and time.monotonic() > deadline:
                 path.unlink(missing_ok=True)
             elif busy:
-                await asyncio.sleep(LOOK_SECONDS)
+                await asyncio.sleep(CHECK_INTERVAL_S)
 
     async def holder(self) -> Holder | None:
         """See `Lock.holder`."""
@@ -227,7 +226,7 @@ class FileLock:
         except OSError:
             return None
         try:
-            return msgspec.structs.replace(decode(os.pread(file, _LONGEST, 0), Holder), doubt="")
+            return msgspec.structs.replace(decode(os.pread(file, _MAX_BYTES, 0), Holder), doubt="")
         except (OSError, ValueError):
             return None
         finally:

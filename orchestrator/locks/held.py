@@ -11,8 +11,8 @@ from orchestrator.errors import Fenced
 from orchestrator.events.event_bus import EventBus
 from orchestrator.locks.file import Holder, Lock
 
-LOOK_SECONDS = 0.1  # between two looks whether the lock is still ours
-LAST_SECONDS = 5.0  # that a command which was sent before it was lost is waited for
+CHECK_INTERVAL_S = 0.1  # between two looks whether the lock is still ours
+LAST_COMMAND_TIMEOUT_S = 5.0  # that a command which was sent before it was lost is waited for
 
 
 @dataclass(slots=True)
@@ -71,16 +71,16 @@ async def hold(
 
 async def _watch(held: HeldLock, bus: EventBus, clock: Clock) -> None:
     while not (why := held.lock.awaited()):
-        await clock.sleep(LOOK_SECONDS)
+        await clock.sleep(CHECK_INTERVAL_S)
 
     def refuse() -> None:  # a lock that was given back says nothing of this any more
         raise _fenced(why)
 
     bus.before_send.append(refuse)
     held.control.end_immediately(why)
-    deadline = clock.monotonic() + LAST_SECONDS
+    deadline = clock.monotonic() + LAST_COMMAND_TIMEOUT_S
     while bus.commands_in_flight and clock.monotonic() < deadline:
-        await clock.sleep(LOOK_SECONDS / 10)
+        await clock.sleep(CHECK_INTERVAL_S / 10)
     await held.lock.release()
 
 

@@ -11,8 +11,8 @@ from orchestrator.errors import Locked
 from orchestrator.journal.entry_status import runs
 from orchestrator.locks.file import FileLock, Holder, read_holder, this_machine
 
-LONGEST_DELAY = 60.0  # seconds to wait for one that nobody has and nobody gets yet
-PAUSE = 0.5
+LOCK_DELAY_TIMEOUT_S = 60.0  # seconds to wait for one that nobody has and nobody gets yet
+RETRY_INTERVAL_S = 0.5
 
 
 @dataclass(slots=True)
@@ -51,13 +51,13 @@ class LayeredLock:
     async def _share(self, holder: Holder, break_lock: bool) -> Holder | None:
         broken: Holder | None = None
         value = msgspec.json.encode(holder)
-        deadline = self.clock.monotonic() + LONGEST_DELAY
+        deadline = self.clock.monotonic() + LOCK_DELAY_TIMEOUT_S
         while not await self.shared.try_acquire(value):
             found = await self.shared.holder()
             if found is None:
                 if self.clock.monotonic() > deadline:
                     raise Locked("the lock in Consul is free but cannot be acquired (lock-delay?)")
-                await self.clock.sleep(PAUSE)
+                await self.clock.sleep(RETRY_INTERVAL_S)
                 continue
             there = read_holder(found.value, found.doubt)
             if not break_lock and not _gone(there):

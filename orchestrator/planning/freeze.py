@@ -20,7 +20,9 @@ from orchestrator.planning.plan import Finding, Severity
 SUBJECT = "freeze"
 _CLOCK = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]")
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-LONGEST = 370  # days that are looked ahead: what is frozen all that time has no end that would help anybody
+MAX_DAYS_AHEAD = (
+    370  # days that are looked ahead: what is frozen all that time has no end that would help anybody
+)
 
 Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 
@@ -102,7 +104,7 @@ class Frozen:
     def words(self, at: float) -> str:
         """Until when and why, as seen at this moment."""
         if self.until is None:
-            return f"frozen, with no end in the next {LONGEST} days: {self.reason}"
+            return f"frozen, with no end in the next {MAX_DAYS_AHEAD} days: {self.reason}"
         zone = _zone(self.timezone)
         end = datetime.fromtimestamp(self.until, zone)
         day = f"{DAYS[end.weekday()].capitalize()} "
@@ -120,7 +122,7 @@ def frozen(freezes: Sequence[Freeze], at: float) -> Frozen | None:
     until, last = max(now, key=lambda found: found[0])
     while following := [window[1] for freeze in freezes if (window := freeze.window(until))]:
         until = max(following)
-        if until - at > LONGEST * 86400:
+        if until - at > MAX_DAYS_AHEAD * 86400:
             return Frozen(None, last.reason, last.timezone)
     return Frozen(until, last.reason, last.timezone)
 

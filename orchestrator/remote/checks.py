@@ -27,7 +27,7 @@ from orchestrator.planning.policy import Policy
 from orchestrator.remote.header import RolloutHeader
 from orchestrator.untrusted import check_amounts, check_printable, quoted
 
-MOST_WEIGHT = 256  # of HAProxy
+MAX_WEIGHT = 256  # of HAProxy
 
 
 def check_head(head: RolloutHeader) -> frozenset[str]:
@@ -121,8 +121,8 @@ def _check_original(original: OriginalStateRecord) -> None:
         check_printable("a server", name)
     if original.admin not in list(AdminState):
         raise ValueError(f"found state {quoted(original.admin)}, expected {', '.join(AdminState)}")
-    if not 0 <= original.weight <= MOST_WEIGHT:
-        raise ValueError(f"found weight {original.weight}, expected 0 to {MOST_WEIGHT}")
+    if not 0 <= original.weight <= MAX_WEIGHT:
+        raise ValueError(f"found weight {original.weight}, expected 0 to {MAX_WEIGHT}")
 
 
 def with_own_commands(head: RolloutHeader, records: Sequence[Record]) -> list[Record]:

@@ -14,16 +14,16 @@ from orchestrator.engine.control import RolloutControl
 from orchestrator.events.actor import Actor
 from orchestrator.events.event_bus import EventBus
 from orchestrator.events.events import AbortRequested, NodeNote, Record
-from orchestrator.untrusted import SHOWN, Count, Name, Time, check_printable, decode
+from orchestrator.untrusted import MAX_SHOWN_CHARS, Count, Name, Time, check_printable, decode
 
-LONGEST = 4_096  # bytes of one request
-WINDOW = (
+MAX_REQUEST_BYTES = 4_096  # bytes of one request
+CLOCK_TOLERANCE_S = (
     300.0  # seconds that the clock of whoever signs may be away from ours, the way through Consul included
 )
-DELIBERATE = 2.0  # seconds after an abort within which another one is not meant as "at once"
-NAMED = 20  # requests that are not carried out and are named; more would fill the journal
+SECOND_ABORT_DELAY_S = 2.0  # seconds after an abort within which another one is not meant as "at once"
+MAX_NAMED_REFUSALS = 20  # requests that are not carried out and are named; more would fill the journal
 
-What = Literal["pause", "resume", "abort", "continue", "retry", "skip"]
+ControlAction = Literal["pause", "resume", "abort", "continue", "retry", "skip"]
 
 _Nonce = Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{16,64}\Z")]
 
@@ -40,7 +40,7 @@ class ControlRequest(msgspec.Struct, frozen=True, kw_only=True):
         at: when it was made.
     """
 
-    what: What
+    what: ControlAction
     who: Name
     subject: Annotated[str, msgspec.Meta(max_length=255)] = ""
     uid: Annotated[int, msgspec.Meta(ge=-1, lt=2**32)] = -1
@@ -70,7 +70,9 @@ class ControlRequests:
         self._taken: set[str] = set()  # nonces
         # Keys as they were read, and are there still: whether it was carried out.
         self._read: dict[tuple[str, int], bool] = {}
-        self._aborted = -DELIBERATE  # when an abort was asked for last, by anybody; seconds of the loop
+        self._aborted = (
+            -SECOND_ABORT_DELAY_S
+        )  # when an abort was asked for last, by anybody; seconds of the loop
         self._named = 0
 
     def watch(self, record: Record) -> None:
@@ -95,7 +97,7 @@ class ControlRequests:
         try:
             request, verified = self._checked(pair.value)
         except ValueError as error:
-            key = shorten(pair.key, SHOWN)
+            key = shorten(pair.key, MAX_SHOWN_CHARS)
             self._refuse(f"the request in Consul's key {key} was refused: {error}")
             return False
         claimed = [f"uid {request.uid}"] if request.uid >= 0 else []
@@ -107,8 +109,8 @@ class ControlRequests:
 
     def _checked(self, value: bytes) -> tuple[ControlRequest, bool]:
         """A request, and whether it is signed. Raises ValueError: it is not to be carried out."""
-        if len(value) > LONGEST:
-            raise ValueError(f"it has {len(value)} bytes, expected at most {LONGEST}")
+        if len(value) > MAX_REQUEST_BYTES:
+            raise ValueError(f"it has {len(value)} bytes, expected at most {MAX_REQUEST_BYTES}")
         opened = open_value(self._signer, "request", value)
         if opened.doubt:
             raise ValueError(opened.doubt)
@@ -122,9 +124,11 @@ class ControlRequests:
         if request.nonce in self._taken:
             raise ValueError(f"{request.who} has sent it before")
         late = time.time() - request.at
-        if opened.verified and abs(late) > WINDOW:
+        if opened.verified and abs(late) > CLOCK_TOLERANCE_S:
             when = f"{late:.0f} s ago" if late > 0 else f"in {-late:.0f} s"
-            raise ValueError(f"{request.who} signed it {when} by our clock, expected at most {WINDOW:.0f} s")
+            raise ValueError(
+                f"{request.who} signed it {when} by our clock, expected at most {CLOCK_TOLERANCE_S:.0f} s"
+            )
         self._taken.add(request.nonce)
         return request, opened.verified
 
@@ -142,7 +146,10 @@ class ControlRequests:
 
     def _abort(self, actor: Actor) -> None:
         """The second one ends it at once: not by two people who did not know of each other."""
-        if self._control.aborting and asyncio.get_running_loop().time() - self._aborted < DELIBERATE:
+        if (
+            self._control.aborting
+            and asyncio.get_running_loop().time() - self._aborted < SECOND_ABORT_DELAY_S
+        ):
             text = "requested an abort just after another request; one more ends the rollout at once"
             self._bus.emit(NodeNote(node="", text=f"{actor} {text}"))
             return
@@ -160,6 +167,6 @@ class ControlRequests:
 
     def _refuse(self, text: str) -> None:
         self._named += 1
-        if self._named <= NAMED:
-            last = "; further requests are not listed" if self._named == NAMED else ""
+        if self._named <= MAX_NAMED_REFUSALS:
+            last = "; further requests are not listed" if self._named == MAX_NAMED_REFUSALS else ""
             self._bus.emit(NodeNote(node="", text=f"{text}{last}"))

@@ -6,11 +6,11 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from orchestrator.journal.entries import EntryHeader
-from orchestrator.untrusted import LONGEST_NAME, Count, Name, Number, ProcessId, Time
+from orchestrator.untrusted import MAX_NAME_CHARS, Count, Name, Number, ProcessId, Time
 
-MOST_NODES = 20_000
+MAX_NODES = 20_000
 
-_Nodes = Annotated[list[Name], msgspec.Meta(max_length=MOST_NODES)]
+_Nodes = Annotated[list[Name], msgspec.Meta(max_length=MAX_NODES)]
 _Size = Number | Annotated[str, msgspec.Meta(max_length=16)]  # as in `Policy.serial`
 
 
@@ -38,10 +38,10 @@ class PublishedPolicy(msgspec.Struct, kw_only=True, frozen=True):
 class PublishedPlan(msgspec.Struct, kw_only=True, frozen=True):
     """A plan as far as `resume` needs it; in the journal it reads as a part of a whole one."""
 
-    batches: Annotated[list[_Nodes], msgspec.Meta(max_length=MOST_NODES)]
-    nodes: Annotated[list[PublishedNode], msgspec.Meta(max_length=MOST_NODES)]
+    batches: Annotated[list[_Nodes], msgspec.Meta(max_length=MAX_NODES)]
+    nodes: Annotated[list[PublishedNode], msgspec.Meta(max_length=MAX_NODES)]
     policy: PublishedPolicy
-    places: Annotated[dict[Name, Endpoint], msgspec.Meta(max_length=MOST_NODES)] = {}
+    places: Annotated[dict[Name, Endpoint], msgspec.Meta(max_length=MAX_NODES)] = {}
     findings: Annotated[list[str], msgspec.Meta(max_length=0)] = []
 
 
@@ -66,7 +66,7 @@ class RolloutHeader(msgspec.Struct, frozen=True, kw_only=True):
         return cls(
             kind=entry.kind,
             application=entry.application,
-            version=entry.version[:LONGEST_NAME],  # it may be those of many nodes
+            version=entry.version[:MAX_NAME_CHARS],  # it may be those of many nodes
             operator=entry.operator,
             host=entry.host,
             pid=entry.pid,

@@ -18,28 +18,28 @@ from orchestrator.remote.checks import check_head, check_record, with_own_comman
 from orchestrator.remote.header import RolloutHeader
 from orchestrator.untrusted import Count, Number, Time, check_amounts, decode
 
-MOST = 400_000  # bytes; Consul takes 512 kB
-MOST_UNPACKED = 16_000_000  # bytes, of either side: what is longer loses what can be spared
-LONGEST = 2_000  # characters of one text; the journal of whoever works has all of it
+MAX_PAYLOAD_BYTES = 400_000  # bytes; Consul takes 512 kB
+MAX_UNPACKED_BYTES = 16_000_000  # bytes, of either side: what is longer loses what can be spared
+MAX_TEXT_CHARS = 2_000  # characters of one text; the journal of whoever works has all of it
 
 # Commands, replies and what a service has written stay in the journal of whoever works; of what is waited
 # for only the last word counts.
-_PRIVATE = (events.CommandSending, events.CommandFinished, events.ServiceLog)
-_DISPENSABLE = (events.NodeNote, events.HookFired, events.Prefetched, events.Traffic)
+_UNPUBLISHED_EVENTS = (events.CommandSending, events.CommandFinished, events.ServiceLog)
+_DROPPABLE_EVENTS = (events.NodeNote, events.HookFired, events.Prefetched, events.Traffic)
 
 _Hash = Annotated[str, msgspec.Meta(pattern=r"\A([0-9a-f]{64})?\Z")]
 
 
-class _Line(msgspec.Struct, frozen=True, array_like=True):
+class _PublishedEvent(msgspec.Struct, frozen=True, array_like=True):
     seq: Number
     at: Time
     event: AnyEvent
 
 
-class _Whole(msgspec.Struct, frozen=True, kw_only=True):
+class _PublishedState(msgspec.Struct, frozen=True, kw_only=True):
     schema: Count
     head: RolloutHeader
-    lines: list[_Line]
+    lines: list[_PublishedEvent]
     number: Count = 0
     at: Time = 0.0
     journal_head: _Hash = ""
@@ -75,20 +75,20 @@ def pack(
         journal_head: of the journal of the machine that publishes it.
     """
     packed = b""
-    for spare in ((), _DISPENSABLE, (*_DISPENSABLE, events.StepDone, events.BatchStarted)):
+    for spare in ((), _DROPPABLE_EVENTS, (*_DROPPABLE_EVENTS, events.StepDone, events.BatchStarted)):
         kept = [
             record
             for record in _without_old_waits(records)
-            if not isinstance(record.event, (*_PRIVATE, *spare))
+            if not isinstance(record.event, (*_UNPUBLISHED_EVENTS, *spare))
         ]
-        lines = [_Line(record.seq, record.at, _cut(record.event)) for record in kept]
+        lines = [_PublishedEvent(record.seq, record.at, _cut(record.event)) for record in kept]
         whole = msgspec.json.encode(
-            _Whole(
+            _PublishedState(
                 schema=JOURNAL_SCHEMA, head=head, lines=lines, number=number, at=at, journal_head=journal_head
             )
         )
         packed = zlib.compress(whole)
-        if len(packed) <= MOST and len(whole) <= MOST_UNPACKED:
+        if len(packed) <= MAX_PAYLOAD_BYTES and len(whole) <= MAX_UNPACKED_BYTES:
             break
     return packed
 
@@ -104,8 +104,8 @@ def _cut(event: AnyEvent) -> AnyEvent:
 
 def _shorter(value: Any) -> Any:
     match value:
-        case str() if len(value) > LONGEST:
-            return f"{value[:LONGEST]}…"
+        case str() if len(value) > MAX_TEXT_CHARS:
+            return f"{value[:MAX_TEXT_CHARS]}…"
         case list():
             return [_shorter(part) for part in value]
         case dict():
@@ -130,7 +130,7 @@ def read_publication(value: bytes, known: Mapping[int, Record] | None = None) ->
     Raises:
         ValueError: it is no such value, or from a newer Rolldeck.
     """
-    whole = decode(_of_today(_unzipped(value)), _Whole)
+    whole = decode(_of_today(_unzipped(value)), _PublishedState)
     head = whole.head
     names = check_head(head)
     records = []
@@ -149,15 +149,17 @@ def read_publication(value: bytes, known: Mapping[int, Record] | None = None) ->
 
 def _unzipped(value: bytes) -> bytes:
     """Whoever wrote it may have made gigabytes of it. Raises ValueError."""
-    if len(value) > 2 * MOST:
-        raise ValueError(f"has {len(value)} bytes, expected at most {2 * MOST}")
+    if len(value) > 2 * MAX_PAYLOAD_BYTES:
+        raise ValueError(f"has {len(value)} bytes, expected at most {2 * MAX_PAYLOAD_BYTES}")
     unpacking = zlib.decompressobj()
     try:
-        unzipped = unpacking.decompress(value, MOST_UNPACKED)
+        unzipped = unpacking.decompress(value, MAX_UNPACKED_BYTES)
     except zlib.error as error:
         raise ValueError(f"cannot be understood: {error}") from None
     if unpacking.unconsumed_tail:
-        raise ValueError(f"cannot be understood: it has more than {MOST_UNPACKED} bytes when it is unpacked")
+        raise ValueError(
+            f"cannot be understood: it has more than {MAX_UNPACKED_BYTES} bytes when it is unpacked"
+        )
     if not unpacking.eof or unpacking.unused_data:
         raise ValueError("cannot be understood: it does not end where it should")
     return unzipped

@@ -22,11 +22,11 @@ from orchestrator.remote.control_requests import ControlRequest, ControlRequests
 from orchestrator.remote.header import RolloutHeader
 from orchestrator.remote.payload import pack
 
-APART = 0.2  # seconds between two publications
-PAUSE = 0.5  # before Consul is asked again that could not be asked, or said no
-WAIT = 30.0  # that one look for requests may block
-LAST = 5.0  # for the last publication, at the end
-LEFT_THERE = 100  # requests that are not carried out; of more all are deleted
+PUBLISH_INTERVAL_S = 0.2  # seconds between two publications
+RETRY_INTERVAL_S = 0.5  # before Consul is asked again that could not be asked, or said no
+BLOCKING_WAIT_S = 30.0  # that one look for requests may block
+FINAL_PUBLISH_TIMEOUT_S = 5.0  # for the last publication, at the end
+MAX_KEPT_REQUESTS = 100  # requests that are not carried out; of more all are deleted
 
 
 def rollout_key(prefix: str, app: str) -> str:
@@ -105,7 +105,7 @@ class RolloutPublisher:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(LAST):
+                async with asyncio.timeout(FINAL_PUBLISH_TIMEOUT_S):
                     await self._done()
                     await self._give_back()
                     await self._delete_requests()
@@ -125,9 +125,9 @@ class RolloutPublisher:
     async def _all_published(self) -> None:
         """Until everything so far is there, but not for ever: HAProxy and nodes are what counts."""
         try:
-            async with asyncio.timeout(LAST):
+            async with asyncio.timeout(FINAL_PUBLISH_TIMEOUT_S):
                 while not await self._done():  # noqa: ASYNC110 - Consul cannot tell us
-                    await asyncio.sleep(APART)
+                    await asyncio.sleep(PUBLISH_INTERVAL_S)
         except TimeoutError:
             self._note(
                 "cannot publish state to Consul: another machine could not restore the next node's"
@@ -146,7 +146,7 @@ class RolloutPublisher:
             done = await self._done()
             if not done:
                 self._dirty.set()
-            await asyncio.sleep(APART if done else PAUSE)
+            await asyncio.sleep(PUBLISH_INTERVAL_S if done else RETRY_INTERVAL_S)
 
     def _value(self) -> bytes:
         """The newest state; its number is larger than that of each before it."""
@@ -170,11 +170,11 @@ class RolloutPublisher:
         index = 0
         while True:
             try:
-                index, found = await self._consul.list(self._folder, index, WAIT)
+                index, found = await self._consul.list(self._folder, index, BLOCKING_WAIT_S)
                 self._requests.forget_all_but(found)
                 for pair in found:
                     # What is not carried out stays: whoever has left it learns that nobody has taken it.
-                    if self._requests.take(pair) or len(found) > LEFT_THERE:
+                    if self._requests.take(pair) or len(found) > MAX_KEPT_REQUESTS:
                         await self._consul.delete(pair.key)
             except BackendError:
-                await asyncio.sleep(PAUSE)
+                await asyncio.sleep(RETRY_INTERVAL_S)

@@ -6,11 +6,11 @@ from backends.text import shorten
 from orchestrator.events.actor import Actor
 from orchestrator.events.state import RolloutState
 from orchestrator.live.versions import VersionTracker
-from orchestrator.remote.control_requests import What
+from orchestrator.remote.control_requests import ControlAction
 from orchestrator.remote.subscriber import PublishedRollout, RolloutSubscriber
-from orchestrator.untrusted import SHOWN
+from orchestrator.untrusted import MAX_SHOWN_CHARS
 
-PAUSE = 2.0  # seconds before Consul is asked again that could not be asked
+RETRY_INTERVAL_S = 2.0  # seconds before Consul is asked again that could not be asked
 
 
 class RemoteRollout:
@@ -57,8 +57,8 @@ class RemoteRollout:
             except BackendError as error:
                 self.problem = error.problem
             except Exception as error:  # a defect must not leave an old look there as a live one
-                self.problem = f"internal error: {shorten(repr(error), SHOWN)}"
-            await self._clock.sleep(PAUSE)
+                self.problem = f"internal error: {shorten(repr(error), MAX_SHOWN_CHARS)}"
+            await self._clock.sleep(RETRY_INTERVAL_S)
 
     def _take(self, seen: PublishedRollout) -> None:
         if seen.doubt:
@@ -73,7 +73,7 @@ class RemoteRollout:
                 self._versions.learn(record, self.state.version)
         self.seen, self.problem = seen, ""
 
-    async def ask(self, what: What) -> None:
+    async def ask(self, what: ControlAction) -> None:
         """Leave a request. Raises BackendError."""
         if self.seen is not None:
             await self._following.ask(self.seen, what, self._actor)

@@ -12,12 +12,12 @@ from orchestrator.events.actor import Actor
 from orchestrator.events.events import Record, RolloutEnded
 from orchestrator.events.state import RolloutState
 from orchestrator.remote.checks import apply
-from orchestrator.remote.control_requests import ControlRequest, What
+from orchestrator.remote.control_requests import ControlAction, ControlRequest
 from orchestrator.remote.header import RolloutHeader
 from orchestrator.remote.payload import read_publication
 from orchestrator.remote.publisher import ask, rollout_key
 
-WAIT = 30.0  # seconds that one look may block
+BLOCKING_WAIT_S = 30.0  # seconds that one look may block
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +99,7 @@ class RolloutSubscriber:
         except ValueError as error:
             raise UnreadableReply("consul", f"key {self.key}: {error}") from None
 
-    async def ask(self, seen: PublishedRollout, what: What, actor: Actor, subject: str = "") -> str:
+    async def ask(self, seen: PublishedRollout, what: ControlAction, actor: Actor, subject: str = "") -> str:
         """Leave a request to the rollout that was seen; see `orchestrator.remote.publisher.ask`."""
         request = ControlRequest(
             what=what,
@@ -122,7 +122,7 @@ class RolloutSubscriber:
         return (await self._consul.get(key))[1] is None
 
     async def _look(self, index: int) -> tuple[int, PublishedRollout | None]:
-        after, pair = await self._consul.get(self.key, index, WAIT)
+        after, pair = await self._consul.get(self.key, index, BLOCKING_WAIT_S)
         if pair is None:
             return after, None
         opened = open_value(self._signer, "publication", pair.value)

@@ -13,8 +13,8 @@ from orchestrator.events.actor import ROLLDECK, Actor
 if TYPE_CHECKING:
     from orchestrator.engine.control import RolloutControl
 
-AGAIN = Actor(f"{ROLLDECK}, as Consul answers again", ROLLDECK.via)  # as who lets it go on
-PING = 2.0  # seconds between two looks whether it answers: a blocking query would notice late
+CONSUL_BACK = Actor(f"{ROLLDECK}, as Consul answers again", ROLLDECK.via)  # as who lets it go on
+CHECK_INTERVAL_S = 2.0  # seconds between two looks whether it answers: a blocking query would notice late
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ class ConsulMonitor:
             except Exception as error:  # a defect must not leave an old answer there as a live one
                 self._why = f"internal error: {error!r}"
             self._pause_or_go_on()
-            await self._clock.sleep(PING)
+            await self._clock.sleep(CHECK_INTERVAL_S)
 
     def _pause_or_go_on(self) -> None:
         """Once in an outage: whoever lets it go on decides for the rest of that.
@@ -88,4 +88,4 @@ class ConsulMonitor:
             elif not self._why and judged is not None:
                 self._judged = None
                 if judged.paused and judged.paused_by == ROLLDECK:
-                    judged.resume(AGAIN)
+                    judged.resume(CONSUL_BACK)

@@ -12,7 +12,7 @@ from orchestrator.events.events import ManualChangeFinished, ManualChangeStarted
 from orchestrator.events.text import format_health
 from orchestrator.session.session import Session
 
-MOST_LOOKS = 4  # under the lock, until two in a row are the same
+MAX_CHECKS = 4  # under the lock, until two in a row are the same
 
 Agree = Callable[[Impact, Sequence[Difference]], Awaitable[Change | None]]
 """Asked about a change that would do something else by now; the change to make, or None."""
@@ -41,7 +41,7 @@ async def change_by_hand(
 
 async def _look_again(session: Session, change: Change, shown: Impact, agree: Agree) -> Change:
     found: tuple[Difference, ...] = ()
-    for _ in range(MOST_LOOKS):
+    for _ in range(MAX_CHECKS):
         now = await manual.impact(session.application, change)
         found = impact_differences(shown, now)
         if not found:

@@ -12,7 +12,7 @@ from orchestrator.errors import PlanChanged
 from orchestrator.events.events import RolloutKind
 from orchestrator.planning.plan import Plan, PreflightFailed
 
-MOST_PLANS = 4  # that are made under the lock until two in a row are the same
+MAX_PLANS = 4  # that are made under the lock until two in a row are the same
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ async def look_again(
         PreflightFailed: a plan has errors.
     """
     found: list[Difference] = []
-    for _ in range(MOST_PLANS):
+    for _ in range(MAX_PLANS):
         now = await proposal.again()
         if now is None:
             raise PlanChanged("somebody else has finished it meanwhile: there is nothing left to do")

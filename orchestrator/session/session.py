@@ -18,7 +18,7 @@ from orchestrator.events.event_bus import EventBus
 from orchestrator.events.events import NodeNote, Record, RolloutEnded
 from orchestrator.events.state import RolloutState
 from orchestrator.inventory.inventory import Inventory
-from orchestrator.live.poller import View
+from orchestrator.live.poller import FleetView
 from orchestrator.live.versions import VersionTracker, look_at_versions
 from orchestrator.node import Node
 from orchestrator.planning.application import Application
@@ -141,7 +141,7 @@ class Session:
         note = "; ".join(filter(None, (self.inventory.words(), problem)))
         return self.consul.status(note) if self.consul is not None else None
 
-    def index_servers(self, view: View) -> None:
+    def index_servers(self, view: FleetView) -> None:
         """Name the nodes of the servers that are seen; costs nothing while those are the same."""
         nodes, match = self.application.nodes, self.application.match
         views = [instance.servers for instance in view.instances]

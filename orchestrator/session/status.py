@@ -29,7 +29,7 @@ from orchestrator.journal.unfinished import (
     unfinished_originals,
     unreadable_entries,
 )
-from orchestrator.live.versions import Disks, NodeVersion, running_versions, with_disk
+from orchestrator.live.versions import DiskVersions, NodeVersion, running_versions, with_disk
 from orchestrator.locks.file import FileLock, Holder
 from orchestrator.planning.slots import filled
 from orchestrator.remote.subscriber import RolloutSubscriber
@@ -108,7 +108,7 @@ class StatusReader:
         consul: Consul | None,
         adapters: AdapterFactory,
         balancers: Sequence[LoadBalancer],
-        disks: Disks,
+        disks: DiskVersions,
     ) -> None:
         self._settings = settings
         self._app = app

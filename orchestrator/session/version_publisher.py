@@ -11,8 +11,8 @@ from orchestrator.background import keep_running
 from orchestrator.events.event_bus import EventBus
 from orchestrator.events.events import NodeDone, NodeNote, NodeStarted, Record
 
-PAUSE = 1.0  # seconds before Consul is asked again that could not be asked
-LAST = 5.0  # for what is left at the end
+RETRY_INTERVAL_S = 1.0  # seconds before Consul is asked again that could not be asked
+FINAL_PUBLISH_TIMEOUT_S = 5.0  # for what is left at the end
 
 
 @asynccontextmanager
@@ -43,9 +43,9 @@ async def versions_told(
         working.cancel()
         await asyncio.gather(working, return_exceptions=True)
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(LAST):
+            async with asyncio.timeout(FINAL_PUBLISH_TIMEOUT_S):
                 while not await publisher.write():  # noqa: ASYNC110 - Consul cannot tell us
-                    await asyncio.sleep(PAUSE)
+                    await asyncio.sleep(RETRY_INTERVAL_S)
 
 
 class _VersionPublisher:
@@ -95,4 +95,4 @@ class _VersionPublisher:
             self._some_wait.clear()
             if not await self.write():
                 self._some_wait.set()
-                await asyncio.sleep(PAUSE)
+                await asyncio.sleep(RETRY_INTERVAL_S)

@@ -30,7 +30,7 @@ from orchestrator.locks.held import HeldLock, hold
 from orchestrator.remote.header import RolloutHeader
 from orchestrator.remote.takeover import adopt, find
 
-DAY = 86_400.0  # seconds
+DAY_S = 86_400.0  # seconds
 
 Share = Callable[[Lock, RolloutHeader, RolloutControl], AbstractAsyncContextManager[Published]]
 
@@ -76,7 +76,7 @@ class WorkLog:
         share: Share | None = None,
     ) -> None:
         self._path = path
-        self._keep = retention_days * DAY
+        self._keep = retention_days * DAY_S
         self._application = application
         self._clock = clock
         self._bus = bus

@@ -4,9 +4,9 @@ from typing import Any
 
 from backends.haproxy.columns import columns_of
 from backends.model import Info, Level, Server, ServerRef, Sessions, Stream
-from orchestrator.live.poller import InstanceView, View
-from orchestrator.live.rates import Places, Rates
-from orchestrator.live.sessions import Seen
+from orchestrator.live.poller import BalancerView, FleetView
+from orchestrator.live.rates import Rates, RowIndex
+from orchestrator.live.sessions import PolledSessions
 from tests.support.console_values import server
 from widgets.detail.model import Detail
 from widgets.detail.page import build_page
@@ -15,12 +15,12 @@ NOW = 100.0
 WEB1 = ("shop", "web1")
 
 
-def instance(name: str = "lb1", *servers: Server, **changes: Any) -> InstanceView:
+def instance(name: str = "lb1", *servers: Server, **changes: Any) -> BalancerView:
     """A live load balancer that has web1, unless others are given; two polls, a second apart."""
     servers = servers or (server("web1", name, sessions=2, requests=143, response_time=8),)
     columns = columns_of(servers)
     before = columns_of([server(each.ref.server, name, each.ref.backend) for each in servers])
-    places = Places(columns.names)
+    places = RowIndex(columns.names)
     rates = Rates().with_sample(places, NOW - 1.2, before).with_sample(places, NOW - 0.2, columns)
     fields: dict[str, Any] = {
         "name": name,
@@ -32,7 +32,7 @@ def instance(name: str = "lb1", *servers: Server, **changes: Any) -> InstanceVie
         "rates": rates,
         "read_at": NOW - 0.2,
     }
-    return InstanceView(**(fields | changes))
+    return BalancerView(**(fields | changes))
 
 
 def stream(age: int | None, on: str = "lb1", client: str = "10.0.0.9:4000", **changes: Any) -> Stream:
@@ -41,18 +41,18 @@ def stream(age: int | None, on: str = "lb1", client: str = "10.0.0.9:4000", **ch
     return Stream(client=client, age=age, **(fields | changes))
 
 
-def read(*streams: Stream, total: int | None = None, at: float = NOW - 1) -> Seen:
+def read(*streams: Stream, total: int | None = None, at: float = NOW - 1) -> PolledSessions:
     """Sessions that were read a second ago."""
-    return Seen(Sessions(len(streams) if total is None else total, streams), at)
+    return PolledSessions(Sessions(len(streams) if total is None else total, streams), at)
 
 
-def detail(*instances: InstanceView, **changes: Any) -> Detail:
+def detail(*instances: BalancerView, **changes: Any) -> Detail:
     """web1 on these load balancers, on two live ones by default."""
     fields: dict[str, Any] = {
         "node": "web1",
         "keys": (WEB1,),
         "version": "1.4.2",
-        "view": View(instances or (instance("lb1"), instance("lb2"))),
+        "view": FleetView(instances or (instance("lb1"), instance("lb2"))),
         "now": NOW,
     }
     return Detail(**(fields | changes))

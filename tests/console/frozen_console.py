@@ -11,8 +11,8 @@ from backends.model import Admin, Backend, Info, Level, Operational, Server, Ses
 from console.tui.app import Console
 from orchestrator.balancers.group import BalancerGroup
 from orchestrator.events.event_bus import EventBus
-from orchestrator.live.poller import InstanceView, View, Watch
-from orchestrator.live.rates import Places, Rates
+from orchestrator.live.poller import BalancerView, FleetView, Poller
+from orchestrator.live.rates import Rates, RowIndex
 from orchestrator.node import Node
 from orchestrator.planning.application import Application
 from orchestrator.planning.policy import Policy
@@ -155,13 +155,13 @@ class _Apt(FakeInstaller):
         return (Command(("sudo", "apt-get", "install", "-y", "--download-only", f"shop={version}")),)
 
 
-class _FrozenWatch(Watch):
-    def __init__(self, balancer_group: BalancerGroup, clock: FrozenClock, view: View) -> None:
+class _FrozenWatch(Poller):
+    def __init__(self, balancer_group: BalancerGroup, clock: FrozenClock, view: FleetView) -> None:
         super().__init__(balancer_group, clock)
         self._still = view
 
     @property
-    def view(self) -> View:
+    def view(self) -> FleetView:
         return self._still
 
 
@@ -201,9 +201,9 @@ def session_of(scene: Frame) -> Session:
     return session
 
 
-def view_of(scene: Frame, now: float) -> View:
+def view_of(scene: Frame, now: float) -> FleetView:
     """What a watch would have seen by then, in monotonic seconds."""
-    return View(tuple(_instance(scene, name, now) for name in BALANCERS))
+    return FleetView(tuple(_instance(scene, name, now) for name in BALANCERS))
 
 
 def servers(scene: Frame, instance: str, look: int = 7) -> tuple[Server, ...]:
@@ -224,15 +224,15 @@ def servers(scene: Frame, instance: str, look: int = 7) -> tuple[Server, ...]:
     return tuple(found)
 
 
-def _instance(scene: Frame, name: str, now: float) -> InstanceView:
+def _instance(scene: Frame, name: str, now: float) -> BalancerView:
     looks = range(4, 8) if name == scene.reloaded else range(-1, 8)
-    places = Places([(BACKEND, each.name) for each in scene.machines])
+    places = RowIndex([(BACKEND, each.name) for each in scene.machines])
     rates = Rates(places)
     for look in looks:
         rates = rates.with_sample(places, now - 7 + look, columns_of(servers(scene, name, look)))
     latest = servers(scene, name)
     silent = name == scene.silent
-    return InstanceView(
+    return BalancerView(
         name=name,
         state="stale" if silent else "live",
         info=_info(name),

@@ -18,7 +18,7 @@ from console.tui.app import Console
 from console.tui.screens.main import MainScreen
 from orchestrator.events.actor import Actor
 from orchestrator.events.events import CommandFinished, Record, RolloutEnded
-from orchestrator.live.poller import Watch
+from orchestrator.live.poller import Poller
 from orchestrator.session.session import Session
 from tests.support.rollouts import tune, world
 
@@ -32,7 +32,7 @@ class ConsoleStack:
 
     stack: Stack
     session: Session
-    watch: Watch
+    watch: Poller
     records: list[Record]
 
     @property
@@ -77,7 +77,7 @@ async def console_stack(
         async with open_session(load(stack.config_path), "shop") as session:
             records: list[Record] = []
             session.bus.subscribe(records.append)
-            watch = Watch(session.application.balancer_group, session.clock, interval=POLL)
+            watch = Poller(session.application.balancer_group, session.clock, interval=POLL)
             polling = asyncio.create_task(watch.run())
             await session.versions.look(session.application.nodes)
             try:

@@ -7,8 +7,8 @@ import pytest
 from rich.cells import cell_len
 
 from backends.model import Admin, Operational, ServerRef
-from orchestrator.live.poller import View
-from orchestrator.live.sessions import Seen
+from orchestrator.live.poller import FleetView
+from orchestrator.live.sessions import PolledSessions
 from tests.console.detail_values import (
     NOW,
     WEB1,
@@ -51,7 +51,7 @@ def test_what_does_not_fit_side_by_side_stands_below(width: int, groups: int) ->
 
 @pytest.mark.parametrize("width", [30, 60, 80, 120, 200])
 def test_no_line_is_wider_than_the_screen_but_for_the_narrowest(width: int) -> None:
-    shown = detail(in_flight={LB1: read(stream(3)), LB2: Seen(failing="no answer " * 30)})
+    shown = detail(in_flight={LB1: read(stream(3)), LB2: PolledSessions(failing="no answer " * 30)})
     widest = max(cell_len(line) for line in lines(shown, width))
     assert widest <= max(width, 80)
 
@@ -102,16 +102,18 @@ def test_sessions_of_all_load_balancers_oldest_first() -> None:
     streams = {LB1: read(stream(3), stream(1)), LB2: read(stream(62, "lb2"), stream(None, "lb2"), total=1234)}
     found = lines(detail(in_flight=streams))
     start = next(index for index, line in enumerate(found) if line.startswith(" Sessions"))
-    assert found[start] == " Sessions   2 on lb1 · the 2 oldest of 1,234 on lb2"
+    assert found[start] == " Sessions   2 on lb1   the 2 oldest of 1,234 on lb2"
     assert [line.split()[0] for line in found[start + 2 : start + 6]] == ["1:02", "0:03", "0:01", NO_VALUE]
     assert found[start + 2].split() == ["1:02", "28", "s", "lb2", "10.0.0.9:4000", "www"]
 
 
 def test_sessions_that_cannot_be_read_say_why_and_zero_is_zero() -> None:
-    denied = Seen(failing="`show sess`: Permission denied; it needs level operator or admin", denied=True)
+    denied = PolledSessions(
+        failing="`show sess`: Permission denied; it needs level operator or admin", denied=True
+    )
     found = "\n".join(lines(detail(in_flight={LB1: denied})))
     assert "on lb1: `show sess`: Permission denied; it needs level operator" in found
-    assert "2 on lb1 · 2 on lb2, being read" in found
+    assert "2 on lb1   2 on lb2, being read" in found
     calm = detail(instance("lb1", server("web1")), in_flight={LB1: read(stream(9))})
     assert " Sessions   0 on lb1" in lines(calm)  # HAProxy counts none: what was read before has ended
 
@@ -122,7 +124,7 @@ def test_a_node_in_two_backends_has_both() -> None:
     found = "\n".join(lines(shown))
     assert "\n admin      lb1 ● live" in found
     assert "admin on all: weight 0 by an operator" in found
-    assert "0 shop on lb1 · 0 admin on lb1" in found
+    assert "0 shop on lb1   0 admin on lb1" in found
     assert build_title(shown, "", 80)[1] == ("  shop, admin", "quiet")
 
 
@@ -223,4 +225,4 @@ def test_nothing_from_outside_moves_anything(text: str, width: int) -> None:
 
 
 def test_an_empty_view_is_no_error() -> None:
-    assert " Sessions   " + NO_VALUE in lines(replace(detail(), view=View(())))
+    assert " Sessions   " + NO_VALUE in lines(replace(detail(), view=FleetView(())))

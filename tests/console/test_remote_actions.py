@@ -8,7 +8,7 @@ from pathlib import Path
 from console.config.loader import load
 from console.demo.node import Release
 from console.sessions import open_session
-from orchestrator.live.poller import Watch
+from orchestrator.live.poller import Poller
 from tests.console.real_console import POLL, ConsoleStack, drive
 from tests.support.consul_world import consul_world, elsewhere
 from tests.support.held_steps import held
@@ -26,7 +26,7 @@ async def test_it_is_seen_live_asked_by_keys_and_taken_over(tmp_path: Path) -> N
             with elsewhere(stack):
                 config = load(stack.config_path)
             async with open_session(config, "shop") as session:
-                watch = Watch(session.application.balancer_group, session.clock, interval=POLL)
+                watch = Poller(session.application.balancer_group, session.clock, interval=POLL)
                 polling = asyncio.create_task(watch.run())
                 here = ConsoleStack(stack, session, watch, [])
                 try:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from console.demo.load import Load
 from orchestrator.events.events import NodeStarted
-from orchestrator.remote.control_requests import DELIBERATE
+from orchestrator.remote.control_requests import SECOND_ABORT_DELAY_S
 from orchestrator.remote.payload import read_publication, unpack
 from tests.support.consul_world import consul_world, elsewhere, far_away, killed, lock_runs_out
 from tests.support.held_steps import held
@@ -176,7 +176,7 @@ async def test_who_asks_for_an_abort_is_told_what_a_second_one_does(tmp_path: Pa
                     in asked.err
                 )
                 await first.event("abort_requested", immediate=False)
-                await asyncio.sleep(DELIBERATE)
+                await asyncio.sleep(SECOND_ABORT_DELAY_S)
                 assert (await rolldeck(stack, "control", "shop", "abort")).code == 0
             run = await first.end()
     assert run.code == 4, run.text

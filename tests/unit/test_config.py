@@ -16,7 +16,7 @@ from backends.installers.command import NoInstall
 from backends.installers.kinds import InstallSettings
 from backends.installers.versions import VersionSettings
 from backends.services.kinds import ServiceSettings
-from console.config.loader import LONGEST, find_and_load, load
+from console.config.loader import MAX_FILE_BYTES, find_and_load, load
 from console.config.schema import parse
 from console.debug_log import LogSettings
 from orchestrator.inventory.kinds import InventorySettings
@@ -71,7 +71,7 @@ def test_a_first_configuration_fits_on_one_screen(tmp_path: Path) -> None:
         (b"ssh = " + b"[" * 100_000, "nested too deep"),
         (b"ssh" + b".a" * 3000 + b" = nan", "found a key of more than 100 parts"),
         (b"", "found none, expected at least one [haproxy.NAME] table"),
-        (b"#" * (LONGEST + 1), "it is longer than"),
+        (b"#" * (MAX_FILE_BYTES + 1), "it is longer than"),
     ],
 )
 def test_a_file_that_is_no_configuration(tmp_path: Path, content: bytes, problem: str) -> None:

@@ -10,7 +10,7 @@ from orchestrator.engine.control import RolloutControl
 from orchestrator.events.actor import Actor
 from orchestrator.events.event_bus import EventBus
 from orchestrator.events.events import Paused, Record, Resumed
-from orchestrator.session.consul_monitor import PING, ConsulMonitor
+from orchestrator.session.consul_monitor import CHECK_INTERVAL_S, ConsulMonitor
 from tests.support.virtual_time import VirtualClock, run
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class Desk:
     async def look(self, *, down: bool) -> None:
         """Let it look some times."""
         self.consul.down = down
-        await self.clock.sleep(3 * PING)
+        await self.clock.sleep(3 * CHECK_INTERVAL_S)
 
 
 def scenario(play: Callable[[Desk, RolloutControl], Awaitable[None]]) -> Desk:

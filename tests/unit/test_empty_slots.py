@@ -12,8 +12,8 @@ from console.commands.first_configuration import Found, merged, written
 from console.config.schema import parse
 from orchestrator.inventory.static import resolve_nodes
 from orchestrator.live.disruptions import headroom
-from orchestrator.live.poller import InstanceView, View
-from orchestrator.live.rates import Places, Rates
+from orchestrator.live.poller import BalancerView, FleetView
+from orchestrator.live.rates import Rates, RowIndex
 from orchestrator.planning import capacity
 from orchestrator.planning.capacity import CapacityViolation
 from orchestrator.planning.mapping import map_nodes, node_by_server
@@ -134,11 +134,11 @@ def test_a_node_is_followed_by_its_address_through_the_slots() -> None:
     run(scenario())
 
 
-def live(snapshot: Snapshot) -> View:
+def live(snapshot: Snapshot) -> FleetView:
     columns = columns_of(snapshot.servers)
-    rates = Rates(Places(columns.names))
-    return View(
-        (InstanceView("lb1", "live", servers=snapshot.servers, columns=columns, rates=rates, read_at=0.0),)
+    rates = Rates(RowIndex(columns.names))
+    return FleetView(
+        (BalancerView("lb1", "live", servers=snapshot.servers, columns=columns, rates=rates, read_at=0.0),)
     )
 
 

@@ -8,8 +8,8 @@ import pytest
 from backends.haproxy.columns import columns_of
 from backends.model import Admin, Info, Level, Operational, Server, ServerRef, Snapshot
 from orchestrator.live.disruptions import headroom
-from orchestrator.live.poller import InstanceView, View
-from orchestrator.live.rates import Places, Rates
+from orchestrator.live.poller import BalancerView, FleetView
+from orchestrator.live.rates import Rates, RowIndex
 from orchestrator.planning import capacity
 from orchestrator.planning.capacity import Capacity, CapacityViolation
 from orchestrator.planning.plan import Severity
@@ -138,8 +138,8 @@ def test_the_live_view_counts_as_the_guard_does(
 ) -> None:
     seen = pool(**states)
     columns = columns_of(seen.servers)
-    instance = InstanceView("lb1", "live", seen.info, seen.level, seen.servers, columns)
-    view = View((replace(instance, rates=Rates(Places(columns.names))),))
+    instance = BalancerView("lb1", "live", seen.info, seen.level, seen.servers, columns)
+    view = FleetView((replace(instance, rates=Rates(RowIndex(columns.names))),))
     refs = {ServerRef("lb1", "shop", name) for name in leaving}
     places = ALL_BACKUPS if all_backups else set()
     ((live,), _) = headroom(view, ["shop"], HALF, refs, places)

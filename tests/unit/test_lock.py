@@ -60,11 +60,11 @@ async def test_broken_by_hand_the_holder_is_told_to_both(folder: Path) -> None:
 async def test_who_does_not_stop_is_waited_for_no_longer_than_said(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("orchestrator.locks.file.STOP_SECONDS", 0.1)
+    monkeypatch.setattr("orchestrator.locks.file.STOP_TIMEOUT_S", 0.1)
     first, second, third = (FileLock.of(folder, "shop") for _ in range(3))
     await first.acquire(ANN)
     assert await second.acquire(BOB, break_lock=True) == ANN
-    monkeypatch.setattr("orchestrator.locks.file.STOP_SECONDS", 60.0)
+    monkeypatch.setattr("orchestrator.locks.file.STOP_TIMEOUT_S", 60.0)
     breaking = asyncio.create_task(third.acquire(ANN, break_lock=True))  # waits for the second all the same
     await until_fenced(second)
     assert not breaking.done()

@@ -13,7 +13,7 @@ from orchestrator.events.events import CommandStarted
 from orchestrator.node import OriginalState
 from orchestrator.planning.plan import Finding, Plan, PlannedNode, PreflightFailed, Severity
 from orchestrator.planning.policy import Policy
-from orchestrator.session.proposal import MOST_PLANS, Proposal, agree_within_request, look_again
+from orchestrator.session.proposal import MAX_PLANS, Proposal, agree_within_request, look_again
 
 REF = ServerRef("lb1", "shop", "web1")
 READY = OriginalState(AdminState.READY, 1, False)
@@ -110,7 +110,7 @@ async def test_it_is_planned_again_until_it_holds_still() -> None:
 
 
 async def test_what_never_holds_still_is_not_begun() -> None:
-    plans = [weighing(number) for number in range(10, 10 + MOST_PLANS)]
+    plans = [weighing(number) for number in range(10, 10 + MAX_PLANS)]
     with pytest.raises(PlanChanged, match="the state keeps changing"):
         await look_again(proposals(*plans))
 

@@ -14,7 +14,7 @@ from orchestrator.engine.control import RolloutControl
 from orchestrator.events import events
 from orchestrator.events.actor import Actor
 from orchestrator.events.event_bus import EventBus
-from orchestrator.remote.control_requests import NAMED, ControlRequest, ControlRequests
+from orchestrator.remote.control_requests import MAX_NAMED_REFUSALS, ControlRequest, ControlRequests
 from tests.support import forged
 from tests.support.virtual_time import VirtualClock, run
 
@@ -79,10 +79,10 @@ def test_an_event_says_that_it_came_through_consul_and_who_vouches_for_that() ->
 def test_no_forged_one_is_carried_out_and_each_is_named_up_to_a_limit() -> None:
     def scenario(desk: Desk) -> None:
         values = list(forged.requests(FENCE))
-        assert len(values) > NAMED
+        assert len(values) > MAX_NAMED_REFUSALS
         for _, value in values:
             desk.put(value)
-        assert len(desk.notes) == len(desk.events) == NAMED
+        assert len(desk.notes) == len(desk.events) == MAX_NAMED_REFUSALS
         assert all("key requests/" in note and len(note) < 500 for note in desk.notes)
         assert desk.notes[-1].endswith("further requests are not listed")
 

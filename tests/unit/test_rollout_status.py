@@ -15,7 +15,7 @@ from orchestrator.events.events import DecisionRequested, NodeFailed, NodeStarte
 from orchestrator.journal.entry_status import RolloutStatus, rollout_status
 from orchestrator.journal.store import Journal
 from orchestrator.journal.unfinished import known_versions, unfinished_nodes
-from orchestrator.live.versions import DISK_SECONDS, Disks, NodeVersion, with_disk
+from orchestrator.live.versions import DISK_TIMEOUT_S, DiskVersions, NodeVersion, with_disk
 from orchestrator.node import Node
 from orchestrator.session.status import ApplicationStatus, KeptOut
 from tests.support.console_values import HOSTILE, harmless
@@ -168,15 +168,15 @@ def test_a_version_may_be_called_otherwise_on_disk() -> None:
 def test_nodes_that_do_not_answer_are_waited_for_once() -> None:
     async def scenario() -> None:
         world = World(nodes=2)
-        nodes, disks = world.application.nodes, Disks()
+        nodes, disks = world.application.nodes, DiskVersions()
         for fake in world.nodes.values():
             fake.faults.always["connect"] = Fault(None, seconds=3600)
         start = world.clock.monotonic()
         assert await disks.look(nodes) == {}
         assert await disks.look(nodes) == {}
-        assert world.clock.monotonic() - start == pytest.approx(DISK_SECONDS, abs=0.1)
+        assert world.clock.monotonic() - start == pytest.approx(DISK_TIMEOUT_S, abs=0.1)
         world.nodes["web1"].faults.always.clear()
-        assert await Disks().look(nodes) == {"web1": "1.0"}, "what has answered counts"
+        assert await DiskVersions().look(nodes) == {"web1": "1.0"}, "what has answered counts"
 
     run(scenario())
 
@@ -185,7 +185,7 @@ def test_a_node_that_refuses_hides_no_other() -> None:
     async def scenario() -> None:
         world = World(nodes=2)
         world.nodes["web1"].faults.always["installed"] = Fault(Unreachable("web1", "gone"))
-        assert await Disks().look(world.application.nodes) == {"web2": "1.0"}
+        assert await DiskVersions().look(world.application.nodes) == {"web2": "1.0"}
 
     run(scenario())
 

@@ -11,9 +11,9 @@ from backends.haproxy.columns import columns_of
 from backends.model import HealthResult, Server
 from orchestrator.events.event_bus import EventBus
 from orchestrator.journal.store import Journal
-from orchestrator.live.poller import InstanceView, View
-from orchestrator.live.rates import Places, Rates
-from orchestrator.live.versions import AT_ONCE, VersionTracker
+from orchestrator.live.poller import BalancerView, FleetView
+from orchestrator.live.rates import Rates, RowIndex
+from orchestrator.live.versions import MAX_CONCURRENT_CHECKS, VersionTracker
 from orchestrator.node import Node
 from orchestrator.planning.application import Application
 from orchestrator.session import work_log
@@ -64,12 +64,12 @@ def many(health: Versions, count: int) -> tuple[Application, list[Node]]:
 def test_only_so_many_nodes_are_asked_for_their_version_at_once() -> None:
     async def go() -> None:
         health = Versions()
-        application, _ = many(health, 5 * AT_ONCE)
+        application, _ = many(health, 5 * MAX_CONCURRENT_CHECKS)
         made = session(application)
         await made.versions.look(made.application.nodes)
-        assert health.most == AT_ONCE
-        assert len(health.looks) == len(made.versions.by_node) == 5 * AT_ONCE
-        assert made.versions.words() == f"1.4.2 on {5 * AT_ONCE}"
+        assert health.most == MAX_CONCURRENT_CHECKS
+        assert len(health.looks) == len(made.versions.by_node) == 5 * MAX_CONCURRENT_CHECKS
+        assert made.versions.words() == f"1.4.2 on {5 * MAX_CONCURRENT_CHECKS}"
 
     run(go())
 
@@ -116,10 +116,10 @@ def test_nobody_is_asked_where_health_does_not_tell_a_version() -> None:
     run(go())
 
 
-def view(*servers: Server) -> View:
+def view(*servers: Server) -> FleetView:
     columns = columns_of(servers)
-    seen = InstanceView("lb1", "live", servers=servers, columns=columns, rates=Rates(Places(columns.names)))
-    return View((seen,))
+    seen = BalancerView("lb1", "live", servers=servers, columns=columns, rates=Rates(RowIndex(columns.names)))
+    return FleetView((seen,))
 
 
 def test_names_come_with_what_is_seen_and_stay_the_same_object_while_that_does() -> None:
@@ -133,7 +133,7 @@ def test_names_come_with_what_is_seen_and_stay_the_same_object_while_that_does()
         made.index_servers(seen)
         names = made.names
         assert names == {("shop", "web1"): "web1", ("shop", "s2"): "web2"}
-        made.index_servers(View(seen.instances))
+        made.index_servers(FleetView(seen.instances))
         assert made.names is names
         made.index_servers(view(first))
         assert made.names == {("shop", "web1"): "web1"}

@@ -20,7 +20,7 @@ from orchestrator.events.events import (
 from orchestrator.events.ways_back import OutOfRotation
 from orchestrator.planning.policy import Policy
 from orchestrator.remote.header import Endpoint, PublishedNode, PublishedPlan, PublishedPolicy, RolloutHeader
-from orchestrator.remote.payload import LONGEST, MOST, pack, unpack
+from orchestrator.remote.payload import MAX_PAYLOAD_BYTES, MAX_TEXT_CHARS, pack, unpack
 
 HEAD = RolloutHeader(
     kind="upgrade",
@@ -74,18 +74,21 @@ def test_what_others_need_is_there_and_of_waits_the_last_word() -> None:
 
 
 def test_a_text_without_an_end_does_not_keep_the_rest_from_being_seen() -> None:
-    long = noise(8 * MOST)
+    long = noise(8 * MAX_PAYLOAD_BYTES)
     failed = NodeFailed(node="web1", step="verify", error=long)
     packed = pack(HEAD, records(failed, msgspec.structs.replace(ENDED, reason=long)))
-    assert len(packed) <= MOST
+    assert len(packed) <= MAX_PAYLOAD_BYTES
     _, seen = unpack(packed)
     assert isinstance(seen[0].event, NodeFailed)
-    assert seen[0].event.error == f"{long[:LONGEST]}…"
+    assert seen[0].event.error == f"{long[:MAX_TEXT_CHARS]}…"
     assert isinstance(seen[1].event, RolloutEnded)
 
 
 def test_of_too_much_the_dispensable_goes_first() -> None:
-    notes = [NodeNote(node="web1", text=noise(LONGEST)[number:]) for number in range(MOST // 500)]
+    notes = [
+        NodeNote(node="web1", text=noise(MAX_TEXT_CHARS)[number:])
+        for number in range(MAX_PAYLOAD_BYTES // 500)
+    ]
     done = StepDone(node="web1", step="drain", changed=True, detail="", duration_s=1)
     _, seen = unpack(pack(HEAD, records(*_different(notes), done, ENDED)))
     assert [type(each.event) for each in seen] == [StepDone, RolloutEnded]
@@ -94,7 +97,7 @@ def test_of_too_much_the_dispensable_goes_first() -> None:
 def _different(notes: list[NodeNote]) -> list[NodeNote]:
     """Repetition is what makes them small."""
     some = random.Random(2)  # noqa: S311 - no secret
-    return [msgspec.structs.replace(each, text=some.randbytes(LONGEST // 2).hex()) for each in notes]
+    return [msgspec.structs.replace(each, text=some.randbytes(MAX_TEXT_CHARS // 2).hex()) for each in notes]
 
 
 @pytest.mark.parametrize(
@@ -115,15 +118,15 @@ def test_what_cannot_be_one_is_said(value: bytes, why: str) -> None:
 
 def test_nor_does_one_in_a_list_within_an_event() -> None:
     """What HAProxy answers at the end is of any length too."""
-    long = noise(8 * MOST)
+    long = noise(8 * MAX_PAYLOAD_BYTES)
     out = OutOfRotation(node="web1", servers=[long], intentional=False, commands=[])
     ended = msgspec.structs.replace(ENDED, unreachable_balancers=["lb1: away", long], out_of_rotation=[out])
     packed = pack(HEAD, records(ended))
-    assert len(packed) <= MOST
+    assert len(packed) <= MAX_PAYLOAD_BYTES
     [seen] = unpack(packed)[1]
     assert isinstance(seen.event, RolloutEnded)
-    assert seen.event.unreachable_balancers == ["lb1: away", f"{long[:LONGEST]}…"]
-    assert seen.event.out_of_rotation[0].servers == [f"{long[:LONGEST]}…"]
+    assert seen.event.unreachable_balancers == ["lb1: away", f"{long[:MAX_TEXT_CHARS]}…"]
+    assert seen.event.out_of_rotation[0].servers == [f"{long[:MAX_TEXT_CHARS]}…"]
 
 
 @pytest.mark.parametrize("serial", [1, 100_000, "30%", " 030% ", "5", [1, "30%"]])

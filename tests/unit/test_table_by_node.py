@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from backends.model import Server
-from orchestrator.live.poller import View
+from orchestrator.live.poller import FleetView
 from tests.support.console_values import HOSTILE, server
 from tests.unit.test_table_model import DOWN, DRAIN, MAINT, RISING, instance, only, shown
 from tests.unit.test_table_model import nodes as names_of
@@ -26,13 +26,13 @@ def servers(name: str, own: Changes) -> list[Server]:
     return [server(node, name, backend, **changes) for (backend, _, node), changes in split]
 
 
-def view(*own: Changes, stale: tuple[str, ...] = ()) -> View:
+def view(*own: Changes, stale: tuple[str, ...] = ()) -> FleetView:
     """For each load balancer, its servers."""
     found = []
     for number, each in enumerate(own, 1):
         state = {"state": "stale"} if f"lb{number}" in stale else {}
         found.append(instance(f"lb{number}", [servers(f"lb{number}", each)], **state))
-    return View(tuple(found))
+    return FleetView(tuple(found))
 
 
 def node(*own: Changes, stale: tuple[str, ...] = ()) -> Row:
@@ -40,7 +40,7 @@ def node(*own: Changes, stale: tuple[str, ...] = ()) -> Row:
     return only(view(*own, stale=stale), options=NODES)
 
 
-def by_node(of: View, **changes: Any) -> MainViewModel:
+def by_node(of: FleetView, **changes: Any) -> MainViewModel:
     return shown(of, TableOptions(by="node", **changes))
 
 
@@ -55,7 +55,7 @@ def test_a_row_in_full() -> None:
             for a, b, bad in looks
         ]
 
-    two = View((instance("lb1", polls("lb1")), instance("lb2", polls("lb2"))))
+    two = FleetView((instance("lb1", polls("lb1")), instance("lb2", polls("lb2"))))
     row = only(two, options=NODES, versions={"web1": "1.5.0"}, names={("shop", "s1"): "web1"})
     assert row == Row(
         key=("", "web1"),
@@ -231,7 +231,7 @@ def test_marks_go_to_the_node_and_to_all_of_its_servers() -> None:
 @pytest.mark.parametrize("text", HOSTILE)
 def test_hostile_names_are_grouped_and_found(text: str) -> None:
     own: Changes = {f"api/{text}": {}, f"shop/{text}": MAINT}
-    of = View((instance("lb1", [[*servers("lb1", own), server("web1", backend=text, **DOWN)]]),))
+    of = FleetView((instance("lb1", [[*servers("lb1", own), server("web1", backend=text, **DOWN)]]),))
     found = by_node(of, sort="node")
     assert sorted(names_of(found)) == sorted(("web1", text))
     row = found.rows[names_of(found).index(text)]
@@ -254,8 +254,8 @@ def test_alike_nodes_share_one_standing_and_the_grouping_is_kept() -> None:
 def test_a_second_look_at_the_same_servers_keeps_the_grouping() -> None:
     one = view(MANY)
     layout = group_by_node(merge_by_name(one, {})).rows
-    assert group_by_node(merge_by_name(View(one.instances), {})).rows is layout
+    assert group_by_node(merge_by_name(FleetView(one.instances), {})).rows is layout
 
 
 def test_nothing_at_all() -> None:
-    assert len(by_node(View(())).rows) == len(by_node(view({})).rows) == 0
+    assert len(by_node(FleetView(())).rows) == len(by_node(view({})).rows) == 0

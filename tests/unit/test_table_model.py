@@ -7,8 +7,8 @@ import pytest
 
 from backends.haproxy.columns import columns_of
 from backends.model import Admin, Info, Level, Operational, Server
-from orchestrator.live.poller import InstanceView, View
-from orchestrator.live.rates import Places, Rates
+from orchestrator.live.poller import BalancerView, FleetView
+from orchestrator.live.rates import Rates, RowIndex
 from tests.support.console_values import HOSTILE, server
 from widgets.table.by_server import natural_sort_key
 from widgets.table.model import MainViewModel, Row, build_view_model
@@ -25,13 +25,13 @@ DOWN: dict[str, Any] = {
 RISING: dict[str, Any] = {"status": "UP 1/3", "check_health": 2}
 
 
-def instance(name: str, polls: Sequence[Sequence[Server]], **changes: Any) -> InstanceView:
+def instance(name: str, polls: Sequence[Sequence[Server]], **changes: Any) -> BalancerView:
     """After these looks, one second apart."""
     rates = Rates()
     for at, servers in enumerate(polls):
         columns = columns_of(servers)
         same = columns.names == rates.places.names
-        rates = rates.with_sample(rates.places if same else Places(columns.names), at, columns)
+        rates = rates.with_sample(rates.places if same else RowIndex(columns.names), at, columns)
     fields: dict[str, Any] = {
         "state": "live",
         "info": Info(name, "2.6.12-1+deb12u4", 1, 100, False),
@@ -41,21 +41,21 @@ def instance(name: str, polls: Sequence[Sequence[Server]], **changes: Any) -> In
         "rates": rates,
         "read_at": 10.0,
     }
-    return InstanceView(name, **(fields | changes))
+    return BalancerView(name, **(fields | changes))
 
 
-def view(*changes: Mapping[str, Mapping[str, Any]], **of_instances: Mapping[str, Any]) -> View:
+def view(*changes: Mapping[str, Mapping[str, Any]], **of_instances: Mapping[str, Any]) -> FleetView:
     """For each load balancer, what its servers differ in from healthy ones."""
     found = []
     for number, own in enumerate(changes, 1):
         name = f"lb{number}"
         servers = [server(node, name, **fields) for node, fields in own.items()]
         found.append(instance(name, [servers], **of_instances.get(name, {})))
-    return View(tuple(found))
+    return FleetView(tuple(found))
 
 
 def shown(
-    of: View,
+    of: FleetView,
     options: TableOptions | None = None,
     *,
     now: float = 10.5,
@@ -69,7 +69,7 @@ def nodes(found: MainViewModel) -> list[str]:
     return [found.rows[index].node for index in range(len(found.rows))]
 
 
-def only(of: View, **changes: Any) -> Row:
+def only(of: FleetView, **changes: Any) -> Row:
     found = shown(of, **changes)
     assert len(found.rows) == 1
     return found.rows[0]
@@ -80,7 +80,7 @@ def test_a_row_in_full() -> None:
         [server("s1", name, requests=n, errors_5xx=n // 10, sessions=3, queue=1, response_time=time)]
         for name, n, time in (("lb1", 100, 8), ("lb1", 140, 8))
     ]
-    two = View((instance("lb1", polls), instance("lb2", polls)))
+    two = FleetView((instance("lb1", polls), instance("lb2", polls)))
     row = only(two, versions={"web1": "1.5.0"}, names={("shop", "s1"): "web1"})
     assert row == Row(
         key=("shop", "s1"),
@@ -193,7 +193,7 @@ def test_what_no_load_balancer_says_now_is_called_stale_with_its_age() -> None:
 
 
 def test_instances_in_the_header() -> None:
-    of = View((InstanceView("lb1"), instance("lb2", [[]], reloaded_at=5.0)))
+    of = FleetView((BalancerView("lb1"), instance("lb2", [[]], reloaded_at=5.0)))
     first, second = shown(of).instances
     assert (first.state, first.version, first.age_s, first.note) == ("connecting", "", 0, "")
     assert (second.version, second.age_s, second.note) == ("2.6.12", 0.5, "reloaded 6 s ago")
@@ -241,7 +241,7 @@ def test_filter(filter_: str, expected: str) -> None:
 
 def test_only_problems_and_only_one_backend() -> None:
     assert nodes(shown(view(MANY), TableOptions(problems_only=True))) == ["web3", "web4", "web1"]
-    two = View((instance("lb1", [[server("a"), server("a", backend="api")]]),))
+    two = FleetView((instance("lb1", [[server("a"), server("a", backend="api")]]),))
     found = shown(two, TableOptions(backend="api"))
     assert [found.rows.key(n) for n in range(len(found.rows))] == [("api", "a")]
 
@@ -273,7 +273,7 @@ def test_natural_order_takes_any_digits() -> None:
 
 
 def test_nothing_at_all() -> None:
-    found = shown(View((InstanceView("lb1"),)))
+    found = shown(FleetView((BalancerView("lb1"),)))
     assert len(found.rows) == 0
     assert found.counts == RowCounts(0, 0, 0, 0)
 

@@ -9,7 +9,7 @@ from backends.haproxy.columns import Name
 from backends.model import AdminState, Server
 from backends.text import visible
 from orchestrator.events.text import format_health
-from orchestrator.live.poller import InstanceView
+from orchestrator.live.poller import BalancerView
 from widgets.detail.model import Detail
 from widgets.segments import Segment, truncate
 from widgets.table.columns import MAX_CELL_CHARS, NO_VALUE, fit, format_number, format_percent, format_since
@@ -24,7 +24,7 @@ def _figure(value: str, unit: str = "") -> Cell:
     return [(f"{value:>{_NUMBER}}", "plain"), (f" {unit}" if unit else "", "quiet")]
 
 
-def _rotation(server: Server, instance: InstanceView) -> Cell:
+def _rotation(server: Server, instance: BalancerView) -> Cell:
     if server.in_rotation:
         return [("✓ in rotation", "ok")]
     kind = judge_server(server, has_sessions=server.sessions > 0).kind
@@ -35,7 +35,7 @@ def _rotation(server: Server, instance: InstanceView) -> Cell:
     )
 
 
-def _admin(server: Server, instance: InstanceView) -> Cell:
+def _admin(server: Server, instance: BalancerView) -> Cell:
     kind = (
         "plain"
         if server.admin_state is AdminState.READY
@@ -44,7 +44,7 @@ def _admin(server: Server, instance: InstanceView) -> Cell:
     return [(server.admin_state.value, kind)]
 
 
-def _health(server: Server, instance: InstanceView) -> Cell:
+def _health(server: Server, instance: BalancerView) -> Cell:
     words = format_health(server)
     # Of the word alone: a drained server that is up is as healthy as any other.
     kind = _HEALTH_KINDS.get(words[:1], "quiet")
@@ -52,24 +52,24 @@ def _health(server: Server, instance: InstanceView) -> Cell:
     return [(words, kind), (f"  since {format_since(server.last_change)}", "quiet")]
 
 
-def _status(server: Server, instance: InstanceView) -> Cell:
+def _status(server: Server, instance: BalancerView) -> Cell:
     return [(server.status, "plain"), (" (backup)" if server.backup else "", "quiet")]
 
 
-def _weight(server: Server, instance: InstanceView) -> Cell:
+def _weight(server: Server, instance: BalancerView) -> Cell:
     if server.throttle is not None:
         return [*_figure(str(server.effective_weight), f"of {server.weight}, slow start {server.throttle} %")]
     changed = server.weight != server.initial_weight
     return _figure(str(server.weight), f"of {server.initial_weight} configured" if changed else "")
 
 
-def _sessions(server: Server, instance: InstanceView) -> Cell:
+def _sessions(server: Server, instance: BalancerView) -> Cell:
     return _figure(
         format_number(server.sessions, _NUMBER), f"in flight, {format_number(server.queue, 5)} queued"
     )
 
 
-def _requests(server: Server, instance: InstanceView) -> Cell:
+def _requests(server: Server, instance: BalancerView) -> Cell:
     place = instance.places.index.get((server.ref.backend, server.ref.server))
     if place is None or instance.state != "live":
         return _figure(NO_VALUE)
@@ -82,13 +82,13 @@ def _requests(server: Server, instance: InstanceView) -> Cell:
     return [*_figure(rate, "/s,"), (words, "bad" if failed else "quiet")]
 
 
-def _response(server: Server, instance: InstanceView) -> Cell:
+def _response(server: Server, instance: BalancerView) -> Cell:
     if server.response_time is None:
         return _figure(NO_VALUE)
     return _figure(str(server.response_time), "ms")
 
 
-def _address(server: Server, instance: InstanceView) -> Cell:
+def _address(server: Server, instance: BalancerView) -> Cell:
     if not server.address:
         return [("not shown", "quiet")]
     host = f"[{server.address}]" if ":" in server.address else server.address
@@ -98,7 +98,7 @@ def _address(server: Server, instance: InstanceView) -> Cell:
     ]
 
 
-def _check(server: Server, instance: InstanceView) -> Cell:
+def _check(server: Server, instance: BalancerView) -> Cell:
     if server.track_target:
         return [(f"that of {server.track_target}", "plain")]
     if not server.has_checks:
@@ -113,11 +113,11 @@ def _check(server: Server, instance: InstanceView) -> Cell:
     ]
 
 
-def _said(server: Server, instance: InstanceView) -> Cell:
+def _said(server: Server, instance: BalancerView) -> Cell:
     return [(server.last_check or NO_VALUE, "plain" if server.last_check else "quiet")]
 
 
-def _proof(server: Server, instance: InstanceView) -> Cell:
+def _proof(server: Server, instance: BalancerView) -> Cell:
     if not server.has_checks or not server.check_fall:  # as in maintenance
         return [(NO_VALUE, "quiet")]
     full = server.check_health == server.full_health
@@ -127,7 +127,7 @@ def _proof(server: Server, instance: InstanceView) -> Cell:
     ]
 
 
-def _agent(server: Server, instance: InstanceView) -> Cell:
+def _agent(server: Server, instance: BalancerView) -> Cell:
     if not server.agent_configured:
         return [("none", "quiet")]
     if not server.agent:
@@ -139,7 +139,7 @@ def _agent(server: Server, instance: InstanceView) -> Cell:
     ]
 
 
-ROWS: tuple[tuple[str, Callable[[Server, InstanceView], Cell]], ...] = (
+ROWS: tuple[tuple[str, Callable[[Server, BalancerView], Cell]], ...] = (
     ("rotation", _rotation),
     ("admin", _admin),
     ("health", _health),
@@ -150,7 +150,7 @@ ROWS: tuple[tuple[str, Callable[[Server, InstanceView], Cell]], ...] = (
     ("response", _response),
     ("address", _address),
 )
-CHECKS: tuple[tuple[str, Callable[[Server, InstanceView], Cell]], ...] = (
+CHECKS: tuple[tuple[str, Callable[[Server, BalancerView], Cell]], ...] = (
     ("check", _check),
     ("said", _said),
     ("passed", _proof),
@@ -193,7 +193,7 @@ def build_checks(detail: Detail, name: Name, width: int) -> list[list[Segment]]:
     return lines
 
 
-def _groups(detail: Detail, width: int) -> list[tuple[Sequence[InstanceView], int]]:
+def _groups(detail: Detail, width: int) -> list[tuple[Sequence[BalancerView], int]]:
     instances = detail.view.instances
     room = width - 1 - LABEL_CELLS
     across = max(1, min(len(instances), room // NARROWEST))
@@ -204,7 +204,7 @@ def _groups(detail: Detail, width: int) -> list[tuple[Sequence[InstanceView], in
     return [(instances[first : first + across], wide) for first in range(0, len(instances), across)]
 
 
-def _titles(detail: Detail, name: Name, group: Sequence[InstanceView], wide: int) -> list[Segment]:
+def _titles(detail: Detail, name: Name, group: Sequence[BalancerView], wide: int) -> list[Segment]:
     line: list[Segment] = [(" " + fit(name[0][:MAX_CELL_CHARS], LABEL_CELLS - 1) + " ", "head")]
     for instance in group:
         words, kind = detail.connection(instance)
@@ -217,9 +217,9 @@ def _titles(detail: Detail, name: Name, group: Sequence[InstanceView], wide: int
 
 def _row(
     label: str,
-    cell: Callable[[Server, InstanceView], Cell],
+    cell: Callable[[Server, BalancerView], Cell],
     name: Name,
-    group: Sequence[InstanceView],
+    group: Sequence[BalancerView],
     wide: int,
 ) -> list[Segment]:
     line: list[Segment] = [(" " + fit(label, LABEL_CELLS), "quiet")]
@@ -235,7 +235,7 @@ def _row(
     return line
 
 
-def _absent(label: str, instance: InstanceView) -> Cell:
+def _absent(label: str, instance: BalancerView) -> Cell:
     if label != ROWS[0][0]:
         return [(NO_VALUE, "quiet")]
     return [("unknown here" if instance.state == "live" else "no answer yet", "moving")]

@@ -9,8 +9,8 @@ from backends.model import Server, ServerRef
 from orchestrator.events import events
 from orchestrator.events.events import Record
 from orchestrator.events.text import RepeatedWaits
-from orchestrator.live.poller import InstanceView, View
-from orchestrator.live.sessions import Seen
+from orchestrator.live.poller import BalancerView, FleetView
+from orchestrator.live.sessions import PolledSessions
 from widgets.segments import Segment
 from widgets.transcript.lines import Line, lines_of
 from widgets.view_model import LONG_STALE_S, RowKey
@@ -33,23 +33,23 @@ class Detail:
     node: str
     keys: tuple[RowKey, ...]
     version: str
-    view: View
-    in_flight: Mapping[ServerRef, Seen] = field(default_factory=dict)
+    view: FleetView
+    in_flight: Mapping[ServerRef, PolledSessions] = field(default_factory=dict)
     journal: Sequence[Line] = ()
     now: float = 0.0
 
-    def lines(self) -> Iterable[tuple[InstanceView, Server]]:
+    def lines(self) -> Iterable[tuple[BalancerView, Server]]:
         """Each server line with the load balancer that has it, in the order of the configuration."""
         for key in self.keys:
             for instance in self.view.instances:
                 if (server := instance.server(key)) is not None:
                     yield instance, server
 
-    def age(self, instance: InstanceView) -> float:
+    def age(self, instance: BalancerView) -> float:
         """Seconds since its data came."""
         return 0.0 if instance.read_at is None else max(0.0, self.now - instance.read_at)
 
-    def connection(self, instance: InstanceView) -> Segment:
+    def connection(self, instance: BalancerView) -> Segment:
         """A load balancer's state as glyph and words."""
         if instance.state == "live":
             return "● live", "ok"

@@ -10,8 +10,8 @@ from textual.content import Content
 from backends.model import Server, Stream
 from backends.text import format_clock, visible
 from orchestrator.balancers.maintenance_reason import MaintenanceReason, maintenance_reasons
-from orchestrator.live.poller import InstanceView
-from orchestrator.live.sessions import INTERVAL, Seen
+from orchestrator.live.poller import BalancerView
+from orchestrator.live.sessions import POLL_INTERVAL_S, PolledSessions
 from widgets.detail.balancer_table import LABEL_CELLS, build_checks, build_state
 from widgets.detail.model import Detail
 from widgets.segments import Segment, truncate
@@ -19,7 +19,7 @@ from widgets.table.columns import MAX_CELL_CHARS, NO_VALUE, fit
 from widgets.transcript.lines import MARKS, Line
 
 MAX_ROWS_PER_LINE = 3  # of one line of the journal
-LATE_S = 3 * INTERVAL  # seconds; sessions that are older are called so
+LATE_S = 3 * POLL_INTERVAL_S  # seconds; sessions that are older are called so
 _JOURNAL_KINDS = {"command": "head", "failed": "bad", "bad": "bad", "reply": "plain", "event": "quiet"}
 
 
@@ -73,7 +73,7 @@ def sessions(detail: Detail, width: int) -> list[list[Segment]]:
     streams: list[Stream] = []
     for instance, server in detail.lines():
         where = f"{server.ref.backend} on {instance.name}" if len(detail.keys) > 1 else f"on {instance.name}"
-        seen = detail.in_flight.get(server.ref, Seen())
+        seen = detail.in_flight.get(server.ref, PolledSessions())
         if seen.failing and (instance.state == "live" or seen.denied):  # else it is said at the top
             lines += _wrapped(
                 [(" ", "plain")], f"{where}: {seen.failing}"[: 2 * MAX_CELL_CHARS], "moving", width
@@ -90,11 +90,11 @@ def sessions(detail: Detail, width: int) -> list[list[Segment]]:
             counts.append(f"{count} {where}" + (f", {late:.0f} s old" if old else ""))
             streams += seen.sessions.oldest
     title: list[Segment] = [(" " + fit("Sessions", LABEL_CELLS), "head")]
-    heads = _wrapped(title, " · ".join(counts)[: 2 * MAX_CELL_CHARS] or NO_VALUE, "quiet", width)
+    heads = _wrapped(title, "   ".join(counts)[: 2 * MAX_CELL_CHARS] or NO_VALUE, "quiet", width)
     return [*heads, *lines, *_streams(detail, streams)]
 
 
-def _none(instance: InstanceView, server: Server) -> bool:
+def _none(instance: BalancerView, server: Server) -> bool:
     return instance.state == "live" and not server.sessions
 
 
@@ -133,7 +133,7 @@ def journal(detail: Detail, width: int) -> list[list[Segment]]:
     title: list[Segment] = [(" " + fit("Journal", LABEL_CELLS), "head")]
     if not detail.journal:
         return [[*title, ("nothing since the console opened", "quiet")]]
-    lines = [[*title, ("> sent, < the raw reply, · happened, ✗ failed; newest last", "quiet")]]
+    lines = [[*title, ("> sent, < the raw reply,   happened, ✗ failed; newest last", "quiet")]]
     return lines + [row for line in detail.journal for row in _journalled(line, width)]
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from operator import itemgetter
 
-from orchestrator.live.poller import InstanceView, View
+from orchestrator.live.poller import BalancerView, FleetView
 from widgets.table.by_server import (
     Aggregate,
     BalancerLines,
@@ -92,7 +92,7 @@ class ServersByNode(Aggregate):
         ]
         return merge_backends([""], self.rows.backend_names[row], states)
 
-    def _lines_of(self, row: int, lines: BalancerLines) -> list[tuple[InstanceView, int]]:
+    def _lines_of(self, row: int, lines: BalancerLines) -> list[tuple[BalancerView, int]]:
         servers = self.rows.groups[row]
         return [
             (instance, indexes[server])
@@ -137,7 +137,7 @@ def group_by_node(servers: ServersByName) -> ServersByNode:
 
 
 def translate_keys(
-    keys: Iterable[RowKey], view: View, names: Mapping[RowKey, str], by: GroupBy
+    keys: Iterable[RowKey], view: FleetView, names: Mapping[RowKey, str], by: GroupBy
 ) -> frozenset[RowKey]:
     """Return the keys of the same machines in the other grouping: nodes of servers, or servers of nodes.
 

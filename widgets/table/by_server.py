@@ -5,8 +5,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from functools import cached_property, lru_cache
 
-from orchestrator.live.poller import InstanceView, View
-from orchestrator.live.rates import Places
+from orchestrator.live.poller import BalancerView, FleetView
+from orchestrator.live.rates import RowIndex
 from widgets.table.server_status import (
     ABSENT,
     EMPTY,
@@ -19,7 +19,7 @@ from widgets.table.server_status import (
 from widgets.view_model import RowKey, node_key, node_of
 
 NO_LINE = -1
-BalancerLines = list[tuple[InstanceView, list[int]]]
+BalancerLines = list[tuple[BalancerView, list[int]]]
 """A load balancer, and the index of its line for each server; `NO_LINE` where it does not have the server."""
 
 _DIGITS = re.compile(r"([0-9]+)")
@@ -40,7 +40,7 @@ class Aggregate(ABC):
     Only load balancers that are live count. Each number is computed when it is asked for.
     """
 
-    def __init__(self, view: View, lines: list[list[int]]) -> None:
+    def __init__(self, view: FleetView, lines: list[list[int]]) -> None:
         """Find the lines of live load balancers; nothing is added up yet.
 
         Args:
@@ -54,10 +54,10 @@ class Aggregate(ABC):
         ]
 
     @abstractmethod
-    def _lines_of(self, row: int, lines: BalancerLines) -> list[tuple[InstanceView, int]]:
+    def _lines_of(self, row: int, lines: BalancerLines) -> list[tuple[BalancerView, int]]:
         """Return the lines behind a row, among these."""
 
-    def lines_of(self, row: int) -> list[tuple[InstanceView, int]]:
+    def lines_of(self, row: int) -> list[tuple[BalancerView, int]]:
         """Return the lines behind a row that are live; where none of them is, those that were read last."""
         return self._lines_of(row, self._live_lines) or self._lines_of(row, self._all_lines)
 
@@ -100,7 +100,7 @@ class Aggregate(ABC):
 class ServerRows:
     """The servers in the natural order of their nodes, and the line of each load balancer for them."""
 
-    def __init__(self, listings: tuple[Places, ...], names: Mapping[RowKey, str]) -> None:
+    def __init__(self, listings: tuple[RowIndex, ...], names: Mapping[RowKey, str]) -> None:
         keys = dict.fromkeys(name for listing in listings for name in listing.names)
         nodes = {key: node_of(key, names) for key in keys}
         self.keys = sorted(
@@ -140,7 +140,7 @@ class ServerRows:
 class ServersByName(Aggregate):
     """A view, with one status for each server."""
 
-    def __init__(self, view: View, rows: ServerRows, statuses: list[RowStatus]) -> None:
+    def __init__(self, view: FleetView, rows: ServerRows, statuses: list[RowStatus]) -> None:
         super().__init__(view, rows.lines)
         self.rows = rows
         self.statuses = statuses
@@ -150,7 +150,7 @@ class ServersByName(Aggregate):
         lines = self.lines_of(row)
         return judge_server(lines[0][0].servers[lines[0][1]]) if lines else ABSENT
 
-    def _lines_of(self, row: int, lines: BalancerLines) -> list[tuple[InstanceView, int]]:
+    def _lines_of(self, row: int, lines: BalancerLines) -> list[tuple[BalancerView, int]]:
         return [(instance, indexes[row]) for instance, indexes in lines if indexes[row] != NO_LINE]
 
 
@@ -158,12 +158,12 @@ class _Cache:
     """The last results: the view is shown more often than anything in it changes."""
 
     rows: ServerRows | None = None
-    listings: tuple[Places, ...] = ()
+    listings: tuple[RowIndex, ...] = ()
     names: dict[RowKey, str] | None = None
     merged: ServersByName | None = None
 
 
-def merge_by_name(view: View, names: Mapping[RowKey, str]) -> ServersByName:
+def merge_by_name(view: FleetView, names: Mapping[RowKey, str]) -> ServersByName:
     """Merge the load balancers of a view; the same view with the same names is merged once."""
     listings = tuple(instance.places for instance in view.instances)
     if _Cache.rows is None or _Cache.listings != listings or names != _Cache.names:
@@ -174,7 +174,7 @@ def merge_by_name(view: View, names: Mapping[RowKey, str]) -> ServersByName:
     return _Cache.merged
 
 
-def _merge_statuses(view: View, rows: ServerRows, names: Mapping[RowKey, str]) -> list[RowStatus]:
+def _merge_statuses(view: FleetView, rows: ServerRows, names: Mapping[RowKey, str]) -> list[RowStatus]:
     columns = [
         _judge_servers(instance, lines, rows.keys, names)
         for instance, lines in zip(view.instances, rows.lines, strict=True)
@@ -191,7 +191,7 @@ def _merge_statuses(view: View, rows: ServerRows, names: Mapping[RowKey, str]) -
 
 
 def _judge_servers(
-    instance: InstanceView, lines: list[int], keys: list[RowKey], names: Mapping[RowKey, str]
+    instance: BalancerView, lines: list[int], keys: list[RowKey], names: Mapping[RowKey, str]
 ) -> list[ServerState | None]:
     """Return a state for each row; servers in the same state share one.
 

@@ -8,7 +8,7 @@ from operator import neg
 from typing import Protocol
 
 from backends.text import counted
-from orchestrator.live.poller import InstanceView, View
+from orchestrator.live.poller import BalancerView, FleetView
 from widgets.table.by_node import ServersByNode, group_by_node
 from widgets.table.by_server import ServersByName, merge_by_name
 from widgets.view_model import BalancerBadge, GroupBy, Kind, RowCounts, RowKey, TableOptions
@@ -71,7 +71,7 @@ class MainViewModel:
 
 
 def build_view_model(
-    view: View,
+    view: FleetView,
     application_name: str,
     now: float,
     versions: Mapping[str, str],
@@ -176,7 +176,7 @@ def _count_groups(data: ServersByName | ServersByNode, of: GroupBy) -> RowCounts
     return RowCounts(groups["up"], groups["draining"], groups["maint"], groups["down"], of)
 
 
-def _badge(instance: InstanceView, now: float) -> BalancerBadge:
+def _badge(instance: BalancerView, now: float) -> BalancerBadge:
     note = instance.failing
     if not note and instance.reloaded_at is not None and now - instance.reloaded_at < _RELOAD_SHOWN_S:
         note = f"reloaded {now - instance.reloaded_at:.0f} s ago"
@@ -188,7 +188,7 @@ def _badge(instance: InstanceView, now: float) -> BalancerBadge:
     return BalancerBadge(instance.name, instance.state, version, _age(instance, now), note)
 
 
-def _age(instance: InstanceView, now: float) -> float:
+def _age(instance: BalancerView, now: float) -> float:
     return 0.0 if instance.read_at is None else max(0.0, now - instance.read_at)
 
 

@@ -26,7 +26,7 @@ from orchestrator.engine.plan_differences import Difference
 from orchestrator.errors import AlreadyRolledBack
 from orchestrator.events.text import format_health
 from orchestrator.journal.entry_status import standing
-from orchestrator.live.poller import Watch
+from orchestrator.live.poller import Poller
 from orchestrator.planning.plan import Plan
 from orchestrator.session.adoption import find_offer, take_over
 from orchestrator.session.manual_change import change_by_hand
@@ -42,7 +42,7 @@ SWITCH = "application: "  # and its name: what the console ends with to go on wi
 class OperatorActions:
     """Talks to the session for the main view; every error becomes a message."""
 
-    def __init__(self, screen: Screen[str], session: Session, watch: Watch, read_only: str) -> None:
+    def __init__(self, screen: Screen[str], session: Session, watch: Poller, read_only: str) -> None:
         self._screen = screen
         self._session = session
         self._watch = watch

@@ -11,8 +11,8 @@ from textual.widgets import Footer
 
 from console.tui.screens.actions import OperatorActions
 from orchestrator.events.events import Record
-from orchestrator.live.poller import Watch
-from orchestrator.live.sessions import InFlight, worth_reading
+from orchestrator.live.poller import Poller
+from orchestrator.live.sessions import SessionPoller, worth_reading
 from orchestrator.session.session import Session
 from widgets.detail.model import Detail, NodeJournal
 from widgets.detail.view import DetailTitle, DetailView
@@ -55,7 +55,7 @@ seconds of silence left before HAProxy ends one. The **journal** has what was se
     ]
 
     def __init__(
-        self, key: RowKey, session: Session, watch: Watch, records: deque[Record], actions: OperatorActions
+        self, key: RowKey, session: Session, watch: Poller, records: deque[Record], actions: OperatorActions
     ) -> None:
         super().__init__()
         self._key = key
@@ -64,7 +64,7 @@ seconds of silence left before HAProxy ends one. The **journal** has what was se
         self._watch = watch
         self._records = records
         self._actions = actions
-        self._in_flight = InFlight(session.application.balancer_group, session.clock)
+        self._in_flight = SessionPoller(session.application.balancer_group, session.clock)
         self._journal = NodeJournal(self._node)
         self._shown: tuple[object, ...] = ()
 

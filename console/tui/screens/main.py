@@ -20,8 +20,8 @@ from console.tui.screens.rollout_summary import RolloutSummary
 from console.tui.screens.table_controls import SortAndFilter
 from orchestrator.engine.control import CONTINUE, RETRY, SKIP
 from orchestrator.events.events import Record
-from orchestrator.live.poller import View, Watch
-from orchestrator.remote.control_requests import What
+from orchestrator.live.poller import FleetView, Poller
+from orchestrator.remote.control_requests import ControlAction
 from orchestrator.session.session import Session
 from widgets.footer import KeyBar
 from widgets.rollout.board import RolloutBoard
@@ -56,7 +56,7 @@ in rotation.
     def __init__(
         self,
         session: Session,
-        watch: Watch,
+        watch: Poller,
         records: deque[Record],
         read_only: str,
         applications: Sequence[str] = (),
@@ -75,7 +75,7 @@ in rotation.
         self._records = records
         self._actions = OperatorActions(self, session, watch, read_only)
         self._remote = RemoteActions(self, session, read_only)
-        self._view: View | None = None
+        self._view: FleetView | None = None
         self._view_model: MainViewModel | None = None
         self._second = -1
         self._possible_keys: object = None  # of the keys in the footer
@@ -137,7 +137,7 @@ in rotation.
         self.query_one(ServerTable).show(now.rows, len(now.instances), self._options)
         self._paint_board(view)
 
-    def _paint_board(self, view: View) -> None:
+    def _paint_board(self, view: FleetView) -> None:
         board = self.query_one(RolloutBoard)
         remote = self._remote.running
         shown = bool(self._session.state.nodes) and self._session.state.ended is not self._put_away
@@ -148,7 +148,7 @@ in rotation.
             self._paint_rollout(view)
         self._refresh_keys()
 
-    def _paint_rollout(self, view: View) -> None:
+    def _paint_rollout(self, view: FleetView) -> None:
         state, plan = self._session.state, self._session.current_plan
         if plan is None or any(name not in state.nodes for batch in plan.batches for name in batch):
             return  # it has just begun: its first event is on the way
@@ -260,10 +260,10 @@ in rotation.
         await self._actions.offer_resume()
 
     @work(group="ask")
-    async def _ask(self, what: What) -> None:
+    async def _ask(self, what: ControlAction) -> None:
         await self._remote.ask(what)
 
-    def action_answer(self, choice: What) -> None:
+    def action_answer(self, choice: ControlAction) -> None:
         if self._remote.running is not None:
             self._ask(choice)
             return

@@ -9,7 +9,7 @@ from backends.errors import RolldeckError
 from orchestrator.session.session import Session
 
 if TYPE_CHECKING:
-    from orchestrator.remote.control_requests import What
+    from orchestrator.remote.control_requests import ControlAction
     from orchestrator.remote.rollout import RemoteRollout
 
 
@@ -37,7 +37,7 @@ class RemoteActions:
             return found is not None and not self._read_only
         return any(parameters[0] in question.choices for question in found.state.questions.values())
 
-    async def ask(self, what: "What") -> None:
+    async def ask(self, what: "ControlAction") -> None:
         """Leave a request, an abort only after a question here."""
         found = self.running
         if found is None or found.seen is None:

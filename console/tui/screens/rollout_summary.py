@@ -10,7 +10,7 @@ from orchestrator.events.state import DONE, NodeState, NodeStatus, RolloutState
 from orchestrator.events.steps import STEPS
 from orchestrator.events.text import format_health
 from orchestrator.live.disruptions import headroom, tightest
-from orchestrator.live.poller import View
+from orchestrator.live.poller import FleetView
 from orchestrator.planning.plan import Plan
 from orchestrator.planning.text import capacity_text
 from widgets.rollout.decision_panel import shorten_commands
@@ -27,7 +27,7 @@ class RolloutSummary:
         width: columns that a line may have.
     """
 
-    view: View
+    view: FleetView
     plan: Plan
     state: RolloutState
     backends: Sequence[str]
@@ -122,7 +122,7 @@ class RolloutSummary:
         return ", ".join(dict.fromkeys(wrong))
 
 
-def _now(view: View, refs: Sequence[ServerRef]) -> str:
+def _now(view: FleetView, refs: Sequence[ServerRef]) -> str:
     """`maint on lb1, lb2`."""
     groups: dict[str, list[str]] = {}
     for ref in refs:

@@ -10,7 +10,7 @@ from textual.screen import Screen
 from textual.widgets import Input
 
 from backends.text import visible
-from orchestrator.live.poller import Watch
+from orchestrator.live.poller import Poller
 from orchestrator.session.session import Session
 from widgets.table.by_node import translate_keys
 from widgets.table.widget import ServerTable
@@ -22,7 +22,7 @@ SORTS: Sequence[Sort] = get_args(Sort)
 class SortAndFilter(Screen[str]):
     """The part of the main view that filters, orders and changes between servers and nodes."""
 
-    def __init__(self, session: Session, watch: Watch) -> None:
+    def __init__(self, session: Session, watch: Poller) -> None:
         super().__init__()
         self._session = session
         self._watch = watch

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from backends.model import AdminState, Server, ServerRef
 from backends.text import counted
 from orchestrator.balancers.followers import inherits_only
-from orchestrator.balancers.request_errors import ENOUGH, RequestTally, Sample, Signals
+from orchestrator.balancers.request_errors import MIN_REQUESTS, RequestTally, Sample, Signals
 from orchestrator.engine.health_gate import ConsecutiveChecks
 from orchestrator.engine.step_context import StepContext
 from orchestrator.engine.traffic import TrafficCount
@@ -104,7 +104,7 @@ async def bake(
             errors=found.hard,
             refused=found.refused,
             retried=found.soft,
-            proven=found.hard is not None and found.started >= ENOUGH,
+            proven=found.hard is not None and found.started >= MIN_REQUESTS,
             duration_s=round(context.control.elapsed_excluding_pauses() - start, 3),
             unattributed=traffic.totals().unattributed,
         )

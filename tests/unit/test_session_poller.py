@@ -6,8 +6,8 @@ from contextlib import asynccontextmanager
 
 from backends.errors import Unreachable
 from backends.model import Level, ServerRef, Sessions
-from orchestrator.live.poller import Watch
-from orchestrator.live.sessions import INTERVAL, InFlight, worth_reading
+from orchestrator.live.poller import Poller
+from orchestrator.live.sessions import POLL_INTERVAL_S, SessionPoller, worth_reading
 from tests.support.fake_faults import Fault
 from tests.support.fake_fleet import World
 from tests.support.virtual_time import run
@@ -16,8 +16,8 @@ WEB1 = (ServerRef("lb1", "shop", "web1"), ServerRef("lb2", "shop", "web1"))
 
 
 @asynccontextmanager
-async def reading(world: World) -> AsyncIterator[InFlight]:
-    in_flight = InFlight(world.balancer_group, world.clock)
+async def reading(world: World) -> AsyncIterator[SessionPoller]:
+    in_flight = SessionPoller(world.balancer_group, world.clock)
     in_flight.want(WEB1)
     task = asyncio.create_task(in_flight.run())
     yield in_flight
@@ -26,7 +26,7 @@ async def reading(world: World) -> AsyncIterator[InFlight]:
     await asyncio.wait([task])
 
 
-def looked_at(test: Callable[[World, InFlight], Awaitable[None]]) -> None:
+def looked_at(test: Callable[[World, SessionPoller], Awaitable[None]]) -> None:
     async def go() -> None:
         world = World()
         world.server("web1").sticky = 3
@@ -38,7 +38,7 @@ def looked_at(test: Callable[[World, InFlight], Awaitable[None]]) -> None:
 
 
 def test_each_load_balancer_is_read() -> None:
-    async def test(world: World, in_flight: InFlight) -> None:
+    async def test(world: World, in_flight: SessionPoller) -> None:
         first, second = (in_flight.seen[ref] for ref in WEB1)
         assert first.sessions is not None
         assert (first.sessions.total, [each.age for each in first.sessions.oldest]) == (3, [3, 2, 1])
@@ -49,7 +49,7 @@ def test_each_load_balancer_is_read() -> None:
 
 
 def test_one_that_hangs_delays_nobody_and_is_never_asked_twice_at_once() -> None:
-    async def test(world: World, in_flight: InFlight) -> None:
+    async def test(world: World, in_flight: SessionPoller) -> None:
         hung = world.balancers["lb1"]
         running = most = 0
         read = hung.sessions
@@ -65,7 +65,7 @@ def test_one_that_hangs_delays_nobody_and_is_never_asked_twice_at_once() -> None
         hung.sessions = sessions  # type: ignore[method-assign]
         asked = []
         for _ in range(10):
-            await asyncio.sleep(INTERVAL)
+            await asyncio.sleep(POLL_INTERVAL_S)
             asked.append(in_flight.seen[WEB1[1]].read_at)
         assert most == 1
         assert len(set(asked)) == len(asked)
@@ -75,26 +75,26 @@ def test_one_that_hangs_delays_nobody_and_is_never_asked_twice_at_once() -> None
 
 
 def test_what_fails_is_said_and_goes_away_by_itself() -> None:
-    async def test(world: World, in_flight: InFlight) -> None:
+    async def test(world: World, in_flight: SessionPoller) -> None:
         faults = world.balancers["lb1"].faults
         for error in (Unreachable("lb1", "connection refused"), ZeroDivisionError("ours")):
             faults.always["sessions"] = Fault(error)
-            await asyncio.sleep(INTERVAL)
+            await asyncio.sleep(POLL_INTERVAL_S)
             seen = in_flight.seen[WEB1[0]]
             assert str(error).removeprefix("lb1: ") in seen.failing
             assert seen.sessions is not None
             assert not in_flight.seen[WEB1[1]].failing
             faults.always.clear()
-            await asyncio.sleep(INTERVAL)
+            await asyncio.sleep(POLL_INTERVAL_S)
             assert not in_flight.seen[WEB1[0]].failing
 
     looked_at(test)
 
 
 def test_too_low_a_level_is_said_in_words_and_nothing_old_is_kept() -> None:
-    async def test(world: World, in_flight: InFlight) -> None:
+    async def test(world: World, in_flight: SessionPoller) -> None:
         world.balancers["lb1"].level = Level.USER
-        await asyncio.sleep(INTERVAL)
+        await asyncio.sleep(POLL_INTERVAL_S)
         seen = in_flight.seen[WEB1[0]]
         assert (seen.sessions, seen.denied) == (None, True)
         assert "Permission denied" in seen.failing
@@ -105,7 +105,7 @@ def test_too_low_a_level_is_said_in_words_and_nothing_old_is_kept() -> None:
 def test_only_what_has_sessions_is_worth_a_read() -> None:
     async def go() -> None:
         world = World()
-        watch = Watch(world.balancer_group, world.clock)
+        watch = Poller(world.balancer_group, world.clock)
         task = asyncio.create_task(watch.run())
         names = [("shop", "web1"), ("shop", "nobody")]
         await asyncio.sleep(0.5)

@@ -10,8 +10,8 @@ import pytest
 from backends.errors import Unreachable
 from backends.haproxy.columns import columns_of
 from backends.model import ServerRef
-from orchestrator.live.poller import InstanceView, Watch
-from orchestrator.live.rates import Places, Rates
+from orchestrator.live.poller import BalancerView, Poller
+from orchestrator.live.rates import Rates, RowIndex
 from tests.support.console_values import server
 from tests.support.fake_fleet import World
 from tests.support.virtual_time import run
@@ -20,8 +20,8 @@ WEB1 = ServerRef("lb1", "shop", "web1")
 
 
 @asynccontextmanager
-async def watching(world: World) -> AsyncIterator[Watch]:
-    watch = Watch(world.balancer_group, world.clock)
+async def watching(world: World) -> AsyncIterator[Poller]:
+    watch = Poller(world.balancer_group, world.clock)
     task = asyncio.create_task(watch.run())
     yield watch
     assert not task.done(), "a watch never ends by itself"
@@ -29,7 +29,7 @@ async def watching(world: World) -> AsyncIterator[Watch]:
     await asyncio.wait([task])
 
 
-def watched(test: Callable[[World, Watch], Awaitable[None]]) -> None:
+def watched(test: Callable[[World, Poller], Awaitable[None]]) -> None:
     async def go() -> None:
         world = World()
         async with watching(world) as watch:
@@ -38,12 +38,12 @@ def watched(test: Callable[[World, Watch], Awaitable[None]]) -> None:
     run(go())
 
 
-def lb(watch: Watch, name: str = "lb1") -> InstanceView:
+def lb(watch: Poller, name: str = "lb1") -> BalancerView:
     return watch.view.instance(name)
 
 
 def test_it_connects_and_lives() -> None:
-    async def test(world: World, watch: Watch) -> None:
+    async def test(world: World, watch: Poller) -> None:
         assert [each.state for each in watch.view.instances] == ["connecting", "connecting"]
         await asyncio.sleep(0.5)
         assert [each.state for each in watch.view.instances] == ["live", "live"]
@@ -58,7 +58,7 @@ def test_it_connects_and_lives() -> None:
 
 @pytest.mark.parametrize("kind", ["down", "hang", "defect"])
 def test_one_that_fails_is_stale_within_two_polls_and_comes_back_by_itself(kind: str) -> None:
-    async def test(world: World, watch: Watch) -> None:
+    async def test(world: World, watch: Poller) -> None:
         await asyncio.sleep(0.5)
         faults = world.balancers["lb1"].faults
         if kind == "down":
@@ -83,7 +83,7 @@ def test_one_that_fails_is_stale_within_two_polls_and_comes_back_by_itself(kind:
 
 
 def test_a_slow_one_does_not_delay_the_others_and_is_never_asked_twice_at_once() -> None:
-    async def test(world: World, watch: Watch) -> None:
+    async def test(world: World, watch: Poller) -> None:
         slow = world.balancers["lb1"]
         asked = running = most = 0
         read = slow.snapshot
@@ -124,7 +124,7 @@ def test_what_never_answered_is_connecting_with_the_reason() -> None:
 
 
 def test_a_reload_is_noticed_and_rates_begin_again() -> None:
-    async def test(world: World, watch: Watch) -> None:
+    async def test(world: World, watch: Poller) -> None:
         await asyncio.sleep(2.5)
         assert lb(watch).reloaded_at is None
         assert watch.view.rate(WEB1) == 0
@@ -140,7 +140,7 @@ def test_a_reload_is_noticed_and_rates_begin_again() -> None:
 
 
 def test_an_old_worker_that_still_answers_is_not_believed() -> None:
-    async def test(world: World, watch: Watch) -> None:
+    async def test(world: World, watch: Poller) -> None:
         await asyncio.sleep(0.5)
         world.balancers["lb1"].stopping = True
         await asyncio.sleep(1)
@@ -151,7 +151,7 @@ def test_an_old_worker_that_still_answers_is_not_believed() -> None:
 
 
 def test_readers_are_told_once_in_a_turn_until_they_leave() -> None:
-    async def test(world: World, watch: Watch) -> None:
+    async def test(world: World, watch: Poller) -> None:
         told: list[object] = []
         leave = watch.subscribe(lambda: told.append(watch.view))
         await asyncio.sleep(0.5)
@@ -173,7 +173,7 @@ def rates(*polls: tuple[float, dict[str, tuple[int, int]]]) -> Rates:
         servers = [server(name, requests=n, errors_5xx=e) for name, (n, e) in counters.items()]
         columns = columns_of(servers)
         same = columns.names == result.places.names
-        result = result.with_sample(result.places if same else Places(columns.names), at, columns)
+        result = result.with_sample(result.places if same else RowIndex(columns.names), at, columns)
     return result
 
 
@@ -223,7 +223,7 @@ def test_a_newer_process_with_the_same_number_is_a_reload_too() -> None:
 
 
 def test_errors_that_no_server_explains_are_counted_over_the_last_looks() -> None:
-    async def test(world: World, watch: Watch) -> None:
+    async def test(world: World, watch: Poller) -> None:
         await asyncio.sleep(1.5)
         world.server("web1").resets = 1
         world.balancers["lb1"].own_5xx = 3
