@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import itertools
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from backends.protocols import Clock
 from orchestrator.errors import Aborted, Locked
@@ -17,6 +17,7 @@ from orchestrator.events.events import (
     DecisionRequested,
     Paused,
     Resumed,
+    RolloutKind,
 )
 from orchestrator.events.steps import Step
 
@@ -43,6 +44,23 @@ class RolloutHooks:
 
     published: Published = already_published
     differences: Callable[[], Mapping[str, str]] = dict
+
+
+@dataclass(frozen=True, slots=True)
+class RolloutContext:
+    """What a rollout is a part of.
+
+    Attributes:
+        number: its own in the journal; None: it is not written down.
+        kind: an upgrade or a rollback.
+        other_versions: of nodes that the plan does not have, by name.
+        hooks: what others are asked before a node is touched.
+    """
+
+    number: int | None = None
+    kind: RolloutKind = "upgrade"
+    other_versions: Mapping[str, str] = field(default_factory=dict)
+    hooks: RolloutHooks = RolloutHooks()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,13 +1,12 @@
 """A rollout: the plan, batch by batch, until everything is done or something is wrong."""
 
 import asyncio
-from collections.abc import Mapping
 
 import msgspec
 
 from backends.errors import RolldeckError
 from backends.protocols import Clock
-from orchestrator.engine.control import ABORT, CONTINUE, SKIP, RolloutControl, RolloutHooks
+from orchestrator.engine.control import ABORT, CONTINUE, SKIP, RolloutContext, RolloutControl
 from orchestrator.engine.desired_state import DesiredStates
 from orchestrator.engine.drift_watcher import DriftWatcher
 from orchestrator.engine.final_state import read_final_state, with_discovery_maintenance
@@ -29,7 +28,6 @@ from orchestrator.events.events import (
     Record,
     Result,
     RolloutEnded,
-    RolloutKind,
     RolloutStarted,
 )
 from orchestrator.events.ways_back import WayOn
@@ -54,21 +52,19 @@ class Rollout:
         clock: Clock,
         bus: EventBus,
         operator: Actor,
-        number: int | None = None,  # in the journal
-        kind: RolloutKind = "upgrade",
-        other_versions: Mapping[str, str] | None = None,  # of nodes that the plan does not have
-        asks: RolloutHooks | None = None,  # of others, before a node is touched; None: nothing
+        context: RolloutContext | None = None,
     ) -> None:
-        self._asks = asks or RolloutHooks()
+        context = context or RolloutContext()
+        self._asks = context.hooks
         self._application = application
         self._plan = plan
         self._control = control
         self._clock = clock
         self._bus = bus
         self._operator = operator
-        self._hooks = Hooks(application.hooks, plan, control, clock, bus, operator.name, number)
-        self._other_versions = other_versions or {}
-        self._progress = Progress(kind)
+        self._hooks = Hooks(application.hooks, plan, control, clock, bus, operator.name, context.number)
+        self._other_versions = context.other_versions
+        self._progress = Progress(context.kind)
         self._desired_states = DesiredStates(
             {ref: original for node in plan.nodes for ref, original in node.originals.items()},
             left={
@@ -76,7 +72,7 @@ class Rollout:
             },
         )
         names = {ref: node.name for node in plan.nodes for ref in node.refs}
-        self._pool = ServerPool(names, application.balancer_group.backends, mends=kind == "rollback")
+        self._pool = ServerPool(names, application.balancer_group.backends, mends=context.kind == "rollback")
         self._endpoints = Endpoints(plan.nodes_at_plan_time or application.nodes, application.match)
         self.defect: BaseException | None = None
         self._blocked = ""  # see `RolloutEnded.blocked`

@@ -18,6 +18,7 @@ class EventBus:
     written must stop the rollout, and everybody must see how that ended.
 
     Attributes:
+        clock: says when an event happened.
         journal_head: the head of the journal's entry (see `orchestrator.journal.chain`) with the newest event
             that was written; empty while nothing is written down.
         before_send: called before a command is sent; what they raise prevents that, and nobody is told that
@@ -26,7 +27,7 @@ class EventBus:
     """
 
     def __init__(self, clock: Clock) -> None:
-        self._clock = clock
+        self.clock = clock
         self._readers: list[Reader] = []
         self._seq = 0
         self.journal_head = ""
@@ -41,7 +42,7 @@ class EventBus:
 
     def emit(self, event: AnyEvent) -> None:
         self._seq += 1
-        record = Record(self._seq, self._clock.time(), event)
+        record = Record(self._seq, self.clock.time(), event)
         failure: Exception | None = None
         for reader in tuple(self._readers):
             try:

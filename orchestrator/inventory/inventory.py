@@ -11,7 +11,6 @@ from contextlib import aclosing
 import msgspec
 
 from backends.errors import BackendError, ConfigError
-from backends.protocols import Clock
 from backends.templates import check_host
 from orchestrator.activity import Activity
 from orchestrator.errors import JournalError
@@ -83,8 +82,7 @@ class LiveInventory(Inventory):
         named: the settings of which they were made.
         activity: of the session. Nodes that are worked on now may be gone: many deregister when they stop.
         unfinished: nodes that rollouts have left; those stay, registered or not.
-        bus: carries what is told.
-        clock: the time.
+        bus: carries what is told, and has the time.
         silent: why the source does not answer, where somebody notices that sooner than who watches it.
     """
 
@@ -97,7 +95,6 @@ class LiveInventory(Inventory):
         activity: Activity,
         unfinished: Unfinished,
         bus: EventBus,
-        clock: Clock,
         silent: Callable[[], str] | None = None,
     ) -> None:
         super().__init__(nodes, remarks=source.remarks())
@@ -109,7 +106,7 @@ class LiveInventory(Inventory):
         self._activity = activity
         self._unfinished = unfinished
         self._bus = bus
-        self._clock = clock
+        self._clock = bus.clock
         self._absent: frozenset[str] = frozenset()  # left by a rollout, and gone from the source
         self._failure = ""  # why the source could not be asked
         self._silent = silent or (lambda: self._failure)

@@ -30,7 +30,7 @@ from orchestrator.remote.rollout import RemoteRollout
 from orchestrator.session.consul_monitor import ConsulMonitor
 from orchestrator.session.consul_sharing import ConsulSharing
 from orchestrator.session.recovery import roll_back_after
-from orchestrator.session.session import Session
+from orchestrator.session.session import ConsulView, Session
 from orchestrator.session.work_log import WorkLog
 from orchestrator.settings import ApplicationSettings, Settings
 
@@ -105,24 +105,23 @@ async def open_session(
         if nodes_from.watch() is not None:
             asked = monitor is not None and source is None and needs_consul(own.inventory)
             silent = monitor.silence if monitor is not None and asked else None
-            inventory = live = LiveInventory(
-                nodes_from, resolver, nodes, named, activity, left, bus, clock, silent
-            )
+            inventory = live = LiveInventory(nodes_from, resolver, nodes, named, activity, left, bus, silent)
             works[f"following the nodes in {nodes_from.name}"] = live.run
         versions = VersionTracker(sees=own.health_check.reports_version)
         published = sharing.subscriber() if sharing is not None else None
         session = Session(
             application,
             bus,
-            clock,
             work_log=work_log,
             roll_back_after=roll_back_after,
             activity=activity,
             inventory=inventory,
             versions=versions,
-            consul=monitor,
-            published=published,
-            remote=RemoteRollout(published, clock, actor, versions) if published is not None else None,
+            view=ConsulView(
+                monitor,
+                published,
+                RemoteRollout(published, clock, actor, versions) if published is not None else None,
+            ),
         )
         await closing.enter_async_context(_working(works, bus))
         yield session

@@ -1,5 +1,6 @@
 """After a rollout that did not end well: going on with it, or back to the versions before."""
 
+import glob
 from collections.abc import Collection
 from typing import Any
 
@@ -76,7 +77,7 @@ async def plan_resume(
 
     plan = await session.plan(
         entry.version,
-        nodes=names,
+        limit=[glob.escape(name) for name in names],
         wanted=wanted,
         changes=changes,
         freeze=Severity.WARNING,
@@ -147,7 +148,7 @@ async def plan_rollback(
     versions = sorted(set(wanted.values()))
     plan = await session.plan(
         version or (versions[0] if len(versions) == 1 else " and ".join(versions)),
-        nodes=names,
+        limit=[glob.escape(name) for name in names],
         wanted=wanted,
         changes=rollback_changes(session.application.policy),
         freeze=Severity.WARNING,  # it repairs

@@ -1,17 +1,15 @@
 """A session: one application with everything open that work on it needs. It outlives any front end."""
 
 import asyncio
-import glob
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 
 import msgspec
 
-from backends.clock import SystemClock
 from orchestrator.activity import Activity
-from orchestrator.engine.control import RolloutControl, RolloutHooks
+from orchestrator.engine.control import RolloutContext, RolloutControl, RolloutHooks
 from orchestrator.engine.rollout import Rollout
 from orchestrator.events.actor import Actor
 from orchestrator.events.event_bus import EventBus
@@ -38,6 +36,21 @@ RollBack = Callable[["Session", RolloutEnded, int, str], Awaitable[RolloutEnded]
 """Carries out `on_failure` after a rollout, of this number in the journal, has ended so."""
 
 
+@dataclass(frozen=True, slots=True)
+class ConsulView:
+    """What a session sees in Consul, and through it of other machines.
+
+    Attributes:
+        consul: whether it answers, where it is asked for anything.
+        published: where rollouts of other machines can be seen.
+        remote: the one that is seen there.
+    """
+
+    consul: ConsulMonitor | None = None
+    published: RolloutSubscriber | None = None
+    remote: RemoteRollout | None = None
+
+
 class Session:
     """Front ends read `bus`, and act through `control` and the methods."""
 
@@ -45,31 +58,25 @@ class Session:
         self,
         application: Application,
         bus: EventBus,
-        clock: SystemClock,
         *,
         work_log: WorkLog,
         roll_back_after: RollBack,
         activity: Activity | None = None,
         inventory: Inventory | None = None,
         versions: VersionTracker | None = None,
-        consul: ConsulMonitor | None = None,
-        published: RolloutSubscriber | None = None,
-        remote: RemoteRollout | None = None,
+        view: ConsulView | None = None,
     ) -> None:
         """Put a session together; see `orchestrator.session.factory`, which opens what it needs.
 
         Args:
             application: what is worked on, with the nodes that are known so far.
-            bus: carries everything that happens.
-            clock: the time.
+            bus: carries everything that happens, and has the time.
             work_log: where the work is written down.
             roll_back_after: does what `on_failure` says, see `orchestrator.session.recovery`.
             activity: what is done here, where others have to know that too.
             inventory: the nodes; None: those of the application are all.
             versions: which ones run, as far as that is seen.
-            consul: where Consul is asked for anything.
-            published: where rollouts of other machines can be seen.
-            remote: the one that is seen there.
+            view: what is seen of Consul and of other machines.
         """
         self._application = application
         self.names: Mapping[tuple[str, str], str] = {}  # the node of a server line, see `index_servers`
@@ -77,13 +84,12 @@ class Session:
         self.work_log = work_log
         self._roll_back_after = roll_back_after
         self.bus = bus
-        self.clock = clock
+        self.clock = bus.clock
         self.activity = activity or Activity(self._new_control(interactive=False))
         self.inventory = inventory or Inventory(application.nodes)
         self.versions = versions or VersionTracker(sees=False)
-        self.consul = consul
-        self.published = published
-        self.remote = remote
+        seen = view or ConsulView()
+        self.consul, self.published, self.remote = seen.consul, seen.published, seen.remote
         self.defect: BaseException | None = None  # of our own code, in the last rollout
         self.results: list[RolloutEnded] = []  # of all rollouts so far
         self.current_plan: Plan | None = None  # the last one that was begun
@@ -159,7 +165,6 @@ class Session:
         limit: Sequence[str] = (),
         to_ready: Collection[str] = (),
         changes: Mapping[str, object] | None = None,
-        nodes: Sequence[str] = (),
         wanted: Mapping[str, str] | None = None,
         freeze: Severity = Severity.ERROR,
         members: tuple[Node, ...] = (),
@@ -172,7 +177,6 @@ class Session:
             limit: names or patterns of nodes; all when empty.
             to_ready: nodes to put in rotation although a human has them out.
             changes: fields of the roll-out policy to override.
-            nodes: names, like `limit`, but none of them is a pattern.
             wanted: versions of nodes that are to have another one.
             freeze: what a freeze window means: a warning for what repairs, and when it is overridden.
             members: of an earlier plan, to be planned with again; all that there are now when empty.
@@ -185,11 +189,10 @@ class Session:
         left = {name: node.for_plan() for name, node in past.left.items()}
         whole = replace(self.application, nodes=members) if members else await self.load_all_nodes()
         policy = msgspec.structs.replace(whole.policy, **(changes or {}))
-        exact = [glob.escape(each) for each in nodes]
         plan = await preflight(
             replace(whole, policy=policy),
             version,
-            limit=[*limit, *exact],
+            limit=limit,
             force_ready=to_ready,
             unfinished=left,
             target_versions=wanted,
@@ -316,6 +319,8 @@ class Session:
             self.current_plan = plan
             # Of what it was made of: nodes may have come, gone or moved while somebody read it.
             application = replace(self.application, nodes=plan.nodes_at_plan_time)
+            differences = partial(self.inventory.differences, plan.nodes_at_plan_time)
+            hooks = RolloutHooks(self.work_log.published, differences)
             rollout = Rollout(
                 application,
                 plan,
@@ -323,12 +328,7 @@ class Session:
                 self.clock,
                 self.bus,
                 self.actor,
-                entry,
-                kind,
-                other_versions,
-                RolloutHooks(
-                    self.work_log.published, partial(self.inventory.differences, plan.nodes_at_plan_time)
-                ),
+                RolloutContext(entry, kind, other_versions, hooks),
             )
             ended = await rollout.run()
         self.defect = rollout.defect

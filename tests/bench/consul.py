@@ -129,7 +129,7 @@ async def _changes(agent: Agent) -> bool:
     clock, source = SystemClock(), ConsulSource(consul, ConsulService(service="shop"))
     # As while a rollout runs: what is different is told, and not taken over.
     rolling = Activity(RolloutControl(clock, bus), is_rolling=True)
-    watch = LiveInventory(source, cast("Any", None), nodes, {}, rolling, dict, bus, clock)
+    watch = LiveInventory(source, cast("Any", None), nodes, {}, rolling, dict, bus)
     told, stalls = asyncio.Event(), [0.0]
     bus.subscribe(lambda _: told.set())
     tasks = [asyncio.create_task(watch.run()), asyncio.create_task(_tick(stalls))]

@@ -194,9 +194,7 @@ def session_of(scene: Frame) -> Session:
     nodes = tuple(_node(each, number) for number, each in enumerate(scene.machines, 11))
     application = Application("shop", nodes, BalancerGroup(balancers, (BACKEND,)), scene.policy)
     bus = EventBus(clock)
-    session = Session(
-        application, bus, clock, work_log=blank_work_log(clock, bus), roll_back_after=roll_back_after
-    )
+    session = Session(application, bus, work_log=blank_work_log(clock, bus), roll_back_after=roll_back_after)
     session.versions.by_node = {each.name: each.version for each in scene.machines}
     return session
 

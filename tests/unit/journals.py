@@ -11,7 +11,7 @@ from typing import Any
 
 from orchestrator.events.actor import Actor
 from orchestrator.events.events import AnyEvent, Record, RolloutEnded, RolloutStarted, Traffic
-from orchestrator.journal.entries import EntryHeader, Kind
+from orchestrator.journal.entries import EntryHeader
 from orchestrator.journal.store import Journal
 from tests.support.fake_fleet import World, answer
 from tests.support.virtual_time import run
@@ -76,34 +76,27 @@ def numbered(*events: AnyEvent, began: float = 1_700_000_000.0) -> list[Record]:
     return [Record(number, began + number, event) for number, event in enumerate(events, 1)]
 
 
-def write(
-    path: Path,
-    records: Sequence[Record],
-    *,
-    kind: Kind = "upgrade",
-    application: str = "shop",
-    version: str = "2.0",
-    operator: str = "me@here",
-    host: str = "",
-    pid: int = 0,
-    plan: dict[str, Any] | None = None,
-    follows: int | None = None,
-) -> int:
-    """An entry of these records, with the end that the last one gives it. Returns its id."""
+def write(path: Path, records: Sequence[Record], **header: Any) -> int:
+    """An entry of these records, with the end that the last one gives it. Returns its id.
+
+    Args:
+        path: of the journal.
+        records: of the entry.
+        **header: fields of `EntryHeader` that are to be others than here.
+    """
+    fields = {
+        "kind": "upgrade",
+        "application": "shop",
+        "version": "2.0",
+        "operator": "me@here",
+        "host": socket.gethostname(),
+        "pid": os.getpid(),
+        "began": records[0].at if records else 1_700_000_000.0,
+        "plan": PLAN,
+        "follows": None,
+    }
     with Journal(path) as journal:
-        entry = journal.begin(
-            EntryHeader(
-                kind=kind,
-                application=application,
-                version=version,
-                operator=operator,
-                host=host or socket.gethostname(),
-                pid=pid or os.getpid(),
-                began=records[0].at if records else 1_700_000_000.0,
-                plan=PLAN if plan is None else plan,
-                follows=follows,
-            )
-        )
+        entry = journal.begin(EntryHeader(**{**fields, **header}))
         for record in records:
             if isinstance(record.event, RolloutEnded):
                 journal.end(entry, record, record.event.result, record.event.reason)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from backends.model import Admin, Info, Level, Operational, Server, ServerRef, Snapshot
-from orchestrator.engine.control import ABORT
+from orchestrator.engine.control import ABORT, RolloutContext
 from orchestrator.engine.rollout import Rollout
 from orchestrator.engine.server_pool import ServerPool
 from orchestrator.events.actor import Actor
@@ -154,7 +154,7 @@ def test_a_rollback_goes_on_to_the_node_that_fell(kind: RolloutKind) -> None:
             world.clock,
             world.bus,
             Actor("me@here"),
-            kind=kind,
+            RolloutContext(kind=kind),
         )
 
         async def strike() -> None:
@@ -233,7 +233,7 @@ def test_who_is_not_in_the_plan_is_named_at_the_end() -> None:
             world.clock,
             world.bus,
             Actor("me@here"),
-            other_versions={"web3": "1.0"},
+            RolloutContext(other_versions={"web3": "1.0"}),
         )
 
         async def strike() -> None:

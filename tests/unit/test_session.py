@@ -48,7 +48,6 @@ def session(application: Application, *, sees_versions: bool = True) -> Session:
     return Session(
         application,
         bus,
-        clock,
         work_log=blank_work_log(clock, bus),
         roll_back_after=roll_back_after,
         versions=VersionTracker(sees=sees_versions),
